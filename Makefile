@@ -1,0 +1,46 @@
+# Two commands for a fresh clone: `make demo` and `make test`. They need Python >= 3.11, make and git.
+# Another interpreter: make demo PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHELL := /bin/bash
+
+.PHONY: demo test lint types imports wheel-check
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.installed-base
+	$(BIN)/mmreason demo
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -n 2
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/pyright
+
+imports: $(VENV)/.installed-dev
+	PYTHONPATH=. $(BIN)/lint-imports
+
+wheel-check: $(VENV)/.installed-dev
+	$(BIN)/python tests/packaging/check_wheel.py
+	$(BIN)/python tests/packaging/check_plain_clone.py
+
+# The stamps make a second run start at once; a changed pyproject.toml installs again.
+$(VENV)/.installed-base: pyproject.toml | $(BIN)/python
+	@echo "Installing mmreason into $(VENV): about 6 GB on Linux, since torch brings its CUDA libraries."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	@echo "Installing mmreason[dev] into $(VENV): about 6 GB on Linux, since torch brings its CUDA libraries."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.installed-base
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "mmreason needs Python >= 3.11; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | head -n 1)." \
+	       "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 2; }

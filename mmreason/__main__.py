@@ -1,0 +1,7 @@
+"""`python -m mmreason` is `mmreason`."""
+
+import sys
+
+from mmreason.cli import main
+
+sys.exit(main())

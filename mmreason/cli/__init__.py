@@ -1,0 +1,101 @@
+"""The command line: `mmreason VERB ...`. One module a verb; heavy libraries load inside the verbs.
+
+`main` turns every outcome into an exit code: 0 done, 1 failed, 2 bad usage or unreadable input, 130
+interrupted. Errors are one line on stderr; `--debug`, anywhere on the line, adds the traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import cast
+
+import typer
+
+from mmreason.cli.ask import ask
+from mmreason.cli.caption import caption
+from mmreason.cli.demo import demo
+from mmreason.cli.doctor import doctor
+from mmreason.cli.eval import eval_app
+from mmreason.cli.ground import ground
+from mmreason.cli.inspect import inspect
+from mmreason.cli.train import train_app
+
+_ClickUsageError = cast(type[Exception], typer.BadParameter.__base__)
+"""Base of every complaint about a command line; typer does not export it."""
+
+_INTERRUPTED = 130
+"""Exit code after Ctrl-C, which typer may turn into a return value."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: the process's own) and return its exit code."""
+    from mmreason.types import UsageError
+    from mmreason.video.types import VideoError
+
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        code = app(words, standalone_mode=False, prog_name="mmreason")
+        if code == _INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Who read our output has left (`| head`): point stdout elsewhere so that exit is quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (UsageError, VideoError, _ClickUsageError) as error:
+        return _report(error, code=2, debug=debug)
+    except Exception as error:
+        return _report(error, code=1, debug=debug)
+
+
+def _report(error: Exception, *, code: int, debug: bool) -> int:
+    """Print one line about `error` (its traceback before it with `debug`); returns `code`."""
+    if debug:
+        traceback.print_exception(error)
+    format_message = getattr(error, "format_message", None)
+    text = " ".join((format_message() if format_message else str(error)).split())
+    if code == 1:
+        text = f"{type(error).__name__}: {text}" + ("" if debug else " (--debug shows where)")
+    print(f"error: {text}", file=sys.stderr)
+    return code
+
+
+def _version(value: bool) -> None:
+    if value:
+        import mmreason
+
+        print(f"mmreason {mmreason.__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+) -> None:
+    """Ask questions of video and get answers with evidence: time spans, frames, boxes and cost."""
+
+
+app = typer.Typer(
+    name="mmreason", no_args_is_help=True, pretty_exceptions_enable=False, callback=_root
+)
+app.command(epilog='Example: mmreason ask clip.mp4 "What colour is the star?" --html out.html')(ask)
+app.command(epilog='Example: mmreason ground clip.mp4 "the red star" --at 2.5 --out box.png')(
+    ground
+)
+app.command(epilog="Example: mmreason caption clip.mp4 --start 4 --end 8")(caption)
+app.command(epilog="Example: mmreason inspect clip.mp4 --sheet sheet.png")(inspect)
+app.command(epilog="Example: mmreason demo --seed 3 | mmreason demo --check 10")(demo)
+app.command(epilog="Example: mmreason doctor --json")(doctor)
+app.add_typer(train_app, name="train")
+app.add_typer(eval_app, name="eval")

@@ -1,0 +1,42 @@
+"""`mmreason caption`: what is to be seen in a video or a part of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mmreason.cli.common import Json, ModelName, StorePath, load_reasoner, print_json, progress
+
+
+def caption(
+    video: Annotated[str, typer.Argument(help="Video file, or a scripted world (.json).")],
+    start: Annotated[float | None, typer.Option(help="First second; default: the start.")] = None,
+    end: Annotated[float | None, typer.Option(help="Last second; default: the end.")] = None,
+    model: ModelName = "nano",
+    store: StorePath = None,
+    as_json: Json = False,
+) -> None:
+    """Describe a video, or the part between --start and --end."""
+    from mmreason.report.words import printable
+    from mmreason.types import UsageError
+    from mmreason.video import Span, Video
+
+    with Video.open(video) as opened:
+        whole = opened.info.span
+        start_s = whole.start_s if start is None else start
+        end_s = whole.end_s if end is None else end
+        if not whole.start_s <= start_s < end_s <= whole.end_s + 1e-3:
+            raise UsageError(
+                f"{video}: shown over {whole}; --start and --end must lie in it in that order, "
+                f"got {start_s} and {end_s} seconds"
+            )
+        span = Span(start_s, end_s)
+        with progress(f"loading {model}") as say:
+            reasoner = load_reasoner(model, store)
+            say(f"watching {span}")
+            text = reasoner.caption(opened, span)
+    if as_json:
+        print_json({"video": video, "span": span.to_list(), "text": text})
+    else:
+        print(printable(text))

@@ -1,0 +1,89 @@
+"""`mmreason ground`: where something is in a frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmreason.cli.common import Json, ModelName, StorePath, load_reasoner, print_json, progress
+
+if TYPE_CHECKING:
+    from mmreason.grounding import Grounding
+
+_MOMENT_S = 1e-6
+
+
+def ground(
+    file: Annotated[str, typer.Argument(help="Video, image, or a scripted world (.json).")],
+    expression: Annotated[str, typer.Argument(help='What to find, such as "the red star".')],
+    at: Annotated[
+        float | None, typer.Option(help="Second to look at; default: the middle.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--out", help="Write the frame with its boxes to this picture.")
+    ] = None,
+    model: ModelName = "nano",
+    store: StorePath = None,
+    as_json: Json = False,
+) -> None:
+    """Find something in one frame of a video, or in an image; prints its box in pixels."""
+    from mmreason.video import Span
+
+    with progress(f"loading {model}") as say:
+        reasoner = load_reasoner(model, store)
+        say("looking")
+        span = None if at is None else Span(at, at + _MOMENT_S)
+        grounding = reasoner.ground(file, expression, span=span)
+    if picture is not None:
+        _draw(file, grounding, picture)
+    if as_json:
+        print_json(grounding.to_dict() | ({"picture": str(picture)} if picture else {}))
+        return
+    for line in lines(grounding):
+        print(line)
+    if picture is not None:
+        print(f"picture: {picture}")
+
+
+def lines(grounding: Grounding) -> list[str]:
+    """What was found, for people: status, place, boxes, and whatever was odd."""
+    from mmreason.report.words import printable
+    from mmreason.video.types import format_time
+
+    time_s = grounding.frame_time_s
+    where = "" if time_s is None else f" at {format_time(time_s)}"
+    found = [f"{printable(grounding.expression)}: {grounding.status}{where}"]
+    for box, label in zip(grounding.boxes, grounding.labels, strict=True):
+        numbers = ", ".join(f"{value:.1f}" for value in box.xyxy)
+        found.append(f"box (x1, y1, x2, y2 in pixels): {numbers}  {printable(label)}".rstrip())
+    if not grounding.boxes and grounding.raw_text:
+        found.append(f"the model said: {printable(grounding.raw_text)}")
+    return found + [f"note: {printable(issue)}" for issue in grounding.issues]
+
+
+def _draw(file: str, grounding: Grounding, picture: Path) -> None:
+    """Write the frame that was looked at, with its boxes, as a picture."""
+    from PIL import Image, ImageDraw
+
+    from mmreason.ground import frame_of_image
+    from mmreason.types import UsageError
+    from mmreason.video import Video
+
+    if grounding.frame_time_s is None:
+        pixels = frame_of_image(file).pixels
+    else:
+        with Video.open(file) as video:
+            pixels = video.frames_at([grounding.frame_time_s]).pixels[0]
+    image = Image.fromarray(pixels)
+    width_px = max(2, image.height // 180)
+    draw = ImageDraw.Draw(image)
+    for box in grounding.boxes:
+        draw.rectangle(box.xyxy, outline=(0, 0, 0), width=width_px + 2)
+        draw.rectangle(box.xyxy, outline=(255, 255, 255), width=width_px)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        image.save(picture)
+    except ValueError as error:
+        raise UsageError(f"{picture}: give --out a name that ends in .png or .jpg") from error

@@ -1,0 +1,115 @@
+"""Writes nano's model card from measured results. Every figure in it comes from `nano.measure`."""
+
+from __future__ import annotations
+
+from mmreason.evaluation.nano import Results, by_family
+from mmreason.evaluation.scoring import Share
+from mmreason.video.world.questions import FAMILIES
+
+AIM = {"attribute": 0.9, "motion": 0.9, "count": 0.9}
+"""What v0 was meant to reach on single scenes; the card says whether it does."""
+BOX_AIM = 0.7
+
+
+def model_card(results: Results, facts: dict[str, str], command: str) -> str:
+    """Markdown. `facts` are lines about the weights, `command` repeats the measurement."""
+    parts = [
+        _head(facts),
+        _reached(results),
+        _families(results),
+        _boxes(results),
+        _captions(results),
+        _honesty(results),
+        f"## Measure again\n\n```\n{command}\n```\n\n{_METHOD}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_METHOD = (
+    "Worlds come from seeds that training never uses and are drawn at the size nano watches, "
+    "without an encoder in between. An answer counts only if it says exactly what is true, but for "
+    "case and punctuation. Intervals are at 95 %: Wilson for shares, normal for means."
+)
+
+
+def _head(facts: dict[str, str]) -> str:
+    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+    return (
+        "# nano\n\n"
+        "A Qwen3-VL of a few million parameters that ships with mmreason, trained from scratch by "
+        "`mmreason train nano` on scripted worlds: coloured shapes that move on plain backgrounds. "
+        "It exists so that every feature runs on a laptop without a download. "
+        "It knows that world only.\n\n"
+        f"| | |\n| --- | --- |\n{rows}"
+    )
+
+
+def _reached(results: Results) -> str:
+    table = results.families.get("single scene", {})
+    lines = [
+        _verdict(f"{name}, single scene", table.get(name, Share(0, 0)), aim)
+        for name, aim in AIM.items()
+    ]
+    value = results.box_iou.value
+    lines.append(f"- box mean IoU: {value:.3f}, aim {BOX_AIM}: {_word(value >= BOX_AIM)}")
+    return "## What was aimed at, what was reached\n\n" + "\n".join(lines)
+
+
+def _verdict(name: str, share: Share, aim: float) -> str:
+    return f"- {name}: {share.value:.1%}, aim {aim:.0%}: {_word(share.value >= aim)}"
+
+
+def _word(reached: bool) -> str:
+    return "reached" if reached else "**not reached**"
+
+
+def _families(results: Results) -> str:
+    kinds = list(results.families)
+    total = by_family(results)
+    head = f"| family | {' | '.join(kinds)} | both |\n|{' --- |' * (len(kinds) + 2)}"
+    rows = [
+        f"| {family} | "
+        + " | ".join(str(results.families[kind].get(family, Share(0, 0))) for kind in kinds)
+        + f" | {total.get(family, Share(0, 0))} |"
+        for family in FAMILIES
+    ]
+    return "\n".join(
+        [f"## Questions about a clip ({results.worlds} held-out worlds)\n", head, *rows]
+    )
+
+
+def _boxes(results: Results) -> str:
+    return (
+        "## Boxes on a frame\n\n"
+        f"| | |\n| --- | --- |\n| mean IoU | {results.box_iou} |\n"
+        f"| found (IoU of 0.5 or more) | {results.box_found} |\n"
+        f"| empty list for what is not there | {results.box_absent} |"
+    )
+
+
+def _captions(results: Results) -> str:
+    rows = "\n".join(f"| {name} | {share} |" for name, share in results.caption_words.items())
+    return (
+        "## Captions of single scenes\n\n"
+        "Share of actors whose attribute stands in the caption (shape and colour in one "
+        f"sentence; the others in that sentence).\n\n| | |\n| --- | --- |\n{rows}"
+    )
+
+
+def _honesty(results: Results) -> str:
+    said = sorted(results.real_said.items(), key=lambda item: -item[1])[:5]
+    examples = "; ".join(f"“{text}” ({n}x)" for text, n in said)
+    real = "Not measured: no clip of real footage was given."
+    if results.real_declined.n:
+        wrong = Share(results.real_declined.n - results.real_declined.hits, results.real_declined.n)
+        real = (
+            f"On {results.real_clips} clips of real footage, answers that were invented instead of "
+            f"declined (the false-answer rate): {wrong}."
+            + (f" Most frequent inventions: {examples}." if said else "")
+        )
+    return (
+        "## What is not there\n\n"
+        f"- Questions about absent things that were declined or denied: {results.absent}\n"
+        f"- Questions with an answer that were wrongly declined: {results.present_declined}\n\n"
+        f"{real}"
+    )

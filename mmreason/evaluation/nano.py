@@ -1,0 +1,266 @@
+"""Measures a model on held-out scripted worlds and on real clips.
+
+Worlds come from seeds that training never uses ("held-out/..."), are drawn at the size the model
+watches, and every
+question is asked with the same prompts as in use. Leaves out writing the card (`card.py`) and the
+agent: this
+measures what the model sees in one clip.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mmreason.evaluation.scoring import Mean, Share, declines, normalised, same
+from mmreason.grounding import Box, iou, parse_boxes
+from mmreason.models.base import ChatModel, FramesPart, Message, TextPart
+from mmreason.video import plan
+from mmreason.video.types import FrameBatch, Span
+from mmreason.video.world import World, generate
+from mmreason.video.world.questions import FAMILIES, Question, questions, refer
+from mmreason.video.world.truth import boxes, caption, motion_phrase, sightings
+
+QUESTIONS_A_WORLD = 8
+BATCH = 16
+NOTHING = Share(0, 0)
+REAL_CLIP_S = 4.0
+REAL_QUESTIONS = (
+    "What colour is the star?",
+    "How many objects are there?",
+    "What shape is the red object?",
+    "How does the circle move?",
+    "Where is the square?",
+)
+
+
+@dataclass
+class Results:
+    """Everything the card reports."""
+
+    worlds: int
+    families: dict[str, dict[str, Share]] = field(default_factory=dict)
+    """By kind of world ("single scene", "with a cut"), then by question family."""
+    caption_words: dict[str, Share] = field(default_factory=dict)
+    """Actors whose attribute stands in the caption, by attribute (single scenes)."""
+    box_iou: Mean = field(default_factory=lambda: Mean.of([]))
+    box_found: Share = NOTHING
+    """Boxes with IoU >= 0.5."""
+    box_absent: Share = NOTHING
+    """Expressions about nothing that got an empty list."""
+    absent: Share = NOTHING
+    """Questions about absent things that were declined or answered "no"."""
+    present_declined: Share = NOTHING
+    """Questions with an answer that were wrongly declined."""
+    real_declined: Share = NOTHING
+    real_clips: int = 0
+    real_said: dict[str, int] = field(default_factory=dict)
+    """What was said of real footage instead of declining, by frequency."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    frames: FrameBatch
+    prompt: str
+    score: Callable[[str], None]
+    is_image: bool = False
+
+
+def measure(
+    model: ChatModel,
+    *,
+    worlds: int,
+    real: list[Path],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Results:
+    """Measure `model` on `worlds` held-out worlds and on every 4 s of the clips `real`.
+
+    Raises VideoError where a real clip cannot be read.
+    """
+    results = Results(worlds=worlds)
+    for index in range(worlds):
+        _run(model, list(_world_asks(model, index, results)))
+        if on_progress is not None:
+            on_progress(index + 1, worlds)
+    for path in real:
+        _run(model, list(_real_asks(model, path, results)))
+    return results
+
+
+def _run(model: ChatModel, asks: list[_Ask]) -> None:
+    """Ask in batches of equal kind, so that all rows hold clips or all hold images."""
+    for kind in (False, True):
+        same_kind = [ask for ask in asks if ask.is_image == kind]
+        for start in range(0, len(same_kind), BATCH):
+            chunk = same_kind[start : start + BATCH]
+            part = "image" if kind else "video"
+            conversations = [
+                [Message("user", (FramesPart(ask.frames, part), TextPart(ask.prompt)))]
+                for ask in chunk
+            ]
+            for ask, reply in zip(chunk, model.generate(conversations), strict=True):
+                ask.score(reply.text)
+
+
+def held_out_world(index: int) -> World:
+    """World number `index` of the evaluation: even ones show one scene of 4 s, odd ones a cut."""
+    rng = random.Random(f"held-out/{index}")
+    made, start_s = [], 0.0
+    for _ in range(1 + index % 2):
+        scene = generate.scene(rng, start_s, 4.0, actors=rng.randint(1, 3))
+        made.append(scene)
+        start_s = scene.end_s
+    return World(name=f"held-out-{index}", scenes=tuple(made))
+
+
+def _world_asks(model: ChatModel, index: int, results: Results) -> Iterator[_Ask]:
+    world = held_out_world(index)
+    kind = "with a cut" if index % 2 else "single scene"
+    rng = random.Random(f"held-out/questions/{index}")
+    clip = _drawn(world, plan.uniform(world.span, model.clip.frames).times_s, model)
+    least_s = 1.2 * world.duration_s / model.clip.frames
+    table = results.families.setdefault(kind, {})
+    for question in _chosen(questions(world, seed=index, least_s=least_s), rng):
+        yield _Ask(
+            clip, model.clip.prompts.ask(question.text), _question_scorer(question, table, results)
+        )
+    if index % 2 == 0:
+        yield _Ask(clip, model.clip.prompts.caption, _caption_scorer(world, least_s, results))
+        yield from _box_asks(model, world, rng, results)
+
+
+def _drawn(world: World, times_s: tuple[float, ...], model: ChatModel) -> FrameBatch:
+    size_px = model.clip.frame_size_px(world.width_px, world.height_px)
+    pixels = np.stack([world.frame(t, size_px) for t in times_s])
+    return FrameBatch(
+        pixels=pixels, times_s=np.array(times_s, float), exact=np.ones(len(times_s), bool)
+    )
+
+
+def _chosen(asked: list[Question], rng: random.Random) -> list[Question]:
+    """One question of every family, then more at random."""
+    first = [next((q for q in asked if q.family == f), None) for f in FAMILIES]
+    chosen = [q for q in first if q is not None]
+    rest = [q for q in asked if q not in chosen]
+    rng.shuffle(rest)
+    return (chosen + rest)[:QUESTIONS_A_WORLD]
+
+
+def _question_scorer(question: Question, table: dict[str, Share], results: Results):
+    def score(answer: str) -> None:
+        right = same(answer, question.answer)
+        table[question.family] = table.get(question.family, NOTHING) + Share(right, 1)
+        is_absent = question.family == "absence" and question.answer != "yes"
+        if is_absent:
+            results.absent += Share(declines(answer) or normalised(answer) == "no", 1)
+        else:
+            results.present_declined += Share(declines(answer), 1)
+
+    return score
+
+
+def _caption_scorer(world: World, least_s: float, results: Results):
+    """An actor's attribute counts where the one sentence that names its shape holds the right
+    word."""
+    seen = sightings(world, least_s=least_s)
+
+    def score(answer: str) -> None:
+        sentences = [normalised(s) for s in answer.split(".") if s.strip()]
+        for s in seen:
+            fits = [x for x in sentences if s.actor.shape in x.split() and s.colour in x.split()]
+            sentence = fits[0] if fits else ""
+            facts = {
+                "shape and colour": bool(fits),
+                "size": s.actor.size in sentence.split(),
+                "pattern": all(
+                    (word in sentence.split()) == (word == s.actor.pattern)
+                    for word in ("striped", "dotted")
+                ),
+            }
+            phrase = motion_phrase(s)
+            if phrase is not None and not s.events:
+                facts["motion"] = phrase in sentence
+            for name, right in facts.items():
+                hit = Share(right and bool(fits), 1)
+                results.caption_words[name] = results.caption_words.get(name, NOTHING) + hit
+        whole = Share(same(answer, caption(world, least_s=least_s)), 1)
+        results.caption_words["whole caption"] = (
+            results.caption_words.get("whole caption", NOTHING) + whole
+        )
+
+    return score
+
+
+def _box_asks(
+    model: ChatModel, world: World, rng: random.Random, results: Results
+) -> Iterator[_Ask]:
+    time_s = rng.uniform(0.3, 0.7) * world.duration_s
+    frame = _drawn(world, (time_s,), model)
+    moment = Span(time_s, time_s + 1e-3)
+    seen = sightings(world, moment, least_s=0.0)
+    found = boxes(world, time_s)
+    size = frame.pixels.shape[2], frame.pixels.shape[1]
+    for s in seen:
+        name = refer(s, seen)
+        if name is None or s.actor.id not in found:
+            continue
+        truth = Box(*(v * side for v, side in zip(found[s.actor.id], size * 2, strict=True)))
+        yield _Ask(
+            frame, model.clip.prompts.find(name), _box_scorer(truth, size, model, results), True
+        )
+    shapes = {s.actor.shape for s in seen}
+    missing = sorted({"circle", "square", "triangle", "star", "cross", "ring"} - shapes)
+    prompt = model.clip.prompts.find(rng.choice(missing))
+    yield _Ask(frame, prompt, _box_scorer(None, size, model, results), True)
+
+
+def _box_scorer(truth: Box | None, size: tuple[int, int], model: ChatModel, results: Results):
+    def score(answer: str) -> None:
+        found = parse_boxes(answer, model.clip.box_dialect, size).boxes
+        if truth is None:
+            results.box_absent += Share(not found, 1)
+            return
+        overlap = iou(found[0], truth) if found else 0.0
+        results.box_found += Share(overlap >= 0.5, 1)
+        m = results.box_iou
+        results.box_iou = Mean(m.total + overlap, m.squares + overlap**2, m.n + 1)
+
+    return score
+
+
+def _real_asks(model: ChatModel, path: Path, results: Results) -> Iterator[_Ask]:
+    from mmreason.video.reader import Video
+
+    with Video.open(path) as video:
+        info = video.info
+        size_px = model.clip.frame_size_px(info.width_px, info.height_px)
+        for index in range(max(1, int(info.duration_s / REAL_CLIP_S))):
+            start_s = info.start_s + index * REAL_CLIP_S
+            span = Span(start_s, start_s + REAL_CLIP_S).clip(info.span)
+            clip = video.frames_at(plan.uniform(span, model.clip.frames).times_s, size_px)
+            results.real_clips += 1
+            for text in (*REAL_QUESTIONS, model.clip.prompts.caption):
+                yield _Ask(clip, model.clip.prompts.ask(text), _real_scorer(results))
+
+
+def _real_scorer(results: Results):
+    def score(answer: str) -> None:
+        results.real_declined += Share(declines(answer), 1)
+        if not declines(answer):
+            results.real_said[answer] = results.real_said.get(answer, 0) + 1
+
+    return score
+
+
+def by_family(results: Results) -> dict[str, Share]:
+    """All kinds of worlds together."""
+    total: dict[str, Share] = defaultdict(lambda: NOTHING)
+    for table in results.families.values():
+        for family, share in table.items():
+            total[family] += share
+    return dict(total)

@@ -1,0 +1,86 @@
+"""Right or wrong, and how sure we are of the share: pure functions."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """`hits` of `n`, with a 95 % Wilson interval."""
+
+    hits: int
+    n: int
+
+    @property
+    def value(self) -> float:
+        return self.hits / self.n if self.n else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson score interval at 95 % (Wilson 1927); (0, 1) where nothing was measured."""
+        if not self.n:
+            return (0.0, 1.0)
+        z, p, n = 1.959964, self.value, self.n
+        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+        return (max(0.0, centre - half), min(1.0, centre + half))
+
+    def __add__(self, other: Share) -> Share:
+        return Share(self.hits + other.hits, self.n + other.n)
+
+    def __str__(self) -> str:
+        if not self.n:
+            return "not measured"
+        low, high = self.interval
+        return f"{self.value:.1%} ({low:.1%} to {high:.1%}, n = {self.n})"
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean with a 95 % interval from the normal approximation."""
+
+    total: float
+    squares: float
+    n: int
+
+    @classmethod
+    def of(cls, values: list[float]) -> Mean:
+        return cls(sum(values), sum(v * v for v in values), len(values))
+
+    @property
+    def value(self) -> float:
+        return self.total / self.n if self.n else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        if self.n < 2:
+            return (math.nan, math.nan)
+        variance = max(0.0, (self.squares - self.n * self.value**2) / (self.n - 1))
+        half = 1.959964 * math.sqrt(variance / self.n)
+        return (self.value - half, self.value + half)
+
+    def __str__(self) -> str:
+        if not self.n:
+            return "not measured"
+        low, high = self.interval
+        return f"{self.value:.3f} ({low:.3f} to {high:.3f}, n = {self.n})"
+
+
+def normalised(text: str) -> str:
+    """Lower case, single spaces, without punctuation."""
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def same(answer: str, truth: str) -> bool:
+    """Whether an answer says exactly what is true, but for case and punctuation."""
+    return normalised(answer) == normalised(truth)
+
+
+def declines(answer: str) -> bool:
+    """Whether an answer says that there is nothing to answer: absent, or outside the model's
+    world."""
+    words = normalised(answer)
+    return words.startswith("there is no ") or "outside my world" in words

@@ -1,0 +1,136 @@
+"""The one protocol every model meets: messages with text and frames in, text and tokens out.
+
+Leaves out how models are found and run (`hf.py`, `scripted.py`). Imports no model library.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from mmreason.grounding import Dialect
+from mmreason.prompts import Prompts
+from mmreason.types import UsageError
+from mmreason.video.types import FrameBatch
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """Text of a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FramesPart:
+    """Frames of a message: one clip, or still images shown one by one."""
+
+    frames: FrameBatch
+    kind: Literal["video", "image"] = "video"
+
+
+Part = TextPart | FramesPart
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[Part, ...]
+
+
+Conversation = Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a model wrote, and what reading and writing it took."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    """Generated tokens, the end token included where one was written."""
+    logprobs: tuple[float, ...]
+    """Natural log-probability of each of `token_ids` under the model at temperature 1."""
+    tokens_in: int
+    """Text and visual tokens read."""
+    tokens_out: int
+
+    @property
+    def confidence(self) -> float | None:
+        """Geometric mean probability of the written tokens, 0..1; None where nothing is known."""
+        if not self.logprobs:
+            return None
+        return math.exp(sum(self.logprobs) / len(self.logprobs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipRecipe:
+    """How a model likes to watch a clip and to be asked about it."""
+
+    frames: int
+    """Frames of one clip."""
+    size_px: tuple[int, int] | None = None
+    """(width, height) of each frame; None keeps the aspect ratio within `longest_px`."""
+    leaf_s: float
+    """Clip length the model sees best, in seconds; the tree's leaves come close to it."""
+    longest_px: int = 640
+    """Longest side where `size_px` is None."""
+    multiple_px: int = 1
+    """Sides are whole multiples of this where `size_px` is None."""
+    prompts: Prompts = field(default_factory=Prompts)
+    box_dialect: Dialect = Dialect.NORM_1000
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or not self.leaf_s > 0:
+            raise UsageError(
+                f"a clip recipe needs frames >= 1 and leaf_s > 0, got {self.frames}, {self.leaf_s}"
+            )
+
+    def frame_size_px(self, width_px: int, height_px: int) -> tuple[int, int]:
+        """(width, height) to show a frame of the given size at. Never enlarges beyond rounding."""
+        if self.size_px is not None:
+            return self.size_px
+        scale = min(1.0, self.longest_px / max(width_px, height_px))
+        step = self.multiple_px
+        width, height = (
+            max(step, round(side * scale / step) * step) for side in (width_px, height_px)
+        )
+        return width, height
+
+
+class ChatModel(Protocol):
+    """A model that reads conversations with frames. One method, three facts."""
+
+    @property
+    def name(self) -> str:
+        """Name or path as given by the caller."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies weights and processing; part of every store key."""
+        ...
+
+    @property
+    def clip(self) -> ClipRecipe:
+        """How this model watches a clip."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Fallbacks taken while loading; empty where everything went the plain way."""
+        ...
+
+    def generate(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        max_new_tokens: int = 96,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[Reply]:
+        """One reply a conversation, in order. Greedy at temperature 0; else `seed` decides."""
+        ...

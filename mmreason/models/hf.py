@@ -1,0 +1,308 @@
+"""Any Hugging Face video-language model, through `AutoProcessor` and `AutoModelForImageTextToText`.
+
+Frames come already sampled and sized; their presentation times are handed over as video metadata,
+so the time stamps in the model's prompt are ours. Leaves out finding the weights (`folders.py`).
+Imports torch and transformers at top: import this module only when a model is wanted.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.utils import logging
+
+from mmreason.grounding import Dialect
+from mmreason.models.base import ClipRecipe, Conversation, FramesPart, Reply, TextPart
+from mmreason.models.folders import (
+    clip_recipe_from,
+    fingerprint_of,
+    locate,
+    weights_folder,
+)
+from mmreason.prompts import GENERAL
+from mmreason.types import UsageError
+from mmreason.video.types import FrameBatch
+
+TIME_STEPS_HZ = 1000
+"""Times reach the processor as whole milliseconds: "frame indices" of a 1000 Hz clock."""
+
+_SEEN_PX_FAMILIES = ("qwen2_5_vl",)
+
+
+class TransformersModel:
+    """A loaded model with its processor. See `ChatModel`."""
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        name: str,
+        fingerprint: str,
+        clip: ClipRecipe | None = None,
+    ):
+        self.model = model.eval()
+        self.processor = processor
+        self.name = name
+        self.fingerprint = fingerprint
+        self._pad_token_id = _set_padding(processor)
+        self._video, notes = _video_support(processor)
+        self.notes: tuple[str, ...] = notes
+        self._factor, self._temporal = _patch_factors(processor)
+        self.clip = clip or ClipRecipe(
+            frames=16,
+            leaf_s=16.0,
+            multiple_px=self._factor,
+            prompts=GENERAL,
+            box_dialect=(
+                Dialect.SEEN_PX
+                if model.config.model_type in _SEEN_PX_FAMILIES
+                else Dialect.NORM_1000
+            ),
+        )
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str,
+        *,
+        device_map: str | dict[str, int | str] | None = None,
+        dtype: str = "auto",
+        attn_implementation: str = "sdpa",
+    ) -> TransformersModel:
+        """See `mmreason.models.load`."""
+        source, only_local = locate(name_or_path)
+        try:
+            with _progress_bars(name_or_path != "nano" and sys.stderr.isatty()):
+                processor = AutoProcessor.from_pretrained(source, local_files_only=only_local)
+                model = AutoModelForImageTextToText.from_pretrained(
+                    source,
+                    local_files_only=only_local,
+                    device_map=device_map,
+                    dtype=dtype,
+                    attn_implementation=attn_implementation,
+                )
+        except (OSError, ValueError, ImportError, KeyError) as error:
+            raise UsageError(
+                f"model {name_or_path!r} could not be loaded as a video-language model with "
+                f"dtype={dtype!r}, attn_implementation={attn_implementation!r}: {_line(error)}"
+            ) from error
+        folder = weights_folder(source)
+        return cls(
+            model,
+            processor,
+            name=name_or_path,
+            fingerprint=fingerprint_of(folder),
+            clip=clip_recipe_from(folder),
+        )
+
+    def generate(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        max_new_tokens: int = 96,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[Reply]:
+        """See `ChatModel`. All conversations run as one batch, padded on the left.
+
+        Each is a batch row of one `generate` call: cut long lists before calling. Sampling draws
+        from a generator seeded here and leaves torch's own as it was.
+        """
+        if not conversations:
+            return []
+        inputs = self.prepare(conversations).to(self.model.device, dtype=self.model.dtype)
+        devices = [self.model.device] if self.model.device.type == "cuda" else []
+        with torch.inference_mode(), torch.random.fork_rng(devices, enabled=temperature > 0):
+            if temperature > 0:
+                torch.manual_seed(seed)
+            out = self.model.generate(
+                **inputs,
+                generation_config=self._generation_config(max_new_tokens, temperature),
+            )
+        return self._replies(inputs["attention_mask"], out)
+
+    def prepare(self, conversations: Sequence[Conversation]) -> Any:
+        """The processor's tensors for a batch, left-padded: ids, mask, pixels, grids."""
+        messages: list[list[dict[str, Any]]] = []
+        metadata: list[dict[str, Any]] = []
+        same_size = True
+        for conversation in conversations:
+            turns = []
+            for message in conversation:
+                content: list[dict[str, Any]] = []
+                for part in message.parts:
+                    if isinstance(part, TextPart):
+                        content.append({"type": "text", "text": part.text})
+                        continue
+                    same_size = same_size and self._fits(part.frames)
+                    if part.kind == "video" and self._video:
+                        frames = _fill_last_pair(part.frames, self._temporal)
+                        content.append({"type": "video", "video": frames.pixels})
+                        metadata.append(_metadata(frames))
+                    else:
+                        content += _images(part)
+                turns.append({"role": message.role, "content": content})
+            messages.append(turns)
+        settings: dict[str, Any] = {"text_kwargs": {"padding": True, "padding_side": "left"}}
+        resizing = {"do_resize": False} if same_size and self._factor > 1 else {}
+        if metadata:
+            settings["videos_kwargs"] = {
+                "do_sample_frames": False,
+                "video_metadata": metadata,
+                **resizing,
+            }
+        if resizing and any(
+            c["type"] == "image" for t in messages for m in t for c in m["content"]
+        ):
+            settings["images_kwargs"] = resizing
+        return self.processor.apply_chat_template(
+            messages,
+            tokenize=True,
+            add_generation_prompt=True,
+            return_dict=True,
+            return_tensors="pt",
+            sanitize_control_tokens=True,
+            processor_kwargs=settings,
+        )
+
+    def _fits(self, frames: FrameBatch) -> bool:
+        height, width = frames.pixels.shape[1:3]
+        return height % self._factor == 0 and width % self._factor == 0
+
+    def _generation_config(self, max_new_tokens: int, temperature: float) -> Any:
+        config = copy.deepcopy(self.model.generation_config)
+        config.max_new_tokens, config.max_length = max_new_tokens, None
+        config.pad_token_id = self._pad_token_id
+        config.return_dict_in_generate = config.output_logits = True
+        config.do_sample = temperature > 0
+        config.temperature = temperature if temperature > 0 else None
+        config.top_p, config.top_k = (1.0, 0) if temperature > 0 else (None, None)
+        return config
+
+    def _replies(self, attention_mask: torch.Tensor, out: Any) -> list[Reply]:
+        start = attention_mask.shape[1]
+        ends = _end_ids(self.model.generation_config)
+        new_ids = out.sequences[:, start:]
+        columns = [
+            torch.log_softmax(step.float(), dim=-1).gather(1, new_ids[:, i : i + 1])
+            for i, step in enumerate(out.logits)
+        ]
+        logprobs = torch.cat(columns, dim=1).tolist() if columns else [[] for _ in new_ids]
+        replies = []
+        for row, row_logprobs, mask in zip(new_ids.tolist(), logprobs, attention_mask, strict=True):
+            length = next((i + 1 for i, token in enumerate(row) if token in ends), len(row))
+            ids = tuple(row[:length])
+            text = self.processor.tokenizer.decode(ids, skip_special_tokens=True)
+            replies.append(
+                Reply(
+                    text=text.strip(),
+                    token_ids=ids,
+                    logprobs=tuple(row_logprobs[:length]),
+                    tokens_in=int(mask.sum()),
+                    tokens_out=length,
+                )
+            )
+        return replies
+
+
+@contextmanager
+def _progress_bars(shown: bool) -> Iterator[None]:
+    """Loading bars only where someone waits at a terminal; the caller's choice is put back."""
+    before = logging.is_progress_bar_enabled()
+    if not shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if before:
+            logging.enable_progress_bar()
+
+
+def _set_padding(processor: Any) -> int:
+    tokenizer = processor.tokenizer
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer.pad_token_id
+
+
+def _video_support(processor: Any) -> tuple[bool, tuple[str, ...]]:
+    """Whether the processor and its chat template take videos, and a note where they do not."""
+    if getattr(processor, "video_processor", None) is None:
+        return False, ("frames are shown as single images: the processor has no video input",)
+    text = {"type": "text", "text": "?"}
+    with_video, without = (
+        processor.apply_chat_template([{"role": "user", "content": content}], tokenize=False)
+        for content in ([{"type": "video"}, text], [text])
+    )
+    if with_video == without:
+        return False, ("frames are shown as single images: the chat template leaves videos out",)
+    return True, ()
+
+
+def _patch_factors(processor: Any) -> tuple[int, int]:
+    """(sides that need no resizing are multiples of this, frames that make one visual token)."""
+    for part in ("video_processor", "image_processor"):
+        eye = getattr(processor, part, None)
+        patch, merge = getattr(eye, "patch_size", None), getattr(eye, "merge_size", None)
+        if isinstance(patch, int) and isinstance(merge, int):
+            return patch * merge, int(getattr(eye, "temporal_patch_size", None) or 1)
+    return 1, 1
+
+
+def _fill_last_pair(frames: FrameBatch, group: int) -> FrameBatch:
+    """Repeat the last frame until the count is a multiple of `group`, as the processors do."""
+    missing = -len(frames) % group
+    if not missing:
+        return frames
+    order = np.r_[np.arange(len(frames)), np.full(missing, len(frames) - 1)]
+    return FrameBatch(
+        pixels=frames.pixels[order], times_s=frames.times_s[order], exact=frames.exact[order]
+    )
+
+
+def _metadata(frames: FrameBatch) -> dict[str, Any]:
+    """`transformers.video_utils.VideoMetadata` fields whose time stamps are `frames.times_s`."""
+    indices = [round(float(t) * TIME_STEPS_HZ) for t in frames.times_s]
+    count = len(indices)
+    step = (indices[-1] - indices[0]) / (count - 1) if count > 1 else TIME_STEPS_HZ
+    height, width = frames.pixels.shape[1:3]
+    return {
+        # Some processors take frames a second as count / total * fps: give them the true spacing.
+        "total_num_frames": max(count, round(step * count)),
+        "fps": float(TIME_STEPS_HZ),
+        "frames_indices": indices,
+        "duration": max(count, round(step * count)) / TIME_STEPS_HZ,
+        "height": height,
+        "width": width,
+    }
+
+
+def _images(part: FramesPart) -> list[dict[str, Any]]:
+    """Frames as single images; those of a clip each behind its time."""
+    from PIL import Image
+
+    content: list[dict[str, Any]] = []
+    for pixels, time_s in zip(part.frames.pixels, part.frames.times_s, strict=True):
+        if part.kind == "video":
+            content.append({"type": "text", "text": f"<{time_s:.1f} seconds>"})
+        content.append({"type": "image", "image": Image.fromarray(pixels)})
+    return content
+
+
+def _end_ids(generation_config: Any) -> frozenset[int]:
+    ends = generation_config.eos_token_id
+    return frozenset([ends] if isinstance(ends, int) else ends or ())
+
+
+def _line(error: BaseException) -> str:
+    """The first line of an error's text, its kind where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

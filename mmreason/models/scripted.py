@@ -1,0 +1,86 @@
+"""A model that follows a script: for tests and dry runs. It counts what it was asked.
+
+Leaves out any understanding: a reply is a function of the text and the frames, nothing else.
+
+    ScriptedModel({"Describe the clip.": "a red star."}).generate([...])
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mmreason.models.base import ClipRecipe, Conversation, FramesPart, Reply, TextPart
+from mmreason.video.types import FrameBatch
+
+Script = Callable[[str, FrameBatch | None], str] | Mapping[str, str]
+"""Reply by (text of the last message, its frames), or by that text alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One conversation the model was given."""
+
+    text: str
+    times_s: tuple[float, ...]
+    size_px: tuple[int, int] | None
+
+
+@dataclass
+class ScriptedModel:
+    """Replies from a script and remembers every request in `asked`."""
+
+    script: Script
+    clip: ClipRecipe = field(default_factory=lambda: ClipRecipe(frames=4, leaf_s=4.0))
+    name: str = "scripted"
+    notes: tuple[str, ...] = ()
+    tokens_per_frame: int = 4
+    asked: list[Asked] = field(default_factory=list)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the name, and of the script where it is a mapping."""
+        known = sorted(self.script.items()) if isinstance(self.script, Mapping) else ()
+        return hashlib.sha256(repr((self.name, known)).encode()).hexdigest()
+
+    @property
+    def calls(self) -> int:
+        """Conversations answered so far."""
+        return len(self.asked)
+
+    @property
+    def frames(self) -> int:
+        """Frames shown so far."""
+        return sum(len(one.times_s) for one in self.asked)
+
+    def generate(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        max_new_tokens: int = 96,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[Reply]:
+        """See `ChatModel`. `temperature` and `seed` do nothing. KeyError for unscripted text."""
+        return [self._reply(conversation, max_new_tokens) for conversation in conversations]
+
+    def _reply(self, conversation: Conversation, max_new_tokens: int) -> Reply:
+        last = conversation[-1]
+        text = "\n".join(part.text for part in last.parts if isinstance(part, TextPart))
+        batch = next((part.frames for part in last.parts if isinstance(part, FramesPart)), None)
+        if batch is None:
+            self.asked.append(Asked(text, (), None))
+        else:
+            height, width = batch.pixels.shape[1:3]
+            self.asked.append(Asked(text, tuple(map(float, batch.times_s)), (width, height)))
+        written = self.script(text, batch) if callable(self.script) else self.script[text]
+        words = written.split()[:max_new_tokens]
+        shown = 0 if batch is None else len(batch)
+        return Reply(
+            text=" ".join(words),
+            token_ids=tuple(range(len(words))),
+            logprobs=(-0.1,) * len(words),
+            tokens_in=len(text.split()) + shown * self.tokens_per_frame,
+            tokens_out=len(words),
+        )

@@ -1,0 +1,61 @@
+"""The words a model is asked with. One small value, so that it can be hashed, stored and replaced.
+
+Leaves out chat templates, which belong to each model's own processor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompts:
+    """Templates of the three things asked of a model. The defaults are what nano was trained on."""
+
+    caption: str = "Describe the clip."
+    question: str = "{question}"
+    """Must hold `{question}`, which is replaced by the question (and its lettered options)."""
+    locate: str = "Locate the {expression}. Output its bbox in JSON."
+    """Must hold `{expression}`."""
+
+    def __post_init__(self) -> None:
+        for name, slot in (("question", "{question}"), ("locate", "{expression}")):
+            template = getattr(self, name)
+            if slot not in template:
+                raise ValueError(f"prompt {name!r} must hold {slot}, got {template!r}")
+
+    def ask(self, question: str, options: Sequence[str] = ()) -> str:
+        """The question with its options, one `A. text` line each."""
+        lines = [question, *(f"{LETTERS[i]}. {text}" for i, text in enumerate(options))]
+        return self.question.replace("{question}", "\n".join(lines))
+
+    def find(self, expression: str) -> str:
+        """The request for the box of `expression`."""
+        return self.locate.replace("{expression}", expression)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all templates: changes whenever a word does."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+GENERAL = Prompts(
+    caption=(
+        "Describe in one or two sentences what is visible and what happens in this clip: "
+        "who or what, colours, actions, and any text on screen."
+    ),
+    question=(
+        "{question}\nAnswer in as few words as possible. "
+        "If the clip does not show it, reply exactly: not shown."
+    ),
+    locate=(
+        "Locate the {expression}. Output its bbox in JSON as a list of "
+        '{"bbox_2d": [x1, y1, x2, y2], "label": "..."}; output [] if it is not there.'
+    ),
+)
+"""For models of general knowledge that were not trained on nano's short forms."""

@@ -1,0 +1,357 @@
+"""The front door: ask a video, caption it, ground an expression in it.
+
+Drives the loop of `agent.py` one call at a time, with a hard budget before every call. Leaves out
+the policy, the tools and the reports.
+
+    Reasoner.load("nano").ask("clip.mp4", "What colour is the star?")
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from mmreason import __version__
+from mmreason.agent import Draft, Spent, answer_loop
+from mmreason.grounding import Grounding
+from mmreason.models.base import ChatModel
+from mmreason.prompts import LETTERS
+from mmreason.store import Store
+from mmreason.thumbnails import take_thumbnails
+from mmreason.tools import Prepared, Toolbox, Watchable
+from mmreason.tree import Tree, plan_tree
+from mmreason.types import (
+    Answer,
+    Budget,
+    Cost,
+    Observation,
+    Step,
+    StopReason,
+    ToolCall,
+    UsageError,
+)
+from mmreason.video.reader import Video
+from mmreason.video.types import Span, VideoError, VideoInfo
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+QUESTION_LIMIT = 2_000
+OPTION_LIMIT = 500
+
+
+class AnswerStream(Iterator[Step]):
+    """The steps of one question as they happen; `answer` when they are over.
+
+    The answer is also the value of the `StopIteration` that ends the iteration.
+    """
+
+    def __init__(self, steps: Generator[Step, None, Answer]):
+        self._steps = steps
+        self._answer: Answer | None = None
+
+    def __next__(self) -> Step:
+        try:
+            return next(self._steps)
+        except StopIteration as end:
+            self._answer = self._answer or end.value
+            raise
+
+    @property
+    def answer(self) -> Answer:
+        """The answer. RuntimeError before the last step has been taken."""
+        if self._answer is None:
+            raise RuntimeError("the answer is there when the stream has been read to its end")
+        return self._answer
+
+    def close(self) -> None:
+        """Stop early and release the video."""
+        self._steps.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A question that has been checked."""
+
+    question: str
+    options: tuple[str, ...]
+    budget: Budget
+    seed: int
+
+
+class Reasoner:
+    """One model with a store of what it has said. Holds no video."""
+
+    def __init__(self, model: ChatModel, *, store: Store | None = None):
+        """Use a model that is already there; without `store` what it says is kept in memory."""
+        self.model = model
+        self.store = Store.in_memory() if store is None else store
+
+    @classmethod
+    def load(
+        cls,
+        model: str = "nano",
+        *,
+        store: Store | str | Path | None = None,
+        device_map: str | dict[str, int | str] | None = None,
+        dtype: str = "auto",
+        attn_implementation: str = "sdpa",
+    ) -> Reasoner:
+        """Load "nano", a folder or a Hugging Face name (see `models.load`).
+
+        `store` is a `Store` or a file; by default the one in the user's cache folder.
+        """
+        from mmreason import models
+
+        if store is None:
+            store = Store.open_default()
+        elif not isinstance(store, Store):
+            store = Store.open(store)
+        loaded = models.load(
+            model, device_map=device_map, dtype=dtype, attn_implementation=attn_implementation
+        )
+        return cls(loaded, store=store)
+
+    def ask(
+        self,
+        video: str | Path | Watchable,
+        question: str,
+        *,
+        options: Sequence[str] | None = None,
+        budget: Budget | None = None,
+        seed: int = 0,
+    ) -> Answer:
+        """Answer a question about a video (a path, or an open `Video`, which stays open).
+
+        `budget` is kept before every call (tokens are known only after a call: the largest so far
+        is the forecast). Raises UsageError for a question or options that cannot be used,
+        VideoError for a video that cannot be read.
+        """
+        stream = self.stream(video, question, options=options, budget=budget, seed=seed)
+        for _ in stream:
+            pass
+        return stream.answer
+
+    def stream(
+        self,
+        video: str | Path | Watchable,
+        question: str,
+        *,
+        options: Sequence[str] | None = None,
+        budget: Budget | None = None,
+        seed: int = 0,
+    ) -> AnswerStream:
+        """`ask`, step by step: iterate over the steps, then read `.answer`."""
+        task = _Task(
+            question=_checked_question(question),
+            options=_checked_options(options),
+            budget=budget or Budget(),
+            seed=seed,
+        )
+        return AnswerStream(self._steps(video, task))
+
+    def caption(self, video: str | Path | Watchable, span: Span | None = None) -> str:
+        """What the model says about a stretch of video (default: all of it) seen as one clip."""
+        with _opened(video) as source:
+            span = _checked_span(span, source.info)
+            toolbox = Toolbox(source, self.model, self.store)
+            call = ToolCall(name="caption", arguments={"span": span})
+            seen = toolbox.perform(toolbox.prepare(call))
+        if seen.error is not None:
+            raise VideoError(f"{source.info.path}: no caption for {span}: {seen.error}")
+        return seen.text
+
+    def ground(
+        self,
+        video_or_image: str | Path | Watchable | np.ndarray | Image,
+        expression: str,
+        *,
+        span: Span | None = None,
+    ) -> Grounding:
+        """Where `expression` is in an image, or in the middle frame of a video or its `span`.
+
+        Images are paths, Pillow images or uint8 (H, W, 3) RGB arrays. Boxes are in pixels of the
+        original frame. Raises UsageError or VideoError for input that cannot be used.
+        """
+        from mmreason.ground import frame_of_image, frame_of_video, ground_frame, is_image
+
+        expression = _checked_question(expression, "expression")
+        if is_image(video_or_image):
+            if span is not None:
+                raise UsageError("span goes with a video, but an image was given")
+            frame = frame_of_image(cast("str | Path | np.ndarray | Image", video_or_image))
+        else:
+            with _opened(cast("str | Path | Watchable", video_or_image)) as source:
+                span = _checked_span(span, source.info)
+                frame = frame_of_video(source, span)
+        return ground_frame(self.model, frame, expression)
+
+    def _steps(self, video: str | Path | Watchable, task: _Task) -> Generator[Step, None, Answer]:
+        started = time.perf_counter()
+        with _opened(video) as source:
+            info, clip = source.info, self.model.clip
+            interval_s = 1 / info.mean_fps_hz if info.mean_fps_hz > 0 else 0.0
+            tree = plan_tree(info.span, leaf_s=clip.leaf_s, frame_interval_s=interval_s)
+            toolbox = Toolbox(source, self.model, self.store, seed=task.seed)
+            loop = answer_loop(task.question, task.options, tree)
+            trace: list[Step] = []
+            sent: Observation | Spent | None = None
+            while True:
+                try:
+                    turn = loop.send(sent)
+                except StopIteration as end:
+                    draft: Draft = end.value
+                    break
+                prepared = toolbox.prepare(turn.call)
+                refused = _refusal(task.budget, trace, prepared, time.perf_counter() - started)
+                if refused is not None:
+                    sent = Spent(refused)
+                    continue
+                sent = toolbox.perform(prepared)
+                trace.append(Step(thought=turn.thought, call=turn.call, observation=sent))
+                yield trace[-1]
+            _raise_where_all_failed(trace, info)
+            thumbnails, notes = take_thumbnails(source, draft.evidence, trace)
+            cost = replace(_total(trace), seconds=time.perf_counter() - started)
+            return Answer(
+                question=task.question,
+                text=draft.text,
+                choice=draft.choice,
+                options=task.options,
+                confidence=draft.confidence,
+                evidence=draft.evidence,
+                cost=cost,
+                trace=tuple(trace),
+                stop_reason=draft.stop_reason,
+                video=info.path,
+                duration_s=info.duration_s,
+                settings=self._settings(task, tree, toolbox, notes),
+                thumbnails=thumbnails,
+            )
+
+    def _settings(
+        self, task: _Task, tree: Tree, toolbox: Toolbox, notes: tuple[str, ...]
+    ) -> dict[str, Any]:
+        clip = self.model.clip
+        return {
+            "mmreason": __version__,
+            "versions": _versions(),
+            "model": {"name": self.model.name, "fingerprint": self.model.fingerprint},
+            "prompts_sha256": clip.prompts.sha256,
+            "tree": {
+                "branching": tree.branching,
+                "depth": tree.depth,
+                "leaf_s": round(tree.leaf_s, 6),
+            },
+            "clip": {
+                "frames": clip.frames,
+                "size_px": list(toolbox.size_px),
+                "leaf_s": clip.leaf_s,
+            },
+            "seed": task.seed,
+            "budget": asdict(task.budget),
+            "store": self.store.path,
+            "notes": [*self.model.notes, *self.store.notes, *notes],
+        }
+
+
+def ask(
+    video: str | Path | Watchable,
+    question: str,
+    *,
+    model: str = "nano",
+    options: Sequence[str] | None = None,
+    budget: Budget | None = None,
+    seed: int = 0,
+) -> Answer:
+    """Load a model and ask one question; keep a `Reasoner` for more than one."""
+    return Reasoner.load(model).ask(video, question, options=options, budget=budget, seed=seed)
+
+
+def _refusal(
+    budget: Budget, trace: list[Step], prepared: Prepared, elapsed_s: float
+) -> StopReason | None:
+    """Why the next call may not be made, or None."""
+    spent = _total(trace)
+    calls = [s.observation.cost for s in trace]
+    forecast = max((cost.tokens_in + cost.tokens_out for cost in calls), default=0)
+    ahead = Cost(
+        rounds=1,
+        frames=prepared.new_frames,
+        tokens_in=0 if prepared.stored is not None else max(1, forecast),
+    )
+    return budget.exceeded_by(replace(spent + ahead, seconds=elapsed_s))
+
+
+def _total(trace: list[Step]) -> Cost:
+    return sum((step.observation.cost for step in trace), Cost())
+
+
+def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:
+    errors = [step.observation.error for step in trace]
+    if errors and None not in errors:
+        raise VideoError(f"{info.path}: nothing could be looked at: {errors[0]}")
+
+
+def _opened(video: str | Path | Watchable) -> AbstractContextManager[Watchable]:
+    if isinstance(video, str | Path):
+        return closing(Video.open(video))
+    return nullcontext(video)
+
+
+def _checked_question(text: str, what: str = "question") -> str:
+    if not isinstance(text, str) or not text.strip():
+        raise UsageError(f"the {what} is empty; say what you want to know")
+    text = text.strip()
+    if len(text) > QUESTION_LIMIT:
+        raise UsageError(
+            f"the {what} has {len(text):,} characters, the limit is {QUESTION_LIMIT:,}; shorten it"
+        )
+    return text
+
+
+def _checked_options(options: Sequence[str] | None) -> tuple[str, ...]:
+    if options is None:
+        return ()
+    if isinstance(options, str):
+        raise UsageError(f"options must be a list of texts, got one text: {options[:60]!r}")
+    stripped = tuple(str(option).strip() for option in options)
+    if not 2 <= len(stripped) <= len(LETTERS):
+        raise UsageError(f"options must be 2 to {len(LETTERS)} texts, got {len(stripped)}")
+    for i, option in enumerate(stripped):
+        if not option or len(option) > OPTION_LIMIT:
+            raise UsageError(
+                f"option {LETTERS[i]} must have 1 to {OPTION_LIMIT} characters, got {len(option)}"
+            )
+    folded = [option.casefold() for option in stripped]
+    for i, option in enumerate(folded):
+        if option in folded[:i]:
+            twin = LETTERS[folded.index(option)]
+            raise UsageError(f"options {twin} and {LETTERS[i]} are the same: {stripped[i]!r}")
+    return stripped
+
+
+def _checked_span(span: Span | None, info: VideoInfo) -> Span:
+    if span is None:
+        return info.span
+    inside = span.clip(info.span)
+    if inside.duration_s <= 0:
+        raise UsageError(f"span {span} holds nothing of the video, which is shown over {info.span}")
+    return inside
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("av", "numpy", "torch", "transformers"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -1,0 +1,142 @@
+"""An answer and its steps for a terminal: rich tables there, plain lines where output is piped.
+
+Leaves out what the words are (`words.py`). Control characters in model text never reach a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mmreason.report.words import (
+    answer_words,
+    asked_words,
+    confidence_words,
+    cost_rows,
+    printable,
+    result_words,
+    stop_words,
+)
+from mmreason.types import Answer, Cost, Step
+from mmreason.video.types import format_time
+
+
+def print_answer(answer: Answer, console: Console, *, steps: bool = True) -> None:
+    """Print question, answer, evidence, cost and (with `steps`) every step taken."""
+    if not console.is_terminal:
+        for line in plain_lines(answer, steps=steps):
+            print_plain(line, console)
+        return
+    console.print(_head(answer))
+    if answer.evidence:
+        console.print(_evidence_table(answer))
+    if steps and answer.trace:
+        console.print(_steps_table(answer.trace))
+    console.print(Text(cost_line(answer.cost), style="dim"))
+
+
+def print_step(step: Step, index: int, console: Console, *, question: str = "") -> None:
+    """Print one step as one line; `index` counts from 1. The `question` is not repeated in it."""
+    print_plain(_step_line(step, index, question), console)
+
+
+def print_plain(line: str, console: Console) -> None:
+    """Print `line` as it is: no markup, no highlighting, no wrapping."""
+    console.print(Text(line), soft_wrap=True, highlight=False)
+
+
+def plain_lines(answer: Answer, *, steps: bool = True) -> Iterator[str]:
+    """What `print_answer` shows, as lines without tables or colours."""
+    yield f"question:    {printable(answer.question)}"
+    yield f"answer:      {printable(answer_words(answer))}"
+    yield f"confidence:  {confidence_words(answer.confidence)}"
+    yield f"stopped:     {stop_words(answer)}"
+    for note in answer.settings.get("notes", ()):
+        yield f"note:        {printable(str(note))}"
+    for evidence in answer.evidence:
+        checked = "verified" if evidence.verified else "not verified"
+        times = ", ".join(format_time(t) for t in evidence.frame_times_s)
+        yield f"evidence:    {evidence.span} ({checked}) {printable(evidence.quote)}".rstrip()
+        if times:
+            yield f"  frames at  {times}"
+    if steps:
+        for index, step in enumerate(answer.trace, start=1):
+            yield _step_line(step, index, answer.question)
+    yield cost_line(answer.cost)
+
+
+def cost_line(cost: Cost) -> str:
+    """`cost: 2.31 seconds, 36 frames shown, ...`."""
+    return "cost:        " + ", ".join(f"{amount} {what}" for what, amount in cost_rows(cost))
+
+
+def _step_line(step: Step, index: int, question: str) -> str:
+    asked = asked_words(step, question)
+    spent = "from the store" if step.observation.cached else _spent(step)
+    call = f"{step.call.name} {step.observation.span}" + (f" ({asked})" if asked else "")
+    return f"step {index}:      {call} -> {result_words(step)} [{spent}]"
+
+
+def _spent(step: Step) -> str:
+    cost = step.observation.cost
+    return f"{cost.frames} frames, {cost.seconds:.2f} s"
+
+
+def _head(answer: Answer) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    found = "bold green" if answer.text else "bold yellow"
+    table.add_row("question", Text(printable(answer.question)))
+    table.add_row("answer", Text(printable(answer_words(answer)), style=found))
+    table.add_row("confidence", confidence_words(answer.confidence))
+    table.add_row("stopped", stop_words(answer))
+    for note in answer.settings.get("notes", ()):
+        table.add_row("note", Text(printable(str(note)), style="yellow"))
+    return table
+
+
+def _evidence_table(answer: Answer) -> Table:
+    table = _table("Evidence")
+    table.add_column("span", no_wrap=True)
+    table.add_column("verified", no_wrap=True)
+    table.add_column("what was seen", overflow="fold")
+    table.add_column("frames at", style="dim", overflow="fold")
+    for evidence in answer.evidence:
+        table.add_row(
+            str(evidence.span),
+            Text("yes", style="green") if evidence.verified else Text("no", style="yellow"),
+            Text(printable(evidence.quote)),
+            ", ".join(format_time(t) for t in evidence.frame_times_s),
+        )
+    return table
+
+
+def _steps_table(trace: tuple[Step, ...]) -> Table:
+    table = _table("Steps")
+    table.add_column("", justify="right", style="dim")
+    table.add_column("call", no_wrap=True)
+    table.add_column("span", no_wrap=True)
+    table.add_column("returned", overflow="fold", ratio=1)
+    table.add_column("frames", justify="right")
+    table.add_column("seconds", justify="right", no_wrap=True)
+    for index, step in enumerate(trace, start=1):
+        seen = step.observation
+        table.add_row(
+            str(index),
+            Text(printable(step.call.name)),
+            str(seen.span),
+            Text(result_words(step), style="yellow" if seen.error else ""),
+            str(seen.cost.frames),
+            "store" if seen.cached else f"{seen.cost.seconds:.2f}",
+        )
+    return table
+
+
+def _table(title: str) -> Table:
+    from rich import box
+
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)

@@ -1,0 +1,205 @@
+"""Values that cross the borders of the reasoner: evidence, cost, budget, trace, answer.
+
+Leaves out how an answer is found (`agent.py`) and how it is shown (`report/`). Imports no model
+library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from mmreason.video.types import Span
+
+
+class UsageError(ValueError):
+    """The caller asked for something that cannot be done. The message says what to do instead."""
+
+
+class StopReason(StrEnum):
+    """Why a question ended."""
+
+    ANSWERED = "answered"
+    """An answer was found and its evidence looked at."""
+    ABSTAINED = "abstained"
+    """Everything worth looking at was looked at and nothing supports an answer."""
+    BUDGET_FRAMES = "budget_frames"
+    BUDGET_ROUNDS = "budget_rounds"
+    BUDGET_TOKENS = "budget_tokens"
+    BUDGET_SECONDS = "budget_seconds"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What was spent. Costs add up with `+`."""
+
+    rounds: int = 0
+    model_calls: int = 0
+    frames: int = 0
+    """Frames shown to a model (the same frame shown twice counts twice)."""
+    tokens_in: int = 0
+    """Text and visual tokens read by models."""
+    tokens_out: int = 0
+    cache_hits: int = 0
+    """Tool calls served by the store without a model call."""
+    seconds: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(**{name: getattr(self, name) + getattr(other, name) for name in asdict(self)})
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"seconds": round(self.seconds, 3)}
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Hard limits for one question. None means no limit; zero is allowed and leaves nothing to
+    spend."""
+
+    frames: int | None = None
+    rounds: int | None = None
+    tokens: int | None = None
+    """Tokens read and written by models together."""
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("frames", "rounds", "tokens", "seconds"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise UsageError(f"budget {name} must be 0 or more, got {value}")
+
+    def exceeded_by(self, spent: Cost) -> StopReason | None:
+        """The first limit that `spent` breaks (strictly above it), or None."""
+        used = {
+            StopReason.BUDGET_FRAMES: (spent.frames, self.frames),
+            StopReason.BUDGET_ROUNDS: (spent.rounds, self.rounds),
+            StopReason.BUDGET_TOKENS: (spent.tokens_in + spent.tokens_out, self.tokens),
+            StopReason.BUDGET_SECONDS: (spent.seconds, self.seconds),
+        }
+        for reason, (amount, limit) in used.items():
+            if limit is not None and amount > limit:
+                return reason
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A stretch of video that supports an answer."""
+
+    span: Span
+    frame_times_s: tuple[float, ...] = ()
+    quote: str = ""
+    """What the model said about this stretch."""
+    boxes_px: tuple[tuple[float, float, float, float], ...] = ()
+    """xyxy in pixels of the original frame."""
+    verified: bool = False
+    """Whether a second look at other frames of the span, with the question only, gave the same
+    answer."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"span": self.span.to_list()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """What the agent wants done next: `name` with plain-value `arguments` (JSON types and
+    Spans)."""
+
+    name: str
+    arguments: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{k}={v}' for k, v in self.arguments.items())})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What a tool returned."""
+
+    text: str
+    span: Span
+    frame_times_s: tuple[float, ...] = ()
+    confidence: float | None = None
+    """Mean probability of the written tokens, 0..1, where the model tells it."""
+    cached: bool = False
+    cost: Cost = field(default_factory=Cost)
+    error: str | None = None
+    """Why the tool failed; `text` is then empty. Never raises into the loop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One turn of the agent."""
+
+    thought: str
+    call: ToolCall
+    observation: Observation
+
+    def to_dict(self) -> dict[str, Any]:
+        call = {
+            "name": self.call.name,
+            "arguments": {
+                k: v.to_list() if isinstance(v, Span) else v for k, v in self.call.arguments.items()
+            },
+        }
+        seen = asdict(self.observation)
+        seen |= {"span": self.observation.span.to_list(), "cost": self.observation.cost.to_dict()}
+        return {"thought": self.thought, "call": call, "observation": seen}
+
+
+Trace = tuple[Step, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """An answer with the evidence for it and what it cost."""
+
+    question: str
+    text: str
+    """Empty where nothing could be answered; `stop_reason` says why."""
+    choice: int | None = None
+    """Index into `options` (0-based), or None for an open question or an abstention."""
+    options: tuple[str, ...] = ()
+    confidence: float | None = None
+    evidence: tuple[Evidence, ...] = ()
+    cost: Cost = field(default_factory=Cost)
+    trace: Trace = ()
+    stop_reason: StopReason
+    video: str = ""
+    """Path of the video as given."""
+    duration_s: float = 0.0
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Everything that moves the result: model, versions, prompt hash, plan recipe, seed."""
+    thumbnails: dict[float, bytes] = field(default_factory=dict, repr=False, compare=False)
+    """JPEG bytes of evidence frames by time in seconds, for reports; not part of `to_dict`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only; `thumbnails` are left out."""
+        return {
+            "question": self.question,
+            "text": self.text,
+            "choice": self.choice,
+            "options": list(self.options),
+            "confidence": self.confidence,
+            "stop_reason": str(self.stop_reason),
+            "evidence": [e.to_dict() for e in self.evidence],
+            "cost": self.cost.to_dict(),
+            "trace": [s.to_dict() for s in self.trace],
+            "video": self.video,
+            "duration_s": self.duration_s,
+            "settings": self.settings,
+        }
+
+    def save_html(self, path: str | Path) -> Path:
+        """Write one self-contained HTML page (no scripts, no external files); returns its path."""
+        from mmreason.report.html import answer_page
+        from mmreason.video.files import write_atomic
+
+        return write_atomic(Path(path), answer_page(self).encode())
+
+    def _repr_html_(self) -> str:
+        from mmreason.report.html import answer_fragment
+
+        return answer_fragment(self)

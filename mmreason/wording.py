@@ -1,0 +1,186 @@
+"""Reading words: content terms of a question, what an answer says, which option it picks.
+
+Plain English rules, no model. Leaves out where to look (`navigate.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from mmreason.prompts import LETTERS
+
+Terms = tuple[str, ...]
+
+_FUNCTION_TEXT = """
+a an the this that these those it its they them their he she his her we you i who whom whose which
+what where when why how is are was were be been being am do does did doing done has have had having
+can could will would shall should may might must of in on at to from by for with about into over
+under and or but not no nor so than then there here as if while any some all each every both other
+another same very just only also more most please tell me us
+"""
+_ASKED_FOR_TEXT = """
+color colour shape size kind type sort number many much count direction way pattern motion
+object objects thing things item something anything someone anyone happen happens happening
+appear appears appearing visible seen see show shown shows showing look looks video clip scene
+moment time frame footage movie
+"""
+_FUNCTION_WORDS = frozenset(_FUNCTION_TEXT.split())
+_STOP = _FUNCTION_WORDS | frozenset(_ASKED_FOR_TEXT.split())
+_SPELLINGS = {"gray": "grey", "color": "colour", "centre": "center"}
+_NUMBERS = {
+    "zero": "0",
+    "one": "1",
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+    "ten": "10",
+}
+_ABSENT = re.compile(
+    r"\bthere (?:is|are|was|were)(?: no\b|n't\b| not\b)|\bno such\b|\bnot there\b"
+    r"|(?:\bnot|n't) (?:clear|depicted|found|in the|in this|mentioned|present|seen|shown|visible)\b"
+    r"|(?:\bnot|n't|\bcannot) (?:appear|be (?:determined|seen|answered)|contain|depict|find|include"
+    r"|see|show|tell|determine)\b|\bunanswerable\b|^\W*(?:none|nothing|unknown)\W*$",
+    re.IGNORECASE,
+)
+_OUTSIDE = re.compile(r"\boutside (?:of )?my world\b", re.IGNORECASE)
+_YES_NO = re.compile(
+    r"^\W*(?:is|are|was|were|do|does|did|can|could|has|have|had|will)\b", re.IGNORECASE
+)
+_GLOBAL = re.compile(
+    r"\bhow many\b.*\b(?:video|clip|footage|film|altogether|overall|throughout)\b"
+    r"|\bin total\b|\b(?:first|last|before|after|finally|earlier|earliest|later|latest)\b"
+    r"|\b(?:what|which) order\b|\bin order\b|\b(?:whole|entire) (?:video|clip)\b|\bthroughout\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words and numbers, without possessive endings."""
+    return re.findall(r"[^\W_]+", re.sub(r"['\u2019]s\b", "", text.lower()))
+
+
+def stem(word: str) -> str:
+    """A light stem: plural, -ing, -ed and a final e go; short words stay."""
+    word = _SPELLINGS.get(word, word)
+    if len(word) > 4 and word.endswith("ies"):
+        word = word[:-3] + "y"
+    elif len(word) > 4 and re.search(r"(?:s|x|z|ch|sh)es$", word):
+        word = word[:-2]
+    elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-1]
+    for ending in ("ing", "ed"):
+        if len(word) > len(ending) + 2 and word.endswith(ending):
+            word = word[: -len(ending)]
+            if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "lsz":
+                word = word[:-1]
+            break
+    return word[:-1] if len(word) > 3 and word.endswith("e") else word
+
+
+def terms(text: str) -> Terms:
+    """Distinct stems of the content words, and of neighbouring pairs of them as `one two`."""
+    found: dict[str, None] = {}
+    before: str | None = None
+    for clause in re.split(r"[.,;:!?\n]", text):
+        before = None
+        for word in words(clause):
+            here = None if word in _STOP else stem(word)
+            if here is not None:
+                found.setdefault(here)
+                if before is not None:
+                    found.setdefault(f"{before} {here}")
+            before = here
+    return tuple(found)
+
+
+def without_alternatives(question: str) -> str:
+    """The question without single words offered as its answer: "small or large" goes."""
+
+    def drop(found: re.Match[str]) -> str:
+        offered = found.group(1).lower() not in _STOP and found.group(2).lower() not in _STOP
+        return "" if offered else found.group(0)
+
+    return re.sub(r"\b(\w+) or (\w+)\b", drop, question)
+
+
+def is_global(question: str) -> bool:
+    """Whether the question is about the video as a whole: totals, order, first and last."""
+    return _GLOBAL.search(question) is not None
+
+
+def is_yes_no(question: str) -> bool:
+    """Whether the question asks for yes or no."""
+    return _YES_NO.match(question) is not None and not re.search(r"\bor\b", question.lower())
+
+
+def says_outside(text: str) -> bool:
+    """Whether the answer is that the footage is nothing the model knows."""
+    return _OUTSIDE.search(text) is not None
+
+
+def says_absent(text: str) -> bool:
+    """Whether the answer is that the thing asked for is not there (or nothing at all)."""
+    return not text.strip() or says_outside(text) or _ABSENT.search(text) is not None
+
+
+def says_no(text: str) -> bool:
+    """Whether the answer to a yes-or-no question is no."""
+    return words(text)[:1] == ["no"] or (says_absent(text) and not says_outside(text))
+
+
+def essence(text: str, question: str = "") -> Terms:
+    """What an answer says, for comparison: stems in order, without filler and the question's words.
+
+    "The star is red." and "red" have the same essence for "What colour is the star?".
+    """
+    keep = {"not", "no", "yes"}
+    plain = [_NUMBERS.get(w, stem(w)) for w in words(text) if w in keep or w not in _FUNCTION_WORDS]
+    asked = {_NUMBERS.get(w, stem(w)) for w in words(question)} - keep
+    return tuple(w for w in plain if w not in asked) or tuple(plain) or tuple(words(text))
+
+
+def match_option(text: str, options: Sequence[str]) -> int | None:
+    """Index of the one option the answer picks, by its letter or its text; None where unclear."""
+    text = re.sub(
+        r"^\W*(?:the )?(?:final )?(?:answer|option)(?: is)?\s*[:=]?\s*",
+        "",
+        text.strip(),
+        flags=re.I,
+    )
+    by_text = _by_text(text, options)
+    letter = re.match(r"^\(?([A-Za-z])(?:\)|[.):]|\)?\s*$)[\s.):]*", text)
+    if letter is None:
+        return by_text
+    index = LETTERS.find(letter.group(1).upper())
+    if index >= len(options):
+        return by_text
+    rest = text[letter.end() :]
+    return index if not rest or _by_text(rest, options) in (None, index) else None
+
+
+def _by_text(text: str, options: Sequence[str]) -> int | None:
+    said = _plain(text)
+    plain = [_plain(option) for option in options]
+    for i, option in enumerate(plain):
+        if option == said:
+            return i
+    inside = [i for i, option in enumerate(plain) if option and _holds(said, option)]
+    # "dark red" also holds "red": keep options that are no part of another one found.
+    widest = [i for i in inside if not any(j != i and _holds(plain[j], plain[i]) for j in inside)]
+    return widest[0] if len(widest) == 1 else None
+
+
+def _plain(text: str) -> list[str]:
+    kept = [w for w in words(text) if w not in ("a", "an", "the")]
+    return [_NUMBERS.get(w, w) for w in kept or words(text)]
+
+
+def _holds(longer: list[str], shorter: list[str]) -> bool:
+    n = len(shorter)
+    return any(longer[i : i + n] == shorter for i in range(len(longer) - n + 1))

@@ -1,0 +1,168 @@
+"""ask, caption, ground and inspect on a real clip, with a scripted model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmreason.cli import main
+from mmreason.models.scripted import ScriptedModel
+
+QUESTION = "What colour is the screen?"
+
+
+def test_ask_prints_answer_evidence_steps_and_cost(
+    model: ScriptedModel, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", str(clip), QUESTION]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    lines = out.splitlines()
+    assert lines[0] == f"question:    {QUESTION}"
+    assert lines[1].removeprefix("answer:").strip() in ("red", "blue")
+    assert any(line.startswith("evidence:    0:0") for line in lines)
+    assert any(line.startswith("step 1:      caption 0:00.00-") for line in lines)
+    assert lines[-1].startswith("cost:") and f"{model.calls} model calls" in lines[-1]
+
+
+def test_ask_as_json_with_options_and_report(
+    model: ScriptedModel, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    html, store = tmp_path / "out" / "a.html", tmp_path / "s.sqlite3"
+    argv = ["ask", str(clip), QUESTION, "--option", "green", "--option", "blue", "--seed", "3"]
+    assert main([*argv, "--json", "--html", str(html), "--store", str(store)]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["options"], answer["choice"]) == (["green", "blue"], 1)
+    assert answer["html"] == str(html) and "What colour is the screen?" in html.read_text()
+    assert answer["settings"]["seed"] == 3
+    assert answer["settings"]["store"] == str(store)
+    assert model.calls == answer["cost"]["model_calls"] > 0
+
+
+def test_a_second_run_makes_no_model_call(
+    model: ScriptedModel, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    costs = []
+    for _ in range(2):
+        assert main(["ask", str(clip), QUESTION, "--json"]) == 0
+        costs.append(json.loads(capsys.readouterr().out)["cost"])
+    assert costs[0]["model_calls"] == costs[1]["cache_hits"] > 0
+    assert costs[1]["model_calls"] == costs[1]["frames"] == 0
+
+
+def test_no_budget_gives_no_answer(
+    model: ScriptedModel, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", str(clip), QUESTION, "--budget-frames", "0"]) == 0
+    out = capsys.readouterr().out
+    assert "answer:      No answer" in out
+    assert "The frame budget was spent. Nothing could be answered by then." in out
+    assert model.calls == 0
+
+
+def test_caption_of_a_part(
+    model: ScriptedModel, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["caption", str(clip), "--end", "2"]) == 0
+    assert capsys.readouterr().out == "all is blue.\n"
+    assert main(["caption", str(clip), "--start", "2", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said == {"video": str(clip), "span": [2.0, 4.0], "text": "all is red."}
+
+
+@pytest.mark.parametrize("part", [("--start", "3", "--end", "2"), ("--end", "9")])
+def test_caption_outside_the_video(
+    part: tuple[str, ...], model: ScriptedModel, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["caption", str(clip), *part]) == 2
+    assert "shown over 0:00.00-0:04.00" in capsys.readouterr().err
+
+
+def test_ground_draws_the_box_on_the_frame(
+    model: ScriptedModel, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "new" / "box.png"
+    argv = ["ground", str(clip), "red half", "--at", "2.55", "--out", str(picture)]
+    assert main([*argv, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["status"] == "found" and found["frame_time_s"] == pytest.approx(2.5)
+    assert found["boxes_px"] == [[16.0, 12.0, 48.0, 48.0]]
+    with Image.open(picture) as image:
+        assert image.size == (64, 48)
+        pixels = np.asarray(image)
+    assert pixels[30, 17].tolist() == [255, 255, 255]
+    assert pixels[30, 32, 0] > 150 > pixels[30, 32, 2]
+
+
+def test_ground_in_words(
+    model: ScriptedModel, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ground", str(clip), "dragon"]) == 0
+    assert capsys.readouterr().out.startswith("dragon: none at 0:02.00\n")
+    image = tmp_path / "picture.png"
+    Image.new("RGB", (100, 40), (200, 0, 0)).save(image)
+    assert main(["ground", str(image), "red half"]) == 0
+    assert "25.0, 10.0, 75.0, 40.0  red half" in capsys.readouterr().out
+
+
+def test_inspect_tells_and_draws(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet = tmp_path / "sheet.png"
+    assert main(["inspect", str(clip), "--sheet", str(sheet)]) == 0
+    out = capsys.readouterr().out
+    for wanted in ("codec:           h264", "64 x 48 pixels", "0:00.00 to 0:04.00", "constant, 10"):
+        assert wanted in out
+    with Image.open(sheet) as image:
+        assert image.width > image.height > 100
+    assert main(["inspect", str(clip), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["frame_count"] == 40
+
+
+@pytest.mark.parametrize("flag", ["--sheet", "--out"])
+def test_a_picture_needs_a_known_suffix(
+    flag: str, model: ScriptedModel, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb = ["inspect", str(clip)] if flag == "--sheet" else ["ground", str(clip), "red half"]
+    assert main([*verb, flag, str(tmp_path / "picture.unknown")]) == 2
+    assert f"give {flag} a name that ends in .png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["ask", "caption", "inspect", "ground"])
+@pytest.mark.parametrize("content", [None, b"", b"this is no video"])
+def test_unreadable_input_is_one_line_and_2(
+    verb: str,
+    content: bytes | None,
+    model: ScriptedModel,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "clip.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    words = ["what?"] if verb in ("ask", "ground") else []
+    assert main([verb, str(path), *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and err.count("\n") == 1
+    assert "clip.mp4" in err
+    assert model.calls == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["  "],
+        ["x" * 10_000],
+        ["which?", "--option", "a", "--option", "A"],
+        ["which?", "--option", "a"],
+    ],
+)
+def test_a_question_that_cannot_be_asked(
+    words: list[str], model: ScriptedModel, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", str(clip), *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and len(err) < 300
+    assert model.calls == 0

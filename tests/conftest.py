@@ -1,0 +1,56 @@
+"""What every test shares: one torch thread, no network, and no error logged by passing code."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Read by torch and huggingface_hub when they are first imported, here and in child processes.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+settings.register_profile("mmreason", deadline=None, derandomize=True, database=None)
+settings.load_profile("mmreason")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests marked `gpu` where there is no CUDA device; torch is imported only for them."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+class _Errors(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.name}: {record.getMessage()}")
+
+
+@pytest.fixture(autouse=True)
+def no_logged_errors() -> Iterator[None]:
+    """Fail a test during which anything logged at ERROR: a problem is raised or returned."""
+    errors = _Errors()
+    logging.getLogger().addHandler(errors)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(errors)
+    if errors.lines:
+        pytest.fail("logged at ERROR: " + "; ".join(errors.lines))
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> Path:
+    """A path, not yet a file, for a `Store` of this test's own."""
+    return tmp_path / "store.sqlite"

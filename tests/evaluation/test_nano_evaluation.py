@@ -1,0 +1,106 @@
+"""The measurement itself, with models whose right and wrong answers are known."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mmreason.evaluation.card import model_card
+from mmreason.evaluation.nano import by_family, held_out_world, measure
+from mmreason.models.base import ClipRecipe
+from mmreason.models.scripted import ScriptedModel
+from mmreason.video.world import encode
+from mmreason.video.world.questions import questions
+from mmreason.video.world.truth import caption
+
+CLIP = ClipRecipe(frames=8, size_px=(144, 80), leaf_s=4.0)
+
+
+def _oracle(worlds: int) -> dict[str, str]:
+    """Every question of every held-out world with its right answer."""
+    table: dict[str, str] = {}
+    for index in range(worlds):
+        world = held_out_world(index)
+        for q in questions(world, seed=index, least_s=1.2 * world.duration_s / 8):
+            table[q.text] = q.answer
+    return table
+
+
+def test_a_model_that_always_declines_gets_nothing_right_but_absence():
+    model = ScriptedModel(lambda text, frames: "there is no such thing", clip=CLIP)
+    results = measure(model, worlds=6, real=[])
+    families = by_family(results)
+    assert families["attribute"].hits == families["count"].hits == 0
+    assert results.absent.hits == results.absent.n > 0
+    assert results.present_declined.hits == results.present_declined.n > 0
+    assert results.box_found.hits == 0 and results.box_iou.value == 0.0
+
+
+def test_one_world_with_its_own_truth_is_all_right():
+    truth = _oracle(1)
+    world = held_out_world(0)
+    least_s = 1.2 * world.duration_s / 8
+
+    def answer(text, frames):
+        if text == CLIP.prompts.caption:
+            return caption(world, least_s=least_s)
+        return truth.get(text, "```json\n[]\n```")
+
+    results = measure(ScriptedModel(answer, clip=CLIP), worlds=1, real=[])
+    assert all(share.value == 1.0 for share in by_family(results).values())
+    assert all(share.value == 1.0 for share in results.caption_words.values())
+    assert results.box_absent.value == 1.0
+
+
+def test_real_clips_count_inventions(tmp_path):
+    clip = tmp_path / "clip.mp4"
+    encode.write_video(
+        held_out_world(0).model_copy(update={"width_px": 160, "height_px": 90}), clip
+    )
+    model = ScriptedModel(lambda text, frames: "red", clip=CLIP)
+    results = measure(model, worlds=1, real=[clip])
+    assert results.real_clips == 1
+    assert results.real_declined.hits == 0 and results.real_declined.n == 6
+    card = model_card(results, {"parameters": "1"}, "mmreason eval nano --worlds 1")
+    assert "100.0%" in card and "“red” (6x)" in card and "**not reached**" in card
+
+
+def test_clips_and_single_frames_are_shown():
+    counts = set()
+
+    def answer(text, frames):
+        counts.add(len(frames))
+        return "no"
+
+    measure(ScriptedModel(answer, clip=CLIP), worlds=1, real=[])
+    assert counts == {8, 1}
+
+
+def test_held_out_worlds_are_the_same_every_time():
+    assert held_out_world(3) == held_out_world(3)
+    assert len(held_out_world(3).scenes) == 2 and len(held_out_world(4).scenes) == 1
+
+
+@pytest.mark.parametrize("flag", ["--json", "--card"])
+def test_the_command_reports(monkeypatch, tmp_path, capsys, flag):
+    from mmreason import models
+    from mmreason.cli import main
+
+    class Loaded(ScriptedModel):
+        class model:
+            dtype = "torch.float32"
+
+            @staticmethod
+            def parameters():
+                return []
+
+    monkeypatch.setattr(models, "load", lambda name: Loaded(lambda text, frames: "2", clip=CLIP))
+    card = tmp_path / "CARD.md"
+    words = ["--json"] if flag == "--json" else ["--card", str(card)]
+    assert main(["eval", "nano", "--worlds", "2", *words]) == 0
+    if flag == "--json":
+        report = json.loads(capsys.readouterr().out)
+        assert report["worlds"] == 2 and report["box_iou"]["n"] > 0
+    else:
+        assert "mmreason eval nano --worlds 2" in card.read_text()

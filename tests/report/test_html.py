@@ -1,0 +1,194 @@
+"""The HTML report: complete, self-contained, and safe whatever the model wrote."""
+
+import base64
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from mmreason.report.html import answer_fragment, answer_page
+from mmreason.types import Answer, Evidence, StopReason
+from mmreason.video.types import Span
+
+EVIL = '"><script>alert(1)</script><img src=http://x onerror=alert(2)>{{ 7 * 7 }}</svg></style>'
+_VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class _Page(HTMLParser):
+    """Collects tags and text, and insists that every tag is closed in its turn."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self._open, self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_page_shows_all_of_an_answer(make_answer: Callable[..., Answer]) -> None:
+    page = _Page(answer_page(make_answer(choice=1, options=("blue", "red"))))
+    text = " ".join(page.text.split())
+    for wanted in (
+        "What colour is the circle?",
+        "94 %",
+        "An answer was found and its evidence was looked at.",
+        "2 stretches of video, 1 verified",
+        "0:08.00 \N{EN DASH} 0:12.00",
+        "“it is red.”",
+        "✓ verified",
+        "not verified",
+        "failed: no frame there",
+        "8 frames · 0 tokens · 0.42 s",
+        "from the store",
+        "node 1.3",
+        "2,060",
+        "A. blue",
+        "B. red ✓",
+        "1, 2.5, 30, 40",
+        "clip.frames",
+        "/data/clip.mp4",
+    ):
+        assert wanted in text, wanted
+    assert [a["class"] for a in page.named("h1")] == ["mmr-answer"]
+
+
+def test_thumbnails_are_the_frames_of_the_evidence(make_answer: Callable[..., Answer]) -> None:
+    answer = make_answer()
+    images = _Page(answer_page(answer)).named("img")
+    assert [image["alt"] for image in images] == [
+        f"Video frame at 0:{t:05.2f}" for t in answer.evidence[0].frame_times_s
+    ]
+    sources = [(image["src"] or "").removeprefix("data:image/jpeg;base64,") for image in images]
+    assert [base64.b64decode(source) for source in sources] == list(answer.thumbnails.values())
+
+
+def test_many_thumbnails_are_thinned_out_but_keep_both_ends(
+    make_answer: Callable[..., Answer],
+) -> None:
+    times_s = tuple(8 + i / 10 for i in range(40))
+    answer = make_answer(
+        evidence=(Evidence(span=Span(8, 12), frame_times_s=times_s),),
+        thumbnails=dict.fromkeys(times_s, b"x"),
+    )
+    alts = [image["alt"] for image in _Page(answer_page(answer)).named("img")]
+    assert len(alts) == 8
+    assert (alts[0], alts[-1]) == ("Video frame at 0:08.00", "Video frame at 0:11.90")
+
+
+@pytest.mark.parametrize("render", [answer_page, answer_fragment])
+def test_nothing_outside_is_loaded_and_nothing_runs(
+    make_answer: Callable[..., Answer], render: Callable[[Answer], str]
+) -> None:
+    html = render(make_answer())
+    page = _Page(html)
+    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object", "a"})
+    assert not re.search(r"https?://|@import|url\(", html)
+    for _, attributes in page.tags:
+        assert not [name for name in attributes if name.startswith("on")]
+        assert (attributes.get("src") or "data:").startswith("data:image/jpeg;base64,") or (
+            "src" not in attributes
+        )
+
+
+@pytest.mark.parametrize("render", [answer_page, answer_fragment])
+def test_text_of_models_users_and_files_is_escaped(
+    make_answer: Callable[..., Answer], render: Callable[[Answer], str]
+) -> None:
+    plain = make_answer(options=("a",))
+    step = plain.trace[3]
+    seen = replace(step.observation, text=EVIL)
+    evil = make_answer(
+        question=EVIL,
+        text=EVIL,
+        options=(EVIL,),
+        video=EVIL,
+        settings={EVIL: EVIL, "model": EVIL},
+        evidence=tuple(replace(e, quote=EVIL) for e in plain.evidence),
+        trace=(
+            *plain.trace[:3],
+            replace(step, thought=EVIL, observation=seen),
+            replace(step, observation=replace(seen, error=EVIL)),
+            *plain.trace[5:],
+        ),
+    )
+    page = _Page(render(evil))
+    assert "{{ 7 * 7 }}" in page.text and "<script>alert(1)</script>" in page.text
+    tags = sorted({tag for tag, _ in page.tags})
+    assert tags == sorted({tag for tag, _ in _Page(render(plain)).tags})
+    assert len(page.named("img")) == len(plain.thumbnails)
+
+
+def test_every_rule_of_the_fragment_is_scoped(make_answer: Callable[..., Answer]) -> None:
+    (style,) = re.findall(r"<style>(.*?)</style>", answer_fragment(make_answer()), re.DOTALL)
+    selectors = re.findall(r"([^{};]+)\{", style)
+    for selector in selectors:
+        for part in selector.split(","):
+            assert part.strip().startswith((".mmr", "@media")), part
+
+
+@pytest.mark.parametrize("reason", list(StopReason))
+def test_an_empty_answer_says_why(make_answer: Callable[..., Answer], reason: StopReason) -> None:
+    answer = make_answer(
+        text="", confidence=None, evidence=(), trace=(), thumbnails={}, stop_reason=reason
+    )
+    text = _Page(answer_page(answer)).text
+    assert "No answer" in text
+    assert "best answer" not in text
+    assert "not known" in text
+
+
+def test_an_answer_about_a_video_without_length_has_no_timeline(
+    make_answer: Callable[..., Answer],
+) -> None:
+    page = _Page(answer_page(make_answer(duration_s=0.0, trace=(), evidence=())))
+    assert not page.named("svg")
+
+
+def test_save_html_and_notebook_repr(make_answer: Callable[..., Answer], tmp_path: Path) -> None:
+    answer = make_answer()
+    path = answer.save_html(tmp_path / "new" / "report.html")
+    assert path.read_text(encoding="utf-8") == answer_page(answer)
+    assert answer._repr_html_() == answer_fragment(answer)
+    assert "<html" not in answer_fragment(answer)
+
+
+def _luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_text_colours_have_contrast_in_both_schemes(make_answer: Callable[..., Answer]) -> None:
+    """WCAG AA asks for 4.5 : 1 between text and what is behind it."""
+    html = answer_fragment(make_answer())
+    schemes = re.findall(r"--ink:.*?--caption", html, re.DOTALL)
+    assert len(schemes) == 2
+    for scheme in schemes:
+        colours = dict(re.findall(r"--([\w-]+): (#\w{6})", scheme))
+        pairs = [("ink", "paper"), ("soft", "paper"), ("soft", "shade"), ("warn-ink", "paper")]
+        pairs += [("warn-ink", "warn-tint"), ("accent-ink", "accent-tint")]
+        for front, back in pairs:
+            low, high = sorted((_luminance(colours[front]), _luminance(colours[back])))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (front, back)

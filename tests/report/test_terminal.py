@@ -1,0 +1,63 @@
+"""Terminal views: tables for people, plain lines for pipes, no escapes from models."""
+
+import io
+from collections.abc import Callable
+
+from rich.console import Console
+
+from mmreason.report.terminal import print_answer, print_step
+from mmreason.types import Answer
+
+
+def _shown(answer: Answer, *, terminal: bool, steps: bool = True) -> str:
+    file = io.StringIO()
+    print_answer(answer, Console(file=file, force_terminal=terminal, width=100), steps=steps)
+    return file.getvalue()
+
+
+def test_pipes_get_plain_lines(make_answer: Callable[..., Answer]) -> None:
+    quote = "word " * 60
+    text = _shown(make_answer(text=quote), terminal=False)
+    lines = text.splitlines()
+    assert lines[:4] == [
+        "question:    What colour is the circle?",
+        f"answer:      {quote.strip()}",
+        "confidence:  94 %",
+        "stopped:     An answer was found and its evidence was looked at.",
+    ]
+    assert "evidence:    0:08.00-0:12.00 (verified) it is red." in lines
+    assert "step 2:      caption 0:12.00-0:24.00 (node 2) -> a green star bounces. " in text
+    assert "step 4:      look 0:08.00-0:12.00 -> red. [8 frames, 0.42 s]" in lines
+    assert "step 6:      look 0:08.00-0:12.00 (other frames) -> red. [0 frames, 0.00 s]" in lines
+    assert lines[-1].startswith("cost:        2.30 seconds, 36 frames shown, 5 model calls")
+    assert "\x1b" not in text
+
+
+def test_steps_can_be_left_out(make_answer: Callable[..., Answer]) -> None:
+    assert "step 1" not in _shown(make_answer(), terminal=False, steps=False)
+    assert "caption" not in _shown(make_answer(), terminal=True, steps=False)
+
+
+def test_terminals_get_tables(make_answer: Callable[..., Answer]) -> None:
+    text = _shown(make_answer(), terminal=True)
+    for wanted in ("Evidence", "Steps", "verified", "0:08.00-0:12.00", "failed: no frame there"):
+        assert wanted in text
+
+
+def test_terminal_escapes_and_markup_of_a_model_are_inert(
+    make_answer: Callable[..., Answer],
+) -> None:
+    evil = "\x1b]0;title\x07\x1b[2Jred [bold]not bold[/bold] \u202eabc"
+    for terminal in (False, True):
+        text = _shown(make_answer(text=evil, question=evil), terminal=terminal)
+        assert "\x1b]0" not in text and "\x1b[2J" not in text and "\u202e" not in text
+        assert "[bold]not bold[/bold]" in text
+
+
+def test_print_step(make_answer: Callable[..., Answer]) -> None:
+    file = io.StringIO()
+    print_step(make_answer().trace[4], 5, Console(file=file, width=40))
+    assert file.getvalue() == (
+        "step 5:      look 0:12.00-0:16.00 (How many circles?) -> failed: no frame there"
+        " [0 frames, 0.00 s]\n"
+    )

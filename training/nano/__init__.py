@@ -1,0 +1,1 @@
+"""The recipe of nano: a tiny Qwen3-VL trained from scratch on scripted worlds."""

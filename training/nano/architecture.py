@@ -1,0 +1,176 @@
+"""Builds nano: a small Qwen3-VL, its tokenizer (byte-level, so any text can be asked), chat
+template and processor."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    PreTrainedTokenizerFast,
+    Qwen2VLImageProcessor,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
+)
+
+from mmreason.training.nano.config import Architecture, NanoConfig, Stage
+from mmreason.training.nano.examples import OUTSIDE_ANSWER, clip_example, image_example
+
+SPECIAL = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
+CHAT_TEMPLATE = """{%- for message in messages -%}
+<|im_start|>{{ message.role }}
+{% if message.content is string %}{{ message.content }}{% else %}
+{%- for part in message.content -%}
+{%- if part.type == 'video' -%}<|video_pad|>
+{%- elif part.type == 'image' -%}<|vision_start|><|image_pad|><|vision_end|>
+{%- else -%}{{ part.text }}{%- endif -%}
+{%- endfor -%}{%- endif -%}<|im_end|>
+{% endfor -%}
+{%- if add_generation_prompt -%}<|im_start|>assistant
+{% endif -%}
+"""
+PATCH_PX = 8
+
+
+def build_model(shape: Architecture, tokenizer: PreTrainedTokenizerFast):
+    """A `Qwen3VLForConditionalGeneration` with random weights, in float32."""
+
+    def token(text: str) -> int:
+        number = tokenizer.convert_tokens_to_ids(text)
+        assert isinstance(number, int)
+        return number
+
+    half = shape.text_head_dim // 2
+    mrope = [half - 2 * (half // 3), half // 3, half // 3]
+    config = Qwen3VLConfig(
+        text_config={
+            "vocab_size": shape.vocabulary,
+            "hidden_size": shape.text_width,
+            "intermediate_size": shape.text_mlp,
+            "num_hidden_layers": shape.text_depth,
+            "num_attention_heads": shape.text_width // shape.text_head_dim,
+            "num_key_value_heads": shape.text_width // shape.text_head_dim,
+            "head_dim": shape.text_head_dim,
+            "max_position_embeddings": 4096,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10000.0,
+                "mrope_section": mrope,
+                "mrope_interleaved": True,
+            },
+            "tie_word_embeddings": True,
+            "pad_token_id": token("<|endoftext|>"),
+            "eos_token_id": token("<|im_end|>"),
+            "bos_token_id": None,
+        },
+        vision_config={
+            "depth": shape.vision_depth,
+            "hidden_size": shape.vision_width,
+            "intermediate_size": shape.vision_mlp,
+            "num_heads": shape.vision_width // shape.vision_head_dim,
+            "patch_size": PATCH_PX,
+            "out_hidden_size": shape.text_width,
+            "num_position_embeddings": 256,
+            "deepstack_visual_indexes": list(shape.deepstack_layers),
+        },
+        tie_word_embeddings=True,
+        image_token_id=token("<|image_pad|>"),
+        video_token_id=token("<|video_pad|>"),
+        vision_start_token_id=token("<|vision_start|>"),
+        vision_end_token_id=token("<|vision_end|>"),
+    )
+    model = Qwen3VLForConditionalGeneration(config)
+    model.generation_config.eos_token_id = token("<|im_end|>")
+    model.generation_config.pad_token_id = token("<|endoftext|>")
+    model.generation_config.do_sample = False
+    return model
+
+
+def build_tokenizer(config: NanoConfig) -> PreTrainedTokenizerFast:
+    """Byte-level BPE learned from what worlds say; single digits, so numbers are read digit by
+    digit."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.architecture.vocabulary,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_sentences(config), trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<|endoftext|>",
+        eos_token="<|im_end|>",
+        additional_special_tokens=list(SPECIAL[1:]),
+        model_max_length=4096,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _sentences(config: NanoConfig) -> Iterator[str]:
+    stage = Stage(share=1.0, image_share=0.5, multi_scene_share=0.3)
+    small = NanoConfig(seed=config.seed, clip_frames=2, size_px=(32, 16))
+    for index in range(1500):
+        rng = random.Random(f"tokenizer/{config.seed}/{index}")
+        make = image_example if index % 2 else clip_example
+        for question, answer in make(rng, small, stage).dialogue:
+            yield question
+            yield answer
+    for _ in range(50):
+        yield f"<1.5 seconds> user\n assistant\n {OUTSIDE_ANSWER}"
+
+
+def build_processor(config: NanoConfig, tokenizer: PreTrainedTokenizerFast) -> Qwen3VLProcessor:
+    """Qwen3-VL's own processor with nano's sizes: a clip of frames at `size_px` passes through
+    unscaled."""
+    width, height = config.size_px
+    common = {
+        "patch_size": PATCH_PX,
+        "temporal_patch_size": 2,
+        "merge_size": 2,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+    }
+    area = width * height
+    image = Qwen2VLImageProcessor(size={"shortest_edge": area, "longest_edge": area}, **common)
+    video = Qwen3VLVideoProcessor(
+        size={"shortest_edge": 2 * area, "longest_edge": config.clip_frames * area},
+        cap_pixels_per_frame=False,
+        **common,
+    )
+    return Qwen3VLProcessor(
+        image_processor=image,
+        tokenizer=tokenizer,
+        video_processor=video,
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def save_pretrained(model, processor: Qwen3VLProcessor, folder: Path) -> None:
+    """Write a folder that `AutoProcessor` and `AutoModelForImageTextToText` load offline; weights
+    in bfloat16."""
+    folder.mkdir(parents=True, exist_ok=True)
+    half = Qwen3VLForConditionalGeneration(model.config).bfloat16()
+    half.load_state_dict(model.state_dict())
+    half.generation_config = model.generation_config
+    half.save_pretrained(folder)
+    processor.save_pretrained(folder)

@@ -1,0 +1,106 @@
+"""Everything that decides what nano becomes, in one JSON file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from mmreason.types import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """Shapes of the Qwen3-VL; patch size 8 merged 2x2, so one visual token covers 16x16 pixels and
+    two frames."""
+
+    vision_width: int = 160
+    vision_depth: int = 4
+    vision_mlp: int = 480
+    text_width: int = 192
+    text_depth: int = 4
+    text_mlp: int = 512
+    vision_head_dim: int = 32
+    text_head_dim: int = 64
+    deepstack_layers: tuple[int, ...] = (1,)
+    vocabulary: int = 768
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A part of the curriculum. Shares are probabilities; the rest of the steps are single-scene
+    clips."""
+
+    share: float
+    """Share of all steps."""
+    image_share: float
+    """Share of steps that show single frames."""
+    multi_scene_share: float = 0.0
+    """Share of clips that cross a cut."""
+    most_actors: int = 3
+    large_share: float = 0.0
+    """Share of worlds in which every actor is large and plain."""
+    outside_share: float = 0.0
+    """Share of examples that show no scripted world at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NanoConfig:
+    seed: int = 7
+    steps: int = 3000
+    image_batch: int = 48
+    clip_batch: int = 16
+    clip_frames: int = 8
+    size_px: tuple[int, int] = (144, 80)
+    questions: int = 5
+    """Questions asked of each clip; they share its visual tokens."""
+    matrix_lr: float = 2e-3
+    """Learning rate of Muon, for weight matrices."""
+    other_lr: float = 2e-3
+    """Learning rate of AdamW, for embeddings, norms and biases."""
+    weight_decay: float = 0.05
+    warmup_steps: int = 60
+    cooldown_share: float = 0.4
+    auxiliary_weight: float = 0.5
+    """Weight of the dense targets: what every visual token shows."""
+    checkpoint_every: int = 200
+    architecture: Architecture = field(default_factory=Architecture)
+    stages: tuple[Stage, ...] = (
+        Stage(share=0.08, image_share=1.0, most_actors=1, large_share=0.5),
+        Stage(share=0.17, image_share=1.0, most_actors=3, large_share=0.1),
+        Stage(share=0.3, image_share=0.35, most_actors=3, outside_share=0.04),
+        Stage(share=0.45, image_share=0.25, multi_scene_share=0.35, outside_share=0.06),
+    )
+
+    def stage_at(self, step: int) -> Stage:
+        done = 0.0
+        for stage in self.stages:
+            done += stage.share
+            if step < done * self.steps - 1e-9:
+                return stage
+        return self.stages[-1]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def load(cls, path: Path) -> NanoConfig:
+        """Read a config file; missing keys keep their defaults, unknown ones are refused."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            data["architecture"] = _build(Architecture, data.get("architecture", {}))
+            if "stages" in data:
+                data["stages"] = tuple(_build(Stage, stage) for stage in data["stages"])
+            return _build(cls, data)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise UsageError(f"{path}: not a nano config: {error}") from error
+
+
+def _build(kind, data: dict):
+    unknown = set(data) - {f.name for f in fields(kind)}
+    if unknown:
+        raise ValueError(
+            f"unknown key(s) {sorted(unknown)}; known: {[f.name for f in fields(kind)]}"
+        )
+    tuples = {k: tuple(v) if isinstance(v, list) and k != "stages" else v for k, v in data.items()}
+    return kind(**tuples)

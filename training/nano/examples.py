@@ -1,0 +1,252 @@
+"""Worlds to training examples: frames, what each visual token shows, and questions with answers.
+
+Draws worlds directly at the size the model sees; no decoder is involved. Leaves out tokens
+(`packing.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+
+from mmreason.training.nano.config import NanoConfig, Stage
+from mmreason.training.nano.outside import outside_frames
+from mmreason.video.types import Span
+from mmreason.video.world import generate
+from mmreason.video.world.questions import FAMILIES, Question, questions, refer, with_options
+from mmreason.video.world.render import draw
+from mmreason.video.world.script import Colour, MotionKind, Pattern, Shape, Size, World
+from mmreason.video.world.truth import Box, boxes, caption, noun, sightings
+
+TOKEN_PX = 16
+LABELS = {
+    "shape": get_args(Shape),
+    "colour": get_args(Colour),
+    "pattern": get_args(Pattern),
+    "size": get_args(Size),
+    "motion": get_args(MotionKind),
+}
+"""Dense targets; class 0 is background, -100 (motion only) is not known."""
+CAPTION_PROMPT = "Describe the clip."
+OUTSIDE_ANSWER = "this is outside my world."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    frames: np.ndarray
+    """uint8 (frames, H, W, 3)."""
+    times_s: tuple[float, ...]
+    is_image: bool
+    labels: dict[str, np.ndarray]
+    """int64 (slices, rows, columns) by name of the dense target."""
+    boxes: np.ndarray
+    """float32 (slices, rows, columns, 4): box of the actor each token shows, as fractions of the
+    frame."""
+    dialogue: tuple[tuple[str, str], ...]
+    """(question, answer) pairs."""
+
+
+def box_prompt(expression: str) -> str:
+    return f"Locate the {expression}. Output its bbox in JSON."
+
+
+def box_answer(box: Box | None, label: str) -> str:
+    """Qwen3-VL's answer format, coordinates 0-1000 in steps of ten (0.8 to 1.4 pixels of nano's
+    frame)."""
+    found = [] if box is None else [{"bbox_2d": [round(v * 100) * 10 for v in box], "label": label}]
+    return f"```json\n{json.dumps(found)}\n```"
+
+
+def image_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Example:
+    if rng.random() < stage.outside_share:
+        return _outside(rng, config, frames=1)
+    world = _small_world(rng, stage, scenes=1)
+    scene = world.scenes[0]
+    time_s = rng.uniform(0.25, 0.75) * world.duration_s
+    moment = Span(time_s, min(world.duration_s, time_s + 1e-3))
+    pairs = _image_dialogue(rng, world, moment, config.questions)
+    drawing = draw(world, time_s, config.size_px)
+    labels, targets = _dense(
+        world, [time_s], [drawing.coverage], Span(scene.start_s, scene.start_s)
+    )
+    return Example(
+        frames=_weather(rng, drawing.pixels[None]),
+        times_s=(0.0,),
+        is_image=True,
+        labels=labels,
+        boxes=targets,
+        dialogue=pairs,
+    )
+
+
+def clip_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Example:
+    if rng.random() < stage.outside_share:
+        return _outside(rng, config, frames=config.clip_frames)
+    multi = rng.random() < stage.multi_scene_share
+    world = _small_world(rng, stage, scenes=rng.choice((2, 2, 3)) if multi else 1)
+    span = _window(rng, world)
+    step_s = span.duration_s / config.clip_frames
+    times_s = [span.start_s + (i + 0.5) * step_s for i in range(config.clip_frames)]
+    drawings = [draw(world, t, config.size_px) for t in times_s]
+    least_s = 1.2 * step_s
+    asked = questions(world, span, seed=rng.randrange(1 << 30), least_s=least_s)
+    pairs = [(CAPTION_PROMPT, caption(world, span, least_s=least_s))]
+    pairs += [_ask(rng, q) for q in _balanced(rng, asked, config.questions)]
+    labels, targets = _dense(world, times_s, [d.coverage for d in drawings], span)
+    offset_s = rng.choice((0.0, rng.uniform(0, 60), rng.uniform(0, 7200)))
+    return Example(
+        frames=_weather(rng, np.stack([d.pixels for d in drawings])),
+        times_s=tuple(t + offset_s for t in times_s),
+        is_image=False,
+        labels=labels,
+        boxes=targets,
+        dialogue=tuple(pairs),
+    )
+
+
+def _small_world(rng: random.Random, stage: Stage, scenes: int) -> World:
+    made, start_s = [], 0.0
+    for _ in range(scenes):
+        length_s = rng.uniform(2.0, 6.0) if scenes == 1 else rng.uniform(2.5, 5.0)
+        actors = rng.randint(1, stage.most_actors) if rng.random() > 0.03 else 0
+        scene = generate.scene(rng, start_s, length_s, actors=actors)
+        if rng.random() < stage.large_share:
+            bare = [
+                a.model_copy(update={"size": "large", "pattern": "plain"}) for a in scene.actors
+            ]
+            scene = scene.model_copy(update={"actors": tuple(bare)})
+        made.append(scene.model_copy(update={"start_s": start_s}))
+        start_s = scene.end_s
+    return World(scenes=tuple(made))
+
+
+def _window(rng: random.Random, world: World) -> Span:
+    """A stretch of the world as a node of a tree would cut it: whole, or cut somewhere inside."""
+    if rng.random() < 0.4:
+        return world.span
+    first, last = world.scenes[0], world.scenes[-1]
+    start_s = rng.uniform(0, 0.5) * (first.end_s - first.start_s)
+    end_s = last.end_s - rng.uniform(0, 0.5) * (last.end_s - last.start_s)
+    if len(world.scenes) == 1 and end_s - start_s < 1.0:
+        return world.span
+    return Span(start_s, end_s)
+
+
+def _balanced(rng: random.Random, asked: list[Question], n: int) -> list[Question]:
+    """Up to `n` questions, families first drawn evenly so that rare ones are not drowned."""
+    by_family = {f: [q for q in asked if q.family == f] for f in FAMILIES}
+    pool = []
+    while len(pool) < n and any(by_family.values()):
+        for family in rng.sample(FAMILIES, len(FAMILIES)):
+            if by_family[family]:
+                pool.append(by_family[family].pop())
+    return pool[:n]
+
+
+def _ask(rng: random.Random, question: Question) -> tuple[str, str]:
+    if rng.random() < 0.1:
+        question = with_options(question, rng)
+    lines = [f"{chr(65 + i)}. {option}" for i, option in enumerate(question.options)]
+    return "\n".join([question.text, *lines]), question.answer
+
+
+def _image_dialogue(rng: random.Random, world: World, moment: Span, n: int):
+    """Boxes for all that is seen and one thing that is not, then questions that a single frame
+    answers."""
+    seen = sightings(world, moment, least_s=0.0)
+    found = boxes(world, moment.start_s)
+    pairs = []
+    for s in seen:
+        name = refer(s, seen) or noun(s)
+        if s.actor.id in found:
+            pairs.append((box_prompt(name), box_answer(found[s.actor.id], name)))
+    missing = [x for x in get_args(Shape) if all(s.actor.shape != x for s in seen)]
+    if rng.random() < 0.4:
+        name = rng.choice(missing)
+        pairs.append((box_prompt(name), box_answer(None, name)))
+    still = [
+        q
+        for q in questions(world, moment, seed=rng.randrange(1 << 30), least_s=0.0)
+        if q.family in ("attribute", "count", "text", "comparison", "absence")
+    ]
+    rng.shuffle(pairs)
+    pairs = pairs[:2]
+    pairs += [_ask(rng, q) for q in _balanced(rng, still, n - len(pairs))]
+    names = " and ".join(f"a {noun(s, size=True)}" for s in seen) or "nothing"
+    return ((CAPTION_PROMPT, f"{names}."), *pairs)
+
+
+def _dense(world: World, times_s: list[float], coverages: list[np.ndarray], span: Span):
+    """What each visual token (16x16 pixels, two frames) shows: classes and the actor's box."""
+    known = {(id(s.scene), s.actor.id): s for s in sightings(world, span, least_s=0.0)}
+    slices = [(i, min(i + 1, len(times_s) - 1)) for i in range(0, len(times_s), 2)]
+    height, width = coverages[0].shape[1:]
+    grid = (len(slices), height // TOKEN_PX, width // TOKEN_PX)
+    labels = {name: np.zeros(grid, np.int64) for name in LABELS}
+    targets = np.zeros((*grid, 4), np.float32)
+    for at, pair in enumerate(slices):
+        for i in pair:
+            scene = world.scene_at(times_s[i])
+            if not scene.actors:
+                continue
+            share = coverages[i].reshape(len(scene.actors), grid[1], TOKEN_PX, grid[2], TOKEN_PX)
+            share = share.mean((2, 4))
+            winner = np.where(share.max(0) >= 0.1, share.argmax(0), -1)
+            found = boxes(world, times_s[i])
+            for index, actor in enumerate(scene.actors):
+                where = winner == index
+                if not where.any():
+                    continue
+                sighting = known.get((id(scene), actor.id))
+                colour = (
+                    actor.colour if sighting is None else _colour_then(scene, actor, times_s[i])
+                )
+                motion = None if sighting is None else sighting.motion
+                values = {"shape": actor.shape, "colour": colour, "pattern": actor.pattern}
+                values |= {"size": actor.size, "motion": motion}
+                for name, value in values.items():
+                    labels[name][at][where] = (
+                        -100 if value is None else LABELS[name].index(value) + 1
+                    )
+                targets[at][where] = found.get(actor.id, (0, 0, 0, 0))
+    return labels, targets
+
+
+def _colour_then(scene, actor, time_s: float) -> str:
+    from mmreason.video.world.motion import colour_at
+
+    return colour_at(scene, actor, time_s)
+
+
+def _weather(rng: random.Random, frames: np.ndarray) -> np.ndarray:
+    """Small changes of light and grain, such as encoding leaves behind."""
+    noise = np.random.default_rng(rng.randrange(1 << 32))
+    gain, lift, grain = rng.uniform(0.92, 1.06), rng.uniform(-6, 6), rng.uniform(0, 4)
+    grainy = frames * np.float32(gain) + np.float32(lift)
+    grainy += grain * noise.standard_normal(frames.shape, np.float32)
+    return grainy.clip(0, 255).astype(np.uint8)
+
+
+def _outside(rng: random.Random, config: NanoConfig, frames: int) -> Example:
+    """Footage that is no scripted world, asked the same kinds of questions."""
+    world = _small_world(rng, Stage(share=0, image_share=0), scenes=1)
+    asked = questions(world, world.span, seed=rng.randrange(1 << 30))
+    prompts = [
+        CAPTION_PROMPT,
+        *(_ask(rng, q)[0] for q in _balanced(rng, asked, config.questions - 1)),
+    ]
+    width, height = config.size_px
+    grid = ((frames + 1) // 2, height // TOKEN_PX, width // TOKEN_PX)
+    step_s = rng.uniform(0.2, 1.0)
+    return Example(
+        frames=outside_frames(rng, frames, config.size_px),
+        times_s=tuple((i + 0.5) * step_s for i in range(frames)) if frames > 1 else (0.0,),
+        is_image=frames == 1,
+        labels={name: np.zeros(grid, np.int64) for name in LABELS},
+        boxes=np.zeros((*grid, 4), np.float32),
+        dialogue=tuple((prompt, OUTSIDE_ANSWER) for prompt in prompts),
+    )

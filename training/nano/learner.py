@@ -1,0 +1,187 @@
+"""One training step of nano: forward over a packed batch, losses, and the two optimisers.
+
+Weights are kept in float32 and computed in bfloat16. Beside the answers, throw-away heads learn
+what every visual
+token shows (shape, colour, pattern, size, motion, box): without them shapes stay at chance at this
+scale.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, l1_loss
+from transformers import AttentionInterface, Qwen3VLForConditionalGeneration
+from transformers.models.qwen3_vl.modeling_qwen3_vl import repeat_kv
+
+from mmreason.models.packed_attention import attend, batch_equal_segments
+from mmreason.training.nano.config import NanoConfig
+from mmreason.training.nano.examples import LABELS
+from mmreason.training.nano.packing import IGNORED, PackedBatch
+
+BLOCK_ATTENTION = "mmreason_block"
+"""Name under which the language model finds `_block_attention`."""
+
+
+def _block_attention(module, query, key, value, attention_mask, scaling: float, **_):
+    """Attention under an additive block mask, in the form that `transformers` calls."""
+    key = repeat_kv(key, module.num_key_value_groups)
+    value = repeat_kv(value, module.num_key_value_groups)
+    mixed = attend(query, key, value, scale=scaling, mask=attention_mask)
+    return mixed.transpose(1, 2), None
+
+
+AttentionInterface.register(BLOCK_ATTENTION, _block_attention)
+
+
+class DenseHeads(nn.Module):
+    """Linear read-outs of every visual token, thrown away after training."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.seen = nn.ModuleDict(
+            {name: nn.Linear(width, len(values) + 1) for name, values in LABELS.items()}
+        )
+        self.box = nn.Linear(width, 4)
+
+    def forward(self, visual: torch.Tensor, context: torch.Tensor) -> dict[str, torch.Tensor]:
+        """`visual` (n, width) leaves the vision tower; `context` (n, width) leaves the language
+        model, which
+        alone sees earlier slices: motion is read from it."""
+        out = {
+            name: head(context if name == "motion" else visual) for name, head in self.seen.items()
+        }
+        return out | {"box": self.box(visual).sigmoid()}
+
+
+class ModelWithHeads(nn.Module):
+    """What is trained together."""
+
+    def __init__(self, model: Qwen3VLForConditionalGeneration, width: int) -> None:
+        super().__init__()
+        self.model = model
+        self.heads = DenseHeads(width)
+
+
+class Learner(nn.Module):
+    """The model and its heads in float32, a bfloat16 copy that computes, and the optimisers."""
+
+    def __init__(self, model: Qwen3VLForConditionalGeneration, config: NanoConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.master = ModelWithHeads(model, config.architecture.text_width)
+        self.fast = copy.deepcopy(self.master).to(torch.bfloat16)
+        batch_equal_segments(self.fast.model.model.visual)
+        self.fast.model.model.language_model.config._attn_implementation = BLOCK_ATTENTION
+        matrices, others = [], []
+        for name, parameter in self.master.named_parameters():
+            is_matrix = parameter.ndim == 2 and "embed" not in name and "heads" not in name
+            (matrices if is_matrix else others).append(parameter)
+        self.muon = torch.optim.Muon(
+            matrices,
+            lr=config.matrix_lr,
+            weight_decay=config.weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        )
+        self.adamw = torch.optim.AdamW(
+            others, lr=config.other_lr, weight_decay=0.0, betas=(0.9, 0.98)
+        )
+
+    def learning_rate_scale(self, step: int) -> float:
+        """Warm-up, plateau, then straight down to zero."""
+        c = self.config
+        down = c.steps * (1 - c.cooldown_share)
+        if step < c.warmup_steps:
+            return (step + 1) / c.warmup_steps
+        return 1.0 if step < down else max(0.0, (c.steps - step) / (c.steps - down))
+
+    def step(self, batch: PackedBatch, step: int) -> dict[str, float]:
+        """Learn from one batch; returns losses and accuracies as plain numbers."""
+        loss, report = self.loss(batch)
+        loss.backward()
+        for slow, quick in zip(self.master.parameters(), self.fast.parameters(), strict=True):
+            slow.grad = None if quick.grad is None else quick.grad.float()
+            quick.grad = None
+        norm = nn.utils.clip_grad_norm_(self.master.parameters(), 1.0)
+        scale = self.learning_rate_scale(step)
+        for optimiser, rate in (
+            (self.muon, self.config.matrix_lr),
+            (self.adamw, self.config.other_lr),
+        ):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * scale
+            optimiser.step()
+        self.refresh()
+        return report | {"grad_norm": float(norm), "lr_scale": scale}
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Copy the float32 weights into the bfloat16 copy."""
+        for slow, quick in zip(self.master.parameters(), self.fast.parameters(), strict=True):
+            quick.copy_(slow)
+
+    def loss(self, batch: PackedBatch) -> tuple[torch.Tensor, dict[str, float]]:
+        hidden, visual = forward(self.fast.model, batch)
+        wanted = batch.targets != IGNORED
+        logits = self.fast.model.lm_head(hidden[wanted]).float()
+        answers = cross_entropy(logits, batch.targets[wanted])
+        read = self.fast.heads(visual, hidden[batch.visual])
+        report = {"answer_loss": float(answers.detach())}
+        report["answer_accuracy"] = _accuracy(logits, batch.targets[wanted])
+        auxiliary = torch.zeros(())
+        for name, truth in batch.dense.items():
+            scores = read[name].float()
+            # Most tokens show background; what matters is on the actors.
+            weight = torch.ones(scores.shape[1], device=scores.device)
+            weight[0] = 0.15
+            if bool((truth != IGNORED).any()):
+                auxiliary = auxiliary + cross_entropy(scores, truth, weight, ignore_index=IGNORED)
+            shown = truth > 0
+            if bool(shown.any()):
+                report[f"{name}_accuracy"] = _accuracy(scores[shown], truth[shown])
+        shown = batch.boxes.sum(-1) > 0
+        if bool(shown.any()):
+            auxiliary = auxiliary + 4 * l1_loss(read["box"].float()[shown], batch.boxes[shown])
+        return answers + self.config.auxiliary_weight * auxiliary, report
+
+    def checkpoint(self) -> dict[str, Any]:
+        return {
+            "master": self.master.state_dict(),
+            "muon": self.muon.state_dict(),
+            "adamw": self.adamw.state_dict(),
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        self.master.load_state_dict(saved["master"])
+        self.muon.load_state_dict(saved["muon"])
+        self.adamw.load_state_dict(saved["adamw"])
+        self.refresh()
+
+
+def forward(
+    model: Qwen3VLForConditionalGeneration, batch: PackedBatch
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Last hidden states (clips, length, width) and merged visual tokens (n, width) of a packed
+    batch."""
+    seen = model.model.visual(batch.patches.to(model.dtype), grid_thw=batch.grid_thw)
+    embedded = model.model.language_model.embed_tokens(batch.input_ids)
+    embedded = embedded.masked_scatter(
+        batch.visual[..., None], seen.pooler_output.to(embedded.dtype)
+    )
+    hidden_away = torch.zeros(batch.attention.shape, dtype=model.dtype, device=model.device)
+    hidden = model.model.language_model(
+        inputs_embeds=embedded,
+        attention_mask=hidden_away.masked_fill(~batch.attention, -1e4),
+        position_ids=batch.position_ids,
+        visual_pos_masks=batch.visual,
+        deepstack_visual_embeds=seen.deepstack_features,
+        use_cache=False,
+    ).last_hidden_state
+    return hidden, seen.pooler_output
+
+
+def _accuracy(scores: torch.Tensor, truth: torch.Tensor) -> float:
+    return float((scores.detach().argmax(-1) == truth).float().mean())

@@ -1,0 +1,79 @@
+"""Footage that is not a scripted world, made without downloads: textures, gradients, blobs, with
+camera motion.
+
+Nano learns from it to say that something is outside its world. Real footage is kept for evaluation
+only.
+"""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+
+def outside_frames(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.ndarray:
+    """uint8 (frames, H, W, 3): a window that pans and zooms over a random still with moving
+    light."""
+    width, height = size_px
+    still = _still(rng, 3 * width // 2, 3 * height // 2)
+    noise = np.random.default_rng(rng.randrange(1 << 32))
+    x, y = rng.uniform(0, width / 2), rng.uniform(0, height / 2)
+    dx, dy = rng.uniform(-8, 8), rng.uniform(-5, 5)
+    out = np.empty((frames, height, width, 3), np.uint8)
+    for i in range(frames):
+        left = int(np.clip(x + dx * i, 0, width // 2))
+        top = int(np.clip(y + dy * i, 0, height // 2))
+        view = still[top : top + height, left : left + width]
+        light = 1 + 0.15 * np.sin(i * 0.7 + x)
+        grain = noise.standard_normal(view.shape, np.float32) * 3
+        out[i] = (view * light + grain).clip(0, 255).astype(np.uint8)
+    return out
+
+
+def _still(rng: random.Random, width: int, height: int) -> np.ndarray:
+    """float32 (height, width, 3): fractal noise mixed with soft or hard patches and lines."""
+    noise = np.random.default_rng(rng.randrange(1 << 32))
+    image = _fractal(noise, width, height, rng.uniform(0.4, 0.75))
+    for _ in range(rng.randint(0, 12)):
+        colour = noise.uniform(0, 255, 3).astype(np.float32)
+        mask = _patch(rng, noise, width, height)[..., None]
+        image = image * (1 - mask) + mask * (0.7 * colour + 0.3 * image)
+    return image
+
+
+def _fractal(noise: np.random.Generator, width: int, height: int, decay: float) -> np.ndarray:
+    import cv2
+
+    total = np.zeros((height, width, 3), np.float32)
+    weight, cells = 1.0, 2
+    base = noise.uniform(40, 215, 3).astype(np.float32)
+    tint = noise.uniform(20, 110, 3).astype(np.float32)
+    while cells < width:
+        grain = noise.standard_normal((cells, cells * 2, 1), np.float32)
+        colour = 0.35 * noise.standard_normal((cells, cells * 2, 3), np.float32)
+        total += weight * cv2.resize(grain + colour, (width, height), interpolation=cv2.INTER_CUBIC)
+        weight *= decay
+        cells *= 2
+    return base + tint * total
+
+
+def _patch(rng: random.Random, noise: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """float32 (height, width) mask of an irregular polygon or a bar, soft or hard at the edge."""
+    import cv2
+
+    mask = np.zeros((height, width), np.uint8)
+    centre = noise.uniform((0, 0), (width, height))
+    if rng.random() < 0.3:
+        end = centre + noise.uniform(-width, width, 2)
+        cv2.line(
+            mask, centre.astype(int).tolist(), end.astype(int).tolist(), 255, rng.randint(1, 8)
+        )
+    else:
+        angles = np.sort(noise.uniform(0, 2 * np.pi, rng.randint(5, 11)))
+        radii = noise.uniform(0.3, 1.0, len(angles)) * rng.uniform(8, height / 2)
+        corners = centre + np.stack([radii * np.cos(angles), radii * np.sin(angles)], 1)
+        cv2.fillPoly(mask, [corners.astype(np.int32)], 255)
+    if rng.random() < 0.6:
+        mask = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.8, 5))
+    return mask.astype(np.float32) / 255

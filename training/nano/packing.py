@@ -1,0 +1,193 @@
+"""Examples to tensors: one clip, several questions, one sequence.
+
+The questions of a clip share its visual tokens. Each question sees the clip and itself, never
+another question
+(a block mask), and its positions continue from the clip, so that every answer is predicted exactly
+as if its
+question had been asked alone. `tests/training` holds the proof against the unpacked model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from mmreason.training.nano.examples import LABELS, Example
+
+PATCH_PX = 8
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedBatch:
+    patches: torch.Tensor
+    """float32 (patches, 3 * 2 * 8 * 8), normalised to -1..1, in the processor's order."""
+    grid_thw: torch.Tensor
+    """int64 (clips, 3)."""
+    input_ids: torch.Tensor
+    """int64 (clips, length)."""
+    position_ids: torch.Tensor
+    """int64 (3, clips, length)."""
+    attention: torch.Tensor
+    """bool (clips, 1, length, length)."""
+    visual: torch.Tensor
+    """bool (clips, length)."""
+    targets: torch.Tensor
+    """int64 (clips, length): the next token where it is part of an answer, else -100."""
+    dense: dict[str, torch.Tensor]
+    """int64 (visual tokens,) by name."""
+    boxes: torch.Tensor
+    """float32 (visual tokens, 4)."""
+
+    def to(self, device: torch.device) -> PackedBatch:
+        moved = {}
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if isinstance(value, dict):
+                moved[name] = {k: v.to(device) for k, v in value.items()}
+            else:
+                moved[name] = value.to(device)
+        return PackedBatch(**moved)
+
+
+def patchify(frames: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """uint8 (F, H, W, 3) -> float32 (patches, 384) and the (t, h, w) grid; one frame is shown
+    twice."""
+    if len(frames) % 2:
+        frames = np.concatenate([frames, frames[-1:]])
+    f, height, width, _ = frames.shape
+    t, h, w, p = f // 2, height // PATCH_PX, width // PATCH_PX, PATCH_PX
+    blocks = frames.reshape(t, 2, h // 2, 2, p, w // 2, 2, p, 3)
+    blocks = blocks.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7).reshape(t * h * w, 3 * 2 * p * p)
+    return blocks.astype(np.float32) / np.float32(127.5) - 1, (t, h, w)
+
+
+def slice_times(times_s: tuple[float, ...]) -> list[float]:
+    """The time Qwen3-VL writes before each slice: the mean of its two frames, in milliseconds'
+    steps."""
+    stamps = [round(t * 1000) / 1000 for t in times_s]
+    return [(stamps[i] + stamps[min(i + 1, len(stamps) - 1)]) / 2 for i in range(0, len(stamps), 2)]
+
+
+def pack(examples: list[Example], tokenizer: PreTrainedTokenizerFast) -> PackedBatch:
+    rows = [_row(example, tokenizer) for example in examples]
+    length = max(len(row.ids) for row in rows)
+    n = len(rows)
+    pad = tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    ids = np.full((n, length), pad, np.int64)
+    positions = np.zeros((3, n, length), np.int64)
+    visual = np.zeros((n, length), bool)
+    targets = np.full((n, length), IGNORED, np.int64)
+    attention = np.zeros((n, 1, length, length), bool)
+    for i, row in enumerate(rows):
+        size = len(row.ids)
+        ids[i, :size], positions[:, i, :size] = row.ids, row.positions
+        visual[i, :size], targets[i, :size] = row.visual, row.targets
+        attention[i, 0, :size, :size] = _sees(row.segments)
+        attention[i, 0, range(length), range(length)] = True
+    grids = [row.grid for row in rows]
+    dense = {name: np.concatenate([e.labels[name].ravel() for e in examples]) for name in LABELS}
+    return PackedBatch(
+        patches=torch.from_numpy(np.concatenate([row.patches for row in rows])),
+        grid_thw=torch.tensor(grids),
+        input_ids=torch.from_numpy(ids),
+        position_ids=torch.from_numpy(positions),
+        attention=torch.from_numpy(attention),
+        visual=torch.from_numpy(visual),
+        targets=torch.from_numpy(targets),
+        dense={name: torch.from_numpy(values) for name, values in dense.items()},
+        boxes=torch.from_numpy(np.concatenate([e.boxes.reshape(-1, 4) for e in examples])),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    ids: np.ndarray
+    positions: np.ndarray
+    visual: np.ndarray
+    targets: np.ndarray
+    segments: np.ndarray
+    """0 for the clip, 1, 2, ... for the questions."""
+    patches: np.ndarray
+    grid: tuple[int, int, int]
+
+
+def _row(example: Example, tokenizer: PreTrainedTokenizerFast) -> _Row:
+    patches, grid = patchify(example.frames)
+    ids, positions, visual = _clip_tokens(example, grid, tokenizer)
+    start = int(positions.max()) + 1
+    segments = [np.zeros(len(ids), np.int64)]
+    targets = [np.full(len(ids), IGNORED, np.int64)]
+    columns, places = [ids], [positions]
+    turn = _encode(tokenizer, "<|im_end|>\n<|im_start|>assistant\n")
+    end = _encode(tokenizer, "<|im_end|>")
+    for index, (question, answer) in enumerate(example.dialogue):
+        asked = [*_encode(tokenizer, question), *turn]
+        said = [*_encode(tokenizer, answer), *end]
+        whole = np.array([*asked, *said])
+        wanted = np.full(len(whole), IGNORED, np.int64)
+        wanted[len(asked) - 1 : -1] = said
+        columns.append(whole)
+        targets.append(wanted)
+        places.append(np.broadcast_to(start + np.arange(len(whole)), (3, len(whole))))
+        segments.append(np.full(len(whole), index + 1, np.int64))
+    joined = np.concatenate(columns)
+    return _Row(
+        ids=joined,
+        positions=np.concatenate(places, axis=1),
+        visual=np.pad(visual, (0, len(joined) - len(visual))),
+        targets=np.concatenate(targets),
+        segments=np.concatenate(segments),
+        patches=patches,
+        grid=grid,
+    )
+
+
+def _clip_tokens(example: Example, grid: tuple[int, int, int], tokenizer: PreTrainedTokenizerFast):
+    """Ids, positions (3, n) and visual mask of the user turn up to the question."""
+    slices, rows, columns = grid[0], grid[1] // 2, grid[2] // 2
+    pad = _encode(tokenizer, "<|image_pad|>" if example.is_image else "<|video_pad|>")[0]
+    begin, finish = _encode(tokenizer, "<|vision_start|>"), _encode(tokenizer, "<|vision_end|>")
+    stamps = [] if example.is_image else slice_times(example.times_s)
+    ids, places, visual = [], [], []
+    at = 0
+
+    def text(tokens: list[int]) -> None:
+        nonlocal at
+        ids.extend(tokens)
+        places.append(np.broadcast_to(at + np.arange(len(tokens)), (3, len(tokens))))
+        visual.extend([False] * len(tokens))
+        at += len(tokens)
+
+    text(_encode(tokenizer, "<|im_start|>user\n"))
+    for index in range(slices):
+        stamp = [] if example.is_image else _encode(tokenizer, f"<{stamps[index]:.1f} seconds>")
+        text([*stamp, *begin])
+        row, column = np.divmod(np.arange(rows * columns), columns)
+        places.append(np.stack([np.full(rows * columns, at), at + row, at + column]))
+        ids.extend([pad] * (rows * columns))
+        visual.extend([True] * (rows * columns))
+        at += max(rows, columns)
+        text([*finish])
+    return np.array(ids), np.concatenate(places, axis=1), np.array(visual)
+
+
+@lru_cache(maxsize=65536)
+def _encode_text(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def _encode(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+    return list(_encode_text(tokenizer, text))
+
+
+def _sees(segments: np.ndarray) -> np.ndarray:
+    """bool (n, n): row i may look at column j."""
+    n = len(segments)
+    causal = np.tril(np.ones((n, n), bool))
+    own = segments[:, None] == segments[None, :]
+    return causal & (own | (segments == 0)[None, :])

@@ -1,0 +1,138 @@
+"""Trains nano from scratch: worlds drawn in a worker process, checkpoints at steps, exact resume.
+
+Every batch is a pure function of (seed, step), so an interrupted run continues with the very
+batches it would have seen.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+from transformers import AutoProcessor, PreTrainedTokenizerFast
+
+from mmreason.training.nano.architecture import (
+    build_model,
+    build_processor,
+    build_tokenizer,
+    save_pretrained,
+)
+from mmreason.training.nano.config import NanoConfig
+from mmreason.training.nano.examples import clip_example, image_example
+from mmreason.training.nano.learner import Learner
+from mmreason.training.nano.packing import PackedBatch, pack
+from mmreason.types import UsageError
+from mmreason.video.files import write_atomic
+
+
+class Batches(Dataset):
+    """Batch number `step` of a run. Each is all images or all clips, so that its segments are
+    equal."""
+
+    def __init__(self, config: NanoConfig, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.config, self.tokenizer = config, tokenizer
+
+    def __len__(self) -> int:
+        return self.config.steps
+
+    def __getitem__(self, step: int) -> PackedBatch:
+        config = self.config
+        stage = config.stage_at(step)
+        images = random.Random(f"kind/{config.seed}/{step}").random() < stage.image_share
+        make = image_example if images else clip_example
+        n = config.image_batch if images else config.clip_batch
+        seeds = (f"nano/{config.seed}/{step}/{index}" for index in range(n))
+        return pack([make(random.Random(seed), config, stage) for seed in seeds], self.tokenizer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What happened in a step."""
+
+    step: int
+    steps: int
+    report: dict[str, float]
+    seconds: float
+
+
+def train(
+    config: NanoConfig, out: Path, *, resume: bool = True, device: str = "cpu", workers: int = 1
+) -> Iterator[Progress]:
+    """Train and yield after every step. The model folder is written to `out/model` at each
+    checkpoint.
+
+    Raises `UsageError` where `out` holds a run with another config.
+    """
+    torch.manual_seed(config.seed)
+    if device == "cpu":
+        torch.set_num_threads(1)
+    out.mkdir(parents=True, exist_ok=True)
+    _claim(config, out, resume)
+    tokenizer = _tokenizer(config, out)
+    processor = build_processor(config, tokenizer)
+    learner = Learner(build_model(config.architecture, tokenizer), config).to(device)
+    start = 0
+    if resume and (out / "checkpoint.pt").exists():
+        saved = torch.load(out / "checkpoint.pt", map_location=device, weights_only=True)
+        learner.restore(saved["learner"])
+        start = saved["step"]
+    batches = DataLoader(
+        Batches(config, tokenizer),
+        batch_size=None,
+        sampler=range(start, config.steps),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+    )
+    with (out / "log.jsonl").open("a", encoding="utf-8") as log:
+        for step, batch in enumerate(batches, start):
+            began = time.monotonic()
+            report = learner.step(batch.to(torch.device(device)), step)
+            row = {"step": step, "clips": batch.grid_thw[0, 0].item() > 1, **report}
+            log.write(json.dumps(row) + "\n")
+            done = step + 1
+            if done % config.checkpoint_every == 0 or done == config.steps:
+                log.flush()
+                _save(learner, processor, done, out)
+            yield Progress(
+                step=done, steps=config.steps, report=report, seconds=time.monotonic() - began
+            )
+
+
+def _claim(config: NanoConfig, out: Path, resume: bool) -> None:
+    path = out / "config.json"
+    if path.exists() and resume and path.read_text(encoding="utf-8") != config.to_json():
+        raise UsageError(
+            f"{out} holds a run with another config; choose another --out or --no-resume"
+        )
+    if not resume:
+        for name in ("checkpoint.pt", "log.jsonl"):
+            (out / name).unlink(missing_ok=True)
+    write_atomic(path, config.to_json().encode())
+
+
+def _tokenizer(config: NanoConfig, out: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer is learnt once a run and read back when it resumes."""
+    folder = out / "tokenizer"
+    if not (folder / "tokenizer.json").exists():
+        build_processor(config, build_tokenizer(config)).save_pretrained(folder)
+    return AutoProcessor.from_pretrained(folder).tokenizer
+
+
+def _save(learner: Learner, processor, step: int, out: Path) -> None:
+    temporary = out / "checkpoint.pt.tmp"
+    torch.save({"learner": learner.checkpoint(), "step": step}, temporary)
+    temporary.replace(out / "checkpoint.pt")
+    save_pretrained(learner.master.model, processor, out / "model")
+    recipe = {
+        "clip_frames": learner.config.clip_frames,
+        "clip_size_px": list(learner.config.size_px),
+        "leaf_s": 4.0,
+        "trained_steps": step,
+    }
+    write_atomic(out / "model" / "mmreason.json", (json.dumps(recipe, indent=1) + "\n").encode())

@@ -1,0 +1,214 @@
+"""Opening a container through PyAV and reading its packets: stamps, key frames, no decoding.
+
+Imported lazily (it imports av at the top). Leaves out frames, which are `pyav`'s.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from mmreason.video.backends.base import check_file
+from mmreason.video.types import VideoError
+
+# Formats that only name other files or draw text: not videos by themselves.
+_NOT_VIDEOS = {"tty", "hls", "concat", "dash", "sdp"}
+
+
+def open_container(path: Path) -> tuple[InputContainer, VideoStream]:
+    """Open a local file and its video track, set to decode with one thread. Raises VideoError."""
+    check_file(path)
+    try:
+        # Only local files: a playlist inside a file must not reach out to the network.
+        container = av.open(
+            os.path.realpath(path),
+            options={"protocol_whitelist": "file"},
+            metadata_errors="replace",  # titles are not always utf-8
+        )
+    except av.error.FFmpegError as error:
+        raise VideoError(f"{path}: {_why_unreadable(path, error)}") from error
+    try:
+        return container, _video_stream(path, container)
+    except BaseException:
+        container.close()
+        raise
+
+
+def _why_unreadable(path: Path, error: av.error.FFmpegError) -> str:
+    if not isinstance(error, av.error.InvalidDataError):
+        return f"cannot be opened ({error.strerror})"
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp":
+        return "is damaged or cut short (an mp4 without its index); copy or download it again"
+    return "is not a video file that can be read"
+
+
+def _video_stream(path: Path, container: InputContainer) -> VideoStream:
+    if container.format.name in _NOT_VIDEOS:
+        raise VideoError(f"{path}: is not a video file that can be read")
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            if stream.codec_context is None or stream.time_base is None:
+                raise VideoError(f"{path}: its video codec is not known to this decoder")
+            stream.codec_context.thread_count = 1
+            return stream
+    found = "audio only" if container.streams.audio else "no video track"
+    raise VideoError(f"{path}: holds {found}, expected a video")
+
+
+def stamp(item: av.Packet | av.VideoFrame) -> int | None:
+    """Presentation stamp in time-base ticks, or the decoding stamp where the file has no other."""
+    return item.pts if item.pts is not None else item.dts
+
+
+def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+    """Packets of `stream` that hold data, from the present position on. Ends early at damage."""
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+    except av.error.FFmpegError:
+        return
+    except IndexError:  # PyAV, at the end of a file in which a stream appeared after opening
+        return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacketTable:
+    """Stamps of the packets read, in ticks. `is_discard` packets (edit lists) are not shown."""
+
+    shown_pts: np.ndarray
+    """int64, ascending: one entry a displayed frame."""
+    shown_key_pts: np.ndarray
+    """int64, ascending: displayed key frames."""
+    key_pts: np.ndarray
+    """int64, ascending: all key frames, hidden ones too."""
+    key_dts: np.ndarray
+    """int64: decoding stamps of `key_pts`."""
+    end_pts: int
+    """When the last frame stops being shown, 0 where nothing is shown."""
+    discarded: int
+    corrupt: int
+    unstamped: int
+    complete: bool
+    """Whether the end of the file was reached."""
+
+
+_KEY, _HIDDEN, _CORRUPT = 1, 2, 4
+
+
+def scan_packets(
+    container: InputContainer, stream: VideoStream, max_packets: int | None = None
+) -> PacketTable:
+    """Read packets from the present position to the end (or `max_packets`) without decoding."""
+    rows = array("q")  # pts, duration, flags, dts of every packet: 32 bytes each
+    unstamped = count = 0
+    complete = True
+    for packet in read_packets(container, stream):
+        if count == max_packets:
+            complete = False
+            break
+        count += 1
+        pts = stamp(packet)
+        if pts is None:
+            unstamped += 1
+            continue
+        flags = _KEY * packet.is_keyframe + _HIDDEN * packet.is_discard
+        flags += _CORRUPT * packet.is_corrupt
+        dts = pts if packet.dts is None else packet.dts
+        rows.extend((pts, packet.duration or 0, flags, dts))
+    table = np.array(rows, np.int64).reshape(-1, 4)
+    corrupt = int((table[:, 2] & _CORRUPT > 0).sum())
+    if len(table) and table[-1, 2] & _CORRUPT:
+        table = table[:-1]  # the file was cut inside this frame: it cannot be shown
+    return _tabulate(table, stream, corrupt=corrupt, unstamped=unstamped, complete=complete)
+
+
+def _tabulate(
+    table: np.ndarray, stream: VideoStream, *, corrupt: int, unstamped: int, complete: bool
+) -> PacketTable:
+    keys = table[table[:, 2] & _KEY > 0]
+    keys = keys[np.argsort(keys[:, 0], kind="stable")]
+    shown = table[table[:, 2] & _HIDDEN == 0]
+    shown_pts, first_rows = np.unique(shown[:, 0], return_index=True)
+    return PacketTable(
+        shown_pts=shown_pts,
+        shown_key_pts=np.unique(shown[shown[:, 2] & _KEY > 0, 0]),
+        key_pts=keys[:, 0],
+        key_dts=keys[:, 3],
+        end_pts=_end(shown_pts, int(shown[first_rows[-1], 1]), stream) if len(shown) else 0,
+        discarded=len(table) - len(shown),
+        corrupt=corrupt,
+        unstamped=unstamped,
+        complete=complete,
+    )
+
+
+def _end(shown_pts: np.ndarray, last_duration: int, stream: VideoStream) -> int:
+    """End of the last frame: its length, else the usual gap, else a frame of the stated rate."""
+    if last_duration <= 0 and len(shown_pts) > 1:
+        last_duration = int(np.median(np.diff(shown_pts[-64:])))
+    if last_duration <= 1 and len(shown_pts) == 1:
+        assert stream.time_base is not None
+        rate_hz = stream.average_rate or stream.guessed_rate or 25
+        last_duration = max(last_duration, round(1 / (rate_hz * stream.time_base)))
+    return int(shown_pts[-1]) + max(1, last_duration)
+
+
+def tail_through_index(
+    container: InputContainer, stream: VideoStream, size_bytes: int
+) -> PacketTable | None:
+    """The last packets, reached through a full index (mp4); None where there is none to trust."""
+    entries, duration = stream.index_entries, stream.duration
+    if "mp4" not in container.format.name or not len(entries) or not duration:
+        return None
+    count, last = len(entries), entries[len(entries) - 1]
+    if last.timestamp - entries[0].timestamp < 0.8 * duration:
+        return None
+    if last.pos + last.size > size_bytes:  # the file is cut short
+        return None
+    try:
+        container.seek(last.timestamp, stream=stream)
+    except av.error.FFmpegError:
+        return None
+    tail = scan_packets(container, stream)
+    grew = len(stream.index_entries) > count  # a fragmented file goes on after its index
+    return None if grew or tail.corrupt or not len(tail.shown_pts) else tail
+
+
+def key_pts_through_index(
+    container: InputContainer, stream: VideoStream, end_pts: int
+) -> list[int] | None:
+    """Stamps of displayed key frames, one short seek each; None where a full scan is better.
+
+    The index holds decoding stamps, so each key frame's packet is looked at.
+    """
+    entries = stream.index_entries
+    keys = [(entry.timestamp, entry.is_discard) for entry in entries if entry.is_keyframe]
+    if len(keys) > max(16, len(entries) // 8):
+        return None
+    found: list[int] = []
+    ends = [dts - 1 for dts, _ in keys[1:]] + [end_pts]
+    for (dts, hidden), aim in zip(keys, ends, strict=True):
+        if hidden:
+            continue
+        try:
+            container.seek(aim, stream=stream)
+        except av.error.FFmpegError:
+            return None
+        packet = next(read_packets(container, stream), None)
+        if packet is None or packet.dts != dts or packet.pts is None:
+            return None
+        found.append(packet.pts)
+    return found

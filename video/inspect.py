@@ -1,0 +1,177 @@
+"""What is in a video file: codec, times, frame rate, key frames, edit list, other streams.
+
+    print(inspect_file("clip.mp4").to_dict())
+
+Packets are read, frames are not decoded (but for the first, which tells the rotation).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mmreason.video.reader import Video
+from mmreason.video.types import VideoInfo
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+    from mmreason.video.backends.packets import PacketTable
+
+_MAX_PACKETS = 200_000
+
+FrameRateKind = Literal["constant", "variable", "single frame"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReport:
+    """What a file holds. Times are presentation seconds; sizes are as displayed."""
+
+    path: str
+    kind: Literal["video file", "scripted world"]
+    container: str
+    codec: str
+    profile: str | None
+    pixel_format: str | None
+    size_bytes: int
+    width_px: int
+    height_px: int
+    rotation_deg: int
+    """Counter-clockwise quarter turns applied to the stored picture, in degrees."""
+    duration_s: float
+    start_s: float
+    frame_count: int | None
+    mean_fps_hz: float
+    frame_rate: FrameRateKind
+    """Measured from presentation stamps, not from the header."""
+    min_frame_gap_s: float | None
+    max_frame_gap_s: float | None
+    """Gaps between neighbouring frames; None for a single frame."""
+    keyframe_count: int | None
+    """None for a scripted world, where every frame is drawn by itself."""
+    mean_keyframe_gap_s: float | None
+    max_keyframe_gap_s: float | None
+    hidden_packets: int
+    """Packets that an edit list keeps from being shown, as after a trim without re-encoding."""
+    audio_streams: tuple[str, ...]
+    subtitle_streams: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        plain = asdict(self)
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in plain.items()}
+
+
+def inspect_file(path: str | Path) -> FileReport:
+    """Report on a video file or scripted world (`.json`). Raises VideoError for anything else.
+
+    At most 200,000 packets are read where the container has a full index; a note says so.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".json":
+        with Video.open(path) as video:
+            return _report_world(video.info)
+    return _report_file(path)
+
+
+def _report_world(info: VideoInfo) -> FileReport:
+    gap_s = 1 / info.mean_fps_hz
+    return FileReport(
+        **_shared(info),
+        kind="scripted world",
+        container="json",
+        profile=None,
+        pixel_format=None,
+        frame_rate="constant",
+        min_frame_gap_s=gap_s,
+        max_frame_gap_s=gap_s,
+        keyframe_count=None,
+        mean_keyframe_gap_s=None,
+        max_keyframe_gap_s=None,
+        hidden_packets=0,
+        audio_streams=(),
+        subtitle_streams=(),
+        notes=info.notes,
+    )
+
+
+def _report_file(path: Path) -> FileReport:
+    from mmreason.video.backends.base import check_file
+    from mmreason.video.backends.packets import open_container
+    from mmreason.video.backends.pyav import PyAVSource
+
+    check_file(path)
+    source = PyAVSource(path)
+    try:
+        info, table = source.info, source.packet_table(_MAX_PACKETS)
+    finally:
+        source.close()
+    container, stream = open_container(path)
+    with container:
+        assert stream.time_base is not None
+        tick_s = float(stream.time_base)
+        gaps = np.diff(table.shown_pts)
+        key_gaps = np.diff(table.shown_key_pts) * tick_s
+        return FileReport(
+            **_shared(info),
+            kind="video file",
+            container=container.format.name,
+            profile=stream.profile,
+            pixel_format=stream.codec_context.pix_fmt,
+            frame_rate=_frame_rate_kind(gaps, tick_s),
+            min_frame_gap_s=float(gaps.min()) * tick_s if len(gaps) else None,
+            max_frame_gap_s=float(gaps.max()) * tick_s if len(gaps) else None,
+            keyframe_count=len(table.shown_key_pts),
+            mean_keyframe_gap_s=float(key_gaps.mean()) if len(key_gaps) else None,
+            max_keyframe_gap_s=float(key_gaps.max()) if len(key_gaps) else None,
+            hidden_packets=table.discarded,
+            audio_streams=_audio_streams(container),
+            subtitle_streams=_subtitle_streams(container),
+            notes=(*info.notes, *_notes(table, tick_s)),
+        )
+
+
+def _shared(info: VideoInfo) -> dict[str, Any]:
+    """The fields that a report takes from `VideoInfo` as they are."""
+    names = {field.name for field in fields(FileReport)} - {"notes"}
+    return {f.name: getattr(info, f.name) for f in fields(info) if f.name in names}
+
+
+def _frame_rate_kind(gaps_ticks: np.ndarray, tick_s: float) -> FrameRateKind:
+    """Constant where gaps differ by a tenth at most, or by the rounding of a fine time base."""
+    if not len(gaps_ticks):
+        return "single frame"
+    spread = int(gaps_ticks.max() - gaps_ticks.min())
+    rounding = spread <= 1 and tick_s <= 0.002
+    return "constant" if rounding or spread <= 0.1 * np.median(gaps_ticks) else "variable"
+
+
+def _audio_streams(container: InputContainer) -> tuple[str, ...]:
+    return tuple(
+        f"{s.codec_context.name} {s.codec_context.sample_rate} Hz {s.codec_context.layout.name}"
+        + (f" ({s.language})" if s.language else "")
+        for s in container.streams.audio
+    )
+
+
+def _subtitle_streams(container: InputContainer) -> tuple[str, ...]:
+    return tuple(
+        s.codec_context.name + (f" ({s.language})" if s.language else "")
+        for s in container.streams.subtitles
+    )
+
+
+def _notes(table: PacketTable, tick_s: float) -> list[str]:
+    notes: list[str] = []
+    if table.discarded:
+        notes.append(f"an edit list hides {table.discarded} packets")
+    if table.unstamped:
+        notes.append(f"{table.unstamped} packets carry no time")
+    if not table.complete and len(table.shown_pts):
+        end_s = float(table.shown_pts[-1]) * tick_s
+        notes.append(f"frame gaps and key frames were measured up to {end_s:.0f} s only")
+    return notes

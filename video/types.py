@@ -1,0 +1,159 @@
+"""Values that cross the borders of `mmreason.video`: spans, frames, plans and what a file is.
+
+Leaves out everything that opens, decodes or draws. Imports numpy only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+class VideoError(ValueError):
+    """A video cannot be used as asked. The message names the input, what was found and what to
+    do."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """Half-open interval of presentation time, `[start_s, end_s)` in seconds."""
+
+    start_s: float
+    end_s: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.start_s) and np.isfinite(self.end_s)):
+            raise ValueError(f"Span needs finite seconds, got ({self.start_s}, {self.end_s})")
+        if self.end_s < self.start_s:
+            raise ValueError(
+                f"Span must not end before it starts, got ({self.start_s}, {self.end_s})"
+            )
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+    @property
+    def middle_s(self) -> float:
+        return (self.start_s + self.end_s) / 2
+
+    def contains(self, time_s: float) -> bool:
+        return self.start_s <= time_s < self.end_s
+
+    def overlap_s(self, other: Span) -> float:
+        """Length of the intersection in seconds, 0.0 where there is none."""
+        return max(0.0, min(self.end_s, other.end_s) - max(self.start_s, other.start_s))
+
+    def clip(self, other: Span) -> Span:
+        """The part of this span inside `other`; empty (at the nearer end) where they do not
+        meet."""
+        start_s = min(max(self.start_s, other.start_s), other.end_s)
+        return Span(start_s, max(start_s, min(self.end_s, other.end_s)))
+
+    def to_list(self) -> list[float]:
+        return [round(self.start_s, 6), round(self.end_s, 6)]
+
+    def __str__(self) -> str:
+        return f"{format_time(self.start_s)}-{format_time(self.end_s)}"
+
+
+def format_time(time_s: float) -> str:
+    """`75.25` -> `1:15.25`; hours only where needed."""
+    sign = "-" if time_s < 0 else ""
+    hundredths = round(abs(time_s) * 100)
+    minutes, rest = divmod(hundredths, 6000)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{rest / 100:05.2f}"
+    return f"{sign}{hours}:{minutes:02d}:{seconds}" if hours else f"{sign}{minutes}:{seconds}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameBatch:
+    """Decoded frames and the times at which they are shown."""
+
+    pixels: np.ndarray
+    """uint8, shape (N, H, W, 3), RGB."""
+    times_s: np.ndarray
+    """float64, shape (N,): presentation time of each frame, not the requested time."""
+    exact: np.ndarray
+    """bool, shape (N,): whether the frame is the one displayed at the requested time."""
+
+    def __post_init__(self) -> None:
+        n = len(self.pixels)
+        if self.pixels.ndim != 4 or self.pixels.shape[-1] != 3 or self.pixels.dtype != np.uint8:
+            raise ValueError(
+                f"pixels must be uint8 (N, H, W, 3), got {self.pixels.dtype} {self.pixels.shape}"
+            )
+        for name, dtype in (("times_s", np.float64), ("exact", np.bool_)):
+            array = getattr(self, name)
+            if array.shape != (n,) or array.dtype != dtype:
+                raise ValueError(
+                    f"{name} must be {np.dtype(dtype)} ({n},), got {array.dtype} {array.shape}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return "FrameBatch(0 frames)"
+        _, height, width, _ = self.pixels.shape
+        inexact = int((~self.exact).sum())
+        return (
+            f"FrameBatch({len(self)} frames {width}x{height}, "
+            f"{format_time(self.times_s[0])}..{format_time(self.times_s[-1])}"
+            + (f", {inexact} inexact)" if inexact else ")")
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoInfo:
+    """What a video is, as read from its container. Sizes are as displayed (after rotation)."""
+
+    path: str
+    duration_s: float
+    start_s: float
+    """Presentation time of the first frame; the video is shown over `[start_s, start_s +
+    duration_s)`."""
+    width_px: int
+    height_px: int
+    codec: str
+    mean_fps_hz: float
+    """Frames per second on average: an estimate for people, never used to compute a time."""
+    frame_count: int | None
+    rotation_deg: int
+    has_audio: bool
+    backend: str
+    size_bytes: int
+    notes: tuple[str, ...] = ()
+    """Fallbacks and oddities met while opening."""
+
+    @property
+    def span(self) -> Span:
+        return Span(self.start_s, self.start_s + self.duration_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplePlan:
+    """Which frames to take, decided before anything is decoded."""
+
+    times_s: tuple[float, ...]
+    size_px: tuple[int, int] | None
+    """(width, height) to deliver, or None for the video's own."""
+    method: str
+    reasons: tuple[str, ...]
+    """One short reason per frame."""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.reasons) != len(self.times_s):
+            raise ValueError(
+                f"one reason a frame: {len(self.times_s)} times but {len(self.reasons)} reasons"
+            )
+        if list(self.times_s) != sorted(self.times_s):
+            raise ValueError("times_s must be in ascending order")
+
+    def __len__(self) -> int:
+        return len(self.times_s)

@@ -1,0 +1,97 @@
+"""Where an actor is, what colour it has and whether it is there, at a time. Pure functions of the
+script.
+
+Positions are in frame heights (both axes), so that shapes keep their form on any canvas.
+"""
+
+from __future__ import annotations
+
+import math
+
+from mmreason.video.types import Span
+from mmreason.video.world.script import RADIUS, Actor, Colour, Event, Scene, World
+
+DIRECTION = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
+ENTER_SHARE = 0.4
+"""Share of the scene that an `enter` or `leave` takes."""
+
+
+def position(world: World, scene: Scene, actor: Actor, time_s: float) -> tuple[float, float]:
+    """Centre of an actor in frame heights: x in 0..aspect, y in 0..1 (outside while entering or
+    leaving)."""
+    for event in scene.events:
+        if event.actor == actor.id and event.kind in ("touch", "occlude"):
+            return _towards(world, scene, actor, event, time_s)
+    x, y = actor.x * world.aspect, actor.y
+    done = min(1.0, max(0.0, (time_s - scene.start_s) / (scene.end_s - scene.start_s)))
+    motion = actor.motion
+    if motion.kind in DIRECTION:
+        dx, dy = DIRECTION[motion.kind]
+        return x + dx * motion.travel * done, y + dy * motion.travel * done
+    if motion.kind in ("enter", "leave"):
+        radius = RADIUS[actor.size]
+        outside = -1.2 * radius if motion.side == "left" else world.aspect + 1.2 * radius
+        away = max(0.0, 1 - done / ENTER_SHARE)
+        if motion.kind == "leave":
+            away = max(0.0, 1 - (1 - done) / ENTER_SHARE)
+        return x + (outside - x) * away, y
+    turn = 2 * math.pi * (time_s - scene.start_s) / motion.period_s
+    if motion.kind == "circle":
+        return x + 0.16 * math.cos(turn), y + 0.16 * math.sin(turn)
+    if motion.kind == "bounce":
+        return x, y - 0.3 * abs(math.sin(turn / 2))
+    return x, y
+
+
+def _towards(
+    world: World, scene: Scene, actor: Actor, event: Event, time_s: float
+) -> tuple[float, float]:
+    """Even travel from the actor's own place to the other's, meeting at the event's time."""
+    assert event.other is not None
+    other = scene.actor(event.other)
+    goal = position(world, scene, other, event.time_s)
+    start = (actor.x * world.aspect, actor.y)
+    away = math.dist(start, goal)
+    share = (time_s - scene.start_s) / max(1e-9, event.time_s - scene.start_s)
+    if event.kind == "touch":
+        gap = max(0.0, away - 0.9 * (RADIUS[actor.size] + RADIUS[other.size]))
+        share = min(1.0, share) * (gap / away if away else 0.0)
+    return start[0] + (goal[0] - start[0]) * share, start[1] + (goal[1] - start[1]) * share
+
+
+def colour_at(scene: Scene, actor: Actor, time_s: float) -> Colour:
+    colour = actor.colour
+    for event in sorted(scene.events, key=lambda e: e.time_s):
+        if event.kind == "change_colour" and event.actor == actor.id and event.time_s <= time_s:
+            assert event.colour is not None
+            colour = event.colour
+    return colour
+
+
+def presence(scene: Scene, actor: Actor) -> Span:
+    """When an actor is in its scene: from its `appear` (or the start) to its `disappear` (or the
+    end)."""
+    start_s, end_s = scene.start_s, scene.end_s
+    for event in scene.events:
+        if event.actor == actor.id and event.kind == "appear":
+            start_s = event.time_s
+        if event.actor == actor.id and event.kind == "disappear":
+            end_s = event.time_s
+    return Span(start_s, max(start_s, end_s))
+
+
+def on_screen(world: World, scene: Scene, actor: Actor) -> Span:
+    """When at least about half of an actor can be seen: its presence less the part spent outside
+    the frame."""
+    span = presence(scene, actor)
+    slot_s = ENTER_SHARE * (scene.end_s - scene.start_s)
+    inset = actor.x * world.aspect
+    if actor.motion.kind in ("enter", "leave"):
+        if actor.motion.side == "right":
+            inset = world.aspect - inset
+        outside = 1.2 * RADIUS[actor.size]
+        hidden_s = slot_s * outside / (outside + inset)
+        if actor.motion.kind == "enter":
+            return Span(max(span.start_s, scene.start_s + hidden_s), span.end_s)
+        return Span(span.start_s, max(span.start_s, min(span.end_s, scene.end_s - hidden_s)))
+    return span

@@ -1,0 +1,281 @@
+"""Questions about a stretch of a world, with their answers and the spans that prove them.
+
+Ten families: attribute, count, motion, order, before_after, change, text, location, comparison,
+absence.
+A question is asked only where the script has exactly one right answer and shows it long enough to
+be seen.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import get_args
+
+from mmreason.video.types import Span
+from mmreason.video.world.motion import position
+from mmreason.video.world.script import Colour, Pattern, Shape, World
+from mmreason.video.world.truth import Sighting, article, motion_phrase, noun, sightings
+
+FAMILIES = (
+    "attribute",
+    "count",
+    "motion",
+    "order",
+    "before_after",
+    "change",
+    "text",
+    "location",
+    "comparison",
+    "absence",
+)
+ONSET_GAP_S = 0.5
+"""Two onsets closer than this are not asked for their order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    text: str
+    answer: str
+    family: str
+    spans: tuple[Span, ...]
+    """Where the proof can be seen; the whole stretch for counts and absences."""
+    options: tuple[str, ...] = ()
+
+
+def questions(
+    world: World, span: Span | None = None, *, seed: int = 0, least_s: float = 0.25
+) -> list[Question]:
+    """All questions with one right answer about `span` (default: the whole world), in seeded
+    order."""
+    span = span or world.span
+    seen = sightings(world, span, least_s=least_s)
+    rng = random.Random(f"questions/{seed}/{span.start_s}/{span.end_s}")
+    found = [
+        *_attribute(seen),
+        *_count(seen, span),
+        *_motion(seen),
+        *_order(seen),
+        *_before_after(seen),
+        *_change(seen),
+        *_text(world, span),
+        *_location(world, seen),
+        *_comparison(seen),
+        *_absence(seen, sightings(world, span, least_s=0.0), span, rng),
+    ]
+    rng.shuffle(found)
+    return found
+
+
+def with_options(question: Question, rng: random.Random) -> Question:
+    """The same question as multiple choice (four options at most), where its answer is one of a
+    known kind."""
+    kinds = (get_args(Colour), get_args(Shape), get_args(Pattern), ("0", "1", "2", "3", "4"))
+    for kind in kinds:
+        if question.answer in kind:
+            others = [word for word in kind if word != question.answer]
+            options = [question.answer, *rng.sample(others, min(3, len(others)))]
+            rng.shuffle(options)
+            return replace(question, options=tuple(options))
+    return question
+
+
+def refer(target: Sighting, seen: list[Sighting], avoid: str = "") -> str | None:
+    """The shortest phrase that names `target` alone among `seen`, without the attribute `avoid`."""
+    choices = (
+        ("shape",),
+        ("colour", "shape"),
+        ("size", "shape"),
+        ("pattern", "shape"),
+        ("colour",),
+        ("size", "colour", "shape"),
+        ("colour", "pattern", "shape"),
+    )
+    for attributes in choices:
+        if avoid in attributes or (len(target.colours) > 1 and "colour" in attributes):
+            continue
+        if "pattern" in attributes and target.actor.pattern == "plain":
+            continue
+        fits = [s for s in seen if all(_shares(s, target, a) for a in attributes)]
+        if len(fits) == 1:
+            words = [str(_value(target, a)) for a in attributes]
+            return " ".join(words if "shape" in attributes else [*words, "object"])
+    return None
+
+
+def _value(sighting: Sighting, attribute: str) -> str:
+    return sighting.colour if attribute == "colour" else getattr(sighting.actor, attribute)
+
+
+def _shares(other: Sighting, target: Sighting, attribute: str) -> bool:
+    if attribute == "colour":
+        return target.colour in other.colours
+    return _value(other, attribute) == _value(target, attribute)
+
+
+def _attribute(seen: list[Sighting]) -> Iterator[Question]:
+    asked = {
+        "colour": "What colour is the {}?",
+        "shape": "What shape is the {}?",
+        "pattern": "What pattern does the {} have?",
+        "size": "Is the {} small or large?",
+    }
+    for s in seen:
+        for attribute, text in asked.items():
+            name = refer(s, seen, avoid=attribute)
+            if name is None or (attribute == "colour" and len(s.colours) > 1):
+                continue
+            yield Question(
+                text=text.format(name),
+                answer=_value(s, attribute),
+                family="attribute",
+                spans=(s.span,),
+            )
+
+
+def _count(seen: list[Sighting], span: Span) -> Iterator[Question]:
+    def ask(what: str, fits: list[Sighting]) -> Question:
+        spans = tuple(dict.fromkeys(s.span for s in fits)) or (span,)
+        return Question(
+            text=f"How many {what} are there?", answer=str(len(fits)), family="count", spans=spans
+        )
+
+    yield ask("objects", seen)
+    for shape in dict.fromkeys(s.actor.shape for s in seen):
+        plural = "crosses" if shape == "cross" else f"{shape}s"
+        yield ask(plural, [s for s in seen if s.actor.shape == shape])
+    for colour in dict.fromkeys(s.colour for s in seen if len(s.colours) == 1):
+        fits = [s for s in seen if colour in s.colours]
+        if all(len(s.colours) == 1 for s in fits):
+            yield ask(f"{colour} objects", fits)
+
+
+def _motion(seen: list[Sighting]) -> Iterator[Question]:
+    for s in seen:
+        name, phrase = refer(s, seen), motion_phrase(s)
+        if name and phrase:
+            yield Question(
+                text=f"How does the {name} move?",
+                answer=f"it {phrase}",
+                family="motion",
+                spans=(s.span,),
+            )
+
+
+def _order(seen: list[Sighting]) -> Iterator[Question]:
+    for i, a in enumerate(seen):
+        for b in seen[i + 1 :]:
+            names = refer(a, seen), refer(b, seen)
+            if None in names or b.span.start_s - a.span.start_s < ONSET_GAP_S:
+                continue
+            pair = names if (i + len(seen)) % 2 else names[::-1]
+            yield Question(
+                text=f"Which comes first, the {pair[0]} or the {pair[1]}?",
+                answer=f"the {names[0]}",
+                family="order",
+                spans=(a.span, b.span),
+            )
+
+
+def _before_after(seen: list[Sighting]) -> Iterator[Question]:
+    """Asked between neighbours that are each alone in their scene."""
+    alone = [s for s in seen if len(s.scene.actors) == 1]
+    for a, b in itertools.pairwise(alone):
+        if abs(a.scene.end_s - b.scene.start_s) > 1e-6:
+            continue
+        for target, other, word in ((a, b, "after"), (b, a, "before")):
+            name = refer(target, seen)
+            if name and len(other.colours) == 1:
+                yield Question(
+                    text=f"What comes right {word} the {name}?",
+                    answer=article(noun(other)),
+                    family="before_after",
+                    spans=(target.span, other.span),
+                )
+
+
+def _change(seen: list[Sighting]) -> Iterator[Question]:
+    for s in seen:
+        name = refer(s, seen, avoid="colour")
+        if name and len(s.colours) == 2:
+            yield Question(
+                text=f"What colour does the {name} become?",
+                answer=s.colours[1],
+                family="change",
+                spans=(s.span,),
+            )
+
+
+def _text(world: World, span: Span) -> Iterator[Question]:
+    shown = [scene for scene in world.scenes_in(span) if scene.text]
+    if len(shown) == 1 and shown[0].span.overlap_s(span) >= ONSET_GAP_S:
+        yield Question(
+            text="What word is on the screen?",
+            answer=str(shown[0].text),
+            family="text",
+            spans=(shown[0].span.clip(span),),
+        )
+
+
+def _location(world: World, seen: list[Sighting]) -> Iterator[Question]:
+    for s in seen:
+        name = refer(s, seen)
+        if name is None or s.motion != "still":
+            continue
+        x = position(world, s.scene, s.actor, s.span.middle_s)[0] / world.aspect
+        places = {
+            "on the left": x < 0.36,
+            "in the middle": 0.44 < x < 0.56,
+            "on the right": x > 0.64,
+        }
+        for place, holds in places.items():
+            if holds:
+                yield Question(
+                    text=f"Where is the {name}?", answer=place, family="location", spans=(s.span,)
+                )
+
+
+def _comparison(seen: list[Sighting]) -> Iterator[Question]:
+    for i, a in enumerate(seen):
+        for b in seen[i + 1 :]:
+            names = refer(a, seen, avoid="size"), refer(b, seen, avoid="size")
+            if None in names or a.actor.size == b.actor.size:
+                continue
+            larger = names[0] if a.actor.size == "large" else names[1]
+            yield Question(
+                text=f"Which is larger, the {names[0]} or the {names[1]}?",
+                answer=f"the {larger}",
+                family="comparison",
+                spans=(a.span, b.span),
+            )
+
+
+def _absence(
+    seen: list[Sighting], glimpsed: list[Sighting], span: Span, rng: random.Random
+) -> Iterator[Question]:
+    """Questions about what is not there even for a moment (`glimpsed` holds all that is), among
+    them
+    half-truths: the right shape in a wrong colour."""
+    missing = [shape for shape in get_args(Shape) if all(s.actor.shape != shape for s in glimpsed)]
+    names = rng.sample(missing, min(2, len(missing)))
+    for s in seen[:3]:
+        unused = [c for c in get_args(Colour) if all(c not in o.colours for o in glimpsed)]
+        if unused:
+            names.append(f"{rng.choice(unused)} {s.actor.shape}")
+    texts = ("What colour is the {}?", "How does the {} move?", "Where is the {}?")
+    for name in names:
+        text = rng.choice(texts[1:] if " " in name else texts)
+        yield Question(
+            text=text.format(name), answer=f"there is no {name}", family="absence", spans=(span,)
+        )
+        yield Question(
+            text=f"Is there {article(name)}?", answer="no", family="absence", spans=(span,)
+        )
+    for s in seen[:3]:
+        name = refer(s, seen) or noun(s)
+        if len(s.colours) == 1:
+            yield Question(
+                text=f"Is there {article(name)}?", answer="yes", family="absence", spans=(s.span,)
+            )

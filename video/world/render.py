@@ -1,0 +1,129 @@
+"""Draws a world at any time and any size, anti-aliased. Same script, same pixels; nothing is kept
+between frames.
+
+Leaves out encoding (`encode.py`) and truth (`truth.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from mmreason.video.world.motion import colour_at, position, presence
+from mmreason.video.world.script import RADIUS, Actor, Background, World
+from mmreason.video.world.shapes import distance, shading
+
+RGB = {
+    "red": (222, 32, 32),
+    "orange": (245, 135, 20),
+    "yellow": (246, 232, 40),
+    "green": (40, 178, 50),
+    "cyan": (48, 214, 214),
+    "blue": (42, 80, 232),
+    "purple": (140, 48, 214),
+    "pink": (246, 110, 190),
+    "white": (244, 244, 244),
+}
+"""Neighbouring hues lie at least 30 degrees apart (pink and purple differ in lightness as well)."""
+
+BACKGROUND_RGB: dict[Background, tuple[int, int, int]] = {
+    "black": (14, 14, 16),
+    "slate": (52, 58, 66),
+    "brown": (56, 46, 38),
+    "forest": (34, 48, 38),
+    "navy": (26, 30, 52),
+    "plum": (50, 36, 48),
+}
+TEXT_HEIGHT = 0.16
+"""Height of the letters of on-screen text, in frame heights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """A drawn frame and which actor is seen where."""
+
+    pixels: np.ndarray
+    """uint8 (H, W, 3) RGB."""
+    coverage: np.ndarray
+    """float32 (actors, H, W): share of each pixel that shows the actor (nearer actors hide farther
+    ones)."""
+
+
+def draw(world: World, time_s: float, size_px: tuple[int, int]) -> Drawing:
+    """Draw the frame shown at a time. `size_px` is (width, height); later actors are nearer."""
+    width, height = size_px
+    scene = world.scene_at(time_s)
+    image = _background(scene.background, width, height).copy()
+    coverage = np.zeros((len(scene.actors), height, width), np.float32)
+    for index, actor in _by_depth(scene.actors, scene.events):
+        if not presence(scene, actor).contains(time_s):
+            continue
+        stamp = _stamp(world, actor, position(world, scene, actor, time_s), size_px)
+        if stamp is None:
+            continue
+        window, alpha, dark = stamp
+        colour = np.array(RGB[colour_at(scene, actor, time_s)], np.float32)
+        shade = colour * (1 - 0.72 * dark[..., None])
+        image[window] += alpha[..., None] * (shade - image[window])
+        coverage[(slice(None), *window)] *= 1 - alpha
+        coverage[(index, *window)] = alpha
+    if scene.text:
+        _write(image, scene.text)
+    return Drawing(pixels=(image + 0.5).clip(0, 255).astype(np.uint8), coverage=coverage)
+
+
+def _by_depth(actors: tuple[Actor, ...], events) -> list[tuple[int, Actor]]:
+    """Actors from far to near: those that occlude another come last."""
+    front = {event.actor for event in events if event.kind == "occlude"}
+    return sorted(enumerate(actors), key=lambda item: item[1].id in front)
+
+
+def _stamp(world: World, actor: Actor, centre: tuple[float, float], size_px: tuple[int, int]):
+    """Window of the frame that an actor covers, its alpha and pattern there; None off screen."""
+    width, height = size_px
+    radius = RADIUS[actor.size]
+    # Pixels need not be square: a canvas of another aspect squeezes the world a little.
+    scale_x, scale_y = width / world.aspect, float(height)
+    x0 = max(0, int((centre[0] - radius) * scale_x) - 2)
+    x1 = min(width, int((centre[0] + radius) * scale_x) + 3)
+    y0 = max(0, int((centre[1] - radius) * scale_y) - 2)
+    y1 = min(height, int((centre[1] + radius) * scale_y) + 3)
+    window = (slice(y0, y1), slice(x0, x1))
+    if x0 >= x1 or y0 >= y1:
+        return None
+    x = ((np.arange(x0, x1) + 0.5) / scale_x - centre[0]) / radius
+    y = ((np.arange(y0, y1) + 0.5) / scale_y - centre[1]) / radius
+    x, y = np.broadcast_to(x, (len(y), len(x))), np.broadcast_to(y[:, None], (len(y), len(x)))
+    pixel = 1 / (radius * np.sqrt(scale_x * scale_y))
+    alpha = np.clip(0.5 - distance(actor.shape, x, y) / pixel, 0.0, 1.0).astype(np.float32)
+    return window, alpha, shading(actor.pattern, x, y, pixel).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _background(name: Background, width: int, height: int) -> np.ndarray:
+    shade = np.linspace(1.15, 0.8, height, dtype=np.float32)[:, None, None]
+    colour = np.array(BACKGROUND_RGB[name], np.float32)
+    return np.broadcast_to(colour * shade, (height, width, 3)).copy()
+
+
+@lru_cache(maxsize=256)
+def _letters(text: str, height_px: int) -> np.ndarray:
+    """float32 (h, w) mask of a line of text, 0..1."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(size=max(6.0, 1.25 * height_px))
+    left, top, right, bottom = font.getbbox(text)
+    mask = Image.new("L", (max(1, int(right - left) + 2), max(1, int(bottom - top) + 2)))
+    ImageDraw.Draw(mask).text((1 - left, 1 - top), text, fill=255, font=font, stroke_width=0)
+    return np.asarray(mask, np.float32) / 255
+
+
+def _write(image: np.ndarray, text: str) -> None:
+    height, width, _ = image.shape
+    mask = _letters(text, max(5, round(TEXT_HEIGHT * height)))[:, :width]
+    y = max(0, height - mask.shape[0] - max(1, round(0.03 * height)))
+    x = (width - mask.shape[1]) // 2
+    area = image[y : y + mask.shape[0], x : x + mask.shape[1]]
+    area += mask[: area.shape[0], :, None] * (np.float32(250.0) - area)

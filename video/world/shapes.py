@@ -1,0 +1,88 @@
+"""Signed distances of the shapes and the shading of the patterns, on unit coordinates (radius 1).
+
+Distances are negative inside. Exact for circle, ring and polygons, so edges can be anti-aliased at
+any size.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mmreason.video.world.script import Pattern, Shape
+
+
+def _regular_star(points: int, inner: float) -> np.ndarray:
+    angles = -math.pi / 2 + np.arange(2 * points) * math.pi / points
+    radii = np.where(np.arange(2 * points) % 2 == 0, 1.0, inner)
+    return np.stack([radii * np.cos(angles), radii * np.sin(angles)], 1)
+
+
+def _cross(arm: float) -> np.ndarray:
+    a, r = arm, 0.95
+    corners = [(-a, -r), (a, -r), (a, -a), (r, -a), (r, a), (a, a)]
+    corners += [(a, r), (-a, r), (-a, a), (-r, a), (-r, -a), (-a, -a)]
+    return np.array(corners)
+
+
+_SIDE = 0.82
+POLYGONS = {
+    "square": np.array([(-_SIDE, -_SIDE), (_SIDE, -_SIDE), (_SIDE, _SIDE), (-_SIDE, _SIDE)]),
+    "triangle": np.array([(0.0, -1.0), (0.98, 0.75), (-0.98, 0.75)]),
+    "star": _regular_star(5, 0.42),
+    "cross": _cross(0.32),
+}
+EXTENT = {
+    "circle": (-1.0, -1.0, 1.0, 1.0),
+    "ring": (-1.0, -1.0, 1.0, 1.0),
+} | {
+    name: (*map(float, corners.min(0)), *map(float, corners.max(0)))
+    for name, corners in POLYGONS.items()
+}
+"""Tight box of each shape in unit coordinates: x1, y1, x2, y2 (y down)."""
+
+
+def distance(shape: Shape, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Signed distance at points (x, y) of any equal shape, in radii; negative inside."""
+    if shape == "circle":
+        return np.hypot(x, y) - 1.0
+    if shape == "ring":
+        return np.abs(np.hypot(x, y) - 0.75) - 0.25
+    return _polygon_distance(POLYGONS[shape], x, y)
+
+
+def _polygon_distance(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    nearest = np.full(x.shape, np.inf)
+    inside = np.zeros(x.shape, bool)
+    previous = corners[-1]
+    for corner in corners:
+        ex, ey = corner - previous
+        wx, wy = x - previous[0], y - previous[1]
+        along = np.clip((wx * ex + wy * ey) / (ex * ex + ey * ey), 0.0, 1.0)
+        nearest = np.minimum(nearest, (wx - ex * along) ** 2 + (wy - ey * along) ** 2)
+        if ey != 0:
+            crosses = ((previous[1] <= y) & (y < corner[1])) | (
+                (corner[1] <= y) & (y < previous[1])
+            )
+            inside ^= crosses & (wx < ex * wy / ey)
+        previous = corner
+    nearest = np.sqrt(nearest)
+    return np.where(inside, -nearest, nearest)
+
+
+def shading(pattern: Pattern, x: np.ndarray, y: np.ndarray, softness: float) -> np.ndarray:
+    """How dark the pattern is at a point: 0 plain colour, 1 fully dark. `softness` is a pixel in
+    radii."""
+    if pattern == "plain":
+        return np.zeros(x.shape)
+    if pattern == "striped":
+        period = 0.62
+        phase = np.abs(((x + y) / math.sqrt(2)) % period - period / 2)
+        edge = period / 4 - phase
+    else:
+        period = 0.62
+        dx = (x + period / 2) % period - period / 2
+        dy = (y + period / 2) % period - period / 2
+        edge = 0.36 * period - np.hypot(dx, dy)
+    return np.clip(0.5 + edge / softness, 0.0, 1.0)

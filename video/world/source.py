@@ -1,0 +1,80 @@
+"""Opens a world script as a video that is drawn on demand: ten hours cost nothing until they are
+looked at.
+
+Frames sit on the script's own frame grid (`i / fps_hz`), as an encoded file of the same script
+would have them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mmreason.video.backends.base import checked_request
+from mmreason.video.types import FrameBatch, VideoError, VideoInfo
+from mmreason.video.world.script import World
+
+CODEC = "scripted world"
+
+
+class WorldSource:
+    """Meets `mmreason.video.backends.base.Source`."""
+
+    def __init__(self, world: World, path: Path) -> None:
+        self.world, self.path = world, path
+        self._closed = False
+        count = math.ceil(world.duration_s * world.fps_hz - 1e-9)
+        self._info = VideoInfo(
+            path=str(path),
+            duration_s=count / world.fps_hz,
+            start_s=0.0,
+            width_px=world.width_px,
+            height_px=world.height_px,
+            codec=CODEC,
+            mean_fps_hz=world.fps_hz,
+            frame_count=count,
+            rotation_deg=0,
+            has_audio=False,
+            backend="world",
+            size_bytes=path.stat().st_size,
+        )
+
+    @property
+    def info(self) -> VideoInfo:
+        return self._info
+
+    @property
+    def keyframe_times_s(self) -> tuple[float, ...]:
+        """The first frame of every scene; any other could be one, since each is drawn by itself."""
+        fps_hz = self.world.fps_hz
+        return tuple(
+            math.ceil(scene.start_s * fps_hz - 1e-6) / fps_hz for scene in self.world.scenes
+        )
+
+    def frames_at(
+        self, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None = None
+    ) -> FrameBatch:
+        """Draw the frames displayed at `times_s`; a time outside the video gives its first or last
+        frame."""
+        if self._closed:
+            raise VideoError(f"{self.path}: the video is closed")
+        times, (width, height) = checked_request(self.info, times_s, size_px)
+        assert self.info.frame_count is not None
+        index = np.floor(times * self.world.fps_hz + 1e-5)
+        inside = index.clip(0, self.info.frame_count - 1)
+        pixels = np.empty((len(times), height, width, 3), np.uint8)
+        shown_s = inside / self.world.fps_hz
+        for row, time_s in enumerate(shown_s):
+            pixels[row] = self.world.frame(float(time_s), (width, height))
+        return FrameBatch(pixels=pixels, times_s=shown_s, exact=index == inside)
+
+    def close(self) -> None:
+        self._closed = True
+
+
+def open_world(path: Path) -> WorldSource:
+    """Raises `VideoError` where the script is not valid."""
+    return WorldSource(World.load(path), path)

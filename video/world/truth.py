@@ -1,0 +1,220 @@
+"""What is true of a world: sightings, captions at any level, boxes and tracks. Pure functions of
+the script.
+
+Leaves out questions (`questions.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmreason.video.types import Span
+from mmreason.video.world.motion import ENTER_SHARE, colour_at, on_screen, position, presence
+from mmreason.video.world.render import draw
+from mmreason.video.world.script import RADIUS, Actor, Colour, Event, MotionKind, Scene, World
+from mmreason.video.world.shapes import EXTENT
+
+MOTION_PHRASE: dict[MotionKind, str] = {
+    "still": "stays still",
+    "left": "moves left",
+    "right": "moves right",
+    "up": "moves up",
+    "down": "moves down",
+    "enter": "comes in from the {side}",
+    "leave": "goes out to the {side}",
+    "circle": "goes in circles",
+    "bounce": "bounces",
+}
+BRIEF_SCENES = 8
+"""A caption of more scenes than this lists what is seen instead of telling scene by scene."""
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """An actor seen in a stretch of a world."""
+
+    actor: Actor
+    scene: Scene
+    span: Span
+    """When it can be seen, within the stretch."""
+    colours: tuple[Colour, ...]
+    """Its colours within the stretch, in order; two or more where it changes."""
+    motion: MotionKind | None
+    """How it moves within the stretch; None where the stretch shows too little to tell."""
+    events: tuple[Event, ...]
+    """The scene's events of this actor within the stretch."""
+
+    @property
+    def colour(self) -> Colour:
+        return self.colours[0]
+
+
+def sightings(world: World, span: Span | None = None, *, least_s: float = 0.25) -> list[Sighting]:
+    """Actors that can be seen for at least `least_s` within `span` (default: the whole world), by
+    first sight."""
+    span = span or world.span
+    found = []
+    for scene in world.scenes_in(span):
+        for actor in scene.actors:
+            seen = on_screen(world, scene, actor).clip(span)
+            if seen.duration_s < least_s:
+                continue
+            events = tuple(
+                e for e in scene.events if e.actor == actor.id and span.contains(e.time_s)
+            )
+            colours: list[Colour] = [colour_at(scene, actor, seen.start_s)]
+            for event in events:
+                if event.kind == "change_colour" and seen.contains(event.time_s):
+                    assert event.colour is not None
+                    colours.append(event.colour)
+            motion = _motion_within(world, scene, actor, seen)
+            found.append(
+                Sighting(
+                    actor=actor,
+                    scene=scene,
+                    span=seen,
+                    colours=tuple(colours),
+                    motion=motion,
+                    events=events,
+                )
+            )
+    return sorted(found, key=lambda s: s.span.start_s)
+
+
+def _motion_within(world: World, scene: Scene, actor: Actor, span: Span) -> MotionKind | None:
+    """The motion that can be told from `span` alone."""
+    if any(e.actor == actor.id and e.kind in ("touch", "occlude") for e in scene.events):
+        return None
+    kind = actor.motion.kind
+    length_s = scene.end_s - scene.start_s
+    if kind in ("enter", "leave"):
+        moving = ENTER_SHARE * length_s
+        slot = Span(scene.start_s, scene.start_s + moving)
+        if kind == "leave":
+            slot = Span(scene.end_s - moving, scene.end_s)
+        share = slot.overlap_s(span) / moving
+        return kind if share >= 0.4 else ("still" if share <= 0.02 else None)
+    if kind in ("circle", "bounce"):
+        return kind if span.duration_s >= 0.7 * actor.motion.period_s else None
+    if kind == "still":
+        return kind
+    start = position(world, scene, actor, span.start_s)
+    end = position(world, scene, actor, span.end_s)
+    return kind if np.hypot(end[0] - start[0], end[1] - start[1]) >= 0.15 else None
+
+
+def noun(sighting: Sighting, *, size: bool = False, colour: bool = True) -> str:
+    """`star`, `red star`, `red striped star`, `large red striped star`."""
+    actor = sighting.actor
+    words = [actor.size] if size else []
+    words += [sighting.colour] if colour else []
+    words += [actor.pattern] if actor.pattern != "plain" and colour else []
+    return " ".join([*words, actor.shape])
+
+
+def motion_phrase(sighting: Sighting) -> str | None:
+    if sighting.motion is None:
+        return None
+    return MOTION_PHRASE[sighting.motion].format(side=sighting.actor.motion.side)
+
+
+def article(phrase: str) -> str:
+    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
+
+
+def caption(world: World, span: Span | None = None, *, least_s: float = 0.25) -> str:
+    """A description of a stretch: in full where it shows one scene, briefer the more scenes it
+    shows."""
+    span = span or world.span
+    scenes = [s for s in world.scenes_in(span) if s.span.overlap_s(span) >= least_s]
+    seen = [s for s in sightings(world, span, least_s=least_s) if s.scene in scenes]
+    if not scenes:
+        return "nothing is there."
+    if len(scenes) == 1:
+        parts = [_sentence(s) for s in seen] or ["nothing is there."]
+        if scenes[0].text:
+            parts.append(f"the word {scenes[0].text} is on the screen.")
+        return " ".join(parts)
+    if len(scenes) <= BRIEF_SCENES:
+        return " then ".join(_brief(scene, seen) for scene in scenes) + "."
+    names = dict.fromkeys(noun(s) for s in seen)
+    return f"{len(scenes)} scenes with " + ", ".join(article(name) for name in names) + "."
+
+
+def _brief(scene: Scene, seen: list[Sighting]) -> str:
+    names = [article(noun(s)) for s in seen if s.scene is scene]
+    if scene.text:
+        names.append(f"the word {scene.text}")
+    return " and ".join(names) or "nothing"
+
+
+def _sentence(sighting: Sighting) -> str:
+    phrases = []
+    phrase = motion_phrase(sighting)
+    if phrase and not (sighting.motion == "still" and sighting.events):
+        phrases.append(phrase)
+    for event in sighting.events:
+        if event.kind in ("touch", "occlude"):
+            assert event.other is not None
+            other = sighting.scene.actor(event.other)
+            verb = "touches" if event.kind == "touch" else "passes in front of"
+            phrases.append(f"{verb} the {other.colour} {other.shape}")
+        elif event.kind == "change_colour":
+            phrases.append(f"turns {event.colour}")
+        else:
+            phrases.append(event.kind + "s")
+    subject = article(noun(sighting, size=True))
+    return f"{subject} {' and '.join(phrases) or 'is there'}."
+
+
+def box_at(world: World, scene: Scene, actor: Actor, time_s: float) -> Box | None:
+    """Box of an actor as fractions of the frame (x1, y1, x2, y2), cut at its edges; None where it
+    is not seen."""
+    if not presence(scene, actor).contains(time_s):
+        return None
+    cx, cy = position(world, scene, actor, time_s)
+    radius = RADIUS[actor.size]
+    left, top, right, bottom = EXTENT[actor.shape]
+    x1, x2 = (cx + left * radius) / world.aspect, (cx + right * radius) / world.aspect
+    y1, y2 = cy + top * radius, cy + bottom * radius
+    cut = (max(0.0, x1), max(0.0, y1), min(1.0, x2), min(1.0, y2))
+    shown = max(0.0, cut[2] - cut[0]) * max(0.0, cut[3] - cut[1])
+    return cut if shown >= 0.25 * (x2 - x1) * (y2 - y1) else None
+
+
+def boxes(world: World, time_s: float) -> dict[str, Box]:
+    """Boxes of all actors seen at a time, by actor id."""
+    scene = world.scene_at(time_s)
+    found = {actor.id: box_at(world, scene, actor, time_s) for actor in scene.actors}
+    return {name: box for name, box in found.items() if box is not None}
+
+
+def track(world: World, scene: Scene, actor: Actor, times_s: list[float]) -> list[Box | None]:
+    """Boxes of one actor over times; None where it is not seen or another scene is shown."""
+    return [box_at(world, scene, actor, t) if scene.span.contains(t) else None for t in times_s]
+
+
+def visible_share(world: World, time_s: float, height_px: int = 120) -> dict[str, float]:
+    """Share of each actor's own area that is seen at a time, 0..1 (less where hidden or cut by the
+    frame)."""
+    scene = world.scene_at(time_s)
+    size_px = (round(height_px * world.aspect), height_px)
+    seen = draw(world, time_s, size_px).coverage.sum((1, 2))
+    shares = {}
+    for actor, area in zip(scene.actors, seen, strict=True):
+        if not presence(scene, actor).contains(time_s):
+            continue
+        shares[actor.id] = min(1.0, float(area) / _full_area(world, actor, size_px))
+    return shares
+
+
+def _full_area(world: World, actor: Actor, size_px: tuple[int, int]) -> float:
+    """Pixels that an actor covers when it stands alone in the middle."""
+    alone = actor.model_copy(update={"x": 0.5, "y": 0.5, "motion": type(actor.motion)()})
+    scene = Scene(start_s=0.0, end_s=1.0, actors=(alone,))
+    single = world.model_copy(update={"scenes": (scene,)})
+    return float(draw(single, 0.0, size_px).coverage.sum())
