@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +45,7 @@ def eval_nano(
     from mmreason import models
     from mmreason.evaluation.card import model_card
     from mmreason.evaluation.nano import measure
+    from mmreason.report.terminal import print_plain
     from mmreason.video.files import write_atomic
 
     clips = real or []
@@ -63,19 +65,22 @@ def eval_nano(
     if as_json:
         print_json(_as_json(results))
     elif card is None:
-        out().print(text, markup=False)
+        print_plain(text, out())
 
 
 def _facts(model: TransformersModel) -> dict[str, str]:
     """Lines about the weights."""
     count = sum(p.numel() for p in model.model.parameters())
     clip = model.clip
+    notes = Path(model.model.name_or_path) / "mmreason.json"
+    trained = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
     size = "their own size" if clip.size_px is None else "{}x{} pixels".format(*clip.size_px)
     return {
         "parameters": f"{count:,}",
         "architecture": type(model.model).__name__,
         "weights": str(model.model.dtype).removeprefix("torch."),
         "watches": f"{clip.frames} frames of {size}, clips of about {clip.leaf_s:g} s",
+        "training steps": str(trained.get("trained_steps", "unknown")),
         "fingerprint": f"`{model.fingerprint[:16]}`",
     }
 

@@ -29,7 +29,7 @@ from mmreason.video.world.truth import boxes, caption, motion_phrase, sightings
 QUESTIONS_A_WORLD = 8
 BATCH = 16
 NOTHING = Share(0, 0)
-REAL_CLIP_S = 4.0
+REAL_CLIP_S = 2.0
 REAL_QUESTIONS = (
     "What colour is the star?",
     "How many objects are there?",
@@ -78,7 +78,7 @@ def measure(
     real: list[Path],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Results:
-    """Measure `model` on `worlds` held-out worlds and on every 4 s of the clips `real`.
+    """Measure `model` on `worlds` held-out worlds and on every 2 s of the clips `real`.
 
     Raises VideoError where a real clip cannot be read.
     """

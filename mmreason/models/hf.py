@@ -33,6 +33,10 @@ from mmreason.video.types import FrameBatch
 TIME_STEPS_HZ = 1000
 """Times reach the processor as whole milliseconds: "frame indices" of a 1000 Hz clock."""
 
+ONE_THREAD_PARAMETERS = 50_000_000
+"""Smaller models run on one thread: their products are too short to share, and threads that wait
+for each other cost up to sixty times more on a busy machine."""
+
 _SEEN_PX_FAMILIES = ("qwen2_5_vl",)
 
 
@@ -56,6 +60,7 @@ class TransformersModel:
         self._video, notes = _video_support(processor)
         self.notes: tuple[str, ...] = notes
         self._factor, self._temporal = _patch_factors(processor)
+        self._is_small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
         self.clip = clip or ClipRecipe(
             frames=16,
             leaf_s=16.0,
@@ -120,7 +125,11 @@ class TransformersModel:
             return []
         inputs = self.prepare(conversations).to(self.model.device, dtype=self.model.dtype)
         devices = [self.model.device] if self.model.device.type == "cuda" else []
-        with torch.inference_mode(), torch.random.fork_rng(devices, enabled=temperature > 0):
+        with (
+            torch.inference_mode(),
+            torch.random.fork_rng(devices, enabled=temperature > 0),
+            _threads(1 if self._is_small else torch.get_num_threads()),
+        ):
             if temperature > 0:
                 torch.manual_seed(seed)
             out = self.model.generate(
@@ -211,6 +220,17 @@ class TransformersModel:
                 )
             )
         return replies
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Run with `count` torch threads; the caller's number is put back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -60,10 +60,10 @@ def test_real_clips_count_inventions(tmp_path):
     )
     model = ScriptedModel(lambda text, frames: "red", clip=CLIP)
     results = measure(model, worlds=1, real=[clip])
-    assert results.real_clips == 1
-    assert results.real_declined.hits == 0 and results.real_declined.n == 6
+    assert results.real_clips == 2
+    assert results.real_declined.hits == 0 and results.real_declined.n == 12
     card = model_card(results, {"parameters": "1"}, "mmreason eval nano --worlds 1")
-    assert "100.0%" in card and "“red” (6x)" in card and "**not reached**" in card
+    assert "100.0%" in card and "“red” (12x)" in card and "**not reached**" in card
 
 
 def test_clips_and_single_frames_are_shown():
@@ -90,6 +90,7 @@ def test_the_command_reports(monkeypatch, tmp_path, capsys, flag):
     class Loaded(ScriptedModel):
         class model:
             dtype = "torch.float32"
+            name_or_path = ""
 
             @staticmethod
             def parameters():

@@ -132,7 +132,7 @@ def _save(learner: Learner, processor, step: int, out: Path) -> None:
     recipe = {
         "clip_frames": learner.config.clip_frames,
         "clip_size_px": list(learner.config.size_px),
-        "leaf_s": 4.0,
+        "leaf_s": 3.0,
         "trained_steps": step,
     }
     write_atomic(out / "model" / "mmreason.json", (json.dumps(recipe, indent=1) + "\n").encode())

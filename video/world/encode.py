@@ -21,33 +21,38 @@ def write_video(
     `on_frame(done, total)` is called after each frame. Raises `VideoError` where the folder cannot
     be written.
     """
-    import av
-
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rate = Fraction(world.fps_hz).limit_denominator(1001 * 60)
-    total = round(world.duration_s * world.fps_hz)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with av.open(str(temporary), "w", format="mp4") as container:
-            stream = container.add_stream(
-                "libx264", rate=rate, options={"crf": "18", "preset": "veryfast"}
-            )
-            stream.width, stream.height = world.size_px
-            stream.pix_fmt = "yuv420p"
-            stream.codec_context.thread_count = 1
-            stream.codec_context.gop_size = round(2 * world.fps_hz)
-            for index in range(total):
-                pixels = world.frame(index / world.fps_hz)
-                for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")):
-                    container.mux(packet)
-                if on_frame is not None:
-                    on_frame(index + 1, total)
-            for packet in stream.encode():
-                container.mux(packet)
-        temporary.replace(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _encode(world, temporary, on_frame)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise VideoError(f"{path}: cannot be written ({error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
+
+
+def _encode(world: World, path: Path, on_frame: Callable[[int, int], None] | None) -> None:
+    import av
+
+    rate = Fraction(world.fps_hz).limit_denominator(1001 * 60)
+    total = world.frame_count
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream(
+            "libx264", rate=rate, options={"crf": "18", "preset": "veryfast"}
+        )
+        stream.width, stream.height = world.size_px
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        stream.codec_context.gop_size = round(2 * world.fps_hz)
+        for index in range(total):
+            pixels = world.frame(index / world.fps_hz)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")):
+                container.mux(packet)
+            if on_frame is not None:
+                on_frame(index + 1, total)
+        for packet in stream.encode():
+            container.mux(packet)

@@ -9,6 +9,7 @@ times are seconds. Leaves out drawing (`render.py`) and what can be said about a
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,7 +33,7 @@ glance."""
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Motion(_Part):
@@ -105,6 +106,9 @@ class Scene(_Part):
                     f"event {event.kind!r} at {event.time_s} s lies outside its scene "
                     f"({self.start_s}..{self.end_s} s)"
                 )
+        for actor_id in dict.fromkeys(event.actor for event in self.events):
+            _check_life([event for event in self.events if event.actor == actor_id])
+        _check_meetings({e.actor: e.other for e in self.events if e.other is not None})
         return self
 
     @property
@@ -115,10 +119,44 @@ class Scene(_Part):
         return next(actor for actor in self.actors if actor.id == actor_id)
 
 
+def _check_life(events: list[Event]) -> None:
+    """One actor's events: it meets at most one other, and appears and disappears at most once."""
+    name = events[0].actor
+    meetings = [event.kind for event in events if event.other is not None]
+    if len(meetings) > 1:
+        raise ValueError(f"actor {name!r} can touch or occlude one other at most, got {meetings}")
+    appears = [event.time_s for event in events if event.kind == "appear"]
+    disappears = [event.time_s for event in events if event.kind == "disappear"]
+    if max(len(appears), len(disappears)) > 1 or [0.0, *appears] > [0.0, *disappears, math.inf]:
+        raise ValueError(
+            f"actor {name!r} can appear once and disappear once after that, "
+            f"got appear at {appears} s and disappear at {disappears} s"
+        )
+
+
+def _check_meetings(partners: dict[str, str]) -> None:
+    """Who travels to whom must not lead back to where it began: nobody would know where to go."""
+    for start in partners:
+        name, path = start, [start]
+        while name in partners and len(path) <= len(partners):
+            name = partners[name]
+            path.append(name)
+            if name == start:
+                raise ValueError(f"touch and occlude events run in a ring: {' -> '.join(path)}")
+
+
 class SubtitleLine(_Part):
     start_s: float
     end_s: float
     text: str
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SubtitleLine:
+        if self.end_s <= self.start_s:
+            raise ValueError(
+                f"subtitle line must end after it starts, got {self.start_s}..{self.end_s} s"
+            )
+        return self
 
 
 class World(_Part):
@@ -148,6 +186,11 @@ class World(_Part):
     @property
     def duration_s(self) -> float:
         return self.scenes[-1].end_s
+
+    @property
+    def frame_count(self) -> int:
+        """Frames of the video: those of the grid `i / fps_hz` that begin before its end."""
+        return math.ceil(self.duration_s * self.fps_hz - 1e-9)
 
     @property
     def aspect(self) -> float:
@@ -186,7 +229,12 @@ class World(_Part):
         return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
     def save(self, path: str | Path) -> Path:
-        return write_atomic(Path(path), self.to_json().encode())
+        """Write the script. Raises `VideoError` where the folder cannot be written."""
+        path = Path(path)
+        try:
+            return write_atomic(path, self.to_json().encode())
+        except OSError as error:
+            raise VideoError(f"{path}: cannot be written ({error})") from error
 
     @classmethod
     def load(cls, path: str | Path) -> World:
@@ -202,6 +250,7 @@ class World(_Part):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "the file"
+            where = " ".join(where.split())
             raise VideoError(
                 f"{path}: not a valid world script: {where}: {first['msg']} "
                 f"({error.error_count()} problem(s) in all)"

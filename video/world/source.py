@@ -26,7 +26,7 @@ class WorldSource:
     def __init__(self, world: World, path: Path) -> None:
         self.world, self.path = world, path
         self._closed = False
-        count = math.ceil(world.duration_s * world.fps_hz - 1e-9)
+        count = world.frame_count
         self._info = VideoInfo(
             path=str(path),
             duration_s=count / world.fps_hz,
@@ -50,9 +50,8 @@ class WorldSource:
     def keyframe_times_s(self) -> tuple[float, ...]:
         """The first frame of every scene; any other could be one, since each is drawn by itself."""
         fps_hz = self.world.fps_hz
-        return tuple(
-            math.ceil(scene.start_s * fps_hz - 1e-6) / fps_hz for scene in self.world.scenes
-        )
+        first = (math.ceil(scene.start_s * fps_hz - 1e-6) for scene in self.world.scenes)
+        return tuple(i / fps_hz for i in dict.fromkeys(first) if i < self.world.frame_count)
 
     def frames_at(
         self, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None = None

@@ -131,7 +131,8 @@ def caption(world: World, span: Span | None = None, *, least_s: float = 0.25) ->
     shows."""
     span = span or world.span
     scenes = [s for s in world.scenes_in(span) if s.span.overlap_s(span) >= least_s]
-    seen = [s for s in sightings(world, span, least_s=least_s) if s.scene in scenes]
+    starts_s = {scene.start_s for scene in scenes}
+    seen = [s for s in sightings(world, span, least_s=least_s) if s.scene.start_s in starts_s]
     if not scenes:
         return "nothing is there."
     if len(scenes) == 1:
