@@ -94,6 +94,7 @@ def answer_loop(question: str, options: tuple[str, ...], tree: Tree) -> Loop:
         yield from loop.search()
     except _BudgetSpent as spent:
         reason = spent.reason
+        yield from loop.last_look()
     return loop.draft(reason)
 
 
@@ -152,6 +153,17 @@ class _Loop:
         other_frames = again.frame_times_s != seen.frame_times_s
         self.found[-1] = _Finding(seen, evidence_span, finding.choice, verified=other_frames)
         return finding.choice is not None or not self.options
+
+    def last_look(self) -> Generator[Turn, Observation | Spent | None]:
+        """The budget is spent on reading: one look at the best place known, if nothing was seen."""
+        if self.found or self.absent or self.looks:
+            return
+        node = self.navigator.best_known()
+        thought = "the budget ends here: a last look at the best place known"
+        seen = yield Turn(thought, self.look_call(node.span, 0.0))
+        if isinstance(seen, Observation) and seen.error is None:
+            finding = _Finding(seen, node.span, self.choice_of(seen.text))
+            (self.absent if self.is_negative(finding) else self.found).append(finding)
 
     def look_call(self, span: Span, shift: float) -> ToolCall:
         arguments = {"span": span, "question": self.question, "shift": shift}

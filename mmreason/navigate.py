@@ -89,6 +89,12 @@ class Navigator:
             for node_id, held in self.captions.items()
         }
 
+    def best_known(self) -> Node:
+        """The deepest of the nodes that match best so far; the whole video where none matches."""
+        scores = self.scores()
+        best = max(scores, key=lambda i: (scores[i], len(i)), default=())
+        return self.tree.node(best if scores.get(best) else ())
+
     def merged_span(self, node_id: NodeId) -> Span:
         """The node's span, widened over neighbours of its level whose captions match as well."""
         scores = self.scores()

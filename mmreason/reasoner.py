@@ -287,6 +287,9 @@ def _refusal(
         frames=prepared.new_frames,
         tokens_in=0 if prepared.stored is not None else max(1, forecast),
     )
+    if prepared.call.name == "caption":
+        # Reading captions leaves room for one look, so that a spent budget still ends in an answer.
+        ahead += Cost(rounds=1, frames=len(prepared.times_s), tokens_in=max(1, forecast))
     return budget.exceeded_by(replace(spent + ahead, seconds=elapsed_s))
 
 

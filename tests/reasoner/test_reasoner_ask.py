@@ -349,3 +349,18 @@ def test_a_model_without_a_frame_size_gets_the_videos_shape(video, watcher):
     model = watcher(video, honest, clip=clip)
     Reasoner(model).caption(video)
     assert model.asked[0].size_px == (98, 56)
+
+
+def test_reading_leaves_room_for_a_last_look(video, model):
+    """Three rounds end while captions are still read: the third looks at the best place."""
+    answer = Reasoner(model).ask(video, "How does the red star move?", budget=Budget(rounds=3))
+    assert [step.call.name for step in answer.trace] == ["caption", "caption", "look"]
+    assert answer.stop_reason is StopReason.BUDGET_ROUNDS
+    assert answer.text and not any(evidence.verified for evidence in answer.evidence)
+
+
+def test_a_budget_of_one_look_is_spent_on_looking(video, model):
+    frames = model.clip.frames
+    answer = Reasoner(model).ask(video, "How does the red star move?", budget=Budget(frames=frames))
+    assert [step.call.name for step in answer.trace] == ["look"]
+    assert answer.cost.frames <= frames and answer.stop_reason is StopReason.BUDGET_FRAMES

@@ -39,7 +39,8 @@ def _still(rng: random.Random, width: int, height: int) -> np.ndarray:
         colour = noise.uniform(0, 255, 3).astype(np.float32)
         mask = _patch(rng, noise, width, height)[..., None]
         image = image * (1 - mask) + mask * (0.7 * colour + 0.3 * image)
-    return image
+    grey = image.mean(-1, keepdims=True)
+    return grey + rng.uniform(0.05, 1.0) * (image - grey)
 
 
 def _fractal(noise: np.random.Generator, width: int, height: int, decay: float) -> np.ndarray:

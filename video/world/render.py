@@ -18,7 +18,7 @@ from mmreason.video.world.shapes import distance, shading
 RGB = {
     "red": (222, 32, 32),
     "orange": (245, 135, 20),
-    "yellow": (246, 232, 40),
+    "yellow": (243, 246, 40),
     "green": (40, 178, 50),
     "cyan": (48, 214, 214),
     "blue": (42, 80, 232),
