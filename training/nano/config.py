@@ -47,7 +47,7 @@ class Stage:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NanoConfig:
     seed: int = 7
-    steps: int = 3000
+    steps: int = 2600
     image_batch: int = 48
     clip_batch: int = 16
     clip_frames: int = 8

@@ -1,0 +1,212 @@
+"""What an analyst meets: the packaged nano, real files, the command line, wrong input, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mmreason.cli import main
+from mmreason.evaluation.nano import measure
+from mmreason.evaluation.scoring import Share
+from mmreason.reasoner import Reasoner
+from mmreason.store import Store
+from mmreason.types import Budget, StopReason
+from mmreason.video import Video
+from mmreason.video.world import encode, generate
+from mmreason.video.world.questions import questions
+from tests.video import clips
+
+QUESTION = "What colour is the star?"
+
+
+@pytest.fixture(scope="session")
+def nano():
+    from mmreason import models
+
+    return models.load("nano")
+
+
+@pytest.fixture(scope="module")
+def demo_video(tmp_path_factory) -> Path:
+    """The demo world of seed 7, whose only star is pink and shown from 16 s to 20 s."""
+    world = generate.demo(7)
+    small = world.model_copy(update={"width_px": 320, "height_px": 180})
+    path = tmp_path_factory.mktemp("demo") / "demo.mp4"
+    return encode.write_video(small, path)
+
+
+def test_the_answer_is_right_and_its_evidence_meets_the_truth(nano, demo_video):
+    truth = next(q for q in questions(generate.demo(7)) if q.text == QUESTION)
+    answer = Reasoner(nano).ask(demo_video, QUESTION)
+    assert answer.text == truth.answer == "pink"
+    assert answer.stop_reason is StopReason.ANSWERED
+    assert any(e.verified for e in answer.evidence)
+    assert any(e.span.overlap_s(span) > 0 for e in answer.evidence for span in truth.spans)
+    assert answer.cost.model_calls == answer.cost.rounds > 0
+
+
+def test_a_second_question_repeats_no_caption(nano, demo_video, store_path):
+    with Store.open(store_path) as store:
+        reasoner = Reasoner(nano, store=store)
+        first = reasoner.ask(demo_video, QUESTION)
+        again = reasoner.ask(demo_video, QUESTION)
+        other = reasoner.ask(demo_video, "What pattern does the star have?")
+    assert again.text == first.text and again.cost.model_calls == 0
+    assert again.cost.cache_hits == first.cost.model_calls
+    captions = [s for s in other.trace if s.call.name == "caption"]
+    looked_before = {str(s.call) for s in first.trace}
+    assert captions and all(s.observation.cached for s in captions if str(s.call) in looked_before)
+
+
+def test_a_world_script_is_asked_like_its_encoded_file(nano, demo_video, tmp_path):
+    script = generate.demo(7).save(tmp_path / "demo.json")
+    assert (
+        Reasoner(nano).ask(script, QUESTION).text == Reasoner(nano).ask(demo_video, QUESTION).text
+    )
+
+
+def test_nano_says_what_is_not_there(nano, tmp_path):
+    world = generate.demo(7)
+    scene = world.scenes[4].model_copy(update={"start_s": 0.0, "end_s": 4.0, "events": ()})
+    path = world.model_copy(update={"scenes": (scene,)}).save(tmp_path / "star.json")
+    answer = Reasoner(nano).ask(path, "What colour is the circle?")
+    assert answer.stop_reason is StopReason.ABSTAINED and answer.choice is None
+    assert answer.text.startswith("there is no circle")
+
+
+def test_nano_grounds_the_star(nano, demo_video):
+    from mmreason.video.types import Span
+    from mmreason.video.world.truth import boxes
+
+    found = Reasoner(nano).ground(demo_video, "star", span=Span(17.0, 19.0))
+    world = generate.demo(7)
+    assert found.frame_time_s is not None and len(found.boxes) == 1
+    truth = next(iter(boxes(world, found.frame_time_s).values()))
+    x1, y1, x2, y2 = found.boxes[0].xyxy
+    middle = ((x1 + x2) / 2 / 320, (y1 + y2) / 2 / 180)
+    assert truth[0] < middle[0] < truth[2] and truth[1] < middle[1] < truth[3]
+
+
+@pytest.mark.slow
+def test_nano_is_as_good_as_its_card_says(nano):
+    """A floor well below the card, so that only a real loss fails: 16 of its held-out worlds."""
+    results = measure(nano, worlds=16, real=[])
+    attribute = sum(
+        (table.get("attribute", Share(0, 0)) for table in results.families.values()), Share(0, 0)
+    )
+    assert attribute.value >= 0.75, str(attribute)
+    assert results.box_iou.value >= 0.6
+    assert results.absent.value >= 0.7
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("missing.mp4", "no such file"),
+        ("empty.mp4", "is empty"),
+        ("text.mp4", "is not a video"),
+        ("audio.mp4", "audio only"),
+        ("cut.mp4", "damaged or cut short"),
+        ("script.json", "not a valid world script"),
+    ],
+)
+def test_unreadable_input_is_one_line_and_exit_2(tmp_path, capsys, name, words):
+    path = tmp_path / name
+    if name == "empty.mp4":
+        path.touch()
+    elif name == "text.mp4":
+        path.write_text("this is no video\n" * 50)
+    elif name == "audio.mp4":
+        clips.audio_only(path)
+    elif name == "cut.mp4":
+        encode.write_video(generate.world(1, duration_s=2), path)
+        path.write_bytes(path.read_bytes()[:3000])
+    elif name == "script.json":
+        path.write_text('{"format": "mmreason-world-1", "scenes": []}')
+    assert main(["ask", str(path), QUESTION, "--store", str(tmp_path / "s.sqlite3")]) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err and name in printed.err
+    assert len(printed.err.splitlines()) == 1 and not printed.out
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ([""], "question is empty"),
+        (["x" * 10_000], "10,000 characters"),
+        ([QUESTION, "--option", "red", "--option", "Red"], "are the same"),
+        ([QUESTION, "--model", "no/such-model"], "no/such-model"),
+        ([QUESTION, "--budget-frames", "-1"], "0 or more"),
+    ],
+    ids=["empty", "long", "twice", "unknown", "negative"],
+)
+def test_bad_usage_is_one_line_and_exit_2(demo_video, tmp_path, capsys, extra, words):
+    assert main(["ask", str(demo_video), *extra, "--store", str(tmp_path / "s.sqlite3")]) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err and len(printed.err.splitlines()) == 1 and not printed.out
+
+
+def test_a_budget_of_zero_answers_nothing_and_says_why(demo_video, tmp_path, capsys):
+    command = ["ask", str(demo_video), QUESTION, "--budget-frames", "0", "--json"]
+    assert main([*command, "--store", str(tmp_path / "s.sqlite3")]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["text"] == "" and answer["choice"] is None and answer["evidence"] == []
+    assert answer["stop_reason"] == "budget_frames" and answer["cost"]["model_calls"] == 0
+
+
+def test_one_frame_is_watched(nano, tmp_path):
+    path = tmp_path / "one.json"
+    generate.world(4, duration_s=1.0).model_copy(update={"fps_hz": 1.0}).save(path)
+    with Video.open(path) as video:
+        assert video.info.frame_count == 1
+    answer = Reasoner(nano).ask(path, "How many objects are there?")
+    assert answer.cost.frames >= 1 and answer.text
+
+
+def test_ctrl_c_keeps_what_was_seen_and_the_next_run_goes_on(tmp_path):
+    """SIGINT in the middle of a long question: one line, exit 130, a store the next run uses."""
+    video = generate.world(2, duration_s=600).save(tmp_path / "long.json")
+    store = tmp_path / "store.sqlite3"
+    command = [
+        sys.executable,
+        "-m",
+        "mmreason",
+        "ask",
+        str(video),
+        "What colour is the large star?",
+    ]
+    process = subprocess.Popen(
+        [*command, "--store", str(store), "--json"],
+        env={**os.environ, "PYTHONPATH": "."},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while _entries(store) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert stderr.strip() == "interrupted"
+    seen = _entries(store)
+    assert seen >= 2
+    with Store.open(store) as opened:
+        answer = Reasoner.load("nano", store=opened).ask(
+            video, "What colour is the large star?", budget=Budget(rounds=12)
+        )
+    assert answer.cost.cache_hits >= min(seen, 11)
+
+
+def _entries(store: Path) -> int:
+    if not store.exists():
+        return 0
+    with Store.open(store) as opened:
+        return len(opened)
