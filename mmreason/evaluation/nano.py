@@ -202,7 +202,7 @@ def _box_asks(
     time_s = rng.uniform(0.3, 0.7) * world.duration_s
     frame = _drawn(world, (time_s,), model)
     moment = Span(time_s, time_s + 1e-3)
-    seen = sightings(world, moment, least_s=0.0)
+    seen = sightings(world, moment, least_s=1e-4)
     found = boxes(world, time_s)
     size = frame.pixels.shape[2], frame.pixels.shape[1]
     for s in seen:

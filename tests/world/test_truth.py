@@ -194,26 +194,16 @@ def test_circles_touch_at_the_time_and_stay(size: Size, y: float) -> None:
         for t in (4.0, 5.0, 5.9, 6.0, 6.5, 7.9)
     ]
     assert apart[0] > apart[1] > apart[2] > apart[3]
-    assert apart[3] == pytest.approx(0.9 * 2 * RADIUS[size]) == apart[4] == apart[5]
+    assert apart[3] == pytest.approx(2 * RADIUS[size], rel=2e-3) == apart[4] == apart[5]
     assert gap_px(world, 5.0) > 5
     assert gap_px(world, 6.0) == gap_px(world, 7.9) == 0
     shares = truth.visible_share(world, 6.0)
     assert min(shares.values()) > 0.9, "edges meet, they do not cover each other"
 
 
-@pytest.mark.xfail(
-    reason="travellers stop by their radius, so corners may stay apart by up to 0.45 radii",
-    strict=True,
-)
 def test_all_shapes_touch_at_the_time() -> None:
     pairs = itertools.combinations_with_replacement(get_args(Shape), 2)
     assert max(gap_px(meeting("touch", a, b, "small"), 6.0) for a, b in pairs) <= 2
-
-
-def test_shapes_that_touch_come_near() -> None:
-    pairs = itertools.combinations_with_replacement(get_args(Shape), 2)
-    widest = max(gap_px(meeting("touch", a, b, "small"), 6.0) for a, b in pairs)
-    assert widest <= 0.5 * RADIUS["small"] * 180
 
 
 @pytest.mark.parametrize("shape", get_args(Shape))

@@ -31,6 +31,8 @@ LABELS = {
     "motion": get_args(MotionKind),
 }
 """Dense targets; class 0 is background, -100 (motion only) is not known."""
+MOMENT_LEAST_S = 1e-4
+"""A frame is asked about as a stretch of a millisecond; what only borders on it is left out."""
 CAPTION_PROMPT = "Describe the clip."
 OUTSIDE_ANSWER = "this is outside my world."
 
@@ -157,7 +159,7 @@ def _ask(rng: random.Random, question: Question) -> tuple[str, str]:
 def _image_dialogue(rng: random.Random, world: World, moment: Span, n: int):
     """Boxes for all that is seen and one thing that is not, then questions that a single frame
     answers."""
-    seen = sightings(world, moment, least_s=0.0)
+    seen = sightings(world, moment, least_s=MOMENT_LEAST_S)
     found = boxes(world, moment.start_s)
     pairs = []
     for s in seen:
@@ -170,7 +172,7 @@ def _image_dialogue(rng: random.Random, world: World, moment: Span, n: int):
         pairs.append((box_prompt(name), box_answer(None, name)))
     still = [
         q
-        for q in questions(world, moment, seed=rng.randrange(1 << 30), least_s=0.0)
+        for q in questions(world, moment, seed=rng.randrange(1 << 30), least_s=MOMENT_LEAST_S)
         if q.family in ("attribute", "count", "text", "comparison", "absence")
     ]
     rng.shuffle(pairs)

@@ -10,6 +10,7 @@ import math
 
 from mmreason.video.types import Span
 from mmreason.video.world.script import RADIUS, Actor, Colour, Event, Scene, World
+from mmreason.video.world.shapes import touching_distance
 
 DIRECTION = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
 ENTER_SHARE = 0.4
@@ -54,7 +55,11 @@ def _towards(
     away = math.dist(start, goal)
     share = (time_s - scene.start_s) / max(1e-9, event.time_s - scene.start_s)
     if event.kind == "touch":
-        gap = max(0.0, away - 0.9 * (RADIUS[actor.size] + RADIUS[other.size]))
+        angle = math.atan2(start[1] - goal[1], start[0] - goal[0])
+        gap = away - touching_distance(
+            actor.shape, RADIUS[actor.size], other.shape, RADIUS[other.size], angle
+        )
+        gap = max(0.0, gap)
         share = min(1.0, share) * (gap / away if away else 0.0)
     return start[0] + (goal[0] - start[0]) * share, start[1] + (goal[1] - start[1]) * share
 

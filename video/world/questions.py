@@ -57,7 +57,7 @@ def questions(
         *_attribute(seen),
         *_count(seen, span),
         *_motion(seen),
-        *_order(seen),
+        *_order(seen, rng),
         *_before_after(seen),
         *_change(seen),
         *_text(world, span),
@@ -164,13 +164,13 @@ def _motion(seen: list[Sighting]) -> Iterator[Question]:
             )
 
 
-def _order(seen: list[Sighting]) -> Iterator[Question]:
+def _order(seen: list[Sighting], rng: random.Random) -> Iterator[Question]:
     for i, a in enumerate(seen):
         for b in seen[i + 1 :]:
             names = refer(a, seen), refer(b, seen)
             if None in names or b.span.start_s - a.span.start_s < ONSET_GAP_S:
                 continue
-            pair = names if (i + len(seen)) % 2 else names[::-1]
+            pair = names if rng.random() < 0.5 else names[::-1]
             yield Question(
                 text=f"Which comes first, the {pair[0]} or the {pair[1]}?",
                 answer=f"the {names[0]}",
@@ -199,7 +199,8 @@ def _before_after(seen: list[Sighting]) -> Iterator[Question]:
 def _change(seen: list[Sighting]) -> Iterator[Question]:
     for s in seen:
         name = refer(s, seen, avoid="colour")
-        if name and len(s.colours) == 2:
+        told = any(event.kind == "change_colour" for event in s.events)
+        if name and told and len(s.colours) == 2:
             yield Question(
                 text=f"What colour does the {name} become?",
                 answer=s.colours[1],

@@ -219,10 +219,13 @@ class World(_Part):
         return [scene for scene in self.scenes if scene.span.overlap_s(span) > 0]
 
     def frame(self, time_s: float, size_px: tuple[int, int] | None = None):
-        """The frame shown at a time: uint8 (H, W, 3) RGB. `size_px` is (width, height)."""
+        """The frame shown at a time: uint8 (H, W, 3) RGB. `size_px` is (width, height). After the
+        end the last frame stays."""
         from mmreason.video.world.render import draw
 
-        return draw(self, time_s, size_px or self.size_px).pixels
+        last_s = (self.frame_count - 1) / self.fps_hz
+        shown_s = time_s if time_s < self.duration_s else last_s
+        return draw(self, shown_s, size_px or self.size_px).pixels
 
     def to_json(self) -> str:
         data = {"format": self.format} | self.model_dump(exclude_defaults=True, mode="json")

@@ -7,6 +7,7 @@ any size.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -69,6 +70,47 @@ def _polygon_distance(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.n
         previous = corner
     nearest = np.sqrt(nearest)
     return np.where(inside, -nearest, nearest)
+
+
+@lru_cache(maxsize=4096)
+def touching_distance(
+    shape: Shape, radius: float, other: Shape, other_radius: float, angle: float
+) -> float:
+    """How far apart the centres of two shapes are when their edges first meet, as the first comes
+    from the direction `angle` (radians, y down) towards the other. In the unit of the radii."""
+    outline = radius * _outline(shape)
+    direction = np.array([math.cos(angle), math.sin(angle)])
+    near, far = 0.0, radius + other_radius
+    for _ in range(24):
+        middle = (near + far) / 2
+        points = (outline + middle * direction) / other_radius
+        if distance(other, points[:, 0], points[:, 1]).min() <= 0 or _holds_corner(
+            shape, radius, other, other_radius, middle * direction
+        ):
+            near = middle
+        else:
+            far = middle
+    return far
+
+
+def _holds_corner(
+    shape: Shape, radius: float, other: Shape, other_radius: float, centre: np.ndarray
+) -> bool:
+    """Whether the outline of `other` (at the origin) enters `shape` at `centre`."""
+    points = (other_radius * _outline(other) - centre) / radius
+    return bool(distance(shape, points[:, 0], points[:, 1]).min() <= 0)
+
+
+@lru_cache(maxsize=16)
+def _outline(shape: Shape) -> np.ndarray:
+    """(n, 2) points on the outer edge, radius 1."""
+    if shape in POLYGONS:
+        corners = POLYGONS[shape]
+        following = np.roll(corners, -1, axis=0)
+        shares = np.linspace(0, 1, 16, endpoint=False)[:, None, None]
+        return (corners + shares * (following - corners)).reshape(-1, 2)
+    turns = np.linspace(0, 2 * np.pi, 128, endpoint=False)
+    return np.stack([np.cos(turns), np.sin(turns)], 1)
 
 
 def shading(pattern: Pattern, x: np.ndarray, y: np.ndarray, softness: float) -> np.ndarray:

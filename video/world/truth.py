@@ -27,6 +27,8 @@ MOTION_PHRASE: dict[MotionKind, str] = {
     "circle": "goes in circles",
     "bounce": "bounces",
 }
+LEAST_COLOUR_S = 0.5
+"""A colour shown for less than this, before or after a change, is not told."""
 BRIEF_SCENES = 8
 """A caption of more scenes than this lists what is seen instead of telling scene by scene."""
 
@@ -46,7 +48,8 @@ class Sighting:
     motion: MotionKind | None
     """How it moves within the stretch; None where the stretch shows too little to tell."""
     events: tuple[Event, ...]
-    """The scene's events of this actor within the stretch."""
+    """The scene's events of this actor within the stretch; changes between colours that are both
+    shown for a while only."""
 
     @property
     def colour(self) -> Colour:
@@ -63,14 +66,18 @@ def sightings(world: World, span: Span | None = None, *, least_s: float = 0.25) 
             seen = on_screen(world, scene, actor).clip(span)
             if seen.duration_s < least_s:
                 continue
-            events = tuple(
-                e for e in scene.events if e.actor == actor.id and span.contains(e.time_s)
-            )
+            turns = [e for e in _turns(scene, actor) if seen.contains(e.time_s)]
             colours: list[Colour] = [colour_at(scene, actor, seen.start_s)]
-            for event in events:
-                if event.kind == "change_colour" and seen.contains(event.time_s):
-                    assert event.colour is not None
-                    colours.append(event.colour)
+            for turn in turns:
+                assert turn.colour is not None
+                colours.append(turn.colour)
+            events = tuple(
+                e
+                for e in scene.events
+                if e.actor == actor.id
+                and span.contains(e.time_s)
+                and (e not in turns or _told(e, turns, seen, min(least_s, LEAST_COLOUR_S)))
+            )
             motion = _motion_within(world, scene, actor, seen)
             found.append(
                 Sighting(
@@ -83,6 +90,19 @@ def sightings(world: World, span: Span | None = None, *, least_s: float = 0.25) 
                 )
             )
     return sorted(found, key=lambda s: s.span.start_s)
+
+
+def _turns(scene: Scene, actor: Actor) -> list[Event]:
+    """Changes of colour of an actor, in order of time."""
+    changes = [e for e in scene.events if e.kind == "change_colour" and e.actor == actor.id]
+    return sorted(changes, key=lambda e: e.time_s)
+
+
+def _told(turn: Event, turns: list[Event], seen: Span, least_s: float) -> bool:
+    """Whether the colours before and after `turn` are both shown for at least `least_s`."""
+    times_s = [seen.start_s, *(e.time_s for e in turns), seen.end_s]
+    at = turns.index(turn) + 1
+    return min(times_s[at] - times_s[at - 1], times_s[at + 1] - times_s[at]) >= least_s
 
 
 def _motion_within(world: World, scene: Scene, actor: Actor, span: Span) -> MotionKind | None:
