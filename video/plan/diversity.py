@@ -84,10 +84,16 @@ def diverse(
 
 
 def unit_rows(embeddings: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
-    """float64 (T, D) of rows with length 1 (or 0). Raises ValueError for another shape."""
+    """float64 (T, D) of rows with length 1 (or 0). Raises ValueError for another shape and
+    for numbers that are not finite."""
     rows = np.asarray(embeddings, dtype=np.float64)
+    if rows.shape == (0,):
+        rows = rows.reshape(0, 1)
     if rows.ndim != 2:
         raise ValueError(f"embeddings must be one row a candidate, got shape {rows.shape}")
+    if not np.isfinite(rows).all():
+        bad = int(np.argwhere(~np.isfinite(rows))[0][0])
+        raise ValueError(f"embeddings must be finite, got nan or infinity at candidate {bad}")
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(lengths > 0, lengths, 1.0)
 
@@ -122,6 +128,8 @@ def _least_alike(
 ) -> list[int]:
     """Greedy argmax of share x quality - (1 - share) x largest cosine to a chosen one, O(T n D)."""
     chooser = Chooser(times_s)
+    if n == 0:
+        return chooser.order
     likeness = np.full(len(points), -np.inf)
     value = quality if quality.any() else points @ points.mean(axis=0)
     for _ in range(n):

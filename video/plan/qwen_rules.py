@@ -5,9 +5,10 @@
 so they hold for a constant frame rate; each time asked for lies in the middle of its frame's
 display, where rounded stamps cannot pick a neighbour. Hand the frames over with `do_resize=False`.
 
-Two differences are meant. A video of one frame gives that frame; both references raise. Indices are
-rounded in float64; qwen-vl-utils uses float32, which from about 5,000 frames on picks a neighbour
-here and there, and not the same one on every processor.
+Three differences are meant. A video of one frame gives that frame; both references raise. A frame
+is never less than one token high or wide; qwen-vl-utils can come to 0. Indices are rounded in
+float64; qwen-vl-utils uses float32, which from about 5,000 frames on picks a neighbour here and
+there, and not the same one on every processor.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from mmreason.video.plan.families import (
 from mmreason.video.types import SamplePlan, Span, VideoInfo
 
 _PAIR = 2
+_BY_FRAME = {"qwen2_5_vl": QWEN2_5_VL, "qwen3_vl": QWEN3_VL_BY_FRAME}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +65,24 @@ def qwen(
     `settings["sample_fps_hz"]` is the rate that Qwen2.5-VL's positions need, `["frame_indices"]`
     the frames. Raises ValueError for counts and rates out of range and for an empty span.
     """
+    if family not in _BY_FRAME:
+        raise ValueError(f"family must be one of {', '.join(_BY_FRAME)}, got {family!r}")
+    base = _BY_FRAME[family]
     where, frames = place(video, None, within=span), _range(video.info, span)
-    if n is not None:
+    if frames.total == 1:
+        wanted = 1
+    elif n is not None:
         wanted = round(checked_count(n) / _PAIR) * _PAIR
-        if not _PAIR <= wanted <= frames.total:
-            raise ValueError(
-                f"n rounds to {wanted} frames, which must lie in {_PAIR}..{frames.total}, "
-                "the frames there are"
-            )
     else:
         least = math.ceil(min_frames / _PAIR) * _PAIR
         most = math.floor(min(max_frames, frames.total) / _PAIR) * _PAIR
         rate = frames.total / frames.fps_hz * _checked_rate(fps)
         wanted = math.floor(min(max(rate, least), most, frames.total) / _PAIR) * _PAIR
-        wanted = max(wanted, min(_PAIR, frames.total))
-    base = QWEN2_5_VL if family == "qwen2_5_vl" else QWEN3_VL_BY_FRAME
+    if frames.total > 1 and not _PAIR <= wanted <= frames.total:
+        raise ValueError(
+            f"{video.info.path}: these settings ask for {wanted} frames, which must lie in "
+            f"{_PAIR}..{frames.total}, the frames there are; change n, or min_frames and max_frames"
+        )
     model = replace(
         base,
         min_pixels=base.min_pixels if min_pixels is None else min_pixels,

@@ -35,6 +35,7 @@ _AKS_DEPTH = 5
 _BOLT_POWER = 3.0
 _QFRAME_TEMPERATURE = 0.1
 _MDP3_PARTS = 16
+_MDP3_LEAST_PART = 32
 _TSTAR_ROUNDS = 4
 _TSTAR_LEAST_LOOKS = 32
 _TSTAR_POWER = 3.0
@@ -57,8 +58,8 @@ def relevant(
     - "aks": the best of each stretch, where a stretch is halved until its best stand out.
     - "bolt": equal steps of the cumulated score, cubed: dense where scores are high.
     - "qframe": drawn at random by score, without replacement, from `seed`.
-    - "mdp3": relevant and different: a DPP in each of 16 parts, with the budget shared among them
-      to the best total. `embeddings` (T, D) say what is alike; without them, what is near in time.
+    - "mdp3": relevant and different: a DPP in each of up to 16 parts, with the budget shared among
+      them to the best total. `embeddings` (T, D) say what is alike; without them, nearness in time.
     - "tstar": looks at few scores (`settings["looked_at"]`), more and more around the best seen.
 
     Only the order and the relative distance of scores count, never their scale. Raises ValueError
@@ -79,7 +80,10 @@ def relevant(
     shape = fit_candidates(len(times), limits, size_px, family)
     unit, n = unit_scores(raw), shape.frames
     looked_at = len(raw)
-    if n and not unit.any() and points is None:
+    chosen: dict[int, str] = {}
+    if n == 0:
+        pass
+    elif not unit.any() and points is None:
         chosen = {i: "all scores are the same: middle of a part" for i in spread(len(raw), n)}
     elif method == "aks":
         chosen = _aks(unit, n)
@@ -166,27 +170,36 @@ def _mdp3(
 ) -> dict[int, str]:
     """The list-wise part of mDP3 (Sun et al., ICCV 2025, arXiv 2501.02885).
 
-    A DPP weighted by score is maximised greedily inside each of 16 parts of the video, and the
-    frames are shared among the parts to the highest sum of log-determinants. Gains never increase
-    within a part, so taking the largest of all is what dynamic programming over the parts would
-    find. Left out: the paper also conditions each part on the frames chosen in the one before.
+    A DPP weighted by score is maximised greedily inside each part of the video (16, or fewer so
+    that each has 32 candidates), and the frames are shared among the parts to the highest sum of
+    log-determinants. Gains never increase within a part, so taking the largest of all is what
+    dynamic programming over the parts would find. Left out: the paper also conditions each part on
+    the frames chosen in the one before.
     """
     if points is None:
         length_s = max(float(times_s[-1] - times_s[0]), 1e-9) if len(times_s) else 1.0
         kernel = Kernel.of(times_s[:, None], scores, width=length_s / max(n, 1))
     else:
         kernel = Kernel.of(points, scores)
-    edges = [len(scores) * k // _MDP3_PARTS for k in range(_MDP3_PARTS + 1)]
-    offers: list[tuple[float, int, int]] = []
+    parts = min(_MDP3_PARTS, max(1, len(scores) // _MDP3_LEAST_PART))
+    edges = [len(scores) * k // parts for k in range(parts + 1)]
+    offers: list[tuple[float, int, float, int, int]] = []
     for number, (start, stop) in enumerate(pairwise(edges)):
         part = slice(start, stop)
         greedy = greedy_dpp(kernel.part(part), times_s[part], min(n, stop - start))
-        offers += [(-g, number, start + i) for g, i in zip(greedy.gains, greedy.order, strict=True)]
-    best = sorted(offers, key=lambda offer: offer[:2])[:n]  # stable: keeps the order in a part
+        offers += [
+            (-gain, k, _scattered(number), number, start + i)
+            for k, (gain, i) in enumerate(zip(greedy.gains, greedy.order, strict=True))
+        ]
     return {
         i: f"choice {k + 1}, relevant and new in part {number + 1}"
-        for k, (_, number, i) in enumerate(best)
+        for k, (*_, number, i) in enumerate(sorted(offers)[:n])
     }
+
+
+def _scattered(number: int) -> float:
+    """A rank that puts 0, 1, 2, ... 15 far from their neighbours: van der Corput's sequence."""
+    return int(f"{number:04b}"[::-1], 2) / 16
 
 
 def _tstar(raw: np.ndarray, n: int, seed: int) -> tuple[dict[int, str], int]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _HEAD_ROWS, _TAIL_ROWS = 24, 8
-_WIDTH_PX, _EDGE_PX, _AXIS_Y_PX, _MARK_PX = 720, 12, 34, 22
+_WIDTH_PX, _EDGE_PX, _AXIS_Y_PX, _MARK_PX = 720, 34, 34, 22
 _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 _MOST_TICKS = 6
 
@@ -71,11 +71,11 @@ def rich_table(plan: SamplePlan) -> Table:
 
 def html(plan: SamplePlan) -> str:
     """The head line above an SVG timeline; each mark tells its time and reason when pointed at."""
+    axis = _axis(plan)
     marks = "".join(
         f'<line x1="{(x := _x_px(time_s, axis)):.1f}" x2="{x:.1f}" y1="{_AXIS_Y_PX - _MARK_PX}" '
         f'y2="{_AXIS_Y_PX}" stroke="#2563eb" stroke-width="2">'
         f"<title>{escape(f'{format_time(time_s)}: {reason}')}</title></line>"
-        for axis in (_axis(plan),)
         for time_s, reason in zip(plan.times_s, plan.reasons, strict=True)
     )
     caption = escape(head(plan))
@@ -84,7 +84,7 @@ def html(plan: SamplePlan) -> str:
         f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH_PX} 56" width="100%" '
         f'style="max-width:{_WIDTH_PX}px" font-family="sans-serif" font-size="11">'
         f'<line x1="{_EDGE_PX}" x2="{_WIDTH_PX - _EDGE_PX}" y1="{_AXIS_Y_PX}" y2="{_AXIS_Y_PX}" '
-        f'stroke="#888"/>{marks}{_ticks(_axis(plan))}</svg>'
+        f'stroke="#888"/>{marks}{_ticks(axis)}</svg>'
     )
 
 
