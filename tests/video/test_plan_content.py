@@ -224,6 +224,8 @@ def test_bolt_is_the_inverse_of_the_cumulated_cube() -> None:
         "58% of the score behind (score 4)",
         "next best score (score 2)",
     )
+    reasons = plan.relevant(scores, times(10), 6, "bolt").reasons
+    assert sum("behind" in why for why in reasons) == 2  # uncubed scores would place four of six
 
 
 def test_qframe_draws_by_score() -> None:

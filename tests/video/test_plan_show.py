@@ -81,3 +81,5 @@ def test_an_empty_plan_can_be_shown() -> None:
     made = plan.relevant([], [], 4)
     assert str(made) == "relevant (aks): 0 frames of the video's own size"
     assert _svg(made) is not None
+    sized = plan.relevant([], [], 4, size_px=(64, 64), family="qwen3_vl")
+    assert len(sized) == 0 and sized.token_count == 0

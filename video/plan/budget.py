@@ -72,7 +72,8 @@ def fit(
     if budget.frames is not None:
         n = _floored(min(n, budget.frames), multiple)
     if n == 0:
-        return Shape(frames=0, size_px=None if keep_size else size_px, token_count=None)
+        tokens = None if family is None else 0
+        return Shape(frames=0, size_px=None if keep_size else size_px, token_count=tokens)
     if family is None and budget.tokens is not None:
         raise ValueError('a budget of tokens needs the family that counts them: family="qwen3_vl"')
     if size_px is None:
