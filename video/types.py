@@ -6,9 +6,12 @@ Leaves out everything that opens, decodes or draws. Imports numpy only.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 class VideoError(ValueError):
@@ -146,6 +149,13 @@ class SamplePlan:
     reasons: tuple[str, ...]
     """One short reason per frame."""
     settings: dict[str, Any] = field(default_factory=dict)
+    """What the frames were planned with, in JSON types."""
+    span: Span | None = None
+    """What the plan chose from, where it is known."""
+    token_count: int | None = None
+    """Visual tokens the frames cost in `family` when they are not resized again; None without."""
+    family: str | None = None
+    """The model family that `token_count` is counted for."""
 
     def __post_init__(self) -> None:
         if len(self.reasons) != len(self.times_s):
@@ -157,3 +167,20 @@ class SamplePlan:
 
     def __len__(self) -> int:
         return len(self.times_s)
+
+    def __str__(self) -> str:
+        """A head line and a line for each frame; the middle of a long plan is left out."""
+        from mmreason.video.plan.show import text
+
+        return text(self)
+
+    def __rich__(self) -> Table:
+        from mmreason.video.plan.show import rich_table
+
+        return rich_table(self)
+
+    def _repr_html_(self) -> str:
+        """A head line above a timeline with a mark for each frame."""
+        from mmreason.video.plan.show import html
+
+        return html(self)

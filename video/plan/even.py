@@ -1,0 +1,207 @@
+"""Plans that look at times only: equal parts, a frame rate, key frames, given shots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heapify, heapreplace
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+
+from mmreason.video.plan.budget import FrameBudget
+from mmreason.video.plan.build import HasInfo, build, checked_count, middles, place
+from mmreason.video.plan.families import Family, FamilyName
+from mmreason.video.types import SamplePlan, Span, format_time
+
+
+class HasKeyframes(HasInfo, Protocol):
+    """A video that knows which of its frames decode by themselves, such as `Video`."""
+
+    @property
+    def keyframe_times_s(self) -> tuple[float, ...]: ...
+
+
+def uniform(
+    video_or_span: HasInfo | Span,
+    n: int = 32,
+    *,
+    size_px: tuple[int, int] | None = None,
+    family: Family | FamilyName | None = None,
+    budget: FrameBudget | None = None,
+) -> SamplePlan:
+    """The middles of `n` equal parts: away from black first and last frames, never past the end.
+
+    `size_px` is (width, height) to deliver, None for the video's own; `family` rounds it as its
+    processor would and counts tokens; `budget` makes frames smaller, then fewer. Raises ValueError
+    for n < 1, for an empty span, and for a budget that holds no frame.
+    """
+    where = place(video_or_span, size_px)
+    shape = where.fit(checked_count(n), family, budget)
+    count = shape.frames
+    return build(
+        middles(where.span, count),
+        [f"middle of part {k + 1} of {count}" for k in range(count)],
+        method="uniform",
+        shape=shape,
+        settings={"n": count, "span": where.span.to_list()},
+        span=where.span,
+        family=family,
+        budget=budget,
+        asked=n,
+    )
+
+
+def fps(
+    video_or_span: HasInfo | Span,
+    fps: float = 2.0,
+    max_frames: int = 768,
+    *,
+    size_px: tuple[int, int] | None = None,
+    family: Family | FamilyName | None = None,
+    budget: FrameBudget | None = None,
+) -> SamplePlan:
+    """`fps` frames for each second, in the middles of equal parts; at most `max_frames`.
+
+    At least one frame. `settings["fps_hz"]` is the rate that came out, `settings["fps_asked_hz"]`
+    the one asked for. Raises ValueError for a rate that is not above 0, and as `uniform` does.
+    """
+    if not (np.isfinite(fps) and fps > 0):
+        raise ValueError(f"fps must be above 0 frames a second, got {fps}")
+    where = place(video_or_span, size_px)
+    wanted = max(1, round(min(where.span.duration_s * fps, 2**53)))
+    shape = where.fit(min(wanted, checked_count(max_frames)), family, budget)
+    count = shape.frames
+    rate_hz = count / where.span.duration_s
+    return build(
+        middles(where.span, count),
+        [f"middle of part {k + 1} of {count}, {rate_hz:.3g} a second" for k in range(count)],
+        method="fps",
+        shape=shape,
+        settings={
+            "fps_asked_hz": fps,
+            "fps_hz": round(rate_hz, 6),
+            "max_frames": max_frames,
+            "span": where.span.to_list(),
+        },
+        span=where.span,
+        family=family,
+        budget=budget,
+        asked=wanted,
+    )
+
+
+def keyframes(
+    video: HasKeyframes,
+    n: int = 32,
+    *,
+    span: Span | None = None,
+    size_px: tuple[int, int] | None = None,
+    family: Family | FamilyName | None = None,
+    budget: FrameBudget | None = None,
+) -> SamplePlan:
+    """As `uniform`, moved to the nearest key frames where those are dense: the cheapest to decode.
+
+    Frames move only if the largest stretch without a key frame (the edges of the span count) is at
+    most half the interval between frames. Then each moves by at most a quarter of the interval and
+    no two meet. Otherwise the plan is that of `uniform`; `settings["snapped"]` and the reasons say
+    which. Times of a snapped plan are those of the key frames. Raises ValueError as `uniform` does.
+    """
+    where = place(video, size_px, within=span)
+    shape = where.fit(checked_count(n), family, budget)
+    count = shape.frames
+    times = np.array(middles(where.span, count))
+    keys = np.array([t for t in video.keyframe_times_s if where.span.contains(t)])
+    edges = np.concatenate([[where.span.start_s], keys, [where.span.end_s]])
+    gap_s, interval_s = float(np.diff(edges).max()), where.span.duration_s / count
+    snapped = gap_s <= interval_s / 2
+    if snapped:
+        after = np.searchsorted(keys, times).clip(1, len(keys) - 1)
+        later = keys[after] - times < times - keys[after - 1]
+        nearest = np.where(later, keys[after], keys[after - 1])
+        reasons = [
+            f"key frame {abs(key - t):.2f} s {'after' if key > t else 'before'} the middle of "
+            f"part {k + 1}"
+            for k, (t, key) in enumerate(zip(times, nearest, strict=True))
+        ]
+        times = nearest
+    else:
+        reasons = [f"middle of part {k + 1} of {count}, not moved" for k in range(count)]
+    return build(
+        times.tolist(),
+        reasons,
+        method="keyframes",
+        shape=shape,
+        settings={
+            "n": count,
+            "span": where.span.to_list(),
+            "snapped": snapped,
+            "largest_gap_s": round(gap_s, 6),
+            "interval_s": round(interval_s, 6),
+        },
+        span=where.span,
+        family=family,
+        budget=budget,
+        asked=n,
+    )
+
+
+def shots(
+    video_or_span: HasInfo | Span,
+    boundaries_s: Sequence[float],
+    n: int = 32,
+    *,
+    size_px: tuple[int, int] | None = None,
+    family: Family | FamilyName | None = None,
+    budget: FrameBudget | None = None,
+) -> SamplePlan:
+    """The middle of every shot; the rest of `n` goes, frame by frame, to the shot with the most
+    seconds for each of its frames. With fewer frames than shots the longest shots get one each.
+
+    `boundaries_s` are the times at which a new shot begins, in any order; those outside the span
+    and its edges do not count. Raises ValueError as `uniform` does and for times that are not
+    finite.
+    """
+    where = place(video_or_span, size_px)
+    cuts = {float(t) for t in boundaries_s}
+    if not all(np.isfinite(t) for t in cuts):
+        raise ValueError("boundaries_s must be finite seconds, got nan or infinity")
+    inner = sorted(t for t in cuts if where.span.start_s < t < where.span.end_s)
+    edges = [where.span.start_s, *inner, where.span.end_s]
+    parts = [Span(a, b) for a, b in pairwise(edges)]
+    shape = where.fit(checked_count(n), family, budget)
+    times: list[float] = []
+    reasons: list[str] = []
+    for k, (part, count) in enumerate(zip(parts, _shares(parts, shape.frames), strict=True)):
+        times += middles(part, count)
+        name = f"shot {k + 1} of {len(parts)} from {format_time(part.start_s)}"
+        reasons += [
+            f"middle of {name}" if count == 1 else f"frame {i + 1} of {count} in {name}"
+            for i in range(count)
+        ]
+    return build(
+        times,
+        reasons,
+        method="shots",
+        shape=shape,
+        settings={"n": shape.frames, "span": where.span.to_list(), "shots": len(parts)},
+        span=where.span,
+        family=family,
+        budget=budget,
+        asked=n,
+    )
+
+
+def _shares(parts: Sequence[Span], n: int) -> list[int]:
+    """How many of `n` frames each part gets; equal lengths are served from the first on."""
+    counts = [0] * len(parts)
+    by_length = sorted(range(len(parts)), key=lambda k: (-parts[k].duration_s, k))
+    for k in by_length[:n]:
+        counts[k] = 1
+    heap = [(-part.duration_s, k) for k, part in enumerate(parts)]
+    heapify(heap)
+    for _ in range(n - len(parts)):
+        k = heap[0][1]
+        counts[k] += 1
+        heapreplace(heap, (-parts[k].duration_s / counts[k], k))
+    return counts

@@ -1,0 +1,194 @@
+"""The two sampling rules that Qwen models were trained and are measured with, frame for frame.
+
+`qwen` follows qwen-vl-utils 0.0.14 (`smart_nframes`, `calculate_video_frame_range`, the sizes of
+`fetch_video`), `qwen3` the Qwen3-VL video processor of transformers 5. Both count frames, not time,
+so they hold for a constant frame rate; each time asked for lies in the middle of its frame's
+display, where rounded stamps cannot pick a neighbour. Hand the frames over with `do_resize=False`.
+
+Three differences are meant. A video of one frame gives that frame; both references raise. A frame
+is never less than one token high or wide; qwen-vl-utils can come to 0. Indices are rounded in
+float64; qwen-vl-utils uses float32, which from about 5,000 frames on picks a neighbour here and
+there, and not the same one on every processor.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mmreason.video.plan.budget import FrameBudget, Shape
+from mmreason.video.plan.build import HasInfo, build, checked_count, place
+from mmreason.video.plan.families import (
+    QWEN2_5_VL,
+    QWEN3_VL,
+    QWEN3_VL_BY_FRAME,
+    Family,
+    FamilyName,
+)
+from mmreason.video.types import SamplePlan, Span, VideoInfo
+
+_PAIR = 2
+_BY_FRAME = {"qwen2_5_vl": QWEN2_5_VL, "qwen3_vl": QWEN3_VL_BY_FRAME}
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """The frames to choose from, counted from the start of the video."""
+
+    first: int
+    total: int
+    fps_hz: float
+
+
+def qwen(
+    video: HasInfo,
+    *,
+    n: int | None = None,
+    fps: float = 2.0,
+    min_frames: int = 4,
+    max_frames: int = 768,
+    min_pixels: int | None = None,
+    max_pixels: int | None = None,
+    total_pixels: float | None = None,
+    span: Span | None = None,
+    family: FamilyName = "qwen2_5_vl",
+    budget: FrameBudget | None = None,
+) -> SamplePlan:
+    """What qwen-vl-utils would sample: an even number of frames, first and last included.
+
+    `n` replaces `fps` (and its `min_frames`, `max_frames`). `min_pixels` and `max_pixels` limit a
+    frame (128 to 768 tokens if None), `total_pixels` the clip, all as there. `family` "qwen3_vl"
+    stands for `image_patch_size=16`. `budget` then makes frames smaller, then fewer.
+    `settings["sample_fps_hz"]` is the rate that Qwen2.5-VL's positions need, `["frame_indices"]`
+    the frames. Raises ValueError for counts and rates out of range and for an empty span.
+    """
+    if family not in _BY_FRAME:
+        raise ValueError(f"family must be one of {', '.join(_BY_FRAME)}, got {family!r}")
+    base = _BY_FRAME[family]
+    where, frames = place(video, None, within=span), _range(video.info, span)
+    if frames.total == 1:
+        wanted = 1
+    elif n is not None:
+        wanted = round(checked_count(n) / _PAIR) * _PAIR
+    else:
+        least = math.ceil(min_frames / _PAIR) * _PAIR
+        most = math.floor(min(max_frames, frames.total) / _PAIR) * _PAIR
+        rate = frames.total / frames.fps_hz * _checked_rate(fps)
+        wanted = math.floor(min(max(rate, least), most, frames.total) / _PAIR) * _PAIR
+    if frames.total > 1 and not _PAIR <= wanted <= frames.total:
+        raise ValueError(
+            f"{video.info.path}: these settings ask for {wanted} frames, which must lie in "
+            f"{_PAIR}..{frames.total}, the frames there are; change n, or min_frames and max_frames"
+        )
+    model = replace(
+        base,
+        min_pixels=base.min_pixels if min_pixels is None else min_pixels,
+        max_pixels=base.max_pixels if max_pixels is None else min(max_pixels, base.max_pixels),
+        clip_pixels=base.clip_pixels if total_pixels is None else total_pixels,
+    )
+    shape = where.fit(wanted, model, budget, multiple=_PAIR)
+    settings = {"n": n} if n is not None else {"fps": fps, "min": min_frames, "max": max_frames}
+    return _plan("qwen", video, frames, shape, settings, model, budget, where.span, wanted)
+
+
+def qwen3(
+    video: HasInfo,
+    *,
+    n: int | None = None,
+    fps: float = 2.0,
+    min_frames: int = 4,
+    max_frames: int = 768,
+    min_pixels: int = int(QWEN3_VL.min_pixels),
+    max_pixels: int = int(QWEN3_VL.max_pixels),
+    cap_pixels_per_frame: bool = False,
+    span: Span | None = None,
+    budget: FrameBudget | None = None,
+) -> SamplePlan:
+    """What transformers' Qwen3-VL processor would sample: first and last frame included, any count.
+
+    `min_pixels` and `max_pixels` limit all frames together: the processor's `shortest_edge` and
+    `longest_edge`, here those that Qwen3-VL checkpoints ship (a processor made without a checkpoint
+    has 131,072 and 786,432). `cap_pixels_per_frame` is its option of that name. `n` replaces `fps`.
+    `span` takes the frames inside as if they were the video, which the processor cannot.
+    Raises ValueError for counts and rates out of range and for an empty span.
+    """
+    where, frames = place(video, None, within=span), _range(video.info, span)
+    if n is not None:
+        wanted = min(checked_count(n), frames.total)
+    else:
+        rate = int(frames.total / frames.fps_hz * _checked_rate(fps))
+        wanted = min(max(rate, min_frames), checked_count(max_frames), frames.total)
+    model = replace(
+        QWEN3_VL,
+        min_pixels=min_pixels,
+        max_pixels=max_pixels,
+        frame_cap_pixels=768 * QWEN3_VL.grid_px**2 if cap_pixels_per_frame else math.inf,
+    )
+    shape = where.fit(wanted, model, budget)
+    settings = {"n": n} if n is not None else {"fps": fps, "min": min_frames, "max": max_frames}
+    return _plan("qwen3", video, frames, shape, settings, model, budget, where.span, wanted)
+
+
+def _range(info: VideoInfo, span: Span | None) -> _Range:
+    """All frames, or those of `span`: from its start rounded up to its end rounded down."""
+    fps_hz = info.mean_fps_hz
+    total = info.frame_count or max(1, round(info.duration_s * fps_hz))
+    if span is None:
+        return _Range(0, total, fps_hz)
+    longest_s = total / fps_hz
+    start_s, end_s = (
+        min(max(t - info.start_s, 0.0), longest_s) for t in (span.start_s, span.end_s)
+    )
+    first = math.ceil(start_s * fps_hz)
+    last = min(math.floor(end_s * fps_hz), total - 1)
+    if first >= last:
+        raise ValueError(
+            f"{info.path}: no two frames begin in {span} ({fps_hz:.4g} frames a second); "
+            "give a longer span"
+        )
+    return _Range(first, last - first + 1, fps_hz)
+
+
+def _checked_rate(fps: float) -> float:
+    if not (math.isfinite(fps) and fps > 0):
+        raise ValueError(f"fps must be above 0 frames a second, got {fps}")
+    return fps
+
+
+def _plan(
+    method: str,
+    video: HasInfo,
+    frames: _Range,
+    shape: Shape,
+    settings: dict[str, Any],
+    family: Family,
+    budget: FrameBudget | None,
+    span: Span,
+    asked: int,
+) -> SamplePlan:
+    last = frames.first + frames.total - 1
+    indices = np.linspace(frames.first, last, shape.frames).round().astype(int).tolist()
+    end_s = video.info.span.end_s
+    half_s = 0.5 / frames.fps_hz
+    times_s = [
+        min(video.info.start_s + i / frames.fps_hz + half_s, end_s - half_s) for i in indices
+    ]
+    settings = settings | {
+        "span": span.to_list(),
+        "frame_indices": indices,
+        "sample_fps_hz": shape.frames / frames.total * frames.fps_hz,
+    }
+    return build(
+        times_s,
+        [f"frame {i} of {frames.first}..{last}" for i in indices],
+        method=method,
+        shape=shape,
+        settings=settings,
+        span=span,
+        family=family,
+        budget=budget,
+        asked=asked,
+    )
