@@ -210,3 +210,25 @@ def _entries(store: Path) -> int:
         return 0
     with Store.open(store) as opened:
         return len(opened)
+
+
+@pytest.mark.slow
+def test_ten_hours_fit_in_memory(tmp_path):
+    """Peak memory of a process that asks about a ten-hour world, torch and weights included."""
+    video = generate.world(3, duration_s=36_000).save(tmp_path / "long.json")
+    program = (
+        "import resource, sys, mmreason; from mmreason.reasoner import Reasoner\n"
+        "reasoner = Reasoner.load('nano', store=sys.argv[2])\n"
+        "budget = mmreason.Budget(rounds=14)\n"
+        "answer = reasoner.ask(sys.argv[1], 'What colour is the large star?', budget=budget)\n"
+        "assert answer.cost.model_calls >= 10, answer.cost\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(video), str(tmp_path / "s.sqlite3")],
+        env={**os.environ, "PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(done.stdout) < 1500, f"{done.stdout} MB"
