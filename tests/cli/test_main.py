@@ -9,7 +9,9 @@ import pytest
 import mmreason
 from mmreason.cli import main
 
-VERBS = ["ask", "ground", "caption", "inspect", "demo", "doctor", "train nano", "eval nano"]
+VERBS = [
+    "ask", "ground", "caption", "inspect", "cache", "demo", "doctor", "train nano", "eval nano",
+]  # fmt: skip
 
 
 def _raising(error: BaseException):
