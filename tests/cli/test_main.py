@@ -10,8 +10,9 @@ import mmreason
 from mmreason.cli import main
 
 VERBS = [
-    "ask", "ground", "caption", "inspect", "cache", "demo", "doctor", "train nano", "eval nano",
-]  # fmt: skip
+    *("ask", "ground", "caption", "sample", "inspect", "cache", "demo", "doctor"),
+    *("train nano", "eval nano"),
+]
 
 
 def _raising(error: BaseException):
