@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks import shots as measure
 from mmreason.video import Span, Video, VideoError, shots
@@ -120,6 +122,25 @@ def test_frames_may_come_in_any_portions() -> None:
         found.append(shots.find_transitions(scan.finish()))
     assert len(found[0]) == 3
     assert found[1:] == found[:1] * 3
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 25)), min_size=1, max_size=8),
+    st.integers(0, 60),
+)
+def test_transitions_are_in_order_and_part_shots(runs, noise: int) -> None:
+    rng = np.random.default_rng(noise)
+    frames = [
+        np.where(kind, rng.integers(0, noise + 1, (9, 16, 3)) + 60 * kind, 0)
+        for kind, length in runs
+        for _ in range(length)
+    ]
+    found = find(frames)
+    times_s = [t.time_s for t in found]
+    assert times_s == sorted(times_s)
+    assert all(0 < time_s < (len(frames) - 0.5) / RATE_HZ for time_s in times_s)
+    assert all(t.span.start_s <= t.time_s <= t.span.end_s and 0 < t.score <= 1 for t in found)
+    assert len(found) < len(runs) or noise
 
 
 def test_bad_frames_are_refused() -> None:
