@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from mmreason.models.base import ChatModel, FramesPart, Message, TextPart
@@ -103,7 +104,7 @@ class Toolbox:
             cost = Cost(rounds=1, seconds=time.perf_counter() - started)
             line = str(error).strip().splitlines()[:1] or [type(error).__name__]
             return Observation(text="", span=prepared.span, cost=cost, error=line[0])
-        self._store.put(prepared.key, value)
+        self._store.put(prepared.key, value, video=self._video_name(), model=self._model.name)
         cost = Cost(
             rounds=1,
             model_calls=1,
@@ -126,6 +127,10 @@ class Toolbox:
             count = min(count, max(1, round(span.duration_s * info.mean_fps_hz)))
         step_s = span.duration_s / count
         return tuple(t + shift * step_s for t in plan.uniform(span, count).times_s)
+
+    def _video_name(self) -> str:
+        """What the video is called in the store: two of one name are told apart by content."""
+        return f"{Path(self._video.info.path).name} [{self._video.content_hash[:8]}]"
 
     def _ask(self, prepared: Prepared) -> dict[str, Any]:
         frames = self._video.frames_at(prepared.times_s, self.size_px)

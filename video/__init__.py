@@ -13,20 +13,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmreason.video import plan, world
+    from mmreason.video import plan, shots, world
     from mmreason.video.inspect import inspect_file
     from mmreason.video.reader import Video
+    from mmreason.video.subtitles import Subtitles
     from mmreason.video.types import FrameBatch, SamplePlan, Span, VideoError, VideoInfo
 
 __all__ = [
     "FrameBatch",
     "SamplePlan",
     "Span",
+    "Subtitles",
     "Video",
     "VideoError",
     "VideoInfo",
     "inspect_file",
     "plan",
+    "shots",
     "world",
 ]
 
@@ -34,6 +37,7 @@ _HOMES = {
     "FrameBatch": "mmreason.video.types",
     "SamplePlan": "mmreason.video.types",
     "Span": "mmreason.video.types",
+    "Subtitles": "mmreason.video.subtitles",
     "Video": "mmreason.video.reader",
     "VideoError": "mmreason.video.types",
     "VideoInfo": "mmreason.video.types",
@@ -42,7 +46,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("plan", "world"):
+    if name in ("plan", "shots", "world"):
         return import_module(f"mmreason.video.{name}")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)

@@ -15,12 +15,14 @@ from typing import cast
 import typer
 
 from mmreason.cli.ask import ask
+from mmreason.cli.cache import cache
 from mmreason.cli.caption import caption
 from mmreason.cli.demo import demo
 from mmreason.cli.doctor import doctor
 from mmreason.cli.eval import eval_app
 from mmreason.cli.ground import ground
 from mmreason.cli.inspect import inspect
+from mmreason.cli.sample import sample
 from mmreason.cli.train import train_app
 
 _ClickUsageError = cast(type[Exception], typer.BadParameter.__base__)
@@ -94,7 +96,9 @@ app.command(epilog='Example: mmreason ground clip.mp4 "the red star" --at 2.5 --
     ground
 )
 app.command(epilog="Example: mmreason caption clip.mp4 --start 4 --end 8")(caption)
+app.command(epilog="Example: mmreason sample clip.mp4 --n 32 --sheet sheet.png")(sample)
 app.command(epilog="Example: mmreason inspect clip.mp4 --sheet sheet.png")(inspect)
+app.command(epilog="Example: mmreason cache --clear")(cache)
 app.command(epilog="Example: mmreason demo --seed 3 | mmreason demo --check 10")(demo)
 app.command(epilog="Example: mmreason doctor --json")(doctor)
 app.add_typer(train_app, name="train")

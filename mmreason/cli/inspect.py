@@ -1,9 +1,10 @@
-"""`mmreason inspect`: what is in a file."""
+"""`mmreason inspect`: what is in a file, or in many."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,23 +17,79 @@ SHEET_FRAMES = 16
 
 
 def inspect(
-    file: Annotated[str, typer.Argument(help="Video file, or a scripted world (.json).")],
-    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet to this file.")] = None,
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Video files, scripted worlds (.json), folders or patterns."),
+    ],
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="Write a contact sheet to this file; of several files, to this folder."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what is in a file: codec, times, frame rate (constant or variable), key frames."""
+    """Tell what is in files: codec, times, frame rate (constant or variable), key frames."""
+    from mmreason.cli import inputs
+
+    given = inputs.expand(files)
+    if not given.many:
+        with progress("reading"):
+            found = _inspect(given.files[0], sheet)
+        if as_json:
+            print_json(found.to_dict())
+        else:
+            _print(found)
+        return
+    taken: set[Path] = set()
+
+    def act(path: Path) -> Inspected:
+        return _inspect(path, sheet and inputs.picture_path(sheet, path, taken))
+
+    work = inputs.work_through(given.files, act, "reading")
+    if as_json:
+        print_json(inputs.as_dict(work, Inspected.to_dict))
+    else:
+        for found in work.results:
+            print(_summary(found.report))
+    inputs.end(work)
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    report: FileReport
+    sheet: Path | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.report.to_dict() | ({"sheet": str(self.sheet)} if self.sheet else {})
+
+
+def _inspect(path: Path, sheet: Path | None) -> Inspected:
     from mmreason.video import inspect_file
 
-    with progress("reading"):
-        report = inspect_file(file)
-        if sheet is not None:
-            _write_sheet(file, sheet)
-    if as_json:
-        print_json(report.to_dict() | ({"sheet": str(sheet)} if sheet else {}))
-        return
-    rows = lines(report) + ([("contact sheet", str(sheet))] if sheet else [])
+    report = inspect_file(path)
+    if sheet is not None:
+        _write_sheet(path, sheet)
+    return Inspected(report, sheet)
+
+
+def _print(found: Inspected) -> None:
+    rows = lines(found.report) + ([("contact sheet", str(found.sheet))] if found.sheet else [])
     for name, value in rows:
         print(f"{name + ':':<16} {value}")
+
+
+def _summary(report: FileReport) -> str:
+    """A file on one line, for lists."""
+    from mmreason.report.words import printable
+    from mmreason.video.types import format_time
+
+    rotated = f" rotated by {report.rotation_deg}" if report.rotation_deg else ""
+    parts = [
+        f"{report.codec} {report.width_px}x{report.height_px}{rotated}",
+        format_time(report.duration_s),
+        f"{report.mean_fps_hz:.4g} fps {report.frame_rate}",
+        *(f"note: {note}" for note in report.notes),
+    ]
+    return printable(f"{report.path}: {', '.join(parts)}")
 
 
 def lines(report: FileReport) -> list[tuple[str, str]]:
@@ -77,16 +134,12 @@ def _keyframes(report: FileReport) -> str:
     )
 
 
-def _write_sheet(file: str, sheet: Path) -> None:
+def _write_sheet(file: Path, sheet: Path) -> None:
     """Write frames from all over the video, with their times, as one picture."""
-    from mmreason.types import UsageError
+    from mmreason.cli.inputs import save_picture
     from mmreason.video import Video, plan
     from mmreason.video.sheet import contact_sheet
 
     with Video.open(file) as video:
         picture = contact_sheet(video.sample(plan.uniform(video, SHEET_FRAMES)))
-    sheet.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        picture.save(sheet)
-    except ValueError as error:
-        raise UsageError(f"{sheet}: give --sheet a name that ends in .png or .jpg") from error
+    save_picture(picture, sheet)

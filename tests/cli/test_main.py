@@ -9,7 +9,10 @@ import pytest
 import mmreason
 from mmreason.cli import main
 
-VERBS = ["ask", "ground", "caption", "inspect", "demo", "doctor", "train nano", "eval nano"]
+VERBS = [
+    *("ask", "ground", "caption", "sample", "inspect", "cache", "demo", "doctor"),
+    *("train nano", "eval nano"),
+]
 
 
 def _raising(error: BaseException):

@@ -130,7 +130,7 @@ def test_a_picture_needs_a_known_suffix(
     assert f"give {flag} a name that ends in .png" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["ask", "caption", "inspect", "ground"])
+@pytest.mark.parametrize("verb", ["ask", "caption", "inspect", "ground", "sample"])
 @pytest.mark.parametrize("content", [None, b"", b"this is no video"])
 def test_unreadable_input_is_one_line_and_2(
     verb: str,

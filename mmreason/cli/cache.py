@@ -1,0 +1,75 @@
+"""`mmreason cache`: what is kept of earlier questions, and forgetting it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmreason.cli.common import Json, print_json
+
+if TYPE_CHECKING:
+    from mmreason.store import Share, Usage
+
+SHOWN = 20
+"""Videos and models that are listed."""
+
+
+def cache(
+    store: Annotated[
+        Path | None, typer.Option("--store", help="SQLite file; by default that of this user.")
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Forget everything that is kept.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what is kept of what models said about videos, or clear it."""
+    from mmreason.store import Store, default_path
+
+    path = (default_path() if store is None else store).expanduser()
+    if not path.exists():
+        _print_nothing(path, as_json=as_json)
+        return
+    with Store.open(path) as opened:
+        cleared = opened.clear() if clear else None
+        usage = opened.usage()
+    if as_json:
+        print_json(usage.to_dict() | ({} if cleared is None else {"cleared": cleared}))
+        return
+    if cleared is not None:
+        print(f"cleared: {cleared:,} replies")
+    _print(usage)
+
+
+def _print_nothing(path: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"path": str(path), "entries": 0, "size_bytes": 0, "file_bytes": 0})
+    else:
+        print(f"nothing is kept yet: there is no file {path}")
+
+
+def _print(usage: Usage) -> None:
+    print(f"file:    {usage.path} ({_size(usage.file_bytes)})")
+    print(f"replies: {usage.entries:,}, {_size(usage.size_bytes)} of {_size(usage.max_bytes)}")
+    for title, shares in (("by model", usage.by_model), ("by video", usage.by_video)):
+        if shares:
+            print(f"{title}:")
+            _print_shares(shares)
+
+
+def _print_shares(shares: tuple[Share, ...]) -> None:
+    from mmreason.report.words import printable
+
+    for share in shares[:SHOWN]:
+        print(f"  {_size(share.size_bytes):>10}  {share.entries:>8,}  {printable(share.name)}")
+    if len(shares) > SHOWN:
+        print(f"  and {len(shares) - SHOWN:,} more")
+
+
+def _size(size_bytes: int) -> str:
+    """`123456` -> `120.6 KiB`."""
+    if size_bytes < 1024:
+        return f"{size_bytes} bytes"
+    if size_bytes < 2**20:
+        return f"{size_bytes / 2**10:.1f} KiB"
+    return f"{size_bytes / 2**20:.1f} MiB"

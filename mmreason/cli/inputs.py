@@ -1,0 +1,190 @@
+"""Which files a verb was given - files, folders, patterns - and working through many of them.
+
+A bad file among many does not stop the work: it becomes a failure that is listed at the end.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import typer
+
+from mmreason.cli.common import err
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = (
+    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
+    *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+)
+"""What a folder is searched for, beside scripted worlds."""
+
+_WORLD_MARK = b'"mmreason-world-'
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The files that were named."""
+
+    files: tuple[Path, ...]
+    """Each once, as it was named; those of a folder in order of name."""
+    many: bool
+    """Whether more than one plain file was asked for, so that results come as a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be worked on."""
+
+    path: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work(Generic[T]):
+    """What came of a number of files."""
+
+    results: tuple[T, ...]
+    failures: tuple[Failure, ...]
+    left: int
+    """Files that were not reached, because the work was interrupted."""
+
+
+def expand(words: Sequence[str]) -> Inputs:
+    """Files, the videos and worlds inside folders (and their folders), and what patterns such as
+    `talks/**/*.mp4` match. Raises UsageError for a folder or pattern that holds nothing."""
+    from mmreason.types import UsageError
+
+    files: dict[Path, None] = {}
+    for word in words:
+        path = Path(word)
+        if path.is_dir():
+            found = [file for file in sorted(path.rglob("*")) if _is_video(file)]
+            if not found:
+                raise UsageError(f"{word}: there is no video in this folder")
+        elif path.exists() or not any(mark in word for mark in "*?["):
+            found = [path]
+        else:
+            found = _matches(path)
+            if not found:
+                raise UsageError(f"{word}: no file matches this pattern")
+        files |= dict.fromkeys(found)
+    many = len(words) > 1 or files.keys() != {Path(words[0])}
+    return Inputs(tuple(files), many)
+
+
+def _matches(pattern: Path) -> list[Path]:
+    start = Path(pattern.anchor)
+    try:
+        return [p for p in sorted(start.glob(str(pattern.relative_to(start)))) if p.is_file()]
+    except ValueError:
+        return []  # such as `a**`, which is no pattern
+
+
+def _is_video(file: Path) -> bool:
+    if file.suffix.lower() in SUFFIXES:
+        return file.is_file()
+    if file.suffix.lower() != ".json" or not file.is_file():
+        return False
+    try:
+        with file.open("rb") as opened:
+            return _WORLD_MARK in opened.read(4096)
+    except OSError:
+        return True  # told as a failure when it is opened
+
+
+def work_through(files: Sequence[Path], act: Callable[[Path], T], message: str) -> Work[T]:
+    """Call `act` on each file, with a bar on stderr. Every error becomes a failure of that file; an
+    interruption ends the work with what is done by then."""
+    results: list[T] = []
+    failures: list[Failure] = []
+    with suppress(KeyboardInterrupt), _bar(message, len(files)) as advance:
+        for path in files:
+            try:
+                results.append(act(path))
+            except Exception as error:
+                failures.append(Failure(str(path), _reason(error, path)))
+            advance()
+    left = len(files) - len(results) - len(failures)
+    return Work(results=tuple(results), failures=tuple(failures), left=left)
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """The error on one line, without the path that is told beside it."""
+    text = " ".join(str(error).split()).removeprefix(f"{path}: ")
+    known = isinstance(error, ValueError | OSError)
+    return text if known and text else f"{type(error).__name__}: {text}"
+
+
+@contextmanager
+def _bar(message: str, total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar; the given function moves it by one. None where stderr is no terminal."""
+    console = err()
+    if not console.is_terminal:
+        yield lambda: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
+    # Results go to stdout, which stays as it is.
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as shown:
+        task = shown.add_task(message, total=total)
+        yield lambda: shown.advance(task)
+
+
+def end(work: Work[T]) -> None:
+    """List what failed on stderr and end with the exit code that tells it: 1 where something
+    failed, that of an interruption where there was one. Call it last."""
+    from mmreason.report.words import printable
+
+    total = len(work.results) + len(work.failures) + work.left
+    if work.failures:
+        print(f"{len(work.failures)} of {total} files failed:", file=sys.stderr)
+    for failure in work.failures:
+        print(f"  {printable(failure.path)}: {printable(failure.error)}", file=sys.stderr)
+    if work.left:
+        print(f"{work.left} of {total} files were not reached", file=sys.stderr)
+        raise KeyboardInterrupt
+    if work.failures:
+        raise typer.Exit(1)
+
+
+def as_dict(work: Work[T], plain: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+    """JSON types only; `plain` does so for one result."""
+    return {
+        "results": [plain(result) for result in work.results],
+        "failures": [asdict(failure) for failure in work.failures],
+        "not_reached": work.left,
+    }
+
+
+def picture_path(folder: Path, file: Path, taken: set[Path]) -> Path:
+    """`folder/<name of file>.png`, with a number where two files of one name meet; adds it to
+    `taken`."""
+    path, number = folder / f"{file.name}.png", 1
+    while path in taken:
+        number += 1
+        path = folder / f"{file.name}-{number}.png"
+    taken.add(path)
+    return path
+
+
+def save_picture(picture: Image, path: Path) -> None:
+    """Write a picture, making folders. Raises UsageError for a suffix that is no kind of
+    picture."""
+    from mmreason.types import UsageError
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        picture.save(path)
+    except ValueError as error:
+        raise UsageError(f"{path}: give --sheet a name that ends in .png or .jpg") from error

@@ -1,0 +1,201 @@
+"""`mmreason sample`: which frames a plan takes, as a list, a contact sheet or pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmreason.cli.common import Json, print_json, progress
+
+if TYPE_CHECKING:
+    from mmreason.video import FrameBatch, SamplePlan, Video
+
+MOST_COLUMNS = 8
+CELL_WIDTH_PX = 240
+MOST_ON_A_SHEET = 1000
+
+_DECODED_AT_ONCE = 8
+"""Frames of full size that are held while pictures are written."""
+
+
+def _uniform(video: Video, n: int) -> SamplePlan:
+    from mmreason.video import plan
+
+    return plan.uniform(video, n)
+
+
+PLANS: dict[str, Callable[[Video, int], SamplePlan]] = {"uniform": _uniform}
+"""What --plan chooses from: a plan of `n` frames of a video."""
+
+
+def sample(
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Video files, scripted worlds (.json), folders or patterns."),
+    ],
+    plan: Annotated[str, typer.Option(help=f"How to choose: {', '.join(PLANS)}.")] = "uniform",
+    n: Annotated[int, typer.Option("--n", min=1, help="Frames to take of each file.")] = 32,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="Write a contact sheet to this file; of several files, to this folder."),
+    ] = None,
+    dump: Annotated[
+        Path | None, typer.Option(help="Write the frames as pictures to this folder.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Choose frames of videos and show when they are, why, and what is on them."""
+    from mmreason.cli import inputs
+    from mmreason.types import UsageError
+
+    if plan not in PLANS:
+        raise UsageError(f"unknown plan {plan!r}; choose one of {', '.join(PLANS)}")
+    if sheet is not None and n > MOST_ON_A_SHEET:
+        raise UsageError(f"a sheet holds {MOST_ON_A_SHEET} frames at most, --n asks for {n}")
+    given = inputs.expand(files)
+    if not given.many:
+        with progress("sampling"):
+            taken = _sample(given.files[0], plan, n, sheet, dump)
+        if as_json:
+            print_json(taken.to_dict())
+        else:
+            _print(taken)
+        return
+    names: set[Path] = set()
+
+    def act(path: Path) -> Sampled:
+        name = inputs.picture_path(Path(), path, names)
+        folder = dump and dump / name.stem
+        return _sample(path, plan, n, sheet and sheet / name, folder)
+
+    work = inputs.work_through(given.files, act, "sampling")
+    if as_json:
+        print_json(inputs.as_dict(work, Sampled.to_dict))
+    else:
+        for taken in work.results:
+            _print_summary(taken)
+    inputs.end(work)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A decoded frame."""
+
+    shown_s: float
+    """When it begins to be shown."""
+    exact: bool
+    """Whether it is the one shown at the time asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled:
+    """What was taken of one file."""
+
+    video: str
+    plan: SamplePlan
+    shown: tuple[Shown, ...]
+    """One a frame; empty where nothing was decoded."""
+    sheet: Path | None
+    pictures: tuple[Path, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        chosen = self.plan
+        frames: list[dict[str, Any]] = [
+            {"time_s": time_s, "reason": reason}
+            for time_s, reason in zip(chosen.times_s, chosen.reasons, strict=True)
+        ]
+        for i, frame in enumerate(frames):
+            if self.shown:
+                frame |= asdict(self.shown[i])
+            if self.pictures:
+                frame |= {"picture": str(self.pictures[i])}
+        return {
+            "video": self.video,
+            "plan": chosen.method,
+            "settings": chosen.settings,
+            "frames": frames,
+            "sheet": None if self.sheet is None else str(self.sheet),
+        }
+
+
+def _sample(path: Path, plan: str, n: int, sheet: Path | None, dump: Path | None) -> Sampled:
+    """Plan, and decode no more than the sheet and the pictures need."""
+    from mmreason.video import Video
+
+    with Video.open(path) as video:
+        chosen = PLANS[plan](video, n)
+        shown: tuple[Shown, ...] = ()
+        pictures: tuple[Path, ...] = ()
+        if sheet is not None:
+            shown = _write_sheet(video, chosen, sheet)
+        if dump is not None:
+            shown, pictures = _write_pictures(video, chosen, dump)
+    return Sampled(video=str(path), plan=chosen, shown=shown, sheet=sheet, pictures=pictures)
+
+
+def _write_sheet(video: Video, chosen: SamplePlan, sheet: Path) -> tuple[Shown, ...]:
+    from mmreason.cli.inputs import save_picture
+    from mmreason.video.sheet import contact_sheet
+
+    info = video.info
+    height_px = max(1, round(CELL_WIDTH_PX * info.height_px / info.width_px))
+    batch = video.frames_at(chosen.times_s, (CELL_WIDTH_PX, height_px))
+    columns = min(MOST_COLUMNS, round(len(batch) ** 0.5 + 0.49))
+    picture = contact_sheet(batch, columns=columns, cell_width_px=CELL_WIDTH_PX)
+    save_picture(picture, sheet)
+    return _shown(batch)
+
+
+def _write_pictures(
+    video: Video, chosen: SamplePlan, folder: Path
+) -> tuple[tuple[Shown, ...], tuple[Path, ...]]:
+    """Write `folder/0001_12.345s.jpg` and so on, holding a few frames at a time."""
+    from mmreason.video.files import write_atomic
+    from mmreason.video.sheet import jpeg_bytes
+
+    paths: list[Path] = []
+    shown: list[Shown] = []
+    for first in range(0, len(chosen), _DECODED_AT_ONCE):
+        times_s = chosen.times_s[first : first + _DECODED_AT_ONCE]
+        batch = video.frames_at(times_s, chosen.size_px)
+        for pixels, time_s in zip(batch.pixels, batch.times_s, strict=True):
+            name = f"{len(paths) + 1:04d}_{float(time_s):.3f}s.jpg"
+            paths.append(write_atomic(folder / name, jpeg_bytes(pixels, quality=92)))
+        shown += _shown(batch)
+    return tuple(shown), tuple(paths)
+
+
+def _shown(batch: FrameBatch) -> tuple[Shown, ...]:
+    return tuple(
+        Shown(shown_s=float(time_s), exact=bool(exact))
+        for time_s, exact in zip(batch.times_s, batch.exact, strict=True)
+    )
+
+
+def _print(taken: Sampled) -> None:
+    from mmreason.report.words import printable
+    from mmreason.video.types import format_time
+
+    for i, (time_s, reason) in enumerate(zip(taken.plan.times_s, taken.plan.reasons, strict=True)):
+        mark = "  (not exact)" if taken.shown and not taken.shown[i].exact else ""
+        print(f"{i + 1:>4}  {format_time(time_s):>12}  {printable(reason)}{mark}")
+    if taken.sheet is not None:
+        print(f"contact sheet: {taken.sheet}")
+    if taken.pictures:
+        print(f"pictures:      {len(taken.pictures)} in {taken.pictures[0].parent}")
+
+
+def _print_summary(taken: Sampled) -> None:
+    from mmreason.report.words import printable
+
+    inexact = sum(not shown.exact for shown in taken.shown)
+    parts = [f"{len(taken.plan)} frames, {taken.plan.method}"]
+    parts += [f"{inexact} not exact"] if inexact else []
+    parts += [str(taken.sheet)] if taken.sheet is not None else []
+    parts += [str(taken.pictures[0].parent)] if taken.pictures else []
+    print(printable(f"{taken.video}: {', '.join(parts)}"))

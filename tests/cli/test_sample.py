@@ -1,0 +1,215 @@
+"""`mmreason sample`, and many files at once for `sample` and `inspect`."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmreason.cli import inputs, main
+from mmreason.cli.sample import PLANS
+from mmreason.types import UsageError
+from mmreason.video.world import generate
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def folder(clip: Path, tmp_path: Path) -> Path:
+    """Two videos, a world and a bad file, among others that are no videos."""
+    top = tmp_path / "talks"
+    (top / "more").mkdir(parents=True)
+    shutil.copy(clip, top / "b.mp4")
+    shutil.copy(clip, top / "more" / "b.mp4")
+    (top / "a.mkv").write_bytes(b"this is no video")
+    (top / "notes.txt").write_text("no video")
+    (top / "settings.json").write_text("{}")
+    generate.demo(1).save(top / "world.json")
+    return top
+
+
+def test_a_plan_is_listed_without_decoding(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr("mmreason.video.Video.frames_at", None)
+    assert main(["sample", str(clip), "--n", "4"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in out] == ["0:00.50", "0:01.50", "0:02.50", "0:03.50"]
+    assert out[0].endswith("middle of part 1 of 4")
+
+
+def test_a_sheet_and_pictures_and_json(clip: Path, tmp_path: Path, capsys: Capture) -> None:
+    sheet, dump = tmp_path / "new" / "sheet.png", tmp_path / "frames"
+    argv = ["sample", str(clip), "--n", "10", "--sheet", str(sheet), "--dump", str(dump)]
+    assert main([*argv, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["video"], said["plan"], said["sheet"]) == (str(clip), "uniform", str(sheet))
+    assert said["settings"]["n"] == 10
+    frames = said["frames"]
+    assert [frame["time_s"] for frame in frames] == pytest.approx(np.arange(10) * 0.4 + 0.2)
+    assert all(frame["exact"] for frame in frames)
+    assert frames[0]["shown_s"] == pytest.approx(0.2)
+    assert sorted(dump.iterdir()) == [Path(frame["picture"]) for frame in frames]
+    assert Path(frames[0]["picture"]).name == "0001_0.200s.jpg"
+    reds = []
+    for frame in frames:
+        with Image.open(frame["picture"]) as picture:
+            assert picture.size == (64, 48)
+            reds.append(int(np.asarray(picture)[..., 0].mean()) > 128)
+    assert reds == [False] * 5 + [True] * 5
+    with Image.open(sheet) as picture:
+        assert picture.width == 4 * (240 + 6) + 6
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert f"contact sheet: {sheet}" in out and f"10 in {dump}" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "wanted"),
+    [
+        (["--plan", "random"], "unknown plan 'random'; choose one of uniform"),
+        (["--n", "0"], "--n"),
+        (["--n", "5000", "--sheet", "x.png"], "at most"),
+        (["--sheet", "x.unknown"], "give --sheet a name that ends in .png"),
+    ],
+)
+def test_bad_usage(
+    argv: list[str], wanted: str, clip: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert main(["sample", str(clip), *argv]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and wanted in err
+
+
+def test_frames_beside_their_time_are_marked(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    from mmreason.video import Span, plan
+
+    late = plan.uniform(Span(0, 8), 2)
+    monkeypatch.setitem(PLANS, "late", lambda video, n: late)
+    argv = ["sample", str(clip), "--plan", "late", "--sheet", str(tmp_path / "s.png")]
+    assert main(argv) == 0
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert "not exact" not in first and second.endswith("(not exact)")
+
+
+def test_sampling_a_folder_goes_on_over_bad_files(
+    folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    sheets, dump = tmp_path / "sheets", tmp_path / "dump"
+    argv = ["sample", str(folder), "--n", "3", "--sheet", str(sheets), "--dump", str(dump)]
+    assert main(argv) == 1
+    out, err = capsys.readouterr()
+    names = ["b.mp4.png", "b.mp4-2.png", "world.json.png"]
+    assert sorted(p.name for p in sheets.iterdir()) == sorted(names)
+    assert sorted(p.name for p in dump.iterdir()) == sorted(name[:-4] for name in names)
+    assert all(len(list(p.iterdir())) == 3 for p in dump.iterdir())
+    assert len(out.splitlines()) == 3 and "3 frames, uniform" in out
+    assert err.splitlines()[0] == "1 of 4 files failed:"
+    assert re.search(r"a\.mkv: is not a video file", err)
+    assert main([*argv, "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert [len(result["frames"]) for result in said["results"]] == [3, 3, 3]
+    assert said["failures"] == [
+        {"path": str(folder / "a.mkv"), "error": "is not a video file that can be read"}
+    ]
+
+
+def test_inspecting_a_folder(folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    sheets = tmp_path / "sheets"
+    assert main(["inspect", str(folder), "--json", "--sheet", str(sheets)]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert [Path(r["path"]).name for r in said["results"]] == ["b.mp4", "b.mp4", "world.json"]
+    assert [Path(r["sheet"]).is_file() for r in said["results"]] == [True] * 3
+    assert (len(said["failures"]), said["not_reached"]) == (1, 0)
+    (folder / "a.mkv").unlink()
+    assert main(["inspect", str(folder)]) == 0
+    out, err = capsys.readouterr()
+    assert err == "" and len(out.splitlines()) == 3
+    assert "b.mp4: h264 64x48, 0:04.00, 10 fps constant" in out
+
+
+def test_patterns_and_several_names(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main(["inspect", "**/*.mp4"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert main(["inspect", str(folder / "*.mp4"), "b.mp4", "world.json", "missing.mp4"]) == 1
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 3
+    assert "missing.mp4: no such file" in err
+    # One file through a pattern still comes as a list: the shape must not depend on the folder.
+    assert main(["inspect", "b*.mp4", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["results"]) == 1
+
+
+@pytest.mark.parametrize("word", ["*.avi", "empty", "a**", "[z]/*.mp4"])
+def test_nothing_found_is_bad_usage(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert main(["inspect", word]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(f"error: {word}: ")
+
+
+def test_a_name_with_marks_of_a_pattern_is_a_file(clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / "take [2].mp4"
+    shutil.copy(clip, path)
+    assert inputs.expand([str(path)]) == inputs.Inputs((path,), many=False)
+    with pytest.raises(UsageError, match="no file matches"):
+        inputs.expand([str(tmp_path / "take [3].mp4")])
+
+
+def test_any_error_of_one_file_is_a_failure(tmp_path: Path) -> None:
+    files = [Path(name) for name in "abc"]
+
+    def act(path: Path) -> str:
+        if path.name == "b":
+            raise RuntimeError("boom\nbang")
+        return path.name
+
+    work = inputs.work_through(files, act, "working")
+    assert work.results == ("a", "c")
+    assert work.failures == (inputs.Failure("b", "RuntimeError: boom bang"),)
+
+
+def test_an_interruption_keeps_what_is_done(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    from mmreason.video import inspect_file
+
+    def interrupted(path: Path):
+        if path.name == "world.json":
+            raise KeyboardInterrupt
+        return inspect_file(path)
+
+    monkeypatch.setattr("mmreason.video.inspect_file", interrupted, raising=False)
+    assert main(["inspect", str(folder), "--json"]) == 130
+    out, err = capsys.readouterr()
+    said = json.loads(out)
+    assert (len(said["results"]), len(said["failures"]), said["not_reached"]) == (2, 1, 1)
+    assert "1 of 4 files were not reached" in err
+
+
+def test_a_bar_is_drawn_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    from rich.console import Console
+
+    files = [Path("a"), Path("b")]
+    inputs.work_through(files, str, "reading")
+    assert capsys.readouterr() == ("", "")
+    terminal = Console(stderr=True, force_terminal=True, width=80)
+    monkeypatch.setattr("mmreason.cli.inputs.err", lambda: terminal)
+    inputs.work_through(files, str, "reading")
+    out, err = capsys.readouterr()
+    assert out == "" and "reading" in err and "/2" in err
