@@ -28,7 +28,31 @@ def _uniform(video: Video, n: int) -> SamplePlan:
     return plan.uniform(video, n)
 
 
-PLANS: dict[str, Callable[[Video, int], SamplePlan]] = {"uniform": _uniform}
+def _fps(video: Video, n: int) -> SamplePlan:
+    from mmreason.video import plan
+
+    return plan.fps(video, max_frames=n)
+
+
+def _keyframes(video: Video, n: int) -> SamplePlan:
+    from mmreason.video import plan
+
+    return plan.keyframes(video, n)
+
+
+def _shots(video: Video, n: int) -> SamplePlan:
+    from mmreason.video import plan
+    from mmreason.video.shots import detect
+
+    return plan.shots(video, [found.time_s for found in detect(video).transitions], n)
+
+
+PLANS: dict[str, Callable[[Video, int], SamplePlan]] = {
+    "uniform": _uniform,
+    "fps": _fps,
+    "keyframes": _keyframes,
+    "shots": _shots,
+}
 """What --plan chooses from: a plan of `n` frames of a video."""
 
 
@@ -38,7 +62,9 @@ def sample(
         typer.Argument(help="Video files, scripted worlds (.json), folders or patterns."),
     ],
     plan: Annotated[str, typer.Option(help=f"How to choose: {', '.join(PLANS)}.")] = "uniform",
-    n: Annotated[int, typer.Option("--n", min=1, help="Frames to take of each file.")] = 32,
+    n: Annotated[
+        int, typer.Option("--n", min=1, help="Frames to take of each file, at most.")
+    ] = 32,
     sheet: Annotated[
         Path | None,
         typer.Option(help="Write a contact sheet to this file; of several files, to this folder."),

@@ -70,7 +70,10 @@ def test_a_sheet_and_pictures_and_json(clip: Path, tmp_path: Path, capsys: Captu
 @pytest.mark.parametrize(
     ("argv", "wanted"),
     [
-        (["--plan", "random"], "unknown plan 'random'; choose one of uniform"),
+        (
+            ["--plan", "random"],
+            "unknown plan 'random'; choose one of uniform, fps, keyframes, shots",
+        ),
         (["--n", "0"], "--n"),
         (["--n", "5000", "--sheet", "x.png"], "at most"),
         (["--sheet", "x.unknown"], "give --sheet a name that ends in .png"),
@@ -213,3 +216,14 @@ def test_a_bar_is_drawn_on_a_terminal_only(
     inputs.work_through(files, str, "reading")
     out, err = capsys.readouterr()
     assert out == "" and "reading" in err and "/2" in err
+
+
+@pytest.mark.parametrize("plan", sorted(PLANS))
+def test_every_plan_can_be_sampled(plan: str, clip: Path, capsys: Capture) -> None:
+    assert main(["sample", str(clip), "--plan", plan, "--n", "4", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["plan"] == plan
+    assert 1 <= len(said["frames"]) <= 4
+    if plan == "shots":
+        assert [frame["time_s"] for frame in said["frames"]] == pytest.approx([0.5, 1.5, 2.5, 3.5])
+        assert said["settings"]["shots"] == 2
