@@ -13,7 +13,7 @@ import pytest
 
 from mmreason.video import SamplePlan, Video, VideoError, plan
 from mmreason.video.backends import base
-from mmreason.video.backends.pyav import PyAVSource
+from mmreason.video.backends.groups import GroupReader
 from tests.video import clips
 
 # Frame numbers in order and presentation times in order, as each maker promises them.
@@ -164,9 +164,9 @@ def test_reads_one_group_for_one_frame(
 ) -> None:
     fed = []
     with Video.open(files[kind]) as video:
-        decode = PyAVSource._decode
+        decode = GroupReader._decode
         monkeypatch.setattr(
-            PyAVSource, "_decode", lambda self, packet: fed.append(packet) or decode(self, packet)
+            GroupReader, "_decode", lambda self, packet: fed.append(packet) or decode(self, packet)
         )
         assert video.frames_at([time_s + video.info.start_s]).exact.all()
         assert len([packet for packet in fed if packet is not None]) <= most
@@ -178,7 +178,7 @@ def test_reads_one_group_for_one_frame(
 def test_long_groups_are_fed_in_pieces(
     files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mmreason.video.backends.pyav._MAX_HELD", 7)
+    monkeypatch.setattr("mmreason.video.backends.groups._MAX_HELD", 7)
     with Video.open(files["long_gop"]) as video:
         batch = video.frames_at([time_s + 0.001 for time_s in CFR_S])
     assert clips.numbers(batch.pixels) == list(range(60))

@@ -18,22 +18,25 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from mmreason.video.backends.base import check_file
+from mmreason.video.backends.base import MAX_PICTURE_PX, BackendError, Watch, check_file
 from mmreason.video.types import VideoError
 
 # Formats that only name other files or draw text: not videos by themselves.
 _NOT_VIDEOS = {"tty", "hls", "concat", "dash", "sdp"}
 
 
-def open_container(path: Path) -> tuple[InputContainer, VideoStream]:
+def open_container(path: Path, watch: Watch | None = None) -> tuple[InputContainer, VideoStream]:
     """Open a local file and its video track, set to decode with one thread. Raises VideoError."""
     check_file(path)
+    watch = watch or Watch(path, None)
+    watch.check()
     try:
         # Only local files: a playlist inside a file must not reach out to the network.
         container = av.open(
             os.path.realpath(path),
-            options={"protocol_whitelist": "file"},
+            options={"protocol_whitelist": "file", "max_pixels": str(MAX_PICTURE_PX)},
             metadata_errors="replace",  # titles are not always utf-8
+            timeout=watch.left_s,
         )
     except av.error.FFmpegError as error:
         raise VideoError(f"{path}: {_why_unreadable(path, error)}") from error
@@ -60,8 +63,15 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             if stream.codec_context is None or stream.time_base is None:
-                raise VideoError(f"{path}: its video codec is not known to this decoder")
-            stream.codec_context.thread_count = 1
+                raise BackendError(f"{path}: its video codec is not known to this decoder")
+            width_px, height_px = stream.codec_context.width, stream.codec_context.height
+            if width_px * height_px > MAX_PICTURE_PX:
+                raise VideoError(
+                    f"{path}: says its pictures are {width_px}x{height_px}, the limit is "
+                    f"{MAX_PICTURE_PX / 1e6:.0f} million pixels"
+                )
+            stream.codec_context.thread_count = 1  # else one a core, with a refill at every seek
+            stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PX)}
             return stream
     found = "audio only" if container.streams.audio else "no video track"
     raise VideoError(f"{path}: holds {found}, expected a video")
@@ -72,13 +82,18 @@ def stamp(item: av.Packet | av.VideoFrame) -> int | None:
     return item.pts if item.pts is not None else item.dts
 
 
-def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
-    """Packets of `stream` that hold data, from the present position on. Ends early at damage."""
+def read_packets(
+    container: InputContainer, stream: VideoStream, watch: Watch
+) -> Iterator[av.Packet]:
+    """Packets of `stream` that hold data, from the present position on. Ends early at damage;
+    raises VideoError when `watch` says so."""
     try:
         for packet in container.demux(stream):
+            watch.check()
             if packet.size:
                 yield packet
     except av.error.FFmpegError:
+        watch.check()
         return
     except IndexError:  # PyAV, at the end of a file in which a stream appeared after opening
         return
@@ -101,6 +116,8 @@ class PacketTable:
     discarded: int
     corrupt: int
     unstamped: int
+    leading: int
+    """Packets stored after a key frame and shown before it: an open group of pictures."""
     complete: bool
     """Whether the end of the file was reached."""
 
@@ -109,13 +126,13 @@ _KEY, _HIDDEN, _CORRUPT = 1, 2, 4
 
 
 def scan_packets(
-    container: InputContainer, stream: VideoStream, max_packets: int | None = None
+    container: InputContainer, stream: VideoStream, watch: Watch, max_packets: int | None = None
 ) -> PacketTable:
     """Read packets from the present position to the end (or `max_packets`) without decoding."""
     rows = array("q")  # pts, duration, flags, dts of every packet: 32 bytes each
     unstamped = count = 0
     complete = True
-    for packet in read_packets(container, stream):
+    for packet in read_packets(container, stream, watch):
         if count == max_packets:
             complete = False
             break
@@ -138,7 +155,9 @@ def scan_packets(
 def _tabulate(
     table: np.ndarray, stream: VideoStream, *, corrupt: int, unstamped: int, complete: bool
 ) -> PacketTable:
-    keys = table[table[:, 2] & _KEY > 0]
+    is_key = table[:, 2] & _KEY > 0
+    newest_key = np.maximum.accumulate(np.where(is_key, table[:, 0], np.iinfo(np.int64).min))
+    keys = table[is_key]
     keys = keys[np.argsort(keys[:, 0], kind="stable")]
     shown = table[table[:, 2] & _HIDDEN == 0]
     shown_pts, first_rows = np.unique(shown[:, 0], return_index=True)
@@ -151,6 +170,7 @@ def _tabulate(
         discarded=len(table) - len(shown),
         corrupt=corrupt,
         unstamped=unstamped,
+        leading=int((table[:, 0] < newest_key).sum()),
         complete=complete,
     )
 
@@ -167,7 +187,7 @@ def _end(shown_pts: np.ndarray, last_duration: int, stream: VideoStream) -> int:
 
 
 def tail_through_index(
-    container: InputContainer, stream: VideoStream, size_bytes: int
+    container: InputContainer, stream: VideoStream, size_bytes: int, watch: Watch
 ) -> PacketTable | None:
     """The last packets, reached through a full index (mp4); None where there is none to trust."""
     entries, duration = stream.index_entries, stream.duration
@@ -182,13 +202,13 @@ def tail_through_index(
         container.seek(last.timestamp, stream=stream)
     except av.error.FFmpegError:
         return None
-    tail = scan_packets(container, stream)
+    tail = scan_packets(container, stream, watch)
     grew = len(stream.index_entries) > count  # a fragmented file goes on after its index
     return None if grew or tail.corrupt or not len(tail.shown_pts) else tail
 
 
 def key_pts_through_index(
-    container: InputContainer, stream: VideoStream, end_pts: int
+    container: InputContainer, stream: VideoStream, end_pts: int, watch: Watch
 ) -> list[int] | None:
     """Stamps of displayed key frames, one short seek each; None where a full scan is better.
 
@@ -196,7 +216,7 @@ def key_pts_through_index(
     """
     entries = stream.index_entries
     keys = [(entry.timestamp, entry.is_discard) for entry in entries if entry.is_keyframe]
-    if len(keys) > max(16, len(entries) // 8):
+    if not keys or len(keys) > max(16, len(entries) // 8):
         return None
     found: list[int] = []
     ends = [dts - 1 for dts, _ in keys[1:]] + [end_pts]
@@ -207,7 +227,7 @@ def key_pts_through_index(
             container.seek(aim, stream=stream)
         except av.error.FFmpegError:
             return None
-        packet = next(read_packets(container, stream), None)
+        packet = next(read_packets(container, stream, watch), None)
         if packet is None or packet.dts != dts or packet.pts is None:
             return None
         found.append(packet.pts)
