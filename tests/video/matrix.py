@@ -47,6 +47,24 @@ def _other(codec: str, suffix: str, options: dict[str, str] | None = None, gop: 
     )
 
 
+def _ten_bits(folder: Path) -> Path:
+    options = {"preset": "ultrafast", "x265-params": _X265 + "open-gop=1:bframes=3"}
+    return clips.write(
+        folder / "clip.mp4",
+        codec="libx265",
+        frames=90,
+        gop=30,
+        options=options,
+        pixel_format="yuv420p10le",
+    )
+
+
+def _delayed(suffix: str):
+    """Its first frame is shown seconds after 0."""
+    stamps = [2000 + round(i * 1000 / 30) for i in range(90)]
+    return lambda folder: clips.write(folder / f"clip{suffix}", pts_ms=stamps)
+
+
 def _vfr(suffix: str):
     return lambda folder: clips.write(folder / f"clip{suffix}", pts_ms=clips.vfr_pts_ms(90))
 
@@ -62,6 +80,7 @@ def _rotated(folder: Path) -> Path:
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "h264": _h264(),
+    "h264 keys": _h264(gop=1),
     "h264 long": _h264(gop=600, bframes=5, b_adapt=0, b_pyramid="normal"),
     "h264 open": _h264(gop=20, open_gop=1, bframes=3, b_adapt=0),
     "h264 interlaced": _h264(tff=1),
@@ -69,6 +88,7 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "hevc open": _hevc("open-gop=1:bframes=4:b-adapt=0"),
     "hevc closed": _hevc("open-gop=0:bframes=3"),
     "hevc layers": _hevc("temporal-layers=3:bframes=4:b-adapt=0"),
+    "hevc ten bits": _ten_bits,
     "hevc ts": _hevc("open-gop=1:bframes=3", ".ts"),
     "vp9 webm": _other("libvpx-vp9", ".webm", _REALTIME),
     "vp9 altref": _other(
@@ -80,6 +100,8 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "vfr": _vfr(".mp4"),
     "vfr mkv": _vfr(".mkv"),
     "rotated": _rotated,
+    "delayed": _delayed(".mp4"),
+    "delayed mkv": _delayed(".mkv"),
     "edit list": _trimmed,
     "ts": _h264(".ts"),
     "mkv": _h264(".mkv"),

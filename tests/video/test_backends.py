@@ -20,8 +20,8 @@ from tests.video import clips, matrix
 Files = Callable[[str], Path]
 
 DECORD_REFUSES = {
-    "h264 open", "h264 refresh", "hevc open", "hevc layers", "hevc ts", "vp9 webm", "vp9 altref",
-    "vp8 webm", "av1", "av1 mkv", "edit list", "ts", "mpeg2",
+    "h264 open", "h264 refresh", "hevc open", "hevc layers", "hevc ten bits", "hevc ts",
+    "vp9 webm", "vp9 altref", "vp8 webm", "av1", "av1 mkv", "edit list", "ts", "mpeg2",
 }  # fmt: skip
 REFUSES = {
     "pyav": set(),
@@ -217,7 +217,7 @@ class VideoReader:
         if {breaks!r}: raise RuntimeError("line one\\nit broke")
     def __len__(self): return {frames}
     def __getitem__(self, row): return np.zeros((96, 160, 3), np.uint8)
-    def get_frame_timestamp(self, row): return np.array([row / 30 + {off}, 0])
+    def get_frame_timestamp(self, row): return np.array([row / 30 + (row > 0) * {off}, 0])
     def seek(self, row): pass
     def get_batch(self, rows):
         while {hangs!r}: pass

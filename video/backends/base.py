@@ -18,6 +18,7 @@ from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
 MAX_BATCH_BYTES = 4 * 2**30
 """Largest pixel array one call may ask for."""
+MAX_BATCH_FRAMES = 2**20
 MAX_PICTURE_PX = 2**26
 """Largest picture a file may hold (8192 x 8192): a header can claim anything."""
 SLACK_S = 1e-6
@@ -131,6 +132,11 @@ def checked_request(
         raise VideoError(f"times_s must be a list of seconds, got an array of shape {times.shape}")
     if not np.isfinite(times).all():
         raise VideoError("times_s must be finite seconds, got nan or infinity")
+    if len(times) > MAX_BATCH_FRAMES:
+        raise VideoError(
+            f"{info.path}: {len(times)} frames in one call, the limit is {MAX_BATCH_FRAMES}; "
+            "use stream"
+        )
     width_px, height_px = size_px or (info.width_px, info.height_px)
     if width_px < 1 or height_px < 1:
         raise VideoError(f"size_px must be (width, height) of 1 or more, got {size_px}")

@@ -57,6 +57,7 @@ class DecordSource:
         except BaseException:
             self._worker.close()
             raise
+        self._early_s = float(self._timeline.times_s[0]) - opened["start_s"]
         self._info = self._timeline.info("decord", tuple(opened["size_px"]))
 
     @property
@@ -124,7 +125,7 @@ class DecordSource:
         """uint8 (N, H, W, 3) at full size, with their times checked."""
         answer = self._worker.ask({"rows": rows}, watch)
         data = self._worker.read(int(np.prod(answer["shape"])), watch)
-        starts_s = np.asarray(answer["spans_s"])[:, 0]
+        starts_s = np.asarray(answer["spans_s"])[:, 0] + self._early_s
         due_s = self._timeline.times_s[rows]
         off = np.abs(starts_s - due_s) > _TIME_TOLERANCE_S
         if off.any():

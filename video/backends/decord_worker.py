@@ -32,7 +32,9 @@ def _serve(request: dict[str, Any], reader: Any, decord: Any, answers: BinaryIO)
     if "path" in request:
         reader = decord.VideoReader(request["path"], ctx=decord.cpu(0), num_threads=1)
         height_px, width_px = reader[0].shape[:2]
-        _say(answers, {"frames": len(reader), "size_px": [width_px, height_px]})
+        start_s = float(reader.get_frame_timestamp(0)[0])
+        facts = {"frames": len(reader), "size_px": [width_px, height_px], "start_s": start_s}
+        _say(answers, facts)
         return reader
     rows = request["rows"]
     pixels = reader.get_batch(rows).asnumpy()

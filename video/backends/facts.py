@@ -21,6 +21,7 @@ from mmreason.video.backends.packets import (
     open_container,
     read_packets,
     scan_packets,
+    shown_in_index,
     stamp,
     tail_through_index,
 )
@@ -148,10 +149,7 @@ def _describe(
     container, stream = opened
     tick_s = float(stream.time_base or 0)
     duration_s = (ends_pts[1] - ends_pts[0]) * tick_s
-    if table is not None:
-        count = len(table.shown_pts)
-    else:
-        count = sum(not entry.is_discard for entry in stream.index_entries)
+    count = len(table.shown_pts) if table is not None else shown_in_index(stream)
     sides_px = (first.height, first.width) if turns % 2 else (first.width, first.height)
     return VideoInfo(
         path=str(path),

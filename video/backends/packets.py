@@ -123,6 +123,7 @@ class PacketTable:
 
 
 _KEY, _HIDDEN, _CORRUPT = 1, 2, 4
+_INDEX_STEP = 1000
 
 
 def scan_packets(
@@ -205,6 +206,29 @@ def tail_through_index(
     tail = scan_packets(container, stream, watch)
     grew = len(stream.index_entries) > count  # a fragmented file goes on after its index
     return None if grew or tail.corrupt or not len(tail.shown_pts) else tail
+
+
+def shown_in_index(stream: VideoStream) -> int:
+    """How many frames of a full index are shown. A trim hides the first or last ones; an index that
+    is as long as the file's own table was not put together from parts, so its middle is left out.
+    """
+    entries = stream.index_entries
+    if len(entries) != stream.frames:
+        return sum(not entry.is_discard for entry in entries)
+    hidden = 0
+    for at in range(0, len(entries), _INDEX_STEP):
+        found = sum(entry.is_discard for entry in entries[at : at + _INDEX_STEP])
+        hidden += found
+        if not found:
+            break
+    else:
+        return len(entries) - hidden
+    for at in range(len(entries), 0, -_INDEX_STEP):
+        found = sum(entry.is_discard for entry in entries[max(0, at - _INDEX_STEP) : at])
+        hidden += found
+        if not found:
+            break
+    return len(entries) - hidden
 
 
 def key_pts_through_index(
