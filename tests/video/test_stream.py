@@ -103,6 +103,39 @@ def test_streams_and_other_calls_do_not_disturb_each_other(files: Files) -> None
     assert found[:32] == [*range(16), *range(30, 62, 2)]
 
 
+def test_damage_is_marked_up_to_the_next_key_frame(tmp_path: Path) -> None:
+    whole = clips.write(tmp_path / "whole.mp4", frames=150, muxer={"movflags": "faststart"})
+    damaged = clips.zeroed(tmp_path / "zeroed.mp4", whole, 0.5, 0.6)
+    with Video.open(damaged) as video:
+        batches = list(video.stream(size_px=(80, 48)))
+    times_s = np.concatenate([batch.times_s for batch in batches])
+    exact = np.concatenate([batch.exact for batch in batches])
+    pixels = np.concatenate([batch.pixels for batch in batches])
+    assert (np.diff(times_s) > 0).all()
+    assert 60 <= exact.sum() < 150
+    assert exact[:30].all()
+    assert exact[-15:].all()
+    for time_s, picture in zip(times_s[exact], pixels[exact], strict=True):
+        assert clips.read_number(picture) == round(time_s * 30)
+
+
+def test_pictures_that_change_size_are_fitted(tmp_path: Path) -> None:
+    small = clips.write(tmp_path / "small.ts", frames=30)
+    large = clips.write(
+        tmp_path / "large.ts",
+        pts_ms=[1000 + round(i * 100 / 3) for i in range(30)],
+        size_px=(320, 192),
+    )
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    truth = matrix.reference(both, (160, 96))
+    with Video.open(both) as video:
+        batch = video.frames_at(truth.times_s[[15, 45]])
+        streamed = list(video.stream())
+    np.testing.assert_array_equal(batch.pixels, [truth.pixels[15], truth.pixels[45]])
+    np.testing.assert_array_equal(np.concatenate([b.pixels for b in streamed]), truth.pixels)
+
+
 def test_empty_and_impossible_streams(files: Files) -> None:
     with Video.open(files("h264")) as video:
         for span in (Span(1, 1), Span(50, 60), Span(-5, -1)):
