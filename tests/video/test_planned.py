@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmreason.video import Video
-from mmreason.video.backends import pyav
+from mmreason.video.backends import facts, packets, pyav
 from tests.video import matrix
 
 Files = Callable[[str], Path]
@@ -25,6 +25,35 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
         return made[kind]
 
     return get
+
+
+MATROSKA = ["mkv", "vfr mkv", "delayed mkv", "av1 mkv", "vp9 webm", "vp9 altref"]
+
+
+@pytest.mark.parametrize("kind", MATROSKA)
+def test_cues_serve_long_files(files: Files, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pyav, "_MIN_SHARED_PX", 0)
+    truth = matrix.reference(files(kind))
+    with Video.open(files(kind)) as video:
+        counted, keys_s = video.info, video.keyframe_times_s
+    monkeypatch.setattr(facts, "_MAX_SCANNED_S", 0)
+    monkeypatch.setattr(facts, "scan_packets", None)
+    monkeypatch.setattr(packets, "_MIN_COVERED", 0.1)
+    with Video.open(files(kind)) as video:
+        assert video.info.frame_count is None
+        assert "read through its cues" in video.info.notes[-1]
+        assert video.info.span == counted.span
+        assert video.keyframe_times_s == keys_s
+        order = np.random.default_rng(0).permutation(len(truth.times_s))
+        for times_s in (truth.times_s[order], truth.times_s[order[:3]]):
+            batch = video.frames_at(times_s)
+            np.testing.assert_array_equal(
+                batch.pixels, [truth.pixels[i] for i in truth.rows(times_s)]
+            )
+            assert batch.exact.all()
+        assert len(video._source._readers) == 2  # pyright: ignore
+        streamed = np.concatenate([batch.pixels for batch in video.stream()])
+    np.testing.assert_array_equal(streamed, truth.pixels)
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -23,6 +23,7 @@ from mmreason.video.backends.packets import (
     scan_packets,
     shown_in_index,
     stamp,
+    tail_through_cues,
     tail_through_index,
 )
 from mmreason.video.types import VideoError, VideoInfo
@@ -31,6 +32,9 @@ Opened = tuple[InputContainer, VideoStream]
 
 _MAX_FIRST = 5000
 """Packets read in search of a first frame."""
+_MAX_SCANNED_S = 1200
+"""Longer Matroska files are read through their cues, if they have them; shorter ones are scanned,
+in less than a second, which also counts their frames."""
 _SKIPPABLE = {"h264", "hevc"}
 """Codecs whose decoder leaves out frames that no other needs without a change to the rest. AV1's
 fixes the mode when it opens and then drops wanted frames; VP9's gains nothing."""
@@ -57,6 +61,8 @@ class Facts:
     can_seek: bool
     table: PacketTable | None
     """None where the container's own index serves."""
+    by_cues: bool
+    """Whether that index holds presentation times of key frames alone (Matroska)."""
 
     def ticks(self, times_s: np.ndarray) -> np.ndarray:
         """int64: `times_s` as stamps inside the video."""
@@ -73,8 +79,11 @@ def read_facts(path: Path, opened: Opened, watch: Watch) -> tuple[Facts, Opened]
     """The facts of a file just opened, and the container to go on with. Raises VideoError."""
     first, reorder_pts = _first_frame(path, opened, watch)
     start_pts, tick_s = stamp(first) or 0, float(opened[1].time_base or 0)
-    table = None
+    table, by_cues = None, False
     tail = tail_through_index(*opened, path.stat().st_size, watch)
+    if tail is None and (opened[0].duration or 0) / av.time_base > _MAX_SCANNED_S:
+        tail = tail_through_cues(*opened, path.stat().st_size, watch)
+        by_cues = tail is not None
     if tail is None:
         opened, table = read_table(path, opened, watch)
         tail = table
@@ -85,15 +94,16 @@ def read_facts(path: Path, opened: Opened, watch: Watch) -> tuple[Facts, Opened]
     turns = round(first.rotation / 90) % 4
     facts = Facts(
         path=path,
-        info=_describe(path, opened, table, first, (start_pts, end_pts), turns),
+        info=_describe(path, opened, table, first, (start_pts, end_pts), turns, by_cues),
         tick_s=tick_s,
         start_pts=start_pts,
         last_pts=last_pts,
         turns=turns,
-        reorder_pts=reorder_pts,
+        reorder_pts=0 if by_cues else reorder_pts,
         can_seek=opened[0].format.name not in _UNSEEKABLE,
         can_skip=opened[1].codec_context.codec.canonical_name in _SKIPPABLE,
         table=table,
+        by_cues=by_cues,
     )
     return facts, opened
 
@@ -145,11 +155,15 @@ def _describe(
     first: av.VideoFrame,
     ends_pts: tuple[int, int],
     turns: int,
+    by_cues: bool,
 ) -> VideoInfo:
     container, stream = opened
     tick_s = float(stream.time_base or 0)
     duration_s = (ends_pts[1] - ends_pts[0]) * tick_s
-    count = len(table.shown_pts) if table is not None else shown_in_index(stream)
+    count = None
+    if not by_cues:
+        count = len(table.shown_pts) if table is not None else shown_in_index(stream)
+    stated_hz = stream.average_rate or stream.guessed_rate or 1 / duration_s
     sides_px = (first.height, first.width) if turns % 2 else (first.width, first.height)
     return VideoInfo(
         path=str(path),
@@ -158,17 +172,19 @@ def _describe(
         width_px=sides_px[0],
         height_px=sides_px[1],
         codec=stream.codec_context.codec.canonical_name,
-        mean_fps_hz=count / duration_s,
+        mean_fps_hz=float(stated_hz) if count is None else count / duration_s,
         frame_count=count,
         rotation_deg=90 * turns,
         has_audio=bool(container.streams.audio),
         backend="pyav",
         size_bytes=path.stat().st_size,
-        notes=_notes(opened, table, duration_s),
+        notes=_notes(opened, table, duration_s, by_cues),
     )
 
 
-def _notes(opened: Opened, table: PacketTable | None, duration_s: float) -> tuple[str, ...]:
+def _notes(
+    opened: Opened, table: PacketTable | None, duration_s: float, by_cues: bool
+) -> tuple[str, ...]:
     container, stream = opened
     notes: list[str] = []
     header_s = (container.duration or 0) / av.time_base
@@ -178,6 +194,8 @@ def _notes(opened: Opened, table: PacketTable | None, duration_s: float) -> tupl
         notes.append(f"{table.corrupt} damaged packets")
     if table is not None and not container.format.name.startswith("mov"):
         notes.append("no full index: every packet was read once at opening")
+    if by_cues:
+        notes.append("read through its cues: frames were not counted, their rate is as stated")
     ratio = stream.sample_aspect_ratio
     if ratio is not None and ratio not in (0, 1):
         notes.append(f"pixels are {ratio.numerator}:{ratio.denominator}, shown as square")

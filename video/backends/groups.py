@@ -17,7 +17,7 @@ from av.video.reformatter import VideoReformatter
 
 from mmreason.video.backends.base import BackendError, Watch
 from mmreason.video.backends.facts import Facts, Opened
-from mmreason.video.backends.packets import open_container, read_packets, stamp
+from mmreason.video.backends.packets import load_cues, open_container, read_packets, stamp
 from mmreason.video.types import VideoError
 
 Answer = tuple[av.VideoFrame, bool]
@@ -39,7 +39,7 @@ class GroupReader:
         """`opened` is taken over; None opens the file. Raises VideoError."""
         self.watch = watch
         self._facts = facts
-        self._container, self._stream = opened or open_container(facts.path, watch)
+        self._container, self._stream = opened or self._opened()
         self._reformatter = VideoReformatter()
         self._vain_looks = 0
         self._damaged_until: int | float | None = None
@@ -69,6 +69,9 @@ class GroupReader:
             low, high = np.searchsorted(table.shown_pts, (first, tick))
             return 1 + int(high - low)
         aim = tick - self._facts.reorder_pts
+        if self._facts.by_cues:
+            passed = tick - entries[max(0, entries.search_timestamp(aim))].timestamp
+            return 1 + round(passed * self._facts.tick_s * self._facts.info.mean_fps_hz)
         return 1 + entries.search_timestamp(aim, any_frame=True) - entries.search_timestamp(aim)
 
     def every_frame(self, start: int, end: int) -> Iterator[Answer]:
@@ -91,6 +94,12 @@ class GroupReader:
                 yield frame, not damaged
         if before is not None:
             yield before
+
+    def _opened(self) -> Opened:
+        opened = open_container(self._facts.path, self.watch)
+        if self._facts.by_cues:
+            load_cues(*opened)
+        return opened
 
     # One group
 

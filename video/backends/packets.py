@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,6 +125,8 @@ class PacketTable:
 
 _KEY, _HIDDEN, _CORRUPT = 1, 2, 4
 _INDEX_STEP = 1000
+_MIN_COVERED = 0.8
+"""Part of the stated duration that an index must span to be trusted."""
 
 
 def scan_packets(
@@ -195,7 +198,7 @@ def tail_through_index(
     if "mp4" not in container.format.name or not len(entries) or not duration:
         return None
     count, last = len(entries), entries[len(entries) - 1]
-    if last.timestamp - entries[0].timestamp < 0.8 * duration:
+    if last.timestamp - entries[0].timestamp < _MIN_COVERED * duration:
         return None
     if last.pos + last.size > size_bytes:  # the file is cut short
         return None
@@ -206,6 +209,41 @@ def tail_through_index(
     tail = scan_packets(container, stream, watch)
     grew = len(stream.index_entries) > count  # a fragmented file goes on after its index
     return None if grew or tail.corrupt or not len(tail.shown_pts) else tail
+
+
+def load_cues(container: InputContainer, stream: VideoStream) -> None:
+    """Have a Matroska file's cues read into the stream's index, which a first seek does."""
+    assert stream.time_base is not None
+    with suppress(av.error.FFmpegError):
+        end_s = (container.duration or 0) / av.time_base
+        container.seek(min(2**62, round(end_s / stream.time_base)), stream=stream)
+
+
+def tail_through_cues(
+    container: InputContainer, stream: VideoStream, size_bytes: int, watch: Watch
+) -> PacketTable | None:
+    """The last packets of a Matroska or WebM file, reached through its cues, which hold the times
+    of key frames; None where it has none to trust."""
+    if "matroska" not in container.format.name or not container.duration:
+        return None
+    load_cues(container, stream)
+    entries = stream.index_entries
+    if not len(entries):
+        return None
+    assert stream.time_base is not None
+    covered_s = (entries[len(entries) - 1].timestamp - entries[0].timestamp) * stream.time_base
+    if covered_s < _MIN_COVERED * container.duration / av.time_base:
+        return None
+    last = entries[len(entries) - 1]
+    if last.pos > size_bytes:  # the file is cut short
+        return None
+    try:
+        container.seek(last.timestamp, stream=stream)
+    except av.error.FFmpegError:
+        return None
+    tail = scan_packets(container, stream, watch)
+    matches = len(tail.key_pts) and int(tail.key_pts[0]) == last.timestamp
+    return tail if matches and len(tail.shown_pts) and not tail.corrupt else None
 
 
 def shown_in_index(stream: VideoStream) -> int:

@@ -28,6 +28,7 @@ from mmreason.video.backends.groups import Answer, GroupReader
 from mmreason.video.backends.packets import (
     PacketTable,
     key_pts_through_index,
+    load_cues,
     open_container,
     scan_packets,
     stamp,
@@ -142,6 +143,9 @@ class PyAVSource:
             watch = self._watch()
             container, stream = open_container(self._path, watch)
             with container:
+                if self._facts.by_cues:
+                    load_cues(container, stream)
+                    return [entry.timestamp for entry in stream.index_entries]
                 found = key_pts_through_index(container, stream, self._facts.last_pts, watch)
             if found is not None:
                 return found
