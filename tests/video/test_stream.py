@@ -65,6 +65,16 @@ def test_every_frame_once_and_in_order(files: Files, kind: str) -> None:
     np.testing.assert_array_equal(part_s, truth.times_s[20:70])
 
 
+@pytest.mark.parametrize("kind", ["h264 refresh", "h264 open", "hevc layers", "vp9 altref"])
+@pytest.mark.parametrize("first", [1, 29, 31, 45, 61, 80])
+def test_a_span_may_begin_anywhere(files: Files, kind: str, first: int) -> None:
+    truth = matrix.reference(files(kind), (80, 48))
+    with Video.open(files(kind)) as video:
+        span = Span(truth.times_s[first] + 0.01, 99)
+        shown = np.concatenate([b.pixels for b in video.stream(size_px=(80, 48), span=span)])
+    np.testing.assert_array_equal(shown, truth.pixels[first:])
+
+
 @pytest.mark.parametrize("fps", [0.7, 10, 100])
 @pytest.mark.parametrize("kind", KINDS)
 def test_at_a_rate_it_gives_what_is_displayed_then(files: Files, kind: str, fps: float) -> None:

@@ -78,8 +78,7 @@ class GroupReader:
         """Each frame displayed at some moment of `[start, end)`, in order."""
         before: Answer | None = None
         newest: int | None = None
-        packets = chain(self._packets_from(start), (None,))
-        for frame, damaged in self._decode_all(packets, None):
+        for frame, damaged in self._frames_from(start):
             pts = _pts(frame)
             if pts >= end:
                 break
@@ -94,6 +93,19 @@ class GroupReader:
                 yield frame, not damaged
         if before is not None:
             yield before
+
+    def _frames_from(self, start: int) -> Iterator[tuple[av.VideoFrame, bool]]:
+        """Frames in order, the first one shown at or before `start`: from the key frame before it,
+        or an earlier one where that needs more than itself."""
+        frames: Iterator[tuple[av.VideoFrame, bool]] = iter(())
+        for begin in (start, *self._earlier(start), start):
+            frames = self._decode_all(chain(self._packets_from(begin), (None,)), None)
+            first = next(frames, None)
+            if first is not None:
+                frames = chain((first,), frames)
+                if _pts(first[0]) <= start:
+                    break
+        return frames
 
     def _opened(self) -> Opened:
         opened = open_container(self._facts.path, self.watch)
