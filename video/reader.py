@@ -1,18 +1,22 @@
 """`Video`: an opened file or scripted world that gives frames at times.
 
-Leaves out how frames are made (`backends/`, `world/`) and which frames to take (`plan`).
+Leaves out how frames are made (`backends/`, `world/`), who makes them (`backends.choose`) and which
+frames to take (`plan`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from mmreason.video.backends.base import Source, check_file
-from mmreason.video.types import FrameBatch, SamplePlan, VideoError, VideoInfo, format_time
+from mmreason.video.backends.base import Source
+from mmreason.video.backends.choose import Backend, open_source
+from mmreason.video.types import FrameBatch, SamplePlan, Span, VideoError, VideoInfo, format_time
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,36 +30,65 @@ _PREVIEW_CELL_PX = 160
 class Video:
     """An opened video. Use it as a context manager, or call `close`.
 
-    Pickles as its path and is opened again where it is unpickled.
+    Pickles as its path and settings and is opened again where it is unpickled, and in a forked
+    process; serves several threads.
     """
 
-    def __init__(self, path: Path, source: Source) -> None:
-        """Wrap an open `source`; people call `Video.open`."""
+    def __init__(
+        self,
+        path: Path,
+        source: Source,
+        *,
+        backend: Backend = "auto",
+        workers: int = 2,
+        time_limit_s: float | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        """Wrap an open `source`; people call `Video.open`, whose choices are kept for pickling."""
         self.path = path
         self._source = source
+        self._settings = (backend, workers, time_limit_s)
+        self._notes = notes
+        self._pid = os.getpid()
+        self._closed = False
         self._content_hash: str | None = None
 
     @classmethod
-    def open(cls, path: str | Path) -> Video:
-        """Open a video file, or a scripted world (`.json`). Raises VideoError."""
+    def open(
+        cls,
+        path: str | Path,
+        backend: Backend = "auto",
+        *,
+        workers: int = 2,
+        time_limit_s: float | None = None,
+    ) -> Video:
+        """Open a video file, or a scripted world (`.json`). Raises VideoError.
+
+        `backend` is "pyav", "torchcodec", "torchcodec-cuda", "opencv" or "decord"; "auto" takes
+        the first that can read the file, and `info` tells which one it was and what kept the
+        others from it. `workers` threads at most decode at the same time (PyAV only).
+        `time_limit_s` ends any one call that takes longer, for files that nobody vouches for.
+        """
         path = Path(path)
-        check_file(path)
-        if path.suffix.lower() == ".json":
-            from mmreason.video.world.source import open_world
-
-            return cls(path, open_world(path))
-        from mmreason.video.backends.pyav import PyAVSource
-
-        return cls(path, PyAVSource(path))
+        source, notes = open_source(path, backend, workers, time_limit_s)
+        return cls(
+            path,
+            source,
+            backend=backend,
+            workers=workers,
+            time_limit_s=time_limit_s,
+            notes=notes,
+        )
 
     @property
     def info(self) -> VideoInfo:
-        return self._source.info
+        info = self._source.info
+        return replace(info, notes=(*info.notes, *self._notes)) if self._notes else info
 
     @property
     def keyframe_times_s(self) -> tuple[float, ...]:
         """Presentation times of frames that decode by themselves, ascending; read on first use."""
-        return self._source.keyframe_times_s
+        return self._here().keyframe_times_s
 
     def frames_at(
         self, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None = None
@@ -65,7 +98,35 @@ class Video:
         `size_px` is (width, height), None for the video's own. A time outside the video gives its
         first or last frame, with `exact` False. Raises VideoError.
         """
-        return self._source.frames_at(times_s, size_px)
+        return self._here().frames_at(times_s, size_px)
+
+    def stream(
+        self,
+        fps: float | None = None,
+        size_px: tuple[int, int] | None = None,
+        span: Span | None = None,
+    ) -> Iterator[FrameBatch]:
+        """Read forward in constant memory: batches of a few frames, in order.
+
+        With `fps` the frames displayed every `1 / fps` seconds from the start of `span` (the whole
+        video for None); without, each frame displayed in it, once. Several streams and other calls
+        may go on at the same time. Raises VideoError.
+
+            for frames in video.stream(fps=2, size_px=(320, 180)):
+                ...
+        """
+        whole = self.info.span
+        return self._here().stream(fps, size_px, whole if span is None else span.clip(whole))
+
+    def _here(self) -> Source:
+        """The source, opened anew where this process was forked from the one that opened it: they
+        would share a place in the file. The parent's is left alone."""
+        if self._closed:
+            raise VideoError(f"{self.path}: is closed; open it again")
+        if self._pid != os.getpid():
+            self._inherited, self._source = self._source, self._source.reopened()
+            self._pid = os.getpid()
+        return self._source
 
     def sample(self, plan: SamplePlan) -> FrameBatch:
         """Decode what `plan` says, in its order. Raises VideoError."""
@@ -95,7 +156,9 @@ class Video:
 
     def close(self) -> None:
         """Release the file. May be called twice; reading afterwards raises VideoError."""
-        self._source.close()
+        self._closed = True
+        if self._pid == os.getpid():
+            self._source.close()
 
     def __enter__(self) -> Self:
         return self
@@ -108,8 +171,8 @@ class Video:
     ) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return Video.open, (str(self.path),)
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return _reopen, (str(self.path), *self._settings)
 
     def __repr__(self) -> str:
         info = self.info
@@ -138,3 +201,7 @@ class Video:
         sheet = contact_sheet(frames, columns=4, cell_width_px=_PREVIEW_CELL_PX)
         data = b64encode(jpeg_bytes(sheet)).decode()
         return f'{caption}<img alt="frames of the video" src="data:image/jpeg;base64,{data}">'
+
+
+def _reopen(path: str, backend: Backend, workers: int, time_limit_s: float | None) -> Video:
+    return Video.open(path, backend, workers=workers, time_limit_s=time_limit_s)

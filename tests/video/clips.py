@@ -56,6 +56,7 @@ def write(
     options: dict[str, str] | None = None,
     muxer: dict[str, str] | None = None,
     size_px: tuple[int, int] = SIZE_PX,
+    pixel_format: str = "yuv420p",
 ) -> Path:
     """Encode `frames` numbered frames at 30 Hz, or one at each of `pts_ms` milliseconds."""
     settings = {"preset": "veryfast", "bf": "2"} if codec == "libx264" else {}
@@ -63,7 +64,7 @@ def write(
         stream = container.add_stream(codec, rate=FPS_HZ, options=settings | (options or {}))
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = size_px
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = pixel_format
         stream.gop_size = gop
         stream.thread_count = 1
         time_base = Fraction(1, FPS_HZ) if pts_ms is None else Fraction(1, 1000)

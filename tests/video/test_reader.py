@@ -13,7 +13,7 @@ import pytest
 
 from mmreason.video import SamplePlan, Video, VideoError, plan
 from mmreason.video.backends import base
-from mmreason.video.backends.pyav import PyAVSource
+from mmreason.video.backends.groups import GroupReader
 from tests.video import clips
 
 # Frame numbers in order and presentation times in order, as each maker promises them.
@@ -158,15 +158,25 @@ def test_no_times_give_an_empty_batch(files: dict[str, Path]) -> None:
         assert video.frames_at([]).pixels.shape == (0, 96, 160, 3)
 
 
+@pytest.mark.parametrize("step", [4, 7, 1000])
+def test_a_long_index_is_counted_from_its_ends(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    monkeypatch.setattr("mmreason.video.backends.packets._INDEX_STEP", step)
+    for kind in ("mp4", "trim"):
+        with Video.open(files[kind]) as video:
+            assert video.info.frame_count == 60
+
+
 @pytest.mark.parametrize(("kind", "time_s", "most"), [("front", 4.97, 15), ("ts", 1.95, 15)])
 def test_reads_one_group_for_one_frame(
     files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, kind: str, time_s: float, most: int
 ) -> None:
     fed = []
     with Video.open(files[kind]) as video:
-        decode = PyAVSource._decode
+        decode = GroupReader._decode
         monkeypatch.setattr(
-            PyAVSource, "_decode", lambda self, packet: fed.append(packet) or decode(self, packet)
+            GroupReader, "_decode", lambda self, packet: fed.append(packet) or decode(self, packet)
         )
         assert video.frames_at([time_s + video.info.start_s]).exact.all()
         assert len([packet for packet in fed if packet is not None]) <= most
@@ -178,7 +188,7 @@ def test_reads_one_group_for_one_frame(
 def test_long_groups_are_fed_in_pieces(
     files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mmreason.video.backends.pyav._MAX_HELD", 7)
+    monkeypatch.setattr("mmreason.video.backends.groups._MAX_HELD", 7)
     with Video.open(files["long_gop"]) as video:
         batch = video.frames_at([time_s + 0.001 for time_s in CFR_S])
     assert clips.numbers(batch.pixels) == list(range(60))
@@ -281,6 +291,9 @@ def test_requests_that_cannot_be_met(
             video.frames_at([0.0], (0, 10))
         with pytest.raises(VideoError, match="list of seconds"):
             video.frames_at(np.zeros((2, 2)))
+        monkeypatch.setattr(base, "MAX_BATCH_FRAMES", 2)
+        with pytest.raises(VideoError, match="3 frames in one call, the limit is 2"):
+            video.frames_at([0.0, 1.0, 1.1])
         monkeypatch.setattr(base, "MAX_BATCH_BYTES", 1000)
         with pytest.raises(VideoError, match="ask for fewer frames"):
             video.frames_at([0.0, 1.0])

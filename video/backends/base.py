@@ -1,20 +1,64 @@
 """The protocol every source of frames meets: a decoder for files, a renderer for scripted worlds.
 
-Leaves out how a source is chosen for a path (`mmreason.video.reader`).
+With what they share: limits, checks of a request, reading in small batches. Leaves out how a
+source is chosen for a path (`choose`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
-from mmreason.video.types import FrameBatch, VideoError, VideoInfo
+from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
 MAX_BATCH_BYTES = 4 * 2**30
 """Largest pixel array one call may ask for."""
+MAX_BATCH_FRAMES = 2**20
+MAX_PICTURE_PX = 2**26
+"""Largest picture a file may hold (8192 x 8192): a header can claim anything."""
+SLACK_S = 1e-6
+"""A time this little before a frame counts as that frame: room for rounding to microseconds."""
+_STREAM_FRAMES = 16
+_STREAM_BYTES = 64 * 2**20
+
+
+class BackendError(VideoError):
+    """This back end cannot read the file correctly; another one may."""
+
+
+class Watch:
+    """Ends a piece of work that takes too long, or whose other parts have failed."""
+
+    def __init__(self, path: Path, limit_s: float | None) -> None:
+        self._path, self._limit_s = path, limit_s
+        self._started = time.monotonic()
+        self._pid = os.getpid()
+        self.stopped = False
+
+    def restart(self) -> None:
+        """Give the next piece of work the whole limit again."""
+        self._started = time.monotonic()
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds left, None for no limit."""
+        if self._limit_s is None:
+            return None
+        return max(0.001, self._limit_s - (time.monotonic() - self._started))
+
+    def check(self) -> None:
+        """Raise VideoError where the work must end."""
+        if self._pid != os.getpid():  # a forked process shares the place in the file
+            raise VideoError(f"{self._path}: was being read when the process forked; read it anew")
+        if self.stopped:
+            raise VideoError(f"{self._path}: reading was stopped")
+        if self._limit_s is not None and time.monotonic() - self._started > self._limit_s:
+            raise VideoError(f"{self._path}: took longer than the limit of {self._limit_s:g} s")
 
 
 class Source(Protocol):
@@ -38,9 +82,45 @@ class Source(Protocol):
         """
         ...
 
+    def stream(
+        self, fps_hz: float | None, size_px: tuple[int, int] | None, span: Span
+    ) -> Iterator[FrameBatch]:
+        """Frames over `span` in order, a few at a time: those displayed every `1 / fps_hz` seconds
+        from its start, or, for None, each frame displayed in it once. Raises VideoError."""
+        ...
+
+    def reopened(self) -> Self:
+        """The same file, open anew: what a forked process uses in place of its parent's."""
+        ...
+
     def close(self) -> None:
         """Release the file. May be called twice; reading afterwards raises VideoError."""
         ...
+
+
+def stream_length(info: VideoInfo, size_px: tuple[int, int] | None) -> int:
+    """How many frames of this size a streaming source hands over together."""
+    _, (width_px, height_px) = checked_request(info, [0.0], size_px)
+    return max(1, min(_STREAM_FRAMES, _STREAM_BYTES // (width_px * height_px * 3)))
+
+
+def stream_times(fps_hz: float, span: Span) -> np.ndarray:
+    """Every `1 / fps_hz` seconds from the start of `span`, float64 (N,). Raises VideoError."""
+    if not (np.isfinite(fps_hz) and 0 < fps_hz <= 1000):
+        raise VideoError(f"fps_hz must be above 0 and at most 1000, got {fps_hz}")
+    count = np.ceil(span.duration_s * fps_hz - 1e-6)
+    if count > 2**27:
+        raise VideoError(f"{count:.3g} frames are too many for one stream; give a shorter span")
+    return span.start_s + np.arange(int(count)) / fps_hz
+
+
+def stream_by_times(
+    source: Source, times_s: np.ndarray, size_px: tuple[int, int] | None
+) -> Iterator[FrameBatch]:
+    """The frames displayed at ascending `times_s`, for a source that reads forward cheaply."""
+    step = stream_length(source.info, size_px)
+    for first in range(0, len(times_s), step):
+        yield source.frames_at(times_s[first : first + step], size_px)
 
 
 def checked_request(
@@ -52,6 +132,11 @@ def checked_request(
         raise VideoError(f"times_s must be a list of seconds, got an array of shape {times.shape}")
     if not np.isfinite(times).all():
         raise VideoError("times_s must be finite seconds, got nan or infinity")
+    if len(times) > MAX_BATCH_FRAMES:
+        raise VideoError(
+            f"{info.path}: {len(times)} frames in one call, the limit is {MAX_BATCH_FRAMES}; "
+            "use stream"
+        )
     width_px, height_px = size_px or (info.width_px, info.height_px)
     if width_px < 1 or height_px < 1:
         raise VideoError(f"size_px must be (width, height) of 1 or more, got {size_px}")
@@ -75,3 +160,15 @@ def check_file(path: Path) -> None:
         raise VideoError(f"{path}: is not a regular file, expected a video file")
     if path.stat().st_size == 0:
         raise VideoError(f"{path}: is empty (0 bytes), expected a video file")
+
+
+def fitted(rgb: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
+    """uint8 (height, width, 3) for `size_px` (width, height): averaged where it shrinks."""
+    height_px, width_px = rgb.shape[:2]
+    if (width_px, height_px) == size_px:
+        return rgb
+    import cv2
+
+    shrinks = size_px[0] <= width_px and size_px[1] <= height_px
+    way = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return cv2.resize(np.ascontiguousarray(rgb), size_px, interpolation=way)

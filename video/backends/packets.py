@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,22 +19,25 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from mmreason.video.backends.base import check_file
+from mmreason.video.backends.base import MAX_PICTURE_PX, BackendError, Watch, check_file
 from mmreason.video.types import VideoError
 
 # Formats that only name other files or draw text: not videos by themselves.
 _NOT_VIDEOS = {"tty", "hls", "concat", "dash", "sdp"}
 
 
-def open_container(path: Path) -> tuple[InputContainer, VideoStream]:
+def open_container(path: Path, watch: Watch | None = None) -> tuple[InputContainer, VideoStream]:
     """Open a local file and its video track, set to decode with one thread. Raises VideoError."""
     check_file(path)
+    watch = watch or Watch(path, None)
+    watch.check()
     try:
         # Only local files: a playlist inside a file must not reach out to the network.
         container = av.open(
             os.path.realpath(path),
-            options={"protocol_whitelist": "file"},
+            options={"protocol_whitelist": "file", "max_pixels": str(MAX_PICTURE_PX)},
             metadata_errors="replace",  # titles are not always utf-8
+            timeout=watch.left_s,
         )
     except av.error.FFmpegError as error:
         raise VideoError(f"{path}: {_why_unreadable(path, error)}") from error
@@ -60,8 +64,15 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             if stream.codec_context is None or stream.time_base is None:
-                raise VideoError(f"{path}: its video codec is not known to this decoder")
-            stream.codec_context.thread_count = 1
+                raise BackendError(f"{path}: its video codec is not known to this decoder")
+            width_px, height_px = stream.codec_context.width, stream.codec_context.height
+            if width_px * height_px > MAX_PICTURE_PX:
+                raise VideoError(
+                    f"{path}: says its pictures are {width_px}x{height_px}, the limit is "
+                    f"{MAX_PICTURE_PX / 1e6:.0f} million pixels"
+                )
+            stream.codec_context.thread_count = 1  # else one a core, with a refill at every seek
+            stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PX)}
             return stream
     found = "audio only" if container.streams.audio else "no video track"
     raise VideoError(f"{path}: holds {found}, expected a video")
@@ -72,13 +83,18 @@ def stamp(item: av.Packet | av.VideoFrame) -> int | None:
     return item.pts if item.pts is not None else item.dts
 
 
-def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
-    """Packets of `stream` that hold data, from the present position on. Ends early at damage."""
+def read_packets(
+    container: InputContainer, stream: VideoStream, watch: Watch
+) -> Iterator[av.Packet]:
+    """Packets of `stream` that hold data, from the present position on. Ends early at damage;
+    raises VideoError when `watch` says so."""
     try:
         for packet in container.demux(stream):
+            watch.check()
             if packet.size:
                 yield packet
     except av.error.FFmpegError:
+        watch.check()
         return
     except IndexError:  # PyAV, at the end of a file in which a stream appeared after opening
         return
@@ -101,21 +117,26 @@ class PacketTable:
     discarded: int
     corrupt: int
     unstamped: int
+    leading: int
+    """Packets stored after a key frame and shown before it: an open group of pictures."""
     complete: bool
     """Whether the end of the file was reached."""
 
 
 _KEY, _HIDDEN, _CORRUPT = 1, 2, 4
+_INDEX_STEP = 1000
+_MIN_COVERED = 0.8
+"""Part of the stated duration that an index must span to be trusted."""
 
 
 def scan_packets(
-    container: InputContainer, stream: VideoStream, max_packets: int | None = None
+    container: InputContainer, stream: VideoStream, watch: Watch, max_packets: int | None = None
 ) -> PacketTable:
     """Read packets from the present position to the end (or `max_packets`) without decoding."""
     rows = array("q")  # pts, duration, flags, dts of every packet: 32 bytes each
     unstamped = count = 0
     complete = True
-    for packet in read_packets(container, stream):
+    for packet in read_packets(container, stream, watch):
         if count == max_packets:
             complete = False
             break
@@ -138,7 +159,9 @@ def scan_packets(
 def _tabulate(
     table: np.ndarray, stream: VideoStream, *, corrupt: int, unstamped: int, complete: bool
 ) -> PacketTable:
-    keys = table[table[:, 2] & _KEY > 0]
+    is_key = table[:, 2] & _KEY > 0
+    newest_key = np.maximum.accumulate(np.where(is_key, table[:, 0], np.iinfo(np.int64).min))
+    keys = table[is_key]
     keys = keys[np.argsort(keys[:, 0], kind="stable")]
     shown = table[table[:, 2] & _HIDDEN == 0]
     shown_pts, first_rows = np.unique(shown[:, 0], return_index=True)
@@ -151,6 +174,7 @@ def _tabulate(
         discarded=len(table) - len(shown),
         corrupt=corrupt,
         unstamped=unstamped,
+        leading=int((table[:, 0] < newest_key).sum()),
         complete=complete,
     )
 
@@ -167,14 +191,14 @@ def _end(shown_pts: np.ndarray, last_duration: int, stream: VideoStream) -> int:
 
 
 def tail_through_index(
-    container: InputContainer, stream: VideoStream, size_bytes: int
+    container: InputContainer, stream: VideoStream, size_bytes: int, watch: Watch
 ) -> PacketTable | None:
     """The last packets, reached through a full index (mp4); None where there is none to trust."""
     entries, duration = stream.index_entries, stream.duration
     if "mp4" not in container.format.name or not len(entries) or not duration:
         return None
     count, last = len(entries), entries[len(entries) - 1]
-    if last.timestamp - entries[0].timestamp < 0.8 * duration:
+    if last.timestamp - entries[0].timestamp < _MIN_COVERED * duration:
         return None
     if last.pos + last.size > size_bytes:  # the file is cut short
         return None
@@ -182,13 +206,71 @@ def tail_through_index(
         container.seek(last.timestamp, stream=stream)
     except av.error.FFmpegError:
         return None
-    tail = scan_packets(container, stream)
+    tail = scan_packets(container, stream, watch)
     grew = len(stream.index_entries) > count  # a fragmented file goes on after its index
     return None if grew or tail.corrupt or not len(tail.shown_pts) else tail
 
 
+def load_cues(container: InputContainer, stream: VideoStream) -> None:
+    """Have a Matroska file's cues read into the stream's index, which a first seek does."""
+    assert stream.time_base is not None
+    with suppress(av.error.FFmpegError):
+        end_s = (container.duration or 0) / av.time_base
+        container.seek(min(2**62, round(end_s / stream.time_base)), stream=stream)
+
+
+def tail_through_cues(
+    container: InputContainer, stream: VideoStream, size_bytes: int, watch: Watch
+) -> PacketTable | None:
+    """The last packets of a Matroska or WebM file, reached through its cues, which hold the times
+    of key frames; None where it has none to trust."""
+    if "matroska" not in container.format.name or not container.duration:
+        return None
+    load_cues(container, stream)
+    entries = stream.index_entries
+    if not len(entries):
+        return None
+    assert stream.time_base is not None
+    covered_s = (entries[len(entries) - 1].timestamp - entries[0].timestamp) * stream.time_base
+    if covered_s < _MIN_COVERED * container.duration / av.time_base:
+        return None
+    last = entries[len(entries) - 1]
+    if last.pos > size_bytes:  # the file is cut short
+        return None
+    try:
+        container.seek(last.timestamp, stream=stream)
+    except av.error.FFmpegError:
+        return None
+    tail = scan_packets(container, stream, watch)
+    matches = len(tail.key_pts) and int(tail.key_pts[0]) == last.timestamp
+    return tail if matches and len(tail.shown_pts) and not tail.corrupt else None
+
+
+def shown_in_index(stream: VideoStream) -> int:
+    """How many frames of a full index are shown. A trim hides the first or last ones; an index that
+    is as long as the file's own table was not put together from parts, so its middle is left out.
+    """
+    entries = stream.index_entries
+    if len(entries) != stream.frames:
+        return sum(not entry.is_discard for entry in entries)
+    hidden = 0
+    for at in range(0, len(entries), _INDEX_STEP):
+        found = sum(entry.is_discard for entry in entries[at : at + _INDEX_STEP])
+        hidden += found
+        if not found:
+            break
+    else:
+        return len(entries) - hidden
+    for at in range(len(entries), 0, -_INDEX_STEP):
+        found = sum(entry.is_discard for entry in entries[max(0, at - _INDEX_STEP) : at])
+        hidden += found
+        if not found:
+            break
+    return len(entries) - hidden
+
+
 def key_pts_through_index(
-    container: InputContainer, stream: VideoStream, end_pts: int
+    container: InputContainer, stream: VideoStream, end_pts: int, watch: Watch
 ) -> list[int] | None:
     """Stamps of displayed key frames, one short seek each; None where a full scan is better.
 
@@ -196,7 +278,7 @@ def key_pts_through_index(
     """
     entries = stream.index_entries
     keys = [(entry.timestamp, entry.is_discard) for entry in entries if entry.is_keyframe]
-    if len(keys) > max(16, len(entries) // 8):
+    if not keys or len(keys) > max(16, len(entries) // 8):
         return None
     found: list[int] = []
     ends = [dts - 1 for dts, _ in keys[1:]] + [end_pts]
@@ -207,7 +289,7 @@ def key_pts_through_index(
             container.seek(aim, stream=stream)
         except av.error.FFmpegError:
             return None
-        packet = next(read_packets(container, stream), None)
+        packet = next(read_packets(container, stream, watch), None)
         if packet is None or packet.dts != dts or packet.pts is None:
             return None
         found.append(packet.pts)

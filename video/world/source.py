@@ -8,13 +8,14 @@ would have them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
-from mmreason.video.backends.base import checked_request
-from mmreason.video.types import FrameBatch, VideoError, VideoInfo
+from mmreason.video.backends.base import checked_request, stream_by_times, stream_times
+from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 from mmreason.video.world.script import World
 
 CODEC = "scripted world"
@@ -69,6 +70,21 @@ class WorldSource:
         for row, time_s in enumerate(shown_s):
             pixels[row] = self.world.frame(float(time_s), (width, height))
         return FrameBatch(pixels=pixels, times_s=shown_s, exact=index == inside)
+
+    def stream(
+        self, fps_hz: float | None, size_px: tuple[int, int] | None, span: Span
+    ) -> Iterator[FrameBatch]:
+        """See `Source.stream`."""
+        if fps_hz is None:
+            first = np.floor(span.start_s * self.world.fps_hz + 1e-5)
+            last = np.ceil(span.end_s * self.world.fps_hz - 1e-5)
+            times_s = np.arange(first, last if span.duration_s else first) / self.world.fps_hz
+        else:
+            times_s = stream_times(fps_hz, span)
+        return stream_by_times(self, times_s, size_px)
+
+    def reopened(self) -> Self:
+        return self
 
     def close(self) -> None:
         self._closed = True

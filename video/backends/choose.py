@@ -1,0 +1,74 @@
+"""Which back end opens a file, and why: a named one, or the first that can.
+
+Back ends are imported when they are tried. Leaves out what they do (a module each).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from mmreason.video.backends.base import BackendError, Source, check_file
+from mmreason.video.types import VideoError
+
+Backend = Literal["auto", "pyav", "torchcodec", "torchcodec-cuda", "opencv", "decord"]
+BACKENDS: tuple[Backend, ...] = ("pyav", "torchcodec", "torchcodec-cuda", "opencv", "decord")
+_AUTO: tuple[Backend, ...] = ("pyav", "torchcodec", "opencv", "decord")
+
+
+def open_source(
+    path: Path, backend: Backend, workers: int, time_limit_s: float | None
+) -> tuple[Source, tuple[str, ...]]:
+    """The source for `path`, and what kept back ends before it from serving. Raises VideoError.
+
+    `auto` goes on to the next back end where one cannot read this file (or is not installed); a
+    file that none could read, such as an empty one, is refused at once.
+    """
+    check_file(path)
+    if path.suffix.lower() == ".json":
+        from mmreason.video.world.source import open_world
+
+        return open_world(path), ()
+    if backend != "auto":
+        return _open_with(backend, path, workers, time_limit_s), ()
+    refusals: list[str] = []
+    for name in _AUTO:
+        try:
+            source = _open_with(name, path, workers, time_limit_s)
+        except BackendError as error:
+            refusals.append(f"{name}: {str(error).removeprefix(f'{path}: ')}")
+            continue
+        return source, tuple(f"not read by {refusal}" for refusal in refusals)
+    raise VideoError(f"{path}: no back end can read it ({'; '.join(refusals)})")
+
+
+def why_not(path: Path, backend: Backend) -> str | None:
+    """Why `backend` cannot open the file at `path`; None where it can."""
+    try:
+        _open_with(backend, path, 1, None).close()
+    except VideoError as error:
+        return str(error).removeprefix(f"{path}: ")
+    return None
+
+
+def _open_with(name: Backend, path: Path, workers: int, time_limit_s: float | None) -> Source:
+    check_file(path)
+    if name == "pyav":
+        try:
+            from mmreason.video.backends.pyav import PyAVSource
+        except ImportError as error:
+            raise BackendError(f"{path}: PyAV cannot be imported ({error})") from error
+        return PyAVSource(path, workers, time_limit_s)
+    if name in ("torchcodec", "torchcodec-cuda"):
+        from mmreason.video.backends.torchcodec import TorchCodecSource
+
+        return TorchCodecSource(path, "cuda" if name.endswith("cuda") else "cpu", time_limit_s)
+    if name == "opencv":
+        from mmreason.video.backends.opencv import OpenCVSource
+
+        return OpenCVSource(path, time_limit_s)
+    if name == "decord":
+        from mmreason.video.backends.decord import DecordSource
+
+        return DecordSource(path, time_limit_s)
+    raise VideoError(f"backend must be auto, {', '.join(BACKENDS)}; got {name!r}")

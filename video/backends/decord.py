@@ -1,0 +1,224 @@
+"""The decord source: decord 0.6 in a worker process, ended when it does not answer in time.
+
+Refuses what decord is known to get wrong (AV1, VP9, HEVC and H.264 with open groups, WebM, MPEG-TS,
+edit lists, damaged files) and decord2, which returns wrong frames without an error. The time decord
+gives for every frame is compared with the container's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, Self
+
+import numpy as np
+
+from mmreason.video.backends.base import (
+    BackendError,
+    Watch,
+    checked_request,
+    fitted,
+    stream_by_times,
+    stream_times,
+)
+from mmreason.video.backends.timeline import Timeline, keys_without_idr, read_timeline
+from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
+
+_ANSWER_LIMIT_S = 60.0
+_AT_ONCE_BYTES = 64 * 2**20
+_TIME_TOLERANCE_S = 0.002
+_INSTALL = "install mmreason[decord]"
+
+
+class DecordSource:
+    """One open file, meeting the `Source` protocol. Calls from several threads take turns."""
+
+    def __init__(self, path: Path, time_limit_s: float | None = None) -> None:
+        """Read every packet's time and start a worker. Raises VideoError."""
+        self._path, self._time_limit_s = path, time_limit_s
+        self._lock = threading.Lock()
+        watch = Watch(path, time_limit_s)
+        self._timeline = read_timeline(path, watch)
+        self._refuse(self._timeline, watch)
+        self._worker = _Worker(path)
+        try:
+            opened = self._worker.ask({"path": os.path.realpath(path)}, watch)
+            if opened["frames"] != len(self._timeline.times_s):
+                raise BackendError(
+                    f"{path}: decord counts {opened['frames']} frames, "
+                    f"{len(self._timeline.times_s)} are shown"
+                )
+        except BaseException:
+            self._worker.close()
+            raise
+        self._early_s = float(self._timeline.times_s[0]) - opened["start_s"]
+        self._info = self._timeline.info("decord", tuple(opened["size_px"]))
+
+    @property
+    def info(self) -> VideoInfo:
+        return self._info
+
+    @property
+    def keyframe_times_s(self) -> tuple[float, ...]:
+        self._check_open()
+        return self._timeline.keyframe_times_s
+
+    def frames_at(
+        self, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None = None
+    ) -> FrameBatch:
+        """See `Source.frames_at`. Raises VideoError where decord gives another frame, fails or does
+        not answer."""
+        times, size_px = checked_request(self.info, times_s, size_px)
+        rows, exact = self._timeline.rows(times)
+        pixels = np.empty((len(times), size_px[1], size_px[0], 3), np.uint8)
+        wanted = np.unique(rows)
+        step = max(1, _AT_ONCE_BYTES // (self.info.width_px * self.info.height_px * 3))
+        with self._lock:
+            watch = Watch(self._path, self._time_limit_s)
+            for first in range(0, len(wanted), step):
+                self._check_open()
+                some = wanted[first : first + step].tolist()
+                for row, picture in zip(some, self._pictures(some, watch), strict=True):
+                    pixels[rows == row] = fitted(picture, size_px)
+        return FrameBatch(pixels=pixels, times_s=self._timeline.times_s[rows], exact=exact)
+
+    def stream(
+        self, fps_hz: float | None, size_px: tuple[int, int] | None, span: Span
+    ) -> Iterator[FrameBatch]:
+        """See `Source.stream`."""
+        self._check_open()
+        times_s = self._timeline.within(span) if fps_hz is None else stream_times(fps_hz, span)
+        return stream_by_times(self, times_s, size_px)
+
+    def reopened(self) -> Self:
+        return type(self)(self._path, self._time_limit_s)
+
+    def close(self) -> None:
+        self._worker.close()
+
+    def _check_open(self) -> None:
+        if self._worker.closed:
+            raise VideoError(f"{self._path}: is closed; open it again")
+
+    def _refuse(self, timeline: Timeline, watch: Watch) -> None:
+        reasons = {
+            "WebM": timeline.path.suffix.lower() == ".webm",
+            "MPEG-TS": "mpegts" in timeline.container,
+            "edit lists": timeline.hidden > 0,
+            "open groups of pictures": timeline.leading > 0,
+            "damaged files": timeline.damaged > 0,
+            timeline.codec.upper(): timeline.codec in ("av1", "vp9"),
+        }
+        wrong = [name for name, met in reasons.items() if met]
+        if not wrong and timeline.codec == "h264" and keys_without_idr(self._path, watch):
+            wrong = ["key frames that need more than themselves"]
+        if wrong:
+            raise BackendError(f"{self._path}: decord does not read {wrong[0]} correctly")
+
+    def _pictures(self, rows: list[int], watch: Watch) -> np.ndarray:
+        """uint8 (N, H, W, 3) at full size, with their times checked."""
+        answer = self._worker.ask({"rows": rows}, watch)
+        data = self._worker.read(int(np.prod(answer["shape"])), watch)
+        starts_s = np.asarray(answer["spans_s"])[:, 0] + self._early_s
+        due_s = self._timeline.times_s[rows]
+        off = np.abs(starts_s - due_s) > _TIME_TOLERANCE_S
+        if off.any():
+            row = int(np.flatnonzero(off)[0])
+            raise BackendError(
+                f"{self._path}: decord shows a frame of {starts_s[row]:.3f} s where "
+                f"{due_s[row]:.3f} s is due; use another back end"
+            )
+        return np.frombuffer(data, np.uint8).reshape(answer["shape"])
+
+
+class _Worker:
+    """The process that imports decord, and its two pipes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        script = Path(__file__).with_name("decord_worker.py")
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        self.closed = False
+        try:
+            version = self._answer(Watch(path, None))["version"]
+        except BackendError as error:
+            self.close()
+            raise BackendError(f"{error}; {_INSTALL}") from error
+        if not version.startswith("0."):
+            self.close()
+            raise BackendError(
+                f"{path}: decord {version} is decord2, which returns wrong frames; {_INSTALL}"
+            )
+
+    def ask(self, request: dict[str, Any], watch: Watch) -> dict[str, Any]:
+        """The worker's answer. Raises BackendError with decord's words, or after the limit."""
+        line = json.dumps(request).encode() + b"\n"
+        try:
+            stdin = self._pipe(self._process.stdin)
+            stdin.write(line)
+            stdin.flush()
+        except OSError as error:
+            raise BackendError(f"{self._path}: decord's process has ended") from error
+        return self._answer(watch)
+
+    def read(self, count: int, watch: Watch) -> bytes:
+        """Exactly `count` bytes that follow an answer."""
+        data = self._in_time(lambda pipe: pipe.read(count), watch)
+        if len(data) < count:
+            raise BackendError(f"{self._path}: decord's process has ended")
+        return data
+
+    def close(self) -> None:
+        self.closed = True
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):  # what was written may no longer find a reader
+                self._pipe(pipe).close()
+        self._process.wait()
+
+    def _answer(self, watch: Watch) -> dict[str, Any]:
+        line = self._in_time(lambda pipe: pipe.readline(), watch)
+        if not line:
+            raise BackendError(f"{self._path}: decord's process has ended")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise BackendError(f"{self._path}: decord {answer['error']}")
+        return answer
+
+    def _in_time(self, action: Any, watch: Watch) -> bytes:
+        """What `action` reads, unless the limit passes first: then the process is ended, so that
+        reading ends too."""
+        left_s = watch.left_s
+        limit_s = _ANSWER_LIMIT_S if left_s is None else min(left_s, _ANSWER_LIMIT_S)
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            self._process.kill()
+
+        timer = threading.Timer(limit_s, end)
+        timer.start()
+        try:
+            data = action(self._pipe(self._process.stdout))
+        finally:
+            timer.cancel()
+        if late.is_set():
+            self.closed = True
+            raise BackendError(f"{self._path}: decord did not answer within {limit_s:.3g} s")
+        return data
+
+    def _pipe(self, pipe: IO[bytes] | None) -> IO[bytes]:
+        assert pipe is not None
+        return pipe

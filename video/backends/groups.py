@@ -1,0 +1,346 @@
+"""Decoding groups of pictures: from a key frame to the wanted frame, and no further.
+
+A `GroupReader` is one container with one decoder thread; several work side by side on parts of a
+request. Imported lazily (it imports av at the top). Leaves out sharing work (`pyav`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Iterator
+from itertools import chain, groupby, repeat
+
+import av
+import av.error
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from mmreason.video.backends.base import BackendError, Watch
+from mmreason.video.backends.facts import Facts, Opened
+from mmreason.video.backends.packets import load_cues, open_container, read_packets, stamp
+from mmreason.video.types import VideoError
+
+Answer = tuple[av.VideoFrame, bool]
+"""A frame, and whether it surely is the one displayed at the time asked for."""
+
+_MAX_SEEKS = 4
+_MAX_LOOKS_BACK = 3
+_MAX_VAIN_LOOKS = 2
+"""Groups that may be read again from an earlier key frame in vain, before that is given up."""
+_MAX_HELD = 1000
+_MAX_HELD_BYTES = 32 * 2**20
+"""Packets held back, so as to feed the decoder no more than needed."""
+
+
+class GroupReader:
+    """Reads frames of one file for one thread at a time."""
+
+    def __init__(self, facts: Facts, opened: Opened | None, watch: Watch) -> None:
+        """`opened` is taken over; None opens the file. Raises VideoError."""
+        self.watch = watch
+        self._facts = facts
+        self._container, self._stream = opened or self._opened()
+        self._reformatter = VideoReformatter()
+        self._vain_looks = 0
+        self._damaged_until: int | float | None = None
+        """None while nothing is damaged, else the stamp from which frames are whole again."""
+
+    def close(self) -> None:
+        """Explicit, because some decoders leak otherwise."""
+        self._container.close()
+
+    def answers(self, wanted: Iterable[int]) -> Iterator[Answer]:
+        """For each of the ascending stamps the frame displayed then."""
+        for _, group in groupby(wanted, key=self.group_of):
+            yield from self._answer_group(list(group))
+
+    def group_of(self, tick: int) -> int:
+        """Which key frame `tick` depends on, as a number. A wrong guess costs time, not truth."""
+        if self._facts.table is not None:
+            return int(np.searchsorted(self._facts.table.key_pts, tick, "right"))
+        return self._stream.index_entries.search_timestamp(tick - self._facts.reorder_pts)
+
+    def work(self, tick: int) -> int:
+        """Roughly how many frames are decoded to reach `tick`."""
+        table, entries = self._facts.table, self._stream.index_entries
+        if table is not None:
+            key = self._key_before(tick)
+            first = tick if key is None else key[0]
+            low, high = np.searchsorted(table.shown_pts, (first, tick))
+            return 1 + int(high - low)
+        aim = tick - self._facts.reorder_pts
+        if self._facts.by_cues:
+            passed = tick - entries[max(0, entries.search_timestamp(aim))].timestamp
+            return 1 + round(passed * self._facts.tick_s * self._facts.info.mean_fps_hz)
+        return 1 + entries.search_timestamp(aim, any_frame=True) - entries.search_timestamp(aim)
+
+    def every_frame(self, start: int, end: int) -> Iterator[Answer]:
+        """Each frame displayed at some moment of `[start, end)`, in order."""
+        before: Answer | None = None
+        newest: int | None = None
+        for frame, damaged in self._frames_from(start):
+            pts = _pts(frame)
+            if pts >= end:
+                break
+            if pts <= start:
+                before = frame, not damaged
+                continue
+            if before is not None:
+                yield before
+                before, newest = None, _pts(before[0])
+            if newest is None or pts > newest:
+                newest = pts
+                yield frame, not damaged
+        if before is not None:
+            yield before
+
+    def _frames_from(self, start: int) -> Iterator[tuple[av.VideoFrame, bool]]:
+        """Frames in order, the first one shown at or before `start`: from the key frame before it,
+        or an earlier one where that needs more than itself."""
+        frames: Iterator[tuple[av.VideoFrame, bool]] = iter(())
+        for begin in (start, *self._earlier(start), start):
+            frames = self._decode_all(chain(self._packets_from(begin), (None,)), None)
+            first = next(frames, None)
+            if first is not None:
+                frames = chain((first,), frames)
+                if _pts(first[0]) <= start:
+                    break
+        return frames
+
+    def _opened(self) -> Opened:
+        opened = open_container(self._facts.path, self.watch)
+        if self._facts.by_cues:
+            load_cues(*opened)
+        return opened
+
+    # One group
+
+    def _answer_group(self, targets: list[int]) -> Iterator[Answer]:
+        """Answers for `targets` of one group. Where the group gives other frames than the container
+        promises, though nothing is damaged, it is read again from earlier key frames: some
+        encoders mark key frames that need more than themselves."""
+        starts = [targets[0]]
+        for start in chain(starts, self._earlier(targets[0])):
+            done, last_look = 0, self._vain_looks >= _MAX_VAIN_LOOKS
+            for frame, exact, damaged in self._decode_group(targets, start):
+                if not (exact or damaged or last_look):
+                    break
+                done += 1
+                yield frame, exact
+            targets = targets[done:]
+            if not targets:
+                return
+            if last_look:
+                break
+        self._vain_looks += 1
+        done = 0
+        for frame, exact, _ in self._decode_group(targets, targets[0]):
+            done += 1
+            yield frame, exact
+        if done < len(targets):
+            yield from repeat((self._recover(targets[done]), False), len(targets) - done)
+
+    def _decode_group(
+        self, targets: list[int], start: int
+    ) -> Iterator[tuple[av.VideoFrame, bool, bool]]:
+        """(frame, exact, damaged) for ascending `targets`, decoding from the key frame before
+        `start`; nothing at all where nothing decodes."""
+        stamps: list[int] = []
+        kept: tuple[av.VideoFrame, bool] | None = None
+        waiting = iter(targets)
+        target = next(waiting, None)
+        for frame, damaged in self._decoded(targets, start, stamps):
+            while target is not None and target < _pts(frame):
+                yield _answer(target, kept or (frame, damaged), stamps)
+                target = next(waiting, None)
+            if kept is None or _pts(frame) > _pts(kept[0]):
+                kept = frame, damaged
+            if target is not None and len(stamps) > 4 * _MAX_HELD:
+                del stamps[: max(0, bisect_right(stamps, min(target, _pts(frame))) - 1)]
+        while target is not None and kept is not None:
+            yield _answer(target, kept, stamps)
+            target = next(waiting, None)
+
+    def _decoded(
+        self, targets: list[int], start: int, stamps: list[int]
+    ) -> Iterator[tuple[av.VideoFrame, bool]]:
+        """Frames from the key frame before `start` to the last target, each with whether damage
+        came before it. Fills `stamps`, sorted, with what the container says is displayed."""
+        held: list[av.Packet] = []
+        held_bytes = 0
+        for packet in self._packets_from(start):
+            if stamps and packet.dts is not None and packet.dts > targets[-1]:
+                break
+            pts = stamp(packet)
+            if pts is not None and not packet.is_discard:
+                insort(stamps, pts)
+            held.append(packet)
+            held_bytes += packet.size
+            if len(held) == _MAX_HELD or held_bytes > _MAX_HELD_BYTES:
+                yield from self._decode_all(held, _needed(targets, stamps))
+                held, held_bytes = [], 0
+        needed = _needed(targets, stamps)
+        last = max((i for i, packet in enumerate(held) if stamp(packet) in needed), default=-1)
+        yield from self._decode_all([*held[: last + 1], None], needed)
+
+    def _decode_all(
+        self, packets: Iterable[av.Packet | None], needed: set[int] | None
+    ) -> Iterator[tuple[av.VideoFrame, bool]]:
+        """Frames with times that `packets` bring out, each with whether it may be damaged. Frames
+        that are not `needed`, and that no other needs, are left out where that is exact."""
+        context = self._stream.codec_context
+        skipping = False
+        try:
+            for packet in packets:
+                if needed is not None and self._facts.can_skip and packet is not None:
+                    skip = packet.pts is not None and packet.pts not in needed
+                    if skip != skipping:
+                        skipping = skip
+                        context.skip_frame = "NONREF" if skip else "DEFAULT"
+                for frame in self._decode(packet):
+                    pts = stamp(frame)
+                    if pts is not None:
+                        until = self._damaged_until
+                        yield frame, until is not None and pts < until
+        finally:
+            if skipping:
+                context.skip_frame = "DEFAULT"
+
+    def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+        """Frames that `packet` brings out (None drains); one that fails marks what follows, up to
+        the next key frame."""
+        if packet is not None and packet.is_keyframe and self._damaged_until is not None:
+            pts = stamp(packet)
+            if pts is not None and not packet.is_corrupt:
+                self._damaged_until = min(self._damaged_until, pts)
+        try:
+            frames = self._stream.codec_context.decode(packet)
+        except av.error.FFmpegError:
+            self._damaged_until = np.inf
+            return []
+        if (packet is not None and packet.is_corrupt) or any(f.is_corrupt for f in frames):
+            self._damaged_until = np.inf
+        return frames
+
+    # Finding the way
+
+    def _packets_from(self, start: int) -> Iterator[av.Packet]:
+        """Packets in decoding order from the last key frame shown at or before `start`."""
+        self._damaged_until = None
+        key = self._key_before(start) if self._facts.table is not None else None
+        if self._facts.can_seek and (self._facts.table is None or key is not None):
+            aim = start if key is None else key[0]
+            back = round(1 / self._facts.tick_s)
+            for _ in range(_MAX_SEEKS):
+                try:
+                    self._container.seek(aim, stream=self._stream)
+                except av.error.FFmpegError:
+                    break
+                packets = read_packets(self._container, self._stream, self.watch)
+                first = next(packets, None)
+                if first is not None and _is_early_enough(first, start, key):
+                    found = _from_key(chain((first,), packets), key)
+                    key_packet = next(found, None)
+                    if key_packet is not None:
+                        return chain((key_packet,), found)
+                aim, back = aim - back, back * 4
+        self._container.close()
+        self._container, self._stream = open_container(self._facts.path, self.watch)
+        return _from_key(read_packets(self._container, self._stream, self.watch), key)
+
+    def _key_before(self, tick: int) -> tuple[int, int] | None:
+        """(pts, dts) of the last key frame at or before `tick`, from the packet table."""
+        table = self._facts.table
+        assert table is not None
+        row = int(np.searchsorted(table.key_pts, tick, "right")) - 1
+        return None if row < 0 else (int(table.key_pts[row]), int(table.key_dts[row]))
+
+    def _earlier(self, tick: int) -> Iterator[int]:
+        """Stamps in the groups before that of `tick`, nearest first."""
+        for _ in range(_MAX_LOOKS_BACK):
+            if self._facts.table is not None:
+                key = self._key_before(tick)
+                tick = key[0] - 1 if key else self._facts.start_pts - 1
+            else:
+                entries, reorder_pts = self._stream.index_entries, self._facts.reorder_pts
+                row = entries.search_timestamp(tick - reorder_pts)
+                tick = entries[max(0, row)].timestamp + reorder_pts - 1
+            if tick < self._facts.start_pts:
+                return
+            yield tick
+
+    def _recover(self, target: int) -> av.VideoFrame:
+        """A frame before `target` where nothing of its own group decodes: earlier groups, then the
+        first frame of the file."""
+        for start in self._earlier(target):
+            for frame, *_ in self._decode_group([target], start):
+                return frame
+        first = self._facts.start_pts
+        for frame, *_ in self._decode_group([first], first):
+            return frame
+        raise BackendError(f"{self._facts.path}: no frame of it can be decoded any more")
+
+    # Pixels
+
+    def image(self, frame: av.VideoFrame, size_px: tuple[int, int]) -> np.ndarray:
+        """uint8 (height, width, 3) for `size_px` (width, height), resized by the converter and
+        turned upright."""
+        turns = self._facts.turns
+        width_px, height_px = size_px[::-1] if turns % 2 else size_px
+        try:
+            rgb = self._reformatter.reformat(
+                frame, width_px, height_px, "rgb24", interpolation="BICUBIC", threads=1
+            )
+        except av.error.FFmpegError as error:
+            raise VideoError(
+                f"{self._facts.path}: a frame of {frame.width}x{frame.height} cannot be resized to "
+                f"{width_px}x{height_px}"
+            ) from error
+        return np.rot90(rgb.to_ndarray(), k=turns)
+
+
+def _pts(frame: av.VideoFrame) -> int:
+    pts = stamp(frame)
+    assert pts is not None
+    return pts
+
+
+def _needed(targets: list[int], stamps: list[int]) -> set[int]:
+    """The stamps among `stamps` that may be displayed at one of `targets`. Later packets only take
+    targets away from stamps known now, so nothing needed is missed."""
+    if not stamps:
+        return set()
+    rows = np.searchsorted(stamps, targets, "right") - 1
+    return {stamps[row] for row in np.unique(rows.clip(0)).tolist()}
+
+
+def _answer(
+    target: int, kept: tuple[av.VideoFrame, bool], stamps: list[int]
+) -> tuple[av.VideoFrame, bool, bool]:
+    """`kept` with whether it is undamaged and what the container says is displayed at `target`, and
+    whether it is damaged."""
+    frame, damaged = kept
+    row = bisect_right(stamps, target) - 1
+    return frame, not damaged and row >= 0 and stamps[row] == _pts(frame), damaged
+
+
+def _is_early_enough(first: av.Packet, start: int, key: tuple[int, int] | None) -> bool:
+    pts = stamp(first)
+    if pts is None:
+        return False
+    if key is None:
+        return first.is_keyframe and pts <= start
+    return (first.is_keyframe and pts == key[0]) or first.dts is None or first.dts < key[1]
+
+
+def _from_key(packets: Iterator[av.Packet], key: tuple[int, int] | None) -> Iterator[av.Packet]:
+    """`packets` from the one with the stamps of `key` on; none where they pass it by."""
+    if key is None:
+        yield from packets
+        return
+    for packet in packets:
+        if packet.is_keyframe and stamp(packet) == key[0]:
+            yield packet
+            yield from packets
+        elif packet.dts is not None and packet.dts > key[1]:
+            return

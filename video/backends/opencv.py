@@ -1,0 +1,145 @@
+"""The OpenCV source: reads forward only, and checks the time of every frame it hands over.
+
+OpenCV seeks by frame number unreliably, so a time before the present one begins the file anew:
+right but slow, for files that no other back end decodes. Imported lazily (it imports cv2 at the
+top). Refuses what OpenCV is known to get wrong: edit lists, damaged and interlaced files, AV1.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import cv2
+import numpy as np
+
+from mmreason.video.backends.base import (
+    BackendError,
+    Watch,
+    checked_request,
+    fitted,
+    stream_by_times,
+    stream_times,
+)
+from mmreason.video.backends.timeline import read_timeline
+from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
+
+_TIME_TOLERANCE_S = 0.002
+"""OpenCV's times are rounded; frames lie further apart than this."""
+
+
+class OpenCVSource:
+    """One open file, meeting the `Source` protocol. Calls from several threads take turns."""
+
+    def __init__(self, path: Path, time_limit_s: float | None = None) -> None:
+        """Read every packet's time and decode the first frame. Raises VideoError."""
+        self._path, self._time_limit_s = path, time_limit_s
+        self._lock = threading.Lock()
+        watch = Watch(path, time_limit_s)
+        self._timeline = read_timeline(path, watch)
+        self._closed = False
+        if self._timeline.hidden:
+            raise BackendError(f"{path}: has an edit list, which OpenCV does not follow")
+        if self._timeline.damaged:
+            raise BackendError(f"{path}: is damaged, which OpenCV passes over in silence")
+        if self._timeline.interlaced:
+            raise BackendError(f"{path}: is interlaced, of which OpenCV may show black frames")
+        self._capture, self._row = self._opened(), -1
+        try:
+            first = self._frame(0, watch)
+        except BaseException:
+            self._capture.release()
+            raise
+        self._info = self._timeline.info("opencv", (first.shape[1], first.shape[0]))
+
+    @property
+    def info(self) -> VideoInfo:
+        return self._info
+
+    @property
+    def keyframe_times_s(self) -> tuple[float, ...]:
+        self._check_open()
+        return self._timeline.keyframe_times_s
+
+    def frames_at(
+        self, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None = None
+    ) -> FrameBatch:
+        """See `Source.frames_at`. Raises VideoError where OpenCV's time of a frame is another than
+        the container's."""
+        times, (width_px, height_px) = checked_request(self.info, times_s, size_px)
+        rows, exact = self._timeline.rows(times)
+        pixels = np.empty((len(times), height_px, width_px, 3), np.uint8)
+        with self._lock:
+            self._check_open()
+            watch = Watch(self._path, self._time_limit_s)
+            for row in np.unique(rows).tolist():
+                bgr = self._frame(row, watch)
+                pixels[rows == row] = fitted(bgr[..., ::-1], (width_px, height_px))
+        return FrameBatch(pixels=pixels, times_s=self._timeline.times_s[rows], exact=exact)
+
+    def stream(
+        self, fps_hz: float | None, size_px: tuple[int, int] | None, span: Span
+    ) -> Iterator[FrameBatch]:
+        """See `Source.stream`."""
+        times_s = self._timeline.within(span) if fps_hz is None else stream_times(fps_hz, span)
+        return self._streamed(times_s, size_px)
+
+    def reopened(self) -> Self:
+        return type(self)(self._path, self._time_limit_s)
+
+    def close(self) -> None:
+        self._closed = True
+        with self._lock:
+            self._capture.release()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise VideoError(f"{self._path}: is closed; open it again")
+
+    def _streamed(
+        self, times_s: np.ndarray, size_px: tuple[int, int] | None
+    ) -> Iterator[FrameBatch]:
+        """Through a capture of its own, so that other calls do not throw it back to the start."""
+        own = self.reopened()
+        try:
+            for batch in stream_by_times(own, times_s, size_px):
+                yield batch
+                self._check_open()
+        finally:
+            own.close()
+
+    def _opened(self) -> cv2.VideoCapture:
+        capture = cv2.VideoCapture(
+            os.path.realpath(self._path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
+        )
+        if not capture.isOpened():
+            raise BackendError(f"{self._path}: cannot be opened by OpenCV")
+        return capture
+
+    def _frame(self, row: int, watch: Watch) -> np.ndarray:
+        """uint8 (H, W, 3), BGR: frame `row` of the timeline, with its time checked."""
+        if row < self._row:
+            self._capture.release()
+            self._capture, self._row = self._opened(), -1
+        while self._row < row:
+            watch.check()
+            if not self._capture.grab():
+                raise BackendError(
+                    f"{self._path}: OpenCV finds no frame after {self._row + 1}, "
+                    f"{len(self._timeline.times_s)} are there"
+                )
+            self._row += 1
+        start_s, wanted_s = self._timeline.times_s[[0, row]]
+        found_s = start_s + self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if abs(found_s - wanted_s) > _TIME_TOLERANCE_S:
+            raise BackendError(
+                f"{self._path}: OpenCV shows a frame of {found_s:.3f} s where {wanted_s:.3f} s is "
+                "due; use another back end"
+            )
+        found, bgr = self._capture.retrieve()
+        if not found:
+            raise BackendError(f"{self._path}: OpenCV cannot decode the frame at {wanted_s:.3f} s")
+        return bgr

@@ -1,0 +1,139 @@
+"""When each frame of a file is shown, from its packets alone: a second opinion for back ends whose
+own times cannot be trusted. Only the first frame is decoded, for its rotation. Imported lazily (it
+imports av at the top).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+
+from mmreason.video.backends.base import SLACK_S, BackendError, Watch
+from mmreason.video.backends.packets import open_container, read_packets, scan_packets
+from mmreason.video.types import Span, VideoInfo
+
+_MAX_FIRST = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """The displayed frames of one file, in order."""
+
+    path: Path
+    times_s: np.ndarray
+    """float64 (N,), ascending: presentation times."""
+    end_s: float
+    keyframe_times_s: tuple[float, ...]
+    container: str
+    codec: str
+    has_audio: bool
+    hidden: int
+    """Packets that an edit list keeps from being shown."""
+    leading: int
+    """Packets of open groups: stored after a key frame, shown before it."""
+    damaged: int
+    """Packets that are corrupt or carry no time."""
+    rotation_deg: int
+    interlaced: bool
+
+    def rows(self, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which frame (0-based, int64) is displayed at each time, and whether one is (bool)."""
+        rows = np.searchsorted(self.times_s, times_s + SLACK_S, "right") - 1
+        return rows.clip(0), (rows >= 0) & (times_s < self.end_s)
+
+    def within(self, span: Span) -> np.ndarray:
+        """float64 (N,): the times of the frames displayed at some moment of `span`."""
+        if span.duration_s <= 0:
+            return self.times_s[:0]
+        first, end = np.searchsorted(
+            self.times_s, (span.start_s + SLACK_S, span.end_s - SLACK_S), "right"
+        )
+        return self.times_s[max(0, first - 1) : end]
+
+    def info(self, backend: str, size_px: tuple[int, int]) -> VideoInfo:
+        """`size_px` is (width, height) as the back end delivers it."""
+        start_s, count = float(self.times_s[0]), len(self.times_s)
+        return VideoInfo(
+            path=str(self.path),
+            duration_s=self.end_s - start_s,
+            start_s=start_s,
+            width_px=size_px[0],
+            height_px=size_px[1],
+            codec=self.codec,
+            mean_fps_hz=count / (self.end_s - start_s),
+            frame_count=count,
+            rotation_deg=self.rotation_deg,
+            has_audio=self.has_audio,
+            backend=backend,
+            size_bytes=self.path.stat().st_size,
+            notes=("times were read from every packet at opening",),
+        )
+
+
+def read_timeline(path: Path, watch: Watch) -> Timeline:
+    """Raises VideoError."""
+    rotation_deg, interlaced = _first_frame(path, watch)
+    container, stream = open_container(path, watch)
+    with container:
+        table = scan_packets(container, stream, watch)
+        assert stream.time_base is not None
+        tick_s = float(stream.time_base)
+        if not len(table.shown_pts):
+            raise BackendError(f"{path}: no frame of it has a time")
+        return Timeline(
+            path=path,
+            times_s=table.shown_pts * tick_s,
+            end_s=table.end_pts * tick_s,
+            keyframe_times_s=tuple((table.shown_key_pts * tick_s).tolist()),
+            container=container.format.name,
+            codec=stream.codec_context.codec.canonical_name,
+            has_audio=bool(container.streams.audio),
+            hidden=table.discarded,
+            leading=table.leading,
+            damaged=table.corrupt + table.unstamped,
+            rotation_deg=rotation_deg,
+            interlaced=interlaced,
+        )
+
+
+def _first_frame(path: Path, watch: Watch) -> tuple[int, bool]:
+    """(rotation in degrees, interlaced), as the first frame has it; neither where it cannot be
+    decoded."""
+    container, stream = open_container(path, watch)
+    with container:
+        for packet in islice(read_packets(container, stream, watch), _MAX_FIRST):
+            try:
+                frames = stream.codec_context.decode(packet)
+            except av.error.FFmpegError:
+                continue
+            for frame in frames:
+                return 90 * (round(frame.rotation / 90) % 4), frame.interlaced_frame
+    return 0, False
+
+
+def keys_without_idr(path: Path, watch: Watch) -> int:
+    """How many H.264 key frames hold no picture that resets the decoder, as with intra refresh."""
+    container, stream = open_container(path, watch)
+    with container:
+        head = bytes(stream.codec_context.extradata or b"")
+        length_bytes = (head[4] & 3) + 1 if len(head) > 4 and head[0] == 1 else 0
+        keys = (p for p in read_packets(container, stream, watch) if p.is_keyframe)
+        return sum(5 not in _unit_types(bytes(key), length_bytes) for key in keys)
+
+
+def _unit_types(data: bytes, length_bytes: int) -> set[int]:
+    """Types of the units in one packet, each after its length, or after a start code for 0."""
+    if not length_bytes:
+        return {match[1][0] & 31 for match in re.finditer(rb"\x00\x00\x01([\x00-\xff])", data)}
+    found, place = set(), 0
+    while place + length_bytes < len(data):
+        start = place + length_bytes
+        found.add(data[start] & 31)
+        place = start + int.from_bytes(data[place:start], "big")
+    return found

@@ -1,0 +1,221 @@
+"""The torchcodec source, on the CPU or a CUDA device: its exact mode, frames asked for by time.
+
+torchcodec and torch are imported when a source is made; whatever goes wrong then says how to
+install them. Leaves out its approximate mode, which is wrong on variable frame rates.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+
+from mmreason.video.backends.base import (
+    SLACK_S,
+    BackendError,
+    Watch,
+    checked_request,
+    fitted,
+    stream_by_times,
+    stream_length,
+    stream_times,
+)
+from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_AT_ONCE_BYTES = 64 * 2**20
+
+
+class TorchCodecSource:
+    """One open file, meeting the `Source` protocol. Calls from several threads take turns."""
+
+    def __init__(
+        self, path: Path, device: Literal["cpu", "cuda"] = "cpu", time_limit_s: float | None = None
+    ) -> None:
+        """Scan the file and decode its first frame. Raises VideoError."""
+        self._path, self._time_limit_s = path, time_limit_s
+        self._device: Literal["cpu", "cuda"] = device
+        self._lock = threading.Lock()
+        self._key_times_s: tuple[float, ...] | None = None
+        self._decoder = _decoder(path, device)
+        first = self._asked(  # by time, which fails on files without a usable index
+            lambda decoder: decoder.get_frames_played_at([decoder.metadata.begin_stream_seconds])
+        )
+        self._info = self._describe(*first.data.shape[1:3])
+
+    @property
+    def info(self) -> VideoInfo:
+        return self._info
+
+    @property
+    def keyframe_times_s(self) -> tuple[float, ...]:
+        """Read from the file's packets through PyAV, on first use: torchcodec does not tell."""
+        with self._lock:
+            self._check_open()
+            if self._key_times_s is None:
+                from mmreason.video.backends.timeline import read_timeline
+
+                timeline = read_timeline(self._path, Watch(self._path, self._time_limit_s))
+                self._key_times_s = timeline.keyframe_times_s
+            return self._key_times_s
+
+    def frames_at(
+        self, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None = None
+    ) -> FrameBatch:
+        """See `Source.frames_at`. Raises VideoError where torchcodec cannot decode."""
+        times, size_px = checked_request(self.info, times_s, size_px)
+        pixels = np.empty((len(times), size_px[1], size_px[0], 3), np.uint8)
+        shown_s = np.empty(len(times))
+        span = self.info.span
+        order = np.argsort(times, kind="stable")
+        step = max(1, _AT_ONCE_BYTES // (self.info.width_px * self.info.height_px * 3))
+        with self._lock:
+            self._check_open()
+            watch = Watch(self._path, self._time_limit_s)
+            for first in range(0, len(times), step):
+                watch.check()
+                rows = order[first : first + step]
+                inside = (times[rows] + SLACK_S).clip(span.start_s, np.nextafter(span.end_s, 0))
+                found = self._asked(lambda d, at=inside: d.get_frames_played_at(at.tolist()))
+                shown_s[rows] = found.pts_seconds.cpu().numpy()
+                for row, picture in zip(rows, _pictures(found.data), strict=True):
+                    pixels[row] = fitted(picture, size_px)
+        self._check_times(times, shown_s)
+        exact = (times >= span.start_s - SLACK_S) & (times < span.end_s)
+        return FrameBatch(pixels=pixels, times_s=shown_s, exact=exact)
+
+    def stream(
+        self, fps_hz: float | None, size_px: tuple[int, int] | None, span: Span
+    ) -> Iterator[FrameBatch]:
+        """See `Source.stream`."""
+        length = stream_length(self.info, size_px)
+        self._check_open()
+        if fps_hz is not None:
+            return stream_by_times(self, stream_times(fps_hz, span), size_px)
+        return self._every_frame(span, size_px, length)
+
+    def reopened(self) -> Self:
+        return type(self)(self._path, self._device, self._time_limit_s)
+
+    def close(self) -> None:
+        self._decoder = None
+
+    def _check_open(self) -> None:
+        if self._decoder is None:
+            raise VideoError(f"{self._path}: is closed; open it again")
+
+    def _asked(self, question: Any) -> Any:
+        """What torchcodec answers; its errors (of several kinds) as BackendError."""
+        try:
+            return question(self._decoder)
+        except Exception as error:
+            raise BackendError(f"{self._path}: torchcodec failed ({_first_line(error)})") from error
+
+    def _check_times(self, times: np.ndarray, shown_s: np.ndarray) -> None:
+        """A frame shown after the time it was asked for is another one than was asked for."""
+        late = shown_s > np.maximum(times, self.info.start_s) + 2 * SLACK_S
+        if late.any():
+            row = int(np.flatnonzero(late)[0])
+            raise BackendError(
+                f"{self._path}: torchcodec gave the frame of {shown_s[row]:.3f} s for "
+                f"{times[row]:.3f} s; use another back end"
+            )
+
+    def _every_frame(
+        self, span: Span, size_px: tuple[int, int] | None, length: int
+    ) -> Iterator[FrameBatch]:
+        if span.duration_s <= 0:
+            return
+        _, size_px = checked_request(self.info, [], size_px)
+        count, end_s = self.info.frame_count or 0, span.end_s - SLACK_S
+        row = self._row_at(span.start_s + SLACK_S)
+        while row < count:
+            with self._lock:
+                self._check_open()
+                found = self._asked(
+                    lambda d, at=row: d.get_frames_in_range(at, min(at + length, count))
+                )
+            times_s = found.pts_seconds.cpu().numpy().astype(np.float64)
+            keep = int(np.searchsorted(times_s, end_s, "right"))
+            if keep:
+                pictures = [fitted(picture, size_px) for picture in _pictures(found.data[:keep])]
+                yield FrameBatch(
+                    pixels=np.stack(pictures), times_s=times_s[:keep], exact=np.ones(keep, np.bool_)
+                )
+            if keep < len(times_s):
+                return
+            row += length
+
+    def _row_at(self, time_s: float) -> int:
+        """Index of the frame displayed at `time_s`, by halving."""
+        low, high = 0, (self.info.frame_count or 1) - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            found = self._asked(lambda d, at=middle: d.get_frame_at(at))
+            low, high = (middle, high) if found.pts_seconds <= time_s else (low, middle - 1)
+        return low
+
+    def _describe(self, height_px: int, width_px: int) -> VideoInfo:
+        facts = self._asked(lambda decoder: decoder.metadata)
+        start_s, end_s = facts.begin_stream_seconds, facts.end_stream_seconds
+        notes = ()
+        if self._device == "cuda" and getattr(self._decoder, "cpu_fallback", False):
+            notes = ("the CUDA device cannot decode it: decoded on the CPU",)
+        return VideoInfo(
+            path=str(self._path),
+            duration_s=end_s - start_s,
+            start_s=start_s,
+            width_px=width_px,
+            height_px=height_px,
+            codec=facts.codec,
+            mean_fps_hz=facts.num_frames / (end_s - start_s),
+            frame_count=facts.num_frames,
+            rotation_deg=round(getattr(facts, "rotation", None) or 0) % 360,
+            has_audio=_has_audio(self._path),
+            backend="torchcodec" if self._device == "cpu" else "torchcodec-cuda",
+            size_bytes=self._path.stat().st_size,
+            notes=notes,
+        )
+
+
+def _decoder(path: Path, device: str) -> Any:
+    try:
+        torch = import_module("torch")
+        decoders = import_module("torchcodec.decoders")
+    except Exception as error:  # no torchcodec, no FFmpeg libraries, no CUDA library, ...
+        raise BackendError(
+            f"{path}: torchcodec cannot be used ({_first_line(error)}); install "
+            "mmreason[torchcodec] and FFmpeg's shared libraries"
+        ) from error
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BackendError(f"{path}: torchcodec-cuda needs a CUDA device, none is there")
+    try:
+        return decoders.VideoDecoder(
+            str(path), dimension_order="NHWC", num_ffmpeg_threads=1, device=device
+        )
+    except Exception as error:
+        raise BackendError(f"{path}: torchcodec cannot open it ({_first_line(error)})") from error
+
+
+def _has_audio(path: Path) -> bool:
+    try:
+        import_module("torchcodec.decoders").AudioDecoder(str(path))
+    except Exception:  # says so by failing
+        return False
+    return True
+
+
+def _pictures(data: Tensor) -> Iterator[np.ndarray]:
+    for picture in data:
+        yield picture.cpu().numpy()
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
