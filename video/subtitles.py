@@ -37,6 +37,7 @@ SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 _LONE = {"<": "\ue000", "{": "\ue001"}
 """Brackets that open nothing, hidden from the parser: it would search the whole rest for their end
 again and again."""
+_ASS_HEAD = re.compile(r"(?:\s|;.*\n)*\[(?:Script Info|V4\+? Styles|Events)\]", re.IGNORECASE)
 _UNCLOSED = re.compile(r"<(?![^<>\n]{0,200}>)|\{(?![^{}\n]{0,500}\})")
 
 
@@ -171,10 +172,9 @@ def _decode(data: bytes, path: Path) -> tuple[str, list[str]]:
 
 def _kind(text: str, path: Path) -> str:
     """srt, vtt or ass, by what the text says; its name is not trusted."""
-    head = text.lstrip()[:4096]
-    if head.startswith("WEBVTT"):
+    if text.lstrip().startswith("WEBVTT"):
         return "vtt"
-    if "[Script Info]" in head or "[Events]" in head:
+    if _ASS_HEAD.match(text):
         return "ass"
     if "-->" in text:
         return "srt"

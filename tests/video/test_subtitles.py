@@ -216,3 +216,11 @@ def test_without_the_library_the_message_names_it(
     monkeypatch.setitem(sys.modules, "pysubs2", None)
     with pytest.raises(VideoError, match="pip install pysubs2"):
         Subtitles.load(write(tmp_path / "a.srt", SRT))
+
+
+def test_words_of_another_format_do_not_mislead(tmp_path: Path) -> None:
+    """An srt line that reads like a heading of an ass file."""
+    path = tmp_path / "odd.srt"
+    path.write_text("1\n00:00:01,000 --> 00:00:02,000\n[Events]\n", encoding="utf-8")
+    loaded = Subtitles.load(path)
+    assert loaded.format == "srt" and [line.text for line in loaded.lines] == ["[Events]"]
