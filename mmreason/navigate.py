@@ -1,6 +1,7 @@
 """Where to look next: a simple deterministic policy over captions of the tree.
 
-A node's score is the share of the question's terms, weighted by rarity, that its caption holds.
+A node's score is the share of the question's terms, weighted by rarity, that its caption holds,
+mostly within one phrase: what is said of one thing says nothing of another.
 Strong leaves are looked at, promising nodes are opened, then silent ones, then the rest. Leaves out
 looking itself and judging answers (`agent.py`).
 """
@@ -8,16 +9,19 @@ looking itself and judging answers (`agent.py`).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from mmreason.tree import Node, NodeId, Tree
 from mmreason.video.types import Span
-from mmreason.wording import Terms, says_outside, terms, without_alternatives
+from mmreason.wording import Terms, phrases, says_outside, terms, without_alternatives
 
 STRONG_SCORE = 0.85
 """A caption with this share of the question's terms is worth a look at once."""
 PAIR_WEIGHT = 0.5
+TOGETHER_WEIGHT = 0.75
+"""How much of a score comes from the best single phrase; the rest from the caption as a whole."""
 SAME_SCORE = 1e-9
 
 
@@ -37,7 +41,8 @@ class Navigator:
     tree: Tree
     question: str
     captions_limit: int = 32
-    captions: dict[NodeId, Terms] = field(default_factory=dict)
+    captions: dict[NodeId, tuple[Terms, ...]] = field(default_factory=dict)
+    """The phrases of each caption."""
     opened: set[NodeId] = field(default_factory=set)
     looked: set[NodeId] = field(default_factory=set)
 
@@ -49,7 +54,7 @@ class Navigator:
 
         A node the model knows nothing about is not opened further.
         """
-        self.captions[node_id] = terms(caption)
+        self.captions[node_id] = phrases(caption)
         if says_outside(caption):
             self.opened.add(node_id)
 
@@ -78,15 +83,21 @@ class Navigator:
     def scores(self) -> dict[NodeId, float]:
         """Share (0..1) of the question's terms in each caption read, by rarity."""
         count = len(self.captions)
+        whole = {i: {t for part in parts for t in part} for i, parts in self.captions.items()}
         weights: dict[str, float] = {}
         for term in self._asked:
-            holders = sum(term in held for held in self.captions.values())
+            holders = sum(term in held for held in whole.values())
             rarity = math.log((count + 1) / max(holders, 1))
             weights[term] = rarity * (PAIR_WEIGHT if " " in term else 1.0)
         total = sum(weights.values())
+
+        def share(held: Iterable[str]) -> float:
+            return sum(weights.get(term, 0.0) for term in held) / total if total else 0.0
+
         return {
-            node_id: sum(w for t, w in weights.items() if t in held) / total if total else 0.0
-            for node_id, held in self.captions.items()
+            node_id: TOGETHER_WEIGHT * max(map(share, parts), default=0.0)
+            + (1 - TOGETHER_WEIGHT) * share(whole[node_id])
+            for node_id, parts in self.captions.items()
         }
 
     def best_known(self) -> Node:

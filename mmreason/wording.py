@@ -99,6 +99,13 @@ def terms(text: str) -> Terms:
     return tuple(found)
 
 
+def phrases(text: str) -> tuple[Terms, ...]:
+    """Terms of each thing told, one by one: what belongs together stays together, so that "a large
+    green ring and a small star" tells of no small ring."""
+    parts = re.split(r"[.,;:!?\n]|\b(?:and|then|while|but)\b", text)
+    return tuple(found for part in parts if (found := terms(part)))
+
+
 def without_alternatives(question: str) -> str:
     """The question without single words offered as its answer: "small or large" goes."""
 

@@ -126,3 +126,10 @@ def test_options_are_matched_or_left_open(text, picked):
 
 def test_numbers_match_in_words_and_digits():
     assert wording.match_option("there are three", ("2", "3", "4")) == 1
+
+
+def test_phrases_keep_together_what_is_said_of_one_thing():
+    told = wording.phrases("a large green ring stays still. a small star and a red cross.")
+    assert ("small", "ring") not in told and any("ring" in p and "larg" in p for p in told)
+    assert not any("ring" in p and "small" in p for p in told)
+    assert sum("cross" in p for p in told) == 1
