@@ -169,7 +169,7 @@ def test_one_frame_is_watched(nano, tmp_path):
 
 
 def test_ctrl_c_keeps_what_was_seen_and_the_next_run_goes_on(tmp_path):
-    """SIGINT while nano looks for the fourth time: one line, exit 130, a store the next run uses."""
+    """SIGINT in the fourth look of nano: one line, exit 130, a store the next run uses."""
     video = generate.world(2, duration_s=600).save(tmp_path / "long.json")
     store = tmp_path / "store.sqlite3"
     program = (
