@@ -83,6 +83,46 @@ def test_the_model_folder_loads_like_a_hub_model(tiny_config, whole_run):
     assert processor.tokenizer.decode(processor.tokenizer(odd).input_ids) == odd
 
 
+def test_a_run_that_is_stopped_early_keeps_every_step(tiny_config, whole_run, tmp_path):
+    """Stopped after three steps, between checkpoints; the log holds every step once."""
+    done: list[int] = []
+    for progress in train(tiny_config, tmp_path, workers=0, should_stop=lambda: len(done) == 2):
+        done.append(progress.step)
+    assert done == [1, 2, 3]
+    assert [p.step for p in train(tiny_config, tmp_path, workers=0)] == [4, 5, 6]
+    expected = _weights(whole_run)
+    assert all(torch.equal(v, expected[k]) for k, v in _weights(tmp_path).items())
+    log = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert log == list(range(6))
+
+
+def test_ctrl_c_ends_the_step_and_saves_it(tiny_config, tmp_path):
+    """SIGINT in the third step: exit 130, one line, a checkpoint of exactly three steps."""
+    (tmp_path / "config.json").write_text(replace(tiny_config, steps=50).to_json())
+    program = (
+        "import os, signal, sys\n"
+        "from mmreason.cli import main\n"
+        "from mmreason.training.nano.learner import Learner\n"
+        "step = Learner.step\n"
+        "def interrupted(self, batch, number):\n"
+        "    if number == 2: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return step(self, batch, number)\n"
+        "Learner.step = interrupted\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    words = ["--config", str(tmp_path / "config.json"), "--out", str(tmp_path / "run")]
+    done = subprocess.run(
+        [sys.executable, "-c", program, "train", "nano", *words],
+        env={**os.environ, "PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.strip() == "interrupted"
+    assert torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["step"] == 3
+
+
 def test_another_config_in_the_same_folder_is_refused(tiny_config, whole_run):
     with pytest.raises(UsageError, match="another config"):
         next(iter(train(replace(tiny_config, seed=8), whole_run, workers=0)))
@@ -125,6 +165,8 @@ def test_the_command_trains_and_says_where_the_model_is(tiny_config, tmp_path, c
     assert main(command) == 0
     done = json.loads(capsys.readouterr().out)
     assert done["steps"] == done["of"] == 2
+    assert main(command) == 0, "nothing is left to do"
+    assert json.loads(capsys.readouterr().out) == done
     assert (Path(done["model"]) / "model.safetensors").is_file()
 
 

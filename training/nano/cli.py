@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import time
 from pathlib import Path
+from types import FrameType
 
 import torch
 from rich.console import Console
@@ -19,10 +22,25 @@ PACKAGED = Path(__file__).with_name("nano.json")
 def train_command(
     *, config: Path | None, out: Path, resume: bool, minutes: float | None
 ) -> dict[str, str | int]:
-    """Train until done, until `minutes` are over, or until interrupted; say where the model is."""
+    """Train until done, until `minutes` are over, or until Ctrl-C; say where the model is.
+
+    Ctrl-C ends the step at hand and writes a checkpoint before `KeyboardInterrupt` is raised; a
+    second one ends at once.
+    """
     settings = NanoConfig.load(config or PACKAGED)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    started, step = time.monotonic(), 0
+    started = time.monotonic()
+    interrupted: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        interrupted.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    def should_stop() -> bool:
+        over = minutes is not None and time.monotonic() - started > 60 * minutes
+        return over or bool(interrupted)
+
+    before = signal.signal(signal.SIGINT, note)
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -31,11 +49,17 @@ def train_command(
         TimeRemainingColumn(),
         TextColumn("answers right {task.fields[right]}"),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("training nano", total=settings.steps, right="")
-        for progress in train(settings, out, resume=resume, device=device):
-            step = progress.step
-            bar.update(task, completed=step, right=f"{progress.report['answer_accuracy']:.0%}")
-            if minutes is not None and time.monotonic() - started > 60 * minutes:
-                break
-    return {"steps": step, "of": settings.steps, "model": str(out / "model")}
+    try:
+        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+            task = bar.add_task("training nano", total=settings.steps, right="")
+            for progress in train(
+                settings, out, resume=resume, device=device, should_stop=should_stop
+            ):
+                right = f"{progress.report['answer_accuracy']:.0%}"
+                bar.update(task, completed=progress.step, right=right)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupted:
+        raise KeyboardInterrupt
+    recipe = json.loads((out / "model" / "mmreason.json").read_text(encoding="utf-8"))
+    return {"steps": recipe["trained_steps"], "of": settings.steps, "model": str(out / "model")}

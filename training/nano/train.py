@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,10 +63,16 @@ class Progress:
 
 
 def train(
-    config: NanoConfig, out: Path, *, resume: bool = True, device: str = "cpu", workers: int = 1
+    config: NanoConfig,
+    out: Path,
+    *,
+    resume: bool = True,
+    device: str = "cpu",
+    workers: int = 1,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Progress]:
     """Train and yield after every step. The model folder is written to `out/model` at each
-    checkpoint.
+    checkpoint, and where `should_stop` (asked after every step) ends the run early.
 
     Raises `UsageError` where `out` holds a run with another config.
     """
@@ -82,12 +89,14 @@ def train(
         saved = torch.load(out / "checkpoint.pt", map_location=device, weights_only=True)
         learner.restore(saved["learner"])
         start = saved["step"]
+        _keep_log_before(start, out / "log.jsonl")
     batches = DataLoader(
         Batches(config, tokenizer),
         batch_size=None,
         sampler=range(start, config.steps),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=_ignore_interrupts,
     )
     with (out / "log.jsonl").open("a", encoding="utf-8") as log:
         for step, batch in enumerate(batches, start):
@@ -96,12 +105,20 @@ def train(
             row = {"step": step, "clips": batch.grid_thw[0, 0].item() > 1, **report}
             log.write(json.dumps(row) + "\n")
             done = step + 1
-            if done % config.checkpoint_every == 0 or done == config.steps:
+            stop = should_stop()
+            if stop or done % config.checkpoint_every == 0 or done == config.steps:
                 log.flush()
                 _save(learner, processor, done, out)
             yield Progress(
                 step=done, steps=config.steps, report=report, seconds=time.monotonic() - began
             )
+            if stop:
+                return
+
+
+def _ignore_interrupts(_: int) -> None:
+    """Ctrl-C reaches every process of a terminal; the main one alone decides when work ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _claim(config: NanoConfig, out: Path, resume: bool) -> None:
@@ -114,6 +131,13 @@ def _claim(config: NanoConfig, out: Path, resume: bool) -> None:
         for name in ("checkpoint.pt", "log.jsonl"):
             (out / name).unlink(missing_ok=True)
     write_atomic(path, config.to_json().encode())
+
+
+def _keep_log_before(step: int, path: Path) -> None:
+    """Steps after the checkpoint are trained again: their old lines go."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        write_atomic(path, "".join(lines[:step]).encode())
 
 
 def _tokenizer(config: NanoConfig, out: Path) -> PreTrainedTokenizerFast:
