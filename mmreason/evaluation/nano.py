@@ -151,7 +151,9 @@ def _chosen(asked: list[Question], rng: random.Random) -> list[Question]:
     return (chosen + rest)[:QUESTIONS_A_WORLD]
 
 
-def _question_scorer(question: Question, table: dict[str, Share], results: Results):
+def _question_scorer(
+    question: Question, table: dict[str, Share], results: Results
+) -> Callable[[str], None]:
     def score(answer: str) -> None:
         right = same(answer, question.answer)
         table[question.family] = table.get(question.family, NOTHING) + Share(right, 1)
@@ -164,7 +166,7 @@ def _question_scorer(question: Question, table: dict[str, Share], results: Resul
     return score
 
 
-def _caption_scorer(world: World, least_s: float, results: Results):
+def _caption_scorer(world: World, least_s: float, results: Results) -> Callable[[str], None]:
     """An actor's attribute counts where the one sentence that names its shape holds the right
     word."""
     seen = sightings(world, least_s=least_s)
@@ -219,7 +221,9 @@ def _box_asks(
     yield _Ask(frame, prompt, _box_scorer(None, size, model, results), True)
 
 
-def _box_scorer(truth: Box | None, size: tuple[int, int], model: ChatModel, results: Results):
+def _box_scorer(
+    truth: Box | None, size: tuple[int, int], model: ChatModel, results: Results
+) -> Callable[[str], None]:
     def score(answer: str) -> None:
         found = parse_boxes(answer, model.clip.box_dialect, size).boxes
         if truth is None:
@@ -248,7 +252,7 @@ def _real_asks(model: ChatModel, path: Path, results: Results) -> Iterator[_Ask]
                 yield _Ask(clip, model.clip.prompts.ask(text), _real_scorer(results))
 
 
-def _real_scorer(results: Results):
+def _real_scorer(results: Results) -> Callable[[str], None]:
     def score(answer: str) -> None:
         results.real_declined += Share(declines(answer), 1)
         if not declines(answer):

@@ -44,7 +44,9 @@ CHAT_TEMPLATE = """{%- for message in messages -%}
 PATCH_PX = 8
 
 
-def build_model(shape: Architecture, tokenizer: PreTrainedTokenizerFast):
+def build_model(
+    shape: Architecture, tokenizer: PreTrainedTokenizerFast
+) -> Qwen3VLForConditionalGeneration:
     """A `Qwen3VLForConditionalGeneration` with random weights, in float32."""
 
     def token(text: str) -> int:
@@ -165,7 +167,9 @@ def build_processor(config: NanoConfig, tokenizer: PreTrainedTokenizerFast) -> Q
     )
 
 
-def save_pretrained(model, processor: Qwen3VLProcessor, folder: Path) -> None:
+def save_pretrained(
+    model: Qwen3VLForConditionalGeneration, processor: Qwen3VLProcessor, folder: Path
+) -> None:
     """Write a folder that `AutoProcessor` and `AutoModelForImageTextToText` load offline; weights
     in bfloat16."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from mmreason.training.nano.config import NanoConfig, Stage
 from mmreason.training.nano.outside import outside_frames
 from mmreason.video.types import Span
 from mmreason.video.world import generate
+from mmreason.video.world.motion import colour_at
 from mmreason.video.world.questions import FAMILIES, Question, questions, refer, with_options
 from mmreason.video.world.render import draw
 from mmreason.video.world.script import Colour, MotionKind, Pattern, Shape, Size, World
@@ -156,7 +157,9 @@ def _ask(rng: random.Random, question: Question) -> tuple[str, str]:
     return "\n".join([question.text, *lines]), question.answer
 
 
-def _image_dialogue(rng: random.Random, world: World, moment: Span, n: int):
+def _image_dialogue(
+    rng: random.Random, world: World, moment: Span, n: int
+) -> tuple[tuple[str, str], ...]:
     """Boxes for all that is seen and one thing that is not, then questions that a single frame
     answers."""
     seen = sightings(world, moment, least_s=MOMENT_LEAST_S)
@@ -182,7 +185,9 @@ def _image_dialogue(rng: random.Random, world: World, moment: Span, n: int):
     return ((CAPTION_PROMPT, f"{names}."), *pairs)
 
 
-def _dense(world: World, times_s: list[float], coverages: list[np.ndarray], span: Span):
+def _dense(
+    world: World, times_s: list[float], coverages: list[np.ndarray], span: Span
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """What each visual token (16x16 pixels, two frames) shows: classes and the actor's box."""
     known = {(id(s.scene), s.actor.id): s for s in sightings(world, span, least_s=0.0)}
     slices = [(i, min(i + 1, len(times_s) - 1)) for i in range(0, len(times_s), 2)]
@@ -204,9 +209,7 @@ def _dense(world: World, times_s: list[float], coverages: list[np.ndarray], span
                 if not where.any():
                     continue
                 sighting = known.get((id(scene), actor.id))
-                colour = (
-                    actor.colour if sighting is None else _colour_then(scene, actor, times_s[i])
-                )
+                colour = actor.colour if sighting is None else colour_at(scene, actor, times_s[i])
                 motion = None if sighting is None else sighting.motion
                 values = {"shape": actor.shape, "colour": colour, "pattern": actor.pattern}
                 values |= {"size": actor.size, "motion": motion}
@@ -216,12 +219,6 @@ def _dense(world: World, times_s: list[float], coverages: list[np.ndarray], span
                     )
                 targets[at][where] = found.get(actor.id, (0, 0, 0, 0))
     return labels, targets
-
-
-def _colour_then(scene, actor, time_s: float) -> str:
-    from mmreason.video.world.motion import colour_at
-
-    return colour_at(scene, actor, time_s)
 
 
 def _weather(rng: random.Random, frames: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader, Dataset
-from transformers import AutoProcessor, PreTrainedTokenizerFast
+from transformers import AutoProcessor, PreTrainedTokenizerFast, Qwen3VLProcessor
 
 from mmreason.training.nano.architecture import (
     build_model,
@@ -148,7 +148,7 @@ def _tokenizer(config: NanoConfig, out: Path) -> PreTrainedTokenizerFast:
     return AutoProcessor.from_pretrained(folder).tokenizer
 
 
-def _save(learner: Learner, processor, step: int, out: Path) -> None:
+def _save(learner: Learner, processor: Qwen3VLProcessor, step: int, out: Path) -> None:
     temporary = out / "checkpoint.pt.tmp"
     torch.save({"learner": learner.checkpoint(), "step": step}, temporary)
     temporary.replace(out / "checkpoint.pt")

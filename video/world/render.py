@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from mmreason.video.world.motion import colour_at, position, presence
-from mmreason.video.world.script import RADIUS, Actor, Background, World
+from mmreason.video.world.script import RADIUS, Actor, Background, Event, World
 from mmreason.video.world.shapes import distance, shading
 
 RGB = {
@@ -74,13 +74,15 @@ def draw(world: World, time_s: float, size_px: tuple[int, int]) -> Drawing:
     return Drawing(pixels=(image + 0.5).clip(0, 255).astype(np.uint8), coverage=coverage)
 
 
-def _by_depth(actors: tuple[Actor, ...], events) -> list[tuple[int, Actor]]:
+def _by_depth(actors: tuple[Actor, ...], events: tuple[Event, ...]) -> list[tuple[int, Actor]]:
     """Actors from far to near: those that occlude another come last."""
     front = {event.actor for event in events if event.kind == "occlude"}
     return sorted(enumerate(actors), key=lambda item: item[1].id in front)
 
 
-def _stamp(world: World, actor: Actor, centre: tuple[float, float], size_px: tuple[int, int]):
+def _stamp(
+    world: World, actor: Actor, centre: tuple[float, float], size_px: tuple[int, int]
+) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray] | None:
     """Window of the frame that an actor covers, its alpha and pattern there; None off screen."""
     width, height = size_px
     radius = RADIUS[actor.size]

@@ -11,12 +11,15 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mmreason.video.files import write_atomic
 from mmreason.video.types import Span, VideoError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Shape = Literal["circle", "square", "triangle", "star", "cross", "ring"]
 Colour = Literal["red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "white"]
@@ -218,7 +221,7 @@ class World(_Part):
     def scenes_in(self, span: Span) -> list[Scene]:
         return [scene for scene in self.scenes if scene.span.overlap_s(span) > 0]
 
-    def frame(self, time_s: float, size_px: tuple[int, int] | None = None):
+    def frame(self, time_s: float, size_px: tuple[int, int] | None = None) -> np.ndarray:
         """The frame shown at a time: uint8 (H, W, 3) RGB. `size_px` is (width, height). After the
         end the last frame stays."""
         from mmreason.video.world.render import draw
