@@ -174,6 +174,7 @@ def test_ctrl_c_keeps_what_was_seen_and_the_next_run_goes_on(tmp_path):
     store = tmp_path / "store.sqlite3"
     program = (
         "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # as at a terminal
         "from mmreason.cli import main\n"
         "from mmreason.models.hf import TransformersModel\n"
         "look, calls = TransformersModel.generate, []\n"

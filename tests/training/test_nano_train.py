@@ -101,6 +101,7 @@ def test_ctrl_c_ends_the_step_and_saves_it(tiny_config, tmp_path):
     (tmp_path / "config.json").write_text(replace(tiny_config, steps=50).to_json())
     program = (
         "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # as at a terminal
         "from mmreason.cli import main\n"
         "from mmreason.training.nano.learner import Learner\n"
         "step = Learner.step\n"

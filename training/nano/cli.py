@@ -40,7 +40,9 @@ def train_command(
         over = minutes is not None and time.monotonic() - started > 60 * minutes
         return over or bool(interrupted)
 
-    before = signal.signal(signal.SIGINT, note)
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:  # a shell lets its background jobs ignore Ctrl-C: so do we
+        signal.signal(signal.SIGINT, note)
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
