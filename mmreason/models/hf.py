@@ -34,8 +34,8 @@ TIME_STEPS_HZ = 1000
 """Times reach the processor as whole milliseconds: "frame indices" of a 1000 Hz clock."""
 
 ONE_THREAD_PARAMETERS = 50_000_000
-"""Smaller models run on one thread: their products are too short to share, and threads that wait
-for each other cost up to sixty times more on a busy machine."""
+"""Smaller models run on one thread: their products are too short to share, and on a busy machine
+threads mostly wait for each other."""
 
 _SEEN_PX_FAMILIES = ("qwen2_5_vl",)
 

@@ -3,9 +3,7 @@
 Outside flash attention, `transformers` loops over the segments of a Qwen3-VL vision tower (one a
 temporal slice).
 Equal segments form a batch of the same shape, which is exact. Ragged segments keep the loop. On a
-CPU the plain product
-of short bfloat16 sequences beats the fused kernel (about three times forward and backward
-together), so it is used there.
+CPU the plain product is used: for short bfloat16 sequences it needs no fused kernel.
 """
 
 from __future__ import annotations

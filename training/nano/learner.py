@@ -2,8 +2,7 @@
 
 Weights are kept in float32 and computed in bfloat16. Beside the answers, throw-away heads learn
 what every visual
-token shows (shape, colour, pattern, size, motion, box): without them shapes stay at chance at this
-scale.
+token shows (shape, colour, pattern, size, motion, box).
 """
 
 from __future__ import annotations
