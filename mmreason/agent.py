@@ -181,8 +181,9 @@ class _Referee:
     def agree(self, look: ToolCall, first: str, second: str) -> bool:
         options = look.arguments.get("options", ())
         if options:
-            choice = match_option(first, options)
-            return choice is not None and choice == match_option(second, options)
+            choices = [match_option(text, options) for text in (first, second)]
+            if choices != [None, None]:
+                return choices[0] == choices[1]
         question = look.arguments["question"]
         return essence(first, question) == essence(second, question)
 

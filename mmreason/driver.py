@@ -73,22 +73,35 @@ class Driver:
                 yield self._remark(wish)
 
     def _act(self, wish: Act) -> Run[Results]:
+        """As many of the calls as the budget allows, together. The first call of all goes alone
+        where tokens are limited: what it takes is the forecast for the others."""
+        observations: list[Observation] = []
+        left = list(wish.calls)
+        while left:
+            learning = self._budget.tokens is not None and self._largest == 0
+            together, refused = self._affordable(left[:1] if learning else left, wish)
+            seen: list[Observation] = yield from self._toolbox.perform(together)
+            for prepared, one in zip(together, seen, strict=True):
+                rounds = int(not observations and not wish.opening)
+                self._largest = max(self._largest, one.cost.tokens_in + one.cost.tokens_out)
+                observations.append(replace(one, cost=one.cost + Cost(rounds=rounds)))
+                yield self._step(wish.thought, prepared.call, observations[-1])
+            if refused is not None:
+                return Results(tuple(observations), refused)
+            left = left[len(together) :]
+        return Results(tuple(observations))
+
+    def _affordable(
+        self, calls: Sequence[ToolCall], wish: Act
+    ) -> tuple[list[Prepared], StopReason | None]:
         prepared: list[Prepared] = []
-        refused = None
-        for call in wish.calls:
+        for call in calls:
             one = self._toolbox.prepare(call)
             refused = self._refusal([*prepared, one], wish.opening)
             if refused is not None:
-                break
+                return prepared, refused
             prepared.append(one)
-        observations: list[Observation] = yield from self._toolbox.perform(prepared)
-        for i, (one, seen) in enumerate(zip(prepared, observations, strict=True)):
-            rounds = int(i == 0 and not wish.opening)
-            self._largest = max(self._largest, seen.cost.tokens_in + seen.cost.tokens_out)
-            seen = replace(seen, cost=seen.cost + Cost(rounds=rounds))
-            yield self._step(wish.thought, one.call, seen)
-            observations[i] = seen
-        return Results(tuple(observations), refused)
+        return prepared, None
 
     def _consult(self, wish: Consult) -> Run[Reply | Spent]:
         refused = self._budget.exceeded_by(
