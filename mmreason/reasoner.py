@@ -148,8 +148,9 @@ class Reasoner:
         """Answer a question about a video (a path, or an open `Video`, which stays open).
 
         `budget` is kept before every call (tokens are known only after a call: the largest so far
-        is the forecast). `subtitles` are searched for where to look. Raises UsageError for a question or options that cannot be used,
-        VideoError for a video that cannot be read.
+        is the forecast). `subtitles` (read already, or a file) are searched for where to look.
+        Raises UsageError for a question or options that cannot be used, VideoError for a video or
+        subtitles that cannot be read.
         """
         stream = self.stream(
             video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
@@ -257,7 +258,9 @@ class Reasoner:
     def _tree(self, source: Watchable) -> Tree:
         fps_hz = source.info.mean_fps_hz
         interval_s = 1 / fps_hz if fps_hz > 0 else 0.0
-        return plan_tree(source.info.span, leaf_s=self.model.clip.leaf_s, frame_interval_s=interval_s)
+        return plan_tree(
+            source.info.span, leaf_s=self.model.clip.leaf_s, frame_interval_s=interval_s
+        )
 
     def _settings(
         self, task: _Task, tree: Tree, info: VideoInfo, notes: tuple[str, ...]
