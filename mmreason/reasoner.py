@@ -29,7 +29,7 @@ from mmreason.prompts import LETTERS
 from mmreason.store import Store
 from mmreason.thumbnails import take_thumbnails
 from mmreason.tools import Roles, Toolbox, Watchable
-from mmreason.tree import Tree, plan_tree
+from mmreason.tree import Tree, TreeRecipe, plan_tree
 from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
 from mmreason.video.reader import Video
 from mmreason.video.subtitles import Subtitles
@@ -92,6 +92,7 @@ class Reasoner:
         observer: ChatModel | None = None,
         checker: ChatModel | None = None,
         policy: Policy | None = None,
+        tree: TreeRecipe | None = None,
         store: Store | None = None,
     ):
         """Use models that are already there; without `store` what they say is kept in memory.
@@ -102,6 +103,7 @@ class Reasoner:
         """
         self.roles = Roles(observer or model, checker or observer or model, model)
         self.policy = policy or Greedy()
+        self.tree = tree or TreeRecipe()
         self.store = Store.in_memory() if store is None else store
 
     @property
@@ -256,10 +258,19 @@ class Reasoner:
             )
 
     def _tree(self, source: Watchable) -> Tree:
-        fps_hz = source.info.mean_fps_hz
-        interval_s = 1 / fps_hz if fps_hz > 0 else 0.0
+        fps_hz, recipe = source.info.mean_fps_hz, self.tree
+        cuts_s: tuple[float, ...] = ()
+        if recipe.shot_aligned and isinstance(source, Video):
+            from mmreason.video import shots
+
+            cuts_s = tuple(span.start_s for span in shots.detect(source).spans[1:])
         return plan_tree(
-            source.info.span, leaf_s=self.model.clip.leaf_s, frame_interval_s=interval_s
+            source.info.span,
+            leaf_s=self.model.clip.leaf_s,
+            frame_interval_s=1 / fps_hz if fps_hz > 0 else 0.0,
+            depth=recipe.depth,
+            branching=recipe.branching,
+            cuts_s=cuts_s,
         )
 
     def _settings(
