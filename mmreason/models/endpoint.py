@@ -16,9 +16,7 @@ import random
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 from mmreason.models.base import ClipRecipe, Conversation, ModelError, Reply
 from mmreason.models.endpoint_http import (
@@ -27,6 +25,7 @@ from mmreason.models.endpoint_http import (
     RequestError,
     checked_key,
     checked_url,
+    is_private,
 )
 from mmreason.models.endpoint_messages import FramesAs, ImageFormat, as_messages
 from mmreason.models.endpoint_replies import SchemaError, listed_models, read_reply, refused_field
@@ -38,6 +37,8 @@ _FIRST_LOOK = EndpointLimits(attempts=2, timeout_s=20.0, total_s=40.0)
 """Connecting fails sooner than a reply does."""
 
 _PLACES_SHOWN = 10
+
+_TAKEN = "the server does not list the model {!r}, which is taken as given"
 
 _OTHERWISE = {"logprobs": None, "seed": None, "max_tokens": "max_completion_tokens"}
 """Fields that some servers refuse, and what takes their place."""
@@ -102,7 +103,7 @@ class EndpointModel:
         except BaseException:
             client.close()
             raise
-        if key is not None and not _is_private(base_url):
+        if key is not None and not is_private(base_url):
             notes += ("the API key travels without encryption: the URL is no https",)
         return cls(
             client,
@@ -247,17 +248,17 @@ def _served(
             "GET", "models", limits=first_look, draw=random.Random(0), stop=threading.Event()
         )
         names = listed_models(answer)
-    except (RequestError, SchemaError) as error:
-        reason = (
-            str(error) if isinstance(error, RequestError) else f"{url}: {client.said(str(error))}"
-        )
-        status = error.status if isinstance(error, RequestError) else 200
-        if wanted is None or status is None or status in (401, 403):
-            raise UsageError(f"the models of the endpoint cannot be listed: {reason}") from error
-        return wanted, (f"the server does not list its models; {wanted!r} is taken as given",)
+    except RequestError as error:
+        is_missing = (error.status or 0) >= 400 and error.status not in (401, 403)
+        if wanted is None or not is_missing:
+            raise UsageError(f"the models of the endpoint cannot be listed: {error}") from error
+        return wanted, (_TAKEN.format(wanted),)
+    except SchemaError as error:
+        if wanted is None:
+            raise UsageError(f"{url}: {client.said(str(error))}; name the model") from error
+        return wanted, (_TAKEN.format(wanted),)
     if wanted is not None:
-        unlisted = f"the server does not list {wanted!r}, which is taken as given"
-        return wanted, () if wanted in names else (unlisted,)
+        return wanted, () if wanted in names else (_TAKEN.format(wanted),)
     if len(names) != 1:
         found = client.said(", ".join(names)) or "none"
         raise UsageError(
@@ -287,14 +288,3 @@ def _has_even_sides(clip: ClipRecipe) -> bool:
     if clip.size_px is not None:
         return all(side % 2 == 0 for side in clip.size_px)
     return clip.multiple_px % 2 == 0
-
-
-def _is_private(url: str) -> bool:
-    """Whether what is sent to the URL cannot be read on the way: https, or this machine."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    try:
-        local = ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost"
-    return parts.scheme == "https" or local

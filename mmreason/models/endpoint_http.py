@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -94,6 +95,17 @@ def checked_url(url: str) -> str:
     path = parts.path.rstrip("/").removesuffix("/chat/completions")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path}"
+
+
+def is_private(url: str) -> bool:
+    """Whether what is sent to the URL cannot be read on the way: https, or this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        local = ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    return parts.scheme == "https" or local
 
 
 def checked_key(api_key: str | None) -> str | None:

@@ -43,6 +43,8 @@ class Back:
     delay_s: float = 0.0
     cut: bool = False
     """Close the connection in the middle of the body."""
+    trickle_s: float = 0.0
+    """Pause after each byte of the body."""
 
 
 Script = Callable[[Sent], Back]
@@ -75,6 +77,11 @@ def completion(text: str, **more: Any) -> dict[str, Any]:
         ],
         "usage": {"prompt_tokens": 7, "completion_tokens": len(words)},
     } | more
+
+
+def fine() -> Back:
+    """An answer without fault."""
+    return Back(completion("a red star"))
 
 
 def listing(*names: str) -> dict[str, Any]:
@@ -127,7 +134,11 @@ def serving(script: Script, *models: str) -> Iterator[Server]:
                     self.send_header(key, value)
                 self.send_header("Content-Length", str(len(plain) + 100 * back.cut))
                 self.end_headers()
-                self.wfile.write(plain[: len(plain) // 2] if back.cut else plain)
+                for piece in [plain[i : i + 1] for i in range(len(plain) * bool(back.trickle_s))]:
+                    self.wfile.write(piece)
+                    time.sleep(back.trickle_s)
+                if not back.trickle_s:
+                    self.wfile.write(plain[: len(plain) // 2] if back.cut else plain)
             except OSError:
                 pass  # the client has left, as some tests want
             self.close_connection = self.close_connection or back.cut
@@ -152,6 +163,22 @@ def serving(script: Script, *models: str) -> Iterator[Server]:
         http.shutdown()
         thread.join()
         http.server_close()
+
+
+def in_turn(*backs: Back) -> Script:
+    """One answer after another; the last one for ever."""
+    left, lock = list(backs), threading.Lock()
+
+    def script(_: Sent) -> Back:
+        with lock:
+            return left.pop(0) if len(left) > 1 else left[0]
+
+    return script
+
+
+def user(text: str = "What is this?") -> list[Message]:
+    """A conversation of one message."""
+    return [Message("user", (TextPart(text),))]
 
 
 def running(model: ChatModel) -> Script:
@@ -198,7 +225,7 @@ def part_of(piece: dict[str, Any]) -> Part:
 
 
 def frames_of_mp4(content: bytes) -> tuple[list[np.ndarray], list[float]]:
-    with av.open(io.BytesIO(content)) as container:
+    with av.open(io.BytesIO(content), "r") as container:
         frames = [(f.to_ndarray(format="rgb24"), f.time) for f in container.decode(video=0)]
     return [pixels for pixels, _ in frames], [float(time_s or 0.0) for _, time_s in frames]
 
