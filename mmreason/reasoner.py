@@ -121,8 +121,10 @@ class Reasoner:
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
         attn_implementation: str = "sdpa",
+        served_model: str | None = None,
+        api_key: str | None = None,
     ) -> Reasoner:
-        """Load "nano", a folder or a Hugging Face name (see `models.load`).
+        """Load "nano", a folder, a Hugging Face name, or the URL of a server (see `models.load`).
 
         `store` is a `Store` or a file; by default the one in the user's cache folder.
         """
@@ -133,7 +135,12 @@ class Reasoner:
         elif not isinstance(store, Store):
             store = Store.open(store)
         loaded = models.load(
-            model, device_map=device_map, dtype=dtype, attn_implementation=attn_implementation
+            model,
+            device_map=device_map,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            served_model=served_model,
+            api_key=api_key,
         )
         return cls(loaded, policy=policy, store=store)
 
