@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from mmreason.agent import Draft, Loop
-from mmreason.models.base import Reply
+from mmreason.models.base import Reply, TextPart
 from mmreason.policies.base import Act, Consult, Remark, Results, Spent
 from mmreason.tools import FAILURES, Prepared, Request, Roles, Toolbox, first_line
 from mmreason.types import Budget, Cost, Observation, Step, StopReason, ToolCall
@@ -20,6 +20,8 @@ from mmreason.video.types import Span
 
 REASONER_FAILURES = 3
 """Requests to the reasoning model that fail in a row end the question with what there is."""
+CHARACTERS_PER_TOKEN = 4
+"""Of English text, for the forecast of what a request to the reasoning model reads."""
 
 Result = TypeVar("Result")
 Run = Generator[Step | Request, Any, Result]
@@ -105,9 +107,11 @@ class Driver:
         return prepared, None
 
     def _consult(self, wish: Consult) -> Run[Reply | Spent]:
-        refused = self._budget.exceeded_by(
-            self.cost + Cost(rounds=1, tokens_in=max(1, self._largest))
+        size = sum(
+            len(part.text) for m in wish.messages for part in m.parts if isinstance(part, TextPart)
         )
+        forecast = max(1, self._largest, size // CHARACTERS_PER_TOKEN)
+        refused = self._budget.exceeded_by(self.cost + Cost(rounds=1, tokens_in=forecast))
         if refused is not None:
             return Spent(refused)
         started = time.perf_counter()

@@ -111,6 +111,8 @@ class _Game:
                 verdict = yield from self.answer(said)
                 claims += 1
                 done = verdict.standing is not Standing.UNSUPPORTED
+                if last:
+                    yield Spent(self.limit)
                 if done or claims >= CLAIMS_LIMIT or last:
                     return
                 missing = harmless(verdict.missing)
