@@ -29,6 +29,7 @@ from mmreason.types import Note, Observation, ToolCall
 from mmreason.wording import (
     Place,
     is_global,
+    is_total,
     is_yes_no,
     match_option,
     order_of,
@@ -61,7 +62,8 @@ class Greedy:
             yield from game.order(*order)
         elif inquiry.options and long and (place := place_in_whole(inquiry.question)):
             yield from game.overview(place)
-        yield from game.search()
+        if not (long and is_total(inquiry.question)):
+            yield from game.search()
 
 
 class _OutOfBudget(Exception):
