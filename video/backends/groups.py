@@ -296,7 +296,8 @@ class GroupReader:
                 f"{self._facts.path}: a frame of {frame.width}x{frame.height} cannot be resized to "
                 f"{width_px}x{height_px}"
             ) from error
-        return np.rot90(rgb.to_ndarray(), k=turns)
+        upright = np.rot90(rgb.to_ndarray(), k=turns)
+        return upright[:, ::-1] if self._facts.mirrored else upright
 
 
 def _pts(frame: av.VideoFrame) -> int:

@@ -29,6 +29,8 @@ from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mmreason.video.backends.display import Display
+
 _AT_ONCE_BYTES = 64 * 2**20
 
 
@@ -44,6 +46,7 @@ class TorchCodecSource:
         self._lock = threading.Lock()
         self._key_times_s: tuple[float, ...] | None = None
         self._decoder = _decoder(path, device)
+        self._display = self._read_display()
         first = self._asked(  # by time, which fails on files without a usable index
             lambda decoder: decoder.get_frames_played_at([decoder.metadata.begin_stream_seconds])
         )
@@ -99,6 +102,17 @@ class TorchCodecSource:
         if fps_hz is not None:
             return stream_by_times(self, stream_times(fps_hz, span), size_px)
         return self._every_frame(span, size_px, length)
+
+    def _read_display(self) -> Display:
+        """Through PyAV: torchcodec does not tell. Raises BackendError for what it does not do."""
+        from mmreason.video.backends.timeline import read_display
+
+        display, _ = read_display(self._path, Watch(self._path, self._time_limit_s))
+        if display.mirrored:
+            raise BackendError(
+                f"{self._path}: is stored mirrored, which torchcodec does not set right"
+            )
+        return display
 
     def reopened(self) -> Self:
         return type(self)(self._path, self._device, self._time_limit_s)
@@ -180,6 +194,7 @@ class TorchCodecSource:
             has_audio=_has_audio(self._path),
             backend="torchcodec" if self._device == "cpu" else "torchcodec-cuda",
             size_bytes=self._path.stat().st_size,
+            pixel_aspect=self._display.pixel_aspect,
             notes=notes,
         )
 
