@@ -75,7 +75,8 @@ class FileReport:
     audio_streams: tuple[str, ...]
     subtitle_streams: tuple[str, ...]
     backends: tuple[BackendCheck, ...]
-    """Which back ends can open the file, in the order of `choose.BACKENDS`; empty for a world."""
+    """Which back ends can open the file, in the order of `choose.BACKENDS`; empty for a world, and
+    where they were not tried."""
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,17 +85,18 @@ class FileReport:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in plain.items()}
 
 
-def inspect_file(path: str | Path) -> FileReport:
+def inspect_file(path: str | Path, *, try_backends: bool = True) -> FileReport:
     """Report on a video file or scripted world (`.json`). Raises VideoError for anything else.
 
-    At most 200,000 packets are read where the container has a full index; a note says so. Each back
-    end is given 10 seconds to open the file.
+    At most 200,000 packets are read where the container has a full index; a note says so. With
+    `try_backends` each back end is given 10 seconds to open the file; the first file of a process
+    pays for their imports, some seconds where torchcodec is installed.
     """
     path = Path(path)
     if path.suffix.lower() == ".json":
         with Video.open(path) as video:
             return _report_world(video.info)
-    return _report_file(path)
+    return _report_file(path, try_backends)
 
 
 def _report_world(info: VideoInfo) -> FileReport:
@@ -119,7 +121,7 @@ def _report_world(info: VideoInfo) -> FileReport:
     )
 
 
-def _report_file(path: Path) -> FileReport:
+def _report_file(path: Path, try_backends: bool) -> FileReport:
     from mmreason.video.backends.base import check_file
     from mmreason.video.backends.packets import open_container
     from mmreason.video.backends.pyav import PyAVSource
@@ -151,7 +153,7 @@ def _report_file(path: Path) -> FileReport:
             hidden_packets=table.discarded,
             audio_streams=_audio_streams(container),
             subtitle_streams=_subtitle_streams(container),
-            backends=_checked_backends(path),
+            backends=_checked_backends(path) if try_backends else (),
             notes=(*info.notes, *_notes(table, tick_s)),
         )
 

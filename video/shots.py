@@ -16,8 +16,21 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from mmreason.video.shot_opinion import SecondOpinion, second_opinion
 from mmreason.video.shot_signals import Blend, Jump, Scan, Signals
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
+
+__all__ = [
+    "FPS_HZ",
+    "SecondOpinion",
+    "Shots",
+    "Transition",
+    "detect",
+    "find_in_frames",
+    "find_transitions",
+    "scene_keyframes",
+    "second_opinion",
+]
 
 FPS_HZ = 15.0
 """Frames looked at in a second, where the video has more."""

@@ -25,6 +25,9 @@ def inspect(
         Path | None,
         typer.Option(help="Write a contact sheet to this file; of several files, to this folder."),
     ] = None,
+    backends: Annotated[
+        bool, typer.Option(help="Try which back ends can read it, or be done sooner.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Tell what is in files: codec, times, frame rate (constant or variable), key frames, and which
@@ -34,7 +37,7 @@ def inspect(
     given = inputs.expand(files)
     if not given.many:
         with progress("reading"):
-            found = _inspect(given.files[0], sheet)
+            found = _inspect(given.files[0], sheet, backends)
         if as_json:
             print_json(found.to_dict())
         else:
@@ -43,7 +46,7 @@ def inspect(
     taken: set[Path] = set()
 
     def act(path: Path) -> Inspected:
-        return _inspect(path, sheet and inputs.picture_path(sheet, path, taken))
+        return _inspect(path, sheet and inputs.picture_path(sheet, path, taken), backends)
 
     work = inputs.work_through(given.files, act, "reading")
     if as_json:
@@ -63,10 +66,10 @@ class Inspected:
         return self.report.to_dict() | ({"sheet": str(self.sheet)} if self.sheet else {})
 
 
-def _inspect(path: Path, sheet: Path | None) -> Inspected:
+def _inspect(path: Path, sheet: Path | None, backends: bool) -> Inspected:
     from mmreason.video import inspect_file
 
-    report = inspect_file(path)
+    report = inspect_file(path, try_backends=backends)
     if sheet is not None:
         _write_sheet(path, sheet)
     return Inspected(report, sheet)

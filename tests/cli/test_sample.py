@@ -210,10 +210,10 @@ def test_an_interruption_keeps_what_is_done(
 ) -> None:
     from mmreason.video import inspect_file
 
-    def interrupted(path: Path):
+    def interrupted(path: Path, **_: bool):
         if path.name == "world.json":
             raise KeyboardInterrupt
-        return inspect_file(path)
+        return inspect_file(path, try_backends=False)
 
     monkeypatch.setattr("mmreason.video.inspect_file", interrupted, raising=False)
     assert main(["inspect", str(folder), "--json"]) == 130

@@ -89,6 +89,8 @@ def test_back_ends_and_what_keeps_them(tmp_path: Path, capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert re.search(r"^read by: +pyav$", out, re.MULTILINE)
     assert re.search(r"^not read by: +opencv: has an edit list", out, re.MULTILINE)
+    assert main(["inspect", str(trimmed), "--no-backends"]) == 0
+    assert "read by" not in capsys.readouterr().out
     assert main(["inspect", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2

@@ -83,7 +83,8 @@ class GroupReader:
             if pts >= end:
                 break
             if pts <= start:
-                before = frame, not damaged
+                if newest is None:  # later on it is a damaged file that goes back in time
+                    before = frame, not damaged
                 continue
             if before is not None:
                 yield before

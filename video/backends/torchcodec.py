@@ -50,7 +50,10 @@ class TorchCodecSource:
         first = self._asked(  # by time, which fails on files without a usable index
             lambda decoder: decoder.get_frames_played_at([decoder.metadata.begin_stream_seconds])
         )
-        self._info = self._describe(*first.data.shape[1:3])
+        self._last = int(self._asked(lambda decoder: decoder.metadata.num_frames)) - 1
+        last = self._asked(lambda decoder: decoder.get_frame_at(self._last))
+        self._last_s = float(last.pts_seconds)
+        self._info = self._describe(*first.data.shape[1:3], float(last.duration_seconds))
 
     @property
     def info(self) -> VideoInfo:
@@ -84,11 +87,20 @@ class TorchCodecSource:
             for first in range(0, len(times), step):
                 watch.check()
                 rows = order[first : first + step]
-                inside = (times[rows] + SLACK_S).clip(span.start_s, np.nextafter(span.end_s, 0))
-                found = self._asked(lambda d, at=inside: d.get_frames_played_at(at.tolist()))
-                shown_s[rows] = found.pts_seconds.cpu().numpy()
-                for row, picture in zip(rows, _pictures(found.data), strict=True):
-                    pixels[row] = fitted(picture, size_px)
+                # torchcodec may end a video as its last frame begins: that one is asked for by row.
+                is_last = times[rows] + SLACK_S >= self._last_s
+                inside = (times[rows[~is_last]] + SLACK_S).clip(span.start_s)
+                found = [
+                    (rows[~is_last], lambda d, at=inside: d.get_frames_played_at(at.tolist())),
+                    (rows[is_last], lambda d: d.get_frames_at([self._last])),
+                ]
+                for some, question in found:
+                    if not len(some):
+                        continue
+                    answer = self._asked(question)
+                    shown_s[some] = answer.pts_seconds.cpu().numpy()
+                    pictures = [fitted(picture, size_px) for picture in _pictures(answer.data)]
+                    pixels[some] = pictures
         self._check_times(times, shown_s)
         exact = (times >= span.start_s - SLACK_S) & (times < span.end_s)
         return FrameBatch(pixels=pixels, times_s=shown_s, exact=exact)
@@ -175,9 +187,11 @@ class TorchCodecSource:
             low, high = (middle, high) if found.pts_seconds <= time_s else (low, middle - 1)
         return low
 
-    def _describe(self, height_px: int, width_px: int) -> VideoInfo:
+    def _describe(self, height_px: int, width_px: int, last_length_s: float) -> VideoInfo:
         facts = self._asked(lambda decoder: decoder.metadata)
         start_s, end_s = facts.begin_stream_seconds, facts.end_stream_seconds
+        if last_length_s <= 0:  # not stated: as long as frames are on average
+            end_s = self._last_s + (self._last_s - start_s or 1 / 25) / max(1, self._last)
         notes = ()
         if self._device == "cuda" and getattr(self._decoder, "cpu_fallback", False):
             notes = ("the CUDA device cannot decode it: decoded on the CPU",)
