@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import combinations, pairwise, product
+from dataclasses import replace
+from itertools import combinations, pairwise
 from math import factorial, inf
 from typing import Any, get_args
 
@@ -16,6 +17,7 @@ from mmreason.video.plan.diversity import (
     DiverseMethod,
     Kernel,
     greedy_dpp,
+    published_relevance,
     unit_rows,
     unit_scores,
 )
@@ -175,24 +177,78 @@ def test_greedy_volume_is_near_the_best(seed: int) -> None:
         assert best - 2 * np.log(factorial(n)) - 1e-9 <= found <= best + 1e-9
 
 
+def added(matrix: np.ndarray, given: list[int], part: range, count: int) -> tuple[float, list[int]]:
+    """The definition: greedy in a part on top of `given`; what it adds, and the frames in order."""
+    found: list[int] = []
+    for _ in range(count):
+        rest = [i for i in part if i not in found]
+        found.append(max(rest, key=lambda i: log_volume(matrix, [*given, *found, i])))
+    before = log_volume(matrix, given) if given else 0.0
+    return (log_volume(matrix, given + found) - before if found else 0.0), sorted(found)
+
+
 @pytest.mark.parametrize("seed", range(3))
-def test_mdp3_shares_frames_as_brute_force_does(seed: int) -> None:
+@pytest.mark.parametrize("cosines", [False, True])
+def test_mdp3_shares_frames_as_brute_force_does(seed: int, cosines: bool) -> None:
     rng = np.random.default_rng(seed)
     total, n = 96, 5  # three parts of 32
-    scores, points = rng.random(total), rng.normal(size=(total, 4))
-    kernel = Kernel.of(unit_rows(points), unit_scores(scores))
+    points, query = unit_rows(rng.normal(size=(total, 4))), unit_rows(rng.normal(size=(1, 4)))[0]
+    scores = points @ query
+    kernel = Kernel.of_cosines(points, scores)
+    if not cosines:
+        relevance = published_relevance(unit_scores(scores))
+        kernel = replace(Kernel.of(points, scores), quality=relevance)
     matrix = np.stack([kernel.column(j) for j in range(total)], axis=1)
-    parts = [range(32 * k, 32 * k + 32) for k in range(3)]
-    orders = [[part[i] for i in plain_greedy(matrix[np.ix_(part, part)], n)] for part in parts]
-    best, best_rows = -inf, set()
-    for counts in product(range(n + 1), repeat=3):
-        if sum(counts) == n:
-            taken = [order[:c] for order, c in zip(orders, counts, strict=True)]
-            value = sum(log_volume(matrix, rows) for rows in taken if rows)
-            if value > best:
-                best, best_rows = value, {i for rows in taken for i in rows}
-    made = plan.relevant(scores, times(total), n, "mdp3", embeddings=points)
-    assert set(chosen(made, times(total))) == best_rows
+    best: dict[int, tuple[float, list[int]]] = {0: (0.0, [])}
+    every: list[tuple[float, list[int], int]] = [(0.0, [], 0)]  # without dynamic programming
+    for k in range(3):
+        part, longer = range(32 * k, 32 * k + 32), dict[int, tuple[float, list[int]]]()
+        for value, rows in best.values():
+            for count in range(n - len(rows) + 1):
+                gain, new = added(matrix, rows[-1:], part, count)
+                known = longer.get(len(rows) + count, (-inf, []))
+                longer[len(rows) + count] = max(known, (value + gain, rows + new))
+        best = longer
+        every = [
+            (value + gain, rows + new, left + count)
+            for value, rows, left in every
+            for count in range(n - left + 1)
+            for gain, new in [added(matrix, rows[-1:], part, count)]
+        ]
+    made = plan.relevant(scores, times(total), n, "mdp3", embeddings=points, cosines=cosines)
+    assert chosen(made, times(total)) == best[n][1]
+    # Dynamic programming forgets prefixes that would have led to more: never by much.
+    limit = max(value for value, _, count in every if count == n)
+    assert limit - 0.5 <= best[n][0] <= limit + 1e-9
+
+
+def test_the_published_kernel_is_that_of_query_and_frames() -> None:
+    rng = np.random.default_rng(0)
+    points, query = unit_rows(rng.normal(size=(9, 5))), unit_rows(rng.normal(size=(1, 5)))[0]
+    kernel = Kernel.of_cosines(points, points @ query)
+
+    def near(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.mean([np.exp(-((a - b) ** 2).sum() / (2 * 2.0**k)) for k in range(-3, 2)]))
+
+    relevance = np.array([near(point, query) for point in points])
+    assert kernel.quality == pytest.approx(relevance**5)
+    expected = [near(point, points[3]) * (r * relevance[3]) ** 5
+                for point, r in zip(points, relevance, strict=True)]  # fmt: skip
+    assert kernel.column(3) == pytest.approx(expected)
+    assert kernel.column(3, slice(4, 7)) == pytest.approx(expected[4:7])
+    with pytest.raises(ValueError, match="cosines need the embeddings"):
+        plan.relevant([0.1, 0.2], [0.0, 1.0], 1, "mdp3", cosines=True)
+    with pytest.raises(ValueError, match="lie in"):
+        plan.relevant([0.1, 2.0], [0.0, 1.0], 1, "mdp3", embeddings=points[:2], cosines=True)
+
+
+def test_mdp3_knows_what_was_chosen_before_a_part() -> None:
+    points = np.random.default_rng(3).normal(size=(64, 16))
+    points[32] = points[31]  # the same picture on both sides of the seam of the two parts
+    scores = np.zeros(64)
+    scores[[31, 32, 50]] = [1.0, 1.0, 0.9]
+    made = plan.relevant(scores, times(64), 2, "mdp3", embeddings=points)
+    assert chosen(made, times(64)) in ([31, 50], [32, 50])
 
 
 def test_mdp3_does_not_take_twins() -> None:
