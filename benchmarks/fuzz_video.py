@@ -1,4 +1,4 @@
-"""Damaged and lying files through every verb: counts of what was done, refused, marked or went wrong.
+"""Damaged and lying files through every verb: what was done, refused, marked or went wrong.
 
     python benchmarks/fuzz_video.py --files 500
 

@@ -132,7 +132,7 @@ class VideoInfo:
     backend: str
     size_bytes: int
     pixel_aspect: float = 1.0
-    """Width of a pixel over its height, upright. Frames are delivered pixel for pixel, as stored."""
+    """Width of a pixel over its height, upright. Frames are delivered as stored, not stretched."""
     mirrored: bool = False
     """Whether left and right of the stored picture change places, after it is turned."""
     notes: tuple[str, ...] = ()

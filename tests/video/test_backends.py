@@ -18,7 +18,6 @@ from mmreason.video.backends.choose import BACKENDS, Backend, why_not
 from tests.video import clips, matrix
 from tests.video.conftest import Files
 
-
 DECORD_REFUSES = {
     "h264 open", "h264 refresh", "hevc open", "hevc layers", "hevc ten bits", "hevc ts",
     "vp9 webm", "vp9 altref", "vp8 webm", "av1", "av1 mkv", "edit list", "ts", "mpeg2",

@@ -251,6 +251,24 @@ def test_mdp3_knows_what_was_chosen_before_a_part() -> None:
     assert chosen(made, times(64)) in ([31, 50], [32, 50])
 
 
+def test_many_frames_of_mdp3_are_chosen_part_by_part() -> None:
+    rng = np.random.default_rng(2)
+    scores, points = rng.random(96), rng.normal(size=(96, 4))
+    kernel = replace(Kernel.of(unit_rows(points), scores),
+                     quality=published_relevance(unit_scores(scores)))  # fmt: skip
+    matrix = np.stack([kernel.column(j) for j in range(96)], axis=1)
+    offers = []
+    for k in range(3):
+        part = range(32 * k, 32 * k + 32)
+        order = [part[i] for i in plain_greedy(matrix[np.ix_(part, part)], 25)]
+        volumes = [0.0, *(log_volume(matrix, order[: i + 1]) for i in range(25))]
+        offers += list(zip(np.diff(volumes), order, strict=True))
+    made = plan.relevant(scores, times(96), 65, "mdp3", embeddings=points)
+    assert made.settings["conditioned"] is False
+    assert set(chosen(made, times(96))) >= {i for _, i in sorted(offers)[::-1][:50]}
+    assert plan.relevant(scores, times(96), 64, "mdp3").settings["conditioned"] is True
+
+
 def test_mdp3_does_not_take_twins() -> None:
     scores = np.zeros(40)
     scores[[5, 6, 7, 30]] = [1.0, 0.99, 0.98, 0.9]
@@ -290,6 +308,52 @@ def test_qframe_draws_by_score() -> None:
     # softmax at temperature 0.1: exp(9) and exp(10) against 98 times exp(0)
     assert np.mean(np.equal(drawn, 2)) == pytest.approx(0.728, abs=0.08)
     assert np.mean(np.equal(drawn, 1)) == pytest.approx(0.268, abs=0.08)
+
+
+@given(
+    st.integers(1, 90),
+    st.integers(1, 60) | st.none(),
+    st.integers(20, 2_000) | st.none(),
+    st.integers(200_000, 20_000_000) | st.none(),
+)
+def test_tiers_keep_one_budget_together(
+    total: int, frames: int | None, tokens: int | None, pixels: int | None
+) -> None:
+    scores = np.random.default_rng(total).random(total)
+    budget = plan.FrameBudget(frames=frames, tokens=tokens, pixels=pixels)
+    made = None
+    try:
+        made = plan.tiers(scores, times(total), budget, size_px=(1280, 720), family="qwen3_vl")
+    except ValueError as error:
+        assert "does not hold" in str(error) and tokens is not None and tokens < 44
+        return
+    found = [chosen(tier, times(total)) for tier in made]
+    every = [i for tier in found for i in tier]
+    assert len(every) == len(set(every)) == min(total, 44, frames or 44)
+    sizes = [tier.size_px or (0, 0) for tier in made]
+    assert sum(tier.token_count or 0 for tier in made) <= (tokens or 10**9)
+    assert sum(len(t) * w * h for t, (w, h) in zip(made, sizes, strict=True)) <= (pixels or 10**9)
+    widths = [width for width, _ in sizes]
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_tiers_are_qframes() -> None:
+    scores = np.random.default_rng(1).random(500)
+    made = plan.tiers(scores, times(500), plan.FrameBudget(), size_px=(1280, 720), seed=3)
+    assert [len(tier) for tier in made] == [4, 8, 32]
+    assert [tier.size_px for tier in made] == [(1280, 720), (640, 360), (320, 180)]
+    whole = plan.relevant(scores, times(500), 44, "qframe", seed=3)
+    assert {t for tier in made for t in tier.times_s} == set(whole.times_s)
+    first = plan.relevant(scores, times(500), 4, "qframe", seed=3)
+    assert made[0].times_s == first.times_s
+    eight = plan.FrameBudget(pixels=8 * 1280 * 720)
+    assert plan.tiers(scores, times(500), eight, size_px=(1280, 720))[0].size_px == (1280, 720)
+    few = plan.tiers(scores, times(500), 11, size_px=(64, 36))
+    assert [len(tier) for tier in few] == [1, 2, 8]
+    with pytest.raises(ValueError, match="needs the family"):
+        plan.tiers(scores, times(500), plan.FrameBudget(tokens=9), size_px=(64, 36))
+    with pytest.raises(ValueError, match="size_px must be"):
+        plan.tiers(scores, times(500), 9, size_px=(0, 36))
 
 
 def test_tstar_looks_at_few_and_closes_in() -> None:

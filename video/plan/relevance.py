@@ -31,7 +31,7 @@ from mmreason.video.plan.diversity import (
 )
 from mmreason.video.plan.families import Family, FamilyName
 from mmreason.video.plan.information import at_quantiles, spread
-from mmreason.video.plan.sequence import choose
+from mmreason.video.plan.sequence import MOST_CONDITIONED, choose
 from mmreason.video.types import SamplePlan
 
 RelevantMethod = Literal["aks", "bolt", "qframe", "mdp3", "tstar"]
@@ -67,11 +67,13 @@ def relevant(
       chosen before it, with the budget shared among them to the best total. `embeddings` (T, D) say
       what is alike; without them, nearness in time. `cosines` says that the scores are cosines of a
       query with these embeddings: relevance is then weighed as published, by their absolute size.
+      Beyond 64 frames parts know nothing of each other (`settings["conditioned"]`).
     - "tstar": looks at few scores (`settings["looked_at"]`), more and more around the best seen.
 
-    Otherwise only the order and the relative distance of scores count, never their scale. Raises ValueError
-    for lengths that differ, times that do not ascend, numbers that are not finite, an unknown
-    method, embeddings for a method without use for them, cosines without embeddings, and a budget that holds no frame.
+    Otherwise only the order and the relative distance of scores count, never their scale. Raises
+    ValueError for lengths that differ, times that do not ascend, numbers that are not finite, an
+    unknown method, embeddings for a method without use for them, cosines without embeddings, and a
+    budget that holds no frame.
     """
     raw = checked_vector(scores, "scores")
     times = checked_candidates(times_s, raw, "scores")
@@ -110,7 +112,9 @@ def relevant(
         times,
         method=f"relevant ({method})",
         shape=shape,
-        settings={"seed": seed} | ({"looked_at": looked_at} if method == "tstar" else {}),
+        settings={"seed": seed}
+        | ({"looked_at": looked_at} if method == "tstar" else {})
+        | ({"conditioned": n <= MOST_CONDITIONED} if method == "mdp3" else {}),
         family=family,
         budget=limits,
     )
@@ -167,10 +171,14 @@ def _bolt(scores: np.ndarray, n: int) -> dict[int, str]:
 def _qframe(scores: np.ndarray, n: int, seed: int) -> dict[int, str]:
     """Q-Frame's choice (Zhang et al., ICCV 2025, arXiv 2506.22139): the highest of softmax logits
     plus Gumbel noise, which draws without replacement. Its tiers of resolution are in `tiers`."""
-    logits = scores / _QFRAME_TEMPERATURE
-    noise = np.random.default_rng(seed).gumbel(size=len(scores))
-    drawn = np.argsort(-(logits + noise), kind="stable")[:n].tolist()
+    drawn = gumbel_order(scores, seed)[:n]
     return {i: f"draw {k + 1} by score" for k, i in enumerate(drawn)}
+
+
+def gumbel_order(scores: np.ndarray, seed: int) -> list[int]:
+    """All candidates in the order in which Q-Frame draws them, by `scores` (T,) in 0..1."""
+    noise = np.random.default_rng(seed).gumbel(size=len(scores))
+    return np.argsort(-(scores / _QFRAME_TEMPERATURE + noise), kind="stable").tolist()
 
 
 def _mdp3(
@@ -188,8 +196,7 @@ def _mdp3(
     if not cosines:
         kernel = replace(kernel, quality=published_relevance(unit_scores(scores)))
     return {
-        i: f"relevant and new in part {part + 1}"
-        for i, part in choose(kernel, times_s, n).items()
+        i: f"relevant and new in part {part + 1}" for i, part in choose(kernel, times_s, n).items()
     }
 
 

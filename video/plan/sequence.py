@@ -9,11 +9,13 @@ the parts finds how many frames each gets. Leaves out embeddings and scores.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from mmreason.video.plan.diversity import TIE, Kernel
 
+MOST_CONDITIONED = 64
 _PARTS = 16
 _LEAST_PART = 32
 """Candidates in a part: the paper's 32, or more where that would make more than 16 parts."""
@@ -44,15 +46,31 @@ def parts_of(total: int) -> list[slice]:
     """The parts of `total` candidates, all about as long."""
     parts = min(_PARTS, max(1, total // _LEAST_PART))
     edges = [total * k // parts for k in range(parts + 1)]
-    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 def choose(kernel: Kernel, times_s: np.ndarray, n: int) -> dict[int, int]:
-    """{candidate: its part} for `n` frames of those at ascending `times_s`."""
+    """{candidate: its part} for `n` frames of those at ascending `times_s`.
+
+    More than `MOST_CONDITIONED` are chosen in each part by itself and shared to the highest sum of
+    determinants: time and memory would grow with the square of their number.
+    """
+    if n > MOST_CONDITIONED:
+        return _apart(kernel, times_s, n)
     best = {0: _Prefix(0.0, 0.0, ())}
     for number, part in enumerate(parts_of(len(times_s))):
         best = _extend(best, number, part, kernel, times_s, n)
     return {candidate: number for number, candidate in best[n].chosen}
+
+
+def _apart(kernel: Kernel, times_s: np.ndarray, n: int) -> dict[int, int]:
+    """What a frame adds never grows within a part, so that the largest of all are the best."""
+    offers: list[tuple[float, int, int, int]] = []
+    for number, part in enumerate(parts_of(len(times_s))):
+        (run,) = _greedy(kernel, times_s, part, [-1], [min(n, part.stop - part.start)])
+        gains = np.diff(run.value).tolist()
+        offers += [(-gain, k, number, run.order[k]) for k, gain in enumerate(gains)]
+    return {candidate: number for _, _, number, candidate in sorted(offers)[:n]}
 
 
 def _extend(
