@@ -217,9 +217,10 @@ def run(path: Path, out: Path, limit_s: float, allowed_bytes: int) -> dict[str, 
 
 
 def fuzz(
-    folder: Path, files: int, limit_s: float, allowed_bytes: int, say: Callable[[str], None]
+    folder: Path, files: range, limit_s: float, allowed_bytes: int, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """The outcomes of `files` files; those in `folder/results.jsonl` are not tried again."""
+    """The outcomes of the files of these numbers; those in `folder/results.jsonl` are not tried
+    again."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "results.jsonl"
     done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
@@ -229,7 +230,7 @@ def fuzz(
     for name, path in kinds.items():
         if not path.exists():
             write(path, CLIPS[name])
-    for number in set(range(files)) - known:
+    for number in sorted(set(files) - known):
         kind = list(kinds)[number % len(kinds)]
         rng = np.random.default_rng(number)
         way, data = mutated(np.frombuffer(kinds[kind].read_bytes(), np.uint8), rng)
@@ -245,7 +246,7 @@ def fuzz(
         with log.open("a") as lines:
             lines.write(json.dumps(row) + "\n")
         done.append(row)
-    return sorted(done, key=lambda row: row["file"])[:files]
+    return sorted((row for row in done if row["file"] in files), key=lambda row: row["file"])
 
 
 def _wrong(row: dict[str, Any]) -> list[str]:
@@ -288,13 +289,12 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Send damaged video files through every verb.")
     parser.add_argument("--files", type=int, default=500)
+    parser.add_argument("--first", type=int, default=0, help="to share the work among processes")
     parser.add_argument("--folder", type=Path, default=Path("fuzz-video"), help="kept, to go on")
     parser.add_argument("--limit-s", type=float, default=LIMIT_S, help="for one verb")
     options = parser.parse_args()
-    rows = fuzz(
-        options.folder, options.files, options.limit_s, MEMORY_BYTES, lambda line: print(line)
-    )
-    print(table(rows))
+    files = range(options.first, options.first + options.files)
+    print(table(fuzz(options.folder, files, options.limit_s, MEMORY_BYTES, print)))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mmreason.video.backends.choose import BACKENDS, why_not
+from mmreason.video.backends.choose import BACKENDS, Backend, why_not
 from mmreason.video.reader import Video
 from mmreason.video.types import VideoInfo
 
@@ -160,7 +160,7 @@ def _report_file(path: Path, try_backends: bool) -> FileReport:
 
 def _checked_backends(path: Path) -> tuple[BackendCheck, ...]:
     """PyAV has read the file by now."""
-    others = (name for name in BACKENDS if name != "pyav")
+    others: list[Backend] = [name for name in BACKENDS if name != "pyav"]
     found = (BackendCheck(name, why_not(path, name, _BACKEND_LIMIT_S)) for name in others)
     return (BackendCheck("pyav", None), *found)
 

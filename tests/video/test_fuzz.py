@@ -29,11 +29,11 @@ def restored_models(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_few_files_through_every_verb(tmp_path: Path) -> None:
     said: list[str] = []
     allowed = fuzz.MEMORY_BYTES
-    rows = fuzz.fuzz(tmp_path, 4, 60, allowed, said.append)
+    rows = fuzz.fuzz(tmp_path, range(4), 60, allowed, said.append)
     assert said == []
     assert [row["file"] for row in rows] == [0, 1, 2, 3]
     assert all(len(row["verbs"]) == 8 for row in rows)
-    again = fuzz.fuzz(tmp_path, 6, 60, allowed, said.append)
+    again = fuzz.fuzz(tmp_path, range(6), 60, allowed, said.append)
     assert again[:4] == rows and len(again) == 6
     page = fuzz.table(again)
     assert "6 files, 48 runs of a verb" in page and "files with a crash or a hang: 0" in page
