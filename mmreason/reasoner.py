@@ -106,7 +106,9 @@ class Reasoner:
     ) -> Reasoner:
         """Load "nano", a folder or a Hugging Face name (see `models.load`).
 
-        `store` is a `Store` or a file; by default the one in the user's cache folder.
+        `store` is a `Store` or a file; by default the one in the user's cache folder. It knows a
+        video by samples of its bytes, or by all of them where that was opened with
+        `Video.open(path, full_hash=True)`.
         """
         from mmreason import models
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmreason.cli.common import Json, ModelName, StorePath, load_reasoner, out, print_json, progress
+from mmreason.cli.common import (
+    FullHash,
+    Json,
+    ModelName,
+    StorePath,
+    load_reasoner,
+    out,
+    print_json,
+    progress,
+)
 
 if TYPE_CHECKING:
     from mmreason.reasoner import Reasoner
@@ -28,6 +37,7 @@ def ask(
     budget_seconds: Annotated[float | None, typer.Option(help="Most seconds to spend.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report to this file.")] = None,
     store: StorePath = None,
+    full_hash: FullHash = False,
     seed: Annotated[int, typer.Option(help="Seed of whatever is drawn at random.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -39,7 +49,7 @@ def ask(
     budget = Budget(
         frames=budget_frames, rounds=budget_rounds, tokens=budget_tokens, seconds=budget_seconds
     )
-    with Video.open(video) as opened:
+    with Video.open(video, full_hash=full_hash) as opened:
         with progress(f"loading {model}"):
             reasoner = load_reasoner(model, store)
         answer = watch(reasoner, opened, question, options=option, budget=budget, seed=seed)

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from mmreason.cli.common import Json, ModelName, StorePath, load_reasoner, print_json, progress
+from mmreason.cli.common import (
+    FullHash,
+    Json,
+    ModelName,
+    StorePath,
+    load_reasoner,
+    print_json,
+    progress,
+)
 
 
 def caption(
@@ -15,6 +23,7 @@ def caption(
     end: Annotated[float | None, typer.Option(help="Last second; default: the end.")] = None,
     model: ModelName = "nano",
     store: StorePath = None,
+    full_hash: FullHash = False,
     as_json: Json = False,
 ) -> None:
     """Describe a video, or the part between --start and --end."""
@@ -22,7 +31,7 @@ def caption(
     from mmreason.types import UsageError
     from mmreason.video import Span, Video
 
-    with Video.open(video) as opened:
+    with Video.open(video, full_hash=full_hash) as opened:
         whole = opened.info.span
         start_s = whole.start_s if start is None else start
         end_s = whole.end_s if end is None else end
