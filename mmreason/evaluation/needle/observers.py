@@ -152,7 +152,7 @@ class Witness:
         return self.world.scenes[first:last]
 
     def _told(self, span: Span, figure: Figure) -> str:
-        kept = [
+        kept: list[Attribute] = [
             a
             for a in ATTRIBUTES
             if a == "shape" or self._draw(span, figure, a) >= self.knobs.drop_rate

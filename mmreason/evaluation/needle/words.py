@@ -110,8 +110,8 @@ def value_options(rng: random.Random, attribute: Attribute, right: str) -> tuple
 
 def motion_options(rng: random.Random, right: MotionKind) -> tuple[str, ...]:
     """Four answers to "How does it move?"."""
-    wrong = rng.sample([kind for kind in NEEDLE_MOTIONS if kind != right], 3)
-    return shuffled(rng, [motion_answer(kind) for kind in (right, *wrong)])
+    kinds = [right, *rng.sample([kind for kind in NEEDLE_MOTIONS if kind != right], 3)]
+    return shuffled(rng, [motion_answer(kind) for kind in kinds])
 
 
 def shuffled(rng: random.Random, texts: list[str]) -> tuple[str, ...]:
