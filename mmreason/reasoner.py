@@ -19,25 +19,20 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mmreason import __version__
-from mmreason.agent import Draft, Spent, answer_loop
+from mmreason.agent import answer_loop
+from mmreason.driver import Driver, Run, finished, serve
 from mmreason.grounding import Grounding
 from mmreason.models.base import ChatModel
+from mmreason.policies import Greedy, Policy
+from mmreason.policies.base import Inquiry
 from mmreason.prompts import LETTERS
 from mmreason.store import Store
 from mmreason.thumbnails import take_thumbnails
-from mmreason.tools import Prepared, Toolbox, Watchable
+from mmreason.tools import Roles, Toolbox, Watchable
 from mmreason.tree import Tree, plan_tree
-from mmreason.types import (
-    Answer,
-    Budget,
-    Cost,
-    Observation,
-    Step,
-    StopReason,
-    ToolCall,
-    UsageError,
-)
+from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
 from mmreason.video.reader import Video
+from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import Span, VideoError, VideoInfo
 
 if TYPE_CHECKING:
@@ -83,22 +78,43 @@ class _Task:
     question: str
     options: tuple[str, ...]
     budget: Budget
+    subtitles: Subtitles | None
     seed: int
 
 
 class Reasoner:
-    """One model with a store of what it has said. Holds no video."""
+    """Models with a policy and a store of what they have said. Holds no video."""
 
-    def __init__(self, model: ChatModel, *, store: Store | None = None):
-        """Use a model that is already there; without `store` what it says is kept in memory."""
-        self.model = model
+    def __init__(
+        self,
+        model: ChatModel,
+        *,
+        observer: ChatModel | None = None,
+        checker: ChatModel | None = None,
+        policy: Policy | None = None,
+        store: Store | None = None,
+    ):
+        """Use models that are already there; without `store` what they say is kept in memory.
+
+        `model` decides where to look, where the policy asks a model, and plays the other roles
+        too unless they are given: `observer` captions and looks, `checker` looks again at the
+        evidence. The default policy is `Greedy`, which asks no model where to look.
+        """
+        self.roles = Roles(observer or model, checker or observer or model, model)
+        self.policy = policy or Greedy()
         self.store = Store.in_memory() if store is None else store
+
+    @property
+    def model(self) -> ChatModel:
+        """The model that looks."""
+        return self.roles.observer
 
     @classmethod
     def load(
         cls,
         model: str = "nano",
         *,
+        policy: Policy | None = None,
         store: Store | str | Path | None = None,
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
@@ -117,7 +133,7 @@ class Reasoner:
         loaded = models.load(
             model, device_map=device_map, dtype=dtype, attn_implementation=attn_implementation
         )
-        return cls(loaded, store=store)
+        return cls(loaded, policy=policy, store=store)
 
     def ask(
         self,
@@ -126,15 +142,18 @@ class Reasoner:
         *,
         options: Sequence[str] | None = None,
         budget: Budget | None = None,
+        subtitles: Subtitles | str | Path | None = None,
         seed: int = 0,
     ) -> Answer:
         """Answer a question about a video (a path, or an open `Video`, which stays open).
 
         `budget` is kept before every call (tokens are known only after a call: the largest so far
-        is the forecast). Raises UsageError for a question or options that cannot be used,
+        is the forecast). `subtitles` are searched for where to look. Raises UsageError for a question or options that cannot be used,
         VideoError for a video that cannot be read.
         """
-        stream = self.stream(video, question, options=options, budget=budget, seed=seed)
+        stream = self.stream(
+            video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
+        )
         for _ in stream:
             pass
         return stream.answer
@@ -146,24 +165,29 @@ class Reasoner:
         *,
         options: Sequence[str] | None = None,
         budget: Budget | None = None,
+        subtitles: Subtitles | str | Path | None = None,
         seed: int = 0,
     ) -> AnswerStream:
         """`ask`, step by step: iterate over the steps, then read `.answer`."""
+        if isinstance(subtitles, str | Path):
+            subtitles = Subtitles.load(subtitles)
         task = _Task(
             question=_checked_question(question),
             options=_checked_options(options),
             budget=budget or Budget(),
+            subtitles=subtitles,
             seed=seed,
         )
-        return AnswerStream(self._steps(video, task))
+        return AnswerStream(serve(self._run(video, task)))
 
     def caption(self, video: str | Path | Watchable, span: Span | None = None) -> str:
-        """What the model says about a stretch of video (default: all of it) seen as one clip."""
+        """What the model says about a stretch of video (default: all of it): one text for a clip,
+        one timed line a change for longer stretches that it watches frame by frame."""
         with _opened(video) as source:
             span = _checked_span(span, source.info)
-            toolbox = Toolbox(source, self.model, self.store)
-            call = ToolCall(name="caption", arguments={"span": span})
-            seen = toolbox.perform(toolbox.prepare(call))
+            toolbox = Toolbox(source, self.roles, self.store)
+            call = ToolCall(name="skim", arguments={"span": span})
+            seen = finished(serve(toolbox.perform([toolbox.prepare(call)])))[0]
         if seen.error is not None:
             raise VideoError(f"{source.info.path}: no caption for {span}: {seen.error}")
         return seen.text
@@ -193,33 +217,27 @@ class Reasoner:
                 frame = frame_of_video(source, span)
         return ground_frame(self.model, frame, expression)
 
-    def _steps(self, video: str | Path | Watchable, task: _Task) -> Generator[Step, None, Answer]:
+    def _run(self, video: str | Path | Watchable, task: _Task) -> Run[Answer]:
         started = time.perf_counter()
         with _opened(video) as source:
             info, clip = source.info, self.model.clip
-            interval_s = 1 / info.mean_fps_hz if info.mean_fps_hz > 0 else 0.0
-            tree = plan_tree(info.span, leaf_s=clip.leaf_s, frame_interval_s=interval_s)
-            toolbox = Toolbox(source, self.model, self.store, seed=task.seed)
-            loop = answer_loop(task.question, task.options, tree)
-            trace: list[Step] = []
-            sent: Observation | Spent | None = None
-            while True:
-                try:
-                    turn = loop.send(sent)
-                except StopIteration as end:
-                    draft: Draft = end.value
-                    break
-                prepared = toolbox.prepare(turn.call)
-                refused = _refusal(task.budget, trace, prepared, time.perf_counter() - started)
-                if refused is not None:
-                    sent = Spent(refused)
-                    continue
-                sent = toolbox.perform(prepared)
-                trace.append(Step(thought=turn.thought, call=turn.call, observation=sent))
-                yield trace[-1]
-            _raise_where_all_failed(trace, info)
-            thumbnails, notes = take_thumbnails(source, draft.evidence, trace)
-            cost = replace(_total(trace), seconds=time.perf_counter() - started)
+            tree = self._tree(source)
+            inquiry = Inquiry(
+                question=task.question,
+                options=task.options,
+                tree=tree,
+                leaf_s=clip.leaf_s,
+                has_subtitles=bool(task.subtitles),
+                rounds=task.budget.rounds,
+            )
+            toolbox = Toolbox(
+                source, self.roles, self.store, subtitles=task.subtitles, seed=task.seed
+            )
+            loop = answer_loop(inquiry, self.policy)
+            driver = Driver(loop, toolbox, self.roles, task.budget, task.seed)
+            draft = yield from driver.run()
+            _raise_where_all_failed(driver.trace, info)
+            thumbnails, notes = take_thumbnails(source, draft.evidence, driver.trace)
             return Answer(
                 question=task.question,
                 text=draft.text,
@@ -227,17 +245,22 @@ class Reasoner:
                 options=task.options,
                 confidence=draft.confidence,
                 evidence=draft.evidence,
-                cost=cost,
-                trace=tuple(trace),
+                cost=replace(driver.cost, seconds=time.perf_counter() - started),
+                trace=tuple(driver.trace),
                 stop_reason=draft.stop_reason,
                 video=info.path,
                 duration_s=info.duration_s,
-                settings=self._settings(task, tree, toolbox, notes),
+                settings=self._settings(task, tree, source.info, notes),
                 thumbnails=thumbnails,
             )
 
+    def _tree(self, source: Watchable) -> Tree:
+        fps_hz = source.info.mean_fps_hz
+        interval_s = 1 / fps_hz if fps_hz > 0 else 0.0
+        return plan_tree(source.info.span, leaf_s=self.model.clip.leaf_s, frame_interval_s=interval_s)
+
     def _settings(
-        self, task: _Task, tree: Tree, toolbox: Toolbox, notes: tuple[str, ...]
+        self, task: _Task, tree: Tree, info: VideoInfo, notes: tuple[str, ...]
     ) -> dict[str, Any]:
         clip = self.model.clip
         return {
@@ -252,8 +275,14 @@ class Reasoner:
             },
             "clip": {
                 "frames": clip.frames,
-                "size_px": list(toolbox.size_px),
+                "size_px": list(clip.frame_size_px(info.width_px, info.height_px)),
                 "leaf_s": clip.leaf_s,
+                "overview": clip.overview,
+            },
+            "policy": self.policy.name,
+            "roles": {
+                role: {"name": model.name, "fingerprint": model.fingerprint}
+                for role, model in self.roles.by_name().items()
             },
             "seed": task.seed,
             "budget": asdict(task.budget),
@@ -273,28 +302,6 @@ def ask(
 ) -> Answer:
     """Load a model and ask one question; keep a `Reasoner` for more than one."""
     return Reasoner.load(model).ask(video, question, options=options, budget=budget, seed=seed)
-
-
-def _refusal(
-    budget: Budget, trace: list[Step], prepared: Prepared, elapsed_s: float
-) -> StopReason | None:
-    """Why the next call may not be made, or None."""
-    spent = _total(trace)
-    calls = [s.observation.cost for s in trace]
-    forecast = max((cost.tokens_in + cost.tokens_out for cost in calls), default=0)
-    ahead = Cost(
-        rounds=1,
-        frames=prepared.new_frames,
-        tokens_in=0 if prepared.stored is not None else max(1, forecast),
-    )
-    if prepared.call.name == "caption":
-        # Reading captions leaves room for one look, so that a spent budget still ends in an answer.
-        ahead += Cost(rounds=1, frames=len(prepared.times_s), tokens_in=max(1, forecast))
-    return budget.exceeded_by(replace(spent + ahead, seconds=elapsed_s))
-
-
-def _total(trace: list[Step]) -> Cost:
-    return sum((step.observation.cost for step in trace), Cost())
 
 
 def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:

@@ -42,19 +42,16 @@ def make_key(
     content_hash: str,
     fingerprint: str,
     prompt: str,
-    times_s: Sequence[float],
-    size_px: tuple[int, int] | None,
-    tool: str,
+    clips: Sequence[tuple[Sequence[float], tuple[int, int]]],
     max_new_tokens: int,
 ) -> str:
-    """sha256 over everything a greedy reply depends on. Times count to the microsecond."""
+    """sha256 over everything greedy replies depend on: one reply a clip, each given as the times of
+    its frames (they count to the microsecond) and their size."""
     recipe = [
         content_hash,
         fingerprint,
         prompt,
-        [round(time_s * 1_000_000) for time_s in times_s],
-        size_px,
-        tool,
+        [([round(time_s * 1_000_000) for time_s in times_s], size) for times_s, size in clips],
         max_new_tokens,
     ]
     return hashlib.sha256(json.dumps(recipe, ensure_ascii=False).encode()).hexdigest()

@@ -116,6 +116,44 @@ def without_alternatives(question: str) -> str:
     return re.sub(r"\b(\w+) or (\w+)\b", drop, question)
 
 
+_CONTEXT = re.compile(r"[,;]?\s+(?:while|when|during|as long as)\s+(?=\S)", re.IGNORECASE)
+_LEADING = re.compile(
+    r"^\W*(?:while|when|during)\s+([^,?]+),\s*(?=\S)(.+)$", re.IGNORECASE | re.DOTALL
+)
+
+
+def split_context(question: str) -> tuple[str, str]:
+    """(what is asked, when): "What colour is the star while the word EXIT is on the screen?" is
+    ("What colour is the star?", "the word EXIT is on the screen"); the second part may be empty."""
+    leading = _LEADING.match(question)
+    if leading:
+        core = leading.group(2).strip()
+        return core[:1].upper() + core[1:], leading.group(1).strip()
+    found = _CONTEXT.search(question)
+    if found is None or found.start() == 0:
+        return question, ""
+    return question[: found.start()].rstrip() + "?", question[found.end() :].rstrip(" ?.!")
+
+
+_ORDER = re.compile(
+    r"^\W*(?:which|what|who)\b[^,:]*?\b(first|last|earliest|latest|earlier|later)\b[^,:]*[,:]\s*(.+)$",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def order_of(question: str) -> tuple[bool, tuple[str, ...]] | None:
+    """For "Which comes first, the A, the B or the C?": (whether the first is wanted, the things as
+    said). None for other questions."""
+    found = _ORDER.match(question)
+    if found is None:
+        return None
+    things = re.split(r"\s*,\s*(?:or\s+)?|\s+or\s+", found.group(2).strip().rstrip("?.! "))
+    things = [thing for thing in things if thing]
+    if len(things) < 2:
+        return None
+    return found.group(1).lower() in ("first", "earliest", "earlier"), tuple(things)
+
+
 def is_global(question: str) -> bool:
     """Whether the question is about the video as a whole: totals, order, first and last."""
     return _GLOBAL.search(question) is not None

@@ -57,6 +57,8 @@ class Reply:
     tokens_in: int
     """Text and visual tokens read."""
     tokens_out: int
+    tokens_visual: int = 0
+    """The visual ones among `tokens_in`; 0 where the model does not tell."""
 
     @property
     def confidence(self) -> float | None:
@@ -80,6 +82,9 @@ class ClipRecipe:
     """Longest side where `size_px` is None."""
     multiple_px: int = 1
     """Sides are whole multiples of this where `size_px` is None."""
+    overview: Literal["denser", "stills"] = "denser"
+    """How stretches much longer than `leaf_s` are captioned: as one clip of more and smaller
+    frames, or frame by frame, for models that lose track across cuts."""
     prompts: Prompts = field(default_factory=Prompts)
     box_dialect: Dialect = Dialect.NORM_1000
 
@@ -88,6 +93,8 @@ class ClipRecipe:
             raise UsageError(
                 f"a clip recipe needs frames >= 1 and leaf_s > 0, got {self.frames}, {self.leaf_s}"
             )
+        if self.overview not in ("denser", "stills"):
+            raise UsageError(f"overview must be 'denser' or 'stills', got {self.overview!r}")
 
     def frame_size_px(self, width_px: int, height_px: int) -> tuple[int, int]:
         """(width, height) to show a frame of the given size at. Never enlarges beyond rounding."""

@@ -157,6 +157,7 @@ def _save(learner: Learner, processor: Qwen3VLProcessor, step: int, out: Path) -
         "clip_frames": learner.config.clip_frames,
         "clip_size_px": list(learner.config.size_px),
         "leaf_s": 3.0,
+        "overview": "stills",
         "trained_steps": step,
     }
     write_atomic(out / "model" / "mmreason.json", (json.dumps(recipe, indent=1) + "\n").encode())
