@@ -71,7 +71,6 @@ class _Game:
     inquiry: Inquiry
     captions: dict[NodeId, tuple[Note, ...]] = field(default_factory=dict)
     """Read so far; a second search in the same game costs nothing for these."""
-    heard: tuple[Note, ...] | None = None
 
     def search(self) -> _Part:
         """Look at places until one is verified or none is left; then a last try if cut short."""
@@ -107,13 +106,11 @@ class _Game:
     def start(self, navigator: Navigator) -> _Part:
         """Read the captions of the top level, and the subtitles where there are any."""
         if self.inquiry.has_subtitles:
-            if self.heard is None:
-                span = self.inquiry.tree.span
-                arguments = {"span": span, "text": navigator.question}
-                call = ToolCall(name="search", arguments=arguments)
-                seen = yield from self.act("search the subtitles", (call,), opening=True)
-                self.heard = seen[0].notes
-            navigator.hear(self.heard)
+            span = self.inquiry.tree.span
+            arguments = {"span": span, "text": navigator.question}
+            call = ToolCall(name="search", arguments=arguments)
+            seen = yield from self.act("search the subtitles", (call,), opening=True)
+            navigator.hear(seen[0].notes)
         yield from self.open(navigator, (), "read the captions of the top level")
 
     def open(self, navigator: Navigator, node_id: NodeId, thought: str) -> _Part:
