@@ -228,7 +228,7 @@ def test_paired_difference_holds_its_value(pairs):
     other = [outcome(item=i, choice=int(b)) for i, (_, b) in zip(items, pairs, strict=True)]
     value, low, high = metrics.paired_difference(one, other, draws=200)
     assert value == pytest.approx(sum(a - b for a, b in pairs) / len(pairs))
-    assert low - 1e-9 <= high
+    assert math.isnan(low) if len(pairs) <= 3 else low <= high
     back, _, _ = metrics.paired_difference(other, one, draws=200)
     assert back == pytest.approx(-value)
 

@@ -164,9 +164,7 @@ class _Desk:
 
     def words_at(self, lines: Sequence[Line]) -> list[tuple[str, ...]]:
         """On-screen words of each line: as told by it, else asked of its middle frame."""
-        silent = [
-            line for line in lines if not line.shown_words() and line.span not in self._words
-        ]
+        silent = [line for line in lines if not line.shown_words() and line.span not in self._words]
         if silent:
             times_s = [(line.frame_times_s[len(line.frame_times_s) // 2],) for line in silent]
             replies = self.ask(times_s, self.model.clip.prompts.ask(WORD_QUESTION))

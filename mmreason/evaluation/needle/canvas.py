@@ -137,11 +137,11 @@ def png(drawing: Drawing, scale: int = 2) -> bytes:
             at = (mark.x * scale, mark.y * scale)
             pen.text(at, mark.text, fill=mark.colour, font=font, anchor=anchors[mark.anchor])
     data = io.BytesIO()
-    image.save(data, "PNG", optimize=True)
+    image.save(data, "PNG")
     return data.getvalue()
 
 
-def _draw_path(pen, path: Path, scale: int) -> None:  # noqa: ANN001 (Pillow is imported lazily)
+def _draw_path(pen, path: Path, scale: int) -> None:
     """Dashes are cut by hand: Pillow draws solid lines only."""
     width = max(1, round(path.width * scale))
     for (x1, y1), (x2, y2) in zip(path.points, path.points[1:], strict=False):

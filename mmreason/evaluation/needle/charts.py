@@ -37,6 +37,9 @@ SERIES: tuple[Colour, ...] = (
     (170, 56, 130),
     (120, 96, 0),
     (90, 90, 90),
+    (196, 24, 44),
+    (76, 60, 190),
+    (0, 140, 180),
 )
 
 
@@ -71,20 +74,14 @@ def _cell(x: float, y: float, share: Share | None, name: str) -> list[Mark]:
     ink = PAPER if share.value > 0.55 else INK
     middle = x + (_CELL - 2) / 2
     return [
-        Box(
-            x=x, y=y, width=_CELL - 2, height=_CELL - 2, fill=fill, title=f"{name}: {share}"
-        ),
-        Label(
-            x=middle, y=y + 18, text=f"{share.value:.0%}", size=13, colour=ink, anchor="middle"
-        ),
+        Box(x=x, y=y, width=_CELL - 2, height=_CELL - 2, fill=fill, title=f"{name}: {share}"),
+        Label(x=middle, y=y + 18, text=f"{share.value:.0%}", size=13, colour=ink, anchor="middle"),
         Label(x=middle, y=y + 34, text=f"n={share.n}", size=9, colour=ink, anchor="middle"),
     ]
 
 
 def _mix(value: float) -> Colour:
-    red, green, blue = (
-        round(a + (b - a) * value) for a, b in zip(_LIGHT, _DARK, strict=True)
-    )
+    red, green, blue = (round(a + (b - a) * value) for a, b in zip(_LIGHT, _DARK, strict=True))
     return red, green, blue
 
 

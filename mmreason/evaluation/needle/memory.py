@@ -129,5 +129,5 @@ class Remembering:
 
 def _reply(value: dict[str, Any] | None) -> Reply:
     assert value is not None
-    lists = {name: tuple(value[name]) for name in ("token_ids", "logprobs")}
+    lists: dict[str, Any] = {name: tuple(value[name]) for name in ("token_ids", "logprobs")}
     return Reply(**value | lists)

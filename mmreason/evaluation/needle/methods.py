@@ -18,7 +18,7 @@ from mmreason.store import Store
 from mmreason.tools import Watchable
 from mmreason.types import Answer, Budget, UsageError
 
-POLICIES = ("greedy", "breadth_first", "random_leaf", "oracle")
+POLICIES = ("greedy", "breadth_first", "random_leaf", "oracle", "longvideo_r1")
 BUDGETS = (8, 16, 32, 64, 128, 256, 512)
 """Frames of the baselines of uniform stills."""
 BASELINES = (
@@ -80,4 +80,6 @@ def _policy(name: str, item: Item) -> Policy:
         return policies.Oracle(item.gold_spans)
     if name == "random_leaf":
         return policies.RandomLeaf(item.seed)
+    if name == "longvideo_r1":
+        return policies.LongVideoR1()
     return policies.BreadthFirst() if name == "breadth_first" else policies.Greedy()

@@ -58,7 +58,8 @@ class Knobs:
     false_rate: float = 0.0
     """Chance that a caption tells of one thing that is not there."""
     most_words: int | None = None
-    """Longest caption; what does not fit is left out, things at random."""
+    """Longest caption. The words on the screen stay; things that do not fit are left out, at
+    random."""
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -52,9 +52,8 @@ def _drawings(outcomes: Sequence[Outcome]) -> dict[str, Drawing]:
             title=f"{method}: accuracy by length and depth",
             across="where in the video the needle lies",
         )
-        needles = {
-            (duration_name(s), f"{n:g} s"): share for (s, n), share in summary.by_needle(held).items()
-        }
+        lasting = summary.by_needle(held).items()
+        needles = {(duration_name(s), f"{n:g} s"): share for (s, n), share in lasting}
         columns = sorted({column for _, column in needles}, key=lambda c: float(c.split()[0]))
         made[f"needle-{method}"] = charts.heat_map(
             needles,
@@ -85,6 +84,8 @@ def _curve(outcomes: Sequence[Outcome]) -> Drawing:
 def _group(method: str) -> str:
     if method.startswith("stills"):
         return "stills, look" if method.endswith("_look") else "stills, text"
+    if method.startswith("exhaustive"):
+        return "exhaustive"
     return method.replace("_", " ")
 
 
@@ -168,6 +169,8 @@ def versus_words(outcomes: Sequence[Outcome], method: str) -> str:
 
 def _points(difference: tuple[float, float, float]) -> str:
     value, low, high = (100 * v for v in difference)
+    if math.isnan(low):
+        return f"{value:+.1f} points (one world: no interval)"
     return f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
 
 

@@ -136,9 +136,7 @@ def _count(thing: str, options: tuple[str, ...], lines: Sequence[Line], shows: S
     return Reading(choice, number, tuple(support.values()))
 
 
-def read_words(
-    which: str, options: tuple[str, ...], shown: Sequence[tuple[Line, str]]
-) -> Reading:
+def read_words(which: str, options: tuple[str, ...], shown: Sequence[tuple[Line, str]]) -> Reading:
     """The word shown `first`, `last`, `for the longest time` or `for the shortest time`, of those
     that are options, from the word at each line in order of time."""
     seen_s: dict[str, float] = {}
