@@ -28,6 +28,7 @@ from mmreason.tree import NodeId
 from mmreason.types import Note, Observation, ToolCall
 from mmreason.wording import (
     is_global,
+    is_total,
     is_yes_no,
     match_option,
     order_of,
@@ -59,7 +60,8 @@ class Greedy:
             yield from game.order(*order)
         elif is_global(inquiry.question) and long:
             yield from game.overview()
-        yield from game.search()
+        if not (long and is_total(inquiry.question)):
+            yield from game.search()
 
 
 class _OutOfBudget(Exception):
