@@ -127,7 +127,8 @@ def outcome(*visits: Visit, **more: Any) -> Outcome:
         "branching": 4,
         "depth": 2,
     }
-    return Outcome(**given | {"visits": visits} | more)
+    values: dict[str, Any] = given | {"visits": visits} | more
+    return Outcome(**values)
 
 
 TOP = tuple(visit("caption", 16 * i, 16 * i + 16, node=(i + 1,), rounds=0) for i in range(4))
