@@ -32,7 +32,7 @@ from mmreason.policies import Greedy, Policy
 from mmreason.policies.base import Inquiry
 from mmreason.store import Store
 from mmreason.thumbnails import take_thumbnails
-from mmreason.tools import Roles, Toolbox, Watchable
+from mmreason.tools import TOOL_NAMES, Roles, Toolbox, Watchable
 from mmreason.tree import Tree, TreeRecipe, plan_tree
 from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
 from mmreason.video.reader import Video
@@ -299,7 +299,8 @@ class Reasoner:
             driver = Driver(loop, toolbox, self.roles, task.budget, task.seed)
             draft = yield from driver.run()
             _raise_where_all_failed(driver.trace, info)
-            thumbnails, notes = take_thumbnails(source, draft.evidence, driver.trace)
+            thumbnails, failed = take_thumbnails(source, draft.evidence, driver.trace)
+            notes = (*toolbox.notes, *failed)
             return Answer(
                 question=task.question,
                 text=draft.text,
@@ -383,7 +384,7 @@ def ask(
 
 
 def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:
-    errors = [step.observation.error for step in trace]
+    errors = [step.observation.error for step in trace if step.call.name in TOOL_NAMES]
     if errors and None not in errors:
         raise VideoError(f"{info.path}: nothing could be looked at: {errors[0]}")
 
