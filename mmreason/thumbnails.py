@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmreason.tools import Watchable
+from mmreason.tools import FAILURES, Watchable
 from mmreason.types import Evidence, Step
-from mmreason.video.types import VideoError
 
 THUMBNAILS_LIMIT = 40
 WIDTH_PX = 320
@@ -39,6 +38,6 @@ def take_thumbnails(
             frames = video.frames_at(part, size_px)
             for time_s, pixels in zip(part, frames.pixels, strict=True):
                 pictures[time_s] = jpeg_bytes(pixels, max_width_px=WIDTH_PX)
-    except VideoError as error:
+    except FAILURES as error:
         return pictures, (f"not all thumbnails could be taken: {error}",)
     return pictures, ()

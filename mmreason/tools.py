@@ -15,14 +15,23 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mmreason.models.base import ChatModel, Conversation, FramesPart, Message, Reply, TextPart
+from mmreason.models.base import (
+    ChatModel,
+    Conversation,
+    FramesPart,
+    Message,
+    ModelError,
+    Reply,
+    TextPart,
+)
 from mmreason.search import search_notes
 from mmreason.store import Store, make_key
-from mmreason.types import Cost, Note, Observation, ToolCall
+from mmreason.types import Cost, Note, Observation, ToolCall, UsageError
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import FrameBatch, Span, VideoInfo, format_time
 from mmreason.watching import View, caption_views, clip_view, focus_views
 
+TOOL_NAMES = ("caption", "skim", "look", "focus", "search")
 MAX_NEW_TOKENS = 96
 OVERVIEW_TOKENS = 256
 """Tokens for a caption of a stretch longer than a clip, written in one piece."""
@@ -131,6 +140,8 @@ class Toolbox:
         self._seed = seed
         self._read: list[Note] = []
         """Captions read in this conversation, for `search`."""
+        self.notes: list[str] = []
+        """Fallbacks taken: a store that failed on the way."""
 
     def prepare(self, call: ToolCall) -> Prepared:
         """Decide the frames of a call. Decodes nothing, asks no model."""
@@ -152,7 +163,7 @@ class Toolbox:
                 assert call.name == "look", f"unknown tool {call.name!r}"
                 views = (clip_view(model.clip, info, span, arguments.get("shift", 0.0)),)
         key = self._key(model, prompt, views, limit)
-        stored = self._store.get(key) if views else None
+        stored = self._stored(key) if views else None
         return Prepared(
             call=call, prompt=prompt, max_new_tokens=limit, views=views, key=key, stored=stored
         )
@@ -194,8 +205,7 @@ class Toolbox:
             return (yield from self._ask([prepared]))[0]
         except FAILURES as error:
             cost = Cost(seconds=time.perf_counter() - started)
-            line = str(error).strip().splitlines()[:1] or [type(error).__name__]
-            return Observation(text="", span=prepared.span, cost=cost, error=line[0])
+            return Observation(text="", span=prepared.span, cost=cost, error=first_line(error))
 
     def _search(self, prepared: Prepared) -> Observation:
         lines = self._subtitles or ()
@@ -212,20 +222,30 @@ class Toolbox:
         clips = self._frames([view for _, view in views])
         decoded = time.perf_counter()
         conversations = [
-            [Message("user", (FramesPart(clip), TextPart(one.prompt)))]
+            [Message("user", (_frames_part(clip), TextPart(one.prompt)))]
             for (one, _), clip in zip(views, clips, strict=True)
         ]
-        limit = batch[0].max_new_tokens
-        replies = yield Request(model, conversations, limit, seed=self._seed)
-        ended = time.perf_counter()
-        times = (decoded - started, ended - decoded)
-        rows = iter(zip(replies, clips, strict=True))
-        seen = []
+        request = Request(model, conversations, batch[0].max_new_tokens, seed=self._seed)
+        replies: Sequence[Reply | None]
+        errors: dict[int, str] = {}
+        try:
+            replies = yield request
+        except ModelError as error:
+            replies, errors = error.replies, error.errors
+        times = (decoded - started, time.perf_counter() - decoded)
+        parts = [seconds / len(batch) for seconds in times]
+        at, seen = 0, []
         for one in batch:
-            values = [_value(*next(rows)) for _ in one.views]
-            stored = {"tool": one.call.name, "replies": values}
-            self._store.put(one.key, stored, video=self._video_name(), model=model.name)
-            cost = _cost(values, one.call, [seconds / len(batch) for seconds in times])
+            places = range(at, at + len(one.views))
+            at = places.stop
+            got = [(reply, clips[i]) for i in places if (reply := replies[i]) is not None]
+            values = [_value(*pair) for pair in got]
+            cost = _cost(values, one.call, parts)
+            if len(values) < len(places):
+                why = next(errors[i] for i in places if i in errors)
+                seen.append(Observation(text="", span=one.span, cost=cost, error=why))
+                continue
+            self._keep(one.key, {"replies": values}, model)
             seen.append(_observation(one, values, cost, cached=False))
         return seen
 
@@ -246,6 +266,25 @@ class Toolbox:
                 )
         return [clips[i] for i in range(len(views))]
 
+    def _stored(self, key: str) -> dict[str, Any] | None:
+        try:
+            return self._store.get(key)
+        except ValueError as error:
+            return self._without_store(error).get(key)
+
+    def _keep(self, key: str, value: dict[str, Any], model: ChatModel) -> None:
+        try:
+            self._store.put(key, value, video=self._video_name(), model=model.name)
+        except UsageError as error:
+            self._without_store(error).put(key, value)
+
+    def _without_store(self, error: ValueError) -> Store:
+        """Go on in memory where the store fails (locked, disk full, damaged): a question that was
+        paid for is still answered."""
+        self.notes.append(f"replies are kept in memory from here on: {first_line(error)}")
+        self._store = Store.in_memory()
+        return self._store
+
     def _key(self, model: ChatModel, prompt: str, views: Sequence[View], limit: int) -> str:
         return make_key(
             content_hash=self._video.content_hash,
@@ -258,6 +297,11 @@ class Toolbox:
     def _video_name(self) -> str:
         """What the video is called in the store: two of one name are told apart by content."""
         return f"{Path(self._video.info.path).name} [{self._video.content_hash[:8]}]"
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong, on one line."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _batches(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
@@ -283,6 +327,10 @@ def _batches(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
 
 def _kind(one: Prepared) -> tuple[bool, int]:
     return bool(one.call.arguments.get("check")), one.max_new_tokens
+
+
+def _frames_part(clip: FrameBatch) -> FramesPart:
+    return FramesPart(clip, "video" if len(clip) > 1 else "image")
 
 
 def _value(reply: Reply, clip: FrameBatch) -> dict[str, Any]:

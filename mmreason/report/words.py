@@ -8,6 +8,7 @@ STOP_WORDS = {
     StopReason.ANSWERED: "An answer was found and its evidence was looked at.",
     StopReason.ABSTAINED: "Everything worth looking at was looked at; nothing supports an answer.",
     StopReason.INVALID_OUTPUT: "The model that decides wrote neither a call nor an answer.",
+    StopReason.MODEL_FAILED: "The model that decides failed. This is the best answer until then.",
     StopReason.BUDGET_FRAMES: "The frame budget was spent. This is the best answer until then.",
     StopReason.BUDGET_ROUNDS: "The round budget was spent. This is the best answer until then.",
     StopReason.BUDGET_TOKENS: "The token budget was spent. This is the best answer until then.",
