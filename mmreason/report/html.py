@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 _MOST_THUMBNAILS = 8
 """Pictures shown for one piece of evidence, spread over its span."""
+_FEW_THUMBNAILS = 5
+"""The same where there are more than two pieces: one row each."""
 _BRIEF = 70
 """Characters of a result that stand in the line of a folded round."""
 
@@ -130,6 +132,7 @@ def _context(answer: Answer) -> dict[str, object]:
     found = rounds(answer.trace)
     shown = telling(answer, found)
     limit_of = limits(answer)
+    most = _MOST_THUMBNAILS if len(answer.evidence) <= 2 else _FEW_THUMBNAILS
     return {
         "question": answer.question,
         "text": answer_words(answer),
@@ -148,7 +151,7 @@ def _context(answer: Answer) -> dict[str, object]:
         "duration": format_time(answer.duration_s),
         "model": model_name(answer),
         "notes": [str(note) for note in answer.settings.get("notes", ())],
-        "cards": [_card(e, answer.thumbnails) for e in answer.evidence],
+        "cards": [_card(e, answer.thumbnails, most) for e in answer.evidence],
         "timeline": timeline(answer),
         "rounds": [_round(one, answer, is_open=one.number in shown) for one in found],
         "folded": sum(one.number not in shown for one in found),
@@ -159,25 +162,27 @@ def _context(answer: Answer) -> dict[str, object]:
     }
 
 
-def _card(evidence: Evidence, thumbnails: dict[float, bytes]) -> _Card:
+def _card(evidence: Evidence, thumbnails: dict[float, bytes], most: int) -> _Card:
     return _Card(
         span=_dash(evidence.span),
         quote=evidence.quote,
         verified=evidence.verified,
-        thumbnails=_thumbnails(evidence, thumbnails),
+        thumbnails=_thumbnails(evidence, thumbnails, most),
         times=", ".join(format_time(t) for t in evidence.frame_times_s),
         boxes=tuple(", ".join(f"{v:g}" for v in box) for box in evidence.boxes_px),
     )
 
 
-def _thumbnails(evidence: Evidence, thumbnails: dict[float, bytes]) -> tuple[_Thumbnail, ...]:
+def _thumbnails(
+    evidence: Evidence, thumbnails: dict[float, bytes], most: int
+) -> tuple[_Thumbnail, ...]:
     """The pictures taken at the evidence's frame times, or inside its span where it names none."""
     asked = {round(t, 3) for t in evidence.frame_times_s}
     times_s = [t for t in sorted(thumbnails) if round(t, 3) in asked]
     times_s = times_s or [t for t in sorted(thumbnails) if evidence.span.contains(t)]
-    if len(times_s) > _MOST_THUMBNAILS:
+    if len(times_s) > most:
         last = len(times_s) - 1
-        picked = [round(i * last / (_MOST_THUMBNAILS - 1)) for i in range(_MOST_THUMBNAILS)]
+        picked = [round(i * last / (most - 1)) for i in range(most)]
         times_s = [times_s[i] for i in picked]
     return tuple(_thumbnail(t, thumbnails[t]) for t in times_s)
 

@@ -58,7 +58,7 @@ def _touch(left: _Place, right: _Place) -> bool:
 
 
 def _compact(numbers: Iterable[int]) -> str:
-    """`3, 5 to 8` as `3, 5–8`; where that is long, its two ends."""
+    """Numbers with runs of three or more as a range; where that is long, the two ends."""
     ordered = sorted(numbers)
     runs: list[list[int]] = []
     for number in ordered:
@@ -67,6 +67,8 @@ def _compact(numbers: Iterable[int]) -> str:
         else:
             runs.append([number])
     dash = "\N{EN DASH}"
-    parts = [f"{run[0]}{dash}{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    parts = [
+        f"{run[0]}{dash}{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs
+    ]
     text = ", ".join(parts)
     return text if len(text) <= _LONGEST else f"{ordered[0]} … {ordered[-1]}"

@@ -35,10 +35,6 @@ class Group:
         return self.steps[0].call.name
 
     @property
-    def last(self) -> int:
-        return self.first + len(self.steps) - 1
-
-    @property
     def span(self) -> Span | None:
         """From the first to the last of it; None for calls that have no place."""
         spans = [step.observation.span for step in self.steps if has_place(step)]

@@ -108,7 +108,11 @@ def cost_rows(cost: Cost) -> list[tuple[str, str, str]]:
     stages = f"{cost.decode_seconds:.2f} decoding, {cost.model_seconds:.2f} models"
     return [
         ("seconds", f"{cost.seconds:.2f}", stages if cost.model_seconds else ""),
-        ("frames shown", f"{cost.frames:,}", f"{cost.frames_unique:,} different" if cost.frames_unique else ""),
+        (
+            "frames shown",
+            f"{cost.frames:,}",
+            f"{cost.frames_unique:,} different" if cost.frames_unique else "",
+        ),
         ("model calls", f"{cost.model_calls:,}", by_role),
         ("served from the store", f"{cost.cache_hits:,}", ""),
         ("rounds", f"{cost.rounds:,}", ""),
@@ -119,7 +123,6 @@ def cost_rows(cost: Cost) -> list[tuple[str, str, str]]:
         ),
         ("tokens written", f"{cost.tokens_out:,}", ""),
     ]
-
 
 
 def spent_words(cost: Cost, *, cached: bool = False) -> str:
