@@ -17,12 +17,13 @@ def take_thumbnails(
 ) -> tuple[dict[float, bytes], tuple[str, ...]]:
     """(JPEG bytes by time in seconds, notes on what failed).
 
-    Frames of the evidence come first, then the middle frame of each step; 40 at most.
+    Frames of the evidence come first, then the middle frame of each look, then of the other steps;
+    40 at most.
     """
     from mmreason.video.sheet import jpeg_bytes
 
     wanted = dict.fromkeys(t for one in evidence for t in one.frame_times_s)
-    for step in trace:
+    for step in sorted(trace, key=lambda step: step.call.name not in ("look", "focus")):
         times_s = step.observation.frame_times_s
         if times_s:
             wanted.setdefault(times_s[len(times_s) // 2])
