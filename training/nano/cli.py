@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -20,14 +21,16 @@ PACKAGED = Path(__file__).with_name("nano.json")
 
 
 def train_command(
-    *, config: Path | None, out: Path, resume: bool, minutes: float | None
+    *, config: Path | None, start: str | None, out: Path, resume: bool, minutes: float | None
 ) -> dict[str, str | int]:
     """Train until done, until `minutes` are over, or until Ctrl-C; say where the model is.
 
-    Ctrl-C ends the step at hand and writes a checkpoint before `KeyboardInterrupt` is raised; a
+    `start` takes the place of the config's own. Ctrl-C ends the step at hand and writes a checkpoint before `KeyboardInterrupt` is raised; a
     second one ends at once.
     """
     settings = NanoConfig.load(config or PACKAGED)
+    if start is not None:
+        settings = replace(settings, start=start)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     started = time.monotonic()
     interrupted: list[int] = []

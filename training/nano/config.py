@@ -42,10 +42,15 @@ class Stage:
     """Share of worlds in which every actor is large and plain."""
     outside_share: float = 0.0
     """Share of examples that show no scripted world at all."""
+    word_share: float = 0.15
+    """Share of scenes with a word on the screen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NanoConfig:
+    start: str | None = None
+    """Model folder (or `nano`, the packaged one) whose weights and tokenizer the run goes on from;
+    None: random weights. The architecture must be the folder's own."""
     seed: int = 7
     steps: int = 2600
     image_batch: int = 48

@@ -1,4 +1,5 @@
-"""Trains nano from scratch: worlds drawn in a worker process, checkpoints at steps, exact resume.
+"""Trains nano, from nothing or from a model folder: worlds drawn in a worker process, checkpoints at
+steps, exact resume.
 
 Every batch is a pure function of (seed, step), so an interrupted run continues with the very
 batches it would have seen.
@@ -22,7 +23,9 @@ from mmreason.training.nano.architecture import (
     build_model,
     build_processor,
     build_tokenizer,
+    load_weights,
     save_pretrained,
+    start_folder,
 )
 from mmreason.training.nano.config import NanoConfig
 from mmreason.training.nano.examples import clip_example, image_example
@@ -83,12 +86,16 @@ def train(
     _claim(config, out, resume)
     tokenizer = _tokenizer(config, out)
     processor = build_processor(config, tokenizer)
-    learner = Learner(build_model(config.architecture, tokenizer), config).to(device)
-    start = 0
-    if resume and (out / "checkpoint.pt").exists():
+    model = build_model(config.architecture, tokenizer)
+    resumed = resume and (out / "checkpoint.pt").exists()
+    if config.start is not None and not resumed:
+        load_weights(model, config.start)
+    learner = Learner(model, config).to(device)
+    start, steps_before = 0, _steps_of(config.start)
+    if resumed:
         saved = torch.load(out / "checkpoint.pt", map_location=device, weights_only=True)
         learner.restore(saved["learner"])
-        start = saved["step"]
+        start, steps_before = saved["step"], saved["steps_before"]
         _keep_log_before(start, out / "log.jsonl")
     batches = DataLoader(
         Batches(config, tokenizer),
@@ -108,7 +115,7 @@ def train(
             stop = should_stop()
             if stop or done % config.checkpoint_every == 0 or done == config.steps:
                 log.flush()
-                _save(learner, processor, done, out)
+                _save(learner, processor, done, steps_before, out)
             yield Progress(
                 step=done, steps=config.steps, report=report, seconds=time.monotonic() - began
             )
@@ -141,16 +148,33 @@ def _keep_log_before(step: int, path: Path) -> None:
 
 
 def _tokenizer(config: NanoConfig, out: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer is learnt once a run and read back when it resumes."""
+    """The tokenizer is learnt once a run, or taken from the model it starts from, and read back
+    when it resumes."""
     folder = out / "tokenizer"
     if not (folder / "tokenizer.json").exists():
-        build_processor(config, build_tokenizer(config)).save_pretrained(folder)
+        if config.start is None:
+            tokenizer = build_tokenizer(config)
+        else:
+            tokenizer = AutoProcessor.from_pretrained(start_folder(config.start)).tokenizer
+        build_processor(config, tokenizer).save_pretrained(folder)
     return AutoProcessor.from_pretrained(folder).tokenizer
 
 
-def _save(learner: Learner, processor: Qwen3VLProcessor, step: int, out: Path) -> None:
+def _steps_of(start: str | None) -> int:
+    """Steps that the weights to start from were trained for."""
+    if start is None:
+        return 0
+    notes = start_folder(start) / "mmreason.json"
+    known = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
+    return int(known.get("trained_steps", 0))
+
+
+def _save(
+    learner: Learner, processor: Qwen3VLProcessor, step: int, steps_before: int, out: Path
+) -> None:
     temporary = out / "checkpoint.pt.tmp"
-    torch.save({"learner": learner.checkpoint(), "step": step}, temporary)
+    state = {"learner": learner.checkpoint(), "step": step, "steps_before": steps_before}
+    torch.save(state, temporary)
     temporary.replace(out / "checkpoint.pt")
     save_pretrained(learner.master.model, processor, out / "model")
     recipe = {
@@ -158,6 +182,6 @@ def _save(learner: Learner, processor: Qwen3VLProcessor, step: int, out: Path) -
         "clip_size_px": list(learner.config.size_px),
         "leaf_s": 3.0,
         "overview": "stills",
-        "trained_steps": step,
+        "trained_steps": steps_before + step,
     }
     write_atomic(out / "model" / "mmreason.json", (json.dumps(recipe, indent=1) + "\n").encode())
