@@ -34,7 +34,6 @@ from mmreason.wording import (
     is_yes_no,
     match_option,
     says_absent,
-    says_no,
     says_outside,
 )
 
@@ -246,4 +245,3 @@ def _draft_of(best: _Judged, shown: tuple[_Judged, ...], why: StopReason) -> Dra
         evidence=tuple(e for judged in shown for e in _evidence(judged)),
         stop_reason=why,
     )
-

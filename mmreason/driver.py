@@ -111,9 +111,7 @@ class Driver:
             return Spent(refused)
         started = time.perf_counter()
         model = self._roles.reasoner
-        request = Request(
-            model, [wish.messages], wish.max_new_tokens, wish.temperature, self._seed
-        )
+        request = Request(model, [wish.messages], wish.max_new_tokens, wish.temperature, self._seed)
         while True:
             try:
                 reply: Reply = (yield request)[0]

@@ -29,7 +29,7 @@ from mmreason.prompts import LETTERS
 from mmreason.store import Store
 from mmreason.thumbnails import take_thumbnails
 from mmreason.tools import Roles, Toolbox, Watchable
-from mmreason.tree import Tree, plan_tree
+from mmreason.tree import Tree, TreeRecipe, plan_tree
 from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
 from mmreason.video.reader import Video
 from mmreason.video.subtitles import Subtitles
@@ -92,6 +92,7 @@ class Reasoner:
         observer: ChatModel | None = None,
         checker: ChatModel | None = None,
         policy: Policy | None = None,
+        tree: TreeRecipe | None = None,
         store: Store | None = None,
     ):
         """Use models that are already there; without `store` what they say is kept in memory.
@@ -102,6 +103,7 @@ class Reasoner:
         """
         self.roles = Roles(observer or model, checker or observer or model, model)
         self.policy = policy or Greedy()
+        self.tree = tree or TreeRecipe()
         self.store = Store.in_memory() if store is None else store
 
     @property
@@ -119,8 +121,10 @@ class Reasoner:
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
         attn_implementation: str = "sdpa",
+        served_model: str | None = None,
+        api_key: str | None = None,
     ) -> Reasoner:
-        """Load "nano", a folder or a Hugging Face name (see `models.load`).
+        """Load "nano", a folder, a Hugging Face name, or the URL of a server (see `models.load`).
 
         `store` is a `Store` or a file; by default the one in the user's cache folder.
         """
@@ -131,7 +135,12 @@ class Reasoner:
         elif not isinstance(store, Store):
             store = Store.open(store)
         loaded = models.load(
-            model, device_map=device_map, dtype=dtype, attn_implementation=attn_implementation
+            model,
+            device_map=device_map,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            served_model=served_model,
+            api_key=api_key,
         )
         return cls(loaded, policy=policy, store=store)
 
@@ -148,8 +157,9 @@ class Reasoner:
         """Answer a question about a video (a path, or an open `Video`, which stays open).
 
         `budget` is kept before every call (tokens are known only after a call: the largest so far
-        is the forecast). `subtitles` are searched for where to look. Raises UsageError for a question or options that cannot be used,
-        VideoError for a video that cannot be read.
+        is the forecast). `subtitles` (read already, or a file) are searched for where to look.
+        Raises UsageError for a question or options that cannot be used, VideoError for a video or
+        subtitles that cannot be read.
         """
         stream = self.stream(
             video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
@@ -255,9 +265,20 @@ class Reasoner:
             )
 
     def _tree(self, source: Watchable) -> Tree:
-        fps_hz = source.info.mean_fps_hz
-        interval_s = 1 / fps_hz if fps_hz > 0 else 0.0
-        return plan_tree(source.info.span, leaf_s=self.model.clip.leaf_s, frame_interval_s=interval_s)
+        fps_hz, recipe = source.info.mean_fps_hz, self.tree
+        cuts_s: tuple[float, ...] = ()
+        if recipe.shot_aligned and isinstance(source, Video):
+            from mmreason.video import shots
+
+            cuts_s = tuple(span.start_s for span in shots.detect(source).spans[1:])
+        return plan_tree(
+            source.info.span,
+            leaf_s=self.model.clip.leaf_s,
+            frame_interval_s=1 / fps_hz if fps_hz > 0 else 0.0,
+            depth=recipe.depth,
+            branching=recipe.branching,
+            cuts_s=cuts_s,
+        )
 
     def _settings(
         self, task: _Task, tree: Tree, info: VideoInfo, notes: tuple[str, ...]

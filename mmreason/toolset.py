@@ -107,7 +107,9 @@ def make_call(tree: Tree, name: str, arguments: dict[str, Any]) -> ToolCall:
 def _arguments_model(tool: Tool) -> Any:
     """A pydantic model of a tool's parameters; the tree is ours to give, not the caller's."""
     hints = inspect.get_annotations(tool, eval_str=True)
-    fields = {n: (t, ...) for n, t in hints.items() if n not in ("tree", "return")}
+    fields: dict[str, Any] = {
+        name: (hint, ...) for name, hint in hints.items() if name not in ("tree", "return")
+    }
     strict = ConfigDict(extra="forbid")
     return create_model(tool.__name__, __config__=strict, **fields)
 

@@ -5,6 +5,7 @@ Pure arithmetic over a `ClipRecipe`. Leaves out decoding, prompts and models (`t
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -62,7 +63,7 @@ def caption_views(
     if recipe.overview == "stills":
         size_px = recipe.frame_size_px(info.width_px, info.height_px)
         times_s = _times_s(info, span, recipe.frames, shift)
-        edges_s = [span.start_s, *((a + b) / 2 for a, b in zip(times_s, times_s[1:], strict=False))]
+        edges_s = [span.start_s, *((a + b) / 2 for a, b in itertools.pairwise(times_s))]
         edges_s.append(span.end_s)
         return tuple(
             View(Span(edges_s[i], edges_s[i + 1]), (time_s,), size_px)

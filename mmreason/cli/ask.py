@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmreason.cli.common import Json, ModelName, StorePath, load_reasoner, out, print_json, progress
+from mmreason.cli.common import (
+    ApiKeyFile,
+    Json,
+    ModelName,
+    ServedModel,
+    StorePath,
+    load_reasoner,
+    out,
+    print_json,
+    progress,
+)
 
 if TYPE_CHECKING:
     from mmreason.reasoner import Reasoner
@@ -22,6 +32,8 @@ def ask(
         list[str] | None, typer.Option(help="A possible answer; give it once for each.")
     ] = None,
     model: ModelName = "nano",
+    served_model: ServedModel = None,
+    api_key_file: ApiKeyFile = None,
     budget_frames: Annotated[int | None, typer.Option(help="Most frames to show.")] = None,
     budget_rounds: Annotated[int | None, typer.Option(help="Most steps to take.")] = None,
     budget_tokens: Annotated[int | None, typer.Option(help="Most tokens, in and out.")] = None,
@@ -41,7 +53,9 @@ def ask(
     )
     with Video.open(video) as opened:
         with progress(f"loading {model}"):
-            reasoner = load_reasoner(model, store)
+            reasoner = load_reasoner(
+                model, store, served_model=served_model, api_key_file=api_key_file
+            )
         answer = watch(reasoner, opened, question, options=option, budget=budget, seed=seed)
     if html is not None:
         answer.save_html(html)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,7 +19,22 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 ModelName = Annotated[
-    str, typer.Option("--model", help="nano, or a Hugging Face name or folder of a video model.")
+    str,
+    typer.Option(
+        "--model",
+        help="nano, a Hugging Face name or folder of a video model, or http(s)://host/v1.",
+    ),
+]
+ServedModel = Annotated[
+    str | None,
+    typer.Option("--served-model", help="With a URL: the model's name, where there are several."),
+]
+ApiKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--api-key-file",
+        help="With a URL: file that holds the key. OPENAI_API_KEY is read for api.openai.com only.",
+    ),
 ]
 StorePath = Annotated[
     Path | None,
@@ -55,12 +71,37 @@ def progress(message: str) -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(text.replace("[", "\\["))
 
 
-def load_reasoner(model: str, store: Path | None = None) -> Reasoner:
+def load_reasoner(
+    model: str,
+    store: Path | None = None,
+    *,
+    served_model: str | None = None,
+    api_key_file: Path | None = None,
+) -> Reasoner:
     """Load a reasoner with the model libraries kept quiet. UsageError for an unknown model."""
-    quiet_libraries()
+    from mmreason.models import is_url
     from mmreason.reasoner import Reasoner
 
-    return Reasoner.load(model, store=store)
+    if not is_url(model):
+        quiet_libraries()
+    return Reasoner.load(
+        model,
+        store=store,
+        served_model=served_model,
+        api_key=api_key(model, api_key_file, os.environ.get("OPENAI_API_KEY")),
+    )
+
+
+def api_key(model: str, file: Path | None, openai_key: str | None) -> str | None:
+    """The key in `file`; without one `openai_key`, which is for OpenAI's own server alone."""
+    from mmreason.types import UsageError
+
+    if file is None:
+        return openai_key if model.startswith("https://api.openai.com/") else None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file}: the API key cannot be read ({type(error).__name__})") from error
 
 
 def quiet_libraries() -> None:

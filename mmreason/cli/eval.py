@@ -42,14 +42,14 @@ def eval_nano(
 ) -> None:
     """Measure nano on worlds it was never trained on, and on real clips."""
     quiet_libraries()
-    from mmreason import models
     from mmreason.evaluation.card import model_card
     from mmreason.evaluation.nano import measure
+    from mmreason.models.hf import TransformersModel
     from mmreason.report.terminal import print_plain
     from mmreason.video.files import write_atomic
 
     clips = real or []
-    loaded = models.load(model)
+    loaded = TransformersModel.load(model)
     with progress(f"measuring {model}") as say:
         results = measure(
             loaded,

@@ -1,12 +1,13 @@
 """The one protocol every model meets: messages with text and frames in, text and tokens out.
 
-Leaves out how models are found and run (`hf.py`, `scripted.py`). Imports no model library.
+Leaves out how models are found and run (`hf.py`, `endpoint.py`, `scripted.py`). Imports no model
+library.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -45,15 +46,22 @@ class Message:
 Conversation = Sequence[Message]
 
 
+def time_label(time_s: float) -> str:
+    """What stands before a frame that is shown as a single image."""
+    return f"<{time_s:.1f} seconds>"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What a model wrote, and what reading and writing it took."""
 
     text: str
     token_ids: tuple[int, ...]
-    """Generated tokens, the end token included where one was written."""
+    """Generated tokens, the end token included where one was written; empty where the model
+    behind an endpoint wrote them, which tells text only."""
     logprobs: tuple[float, ...]
-    """Natural log-probability of each of `token_ids` under the model at temperature 1."""
+    """Natural log-probability of each written token under the model at temperature 1; empty where
+    an endpoint does not tell."""
     tokens_in: int
     """Text and visual tokens read."""
     tokens_out: int
@@ -108,6 +116,22 @@ class ClipRecipe:
         return width, height
 
 
+class ModelError(ValueError):
+    """Some conversations of a `generate` call got no reply; those of the others are kept."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        replies: Sequence[Reply | None],
+        errors: Mapping[int, str],
+    ):
+        """`replies` as `generate` returns them, None where there is none; `errors` by place."""
+        super().__init__(message)
+        self.replies = tuple(replies)
+        self.errors = dict(errors)
+
+
 class ChatModel(Protocol):
     """A model that reads conversations with frames. One method, three facts."""
 
@@ -128,7 +152,7 @@ class ChatModel(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Fallbacks taken while loading; empty where everything went the plain way."""
+        """Fallbacks taken so far; empty where everything went the plain way."""
         ...
 
     def generate(
@@ -139,5 +163,9 @@ class ChatModel(Protocol):
         temperature: float = 0.0,
         seed: int = 0,
     ) -> list[Reply]:
-        """One reply a conversation, in order. Greedy at temperature 0; else `seed` decides."""
+        """One reply a conversation, in order. Greedy at temperature 0; else `seed` decides.
+
+        Raises ValueError, RuntimeError or OSError for what cannot be answered. Where conversations
+        fail one by one, all are tried first, and a `ModelError` carries the replies there are.
+        """
         ...

@@ -19,7 +19,14 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging
 
 from mmreason.grounding import Dialect
-from mmreason.models.base import ClipRecipe, Conversation, FramesPart, Reply, TextPart
+from mmreason.models.base import (
+    ClipRecipe,
+    Conversation,
+    FramesPart,
+    Reply,
+    TextPart,
+    time_label,
+)
 from mmreason.models.folders import (
     clip_recipe_from,
     fingerprint_of,
@@ -312,7 +319,7 @@ def _images(part: FramesPart) -> list[dict[str, Any]]:
     content: list[dict[str, Any]] = []
     for pixels, time_s in zip(part.frames.pixels, part.frames.times_s, strict=True):
         if part.kind == "video":
-            content.append({"type": "text", "text": f"<{time_s:.1f} seconds>"})
+            content.append({"type": "text", "text": time_label(time_s)})
         content.append({"type": "image", "image": Image.fromarray(pixels)})
     return content
 

@@ -57,7 +57,6 @@ class Consult:
     messages: Sequence[Message]
     max_new_tokens: int
     temperature: float = 0.0
-    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,9 +41,7 @@ class RandomLeaf:
         order = list(range(tree.leaf_count))
         random.Random(f"leaves/{self.seed}/{inquiry.question}").shuffle(order)
         length_s = tree.leaf_s
-        spans = (
-            tree.leaf_at(tree.span.start_s + (i + 0.5) * length_s).span for i in order
-        )
+        spans = (tree.leaf_at(tree.span.start_s + (i + 0.5) * length_s).span for i in order)
         yield from _look_at(inquiry, spans)
 
 

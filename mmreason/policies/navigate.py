@@ -111,9 +111,7 @@ class Navigator:
         scores = self._scores()
         open_nodes = self._waiting_nodes(scores)
         points = [i for i, line in enumerate(self.lines) if line.pinpointed]
-        points = sorted(
-            (i for i in points if i not in self.looked), key=lambda i: -scores[i].value
-        )
+        points = sorted((i for i in points if i not in self.looked), key=lambda i: -scores[i].value)
         if points and scores[points[0]].strong:
             return self._look(points[0], scores)
         if open_nodes and self.may_open():

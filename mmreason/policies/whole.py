@@ -13,9 +13,7 @@ from mmreason.types import Note
 from mmreason.wording import terms
 
 
-def overview_claim(
-    inquiry: Inquiry, first: Sequence[Note], second: Sequence[Note]
-) -> Claim | None:
+def overview_claim(inquiry: Inquiry, first: Sequence[Note], second: Sequence[Note]) -> Claim | None:
     """The option seen for the longest time in both of two overviews; None where they differ, where
     nothing is seen, or without options."""
     picked = [_longest(inquiry.options, notes) for notes in (first, second)]
