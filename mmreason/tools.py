@@ -212,7 +212,7 @@ class Toolbox:
         clips = self._frames([view for _, view in views])
         decoded = time.perf_counter()
         conversations = [
-            [Message("user", (FramesPart(clip), TextPart(one.prompt)))]
+            [Message("user", (_shown(clip), TextPart(one.prompt)))]
             for (one, _), clip in zip(views, clips, strict=True)
         ]
         limit = batch[0].max_new_tokens
@@ -258,6 +258,11 @@ class Toolbox:
     def _video_name(self) -> str:
         """What the video is called in the store: two of one name are told apart by content."""
         return f"{Path(self._video.info.path).name} [{self._video.content_hash[:8]}]"
+
+
+def _shown(frames: FrameBatch) -> FramesPart:
+    """A clip as one, a single frame as an image: that is how models learnt them."""
+    return FramesPart(frames, kind="image" if len(frames) == 1 else "video")
 
 
 def _batches(prepared: Sequence[Prepared]) -> Iterator[list[int]]:

@@ -25,7 +25,7 @@ def train_nano(
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option(help="Go on from this model: 'nano' or a model folder; default: from nothing."),
+        typer.Option(help="Go on from 'nano' or a model folder; default: from nothing."),
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --out.")] = True,
     minutes: Annotated[
@@ -37,9 +37,7 @@ def train_nano(
     quiet_libraries()
     from mmreason.training.nano.cli import train_command
 
-    done = train_command(
-        config=config, start=start, out=folder, resume=resume, minutes=minutes
-    )
+    done = train_command(config=config, start=start, out=folder, resume=resume, minutes=minutes)
     if as_json:
         print_json(done)
         return

@@ -116,9 +116,7 @@ def _small_world(rng: random.Random, stage: Stage, scenes: int) -> World:
     for _ in range(scenes):
         length_s = rng.uniform(2.0, 6.0) if scenes == 1 else rng.uniform(2.5, 5.0)
         actors = rng.randint(1, stage.most_actors) if rng.random() > 0.03 else 0
-        scene = generate.scene(
-            rng, start_s, length_s, actors=actors, text_share=stage.word_share
-        )
+        scene = generate.scene(rng, start_s, length_s, actors=actors, text_share=stage.word_share)
         if rng.random() < stage.large_share:
             bare = [
                 a.model_copy(update={"size": "large", "pattern": "plain"}) for a in scene.actors
