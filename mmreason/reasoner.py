@@ -9,7 +9,7 @@ the policy, the tools and the reports.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -20,12 +20,16 @@ import numpy as np
 
 from mmreason import __version__
 from mmreason.agent import answer_loop
+from mmreason.batch import Question, Result, drive
+from mmreason.checked import checked_options, checked_question, checked_span
+from mmreason.compat import Compat, compatible
 from mmreason.driver import Driver, Run, finished, serve
+from mmreason.estimate import Estimate, estimate
 from mmreason.grounding import Grounding
+from mmreason.index import Captioned, build
 from mmreason.models.base import ChatModel
 from mmreason.policies import Greedy, Policy
 from mmreason.policies.base import Inquiry
-from mmreason.prompts import LETTERS
 from mmreason.store import Store
 from mmreason.thumbnails import take_thumbnails
 from mmreason.tools import Roles, Toolbox, Watchable
@@ -37,9 +41,6 @@ from mmreason.video.types import Span, VideoError, VideoInfo
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-QUESTION_LIMIT = 2_000
-OPTION_LIMIT = 500
 
 
 class AnswerStream(Iterator[Step]):
@@ -116,7 +117,11 @@ class Reasoner:
         cls,
         model: str = "nano",
         *,
+        observer: str | None = None,
+        checker: str | None = None,
         policy: Policy | None = None,
+        tree: TreeRecipe | None = None,
+        compat: Compat | None = None,
         store: Store | str | Path | None = None,
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
@@ -126,9 +131,15 @@ class Reasoner:
     ) -> Reasoner:
         """Load "nano", a folder, a Hugging Face name, or the URL of a server (see `models.load`).
 
-        `store` is a `Store` or a file; by default the one in the user's cache folder.
+        `observer` and `checker` name other models for these roles (see `Reasoner`); the settings
+        after `store` are those of `model`. `compat="longvideo_r1"` sets tree, frames, tools and
+        limits as the published weights of that agent expect them. `store` is a `Store` or a file;
+        by default the one in the user's cache folder.
         """
         from mmreason import models
+
+        if compat is not None and (policy is not None or tree is not None):
+            raise UsageError("compat sets policy and tree; give either compat or those")
 
         if store is None:
             store = Store.open_default()
@@ -142,7 +153,11 @@ class Reasoner:
             served_model=served_model,
             api_key=api_key,
         )
-        return cls(loaded, policy=policy, store=store)
+        eye = loaded if observer is None else models.load(observer)
+        second = eye if checker is None else models.load(checker)
+        if compat is not None:
+            policy, tree = compatible(compat, eye)
+        return cls(loaded, observer=eye, checker=second, policy=policy, tree=tree, store=store)
 
     def ask(
         self,
@@ -182,20 +197,59 @@ class Reasoner:
         if isinstance(subtitles, str | Path):
             subtitles = Subtitles.load(subtitles)
         task = _Task(
-            question=_checked_question(question),
-            options=_checked_options(options),
+            question=checked_question(question),
+            options=checked_options(options),
             budget=budget or Budget(),
             subtitles=subtitles,
             seed=seed,
         )
         return AnswerStream(serve(self._run(video, task)))
 
+    def ask_many(
+        self,
+        questions: Iterable[Question],
+        *,
+        budget: Budget | None = None,
+        workers: int = 1,
+        seed: int = 0,
+    ) -> Iterator[Result]:
+        """Answer many questions, `workers` at a time; results come as they are done.
+
+        A question that fails is a `Failure`, and the others go on. Models that are asked together
+        see bigger batches; answers do not depend on that.
+        """
+
+        def start(question: Question) -> Run[Answer]:
+            subtitles = question.subtitles
+            task = _Task(
+                question=checked_question(question.question),
+                options=checked_options(question.options),
+                budget=budget or Budget(),
+                subtitles=None if subtitles is None else Subtitles.load(subtitles),
+                seed=seed,
+            )
+            return self._run(question.video, task)
+
+        return drive(questions, start, workers)
+
+    def index(
+        self, video: str | Path | Watchable, levels: Sequence[str] = ("high",)
+    ) -> Iterator[Captioned]:
+        """Caption whole levels ahead of questions, into the store; one item a node."""
+        with _opened(video) as source:
+            yield from build(self._toolbox(source), self._tree(source), tuple(levels))
+
+    def estimate(self, video: str | Path | Watchable, budget: Budget | None = None) -> Estimate:
+        """What a question about this video would cost; decodes nothing and asks no model."""
+        with _opened(video) as source:
+            return estimate(self._tree(source), self.model.clip, source.info, budget or Budget())
+
     def caption(self, video: str | Path | Watchable, span: Span | None = None) -> str:
         """What the model says about a stretch of video (default: all of it): one text for a clip,
         one timed line a change for longer stretches that it watches frame by frame."""
         with _opened(video) as source:
-            span = _checked_span(span, source.info)
-            toolbox = Toolbox(source, self.roles, self.store)
+            span = checked_span(span, source.info)
+            toolbox = self._toolbox(source)
             call = ToolCall(name="skim", arguments={"span": span})
             seen = finished(serve(toolbox.perform([toolbox.prepare(call)])))[0]
         if seen.error is not None:
@@ -216,14 +270,14 @@ class Reasoner:
         """
         from mmreason.ground import frame_of_image, frame_of_video, ground_frame, is_image
 
-        expression = _checked_question(expression, "expression")
+        expression = checked_question(expression, "expression")
         if is_image(video_or_image):
             if span is not None:
                 raise UsageError("span goes with a video, but an image was given")
             frame = frame_of_image(cast("str | Path | np.ndarray | Image", video_or_image))
         else:
             with _opened(cast("str | Path | Watchable", video_or_image)) as source:
-                span = _checked_span(span, source.info)
+                span = checked_span(span, source.info)
                 frame = frame_of_video(source, span)
         return ground_frame(self.model, frame, expression)
 
@@ -240,9 +294,7 @@ class Reasoner:
                 has_subtitles=bool(task.subtitles),
                 rounds=task.budget.rounds,
             )
-            toolbox = Toolbox(
-                source, self.roles, self.store, subtitles=task.subtitles, seed=task.seed
-            )
+            toolbox = self._toolbox(source, task.subtitles, task.seed)
             loop = answer_loop(inquiry, self.policy)
             driver = Driver(loop, toolbox, self.roles, task.budget, task.seed)
             draft = yield from driver.run()
@@ -263,6 +315,11 @@ class Reasoner:
                 settings=self._settings(task, tree, source.info, notes),
                 thumbnails=thumbnails,
             )
+
+    def _toolbox(
+        self, source: Watchable, subtitles: Subtitles | None = None, seed: int = 0
+    ) -> Toolbox:
+        return Toolbox(source, self.roles, self.store, subtitles=subtitles, seed=seed)
 
     def _tree(self, source: Watchable) -> Tree:
         fps_hz, recipe = source.info.mean_fps_hz, self.tree
@@ -335,47 +392,6 @@ def _opened(video: str | Path | Watchable) -> AbstractContextManager[Watchable]:
     if isinstance(video, str | Path):
         return closing(Video.open(video))
     return nullcontext(video)
-
-
-def _checked_question(text: str, what: str = "question") -> str:
-    if not isinstance(text, str) or not text.strip():
-        raise UsageError(f"the {what} is empty; say what you want to know")
-    text = text.strip()
-    if len(text) > QUESTION_LIMIT:
-        raise UsageError(
-            f"the {what} has {len(text):,} characters, the limit is {QUESTION_LIMIT:,}; shorten it"
-        )
-    return text
-
-
-def _checked_options(options: Sequence[str] | None) -> tuple[str, ...]:
-    if options is None:
-        return ()
-    if isinstance(options, str):
-        raise UsageError(f"options must be a list of texts, got one text: {options[:60]!r}")
-    stripped = tuple(str(option).strip() for option in options)
-    if not 2 <= len(stripped) <= len(LETTERS):
-        raise UsageError(f"options must be 2 to {len(LETTERS)} texts, got {len(stripped)}")
-    for i, option in enumerate(stripped):
-        if not option or len(option) > OPTION_LIMIT:
-            raise UsageError(
-                f"option {LETTERS[i]} must have 1 to {OPTION_LIMIT} characters, got {len(option)}"
-            )
-    folded = [option.casefold() for option in stripped]
-    for i, option in enumerate(folded):
-        if option in folded[:i]:
-            twin = LETTERS[folded.index(option)]
-            raise UsageError(f"options {twin} and {LETTERS[i]} are the same: {stripped[i]!r}")
-    return stripped
-
-
-def _checked_span(span: Span | None, info: VideoInfo) -> Span:
-    if span is None:
-        return info.span
-    inside = span.clip(info.span)
-    if inside.duration_s <= 0:
-        raise UsageError(f"span {span} holds nothing of the video, which is shown over {info.span}")
-    return inside
 
 
 def _versions() -> dict[str, str]:

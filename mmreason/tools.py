@@ -15,7 +15,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mmreason.models.base import ChatModel, Conversation, FramesPart, Message, Reply, TextPart
+from mmreason.models.base import (
+    ChatModel,
+    Conversation,
+    FramesPart,
+    Message,
+    ModelError,
+    Reply,
+    TextPart,
+)
 from mmreason.search import search_notes
 from mmreason.store import Store, make_key
 from mmreason.types import Cost, Note, Observation, ToolCall
@@ -212,20 +220,32 @@ class Toolbox:
         clips = self._frames([view for _, view in views])
         decoded = time.perf_counter()
         conversations = [
-            [Message("user", (_shown(clip), TextPart(one.prompt)))]
+            [Message("user", (_frames_part(clip), TextPart(one.prompt)))]
             for (one, _), clip in zip(views, clips, strict=True)
         ]
-        limit = batch[0].max_new_tokens
-        replies = yield Request(model, conversations, limit, seed=self._seed)
-        ended = time.perf_counter()
-        times = (decoded - started, ended - decoded)
-        rows = iter(zip(replies, clips, strict=True))
-        seen = []
+        request = Request(model, conversations, batch[0].max_new_tokens, seed=self._seed)
+        replies: Sequence[Reply | None]
+        errors: dict[int, str] = {}
+        try:
+            replies = yield request
+        except ModelError as error:
+            replies, errors = error.replies, error.errors
+        times = (decoded - started, time.perf_counter() - decoded)
+        parts = [seconds / len(batch) for seconds in times]
+        at, seen = 0, []
         for one in batch:
-            values = [_value(*next(rows)) for _ in one.views]
-            stored = {"tool": one.call.name, "replies": values}
-            self._store.put(one.key, stored, video=self._video_name(), model=model.name)
-            cost = _cost(values, one.call, [seconds / len(batch) for seconds in times])
+            places = range(at, at + len(one.views))
+            at = places.stop
+            got = [(reply, clips[i]) for i in places if (reply := replies[i]) is not None]
+            values = [_value(*pair) for pair in got]
+            cost = _cost(values, one.call, parts)
+            if len(values) < len(places):
+                why = next(errors[i] for i in places if i in errors)
+                seen.append(Observation(text="", span=one.span, cost=cost, error=why))
+                continue
+            self._store.put(
+                one.key, {"replies": values}, video=self._video_name(), model=model.name
+            )
             seen.append(_observation(one, values, cost, cached=False))
         return seen
 
@@ -260,11 +280,6 @@ class Toolbox:
         return f"{Path(self._video.info.path).name} [{self._video.content_hash[:8]}]"
 
 
-def _shown(frames: FrameBatch) -> FramesPart:
-    """A clip as one, a single frame as an image: that is how models learnt them."""
-    return FramesPart(frames, kind="image" if len(frames) == 1 else "video")
-
-
 def _batches(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
     """Positions that are asked together: new calls of one role and length, within the pixels."""
     waiting: list[int] = []
@@ -288,6 +303,10 @@ def _batches(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
 
 def _kind(one: Prepared) -> tuple[bool, int]:
     return bool(one.call.arguments.get("check")), one.max_new_tokens
+
+
+def _frames_part(clip: FrameBatch) -> FramesPart:
+    return FramesPart(clip, "video" if len(clip) > 1 else "image")
 
 
 def _value(reply: Reply, clip: FrameBatch) -> dict[str, Any]:

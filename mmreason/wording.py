@@ -156,7 +156,13 @@ def order_of(question: str) -> tuple[bool, tuple[str, ...]] | None:
 
 def is_global(question: str) -> bool:
     """Whether the question is about the video as a whole: totals, order, first and last."""
-    return _GLOBAL.search(question) is not None
+    return _GLOBAL.search(question) is not None or is_total(question)
+
+
+def is_total(question: str) -> bool:
+    """Whether the question asks how many there are in all: no single place can tell."""
+    core, context = split_context(question)
+    return not context and re.match(r"^\W*how (?:many|often)\b", core, re.IGNORECASE) is not None
 
 
 def is_yes_no(question: str) -> bool:

@@ -22,6 +22,7 @@ from mmreason.cli.demo import demo
 from mmreason.cli.doctor import doctor
 from mmreason.cli.eval import eval_app
 from mmreason.cli.ground import ground
+from mmreason.cli.index import index
 from mmreason.cli.inspect import inspect
 from mmreason.cli.sample import sample
 from mmreason.cli.train import train_app
@@ -97,6 +98,7 @@ app.command(epilog='Example: mmreason ground clip.mp4 "the red star" --at 2.5 --
     ground
 )
 app.command(epilog="Example: mmreason caption clip.mp4 --start 4 --end 8")(caption)
+app.command(epilog="Example: mmreason index talks/ --levels high,medium")(index)
 app.command(epilog="Example: mmreason sample clip.mp4 --n 32 --sheet sheet.png")(sample)
 app.command(epilog="Example: mmreason inspect clip.mp4 --sheet sheet.png")(inspect)
 app.command(epilog="Example: mmreason cache --clear")(cache)

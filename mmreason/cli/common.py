@@ -9,13 +9,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from mmreason.compat import Compat
+    from mmreason.policies import Policy
     from mmreason.reasoner import Reasoner
+    from mmreason.tree import TreeRecipe
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 ModelName = Annotated[
@@ -75,6 +78,10 @@ def load_reasoner(
     model: str,
     store: Path | None = None,
     *,
+    observer: str | None = None,
+    policy: Policy | None = None,
+    tree: TreeRecipe | None = None,
+    compat: str | None = None,
     served_model: str | None = None,
     api_key_file: Path | None = None,
 ) -> Reasoner:
@@ -86,6 +93,10 @@ def load_reasoner(
         quiet_libraries()
     return Reasoner.load(
         model,
+        observer=observer,
+        policy=policy,
+        tree=tree,
+        compat=cast("Compat | None", compat),
         store=store,
         served_model=served_model,
         api_key=api_key(model, api_key_file, os.environ.get("OPENAI_API_KEY")),

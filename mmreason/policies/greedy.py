@@ -28,6 +28,7 @@ from mmreason.tree import NodeId
 from mmreason.types import Note, Observation, ToolCall
 from mmreason.wording import (
     is_global,
+    is_total,
     is_yes_no,
     match_option,
     order_of,
@@ -59,7 +60,8 @@ class Greedy:
             yield from game.order(*order)
         elif is_global(inquiry.question) and long:
             yield from game.overview()
-        yield from game.search()
+        if not (long and is_total(inquiry.question)):
+            yield from game.search()
 
 
 class _OutOfBudget(Exception):
@@ -71,7 +73,6 @@ class _Game:
     inquiry: Inquiry
     captions: dict[NodeId, tuple[Note, ...]] = field(default_factory=dict)
     """Read so far; a second search in the same game costs nothing for these."""
-    heard: tuple[Note, ...] | None = None
 
     def search(self) -> _Part:
         """Look at places until one is verified or none is left; then a last try if cut short."""
@@ -107,13 +108,11 @@ class _Game:
     def start(self, navigator: Navigator) -> _Part:
         """Read the captions of the top level, and the subtitles where there are any."""
         if self.inquiry.has_subtitles:
-            if self.heard is None:
-                span = self.inquiry.tree.span
-                arguments = {"span": span, "text": navigator.question}
-                call = ToolCall(name="search", arguments=arguments)
-                seen = yield from self.act("search the subtitles", (call,), opening=True)
-                self.heard = seen[0].notes
-            navigator.hear(self.heard)
+            span = self.inquiry.tree.span
+            arguments = {"span": span, "text": navigator.question}
+            call = ToolCall(name="search", arguments=arguments)
+            seen = yield from self.act("search the subtitles", (call,), opening=True)
+            navigator.hear(seen[0].notes)
         yield from self.open(navigator, (), "read the captions of the top level")
 
     def open(self, navigator: Navigator, node_id: NodeId, thought: str) -> _Part:

@@ -176,11 +176,11 @@ class _Game:
         told = []
         for call, one in zip(said.calls, results.observations, strict=False):
             self.seen.append((call, one))
-            node = call.arguments.get("node")
-            is_node = call.name == "caption" and node is not None
-            told.append(
-                node_text(self.inquiry.tree.node(tuple(node)), one) if is_node else described(one)
-            )
+            if call.name == "caption":
+                node = self.inquiry.tree.node(tuple(call.arguments["node"]))
+                told.append(node_text(node, one))
+            else:
+                told.append(described(one))
         if told:
             looked = said.calls[0].name in ("look", "focus")
             text = "\n".join(told)
