@@ -17,6 +17,7 @@ from mmreason.cli.common import (
     progress,
     quiet_libraries,
 )
+from mmreason.cli.eval_needle import eval_needle
 
 if TYPE_CHECKING:
     from mmreason.evaluation.nano import Results
@@ -28,6 +29,11 @@ eval_app = typer.Typer(no_args_is_help=True, help="Measure a model.")
 @eval_app.callback()
 def _eval_group() -> None:
     """Measure a model."""
+
+
+eval_app.command(
+    "needle", epilog="Example: mmreason eval needle --lengths 3m,1h --baselines --out runs/needle"
+)(eval_needle)
 
 
 @eval_app.command("nano", epilog="Example: mmreason eval nano --worlds 200 --card MODEL_CARD.md")

@@ -241,7 +241,7 @@ def _order(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
     others = [f"the {random_figure(rng).phrase(phrase)}" for _ in range(3 - len(plants))]
     if len({*names, wrong, *others}) < 4:
         return None
-    scope = plants[0].chapter if in_chapter else None
+    scope = spots[0][1] if in_chapter else None
     claims = [Claim(p.figure, phrase, scope, frozenset({p.id})) for p in plants]
     if not garden.add(plants, claims):
         return None
@@ -250,7 +250,7 @@ def _order(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
     right = ordered[0 if place == "first" else -1]
     told = shuffled(rng, names)
     text = f"Which comes {place}, {', '.join(told[:-1])} or {told[-1]}?"
-    word = garden.chapters[plants[0].chapter].word if in_chapter else None
+    word = garden.chapters[spots[0][1]].word if in_chapter else None
     return Draft(
         wish=wish,
         question=with_context(text, word),

@@ -97,8 +97,9 @@ def sections(
         bounds_s = [chapter.span.start_s, *cuts_s, chapter.span.end_s]
         last: Background | None = None
         for start_s, end_s in itertools.pairwise(bounds_s):
-            last = rng.choice([b for b in get_args(Background) if b != last])
-            found.append(Section(index, Span(start_s, end_s), last))
+            others: list[Background] = [b for b in get_args(Background) if b != last]
+            last = background = rng.choice(others)
+            found.append(Section(index, Span(start_s, end_s), background))
     return tuple(found)
 
 

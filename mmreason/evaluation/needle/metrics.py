@@ -300,7 +300,7 @@ def paired_difference(
     """Accuracy of `one` less that of `other` on their common items, with a 95 % interval.
 
     Paired bootstrap over worlds: items of a world are drawn together, since they share their
-    look-alikes. (NaN, NaN, NaN) without a common item.
+    look-alikes. Without two worlds there is no interval, without a common item no value: NaN.
     """
     second = {o.item.id: o.right for o in other}
     by_world: dict[str, list[float]] = {}
@@ -308,13 +308,16 @@ def paired_difference(
         if o.item.id in second:
             by_world.setdefault(o.item.world, []).append(float(o.right) - second[o.item.id])
     if not by_world:
-        return (math.nan,) * 3
+        return math.nan, math.nan, math.nan
     sums = np.array([sum(v) for v in by_world.values()])
     counts = np.array([len(v) for v in by_world.values()])
+    value = float(sums.sum() / counts.sum())
+    if len(sums) < 2:
+        return value, math.nan, math.nan
     drawn = np.random.default_rng(seed).integers(0, len(sums), (draws, len(sums)))
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
     low, high = np.quantile(means, (0.025, 0.975))
-    return float(sums.sum() / counts.sum()), float(low), float(high)
+    return value, float(low), float(high)
 
 
 def expected_uniform_hit(item: Item, frames: int) -> float:

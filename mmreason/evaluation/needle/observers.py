@@ -11,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -25,10 +24,19 @@ from mmreason.evaluation.needle.words import (
     Figure,
     figure_of,
     motion_answer,
+    parsed,
+    singular,
     split_context,
+    things_of,
 )
-from mmreason.models.base import ClipRecipe
-from mmreason.models.scripted import ScriptedModel
+from mmreason.models.base import (
+    ClipRecipe,
+    Conversation,
+    FramesPart,
+    Message,
+    Reply,
+    TextPart,
+)
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch, Span
 from mmreason.video.world.motion import position
@@ -50,7 +58,8 @@ class Knobs:
     false_rate: float = 0.0
     """Chance that a caption tells of one thing that is not there."""
     most_words: int | None = None
-    """Longest caption; what does not fit is left out, things at random."""
+    """Longest caption. The words on the screen stay; things that do not fit are left out, at
+    random."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -69,21 +78,76 @@ class Knobs:
 PERFECT = Knobs()
 
 
+TOKENS_PER_FRAME = 46
+"""Visual tokens that are counted a frame: about what the packaged model needs."""
+
+
+@dataclass
+class OracleModel:
+    """A `ChatModel` that knows one world. Counts a token a word, and `TOKENS_PER_FRAME` a frame.
+
+    It is not bound by `max_new_tokens`: how long a caption may be is one of its knobs.
+    """
+
+    witness: Witness
+    clip: ClipRecipe
+    name: str
+    notes: tuple[str, ...] = ()
+    calls: int = 0
+    frames: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.name.encode()).hexdigest()
+
+    def generate(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        max_new_tokens: int = 96,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[Reply]:
+        """See `ChatModel`. Only the last message of a conversation is read."""
+        return [self._reply(conversation[-1]) for conversation in conversations]
+
+    def _reply(self, message: Message) -> Reply:
+        text = "\n".join(part.text for part in message.parts if isinstance(part, TextPart))
+        batch = next((p.frames for p in message.parts if isinstance(p, FramesPart)), None)
+        written = self.witness(text, batch)
+        shown = 0 if batch is None else len(batch)
+        words = len(written.split())
+        visual = shown * TOKENS_PER_FRAME
+        self.calls += 1
+        self.frames += shown
+        self.tokens_in += len(text.split()) + visual
+        self.tokens_out += words
+        return Reply(
+            text=written,
+            token_ids=tuple(range(words)),
+            logprobs=(-0.05,) * words,
+            tokens_in=len(text.split()) + visual,
+            tokens_out=words,
+            tokens_visual=visual,
+        )
+
+
 def oracle(
     world: World, knobs: Knobs = PERFECT, *, frames: int = 8, leaf_s: float = 3.0
-) -> ScriptedModel:
-    """A `ChatModel` that knows `world` and counts what it is asked, 46 tokens a frame (what the
-    packaged model needs)."""
+) -> OracleModel:
+    """A model that knows `world` and watches clips as the packaged model does, in tiny pictures."""
     told = json.dumps(asdict(knobs), sort_keys=True)
     digest = hashlib.sha256((told + world.to_json()).encode()).hexdigest()[:16]
-    clip = ClipRecipe(frames=frames, size_px=(32, 18), leaf_s=leaf_s)
+    clip = ClipRecipe(frames=frames, size_px=(16, 16), leaf_s=leaf_s)
     witness = Witness(world, knobs, clip.prompts.caption)
-    return ScriptedModel(witness, clip=clip, name=f"oracle {digest}", tokens_per_frame=46)
+    return OracleModel(witness, clip, name=f"oracle {digest}")
 
 
 @dataclass
 class Witness:
-    """Captions and answers about one world by (prompt, frames): a script of `ScriptedModel`."""
+    """Captions and answers about one world by (prompt, frames)."""
 
     world: World
     knobs: Knobs
@@ -135,10 +199,9 @@ class Witness:
             if word is None or scene.text == word
             for actor in scene.actors
         ]
-        for pattern, reply in _FORMS:
-            found = pattern.match(plain)
-            if found is not None:
-                return reply(self, seen, *found.groups())
+        asked = parsed(plain)
+        if asked is not None and asked[0] in _REPLIES:
+            return _REPLIES[asked[0]](self, seen, *asked[1])
         if plain == "What word is on the screen?":
             return str(self._scene_at(float(times_s[0])).text or "there is no word.")
         return "this is outside my world."
@@ -234,14 +297,13 @@ def _is_there(_: Witness, seen: _Seen, phrase: str) -> str:
 
 
 def _how_many(_: Witness, seen: _Seen, what: str) -> str:
-    single = {"crosses": "cross"}
-    phrase = " ".join(single.get(word, word.removesuffix("s")) for word in what.split())
-    return f"{len({a.id for _, _, a in seen if matches(phrase, figure_of(a))})}."
+    fits = {a.id for _, _, a in seen if matches(singular(what), figure_of(a))}
+    return f"{len(fits)}."
 
 
 def _comes(_: Witness, seen: _Seen, place: str, things: str) -> str:
     """First or last by first sight; a thing that is not shown is said to be missing."""
-    names = [n.strip() for n in re.split(r", the | or the ", things.removeprefix("the "))]
+    names = things_of(things)
     first_s = {
         name: min((t for t, _, a in seen if matches(name, figure_of(a))), default=math.inf)
         for name in names
@@ -253,14 +315,14 @@ def _comes(_: Witness, seen: _Seen, place: str, things: str) -> str:
     return f"the {best}."
 
 
-_FORMS: tuple[tuple[re.Pattern[str], Callable[..., str]], ...] = (
-    (re.compile(r"^What colour is the (.+)\?$"), _one(_value("colour"))),
-    (re.compile(r"^What shape is the (.+)\?$"), _one(_value("shape"))),
-    (re.compile(r"^What pattern does the (.+) have\?$"), _one(_value("pattern"))),
-    (re.compile(r"^Is the (.+) small or large\?$"), _one(_value("size"))),
-    (re.compile(r"^How does the (.+) move\?$"), _one(_move)),
-    (re.compile(r"^Where is the (.+)\?$"), _one(_place)),
-    (re.compile(r"^Is there an? (.+)\?$"), _is_there),
-    (re.compile(r"^How many (.+) are there\?$"), _how_many),
-    (re.compile(r"^Which comes (first|last), (.+)\?$"), _comes),
-)
+_REPLIES: dict[str, Callable[..., str]] = {
+    "colour": _one(_value("colour")),
+    "shape": _one(_value("shape")),
+    "pattern": _one(_value("pattern")),
+    "size": _one(_value("size")),
+    "motion": _one(_move),
+    "location": _one(_place),
+    "existence": _is_there,
+    "count": _how_many,
+    "order": _comes,
+}

@@ -50,6 +50,19 @@ NEEDLE_MOTIONS: tuple[MotionKind, ...] = (
     "bounce",
 )
 """Those during which an actor is wholly in the picture; coming in and going out are left out."""
+FORMS: dict[str, re.Pattern[str]] = {
+    "colour": re.compile(r"^What colour is the (.+)\?$"),
+    "shape": re.compile(r"^What shape is the (.+)\?$"),
+    "pattern": re.compile(r"^What pattern does the (.+) have\?$"),
+    "size": re.compile(r"^Is the (.+) small or large\?$"),
+    "motion": re.compile(r"^How does the (.+) move\?$"),
+    "location": re.compile(r"^Where is the (.+)\?$"),
+    "existence": re.compile(r"^Is there an? (.+)\?$"),
+    "count": re.compile(r"^How many (.+) are there\?$"),
+    "order": re.compile(r"^Which comes (first|last), (.+)\?$"),
+    "word": re.compile(r"^Which word is on the screen (.+) in the whole video\?$"),
+}
+"""The questions without their clause; groups are the things asked about."""
 _FILLERS: dict[Attribute, tuple[str, ...]] = {"pattern": ("checked",), "size": ("medium", "tiny")}
 """Options of attributes with fewer than four values; never right."""
 _CONTEXT = re.compile(r"^(.*) while the word (\w+) is on the screen\?$", re.DOTALL)
@@ -98,6 +111,25 @@ def split_context(question: str) -> tuple[str, str | None]:
     return (question, None) if found is None else (f"{found[1]}?", found[2])
 
 
+def parsed(question: str) -> tuple[str, tuple[str, ...]] | None:
+    """(name of the form, its groups) of a question without clause; None for any other text."""
+    for name, pattern in FORMS.items():
+        found = pattern.match(question)
+        if found is not None:
+            return name, found.groups()
+    return None
+
+
+def things_of(listed: str) -> tuple[str, ...]:
+    """`the A, the B or the C` to (`A`, `B`, `C`)."""
+    return tuple(re.split(r", the | or the ", listed.removeprefix("the ")))
+
+
+def singular(counted: str) -> str:
+    """`stars` to `star`, `red objects` to `red object`."""
+    return counted.removesuffix("es") if counted.endswith("crosses") else counted.removesuffix("s")
+
+
 def motion_answer(kind: MotionKind) -> str:
     return f"it {MOTION_PHRASE[kind]}"
 
@@ -110,7 +142,10 @@ def value_options(rng: random.Random, attribute: Attribute, right: str) -> tuple
 
 def motion_options(rng: random.Random, right: MotionKind) -> tuple[str, ...]:
     """Four answers to "How does it move?"."""
-    kinds = [right, *rng.sample([kind for kind in NEEDLE_MOTIONS if kind != right], 3)]
+    kinds: list[MotionKind] = [
+        right,
+        *rng.sample([kind for kind in NEEDLE_MOTIONS if kind != right], 3),
+    ]
     return shuffled(rng, [motion_answer(kind) for kind in kinds])
 
 
