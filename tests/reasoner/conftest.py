@@ -102,7 +102,7 @@ SCENES = (
 QUESTION = "How does the red star move?"
 
 
-def honest(question: str, seen: list[str]) -> str:
+def truthful(question: str, seen: list[str]) -> str:
     """Answers motion, colour and presence from the sentences it sees; says when nothing fits."""
     asked = set(re.findall(r"\w+", question.split("\n")[0].lower()))
     things = {"cross", "star", "circle", "square"} & asked
@@ -141,7 +141,7 @@ def video() -> FakeVideo:
 @pytest.fixture
 def model(video, watcher) -> ScriptedModel:
     """Watches `video` and is `honest`."""
-    return watcher(video, honest)
+    return watcher(video, truthful)
 
 
 @dataclass
@@ -196,3 +196,9 @@ def thinker() -> type[Thinker]:
 def navigator() -> Thinker:
     """A `Thinker` that navigates by rule."""
     return Thinker(navigates)
+
+
+@pytest.fixture
+def honest() -> Callable[[str, list[str]], str]:
+    """What `model` answers by."""
+    return truthful
