@@ -173,12 +173,8 @@ class Thinker:
             written = self.replies(text)
         else:
             written = self.replies[min(len(self.said), len(self.replies) - 1)]
-        size = sum(
-            len(part.text.split())
-            for m in conversation
-            for part in m.parts
-            if hasattr(part, "text")
-        )
+        told = [part for m in conversation for part in m.parts if isinstance(part, TextPart)]
+        size = sum(len(part.text.split()) for part in told)
         tokens_out = len(written.split())
         self.said.append(
             Reply(text=written, token_ids=(), logprobs=(), tokens_in=size, tokens_out=tokens_out)
