@@ -17,6 +17,7 @@ import typer
 from mmreason.cli.ask import ask
 from mmreason.cli.cache import cache
 from mmreason.cli.caption import caption
+from mmreason.cli.data import data_app
 from mmreason.cli.demo import demo
 from mmreason.cli.doctor import doctor
 from mmreason.cli.eval import eval_app
@@ -104,4 +105,5 @@ app.command(epilog="Example: mmreason cache --clear")(cache)
 app.command(epilog="Example: mmreason demo --seed 3 | mmreason demo --check 10")(demo)
 app.command(epilog="Example: mmreason doctor --json")(doctor)
 app.add_typer(train_app, name="train")
+app.add_typer(data_app, name="data")
 app.add_typer(eval_app, name="eval")
