@@ -12,6 +12,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -345,7 +346,7 @@ class Reasoner:
         clip = self.model.clip
         return {
             "mmreason": __version__,
-            "versions": _versions(),
+            "versions": dict(_versions()),
             "model": {"name": self.model.name, "fingerprint": self.model.fingerprint},
             "prompts_sha256": clip.prompts.sha256,
             "tree": {
@@ -396,6 +397,7 @@ def _opened(video: str | Path | Watchable) -> AbstractContextManager[Watchable]:
     return nullcontext(video)
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {}
     for name in ("av", "numpy", "torch", "transformers"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError, create_model
@@ -106,6 +107,7 @@ def make_call(tree: Tree, name: str, arguments: dict[str, Any]) -> ToolCall:
         raise UsageError(f"{name}: {error}") from error
 
 
+@cache
 def _arguments_model(tool: Tool) -> Any:
     """A pydantic model of a tool's parameters; the tree is ours to give, not the caller's."""
     hints = inspect.get_annotations(tool, eval_str=True)

@@ -24,6 +24,10 @@ def data_navigation(
     file: Annotated[Path, typer.Option("--out", help="File for the samples (JSON lines).")],
     worlds: Annotated[int, typer.Option(min=1, help="Scripted videos to ask about.")] = 100,
     first: Annotated[int, typer.Option(min=0, help="Number of the first video.")] = 0,
+    length: Annotated[
+        str | None, typer.Option(help="Length of the videos, such as 3m; default: 3m, 15m, 1h.")
+    ] = None,
+    items: Annotated[int, typer.Option(min=1, help="Questions about each video.")] = 10,
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Videos that are kept for measuring.")
     ] = False,
@@ -34,6 +38,7 @@ def data_navigation(
     A line holds messages and, for each, whether it is learnt: the last one only.
     """
     quiet_libraries()
+    from mmreason.evaluation.needle.items import duration_of
     from mmreason.training.navigation.samples import navigation_samples, write_samples
 
     split = "held-out" if held_out else "train"
@@ -43,6 +48,8 @@ def data_navigation(
             worlds,
             split=split,
             first=first,
+            duration_s=None if length is None else duration_of(length),
+            items=items,
             on_world=lambda done: say(f"playing: world {done} of {worlds}"),
         )
         count = write_samples(file, samples)

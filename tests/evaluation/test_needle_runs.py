@@ -156,6 +156,9 @@ def test_a_run_cut_short_goes_on_where_it_ended(measured, tmp_path):
     run(PLAN, tmp_path, on_progress=lambda done, total: counts.append((done, total)))
     assert counts[0] == (8, 36) and counts[-1] == (36, 36)
     assert same(read_outcomes(tmp_path / "results.jsonl"), whole)
+    with (tmp_path / "results.jsonl").open("ab") as file:
+        file.write(lines[3])
+    assert same(read_outcomes(tmp_path / "results.jsonl"), whole)
     assert (tmp_path / "results.jsonl").read_bytes().startswith(b"".join(lines[:7]))
 
 

@@ -102,7 +102,7 @@ SCENES = (
 QUESTION = "How does the red star move?"
 
 
-def honest(question: str, seen: list[str]) -> str:
+def truthful(question: str, seen: list[str]) -> str:
     """Answers motion, colour and presence from the sentences it sees; says when nothing fits."""
     asked = set(re.findall(r"\w+", question.split("\n")[0].lower()))
     things = {"cross", "star", "circle", "square"} & asked
@@ -141,7 +141,7 @@ def video() -> FakeVideo:
 @pytest.fixture
 def model(video, watcher) -> ScriptedModel:
     """Watches `video` and is `honest`."""
-    return watcher(video, honest)
+    return watcher(video, truthful)
 
 
 @dataclass
@@ -173,12 +173,8 @@ class Thinker:
             written = self.replies(text)
         else:
             written = self.replies[min(len(self.said), len(self.replies) - 1)]
-        size = sum(
-            len(part.text.split())
-            for m in conversation
-            for part in m.parts
-            if hasattr(part, "text")
-        )
+        told = [part for m in conversation for part in m.parts if isinstance(part, TextPart)]
+        size = sum(len(part.text.split()) for part in told)
         tokens_out = len(written.split())
         self.said.append(
             Reply(text=written, token_ids=(), logprobs=(), tokens_in=size, tokens_out=tokens_out)
@@ -196,3 +192,9 @@ def thinker() -> type[Thinker]:
 def navigator() -> Thinker:
     """A `Thinker` that navigates by rule."""
     return Thinker(navigates)
+
+
+@pytest.fixture
+def honest() -> Callable[[str, list[str]], str]:
+    """What `model` answers by."""
+    return truthful

@@ -185,6 +185,7 @@ def test_options_agree_by_letter_or_text():
     draft, _, asked = play([one], ["A"], options=options)
     assert (draft.text, draft.choice) == ("red", 0)
     assert draft.evidence[0].verified
+    assert isinstance(asked[0], Act)
     assert asked[0].calls[0].arguments["options"] == ["red", "blue"]
 
 
@@ -258,7 +259,7 @@ def test_repeats_keep_their_place_among_new_calls():
 
 def test_the_same_call_three_times_at_once_is_made_all_the_same():
     _, policy, asked = play([Act("look", (LOOK, LOOK, LOOK))])
-    assert asked[0].calls == (LOOK, LOOK)
+    assert isinstance(asked[0], Act) and asked[0].calls == (LOOK, LOOK)
     assert [one.error for one in policy.received[0].observations] == [None, None, REPEATED]
 
 

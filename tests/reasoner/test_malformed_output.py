@@ -98,7 +98,7 @@ MALFORMED = {
     "null": tool("get_caption((1,\x00 1))"),
     "control characters": "\x1b[2J\x07\x00",
     "another script": "左へ動きます。",
-    "tags in another script": "＜answer＞左＜/answer＞",
+    "tags in another script": "\uff1canswer\uff1e左\uff1c/answer\uff1e",
     "tags of another model": '<tool_call>{"name": "caption"}</tool_call>',
     "code block": "```json\n{}\n```",
     "huge": "x" * 100_000,

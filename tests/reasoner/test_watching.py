@@ -91,7 +91,8 @@ def test_a_close_look_is_up_to_four_clips_of_the_best_length():
         assert len(views) == count
         for view in views:
             assert view.span.duration_s == pytest.approx(min(4.0, length_s))
-            assert 50 <= view.times_s[0] and view.times_s[-1] <= 50 + length_s
+            assert view.span.start_s <= view.times_s[0] and view.times_s[-1] <= view.span.end_s
+            assert view.span.clip(Span(50, 50 + length_s)) == view.span
     middles = [view.span.middle_s for view in focus_views(STILLS, INFO, Span(0, 400))]
     assert middles == [50, 150, 250, 350]
 

@@ -13,14 +13,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mmreason.models.base import Message, TextPart
-from mmreason.training.navigation.plays import Play, needle_world, plays_of
+from mmreason.training.navigation.plays import ITEMS, Play, Split, needle_world, plays_of
 from mmreason.types import UsageError
-
-Split = Literal["train", "held-out"]
-"""Their worlds never meet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +76,14 @@ def navigation_samples(
     *,
     split: Split = "train",
     first: int = 0,
+    duration_s: float | None = None,
+    items: int = ITEMS,
     on_world: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Sample]:
     """The samples of `worlds` scripted videos from number `first` on: the same whenever asked.
     `on_world` is told how many worlds are done."""
     for done in range(worlds):
-        for play in plays_of(needle_world(split, first + done)):
+        for play in plays_of(needle_world(split, first + done, duration_s, items)):
             yield from samples_of(play)
         on_world(done + 1)
 

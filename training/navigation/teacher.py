@@ -47,14 +47,6 @@ Read = Callable[[NodeId], Sequence[Note]]
 """The notes of a node's caption."""
 
 
-@dataclass(frozen=True)
-class Turn:
-    """One sample: what was said before, and what the teacher wrote."""
-
-    messages: tuple[Message, ...]
-    text: str
-
-
 def things_asked(question: str) -> tuple[str, ...]:
     """What a question is about: "small star", "red object"; several for an order; none for
     questions about the whole video."""
@@ -78,13 +70,12 @@ def things_told(text: str, thing: str) -> list[str]:
 
 @dataclass
 class Teacher:
-    """Meets `ChatModel` as the reasoner of one question; `turns` holds what it wrote."""
+    """Meets `ChatModel` as the reasoner of one question."""
 
     item: Item
     tree: Tree
     read: Read
     hints: int
-    turns: list[Turn] = field(default_factory=list)
     known: list[NodeId] = field(default_factory=list)
     """Nodes whose captions were read, in order."""
     opened: set[NodeId] = field(default_factory=set)
@@ -117,7 +108,6 @@ class Teacher:
         """See `ChatModel`; one conversation at a time."""
         (conversation,) = conversations
         text = self._turn(conversation[-1])
-        self.turns.append(Turn(tuple(conversation), text))
         return [Reply(text=text, token_ids=(), logprobs=(), tokens_in=1, tokens_out=1)]
 
     def _turn(self, last: Message) -> str:
