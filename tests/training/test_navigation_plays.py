@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -100,7 +101,7 @@ def test_one_sample_a_step_of_which_only_the_last_turn_is_learnt(kept):
             assert sample.train == (False,) * (len(sample.messages) - 1) + (True,)
             roles = [role for role, _ in sample.messages]
             assert roles == ["user", "assistant"] * (sample.step + 1)
-        for before, after in zip(made, made[1:], strict=False):
+        for before, after in itertools.pairwise(made):
             assert after.messages[: len(before.messages)] == before.messages
 
 
