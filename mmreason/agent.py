@@ -41,6 +41,7 @@ OTHER_FRAMES = 0.25
 """Shift of the second look, as a share of the distance between frames; the third goes back."""
 SAME_CALLS = 2
 """A call is made this often; after that it is answered with a note."""
+REPEATED = "this call was made before with the same result; do something else or answer"
 SHORT_ANSWER = 2
 """Answers of up to this many terms contradict each other where they differ."""
 
@@ -61,7 +62,8 @@ _Part = Generator[Act | Consult | Remark, Any, Any]
 
 
 def answer_loop(inquiry: Inquiry, policy: Policy) -> Loop:
-    """Yield an `Act`, `Consult` or `Remark`, be sent `Results`, a `Reply` or `Spent`, or None."""
+    """Yield an `Act`, `Consult` or `Remark`, be sent `Results`, a `Reply`, or None; a `Consult` or
+    `Remark` that the budget does not allow is sent `Spent`."""
     referee = _Referee(inquiry)
     yield from referee.run(policy.play(inquiry))
     return referee.draft()
@@ -112,29 +114,38 @@ class _Referee:
             return (yield from self.judge(wish))
         if isinstance(wish, Act):
             return (yield from self.act(wish))
+        if isinstance(wish, Spent):
+            self.spent = self.spent or wish.reason
+            return None
         return (yield wish)
 
     def act(self, wish: Act) -> _Part:
         """Make the calls of a round, but for those that were made too often already."""
-        self.calls.update(str(call) for call in wish.calls)
-        fresh = tuple(call for call in wish.calls if self.calls[str(call)] <= SAME_CALLS)
+        is_fresh = [self.count(call) <= SAME_CALLS for call in wish.calls]
+        fresh = tuple(call for call, new in zip(wish.calls, is_fresh, strict=True) if new)
         results = Results(())
         if fresh:
             results = yield replace(wish, calls=fresh)
-        if len(fresh) == len(wish.calls):
-            return results
-        note = "this call was made before with the same result; do something else or answer"
         seen = iter(results.observations)
         merged: list[Observation] = []
-        for call in wish.calls:
-            if call in fresh:
-                if (one := next(seen, None)) is None:
-                    break
-                merged.append(one)
-            else:
-                yield Remark(wish.thought, call, note)
-                merged.append(Observation(text="", span=call.arguments["span"], error=note))
+        counted = bool(fresh)
+        for call, new in zip(wish.calls, is_fresh, strict=True):
+            one = next(seen, None) if new else _repeated(call)
+            if one is None:
+                break
+            merged.append(one)
+            if not new:
+                refused = yield Remark(wish.thought, call, REPEATED, counted=counted)
+                counted = True
+                if isinstance(refused, Spent):
+                    return Results(tuple(merged), refused.reason)
         return Results(tuple(merged), results.spent)
+
+    def count(self, call: ToolCall) -> int:
+        """How often a call was asked for, this time included."""
+        same = f"{call.name} {call.arguments!r}"
+        self.calls[same] += 1
+        return self.calls[same]
 
     def judge(self, claim: Claim) -> _Part:
         """Check a claim by looking again at the frames between those it rests on."""
@@ -168,7 +179,7 @@ class _Referee:
                 self.spent = self.spent or results.spent
                 return Verdict(Standing.UNCHECKED)
             again = results.observations[0]
-            if again.error is not None or again.frame_times_s == said.frame_times_s:
+            if again.error is not None or set(again.frame_times_s) <= set(said.frame_times_s):
                 return Verdict(Standing.UNCHECKED)
             missing = f"a look at {support.span} with the question alone saw: {again.text}"
             if self.agree(support.look, said.text, again.text):
@@ -215,6 +226,10 @@ class _Referee:
         evidence = tuple(e for j in unsupported for e in _evidence(j))
         done = StopReason.INVALID_OUTPUT if self.invalid else StopReason.ABSTAINED
         return Draft(text="", evidence=evidence, stop_reason=reason or done)
+
+
+def _repeated(call: ToolCall) -> Observation:
+    return Observation(text="", span=call.arguments["span"], error=REPEATED)
 
 
 def _refused(sent: Any) -> StopReason | None:

@@ -169,7 +169,7 @@ def read_questions(path: Path) -> list[Question]:
     Videos and subtitles are looked for beside the file. UsageError names the first wrong line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error})") from error
     questions = [
@@ -262,7 +262,8 @@ class ResultsFile:
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        lines = deque(path.read_text(encoding="utf-8", errors="replace").splitlines())
+        # Not `splitlines`: JSON strings may hold characters that it takes for the end of a line.
+        lines = deque(path.read_text(encoding="utf-8", errors="replace").split("\n"))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error})") from error
     while lines:

@@ -12,14 +12,16 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from mmreason.agent import Draft, Loop
-from mmreason.models.base import Reply
+from mmreason.models.base import Reply, TextPart
 from mmreason.policies.base import Act, Consult, Remark, Results, Spent
-from mmreason.tools import FAILURES, Prepared, Request, Roles, Toolbox
+from mmreason.tools import FAILURES, Prepared, Request, Roles, Toolbox, first_line
 from mmreason.types import Budget, Cost, Observation, Step, StopReason, ToolCall
 from mmreason.video.types import Span
 
 REASONER_FAILURES = 3
-"""Requests to the reasoning model that may fail in a row."""
+"""Requests to the reasoning model that fail in a row end the question with what there is."""
+CHARACTERS_PER_TOKEN = 4
+"""Of English text, for the forecast of what a request to the reasoning model reads."""
 
 Result = TypeVar("Result")
 Run = Generator[Step | Request, Any, Result]
@@ -37,9 +39,12 @@ class Driver:
         self._started = time.perf_counter()
         self._thinking = Cost()
         """Spent by the reasoning model since the last step."""
+        self._spent = Cost()
+        """Of all steps so far."""
+        self._shown: set[float] = set()
+        """Times of the frames shown so far."""
         self._largest = 0
         """Tokens of the largest call so far: the forecast of the next."""
-        self._failures = 0
         self.trace: list[Step] = []
 
     @property
@@ -49,9 +54,8 @@ class Driver:
     @property
     def cost(self) -> Cost:
         """Of everything so far, with the wall time and the count of different frames."""
-        unique = {t for s in self.trace if not s.observation.cached for t in _shown(s)}
-        total = sum((step.cost for step in self.trace), self._thinking)
-        return replace(total, frames_unique=len(unique), seconds=self.elapsed_s)
+        total = self._spent + self._thinking
+        return replace(total, frames_unique=len(self._shown), seconds=self.elapsed_s)
 
     def run(self) -> Run[Draft]:
         """Yield every `Step` as it happens and every `Request` to be answered; returns the draft.
@@ -69,8 +73,7 @@ class Driver:
             elif isinstance(wish, Consult):
                 sent = yield from self._consult(wish)
             else:
-                sent = None
-                yield self._remark(wish)
+                sent = yield from self._remark(wish)
 
     def _act(self, wish: Act) -> Run[Results]:
         """As many of the calls as the budget allows, together. The first call of all goes alone
@@ -104,23 +107,31 @@ class Driver:
         return prepared, None
 
     def _consult(self, wish: Consult) -> Run[Reply | Spent]:
-        refused = self._budget.exceeded_by(
-            self.cost + Cost(rounds=1, tokens_in=max(1, self._largest))
+        size = sum(
+            len(part.text) for m in wish.messages for part in m.parts if isinstance(part, TextPart)
         )
+        forecast = max(1, self._largest, size // CHARACTERS_PER_TOKEN)
+        refused = self._budget.exceeded_by(self.cost + Cost(rounds=1, tokens_in=forecast))
         if refused is not None:
             return Spent(refused)
         started = time.perf_counter()
         model = self._roles.reasoner
         request = Request(model, [wish.messages], wish.max_new_tokens, wish.temperature, self._seed)
+        failures = 0
         while True:
             try:
                 reply: Reply = (yield request)[0]
                 break
-            except FAILURES:
-                self._failures += 1
-                if self._failures >= REASONER_FAILURES:
-                    raise
-        self._failures = 0
+            except FAILURES as error:
+                failures += 1
+                if failures < REASONER_FAILURES:
+                    continue
+                seconds = time.perf_counter() - started
+                self._thinking += Cost(model_seconds=seconds, seconds=seconds)
+                call = ToolCall(name="consult", arguments={})
+                seen = Observation(text="", span=Span(0.0, 0.0), error=first_line(error))
+                yield self._step("ask the model that decides", call, seen)
+                return Spent(StopReason.MODEL_FAILED)
         seconds = time.perf_counter() - started
         self._largest = max(self._largest, reply.tokens_in + reply.tokens_out)
         self._thinking += Cost(
@@ -133,14 +144,21 @@ class Driver:
         )
         return reply
 
-    def _remark(self, wish: Remark) -> Step:
+    def _remark(self, wish: Remark) -> Run[Spent | None]:
+        cost = Cost(rounds=0 if wish.counted else 1)
+        refused = self._budget.exceeded_by(self.cost + cost)
+        if refused is not None:
+            return Spent(refused)
         span = wish.call.arguments.get("span") or Span(0.0, 0.0)
-        seen = Observation(text="", span=span, cost=Cost(rounds=1), error=wish.error)
-        return self._step(wish.thought, wish.call, seen)
+        seen = Observation(text="", span=span, cost=cost, error=wish.error)
+        yield self._step(wish.thought, wish.call, seen)
+        return None
 
     def _step(self, thought: str, call: ToolCall, seen: Observation) -> Step:
         step = Step(thought=thought, call=call, observation=seen, thinking=self._thinking)
         self._thinking = Cost()
+        self._spent += step.cost
+        self._shown.update(() if seen.cached else seen.frame_times_s)
         self.trace.append(step)
         return step
 
@@ -157,7 +175,11 @@ class Driver:
         last = prepared[-1]
         if last.call.name in ("caption", "skim"):
             # Reading leaves room for one look, so that a spent budget still ends in an answer.
-            ahead += Cost(rounds=1, frames=last.frame_count, tokens_in=forecast)
+            # What the store holds takes nothing away but a round.
+            room = Cost(rounds=1)
+            if last.new_frames:
+                room += Cost(frames=last.frame_count, tokens_in=forecast)
+            ahead += room
         return self._budget.exceeded_by(self.cost + ahead)
 
 
@@ -187,7 +209,3 @@ def finished(steps: Generator[Any, None, Result]) -> Result:
             next(steps)
         except StopIteration as end:
             return end.value
-
-
-def _shown(step: Step) -> tuple[float, ...]:
-    return step.observation.frame_times_s

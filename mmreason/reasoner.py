@@ -12,6 +12,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -32,7 +33,7 @@ from mmreason.policies import Greedy, Policy
 from mmreason.policies.base import Inquiry
 from mmreason.store import Store
 from mmreason.thumbnails import take_thumbnails
-from mmreason.tools import Roles, Toolbox, Watchable
+from mmreason.tools import TOOL_NAMES, Roles, Toolbox, Watchable
 from mmreason.tree import Tree, TreeRecipe, plan_tree
 from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
 from mmreason.video.reader import Video
@@ -134,7 +135,8 @@ class Reasoner:
         `observer` and `checker` name other models for these roles (see `Reasoner`); the settings
         after `store` are those of `model`. `compat="longvideo_r1"` sets tree, frames, tools and
         limits as the published weights of that agent expect them. `store` is a `Store` or a file;
-        by default the one in the user's cache folder.
+        by default the one in the user's cache folder. It knows a video by samples of its bytes, or
+        by all of them where that was opened with `Video.open(path, full_hash=True)`.
         """
         from mmreason import models
 
@@ -299,7 +301,8 @@ class Reasoner:
             driver = Driver(loop, toolbox, self.roles, task.budget, task.seed)
             draft = yield from driver.run()
             _raise_where_all_failed(driver.trace, info)
-            thumbnails, notes = take_thumbnails(source, draft.evidence, driver.trace)
+            thumbnails, failed = take_thumbnails(source, draft.evidence, driver.trace)
+            notes = (*toolbox.notes, *failed)
             return Answer(
                 question=task.question,
                 text=draft.text,
@@ -343,7 +346,7 @@ class Reasoner:
         clip = self.model.clip
         return {
             "mmreason": __version__,
-            "versions": _versions(),
+            "versions": dict(_versions()),
             "model": {"name": self.model.name, "fingerprint": self.model.fingerprint},
             "prompts_sha256": clip.prompts.sha256,
             "tree": {
@@ -383,7 +386,7 @@ def ask(
 
 
 def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:
-    errors = [step.observation.error for step in trace]
+    errors = [step.observation.error for step in trace if step.call.name in TOOL_NAMES]
     if errors and None not in errors:
         raise VideoError(f"{info.path}: nothing could be looked at: {errors[0]}")
 
@@ -394,6 +397,7 @@ def _opened(video: str | Path | Watchable) -> AbstractContextManager[Watchable]:
     return nullcontext(video)
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {}
     for name in ("av", "numpy", "torch", "transformers"):

@@ -17,7 +17,7 @@ MOST_FOUND = 8
 def search_notes(text: str, notes: Sequence[Note], most: int = MOST_FOUND) -> tuple[Note, ...]:
     """The notes that hold most of the words of `text`, rare words counting more; best first, then
     by time. Notes without any of them are left out."""
-    asked = set(terms(text))
+    asked, notes = set(terms(text)), list(dict.fromkeys(notes))
     held = [asked & set(terms(note.text)) for note in notes]
     weights = {
         term: math.log(1 + len(notes) / max(1, sum(term in found for found in held)))

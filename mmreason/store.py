@@ -154,8 +154,7 @@ class Store:
             if found is not None:
                 self._used[key] = time.time_ns()
                 if len(self._used) >= _KEPT_USES:
-                    with self._connection:
-                        self._write_uses()
+                    self._write_uses_if_possible()
         return None if found is None else json.loads(found[0])
 
     def put(
@@ -219,9 +218,7 @@ class Store:
     def close(self) -> None:
         """Release the file. May be called twice."""
         with self._lock:
-            # When values were used is not worth an error: the disk may be full, the file gone.
-            with suppress(sqlite3.Error), self._connection:
-                self._write_uses()
+            self._write_uses_if_possible()
             self._connection.close()
 
     def __enter__(self) -> Store:
@@ -229,6 +226,17 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _write_uses_if_possible(self) -> None:
+        """When values were used is not worth an error or a wait: the disk may be full, the file
+        gone, another process writing."""
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            with self._connection:
+                self._write_uses()
+        self._used.clear()
+        with suppress(sqlite3.Error):
+            self._connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
 
     def _write_uses(self) -> None:
         """Write down which values were read when. Inside a transaction, with the lock."""

@@ -26,11 +26,12 @@ from mmreason.models.base import (
 )
 from mmreason.search import search_notes
 from mmreason.store import Store, make_key
-from mmreason.types import Cost, Note, Observation, ToolCall
+from mmreason.types import Cost, Note, Observation, ToolCall, UsageError
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import FrameBatch, Span, VideoInfo, format_time
 from mmreason.watching import View, caption_views, clip_view, focus_views
 
+TOOL_NAMES = ("caption", "skim", "look", "focus", "search")
 MAX_NEW_TOKENS = 96
 OVERVIEW_TOKENS = 256
 """Tokens for a caption of a stretch longer than a clip, written in one piece."""
@@ -139,6 +140,8 @@ class Toolbox:
         self._seed = seed
         self._read: list[Note] = []
         """Captions read in this conversation, for `search`."""
+        self.notes: list[str] = []
+        """Fallbacks taken: a store that failed on the way."""
 
     def prepare(self, call: ToolCall) -> Prepared:
         """Decide the frames of a call. Decodes nothing, asks no model."""
@@ -160,7 +163,7 @@ class Toolbox:
                 assert call.name == "look", f"unknown tool {call.name!r}"
                 views = (clip_view(model.clip, info, span, arguments.get("shift", 0.0)),)
         key = self._key(model, prompt, views, limit)
-        stored = self._store.get(key) if views else None
+        stored = self._stored(key) if views else None
         return Prepared(
             call=call, prompt=prompt, max_new_tokens=limit, views=views, key=key, stored=stored
         )
@@ -202,8 +205,7 @@ class Toolbox:
             return (yield from self._ask([prepared]))[0]
         except FAILURES as error:
             cost = Cost(seconds=time.perf_counter() - started)
-            line = str(error).strip().splitlines()[:1] or [type(error).__name__]
-            return Observation(text="", span=prepared.span, cost=cost, error=line[0])
+            return Observation(text="", span=prepared.span, cost=cost, error=first_line(error))
 
     def _search(self, prepared: Prepared) -> Observation:
         lines = self._subtitles or ()
@@ -243,9 +245,7 @@ class Toolbox:
                 why = next(errors[i] for i in places if i in errors)
                 seen.append(Observation(text="", span=one.span, cost=cost, error=why))
                 continue
-            self._store.put(
-                one.key, {"replies": values}, video=self._video_name(), model=model.name
-            )
+            self._keep(one.key, {"replies": values}, model)
             seen.append(_observation(one, values, cost, cached=False))
         return seen
 
@@ -266,6 +266,25 @@ class Toolbox:
                 )
         return [clips[i] for i in range(len(views))]
 
+    def _stored(self, key: str) -> dict[str, Any] | None:
+        try:
+            return self._store.get(key)
+        except ValueError as error:
+            return self._without_store(error).get(key)
+
+    def _keep(self, key: str, value: dict[str, Any], model: ChatModel) -> None:
+        try:
+            self._store.put(key, value, video=self._video_name(), model=model.name)
+        except UsageError as error:
+            self._without_store(error).put(key, value)
+
+    def _without_store(self, error: ValueError) -> Store:
+        """Go on in memory where the store fails (locked, disk full, damaged): a question that was
+        paid for is still answered."""
+        self.notes.append(f"replies are kept in memory from here on: {first_line(error)}")
+        self._store = Store.in_memory()
+        return self._store
+
     def _key(self, model: ChatModel, prompt: str, views: Sequence[View], limit: int) -> str:
         return make_key(
             content_hash=self._video.content_hash,
@@ -278,6 +297,11 @@ class Toolbox:
     def _video_name(self) -> str:
         """What the video is called in the store: two of one name are told apart by content."""
         return f"{Path(self._video.info.path).name} [{self._video.content_hash[:8]}]"
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong, on one line."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _batches(prepared: Sequence[Prepared]) -> Iterator[list[int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError, create_model
@@ -18,8 +19,9 @@ from mmreason.types import ToolCall, UsageError
 from mmreason.video.types import Span
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Text = Annotated[str, Field(min_length=1, max_length=2_000)]
-Ids = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=8)]
+QUESTION_LIMIT = 2_000
+Text = Annotated[str, Field(min_length=1, max_length=QUESTION_LIMIT)]
+Ids = Annotated[list[Annotated[int, Field(ge=1, strict=True)]], Field(min_length=1, max_length=8)]
 TEXT_LIMIT = 20_000
 """Characters of one call that are read at all."""
 
@@ -80,7 +82,7 @@ def read_call(tree: Tree, text: str) -> ToolCall:
         raise UsageError(f"the call has {len(text):,} characters; write one short JSON object")
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"the call is no JSON ({error})") from error
     if not isinstance(data, dict) or not isinstance(data.get("arguments", {}), dict):
         raise UsageError('write one object: {"name": ..., "arguments": {...}}')
@@ -99,11 +101,13 @@ def make_call(tree: Tree, name: str, arguments: dict[str, Any]) -> ToolCall:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "arguments"
-        raise UsageError(f"{name}: {where}: {first['msg']}") from error
+        where = where if where.isprintable() else ascii(where)
+        raise UsageError(f"{name}: {where[:60]}: {first['msg']}") from error
     except ValueError as error:
         raise UsageError(f"{name}: {error}") from error
 
 
+@cache
 def _arguments_model(tool: Tool) -> Any:
     """A pydantic model of a tool's parameters; the tree is ours to give, not the caller's."""
     hints = inspect.get_annotations(tool, eval_str=True)

@@ -79,7 +79,7 @@ class Tree:
         """The node with this id. ValueError for an id that is not in the tree."""
         if len(node_id) > self.depth or not all(1 <= i <= self.branching for i in node_id):
             raise ValueError(
-                f"node id {node_id} is not in a tree of depth {self.depth} and branching "
+                f"node id {node_id!r:.60} is not in a tree of depth {self.depth} and branching "
                 f"{self.branching} (ids count from 1)"
             )
         if not node_id:

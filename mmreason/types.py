@@ -6,7 +6,7 @@ library.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ class StopReason(StrEnum):
     """Everything worth looking at was looked at and nothing supports an answer."""
     INVALID_OUTPUT = "invalid_output"
     """The model that decides kept writing what is neither a call nor an answer."""
+    MODEL_FAILED = "model_failed"
+    """The model that decides could not be asked any more; this is the best answer until then."""
     BUDGET_FRAMES = "budget_frames"
     BUDGET_ROUNDS = "budget_rounds"
     BUDGET_TOKENS = "budget_tokens"
@@ -63,10 +65,13 @@ class Cost:
     seconds: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(**{name: getattr(self, name) + getattr(other, name) for name in asdict(self)})
+        return Cost(**{name: getattr(self, name) + getattr(other, name) for name in _COST_FIELDS})
 
     def to_dict(self) -> dict[str, Any]:
         return {k: round(v, 3) if k.endswith("seconds") else v for k, v in asdict(self).items()}
+
+
+_COST_FIELDS = tuple(part.name for part in fields(Cost))
 
 
 @dataclass(frozen=True, slots=True)

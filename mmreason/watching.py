@@ -91,7 +91,7 @@ def around(time_s: float, length_s: float, within: Span) -> Span:
     """A stretch of `length_s` centred on `time_s`, moved to lie inside `within`."""
     length_s = min(length_s, within.duration_s)
     start_s = min(max(time_s - length_s / 2, within.start_s), within.end_s - length_s)
-    return Span(start_s, start_s + length_s)
+    return Span(start_s, start_s + length_s).clip(within)
 
 
 def _times_s(info: VideoInfo, span: Span, count: int, shift: float) -> tuple[float, ...]:

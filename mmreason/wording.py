@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal, cast
 
 from mmreason.prompts import LETTERS
 
@@ -116,34 +117,50 @@ def without_alternatives(question: str) -> str:
     return re.sub(r"\b(\w+) or (\w+)\b", drop, question)
 
 
-_CONTEXT = re.compile(r"[,;]?\s+(?:while|when|during|as long as)\s+(?=\S)", re.IGNORECASE)
-_LEADING = re.compile(
-    r"^\W*(?:while|when|during)\s+([^,?]+),\s*(?=\S)(.+)$", re.IGNORECASE | re.DOTALL
+_AUXILIARY = r"(?:is|are|was|were|does|do|did|has|have|had|can|could|will|would|should)\b"
+_CONTEXT = re.compile(
+    r"[,;]?(?<!\ba)(?<!\bthe)(?<!\bsince)\s+(?:while|when|during|as long as)\s+(?=\S)",
+    re.IGNORECASE,
 )
+_LEADING = re.compile(
+    rf"^\W*(?:while|when|during)\s+(?!{_AUXILIARY})([^,?]+),\s*(?=\S)(.+)$",
+    re.IGNORECASE | re.DOTALL,
+)
+_ASKS = re.compile(
+    r"^\W*(?:(?:in|on|at|to|from|of|by|with|for)\s+)?"
+    rf"(?:what|which|who|whom|whose|where|how|why|{_AUXILIARY}|name|describe|count|list)\b"
+    r"(?!.*\b(?:know|say|tell(?: me| us)?|remember|find|find out)$)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What can stand as a question by itself: "Do you know" cannot."""
 
 
 def split_context(question: str) -> tuple[str, str]:
     """(what is asked, when): "What colour is the star while the word EXIT is on the screen?" is
-    ("What colour is the star?", "the word EXIT is on the screen"); the second part may be empty."""
+    ("What colour is the star?", "the word EXIT is on the screen"); the second part may be empty, as
+    it is where "when" is what is asked."""
     leading = _LEADING.match(question)
     if leading:
         core = leading.group(2).strip()
         return core[:1].upper() + core[1:], leading.group(1).strip()
     found = _CONTEXT.search(question)
-    if found is None or found.start() == 0:
+    core = "" if found is None else question[: found.start()].rstrip()
+    if found is None or not _ASKS.match(core):
         return question, ""
-    return question[: found.start()].rstrip() + "?", question[found.end() :].rstrip(" ?.!")
+    return core + "?", question[found.end() :].rstrip(" ?.!")
 
 
 _ORDER = re.compile(
-    r"^\W*(?:which|what|who)\b[^,:]*?\b(first|last|earliest|latest|earlier|later)\b[^,:]*[,:]\s*(.+)$",
+    r"^\W*(?:which|what|who)\b[^,:]*?\b(first|last|earliest|latest|earlier|later)"
+    r"(?:\s+(?:in|on|to|of|during|within)\b[^,:]*|\s*)[,:]\s*(.+)$",
     re.IGNORECASE | re.DOTALL,
 )
 
 
 def order_of(question: str) -> tuple[bool, tuple[str, ...]] | None:
     """For "Which comes first, the A, the B or the C?": (whether the first is wanted, the things as
-    said). None for other questions."""
+    said). None for other questions: "What colour is the first star, red or blue?" has no things to
+    find."""
     found = _ORDER.match(question)
     if found is None:
         return None
@@ -152,6 +169,31 @@ def order_of(question: str) -> tuple[bool, tuple[str, ...]] | None:
     if len(things) < 2:
         return None
     return found.group(1).lower() in ("first", "earliest", "earlier"), tuple(things)
+
+
+Place = Literal["first", "last", "longest", "shortest"]
+_WHOLE = re.compile(
+    r"\b(?:whole|entire|full) (?:video|clip|film|footage|movie)\b|\bthroughout\b|\boverall\b"
+    r"|\b(?:in|of) the (?:video|clip|film|footage|movie)\b",
+    re.IGNORECASE,
+)
+_PLACE = re.compile(
+    r"\b(?:first|last)\b(?=\s+(?:in|of)\b|\W*$)|\b(?:longest|shortest)\b(?=\s+(?:time|in|of)\b|\W*$)"
+    r"|\b(?:most|least) (?:of the time|often)\b",
+    re.IGNORECASE,
+)
+
+
+def place_in_whole(question: str) -> Place | None:
+    """Which of several things a question about the whole video asks for: the one seen first, last,
+    for the longest or the shortest time. None for other questions."""
+    found = _PLACE.search(question)
+    if found is None or _WHOLE.search(question) is None:
+        return None
+    said = found.group(0).lower()
+    if said.startswith(("most", "least")):
+        return "longest" if said.startswith("most") else "shortest"
+    return cast(Place, said)
 
 
 def is_global(question: str) -> bool:

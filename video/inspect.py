@@ -2,7 +2,8 @@
 
     print(inspect_file("clip.mp4").to_dict())
 
-Packets are read, frames are not decoded (but for the first, which tells the rotation).
+Packets are read, frames are not decoded (but for the first, which tells the rotation). Leaves out
+whether frames are whole.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mmreason.video.backends.choose import BACKENDS, Backend, why_not
 from mmreason.video.reader import Video
 from mmreason.video.types import VideoInfo
 
@@ -22,8 +24,18 @@ if TYPE_CHECKING:
     from mmreason.video.backends.packets import PacketTable
 
 _MAX_PACKETS = 200_000
+_BACKEND_LIMIT_S = 10.0
 
 FrameRateKind = Literal["constant", "variable", "single frame"]
+
+
+@dataclass(frozen=True, slots=True)
+class BackendCheck:
+    """Whether a back end can open a file."""
+
+    name: str
+    why_not: str | None
+    """None where it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +53,10 @@ class FileReport:
     height_px: int
     rotation_deg: int
     """Counter-clockwise quarter turns applied to the stored picture, in degrees."""
+    mirrored: bool
+    """Whether left and right then change places."""
+    pixel_aspect: float
+    """Width of a pixel over its height. Frames are delivered pixel for pixel, as stored."""
     duration_s: float
     start_s: float
     frame_count: int | None
@@ -58,6 +74,9 @@ class FileReport:
     """Packets that an edit list keeps from being shown, as after a trim without re-encoding."""
     audio_streams: tuple[str, ...]
     subtitle_streams: tuple[str, ...]
+    backends: tuple[BackendCheck, ...]
+    """Which back ends can open the file, in the order of `choose.BACKENDS`; empty for a world, and
+    where they were not tried."""
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,16 +85,18 @@ class FileReport:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in plain.items()}
 
 
-def inspect_file(path: str | Path) -> FileReport:
+def inspect_file(path: str | Path, *, try_backends: bool = True) -> FileReport:
     """Report on a video file or scripted world (`.json`). Raises VideoError for anything else.
 
-    At most 200,000 packets are read where the container has a full index; a note says so.
+    At most 200,000 packets are read where the container has a full index; a note says so. With
+    `try_backends` each back end is given 10 seconds to open the file; the first file of a process
+    pays for their imports, some seconds where torchcodec is installed.
     """
     path = Path(path)
     if path.suffix.lower() == ".json":
         with Video.open(path) as video:
             return _report_world(video.info)
-    return _report_file(path)
+    return _report_file(path, try_backends)
 
 
 def _report_world(info: VideoInfo) -> FileReport:
@@ -95,11 +116,12 @@ def _report_world(info: VideoInfo) -> FileReport:
         hidden_packets=0,
         audio_streams=(),
         subtitle_streams=(),
+        backends=(),
         notes=info.notes,
     )
 
 
-def _report_file(path: Path) -> FileReport:
+def _report_file(path: Path, try_backends: bool) -> FileReport:
     from mmreason.video.backends.base import check_file
     from mmreason.video.backends.packets import open_container
     from mmreason.video.backends.pyav import PyAVSource
@@ -131,8 +153,16 @@ def _report_file(path: Path) -> FileReport:
             hidden_packets=table.discarded,
             audio_streams=_audio_streams(container),
             subtitle_streams=_subtitle_streams(container),
+            backends=_checked_backends(path) if try_backends else (),
             notes=(*info.notes, *_notes(table, tick_s)),
         )
+
+
+def _checked_backends(path: Path) -> tuple[BackendCheck, ...]:
+    """PyAV has read the file by now."""
+    others: list[Backend] = [name for name in BACKENDS if name != "pyav"]
+    found = (BackendCheck(name, why_not(path, name, _BACKEND_LIMIT_S)) for name in others)
+    return (BackendCheck("pyav", None), *found)
 
 
 def _shared(info: VideoInfo) -> dict[str, Any]:

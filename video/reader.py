@@ -42,16 +42,19 @@ class Video:
         backend: Backend = "auto",
         workers: int = 2,
         time_limit_s: float | None = None,
+        full_hash: bool = False,
         notes: tuple[str, ...] = (),
     ) -> None:
         """Wrap an open `source`; people call `Video.open`, whose choices are kept for pickling."""
         self.path = path
         self._source = source
-        self._settings = (backend, workers, time_limit_s)
+        self._settings = (backend, workers, time_limit_s, full_hash)
+        self._full_hash = full_hash
         self._notes = notes
         self._pid = os.getpid()
         self._closed = False
         self._content_hash: str | None = None
+        self._frame_times_s: np.ndarray | None = None
 
     @classmethod
     def open(
@@ -61,6 +64,7 @@ class Video:
         *,
         workers: int = 2,
         time_limit_s: float | None = None,
+        full_hash: bool = False,
     ) -> Video:
         """Open a video file, or a scripted world (`.json`). Raises VideoError.
 
@@ -68,6 +72,7 @@ class Video:
         the first that can read the file, and `info` tells which one it was and what kept the
         others from it. `workers` threads at most decode at the same time (PyAV only).
         `time_limit_s` ends any one call that takes longer, for files that nobody vouches for.
+        `full_hash` has `content_hash`, and so the keys of a store, cover every byte of the file.
         """
         path = Path(path)
         source, notes = open_source(path, backend, workers, time_limit_s)
@@ -77,6 +82,7 @@ class Video:
             backend=backend,
             workers=workers,
             time_limit_s=time_limit_s,
+            full_hash=full_hash,
             notes=notes,
         )
 
@@ -89,6 +95,27 @@ class Video:
     def keyframe_times_s(self) -> tuple[float, ...]:
         """Presentation times of frames that decode by themselves, ascending; read on first use."""
         return self._here().keyframe_times_s
+
+    @property
+    def frame_times_s(self) -> np.ndarray:
+        """Presentation times of all displayed frames, float64 (N,), ascending. Every packet of a
+        file is read for it, once, on first use: about a second for an hour of video."""
+        if self._frame_times_s is None:
+            self._frame_times_s = self._read_frame_times()
+        return self._frame_times_s
+
+    def _read_frame_times(self) -> np.ndarray:
+        import numpy as np
+
+        info = self._here().info
+        if self.path.suffix.lower() == ".json":
+            return np.arange(info.frame_count or 0) / info.mean_fps_hz
+        from mmreason.video.backends.base import Watch
+        from mmreason.video.backends.timeline import read_timeline
+
+        times_s = read_timeline(self.path, Watch(self.path, self._settings[2])).times_s
+        times_s.flags.writeable = False
+        return times_s
 
     def frames_at(
         self, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None = None
@@ -129,13 +156,18 @@ class Video:
         return self._source
 
     def sample(self, plan: SamplePlan) -> FrameBatch:
-        """Decode what `plan` says, in its order. Raises VideoError."""
-        return self.frames_at(plan.times_s, plan.size_px)
+        """Decode what `plan` says, in its order; frames that it moved are not `exact`. Raises
+        VideoError."""
+        batch = self.frames_at(plan.times_s, plan.size_px)
+        if not any(plan.moved):
+            return batch
+        return replace(batch, exact=batch.exact & [not moved for moved in plan.moved])
 
     @property
     def content_hash(self) -> str:
         """sha256 (hex) that names the content: of a world its bytes, of a file its size and blocks
-        of 64 KiB at its start, at its end and evenly between."""
+        of 64 KiB at its start, at its end and evenly between; every byte where the video was opened
+        with `full_hash`."""
         if self._content_hash is None:
             self._content_hash = self._hash()
         return self._content_hash
@@ -143,6 +175,9 @@ class Video:
     def _hash(self) -> str:
         if self.path.suffix.lower() == ".json":
             return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        if self._full_hash:
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
         size = self.path.stat().st_size
         digest = hashlib.sha256(str(size).encode())
         last_start = max(0, size - _HASH_BLOCK_BYTES)
@@ -203,5 +238,9 @@ class Video:
         return f'{caption}<img alt="frames of the video" src="data:image/jpeg;base64,{data}">'
 
 
-def _reopen(path: str, backend: Backend, workers: int, time_limit_s: float | None) -> Video:
-    return Video.open(path, backend, workers=workers, time_limit_s=time_limit_s)
+def _reopen(
+    path: str, backend: Backend, workers: int, time_limit_s: float | None, full_hash: bool
+) -> Video:
+    return Video.open(
+        path, backend, workers=workers, time_limit_s=time_limit_s, full_hash=full_hash
+    )

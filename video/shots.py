@@ -9,15 +9,28 @@ is in `shot_signals`; which frames to take from a shot is for `plan`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from mmreason.video.shot_opinion import SecondOpinion, second_opinion
 from mmreason.video.shot_signals import Blend, Jump, Scan, Signals
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
+
+__all__ = [
+    "FPS_HZ",
+    "SecondOpinion",
+    "Shots",
+    "Transition",
+    "detect",
+    "find_in_frames",
+    "find_transitions",
+    "scene_keyframes",
+    "second_opinion",
+]
 
 FPS_HZ = 15.0
 """Frames looked at in a second, where the video has more."""
@@ -106,10 +119,21 @@ class Shots:
         }
 
 
-def detect(video: Watchable, span: Span | None = None, *, fps_hz: float = FPS_HZ) -> Shots:
+def detect(
+    video: Watchable,
+    span: Span | None = None,
+    *,
+    fps_hz: float = FPS_HZ,
+    progress: Callable[[float], None] | None = None,
+) -> Shots:
     """Find the shots of `video`, or of the part of it inside `span`, looking at `fps_hz` frames a
-    second at most. Raises ValueError for a rate that is not above 0, VideoError for a span outside
-    the video, for one too long to look at and for a video that cannot be read."""
+    second at most.
+
+    Almost every frame is decoded, so it takes as long as that does, in memory that grows by a few
+    dozen bytes a frame looked at. `progress` is told, every few hundred frames, the time (seconds)
+    up to which the video was seen. Raises ValueError for a rate that is not above 0, VideoError for
+    a span outside the video, for one too long to look at and for a video that cannot be read.
+    """
     info = video.info
     span = info.span if span is None else span.clip(info.span)
     if not fps_hz > 0:
@@ -129,6 +153,8 @@ def detect(video: Watchable, span: Span | None = None, *, fps_hz: float = FPS_HZ
     for part in _chunks(times_s, keys):
         batch = video.frames_at(part, _small_size(info))
         scan.push(batch.pixels, batch.times_s)
+        if progress is not None:
+            progress(float(part[-1]))
     transitions = find_transitions(scan.finish(), scene_keyframes(keys))
     edges = [span.start_s, *(found.time_s for found in transitions), span.end_s]
     return Shots(
@@ -260,7 +286,7 @@ def _slope(detail: np.ndarray) -> int:
 
 def _chunks(times_s: np.ndarray, keyframe_times_s: Sequence[float]) -> Iterator[np.ndarray]:
     """`times_s` in parts that begin at key frames where possible, so that nothing is decoded
-    twice."""
+    twice. Parts rather than one stream: several workers decode a part."""
     starts = np.unique(np.searchsorted(times_s, np.asarray(keyframe_times_s, np.float64) - 1e-6))
     row = 0
     while row < len(times_s):

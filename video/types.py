@@ -5,7 +5,7 @@ Leaves out everything that opens, decodes or draws. Imports numpy only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,15 +127,26 @@ class VideoInfo:
     """Frames per second on average: an estimate for people, never used to compute a time."""
     frame_count: int | None
     rotation_deg: int
+    """Counter-clockwise quarter turns applied to the stored picture, in degrees."""
     has_audio: bool
     backend: str
     size_bytes: int
+    pixel_aspect: float = 1.0
+    """Width of a pixel over its height, upright. Frames are delivered as stored, not stretched."""
+    mirrored: bool = False
+    """Whether left and right of the stored picture change places, after it is turned."""
     notes: tuple[str, ...] = ()
     """Fallbacks and oddities met while opening."""
 
     @property
     def span(self) -> Span:
         return Span(self.start_s, self.start_s + self.duration_s)
+
+    @property
+    def square_size_px(self) -> tuple[int, int]:
+        """(width, height) at which the picture has its true shape on square pixels: `size_px` for
+        who wants it. The stored size where pixels are square."""
+        return max(1, round(self.width_px * self.pixel_aspect)), self.height_px
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,8 +167,13 @@ class SamplePlan:
     """Visual tokens the frames cost in `family` when they are not resized again; None without."""
     family: str | None = None
     """The model family that `token_count` is counted for."""
+    moved: tuple[bool, ...] = ()
+    """One a frame: whether it is taken away from the time that the method asks for, as when it is
+    snapped to a key frame. Such frames are never `exact`. Empty where none is moved."""
 
     def __post_init__(self) -> None:
+        if self.moved and len(self.moved) != len(self.times_s):
+            raise ValueError(f"moved must be one a frame: {len(self.times_s)}, got {self.moved}")
         if len(self.reasons) != len(self.times_s):
             raise ValueError(
                 f"one reason a frame: {len(self.times_s)} times but {len(self.reasons)} reasons"
@@ -167,6 +183,16 @@ class SamplePlan:
 
     def __len__(self) -> int:
         return len(self.times_s)
+
+    def part(self, start: int, stop: int) -> SamplePlan:
+        """The plan of frames `start` to `stop` (excluded), to decode a long one bit by bit."""
+        return replace(
+            self,
+            times_s=self.times_s[start:stop],
+            reasons=self.reasons[start:stop],
+            moved=self.moved[start:stop],
+            token_count=None,
+        )
 
     def __str__(self) -> str:
         """A head line and a line for each frame; the middle of a long plan is left out."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from mmreason.cli.common import (
     ApiKeyFile,
+    FullHash,
     Json,
     ModelName,
     ServedModel,
@@ -71,13 +71,16 @@ def ask(
         bool, typer.Option("--retry-failed", help="With --questions: ask failed ones again.")
     ] = False,
     store: StorePath = None,
+    full_hash: FullHash = False,
     seed: Annotated[int, typer.Option(help="Seed of whatever is drawn at random.")] = 0,
     served_model: ServedModel = None,
     api_key_file: ApiKeyFile = None,
     as_json: Json = False,
 ) -> None:
     """Ask a question about a video; prints the answer, its evidence, every step and the cost."""
+    from mmreason.report.terminal import print_answer, print_plain
     from mmreason.types import Budget, UsageError
+    from mmreason.video import Video
 
     budget = Budget(
         frames=budget_frames, rounds=budget_rounds, tokens=budget_tokens, seconds=budget_seconds
@@ -112,7 +115,26 @@ def ask(
         _tell_cost(load(), video, budget, as_json)
         return
     assert question is not None
-    _ask_one(load, video, question, option, subtitles, budget, seed, html, model, as_json)
+    with Video.open(video, full_hash=full_hash) as opened:
+        with progress(f"loading {model}"):
+            reasoner = load()
+        answer = watch(
+            reasoner,
+            opened,
+            question,
+            options=option,
+            budget=budget,
+            subtitles=subtitles,
+            seed=seed,
+        )
+    if html is not None:
+        answer.save_html(html)
+    if as_json:
+        print_json(answer.to_dict() | ({"html": str(html)} if html else {}))
+        return
+    print_answer(answer, out())
+    if html is not None:
+        print_plain(f"report:      {html}", out())
 
 
 def _policy(name: str):
@@ -142,43 +164,6 @@ def _tell_cost(reasoner: Reasoner, video: str, budget: Budget, as_json: bool) ->
     ]
     for row in rows:
         out().print(row, markup=False, soft_wrap=True)
-
-
-def _ask_one(
-    load: Callable[[], Reasoner],
-    video: str,
-    question: str,
-    options: list[str] | None,
-    subtitles: Path | None,
-    budget: Budget,
-    seed: int,
-    html: Path | None,
-    model: str,
-    as_json: bool,
-) -> None:
-    from mmreason.report.terminal import print_answer, print_plain
-    from mmreason.video import Video
-
-    with Video.open(video) as opened:
-        with progress(f"loading {model}"):
-            reasoner = load()
-        answer = watch(
-            reasoner,
-            opened,
-            question,
-            options=options,
-            budget=budget,
-            subtitles=subtitles,
-            seed=seed,
-        )
-    if html is not None:
-        answer.save_html(html)
-    if as_json:
-        print_json(answer.to_dict() | ({"html": str(html)} if html else {}))
-        return
-    print_answer(answer, out())
-    if html is not None:
-        print_plain(f"report:      {html}", out())
 
 
 def watch(

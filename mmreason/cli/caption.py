@@ -8,6 +8,7 @@ import typer
 
 from mmreason.cli.common import (
     ApiKeyFile,
+    FullHash,
     Json,
     ModelName,
     ServedModel,
@@ -26,6 +27,7 @@ def caption(
     served_model: ServedModel = None,
     api_key_file: ApiKeyFile = None,
     store: StorePath = None,
+    full_hash: FullHash = False,
     as_json: Json = False,
 ) -> None:
     """Describe a video, or the part between --start and --end."""
@@ -33,7 +35,7 @@ def caption(
     from mmreason.types import UsageError
     from mmreason.video import Span, Video
 
-    with Video.open(video) as opened:
+    with Video.open(video, full_hash=full_hash) as opened:
         whole = opened.info.span
         start_s = whole.start_s if start is None else start
         end_s = whole.end_s if end is None else end

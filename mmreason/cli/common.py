@@ -43,6 +43,12 @@ StorePath = Annotated[
     Path | None,
     typer.Option("--store", help="SQLite file that keeps what was seen, for later questions."),
 ]
+FullHash = Annotated[
+    bool,
+    typer.Option(
+        "--full-hash", help="Know the video in the store by all its bytes, not by samples of them."
+    ),
+]
 
 
 def out() -> Console:

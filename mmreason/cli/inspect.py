@@ -11,7 +11,7 @@ import typer
 from mmreason.cli.common import Json, print_json, progress
 
 if TYPE_CHECKING:
-    from mmreason.video.inspect import FileReport
+    from mmreason.video.inspect import BackendCheck, FileReport
 
 SHEET_FRAMES = 16
 
@@ -25,15 +25,19 @@ def inspect(
         Path | None,
         typer.Option(help="Write a contact sheet to this file; of several files, to this folder."),
     ] = None,
+    backends: Annotated[
+        bool, typer.Option(help="Try which back ends can read it, or be done sooner.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
-    """Tell what is in files: codec, times, frame rate (constant or variable), key frames."""
+    """Tell what is in files: codec, times, frame rate (constant or variable), key frames, and which
+    back ends can read them."""
     from mmreason.cli import inputs
 
     given = inputs.expand(files)
     if not given.many:
         with progress("reading"):
-            found = _inspect(given.files[0], sheet)
+            found = _inspect(given.files[0], sheet, backends)
         if as_json:
             print_json(found.to_dict())
         else:
@@ -42,7 +46,7 @@ def inspect(
     taken: set[Path] = set()
 
     def act(path: Path) -> Inspected:
-        return _inspect(path, sheet and inputs.picture_path(sheet, path, taken))
+        return _inspect(path, sheet and inputs.picture_path(sheet, path, taken), backends)
 
     work = inputs.work_through(given.files, act, "reading")
     if as_json:
@@ -62,10 +66,10 @@ class Inspected:
         return self.report.to_dict() | ({"sheet": str(self.sheet)} if self.sheet else {})
 
 
-def _inspect(path: Path, sheet: Path | None) -> Inspected:
+def _inspect(path: Path, sheet: Path | None, backends: bool) -> Inspected:
     from mmreason.video import inspect_file
 
-    report = inspect_file(path)
+    report = inspect_file(path, try_backends=backends)
     if sheet is not None:
         _write_sheet(path, sheet)
     return Inspected(report, sheet)
@@ -82,11 +86,14 @@ def _summary(report: FileReport) -> str:
     from mmreason.report.words import printable
     from mmreason.video.types import format_time
 
-    rotated = f" rotated by {report.rotation_deg}" if report.rotation_deg else ""
+    turned = f" rotated by {report.rotation_deg}" if report.rotation_deg else ""
+    turned += " mirrored" if report.mirrored else ""
+    readers = " ".join(check.name for check in report.backends if check.why_not is None)
     parts = [
-        f"{report.codec} {report.width_px}x{report.height_px}{rotated}",
+        f"{report.codec} {report.width_px}x{report.height_px}{turned}",
         format_time(report.duration_s),
         f"{report.mean_fps_hz:.4g} fps {report.frame_rate}",
+        *([f"read by {readers}"] if readers else []),
         *(f"note: {note}" for note in report.notes),
     ]
     return printable(f"{report.path}: {', '.join(parts)}")
@@ -99,21 +106,41 @@ def lines(report: FileReport) -> list[tuple[str, str]]:
 
     end_s = report.start_s + report.duration_s
     codec = ", ".join(x for x in (report.codec, report.profile, report.pixel_format) if x)
-    rotated = f", rotated by {report.rotation_deg} degrees" if report.rotation_deg else ""
     rows = [
         ("file", f"{report.path} ({report.kind}, {report.size_bytes:,} bytes)"),
         ("container", report.container),
         ("codec", codec),
-        ("picture", f"{report.width_px} x {report.height_px} pixels{rotated}"),
+        ("picture", _picture(report)),
         ("shown", f"{format_time(report.start_s)} to {format_time(end_s)}"),
         ("frames", "unknown" if report.frame_count is None else f"{report.frame_count:,}"),
         ("frame rate", _frame_rate(report)),
         ("key frames", _keyframes(report)),
         ("audio", "; ".join(report.audio_streams) or "none"),
         ("subtitles", "; ".join(report.subtitle_streams) or "none"),
+        *(
+            ("read by" if check.why_not is None else "not read by", _check(check))
+            for check in report.backends
+        ),
         *(("note", note) for note in report.notes),
     ]
     return [(name, printable(value)) for name, value in rows]
+
+
+def _picture(report: FileReport) -> str:
+    text = f"{report.width_px} x {report.height_px} pixels"
+    text += f", rotated by {report.rotation_deg} degrees" if report.rotation_deg else ""
+    text += ", mirrored" if report.mirrored else ""
+    if report.pixel_aspect != 1:
+        width_px = round(report.width_px * report.pixel_aspect)
+        text += (
+            f", each {report.pixel_aspect:.4g} times as wide as high: delivered as stored, true to "
+            f"shape at {width_px} x {report.height_px}"
+        )
+    return text
+
+
+def _check(check: BackendCheck) -> str:
+    return check.name if check.why_not is None else f"{check.name}: {check.why_not}"
 
 
 def _frame_rate(report: FileReport) -> str:

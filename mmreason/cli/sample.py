@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,32 +22,44 @@ _DECODED_AT_ONCE = 8
 """Frames of full size that are held while pictures are written."""
 
 
-def _uniform(video: Video, n: int) -> SamplePlan:
+Say = Callable[[str], None]
+"""Told what is going on, where that takes long."""
+
+
+def _uniform(video: Video, n: int, say: Say) -> SamplePlan:
     from mmreason.video import plan
 
     return plan.uniform(video, n)
 
 
-def _fps(video: Video, n: int) -> SamplePlan:
+def _fps(video: Video, n: int, say: Say) -> SamplePlan:
     from mmreason.video import plan
 
     return plan.fps(video, max_frames=n)
 
 
-def _keyframes(video: Video, n: int) -> SamplePlan:
+def _keyframes(video: Video, n: int, say: Say) -> SamplePlan:
     from mmreason.video import plan
 
     return plan.keyframes(video, n)
 
 
-def _shots(video: Video, n: int) -> SamplePlan:
+def _shots(video: Video, n: int, say: Say) -> SamplePlan:
+    """Decodes the whole video: says how far it is."""
     from mmreason.video import plan
     from mmreason.video.shots import detect
+    from mmreason.video.types import format_time
 
-    return plan.shots(video, [found.time_s for found in detect(video).transitions], n)
+    whole = video.info.span
+
+    def tell(seen_s: float) -> None:
+        say(f"looking for shots: {format_time(seen_s)} of {format_time(whole.end_s)}")
+
+    found = detect(video, progress=tell).transitions
+    return plan.shots(video, [transition.time_s for transition in found], n)
 
 
-PLANS: dict[str, Callable[[Video, int], SamplePlan]] = {
+PLANS: dict[str, Callable[[Video, int, Say], SamplePlan]] = {
     "uniform": _uniform,
     "fps": _fps,
     "keyframes": _keyframes,
@@ -84,8 +96,8 @@ def sample(
         raise UsageError(f"a sheet holds {MOST_ON_A_SHEET} frames at most, --n asks for {n}")
     given = inputs.expand(files)
     if not given.many:
-        with progress("sampling"):
-            taken = _sample(given.files[0], plan, n, sheet, dump)
+        with progress("sampling") as say:
+            taken = _sample(given.files[0], plan, n, sheet, dump, say)
         if as_json:
             print_json(taken.to_dict())
         else:
@@ -96,7 +108,7 @@ def sample(
     def act(path: Path) -> Sampled:
         name = inputs.picture_path(Path(), path, names)
         folder = dump and dump / name.stem
-        return _sample(path, plan, n, sheet and sheet / name, folder)
+        return _sample(path, plan, n, sheet and sheet / name, folder, lambda _: None)
 
     work = inputs.work_through(given.files, act, "sampling")
     if as_json:
@@ -114,7 +126,8 @@ class Shown:
     shown_s: float
     """When it begins to be shown."""
     exact: bool
-    """Whether it is the one shown at the time asked for."""
+    """Whether it is the one shown at the time that the method asks for: a frame that a plan moved
+    to a key frame is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +149,8 @@ class Sampled:
             for time_s, reason in zip(chosen.times_s, chosen.reasons, strict=True)
         ]
         for i, frame in enumerate(frames):
+            if chosen.moved:
+                frame |= {"moved": chosen.moved[i]}
             if self.shown:
                 frame |= asdict(self.shown[i])
             if self.pictures:
@@ -149,12 +164,14 @@ class Sampled:
         }
 
 
-def _sample(path: Path, plan: str, n: int, sheet: Path | None, dump: Path | None) -> Sampled:
+def _sample(
+    path: Path, plan: str, n: int, sheet: Path | None, dump: Path | None, say: Say
+) -> Sampled:
     """Plan, and decode no more than the sheet and the pictures need."""
     from mmreason.video import Video
 
     with Video.open(path) as video:
-        chosen = PLANS[plan](video, n)
+        chosen = PLANS[plan](video, n, say)
         shown: tuple[Shown, ...] = ()
         pictures: tuple[Path, ...] = ()
         if sheet is not None:
@@ -170,7 +187,7 @@ def _write_sheet(video: Video, chosen: SamplePlan, sheet: Path) -> tuple[Shown, 
 
     info = video.info
     height_px = max(1, round(CELL_WIDTH_PX * info.height_px / info.width_px))
-    batch = video.frames_at(chosen.times_s, (CELL_WIDTH_PX, height_px))
+    batch = video.sample(replace(chosen, size_px=(CELL_WIDTH_PX, height_px)))
     columns = min(MOST_COLUMNS, round(len(batch) ** 0.5 + 0.49))
     picture = contact_sheet(batch, columns=columns, cell_width_px=CELL_WIDTH_PX)
     save_picture(picture, sheet)
@@ -187,8 +204,7 @@ def _write_pictures(
     paths: list[Path] = []
     shown: list[Shown] = []
     for first in range(0, len(chosen), _DECODED_AT_ONCE):
-        times_s = chosen.times_s[first : first + _DECODED_AT_ONCE]
-        batch = video.frames_at(times_s, chosen.size_px)
+        batch = video.sample(chosen.part(first, first + _DECODED_AT_ONCE))
         for pixels, time_s in zip(batch.pixels, batch.times_s, strict=True):
             name = f"{len(paths) + 1:04d}_{float(time_s):.3f}s.jpg"
             paths.append(write_atomic(folder / name, jpeg_bytes(pixels, quality=92)))
@@ -208,7 +224,9 @@ def _print(taken: Sampled) -> None:
     from mmreason.video.types import format_time
 
     for i, (time_s, reason) in enumerate(zip(taken.plan.times_s, taken.plan.reasons, strict=True)):
-        mark = "  (not exact)" if taken.shown and not taken.shown[i].exact else ""
+        moved = bool(taken.plan.moved) and taken.plan.moved[i]
+        inexact = moved or (bool(taken.shown) and not taken.shown[i].exact)
+        mark = "  (not exact)" if inexact else ""
         print(f"{i + 1:>4}  {format_time(time_s):>12}  {printable(reason)}{mark}")
     if taken.sheet is not None:
         print(f"contact sheet: {taken.sheet}")
@@ -219,7 +237,7 @@ def _print(taken: Sampled) -> None:
 def _print_summary(taken: Sampled) -> None:
     from mmreason.report.words import printable
 
-    inexact = sum(not shown.exact for shown in taken.shown)
+    inexact = sum(not shown.exact for shown in taken.shown) or sum(taken.plan.moved)
     parts = [f"{len(taken.plan)} frames, {taken.plan.method}"]
     parts += [f"{inexact} not exact"] if inexact else []
     parts += [str(taken.sheet)] if taken.sheet is not None else []

@@ -61,18 +61,21 @@ class Consult:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Sent instead of a reply: the budget does not allow the request."""
+    """Sent instead of a reply: the budget does not allow the request, or the model fails. Yielded
+    by a policy: a limit of its own ends the play, so that no one takes the end for a finding."""
 
     reason: StopReason
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something that happened without a tool: a malformed call, a repeated one. Counts a round."""
+    """Something that happened without a tool: a malformed call, a repeated one."""
 
     thought: str
     call: ToolCall
     error: str
+    counted: bool = False
+    """Whether its round is counted already, by other calls of the same round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,10 @@ class Claim:
     thought: str = "check: other frames of the same stretch, the question only"
 
 
+INVALID = "invalid"
+"""Name of the call in the `Remark` on a text that asks for none."""
+
+
 class Standing(StrEnum):
     """How a claim stands after its check."""
 
@@ -119,9 +126,10 @@ class Verdict:
     """What the check saw instead: a note for the reasoner."""
 
 
-Wish = Act | Consult | Remark | Claim
+Wish = Act | Consult | Remark | Claim | Spent
 Play = Generator[Wish, Any, None]
-"""Sent `Results`, a `Reply` or `Spent`, None, or a `Verdict`, in the order of `Wish`."""
+"""Sent `Results`, a `Reply` or `Spent`, None or `Spent`, a `Verdict`, or None, in the order of
+`Wish`."""
 
 
 class Policy(Protocol):

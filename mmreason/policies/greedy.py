@@ -27,11 +27,13 @@ from mmreason.policies.whole import overview_claim
 from mmreason.tree import NodeId
 from mmreason.types import Note, Observation, ToolCall
 from mmreason.wording import (
+    Place,
     is_global,
     is_total,
     is_yes_no,
     match_option,
     order_of,
+    place_in_whole,
     says_absent,
     says_no,
     split_context,
@@ -58,8 +60,8 @@ class Greedy:
         long = inquiry.tree.leaf_count > WHOLE_LEAVES
         if order is not None and inquiry.tree.depth:
             yield from game.order(*order)
-        elif is_global(inquiry.question) and long:
-            yield from game.overview()
+        elif inquiry.options and long and (place := place_in_whole(inquiry.question)):
+            yield from game.overview(place)
         if not (long and is_total(inquiry.question)):
             yield from game.search()
 
@@ -168,8 +170,10 @@ class _Game:
                 found.append((support.span.start_s, thing, support))
         except _OutOfBudget:
             return
-        found.sort(key=lambda one: one[0])
-        thing = found[0 if first else -1][1]
+        found.sort(key=lambda one: one[0], reverse=not first)
+        if found[0][0] == found[1][0]:
+            return  # seen at once: times do not tell which, a look may
+        thing = found[0][1]
         choice = match_option(thing, self.inquiry.options) if self.inquiry.options else None
         yield Claim(text=thing, choice=choice, supports=tuple(one[2] for one in found))
 
@@ -192,8 +196,8 @@ class _Game:
                 return Support(call, seen, move.evidence)
         return None
 
-    def overview(self) -> _Part:
-        """Claim what the captions of the top level say most often."""
+    def overview(self, place: Place) -> _Part:
+        """Claim the option that two readings of the top level agree on."""
         navigator = Navigator(self.inquiry.tree, self.inquiry.question, self.inquiry.leaf_s)
         try:
             yield from self.start(navigator)
@@ -207,7 +211,7 @@ class _Game:
             return
         first = [note for child in navigator.tree.children() for note in self.captions[child.id]]
         second = [note for one in again for note in one.notes]
-        claim = overview_claim(self.inquiry, first, second)
+        claim = overview_claim(self.inquiry.options, place, first, second)
         if claim is not None:
             yield claim
 

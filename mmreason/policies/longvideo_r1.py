@@ -13,6 +13,7 @@ from typing import Any
 
 from mmreason.models.base import Message, Reply, TextPart
 from mmreason.policies.base import (
+    INVALID,
     Act,
     Claim,
     Consult,
@@ -34,6 +35,7 @@ from mmreason.policies.longvideo_r1_text import (
     SYSTEM,
     Said,
     described,
+    harmless,
     information,
     node_text,
     opening_text,
@@ -41,9 +43,9 @@ from mmreason.policies.longvideo_r1_text import (
     system_text,
     tree_levels,
 )
-from mmreason.types import Note, Observation, ToolCall, UsageError
+from mmreason.types import Note, Observation, StopReason, ToolCall, UsageError
 from mmreason.video.types import Span
-from mmreason.wording import essence, match_option
+from mmreason.wording import essence, match_option, terms
 
 INVALID_LIMIT = 3
 """Turns in a row that may be neither a call nor an answer."""
@@ -109,13 +111,22 @@ class _Game:
                 verdict = yield from self.answer(said)
                 claims += 1
                 done = verdict.standing is not Standing.UNSUPPORTED
+                if last:
+                    yield Spent(self.limit)
                 if done or claims >= CLAIMS_LIMIT or last:
                     return
-                self.tell(information(CHECKED.format(missing=verdict.missing)))
+                missing = harmless(verdict.missing)
+                self.tell(information(CHECKED.format(missing=missing)))
             elif last:
+                yield Spent(self.limit)
                 return
             else:
                 last = not (yield from self.act(said))
+
+    @property
+    def limit(self) -> StopReason:
+        """What ends a conversation that comes to no answer."""
+        return StopReason.BUDGET_TOKENS if self.is_full else StopReason.BUDGET_ROUNDS
 
     @property
     def is_full(self) -> bool:
@@ -159,7 +170,7 @@ class _Game:
         try:
             said = read_turn(reply.text, self.inquiry)
         except (UsageError, ValueError) as error:
-            call = ToolCall(name="invalid", arguments={"text": reply.text[:500]})
+            call = ToolCall(name=INVALID, arguments={"text": reply.text[:500]})
             yield Remark("", call, str(error))
             self.say(reply.text[:2_000])
             self.tell(REMINDER.format(error=error))
@@ -203,9 +214,10 @@ class _Game:
         return verdict
 
     def support(self, text: str, choice: int | None) -> Support | None:
-        """The latest look that says the same, else the latest place looked at or described."""
+        """The latest look that says the same, else the latest look, else the description that
+        holds most of the question and the answer, the latest of them."""
         question, options = self.inquiry.question, self.inquiry.options
-        places = [(o.span, o, c.name) for c, o in self.seen if o.error is None]
+        told = [note for c, o in self.seen if c.name != "search" for note in o.notes]
         looks = [(note, o) for c, o in self.seen if c.name in ("look", "focus") for note in o.notes]
         for note, one in reversed(looks):
             same = (
@@ -217,9 +229,11 @@ class _Game:
                 return self._support_at(note.span, text, _times_in(one, note))
         if looks:
             return self._support_at(looks[-1][0].span, text, ())
-        if not places:
+        if not told:
             return None
-        return self._support_at(places[-1][0], text, ())
+        asked = set(terms(f"{question} {text}"))
+        best = max(reversed(told), key=lambda note: len(asked & set(terms(note.text))))
+        return self._support_at(best.span, text, ())
 
     def _support_at(self, span: Span, text: str, times_s: tuple[float, ...]) -> Support:
         call = look_call(span, self.inquiry.question, self.inquiry.options)
@@ -228,4 +242,7 @@ class _Game:
 
 
 def _times_in(seen: Observation, note: Note) -> tuple[float, ...]:
+    """The frames of one clip; a frame may begin before the stretch it is shown in."""
+    if len(seen.notes) < 2:
+        return seen.frame_times_s
     return tuple(t for t in seen.frame_times_s if note.span.contains(t))

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mmreason.policies.base import Inquiry, look_call
 from mmreason.prompts import LETTERS
-from mmreason.toolset import TEXT_LIMIT, make_call, read_call
+from mmreason.toolset import QUESTION_LIMIT, TEXT_LIMIT, make_call, read_call
 from mmreason.tree import Node, NodeId, Tree
 from mmreason.types import Observation, ToolCall, UsageError
 from mmreason.video.types import format_time
@@ -49,6 +50,16 @@ CHECKED = "The answer was checked and is not supported: {missing}. Look elsewher
 NODE_LINES = 12
 """Lines told of one node."""
 
+_LONE = re.compile("[\ud800-\udfff]")
+"""Halves of characters: they cannot be written to a file."""
+_FIELDS = {
+    "look": ("start_s", "end_s", "question"),
+    "focus": ("start_s", "end_s", "question"),
+    "skim": ("start_s", "end_s"),
+    "search": ("text",),
+}
+"""Arguments in order, of the calls that are no node's."""
+_THINK = re.compile(r"^\s*<think>", re.IGNORECASE)
 _TAG = re.compile(r"<(think|tool|answer)>(.*?)(?:</\1>|$)", re.DOTALL | re.IGNORECASE)
 
 
@@ -67,9 +78,11 @@ def read_turn(text: str, inquiry: Inquiry) -> Said:
     """A thought with one call or one answer. UsageError says in one line what is wrong."""
     if len(text) > TEXT_LIMIT:
         raise UsageError(f"{len(text):,} characters were written; write less")
+    if _LONE.search(text):
+        raise UsageError("found characters that are no text")
     thought, at = "", 0
     if (opened := re.search(r"</think>", text, re.IGNORECASE)) is not None:
-        thought, at = re.sub(r"^\s*<think>", "", text[: opened.start()]).strip(), opened.end()
+        thought, at = _THINK.sub("", text[: opened.start()]).strip(), opened.end()
     acts = [m for m in _TAG.finditer(text, at) if m.group(1).lower() != "think"]
     if not acts:
         what = "a thought without an end" if "<think>" in text.lower() and not at else "no tag"
@@ -78,7 +91,7 @@ def read_turn(text: str, inquiry: Inquiry) -> Said:
     if len(acts) > 1:
         raise UsageError(f"found {len(acts)} calls or answers, expected one")
     kept, body = text[: first.end()], first.group(2).strip()
-    if re.search(r"<(?:think|tool|answer)>", body, re.IGNORECASE):
+    if re.search(r"</?(?:think|tool|answer)>", body, re.IGNORECASE):
         raise UsageError("found a tag inside a tag")
     if first.group(1).lower() == "answer":
         if not body:
@@ -92,7 +105,13 @@ def read_calls(text: str, inquiry: Inquiry) -> tuple[ToolCall, ...]:
     tree = inquiry.tree
     if text.startswith("{"):
         return (read_call(tree, text),)
-    name, values = _python_call(text)
+    name, values, named = _python_call(text)
+    if (fields := _FIELDS.get(name)) is not None:
+        if (count := len(values) + len(named)) != len(fields):
+            raise UsageError(f"{name} takes {len(fields)} arguments, got {count}")
+        return (make_call(tree, name, dict(zip(fields, values, strict=False)) | named),)
+    question_last = sorted(named, key=lambda key: key in ("question", "query"))
+    values += (named[key] for key in question_last)
     if name in ("get_caption", "caption"):
         node_id = _node_id(name, values)
         return (make_call(tree, "caption", {"node": list(node_id)}),)
@@ -104,13 +123,13 @@ def read_calls(text: str, inquiry: Inquiry) -> tuple[ToolCall, ...]:
         return tuple(make_call(tree, "caption", {"node": list(c.id)}) for c in children)
     if name == "video_qa":
         node_id = _node_id(name, values[:1])
-        question = str(values[1]) if len(values) > 1 else inquiry.question
+        question = values[1] if len(values) > 1 else inquiry.question
+        if len(values) > 2 or not isinstance(question, str) or not question.strip():
+            raise UsageError("video_qa takes an id and a question")
+        if len(question) > QUESTION_LIMIT:
+            raise UsageError(f"the question has {len(question):,} characters; ask a short one")
         return (look_at(tree.node(node_id), question, inquiry),)
-    fields = {"look": 3, "focus": 3, "skim": 2, "search": 1}
-    keys = ("text",) if name == "search" else ("start_s", "end_s", "question")
-    if name in fields and len(values) != fields[name]:
-        raise UsageError(f"{name} takes {fields[name]} arguments, got {len(values)}")
-    return (make_call(tree, name, dict(zip(keys, values, strict=False))),)
+    return (make_call(tree, name, {}),)
 
 
 def look_at(node: Node, question: str, inquiry: Inquiry) -> ToolCall:
@@ -126,11 +145,14 @@ def look_at(node: Node, question: str, inquiry: Inquiry) -> ToolCall:
 def system_text(inquiry: Inquiry, *, published: bool, template: str = SYSTEM) -> str:
     """What the model is told first."""
     tree = inquiry.tree
-    return template.format(
-        levels=tree.depth,
-        branching=tree.branching,
-        tools=PUBLISHED_TOOLS if published else PUBLISHED_TOOLS + MORE_TOOLS,
-    )
+    filled = {
+        "{levels}": str(tree.depth),
+        "{branching}": str(tree.branching),
+        "{tools}": PUBLISHED_TOOLS if published else PUBLISHED_TOOLS + MORE_TOOLS,
+    }
+    for slot, words in filled.items():
+        template = template.replace(slot, words)
+    return template
 
 
 def opening_text(inquiry: Inquiry, seen: Sequence[tuple[Node, Observation]]) -> str:
@@ -151,13 +173,13 @@ def described(seen: Observation) -> str:
     """The text of an observation as a model may read it: every line once, behind its first time;
     tags are taken apart, so that nothing on a screen or in a subtitle can pose as a turn."""
     if seen.error is not None:
-        return f"failed: {_harmless(seen.error)}"
+        return f"failed: {harmless(seen.error)}"
     if len(seen.notes) < 2:
-        return _harmless(seen.text) or "nothing"
+        return harmless(seen.text) or "nothing"
     first: dict[str, float] = {}
     for note in seen.notes:
         first.setdefault(note.text, note.span.start_s if note.time_s is None else note.time_s)
-    lines = [f"{format_time(at)} {_harmless(text)}" for text, at in first.items()]
+    lines = [f"{format_time(at)} {harmless(text)}" for text, at in first.items()]
     return " / ".join(lines[:NODE_LINES])
 
 
@@ -166,7 +188,8 @@ def information(text: str) -> str:
     return f"<information>{text}</information>"
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
+    """What was seen or said, on one line and without tags."""
     return " ".join(text.replace("<", "[").replace(">", "]").split())
 
 
@@ -174,14 +197,22 @@ def _id(node_id: NodeId) -> str:
     return f"({', '.join(map(str, node_id))})"
 
 
-def _python_call(text: str) -> tuple[str, list[Any]]:
-    """Name and literal arguments of `name(1, "x")`, by parsing, not by running."""
+def _python_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Name, literal arguments and named ones of `name(1, question="x")`, by parsing, not by
+    running."""
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings():  # about the style of what the model wrote
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text.strip(), mode="eval").body
         if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name):
             raise ValueError("expected name(arguments)")
-        values = [*tree.args, *(keyword.value for keyword in tree.keywords)]
-        return tree.func.id, [ast.literal_eval(value) for value in values]
+        named = {one.arg: ast.literal_eval(one.value) for one in tree.keywords if one.arg}
+        if len(named) < len(tree.keywords):
+            raise ValueError("expected each name once")
+        values = [ast.literal_eval(value) for value in tree.args]
+        if _LONE.search("".join(map(str, (*values, *named.values())))):
+            raise ValueError("expected text")
+        return tree.func.id, values, named
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
         raise UsageError(f"the call {text[:60]!r} cannot be read") from error
 

@@ -1,35 +1,42 @@
-"""Questions about the whole of a long video, answered by counting lines of its overview.
+"""Questions about the whole of a long video, answered from the times in its overview.
 
-Only where options say what to count: each line speaks for the options whose words it holds. Leaves
-out everything that needs understanding, which is for a reasoning model.
+Only where options say what to look for, and the question which of them: seen first, last, longest
+or shortest. Leaves out everything that needs understanding, which is for a reasoning model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmreason.policies.base import Claim, Inquiry
+from mmreason.policies.base import Claim
 from mmreason.types import Note
-from mmreason.wording import terms
+from mmreason.wording import Place, terms
 
 
-def overview_claim(inquiry: Inquiry, first: Sequence[Note], second: Sequence[Note]) -> Claim | None:
-    """The option seen for the longest time in both of two overviews; None where they differ, where
-    nothing is seen, or without options."""
-    picked = [_longest(inquiry.options, notes) for notes in (first, second)]
+def overview_claim(
+    options: Sequence[str], place: Place, first: Sequence[Note], second: Sequence[Note]
+) -> Claim | None:
+    """The option at this `place` in the first of two overviews, checked by the second; None where
+    nothing is seen or two options share the place."""
+    picked = [_picked(options, place, notes) for notes in (first, second)]
     if picked[0] is None:
         return None
-    text = inquiry.options[picked[0]]
-    return Claim(text=text, choice=picked[0], checked=picked[0] == picked[1])
+    return Claim(text=options[picked[0]], choice=picked[0], checked=picked[0] == picked[1])
 
 
-def _longest(options: tuple[str, ...], notes: Sequence[Note]) -> int | None:
-    seen_s = [
-        sum(note.span.duration_s for note in notes if _holds(note.text, option))
-        for option in options
-    ]
-    longest = max(seen_s, default=0.0)
-    return seen_s.index(longest) if longest > 0 and seen_s.count(longest) == 1 else None
+def _picked(options: Sequence[str], place: Place, notes: Sequence[Note]) -> int | None:
+    ranks: dict[int, float] = {}
+    for index, option in enumerate(options):
+        spans = [note.span for note in notes if _holds(note.text, option)]
+        if spans and place in ("first", "last"):
+            starts_s = [span.start_s for span in spans]
+            ranks[index] = -min(starts_s) if place == "first" else max(starts_s)
+        elif spans:
+            seen_s = sum(span.duration_s for span in spans)
+            ranks[index] = seen_s if place == "longest" else -seen_s
+    best = max(ranks.values(), default=0.0)
+    found = [index for index, rank in ranks.items() if rank == best]
+    return found[0] if len(found) == 1 else None
 
 
 def _holds(text: str, option: str) -> bool:

@@ -12,7 +12,9 @@ from PIL import Image
 from mmreason.cli import inputs, main
 from mmreason.cli.sample import PLANS
 from mmreason.types import UsageError
+from mmreason.video import Video
 from mmreason.video.world import generate
+from tests.video import clips
 
 Capture = pytest.CaptureFixture[str]
 
@@ -89,13 +91,31 @@ def test_bad_usage(
     assert out == "" and err.count("\n") == 1 and wanted in err
 
 
+def test_snapped_frames_are_marked(clip: Path, tmp_path: Path, capsys: Capture) -> None:
+    keyed = clips.write(tmp_path / "keyed.mp4", frames=90, gop=8)
+    argv = ["sample", str(keyed), "--plan", "keyframes", "--n", "3"]
+    assert main(argv) == 0
+    assert capsys.readouterr().out.count("(not exact)") == 3
+    dump = ["--dump", str(tmp_path / "frames"), "--sheet", str(tmp_path / "s.png")]
+    assert main([*argv, *dump, "--json"]) == 0
+    frames = json.loads(capsys.readouterr().out)["frames"]
+    assert [(frame["moved"], frame["exact"]) for frame in frames] == [(True, False)] * 3
+
+
+def test_shots_say_how_far_they_are(clip: Path) -> None:
+    said: list[str] = []
+    with Video.open(clip) as video:
+        assert len(PLANS["shots"](video, 4, said.append)) == 4
+    assert said == ["looking for shots: 0:03.90 of 0:04.00"]
+
+
 def test_frames_beside_their_time_are_marked(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     from mmreason.video import Span, plan
 
     late = plan.uniform(Span(0, 8), 2)
-    monkeypatch.setitem(PLANS, "late", lambda video, n: late)
+    monkeypatch.setitem(PLANS, "late", lambda video, n, say: late)
     argv = ["sample", str(clip), "--plan", "late", "--sheet", str(tmp_path / "s.png")]
     assert main(argv) == 0
     first, second = capsys.readouterr().out.splitlines()[:2]
@@ -190,10 +210,10 @@ def test_an_interruption_keeps_what_is_done(
 ) -> None:
     from mmreason.video import inspect_file
 
-    def interrupted(path: Path):
+    def interrupted(path: Path, **_: bool):
         if path.name == "world.json":
             raise KeyboardInterrupt
-        return inspect_file(path)
+        return inspect_file(path, try_backends=False)
 
     monkeypatch.setattr("mmreason.video.inspect_file", interrupted, raising=False)
     assert main(["inspect", str(folder), "--json"]) == 130

@@ -52,6 +52,28 @@ def test_a_second_run_makes_no_model_call(
     assert costs[1]["model_calls"] == costs[1]["frames"] == 0
 
 
+def test_a_full_hash_tells_twins_apart(
+    model: ScriptedModel, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = clip.read_bytes() + bytes(4 * 2**20)
+    twins = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    twins[0].write_bytes(data)
+    twins[1].write_bytes(data[: 2**21 + 2**18] + b"x" + data[2**21 + 2**18 + 1 :])
+    found: dict[str, list[int]] = {}
+    for verb in (["ask", QUESTION], ["ask", QUESTION, "--full-hash"], ["caption", "--full-hash"]):
+        store = str(tmp_path / f"{len(found)}.sqlite3")
+        counts = []
+        for twin in twins:
+            before = model.calls
+            assert main([verb[0], str(twin), *verb[1:], "--store", store]) == 0
+            counts.append(model.calls - before)
+        found[" ".join(verb)] = counts
+    capsys.readouterr()
+    sampled, full, caption = found.values()
+    assert sampled[0] > 0 == sampled[1]
+    assert full[0] == full[1] > 0 and caption == [1, 1]
+
+
 def test_no_budget_gives_no_answer(
     model: ScriptedModel, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -99,17 +100,22 @@ ITEM = Item(
 )
 
 
-def visit(tool: str, start_s: float, end_s: float, **more) -> Visit:
+def visit(tool: str, start_s: float, end_s: float, **more: Any) -> Visit:
     count = more.pop("count", 4)
     step_s = (end_s - start_s) / count
     times_s = tuple(start_s + (i + 0.5) * step_s for i in range(count))
-    given = {"node": None, "rounds": 1, "frames": count, "frame_times_s": times_s} | more
+    given: dict[str, Any] = {
+        "node": None,
+        "rounds": 1,
+        "frames": count,
+        "frame_times_s": times_s,
+    } | more
     return Visit(tool=tool, span=Span(start_s, end_s), **given)
 
 
-def outcome(*visits: Visit, **more) -> Outcome:
+def outcome(*visits: Visit, **more: Any) -> Outcome:
     """Of a video of 64 s with K = 4 and two levels: leaves of 4 s."""
-    given = {
+    given: dict[str, Any] = {
         "item": ITEM,
         "method": "test",
         "choice": 1,
@@ -121,7 +127,8 @@ def outcome(*visits: Visit, **more) -> Outcome:
         "branching": 4,
         "depth": 2,
     }
-    return Outcome(**given | {"visits": visits} | more)
+    values: dict[str, Any] = given | {"visits": visits} | more
+    return Outcome(**values)
 
 
 TOP = tuple(visit("caption", 16 * i, 16 * i + 16, node=(i + 1,), rounds=0) for i in range(4))

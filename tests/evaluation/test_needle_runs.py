@@ -57,7 +57,10 @@ def same(one, other) -> bool:
     ]
 
 
-@pytest.mark.parametrize("method", methods.BASELINES)
+FEW = ("one_pass", "stills_8", "stills_16_look", "exhaustive_text", "exhaustive", "gold_clip")
+
+
+@pytest.mark.parametrize("method", FEW)
 def test_baselines_pay_for_what_they_ask(method, script):
     model = oracle(MADE.world)
     with Video.open(script) as video:
@@ -71,7 +74,8 @@ def test_baselines_pay_for_what_they_ask(method, script):
 
 
 def test_seeing_all_of_it_answers_and_seeing_little_does_not(script):
-    with Video.open(script) as video:
+    with Video.open(script) as opened:
+        video = KeptFrames(opened)
         full = [baselines.exhaustive(oracle(MADE.world), video, item) for item in MADE.items]
         few = [baselines.stills(oracle(MADE.world), video, i, frames=8) for i in MADE.items]
     right = [
@@ -151,6 +155,9 @@ def test_a_run_cut_short_goes_on_where_it_ended(measured, tmp_path):
     counts: list[tuple[int, int]] = []
     run(PLAN, tmp_path, on_progress=lambda done, total: counts.append((done, total)))
     assert counts[0] == (8, 36) and counts[-1] == (36, 36)
+    assert same(read_outcomes(tmp_path / "results.jsonl"), whole)
+    with (tmp_path / "results.jsonl").open("ab") as file:
+        file.write(lines[3])
     assert same(read_outcomes(tmp_path / "results.jsonl"), whole)
     assert (tmp_path / "results.jsonl").read_bytes().startswith(b"".join(lines[:7]))
 

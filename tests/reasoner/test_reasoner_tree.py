@@ -13,7 +13,6 @@ from mmreason.types import UsageError
 from mmreason.video.types import Span
 
 
-
 def _tree(start_s: float, length_s: float, k: int, d: int, shares: list[float]) -> Tree:
     cuts_s = tuple(sorted(start_s + share * length_s for share in shares))
     return Tree(Span(start_s, start_s + length_s), k, d, cuts_s)

@@ -16,8 +16,7 @@ from mmreason.video.backends import choose, decord
 from mmreason.video.backends.base import BackendError
 from mmreason.video.backends.choose import BACKENDS, Backend, why_not
 from tests.video import clips, matrix
-
-Files = Callable[[str], Path]
+from tests.video.conftest import Files
 
 DECORD_REFUSES = {
     "h264 open", "h264 refresh", "hevc open", "hevc layers", "hevc ten bits", "hevc ts",
@@ -39,18 +38,6 @@ HARD = {
     "pyav": set(),
 }
 NOT_HERE = ("cannot be used", "cannot be imported", "needs a CUDA device")
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    made: dict[str, Path] = {}
-
-    def get(kind: str) -> Path:
-        if kind not in made:
-            made[kind] = matrix.make(kind, tmp_path_factory.mktemp("clips"))
-        return made[kind]
-
-    return get
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from io import BytesIO
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmreason.cli import main
 from mmreason.video import FrameBatch, VideoError, inspect_file
 from mmreason.video import inspect as inspect_module
+from mmreason.video.backends.choose import BACKENDS
 from mmreason.video.sheet import contact_sheet, jpeg_bytes
 from tests.video import clips
 
@@ -68,6 +71,42 @@ def test_long_files_are_read_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert report.frame_count == 60
     assert report.keyframe_count == 2
     assert any("up to 1 s only" in note for note in report.notes)
+
+
+def test_back_ends_and_what_keeps_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = clips.write(tmp_path / "source.mp4", frames=90, gop=60)
+    trimmed = clips.trimmed(tmp_path / "trim.mp4", source, 1.0)
+    report = inspect_file(trimmed)
+    assert tuple(check.name for check in report.backends) == BACKENDS
+    checks = {check.name: check.why_not for check in report.backends}
+    assert checks["pyav"] is None
+    assert checks["opencv"] == "has an edit list, which OpenCV does not follow"
+    assert checks["torchcodec-cuda"] is None or "\n" not in checks["torchcodec-cuda"]
+    said = report.to_dict()["backends"]
+    assert said[0] == {"name": "pyav", "why_not": None}
+    assert {check["name"] for check in said} == set(BACKENDS)
+    assert main(["inspect", str(trimmed)]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^read by: +pyav$", out, re.MULTILINE)
+    assert re.search(r"^not read by: +opencv: has an edit list", out, re.MULTILINE)
+    assert main(["inspect", str(trimmed), "--no-backends"]) == 0
+    assert "read by" not in capsys.readouterr().out
+    assert main(["inspect", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert re.search(r"read by pyav.* opencv", lines[0]) and "opencv" not in lines[1]
+    assert main(["inspect", str(tmp_path), "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert [r["backends"][0]["name"] for r in results] == ["pyav", "pyav"]
+
+
+def test_a_back_end_that_takes_too_long_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = clips.write(tmp_path / "plain.mp4")
+    monkeypatch.setattr(inspect_module, "_BACKEND_LIMIT_S", 0.0)
+    checks = {check.name: check.why_not for check in inspect_file(path).backends}
+    assert checks["opencv"] == "took longer than the limit of 0 s"
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +136,24 @@ def test_snapped_frames_are_key_frames_of_the_file(tmp_path: Path) -> None:
         keys = video.keyframe_times_s
     assert made.settings["snapped"]
     assert batch.times_s == pytest.approx(made.times_s, abs=1e-6)
-    assert batch.exact.all() and set(made.times_s) <= set(keys)
+    assert set(made.times_s) <= set(keys)
+    assert made.moved == (True, True, True) and not batch.exact.any()
+
+
+def test_frames_that_a_plan_does_not_move_stay_exact(tmp_path: Path) -> None:
+    path = clips.write(tmp_path / "clip.mp4", frames=90, gop=15)  # a key frame every half second
+    with Video.open(path) as video:
+        made = plan.keyframes(video, 1)
+        whole, part = video.sample(made), video.sample(made.part(0, 1))
+        assert (made.moved, whole.exact.tolist()) == ((False,), [True])  # key frame at the middle
+        made = plan.keyframes(video, 3)
+        assert made.times_s == (0.5, 1.5, 2.5) and made.moved == (False,) * 3
+        assert video.sample(made).exact.all() and part.exact.all()
+        moved = replace(made, moved=(False, True, False))
+        assert video.sample(moved).exact.tolist() == [True, False, True]
+        assert video.sample(moved.part(1, 3)).exact.tolist() == [False, True]
+    with pytest.raises(ValueError, match="moved must be one a frame"):
+        replace(made, moved=(True,))
 
 
 @given(spans, st.lists(st.floats(0.0, 1.0), max_size=30), st.integers(1, 60))

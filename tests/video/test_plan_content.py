@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import combinations, pairwise, product
+from dataclasses import replace
+from itertools import combinations, pairwise
 from math import factorial, inf
 from typing import Any, get_args
 
@@ -16,6 +17,7 @@ from mmreason.video.plan.diversity import (
     DiverseMethod,
     Kernel,
     greedy_dpp,
+    published_relevance,
     unit_rows,
     unit_scores,
 )
@@ -175,24 +177,96 @@ def test_greedy_volume_is_near_the_best(seed: int) -> None:
         assert best - 2 * np.log(factorial(n)) - 1e-9 <= found <= best + 1e-9
 
 
+def added(matrix: np.ndarray, given: list[int], part: range, count: int) -> tuple[float, list[int]]:
+    """The definition: greedy in a part on top of `given`; what it adds, and the frames in order."""
+    found: list[int] = []
+    for _ in range(count):
+        rest = [i for i in part if i not in found]
+        found.append(max(rest, key=lambda i: log_volume(matrix, [*given, *found, i])))
+    before = log_volume(matrix, given) if given else 0.0
+    return (log_volume(matrix, given + found) - before if found else 0.0), sorted(found)
+
+
 @pytest.mark.parametrize("seed", range(3))
-def test_mdp3_shares_frames_as_brute_force_does(seed: int) -> None:
+@pytest.mark.parametrize("cosines", [False, True])
+def test_mdp3_shares_frames_as_brute_force_does(seed: int, cosines: bool) -> None:
     rng = np.random.default_rng(seed)
     total, n = 96, 5  # three parts of 32
-    scores, points = rng.random(total), rng.normal(size=(total, 4))
-    kernel = Kernel.of(unit_rows(points), unit_scores(scores))
+    points, query = unit_rows(rng.normal(size=(total, 4))), unit_rows(rng.normal(size=(1, 4)))[0]
+    scores = points @ query
+    kernel = Kernel.of_cosines(points, scores)
+    if not cosines:
+        relevance = published_relevance(unit_scores(scores))
+        kernel = replace(Kernel.of(points, scores), quality=relevance)
     matrix = np.stack([kernel.column(j) for j in range(total)], axis=1)
-    parts = [range(32 * k, 32 * k + 32) for k in range(3)]
-    orders = [[part[i] for i in plain_greedy(matrix[np.ix_(part, part)], n)] for part in parts]
-    best, best_rows = -inf, set()
-    for counts in product(range(n + 1), repeat=3):
-        if sum(counts) == n:
-            taken = [order[:c] for order, c in zip(orders, counts, strict=True)]
-            value = sum(log_volume(matrix, rows) for rows in taken if rows)
-            if value > best:
-                best, best_rows = value, {i for rows in taken for i in rows}
-    made = plan.relevant(scores, times(total), n, "mdp3", embeddings=points)
-    assert set(chosen(made, times(total))) == best_rows
+    best: dict[int, tuple[float, list[int]]] = {0: (0.0, [])}
+    every: list[tuple[float, list[int], int]] = [(0.0, [], 0)]  # without dynamic programming
+    for k in range(3):
+        part, longer = range(32 * k, 32 * k + 32), dict[int, tuple[float, list[int]]]()
+        for value, rows in best.values():
+            for count in range(n - len(rows) + 1):
+                gain, new = added(matrix, rows[-1:], part, count)
+                known = longer.get(len(rows) + count, (-inf, []))
+                longer[len(rows) + count] = max(known, (value + gain, rows + new))
+        best = longer
+        every = [
+            (value + gain, rows + new, left + count)
+            for value, rows, left in every
+            for count in range(n - left + 1)
+            for gain, new in [added(matrix, rows[-1:], part, count)]
+        ]
+    made = plan.relevant(scores, times(total), n, "mdp3", embeddings=points, cosines=cosines)
+    assert chosen(made, times(total)) == best[n][1]
+    # Dynamic programming forgets prefixes that would have led to more: never by much.
+    limit = max(value for value, _, count in every if count == n)
+    assert limit - 0.5 <= best[n][0] <= limit + 1e-9
+
+
+def test_the_published_kernel_is_that_of_query_and_frames() -> None:
+    rng = np.random.default_rng(0)
+    points, query = unit_rows(rng.normal(size=(9, 5))), unit_rows(rng.normal(size=(1, 5)))[0]
+    kernel = Kernel.of_cosines(points, points @ query)
+
+    def near(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.mean([np.exp(-((a - b) ** 2).sum() / (2 * 2.0**k)) for k in range(-3, 2)]))
+
+    relevance = np.array([near(point, query) for point in points])
+    assert kernel.quality == pytest.approx(relevance**5)
+    expected = [near(point, points[3]) * (r * relevance[3]) ** 5
+                for point, r in zip(points, relevance, strict=True)]  # fmt: skip
+    assert kernel.column(3) == pytest.approx(expected)
+    assert kernel.column(3, slice(4, 7)) == pytest.approx(expected[4:7])
+    with pytest.raises(ValueError, match="cosines need the embeddings"):
+        plan.relevant([0.1, 0.2], [0.0, 1.0], 1, "mdp3", cosines=True)
+    with pytest.raises(ValueError, match="lie in"):
+        plan.relevant([0.1, 2.0], [0.0, 1.0], 1, "mdp3", embeddings=points[:2], cosines=True)
+
+
+def test_mdp3_knows_what_was_chosen_before_a_part() -> None:
+    points = np.random.default_rng(3).normal(size=(64, 16))
+    points[32] = points[31]  # the same picture on both sides of the seam of the two parts
+    scores = np.zeros(64)
+    scores[[31, 32, 50]] = [1.0, 1.0, 0.9]
+    made = plan.relevant(scores, times(64), 2, "mdp3", embeddings=points)
+    assert chosen(made, times(64)) in ([31, 50], [32, 50])
+
+
+def test_many_frames_of_mdp3_are_chosen_part_by_part() -> None:
+    rng = np.random.default_rng(2)
+    scores, points = rng.random(96), rng.normal(size=(96, 4))
+    kernel = replace(Kernel.of(unit_rows(points), scores),
+                     quality=published_relevance(unit_scores(scores)))  # fmt: skip
+    matrix = np.stack([kernel.column(j) for j in range(96)], axis=1)
+    offers = []
+    for k in range(3):
+        part = range(32 * k, 32 * k + 32)
+        order = [part[i] for i in plain_greedy(matrix[np.ix_(part, part)], 25)]
+        volumes = [0.0, *(log_volume(matrix, order[: i + 1]) for i in range(25))]
+        offers += list(zip(np.diff(volumes), order, strict=True))
+    made = plan.relevant(scores, times(96), 65, "mdp3", embeddings=points)
+    assert made.settings["conditioned"] is False
+    assert set(chosen(made, times(96))) >= {i for _, i in sorted(offers)[::-1][:50]}
+    assert plan.relevant(scores, times(96), 64, "mdp3").settings["conditioned"] is True
 
 
 def test_mdp3_does_not_take_twins() -> None:
@@ -234,6 +308,52 @@ def test_qframe_draws_by_score() -> None:
     # softmax at temperature 0.1: exp(9) and exp(10) against 98 times exp(0)
     assert np.mean(np.equal(drawn, 2)) == pytest.approx(0.728, abs=0.08)
     assert np.mean(np.equal(drawn, 1)) == pytest.approx(0.268, abs=0.08)
+
+
+@given(
+    st.integers(1, 90),
+    st.integers(1, 60) | st.none(),
+    st.integers(20, 2_000) | st.none(),
+    st.integers(200_000, 20_000_000) | st.none(),
+)
+def test_tiers_keep_one_budget_together(
+    total: int, frames: int | None, tokens: int | None, pixels: int | None
+) -> None:
+    scores = np.random.default_rng(total).random(total)
+    budget = plan.FrameBudget(frames=frames, tokens=tokens, pixels=pixels)
+    made = None
+    try:
+        made = plan.tiers(scores, times(total), budget, size_px=(1280, 720), family="qwen3_vl")
+    except ValueError as error:
+        assert "does not hold" in str(error) and tokens is not None and tokens < 44
+        return
+    found = [chosen(tier, times(total)) for tier in made]
+    every = [i for tier in found for i in tier]
+    assert len(every) == len(set(every)) == min(total, 44, frames or 44)
+    sizes = [tier.size_px or (0, 0) for tier in made]
+    assert sum(tier.token_count or 0 for tier in made) <= (tokens or 10**9)
+    assert sum(len(t) * w * h for t, (w, h) in zip(made, sizes, strict=True)) <= (pixels or 10**9)
+    widths = [width for width, _ in sizes]
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_tiers_are_qframes() -> None:
+    scores = np.random.default_rng(1).random(500)
+    made = plan.tiers(scores, times(500), plan.FrameBudget(), size_px=(1280, 720), seed=3)
+    assert [len(tier) for tier in made] == [4, 8, 32]
+    assert [tier.size_px for tier in made] == [(1280, 720), (640, 360), (320, 180)]
+    whole = plan.relevant(scores, times(500), 44, "qframe", seed=3)
+    assert {t for tier in made for t in tier.times_s} == set(whole.times_s)
+    first = plan.relevant(scores, times(500), 4, "qframe", seed=3)
+    assert made[0].times_s == first.times_s
+    eight = plan.FrameBudget(pixels=8 * 1280 * 720)
+    assert plan.tiers(scores, times(500), eight, size_px=(1280, 720))[0].size_px == (1280, 720)
+    few = plan.tiers(scores, times(500), 11, size_px=(64, 36))
+    assert [len(tier) for tier in few] == [1, 2, 8]
+    with pytest.raises(ValueError, match="needs the family"):
+        plan.tiers(scores, times(500), plan.FrameBudget(tokens=9), size_px=(64, 36))
+    with pytest.raises(ValueError, match="size_px must be"):
+        plan.tiers(scores, times(500), 9, size_px=(0, 36))
 
 
 def test_tstar_looks_at_few_and_closes_in() -> None:

@@ -217,6 +217,20 @@ def test_the_frames_named_are_the_frames_read(rule: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("rule", [plan.qwen, plan.qwen3])
+def test_a_variable_rate_does_not_move_the_frames(rule: Any, tmp_path: Path) -> None:
+    stamps_ms = clips.vfr_pts_ms(60)
+    path = clips.write(tmp_path / "vfr.mp4", pts_ms=stamps_ms, size_px=(160, 96))
+    with Video.open(path) as video:
+        assert video.frame_times_s == pytest.approx(np.array(stamps_ms) / 1000, abs=1e-3)
+        for span in (None, Span(2.0, 5.0)):
+            made = rule(video, n=10, span=span)
+            batch = video.frames_at(made.times_s, clips.SIZE_PX)
+            assert clips.numbers(batch.pixels) == made.settings["frame_indices"]
+            assert batch.times_s == pytest.approx(made.times_s, abs=1e-6)
+    assert made.settings["frame_indices"] == sorted(made.settings["frame_indices"])
+
+
+@pytest.mark.parametrize("rule", [plan.qwen, plan.qwen3])
 def test_a_budget_comes_after_the_rule(rule: Any) -> None:
     budget = plan.FrameBudget(frames=9, tokens=600)
     made = rule(clip(3000), budget=budget)

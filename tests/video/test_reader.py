@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import subprocess
 import sys
@@ -343,6 +344,23 @@ def test_content_hash_follows_the_bytes(files: dict[str, Path], tmp_path: Path) 
         assert first.content_hash == second.content_hash
         assert first.content_hash != other.content_hash
         assert len(first.content_hash) == 64
+
+
+def test_a_full_hash_sees_every_byte(files: dict[str, Path], tmp_path: Path) -> None:
+    data = files["mp4"].read_bytes() + bytes(4 * 2**20)
+    twins = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    twins[0].write_bytes(data)
+    twins[1].write_bytes(data[: 2**21 + 2**18] + b"x" + data[2**21 + 2**18 + 1 :])
+    sampled, full = set(), set()
+    for twin in twins:
+        with Video.open(twin) as video:
+            sampled.add(video.content_hash)
+        with Video.open(twin, full_hash=True) as video:
+            full.add(video.content_hash)
+            assert video.content_hash == hashlib.sha256(twin.read_bytes()).hexdigest()
+            with pickle.loads(pickle.dumps(video)) as copy:
+                assert copy.content_hash == video.content_hash
+    assert (len(sampled), len(full)) == (1, 2)
 
 
 def test_sample_executes_a_plan(files: dict[str, Path]) -> None:

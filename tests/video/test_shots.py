@@ -248,7 +248,7 @@ class Long:
 
 
 def test_an_hour_is_read_in_small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
-    video, held = Long(), []
+    video, held, seen = Long(), [], []
     push = Scan.push
 
     def watched(self: Scan, pixels: np.ndarray, times_s: np.ndarray) -> None:
@@ -257,8 +257,9 @@ def test_an_hour_is_read_in_small_portions(monkeypatch: pytest.MonkeyPatch) -> N
         held.append(len(self._planes))
 
     monkeypatch.setattr(Scan, "push", watched)
-    found = shots.detect(video, fps_hz=2)
+    found = shots.detect(video, fps_hz=2, progress=seen.append)
     assert len(found) == 400
+    assert seen == sorted(seen) and len(seen) < 60 and seen[-1] == 3599.5
     assert video.most_frames <= 256 and max(held) <= 64
 
 

@@ -7,7 +7,7 @@ import os
 import pickle
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,7 @@ from mmreason.video.backends import base, groups, packets, pyav
 from mmreason.video.backends.pyav import PyAVSource
 from mmreason.video.world import generate
 from tests.video import clips, matrix
-
-Files = Callable[[str], Path]
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    made: dict[str, Path] = {}
-
-    def get(kind: str) -> Path:
-        if kind not in made:
-            made[kind] = matrix.make(kind, tmp_path_factory.mktemp("clips"))
-        return made[kind]
-
-    return get
+from tests.video.conftest import Files
 
 
 def joined(batches: Iterator[FrameBatch]) -> tuple[list[int], np.ndarray, np.ndarray]:
@@ -301,7 +288,7 @@ def test_settings_survive_pickling(files: Files) -> None:
         Video.open(files("h264"), "pyav", workers=3, time_limit_s=5.0) as video,
         pickle.loads(pickle.dumps(video)) as copy,
     ):
-        assert copy._settings == ("pyav", 3, 5.0)
+        assert copy._settings == ("pyav", 3, 5.0, False)
         assert copy.info == video.info
 
 

@@ -42,10 +42,10 @@ def open_source(
     raise VideoError(f"{path}: no back end can read it ({'; '.join(refusals)})")
 
 
-def why_not(path: Path, backend: Backend) -> str | None:
-    """Why `backend` cannot open the file at `path`; None where it can."""
+def why_not(path: Path, backend: Backend, time_limit_s: float | None = None) -> str | None:
+    """Why `backend` cannot open the file at `path` (within the limit); None where it can."""
     try:
-        _open_with(backend, path, 1, None).close()
+        _open_with(backend, path, 1, time_limit_s).close()
     except VideoError as error:
         return str(error).removeprefix(f"{path}: ")
     return None

@@ -113,6 +113,7 @@ class DecordSource:
             "edit lists": timeline.hidden > 0,
             "open groups of pictures": timeline.leading > 0,
             "damaged files": timeline.damaged > 0,
+            "mirrored files": timeline.display.mirrored,
             timeline.codec.upper(): timeline.codec in ("av1", "vp9"),
         }
         wrong = [name for name, met in reasons.items() if met]

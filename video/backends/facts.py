@@ -16,6 +16,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from mmreason.video.backends.base import SLACK_S, BackendError, Watch
+from mmreason.video.backends.display import Display, display_of
 from mmreason.video.backends.packets import (
     PacketTable,
     open_container,
@@ -55,6 +56,8 @@ class Facts:
     """The last frame's stamp."""
     turns: int
     """Counter-clockwise quarter turns that set a decoded picture upright."""
+    mirrored: bool
+    """Whether its left and right then change places."""
     reorder_pts: int
     """From the decoding stamp of a key frame to its presentation."""
     can_skip: bool
@@ -91,14 +94,15 @@ def read_facts(path: Path, opened: Opened, watch: Watch) -> tuple[Facts, Opened]
         raise VideoError(f"{path}: no frame of it can be shown")
     last_pts = max(int(tail.shown_pts[-1]), start_pts)
     end_pts = max(tail.end_pts, last_pts + 1)
-    turns = round(first.rotation / 90) % 4
+    display = display_of(first, opened[1])
     facts = Facts(
         path=path,
-        info=_describe(path, opened, table, first, (start_pts, end_pts), turns, by_cues),
+        info=_describe(path, opened, table, first, (start_pts, end_pts), display, by_cues),
         tick_s=tick_s,
         start_pts=start_pts,
         last_pts=last_pts,
-        turns=turns,
+        turns=display.turns,
+        mirrored=display.mirrored,
         reorder_pts=0 if by_cues else reorder_pts,
         can_seek=opened[0].format.name not in _UNSEEKABLE,
         can_skip=opened[1].codec_context.codec.canonical_name in _SKIPPABLE,
@@ -154,7 +158,7 @@ def _describe(
     table: PacketTable | None,
     first: av.VideoFrame,
     ends_pts: tuple[int, int],
-    turns: int,
+    display: Display,
     by_cues: bool,
 ) -> VideoInfo:
     container, stream = opened
@@ -164,7 +168,7 @@ def _describe(
     if not by_cues:
         count = len(table.shown_pts) if table is not None else shown_in_index(stream)
     stated_hz = stream.average_rate or stream.guessed_rate or 1 / duration_s
-    sides_px = (first.height, first.width) if turns % 2 else (first.width, first.height)
+    sides_px = (first.width, first.height)[:: -1 if display.turns % 2 else 1]
     return VideoInfo(
         path=str(path),
         duration_s=duration_s,
@@ -174,10 +178,12 @@ def _describe(
         codec=stream.codec_context.codec.canonical_name,
         mean_fps_hz=float(stated_hz) if count is None else count / duration_s,
         frame_count=count,
-        rotation_deg=90 * turns,
+        rotation_deg=90 * display.turns,
         has_audio=bool(container.streams.audio),
         backend="pyav",
         size_bytes=path.stat().st_size,
+        pixel_aspect=display.pixel_aspect,
+        mirrored=display.mirrored,
         notes=_notes(opened, table, duration_s, by_cues),
     )
 
@@ -185,7 +191,7 @@ def _describe(
 def _notes(
     opened: Opened, table: PacketTable | None, duration_s: float, by_cues: bool
 ) -> tuple[str, ...]:
-    container, stream = opened
+    container, _ = opened
     notes: list[str] = []
     header_s = (container.duration or 0) / av.time_base
     if abs(header_s - duration_s) > max(0.5, 0.05 * duration_s) and header_s:
@@ -196,7 +202,4 @@ def _notes(
         notes.append("no full index: every packet was read once at opening")
     if by_cues:
         notes.append("read through its cues: frames were not counted, their rate is as stated")
-    ratio = stream.sample_aspect_ratio
-    if ratio is not None and ratio not in (0, 1):
-        notes.append(f"pixels are {ratio.numerator}:{ratio.denominator}, shown as square")
     return tuple(notes)

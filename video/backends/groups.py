@@ -83,7 +83,8 @@ class GroupReader:
             if pts >= end:
                 break
             if pts <= start:
-                before = frame, not damaged
+                if newest is None:  # later on it is a damaged file that goes back in time
+                    before = frame, not damaged
                 continue
             if before is not None:
                 yield before
@@ -296,7 +297,8 @@ class GroupReader:
                 f"{self._facts.path}: a frame of {frame.width}x{frame.height} cannot be resized to "
                 f"{width_px}x{height_px}"
             ) from error
-        return np.rot90(rgb.to_ndarray(), k=turns)
+        upright = np.rot90(rgb.to_ndarray(), k=turns)
+        return upright[:, ::-1] if self._facts.mirrored else upright
 
 
 def _pts(frame: av.VideoFrame) -> int:

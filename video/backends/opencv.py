@@ -2,7 +2,8 @@
 
 OpenCV seeks by frame number unreliably, so a time before the present one begins the file anew:
 right but slow, for files that no other back end decodes. Imported lazily (it imports cv2 at the
-top). Refuses what OpenCV is known to get wrong: edit lists, damaged and interlaced files, AV1.
+top). Refuses what OpenCV is known to get wrong: edit lists, damaged, interlaced and mirrored files,
+AV1.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class OpenCVSource:
             raise BackendError(f"{path}: has an edit list, which OpenCV does not follow")
         if self._timeline.damaged:
             raise BackendError(f"{path}: is damaged, which OpenCV passes over in silence")
+        if self._timeline.display.mirrored:
+            raise BackendError(f"{path}: is stored mirrored, which OpenCV does not set right")
         if self._timeline.interlaced:
             raise BackendError(f"{path}: is interlaced, of which OpenCV may show black frames")
         self._capture, self._row = self._opened(), -1

@@ -3,7 +3,7 @@
 A request for t returns the frame with the largest presentation stamp <= t. Requests are grouped by
 key frame; each group is read once, only as far as needed, and frames are resized as they are
 converted. Where there is enough to do, several threads decode, each with a container of its own.
-Imported lazily (it imports av at the top). Leaves out non-square pixels (named in the notes).
+Imported lazily (it imports av at the top). Leaves out stretching pixels that are not square.
 """
 
 from __future__ import annotations

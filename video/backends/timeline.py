@@ -15,6 +15,7 @@ import av.error
 import numpy as np
 
 from mmreason.video.backends.base import SLACK_S, BackendError, Watch
+from mmreason.video.backends.display import Display, display_of
 from mmreason.video.backends.packets import open_container, read_packets, scan_packets
 from mmreason.video.types import Span, VideoInfo
 
@@ -39,7 +40,7 @@ class Timeline:
     """Packets of open groups: stored after a key frame, shown before it."""
     damaged: int
     """Packets that are corrupt or carry no time."""
-    rotation_deg: int
+    display: Display
     interlaced: bool
 
     def rows(self, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -68,17 +69,19 @@ class Timeline:
             codec=self.codec,
             mean_fps_hz=count / (self.end_s - start_s),
             frame_count=count,
-            rotation_deg=self.rotation_deg,
+            rotation_deg=90 * self.display.turns,
             has_audio=self.has_audio,
             backend=backend,
             size_bytes=self.path.stat().st_size,
+            pixel_aspect=self.display.pixel_aspect,
+            mirrored=self.display.mirrored,
             notes=("times were read from every packet at opening",),
         )
 
 
 def read_timeline(path: Path, watch: Watch) -> Timeline:
     """Raises VideoError."""
-    rotation_deg, interlaced = _first_frame(path, watch)
+    display, interlaced = read_display(path, watch)
     container, stream = open_container(path, watch)
     with container:
         table = scan_packets(container, stream, watch)
@@ -97,14 +100,14 @@ def read_timeline(path: Path, watch: Watch) -> Timeline:
             hidden=table.discarded,
             leading=table.leading,
             damaged=table.corrupt + table.unstamped,
-            rotation_deg=rotation_deg,
+            display=display,
             interlaced=interlaced,
         )
 
 
-def _first_frame(path: Path, watch: Watch) -> tuple[int, bool]:
-    """(rotation in degrees, interlaced), as the first frame has it; neither where it cannot be
-    decoded."""
+def read_display(path: Path, watch: Watch) -> tuple[Display, bool]:
+    """How pictures are to be shown and whether they are interlaced, as the first frame has it;
+    neither where it cannot be decoded."""
     container, stream = open_container(path, watch)
     with container:
         for packet in islice(read_packets(container, stream, watch), _MAX_FIRST):
@@ -113,8 +116,8 @@ def _first_frame(path: Path, watch: Watch) -> tuple[int, bool]:
             except av.error.FFmpegError:
                 continue
             for frame in frames:
-                return 90 * (round(frame.rotation / 90) % 4), frame.interlaced_frame
-    return 0, False
+                return display_of(frame, stream), frame.interlaced_frame
+    return Display(turns=0, mirrored=False, pixel_aspect=1.0), False
 
 
 def keys_without_idr(path: Path, watch: Watch) -> int:

@@ -29,6 +29,8 @@ from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mmreason.video.backends.display import Display
+
 _AT_ONCE_BYTES = 64 * 2**20
 
 
@@ -44,10 +46,14 @@ class TorchCodecSource:
         self._lock = threading.Lock()
         self._key_times_s: tuple[float, ...] | None = None
         self._decoder = _decoder(path, device)
+        self._display = self._read_display()
         first = self._asked(  # by time, which fails on files without a usable index
             lambda decoder: decoder.get_frames_played_at([decoder.metadata.begin_stream_seconds])
         )
-        self._info = self._describe(*first.data.shape[1:3])
+        self._last = int(self._asked(lambda decoder: decoder.metadata.num_frames)) - 1
+        last = self._asked(lambda decoder: decoder.get_frame_at(self._last))
+        self._last_s = float(last.pts_seconds)
+        self._info = self._describe(*first.data.shape[1:3], float(last.duration_seconds))
 
     @property
     def info(self) -> VideoInfo:
@@ -81,11 +87,20 @@ class TorchCodecSource:
             for first in range(0, len(times), step):
                 watch.check()
                 rows = order[first : first + step]
-                inside = (times[rows] + SLACK_S).clip(span.start_s, np.nextafter(span.end_s, 0))
-                found = self._asked(lambda d, at=inside: d.get_frames_played_at(at.tolist()))
-                shown_s[rows] = found.pts_seconds.cpu().numpy()
-                for row, picture in zip(rows, _pictures(found.data), strict=True):
-                    pixels[row] = fitted(picture, size_px)
+                # torchcodec may end a video as its last frame begins: that one is asked for by row.
+                is_last = times[rows] + SLACK_S >= self._last_s
+                inside = (times[rows[~is_last]] + SLACK_S).clip(span.start_s)
+                found = [
+                    (rows[~is_last], lambda d, at=inside: d.get_frames_played_at(at.tolist())),
+                    (rows[is_last], lambda d: d.get_frames_at([self._last])),
+                ]
+                for some, question in found:
+                    if not len(some):
+                        continue
+                    answer = self._asked(question)
+                    shown_s[some] = answer.pts_seconds.cpu().numpy()
+                    pictures = [fitted(picture, size_px) for picture in _pictures(answer.data)]
+                    pixels[some] = pictures
         self._check_times(times, shown_s)
         exact = (times >= span.start_s - SLACK_S) & (times < span.end_s)
         return FrameBatch(pixels=pixels, times_s=shown_s, exact=exact)
@@ -99,6 +114,17 @@ class TorchCodecSource:
         if fps_hz is not None:
             return stream_by_times(self, stream_times(fps_hz, span), size_px)
         return self._every_frame(span, size_px, length)
+
+    def _read_display(self) -> Display:
+        """Through PyAV: torchcodec does not tell. Raises BackendError for what it does not do."""
+        from mmreason.video.backends.timeline import read_display
+
+        display, _ = read_display(self._path, Watch(self._path, self._time_limit_s))
+        if display.mirrored:
+            raise BackendError(
+                f"{self._path}: is stored mirrored, which torchcodec does not set right"
+            )
+        return display
 
     def reopened(self) -> Self:
         return type(self)(self._path, self._device, self._time_limit_s)
@@ -161,9 +187,11 @@ class TorchCodecSource:
             low, high = (middle, high) if found.pts_seconds <= time_s else (low, middle - 1)
         return low
 
-    def _describe(self, height_px: int, width_px: int) -> VideoInfo:
+    def _describe(self, height_px: int, width_px: int, last_length_s: float) -> VideoInfo:
         facts = self._asked(lambda decoder: decoder.metadata)
         start_s, end_s = facts.begin_stream_seconds, facts.end_stream_seconds
+        if last_length_s <= 0:  # not stated: as long as frames are on average
+            end_s = self._last_s + (self._last_s - start_s or 1 / 25) / max(1, self._last)
         notes = ()
         if self._device == "cuda" and getattr(self._decoder, "cpu_fallback", False):
             notes = ("the CUDA device cannot decode it: decoded on the CPU",)
@@ -180,6 +208,7 @@ class TorchCodecSource:
             has_audio=_has_audio(self._path),
             backend="torchcodec" if self._device == "cpu" else "torchcodec-cuda",
             size_bytes=self._path.stat().st_size,
+            pixel_aspect=self._display.pixel_aspect,
             notes=notes,
         )
 

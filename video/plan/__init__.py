@@ -5,7 +5,7 @@
     frames = video.sample(chosen)
 
 By time alone: `uniform`, `fps`, `keyframes`, `shots`. As Qwen models sample: `qwen`, `qwen3`.
-By content, from candidates that were measured before: `motion`, `diverse`, `relevant`.
+By content, from candidates that were measured before: `motion`, `diverse`, `relevant`, `tiers`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from mmreason.video.plan.families import Family, patches
 from mmreason.video.plan.information import motion
 from mmreason.video.plan.qwen_rules import qwen, qwen3
 from mmreason.video.plan.relevance import relevant
+from mmreason.video.plan.tiers import tiers
 
 __all__ = [
     "Family",
@@ -30,5 +31,6 @@ __all__ = [
     "qwen3",
     "relevant",
     "shots",
+    "tiers",
     "uniform",
 ]

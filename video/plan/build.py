@@ -96,6 +96,7 @@ def build(
     family: Family | FamilyName | None,
     budget: FrameBudget | None,
     asked: int,
+    moved: tuple[bool, ...] = (),
 ) -> SamplePlan:
     """The plan; its settings also say which budget it kept and how many frames it cost."""
     assert len(times_s) == shape.frames, (len(times_s), shape)
@@ -114,6 +115,7 @@ def build(
         span=span,
         token_count=shape.token_count,
         family=None if known is None else known.name,
+        moved=moved,
     )
 
 

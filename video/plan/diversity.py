@@ -27,9 +27,12 @@ from mmreason.video.plan.build import (
 from mmreason.video.plan.families import Family, FamilyName
 from mmreason.video.types import SamplePlan
 
-_TIE = 1e-9
+TIE = 1e-9
+"""Values no further apart than this count as the same."""
 _WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 _SCORE_WEIGHT = 2.0
+_MDP3_VARIANCES = (0.125, 0.25, 0.5, 1.0, 2.0)
+_MDP3_LAMBDA = 0.2
 
 DiverseMethod = Literal["farthest", "mmr", "dpp"]
 
@@ -105,6 +108,13 @@ def unit_scores(scores: np.ndarray) -> np.ndarray:
     return (scores - scores.min()) / (scores.max() - scores.min())
 
 
+def published_relevance(cosines: np.ndarray) -> np.ndarray:
+    """mDP3's r (T,), of cosines with a query: the mean of Gaussians of the distance between the two
+    points on the sphere, to the power of 1 / 0.2."""
+    near = np.mean([np.exp((cosines - 1) / var) for var in _MDP3_VARIANCES], axis=0)
+    return near ** (1 / _MDP3_LAMBDA)
+
+
 class Chooser:
     """What is chosen so far and how far in time each candidate is from it."""
 
@@ -116,7 +126,7 @@ class Chooser:
     def best(self, value: np.ndarray) -> int:
         """The candidate with the highest value (T,); among ties the farthest in time. Takes it."""
         value = np.where(self._gap_s > 0, value, -np.inf)
-        tied = np.flatnonzero(value >= value.max() - _TIE)
+        tied = np.flatnonzero(value >= value.max() - TIE)
         i = int(tied[self._gap_s[tied].argmax()])
         self.order.append(i)
         self._gap_s = np.minimum(self._gap_s, np.abs(self._times_s - self._times_s[i]))
@@ -154,6 +164,8 @@ class Kernel:
     quality: np.ndarray
     """float64 (T,): r."""
     width: float
+    widths: tuple[float, ...] = _WIDTHS
+    """Of the Gaussians, as multiples of `width`."""
 
     @classmethod
     def of(cls, points: np.ndarray, scores: np.ndarray, width: float | None = None) -> Kernel:
@@ -166,20 +178,30 @@ class Kernel:
             width = float(np.sqrt(2 * squares.mean()))
         return cls(points, squares, np.exp(_SCORE_WEIGHT / 2 * scores), width or 1.0)
 
+    @classmethod
+    def of_cosines(cls, points: np.ndarray, cosines: np.ndarray) -> Kernel:
+        """As mDP3 publishes it: `points` (T, D) of length 1 and their `cosines` (T,) with a
+        query."""
+        widths = tuple(var**0.5 for var in _MDP3_VARIANCES)
+        squares = (points**2).sum(axis=1)
+        return cls(points, squares, published_relevance(cosines), 1.0, widths)
+
     def part(self, rows: slice) -> Kernel:
         """The kernel of a run of candidates."""
-        return Kernel(self.points[rows], self.squares[rows], self.quality[rows], self.width)
+        return Kernel(
+            self.points[rows], self.squares[rows], self.quality[rows], self.width, self.widths
+        )
 
     @property
     def diagonal(self) -> np.ndarray:
         return self.quality**2
 
-    def column(self, j: int) -> np.ndarray:
-        """L[:, j], float64 (T,)."""
-        apart = self.squares + self.squares[j] - 2 * self.points @ self.points[j]
+    def column(self, j: int, rows: slice = slice(None)) -> np.ndarray:
+        """L[rows, j], float64 (T,) for all rows."""
+        apart = self.squares[rows] + self.squares[j] - 2 * self.points[rows] @ self.points[j]
         apart = np.maximum(apart, 0.0) / self.width**2
-        near = np.mean([np.exp(apart / (-2 * w**2)) for w in _WIDTHS], axis=0)
-        return self.quality * near * self.quality[j]
+        near = np.mean([np.exp(apart / (-2 * w**2)) for w in self.widths], axis=0)
+        return self.quality[rows] * near * self.quality[j]
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,9 @@ def keyframes(
     Frames move only if the largest stretch without a key frame (the edges of the span count) is at
     most half the interval between frames. Then each moves by at most a quarter of the interval and
     no two meet. Otherwise the plan is that of `uniform`; `settings["snapped"]` and the reasons say
-    which. Times of a snapped plan are those of the key frames. Raises ValueError as `uniform` does.
+    which. Times of a snapped plan are those of the key frames, and `moved` tells which of them are
+    not where `uniform` wants them, so that those frames come with `exact` False. Raises ValueError
+    as `uniform` does.
     """
     where = place(video, size_px, within=span)
     shape = where.fit(checked_count(n), family, budget)
@@ -115,6 +117,7 @@ def keyframes(
     edges = np.concatenate([[where.span.start_s], keys, [where.span.end_s]])
     gap_s, interval_s = float(np.diff(edges).max()), where.span.duration_s / count
     snapped = gap_s <= interval_s / 2
+    moved: tuple[bool, ...] = ()
     if snapped:
         after = np.searchsorted(keys, times).clip(1, len(keys) - 1)
         later = keys[after] - times < times - keys[after - 1]
@@ -124,6 +127,7 @@ def keyframes(
             f"part {k + 1}"
             for k, (t, key) in enumerate(zip(times, nearest, strict=True))
         ]
+        moved = tuple((nearest != times).tolist())
         times = nearest
     else:
         reasons = [f"middle of part {k + 1} of {count}, not moved" for k in range(count)]
@@ -143,6 +147,7 @@ def keyframes(
         family=family,
         budget=budget,
         asked=n,
+        moved=moved,
     )
 
 

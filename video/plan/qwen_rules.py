@@ -1,9 +1,11 @@
 """The two sampling rules that Qwen models were trained and are measured with, frame for frame.
 
 `qwen` follows qwen-vl-utils 0.0.14 (`smart_nframes`, `calculate_video_frame_range`, the sizes of
-`fetch_video`), `qwen3` the Qwen3-VL video processor of transformers 5. Both count frames, not time,
-so they hold for a constant frame rate; each time asked for lies in the middle of its frame's
-display, where rounded stamps cannot pick a neighbour. Hand the frames over with `do_resize=False`.
+`fetch_video`), `qwen3` the Qwen3-VL video processor of transformers 5. Both count frames, not time.
+Where the presentation times of all frames are known (`Video.frame_times_s` has them), each frame is
+asked for by its own, whatever the frame rate does; for anything else a constant rate is assumed,
+and each time lies in the middle of its frame's display, where rounded stamps cannot pick a
+neighbour. Hand the frames over with `do_resize=False`.
 
 Three differences are meant. A video of one frame gives that frame; both references raise. A frame
 is never less than one token high or wide; qwen-vl-utils can come to 0. Indices are rounded in
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -34,6 +36,14 @@ _PAIR = 2
 _BY_FRAME = {"qwen2_5_vl": QWEN2_5_VL, "qwen3_vl": QWEN3_VL_BY_FRAME}
 
 
+@runtime_checkable
+class HasFrameTimes(HasInfo, Protocol):
+    """A video that knows when each of its frames is shown, such as `Video`."""
+
+    @property
+    def frame_times_s(self) -> np.ndarray: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Range:
     """The frames to choose from, counted from the start of the video."""
@@ -41,6 +51,8 @@ class _Range:
     first: int
     total: int
     fps_hz: float
+    times_s: np.ndarray | None
+    """Presentation times of all frames of the video, where they are known."""
 
 
 def qwen(
@@ -68,7 +80,7 @@ def qwen(
     if family not in _BY_FRAME:
         raise ValueError(f"family must be one of {', '.join(_BY_FRAME)}, got {family!r}")
     base = _BY_FRAME[family]
-    where, frames = place(video, None, within=span), _range(video.info, span)
+    where, frames = place(video, None, within=span), _range(video, span)
     if frames.total == 1:
         wanted = 1
     elif n is not None:
@@ -115,7 +127,7 @@ def qwen3(
     `span` takes the frames inside as if they were the video, which the processor cannot.
     Raises ValueError for counts and rates out of range and for an empty span.
     """
-    where, frames = place(video, None, within=span), _range(video.info, span)
+    where, frames = place(video, None, within=span), _range(video, span)
     if n is not None:
         wanted = min(checked_count(n), frames.total)
     else:
@@ -132,12 +144,18 @@ def qwen3(
     return _plan("qwen3", video, frames, shape, settings, model, budget, where.span, wanted)
 
 
-def _range(info: VideoInfo, span: Span | None) -> _Range:
-    """All frames, or those of `span`: from its start rounded up to its end rounded down."""
+def _range(video: HasInfo, span: Span | None) -> _Range:
+    """All frames, or those of `span`: from its start rounded up to its end rounded down, by the
+    mean rate, as the references have it."""
+    info = video.info
     fps_hz = info.mean_fps_hz
-    total = info.frame_count or max(1, round(info.duration_s * fps_hz))
+    times_s = video.frame_times_s if isinstance(video, HasFrameTimes) else None
+    if times_s is not None:
+        total = len(times_s)
+    else:
+        total = info.frame_count or max(1, round(info.duration_s * fps_hz))
     if span is None:
-        return _Range(0, total, fps_hz)
+        return _Range(0, total, fps_hz, times_s)
     longest_s = total / fps_hz
     start_s, end_s = (
         min(max(t - info.start_s, 0.0), longest_s) for t in (span.start_s, span.end_s)
@@ -149,7 +167,15 @@ def _range(info: VideoInfo, span: Span | None) -> _Range:
             f"{info.path}: no two frames begin in {span} ({fps_hz:.4g} frames a second); "
             "give a longer span"
         )
-    return _Range(first, last - first + 1, fps_hz)
+    return _Range(first, last - first + 1, fps_hz, times_s)
+
+
+def _times_s(indices: list[int], frames: _Range, info: VideoInfo) -> list[float]:
+    if frames.times_s is not None:
+        return frames.times_s[indices].tolist()
+    half_s = 0.5 / frames.fps_hz
+    last_s = info.span.end_s - half_s
+    return [min(info.start_s + i / frames.fps_hz + half_s, last_s) for i in indices]
 
 
 def _checked_rate(fps: float) -> float:
@@ -171,11 +197,7 @@ def _plan(
 ) -> SamplePlan:
     last = frames.first + frames.total - 1
     indices = np.linspace(frames.first, last, shape.frames).round().astype(int).tolist()
-    end_s = video.info.span.end_s
-    half_s = 0.5 / frames.fps_hz
-    times_s = [
-        min(video.info.start_s + i / frames.fps_hz + half_s, end_s - half_s) for i in indices
-    ]
+    times_s = _times_s(indices, frames, video.info)
     settings = settings | {
         "span": span.to_list(),
         "frame_indices": indices,

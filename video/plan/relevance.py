@@ -11,7 +11,7 @@ with embeddings take the middles of equal parts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -23,9 +23,15 @@ from mmreason.video.plan.build import (
     checked_vector,
     fit_candidates,
 )
-from mmreason.video.plan.diversity import Kernel, greedy_dpp, unit_rows, unit_scores
+from mmreason.video.plan.diversity import (
+    Kernel,
+    published_relevance,
+    unit_rows,
+    unit_scores,
+)
 from mmreason.video.plan.families import Family, FamilyName
 from mmreason.video.plan.information import at_quantiles, spread
+from mmreason.video.plan.sequence import MOST_CONDITIONED, choose
 from mmreason.video.types import SamplePlan
 
 RelevantMethod = Literal["aks", "bolt", "qframe", "mdp3", "tstar"]
@@ -34,8 +40,6 @@ _AKS_STANDS_OUT = 0.8
 _AKS_DEPTH = 5
 _BOLT_POWER = 3.0
 _QFRAME_TEMPERATURE = 0.1
-_MDP3_PARTS = 16
-_MDP3_LEAST_PART = 32
 _TSTAR_ROUNDS = 4
 _TSTAR_LEAST_LOOKS = 32
 _TSTAR_POWER = 3.0
@@ -49,6 +53,7 @@ def relevant(
     method: RelevantMethod = "aks",
     *,
     embeddings: Sequence[Sequence[float]] | np.ndarray | None = None,
+    cosines: bool = False,
     seed: int = 0,
     size_px: tuple[int, int] | None = None,
     family: Family | FamilyName | None = None,
@@ -58,13 +63,17 @@ def relevant(
     - "aks": the best of each stretch, where a stretch is halved until its best stand out.
     - "bolt": equal steps of the cumulated score, cubed: dense where scores are high.
     - "qframe": drawn at random by score, without replacement, from `seed`.
-    - "mdp3": relevant and different: a DPP in each of up to 16 parts, with the budget shared among
-      them to the best total. `embeddings` (T, D) say what is alike; without them, nearness in time.
+    - "mdp3": relevant and different: a DPP in each of up to 16 parts, each knowing the last frame
+      chosen before it, with the budget shared among them to the best total. `embeddings` (T, D) say
+      what is alike; without them, nearness in time. `cosines` says that the scores are cosines of a
+      query with these embeddings: relevance is then weighed as published, by their absolute size.
+      Beyond 64 frames parts know nothing of each other (`settings["conditioned"]`).
     - "tstar": looks at few scores (`settings["looked_at"]`), more and more around the best seen.
 
-    Only the order and the relative distance of scores count, never their scale. Raises ValueError
-    for lengths that differ, times that do not ascend, numbers that are not finite, an unknown
-    method, embeddings for a method without use for them, and a budget that holds no frame.
+    Otherwise only the order and the relative distance of scores count, never their scale. Raises
+    ValueError for lengths that differ, times that do not ascend, numbers that are not finite, an
+    unknown method, embeddings for a method without use for them, cosines without embeddings, and a
+    budget that holds no frame.
     """
     raw = checked_vector(scores, "scores")
     times = checked_candidates(times_s, raw, "scores")
@@ -73,6 +82,8 @@ def relevant(
         raise ValueError(f"method {method!r} is not known; known are {known}")
     if embeddings is not None and method != "mdp3":
         raise ValueError(f'only "mdp3" compares embeddings; leave them out for {method!r}')
+    if cosines and (embeddings is None or np.abs(raw).max(initial=0.0) > 1 + 1e-6):
+        raise ValueError("cosines need the embeddings they come from, and lie in -1..1")
     points = None if embeddings is None else unit_rows(embeddings)
     if points is not None:
         checked_candidates(times, points, "embeddings")
@@ -92,7 +103,7 @@ def relevant(
     elif method == "qframe":
         chosen = _qframe(unit, n, seed)
     elif method == "mdp3":
-        chosen = _mdp3(unit, times, points, n)
+        chosen = _mdp3(raw, times, points, n, cosines)
     else:
         chosen, looked_at = _tstar(raw, n, seed)
     _refill(chosen, unit, n)
@@ -101,7 +112,9 @@ def relevant(
         times,
         method=f"relevant ({method})",
         shape=shape,
-        settings={"seed": seed} | ({"looked_at": looked_at} if method == "tstar" else {}),
+        settings={"seed": seed}
+        | ({"looked_at": looked_at} if method == "tstar" else {})
+        | ({"conditioned": n <= MOST_CONDITIONED} if method == "mdp3" else {}),
         family=family,
         budget=limits,
     )
@@ -157,49 +170,34 @@ def _bolt(scores: np.ndarray, n: int) -> dict[int, str]:
 
 def _qframe(scores: np.ndarray, n: int, seed: int) -> dict[int, str]:
     """Q-Frame's choice (Zhang et al., ICCV 2025, arXiv 2506.22139): the highest of softmax logits
-    plus Gumbel noise, which draws without replacement. Its tiers of resolution are left out: a
-    plan has one size."""
-    logits = scores / _QFRAME_TEMPERATURE
-    noise = np.random.default_rng(seed).gumbel(size=len(scores))
-    drawn = np.argsort(-(logits + noise), kind="stable")[:n].tolist()
+    plus Gumbel noise, which draws without replacement. Its tiers of resolution are in `tiers`."""
+    drawn = gumbel_order(scores, seed)[:n]
     return {i: f"draw {k + 1} by score" for k, i in enumerate(drawn)}
 
 
+def gumbel_order(scores: np.ndarray, seed: int) -> list[int]:
+    """All candidates in the order in which Q-Frame draws them, by `scores` (T,) in 0..1."""
+    noise = np.random.default_rng(seed).gumbel(size=len(scores))
+    return np.argsort(-(scores / _QFRAME_TEMPERATURE + noise), kind="stable").tolist()
+
+
 def _mdp3(
-    scores: np.ndarray, times_s: np.ndarray, points: np.ndarray | None, n: int
+    scores: np.ndarray, times_s: np.ndarray, points: np.ndarray | None, n: int, cosines: bool
 ) -> dict[int, str]:
-    """The list-wise part of mDP3 (Sun et al., ICCV 2025, arXiv 2501.02885).
-
-    A DPP weighted by score is maximised greedily inside each part of the video (16, or fewer so
-    that each has 32 candidates), and the frames are shared among the parts to the highest sum of
-    log-determinants. Gains never increase within a part, so taking the largest of all is what
-    dynamic programming over the parts would find. Left out: the paper also conditions each part on
-    the frames chosen in the one before.
-    """
+    """See `sequence`. The kernel is the paper's where the scores are cosines; else its widths go
+    with the distances that there are, and scores brought to 0..1 stand for the cosines."""
     if points is None:
-        length_s = max(float(times_s[-1] - times_s[0]), 1e-9) if len(times_s) else 1.0
-        kernel = Kernel.of(times_s[:, None], scores, width=length_s / max(n, 1))
+        length_s = max(float(times_s[-1] - times_s[0]), 1e-9)
+        kernel = Kernel.of(times_s[:, None], unit_scores(scores), width=length_s / n)
+    elif cosines:
+        kernel = Kernel.of_cosines(points, scores)
     else:
-        kernel = Kernel.of(points, scores)
-    parts = min(_MDP3_PARTS, max(1, len(scores) // _MDP3_LEAST_PART))
-    edges = [len(scores) * k // parts for k in range(parts + 1)]
-    offers: list[tuple[float, int, float, int, int]] = []
-    for number, (start, stop) in enumerate(pairwise(edges)):
-        part = slice(start, stop)
-        greedy = greedy_dpp(kernel.part(part), times_s[part], min(n, stop - start))
-        offers += [
-            (-gain, k, _scattered(number), number, start + i)
-            for k, (gain, i) in enumerate(zip(greedy.gains, greedy.order, strict=True))
-        ]
+        kernel = Kernel.of(points, unit_scores(scores))
+    if not cosines:
+        kernel = replace(kernel, quality=published_relevance(unit_scores(scores)))
     return {
-        i: f"choice {k + 1}, relevant and new in part {number + 1}"
-        for k, (*_, number, i) in enumerate(sorted(offers)[:n])
+        i: f"relevant and new in part {part + 1}" for i, part in choose(kernel, times_s, n).items()
     }
-
-
-def _scattered(number: int) -> float:
-    """A rank that puts 0, 1, 2, ... 15 far from their neighbours: van der Corput's sequence."""
-    return int(f"{number:04b}"[::-1], 2) / 16
 
 
 def _tstar(raw: np.ndarray, n: int, seed: int) -> tuple[dict[int, str], int]:

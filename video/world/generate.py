@@ -35,6 +35,8 @@ WORDS = (
 )  # fmt: skip
 TEXT_FLOOR = 0.76
 """Actors stay above this height where a word is on the screen."""
+_TEXT_SHARE = 0.15
+"""Of the scenes, how many show a word."""
 
 
 def scene(
@@ -43,22 +45,18 @@ def scene(
     length_s: float,
     *,
     actors: int,
-    aspect: float = 16 / 9,
-    text_share: float = 0.15,
     event_share: float = 0.3,
     still_share: float = 0.3,
 ) -> Scene:
     """One scene of about `actors` actors (fewer where no free place is found)."""
-    text = rng.choice(WORDS) if rng.random() < text_share else None
+    text = rng.choice(WORDS) if rng.random() < _TEXT_SHARE else None
     blank = Scene(
         start_s=round(start_s, 3),
         end_s=round(start_s + length_s, 3),
         background=rng.choice(get_args(Background)),
         text=text,
     )
-    world = World(
-        scenes=(blank.model_copy(update={"start_s": 0.0}),), width_px=round(360 * aspect / 2) * 2
-    )
+    world = World(scenes=(blank.model_copy(update={"start_s": 0.0}),))
     placed: list[Actor] = []
     for index in range(actors):
         for _ in range(40):

@@ -7,7 +7,7 @@ shown twice counts twice. Nothing is stored: every question pays in full.
 - `one_pass`: one clip of as many frames as the model was trained for, over the whole video.
 - `stills`: evenly spread stills, each captioned; answered from the text, or by one look at the
   best line's moment (from the text again where that look picks no option).
-- `exhaustive`: every leaf of the tree captioned as a clip, then the same.
+- `exhaustive`: every leaf of the tree captioned as the agent captions it, then the same.
 - `gold_clip`: a look at the gold alone, for the share of accuracy that seeing everything keeps.
 """
 
@@ -32,6 +32,7 @@ from mmreason.tree import Tree, plan_tree
 from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason, ToolCall
 from mmreason.video import plan
 from mmreason.video.types import Span
+from mmreason.watching import caption_views
 from mmreason.wording import match_option
 
 WORD_QUESTION = "What word is on the screen?"
@@ -60,33 +61,52 @@ def stills(
     times_s = plan.uniform(span, frames).times_s
     half_s = span.duration_s / frames / 2
     views = [(Span(max(0.0, t - half_s), t + half_s), (t,)) for t in times_s]
-    lines = desk.captions(views, whole=True)
+    lines = desk.captions([(_Place(span), views)], tool="skim")
     return desk.answer(*desk.concluded(lines, look))
 
 
 def exhaustive(model: ChatModel, video: Watchable, item: Item, *, look: bool = True) -> Answer:
-    """Every leaf of the tree captioned as a clip; answered by a look at the best line, or from the
-    text alone."""
+    """Every leaf of the tree captioned by the model's own recipe; answered by a look at the best
+    line, or from the text alone."""
     desk = _Desk(model, video, item)
-    tree, frames = desk.tree, model.clip.frames
+    tree = desk.tree
     leaves = [
         tree.leaf_at(tree.span.start_s + (i + 0.5) * tree.leaf_s) for i in range(tree.leaf_count)
     ]
-    views = [(leaf.span, plan.uniform(leaf.span, frames).times_s) for leaf in leaves]
-    lines = desk.captions(views, nodes=[leaf.id for leaf in leaves])
+    lines = desk.captions(
+        [
+            (_Place(leaf.span, leaf.id), [(view.span, view.times_s) for view in views])
+            for leaf in leaves
+            for views in (caption_views(model.clip, video.info, leaf.span),)
+        ]
+    )
     return desk.answer(*desk.concluded(lines, look))
 
 
 def gold_clip(model: ChatModel, video: Watchable, item: Item) -> Answer:
-    """What the model answers where the gold is given: a look at the gold of one needle, lines of
-    the gold of several."""
+    """What the model answers where the gold is given: a look at the gold of one needle, captions of
+    the gold of several, stills of the whole video where all of it is asked about."""
+    if item.kind == "global":
+        return stills(model, video, item, frames=MOST_WORD_STILLS)
     desk = _Desk(model, video, item)
     spans = item.gold_spans or (video.info.span,)
-    if len(spans) == 1 and item.kind != "global":
+    if len(spans) == 1:
         reading, sure = desk.look(desk.clip_around(spans[0].middle_s))
         return desk.answer(reading, sure)
-    views = [(s, plan.uniform(s, model.clip.frames).times_s) for s in spans]
-    return desk.answer(*desk.concluded(desk.captions(views), look=False))
+    places = [(_Place(s), [(s, plan.uniform(s, model.clip.frames).times_s)]) for s in spans]
+    return desk.answer(*desk.concluded(desk.captions(places), look=False))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What one step is about."""
+
+    span: Span
+    node: tuple[int, ...] | None = None
+
+
+_View = tuple[Span, tuple[float, ...]]
+"""(what a line speaks for, times of its frames)"""
 
 
 @dataclass
@@ -107,27 +127,23 @@ class _Desk:
         self.size_px = self.model.clip.frame_size_px(info.width_px, info.height_px)
 
     def captions(
-        self,
-        views: Sequence[tuple[Span, tuple[float, ...]]],
-        *,
-        nodes: Sequence[tuple[int, ...]] = (),
-        whole: bool = False,
+        self, places: Sequence[tuple[_Place, Sequence[_View]]], *, tool: str = "caption"
     ) -> list[Line]:
-        """A line a view. With `whole` they make one step, else a step each."""
-        prompt = self.model.clip.prompts.caption
-        replies = self.ask([times for _, times in views], prompt)
+        """A line a view, and a step a place, all of them in one round."""
+        views = [view for _, held in places for view in held]
+        replies = self.ask([times for _, times in views], self.model.clip.prompts.caption)
         lines = [
             Line(span, reply.text, times)
             for (span, times), reply in zip(views, replies, strict=True)
         ]
-        if whole:
-            times_s = tuple(t for line in lines for t in line.frame_times_s)
-            self.note("skim", self.video.info.span, times_s, replies, rounds=1)
-        for index, (line, reply) in enumerate(zip(lines, replies, strict=True)):
-            if not whole:
-                node = nodes[index] if nodes else None
-                rounds = int(index == 0)
-                self.note("caption", line.span, line.frame_times_s, [reply], rounds, node)
+        at = 0
+        for place, held in places:
+            part = slice(at, at + len(held))
+            times_s = tuple(t for _, times in held for t in times)
+            self.note(
+                tool, place.span, times_s, replies[part], rounds=int(at == 0), node=place.node
+            )
+            at = part.stop
         return lines
 
     def concluded(self, lines: list[Line], look: bool) -> tuple[Reading, float | None]:
@@ -169,7 +185,7 @@ class _Desk:
             times_s = [(line.frame_times_s[len(line.frame_times_s) // 2],) for line in silent]
             replies = self.ask(times_s, self.model.clip.prompts.ask(WORD_QUESTION))
             shown = tuple(t for times in times_s for t in times)
-            self.note("skim", self.video.info.span, shown, replies, rounds=1)
+            self.note("skim", self.video.info.span, shown, replies, rounds=0)
             for line, reply in zip(silent, replies, strict=True):
                 self._words[line.span] = reply.text.strip(" .").upper()
         return [line.shown_words() or (self._words[line.span],) for line in lines]

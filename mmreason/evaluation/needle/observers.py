@@ -178,16 +178,16 @@ class Witness:
         if self._draw(span, None, "false") < self.knobs.false_rate:
             told.append(self._invented(span))
         words = dict.fromkeys(scene.text for scene in scenes if scene.text)
-        tail = f" the word{'s' * (len(words) > 1)} {' and '.join(words)}" if words else ""
+        verb = ("the word", "is") if len(words) == 1 else ("the words", "are")
+        ending = f"{verb[0]} {' and '.join(words)} {verb[1]} on the screen." if words else ""
         room = math.inf if self.knobs.most_words is None else self.knobs.most_words
-        room -= len(tail.split())
+        room -= len(ending.split())
         kept = []
         for name in sorted(told, key=lambda n: self._draw(span, None, n)):
             if (room := room - len(name.split())) >= 0:
                 kept.append(name)
-        things = ". ".join(name for name in told if name in kept)
-        ending = f"{tail} {'are' if len(words) > 1 else 'is'} on the screen." if words else ""
-        return f"{things}.{ending}" if things else (ending.strip() or "nothing is there.")
+        things = "".join(f"{name}. " for name in told if name in kept)
+        return (things + ending).strip() or "nothing is there."
 
     def answer(self, question: str, times_s: np.ndarray) -> str:
         """The answer that the shown frames give; a clause about the word on the screen counts."""

@@ -102,12 +102,18 @@ def run(plan: Plan, folder: Path, *, workers: int = 1, on_progress: Done | None 
 
 
 def read_outcomes(path: Path) -> list[Outcome]:
-    """All outcomes of a run, in an order that does not depend on how it was run."""
+    """All outcomes of a run, in an order that does not depend on how it was run. Of an item that
+    two processes measured at the same time the first counts."""
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").splitlines()
-    found = [Outcome.from_dict(json.loads(line)) for line in lines]
-    return sorted(found, key=lambda o: (o.item.duration_s, o.item.id, o.method, o.item.options))
+    found: dict[_Key, Outcome] = {}
+    for line in lines:
+        outcome = Outcome.from_dict(json.loads(line))
+        found.setdefault(_key(outcome.method, outcome.item), outcome)
+    return sorted(
+        found.values(), key=lambda o: (o.item.duration_s, o.item.id, o.method, o.item.options)
+    )
 
 
 def _outcomes(

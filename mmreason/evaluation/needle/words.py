@@ -142,10 +142,8 @@ def value_options(rng: random.Random, attribute: Attribute, right: str) -> tuple
 
 def motion_options(rng: random.Random, right: MotionKind) -> tuple[str, ...]:
     """Four answers to "How does it move?"."""
-    kinds: list[MotionKind] = [
-        right,
-        *rng.sample([kind for kind in NEEDLE_MOTIONS if kind != right], 3),
-    ]
+    wrong: list[MotionKind] = [kind for kind in NEEDLE_MOTIONS if kind != right]
+    kinds: list[MotionKind] = [right, *rng.sample(wrong, 3)]
     return shuffled(rng, [motion_answer(kind) for kind in kinds])
 
 

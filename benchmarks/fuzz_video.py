@@ -1,0 +1,301 @@
+"""Damaged and lying files through every verb: what was done, refused, marked or went wrong.
+
+    python benchmarks/fuzz_video.py --files 500
+
+Small clips of many kinds are written, then bits are flipped, ends cut off, holes made, parts
+repeated, headers given absurd numbers. Each file goes through the command line in a process of its
+own, with limits of time and memory; a scripted model stands in for a real one. A second run goes on
+where an interrupted one ended. Prints Markdown. Leaves out whether a picture that a decoder takes
+for whole is the one that was encoded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import multiprocessing
+import os
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SIZE_PX = (160, 96)
+FRAMES = 90
+FPS_HZ = 30
+LIMIT_S = 60.0
+"""For one verb on one file."""
+MEMORY_BYTES = 1500 * 2**20
+"""What a process may take beyond what it begins with."""
+QUESTION = "What colour is the picture?"
+
+Clip = tuple[str, str, dict[str, str], dict[str, str]]
+"""(encoder, suffix, options of the encoder, options of the container)."""
+
+_FAST = {"preset": "veryfast", "bf": "2"}
+_X265 = {"preset": "ultrafast", "x265-params": "log-level=none:open-gop=1:bframes=3"}
+CLIPS: dict[str, Clip] = {
+    "h264 mp4": ("libx264", ".mp4", _FAST, {}),
+    "h264 index first": ("libx264", ".mp4", _FAST, {"movflags": "faststart"}),
+    "h264 fragmented": ("libx264", ".mp4", _FAST, {"movflags": "frag_keyframe+empty_moov"}),
+    "h264 mkv": ("libx264", ".mkv", _FAST, {}),
+    "h264 ts": ("libx264", ".ts", _FAST, {}),
+    "hevc mp4": ("libx265", ".mp4", _X265, {}),
+    "av1 mp4": ("libsvtav1", ".mp4", {"preset": "12"}, {}),
+    "vp9 webm": ("libvpx-vp9", ".webm", {"deadline": "realtime", "cpu-used": "8"}, {}),
+    "mpeg4 avi": ("mpeg4", ".avi", {"bf": "2"}, {}),
+    "mpeg2 mpg": ("mpeg2video", ".mpg", {"bf": "2"}, {}),
+}
+
+LIES: dict[str, tuple[bytes, int, int]] = {
+    "100,000 frames a second": (b"mdhd", 12, 100_000 * 512),
+    "a billion ticks a frame": (b"stts", 12, 2**30),
+    "four billion frames": (b"stts", 8, 2**32 - 1),
+    "an endless film": (b"mvhd", 16, 2**32 - 1),
+    "no time base": (b"mdhd", 12, 0),
+    "pictures of 65535 pixels": (b"avc1", 24, 2**32 - 1),
+    "samples of 4 GiB": (b"stsz", 4, 2**32 - 1),
+    "an edit of ten years": (b"elst", 8, 2**31 - 1),
+}
+"""Of an mp4: the box, the place of a number of 4 bytes after its name, what it is made to say."""
+
+
+def write(path: Path, clip: Clip) -> Path:
+    """A clip of changing colours. Raises av's error where there is no such encoder."""
+    import av
+
+    encoder, _, options, muxer = clip
+    with av.open(str(path), "w", options=muxer) as container:
+        stream = container.add_stream(encoder, rate=FPS_HZ, options=options)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height = SIZE_PX
+        stream.pix_fmt, stream.gop_size, stream.thread_count = "yuv420p", 30, 1
+        for number in range(FRAMES):
+            pixels = np.zeros((*SIZE_PX[::-1], 3), np.uint8)
+            pixels[..., number // 40] = 200
+            pixels[:, number : number + 20] = 255
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def lie(data: bytes, claim: str) -> bytes:
+    """`data` of an mp4 with one of `LIES` told in it. Raises ValueError where there is no place."""
+    box, offset, value = LIES[claim]
+    start = data.index(box) + len(box) + offset
+    return data[:start] + value.to_bytes(4, "big") + data[start + 4 :]
+
+
+def mutated(whole: np.ndarray, rng: np.random.Generator) -> tuple[str, bytes]:
+    """How, and the bytes: flipped bits, a missing end, a hole, a part twice, extreme numbers in
+    what may be a header, or one of `LIES`."""
+    data, way = whole.copy(), int(rng.integers(6))
+    if way == 0:
+        data[rng.integers(0, len(data), rng.integers(1, 60))] ^= np.uint8(rng.integers(1, 256))
+        return "flipped bits", data.tobytes()
+    if way == 1:
+        return "cut short", data[: rng.integers(1, len(data))].tobytes()
+    if way == 2:
+        start = rng.integers(0, len(data))
+        data[start : start + rng.integers(1, 2000)] = 0
+        return "zeroed", data.tobytes()
+    if way == 3:
+        start, length = rng.integers(0, len(data)), rng.integers(1, 4000)
+        again = [data[: start + length], data[start:]]
+        return "a part twice", np.concatenate(again).tobytes()
+    claim = list(LIES)[rng.integers(len(LIES))]
+    if way == 4 and LIES[claim][0] in whole.tobytes():
+        return "lying header", lie(whole.tobytes(), claim)
+    head = max(0, data.tobytes().find(b"moov"))
+    for start in rng.integers(head, min(len(data) - 4, head + 1500), 4):
+        number = int(rng.choice([0, 1, 2**16, 100_000, 2**31 - 1, 2**31, 2**32 - 1]))
+        data[start : start + 4] = np.frombuffer(number.to_bytes(4, "big"), np.uint8)
+    return "extreme numbers", data.tobytes()
+
+
+def verbs(path: Path, out: Path) -> dict[str, list[str]]:
+    """What the command line is asked to do with a file."""
+    name, few = str(path), ["--n", "6", "--json"]
+    return {
+        "inspect": ["inspect", name, "--sheet", str(out / "i.png"), "--json"],
+        "sample uniform": ["sample", name, *few, "--dump", str(out / "frames")],
+        "sample fps": ["sample", name, "--plan", "fps", *few, "--sheet", str(out / "f.png")],
+        "sample keyframes": [
+            "sample",
+            name,
+            "--plan",
+            "keyframes",
+            *few,
+            "--sheet",
+            f"{out}/k.png",
+        ],
+        "sample shots": ["sample", name, "--plan", "shots", *few, "--sheet", f"{out}/s.png"],
+        "caption": ["caption", name, "--store", str(out / "store"), "--json"],
+        "ground": ["ground", name, "the red half", "--json"],
+        "ask": ["ask", name, QUESTION, "--store", str(out / "store"), "--json"],
+    }
+
+
+def load_scripted() -> None:
+    """Have every model be a scripted one, and import once what each process needs."""
+    from mmreason import models
+    from mmreason.models.base import ClipRecipe
+    from mmreason.models.scripted import ScriptedModel
+    from mmreason.video.backends.choose import BACKENDS, why_not
+
+    def reply(text: str, _: Any) -> str:
+        return "[]" if text.startswith("Locate") else "a red star."
+
+    clip = ClipRecipe(frames=4, size_px=(64, 48), leaf_s=1.0)
+    models.load = lambda *_, **__: ScriptedModel(reply, clip=clip)
+    for backend in BACKENDS:
+        why_not(Path(__file__), backend)
+
+
+def _try(verb: Sequence[str]) -> str:
+    """How one verb ends: `done`, `marked`, `refused`, or what went wrong."""
+    from mmreason.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(list(verb))
+    said = err.getvalue().strip()
+    if code == 0:
+        frames = json.loads(out.getvalue()).get("frames", [])
+        return "done" if all(frame.get("exact", True) for frame in frames) else "marked"
+    typed = code == 2 and said.startswith("error: ") and "\n" not in said
+    return "refused" if typed else f"crash: code {code}, {said[-300:]}"
+
+
+def _child(answers: Connection, path: Path, out: Path, allowed_bytes: int) -> None:
+    """In a process of its own: every verb, each answered as soon as it is over."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    taken = pages * os.sysconf("SC_PAGE_SIZE") + allowed_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (taken, taken))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for name, verb in verbs(path, out).items():
+        began = time.monotonic()
+        try:
+            outcome = _try(verb)
+        except BaseException as error:
+            outcome = f"crash: {type(error).__name__}: {str(error)[:300]}"
+        grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb
+        answers.send((name, outcome, time.monotonic() - began, grown_kb // 1024))
+
+
+def run(path: Path, out: Path, limit_s: float, allowed_bytes: int) -> dict[str, Any]:
+    """{verb: [outcome, seconds, MiB taken by then]}; a verb that does not end is a `hang`."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(theirs, path, out, allowed_bytes))
+    process.start()
+    theirs.close()
+    found: dict[str, Any] = {}
+    for name in verbs(path, out):
+        try:
+            if not ours.poll(limit_s):
+                found[name] = ["hang", limit_s, 0]
+                break
+            verb, *rest = ours.recv()
+            found[verb] = rest
+        except EOFError:
+            process.join()
+            found[name] = [f"crash: process ended with {process.exitcode}", 0, 0]
+            break
+    process.kill()
+    process.join()
+    return found
+
+
+def fuzz(
+    folder: Path, files: range, limit_s: float, allowed_bytes: int, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """The outcomes of the files of these numbers; those in `folder/results.jsonl` are not tried
+    again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "results.jsonl"
+    done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    known = {row["file"] for row in done}
+    load_scripted()
+    kinds = {name: folder / f"{name}{clip[1]}" for name, clip in CLIPS.items()}
+    for name, path in kinds.items():
+        if not path.exists():
+            write(path, CLIPS[name])
+    for number in sorted(set(files) - known):
+        kind = list(kinds)[number % len(kinds)]
+        rng = np.random.default_rng(number)
+        way, data = mutated(np.frombuffer(kinds[kind].read_bytes(), np.uint8), rng)
+        bad = folder / f"bad-{number:04d}{kinds[kind].suffix}"
+        bad.write_bytes(data)
+        row = {"file": number, "kind": kind, "way": way}
+        row["verbs"] = run(bad, folder / "out", limit_s, allowed_bytes)
+        wrong = _wrong(row)
+        for problem in wrong:
+            say(f"{bad.name} ({kind}, {way}): {problem}")
+        if not wrong:
+            bad.unlink()  # what went wrong is kept
+        with log.open("a") as lines:
+            lines.write(json.dumps(row) + "\n")
+        done.append(row)
+    return sorted((row for row in done if row["file"] in files), key=lambda row: row["file"])
+
+
+def _wrong(row: dict[str, Any]) -> list[str]:
+    return [
+        f"{verb}: {outcome}"
+        for verb, (outcome, *_) in row["verbs"].items()
+        if outcome == "hang" or outcome.startswith("crash")
+    ]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Counts by verb and by kind of damage, the slowest verb and the most memory, as Markdown."""
+    columns = ("done", "marked", "refused", "crash", "hang")
+    by_verb: dict[str, Counter[str]] = {}
+    by_way: dict[str, Counter[str]] = {}
+    for row in rows:
+        for verb, (outcome, *_) in row["verbs"].items():
+            kind = outcome.split(":")[0]
+            by_verb.setdefault(verb, Counter())[kind] += 1
+            by_way.setdefault(row["way"], Counter())[kind] += 1
+    lines = []
+    for title, counts in (("verb", by_verb), ("damage, all verbs", by_way)):
+        lines += [f"| {title} | " + " | ".join(columns) + " |", "|---" * 6 + "|"]
+        lines += [
+            f"| {name} | " + " | ".join(str(count[column]) for column in columns) + " |"
+            for name, count in sorted(counts.items())
+        ]
+        lines.append("")
+    every = [result for row in rows for result in row["verbs"].values()]
+    slowest_s = max(result[1] for result in every)
+    most_mib = max(result[2] for result in every)
+    wrong = sum(bool(_wrong(row)) for row in rows)
+    lines.append(
+        f"{len(rows)} files, {len(every)} runs of a verb; slowest {slowest_s:.1f} s, most memory "
+        f"beyond the imports {most_mib} MiB; files with a crash or a hang: {wrong}"
+    )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Send damaged video files through every verb.")
+    parser.add_argument("--files", type=int, default=500)
+    parser.add_argument("--first", type=int, default=0, help="to share the work among processes")
+    parser.add_argument("--folder", type=Path, default=Path("fuzz-video"), help="kept, to go on")
+    parser.add_argument("--limit-s", type=float, default=LIMIT_S, help="for one verb")
+    options = parser.parse_args()
+    files = range(options.first, options.first + options.files)
+    print(table(fuzz(options.folder, files, options.limit_s, MEMORY_BYTES, print)))
+
+
+if __name__ == "__main__":
+    main()
