@@ -14,6 +14,7 @@ from mmreason.models.scripted import ScriptedModel
 from mmreason.policies.base import Inquiry
 from mmreason.policies.longvideo_r1_text import read_turn
 from mmreason.training.navigation import plays, samples
+from mmreason.training.navigation.measure import measure
 from mmreason.training.navigation.observer import CLIP
 from mmreason.training.navigation.teacher import Teacher, things_asked, things_told
 from mmreason.types import UsageError
@@ -169,3 +170,17 @@ def test_the_teacher_gives_up_on_the_last_turn(table, needles):
     told = Message("user", (*last.parts, TextPart(" inside <answer></answer>.")))
     (reply,) = teacher.generate([[told]])
     assert "<answer>there is no" in reply.text
+
+
+def test_measuring_tells_a_guide_from_a_guesser():
+    """The teacher's own turns would be all right; a model that always answers "A" is not."""
+    guesser = ScriptedModel(lambda text, frames: "<think>a</think><answer>A</answer>", clip=CLIP)
+    found = measure(guesser, worlds=1, duration_s=LENGTH_S, items=4)
+    assert found.valid.value == 1.0 and found.model.n == 4
+    assert found.right_open.n == 0 and found.right_look.n == 0
+    assert found.model.hits < found.teacher.hits
+    assert sum(share.n for share in found.by_kind.values()) == 4
+
+    opener = ScriptedModel(lambda text, frames: "<tool>open((1))</tool>", clip=CLIP)
+    found = measure(opener, worlds=1, duration_s=LENGTH_S, items=4)
+    assert found.right_open.n > 0 and found.model.hits == 0
