@@ -33,7 +33,9 @@ from mmreason.wording import (
     essence,
     is_yes_no,
     match_option,
+    premise_of,
     says_absent,
+    says_no,
     says_outside,
 )
 
@@ -169,16 +171,23 @@ class _Referee:
         return verdict
 
     def check(self, claim: Claim, support: Support) -> _Part:
-        """The second look, and a third where the second says something else."""
-        said = support.observation
+        """The second look, and a third where the second says something else.
+
+        With the second it is asked whether what the question takes for granted is there at all:
+        "What colour is the small star?" has an answer for many models where there is a large one.
+        """
+        said, premise = support.observation, premise_of(support.look.arguments["question"])
         for shift in (OTHER_FRAMES, -OTHER_FRAMES):
-            arguments = support.look.arguments | {"shift": shift, "check": True}
-            call = ToolCall(name="look", arguments=arguments)
-            results: Results = yield Act(claim.thought, (call,))
+            calls = [_check_call(support.look, shift)]
+            if premise is not None and shift > 0:
+                calls.append(_check_call(support.look, shift, premise))
+            results: Results = yield Act(claim.thought, tuple(calls))
             if results.spent is not None:
                 self.spent = self.spent or results.spent
                 return Verdict(Standing.UNCHECKED)
             again = results.observations[0]
+            if len(calls) > 1 and says_no(results.observations[1].text):
+                return Verdict(Standing.UNSUPPORTED, f"{premise} {results.observations[1].text}")
             if again.error is not None or set(again.frame_times_s) <= set(said.frame_times_s):
                 return Verdict(Standing.UNCHECKED)
             missing = f"a look at {support.span} with the question alone saw: {again.text}"
@@ -226,6 +235,13 @@ class _Referee:
         evidence = tuple(e for j in unsupported for e in _evidence(j))
         done = StopReason.INVALID_OUTPUT if self.invalid else StopReason.ABSTAINED
         return Draft(text="", evidence=evidence, stop_reason=reason or done)
+
+
+def _check_call(look: ToolCall, shift: float, question: str | None = None) -> ToolCall:
+    arguments = look.arguments | {"shift": shift, "check": True}
+    if question is not None:
+        arguments = {k: v for k, v in arguments.items() if k != "options"} | {"question": question}
+    return ToolCall(name="look", arguments=arguments)
 
 
 def _repeated(call: ToolCall) -> Observation:

@@ -156,7 +156,8 @@ class Toolbox:
         elif call.name == "search":
             prompt, views = arguments["text"], ()
         else:
-            prompt = prompts.ask(arguments["question"], arguments.get("options", ()))
+            options = arguments.get("options", ()) if model.clip.reads_options else ()
+            prompt = prompts.ask(arguments["question"], options)
             if call.name == "focus":
                 views = focus_views(model.clip, info, span)
             else:

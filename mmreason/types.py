@@ -74,6 +74,9 @@ class Cost:
 _COST_FIELDS = tuple(part.name for part in fields(Cost))
 
 
+_COST_FIELDS = tuple(field.name for field in fields(Cost))
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """Hard limits for one question. None means no limit; zero is allowed and leaves nothing to

@@ -196,6 +196,29 @@ def place_in_whole(question: str) -> Place | None:
     return cast(Place, said)
 
 
+_PREMISE = re.compile(
+    r"^\W*(?:(?:what|which) \w+ (?:is|are|does|do|did|was|were)|how (?:does|do|did|is|are)"
+    r"|where (?:is|are|was|were)|what (?:is|are|does|do|did)|(?:is|are|was|were|does|do|did))"
+    r" the ((?:[\w-]+ ){1,4}?[\w-]+?)"
+    r"(?: (?:have|become|becomes|move|moves|do|does|doing|go|look|turn|wear|hold|in|on|at|or)\b"
+    r"|[?.!]*$| (?=\w+ or \w+))",
+    re.IGNORECASE,
+)
+
+
+def premise_of(question: str) -> str | None:
+    """Whether what the question takes for granted is there, as a question: "Is there a red star?"
+    for "How does the red star move?". None without a thing of two words or more: "the star" alone
+    is seldom mistaken for another."""
+    found = _PREMISE.match(split_context(question)[0])
+    if found is None:
+        return None
+    thing = found.group(1).strip()
+    if len(words(thing)) < 2:
+        return None
+    return f"Is there {'an' if thing[0].lower() in 'aeiou' else 'a'} {thing}?"
+
+
 def is_global(question: str) -> bool:
     """Whether the question is about the video as a whole: totals, order, first and last."""
     return _GLOBAL.search(question) is not None or is_total(question)

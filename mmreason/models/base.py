@@ -93,6 +93,9 @@ class ClipRecipe:
     overview: Literal["denser", "stills"] = "denser"
     """How stretches much longer than `leaf_s` are captioned: as one clip of more and smaller
     frames, or frame by frame, for models that lose track across cuts."""
+    reads_options: bool = True
+    """Whether the options of a question are shown with it. Without, its answer is matched to them
+    afterwards: for models that answer worse when they see a choice."""
     prompts: Prompts = field(default_factory=Prompts)
     box_dialect: Dialect = Dialect.NORM_1000
 

@@ -66,7 +66,7 @@ def test_cost_is_what_the_model_was_asked(video, model):
     cost = answer.cost
     assert cost.model_calls == model.calls == len(answer.trace)
     assert cost.model_calls == cost.observer_calls + cost.checker_calls
-    assert (cost.checker_calls, cost.reasoner_calls, cost.cache_hits) == (1, 0, 0)
+    assert (cost.checker_calls, cost.reasoner_calls, cost.cache_hits) == (2, 0, 0)
     assert cost.frames == model.frames
     assert cost.frames_unique == len({t for asked in model.asked for t in asked.times_s})
     assert cost.rounds == 3, "open one node, look, look again; the opening is round 0"
@@ -75,10 +75,21 @@ def test_cost_is_what_the_model_was_asked(video, model):
 
 def test_verification_sees_other_frames_and_only_the_question(video, model):
     answer = Reasoner(model).ask(video, "How does the red star move?")
-    first, second = model.asked[-2:]
+    first, second, premise = model.asked[-3:]
     assert first.text == second.text == "How does the red star move?"
     assert not set(first.times_s) & set(second.times_s)
+    assert (premise.text, premise.times_s) == ("Is there a red star?", second.times_s)
     assert answer.trace[-1].call.arguments["shift"] > 0
+
+
+def test_what_the_question_takes_for_granted_has_to_be_there(fake_video, watcher):
+    """A half-truth: there is a large star, and the model tells its colour for the small one."""
+    video = fake_video((4.0, "a large red star."))
+    model = watcher(video, lambda question, seen: "no" if "Is there" in question else "red")
+    answer = Reasoner(model).ask(video, "What colour is the small star?")
+    assert (answer.text, answer.stop_reason) == ("", StopReason.ABSTAINED)
+    assert answer.evidence and not answer.evidence[0].verified
+    assert Reasoner(model).ask(video, "What colour is the star?").text == "red"
 
 
 def test_same_question_again_costs_no_call_and_another_no_caption(video, model):
@@ -138,7 +149,7 @@ def test_outside_its_world_the_model_is_not_asked_for_long(fake_video, watcher):
 def test_disagreement_makes_it_look_elsewhere(fake_video, watcher):
     video = fake_video((16, "a red star."), (32, "a cross."), (48, "a red star."), (64, "a cross."))
     replies = iter(["red", "blue", "pink", "green", "green"])
-    model = watcher(video, lambda question, seen: next(replies))
+    model = watcher(video, lambda q, seen: "yes" if "Is there" in q else next(replies))
     answer = Reasoner(model).ask(video, "What pattern does the red star have?")
     assert answer.text == "green"
     assert answer.evidence[0].verified

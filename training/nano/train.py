@@ -228,6 +228,7 @@ def _save(
         "clip_size_px": list(learner.config.size_px),
         "leaf_s": 3.0,
         "overview": "stills",
+        "reads_options": False,
         "trained_steps": steps_before + step,
     }
     write_atomic(out / "model" / "mmreason.json", (json.dumps(recipe, indent=1) + "\n").encode())
