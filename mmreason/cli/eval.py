@@ -17,6 +17,7 @@ from mmreason.cli.common import (
     progress,
     quiet_libraries,
 )
+from mmreason.cli.eval_navigation import eval_navigation
 from mmreason.cli.eval_needle import eval_needle
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def _eval_group() -> None:
 eval_app.command(
     "needle", epilog="Example: mmreason eval needle --lengths 3m,1h --baselines --out runs/needle"
 )(eval_needle)
+eval_app.command(
+    "navigation", epilog="Example: mmreason eval navigation --length 3m --items 4 --worlds 10"
+)(eval_navigation)
 
 
 @eval_app.command("nano", epilog="Example: mmreason eval nano --worlds 200 --card MODEL_CARD.md")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from mmreason.models.scripted import ScriptedModel
 from mmreason.policies.base import Inquiry
 from mmreason.policies.longvideo_r1_text import read_turn
 from mmreason.training.navigation import plays, samples
+from mmreason.training.navigation.measure import measure
 from mmreason.training.navigation.observer import CLIP
 from mmreason.training.navigation.teacher import Teacher, things_asked, things_told
 from mmreason.types import UsageError
@@ -100,7 +102,7 @@ def test_one_sample_a_step_of_which_only_the_last_turn_is_learnt(kept):
             assert sample.train == (False,) * (len(sample.messages) - 1) + (True,)
             roles = [role for role, _ in sample.messages]
             assert roles == ["user", "assistant"] * (sample.step + 1)
-        for before, after in zip(made, made[1:], strict=False):
+        for before, after in itertools.pairwise(made):
             assert after.messages[: len(before.messages)] == before.messages
 
 
@@ -168,3 +170,17 @@ def test_the_teacher_gives_up_on_the_last_turn(table, needles):
     told = Message("user", (*last.parts, TextPart(" inside <answer></answer>.")))
     (reply,) = teacher.generate([[told]])
     assert "<answer>there is no" in reply.text
+
+
+def test_measuring_tells_a_guide_from_a_guesser():
+    """The teacher's own turns would be all right; a model that always answers "A" is not."""
+    guesser = ScriptedModel(lambda text, frames: "<think>a</think><answer>A</answer>", clip=CLIP)
+    found = measure(guesser, worlds=1, duration_s=LENGTH_S, items=4)
+    assert found.valid.value == 1.0 and found.model.n == 4
+    assert found.right_open.n == 0 and found.right_look.n == 0
+    assert found.model.hits < found.teacher.hits
+    assert sum(share.n for share in found.by_kind.values()) == 4
+
+    opener = ScriptedModel(lambda text, frames: "<tool>open((1))</tool>", clip=CLIP)
+    found = measure(opener, worlds=1, duration_s=LENGTH_S, items=4)
+    assert found.right_open.n > 0 and found.model.hits == 0

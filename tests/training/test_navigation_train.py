@@ -1,4 +1,4 @@
-"""Training on text samples: the mask, steps of one play as one row, exact resume, a falling loss."""
+"""Training on text samples: mask, steps of one play as one row, exact resume, a falling loss."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from mmreason.cli import main
-from mmreason.training.nano.architecture import build_model, build_tokenizer, load_weights
+from mmreason.training.nano.architecture import (
+    build_model,
+    build_processor,
+    build_tokenizer,
+    load_weights,
+    save_pretrained,
+)
 from mmreason.training.nano.config import NanoConfig, Stage
 from mmreason.training.nano.dialogues import Dialogues, joined
 from mmreason.training.nano.learner import Learner, forward
@@ -43,14 +50,25 @@ def file(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def config(tiny_config, file) -> NanoConfig:
-    stage = Stage(share=1.0, image_share=0.5, dialogue_share=0.5)
-    return replace(tiny_config, dialogues=str(file), stages=(stage,))
+def tokenizer(tiny_config):
+    return build_tokenizer(tiny_config)
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tiny_config):
-    return build_tokenizer(tiny_config)
+def untrained(tiny_config, tokenizer, tmp_path_factory) -> Path:
+    """A model folder to start from, so that no run has to learn a tokenizer."""
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("untrained")
+    model = build_model(tiny_config.architecture, tokenizer)
+    save_pretrained(model, build_processor(tiny_config, tokenizer), folder)
+    (folder / "mmreason.json").write_text('{"trained_steps": 2}')
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config, file, untrained) -> NanoConfig:
+    stage = Stage(share=1.0, image_share=0.5, dialogue_share=0.5)
+    return replace(tiny_config, start=str(untrained), dialogues=str(file), stages=(stage,))
 
 
 def _load(path: Path, tokenizer, longest: int = 512) -> Dialogues:
@@ -71,8 +89,6 @@ def test_only_the_assistants_turns_are_learnt(file, tokenizer):
 
 
 def test_the_tokens_are_those_of_the_chat_template(file, tokenizer, tiny_config):
-    from mmreason.training.nano.architecture import build_processor
-
     processor = build_processor(tiny_config, tokenizer)
     messages = [{"role": r, "content": [{"type": "text", "text": t}]} for r, t in TURNS]
     text = processor.apply_chat_template(messages, tokenize=False)
@@ -131,23 +147,25 @@ def test_a_mixed_run_resumes_exactly_and_logs_what_it_saw(config, tmp_path):
     assert {row["shown"] for row in log} >= {"text"} and len({row["shown"] for row in log}) > 1
 
 
-def test_a_run_goes_on_from_a_model_folder(config, tmp_path):
+def test_a_run_goes_on_from_a_model_folder(config, untrained, tokenizer, tmp_path):
     """Weights, tokenizer and count of steps are taken over; another architecture is refused."""
-    list(train(replace(config, steps=2), tmp_path / "a", workers=0))
-    settings = tmp_path / "b.json"
-    settings.write_text(replace(config, steps=1).to_json())
-    words = ["train", "nano", "--config", str(settings), "--out", str(tmp_path / "b")]
-    assert main([*words, "--start", str(tmp_path / "a" / "model")]) == 0
-    recipe = json.loads((tmp_path / "b" / "model" / "mmreason.json").read_text())
-    assert recipe["trained_steps"] == 3
-    tokens = [(tmp_path / n / "model" / "tokenizer.json").read_text() for n in "ab"]
-    assert tokens[0] == tokens[1]
+    settings = tmp_path / "settings.json"
+    settings.write_text(replace(config, start=None, steps=1).to_json())
+    words = ["train", "nano", "--config", str(settings), "--out", str(tmp_path / "run")]
+    assert main([*words, "--start", str(untrained)]) == 0
+    made = tmp_path / "run" / "model"
+    assert json.loads((made / "mmreason.json").read_text())["trained_steps"] == 3
+    assert (made / "tokenizer.json").read_text() == (untrained / "tokenizer.json").read_text()
+    model = build_model(config.architecture, tokenizer)
+    load_weights(model, str(untrained))
+    stored = load_file(untrained / "model.safetensors")
+    same = [torch.equal(value, stored[name].float()) for name, value in model.named_parameters()]
+    assert len(same) > 20 and all(same)
     wider = replace(config.architecture, text_mlp=96)
-    tokenizer = build_tokenizer(config)
     with pytest.raises(UsageError, match="architecture is not the config's"):
-        load_weights(build_model(wider, tokenizer), str(tmp_path / "a" / "model"))
+        load_weights(build_model(wider, tokenizer), str(untrained))
     with pytest.raises(UsageError, match="cannot start from"):
-        list(train(replace(config, start=str(tmp_path)), tmp_path / "c", workers=0))
+        list(train(replace(config, start=str(tmp_path)), tmp_path / "none", workers=0))
 
 
 def test_a_run_refuses_other_samples_and_none(config, tmp_path):

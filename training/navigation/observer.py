@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -24,17 +22,12 @@ CLIP = ClipRecipe(frames=8, size_px=(16, 9), leaf_s=3.0, overview="stills")
 """How nano watches, at a size that costs nothing."""
 
 
-@dataclass(frozen=True)
 class Unseen:
     """A world as a video whose frames are blank. Meets `mmreason.tools.Watchable`."""
 
-    world: World
-
-    @cached_property
-    def info(self) -> VideoInfo:
-        """What a video of this script would say of itself."""
-        world = self.world
-        return VideoInfo(
+    def __init__(self, world: World) -> None:
+        self.content_hash = hashlib.sha256(world.to_json().encode()).hexdigest()
+        self.info = VideoInfo(
             path=f"{world.name}.json",
             duration_s=world.duration_s,
             start_s=0.0,
@@ -48,11 +41,6 @@ class Unseen:
             backend="unseen",
             size_bytes=0,
         )
-
-    @cached_property
-    def content_hash(self) -> str:
-        """sha256 of the script."""
-        return hashlib.sha256(self.world.to_json().encode()).hexdigest()
 
     def frames_at(
         self, times_s: Sequence[float], size_px: tuple[int, int] | None = None

@@ -78,10 +78,12 @@ class Table:
     """A world with all that was seen of it so far."""
 
     def __init__(self, needles: NeedleSet):
+        self.needles = needles
         self.video = Unseen(needles.world)
-        eyes = observer(needles.world)
+        self.eyes = observer(needles.world)
         self.tree = plan_tree(self.video.info.span, leaf_s=CLIP.leaf_s)
-        self._toolbox = Toolbox(self.video, Roles(eyes, eyes, eyes), Store.in_memory())
+        roles = Roles(self.eyes, self.eyes, self.eyes)
+        self._toolbox = Toolbox(self.video, roles, Store.in_memory())
         self._seen: dict[str, Observation] = {}
 
     def best_play(self, item: Item) -> Play | None:

@@ -10,7 +10,7 @@ before is history. The steps of one play share their beginnings, so a trainer ma
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,8 +111,8 @@ def read_samples(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _checked(row: Any, where: str) -> dict[str, Any]:
-    messages = row.get("messages") if isinstance(row, dict) else None
-    train = row.get("train") if isinstance(row, dict) else None
+    messages: Any = row.get("messages") if isinstance(row, dict) else None
+    train: Any = row.get("train") if isinstance(row, dict) else None
     if not _are_messages(messages) or not isinstance(train, list):
         raise UsageError(
             f"{where}: a sample has messages of role and content, and train, a list of truth values"
@@ -133,6 +133,6 @@ def _are_messages(messages: Any) -> bool:
 
 def _plain(message: Message) -> tuple[str, str]:
     """Role and text; samples hold no frames."""
-    parts: Sequence[Any] = message.parts
-    assert all(isinstance(part, TextPart) for part in parts), parts
-    return message.role, "".join(part.text for part in parts)
+    texts = [part.text for part in message.parts if isinstance(part, TextPart)]
+    assert len(texts) == len(message.parts), "a sample shows no frames"
+    return message.role, "".join(texts)
