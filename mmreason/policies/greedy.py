@@ -60,9 +60,12 @@ class Greedy:
         long = inquiry.tree.leaf_count > WHOLE_LEAVES
         if order is not None and inquiry.tree.depth:
             yield from game.order(*order)
-        elif inquiry.options and long and (place := place_in_whole(inquiry.question)):
+        place = place_in_whole(inquiry.question) if inquiry.options else None
+        if place is not None and long:
             yield from game.overview(place)
-        if not (long and is_total(inquiry.question)):
+        # Of a long video no single place tells a total, an order, or what is seen longest.
+        whole = order is not None or place is not None or is_total(inquiry.question)
+        if not (long and whole):
             yield from game.search()
 
 

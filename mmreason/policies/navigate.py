@@ -119,6 +119,8 @@ class Navigator:
             why = f"matches {value:.0%} of the question" if value else "its caption is silent"
             return Open(self.tree.node(node), f"open {_name(node)}: {why}")
         points = [i for i in points if scores[i].core > 0]
+        if any(score.context_seen for score in scores):
+            points = [i for i in points if scores[i].context_seen]
         if points:
             return self._look(points[0], scores)
         return self._blind_look()
@@ -174,22 +176,37 @@ class Navigator:
 
         Where the when of the question was seen somewhere, nodes without it are left out.
         """
-        values: dict[NodeId, list[_Score]] = {node: [] for node in self.captions}
-        for line, score in zip(self.lines, scores, strict=True):
-            values.get(line.node, []).append(score)
-        waiting = [
-            (node, found)
-            for node, found in values.items()
+        found: dict[NodeId, list[tuple[_Score, _Line]]] = {node: [] for node in self.captions}
+        for score, line in zip(scores, self.lines, strict=True):
+            found.get(line.node, []).append((score, line))
+        waiting = {
+            node: pairs
+            for node, pairs in found.items()
             if node not in self.opened and not self.tree.is_leaf(node)
-        ]
+        }
         if any(score.context_seen for score in scores):
-            waiting = [(n, f) for n, f in waiting if any(s.context_seen for s in f)]
-        ranked = [
-            (node, max((s.value for s in found), default=0.0), sum(s.context_seen for s in found))
-            for node, found in waiting
-        ]
-        ranked.sort(key=lambda r: (-r[1], -r[2], -len(r[0]), self.tree.node(r[0]).span.start_s))
-        return [(node, value) for node, value, _ in ranked]
+            waiting = {n: p for n, p in waiting.items() if any(s.context_seen for s, _ in p)}
+        ranked = []
+        for node, pairs in waiting.items():
+            best, line = max(
+                pairs, key=lambda pair: pair[0].value, default=(_Score(0.0, None), None)
+            )
+            # A still that holds a part of what is asked for says little of what lies between the
+            # stills: other nodes of its level come first. A caption of the whole does lead down.
+            leads = best.value >= STRONG_SCORE or (line is not None and line.note.time_s is None)
+            held = sum(score.context_seen for score, _ in pairs)
+            ranked.append((node, best.value, leads and best.value > 0, held))
+        ranked.sort(
+            key=lambda r: (
+                not r[2],
+                0 if r[2] else len(r[0]),
+                -r[1],
+                -r[3],
+                -len(r[0]),
+                self.tree.node(r[0]).span.start_s,
+            )
+        )
+        return [(node, value) for node, value, _, _ in ranked]
 
     def _look(self, index: int, scores: list[_Score]) -> Look:
         """A look at one line, with its neighbours of the same score; marks them as looked at."""
