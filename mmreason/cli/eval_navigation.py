@@ -44,7 +44,7 @@ def eval_navigation(
     }
     if as_json:
         rows = {
-            name: {"value": s.value, "interval": list(s.interval), "n": s.n}
+            name: {"value": s.value if s.n else None, "interval": list(s.interval), "n": s.n}
             for name, s in shares.items()
         }
         print_json(rows)
