@@ -6,6 +6,7 @@ just as much. Leaves out boxes with times (`evidence.py`).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -41,7 +42,7 @@ def box_iou(seen: Trajectory, truth: Truth) -> float | None:
 
 def box_f1(seen: Trajectory, truth: Truth) -> float | None:
     """Soft F1 of a set of boxes, 0..1: twice the IoU of the best one-to-one matching over the
-    number of boxes said and wanted, less what one box round the frame would score.
+    number of boxes said and wanted, less what boxes round the frame would score, however many.
 
     After the box F1 of Rex-Omni, which lets several boxes share one target. No target and None as
     for `box_iou`, with any number of boxes.
@@ -51,7 +52,9 @@ def box_f1(seen: Trajectory, truth: Truth) -> float | None:
     if not truth.boxes:
         return float(seen.boxes == ())
     wanted = truth.boxes
-    whole = 2 * max(frame_share(box, truth.frame) for box in wanted) / (1 + len(wanted))
+    shares = sorted((frame_share(box, truth.frame) for box in wanted), reverse=True)
+    sums = itertools.accumulate(shares)
+    whole = max(2 * total / (count + len(wanted)) for count, total in enumerate(sums, start=1))
     if whole > WHOLE_LIMIT:
         return None
     if not seen.boxes:

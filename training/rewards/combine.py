@@ -80,9 +80,7 @@ class Combination:
             if fault:
                 faults[one.name] = fault
         known = [
-            one.weight * value
-            for one in self.components
-            if (value := values[one.name]) is not None
+            one.weight * value for one in self.components if (value := values[one.name]) is not None
         ]
         total = math.fsum(known) if known and not faults else None
         return Scored(total=total, values=values, faults=faults)

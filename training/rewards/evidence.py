@@ -24,7 +24,8 @@ def evidence_time(seen: Trajectory, truth: Truth, *, sigma_s: float = 1.0) -> fl
     values = []
     for mark in seen.marks:
         away_s = min(abs(mark.time_s - true.time_s) for true in truth.marks)
-        values.append((mark, math.exp(-((away_s / sigma_s) ** 2) / 2)))
+        sigmas = away_s / sigma_s
+        values.append((mark, math.exp(-sigmas * sigmas / 2)))
     return _mean_by_second(values)
 
 
