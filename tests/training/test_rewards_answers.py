@@ -22,6 +22,11 @@ COLOURS = Truth(question="What colour is the star?", options=("red", "blue", "gr
 WORDS = ["the", "red", "star", "moves", "left", "then", "stops", "near", "box", "again"]
 
 
+def paid(value: float | None) -> float:
+    assert value is not None
+    return value
+
+
 def said(answer: str):
     return from_turns([answer])
 
@@ -156,9 +161,9 @@ def test_text_overlap_cannot_be_had_by_repeating_or_by_length():
     truth = Truth(answer="the red star moves left")
     exact = text_overlap(said("the red star moves left"), truth)
     assert exact == 1
-    assert text_overlap(said("the red star moves left " * 20), truth) < 0.1
-    assert text_overlap(said("left moves star red the"), truth) < 0.5
-    assert text_overlap(said("the red star moves left " + "padding " * 200), truth) < 0.1
+    assert paid(text_overlap(said("the red star moves left " * 20), truth)) < 0.1
+    assert paid(text_overlap(said("left moves star red the"), truth)) < 0.5
+    assert paid(text_overlap(said("the red star moves left " + "padding " * 200), truth)) < 0.1
     assert text_overlap(said(""), truth) == 0
     assert text_overlap(said("the red star moves left " * 2_000), truth) == 0
 

@@ -29,6 +29,11 @@ from mmreason.types import UsageError
 TRUTH = Truth(options=("red", "blue"), choice=1)
 
 
+def paid(value: float | None) -> float:
+    assert value is not None
+    return value
+
+
 def did(answer: str = "B", calls: int | None = None, tokens: int | None = None) -> Trajectory:
     return Trajectory(answer=answer, tool_calls=calls, tokens_out=tokens)
 
@@ -59,9 +64,7 @@ def test_length_is_never_paid_by_itself():
 
 
 def said(text: str) -> float:
-    value = repetition(from_turns([text]), Truth())
-    assert value is not None
-    return value
+    return paid(repetition(from_turns([text]), Truth()))
 
 
 def test_repetition_takes_by_the_share_that_was_there_before():
@@ -79,7 +82,7 @@ def test_endless_text_of_any_kind_loses_nearly_all(text):
 
 def test_a_repeat_across_turns_counts():
     turn = "I look at the second part of the video again"
-    assert repetition(from_turns([turn, turn]), Truth()) < -0.3
+    assert paid(repetition(from_turns([turn, turn]), Truth())) < -0.3
 
 
 def test_silence_earns_nothing_by_repetition():

@@ -87,33 +87,31 @@ def _augment(
     row_of: list[int | None],
 ) -> None:
     """Match one more row, moving matched ones along the cheapest path to a free column."""
-    columns = len(column_price)
-    slack, before = [math.inf] * columns, [-1] * columns
-    done: list[int] = []
+    slack = [math.inf] * len(column_price)
+    before = [-1] * len(column_price)
+    open_columns = list(range(len(column_price)))
+    done: list[tuple[int, int]] = []
     row, last = start, -1
     while True:
-        for column in range(columns):
-            if column in done:
-                continue
+        for column in open_columns:
             gap = -values[row][column] - row_price[row] - column_price[column]
             if gap < slack[column]:
                 slack[column], before[column] = gap, last
-        column = min((c for c in range(columns) if c not in done), key=slack.__getitem__)
-        step = slack[column]
+        last = min(open_columns, key=slack.__getitem__)
+        step = slack[last]
         row_price[start] += step
-        for other in done:
-            matched = row_of[other]
-            assert matched is not None
+        for column, matched in done:
             row_price[matched] += step
-            column_price[other] -= step
-        for other in range(columns):
-            if other not in done:
-                slack[other] -= step
-        done.append(column)
-        last, next_row = column, row_of[column]
-        if next_row is None:
+            column_price[column] -= step
+        open_columns.remove(last)
+        for column in open_columns:
+            slack[column] -= step
+        matched = row_of[last]
+        if matched is None:
             break
-        row = next_row
-    while last >= 0:
-        row_of[last] = start if before[last] < 0 else row_of[before[last]]
+        done.append((last, matched))
+        row = matched
+    while before[last] >= 0:
+        row_of[last] = row_of[before[last]]
         last = before[last]
+    row_of[last] = start
