@@ -97,6 +97,13 @@ def test_box_f1_is_bounded_and_order_does_not_matter(found, wanted):
     assert box_f1(boxed(*wanted), truth) == pytest.approx(1)
 
 
+def test_f1_above_the_whole_frame_by_hand():
+    left, right = Box(0, 0, 50, 100), Box(100, 0, 200, 100)
+    truth = Truth(boxes=(left, right), frame=FRAME)
+    # The frame once scores 2 * 0.5 / 3 = 1/3, twice 2 * 0.75 / 4 = 3/8; one right box 2 / 3.
+    assert box_f1(boxed(left), truth) == pytest.approx((2 / 3 - 3 / 8) / (1 - 3 / 8))
+
+
 @given(st.lists(boxes, min_size=1, max_size=3, unique=True))
 def test_repeating_a_right_box_lowers_f1(wanted):
     assume(all(iou(a, b) == 0 for a, b in itertools.combinations(wanted, 2)))

@@ -60,6 +60,11 @@ def test_the_published_reward_pays_a_wrong_answer_above_a_perfect_visit():
     assert paid(longvideo_r1(went(*[LEAF] * 14, answer="B"), TRUTH)) <= 1
 
 
+@pytest.mark.parametrize(("visits", "left"), [(1, 2.0), (2, 1.96), (6, 1.8), (14, 1.8)])
+def test_the_corrected_reward_takes_for_going_there_again(visits, left):
+    assert longvideo_r1(went(*[LEAF] * visits), TRUTH) == pytest.approx(left)
+
+
 @pytest.mark.parametrize(("branching", "paid"), [(4, 1.80), (6, 1.57), (8, 1.44)])
 def test_the_published_reward_punishes_the_way_through_the_parent(branching, paid):
     tree = Tree(Span(0, 3600), branching, 3)

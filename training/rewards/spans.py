@@ -20,13 +20,11 @@ Stretch = tuple[int, int]
 
 def united(spans: Iterable[Span], *, gap_s: float = 0.0) -> list[Stretch]:
     """The union of spans as separate stretches in order of time; those not more than `gap_s` apart
-    become one. Empty spans are left out."""
+    become one."""
     bounds = sorted((_us(span.start_s), _us(span.end_s)) for span in spans)
     gap_us = _us(gap_s)
     merged: list[Stretch] = []
     for start, end in bounds:
-        if end <= start:
-            continue
         if merged and start <= merged[-1][1] + gap_us:
             merged[-1] = (merged[-1][0], max(merged[-1][1], end))
         else:
