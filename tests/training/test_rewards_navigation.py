@@ -8,6 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmreason.models.base import ClipRecipe
+from mmreason.models.scripted import ScriptedModel
+from mmreason.policies.longvideo_r1 import LongVideoR1
+from mmreason.reasoner import Reasoner
 from mmreason.training.rewards import (
     Trajectory,
     Truth,
@@ -18,9 +22,10 @@ from mmreason.training.rewards import (
     tool_bonus,
     union_tiou,
 )
-from mmreason.tree import Tree
+from mmreason.tree import Tree, TreeRecipe
 from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason, ToolCall
-from mmreason.video.types import Span
+from mmreason.video.types import FrameBatch, Span
+from mmreason.video.world.generate import world
 
 TREE = Tree(Span(0, 3600), 6, 3)
 LEAF = (2, 3, 4)
@@ -179,6 +184,41 @@ def test_a_trajectory_comes_from_an_answer():
     assert seen.marks[0].time_s == 4.0
     assert tool_bonus(seen, TRUTH) == 1
     assert from_answer(answer, turns=("one",), tokens_out=7).tokens_out == 7
+
+
+def follows(moves: tuple[str, ...]) -> ScriptedModel:
+    """A reasoner that makes one move after the other, whatever it is told, and an observer."""
+    left = iter(moves)
+
+    def script(text: str, frames: FrameBatch | None) -> str:
+        return "red" if frames is not None else f"<think>so</think>{next(left)}"
+
+    return ScriptedModel(script, clip=ClipRecipe(frames=2, size_px=(32, 16), leaf_s=4.0))
+
+
+def test_a_played_game_is_read_as_what_the_model_chose(tmp_path):
+    moves = (
+        "<tool>get_caption((2, 3))</tool>",
+        "no call at all",
+        "<tool>get_caption((2, 3))</tool>",
+        '<tool>video_qa((2, 3), "What colour is it?")</tool>',
+        "<answer>red</answer>",
+    )
+    video = tmp_path / "world.json"
+    video.write_text(world(3, duration_s=64.0).model_dump_json())
+    reasoner = Reasoner(follows(moves), policy=LongVideoR1(), tree=TreeRecipe(depth=2))
+    answer = reasoner.ask(video, "What colour is it?", options=["blue", "red"])
+    seen = from_answer(answer, turns=moves)
+    tree = Tree(Span(0, 64), 4, 2)
+    leaf = tree.node((2, 3)).span
+    assert [step.call.name for step in answer.trace][:4] == ["caption"] * 4  # the opening
+    assert seen.visits == ((2, 3), (2, 3))
+    assert seen.tool_calls == 3
+    assert seen.spans == (leaf,)
+    truth = Truth(options=("blue", "red"), choice=1, spans=(leaf,), duration_s=64.0, tree=tree)
+    assert longvideo_r1(seen, truth) == pytest.approx(1.96)
+    assert longvideo_r1_published(seen, truth) == pytest.approx(2.8)
+    assert union_tiou(seen, truth) == tool_bonus(seen, truth) == 1
 
 
 def test_an_abstention_names_no_span():
