@@ -38,7 +38,7 @@ class TorchCodecSource:
     def __init__(
         self, path: Path, device: Literal["cpu", "cuda"] = "cpu", time_limit_s: float | None = None
     ) -> None:
-        """Scan the file and decode its first frame. Raises VideoError."""
+        """Scan the file and decode its first and last frame. Raises VideoError."""
         self._path, self._time_limit_s = path, time_limit_s
         self._device: Literal["cpu", "cuda"] = device
         self._lock = threading.Lock()
@@ -47,6 +47,9 @@ class TorchCodecSource:
         first = self._asked(  # by time, which fails on files without a usable index
             lambda decoder: decoder.get_frames_played_at([decoder.metadata.begin_stream_seconds])
         )
+        facts = self._asked(lambda decoder: decoder.metadata)
+        self._count, self._played_end_s = facts.num_frames, facts.end_stream_seconds
+        self._last_s = float(self._last_frame().pts_seconds[0])
         self._info = self._describe(*first.data.shape[1:3])
 
     @property
@@ -81,11 +84,17 @@ class TorchCodecSource:
             for first in range(0, len(times), step):
                 watch.check()
                 rows = order[first : first + step]
-                inside = (times[rows] + SLACK_S).clip(span.start_s, np.nextafter(span.end_s, 0))
+                inside = times[rows] + SLACK_S
+                late = inside >= max(self._last_s, self._played_end_s)
+                inside = inside.clip(span.start_s, np.nextafter(self._played_end_s, 0))
                 found = self._asked(lambda d, at=inside: d.get_frames_played_at(at.tolist()))
                 shown_s[rows] = found.pts_seconds.cpu().numpy()
                 for row, picture in zip(rows, _pictures(found.data), strict=True):
                     pixels[row] = fitted(picture, size_px)
+                if late.any() and self._last_s >= self._played_end_s:
+                    last = self._last_frame()
+                    pixels[rows[late]] = fitted(next(_pictures(last.data)), size_px)
+                    shown_s[rows[late]] = self._last_s
         self._check_times(times, shown_s)
         exact = (times >= span.start_s - SLACK_S) & (times < span.end_s)
         return FrameBatch(pixels=pixels, times_s=shown_s, exact=exact)
@@ -116,6 +125,11 @@ class TorchCodecSource:
             return question(self._decoder)
         except Exception as error:
             raise BackendError(f"{self._path}: torchcodec failed ({_first_line(error)})") from error
+
+    def _last_frame(self) -> Any:
+        """By its index: where the last packet tells no duration, torchcodec has the video end when
+        that frame begins, and no time brings it out."""
+        return self._asked(lambda decoder: decoder.get_frames_at([self._count - 1]))
 
     def _check_times(self, times: np.ndarray, shown_s: np.ndarray) -> None:
         """A frame shown after the time it was asked for is another one than was asked for."""
@@ -164,6 +178,9 @@ class TorchCodecSource:
     def _describe(self, height_px: int, width_px: int) -> VideoInfo:
         facts = self._asked(lambda decoder: decoder.metadata)
         start_s, end_s = facts.begin_stream_seconds, facts.end_stream_seconds
+        if self._last_s >= end_s:
+            usual_s = (self._last_s - start_s) / max(1, self._count - 1)
+            end_s = self._last_s + (usual_s or 1 / (facts.average_fps or 25))
         notes = ()
         if self._device == "cuda" and getattr(self._decoder, "cpu_fallback", False):
             notes = ("the CUDA device cannot decode it: decoded on the CPU",)
