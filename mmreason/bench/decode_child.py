@@ -50,7 +50,8 @@ def read(reader: str, request: dict[str, Any], turns: int) -> dict[str, Any]:
     from mmreason.bench import bar_code, decode_readers
 
     chosen = decode_readers.by_name(reader)
-    asked = decode_readers.Request(**request | {"size_px": tuple(request["size_px"])})
+    request["size_px"] = tuple(request["size_px"])
+    asked = decode_readers.Request(**request)
     for module in chosen.imports:
         import_module(module)
     before = _memory_mb(peak=False)
@@ -76,12 +77,12 @@ def rate(in_step: Callable[[], None], path: str, max_frames: int) -> dict[str, A
     import av
 
     answer = {}
-    for name, skip in (("all_hz", "DEFAULT"), ("reference_hz", "NONREF")):
+    for name in ("all_hz", "reference_hz"):
         with av.open(path) as container:
             stream = container.streams.video[0]
             context = stream.codec_context
             context.thread_count = 1
-            context.skip_frame = skip
+            context.skip_frame = "DEFAULT" if name == "all_hz" else "NONREF"
             packets = []
             for packet in container.demux(stream):
                 if packet.size:

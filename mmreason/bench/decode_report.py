@@ -189,10 +189,10 @@ def _method(scale: Scale) -> list[str]:
         f"Libraries are imported before. Medians of {scale.rounds} rounds in shuffled order, with "
         "the range; memory is the peak over that after imports (MB of 1e6 bytes).",
         "",
-        "Floor: the frames from the key frame before each target up to it, at the measured rate of "
-        "one decoder thread, divided by how much more two processes decode than one; once with "
-        "every such frame, once without those that no other frame needs. It holds no opening, no "
-        "seeking and no resizing.",
+        "Floor: the frames from the key frame before each target up to it, at the rate of two "
+        "processes that do nothing but decode, with one thread each; once with every such frame, "
+        "once without those that no other frame needs. It holds no opening, no seeking and no "
+        "resizing.",
     ]
 
 
@@ -200,7 +200,7 @@ def _file_lines(file: FileResult) -> Iterator[str]:
     floor = file.floor
     yield (
         f"{file.frames:,} frames, {file.size_bytes / 1e6:.1f} MB, {file.mean_group:.0f} frames a "
-        f"group on average. One thread decodes {floor.all_hz:.0f} frames a second; two processes "
+        f"group on average. One thread decodes {floor.alone_hz:.0f} frames a second; two processes "
         f"decode {floor.scaling:.2f} times what one does. {file.targets} targets need "
         f"{floor.frames:,} frames: {floor.every_frame_s:.2f} s; {floor.reference_frames:,} without "
         f"those no other needs: {floor.seconds:.2f} s."

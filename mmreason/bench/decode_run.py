@@ -31,7 +31,7 @@ LIMIT_S = 300
 """A process that takes longer is ended."""
 CANDIDATES, CHOSEN, DIMENSIONS = 10_000, 32, 512
 _LATE_S = 0.001
-_RATE_FRAMES = 3600
+_RATE_FRAMES = 1800
 _STAT = Path("/proc/stat")
 
 
@@ -81,22 +81,27 @@ class Floor:
     """From the key frame before each target up to it, each once."""
     reference_frames: int
     """The same without those that neither are targets nor needed by others."""
-    all_hz: float
-    """Frames a second that one decoder thread decodes."""
-    reference_hz: float
+    alone_hz: float
+    """Frames a second that one decoder thread decodes while nothing else is measured."""
+    together_hz: float
+    """What two processes with one thread each decode at the same time, together."""
+    together_reference_hz: float
     """The same where frames that no other needs are left out."""
-    scaling: float
-    """How much more two processes decode together than one alone."""
 
     @property
-    def seconds(self) -> float:
-        """With frames left out that no other needs: what an ideal reader takes."""
-        return self.reference_frames / self.reference_hz / self.scaling
+    def scaling(self) -> float:
+        """How much more two processes decode than one."""
+        return self.together_hz / self.alone_hz
 
     @property
     def every_frame_s(self) -> float:
-        """Without leaving any out."""
-        return self.frames / self.all_hz / self.scaling
+        """Seconds that two cores need for all frames."""
+        return self.frames / self.together_hz
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that they need with frames left out that no other needs."""
+        return self.reference_frames / self.together_reference_hz
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +120,11 @@ class FileResult:
     readers: tuple[ReaderResult, ...]
 
     def of(self, reader: str) -> ReaderResult:
-        return next(result for result in self.readers if result.reader == reader)
+        """What `reader` did; a result without runs where it was not tried."""
+        for result in self.readers:
+            if result.reader == reader:
+                return result
+        return ReaderResult(reader=reader, version="", runs=(), note="not tried")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,21 +267,26 @@ def _floor(file: BenchFile, indices: np.ndarray, rates: Sequence[dict[str, float
     frames, reference_frames = frames_to_decode(file, indices)
     middle = {name: median(rate[name] for rate in rates) for name in rates[0]}
     skips = not file.table.is_reference.all()
+    skips = not file.table.is_reference.all()
     return Floor(
         frames=frames,
         reference_frames=reference_frames,
-        all_hz=middle["all_hz"],
-        reference_hz=middle["reference_hz"] if skips else middle["all_hz"],
-        scaling=middle["scaling"],
+        alone_hz=middle["alone_hz"],
+        together_hz=middle["together_hz"],
+        together_reference_hz=middle["together_reference_hz" if skips else "together_hz"],
     )
 
 
 def _rates(file: BenchFile) -> dict[str, float]:
-    """Rates of one process, and how much more two together do."""
+    """Rates of one process alone and of two together."""
     job = {"job": "rate", "path": str(file.path), "max_frames": _RATE_FRAMES}
     (alone,) = _ask_in_step([job])
     together = _ask_in_step([job, job])
-    return alone | {"scaling": sum(rate["all_hz"] for rate in together) / alone["all_hz"]}
+    return {
+        "alone_hz": alone["all_hz"],
+        "together_hz": sum(rate["all_hz"] for rate in together),
+        "together_reference_hz": sum(rate["reference_hz"] for rate in together),
+    }
 
 
 def _left_out(reader: Reader, file: BenchFile, length_s: float, readers: Sequence[Reader]) -> str:

@@ -23,6 +23,16 @@ _SCENE_S = (2.0, 14.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Thing:
+    """A textured square; pixels, and pixels a frame."""
+
+    canvas: int
+    place_px: tuple[float, float]
+    speed_px: tuple[float, float]
+    side_px: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Scene:
     first: int
     """Number of its first frame."""
@@ -36,8 +46,7 @@ class _Scene:
     light: float
     """Levels a frame."""
     grain: bool
-    things: tuple[tuple[int, float, float, float, float, int], ...]
-    """(canvas, left, top, speed right, speed down, side), in pixels and frames."""
+    things: tuple[_Thing, ...]
 
 
 class Footage:
@@ -74,16 +83,7 @@ class Footage:
         noise, (width, height) = self._noise, self.size_px
         scenes, first = [], 0
         while first < self.frames:
-            things = tuple(
-                (
-                    int(noise.integers(_CANVASES)),
-                    float(noise.uniform(0, width)),
-                    float(noise.uniform(0, height)),
-                    *(float(value) for value in noise.normal(0, 0.004 * width, 2)),
-                    int(noise.uniform(0.08, 0.25) * height),
-                )
-                for _ in range(noise.integers(1, 5))
-            )
+            things = tuple(self._thing() for _ in range(noise.integers(1, 5)))
             scenes.append(
                 _Scene(
                     first=first,
@@ -99,6 +99,15 @@ class Footage:
             )
             first += round(noise.uniform(*_SCENE_S) * self.fps_hz)
         return scenes
+
+    def _thing(self) -> _Thing:
+        noise, (width, height) = self._noise, self.size_px
+        return _Thing(
+            canvas=int(noise.integers(_CANVASES)),
+            place_px=(noise.uniform(0, width), noise.uniform(0, height)),
+            speed_px=(noise.normal(0, 0.004 * width), noise.normal(0, 0.004 * width)),
+            side_px=int(noise.uniform(0.08, 0.25) * height),
+        )
 
     def _frame(self, scene: _Scene, number: int) -> np.ndarray:
         width, height = self.size_px
@@ -128,24 +137,20 @@ class Footage:
         chroma[:, : bar_code.band_rows(height) // 2 + 1] = 128
         return out
 
-    def _paste(
-        self,
-        luma: np.ndarray,
-        chroma: np.ndarray,
-        thing: tuple[int, float, float, float, float, int],
-        at: int,
-    ) -> None:
-        """Draw a textured square where it is `at` frames into its scene; it bounces off edges."""
-        canvas, left, top, right_px, down_px, side = thing
+    def _paste(self, luma: np.ndarray, chroma: np.ndarray, thing: _Thing, at: int) -> None:
+        """Draw `thing` where it is `at` frames into its scene; it bounces off the edges."""
         height, width = luma.shape
-        side -= side % 2
-        x = 2 * int(_bounced(left + at * right_px, width - side) / 2)
-        y = 2 * int(_bounced(top + at * down_px, height - side) / 2)
-        first, second, third = self._canvases[canvas]
-        luma[y : y + side, x : x + side] = 255 - first[:side, :side]
-        half = side // 2
+        half = thing.side_px // 2
+        side = 2 * half
+        rooms = (width - side, height - side)
+        left, top = (
+            int(_bounced(place + at * speed, room) / 2)
+            for place, speed, room in zip(thing.place_px, thing.speed_px, rooms, strict=True)
+        )
+        first, second, third = self._canvases[thing.canvas]
+        luma[2 * top : 2 * top + side, 2 * left : 2 * left + side] = 255 - first[:side, :side]
         for plane, source in zip(chroma, (third, second), strict=True):
-            plane[y // 2 : y // 2 + half, x // 2 : x // 2 + half] = source[:half, :half]
+            plane[top : top + half, left : left + half] = source[:half, :half]
 
 
 def _bounced(place: float, room: int) -> float:
