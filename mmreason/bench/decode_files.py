@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -52,6 +52,8 @@ class Scale:
     targets: int
     """Frames asked for."""
     rounds: int
+    other_rounds: int
+    """Of every file but the two long ones, which are there to tell right from wrong."""
 
 
 FULL = Scale(
@@ -64,6 +66,7 @@ FULL = Scale(
     other_s=20,
     targets=32,
     rounds=3,
+    other_rounds=1,
 )
 QUICK = Scale(
     name="quick",
@@ -75,6 +78,7 @@ QUICK = Scale(
     other_s=8,
     targets=8,
     rounds=1,
+    other_rounds=1,
 )
 
 
@@ -198,7 +202,8 @@ def _length(seconds: int) -> str:
 
 def _mark(scale: Scale) -> str:
     """Changes with anything that changes the files, so that old ones are not taken for new."""
-    recipe = repr((asdict(scale), _X264, _X265, _VP9, _AV1, _TRIM_S, "1"))
+    sizes = (scale.size_px, scale.loop_s, scale.short_loops, scale.long_loops, scale.other_s)
+    recipe = repr((sizes, _X264, _X265, _VP9, _AV1, _TRIM_S, "1"))
     return hashlib.sha256(recipe.encode()).hexdigest()[:8]
 
 

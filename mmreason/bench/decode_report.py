@@ -187,7 +187,8 @@ def _method(scale: Scale) -> list[str]:
         f"Each reading is a fresh process: open, select up to {scale.targets} frames evenly from "
         f"the first to the last, decode, resize to RGB {out} (qwen-vl-utils: multiples of 28). "
         f"Libraries are imported before. Medians of {scale.rounds} rounds in shuffled order, with "
-        "the range; memory is the peak over that after imports (MB of 1e6 bytes).",
+        f"the range, on the two long files; {scale.other_rounds} on the others, which tell right "
+        "from wrong. Memory is the peak over that after imports (MB of 1e6 bytes).",
         "",
         "Floor: the frames from the key frame before each target up to it, at the rate of two "
         "processes that do nothing but decode, with one thread each; once with every such frame, "

@@ -27,7 +27,7 @@ from mmreason.bench.decode_readers import READERS, Reader, Request
 Say = Callable[[str, int, int], None]
 """Called with what is being measured, how many measurements are done, and of how many."""
 
-LIMIT_S = 300
+LIMIT_S = 120
 """A process that takes longer is ended."""
 CANDIDATES, CHOSEN, DIMENSIONS = 10_000, 32, 512
 _LATE_S = 0.001
@@ -140,14 +140,15 @@ class PlanningResult:
 def measure_file(
     file: BenchFile, scale: Scale, say: Say, readers: Sequence[Reader] = READERS
 ) -> FileResult:
-    """Every reader on `file`, `scale.rounds` times; what fails once is not tried again."""
+    """Every reader on `file`, as often as `scale` says; what fails once is not tried again."""
     indices = file.targets(scale.targets)
     length_s = float(np.ptp(file.table.times_s))
     notes = {reader.name: _left_out(reader, file, length_s, readers) for reader in readers}
     runs: dict[str, list[Run]] = {reader.name: [] for reader in readers}
     rates: list[dict[str, float]] = []
-    total, done = scale.rounds * (len(readers) + 1), 0
-    for number in range(scale.rounds):
+    rounds = scale.rounds if file.recipe.loops else scale.other_rounds
+    total, done = rounds * (len(readers) + 1), 0
+    for number in range(rounds):
         order: list[Reader | None] = [None, *readers]
         random.Random(f"{file.recipe.name}/{number}").shuffle(order)
         for reader in order:

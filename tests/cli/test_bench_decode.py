@@ -36,6 +36,7 @@ TINY = Scale(
     other_s=2,
     targets=4,
     rounds=1,
+    other_rounds=1,
 )
 
 
