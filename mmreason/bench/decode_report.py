@@ -210,7 +210,8 @@ def _file_lines(file: FileResult) -> Iterator[str]:
     if others:
         yield (
             f"Other processes used {100 * median(others):.0f} % of the cores meanwhile (median; "
-            f"at most {100 * max(others):.0f} %)."
+            f"at most {100 * max(others):.0f} %)"
+            + (": these are not the times of an idle machine." if median(others) > 0.1 else ".")
         )
     yield ""
     yield "| reader | seconds | range | / decord | memory MB | wrong |"
