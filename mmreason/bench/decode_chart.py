@@ -30,7 +30,7 @@ def _panel(file: FileResult, top: int) -> Iterator[str]:
     times = {r.reader: r.seconds for r in file.readers if r.seconds is not None}
     if not times:
         return
-    floor_s = file.floor.every_frame_s
+    floor_s = file.floor.seconds
     longest_s = max(floor_s, *times.values())
     scale = (_WIDTH - _NAMES - _ROOM) / longest_s
     title = f"{file.title}: seconds for {file.targets} frames"

@@ -72,9 +72,10 @@ def machine() -> dict[str, str]:
 
 
 def verdicts(report: Report) -> list[Verdict]:
-    """The project's aims, as far as what they need was measured."""
+    """The project's aims, as far as what they need was measured; those of speed and memory are for
+    the full size."""
     found: list[Verdict] = []
-    by_name = {file.name: file for file in report.files}
+    by_name = {file.name: file for file in report.files} if report.scale == "full" else {}
     short, long = by_name.get("short"), by_name.get("long")
     if short is not None:
         title = short.title.split(", ")[1]

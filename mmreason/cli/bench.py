@@ -40,7 +40,7 @@ def bench_decode(
         list[str] | None,
         typer.Option(help="Measure this file alone (give it again for more); the rest is kept."),
     ] = None,
-    quick: Annotated[bool, typer.Option(help="Small files, one round, three files.")] = False,
+    quick: Annotated[bool, typer.Option(help="Small files, one round, two files.")] = False,
     as_json: Json = False,
 ) -> None:
     """Read frames from made files with every installed reader, and check each frame.
@@ -51,7 +51,7 @@ def bench_decode(
     from mmreason.bench import decode_files, decode_report, decode_run
 
     scale = decode_files.QUICK if quick else decode_files.FULL
-    usual = ("short", "long", "hevc") if quick else decode_files.NAMES
+    usual = ("short", "hevc") if quick else decode_files.NAMES
     names = _checked(tuple(only or ()), (*decode_files.NAMES, _PLANNING)) or (*usual, _PLANNING)
     kept_in = files or Path.home() / ".cache" / "mmreason" / "bench"
     report = decode_report.Report(

@@ -289,7 +289,7 @@ def test_a_report_comes_back_from_json_and_draws() -> None:
     assert decode_report.from_dict(data) == report
     drawn = ET.fromstring(decode_chart.svg(report.files))
     texts = [element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
-    assert texts.count("decord") == 2 and "floor 2.00" in texts
+    assert texts.count("decord") == 2 and "floor 1.25" in texts
 
 
 # The verb
