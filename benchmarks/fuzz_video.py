@@ -145,7 +145,8 @@ def verbs(path: Path, out: Path) -> dict[str, list[str]]:
 
 def load_scripted() -> None:
     """Have every model be a scripted one, and import once what each process needs."""
-    from mmreason import models
+    from mmreason import models, reasoner
+    from mmreason.cli.common import quiet_libraries
     from mmreason.models.base import ClipRecipe
     from mmreason.models.scripted import ScriptedModel
     from mmreason.video.backends.choose import BACKENDS, why_not
@@ -153,6 +154,8 @@ def load_scripted() -> None:
     def reply(text: str, _: Any) -> str:
         return "[]" if text.startswith("Locate") else "a red star."
 
+    quiet_libraries()
+    assert reasoner  # imported for the processes to come
     clip = ClipRecipe(frames=4, size_px=(64, 48), leaf_s=1.0)
     models.load = lambda *_, **__: ScriptedModel(reply, clip=clip)
     for backend in BACKENDS:

@@ -129,10 +129,11 @@ def detect(
     """Find the shots of `video`, or of the part of it inside `span`, looking at `fps_hz` frames a
     second at most.
 
-    Almost every frame is decoded, so it takes as long as that does, in memory that grows by a few
-    dozen bytes a frame looked at. `progress` is told, every few hundred frames, the time (seconds)
-    up to which the video was seen. Raises ValueError for a rate that is not above 0, VideoError for
-    a span outside the video, for one too long to look at and for a video that cannot be read.
+    Almost every frame is decoded, so it takes as long as that does, in memory that grows by
+    about 150 bytes a frame looked at. `progress` is told, every few hundred frames, the time
+    (seconds) up to which the video was seen. Raises ValueError for a rate that is not above 0,
+    VideoError for a span outside the video, for one too long to look at and for a video that
+    cannot be read.
     """
     info = video.info
     span = info.span if span is None else span.clip(info.span)

@@ -15,6 +15,7 @@ from typing import cast
 import typer
 
 from mmreason.cli.ask import ask
+from mmreason.cli.bench import bench_app
 from mmreason.cli.cache import cache
 from mmreason.cli.caption import caption
 from mmreason.cli.data import data_app
@@ -107,3 +108,4 @@ app.command(epilog="Example: mmreason doctor --json")(doctor)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
 app.add_typer(eval_app, name="eval")
+app.add_typer(bench_app, name="bench")

@@ -201,9 +201,13 @@ def test_work_is_shared_only_where_it_is_worth_it(
         video.frames_at(np.arange(90) / 30)
         assert len(source._readers) == 1
         monkeypatch.setattr(pyav, "_MIN_SHARED_PX", 0)
-        shares = source._shares([0, 100, 2000, 16000, 20000, 31000, 45000])
-        assert [s.stop for s in shares][-1] == 7
-        assert [s.start for s in shares] == [0, *[s.stop for s in shares][:-1]]
+        wanted = [0, 100, 2000, 16000, 20000, 31000, 45000]
+        parts = source._parts(wanted)
+        taken = sorted((part.start, part.stop) for part in parts)
+        assert [start for start, _ in taken] == [0, *(stop for _, stop in taken[:-1])]
+        assert taken[-1][1] == 7 and len(taken) > 1
+        work = [source._readers[0].work(wanted[part.stop - 1]) for part in parts]
+        assert work == sorted(work, reverse=True)
         video.frames_at(np.arange(90) / 30)
         assert 2 <= len(source._readers) <= 4
         video.frames_at([0.0])

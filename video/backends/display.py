@@ -38,7 +38,7 @@ def display_of(frame: av.VideoFrame, stream: VideoStream) -> Display:
 def _turned(frame: av.VideoFrame) -> tuple[float, float, bool]:
     """Where the matrix (a, b; c, d) turns the direction to the right, as (to the right, downwards),
     and whether it then mirrors, which a negative determinant tells."""
-    data = frame.side_data.get(Type.DISPLAYMATRIX)
+    data = frame.side_data.get(Type.DISPLAYMATRIX.name)
     if data is None:
         return 1.0, 0.0, False
     a, b, _, c, d = (np.frombuffer(bytes(data), "<i4")[:5] / 2**16).tolist()

@@ -27,7 +27,7 @@ _MAX_SEEKS = 4
 _MAX_LOOKS_BACK = 3
 _MAX_VAIN_LOOKS = 2
 """Groups that may be read again from an earlier key frame in vain, before that is given up."""
-_MAX_HELD = 1000
+_MAX_HELD = 64
 _MAX_HELD_BYTES = 32 * 2**20
 """Packets held back, so as to feed the decoder no more than needed."""
 

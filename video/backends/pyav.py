@@ -9,8 +9,9 @@ Imported lazily (it imports av at the top). Leaves out stretching pixels that ar
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Self
 
@@ -164,28 +165,35 @@ class PyAVSource:
         """Fill `batch`, whose rows show `ticks`; each frame is decoded and resized once."""
         wanted, counts = np.unique(ticks, return_counts=True)
         rows = np.split(np.argsort(ticks, kind="stable"), np.cumsum(counts))[:-1]
-        shares = self._shares(wanted.tolist())
+        parts = deque(self._parts(wanted.tolist()))
         watch = self._watch()
+        failures: list[BaseException] = []
 
         def decode(worker: int) -> None:
-            mine = shares[worker]
-            self._decode_share(
-                self._reader(worker, watch), wanted[mine].tolist(), rows[mine], batch, size_px
-            )
-
-        if len(shares) == 1:
-            decode(0)
-            return
-        with ThreadPoolExecutor(len(shares)) as pool:
-            futures = [pool.submit(decode, worker) for worker in range(len(shares))]
             try:
-                for future in as_completed(futures):
-                    future.result()
-            except BaseException:
+                while not failures and (part := _next(parts)) is not None:
+                    reader = self._reader(worker, watch)
+                    self._decode_part(reader, wanted[part].tolist(), rows[part], batch, size_px)
+            except BaseException as error:
+                failures.append(error)
                 watch.stopped = True
-                raise
 
-    def _decode_share(
+        helpers = min(self._workers, len(parts)) - 1
+        if helpers == 0:
+            decode(0)
+        else:
+            with ThreadPoolExecutor(helpers) as pool:
+                others = [pool.submit(decode, worker) for worker in range(1, helpers + 1)]
+                decode(0)
+                try:
+                    wait(others)
+                except BaseException:
+                    watch.stopped = True
+                    raise
+        if failures:
+            raise failures[0]
+
+    def _decode_part(
         self,
         reader: GroupReader,
         wanted: list[int],
@@ -208,23 +216,22 @@ class PyAVSource:
         self._readers[worker].watch = watch
         return self._readers[worker]
 
-    def _shares(self, wanted: list[int]) -> list[slice]:
-        """Parts of the ascending stamps `wanted`, one a worker: whole groups, and about the same
-        number of frames to decode in each."""
+    def _parts(self, wanted: list[int]) -> list[slice]:
+        """Parts of the ascending stamps `wanted` that workers take one after the other: groups, the
+        most work first so that all end at about the same time; or everything at once, where more
+        than one worker would not pay."""
         everything = [slice(0, len(wanted))]
         if self._workers == 1 or len(wanted) < 2:
             return everything
         reader = self._readers[0]
         groups = np.asarray([reader.group_of(tick) for tick in wanted])
-        ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(wanted))
-        work = np.asarray([reader.work(wanted[end - 1]) for end in ends.tolist()])
+        ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(wanted)).tolist()
+        work = np.asarray([reader.work(wanted[end - 1]) for end in ends])
         picture_px = self.info.width_px * self.info.height_px
-        if len(ends) == 1 or work.sum() * picture_px < _MIN_SHARED_PX:
+        if work.sum() * picture_px < _MIN_SHARED_PX:
             return everything
-        middle = np.cumsum(work) - work / 2
-        share = (middle * self._workers / work.sum()).astype(int)
-        cuts = ends[np.append(np.flatnonzero(np.diff(share)), len(ends) - 1)].tolist()
-        return [slice(a, b) for a, b in zip([0, *cuts[:-1]], cuts, strict=True)]
+        parts = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        return [parts[i] for i in np.argsort(-work, kind="stable").tolist()]
 
     def _streamed(
         self, times_s: np.ndarray | None, span: Span, size_px: tuple[int, int], length: int
@@ -258,6 +265,14 @@ class PyAVSource:
         first, end = span.start_s + SLACK_S, span.end_s - SLACK_S
         tick_s = self._facts.tick_s
         return reader.every_frame(int(first // tick_s), int(end // tick_s) + 1)
+
+
+def _next(parts: deque[slice]) -> slice | None:
+    """The next part, None where another thread took the last one."""
+    try:
+        return parts.popleft()
+    except IndexError:
+        return None
 
 
 def _batch(rows: list[tuple[np.ndarray, float, bool]]) -> FrameBatch:

@@ -53,7 +53,8 @@ class TorchCodecSource:
         self._last = int(self._asked(lambda decoder: decoder.metadata.num_frames)) - 1
         last = self._asked(lambda decoder: decoder.get_frame_at(self._last))
         self._last_s = float(last.pts_seconds)
-        self._info = self._describe(*first.data.shape[1:3], float(last.duration_seconds))
+        height_px, width_px = first.data.shape[1:3]
+        self._info = self._describe(height_px, width_px, float(last.duration_seconds))
 
     @property
     def info(self) -> VideoInfo:

@@ -94,11 +94,13 @@ def unit_rows(embeddings: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
         rows = rows.reshape(0, 1)
     if rows.ndim != 2:
         raise ValueError(f"embeddings must be one row a candidate, got shape {rows.shape}")
-    if not np.isfinite(rows).all():
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    if not np.isfinite(lengths).all() and not np.isfinite(rows).all():
         bad = int(np.argwhere(~np.isfinite(rows))[0][0])
         raise ValueError(f"embeddings must be finite, got nan or infinity at candidate {bad}")
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, 1.0)
+    lengths[lengths == 0] = 1.0
+    ours = rows is not embeddings and rows.flags.owndata
+    return np.divide(rows, lengths[:, None], out=rows if ours else None)
 
 
 def unit_scores(scores: np.ndarray) -> np.ndarray:

@@ -1,0 +1,136 @@
+"""One measurement in a process of its own: `python -m mmreason.bench.decode_child`, which reads a
+job as JSON from its stdin and writes what it measured as JSON to its stdout.
+
+Jobs: "read" (a reader), "rate" (how fast one core decodes), "first" (the first frame of a file),
+"plan" (planning). Leaves out repeating them (`decode_run`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_STATUS = Path("/proc/self/status")
+
+
+def main() -> None:
+    job = json.loads(sys.stdin.readline())
+    told = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # libraries that print must not get between
+
+    def in_step() -> None:
+        """Say that all is ready, and wait for the word to go on."""
+        told.write("ready\n")
+        told.flush()
+        sys.stdin.readline()
+
+    kinds = {"read": read, "rate": partial(rate, in_step), "first": first, "plan": plan}
+    try:
+        answer = kinds[job.pop("job")](**job)
+    except Exception as error:
+        text = " ".join(str(error).split())
+        answer = {"error": f"{type(error).__name__}: {text}"[:300]}
+    told.write(json.dumps(answer) + "\n")
+    told.close()
+
+
+def read(reader: str, request: dict[str, Any], turns: int) -> dict[str, Any]:
+    """Seconds, memory over that after imports (MB of 1e6 bytes, None where the system does not
+    tell), and the bar codes that came back."""
+    from mmreason.bench import bar_code, decode_readers
+
+    chosen = decode_readers.by_name(reader)
+    request["size_px"] = tuple(request["size_px"])
+    asked = decode_readers.Request(**request)
+    for module in chosen.imports:
+        import_module(module)
+    before = _memory_mb(peak=False)
+    _forget_peak()
+    began = time.perf_counter()
+    frames = chosen.read(asked)
+    seconds = time.perf_counter() - began
+    peak = _memory_mb(peak=True)
+    upright = (np.asarray(picture) for picture in frames.pixels)
+    numbers = [bar_code.read(np.rot90(picture, -turns)) for picture in upright]
+    return {
+        "seconds": seconds,
+        "extra_mb": None if before is None or peak is None else max(0.0, peak - before),
+        "numbers": numbers,
+        "times_s": frames.times_s,
+    }
+
+
+def rate(in_step: Callable[[], None], path: str, max_frames: int) -> dict[str, Any]:
+    """How many frames a second one decoder thread decodes, all of them and with those left out
+    that no other needs (frames that were decoded count). `in_step` is called before each, so that
+    several processes begin together."""
+    import av
+
+    answer = {}
+    for name in ("all_hz", "reference_hz"):
+        with av.open(path) as container:
+            stream = container.streams.video[0]
+            context = stream.codec_context
+            context.thread_count = 1
+            context.skip_frame = "DEFAULT" if name == "all_hz" else "NONREF"
+            packets = []
+            for packet in container.demux(stream):
+                if packet.size:
+                    packets.append(packet)
+                if len(packets) == max_frames:
+                    break
+            in_step()
+            began = time.perf_counter()
+            frames = sum(len(context.decode(packet)) for packet in [*packets, None])
+            answer[name] = frames / (time.perf_counter() - began)
+    return answer
+
+
+def first(path: str, size_px: list[int]) -> dict[str, Any]:
+    """Seconds to open a file and have its first frame."""
+    from mmreason.video import Video
+
+    import_module("mmreason.video.backends.pyav")
+    began = time.perf_counter()
+    with Video.open(path) as video:
+        batch = video.frames_at([video.info.start_s], (size_px[0], size_px[1]))
+        seconds = time.perf_counter() - began
+        assert batch.exact.all()
+    return {"seconds": seconds}
+
+
+def plan(path: str, candidates: int, chosen: int, dimensions: int) -> dict[str, Any]:
+    """(method, seconds, frames chosen) of each planning method for `candidates`."""
+    from mmreason.bench import decode_planning
+
+    rows = decode_planning.measure(path, candidates, chosen, dimensions)
+    return {"rows": [list(row) for row in rows]}
+
+
+def _memory_mb(*, peak: bool) -> float | None:
+    """Resident memory of this process, or the most there was; only Linux tells both."""
+    if not _STATUS.exists():
+        return None
+    word = "VmHWM:" if peak else "VmRSS:"
+    lines = _STATUS.read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(word))
+
+
+def _forget_peak() -> None:
+    """Have the peak begin again from the present; where that is not allowed imports count too."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""`mmreason bench decode`: compare ways to read frames, on files made for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmreason.cli.common import Json, err, out, print_json
+
+if TYPE_CHECKING:
+    from mmreason.bench.decode_files import Scale
+    from mmreason.bench.decode_report import Report
+    from mmreason.bench.decode_run import FileResult
+
+bench_app = typer.Typer(no_args_is_help=True, help="Measure speed beside other libraries.")
+
+_PLANNING = "planning"
+
+
+@bench_app.callback()
+def _bench_group() -> None:
+    """Measure speed beside other libraries."""
+
+
+@bench_app.command(
+    "decode", epilog="Example: mmreason bench decode --out results --only short --only long"
+)
+def bench_decode(
+    folder: Annotated[Path, typer.Option("--out", help="Folder for results.")] = Path("bench-out"),
+    files: Annotated[
+        Path | None, typer.Option("--files", help="Folder that keeps the files made for it.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Measure this file alone (give it again for more); the rest is kept."),
+    ] = None,
+    quick: Annotated[bool, typer.Option(help="Small files, one round, two files.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read frames from made files with every installed reader, and check each frame.
+
+    Takes about a quarter of an hour and 1.2 GB of disk; `--quick` takes a minute. Writes
+    decode.md, decode.json and decode.svg.
+    """
+    from mmreason.bench import decode_files, decode_report, decode_run
+
+    scale = decode_files.QUICK if quick else decode_files.FULL
+    usual = ("short", "hevc") if quick else decode_files.NAMES
+    names = _checked(tuple(only or ()), (*decode_files.NAMES, _PLANNING)) or (*usual, _PLANNING)
+    kept_in = files or Path.home() / ".cache" / "mmreason" / "bench"
+    report = decode_report.Report(
+        scale=scale.name, machine=decode_report.machine(), files=(), planning=None
+    )
+    if only:
+        report = _earlier(folder / "decode.json", report)
+    with _bar() as say:
+        for name in names:
+            made = "long" if name == _PLANNING else name
+            file = decode_files.make(made, kept_in, scale, say)
+            if name == _PLANNING:
+                found = decode_run.measure_planning(file, scale, say)
+                report = replace(report, planning=found)
+            else:
+                report = _with_file(report, decode_run.measure_file(file, scale, say))
+            _save(report, scale, folder)
+    if as_json:
+        print_json(decode_report.to_dict(report))
+        return
+    for table in decode_report.rich_tables(report):
+        out().print(table)
+    out().print(f"written to {folder / 'decode.md'}", markup=False)
+
+
+def _checked(names: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    from mmreason.types import UsageError
+
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--only {name}: is not measured; known are {', '.join(known)}")
+    return names
+
+
+def _earlier(path: Path, fresh: Report) -> Report:
+    """The report at `path` to add to; `fresh` where there is none of this machine and size."""
+    from mmreason.bench.decode_report import from_dict
+
+    if not path.is_file():
+        return fresh
+    try:
+        found = from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (KeyError, TypeError, ValueError):
+        err().print(f"{path} is no earlier result: begun anew", markup=False)
+        return fresh
+    if (found.scale, found.machine) != (fresh.scale, fresh.machine):
+        err().print(f"{path} is of another size or machine: begun anew", markup=False)
+        return fresh
+    return found
+
+
+def _with_file(report: Report, file: FileResult) -> Report:
+    """`report` with `file` in place of an earlier result of it, in the usual order."""
+    from mmreason.bench.decode_files import NAMES
+
+    found = {old.name: old for old in report.files} | {file.name: file}
+    return replace(report, files=tuple(found[name] for name in NAMES if name in found))
+
+
+def _save(report: Report, scale: Scale, folder: Path) -> None:
+    """Write what is known so far, so that an interruption loses one file at most."""
+    from mmreason.bench import decode_chart, decode_report
+    from mmreason.video.files import write_atomic
+
+    command = "mmreason bench decode" + (" --quick" if scale.name == "quick" else "")
+    long_ones = [file for file in report.files if file.name in ("short", "long")]
+    chart = "decode.svg" if long_ones else ""
+    if chart:
+        write_atomic(folder / chart, decode_chart.svg(long_ones).encode())
+    page = decode_report.markdown(report, scale, command, chart)
+    write_atomic(folder / "decode.md", page.encode())
+    text = json.dumps(decode_report.to_dict(report), indent=1, ensure_ascii=False)
+    write_atomic(folder / "decode.json", (text + "\n").encode())
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr that shows (what, done, of how much); none where it is no terminal."""
+    console = err()
+    if not console.is_terminal:
+        yield lambda what, done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeElapsedColumn as Elapsed
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Elapsed())
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as shown:
+        task = shown.add_task("", total=None)
+        yield lambda what, done, total: shown.update(
+            task, description=what.replace("[", "\\["), completed=done, total=total
+        )
