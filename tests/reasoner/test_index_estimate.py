@@ -24,7 +24,10 @@ CLIP = ClipRecipe(frames=4, size_px=(32, 18), leaf_s=4.0, overview="stills")
 
 
 def model() -> ScriptedModel:
-    return ScriptedModel(lambda text, frames: f"shade {int(frames.pixels.mean())}", clip=CLIP)
+    def told(text: str, frames) -> str:
+        return f"shade {int(frames.pixels.mean())}"
+
+    return ScriptedModel(told, clip=CLIP)
 
 
 @pytest.fixture

@@ -100,9 +100,9 @@ def test_depth_and_branching_can_be_fixed():
     assert (short.branching, short.depth) == (3, 3)
     long = plan_tree(Span(0, 36_000), leaf_s=4.0, depth=4)
     assert long.leaf_count == 8**4
-    for wrong in ({"depth": -1}, {"depth": 99}, {"branching": (1, 4)}, {"branching": (5, 4)}):
+    for depth, bounds in ((-1, (4, 8)), (99, (4, 8)), (None, (1, 4)), (None, (5, 4))):
         with pytest.raises(UsageError, match="a tree needs"):
-            plan_tree(Span(0, 60), leaf_s=4.0, **wrong)
+            plan_tree(Span(0, 60), leaf_s=4.0, depth=depth, branching=bounds)
 
 
 @pytest.mark.parametrize("bad", [(0,), (5,), (1, 1, 1)])
