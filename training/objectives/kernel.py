@@ -53,8 +53,10 @@ def vespo_weight(
             raise UsageError(f"{name} of vespo must be two numbers > 0, got {(power, decay)}")
     log_w = sequence_log_weight(batch)
     nonnegative = batch.token_advantage >= 0
-    power = torch.where(nonnegative, positive[0], negative[0]).to(log_w)
-    decay = torch.where(nonnegative, positive[1], negative[1]).to(log_w)
+    power, decay = (
+        torch.where(nonnegative, log_w.new_tensor(above), log_w.new_tensor(below))
+        for above, below in zip(positive, negative, strict=True)
+    )
     return torch.exp(power * log_w + decay - decay * log_w.exp())
 
 

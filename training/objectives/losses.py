@@ -96,7 +96,8 @@ def sapo(
         )
     advantage = batch.token_advantage
     ratio = token_ratio(batch)
-    temperature = torch.where(advantage > 0, temperature_positive, temperature_negative).to(ratio)
+    high, low = ratio.new_tensor(temperature_positive), ratio.new_tensor(temperature_negative)
+    temperature = torch.where(advantage > 0, high, low)
     soft = torch.sigmoid(temperature * (ratio - 1)) * 4 / temperature
     return _finish(batch, -soft * advantage)
 

@@ -49,4 +49,4 @@ def temporal_contrast_bonus(
     other = group_statistics(torch.where(ordered, torch.nan, values), both)
     passes = (other.number > 0) & (mean.mean >= factor * other.mean)
     earned = passes[: len(group)] & (accuracy > correct_above)
-    return torch.where(earned, bonus, 0.0).to(accuracy)
+    return earned.to(accuracy.dtype) * bonus
