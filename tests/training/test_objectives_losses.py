@@ -157,7 +157,7 @@ def test_identity_30_sapo_slope_value_and_bound(advantage: float, temperature: f
     at_one = float(sapo(_ratio_batch(1.0, advantage)).detach().sum())
     assert at_one == pytest.approx(-advantage * 2 / temperature, abs=1e-10)
     for ratio in (1e-4, 0.3, 3.0, 1e6):
-        value = abs(float(sapo(_ratio_batch(ratio, advantage)).sum()))
+        value = abs(float(sapo(_ratio_batch(ratio, advantage)).detach().sum()))
         assert value <= 4 / temperature + 1e-12
 
 
