@@ -101,6 +101,8 @@ def test_gdpo_gives_components_of_any_size_the_same_weight() -> None:
 def test_bad_groups_and_rewards_are_named() -> None:
     with pytest.raises(UsageError, match="row 1"):
         group_advantage(_numbers(1.0, float("inf")), torch.tensor([0, 0]))
+    with pytest.raises(UsageError, match="floating point"):
+        group_advantage(REWARD > 0, GROUP)
     with pytest.raises(UsageError, match="integer"):
         group_advantage(REWARD, GROUP.double())
     with pytest.raises(UsageError, match=">= 0"):

@@ -187,6 +187,10 @@ def test_bad_diversity_is_named() -> None:
         embedding_diversity(torch.tensor([[1.0], [0.0]]), torch.zeros(2, dtype=torch.long))
     with pytest.raises(UsageError, match="row 2"):
         dsdr_reward(torch.ones(3), torch.ones(3) > 0, torch.tensor([0.0, 0.1, torch.nan]))
+    with pytest.raises(UsageError, match="groups"):
+        dsdr_entropy_loss(random_batch(), torch.zeros(4), 0)
+    with pytest.raises(UsageError, match="shares"):
+        dsdr_entropy_loss(random_batch(), torch.zeros(3), 1)
     with pytest.raises(UsageError, match="weight"):
         dsdr_reward(torch.ones(1), torch.ones(1) > 0, torch.zeros(1), weight=-1.0)
     assert embedding_diversity(torch.ones(1, 3), torch.zeros(1, dtype=torch.long)).tolist() == [0]

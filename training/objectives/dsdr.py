@@ -77,6 +77,8 @@ def dsdr_entropy_loss(batch: TokenBatch, shares: Tensor, groups: float | Tensor)
         raise UsageError(
             f"shares must have shape ({batch.logp.shape[0]},), got {tuple(shares.shape)}"
         )
+    if not isinstance(groups, Tensor) and groups <= 0:
+        raise UsageError(f"groups must count the problems of the step, got {groups}")
     terms = log_ratio(batch).exp() * batch.masked(batch.logp)
     mean = terms.sum(dim=1) / tokens_per_row(batch.mask)[:, 0]
     return (shares.detach().to(mean) * mean).sum() / groups

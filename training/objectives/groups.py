@@ -26,18 +26,20 @@ class GroupStatistics:
 
 
 def check_groups(values: Tensor, group: Tensor, name: str) -> None:
-    """Raise `UsageError` unless `values` and `group` are (B,), ids integer and not negative, and
-    no value infinite."""
+    """Raise `UsageError` unless `values` (floating point, none infinite) and `group` (integer ids,
+    none negative) are both (B,)."""
     if values.ndim != 1 or group.shape != values.shape:
         raise UsageError(
             f"{name} and group must both have shape (rows,), "
             f"got {tuple(values.shape)} and {tuple(group.shape)}"
         )
+    if not values.is_floating_point():
+        raise UsageError(f"{name} must be floating point, got {values.dtype}")
     if group.is_floating_point() or group.is_complex() or group.dtype == torch.bool:
         raise UsageError(f"group must hold integer ids, got {group.dtype}")
     if len(group) and int(group.min()) < 0:
         raise UsageError(f"group ids must be >= 0, got {int(group.min())}")
-    infinite = torch.isinf(values) if values.is_floating_point() else torch.zeros_like(group).bool()
+    infinite = torch.isinf(values)
     if bool(infinite.any()):
         rows = torch.nonzero(infinite).flatten().tolist()
         raise UsageError(f"{name} is infinite in row {rows[0]}; NaN marks a missing value")

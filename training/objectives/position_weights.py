@@ -7,6 +7,8 @@ index, which means little after the answers first part: a property of the method
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -32,7 +34,7 @@ def position_weights(log_probabilities: Tensor, mask: Tensor, *, alpha: float = 
         )
     if alpha < 1:
         raise UsageError(f"alpha must be >= 1, got {alpha}")
-    uniform = -torch.log(torch.tensor(float(log_probabilities.shape[2]))).to(log_probabilities)
+    uniform = -math.log(log_probabilities.shape[2])
     filled = torch.where(mask.unsqueeze(2), log_probabilities, uniform)
     gap = (filled.mean(dim=0) - filled).clamp(-LOG_GAP_LIMIT, LOG_GAP_LIMIT)
     spread = (gap.expm1() - gap).sum(dim=2).mean(dim=0)
