@@ -73,6 +73,7 @@ def test_identity_21_shares_are_a_softmax_over_correct_answers() -> None:
     close(dsdr_shares(diversity, CORRECT, GROUP, temperature=0.0)[:2], torch.full((2,), 0.5))
     sharp = dsdr_shares(diversity, CORRECT, GROUP, temperature=1e6)
     close(sharp[:2], torch.tensor([0.0, 1.0]))
+    close(dsdr_shares(diversity, CORRECT, GROUP, cap=0.2)[:2], torch.full((2,), 0.5))
     moved = dsdr_shares(diversity + 0.4, CORRECT, GROUP, cap=9.0)
     close(moved, dsdr_shares(diversity, CORRECT, GROUP, cap=9.0))
 

@@ -56,7 +56,9 @@ def test_identity_10_nothing_is_improbable_or_nothing_certain() -> None:
 def test_identity_11_without_positive_advantages_nothing_is_silenced() -> None:
     batch = random_batch(entropy=True)
     _same(replace(batch, advantage=-batch.advantage.abs()), 1.0, 0.75)
-    _same(replace(batch, advantage=torch.zeros_like(batch.advantage)), 1.0, 0.75)
+    neutral = replace(batch, advantage=torch.zeros_like(batch.advantage))
+    _same(neutral, 1.0, 0.75)
+    assert stapo_mask(neutral, math.inf, probability=1.0).keep.all()
 
 
 def test_identity_12_without_limits_only_negative_advantages_train() -> None:

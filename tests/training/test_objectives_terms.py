@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 
 from mmreason.training.objectives import (
+    NonFinite,
     TokenBatch,
     icepop_weight,
     k1,
@@ -16,6 +18,7 @@ from mmreason.training.objectives import (
     k3r,
     masked_weight,
     mismatch_report,
+    require_finite,
     truncated_weight,
 )
 from mmreason.types import UsageError
@@ -134,6 +137,16 @@ def test_corrections_read_nothing_outside_the_mask() -> None:
         masked_weight(sampler, sampler, batch.mask, floor=2.0, ceiling=1.0)
     with pytest.raises(UsageError, match="one shape"):
         truncated_weight(sampler, sampler[:, :1], batch.mask)
+
+
+def test_a_token_the_sampler_gave_no_number_for_is_named() -> None:
+    batch = random_batch()
+    sampler = batch.old_logp.clone()
+    sampler[2, 0] = torch.nan
+    for weight in (truncated_weight, masked_weight, icepop_weight):
+        correction = weight(batch.old_logp, sampler, batch.mask)
+        with pytest.raises(NonFinite, match=r"correction.*row 2"):
+            require_finite(replace(batch, correction=correction))
 
 
 def test_mismatch_is_reported_and_so_is_its_absence() -> None:

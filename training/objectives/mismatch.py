@@ -49,7 +49,8 @@ def masked_weight(
     if not 0 <= floor <= ceiling:
         raise UsageError(f"need 0 <= floor <= ceiling, got {floor} and {ceiling}")
     ratio = _ratio(old_logp, sampler_logp, mask, level)
-    return torch.where((ratio >= floor) & (ratio <= ceiling), ratio, 0.0)
+    # So that NaN is neither: it stays, and `require_finite` names its sample.
+    return torch.where((ratio < floor) | (ratio > ceiling), 0.0, ratio)
 
 
 def icepop_weight(
