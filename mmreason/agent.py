@@ -185,11 +185,11 @@ class _Referee:
             if results.spent is not None:
                 self.spent = self.spent or results.spent
                 return Verdict(Standing.UNCHECKED)
-            again = results.observations[0]
-            if len(calls) > 1 and says_no(results.observations[1].text):
-                return Verdict(Standing.UNSUPPORTED, f"{premise} {results.observations[1].text}")
+            again, *asked = results.observations
             if again.error is not None or set(again.frame_times_s) <= set(said.frame_times_s):
                 return Verdict(Standing.UNCHECKED)
+            if asked and asked[0].error is None and says_no(asked[0].text):
+                return Verdict(Standing.UNSUPPORTED, f"{premise} {asked[0].text}")
             missing = f"a look at {support.span} with the question alone saw: {again.text}"
             if self.agree(support.look, said.text, again.text):
                 return Verdict(Standing.VERIFIED)

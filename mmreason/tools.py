@@ -37,6 +37,8 @@ OVERVIEW_TOKENS = 256
 """Tokens for a caption of a stretch longer than a clip, written in one piece."""
 BATCH_PIXELS = 16_000_000
 """Pixels decoded and shown at once: a batch of calls is cut where it would exceed this."""
+BATCH_VIEWS = 32
+"""Requests to a model that go together."""
 
 
 class Watchable(Protocol):
@@ -306,22 +308,23 @@ def first_line(error: Exception) -> str:
 
 
 def _batches(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
-    """Positions that are asked together: new calls of one role and length, within the pixels."""
+    """Positions that are asked together: new calls of one role and length, within the limits."""
     waiting: list[int] = []
-    pixels = 0
+    pixels = views = 0
     for index, one in enumerate(prepared):
         alone = one.stored is not None or not one.views
-        size = sum(view.pixel_count for view in one.views)
-        first = prepared[waiting[0]] if waiting else one
-        fits = pixels + size <= BATCH_PIXELS and _kind(first) == _kind(one)
-        if waiting and (alone or not fits):
+        pixels += sum(view.pixel_count for view in one.views)
+        views += len(one.views)
+        fits = pixels <= BATCH_PIXELS and views <= BATCH_VIEWS
+        if waiting and (alone or not fits or _kind(prepared[waiting[0]]) != _kind(one)):
             yield waiting
-            waiting, pixels = [], 0
+            waiting = []
+            pixels, views = sum(view.pixel_count for view in one.views), len(one.views)
         if alone:
             yield [index]
+            pixels = views = 0
         else:
             waiting.append(index)
-            pixels += size
     if waiting:
         yield waiting
 
