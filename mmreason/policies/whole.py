@@ -16,12 +16,14 @@ from mmreason.wording import Place, terms
 def overview_claim(
     options: Sequence[str], place: Place, first: Sequence[Note], second: Sequence[Note]
 ) -> Claim | None:
-    """The option at this `place` in the first of two overviews, checked by the second; None where
-    nothing is seen or two options share the place."""
-    picked = [_picked(options, place, notes) for notes in (first, second)]
-    if picked[0] is None:
+    """The option at this `place` in two overviews of different frames taken together, checked where
+    each by itself says so too, unchecked where they differ; None where nothing is seen or two
+    options share the place."""
+    both = _picked(options, place, [*first, *second])
+    if both is None:
         return None
-    return Claim(text=options[picked[0]], choice=picked[0], checked=picked[0] == picked[1])
+    alone = [_picked(options, place, notes) for notes in (first, second)]
+    return Claim(text=options[both], choice=both, checked=True if alone == [both, both] else None)
 
 
 def _picked(options: Sequence[str], place: Place, notes: Sequence[Note]) -> int | None:
