@@ -1,48 +1,51 @@
 """The one loop that answers a question, without I/O: it yields wishes and is sent results.
 
-Drivers perform the calls (`reasoner.py` one at a time). Leaves out models, frames, stores and
-budgets; a driver that cannot afford a call sends `Spent`, and the loop returns its best so far.
+A policy proposes (`policies/`), the loop disposes: it notices repeated calls, checks every claim by
+another look at its evidence, and knows which answer stands in the end. Drivers perform the calls
+(`reasoner.py`). Leaves out models, frames, stores and budgets; a driver that cannot afford a wish
+says so, and the policy gets one last try.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from mmreason.navigate import Navigator
-from mmreason.tree import NodeId, Tree
+from mmreason.policies.base import (
+    Act,
+    Claim,
+    Consult,
+    Inquiry,
+    Play,
+    Policy,
+    Remark,
+    Results,
+    Spent,
+    Standing,
+    Support,
+    Verdict,
+    Wish,
+)
 from mmreason.types import Evidence, Observation, StopReason, ToolCall
-from mmreason.video.types import Span
 from mmreason.wording import (
     essence,
-    is_global,
     is_yes_no,
     match_option,
+    premise_of,
     says_absent,
     says_no,
     says_outside,
 )
 
-LOOKS_LIMIT = 4
-"""Places looked at before giving up."""
-CAPTIONS_LIMIT = 32
 OTHER_FRAMES = 0.25
-"""Shift of the second look, as a share of the distance between frames."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One wish of the loop: a tool call and the thought behind it."""
-
-    thought: str
-    call: ToolCall
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """Sent instead of an observation: the budget does not allow the call."""
-
-    reason: StopReason
+"""Shift of the second look, as a share of the distance between frames; the third goes back."""
+SAME_CALLS = 2
+"""A call is made this often; after that it is answered with a note."""
+REPEATED = "this call was made before with the same result; do something else or answer"
+SHORT_ANSWER = 2
+"""Answers of up to this many terms contradict each other where they differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,162 +59,220 @@ class Draft:
     stop_reason: StopReason
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """An answer given at one place."""
-
-    observation: Observation
-    span: Span
-    choice: int | None
-    verified: bool = False
-
-    def evidence(self) -> Evidence:
-        return Evidence(
-            span=self.span,
-            frame_times_s=self.observation.frame_times_s,
-            quote=self.observation.text,
-            verified=self.verified,
-        )
+Loop = Generator[Act | Consult | Remark, Any, Draft]
+_Part = Generator[Act | Consult | Remark, Any, Any]
 
 
-class _BudgetSpent(Exception):
-    def __init__(self, reason: StopReason):
-        self.reason = reason
-
-
-Loop = Generator[Turn, Observation | Spent | None, Draft]
-_Part = Generator[Turn, Observation | Spent | None, bool]
-
-
-def answer_loop(question: str, options: tuple[str, ...], tree: Tree) -> Loop:
-    """Yield turns, be sent an `Observation` or `Spent` for each, return the `Draft`.
-
-    Tools asked for: `caption(span, node)` and `look(span, question, options, shift)`.
-    """
-    loop = _Loop(question, options, Navigator(tree, question, CAPTIONS_LIMIT))
-    reason = None
-    try:
-        yield from loop.search()
-    except _BudgetSpent as spent:
-        reason = spent.reason
-        yield from loop.last_look()
-    return loop.draft(reason)
+def answer_loop(inquiry: Inquiry, policy: Policy) -> Loop:
+    """Yield an `Act`, `Consult` or `Remark`, be sent `Results`, a `Reply`, or None; a `Consult` or
+    `Remark` that the budget does not allow is sent `Spent`."""
+    referee = _Referee(inquiry)
+    yield from referee.run(policy.play(inquiry))
+    return referee.draft()
 
 
 @dataclass
-class _Loop:
-    question: str
-    options: tuple[str, ...]
-    navigator: Navigator
-    found: list[_Finding] = field(default_factory=list)
-    absent: list[_Finding] = field(default_factory=list)
-    looks: int = 0
+class _Judged:
+    claim: Claim
+    standing: Standing
+    supports: tuple[Support, ...]
 
-    def search(self) -> _Part:
-        """Look at places until one gives a verified answer (True) or none is left (False)."""
-        tree = self.navigator.tree
-        if tree.depth == 0:
-            return (yield from self.consider((), "the video is short: look at it directly"))
-        if is_global(self.question):
-            why = "the question is about the whole video: look at all of it first"
-            if (yield from self.consider((), why)):
-                return True
-        yield from self.open((), "read the captions of the top level")
-        while self.looks < LOOKS_LIMIT and (move := self.navigator.next_move()) is not None:
-            if move.kind == "open":
-                yield from self.open(move.node.id, move.why)
-            elif (yield from self.consider(move.node.id, move.why)):
-                return True
-        return False
 
-    def open(self, node_id: NodeId, thought: str) -> Generator[Turn, Observation | Spent | None]:
-        """Read the captions of all children of a node."""
-        self.navigator.opened.add(node_id)
-        for child in self.navigator.tree.children(node_id):
-            call = ToolCall(name="caption", arguments={"span": child.span, "node": list(child.id)})
-            seen = _received((yield Turn(thought, call)))
-            self.navigator.read(child.id, seen.text)
+@dataclass
+class _Referee:
+    inquiry: Inquiry
+    judged: list[_Judged] = field(default_factory=list)
+    spent: StopReason | None = None
+    calls: Counter[str] = field(default_factory=Counter)
+    invalid: int = 0
+    """Remarks in a row."""
 
-    def consider(self, node_id: NodeId, thought: str) -> _Part:
-        """Look at one place with the question; True when its answer holds at a second look."""
-        self.looks += 1
-        span = self.navigator.tree.node(node_id).span
-        evidence_span = self.navigator.merged_span(node_id) if node_id else span
-        self.navigator.mark_looked(node_id)
-        seen = _received((yield Turn(thought, self.look_call(span, 0.0))))
-        if seen.error is not None:
-            return False
-        finding = _Finding(seen, evidence_span, self.choice_of(seen.text))
-        if self.is_negative(finding):
-            self.absent.append(finding)
-            return False
-        self.found.append(finding)
-        thought = "check: other frames of the same stretch, the question only"
-        again = _received((yield Turn(thought, self.look_call(span, OTHER_FRAMES))))
-        if again.error is not None or not self.agree(seen.text, again.text):
-            return False
-        other_frames = again.frame_times_s != seen.frame_times_s
-        self.found[-1] = _Finding(seen, evidence_span, finding.choice, verified=other_frames)
-        return finding.choice is not None or not self.options
+    def run(self, play: Play) -> _Part:
+        """Let the policy play until it ends, a claim is verified, or the budget says no twice."""
+        sent: Any = None
+        refusals = 0
+        try:
+            while True:
+                try:
+                    wish = play.send(sent)
+                except StopIteration:
+                    return
+                sent = yield from self.grant(wish)
+                if isinstance(sent, Verdict) and sent.standing is Standing.VERIFIED:
+                    return
+                reason = _refused(sent)
+                if reason is not None:
+                    self.spent = self.spent or reason
+                    refusals += 1
+                    if refusals > 1:
+                        return
+        finally:
+            play.close()
 
-    def last_look(self) -> Generator[Turn, Observation | Spent | None]:
-        """The budget is spent on reading: one look at the best place known, if nothing was seen."""
-        if self.found or self.absent or self.looks:
-            return
-        node = self.navigator.best_known()
-        thought = "the budget ends here: a last look at the best place known"
-        seen = yield Turn(thought, self.look_call(node.span, 0.0))
-        if isinstance(seen, Observation) and seen.error is None:
-            finding = _Finding(seen, node.span, self.choice_of(seen.text))
-            (self.absent if self.is_negative(finding) else self.found).append(finding)
+    def grant(self, wish: Wish) -> _Part:
+        """Perform one wish of the policy, or pass it on to the driver."""
+        self.invalid = self.invalid + 1 if isinstance(wish, Remark) else 0
+        if isinstance(wish, Claim):
+            return (yield from self.judge(wish))
+        if isinstance(wish, Act):
+            return (yield from self.act(wish))
+        if isinstance(wish, Spent):
+            self.spent = self.spent or wish.reason
+            return None
+        return (yield wish)
 
-    def look_call(self, span: Span, shift: float) -> ToolCall:
-        arguments = {"span": span, "question": self.question, "shift": shift}
-        if self.options:
-            arguments["options"] = list(self.options)
-        return ToolCall(name="look", arguments=arguments)
+    def act(self, wish: Act) -> _Part:
+        """Make the calls of a round, but for those that were made too often already."""
+        is_fresh = [self.count(call) <= SAME_CALLS for call in wish.calls]
+        fresh = tuple(call for call, new in zip(wish.calls, is_fresh, strict=True) if new)
+        results = Results(())
+        if fresh:
+            results = yield replace(wish, calls=fresh)
+        seen = iter(results.observations)
+        merged: list[Observation] = []
+        counted = bool(fresh)
+        for call, new in zip(wish.calls, is_fresh, strict=True):
+            one = next(seen, None) if new else _repeated(call)
+            if one is None:
+                break
+            merged.append(one)
+            if not new:
+                refused = yield Remark(wish.thought, call, REPEATED, counted=counted)
+                counted = True
+                if isinstance(refused, Spent):
+                    return Results(tuple(merged), refused.reason)
+        return Results(tuple(merged), results.spent)
 
-    def choice_of(self, text: str) -> int | None:
-        return match_option(text, self.options) if self.options else None
+    def count(self, call: ToolCall) -> int:
+        """How often a call was asked for, this time included."""
+        same = f"{call.name} {call.arguments!r}"
+        self.calls[same] += 1
+        return self.calls[same]
 
-    def is_negative(self, finding: _Finding) -> bool:
-        """Whether another place may still hold a better answer than this "not here"."""
-        text = finding.observation.text
-        if finding.choice is not None:
-            return False
-        return says_absent(text) or (is_yes_no(self.question) and says_no(text))
+    def judge(self, claim: Claim) -> _Part:
+        """Check a claim by looking again at the frames between those it rests on."""
+        supports, verdict = claim.supports, Verdict(Standing.UNCHECKED)
+        if claim.negative:
+            verdict = Verdict(Standing.NEGATIVE)
+        elif claim.checked is not None:
+            verdict = Verdict(Standing.VERIFIED if claim.checked else Standing.UNSUPPORTED)
+        elif supports:
+            verdicts = []
+            for support in supports:
+                verdicts.append((yield from self.check(claim, support)))
+                if verdicts[-1].standing is Standing.UNSUPPORTED:
+                    break
+            order = (Standing.UNSUPPORTED, Standing.UNCHECKED, Standing.VERIFIED)
+            verdict = min(verdicts, key=lambda v: order.index(v.standing))
+        no_choice = bool(self.inquiry.options) and claim.choice is None
+        if no_choice and verdict.standing is Standing.VERIFIED:
+            verdict = replace(verdict, standing=Standing.UNCHECKED)
+        self.judged.append(_Judged(claim, verdict.standing, supports))
+        return verdict
 
-    def agree(self, first: str, second: str) -> bool:
-        if self.options:
-            return self.choice_of(first) == self.choice_of(second) is not None
-        return essence(first, self.question) == essence(second, self.question)
+    def check(self, claim: Claim, support: Support) -> _Part:
+        """The second look, and a third where the second says something else.
 
-    def draft(self, reason: StopReason | None) -> Draft:
-        """The best answer there is: verified, else the first given, else "it is not there"."""
-        if self.found:
-            usable = [f for f in self.found if f.choice is not None] or self.found
-            best = next((f for f in usable if f.verified), usable[0])
-            return self._draft_of(best, (best,), reason or StopReason.ANSWERED)
-        if self.absent:
-            inside = [f for f in self.absent if not says_outside(f.observation.text)]
-            best = (inside or self.absent)[0]
-            denied = bool(inside) and is_yes_no(self.question)
+        With the second it is asked whether what the question takes for granted is there at all:
+        "What colour is the small star?" has an answer for many models where there is a large one.
+        """
+        said, premise = support.observation, premise_of(support.look.arguments["question"])
+        for shift in (OTHER_FRAMES, -OTHER_FRAMES):
+            calls = [_check_call(support.look, shift)]
+            if premise is not None and shift > 0:
+                calls.append(_check_call(support.look, shift, premise))
+            results: Results = yield Act(claim.thought, tuple(calls))
+            if results.spent is not None:
+                self.spent = self.spent or results.spent
+                return Verdict(Standing.UNCHECKED)
+            again, *asked = results.observations
+            if again.error is not None or set(again.frame_times_s) <= set(said.frame_times_s):
+                return Verdict(Standing.UNCHECKED)
+            if asked and asked[0].error is None and says_no(asked[0].text):
+                return Verdict(Standing.UNSUPPORTED, f"{premise} {asked[0].text}")
+            missing = f"a look at {support.span} with the question alone saw: {again.text}"
+            if self.agree(support.look, said.text, again.text):
+                return Verdict(Standing.VERIFIED)
+            if not self.contradict(support.look, said.text, again.text):
+                return Verdict(Standing.UNCHECKED, missing)
+        return Verdict(Standing.UNSUPPORTED, missing)
+
+    def agree(self, look: ToolCall, first: str, second: str) -> bool:
+        options = look.arguments.get("options", ())
+        if options:
+            choices = [match_option(text, options) for text in (first, second)]
+            if choices != [None, None]:
+                return choices[0] == choices[1]
+        question = look.arguments["question"]
+        return essence(first, question) == essence(second, question)
+
+    def contradict(self, look: ToolCall, first: str, second: str) -> bool:
+        """Whether two answers that do not agree cannot both be right."""
+        if look.arguments.get("options"):
+            return True
+        question = look.arguments["question"]
+        lengths = (len(essence(text, question)) for text in (first, second))
+        return says_absent(first) != says_absent(second) or max(lengths) <= SHORT_ANSWER
+
+    def draft(self) -> Draft:
+        """The best answer there is: verified, else unchecked, else "it is not there"."""
+        by_standing = {s: [j for j in self.judged if j.standing is s] for s in Standing}
+        reason = self.spent
+        positive = by_standing[Standing.VERIFIED] or by_standing[Standing.UNCHECKED]
+        if not positive and reason is not None:
+            positive = by_standing[Standing.UNSUPPORTED]
+        if positive:
+            usable = [j for j in positive if j.claim.choice is not None] or positive
+            return _draft_of(usable[0], (usable[0],), reason or StopReason.ANSWERED)
+        negative = by_standing[Standing.NEGATIVE]
+        if negative:
+            inside = [j for j in negative if not says_outside(j.claim.text)]
+            best = (inside or negative)[0]
+            denied = bool(inside) and is_yes_no(self.inquiry.question)
             done = StopReason.ANSWERED if denied else StopReason.ABSTAINED
-            return self._draft_of(best, tuple(self.absent), reason or done)
-        return Draft(text="", stop_reason=reason or StopReason.ABSTAINED)
-
-    def _draft_of(self, best: _Finding, shown: tuple[_Finding, ...], why: StopReason) -> Draft:
-        return Draft(
-            text=best.observation.text,
-            choice=best.choice,
-            confidence=best.observation.confidence,
-            evidence=tuple(finding.evidence() for finding in shown),
-            stop_reason=why,
-        )
+            return _draft_of(best, tuple(negative), reason or done)
+        unsupported = by_standing[Standing.UNSUPPORTED]
+        evidence = tuple(e for j in unsupported for e in _evidence(j))
+        done = StopReason.INVALID_OUTPUT if self.invalid else StopReason.ABSTAINED
+        return Draft(text="", evidence=evidence, stop_reason=reason or done)
 
 
-def _received(sent: Observation | Spent | None) -> Observation:
-    assert sent is not None, "a driver must send an observation for every turn"
+def _check_call(look: ToolCall, shift: float, question: str | None = None) -> ToolCall:
+    arguments = look.arguments | {"shift": shift, "check": True}
+    if question is not None:
+        arguments = {k: v for k, v in arguments.items() if k != "options"} | {"question": question}
+    return ToolCall(name="look", arguments=arguments)
+
+
+def _repeated(call: ToolCall) -> Observation:
+    return Observation(text="", span=call.arguments["span"], error=REPEATED)
+
+
+def _refused(sent: Any) -> StopReason | None:
     if isinstance(sent, Spent):
-        raise _BudgetSpent(sent.reason)
-    return sent
+        return sent.reason
+    return sent.spent if isinstance(sent, Results) else None
+
+
+def _evidence(judged: _Judged) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(
+            span=support.span,
+            frame_times_s=support.observation.frame_times_s,
+            quote=support.observation.text,
+            verified=judged.standing is Standing.VERIFIED,
+        )
+        for support in judged.supports
+    )
+
+
+def _draft_of(best: _Judged, shown: tuple[_Judged, ...], why: StopReason) -> Draft:
+    sure = [s.observation.confidence for s in best.supports]
+    known = [c for c in sure if c is not None]
+    return Draft(
+        text=best.claim.text,
+        choice=best.claim.choice,
+        confidence=min(known) if known else None,
+        evidence=tuple(e for judged in shown for e in _evidence(judged)),
+        stop_reason=why,
+    )

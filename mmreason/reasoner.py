@@ -9,9 +9,10 @@ the policy, the tools and the reports.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,32 +20,28 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mmreason import __version__
-from mmreason.agent import Draft, Spent, answer_loop
+from mmreason.agent import answer_loop
+from mmreason.batch import Question, Result, drive
+from mmreason.checked import checked_options, checked_question, checked_span
+from mmreason.compat import Compat, compatible
+from mmreason.driver import Driver, Run, finished, serve
+from mmreason.estimate import Estimate, estimate
 from mmreason.grounding import Grounding
+from mmreason.index import Captioned, build
 from mmreason.models.base import ChatModel
-from mmreason.prompts import LETTERS
+from mmreason.policies import Greedy, Policy
+from mmreason.policies.base import Inquiry
 from mmreason.store import Store
 from mmreason.thumbnails import take_thumbnails
-from mmreason.tools import Prepared, Toolbox, Watchable
-from mmreason.tree import Tree, plan_tree
-from mmreason.types import (
-    Answer,
-    Budget,
-    Cost,
-    Observation,
-    Step,
-    StopReason,
-    ToolCall,
-    UsageError,
-)
+from mmreason.tools import TOOL_NAMES, Roles, Toolbox, Watchable
+from mmreason.tree import Tree, TreeRecipe, plan_tree
+from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
 from mmreason.video.reader import Video
+from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import Span, VideoError, VideoInfo
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-QUESTION_LIMIT = 2_000
-OPTION_LIMIT = 500
 
 
 class AnswerStream(Iterator[Step]):
@@ -83,43 +80,86 @@ class _Task:
     question: str
     options: tuple[str, ...]
     budget: Budget
+    subtitles: Subtitles | None
     seed: int
 
 
 class Reasoner:
-    """One model with a store of what it has said. Holds no video."""
+    """Models with a policy and a store of what they have said. Holds no video."""
 
-    def __init__(self, model: ChatModel, *, store: Store | None = None):
-        """Use a model that is already there; without `store` what it says is kept in memory."""
-        self.model = model
+    def __init__(
+        self,
+        model: ChatModel,
+        *,
+        observer: ChatModel | None = None,
+        checker: ChatModel | None = None,
+        policy: Policy | None = None,
+        tree: TreeRecipe | None = None,
+        store: Store | None = None,
+    ):
+        """Use models that are already there; without `store` what they say is kept in memory.
+
+        `model` decides where to look, where the policy asks a model, and plays the other roles
+        too unless they are given: `observer` captions and looks, `checker` looks again at the
+        evidence. The default policy is `Greedy`, which asks no model where to look.
+        """
+        self.roles = Roles(observer or model, checker or observer or model, model)
+        self.policy = policy or Greedy()
+        self.tree = tree or TreeRecipe()
         self.store = Store.in_memory() if store is None else store
+
+    @property
+    def model(self) -> ChatModel:
+        """The model that looks."""
+        return self.roles.observer
 
     @classmethod
     def load(
         cls,
         model: str = "nano",
         *,
+        observer: str | None = None,
+        checker: str | None = None,
+        policy: Policy | None = None,
+        tree: TreeRecipe | None = None,
+        compat: Compat | None = None,
         store: Store | str | Path | None = None,
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
         attn_implementation: str = "sdpa",
+        served_model: str | None = None,
+        api_key: str | None = None,
     ) -> Reasoner:
-        """Load "nano", a folder or a Hugging Face name (see `models.load`).
+        """Load "nano", a folder, a Hugging Face name, or the URL of a server (see `models.load`).
 
-        `store` is a `Store` or a file; by default the one in the user's cache folder. It knows a
-        video by samples of its bytes, or by all of them where that was opened with
-        `Video.open(path, full_hash=True)`.
+        `observer` and `checker` name other models for these roles (see `Reasoner`); the settings
+        after `store` are those of `model`. `compat="longvideo_r1"` sets tree, frames, tools and
+        limits as the published weights of that agent expect them. `store` is a `Store` or a file;
+        by default the one in the user's cache folder. It knows a video by samples of its bytes, or
+        by all of them where that was opened with `Video.open(path, full_hash=True)`.
         """
         from mmreason import models
+
+        if compat is not None and (policy is not None or tree is not None):
+            raise UsageError("compat sets policy and tree; give either compat or those")
 
         if store is None:
             store = Store.open_default()
         elif not isinstance(store, Store):
             store = Store.open(store)
         loaded = models.load(
-            model, device_map=device_map, dtype=dtype, attn_implementation=attn_implementation
+            model,
+            device_map=device_map,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            served_model=served_model,
+            api_key=api_key,
         )
-        return cls(loaded, store=store)
+        eye = loaded if observer is None else models.load(observer)
+        second = eye if checker is None else models.load(checker)
+        if compat is not None:
+            policy, tree = compatible(compat, eye)
+        return cls(loaded, observer=eye, checker=second, policy=policy, tree=tree, store=store)
 
     def ask(
         self,
@@ -128,15 +168,19 @@ class Reasoner:
         *,
         options: Sequence[str] | None = None,
         budget: Budget | None = None,
+        subtitles: Subtitles | str | Path | None = None,
         seed: int = 0,
     ) -> Answer:
         """Answer a question about a video (a path, or an open `Video`, which stays open).
 
         `budget` is kept before every call (tokens are known only after a call: the largest so far
-        is the forecast). Raises UsageError for a question or options that cannot be used,
-        VideoError for a video that cannot be read.
+        is the forecast). `subtitles` (read already, or a file) are searched for where to look.
+        Raises UsageError for a question or options that cannot be used, VideoError for a video or
+        subtitles that cannot be read.
         """
-        stream = self.stream(video, question, options=options, budget=budget, seed=seed)
+        stream = self.stream(
+            video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
+        )
         for _ in stream:
             pass
         return stream.answer
@@ -148,24 +192,68 @@ class Reasoner:
         *,
         options: Sequence[str] | None = None,
         budget: Budget | None = None,
+        subtitles: Subtitles | str | Path | None = None,
         seed: int = 0,
     ) -> AnswerStream:
         """`ask`, step by step: iterate over the steps, then read `.answer`."""
+        if isinstance(subtitles, str | Path):
+            subtitles = Subtitles.load(subtitles)
         task = _Task(
-            question=_checked_question(question),
-            options=_checked_options(options),
+            question=checked_question(question),
+            options=checked_options(options),
             budget=budget or Budget(),
+            subtitles=subtitles,
             seed=seed,
         )
-        return AnswerStream(self._steps(video, task))
+        return AnswerStream(serve(self._run(video, task)))
+
+    def ask_many(
+        self,
+        questions: Iterable[Question],
+        *,
+        budget: Budget | None = None,
+        workers: int = 1,
+        seed: int = 0,
+    ) -> Iterator[Result]:
+        """Answer many questions, `workers` at a time; results come as they are done.
+
+        A question that fails is a `Failure`, and the others go on. Models that are asked together
+        see bigger batches; answers do not depend on that.
+        """
+
+        def start(question: Question) -> Run[Answer]:
+            subtitles = question.subtitles
+            task = _Task(
+                question=checked_question(question.question),
+                options=checked_options(question.options),
+                budget=budget or Budget(),
+                subtitles=None if subtitles is None else Subtitles.load(subtitles),
+                seed=seed,
+            )
+            return self._run(question.video, task)
+
+        return drive(questions, start, workers)
+
+    def index(
+        self, video: str | Path | Watchable, levels: Sequence[str] = ("high",)
+    ) -> Iterator[Captioned]:
+        """Caption whole levels ahead of questions, into the store; one item a node."""
+        with _opened(video) as source:
+            yield from build(self._toolbox(source), self._tree(source), tuple(levels))
+
+    def estimate(self, video: str | Path | Watchable, budget: Budget | None = None) -> Estimate:
+        """What a question about this video would cost; decodes nothing and asks no model."""
+        with _opened(video) as source:
+            return estimate(self._tree(source), self.model.clip, source.info, budget or Budget())
 
     def caption(self, video: str | Path | Watchable, span: Span | None = None) -> str:
-        """What the model says about a stretch of video (default: all of it) seen as one clip."""
+        """What the model says about a stretch of video (default: all of it): one text for a clip,
+        one timed line a change for longer stretches that it watches frame by frame."""
         with _opened(video) as source:
-            span = _checked_span(span, source.info)
-            toolbox = Toolbox(source, self.model, self.store)
-            call = ToolCall(name="caption", arguments={"span": span})
-            seen = toolbox.perform(toolbox.prepare(call))
+            span = checked_span(span, source.info)
+            toolbox = self._toolbox(source)
+            call = ToolCall(name="skim", arguments={"span": span})
+            seen = finished(serve(toolbox.perform([toolbox.prepare(call)])))[0]
         if seen.error is not None:
             raise VideoError(f"{source.info.path}: no caption for {span}: {seen.error}")
         return seen.text
@@ -184,44 +272,37 @@ class Reasoner:
         """
         from mmreason.ground import frame_of_image, frame_of_video, ground_frame, is_image
 
-        expression = _checked_question(expression, "expression")
+        expression = checked_question(expression, "expression")
         if is_image(video_or_image):
             if span is not None:
                 raise UsageError("span goes with a video, but an image was given")
             frame = frame_of_image(cast("str | Path | np.ndarray | Image", video_or_image))
         else:
             with _opened(cast("str | Path | Watchable", video_or_image)) as source:
-                span = _checked_span(span, source.info)
+                span = checked_span(span, source.info)
                 frame = frame_of_video(source, span)
         return ground_frame(self.model, frame, expression)
 
-    def _steps(self, video: str | Path | Watchable, task: _Task) -> Generator[Step, None, Answer]:
+    def _run(self, video: str | Path | Watchable, task: _Task) -> Run[Answer]:
         started = time.perf_counter()
         with _opened(video) as source:
             info, clip = source.info, self.model.clip
-            interval_s = 1 / info.mean_fps_hz if info.mean_fps_hz > 0 else 0.0
-            tree = plan_tree(info.span, leaf_s=clip.leaf_s, frame_interval_s=interval_s)
-            toolbox = Toolbox(source, self.model, self.store, seed=task.seed)
-            loop = answer_loop(task.question, task.options, tree)
-            trace: list[Step] = []
-            sent: Observation | Spent | None = None
-            while True:
-                try:
-                    turn = loop.send(sent)
-                except StopIteration as end:
-                    draft: Draft = end.value
-                    break
-                prepared = toolbox.prepare(turn.call)
-                refused = _refusal(task.budget, trace, prepared, time.perf_counter() - started)
-                if refused is not None:
-                    sent = Spent(refused)
-                    continue
-                sent = toolbox.perform(prepared)
-                trace.append(Step(thought=turn.thought, call=turn.call, observation=sent))
-                yield trace[-1]
-            _raise_where_all_failed(trace, info)
-            thumbnails, notes = take_thumbnails(source, draft.evidence, trace)
-            cost = replace(_total(trace), seconds=time.perf_counter() - started)
+            tree = self._tree(source)
+            inquiry = Inquiry(
+                question=task.question,
+                options=task.options,
+                tree=tree,
+                leaf_s=clip.leaf_s,
+                has_subtitles=bool(task.subtitles),
+                rounds=task.budget.rounds,
+            )
+            toolbox = self._toolbox(source, task.subtitles, task.seed)
+            loop = answer_loop(inquiry, self.policy)
+            driver = Driver(loop, toolbox, self.roles, task.budget, task.seed)
+            draft = yield from driver.run()
+            _raise_where_all_failed(driver.trace, info)
+            thumbnails, failed = take_thumbnails(source, draft.evidence, driver.trace)
+            notes = (*toolbox.notes, *failed)
             return Answer(
                 question=task.question,
                 text=draft.text,
@@ -229,22 +310,43 @@ class Reasoner:
                 options=task.options,
                 confidence=draft.confidence,
                 evidence=draft.evidence,
-                cost=cost,
-                trace=tuple(trace),
+                cost=replace(driver.cost, seconds=time.perf_counter() - started),
+                trace=tuple(driver.trace),
                 stop_reason=draft.stop_reason,
                 video=info.path,
                 duration_s=info.duration_s,
-                settings=self._settings(task, tree, toolbox, notes),
+                settings=self._settings(task, tree, source.info, notes),
                 thumbnails=thumbnails,
             )
 
+    def _toolbox(
+        self, source: Watchable, subtitles: Subtitles | None = None, seed: int = 0
+    ) -> Toolbox:
+        return Toolbox(source, self.roles, self.store, subtitles=subtitles, seed=seed)
+
+    def _tree(self, source: Watchable) -> Tree:
+        fps_hz, recipe = source.info.mean_fps_hz, self.tree
+        cuts_s: tuple[float, ...] = ()
+        if recipe.shot_aligned and isinstance(source, Video):
+            from mmreason.video import shots
+
+            cuts_s = tuple(span.start_s for span in shots.detect(source).spans[1:])
+        return plan_tree(
+            source.info.span,
+            leaf_s=self.model.clip.leaf_s,
+            frame_interval_s=1 / fps_hz if fps_hz > 0 else 0.0,
+            depth=recipe.depth,
+            branching=recipe.branching,
+            cuts_s=cuts_s,
+        )
+
     def _settings(
-        self, task: _Task, tree: Tree, toolbox: Toolbox, notes: tuple[str, ...]
+        self, task: _Task, tree: Tree, info: VideoInfo, notes: tuple[str, ...]
     ) -> dict[str, Any]:
         clip = self.model.clip
         return {
             "mmreason": __version__,
-            "versions": _versions(),
+            "versions": dict(_versions()),
             "model": {"name": self.model.name, "fingerprint": self.model.fingerprint},
             "prompts_sha256": clip.prompts.sha256,
             "tree": {
@@ -254,8 +356,14 @@ class Reasoner:
             },
             "clip": {
                 "frames": clip.frames,
-                "size_px": list(toolbox.size_px),
+                "size_px": list(clip.frame_size_px(info.width_px, info.height_px)),
                 "leaf_s": clip.leaf_s,
+                "overview": clip.overview,
+            },
+            "policy": self.policy.name,
+            "roles": {
+                role: {"name": model.name, "fingerprint": model.fingerprint}
+                for role, model in self.roles.by_name().items()
             },
             "seed": task.seed,
             "budget": asdict(task.budget),
@@ -277,30 +385,8 @@ def ask(
     return Reasoner.load(model).ask(video, question, options=options, budget=budget, seed=seed)
 
 
-def _refusal(
-    budget: Budget, trace: list[Step], prepared: Prepared, elapsed_s: float
-) -> StopReason | None:
-    """Why the next call may not be made, or None."""
-    spent = _total(trace)
-    calls = [s.observation.cost for s in trace]
-    forecast = max((cost.tokens_in + cost.tokens_out for cost in calls), default=0)
-    ahead = Cost(
-        rounds=1,
-        frames=prepared.new_frames,
-        tokens_in=0 if prepared.stored is not None else max(1, forecast),
-    )
-    if prepared.call.name == "caption":
-        # Reading captions leaves room for one look, so that a spent budget still ends in an answer.
-        ahead += Cost(rounds=1, frames=len(prepared.times_s), tokens_in=max(1, forecast))
-    return budget.exceeded_by(replace(spent + ahead, seconds=elapsed_s))
-
-
-def _total(trace: list[Step]) -> Cost:
-    return sum((step.observation.cost for step in trace), Cost())
-
-
 def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:
-    errors = [step.observation.error for step in trace]
+    errors = [step.observation.error for step in trace if step.call.name in TOOL_NAMES]
     if errors and None not in errors:
         raise VideoError(f"{info.path}: nothing could be looked at: {errors[0]}")
 
@@ -311,47 +397,7 @@ def _opened(video: str | Path | Watchable) -> AbstractContextManager[Watchable]:
     return nullcontext(video)
 
 
-def _checked_question(text: str, what: str = "question") -> str:
-    if not isinstance(text, str) or not text.strip():
-        raise UsageError(f"the {what} is empty; say what you want to know")
-    text = text.strip()
-    if len(text) > QUESTION_LIMIT:
-        raise UsageError(
-            f"the {what} has {len(text):,} characters, the limit is {QUESTION_LIMIT:,}; shorten it"
-        )
-    return text
-
-
-def _checked_options(options: Sequence[str] | None) -> tuple[str, ...]:
-    if options is None:
-        return ()
-    if isinstance(options, str):
-        raise UsageError(f"options must be a list of texts, got one text: {options[:60]!r}")
-    stripped = tuple(str(option).strip() for option in options)
-    if not 2 <= len(stripped) <= len(LETTERS):
-        raise UsageError(f"options must be 2 to {len(LETTERS)} texts, got {len(stripped)}")
-    for i, option in enumerate(stripped):
-        if not option or len(option) > OPTION_LIMIT:
-            raise UsageError(
-                f"option {LETTERS[i]} must have 1 to {OPTION_LIMIT} characters, got {len(option)}"
-            )
-    folded = [option.casefold() for option in stripped]
-    for i, option in enumerate(folded):
-        if option in folded[:i]:
-            twin = LETTERS[folded.index(option)]
-            raise UsageError(f"options {twin} and {LETTERS[i]} are the same: {stripped[i]!r}")
-    return stripped
-
-
-def _checked_span(span: Span | None, info: VideoInfo) -> Span:
-    if span is None:
-        return info.span
-    inside = span.clip(info.span)
-    if inside.duration_s <= 0:
-        raise UsageError(f"span {span} holds nothing of the video, which is shown over {info.span}")
-    return inside
-
-
+@cache
 def _versions() -> dict[str, str]:
     found = {}
     for name in ("av", "numpy", "torch", "transformers"):

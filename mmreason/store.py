@@ -42,19 +42,16 @@ def make_key(
     content_hash: str,
     fingerprint: str,
     prompt: str,
-    times_s: Sequence[float],
-    size_px: tuple[int, int] | None,
-    tool: str,
+    clips: Sequence[tuple[Sequence[float], tuple[int, int]]],
     max_new_tokens: int,
 ) -> str:
-    """sha256 over everything a greedy reply depends on. Times count to the microsecond."""
+    """sha256 over everything greedy replies depend on: one reply a clip, each given as the times of
+    its frames (they count to the microsecond) and their size."""
     recipe = [
         content_hash,
         fingerprint,
         prompt,
-        [round(time_s * 1_000_000) for time_s in times_s],
-        size_px,
-        tool,
+        [([round(time_s * 1_000_000) for time_s in times_s], size) for times_s, size in clips],
         max_new_tokens,
     ]
     return hashlib.sha256(json.dumps(recipe, ensure_ascii=False).encode()).hexdigest()
@@ -157,8 +154,7 @@ class Store:
             if found is not None:
                 self._used[key] = time.time_ns()
                 if len(self._used) >= _KEPT_USES:
-                    with self._connection:
-                        self._write_uses()
+                    self._write_uses_if_possible()
         return None if found is None else json.loads(found[0])
 
     def put(
@@ -222,9 +218,7 @@ class Store:
     def close(self) -> None:
         """Release the file. May be called twice."""
         with self._lock:
-            # When values were used is not worth an error: the disk may be full, the file gone.
-            with suppress(sqlite3.Error), self._connection:
-                self._write_uses()
+            self._write_uses_if_possible()
             self._connection.close()
 
     def __enter__(self) -> Store:
@@ -232,6 +226,17 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _write_uses_if_possible(self) -> None:
+        """When values were used is not worth an error or a wait: the disk may be full, the file
+        gone, another process writing."""
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            with self._connection:
+                self._write_uses()
+        self._used.clear()
+        with suppress(sqlite3.Error):
+            self._connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
 
     def _write_uses(self) -> None:
         """Write down which values were read when. Inside a transaction, with the lock."""

@@ -6,6 +6,7 @@ Leaves out what is written there and when it is forgotten (`store`).
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
 BUSY_TIMEOUT_S = 30.0
@@ -30,7 +31,7 @@ def connect(path: str) -> sqlite3.Connection:
     """Open or create a store file. Raises sqlite3.Error where it is none or is newer than this."""
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         if _version(connection) < _VERSION:
             with connection:
@@ -44,6 +45,20 @@ def connect(path: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Turn on the write-ahead log. SQLite does not wait for others here: two processes that open
+    an old file at once would refuse each other."""
+    deadline_s = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.01)
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmreason.tools import Watchable
+from mmreason.tools import FAILURES, Watchable
 from mmreason.types import Evidence, Step
-from mmreason.video.types import VideoError
 
 THUMBNAILS_LIMIT = 40
 WIDTH_PX = 320
@@ -18,12 +17,13 @@ def take_thumbnails(
 ) -> tuple[dict[float, bytes], tuple[str, ...]]:
     """(JPEG bytes by time in seconds, notes on what failed).
 
-    Frames of the evidence come first, then the middle frame of each step; 40 at most.
+    Frames of the evidence come first, then the middle frame of each look, then of the other steps;
+    40 at most.
     """
     from mmreason.video.sheet import jpeg_bytes
 
     wanted = dict.fromkeys(t for one in evidence for t in one.frame_times_s)
-    for step in trace:
+    for step in sorted(trace, key=lambda step: step.call.name not in ("look", "focus")):
         times_s = step.observation.frame_times_s
         if times_s:
             wanted.setdefault(times_s[len(times_s) // 2])
@@ -38,6 +38,6 @@ def take_thumbnails(
             frames = video.frames_at(part, size_px)
             for time_s, pixels in zip(part, frames.pixels, strict=True):
                 pictures[time_s] = jpeg_bytes(pixels, max_width_px=WIDTH_PX)
-    except VideoError as error:
+    except FAILURES as error:
         return pictures, (f"not all thumbnails could be taken: {error}",)
     return pictures, ()

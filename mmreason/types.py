@@ -6,7 +6,7 @@ library.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,10 @@ class StopReason(StrEnum):
     """An answer was found and its evidence looked at."""
     ABSTAINED = "abstained"
     """Everything worth looking at was looked at and nothing supports an answer."""
+    INVALID_OUTPUT = "invalid_output"
+    """The model that decides kept writing what is neither a call nor an answer."""
+    MODEL_FAILED = "model_failed"
+    """The model that decides could not be asked any more; this is the best answer until then."""
     BUDGET_FRAMES = "budget_frames"
     BUDGET_ROUNDS = "budget_rounds"
     BUDGET_TOKENS = "budget_tokens"
@@ -36,21 +40,41 @@ class Cost:
     """What was spent. Costs add up with `+`."""
 
     rounds: int = 0
+    """Decisions of the policy; one may hold several tool calls. The opening read is round 0."""
     model_calls: int = 0
+    """Conversations answered by models, all roles together."""
+    reasoner_calls: int = 0
+    """Of these, by the model that decides where to look."""
+    observer_calls: int = 0
+    """Of these, by the model that captions and looks."""
+    checker_calls: int = 0
+    """Of these, by the model that looks again at the evidence."""
     frames: int = 0
     """Frames shown to a model (the same frame shown twice counts twice)."""
+    frames_unique: int = 0
+    """Different frames shown. Known of a whole question only: 0 in the cost of a single call."""
     tokens_in: int = 0
     """Text and visual tokens read by models."""
+    tokens_visual: int = 0
+    """The visual ones among `tokens_in`; 0 where a model does not tell."""
     tokens_out: int = 0
     cache_hits: int = 0
     """Tool calls served by the store without a model call."""
+    decode_seconds: float = 0.0
+    model_seconds: float = 0.0
     seconds: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(**{name: getattr(self, name) + getattr(other, name) for name in asdict(self)})
+        return Cost(**{name: getattr(self, name) + getattr(other, name) for name in _COST_FIELDS})
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"seconds": round(self.seconds, 3)}
+        return {k: round(v, 3) if k.endswith("seconds") else v for k, v in asdict(self).items()}
+
+
+_COST_FIELDS = tuple(part.name for part in fields(Cost))
+
+
+_COST_FIELDS = tuple(field.name for field in fields(Cost))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +138,28 @@ class ToolCall:
         return f"{self.name}({', '.join(f'{k}={v}' for k, v in self.arguments.items())})"
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line of text about a stretch of video: a caption, a still, a subtitle, an answer."""
+
+    span: Span
+    """What the line speaks for; of a still the stretch up to half-way to its neighbours."""
+    text: str
+    time_s: float | None = None
+    """Time of the one frame it was written from, where it was one."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"span": self.span.to_list(), "text": self.text, "time_s": self.time_s}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """What a tool returned."""
 
     text: str
     span: Span
+    notes: tuple[Note, ...] = ()
+    """The lines of `text` with their times, where it has more than one."""
     frame_times_s: tuple[float, ...] = ()
     confidence: float | None = None
     """Mean probability of the written tokens, 0..1, where the model tells it."""
@@ -131,11 +171,17 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One turn of the agent."""
+    """One call of the agent with what came of it. Calls of one round follow each other."""
 
     thought: str
     call: ToolCall
     observation: Observation
+    thinking: Cost = field(default_factory=Cost)
+    """What deciding on the call took, where a model decided."""
+
+    @property
+    def cost(self) -> Cost:
+        return self.thinking + self.observation.cost
 
     def to_dict(self) -> dict[str, Any]:
         call = {
@@ -145,8 +191,13 @@ class Step:
             },
         }
         seen = asdict(self.observation)
-        seen |= {"span": self.observation.span.to_list(), "cost": self.observation.cost.to_dict()}
-        return {"thought": self.thought, "call": call, "observation": seen}
+        seen |= {
+            "span": self.observation.span.to_list(),
+            "notes": [note.to_dict() for note in self.observation.notes],
+            "cost": self.observation.cost.to_dict(),
+        }
+        thinking = self.thinking.to_dict()
+        return {"thought": self.thought, "call": call, "observation": seen, "thinking": thinking}
 
 
 Trace = tuple[Step, ...]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal, cast
 
 from mmreason.prompts import LETTERS
 
@@ -116,9 +117,117 @@ def without_alternatives(question: str) -> str:
     return re.sub(r"\b(\w+) or (\w+)\b", drop, question)
 
 
+_AUXILIARY = r"(?:is|are|was|were|does|do|did|has|have|had|can|could|will|would|should)\b"
+_CONTEXT = re.compile(
+    r"[,;]?(?<!\ba)(?<!\bthe)(?<!\bsince)\s+(?:while|when|during|as long as)\s+(?=\S)",
+    re.IGNORECASE,
+)
+_LEADING = re.compile(
+    rf"^\W*(?:while|when|during)\s+(?!{_AUXILIARY})([^,?]+),\s*(?=\S)(.+)$",
+    re.IGNORECASE | re.DOTALL,
+)
+_ASKS = re.compile(
+    r"^\W*(?:(?:in|on|at|to|from|of|by|with|for)\s+)?"
+    rf"(?:what|which|who|whom|whose|where|how|why|{_AUXILIARY}|name|describe|count|list)\b"
+    r"(?!.*\b(?:know|say|tell(?: me| us)?|remember|find|find out)$)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What can stand as a question by itself: "Do you know" cannot."""
+
+
+def split_context(question: str) -> tuple[str, str]:
+    """(what is asked, when): "What colour is the star while the word EXIT is on the screen?" is
+    ("What colour is the star?", "the word EXIT is on the screen"); the second part may be empty, as
+    it is where "when" is what is asked."""
+    leading = _LEADING.match(question)
+    if leading:
+        core = leading.group(2).strip()
+        return core[:1].upper() + core[1:], leading.group(1).strip()
+    found = _CONTEXT.search(question)
+    core = "" if found is None else question[: found.start()].rstrip()
+    if found is None or not _ASKS.match(core):
+        return question, ""
+    return core + "?", question[found.end() :].rstrip(" ?.!")
+
+
+_ORDER = re.compile(
+    r"^\W*(?:which|what|who)\b[^,:]*?\b(first|last|earliest|latest|earlier|later)"
+    r"(?:\s+(?:in|on|to|of|during|within)\b[^,:]*|\s*)[,:]\s*(.+)$",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def order_of(question: str) -> tuple[bool, tuple[str, ...]] | None:
+    """For "Which comes first, the A, the B or the C?": (whether the first is wanted, the things as
+    said). None for other questions: "What colour is the first star, red or blue?" has no things to
+    find."""
+    found = _ORDER.match(question)
+    if found is None:
+        return None
+    things = re.split(r"\s*,\s*(?:or\s+)?|\s+or\s+", found.group(2).strip().rstrip("?.! "))
+    things = [thing for thing in things if thing]
+    if len(things) < 2:
+        return None
+    return found.group(1).lower() in ("first", "earliest", "earlier"), tuple(things)
+
+
+Place = Literal["first", "last", "longest", "shortest"]
+_WHOLE = re.compile(
+    r"\b(?:whole|entire|full) (?:video|clip|film|footage|movie)\b|\bthroughout\b|\boverall\b"
+    r"|\b(?:in|of) the (?:video|clip|film|footage|movie)\b",
+    re.IGNORECASE,
+)
+_PLACE = re.compile(
+    r"\b(?:first|last)\b(?=\s+(?:in|of)\b|\W*$)|\b(?:longest|shortest)\b(?=\s+(?:time|in|of)\b|\W*$)"
+    r"|\b(?:most|least) (?:of the time|often)\b",
+    re.IGNORECASE,
+)
+
+
+def place_in_whole(question: str) -> Place | None:
+    """Which of several things a question about the whole video asks for: the one seen first, last,
+    for the longest or the shortest time. None for other questions."""
+    found = _PLACE.search(question)
+    if found is None or _WHOLE.search(question) is None:
+        return None
+    said = found.group(0).lower()
+    if said.startswith(("most", "least")):
+        return "longest" if said.startswith("most") else "shortest"
+    return cast(Place, said)
+
+
+_PREMISE = re.compile(
+    r"^\W*(?:(?:what|which) \w+ (?:is|are|does|do|did|was|were)|how (?:does|do|did|is|are)"
+    r"|where (?:is|are|was|were)|what (?:is|are|does|do|did)|(?:is|are|was|were|does|do|did))"
+    r" the ((?:[\w-]+ ){1,4}?[\w-]+?)"
+    r"(?: (?:have|become|becomes|move|moves|do|does|doing|go|look|turn|wear|hold|in|on|at|or)\b"
+    r"|[?.!]*$| (?=\w+ or \w+))",
+    re.IGNORECASE,
+)
+
+
+def premise_of(question: str) -> str | None:
+    """Whether what the question takes for granted is there, as a question: "Is there a red star?"
+    for "How does the red star move?". None without a thing of two words or more: "the star" alone
+    is seldom mistaken for another."""
+    found = _PREMISE.match(split_context(question)[0])
+    if found is None:
+        return None
+    thing = found.group(1).strip()
+    if len(words(thing)) < 2:
+        return None
+    return f"Is there {'an' if thing[0].lower() in 'aeiou' else 'a'} {thing}?"
+
+
 def is_global(question: str) -> bool:
     """Whether the question is about the video as a whole: totals, order, first and last."""
-    return _GLOBAL.search(question) is not None
+    return _GLOBAL.search(question) is not None or is_total(question)
+
+
+def is_total(question: str) -> bool:
+    """Whether the question asks how many there are in all: no single place can tell."""
+    core, context = split_context(question)
+    return not context and re.match(r"^\W*how (?:many|often)\b", core, re.IGNORECASE) is not None
 
 
 def is_yes_no(question: str) -> bool:

@@ -47,7 +47,9 @@ def test_the_answer_is_right_and_its_evidence_meets_the_truth(nano, demo_video):
     assert answer.stop_reason is StopReason.ANSWERED
     assert any(e.verified for e in answer.evidence)
     assert any(e.span.overlap_s(span) > 0 for e in answer.evidence for span in truth.spans)
-    assert answer.cost.model_calls == answer.cost.rounds > 0
+    cost = answer.cost
+    assert cost.model_calls == cost.observer_calls + cost.checker_calls > cost.rounds > 0
+    assert 0 < cost.tokens_visual < cost.tokens_in and cost.frames_unique <= cost.frames
 
 
 def test_a_second_question_repeats_no_caption(nano, demo_video, store_path):
@@ -57,7 +59,7 @@ def test_a_second_question_repeats_no_caption(nano, demo_video, store_path):
         again = reasoner.ask(demo_video, QUESTION)
         other = reasoner.ask(demo_video, "What pattern does the star have?")
     assert again.text == first.text and again.cost.model_calls == 0
-    assert again.cost.cache_hits == first.cost.model_calls
+    assert again.cost.cache_hits == len(first.trace)
     captions = [s for s in other.trace if s.call.name == "caption"]
     looked_before = {str(s.call) for s in first.trace}
     assert captions and all(s.observation.cached for s in captions if str(s.call) in looked_before)
@@ -169,7 +171,7 @@ def test_one_frame_is_watched(nano, tmp_path):
 
 
 def test_ctrl_c_keeps_what_was_seen_and_the_next_run_goes_on(tmp_path):
-    """SIGINT in the fourth look of nano: one line, exit 130, a store the next run uses."""
+    """SIGINT in the second request to nano: one line, exit 130, a store the next run uses."""
     video = generate.world(2, duration_s=600).save(tmp_path / "long.json")
     store = tmp_path / "store.sqlite3"
     program = (
@@ -180,7 +182,7 @@ def test_ctrl_c_keeps_what_was_seen_and_the_next_run_goes_on(tmp_path):
         "look, calls = TransformersModel.generate, []\n"
         "def interrupted(self, *args, **settings):\n"
         "    calls.append(1)\n"
-        "    if len(calls) == 4:\n"
+        "    if len(calls) == 2:\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"
         "    return look(self, *args, **settings)\n"
         "TransformersModel.generate = interrupted\n"
@@ -197,9 +199,9 @@ def test_ctrl_c_keeps_what_was_seen_and_the_next_run_goes_on(tmp_path):
     assert done.returncode == 130, done.stderr
     assert done.stderr.strip() == "interrupted" and not done.stdout
     with Store.open(store) as opened:
-        assert len(opened) == 3
-        answer = Reasoner.load("nano", store=opened).ask(video, question, budget=Budget(rounds=12))
-    assert answer.cost.cache_hits == 3 and answer.cost.model_calls == 9
+        assert len(opened) == 4, "the captions of the top level"
+        answer = Reasoner.load("nano", store=opened).ask(video, question, budget=Budget(rounds=3))
+    assert answer.cost.cache_hits == 4 and answer.cost.model_calls > 0
 
 
 @pytest.mark.slow

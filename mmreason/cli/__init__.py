@@ -18,10 +18,12 @@ from mmreason.cli.ask import ask
 from mmreason.cli.bench import bench_app
 from mmreason.cli.cache import cache
 from mmreason.cli.caption import caption
+from mmreason.cli.data import data_app
 from mmreason.cli.demo import demo
 from mmreason.cli.doctor import doctor
 from mmreason.cli.eval import eval_app
 from mmreason.cli.ground import ground
+from mmreason.cli.index import index
 from mmreason.cli.inspect import inspect
 from mmreason.cli.sample import sample
 from mmreason.cli.train import train_app
@@ -97,11 +99,13 @@ app.command(epilog='Example: mmreason ground clip.mp4 "the red star" --at 2.5 --
     ground
 )
 app.command(epilog="Example: mmreason caption clip.mp4 --start 4 --end 8")(caption)
+app.command(epilog="Example: mmreason index talks/ --levels high,medium")(index)
 app.command(epilog="Example: mmreason sample clip.mp4 --n 32 --sheet sheet.png")(sample)
 app.command(epilog="Example: mmreason inspect clip.mp4 --sheet sheet.png")(inspect)
 app.command(epilog="Example: mmreason cache --clear")(cache)
 app.command(epilog="Example: mmreason demo --seed 3 | mmreason demo --check 10")(demo)
 app.command(epilog="Example: mmreason doctor --json")(doctor)
 app.add_typer(train_app, name="train")
+app.add_typer(data_app, name="data")
 app.add_typer(eval_app, name="eval")
 app.add_typer(bench_app, name="bench")

@@ -1,4 +1,4 @@
-"""`mmreason ask`: one question about one video."""
+"""`mmreason ask`: one question about one video, or a file of questions about many."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmreason.cli.common import (
+    ApiKeyFile,
     FullHash,
     Json,
     ModelName,
+    ServedModel,
     StorePath,
     load_reasoner,
     out,
@@ -23,36 +25,108 @@ if TYPE_CHECKING:
     from mmreason.types import Answer, Budget
     from mmreason.video import Video
 
+POLICIES = ("greedy", "longvideo_r1", "breadth_first")
+
 
 def ask(
-    video: Annotated[str, typer.Argument(help="Video file, or a scripted world (.json).")],
-    question: Annotated[str, typer.Argument(help="The question, in plain words.")],
+    video: Annotated[
+        str | None, typer.Argument(help="Video file, or a scripted world (.json).")
+    ] = None,
+    question: Annotated[str | None, typer.Argument(help="The question, in plain words.")] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="A possible answer; give it once for each.")
     ] = None,
+    subtitles: Annotated[Path | None, typer.Option(help="Subtitles (.srt, .vtt, .ass).")] = None,
     model: ModelName = "nano",
+    observer: Annotated[
+        str | None, typer.Option(help="Another model that looks; --model then only decides.")
+    ] = None,
+    policy: Annotated[
+        str, typer.Option(help="Who decides where to look: " + ", ".join(POLICIES) + ".")
+    ] = "greedy",
+    compat: Annotated[
+        str | None, typer.Option(help="longvideo_r1: as its published weights expect it.")
+    ] = None,
+    depth: Annotated[int | None, typer.Option(help="Levels of the tree of captions.")] = None,
+    shot_aligned: Annotated[
+        bool, typer.Option("--shot-aligned", help="Cut the tree at shots; decodes it all once.")
+    ] = False,
     budget_frames: Annotated[int | None, typer.Option(help="Most frames to show.")] = None,
-    budget_rounds: Annotated[int | None, typer.Option(help="Most steps to take.")] = None,
+    budget_rounds: Annotated[int | None, typer.Option(help="Most rounds to take.")] = None,
     budget_tokens: Annotated[int | None, typer.Option(help="Most tokens, in and out.")] = None,
     budget_seconds: Annotated[float | None, typer.Option(help="Most seconds to spend.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what it would cost; look at nothing.")
+    ] = False,
     html: Annotated[Path | None, typer.Option(help="Write a report to this file.")] = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option(help='Many questions: a file of {"video": ..., "question": ...} lines.'),
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option("--out", help="With --questions: file of answers, resumed.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="With --questions: how many at a time.")] = 1,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --questions: ask failed ones again.")
+    ] = False,
     store: StorePath = None,
     full_hash: FullHash = False,
     seed: Annotated[int, typer.Option(help="Seed of whatever is drawn at random.")] = 0,
+    served_model: ServedModel = None,
+    api_key_file: ApiKeyFile = None,
     as_json: Json = False,
 ) -> None:
     """Ask a question about a video; prints the answer, its evidence, every step and the cost."""
     from mmreason.report.terminal import print_answer, print_plain
-    from mmreason.types import Budget
+    from mmreason.types import Budget, UsageError
     from mmreason.video import Video
 
     budget = Budget(
         frames=budget_frames, rounds=budget_rounds, tokens=budget_tokens, seconds=budget_seconds
     )
+    chosen = _policy(policy)
+
+    def load() -> Reasoner:
+        from mmreason.tree import TreeRecipe
+
+        own = compat is None
+        return load_reasoner(
+            model,
+            store,
+            observer=observer,
+            policy=chosen if own else None,
+            tree=TreeRecipe(depth=depth, shot_aligned=shot_aligned) if own else None,
+            compat=compat,
+            served_model=served_model,
+            api_key_file=api_key_file,
+        )
+
+    if questions is not None:
+        if video is not None or answers is None:
+            raise UsageError("--questions needs --out, and no video or question beside it")
+        from mmreason.cli.ask_many import ask_many
+
+        ask_many(load, questions, answers, budget, workers, retry_failed, seed, as_json)
+        return
+    if video is None or (question is None and not dry_run):
+        raise UsageError("give a video and a question, or --questions FILE --out FILE")
+    if dry_run:
+        _tell_cost(load(), video, budget, as_json)
+        return
+    assert question is not None
     with Video.open(video, full_hash=full_hash) as opened:
         with progress(f"loading {model}"):
-            reasoner = load_reasoner(model, store)
-        answer = watch(reasoner, opened, question, options=option, budget=budget, seed=seed)
+            reasoner = load()
+        answer = watch(
+            reasoner,
+            opened,
+            question,
+            options=option,
+            budget=budget,
+            subtitles=subtitles,
+            seed=seed,
+        )
     if html is not None:
         answer.save_html(html)
     if as_json:
@@ -63,6 +137,35 @@ def ask(
         print_plain(f"report:      {html}", out())
 
 
+def _policy(name: str):
+    from mmreason.policies import BreadthFirst, Greedy, LongVideoR1
+    from mmreason.types import UsageError
+
+    known = {"greedy": Greedy, "longvideo_r1": LongVideoR1, "breadth_first": BreadthFirst}
+    if name not in known:
+        raise UsageError(f"--policy is one of {', '.join(known)}; got {name!r}")
+    return known[name]()
+
+
+def _tell_cost(reasoner: Reasoner, video: str, budget: Budget, as_json: bool) -> None:
+    from mmreason.video.types import format_time
+
+    plan = reasoner.estimate(video, budget)
+    if as_json:
+        print_json(plan.to_dict())
+        return
+    rows = [
+        f"{video}: {format_time(plan.duration_s)}, a tree of {plan.depth} levels with "
+        f"{plan.branching} parts each, leaves of {plan.leaf_s:.1f} s",
+        f"opening: {plan.opening_frames:,} frames, kept for later questions",
+        f"each node opened: {plan.level_frames:,} frames; each look: {plan.look_frames:,}",
+        f"in all: {plan.least_frames:,} to {plan.most_frames:,} frames in {plan.least_calls:,} to "
+        f"{plan.most_calls:,} calls, less what the store holds",
+    ]
+    for row in rows:
+        out().print(row, markup=False, soft_wrap=True)
+
+
 def watch(
     reasoner: Reasoner,
     video: str | Path | Video,
@@ -70,13 +173,16 @@ def watch(
     *,
     options: list[str] | None = None,
     budget: Budget | None = None,
+    subtitles: Path | None = None,
     seed: int = 0,
 ) -> Answer:
     """Ask and show on stderr, while it works, what the reasoner does."""
     from mmreason.report.words import printable
 
     with progress("opening the video") as say:
-        stream = reasoner.stream(video, question, options=options, budget=budget, seed=seed)
+        stream = reasoner.stream(
+            video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
+        )
         for number, step in enumerate(stream, start=1):
             say(printable(f"step {number}: {step.call.name} {step.observation.span}"))
     return stream.answer

@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from mmreason.cli.common import (
+    ApiKeyFile,
     FullHash,
     Json,
     ModelName,
+    ServedModel,
     StorePath,
     load_reasoner,
     print_json,
@@ -22,6 +24,8 @@ def caption(
     start: Annotated[float | None, typer.Option(help="First second; default: the start.")] = None,
     end: Annotated[float | None, typer.Option(help="Last second; default: the end.")] = None,
     model: ModelName = "nano",
+    served_model: ServedModel = None,
+    api_key_file: ApiKeyFile = None,
     store: StorePath = None,
     full_hash: FullHash = False,
     as_json: Json = False,
@@ -42,7 +46,9 @@ def caption(
             )
         span = Span(start_s, end_s)
         with progress(f"loading {model}") as say:
-            reasoner = load_reasoner(model, store)
+            reasoner = load_reasoner(
+                model, store, served_model=served_model, api_key_file=api_key_file
+            )
             say(f"watching {span}")
             text = reasoner.caption(opened, span)
     if as_json:

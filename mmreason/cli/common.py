@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from mmreason.compat import Compat
+    from mmreason.policies import Policy
     from mmreason.reasoner import Reasoner
+    from mmreason.tree import TreeRecipe
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 ModelName = Annotated[
-    str, typer.Option("--model", help="nano, or a Hugging Face name or folder of a video model.")
+    str,
+    typer.Option(
+        "--model",
+        help="nano, a Hugging Face name or folder of a video model, or http(s)://host/v1.",
+    ),
+]
+ServedModel = Annotated[
+    str | None,
+    typer.Option("--served-model", help="With a URL: the model's name, where there are several."),
+]
+ApiKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--api-key-file",
+        help="With a URL: file that holds the key. OPENAI_API_KEY is read for api.openai.com only.",
+    ),
 ]
 StorePath = Annotated[
     Path | None,
@@ -61,12 +80,45 @@ def progress(message: str) -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(text.replace("[", "\\["))
 
 
-def load_reasoner(model: str, store: Path | None = None) -> Reasoner:
+def load_reasoner(
+    model: str,
+    store: Path | None = None,
+    *,
+    observer: str | None = None,
+    policy: Policy | None = None,
+    tree: TreeRecipe | None = None,
+    compat: str | None = None,
+    served_model: str | None = None,
+    api_key_file: Path | None = None,
+) -> Reasoner:
     """Load a reasoner with the model libraries kept quiet. UsageError for an unknown model."""
-    quiet_libraries()
+    from mmreason.models import is_url
     from mmreason.reasoner import Reasoner
 
-    return Reasoner.load(model, store=store)
+    if not is_url(model):
+        quiet_libraries()
+    return Reasoner.load(
+        model,
+        observer=observer,
+        policy=policy,
+        tree=tree,
+        compat=cast("Compat | None", compat),
+        store=store,
+        served_model=served_model,
+        api_key=api_key(model, api_key_file, os.environ.get("OPENAI_API_KEY")),
+    )
+
+
+def api_key(model: str, file: Path | None, openai_key: str | None) -> str | None:
+    """The key in `file`; without one `openai_key`, which is for OpenAI's own server alone."""
+    from mmreason.types import UsageError
+
+    if file is None:
+        return openai_key if model.startswith("https://api.openai.com/") else None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file}: the API key cannot be read ({type(error).__name__})") from error
 
 
 def quiet_libraries() -> None:

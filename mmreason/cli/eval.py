@@ -17,6 +17,8 @@ from mmreason.cli.common import (
     progress,
     quiet_libraries,
 )
+from mmreason.cli.eval_navigation import eval_navigation
+from mmreason.cli.eval_needle import eval_needle
 
 if TYPE_CHECKING:
     from mmreason.evaluation.nano import Results
@@ -28,6 +30,14 @@ eval_app = typer.Typer(no_args_is_help=True, help="Measure a model.")
 @eval_app.callback()
 def _eval_group() -> None:
     """Measure a model."""
+
+
+eval_app.command(
+    "needle", epilog="Example: mmreason eval needle --lengths 3m,1h --baselines --out runs/needle"
+)(eval_needle)
+eval_app.command(
+    "navigation", epilog="Example: mmreason eval navigation --length 3m --items 4 --worlds 10"
+)(eval_navigation)
 
 
 @eval_app.command("nano", epilog="Example: mmreason eval nano --worlds 200 --card MODEL_CARD.md")
@@ -42,14 +52,14 @@ def eval_nano(
 ) -> None:
     """Measure nano on worlds it was never trained on, and on real clips."""
     quiet_libraries()
-    from mmreason import models
     from mmreason.evaluation.card import model_card
     from mmreason.evaluation.nano import measure
+    from mmreason.models.hf import TransformersModel
     from mmreason.report.terminal import print_plain
     from mmreason.video.files import write_atomic
 
     clips = real or []
-    loaded = models.load(model)
+    loaded = TransformersModel.load(model)
     with progress(f"measuring {model}") as say:
         results = measure(
             loaded,

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmreason.cli.common import Json, ModelName, StorePath, load_reasoner, print_json, progress
+from mmreason.cli.common import (
+    ApiKeyFile,
+    Json,
+    ModelName,
+    ServedModel,
+    StorePath,
+    load_reasoner,
+    print_json,
+    progress,
+)
 
 if TYPE_CHECKING:
     from mmreason.grounding import Grounding
@@ -25,6 +34,8 @@ def ground(
         Path | None, typer.Option("--out", help="Write the frame with its boxes to this picture.")
     ] = None,
     model: ModelName = "nano",
+    served_model: ServedModel = None,
+    api_key_file: ApiKeyFile = None,
     store: StorePath = None,
     as_json: Json = False,
 ) -> None:
@@ -32,7 +43,7 @@ def ground(
     from mmreason.video import Span
 
     with progress(f"loading {model}") as say:
-        reasoner = load_reasoner(model, store)
+        reasoner = load_reasoner(model, store, served_model=served_model, api_key_file=api_key_file)
         say("looking")
         span = None if at is None else Span(at, at + _MOMENT_S)
         grounding = reasoner.ground(file, expression, span=span)

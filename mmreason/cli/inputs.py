@@ -106,7 +106,7 @@ def work_through(files: Sequence[Path], act: Callable[[Path], T], message: str) 
     interruption ends the work with what is done by then."""
     results: list[T] = []
     failures: list[Failure] = []
-    with suppress(KeyboardInterrupt), _bar(message, len(files)) as advance:
+    with suppress(KeyboardInterrupt), bar(message, len(files)) as advance:
         for path in files:
             try:
                 results.append(act(path))
@@ -125,7 +125,7 @@ def _reason(error: Exception, path: Path) -> str:
 
 
 @contextmanager
-def _bar(message: str, total: int) -> Iterator[Callable[[], None]]:
+def bar(message: str, total: int) -> Iterator[Callable[[], None]]:
     """A progress bar; the given function moves it by one. None where stderr is no terminal."""
     console = err()
     if not console.is_terminal:

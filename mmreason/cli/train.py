@@ -1,4 +1,4 @@
-"""`mmreason train nano`: make the packaged model from nothing."""
+"""`mmreason train nano`: make the packaged model, from nothing or from another's weights."""
 
 from __future__ import annotations
 
@@ -23,17 +23,21 @@ def train_nano(
     config: Annotated[
         Path | None, typer.Option(help="Settings (JSON); default: the packaged ones.")
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Go on from 'nano' or a model folder; default: from nothing."),
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --out.")] = True,
     minutes: Annotated[
         float | None, typer.Option(help="Stop after so long; run again to go on.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train nano from scratch on scripted worlds. Can be interrupted and resumed."""
+    """Train nano on scripted worlds. Can be interrupted and resumed."""
     quiet_libraries()
     from mmreason.training.nano.cli import train_command
 
-    done = train_command(config=config, out=folder, resume=resume, minutes=minutes)
+    done = train_command(config=config, start=start, out=folder, resume=resume, minutes=minutes)
     if as_json:
         print_json(done)
         return

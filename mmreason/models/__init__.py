@@ -1,4 +1,4 @@
-"""Models behind one protocol, `ChatModel`. Loading one imports torch; importing this does not."""
+"""Models behind one protocol, `ChatModel`. Loading one of this process imports torch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from mmreason.models.base import (
     ClipRecipe,
     FramesPart,
     Message,
+    ModelError,
     Part,
     Reply,
     TextPart,
 )
+from mmreason.types import UsageError
 
 if TYPE_CHECKING:
+    from mmreason.models.endpoint import EndpointModel
     from mmreason.models.hf import TransformersModel
 
 __all__ = [
@@ -22,11 +25,18 @@ __all__ = [
     "ClipRecipe",
     "FramesPart",
     "Message",
+    "ModelError",
     "Part",
     "Reply",
     "TextPart",
+    "is_url",
     "load",
 ]
+
+
+def is_url(name_or_path: str) -> bool:
+    """Whether this names a server, not a model of this process."""
+    return name_or_path.strip().lower().startswith(("http://", "https://"))
 
 
 def load(
@@ -35,13 +45,35 @@ def load(
     device_map: str | dict[str, int | str] | None = None,
     dtype: str = "auto",
     attn_implementation: str = "sdpa",
-) -> TransformersModel:
-    """Load a video-language model.
+    served_model: str | None = None,
+    api_key: str | None = None,
+) -> TransformersModel | EndpointModel:
+    """Load a video-language model, or connect to one.
 
     `name_or_path` is "nano" (packaged), a folder, or a Hugging Face name, which is looked for in
     the local cache first and on the hub second. `device_map`, `dtype` and `attn_implementation`
-    go to `from_pretrained` as they are. Raises `UsageError` (one line) when it cannot be had.
+    go to `from_pretrained` as they are.
+
+    Or it is the URL of an OpenAI-compatible server, up to and including `/v1`. `served_model` is
+    the name of one of its models, needed where it has several; `api_key` is sent to it and kept
+    nowhere else. `endpoint.EndpointModel.connect` has more to choose.
+
+    Raises `UsageError` (one line) when the model cannot be had.
     """
+    if is_url(name_or_path):
+        if device_map is not None or dtype != "auto" or attn_implementation != "sdpa":
+            raise UsageError(
+                "device_map, dtype and attn_implementation are for models of this process; a model "
+                "behind a URL has them set by its server"
+            )
+        from mmreason.models.endpoint import EndpointModel
+
+        return EndpointModel.connect(name_or_path, served_model=served_model, api_key=api_key)
+    if served_model is not None or api_key is not None:
+        raise UsageError(
+            f"served_model and api_key go with the URL of a server, but the model is "
+            f"{name_or_path!r}"
+        )
     from mmreason.models.hf import TransformersModel
 
     return TransformersModel.load(

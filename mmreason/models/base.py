@@ -1,12 +1,13 @@
 """The one protocol every model meets: messages with text and frames in, text and tokens out.
 
-Leaves out how models are found and run (`hf.py`, `scripted.py`). Imports no model library.
+Leaves out how models are found and run (`hf.py`, `endpoint.py`, `scripted.py`). Imports no model
+library.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -45,18 +46,27 @@ class Message:
 Conversation = Sequence[Message]
 
 
+def time_label(time_s: float) -> str:
+    """What stands before a frame that is shown as a single image."""
+    return f"<{time_s:.1f} seconds>"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What a model wrote, and what reading and writing it took."""
 
     text: str
     token_ids: tuple[int, ...]
-    """Generated tokens, the end token included where one was written."""
+    """Generated tokens, the end token included where one was written; empty where the model
+    behind an endpoint wrote them, which tells text only."""
     logprobs: tuple[float, ...]
-    """Natural log-probability of each of `token_ids` under the model at temperature 1."""
+    """Natural log-probability of each written token under the model at temperature 1; empty where
+    an endpoint does not tell."""
     tokens_in: int
     """Text and visual tokens read."""
     tokens_out: int
+    tokens_visual: int = 0
+    """The visual ones among `tokens_in`; 0 where the model does not tell."""
 
     @property
     def confidence(self) -> float | None:
@@ -80,6 +90,12 @@ class ClipRecipe:
     """Longest side where `size_px` is None."""
     multiple_px: int = 1
     """Sides are whole multiples of this where `size_px` is None."""
+    overview: Literal["denser", "stills"] = "denser"
+    """How stretches much longer than `leaf_s` are captioned: as one clip of more and smaller
+    frames, or frame by frame, for models that lose track across cuts."""
+    reads_options: bool = True
+    """Whether the options of a question are shown with it. Without, its answer is matched to them
+    afterwards: for models that answer worse when they see a choice."""
     prompts: Prompts = field(default_factory=Prompts)
     box_dialect: Dialect = Dialect.NORM_1000
 
@@ -88,6 +104,8 @@ class ClipRecipe:
             raise UsageError(
                 f"a clip recipe needs frames >= 1 and leaf_s > 0, got {self.frames}, {self.leaf_s}"
             )
+        if self.overview not in ("denser", "stills"):
+            raise UsageError(f"overview must be 'denser' or 'stills', got {self.overview!r}")
 
     def frame_size_px(self, width_px: int, height_px: int) -> tuple[int, int]:
         """(width, height) to show a frame of the given size at. Never enlarges beyond rounding."""
@@ -99,6 +117,22 @@ class ClipRecipe:
             max(step, round(side * scale / step) * step) for side in (width_px, height_px)
         )
         return width, height
+
+
+class ModelError(ValueError):
+    """Some conversations of a `generate` call got no reply; those of the others are kept."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        replies: Sequence[Reply | None],
+        errors: Mapping[int, str],
+    ):
+        """`replies` as `generate` returns them, None where there is none; `errors` by place."""
+        super().__init__(message)
+        self.replies = tuple(replies)
+        self.errors = dict(errors)
 
 
 class ChatModel(Protocol):
@@ -121,7 +155,7 @@ class ChatModel(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Fallbacks taken while loading; empty where everything went the plain way."""
+        """Fallbacks taken so far; empty where everything went the plain way."""
         ...
 
     def generate(
@@ -132,5 +166,9 @@ class ChatModel(Protocol):
         temperature: float = 0.0,
         seed: int = 0,
     ) -> list[Reply]:
-        """One reply a conversation, in order. Greedy at temperature 0; else `seed` decides."""
+        """One reply a conversation, in order. Greedy at temperature 0; else `seed` decides.
+
+        Raises ValueError, RuntimeError or OSError for what cannot be answered. Where conversations
+        fail one by one, all are tried first, and a `ModelError` carries the replies there are.
+        """
         ...

@@ -122,6 +122,8 @@ def clip_recipe_from(folder: Path) -> ClipRecipe | None:
             frames=int(raw["clip_frames"]),
             size_px=None if size is None else (int(size[0]), int(size[1])),
             leaf_s=float(raw["leaf_s"]),
+            overview=raw.get("overview", "denser"),
+            reads_options=bool(raw.get("reads_options", True)),
             prompts=Prompts(**raw.get("prompts", {})),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:

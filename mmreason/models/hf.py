@@ -1,5 +1,7 @@
 """Any Hugging Face video-language model, through `AutoProcessor` and `AutoModelForImageTextToText`.
 
+Language models that read text only are taken too, as reasoners (`hf_text.py`).
+
 Frames come already sampled and sized; their presentation times are handed over as video metadata,
 so the time stamps in the model's prompt are ours. Leaves out finding the weights (`folders.py`).
 Imports torch and transformers at top: import this module only when a model is wanted.
@@ -15,17 +17,31 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging
 
 from mmreason.grounding import Dialect
-from mmreason.models.base import ClipRecipe, Conversation, FramesPart, Reply, TextPart
+from mmreason.models.base import (
+    ClipRecipe,
+    Conversation,
+    FramesPart,
+    Reply,
+    TextPart,
+    time_label,
+)
 from mmreason.models.folders import (
     clip_recipe_from,
     fingerprint_of,
     locate,
     weights_folder,
 )
+from mmreason.models.hf_text import check_template, prepare_text, reads_text_only
 from mmreason.prompts import GENERAL
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch
@@ -56,8 +72,14 @@ class TransformersModel:
         self.processor = processor
         self.name = name
         self.fingerprint = fingerprint
-        self._pad_token_id = _set_padding(processor)
-        self._video, notes = _video_support(processor)
+        self.tokenizer = processor.tokenizer if hasattr(processor, "tokenizer") else processor
+        self.is_text_only = isinstance(processor, PreTrainedTokenizerBase)
+        self._pad_token_id = _set_padding(self.tokenizer)
+        if self.is_text_only:
+            check_template(self.tokenizer, name)
+            self._video, notes = False, ("this model reads text only: it can be a reasoner",)
+        else:
+            self._video, notes = _video_support(processor)
         self.notes: tuple[str, ...] = notes
         self._factor, self._temporal = _patch_factors(processor)
         self._is_small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
@@ -86,8 +108,11 @@ class TransformersModel:
         source, only_local = locate(name_or_path)
         try:
             with _progress_bars(name_or_path != "nano" and sys.stderr.isatty()):
-                processor = AutoProcessor.from_pretrained(source, local_files_only=only_local)
-                model = AutoModelForImageTextToText.from_pretrained(
+                is_text = reads_text_only(source, local_files_only=only_local)
+                kind = AutoModelForCausalLM if is_text else AutoModelForImageTextToText
+                reader = AutoTokenizer if is_text else AutoProcessor
+                processor = reader.from_pretrained(source, local_files_only=only_local)
+                model = kind.from_pretrained(
                     source,
                     local_files_only=only_local,
                     device_map=device_map,
@@ -123,7 +148,9 @@ class TransformersModel:
         """
         if not conversations:
             return []
-        inputs = self.prepare(conversations).to(self.model.device, dtype=self.model.dtype)
+        inputs = self.prepare(conversations).to(self.model.device)
+        if not self.is_text_only:
+            inputs = inputs.to(dtype=self.model.dtype)
         devices = [self.model.device] if self.model.device.type == "cuda" else []
         with (
             torch.inference_mode(),
@@ -136,10 +163,12 @@ class TransformersModel:
                 **inputs,
                 generation_config=self._generation_config(max_new_tokens, temperature),
             )
-        return self._replies(inputs["attention_mask"], out)
+        return self._replies(inputs, out)
 
     def prepare(self, conversations: Sequence[Conversation]) -> Any:
         """The processor's tensors for a batch, left-padded: ids, mask, pixels, grids."""
+        if self.is_text_only:
+            return prepare_text(self.tokenizer, conversations, self.name)
         messages: list[list[dict[str, Any]]] = []
         metadata: list[dict[str, Any]] = []
         same_size = True
@@ -182,6 +211,13 @@ class TransformersModel:
             processor_kwargs=settings,
         )
 
+    def _visual_counts(self, input_ids: torch.Tensor) -> list[int]:
+        """Visual tokens of each row, by the ids that stand for them."""
+        config = self.model.config
+        ids = [getattr(config, f"{kind}_token_id", None) for kind in ("image", "video")]
+        known = torch.tensor([i for i in ids if isinstance(i, int)], device=input_ids.device)
+        return torch.isin(input_ids, known).sum(dim=1).tolist()
+
     def _fits(self, frames: FrameBatch) -> bool:
         height, width = frames.pixels.shape[1:3]
         return height % self._factor == 0 and width % self._factor == 0
@@ -196,7 +232,9 @@ class TransformersModel:
         config.top_p, config.top_k = (1.0, 0) if temperature > 0 else (None, None)
         return config
 
-    def _replies(self, attention_mask: torch.Tensor, out: Any) -> list[Reply]:
+    def _replies(self, inputs: Any, out: Any) -> list[Reply]:
+        attention_mask = inputs["attention_mask"]
+        visual = self._visual_counts(inputs["input_ids"])
         start = attention_mask.shape[1]
         ends = _end_ids(self.model.generation_config)
         new_ids = out.sequences[:, start:]
@@ -206,10 +244,11 @@ class TransformersModel:
         ]
         logprobs = torch.cat(columns, dim=1).tolist() if columns else [[] for _ in new_ids]
         replies = []
-        for row, row_logprobs, mask in zip(new_ids.tolist(), logprobs, attention_mask, strict=True):
+        rows = zip(new_ids.tolist(), logprobs, attention_mask, visual, strict=True)
+        for row, row_logprobs, mask, seen in rows:
             length = next((i + 1 for i, token in enumerate(row) if token in ends), len(row))
             ids = tuple(row[:length])
-            text = self.processor.tokenizer.decode(ids, skip_special_tokens=True)
+            text = self.tokenizer.decode(ids, skip_special_tokens=True)
             replies.append(
                 Reply(
                     text=text.strip(),
@@ -217,6 +256,7 @@ class TransformersModel:
                     logprobs=tuple(row_logprobs[:length]),
                     tokens_in=int(mask.sum()),
                     tokens_out=length,
+                    tokens_visual=seen,
                 )
             )
         return replies
@@ -246,8 +286,7 @@ def _progress_bars(shown: bool) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _set_padding(processor: Any) -> int:
-    tokenizer = processor.tokenizer
+def _set_padding(tokenizer: Any) -> int:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer.pad_token_id
@@ -312,7 +351,7 @@ def _images(part: FramesPart) -> list[dict[str, Any]]:
     content: list[dict[str, Any]] = []
     for pixels, time_s in zip(part.frames.pixels, part.frames.times_s, strict=True):
         if part.kind == "video":
-            content.append({"type": "text", "text": f"<{time_s:.1f} seconds>"})
+            content.append({"type": "text", "text": time_label(time_s)})
         content.append({"type": "image", "image": Image.fromarray(pixels)})
     return content
 

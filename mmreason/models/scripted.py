@@ -37,6 +37,8 @@ class ScriptedModel:
     notes: tuple[str, ...] = ()
     tokens_per_frame: int = 4
     asked: list[Asked] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    """Of the conversations that got one, in order."""
 
     @property
     def fingerprint(self) -> str:
@@ -77,10 +79,13 @@ class ScriptedModel:
         written = self.script(text, batch) if callable(self.script) else self.script[text]
         words = written.split()[:max_new_tokens]
         shown = 0 if batch is None else len(batch)
-        return Reply(
+        reply = Reply(
             text=" ".join(words),
             token_ids=tuple(range(len(words))),
             logprobs=(-0.1,) * len(words),
             tokens_in=len(text.split()) + shown * self.tokens_per_frame,
             tokens_out=len(words),
+            tokens_visual=shown * self.tokens_per_frame,
         )
+        self.replies.append(reply)
+        return reply

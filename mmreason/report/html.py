@@ -1,7 +1,8 @@
 """An answer as HTML: one self-contained page, and a fragment for notebooks.
 
 No script, no external file; every text of a model, a user or a file is escaped. Leaves out what the
-words are (`words.py`) and where bars stand (`timeline.py`).
+words are (`words.py`), which steps belong together (`rounds.py`) and where bars stand
+(`timeline.py`).
 """
 
 from __future__ import annotations
@@ -14,16 +15,23 @@ from functools import cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from mmreason.report.ledger import limits, roles, stages
+from mmreason.report.rounds import Group, Round, rounds, telling
 from mmreason.report.timeline import timeline
 from mmreason.report.words import (
     answer_words,
     asked_words,
     confidence_words,
     cost_rows,
+    has_place,
     model_name,
     result_words,
+    shortened,
+    spent_words,
     stop_words,
+    tool_words,
 )
+from mmreason.tools import merged
 from mmreason.types import Answer, Evidence, Step
 from mmreason.video.types import Span, format_time
 
@@ -32,6 +40,10 @@ if TYPE_CHECKING:
 
 _MOST_THUMBNAILS = 8
 """Pictures shown for one piece of evidence, spread over its span."""
+_FEW_THUMBNAILS = 5
+"""The same where there are more than two pieces: one row each."""
+_BRIEF = 70
+"""Characters of a result that stand in the line of a folded round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +65,43 @@ class _Card:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
+    """One call with what came of it."""
+
     number: int
     tool: str
     asked: str
     span: str
-    thought: str
     result: str
+    notes: tuple[tuple[str, str], ...]
+    """(time, text) lines that say the result at more length; empty where there is one line."""
+    written: str
+    """What a model wrote that was no call."""
     failed: bool
-    confidence: str
-    frames: int
-    tokens: int
-    seconds: str
-    cached: bool
+    tally: str
     picture: _Thumbnail | None
     """The middle one of the frames that were looked at, where it was kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Calls of a round that are told together."""
+
+    title: str
+    span: str
+    asked: str
+    rows: tuple[_Row, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RoundView:
+    number: int
+    is_open: bool
+    thoughts: tuple[str, ...]
+    parts: tuple[_Part, ...]
+    brief: str
+    """For the folded line: what came of its one call, or why its several were made."""
+    failed: bool
+    tally: str
 
 
 def answer_page(answer: Answer) -> str:
@@ -94,6 +129,10 @@ def _environment() -> Environment:
 
 def _context(answer: Answer) -> dict[str, object]:
     verified = sum(e.verified for e in answer.evidence)
+    found = rounds(answer.trace)
+    shown = telling(answer, found)
+    limit_of = limits(answer)
+    most = _MOST_THUMBNAILS if len(answer.evidence) <= 2 else _FEW_THUMBNAILS
     return {
         "question": answer.question,
         "text": answer_words(answer),
@@ -112,33 +151,38 @@ def _context(answer: Answer) -> dict[str, object]:
         "duration": format_time(answer.duration_s),
         "model": model_name(answer),
         "notes": [str(note) for note in answer.settings.get("notes", ())],
-        "cards": [_card(e, answer.thumbnails) for e in answer.evidence],
+        "cards": [_card(e, answer.thumbnails, most) for e in answer.evidence],
         "timeline": timeline(answer),
-        "rows": [_row(i, step, answer) for i, step in enumerate(answer.trace, start=1)],
-        "costs": cost_rows(answer.cost),
+        "rounds": [_round(one, answer, is_open=one.number in shown) for one in found],
+        "folded": sum(one.number not in shown for one in found),
+        "costs": [(*row, limit_of.get(row[0], "")) for row in cost_rows(answer.cost)],
+        "roles": roles(answer),
+        "stages": stages(answer.cost),
         "settings": list(_flat(answer.settings)),
     }
 
 
-def _card(evidence: Evidence, thumbnails: dict[float, bytes]) -> _Card:
+def _card(evidence: Evidence, thumbnails: dict[float, bytes], most: int) -> _Card:
     return _Card(
         span=_dash(evidence.span),
         quote=evidence.quote,
         verified=evidence.verified,
-        thumbnails=_thumbnails(evidence, thumbnails),
+        thumbnails=_thumbnails(evidence, thumbnails, most),
         times=", ".join(format_time(t) for t in evidence.frame_times_s),
         boxes=tuple(", ".join(f"{v:g}" for v in box) for box in evidence.boxes_px),
     )
 
 
-def _thumbnails(evidence: Evidence, thumbnails: dict[float, bytes]) -> tuple[_Thumbnail, ...]:
+def _thumbnails(
+    evidence: Evidence, thumbnails: dict[float, bytes], most: int
+) -> tuple[_Thumbnail, ...]:
     """The pictures taken at the evidence's frame times, or inside its span where it names none."""
     asked = {round(t, 3) for t in evidence.frame_times_s}
     times_s = [t for t in sorted(thumbnails) if round(t, 3) in asked]
     times_s = times_s or [t for t in sorted(thumbnails) if evidence.span.contains(t)]
-    if len(times_s) > _MOST_THUMBNAILS:
+    if len(times_s) > most:
         last = len(times_s) - 1
-        picked = [round(i * last / (_MOST_THUMBNAILS - 1)) for i in range(_MOST_THUMBNAILS)]
+        picked = [round(i * last / (most - 1)) for i in range(most)]
         times_s = [times_s[i] for i in picked]
     return tuple(_thumbnail(t, thumbnails[t]) for t in times_s)
 
@@ -151,25 +195,62 @@ def _thumbnail(time_s: float, jpeg: bytes) -> _Thumbnail:
     )
 
 
+def _round(one: Round, answer: Answer, *, is_open: bool) -> _RoundView:
+    last = one.steps[-1]
+    failed, several = last.observation.error is not None, len(one.steps) > 1
+    return _RoundView(
+        number=one.number,
+        is_open=is_open,
+        thoughts=one.thoughts,
+        parts=tuple(_part(group, answer) for group in one.groups),
+        brief=shortened(" ".join(one.thoughts) if several else result_words(last), _BRIEF),
+        failed=failed and not several,
+        tally=spent_words(one.cost, cached=one.cached) + ("" if several else _sure(last)),
+    )
+
+
+def _part(group: Group, answer: Answer) -> _Part:
+    first, several = group.steps[0], len(group.steps) > 1
+    times = f" \N{MULTIPLICATION SIGN} {len(group.steps)}" if several else ""
+    return _Part(
+        title=tool_words(first) + times,
+        span="" if group.span is None else _dash(group.span),
+        asked=group.nodes if several else asked_words(first, answer.question),
+        rows=tuple(_row(i, step, answer) for i, step in enumerate(group.steps, start=group.first)),
+    )
+
+
 def _row(number: int, step: Step, answer: Answer) -> _Row:
     seen = step.observation
     middle_s = seen.frame_times_s[len(seen.frame_times_s) // 2] if seen.frame_times_s else None
     picture = None if middle_s is None else answer.thumbnails.get(middle_s)
+    tally = spent_words(step.cost, cached=seen.cached and not step.thinking.model_calls)
+    written = str(step.call.arguments.get("text", "")) if step.call.name == "invalid" else ""
     return _Row(
         number=number,
-        tool=step.call.name,
+        tool=tool_words(step),
         asked=asked_words(step, answer.question),
-        span=_dash(seen.span),
-        thought=step.thought,
+        span=_dash(seen.span) if has_place(step) else "",
         result=result_words(step),
+        notes=_notes(step),
+        written=written,
         failed=seen.error is not None,
-        confidence="" if seen.confidence is None else confidence_words(seen.confidence),
-        frames=seen.cost.frames,
-        tokens=seen.cost.tokens_in + seen.cost.tokens_out,
-        seconds=f"{seen.cost.seconds:.2f}",
-        cached=seen.cached,
+        tally=tally + _sure(step),
         picture=None if middle_s is None or picture is None else _thumbnail(middle_s, picture),
     )
+
+
+def _sure(step: Step) -> str:
+    sure = step.observation.confidence
+    return "" if sure is None else f" · {confidence_words(sure)} sure"
+
+
+def _notes(step: Step) -> tuple[tuple[str, str], ...]:
+    """The lines of a result with their times, neighbours that say the same as one."""
+    seen = step.observation
+    if seen.error is not None or (len(seen.notes) < 2 and step.call.name != "search"):
+        return ()
+    return tuple((_dash(note.span), note.text) for note in merged(seen.notes))
 
 
 def _dash(span: Span) -> str:

@@ -11,14 +11,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mmreason.report.rounds import LONG_READING, SHORT_TRACE, Group, rounds
 from mmreason.report.words import (
     answer_words,
     asked_words,
     confidence_words,
     cost_rows,
+    has_place,
     printable,
     result_words,
     stop_words,
+    tool_words,
 )
 from mmreason.types import Answer, Cost, Step
 from mmreason.video.types import format_time
@@ -34,7 +37,7 @@ def print_answer(answer: Answer, console: Console, *, steps: bool = True) -> Non
     if answer.evidence:
         console.print(_evidence_table(answer))
     if steps and answer.trace:
-        console.print(_steps_table(answer.trace))
+        console.print(_steps_table(answer))
     console.print(Text(cost_line(answer.cost), style="dim"))
 
 
@@ -62,27 +65,33 @@ def plain_lines(answer: Answer, *, steps: bool = True) -> Iterator[str]:
         yield f"evidence:    {evidence.span} ({checked}) {printable(evidence.quote)}".rstrip()
         if times:
             yield f"  frames at  {times}"
-    if steps:
-        for index, step in enumerate(answer.trace, start=1):
-            yield _step_line(step, index, answer.question)
+    for one in rounds(answer.trace) if steps else ():
+        yield f"round {one.number}:     {printable('; '.join(one.thoughts))}".rstrip()
+        for group in one.groups:
+            for index, step in enumerate(group.steps, start=group.first):
+                yield _step_line(step, index, answer.question)
     yield cost_line(answer.cost)
 
 
 def cost_line(cost: Cost) -> str:
-    """`cost: 2.31 seconds, 36 frames shown, ...`."""
-    return "cost:        " + ", ".join(f"{amount} {what}" for what, amount in cost_rows(cost))
+    """`cost: 2.31 seconds (0.18 decoding, 1.9 models), 36 frames shown, ...`."""
+    rows = (
+        f"{amount} {what}" + (f" ({of_which})" if of_which else "")
+        for what, amount, of_which in cost_rows(cost)
+    )
+    return "cost:        " + ", ".join(rows)
 
 
 def _step_line(step: Step, index: int, question: str) -> str:
     asked = asked_words(step, question)
     spent = "from the store" if step.observation.cached else _spent(step)
-    call = f"{step.call.name} {step.observation.span}" + (f" ({asked})" if asked else "")
+    place = f" {step.observation.span}" if has_place(step) else ""
+    call = f"{tool_words(step)}{place}" + (f" ({asked})" if asked else "")
     return f"step {index}:      {call} -> {result_words(step)} [{spent}]"
 
 
 def _spent(step: Step) -> str:
-    cost = step.observation.cost
-    return f"{cost.frames} frames, {cost.seconds:.2f} s"
+    return f"{step.cost.frames} frames, {step.cost.seconds:.2f} s"
 
 
 def _head(answer: Answer) -> Table:
@@ -115,25 +124,43 @@ def _evidence_table(answer: Answer) -> Table:
     return table
 
 
-def _steps_table(trace: tuple[Step, ...]) -> Table:
+def _steps_table(answer: Answer) -> Table:
+    """A row a call; one for all descriptions of a round where the trace or they are long."""
     table = _table("Steps")
-    table.add_column("", justify="right", style="dim")
+    table.add_column("round", justify="right", style="dim", no_wrap=True)
     table.add_column("call", no_wrap=True)
     table.add_column("span", no_wrap=True)
     table.add_column("returned", overflow="fold", ratio=1)
     table.add_column("frames", justify="right")
     table.add_column("seconds", justify="right", no_wrap=True)
-    for index, step in enumerate(trace, start=1):
-        seen = step.observation
-        table.add_row(
-            str(index),
-            Text(printable(step.call.name)),
-            str(seen.span),
-            Text(result_words(step), style="yellow" if seen.error else ""),
-            str(seen.cost.frames),
-            "store" if seen.cached else f"{seen.cost.seconds:.2f}",
-        )
+    for one in rounds(answer.trace):
+        number = str(one.number)
+        is_long = len(answer.trace) > SHORT_TRACE or one.lines > LONG_READING
+        for group in one.groups:
+            if is_long and len(group.steps) > 1:
+                _add_row(table, number, group)
+                number = ""
+                continue
+            for index, step in enumerate(group.steps, start=group.first):
+                _add_row(table, number, Group(index, (step,)))
+                number = ""
     return table
+
+
+def _add_row(table: Table, number: str, group: Group) -> None:
+    several, step = len(group.steps) > 1, group.steps[0]
+    cost = sum((one.cost for one in group.steps), Cost())
+    cached = all(one.observation.cached for one in group.steps)
+    failed = any(one.observation.error for one in group.steps)
+    returned = f"{group.nodes}: {step.thought}" if several else result_words(step)
+    table.add_row(
+        number,
+        Text(printable(tool_words(step)) + (f" x {len(group.steps)}" if several else "")),
+        "" if group.span is None else str(group.span),
+        Text(printable(returned), style="yellow" if failed else "dim" if several else ""),
+        str(cost.frames),
+        "store" if cached else f"{cost.seconds:.2f}",
+    )
 
 
 def _table(title: str) -> Table:

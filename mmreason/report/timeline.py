@@ -1,14 +1,18 @@
 """Where everything an answer used lies in its video, as percentages of the whole width.
 
-Pure geometry: which bars stand in which lane and where the axis is labelled. Leaves out drawing.
+Pure geometry: the levels of the tree as rows of cells, where it was looked and in which round, the
+evidence, and a closer picture where that would be a sliver. Leaves out drawing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from mmreason.report.words import is_second_look, result_words
+from mmreason.report.marks import Mark, marks
+from mmreason.report.rounds import round_numbers
+from mmreason.report.words import has_place, is_second_look, node_of, result_words, shortened
 from mmreason.types import Answer, Step
 from mmreason.video.types import Span, format_time
 
@@ -16,6 +20,11 @@ Kind = Literal["caption", "look", "evidence"]
 
 _NICE_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 _NARROWEST_PCT = 0.6
+_LONGEST_LABEL = 200
+_ZOOM_BELOW_PCT = 3.0
+"""Evidence narrower than this is shown once more in a closer picture."""
+_MOST_ZOOMS = 3
+_LANE_PX, _MARKS_PX = 40, 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +37,8 @@ class Bar:
     """What it is, for people and screen readers."""
     dim: bool = False
     """Drawn weaker: a look that failed, evidence that was not verified."""
+    opened: bool = False
+    """Drawn stronger: a node whose children were read as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +46,13 @@ class Lane:
     title: str
     kind: Kind
     bars: tuple[Bar, ...]
+    marks: tuple[Mark, ...] = ()
+    """Numbers of rounds, under the bars."""
+    top_px: int = 0
+
+    @property
+    def height_px(self) -> int:
+        return _LANE_PX + (_MARKS_PX if self.marks else 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +65,39 @@ class Tick:
 class Timeline:
     """Lanes from overview to evidence above one time axis."""
 
+    span: Span
     lanes: tuple[Lane, ...]
     ticks: tuple[Tick, ...]
     summary: str
     """The whole picture in one sentence, for readers who do not see it."""
+    zooms: tuple[Zoom, ...] = ()
+
+    @property
+    def axis_px(self) -> int:
+        return sum(lane.height_px for lane in self.lanes) + 6
 
     @property
     def has_dim(self) -> bool:
         return any(bar.dim for lane in self.lanes for bar in lane.bars)
+
+    @property
+    def has_opened(self) -> bool:
+        return any(bar.opened for lane in self.lanes for bar in lane.bars)
+
+    @property
+    def has_marks(self) -> bool:
+        return any(lane.marks for lane in self.lanes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zoom:
+    """A part of the picture, drawn over the whole width."""
+
+    left_pct: float
+    right_pct: float
+    """Where the part lies in the whole."""
+    title: str
+    picture: Timeline
 
 
 def timeline(answer: Answer) -> Timeline | None:
@@ -62,23 +105,9 @@ def timeline(answer: Answer) -> Timeline | None:
     whole = _whole_span(answer)
     if whole.duration_s <= 0:
         return None
-    captions = [s for s in answer.trace if s.call.name == "caption"]
-    second = [s for s in answer.trace if is_second_look(s)]
-    looks = [s for s in answer.trace if s.call.name != "caption" and not is_second_look(s)]
-    lanes = [
-        *_caption_lanes(captions, whole),
-        Lane(title="Looked at", kind="look", bars=_step_bars(looks, whole)),
-        Lane(title="Second look", kind="look", bars=_step_bars(second, whole)),
-        Lane(title="Evidence", kind="evidence", bars=_evidence_bars(answer, whole)),
-    ]
-    lanes = [lane for lane in lanes if lane.bars]
-    summary = (
-        f"Timeline of {format_time(whole.duration_s)}: {len(captions)} stretches captioned, "
-        f"{len(looks)} looked at, evidence at "
-        + (", ".join(str(e.span) for e in answer.evidence) or "no place")
-        + "."
-    )
-    return Timeline(lanes=tuple(lanes), ticks=ticks(whole), summary=summary)
+    picture = _picture(answer, whole)
+    zooms = (_zoom(answer, window, whole) for window in _windows(answer, whole))
+    return replace(picture, zooms=tuple(zooms))
 
 
 def ticks(whole: Span, most: int = 6) -> tuple[Tick, ...]:
@@ -93,7 +122,8 @@ def ticks(whole: Span, most: int = 6) -> tuple[Tick, ...]:
 
 def _whole_span(answer: Answer) -> Span:
     """The video's span: from 0 unless something lies past its length (stamps that start later)."""
-    spans = [e.span for e in answer.evidence] + [s.observation.span for s in answer.trace]
+    spans = [e.span for e in answer.evidence]
+    spans += [s.observation.span for s in answer.trace if has_place(s)]
     first_s = min((s.start_s for s in spans), default=0.0)
     last_s = max((s.end_s for s in spans), default=0.0)
     if last_s <= answer.duration_s + 0.05:
@@ -101,54 +131,139 @@ def _whole_span(answer: Answer) -> Span:
     return Span(first_s, max(last_s, first_s + answer.duration_s))
 
 
-def _caption_lanes(captions: list[Step], whole: Span) -> list[Lane]:
-    """One lane for each level of the tree, the longest stretches first."""
-    by_level: dict[int, list[Step]] = {}
-    for step in captions:
-        by_level.setdefault(_level(step), []).append(step)
-    return [
-        Lane(
-            title="Captioned" if len(by_level) == 1 else f"Captioned, level {level}",
-            kind="caption",
-            bars=_step_bars(by_level[level], whole),
-        )
-        for level in sorted(by_level)
+def _picture(answer: Answer, window: Span) -> Timeline:
+    """Everything that lies in `window`, over the whole width."""
+    numbered = [
+        (number, step)
+        for number, step in zip(round_numbers(answer.trace), answer.trace, strict=True)
+        if _meets(step.observation.span, window)
     ]
-
-
-def _level(step: Step) -> int:
-    node = step.call.arguments.get("node")
-    return len(node) if isinstance(node, list | tuple) else 1
-
-
-def _step_bars(steps: list[Step], whole: Span) -> tuple[Bar, ...]:
-    return tuple(
-        _bar(
-            step.observation.span,
-            whole,
-            label=f"{step.observation.span} {result_words(step)}",
-            dim=step.observation.error is not None,
-        )
-        for step in steps
+    captions = [one for one in numbered if one[1].call.name == "caption"]
+    skims = [one for one in numbered if one[1].call.name == "skim"]
+    second = [one for one in numbered if is_second_look(one[1])]
+    looks = [
+        one
+        for one in numbered
+        if one[1].call.name in ("look", "focus") and not is_second_look(one[1])
+    ]
+    lanes = [
+        *_level_lanes(captions, window),
+        _step_lane("Skimmed", "caption", skims, window),
+        _step_lane("Looked at", "look", looks, window),
+        _step_lane("Second look", "look", second, window),
+        Lane(title="Evidence", kind="evidence", bars=_evidence_bars(answer, window)),
+    ]
+    places = ", ".join(str(e.span) for e in answer.evidence if _meets(e.span, window))
+    summary = (
+        f"Timeline of {format_time(window.duration_s)}: {len(captions)} stretches captioned, "
+        f"{len(looks)} looked at, evidence at {places or 'no place'}."
     )
+    stacked = _stacked(lane for lane in lanes if lane.bars)
+    return Timeline(span=window, lanes=stacked, ticks=ticks(window), summary=summary)
 
 
-def _evidence_bars(answer: Answer, whole: Span) -> tuple[Bar, ...]:
+def _stacked(lanes: Iterable[Lane]) -> tuple[Lane, ...]:
+    placed, top_px = [], 0
+    for lane in lanes:
+        placed.append(replace(lane, top_px=top_px))
+        top_px += lane.height_px
+    return tuple(placed)
+
+
+def _level_lanes(captions: list[tuple[int, Step]], window: Span) -> list[Lane]:
+    """One lane for each level of the tree, the longest stretches first; a cell is marked with the
+    round in which it was opened."""
+    opened: dict[tuple[int, ...], int] = {}
+    levels: dict[int, list[Step]] = {}
+    for number, step in captions:
+        node = node_of(step)
+        levels.setdefault(max(1, len(node)), []).append(step)
+        if node[:-1]:
+            opened.setdefault(node[:-1], number)
+    lanes = []
+    for level in sorted(levels):
+        steps = levels[level]
+        bars = [_step_bar(step, window, opened=node_of(step) in opened) for step in steps]
+        rounds = [
+            (bar, opened[node_of(step)])
+            for bar, step in zip(bars, steps, strict=True)
+            if node_of(step) in opened
+        ]
+        mean_s = sum(step.observation.span.duration_s for step in steps) / len(steps)
+        title = f"Level {level}, {_about(mean_s)} each"
+        named = "Captioned" if len(levels) == 1 else title
+        lanes.append(Lane(title=named, kind="caption", bars=tuple(bars), marks=_marks(rounds)))
+    return lanes
+
+
+def _step_lane(title: str, kind: Kind, numbered: list[tuple[int, Step]], window: Span) -> Lane:
+    bars = [_step_bar(step, window) for _, step in numbered]
+    rounds = [(bar, number) for bar, (number, _) in zip(bars, numbered, strict=True)]
+    widest_first = sorted(bars, key=lambda bar: -bar.width_pct)
+    return Lane(title=title, kind=kind, bars=tuple(widest_first), marks=_marks(rounds))
+
+
+def _marks(rounds: Sequence[tuple[Bar, int]]) -> tuple[Mark, ...]:
+    return marks([(bar.left_pct + bar.width_pct / 2, number) for bar, number in rounds])
+
+
+def _step_bar(step: Step, window: Span, *, opened: bool = False) -> Bar:
+    seen = step.observation
+    label = shortened(f"{seen.span} {result_words(step)}", _LONGEST_LABEL)
+    return replace(_bar(seen.span, window, label), dim=seen.error is not None, opened=opened)
+
+
+def _evidence_bars(answer: Answer, window: Span) -> tuple[Bar, ...]:
     return tuple(
-        _bar(e.span, whole, label=f"Evidence {e.span} {e.quote}", dim=not e.verified)
+        replace(_bar(e.span, window, f"Evidence {e.span} {e.quote}"), dim=not e.verified)
         for e in answer.evidence
+        if _meets(e.span, window)
     )
 
 
-def _bar(span: Span, whole: Span, *, label: str, dim: bool) -> Bar:
-    left_pct = _at_pct(span.start_s, whole)
-    width_pct = max(_at_pct(span.end_s, whole) - left_pct, _NARROWEST_PCT)
-    left_pct = min(left_pct, 100 - width_pct)
-    return Bar(left_pct=left_pct, width_pct=width_pct, label=label, dim=dim)
+def _bar(span: Span, window: Span, label: str) -> Bar:
+    left_pct = max(0.0, _at_pct(span.start_s, window))
+    width_pct = max(min(100.0, _at_pct(span.end_s, window)) - left_pct, _NARROWEST_PCT)
+    return Bar(left_pct=min(left_pct, 100 - width_pct), width_pct=round(width_pct, 3), label=label)
+
+
+def _windows(answer: Answer, whole: Span) -> list[Span]:
+    """Nodes of the top level that hold evidence too narrow to be seen, in order of time."""
+    tops = [s.observation.span for s in answer.trace if len(node_of(s)) == 1]
+    narrow = [
+        e.span
+        for e in answer.evidence
+        if 100 * e.span.duration_s / whole.duration_s < _ZOOM_BELOW_PCT
+    ]
+    found = {top for top in tops for span in narrow if top.contains(span.middle_s)}
+    return sorted(found, key=lambda span: span.start_s)[:_MOST_ZOOMS]
+
+
+def _zoom(answer: Answer, window: Span, whole: Span) -> Zoom:
+    picture = _picture(answer, window)
+    lower = (lane for lane in picture.lanes if not lane.title.startswith("Level 1,"))
+    return Zoom(
+        left_pct=_at_pct(window.start_s, whole),
+        right_pct=_at_pct(window.end_s, whole),
+        title=f"{_short_time(window.start_s)} to {_short_time(window.end_s)}, closer",
+        picture=replace(picture, lanes=_stacked(lower)),
+    )
+
+
+def _meets(span: Span, window: Span) -> bool:
+    is_moment_inside = span.duration_s == 0 and window.start_s <= span.start_s <= window.end_s
+    return span.overlap_s(window) > 0 or is_moment_inside
 
 
 def _at_pct(time_s: float, whole: Span) -> float:
     return round(100 * (time_s - whole.start_s) / whole.duration_s, 3)
+
+
+def _about(length_s: float) -> str:
+    """A length in the words people use: `4 s`, `1:40`."""
+    if length_s < 60:
+        return f"{length_s:.2g} s" if length_s < 10 else f"{length_s:.0f} s"
+    return _short_time(float(round(length_s)))
 
 
 def _short_time(time_s: float) -> str:

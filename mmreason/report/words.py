@@ -7,6 +7,8 @@ from mmreason.types import Answer, Cost, Step, StopReason
 STOP_WORDS = {
     StopReason.ANSWERED: "An answer was found and its evidence was looked at.",
     StopReason.ABSTAINED: "Everything worth looking at was looked at; nothing supports an answer.",
+    StopReason.INVALID_OUTPUT: "The model that decides wrote neither a call nor an answer.",
+    StopReason.MODEL_FAILED: "The model that decides failed. This is the best answer until then.",
     StopReason.BUDGET_FRAMES: "The frame budget was spent. This is the best answer until then.",
     StopReason.BUDGET_ROUNDS: "The round budget was spent. This is the best answer until then.",
     StopReason.BUDGET_TOKENS: "The token budget was spent. This is the best answer until then.",
@@ -15,6 +17,8 @@ STOP_WORDS = {
 
 _LONGEST_ASKED = 90
 """Characters of a call's arguments that are shown."""
+_SILENT = ("span", "options", "check", "shift", "node")
+"""Arguments that are plain from elsewhere, or have words of their own."""
 
 
 def stop_words(answer: Answer) -> str:
@@ -46,23 +50,45 @@ def confidence_words(confidence: float | None) -> str:
 def asked_words(step: Step, question: str) -> str:
     """The call's arguments that are not plain from its place: `node 1.3`, `other frames`.
 
-    Left out are its span, and the question where it is the one being answered.
+    Left out are its span, and the question where it is the one being answered or a part of it.
     """
+    arguments = step.call.arguments
     parts = []
-    for name, value in step.call.arguments.items():
-        if name == "node" and isinstance(value, list | tuple):
-            parts.append("node " + ".".join(str(i) for i in value))
-        elif name == "shift":
-            parts += ["other frames"] if is_second_look(step) else []
-        elif name not in ("span", "options") and value != question:
-            parts.append(str(value))
-    words = printable(", ".join(parts))
-    return words if len(words) <= _LONGEST_ASKED else words[:_LONGEST_ASKED] + "…"
+    if node := node_of(step):
+        parts.append("node " + ".".join(map(str, node)))
+    if arguments.get("shift") and not is_second_look(step):
+        parts.append("other frames")
+    if step.call.name != "invalid":
+        said = ((name, str(value)) for name, value in arguments.items() if name not in _SILENT)
+        parts += [text for name, text in said if not _repeats(name, text, question)]
+    return shortened(", ".join(parts), _LONGEST_ASKED)
+
+
+def _repeats(name: str, text: str, question: str) -> bool:
+    return text == question or (name == "question" and text.rstrip("?") in question)
+
+
+def tool_words(step: Step) -> str:
+    """What was done: the tool's name, `second look`, `third look`, or `invalid`."""
+    if is_second_look(step):
+        return "third look" if step.call.arguments.get("shift", 0) < 0 else "second look"
+    return step.call.name
+
+
+def node_of(step: Step) -> tuple[int, ...]:
+    """Id of the tree's node that this call is about; empty where it is about none."""
+    node = step.call.arguments.get("node")
+    return tuple(node) if isinstance(node, list | tuple) else ()
 
 
 def is_second_look(step: Step) -> bool:
-    """Whether this look at a stretch took other frames than the plain one, to verify."""
-    return step.call.name == "look" and bool(step.call.arguments.get("shift"))
+    """Whether this call looks again at evidence, to check an answer."""
+    return bool(step.call.arguments.get("check"))
+
+
+def has_place(step: Step) -> bool:
+    """Whether the call is about a stretch of video, so that its span says something."""
+    return step.call.name not in ("search", "invalid")
 
 
 def result_words(step: Step) -> str:
@@ -71,17 +97,47 @@ def result_words(step: Step) -> str:
     return printable(f"failed: {seen.error}" if seen.error else seen.text or "(nothing)")
 
 
-def cost_rows(cost: Cost) -> list[tuple[str, str]]:
-    """(what, how much) in the order in which people ask for it."""
+def cost_rows(cost: Cost) -> list[tuple[str, str, str]]:
+    """(what, how much, of which: may be empty) in the order in which people ask for it."""
+    roles = (
+        (cost.reasoner_calls, "reasoner"),
+        (cost.observer_calls, "observer"),
+        (cost.checker_calls, "checker"),
+    )
+    by_role = ", ".join(f"{count:,} {role}" for count, role in roles if count)
+    stages = f"{cost.decode_seconds:.2f} decoding, {cost.model_seconds:.2f} models"
     return [
-        ("seconds", f"{cost.seconds:.2f}"),
-        ("frames shown", f"{cost.frames:,}"),
-        ("model calls", f"{cost.model_calls:,}"),
-        ("served from the store", f"{cost.cache_hits:,}"),
-        ("rounds", f"{cost.rounds:,}"),
-        ("tokens read", f"{cost.tokens_in:,}"),
-        ("tokens written", f"{cost.tokens_out:,}"),
+        ("seconds", f"{cost.seconds:.2f}", stages if cost.model_seconds else ""),
+        (
+            "frames shown",
+            f"{cost.frames:,}",
+            f"{cost.frames_unique:,} different" if cost.frames_unique else "",
+        ),
+        ("model calls", f"{cost.model_calls:,}", by_role),
+        ("served from the store", f"{cost.cache_hits:,}", ""),
+        ("rounds", f"{cost.rounds:,}", ""),
+        (
+            "tokens read",
+            f"{cost.tokens_in:,}",
+            f"{cost.tokens_visual:,} visual" if cost.tokens_visual else "",
+        ),
+        ("tokens written", f"{cost.tokens_out:,}", ""),
     ]
+
+
+def spent_words(cost: Cost, *, cached: bool = False) -> str:
+    """`8 frames · 59 tokens · 0.42 s`, or where it came from."""
+    if cached:
+        return "from the store"
+    tokens = cost.tokens_in + cost.tokens_out
+    frames = "1 frame · " if cost.frames == 1 else f"{cost.frames:,} frames · "
+    return f"{frames if cost.frames else ''}{tokens:,} tokens · {cost.seconds:.2f} s"
+
+
+def shortened(text: str, limit: int) -> str:
+    """`printable` text of at most `limit` characters; an ellipsis says where it was cut."""
+    text = printable(text)
+    return text if len(text) <= limit else text[:limit].rstrip() + "…"
 
 
 def printable(text: str) -> str:

@@ -67,6 +67,8 @@ def knowing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
             span = Span(float(frames.times_s[0]), float(frames.times_s[-1]))
             if text == "Describe the clip.":
                 return truth.caption(world, span)
+            if text.startswith("Is there"):
+                return "yes"
             assert text == question.text
             if any(one.overlap_s(span) > 1 for one in question.spans):
                 return answer or question.answer

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
-from mmreason.models.base import ClipRecipe
+from mmreason.models.base import ClipRecipe, Conversation, Reply, TextPart
 from mmreason.models.scripted import ScriptedModel
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
@@ -89,3 +90,111 @@ def watcher() -> Callable[..., ScriptedModel]:
         return ScriptedModel(script, clip=clip, **settings)
 
     return make
+
+
+SCENES = (
+    (16.0, "a green cross stays still."),
+    (32.0, "a red star moves left."),
+    (48.0, "a blue star moves up."),
+    (64.0, "a yellow circle bounces."),
+)
+"""Sixty-four seconds that the shared questions are about."""
+QUESTION = "How does the red star move?"
+
+
+def truthful(question: str, seen: list[str]) -> str:
+    """Answers motion, colour and presence from the sentences it sees; says when nothing fits."""
+    asked = set(re.findall(r"\w+", question.split("\n")[0].lower()))
+    things = {"cross", "star", "circle", "square"} & asked
+    named = asked & {"green", "red", "blue", "yellow", "purple"}
+    for sentence in seen:
+        words = re.findall(r"\w+", sentence)
+        if things | named <= set(words):
+            if "colour" in asked:
+                return words[1]
+            return f"it {' '.join(words[3:])}" if "move" in asked else "yes"
+    return "no" if question.startswith("Is there") else "there is no such thing."
+
+
+def navigates(text: str, batch: FrameBatch | None = None) -> str:
+    """A reasoning model by rule, from the last message alone: opens what holds a red star, looks
+    at it on the lowest level, answers what it is told."""
+    told = re.search(r"<information>(it [^<]*)</information>", text)
+    if told:
+        return f"<think>found</think><answer>{told.group(1)}</answer>"
+    node = re.search(r"\((\d+), (\d+)\) [^\n]*red star", text)
+    if node:
+        name = f"({node.group(1)}, {node.group(2)})"
+        return f'<think>look</think><tool>video_qa({name}, "{QUESTION}")</tool>'
+    node = re.search(r"\((\d+)\) [^\n]*red star", text)
+    if node and "last turn" not in text:
+        return f"<think>open</think><tool>open(({node.group(1)},))</tool>"
+    return "<think>nothing</think><answer>it is not there</answer>"
+
+
+@pytest.fixture
+def video() -> FakeVideo:
+    """Shows `SCENES`."""
+    return FakeVideo(scenes=SCENES)
+
+
+@pytest.fixture
+def model(video, watcher) -> ScriptedModel:
+    """Watches `video` and is `honest`."""
+    return watcher(video, truthful)
+
+
+@dataclass
+class Thinker:
+    """A text-only model: one reply after the other, the last one again and again; or a function of
+    the last message. `told` is what it was sent, `said` what it wrote."""
+
+    replies: Sequence[str] | Callable[[str], str]
+    name: str = "thinker"
+    fingerprint: str = "thinker"
+    clip: ClipRecipe = field(default_factory=lambda: ClipRecipe(frames=1, leaf_s=4.0))
+    notes: tuple[str, ...] = ()
+    told: list[str] = field(default_factory=list)
+    said: list[Reply] = field(default_factory=list)
+
+    def generate(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        max_new_tokens: int = 96,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[Reply]:
+        (conversation,) = conversations
+        parts = conversation[-1].parts
+        text = "\n".join(part.text for part in parts if isinstance(part, TextPart))
+        self.told.append(text)
+        if callable(self.replies):
+            written = self.replies(text)
+        else:
+            written = self.replies[min(len(self.said), len(self.replies) - 1)]
+        told = [part for m in conversation for part in m.parts if isinstance(part, TextPart)]
+        size = sum(len(part.text.split()) for part in told)
+        tokens_out = len(written.split())
+        self.said.append(
+            Reply(text=written, token_ids=(), logprobs=(), tokens_in=size, tokens_out=tokens_out)
+        )
+        return [self.said[-1]]
+
+
+@pytest.fixture
+def thinker() -> type[Thinker]:
+    """`thinker([...])` or `thinker(function)`: see `Thinker`."""
+    return Thinker
+
+
+@pytest.fixture
+def navigator() -> Thinker:
+    """A `Thinker` that navigates by rule."""
+    return Thinker(navigates)
+
+
+@pytest.fixture
+def honest() -> Callable[[str, list[str]], str]:
+    """What `model` answers by."""
+    return truthful

@@ -309,7 +309,10 @@ def test_models_without_video_get_images_behind_their_times(tmp_path):
 def test_options_of_loading_reach_transformers(folder):
     import torch
 
+    from mmreason.models.hf import TransformersModel
+
     loaded = models.load(str(folder), dtype="bfloat16", attn_implementation="eager")
+    assert isinstance(loaded, TransformersModel)
     assert loaded.model.dtype == torch.bfloat16
     assert loaded.model.config._attn_implementation == "eager"
     assert loaded.generate([user("What?")], max_new_tokens=2)[0].tokens_out >= 1
@@ -336,7 +339,7 @@ def test_unknown_name_offline_is_one_quick_line(monkeypatch, name):
     assert time.perf_counter() - started < 20
 
 
-@pytest.mark.parametrize("name", ["http://host:8000/v1", "a/b/c", "", "./missing", "x y"])
+@pytest.mark.parametrize("name", ["a/b/c", "", "./missing", "x y"])
 def test_what_is_no_model_name_is_one_line(monkeypatch, name):
     refuse_network(monkeypatch)
     with pytest.raises(UsageError, match="neither a folder here") as caught:

@@ -19,9 +19,7 @@ RECIPE: dict[str, Any] = dict(
     content_hash="c",
     fingerprint="f",
     prompt="p",
-    times_s=(0.5, 1.5),
-    size_px=(64, 32),
-    tool="look",
+    clips=[((0.5, 1.5), (64, 32))],
     max_new_tokens=96,
 )
 
@@ -43,15 +41,14 @@ def test_round_trip_and_overwrite(tmp_path):
         {"content_hash": "other"},
         {"fingerprint": "other"},
         {"prompt": "other"},
-        {"times_s": (0.5, 1.6)},
-        {"size_px": (32, 64)},
-        {"size_px": None},
-        {"tool": "caption"},
+        {"clips": [((0.5, 1.6), (64, 32))]},
+        {"clips": [((0.5, 1.5), (32, 64))]},
+        {"clips": [((0.5,), (64, 32)), ((1.5,), (64, 32))]},
         {"max_new_tokens": 97},
     ],
 )
 def test_everything_that_moves_a_reply_moves_its_key(change):
-    same: dict[str, Any] = {"times_s": [0.5, 1.5 + 1e-9]}
+    same: dict[str, Any] = {"clips": [([0.5, 1.5 + 1e-9], (64, 32))]}
     assert make_key(**RECIPE) != make_key(**(RECIPE | change))
     assert make_key(**RECIPE) == make_key(**RECIPE | same)
 

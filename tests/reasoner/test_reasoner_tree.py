@@ -9,14 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmreason.tree import Tree, plan_tree
+from mmreason.types import UsageError
 from mmreason.video.types import Span
 
+
+def _tree(start_s: float, length_s: float, k: int, d: int, shares: list[float]) -> Tree:
+    cuts_s = tuple(sorted(start_s + share * length_s for share in shares))
+    return Tree(Span(start_s, start_s + length_s), k, d, cuts_s)
+
+
 trees = st.builds(
-    lambda start_s, length_s, k, d: Tree(Span(start_s, start_s + length_s), k, d),
+    _tree,
     st.floats(0, 1e5),
     st.floats(1.0, 1e5),
     st.integers(2, 8),
     st.integers(0, 3),
+    st.lists(st.floats(0.001, 0.999), max_size=30),
 )
 
 
@@ -77,6 +85,24 @@ def test_plan_follows_the_published_branching(length_s, leaf_s, interval_s):
 def test_depth_brings_leaves_near_what_the_model_sees_best(length_s, leaf_s, branching, depth):
     tree = plan_tree(Span(0, length_s), leaf_s=leaf_s)
     assert (tree.branching, tree.depth) == (branching, depth)
+
+
+def test_boundaries_move_to_near_cuts_only():
+    tree = plan_tree(Span(0, 64), leaf_s=4.0, cuts_s=(15.5, 17.0, 30.0))
+    tops = [node.span.start_s for node in tree.children()]
+    assert tops == [0, 15.5, 32, 48], "15.5 is within a quarter of a leaf of 16; 30 is not of 32"
+    assert tree.leaf_at(15.6).id[0] == 2
+    assert tree.leaf_at(15.4).id[0] == 1
+
+
+def test_depth_and_branching_can_be_fixed():
+    short = plan_tree(Span(0, 60), leaf_s=16.0, depth=3, branching=(3, 8))
+    assert (short.branching, short.depth) == (3, 3)
+    long = plan_tree(Span(0, 36_000), leaf_s=4.0, depth=4)
+    assert long.leaf_count == 8**4
+    for depth, bounds in ((-1, (4, 8)), (99, (4, 8)), (None, (1, 4)), (None, (5, 4))):
+        with pytest.raises(UsageError, match="a tree needs"):
+            plan_tree(Span(0, 60), leaf_s=4.0, depth=depth, branching=bounds)
 
 
 @pytest.mark.parametrize("bad", [(0,), (5,), (1, 1, 1)])

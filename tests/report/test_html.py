@@ -192,3 +192,30 @@ def test_text_colours_have_contrast_in_both_schemes(make_answer: Callable[..., A
         for front, back in pairs:
             low, high = sorted((_luminance(colours[front]), _luminance(colours[back])))
             assert (high + 0.05) / (low + 0.05) >= 4.5, (front, back)
+
+
+def test_a_long_trace_is_folded_and_complete(hour: Answer) -> None:
+    page = _Page(answer_page(hour))
+    text = " ".join(page.text.split())
+    folds = page.named("details")
+    assert len(folds) == 15 + 1  # rounds, and the settings
+    assert sum("open" in attributes for attributes in folds) == 2
+    for wanted in (
+        "15 rounds; those that the evidence does not rest on are folded",
+        "caption \N{MULTIPLICATION SIGN} 6",
+        "nodes 4.3.1 to 4.3.6",
+        "33:20.00 \N{EN DASH} 33:28.33",
+        "<b>no</b> call",
+        "failed: found no tag",
+        "the word STAR",
+        "30:00 to 40:00, closer",
+        "looks again at the evidence",
+        "limit 400",
+        "(2 reasoner, 27 observer, 1 checker)",
+    ):
+        assert wanted in text, wanted
+
+
+def test_a_page_about_ten_hours_stays_small(hour: Answer) -> None:
+    trace = hour.trace[:18] * 30
+    assert len(answer_page(replace(hour, trace=trace, duration_s=36_000.0))) < 1_000_000

@@ -28,7 +28,7 @@ def test_pipes_get_plain_lines(make_answer: Callable[..., Answer]) -> None:
     assert "evidence:    0:08.00-0:12.00 (verified) it is red." in lines
     assert "step 2:      caption 0:12.00-0:24.00 (node 2) -> a green star bounces. " in text
     assert "step 4:      look 0:08.00-0:12.00 -> red. [8 frames, 0.42 s]" in lines
-    assert "step 6:      look 0:08.00-0:12.00 (other frames) -> red. [0 frames, 0.00 s]" in lines
+    assert "step 6:      second look 0:08.00-0:12.00 -> red. [0 frames, 0.00 s]" in lines
     assert lines[-1].startswith("cost:        2.30 seconds, 36 frames shown, 5 model calls")
     assert "\x1b" not in text
 
@@ -61,3 +61,24 @@ def test_print_step(make_answer: Callable[..., Answer]) -> None:
         "step 5:      look 0:12.00-0:16.00 (How many circles?) -> failed: no frame there"
         " [0 frames, 0.00 s]\n"
     )
+
+
+def test_pipes_get_every_step_of_a_long_trace_under_its_round(hour: Answer) -> None:
+    lines = _shown(hour, terminal=False).splitlines()
+    assert sum(line.startswith("step ") for line in lines) == len(hour.trace)
+    assert [line for line in lines if line.startswith("round ")][:4] == [
+        "round 0:     open the top",
+        "round 1:     open 4",
+        "round 2:     open 4.3",
+        "round 3:",
+    ]
+    assert "step 19:      invalid -> failed: found no tag [0 frames, 0.00 s]" in lines
+    assert "step 20:      search (star) -> found [0 frames, 0.00 s]" in lines
+    assert "(2 reasoner, 27 observer, 1 checker)" in lines[-1]
+
+
+def test_terminals_get_one_row_for_the_captions_of_a_round_of_a_long_trace(hour: Answer) -> None:
+    text = _shown(hour, terminal=True)
+    assert text.count("caption x 6") == 3
+    assert "nodes 4.3.1 to 4.3.6: open 4.3" in text
+    assert "second look" in text and len(text.splitlines()) < 50

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     PreTrainedTokenizerFast,
@@ -17,8 +18,10 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
+from mmreason.models.folders import locate
 from mmreason.training.nano.config import Architecture, NanoConfig, Stage
 from mmreason.training.nano.examples import OUTSIDE_ANSWER, clip_example, image_example
+from mmreason.types import UsageError
 
 SPECIAL = (
     "<|endoftext|>",
@@ -165,6 +168,33 @@ def build_processor(config: NanoConfig, tokenizer: PreTrainedTokenizerFast) -> Q
         video_processor=video,
         chat_template=CHAT_TEMPLATE,
     )
+
+
+def start_folder(name_or_path: str) -> Path:
+    """The folder of a model to go on from: `nano` is the packaged one. UsageError where it is no
+    folder of this machine."""
+    source, _ = locate(name_or_path) if name_or_path == "nano" else (name_or_path, True)
+    folder = Path(source)
+    if not (folder / "model.safetensors").is_file():
+        raise UsageError(
+            f"cannot start from {name_or_path!r}: it is no folder with model.safetensors; give "
+            "'nano' or the model folder of another run"
+        )
+    return folder
+
+
+def load_weights(model: Qwen3VLForConditionalGeneration, name_or_path: str) -> None:
+    """Copy the weights of a model folder into `model` (float32). UsageError where shapes differ."""
+    stored = Qwen3VLForConditionalGeneration.from_pretrained(
+        start_folder(name_or_path), local_files_only=True, dtype=torch.float32
+    )
+    try:
+        model.load_state_dict(stored.state_dict())
+    except RuntimeError as error:
+        raise UsageError(
+            f"cannot start from {name_or_path!r}: its architecture is not the config's "
+            f"({str(error).splitlines()[-1].strip()})"
+        ) from error
 
 
 def save_pretrained(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -20,14 +20,16 @@ PACKAGED = Path(__file__).with_name("nano.json")
 
 
 def train_command(
-    *, config: Path | None, out: Path, resume: bool, minutes: float | None
+    *, config: Path | None, start: str | None, out: Path, resume: bool, minutes: float | None
 ) -> dict[str, str | int]:
     """Train until done, until `minutes` are over, or until Ctrl-C; say where the model is.
 
-    Ctrl-C ends the step at hand and writes a checkpoint before `KeyboardInterrupt` is raised; a
-    second one ends at once.
+    `start` takes the place of the config's own. Ctrl-C ends the step at hand and writes a
+    checkpoint before `KeyboardInterrupt` is raised; a second one ends at once.
     """
     settings = NanoConfig.load(config or PACKAGED)
+    if start is not None:
+        settings = replace(settings, start=start)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     started = time.monotonic()
     interrupted: list[int] = []
@@ -44,6 +46,7 @@ def train_command(
     if before is not signal.SIG_IGN:  # a shell lets its background jobs ignore Ctrl-C: so do we
         signal.signal(signal.SIGINT, note)
     console = Console(stderr=True)
+    done = settings.steps  # a finished run that is resumed yields nothing
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -58,10 +61,10 @@ def train_command(
                 settings, out, resume=resume, device=device, should_stop=should_stop
             ):
                 right = f"{progress.report['answer_accuracy']:.0%}"
-                bar.update(task, completed=progress.step, right=right)
+                done = progress.step
+                bar.update(task, completed=done, right=right)
     finally:
         signal.signal(signal.SIGINT, before)
     if interrupted:
         raise KeyboardInterrupt
-    recipe = json.loads((out / "model" / "mmreason.json").read_text(encoding="utf-8"))
-    return {"steps": recipe["trained_steps"], "of": settings.steps, "model": str(out / "model")}
+    return {"steps": done, "of": settings.steps, "model": str(out / "model")}

@@ -42,10 +42,17 @@ class Stage:
     """Share of worlds in which every actor is large and plain."""
     outside_share: float = 0.0
     """Share of examples that show no scripted world at all."""
+    word_share: float = 0.15
+    """Share of scenes with a word on the screen."""
+    dialogue_share: float = 0.0
+    """Share of steps that learn from `dialogues`; `image_share` is of the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NanoConfig:
+    start: str | None = None
+    """Model folder (or `nano`, the packaged one) whose weights and tokenizer the run goes on from;
+    None: random weights. The architecture must be the folder's own."""
     seed: int = 7
     steps: int = 2600
     image_batch: int = 48
@@ -64,6 +71,12 @@ class NanoConfig:
     auxiliary_weight: float = 0.5
     """Weight of the dense targets: what every visual token shows."""
     checkpoint_every: int = 200
+    dialogues: str | None = None
+    """File of text samples (`mmreason data navigation`)."""
+    dialogue_tokens: int = 8192
+    """Tokens of a batch of them."""
+    dialogue_longest: int = 3072
+    """Longer conversations are left out."""
     architecture: Architecture = field(default_factory=Architecture)
     stages: tuple[Stage, ...] = (
         Stage(share=0.08, image_share=1.0, most_actors=1, large_share=0.5),

@@ -116,7 +116,7 @@ def _small_world(rng: random.Random, stage: Stage, scenes: int) -> World:
     for _ in range(scenes):
         length_s = rng.uniform(2.0, 6.0) if scenes == 1 else rng.uniform(2.5, 5.0)
         actors = rng.randint(1, stage.most_actors) if rng.random() > 0.03 else 0
-        scene = generate.scene(rng, start_s, length_s, actors=actors)
+        scene = generate.scene(rng, start_s, length_s, actors=actors, text_share=stage.word_share)
         if rng.random() < stage.large_share:
             bare = [
                 a.model_copy(update={"size": "large", "pattern": "plain"}) for a in scene.actors
@@ -181,8 +181,17 @@ def _image_dialogue(
     rng.shuffle(pairs)
     pairs = pairs[:2]
     pairs += [_ask(rng, q) for q in _balanced(rng, still, n - len(pairs))]
+    return ((CAPTION_PROMPT, still_caption(world, moment.start_s)), *pairs)
+
+
+def still_caption(world: World, time_s: float) -> str:
+    """What is said of a single frame: who is there (motion cannot be told), and the word on the
+    screen."""
+    moment = Span(time_s, min(world.duration_s, time_s + 1e-3))
+    seen = sightings(world, moment, least_s=MOMENT_LEAST_S)
     names = " and ".join(f"a {noun(s, size=True)}" for s in seen) or "nothing"
-    return ((CAPTION_PROMPT, f"{names}."), *pairs)
+    word = world.scene_at(time_s).text
+    return f"{names}." + (f" the word {word} is on the screen." if word else "")
 
 
 def _dense(

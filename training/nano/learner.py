@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy, l1_loss
+from torch.nn.functional import cross_entropy, l1_loss, scaled_dot_product_attention
 from transformers import AttentionInterface, Qwen3VLForConditionalGeneration
 from transformers.models.qwen3_vl.modeling_qwen3_vl import repeat_kv
 
@@ -26,9 +26,13 @@ BLOCK_ATTENTION = "mmreason_block"
 
 
 def _block_attention(module, query, key, value, attention_mask, scaling: float, **_):
-    """Attention under an additive block mask, in the form that `transformers` calls."""
+    """Attention under an additive block mask (None: plainly causal), in the form that
+    `transformers` calls."""
     key = repeat_kv(key, module.num_key_value_groups)
     value = repeat_kv(value, module.num_key_value_groups)
+    if attention_mask is None:
+        mixed = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
+        return mixed.transpose(1, 2), None
     mixed = attend(query, key, value, scale=scaling, mask=attention_mask)
     return mixed.transpose(1, 2), None
 
@@ -127,9 +131,11 @@ class Learner(nn.Module):
         wanted = batch.targets != IGNORED
         logits = self.fast.model.lm_head(hidden[wanted]).float()
         answers = cross_entropy(logits, batch.targets[wanted])
-        read = self.fast.heads(visual, hidden[batch.visual])
         report = {"answer_loss": float(answers.detach())}
         report["answer_accuracy"] = _accuracy(logits, batch.targets[wanted])
+        if visual is None:
+            return answers, report
+        read = self.fast.heads(visual, hidden[batch.visual])
         auxiliary = torch.zeros(())
         for name, truth in batch.dense.items():
             scores = read[name].float()
@@ -162,9 +168,18 @@ class Learner(nn.Module):
 
 def forward(
     model: Qwen3VLForConditionalGeneration, batch: PackedBatch
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Last hidden states (clips, length, width) and merged visual tokens (n, width) of a packed
-    batch."""
+    batch; None for the latter where it shows no frames."""
+    if not len(batch.patches):
+        hidden = model.model.language_model(
+            inputs_embeds=model.model.language_model.embed_tokens(batch.input_ids),
+            attention_mask=None,
+            position_ids=batch.position_ids,
+            use_cache=False,
+        ).last_hidden_state
+        return hidden, None
+    assert batch.attention is not None
     seen = model.model.visual(batch.patches.to(model.dtype), grid_thw=batch.grid_thw)
     embedded = model.model.language_model.embed_tokens(batch.input_ids)
     embedded = embedded.masked_scatter(

@@ -34,8 +34,8 @@ class PackedBatch:
     """int64 (clips, length)."""
     position_ids: torch.Tensor
     """int64 (3, clips, length)."""
-    attention: torch.Tensor
-    """bool (clips, 1, length, length)."""
+    attention: torch.Tensor | None
+    """bool (clips, 1, length, length); None where every token sees all before it."""
     visual: torch.Tensor
     """bool (clips, length)."""
     targets: torch.Tensor
@@ -51,6 +51,8 @@ class PackedBatch:
             value = getattr(self, name)
             if isinstance(value, dict):
                 moved[name] = {k: v.to(device) for k, v in value.items()}
+            elif value is None:
+                moved[name] = None
             else:
                 moved[name] = value.to(device)
         return PackedBatch(**moved)

@@ -1,4 +1,5 @@
-"""Trains nano from scratch: worlds drawn in a worker process, checkpoints at steps, exact resume.
+"""Trains nano, from nothing or from a model folder: worlds drawn in a worker process, checkpoints
+at steps, exact resume.
 
 Every batch is a pure function of (seed, step), so an interrupted run continues with the very
 batches it would have seen.
@@ -22,9 +23,12 @@ from mmreason.training.nano.architecture import (
     build_model,
     build_processor,
     build_tokenizer,
+    load_weights,
     save_pretrained,
+    start_folder,
 )
 from mmreason.training.nano.config import NanoConfig
+from mmreason.training.nano.dialogues import Dialogues
 from mmreason.training.nano.examples import clip_example, image_example
 from mmreason.training.nano.learner import Learner
 from mmreason.training.nano.packing import PackedBatch, pack
@@ -33,11 +37,16 @@ from mmreason.video.files import write_atomic
 
 
 class Batches(Dataset):
-    """Batch number `step` of a run. Each is all images or all clips, so that its segments are
-    equal."""
+    """Batch number `step` of a run. Each is all images, all clips (so that its segments are equal)
+    or all text."""
 
-    def __init__(self, config: NanoConfig, tokenizer: PreTrainedTokenizerFast) -> None:
-        self.config, self.tokenizer = config, tokenizer
+    def __init__(
+        self,
+        config: NanoConfig,
+        tokenizer: PreTrainedTokenizerFast,
+        dialogues: Dialogues | None = None,
+    ) -> None:
+        self.config, self.tokenizer, self.dialogues = config, tokenizer, dialogues
 
     def __len__(self) -> int:
         return self.config.steps
@@ -45,6 +54,11 @@ class Batches(Dataset):
     def __getitem__(self, step: int) -> PackedBatch:
         config = self.config
         stage = config.stage_at(step)
+        if stage.dialogue_share:
+            assert self.dialogues is not None, "a config with dialogue_share names its dialogues"
+            rng = random.Random(f"dialogues/{config.seed}/{step}")
+            if rng.random() < stage.dialogue_share:
+                return self.dialogues.batch(rng)
         images = random.Random(f"kind/{config.seed}/{step}").random() < stage.image_share
         make = image_example if images else clip_example
         n = config.image_batch if images else config.clip_batch
@@ -82,16 +96,24 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     _claim(config, out, resume)
     tokenizer = _tokenizer(config, out)
+    dialogues = _dialogues(config, tokenizer)
+    told = None if dialogues is None else dialogues.sha256
     processor = build_processor(config, tokenizer)
-    learner = Learner(build_model(config.architecture, tokenizer), config).to(device)
-    start = 0
-    if resume and (out / "checkpoint.pt").exists():
+    model = build_model(config.architecture, tokenizer)
+    resumed = resume and (out / "checkpoint.pt").exists()
+    if config.start is not None and not resumed:
+        load_weights(model, config.start)
+    learner = Learner(model, config).to(device)
+    start, steps_before = 0, _steps_of(config.start)
+    if resumed:
         saved = torch.load(out / "checkpoint.pt", map_location=device, weights_only=True)
         learner.restore(saved["learner"])
-        start = saved["step"]
+        start, steps_before = saved["step"], saved["steps_before"]
+        if saved["dialogues"] != told:
+            raise UsageError(f"{config.dialogues} is not the file that the run in {out} began with")
         _keep_log_before(start, out / "log.jsonl")
     batches = DataLoader(
-        Batches(config, tokenizer),
+        Batches(config, tokenizer, dialogues),
         batch_size=None,
         sampler=range(start, config.steps),
         num_workers=workers,
@@ -102,13 +124,13 @@ def train(
         for step, batch in enumerate(batches, start):
             began = time.monotonic()
             report = learner.step(batch.to(torch.device(device)), step)
-            row = {"step": step, "clips": batch.grid_thw[0, 0].item() > 1, **report}
+            row = {"step": step, "shown": _shown(batch), **report}
             log.write(json.dumps(row) + "\n")
             done = step + 1
             stop = should_stop()
             if stop or done % config.checkpoint_every == 0 or done == config.steps:
                 log.flush()
-                _save(learner, processor, done, out)
+                _save(learner, processor, done, steps_before, told, out)
             yield Progress(
                 step=done, steps=config.steps, report=report, seconds=time.monotonic() - began
             )
@@ -141,22 +163,72 @@ def _keep_log_before(step: int, path: Path) -> None:
 
 
 def _tokenizer(config: NanoConfig, out: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer is learnt once a run and read back when it resumes."""
+    """The tokenizer is learnt once a run, or taken from the model it starts from, and read back
+    when it resumes."""
     folder = out / "tokenizer"
     if not (folder / "tokenizer.json").exists():
-        build_processor(config, build_tokenizer(config)).save_pretrained(folder)
+        if config.start is None:
+            tokenizer = build_tokenizer(config)
+        else:
+            tokenizer = AutoProcessor.from_pretrained(start_folder(config.start)).tokenizer
+        build_processor(config, tokenizer).save_pretrained(folder)
     return AutoProcessor.from_pretrained(folder).tokenizer
 
 
-def _save(learner: Learner, processor: Qwen3VLProcessor, step: int, out: Path) -> None:
+def _shown(batch: PackedBatch) -> str:
+    """What a batch is of, for the log."""
+    if not len(batch.grid_thw):
+        return "text"
+    return "clips" if batch.grid_thw[0, 0].item() > 1 else "images"
+
+
+def _dialogues(config: NanoConfig, tokenizer: PreTrainedTokenizerFast) -> Dialogues | None:
+    """The text samples of a run. UsageError where a stage wants some but none are named."""
+    if config.dialogues is None:
+        if any(stage.dialogue_share for stage in config.stages):
+            raise UsageError("a stage has a dialogue_share, but the config names no dialogues")
+        return None
+    return Dialogues.load(
+        Path(config.dialogues),
+        tokenizer,
+        batch_tokens=config.dialogue_tokens,
+        longest=config.dialogue_longest,
+    )
+
+
+def _steps_of(start: str | None) -> int:
+    """Steps that the weights to start from were trained for."""
+    if start is None:
+        return 0
+    notes = start_folder(start) / "mmreason.json"
+    known = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
+    return int(known.get("trained_steps", 0))
+
+
+def _save(
+    learner: Learner,
+    processor: Qwen3VLProcessor,
+    step: int,
+    steps_before: int,
+    dialogues: str | None,
+    out: Path,
+) -> None:
     temporary = out / "checkpoint.pt.tmp"
-    torch.save({"learner": learner.checkpoint(), "step": step}, temporary)
+    state = {
+        "learner": learner.checkpoint(),
+        "step": step,
+        "steps_before": steps_before,
+        "dialogues": dialogues,
+    }
+    torch.save(state, temporary)
     temporary.replace(out / "checkpoint.pt")
     save_pretrained(learner.master.model, processor, out / "model")
     recipe = {
         "clip_frames": learner.config.clip_frames,
         "clip_size_px": list(learner.config.size_px),
         "leaf_s": 3.0,
-        "trained_steps": step,
+        "overview": "stills",
+        "reads_options": False,
+        "trained_steps": steps_before + step,
     }
     write_atomic(out / "model" / "mmreason.json", (json.dumps(recipe, indent=1) + "\n").encode())

@@ -35,8 +35,6 @@ WORDS = (
 )  # fmt: skip
 TEXT_FLOOR = 0.76
 """Actors stay above this height where a word is on the screen."""
-_TEXT_SHARE = 0.15
-"""Of the scenes, how many show a word."""
 
 
 def scene(
@@ -45,11 +43,12 @@ def scene(
     length_s: float,
     *,
     actors: int,
+    text_share: float = 0.15,
     event_share: float = 0.3,
     still_share: float = 0.3,
 ) -> Scene:
     """One scene of about `actors` actors (fewer where no free place is found)."""
-    text = rng.choice(WORDS) if rng.random() < _TEXT_SHARE else None
+    text = rng.choice(WORDS) if rng.random() < text_share else None
     blank = Scene(
         start_s=round(start_s, 3),
         end_s=round(start_s + length_s, 3),

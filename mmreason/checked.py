@@ -1,0 +1,57 @@
+"""What people may ask: questions, options and spans, checked before anything is opened or spent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmreason.prompts import LETTERS
+from mmreason.types import UsageError
+from mmreason.video.types import Span, VideoInfo
+
+QUESTION_LIMIT = 2_000
+OPTION_LIMIT = 500
+
+
+def checked_question(text: str, what: str = "question") -> str:
+    """The text without white space around it. UsageError where it is empty or too long."""
+    if not isinstance(text, str) or not text.strip():
+        raise UsageError(f"the {what} is empty; say what you want to know")
+    text = text.strip()
+    if len(text) > QUESTION_LIMIT:
+        raise UsageError(
+            f"the {what} has {len(text):,} characters, the limit is {QUESTION_LIMIT:,}; shorten it"
+        )
+    return text
+
+
+def checked_options(options: Sequence[str] | None) -> tuple[str, ...]:
+    """2 to 26 different texts, or none. UsageError otherwise."""
+    if options is None:
+        return ()
+    if isinstance(options, str):
+        raise UsageError(f"options must be a list of texts, got one text: {options[:60]!r}")
+    stripped = tuple(str(option).strip() for option in options)
+    if not 2 <= len(stripped) <= len(LETTERS):
+        raise UsageError(f"options must be 2 to {len(LETTERS)} texts, got {len(stripped)}")
+    for i, option in enumerate(stripped):
+        if not option or len(option) > OPTION_LIMIT:
+            raise UsageError(
+                f"option {LETTERS[i]} must have 1 to {OPTION_LIMIT} characters, got {len(option)}"
+            )
+    folded = [option.casefold() for option in stripped]
+    for i, option in enumerate(folded):
+        if option in folded[:i]:
+            twin = LETTERS[folded.index(option)]
+            raise UsageError(f"options {twin} and {LETTERS[i]} are the same: {stripped[i]!r}")
+    return stripped
+
+
+def checked_span(span: Span | None, info: VideoInfo) -> Span:
+    """The part of the span that the video has; the whole video for None. UsageError where that is
+    nothing."""
+    if span is None:
+        return info.span
+    inside = span.clip(info.span)
+    if inside.duration_s <= 0:
+        raise UsageError(f"span {span} holds nothing of the video, which is shown over {info.span}")
+    return inside

@@ -1,0 +1,65 @@
+"""`mmreason ask --questions`: a file of questions, answered into a file that is resumed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from mmreason.cli.common import out, print_json
+from mmreason.cli.inputs import bar
+
+if TYPE_CHECKING:
+    from mmreason.reasoner import Reasoner
+    from mmreason.types import Budget
+
+
+def ask_many(
+    load: Callable[[], Reasoner],
+    questions_path: Path,
+    answers_path: Path,
+    budget: Budget,
+    workers: int,
+    retry_failed: bool,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Answer what has no answer yet. Ends with exit code 1 where a question failed."""
+    from mmreason.batch import ResultsFile, read_questions
+    from mmreason.report.words import printable
+
+    questions = read_questions(questions_path)
+    results = ResultsFile(answers_path, retry_failed=retry_failed)
+    left = results.left(questions)
+    failed = []
+    if left:
+        reasoner = load()
+        with bar("asking", len(questions)) as advance:
+            for _ in range(len(questions) - len(left)):
+                advance()
+            for result in reasoner.ask_many(left, budget=budget, workers=workers, seed=seed):
+                results.add(result)
+                failed += [result] if result.failure else []
+                advance()
+    results.sort(questions)
+    told = {
+        "answers": str(answers_path),
+        "questions": len(questions),
+        "answered_before": len(questions) - len(left),
+        "failed": len(failed),
+    }
+    if as_json:
+        print_json(told)
+    else:
+        before = f", {told['answered_before']} of them before" if told["answered_before"] else ""
+        text = f"{len(questions)} questions done{before}, {len(failed)} failed: {answers_path}"
+        out().print(text, markup=False, soft_wrap=True)
+    for result in failed:
+        assert result.failure is not None
+        line = f"  {result.question.id}: {result.failure.message}"
+        print(printable(line), file=sys.stderr)
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,53 @@
+"""`mmreason eval navigation`: how well a model chooses where to look in held-out videos."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mmreason.cli.common import Json, ModelName, out, print_json, progress, quiet_libraries
+
+
+def eval_navigation(
+    worlds: Annotated[int, typer.Option(min=1, help="Held-out videos.")] = 10,
+    length: Annotated[
+        str | None, typer.Option(help="Length of the videos, such as 3m; default: 3m, 15m, 1h.")
+    ] = None,
+    items: Annotated[int, typer.Option(min=1, help="Questions about each video.")] = 10,
+    model: ModelName = "nano",
+    as_json: Json = False,
+) -> None:
+    """Measure how a model navigates by captions without a fault, beside the greedy policy."""
+    quiet_libraries()
+    from mmreason import models
+    from mmreason.evaluation.needle.items import duration_of
+    from mmreason.training.navigation.measure import measure
+
+    loaded = models.load(model)
+    with progress(f"measuring {model}") as say:
+        found = measure(
+            loaded,
+            worlds=worlds,
+            duration_s=None if length is None else duration_of(length),
+            items=items,
+            on_world=lambda done: say(f"measuring {model}: world {done} of {worlds}"),
+        )
+    shares = {
+        "turns that can be read": found.valid,
+        "opened nodes on the way to a place": found.right_open,
+        "looks at a place": found.right_look,
+        f"right: {model}": found.model,
+        "right: greedy, checked": found.greedy,
+        "right: teacher without hints": found.teacher,
+        **{f"right: {model}, {kind}": share for kind, share in found.by_kind.items()},
+    }
+    if as_json:
+        rows = {
+            name: {"value": s.value if s.n else None, "interval": list(s.interval), "n": s.n}
+            for name, s in shares.items()
+        }
+        print_json(rows)
+        return
+    for name, share in shares.items():
+        out().print(f"{name}: {share}", highlight=False)

@@ -1,0 +1,140 @@
+"""`mmreason eval needle`: the needle-tree benchmark, resumable, with a table and a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from mmreason.cli.common import Json, err, out, print_json, quiet_libraries
+
+if TYPE_CHECKING:
+    from mmreason.evaluation.needle.runner import Done
+    from mmreason.evaluation.needle.summary import Row
+
+
+def eval_needle(
+    folder: Annotated[
+        Path, typer.Option("--out", help="Folder of the run; what is there is not done again.")
+    ],
+    model: Annotated[
+        str,
+        typer.Option(help="nano, a model's name or folder, or oracle, which reads the script."),
+    ] = "nano",
+    lengths: Annotated[str, typer.Option(help="Lengths of the videos, such as 3m,15m,1h.")] = "1h",
+    seeds: Annotated[str, typer.Option(help="One world a length for each: 0-4 or 0,3,7.")] = "0-2",
+    items: Annotated[int, typer.Option(min=1, help="Questions about each world.")] = 10,
+    policy: Annotated[
+        str, typer.Option(help="Policies, separated by commas; NAME_warm keeps what it saw.")
+    ] = "greedy",
+    baselines: Annotated[bool, typer.Option(help="Measure all baselines as well.")] = False,
+    methods: Annotated[
+        str | None, typer.Option(help="Further methods by name, such as one_pass,stills_32.")
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=0, help="Budget of a policy, in frames a question.")
+    ] = None,
+    rotations: Annotated[
+        int, typer.Option(min=1, max=4, help="Ask with the options turned so many times.")
+    ] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; no result depends on it.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Measure how well hours of video are searched: short events, look-alikes, half-truths."""
+    quiet_libraries()
+    from mmreason.evaluation.needle import methods as known
+    from mmreason.evaluation.needle.items import duration_of
+    from mmreason.evaluation.needle.page import versus_words, write_report
+    from mmreason.evaluation.needle.runner import Plan, read_outcomes, run
+    from mmreason.evaluation.needle.summary import rows
+
+    names = [*_listed(policy), *(known.BASELINES if baselines else ()), *_listed(methods or "")]
+    plan = Plan(
+        model=model,
+        durations_s=tuple(duration_of(name) for name in _listed(lengths)),
+        seeds=_seeds(seeds),
+        items=items,
+        methods=known.checked(names),
+        frames=frames,
+        rotations=rotations,
+    )
+    with _bar(f"measuring {model}") as say:
+        path = run(plan, folder, workers=workers, on_progress=say)
+    outcomes = read_outcomes(path)
+    command = f"mmreason eval needle --model {model} --lengths {lengths} --seeds {seeds}"
+    command += f" --items {items} --policy {policy}" + " --baselines" * baselines
+    page = write_report(outcomes, folder, model=model, command=command)
+    if as_json:
+        print_json(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
+        return
+    table = rows(outcomes)
+    out().print(_table(table))
+    for row in table:
+        if words := versus_words(outcomes, row.method):
+            out().print(words)
+    err().print(f"page written to {page}")
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """`0-2` to (0, 1, 2), `1,5` to (1, 5). Raises UsageError."""
+    from mmreason.types import UsageError
+
+    found: list[int] = []
+    for part in _listed(text):
+        first, _, last = part.partition("-")
+        if not first.isdigit() or (last and not last.isdigit()) or int(last or first) < int(first):
+            raise UsageError(f"seeds {text!r} must be numbers or ranges, such as 0-4 or 1,5")
+        found += range(int(first), int(last or first) + 1)
+    return tuple(dict.fromkeys(found))
+
+
+@contextmanager
+def _bar(message: str) -> Iterator[Done | None]:
+    """A bar with the time left on stderr, where that is a terminal."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = err()
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task(message, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _table(rows: list[Row]) -> Table:
+    """Accuracy with its 95 % interval, costs, and where items were lost."""
+    from mmreason.evaluation.needle.metrics import ErrorKind
+
+    table = Table("method", box=None, pad_edge=False, padding=(0, 1))
+    kinds = [str(kind) for kind in ErrorKind if any(str(kind) in row.errors for row in rows)]
+    for name in ("accuracy", "frames", "rounds", "hit@3", "abst.F1", *kinds):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        low, high = row.accuracy.interval
+        table.add_row(
+            row.method,
+            f"{row.accuracy.value:.1%} ({low:.0%}-{high:.0%})",
+            f"{row.frames.value:,.0f}",
+            f"{row.rounds.value:.1f}",
+            f"{row.hit.value:.0%}" if row.hit.n else "-",
+            f"{row.abstention_f1:.2f}",
+            *(str(row.errors.get(kind, 0)) for kind in kinds),
+        )
+    return table

@@ -1,0 +1,89 @@
+"""`mmreason index`: caption levels of the tree ahead of questions, into the store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmreason.cli.common import (
+    ApiKeyFile,
+    Json,
+    ModelName,
+    ServedModel,
+    StorePath,
+    load_reasoner,
+    out,
+    print_json,
+    progress,
+)
+from mmreason.cli.inputs import as_dict, end, expand, work_through
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexed:
+    """What indexing one video came to."""
+
+    path: str
+    nodes: int
+    failed: int
+    from_store: int
+    frames: int
+    seconds: float
+
+
+def index(
+    files: Annotated[list[str], typer.Argument(help="Videos, folders or patterns.")],
+    levels: Annotated[
+        str, typer.Option(help="Levels to caption: high, medium, low, parted by commas.")
+    ] = "high",
+    model: ModelName = "nano",
+    store: StorePath = None,
+    served_model: ServedModel = None,
+    api_key_file: ApiKeyFile = None,
+    as_json: Json = False,
+) -> None:
+    """Caption videos ahead of questions. Interrupted, it goes on where it was when run again."""
+    from mmreason.index import nodes_of
+    from mmreason.tree import Tree
+    from mmreason.video.types import Span
+
+    names = tuple(name.strip() for name in levels.split(",") if name.strip())
+    nodes_of(Tree(Span(0, 1), 4, 1), names)
+    inputs = expand(files)
+    with progress(f"loading {model}"):
+        reasoner = load_reasoner(model, store, served_model=served_model, api_key_file=api_key_file)
+
+    def one(path: Path) -> Indexed:
+        nodes = failed = from_store = frames = 0
+        seconds = 0.0
+        with progress(f"{path.name}") as say:
+            for item in reasoner.index(path, names):
+                nodes += 1
+                failed += item.seen.error is not None
+                from_store += item.seen.cached
+                frames += item.cost.frames
+                seconds += item.cost.seconds
+                say(f"{path.name}: {item.done} of {item.total} captions")
+        if nodes and failed == nodes:
+            raise ValueError(f"none of its {nodes} stretches could be captioned")
+        return Indexed(
+            path=str(path),
+            nodes=nodes,
+            failed=failed,
+            from_store=from_store,
+            frames=frames,
+            seconds=round(seconds, 3),
+        )
+
+    work = work_through(inputs.files, one, "indexing")
+    if as_json:
+        print_json(as_dict(work, asdict))
+    else:
+        for done in work.results:
+            failed = f", {done.failed} failed" if done.failed else ""
+            text = f"{done.path}: {done.nodes} captions, {done.from_store} were there{failed}"
+            out().print(text, markup=False, soft_wrap=True)
+    end(work)

@@ -1,0 +1,41 @@
+"""Settings under which published weights of other agents find what they were trained on.
+
+Leaves out their prompts, which are not licensed: the words are this project's own, and may move
+results a little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from mmreason.models.base import ChatModel
+from mmreason.policies.base import Policy
+from mmreason.policies.longvideo_r1 import LongVideoR1
+from mmreason.tree import TreeRecipe
+from mmreason.types import UsageError
+
+Compat = Literal["longvideo_r1"]
+LONGVIDEO_R1_FRAMES = 32
+"""Frames of a caption of the lowest level; 64 and 128 above it."""
+LONGVIDEO_R1_LONGEST_PX = 512
+LONGVIDEO_R1_TREE = TreeRecipe(depth=3)
+LONGVIDEO_R1_POLICY = LongVideoR1(published=True, rounds=30, context_tokens=32_768)
+
+
+def compatible(compat: str, observer: ChatModel) -> tuple[Policy, TreeRecipe]:
+    """Policy and tree for `compat`; gives the observer the frame recipe of arXiv 2602.20913 (32, 64
+    and 128 frames of 512, 362 and 256 pixels, lowest level first).
+
+    A model of fixed frame size keeps its own recipe. UsageError for a name that is none.
+    """
+    if compat != "longvideo_r1":
+        raise UsageError(f"compat is 'longvideo_r1', got {compat!r}")
+    if observer.clip.size_px is None:
+        observer.clip = replace(  # pyright: ignore[reportAttributeAccessIssue]
+            observer.clip,
+            frames=LONGVIDEO_R1_FRAMES,
+            longest_px=LONGVIDEO_R1_LONGEST_PX,
+            overview="denser",
+        )
+    return LONGVIDEO_R1_POLICY, LONGVIDEO_R1_TREE

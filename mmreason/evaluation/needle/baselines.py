@@ -1,0 +1,265 @@
+"""Ways to answer without a search, measured beside it. Each returns an `Answer` with its cost.
+
+They ask a model what it answers best: the question without its clause, and the options matched to
+what it says (measured: the packaged model loses most of its answers to either). A frame that is
+shown twice counts twice. Nothing is stored: every question pays in full.
+
+- `one_pass`: one clip of as many frames as the model was trained for, over the whole video.
+- `stills`: evenly spread stills, each captioned; answered from the text, or by one look at the
+  best line's moment (from the text again where that look picks no option).
+- `exhaustive`: every leaf of the tree captioned as the agent captions it, then the same.
+- `gold_clip`: a look at the gold alone, for the share of accuracy that seeing everything keeps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from mmreason.evaluation.needle.items import Item
+from mmreason.evaluation.needle.reading import (
+    Line,
+    Reading,
+    best_line,
+    read_answer,
+    read_words,
+)
+from mmreason.evaluation.needle.words import parsed, split_context
+from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
+from mmreason.tools import Watchable
+from mmreason.tree import Tree, plan_tree
+from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason, ToolCall
+from mmreason.video import plan
+from mmreason.video.types import Span
+from mmreason.watching import caption_views
+from mmreason.wording import match_option
+
+WORD_QUESTION = "What word is on the screen?"
+BATCH = 16
+MAX_NEW_TOKENS = 96
+MOST_WORD_STILLS = 64
+"""Stills whose word is asked for where the question is about words of the whole video."""
+
+
+def one_pass(model: ChatModel, video: Watchable, item: Item) -> Answer:
+    """8 uniform frames (of the packaged model) and the question."""
+    desk = _Desk(model, video, item)
+    span = video.info.span
+    reading, sure = desk.look(span)
+    return desk.answer(reading, sure)
+
+
+def stills(
+    model: ChatModel, video: Watchable, item: Item, *, frames: int, look: bool = False
+) -> Answer:
+    """`frames` uniform stills, captioned one by one; answered from their lines, with `look` by a
+    clip at the best line's moment instead. What is told of the word on the screen is asked of the
+    stills that matter."""
+    desk = _Desk(model, video, item)
+    span = video.info.span
+    times_s = plan.uniform(span, frames).times_s
+    half_s = span.duration_s / frames / 2
+    views = [(Span(max(0.0, t - half_s), t + half_s), (t,)) for t in times_s]
+    lines = desk.captions([(_Place(span), views)], tool="skim")
+    return desk.answer(*desk.concluded(lines, look))
+
+
+def exhaustive(model: ChatModel, video: Watchable, item: Item, *, look: bool = True) -> Answer:
+    """Every leaf of the tree captioned by the model's own recipe; answered by a look at the best
+    line, or from the text alone."""
+    desk = _Desk(model, video, item)
+    tree = desk.tree
+    leaves = [
+        tree.leaf_at(tree.span.start_s + (i + 0.5) * tree.leaf_s) for i in range(tree.leaf_count)
+    ]
+    lines = desk.captions(
+        [
+            (_Place(leaf.span, leaf.id), [(view.span, view.times_s) for view in views])
+            for leaf in leaves
+            for views in (caption_views(model.clip, video.info, leaf.span),)
+        ]
+    )
+    return desk.answer(*desk.concluded(lines, look))
+
+
+def gold_clip(model: ChatModel, video: Watchable, item: Item) -> Answer:
+    """What the model answers where the gold is given: a look at the gold of one needle, captions of
+    the gold of several, stills of the whole video where all of it is asked about."""
+    if item.kind == "global":
+        return stills(model, video, item, frames=MOST_WORD_STILLS)
+    desk = _Desk(model, video, item)
+    spans = item.gold_spans or (video.info.span,)
+    if len(spans) == 1:
+        reading, sure = desk.look(desk.clip_around(spans[0].middle_s))
+        return desk.answer(reading, sure)
+    places = [(_Place(s), [(s, plan.uniform(s, model.clip.frames).times_s)]) for s in spans]
+    return desk.answer(*desk.concluded(desk.captions(places), look=False))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What one step is about."""
+
+    span: Span
+    node: tuple[int, ...] | None = None
+
+
+_View = tuple[Span, tuple[float, ...]]
+"""(what a line speaks for, times of its frames)"""
+
+
+@dataclass
+class _Desk:
+    """One question being answered: what was asked of the model, and what it cost."""
+
+    model: ChatModel
+    video: Watchable
+    item: Item
+    steps: list[Step] = field(default_factory=list)
+    _started: float = field(default_factory=time.perf_counter)
+    _words: dict[Span, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.plain, self.context = split_context(self.item.question)
+        info = self.video.info
+        self.tree: Tree = plan_tree(info.span, leaf_s=self.model.clip.leaf_s)
+        self.size_px = self.model.clip.frame_size_px(info.width_px, info.height_px)
+
+    def captions(
+        self, places: Sequence[tuple[_Place, Sequence[_View]]], *, tool: str = "caption"
+    ) -> list[Line]:
+        """A line a view, and a step a place, all of them in one round."""
+        views = [view for _, held in places for view in held]
+        replies = self.ask([times for _, times in views], self.model.clip.prompts.caption)
+        lines = [
+            Line(span, reply.text, times)
+            for (span, times), reply in zip(views, replies, strict=True)
+        ]
+        at = 0
+        for place, held in places:
+            part = slice(at, at + len(held))
+            times_s = tuple(t for _, times in held for t in times)
+            self.note(
+                tool, place.span, times_s, replies[part], rounds=int(at == 0), node=place.node
+            )
+            at = part.stop
+        return lines
+
+    def concluded(self, lines: list[Line], look: bool) -> tuple[Reading, float | None]:
+        """The answer that lines give, or the look they lead to."""
+        asked = parsed(self.plain)
+        if asked is not None and asked[0] == "word":
+            return self.read_words(asked[1][0], lines), None
+        best = best_line(self.plain, lines, self.shows) if look else None
+        if best is not None:
+            is_still = len(best.frame_times_s) == 1
+            span = self.clip_around(best.frame_times_s[0]) if is_still else best.span
+            reading, sure = self.look(span)
+            if reading.choice is not None:
+                return reading, sure
+        return read_answer(self.plain, self.item.options, lines, self.shows), None
+
+    def look(self, span: Span) -> tuple[Reading, float | None]:
+        """One clip over `span` with the question alone."""
+        times_s = plan.uniform(span, self.model.clip.frames).times_s
+        (reply,) = self.ask([times_s], self.model.clip.prompts.ask(self.plain))
+        self.note("look", span, times_s, [reply], rounds=1)
+        choice = match_option(reply.text, self.item.options)
+        return Reading(choice, reply.text, (Line(span, reply.text, times_s),)), reply.confidence
+
+    def clip_around(self, time_s: float) -> Span:
+        """The clip length the model sees best around a moment, or all of a shorter video."""
+        whole, half_s = self.video.info.span, self.model.clip.leaf_s / 2
+        start_s = min(max(whole.start_s, time_s - half_s), max(0.0, whole.end_s - 2 * half_s))
+        return Span(start_s, min(whole.end_s, start_s + 2 * half_s))
+
+    def shows(self, line: Line) -> bool:
+        """Whether the word of the question's clause is on the screen at a line's moment."""
+        return self.context is None or self.context in self.words_at([line])[0]
+
+    def words_at(self, lines: Sequence[Line]) -> list[tuple[str, ...]]:
+        """On-screen words of each line: as told by it, else asked of its middle frame."""
+        silent = [line for line in lines if not line.shown_words() and line.span not in self._words]
+        if silent:
+            times_s = [(line.frame_times_s[len(line.frame_times_s) // 2],) for line in silent]
+            replies = self.ask(times_s, self.model.clip.prompts.ask(WORD_QUESTION))
+            shown = tuple(t for times in times_s for t in times)
+            self.note("skim", self.video.info.span, shown, replies, rounds=0)
+            for line, reply in zip(silent, replies, strict=True):
+                self._words[line.span] = reply.text.strip(" .").upper()
+        return [line.shown_words() or (self._words[line.span],) for line in lines]
+
+    def read_words(self, which: str, lines: list[Line]) -> Reading:
+        step = max(1, len(lines) // MOST_WORD_STILLS)
+        chosen = lines[::step]
+        shown = zip(chosen, self.words_at(chosen), strict=True)
+        return read_words(which, self.item.options, [(line, w[0]) for line, w in shown if w])
+
+    def ask(self, times_s: Sequence[tuple[float, ...]], prompt: str) -> list[Reply]:
+        """One reply for each tuple of frame times, in batches of equal kind."""
+        replies: list[Reply] = []
+        for start in range(0, len(times_s), BATCH):
+            chunk = times_s[start : start + BATCH]
+            conversations = []
+            for times in chunk:
+                frames = self.video.frames_at(times, self.size_px)
+                kind = "image" if len(times) == 1 else "video"
+                parts = (FramesPart(frames, kind), TextPart(prompt))
+                conversations.append([Message("user", parts)])
+            replies += self.model.generate(conversations, max_new_tokens=MAX_NEW_TOKENS)
+        return replies
+
+    def note(
+        self,
+        tool: str,
+        span: Span,
+        times_s: tuple[float, ...],
+        replies: Sequence[Reply],
+        rounds: int,
+        node: tuple[int, ...] | None = None,
+    ) -> None:
+        """Keep one step with its cost."""
+        cost = Cost(
+            rounds=rounds,
+            model_calls=len(replies),
+            observer_calls=len(replies),
+            frames=len(times_s),
+            tokens_in=sum(r.tokens_in for r in replies),
+            tokens_visual=sum(r.tokens_visual for r in replies),
+            tokens_out=sum(r.tokens_out for r in replies),
+        )
+        text = replies[0].text if len(replies) == 1 else ""
+        seen = Observation(text=text, span=span, frame_times_s=times_s, cost=cost)
+        arguments = {"span": span} if node is None else {"span": span, "node": list(node)}
+        self.steps.append(
+            Step(thought="", call=ToolCall(name=tool, arguments=arguments), observation=seen)
+        )
+
+    def answer(self, reading: Reading, confidence: float | None = None) -> Answer:
+        unique = {t for step in self.steps for t in step.observation.frame_times_s}
+        cost = sum((step.cost for step in self.steps), Cost())
+        seconds = time.perf_counter() - self._started
+        evidence = tuple(
+            Evidence(span=line.span, frame_times_s=line.frame_times_s, quote=line.text)
+            for line in reading.lines
+            if reading.choice is not None
+        )
+        done = StopReason.ABSTAINED if reading.choice is None else StopReason.ANSWERED
+        return Answer(
+            question=self.item.question,
+            text=reading.text,
+            choice=reading.choice,
+            options=self.item.options,
+            confidence=confidence,
+            evidence=evidence,
+            cost=replace(cost, frames_unique=len(unique), seconds=seconds),
+            trace=tuple(self.steps),
+            stop_reason=done,
+            video=self.video.info.path,
+            duration_s=self.video.info.duration_s,
+            settings={
+                "tree": {"branching": self.tree.branching, "depth": self.tree.depth},
+                "model": {"name": self.model.name, "fingerprint": self.model.fingerprint},
+            },
+        )

@@ -1,0 +1,133 @@
+"""A model that is asked each thing once, and a video whose frames are drawn once.
+
+For measurements of cold costs: every question pays as if it were the first, but the same frames are
+not drawn, and the same requests not computed, again for each method. Greedy replies only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from mmreason.models.base import ChatModel, ClipRecipe, Conversation, FramesPart, Reply, TextPart
+from mmreason.store import Store
+from mmreason.tools import Watchable
+from mmreason.video.types import FrameBatch, VideoInfo
+
+MOST_BYTES = 192 * 2**20
+"""Pixels that are kept of a video."""
+
+
+class KeptFrames:
+    """Wraps an open video; frames once drawn are kept, up to `MOST_BYTES`."""
+
+    def __init__(self, video: Watchable):
+        self._video = video
+        self._kept: dict[tuple[float, tuple[int, int] | None], FrameBatch] = {}
+        self._bytes = 0
+
+    @property
+    def info(self) -> VideoInfo:
+        return self._video.info
+
+    @property
+    def content_hash(self) -> str:
+        return self._video.content_hash
+
+    def frames_at(
+        self, times_s: Sequence[float], size_px: tuple[int, int] | None = None
+    ) -> FrameBatch:
+        """See `Video.frames_at`."""
+        new = [t for t in dict.fromkeys(times_s) if (t, size_px) not in self._kept]
+        drawn = self._video.frames_at(new, size_px) if new else None
+        if drawn is not None and self._bytes + drawn.pixels.nbytes > MOST_BYTES:
+            self._kept.clear()
+            self._bytes = 0
+            return self._video.frames_at(times_s, size_px)
+        for i, time_s in enumerate(new):
+            assert drawn is not None
+            self._kept[time_s, size_px] = FrameBatch(
+                pixels=drawn.pixels[i : i + 1],
+                times_s=drawn.times_s[i : i + 1],
+                exact=drawn.exact[i : i + 1],
+            )
+            self._bytes += drawn.pixels[i].nbytes
+        rows = [self._kept[t, size_px] for t in times_s]
+        return FrameBatch(
+            pixels=np.concatenate([row.pixels for row in rows]),
+            times_s=np.concatenate([row.times_s for row in rows]),
+            exact=np.concatenate([row.exact for row in rows]),
+        )
+
+
+class Remembering:
+    """Wraps a `ChatModel`; `store` holds its replies by words and pixels."""
+
+    def __init__(self, model: ChatModel, store: Store):
+        self._model = model
+        self._store = store
+        self.asked = 0
+        """Conversations that the model itself had to answer."""
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    @property
+    def fingerprint(self) -> str:
+        return self._model.fingerprint
+
+    @property
+    def clip(self) -> ClipRecipe:
+        return self._model.clip
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._model.notes
+
+    def generate(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        max_new_tokens: int = 96,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[Reply]:
+        """See `ChatModel`. Only greedy replies are kept; others are asked anew."""
+        if temperature > 0:
+            return self._model.generate(
+                conversations, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
+            )
+        keys = [self._key(c, max_new_tokens) for c in conversations]
+        kept = {key: self._store.get(key) for key in dict.fromkeys(keys)}
+        new = {k: c for k, c in zip(keys, conversations, strict=True) if kept[k] is None}
+        if new:
+            self.asked += len(new)
+            replies = self._model.generate(list(new.values()), max_new_tokens=max_new_tokens)
+            for key, reply in zip(new, replies, strict=True):
+                kept[key] = asdict(reply)
+                self._store.put(key, asdict(reply), video="benchmark", model=self.name)
+        return [_reply(kept[key]) for key in keys]
+
+    def _key(self, conversation: Conversation, max_new_tokens: int) -> str:
+        digest = hashlib.sha256(f"{self.fingerprint}/{max_new_tokens}".encode())
+        for message in conversation:
+            digest.update(f"/{message.role}".encode())
+            for part in message.parts:
+                if isinstance(part, TextPart):
+                    digest.update(b"t" + part.text.encode())
+                elif isinstance(part, FramesPart):
+                    frames = part.frames
+                    digest.update(f"{part.kind}{frames.pixels.shape}".encode())
+                    digest.update(frames.times_s.tobytes() + frames.pixels.tobytes())
+        return digest.hexdigest()
+
+
+def _reply(value: dict[str, Any] | None) -> Reply:
+    assert value is not None
+    lists: dict[str, Any] = {name: tuple(value[name]) for name in ("token_ids", "logprobs")}
+    return Reply(**value | lists)

@@ -1,0 +1,85 @@
+"""The methods a benchmark run can measure, by name. Policies search; baselines do not.
+
+Leaves out running them over items (`runner.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from mmreason import policies
+from mmreason.evaluation.needle import baselines
+from mmreason.evaluation.needle.items import Item
+from mmreason.models.base import ChatModel
+from mmreason.policies import Policy
+from mmreason.reasoner import Reasoner
+from mmreason.store import Store
+from mmreason.tools import Watchable
+from mmreason.types import Answer, Budget, UsageError
+
+POLICIES = ("greedy", "breadth_first", "random_leaf", "oracle", "longvideo_r1")
+BUDGETS = (8, 16, 32, 64, 128, 256, 512)
+"""Frames of the baselines of uniform stills."""
+BASELINES = (
+    "one_pass",
+    *(f"stills_{n}" for n in BUDGETS),
+    *(f"stills_{n}_look" for n in BUDGETS),
+    "exhaustive_text",
+    "exhaustive",
+    "gold_clip",
+)
+WARM = "_warm"
+"""Ending of a policy's name that keeps what it saw for the world's next questions."""
+
+
+def checked(names: Sequence[str]) -> tuple[str, ...]:
+    """The names without repeats. Raises UsageError for one that is no method."""
+    known = {*POLICIES, *(p + WARM for p in POLICIES), *BASELINES}
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"{name!r} is no method; policies are {', '.join(POLICIES)} (with {WARM} to keep "
+                f"what was seen), baselines {', '.join(BASELINES)}"
+            )
+    return tuple(dict.fromkeys(names))
+
+
+def is_policy(method: str) -> bool:
+    return method.removesuffix(WARM) in POLICIES
+
+
+def answer(
+    method: str,
+    model: ChatModel,
+    video: Watchable,
+    item: Item,
+    *,
+    budget: Budget,
+    store: Store | None = None,
+) -> Answer:
+    """Answer one item. `budget` binds policies only; `store` is what a warm policy has seen."""
+    if is_policy(method):
+        policy = _policy(method.removesuffix(WARM), item)
+        reasoner = Reasoner(model, policy=policy, store=store)
+        return reasoner.ask(
+            video, item.question, options=item.options, budget=budget, seed=item.seed
+        )
+    if method == "one_pass":
+        return baselines.one_pass(model, video, item)
+    if method == "gold_clip":
+        return baselines.gold_clip(model, video, item)
+    if method.startswith("exhaustive"):
+        return baselines.exhaustive(model, video, item, look=not method.endswith("_text"))
+    make = partial(baselines.stills, look=method.endswith("_look"))
+    return make(model, video, item, frames=int(method.split("_")[1]))
+
+
+def _policy(name: str, item: Item) -> Policy:
+    if name == "oracle":
+        return policies.Oracle(item.gold_spans)
+    if name == "random_leaf":
+        return policies.RandomLeaf(item.seed)
+    if name == "longvideo_r1":
+        return policies.LongVideoR1()
+    return policies.BreadthFirst() if name == "breadth_first" else policies.Greedy()

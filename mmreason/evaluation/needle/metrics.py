@@ -1,0 +1,326 @@
+"""How well searches went: per outcome, and over many of them.
+
+Visits count in the order they were made; a round is what the cost ledger calls one. A leaf visit is
+a call about a leaf of the tree or about a stretch no longer than one. Gold is seen where a frame
+that was shown together with the question lies in it, or where a leaf's caption had a frame in it.
+Leaves out measures between spans (`spans.py`) and tables (`summary.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+
+import numpy as np
+
+from mmreason.evaluation.needle.items import Item
+from mmreason.evaluation.needle.outcomes import LOOKING, Outcome, Visit
+from mmreason.evaluation.needle.spans import harmonic, temporal_iou, union
+from mmreason.evaluation.scoring import Share
+from mmreason.video.types import Span
+
+UNGROUNDED_IOU = 0.05
+_SLACK = 1.01
+
+
+class ErrorKind(StrEnum):
+    """Where an item was lost."""
+
+    SEARCH = "search"
+    """No leaf that holds gold was visited."""
+    LOOK = "look"
+    """Visited, but no frame that was shown lies in the gold."""
+    REASON = "reason"
+    """All gold seen, and a wrong answer (or none) given. Global items too: all of the video is
+    gold to them."""
+    STOP = "stop"
+    """Ended too early: by the budget, with some gold unseen, or with an answer that nothing
+    supports (items without an answer)."""
+    FAILED = "failed"
+    """The method raised."""
+
+
+def is_leaf(outcome: Outcome, visit: Visit) -> bool:
+    """Whether a call was about a leaf, or about no more than one."""
+    if visit.node is not None and len(visit.node) >= outcome.depth:
+        return True
+    return visit.span.duration_s <= _SLACK * outcome.leaf_s
+
+
+def leaf_visits(outcome: Outcome) -> list[Visit]:
+    """Calls about leaves that did not fail, in order."""
+    return [v for v in outcome.visits if is_leaf(outcome, v) and not v.failed]
+
+
+def visited_spans(outcome: Outcome) -> tuple[Span, ...]:
+    """V: the union of the stretches of leaf visits."""
+    return union(visit.span for visit in leaf_visits(outcome))
+
+
+def seen_times_s(outcome: Outcome) -> list[float]:
+    """F: times of all frames that were shown, each once."""
+    return sorted({t for v in outcome.visits if not v.failed for t in v.frame_times_s})
+
+
+def hit_round(outcome: Outcome) -> int | None:
+    """Round in which the last of the gold spans was first met by a leaf visit; None where one
+    never was, or there is no gold."""
+    return _round_of(outcome, _meets_leaf)
+
+
+def seen_round(outcome: Outcome) -> int | None:
+    """Round after which every gold span had been seen; None where one never was."""
+    return _round_of(outcome, _shows)
+
+
+def _round_of(outcome: Outcome, test: Callable[[Outcome, Visit, Span], bool]) -> int | None:
+    waiting = list(outcome.item.gold_spans)
+    if not waiting:
+        return None
+    rounds = 0
+    for visit in outcome.visits:
+        rounds += visit.rounds
+        waiting = [span for span in waiting if not test(outcome, visit, span)]
+        if not waiting:
+            return rounds
+    return None
+
+
+def _meets_leaf(outcome: Outcome, visit: Visit, span: Span) -> bool:
+    return not visit.failed and is_leaf(outcome, visit) and visit.span.overlap_s(span) > 0
+
+
+def _shows(outcome: Outcome, visit: Visit, span: Span) -> bool:
+    if visit.failed or not (visit.tool in LOOKING or is_leaf(outcome, visit)):
+        return False
+    return any(span.contains(t) for t in visit.frame_times_s)
+
+
+def hit_at(outcomes: Iterable[Outcome], rounds: int) -> Share:
+    """hit@r: items with gold whose leaves were all visited within `rounds` rounds."""
+    hits = [hit_round(o) for o in outcomes if o.item.gold_spans]
+    return Share(sum(hit is not None and hit <= rounds for hit in hits), len(hits))
+
+
+def error_kind(outcome: Outcome) -> ErrorKind | None:
+    """None for a right answer. See `ErrorKind`."""
+    if outcome.right:
+        return None
+    if outcome.error is not None:
+        return ErrorKind.FAILED
+    by_budget = outcome.stop_reason.startswith("budget")
+    if outcome.item.kind == "global":
+        return ErrorKind.STOP if by_budget else ErrorKind.REASON
+    if outcome.item.answer is None:
+        return ErrorKind.STOP
+    if seen_round(outcome) is not None:
+        return ErrorKind.REASON
+    if by_budget:
+        return ErrorKind.STOP
+    if hit_round(outcome) is not None:
+        return ErrorKind.LOOK
+    gold = outcome.item.gold_spans
+    met = [any(_meets_leaf(outcome, v, span) for v in outcome.visits) for span in gold]
+    return ErrorKind.STOP if any(met) else ErrorKind.SEARCH
+
+
+def wrong_turn(outcome: Outcome) -> int | None:
+    """Depth of the first opened node (one whose children's captions were read, 0 is the whole
+    video) without gold in it; None where there was none."""
+    turns = _opened(outcome)
+    return next((depth for depth, is_gold in turns if not is_gold), None)
+
+
+def returned(outcome: Outcome) -> bool | None:
+    """Whether gold was met by a leaf visit after the first wrong turn; None without one."""
+    for index, visit in enumerate(outcome.visits):
+        opened = _parent(outcome, visit)
+        if opened is not None and not _holds_gold(outcome, opened):
+            later = outcome.visits[index + 1 :]
+            gold = outcome.item.gold_spans
+            return any(_meets_leaf(outcome, v, span) for v in later for span in gold)
+    return None
+
+
+def _opened(outcome: Outcome) -> list[tuple[int, bool]]:
+    """(depth, holds gold) of each opened node, in order."""
+    nodes = dict.fromkeys(
+        parent for v in outcome.visits if (parent := _parent(outcome, v)) is not None
+    )
+    return [(len(node), _holds_gold(outcome, node)) for node in nodes]
+
+
+def _parent(outcome: Outcome, visit: Visit) -> tuple[int, ...] | None:
+    if visit.tool != "caption" or not visit.node or not outcome.item.gold_spans:
+        return None
+    return visit.node[:-1]
+
+
+def _holds_gold(outcome: Outcome, node: tuple[int, ...]) -> bool:
+    index = 0
+    for digit in node:
+        index = index * outcome.branching + digit - 1
+    length_s = outcome.item.duration_s / outcome.branching ** len(node)
+    span = Span(index * length_s, (index + 1) * length_s)
+    return any(span.overlap_s(gold) > 0 for gold in outcome.item.gold_spans)
+
+
+def repeat_ratio(outcome: Outcome) -> float:
+    """(calls - distinct calls) / distinct calls; 0 for no call. Two calls are the same where tool,
+    stretch and frames are."""
+    calls = Counter(_call(v) for v in outcome.visits)
+    return (sum(calls.values()) - len(calls)) / len(calls) if calls else 0.0
+
+
+def has_loop(outcome: Outcome) -> bool:
+    """Whether the same call was made three times in a row."""
+    calls = [_call(v) for v in outcome.visits]
+    return any(a == b == c for a, b, c in zip(calls, calls[1:], calls[2:], strict=False))
+
+
+def _call(visit: Visit) -> tuple[object, ...]:
+    return visit.tool, visit.span, visit.frame_times_s
+
+
+def failed_share(outcome: Outcome) -> float:
+    """Share of calls that gave an error; 0 for no call."""
+    return sum(v.failed for v in outcome.visits) / len(outcome.visits) if outcome.visits else 0.0
+
+
+def answered_early(outcome: Outcome) -> bool:
+    """Whether an option was chosen although some gold had not been seen."""
+    has_gold = outcome.item.kind not in ("global", "absent")
+    return has_gold and outcome.choice is not None and seen_round(outcome) is None
+
+
+def idle_rounds(outcome: Outcome) -> int | None:
+    """Rounds spent after all gold had been seen; None where it never was."""
+    seen = seen_round(outcome)
+    return None if seen is None else sum(v.rounds for v in outcome.visits) - seen
+
+
+def evidence_iou(outcome: Outcome) -> float:
+    """tIoU between all evidence and all gold."""
+    return temporal_iou([span for span, _, _ in outcome.evidence], outcome.item.gold_spans)
+
+
+def is_ungrounded(outcome: Outcome) -> bool:
+    """Whether no evidence span reaches a tIoU of 0.05 with any gold span (H_t's condition)."""
+    best = max(
+        (temporal_iou([e], [g]) for e, _, _ in outcome.evidence for g in outcome.item.gold_spans),
+        default=0.0,
+    )
+    return best < UNGROUNDED_IOU
+
+
+def has_evidence_frame(outcome: Outcome) -> bool:
+    """Whether some evidence frame lies in gold. Unlike a tIoU this does not punish a short needle
+    in a long leaf."""
+    times_s = [t for _, times, _ in outcome.evidence for t in times]
+    return any(gold.contains(t) for gold in outcome.item.gold_spans for t in times_s)
+
+
+def ungrounded(outcomes: Iterable[Outcome], by_frames: bool = False) -> Share:
+    """H_t: right answers of items with planted gold whose evidence does not show it."""
+    right = [o for o in outcomes if o.right and o.item.kind not in ("global", "absent")]
+    test = (lambda o: not has_evidence_frame(o)) if by_frames else is_ungrounded
+    return Share(sum(map(test, right)), len(right))
+
+
+def accuracy(outcomes: Sequence[Outcome]) -> Share:
+    """Strict: the right option chosen, or an abstention where none is right."""
+    return Share(sum(o.right for o in outcomes), len(outcomes))
+
+
+def accuracy_at_iou(outcomes: Sequence[Outcome], least: float) -> Share:
+    """acc@IoU: right, and the evidence reaches a tIoU of `least`; over items with planted gold."""
+    planted = [o for o in outcomes if o.item.kind not in ("global", "absent")]
+    return Share(sum(o.right and evidence_iou(o) >= least for o in planted), len(planted))
+
+
+def circular_accuracy(outcomes: Sequence[Outcome]) -> Share:
+    """An item counts where it is right under every rotation of its options that was asked."""
+    by_item: dict[str, bool] = {}
+    for o in outcomes:
+        by_item[o.item.id] = by_item.get(o.item.id, True) and o.right
+    return Share(sum(by_item.values()), len(by_item))
+
+
+def accuracy_within(outcomes: Sequence[Outcome], frames: int) -> Share:
+    """Items answered rightly at a cost of `frames` shown frames or fewer."""
+    return Share(sum(o.right and o.cost.frames <= frames for o in outcomes), len(outcomes))
+
+
+def area_under_cost(outcomes: Sequence[Outcome], least: int = 8, most: int = 4096) -> float:
+    """Mean of `accuracy_within` over budgets evenly spaced in log2 from `least` to `most`: the area
+    under the accuracy-cost curve, 0..1."""
+    steps = round(8 * math.log2(most / least))
+    budgets = [least * 2 ** (i / 8) for i in range(steps + 1)]
+    return float(np.mean([accuracy_within(outcomes, int(b)).value for b in budgets]))
+
+
+def abstention(outcomes: Sequence[Outcome]) -> tuple[Share, Share, float]:
+    """Precision, recall and F1 of abstaining on the items without an answer."""
+    kept = [o for o in outcomes if o.abstained]
+    empty = [o for o in outcomes if o.item.answer is None]
+    hits = sum(o.item.answer is None for o in kept)
+    found = Share(hits, len(kept)), Share(hits, len(empty))
+    values = [share.value if share.n else 0.0 for share in found]
+    return *found, harmonic(*values)
+
+
+def calibration_error(outcomes: Sequence[Outcome], bins: int = 10) -> float:
+    """ECE: mean gap between confidence and accuracy over equal bins of confidence, weighted by
+    their counts; NaN where no answer tells its confidence."""
+    told = [(o.confidence, o.right) for o in outcomes if o.confidence is not None]
+    if not told:
+        return math.nan
+    total = 0.0
+    for index in range(bins):
+        held = [(c, r) for c, r in told if min(bins - 1, int(c * bins)) == index]
+        if held:
+            total += abs(sum(c for c, _ in held) - sum(r for _, r in held))
+    return total / len(told)
+
+
+def relative_to_gold(full: Sequence[Outcome], given: Sequence[Outcome]) -> float:
+    """CRR: accuracy on the whole video over accuracy with the gold clip given, on the same items;
+    NaN where the latter is 0."""
+    ids = {o.item.id for o in full} & {o.item.id for o in given}
+    whole = accuracy([o for o in full if o.item.id in ids])
+    clip = accuracy([o for o in given if o.item.id in ids])
+    return whole.value / clip.value if clip.hits else math.nan
+
+
+def paired_difference(
+    one: Sequence[Outcome], other: Sequence[Outcome], *, draws: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Accuracy of `one` less that of `other` on their common items, with a 95 % interval.
+
+    Paired bootstrap over worlds: items of a world are drawn together, since they share their
+    look-alikes. Without two worlds there is no interval, without a common item no value: NaN.
+    """
+    second = {o.item.id: o.right for o in other}
+    by_world: dict[str, list[float]] = {}
+    for o in one:
+        if o.item.id in second:
+            by_world.setdefault(o.item.world, []).append(float(o.right) - second[o.item.id])
+    if not by_world:
+        return math.nan, math.nan, math.nan
+    sums = np.array([sum(v) for v in by_world.values()])
+    counts = np.array([len(v) for v in by_world.values()])
+    value = float(sums.sum() / counts.sum())
+    if len(sums) < 2:
+        return value, math.nan, math.nan
+    drawn = np.random.default_rng(seed).integers(0, len(sums), (draws, len(sums)))
+    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return value, float(low), float(high)
+
+
+def expected_uniform_hit(item: Item, frames: int) -> float:
+    """Chance that one of `frames` evenly spread frames falls into a needle of the item's length:
+    min(1, N l / T)."""
+    return min(1.0, frames * item.needle_s / item.duration_s)

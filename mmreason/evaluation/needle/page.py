@@ -1,0 +1,226 @@
+"""A run as files: one HTML page without scripts, its pictures as SVG and PNG, its table as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmreason import __version__
+from mmreason.evaluation.needle import charts, summary
+from mmreason.evaluation.needle.canvas import Drawing, png, svg
+from mmreason.evaluation.needle.items import duration_name
+from mmreason.evaluation.needle.methods import WARM, is_policy
+from mmreason.evaluation.needle.outcomes import Outcome
+from mmreason.evaluation.scoring import Mean, Share
+from mmreason.video.files import write_atomic
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def write_report(outcomes: Sequence[Outcome], folder: Path, *, model: str, command: str) -> Path:
+    """Write `report.html`, `summary.json` and the pictures into `folder`; returns the page."""
+    drawings = _drawings(outcomes)
+    for name, drawing in drawings.items():
+        write_atomic(folder / f"{name}.svg", svg(drawing).encode())
+        write_atomic(folder / f"{name}.png", png(drawing))
+    write_atomic(folder / "summary.json", _json(outcomes, model, command).encode())
+    template = _environment().get_template("page.html")
+    text = template.render(_context(outcomes, drawings, model, command))
+    return write_atomic(folder / "report.html", text.encode())
+
+
+def _drawings(outcomes: Sequence[Outcome]) -> dict[str, Drawing]:
+    """By file name: a heat map of depth and of needle length for each policy, and the curve."""
+    names = summary.length_names(outcomes)
+    made: dict[str, Drawing] = {"cost": _curve(outcomes)}
+    policies = [m for m in dict.fromkeys(o.method for o in outcomes) if is_policy(m)]
+    for method in (m for m in policies if not m.endswith(WARM)):
+        held = [o for o in outcomes if o.method == method]
+        depth = {
+            (duration_name(s), f"{p * 10}%"): share for (s, p), share in summary.heat(held).items()
+        }
+        made[f"depth-{method}"] = charts.heat_map(
+            depth,
+            names,
+            [f"{p * 10}%" for p in summary.positions()],
+            title=f"{method}: accuracy by length and depth",
+            across="where in the video the needle lies",
+        )
+        lasting = summary.by_needle(held).items()
+        needles = {(duration_name(s), f"{n:g} s"): share for (s, n), share in lasting}
+        columns = sorted({column for _, column in needles}, key=lambda c: float(c.split()[0]))
+        made[f"needle-{method}"] = charts.heat_map(
+            needles,
+            names,
+            columns,
+            title=f"{method}: accuracy by length and needle",
+            across="how long each needle is to be seen",
+        )
+    return made
+
+
+def _curve(outcomes: Sequence[Outcome]) -> Drawing:
+    rows = summary.rows(outcomes)
+    groups: dict[str, list[charts.Point]] = {}
+    for row in rows:
+        if row.method.endswith(WARM) or row.method == "gold_clip":
+            continue
+        groups.setdefault(_group(row.method), []).append(
+            charts.Point(row.method, row.frames.value, row.accuracy)
+        )
+    series = [
+        charts.Series(name, tuple(points), joined=name.startswith("stills"))
+        for name, points in groups.items()
+    ]
+    return charts.cost_curve(series, title="Accuracy against cost")
+
+
+def _group(method: str) -> str:
+    if method.startswith("stills"):
+        return "stills, look" if method.endswith("_look") else "stills, text"
+    if method.startswith("exhaustive"):
+        return "exhaustive"
+    return method.replace("_", " ")
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("mmreason", "evaluation/needle"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _context(
+    outcomes: Sequence[Outcome], drawings: dict[str, Drawing], model: str, command: str
+) -> dict[str, Any]:
+    rows = summary.rows(outcomes)
+    kinds = list(dict.fromkeys(kind for row in rows for kind in row.by_kind))
+    return {
+        "version": __version__,
+        "model": model,
+        "command": command,
+        "worlds": len({o.item.world for o in outcomes}),
+        "items": len({o.item.id for o in outcomes}),
+        "lengths": ", ".join(summary.length_names(outcomes)),
+        "seeds": ", ".join(map(str, sorted({o.item.seed for o in outcomes}))),
+        "kinds": kinds,
+        "rows": [_cells(row, kinds) for row in rows],
+        "errors": list(dict.fromkeys(k for row in rows for k in row.errors)),
+        "lost": [(row.method, row.errors) for row in rows],
+        "details": [(name, [_number(row.details[name]) for row in rows]) for name in _names(rows)],
+        "methods": [row.method for row in rows],
+        "versus": [sentence for row in rows if (sentence := versus_words(outcomes, row.method))],
+        "pictures": [(name, svg(drawing)) for name, drawing in drawings.items()],
+    }
+
+
+def _names(rows: Sequence[summary.Row]) -> list[str]:
+    return list(rows[0].details) if rows else []
+
+
+def _cells(row: summary.Row, kinds: Sequence[str]) -> dict[str, Any]:
+    return {
+        "method": row.method,
+        "is_policy": is_policy(row.method),
+        "accuracy": _share(row.accuracy),
+        "frames": _mean(row.frames),
+        "rounds": f"{row.rounds.value:.1f}",
+        "tokens": f"{row.tokens.value:,.0f}",
+        "hit": _share(row.hit),
+        "iou": _number(row.evidence_iou.value),
+        "at": [_share(share) for share in row.at_iou.values()],
+        "ungrounded": _share(row.ungrounded),
+        "abstention": _number(row.abstention_f1),
+        "kinds": [_share(row.by_kind.get(kind, Share(0, 0))) for kind in kinds],
+    }
+
+
+def versus_words(outcomes: Sequence[Outcome], method: str) -> str:
+    """How a cold policy compares with the baselines, in a sentence; empty for other methods or
+    where no baseline was measured."""
+    if not is_policy(method) or method.endswith(WARM):
+        return ""
+    found = summary.versus(outcomes, method)
+    parts = []
+    if found.best is not None:
+        parts.append(f"{_points(found.gain)} to {found.best}, the best of equal or smaller cost")
+    if not math.isnan(found.frame_share):
+        gap = _points(found.exhaustive_gap)
+        parts.append(f"{gap} to exhaustive captioning at {found.frame_share:.1%} of its frames")
+    if not math.isnan(found.kept):
+        parts.append(f"{found.kept:.1%} of the accuracy with the gold given")
+    share = summary.warm_share(outcomes, method)
+    if not math.isnan(share):
+        parts.append(f"a world's later questions cost {share:.1%} of the frames where it remembers")
+    return f"{method}: {'; '.join(parts)}." if parts else ""
+
+
+def _points(difference: tuple[float, float, float]) -> str:
+    value, low, high = (100 * v for v in difference)
+    if math.isnan(low):
+        return f"{value:+.1f} points (one world: no interval)"
+    return f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
+
+
+def _share(share: Share) -> tuple[str, str]:
+    """(value, interval and count)."""
+    if not share.n:
+        return "-", ""
+    low, high = share.interval
+    return f"{share.value:.1%}", f"{low:.0%} to {high:.0%}, n = {share.n}"
+
+
+def _mean(mean: Mean) -> tuple[str, str]:
+    low, high = mean.interval
+    told = "" if math.isnan(low) else f"{low:,.1f} to {high:,.1f}"
+    return f"{mean.value:,.1f}", told
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}"
+
+
+def _json(outcomes: Sequence[Outcome], model: str, command: str) -> str:
+    def tables(held: Sequence[Outcome]) -> list[dict[str, Any]]:
+        return [row.to_dict() for row in summary.rows(held)]
+
+    policies = [m for m in dict.fromkeys(o.method for o in outcomes) if is_policy(m)]
+    cold = [m for m in policies if not m.endswith(WARM)]
+    value = {
+        "mmreason": __version__,
+        "model": model,
+        "command": command,
+        "items": len({o.item.id for o in outcomes}),
+        "seeds": sorted({o.item.seed for o in outcomes}),
+        "methods": tables(outcomes),
+        "by_length": {
+            duration_name(s): tables([o for o in outcomes if o.item.duration_s == s])
+            for s in summary.lengths(outcomes)
+        },
+        "versus": [asdict(summary.versus(outcomes, m)) for m in cold],
+        "warm_share": {m: summary.warm_share(outcomes, m) for m in cold},
+    }
+    return json.dumps(_finite(value), indent=1) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """NaN is no JSON: null instead."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

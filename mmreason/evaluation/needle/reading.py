@@ -1,0 +1,159 @@
+"""Answers from lines of text about moments or stretches: what the baselines do with captions.
+
+Plain rules over the question forms of these worlds; no model. A thing is told by a line where one
+phrase of it ("a small red striped star") holds all words it is called by. Leaves out where lines
+come from (`baselines.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mmreason.evaluation.needle.words import VALUES, parsed, singular, things_of
+from mmreason.video.types import Span
+from mmreason.wording import match_option, says_outside, words
+
+_WORD = re.compile(r"\bthe words? ([A-Z]+(?: and [A-Z]+)*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a model wrote about `span`; a still speaks for the stretch around it."""
+
+    span: Span
+    text: str
+    frame_times_s: tuple[float, ...]
+
+    def phrases(self) -> list[list[str]]:
+        """Words of each thing told."""
+        if says_outside(self.text):
+            return []
+        parts = re.split(r"[.,;]| and (?=an? |the )| then ", self.text)
+        return [words(part) for part in parts]
+
+    def shown_words(self) -> tuple[str, ...]:
+        """On-screen words that the line tells."""
+        found = _WORD.findall(self.text)
+        return tuple(word for group in found for word in group.split(" and "))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read: a choice (None: nothing supports one), its words and the lines behind it."""
+
+    choice: int | None
+    text: str
+    lines: tuple[Line, ...] = ()
+
+
+def told(thing: str, line: Line) -> list[str] | None:
+    """The first phrase of `line` that holds all words of `thing`, or None."""
+    asked = [word for word in thing.split() if word != "object"]
+    return next((p for p in line.phrases() if all(w in p for w in asked)), None)
+
+
+def candidates(thing: str, lines: Sequence[Line]) -> list[Line]:
+    """Lines that tell of `thing`, in order of time."""
+    return sorted((line for line in lines if told(thing, line)), key=lambda line: line.span)
+
+
+Shows = Callable[[Line], bool]
+"""Whether a line's moment shows the word that the question speaks of."""
+
+
+def read_answer(
+    question: str, options: tuple[str, ...], lines: Sequence[Line], shows: Shows
+) -> Reading:
+    """The answer to a question without its clause, from `lines` alone."""
+    asked = parsed(question)
+    if asked is None:
+        return Reading(None, "")
+    form, groups = asked
+    if form == "order":
+        return _order(groups[0], things_of(groups[1]), options, lines, shows)
+    if form == "count":
+        return _count(singular(groups[0]), options, lines, shows)
+    return _single(form, groups[0], options, lines, shows)
+
+
+def best_line(question: str, lines: Sequence[Line], shows: Shows) -> Line | None:
+    """The first line in which the thing asked about is told at the right time; None for questions
+    about several things."""
+    asked = parsed(question)
+    if asked is None or asked[0] in ("order", "count", "word"):
+        return None
+    return next((line for line in candidates(asked[1][0], lines) if shows(line)), None)
+
+
+def _single(
+    form: str, thing: str, options: tuple[str, ...], lines: Sequence[Line], shows: Shows
+) -> Reading:
+    line = next((line for line in candidates(thing, lines) if shows(line)), None)
+    phrase = None if line is None else told(thing, line)
+    if line is None or phrase is None:
+        return Reading(None, f"there is no {thing}.")
+    if form == "motion":
+        return Reading(match_option(line.text, options), line.text, (line,))
+    held = [v for v in VALUES.get(form, ()) if v in phrase]  # type: ignore[call-overload]
+    value = held[0] if held else "plain" if form == "pattern" else ""
+    choice = options.index(value) if value in options else None
+    return Reading(choice, value, (line,))
+
+
+def _order(
+    place: str,
+    things: tuple[str, ...],
+    options: tuple[str, ...],
+    lines: Sequence[Line],
+    shows: Shows,
+) -> Reading:
+    first = {}
+    for thing in things:
+        line = next((line for line in candidates(thing, lines) if shows(line)), None)
+        if line is None:
+            return Reading(None, f"there is no {thing}.")
+        first[thing] = line
+    pick = min if place == "first" else max
+    best = pick(things, key=lambda thing: first[thing].span.start_s)
+    return Reading(match_option(f"the {best}", options), f"the {best}", tuple(first.values()))
+
+
+def _count(thing: str, options: tuple[str, ...], lines: Sequence[Line], shows: Shows) -> Reading:
+    """Things that differ in how they are told count once each."""
+    support: dict[tuple[str, ...], Line] = {}
+    named = {value for values in VALUES.values() for value in values}
+    for line in candidates(thing, lines):
+        phrase = told(thing, line)
+        key = tuple(word for word in phrase or () if word in named)
+        if key not in support and shows(line):
+            support[key] = line
+    if not support:
+        return Reading(None, f"there are no such {thing}s.")
+    number = str(len(support))
+    choice = options.index(number) if number in options else None
+    return Reading(choice, number, tuple(support.values()))
+
+
+def read_words(which: str, options: tuple[str, ...], shown: Sequence[tuple[Line, str]]) -> Reading:
+    """The word shown `first`, `last`, `for the longest time` or `for the shortest time`, of those
+    that are options, from the word at each line in order of time."""
+    seen_s: dict[str, float] = {}
+    for line, word in shown:
+        if word in options:
+            seen_s[word] = seen_s.get(word, 0.0) + line.span.duration_s
+    if not seen_s:
+        return Reading(None, "")
+    order = list(seen_s)
+    last = next(word for _, word in reversed(shown) if word in seen_s)
+    pick = {
+        "first": order[0],
+        "last": last,
+        "for the longest time": max(order, key=lambda w: seen_s[w]),
+        "for the shortest time": min(order, key=lambda w: seen_s[w]),
+    }.get(which)
+    if pick is None:
+        return Reading(None, "")
+    support = tuple(line for line, word in shown if word == pick)
+    return Reading(options.index(pick), pick, support[:8])

@@ -1,0 +1,230 @@
+"""Measures methods on needle worlds: resumable, with results that do not depend on workers.
+
+A folder holds `run.json` (what is measured), `worlds/` (scripts and items), `results.jsonl` (an
+outcome a line, written whole as soon as it is there) and a store of model replies. A run that was
+cut short goes on where it ended. An item that fails is a typed outcome. Leaves out tables and
+pictures (`summary.py`, `page.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mmreason import __version__
+from mmreason.evaluation.needle import methods
+from mmreason.evaluation.needle.items import Item, NeedleSet
+from mmreason.evaluation.needle.memory import KeptFrames, Remembering
+from mmreason.evaluation.needle.observers import oracle
+from mmreason.evaluation.needle.outcomes import Failure, Outcome, outcome_of
+from mmreason.evaluation.needle.worlds import needle_set
+from mmreason.models.base import ChatModel
+from mmreason.store import Store
+from mmreason.types import Budget, UsageError
+from mmreason.video import Video
+from mmreason.video.files import write_atomic
+
+ORACLE = "oracle"
+"""Name of the model that reads the script."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is measured."""
+
+    model: str
+    durations_s: tuple[float, ...]
+    seeds: tuple[int, ...]
+    items: int
+    """Items a world."""
+    methods: tuple[str, ...]
+    frames: int | None = None
+    """Budget of the policies."""
+    rotations: int = 1
+    """Each item is asked with its options in this many rotations (4 for circular accuracy)."""
+
+    def __post_init__(self) -> None:
+        if not self.durations_s or not self.seeds or not self.methods:
+            raise UsageError("a run needs at least one length, one seed and one method")
+        if not 1 <= self.rotations <= 4:
+            raise UsageError(f"rotations must be 1 to 4, got {self.rotations}")
+
+    def sets(self) -> Iterator[NeedleSet]:
+        """The worlds with their items, one after the other."""
+        for duration_s in self.durations_s:
+            for seed in self.seeds:
+                yield needle_set(seed, duration_s, self.items)
+
+    def asked(self) -> Iterator[tuple[str, Item]]:
+        """Every method with every item, in every rotation."""
+        for made in self.sets():
+            for item in made.items:
+                for by in range(self.rotations):
+                    for method in self.methods:
+                        yield method, item.rotated(by)
+
+
+Done = Callable[[int, int], None]
+_Key = tuple[str, str, tuple[str, ...]]
+_Job = tuple[float, int, str]
+"""(duration in seconds, seed, method): what one worker does at a time."""
+
+
+def run(plan: Plan, folder: Path, *, workers: int = 1, on_progress: Done | None = None) -> Path:
+    """Measure what is still missing in `folder`; returns the path of `results.jsonl`.
+
+    `on_progress(done, total)` is called after each outcome. Raises UsageError where the folder
+    holds a run of another model, item count, budget or number of rotations.
+    """
+    methods.checked(plan.methods)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = _model(plan.model)
+    _claim(plan, model, folder / "run.json")
+    results = folder / "results.jsonl"
+    _mend(results)
+    done = {_key(outcome.method, outcome.item) for outcome in read_outcomes(results)}
+    wanted = {_key(method, item) for method, item in plan.asked()}
+    count = len(done & wanted)
+    jobs = [(d, s, m) for d in plan.durations_s for s in plan.seeds for m in plan.methods]
+    for outcome in _outcomes(plan, folder, jobs, done, workers):
+        _append(results, outcome)
+        count += 1
+        if on_progress is not None:
+            on_progress(count, len(wanted))
+    return results
+
+
+def read_outcomes(path: Path) -> list[Outcome]:
+    """All outcomes of a run, in an order that does not depend on how it was run. Of an item that
+    two processes measured at the same time the first counts."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found: dict[_Key, Outcome] = {}
+    for line in lines:
+        outcome = Outcome.from_dict(json.loads(line))
+        found.setdefault(_key(outcome.method, outcome.item), outcome)
+    return sorted(
+        found.values(), key=lambda o: (o.item.duration_s, o.item.id, o.method, o.item.options)
+    )
+
+
+def _outcomes(
+    plan: Plan, folder: Path, jobs: list[_Job], done: set[_Key], workers: int
+) -> Iterator[Outcome]:
+    """Missing outcomes as they are there: one by one, or a job at a time from other processes."""
+    if workers <= 1:
+        for job in jobs:
+            yield from _measured(plan, folder, job, done)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        waiting = [pool.submit(_in_worker, plan, folder, job, done) for job in jobs]
+        try:
+            for finished in as_completed(waiting):
+                yield from finished.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _in_worker(plan: Plan, folder: Path, job: _Job, done: set[_Key]) -> list[Outcome]:
+    import torch
+
+    torch.set_num_threads(1)
+    return list(_measured(plan, folder, job, done))
+
+
+def _measured(plan: Plan, folder: Path, job: _Job, done: set[_Key]) -> Iterator[Outcome]:
+    """What is missing of one world and method, in order."""
+    duration_s, seed, method = job
+    made = needle_set(seed, duration_s, plan.items)
+    items = [item.rotated(by) for item in made.items for by in range(plan.rotations)]
+    missing = [item for item in items if _key(method, item) not in done]
+    if not missing:
+        return
+    script = made.save(folder / "worlds")
+    model = _model(plan.model) or oracle(made.world)
+    is_warm = method.endswith(methods.WARM)
+    store = Store.in_memory() if is_warm else None
+    with closing(Store.open(folder / "replies.sqlite3")) as replies, Video.open(script) as video:
+        memory, frames = Remembering(model, replies), KeptFrames(video)
+        # What a warm policy has seen is not kept between runs: it starts again from the first.
+        for item in items if is_warm else missing:
+            outcome = _outcome(plan, method, memory, frames, item, store)
+            if item in missing:
+                yield outcome
+
+
+def _outcome(
+    plan: Plan,
+    method: str,
+    model: ChatModel,
+    video: KeptFrames,
+    item: Item,
+    store: Store | None,
+) -> Outcome:
+    budget = Budget(frames=plan.frames)
+    try:
+        answer = methods.answer(method, model, video, item, budget=budget, store=store)
+    except (ValueError, RuntimeError, OSError) as error:
+        return outcome_of(item, method, Failure(error))
+    return outcome_of(item, method, answer)
+
+
+@cache
+def _model(name: str) -> ChatModel | None:
+    """The model of a run; None for the oracle, of which every world has its own."""
+    if name == ORACLE:
+        return None
+    from mmreason import models
+
+    return models.load(name)
+
+
+def _claim(plan: Plan, model: ChatModel | None, path: Path) -> None:
+    """Write what is measured, or check that the folder's earlier run measured the same way."""
+    mine: dict[str, Any] = {
+        "model": plan.model,
+        "fingerprint": None if model is None else model.fingerprint,
+        "items": plan.items,
+        "frames": plan.frames,
+        "rotations": plan.rotations,
+    }
+    if path.is_file():
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+        differ = [f"{k} {theirs.get(k)} there, {v} here" for k, v in mine.items() if v != theirs[k]]
+        if differ:
+            raise UsageError(
+                f"{path.parent}: holds another run ({'; '.join(differ)}); give a new folder"
+            )
+        return
+    text = json.dumps(mine | {"mmreason": __version__}, indent=1)
+    write_atomic(path, f"{text}\n".encode())
+
+
+def _key(method: str, item: Item) -> _Key:
+    return method, item.id, item.options
+
+
+def _append(path: Path, outcome: Outcome) -> None:
+    """One whole line at the end of the file, in one write."""
+    line = json.dumps(outcome.to_dict(), ensure_ascii=False) + "\n"
+    with path.open("ab", buffering=0) as file:
+        file.write(line.encode())
+
+
+def _mend(path: Path) -> None:
+    """Drop a last line that was cut short when a run was killed."""
+    if not path.is_file():
+        return
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) < len(data):
+        write_atomic(path, whole)

@@ -1,0 +1,132 @@
+"""Measures between sets of stretches and sets of moments. Pure functions; all results in 0..1.
+
+V are visited spans, G gold spans, F times of frames seen, F* gold times, in seconds. A set of spans
+counts as its union: visiting a stretch twice never changes a measure.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mmreason.video.types import Span
+
+
+def union(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The same time as disjoint spans in ascending order; empty spans go."""
+    merged: list[Span] = []
+    for span in sorted(s for s in spans if s.duration_s > 0):
+        if merged and span.start_s <= merged[-1].end_s:
+            merged[-1] = Span(merged[-1].start_s, max(merged[-1].end_s, span.end_s))
+        else:
+            merged.append(span)
+    return tuple(merged)
+
+
+def length_s(spans: Iterable[Span]) -> float:
+    """Seconds that the union of `spans` covers."""
+    return sum(span.duration_s for span in union(spans))
+
+
+def common_s(one: Iterable[Span], other: Iterable[Span]) -> float:
+    """Seconds that both unions cover."""
+    first, second = union(one), union(other)
+    total = 0.0
+    i = j = 0
+    while i < len(first) and j < len(second):
+        total += first[i].overlap_s(second[j])
+        if first[i].end_s <= second[j].end_s:
+            i += 1
+        else:
+            j += 1
+    return total
+
+
+def temporal_iou(visited: Sequence[Span], gold: Sequence[Span]) -> float:
+    """|V and G| / |V or G|; 0 where both are empty."""
+    both_s = common_s(visited, gold)
+    either_s = length_s([*visited, *gold])
+    return min(1.0, both_s / either_s) if either_s else 0.0
+
+
+def coverage(visited: Sequence[Span], gold: Sequence[Span]) -> float:
+    """|V and G| / |G|: how much of the gold was visited; 0 for no gold."""
+    gold_s = length_s(gold)
+    return min(1.0, common_s(visited, gold) / gold_s) if gold_s else 0.0
+
+
+def precision(visited: Sequence[Span], gold: Sequence[Span]) -> float:
+    """|V and G| / |V|: how much of what was visited is gold; 0 for nothing visited."""
+    return coverage(gold, visited)
+
+
+def span_f1(visited: Sequence[Span], gold: Sequence[Span]) -> float:
+    """Harmonic mean of coverage and precision, never above 1."""
+    return harmonic(coverage(visited, gold), precision(visited, gold))
+
+
+def harmonic(one: float, other: float) -> float:
+    return 2 * one * other / (one + other) if one + other else 0.0
+
+
+def gold_times(gold: Iterable[Span], every_s: float = 1.0) -> tuple[float, ...]:
+    """F*: moments at most `every_s` apart, evenly within each gold span (the middle of a short
+    one)."""
+    found: list[float] = []
+    for span in gold:
+        count = max(1, math.ceil(span.duration_s / every_s))
+        found += [span.start_s + span.duration_s * (i + 0.5) / count for i in range(count)]
+    return tuple(sorted(found))
+
+
+@dataclass(frozen=True, slots=True)
+class FrameScores:
+    """Share of frames near gold, share of gold times near a frame, and their harmonic mean."""
+
+    precision: float
+    recall: float
+
+    @property
+    def f1(self) -> float:
+        return harmonic(self.precision, self.recall)
+
+
+def frame_scores(
+    seen_s: Sequence[float], gold_s: Sequence[float], tolerance_s: float = 5.0
+) -> FrameScores:
+    """Frames within `tolerance_s` of a gold time, and the other way round (LV-Haystack's temporal
+    scores use 5 s). Frames count once however often they were seen."""
+    seen, gold = sorted(set(seen_s)), sorted(set(gold_s))
+    if not seen or not gold:
+        return FrameScores(0.0, 0.0)
+    near = sum(_distance(t, gold) <= tolerance_s for t in seen)
+    found = sum(_distance(t, seen) <= tolerance_s for t in gold)
+    return FrameScores(near / len(seen), found / len(gold))
+
+
+def _distance(time_s: float, times_s: Sequence[float]) -> float:
+    """To the nearest of ascending times."""
+    at = bisect_left(times_s, time_s)
+    return min(abs(time_s - t) for t in times_s[max(0, at - 1) : at + 1])
+
+
+def scene_hit_rate(seen_s: Sequence[float], gold: Sequence[Span]) -> float:
+    """Share of gold spans in which at least one frame was seen; 0 for no gold."""
+    if not gold:
+        return 0.0
+    return sum(any(span.contains(t) for t in seen_s) for span in gold) / len(gold)
+
+
+def balance(seen_s: Sequence[float], gold: Sequence[Span]) -> float:
+    """How evenly the frames inside gold are spread over the gold spans: their entropy over its
+    largest value. 1 for one span that was seen, 0 where nothing or only one of several was."""
+    counts = [sum(span.contains(t) for t in seen_s) for span in gold]
+    total = sum(counts)
+    if not total:
+        return 0.0
+    if len(counts) == 1:
+        return 1.0
+    shares = [n / total for n in counts if n]
+    return min(1.0, -sum(p * math.log(p) for p in shares) / math.log(len(counts)))

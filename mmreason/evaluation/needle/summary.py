@@ -1,0 +1,229 @@
+"""Outcomes of a run as tables: per method, per length, by length and depth, by cost.
+
+Pure functions; leaves out drawing (`charts.py`) and the page (`page.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmreason.evaluation.needle import metrics
+from mmreason.evaluation.needle.items import POSITIONS, duration_name
+from mmreason.evaluation.needle.methods import WARM, is_policy
+from mmreason.evaluation.needle.metrics import ErrorKind
+from mmreason.evaluation.needle.outcomes import Outcome
+from mmreason.evaluation.needle.spans import (
+    balance,
+    coverage,
+    frame_scores,
+    gold_times,
+    precision,
+    scene_hit_rate,
+    span_f1,
+)
+from mmreason.evaluation.scoring import Mean, Share
+
+HIT_ROUNDS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One method over a set of items."""
+
+    method: str
+    accuracy: Share
+    by_kind: dict[str, Share]
+    frames: Mean
+    rounds: Mean
+    tokens: Mean
+    hit: Share
+    """Gold leaf visited within three rounds; of items about one place."""
+    evidence_iou: Mean
+    at_iou: dict[float, Share]
+    ungrounded: Share
+    """Right, but no evidence frame lies in the gold."""
+    ungrounded_iou: Share
+    """Right, but no evidence span reaches a tIoU of 0.05 (H_t)."""
+    abstention_f1: float
+    errors: dict[str, int]
+    details: dict[str, float]
+    """The other measures, by name; means over the items they are defined for."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only; NaN becomes None."""
+        return {name: _plain(value) for name, value in vars(self).items()}
+
+
+def rows(outcomes: Sequence[Outcome]) -> list[Row]:
+    """A row a method, policies first, then by cost."""
+    by_method: dict[str, list[Outcome]] = {}
+    for o in outcomes:
+        by_method.setdefault(o.method, []).append(o)
+    made = [row(method, held) for method, held in by_method.items()]
+    return sorted(made, key=lambda r: (not is_policy(r.method), r.frames.value, r.method))
+
+
+def row(method: str, outcomes: Sequence[Outcome]) -> Row:
+    kinds = dict.fromkeys(o.item.kind for o in outcomes)
+    planted = [o for o in outcomes if o.item.kind not in ("global", "absent")]
+    errors = Counter(kind for o in outcomes if (kind := metrics.error_kind(o)) is not None)
+    return Row(
+        method=method,
+        accuracy=metrics.accuracy(outcomes),
+        by_kind={k: metrics.accuracy([o for o in outcomes if o.item.kind == k]) for k in kinds},
+        frames=Mean.of([float(o.cost.frames) for o in outcomes]),
+        rounds=Mean.of([float(o.cost.rounds) for o in outcomes]),
+        tokens=Mean.of([float(o.cost.tokens_in + o.cost.tokens_out) for o in outcomes]),
+        hit=metrics.hit_at([o for o in planted if o.item.places == 1], HIT_ROUNDS),
+        evidence_iou=Mean.of([metrics.evidence_iou(o) for o in planted]),
+        at_iou={least: metrics.accuracy_at_iou(outcomes, least) for least in (0.1, 0.3)},
+        ungrounded=metrics.ungrounded(outcomes, by_frames=True),
+        ungrounded_iou=metrics.ungrounded(outcomes),
+        abstention_f1=metrics.abstention(outcomes)[2],
+        errors={str(kind): errors[kind] for kind in ErrorKind if errors[kind]},
+        details=_details(outcomes, planted),
+    )
+
+
+def _details(outcomes: Sequence[Outcome], planted: Sequence[Outcome]) -> dict[str, float]:
+    seen = {id(o): metrics.seen_times_s(o) for o in planted}
+    visited = {id(o): metrics.visited_spans(o) for o in planted}
+    wide = [frame_scores(seen[id(o)], gold_times(o.item.gold_spans), 5.0) for o in planted]
+    narrow = [frame_scores(seen[id(o)], gold_times(o.item.gold_spans), 1.0) for o in planted]
+    turns = [t for o in planted if (t := metrics.wrong_turn(o)) is not None]
+    back = [b for o in planted if (b := metrics.returned(o)) is not None]
+    idle = [r for o in planted if (r := metrics.idle_rounds(o)) is not None]
+    first = [h for o in planted if (h := metrics.hit_round(o)) is not None]
+    gold = [(o, o.item.gold_spans) for o in planted]
+    return {
+        "visited coverage": _mean([coverage(visited[id(o)], g) for o, g in gold]),
+        "visited precision": _mean([precision(visited[id(o)], g) for o, g in gold]),
+        "visited span F1": _mean([span_f1(visited[id(o)], g) for o, g in gold]),
+        "frame F1 at 5 s": _mean([s.f1 for s in wide]),
+        "frame F1 at 1 s": _mean([s.f1 for s in narrow]),
+        "gold spans seen": _mean([scene_hit_rate(seen[id(o)], g) for o, g in gold]),
+        "balance": _mean([balance(seen[id(o)], g) for o, g in gold]),
+        "hit round": _mean(first),
+        "depth of first wrong turn": _mean(turns),
+        "return rate": _mean(back),
+        "rounds after seeing all": _mean(idle),
+        "answered before evidence": _mean([metrics.answered_early(o) for o in planted]),
+        "repeat ratio": _mean([metrics.repeat_ratio(o) for o in outcomes]),
+        "loop rate": _mean([metrics.has_loop(o) for o in outcomes]),
+        "failed calls": _mean([metrics.failed_share(o) for o in outcomes]),
+        "calibration error": metrics.calibration_error(outcomes),
+        "area under cost": metrics.area_under_cost(outcomes),
+        "circular accuracy": metrics.circular_accuracy(outcomes).value,
+        "cache hits": _mean([o.cost.cache_hits for o in outcomes]),
+        "unique frames": _mean([o.cost.frames_unique for o in outcomes]),
+    }
+
+
+def heat(outcomes: Sequence[Outcome]) -> dict[tuple[float, int], Share]:
+    """Accuracy by (duration in seconds, tenth of the video) of items about one place."""
+    cells: dict[tuple[float, int], Share] = {}
+    for o in outcomes:
+        if o.item.places == 1 and o.item.kind != "global":
+            key = o.item.duration_s, o.item.position
+            cells[key] = cells.get(key, Share(0, 0)) + Share(o.right, 1)
+    return cells
+
+
+def by_needle(outcomes: Sequence[Outcome]) -> dict[tuple[float, float], Share]:
+    """Accuracy by (duration, needle length) in seconds, of items with planted gold."""
+    cells: dict[tuple[float, float], Share] = {}
+    for o in outcomes:
+        if o.item.kind not in ("global", "absent"):
+            key = o.item.duration_s, o.item.needle_s
+            cells[key] = cells.get(key, Share(0, 0)) + Share(o.right, 1)
+    return cells
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versus:
+    """A policy against the baselines."""
+
+    method: str
+    best: str | None
+    """The most accurate baseline of equal or smaller frame cost; None without one."""
+    gain: tuple[float, float, float]
+    """Accuracy above it with a 95 % interval (paired bootstrap over worlds)."""
+    exhaustive_gap: tuple[float, float, float]
+    """Accuracy less that of exhaustive captioning."""
+    frame_share: float
+    """Frames as a share of those of exhaustive captioning."""
+    kept: float
+    """Accuracy as a share of that with the gold given (CRR)."""
+
+
+def versus(outcomes: Sequence[Outcome], method: str) -> Versus:
+    """How `method` compares. `gold_clip` and policies are no baselines here."""
+    held = [o for o in outcomes if o.method == method]
+    mine = row(method, held)
+    others = [r for r in rows(outcomes) if not is_policy(r.method) and r.method != "gold_clip"]
+    cheap = [r for r in others if r.frames.value <= mine.frames.value]
+    best = max(cheap, key=lambda r: r.accuracy.value, default=None)
+
+    def of(name: str) -> list[Outcome]:
+        return [o for o in outcomes if o.method == name]
+
+    full = max(
+        (r for r in others if r.method.startswith("exhaustive")),
+        key=lambda r: r.accuracy.value,
+        default=None,
+    )
+    nothing = (math.nan, math.nan, math.nan)
+    gap = nothing if full is None else metrics.paired_difference(held, of(full.method))
+    return Versus(
+        method=method,
+        best=None if best is None else best.method,
+        gain=nothing if best is None else metrics.paired_difference(held, of(best.method)),
+        exhaustive_gap=gap,
+        frame_share=math.nan if full is None else mine.frames.value / full.frames.value,
+        kept=metrics.relative_to_gold(held, of("gold_clip")),
+    )
+
+
+def warm_share(outcomes: Sequence[Outcome], method: str) -> float:
+    """Frames of a world's second and later questions with what was seen kept, as a share of what
+    the same questions cost cold; NaN unless both were measured."""
+    warm = {o.item.id: o for o in outcomes if o.method == method + WARM}
+    cold = {o.item.id: o for o in outcomes if o.method == method}
+    first = {min(i for i in warm if warm[i].item.world == w) for w in _worlds(warm)}
+    later = [i for i in warm if i in cold and i not in first]
+    spent = sum(cold[i].cost.frames for i in later)
+    return sum(warm[i].cost.frames for i in later) / spent if spent else math.nan
+
+
+def _worlds(held: dict[str, Outcome]) -> set[str]:
+    return {o.item.world for o in held.values()}
+
+
+def lengths(outcomes: Sequence[Outcome]) -> list[float]:
+    return sorted({o.item.duration_s for o in outcomes})
+
+
+def positions() -> range:
+    return range(POSITIONS)
+
+
+def length_names(outcomes: Sequence[Outcome]) -> list[str]:
+    return [duration_name(s) for s in lengths(outcomes)]
+
+
+def _mean(values: Sequence[float | bool | int]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Share | Mean):
+        return {"value": _plain(value.value), "interval": _plain(value.interval), "n": value.n}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,151 @@
+"""The words of the questions: forms that the packaged model knows, and the one clause that says
+where.
+
+A question asks about things by some of their attributes ("the small star"). Where that names one
+thing only while a certain word is shown, " while the word PARK is on the screen" stands before the
+question mark; without the clause it names one thing in the whole video.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from mmreason.video.world.script import Actor, Colour, MotionKind, Pattern, Shape, Size
+from mmreason.video.world.truth import MOTION_PHRASE
+
+Attribute = Literal["shape", "colour", "size", "pattern"]
+ATTRIBUTES: tuple[Attribute, ...] = get_args(Attribute)
+VALUES: dict[Attribute, tuple[str, ...]] = {
+    "shape": get_args(Shape),
+    "colour": get_args(Colour),
+    "size": get_args(Size),
+    "pattern": get_args(Pattern),
+}
+PHRASES: tuple[tuple[Attribute, ...], ...] = (
+    ("shape",),
+    ("colour", "shape"),
+    ("size", "shape"),
+    ("pattern", "shape"),
+    ("colour",),
+    ("size", "colour", "shape"),
+    ("colour", "pattern", "shape"),
+)
+"""What a phrase may tell, in its order of words; the same as `world.questions.refer`."""
+ASKED: dict[Attribute, str] = {
+    "colour": "What colour is the {}?",
+    "shape": "What shape is the {}?",
+    "pattern": "What pattern does the {} have?",
+    "size": "Is the {} small or large?",
+}
+NEEDLE_MOTIONS: tuple[MotionKind, ...] = (
+    "still",
+    "left",
+    "right",
+    "up",
+    "down",
+    "circle",
+    "bounce",
+)
+"""Those during which an actor is wholly in the picture; coming in and going out are left out."""
+FORMS: dict[str, re.Pattern[str]] = {
+    "colour": re.compile(r"^What colour is the (.+)\?$"),
+    "shape": re.compile(r"^What shape is the (.+)\?$"),
+    "pattern": re.compile(r"^What pattern does the (.+) have\?$"),
+    "size": re.compile(r"^Is the (.+) small or large\?$"),
+    "motion": re.compile(r"^How does the (.+) move\?$"),
+    "location": re.compile(r"^Where is the (.+)\?$"),
+    "existence": re.compile(r"^Is there an? (.+)\?$"),
+    "count": re.compile(r"^How many (.+) are there\?$"),
+    "order": re.compile(r"^Which comes (first|last), (.+)\?$"),
+    "word": re.compile(r"^Which word is on the screen (.+) in the whole video\?$"),
+}
+"""The questions without their clause; groups are the things asked about."""
+_FILLERS: dict[Attribute, tuple[str, ...]] = {"pattern": ("checked",), "size": ("medium", "tiny")}
+"""Options of attributes with fewer than four values; never right."""
+_CONTEXT = re.compile(r"^(.*) while the word (\w+) is on the screen\?$", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What a thing looks like."""
+
+    shape: Shape
+    colour: Colour
+    size: Size
+    pattern: Pattern
+
+    def value(self, attribute: Attribute) -> str:
+        return getattr(self, attribute)
+
+    def shares(self, other: Figure, attributes: tuple[Attribute, ...]) -> bool:
+        """Whether both look the same as far as `attributes` go."""
+        return all(self.value(a) == other.value(a) for a in attributes)
+
+    def phrase(self, attributes: tuple[Attribute, ...]) -> str:
+        """`small star`, `red object`. A plain pattern has no word: it is not for phrases."""
+        words = [self.value(a) for a in attributes]
+        return " ".join(words if "shape" in attributes else [*words, "object"])
+
+
+def figure_of(actor: Actor) -> Figure:
+    return Figure(actor.shape, actor.colour, actor.size, actor.pattern)
+
+
+def plural(shape: str) -> str:
+    return "crosses" if shape == "cross" else f"{shape}s"
+
+
+def with_context(question: str, word: str | None) -> str:
+    """The question with its clause before the question mark, where there is a word."""
+    if word is None:
+        return question
+    return f"{question.removesuffix('?')} while the word {word} is on the screen?"
+
+
+def split_context(question: str) -> tuple[str, str | None]:
+    """The question without its clause, and the clause's word (None without one)."""
+    found = _CONTEXT.match(question)
+    return (question, None) if found is None else (f"{found[1]}?", found[2])
+
+
+def parsed(question: str) -> tuple[str, tuple[str, ...]] | None:
+    """(name of the form, its groups) of a question without clause; None for any other text."""
+    for name, pattern in FORMS.items():
+        found = pattern.match(question)
+        if found is not None:
+            return name, found.groups()
+    return None
+
+
+def things_of(listed: str) -> tuple[str, ...]:
+    """`the A, the B or the C` to (`A`, `B`, `C`)."""
+    return tuple(re.split(r", the | or the ", listed.removeprefix("the ")))
+
+
+def singular(counted: str) -> str:
+    """`stars` to `star`, `red objects` to `red object`."""
+    return counted.removesuffix("es") if counted.endswith("crosses") else counted.removesuffix("s")
+
+
+def motion_answer(kind: MotionKind) -> str:
+    return f"it {MOTION_PHRASE[kind]}"
+
+
+def value_options(rng: random.Random, attribute: Attribute, right: str) -> tuple[str, ...]:
+    """Four values, the right one among them, in random order."""
+    wrong = [v for v in (*VALUES[attribute], *_FILLERS.get(attribute, ())) if v != right]
+    return shuffled(rng, [right, *rng.sample(wrong, 3)])
+
+
+def motion_options(rng: random.Random, right: MotionKind) -> tuple[str, ...]:
+    """Four answers to "How does it move?"."""
+    wrong: list[MotionKind] = [kind for kind in NEEDLE_MOTIONS if kind != right]
+    kinds: list[MotionKind] = [right, *rng.sample(wrong, 3)]
+    return shuffled(rng, [motion_answer(kind) for kind in kinds])
+
+
+def shuffled(rng: random.Random, texts: list[str]) -> tuple[str, ...]:
+    return tuple(rng.sample(texts, len(texts)))

@@ -1,0 +1,290 @@
+"""A model behind an OpenAI-compatible server: vLLM, SGLang, `transformers serve`, a hosted API.
+
+Conversations of one call go out together, up to a limit; each is retried by itself. What a server
+does not tell (token counts, log-probabilities) is estimated or left empty, and `notes` says so.
+Leaves out the wire (`endpoint_http.py`), the JSON that is sent (`endpoint_messages.py`) and what
+comes back (`endpoint_replies.py`).
+
+    EndpointModel.connect("http://localhost:8000/v1").generate([...])
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from mmreason.models.base import ClipRecipe, Conversation, ModelError, Reply
+from mmreason.models.endpoint_http import (
+    EndpointLimits,
+    JsonClient,
+    RequestError,
+    checked_key,
+    checked_url,
+    is_private,
+)
+from mmreason.models.endpoint_messages import FramesAs, ImageFormat, as_messages
+from mmreason.models.endpoint_replies import SchemaError, listed_models, read_reply, refused_field
+from mmreason.models.threads import side_by_side
+from mmreason.prompts import GENERAL
+from mmreason.types import UsageError
+
+_FIRST_LOOK = EndpointLimits(attempts=2, timeout_s=20.0, total_s=40.0)
+"""Connecting fails sooner than a reply does."""
+
+_PLACES_SHOWN = 10
+
+_TAKEN = "the server does not list the model {!r}, which is taken as given"
+
+_OTHERWISE = {"logprobs": None, "seed": None, "max_tokens": "max_completion_tokens"}
+"""Fields that some servers refuse, and what takes their place."""
+
+ENDPOINT_CLIP = ClipRecipe(frames=16, leaf_s=16.0, multiple_px=32, prompts=GENERAL)
+
+
+class EndpointModel:
+    """A served model. See `ChatModel`."""
+
+    def __init__(
+        self,
+        client: JsonClient,
+        served_model: str,
+        *,
+        clip: ClipRecipe,
+        frames_as: FramesAs,
+        image_format: ImageFormat,
+        limits: EndpointLimits,
+        extra_body: Mapping[str, Any],
+        notes: Sequence[str] = (),
+    ):
+        """Use `connect`, which checks all of this."""
+        self._client = client
+        self._served_model = served_model
+        self.clip = clip
+        self.frames_as: FramesAs = frames_as
+        self._image_format: ImageFormat = image_format
+        self._limits = limits
+        self._extra_body = dict(extra_body)
+        self._lock = threading.Lock()
+        self._refused: frozenset[str] = frozenset()
+        self._notes = dict.fromkeys(notes)
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        *,
+        served_model: str | None = None,
+        api_key: str | None = None,
+        clip: ClipRecipe = ENDPOINT_CLIP,
+        frames_as: FramesAs = "images",
+        image_format: ImageFormat = "jpeg",
+        limits: EndpointLimits | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> EndpointModel:
+        """Connect to the server at `url`, given up to and including `/v1`.
+
+        `served_model` may be left out where the server has one model. Frames of a clip go as
+        images, each behind its time, or as one MP4 (`frames_as`); images are JPEG or, exact to
+        the pixel, PNG. `extra_body` joins every request: settings that only some servers have,
+        such as `{"chat_template_kwargs": {"enable_thinking": False}}`.
+        Raises UsageError (one line) when the server cannot be reached or the model not be told.
+        """
+        if frames_as == "video" and not _has_even_sides(clip):
+            raise UsageError("frames_as='video' needs frames of even sides; set multiple_px=2")
+        base_url, key, limits = checked_url(url), checked_key(api_key), limits or EndpointLimits()
+        client = JsonClient(base_url, api_key=key, limits=limits)
+        try:
+            served_model, notes = _served(client, served_model, limits)
+        except BaseException:
+            client.close()
+            raise
+        if key is not None and not is_private(base_url):
+            notes += ("the API key travels without encryption: the URL is no https",)
+        return cls(
+            client,
+            served_model,
+            clip=clip,
+            frames_as=frames_as,
+            image_format=image_format,
+            limits=limits,
+            extra_body=extra_body or {},
+            notes=notes,
+        )
+
+    def __repr__(self) -> str:
+        return f"EndpointModel({self.name!r}, frames_as={self.frames_as!r})"
+
+    @property
+    def name(self) -> str:
+        """The served model and the server's URL."""
+        return f"{self._served_model} at {self._client.base_url}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the URL, the served model's name and all that decides what it is sent.
+
+        Weights that change behind one name cannot be told: give them another name.
+        """
+        known = (
+            self._client.base_url,
+            self._served_model,
+            self.frames_as,
+            self._image_format,
+            self._extra_body,
+            asdict(self.clip),
+        )
+        return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the server refused or did not tell so far, and how it calls its state."""
+        with self._lock:
+            return tuple(self._notes)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def generate(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        max_new_tokens: int = 96,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[Reply]:
+        """See `ChatModel`. Where replies are drawn, each conversation has a seed of its own, made
+        from `seed` and its place. Raises ModelError after all conversations were tried."""
+        stop = threading.Event()
+
+        def reply(place: int) -> Reply | str:
+            own_seed = _seed_of(seed, place) if temperature > 0 else seed
+            body = {
+                "model": self._served_model,
+                "max_tokens": max_new_tokens,
+                "temperature": temperature,
+                "seed": own_seed,
+                "logprobs": True,
+                "stream": False,
+            }
+            try:
+                return self._reply(conversations[place], body, random.Random(own_seed), stop)
+            except (ValueError, RuntimeError, OSError) as error:
+                return " ".join(str(error).split()) or type(error).__name__
+
+        outcomes = side_by_side(reply, len(conversations), self._limits.concurrency, stop)
+        errors = {i: outcome for i, outcome in enumerate(outcomes) if isinstance(outcome, str)}
+        replies = [None if isinstance(outcome, str) else outcome for outcome in outcomes]
+        if errors:
+            raise ModelError(_summary(errors, len(outcomes)), replies=replies, errors=errors)
+        return [one for one in replies if one is not None]
+
+    def _reply(
+        self,
+        conversation: Conversation,
+        body: dict[str, Any],
+        draw: random.Random,
+        stop: threading.Event,
+    ) -> Reply:
+        body["messages"] = as_messages(conversation, self.frames_as, self._image_format)
+        while True:
+            sent = self._without_refused(body) | self._extra_body
+            try:
+                answer = self._client.request(
+                    "POST", "chat/completions", sent, draw=draw, stop=stop
+                )
+            except RequestError as error:
+                if not self._does_without(error, sent):
+                    raise
+                continue
+            try:
+                reply, notes = read_reply(answer, conversation)
+            except SchemaError as error:
+                url = f"{self._client.base_url}/chat/completions"
+                raise RequestError(f"{url}: {self._client.said(str(error))}") from error
+            with self._lock:
+                self._notes |= dict.fromkeys(notes)
+            return reply
+
+    def _does_without(self, error: RequestError, sent: Mapping[str, Any]) -> bool:
+        """Whether a field was refused that can be left out from now on, or sent by another name."""
+        if error.status not in (400, 422):
+            return False
+        field = refused_field(str(error), [name for name in _OTHERWISE if name in sent])
+        if field is None or field in self._extra_body:
+            return False
+        instead = _OTHERWISE[field]
+        done = "left out" if instead is None else f"sent as {instead}"
+        with self._lock:
+            self._refused |= {field}
+            self._notes[f"the server refuses {field!r}, which is {done}"] = None
+        return True
+
+    def _without_refused(self, body: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            refused = self._refused
+        names = {key: _OTHERWISE[key] if key in refused else key for key in body}
+        return {name: body[key] for key, name in names.items() if name is not None}
+
+
+def _served(
+    client: JsonClient, wanted: str | None, limits: EndpointLimits
+) -> tuple[str, tuple[str, ...]]:
+    """(the model to ask for, notes). UsageError where the server or the model cannot be told."""
+    first_look = replace(
+        limits,
+        attempts=min(limits.attempts, _FIRST_LOOK.attempts),
+        timeout_s=min(limits.timeout_s, _FIRST_LOOK.timeout_s),
+        total_s=min(limits.total_s, _FIRST_LOOK.total_s),
+    )
+    url = f"{client.base_url}/models"
+    try:
+        answer = client.request(
+            "GET", "models", limits=first_look, draw=random.Random(0), stop=threading.Event()
+        )
+        names = listed_models(answer)
+    except RequestError as error:
+        is_missing = (error.status or 0) >= 400 and error.status not in (401, 403)
+        if wanted is None or not is_missing:
+            raise UsageError(f"the models of the endpoint cannot be listed: {error}") from error
+        return wanted, (_TAKEN.format(wanted),)
+    except SchemaError as error:
+        if wanted is None:
+            raise UsageError(f"{url}: {client.said(str(error))}; name the model") from error
+        return wanted, (_TAKEN.format(wanted),)
+    if wanted is not None:
+        return wanted, () if wanted in names else (_TAKEN.format(wanted),)
+    if len(names) != 1:
+        found = client.said(", ".join(names)) or "none"
+        raise UsageError(
+            f"{url}: expected one model, found {found}; name the one to use (served_model, "
+            "--served-model)"
+        )
+    return names[0], ()
+
+
+def _seed_of(seed: int, place: int) -> int:
+    """A seed for one conversation of a call: equal conversations are drawn apart. 31 bits."""
+    digest = hashlib.sha256(f"{seed}:{place}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def _summary(errors: Mapping[int, str], count: int) -> str:
+    """One line for the failures of a call."""
+    first = next(iter(errors.values()))
+    if count == 1:
+        return first
+    places = ", ".join(str(place + 1) for place in list(errors)[:_PLACES_SHOWN])
+    more = ", ..." if len(errors) > _PLACES_SHOWN else ""
+    return f"{len(errors)} of {count} conversations got no reply (no. {places}{more}): {first}"
+
+
+def _has_even_sides(clip: ClipRecipe) -> bool:
+    if clip.size_px is not None:
+        return all(side % 2 == 0 for side in clip.size_px)
+    return clip.multiple_px % 2 == 0

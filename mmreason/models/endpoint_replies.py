@@ -1,0 +1,137 @@
+"""What an OpenAI-compatible server answered: the reply, the models it lists, the fields it refuses.
+
+Pure functions over parsed JSON, which is not trusted. Leaves out the wire (`endpoint_http.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Collection
+from typing import Any
+
+from mmreason.models.base import Conversation, FramesPart, Reply, TextPart
+
+CHARACTERS_A_TOKEN = 4
+TOKEN_SIDE_PX = 32
+"""Where a server counts no tokens: a token for four characters, and for 32 x 32 pixels."""
+
+NO_LOGPROBS = "the server gives no log-probabilities, so that answers come without confidence"
+NO_USAGE = (
+    "the server counts no tokens: counts are estimated, one for "
+    f"{CHARACTERS_A_TOKEN} characters and one for {TOKEN_SIDE_PX} x {TOKEN_SIDE_PX} pixels"
+)
+
+
+_REFUSAL = re.compile(
+    r"unsupported|unexpected|unknown|unrecogni[sz]ed|not (?:supported|allowed|permitted)",
+    re.IGNORECASE,
+)
+
+
+class SchemaError(ValueError):
+    """An answer is JSON, but not what it should be: says what was expected and found."""
+
+
+def read_reply(answer: dict[str, Any], conversation: Conversation) -> tuple[Reply, tuple[str, ...]]:
+    """The reply in a chat completion, and notes of what the server left open.
+
+    SchemaError where `choices[0].message.content` is no text.
+    """
+    choice, text = _choice_and_text(answer)
+    notes = []
+    logprobs = _logprobs(choice)
+    if logprobs is None:
+        notes.append(NO_LOGPROBS)
+    usage = answer.get("usage")
+    tokens_in, tokens_out = (
+        _count(usage.get(key) if isinstance(usage, dict) else None)
+        for key in ("prompt_tokens", "completion_tokens")
+    )
+    if tokens_in is None or tokens_out is None:
+        notes.append(NO_USAGE)
+    state = answer.get("system_fingerprint")
+    if isinstance(state, str) and state.isprintable() and 0 < len(state) <= 100:
+        notes.append(f"the server's system_fingerprint is {state}")
+    reply = Reply(
+        text=text.strip(),
+        token_ids=(),
+        logprobs=logprobs or (),
+        tokens_in=_estimate(conversation) if tokens_in is None else tokens_in,
+        tokens_out=_text_tokens(text) if tokens_out is None else tokens_out,
+    )
+    return reply, tuple(notes)
+
+
+def listed_models(answer: dict[str, Any]) -> tuple[str, ...]:
+    """The names in an answer to GET /models. SchemaError where there is no such list."""
+    data = answer.get("data")
+    if not isinstance(data, list):
+        raise SchemaError(f"expected a list of models in 'data', found {_shown(answer)}")
+    names = [one.get("id") if isinstance(one, dict) else None for one in data]
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str) and name))
+
+
+def refused_field(complaint: str, fields: Collection[str]) -> str | None:
+    """Which of `fields` a server says it does not take, or None."""
+    if not _REFUSAL.search(complaint):
+        return None
+    return next((field for field in fields if re.search(rf"\b{field}\b", complaint)), None)
+
+
+def _choice_and_text(answer: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise SchemaError(f"expected choices[0].message.content, found {_shown(answer)}")
+    choice = choices[0]
+    message = choice.get("message")
+    text = message.get("content") if isinstance(message, dict) else None
+    if isinstance(text, str):
+        return choice, text
+    if isinstance(message, dict) and choice.get("finish_reason") == "length":
+        raise SchemaError(
+            "expected a text in choices[0].message.content, found none: all tokens went into "
+            "thought; switch thinking off for this server (extra_body)"
+        )
+    raise SchemaError(f"expected a text in choices[0].message.content, found {_shown(choice)}")
+
+
+def _logprobs(choice: dict[str, Any]) -> tuple[float, ...] | None:
+    """Log-probabilities of the written tokens, or None where they are not told as they should."""
+    told = choice.get("logprobs")
+    content = told.get("content") if isinstance(told, dict) else None
+    if not isinstance(content, list) or not content:
+        return None
+    values = [one.get("logprob") if isinstance(one, dict) else None for one in content]
+    known = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(known) < len(values) or not all(math.isfinite(v) and v <= 1e-3 for v in known):
+        return None
+    return tuple(min(0.0, v) for v in known)
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    return None
+
+
+def _estimate(conversation: Conversation) -> int:
+    total = 0
+    for message in conversation:
+        for part in message.parts:
+            total += _text_tokens(part.text) if isinstance(part, TextPart) else _visual_tokens(part)
+    return total
+
+
+def _text_tokens(text: str) -> int:
+    return math.ceil(len(text) / CHARACTERS_A_TOKEN)
+
+
+def _visual_tokens(part: FramesPart) -> int:
+    count, height, width = part.frames.pixels.shape[:3]
+    return count * math.ceil(height / TOKEN_SIDE_PX) * math.ceil(width / TOKEN_SIDE_PX)
+
+
+def _shown(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,65 @@
+"""Language models that read text only, for the reasoner's role: what differs from `hf.py`.
+
+LongVideo-R1's published weights are such a model. Leaves out generation, which is shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+
+from mmreason.models.base import Conversation, FramesPart, TextPart
+from mmreason.types import UsageError
+
+_PROBE = "Does this sentence arrive?"
+
+
+def reads_text_only(source: str, *, local_files_only: bool) -> bool:
+    """Whether the weights are of a language model without eyes, by their `config.json`."""
+    config = type(AutoConfig.from_pretrained(source, local_files_only=local_files_only))
+    has_eyes = config in AutoModelForImageTextToText._model_mapping
+    return not has_eyes and config in AutoModelForCausalLM._model_mapping
+
+
+def check_template(tokenizer: Any, name: str) -> None:
+    """UsageError where the chat template is missing or loses what it is given.
+
+    Some templates turn content that is no plain string into nothing, without a word.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise UsageError(f"model {name!r} has no chat template; a reasoner has to hold a dialogue")
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": _PROBE}], tokenize=False, add_generation_prompt=True
+    )
+    if _PROBE not in text:
+        raise UsageError(f"the chat template of model {name!r} loses what the user says; mend it")
+
+
+def prepare_text(tokenizer: Any, conversations: Sequence[Conversation], name: str) -> Any:
+    """The tokenizer's tensors for a batch, left-padded. Content goes as plain strings.
+
+    UsageError for frames, which such a model cannot see.
+    """
+    messages = []
+    for conversation in conversations:
+        turns = []
+        for message in conversation:
+            if any(isinstance(part, FramesPart) for part in message.parts):
+                raise UsageError(
+                    f"model {name!r} reads text only and was shown frames; give a video model as "
+                    "observer"
+                )
+            text = "".join(part.text for part in message.parts if isinstance(part, TextPart))
+            turns.append({"role": message.role, "content": text})
+        messages.append(turns)
+    return tokenizer.apply_chat_template(
+        messages,
+        tokenize=True,
+        add_generation_prompt=True,
+        return_dict=True,
+        return_tensors="pt",
+        padding=True,
+        tokenizer_kwargs={"padding_side": "left"},
+    )

@@ -1,0 +1,47 @@
+"""Waiting for many slow things at once on a few threads, in a way that Ctrl-C can end."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def side_by_side(act: Callable[[int], T], count: int, most: int, stop: threading.Event) -> list[T]:
+    """`act` of 0 .. count-1, in order, on at most `most` threads; what it raises is raised.
+
+    Threads are daemons, so that Ctrl-C waits for no request; `stop` is set when one is left.
+    """
+    if count <= 1:
+        return [act(place) for place in range(count)]
+    places: queue.SimpleQueue[int] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[int, T | BaseException]] = queue.SimpleQueue()
+    for place in range(count):
+        places.put(place)
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                place = places.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                done.put((place, act(place)))
+            except BaseException as error:
+                done.put((place, error))
+
+    for _ in range(min(most, count)):
+        threading.Thread(target=work, daemon=True, name="mmreason-endpoint").start()
+    results: dict[int, T] = {}
+    try:
+        while len(results) < count:
+            place, result = done.get()
+            if isinstance(result, BaseException):
+                raise result
+            results[place] = result
+    finally:
+        stop.set()
+    return [results[place] for place in range(count)]

@@ -1,0 +1,155 @@
+"""What passes between a policy, the loop and its driver: wishes one way, results the other.
+
+A policy is a generator: it yields an `Act`, `Consult`, `Remark` or `Claim` and is sent what came of
+it. Leaves out the rules of the game, which are the loop's (`agent.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from mmreason.models.base import Message
+from mmreason.tree import Tree
+from mmreason.types import Observation, StopReason, ToolCall
+from mmreason.video.types import Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """A question that has been checked, with what a policy may know before it looks."""
+
+    question: str
+    options: tuple[str, ...] = ()
+    tree: Tree
+    leaf_s: float
+    """Clip length the observer sees best, in seconds."""
+    has_subtitles: bool = False
+    rounds: int | None = None
+    """Most rounds the budget allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Tool calls to be made in one round, each independent of the others."""
+
+    thought: str
+    calls: tuple[ToolCall, ...]
+    opening: bool = False
+    """Part of the start state, such as the captions of the top level: not counted as a round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What came of an `Act`: observations of its first calls, all of them unless `spent`."""
+
+    observations: tuple[Observation, ...]
+    spent: StopReason | None = None
+    """The limit that refused the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consult:
+    """A request to the reasoning model."""
+
+    messages: Sequence[Message]
+    max_new_tokens: int
+    temperature: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Sent instead of a reply: the budget does not allow the request, or the model fails. Yielded
+    by a policy: a limit of its own ends the play, so that no one takes the end for a finding."""
+
+    reason: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that happened without a tool: a malformed call, a repeated one."""
+
+    thought: str
+    call: ToolCall
+    error: str
+    counted: bool = False
+    """Whether its round is counted already, by other calls of the same round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """A look that speaks for a claim, so that it can be looked at again."""
+
+    look: ToolCall
+    observation: Observation
+    span: Span
+    """What the answer's evidence will name: the look's own span, or what matched around it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """An answer that the policy would give. The loop checks it against its evidence."""
+
+    text: str
+    choice: int | None = None
+    supports: tuple[Support, ...] = ()
+    negative: bool = False
+    """Says that the thing asked for is not there: kept for the end, not checked."""
+    checked: bool | None = None
+    """Set by a policy that has checked it by other means."""
+    thought: str = "check: other frames of the same stretch, the question only"
+
+
+INVALID = "invalid"
+"""Name of the call in the `Remark` on a text that asks for none."""
+
+
+class Standing(StrEnum):
+    """How a claim stands after its check."""
+
+    VERIFIED = "verified"
+    UNCHECKED = "unchecked"
+    """No other frames could be seen, or the second look says something else at length."""
+    UNSUPPORTED = "unsupported"
+    """Looking again contradicts it."""
+    NEGATIVE = "negative"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the loop thinks of a claim. The play ends with the first verified one."""
+
+    standing: Standing
+    missing: str = ""
+    """What the check saw instead: a note for the reasoner."""
+
+
+Wish = Act | Consult | Remark | Claim | Spent
+Play = Generator[Wish, Any, None]
+"""Sent `Results`, a `Reply` or `Spent`, None or `Spent`, a `Verdict`, or None, in the order of
+`Wish`."""
+
+
+class Policy(Protocol):
+    """Decides where to look. Stateless: all that changes lives in the play."""
+
+    @property
+    def name(self) -> str:
+        """Short name, part of an answer's settings."""
+        ...
+
+    def play(self, inquiry: Inquiry) -> Play:
+        """Start on a question. The play ends by returning; it may end without any claim."""
+        ...
+
+
+def look_call(
+    span: Span, question: str, options: tuple[str, ...] = (), shift: float = 0.0
+) -> ToolCall:
+    """A look at one stretch with a question."""
+    arguments: dict[str, Any] = {"span": span, "question": question, "shift": shift}
+    if options:
+        arguments["options"] = list(options)
+    return ToolCall(name="look", arguments=arguments)

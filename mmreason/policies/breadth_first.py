@@ -1,0 +1,74 @@
+"""Baseline policies: look at leaves in order of the levels, or at random leaves. They read nothing.
+
+They say what navigation is worth: the same looks and checks, without its captions.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mmreason.policies.base import Act, Claim, Inquiry, Play, Support, look_call
+from mmreason.policies.greedy import is_negative
+from mmreason.video.types import Span
+from mmreason.wording import match_option, split_context
+
+LOOKS_LIMIT = 512
+
+
+@dataclass(frozen=True)
+class BreadthFirst:
+    """Look at every node, level by level from the top, until a claim is verified."""
+
+    name: str = "breadth_first"
+
+    def play(self, inquiry: Inquiry) -> Play:
+        """See `Policy`."""
+        yield from _look_at(inquiry, _by_level(inquiry))
+
+
+@dataclass(frozen=True)
+class RandomLeaf:
+    """Look at leaves in a seeded random order until a claim is verified."""
+
+    seed: int = 0
+    name: str = "random_leaf"
+
+    def play(self, inquiry: Inquiry) -> Play:
+        """See `Policy`."""
+        tree = inquiry.tree
+        order = list(range(tree.leaf_count))
+        random.Random(f"leaves/{self.seed}/{inquiry.question}").shuffle(order)
+        length_s = tree.leaf_s
+        spans = (tree.leaf_at(tree.span.start_s + (i + 0.5) * length_s).span for i in order)
+        yield from _look_at(inquiry, spans)
+
+
+def _by_level(inquiry: Inquiry) -> Iterator[Span]:
+    level = [()]
+    while level:
+        for node in level:
+            yield inquiry.tree.node(node).span
+        level = [child.id for node in level for child in inquiry.tree.children(node)]
+
+
+def _look_at(inquiry: Inquiry, spans: Iterator[Span]) -> Play:
+    ask, _ = split_context(inquiry.question)
+    for count, span in enumerate(spans):
+        if count >= LOOKS_LIMIT:
+            return
+        call = look_call(span, ask, inquiry.options)
+        results = yield Act(f"look at {span}, the next in order", (call,))
+        if results.spent is not None:
+            return
+        seen = results.observations[0]
+        if seen.error is not None:
+            continue
+        choice = match_option(seen.text, inquiry.options) if inquiry.options else None
+        yield Claim(
+            text=seen.text,
+            choice=choice,
+            supports=(Support(call, seen, span),),
+            negative=choice is None and is_negative(seen.text, ask),
+        )

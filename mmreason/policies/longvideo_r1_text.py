@@ -1,0 +1,230 @@
+"""The words of LongVideo-R1: what a reasoning model is told, and how what it writes is read.
+
+The tags, ids and two tools of the published agent are kept (arXiv 2602.20913), so that its weights
+can be plugged in; the prompts are this project's own. Reads untrusted text: with limits, by
+grammar, never by evaluation. Leaves out the play itself (`longvideo_r1.py`).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmreason.policies.base import Inquiry, look_call
+from mmreason.prompts import LETTERS
+from mmreason.toolset import QUESTION_LIMIT, TEXT_LIMIT, make_call, read_call
+from mmreason.tree import Node, NodeId, Tree
+from mmreason.types import Observation, ToolCall, UsageError
+from mmreason.video.types import format_time
+from mmreason.watching import CLIP_LEAVES
+
+SYSTEM = (
+    "You answer a question about a long video that you can only see through tools. The video is a "
+    "tree: {levels} levels, every node is cut into {branching} equal parts numbered from 1. An id "
+    "such as (2, 3) is part 3 of part 2. You are given descriptions of the top level. Think first, "
+    "inside <think></think>. Then either call one tool inside <tool></tool> or, when you know "
+    "enough, answer inside <answer></answer>; for a question with options give the letter. "
+    "Descriptions may be wrong or incomplete: look before you answer.\nTools:\n{tools}"
+)
+PUBLISHED_TOOLS = (
+    "get_caption((h, m)) or get_caption((h, m, l)): describe one node.\n"
+    'video_qa((h, m, l), "question"): look at one node of the lowest level with a question.'
+)
+MORE_TOOLS = (
+    "\nopen((h, m)): describe all parts of a node at once.\n"
+    'look(start_s, end_s, "question"): look at any stretch, in seconds.\n'
+    'focus(start_s, end_s, "question"): several close looks at a stretch.\n'
+    "skim(start_s, end_s): describe any stretch from few frames.\n"
+    'search("words"): find words in what was described so far and in the subtitles.'
+)
+REMINDER = (
+    "That was neither a call nor an answer: {error}. Write <think></think> and then one "
+    "<tool></tool> or one <answer></answer>."
+)
+LAST_TURN = "This is the last turn. Give your best answer now inside <answer></answer>."
+CHECKED = "The answer was checked and is not supported: {missing}. Look elsewhere or answer again."
+NODE_LINES = 12
+"""Lines told of one node."""
+
+_LONE = re.compile("[\ud800-\udfff]")
+"""Halves of characters: they cannot be written to a file."""
+_FIELDS = {
+    "look": ("start_s", "end_s", "question"),
+    "focus": ("start_s", "end_s", "question"),
+    "skim": ("start_s", "end_s"),
+    "search": ("text",),
+}
+"""Arguments in order, of the calls that are no node's."""
+_THINK = re.compile(r"^\s*<think>", re.IGNORECASE)
+_TAG = re.compile(r"<(think|tool|answer)>(.*?)(?:</\1>|$)", re.DOTALL | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a model wrote in one turn, read."""
+
+    thought: str
+    calls: tuple[ToolCall, ...] = ()
+    answer: str | None = None
+    kept: str = ""
+    """The part of the text that was read: it goes into the history."""
+
+
+def read_turn(text: str, inquiry: Inquiry) -> Said:
+    """A thought with one call or one answer. UsageError says in one line what is wrong."""
+    if len(text) > TEXT_LIMIT:
+        raise UsageError(f"{len(text):,} characters were written; write less")
+    if _LONE.search(text):
+        raise UsageError("found characters that are no text")
+    thought, at = "", 0
+    if (opened := re.search(r"</think>", text, re.IGNORECASE)) is not None:
+        thought, at = _THINK.sub("", text[: opened.start()]).strip(), opened.end()
+    acts = [m for m in _TAG.finditer(text, at) if m.group(1).lower() != "think"]
+    if not acts:
+        what = "a thought without an end" if "<think>" in text.lower() and not at else "no tag"
+        raise UsageError(f"found {what}")
+    first = acts[0]
+    if len(acts) > 1:
+        raise UsageError(f"found {len(acts)} calls or answers, expected one")
+    kept, body = text[: first.end()], first.group(2).strip()
+    if re.search(r"</?(?:think|tool|answer)>", body, re.IGNORECASE):
+        raise UsageError("found a tag inside a tag")
+    if first.group(1).lower() == "answer":
+        if not body:
+            raise UsageError("the answer is empty")
+        return Said(thought, answer=body, kept=kept)
+    return Said(thought, calls=read_calls(body, inquiry), kept=kept)
+
+
+def read_calls(text: str, inquiry: Inquiry) -> tuple[ToolCall, ...]:
+    """The calls that `name(arguments)` or a JSON object asks for: several for `open`."""
+    tree = inquiry.tree
+    if text.startswith("{"):
+        return (read_call(tree, text),)
+    name, values, named = _python_call(text)
+    if (fields := _FIELDS.get(name)) is not None:
+        if (count := len(values) + len(named)) != len(fields):
+            raise UsageError(f"{name} takes {len(fields)} arguments, got {count}")
+        return (make_call(tree, name, dict(zip(fields, values, strict=False)) | named),)
+    question_last = sorted(named, key=lambda key: key in ("question", "query"))
+    values += (named[key] for key in question_last)
+    if name in ("get_caption", "caption"):
+        node_id = _node_id(name, values)
+        return (make_call(tree, "caption", {"node": list(node_id)}),)
+    if name == "open":
+        node_id = _node_id(name, values)
+        children = tree.children(tree.node(node_id).id)
+        if not children:
+            raise UsageError(f"{_id(node_id)} is on the lowest level and has no parts; look at it")
+        return tuple(make_call(tree, "caption", {"node": list(c.id)}) for c in children)
+    if name == "video_qa":
+        node_id = _node_id(name, values[:1])
+        question = values[1] if len(values) > 1 else inquiry.question
+        if len(values) > 2 or not isinstance(question, str) or not question.strip():
+            raise UsageError("video_qa takes an id and a question")
+        if len(question) > QUESTION_LIMIT:
+            raise UsageError(f"the question has {len(question):,} characters; ask a short one")
+        return (look_at(tree.node(node_id), question, inquiry),)
+    return (make_call(tree, name, {}),)
+
+
+def look_at(node: Node, question: str, inquiry: Inquiry) -> ToolCall:
+    """A question about one node: one look where it is short, close looks where it is long."""
+    options = inquiry.options if question == inquiry.question else ()
+    if node.span.duration_s <= CLIP_LEAVES * inquiry.leaf_s:
+        return look_call(node.span, question, options)
+    call = look_call(node.span, question, options)
+    arguments = {key: value for key, value in call.arguments.items() if key != "shift"}
+    return ToolCall(name="focus", arguments=arguments)
+
+
+def system_text(inquiry: Inquiry, *, published: bool, template: str = SYSTEM) -> str:
+    """What the model is told first."""
+    tree = inquiry.tree
+    filled = {
+        "{levels}": str(tree.depth),
+        "{branching}": str(tree.branching),
+        "{tools}": PUBLISHED_TOOLS if published else PUBLISHED_TOOLS + MORE_TOOLS,
+    }
+    for slot, words in filled.items():
+        template = template.replace(slot, words)
+    return template
+
+
+def opening_text(inquiry: Inquiry, seen: Sequence[tuple[Node, Observation]]) -> str:
+    """Question, options, length, and what the top level shows."""
+    lines = [inquiry.question]
+    lines += [f"{LETTERS[i]}. {option}" for i, option in enumerate(inquiry.options)]
+    lines.append(f"The video is {inquiry.tree.span.duration_s:.0f} seconds long.")
+    return "\n".join([*lines, *(node_text(node, one) for node, one in seen)])
+
+
+def node_text(node: Node, seen: Observation) -> str:
+    """One node with its times and what was said of it."""
+    start, end = (format_time(t) for t in (node.span.start_s, node.span.end_s))
+    return f"{_id(node.id)} {start} to {end}: {described(seen)}"
+
+
+def described(seen: Observation) -> str:
+    """The text of an observation as a model may read it: every line once, behind its first time;
+    tags are taken apart, so that nothing on a screen or in a subtitle can pose as a turn."""
+    if seen.error is not None:
+        return f"failed: {harmless(seen.error)}"
+    if len(seen.notes) < 2:
+        return harmless(seen.text) or "nothing"
+    first: dict[str, float] = {}
+    for note in seen.notes:
+        first.setdefault(note.text, note.span.start_s if note.time_s is None else note.time_s)
+    lines = [f"{format_time(at)} {harmless(text)}" for text, at in first.items()]
+    return " / ".join(lines[:NODE_LINES])
+
+
+def information(text: str) -> str:
+    """A tool's result as the published agent wraps it."""
+    return f"<information>{text}</information>"
+
+
+def harmless(text: str) -> str:
+    """What was seen or said, on one line and without tags."""
+    return " ".join(text.replace("<", "[").replace(">", "]").split())
+
+
+def _id(node_id: NodeId) -> str:
+    return f"({', '.join(map(str, node_id))})"
+
+
+def _python_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Name, literal arguments and named ones of `name(1, question="x")`, by parsing, not by
+    running."""
+    try:
+        with warnings.catch_warnings():  # about the style of what the model wrote
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text.strip(), mode="eval").body
+        if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name):
+            raise ValueError("expected name(arguments)")
+        named = {one.arg: ast.literal_eval(one.value) for one in tree.keywords if one.arg}
+        if len(named) < len(tree.keywords):
+            raise ValueError("expected each name once")
+        values = [ast.literal_eval(value) for value in tree.args]
+        if _LONE.search("".join(map(str, (*values, *named.values())))):
+            raise ValueError("expected text")
+        return tree.func.id, values, named
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise UsageError(f"the call {text[:60]!r} cannot be read") from error
+
+
+def _node_id(name: str, values: Sequence[Any]) -> NodeId:
+    """An id given as one tuple or as several numbers."""
+    ids = values[0] if len(values) == 1 and isinstance(values[0], tuple | list) else values
+    if not ids or not all(type(i) is int for i in ids):
+        raise UsageError(f"{name} takes an id such as (2, 3), got {list(values)!r:.60}")
+    return tuple(ids)
+
+
+def tree_levels(tree: Tree) -> tuple[Node, ...]:
+    """The nodes of the top level; the whole video where it has none."""
+    return tree.children() or (tree.node(()),)

@@ -1,0 +1,288 @@
+"""Where to look next: a deterministic reading of the captions of the tree.
+
+A line's score is the share of the question's terms, weighted by rarity, that it holds, mostly
+within one phrase: what is said of one thing says nothing of another. Where the question says when
+("while the word EXIT is on the screen"), that part is matched by itself. Strong lines are looked
+at, promising nodes are opened, then silent ones, then the rest. Leaves out looking itself and
+judging answers (`greedy.py`, `agent.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from mmreason.tree import Node, NodeId, Tree
+from mmreason.types import Note
+from mmreason.video.types import Span
+from mmreason.watching import CLIP_LEAVES, around
+from mmreason.wording import (
+    Terms,
+    phrases,
+    says_outside,
+    split_context,
+    terms,
+    without_alternatives,
+)
+
+STRONG_SCORE = 0.85
+"""A line with this share of the question's terms is worth a look at once."""
+PAIR_WEIGHT = 0.25
+TOGETHER_WEIGHT = 0.75
+"""How much of a score comes from the best single phrase; the rest from the line as a whole."""
+CONTEXT_WEIGHT = 0.6
+"""How much of a line's value comes from the when of the question, where it has one."""
+SAME_SCORE = 1e-9
+CAPTIONS_PER_BRANCH = 8
+"""Captions are read until they are this many times the branching of the tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Read the captions of a node's children."""
+
+    node: Node
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Look at `span`; what matches around it is `evidence`."""
+
+    span: Span
+    evidence: Span
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A note that was read, under the node whose caption it is part of."""
+
+    node: NodeId
+    note: Note
+    parts: tuple[Terms, ...]
+    held: frozenset[str]
+    pinpointed: bool
+
+
+@dataclass
+class Navigator:
+    """Lines read so far and the next move. Pure bookkeeping."""
+
+    tree: Tree
+    question: str
+    leaf_s: float
+    lines: list[_Line] = field(default_factory=list)
+    captions: set[NodeId] = field(default_factory=set)
+    opened: set[NodeId] = field(default_factory=set)
+    looked: set[int] = field(default_factory=set)
+    """Lines that were looked at, by position."""
+    blind: set[NodeId] = field(default_factory=set)
+    """Nodes that were looked at without a line."""
+
+    def __post_init__(self) -> None:
+        core, context = split_context(self.question)
+        self._core = terms(without_alternatives(core))
+        self._context = terms(context)
+
+    def read(self, node_id: NodeId, notes: Sequence[Note]) -> None:
+        """Take in the caption of a node, line by line; no notes where it could not be had.
+
+        A node the model knows nothing about is not opened further.
+        """
+        self.captions.add(node_id)
+        self._take(node_id, notes, self.tree.is_leaf(node_id))
+        if notes and all(says_outside(note.text) for note in notes):
+            self.opened.add(node_id)
+
+    def hear(self, notes: Sequence[Note]) -> None:
+        """Take in lines that belong to no node, such as subtitles."""
+        self._take((), notes, True)
+
+    def may_open(self) -> bool:
+        limit = CAPTIONS_PER_BRANCH * self.tree.branching
+        return len(self.captions) + self.tree.branching <= limit
+
+    def next_move(self) -> Open | Look | None:
+        """The most promising move, or None when everything worth a look has been looked at."""
+        if not self._core and not self._context:
+            return self._blind_look()
+        scores = self._scores()
+        open_nodes = self._waiting_nodes(scores)
+        points = [i for i, line in enumerate(self.lines) if line.pinpointed]
+        points = sorted((i for i in points if i not in self.looked), key=lambda i: -scores[i].value)
+        if points and scores[points[0]].strong:
+            return self._look(points[0], scores)
+        if open_nodes and self.may_open():
+            node, value = open_nodes[0]
+            why = f"matches {value:.0%} of the question" if value else "its caption is silent"
+            return Open(self.tree.node(node), f"open {_name(node)}: {why}")
+        points = [i for i in points if scores[i].core > 0]
+        if any(score.context_seen for score in scores):
+            points = [i for i in points if scores[i].context_seen]
+        if points:
+            return self._look(points[0], scores)
+        return self._blind_look()
+
+    def best_known(self) -> Look:
+        """The best line so far, however weak; the whole video where none matches."""
+        scores = self._scores()
+        best = max(range(len(scores)), key=lambda i: (scores[i].value, i), default=None)
+        if best is None or scores[best].value <= 0:
+            return Look(self.tree.span, self.tree.span, "the whole video")
+        return self._look(best, scores)
+
+    def _take(self, node_id: NodeId, notes: Sequence[Note], leaf: bool) -> None:
+        for note in notes:
+            parts = phrases(note.text)
+            pinpointed = leaf or note.time_s is not None
+            pinpointed |= note.span.duration_s <= CLIP_LEAVES * self.leaf_s
+            held = frozenset(term for part in parts for term in part)
+            self.lines.append(_Line(node_id, note, parts, held, pinpointed))
+
+    def _scores(self) -> list[_Score]:
+        weights = self._weights()
+
+        def share(held: Iterable[str], asked: Terms) -> float:
+            total = sum(weights[term] for term in asked)
+            found = set(held) & set(asked)
+            return sum(weights[term] for term in found) / total if total else 0.0
+
+        scores = []
+        for line in self.lines:
+            together = max((share(part, self._core) for part in line.parts), default=0.0)
+            core = TOGETHER_WEIGHT * together
+            core += (1 - TOGETHER_WEIGHT) * share(line.held, self._core)
+            context = share(line.held, self._context) if self._context else None
+            scores.append(_Score(core, context))
+        return scores
+
+    def _weights(self) -> dict[str, float]:
+        """Rarity of each term; a pair of words weighs a share of its commoner word."""
+        count = len(self.lines)
+        asked = {*self._core, *self._context}
+        weights: dict[str, float] = {}
+        for term in sorted(asked, key=lambda t: " " in t):
+            if " " in term:
+                weights[term] = PAIR_WEIGHT * min(weights[word] for word in term.split())
+            else:
+                holders = sum(term in line.held for line in self.lines)
+                weights[term] = math.log((count + 1) / max(holders, 1))
+        return weights
+
+    def _waiting_nodes(self, scores: list[_Score]) -> list[tuple[NodeId, float]]:
+        """Nodes that could be opened with their value: best first, then in order of time.
+
+        Where the when of the question was seen somewhere, nodes without it are left out.
+        """
+        found: dict[NodeId, list[tuple[_Score, _Line]]] = {node: [] for node in self.captions}
+        for score, line in zip(scores, self.lines, strict=True):
+            found.get(line.node, []).append((score, line))
+        waiting = {
+            node: pairs
+            for node, pairs in found.items()
+            if node not in self.opened and not self.tree.is_leaf(node)
+        }
+        if any(score.context_seen for score in scores):
+            waiting = {n: p for n, p in waiting.items() if any(s.context_seen for s, _ in p)}
+        ranked = []
+        for node, pairs in waiting.items():
+            best, line = max(
+                pairs, key=lambda pair: pair[0].value, default=(_Score(0.0, None), None)
+            )
+            # A still that holds a part of what is asked for says little of what lies between the
+            # stills: other nodes of its level come first. A caption of the whole does lead down.
+            leads = best.value >= STRONG_SCORE or (line is not None and line.note.time_s is None)
+            held = sum(score.context_seen for score, _ in pairs)
+            ranked.append((node, best.value, leads and best.value > 0, held))
+        ranked.sort(
+            key=lambda r: (
+                not r[2],
+                0 if r[2] else len(r[0]),
+                -r[1],
+                -r[3],
+                -len(r[0]),
+                self.tree.node(r[0]).span.start_s,
+            )
+        )
+        return [(node, value) for node, value, _, _ in ranked]
+
+    def _look(self, index: int, scores: list[_Score]) -> Look:
+        """A look at one line, with its neighbours of the same score; marks them as looked at."""
+        line = self.lines[index]
+        run = self._run(index, scores)
+        first, last = self.lines[run[0]].note.span, self.lines[run[-1]].note.span
+        evidence = Span(first.start_s, last.end_s)
+        span = evidence
+        if line.note.time_s is not None or len(run) > 1:
+            middle = self.lines[run[len(run) // 2]].note
+            time_s = middle.span.middle_s if middle.time_s is None else middle.time_s
+            length_s = self.leaf_s if line.note.time_s is not None else middle.span.duration_s
+            span = around(time_s, length_s, evidence)
+        self.looked |= {
+            i
+            for i, other in enumerate(self.lines)
+            if i in run or (other.pinpointed and other.note.span.overlap_s(span) > 0)
+        }
+        why = f"look at {span}: matches {scores[index].value:.0%} of the question"
+        return Look(span, evidence, why)
+
+    def _run(self, index: int, scores: list[_Score]) -> list[int]:
+        """Positions of the line and of its neighbours in time that match as well, in order."""
+        here = self.lines[index]
+        if scores[index].value <= 0:
+            return [index]
+        same = [
+            i
+            for i, line in enumerate(self.lines)
+            if len(line.node) == len(here.node)
+            and (line.note.time_s is None) == (here.note.time_s is None)
+            and abs(scores[i].value - scores[index].value) < SAME_SCORE
+        ]
+        same.sort(key=lambda i: self.lines[i].note.span.start_s)
+        at = same.index(index)
+        first = last = at
+        while first > 0 and self._touch(same[first - 1], same[first]):
+            first -= 1
+        while last + 1 < len(same) and self._touch(same[last], same[last + 1]):
+            last += 1
+        return same[first : last + 1]
+
+    def _touch(self, before: int, after: int) -> bool:
+        gap_s = self.lines[after].note.span.start_s - self.lines[before].note.span.end_s
+        return abs(gap_s) < 1e-3
+
+    def _blind_look(self) -> Look | None:
+        """No line says anything: the whole video, then the top nodes in order."""
+        for node in (self.tree.node(()), *self.tree.children()):
+            if node.id not in self.blind:
+                self.blind.add(node.id)
+                why = f"no caption matches; look at {_name(node.id)} itself"
+                return Look(node.span, node.span, why)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Score:
+    core: float
+    context: float | None
+    """None where the question does not say when."""
+
+    @property
+    def value(self) -> float:
+        if self.context is None:
+            return self.core
+        return (1 - CONTEXT_WEIGHT) * self.core + CONTEXT_WEIGHT * self.context
+
+    @property
+    def strong(self) -> bool:
+        return self.core >= STRONG_SCORE and (self.context is None or self.context_seen)
+
+    @property
+    def context_seen(self) -> bool:
+        return self.context is not None and self.context >= STRONG_SCORE
+
+
+def _name(node_id: NodeId) -> str:
+    return "node " + ".".join(map(str, node_id)) if node_id else "the whole video"

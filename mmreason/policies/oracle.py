@@ -1,0 +1,48 @@
+"""The policy that knows where the answer is: the ceiling of navigation, for evaluation only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mmreason.policies.base import Act, Claim, Inquiry, Play, Support, look_call
+from mmreason.policies.greedy import is_negative
+from mmreason.types import ToolCall
+from mmreason.video.types import Span
+from mmreason.watching import around
+from mmreason.wording import match_option, split_context
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """Walk down to each of `spans` by captions, then look at it."""
+
+    spans: tuple[Span, ...]
+    name: str = "oracle"
+
+    def play(self, inquiry: Inquiry) -> Play:
+        """See `Policy`."""
+        ask, _ = split_context(inquiry.question)
+        tree = inquiry.tree
+        for gold in self.spans:
+            leaf = tree.leaf_at(gold.middle_s)
+            for depth in range(1, len(leaf.id) + 1):
+                node = tree.node(leaf.id[:depth])
+                arguments = {"span": node.span, "node": list(node.id)}
+                call = ToolCall(name="caption", arguments=arguments)
+                results = yield Act("down to where it is", (call,), opening=depth == 1)
+                if results.spent is not None:
+                    return
+            span = around(gold.middle_s, min(inquiry.leaf_s, gold.duration_s), gold)
+            call = look_call(span, ask, inquiry.options)
+            results = yield Act("look where it is", (call,))
+            if results.spent is not None:
+                return
+            seen = results.observations[0]
+            if seen.error is None:
+                choice = match_option(seen.text, inquiry.options) if inquiry.options else None
+                yield Claim(
+                    text=seen.text,
+                    choice=choice,
+                    supports=(Support(call, seen, gold),),
+                    negative=choice is None and is_negative(seen.text, ask),
+                )

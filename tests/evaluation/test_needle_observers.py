@@ -1,0 +1,129 @@
+"""Models that read the script: what they tell, what they do not, and what they count."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from mmreason.evaluation.needle.items import DURATIONS_S
+from mmreason.evaluation.needle.metrics import hit_round
+from mmreason.evaluation.needle.observers import Knobs, covered, oracle
+from mmreason.evaluation.needle.outcomes import outcome_of
+from mmreason.evaluation.needle.words import split_context
+from mmreason.evaluation.needle.worlds import needle_set
+from mmreason.models.base import FramesPart, Message, TextPart
+from mmreason.reasoner import Reasoner
+from mmreason.types import UsageError
+from mmreason.video import Video, plan
+from mmreason.video.types import FrameBatch, Span
+from mmreason.wording import match_option
+
+MADE = needle_set(3, 900.0, 10)
+
+
+def ask(model, text: str, times_s) -> str:
+    count = len(times_s)
+    frames = FrameBatch(
+        pixels=np.zeros((count, 2, 2, 3), np.uint8),
+        times_s=np.asarray(times_s, float),
+        exact=np.ones(count, bool),
+    )
+    return model.generate([[Message("user", (FramesPart(frames), TextPart(text)))]])[0].text
+
+
+def describe(knobs: Knobs, span: Span) -> str:
+    model = oracle(MADE.world, knobs)
+    return ask(model, model.clip.prompts.caption, plan.uniform(span, 8).times_s)
+
+
+def test_a_perfect_caption_tells_every_actor_and_word_of_its_stretch():
+    span = Span(100.0, 200.0)
+    told = describe(Knobs(), span)
+    for scene in MADE.world.scenes_in(span):
+        assert str(scene.text) in told
+        for actor in scene.actors:
+            assert f"{actor.size} {actor.colour}" in told and actor.shape in told
+
+
+def test_chances_are_nested_and_drawn_the_same_way_each_time():
+    span = Span(0.0, 300.0)
+    texts = [describe(Knobs(p_mention=((math.inf, p),)), span) for p in (0.0, 0.3, 0.6, 1.0)]
+    things = [{part for part in text.split(". ") if part.startswith("a")} for text in texts]
+    assert things[0] == set() and len(things[3]) > 3
+    assert things[0] <= things[1] <= things[2] <= things[3]
+    assert texts[1] == describe(Knobs(p_mention=((math.inf, 0.3),)), span)
+
+
+def test_knobs_by_length_attributes_inventions_and_words():
+    by_length = Knobs(p_mention=((20.0, 1.0), (math.inf, 0.0)))
+    assert "a " in describe(by_length, Span(10.0, 25.0))
+    assert "a " not in describe(by_length, Span(0.0, 300.0))
+    dropped = describe(Knobs(drop_rate=1.0), Span(0.0, 300.0))
+    assert not {"red", "large", "striped"} & set(dropped.split())
+    assert len(describe(Knobs(false_rate=1.0), Span(10.0, 15.0)).split(". ")) > len(
+        describe(Knobs(), Span(10.0, 15.0)).split(". ")
+    )
+    assert len(describe(Knobs(), Span(0.0, 300.0)).split()) > 40
+    assert len(describe(Knobs(most_words=40), Span(0.0, 300.0)).split()) <= 40
+    with pytest.raises(UsageError, match="from 0 to 1"):
+        Knobs(drop_rate=1.5)
+
+
+@pytest.mark.parametrize("item", MADE.items, ids=lambda item: item.kind + item.id[-2:])
+def test_a_look_answers_only_where_its_frames_show_the_evidence(item):
+    if item.kind in ("global", "absent"):
+        return
+    model = oracle(MADE.world)
+    plain, _ = split_context(item.question)
+    inside = sorted(t for s in item.gold_spans for t in plan.uniform(s, 8).times_s)
+    assert match_option(ask(model, plain, inside), item.options) == item.answer
+    assert match_option(ask(model, item.question, inside), item.options) == item.answer
+    first = item.gold_spans[0].start_s
+    beside = ask(model, plain, [first - 0.5, first - 0.3])
+    assert beside.startswith("there is no") or beside == "0."
+
+
+def test_usage_is_counted():
+    model = oracle(MADE.world)
+    ask(model, "Is there a star?", [1.0, 2.0, 3.0])
+    ask(model, "Where is the star?", [1.0])
+    assert (model.calls, model.frames) == (2, 4)
+    assert model.tokens_in == 4 * 46 + 8 and model.tokens_out > 0
+
+
+def test_the_ledger_equals_what_the_model_counted(tmp_path):
+    path = MADE.save(tmp_path)
+    for item in MADE.items[:3]:
+        model = oracle(MADE.world)
+        answer = Reasoner(model).ask(path, item.question, options=item.options)
+        assert answer.cost.frames == model.frames and answer.cost.model_calls == model.calls
+        assert answer.cost.tokens_in == model.tokens_in
+        assert answer.cost.tokens_out == model.tokens_out
+
+
+def test_different_worlds_and_knobs_are_different_models():
+    other = needle_set(4, 900.0, 10).world
+    prints = {m.fingerprint for m in (oracle(MADE.world), oracle(other))}
+    prints.add(oracle(MADE.world, Knobs(seed=1)).fingerprint)
+    assert len(prints) == 3
+
+
+def test_the_stretch_that_frames_stand_for():
+    assert covered(np.array([1.0, 3.0, 5.0])) == Span(0.0, 6.0)
+    assert covered(np.array([7.0])) == Span(7.0, 7.001)
+
+
+@pytest.mark.parametrize("name", DURATIONS_S)
+def test_perfect_captions_lead_the_greedy_policy_to_the_gold_within_three_rounds(name, tmp_path):
+    """One place, unique in the whole video: with all captions true there is no wrong turn."""
+    made = needle_set(1, DURATIONS_S[name], 8)
+    path = made.save(tmp_path)
+    with Video.open(path) as video:
+        for item in made.items:
+            if item.places == 1 and item.context is None and item.kind != "global":
+                model = oracle(made.world)
+                answer = Reasoner(model).ask(video, item.question, options=item.options)
+                hit = hit_round(outcome_of(item, "greedy", answer))
+                assert hit is not None and hit <= 3, item.question

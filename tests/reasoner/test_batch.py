@@ -1,0 +1,233 @@
+"""Many questions: together as alone, resumed after anything, failures kept apart."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mmreason.batch import Question, ResultsFile, read_questions
+from mmreason.cli import main
+from mmreason.models.base import ClipRecipe, ModelError
+from mmreason.models.scripted import ScriptedModel
+from mmreason.reasoner import Reasoner
+from mmreason.types import Budget, UsageError
+from mmreason.video.world import generate
+
+CLIP = ClipRecipe(frames=4, size_px=(32, 18), leaf_s=4.0)
+
+
+def told(text: str, frames) -> str:
+    """Something that depends on the frames and the question, as a real model's words do."""
+    shade = int(frames.pixels.mean()) if frames is not None else 0
+    return f"a star of shade {shade}" if text == "Describe the clip." else f"shade {shade // 8}"
+
+
+@pytest.fixture
+def worlds(tmp_path) -> list[Path]:
+    return [
+        generate.world(i, duration_s=40, scene_s=5).save(tmp_path / f"w{i}.json") for i in range(3)
+    ]
+
+
+def some(worlds: list[Path]) -> list[Question]:
+    asked = ("What shade is the star?", "How does the star move?", "Is there a star?")
+    return [
+        Question(video=str(path), question=text, id=f"{path.stem}-{i}")
+        for path in worlds
+        for i, text in enumerate(asked)
+    ]
+
+
+def plain(result) -> dict:
+    row = result.to_dict()
+    row.pop("cost", None)
+    row.pop("trace", None)
+    return row
+
+
+@pytest.mark.parametrize("workers", [2, 5, 100])
+def test_answers_do_not_depend_on_how_many_are_in_flight(worlds, workers):
+    def answers(count: int) -> dict[str, dict]:
+        reasoner = Reasoner(ScriptedModel(told, clip=CLIP))
+        results = reasoner.ask_many(some(worlds), workers=count, seed=3)
+        return {result.question.id: plain(result) for result in results}
+
+    assert answers(workers) == answers(1)
+
+
+def test_requests_in_flight_go_to_the_model_together(worlds):
+    sizes = []
+
+    class Counting(ScriptedModel):
+        def generate(self, conversations, **settings):
+            sizes.append(len(conversations))
+            return super().generate(conversations, **settings)
+
+    questions = [Question(video=str(p), question="Is there a star?", id=p.stem) for p in worlds]
+    assert len(list(Reasoner(Counting(told, clip=CLIP)).ask_many(questions, workers=3))) == 3
+    assert sizes[0] == 3 * 4, "the captions of three openings"
+
+
+def test_a_failure_ends_its_question_only(worlds, tmp_path):
+    bad = [
+        Question(video=str(tmp_path / "missing.mp4"), question="What?", id="missing"),
+        Question(video=str(worlds[0]), question=" ", id="empty"),
+        Question(video=str(worlds[0]), question="?", options=("a",), id="options"),
+    ]
+    results = Reasoner(ScriptedModel(told, clip=CLIP)).ask_many(bad + some(worlds), workers=4)
+    failed = {r.question.id: r.failure for r in results if r.failure}
+    assert {k: v.kind for k, v in failed.items()} == {
+        "missing": "VideoError",
+        "empty": "UsageError",
+        "options": "UsageError",
+    }
+    assert all("\n" not in failure.message for failure in failed.values())
+
+
+def test_a_model_that_refuses_one_conversation_fails_that_call_only(worlds):
+    class Moody(ScriptedModel):
+        def generate(self, conversations, **settings):
+            replies = super().generate(conversations, **settings)
+            bad = {i: "no reply" for i, r in enumerate(replies) if r.text.endswith("7")}
+            if bad:
+                kept = [None if i in bad else r for i, r in enumerate(replies)]
+                raise ModelError("some failed", replies=kept, errors=bad)
+            return replies
+
+    results = list(Reasoner(Moody(told, clip=CLIP)).ask_many(some(worlds), workers=9))
+    alone = list(Reasoner(Moody(told, clip=CLIP)).ask_many(some(worlds), workers=1))
+    by_id = {r.question.id: plain(r) for r in results}
+    assert by_id == {r.question.id: plain(r) for r in alone}
+
+
+def test_no_workers_is_a_usage_error(worlds):
+    with pytest.raises(UsageError, match="workers must be 1 or more"):
+        list(Reasoner(ScriptedModel(told, clip=CLIP)).ask_many(some(worlds), workers=0))
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("", "holds no question"),
+        ("{", "line 1: is no JSON"),
+        ("[1]", "line 1: expected one JSON object"),
+        ('{"video": "a.mp4"}', 'needs the texts "video" and "question"'),
+        ('{"video": "a", "question": "b", "options": "red"}', '"options" must be a list'),
+        ('{"video": "a", "question": "b", "id": 1}\n{"video": "a", "question": "c", "id": "1"}',
+         "two questions have the id '1'"),
+    ],
+)  # fmt: skip
+def test_files_that_are_no_questions_name_the_line(tmp_path, lines, words):
+    path = tmp_path / "q.jsonl"
+    path.write_text(lines)
+    with pytest.raises(UsageError, match=words) as caught:
+        read_questions(path)
+    assert "\n" not in str(caught.value) and "q.jsonl" in str(caught.value)
+
+
+def test_a_torn_last_line_is_asked_again_and_a_foreign_file_is_left_alone(tmp_path, worlds):
+    path = tmp_path / "a.jsonl"
+    questions = some(worlds)
+    file = ResultsFile(path)
+    for result in Reasoner(ScriptedModel(told, clip=CLIP)).ask_many(questions[:3]):
+        file.add(result)
+    path.write_text(path.read_text()[:-20])
+    assert [q.id for q in ResultsFile(path).left(questions)] == [q.id for q in questions[2:]]
+    path.write_text("something else\n" * 3)
+    with pytest.raises(UsageError, match="is no file of results"):
+        ResultsFile(path)
+    assert path.read_text() == "something else\n" * 3
+
+
+def test_results_of_other_questions_are_not_taken_for_these(tmp_path, worlds):
+    file = ResultsFile(tmp_path / "a.jsonl")
+    questions = some(worlds)[:1]
+    for result in Reasoner(ScriptedModel(told, clip=CLIP)).ask_many(questions):
+        file.add(result)
+    other = [Question(video="x", question="Another?", id=questions[0].id)]
+    with pytest.raises(UsageError, match="is of another question"):
+        ResultsFile(tmp_path / "a.jsonl").left(other)
+
+
+PROGRAM = """
+import sys, time
+sys.path.insert(0, {here!r})
+from test_batch import CLIP, told
+from mmreason.models.scripted import ScriptedModel
+from mmreason.reasoner import Reasoner
+from mmreason.store import Store
+from mmreason.cli import ask_many, main
+import mmreason.cli.ask as ask
+
+def slowly(text, frames):
+    time.sleep(0.01)
+    return told(text, frames)
+
+def load(model, store=None, **settings):
+    return Reasoner(ScriptedModel(slowly, clip=CLIP), store=Store.open(store))
+
+ask.load_reasoner = load
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("wait_s", [0.3, 0.9])
+def test_killed_and_run_again_gives_what_an_undisturbed_run_gives(tmp_path, worlds, wait_s):
+    rows = [{"id": q.id, "video": Path(q.video).name, "question": q.question} for q in some(worlds)]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    program = tmp_path / "run.py"
+    program.write_text(PROGRAM.format(here=str(Path(__file__).parent)))
+
+    def command(name: str) -> list[str]:
+        files = ["--out", str(tmp_path / f"{name}.jsonl"), "--store", str(tmp_path / f"{name}.db")]
+        return [sys.executable, str(program), "ask", "--questions", str(tmp_path / "q.jsonl"),
+                "--workers", "2", *files]  # fmt: skip
+
+    killed = subprocess.Popen(command("killed"), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "killed.db").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    for name in ("killed", "whole"):
+        subprocess.run(command(name), check=True, stdout=subprocess.DEVNULL, timeout=300)
+
+    def answers(name: str) -> list[dict]:
+        lines = (tmp_path / f"{name}.jsonl").read_text().splitlines()
+        keep = ("id", "text", "stop_reason", "evidence")
+        return [{k: row[k] for k in keep} for row in map(json.loads, lines)]
+
+    assert answers("killed") == answers("whole")
+
+
+def test_the_command_line_answers_resumes_and_tells_failures(tmp_path, worlds, capsys):
+    rows = [
+        {"video": worlds[0].name, "question": "How many objects are there?"},
+        {"video": "missing.mp4", "question": "What is there?"},
+    ]
+    questions, answers = tmp_path / "q.jsonl", tmp_path / "out" / "a.jsonl"
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ["ask", "--questions", str(questions), "--out", str(answers), "--json"]
+    command += ["--budget-frames", "24", "--store", str(tmp_path / "s.sqlite3")]
+    assert main(command) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["failed"] == 1 and "missing.mp4: no such file" in printed.err
+    first, second = map(json.loads, answers.read_text().splitlines())
+    assert first["cost"]["frames"] <= 24 and second["failure"]["kind"] == "VideoError"
+    assert main(command) == 0, "all have a result"
+    assert json.loads(capsys.readouterr().out)["answered_before"] == 2
+    assert main([*command, "--retry-failed"]) == 1
+    assert main(["ask", "a.mp4", "?", "--questions", str(questions)]) == 2
+
+
+def test_budgets_hold_for_each_question(worlds):
+    reasoner = Reasoner(ScriptedModel(told, clip=CLIP))
+    for result in reasoner.ask_many(some(worlds), budget=Budget(frames=20), workers=4):
+        assert result.answer is not None and result.answer.cost.frames <= 20

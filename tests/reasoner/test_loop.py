@@ -1,0 +1,329 @@
+"""The loop by itself: claims and their checks, repeats, limits. Results are sent in by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from mmreason.agent import REPEATED, SAME_CALLS, Draft, answer_loop
+from mmreason.policies import Scripted
+from mmreason.policies.base import (
+    INVALID,
+    Act,
+    Claim,
+    Inquiry,
+    Remark,
+    Results,
+    Spent,
+    Standing,
+    Support,
+    Verdict,
+    Wish,
+    look_call,
+)
+from mmreason.tree import Tree
+from mmreason.types import Observation, StopReason, ToolCall
+from mmreason.video.types import Span
+
+QUESTION = "What colour is the star?"
+PLACE = Span(4, 8)
+TREE = Tree(Span(0, 64), 4, 2)
+
+
+def seen(text: str, times_s: Sequence[float] = (4.5, 5.5), span: Span = PLACE) -> Observation:
+    return Observation(text=text, span=span, frame_times_s=tuple(times_s))
+
+
+def claim(
+    text: str, *, question: str = QUESTION, options: tuple[str, ...] = (), span=PLACE, **more
+) -> Claim:
+    look = look_call(span, question, options)
+    return Claim(text=text, supports=(Support(look, seen(text, span=span), span),), **more)
+
+
+def play(
+    wishes: Sequence[Wish],
+    looks: Sequence[str] | Callable[[ToolCall], Observation] = (),
+    *,
+    question: str = QUESTION,
+    options: tuple[str, ...] = (),
+    spent_after: int = 10**9,
+) -> tuple[Draft, Scripted, list[Wish]]:
+    """Run a script; looks of checks see other frames each and say `looks` one after the other.
+    Calls after `spent_after` are refused. Returns the draft, the policy and what was yielded."""
+    policy = Scripted(wishes)
+    inquiry = Inquiry(question=question, options=options, tree=TREE, leaf_s=4.0)
+    loop = answer_loop(inquiry, policy)
+    asked: list[Wish] = []
+    made, sent = 0, None
+    replies = iter(() if callable(looks) else looks)
+    while True:
+        try:
+            wish = loop.send(sent)
+        except StopIteration as end:
+            return end.value, policy, asked
+        asked.append(wish)
+        sent = None
+        if isinstance(wish, Act):
+            got = []
+            for call in wish.calls:
+                made += 1
+                if made > spent_after:
+                    sent = Results(tuple(got), StopReason.BUDGET_FRAMES)
+                    break
+                if callable(looks):
+                    got.append(looks(call))
+                elif call.arguments.get("check"):
+                    got.append(seen(next(replies), (100.0 + made,)))
+                else:
+                    got.append(seen("something", span=call.arguments["span"]))
+            sent = sent or Results(tuple(got))
+
+
+def standings(policy: Scripted) -> list[Standing]:
+    return [one.standing for one in policy.received if isinstance(one, Verdict)]
+
+
+# Checks
+
+
+def test_a_second_look_that_agrees_verifies_and_ends_the_play():
+    draft, policy, asked = play([claim("red"), claim("blue")], ["The star is red."])
+    assert (draft.text, draft.stop_reason) == ("red", StopReason.ANSWERED)
+    assert draft.evidence[0].verified
+    assert policy.received == [], "the play is over before the policy hears of it"
+    (check,) = asked
+    assert isinstance(check, Act)
+    assert check.calls[0].arguments == {
+        "span": PLACE,
+        "question": QUESTION,
+        "shift": 0.25,
+        "check": True,
+    }
+
+
+def test_a_third_look_at_yet_other_frames_decides():
+    draft, _, asked = play([claim("red")], ["blue", "red"])
+    assert draft.evidence[0].verified and draft.text == "red"
+    assert [a.calls[0].arguments["shift"] for a in asked if isinstance(a, Act)] == [0.25, -0.25]
+
+
+def test_two_looks_against_it_leave_no_support():
+    draft, policy, _ = play([claim("red")], ["blue", "green"])
+    assert standings(policy) == [Standing.UNSUPPORTED]
+    assert (draft.text, draft.stop_reason) == ("", StopReason.ABSTAINED)
+    assert draft.evidence[0].quote == "red" and not draft.evidence[0].verified
+    assert "green" in policy.received[0].missing
+
+
+def test_a_longer_answer_in_other_words_is_neither_proved_nor_refuted():
+    first, second = "it rolls over the wet grass", "it moves across a meadow in spring"
+    draft, policy, asked = play([claim(first)], [second])
+    assert standings(policy) == [Standing.UNCHECKED] and len(asked) == 1
+    assert (draft.text, draft.stop_reason) == (first, StopReason.ANSWERED)
+    assert not draft.evidence[0].verified
+
+
+def test_absence_contradicts_presence_at_any_length():
+    draft, _, _ = play([claim("it rolls over the wet grass")], ["there is no star"] * 2)
+    assert (draft.text, draft.stop_reason) == ("", StopReason.ABSTAINED)
+
+
+@pytest.mark.parametrize("times_s", [(4.5, 5.5), (5.5,)])
+def test_the_same_frames_prove_nothing(times_s):
+    draft, policy, _ = play([claim("red")], lambda call: seen("red", times_s))
+    assert standings(policy) == [Standing.UNCHECKED]
+    assert draft.text == "red" and not draft.evidence[0].verified
+
+
+def test_a_check_that_fails_proves_nothing():
+    broken = Observation(text="", span=PLACE, error="damaged")
+    draft, policy, _ = play([claim("red")], lambda call: broken)
+    assert standings(policy) == [Standing.UNCHECKED]
+    assert draft.text == "red"
+
+
+def test_every_place_of_a_claim_has_to_stand():
+    supports = claim("red").supports + claim("red", span=Span(40, 44)).supports
+    both = Claim(text="the star", supports=supports)
+    draft, _, asked = play([both], ["red", "red"])
+    assert [e.verified for e in draft.evidence] == [True, True] and len(asked) == 2
+    draft, _, _ = play([both], ["red", "blue", "green"])
+    assert (draft.text, draft.stop_reason) == ("", StopReason.ABSTAINED)
+    draft, _, asked = play([both], ["blue", "green"])
+    assert len(asked) == 2, "what fails at its first place is not looked at further"
+
+
+def test_a_verified_answer_beats_those_before_it():
+    wishes = [claim("red"), claim("it rolls over wet grass"), claim("green", span=Span(8, 12))]
+    draft, _, _ = play(wishes, ["blue", "pink", "another answer at length", "green"])
+    assert draft.text == "green" and draft.evidence[0].span == Span(8, 12)
+
+
+def test_a_claim_without_a_place_stands_unchecked():
+    draft, policy, asked = play([Claim(text="red")])
+    assert standings(policy) == [Standing.UNCHECKED] and asked == []
+    assert (draft.text, draft.evidence) == ("red", ())
+
+
+@pytest.mark.parametrize(
+    ("checked", "text", "reason"),
+    [(True, "red", StopReason.ANSWERED), (False, "", StopReason.ABSTAINED)],
+)
+def test_a_policy_may_have_checked_by_itself(checked, text, reason):
+    draft, _, asked = play([claim("red", checked=checked)])
+    assert (draft.text, draft.stop_reason, asked) == (text, reason, [])
+
+
+# Options
+
+
+def test_options_agree_by_letter_or_text():
+    options = ("red", "blue")
+    one = claim("red", options=options, choice=0)
+    draft, _, asked = play([one], ["A"], options=options)
+    assert (draft.text, draft.choice) == ("red", 0)
+    assert draft.evidence[0].verified
+    assert isinstance(asked[0], Act)
+    assert asked[0].calls[0].arguments["options"] == ["red", "blue"]
+
+
+def test_another_option_contradicts():
+    options = ("red", "blue")
+    one = claim("red", options=options, choice=0)
+    draft, _, _ = play([one], ["B", "B"], options=options)
+    assert (draft.text, draft.choice, draft.stop_reason) == ("", None, StopReason.ABSTAINED)
+
+
+def test_an_answer_that_is_no_option_is_never_verified_and_never_a_choice():
+    options = ("red", "blue")
+    one = claim("purple", options=options)
+    draft, _, _ = play([one], ["purple"], options=options)
+    assert (draft.text, draft.choice) == ("purple", None)
+    assert not draft.evidence[0].verified
+    long = "B of all things, at some length"
+    draft, _, _ = play([one, Claim(text=long, choice=1)], ["purple"], options=options)
+    assert draft.choice == 1, "one that picks an option goes first"
+
+
+# Negative claims
+
+
+def test_absence_is_kept_for_the_end():
+    wishes = [claim("there is no star.", negative=True), claim("red", span=Span(8, 12))]
+    draft, policy, _ = play(wishes, ["red"])
+    assert standings(policy) == [Standing.NEGATIVE]
+    assert draft.text == "red"
+    draft, _, asked = play(wishes[:1])
+    assert (draft.text, draft.stop_reason) == ("there is no star.", StopReason.ABSTAINED)
+    assert asked == [] and not draft.evidence[0].verified
+
+
+def test_no_answers_a_yes_or_no_question():
+    draft, _, _ = play([claim("no", negative=True)], question="Is there a star?")
+    assert (draft.text, draft.stop_reason) == ("no", StopReason.ANSWERED)
+    outside = claim("this is outside my world.", negative=True)
+    draft, _, _ = play([outside], question="Is there a star?")
+    assert draft.stop_reason is StopReason.ABSTAINED
+    draft, _, _ = play([outside, claim("no", negative=True)], question="Is there a star?")
+    assert draft.text == "no", "what was seen says more than what could not be"
+
+
+# Repeats
+
+
+LOOK = look_call(PLACE, QUESTION)
+OTHER = look_call(Span(8, 12), QUESTION)
+
+
+def test_the_third_same_call_is_answered_with_a_note():
+    draft, policy, asked = play([Act("look", (LOOK,))] * 4)
+    assert [type(one) for one in asked] == [Act] * SAME_CALLS + [Remark] * 2
+    for results in policy.received[SAME_CALLS:]:
+        (one,) = results.observations
+        assert (one.text, one.error) == ("", REPEATED)
+    assert draft.stop_reason is StopReason.ABSTAINED
+
+
+def test_repeats_keep_their_place_among_new_calls():
+    wishes = [Act("look", (LOOK,)), Act("look", (LOOK,)), Act("look", (OTHER, LOOK))]
+    _, policy, asked = play(wishes)
+    acts = [one.calls for one in asked if isinstance(one, Act)]
+    assert acts == [(LOOK,), (LOOK,), (OTHER,)]
+    observations = policy.received[-1].observations
+    assert [one.error for one in observations] == [None, REPEATED]
+    (remark,) = (one for one in asked if isinstance(one, Remark))
+    assert remark.counted, "its round is counted with the new call"
+
+
+def test_the_same_call_three_times_at_once_is_made_all_the_same():
+    _, policy, asked = play([Act("look", (LOOK, LOOK, LOOK))])
+    assert isinstance(asked[0], Act) and asked[0].calls == (LOOK, LOOK)
+    assert [one.error for one in policy.received[0].observations] == [None, None, REPEATED]
+
+
+def test_a_round_of_repeats_counts_once():
+    wishes = [Act("look", (LOOK, OTHER))] * 3
+    _, _, asked = play(wishes)
+    assert [one.counted for one in asked if isinstance(one, Remark)] == [False, True]
+
+
+def test_calls_that_differ_by_a_millisecond_are_different():
+    spans = [Span(4 + k / 1000, 4.5 + k / 1000) for k in range(6)]
+    _, _, asked = play([Act("look", (look_call(span, QUESTION),)) for span in spans])
+    assert all(isinstance(one, Act) for one in asked) and len(asked) == 6
+
+
+# Limits
+
+
+def test_the_first_refusal_leaves_one_last_try():
+    wishes = [Act("a", (LOOK,)), Act("b", (OTHER,)), Act("c", (LOOK,)), claim("red")]
+    draft, policy, asked = play(wishes, spent_after=1)
+    assert [one.spent for one in policy.received] == [None, StopReason.BUDGET_FRAMES]
+    assert len(asked) == 3, "refused twice: the policy is not asked again"
+    assert (draft.text, draft.stop_reason) == ("", StopReason.BUDGET_FRAMES)
+
+
+def test_a_claim_after_the_budget_is_the_answer_unverified():
+    wishes = [Act("a", (LOOK,)), claim("red")]
+    draft, _, _ = play(wishes, spent_after=0)
+    assert (draft.text, draft.stop_reason) == ("red", StopReason.BUDGET_FRAMES)
+    assert not draft.evidence[0].verified
+
+
+def test_a_refuted_answer_is_better_than_none_only_where_the_budget_ended():
+    wishes = [claim("red"), Act("a", (LOOK,)), Act("b", (OTHER,))]
+    draft, _, _ = play(wishes, ["blue", "green"], spent_after=2)
+    assert (draft.text, draft.stop_reason) == ("red", StopReason.BUDGET_FRAMES)
+
+
+def test_a_limit_of_the_policy_is_no_finding():
+    draft, policy, asked = play([Act("a", (LOOK,)), Spent(StopReason.BUDGET_ROUNDS)])
+    assert draft.stop_reason is StopReason.BUDGET_ROUNDS
+    assert len(asked) == 1 and policy.received[-1] is None
+    draft, _, _ = play([claim("red"), Spent(StopReason.BUDGET_ROUNDS)], ["yes and no at length"])
+    assert (draft.text, draft.stop_reason) == ("red", StopReason.BUDGET_ROUNDS)
+
+
+# Remarks
+
+
+def remark(text: str = "?") -> Remark:
+    return Remark("", ToolCall(name=INVALID, arguments={"text": text}), "found no tag")
+
+
+def test_a_play_that_ends_in_invalid_output_says_so():
+    draft, _, asked = play([remark(), remark()])
+    assert (draft.text, draft.stop_reason) == ("", StopReason.INVALID_OUTPUT)
+    assert len(asked) == 2
+    draft, _, _ = play([remark(), Act("a", (LOOK,))])
+    assert draft.stop_reason is StopReason.ABSTAINED
+    draft, _, _ = play([claim("it rolls over the wet grass"), remark()], ["something else said"])
+    assert draft.stop_reason is StopReason.ANSWERED
+
+
+def test_nothing_at_all_is_an_abstention():
+    draft, _, _ = play([])
+    assert draft == Draft(text="", stop_reason=StopReason.ABSTAINED)

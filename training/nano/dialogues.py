@@ -1,0 +1,126 @@
+"""Text samples to tensors: conversations of which the assistant's turns are learnt.
+
+Samples that continue each other (the steps of one play) become one row: attention is causal, so
+every turn is predicted exactly as in the sample that ends with it. Leaves out frames
+(`packing.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from mmreason.training.nano.packing import IGNORED, LENGTH_STEP, PackedBatch
+from mmreason.training.navigation.samples import read_samples
+from mmreason.types import UsageError
+
+_Message = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """Token ids with the token wanted next where it is learnt, else -100."""
+
+    ids: np.ndarray
+    targets: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogues:
+    """The rows of a file in batches of similar length."""
+
+    sha256: str
+    """Of the file."""
+    batches: tuple[tuple[Dialogue, ...], ...]
+    left_out: int
+    """Dialogues longer than a batch may be."""
+
+    @classmethod
+    def load(
+        cls, path: Path, tokenizer: PreTrainedTokenizerFast, *, batch_tokens: int, longest: int
+    ) -> Dialogues:
+        """Batches of up to `batch_tokens` tokens, padding included; what is longer than `longest`
+        tokens is left out. UsageError for a file without usable samples."""
+        rows = [_tokens(messages, train, tokenizer) for messages, train in joined(path)]
+        kept = sorted((row for row in rows if len(row.ids) <= longest), key=lambda r: len(r.ids))
+        if not kept:
+            raise UsageError(f"{path} holds no dialogue of at most {longest} tokens")
+        batches: list[list[Dialogue]] = [[]]
+        for row in kept:
+            if batches[-1] and len(row.ids) * (len(batches[-1]) + 1) > batch_tokens:
+                batches.append([])
+            batches[-1].append(row)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return cls(digest, tuple(map(tuple, batches)), len(rows) - len(kept))
+
+    def batch(self, rng: random.Random) -> PackedBatch:
+        """One of the batches, each dialogue as likely as any other."""
+        weights = [len(batch) for batch in self.batches]
+        return pack_dialogues(rng.choices(self.batches, weights)[0])
+
+
+def joined(path: Path) -> list[tuple[list[_Message], list[bool]]]:
+    """The conversations of a file: a sample that goes on where the one before ended is joined to
+    it, and its turn is learnt too."""
+    found: list[tuple[list[_Message], list[bool]]] = []
+    for row in read_samples(path):
+        messages = [(m["role"], m["content"]) for m in row["messages"]]
+        train = list(row["train"])
+        if found and messages[: len(found[-1][0])] == found[-1][0]:
+            before = found.pop()[1]
+            train[: len(before)] = [a or b for a, b in zip(before, train, strict=False)]
+        found.append((messages, train))
+    return found
+
+
+def _tokens(
+    messages: Iterable[_Message], train: Iterable[bool], tokenizer: PreTrainedTokenizerFast
+) -> Dialogue:
+    """As the chat template writes it: `<|im_start|>role, text<|im_end|>` with newlines."""
+    ids: list[int] = []
+    targets: list[int] = []
+    for (role, text), learnt in zip(messages, train, strict=True):
+        head = _encode(tokenizer, f"<|im_start|>{role}\n")
+        said = _encode(tokenizer, text + "<|im_end|>")
+        tail = _encode(tokenizer, "\n")
+        wanted = said if learnt else [IGNORED] * len(said)
+        ids += [*head, *said, *tail]
+        # The token wanted next stands one place before its own.
+        targets += [*[IGNORED] * (len(head) - 1), *wanted, *[IGNORED] * (len(tail) + 1)]
+    assert len(ids) == len(targets)
+    return Dialogue(np.array(ids), np.array(targets))
+
+
+def pack_dialogues(dialogues: tuple[Dialogue, ...]) -> PackedBatch:
+    """A batch without frames, padded on the right; its attention is plainly causal."""
+    length = -(-max(len(d.ids) for d in dialogues) // LENGTH_STEP) * LENGTH_STEP
+    n = len(dialogues)
+    ids = np.zeros((n, length), np.int64)
+    targets = np.full((n, length), IGNORED, np.int64)
+    for row, dialogue in enumerate(dialogues):
+        ids[row, : len(dialogue.ids)] = dialogue.ids
+        targets[row, : len(dialogue.ids)] = dialogue.targets
+    positions = torch.arange(length).expand(3, n, length)
+    return PackedBatch(
+        patches=torch.zeros((0, 384)),
+        grid_thw=torch.zeros((0, 3), dtype=torch.int64),
+        input_ids=torch.from_numpy(ids),
+        position_ids=positions,
+        attention=None,
+        visual=torch.zeros((n, length), dtype=torch.bool),
+        targets=torch.from_numpy(targets),
+        dense={},
+        boxes=torch.zeros((0, 4)),
+    )
+
+
+def _encode(tokenizer: PreTrainedTokenizerFast, text: str) -> list[Any]:
+    return list(tokenizer(text, add_special_tokens=False).input_ids)

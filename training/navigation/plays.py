@@ -1,0 +1,157 @@
+"""Plays worth learning from: the teacher climbs the ladder of hints until its answer is right.
+
+A question whose answer stays wrong on every rung, or takes too many turns, gives nothing: only
+correct plays are kept, each with the fewest hints that make it correct. Plays run on the policy
+itself, up to its first answer; checks of that answer are the loop's and nothing to learn. Leaves
+out files (`samples.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mmreason.driver import finished, serve
+from mmreason.evaluation.needle.items import Item, NeedleSet
+from mmreason.evaluation.needle.worlds import needle_set
+from mmreason.models.base import ChatModel, Message, Reply
+from mmreason.policies.base import Act, Claim, Consult, Inquiry, Results
+from mmreason.policies.longvideo_r1 import LongVideoR1
+from mmreason.store import Store
+from mmreason.tools import Roles, Toolbox
+from mmreason.training.navigation.observer import CLIP, Unseen, observer
+from mmreason.training.navigation.teacher import HINTS, Teacher
+from mmreason.tree import NodeId, plan_tree
+from mmreason.types import Note, Observation, ToolCall
+from mmreason.wording import match_option, says_absent
+
+LENGTHS_S = (180.0, 900.0, 3600.0)
+"""Lengths of the worlds, in turn, where none is asked for."""
+ITEMS = 10
+"""Questions about a world; fewer make a calmer world with shorter captions."""
+TURNS_LIMIT = 12
+"""Longer plays are not kept."""
+POLICY = LongVideoR1(system="", rounds=TURNS_LIMIT, max_new_tokens=96, context_tokens=4096)
+"""How a small model plays: nothing is told that it does not need."""
+
+Split = Literal["train", "held-out"]
+"""Their worlds never meet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One decision: what was said before, and what was written."""
+
+    messages: tuple[Message, ...]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Play:
+    """A correct play, up to its first answer."""
+
+    item: Item
+    hints: int
+    turns: tuple[Turn, ...]
+
+
+def needle_world(
+    split: Split, index: int, duration_s: float | None = None, items: int = ITEMS
+) -> NeedleSet:
+    """World `index` of a split, the same whenever asked for; of one length or of all in turn."""
+    start = {"train": 1_000_000, "held-out": 2_000_000}[split]
+    return needle_set(start + index, duration_s or LENGTHS_S[index % len(LENGTHS_S)], items)
+
+
+def plays_of(needles: NeedleSet) -> Iterator[Play]:
+    """The correct plays over one world, in the order of its items."""
+    table = Table(needles)
+    for item in needles.items:
+        play = table.best_play(item)
+        if play is not None:
+            yield play
+
+
+class Table:
+    """A world with all that was seen of it so far."""
+
+    def __init__(self, needles: NeedleSet):
+        self.needles = needles
+        self.video = Unseen(needles.world)
+        self.eyes = observer(needles.world)
+        self.tree = plan_tree(self.video.info.span, leaf_s=CLIP.leaf_s)
+        roles = Roles(self.eyes, self.eyes, self.eyes)
+        self._toolbox = Toolbox(self.video, roles, Store.in_memory())
+        self._seen: dict[str, Observation] = {}
+
+    def best_play(self, item: Item) -> Play | None:
+        """The correct play with the fewest hints; None where there is none."""
+        for hints in range(HINTS if item.gold_spans and item.kind != "global" else 1):
+            teacher = Teacher(item, self.tree, self.read, hints)
+            (turns,) = play_all([self.play(item)], teacher)
+            if turns and is_right(item, turns[-1].text):
+                return Play(item=item, hints=hints, turns=turns)
+        return None
+
+    def play(self, item: Item) -> Generator[Consult, Reply, None]:
+        """The policy at one question: yields what its model is asked, until the first answer."""
+        inquiry = Inquiry(
+            question=item.question, options=item.options, tree=self.tree, leaf_s=CLIP.leaf_s
+        )
+        play = POLICY.play(inquiry)
+        wish = next(play)
+        while not isinstance(wish, Claim):
+            sent = None
+            if isinstance(wish, Consult):
+                sent = yield wish
+            elif isinstance(wish, Act):
+                sent = Results(tuple(self.see(call) for call in wish.calls))
+            try:
+                wish = play.send(sent)
+            except StopIteration:
+                return
+
+    def see(self, call: ToolCall) -> Observation:
+        """What a call shows; every call is made once."""
+        key = str(call)
+        if key not in self._seen:
+            prepared = self._toolbox.prepare(call)
+            self._seen[key] = finished(serve(self._toolbox.perform([prepared])))[0]
+        return self._seen[key]
+
+    def read(self, node: NodeId) -> tuple[Note, ...]:
+        """The notes of a node's caption."""
+        span = self.tree.node(node).span
+        arguments = {"span": span, "node": list(node)}
+        return self.see(ToolCall(name="caption", arguments=arguments)).notes
+
+
+def play_all(
+    plays: Sequence[Generator[Consult, Reply, None]], model: ChatModel
+) -> list[tuple[Turn, ...]]:
+    """Let one model play several questions, the open ones of a round in one batch."""
+    turns: list[list[Turn]] = [[] for _ in plays]
+    waiting = {i: wish for i, play in enumerate(plays) if (wish := next(play, None)) is not None}
+    while waiting:
+        limit = next(iter(waiting.values())).max_new_tokens
+        asked = [wish.messages for wish in waiting.values()]
+        replies = model.generate(asked, max_new_tokens=limit)
+        ahead: dict[int, Consult] = {}
+        for (i, wish), reply in zip(waiting.items(), replies, strict=True):
+            turns[i].append(Turn(tuple(wish.messages), reply.text))
+            with contextlib.suppress(StopIteration):
+                ahead[i] = plays[i].send(reply)
+        waiting = ahead
+    return [tuple(one) for one in turns]
+
+
+def is_right(item: Item, text: str) -> bool:
+    """Whether the turn answers, and picks the right option or says that there is none."""
+    answer = text.partition("<answer>")[2].partition("</answer>")[0].strip()
+    if not answer:
+        return False
+    if says_absent(answer):
+        return item.answer is None
+    return item.answer is not None and match_option(answer, item.options) == item.answer

@@ -1,0 +1,138 @@
+"""Plays as training samples in JSON lines: one sample a step, its history masked.
+
+A line is `{"id", "play", "step", "world", "kind", "hints", "places", "messages", "train"}`.
+`messages` are `{"role", "content"}` as chat templates take them, the last by the assistant;
+`train` has one truth value a message: whether its text is learnt. Only the last is: everything
+before is history. The steps of one play share their beginnings, so a trainer may join them again
+(`nano/dialogues.py` does).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmreason.models.base import Message, TextPart
+from mmreason.training.navigation.plays import ITEMS, Play, Split, needle_world, plays_of
+from mmreason.types import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One step of a play."""
+
+    play: str
+    step: int
+    world: str
+    kind: str
+    hints: int
+    """Hints the teacher needed: 0 (none) to 4 (told where to look)."""
+    places: int
+    """Places that have to be seen; 0 for what is not there."""
+    messages: tuple[tuple[str, str], ...]
+    """(role, text)"""
+
+    @property
+    def train(self) -> tuple[bool, ...]:
+        """Which messages are learnt: the last."""
+        return (False,) * (len(self.messages) - 1) + (True,)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return {
+            "id": f"{self.play}/{self.step}",
+            "play": self.play,
+            "step": self.step,
+            "world": self.world,
+            "kind": self.kind,
+            "hints": self.hints,
+            "places": self.places,
+            "messages": [{"role": role, "content": text} for role, text in self.messages],
+            "train": list(self.train),
+        }
+
+
+def samples_of(play: Play) -> tuple[Sample, ...]:
+    """One sample for every turn of a play."""
+    return tuple(
+        Sample(
+            play=play.item.id,
+            step=step,
+            world=play.item.world,
+            kind=play.item.kind,
+            hints=play.hints,
+            places=play.item.places,
+            messages=(*map(_plain, turn.messages), ("assistant", turn.text)),
+        )
+        for step, turn in enumerate(play.turns)
+    )
+
+
+def navigation_samples(
+    worlds: int,
+    *,
+    split: Split = "train",
+    first: int = 0,
+    duration_s: float | None = None,
+    items: int = ITEMS,
+    on_world: Callable[[int], None] = lambda _: None,
+) -> Iterator[Sample]:
+    """The samples of `worlds` scripted videos from number `first` on: the same whenever asked.
+    `on_world` is told how many worlds are done."""
+    for done in range(worlds):
+        for play in plays_of(needle_world(split, first + done, duration_s, items)):
+            yield from samples_of(play)
+        on_world(done + 1)
+
+
+def write_samples(path: Path, samples: Iterable[Sample]) -> int:
+    """Write as they come, into place when all are there; returns how many."""
+    temporary = path.with_name(path.name + ".tmp")
+    count = 0
+    with temporary.open("w", encoding="utf-8") as file:
+        for sample in samples:
+            file.write(json.dumps(sample.to_dict(), ensure_ascii=False) + "\n")
+            count += 1
+    temporary.replace(path)
+    return count
+
+
+def read_samples(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a file of samples, checked. Raises UsageError naming the first bad one."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                yield _checked(json.loads(line), f"{path}: line {number}")
+    except (OSError, json.JSONDecodeError) as error:
+        raise UsageError(f"{path} holds no samples ({error})") from error
+
+
+def _checked(row: Any, where: str) -> dict[str, Any]:
+    messages: Any = row.get("messages") if isinstance(row, dict) else None
+    train: Any = row.get("train") if isinstance(row, dict) else None
+    if not _are_messages(messages) or not isinstance(train, list):
+        raise UsageError(
+            f"{where}: a sample has messages of role and content, and train, a list of truth values"
+        )
+    if len(train) != len(messages) or not any(train):
+        raise UsageError(f"{where}: train must say of each message whether it is learnt")
+    if any(t and m["role"] != "assistant" for t, m in zip(train, messages, strict=True)):
+        raise UsageError(f"{where}: only turns of the assistant can be learnt")
+    return row
+
+
+def _are_messages(messages: Any) -> bool:
+    return isinstance(messages, list) and all(
+        isinstance(m, dict) and isinstance(m.get("role"), str) and isinstance(m.get("content"), str)
+        for m in messages
+    )
+
+
+def _plain(message: Message) -> tuple[str, str]:
+    """Role and text; samples hold no frames."""
+    texts = [part.text for part in message.parts if isinstance(part, TextPart)]
+    assert len(texts) == len(message.parts), "a sample shows no frames"
+    return message.role, "".join(texts)

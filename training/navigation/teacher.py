@@ -1,0 +1,244 @@
+"""A teacher that plays `LongVideoR1` by its captions, and by hints where these are silent.
+
+It writes the shortest turns that say why: the thing wanted, what was read of it (or "no" and the
+word it goes by), then one call or the answer. With `hints` = 0 it knows no more than the model that
+learns from it; 1 to 3 add the parts of the tree that hold the answer, level by level (high, medium,
+leaf); 4 lets it look at such a leaf although no caption tells of the thing. A hint is never said.
+Leaves out which plays are worth keeping (`plays.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from mmreason.evaluation.needle.items import Item
+from mmreason.evaluation.needle.words import VALUES, split_context
+from mmreason.models.base import Conversation, Message, Reply, TextPart
+from mmreason.policies.longvideo_r1_text import LAST_TURN
+from mmreason.training.navigation.observer import CLIP
+from mmreason.tree import NodeId, Tree
+from mmreason.types import Note
+from mmreason.video.world.truth import article
+from mmreason.wording import order_of, says_absent
+
+HINTS = 5
+"""Rungs of the ladder: none, high, medium, leaf, look."""
+OPENS_LIMIT = 6
+"""Nodes opened without a matching caption before the thing is said not to be there."""
+
+_THING = re.compile(
+    r"\b(?:small|large) (?:{}) (?:(?:striped|dotted) )?(?:{})\b".format(
+        "|".join(VALUES["colour"]), "|".join(VALUES["shape"])
+    )
+)
+_FORMS = (
+    r"^What (?:colour|shape) is the (.+)\?$",
+    r"^What pattern does the (.+) have\?$",
+    r"^Is the (.+) small or large\?$",
+    r"^How does the (.+) move\?$",
+    r"^How many (.+) are there\?$",
+)
+_INFORMATION = re.compile(r"<information>(.*?)</information>", re.DOTALL)
+_TIME = re.compile(r"^(?:\d+:)?\d+:\d\d\.\d\d ")
+
+Read = Callable[[NodeId], Sequence[Note]]
+"""The notes of a node's caption."""
+
+
+def things_asked(question: str) -> tuple[str, ...]:
+    """What a question is about: "small star", "red object"; several for an order; none for
+    questions about the whole video."""
+    plain, _ = split_context(question)
+    order = order_of(plain)
+    if order is not None:
+        return tuple(thing.removeprefix("the ") for thing in order[1])
+    for form in _FORMS:
+        if (found := re.match(form, plain)) is not None:
+            single = {"crosses": "cross"}
+            words = [single.get(w, w.removesuffix("s")) for w in found[1].split()]
+            return (" ".join(words) if plain.startswith("How many") else found[1],)
+    return ()
+
+
+def things_told(text: str, thing: str) -> list[str]:
+    """The full names in a caption that `thing` fits."""
+    wanted = [word for word in thing.split() if word != "object"]
+    return [name for name in _THING.findall(text) if all(w in name.split() for w in wanted)]
+
+
+@dataclass
+class Teacher:
+    """Meets `ChatModel` as the reasoner of one question."""
+
+    item: Item
+    tree: Tree
+    read: Read
+    hints: int
+    known: list[NodeId] = field(default_factory=list)
+    """Nodes whose captions were read, in order."""
+    opened: set[NodeId] = field(default_factory=set)
+    looked: set[tuple[str, NodeId]] = field(default_factory=set)
+    found: dict[str, NodeId] = field(default_factory=dict)
+    """Where each thing was seen."""
+    silent: int = 0
+    """Opened without a matching caption or a hint."""
+    name: str = "teacher"
+    fingerprint: str = "teacher"
+    clip = CLIP
+    notes = ()
+
+    def __post_init__(self) -> None:
+        self.things = things_asked(self.item.question)
+        self.word = split_context(self.item.question)[1]
+        gold = [self.tree.leaf_at(span.middle_s).id for span in self.item.gold_spans]
+        self.hinted = {leaf[:d] for leaf in gold for d in range(1, min(self.hints, 3) + 1)}
+        self.known += [node.id for node in self.tree.children()]
+        self._asked: tuple[str, NodeId] | None = None
+
+    def generate(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        max_new_tokens: int = 96,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[Reply]:
+        """See `ChatModel`; one conversation at a time."""
+        (conversation,) = conversations
+        text = self._turn(conversation[-1])
+        return [Reply(text=text, token_ids=(), logprobs=(), tokens_in=1, tokens_out=1)]
+
+    def _turn(self, last: Message) -> str:
+        told = "".join(part.text for part in last.parts if isinstance(part, TextPart))
+        if not self.things:
+            return self._overview()
+        if self._asked is not None:
+            thing, leaf = self._asked
+            self._asked = None
+            seen = _first_seen(told)
+            if seen is not None:
+                self.found[thing] = leaf
+                if len(self.things) == 1:
+                    return f"<think>{thing}: {seen}</think><answer>{seen}</answer>"
+        if self.item.kind == "count":
+            return self._count(told)
+        for thing in self.things:
+            if thing not in self.found:
+                return self._search(thing, last=LAST_TURN in told)
+        return self._order()
+
+    def _search(self, thing: str, *, last: bool) -> str:
+        """The next step towards one thing."""
+        match = None if last else self._match(thing)
+        if match is not None:
+            node, name = match
+            if self.tree.is_leaf(node):
+                return self._look(thing, node, name)
+            return self._open(thing, node, name)
+        clue = f"no, {self.word}" if self.word else "no"
+        hidden = None if last or self.hints < 4 else self._unlooked_leaf(thing)
+        if hidden is not None:
+            return self._look(thing, hidden, clue)
+        node = None if last else self._silent_node()
+        if node is not None:
+            return self._open(thing, node, clue)
+        return f"<think>{thing}: no</think><answer>there is no {thing}</answer>"
+
+    def _match(self, thing: str) -> tuple[NodeId, str] | None:
+        """The deepest, then earliest node whose caption tells of the thing (beside the word)."""
+        fits = [
+            (node, names[0])
+            for node in self.known
+            if node not in self.opened and (thing, node) not in self.looked
+            if (names := self._names(node, thing))
+        ]
+        return min(fits, key=lambda fit: (-len(fit[0]), fit[0]), default=None)
+
+    def _names(self, node: NodeId, thing: str) -> list[str]:
+        lines = [n.text for n in self.read(node) if self.word is None or self.word in n.text]
+        return [name for line in lines for name in things_told(line, thing)]
+
+    def _silent_node(self) -> NodeId | None:
+        """Where to read on without a match: hinted nodes first, else those with the word, level by
+        level in order of time."""
+        free = [n for n in self.known if n not in self.opened and not self.tree.is_leaf(n)]
+        hinted = sorted(n for n in free if n in self.hinted)
+        if hinted:
+            return hinted[-1] if len(hinted[-1]) > 1 else hinted[0]
+        if self.silent >= OPENS_LIMIT:
+            return None
+        inside = [n for n in free if self._is_inside_hint(n) and self._has_word(n)]
+        self.silent += bool(inside)
+        return min(inside, key=lambda n: (len(n), n), default=None)
+
+    def _is_inside_hint(self, node: NodeId) -> bool:
+        """Whether no hint speaks against the node."""
+        levels = {len(hint) for hint in self.hinted if len(hint) <= len(node)}
+        return all(node[:level] in self.hinted for level in levels)
+
+    def _has_word(self, node: NodeId) -> bool:
+        return self.word is None or any(self.word in note.text for note in self.read(node))
+
+    def _unlooked_leaf(self, thing: str) -> NodeId | None:
+        leaves = [n for n in self.known if self.tree.is_leaf(n) and n in self.hinted]
+        return next((n for n in leaves if (thing, n) not in self.looked), None)
+
+    def _open(self, thing: str, node: NodeId, clue: str) -> str:
+        self.opened.add(node)
+        self.known += [child.id for child in self.tree.children(node)]
+        return f"<think>{thing}: {clue}</think><tool>open({_id(node)})</tool>"
+
+    def _look(self, thing: str, leaf: NodeId, clue: str) -> str:
+        self.looked.add((thing, leaf))
+        self._asked = (thing, leaf)
+        question = split_context(self.item.question)[0]
+        if len(self.things) > 1:
+            question = f"Is there {article(thing)}?"
+        return f'<think>{thing}: {clue}</think><tool>video_qa({_id(leaf)}, "{question}")</tool>'
+
+    def _order(self) -> str:
+        order = order_of(split_context(self.item.question)[0])
+        assert order is not None, self.item.question
+        thing = (min if order[0] else max)(self.things, key=lambda t: self.found[t])
+        return f"<think>{thing}</think><answer>the {thing}</answer>"
+
+    def _count(self, told: str) -> str:
+        """Read until every place is known, then count the different things that were told."""
+        (thing,) = self.things
+        names = dict.fromkeys(n for node in self.known for n in self._names(node, thing))
+        enough = self.hints and len(names) >= len(self.item.gold_spans)
+        node = None if enough or LAST_TURN in told else self._silent_node()
+        if node is not None:
+            return self._open(thing, node, f"{', '.join(names) or 'no'}, {self.word}")
+        listed = ", ".join(names) or "no"
+        return f"<think>{thing}: {listed}</think><answer>{len(names)}</answer>"
+
+    def _overview(self) -> str:
+        """The word that is on the screen first, last, longest or shortest, by the top level."""
+        words = [
+            found[1]
+            for node in self.tree.children()
+            for note in self.read(node.id)
+            if (found := re.search(r"the word (\w+) is on the screen", note.text))
+        ]
+        if not words:
+            return "<think>no word</think><answer>there is no word</answer>"
+        question = self.item.question
+        by_count = sorted(dict.fromkeys(words), key=words.count)
+        best = {"last": words[-1], "first": words[0], "shortest": by_count[0]}
+        kind = next((kind for kind in best if kind in question), "longest")
+        word = best.get(kind, by_count[-1])
+        return f"<think>{kind}: {word}</think><answer>{word}</answer>"
+
+
+def _first_seen(told: str) -> str | None:
+    """The first line of a look that says more than "it is not there"."""
+    found = _INFORMATION.search(told)
+    lines = [] if found is None else [_TIME.sub("", line) for line in found[1].split(" / ")]
+    return next((x for x in lines if not says_absent(x) and x.split()[:1] != ["no"]), None)
+
+
+def _id(node: NodeId) -> str:
+    return f"({', '.join(map(str, node))})"

@@ -1,0 +1,52 @@
+"""Rewards that depend on more than one answer's text: length near its limit, order of frames.
+
+Leaves out rewards of single answers (`mmreason.training.rewards`) and DSDR's bonus (`dsdr.py`).
+Plain tensors in, plain tensors out, without gradient.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mmreason.training.objectives.groups import check_groups, group_statistics
+from mmreason.types import UsageError
+
+
+def overlong_penalty(length: Tensor, *, max_length: int, buffer: int) -> Tensor:
+    """(B,) in [-1, 0]: 0 up to max_length - buffer tokens, then straight down to -1 at max_length
+    and beyond (DAPO, arXiv 2503.14476, eq. 13). Float64."""
+    if not 0 < buffer <= max_length:
+        raise UsageError(f"need 0 < buffer <= max_length, got {buffer} and {max_length}")
+    excess = length.double() - (max_length - buffer)
+    return -(excess / buffer).clamp(0.0, 1.0)
+
+
+@torch.no_grad()
+def temporal_contrast_bonus(
+    accuracy: Tensor,
+    group: Tensor,
+    shuffled_accuracy: Tensor,
+    shuffled_group: Tensor,
+    *,
+    factor: float = 0.8,
+    bonus: float = 0.3,
+    correct_above: float = 0.1,
+) -> Tensor:
+    """(B,) `bonus` for correct answers of problems where seeing the frames in order helps.
+
+    T-GRPO of Video-R1 (arXiv 2503.21776). `accuracy` (B,) and `group` (B,) are of the answers
+    given with frames in order, `shuffled_*` (S,) of answers to the same problems with frames
+    shuffled, which are never trained on. A problem passes where its mean accuracy is at least
+    `factor` times the shuffled one; a problem without shuffled answers does not pass. NaN accuracy
+    is missing: it counts in no mean and earns nothing."""
+    check_groups(accuracy, group, "accuracy")
+    check_groups(shuffled_accuracy, shuffled_group, "shuffled_accuracy")
+    values = torch.cat([accuracy, shuffled_accuracy.to(accuracy)])
+    both = torch.cat([group, shuffled_group.to(group)])
+    ordered = torch.arange(len(both), device=both.device) < len(group)
+    mean = group_statistics(torch.where(ordered, values, torch.nan), both)
+    other = group_statistics(torch.where(ordered, torch.nan, values), both)
+    passes = (other.number > 0) & (mean.mean >= factor * other.mean)
+    earned = passes[: len(group)] & (accuracy > correct_above)
+    return earned.to(accuracy.dtype) * bonus

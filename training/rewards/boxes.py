@@ -1,0 +1,117 @@
+"""Where in a frame: boxes against boxes, without what naming the whole frame would score.
+
+Under IoU a box round the whole frame scores the target's share of it, and under generalised IoU
+just as much. Leaves out boxes with times (`evidence.py`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+from mmreason.grounding import Box, iou
+from mmreason.training.rewards.types import WHOLE_LIMIT, Frame, Trajectory, Truth, above_whole
+
+
+def frame_share(box: Box, frame: Frame) -> float:
+    """IoU of a box with the whole frame, 0..1."""
+    width, height = frame.size_px
+    return iou(box, Box(0.0, 0.0, width, height))
+
+
+def box_iou(seen: Trajectory, truth: Truth) -> float | None:
+    """IoU of the one box asked for, less that of the whole frame, 0..1.
+
+    Of several boxes the worst counts, so that no guess beside a box can help. Where there is
+    nothing to box, 1 for saying so, else 0. None without truth, where several boxes are wanted, and
+    where the target fills so much of the frame that a box says nothing.
+    """
+    if truth.boxes is None or truth.frame is None or len(truth.boxes) > 1:
+        return None
+    if not truth.boxes:
+        return float(seen.boxes == ())
+    wanted = truth.boxes[0]
+    whole = frame_share(wanted, truth.frame)
+    if whole > WHOLE_LIMIT:
+        return None
+    if not seen.boxes:
+        return 0.0
+    return above_whole(min(iou(box, wanted) for box in seen.boxes), whole)
+
+
+def box_f1(seen: Trajectory, truth: Truth) -> float | None:
+    """Soft F1 of a set of boxes, 0..1: twice the IoU of the best one-to-one matching over the
+    number of boxes said and wanted, less what boxes round the frame would score, however many.
+
+    After the box F1 of Rex-Omni, which lets several boxes share one target. No target and None as
+    for `box_iou`, with any number of boxes.
+    """
+    if truth.boxes is None or truth.frame is None:
+        return None
+    if not truth.boxes:
+        return float(seen.boxes == ())
+    wanted = truth.boxes
+    shares = sorted((frame_share(box, truth.frame) for box in wanted), reverse=True)
+    sums = itertools.accumulate(shares)
+    whole = max(2 * total / (count + len(wanted)) for count, total in enumerate(sums, start=1))
+    if whole > WHOLE_LIMIT:
+        return None
+    if not seen.boxes:
+        return 0.0
+    overlap = best_matching([[iou(a, b) for b in wanted] for a in seen.boxes])
+    return above_whole(2 * overlap / (len(seen.boxes) + len(wanted)), whole)
+
+
+def best_matching(values: Sequence[Sequence[float]]) -> float:
+    """The largest sum of values that uses every row and every column once at most.
+
+    Shortest augmenting paths with potentials (Kuhn 1955; Jonker and Volgenant 1987), O(n^2 m) for
+    the shorter side n. Values are at least 0.
+    """
+    if len(values) > len(values[0]):
+        values = list(zip(*values, strict=True))
+    rows, columns = len(values), len(values[0])
+    row_price, column_price = [0.0] * rows, [0.0] * columns
+    row_of: list[int | None] = [None] * columns
+    for start in range(rows):
+        _augment(start, values, row_price, column_price, row_of)
+    return sum(values[row][column] for column, row in enumerate(row_of) if row is not None)
+
+
+def _augment(
+    start: int,
+    values: Sequence[Sequence[float]],
+    row_price: list[float],
+    column_price: list[float],
+    row_of: list[int | None],
+) -> None:
+    """Match one more row, moving matched ones along the cheapest path to a free column."""
+    slack = [math.inf] * len(column_price)
+    before = [-1] * len(column_price)
+    open_columns = list(range(len(column_price)))
+    done: list[tuple[int, int]] = []
+    row, last = start, -1
+    while True:
+        for column in open_columns:
+            gap = -values[row][column] - row_price[row] - column_price[column]
+            if gap < slack[column]:
+                slack[column], before[column] = gap, last
+        last = min(open_columns, key=slack.__getitem__)
+        step = slack[last]
+        row_price[start] += step
+        for column, matched in done:
+            row_price[matched] += step
+            column_price[column] -= step
+        open_columns.remove(last)
+        for column in open_columns:
+            slack[column] -= step
+        matched = row_of[last]
+        if matched is None:
+            break
+        done.append((last, matched))
+        row = matched
+    while before[last] >= 0:
+        row_of[last] = row_of[before[last]]
+        last = before[last]
+    row_of[last] = start

@@ -1,0 +1,102 @@
+"""Several rewards as one number, with the value of each kept for the log.
+
+Guards against rewards that are wrong themselves, which users write too. Leaves out normalising over
+a group of trajectories: that is an advantage.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from numbers import Real
+
+from mmreason.training.rewards.types import Reward, Trajectory, Truth
+from mmreason.types import UsageError
+
+SLACK = 1e-6
+"""How far a value may lie outside its bounds, for rounding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """One reward in a sum. Raises UsageError for weights and bounds that are none."""
+
+    name: str
+    reward: Reward
+    weight: float = 1.0
+    bounds: tuple[float, float] = (0.0, 1.0)
+    """The range that the reward states, before the weight; infinite ends are allowed."""
+
+    def __post_init__(self) -> None:
+        low, high = self.bounds
+        if not math.isfinite(self.weight):
+            raise UsageError(f"the weight of {self.name!r} must be finite, got {self.weight}")
+        if not low < high:
+            raise UsageError(f"the bounds of {self.name!r} must be (low, high), got {self.bounds}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What a combination gave for one trajectory."""
+
+    total: float | None
+    """Weighted sum of the components that apply. None where none does, or where one is at fault:
+    the trajectory is then to be left out, not to be trained on with a part of its reward."""
+    values: Mapping[str, float | None]
+    """Unweighted, by name, every component; None where it does not apply or is at fault."""
+    faults: Mapping[str, str] = field(default_factory=dict)
+    """By name, in one line, why a component gave no usable value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """A weighted sum of named rewards. Picklable where its rewards are.
+
+    A component that does not apply counts for nothing; weights are not scaled up for the others,
+    so that a point is worth the same in every problem. One that raises, or gives what is no number
+    within its bounds, is a fault of that trajectory (`Scored.faults`) and never of the run. Raises
+    UsageError for names that are not different.
+    """
+
+    components: tuple[Component, ...]
+
+    def __post_init__(self) -> None:
+        names = [one.name for one in self.components]
+        if not names or len(set(names)) < len(names):
+            raise UsageError(f"a combination needs components of different names, got {names}")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Range of the total."""
+        ends = [[one.weight * end for end in one.bounds] for one in self.components if one.weight]
+        return sum(min(0.0, *pair) for pair in ends), sum(max(0.0, *pair) for pair in ends)
+
+    def __call__(self, seen: Trajectory, truth: Truth) -> Scored:
+        values: dict[str, float | None] = {}
+        faults: dict[str, str] = {}
+        for one in self.components:
+            values[one.name], fault = _value(one, seen, truth)
+            if fault:
+                faults[one.name] = fault
+        known = [
+            one.weight * value for one in self.components if (value := values[one.name]) is not None
+        ]
+        total = math.fsum(known) if known and not faults else None
+        return Scored(total=total, values=values, faults=faults)
+
+
+def _value(one: Component, seen: Trajectory, truth: Truth) -> tuple[float | None, str]:
+    """The value of a component and what is wrong with it."""
+    try:
+        value = one.reward(seen, truth)
+    except Exception as error:  # whatever a reward of the user's raises is told, not passed on
+        return None, f"{type(error).__name__}: {error}".splitlines()[0]
+    if value is None:
+        return None, ""
+    if not isinstance(value, Real):
+        return None, f"expected a number or None, got {type(value).__name__}"
+    number, (low, high) = float(value), one.bounds
+    if not low - SLACK <= number <= high + SLACK or not math.isfinite(number):
+        return None, f"expected a number from {low:g} to {high:g}, got {number:g}"
+    return number, ""

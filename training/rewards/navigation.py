@@ -1,0 +1,94 @@
+"""The way through the tree: the reward of LongVideo-R1, as published and as it should be.
+
+arXiv 2602.20913 pays R = answer + location - 0.2 * repeats, where location is an F1 of visited and
+true time. The release adds up the overlap of *all* visits: going to the right leaf again and again
+pays more than finding it, and the way through its parent pays less than jumping to it. Leaves out
+whether the answer is right (`answers.correct`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mmreason.training.rewards.answers import correct
+from mmreason.training.rewards.spans import length_us, shared_us, united
+from mmreason.training.rewards.types import Trajectory, Truth
+from mmreason.tree import NodeId, Tree
+from mmreason.video.types import Span
+
+REPEAT_WEIGHT = 0.2
+REPEAT_LIMIT = 5
+"""Repeats that cost the whole weight: about the visits of a published trajectory, whose penalty is
+repeats over different visits."""
+CLUE_GAP_S = 5.0
+"""True spans not further apart than this are one, in the published reward."""
+
+
+def longvideo_r1(seen: Trajectory, truth: Truth) -> float | None:
+    """The corrected reward, -0.2..2: right answer (0 or 1), plus `location`, less 0.2 times the
+    share of `REPEAT_LIMIT` visits that were repeats.
+
+    Only the answer where true spans or the tree are not known. None where no answer is known.
+    """
+    answered = correct(seen, truth)
+    found = location(seen, truth)
+    if answered is None or found is None:
+        return answered
+    visits = _in_tree(seen.visits, truth.tree)
+    repeats = len(visits) - len(set(visits))
+    return answered + found - REPEAT_WEIGHT * min(1.0, repeats / REPEAT_LIMIT)
+
+
+def location(seen: Trajectory, truth: Truth) -> float | None:
+    """F1 of the time in visited leaves and in true spans, 0..1, each moment counted once.
+
+    Nodes above the leaves are the way and count for nothing, neither do ids outside the tree.
+    Visiting every leaf of a video whose share p is true pays 2p / (1 + p). None without true spans
+    or without the tree, and where the thing asked for is not in the video.
+    """
+    if not truth.spans or truth.tree is None:
+        return None
+    tree = truth.tree
+    leaves = {node for node in _in_tree(seen.visits, tree) if tree.is_leaf(node)}
+    visited, wanted = united(_spans(leaves, tree)), united(truth.spans)
+    return 2 * shared_us(visited, wanted) / (length_us(visited) + length_us(wanted))
+
+
+def longvideo_r1_published(seen: Trajectory, truth: Truth) -> float | None:
+    """The reward as released, for comparison only: from -0.2 times the number of visits up, without
+    an upper bound, because repeated and nested visits add up in both terms of its location score.
+
+    One visit to the one true leaf gives 2.0, two 2.8, four 4.4, fourteen 12.4. Only the answer
+    where true spans or the tree are not known or no legal node was visited. None where no answer is
+    known.
+    """
+    answered = correct(seen, truth)
+    tree = truth.tree
+    if answered is None or not truth.spans or tree is None:
+        return answered
+    visits = _in_tree(seen.visits, tree)
+    if not visits:
+        return answered
+    wanted, visited = united(truth.spans, gap_s=CLUE_GAP_S), _spans(visits, tree)
+    overlap = sum(shared_us(united([span]), wanted) for span in visited)
+    coverage = overlap / length_us(wanted)
+    precision = overlap / length_us(united(visited))
+    found = 2 * coverage * precision / (coverage + precision) if overlap else 0.0
+    different = len(set(visits))
+    return answered + found - REPEAT_WEIGHT * (len(visits) - different) / different
+
+
+def _in_tree(visits: Sequence[NodeId], tree: Tree | None) -> list[NodeId]:
+    """The visits that are nodes, with repeats. A model may ask for any id."""
+    if tree is None:
+        return []
+    digits = range(1, tree.branching + 1)
+    return [
+        node
+        for node in visits
+        if len(node) <= tree.depth and all(type(i) is int and i in digits for i in node)
+    ]
+
+
+def _spans(nodes: Iterable[NodeId], tree: Tree) -> list[Span]:
+    return [tree.node(node).span for node in nodes]

@@ -1,0 +1,124 @@
+"""What a reward sees: one trajectory as it was said, and what is known to be true.
+
+Leaves out reading either from text (`reading.py`). Imports no model library.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mmreason.grounding import Box, Dialect
+from mmreason.tree import NodeId, Tree
+from mmreason.types import UsageError
+from mmreason.video.types import Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """How the numbers of boxes in a text become pixels, as for `parse_boxes`."""
+
+    size_px: tuple[int, int]
+    """(width, height) of the original frame."""
+    dialect: Dialect = Dialect.NORM_1000
+    seen_size_px: tuple[int, int] | None = None
+    """(width, height) of the frame the model saw, for `Dialect.SEEN_PX`."""
+
+    def __post_init__(self) -> None:
+        if min(self.size_px) <= 0:
+            raise UsageError(f"a frame needs a positive size in pixels, got {self.size_px}")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something at a time and a place: cited by a model, or annotated."""
+
+    time_s: float
+    box: Box
+    """In pixels of the original frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectory:
+    """What a model did and said about one problem, read once (`from_turns`, `from_answer`)."""
+
+    answer: str
+    """The final answer without thoughts and tags; empty where there is none."""
+    turns: tuple[str, ...] = ()
+    """Everything the model wrote, turn by turn; empty where it was not kept."""
+    spans: tuple[Span, ...] | None = None
+    """Stretches given as the answer or its evidence, in order. `()` says that there is none, None
+    that nothing readable was said."""
+    boxes: tuple[Box, ...] | None = None
+    """Boxes given as the answer, in pixels of the original frame; `()` and None as for `spans`."""
+    marks: tuple[Mark, ...] = ()
+    """Evidence cited with a time and a place."""
+    visits: tuple[NodeId, ...] = ()
+    """Nodes the model asked a caption of, in order and with repeats; the opening read, which is
+    not its choice, is left out. Ids that are in no tree are allowed, and count for nothing."""
+    tool_calls: int | None = None
+    """Calls of the model's own that returned something; None for a task without tools."""
+    tokens_out: int | None = None
+    """Tokens the model wrote, observations left out; None where not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """What is known of one problem. What is left at None is not known, and the rewards that need it
+    are not applicable. Raises UsageError for values that contradict each other."""
+
+    question: str = ""
+    answer: str | None = None
+    """The right answer in words."""
+    options: tuple[str, ...] = ()
+    choice: int | None = None
+    """Index into `options`, from 0."""
+    number: float | None = None
+    spans: tuple[Span, ...] | None = None
+    """Where the proof can be seen; `()` says that the thing asked for is not in the video."""
+    duration_s: float | None = None
+    """Length of the video: without it the whole video cannot be told from a good answer."""
+    boxes: tuple[Box, ...] | None = None
+    """Every box wanted, in pixels of the original frame; `()` says that there is nothing to box."""
+    marks: tuple[Mark, ...] | None = None
+    """Annotated boxes with their times; several may have one time."""
+    frame: Frame | None = None
+    """Needed with `boxes` and `marks`."""
+    tree: Tree | None = None
+    """The tree that the visits of a trajectory are nodes of."""
+
+    def __post_init__(self) -> None:
+        if self.choice is not None and not 0 <= self.choice < len(self.options):
+            raise UsageError(
+                f"choice must be an index into the {len(self.options)} options, got {self.choice}"
+            )
+        if self.number is not None and not math.isfinite(self.number):
+            raise UsageError(f"number must be finite, got {self.number}")
+        if self.duration_s is not None and not 0 < self.duration_s < math.inf:
+            raise UsageError(f"duration_s must be a positive time, got {self.duration_s}")
+        if any(span.duration_s <= 0 for span in self.spans or ()):
+            raise UsageError(f"true spans must have a length, got {self.spans}")
+        boxes = [*(self.boxes or ()), *(mark.box for mark in self.marks or ())]
+        if any(box.area_px2 <= 0 for box in boxes):
+            raise UsageError("true boxes must have an area; leave out what cannot be seen")
+        if self.frame is None and (self.boxes is not None or self.marks is not None):
+            raise UsageError("true boxes need the frame they are in: give frame=Frame(size_px=...)")
+
+
+Reward = Callable[[Trajectory, Truth], float | None]
+"""A pure function with a stated range. None says that it does not apply to this problem. Options
+are bound with `functools.partial`, which keeps it picklable."""
+
+WHOLE_LIMIT = 0.9
+"""What fills more of the whole than this cannot be told from it: overlap is then not applicable."""
+
+
+def above_whole(value: float, whole: float) -> float:
+    """`value` as the share of what lies between the score of naming the whole and 1, 0..1.
+
+    Naming everything always scores something under an overlap; here it scores nothing. `whole` is
+    its score, at most `WHOLE_LIMIT`.
+    """
+    assert 0 <= whole <= WHOLE_LIMIT, whole
+    return min(1.0, max(0.0, (value - whole) / (1 - whole)))
