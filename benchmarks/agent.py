@@ -230,7 +230,7 @@ def report(table: Sequence[tuple[str, str, str, bool]], command: str) -> str:
         "rows are judged by the wall.",
         "",
         "How far to trust it: an hour of blank frames, a scripted model, and an empty store file",
-        "for each question of the first four rows; the machine was shared with other work.",
+        "for each question of the first four rows.",
     ]
     return "\n".join(lines) + "\n"
 

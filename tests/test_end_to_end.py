@@ -205,16 +205,19 @@ def test_ctrl_c_keeps_what_was_seen_and_the_next_run_goes_on(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 def test_ten_hours_fit_in_memory(tmp_path):
-    """Peak memory of a process that asks about a ten-hour world, torch and weights included."""
+    """Peak memory of a process that asks about a ten-hour world, torch and weights included. Not by
+    getrusage, which also counts what the process that started this one held."""
     video = generate.world(3, duration_s=36_000).save(tmp_path / "long.json")
     program = (
-        "import resource, sys, mmreason; from mmreason.reasoner import Reasoner\n"
+        "import sys, mmreason; from mmreason.reasoner import Reasoner\n"
         "reasoner = Reasoner.load('nano', store=sys.argv[2])\n"
         "budget = mmreason.Budget(rounds=14)\n"
         "answer = reasoner.ask(sys.argv[1], 'What colour is the large star?', budget=budget)\n"
         "assert answer.cost.model_calls >= 10, answer.cost\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+        "lines = open('/proc/self/status').read().splitlines()\n"
+        "print(next(int(line.split()[1]) / 1024 for line in lines if line.startswith('VmHWM')))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(video), str(tmp_path / "s.sqlite3")],
@@ -223,7 +226,7 @@ def test_ten_hours_fit_in_memory(tmp_path):
         text=True,
         check=True,
     )
-    assert float(done.stdout) < 1500, f"{done.stdout} MB"
+    assert float(done.stdout) < 1200, f"{done.stdout} MB"
 
 
 @pytest.mark.slow

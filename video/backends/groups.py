@@ -313,7 +313,7 @@ def _needed(targets: list[int], stamps: list[int]) -> set[int]:
     if not stamps:
         return set()
     rows = np.searchsorted(stamps, targets, "right") - 1
-    return {stamps[row] for row in np.unique(rows.clip(0)).tolist()}
+    return {stamps[row] for row in set(rows.clip(0).tolist())}
 
 
 def _answer(

@@ -164,10 +164,10 @@ def _tabulate(
     keys = table[is_key]
     keys = keys[np.argsort(keys[:, 0], kind="stable")]
     shown = table[table[:, 2] & _HIDDEN == 0]
-    shown_pts, first_rows = np.unique(shown[:, 0], return_index=True)
+    shown_pts, first_rows, _ = distinct(shown[:, 0])
     return PacketTable(
         shown_pts=shown_pts,
-        shown_key_pts=np.unique(shown[shown[:, 2] & _KEY > 0, 0]),
+        shown_key_pts=distinct(shown[shown[:, 2] & _KEY > 0, 0])[0],
         key_pts=keys[:, 0],
         key_dts=keys[:, 3],
         end_pts=_end(shown_pts, int(shown[first_rows[-1], 1]), stream) if len(shown) else 0,
@@ -177,6 +177,18 @@ def _tabulate(
         leading=int((table[:, 0] < newest_key).sum()),
         complete=complete,
     )
+
+
+def distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Different values (T,) in order, the first row of each, and how often it is there.
+
+    As `np.unique`, which imports numpy.ma on its first use: a megabyte, and milliseconds before the
+    first frame.
+    """
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    starts = np.flatnonzero(np.r_[len(ordered) > 0, ordered[1:] != ordered[:-1]][: len(ordered)])
+    return ordered[starts], order[starts], np.diff(np.r_[starts, len(ordered)])
 
 
 def _end(shown_pts: np.ndarray, last_duration: int, stream: VideoStream) -> int:

@@ -28,6 +28,7 @@ from mmreason.video.backends.facts import Facts, read_facts
 from mmreason.video.backends.groups import Answer, GroupReader
 from mmreason.video.backends.packets import (
     PacketTable,
+    distinct,
     key_pts_through_index,
     load_cues,
     open_container,
@@ -163,7 +164,7 @@ class PyAVSource:
 
     def _decode_into(self, batch: FrameBatch, ticks: np.ndarray, size_px: tuple[int, int]) -> None:
         """Fill `batch`, whose rows show `ticks`; each frame is decoded and resized once."""
-        wanted, counts = np.unique(ticks, return_counts=True)
+        wanted, _, counts = distinct(ticks)
         rows = np.split(np.argsort(ticks, kind="stable"), np.cumsum(counts))[:-1]
         parts = deque(self._parts(wanted.tolist()))
         watch = self._watch()
