@@ -1,6 +1,6 @@
 """Time and memory of `mmreason inspect` and `sample` on a file of many hours, beside a short one.
 
-    python benchmarks/long_video.py --hours 10 --folder /tmp/long
+    python benchmarks/long_video.py --hours 10 --folder long-files
 
 The file is a clip of one minute, copied packet by packet as often as needed, with its stamps moved
 on. Each command runs in a process of its own. Prints Markdown. Leaves out other readers.
