@@ -2,7 +2,7 @@
 
 Messages without frames are plain strings, which every chat template takes. Frames travel inside
 the request, as data URLs. Leaves out sending (`endpoint_http.py`) and reading replies
-(`endpoint.py`).
+(`endpoint_replies.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The policy that needs no reasoning model: read captions, look where they match, claim, go on.
 
 Order questions are answered by finding each thing and comparing times; questions about the whole of
-a long video by counting what its overview says. Leaves out scoring (`navigate.py`) and the check of
+a long video by the times in its overview. Leaves out scoring (`navigate.py`) and the check of
 claims (`agent.py`).
 """
 

@@ -34,6 +34,7 @@ from mmreason.evaluation.needle.words import (
     with_context,
 )
 from mmreason.video.types import Span
+from mmreason.video.world.script import MotionKind
 
 _Phrase = tuple[Attribute, ...]
 _CHAPTER_PHRASES: tuple[_Phrase, ...] = (
@@ -138,11 +139,13 @@ def _phrase(rng: random.Random, *, avoid: str, in_chapter: bool) -> _Phrase:
     return rng.choice([p for p in choices if avoid not in p])
 
 
-def _plant(wish: Wish, number: int, figure: Figure, span: Span, chapter: int, motion: str) -> Plant:
+def _plant(
+    wish: Wish, number: int, figure: Figure, span: Span, chapter: int, motion: MotionKind
+) -> Plant:
     return Plant(
         id=f"item{wish.index}.{number}",
         figure=figure,
-        motion=motion,  # type: ignore[arg-type]
+        motion=motion,
         span=span,
         chapter=chapter,
         asks_motion=wish.kind == "motion",
@@ -196,7 +199,7 @@ def _single(
     wish: Wish,
     figure: Figure,
     phrase: _Phrase,
-    motion: str,
+    motion: MotionKind,
     in_chapter: bool,
     *,
     text: str,

@@ -24,16 +24,7 @@ VALUES: dict[Attribute, tuple[str, ...]] = {
     "size": get_args(Size),
     "pattern": get_args(Pattern),
 }
-PHRASES: tuple[tuple[Attribute, ...], ...] = (
-    ("shape",),
-    ("colour", "shape"),
-    ("size", "shape"),
-    ("pattern", "shape"),
-    ("colour",),
-    ("size", "colour", "shape"),
-    ("colour", "pattern", "shape"),
-)
-"""What a phrase may tell, in its order of words; the same as `world.questions.refer`."""
+"""What a phrase may tell."""
 ASKED: dict[Attribute, str] = {
     "colour": "What colour is the {}?",
     "shape": "What shape is the {}?",
