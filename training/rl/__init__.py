@@ -1,0 +1,1 @@
+"""Reinforcement learning from verifiable feedback: the trainer."""
