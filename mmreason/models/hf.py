@@ -155,7 +155,7 @@ class TransformersModel:
         with (
             torch.inference_mode(),
             torch.random.fork_rng(devices, enabled=temperature > 0),
-            _threads(1 if self._is_small else torch.get_num_threads()),
+            threads(1 if self._is_small else torch.get_num_threads()),
         ):
             if temperature > 0:
                 torch.manual_seed(seed)
@@ -278,7 +278,7 @@ class TransformersModel:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
     """Run with `count` torch threads; the caller's number is put back."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)

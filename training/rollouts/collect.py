@@ -7,6 +7,7 @@ rollouts, an attempt that fails is missing from its group, with the reason: noth
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -46,7 +47,11 @@ def collect(
     task: Task, problems: Sequence[Problem], codec: Codec, sampler: Sampler, how: Sampling
 ) -> list[Group]:
     """`how.samples` attempts at each problem, one group a problem, in order."""
-    opened = [_open(task, problem, codec, how) for problem in problems]
+    times: Counter[str] = Counter()
+    opened = []
+    for problem in problems:
+        opened.append(_open(task, problem, codec, how, times[problem.id]))
+        times[problem.id] += 1
     flights = [flight for found in opened if isinstance(found, list) for flight in found]
     waiting = flights
     while waiting:
@@ -108,14 +113,15 @@ class _Flight:
 
 
 def _open(
-    task: Task, problem: Problem, codec: Codec, how: Sampling
+    task: Task, problem: Problem, codec: Codec, how: Sampling, again: int
 ) -> list[_Flight] | SampleFailure:
+    """`again` tells the attempts apart where a problem comes more than once."""
     try:
         episodes = task.episodes(problem, codec, how.samples)
     except FAILURES as error:
         return SampleFailure(kind=type(error).__name__, message=" ".join(str(error).split()))
     return [
-        _Flight(problem, i, episode, stable_seed(how.seed, how.step, problem.id, i))
+        _Flight(problem, i, episode, stable_seed(how.seed, how.step, problem.id, i, again))
         for i, episode in enumerate(episodes)
     ]
 
