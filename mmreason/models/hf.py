@@ -196,14 +196,12 @@ class TransformersModel:
 
     def render(self, conversation: Conversation) -> str:
         """The text that the chat template makes of a conversation, up to where the model is to
-        write; frames are left as their marks."""
+        write; frames are left as their marks. To compare, not to encode: what looks like a control
+        token in it may be a message's own text."""
         if self.is_text_only:
             return render_text(self.tokenizer, conversation, self.name)
         return self.processor.apply_chat_template(
-            self._turns(conversation)[0],
-            tokenize=False,
-            add_generation_prompt=True,
-            sanitize_control_tokens=True,
+            self._turns(conversation)[0], tokenize=False, add_generation_prompt=True
         )
 
     def _turns(

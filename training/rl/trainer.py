@@ -222,9 +222,8 @@ class _Run:
             places = range(self.cursor, self.cursor + wanted)
             self.cursor += wanted
             own = [places[i] for i in range(self.accelerator.process_index, wanted, world)]
-            problems = [
-                recipe.task.problem(drawn(place, len(recipe.task), recipe.seed)) for place in own
-            ]
+            count = len(recipe.task)
+            problems = [recipe.task.problem(drawn(place, count, recipe.seed)) for place in own]
             how = Sampling(
                 samples=recipe.samples,
                 temperature=recipe.temperature,
@@ -232,7 +231,14 @@ class _Run:
                 step=self.step,
                 policy_version=self.updates,
             )
-            groups += collect(recipe.task, problems, self.trainee.codec, self._sampler, how)
+            groups += collect(
+                recipe.task,
+                problems,
+                self.trainee.codec,
+                self._sampler,
+                how,
+                epochs=[place // count for place in own],
+            )
             useful = total(self.accelerator, [float(sum(teaches(g, recipe) for g in groups))])[0]
             if useful >= wanted:
                 break

@@ -16,6 +16,9 @@ from mmreason.types import UsageError
 _PER_TOKEN = frozenset({"input_ids", "attention_mask", "mm_token_type_ids"})
 """Made anew for each batch; all else that a processor gives is media."""
 
+_OPENING = Message("user", (TextPart("?"),))
+"""Comes before the messages whose end is looked at: templates want a user to speak first."""
+
 
 class ChatCodec:
     """For models with a processor or a chat template. See `Codec`."""
@@ -52,14 +55,26 @@ class ChatCodec:
         said = _text(conversation[len(before)])
         if not whole.startswith(head + said):
             return self.prompt(conversation)
-        rest = whole[len(head + said) :]
-        if written.ended:
-            end = self._chat.tokenizer.decode(written.token_ids[-1:])
-            if not rest.startswith(end):
-                return self.prompt(conversation)
-            rest = rest[len(end) :]
-        ids = self._chat.tokenizer(rest, add_special_tokens=False).input_ids
-        return Prompt((*prompt.token_ids, *written.token_ids, *ids), prompt.media)
+        tail = self._tail(conversation[len(before) :], whole[len(head + said) :])
+        if written.ended and tail[:1] == written.token_ids[-1:]:
+            tail = tail[1:]
+        elif written.ended or not tail:
+            return self.prompt(conversation)
+        return Prompt((*prompt.token_ids, *written.token_ids, *tail), prompt.media)
+
+    def _tail(self, messages: Conversation, rest: str) -> tuple[int, ...]:
+        """Ids of `rest`, which the template makes of all behind the text of the first of `messages`,
+        the model's own. Taken from a whole dialogue, in which what only looks like a control token
+        is text. Empty where the template writes something else there."""
+        if not rest:
+            return ()
+        ids = self.prompt([_OPENING, *messages]).token_ids
+        tokenizer = self._chat.tokenizer
+        first = tokenizer(rest, add_special_tokens=False).input_ids[0]
+        for start in (i for i in range(len(ids) - 1, -1, -1) if ids[i] == first):
+            if tokenizer.decode(ids[start:], clean_up_tokenization_spaces=False) == rest:
+                return ids[start:]
+        return ()
 
 
 class TextCodec:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from mmreason.tools import FAILURES
 from mmreason.training.rollouts.inputs import padded, same_inputs
 from mmreason.training.rollouts.types import Prompt, SampleFailure, Written
 from mmreason.types import UsageError
@@ -75,9 +76,8 @@ class LocalSampler:
         self._model.eval()
         try:
             for places in self._batches(draws):
-                for place, written in zip(
-                    places, self._batch([draws[i] for i in places]), strict=True
-                ):
+                together = self._whole_or_parts([draws[i] for i in places])
+                for place, written in zip(places, together, strict=True):
                     found[place] = written
         finally:
             self._model.train(training)
@@ -101,6 +101,18 @@ class LocalSampler:
             batch.append(i)
         if batch:
             yield batch
+
+    def _whole_or_parts(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
+        """A batch; where the model refuses it, or memory runs out, its halves: what is drawn is the
+        same, and only the draw that is at fault fails."""
+        try:
+            return list(self._batch(draws))
+        except FAILURES as error:
+            if len(draws) == 1:
+                line = " ".join(str(error).split()) or type(error).__name__
+                return [SampleFailure(kind=type(error).__name__, message=line)]
+        half = len(draws) // 2
+        return self._whole_or_parts(draws[:half]) + self._whole_or_parts(draws[half:])
 
     @torch.inference_mode()
     def _batch(self, draws: Sequence[Draw]) -> list[Written]:
