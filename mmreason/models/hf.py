@@ -288,7 +288,7 @@ def threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def progress_bars(shown: bool) -> Iterator[None]:
-    """Bars of loading and saving only where someone waits at a terminal; the caller's choice is put back."""
+    """Bars of loading and saving only where wanted; the caller's choice is put back."""
     before = logging.is_progress_bar_enabled()
     if not shown:
         logging.disable_progress_bar()
