@@ -69,7 +69,7 @@ def test_what_was_written_is_kept_token_for_token(nano, text, ended, with_frames
 
 
 def test_tokens_that_no_tokenizer_would_choose_are_kept(nano):
-    """Letter by letter, and tokens beyond the tokenizer's own that nano's vocabulary has room for."""
+    """Letter by letter, and tokens of the model's that its tokenizer does not know."""
     before = tiny_rl.said("What is it?")
     prompt = nano.codec.prompt(before)
     letters = [i for letter in "red star" for i in encoded(nano, letter)]

@@ -39,12 +39,13 @@ def trainee(seed: int = 0, dropout: float = 0.0) -> Trainee:
     words = tokenizer()
     config = Qwen3Config(
         vocab_size=len(WORDS),
-        hidden_size=16,
-        intermediate_size=32,
+        hidden_size=32,
+        intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
-        head_dim=8,
+        head_dim=16,
+        initializer_range=0.1,
         max_position_embeddings=64,
         tie_word_embeddings=True,
         attention_dropout=dropout,

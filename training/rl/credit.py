@@ -25,7 +25,7 @@ from mmreason.training.objectives import (
 )
 from mmreason.training.rl.batches import Row
 from mmreason.training.rl.recipe import Dsdr, Recipe
-from mmreason.training.rl.scales import KindScales
+from mmreason.training.rl.scales import Gather, KindScales
 from mmreason.training.rl.words import embed_words
 from mmreason.training.rollouts.types import Group, Rollout
 
@@ -41,8 +41,11 @@ class Credit:
     metrics: dict[str, float]
 
 
-def assign(groups: Sequence[Group], recipe: Recipe, scales: KindScales) -> Credit:
-    """Advantages of all attempts of one process. `scales` is updated where the recipe has them."""
+def assign(
+    groups: Sequence[Group], recipe: Recipe, scales: KindScales, gather: Gather = list
+) -> Credit:
+    """Advantages of all attempts of one process. `scales` is updated where the recipe has them,
+    from the attempts of all processes, which `gather` brings together."""
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     ids = [i for i, group in enumerate(groups) for _ in group.rollouts]
     group = torch.tensor(ids, dtype=torch.long)
@@ -61,7 +64,10 @@ def assign(groups: Sequence[Group], recipe: Recipe, scales: KindScales) -> Credi
         metrics["dsdr/diversity"] = (
             float(diversity[right == 1].mean()) if (right == 1).any() else 0.0
         )
-    advantage = _advantage(rollouts, shaped, group, recipe, scales)
+    advantage = _advantage(rollouts, shaped, group, recipe)
+    if recipe.kind_scale_decay is not None:
+        kinds = [rollout.problem.kind for rollout in rollouts]
+        advantage = scales.scaled(advantage, kinds, recipe.kind_scale_decay, gather)
     keep = ~torch.isnan(reward)
     if recipe.dynamic_sampling and rollouts:
         weight = 0.0 if recipe.dsdr is None else recipe.dsdr.reward_weight
@@ -100,7 +106,7 @@ def _number(value: float | bool | None) -> float:
 
 
 def _advantage(
-    rollouts: Sequence[Rollout], reward: Tensor, group: Tensor, recipe: Recipe, scales: KindScales
+    rollouts: Sequence[Rollout], reward: Tensor, group: Tensor, recipe: Recipe
 ) -> Tensor:
     if not rollouts:
         return reward
@@ -113,10 +119,7 @@ def _advantage(
         if bool((extra.nan_to_num() != 0).any()):
             table = torch.cat([table, extra], dim=1)  # what shaping added is a component too
         return gdpo_advantage(table, group)
-    advantage = recipe.uses.advantage(reward, group)
-    if recipe.kind_scale_decay is None:
-        return advantage
-    return scales.scaled(advantage, [r.problem.kind for r in rollouts], recipe.kind_scale_decay)
+    return recipe.uses.advantage(reward, group)
 
 
 def _diverse(

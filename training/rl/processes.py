@@ -11,6 +11,10 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from torch import Tensor
+
+BUCKET = 2**24
+"""Gradients that are added up in one go."""
 
 _SUMS = frozenset(
     {
@@ -20,9 +24,12 @@ _SUMS = frozenset(
         "groups/dropped",
         "stapo/silenced",
         "stapo/candidates",
+        "policy/loss",
+        "dsdr/entropy_loss",
     }
 )
-"""Figures that count; those that end in max or min are what they say, all else are means."""
+"""Figures that count and shares of a sum; those that end in max or min are what they say, all else
+are means."""
 
 
 def total(accelerator: Accelerator, values: Sequence[float]) -> list[float]:
@@ -39,9 +46,29 @@ def any_of(accelerator: Accelerator, flag: bool) -> bool:
     return total(accelerator, [float(flag)])[0] > 0
 
 
-def largest(accelerator: Accelerator, value: int) -> int:
-    """The largest of the processes' values."""
-    return max(gathered(accelerator, [value]))
+def sum_gradients(accelerator: Accelerator, parameters: Sequence[Tensor]) -> None:
+    """Add up the gradients of all processes, in place. A parameter that none has used keeps none,
+    as in one process."""
+    if accelerator.num_processes == 1:
+        return
+    used = total(accelerator, [float(p.grad is not None) for p in parameters])
+    bucket: list[Tensor] = []
+    shared = [p for p, count in zip(parameters, used, strict=True) if count]
+    for i, parameter in enumerate(shared):
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        bucket.append(parameter.grad)
+        last = i == len(shared) - 1 or shared[i + 1].dtype != parameter.dtype
+        if last or sum(grad.numel() for grad in bucket) >= BUCKET:
+            _sum_bucket(accelerator, bucket)
+            bucket = []
+
+
+def _sum_bucket(accelerator: Accelerator, gradients: Sequence[Tensor]) -> None:
+    summed: Any = accelerator.reduce(torch.cat([one.flatten() for one in gradients]), "sum")
+    parts = summed.split([one.numel() for one in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def gathered(accelerator: Accelerator, values: Sequence[Any]) -> list[Any]:

@@ -7,9 +7,11 @@ every formula and showing (`mmreason.training.logs`).
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -84,6 +86,8 @@ class _Run:
         self.recipe = recipe
         self.accelerator = accelerator
         made = recipe.model() if callable(recipe.model) else Trainee.load(recipe.model)
+        # New adapters and dropout follow from the recipe alone.
+        torch.manual_seed(recipe.seed)
         self.trainee = adapted(made, recipe)
         model = self.trainee.model
         install(model)
@@ -97,7 +101,9 @@ class _Run:
         )
         needs_copy = recipe.kl is not None and not is_adapted(model)
         self._reference = Reference(model, accelerator.device) if needs_copy else None
-        self._scorer, self._optimiser = accelerator.prepare(Scorer(model), optimiser)
+        # Not wrapped for many processes: gradients are added up once, in `update.py`.
+        self._scorer = accelerator.prepare_model(Scorer(model), evaluation_mode=True)
+        self._optimiser = accelerator.prepare_optimizer(optimiser)
         checkpoint.train_only_hooks(accelerator)
         self._updater = Updater(
             recipe, accelerator, self._scorer, self._optimiser, self.trainee.pad_id
@@ -113,7 +119,7 @@ class _Run:
 
     @property
     def is_failing(self) -> bool:
-        return self.skipped_in_row > self.recipe.max_skipped
+        return self.skipped_in_row >= self.recipe.max_skipped
 
     @property
     def is_done(self) -> bool:
@@ -135,7 +141,10 @@ class _Run:
             )
         checkpoint.load(self.accelerator, folder)
         self.step, self.cursor, self.updates = state.step, state.cursor, state.updates
-        self.skipped, self.skipped_in_row = state.skipped, state.skipped_in_row
+        self.skipped = state.skipped
+        # A run that was stopped for it is given as many tries again.
+        failing = state.skipped_in_row >= self.recipe.max_skipped
+        self.skipped_in_row = 0 if failing else state.skipped_in_row
         self.best, self.since_best = state.best, state.since_best
         self._scales = KindScales(dict(state.kind_scales))
 
@@ -145,7 +154,7 @@ class _Run:
             began = time.perf_counter()
             groups = self._rollouts()
             sampled = time.perf_counter()
-            credit = assign(groups, self.recipe, self._scales)
+            credit = assign(groups, self.recipe, self._scales, self._gathered)
             updates, micros = self._updates(credit)
             trained = time.perf_counter()
             self.step += 1
@@ -195,10 +204,18 @@ class _Run:
         return ()
 
     def save_model(self, name: str = "model") -> None:
-        """Write the model folder, adapters merged in."""
-        if self.accelerator.is_main_process:
-            self.trainee.save(self.recipe.out / name)
-        self.accelerator.wait_for_everyone()
+        """Write the model folder, adapters merged in. OSError where that fails: the folder is then
+        as it was."""
+        folder = self.recipe.out / name
+        unfinished = folder.with_name(f".{name}.tmp")
+
+        def write() -> None:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            self.trainee.save(unfinished)
+            shutil.rmtree(folder, ignore_errors=True)
+            unfinished.rename(folder)
+
+        checkpoint.together(self.accelerator, write if self.accelerator.is_main_process else None)
 
     def _make_sampler(self) -> Sampler:
         if self.recipe.sampler is not None:
@@ -210,6 +227,9 @@ class _Run:
             pad_id=self.trainee.pad_id,
             batch_tokens=self.recipe.sampling_tokens,
         )
+
+    def _gathered(self, values: Sequence[Any]) -> list[Any]:
+        return gathered(self.accelerator, values)
 
     def _threads(self) -> contextlib.AbstractContextManager[None]:
         return threads(1 if self._small else torch.get_num_threads())
@@ -310,7 +330,10 @@ class _Run:
         score = found.get("eval/correct", found.get("eval/reward", 0.0))
         if self.best is None or score > self.best:
             self.best, self.since_best = score, 0
-            self.save_model("best")
+            try:
+                self.save_model("best")
+            except OSError as error:
+                self._notes += (f"the best model could not be written: {error}",)
         else:
             self.since_best += 1
         return found
@@ -321,7 +344,8 @@ class _Run:
         rollouts = [rollout for group in groups for rollout in group.rollouts]
         own = (credit.metrics | of_rollouts(groups), float(len(rollouts)))
         parts = gathered(self.accelerator, [own])
-        last = gathered(self.accelerator, [(updates[-1].metrics if updates else {}, 1.0)])
+        made = (updates[-1].metrics, updates[-1].tokens) if updates else ({}, 0.0)
+        last = gathered(self.accelerator, [made])
         learning = self._optimiser.param_groups[0]["lr"]
         return merged(parts) | merged(last) | {"optimiser/learning_rate": float(learning)}
 

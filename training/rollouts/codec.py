@@ -63,9 +63,9 @@ class ChatCodec:
         return Prompt((*prompt.token_ids, *written.token_ids, *tail), prompt.media)
 
     def _tail(self, messages: Conversation, rest: str) -> tuple[int, ...]:
-        """Ids of `rest`, which the template makes of all behind the text of the first of `messages`,
-        the model's own. Taken from a whole dialogue, in which what only looks like a control token
-        is text. Empty where the template writes something else there."""
+        """Ids of `rest`: what the template makes of all behind the text of the first of `messages`,
+        which is the model's own. Taken from a whole dialogue, in which what only looks like a
+        control token is text. Empty where the template writes something else there."""
         if not rest:
             return ()
         ids = self.prompt([_OPENING, *messages]).token_ids
