@@ -92,7 +92,7 @@ def test_adapters_learn_and_their_model_is_whole(tmp_path):
     )
     reports = list(train(recipe))
     assert reports[0].metrics["reward/mean"] < 0.3
-    assert reports[-1].metrics["reward/mean"] > 0.8
+    assert reports[-1].metrics["reward/mean"] > 0.6
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(recipe.out / "model")

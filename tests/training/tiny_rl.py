@@ -12,7 +12,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from mmreason.models.base import FramesPart, Message, TextPart
-from mmreason.training.rewards import Combination, Component, Truth, correct
+from mmreason.training.rewards import Combination, Component, Trajectory, Truth, correct
 from mmreason.training.rl import Trainee
 from mmreason.training.rollouts.codec import TextCodec
 from mmreason.training.rollouts.join import joined
@@ -129,3 +129,12 @@ def sequences(made: Trainee, prompts: list[Prompt], length: int = 6) -> list[Tok
         assert isinstance(written, Written)
         rows += joined([(one.prompt, written)])
     return rows
+
+
+def shortness(seen: Trajectory, truth: Truth) -> float:
+    """More for fewer tokens: something that differs from answer to answer."""
+    return 1 / (1 + (seen.tokens_out or 0)) + 0.1 * ("a" in seen.answer)
+
+
+def length_reward() -> Combination:
+    return Combination((Component(name="short", reward=shortness),))
