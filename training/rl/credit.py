@@ -24,6 +24,7 @@ from mmreason.training.objectives import (
     zero_variance_share,
 )
 from mmreason.training.rl.batches import Row
+from mmreason.training.rl.processes import Figures
 from mmreason.training.rl.recipe import Dsdr, Recipe
 from mmreason.training.rl.scales import Gather, KindScales
 from mmreason.training.rl.words import embed_words
@@ -38,7 +39,7 @@ class Credit:
     """To train on: those of dropped groups and of attempts without a reward are left out."""
     groups: int
     """Groups with rows."""
-    metrics: dict[str, float]
+    figures: tuple[Figures, ...]
 
 
 def assign(
@@ -51,7 +52,7 @@ def assign(
     group = torch.tensor(ids, dtype=torch.long)
     reward = torch.tensor([_number(r.scored.total) for r in rollouts], dtype=torch.float64)
     right = torch.tensor([_number(r.outcome.correct) for r in rollouts], dtype=torch.float64)
-    metrics = _reward_metrics(rollouts, reward, right, group)
+    figures = _reward_figures(rollouts, reward, right, group)
     shaped, shares = reward, torch.zeros_like(reward)
     if recipe.overlong is not None:
         shaped = shaped + overlong_penalty(
@@ -61,9 +62,10 @@ def assign(
         )
     if recipe.dsdr is not None and rollouts:
         shaped, shares, diversity = _diverse(rollouts, shaped, right == 1, group, recipe.dsdr)
-        metrics["dsdr/diversity"] = (
-            float(diversity[right == 1].mean()) if (right == 1).any() else 0.0
-        )
+        of_right = diversity[right == 1]
+        if len(of_right):
+            figures.append(({"dsdr/diversity": float(of_right.mean())}, len(of_right)))
+        figures.append(({"dsdr/groups": float(len(torch.unique(group[right == 1])))}, 0.0))
     advantage = _advantage(rollouts, shaped, group, recipe)
     if recipe.kind_scale_decay is not None:
         kinds = [rollout.problem.kind for rollout in rollouts]
@@ -72,11 +74,12 @@ def assign(
     if recipe.dynamic_sampling and rollouts:
         weight = 0.0 if recipe.dsdr is None else recipe.dsdr.reward_weight
         chosen = keep_groups(right, group, diversity_weight=weight)
-        metrics["groups/dropped"] = float(len(set(ids)) - len(set(group[chosen.keep].tolist())))
+        dropped = float(len(set(ids)) - len(set(group[chosen.keep].tolist())))
+        figures.append(({"groups/dropped": dropped}, 0.0))
         keep &= chosen.keep
     if len(advantage):
-        metrics["advantage/min"] = float(advantage.min())
-        metrics["advantage/max"] = float(advantage.max())
+        ends = {"advantage/min": float(advantage.min()), "advantage/max": float(advantage.max())}
+        figures.append((ends, 0.0))
     kept = [i for i, one in enumerate(keep.tolist()) if one]
     rows = [
         Row(
@@ -88,7 +91,7 @@ def assign(
         for i in kept
         for sequence in rollouts[i].sequences
     ]
-    return Credit(rows=tuple(rows), groups=len({ids[i] for i in kept}), metrics=metrics)
+    return Credit(rows=tuple(rows), groups=len({ids[i] for i in kept}), figures=tuple(figures))
 
 
 def teaches(group: Group, recipe: Recipe) -> bool:
@@ -146,28 +149,31 @@ def _diverse(
     return shaped, shares, diversity
 
 
-def _reward_metrics(
+def _reward_figures(
     rollouts: Sequence[Rollout], reward: Tensor, right: Tensor, group: Tensor
-) -> dict[str, float]:
+) -> list[Figures]:
+    faults = float(sum(bool(r.scored.faults) for r in rollouts))
+    found: list[Figures] = [({"failures/rewards": faults}, 0.0)]
     known = reward[~torch.isnan(reward)]
-    found: dict[str, float] = {
-        "failures/rewards": float(sum(bool(r.scored.faults) for r in rollouts))
-    }
     if not len(known):
         return found
-    found["reward/mean"] = float(known.mean())
-    found["reward/deviation"] = float(known.std()) if len(known) > 1 else 0.0
-    found["groups/zero_variance"] = zero_variance_share(reward, group)
+    deviation = float(known.std()) if len(known) > 1 else 0.0
+    rewards = {"reward/mean": float(known.mean()), "reward/deviation": deviation}
+    found.append((rewards, len(known)))
+    scored = len(torch.unique(group[~torch.isnan(reward)]))
+    found.append(({"groups/zero_variance": zero_variance_share(reward, group)}, scored))
     for name in sorted({name for r in rollouts for name in r.scored.values}):
         values = [v for r in rollouts if (v := r.scored.values.get(name)) is not None]
         if values:
-            found[f"component/{name}"] = sum(values) / len(values)
+            found.append(({f"component/{name}": sum(values) / len(values)}, len(values)))
     judged = right[~torch.isnan(right)]
     if len(judged):
         kinds = keep_groups(right, group)
         total = kinds.mixed + kinds.solved + kinds.failed
-        found["reward/correct"] = float(judged.mean())
-        found["groups/mixed"] = kinds.mixed / total
-        found["groups/solved"] = kinds.solved / total
-        found["groups/failed"] = kinds.failed / total
+        shares = {
+            "groups/mixed": kinds.mixed / total,
+            "groups/solved": kinds.solved / total,
+            "groups/failed": kinds.failed / total,
+        }
+        found += [({"reward/correct": float(judged.mean())}, len(judged)), (shares, total)]
     return found

@@ -16,12 +16,16 @@ from torch import Tensor
 BUCKET = 2**24
 """Gradients that are added up in one go."""
 
+Figures = tuple[Mapping[str, float], float]
+"""Some figures with what they are means over: how much they count among several processes."""
+
 _SUMS = frozenset(
     {
         "failures/groups",
         "failures/samples",
         "failures/rewards",
         "groups/dropped",
+        "dsdr/groups",
         "stapo/silenced",
         "stapo/candidates",
         "policy/loss",
@@ -76,8 +80,8 @@ def gathered(accelerator: Accelerator, values: Sequence[Any]) -> list[Any]:
     return list(values) if accelerator.num_processes == 1 else list(gather_object(list(values)))
 
 
-def merged(parts: Sequence[tuple[Mapping[str, float], float]]) -> dict[str, float]:
-    """Figures of several processes or updates, with the weight of each, as one set."""
+def merged(parts: Sequence[Figures]) -> dict[str, float]:
+    """Figures of several processes or updates as one set."""
     found: dict[str, list[tuple[float, float]]] = {}
     for metrics, weight in parts:
         for name, value in metrics.items():

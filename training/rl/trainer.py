@@ -341,9 +341,7 @@ class _Run:
     def _metrics(
         self, groups: Sequence[Group], credit: Credit, updates: Sequence[Updated]
     ) -> dict[str, float]:
-        rollouts = [rollout for group in groups for rollout in group.rollouts]
-        own = (credit.metrics | of_rollouts(groups), float(len(rollouts)))
-        parts = gathered(self.accelerator, [own])
+        parts = gathered(self.accelerator, [*credit.figures, *of_rollouts(groups)])
         made = (updates[-1].metrics, updates[-1].tokens) if updates else ({}, 0.0)
         last = gathered(self.accelerator, [made])
         learning = self._optimiser.param_groups[0]["lr"]
