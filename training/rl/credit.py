@@ -39,6 +39,8 @@ class Credit:
     """To train on: those of dropped groups and of attempts without a reward are left out."""
     groups: int
     """Groups with rows."""
+    attempts: int
+    """Attempts that came through, with a reward or without."""
     figures: tuple[Figures, ...]
 
 
@@ -91,7 +93,12 @@ def assign(
         for i in kept
         for sequence in rollouts[i].sequences
     ]
-    return Credit(rows=tuple(rows), groups=len({ids[i] for i in kept}), figures=tuple(figures))
+    return Credit(
+        rows=tuple(rows),
+        groups=len({ids[i] for i in kept}),
+        attempts=len(rollouts),
+        figures=tuple(figures),
+    )
 
 
 def teaches(group: Group, recipe: Recipe) -> bool:

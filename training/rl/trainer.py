@@ -269,6 +269,10 @@ class _Run:
     def _updates(self, credit: Credit) -> tuple[list[Updated], list[Micro]]:
         """The updates of a rollout batch; the micro-batches of them all, with what they saw."""
         recipe = self.recipe
+        if not total(self.accelerator, [float(credit.attempts)])[0]:
+            nothing = Updated(metrics={}, tokens=0.0, skipped="no attempt came through")
+            self._count(nothing)
+            return [nothing], []
         parts = deal(credit.rows, recipe.updates, recipe.seed, self.step, "updates")
         split = [split_flat(part, recipe) for part in parts]
         batches = [self._updater.micros(live) for live, _ in split]

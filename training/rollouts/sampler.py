@@ -6,6 +6,7 @@ on which process draws it (up to rounding of the logits). Leaves out endpoints (
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -106,7 +107,7 @@ class LocalSampler:
         """A batch; where the model refuses it, or memory runs out, its halves: what is drawn is the
         same, and only the draw that is at fault fails."""
         try:
-            return list(self._batch(draws))
+            return self._batch(draws)
         except FAILURES as error:
             if len(draws) == 1:
                 line = " ".join(str(error).split()) or type(error).__name__
@@ -115,7 +116,7 @@ class LocalSampler:
         return self._whole_or_parts(draws[:half]) + self._whole_or_parts(draws[half:])
 
     @torch.inference_mode()
-    def _batch(self, draws: Sequence[Draw]) -> list[Written]:
+    def _batch(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
         inputs = padded(
             [draw.prompt for draw in draws],
             pad_id=self._pad_id,
@@ -146,10 +147,14 @@ class LocalSampler:
             for draw, row, row_logprobs in zip(draws, ids, logprobs, strict=True)
         ]
 
-    def _written(self, draw: Draw, row: list[int], logprobs: list[float]) -> Written:
+    def _written(
+        self, draw: Draw, row: list[int], logprobs: list[float]
+    ) -> Written | SampleFailure:
         limit = min(draw.max_new_tokens, len(row))
         end = next((i for i in range(limit) if row[i] in self._end_ids), None)
         length = limit if end is None else end + 1
+        if any(map(math.isnan, logprobs[:length])):
+            return SampleFailure(kind="NonFinite", message="the model's probabilities are NaN")
         return Written(
             token_ids=tuple(row[:length]),
             logprobs=tuple(logprobs[:length]),
