@@ -7,6 +7,7 @@ every formula and showing (`mmreason.training.logs`).
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -81,8 +82,20 @@ def train(
     run.save_model()
 
 
+def _check_processes(accelerator: Accelerator) -> None:
+    """UsageError where a launcher started several processes that do not know of each other: each
+    would do the whole run, in one folder."""
+    started = os.environ.get("WORLD_SIZE", "1")
+    if started.isdecimal() and int(started) != accelerator.num_processes:
+        raise UsageError(
+            f"{started} processes were started and accelerate sees {accelerator.num_processes}: on "
+            "CPUs use `accelerate launch --cpu`, or set ACCELERATE_USE_CPU=true under torchrun"
+        )
+
+
 class _Run:
     def __init__(self, recipe: Recipe, accelerator: Accelerator):
+        _check_processes(accelerator)
         self.recipe = recipe
         self.accelerator = accelerator
         made = recipe.model() if callable(recipe.model) else Trainee.load(recipe.model)
