@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mmreason.training.logs.curves import COLOURS, Chart, Series, chart, number_words
-from mmreason.training.logs.figures import KEY_FIGURES, Panel, sections
-from mmreason.training.logs.page import damage_words, render
+from mmreason.training.logs.figures import KEY_FIGURES, Panel, about, sections
+from mmreason.training.logs.page import constant, damage_words, render
 from mmreason.training.logs.runs import Final, Run
 from mmreason.types import UsageError
 from mmreason.video.files import write_atomic
@@ -108,6 +108,9 @@ def _told(run: Run, runs: Sequence[Run]) -> str:
 
 def _context(comparison: Comparison) -> dict[str, object]:
     names = dict.fromkeys(name for run in comparison.runs for name in run.names)
+    still = {
+        name: value for name in names if (value := constant(comparison.runs, name)) is not None
+    }
     return {
         "damage": damage_words(comparison.runs),
         "run_count": len(comparison.runs),
@@ -115,8 +118,9 @@ def _context(comparison: Comparison) -> dict[str, object]:
         "rows": [_row(i, party, columns) for i, party in enumerate(comparison.parties)],
         "sections": [
             (section.title, [c for p in section.panels if (c := _chart(comparison, p))])
-            for section in sections(list(names), shared=False)
+            for section in sections([name for name in names if name not in still], shared=False)
         ],
+        "still": [(name, number_words(value), about(name)) for name, value in still.items()],
         "seeded": any(len(party.runs) > 1 for party in comparison.parties),
     }
 

@@ -101,11 +101,11 @@ def _panels(heading: str, names: Sequence[str], shared: bool) -> tuple[Panel, ..
 
 def _told(panel: Panel) -> Panel:
     """Title and words apart; a panel of one figure has its own."""
-    if len(panel.names) > 1:
-        title, _, words = panel.title.partition(": ")
-        return Panel(title, words, panel.names)
-    (name,) = panel.names
-    return Panel(name, about(name), (name,))
+    first, *others = panel.names
+    if not others:
+        return Panel(first, about(first), panel.names)
+    title, _, words = panel.title.partition(": ")
+    return Panel(title, words, panel.names)
 
 
 def _heading(name: str) -> str:

@@ -6,7 +6,7 @@ from where (`runs.py`) and where things lie (`curves.py`, `tokens.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -80,12 +80,19 @@ def damage_words(runs: Iterable[Run]) -> list[str]:
     ]
 
 
+def constant(runs: Sequence[Run], name: str) -> float | None:
+    """The value that the figure has at every step of all runs; None where it changes or was told
+    once."""
+    values = [value for run in runs for _, value in run.curve(name)]
+    return values[0] if len(values) > 1 and len(set(values)) == 1 else None
+
+
 def _lines(count: int) -> str:
     return "1 line" if count == 1 else f"{count:,} lines"
 
 
 def _context(run: Run) -> dict[str, object]:
-    still = {name: value for name in run.names if (value := _constant(run, name)) is not None}
+    still = {name: value for name in run.names if (value := constant([run], name)) is not None}
     moving = [name for name in run.names if name not in still]
     shown, folded_away = shown_samples(run.samples)
     warnings = [(s.step, visible(line)) for s in reversed(run.steps) for line in s.warnings]
@@ -106,12 +113,6 @@ def _context(run: Run) -> dict[str, object]:
         "warnings": warnings[:_MOST_WARNINGS],
         "warning_count": len(warnings),
     }
-
-
-def _constant(run: Run, name: str) -> float | None:
-    """The value that the figure has at every step; None where it changes or was told once."""
-    values = {value for _, value in run.curve(name)}
-    return values.pop() if len(values) == 1 and len(run.curve(name)) > 1 else None
 
 
 def _keys(run: Run) -> list[_Key]:

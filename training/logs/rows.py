@@ -128,14 +128,6 @@ def read_rows(path: Path, parse: Callable[[dict[str, Any]], Row]) -> Iterator[Ro
         raise UsageError(f"{path}: cannot be read ({type(error).__name__})") from error
 
 
-def strictly(rows: Iterator[Row | LogError]) -> Iterator[Row]:
-    """The rows; the first damaged one is raised."""
-    for row in rows:
-        if isinstance(row, LogError):
-            raise row
-        yield row
-
-
 def _parsed(
     raw: bytes, parse: Callable[[dict[str, Any]], Row], path: Path, number: int
 ) -> Row | LogError:
