@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,6 +24,7 @@ from mmreason.training.rl.events import METRICS, SampleToken, SampleView, StepRe
 from mmreason.types import UsageError
 from tests.training.made_up_runs import reports
 
+ROOT = Path(__file__).parents[2]
 EVIL = '"><script>alert(1)</script><img src=http://x onerror=alert(2)>{{ 7 * 7 }}</svg></style>'
 _VOID = {"meta", "img", "br", "line", "polyline", "polygon", "circle"}
 
@@ -303,3 +306,14 @@ def test_the_verb_writes_pages_and_tells_the_ends(
     assert main(["train", "report", *folders]) == 2
     assert "need --out" in capsys.readouterr().err
     assert main(["train", "report", str(tmp_path / "none")]) == 2
+
+
+def test_pages_need_no_model_library() -> None:
+    code = (
+        "import sys, mmreason.training.logs.compare, mmreason.training.logs.live\n"
+        "print([m for m in ('torch', 'transformers', 'accelerate') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr

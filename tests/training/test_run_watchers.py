@@ -141,3 +141,11 @@ def test_no_tracker_needs_no_library(tmp_path: Path) -> None:
     with Trackers([], tmp_path) as trackers:
         trackers.log(StepReport(step=1, steps=1, metrics={"a/b": 1.0}))
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_tensorboard
+def test_one_process_of_several_tracks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accelerate.PartialState.is_main_process", False)
+    with Trackers(["tensorboard"], tmp_path) as trackers:
+        trackers.log(StepReport(step=1, steps=1, metrics={"a/b": 1.0}))
+    assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,7 @@
 """The same figures to a tracker by name: TensorBoard, Weights & Biases or trackio.
 
-Goes through accelerate's own trackers, which write on the main process only. Samples stay in the
-run's log (`run_log.py`): trackers get numbers.
+Goes through accelerate's own trackers, on the main process only. Samples stay in the run's log
+(`run_log.py`): trackers get numbers.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ class Trackers:
     ) -> None:
         names = checked_trackers(names)
         self._open: list[GeneralTracker] = []
+        if not names or not _is_main_process():
+            return
         for name in names:
             tracker = _OPENERS[name](folder, run_name or folder.resolve().name, after_step)
             tracker.start()
@@ -89,6 +91,13 @@ class Trackers:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _is_main_process() -> bool:
+    """Also makes the state that accelerate's trackers need in order to log."""
+    from accelerate import PartialState
+
+    return PartialState().is_main_process
 
 
 def _tensorboard(folder: Path, run_name: str, after_step: int) -> GeneralTracker:
