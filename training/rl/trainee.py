@@ -1,0 +1,84 @@
+"""The model that is trained, with all that is needed to write with it and to read its tokens.
+
+Leaves out its optimiser (`trainer.py`) and adapters (`adapters.py`).
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mmreason.models.folders import CLIP_RECIPE, locate, weights_folder
+from mmreason.models.hf import TransformersModel, progress_bars
+from mmreason.training.rollouts.codec import ChatCodec
+from mmreason.training.rollouts.episode import Codec
+from mmreason.types import UsageError
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Trainee:
+    """A causal language model of `transformers`, with eyes or without."""
+
+    model: Any
+    tokenizer: Any
+    codec: Codec
+    end_ids: tuple[int, ...]
+    pad_id: int
+    name: str
+    fingerprint: str
+    """Of the weights it starts from."""
+    processor: Any = None
+    """Saved beside the weights; the tokenizer where None."""
+    recipe_file: Path | None = None
+    """How the model watches a clip, where its folder says so."""
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, *, dtype: str = "float32") -> Trainee:
+        """A model by name or path, as `mmreason.models.load` finds it. Weights are kept in float32:
+        small updates vanish in bfloat16; `Recipe.precision` is what is computed in.
+
+        Raises UsageError where it cannot be loaded or has no token that ends a turn.
+        """
+        chat = TransformersModel.load(str(name_or_path), dtype=dtype)
+        recipe = weights_folder(locate(str(name_or_path))[0]) / CLIP_RECIPE
+        return replace(cls.of_chat(chat), recipe_file=recipe if recipe.is_file() else None)
+
+    @classmethod
+    def of_chat(cls, chat: TransformersModel) -> Trainee:
+        """The trainee behind a loaded model."""
+        ends = chat.model.generation_config.eos_token_id
+        end_ids: Sequence[int] = [ends] if isinstance(ends, int) else ends or []
+        if not end_ids:
+            raise UsageError(
+                f"model {chat.name!r} names no end token in its generation config; set eos_token_id"
+            )
+        return cls(
+            model=chat.model,
+            tokenizer=chat.tokenizer,
+            codec=ChatCodec(chat),
+            end_ids=tuple(end_ids),
+            pad_id=chat.tokenizer.pad_token_id,
+            name=chat.name,
+            fingerprint=chat.fingerprint,
+            processor=chat.processor,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write a model folder that `Trainee.load` and `mmreason.models.load` take, adapters merged
+        in. What the model came with for us (how it watches a clip) goes along."""
+        with progress_bars(False):
+            _merged(self.model).save_pretrained(folder)
+            (self.processor or self.tokenizer).save_pretrained(folder)
+        if self.recipe_file is not None:
+            shutil.copy(self.recipe_file, folder / self.recipe_file.name)
+
+
+def _merged(model: Any) -> Any:
+    """The model without adapters; a copy with them merged in where it has some."""
+    if not hasattr(model, "merge_and_unload"):
+        return model
+    return copy.deepcopy(model).merge_and_unload()
