@@ -85,7 +85,8 @@ def train_report(
     out().print(_runs_table(read))
     for run in read:
         if run.damaged:
-            err().print(f"{run.name}: {len(run.damaged)} damaged lines left out", markup=False)
+            lines = f"{len(run.damaged)} damaged line{'s' if len(run.damaged) > 1 else ''}"
+            err().print(f"{run.name}: {lines} passed over", markup=False)
     err().print(f"page written to {path}", markup=False, soft_wrap=True)
 
 

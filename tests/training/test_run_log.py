@@ -85,6 +85,15 @@ def test_resuming_cuts_later_steps_and_goes_on(tmp_path: Path) -> None:
     assert Run.read(tmp_path).steps == tuple(replace(report, samples=()) for report in made)
 
 
+def test_the_first_step_written_tells_where_the_run_goes_on(tmp_path: Path) -> None:
+    made = _logged(tmp_path)
+    log = RunLog(tmp_path)
+    assert Run.read(tmp_path).done == 6
+    log.write(made[3])
+    run = Run.read(tmp_path)
+    assert run.done == 4 and set(run.samples) == {1, 2, 3, 4}
+
+
 def test_a_step_is_never_written_twice(tmp_path: Path) -> None:
     made = _logged(tmp_path)
     before = (tmp_path / METRICS_FILE).read_bytes()

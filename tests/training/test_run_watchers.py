@@ -12,7 +12,9 @@ import pytest
 from rich.console import Console
 
 from mmreason.training.logs.live import LiveTable, plain_line, sparkline
+from mmreason.training.logs.runs import Run
 from mmreason.training.logs.trackers import Trackers, checked_trackers
+from mmreason.training.logs.watch import watched
 from mmreason.training.rl.events import StepReport
 from mmreason.types import UsageError
 from tests.training.made_up_runs import reports
@@ -95,6 +97,8 @@ def test_unknown_and_missing_trackers_are_one_error(monkeypatch: pytest.MonkeyPa
     with pytest.raises(UsageError, match=r"no tracker 'tensorbord'; there are tensorboard, wandb"):
         checked_trackers(["tensorbord"])
     monkeypatch.setattr("accelerate.tracking.get_available_trackers", list)
+    with pytest.raises(UsageError, match="the tracker wandb is not installed; pip install wandb"):
+        watched([], Path(), trackers=["wandb"])
     with pytest.raises(UsageError, match=r"trackio are not installed; pip install wandb trackio$"):
         checked_trackers(["wandb", "trackio", "wandb"])
     assert checked_trackers([]) == ()
@@ -149,3 +153,23 @@ def test_one_process_of_several_tracks(tmp_path: Path, monkeypatch: pytest.Monke
     with Trackers(["tensorboard"], tmp_path) as trackers:
         trackers.log(StepReport(step=1, steps=1, metrics={"a/b": 1.0}))
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_tensorboard
+def test_a_watched_run_is_logged_tracked_and_shown(tmp_path: Path) -> None:
+    console = _console(terminal=False)
+    made = list(reports(4))
+    with LiveTable(console) as table:
+        passing = watched(made, tmp_path, trackers=["tensorboard"], table=table)
+        for report in passing:
+            assert Run.read(tmp_path).done == report.step
+    again = list(watched(made[2:3], tmp_path, table=table))
+    assert again == made[2:3] and Run.read(tmp_path).done == 3
+    assert len(_shown(console).splitlines()) == 5
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def test_a_finished_run_that_is_resumed_keeps_its_log(tmp_path: Path) -> None:
+    for _ in watched(reports(4), tmp_path):
+        pass
+    assert list(watched([], tmp_path)) == [] and Run.read(tmp_path).done == 4

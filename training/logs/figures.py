@@ -27,14 +27,13 @@ _SECTIONS = {
     "Groups and advantages": ("groups", "advantage"),
     "Entropy and diversity": ("entropy", "dsdr"),
     "Policy": ("policy", "vespo", "kl"),
-    "Silenced tokens": ("stapo",),
+    "Silencing": ("stapo",),
     "Sampler against trainer": ("mismatch",),
     "Length, turns and tools": ("length", "turns", "tools", "failures"),
     "Optimiser": ("optimiser",),
     "Speed and memory": ("speed", "memory"),
 }
 """Heading -> groups of figures, the part of the name before the slash."""
-SILENCED = "Silenced tokens"
 _OTHER = "Other figures"
 
 _SHARED = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mmreason import __version__
 from mmreason.training.logs.curves import HEIGHT, LEFT, WIDTH, Chart, Series, chart, number_words
-from mmreason.training.logs.figures import KEY_FIGURES, SILENCED, Panel, about, sections
+from mmreason.training.logs.figures import KEY_FIGURES, Panel, about, sections
 from mmreason.training.logs.runs import Final, Run
 from mmreason.training.logs.tokens import shown_samples, silenced, silenced_texts, visible
 
@@ -104,7 +104,6 @@ def _context(run: Run) -> dict[str, object]:
             (section.title, [_chart(run, panel) for panel in section.panels])
             for section in sections(moving)
         ],
-        "silenced_title": SILENCED,
         "still": [(name, number_words(value), about(name)) for name, value in still.items()],
         "silenced": silenced(run.samples),
         "silenced_texts": silenced_texts(run.samples),

@@ -29,13 +29,14 @@ class RunLog:
     """Appends to `metrics.jsonl` and `samples.jsonl` in `folder`.
 
     `after_step` is the step whose checkpoint the run goes on from, 0 for a new run: later rows, of
-    steps that will be taken again, are cut away, and so is a last line that was cut short. Of
+    steps that will be taken again, are cut away, and so is a last line that was cut short. Without
+    it this is done at the first `write`, whose step is then taken for the next one. Of
     `samples.jsonl` at least the newest `keep_samples` steps are kept and at most twice as many.
     Raises UsageError for limits below 1, OSError where the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, *, after_step: int = 0, keep_samples: int = 20) -> None:
-        if after_step < 0 or keep_samples < 1:
+    def __init__(self, folder: Path, *, after_step: int | None = None, keep_samples: int = 20) -> None:
+        if (after_step or 0) < 0 or keep_samples < 1:
             raise UsageError(
                 f"a log needs after_step >= 0 and keep_samples >= 1, got {after_step} and "
                 f"{keep_samples}"
@@ -43,13 +44,17 @@ class RunLog:
         self.folder = folder
         self._keep_samples = keep_samples
         folder.mkdir(parents=True, exist_ok=True)
-        self._cut(folder / METRICS_FILE, after_step)
-        self._sample_steps = self._cut(folder / SAMPLES_FILE, after_step)
-        self._step = self._last_step()
+        self._sample_steps: set[int] = set()
+        self._step: int | None = None
+        if after_step is not None:
+            self._go_on(after_step)
 
     def write(self, report: StepReport) -> None:
         """Append a step. Raises UsageError for a step that is in the log already, and OSError
         where the disk is full: nothing of the step is in the file then."""
+        if self._step is None:
+            self._go_on(report.step - 1)
+        assert self._step is not None
         if report.step <= self._step:
             raise UsageError(
                 f"{self.folder}: step {report.step} comes after step {self._step} in the log; "
@@ -65,9 +70,11 @@ class RunLog:
         if len(self._sample_steps) > 2 * self._keep_samples:
             self._forget_samples()
 
-    def _last_step(self) -> int:
+    def _go_on(self, after_step: int) -> None:
+        self._cut(self.folder / METRICS_FILE, after_step)
+        self._sample_steps = self._cut(self.folder / SAMPLES_FILE, after_step)
         rows = read_rows(self.folder / METRICS_FILE, parse_step)
-        return max((row.step for row in rows if not isinstance(row, LogError)), default=0)
+        self._step = max((row.step for row in rows if not isinstance(row, LogError)), default=0)
 
     def _cut(self, path: Path, after_step: int) -> set[int]:
         """Drop rows of later steps; returns the steps that are left. Lines that cannot be read stay
