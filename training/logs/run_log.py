@@ -35,7 +35,9 @@ class RunLog:
     Raises UsageError for limits below 1, OSError where the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, *, after_step: int | None = None, keep_samples: int = 20) -> None:
+    def __init__(
+        self, folder: Path, *, after_step: int | None = None, keep_samples: int = 20
+    ) -> None:
         if (after_step or 0) < 0 or keep_samples < 1:
             raise UsageError(
                 f"a log needs after_step >= 0 and keep_samples >= 1, got {after_step} and "
