@@ -84,7 +84,7 @@ class FrameTask:
             show=self._shown,
             reward=REWARD,
             judge=is_right,
-            max_new_tokens=48,
+            max_new_tokens=64,
         )
 
     def _shown(self, problem: Problem) -> Conversation:
