@@ -1,0 +1,111 @@
+"""DSDR inside TRL's trainer: how rewards and groups reach the loss.
+
+TRL shuffles rows before the loss, which then knows neither groups nor rewards. So the shares of
+the entropy term are worked out where rewards are, and travel with the rows. Leaves out the terms
+themselves (`mmreason.training.objectives.dsdr`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmreason.training.objectives import dsdr_reward, dsdr_shares, unique_share
+from mmreason.types import UsageError
+from mmreason.wording import words
+
+Diversity = Callable[[Sequence[str], Tensor, Tensor], Tensor]
+"""(B,) in [0, 1] from the texts of B answers, their groups (B,) and whether each is right (B,)."""
+
+
+def unique_words(texts: Sequence[str], group: Tensor, correct: Tensor) -> Tensor:
+    """Share of an answer's words that no other answer of its group has."""
+    return unique_share([frozenset(words(text)) for text in texts], group).to(group.device)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DsdrTerm:
+    """DSDR's bonus and entropy term; see `mmreason.training.objectives.dsdr`."""
+
+    correct: str
+    """Name of the reward function that tells right answers (its `__name__`)."""
+    at_least: float = 1.0
+    """From what value of it on an answer is right."""
+    diversity: Diversity = unique_words
+    reward_weight: float = 1e-3
+    entropy_weight: float = 1e-3
+    temperature: float = 5.0
+    cap: float = 1.0
+
+
+def members_for_dsdr(trainer_class: type[Any], dsdr: DsdrTerm) -> dict[str, Any]:
+    """Overrides of `_calculate_rewards` and `_generate_and_score_completions` by name."""
+
+    def calculate_rewards(
+        self: Any, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
+    ) -> Tensor:
+        rewards = trainer_class._calculate_rewards(
+            self, inputs, prompts, completions, completion_ids_list
+        )
+        rewards, self._dsdr_shares = _with_bonus(self, rewards, completions, dsdr)
+        return rewards
+
+    def generate_and_score(self: Any, inputs: Any) -> dict[str, Any]:
+        output = trainer_class._generate_and_score_completions(self, inputs)
+        first = self.accelerator.process_index * len(inputs)
+        output["dsdr_shares"] = self._dsdr_shares[first : first + len(inputs)]
+        return output
+
+    return {
+        "_calculate_rewards": calculate_rewards,
+        "_generate_and_score_completions": generate_and_score,
+    }
+
+
+def _with_bonus(
+    trainer: Any, rewards: Tensor, completions: Sequence[Any], dsdr: DsdrTerm
+) -> tuple[Tensor, Tensor]:
+    """Rewards (N, K) with the bonus in the column that tells right answers, and shares (N,); N rows
+    of all processes, the samples of a problem side by side."""
+    from accelerate.utils import gather_object
+
+    if dsdr.correct not in trainer.reward_func_names:
+        names = ", ".join(trainer.reward_func_names)
+        raise UsageError(f"there is no reward function {dsdr.correct!r} for DSDR; found {names}")
+    column = trainer.reward_func_names.index(dsdr.correct)
+    size = trainer.num_generations if trainer.model.training else trainer.num_generations_eval
+    group = torch.arange(len(rewards), device=rewards.device) // size
+    value = rewards[:, column]
+    correct = value >= dsdr.at_least
+    texts = gather_object([written_text(one) for one in completions])
+    diversity = dsdr.diversity(texts, group, correct).to(value)
+    bonus = dsdr_reward(value, correct, diversity, weight=dsdr.reward_weight, cap=dsdr.cap)
+    shares = dsdr_shares(diversity, correct, group, temperature=dsdr.temperature, cap=dsdr.cap)
+    rewards = rewards.clone()
+    rewards[:, column] = bonus
+    return rewards, shares
+
+
+def written_text(completion: Any) -> str:
+    """What the model wrote, from a completion as TRL hands it out: a text, or messages."""
+    if isinstance(completion, str):
+        return completion
+    return "\n".join(turns_of(completion))
+
+
+def turns_of(messages: Sequence[dict[str, Any]]) -> list[str]:
+    """The texts of the model's own messages, in order."""
+    own = [one.get("content") for one in messages if one.get("role") == "assistant"]
+    return [_plain(content) for content in own]
+
+
+def _plain(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return ""
