@@ -96,8 +96,9 @@ def spy(objective: str | Objective, theirs: dict[str, Any], seen: list[Any]) -> 
     return Spy
 
 
-@pytest.mark.parametrize("name", THEIRS)
-@pytest.mark.parametrize("vllm", [False, True])
+@pytest.mark.parametrize(
+    ("name", "vllm"), [*((name, False) for name in THEIRS), ("gspo", True), ("vespo", True)]
+)
 def test_equals_trl_on_the_same_inputs(
     name: str, vllm: bool, tiny: tuple[str, Any], tmp_path: Path
 ) -> None:

@@ -158,9 +158,7 @@ class _Loss:
         loss = loss * trainer.accelerator.num_processes
         return loss if auxiliary is None else loss + auxiliary / len(micro_batches)
 
-    def _look_ahead(
-        self, trainer: Any, model: Any, micro_batches: list[dict[str, Any]]
-    ) -> _Window:
+    def _look_ahead(self, trainer: Any, model: Any, micro_batches: list[dict[str, Any]]) -> _Window:
         """The step's denominators. With STAPO also its threshold, which needs the log-probabilities
         of all micro-batches: one more forward pass each, without gradient."""
         aggregation = self._objective.aggregation
@@ -231,9 +229,7 @@ def _mask(inputs: dict[str, Any]) -> Tensor:
     return mask if tool_mask is None else mask & tool_mask.bool()
 
 
-def _batch(
-    trainer: Any, model: Any, inputs: dict[str, Any]
-) -> tuple[TokenBatch, Tensor | None]:
+def _batch(trainer: Any, model: Any, inputs: dict[str, Any]) -> tuple[TokenBatch, Tensor | None]:
     """One forward pass, and the auxiliary loss of a mixture of experts where there is one."""
     prompt_ids, completion_ids = inputs["prompt_ids"], inputs["completion_ids"]
     logp, entropy, auxiliary = trainer._get_per_token_logps_and_entropies(

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmreason.training.integrations.trl_messages import written_turns
 from mmreason.training.objectives import dsdr_reward, dsdr_shares, unique_share
 from mmreason.types import UsageError
 from mmreason.wording import words
@@ -81,31 +82,10 @@ def _with_bonus(
     group = torch.arange(len(rewards), device=rewards.device) // size
     value = rewards[:, column]
     correct = value >= dsdr.at_least
-    texts = gather_object([written_text(one) for one in completions])
+    texts = gather_object(["\n".join(written_turns(one)) for one in completions])
     diversity = dsdr.diversity(texts, group, correct).to(value)
     bonus = dsdr_reward(value, correct, diversity, weight=dsdr.reward_weight, cap=dsdr.cap)
     shares = dsdr_shares(diversity, correct, group, temperature=dsdr.temperature, cap=dsdr.cap)
     rewards = rewards.clone()
     rewards[:, column] = bonus
     return rewards, shares
-
-
-def written_text(completion: Any) -> str:
-    """What the model wrote, from a completion as TRL hands it out: a text, or messages."""
-    if isinstance(completion, str):
-        return completion
-    return "\n".join(turns_of(completion))
-
-
-def turns_of(messages: Sequence[dict[str, Any]]) -> list[str]:
-    """The texts of the model's own messages, in order."""
-    own = [one.get("content") for one in messages if one.get("role") == "assistant"]
-    return [_plain(content) for content in own]
-
-
-def _plain(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return ""
