@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mmreason.models.base import ModelError, Reply
 from mmreason.tools import FAILURES, Request
@@ -85,7 +85,15 @@ def drive(
             flight.advance()
         yield from (flight.result for flight in flights if flight.result is not None)
         flights = [flight for flight in flights if flight.result is None]
-        _answer_requests(flights)
+        answer_requests(flights)
+
+
+class Waiting(Protocol):
+    """Something that waits for models: it is given the replies, or the failure, to its request."""
+
+    request: Request | None
+    replies: list[Reply] | None
+    failure: Exception | None
 
 
 class _Flight:
@@ -121,9 +129,9 @@ class _Flight:
         return run.send(replies) if failure is None else run.throw(failure)
 
 
-def _answer_requests(flights: list[_Flight]) -> None:
+def answer_requests(flights: Sequence[Waiting]) -> None:
     """Ask for all that is waited for, one call for what can go together."""
-    groups: dict[tuple[int, int, float, int], list[_Flight]] = {}
+    groups: dict[tuple[int, int, float, int], list[Waiting]] = {}
     for flight in flights:
         request = flight.request
         assert request is not None
@@ -133,7 +141,7 @@ def _answer_requests(flights: list[_Flight]) -> None:
         _answer_group(group)
 
 
-def _answer_group(group: list[_Flight]) -> None:
+def _answer_group(group: Sequence[Waiting]) -> None:
     requests = [flight.request for flight in group if flight.request is not None]
     together = [c for request in requests for c in request.conversations]
     first = requests[0]

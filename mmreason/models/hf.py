@@ -41,7 +41,7 @@ from mmreason.models.folders import (
     locate,
     weights_folder,
 )
-from mmreason.models.hf_text import check_template, prepare_text, reads_text_only
+from mmreason.models.hf_text import check_template, prepare_text, reads_text_only, render_text
 from mmreason.prompts import GENERAL
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch
@@ -155,7 +155,7 @@ class TransformersModel:
         with (
             torch.inference_mode(),
             torch.random.fork_rng(devices, enabled=temperature > 0),
-            _threads(1 if self._is_small else torch.get_num_threads()),
+            threads(1 if self._is_small else torch.get_num_threads()),
         ):
             if temperature > 0:
                 torch.manual_seed(seed)
@@ -169,26 +169,11 @@ class TransformersModel:
         """The processor's tensors for a batch, left-padded: ids, mask, pixels, grids."""
         if self.is_text_only:
             return prepare_text(self.tokenizer, conversations, self.name)
-        messages: list[list[dict[str, Any]]] = []
-        metadata: list[dict[str, Any]] = []
-        same_size = True
-        for conversation in conversations:
-            turns = []
-            for message in conversation:
-                content: list[dict[str, Any]] = []
-                for part in message.parts:
-                    if isinstance(part, TextPart):
-                        content.append({"type": "text", "text": part.text})
-                        continue
-                    same_size = same_size and self._fits(part.frames)
-                    if part.kind == "video" and self._video:
-                        frames = _fill_last_pair(part.frames, self._temporal)
-                        content.append({"type": "video", "video": frames.pixels})
-                        metadata.append(_metadata(frames))
-                    else:
-                        content += _images(part)
-                turns.append({"role": message.role, "content": content})
-            messages.append(turns)
+        shown = [self._turns(conversation) for conversation in conversations]
+        messages = [turns for turns, _ in shown]
+        frames = [one for _, clips in shown for one in clips]
+        metadata = [_metadata(one) for one, kind in frames if kind == "video"]
+        same_size = all(self._fits(one) for one, _ in frames)
         settings: dict[str, Any] = {"text_kwargs": {"padding": True, "padding_side": "left"}}
         resizing = {"do_resize": False} if same_size and self._factor > 1 else {}
         if metadata:
@@ -197,9 +182,7 @@ class TransformersModel:
                 "video_metadata": metadata,
                 **resizing,
             }
-        if resizing and any(
-            c["type"] == "image" for t in messages for m in t for c in m["content"]
-        ):
+        if resizing and any(kind == "image" for _, kind in frames):
             settings["images_kwargs"] = resizing
         return self.processor.apply_chat_template(
             messages,
@@ -210,6 +193,38 @@ class TransformersModel:
             sanitize_control_tokens=True,
             processor_kwargs=settings,
         )
+
+    def render(self, conversation: Conversation) -> str:
+        """The text that the chat template makes of a conversation, up to where the model is to
+        write; frames are left as their marks."""
+        if self.is_text_only:
+            return render_text(self.tokenizer, conversation, self.name)
+        return self.processor.apply_chat_template(
+            self._turns(conversation)[0],
+            tokenize=False,
+            add_generation_prompt=True,
+            sanitize_control_tokens=True,
+        )
+
+    def _turns(
+        self, conversation: Conversation
+    ) -> tuple[list[dict[str, Any]], list[tuple[FrameBatch, str]]]:
+        """Messages as the processor takes them, and the frames in them with the kind they go as."""
+        turns, shown = [], []
+        for message in conversation:
+            content: list[dict[str, Any]] = []
+            for part in message.parts:
+                if isinstance(part, TextPart):
+                    content.append({"type": "text", "text": part.text})
+                elif part.kind == "video" and self._video:
+                    frames = _fill_last_pair(part.frames, self._temporal)
+                    content.append({"type": "video", "video": frames.pixels})
+                    shown.append((frames, "video"))
+                else:
+                    content += _images(part)
+                    shown.append((part.frames, "image"))
+            turns.append({"role": message.role, "content": content})
+        return turns, shown
 
     def _visual_counts(self, input_ids: torch.Tensor) -> list[int]:
         """Visual tokens of each row, by the ids that stand for them."""
@@ -263,7 +278,7 @@ class TransformersModel:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
     """Run with `count` torch threads; the caller's number is put back."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)

@@ -42,20 +42,8 @@ def prepare_text(tokenizer: Any, conversations: Sequence[Conversation], name: st
 
     UsageError for frames, which such a model cannot see.
     """
-    messages = []
-    for conversation in conversations:
-        turns = []
-        for message in conversation:
-            if any(isinstance(part, FramesPart) for part in message.parts):
-                raise UsageError(
-                    f"model {name!r} reads text only and was shown frames; give a video model as "
-                    "observer"
-                )
-            text = "".join(part.text for part in message.parts if isinstance(part, TextPart))
-            turns.append({"role": message.role, "content": text})
-        messages.append(turns)
     return tokenizer.apply_chat_template(
-        messages,
+        [_turns(conversation, name) for conversation in conversations],
         tokenize=True,
         add_generation_prompt=True,
         return_dict=True,
@@ -63,3 +51,23 @@ def prepare_text(tokenizer: Any, conversations: Sequence[Conversation], name: st
         padding=True,
         tokenizer_kwargs={"padding_side": "left"},
     )
+
+
+def render_text(tokenizer: Any, conversation: Conversation, name: str) -> str:
+    """The text that the chat template makes of a conversation, up to where the model writes."""
+    return tokenizer.apply_chat_template(
+        _turns(conversation, name), tokenize=False, add_generation_prompt=True
+    )
+
+
+def _turns(conversation: Conversation, name: str) -> list[dict[str, str]]:
+    turns = []
+    for message in conversation:
+        if any(isinstance(part, FramesPart) for part in message.parts):
+            raise UsageError(
+                f"model {name!r} reads text only and was shown frames; give a video model as "
+                "observer"
+            )
+        text = "".join(part.text for part in message.parts if isinstance(part, TextPart))
+        turns.append({"role": message.role, "content": text})
+    return turns

@@ -37,9 +37,12 @@ class Codec(Protocol):
         """What the model reads before its next turn. Raises UsageError for what it cannot."""
         ...
 
-    def continued(self, prompt: Prompt, written: Written, conversation: Conversation) -> Prompt:
-        """The next prompt, which begins with exactly the tokens read and written before, where
-        `conversation` goes on from there; else as `prompt(conversation)`."""
+    def continued(
+        self, prompt: Prompt, written: Written, before: Conversation, conversation: Conversation
+    ) -> Prompt:
+        """The prompt of the next turn. `prompt` was made of the messages `before`, `written` came
+        after it. Where `conversation` goes on from there, the result begins with exactly the tokens
+        read and written; else it is `prompt(conversation)`."""
         ...
 
 

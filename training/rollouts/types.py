@@ -48,13 +48,12 @@ class Media:
     """What a processor made of the frames in one prompt, shared by all samples of a problem.
 
     `tensors` are arguments of the model's forward pass by name (`pixel_values_videos`,
-    `video_grid_thw`, ...), which a batch concatenates along the first dimension. `placeholders`
-    tokens of the prompt, those with the id `placeholder_id`, stand for their features.
+    `video_grid_thw`, ...), which a batch concatenates along the first dimension.
     """
 
     tensors: Mapping[str, Tensor]
-    placeholders: int
-    placeholder_id: int
+    places: Mapping[int, int]
+    """How many tokens of the prompt stand for features, by the token's id."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,9 +167,10 @@ def check_placeholders(token_ids: tuple[int, ...], media: Media | None) -> None:
     """UsageError where the tokens that stand for frames are not as many as their features."""
     if media is None:
         return
-    found = token_ids.count(media.placeholder_id)
-    if found != media.placeholders:
-        raise UsageError(
-            f"the prompt has {found} places for frames but {media.placeholders} features: was it "
-            "cut off, or does a text hold the model's own placeholder token?"
-        )
+    for token, wanted in media.places.items():
+        found = token_ids.count(token)
+        if found != wanted:
+            raise UsageError(
+                f"the prompt has {found} places (token {token}) for {wanted} features of frames: "
+                "was it cut off, or does a text hold the model's own placeholder?"
+            )

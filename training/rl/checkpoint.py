@@ -1,0 +1,147 @@
+"""Checkpoints of a run: written whole or not at all, checked when read.
+
+A checkpoint is a folder `step-000012` with what a run needs to go on bit for bit: weights that are
+trained, optimiser, random numbers, and the state of the run as JSON. `manifest.json` has the sizes
+and digests of all files and is checked before anything is loaded. Taken between rollout batches
+only, so that no rollout has to be kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from mmreason.types import UsageError
+
+_STATE = "run.json"
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """Where a run stands."""
+
+    step: int
+    """Steps done."""
+    cursor: int
+    """Problems drawn so far."""
+    updates: int
+    """Optimiser updates made: the version of the policy."""
+    skipped: int
+    """Updates skipped so far."""
+    skipped_in_row: int
+    digest: str
+    """Of the recipe."""
+    fingerprint: str
+    """Of the weights that the run began with."""
+    kind_scales: Mapping[str, float] = field(default_factory=dict)
+    best: float | None = None
+    """Best share of right answers on held-out problems."""
+    since_best: int = 0
+    """Evaluations since then."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def save(accelerator: Accelerator, run: Path, state: RunState, keep: int) -> Path:
+    """Write a checkpoint under `run/checkpoints` and drop all but the `keep` newest.
+
+    OSError (a full disk) leaves the checkpoints as they were. All processes call this together.
+    """
+    folder = run / "checkpoints" / f"step-{state.step:06d}"
+    unfinished = folder.with_name(f".{folder.name}.tmp")
+    if accelerator.is_main_process:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+    accelerator.wait_for_everyone()
+    try:
+        accelerator.save_state(str(unfinished))
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            (unfinished / _STATE).write_text(json.dumps(asdict(state), indent=1))
+            listed = {name: _digest(unfinished / name) for name in _files(unfinished)}
+            (unfinished / _MANIFEST).write_text(json.dumps(listed, indent=1))
+            shutil.rmtree(folder, ignore_errors=True)
+            unfinished.rename(folder)
+            for old in _checkpoints(run)[:-keep]:
+                shutil.rmtree(old)
+    except OSError:
+        if accelerator.is_main_process:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    accelerator.wait_for_everyone()
+    return folder
+
+
+def newest(run: Path) -> tuple[Path, RunState, tuple[str, ...]] | None:
+    """The newest checkpoint that is whole, its state, and a line for each that is damaged; None
+    where there is none at all. UsageError where all of them are damaged."""
+    damaged = []
+    for folder in reversed(_checkpoints(run)):
+        try:
+            return folder, _read(folder), tuple(damaged)
+        except (OSError, ValueError, TypeError) as error:
+            damaged.append(f"{folder.name} is damaged and left out: {error}")
+    if damaged:
+        raise UsageError(
+            f"{run}: no checkpoint is whole ({'; '.join(damaged)}); begin anew in another folder"
+        )
+    return None
+
+
+def load(accelerator: Accelerator, folder: Path) -> None:
+    """Put weights, optimiser and random numbers back."""
+    accelerator.load_state(str(folder))
+
+
+def train_only_hooks(accelerator: Accelerator) -> None:
+    """Leave frozen weights out of checkpoints: they are those the run began with."""
+
+    def on_save(models: list[Any], weights: list[dict[str, Any]], _: str) -> None:
+        for model, state in zip(models, weights, strict=False):
+            trained = {
+                n for n, p in accelerator.unwrap_model(model).named_parameters() if p.requires_grad
+            }
+            for name in [name for name in state if name not in trained]:
+                del state[name]
+
+    def on_load(models: list[Any], folder: str) -> None:
+        from safetensors.torch import load_file
+
+        while models:
+            model = accelerator.unwrap_model(models.pop())
+            found = load_file(str(Path(folder) / "model.safetensors"))
+            missing, strange = model.load_state_dict(found, strict=False)
+            trained = {name for name, p in model.named_parameters() if p.requires_grad}
+            if strange or trained & set(missing):
+                raise UsageError(f"{folder}: holds other weights than this recipe trains")
+
+    accelerator.register_save_state_pre_hook(on_save)
+    accelerator.register_load_state_pre_hook(on_load)
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    return sorted((run / "checkpoints").glob("step-[0-9]*"))
+
+
+def _read(folder: Path) -> RunState:
+    listed = json.loads((folder / _MANIFEST).read_text())
+    for name, digest in listed.items():
+        if _digest(folder / name) != digest:
+            raise ValueError(f"{name} is not what was written")
+    return RunState(**json.loads((folder / _STATE).read_text()))
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,170 @@
+"""From the rewards of a step's attempts to an advantage for each.
+
+Reward, shaping (overlong, DSDR), advantage, choice of groups: the pure functions of `objectives`
+put in order. Leaves out everything about tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mmreason.training.objectives import (
+    dsdr_reward,
+    dsdr_shares,
+    embedding_diversity,
+    gdpo_advantage,
+    keep_groups,
+    overlong_penalty,
+    unique_share,
+    zero_variance_share,
+)
+from mmreason.training.rl.batches import Row
+from mmreason.training.rl.recipe import Dsdr, Recipe
+from mmreason.training.rl.scales import KindScales
+from mmreason.training.rl.words import embed_words
+from mmreason.training.rollouts.types import Group, Rollout
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Credit:
+    """What the attempts of a step are worth."""
+
+    rows: tuple[Row, ...]
+    """To train on: those of dropped groups and of attempts without a reward are left out."""
+    groups: int
+    """Groups with rows."""
+    metrics: dict[str, float]
+
+
+def assign(groups: Sequence[Group], recipe: Recipe, scales: KindScales) -> Credit:
+    """Advantages of all attempts of one process. `scales` is updated where the recipe has them."""
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    ids = [i for i, group in enumerate(groups) for _ in group.rollouts]
+    group = torch.tensor(ids, dtype=torch.long)
+    reward = torch.tensor([_number(r.scored.total) for r in rollouts], dtype=torch.float64)
+    right = torch.tensor([_number(r.outcome.correct) for r in rollouts], dtype=torch.float64)
+    metrics = _reward_metrics(rollouts, reward, right, group)
+    shaped, shares = reward, torch.zeros_like(reward)
+    if recipe.overlong is not None:
+        shaped = shaped + overlong_penalty(
+            torch.tensor([r.written for r in rollouts]),
+            max_length=recipe.overlong.max_tokens,
+            buffer=recipe.overlong.buffer_tokens,
+        )
+    if recipe.dsdr is not None and rollouts:
+        shaped, shares, diversity = _diverse(rollouts, shaped, right == 1, group, recipe.dsdr)
+        metrics["dsdr/diversity"] = (
+            float(diversity[right == 1].mean()) if (right == 1).any() else 0.0
+        )
+    advantage = _advantage(rollouts, shaped, group, recipe, scales)
+    keep = ~torch.isnan(reward)
+    if recipe.dynamic_sampling and rollouts:
+        weight = 0.0 if recipe.dsdr is None else recipe.dsdr.reward_weight
+        chosen = keep_groups(right, group, diversity_weight=weight)
+        metrics["groups/dropped"] = float(len(set(ids)) - len(set(group[chosen.keep].tolist())))
+        keep &= chosen.keep
+    if len(advantage):
+        metrics["advantage/min"] = float(advantage.min())
+        metrics["advantage/max"] = float(advantage.max())
+    kept = [i for i, one in enumerate(keep.tolist()) if one]
+    rows = [
+        Row(
+            sequence=sequence,
+            rollout=rollouts[i],
+            advantage=float(advantage[i]),
+            share=float(shares[i]) / len(rollouts[i].sequences),
+        )
+        for i in kept
+        for sequence in rollouts[i].sequences
+    ]
+    return Credit(rows=tuple(rows), groups=len({ids[i] for i in kept}), metrics=metrics)
+
+
+def teaches(group: Group, recipe: Recipe) -> bool:
+    """Whether dynamic sampling would keep the group: right and wrong answers in it, or, with a
+    bonus for diversity, any right one. Always true without dynamic sampling."""
+    if not recipe.dynamic_sampling:
+        return True
+    right = [r.outcome.correct for r in group.rollouts if r.outcome.correct is not None]
+    solved_counts = recipe.dsdr is not None and recipe.dsdr.reward_weight > 0
+    return any(right) and (solved_counts or not all(right))
+
+
+def _number(value: float | bool | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _advantage(
+    rollouts: Sequence[Rollout], reward: Tensor, group: Tensor, recipe: Recipe, scales: KindScales
+) -> Tensor:
+    if not rollouts:
+        return reward
+    if recipe.gdpo:
+        names = sorted({name for r in rollouts for name in r.scored.values})
+        columns = [[_number(r.scored.values.get(name)) for name in names] for r in rollouts]
+        table = torch.tensor(columns, dtype=torch.float64)
+        table[torch.isnan(reward)] = math.nan
+        extra = (reward - reward.new_tensor([_number(r.scored.total) for r in rollouts]))[:, None]
+        if bool((extra.nan_to_num() != 0).any()):
+            table = torch.cat([table, extra], dim=1)  # what shaping added is a component too
+        return gdpo_advantage(table, group)
+    advantage = recipe.uses.advantage(reward, group)
+    if recipe.kind_scale_decay is None:
+        return advantage
+    return scales.scaled(advantage, [r.problem.kind for r in rollouts], recipe.kind_scale_decay)
+
+
+def _diverse(
+    rollouts: Sequence[Rollout], reward: Tensor, right: Tensor, group: Tensor, dsdr: Dsdr
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rewards with the bonus, shares of the entropy term, diversity."""
+    measures = []
+    if dsdr.embed is not None or dsdr.mentions is None:
+        texts = [
+            "\n".join(r.outcome.trajectory.turns) or r.outcome.trajectory.answer or " "
+            for r in rollouts
+        ]
+        embedding = (dsdr.embed or embed_words)(texts)
+        measures.append(
+            embedding_diversity(embedding, group, correct=right, reference=dsdr.reference)
+        )
+    if dsdr.mentions is not None:
+        items = [dsdr.mentions(rollout) for rollout in rollouts]
+        measures.append(unique_share(items, group, correct=right, reference=dsdr.reference))
+    diversity = torch.stack([one.double() for one in measures]).mean(dim=0)
+    scored = right & ~torch.isnan(reward)
+    shaped = dsdr_reward(reward, scored, diversity, weight=dsdr.reward_weight, cap=dsdr.cap)
+    shares = dsdr_shares(diversity, scored, group, temperature=dsdr.temperature, cap=dsdr.cap)
+    return shaped, shares, diversity
+
+
+def _reward_metrics(
+    rollouts: Sequence[Rollout], reward: Tensor, right: Tensor, group: Tensor
+) -> dict[str, float]:
+    known = reward[~torch.isnan(reward)]
+    found: dict[str, float] = {
+        "failures/rewards": float(sum(bool(r.scored.faults) for r in rollouts))
+    }
+    if not len(known):
+        return found
+    found["reward/mean"] = float(known.mean())
+    found["reward/deviation"] = float(known.std()) if len(known) > 1 else 0.0
+    found["groups/zero_variance"] = zero_variance_share(reward, group)
+    for name in sorted({name for r in rollouts for name in r.scored.values}):
+        values = [v for r in rollouts if (v := r.scored.values.get(name)) is not None]
+        if values:
+            found[f"component/{name}"] = sum(values) / len(values)
+    judged = right[~torch.isnan(right)]
+    if len(judged):
+        kinds = keep_groups(right, group)
+        total = kinds.mixed + kinds.solved + kinds.failed
+        found["reward/correct"] = float(judged.mean())
+        found["groups/mixed"] = kinds.mixed / total
+        found["groups/solved"] = kinds.solved / total
+        found["groups/failed"] = kinds.failed / total
+    return found

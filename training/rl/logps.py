@@ -1,0 +1,80 @@
+"""Log-probabilities and entropies of written tokens under a model, in one forward pass.
+
+Logits are divided by the sampling temperature first, as the sampler does: otherwise ratios,
+entropies and probabilities are all wrong. The softmax is taken in float32, a piece at a time, and
+its inside is computed again in the backward pass: over a large vocabulary it would fill the memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mmreason.training.rl.layout import Layout
+
+PIECE = 1024
+"""Tokens whose softmax is taken at once."""
+
+
+class Scorer(nn.Module):
+    """A model as a module that gives log-probabilities, so that wrappers for many processes see one
+    forward pass."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, layout: Layout, temperature: float, need_entropy: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, C) log-probabilities of `layout.ids`, nats, and (B, C) entropies without gradient,
+        nats; zeros where nothing was written."""
+        dtype = next(self.model.parameters()).dtype
+        inputs = {
+            name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+            for name, tensor in layout.inputs.items()
+        }
+        logits = self.model(**inputs, logits_to_keep=layout.keep, use_cache=False).logits
+        wanted = logits.flatten(0, 1)[layout.source[layout.mask]]
+        logp, entropy = token_logps(wanted, layout.ids[layout.mask], temperature, need_entropy)
+        # The sum keeps the model in the graph where nothing was written.
+        zeros = torch.zeros(layout.mask.shape, device=logits.device) + 0.0 * wanted.sum().float()
+        spread = zeros.masked_scatter(layout.mask, logp)
+        if entropy is None:
+            return spread, None
+        return spread, torch.zeros_like(spread).masked_scatter(layout.mask, entropy)
+
+
+def token_logps(
+    logits: Tensor, ids: Tensor, temperature: float, need_entropy: bool
+) -> tuple[Tensor, Tensor | None]:
+    """(N,) log-probabilities of `ids` (N,) under `logits` (N, V), and (N,) entropies."""
+    pieces = []
+    for start in range(0, len(ids), PIECE):
+        part, wanted = logits[start : start + PIECE], ids[start : start + PIECE]
+        if torch.is_grad_enabled() and part.requires_grad:
+            pieces.append(
+                checkpoint(_piece, part, wanted, temperature, need_entropy, use_reentrant=False)
+            )
+        else:
+            pieces.append(_piece(part, wanted, temperature, need_entropy))
+    if not pieces:
+        none = logits.new_zeros(0, dtype=torch.float32)
+        return none, none if need_entropy else None
+    logp = torch.cat([one for one, _ in pieces])
+    return logp, torch.cat([one for _, one in pieces]) if need_entropy else None
+
+
+def _piece(
+    logits: Tensor, ids: Tensor, temperature: float, need_entropy: bool
+) -> tuple[Tensor, Tensor | None]:
+    log_all = torch.log_softmax(logits.float() / temperature, dim=-1)
+    logp = log_all.gather(1, ids[:, None])[:, 0]
+    if not need_entropy:
+        return logp, None
+    with torch.no_grad():
+        entropy = -(log_all.exp() * log_all).nan_to_num(nan=0.0).sum(dim=-1)
+    return logp, entropy

@@ -1,0 +1,46 @@
+"""Figures of a step's attempts that need no tensors, and of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from mmreason.training.rollouts.types import Group
+
+
+def of_rollouts(groups: Sequence[Group]) -> dict[str, float]:
+    """Lengths, turns, tools and failures."""
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    found = {
+        "failures/groups": float(sum(not group.rollouts for group in groups)),
+        "failures/samples": float(sum(len(g.failures) for g in groups if g.rollouts)),
+    }
+    if not rollouts:
+        return found
+    n = len(rollouts)
+    lengths = [rollout.written for rollout in rollouts]
+    calls = [r.outcome.trajectory.tool_calls for r in rollouts]
+    found |= {
+        "length/mean": sum(lengths) / n,
+        "length/max": float(max(lengths)),
+        "length/truncated": sum(r.truncated for r in rollouts) / n,
+        "length/sequences": sum(len(r.sequences) for r in rollouts) / n,
+        "turns/mean": sum(r.outcome.turns for r in rollouts) / n,
+    }
+    if any(one is not None for one in calls):
+        found["tools/calls"] = sum(one or 0 for one in calls) / n
+        found["tools/errors"] = sum(r.outcome.tool_errors for r in rollouts) / n
+    return found
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """The most memory taken so far: of the device, on a CPU of this process. 0 where unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 0.0
+    peak = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+    return int(peak[0].split()[1]) * 1024 / 1e6 if peak else 0.0

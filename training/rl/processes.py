@@ -1,0 +1,71 @@
+"""What the processes of a run must agree on: sums, flags, figures.
+
+A thin layer over accelerate. With one process every function is the identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+
+_SUMS = frozenset(
+    {
+        "failures/groups",
+        "failures/samples",
+        "failures/rewards",
+        "groups/dropped",
+        "stapo/silenced",
+        "stapo/candidates",
+    }
+)
+"""Figures that count; those that end in max or min are what they say, all else are means."""
+
+
+def total(accelerator: Accelerator, values: Sequence[float]) -> list[float]:
+    """Each value summed over processes, in double precision."""
+    if accelerator.num_processes == 1:
+        return [float(value) for value in values]
+    local = torch.tensor(values, dtype=torch.float64, device=accelerator.device)
+    summed: Any = accelerator.reduce(local, "sum")
+    return summed.tolist()
+
+
+def any_of(accelerator: Accelerator, flag: bool) -> bool:
+    """Whether the flag is set in any process."""
+    return total(accelerator, [float(flag)])[0] > 0
+
+
+def largest(accelerator: Accelerator, value: int) -> int:
+    """The largest of the processes' values."""
+    return max(gathered(accelerator, [value]))
+
+
+def gathered(accelerator: Accelerator, values: Sequence[Any]) -> list[Any]:
+    """The values of all processes, in the order of their ranks."""
+    return list(values) if accelerator.num_processes == 1 else list(gather_object(list(values)))
+
+
+def merged(parts: Sequence[tuple[Mapping[str, float], float]]) -> dict[str, float]:
+    """Figures of several processes or updates, with the weight of each, as one set."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for metrics, weight in parts:
+        for name, value in metrics.items():
+            found.setdefault(name, []).append((value, weight))
+    return {name: _merged(name, values) for name, values in found.items()}
+
+
+def _merged(name: str, values: Sequence[tuple[float, float]]) -> float:
+    if name in _SUMS:
+        return sum(value for value, _ in values)
+    if name.endswith("max"):
+        return max(value for value, _ in values)
+    if name.endswith("min"):
+        return min(value for value, _ in values)
+    whole = sum(weight for _, weight in values)
+    if whole == 0:
+        return sum(value for value, _ in values) / len(values)
+    return sum(value * weight for value, weight in values) / whole

@@ -1,0 +1,258 @@
+"""Everything that decides what a run does, in one value. Checked when it is made.
+
+A recipe file is a Python file that sets `recipe = Recipe(...)`; it is the user's own code and is
+run as such. Leaves out doing it (`trainer.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import runpy
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from mmreason.training.objectives import PUBLISHED, Objective
+from mmreason.training.objectives.diversity import ReferenceSet
+from mmreason.training.objectives.masks import EntropyScope
+from mmreason.training.rl.layout import LayoutKind
+from mmreason.training.rl.trainee import Trainee
+from mmreason.training.rollouts.episode import Task
+from mmreason.training.rollouts.sampler import Sampler
+from mmreason.training.rollouts.types import Rollout
+from mmreason.types import UsageError
+
+Correction = Literal["tis", "mis", "icepop"]
+Estimator = Literal["k1", "k2", "k3", "k3r"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stapo:
+    """Silence rare spurious tokens (`objectives.stapo_mask`), one threshold for the whole update.
+    Costs a forward pass more for each update."""
+
+    probability: float = 0.002
+    quantile: float = 0.75
+    scope: EntropyScope = "candidates"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dsdr:
+    """Diversity among right answers (`objectives.dsdr_reward`, `dsdr_entropy_loss`).
+
+    The diversity of an answer is the mean of the measures that are given; without any it is that of
+    the answers' words.
+    """
+
+    reward_weight: float = 1e-3
+    entropy_weight: float = 1e-3
+    temperature: float = 5.0
+    cap: float = 1.0
+    reference: ReferenceSet = "group"
+    embed: Callable[[Sequence[str]], Tensor] | None = None
+    """(B, D) embeddings of texts, of everything the model wrote in an attempt."""
+    mentions: Callable[[Rollout], frozenset[Hashable]] | None = None
+    """What an attempt points at, such as `objectives.cited_evidence` of its spans."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kl:
+    """Distance to the reference: the model at the start, or with its adapter off."""
+
+    coefficient: float
+    estimator: Estimator = "k3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lora:
+    """Adapters in place of all weights. Vision towers are left out unless asked for."""
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    targets: str | tuple[str, ...] = "all-linear"
+    with_vision: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlong:
+    """Penalty on answers that come near the length limit (`objectives.overlong_penalty`)."""
+
+    max_tokens: int
+    buffer_tokens: int
+    """The penalty falls from 0 to -1 over the last of these."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A run. Raises UsageError for settings that contradict each other."""
+
+    task: Task
+    out: Path
+    """Folder of the run: checkpoints, logs, the model."""
+    model: str | Path | Callable[[], Trainee] = "nano"
+    """Name or path, or a function that makes the trainee."""
+    held_out: Task | None = None
+    seed: int = 0
+
+    steps: int = 100
+    """Rollout batches."""
+    problems_per_step: int = 8
+    """Over all processes."""
+    samples: int = 8
+    """Attempts at each problem."""
+    temperature: float = 1.0
+    updates: int = 1
+    """Optimiser updates made of each rollout batch; above 1 the later ones are off-policy."""
+    sampler: Callable[[Trainee], Sampler] | None = None
+    """Other than the model itself in this process."""
+    sampling_tokens: int = 65_536
+    """Tokens sampled at once, padding included."""
+
+    objective: str | Objective = "dapo"
+    """A name in `objectives.PUBLISHED`, or an objective of your own."""
+    max_tokens: int | None = None
+    """Longest allowed attempt: the constant that `dr_grpo` divides by."""
+    gdpo: bool = False
+    """Normalise each reward component in its group before they are summed."""
+    stapo: Stapo | None = None
+    dsdr: Dsdr | None = None
+    kl: Kl | None = None
+    correction: Correction | None = None
+    """For a sampler whose numerics differ."""
+    overlong: Overlong | None = None
+    mask_truncated: bool = False
+    """Leave attempts that the length limit cut off out of the loss."""
+    dynamic_sampling: bool = False
+    """Draw further problems for groups that teach nothing."""
+    dynamic_rounds: int = 3
+    """Most draws a step with dynamic sampling."""
+    kind_scale_decay: float | None = None
+    """With a decay such as 0.99, advantages are divided by a moving average of the deviation of
+    their kind of problem in place of the group's own (EMA-GRPO); needs an objective that only
+    centres."""
+
+    learning_rate: float = 1e-6
+    warmup_updates: int = 10
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    max_gradient_norm: float = 1.0
+    micro_tokens: int = 16_384
+    """Tokens in one forward pass, padding included."""
+    layout: LayoutKind = "padded"
+    precision: Literal["no", "bf16"] = "no"
+    gradient_checkpointing: bool = False
+    lora: Lora | None = None
+    freeze: tuple[str, ...] = ()
+    """Parameters whose names begin with one of these are not trained."""
+
+    checkpoint_every: int = 10
+    keep: int = 2
+    """Newest checkpoints that are kept."""
+    evaluate_every: int = 0
+    """Steps between evaluations on `held_out`; 0 for none."""
+    evaluate_problems: int = 64
+    patience: int = 0
+    """Evaluations without a better share of right answers after which the run ends; 0 for never."""
+    max_skipped: int = 5
+    """Skipped updates in a row that end the run."""
+    show_samples: int = 4
+    """Attempts in each report."""
+    trackers: tuple[str, ...] = ()
+    """Of accelerate: "tensorboard", "trackio", "wandb"."""
+
+    def __post_init__(self) -> None:
+        at_least = {
+            "steps": 1,
+            "problems_per_step": 1,
+            "samples": 1,
+            "updates": 1,
+            "dynamic_rounds": 1,
+            "micro_tokens": 1,
+            "checkpoint_every": 1,
+            "keep": 1,
+            "max_skipped": 1,
+        }
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                raise UsageError(f"recipe: {name} must be >= {least}, got {getattr(self, name)}")
+        if isinstance(self.objective, str) and self.objective not in PUBLISHED:
+            known = ", ".join(PUBLISHED)
+            raise UsageError(f"recipe: unknown objective {self.objective!r}; known: {known}")
+        if self.temperature <= 0 or self.learning_rate <= 0:
+            raise UsageError("recipe: temperature and learning_rate must be > 0")
+        if self.uses.aggregation == "constant" and self.max_tokens is None:
+            raise UsageError("recipe: this objective divides by max_tokens; set it")
+        if self.evaluate_every and self.held_out is None:
+            raise UsageError("recipe: evaluate_every needs held_out problems")
+        if self.patience and not self.evaluate_every:
+            raise UsageError("recipe: patience needs evaluate_every")
+        if not len(self.task):
+            raise UsageError(f"recipe: the task {self.task.name!r} has no problems")
+
+    @property
+    def uses(self) -> Objective:
+        """The objective itself."""
+        named = self.objective
+        return PUBLISHED[named] if isinstance(named, str) else named
+
+    @property
+    def digest(self) -> str:
+        """Identifies what moves a number in the run; a run goes on only with the same. How far and
+        where to, how often to save and how much to show do not."""
+        left_out = {
+            "out",
+            "steps",
+            "checkpoint_every",
+            "keep",
+            "show_samples",
+            "trackers",
+            "patience",
+            "evaluate_every",
+            "evaluate_problems",
+        }
+        told = {
+            field.name: _told(getattr(self, field.name))
+            for field in fields(self)
+            if field.name not in left_out
+        }
+        return hashlib.sha256(repr(sorted(told.items())).encode()).hexdigest()
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The `recipe` that a Python file sets. UsageError where it cannot be run or sets none."""
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such recipe file")
+    try:
+        found = runpy.run_path(str(path)).get("recipe")
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+    except Exception as error:
+        line = " ".join(str(error).split())
+        raise UsageError(f"{path}: raised {type(error).__name__}: {line}") from error
+    if not isinstance(found, Recipe):
+        raise UsageError(f"{path}: sets no `recipe = mmreason.training.rl.Recipe(...)`")
+    return found
+
+
+def _told(value: Any) -> Any:
+    """A value as text that is the same in every process: functions by name, tasks by their own."""
+    if isinstance(value, partial):
+        return ("partial", _told(value.func), _told(value.args), _told(value.keywords))
+    if isinstance(value, dict):
+        return sorted((name, _told(one)) for name, one in value.items())
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    if isinstance(value, tuple | list):
+        return [_told(one) for one in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "episodes"):
+        return (value.name, len(value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return [(field.name, _told(getattr(value, field.name))) for field in fields(value)]
+    return getattr(value, "__qualname__", type(value).__qualname__)

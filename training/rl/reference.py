@@ -1,0 +1,30 @@
+"""A frozen copy of the model as it was in the beginning, for the distance to it.
+
+Not needed with adapters: switched off, they are the reference.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from mmreason.training.rl.layout import Layout
+from mmreason.training.rl.logps import Scorer
+
+
+class Reference:
+    """Scores written tokens under the weights that the run began with."""
+
+    def __init__(self, model: Any, device: torch.device):
+        frozen = copy.deepcopy(model).eval().requires_grad_(False)
+        self._scorer = Scorer(frozen).to(device)
+
+    @torch.no_grad()
+    def score(self, layout: Layout, temperature: float, accelerator: Accelerator) -> Tensor:
+        """(B, C) log-probabilities, nats."""
+        with accelerator.autocast():
+            return self._scorer(layout, temperature, False)[0]

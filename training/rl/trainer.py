@@ -1,0 +1,341 @@
+"""The run: rollouts, credit, updates, checkpoints, one report a step.
+
+`train` is an iterator, so that whoever watches decides what to show and when to stop. Leaves out
+every formula and showing (`mmreason.training.logs`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+
+import torch
+from accelerate import Accelerator
+
+from mmreason.models.hf import ONE_THREAD_PARAMETERS, threads
+from mmreason.training.rl import checkpoint
+from mmreason.training.rl.adapters import adapted, adapter_off, is_adapted
+from mmreason.training.rl.batches import deal
+from mmreason.training.rl.checkpoint import RunState
+from mmreason.training.rl.credit import Credit, assign, teaches
+from mmreason.training.rl.evaluate import evaluate
+from mmreason.training.rl.events import StepReport
+from mmreason.training.rl.logps import Scorer
+from mmreason.training.rl.measures import of_rollouts, peak_memory_mb
+from mmreason.training.rl.micro import Micro
+from mmreason.training.rl.order import drawn
+from mmreason.training.rl.processes import any_of, gathered, merged, total
+from mmreason.training.rl.recipe import Recipe
+from mmreason.training.rl.reference import Reference
+from mmreason.training.rl.scales import KindScales
+from mmreason.training.rl.trainee import Trainee
+from mmreason.training.rl.update import Updated, Updater
+from mmreason.training.rl.views import views
+from mmreason.training.rollouts.collect import Sampling, collect
+from mmreason.training.rollouts.sampler import LocalSampler, Sampler
+from mmreason.training.rollouts.types import Group
+from mmreason.types import UsageError
+
+_VERSIONS = ("torch", "transformers", "accelerate")
+
+
+class TrainingStopped(RuntimeError):
+    """Updates were skipped too often in a row. The state is saved."""
+
+
+def train(
+    recipe: Recipe,
+    *,
+    resume: bool = True,
+    should_stop: Callable[[], bool] = lambda: False,
+    accelerator: Accelerator | None = None,
+) -> Iterator[StepReport]:
+    """Do the run and yield after every step. `should_stop` is asked after each; with true the state
+    is saved and the run ends. The model is written to `out/model` in the end, the best one on
+    held-out problems to `out/best`.
+
+    Raises UsageError where `out` holds a run of another recipe or model, TrainingStopped after too
+    many skipped updates.
+    """
+    run = _Run(recipe, accelerator or Accelerator(mixed_precision=recipe.precision))
+    run.begin(resume)
+    while run.step < recipe.steps:
+        report = run.advance()
+        stop = any_of(run.accelerator, should_stop()) or run.is_done
+        warnings = run.save(always=stop or run.step == recipe.steps or run.is_failing)
+        if warnings:
+            report = _with_warnings(report, warnings)
+        yield report
+        if run.is_failing:
+            raise TrainingStopped(
+                f"{run.skipped_in_row} updates in a row were skipped, the last because of "
+                f"{run.why_skipped}; the state is saved in {recipe.out}"
+            )
+        if stop:
+            break
+    run.save_model()
+
+
+class _Run:
+    def __init__(self, recipe: Recipe, accelerator: Accelerator):
+        self.recipe = recipe
+        self.accelerator = accelerator
+        made = recipe.model() if callable(recipe.model) else Trainee.load(recipe.model)
+        self.trainee = adapted(made, recipe)
+        model = self.trainee.model
+        self._small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        optimiser = torch.optim.AdamW(
+            parameters,
+            lr=recipe.learning_rate,
+            betas=recipe.betas,
+            weight_decay=recipe.weight_decay,
+        )
+        needs_copy = recipe.kl is not None and not is_adapted(model)
+        self._reference = Reference(model, accelerator.device) if needs_copy else None
+        self._scorer, self._optimiser = accelerator.prepare(Scorer(model), optimiser)
+        checkpoint.train_only_hooks(accelerator)
+        self._updater = Updater(
+            recipe, accelerator, self._scorer, self._optimiser, self.trainee.pad_id
+        )
+        self._sampler = self._make_sampler()
+        self._scales = KindScales()
+        self.step = 0
+        self.cursor = self.updates = self.skipped = self.skipped_in_row = 0
+        self.best: float | None = None
+        self.since_best = 0
+        self.why_skipped = ""
+        self._notes: tuple[str, ...] = ()
+
+    @property
+    def is_failing(self) -> bool:
+        return self.skipped_in_row > self.recipe.max_skipped
+
+    @property
+    def is_done(self) -> bool:
+        """Whether held-out problems have not gone better for too long."""
+        return bool(self.recipe.patience) and self.since_best >= self.recipe.patience
+
+    def begin(self, resume: bool) -> None:
+        """Take up the newest checkpoint, or begin anew."""
+        out = self.recipe.out
+        found = checkpoint.newest(out)
+        if found is None:
+            return
+        if not resume:
+            raise UsageError(f"{out} holds a run already; go on with it, or give another folder")
+        folder, state, self._notes = found
+        if state.digest != self.recipe.digest or state.fingerprint != self.trainee.fingerprint:
+            raise UsageError(
+                f"{out} holds a run of another recipe or model; give another folder, or remove it"
+            )
+        checkpoint.load(self.accelerator, folder)
+        self.step, self.cursor, self.updates = state.step, state.cursor, state.updates
+        self.skipped, self.skipped_in_row = state.skipped, state.skipped_in_row
+        self.best, self.since_best = state.best, state.since_best
+        self._scales = KindScales(dict(state.kind_scales))
+
+    def advance(self) -> StepReport:
+        """One step."""
+        with self._threads():
+            began = time.perf_counter()
+            groups = self._rollouts()
+            sampled = time.perf_counter()
+            credit = assign(groups, self.recipe, self._scales)
+            updates, micros = self._updates(credit)
+            trained = time.perf_counter()
+            self.step += 1
+            held_out = self._evaluate()
+        written = sum(r.written for group in groups for r in group.rollouts)
+        metrics = self._metrics(groups, credit, updates)
+        tokens = total(self.accelerator, [float(written)])[0]
+        metrics |= held_out | {
+            "speed/rollout_s": sampled - began,
+            "speed/train_s": trained - sampled,
+            "speed/tokens_per_s": tokens / (trained - began),
+            "memory/peak_mb": peak_memory_mb(self.accelerator.device),
+            "optimiser/skipped": float(self.skipped),
+        }
+        notes, self._notes = self._notes, ()
+        return StepReport(
+            step=self.step,
+            steps=self.recipe.steps,
+            metrics=metrics,
+            samples=views(micros, self.trainee.tokenizer, self.recipe.show_samples),
+            warnings=(*notes, *self._warnings(groups, updates)),
+        )
+
+    def save(self, *, always: bool) -> tuple[str, ...]:
+        """Write a checkpoint where one is due; what went wrong, for the report."""
+        if not always and self.step % self.recipe.checkpoint_every:
+            return ()
+        state = RunState(
+            step=self.step,
+            cursor=self.cursor,
+            updates=self.updates,
+            skipped=self.skipped,
+            skipped_in_row=self.skipped_in_row,
+            digest=self.recipe.digest,
+            fingerprint=self.trainee.fingerprint,
+            kind_scales=self._scales.squares,
+            best=self.best,
+            since_best=self.since_best,
+            versions={name: version(name) for name in _VERSIONS},
+        )
+        try:
+            checkpoint.save(self.accelerator, self.recipe.out, state, self.recipe.keep)
+        except OSError as error:
+            if always:
+                raise
+            return (f"the checkpoint of step {self.step} could not be written: {error}",)
+        return ()
+
+    def save_model(self, name: str = "model") -> None:
+        """Write the model folder, adapters merged in."""
+        if self.accelerator.is_main_process:
+            self.trainee.save(self.recipe.out / name)
+        self.accelerator.wait_for_everyone()
+
+    def _make_sampler(self) -> Sampler:
+        if self.recipe.sampler is not None:
+            return self.recipe.sampler(self.trainee)
+        return LocalSampler(
+            self.trainee.model,
+            self.trainee.tokenizer,
+            end_ids=self.trainee.end_ids,
+            pad_id=self.trainee.pad_id,
+            batch_tokens=self.recipe.sampling_tokens,
+        )
+
+    def _threads(self) -> contextlib.AbstractContextManager[None]:
+        return threads(1 if self._small else torch.get_num_threads())
+
+    def _rollouts(self) -> list[Group]:
+        """This process's groups of the step; with dynamic sampling, drawn until enough teach."""
+        recipe, world = self.recipe, self.accelerator.num_processes
+        wanted = recipe.problems_per_step
+        rounds = recipe.dynamic_rounds if recipe.dynamic_sampling else 1
+        groups: list[Group] = []
+        for _ in range(rounds):
+            places = range(self.cursor, self.cursor + wanted)
+            self.cursor += wanted
+            own = [places[i] for i in range(self.accelerator.process_index, wanted, world)]
+            problems = [
+                recipe.task.problem(drawn(place, len(recipe.task), recipe.seed)) for place in own
+            ]
+            how = Sampling(
+                samples=recipe.samples,
+                temperature=recipe.temperature,
+                seed=recipe.seed,
+                step=self.step,
+                policy_version=self.updates,
+            )
+            groups += collect(recipe.task, problems, self.trainee.codec, self._sampler, how)
+            useful = total(self.accelerator, [float(sum(teaches(g, recipe) for g in groups))])[0]
+            if useful >= wanted:
+                break
+        return groups
+
+    def _updates(self, credit: Credit) -> tuple[list[Updated], list[Micro]]:
+        """The updates of a rollout batch; the micro-batches of them all, with what they saw."""
+        recipe = self.recipe
+        parts = deal(credit.rows, recipe.updates, recipe.seed, self.step, "updates")
+        batches = [self._updater.micros(part) for part in parts]
+        if recipe.updates > 1 or recipe.correction is not None:
+            for micro in (micro for batch in batches for micro in batch):
+                micro.old_logp, _ = self._updater.score(micro)
+        if recipe.kl is not None:
+            self._refer(batches)
+        made = []
+        for batch in batches:
+            rows = sum(len(micro.rows) for micro in batch)
+            if not total(self.accelerator, [float(rows)])[0]:
+                continue
+            self._set_learning_rate()
+            done = self._updater.update(batch, credit.groups / recipe.updates)
+            self._count(done)
+            made.append(done)
+            if self.is_failing:
+                break
+        return made, [micro for batch in batches for micro in batch]
+
+    def _refer(self, batches: Sequence[Sequence[Micro]]) -> None:
+        """Log-probabilities under the reference."""
+        for micro in (micro for batch in batches for micro in batch):
+            if self._reference is None:
+                with adapter_off(self.trainee.model):
+                    micro.reference_logp, _ = self._updater.score(micro)
+            else:
+                micro.reference_logp = self._reference.score(
+                    micro.layout, self.recipe.temperature, self.accelerator
+                )
+
+    def _set_learning_rate(self) -> None:
+        warmed = min(1.0, (self.updates + 1) / max(1, self.recipe.warmup_updates))
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.recipe.learning_rate * warmed
+
+    def _count(self, done: Updated) -> None:
+        if done.skipped:
+            self.skipped += 1
+            self.skipped_in_row += 1
+            self.why_skipped = done.skipped
+        else:
+            self.updates += 1
+            self.skipped_in_row = 0
+
+    def _evaluate(self) -> dict[str, float]:
+        recipe = self.recipe
+        if not recipe.evaluate_every or recipe.held_out is None:
+            return {}
+        if self.step % recipe.evaluate_every and self.step != recipe.steps:
+            return {}
+        found = evaluate(
+            recipe.held_out,
+            self.trainee.codec,
+            self._sampler,
+            self.accelerator,
+            problems=recipe.evaluate_problems,
+        )
+        score = found.get("eval/correct", found.get("eval/reward", 0.0))
+        if self.best is None or score > self.best:
+            self.best, self.since_best = score, 0
+            self.save_model("best")
+        else:
+            self.since_best += 1
+        return found
+
+    def _metrics(
+        self, groups: Sequence[Group], credit: Credit, updates: Sequence[Updated]
+    ) -> dict[str, float]:
+        rollouts = [rollout for group in groups for rollout in group.rollouts]
+        own = (credit.metrics | of_rollouts(groups), float(len(rollouts)))
+        parts = gathered(self.accelerator, [own])
+        last = gathered(self.accelerator, [(updates[-1].metrics if updates else {}, 1.0)])
+        learning = self._optimiser.param_groups[0]["lr"]
+        return merged(parts) | merged(last) | {"optimiser/learning_rate": float(learning)}
+
+    def _warnings(self, groups: Sequence[Group], updates: Sequence[Updated]) -> list[str]:
+        found = [f"update skipped: {done.skipped}" for done in updates if done.skipped]
+        for group in groups:
+            reasons = {f"{f.kind}: {f.message}": i for i, f in group.failures.items()}
+            for reason, sample in reasons.items():
+                which = "" if not group.rollouts else f"#{sample}"
+                found.append(f"problem {group.problem.id}{which} left out: {reason}")
+            for rollout in group.rollouts:
+                for name, fault in rollout.scored.faults.items():
+                    place = f"{group.problem.id}#{rollout.sample}"
+                    found.append(f"reward {name} of {place} left out: {fault}")
+        return gathered(self.accelerator, found)
+
+
+def _with_warnings(report: StepReport, warnings: Sequence[str]) -> StepReport:
+    return StepReport(
+        step=report.step,
+        steps=report.steps,
+        metrics=report.metrics,
+        samples=report.samples,
+        warnings=(*report.warnings, *warnings),
+    )

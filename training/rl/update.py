@@ -1,0 +1,242 @@
+"""One optimiser update of some rows: micro-batches under denominators of the whole update.
+
+What is divided by is counted over all micro-batches and processes before any backward pass, so that
+neither the budget of tokens, nor padding, nor the number of processes can change the gradient. A
+NaN names its sample and skips the update in every process. Leaves out rollouts and credit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from mmreason.training.objectives import (
+    NonFinite,
+    TokenBatch,
+    aggregate,
+    candidate_entropies,
+    count,
+    dsdr_entropy_loss,
+    entropy_threshold,
+    icepop_weight,
+    k1,
+    k2,
+    k3,
+    k3r,
+    masked_weight,
+    policy_loss,
+    require_finite,
+    stapo_mask,
+    truncated_weight,
+    without_truncated,
+)
+from mmreason.training.rl.batches import Row, micro_batches
+from mmreason.training.rl.figures import Figures
+from mmreason.training.rl.layout import Layout, lay_out
+from mmreason.training.rl.micro import Micro
+from mmreason.training.rl.processes import any_of, gathered, largest, total
+from mmreason.training.rl.recipe import Recipe
+from mmreason.training.rollouts.types import Role, TokenSequence
+
+_ESTIMATORS = {"k1": k1, "k2": k2, "k3": k3, "k3r": k3r}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Updated:
+    """What came of an update."""
+
+    metrics: dict[str, float]
+    skipped: str = ""
+    """Why the update was not made; empty where it was."""
+
+
+class Updater:
+    """Makes updates of one model. `scorer` is a `Scorer`, prepared by `accelerator`."""
+
+    def __init__(
+        self, recipe: Recipe, accelerator: Accelerator, scorer: Any, optimiser: Any, pad_id: int
+    ):
+        self._recipe = recipe
+        self._accelerator = accelerator
+        self._scorer = scorer
+        self._model = accelerator.unwrap_model(scorer).model
+        self._optimiser = optimiser
+        self._pad_id = pad_id
+
+    def micros(self, rows: Sequence[Row]) -> list[Micro]:
+        """Micro-batches of the rows, on the device."""
+        recipe, device = self._recipe, self._accelerator.device
+        return [
+            Micro(
+                rows=batch,
+                layout=lay_out(
+                    [row.sequence for row in batch],
+                    kind=recipe.layout,
+                    pad_id=self._pad_id,
+                    model=self._model,
+                ).to(device),
+            )
+            for batch in micro_batches(rows, recipe.micro_tokens, recipe.layout)
+        ]
+
+    @torch.no_grad()
+    def score(self, micro: Micro, *, need_entropy: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Log-probabilities and entropies under the weights as they are."""
+        self._scorer.eval()
+        with self._accelerator.autocast():
+            return self._scorer(micro.layout, self._recipe.temperature, need_entropy)
+
+    def update(self, micros: Sequence[Micro], groups: float) -> Updated:
+        """One update. `groups` is the share of this process's problems that belongs to it."""
+        figures = Figures()
+        self._silence(micros, figures)
+        self._scorer.train()
+        denominator, problems = self._denominators(micros, groups)
+        wrong = self._backward(micros, denominator, problems, figures)
+        norm = self._gradient_norm()
+        if wrong or not math.isfinite(norm):
+            self._optimiser.zero_grad(set_to_none=True)
+            reason = wrong or f"the gradient norm is {norm}"
+            return Updated(metrics=_finite(figures.means()), skipped=reason)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        return Updated(metrics=figures.means() | {"optimiser/gradient_norm": norm})
+
+    def _silence(self, micros: Sequence[Micro], figures: Figures) -> None:
+        """Decide which tokens are left out of the loss, under one threshold for all processes."""
+        recipe = self._recipe
+        if recipe.mask_truncated:
+            for micro in micros:
+                cut = torch.tensor([row.rollout.truncated for row in micro.rows])
+                mask = micro.layout.mask
+                micro.keep = without_truncated(mask, cut.to(mask.device))
+        stapo = recipe.stapo
+        if stapo is None:
+            return
+        batches = [self._batch(micro, *self.score(micro, need_entropy=True)) for micro in micros]
+        own = [
+            candidate_entropies(batch, probability=stapo.probability, scope=stapo.scope)
+            for batch in batches
+        ]
+        values = gathered(self._accelerator, torch.cat(own).tolist() if own else [])
+        threshold = entropy_threshold(torch.tensor(values), stapo.quantile)
+        for micro, batch in zip(micros, batches, strict=True):
+            found = stapo_mask(batch, threshold, probability=stapo.probability)
+            micro.keep = found.keep if micro.keep is None else micro.keep & found.keep
+            micro.shown["silenced"] = ~found.keep & micro.layout.mask
+            figures.stapo(found, threshold)
+
+    def _denominators(self, micros: Sequence[Micro], groups: float) -> tuple[float, float]:
+        """The denominators of the policy loss and of the entropy term, over all processes."""
+        recipe = self._recipe
+        how = recipe.uses.aggregation
+        counted = 0
+        for micro in micros:
+            mask = micro.layout.mask if micro.keep is None else micro.layout.mask & micro.keep
+            counted += count(mask, how, max_tokens=recipe.max_tokens)
+        sums = total(self._accelerator, [float(counted), groups])
+        return sums[0], max(sums[1], 1e-12)
+
+    def _backward(
+        self, micros: Sequence[Micro], denominator: float, problems: float, figures: Figures
+    ) -> str:
+        """Accumulate the gradients; what is wrong with a sample, empty where nothing is.
+
+        Every process goes through the model equally often, or those that wait would hang: one with
+        fewer micro-batches goes through it with nothing.
+        """
+        rounds = largest(self._accelerator, len(micros))
+        wrong = ""
+        for i in range(rounds):
+            last = i == rounds - 1
+            waits = contextlib.nullcontext() if last else self._accelerator.no_sync(self._scorer)
+            with waits:
+                if i < len(micros):
+                    loss, problem = self._loss(micros[i], denominator, problems, figures)
+                    wrong = wrong or problem
+                else:
+                    loss = self._scorer(self._nothing(), 1.0, False)[0].sum() * 0.0
+                # Averaged over processes by their wrapper: the loss is a sum over all of them.
+                self._accelerator.backward(loss * self._accelerator.num_processes)
+        if any_of(self._accelerator, bool(wrong)):
+            return wrong or "a sample of another process"
+        return ""
+
+    def _nothing(self) -> Layout:
+        empty = TokenSequence(
+            token_ids=(self._pad_id,) * 2, roles=(Role.PROMPT,) * 2, logprobs=None
+        )
+        layout = lay_out([empty], kind="padded", pad_id=self._pad_id, model=self._model)
+        return layout.to(self._accelerator.device)
+
+    def _loss(
+        self,
+        micro: Micro,
+        denominator: float,
+        problems: float,
+        figures: Figures,
+    ) -> tuple[Tensor, str]:
+        """This micro-batch's share of the loss, and what is wrong with a sample."""
+        recipe = self._recipe
+        with self._accelerator.autocast():
+            logp, entropy = self._scorer(micro.layout, recipe.temperature, True)
+        batch = self._batch(micro, logp, entropy)
+        problem = ""
+        try:
+            require_finite(batch, [row.name for row in micro.rows])
+        except NonFinite as error:
+            problem = str(error)
+        policy = loss = policy_loss(batch, recipe.uses, denominator, keep=micro.keep)
+        if recipe.dsdr is not None and recipe.dsdr.entropy_weight:
+            shares = batch.logp.new_tensor([row.share for row in micro.rows])
+            term = dsdr_entropy_loss(batch, shares, problems)
+            loss = loss + recipe.dsdr.entropy_weight * term
+            figures.add("dsdr/entropy_loss", term)
+        if recipe.kl is not None and micro.reference_logp is not None:
+            distance = _ESTIMATORS[recipe.kl.estimator](batch, micro.reference_logp)
+            # Over the tokens of the update, whatever tokens the policy loss leaves out.
+            term = aggregate(distance, batch.mask, recipe.uses.aggregation, denominator)
+            loss = loss + recipe.kl.coefficient * term
+        figures.policy(batch, micro, recipe, policy)
+        micro.shown["logp"] = batch.logp.detach()
+        if batch.entropy is not None:
+            micro.shown["entropy"] = batch.entropy
+        return loss, problem
+
+    def _batch(self, micro: Micro, logp: Tensor, entropy: Tensor | None) -> TokenBatch:
+        old = logp.detach() if micro.old_logp is None else micro.old_logp
+        advantage = logp.new_tensor([row.advantage for row in micro.rows])
+        return TokenBatch(
+            logp=logp,
+            old_logp=old,
+            mask=micro.layout.mask,
+            advantage=advantage,
+            entropy=entropy,
+            correction=self._correction(micro, old),
+        )
+
+    def _correction(self, micro: Micro, old_logp: Tensor) -> Tensor | None:
+        sampler, mask = micro.layout.sampler_logp, micro.layout.mask
+        if self._recipe.correction is None or sampler is None:
+            return None
+        if self._recipe.correction == "tis":
+            return truncated_weight(old_logp, sampler, mask)
+        if self._recipe.correction == "mis":
+            return masked_weight(old_logp, sampler, mask)
+        return icepop_weight(old_logp, sampler, mask)
+
+    def _gradient_norm(self) -> float:
+        parameters = [p for p in self._scorer.parameters() if p.requires_grad]
+        norm = self._accelerator.clip_grad_norm_(parameters, self._recipe.max_gradient_norm)
+        return 0.0 if norm is None else float(norm)
+
+
+def _finite(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}

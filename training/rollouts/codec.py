@@ -1,0 +1,101 @@
+"""Conversations to the token ids of the model that is trained.
+
+Text that the model wrote is never encoded again: where a conversation goes on from it, its own ids
+are kept and only what follows is encoded. Leaves out reading frames and running the model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmreason.models.base import Conversation, FramesPart, Message, TextPart
+from mmreason.models.hf import TransformersModel
+from mmreason.training.rollouts.types import Media, Prompt, Written
+from mmreason.types import UsageError
+
+_PER_TOKEN = frozenset({"input_ids", "attention_mask", "mm_token_type_ids"})
+"""Made anew for each batch; all else that a processor gives is media."""
+
+
+class ChatCodec:
+    """For models with a processor or a chat template. See `Codec`."""
+
+    def __init__(self, chat: TransformersModel):
+        self._chat = chat
+        config = chat.model.config
+        ids = [getattr(config, f"{kind}_token_id", None) for kind in ("image", "video")]
+        self._place_ids = [token for token in ids if isinstance(token, int)]
+
+    def prompt(self, conversation: Conversation) -> Prompt:
+        """See `Codec`. UsageError for a processor whose tensors cannot be batched here."""
+        inputs = self._chat.prepare([conversation])
+        ids = tuple(inputs["input_ids"][0].tolist())
+        tensors = {name: inputs[name] for name in inputs if name not in _PER_TOKEN}
+        if not tensors:
+            return Prompt(ids)
+        for name, tensor in tensors.items():
+            if tuple(tensor.shape) == (1, len(ids)):
+                raise UsageError(
+                    f"model {self._chat.name!r} needs {name!r} for every token, which rollouts do "
+                    "not carry; models with input ids, pixels and grids can be trained"
+                )
+        places = {token: ids.count(token) for token in self._place_ids}
+        return Prompt(ids, Media(tensors=tensors, places={t: n for t, n in places.items() if n}))
+
+    def continued(
+        self, prompt: Prompt, written: Written, before: Conversation, conversation: Conversation
+    ) -> Prompt:
+        """See `Codec`."""
+        if not _goes_on(before, written, conversation):
+            return self.prompt(conversation)
+        head, whole = self._chat.render(before), self._chat.render(conversation)
+        said = _text(conversation[len(before)])
+        if not whole.startswith(head + said):
+            return self.prompt(conversation)
+        rest = whole[len(head + said) :]
+        if written.ended:
+            end = self._chat.tokenizer.decode(written.token_ids[-1:])
+            if not rest.startswith(end):
+                return self.prompt(conversation)
+            rest = rest[len(end) :]
+        ids = self._chat.tokenizer(rest, add_special_tokens=False).input_ids
+        return Prompt((*prompt.token_ids, *written.token_ids, *ids), prompt.media)
+
+
+class TextCodec:
+    """For models without a chat template: the texts of a conversation, one after the other."""
+
+    def __init__(self, tokenizer: Any):
+        self._tokenizer = tokenizer
+
+    def prompt(self, conversation: Conversation) -> Prompt:
+        """See `Codec`."""
+        return Prompt(tuple(self._encode("".join(map(_text, conversation)))))
+
+    def continued(
+        self, prompt: Prompt, written: Written, before: Conversation, conversation: Conversation
+    ) -> Prompt:
+        """See `Codec`."""
+        if not _goes_on(before, written, conversation):
+            return self.prompt(conversation)
+        rest = "".join(map(_text, conversation[len(before) + 1 :]))
+        return Prompt((*prompt.token_ids, *written.token_ids, *self._encode(rest)), prompt.media)
+
+    def _encode(self, text: str) -> list[int]:
+        return self._tokenizer(text, add_special_tokens=False).input_ids
+
+
+def _goes_on(before: Conversation, written: Written, conversation: Conversation) -> bool:
+    """Whether `conversation` is `before`, then exactly what was written, then text alone."""
+    n = len(before)
+    return (
+        len(conversation) > n
+        and all(new is old for new, old in zip(conversation, before, strict=False))
+        and conversation[n].role == "assistant"
+        and _text(conversation[n]).strip() == written.text
+        and not any(isinstance(p, FramesPart) for m in conversation[n:] for p in m.parts)
+    )
+
+
+def _text(message: Message) -> str:
+    return "".join(part.text for part in message.parts if isinstance(part, TextPart))

@@ -1,0 +1,177 @@
+"""Drives the episodes of many problems together and gives their groups.
+
+All turns that wait for the trained model go to the sampler as one call, all requests to other
+models (observers) as one call a model. A problem that cannot be shown gives a group without
+rollouts, an attempt that fails is missing from its group, with the reason: nothing is substituted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mmreason.batch import answer_requests
+from mmreason.models.base import Reply
+from mmreason.tools import FAILURES, Request
+from mmreason.training.rollouts.episode import Ask, Codec, Episode, Task
+from mmreason.training.rollouts.join import joined
+from mmreason.training.rollouts.sampler import Draw, Sampler
+from mmreason.training.rollouts.types import (
+    Group,
+    Outcome,
+    Problem,
+    Prompt,
+    Rollout,
+    SampleFailure,
+    Written,
+    stable_seed,
+)
+
+TURNS_LIMIT = 200
+"""An episode that asks for more turns fails: a task that never ends must not stop the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How attempts are sampled. Seeds come from `seed`, `step`, the problem and the sample."""
+
+    samples: int
+    temperature: float
+    seed: int
+    step: int
+    policy_version: int = 0
+
+
+def collect(
+    task: Task, problems: Sequence[Problem], codec: Codec, sampler: Sampler, how: Sampling
+) -> list[Group]:
+    """`how.samples` attempts at each problem, one group a problem, in order."""
+    times: Counter[str] = Counter()
+    opened = []
+    for problem in problems:
+        opened.append(_open(task, problem, codec, how, times[problem.id]))
+        times[problem.id] += 1
+    flights = [flight for found in opened if isinstance(found, list) for flight in found]
+    waiting = flights
+    while waiting:
+        for flight in waiting:
+            flight.advance()
+        waiting = [flight for flight in waiting if not flight.is_over]
+        _write(sampler, [flight for flight in waiting if flight.ask is not None], how)
+        answer_requests([flight for flight in waiting if flight.request is not None])
+    return [
+        _group(task, problem, found, how) for problem, found in zip(problems, opened, strict=True)
+    ]
+
+
+@dataclass
+class _Flight:
+    """An episode on its way: it waits for a turn (`ask`) or for other models (`request`)."""
+
+    problem: Problem
+    sample: int
+    episode: Episode
+    seed: int
+    turns: list[tuple[Prompt, Written]] = field(default_factory=list)
+    ask: Ask | None = None
+    request: Request | None = None
+    written: Written | None = None
+    replies: list[Reply] | None = None
+    failure: Exception | None = None
+    """Of a request; thrown into the episode, which may go on all the same."""
+    outcome: Outcome | None = None
+    failed: SampleFailure | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.outcome is not None or self.failed is not None
+
+    def advance(self) -> None:
+        """Go on to the next wish, or to the end."""
+        sent, failure = self.written or self.replies, self.failure
+        self.ask = self.request = self.written = self.replies = self.failure = None
+        try:
+            wish = self.episode.send(sent) if failure is None else self.episode.throw(failure)
+        except StopIteration as end:
+            self.outcome = end.value
+            return
+        except FAILURES as error:
+            self.fail(type(error).__name__, str(error))
+            return
+        if isinstance(wish, Request):
+            self.request = wish
+        elif len(self.turns) < TURNS_LIMIT:
+            self.ask = wish
+        else:
+            self.fail("EndlessEpisode", f"asked for more than {TURNS_LIMIT} turns")
+
+    def fail(self, kind: str, message: str) -> None:
+        """This attempt is missing from its group."""
+        self.failed = SampleFailure(kind=kind, message=" ".join(message.split()) or kind)
+        self.episode.close()
+
+
+def _open(
+    task: Task, problem: Problem, codec: Codec, how: Sampling, again: int
+) -> list[_Flight] | SampleFailure:
+    """`again` tells the attempts apart where a problem comes more than once."""
+    try:
+        episodes = task.episodes(problem, codec, how.samples)
+    except FAILURES as error:
+        return SampleFailure(kind=type(error).__name__, message=" ".join(str(error).split()))
+    return [
+        _Flight(problem, i, episode, stable_seed(how.seed, how.step, problem.id, i, again))
+        for i, episode in enumerate(episodes)
+    ]
+
+
+def _write(sampler: Sampler, flights: Sequence[_Flight], how: Sampling) -> None:
+    """Have the trained model write the turns that are waited for."""
+    draws = [
+        Draw(
+            prompt=flight.ask.prompt,
+            max_new_tokens=flight.ask.max_new_tokens,
+            temperature=how.temperature,
+            # Each turn has numbers of its own, whatever else is in the batch.
+            seed=stable_seed(flight.seed, len(flight.turns)),
+        )
+        for flight in flights
+        if flight.ask is not None
+    ]
+    if not draws:
+        return
+    for flight, draw, written in zip(flights, draws, sampler.draw(draws), strict=True):
+        if isinstance(written, SampleFailure):
+            flight.fail(written.kind, written.message)
+        else:
+            flight.turns.append((draw.prompt, written))
+            flight.written = written
+
+
+def _group(
+    task: Task, problem: Problem, found: list[_Flight] | SampleFailure, how: Sampling
+) -> Group:
+    if isinstance(found, SampleFailure):
+        return Group(
+            problem=problem, rollouts=(), failures=dict.fromkeys(range(how.samples), found)
+        )
+    rollouts, failures = [], {}
+    for flight in found:
+        if flight.outcome is None or not flight.turns:
+            nothing = SampleFailure(kind="NothingWritten", message="the model was never asked")
+            failures[flight.sample] = flight.failed or nothing
+            continue
+        rollouts.append(
+            Rollout(
+                problem=problem,
+                sample=flight.sample,
+                sequences=joined(flight.turns),
+                outcome=flight.outcome,
+                scored=task.score(problem, flight.outcome),
+                truncated=not all(written.ended for _, written in flight.turns),
+                policy_version=how.policy_version,
+                temperature=how.temperature,
+            )
+        )
+    return Group(problem=problem, rollouts=tuple(rollouts), failures=failures)

@@ -1,0 +1,53 @@
+"""Tasks of one turn: a question, perhaps with frames, and the answer to it.
+
+Leaves out the agent's tasks (`agentic.py`) and where the rows come from (`problem_file.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mmreason.models.base import Conversation
+from mmreason.training.rewards import Combination, Scored, correct, from_turns
+from mmreason.training.rollouts.episode import Ask, Codec, Episode
+from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
+
+
+@dataclass(frozen=True, kw_only=True)
+class SingleTurn:
+    """A task of rows. See `Task`.
+
+    `show` gives the messages of a problem, frames and all; it is called once a group and may raise
+    `VideoError`, which leaves the problem out.
+    """
+
+    name: str
+    problems: Sequence[Problem]
+    show: Callable[[Problem], Conversation]
+    reward: Combination
+    max_new_tokens: int = 64
+
+    def __len__(self) -> int:
+        return len(self.problems)
+
+    def problem(self, index: int) -> Problem:
+        """See `Task`."""
+        return self.problems[index]
+
+    def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
+        """See `Task`."""
+        prompt = codec.prompt(self.show(problem))
+        return [self._episode(problem, prompt) for _ in range(count)]
+
+    def score(self, problem: Problem, outcome: Outcome) -> Scored:
+        """See `Task`."""
+        return self.reward(outcome.trajectory, problem.truth)
+
+    def _episode(self, problem: Problem, prompt: Prompt) -> Episode:
+        written: Written = yield Ask(prompt, self.max_new_tokens)
+        seen = from_turns(
+            [written.text], frame=problem.truth.frame, tokens_out=len(written.token_ids)
+        )
+        right = correct(seen, problem.truth)
+        return Outcome(trajectory=seen, correct=None if right is None else right == 1.0)
