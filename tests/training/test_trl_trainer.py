@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from mmreason.training.objectives import PUBLISHED, Objective, clipped
+from mmreason.training.rl import Dsdr, Stapo
 from mmreason.types import UsageError
 from tests.training.trl_models import config_of, save_tiny
 
@@ -20,7 +21,7 @@ datasets = pytest.importorskip("datasets")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 from mmreason.training.integrations import trl as ours  # noqa: E402
-from mmreason.training.integrations.trl import Stapo, grpo_trainer  # noqa: E402
+from mmreason.training.integrations.trl import grpo_trainer  # noqa: E402
 from mmreason.training.integrations.trl_dsdr import DsdrTerm  # noqa: E402
 
 SEQUENCE = {"importance_sampling_level": "sequence", "epsilon_low": 3e-4, "epsilon_high": 4e-4}
@@ -174,7 +175,9 @@ def test_the_split_into_micro_batches_changes_nothing(
     trainer = grpo_trainer(
         "vespo",
         stapo=Stapo(probability=0.5, quantile=0.9) if extra == "stapo" else None,
-        dsdr=DsdrTerm(correct="length_reward", entropy_weight=0.1) if extra == "dsdr" else None,
+        dsdr=DsdrTerm(correct="length_reward", settings=Dsdr(entropy_weight=0.1))
+        if extra == "dsdr"
+        else None,
     )
     whole, halves, quarters = (weights_after_a_step(trainer, tiny, tmp_path, n) for n in (1, 2, 4))
     start = torch.cat(
@@ -223,6 +226,16 @@ def test_other_releases_are_refused(found: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(ours, "version", lambda _: found)
     with pytest.raises(UsageError, match=f"found {found}"):
         grpo_trainer("dapo")
+
+
+def test_dsdr_needs_a_reward_that_tells_right_answers(
+    tiny: tuple[str, Any], tmp_path: Path
+) -> None:
+    trainer = made(grpo_trainer("grpo", dsdr=DsdrTerm(correct="other")), tiny, tmp_path, {})
+    with pytest.raises(UsageError, match="no reward function 'other' for DSDR; found length_rewa"):
+        trainer.train()
+    with pytest.raises(UsageError, match="mentions reads rollouts"):
+        DsdrTerm(correct="right", settings=Dsdr(mentions=lambda rollout: frozenset()))
 
 
 def test_unknown_names_are_refused() -> None:

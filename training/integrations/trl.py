@@ -1,6 +1,6 @@
 """Our objectives inside TRL's `GRPOTrainer`, which keeps its own sampling, rewards and loop.
 
-    Trainer = grpo_trainer("vespo", stapo=Stapo())
+    Trainer = grpo_trainer("vespo", stapo=rl.Stapo())
     Trainer(model=..., args=GRPOConfig(scale_rewards="none", ...), reward_funcs=..., ...).train()
 
 TRL computes the advantages, from `scale_rewards`; everything from there to the loss is ours, with
@@ -46,6 +46,7 @@ from mmreason.training.objectives import (
     vespo_report,
     vespo_weight,
 )
+from mmreason.training.rl.recipe import Stapo
 from mmreason.types import UsageError
 
 CHECKED_VERSIONS = ("1.16",)
@@ -64,14 +65,6 @@ FORWARD_INPUTS = (
     "image_position_ids",
 )
 """What TRL's forward pass takes besides tokens: images only."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stapo:
-    """STAPO's token mask; see `mmreason.training.objectives.masks`."""
-
-    probability: float = 0.002
-    quantile: float = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +163,10 @@ class _Loss:
         if self._stapo is not None:
             with torch.no_grad():
                 batches = [_batch(trainer, model, inputs)[0] for inputs in micro_batches]
-            found = [candidate_entropies(b, probability=self._stapo.probability) for b in batches]
+            found = [
+                candidate_entropies(b, probability=self._stapo.probability, scope=self._stapo.scope)
+                for b in batches
+            ]
             gathered = _gather(trainer, torch.cat(found))
             threshold = entropy_threshold(gathered, self._stapo.quantile)
             masks = [b.mask & self._mask_of(b, threshold) for b in batches]
@@ -206,7 +202,7 @@ class _Loss:
         if self._dsdr is not None and "dsdr_shares" in inputs:
             groups = window.rows / trainer.num_generations
             entropy = dsdr_entropy_loss(batch, inputs["dsdr_shares"], groups)
-            terms = terms + self._dsdr.entropy_weight * entropy
+            terms = terms + self._dsdr.settings.entropy_weight * entropy
             _metrics(trainer)["dsdr/entropy_loss"].append(float(entropy.detach()))
         return terms
 

@@ -7,40 +7,37 @@ themselves (`mmreason.training.objectives.dsdr`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mmreason.training.integrations.trl_messages import written_turns
-from mmreason.training.objectives import dsdr_reward, dsdr_shares, unique_share
+from mmreason.training.objectives import dsdr_reward, dsdr_shares, embedding_diversity
+from mmreason.training.rl.recipe import Dsdr
+from mmreason.training.rl.words import embed_words
 from mmreason.types import UsageError
-from mmreason.wording import words
-
-Diversity = Callable[[Sequence[str], Tensor, Tensor], Tensor]
-"""(B,) in [0, 1] from the texts of B answers, their groups (B,) and whether each is right (B,)."""
-
-
-def unique_words(texts: Sequence[str], group: Tensor, correct: Tensor) -> Tensor:
-    """Share of an answer's words that no other answer of its group has."""
-    return unique_share([frozenset(words(text)) for text in texts], group).to(group.device)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DsdrTerm:
-    """DSDR's bonus and entropy term; see `mmreason.training.objectives.dsdr`."""
+    """DSDR's bonus and entropy term in TRL. Raises UsageError for `Dsdr.mentions`, which read
+    rollouts of our own trainer."""
 
     correct: str
-    """Name of the reward function that tells right answers (its `__name__`)."""
+    """Name of the reward function that tells right answers (its `__name__`); gets the bonus."""
     at_least: float = 1.0
     """From what value of it on an answer is right."""
-    diversity: Diversity = unique_words
-    reward_weight: float = 1e-3
-    entropy_weight: float = 1e-3
-    temperature: float = 5.0
-    cap: float = 1.0
+    settings: Dsdr = field(default_factory=Dsdr)
+
+    def __post_init__(self) -> None:
+        if self.settings.mentions is not None:
+            raise UsageError(
+                "Dsdr.mentions reads rollouts, which TRL has none of: use Dsdr.embed, or train "
+                "with mmreason.training.rl"
+            )
 
 
 def members_for_dsdr(trainer_class: type[Any], dsdr: DsdrTerm) -> dict[str, Any]:
@@ -82,10 +79,19 @@ def _with_bonus(
     group = torch.arange(len(rewards), device=rewards.device) // size
     value = rewards[:, column]
     correct = value >= dsdr.at_least
-    texts = gather_object(["\n".join(written_turns(one)) for one in completions])
-    diversity = dsdr.diversity(texts, group, correct).to(value)
-    bonus = dsdr_reward(value, correct, diversity, weight=dsdr.reward_weight, cap=dsdr.cap)
-    shares = dsdr_shares(diversity, correct, group, temperature=dsdr.temperature, cap=dsdr.cap)
+    texts = gather_object(["\n".join(written_turns(one)) or " " for one in completions])
+    settings = dsdr.settings
+    diversity = embedding_diversity(
+        (settings.embed or embed_words)(texts).to(rewards.device),
+        group,
+        correct=correct,
+        reference=settings.reference,
+    )
     rewards = rewards.clone()
-    rewards[:, column] = bonus
+    rewards[:, column] = dsdr_reward(
+        value, correct, diversity, weight=settings.reward_weight, cap=settings.cap
+    )
+    shares = dsdr_shares(
+        diversity, correct, group, temperature=settings.temperature, cap=settings.cap
+    )
     return rewards, shares
