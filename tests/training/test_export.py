@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from mmreason.cli import app
+from mmreason.cli import app, data, main
 from mmreason.grounding import Box
 from mmreason.training.integrations.export import (
     WRITERS,
@@ -170,6 +170,21 @@ def test_ground_truths() -> None:
     assert ground_truth(Truth(spans=(Span(1, 2.5),))) == "[[1, 2.5]]"
     assert ground_truth(Truth(number=0.1)) == "0.1" and ground_truth(Truth()) == ""
     assert question_text(TEXT) == "why?"
+
+
+def test_the_command_knows_all_formats() -> None:
+    assert {one.value for one in data.Target} == set(WRITERS)
+
+
+def test_the_command_names_the_wrong_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "p.jsonl"
+    source.write_text('{"id": "1"}\n')
+    words = ["data", "export", str(source), "--to", "trl", "--out", str(tmp_path / "o.jsonl")]
+    assert main(words) == 2
+    assert f"{source}, line 1: question: expected a text" in capsys.readouterr().err
+    assert not (tmp_path / "o.jsonl").exists()
 
 
 def test_the_command_writes_and_tells(tmp_path: Path) -> None:

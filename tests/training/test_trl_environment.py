@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import torch
 from mmreason.evaluation.needle.worlds import needle_set
 from mmreason.training.navigation.observer import Unseen, observer
 from mmreason.training.rewards import Combination, Component, Truth, correct, tag_format, tool_bonus
+from mmreason.training.rollouts.problem_file import write_problems
 from mmreason.training.rollouts.types import Problem
 from mmreason.types import UsageError
 from tests.training.trl_models import config_of, save_tiny
@@ -21,7 +24,11 @@ datasets = pytest.importorskip("datasets")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 from mmreason.training.integrations.trl import grpo_trainer  # noqa: E402
-from mmreason.training.integrations.trl_environment import scene_of, watching  # noqa: E402
+from mmreason.training.integrations.trl_environment import (  # noqa: E402
+    by_video,
+    scene_of,
+    watching,
+)
 from mmreason.training.integrations.trl_rewards import (  # noqa: E402
     TrlReward,
     trajectory,
@@ -71,8 +78,21 @@ def test_the_tools_watch(scene: Any) -> None:
     assert trajectory("A", None, Truth(), environment).visits == ()
 
 
+def test_scenes_are_found_by_the_path_of_their_video(tmp_path: Path) -> None:
+    find = by_video(observer(NEEDLES.world))
+    path = str(NEEDLES.save(tmp_path))
+    environment = watching(find, opening=False)()
+    told = environment.reset(id="1", video=path)
+    assert "180.0 s long" in told and len(told.splitlines()) == 2
+    assert find({"video": path}) is find({"video": path})
+    with pytest.raises(UsageError, match="path of its video in 'video', got None"):
+        environment.reset(id="1", video=None)
+    with pytest.raises(UsageError, match="reset the environment"):
+        watching(find)().caption([1])
+
+
 def test_schemas_are_those_of_our_tools(scene: Any) -> None:
-    from transformers.utils import get_json_schema
+    from transformers.utils.chat_template_utils import get_json_schema
 
     from mmreason.toolset import schemas
 
@@ -159,22 +179,24 @@ def test_trl_plays_the_tools_and_scores_the_answers(scene: Any, tmp_path: Path) 
     assert torch.stack(moved).max() > 0
 
 
-def test_a_random_model_runs_through_environment_and_rewards(scene: Any, tmp_path: Path) -> None:
-    path, tokenizer = save_tiny(tmp_path / "tiny")
-    rows = {
-        "id": [problem.id for problem in PROBLEMS],
-        "prompt": [[{"role": "user", "content": problem.question}] for problem in PROBLEMS],
-    }
-    trainer = grpo_trainer("grpo")(
-        model=path,
-        args=config_of(tmp_path / "out", {"max_steps": 2}),
-        reward_funcs=TrlReward(REWARD, truths_by_id(PROBLEMS)),
-        train_dataset=datasets.Dataset.from_dict(rows),
-        processing_class=tokenizer,
-        environment_factory=watching(lambda row: scene),
-    )
-    trainer.train()
-    assert trainer.state.global_step == 2
+def test_the_page_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its code as it stands, but for the model and TRL's settings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    path, _ = save_tiny(tmp_path / "tiny")
+    video = str(NEEDLES.save(tmp_path))
+    write_problems("train.jsonl", [replace(problem, video=video) for problem in PROBLEMS])
+    page = (Path(__file__).parents[2] / "docs" / "trl.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code = code.replace('"Qwen/Qwen3-4B"', repr(path)).replace('load("nano")', "load()")
+    assert "GRPOConfig(" in code and repr(path) in code
+    monkeypatch.setattr("mmreason.models.load", lambda: observer(NEEDLES.world))
+    settings = config_of(tmp_path / "out", {"scale_rewards": "none"})
+    monkeypatch.setattr(trl, "GRPOConfig", lambda **_: settings)
+    names: dict[str, Any] = {}
+    exec(compile(code, "docs/trl.md", "exec"), names)
+    assert names["trainer"].state.global_step == 1
+    assert "component/answer" in names["trainer"].state.log_history[0]
 
 
 def test_missing_truths_are_told() -> None:

@@ -3,6 +3,10 @@ TRL's own where both have the objective, and one result however a step is split.
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +28,7 @@ from mmreason.training.integrations import trl as ours  # noqa: E402
 from mmreason.training.integrations.trl import grpo_trainer  # noqa: E402
 from mmreason.training.integrations.trl_dsdr import DsdrTerm  # noqa: E402
 
+ROOT = Path(__file__).parents[2]
 SEQUENCE = {"importance_sampling_level": "sequence", "epsilon_low": 3e-4, "epsilon_high": 4e-4}
 THEIRS: dict[str, dict[str, Any]] = {
     "grpo": {"loss_type": "grpo"},
@@ -189,6 +194,36 @@ def test_the_split_into_micro_batches_changes_nothing(
     if extra != "plain":
         plain = weights_after_a_step(grpo_trainer("vespo"), tiny, tmp_path, 2)
         assert (plain - whole).abs().max() > 1e-4
+
+
+@pytest.mark.slow
+def test_the_number_of_processes_changes_nothing(tiny: tuple[str, Any], tmp_path: Path) -> None:
+    """With unequal lengths on the two, and STAPO's threshold over both."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "tests.training.trl_processes", tiny[0], str(tmp_path)]
+    common = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE")}
+    common |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    subprocess.run([*command, "8"], env=common, check=True, capture_output=True, timeout=300)
+    two = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+    running = [
+        subprocess.Popen(
+            [*command, "2"],
+            env=common | two | {"RANK": str(i), "LOCAL_RANK": str(i), "MASTER_PORT": str(port)},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for i in range(2)
+    ]
+    for one in running:
+        _, said = one.communicate(timeout=300)
+        assert one.returncode == 0, said.decode()[-2000:]
+    alone, together = (torch.load(tmp_path / f"weights-{n}.pt") for n in (1, 2))
+    start = made(grpo_trainer("vespo"), tiny, tmp_path, {"scale_rewards": "none"}).model
+    before = torch.cat([p.detach().flatten() for p in start.parameters()])
+    assert (alone - before).abs().max() > 1e-3
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

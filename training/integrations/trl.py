@@ -94,7 +94,7 @@ def grpo_trainer(
     raises one at its first step where its arguments contradict the objective.
     """
     require_trl()
-    from trl import GRPOTrainer
+    from trl.trainer.grpo_trainer import GRPOTrainer
 
     if isinstance(objective, str):
         if objective not in PUBLISHED:
@@ -116,11 +116,11 @@ def require_trl() -> None:
     try:
         found = version("trl")
     except PackageNotFoundError as error:
-        raise UsageError(f"TRL is not installed; pip install 'trl=={wanted}'") from error
+        raise UsageError("TRL is not installed; pip install 'mmreason[trl]'") from error
     if ".".join(found.split(".")[:2]) not in CHECKED_VERSIONS:
         raise UsageError(
             f"this part of mmreason relies on internals of TRL {wanted}, found {found}; "
-            f"pip install 'trl=={wanted}', or train with mmreason.training.rl"
+            f"pip install 'mmreason[trl]', or train with mmreason.training.rl"
         )
 
 
@@ -172,8 +172,8 @@ class _Loss:
             masks = [b.mask & self._mask_of(b, threshold) for b in batches]
             kept = sum(count(mask, aggregation, max_tokens=longest) for mask in masks)
         local = torch.tensor([[kept, full, rows]], device=micro_batches[0]["completion_ids"].device)
-        total = trainer.accelerator.gather(local).sum(dim=0).tolist()
-        return _Window(*total, threshold)
+        kept, full, rows = trainer.accelerator.gather(local).sum(dim=0).tolist()
+        return _Window(kept, full, rows, threshold)
 
     def _mask_of(self, batch: TokenBatch, threshold: float) -> Tensor:
         assert self._stapo is not None

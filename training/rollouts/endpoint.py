@@ -195,11 +195,12 @@ class EndpointSampler:
                 f"{self._client.base_url}: the server read another prompt than it was sent "
                 f"({len(draw.prompt.token_ids)} token ids); what it writes cannot be trained on"
             )
-        ids = choice.get("token_ids")
-        if ids is None:
-            ids = [_id_of(token) for token in _told(choice, "tokens")]
-            ids = ids or None
-        if not isinstance(ids, list) or not all(type(one) is int and one >= 0 for one in ids):
+        told = choice.get("token_ids")
+        if told is None:
+            told = [_id_of(token) for token in _told(choice, "tokens")] or None
+        known = told if isinstance(told, list) else [None]
+        ids = [one for one in known if type(one) is int and one >= 0]
+        if len(ids) < len(known):
             raise UsageError(
                 f"{self._client.base_url}: the server does not tell the ids of the tokens it "
                 "wrote, without which nothing can be trained on; serve the model with a vLLM or "
