@@ -3,6 +3,7 @@ TRL's own where both have the objective, and one result however a step is split.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import subprocess
@@ -54,7 +55,14 @@ def length_reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
     return [float(sum(ids) % 3 == 0) for ids in completion_ids]
 
 
-def made(trainer: type[Any], tiny: tuple[str, Any], folder: Path, settings: dict[str, Any]) -> Any:
+def made(
+    trainer: type[Any],
+    tiny: tuple[str, Any],
+    folder: Path,
+    settings: dict[str, Any],
+    *,
+    evaluate: bool = False,
+) -> Any:
     path, tokenizer = tiny
     rows = [[{"role": "user", "content": f"count {i}"}] for i in range(8)]
     # Few tokens to choose from, the end among them: answers of different lengths.
@@ -64,11 +72,13 @@ def made(trainer: type[Any], tiny: tuple[str, Any], folder: Path, settings: dict
         "generation_kwargs": {"suppress_tokens": suppressed},
         "gradient_checkpointing": False,
     } | settings
+    data = datasets.Dataset.from_dict({"prompt": rows})
     return trainer(
         model=path,
         args=config_of(folder, settings),
         reward_funcs=length_reward,
-        train_dataset=datasets.Dataset.from_dict({"prompt": rows}),
+        train_dataset=data,
+        eval_dataset=data.select(range(2)) if evaluate else None,
         processing_class=tokenizer,
     )
 
@@ -254,6 +264,16 @@ def test_an_objective_of_ones_own_trains(tiny: tuple[str, Any], tmp_path: Path) 
     trainer = made(grpo_trainer(objective), tiny, tmp_path, {"max_steps": 2})
     trainer.train()
     assert trainer.state.global_step == 2
+
+
+def test_evaluation_has_denominators_of_its_own(tiny: tuple[str, Any], tmp_path: Path) -> None:
+    dsdr = DsdrTerm(correct="length_reward")
+    trainer_class = grpo_trainer("dapo", stapo=Stapo(probability=0.5), dsdr=dsdr)
+    settings = {"per_device_eval_batch_size": 4, "eval_strategy": "steps", "eval_steps": 1}
+    trainer = made(trainer_class, tiny, tmp_path, settings, evaluate=True)
+    trainer.train()
+    (told,) = [row for row in trainer.state.log_history if "eval_loss" in row]
+    assert math.isfinite(told["eval_loss"]) and told["eval_stapo/silenced_share"] >= 0
 
 
 @pytest.mark.parametrize("found", ["1.15.3", "1.17.0", "2.0.0.dev0", "1.1.16"])
