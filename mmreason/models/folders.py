@@ -16,6 +16,8 @@ from mmreason.types import UsageError
 
 NANO_FOLDER = Path(__file__).resolve().parent / "nano"
 HUB_TIMEOUT_S = 10.0
+CLIP_RECIPE = "mmreason.json"
+"""Beside the weights: how the model likes to watch a clip."""
 WHOLE_FILE_BYTES = 32 * 2**20
 BLOCK_BYTES = 64 * 2**10
 BLOCKS = 32
@@ -112,7 +114,7 @@ def fingerprint_of(folder: Path) -> str:
 
 def clip_recipe_from(folder: Path) -> ClipRecipe | None:
     """The recipe in the folder's `mmreason.json`, or None where there is no such file."""
-    path = folder / "mmreason.json"
+    path = folder / CLIP_RECIPE
     if not path.is_file():
         return None
     try:

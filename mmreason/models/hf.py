@@ -107,7 +107,7 @@ class TransformersModel:
         """See `mmreason.models.load`."""
         source, only_local = locate(name_or_path)
         try:
-            with _progress_bars(name_or_path != "nano" and sys.stderr.isatty()):
+            with progress_bars(name_or_path != "nano" and sys.stderr.isatty()):
                 is_text = reads_text_only(source, local_files_only=only_local)
                 kind = AutoModelForCausalLM if is_text else AutoModelForImageTextToText
                 reader = AutoTokenizer if is_text else AutoProcessor
@@ -289,8 +289,8 @@ def threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _progress_bars(shown: bool) -> Iterator[None]:
-    """Loading bars only where someone waits at a terminal; the caller's choice is put back."""
+def progress_bars(shown: bool) -> Iterator[None]:
+    """Bars of loading and saving only where wanted; the caller's choice is put back."""
     before = logging.is_progress_bar_enabled()
     if not shown:
         logging.disable_progress_bar()

@@ -5,12 +5,15 @@ Leaves out its optimiser (`trainer.py`) and adapters (`adapters.py`).
 
 from __future__ import annotations
 
+import copy
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mmreason.models.hf import TransformersModel
+from mmreason.models.folders import CLIP_RECIPE, locate, weights_folder
+from mmreason.models.hf import TransformersModel, progress_bars
 from mmreason.training.rollouts.codec import ChatCodec
 from mmreason.training.rollouts.episode import Codec
 from mmreason.types import UsageError
@@ -30,6 +33,8 @@ class Trainee:
     """Of the weights it starts from."""
     processor: Any = None
     """Saved beside the weights; the tokenizer where None."""
+    recipe_file: Path | None = None
+    """How the model watches a clip, where its folder says so."""
 
     @classmethod
     def load(cls, name_or_path: str | Path, *, dtype: str = "float32") -> Trainee:
@@ -39,7 +44,8 @@ class Trainee:
         Raises UsageError where it cannot be loaded or has no token that ends a turn.
         """
         chat = TransformersModel.load(str(name_or_path), dtype=dtype)
-        return cls.of_chat(chat)
+        recipe = weights_folder(locate(str(name_or_path))[0]) / CLIP_RECIPE
+        return replace(cls.of_chat(chat), recipe_file=recipe if recipe.is_file() else None)
 
     @classmethod
     def of_chat(cls, chat: TransformersModel) -> Trainee:
@@ -62,6 +68,17 @@ class Trainee:
         )
 
     def save(self, folder: Path) -> None:
-        """Write a model folder that `Trainee.load` and `mmreason.models.load` take."""
-        self.model.save_pretrained(folder)
-        (self.processor or self.tokenizer).save_pretrained(folder)
+        """Write a model folder that `Trainee.load` and `mmreason.models.load` take, adapters merged
+        in. What the model came with for us (how it watches a clip) goes along."""
+        with progress_bars(False):
+            _merged(self.model).save_pretrained(folder)
+            (self.processor or self.tokenizer).save_pretrained(folder)
+        if self.recipe_file is not None:
+            shutil.copy(self.recipe_file, folder / self.recipe_file.name)
+
+
+def _merged(model: Any) -> Any:
+    """The model without adapters; a copy with them merged in where it has some."""
+    if not hasattr(model, "merge_and_unload"):
+        return model
+    return copy.deepcopy(model).merge_and_unload()

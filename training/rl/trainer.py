@@ -17,11 +17,12 @@ from accelerate import Accelerator
 from mmreason.models.hf import ONE_THREAD_PARAMETERS, threads
 from mmreason.training.rl import checkpoint
 from mmreason.training.rl.adapters import adapted, adapter_off, is_adapted
-from mmreason.training.rl.batches import deal
+from mmreason.training.rl.batches import deal, split_flat
 from mmreason.training.rl.checkpoint import RunState
 from mmreason.training.rl.credit import Credit, assign, teaches
 from mmreason.training.rl.evaluate import evaluate
 from mmreason.training.rl.events import StepReport
+from mmreason.training.rl.frozen_eyes import install
 from mmreason.training.rl.logps import Scorer
 from mmreason.training.rl.measures import of_rollouts, peak_memory_mb
 from mmreason.training.rl.micro import Micro
@@ -85,6 +86,7 @@ class _Run:
         made = recipe.model() if callable(recipe.model) else Trainee.load(recipe.model)
         self.trainee = adapted(made, recipe)
         model = self.trainee.model
+        install(model)
         self._small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
         parameters = [p for p in model.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(
@@ -242,19 +244,19 @@ class _Run:
         """The updates of a rollout batch; the micro-batches of them all, with what they saw."""
         recipe = self.recipe
         parts = deal(credit.rows, recipe.updates, recipe.seed, self.step, "updates")
-        batches = [self._updater.micros(part) for part in parts]
+        split = [split_flat(part, recipe) for part in parts]
+        batches = [self._updater.micros(live) for live, _ in split]
         if recipe.updates > 1 or recipe.correction is not None:
             for micro in (micro for batch in batches for micro in batch):
                 micro.old_logp, _ = self._updater.score(micro)
         if recipe.kl is not None:
             self._refer(batches)
         made = []
-        for batch in batches:
-            rows = sum(len(micro.rows) for micro in batch)
-            if not total(self.accelerator, [float(rows)])[0]:
+        for batch, (live, flat) in zip(batches, split, strict=True):
+            if not total(self.accelerator, [float(len(live))])[0]:
                 continue
             self._set_learning_rate()
-            done = self._updater.update(batch, credit.groups / recipe.updates)
+            done = self._updater.update(batch, credit.groups / recipe.updates, flat)
             self._count(done)
             made.append(done)
             if self.is_failing:
