@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmreason.cli.common import Json, err, out, print_json, quiet_libraries
+from mmreason.cli.train_rl import train_rl
 
 if TYPE_CHECKING:
     from mmreason.training.logs import Run
@@ -52,6 +53,9 @@ def train_nano(
         print_json(done)
         return
     out().print(f"{done['steps']} of {done['of']} steps done; the model is in {done['model']}")
+
+
+train_app.command("rl", epilog="Example: mmreason train rl recipe.py --dry-run")(train_rl)
 
 
 @train_app.command(
