@@ -87,15 +87,22 @@ class FrameTask:
             max_new_tokens=64,
         )
 
+    def world(self, problem: Problem) -> World:
+        """The world whose frame a problem shows."""
+        return self._drafted(problem)[1]
+
     def _shown(self, problem: Problem) -> Conversation:
-        index = int(problem.id.rsplit("/", 1)[1])
-        _, world, time_s = _drafted(self.split, index, self.kinds[index % len(self.kinds)])
+        _, world, time_s = self._drafted(problem)
         frames = FrameBatch(
             pixels=world.frame(time_s, SIZE_PX)[None],
             times_s=np.zeros(1),
             exact=np.ones(1, bool),
         )
         return [Message("user", (FramesPart(frames, "image"), TextPart(problem.question)))]
+
+    def _drafted(self, problem: Problem) -> tuple[Problem, World, float]:
+        index = int(problem.id.rsplit("/", 1)[1])
+        return _drafted(self.split, index, self.kinds[index % len(self.kinds)])
 
 
 def is_right(seen: Trajectory, truth: Truth) -> float | None:

@@ -245,6 +245,9 @@ class _Run:
         parts = deal(credit.rows, recipe.updates, recipe.seed, self.step, "updates")
         split = [split_flat(part, recipe) for part in parts]
         batches = [self._updater.micros(live) for live, _ in split]
+        credit.metrics["groups/flat"] = sum(len(flat) for _, flat in split) / max(
+            1, len(credit.rows)
+        )
         if recipe.updates > 1 or recipe.correction is not None:
             for micro in (micro for batch in batches for micro in batch):
                 micro.old_logp, _ = self._updater.score(micro)
