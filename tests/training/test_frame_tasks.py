@@ -31,7 +31,7 @@ def test_every_kind_has_a_truth_that_a_right_answer_meets(kind: Kind) -> None:
             right = Trajectory(answer="", boxes=truth.boxes)
             assert bool(truth.boxes) == (kind == "box")
             for box in truth.boxes:
-                x1, y1, x2, y2 = box
+                x1, y1, x2, y2 = box.xyxy
                 assert 0 <= x1 < x2 <= SIZE_PX[0] and 0 <= y1 < y2 <= SIZE_PX[1]
         elif kind == "count":
             right = from_turns([f"{truth.number:g}"])
