@@ -74,6 +74,8 @@ class Navigator:
     question: str
     leaf_s: float
     lines: list[_Line] = field(default_factory=list)
+    reach: int | None = None
+    """Nodes below this level are opened only where they match, not because they are silent."""
     captions: set[NodeId] = field(default_factory=set)
     opened: set[NodeId] = field(default_factory=set)
     looked: set[int] = field(default_factory=set)
@@ -109,21 +111,30 @@ class Navigator:
         if not self._core and not self._context:
             return self._blind_look()
         scores = self._scores()
-        open_nodes = self._waiting_nodes(scores)
         points = [i for i, line in enumerate(self.lines) if line.pinpointed]
         points = sorted((i for i in points if i not in self.looked), key=lambda i: -scores[i].value)
         if points and scores[points[0]].strong:
             return self._look(points[0], scores)
-        if open_nodes and self.may_open():
-            node, value = open_nodes[0]
-            why = f"matches {value:.0%} of the question" if value else "its caption is silent"
-            return Open(self.tree.node(node), f"open {_name(node)}: {why}")
+        move = self._open(scores)
+        if move is not None:
+            return move
         points = [i for i in points if scores[i].core > 0]
         if any(score.context_seen for score in scores):
             points = [i for i in points if scores[i].context_seen]
         if points:
             return self._look(points[0], scores)
         return self._blind_look()
+
+    def next_open(self) -> Open | None:
+        """The most promising node that may still be opened."""
+        return self._open(self._scores())
+
+    def strong_lines(self) -> list[tuple[Look, Note]]:
+        """Pinpointed lines that hold all that is asked for, in order of time, each with a look."""
+        scores = self._scores()
+        strong = [i for i, line in enumerate(self.lines) if line.pinpointed and scores[i].strong]
+        strong.sort(key=lambda i: (self.lines[i].note.span.start_s, self.lines[i].note.span.end_s))
+        return [(self._look(i, scores, alone=True), self.lines[i].note) for i in strong]
 
     def best_known(self) -> Look:
         """The best line so far, however weak; the whole video where none matches."""
@@ -132,6 +143,14 @@ class Navigator:
         if best is None or scores[best].value <= 0:
             return Look(self.tree.span, self.tree.span, "the whole video")
         return self._look(best, scores)
+
+    def _open(self, scores: list[_Score]) -> Open | None:
+        waiting = self._waiting_nodes(scores) if self.may_open() else []
+        if not waiting:
+            return None
+        node, value = waiting[0]
+        why = f"matches {value:.0%} of the question" if value else "its caption is silent"
+        return Open(self.tree.node(node), f"open {_name(node)}: {why}")
 
     def _take(self, node_id: NodeId, notes: Sequence[Note], leaf: bool) -> None:
         for note in notes:
@@ -194,6 +213,8 @@ class Navigator:
             # A still that holds a part of what is asked for says little of what lies between the
             # stills: other nodes of its level come first. A caption of the whole does lead down.
             leads = best.value >= STRONG_SCORE or (line is not None and line.note.time_s is None)
+            if not leads and self.reach is not None and len(node) > self.reach:
+                continue
             held = sum(score.context_seen for score, _ in pairs)
             ranked.append((node, best.value, leads and best.value > 0, held))
         ranked.sort(
@@ -208,10 +229,11 @@ class Navigator:
         )
         return [(node, value) for node, value, _, _ in ranked]
 
-    def _look(self, index: int, scores: list[_Score]) -> Look:
-        """A look at one line, with its neighbours of the same score; marks them as looked at."""
+    def _look(self, index: int, scores: list[_Score], *, alone: bool = False) -> Look:
+        """A look at one line, unless `alone` with its neighbours of the same score; marks what it
+        covers as looked at."""
         line = self.lines[index]
-        run = self._run(index, scores)
+        run = [index] if alone else self._run(index, scores)
         first, last = self.lines[run[0]].note.span, self.lines[run[-1]].note.span
         evidence = Span(first.start_s, last.end_s)
         span = evidence
