@@ -186,7 +186,7 @@ class _Referee:
         With the second it is asked whether what the question takes for granted is there at all:
         "What colour is the small star?" has an answer for many models where there is a large one.
         """
-        said, premise = support.observation, premise_of(support.look.arguments["question"])
+        said, premise = support.observation, self.premise(support)
         for shift in (OTHER_FRAMES, -OTHER_FRAMES):
             calls = [_check_call(support.look, shift)]
             if premise is not None and shift > 0:
@@ -209,11 +209,13 @@ class _Referee:
 
     def bear_out(self, claim: Claim, support: Support) -> _Part:
         """Whether what was described here, or else a description asked for now, tells of the thing
-        that the answer speaks of, in the words that descriptions of this video use."""
-        look = support.look
-        thing = thing_claimed(look.arguments["question"], support.observation.text)
+        that the answer speaks of, in the words that descriptions of this video use, and does not
+        tell the answer of another thing."""
+        look, said = support.look, support.observation.text
+        thing = thing_claimed(look.arguments["question"], said)
         expected = self.captions.expected(thing) if thing else frozenset()
-        if not expected or bears(self.captions.within(support.span), expected):
+        answer = frozenset(essence(said, look.arguments["question"]))
+        if not expected or bears(self.captions.within(support.span), expected, answer):
             return Verdict(Standing.VERIFIED)
         arguments = {"span": look.arguments["span"], "shift": OTHER_FRAMES, "check": True}
         call = ToolCall(name="skim", arguments=arguments)
@@ -224,10 +226,19 @@ class _Referee:
         seen = results.observations[0]
         if seen.error is not None:
             return Verdict(Standing.UNCHECKED)
-        if bears(seen.notes, expected):
+        if bears(seen.notes, expected, answer):
             return Verdict(Standing.VERIFIED)
-        told = f"{support.span} is described without a {thing}: {seen.text}"
+        told = f"{support.span} is described otherwise: {seen.text}"
         return Verdict(Standing.UNSUPPORTED, told)
+
+    def premise(self, support: Support) -> str | None:
+        """What to ask whether the thing is there; None where captions of the place tell of it."""
+        question = support.look.arguments["question"]
+        thing = thing_claimed(question, "yes")
+        expected = self.captions.expected(thing) if thing else frozenset()
+        if expected and bears(self.captions.within(support.span), expected):
+            return None
+        return premise_of(question)
 
     def agree(self, look: ToolCall, first: str, second: str) -> bool:
         options = look.arguments.get("options", ())

@@ -1,4 +1,4 @@
-"""Whether captions bear a thing out: all of its words told of one thing, in words the captioner uses.
+"""Whether captions bear a claim out: all of its words told of one thing, as the captioner writes.
 
 A model that is asked "Is there a striped circle?" tends to say yes where there is a striped square
 beside a plain circle; asked to describe, it keeps them apart. A word counts only where the same
@@ -43,9 +43,15 @@ class Captions:
         return [note for note in self.notes if _is_within(note, span)]
 
 
-def bears(notes: Sequence[Note], expected: frozenset[str]) -> bool:
-    """Whether one phrase of one caption holds all that is expected."""
-    return any(expected <= set(part) for note in notes for part in phrases(note.text))
+def bears(
+    notes: Sequence[Note], expected: frozenset[str], answer: frozenset[str] = frozenset()
+) -> bool:
+    """Whether one phrase of one caption holds all that is `expected` of a thing, and words of the
+    `answer` that are told at all are told of that thing too."""
+    parts = [set(part) for note in notes for part in phrases(note.text)]
+    bearing = [part for part in parts if expected <= part]
+    told = {word for word in answer if any(word in part for part in parts)}
+    return any(told <= part for part in bearing)
 
 
 def _is_within(note: Note, span: Span) -> bool:

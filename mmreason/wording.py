@@ -207,7 +207,7 @@ _PREMISE = re.compile(
 
 
 def _taken_for_granted(core: str) -> str | None:
-    found = _PREMISE.match(core)
+    found = _PREMISE.match(re.sub(r"\s+(?=\W*$)", "", without_alternatives(core)))
     return None if found is None else found.group(1).strip()
 
 

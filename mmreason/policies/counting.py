@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from mmreason.types import Note
 from mmreason.wording import NUMBERS, phrases, stem, terms
 
 _NUMBERS = {stem(word): int(number) for word, number in NUMBERS.items()}
@@ -22,6 +23,18 @@ def descriptions(text: str, thing: str) -> tuple[Description, ...]:
     asked = _words(terms(thing))
     told = (_words(part) for part in phrases(text))
     return tuple(words for words in told if asked and asked <= words)
+
+
+def option_told(notes: Iterable[Note], thing: str, options: Sequence[str]) -> int | None:
+    """The one option that captions tell of `thing`; None where they tell none, or several."""
+    told = {
+        index
+        for note in notes
+        for one in descriptions(note.text, thing)
+        for index, option in enumerate(options)
+        if (words := _words(terms(option))) and words <= one
+    }
+    return told.pop() if len(told) == 1 else None
 
 
 def different(found: Iterable[Description]) -> list[Description]:

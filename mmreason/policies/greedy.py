@@ -24,7 +24,13 @@ from mmreason.policies.base import (
     Verdict,
     look_call,
 )
-from mmreason.policies.counting import Description, descriptions, different, total
+from mmreason.policies.counting import (
+    Description,
+    descriptions,
+    different,
+    option_told,
+    total,
+)
 from mmreason.policies.navigate import Look, Navigator, Open
 from mmreason.policies.whole import overview_claim
 from mmreason.scanning import caption_call, is_long, scan_calls
@@ -43,10 +49,13 @@ from mmreason.wording import (
     says_absent,
     says_no,
     split_context,
+    thing_claimed,
 )
 
 LOOKS_LIMIT = 4
 """Places looked at before giving up."""
+WEAK_LOOKS_LIMIT = 2
+"""Of these, where captions leave out words of the question that they use elsewhere."""
 COUNTED_LIMIT = 8
 """Places described anew for a count."""
 
@@ -96,7 +105,7 @@ class _Game:
         inquiry, tree = self.inquiry, self.inquiry.tree
         ask, _ = split_context(inquiry.question)
         navigator = self.navigator(inquiry.question)
-        looks = 0
+        looks = weak = 0
         try:
             whole = Look(tree.span, tree.span, "the video is short: look at it directly")
             if tree.depth == 0:
@@ -113,14 +122,35 @@ class _Game:
                 if isinstance(move, Open):
                     yield from self.open(navigator, move.node.id, move.why)
                     continue
+                weak += move.weak
+                if weak > WEAK_LOOKS_LIMIT:
+                    break
                 looks += 1
                 if (yield from self.consider(move, ask)):
                     return
+            yield from self.read_off(navigator, ask)
         except _OutOfBudget:
             if not looks:
                 best = navigator.best_known()
                 why = "the budget ends here: a last look at the best place known"
                 yield from self.consider(Look(best.span, best.evidence, why), ask)
+
+    def read_off(self, navigator: Navigator, question: str) -> _Part:
+        """Where looks do not agree: claim the option that two captions of one place tell of the
+        thing that is asked about."""
+        thing = thing_claimed(question, "yes")
+        if not thing or not self.inquiry.options or is_yes_no(question):
+            return
+        for place, note in navigator.strong_lines()[:LOOKS_LIMIT]:
+            call = ToolCall(name="skim", arguments={"span": place.span, "check": True})
+            seen = (yield from self.act(f"describe {place.span}: looks do not agree", (call,)))[0]
+            options = self.inquiry.options
+            choice = option_told(seen.notes, thing, options)
+            if choice is not None and option_told((note,), thing, options) in (None, choice):
+                support = Support(call, seen, place.evidence)
+                text = options[choice]
+                yield Claim(text=text, choice=choice, supports=(support,), checked=True)
+                return
 
     def navigator(self, question: str) -> Navigator:
         """One that opens silent nodes of the top level only where a scan says what is in them."""

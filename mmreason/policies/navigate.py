@@ -53,6 +53,8 @@ class Look:
     span: Span
     evidence: Span
     why: str
+    weak: bool = False
+    """Whether words that captions use are missing here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Navigator:
             points = [i for i in points if scores[i].context_seen]
         if points:
             return self._look(points[0], scores)
-        return self._blind_look()
+        return None if self.looked else self._blind_look()
 
     def next_open(self) -> Open | None:
         """The most promising node that may still be opened."""
@@ -168,13 +170,17 @@ class Navigator:
             found = set(held) & set(asked)
             return sum(weights[term] for term in found) / total if total else 0.0
 
+        known = {term for term in self._core if " " not in term}
+        used = {term for term in known if any(term in line.held for line in self.lines)}
         scores = []
         for line in self.lines:
             together = max((share(part, self._core) for part in line.parts), default=0.0)
             core = TOGETHER_WEIGHT * together
             core += (1 - TOGETHER_WEIGHT) * share(line.held, self._core)
             context = share(line.held, self._context) if self._context else None
-            scores.append(_Score(core, context))
+            # A word that other captions use is missing here, not called by another name.
+            whole = bool(known) and (used < known or any(used <= set(part) for part in line.parts))
+            scores.append(_Score(core, context, whole))
         return scores
 
     def _weights(self) -> dict[str, float]:
@@ -248,7 +254,7 @@ class Navigator:
             if i in run or (other.pinpointed and other.note.span.overlap_s(span) > 0)
         }
         why = f"look at {span}: matches {scores[index].value:.0%} of the question"
-        return Look(span, evidence, why)
+        return Look(span, evidence, why, weak=not scores[index].whole)
 
     def _run(self, index: int, scores: list[_Score]) -> list[int]:
         """Positions of the line and of its neighbours in time that match as well, in order."""
@@ -290,6 +296,8 @@ class _Score:
     core: float
     context: float | None
     """None where the question does not say when."""
+    whole: bool = False
+    """Whether one phrase holds all that is asked for, as far as captions use these words."""
 
     @property
     def value(self) -> float:
@@ -299,7 +307,8 @@ class _Score:
 
     @property
     def strong(self) -> bool:
-        return self.core >= STRONG_SCORE and (self.context is None or self.context_seen)
+        here = self.core >= STRONG_SCORE and self.whole
+        return here and (self.context is None or self.context_seen)
 
     @property
     def context_seen(self) -> bool:
