@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mmreason.bearing import Captions, bears
+from mmreason.bearing import Captions, bears, words_of
 from mmreason.policies.base import (
     Act,
     Claim,
@@ -236,7 +236,8 @@ class _Referee:
         question = support.look.arguments["question"]
         thing = thing_claimed(question, "yes")
         expected = self.captions.expected(thing) if thing else frozenset()
-        if expected and bears(self.captions.within(support.span), expected):
+        known = bool(thing) and expected == words_of(thing)
+        if known and bears(self.captions.within(support.span), expected):
             return None
         return premise_of(question)
 

@@ -35,12 +35,16 @@ class Captions:
 
     def expected(self, thing: str) -> frozenset[str]:
         """Words of `thing` that a caption of it would hold, as this captioner writes."""
-        used = (t for t in terms(thing) if " " not in t and self._used[t] >= USED_OFTEN)
-        return frozenset(used)
+        return frozenset(word for word in words_of(thing) if self._used[word] >= USED_OFTEN)
 
     def within(self, span: Span) -> list[Note]:
         """Captions of frames in `span` alone."""
         return [note for note in self.notes if _is_within(note, span)]
+
+
+def words_of(thing: str) -> frozenset[str]:
+    """Content words, without pairs of them."""
+    return frozenset(term for term in terms(thing) if " " not in term)
 
 
 def bears(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from mmreason.bearing import words_of
 from mmreason.types import Note
-from mmreason.wording import NUMBERS, phrases, stem, terms
+from mmreason.wording import NUMBERS, phrases, stem
 
 _NUMBERS = {stem(word): int(number) for word, number in NUMBERS.items()}
 
@@ -20,8 +21,8 @@ Description = frozenset[str]
 
 def descriptions(text: str, thing: str) -> tuple[Description, ...]:
     """What a caption tells of each `thing` in it ("orange objects"), in order."""
-    asked = _words(terms(thing))
-    told = (_words(part) for part in phrases(text))
+    asked = words_of(thing)
+    told = (frozenset(t for t in part if " " not in t) for part in phrases(text))
     return tuple(words for words in told if asked and asked <= words)
 
 
@@ -32,7 +33,7 @@ def option_told(notes: Iterable[Note], thing: str, options: Sequence[str]) -> in
         for note in notes
         for one in descriptions(note.text, thing)
         for index, option in enumerate(options)
-        if (words := _words(terms(option))) and words <= one
+        if (words := words_of(option)) and words <= one
     }
     return told.pop() if len(told) == 1 else None
 
@@ -52,7 +53,3 @@ def different(found: Iterable[Description]) -> list[Description]:
 def total(found: Sequence[Description]) -> int:
     """How many things they are: "two red stars" are two."""
     return sum(max([_NUMBERS.get(word, 1) for word in one]) for one in found)
-
-
-def _words(found: Iterable[str]) -> Description:
-    return frozenset(term for term in found if " " not in term)

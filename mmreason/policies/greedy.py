@@ -141,7 +141,7 @@ class _Game:
         thing = thing_claimed(question, "yes")
         if not thing or not self.inquiry.options or is_yes_no(question):
             return
-        for place, note in navigator.strong_lines()[:LOOKS_LIMIT]:
+        for place, note in navigator.strong_lines(whole=True)[:LOOKS_LIMIT]:
             call = ToolCall(name="skim", arguments={"span": place.span, "check": True})
             seen = (yield from self.act(f"describe {place.span}: looks do not agree", (call,)))[0]
             options = self.inquiry.options

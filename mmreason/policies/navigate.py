@@ -131,10 +131,15 @@ class Navigator:
         """The most promising node that may still be opened."""
         return self._open(self._scores())
 
-    def strong_lines(self) -> list[tuple[Look, Note]]:
-        """Pinpointed lines that hold all that is asked for, in order of time, each with a look."""
+    def strong_lines(self, *, whole: bool = False) -> list[tuple[Look, Note]]:
+        """Pinpointed lines that hold all that is asked for, in order of time, each with a look;
+        with `whole` all of it that captions tell at all, such as the star of "how does it move"."""
         scores = self._scores()
-        strong = [i for i, line in enumerate(self.lines) if line.pinpointed and scores[i].strong]
+        strong = [
+            i
+            for i, line in enumerate(self.lines)
+            if line.pinpointed and (scores[i].strong or (whole and scores[i].whole_here))
+        ]
         strong.sort(key=lambda i: (self.lines[i].note.span.start_s, self.lines[i].note.span.end_s))
         return [(self._look(i, scores, alone=True), self.lines[i].note) for i in strong]
 
@@ -247,7 +252,10 @@ class Navigator:
             middle = self.lines[run[len(run) // 2]].note
             time_s = middle.span.middle_s if middle.time_s is None else middle.time_s
             length_s = self.leaf_s if line.note.time_s is not None else middle.span.duration_s
-            span = around(time_s, length_s, evidence)
+            # Less than half a clip shows no movement: it goes on beyond what matched.
+            wide = around(evidence.middle_s, self.leaf_s / 2, self.tree.span)
+            room = wide if evidence.duration_s < wide.duration_s else evidence
+            span = around(time_s, length_s, room)
         self.looked |= {
             i
             for i, other in enumerate(self.lines)
@@ -264,7 +272,7 @@ class Navigator:
         same = [
             i
             for i, line in enumerate(self.lines)
-            if len(line.node) == len(here.node)
+            if self._side_by_side(line, here)
             and (line.note.time_s is None) == (here.note.time_s is None)
             and abs(scores[i].value - scores[index].value) < SAME_SCORE
         ]
@@ -276,6 +284,11 @@ class Navigator:
         while last + 1 < len(same) and self._touch(same[last], same[last + 1]):
             last += 1
         return same[first : last + 1]
+
+    def _side_by_side(self, line: _Line, here: _Line) -> bool:
+        """Whether two lines never speak for the same time: those of a level, or of one scan."""
+        stills = line.note.time_s is not None and here.note.time_s is not None
+        return len(line.node) == len(here.node) or (self.reach is not None and stills)
 
     def _touch(self, before: int, after: int) -> bool:
         gap_s = self.lines[after].note.span.start_s - self.lines[before].note.span.end_s
@@ -309,6 +322,10 @@ class _Score:
     def strong(self) -> bool:
         here = self.core >= STRONG_SCORE and self.whole
         return here and (self.context is None or self.context_seen)
+
+    @property
+    def whole_here(self) -> bool:
+        return self.core > 0 and self.whole and (self.context is None or self.context_seen)
 
     @property
     def context_seen(self) -> bool:
