@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +21,7 @@ SCAN_HZ = 2.0
 """Frames a second that are compared, as long as `MOST_SCANNED` allows."""
 MOST_SCANNED = 14_400
 """Frames compared of a whole video: two hours at the full rate, ten hours one every 2.5 s."""
-RECIPE = "colours 5x5x5, 48x27, 2 Hz up to 14400"
+RECIPE = "5x5x5 colours of 16x16x16, 48x27, 2 Hz up to 14400"
 """Names everything that moves the result, for the keys of a store."""
 
 _AREA_PX = 48 * 27
@@ -87,17 +88,23 @@ def described(pixels: np.ndarray) -> np.ndarray:
     """float32 (N, 125) of uint8 (N, H, W, 3): roots of the shares of colours, so that squared
     distances are those of Hellinger and small things count."""
     count, area = len(pixels), pixels.shape[1] * pixels.shape[2]
-    scaled = pixels.reshape(count, area, 3).astype(np.float32) * ((_LEVELS - 1) / 255)
-    low = np.minimum(scaled.astype(np.int64), _LEVELS - 2)
-    part = scaled - low
-    rows = np.arange(count)[:, None] * _LEVELS**3
-    shares = np.zeros(count * _LEVELS**3)
-    for corner in np.ndindex(2, 2, 2):
-        red, green, blue = (low[..., i] + corner[i] for i in range(3))
-        weights = np.prod(np.where(corner, part, 1 - part), axis=-1, dtype=np.float32)
-        cells = rows + (red * _LEVELS + green) * _LEVELS + blue
-        shares += np.bincount(cells.ravel(), weights.ravel(), len(shares))
-    return np.sqrt(shares.reshape(count, -1) / area).astype(np.float32)
+    fine = (pixels.reshape(count, area, 3) >> 4).astype(np.int32)
+    cells = (fine[..., 0] * 16 + fine[..., 1]) * 16 + fine[..., 2]
+    cells += np.arange(count, dtype=np.int32)[:, None] * 16**3
+    counts = np.bincount(cells.ravel(), minlength=count * 16**3).reshape(count, 16**3)
+    seen = np.flatnonzero(counts.any(axis=0))
+    shares = counts[:, seen].astype(np.float32) @ _shared_out()[seen]
+    return np.sqrt(shares / area)
+
+
+@cache
+def _shared_out() -> np.ndarray:
+    """float32 (4096, 125): how each of 16 x 16 x 16 colours is shared out between the nearest of
+    5 x 5 x 5."""
+    apart = np.abs(np.linspace(0, _LEVELS - 1, 16)[:, None] - np.arange(_LEVELS))
+    near = (1 - apart).clip(0)
+    joint = np.einsum("ri,gj,bk->rgbijk", near, near, near)
+    return joint.reshape(16**3, _LEVELS**3).astype(np.float32)
 
 
 def choose(points: np.ndarray, times_s: np.ndarray, span: Span, count: int) -> tuple[Moment, ...]:
