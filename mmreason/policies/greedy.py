@@ -170,13 +170,13 @@ class _Game:
 
     def start(self, navigator: Navigator) -> _Part:
         """Read the captions of the top level, and the subtitles where there are any."""
-        yield from self.scan()
         if self.inquiry.has_subtitles:
             span = self.inquiry.tree.span
             arguments = {"span": span, "text": navigator.question}
             call = ToolCall(name="search", arguments=arguments)
             seen = yield from self.act("search the subtitles", (call,), opening=True)
             navigator.hear(seen[0].notes)
+        yield from self.scan()
         yield from self.open(navigator, (), "read the captions of the top level")
 
     def open(self, navigator: Navigator, node_id: NodeId, thought: str) -> _Part:
