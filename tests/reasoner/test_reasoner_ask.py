@@ -403,3 +403,13 @@ def test_a_budget_of_one_look_is_spent_on_looking(video, model):
     answer = Reasoner(model).ask(video, "How does the red star move?", budget=Budget(frames=frames))
     assert [step.call.name for step in answer.trace] == ["look"]
     assert answer.cost.frames <= frames and answer.stop_reason is StopReason.BUDGET_FRAMES
+
+
+@pytest.mark.parametrize(
+    ("question", "options"),
+    [("What colour \ud83d?", None), ("What colour?", ["red", "\udc00blue"])],
+)
+def test_half_a_character_is_one_clear_error(video, model, question, options):
+    with pytest.raises(UsageError, match=r"holds U\+D[0-9A-F]{3} at position .* surrogate"):
+        Reasoner(model).ask(video, question, options=options)
+    assert model.calls == 0
