@@ -39,7 +39,7 @@ class Watchable(Protocol):
     def info(self) -> VideoInfo: ...
 
     def frames_at(
-        self, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None = None
+        self, times_s: Sequence[float], size_px: tuple[int, int] | None = None
     ) -> FrameBatch: ...
 
 
@@ -69,7 +69,7 @@ def find(video: Watchable, span: Span, count: int) -> Found:
     times_s = scan_times(video.info, span)
     size_px = _small_size(video.info)
     parts = [
-        described(video.frames_at(times_s[at : at + _CHUNK_FRAMES], size_px).pixels)
+        described(video.frames_at(times_s[at : at + _CHUNK_FRAMES].tolist(), size_px).pixels)
         for at in range(0, len(times_s), _CHUNK_FRAMES)
     ]
     return Found(choose(np.concatenate(parts), times_s, span, count), len(times_s))

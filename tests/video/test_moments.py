@@ -10,13 +10,24 @@ from hypothesis import strategies as st
 from mmreason.video import Video, moments
 from mmreason.video.types import Span
 from mmreason.video.world.encode import write_video
-from mmreason.video.world.script import Actor, Motion, Scene, World
+from mmreason.video.world.script import (
+    Actor,
+    Colour,
+    Motion,
+    MotionKind,
+    Scene,
+    Shape,
+    Size,
+    World,
+)
 
 
 def world(event_s: tuple[float, float], *, length_s: float = 120.0) -> World:
     """A large blue circle all the time, moving; a small red star during `event_s`."""
 
-    def actor(shape, colour, size, x, kind="still") -> Actor:
+    def actor(
+        shape: Shape, colour: Colour, size: Size, x: float, kind: MotionKind = "still"
+    ) -> Actor:
         return Actor(
             id=shape,
             shape=shape,
