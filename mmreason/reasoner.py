@@ -256,7 +256,8 @@ class Reasoner:
     ) -> Iterator[Captioned]:
         """Caption whole levels ahead of questions, into the store; one item a node."""
         with _opened(video) as source:
-            yield from build(self._toolbox(source), self._tree(source), tuple(levels))
+            tree, scan = self._tree(source), isinstance(self.policy, Greedy)
+            yield from build(self._toolbox(source), tree, tuple(levels), scan=scan)
 
     def estimate(self, video: str | Path | Watchable, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
