@@ -18,6 +18,7 @@ from mmreason.grounding import Box, Dialect, iou
 from mmreason.models.base import Conversation, FramesPart, Message, TextPart
 from mmreason.prompts import Prompts
 from mmreason.training.nano.examples import MOMENT_LEAST_S
+from mmreason.training.nano.half_truths import half_truth, whole_truth
 from mmreason.training.rewards import (
     Combination,
     Component,
@@ -35,7 +36,7 @@ from mmreason.video.types import FrameBatch, Span
 from mmreason.video.world import generate
 from mmreason.video.world.questions import questions, refer
 from mmreason.video.world.script import World
-from mmreason.video.world.truth import Sighting, article, boxes, noun, sightings
+from mmreason.video.world.truth import Sighting, article, boxes, sightings
 
 Kind = Literal["box", "box_absent", "exists", "half_truth", "count"]
 KINDS: tuple[Kind, ...] = ("box", "box_absent", "exists", "half_truth", "count")
@@ -87,15 +88,22 @@ class FrameTask:
             max_new_tokens=64,
         )
 
+    def world(self, problem: Problem) -> World:
+        """The world whose frame a problem shows."""
+        return self._drafted(problem)[1]
+
     def _shown(self, problem: Problem) -> Conversation:
-        index = int(problem.id.rsplit("/", 1)[1])
-        _, world, time_s = _drafted(self.split, index, self.kinds[index % len(self.kinds)])
+        _, world, time_s = self._drafted(problem)
         frames = FrameBatch(
             pixels=world.frame(time_s, SIZE_PX)[None],
             times_s=np.zeros(1),
             exact=np.ones(1, bool),
         )
         return [Message("user", (FramesPart(frames, "image"), TextPart(problem.question)))]
+
+    def _drafted(self, problem: Problem) -> tuple[Problem, World, float]:
+        index = int(problem.id.rsplit("/", 1)[1])
+        return _drafted(self.split, index, self.kinds[index % len(self.kinds)])
 
 
 def is_right(seen: Trajectory, truth: Truth) -> float | None:
@@ -168,7 +176,7 @@ def _asked(
         return chosen.text, Truth(question=chosen.text, number=float(chosen.answer))
     if kind == "exists":
         thing = rng.choice(seen)
-        name = _with_two_attributes(thing, rng)
+        name = whole_truth(thing, rng)
         text = f"Is there {article(name)}?"
         return text, Truth(question=text, answer="yes")
     name = half_truth(seen, rng)
@@ -179,33 +187,3 @@ def _asked(
         return text, Truth(question=text, answer="no")
     text = _PROMPTS.find(name)
     return text, Truth(question=text, boxes=(), frame=frame)
-
-
-def _with_two_attributes(thing: Sighting, rng: random.Random) -> str:
-    actor = thing.actor
-    options = [f"{thing.colour} {actor.shape}", f"{actor.size} {actor.shape}"]
-    if actor.pattern != "plain":
-        options.append(f"{actor.pattern} {actor.shape}")
-    return rng.choice(options) if rng.random() < 0.8 else noun(thing)
-
-
-def half_truth(seen: Sequence[Sighting], rng: random.Random) -> str | None:
-    """A name whose words are all true of something in the frame, but of no one thing."""
-    pairs = [(a, b) for a in seen for b in seen if a is not b]
-    rng.shuffle(pairs)
-    for shaped, other in pairs:
-        shape = shaped.actor.shape
-        attributes = [("colour", other.colour), ("size", other.actor.size)]
-        if other.actor.pattern != "plain":
-            attributes.append(("pattern", other.actor.pattern))
-        rng.shuffle(attributes)
-        for attribute, value in attributes:
-            if all(s.actor.shape != shape or not _has(s, attribute, value) for s in seen):
-                return f"{value} {shape}"
-    return None
-
-
-def _has(sighting: Sighting, attribute: str, value: str) -> bool:
-    if attribute == "colour":
-        return value in sighting.colours
-    return getattr(sighting.actor, attribute) == value

@@ -66,12 +66,10 @@ def train(
     run = _Run(recipe, accelerator or Accelerator(mixed_precision=recipe.precision))
     run.begin(resume)
     while run.step < recipe.steps:
-        report = run.advance()
+        # Told before it is saved: who keeps a log then has every step that a checkpoint counts.
+        yield run.advance()
         stop = any_of(run.accelerator, should_stop()) or run.is_done
-        warnings = run.save(always=stop or run.step == recipe.steps or run.is_failing)
-        if warnings:
-            report = _with_warnings(report, warnings)
-        yield report
+        run.save(always=stop or run.step == recipe.steps or run.is_failing)
         if run.is_failing:
             raise TrainingStopped(
                 f"{run.skipped_in_row} updates in a row were skipped, the last because of "
@@ -191,10 +189,11 @@ class _Run:
             warnings=(*notes, *self._warnings(groups, updates)),
         )
 
-    def save(self, *, always: bool) -> tuple[str, ...]:
-        """Write a checkpoint where one is due; what went wrong, for the report."""
+    def save(self, *, always: bool) -> None:
+        """Write a checkpoint where one is due. One that cannot be written is told in the next
+        report; OSError for one that must be."""
         if not always and self.step % self.recipe.checkpoint_every:
-            return ()
+            return
         state = RunState(
             step=self.step,
             cursor=self.cursor,
@@ -213,8 +212,8 @@ class _Run:
         except OSError as error:
             if always:
                 raise
-            return (f"the checkpoint of step {self.step} could not be written: {error}",)
-        return ()
+            note = f"the checkpoint of step {self.step} could not be written: {error}"
+            self._notes = (*self._notes, note)
 
     def save_model(self, name: str = "model") -> None:
         """Write the model folder, adapters merged in. OSError where that fails: the folder is then
@@ -358,7 +357,9 @@ class _Run:
     def _metrics(
         self, groups: Sequence[Group], credit: Credit, updates: Sequence[Updated]
     ) -> dict[str, float]:
-        parts = gathered(self.accelerator, [*credit.figures, *of_rollouts(groups)])
+        flat = len(split_flat(credit.rows, self.recipe)[1]) / max(1, len(credit.rows))
+        of_rows = ({"groups/flat": flat}, float(len(credit.rows)))
+        parts = gathered(self.accelerator, [*credit.figures, *of_rollouts(groups), of_rows])
         made = (updates[-1].metrics, updates[-1].tokens) if updates else ({}, 0.0)
         last = gathered(self.accelerator, [made])
         learning = self._optimiser.param_groups[0]["lr"]
@@ -376,13 +377,3 @@ class _Run:
                     place = f"{group.problem.id}#{rollout.sample}"
                     found.append(f"reward {name} of {place} left out: {fault}")
         return gathered(self.accelerator, found)
-
-
-def _with_warnings(report: StepReport, warnings: Sequence[str]) -> StepReport:
-    return StepReport(
-        step=report.step,
-        steps=report.steps,
-        metrics=report.metrics,
-        samples=report.samples,
-        warnings=(*report.warnings, *warnings),
-    )

@@ -16,9 +16,6 @@ from mmreason.types import UsageError
 _PER_TOKEN = frozenset({"input_ids", "attention_mask", "mm_token_type_ids"})
 """Made anew for each batch; all else that a processor gives is media."""
 
-_OPENING = Message("user", (TextPart("?"),))
-"""Comes before the messages whose end is looked at: templates want a user to speak first."""
-
 
 class ChatCodec:
     """For models with a processor or a chat template. See `Codec`."""
@@ -27,6 +24,8 @@ class ChatCodec:
         self._chat = chat
         config = chat.model.config
         ids = [getattr(config, f"{kind}_token_id", None) for kind in ("image", "video")]
+        ends = chat.model.generation_config.eos_token_id
+        self._end_ids = frozenset([ends] if isinstance(ends, int) else ends or ())
         self._place_ids = [token for token in ids if isinstance(token, int)]
 
     def prompt(self, conversation: Conversation) -> Prompt:
@@ -51,30 +50,18 @@ class ChatCodec:
         """See `Codec`."""
         if not _goes_on(before, written, conversation):
             return self.prompt(conversation)
-        head, whole = self._chat.render(before), self._chat.render(conversation)
-        said = _text(conversation[len(before)])
-        if not whole.startswith(head + said):
+        so_far = self._ids(conversation[: len(before) + 1], ask=False)
+        whole = self._ids(conversation, ask=True)
+        # Templates may write earlier turns in another way once there are later ones.
+        if whole[: len(so_far)] != so_far:
             return self.prompt(conversation)
-        tail = self._tail(conversation[len(before) :], whole[len(head + said) :])
-        if written.ended and tail[:1] == written.token_ids[-1:]:
-            tail = tail[1:]
-        elif written.ended or not tail:
-            return self.prompt(conversation)
-        return Prompt((*prompt.token_ids, *written.token_ids, *tail), prompt.media)
+        ends = [i for i, token in enumerate(so_far) if token in self._end_ids]
+        after = ends[-1] + 1 if ends and written.ended else ends[-1] if ends else len(so_far)
+        rest = (*so_far[after:], *whole[len(so_far) :])
+        return Prompt((*prompt.token_ids, *written.token_ids, *rest), prompt.media)
 
-    def _tail(self, messages: Conversation, rest: str) -> tuple[int, ...]:
-        """Ids of `rest`: what the template makes of all behind the text of the first of `messages`,
-        which is the model's own. Taken from a whole dialogue, in which what only looks like a
-        control token is text. Empty where the template writes something else there."""
-        if not rest:
-            return ()
-        ids = self.prompt([_OPENING, *messages]).token_ids
-        tokenizer = self._chat.tokenizer
-        first = tokenizer(rest, add_special_tokens=False).input_ids[0]
-        for start in (i for i in range(len(ids) - 1, -1, -1) if ids[i] == first):
-            if tokenizer.decode(ids[start:], clean_up_tokenization_spaces=False) == rest:
-                return ids[start:]
-        return ()
+    def _ids(self, conversation: Conversation, *, ask: bool) -> tuple[int, ...]:
+        return tuple(self._chat.prepare([conversation], ask=ask)["input_ids"][0].tolist())
 
 
 class TextCodec:

@@ -196,8 +196,8 @@ def _rollout(task: Task, flight: _Flight, how: Sampling) -> Rollout | SampleFail
         return SampleFailure(kind="NothingWritten", message="the model was never asked")
     try:
         sequences = joined(flight.turns)
-    except UsageError as error:  # a model may write the very token that stands for its frames
-        return SampleFailure(kind="UsageError", message=str(error))
+    except UsageError as error:  # it wrote a token that stands for frames
+        return SampleFailure(kind="PlaceholderWritten", message=str(error))
     return Rollout(
         problem=flight.problem,
         sample=flight.sample,
