@@ -204,8 +204,8 @@ class _Run:
             return self.recipe.sampler(self.trainee)
         if self.accelerator.distributed_type == DistributedType.FSDP:
             raise UsageError(
-                "a model sharded by FSDP cannot write by itself; give Recipe.sampler, or use DDP or "
-                "DeepSpeed's stage 2"
+                "a model sharded by FSDP cannot write by itself; give Recipe.sampler, or use DDP "
+                "or DeepSpeed's stage 2"
             )
         return LocalSampler(
             self.trainee.model,
