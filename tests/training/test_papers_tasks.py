@@ -150,8 +150,8 @@ def test_a_search_reads_what_it_visits_and_learns_what_it_wrote() -> None:
     written = [
         t for t, r in zip(sequence.token_ids, sequence.roles, strict=True) if r == Role.MODEL
     ]
-    told = player.tokenizer.decode(written).split()
-    assert told == f"go {i} <end> go {i} {j} <end> say {scene.colour} <end>".split()
+    told = str(player.tokenizer.decode(written))
+    assert told.split() == f"go {i} <end> go {i} {j} <end> say {scene.colour} <end>".split()
 
 
 def test_the_published_reward_pays_for_visiting_again_and_the_corrected_one_does_not() -> None:
@@ -266,8 +266,11 @@ def test_masks_hit_rare_tokens_of_rewarded_answers_alone() -> None:
         entropy=torch.tensor([[0.1, 0.2, 3.0, 1.0], [0.1, 0.1, 0.1, 0.1]]),
     )
     plain = clipped(batch, clip_high=0.28)
-    for which, hit in (("all", {1, 2, 3}), ("uncertain", {2, 3})):
-        terms = masked_clipped(batch, which=which, probability=0.05, quantile=0.75)
+    limits = {"probability": 0.05, "quantile": 0.75}
+    for terms, hit in (
+        (masked_clipped(batch, which="all", **limits), {1, 2, 3}),
+        (masked_clipped(batch, which="uncertain", **limits), {2, 3}),
+    ):
         assert set((terms[0] == 0).nonzero().flatten().tolist()) == hit
         assert torch.equal(terms[1], plain[1])
         assert terms[0, 0] == plain[0, 0]

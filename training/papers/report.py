@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mmreason.training.papers.chart import Curve, Panel, chart
 from mmreason.training.papers.experiment import Arm, Claim, Experiment
 from mmreason.training.papers.runs import Row
-from mmreason.training.papers.statistics import Comparison, Estimate, compare, estimate
+from mmreason.training.papers.statistics import Comparison, Estimate, Verdict, compare, estimate
 from mmreason.video.files import write_atomic
 
 if TYPE_CHECKING:
@@ -69,6 +69,9 @@ def markdown(findings: Sequence[Finding], command: str) -> str:
         f"`{command}`: {len(runs)} runs, {minutes:.0f} minutes in all; {libraries}.",
         "",
     ]
+    verdicts = [row[3] for finding in findings for row in verdict_rows(finding)]
+    counts = ", ".join(f"{verdicts.count(v)} {v.value}" for v in Verdict if verdicts.count(v))
+    lines += [f"Of {len(verdicts)} claims: {counts}.", ""]
     for finding in findings:
         lines += _section(finding)
     return "\n".join(lines)

@@ -68,7 +68,8 @@ def experiment(size: Size) -> Experiment:
         about=(
             f"Chains of {ADDENDS} additions; demonstrators mostly guess. Each of {size.updates} "
             f"updates takes {PROBLEMS_PER_UPDATE * SAMPLES} attempts; a rollout batch serves N of "
-            f"them. One learning rate, {LEARNING_RATE:g}, for all; constants of the papers."
+            f"them. One learning rate, {LEARNING_RATE:g}, for all; constants of the papers. At N = 1 all "
+            "ratios are 1, so that GRPO, GSPO and SAPO have one gradient, but for rounding."
         ),
         arms=(Arm(name="start", lesson=lesson, recipe=None), *runs),
         measure=partial(_measure, held_out=size.held_out),
