@@ -70,7 +70,7 @@ def markdown(findings: Sequence[Finding], command: str) -> str:
         "",
     ]
     verdicts = [row[3] for finding in findings for row in verdict_rows(finding)]
-    counts = ", ".join(f"{verdicts.count(v)} {v.value}" for v in Verdict if verdicts.count(v))
+    counts = ", ".join(f"{v.value} {verdicts.count(v)}" for v in Verdict)
     lines += [f"Of {len(verdicts)} claims: {counts}.", ""]
     for finding in findings:
         lines += _section(finding)
