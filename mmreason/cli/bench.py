@@ -93,7 +93,7 @@ def bench_rl(
     """Try claims about reinforcement learning on tiny text models: VESPO, STAPO, DSDR, navigation.
 
     Takes about an hour on one core, `--quick` a few minutes. Finished runs are kept in OUT/rl-runs
-    and not done again. Writes rl.md, rl.json and a chart an experiment.
+    and not done again; the page tells of all that are there. Writes rl.md, rl.json and charts.
     """
     from mmreason.models.hf import progress_bars, threads
     from mmreason.training.papers import experiment, report, runs
@@ -101,17 +101,16 @@ def bench_rl(
 
     names = _checked(tuple(only or ()), tuple(EXPERIMENTS)) or tuple(EXPERIMENTS)
     size = experiment.QUICK if quick else experiment.FULL
-    findings = []
+    tried = {name: make(size) for name, make in EXPERIMENTS.items()}
+    kept_in = folder / "rl-runs"
     with threads(1), progress_bars(False):
         for name in names:
-            tried = EXPERIMENTS[name](size)
-            rows = runs.run(tried, range(seeds), folder / "rl-runs", _say)
-            findings.append(report.Finding(experiment=tried, rows=rows))
-    command = f"mmreason bench rl --seeds {seeds}" + " --quick" * quick
-    command += "".join(f" --only {name}" for name in only or ())
-    report.write(findings, command, folder)
+            runs.run(tried[name], range(seeds), kept_in, _say)
+    found = [report.Finding(experiment=e, rows=runs.kept(e, kept_in)) for e in tried.values()]
+    findings = [finding for finding in found if finding.rows]
+    report.write(findings, size.name, folder)
     if as_json:
-        print_json(report.to_dict(findings, command))
+        print_json(report.to_dict(findings, size.name))
         return
     for finding in findings:
         out().print(report.rich_table(finding))

@@ -87,9 +87,9 @@ def test_every_experiment_runs_and_is_told(name: str, tmp_path: Path) -> None:
         assert bool(row.curves) == trained
         assert all(view.metric in row.curves for view in tried.views) or not trained
     found = report.Finding(experiment=tried, rows=rows)
-    report.write([found], "the command", tmp_path)
+    report.write([found], "mini", tmp_path)
     page = (tmp_path / "rl.md").read_text()
-    assert tried.title in page and "the command" in page
+    assert tried.title in page and f"--only {name} --seeds 1`" in page
     assert all(claim.text in page for claim in tried.claims)
     assert f"rl_{name}.svg" in page
     ET.parse(tmp_path / f"rl_{name}.svg")
@@ -169,7 +169,7 @@ def test_the_page_says_what_holds_and_what_does_not() -> None:
     assert verdicts["At N = 2, VESPO is above SAPO."] == "the other way round"
     assert verdicts["At N = 2, VESPO is above GSPO."] == "not shown"
     assert "At N = 2, VESPO is above CISPO." not in verdicts  # no runs of it
-    page = report.markdown([found], "cmd")
+    page = report.markdown([found], "mini")
     assert "| vespo | 0.850 (0.726 to 0.974) | 0.750 (0.626 to 0.874) |" in page
     assert "**the other way round**" in page
 
@@ -216,4 +216,12 @@ def test_the_command_writes_the_page(
     lines = (tmp_path / "rl-runs" / "runs.jsonl").read_text()
     assert main(call) == 0  # nothing is left to do
     assert (tmp_path / "rl-runs" / "runs.jsonl").read_text() == lines
+    # Another experiment is added to the page.
+    run = {"experiment": "stapo", "arm": "start", "seed": 0, "skipped": 0, "seconds": 1.0}
+    run |= {"figures": {"pass@1": 0.5, "hard": 0.1, "fillers": 0.0, "length": 3.0}, "curves": {}}
+    stapo = _experiment("stapo", "start").arms[0]
+    line = json.dumps(run | {"digest": runs.digest(stapo, 0)}) + "\n"
+    (tmp_path / "rl-runs" / "runs.jsonl").write_text(lines + line)
+    assert main(call) == 0
+    assert "Rare spurious tokens" in (tmp_path / "rl.md").read_text()
     assert "not shown" in capsys.readouterr().out

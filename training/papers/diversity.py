@@ -48,7 +48,8 @@ def streets(rollout: Rollout) -> frozenset[Hashable]:
 
 
 def experiment(size: Size) -> Experiment:
-    """GRPO, DAPO, DSDR, DSDR without each of its terms, and with both ten times as strong."""
+    """GRPO, DAPO, DSDR, DSDR without each of its terms, and with both ten and a hundred times as
+    strong, to see from where on they act."""
     lesson = Lesson(
         name=f"routes-{size.name}",
         words=routes.WORDS,
@@ -63,6 +64,7 @@ def experiment(size: Size) -> Experiment:
         "dsdr, no global term": partial(recipe, dsdr=_dsdr(0.0, WEIGHT)),
         "dsdr, no local term": partial(recipe, dsdr=_dsdr(WEIGHT, 0.0)),
         "dsdr, weights x 10": partial(recipe, dsdr=_dsdr(10 * WEIGHT, 10 * WEIGHT)),
+        "dsdr, weights x 100": partial(recipe, dsdr=_dsdr(100 * WEIGHT, 100 * WEIGHT)),
     }
     claims = [
         Claim(text=f"DSDR is above {against.upper()} on {figure}.", figure=figure, arm="dsdr",

@@ -56,7 +56,7 @@ class Finding:
         return found
 
 
-def markdown(findings: Sequence[Finding], command: str) -> str:
+def markdown(findings: Sequence[Finding], size: str) -> str:
     """The page `rl.md`."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
     runs = [row for finding in findings for row in finding.rows]
@@ -66,14 +66,14 @@ def markdown(findings: Sequence[Finding], command: str) -> str:
         "",
         _WHAT,
         "",
-        f"`{command}`: {len(runs)} runs, {minutes:.0f} minutes in all; {libraries}.",
+        f"{len(runs)} runs, {minutes:.0f} minutes on one core in all; {libraries}; size {size}.",
         "",
     ]
     verdicts = [row[3] for finding in findings for row in verdict_rows(finding)]
     counts = ", ".join(f"{v.value} {verdicts.count(v)}" for v in Verdict)
     lines += [f"Of {len(verdicts)} claims: {counts}.", ""]
     for finding in findings:
-        lines += _section(finding)
+        lines += _section(finding, size)
     return "\n".join(lines)
 
 
@@ -110,20 +110,20 @@ def charts(finding: Finding) -> str:
     return chart(finding.experiment.title, panels, names) if panels else ""
 
 
-def to_dict(findings: Sequence[Finding], command: str) -> dict[str, Any]:
+def to_dict(findings: Sequence[Finding], size: str) -> dict[str, Any]:
     """The file `rl.json`: estimates, claims and every run's figures."""
-    return {"command": command, "experiments": [_plain(finding) for finding in findings]}
+    return {"size": size, "experiments": [_plain(finding, size) for finding in findings]}
 
 
-def write(findings: Sequence[Finding], command: str, folder: Path) -> None:
+def write(findings: Sequence[Finding], size: str, folder: Path) -> None:
     """The page, its charts and the JSON under `folder`."""
     for finding in findings:
         drawn = charts(finding)
         if drawn:
             write_atomic(folder / f"rl_{finding.experiment.name}.svg", drawn.encode())
-    text = json.dumps(to_dict(findings, command), indent=1, ensure_ascii=False)
+    text = json.dumps(to_dict(findings, size), indent=1, ensure_ascii=False)
     write_atomic(folder / "rl.json", (text + "\n").encode())
-    write_atomic(folder / "rl.md", markdown(findings, command).encode())
+    write_atomic(folder / "rl.md", markdown(findings, size).encode())
 
 
 def rich_table(finding: Finding) -> Table:
@@ -136,11 +136,18 @@ def rich_table(finding: Finding) -> Table:
     return table
 
 
-def _section(finding: Finding) -> Iterator[str]:
+def command(finding: Finding, size: str) -> str:
+    """What makes the rows."""
+    seeds = max(row.seed for row in finding.rows) + 1
+    quick = " --quick" if size == "quick" else ""
+    return f"mmreason bench rl --only {finding.experiment.name} --seeds {seeds}{quick}"
+
+
+def _section(finding: Finding, size: str) -> Iterator[str]:
     experiment = finding.experiment
     seeds = sorted({row.seed for row in finding.rows})
     yield from (f"## {experiment.title}", "", experiment.about, "")
-    yield from (f"{len(seeds)} seeds ({_ranges(seeds)}).", "")
+    yield from (f"`{command(finding, size)}`: seeds {_ranges(seeds)}.", "")
     grid = experiment.grid
     first = next(iter(experiment.figures))
     if grid is not None:
@@ -196,10 +203,11 @@ def _ranges(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds))
 
 
-def _plain(finding: Finding) -> dict[str, Any]:
+def _plain(finding: Finding, size: str) -> dict[str, Any]:
     experiment = finding.experiment
     return {
         "name": experiment.name,
+        "command": command(finding, size),
         "arms": {
             arm.name: {
                 figure: _estimate(estimate(list(values.values())))

@@ -22,6 +22,7 @@ from mmreason.training.papers.start import start
 from mmreason.training.rl.trainer import train
 from mmreason.types import UsageError
 
+_FILE = "runs.jsonl"
 KEPT = ("reward/correct", "reward/mean", "entropy/mean", "length/mean", "turns/mean", "kl/update")
 """Metrics of the steps that a line holds."""
 
@@ -76,10 +77,9 @@ def run(
     folder: Path,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Row]:
-    """Do what is missing under `folder`; every row of the experiment in the end, old and new."""
-    seeds = list(seeds)
+    """Do what is missing under `folder`, a line told for each run; the rows, as of `kept`."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "runs.jsonl"
+    path = folder / _FILE
     todo = list(missing(experiment, seeds, read(path)))
     for i, (arm, seed) in enumerate(todo, 1):
         row = run_one(experiment, arm, seed, folder)
@@ -89,11 +89,18 @@ def run(
             f"{experiment.name} {i}/{len(todo)}: {arm.name}, seed {seed}: {told} "
             f"({row.seconds:.0f} s)"
         )
-    wanted = {(arm.name, seed, digest(arm, seed)) for arm in experiment.arms for seed in seeds}
+    return kept(experiment, folder)
+
+
+def kept(experiment: Experiment, folder: Path) -> list[Row]:
+    """The rows under `folder` that are of this experiment as it is now, of whatever seeds."""
+    arms = {arm.name: arm for arm in experiment.arms}
     newest = {
         (row.arm, row.seed): row
-        for row in read(path)
-        if row.experiment == experiment.name and (row.arm, row.seed, row.digest) in wanted
+        for row in read(folder / _FILE)
+        if row.experiment == experiment.name
+        and row.arm in arms
+        and row.digest == digest(arms[row.arm], row.seed)
     }
     return list(newest.values())
 
