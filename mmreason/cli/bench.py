@@ -1,4 +1,4 @@
-"""`mmreason bench decode`: compare ways to read frames, on files made for it."""
+"""`mmreason bench decode` and `rl`: ways to read frames, and ways to learn, side by side."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from mmreason.bench.decode_report import Report
     from mmreason.bench.decode_run import FileResult
 
-bench_app = typer.Typer(no_args_is_help=True, help="Measure speed beside other libraries.")
+bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, and claims of papers.")
 
 _PLANNING = "planning"
 
 
 @bench_app.callback()
 def _bench_group() -> None:
-    """Measure speed beside other libraries."""
+    """Measure speed beside other libraries, and claims of papers at a small size."""
 
 
 @bench_app.command(
@@ -75,6 +75,50 @@ def bench_decode(
     for table in decode_report.rich_tables(report):
         out().print(table)
     out().print(f"written to {folder / 'decode.md'}", markup=False)
+
+
+@bench_app.command("rl", epilog="Example: mmreason bench rl --out results --only staleness")
+def bench_rl(
+    folder: Annotated[Path, typer.Option("--out", help="Folder for results.")] = Path("bench-out"),
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="This experiment alone (again for more): staleness, stapo, dsdr, navigation."
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of every arm, from 0.")] = 5,
+    quick: Annotated[bool, typer.Option(help="Short runs: to see that it works.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Try claims about reinforcement learning on tiny text models: VESPO, STAPO, DSDR, navigation.
+
+    Takes about an hour on one core, `--quick` a few minutes. Finished runs are kept in OUT/rl-runs
+    and not done again; the page tells of all that are there. Writes rl.md, rl.json and charts.
+    """
+    from mmreason.models.hf import progress_bars, threads
+    from mmreason.training.papers import experiment, report, runs
+    from mmreason.training.papers.catalogue import EXPERIMENTS
+
+    names = _checked(tuple(only or ()), tuple(EXPERIMENTS)) or tuple(EXPERIMENTS)
+    size = experiment.QUICK if quick else experiment.FULL
+    tried = {name: make(size) for name, make in EXPERIMENTS.items()}
+    kept_in = folder / "rl-runs"
+    with threads(1), progress_bars(False):
+        for name in names:
+            runs.run(tried[name], range(seeds), kept_in, _say)
+    found = [report.Finding(experiment=e, rows=runs.kept(e, kept_in)) for e in tried.values()]
+    findings = [finding for finding in found if finding.rows]
+    report.write(findings, size.name, folder)
+    if as_json:
+        print_json(report.to_dict(findings, size.name))
+        return
+    for finding in findings:
+        out().print(report.rich_table(finding))
+    out().print(f"written to {folder / 'rl.md'}", markup=False)
+
+
+def _say(line: str) -> None:
+    err().print(line, markup=False, highlight=False)
 
 
 def _checked(names: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:

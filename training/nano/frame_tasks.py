@@ -82,7 +82,7 @@ class FrameTask:
         return SingleTurn(
             name=self.name,
             problems=(),
-            show=self._shown,
+            show=self.conversation,
             reward=REWARD,
             judge=is_right,
             max_new_tokens=64,
@@ -92,7 +92,8 @@ class FrameTask:
         """The world whose frame a problem shows."""
         return self._drafted(problem)[1]
 
-    def _shown(self, problem: Problem) -> Conversation:
+    def conversation(self, problem: Problem) -> Conversation:
+        """The frame with its question."""
         _, world, time_s = self._drafted(problem)
         frames = FrameBatch(
             pixels=world.frame(time_s, SIZE_PX)[None],

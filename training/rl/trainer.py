@@ -15,7 +15,7 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 
 from mmreason.models.hf import ONE_THREAD_PARAMETERS, threads
 from mmreason.training.rl import checkpoint
@@ -232,6 +232,11 @@ class _Run:
     def _make_sampler(self) -> Sampler:
         if self.recipe.sampler is not None:
             return self.recipe.sampler(self.trainee)
+        if self.accelerator.distributed_type == DistributedType.FSDP:
+            raise UsageError(
+                "a model sharded by FSDP cannot write by itself; give Recipe.sampler, or use DDP "
+                "or DeepSpeed's stage 2"
+            )
         return LocalSampler(
             self.trainee.model,
             self.trainee.tokenizer,
