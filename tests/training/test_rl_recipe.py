@@ -102,6 +102,7 @@ print(recipe.digest)
 """
 
 
+@pytest.mark.slow
 def test_the_digest_of_a_file_is_the_same_in_every_process(tmp_path):
     path = tmp_path / "recipe.py"
     path.write_text(GOOD)

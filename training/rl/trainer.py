@@ -30,7 +30,7 @@ from mmreason.training.rl.logps import Scorer
 from mmreason.training.rl.measures import of_rollouts, peak_memory_mb
 from mmreason.training.rl.micro import Micro
 from mmreason.training.rl.order import drawn
-from mmreason.training.rl.processes import any_of, gathered, merged, total
+from mmreason.training.rl.processes import any_of, gathered, is_sharded, merged, total
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rl.reference import Reference
 from mmreason.training.rl.scales import KindScales
@@ -82,7 +82,10 @@ def train(
 
 def _check_processes(accelerator: Accelerator) -> None:
     """UsageError where a launcher started several processes that do not know of each other: each
-    would do the whole run, in one folder."""
+    would do the whole run, in one folder. Nor does DeepSpeed do: it makes a step in each backward
+    pass, so that an update can neither have micro-batches nor be skipped."""
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        raise UsageError("DeepSpeed cannot make the updates of a run; use DDP, or adapters with it")
     started = os.environ.get("WORLD_SIZE", "1")
     if started.isdecimal() and int(started) != accelerator.num_processes:
         raise UsageError(
@@ -112,9 +115,11 @@ class _Run:
         )
         needs_copy = recipe.kl is not None and not is_adapted(model)
         self._reference = Reference(model, accelerator.device) if needs_copy else None
-        # Not wrapped for many processes: gradients are added up once, in `update.py`.
-        self._scorer = accelerator.prepare_model(Scorer(model), evaluation_mode=True)
-        self._optimiser = accelerator.prepare_optimizer(optimiser)
+        if is_sharded(accelerator):
+            self._scorer, self._optimiser = accelerator.prepare(Scorer(model), optimiser)
+        else:  # not wrapped for many processes: `update.py` adds the gradients up once
+            self._scorer = accelerator.prepare_model(Scorer(model), evaluation_mode=True)
+            self._optimiser = accelerator.prepare_optimizer(optimiser)
         checkpoint.train_only_hooks(accelerator)
         self._updater = Updater(
             recipe, accelerator, self._scorer, self._optimiser, self.trainee.pad_id
@@ -232,10 +237,9 @@ class _Run:
     def _make_sampler(self) -> Sampler:
         if self.recipe.sampler is not None:
             return self.recipe.sampler(self.trainee)
-        if self.accelerator.distributed_type == DistributedType.FSDP:
+        if is_sharded(self.accelerator):
             raise UsageError(
-                "a model sharded by FSDP cannot write by itself; give Recipe.sampler, or use DDP "
-                "or DeepSpeed's stage 2"
+                "a model sharded by FSDP cannot write by itself; give Recipe.sampler, or use DDP"
             )
         return LocalSampler(
             self.trainee.model,

@@ -7,6 +7,7 @@ NaN names its sample and skips the update in every process. Leaves out rollouts 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,10 +39,18 @@ from mmreason.training.objectives import (
 )
 from mmreason.training.rl.batches import Row, micro_batches
 from mmreason.training.rl.figures import Figures
-from mmreason.training.rl.layout import lay_out
+from mmreason.training.rl.layout import Layout, lay_out
 from mmreason.training.rl.micro import Micro
-from mmreason.training.rl.processes import any_of, gathered, sum_gradients, total
+from mmreason.training.rl.processes import (
+    any_of,
+    gathered,
+    is_sharded,
+    largest,
+    sum_gradients,
+    total,
+)
 from mmreason.training.rl.recipe import Recipe
+from mmreason.training.rollouts.types import Role, TokenSequence
 
 _ESTIMATORS = {"k1": k1, "k2": k2, "k3": k3, "k3r": k3r}
 
@@ -169,17 +178,49 @@ class Updater:
     ) -> str:
         """Accumulate the gradients; what is wrong with a sample, empty where nothing is.
 
-        Processes meet only afterwards, so that each may have as many micro-batches as it likes.
+        Processes that hold the whole model meet only afterwards, so that each may have as many
+        micro-batches as it likes.
         """
-        wrong = ""
-        for micro in micros:
-            loss, problem = self._loss(micro, denominators, figures)
-            wrong = wrong or problem
-            self._accelerator.backward(loss)
+        if is_sharded(self._accelerator):
+            wrong = self._backward_sharded(micros, denominators, figures)
+        else:
+            wrong = ""
+            for micro in micros:
+                loss, problem = self._loss(micro, denominators, figures)
+                wrong = wrong or problem
+                self._accelerator.backward(loss)
         if any_of(self._accelerator, bool(wrong)):
             return wrong or "a sample of another process"
-        sum_gradients(self._accelerator, self._trained())
+        if not is_sharded(self._accelerator):
+            sum_gradients(self._accelerator, self._trained())
         return ""
+
+    def _backward_sharded(
+        self, micros: Sequence[Micro], denominators: _Denominators, figures: Figures
+    ) -> str:
+        """Every process goes through the model equally often, or those that wait would hang: one
+        with fewer micro-batches goes through it with nothing."""
+        rounds = largest(self._accelerator, len(micros))
+        wrong = ""
+        for i in range(rounds):
+            last = i == rounds - 1
+            waits = contextlib.nullcontext() if last else self._accelerator.no_sync(self._scorer)
+            with waits:
+                if i < len(micros):
+                    loss, problem = self._loss(micros[i], denominators, figures)
+                    wrong = wrong or problem
+                else:
+                    loss = self._scorer(self._nothing(), 1.0, False)[0].sum() * 0.0
+                # Averaged over processes by the wrapper: the loss is a sum over all of them.
+                self._accelerator.backward(loss * self._accelerator.num_processes)
+        return wrong
+
+    def _nothing(self) -> Layout:
+        empty = TokenSequence(
+            token_ids=(self._pad_id,) * 2, roles=(Role.PROMPT,) * 2, logprobs=None
+        )
+        layout = lay_out([empty], kind="padded", pad_id=self._pad_id, model=self._model)
+        return layout.to(self._accelerator.device)
 
     def _loss(
         self, micro: Micro, denominators: _Denominators, figures: Figures
