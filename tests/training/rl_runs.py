@@ -107,7 +107,8 @@ NAMES: dict[str, dict[str, Any]] = {
 
 
 def recipe(name: str, out: Path, **changes: Any) -> Recipe:
-    return Recipe(**(PLAIN | NAMES[name] | {"out": out} | changes))
+    given: dict[str, Any] = {**PLAIN, **NAMES[name], "out": out, **changes}
+    return Recipe(**given)
 
 
 def run(name: str, folder: Path, **changes: Any) -> list[dict[str, float]]:

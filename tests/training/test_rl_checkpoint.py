@@ -62,7 +62,8 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_taken(tmp_path, name, h
     assert any("step-000006 is damaged and left out" in line for line in reports[0].warnings)
     assert not reports[1].warnings
     assert tiny_rl.digest(recipe.out / "model") == whole
-    assert checkpoint.newest(recipe.out) is not None and not checkpoint.newest(recipe.out)[2]
+    found = checkpoint.newest(recipe.out)
+    assert found is not None and not found[2]
 
 
 def test_damaged_checkpoints_do_not_push_whole_ones_out(tmp_path):
@@ -74,7 +75,7 @@ def test_damaged_checkpoints_do_not_push_whole_ones_out(tmp_path):
     run = train(again)
     assert len(next(run).warnings) == 2
     next(run)  # what is told is saved before the next step
-    run.close()
+    del run
     assert steps(recipe.out) == ["step-000003"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -95,7 +96,7 @@ def test_adapters_learn_and_their_model_is_whole(tmp_path):
     assert reports[-1].metrics["reward/mean"] > 0.6
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(recipe.out / "model")
+    model: Any = AutoModelForCausalLM.from_pretrained(recipe.out / "model")
     prompt = tiny_rl.trainee().codec.prompt(tiny_rl.said("say it blue"))
     ids = torch.tensor([prompt.token_ids])
     assert model.generate(ids, max_new_tokens=1, do_sample=False)[0, -1] == 5

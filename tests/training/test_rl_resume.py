@@ -122,7 +122,7 @@ def dying(moment: str, at_step: int, work: Callable[[], object]) -> None:
                     rename(self, target)
                 die()
 
-            Path.rename = renamed
+            setattr(Path, "rename", renamed)  # noqa: B010
         return save(accelerator, run, state, keep)
 
     checkpoint.save = saved

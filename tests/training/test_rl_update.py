@@ -89,9 +89,8 @@ WAYS: list[dict[str, Any]] = [
 
 
 def check(made: Trainee, task: Any, **settings: Any) -> None:
-    base = Recipe(
-        task=task, out=Path("nowhere"), max_tokens=6, **({"micro_tokens": 10_000} | settings)
-    )
+    given: dict[str, Any] = {"micro_tokens": 10_000, "max_tokens": 6} | settings
+    base = Recipe(task=task, out=Path("nowhere"), **given)
     groups = groups_of(made, task)
     whole = gradient(made, groups, base)
     for way in WAYS:
