@@ -92,5 +92,7 @@ class Experiment:
     views: tuple[View, ...]
     """The panels of the chart."""
     claims: tuple[Claim, ...]
+    seeds: int = 5
+    """As many as the results in `benchmarks/results` have."""
     grid: Grid | None = None
     """The first figure of arms called `row column` as a table of its own."""
