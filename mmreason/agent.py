@@ -9,10 +9,11 @@ says so, and the policy gets one last try.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mmreason.bearing import Captions, bears, words_of
 from mmreason.policies.base import (
     Act,
     Claim,
@@ -37,6 +38,7 @@ from mmreason.wording import (
     says_absent,
     says_no,
     says_outside,
+    thing_claimed,
 )
 
 OTHER_FRAMES = 0.25
@@ -84,6 +86,7 @@ class _Referee:
     judged: list[_Judged] = field(default_factory=list)
     spent: StopReason | None = None
     calls: Counter[str] = field(default_factory=Counter)
+    captions: Captions = field(default_factory=Captions)
     invalid: int = 0
     """Remarks in a row."""
 
@@ -128,6 +131,7 @@ class _Referee:
         results = Results(())
         if fresh:
             results = yield replace(wish, calls=fresh)
+            self.hear(fresh, results)
         seen = iter(results.observations)
         merged: list[Observation] = []
         counted = bool(fresh)
@@ -142,6 +146,12 @@ class _Referee:
                 if isinstance(refused, Spent):
                     return Results(tuple(merged), refused.reason)
         return Results(tuple(merged), results.spent)
+
+    def hear(self, calls: Sequence[ToolCall], results: Results) -> None:
+        """Keep what was described: claims are held against it."""
+        for call, one in zip(calls, results.observations, strict=False):
+            if call.name in ("caption", "skim") and one.error is None:
+                self.captions.hear(one.notes)
 
     def count(self, call: ToolCall) -> int:
         """How often a call was asked for, this time included."""
@@ -176,7 +186,7 @@ class _Referee:
         With the second it is asked whether what the question takes for granted is there at all:
         "What colour is the small star?" has an answer for many models where there is a large one.
         """
-        said, premise = support.observation, premise_of(support.look.arguments["question"])
+        said, premise = support.observation, self.premise(support)
         for shift in (OTHER_FRAMES, -OTHER_FRAMES):
             calls = [_check_call(support.look, shift)]
             if premise is not None and shift > 0:
@@ -192,10 +202,44 @@ class _Referee:
                 return Verdict(Standing.UNSUPPORTED, f"{premise} {asked[0].text}")
             missing = f"a look at {support.span} with the question alone saw: {again.text}"
             if self.agree(support.look, said.text, again.text):
-                return Verdict(Standing.VERIFIED)
+                return (yield from self.bear_out(claim, support))
             if not self.contradict(support.look, said.text, again.text):
                 return Verdict(Standing.UNCHECKED, missing)
         return Verdict(Standing.UNSUPPORTED, missing)
+
+    def bear_out(self, claim: Claim, support: Support) -> _Part:
+        """Whether what was described here, or else a description asked for now, tells of the thing
+        that the answer speaks of, in the words that descriptions of this video use, and does not
+        tell the answer of another thing."""
+        look, said = support.look, support.observation.text
+        thing = thing_claimed(look.arguments["question"], said)
+        expected = self.captions.expected(thing) if thing else frozenset()
+        answer = frozenset(essence(said, look.arguments["question"]))
+        if not expected or bears(self.captions.within(support.span), expected, answer):
+            return Verdict(Standing.VERIFIED)
+        arguments = {"span": look.arguments["span"], "shift": OTHER_FRAMES, "check": True}
+        call = ToolCall(name="skim", arguments=arguments)
+        results: Results = yield Act(f"check: do descriptions tell of a {thing}?", (call,))
+        if results.spent is not None:
+            self.spent = self.spent or results.spent
+            return Verdict(Standing.UNCHECKED)
+        seen = results.observations[0]
+        if seen.error is not None:
+            return Verdict(Standing.UNCHECKED)
+        if bears(seen.notes, expected, answer):
+            return Verdict(Standing.VERIFIED)
+        told = f"{support.span} is described otherwise: {seen.text}"
+        return Verdict(Standing.UNSUPPORTED, told)
+
+    def premise(self, support: Support) -> str | None:
+        """What to ask whether the thing is there; None where captions of the place tell of it."""
+        question = support.look.arguments["question"]
+        thing = thing_claimed(question, "yes")
+        expected = self.captions.expected(thing) if thing else frozenset()
+        known = bool(thing) and expected == words_of(thing)
+        if known and bears(self.captions.within(support.span), expected):
+            return None
+        return premise_of(question)
 
     def agree(self, look: ToolCall, first: str, second: str) -> bool:
         options = look.arguments.get("options", ())

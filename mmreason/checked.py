@@ -16,6 +16,7 @@ def checked_question(text: str, what: str = "question") -> str:
     """The text without white space around it. UsageError where it is empty or too long."""
     if not isinstance(text, str) or not text.strip():
         raise UsageError(f"the {what} is empty; say what you want to know")
+    _check_characters(text, what)
     text = text.strip()
     if len(text) > QUESTION_LIMIT:
         raise UsageError(
@@ -38,12 +39,23 @@ def checked_options(options: Sequence[str] | None) -> tuple[str, ...]:
             raise UsageError(
                 f"option {LETTERS[i]} must have 1 to {OPTION_LIMIT} characters, got {len(option)}"
             )
+        _check_characters(option, f"option {LETTERS[i]}")
     folded = [option.casefold() for option in stripped]
     for i, option in enumerate(folded):
         if option in folded[:i]:
             twin = LETTERS[folded.index(option)]
             raise UsageError(f"options {twin} and {LETTERS[i]} are the same: {stripped[i]!r}")
     return stripped
+
+
+def _check_characters(text: str, what: str) -> None:
+    """Half of a surrogate pair is no character: it can be neither stored nor sent."""
+    bad = next((i for i, c in enumerate(text) if "\ud800" <= c <= "\udfff"), None)
+    if bad is not None:
+        raise UsageError(
+            f"the {what} holds U+{ord(text[bad]):04X} at position {bad}, half of a surrogate pair, "
+            "which is no character; remove it, or read the text as UTF-8"
+        )
 
 
 def checked_span(span: Span | None, info: VideoInfo) -> Span:

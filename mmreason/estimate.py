@@ -12,13 +12,15 @@ from typing import Any
 from mmreason.models.base import ClipRecipe
 from mmreason.policies.greedy import LOOKS_LIMIT
 from mmreason.policies.navigate import CAPTIONS_PER_BRANCH
+from mmreason.scanning import FIRST_MOMENTS, MORE_MOMENTS, is_long
 from mmreason.tree import Tree
 from mmreason.types import Budget
+from mmreason.video.moments import scan_times
 from mmreason.video.types import VideoInfo
 from mmreason.watching import caption_views, clip_view
 
-LOOKS_EACH = 3
-"""Most looks at one place: the first, and two to check it."""
+LOOKS_EACH = 5
+"""Most calls at one place: a look, two to check it, whether the thing is there, a description."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,8 @@ class Estimate:
     branching: int
     depth: int
     leaf_s: float
+    scanned_frames: int
+    """Small frames that are compared without a model, once for all questions."""
     opening_frames: int
     """For the captions of the top level, which the next question finds in the store."""
     level_frames: int
@@ -48,11 +52,18 @@ class Estimate:
 def estimate(tree: Tree, recipe: ClipRecipe, info: VideoInfo, budget: Budget) -> Estimate:
     """Plan the views of the opening, of one level below and of a look, and add them up."""
     look = len(clip_view(recipe, info, tree.span).times_s)
-    opening = [v for node in tree.children() for v in caption_views(recipe, info, node.span)]
+    # What a scan would find is not known: moments stand in for it, as many as there can be.
+    stand_ins = [(node.span.middle_s, node.span) for node in tree.children()]
+    scanned = is_long(tree)
+    first = stand_ins[:1] * FIRST_MOMENTS * scanned
+    more = stand_ins[:1] * (MORE_MOMENTS + 1) * scanned
+    opening = [
+        v for node in tree.children() for v in caption_views(recipe, info, node.span, 0.0, first)
+    ]
     below = [
         view
         for node in tree.children((1,) if tree.depth > 1 else ())
-        for view in caption_views(recipe, info, node.span)
+        for view in caption_views(recipe, info, node.span, 0.0, more)
     ]
     opening_frames, level_frames = (
         sum(len(view.times_s) for view in views) for views in (opening, below)
@@ -68,6 +79,7 @@ def estimate(tree: Tree, recipe: ClipRecipe, info: VideoInfo, budget: Budget) ->
         branching=tree.branching,
         depth=tree.depth,
         leaf_s=tree.leaf_s,
+        scanned_frames=sum(len(scan_times(info, node.span)) for node in tree.children() if scanned),
         opening_frames=opening_frames,
         level_frames=level_frames,
         look_frames=look,

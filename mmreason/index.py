@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mmreason.driver import finished, serve
+from mmreason.scanning import caption_call, is_long, scan_calls
 from mmreason.tools import Toolbox
-from mmreason.tree import Node, Tree
-from mmreason.types import Cost, Observation, ToolCall, UsageError
+from mmreason.tree import Node, NodeId, Tree
+from mmreason.types import Cost, Note, Observation, ToolCall, UsageError
 
 LEVELS = ("high", "medium", "low")
 """Names of the levels of LongVideo-R1, from the top."""
@@ -46,12 +47,20 @@ def nodes_of(tree: Tree, levels: tuple[str, ...]) -> tuple[Node, ...]:
     return tuple(nodes)
 
 
-def build(toolbox: Toolbox, tree: Tree, levels: tuple[str, ...]) -> Iterator[Captioned]:
+def build(
+    toolbox: Toolbox, tree: Tree, levels: tuple[str, ...], *, scan: bool = False
+) -> Iterator[Captioned]:
     """Caption node by node what the store does not hold yet; a node that fails is told as it is
-    and does not stop the rest."""
+    and does not stop the rest. With `scan` a long video is captioned at the frames that differ
+    most, as the greedy policy reads it."""
+
+    def made(call: ToolCall) -> Observation:
+        return finished(serve(toolbox.perform([toolbox.prepare(call)])))[0]
+
     nodes = nodes_of(tree, levels)
+    found: dict[NodeId, tuple[Note, ...]] = {}
+    if scan and is_long(tree):
+        for node, call in zip(tree.children(), scan_calls(tree), strict=True):
+            found[node.id] = made(call).notes
     for done, node in enumerate(nodes, start=1):
-        arguments = {"span": node.span, "node": list(node.id)}
-        prepared = toolbox.prepare(ToolCall(name="caption", arguments=arguments))
-        seen: Observation = finished(serve(toolbox.perform([prepared])))[0]
-        yield Captioned(node, seen, done, len(nodes))
+        yield Captioned(node, made(caption_call(node, found)), done, len(nodes))

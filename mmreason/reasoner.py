@@ -198,6 +198,23 @@ class Reasoner:
         """`ask`, step by step: iterate over the steps, then read `.answer`."""
         if isinstance(subtitles, str | Path):
             subtitles = Subtitles.load(subtitles)
+        run = self.play(
+            video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
+        )
+        return AnswerStream(serve(run))
+
+    def play(
+        self,
+        video: str | Path | Watchable,
+        question: str,
+        *,
+        options: Sequence[str] | None = None,
+        budget: Budget | None = None,
+        subtitles: Subtitles | None = None,
+        seed: int = 0,
+    ) -> Run[Answer]:
+        """`ask` without performing anything: yields every `Step` as it happens and every `Request`
+        to a model, to which the caller sends the replies; returns the answer."""
         task = _Task(
             question=checked_question(question),
             options=checked_options(options),
@@ -205,7 +222,7 @@ class Reasoner:
             subtitles=subtitles,
             seed=seed,
         )
-        return AnswerStream(serve(self._run(video, task)))
+        return self._run(video, task)
 
     def ask_many(
         self,
@@ -223,14 +240,14 @@ class Reasoner:
 
         def start(question: Question) -> Run[Answer]:
             subtitles = question.subtitles
-            task = _Task(
-                question=checked_question(question.question),
-                options=checked_options(question.options),
-                budget=budget or Budget(),
+            return self.play(
+                question.video,
+                question.question,
+                options=question.options,
+                budget=budget,
                 subtitles=None if subtitles is None else Subtitles.load(subtitles),
                 seed=seed,
             )
-            return self._run(question.video, task)
 
         return drive(questions, start, workers)
 
@@ -239,7 +256,8 @@ class Reasoner:
     ) -> Iterator[Captioned]:
         """Caption whole levels ahead of questions, into the store; one item a node."""
         with _opened(video) as source:
-            yield from build(self._toolbox(source), self._tree(source), tuple(levels))
+            tree, scan = self._tree(source), isinstance(self.policy, Greedy)
+            yield from build(self._toolbox(source), tree, tuple(levels), scan=scan)
 
     def estimate(self, video: str | Path | Watchable, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""

@@ -1,4 +1,4 @@
-"""Performs tool calls on one video: caption, skim, look, focus, search.
+"""Performs tool calls on one video: caption, skim, look, focus, search, scan.
 
 Each call is prepared first (exact frames, store key) and performed second, so that a budget can
 refuse it in between. Calls of one round are decoded and asked together, in batches of bounded size.
@@ -24,6 +24,7 @@ from mmreason.models.base import (
     Reply,
     TextPart,
 )
+from mmreason.scanning import scan_key, scan_seen, scanned
 from mmreason.search import search_notes
 from mmreason.store import Store, make_key
 from mmreason.types import Cost, Note, Observation, ToolCall, UsageError
@@ -147,13 +148,29 @@ class Toolbox:
 
     def prepare(self, call: ToolCall) -> Prepared:
         """Decide the frames of a call. Decodes nothing, asks no model."""
+        if call.name == "scan":
+            key = scan_key(call, self._video.content_hash)
+            return Prepared(
+                call=call,
+                prompt="",
+                max_new_tokens=0,
+                views=(),
+                key=key,
+                stored=self._stored(key),
+            )
         model = self._roles.watcher(call)
         prompts, info, arguments = model.clip.prompts, self._video.info, call.arguments
         span: Span = arguments["span"]
         limit = MAX_NEW_TOKENS
         if call.name in ("caption", "skim"):
             prompt = prompts.caption
-            views = caption_views(model.clip, info, span, arguments.get("shift", 0.0))
+            views = caption_views(
+                model.clip,
+                info,
+                span,
+                arguments.get("shift", 0.0),
+                [(t, Span(a, b)) for t, a, b in arguments.get("moments", ())],
+            )
             limit = OVERVIEW_TOKENS if len(views[0].times_s) > model.clip.frames else limit
         elif call.name == "search":
             prompt, views = arguments["text"], ()
@@ -201,6 +218,8 @@ class Toolbox:
         started = time.perf_counter()
         if prepared.call.name == "search":
             return self._search(prepared)
+        if prepared.call.name == "scan":
+            return self._scan(prepared, started)
         if prepared.stored is not None:
             cost = Cost(cache_hits=1, seconds=time.perf_counter() - started)
             return _observation(prepared, prepared.stored["replies"], cost, cached=True)
@@ -216,6 +235,20 @@ class Toolbox:
         found = search_notes(prepared.call.arguments["text"], [*self._read, *said])
         text = _lines(found) or "nothing that was read so far holds these words."
         return Observation(text=text, span=prepared.span, notes=found)
+
+    def _scan(self, prepared: Prepared, started: float) -> Observation:
+        value, error = prepared.stored, None
+        if value is None:
+            try:
+                value = scanned(self._video, prepared.call)
+                self._keep(prepared.key, value, "no model")
+            except FAILURES as failure:
+                error = first_line(failure)
+        seconds = time.perf_counter() - started
+        if value is None:
+            cost = Cost(decode_seconds=seconds, seconds=seconds)
+            return Observation(text="", span=prepared.span, cost=cost, error=error)
+        return scan_seen(prepared.call, value, seconds, cached=prepared.stored is not None)
 
     def _ask(self, batch: list[Prepared]) -> _Part:
         """Show every view of every call in one go; all are new and of one role."""
@@ -248,7 +281,7 @@ class Toolbox:
                 why = next(errors[i] for i in places if i in errors)
                 seen.append(Observation(text="", span=one.span, cost=cost, error=why))
                 continue
-            self._keep(one.key, {"replies": values}, model)
+            self._keep(one.key, {"replies": values}, model.name)
             seen.append(_observation(one, values, cost, cached=False))
         return seen
 
@@ -275,9 +308,9 @@ class Toolbox:
         except ValueError as error:
             return self._without_store(error).get(key)
 
-    def _keep(self, key: str, value: dict[str, Any], model: ChatModel) -> None:
+    def _keep(self, key: str, value: dict[str, Any], model: str) -> None:
         try:
-            self._store.put(key, value, video=self._video_name(), model=model.name)
+            self._store.put(key, value, video=self._video_name(), model=model)
         except UsageError as error:
             self._without_store(error).put(key, value)
 
@@ -367,7 +400,8 @@ def _cost(values: list[dict[str, Any]], call: ToolCall, seconds: list[float]) ->
 def _observation(
     prepared: Prepared, values: list[dict[str, Any]], cost: Cost, *, cached: bool
 ) -> Observation:
-    stills = len(prepared.views) > 1 and prepared.call.name != "focus"
+    reading = prepared.call.name in ("caption", "skim")
+    stills = reading and all(len(view.times_s) == 1 for view in prepared.views)
     notes = tuple(
         Note(view.span, value["text"], value["frame_times_s"][0] if stills else None)
         for view, value in zip(prepared.views, values, strict=True)

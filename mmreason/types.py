@@ -53,6 +53,8 @@ class Cost:
     """Frames shown to a model (the same frame shown twice counts twice)."""
     frames_unique: int = 0
     """Different frames shown. Known of a whole question only: 0 in the cost of a single call."""
+    frames_scanned: int = 0
+    """Small frames decoded and compared with each other, and shown to no model."""
     tokens_in: int = 0
     """Text and visual tokens read by models."""
     tokens_visual: int = 0
@@ -69,9 +71,6 @@ class Cost:
 
     def to_dict(self) -> dict[str, Any]:
         return {k: round(v, 3) if k.endswith("seconds") else v for k, v in asdict(self).items()}
-
-
-_COST_FIELDS = tuple(part.name for part in fields(Cost))
 
 
 _COST_FIELDS = tuple(field.name for field in fields(Cost))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmreason.models.base import ClipRecipe
@@ -50,18 +51,27 @@ def clip_view(recipe: ClipRecipe, info: VideoInfo, span: Span, shift: float = 0.
 
 
 def caption_views(
-    recipe: ClipRecipe, info: VideoInfo, span: Span, shift: float = 0.0
+    recipe: ClipRecipe,
+    info: VideoInfo,
+    span: Span,
+    shift: float = 0.0,
+    moments: Sequence[tuple[float, Span]] = (),
 ) -> tuple[View, ...]:
     """What to show for a caption of `span`: a clip where it is short, else an overview.
 
     An overview is one view of frames that double in number while their area halves with each level
     of length, so that every caption costs about the same (LongVideo-R1's recipe), or one view a
-    frame for recipes of stills.
+    frame for recipes of stills. Of `moments`, times with the stretches they speak for and the most
+    telling first, stills are all there is; other overviews show the first of them in each even
+    step instead of its middle.
     """
     if span.duration_s <= CLIP_LEAVES * recipe.leaf_s:
         return (clip_view(recipe, info, span, shift),)
     if recipe.overview == "stills":
         size_px = recipe.frame_size_px(info.width_px, info.height_px)
+        if moments:
+            ordered = sorted(moments, key=lambda moment: moment[0])
+            return tuple(View(stretch, (time_s,), size_px) for time_s, stretch in ordered)
         times_s = _times_s(info, span, recipe.frames, shift)
         edges_s = [span.start_s, *((a + b) / 2 for a, b in itertools.pairwise(times_s))]
         edges_s.append(span.end_s)
@@ -74,7 +84,8 @@ def caption_views(
     level = math.log(span.duration_s / recipe.leaf_s, LEVEL_RATIO)
     doublings = min(DOUBLINGS, max(0, round(level)))
     size_px = _smaller(recipe, info, doublings)
-    return (View(span, _times_s(info, span, recipe.frames * 2**doublings, shift), size_px),)
+    times_s = _times_s(info, span, recipe.frames * 2**doublings, shift)
+    return (View(span, _nearer(times_s, span, [time_s for time_s, _ in moments]), size_px),)
 
 
 def focus_views(recipe: ClipRecipe, info: VideoInfo, span: Span) -> tuple[View, ...]:
@@ -101,6 +112,15 @@ def _times_s(info: VideoInfo, span: Span, count: int, shift: float) -> tuple[flo
         count = min(count, max(1, round(span.duration_s * info.mean_fps_hz)))
     step_s = span.duration_s / count
     return tuple(t + shift * step_s for t in plan.uniform(span, count).times_s)
+
+
+def _nearer(times_s: tuple[float, ...], span: Span, telling_s: list[float]) -> tuple[float, ...]:
+    """Each of the middles `times_s` of equal steps, or the first of `telling_s` in its step."""
+    step_s = span.duration_s / len(times_s)
+    found = list(times_s)
+    for time_s in reversed(telling_s):
+        found[min(len(found) - 1, max(0, int((time_s - span.start_s) / step_s)))] = time_s
+    return tuple(found)
 
 
 def _smaller(recipe: ClipRecipe, info: VideoInfo, halvings: int) -> tuple[int, int]:

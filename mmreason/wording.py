@@ -29,7 +29,7 @@ moment time frame footage movie
 _FUNCTION_WORDS = frozenset(_FUNCTION_TEXT.split())
 _STOP = _FUNCTION_WORDS | frozenset(_ASKED_FOR_TEXT.split())
 _SPELLINGS = {"gray": "grey", "color": "colour", "centre": "center"}
-_NUMBERS = {
+NUMBERS = {
     "zero": "0",
     "one": "1",
     "two": "2",
@@ -206,17 +206,50 @@ _PREMISE = re.compile(
 )
 
 
+def _taken_for_granted(core: str) -> str | None:
+    found = _PREMISE.match(re.sub(r"\s+(?=\W*$)", "", without_alternatives(core)))
+    return None if found is None else found.group(1).strip()
+
+
 def premise_of(question: str) -> str | None:
     """Whether what the question takes for granted is there, as a question: "Is there a red star?"
     for "How does the red star move?". None without a thing of two words or more: "the star" alone
     is seldom mistaken for another."""
-    found = _PREMISE.match(split_context(question)[0])
-    if found is None:
-        return None
-    thing = found.group(1).strip()
-    if len(words(thing)) < 2:
+    thing = _taken_for_granted(split_context(question)[0])
+    if thing is None or len(words(thing)) < 2:
         return None
     return f"Is there {'an' if thing[0].lower() in 'aeiou' else 'a'} {thing}?"
+
+
+_THERE = re.compile(
+    r"^\W*(?:is|are|was|were) there (?:an?|any|some) ((?:[\w-]+ ){0,4}?[\w-]+)"
+    r"(?: (?:in|on|at|there|visible|to be seen)\b|\W*$)",
+    re.IGNORECASE,
+)
+
+
+def thing_claimed(question: str, answer: str) -> str | None:
+    """What must be there if `answer` is right: "red star" for "How does the red star move?", and
+    for "Is there a red star?" where the answer is not no. None where the words do not tell."""
+    if says_no(answer):
+        return None
+    core = split_context(question)[0]
+    found = _THERE.match(core)
+    if found is not None:
+        return found.group(1).strip()
+    return _taken_for_granted(core)
+
+
+def is_count(question: str) -> bool:
+    """Whether the question asks how many there are."""
+    core, _ = split_context(question)
+    return re.match(r"^\W*how many\b", core, re.IGNORECASE) is not None
+
+
+def counted_thing(question: str) -> str:
+    """What is to be counted: "orange objects" of "How many orange objects are there?"."""
+    core, _ = split_context(question)
+    return re.sub(r"^\W*how many\b", "", core, flags=re.IGNORECASE)
 
 
 def is_global(question: str) -> bool:
@@ -256,8 +289,8 @@ def essence(text: str, question: str = "") -> Terms:
     "The star is red." and "red" have the same essence for "What colour is the star?".
     """
     keep = {"not", "no", "yes"}
-    plain = [_NUMBERS.get(w, stem(w)) for w in words(text) if w in keep or w not in _FUNCTION_WORDS]
-    asked = {_NUMBERS.get(w, stem(w)) for w in words(question)} - keep
+    plain = [NUMBERS.get(w, stem(w)) for w in words(text) if w in keep or w not in _FUNCTION_WORDS]
+    asked = {NUMBERS.get(w, stem(w)) for w in words(question)} - keep
     return tuple(w for w in plain if w not in asked) or tuple(plain) or tuple(words(text))
 
 
@@ -294,7 +327,7 @@ def _by_text(text: str, options: Sequence[str]) -> int | None:
 
 def _plain(text: str) -> list[str]:
     kept = [w for w in words(text) if w not in ("a", "an", "the")]
-    return [_NUMBERS.get(w, w) for w in kept or words(text)]
+    return [NUMBERS.get(w, w) for w in kept or words(text)]
 
 
 def _holds(longer: list[str], shorter: list[str]) -> bool:

@@ -154,9 +154,11 @@ def _tell_cost(reasoner: Reasoner, video: str, budget: Budget, as_json: bool) ->
     if as_json:
         print_json(plan.to_dict())
         return
+    is_long = plan.scanned_frames > 0
     rows = [
         f"{video}: {format_time(plan.duration_s)}, a tree of {plan.depth} levels with "
         f"{plan.branching} parts each, leaves of {plan.leaf_s:.1f} s",
+        *([f"compared first: {plan.scanned_frames:,} small frames, without a model"] * is_long),
         f"opening: {plan.opening_frames:,} frames, kept for later questions",
         f"each node opened: {plan.level_frames:,} frames; each look: {plan.look_frames:,}",
         f"in all: {plan.least_frames:,} to {plan.most_frames:,} frames in {plan.least_calls:,} to "

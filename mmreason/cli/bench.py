@@ -83,7 +83,7 @@ def bench_rl(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="This experiment alone (again for more): staleness, stapo, dsdr, navigation."
+            help="This experiment alone (again for more): staleness, stapo, dsdr, navigation, nano."
         ),
     ] = None,
     seeds: Annotated[

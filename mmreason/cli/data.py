@@ -1,7 +1,8 @@
-"""`mmreason data navigation`: write text samples that teach a model to navigate long videos."""
+"""`mmreason data`: samples that teach a model to navigate, and problems for other libraries."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,15 @@ import typer
 from mmreason.cli.common import Json, out, print_json, progress, quiet_libraries
 
 data_app = typer.Typer(no_args_is_help=True, help="Make training data.")
+
+
+class Target(StrEnum):
+    """Who shall read an export."""
+
+    TRL = "trl"
+    VERL = "verl"
+    EASYR1 = "easyr1"
+    MS_SWIFT = "ms-swift"
 
 
 @data_app.callback()
@@ -57,3 +67,28 @@ def data_navigation(
         print_json({"samples": count, "worlds": worlds, "split": split, "file": str(file)})
         return
     out().print(f"{count} samples from {worlds} worlds are in {file}")
+
+
+@data_app.command(
+    "export", epilog="Example: mmreason data export problems.jsonl --to verl --out train.parquet"
+)
+def data_export(
+    problems: Annotated[Path, typer.Argument(help="Problems (JSON lines); see docs/problems.md.")],
+    to: Annotated[Target, typer.Option("--to", help="The library that shall read them.")],
+    file: Annotated[Path, typer.Option("--out", help="File to write: .jsonl or .parquet.")],
+    relative: Annotated[
+        bool, typer.Option("--relative", help="Name videos from the folder of --out.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write problems as a data set of another library: TRL, verl, EasyR1 or ms-swift."""
+    quiet_libraries()
+    from mmreason.training.integrations.export import export
+    from mmreason.training.rollouts.problem_file import read_problems
+
+    read = read_problems(problems)
+    export(read, to.value, file, paths="relative" if relative else "absolute")
+    if as_json:
+        print_json({"problems": len(read), "to": to.value, "file": str(file)})
+        return
+    out().print(f"{len(read)} problems for {to.value} are in {file}")

@@ -124,7 +124,7 @@ def _table(rows: list[Row]) -> Table:
 
     table = Table("method", box=None, pad_edge=False, padding=(0, 1))
     kinds = [str(kind) for kind in ErrorKind if any(str(kind) in row.errors for row in rows)]
-    for name in ("accuracy", "frames", "rounds", "hit@3", "abst.F1", *kinds):
+    for name in ("accuracy", "frames", "scanned", "rounds", "hit@3", "abst.F1", *kinds):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         low, high = row.accuracy.interval
@@ -132,6 +132,7 @@ def _table(rows: list[Row]) -> Table:
             row.method,
             f"{row.accuracy.value:.1%} ({low:.0%}-{high:.0%})",
             f"{row.frames.value:,.0f}",
+            f"{row.scanned.value:,.0f}",
             f"{row.rounds.value:.1f}",
             f"{row.hit.value:.0%}" if row.hit.n else "-",
             f"{row.abstention_f1:.2f}",

@@ -1,13 +1,24 @@
-"""`mmreason train nano`: make the packaged model, from nothing or from another's weights."""
+"""`mmreason train nano`: make the packaged model, from nothing or from another's weights.
+`mmreason train report`: a page about a run, or several side by side.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
-from mmreason.cli.common import Json, out, print_json, quiet_libraries
+from mmreason.cli.common import Json, err, out, print_json, quiet_libraries
+from mmreason.cli.train_rl import train_rl
+
+if TYPE_CHECKING:
+    from mmreason.training.logs import Run
+
+_FIGURES = 5
+"""Columns of figures that leave room for a run's name in 80 characters."""
 
 train_app = typer.Typer(no_args_is_help=True, help="Train a model.")
 
@@ -42,3 +53,61 @@ def train_nano(
         print_json(done)
         return
     out().print(f"{done['steps']} of {done['of']} steps done; the model is in {done['model']}")
+
+
+train_app.command("rl", epilog="Example: mmreason train rl recipe.py --dry-run")(train_rl)
+
+
+@train_app.command(
+    "report", epilog="Example: mmreason train report runs/dapo-seed* --out compared.html"
+)
+def train_report(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs; several are compared.")
+    ],
+    page: Annotated[
+        Path | None,
+        typer.Option("--out", help="HTML page to write; default for one run: its report.html."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show a run's curves, silenced tokens and samples; or several runs side by side."""
+    from mmreason.training.logs import Run
+    from mmreason.training.logs.compare import Comparison
+    from mmreason.types import UsageError
+
+    read = [Run.read(folder) for folder in runs]
+    if len(read) == 1:
+        path = read[0].save_html(page or runs[0] / "report.html")
+    elif page is None:
+        raise UsageError(f"{len(read)} runs need --out: the page that compares them")
+    else:
+        path = Comparison.of(read).save_html(page)
+    if as_json:
+        print_json({"page": str(path), "runs": [run.summary() for run in read]})
+        return
+    out().print(_runs_table(read))
+    for run in read:
+        if run.damaged:
+            lines = f"{len(run.damaged)} damaged line{'s' if len(run.damaged) > 1 else ''}"
+            err().print(f"{run.name}: {lines} passed over", markup=False)
+    err().print(f"page written to {path}", markup=False, soft_wrap=True)
+
+
+def _runs_table(runs: list[Run]) -> Table:
+    """Final values (the mean over the last tenth) of the figures one looks at first."""
+    from mmreason.training.logs.curves import number_words
+    from mmreason.training.logs.figures import KEY_FIGURES
+
+    known = {name for run in runs for name in run.names}
+    present = [(short, name) for short, name in KEY_FIGURES.items() if name in known]
+    figures = dict(present[:_FIGURES])
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("run", overflow="fold")
+    for short in ("steps", *figures):
+        table.add_column(short, justify="right", no_wrap=True)
+    for run in runs:
+        finals = (run.final(name) for name in figures.values())
+        cells = ("-" if one is None else number_words(one.mean) for one in finals)
+        table.add_row(Text(run.name), f"{run.done}/{run.planned}", *cells)
+    return table

@@ -99,7 +99,7 @@ class EndpointModel:
         base_url, key, limits = checked_url(url), checked_key(api_key), limits or EndpointLimits()
         client = JsonClient(base_url, api_key=key, limits=limits)
         try:
-            served_model, notes = _served(client, served_model, limits)
+            served_model, notes = find_served_model(client, served_model, limits)
         except BaseException:
             client.close()
             raise
@@ -232,7 +232,7 @@ class EndpointModel:
         return {name: body[key] for key, name in names.items() if name is not None}
 
 
-def _served(
+def find_served_model(
     client: JsonClient, wanted: str | None, limits: EndpointLimits
 ) -> tuple[str, tuple[str, ...]]:
     """(the model to ask for, notes). UsageError where the server or the model cannot be told."""

@@ -41,7 +41,7 @@ from mmreason.models.folders import (
     locate,
     weights_folder,
 )
-from mmreason.models.hf_text import check_template, prepare_text, reads_text_only, render_text
+from mmreason.models.hf_text import check_template, prepare_text, reads_text_only
 from mmreason.prompts import GENERAL
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch
@@ -165,10 +165,11 @@ class TransformersModel:
             )
         return self._replies(inputs, out)
 
-    def prepare(self, conversations: Sequence[Conversation]) -> Any:
-        """The processor's tensors for a batch, left-padded: ids, mask, pixels, grids."""
+    def prepare(self, conversations: Sequence[Conversation], *, ask: bool = True) -> Any:
+        """The processor's tensors for a batch, left-padded: ids, mask, pixels, grids. With `ask`
+        up to where the model is to write."""
         if self.is_text_only:
-            return prepare_text(self.tokenizer, conversations, self.name)
+            return prepare_text(self.tokenizer, conversations, self.name, ask=ask)
         shown = [self._turns(conversation) for conversation in conversations]
         messages = [turns for turns, _ in shown]
         frames = [one for _, clips in shown for one in clips]
@@ -187,23 +188,11 @@ class TransformersModel:
         return self.processor.apply_chat_template(
             messages,
             tokenize=True,
-            add_generation_prompt=True,
+            add_generation_prompt=ask,
             return_dict=True,
             return_tensors="pt",
             sanitize_control_tokens=True,
             processor_kwargs=settings,
-        )
-
-    def render(self, conversation: Conversation) -> str:
-        """The text that the chat template makes of a conversation, up to where the model is to
-        write; frames are left as their marks."""
-        if self.is_text_only:
-            return render_text(self.tokenizer, conversation, self.name)
-        return self.processor.apply_chat_template(
-            self._turns(conversation)[0],
-            tokenize=False,
-            add_generation_prompt=True,
-            sanitize_control_tokens=True,
         )
 
     def _turns(
@@ -290,7 +279,7 @@ def threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def progress_bars(shown: bool) -> Iterator[None]:
-    """Bars of loading and saving only where someone waits at a terminal; the caller's choice is put back."""
+    """Bars of loading and saving only where wanted; the caller's choice is put back."""
     before = logging.is_progress_bar_enabled()
     if not shown:
         logging.disable_progress_bar()

@@ -37,7 +37,9 @@ def check_template(tokenizer: Any, name: str) -> None:
         raise UsageError(f"the chat template of model {name!r} loses what the user says; mend it")
 
 
-def prepare_text(tokenizer: Any, conversations: Sequence[Conversation], name: str) -> Any:
+def prepare_text(
+    tokenizer: Any, conversations: Sequence[Conversation], name: str, *, ask: bool = True
+) -> Any:
     """The tokenizer's tensors for a batch, left-padded. Content goes as plain strings.
 
     UsageError for frames, which such a model cannot see.
@@ -45,18 +47,11 @@ def prepare_text(tokenizer: Any, conversations: Sequence[Conversation], name: st
     return tokenizer.apply_chat_template(
         [_turns(conversation, name) for conversation in conversations],
         tokenize=True,
-        add_generation_prompt=True,
+        add_generation_prompt=ask,
         return_dict=True,
         return_tensors="pt",
         padding=True,
         tokenizer_kwargs={"padding_side": "left"},
-    )
-
-
-def render_text(tokenizer: Any, conversation: Conversation, name: str) -> str:
-    """The text that the chat template makes of a conversation, up to where the model writes."""
-    return tokenizer.apply_chat_template(
-        _turns(conversation, name), tokenize=False, add_generation_prompt=True
     )
 
 

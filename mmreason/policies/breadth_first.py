@@ -14,7 +14,8 @@ from mmreason.policies.greedy import is_negative
 from mmreason.video.types import Span
 from mmreason.wording import match_option, split_context
 
-LOOKS_LIMIT = 512
+LOOKS_LIMIT = 585
+"""All nodes of the usual trees: 1 + 8 + 64 + 512."""
 
 
 @dataclass(frozen=True)

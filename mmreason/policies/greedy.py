@@ -1,7 +1,9 @@
 """The policy that needs no reasoning model: read captions, look where they match, claim, go on.
 
-Order questions are answered by finding each thing and comparing times; questions about the whole of
-a long video by the times in its overview. Leaves out scoring (`navigate.py`) and the check of
+Long videos are scanned first, without a model, for the frames that differ most. Order questions are
+answered by finding each thing and comparing times, counts by telling apart what is described at all
+the places that match, questions about the whole of a long video by the times in its overview.
+Leaves out scoring (`navigate.py`) and the check of
 claims (`agent.py`).
 """
 
@@ -22,12 +24,22 @@ from mmreason.policies.base import (
     Verdict,
     look_call,
 )
+from mmreason.policies.counting import (
+    Description,
+    descriptions,
+    different,
+    option_told,
+    total,
+)
 from mmreason.policies.navigate import Look, Navigator, Open
 from mmreason.policies.whole import overview_claim
+from mmreason.scanning import caption_call, is_long, scan_calls
 from mmreason.tree import NodeId
 from mmreason.types import Note, Observation, ToolCall
 from mmreason.wording import (
     Place,
+    counted_thing,
+    is_count,
     is_global,
     is_total,
     is_yes_no,
@@ -37,12 +49,15 @@ from mmreason.wording import (
     says_absent,
     says_no,
     split_context,
+    thing_claimed,
 )
 
 LOOKS_LIMIT = 4
 """Places looked at before giving up."""
-WHOLE_LEAVES = 16
-"""Videos of up to this many leaves are looked at as a whole for questions about all of it."""
+WEAK_LOOKS_LIMIT = 2
+"""Of these, where captions leave out words of the question that they use elsewhere."""
+COUNTED_LIMIT = 8
+"""Places described anew for a count."""
 
 _Part = Generator[Any, Any, Any]
 
@@ -56,10 +71,13 @@ class Greedy:
     def play(self, inquiry: Inquiry) -> Play:
         """See `Policy`."""
         game = _Game(inquiry)
-        order = order_of(inquiry.question)
-        long = inquiry.tree.leaf_count > WHOLE_LEAVES
+        core, _ = split_context(inquiry.question)
+        order = order_of(core)
+        long = is_long(inquiry.tree)
         if order is not None and inquiry.tree.depth:
             yield from game.order(*order)
+        if is_count(core) and long:
+            yield from game.count()
         place = place_in_whole(inquiry.question) if inquiry.options else None
         if place is not None and long:
             yield from game.overview(place)
@@ -78,19 +96,22 @@ class _Game:
     inquiry: Inquiry
     captions: dict[NodeId, tuple[Note, ...]] = field(default_factory=dict)
     """Read so far; a second search in the same game costs nothing for these."""
+    moments: dict[NodeId, tuple[Note, ...]] = field(default_factory=dict)
+    """What scans of the nodes of the top level found."""
+    scanned: bool = False
 
     def search(self) -> _Part:
         """Look at places until one is verified or none is left; then a last try if cut short."""
         inquiry, tree = self.inquiry, self.inquiry.tree
         ask, _ = split_context(inquiry.question)
-        navigator = Navigator(tree, inquiry.question, inquiry.leaf_s)
-        looks = 0
+        navigator = self.navigator(inquiry.question)
+        looks = weak = 0
         try:
             whole = Look(tree.span, tree.span, "the video is short: look at it directly")
             if tree.depth == 0:
                 yield from self.consider(whole, inquiry.question)
                 return
-            if is_global(inquiry.question) and tree.leaf_count <= WHOLE_LEAVES:
+            if is_global(inquiry.question) and not is_long(tree):
                 why = "the question is about the whole video: look at all of it first"
                 looks += 1
                 navigator.blind.add(())
@@ -101,14 +122,51 @@ class _Game:
                 if isinstance(move, Open):
                     yield from self.open(navigator, move.node.id, move.why)
                     continue
+                weak += move.weak
+                if weak > WEAK_LOOKS_LIMIT:
+                    break
                 looks += 1
                 if (yield from self.consider(move, ask)):
                     return
+            yield from self.read_off(navigator, ask)
         except _OutOfBudget:
             if not looks:
                 best = navigator.best_known()
                 why = "the budget ends here: a last look at the best place known"
                 yield from self.consider(Look(best.span, best.evidence, why), ask)
+
+    def read_off(self, navigator: Navigator, question: str) -> _Part:
+        """Where looks do not agree: claim the option that two captions of one place tell of the
+        thing that is asked about."""
+        thing = thing_claimed(question, "yes")
+        if not thing or not self.inquiry.options or is_yes_no(question):
+            return
+        for place, note in navigator.strong_lines(whole=True)[:LOOKS_LIMIT]:
+            call = ToolCall(name="skim", arguments={"span": place.span, "check": True})
+            seen = (yield from self.act(f"describe {place.span}: looks do not agree", (call,)))[0]
+            options = self.inquiry.options
+            choice = option_told(seen.notes, thing, options)
+            if choice is not None and option_told((note,), thing, options) in (None, choice):
+                support = Support(call, seen, place.evidence)
+                text = options[choice]
+                yield Claim(text=text, choice=choice, supports=(support,), checked=True)
+                return
+
+    def navigator(self, question: str) -> Navigator:
+        """One that opens silent nodes of the top level only where a scan says what is in them."""
+        tree = self.inquiry.tree
+        return Navigator(tree, question, self.inquiry.leaf_s, reach=1 if is_long(tree) else None)
+
+    def scan(self) -> _Part:
+        """Find the frames of a long video that differ most; captions show even ones without."""
+        if self.scanned or not is_long(self.inquiry.tree):
+            return
+        self.scanned = True
+        calls = scan_calls(self.inquiry.tree)
+        seen = yield from self.act("find the frames that differ most", calls, opening=True)
+        for node, one in zip(self.inquiry.tree.children(), seen, strict=True):
+            if one.error is None:
+                self.moments[node.id] = one.notes
 
     def start(self, navigator: Navigator) -> _Part:
         """Read the captions of the top level, and the subtitles where there are any."""
@@ -118,6 +176,7 @@ class _Game:
             call = ToolCall(name="search", arguments=arguments)
             seen = yield from self.act("search the subtitles", (call,), opening=True)
             navigator.hear(seen[0].notes)
+        yield from self.scan()
         yield from self.open(navigator, (), "read the captions of the top level")
 
     def open(self, navigator: Navigator, node_id: NodeId, thought: str) -> _Part:
@@ -125,10 +184,7 @@ class _Game:
         navigator.opened.add(node_id)
         children = navigator.tree.children(node_id)
         unread = [child for child in children if child.id not in self.captions]
-        calls = tuple(
-            ToolCall(name="caption", arguments={"span": child.span, "node": list(child.id)})
-            for child in unread
-        )
+        calls = tuple(caption_call(child, self.moments) for child in unread)
         spent = None
         if calls:
             results: Results = yield Act(thought, calls, opening=node_id == ())
@@ -165,9 +221,10 @@ class _Game:
     def order(self, first: bool, things: tuple[str, ...]) -> _Part:
         """Find each thing, compare when they are seen, and claim the first or the last."""
         found: list[tuple[float, str, Support]] = []
+        _, context = split_context(self.inquiry.question)
         try:
             for thing in things:
-                support = yield from self.find(thing)
+                support = yield from self.find(thing, context)
                 if support is None:
                     return
                 found.append((support.span.start_s, thing, support))
@@ -180,40 +237,102 @@ class _Game:
         choice = match_option(thing, self.inquiry.options) if self.inquiry.options else None
         yield Claim(text=thing, choice=choice, supports=tuple(one[2] for one in found))
 
-    def find(self, thing: str) -> _Part:
-        """The first look that shows `thing`, or None."""
+    def find(self, thing: str, context: str) -> _Part:
+        """The earliest look that shows `thing`, at the time that `context` says, or None."""
         bare = thing.removeprefix("the ").removeprefix("a ").removeprefix("an ")
         article = "an" if bare[:1] in "aeiou" else "a"
         question = f"Is there {article} {bare}?"
-        navigator = Navigator(self.inquiry.tree, question, self.inquiry.leaf_s)
-        yield from self.start(navigator)
+        when = f"{question[:-1]} while {context}?" if context else question
+        navigator = self.navigator(when)
+        yield from self.read_on(navigator, until_strong=True)
         looks = 0
+        for look, _ in navigator.strong_lines()[:LOOKS_LIMIT]:
+            support = yield from self.sight(look, question, thing)
+            if support is not None:
+                return support
+            looks += 1
         while looks < LOOKS_LIMIT and (move := navigator.next_move()) is not None:
             if isinstance(move, Open):
                 yield from self.open(navigator, move.node.id, move.why)
                 continue
             looks += 1
-            call = look_call(move.span, question)
-            seen = (yield from self.act(f"find {thing}: {move.why}", (call,)))[0]
-            if seen.error is None and not is_negative(seen.text, question):
-                return Support(call, seen, move.evidence)
+            support = yield from self.sight(move, question, thing)
+            if support is not None:
+                return support
         return None
 
-    def overview(self, place: Place) -> _Part:
-        """Claim the option that two readings of the top level agree on."""
-        navigator = Navigator(self.inquiry.tree, self.inquiry.question, self.inquiry.leaf_s)
+    def sight(self, place: Look, question: str, thing: str) -> _Part:
+        """A look that shows `thing`, or None."""
+        call = look_call(place.span, question)
+        seen = (yield from self.act(f"find {thing}: {place.why}", (call,)))[0]
+        if seen.error is not None or is_negative(seen.text, question):
+            return None
+        return Support(call, seen, place.evidence)
+
+    def read_on(self, navigator: Navigator, *, until_strong: bool = False) -> _Part:
+        """Read all there is to read for a question, or until something holds all it asks for."""
+        yield from self.start(navigator)
+        while (move := navigator.next_open()) is not None:
+            if until_strong and navigator.strong_lines():
+                return
+            yield from self.open(navigator, move.node.id, move.why)
+
+    def count(self) -> _Part:
+        """Claim how many different things are described at the places that match; where there is
+        one place only, a look there tells."""
+        question = self.inquiry.question
+        thing = counted_thing(question)
+        navigator = self.navigator(question)
         try:
-            yield from self.start(navigator)
-            calls = tuple(
-                ToolCall(name="skim", arguments={"span": child.span, "shift": 0.25})
-                for child in navigator.tree.children()
-            )
-            thought = "count over other frames of the whole video"
-            again = yield from self.act(thought, calls)
+            yield from self.read_on(navigator)
+            places: dict[Description, Look] = {}
+            for look, note in navigator.strong_lines():
+                for one in descriptions(note.text, thing):
+                    places.setdefault(one, look)
+            kept = different(places)
+            if len(kept) < 2:
+                if kept and is_total(question):
+                    yield from self.consider(places[kept[0]], question)
+                return
+            yield from self.tell_apart(thing, [places[one] for one in kept[:COUNTED_LIMIT]])
         except _OutOfBudget:
             return
-        first = [note for child in navigator.tree.children() for note in self.captions[child.id]]
-        second = [note for one in again for note in one.notes]
+
+    def tell_apart(self, thing: str, places: list[Look]) -> _Part:
+        """Describe each place anew, from other frames, and claim how many things there are."""
+        calls = tuple(
+            ToolCall(name="skim", arguments={"span": p.span, "check": True}) for p in places
+        )
+        thought = f"describe {len(places)} places that may show different {thing.rstrip('?')}"
+        seen = yield from self.act(thought, calls)
+        found: list[Description] = []
+        supports = []
+        for place, call, one in zip(places, calls, seen, strict=True):
+            told = [d for note in one.notes for d in descriptions(note.text, thing)]
+            if told:
+                supports.append(Support(call, one, place.evidence))
+                found += told
+        number = str(total(different(found)))
+        choice = match_option(number, self.inquiry.options) if self.inquiry.options else None
+        if found:
+            yield Claim(text=number, choice=choice, supports=tuple(supports), checked=True)
+
+    def overview(self, place: Place) -> _Part:
+        """Claim the option that two even readings of the top level agree on."""
+        nodes = self.inquiry.tree.children()
+        calls = [
+            ToolCall(name="skim", arguments={"span": node.span, "shift": shift})
+            for shift in (0.0, 0.25)
+            for node in nodes
+        ]
+        try:
+            thought = "read even frames of the whole video"
+            one = yield from self.act(thought, tuple(calls[: len(nodes)]), opening=True)
+            thought = "read other frames of the whole video"
+            other = yield from self.act(thought, tuple(calls[len(nodes) :]))
+        except _OutOfBudget:
+            return
+        first, second = ([note for seen in both for note in seen.notes] for both in (one, other))
         claim = overview_claim(self.inquiry.options, place, first, second)
         if claim is not None:
             yield claim

@@ -53,6 +53,8 @@ class Look:
     span: Span
     evidence: Span
     why: str
+    weak: bool = False
+    """Whether words that captions use are missing here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Navigator:
     question: str
     leaf_s: float
     lines: list[_Line] = field(default_factory=list)
+    reach: int | None = None
+    """Nodes below this level are opened only where they match, not because they are silent."""
     captions: set[NodeId] = field(default_factory=set)
     opened: set[NodeId] = field(default_factory=set)
     looked: set[int] = field(default_factory=set)
@@ -109,21 +113,35 @@ class Navigator:
         if not self._core and not self._context:
             return self._blind_look()
         scores = self._scores()
-        open_nodes = self._waiting_nodes(scores)
         points = [i for i, line in enumerate(self.lines) if line.pinpointed]
         points = sorted((i for i in points if i not in self.looked), key=lambda i: -scores[i].value)
         if points and scores[points[0]].strong:
             return self._look(points[0], scores)
-        if open_nodes and self.may_open():
-            node, value = open_nodes[0]
-            why = f"matches {value:.0%} of the question" if value else "its caption is silent"
-            return Open(self.tree.node(node), f"open {_name(node)}: {why}")
+        move = self._open(scores)
+        if move is not None:
+            return move
         points = [i for i in points if scores[i].core > 0]
         if any(score.context_seen for score in scores):
             points = [i for i in points if scores[i].context_seen]
         if points:
             return self._look(points[0], scores)
-        return self._blind_look()
+        return None if self.looked else self._blind_look()
+
+    def next_open(self) -> Open | None:
+        """The most promising node that may still be opened."""
+        return self._open(self._scores())
+
+    def strong_lines(self, *, whole: bool = False) -> list[tuple[Look, Note]]:
+        """Pinpointed lines that hold all that is asked for, in order of time, each with a look;
+        with `whole` all of it that captions tell at all, such as the star of "how does it move"."""
+        scores = self._scores()
+        strong = [
+            i
+            for i, line in enumerate(self.lines)
+            if line.pinpointed and (scores[i].strong or (whole and scores[i].whole_here))
+        ]
+        strong.sort(key=lambda i: (self.lines[i].note.span.start_s, self.lines[i].note.span.end_s))
+        return [(self._look(i, scores, alone=True), self.lines[i].note) for i in strong]
 
     def best_known(self) -> Look:
         """The best line so far, however weak; the whole video where none matches."""
@@ -132,6 +150,14 @@ class Navigator:
         if best is None or scores[best].value <= 0:
             return Look(self.tree.span, self.tree.span, "the whole video")
         return self._look(best, scores)
+
+    def _open(self, scores: list[_Score]) -> Open | None:
+        waiting = self._waiting_nodes(scores) if self.may_open() else []
+        if not waiting:
+            return None
+        node, value = waiting[0]
+        why = f"matches {value:.0%} of the question" if value else "its caption is silent"
+        return Open(self.tree.node(node), f"open {_name(node)}: {why}")
 
     def _take(self, node_id: NodeId, notes: Sequence[Note], leaf: bool) -> None:
         for note in notes:
@@ -149,13 +175,17 @@ class Navigator:
             found = set(held) & set(asked)
             return sum(weights[term] for term in found) / total if total else 0.0
 
+        known = {term for term in self._core if " " not in term}
+        used = {term for term in known if any(term in line.held for line in self.lines)}
         scores = []
         for line in self.lines:
             together = max((share(part, self._core) for part in line.parts), default=0.0)
             core = TOGETHER_WEIGHT * together
             core += (1 - TOGETHER_WEIGHT) * share(line.held, self._core)
             context = share(line.held, self._context) if self._context else None
-            scores.append(_Score(core, context))
+            # A word that other captions use is missing here, not called by another name.
+            whole = bool(known) and (used < known or any(used <= set(part) for part in line.parts))
+            scores.append(_Score(core, context, whole))
         return scores
 
     def _weights(self) -> dict[str, float]:
@@ -194,6 +224,8 @@ class Navigator:
             # A still that holds a part of what is asked for says little of what lies between the
             # stills: other nodes of its level come first. A caption of the whole does lead down.
             leads = best.value >= STRONG_SCORE or (line is not None and line.note.time_s is None)
+            if not leads and self.reach is not None and len(node) > self.reach:
+                continue
             held = sum(score.context_seen for score, _ in pairs)
             ranked.append((node, best.value, leads and best.value > 0, held))
         ranked.sort(
@@ -208,10 +240,11 @@ class Navigator:
         )
         return [(node, value) for node, value, _, _ in ranked]
 
-    def _look(self, index: int, scores: list[_Score]) -> Look:
-        """A look at one line, with its neighbours of the same score; marks them as looked at."""
+    def _look(self, index: int, scores: list[_Score], *, alone: bool = False) -> Look:
+        """A look at one line, unless `alone` with its neighbours of the same score; marks what it
+        covers as looked at."""
         line = self.lines[index]
-        run = self._run(index, scores)
+        run = [index] if alone else self._run(index, scores)
         first, last = self.lines[run[0]].note.span, self.lines[run[-1]].note.span
         evidence = Span(first.start_s, last.end_s)
         span = evidence
@@ -219,14 +252,17 @@ class Navigator:
             middle = self.lines[run[len(run) // 2]].note
             time_s = middle.span.middle_s if middle.time_s is None else middle.time_s
             length_s = self.leaf_s if line.note.time_s is not None else middle.span.duration_s
-            span = around(time_s, length_s, evidence)
+            # Less than half a clip shows no movement: it goes on beyond what matched.
+            wide = around(evidence.middle_s, self.leaf_s / 2, self.tree.span)
+            room = wide if evidence.duration_s < wide.duration_s else evidence
+            span = around(time_s, length_s, room)
         self.looked |= {
             i
             for i, other in enumerate(self.lines)
             if i in run or (other.pinpointed and other.note.span.overlap_s(span) > 0)
         }
         why = f"look at {span}: matches {scores[index].value:.0%} of the question"
-        return Look(span, evidence, why)
+        return Look(span, evidence, why, weak=not scores[index].whole)
 
     def _run(self, index: int, scores: list[_Score]) -> list[int]:
         """Positions of the line and of its neighbours in time that match as well, in order."""
@@ -236,7 +272,7 @@ class Navigator:
         same = [
             i
             for i, line in enumerate(self.lines)
-            if len(line.node) == len(here.node)
+            if self._side_by_side(line, here)
             and (line.note.time_s is None) == (here.note.time_s is None)
             and abs(scores[i].value - scores[index].value) < SAME_SCORE
         ]
@@ -248,6 +284,11 @@ class Navigator:
         while last + 1 < len(same) and self._touch(same[last], same[last + 1]):
             last += 1
         return same[first : last + 1]
+
+    def _side_by_side(self, line: _Line, here: _Line) -> bool:
+        """Whether two lines never speak for the same time: those of a level, or of one scan."""
+        stills = line.note.time_s is not None and here.note.time_s is not None
+        return len(line.node) == len(here.node) or (self.reach is not None and stills)
 
     def _touch(self, before: int, after: int) -> bool:
         gap_s = self.lines[after].note.span.start_s - self.lines[before].note.span.end_s
@@ -268,6 +309,8 @@ class _Score:
     core: float
     context: float | None
     """None where the question does not say when."""
+    whole: bool = False
+    """Whether one phrase holds all that is asked for, as far as captions use these words."""
 
     @property
     def value(self) -> float:
@@ -277,7 +320,12 @@ class _Score:
 
     @property
     def strong(self) -> bool:
-        return self.core >= STRONG_SCORE and (self.context is None or self.context_seen)
+        here = self.core >= STRONG_SCORE and self.whole
+        return here and (self.context is None or self.context_seen)
+
+    @property
+    def whole_here(self) -> bool:
+        return self.core > 0 and self.whole and (self.context is None or self.context_seen)
 
     @property
     def context_seen(self) -> bool:

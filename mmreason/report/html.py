@@ -248,6 +248,8 @@ def _sure(step: Step) -> str:
 def _notes(step: Step) -> tuple[tuple[str, str], ...]:
     """The lines of a result with their times, neighbours that say the same as one."""
     seen = step.observation
+    if step.call.name == "scan":
+        return ()
     if seen.error is not None or (len(seen.notes) < 2 and step.call.name != "search"):
         return ()
     return tuple((_dash(note.span), note.text) for note in merged(seen.notes))

@@ -17,7 +17,7 @@ STOP_WORDS = {
 
 _LONGEST_ASKED = 90
 """Characters of a call's arguments that are shown."""
-_SILENT = ("span", "options", "check", "shift", "node")
+_SILENT = ("span", "options", "check", "shift", "node", "moments", "count")
 """Arguments that are plain from elsewhere, or have words of their own."""
 
 
@@ -105,6 +105,7 @@ def cost_rows(cost: Cost) -> list[tuple[str, str, str]]:
         (cost.checker_calls, "checker"),
     )
     by_role = ", ".join(f"{count:,} {role}" for count, role in roles if count)
+    scanned = cost.frames_scanned > 0
     stages = f"{cost.decode_seconds:.2f} decoding, {cost.model_seconds:.2f} models"
     return [
         ("seconds", f"{cost.seconds:.2f}", stages if cost.model_seconds else ""),
@@ -113,6 +114,7 @@ def cost_rows(cost: Cost) -> list[tuple[str, str, str]]:
             f"{cost.frames:,}",
             f"{cost.frames_unique:,} different" if cost.frames_unique else "",
         ),
+        *([("frames compared", f"{cost.frames_scanned:,}", "without a model")] * scanned),
         ("model calls", f"{cost.model_calls:,}", by_role),
         ("served from the store", f"{cost.cache_hits:,}", ""),
         ("rounds", f"{cost.rounds:,}", ""),

@@ -18,7 +18,7 @@ from mmreason.evaluation.needle.items import (
     read_items,
 )
 from mmreason.evaluation.needle.layout import MARGIN
-from mmreason.evaluation.needle.words import figure_of, split_context
+from mmreason.evaluation.needle.words import Figure, figure_of, split_context
 from mmreason.evaluation.needle.worlds import GLOBALS, needle_set
 from mmreason.tree import plan_tree
 from mmreason.types import UsageError
@@ -236,3 +236,10 @@ def test_what_does_not_fit_is_refused(tmp_path):
     bad.write_text('{"id": "x"}\n')
     with pytest.raises(UsageError, match="line 1"):
         read_items(bad)
+
+
+def test_a_figure_takes_only_values_that_there_are():
+    figure = Figure("star", "red", "small", "plain")
+    assert figure.with_value("colour", "blue") == Figure("star", "blue", "small", "plain")
+    with pytest.raises(UsageError, match="colour must be one of"):
+        figure.with_value("colour", "large")

@@ -16,7 +16,8 @@ from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
 @dataclass
 class FakeVideo:
-    """Shows frame k at k / fps_hz; the red channel tells the scene by its number."""
+    """Shows frame k at k / fps_hz; the red channel tells the scene by its number, the
+    green one differs where what is seen does."""
 
     scenes: tuple[tuple[float, str], ...]
     """(end in seconds, what is seen) in order."""
@@ -25,6 +26,10 @@ class FakeVideo:
     """Reading here raises VideoError."""
     content_hash: str = "fake"
     reads: list[tuple[float, ...]] = field(default_factory=list)
+
+    @property
+    def texts(self) -> list[str]:
+        return [text for _, text in self.scenes]
 
     @property
     def info(self) -> VideoInfo:
@@ -53,7 +58,8 @@ class FakeVideo:
         shown = np.floor(np.asarray(times_s, np.float64) * self.fps_hz + 1e-9) / self.fps_hz
         pixels = np.zeros((len(shown), height, width, 3), np.uint8)
         for i, time_s in enumerate(shown):
-            pixels[i, ..., 0] = self.scene_at(float(time_s))
+            scene = pixels[i, ..., 0] = self.scene_at(float(time_s))
+            pixels[i, ..., 1] = 37 * self.texts.index(self.texts[scene]) % 256
         return FrameBatch(pixels=pixels, times_s=shown, exact=np.ones(len(shown), np.bool_))
 
     def scene_at(self, time_s: float) -> int:

@@ -319,7 +319,7 @@ def test_the_whole_video_is_read_in_its_overview(fake_video, watcher, asked, rig
     answer = Reasoner(model).ask(video, question, options=WORDS)
     assert (answer.text, answer.stop_reason) == (right, StopReason.ANSWERED)
     assert WORDS[answer.choice or 0] == right
-    assert {step.call.name for step in answer.trace} == {"caption", "skim"}
+    assert {step.call.name for step in answer.trace} == {"skim"}
 
 
 @pytest.mark.parametrize("options", [None, WORDS])

@@ -66,7 +66,7 @@ def test_cost_is_what_the_model_was_asked(video, model):
     cost = answer.cost
     assert cost.model_calls == model.calls == len(answer.trace)
     assert cost.model_calls == cost.observer_calls + cost.checker_calls
-    assert (cost.checker_calls, cost.reasoner_calls, cost.cache_hits) == (2, 0, 0)
+    assert (cost.checker_calls, cost.reasoner_calls, cost.cache_hits) == (1, 0, 0)
     assert cost.frames == model.frames
     assert cost.frames_unique == len({t for asked in model.asked for t in asked.times_s})
     assert cost.rounds == 3, "open one node, look, look again; the opening is round 0"
@@ -75,11 +75,19 @@ def test_cost_is_what_the_model_was_asked(video, model):
 
 def test_verification_sees_other_frames_and_only_the_question(video, model):
     answer = Reasoner(model).ask(video, "How does the red star move?")
-    first, second, premise = model.asked[-3:]
-    assert first.text == second.text == "How does the red star move?"
+    first, second = [a for a in model.asked if a.text == "How does the red star move?"]
     assert not set(first.times_s) & set(second.times_s)
-    assert (premise.text, premise.times_s) == ("Is there a red star?", second.times_s)
+    assert "Is there a red star?" not in {a.text for a in model.asked}, "a caption tells of it"
     assert answer.trace[-1].call.arguments["shift"] > 0
+
+
+def test_where_captions_are_silent_it_is_asked_whether_the_thing_is_there(fake_video, watcher):
+    video = fake_video((4.0, "a red star moves left."))
+    model = watcher(video, lambda question, seen: "yes" if "Is there" in question else "it spins")
+    Reasoner(model).ask(video, "How does the red star move?")
+    first, second, premise = model.asked
+    assert first.text == second.text == "How does the red star move?"
+    assert (premise.text, premise.times_s) == ("Is there a red star?", second.times_s)
 
 
 def test_what_the_question_takes_for_granted_has_to_be_there(fake_video, watcher):
@@ -395,3 +403,13 @@ def test_a_budget_of_one_look_is_spent_on_looking(video, model):
     answer = Reasoner(model).ask(video, "How does the red star move?", budget=Budget(frames=frames))
     assert [step.call.name for step in answer.trace] == ["look"]
     assert answer.cost.frames <= frames and answer.stop_reason is StopReason.BUDGET_FRAMES
+
+
+@pytest.mark.parametrize(
+    ("question", "options"),
+    [("What colour \ud83d?", None), ("What colour?", ["red", "\udc00blue"])],
+)
+def test_half_a_character_is_one_clear_error(video, model, question, options):
+    with pytest.raises(UsageError, match=r"holds U\+D[0-9A-F]{3} at position .* surrogate"):
+        Reasoner(model).ask(video, question, options=options)
+    assert model.calls == 0

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import time
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 import torch
 from rich.console import Console
@@ -14,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mmreason.training.nano.config import NanoConfig
 from mmreason.training.nano.train import train
+from mmreason.training.stopping import StopSignal
 
 PACKAGED = Path(__file__).with_name("nano.json")
 """The settings the packaged weights were trained with."""
@@ -31,20 +29,6 @@ def train_command(
     if start is not None:
         settings = replace(settings, start=start)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    started = time.monotonic()
-    interrupted: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        interrupted.append(number)
-        signal.signal(signal.SIGINT, before)
-
-    def should_stop() -> bool:
-        over = minutes is not None and time.monotonic() - started > 60 * minutes
-        return over or bool(interrupted)
-
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:  # a shell lets its background jobs ignore Ctrl-C: so do we
-        signal.signal(signal.SIGINT, note)
     console = Console(stderr=True)
     done = settings.steps  # a finished run that is resumed yields nothing
     columns = (
@@ -54,17 +38,13 @@ def train_command(
         TimeRemainingColumn(),
         TextColumn("answers right {task.fields[right]}"),
     )
-    try:
-        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-            task = bar.add_task("training nano", total=settings.steps, right="")
-            for progress in train(
-                settings, out, resume=resume, device=device, should_stop=should_stop
-            ):
-                right = f"{progress.report['answer_accuracy']:.0%}"
-                done = progress.step
-                bar.update(task, completed=done, right=right)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if interrupted:
-        raise KeyboardInterrupt
+    with (
+        StopSignal(minutes) as should_stop,
+        Progress(*columns, console=console, disable=not console.is_terminal) as bar,
+    ):
+        task = bar.add_task("training nano", total=settings.steps, right="")
+        for progress in train(settings, out, resume=resume, device=device, should_stop=should_stop):
+            right = f"{progress.report['answer_accuracy']:.0%}"
+            done = progress.step
+            bar.update(task, completed=done, right=right)
     return {"steps": done, "of": settings.steps, "model": str(out / "model")}

@@ -44,6 +44,8 @@ class Stage:
     """Share of examples that show no scripted world at all."""
     word_share: float = 0.15
     """Share of scenes with a word on the screen."""
+    half_truth_share: float = 0.0
+    """Share of single frames that are also asked about things that only seem to be there."""
     dialogue_share: float = 0.0
     """Share of steps that learn from `dialogues`; `image_share` is of the others."""
 

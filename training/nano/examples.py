@@ -14,6 +14,7 @@ from typing import get_args
 import numpy as np
 
 from mmreason.training.nano.config import NanoConfig, Stage
+from mmreason.training.nano.half_truths import half_truth, whole_truth
 from mmreason.training.nano.outside import outside_frames
 from mmreason.video.types import Span
 from mmreason.video.world import generate
@@ -21,7 +22,7 @@ from mmreason.video.world.motion import colour_at
 from mmreason.video.world.questions import FAMILIES, Question, questions, refer, with_options
 from mmreason.video.world.render import draw
 from mmreason.video.world.script import Colour, MotionKind, Pattern, Shape, Size, World
-from mmreason.video.world.truth import Box, boxes, caption, noun, sightings
+from mmreason.video.world.truth import Box, article, boxes, caption, noun, sightings
 
 TOKEN_PX = 16
 LABELS = {
@@ -72,6 +73,8 @@ def image_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Examp
     time_s = rng.uniform(0.25, 0.75) * world.duration_s
     moment = Span(time_s, min(world.duration_s, time_s + 1e-3))
     pairs = _image_dialogue(rng, world, moment, config.questions)
+    if rng.random() < stage.half_truth_share:
+        pairs = (*pairs, *_half_truths(rng, world, moment))
     drawing = draw(world, time_s, config.size_px)
     labels, targets = _dense(
         world, [time_s], [drawing.coverage], Span(scene.start_s, scene.start_s)
@@ -182,6 +185,20 @@ def _image_dialogue(
     pairs = pairs[:2]
     pairs += [_ask(rng, q) for q in _balanced(rng, still, n - len(pairs))]
     return ((CAPTION_PROMPT, still_caption(world, moment.start_s)), *pairs)
+
+
+def _half_truths(rng: random.Random, world: World, moment: Span) -> tuple[tuple[str, str], ...]:
+    """What is there, and what only seems to be, asked in the same words."""
+    seen = sightings(world, moment, least_s=MOMENT_LEAST_S)
+    name = half_truth(seen, rng)
+    if name is None:
+        return ()
+    there = whole_truth(rng.choice(seen), rng)
+    return (
+        (f"Is there {article(name)}?", "no"),
+        (f"Is there {article(there)}?", "yes"),
+        (box_prompt(name), box_answer(None, name)),
+    )
 
 
 def still_caption(world: World, time_s: float) -> str:

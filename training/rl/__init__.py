@@ -5,12 +5,20 @@ from mmreason.training import rl
 recipe = rl.Recipe(task=task, out=Path("runs/first"), model="nano", steps=20)
 for report in rl.train(recipe):
     print(report.step, report.metrics["reward/mean"])
+
+Names load at their first use, so that reading a log needs no model library.
 """
 
-from mmreason.training.rl.events import METRICS, SampleToken, SampleView, StepReport
-from mmreason.training.rl.recipe import Dsdr, Kl, Lora, Overlong, Recipe, Stapo, read_recipe
-from mmreason.training.rl.trainee import Trainee
-from mmreason.training.rl.trainer import TrainingStopped, train
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmreason.training.rl.events import METRICS, SampleToken, SampleView, StepReport
+    from mmreason.training.rl.recipe import Dsdr, Kl, Lora, Overlong, Recipe, Stapo, read_recipe
+    from mmreason.training.rl.trainee import Trainee
+    from mmreason.training.rl.trainer import TrainingStopped, train
 
 __all__ = [
     "METRICS",
@@ -28,3 +36,33 @@ __all__ = [
     "read_recipe",
     "train",
 ]
+
+_HOMES = {
+    "METRICS": "events",
+    "SampleToken": "events",
+    "SampleView": "events",
+    "StepReport": "events",
+    "Dsdr": "recipe",
+    "Kl": "recipe",
+    "Lora": "recipe",
+    "Overlong": "recipe",
+    "Recipe": "recipe",
+    "Stapo": "recipe",
+    "read_recipe": "recipe",
+    "Trainee": "trainee",
+    "TrainingStopped": "trainer",
+    "train": "trainer",
+}
+"""Name -> module of this package."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmreason.training.rl.layout import LayoutKind
+from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rollouts.inputs import same_inputs
 from mmreason.training.rollouts.types import Prompt, Rollout, TokenSequence, stable_seed
 
@@ -29,6 +30,19 @@ class Row:
     def name(self) -> str:
         """Problem and number of the attempt, for messages."""
         return f"{self.rollout.problem.id}#{self.rollout.sample}"
+
+
+def split_flat(rows: Sequence[Row], recipe: Recipe) -> tuple[list[Row], list[Row]]:
+    """Rows that can move the gradient, and those that cannot: advantage exactly 0, and no other
+    term or mask that looks at them. The second count in denominators and need not be run."""
+    looks = recipe.kl is not None or (
+        recipe.stapo is not None and recipe.stapo.scope == "all_tokens"
+    )
+    flat = [not looks and row.advantage == 0 and row.share == 0 for row in rows]
+    return (
+        [row for row, is_flat in zip(rows, flat, strict=True) if not is_flat],
+        [row for row, is_flat in zip(rows, flat, strict=True) if is_flat],
+    )
 
 
 def deal(rows: Sequence[Row], updates: int, *seed_parts: object) -> list[list[Row]]:

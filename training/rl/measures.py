@@ -21,6 +21,14 @@ def of_rollouts(groups: Sequence[Group]) -> dict[str, float]:
         return found
     n = len(rollouts)
     lengths = [rollout.written for rollout in rollouts]
+    told = [
+        (sum(sequence.logprobs), sequence.written)
+        for rollout in rollouts
+        for sequence in rollout.sequences
+        if sequence.logprobs is not None
+    ]
+    if any(count for _, count in told):
+        found["entropy/sampled"] = -sum(s for s, _ in told) / sum(count for _, count in told)
     calls = [r.outcome.trajectory.tool_calls for r in rollouts]
     found |= {
         "length/mean": sum(lengths) / n,

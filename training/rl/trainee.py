@@ -33,6 +33,8 @@ class Trainee:
     """Of the weights it starts from."""
     processor: Any = None
     """Saved beside the weights; the tokenizer where None."""
+    chat: Any = None
+    """The same model as a `ChatModel`, where it holds conversations; to ask it things."""
     recipe_file: Path | None = None
     """How the model watches a clip, where its folder says so."""
 
@@ -65,6 +67,7 @@ class Trainee:
             name=chat.name,
             fingerprint=chat.fingerprint,
             processor=chat.processor,
+            chat=chat,
         )
 
     def save(self, folder: Path) -> None:

@@ -12,16 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 
 from mmreason.models.hf import ONE_THREAD_PARAMETERS, threads
 from mmreason.training.rl import checkpoint
 from mmreason.training.rl.adapters import adapted, adapter_off, is_adapted
-from mmreason.training.rl.batches import deal
+from mmreason.training.rl.batches import deal, split_flat
 from mmreason.training.rl.checkpoint import RunState
 from mmreason.training.rl.credit import Credit, assign, teaches
 from mmreason.training.rl.evaluate import evaluate
 from mmreason.training.rl.events import StepReport
+from mmreason.training.rl.frozen_eyes import install
 from mmreason.training.rl.logps import Scorer
 from mmreason.training.rl.measures import of_rollouts, peak_memory_mb
 from mmreason.training.rl.micro import Micro
@@ -62,12 +63,10 @@ def train(
     run = _Run(recipe, accelerator or Accelerator(mixed_precision=recipe.precision))
     run.begin(resume)
     while run.step < recipe.steps:
-        report = run.advance()
+        # Told before it is saved: who keeps a log then has every step that a checkpoint counts.
+        yield run.advance()
         stop = any_of(run.accelerator, should_stop()) or run.is_done
-        warnings = run.save(always=stop or run.step == recipe.steps or run.is_failing)
-        if warnings:
-            report = _with_warnings(report, warnings)
-        yield report
+        run.save(always=stop or run.step == recipe.steps or run.is_failing)
         if run.is_failing:
             raise TrainingStopped(
                 f"{run.skipped_in_row} updates in a row were skipped, the last because of "
@@ -85,6 +84,7 @@ class _Run:
         made = recipe.model() if callable(recipe.model) else Trainee.load(recipe.model)
         self.trainee = adapted(made, recipe)
         model = self.trainee.model
+        install(model)
         self._small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
         parameters = [p for p in model.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(
@@ -167,10 +167,11 @@ class _Run:
             warnings=(*notes, *self._warnings(groups, updates)),
         )
 
-    def save(self, *, always: bool) -> tuple[str, ...]:
-        """Write a checkpoint where one is due; what went wrong, for the report."""
+    def save(self, *, always: bool) -> None:
+        """Write a checkpoint where one is due. One that cannot be written is told in the next
+        report; OSError for one that must be."""
         if not always and self.step % self.recipe.checkpoint_every:
-            return ()
+            return
         state = RunState(
             step=self.step,
             cursor=self.cursor,
@@ -189,8 +190,8 @@ class _Run:
         except OSError as error:
             if always:
                 raise
-            return (f"the checkpoint of step {self.step} could not be written: {error}",)
-        return ()
+            note = f"the checkpoint of step {self.step} could not be written: {error}"
+            self._notes = (*self._notes, note)
 
     def save_model(self, name: str = "model") -> None:
         """Write the model folder, adapters merged in."""
@@ -201,6 +202,11 @@ class _Run:
     def _make_sampler(self) -> Sampler:
         if self.recipe.sampler is not None:
             return self.recipe.sampler(self.trainee)
+        if self.accelerator.distributed_type == DistributedType.FSDP:
+            raise UsageError(
+                "a model sharded by FSDP cannot write by itself; give Recipe.sampler, or use DDP "
+                "or DeepSpeed's stage 2"
+            )
         return LocalSampler(
             self.trainee.model,
             self.trainee.tokenizer,
@@ -242,19 +248,22 @@ class _Run:
         """The updates of a rollout batch; the micro-batches of them all, with what they saw."""
         recipe = self.recipe
         parts = deal(credit.rows, recipe.updates, recipe.seed, self.step, "updates")
-        batches = [self._updater.micros(part) for part in parts]
+        split = [split_flat(part, recipe) for part in parts]
+        batches = [self._updater.micros(live) for live, _ in split]
+        credit.metrics["groups/flat"] = sum(len(flat) for _, flat in split) / max(
+            1, len(credit.rows)
+        )
         if recipe.updates > 1 or recipe.correction is not None:
             for micro in (micro for batch in batches for micro in batch):
                 micro.old_logp, _ = self._updater.score(micro)
         if recipe.kl is not None:
             self._refer(batches)
         made = []
-        for batch in batches:
-            rows = sum(len(micro.rows) for micro in batch)
-            if not total(self.accelerator, [float(rows)])[0]:
+        for batch, (live, flat) in zip(batches, split, strict=True):
+            if not total(self.accelerator, [float(len(live))])[0]:
                 continue
             self._set_learning_rate()
-            done = self._updater.update(batch, credit.groups / recipe.updates)
+            done = self._updater.update(batch, credit.groups / recipe.updates, flat)
             self._count(done)
             made.append(done)
             if self.is_failing:
@@ -329,13 +338,3 @@ class _Run:
                     place = f"{group.problem.id}#{rollout.sample}"
                     found.append(f"reward {name} of {place} left out: {fault}")
         return gathered(self.accelerator, found)
-
-
-def _with_warnings(report: StepReport, warnings: Sequence[str]) -> StepReport:
-    return StepReport(
-        step=report.step,
-        steps=report.steps,
-        metrics=report.metrics,
-        samples=report.samples,
-        warnings=(*report.warnings, *warnings),
-    )

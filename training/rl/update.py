@@ -93,12 +93,13 @@ class Updater:
         with self._accelerator.autocast():
             return self._scorer(micro.layout, self._recipe.temperature, need_entropy)
 
-    def update(self, micros: Sequence[Micro], groups: float) -> Updated:
-        """One update. `groups` is the share of this process's problems that belongs to it."""
+    def update(self, micros: Sequence[Micro], groups: float, flat: Sequence[Row] = ()) -> Updated:
+        """One update. `groups` is the share of this process's problems that belongs to it; `flat`
+        are rows that cannot move the gradient: they are counted and not run."""
         figures = Figures()
         self._silence(micros, figures)
         self._scorer.train()
-        denominator, problems = self._denominators(micros, groups)
+        denominator, problems = self._denominators(micros, groups, flat)
         wrong = self._backward(micros, denominator, problems, figures)
         norm = self._gradient_norm()
         if wrong or not math.isfinite(norm):
@@ -133,14 +134,17 @@ class Updater:
             micro.shown["silenced"] = ~found.keep & micro.layout.mask
             figures.stapo(found, threshold)
 
-    def _denominators(self, micros: Sequence[Micro], groups: float) -> tuple[float, float]:
+    def _denominators(
+        self, micros: Sequence[Micro], groups: float, flat: Sequence[Row]
+    ) -> tuple[float, float]:
         """The denominators of the policy loss and of the entropy term, over all processes."""
         recipe = self._recipe
+        masks = [m.layout.mask if m.keep is None else m.layout.mask & m.keep for m in micros]
+        for row in flat:
+            left_out = recipe.mask_truncated and row.rollout.truncated
+            masks.append(torch.full((1, max(1, row.sequence.written)), not left_out))
         how = recipe.uses.aggregation
-        counted = 0
-        for micro in micros:
-            mask = micro.layout.mask if micro.keep is None else micro.layout.mask & micro.keep
-            counted += count(mask, how, max_tokens=recipe.max_tokens)
+        counted = sum(count(mask, how, max_tokens=recipe.max_tokens) for mask in masks)
         sums = total(self._accelerator, [float(counted), groups])
         return sums[0], max(sums[1], 1e-12)
 

@@ -24,6 +24,8 @@ class ChatCodec:
         self._chat = chat
         config = chat.model.config
         ids = [getattr(config, f"{kind}_token_id", None) for kind in ("image", "video")]
+        ends = chat.model.generation_config.eos_token_id
+        self._end_ids = frozenset([ends] if isinstance(ends, int) else ends or ())
         self._place_ids = [token for token in ids if isinstance(token, int)]
 
     def prompt(self, conversation: Conversation) -> Prompt:
@@ -48,18 +50,18 @@ class ChatCodec:
         """See `Codec`."""
         if not _goes_on(before, written, conversation):
             return self.prompt(conversation)
-        head, whole = self._chat.render(before), self._chat.render(conversation)
-        said = _text(conversation[len(before)])
-        if not whole.startswith(head + said):
+        so_far = self._ids(conversation[: len(before) + 1], ask=False)
+        whole = self._ids(conversation, ask=True)
+        # Templates may write earlier turns in another way once there are later ones.
+        if whole[: len(so_far)] != so_far:
             return self.prompt(conversation)
-        rest = whole[len(head + said) :]
-        if written.ended:
-            end = self._chat.tokenizer.decode(written.token_ids[-1:])
-            if not rest.startswith(end):
-                return self.prompt(conversation)
-            rest = rest[len(end) :]
-        ids = self._chat.tokenizer(rest, add_special_tokens=False).input_ids
-        return Prompt((*prompt.token_ids, *written.token_ids, *ids), prompt.media)
+        ends = [i for i, token in enumerate(so_far) if token in self._end_ids]
+        after = ends[-1] + 1 if ends and written.ended else ends[-1] if ends else len(so_far)
+        rest = (*so_far[after:], *whole[len(so_far) :])
+        return Prompt((*prompt.token_ids, *written.token_ids, *rest), prompt.media)
+
+    def _ids(self, conversation: Conversation, *, ask: bool) -> tuple[int, ...]:
+        return tuple(self._chat.prepare([conversation], ask=ask)["input_ids"][0].tolist())
 
 
 class TextCodec:

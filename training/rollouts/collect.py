@@ -27,6 +27,7 @@ from mmreason.training.rollouts.types import (
     Written,
     stable_seed,
 )
+from mmreason.types import UsageError
 
 TURNS_LIMIT = 200
 """An episode that asks for more turns fails: a task that never ends must not stop the run."""
@@ -162,11 +163,16 @@ def _group(
             nothing = SampleFailure(kind="NothingWritten", message="the model was never asked")
             failures[flight.sample] = flight.failed or nothing
             continue
+        try:
+            sequences = joined(flight.turns)
+        except UsageError as error:  # it wrote a token that stands for frames
+            failures[flight.sample] = SampleFailure(kind="PlaceholderWritten", message=str(error))
+            continue
         rollouts.append(
             Rollout(
                 problem=problem,
                 sample=flight.sample,
-                sequences=joined(flight.turns),
+                sequences=sequences,
                 outcome=flight.outcome,
                 scored=task.score(problem, flight.outcome),
                 truncated=not all(written.ended for _, written in flight.turns),

@@ -9,7 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mmreason.models.base import Conversation
-from mmreason.training.rewards import Combination, Scored, correct, from_turns
+from mmreason.training.rewards import (
+    Combination,
+    Scored,
+    Trajectory,
+    Truth,
+    correct,
+    from_turns,
+)
 from mmreason.training.rollouts.episode import Ask, Codec, Episode
 from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
 
@@ -26,6 +33,8 @@ class SingleTurn:
     problems: Sequence[Problem]
     show: Callable[[Problem], Conversation]
     reward: Combination
+    judge: Callable[[Trajectory, Truth], float | None] = correct
+    """Whether an answer is right, 0 or 1; None where that cannot be told."""
     max_new_tokens: int = 64
 
     def __len__(self) -> int:
@@ -49,5 +58,5 @@ class SingleTurn:
         seen = from_turns(
             [written.text], frame=problem.truth.frame, tokens_out=len(written.token_ids)
         )
-        right = correct(seen, problem.truth)
+        right = self.judge(seen, problem.truth)
         return Outcome(trajectory=seen, correct=None if right is None else right == 1.0)

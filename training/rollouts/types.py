@@ -10,12 +10,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from mmreason.training.rewards import Scored, Trajectory, Truth
 from mmreason.types import UsageError
 from mmreason.video.types import Span
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Role(IntEnum):

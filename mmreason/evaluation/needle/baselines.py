@@ -7,12 +7,14 @@ shown twice counts twice. Nothing is stored: every question pays in full.
 - `one_pass`: one clip of as many frames as the model was trained for, over the whole video.
 - `stills`: evenly spread stills, each captioned; answered from the text, or by one look at the
   best line's moment (from the text again where that look picks no option).
+- `distinct`: the same with the stills that differ most, found by a scan without a model.
 - `exhaustive`: every leaf of the tree captioned as the agent captions it, then the same.
 - `gold_clip`: a look at the gold alone, for the share of accuracy that seeing everything keeps.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -30,7 +32,7 @@ from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
 from mmreason.tools import Watchable
 from mmreason.tree import Tree, plan_tree
 from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason, ToolCall
-from mmreason.video import plan
+from mmreason.video import moments, plan
 from mmreason.video.types import Span
 from mmreason.watching import caption_views
 from mmreason.wording import match_option
@@ -56,11 +58,34 @@ def stills(
     """`frames` uniform stills, captioned one by one; answered from their lines, with `look` by a
     clip at the best line's moment instead. What is told of the word on the screen is asked of the
     stills that matter."""
+    return _stills(_Desk(model, video, item), plan.uniform(video.info.span, frames).times_s, look)
+
+
+def distinct(
+    model: ChatModel,
+    video: Watchable,
+    item: Item,
+    found: moments.Found,
+    *,
+    frames: int,
+    look: bool = False,
+) -> Answer:
+    """As `stills`, of the first `frames` moments of a scan of the whole video, which is part of the
+    cost: the frames that the agent looks for, without its search and its checks."""
     desk = _Desk(model, video, item)
-    span = video.info.span
-    times_s = plan.uniform(span, frames).times_s
-    half_s = span.duration_s / frames / 2
-    views = [(Span(max(0.0, t - half_s), t + half_s), (t,)) for t in times_s]
+    call = ToolCall(name="scan", arguments={"span": video.info.span, "count": frames})
+    cost = Cost(frames_scanned=found.frames)
+    seen = Observation(text="", span=video.info.span, cost=cost)
+    desk.steps.append(Step(thought="", call=call, observation=seen))
+    return _stills(desk, sorted(m.time_s for m in found.moments[:frames]), look)
+
+
+def _stills(desk: _Desk, times_s: Sequence[float], look: bool) -> Answer:
+    span = desk.video.info.span
+    edges_s = [span.start_s, *((a + b) / 2 for a, b in itertools.pairwise(times_s)), span.end_s]
+    views = [
+        (Span(a, b), (t,)) for t, (a, b) in zip(times_s, itertools.pairwise(edges_s), strict=True)
+    ]
     lines = desk.captions([(_Place(span), views)], tool="skim")
     return desk.answer(*desk.concluded(lines, look))
 

@@ -302,7 +302,7 @@ def _count(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
         _plant(
             wish,
             i,
-            replace(random_figure(rng), **{shared: base.value(shared), varied: value}),  # type: ignore[arg-type]
+            random_figure(rng).with_value(shared, base.value(shared)).with_value(varied, value),
             span,
             chapter,
             rng.choice(NEEDLE_MOTIONS),

@@ -6,7 +6,7 @@ Leaves out running them over items (`runner.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache
 
 from mmreason import policies
 from mmreason.evaluation.needle import baselines
@@ -17,14 +17,19 @@ from mmreason.reasoner import Reasoner
 from mmreason.store import Store
 from mmreason.tools import Watchable
 from mmreason.types import Answer, Budget, UsageError
+from mmreason.video import moments
 
 POLICIES = ("greedy", "breadth_first", "random_leaf", "oracle", "longvideo_r1")
 BUDGETS = (8, 16, 32, 64, 128, 256, 512)
 """Frames of the baselines of uniform stills."""
+SCAN_BUDGETS = (16, 32, 64, 128, 256)
+"""Frames of the baselines of stills that differ most."""
 BASELINES = (
     "one_pass",
     *(f"stills_{n}" for n in BUDGETS),
     *(f"stills_{n}_look" for n in BUDGETS),
+    *(f"distinct_{n}" for n in SCAN_BUDGETS),
+    *(f"distinct_{n}_look" for n in SCAN_BUDGETS),
     "exhaustive_text",
     "exhaustive",
     "gold_clip",
@@ -49,6 +54,11 @@ def is_policy(method: str) -> bool:
     return method.removesuffix(WARM) in POLICIES
 
 
+def scans(method: str) -> bool:
+    """Whether a baseline compares small frames of the whole video first."""
+    return method.startswith("distinct")
+
+
 def answer(
     method: str,
     model: ChatModel,
@@ -71,8 +81,17 @@ def answer(
         return baselines.gold_clip(model, video, item)
     if method.startswith("exhaustive"):
         return baselines.exhaustive(model, video, item, look=not method.endswith("_text"))
-    make = partial(baselines.stills, look=method.endswith("_look"))
-    return make(model, video, item, frames=int(method.split("_")[1]))
+    frames, look = int(method.split("_")[1]), method.endswith("_look")
+    if scans(method):
+        return baselines.distinct(model, video, item, _scanned(video), frames=frames, look=look)
+    return baselines.stills(model, video, item, frames=frames, look=look)
+
+
+@lru_cache(maxsize=1)
+def _scanned(video: Watchable) -> moments.Found:
+    """The scan of an open video, which does not depend on the question; smaller budgets take the
+    first of it."""
+    return moments.find(video, video.info.span, SCAN_BUDGETS[-1])
 
 
 def _policy(name: str, item: Item) -> Policy:

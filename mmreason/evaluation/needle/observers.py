@@ -14,6 +14,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -223,11 +224,11 @@ class Witness:
         return article(named(figure, tuple(kept)))
 
     def _invented(self, span: Span) -> str:
-        values = {
+        values: dict[str, Any] = {
             a: VALUES[a][int(self._draw(span, None, f"invented {a}") * len(VALUES[a]))]
             for a in ATTRIBUTES
         }
-        return article(named(Figure(**values), ATTRIBUTES))  # type: ignore[arg-type]
+        return article(named(Figure(**values), ATTRIBUTES))
 
     def _draw(self, span: Span, figure: Figure | None, what: str) -> float:
         """Uniform in [0, 1), the same for the same arguments, world and seed."""

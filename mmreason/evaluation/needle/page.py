@@ -75,7 +75,7 @@ def _curve(outcomes: Sequence[Outcome]) -> Drawing:
             charts.Point(row.method, row.frames.value, row.accuracy)
         )
     series = [
-        charts.Series(name, tuple(points), joined=name.startswith("stills"))
+        charts.Series(name, tuple(points), joined=name.startswith(("stills", "distinct")))
         for name, points in groups.items()
     ]
     return charts.cost_curve(series, title="Accuracy against cost")
@@ -84,6 +84,8 @@ def _curve(outcomes: Sequence[Outcome]) -> Drawing:
 def _group(method: str) -> str:
     if method.startswith("stills"):
         return "stills, look" if method.endswith("_look") else "stills, text"
+    if method.startswith("distinct"):
+        return "distinct, look" if method.endswith("_look") else "distinct, text"
     if method.startswith("exhaustive"):
         return "exhaustive"
     return method.replace("_", " ")
@@ -136,6 +138,7 @@ def _cells(row: summary.Row, kinds: Sequence[str]) -> dict[str, Any]:
         "is_policy": is_policy(row.method),
         "accuracy": _share(row.accuracy),
         "frames": _mean(row.frames),
+        "scanned": f"{row.scanned.value:,.0f}",
         "rounds": f"{row.rounds.value:.1f}",
         "tokens": f"{row.tokens.value:,.0f}",
         "hit": _share(row.hit),
@@ -156,6 +159,8 @@ def versus_words(outcomes: Sequence[Outcome], method: str) -> str:
     parts = []
     if found.best is not None:
         parts.append(f"{_points(found.gain)} to {found.best}, the best of equal or smaller cost")
+    if found.best_scan is not None:
+        parts.append(f"{_points(found.scan_gain)} to {found.best_scan}, the best that scans")
     if not math.isnan(found.frame_share):
         gap = _points(found.exhaustive_gap)
         parts.append(f"{gap} to exhaustive captioning at {found.frame_share:.1%} of its frames")

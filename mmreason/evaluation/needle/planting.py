@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 
 from mmreason.evaluation.needle.items import POSITIONS, Border
 from mmreason.evaluation.needle.layout import EDGE_S, Chapter, Plant, Section
@@ -179,11 +180,12 @@ def _other_leaves(rng: random.Random, tree: Tree, span: Span) -> list[Span]:
 def altered(rng: random.Random, figure: Figure, attribute: Attribute) -> Figure:
     """The same figure but for one attribute."""
     others = [v for v in VALUES[attribute] if v != figure.value(attribute)]
-    return replace(figure, **{attribute: rng.choice(others)})
+    return figure.with_value(attribute, rng.choice(others))
 
 
 def random_figure(rng: random.Random) -> Figure:
-    return Figure(**{name: rng.choice(VALUES[name]) for name in ATTRIBUTES})  # type: ignore[arg-type]
+    values: dict[str, Any] = {name: rng.choice(VALUES[name]) for name in ATTRIBUTES}
+    return Figure(**values)
 
 
 def residents(

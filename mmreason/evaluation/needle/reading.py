@@ -96,7 +96,8 @@ def _single(
         return Reading(None, f"there is no {thing}.")
     if form == "motion":
         return Reading(match_option(line.text, options), line.text, (line,))
-    held = [v for v in VALUES.get(form, ()) if v in phrase]  # type: ignore[call-overload]
+    values: dict[str, tuple[str, ...]] = {**VALUES}
+    held = [v for v in values.get(form, ()) if v in phrase]
     value = held[0] if held else "plain" if form == "pattern" else ""
     choice = options.index(value) if value in options else None
     return Reading(choice, value, (line,))

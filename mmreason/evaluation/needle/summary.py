@@ -13,7 +13,7 @@ from typing import Any
 
 from mmreason.evaluation.needle import metrics
 from mmreason.evaluation.needle.items import POSITIONS, duration_name
-from mmreason.evaluation.needle.methods import WARM, is_policy
+from mmreason.evaluation.needle.methods import WARM, is_policy, scans
 from mmreason.evaluation.needle.metrics import ErrorKind
 from mmreason.evaluation.needle.outcomes import Outcome
 from mmreason.evaluation.needle.spans import (
@@ -38,6 +38,8 @@ class Row:
     accuracy: Share
     by_kind: dict[str, Share]
     frames: Mean
+    scanned: Mean
+    """Small frames compared without a model."""
     rounds: Mean
     tokens: Mean
     hit: Share
@@ -76,6 +78,7 @@ def row(method: str, outcomes: Sequence[Outcome]) -> Row:
         accuracy=metrics.accuracy(outcomes),
         by_kind={k: metrics.accuracy([o for o in outcomes if o.item.kind == k]) for k in kinds},
         frames=Mean.of([float(o.cost.frames) for o in outcomes]),
+        scanned=Mean.of([float(o.cost.frames_scanned) for o in outcomes]),
         rounds=Mean.of([float(o.cost.rounds) for o in outcomes]),
         tokens=Mean.of([float(o.cost.tokens_in + o.cost.tokens_out) for o in outcomes]),
         hit=metrics.hit_at([o for o in planted if o.item.places == 1], HIT_ROUNDS),
@@ -149,9 +152,13 @@ class Versus:
 
     method: str
     best: str | None
-    """The most accurate baseline of equal or smaller frame cost; None without one."""
+    """The most accurate baseline of equal or smaller frame cost that does not scan the video; None
+    without one."""
     gain: tuple[float, float, float]
     """Accuracy above it with a 95 % interval (paired bootstrap over worlds)."""
+    best_scan: str | None
+    """The same among those that do."""
+    scan_gain: tuple[float, float, float]
     exhaustive_gap: tuple[float, float, float]
     """Accuracy less that of exhaustive captioning."""
     frame_share: float
@@ -166,7 +173,13 @@ def versus(outcomes: Sequence[Outcome], method: str) -> Versus:
     mine = row(method, held)
     others = [r for r in rows(outcomes) if not is_policy(r.method) and r.method != "gold_clip"]
     cheap = [r for r in others if r.frames.value <= mine.frames.value]
-    best = max(cheap, key=lambda r: r.accuracy.value, default=None)
+
+    def best_of(rivals: Sequence[Row]) -> str | None:
+        best = max(rivals, key=lambda r: r.accuracy.value, default=None)
+        return None if best is None else best.method
+
+    best = best_of([r for r in cheap if not scans(r.method)])
+    best_scan = best_of([r for r in cheap if scans(r.method)])
 
     def of(name: str) -> list[Outcome]:
         return [o for o in outcomes if o.method == name]
@@ -180,8 +193,10 @@ def versus(outcomes: Sequence[Outcome], method: str) -> Versus:
     gap = nothing if full is None else metrics.paired_difference(held, of(full.method))
     return Versus(
         method=method,
-        best=None if best is None else best.method,
-        gain=nothing if best is None else metrics.paired_difference(held, of(best.method)),
+        best=best,
+        gain=nothing if best is None else metrics.paired_difference(held, of(best)),
+        best_scan=best_scan,
+        scan_gain=nothing if best_scan is None else metrics.paired_difference(held, of(best_scan)),
         exhaustive_gap=gap,
         frame_share=math.nan if full is None else mine.frames.value / full.frames.value,
         kept=metrics.relative_to_gold(held, of("gold_clip")),

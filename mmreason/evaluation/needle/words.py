@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
+from mmreason.types import UsageError
 from mmreason.video.world.script import Actor, Colour, MotionKind, Pattern, Shape, Size
 from mmreason.video.world.truth import MOTION_PHRASE
 
@@ -67,6 +68,15 @@ class Figure:
     colour: Colour
     size: Size
     pattern: Pattern
+
+    def with_value(self, attribute: Attribute, value: str) -> Figure:
+        """The same but for one attribute. Raises UsageError for what no value of it is."""
+        if value not in VALUES[attribute]:
+            raise UsageError(
+                f"{attribute} must be one of {', '.join(VALUES[attribute])}: {value!r}"
+            )
+        changed: dict[str, Any] = {attribute: value}
+        return replace(self, **changed)
 
     def value(self, attribute: Attribute) -> str:
         return getattr(self, attribute)

@@ -1,0 +1,131 @@
+"""What a run would take, before it is started: memory, work, and how to start it.
+
+Weights, gradients and optimiser are counted exactly; activations and logits are estimates of the
+usual size and are said to be. Nothing is sampled and no weights are loaded by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmreason.training.rl.logps import PIECE
+from mmreason.training.rl.recipe import Lora, Recipe
+
+CONFIGS = Path(__file__).parent / "configs"
+"""Settings for `accelerate launch` that come with the package: ddp, fsdp2, deepspeed."""
+_STORED_PER_LAYER = 16
+"""Values a token leaves behind in a layer for the backward pass, in multiples of the width: about
+what a block with fused attention keeps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A run on paper. Sizes in bytes, for one process that holds the whole model."""
+
+    parameters: int
+    trained: int
+    memory: Mapping[str, int]
+    """By what it is for; the last two are estimates."""
+    attempts: int
+    """Sampled in all."""
+    updates: int
+    launches: Mapping[str, str]
+    """Command lines by where they run."""
+
+    @property
+    def total_bytes(self) -> int:
+        """All of `memory`."""
+        return sum(self.memory.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return {
+            "parameters": self.parameters,
+            "trained": self.trained,
+            "memory_bytes": dict(self.memory),
+            "memory_total_bytes": self.total_bytes,
+            "attempts": self.attempts,
+            "updates": self.updates,
+            "launches": dict(self.launches),
+        }
+
+
+def plan(recipe: Recipe, file: Path) -> Plan:
+    """The plan of `recipe`, read from `file` (for the command lines). Raises UsageError for a model
+    that cannot be found."""
+    model = _described(recipe)
+    sizes = {name: p.numel() for name, p in model.named_parameters()}
+    total = sum(sizes.values())
+    frozen = sum(n for name, n in sizes.items() if name.startswith(recipe.freeze or ("\0",)))
+    trained = total - frozen if recipe.lora is None else _adapter_size(model, recipe.lora)
+    text = getattr(model.config, "text_config", model.config)
+    width, layers = text.hidden_size, text.num_hidden_layers
+    compute = 2 if recipe.precision == "bf16" else 4
+    stored = 1 if recipe.gradient_checkpointing else _STORED_PER_LAYER
+    has_copy = recipe.kl is not None and recipe.lora is None
+    memory = {
+        "weights": 4 * total,
+        "gradients": 4 * trained,
+        "optimiser (AdamW)": 8 * trained,
+        "reference": 4 * total if has_copy else 0,
+        "activations, about": recipe.micro_tokens * layers * width * stored * compute,
+        "logits, about": (recipe.micro_tokens * compute + 3 * PIECE * 4) * text.vocab_size,
+    }
+    return Plan(
+        parameters=total,
+        trained=trained,
+        memory={name: size for name, size in memory.items() if size},
+        attempts=recipe.steps * recipe.problems_per_step * recipe.samples,
+        updates=recipe.steps * recipe.updates,
+        launches=launches(file),
+    )
+
+
+def launches(file: Path) -> dict[str, str]:
+    """Command lines that start the recipe in `file`."""
+    many = "accelerate launch --config_file {} -m mmreason train rl {}"
+    return {
+        "one process": f"mmreason train rl {file}",
+        "DDP": many.format(CONFIGS / "ddp.yaml", file),
+        "FSDP2": many.format(CONFIGS / "fsdp2.yaml", file),
+        "DeepSpeed": many.format(CONFIGS / "deepspeed.yaml", file),
+    }
+
+
+def _described(recipe: Recipe) -> Any:
+    """The model without the memory of its weights; made whole where the recipe makes it."""
+    if callable(recipe.model):
+        return recipe.model().model
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+
+    from mmreason.models.folders import locate
+    from mmreason.models.hf_text import reads_text_only
+
+    source, only_local = locate(str(recipe.model))
+    config = AutoConfig.from_pretrained(source, local_files_only=only_local)
+    is_text = reads_text_only(source, local_files_only=only_local)
+    kind = AutoModelForCausalLM if is_text else AutoModelForImageTextToText
+    with torch.device("meta"):
+        return kind.from_config(config)
+
+
+def _adapter_size(model: Any, lora: Lora) -> int:
+    """Weights of adapters on the linear layers that are chosen."""
+    import torch
+
+    from mmreason.training.rl.adapters import VISION_NAMES
+
+    found = 0
+    for name, module in model.named_modules():
+        if not isinstance(module, torch.nn.Linear) or name.endswith("lm_head"):
+            continue
+        if not lora.with_vision and any(part in name for part in VISION_NAMES):
+            continue
+        if isinstance(lora.targets, tuple) and not name.endswith(lora.targets):
+            continue
+        found += lora.rank * (module.in_features + module.out_features)
+    return found
