@@ -215,6 +215,7 @@ def test_only_what_was_written_is_learnt() -> None:
 
 def test_a_start_is_the_same_for_a_seed_and_is_kept(tmp_path: Any) -> None:
     lesson = catalogue.EXPERIMENTS["staleness"](MINI).arms[0].lesson
+    assert lesson is not None
     torch.manual_seed(1)
     first = start.start(lesson, 3, tmp_path / "a")
     torch.manual_seed(2)

@@ -50,7 +50,7 @@ def test_what_is_no_span_is_not_read():
 
 
 @given(many_spans, many_spans)
-def test_union_tiou_is_symmetric_and_bounded(a, b):
+def test_identity_40_tiou_is_symmetric_and_bounded(a, b):
     value = tiou(a, b)
     assert 0 <= value <= 1
     assert value == tiou(b, a)
@@ -58,7 +58,7 @@ def test_union_tiou_is_symmetric_and_bounded(a, b):
 
 
 @given(spans, spans)
-def test_tiou_is_one_only_for_the_same_and_zero_when_apart(a, b):
+def test_identity_40_tiou_is_one_only_for_the_same_and_zero_when_apart(a, b):
     assume(min(a.duration_s, b.duration_s) > 1e-3)
     assert tiou([a], [a]) == 1
     if a.overlap_s(b) < 1e-7:
@@ -109,7 +109,7 @@ def test_time_r1_is_the_published_product(said, wanted):
     assert 0 <= value <= tiou([said], [wanted])
 
 
-def test_time_r1_never_fails_where_the_release_does():
+def test_identity_40_time_r1_never_fails_where_the_release_does():
     truth = Truth(spans=(Span(10, 20),), duration_s=D_S)
     assert time_r1(cited(Span(15, 15)), truth) == 0
     assert time_r1(from_turns(["20 to 10"]), truth) == 0

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from mmreason.models.base import Message, TextPart
-from mmreason.training.rewards import Combination, Component, Truth, correct
+from mmreason.models.base import FramesPart, Message, TextPart
+from mmreason.training.rewards import Combination, Component, Trajectory, Truth, correct
 from mmreason.training.rl import Trainee
 from mmreason.training.rollouts.codec import TextCodec
+from mmreason.training.rollouts.join import joined
+from mmreason.training.rollouts.sampler import Draw, LocalSampler
 from mmreason.training.rollouts.single import SingleTurn
-from mmreason.training.rollouts.types import Problem
+from mmreason.training.rollouts.types import Problem, Prompt, TokenSequence, Written
+from mmreason.video.types import FrameBatch
 
 COLOURS = ("red", "green", "blue", "white")
 WORDS = ("<pad>", "<end>", "say", "it", "please", *COLOURS)
@@ -35,12 +39,13 @@ def trainee(seed: int = 0, dropout: float = 0.0) -> Trainee:
     words = tokenizer()
     config = Qwen3Config(
         vocab_size=len(WORDS),
-        hidden_size=16,
-        intermediate_size=32,
+        hidden_size=32,
+        intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
-        head_dim=8,
+        head_dim=16,
+        initializer_range=0.1,
         max_position_embeddings=64,
         tie_word_embeddings=True,
         attention_dropout=dropout,
@@ -82,3 +87,54 @@ def colours(problems: int = 8, reward: Combination | None = None) -> SingleTurn:
 def digest(folder: Path) -> dict[str, bytes]:
     """The weights in a model folder, to compare runs bit for bit."""
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.safetensors"))}
+
+
+def frames(count: int, seed: int = 0) -> FrameBatch:
+    """Noise that nano can watch: (count, 32, 64, 3)."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (count, 32, 64, 3), dtype=np.uint8)
+    return FrameBatch(
+        pixels=pixels, times_s=np.arange(count) * 1.0, exact=np.ones(count, dtype=bool)
+    )
+
+
+def clip(question: str, count: int = 4, seed: int = 0) -> list[Message]:
+    """One message: noise, and a question about it."""
+    return [Message("user", (FramesPart(frames(count, seed), "video"), TextPart(question)))]
+
+
+def said(text: str) -> list[Message]:
+    """One message of text alone."""
+    return [Message("user", (TextPart(text),))]
+
+
+def draw(prompt: Prompt, seed: int = 0, temperature: float = 1.0, length: int = 6) -> Draw:
+    return Draw(prompt=prompt, max_new_tokens=length, temperature=temperature, seed=seed)
+
+
+def sampler(made: Trainee, batch_tokens: int = 65_536) -> LocalSampler:
+    return LocalSampler(
+        made.model,
+        made.tokenizer,
+        end_ids=made.end_ids,
+        pad_id=made.pad_id,
+        batch_tokens=batch_tokens,
+    )
+
+
+def sequences(made: Trainee, prompts: list[Prompt], length: int = 6) -> list[TokenSequence]:
+    """What the model writes after each prompt, as rows to train on."""
+    draws = [draw(prompt, seed=i, length=length) for i, prompt in enumerate(prompts)]
+    rows = []
+    for one, written in zip(draws, sampler(made).draw(draws), strict=True):
+        assert isinstance(written, Written)
+        rows += joined([(one.prompt, written)])
+    return rows
+
+
+def shortness(seen: Trajectory, truth: Truth) -> float:
+    """More for fewer tokens: something that differs from answer to answer."""
+    return 1 / (1 + (seen.tokens_out or 0)) + 0.1 * ("a" in seen.answer)
+
+
+def length_reward() -> Combination:
+    return Combination((Component(name="short", reward=shortness),))

@@ -61,7 +61,8 @@ def _with_lora(model: Any, lora: Lora) -> Any:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
         raise UsageError("adapters need peft: pip install 'mmreason[train]'") from error
-    left_out = None if lora.with_vision else rf".*({'|'.join(VISION_NAMES)}).*"
+    has_eyes = any(part in name for name, _ in model.named_modules() for part in VISION_NAMES)
+    left_out = rf".*({'|'.join(VISION_NAMES)}).*" if has_eyes and not lora.with_vision else None
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
     config = LoraConfig(
         r=lora.rank,

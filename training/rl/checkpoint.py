@@ -11,13 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from safetensors import SafetensorError
 
+from mmreason.training.rl.processes import gathered
 from mmreason.types import UsageError
 
 _STATE = "run.json"
@@ -50,33 +52,55 @@ class RunState:
 
 
 def save(accelerator: Accelerator, run: Path, state: RunState, keep: int) -> Path:
-    """Write a checkpoint under `run/checkpoints` and drop all but the `keep` newest.
+    """Write a checkpoint under `run/checkpoints` and drop all but the `keep` newest; those of later
+    steps, which were damaged when the run was taken up, go too.
 
-    OSError (a full disk) leaves the checkpoints as they were. All processes call this together.
+    Raises OSError in every process (a full disk in any) and leaves the checkpoints as they were.
+    All processes call this together.
     """
     folder = run / "checkpoints" / f"step-{state.step:06d}"
     unfinished = folder.with_name(f".{folder.name}.tmp")
-    if accelerator.is_main_process:
-        shutil.rmtree(unfinished, ignore_errors=True)
+
+    def begin() -> None:
+        for left in folder.parent.glob(".step-*.tmp"):
+            shutil.rmtree(left)
         unfinished.mkdir(parents=True)
-    accelerator.wait_for_everyone()
+
+    def finish() -> None:
+        (unfinished / _STATE).write_text(json.dumps(asdict(state), indent=1))
+        listed = {name: _digest(unfinished / name) for name in _files(unfinished)}
+        (unfinished / _MANIFEST).write_text(json.dumps(listed, indent=1))
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
+        known = _checkpoints(run)
+        at = known.index(folder)
+        for old in (*known[: max(0, at + 1 - keep)], *known[at + 1 :]):
+            shutil.rmtree(old)
+
     try:
-        accelerator.save_state(str(unfinished))
-        accelerator.wait_for_everyone()
-        if accelerator.is_main_process:
-            (unfinished / _STATE).write_text(json.dumps(asdict(state), indent=1))
-            listed = {name: _digest(unfinished / name) for name in _files(unfinished)}
-            (unfinished / _MANIFEST).write_text(json.dumps(listed, indent=1))
-            shutil.rmtree(folder, ignore_errors=True)
-            unfinished.rename(folder)
-            for old in _checkpoints(run)[:-keep]:
-                shutil.rmtree(old)
-    except OSError:
+        together(accelerator, begin if accelerator.is_main_process else None)
+        together(accelerator, lambda: accelerator.save_state(str(unfinished)))
+        together(accelerator, finish if accelerator.is_main_process else None)
+    except OSError as error:
+        free_mb = shutil.disk_usage(run).free / 1e6
         if accelerator.is_main_process:
             shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    accelerator.wait_for_everyone()
+        raise OSError(f"{error} ({free_mb:.1f} MB were free in {run})") from error
     return folder
+
+
+def together(accelerator: Accelerator, write: Callable[[], object] | None) -> None:
+    """Write something in this process, or nothing. OSError in all where it failed in any."""
+    wrong: list[str] = []
+    if write is not None:
+        try:
+            write()
+        # What torch and safetensors raise for a full disk is no OSError.
+        except (OSError, RuntimeError, SafetensorError) as error:
+            wrong.append(" ".join(str(error).split()) or type(error).__name__)
+    told = gathered(accelerator, wrong)
+    if told:
+        raise OSError(told[0])
 
 
 def newest(run: Path) -> tuple[Path, RunState, tuple[str, ...]] | None:

@@ -24,8 +24,9 @@ from mmreason.training.objectives import (
     zero_variance_share,
 )
 from mmreason.training.rl.batches import Row
+from mmreason.training.rl.processes import Figures
 from mmreason.training.rl.recipe import Dsdr, Recipe
-from mmreason.training.rl.scales import KindScales
+from mmreason.training.rl.scales import Gather, KindScales
 from mmreason.training.rl.words import embed_words
 from mmreason.training.rollouts.types import Group, Rollout
 
@@ -38,17 +39,22 @@ class Credit:
     """To train on: those of dropped groups and of attempts without a reward are left out."""
     groups: int
     """Groups with rows."""
-    metrics: dict[str, float]
+    attempts: int
+    """Attempts that came through, with a reward or without."""
+    figures: tuple[Figures, ...]
 
 
-def assign(groups: Sequence[Group], recipe: Recipe, scales: KindScales) -> Credit:
-    """Advantages of all attempts of one process. `scales` is updated where the recipe has them."""
+def assign(
+    groups: Sequence[Group], recipe: Recipe, scales: KindScales, gather: Gather = list
+) -> Credit:
+    """Advantages of all attempts of one process. `scales` is updated where the recipe has them,
+    from the attempts of all processes, which `gather` brings together."""
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     ids = [i for i, group in enumerate(groups) for _ in group.rollouts]
     group = torch.tensor(ids, dtype=torch.long)
     reward = torch.tensor([_number(r.scored.total) for r in rollouts], dtype=torch.float64)
     right = torch.tensor([_number(r.outcome.correct) for r in rollouts], dtype=torch.float64)
-    metrics = _reward_metrics(rollouts, reward, right, group)
+    figures = _reward_figures(rollouts, reward, right, group)
     shaped, shares = reward, torch.zeros_like(reward)
     if recipe.overlong is not None:
         shaped = shaped + overlong_penalty(
@@ -58,19 +64,24 @@ def assign(groups: Sequence[Group], recipe: Recipe, scales: KindScales) -> Credi
         )
     if recipe.dsdr is not None and rollouts:
         shaped, shares, diversity = _diverse(rollouts, shaped, right == 1, group, recipe.dsdr)
-        metrics["dsdr/diversity"] = (
-            float(diversity[right == 1].mean()) if (right == 1).any() else 0.0
-        )
-    advantage = _advantage(rollouts, shaped, group, recipe, scales)
+        of_right = diversity[right == 1]
+        if len(of_right):
+            figures.append(({"dsdr/diversity": float(of_right.mean())}, len(of_right)))
+        figures.append(({"dsdr/groups": float(len(torch.unique(group[right == 1])))}, 0.0))
+    advantage = _advantage(rollouts, shaped, group, recipe)
+    if recipe.kind_scale_decay is not None:
+        kinds = [rollout.problem.kind for rollout in rollouts]
+        advantage = scales.scaled(advantage, kinds, recipe.kind_scale_decay, gather)
     keep = ~torch.isnan(reward)
     if recipe.dynamic_sampling and rollouts:
         weight = 0.0 if recipe.dsdr is None else recipe.dsdr.reward_weight
         chosen = keep_groups(right, group, diversity_weight=weight)
-        metrics["groups/dropped"] = float(len(set(ids)) - len(set(group[chosen.keep].tolist())))
+        dropped = float(len(set(ids)) - len(set(group[chosen.keep].tolist())))
+        figures.append(({"groups/dropped": dropped}, 0.0))
         keep &= chosen.keep
     if len(advantage):
-        metrics["advantage/min"] = float(advantage.min())
-        metrics["advantage/max"] = float(advantage.max())
+        ends = {"advantage/min": float(advantage.min()), "advantage/max": float(advantage.max())}
+        figures.append((ends, 0.0))
     kept = [i for i, one in enumerate(keep.tolist()) if one]
     rows = [
         Row(
@@ -82,7 +93,12 @@ def assign(groups: Sequence[Group], recipe: Recipe, scales: KindScales) -> Credi
         for i in kept
         for sequence in rollouts[i].sequences
     ]
-    return Credit(rows=tuple(rows), groups=len({ids[i] for i in kept}), metrics=metrics)
+    return Credit(
+        rows=tuple(rows),
+        groups=len({ids[i] for i in kept}),
+        attempts=len(rollouts),
+        figures=tuple(figures),
+    )
 
 
 def teaches(group: Group, recipe: Recipe) -> bool:
@@ -100,7 +116,7 @@ def _number(value: float | bool | None) -> float:
 
 
 def _advantage(
-    rollouts: Sequence[Rollout], reward: Tensor, group: Tensor, recipe: Recipe, scales: KindScales
+    rollouts: Sequence[Rollout], reward: Tensor, group: Tensor, recipe: Recipe
 ) -> Tensor:
     if not rollouts:
         return reward
@@ -113,10 +129,7 @@ def _advantage(
         if bool((extra.nan_to_num() != 0).any()):
             table = torch.cat([table, extra], dim=1)  # what shaping added is a component too
         return gdpo_advantage(table, group)
-    advantage = recipe.uses.advantage(reward, group)
-    if recipe.kind_scale_decay is None:
-        return advantage
-    return scales.scaled(advantage, [r.problem.kind for r in rollouts], recipe.kind_scale_decay)
+    return recipe.uses.advantage(reward, group)
 
 
 def _diverse(
@@ -143,28 +156,31 @@ def _diverse(
     return shaped, shares, diversity
 
 
-def _reward_metrics(
+def _reward_figures(
     rollouts: Sequence[Rollout], reward: Tensor, right: Tensor, group: Tensor
-) -> dict[str, float]:
+) -> list[Figures]:
+    faults = float(sum(bool(r.scored.faults) for r in rollouts))
+    found: list[Figures] = [({"failures/rewards": faults}, 0.0)]
     known = reward[~torch.isnan(reward)]
-    found: dict[str, float] = {
-        "failures/rewards": float(sum(bool(r.scored.faults) for r in rollouts))
-    }
     if not len(known):
         return found
-    found["reward/mean"] = float(known.mean())
-    found["reward/deviation"] = float(known.std()) if len(known) > 1 else 0.0
-    found["groups/zero_variance"] = zero_variance_share(reward, group)
+    deviation = float(known.std()) if len(known) > 1 else 0.0
+    rewards = {"reward/mean": float(known.mean()), "reward/deviation": deviation}
+    found.append((rewards, len(known)))
+    scored = len(torch.unique(group[~torch.isnan(reward)]))
+    found.append(({"groups/zero_variance": zero_variance_share(reward, group)}, scored))
     for name in sorted({name for r in rollouts for name in r.scored.values}):
         values = [v for r in rollouts if (v := r.scored.values.get(name)) is not None]
         if values:
-            found[f"component/{name}"] = sum(values) / len(values)
+            found.append(({f"component/{name}": sum(values) / len(values)}, len(values)))
     judged = right[~torch.isnan(right)]
     if len(judged):
         kinds = keep_groups(right, group)
         total = kinds.mixed + kinds.solved + kinds.failed
-        found["reward/correct"] = float(judged.mean())
-        found["groups/mixed"] = kinds.mixed / total
-        found["groups/solved"] = kinds.solved / total
-        found["groups/failed"] = kinds.failed / total
+        shares = {
+            "groups/mixed": kinds.mixed / total,
+            "groups/solved": kinds.solved / total,
+            "groups/failed": kinds.failed / total,
+        }
+        found += [({"reward/correct": float(judged.mean())}, len(judged)), (shares, total)]
     return found

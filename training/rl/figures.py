@@ -34,6 +34,12 @@ class Figures:
     def __init__(self) -> None:
         self._parts: list[tuple[dict[str, float], float]] = []
         self._sums: dict[str, float] = {}
+        self._tokens = 0.0
+
+    @property
+    def tokens(self) -> float:
+        """Tokens that went through the backward pass so far."""
+        return self._tokens
 
     def add(self, name: str, share: Tensor) -> None:
         """A share of a sum over micro-batches, such as of a loss."""
@@ -58,6 +64,7 @@ class Figures:
         tokens = float(batch.mask.sum())
         if not tokens:
             return
+        self._tokens += tokens
         ratio = token_ratio(batch)[batch.mask]
         found = {"policy/ratio_max": float(ratio.max())}
         if batch.entropy is not None:

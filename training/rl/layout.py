@@ -136,7 +136,8 @@ def _positions(model: Any, inputs: Mapping[str, Tensor], text: Tensor) -> Tensor
     """Positions of every token: `text` (B, T); for models with positions in time and space (4, B,
     T), of which the first are those in the text. They are told rather than left to the model, which
     remembers offsets from what it wrote last."""
-    index = getattr(getattr(model, "model", None), "get_rope_index", None)
+    bare = model.get_base_model() if hasattr(model, "get_base_model") else model  # of an adapter
+    index = getattr(getattr(bare, "model", None), "get_rope_index", None)
     if index is None or "mm_token_type_ids" not in inputs:
         return text
     wanted = inspect.signature(index).parameters

@@ -7,40 +7,47 @@ from pathlib import Path
 
 import torch
 
-from mmreason.training.rollouts.types import Group
+from mmreason.training.rl.processes import Figures
+from mmreason.training.rollouts.types import Group, Rollout
 
 
-def of_rollouts(groups: Sequence[Group]) -> dict[str, float]:
-    """Lengths, turns, tools and failures."""
+def of_rollouts(groups: Sequence[Group]) -> list[Figures]:
+    """Lengths, turns, tools and failures of one process's groups."""
     rollouts = [rollout for group in groups for rollout in group.rollouts]
-    found = {
+    failures = {
         "failures/groups": float(sum(not group.rollouts for group in groups)),
         "failures/samples": float(sum(len(g.failures) for g in groups if g.rollouts)),
     }
-    if not rollouts:
-        return found
     n = len(rollouts)
+    if not n:
+        return [(failures, 0.0)]
     lengths = [rollout.written for rollout in rollouts]
-    told = [
-        (sum(sequence.logprobs), sequence.written)
-        for rollout in rollouts
-        for sequence in rollout.sequences
-        if sequence.logprobs is not None
-    ]
-    if any(count for _, count in told):
-        found["entropy/sampled"] = -sum(s for s, _ in told) / sum(count for _, count in told)
-    calls = [r.outcome.trajectory.tool_calls for r in rollouts]
-    found |= {
+    each = {
         "length/mean": sum(lengths) / n,
         "length/max": float(max(lengths)),
         "length/truncated": sum(r.truncated for r in rollouts) / n,
         "length/sequences": sum(len(r.sequences) for r in rollouts) / n,
         "turns/mean": sum(r.outcome.turns for r in rollouts) / n,
     }
+    calls = [r.outcome.trajectory.tool_calls for r in rollouts]
     if any(one is not None for one in calls):
-        found["tools/calls"] = sum(one or 0 for one in calls) / n
-        found["tools/errors"] = sum(r.outcome.tool_errors for r in rollouts) / n
-    return found
+        each["tools/calls"] = sum(one or 0 for one in calls) / n
+        each["tools/errors"] = sum(r.outcome.tool_errors for r in rollouts) / n
+    return [(failures, 0.0), (each, n), *_sampled(rollouts)]
+
+
+def _sampled(rollouts: Sequence[Rollout]) -> list[Figures]:
+    told = [
+        sequence
+        for rollout in rollouts
+        for sequence in rollout.sequences
+        if sequence.logprobs is not None
+    ]
+    tokens = sum(sequence.written for sequence in told)
+    if not tokens:
+        return []
+    nats = -sum(sum(sequence.logprobs or ()) for sequence in told)
+    return [({"entropy/sampled": nats / tokens}, tokens)]
 
 
 def peak_memory_mb(device: torch.device) -> float:

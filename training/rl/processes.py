@@ -9,8 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from accelerate.utils import gather_object
+from torch import Tensor
+
+BUCKET = 2**24
+"""Gradients that are added up in one go."""
+
+Figures = tuple[Mapping[str, float], float]
+"""Some figures with what they are means over: how much they count among several processes."""
 
 _SUMS = frozenset(
     {
@@ -18,11 +25,15 @@ _SUMS = frozenset(
         "failures/samples",
         "failures/rewards",
         "groups/dropped",
+        "dsdr/groups",
         "stapo/silenced",
         "stapo/candidates",
+        "policy/loss",
+        "dsdr/entropy_loss",
     }
 )
-"""Figures that count; those that end in max or min are what they say, all else are means."""
+"""Figures that count and shares of a sum; those that end in max or min are what they say, all else
+are means."""
 
 
 def total(accelerator: Accelerator, values: Sequence[float]) -> list[float]:
@@ -39,6 +50,36 @@ def any_of(accelerator: Accelerator, flag: bool) -> bool:
     return total(accelerator, [float(flag)])[0] > 0
 
 
+def sum_gradients(accelerator: Accelerator, parameters: Sequence[Tensor]) -> None:
+    """Add up the gradients of all processes, in place. A parameter that none has used keeps none,
+    as in one process."""
+    if accelerator.num_processes == 1:
+        return
+    used = total(accelerator, [float(p.grad is not None) for p in parameters])
+    bucket: list[Tensor] = []
+    shared = [p for p, count in zip(parameters, used, strict=True) if count]
+    for i, parameter in enumerate(shared):
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        bucket.append(parameter.grad)
+        last = i == len(shared) - 1 or shared[i + 1].dtype != parameter.dtype
+        if last or sum(grad.numel() for grad in bucket) >= BUCKET:
+            _sum_bucket(accelerator, bucket)
+            bucket = []
+
+
+def _sum_bucket(accelerator: Accelerator, gradients: Sequence[Tensor]) -> None:
+    summed: Any = accelerator.reduce(torch.cat([one.flatten() for one in gradients]), "sum")
+    parts = summed.split([one.numel() for one in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def is_sharded(accelerator: Accelerator) -> bool:
+    """Whether no process holds the whole model (FSDP)."""
+    return accelerator.distributed_type == DistributedType.FSDP
+
+
 def largest(accelerator: Accelerator, value: int) -> int:
     """The largest of the processes' values."""
     return max(gathered(accelerator, [value]))
@@ -49,8 +90,8 @@ def gathered(accelerator: Accelerator, values: Sequence[Any]) -> list[Any]:
     return list(values) if accelerator.num_processes == 1 else list(gather_object(list(values)))
 
 
-def merged(parts: Sequence[tuple[Mapping[str, float], float]]) -> dict[str, float]:
-    """Figures of several processes or updates, with the weight of each, as one set."""
+def merged(parts: Sequence[Figures]) -> dict[str, float]:
+    """Figures of several processes or updates as one set."""
     found: dict[str, list[tuple[float, float]]] = {}
     for metrics, weight in parts:
         for name, value in metrics.items():

@@ -12,11 +12,11 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 
-from mmreason.training.objectives import PUBLISHED, Objective
+from mmreason.training.objectives import PUBLISHED, Objective, group_advantage
 from mmreason.training.objectives.diversity import ReferenceSet
 from mmreason.training.objectives.masks import EntropyScope
 from mmreason.training.rl.layout import LayoutKind
@@ -28,6 +28,7 @@ from mmreason.types import UsageError
 
 Correction = Literal["tis", "mis", "icepop"]
 Estimator = Literal["k1", "k2", "k3", "k3r"]
+Precision = Literal["no", "bf16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +145,7 @@ class Recipe:
     micro_tokens: int = 16_384
     """Tokens in one forward pass, padding included."""
     layout: LayoutKind = "padded"
-    precision: Literal["no", "bf16"] = "no"
+    precision: Precision = "no"
     gradient_checkpointing: bool = False
     lora: Lora | None = None
     freeze: tuple[str, ...] = ()
@@ -176,10 +177,27 @@ class Recipe:
             "checkpoint_every": 1,
             "keep": 1,
             "max_skipped": 1,
+            "warmup_updates": 0,
+            "evaluate_every": 0,
+            "evaluate_problems": 1,
+            "patience": 0,
+            "show_samples": 0,
+            "sampling_tokens": 1,
         }
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise UsageError(f"recipe: {name} must be >= {least}, got {getattr(self, name)}")
+        for name, value, known in (
+            ("correction", self.correction, (None, *get_args(Correction))),
+            ("layout", self.layout, get_args(LayoutKind)),
+            ("precision", self.precision, get_args(Precision)),
+            ("kl.estimator", self.kl and self.kl.estimator, (None, *get_args(Estimator))),
+            ("stapo.scope", self.stapo and self.stapo.scope, (None, *get_args(EntropyScope))),
+            ("dsdr.reference", self.dsdr and self.dsdr.reference, (None, *get_args(ReferenceSet))),
+        ):
+            if value not in known:
+                names = ", ".join(map(str, known))
+                raise UsageError(f"recipe: unknown {name} {value!r}; known: {names}")
         if isinstance(self.objective, str) and self.objective not in PUBLISHED:
             known = ", ".join(PUBLISHED)
             raise UsageError(f"recipe: unknown objective {self.objective!r}; known: {known}")
@@ -187,6 +205,16 @@ class Recipe:
             raise UsageError("recipe: temperature and learning_rate must be > 0")
         if self.uses.aggregation == "constant" and self.max_tokens is None:
             raise UsageError("recipe: this objective divides by max_tokens; set it")
+        if self.kind_scale_decay is not None:
+            if not 0 <= self.kind_scale_decay < 1:
+                raise UsageError(
+                    f"recipe: kind_scale_decay must be >= 0 and < 1, got {self.kind_scale_decay}"
+                )
+            if self.gdpo or self.uses.advantage is group_advantage:
+                raise UsageError(
+                    "recipe: kind_scale_decay needs an objective that only centres rewards "
+                    "(dr_grpo, rloo, reinforce, vespo), and no gdpo"
+                )
         if self.evaluate_every and self.held_out is None:
             raise UsageError("recipe: evaluate_every needs held_out problems")
         if self.patience and not self.evaluate_every:

@@ -6,11 +6,14 @@ problems of one kind by their own deviation (EMA-GRPO, OneThinker, arXiv 2512.03
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
+
+Gather = Callable[[Sequence[Any]], list[Any]]
 
 LEAST = 1e-4
 """Scales below this are taken for it."""
@@ -22,13 +25,24 @@ class KindScales:
 
     squares: dict[str, float] = field(default_factory=dict)
 
-    def scaled(self, advantage: Tensor, kinds: Sequence[str], decay: float) -> Tensor:
-        """(B,) centred rewards divided by the scale of their kind, which they update first."""
-        result = advantage.clone()
-        for kind in sorted(set(kinds)):
-            rows = torch.tensor([one == kind for one in kinds])
-            square = float(advantage[rows].square().mean())
+    def scaled(
+        self, advantage: Tensor, kinds: Sequence[str], decay: float, gather: Gather = list
+    ) -> Tensor:
+        """(B,) centred rewards divided by the scale of their kind, which they update first.
+
+        `gather` gives the values of all processes, so that all keep the same scales."""
+        rows = {kind: torch.tensor([one == kind for one in kinds]) for kind in set(kinds)}
+        own = [
+            (kind, float(advantage[at].square().sum()), int(at.sum())) for kind, at in rows.items()
+        ]
+        every = gather(own)
+        for kind in sorted({kind for kind, _, _ in every}):
+            square = sum(s for one, s, _ in every if one == kind)
+            square /= sum(n for one, _, n in every if one == kind)
             before = self.squares.get(kind)
-            self.squares[kind] = square if before is None else decay * before + (1 - decay) * square
-            result[rows] = advantage[rows] / max(LEAST, self.squares[kind] ** 0.5)
+            # Not begun with 0 (a step where all were right): what follows would be blown up.
+            self.squares[kind] = decay * before + (1 - decay) * square if before else square
+        result = advantage.clone()
+        for kind, at in rows.items():
+            result[at] = advantage[at] / max(LEAST, self.squares[kind] ** 0.5)
         return result

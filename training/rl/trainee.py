@@ -38,6 +38,16 @@ class Trainee:
     recipe_file: Path | None = None
     """How the model watches a clip, where its folder says so."""
 
+    def __post_init__(self) -> None:
+        """UsageError where tokenizer and weights do not belong together."""
+        rows = self.model.get_input_embeddings().weight.shape[0]
+        most = max((len(self.tokenizer), *(one + 1 for one in (*self.end_ids, self.pad_id))))
+        if most > rows:
+            raise UsageError(
+                f"model {self.name!r} has embeddings of {rows} tokens, its tokenizer uses {most}: "
+                "give the tokenizer that it was trained with, or resize its embeddings"
+            )
+
     @classmethod
     def load(cls, name_or_path: str | Path, *, dtype: str = "float32") -> Trainee:
         """A model by name or path, as `mmreason.models.load` finds it. Weights are kept in float32:

@@ -7,9 +7,12 @@ every formula and showing (`mmreason.training.logs`).
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
+from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedType
@@ -27,7 +30,7 @@ from mmreason.training.rl.logps import Scorer
 from mmreason.training.rl.measures import of_rollouts, peak_memory_mb
 from mmreason.training.rl.micro import Micro
 from mmreason.training.rl.order import drawn
-from mmreason.training.rl.processes import any_of, gathered, merged, total
+from mmreason.training.rl.processes import any_of, gathered, is_sharded, merged, total
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rl.reference import Reference
 from mmreason.training.rl.scales import KindScales
@@ -77,11 +80,28 @@ def train(
     run.save_model()
 
 
+def _check_processes(accelerator: Accelerator) -> None:
+    """UsageError where a launcher started several processes that do not know of each other: each
+    would do the whole run, in one folder. Nor does DeepSpeed do: it makes a step in each backward
+    pass, so that an update can neither have micro-batches nor be skipped."""
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        raise UsageError("DeepSpeed cannot make the updates of a run; use DDP, or adapters with it")
+    started = os.environ.get("WORLD_SIZE", "1")
+    if started.isdecimal() and int(started) != accelerator.num_processes:
+        raise UsageError(
+            f"{started} processes were started and accelerate sees {accelerator.num_processes}: on "
+            "CPUs use `accelerate launch --cpu`, or set ACCELERATE_USE_CPU=true under torchrun"
+        )
+
+
 class _Run:
     def __init__(self, recipe: Recipe, accelerator: Accelerator):
+        _check_processes(accelerator)
         self.recipe = recipe
         self.accelerator = accelerator
         made = recipe.model() if callable(recipe.model) else Trainee.load(recipe.model)
+        # New adapters and dropout follow from the recipe alone.
+        torch.manual_seed(recipe.seed)
         self.trainee = adapted(made, recipe)
         model = self.trainee.model
         install(model)
@@ -95,7 +115,11 @@ class _Run:
         )
         needs_copy = recipe.kl is not None and not is_adapted(model)
         self._reference = Reference(model, accelerator.device) if needs_copy else None
-        self._scorer, self._optimiser = accelerator.prepare(Scorer(model), optimiser)
+        if is_sharded(accelerator):
+            self._scorer, self._optimiser = accelerator.prepare(Scorer(model), optimiser)
+        else:  # not wrapped for many processes: `update.py` adds the gradients up once
+            self._scorer = accelerator.prepare_model(Scorer(model), evaluation_mode=True)
+            self._optimiser = accelerator.prepare_optimizer(optimiser)
         checkpoint.train_only_hooks(accelerator)
         self._updater = Updater(
             recipe, accelerator, self._scorer, self._optimiser, self.trainee.pad_id
@@ -111,7 +135,7 @@ class _Run:
 
     @property
     def is_failing(self) -> bool:
-        return self.skipped_in_row > self.recipe.max_skipped
+        return self.skipped_in_row >= self.recipe.max_skipped
 
     @property
     def is_done(self) -> bool:
@@ -133,7 +157,10 @@ class _Run:
             )
         checkpoint.load(self.accelerator, folder)
         self.step, self.cursor, self.updates = state.step, state.cursor, state.updates
-        self.skipped, self.skipped_in_row = state.skipped, state.skipped_in_row
+        self.skipped = state.skipped
+        # A run that was stopped for it is given as many tries again.
+        failing = state.skipped_in_row >= self.recipe.max_skipped
+        self.skipped_in_row = 0 if failing else state.skipped_in_row
         self.best, self.since_best = state.best, state.since_best
         self._scales = KindScales(dict(state.kind_scales))
 
@@ -143,7 +170,7 @@ class _Run:
             began = time.perf_counter()
             groups = self._rollouts()
             sampled = time.perf_counter()
-            credit = assign(groups, self.recipe, self._scales)
+            credit = assign(groups, self.recipe, self._scales, self._gathered)
             updates, micros = self._updates(credit)
             trained = time.perf_counter()
             self.step += 1
@@ -194,18 +221,25 @@ class _Run:
             self._notes = (*self._notes, note)
 
     def save_model(self, name: str = "model") -> None:
-        """Write the model folder, adapters merged in."""
-        if self.accelerator.is_main_process:
-            self.trainee.save(self.recipe.out / name)
-        self.accelerator.wait_for_everyone()
+        """Write the model folder, adapters merged in. OSError where that fails: the folder is then
+        as it was."""
+        folder = self.recipe.out / name
+        unfinished = folder.with_name(f".{name}.tmp")
+
+        def write() -> None:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            self.trainee.save(unfinished)
+            shutil.rmtree(folder, ignore_errors=True)
+            unfinished.rename(folder)
+
+        checkpoint.together(self.accelerator, write if self.accelerator.is_main_process else None)
 
     def _make_sampler(self) -> Sampler:
         if self.recipe.sampler is not None:
             return self.recipe.sampler(self.trainee)
-        if self.accelerator.distributed_type == DistributedType.FSDP:
+        if is_sharded(self.accelerator):
             raise UsageError(
-                "a model sharded by FSDP cannot write by itself; give Recipe.sampler, or use DDP "
-                "or DeepSpeed's stage 2"
+                "a model sharded by FSDP cannot write by itself; give Recipe.sampler, or use DDP"
             )
         return LocalSampler(
             self.trainee.model,
@@ -214,6 +248,9 @@ class _Run:
             pad_id=self.trainee.pad_id,
             batch_tokens=self.recipe.sampling_tokens,
         )
+
+    def _gathered(self, values: Sequence[Any]) -> list[Any]:
+        return gathered(self.accelerator, values)
 
     def _threads(self) -> contextlib.AbstractContextManager[None]:
         return threads(1 if self._small else torch.get_num_threads())
@@ -228,9 +265,8 @@ class _Run:
             places = range(self.cursor, self.cursor + wanted)
             self.cursor += wanted
             own = [places[i] for i in range(self.accelerator.process_index, wanted, world)]
-            problems = [
-                recipe.task.problem(drawn(place, len(recipe.task), recipe.seed)) for place in own
-            ]
+            count = len(recipe.task)
+            problems = [recipe.task.problem(drawn(place, count, recipe.seed)) for place in own]
             how = Sampling(
                 samples=recipe.samples,
                 temperature=recipe.temperature,
@@ -238,7 +274,14 @@ class _Run:
                 step=self.step,
                 policy_version=self.updates,
             )
-            groups += collect(recipe.task, problems, self.trainee.codec, self._sampler, how)
+            groups += collect(
+                recipe.task,
+                problems,
+                self.trainee.codec,
+                self._sampler,
+                how,
+                epochs=[place // count for place in own],
+            )
             useful = total(self.accelerator, [float(sum(teaches(g, recipe) for g in groups))])[0]
             if useful >= wanted:
                 break
@@ -247,12 +290,13 @@ class _Run:
     def _updates(self, credit: Credit) -> tuple[list[Updated], list[Micro]]:
         """The updates of a rollout batch; the micro-batches of them all, with what they saw."""
         recipe = self.recipe
+        if not total(self.accelerator, [float(credit.attempts)])[0]:
+            nothing = Updated(metrics={}, tokens=0.0, skipped="no attempt came through")
+            self._count(nothing)
+            return [nothing], []
         parts = deal(credit.rows, recipe.updates, recipe.seed, self.step, "updates")
         split = [split_flat(part, recipe) for part in parts]
         batches = [self._updater.micros(live) for live, _ in split]
-        credit.metrics["groups/flat"] = sum(len(flat) for _, flat in split) / max(
-            1, len(credit.rows)
-        )
         if recipe.updates > 1 or recipe.correction is not None:
             for micro in (micro for batch in batches for micro in batch):
                 micro.old_logp, _ = self._updater.score(micro)
@@ -311,7 +355,10 @@ class _Run:
         score = found.get("eval/correct", found.get("eval/reward", 0.0))
         if self.best is None or score > self.best:
             self.best, self.since_best = score, 0
-            self.save_model("best")
+            try:
+                self.save_model("best")
+            except OSError as error:
+                self._notes += (f"the best model could not be written: {error}",)
         else:
             self.since_best += 1
         return found
@@ -319,10 +366,11 @@ class _Run:
     def _metrics(
         self, groups: Sequence[Group], credit: Credit, updates: Sequence[Updated]
     ) -> dict[str, float]:
-        rollouts = [rollout for group in groups for rollout in group.rollouts]
-        own = (credit.metrics | of_rollouts(groups), float(len(rollouts)))
-        parts = gathered(self.accelerator, [own])
-        last = gathered(self.accelerator, [(updates[-1].metrics if updates else {}, 1.0)])
+        flat = len(split_flat(credit.rows, self.recipe)[1]) / max(1, len(credit.rows))
+        of_rows = ({"groups/flat": flat}, float(len(credit.rows)))
+        parts = gathered(self.accelerator, [*credit.figures, *of_rollouts(groups), of_rows])
+        made = (updates[-1].metrics, updates[-1].tokens) if updates else ({}, 0.0)
+        last = gathered(self.accelerator, [made])
         learning = self._optimiser.param_groups[0]["lr"]
         return merged(parts) | merged(last) | {"optimiser/learning_rate": float(learning)}
 

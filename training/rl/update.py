@@ -41,7 +41,14 @@ from mmreason.training.rl.batches import Row, micro_batches
 from mmreason.training.rl.figures import Figures
 from mmreason.training.rl.layout import Layout, lay_out
 from mmreason.training.rl.micro import Micro
-from mmreason.training.rl.processes import any_of, gathered, largest, total
+from mmreason.training.rl.processes import (
+    any_of,
+    gathered,
+    is_sharded,
+    largest,
+    sum_gradients,
+    total,
+)
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rollouts.types import Role, TokenSequence
 
@@ -53,8 +60,20 @@ class Updated:
     """What came of an update."""
 
     metrics: dict[str, float]
+    tokens: float
+    """Of this process, that the figures are means over."""
     skipped: str = ""
     """Why the update was not made; empty where it was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Denominators:
+    policy: float
+    """Of the tokens in the loss."""
+    distance: float
+    """Of all tokens, for the distance to the reference."""
+    problems: float
+    """For DSDR's entropy term."""
 
 
 class Updater:
@@ -99,16 +118,18 @@ class Updater:
         figures = Figures()
         self._silence(micros, figures)
         self._scorer.train()
-        denominator, problems = self._denominators(micros, groups, flat)
-        wrong = self._backward(micros, denominator, problems, figures)
+        denominators = self._denominators(micros, groups, flat)
+        wrong = self._backward(micros, denominators, figures)
         norm = self._gradient_norm()
         if wrong or not math.isfinite(norm):
             self._optimiser.zero_grad(set_to_none=True)
             reason = wrong or f"the gradient norm is {norm}"
-            return Updated(metrics=_finite(figures.means()), skipped=reason)
+            found = _finite(figures.means())
+            return Updated(metrics=found, tokens=figures.tokens, skipped=reason)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
-        return Updated(metrics=figures.means() | {"optimiser/gradient_norm": norm})
+        found = figures.means() | {"optimiser/gradient_norm": norm}
+        return Updated(metrics=found, tokens=figures.tokens)
 
     def _silence(self, micros: Sequence[Micro], figures: Figures) -> None:
         """Decide which tokens are left out of the loss, under one threshold for all processes."""
@@ -136,26 +157,49 @@ class Updater:
 
     def _denominators(
         self, micros: Sequence[Micro], groups: float, flat: Sequence[Row]
-    ) -> tuple[float, float]:
-        """The denominators of the policy loss and of the entropy term, over all processes."""
+    ) -> _Denominators:
+        """Counted over all processes."""
         recipe = self._recipe
-        masks = [m.layout.mask if m.keep is None else m.layout.mask & m.keep for m in micros]
+        every = [micro.layout.mask for micro in micros]
+        kept = [m.layout.mask if m.keep is None else m.layout.mask & m.keep for m in micros]
         for row in flat:
-            left_out = recipe.mask_truncated and row.rollout.truncated
-            masks.append(torch.full((1, max(1, row.sequence.written)), not left_out))
-        how = recipe.uses.aggregation
-        counted = sum(count(mask, how, max_tokens=recipe.max_tokens) for mask in masks)
-        sums = total(self._accelerator, [float(counted), groups])
-        return sums[0], max(sums[1], 1e-12)
+            mask = torch.ones((1, max(1, row.sequence.written)), dtype=torch.bool)
+            every.append(mask)
+            kept.append(mask & ~(recipe.mask_truncated and row.rollout.truncated))
+        counted = [
+            sum(count(mask, recipe.uses.aggregation, max_tokens=recipe.max_tokens) for mask in part)
+            for part in (kept, every)
+        ]
+        sums = total(self._accelerator, [*map(float, counted), groups])
+        return _Denominators(policy=sums[0], distance=sums[1], problems=max(sums[2], 1e-12))
 
     def _backward(
-        self, micros: Sequence[Micro], denominator: float, problems: float, figures: Figures
+        self, micros: Sequence[Micro], denominators: _Denominators, figures: Figures
     ) -> str:
         """Accumulate the gradients; what is wrong with a sample, empty where nothing is.
 
-        Every process goes through the model equally often, or those that wait would hang: one with
-        fewer micro-batches goes through it with nothing.
+        Processes that hold the whole model meet only afterwards, so that each may have as many
+        micro-batches as it likes.
         """
+        if is_sharded(self._accelerator):
+            wrong = self._backward_sharded(micros, denominators, figures)
+        else:
+            wrong = ""
+            for micro in micros:
+                loss, problem = self._loss(micro, denominators, figures)
+                wrong = wrong or problem
+                self._accelerator.backward(loss)
+        if any_of(self._accelerator, bool(wrong)):
+            return wrong or "a sample of another process"
+        if not is_sharded(self._accelerator):
+            sum_gradients(self._accelerator, self._trained())
+        return ""
+
+    def _backward_sharded(
+        self, micros: Sequence[Micro], denominators: _Denominators, figures: Figures
+    ) -> str:
+        """Every process goes through the model equally often, or those that wait would hang: one
+        with fewer micro-batches goes through it with nothing."""
         rounds = largest(self._accelerator, len(micros))
         wrong = ""
         for i in range(rounds):
@@ -163,15 +207,13 @@ class Updater:
             waits = contextlib.nullcontext() if last else self._accelerator.no_sync(self._scorer)
             with waits:
                 if i < len(micros):
-                    loss, problem = self._loss(micros[i], denominator, problems, figures)
+                    loss, problem = self._loss(micros[i], denominators, figures)
                     wrong = wrong or problem
                 else:
                     loss = self._scorer(self._nothing(), 1.0, False)[0].sum() * 0.0
-                # Averaged over processes by their wrapper: the loss is a sum over all of them.
+                # Averaged over processes by the wrapper: the loss is a sum over all of them.
                 self._accelerator.backward(loss * self._accelerator.num_processes)
-        if any_of(self._accelerator, bool(wrong)):
-            return wrong or "a sample of another process"
-        return ""
+        return wrong
 
     def _nothing(self) -> Layout:
         empty = TokenSequence(
@@ -181,11 +223,7 @@ class Updater:
         return layout.to(self._accelerator.device)
 
     def _loss(
-        self,
-        micro: Micro,
-        denominator: float,
-        problems: float,
-        figures: Figures,
+        self, micro: Micro, denominators: _Denominators, figures: Figures
     ) -> tuple[Tensor, str]:
         """This micro-batch's share of the loss, and what is wrong with a sample."""
         recipe = self._recipe
@@ -197,16 +235,17 @@ class Updater:
             require_finite(batch, [row.name for row in micro.rows])
         except NonFinite as error:
             problem = str(error)
-        policy = loss = policy_loss(batch, recipe.uses, denominator, keep=micro.keep)
+        policy = loss = policy_loss(batch, recipe.uses, denominators.policy, keep=micro.keep)
         if recipe.dsdr is not None and recipe.dsdr.entropy_weight:
             shares = batch.logp.new_tensor([row.share for row in micro.rows])
-            term = dsdr_entropy_loss(batch, shares, problems)
+            term = dsdr_entropy_loss(batch, shares, denominators.problems)
             loss = loss + recipe.dsdr.entropy_weight * term
             figures.add("dsdr/entropy_loss", term)
         if recipe.kl is not None and micro.reference_logp is not None:
             distance = _ESTIMATORS[recipe.kl.estimator](batch, micro.reference_logp)
             # Over the tokens of the update, whatever tokens the policy loss leaves out.
-            term = aggregate(distance, batch.mask, recipe.uses.aggregation, denominator)
+            how = recipe.uses.aggregation
+            term = aggregate(distance, batch.mask, how, denominators.distance)
             loss = loss + recipe.kl.coefficient * term
         figures.policy(batch, micro, recipe, policy)
         micro.shown["logp"] = batch.logp.detach()
@@ -237,9 +276,11 @@ class Updater:
         return icepop_weight(old_logp, sampler, mask)
 
     def _gradient_norm(self) -> float:
-        parameters = [p for p in self._scorer.parameters() if p.requires_grad]
-        norm = self._accelerator.clip_grad_norm_(parameters, self._recipe.max_gradient_norm)
+        norm = self._accelerator.clip_grad_norm_(self._trained(), self._recipe.max_gradient_norm)
         return 0.0 if norm is None else float(norm)
+
+    def _trained(self) -> list[Tensor]:
+        return [p for p in self._scorer.parameters() if p.requires_grad]
 
 
 def _finite(metrics: dict[str, float]) -> dict[str, float]:

@@ -18,12 +18,16 @@ TOKENS_LIMIT = 2_000
 
 def views(micros: Sequence[Micro], tokenizer: Any, count: int) -> tuple[SampleView, ...]:
     """The first `count` attempts in the order of their problems and numbers."""
-    found: dict[tuple[str, int], list[tuple[Micro, int]]] = {}
+    found: dict[int, list[tuple[Micro, int]]] = {}
     for micro in micros:
         for i, row in enumerate(micro.rows):
-            key = (row.rollout.problem.id, row.rollout.sample)
-            found.setdefault(key, []).append((micro, i))
-    return tuple(_view(found[key], tokenizer) for key in sorted(found)[:count])
+            found.setdefault(id(row.rollout), []).append((micro, i))
+
+    def order(places: Sequence[tuple[Micro, int]]) -> tuple[str, int]:
+        micro, i = places[0]
+        return micro.rows[i].rollout.problem.id, micro.rows[i].rollout.sample
+
+    return tuple(_view(places, tokenizer) for places in sorted(found.values(), key=order)[:count])
 
 
 def _view(places: Sequence[tuple[Micro, int]], tokenizer: Any) -> SampleView:

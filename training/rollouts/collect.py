@@ -45,14 +45,25 @@ class Sampling:
 
 
 def collect(
-    task: Task, problems: Sequence[Problem], codec: Codec, sampler: Sampler, how: Sampling
+    task: Task,
+    problems: Sequence[Problem],
+    codec: Codec,
+    sampler: Sampler,
+    how: Sampling,
+    *,
+    epochs: Sequence[int] | None = None,
 ) -> list[Group]:
-    """`how.samples` attempts at each problem, one group a problem, in order."""
-    times: Counter[str] = Counter()
-    opened = []
-    for problem in problems:
-        opened.append(_open(task, problem, codec, how, times[problem.id]))
-        times[problem.id] += 1
+    """`how.samples` attempts at each problem, one group a problem, in order.
+
+    `epochs`, one a problem, are part of the seeds: how often the problem came before, which tells
+    its attempts apart where it comes more than once in a step. Counted in `problems` where None.
+    """
+    if epochs is None:
+        epochs = _times_before([problem.id for problem in problems])
+    opened = [
+        _open(task, problem, codec, how, epoch)
+        for problem, epoch in zip(problems, epochs, strict=True)
+    ]
     flights = [flight for found in opened if isinstance(found, list) for flight in found]
     waiting = flights
     while waiting:
@@ -113,16 +124,25 @@ class _Flight:
         self.episode.close()
 
 
+def _times_before(ids: Sequence[str]) -> list[int]:
+    """For each id, how often it came before."""
+    seen: Counter[str] = Counter()
+    times = []
+    for one in ids:
+        times.append(seen[one])
+        seen[one] += 1
+    return times
+
+
 def _open(
-    task: Task, problem: Problem, codec: Codec, how: Sampling, again: int
+    task: Task, problem: Problem, codec: Codec, how: Sampling, epoch: int
 ) -> list[_Flight] | SampleFailure:
-    """`again` tells the attempts apart where a problem comes more than once."""
     try:
         episodes = task.episodes(problem, codec, how.samples)
     except FAILURES as error:
         return SampleFailure(kind=type(error).__name__, message=" ".join(str(error).split()))
     return [
-        _Flight(problem, i, episode, stable_seed(how.seed, how.step, problem.id, i, again))
+        _Flight(problem, i, episode, stable_seed(how.seed, how.step, problem.id, i, epoch))
         for i, episode in enumerate(episodes)
     ]
 
@@ -157,27 +177,34 @@ def _group(
         return Group(
             problem=problem, rollouts=(), failures=dict.fromkeys(range(how.samples), found)
         )
-    rollouts, failures = [], {}
+    rollouts: list[Rollout] = []
+    failures: dict[int, SampleFailure] = {}
     for flight in found:
-        if flight.outcome is None or not flight.turns:
-            nothing = SampleFailure(kind="NothingWritten", message="the model was never asked")
-            failures[flight.sample] = flight.failed or nothing
-            continue
-        try:
-            sequences = joined(flight.turns)
-        except UsageError as error:  # it wrote a token that stands for frames
-            failures[flight.sample] = SampleFailure(kind="PlaceholderWritten", message=str(error))
-            continue
-        rollouts.append(
-            Rollout(
-                problem=problem,
-                sample=flight.sample,
-                sequences=sequences,
-                outcome=flight.outcome,
-                scored=task.score(problem, flight.outcome),
-                truncated=not all(written.ended for _, written in flight.turns),
-                policy_version=how.policy_version,
-                temperature=how.temperature,
-            )
-        )
+        if flight.failed is None:
+            made = _rollout(task, flight, how)
+            if isinstance(made, Rollout):
+                rollouts.append(made)
+                continue
+            flight.failed = made
+        failures[flight.sample] = flight.failed
     return Group(problem=problem, rollouts=tuple(rollouts), failures=failures)
+
+
+def _rollout(task: Task, flight: _Flight, how: Sampling) -> Rollout | SampleFailure:
+    """An attempt that came to its end; why it is none, where it cannot be trained on."""
+    if flight.outcome is None or not flight.turns:
+        return SampleFailure(kind="NothingWritten", message="the model was never asked")
+    try:
+        sequences = joined(flight.turns)
+    except UsageError as error:  # it wrote a token that stands for frames
+        return SampleFailure(kind="PlaceholderWritten", message=str(error))
+    return Rollout(
+        problem=flight.problem,
+        sample=flight.sample,
+        sequences=sequences,
+        outcome=flight.outcome,
+        scored=task.score(flight.problem, flight.outcome),
+        truncated=not all(written.ended for _, written in flight.turns),
+        policy_version=how.policy_version,
+        temperature=how.temperature,
+    )

@@ -6,6 +6,7 @@ on which process draws it (up to rounding of the logits). Leaves out endpoints (
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from mmreason.tools import FAILURES
 from mmreason.training.rollouts.inputs import padded, same_inputs
 from mmreason.training.rollouts.types import Prompt, SampleFailure, Written
 from mmreason.types import UsageError
@@ -75,9 +77,8 @@ class LocalSampler:
         self._model.eval()
         try:
             for places in self._batches(draws):
-                for place, written in zip(
-                    places, self._batch([draws[i] for i in places]), strict=True
-                ):
+                together = self._whole_or_parts([draws[i] for i in places])
+                for place, written in zip(places, together, strict=True):
                     found[place] = written
         finally:
             self._model.train(training)
@@ -102,8 +103,20 @@ class LocalSampler:
         if batch:
             yield batch
 
+    def _whole_or_parts(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
+        """A batch; where the model refuses it, or memory runs out, its halves: what is drawn is the
+        same, and only the draw that is at fault fails."""
+        try:
+            return self._batch(draws)
+        except FAILURES as error:
+            if len(draws) == 1:
+                line = " ".join(str(error).split()) or type(error).__name__
+                return [SampleFailure(kind=type(error).__name__, message=line)]
+        half = len(draws) // 2
+        return self._whole_or_parts(draws[:half]) + self._whole_or_parts(draws[half:])
+
     @torch.inference_mode()
-    def _batch(self, draws: Sequence[Draw]) -> list[Written]:
+    def _batch(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
         inputs = padded(
             [draw.prompt for draw in draws],
             pad_id=self._pad_id,
@@ -134,10 +147,14 @@ class LocalSampler:
             for draw, row, row_logprobs in zip(draws, ids, logprobs, strict=True)
         ]
 
-    def _written(self, draw: Draw, row: list[int], logprobs: list[float]) -> Written:
+    def _written(
+        self, draw: Draw, row: list[int], logprobs: list[float]
+    ) -> Written | SampleFailure:
         limit = min(draw.max_new_tokens, len(row))
         end = next((i for i in range(limit) if row[i] in self._end_ids), None)
         length = limit if end is None else end + 1
+        if any(map(math.isnan, logprobs[:length])):
+            return SampleFailure(kind="NonFinite", message="the model's probabilities are NaN")
         return Written(
             token_ids=tuple(row[:length]),
             logprobs=tuple(logprobs[:length]),
