@@ -83,10 +83,13 @@ def bench_rl(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="This experiment alone (again for more): staleness, stapo, dsdr, navigation."
+            help="This experiment alone (again for more): staleness, stapo, dsdr, navigation, nano."
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of every arm, from 0.")] = 5,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Seeds of every arm, from 0 [default: 5, for stapo 10]."),
+    ] = None,
     quick: Annotated[bool, typer.Option(help="Short runs: to see that it works.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -105,7 +108,7 @@ def bench_rl(
     kept_in = folder / "rl-runs"
     with threads(1), progress_bars(False):
         for name in names:
-            runs.run(tried[name], range(seeds), kept_in, _say)
+            runs.run(tried[name], range(seeds or tried[name].seeds), kept_in, _say)
     found = [report.Finding(experiment=e, rows=runs.kept(e, kept_in)) for e in tried.values()]
     findings = [finding for finding in found if finding.rows]
     report.write(findings, size.name, folder)
@@ -118,7 +121,7 @@ def bench_rl(
 
 
 def _say(line: str) -> None:
-    err().print(line, markup=False, highlight=False)
+    err().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _checked(names: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:

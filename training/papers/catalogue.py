@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mmreason.training.papers import diversity, navigation, rare_tokens, staleness
+from mmreason.training.papers import diversity, half_truths, navigation, rare_tokens, staleness
 from mmreason.training.papers.experiment import Experiment, Size
 
 EXPERIMENTS: Mapping[str, Callable[[Size], Experiment]] = {
@@ -12,4 +12,5 @@ EXPERIMENTS: Mapping[str, Callable[[Size], Experiment]] = {
     "stapo": rare_tokens.experiment,
     "dsdr": diversity.experiment,
     "navigation": navigation.experiment,
+    "nano": half_truths.experiment,
 }

@@ -1,7 +1,7 @@
 """What an experiment is: arms that share starts and seeds, what is measured, what is claimed.
 
-Leaves out the experiments (`staleness.py`, `rare_tokens.py`, `diversity.py`, `navigation.py`) and
-doing them (`runs.py`).
+Leaves out the experiments (`staleness.py`, `rare_tokens.py`, `diversity.py`, `navigation.py`,
+`half_truths.py`) and doing them (`runs.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mmreason.training.papers import tiny
 from mmreason.training.papers.start import Lesson
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rl.trainee import Trainee
@@ -41,8 +42,9 @@ class Arm:
 
     name: str
     """Different within the experiment."""
-    lesson: Lesson
-    """What the start was taught; arms of one lesson and seed begin with the same weights."""
+    lesson: Lesson | None
+    """What the start was taught; arms of one lesson and seed begin with the same weights. None
+    begins with the packaged nano."""
     recipe: Callable[[Path, Path, int], Recipe] | None
     """From the folder of the start, that of the run and the seed. None measures the start."""
 
@@ -92,5 +94,9 @@ class Experiment:
     views: tuple[View, ...]
     """The panels of the chart."""
     claims: tuple[Claim, ...]
+    seeds: int = 5
+    """As many as the results in `benchmarks/results` have."""
+    load: Callable[[Path], Trainee] = tiny.load
+    """Reads a model folder."""
     grid: Grid | None = None
     """The first figure of arms called `row column` as a table of its own."""

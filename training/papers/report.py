@@ -66,7 +66,7 @@ def markdown(findings: Sequence[Finding], size: str) -> str:
         "",
         _WHAT,
         "",
-        f"{len(runs)} runs, {minutes:.0f} minutes on one core in all; {libraries}; size {size}.",
+        f"{len(runs)} runs, {minutes:.0f} minutes of wall time; {libraries}; size {size}.",
         "",
     ]
     verdicts = [row[3] for finding in findings for row in verdict_rows(finding)]

@@ -16,13 +16,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mmreason.training.papers import tiny
+from mmreason.models.folders import fingerprint_of, locate
 from mmreason.training.papers.experiment import Arm, Experiment
 from mmreason.training.papers.start import start
 from mmreason.training.rl.trainer import train
 from mmreason.types import UsageError
 
 _FILE = "runs.jsonl"
+NANO = Path(locate("nano")[0])
 KEPT = ("reward/correct", "reward/mean", "entropy/mean", "length/mean", "turns/mean", "kl/update")
 """Metrics of the steps that a line holds."""
 
@@ -108,7 +109,8 @@ def kept(experiment: Experiment, folder: Path) -> list[Row]:
 def run_one(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> Row:
     """Train one arm with one seed and measure it. What the trainer wrote is removed again."""
     began = time.perf_counter()
-    begun_with = start(arm.lesson, seed, folder / "starts")
+    taught = arm.lesson
+    begun_with = NANO if taught is None else start(taught, seed, folder / "starts")
     curves: dict[str, list[float]] = {}
     skipped = 0
     trained = begun_with
@@ -121,7 +123,7 @@ def run_one(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> Row:
                     curves.setdefault(name, []).append(round(report.metrics[name], 5))
             skipped = int(report.metrics.get("optimiser/skipped", 0))
         trained = out / "model"
-    figures = experiment.measure(tiny.load(trained))
+    figures = experiment.measure(experiment.load(trained))
     shutil.rmtree(out, ignore_errors=True)
     return Row(
         experiment=experiment.name,
@@ -137,9 +139,13 @@ def run_one(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> Row:
 
 def digest(arm: Arm, seed: int) -> str:
     """Identifies a run: lesson, recipe, steps. Code is not part of it."""
-    told: list[Any] = [arm.lesson.name, arm.lesson.steps, arm.lesson.rows, arm.lesson.learning_rate]
+    taught = arm.lesson
+    told: list[Any] = ["nano", fingerprint_of(NANO)]
+    if taught is not None:
+        told = [taught.name, taught.steps, taught.rows, taught.learning_rate]
     if arm.recipe is not None:
-        recipe = arm.recipe(Path(arm.lesson.name), Path("out"), seed)
+        named = Path("nano" if taught is None else taught.name)
+        recipe = arm.recipe(named, Path("out"), seed)
         told += [recipe.digest, recipe.steps]
     return hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()
 
