@@ -93,10 +93,12 @@ def bench_rl(
     quick: Annotated[bool, typer.Option(help="Short runs: to see that it works.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Try claims about reinforcement learning on tiny text models: VESPO, STAPO, DSDR, navigation.
+    """Try claims about reinforcement learning on tiny text models (VESPO, STAPO, DSDR, navigation),
+    and reinforce nano.
 
-    Takes about an hour on one core, `--quick` a few minutes. Finished runs are kept in OUT/rl-runs
-    and not done again; the page tells of all that are there. Writes rl.md, rl.json and charts.
+    Takes about two hours on one core, `--quick` a few minutes. Finished runs are kept in
+    OUT/rl-runs and not done again; the page tells of all that are there. Writes rl.md, rl.json and
+    charts.
     """
     from mmreason.models.hf import progress_bars, threads
     from mmreason.training.papers import experiment, report, runs
