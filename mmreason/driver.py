@@ -145,8 +145,9 @@ class Driver:
         return reply
 
     def _remark(self, wish: Remark) -> Run[Spent | None]:
-        cost = Cost(rounds=0 if wish.counted else 1)
-        refused = self._budget.exceeded_by(self.cost + cost)
+        is_free = wish.counted or wish.error is None
+        cost = Cost(rounds=0 if is_free else 1)
+        refused = None if wish.error is None else self._budget.exceeded_by(self.cost + cost)
         if refused is not None:
             return Spent(refused)
         span = wish.call.arguments.get("span") or Span(0.0, 0.0)

@@ -184,7 +184,7 @@ class Navigator:
             core += (1 - TOGETHER_WEIGHT) * share(line.held, self._core)
             context = share(line.held, self._context) if self._context else None
             # A word that other captions use is missing here, not called by another name.
-            whole = bool(known) and (used < known or any(used <= set(part) for part in line.parts))
+            whole = bool(used) and any(used <= set(part) for part in line.parts)
             scores.append(_Score(core, context, whole))
         return scores
 
