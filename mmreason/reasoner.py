@@ -22,6 +22,7 @@ import numpy as np
 from mmreason import __version__
 from mmreason.agent import answer_loop
 from mmreason.batch import Question, Result, drive
+from mmreason.calls import TOOL_NAMES, Roles, Watchable
 from mmreason.checked import checked_options, checked_question, checked_span
 from mmreason.compat import Compat, compatible
 from mmreason.driver import Driver, Run, finished, serve
@@ -31,9 +32,10 @@ from mmreason.index import Captioned, build
 from mmreason.models.base import ChatModel
 from mmreason.policies import Greedy, Policy
 from mmreason.policies.base import Inquiry
+from mmreason.search import Embed
 from mmreason.store import Store
 from mmreason.thumbnails import take_thumbnails
-from mmreason.tools import TOOL_NAMES, Roles, Toolbox, Watchable
+from mmreason.tools import Toolbox
 from mmreason.tree import Tree, TreeRecipe, plan_tree
 from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
 from mmreason.video.reader import Video
@@ -82,6 +84,8 @@ class _Task:
     budget: Budget
     subtitles: Subtitles | None
     seed: int
+    asking: set[str]
+    """Store keys of what is being asked for, shared by questions in flight together."""
 
 
 class Reasoner:
@@ -96,17 +100,20 @@ class Reasoner:
         policy: Policy | None = None,
         tree: TreeRecipe | None = None,
         store: Store | None = None,
+        embed: Embed | None = None,
     ):
         """Use models that are already there; without `store` what they say is kept in memory.
 
         `model` decides where to look, where the policy asks a model, and plays the other roles
         too unless they are given: `observer` captions and looks, `checker` looks again at the
-        evidence. The default policy is `Greedy`, which asks no model where to look.
+        evidence. The default policy is `Greedy`, which asks no model where to look. `embed` (texts
+        to an array of a row each) lets policies search what was read by meaning instead of words.
         """
         self.roles = Roles(observer or model, checker or observer or model, model)
         self.policy = policy or Greedy()
         self.tree = tree or TreeRecipe()
         self.store = Store.in_memory() if store is None else store
+        self.embed = embed
 
     @property
     def model(self) -> ChatModel:
@@ -221,6 +228,7 @@ class Reasoner:
             budget=budget or Budget(),
             subtitles=subtitles,
             seed=seed,
+            asking=set(),
         )
         return self._run(video, task)
 
@@ -235,19 +243,21 @@ class Reasoner:
         """Answer many questions, `workers` at a time; results come as they are done.
 
         A question that fails is a `Failure`, and the others go on. Models that are asked together
-        see bigger batches; answers do not depend on that.
+        see bigger batches; answers do not depend on that. What several of them need is asked once.
         """
+        asking: set[str] = set()
 
         def start(question: Question) -> Run[Answer]:
             subtitles = question.subtitles
-            return self.play(
-                question.video,
-                question.question,
-                options=question.options,
-                budget=budget,
+            task = _Task(
+                question=checked_question(question.question),
+                options=checked_options(question.options),
+                budget=budget or Budget(),
                 subtitles=None if subtitles is None else Subtitles.load(subtitles),
                 seed=seed,
+                asking=asking,
             )
+            return self._run(question.video, task)
 
         return drive(questions, start, workers)
 
@@ -314,7 +324,7 @@ class Reasoner:
                 has_subtitles=bool(task.subtitles),
                 rounds=task.budget.rounds,
             )
-            toolbox = self._toolbox(source, task.subtitles, task.seed)
+            toolbox = self._toolbox(source, task)
             loop = answer_loop(inquiry, self.policy)
             driver = Driver(loop, toolbox, self.roles, task.budget, task.seed)
             draft = yield from driver.run()
@@ -337,10 +347,18 @@ class Reasoner:
                 thumbnails=thumbnails,
             )
 
-    def _toolbox(
-        self, source: Watchable, subtitles: Subtitles | None = None, seed: int = 0
-    ) -> Toolbox:
-        return Toolbox(source, self.roles, self.store, subtitles=subtitles, seed=seed)
+    def _toolbox(self, source: Watchable, task: _Task | None = None) -> Toolbox:
+        if task is None:
+            return Toolbox(source, self.roles, self.store)
+        return Toolbox(
+            source,
+            self.roles,
+            self.store,
+            subtitles=task.subtitles,
+            seed=task.seed,
+            embed=self.embed,
+            asking=task.asking,
+        )
 
     def _tree(self, source: Watchable) -> Tree:
         fps_hz, recipe = source.info.mean_fps_hz, self.tree
