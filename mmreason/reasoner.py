@@ -9,17 +9,14 @@ the policy, the tools and the reports.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from mmreason import __version__
 from mmreason.agent import answer_loop
 from mmreason.batch import Question, Result, drive
 from mmreason.calls import TOOL_NAMES, Roles, Watchable
@@ -33,7 +30,9 @@ from mmreason.models.base import ChatModel
 from mmreason.policies import Greedy, Policy
 from mmreason.policies.base import Inquiry
 from mmreason.search import Embed
+from mmreason.settings import recipe_of, told_of
 from mmreason.store import Store
+from mmreason.stream import AnswerStream
 from mmreason.thumbnails import take_thumbnails
 from mmreason.tools import Toolbox
 from mmreason.tree import Tree, TreeRecipe, plan_tree
@@ -44,35 +43,6 @@ from mmreason.video.types import Span, VideoError, VideoInfo
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-
-class AnswerStream(Iterator[Step]):
-    """The steps of one question as they happen; `answer` when they are over.
-
-    The answer is also the value of the `StopIteration` that ends the iteration.
-    """
-
-    def __init__(self, steps: Generator[Step, None, Answer]):
-        self._steps = steps
-        self._answer: Answer | None = None
-
-    def __next__(self) -> Step:
-        try:
-            return next(self._steps)
-        except StopIteration as end:
-            self._answer = self._answer or end.value
-            raise
-
-    @property
-    def answer(self) -> Answer:
-        """The answer. RuntimeError before the last step has been taken."""
-        if self._answer is None:
-            raise RuntimeError("the answer is there when the stream has been read to its end")
-        return self._answer
-
-    def close(self) -> None:
-        """Stop early and release the video."""
-        self._steps.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +313,7 @@ class Reasoner:
                 stop_reason=draft.stop_reason,
                 video=info.path,
                 duration_s=info.duration_s,
-                settings=self._settings(task, tree, source.info, notes),
+                settings=self._settings(task, tree, info, notes),
                 thumbnails=thumbnails,
             )
 
@@ -379,32 +349,15 @@ class Reasoner:
     def _settings(
         self, task: _Task, tree: Tree, info: VideoInfo, notes: tuple[str, ...]
     ) -> dict[str, Any]:
-        clip = self.model.clip
+        model = self.model
         return {
-            "mmreason": __version__,
-            "versions": dict(_versions()),
-            "model": {"name": self.model.name, "fingerprint": self.model.fingerprint},
-            "prompts_sha256": clip.prompts.sha256,
-            "tree": {
-                "branching": tree.branching,
-                "depth": tree.depth,
-                "leaf_s": round(tree.leaf_s, 6),
-            },
-            "clip": {
-                "frames": clip.frames,
-                "size_px": list(clip.frame_size_px(info.width_px, info.height_px)),
-                "leaf_s": clip.leaf_s,
-                "overview": clip.overview,
-            },
+            **recipe_of(model, tree, info),
             "policy": self.policy.name,
-            "roles": {
-                role: {"name": model.name, "fingerprint": model.fingerprint}
-                for role, model in self.roles.by_name().items()
-            },
+            "roles": {role: told_of(one) for role, one in self.roles.by_name().items()},
             "seed": task.seed,
             "budget": asdict(task.budget),
             "store": self.store.path,
-            "notes": [*self.model.notes, *self.store.notes, *notes],
+            "notes": [*model.notes, *self.store.notes, *notes],
         }
 
 
@@ -431,14 +384,3 @@ def _opened(video: str | Path | Watchable) -> AbstractContextManager[Watchable]:
     if isinstance(video, str | Path):
         return closing(Video.open(video))
     return nullcontext(video)
-
-
-@cache
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in ("av", "numpy", "torch", "transformers"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
