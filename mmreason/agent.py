@@ -88,7 +88,7 @@ class _Referee:
     calls: Counter[str] = field(default_factory=Counter)
     captions: Captions = field(default_factory=Captions)
     invalid: int = 0
-    """Remarks in a row."""
+    """Remarks on mistakes in a row."""
 
     def run(self, play: Play) -> _Part:
         """Let the policy play until it ends, a claim is verified, or the budget says no twice."""
@@ -114,7 +114,8 @@ class _Referee:
 
     def grant(self, wish: Wish) -> _Part:
         """Perform one wish of the policy, or pass it on to the driver."""
-        self.invalid = self.invalid + 1 if isinstance(wish, Remark) else 0
+        failed = isinstance(wish, Remark) and wish.error is not None
+        self.invalid = self.invalid + 1 if failed else 0
         if isinstance(wish, Claim):
             return (yield from self.judge(wish))
         if isinstance(wish, Act):

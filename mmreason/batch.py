@@ -1,8 +1,9 @@
 """Many questions at once: read from a file, driven together, written as they finish.
 
 Questions in flight share calls to a model: their requests are put together, so that a local model
-sees batches and an endpoint is asked side by side. What is done is on disk at once and is not done
-again. Leaves out how one question is answered (`reasoner.py`).
+sees batches and an endpoint is asked side by side; what one of them has asked for, the others wait
+for. What is done is on disk at once and is not done again. Leaves out how one question is answered
+(`reasoner.py`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from mmreason.calls import FAILURES, Awaited, Request
 from mmreason.models.base import ModelError, Reply
-from mmreason.tools import FAILURES, Request
 from mmreason.types import Answer, Step, UsageError
 from mmreason.video.files import write_atomic
 
@@ -62,7 +63,7 @@ class Result:
         return row | self.answer.to_dict()
 
 
-Run = Generator[Step | Request, Any, Answer]
+Run = Generator[Step | Request | Awaited, Any, Answer]
 
 
 def drive(
@@ -85,7 +86,7 @@ def drive(
             flight.advance()
         yield from (flight.result for flight in flights if flight.result is not None)
         flights = [flight for flight in flights if flight.result is None]
-        answer_requests(flights)
+        answer_requests([flight for flight in flights if flight.request is not None])
 
 
 class Waiting(Protocol):
@@ -97,7 +98,8 @@ class Waiting(Protocol):
 
 
 class _Flight:
-    """A question in flight: it waits for the replies to `request`."""
+    """A question in flight: it waits for the replies to `request`; without one for those that
+    another question has asked for."""
 
     def __init__(self, question: Question, start: Callable[[Question], Run]):
         self.question = question
@@ -115,7 +117,7 @@ class _Flight:
             item = self._next(self._run)
             while isinstance(item, Step):
                 item = next(self._run)
-            self.request = item
+            self.request = item if isinstance(item, Request) else None
         except StopIteration as end:
             self.result = Result(question=self.question, answer=end.value)
         except Exception as error:  # whatever it is, the other questions go on
@@ -123,7 +125,7 @@ class _Flight:
             failure = Failure(kind=type(error).__name__, message=line)
             self.result = Result(question=self.question, failure=failure)
 
-    def _next(self, run: Run) -> Step | Request:
+    def _next(self, run: Run) -> Step | Request | Awaited:
         replies, failure = self.replies, self.failure
         self.replies = self.failure = None
         return run.send(replies) if failure is None else run.throw(failure)

@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from mmreason.agent import Draft, Loop
+from mmreason.calls import FAILURES, Awaited, Prepared, Request, Roles, first_line
 from mmreason.models.base import Reply, TextPart
 from mmreason.policies.base import Act, Consult, Remark, Results, Spent
-from mmreason.tools import FAILURES, Prepared, Request, Roles, Toolbox, first_line
+from mmreason.tools import Allows, Toolbox
 from mmreason.types import Budget, Cost, Observation, Step, StopReason, ToolCall
 from mmreason.video.types import Span
 
@@ -24,7 +25,7 @@ CHARACTERS_PER_TOKEN = 4
 """Of English text, for the forecast of what a request to the reasoning model reads."""
 
 Result = TypeVar("Result")
-Run = Generator[Step | Request, Any, Result]
+Run = Generator[Step | Request | Awaited, Any, Result]
 
 
 class Driver:
@@ -60,7 +61,8 @@ class Driver:
     def run(self) -> Run[Draft]:
         """Yield every `Step` as it happens and every `Request` to be answered; returns the draft.
 
-        Send the replies to a request (None for a step), or throw one of `FAILURES`.
+        Send the replies to a request (None for anything else), or throw one of `FAILURES`. Yields
+        `Awaited` where the toolbox shares with others what is being asked for.
         """
         sent: Any = None
         while True:
@@ -83,7 +85,8 @@ class Driver:
         while left:
             learning = self._budget.tokens is not None and self._largest == 0
             together, refused = self._affordable(left[:1] if learning else left, wish)
-            seen: list[Observation] = yield from self._toolbox.perform(together)
+            allows = self._room_beside(together)
+            seen: list[Observation] = yield from self._toolbox.perform(together, allows)
             for prepared, one in zip(together, seen, strict=True):
                 rounds = int(not observations and not wish.opening)
                 self._largest = max(self._largest, one.cost.tokens_in + one.cost.tokens_out)
@@ -93,6 +96,12 @@ class Driver:
                 return Results(tuple(observations), refused)
             left = left[len(together) :]
         return Results(tuple(observations))
+
+    def _room_beside(self, granted: Sequence[Prepared]) -> Allows:
+        """Whether so many frames more than these calls show are within the budget."""
+        limit = self._budget.frames
+        ahead = self.cost.frames + sum(one.new_frames for one in granted)
+        return lambda frames: limit is None or ahead + frames <= limit
 
     def _affordable(
         self, calls: Sequence[ToolCall], wish: Act
@@ -145,8 +154,9 @@ class Driver:
         return reply
 
     def _remark(self, wish: Remark) -> Run[Spent | None]:
-        cost = Cost(rounds=0 if wish.counted else 1)
-        refused = self._budget.exceeded_by(self.cost + cost)
+        is_free = wish.counted or wish.error is None
+        cost = Cost(rounds=0 if is_free else 1)
+        refused = None if wish.error is None else self._budget.exceeded_by(self.cost + cost)
         if refused is not None:
             return Spent(refused)
         span = wish.call.arguments.get("span") or Span(0.0, 0.0)
@@ -193,6 +203,7 @@ def serve(run: Run[Result]) -> Generator[Step, None, Result]:
         except StopIteration as end:
             return end.value
         sent, failure = None, None
+        assert not isinstance(item, Awaited), "nobody else asks"
         if isinstance(item, Step):
             yield item
             continue

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmreason.calls import Watchable
 from mmreason.grounding import Grounding, GroundingStatus, parse_boxes
 from mmreason.models.base import ChatModel, FramesPart, Message, TextPart
-from mmreason.tools import Watchable
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch, Span
 

@@ -9,19 +9,17 @@ the policy, the tools and the reports.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from mmreason import __version__
 from mmreason.agent import answer_loop
 from mmreason.batch import Question, Result, drive
+from mmreason.calls import TOOL_NAMES, Roles, Watchable
 from mmreason.checked import checked_options, checked_question, checked_span
 from mmreason.compat import Compat, compatible
 from mmreason.driver import Driver, Run, finished, serve
@@ -31,9 +29,12 @@ from mmreason.index import Captioned, build
 from mmreason.models.base import ChatModel
 from mmreason.policies import Greedy, Policy
 from mmreason.policies.base import Inquiry
+from mmreason.search import Embed
+from mmreason.settings import recipe_of, told_of
 from mmreason.store import Store
+from mmreason.stream import AnswerStream
 from mmreason.thumbnails import take_thumbnails
-from mmreason.tools import TOOL_NAMES, Roles, Toolbox, Watchable
+from mmreason.tools import Toolbox
 from mmreason.tree import Tree, TreeRecipe, plan_tree
 from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
 from mmreason.video.reader import Video
@@ -42,35 +43,6 @@ from mmreason.video.types import Span, VideoError, VideoInfo
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-
-class AnswerStream(Iterator[Step]):
-    """The steps of one question as they happen; `answer` when they are over.
-
-    The answer is also the value of the `StopIteration` that ends the iteration.
-    """
-
-    def __init__(self, steps: Generator[Step, None, Answer]):
-        self._steps = steps
-        self._answer: Answer | None = None
-
-    def __next__(self) -> Step:
-        try:
-            return next(self._steps)
-        except StopIteration as end:
-            self._answer = self._answer or end.value
-            raise
-
-    @property
-    def answer(self) -> Answer:
-        """The answer. RuntimeError before the last step has been taken."""
-        if self._answer is None:
-            raise RuntimeError("the answer is there when the stream has been read to its end")
-        return self._answer
-
-    def close(self) -> None:
-        """Stop early and release the video."""
-        self._steps.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +54,8 @@ class _Task:
     budget: Budget
     subtitles: Subtitles | None
     seed: int
+    asking: set[str]
+    """Store keys of what is being asked for, shared by questions in flight together."""
 
 
 class Reasoner:
@@ -96,17 +70,20 @@ class Reasoner:
         policy: Policy | None = None,
         tree: TreeRecipe | None = None,
         store: Store | None = None,
+        embed: Embed | None = None,
     ):
         """Use models that are already there; without `store` what they say is kept in memory.
 
         `model` decides where to look, where the policy asks a model, and plays the other roles
         too unless they are given: `observer` captions and looks, `checker` looks again at the
-        evidence. The default policy is `Greedy`, which asks no model where to look.
+        evidence. The default policy is `Greedy`, which asks no model where to look. `embed` (texts
+        to an array of a row each) lets policies search what was read by meaning instead of words.
         """
         self.roles = Roles(observer or model, checker or observer or model, model)
         self.policy = policy or Greedy()
         self.tree = tree or TreeRecipe()
         self.store = Store.in_memory() if store is None else store
+        self.embed = embed
 
     @property
     def model(self) -> ChatModel:
@@ -221,6 +198,7 @@ class Reasoner:
             budget=budget or Budget(),
             subtitles=subtitles,
             seed=seed,
+            asking=set(),
         )
         return self._run(video, task)
 
@@ -235,19 +213,21 @@ class Reasoner:
         """Answer many questions, `workers` at a time; results come as they are done.
 
         A question that fails is a `Failure`, and the others go on. Models that are asked together
-        see bigger batches; answers do not depend on that.
+        see bigger batches; answers do not depend on that. What several of them need is asked once.
         """
+        asking: set[str] = set()
 
         def start(question: Question) -> Run[Answer]:
             subtitles = question.subtitles
-            return self.play(
-                question.video,
-                question.question,
-                options=question.options,
-                budget=budget,
+            task = _Task(
+                question=checked_question(question.question),
+                options=checked_options(question.options),
+                budget=budget or Budget(),
                 subtitles=None if subtitles is None else Subtitles.load(subtitles),
                 seed=seed,
+                asking=asking,
             )
+            return self._run(question.video, task)
 
         return drive(questions, start, workers)
 
@@ -314,7 +294,7 @@ class Reasoner:
                 has_subtitles=bool(task.subtitles),
                 rounds=task.budget.rounds,
             )
-            toolbox = self._toolbox(source, task.subtitles, task.seed)
+            toolbox = self._toolbox(source, task)
             loop = answer_loop(inquiry, self.policy)
             driver = Driver(loop, toolbox, self.roles, task.budget, task.seed)
             draft = yield from driver.run()
@@ -333,14 +313,22 @@ class Reasoner:
                 stop_reason=draft.stop_reason,
                 video=info.path,
                 duration_s=info.duration_s,
-                settings=self._settings(task, tree, source.info, notes),
+                settings=self._settings(task, tree, info, notes),
                 thumbnails=thumbnails,
             )
 
-    def _toolbox(
-        self, source: Watchable, subtitles: Subtitles | None = None, seed: int = 0
-    ) -> Toolbox:
-        return Toolbox(source, self.roles, self.store, subtitles=subtitles, seed=seed)
+    def _toolbox(self, source: Watchable, task: _Task | None = None) -> Toolbox:
+        if task is None:
+            return Toolbox(source, self.roles, self.store)
+        return Toolbox(
+            source,
+            self.roles,
+            self.store,
+            subtitles=task.subtitles,
+            seed=task.seed,
+            embed=self.embed,
+            asking=task.asking,
+        )
 
     def _tree(self, source: Watchable) -> Tree:
         fps_hz, recipe = source.info.mean_fps_hz, self.tree
@@ -361,32 +349,15 @@ class Reasoner:
     def _settings(
         self, task: _Task, tree: Tree, info: VideoInfo, notes: tuple[str, ...]
     ) -> dict[str, Any]:
-        clip = self.model.clip
+        model = self.model
         return {
-            "mmreason": __version__,
-            "versions": dict(_versions()),
-            "model": {"name": self.model.name, "fingerprint": self.model.fingerprint},
-            "prompts_sha256": clip.prompts.sha256,
-            "tree": {
-                "branching": tree.branching,
-                "depth": tree.depth,
-                "leaf_s": round(tree.leaf_s, 6),
-            },
-            "clip": {
-                "frames": clip.frames,
-                "size_px": list(clip.frame_size_px(info.width_px, info.height_px)),
-                "leaf_s": clip.leaf_s,
-                "overview": clip.overview,
-            },
+            **recipe_of(model, tree, info),
             "policy": self.policy.name,
-            "roles": {
-                role: {"name": model.name, "fingerprint": model.fingerprint}
-                for role, model in self.roles.by_name().items()
-            },
+            "roles": {role: told_of(one) for role, one in self.roles.by_name().items()},
             "seed": task.seed,
             "budget": asdict(task.budget),
             "store": self.store.path,
-            "notes": [*self.model.notes, *self.store.notes, *notes],
+            "notes": [*model.notes, *self.store.notes, *notes],
         }
 
 
@@ -413,14 +384,3 @@ def _opened(video: str | Path | Watchable) -> AbstractContextManager[Watchable]:
     if isinstance(video, str | Path):
         return closing(Video.open(video))
     return nullcontext(video)
-
-
-@cache
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in ("av", "numpy", "torch", "transformers"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmreason.tools import FAILURES, Watchable
+from mmreason.calls import FAILURES, Watchable
 from mmreason.types import Evidence, Step
 
 THUMBNAILS_LIMIT = 40

@@ -8,120 +8,48 @@ Leaves out the budget itself and what a model may write (`toolset.py`).
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from mmreason.models.base import (
-    ChatModel,
-    Conversation,
-    FramesPart,
-    Message,
-    ModelError,
-    Reply,
-    TextPart,
+from mmreason.calls import (
+    FAILURES,
+    Awaited,
+    Prepared,
+    Request,
+    Roles,
+    Watchable,
+    batches,
+    first_line,
 )
+from mmreason.models.base import ChatModel, FramesPart, Message, ModelError, Reply, TextPart
+from mmreason.replies import cost_of, kept, lines_of, observation_of
 from mmreason.scanning import scan_key, scan_seen, scanned
-from mmreason.search import search_notes
+from mmreason.search import Embed, search_notes
 from mmreason.store import Store, make_key
 from mmreason.types import Cost, Note, Observation, ToolCall, UsageError
 from mmreason.video.subtitles import Subtitles
-from mmreason.video.types import FrameBatch, Span, VideoInfo, format_time
+from mmreason.video.types import FrameBatch, Span
 from mmreason.watching import View, caption_views, clip_view, focus_views
 
-TOOL_NAMES = ("caption", "skim", "look", "focus", "search")
 MAX_NEW_TOKENS = 96
 OVERVIEW_TOKENS = 256
 """Tokens for a caption of a stretch longer than a clip, written in one piece."""
-BATCH_PIXELS = 16_000_000
-"""Pixels decoded and shown at once: a batch of calls is cut where it would exceed this."""
-BATCH_VIEWS = 32
-"""Requests to a model that go together."""
+_Part = Generator[Request | Awaited, list[Reply], Any]
+Allows = Callable[[int], bool]
+"""Whether the budget has room for so many frames beside those of the calls themselves."""
 
 
-class Watchable(Protocol):
-    """What the tools need of a video; `mmreason.video.Video` has it."""
+class _Lost(RuntimeError):
+    """A model failed at a whole request: its frames were shown, and nothing came back."""
 
-    @property
-    def info(self) -> VideoInfo: ...
-
-    @property
-    def content_hash(self) -> str: ...
-
-    def frames_at(
-        self, times_s: Sequence[float], size_px: tuple[int, int] | None = None
-    ) -> FrameBatch: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a model is to be asked. Drivers send back the replies, or throw in what went wrong."""
-
-    model: ChatModel
-    conversations: Sequence[Conversation]
-    max_new_tokens: int
-    temperature: float = 0.0
-    seed: int = 0
-
-    def perform(self) -> list[Reply]:
-        """Ask now, and only this."""
-        return self.model.generate(
-            self.conversations,
-            max_new_tokens=self.max_new_tokens,
-            temperature=self.temperature,
-            seed=self.seed,
-        )
-
-
-FAILURES = (ValueError, RuntimeError, OSError)
-"""What decoders and models raise for an input that they cannot take."""
-_Part = Generator[Request, list[Reply], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Roles:
-    """Who does what. The same model may play all three."""
-
-    observer: ChatModel
-    """Captions and looks."""
-    checker: ChatModel
-    """Looks again at the evidence."""
-    reasoner: ChatModel
-    """Decides where to look, for policies that ask a model."""
-
-    def by_name(self) -> dict[str, ChatModel]:
-        return {"observer": self.observer, "checker": self.checker, "reasoner": self.reasoner}
-
-    def watcher(self, call: ToolCall) -> ChatModel:
-        return self.checker if call.arguments.get("check") else self.observer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """A call whose frames and store key are known, with the stored reply where there is one."""
-
-    call: ToolCall
-    prompt: str
-    max_new_tokens: int
-    views: tuple[View, ...]
-    key: str
-    stored: dict[str, Any] | None
-
-    @property
-    def span(self) -> Span:
-        return self.call.arguments["span"]
-
-    @property
-    def frame_count(self) -> int:
-        return sum(len(view.times_s) for view in self.views)
-
-    @property
-    def new_frames(self) -> int:
-        """Frames a model would be shown by performing this."""
-        return 0 if self.stored is not None else self.frame_count
+    def __init__(self, error: Exception, costs: dict[str, Cost]):
+        """`costs` by store key, of each call that was part of it."""
+        super().__init__(first_line(error))
+        self.costs = costs
 
 
 class Toolbox:
@@ -135,12 +63,18 @@ class Toolbox:
         *,
         subtitles: Subtitles | None = None,
         seed: int = 0,
+        embed: Embed | None = None,
+        asking: set[str] | None = None,
     ):
+        """`embed` finds by meaning in `search`. `asking` holds the store keys of what is being
+        asked for: toolboxes that share it, and a store, ask for nothing twice."""
         self._video = video
         self._roles = roles
         self._store = store
         self._subtitles = subtitles
         self._seed = seed
+        self._embed = embed
+        self._asking = set[str]() if asking is None else asking
         self._read: list[Note] = []
         """Captions read in this conversation, for `search`."""
         self.notes: list[str] = []
@@ -188,30 +122,47 @@ class Toolbox:
             call=call, prompt=prompt, max_new_tokens=limit, views=views, key=key, stored=stored
         )
 
-    def perform(self, prepared: Sequence[Prepared]) -> _Part:
+    def perform(self, prepared: Sequence[Prepared], allows: Allows = lambda frames: True) -> _Part:
         """Serve from the store, else decode and ask the model; returns an `Observation` a call.
 
-        A generator of `Request`s. A failure is the `error` of its call. Costs are without rounds:
-        those are the driver's to count.
+        A generator of `Request`s, and of `Awaited` where `asking` is shared. A failure is the
+        `error` of its call. Costs are without rounds: those are the driver's to count. Calls whose
+        batch failed are made again one by one, as far as the budget `allows`.
         """
         seen: dict[int, Observation] = {}
-        for batch in _batches(prepared):
-            observations = yield from self._perform([prepared[i] for i in batch])
-            for index, one in zip(batch, observations, strict=True):
+        over = 0
+        for places in batches(prepared):
+            batch = [prepared[i] for i in places]
+            observations = yield from self._perform(batch, over, allows)
+            over += sum(one.cost.frames for one in observations)
+            over -= sum(one.new_frames for one in batch)
+            for index, one in zip(places, observations, strict=True):
                 seen[index] = one
                 if prepared[index].call.name in ("caption", "skim"):
                     self._read.extend(one.notes)
         return [seen[index] for index in range(len(prepared))]
 
-    def _perform(self, batch: list[Prepared]) -> _Part:
-        if len(batch) > 1:
-            try:
-                return (yield from self._ask(batch))
-            except FAILURES:
-                pass  # one damaged stretch must not cost the others: each by itself
+    def _perform(self, batch: list[Prepared], over: int, allows: Allows) -> _Part:
+        if len(batch) == 1:
+            return [(yield from self._one(batch[0]))]
+        costs, why = {}, ""
+        try:
+            return (yield from self._ask(batch))
+        except _Lost as error:
+            costs, why = error.costs, str(error)
+        except FAILURES:
+            pass  # one damaged stretch must not cost the others: each by itself
         observations = []
-        for one in batch:
-            observations.append((yield from self._one(one)))
+        over += sum(cost.frames for cost in costs.values())
+        again = _most_allowed(batch, over, allows) if costs else len(batch)
+        for place, one in enumerate(batch):
+            lost = costs.get(one.key, Cost())
+            if place >= again:
+                why_not = f"{why}; the budget allows no second try"
+                observations.append(Observation(text="", span=one.span, cost=lost, error=why_not))
+                continue
+            seen: Observation = yield from self._one(one)
+            observations.append(replace(seen, cost=seen.cost + lost))
         return observations
 
     def _one(self, prepared: Prepared) -> _Part:
@@ -221,19 +172,24 @@ class Toolbox:
         if prepared.call.name == "scan":
             return self._scan(prepared, started)
         if prepared.stored is not None:
-            cost = Cost(cache_hits=1, seconds=time.perf_counter() - started)
-            return _observation(prepared, prepared.stored["replies"], cost, cached=True)
+            return _from_store(prepared, started)
         try:
             return (yield from self._ask([prepared]))[0]
+        except _Lost as error:
+            cost, why = error.costs[prepared.key], str(error)
         except FAILURES as error:
-            cost = Cost(seconds=time.perf_counter() - started)
-            return Observation(text="", span=prepared.span, cost=cost, error=first_line(error))
+            cost, why = Cost(seconds=time.perf_counter() - started), first_line(error)
+        return Observation(text="", span=prepared.span, cost=cost, error=why)
 
     def _search(self, prepared: Prepared) -> Observation:
         lines = self._subtitles or ()
         said = [Note(line.span, line.text) for line in lines]
-        found = search_notes(prepared.call.arguments["text"], [*self._read, *said])
-        text = _lines(found) or "nothing that was read so far holds these words."
+        text = prepared.call.arguments["text"]
+        try:
+            found = search_notes(text, [*self._read, *said], embed=self._embed)
+        except FAILURES as error:
+            return Observation(text="", span=prepared.span, error=first_line(error))
+        text = lines_of(found) or "nothing that was read so far holds these words."
         return Observation(text=text, span=prepared.span, notes=found)
 
     def _scan(self, prepared: Prepared, started: float) -> Observation:
@@ -251,6 +207,22 @@ class Toolbox:
         return scan_seen(prepared.call, value, seconds, cached=prepared.stored is not None)
 
     def _ask(self, batch: list[Prepared]) -> _Part:
+        """Observations of calls of one role. What another question is asking for is waited for;
+        what the store holds by then is read there."""
+        while not self._asking.isdisjoint(one.key for one in batch):
+            yield Awaited()
+        started = time.perf_counter()
+        known = [replace(one, stored=self._stored(one.key)) for one in batch]
+        new = [one for one in known if one.stored is None]
+        keys = {one.key for one in new}
+        self._asking.update(keys)
+        try:
+            shown = iter((yield from self._show(new)) if new else ())
+        finally:
+            self._asking.difference_update(keys)
+        return [next(shown) if one.stored is None else _from_store(one, started) for one in known]
+
+    def _show(self, batch: list[Prepared]) -> _Part:
         """Show every view of every call in one go; all are new and of one role."""
         started = time.perf_counter()
         model = self._roles.watcher(batch[0].call)
@@ -264,25 +236,33 @@ class Toolbox:
         request = Request(model, conversations, batch[0].max_new_tokens, seed=self._seed)
         replies: Sequence[Reply | None]
         errors: dict[int, str] = {}
+        failure: Exception | None = None
         try:
             replies = yield request
         except ModelError as error:
             replies, errors = error.replies, error.errors
+        except FAILURES as error:
+            replies, failure = [None] * len(clips), error
         times = (decoded - started, time.perf_counter() - decoded)
         parts = [seconds / len(batch) for seconds in times]
-        at, seen = 0, []
+        at, costs, seen = 0, {}, []
         for one in batch:
             places = range(at, at + len(one.views))
             at = places.stop
             got = [(reply, clips[i]) for i in places if (reply := replies[i]) is not None]
-            values = [_value(*pair) for pair in got]
-            cost = _cost(values, one.call, parts)
+            values = [kept(*pair) for pair in got]
+            frames = sum(len(clips[i]) for i in places)
+            cost = costs[one.key] = cost_of(values, one.call, frames, parts)
+            if failure is not None:
+                continue
             if len(values) < len(places):
                 why = next(errors[i] for i in places if i in errors)
                 seen.append(Observation(text="", span=one.span, cost=cost, error=why))
                 continue
             self._keep(one.key, {"replies": values}, model.name)
-            seen.append(_observation(one, values, cost, cached=False))
+            seen.append(observation_of(one, values, cost, cached=False))
+        if failure is not None:
+            raise _Lost(failure, costs) from failure
         return seen
 
     def _frames(self, views: list[View]) -> list[FrameBatch]:
@@ -335,100 +315,21 @@ class Toolbox:
         return f"{Path(self._video.info.path).name} [{self._video.content_hash[:8]}]"
 
 
-def first_line(error: Exception) -> str:
-    """What went wrong, on one line."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def _batches(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
-    """Positions that are asked together: new calls of one role and length, within the limits."""
-    waiting: list[int] = []
-    pixels = views = 0
-    for index, one in enumerate(prepared):
-        alone = one.stored is not None or not one.views
-        pixels += sum(view.pixel_count for view in one.views)
-        views += len(one.views)
-        fits = pixels <= BATCH_PIXELS and views <= BATCH_VIEWS
-        if waiting and (alone or not fits or _kind(prepared[waiting[0]]) != _kind(one)):
-            yield waiting
-            waiting = []
-            pixels, views = sum(view.pixel_count for view in one.views), len(one.views)
-        if alone:
-            yield [index]
-            pixels = views = 0
-        else:
-            waiting.append(index)
-    if waiting:
-        yield waiting
-
-
-def _kind(one: Prepared) -> tuple[bool, int]:
-    return bool(one.call.arguments.get("check")), one.max_new_tokens
-
-
 def _frames_part(clip: FrameBatch) -> FramesPart:
     return FramesPart(clip, "video" if len(clip) > 1 else "image")
 
 
-def _value(reply: Reply, clip: FrameBatch) -> dict[str, Any]:
-    return {
-        "text": reply.text,
-        "confidence": reply.confidence,
-        "tokens_in": reply.tokens_in,
-        "tokens_visual": reply.tokens_visual,
-        "tokens_out": reply.tokens_out,
-        "frame_times_s": [float(t) for t in clip.times_s],
-    }
+def _from_store(prepared: Prepared, started: float) -> Observation:
+    assert prepared.stored is not None
+    cost = Cost(cache_hits=1, seconds=time.perf_counter() - started)
+    return observation_of(prepared, prepared.stored["replies"], cost, cached=True)
 
 
-def _cost(values: list[dict[str, Any]], call: ToolCall, seconds: list[float]) -> Cost:
-    checking = bool(call.arguments.get("check"))
-    return Cost(
-        model_calls=len(values),
-        observer_calls=0 if checking else len(values),
-        checker_calls=len(values) if checking else 0,
-        frames=sum(len(value["frame_times_s"]) for value in values),
-        tokens_in=sum(value["tokens_in"] for value in values),
-        tokens_visual=sum(value["tokens_visual"] for value in values),
-        tokens_out=sum(value["tokens_out"] for value in values),
-        decode_seconds=seconds[0],
-        model_seconds=seconds[1],
-        seconds=sum(seconds),
-    )
-
-
-def _observation(
-    prepared: Prepared, values: list[dict[str, Any]], cost: Cost, *, cached: bool
-) -> Observation:
-    reading = prepared.call.name in ("caption", "skim")
-    stills = reading and all(len(view.times_s) == 1 for view in prepared.views)
-    notes = tuple(
-        Note(view.span, value["text"], value["frame_times_s"][0] if stills else None)
-        for view, value in zip(prepared.views, values, strict=True)
-    )
-    sure = [value["confidence"] for value in values if value["confidence"] is not None]
-    return Observation(
-        text=values[0]["text"] if len(values) == 1 else _lines(merged(notes)),
-        span=prepared.span,
-        notes=notes,
-        frame_times_s=tuple(t for value in values for t in value["frame_times_s"]),
-        confidence=sum(sure) / len(sure) if sure else None,
-        cached=cached,
-        cost=cost,
-    )
-
-
-def merged(notes: Sequence[Note]) -> tuple[Note, ...]:
-    """Neighbouring notes of the same text as one, over both their spans."""
-    runs: list[Note] = []
-    for note in notes:
-        if runs and runs[-1].text == note.text:
-            runs[-1] = Note(Span(runs[-1].span.start_s, note.span.end_s), note.text)
-        else:
-            runs.append(note)
-    return tuple(runs)
-
-
-def _lines(notes: Sequence[Note]) -> str:
-    """One line a note, behind its time."""
-    return "\n".join(f"{format_time(note.span.start_s)} {note.text}" for note in notes)
+def _most_allowed(batch: Sequence[Prepared], over: int, allows: Allows) -> int:
+    """How many calls of a batch, the first of it, may be made once more when they cost `over`
+    frames more than was granted; what the others leave unspent counts."""
+    count = len(batch)
+    while count and not allows(over):
+        count -= 1
+        over -= batch[count].new_frames
+    return count

@@ -199,9 +199,9 @@ def test_ctrl_c_keeps_what_was_seen_and_the_next_run_goes_on(tmp_path):
     assert done.returncode == 130, done.stderr
     assert done.stderr.strip() == "interrupted" and not done.stdout
     with Store.open(store) as opened:
-        assert len(opened) == 4, "the captions of the top level"
+        assert len(opened) == 4 + 4, "scans and captions of the top level"
         answer = Reasoner.load("nano", store=opened).ask(video, question, budget=Budget(rounds=3))
-    assert answer.cost.cache_hits == 4 and answer.cost.model_calls > 0
+    assert answer.cost.cache_hits == 4 + 4 and answer.cost.model_calls > 0
 
 
 @pytest.mark.slow

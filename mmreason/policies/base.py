@@ -69,11 +69,12 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something that happened without a tool: a malformed call, a repeated one."""
+    """Something that happened without a tool: a malformed call, a repeated one, an answer."""
 
     thought: str
     call: ToolCall
-    error: str
+    error: str | None
+    """What was wrong; None for an answer, which costs nothing and which no budget refuses."""
     counted: bool = False
     """Whether its round is counted already, by other calls of the same round."""
 
@@ -104,6 +105,8 @@ class Claim:
 
 INVALID = "invalid"
 """Name of the call in the `Remark` on a text that asks for none."""
+ANSWER = "answer"
+"""Name of the call in the `Remark` that a model answers; its argument `text` is the answer."""
 
 
 class Standing(StrEnum):

@@ -13,6 +13,7 @@ from typing import Any
 
 from mmreason.models.base import Message, Reply, TextPart
 from mmreason.policies.base import (
+    ANSWER,
     INVALID,
     Act,
     Claim,
@@ -201,6 +202,8 @@ class _Game:
     def answer(self, said: Said) -> _Part:
         """Claim what the model answers, with the look that speaks for it."""
         assert said.answer is not None
+        call = ToolCall(name=ANSWER, arguments={"text": said.answer})
+        yield Remark(said.thought, call, None)
         options = self.inquiry.options
         choice = match_option(said.answer, options) if options else None
         text = options[choice] if choice is not None else said.answer

@@ -1,38 +1,22 @@
 """Where to look next: a deterministic reading of the captions of the tree.
 
-A line's score is the share of the question's terms, weighted by rarity, that it holds, mostly
-within one phrase: what is said of one thing says nothing of another. Where the question says when
-("while the word EXIT is on the screen"), that part is matched by itself. Strong lines are looked
-at, promising nodes are opened, then silent ones, then the rest. Leaves out looking itself and
-judging answers (`greedy.py`, `agent.py`).
+Strong lines are looked at, promising nodes are opened, then silent ones, then the rest. Leaves out
+how well a line matches (`matching.py`), looking itself and judging answers (`greedy.py`,
+`agent.py`).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mmreason.policies.matching import STRONG_SCORE, Line, Score, line_of, scores_of
 from mmreason.tree import Node, NodeId, Tree
 from mmreason.types import Note
 from mmreason.video.types import Span
 from mmreason.watching import CLIP_LEAVES, around
-from mmreason.wording import (
-    Terms,
-    phrases,
-    says_outside,
-    split_context,
-    terms,
-    without_alternatives,
-)
+from mmreason.wording import says_outside, split_context, terms, without_alternatives
 
-STRONG_SCORE = 0.85
-"""A line with this share of the question's terms is worth a look at once."""
-PAIR_WEIGHT = 0.25
-TOGETHER_WEIGHT = 0.75
-"""How much of a score comes from the best single phrase; the rest from the line as a whole."""
-CONTEXT_WEIGHT = 0.6
-"""How much of a line's value comes from the when of the question, where it has one."""
 SAME_SCORE = 1e-9
 CAPTIONS_PER_BRANCH = 8
 """Captions are read until they are this many times the branching of the tree."""
@@ -57,17 +41,6 @@ class Look:
     """Whether words that captions use are missing here."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A note that was read, under the node whose caption it is part of."""
-
-    node: NodeId
-    note: Note
-    parts: tuple[Terms, ...]
-    held: frozenset[str]
-    pinpointed: bool
-
-
 @dataclass
 class Navigator:
     """Lines read so far and the next move. Pure bookkeeping."""
@@ -75,7 +48,7 @@ class Navigator:
     tree: Tree
     question: str
     leaf_s: float
-    lines: list[_Line] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     reach: int | None = None
     """Nodes below this level are opened only where they match, not because they are silent."""
     captions: set[NodeId] = field(default_factory=set)
@@ -151,7 +124,7 @@ class Navigator:
             return Look(self.tree.span, self.tree.span, "the whole video")
         return self._look(best, scores)
 
-    def _open(self, scores: list[_Score]) -> Open | None:
+    def _open(self, scores: list[Score]) -> Open | None:
         waiting = self._waiting_nodes(scores) if self.may_open() else []
         if not waiting:
             return None
@@ -161,52 +134,19 @@ class Navigator:
 
     def _take(self, node_id: NodeId, notes: Sequence[Note], leaf: bool) -> None:
         for note in notes:
-            parts = phrases(note.text)
             pinpointed = leaf or note.time_s is not None
             pinpointed |= note.span.duration_s <= CLIP_LEAVES * self.leaf_s
-            held = frozenset(term for part in parts for term in part)
-            self.lines.append(_Line(node_id, note, parts, held, pinpointed))
+            self.lines.append(line_of(node_id, note, pinpointed))
 
-    def _scores(self) -> list[_Score]:
-        weights = self._weights()
+    def _scores(self) -> list[Score]:
+        return scores_of(self.lines, self._core, self._context)
 
-        def share(held: Iterable[str], asked: Terms) -> float:
-            total = sum(weights[term] for term in asked)
-            found = set(held) & set(asked)
-            return sum(weights[term] for term in found) / total if total else 0.0
-
-        known = {term for term in self._core if " " not in term}
-        used = {term for term in known if any(term in line.held for line in self.lines)}
-        scores = []
-        for line in self.lines:
-            together = max((share(part, self._core) for part in line.parts), default=0.0)
-            core = TOGETHER_WEIGHT * together
-            core += (1 - TOGETHER_WEIGHT) * share(line.held, self._core)
-            context = share(line.held, self._context) if self._context else None
-            # A word that other captions use is missing here, not called by another name.
-            whole = bool(known) and (used < known or any(used <= set(part) for part in line.parts))
-            scores.append(_Score(core, context, whole))
-        return scores
-
-    def _weights(self) -> dict[str, float]:
-        """Rarity of each term; a pair of words weighs a share of its commoner word."""
-        count = len(self.lines)
-        asked = {*self._core, *self._context}
-        weights: dict[str, float] = {}
-        for term in sorted(asked, key=lambda t: " " in t):
-            if " " in term:
-                weights[term] = PAIR_WEIGHT * min(weights[word] for word in term.split())
-            else:
-                holders = sum(term in line.held for line in self.lines)
-                weights[term] = math.log((count + 1) / max(holders, 1))
-        return weights
-
-    def _waiting_nodes(self, scores: list[_Score]) -> list[tuple[NodeId, float]]:
+    def _waiting_nodes(self, scores: list[Score]) -> list[tuple[NodeId, float]]:
         """Nodes that could be opened with their value: best first, then in order of time.
 
         Where the when of the question was seen somewhere, nodes without it are left out.
         """
-        found: dict[NodeId, list[tuple[_Score, _Line]]] = {node: [] for node in self.captions}
+        found: dict[NodeId, list[tuple[Score, Line]]] = {node: [] for node in self.captions}
         for score, line in zip(scores, self.lines, strict=True):
             found.get(line.node, []).append((score, line))
         waiting = {
@@ -219,7 +159,7 @@ class Navigator:
         ranked = []
         for node, pairs in waiting.items():
             best, line = max(
-                pairs, key=lambda pair: pair[0].value, default=(_Score(0.0, None), None)
+                pairs, key=lambda pair: pair[0].value, default=(Score(0.0, None), None)
             )
             # A still that holds a part of what is asked for says little of what lies between the
             # stills: other nodes of its level come first. A caption of the whole does lead down.
@@ -240,7 +180,7 @@ class Navigator:
         )
         return [(node, value) for node, value, _, _ in ranked]
 
-    def _look(self, index: int, scores: list[_Score], *, alone: bool = False) -> Look:
+    def _look(self, index: int, scores: list[Score], *, alone: bool = False) -> Look:
         """A look at one line, unless `alone` with its neighbours of the same score; marks what it
         covers as looked at."""
         line = self.lines[index]
@@ -264,7 +204,7 @@ class Navigator:
         why = f"look at {span}: matches {scores[index].value:.0%} of the question"
         return Look(span, evidence, why, weak=not scores[index].whole)
 
-    def _run(self, index: int, scores: list[_Score]) -> list[int]:
+    def _run(self, index: int, scores: list[Score]) -> list[int]:
         """Positions of the line and of its neighbours in time that match as well, in order."""
         here = self.lines[index]
         if scores[index].value <= 0:
@@ -285,7 +225,7 @@ class Navigator:
             last += 1
         return same[first : last + 1]
 
-    def _side_by_side(self, line: _Line, here: _Line) -> bool:
+    def _side_by_side(self, line: Line, here: Line) -> bool:
         """Whether two lines never speak for the same time: those of a level, or of one scan."""
         stills = line.note.time_s is not None and here.note.time_s is not None
         return len(line.node) == len(here.node) or (self.reach is not None and stills)
@@ -302,34 +242,6 @@ class Navigator:
                 why = f"no caption matches; look at {_name(node.id)} itself"
                 return Look(node.span, node.span, why)
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Score:
-    core: float
-    context: float | None
-    """None where the question does not say when."""
-    whole: bool = False
-    """Whether one phrase holds all that is asked for, as far as captions use these words."""
-
-    @property
-    def value(self) -> float:
-        if self.context is None:
-            return self.core
-        return (1 - CONTEXT_WEIGHT) * self.core + CONTEXT_WEIGHT * self.context
-
-    @property
-    def strong(self) -> bool:
-        here = self.core >= STRONG_SCORE and self.whole
-        return here and (self.context is None or self.context_seen)
-
-    @property
-    def whole_here(self) -> bool:
-        return self.core > 0 and self.whole and (self.context is None or self.context_seen)
-
-    @property
-    def context_seen(self) -> bool:
-        return self.context is not None and self.context >= STRONG_SCORE
 
 
 def _name(node_id: NodeId) -> str:

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from mmreason.replies import merged
 from mmreason.report.ledger import limits, roles, stages
 from mmreason.report.rounds import Group, Round, rounds, telling
 from mmreason.report.timeline import timeline
@@ -31,7 +32,6 @@ from mmreason.report.words import (
     stop_words,
     tool_words,
 )
-from mmreason.tools import merged
 from mmreason.types import Answer, Evidence, Step
 from mmreason.video.types import Span, format_time
 

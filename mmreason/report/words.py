@@ -58,7 +58,7 @@ def asked_words(step: Step, question: str) -> str:
         parts.append("node " + ".".join(map(str, node)))
     if arguments.get("shift") and not is_second_look(step):
         parts.append("other frames")
-    if step.call.name != "invalid":
+    if step.call.name not in ("invalid", "answer"):
         said = ((name, str(value)) for name, value in arguments.items() if name not in _SILENT)
         parts += [text for name, text in said if not _repeats(name, text, question)]
     return shortened(", ".join(parts), _LONGEST_ASKED)
@@ -69,7 +69,7 @@ def _repeats(name: str, text: str, question: str) -> bool:
 
 
 def tool_words(step: Step) -> str:
-    """What was done: the tool's name, `second look`, `third look`, or `invalid`."""
+    """What was done: the tool's name, `second look`, `third look`, `invalid` or `answer`."""
     if is_second_look(step):
         return "third look" if step.call.arguments.get("shift", 0) < 0 else "second look"
     return step.call.name
@@ -88,12 +88,14 @@ def is_second_look(step: Step) -> bool:
 
 def has_place(step: Step) -> bool:
     """Whether the call is about a stretch of video, so that its span says something."""
-    return step.call.name not in ("search", "invalid")
+    return step.call.name not in ("search", "invalid", "answer")
 
 
 def result_words(step: Step) -> str:
-    """What the tool returned, or why it failed."""
+    """What the tool returned, or why it failed; of an answer its text."""
     seen = step.observation
+    if step.call.name == "answer":
+        return printable(str(step.call.arguments.get("text", "")))
     return printable(f"failed: {seen.error}" if seen.error else seen.text or "(nothing)")
 
 

@@ -175,6 +175,9 @@ def test_warm_policies_pay_less_and_resume_the_same(tmp_path):
     path = run(plan, tmp_path)
     whole = read_outcomes(path)
     assert summary.warm_share(whole, "greedy") < 1
+    scans = {m: [o.cost.frames_scanned for o in whole if o.method == m] for m in plan.methods}
+    decoded = summary.warm_share(whole, "greedy", decoded=True)
+    assert decoded < 1 and sum(scans["greedy_warm"]) <= sum(scans["greedy"])
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-2]))
     run(plan, tmp_path)

@@ -51,9 +51,14 @@ def test_every_data_file_is_shipped() -> None:
     by_folder = {_folder(package): package for package in SETUPTOOLS["packages"]}
     forgotten = []
     for folder, names in _tree().items():
-        patterns = SETUPTOOLS["package-data"].get(by_folder.get(folder), [])
+        home = next(f for f in (folder, *folder.parents) if f in by_folder)
+        patterns = SETUPTOOLS["package-data"].get(by_folder[home], [])
         for name in names:
-            shipped = name.endswith(".py") or any(fnmatch.fnmatch(name, p) for p in patterns)
+            inside = (folder / name).relative_to(home)
+            shipped = name.endswith(".py") or any(
+                len(inside.parts) == len(Path(p).parts) and fnmatch.fnmatch(str(inside), p)
+                for p in patterns
+            )
             if not shipped and not _ignored(folder / name):
                 forgotten.append(str((folder / name).relative_to(ROOT)))
     assert forgotten == []

@@ -13,7 +13,7 @@ import pytest
 
 from mmreason.batch import Question, ResultsFile, read_questions
 from mmreason.cli import main
-from mmreason.models.base import ClipRecipe, ModelError
+from mmreason.models.base import ClipRecipe, FramesPart, ModelError
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
 from mmreason.types import Budget, UsageError
@@ -231,3 +231,74 @@ def test_budgets_hold_for_each_question(worlds):
     reasoner = Reasoner(ScriptedModel(told, clip=CLIP))
     for result in reasoner.ask_many(some(worlds), budget=Budget(frames=20), workers=4):
         assert result.answer is not None and result.answer.cost.frames <= 20
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 8])
+def test_what_several_need_is_asked_once(worlds, workers):
+    """Three questions about one world and one about another: no frames are shown twice for the
+    same words, and who comes second counts a hit."""
+    asked = ["Is there a star?", "What shade is the star?", "Is there a star?"]
+    questions = [
+        *(Question(video=str(worlds[0]), question=q, id=str(i)) for i, q in enumerate(asked)),
+        Question(video=str(worlds[1]), question=asked[0], id="other"),
+    ]
+    model = ScriptedModel(told, clip=CLIP)
+    results = list(Reasoner(model).ask_many(questions, workers=workers))
+    answers = {r.question.id: r.answer for r in results if r.answer is not None}
+    assert len(answers) == 4
+    requests = [(a.text, a.times_s, a.size_px) for a in model.asked]
+    # The two worlds may have frames at the same times: each request comes once a world.
+    assert max(map(requests.count, requests)) <= 2
+    alone = ScriptedModel(told, clip=CLIP)
+    reasoner = Reasoner(alone)
+    for question in questions:
+        reasoner.ask(question.video, question.question)
+    assert model.calls == alone.calls
+    assert sum(a.cost.frames for a in answers.values()) == model.frames
+    first, second = answers["0"], answers["2"]
+    assert first.text == second.text and min(first.cost.frames, second.cost.frames) == 0
+    repeated = first if first.cost.frames == 0 else second
+    assert repeated.cost.cache_hits == len(repeated.trace)
+    assert all(step.observation.cached for step in repeated.trace)
+
+
+def test_who_waits_for_another_asks_for_itself_where_that_fails(worlds):
+    """The first request for captions fails as a whole, for all that was in it."""
+    count = iter(range(1_000))
+
+    class Shaky(ScriptedModel):
+        def generate(self, conversations, **settings):
+            if next(count) < 1:
+                raise RuntimeError("out of memory")
+            return super().generate(conversations, **settings)
+
+    questions = [Question(video=str(worlds[0]), question="Is there a star?", id=i) for i in "ab"]
+    model = Shaky(told, clip=CLIP)
+    first, second = Reasoner(model).ask_many(questions, workers=2)
+    assert first.answer is not None and second.answer is not None
+    assert first.answer.text == second.answer.text != ""
+    assert {first.answer.cost.frames, second.answer.cost.frames} == {0, model.frames + 16}
+
+
+@pytest.mark.parametrize("frames", range(0, 60, 4))
+def test_budgets_hold_though_batches_fail(worlds, frames):
+    """Every request of more than one conversation fails: its frames were shown all the same."""
+    shown = []
+
+    class Small(ScriptedModel):
+        def generate(self, conversations, **settings):
+            shown.extend(len(part.frames) for c in conversations for m in c for part in m.parts
+                         if isinstance(part, FramesPart))  # fmt: skip
+            if len(conversations) > 1:
+                raise RuntimeError("out of memory")
+            return super().generate(conversations, **settings)
+
+    reasoner = Reasoner(Small(told, clip=CLIP))
+    answer = reasoner.ask(worlds[0], "Is there a star?", budget=Budget(frames=frames))
+    assert answer.cost.frames == sum(shown) <= frames
+    assert answer.cost.frames == sum(step.cost.frames for step in answer.trace)
+    opening = [step.observation for step in answer.trace[:4]]
+    if frames >= 20:
+        read = sum(one.error is None for one in opening)
+        assert read == min(4, (frames - 16) // 4), "16 in vain for four captions, and 4 for each"
+        assert all("no second try" in (one.error or "") for one in opening[read:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -106,7 +107,8 @@ def test_a_warm_store_costs_hits_only(policy, video, model, thinker, navigator):
         first.stop_reason,
     )
     hits = sum(step.observation.cached for step in warm.trace)
-    assert warm.cost.cache_hits == hits == len(warm.trace)
+    assert warm.cost.cache_hits == hits
+    assert hits == sum(step.call.name != "answer" for step in warm.trace)
     assert warm.cost.model_calls == warm.cost.reasoner_calls == len(thinking.said)
     assert warm.cost.frames == warm.cost.frames_unique == 0
     assert warm.cost.tokens_in == sum(reply.tokens_in for reply in thinking.said)
@@ -402,3 +404,29 @@ def test_the_claim_of_a_script_keeps_its_evidence(video, model):
     answer = Reasoner(model, policy=Scripted([wish])).ask(video, QUESTION)
     assert answer.evidence[0].verified
     assert answer.cost.checker_calls == 2, "the question, and what it takes for granted"
+
+
+# What a model that decides says last
+
+
+@pytest.mark.parametrize("rounds", [None, 3])
+def test_what_the_model_answers_is_a_step_without_a_cost_of_its_own(
+    video, model, thinker, navigator, rounds
+):
+    thinking = thinker(navigator.replies)
+    reasoner = Reasoner(thinking, observer=model, policy=LongVideoR1())
+    answer = reasoner.ask(video, QUESTION, budget=Budget(rounds=rounds))
+    (place,) = (i for i, step in enumerate(answer.trace) if step.call.name == "answer")
+    step = answer.trace[place]
+    assert (step.thought, step.call.arguments) == ("found", {"text": "it moves left"})
+    assert counts(step.observation.cost) == counts(Cost()) and step.observation.error is None
+    assert step.thinking.reasoner_calls == 1
+    assert all(later.call.arguments["check"] for later in answer.trace[place + 1 :])
+    assert json.loads(json.dumps(step.to_dict()))["call"]["arguments"]["text"] == answer.text
+
+
+def test_an_answer_after_invalid_turns_is_no_invalid_output(video, model, thinker):
+    said = ["no tags", "no tags", "<think>x</think><answer>it is not there</answer>"]
+    answer = Reasoner(thinker(said), observer=model, policy=LongVideoR1()).ask(video, QUESTION)
+    assert [s.call.name for s in answer.trace[-3:]] == ["invalid", "invalid", "answer"]
+    assert answer.stop_reason is StopReason.ABSTAINED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from mmreason.policies import Scripted
 from mmreason.policies.base import Act
 from mmreason.reasoner import Reasoner
 from mmreason.search import MOST_FOUND, search_notes
-from mmreason.types import Note, ToolCall
+from mmreason.types import Note, Observation, ToolCall, UsageError
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import Span
 
@@ -75,3 +76,44 @@ def test_the_tool_searches_captions_read_so_far_and_subtitles(video, model):
     assert second.text.splitlines() == ["0:16.00 a red star moves left.", "0:50.00 a star is born"]
     assert none.notes == () and "nothing that was read so far" in none.text
     assert first.cost.model_calls == first.cost.frames == 0 and first.error is None
+
+
+KINDS = {"dog": (1.0, 0.0), "puppy": (0.9, 0.1), "car": (0.0, 1.0), "cat": (0.5, -0.5)}
+
+
+def embed(texts) -> np.ndarray:
+    """One row a text, by the kind of thing it names; of nothing known a row of zeros."""
+    return np.array([next((v for k, v in KINDS.items() if k in t), (0.0, 0.0)) for t in texts])
+
+
+def test_with_an_embedder_meaning_counts_instead_of_words():
+    notes = (note(0, "a car"), note(3, "nothing"), note(5, "a puppy"), note(8, "a cat"))
+    assert search_notes("the dog", notes) == ()
+    assert [n.span.start_s for n in search_notes("the dog", notes, embed=embed)] == [5, 8]
+    assert search_notes("the dog", (), embed=embed) == ()
+    with pytest.raises(UsageError, match=r"an array of 5 rows .* got shape \(2,\)"):
+        search_notes("the dog", notes, embed=lambda texts: np.zeros(2))
+
+
+def test_the_tool_searches_by_meaning_where_an_embedder_is_given(video, model):
+    call = ToolCall(name="search", arguments={"span": Span(0, 64), "text": "a dog"})
+    said = Subtitles(lines=(Line(Span(50, 52), "my puppy!"), Line(Span(53, 54), "a car")))
+
+    def seen(**settings) -> Observation:
+        policy = Scripted([Act("search", (call,))])
+        answer = Reasoner(model, policy=policy, **settings).ask(video, "What?", subtitles=said)
+        return answer.trace[0].observation
+
+    assert seen().notes == ()
+    assert seen(embed=embed).text == "0:50.00 my puppy!"
+
+
+def test_an_embedder_that_fails_is_an_error_of_the_call(video, model):
+    def broken(texts):
+        raise RuntimeError("no such layer")
+
+    call = ToolCall(name="search", arguments={"span": Span(0, 64), "text": "a dog"})
+    read = ToolCall(name="caption", arguments={"span": Span(0, 16), "node": [1]})
+    policy = Scripted([Act("read", (read,)), Act("search", (call,))])
+    answer = Reasoner(model, policy=policy, embed=broken).ask(video, "What?")
+    assert answer.trace[1].observation.error == "no such layer"

@@ -21,10 +21,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mmreason.calls import Roles, Watchable
 from mmreason.driver import finished, serve
 from mmreason.models.base import ChatModel
 from mmreason.store import Store
-from mmreason.tools import Roles, Toolbox, Watchable
+from mmreason.tools import Toolbox
 from mmreason.toolset import make_call
 from mmreason.tree import NodeId, Tree, plan_tree
 from mmreason.types import Observation, ToolCall, UsageError

@@ -23,7 +23,7 @@ CLIP = ClipRecipe(frames=8, size_px=(16, 9), leaf_s=3.0, overview="stills")
 
 
 class Unseen:
-    """A world as a video whose frames are blank. Meets `mmreason.tools.Watchable`."""
+    """A world as a video whose frames are blank. Meets `mmreason.calls.Watchable`."""
 
     def __init__(self, world: World) -> None:
         self.content_hash = hashlib.sha256(world.to_json().encode()).hexdigest()

@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from mmreason.calls import Roles
 from mmreason.driver import finished, serve
 from mmreason.evaluation.needle.items import Item, NeedleSet
 from mmreason.evaluation.needle.worlds import needle_set
@@ -20,7 +21,7 @@ from mmreason.models.base import ChatModel, Message, Reply
 from mmreason.policies.base import Act, Claim, Consult, Inquiry, Results
 from mmreason.policies.longvideo_r1 import LongVideoR1
 from mmreason.store import Store
-from mmreason.tools import Roles, Toolbox
+from mmreason.tools import Toolbox
 from mmreason.training.navigation.observer import CLIP, Unseen, observer
 from mmreason.training.navigation.teacher import HINTS, Teacher
 from mmreason.tree import NodeId, plan_tree

@@ -21,8 +21,9 @@ ANSWER_LIMIT = 20_000
 CHAIN_LIMIT = 200_000
 """Characters of a chain of thought in which citations are looked for."""
 MARK_LIMIT = 100
-NOT_A_TOOL = ("invalid", "consult")
-"""Calls in a trace that no tool answered: they tell of bad output and of a model that failed."""
+NOT_A_TOOL = ("invalid", "consult", "answer")
+"""Calls in a trace that no tool answered: they tell of bad output, of a model that failed, and of
+what it answered."""
 
 _THOUGHT = re.compile(r"</?think>", re.IGNORECASE)
 _ANSWER = re.compile(r"<(/?)(answer|tool)>", re.IGNORECASE)

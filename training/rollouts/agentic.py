@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mmreason.calls import FAILURES, Request
 from mmreason.driver import Run
 from mmreason.models.base import ClipRecipe, Conversation, Reply
 from mmreason.reasoner import Reasoner
-from mmreason.tools import FAILURES, Request
 from mmreason.training.rewards import (
     Combination,
     Scored,
@@ -117,6 +117,7 @@ class AgentTask:
             sent, failure = None, None
             if isinstance(item, Step):
                 continue
+            assert isinstance(item, Request), "no other question shares what is asked for"
             if item.model is not player:
                 sent, failure = yield from _observed(item)
                 continue

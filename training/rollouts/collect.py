@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mmreason.batch import answer_requests
+from mmreason.calls import FAILURES, Request
 from mmreason.models.base import Reply
-from mmreason.tools import FAILURES, Request
 from mmreason.training.rollouts.episode import Ask, Codec, Episode, Task
 from mmreason.training.rollouts.join import joined
 from mmreason.training.rollouts.sampler import Draw, Sampler

@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from mmreason.calls import Watchable
 from mmreason.evaluation.needle.items import Item
 from mmreason.evaluation.needle.reading import (
     Line,
@@ -29,7 +30,6 @@ from mmreason.evaluation.needle.reading import (
 )
 from mmreason.evaluation.needle.words import parsed, split_context
 from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
-from mmreason.tools import Watchable
 from mmreason.tree import Tree, plan_tree
 from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason, ToolCall
 from mmreason.video import moments, plan

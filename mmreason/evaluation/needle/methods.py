@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from mmreason import policies
+from mmreason.calls import Watchable
 from mmreason.evaluation.needle import baselines
 from mmreason.evaluation.needle.items import Item
 from mmreason.models.base import ChatModel
 from mmreason.policies import Policy
 from mmreason.reasoner import Reasoner
 from mmreason.store import Store
-from mmreason.tools import Watchable
 from mmreason.types import Answer, Budget, UsageError
 from mmreason.video import moments
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmreason.evaluation.needle.items import Item
+from mmreason.policies.base import ANSWER
 from mmreason.types import Answer, Cost, Step, StopReason
 from mmreason.video.types import Span
 from mmreason.wording import says_absent
@@ -141,7 +142,7 @@ def outcome_of(item: Item, method: str, answer: Answer | Failure) -> Outcome:
         stop_reason=str(answer.stop_reason),
         evidence=tuple((e.span, e.frame_times_s, e.verified) for e in answer.evidence),
         cost=answer.cost,
-        visits=tuple(_visit_of(step) for step in answer.trace),
+        visits=tuple(_visit_of(step) for step in answer.trace if step.call.name != ANSWER),
         depth=tree["depth"],
         branching=tree["branching"],
     )

@@ -168,7 +168,11 @@ def versus_words(outcomes: Sequence[Outcome], method: str) -> str:
         parts.append(f"{found.kept:.1%} of the accuracy with the gold given")
     share = summary.warm_share(outcomes, method)
     if not math.isnan(share):
-        parts.append(f"a world's later questions cost {share:.1%} of the frames where it remembers")
+        decoded = summary.warm_share(outcomes, method, decoded=True)
+        parts.append(
+            f"where it remembers, a world's later questions cost {share:.1%} of the frames shown, "
+            f"{decoded:.1%} of those decoded"
+        )
     return f"{method}: {'; '.join(parts)}." if parts else ""
 
 
@@ -216,6 +220,7 @@ def _json(outcomes: Sequence[Outcome], model: str, command: str) -> str:
         },
         "versus": [asdict(summary.versus(outcomes, m)) for m in cold],
         "warm_share": {m: summary.warm_share(outcomes, m) for m in cold},
+        "warm_share_decoded": {m: summary.warm_share(outcomes, m, decoded=True) for m in cold},
     }
     return json.dumps(_finite(value), indent=1) + "\n"
 

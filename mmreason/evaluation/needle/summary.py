@@ -203,15 +203,20 @@ def versus(outcomes: Sequence[Outcome], method: str) -> Versus:
     )
 
 
-def warm_share(outcomes: Sequence[Outcome], method: str) -> float:
-    """Frames of a world's second and later questions with what was seen kept, as a share of what
-    the same questions cost cold; NaN unless both were measured."""
+def warm_share(outcomes: Sequence[Outcome], method: str, *, decoded: bool = False) -> float:
+    """Frames shown of a world's second and later questions with what was seen kept, as a share of
+    what the same questions cost cold; NaN unless both were measured. With `decoded` those that were
+    only compared with each other count as well."""
+
+    def frames(outcome: Outcome) -> int:
+        return outcome.cost.frames + outcome.cost.frames_scanned * decoded
+
     warm = {o.item.id: o for o in outcomes if o.method == method + WARM}
     cold = {o.item.id: o for o in outcomes if o.method == method}
     first = {min(i for i in warm if warm[i].item.world == w) for w in _worlds(warm)}
     later = [i for i in warm if i in cold and i not in first]
-    spent = sum(cold[i].cost.frames for i in later)
-    return sum(warm[i].cost.frames for i in later) / spent if spent else math.nan
+    spent = sum(frames(cold[i]) for i in later)
+    return sum(frames(warm[i]) for i in later) / spent if spent else math.nan
 
 
 def _worlds(held: dict[str, Outcome]) -> set[str]:

@@ -1,0 +1,53 @@
+"""What moves an answer besides the question, as plain values for its `settings`.
+
+Leaves out what is known of a single run only: seed, budget, store, notes (`reasoner.py`).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from mmreason import __version__
+from mmreason.models.base import ChatModel
+from mmreason.tree import Tree
+from mmreason.video.types import VideoInfo
+
+
+def recipe_of(model: ChatModel, tree: Tree, info: VideoInfo) -> dict[str, Any]:
+    """Versions, the model that looks, its prompts and clips of this video, and the tree."""
+    clip = model.clip
+    return {
+        "mmreason": __version__,
+        "versions": dict(_versions()),
+        "model": told_of(model),
+        "prompts_sha256": clip.prompts.sha256,
+        "tree": {
+            "branching": tree.branching,
+            "depth": tree.depth,
+            "leaf_s": round(tree.leaf_s, 6),
+        },
+        "clip": {
+            "frames": clip.frames,
+            "size_px": list(clip.frame_size_px(info.width_px, info.height_px)),
+            "leaf_s": clip.leaf_s,
+            "overview": clip.overview,
+        },
+    }
+
+
+def told_of(model: ChatModel) -> dict[str, str]:
+    """Name and fingerprint."""
+    return {"name": model.name, "fingerprint": model.fingerprint}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("av", "numpy", "torch", "transformers"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
