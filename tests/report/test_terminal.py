@@ -2,11 +2,14 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 from rich.console import Console
 
+from mmreason.report.html import answer_page
 from mmreason.report.terminal import print_answer, print_step
-from mmreason.types import Answer
+from mmreason.types import Answer, Observation, Step, ToolCall
+from mmreason.video.types import Span
 
 
 def _shown(answer: Answer, *, terminal: bool, steps: bool = True) -> str:
@@ -82,3 +85,13 @@ def test_terminals_get_one_row_for_the_captions_of_a_round_of_a_long_trace(hour:
     assert text.count("caption x 6") == 3
     assert "nodes 4.3.1 to 4.3.6: open 4.3" in text
     assert "second look" in text and len(text.splitlines()) < 50
+
+
+def test_what_a_model_answers_is_shown_without_a_place(hour: Answer) -> None:
+    call = ToolCall(name="answer", arguments={"text": "it is\x1b[2J red"})
+    step = Step(thought="seen", call=call, observation=Observation(text="", span=Span(0, 0)))
+    answer = replace(hour, trace=(*hour.trace, step))
+    number = len(answer.trace)
+    line = f"step {number}:      answer -> it is\N{REPLACEMENT CHARACTER}[2J red [0 frames, 0.00 s]"
+    assert line in _shown(answer, terminal=False).splitlines()
+    assert "it is\N{REPLACEMENT CHARACTER}[2J red" in answer_page(answer)
