@@ -96,15 +96,8 @@ class EndpointModel:
         """
         if frames_as == "video" and not _has_even_sides(clip):
             raise UsageError("frames_as='video' needs frames of even sides; set multiple_px=2")
-        base_url, key, limits = checked_url(url), checked_key(api_key), limits or EndpointLimits()
-        client = JsonClient(base_url, api_key=key, limits=limits)
-        try:
-            served_model, notes = find_served_model(client, served_model, limits)
-        except BaseException:
-            client.close()
-            raise
-        if key is not None and not is_private(base_url):
-            notes += ("the API key travels without encryption: the URL is no https",)
+        limits = limits or EndpointLimits()
+        client, served_model, notes = connected(url, served_model, api_key, limits)
         return cls(
             client,
             served_model,
@@ -232,7 +225,24 @@ class EndpointModel:
         return {name: body[key] for key, name in names.items() if name is not None}
 
 
-def find_served_model(
+def connected(
+    url: str, wanted: str | None, api_key: str | None, limits: EndpointLimits
+) -> tuple[JsonClient, str, tuple[str, ...]]:
+    """A client of the server, the model to ask for, and notes. UsageError for a URL or key that is
+    none, and where the server or the model cannot be told."""
+    base_url, key = checked_url(url), checked_key(api_key)
+    client = JsonClient(base_url, api_key=key, limits=limits)
+    try:
+        served_model, notes = _find_served_model(client, wanted, limits)
+    except BaseException:
+        client.close()
+        raise
+    if key is not None and not is_private(base_url):
+        notes += ("the API key travels without encryption: the URL is no https",)
+    return client, served_model, notes
+
+
+def _find_served_model(
     client: JsonClient, wanted: str | None, limits: EndpointLimits
 ) -> tuple[str, tuple[str, ...]]:
     """(the model to ask for, notes). UsageError where the server or the model cannot be told."""

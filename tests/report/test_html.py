@@ -4,7 +4,6 @@ import base64
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -12,43 +11,13 @@ import pytest
 from mmreason.report.html import answer_fragment, answer_page
 from mmreason.types import Answer, Evidence, StopReason
 from mmreason.video.types import Span
+from tests.report.parsed_page import ParsedPage
 
 EVIL = '"><script>alert(1)</script><img src=http://x onerror=alert(2)>{{ 7 * 7 }}</svg></style>'
-_VOID = {"meta", "img", "br", "hr", "link", "input"}
-
-
-class _Page(HTMLParser):
-    """Collects tags and text, and insists that every tag is closed in its turn."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert not self._open, self._open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def named(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def test_page_shows_all_of_an_answer(make_answer: Callable[..., Answer]) -> None:
-    page = _Page(answer_page(make_answer(choice=1, options=("blue", "red"))))
+    page = ParsedPage(answer_page(make_answer(choice=1, options=("blue", "red"))))
     text = " ".join(page.text.split())
     for wanted in (
         "What colour is the circle?",
@@ -76,7 +45,7 @@ def test_page_shows_all_of_an_answer(make_answer: Callable[..., Answer]) -> None
 
 def test_thumbnails_are_the_frames_of_the_evidence(make_answer: Callable[..., Answer]) -> None:
     answer = make_answer()
-    images = _Page(answer_page(answer)).named("img")
+    images = ParsedPage(answer_page(answer)).named("img")
     assert [image["alt"] for image in images] == [
         f"Video frame at 0:{t:05.2f}" for t in answer.evidence[0].frame_times_s
     ]
@@ -92,7 +61,7 @@ def test_many_thumbnails_are_thinned_out_but_keep_both_ends(
         evidence=(Evidence(span=Span(8, 12), frame_times_s=times_s),),
         thumbnails=dict.fromkeys(times_s, b"x"),
     )
-    alts = [image["alt"] for image in _Page(answer_page(answer)).named("img")]
+    alts = [image["alt"] for image in ParsedPage(answer_page(answer)).named("img")]
     assert len(alts) == 8
     assert (alts[0], alts[-1]) == ("Video frame at 0:08.00", "Video frame at 0:11.90")
 
@@ -102,7 +71,7 @@ def test_nothing_outside_is_loaded_and_nothing_runs(
     make_answer: Callable[..., Answer], render: Callable[[Answer], str]
 ) -> None:
     html = render(make_answer())
-    page = _Page(html)
+    page = ParsedPage(html)
     assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object", "a"})
     assert not re.search(r"https?://|@import|url\(", html)
     for _, attributes in page.tags:
@@ -133,10 +102,10 @@ def test_text_of_models_users_and_files_is_escaped(
             *plain.trace[5:],
         ),
     )
-    page = _Page(render(evil))
+    page = ParsedPage(render(evil))
     assert "{{ 7 * 7 }}" in page.text and "<script>alert(1)</script>" in page.text
     tags = sorted({tag for tag, _ in page.tags})
-    assert tags == sorted({tag for tag, _ in _Page(render(plain)).tags})
+    assert tags == sorted({tag for tag, _ in ParsedPage(render(plain)).tags})
     assert len(page.named("img")) == len(plain.thumbnails)
 
 
@@ -153,7 +122,7 @@ def test_an_empty_answer_says_why(make_answer: Callable[..., Answer], reason: St
     answer = make_answer(
         text="", confidence=None, evidence=(), trace=(), thumbnails={}, stop_reason=reason
     )
-    text = _Page(answer_page(answer)).text
+    text = ParsedPage(answer_page(answer)).text
     assert "No answer" in text
     assert "best answer" not in text
     assert "not known" in text
@@ -162,7 +131,7 @@ def test_an_empty_answer_says_why(make_answer: Callable[..., Answer], reason: St
 def test_an_answer_about_a_video_without_length_has_no_timeline(
     make_answer: Callable[..., Answer],
 ) -> None:
-    page = _Page(answer_page(make_answer(duration_s=0.0, trace=(), evidence=())))
+    page = ParsedPage(answer_page(make_answer(duration_s=0.0, trace=(), evidence=())))
     assert not page.named("svg")
 
 
@@ -195,7 +164,7 @@ def test_text_colours_have_contrast_in_both_schemes(make_answer: Callable[..., A
 
 
 def test_a_long_trace_is_folded_and_complete(hour: Answer) -> None:
-    page = _Page(answer_page(hour))
+    page = ParsedPage(answer_page(hour))
     text = " ".join(page.text.split())
     folds = page.named("details")
     assert len(folds) == 15 + 1  # rounds, and the settings

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -19,41 +18,11 @@ from mmreason.training.logs.figures import sections
 from mmreason.training.logs.page import run_fragment, run_page
 from mmreason.training.rl.events import SampleToken, SampleView, StepReport
 from mmreason.types import UsageError
+from tests.report.parsed_page import ParsedPage
 from tests.training.made_up_runs import reports
 
 ROOT = Path(__file__).parents[2]
 EVIL = '"><script>alert(1)</script><img src=http://x onerror=alert(2)>{{ 7 * 7 }}</svg></style>'
-_VOID = {"meta", "img", "br", "line", "polyline", "polygon", "circle"}
-
-
-class _Page(HTMLParser):
-    """Collects tags and text, and insists that every tag is closed in its turn."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert not self._open, self._open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def classed(self, name: str) -> list[dict[str, str | None]]:
-        return [a for _, a in self.tags if name in (a.get("class") or "").split()]
 
 
 def _run(folder: Path, steps: int = 30, *, seed: int = 0, gain: float = 1.0) -> Run:
@@ -65,7 +34,7 @@ def _run(folder: Path, steps: int = 30, *, seed: int = 0, gain: float = 1.0) -> 
 
 def test_a_page_shows_every_figure_and_the_samples(tmp_path: Path) -> None:
     run = _run(tmp_path / "dapo", 80)
-    page = _Page(run_page(run))
+    page = ParsedPage(run_page(run))
     text = " ".join(page.text.split())
     still = {"failures/groups", "failures/samples", "mismatch/reported"}
     panels = [p for s in sections([n for n in run.names if n not in still]) for p in s.panels]
@@ -92,7 +61,7 @@ def test_a_page_shows_every_figure_and_the_samples(tmp_path: Path) -> None:
 
 
 def test_tokens_tell_role_sign_probability_and_silence(tmp_path: Path) -> None:
-    page = _Page(run_page(_run(tmp_path / "dapo", 30)))
+    page = ParsedPage(run_page(_run(tmp_path / "dapo", 30)))
     titled = [a for a in page.classed("mmr-token") if a.get("title")]
     assert titled and all(
         re.match(r"log-probability -\S+ \(p \S+\), entropy \S+ nats", a["title"] or "")
@@ -108,7 +77,7 @@ def test_tokens_tell_role_sign_probability_and_silence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("render", [run_page, run_fragment])
 def test_nothing_outside_is_loaded_and_nothing_runs(tmp_path: Path, render) -> None:
     html = render(_run(tmp_path))
-    page = _Page(html)
+    page = ParsedPage(html)
     outside = {"script", "link", "iframe", "object", "a", "img", "form"}
     assert {tag for tag, _ in page.tags}.isdisjoint(outside)
     assert not re.search(r"https?://|@import|url\(", html)
@@ -123,9 +92,9 @@ def test_text_of_models_and_files_is_escaped(tmp_path: Path, render) -> None:
         views = tuple(_evil(view) for view in report.samples)
         figures = {**report.metrics, f"component/{EVIL[:80]}": 0.5 * report.step}
         log.write(replace(report, samples=views, metrics=figures, warnings=(EVIL,)))
-    page = _Page(render(replace(Run.read(tmp_path / "evil"), name=EVIL, folder=Path(EVIL))))
+    page = ParsedPage(render(replace(Run.read(tmp_path / "evil"), name=EVIL, folder=Path(EVIL))))
     assert "{{ 7 * 7 }}" in page.text and "<script>alert(1)</script>" in page.text
-    assert {tag for tag, _ in page.tags} - {tag for tag, _ in _Page(render(plain)).tags} <= {
+    assert {tag for tag, _ in page.tags} - {tag for tag, _ in ParsedPage(render(plain)).tags} <= {
         "details",
         "summary",
         "b",
@@ -159,7 +128,7 @@ def test_damaged_lines_are_counted_on_the_page(tmp_path: Path) -> None:
     for name in ("metrics.jsonl", "samples.jsonl"):
         with (tmp_path / "dapo" / name).open("a") as file:
             file.write("<b>torn")
-    page = _Page(run_page(Run.read(tmp_path / "dapo")))
+    page = ParsedPage(run_page(Run.read(tmp_path / "dapo")))
     assert "2 lines of the log could not be read and are not shown" in page.text
     assert "metrics.jsonl, line 6" in page.text
 
@@ -206,11 +175,11 @@ def _contrast(front: tuple[float, ...], back: tuple[float, ...]) -> float:
 def test_a_run_without_samples_or_with_one_step_has_a_page(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "short")
     log.write(StepReport(step=1, steps=1, metrics={"reward/mean": 0.0}))
-    page = _Page(run_page(Run.read(tmp_path / "short")))
+    page = ParsedPage(run_page(Run.read(tmp_path / "short")))
     assert [a["aria-label"] for tag, a in page.tags if tag == "svg"] == ["reward/mean by step"]
     assert "Samples" not in page.text
     RunLog(tmp_path / "empty").write(StepReport(step=1, steps=1, metrics={}))
-    assert "step 1 of 1" in _Page(run_page(Run.read(tmp_path / "empty"))).text
+    assert "step 1 of 1" in ParsedPage(run_page(Run.read(tmp_path / "empty"))).text
 
 
 def test_seeds_of_one_name_are_one_line_with_a_band(tmp_path: Path) -> None:
@@ -224,7 +193,7 @@ def test_seeds_of_one_name_are_one_line_with_a_band(tmp_path: Path) -> None:
     pairs = [(a[1], b[1]) for a, b in zip(*(r.curve("reward/mean") for r in runs[:2]), strict=True)]
     assert [v for _, v in series.curve] == pytest.approx([(a + b) / 2 for a, b in pairs])
     assert list(series.band) == [(min(pair), max(pair)) for pair in pairs]
-    page = _Page(comparison.save_html(tmp_path / "page.html").read_text(encoding="utf-8"))
+    page = ParsedPage(comparison.save_html(tmp_path / "page.html").read_text(encoding="utf-8"))
     charts = [a["aria-label"] for tag, a in page.tags if tag == "svg"]
     assert len(page.classed("mmr-band")) == 2 * len(charts)
     assert "5 runs compared" in page.text and "±" in page.text

@@ -18,14 +18,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmreason.models.endpoint import find_served_model
+from mmreason.models.endpoint import connected
 from mmreason.models.endpoint_http import (
     EndpointLimits,
     JsonClient,
     RequestError,
-    checked_key,
-    checked_url,
-    is_private,
 )
 from mmreason.models.endpoint_replies import refused_field
 from mmreason.models.threads import side_by_side
@@ -99,15 +96,8 @@ class EndpointSampler:
         taken to be at temperature 1, and left out where draws are at another. Raises UsageError
         when the server cannot be reached or the model not be told.
         """
-        base_url, key, limits = checked_url(url), checked_key(api_key), limits or EndpointLimits()
-        client = JsonClient(base_url, api_key=key, limits=limits)
-        try:
-            served_model, notes = find_served_model(client, served_model, limits)
-        except BaseException:
-            client.close()
-            raise
-        if key is not None and not is_private(base_url):
-            notes += ("the API key travels without encryption: the URL is no https",)
+        limits = limits or EndpointLimits()
+        client, served_model, notes = connected(url, served_model, api_key, limits)
         return cls(
             client,
             served_model,
