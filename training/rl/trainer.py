@@ -85,7 +85,9 @@ def _check_processes(accelerator: Accelerator) -> None:
     would do the whole run, in one folder. Nor does DeepSpeed do: it makes a step in each backward
     pass, so that an update can neither have micro-batches nor be skipped."""
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        raise UsageError("DeepSpeed cannot make the updates of a run; use DDP, or adapters with it")
+        raise UsageError(
+            "DeepSpeed cannot make the updates of a run; use DDP, with adapters if need be"
+        )
     started = os.environ.get("WORLD_SIZE", "1")
     if started.isdecimal() and int(started) != accelerator.num_processes:
         raise UsageError(
