@@ -48,6 +48,12 @@ class Stage:
     """Share of single frames that are also asked about things that only seem to be there."""
     dialogue_share: float = 0.0
     """Share of steps that learn from `dialogues`; `image_share` is of the others."""
+    drill_share: float = 0.0
+    """Share of steps that learn single decisions on short made-up lists, of the same."""
+    drill_nodes: int = 3
+    """Most captions in such a list,"""
+    drill_things: int = 1
+    """and most things in a caption."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +79,7 @@ class NanoConfig:
     auxiliary_weight: float = 0.5
     """Weight of the dense targets: what every visual token shows."""
     checkpoint_every: int = 200
+    drill_batch: int = 32
     dialogues: str | None = None
     """File of text samples (`mmreason data navigation`)."""
     dialogue_tokens: int = 8192

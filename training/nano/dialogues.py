@@ -18,7 +18,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from mmreason.training.nano.config import Stage
 from mmreason.training.nano.packing import IGNORED, LENGTH_STEP, PackedBatch
+from mmreason.training.navigation.drills import drill
 from mmreason.training.navigation.samples import read_samples
 from mmreason.types import UsageError
 
@@ -65,6 +67,16 @@ class Dialogues:
         """One of the batches, each dialogue as likely as any other."""
         weights = [len(batch) for batch in self.batches]
         return pack_dialogues(rng.choices(self.batches, weights)[0])
+
+
+def drill_batch(
+    rng: random.Random, count: int, stage: Stage, tokenizer: PreTrainedTokenizerFast
+) -> PackedBatch:
+    """`count` single decisions; every turn of the assistant is learnt."""
+    drills = [drill(rng, nodes=stage.drill_nodes, things=stage.drill_things) for _ in range(count)]
+    return pack_dialogues(
+        tuple(_tokens(d, [role == "assistant" for role, _ in d], tokenizer) for d in drills)
+    )
 
 
 def joined(path: Path) -> list[tuple[list[_Message], list[bool]]]:

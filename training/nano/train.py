@@ -28,7 +28,7 @@ from mmreason.training.nano.architecture import (
     start_folder,
 )
 from mmreason.training.nano.config import NanoConfig
-from mmreason.training.nano.dialogues import Dialogues
+from mmreason.training.nano.dialogues import Dialogues, drill_batch
 from mmreason.training.nano.examples import clip_example, image_example
 from mmreason.training.nano.learner import Learner
 from mmreason.training.nano.packing import PackedBatch, pack
@@ -54,11 +54,13 @@ class Batches(Dataset):
     def __getitem__(self, step: int) -> PackedBatch:
         config = self.config
         stage = config.stage_at(step)
-        if stage.dialogue_share:
+        rng = random.Random(f"dialogues/{config.seed}/{step}")
+        kind = rng.random()
+        if kind < stage.dialogue_share:
             assert self.dialogues is not None, "a config with dialogue_share names its dialogues"
-            rng = random.Random(f"dialogues/{config.seed}/{step}")
-            if rng.random() < stage.dialogue_share:
-                return self.dialogues.batch(rng)
+            return self.dialogues.batch(rng)
+        if kind < stage.dialogue_share + stage.drill_share:
+            return drill_batch(rng, config.drill_batch, stage, self.tokenizer)
         images = random.Random(f"kind/{config.seed}/{step}").random() < stage.image_share
         make = image_example if images else clip_example
         n = config.image_batch if images else config.clip_batch

@@ -121,7 +121,7 @@ class Teacher:
             if seen is not None:
                 self.found[thing] = leaf
                 if len(self.things) == 1:
-                    return f"<think>{thing}: {seen}</think><answer>{seen}</answer>"
+                    return said_turn(thing, seen)
         if self.item.kind == "count":
             return self._count(told)
         for thing in self.things:
@@ -188,7 +188,7 @@ class Teacher:
     def _open(self, thing: str, node: NodeId, clue: str) -> str:
         self.opened.add(node)
         self.known += [child.id for child in self.tree.children(node)]
-        return f"<think>{thing}: {clue}</think><tool>open({_id(node)})</tool>"
+        return open_turn(thing, clue, node)
 
     def _look(self, thing: str, leaf: NodeId, clue: str) -> str:
         self.looked.add((thing, leaf))
@@ -196,7 +196,7 @@ class Teacher:
         question = split_context(self.item.question)[0]
         if len(self.things) > 1:
             question = f"Is there {article(thing)}?"
-        return f'<think>{thing}: {clue}</think><tool>video_qa({_id(leaf)}, "{question}")</tool>'
+        return look_turn(thing, clue, leaf, question)
 
     def _order(self) -> str:
         order = order_of(split_context(self.item.question)[0])
@@ -240,5 +240,21 @@ def _first_seen(told: str) -> str | None:
     return next((x for x in lines if not says_absent(x) and x.split()[:1] != ["no"]), None)
 
 
-def _id(node: NodeId) -> str:
+def open_turn(thing: str, clue: str, node: NodeId) -> str:
+    """Reads on below a node, where `clue` tells of the thing."""
+    return f"<think>{thing}: {clue}</think><tool>open({node_number(node)})</tool>"
+
+
+def look_turn(thing: str, clue: str, leaf: NodeId, question: str) -> str:
+    """Asks the observer about a leaf."""
+    return f'<think>{thing}: {clue}</think><tool>video_qa({node_number(leaf)}, "{question}")</tool>'
+
+
+def said_turn(thing: str, seen: str) -> str:
+    """Answers with what a look showed."""
+    return f"<think>{thing}: {seen}</think><answer>{seen}</answer>"
+
+
+def node_number(node: NodeId) -> str:
+    """As turns and captions write it: "(1, 4)"."""
     return f"({', '.join(map(str, node))})"

@@ -1,0 +1,211 @@
+"""Single decisions on short lists of made-up captions: the smallest step of navigating.
+
+Which caption tells of the thing asked about, and what is that node's number: a small model learns
+it from thousands of these before it can follow whole plays (`plays.py`). Turns are worded as the
+teacher's. Leaves out whether the captions could belong to one video.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from mmreason.evaluation.needle.words import (
+    ASKED,
+    NEEDLE_MOTIONS,
+    VALUES,
+    Attribute,
+    motion_answer,
+    with_context,
+)
+from mmreason.training.navigation.teacher import (
+    look_turn,
+    node_number,
+    open_turn,
+    said_turn,
+    things_told,
+)
+from mmreason.tree import NodeId
+from mmreason.video.types import format_time
+from mmreason.video.world.generate import WORDS
+from mmreason.video.world.truth import MOTION_PHRASE, article
+
+INNER_DEPTHS, LEAF_DEPTHS = (1, 1, 1, 2, 2, 3), (2, 3, 3, 4)
+"""Numbers in a node's name. What a caption tells says which nodes are leaves: clips, not stills."""
+CHILDREN_MOST = 6
+_MOTIONS = tuple(MOTION_PHRASE[kind] for kind in NEEDLE_MOTIONS)
+_ATTRIBUTES: dict[Attribute, tuple[Attribute, ...]] = {
+    "colour": ("size", "shape"),
+    "size": ("colour", "shape"),
+    "pattern": ("size", "colour", "shape"),
+    "shape": ("size", "colour"),
+}
+"""What the phrase of a question tells of a thing, by what is asked."""
+
+Turns = list[tuple[str, str]]
+"""(role, text) of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    thing: str
+    """As the question names it: "small star"."""
+    question: str
+    word: str | None
+    """Of the clause that says where."""
+    answer: str
+    """Of a look at it."""
+
+    @property
+    def whole(self) -> str:
+        return with_context(self.question, self.word)
+
+
+def drill(rng: random.Random, *, nodes: int, things: int) -> Turns:
+    """A list of up to `nodes` captions, of up to `things` things each, and the right turn; at
+    leaves also what the look shows, and the answer."""
+    while True:
+        listed = _Listed.draw(rng, nodes, things)
+        asked = listed.asked(rng)
+        turn = listed.turn(asked)
+        if turn is not None:
+            break
+    length_s = rng.choice((30, 60, 180, 900, 3600))
+    options = [f"{letter}. {text}" for letter, text in zip("ABCD", _options(rng), strict=True)]
+    lines = [asked.whole, *options, f"The video is {length_s} seconds long.", *listed.lines]
+    turns = [("user", "\n".join(lines)), ("assistant", turn)]
+    if "video_qa" in turn and not asked.question.startswith("Which"):
+        turns.append(("user", f"<information>{asked.answer}</information>"))
+        turns.append(("assistant", said_turn(asked.thing, asked.answer)))
+    return turns
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """Captions of neighbouring nodes."""
+
+    nodes: tuple[NodeId, ...]
+    lines: tuple[str, ...]
+    words: tuple[str | None, ...]
+    """On the screen meanwhile."""
+    leaves: bool
+    """To be looked at; others are opened."""
+
+    @classmethod
+    def draw(cls, rng: random.Random, nodes: int, things: int) -> _Listed:
+        leaves = rng.random() < 0.3
+        depth = rng.choice(LEAF_DEPTHS if leaves else INNER_DEPTHS)
+        parent = tuple(rng.randint(1, CHILDREN_MOST) for _ in range(depth - 1))
+        ids = [(*parent, i + 1) for i in range(rng.randint(2, nodes))]
+        start_s, length_s = rng.choice((0.0, rng.uniform(0, 3000))), rng.choice((2.81, 11.25, 45))
+        lines, words = [], []
+        for i, node in enumerate(ids):
+            begin_s = start_s + i * length_s
+            word = rng.choice(WORDS) if rng.random() < 0.6 else None
+            words.append(word)
+            figures = [_figure(rng) for _ in range(rng.randint(1, things))]
+            tell = _clip if leaves else _stills
+            body = tell(rng, figures, word, begin_s, length_s)
+            span = f"{format_time(begin_s)} to {format_time(begin_s + length_s)}"
+            lines.append(f"{node_number(node)} {span}: {body}")
+        return cls(tuple(ids), tuple(lines), tuple(words), leaves)
+
+    def asked(self, rng: random.Random) -> _Asked:
+        """A question about one of the things told, or now and then about another."""
+        place = rng.randrange(len(self.lines))
+        told = things_told(self.lines[place], "object")
+        asked = _ask(rng, rng.choice(told) if told and rng.random() < 0.9 else _figure(rng))
+        return replace(asked, word=self.words[place] if rng.random() < 0.25 else None)
+
+    def turn(self, asked: _Asked) -> str | None:
+        """What the teacher would write; None where this list does not settle it."""
+        for node, line in zip(self.nodes, self.lines, strict=True):
+            parts = line.split(" / ")
+            names = [
+                name
+                for part in parts
+                if asked.word is None or asked.word in part
+                for name in things_told(part, asked.thing)
+            ]
+            if names and self.leaves:
+                order = asked.question.startswith("Which")
+                question = f"Is there {article(asked.thing)}?" if order else asked.question
+                return look_turn(asked.thing, names[0], node, question)
+            if names:
+                return open_turn(asked.thing, names[0], node)
+        if self.leaves:
+            return None
+        clue = "no" if asked.word is None else f"no, {asked.word}"
+        for node, line in zip(self.nodes, self.lines, strict=True):
+            if asked.word is None or asked.word in line:
+                return open_turn(asked.thing, clue, node)
+        return None
+
+
+def _figure(rng: random.Random) -> str:
+    """A full name: "small purple striped ring"."""
+    size, colour, shape = (rng.choice(VALUES[name]) for name in ("size", "colour", "shape"))
+    pattern = rng.choice(("", "", "striped ", "dotted "))
+    return f"{size} {colour} {pattern}{shape}"
+
+
+def _stills(
+    rng: random.Random, figures: list[str], word: str | None, begin_s: float, length_s: float
+) -> str:
+    """What single frames show, each with its time."""
+    groups: list[list[str]] = []
+    for name in figures:
+        if groups and len(groups[-1]) < 2 and rng.random() < 0.4:
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    shown = f". the word {word} is on the screen." if word else "."
+    apart_s = length_s / len(groups)
+    return " / ".join(
+        f"{format_time(begin_s + (k + 0.5) * apart_s)} {' and '.join(map(article, group))}{shown}"
+        for k, group in enumerate(groups)
+    )
+
+
+def _clip(
+    rng: random.Random, figures: list[str], word: str | None, begin_s: float, length_s: float
+) -> str:
+    """What a short clip shows; at a cut, names are shorter."""
+    if rng.random() < 0.15:
+        short = [article(" ".join(name.split()[1:])) for name in figures[:2]]
+        before = f" and the word {word}" if word else ""
+        return f"{short[0]}{before} then {short[-1]}."
+    told = " ".join(f"{article(name)} {rng.choice(_MOTIONS)}." for name in figures)
+    return f"{told} the word {word} is on the screen." if word else told
+
+
+def _ask(rng: random.Random, name: str) -> _Asked:
+    """A question about the thing of that full name."""
+    size, colour, *pattern, shape = name.split()
+    known = {"size": size, "colour": colour, "shape": shape, "pattern": (*pattern, "plain")[0]}
+    kind = rng.choice((*_ATTRIBUTES, "motion", "order"))
+    if kind in _ATTRIBUTES:
+        phrase = [known[attribute] for attribute in _ATTRIBUTES[kind]]
+        thing = " ".join(phrase if kind != "shape" else [*phrase, "object"])
+        return _Asked(thing, ASKED[kind].format(thing), None, known[kind])
+    thing = rng.choice((f"{size} {shape}", f"{colour} {shape}", f"{size} {colour} {shape}"))
+    if kind == "motion":
+        moves = motion_answer(rng.choice(NEEDLE_MOTIONS))
+        return _Asked(thing, f"How does the {thing} move?", None, moves)
+    others = [" ".join(_figure(rng).split()[:2]) for _ in range(rng.randint(1, 2))]
+    others = [f"{other} {rng.choice(VALUES['shape'])}" for other in others]
+    listed = ", the ".join([thing, *others[:-1]])
+    question = f"Which comes {rng.choice(('first', 'last'))}, the {listed} or the {others[-1]}?"
+    return _Asked(thing, question, None, "yes")
+
+
+def _options(rng: random.Random) -> list[str]:
+    draw: Callable[[], str] = rng.choice(
+        (
+            lambda: rng.choice(VALUES["colour"]),
+            lambda: motion_answer(rng.choice(NEEDLE_MOTIONS)),
+            lambda: "the " + " ".join(_figure(rng).split()[:2]),
+        )
+    )
+    return [draw() for _ in "ABCD"]
