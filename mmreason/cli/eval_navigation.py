@@ -42,12 +42,14 @@ def eval_navigation(
         "right: teacher without hints": found.teacher,
         **{f"right: {model}, {kind}": share for kind, share in found.by_kind.items()},
     }
+    turns = found.turns / found.model.n
     if as_json:
-        rows = {
+        rows: dict[str, object] = {
             name: {"value": s.value if s.n else None, "interval": list(s.interval), "n": s.n}
             for name, s in shares.items()
         }
-        print_json(rows)
+        print_json(rows | {"turns a question": turns})
         return
     for name, share in shares.items():
         out().print(f"{name}: {share}", highlight=False)
+    out().print(f"turns a question: {turns:.1f}", highlight=False)

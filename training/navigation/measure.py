@@ -12,13 +12,9 @@ from dataclasses import dataclass, field
 from mmreason.evaluation.needle.items import Item
 from mmreason.evaluation.scoring import Share
 from mmreason.models.base import ChatModel
-from mmreason.policies.base import Inquiry
-from mmreason.policies.longvideo_r1_text import Said, read_turn
 from mmreason.reasoner import Reasoner
-from mmreason.training.navigation.observer import CLIP
 from mmreason.training.navigation.plays import ITEMS, Table, Turn, is_right, needle_world, play_all
 from mmreason.training.navigation.teacher import Teacher
-from mmreason.types import UsageError
 
 NOTHING = Share(0, 0)
 
@@ -39,6 +35,8 @@ class Navigation:
     """by `Greedy`, with the loop's checks,"""
     teacher: Share = NOTHING
     """and by the teacher without hints."""
+    turns: int = 0
+    """Turns of all plays together."""
     by_kind: dict[str, Share] = field(default_factory=dict)
     """The model's, by kind of item."""
 
@@ -64,38 +62,22 @@ def measure(
 
 
 def _tally(found: Navigation, table: Table, item: Item, turns: tuple[Turn, ...]) -> None:
+    found.turns += len(turns)
     right = Share(bool(turns) and is_right(item, turns[-1].text), 1)
     found.model += right
     found.by_kind[item.kind] = found.by_kind.get(item.kind, NOTHING) + right
-    inquiry = Inquiry(
-        question=item.question, options=item.options, tree=table.tree, leaf_s=CLIP.leaf_s
-    )
     for turn in turns:
-        said = _read(turn.text, inquiry)
+        said = table.said(item, turn.text)
         found.valid += Share(said is not None, 1)
-        if said is not None and said.calls and item.gold_spans:
-            _tally_call(found, table, item, said)
+        node = table.visited(item, turn.text)
+        if said is not None and node is not None and item.gold_spans:
+            span = table.tree.node(node).span
+            hit = Share(any(gold.overlap_s(span) > 0 for gold in item.gold_spans), 1)
+            if said.calls[0].name == "caption":
+                found.right_open += hit
+            else:
+                found.right_look += hit
     answer = Reasoner(table.eyes).ask(table.video, item.question, options=item.options)
     found.greedy += Share(answer.choice == item.answer, 1)
     (shown,) = play_all([table.play(item)], Teacher(item, table.tree, table.read, 0))
     found.teacher += Share(bool(shown) and is_right(item, shown[-1].text), 1)
-
-
-def _tally_call(found: Navigation, table: Table, item: Item, said: Said) -> None:
-    """An opened node is the parent of the captions it asks for."""
-    first = said.calls[0]
-    span, node = first.arguments["span"], first.arguments.get("node")
-    if first.name == "caption" and node is not None and len(said.calls) > 1:
-        span = table.tree.node(tuple(node[:-1])).span
-    hit = Share(any(gold.overlap_s(span) > 0 for gold in item.gold_spans), 1)
-    if first.name == "caption":
-        found.right_open += hit
-    elif first.name in ("look", "focus"):
-        found.right_look += hit
-
-
-def _read(text: str, inquiry: Inquiry) -> Said | None:
-    try:
-        return read_turn(text, inquiry)
-    except (UsageError, ValueError):
-        return None

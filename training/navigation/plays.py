@@ -20,12 +20,13 @@ from mmreason.evaluation.needle.worlds import needle_set
 from mmreason.models.base import ChatModel, Message, Reply
 from mmreason.policies.base import Act, Claim, Consult, Inquiry, Results
 from mmreason.policies.longvideo_r1 import LongVideoR1
+from mmreason.policies.longvideo_r1_text import Said, read_turn
 from mmreason.store import Store
 from mmreason.tools import Toolbox
 from mmreason.training.navigation.observer import CLIP, Unseen, observer
 from mmreason.training.navigation.teacher import HINTS, Teacher
 from mmreason.tree import NodeId, plan_tree
-from mmreason.types import Note, Observation, ToolCall
+from mmreason.types import Note, Observation, ToolCall, UsageError
 from mmreason.wording import match_option, says_absent
 
 LENGTHS_S = (180.0, 900.0, 3600.0)
@@ -98,10 +99,7 @@ class Table:
 
     def play(self, item: Item) -> Generator[Consult, Reply, None]:
         """The policy at one question: yields what its model is asked, until the first answer."""
-        inquiry = Inquiry(
-            question=item.question, options=item.options, tree=self.tree, leaf_s=CLIP.leaf_s
-        )
-        play = POLICY.play(inquiry)
+        play = POLICY.play(self.inquiry(item))
         wish = next(play)
         while not isinstance(wish, Claim):
             sent = None
@@ -113,6 +111,32 @@ class Table:
                 wish = play.send(sent)
             except StopIteration:
                 return
+
+    def inquiry(self, item: Item) -> Inquiry:
+        """What the policy knows of a question."""
+        return Inquiry(
+            question=item.question, options=item.options, tree=self.tree, leaf_s=CLIP.leaf_s
+        )
+
+    def said(self, item: Item, text: str) -> Said | None:
+        """What a turn says; None where it cannot be read."""
+        try:
+            return read_turn(text, self.inquiry(item))
+        except (UsageError, ValueError):
+            return None
+
+    def visited(self, item: Item, text: str) -> NodeId | None:
+        """The node that a turn opens or looks at; None for answers and turns that cannot be
+        read."""
+        said = self.said(item, text)
+        if said is None or not said.calls:
+            return None
+        first = said.calls[0]
+        node = first.arguments.get("node")
+        if first.name == "caption" and node is not None:
+            # An opened node is the parent of the captions it asks for.
+            return tuple(node[:-1] if len(said.calls) > 1 else node)
+        return self.tree.leaf_at(first.arguments["span"].middle_s).id
 
     def see(self, call: ToolCall) -> Observation:
         """What a call shows; every call is made once."""
