@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from mmreason.models.base import Message, TextPart
@@ -9,7 +11,9 @@ from mmreason.training.navigation.plays import Table, needle_world
 from mmreason.training.navigation.task import Navigation
 from mmreason.training.navigation.teacher import Teacher
 from mmreason.training.rollouts.collect import Sampling, collect
-from mmreason.training.rollouts.types import Prompt, Written
+from mmreason.training.rollouts.episode import Ask
+from mmreason.training.rollouts.sampler import Draw
+from mmreason.training.rollouts.types import Prompt, SampleFailure, Written
 
 TASK = Navigation(split="train", worlds=2, duration_s=180.0, items=4)
 HOW = Sampling(samples=1, temperature=1.0, seed=0, step=0)
@@ -38,7 +42,7 @@ class _Says:
     def __init__(self, codec, say):
         self.codec, self.say = codec, say
 
-    def draw(self, draws):
+    def draw(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
         return [
             Written(token_ids=(0,), logprobs=(-0.1,), text=self.say(self._last(d)), ended=True)
             for d in draws
@@ -111,5 +115,6 @@ def test_a_message_is_text():
     codec = _Codec()
     (episode,) = TASK.episodes(problem, codec, 1)
     ask = next(episode)
+    assert isinstance(ask, Ask)
     (message,) = codec.seen[ask.prompt.token_ids]
     assert all(isinstance(part, TextPart) for part in message.parts)

@@ -1,0 +1,139 @@
+"""Compares two checkpoints of nano on held-out problems: before and after reinforcement.
+
+Boxes, half-truths, counts on crowded frames, and plays over long scripted videos whose observer
+makes no mistakes. Both checkpoints get the same problems and the likeliest answer; differences are
+paired. Writes a table. Leaves out training (`mmreason train nano`, `mmreason train rl`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mmreason.evaluation.scoring import Share
+from mmreason.training.nano.frame_tasks import KINDS, FrameTask
+from mmreason.training.navigation.task import Navigation
+from mmreason.training.rl import Trainee
+from mmreason.training.rollouts.collect import Sampling, collect
+from mmreason.training.rollouts.episode import Task
+from mmreason.training.rollouts.sampler import LocalSampler
+
+LIKELIEST = Sampling(samples=1, temperature=0.0, seed=0, step=0)
+RESAMPLES = 10_000
+GROUNDING = ("box", "box_absent")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Right (1) or wrong (0), one a problem, and the turns of each play."""
+
+    right: dict[str, np.ndarray]
+    """By kind: (problems,)."""
+    turns: np.ndarray
+    """(plays,)"""
+    worlds: np.ndarray
+    """(plays,): the world of each, as plays over one world are not independent."""
+
+
+def measure(folder: Path, frames: int, worlds: int, items: int, duration_s: float) -> Measured:
+    """The likeliest answer to every held-out problem."""
+    trainee = Trainee.load(folder)
+    sampler = LocalSampler(
+        trainee.model,
+        trainee.tokenizer,
+        end_ids=trainee.end_ids,
+        pad_id=trainee.pad_id,
+        batch_tokens=12_000,
+    )
+
+    def played(task: Task, count: int) -> list:
+        found = []
+        for start in range(0, count, 40):
+            problems = [task.problem(i) for i in range(start, min(start + 40, count))]
+            found += collect(task, problems, trainee.codec, sampler, LIKELIEST)
+            print(f"\r{folder}: {task.name} {len(found)}/{count}", end="", file=sys.stderr)
+        print(file=sys.stderr)
+        return [(group.problem, group.rollouts[0] if group.rollouts else None) for group in found]
+
+    def shares(pairs: Sequence) -> np.ndarray:
+        return np.array([r is not None and bool(r.outcome.correct) for _, r in pairs], float)
+
+    right = {
+        kind: shares(played(FrameTask(split="held-out", kinds=(kind,)), frames)) for kind in KINDS
+    }
+    # Problems of the two kinds are in turn different frames; a mean over both is the score.
+    right["grounding"] = np.concatenate([right[kind] for kind in GROUNDING])
+    task = Navigation(split="held-out", worlds=worlds, duration_s=duration_s, items=items)
+    plays = played(task, worlds * items)
+    right["navigation"] = shares(plays)
+    for kind in sorted({problem.kind for problem, _ in plays}):
+        right[f"navigation, {kind}"] = shares([p for p in plays if p[0].kind == kind])
+    turns = np.array([r.outcome.turns if r is not None else 0 for _, r in plays], float)
+    return Measured(right, turns, np.arange(worlds * items) // items)
+
+
+def difference(
+    before: np.ndarray, after: np.ndarray, groups: np.ndarray | None = None
+) -> tuple[float, float, float]:
+    """Mean of after - before with a 95 % interval: bootstrap over `groups` of rows."""
+    gain = after - before
+    labels = np.arange(len(gain)) if groups is None else groups
+    names, place = np.unique(labels, return_inverse=True)
+    total, count = np.bincount(place, gain), np.bincount(place)
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, len(names), (RESAMPLES, len(names)))
+    means = total[drawn].sum(1) / count[drawn].sum(1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(gain.mean()), float(low), float(high)
+
+
+def table(before: Measured, after: Measured) -> str:
+    """A row a kind of problem."""
+    rows = ["| held-out problems | n | before | after | gain, points |", "|---|---|---|---|---|"]
+    for kind, one in before.right.items():
+        other = after.right[kind]
+        groups = before.worlds if kind == "navigation" else None
+        mean, low, high = (100 * x for x in difference(one, other, groups))
+        shown = [
+            f"{share.value:.1%} ({share.interval[0]:.1%} to {share.interval[1]:.1%})"
+            for share in (Share(int(v.sum()), len(v)) for v in (one, other))
+        ]
+        cells = [kind, str(len(one)), *shown, f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"]
+        rows.append(f"| {' | '.join(cells)} |")
+    mean, low, high = difference(before.turns, after.turns, before.worlds)
+    rows.append(
+        f"| turns a play | {len(before.turns)} | {before.turns.mean():.2f} | "
+        f"{after.turns.mean():.2f} | {mean:+.2f} turns ({low:+.2f} to {high:+.2f}) |"
+    )
+    return "\n".join(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path)
+    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--worlds", type=int, default=40)
+    parser.add_argument("--items", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=180.0)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    one, other = (
+        measure(folder, given.frames, given.worlds, given.items, given.seconds)
+        for folder in (given.before, given.after)
+    )
+    text = table(one, other)
+    print(text)
+    if given.out:
+        given.out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
