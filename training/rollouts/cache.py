@@ -1,12 +1,13 @@
 """Caches of keys and values whose memory is ours: for which models they can be, and how they look.
 
-Leaves out what is put into them (`reading.py`) and what is kept of it (`kept.py`).
+Leaves out what is put into them (`reading.py`, `writing.py`) and what is kept of it (`kept.py`).
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -56,6 +57,22 @@ def reads_frames(model: Any) -> bool:
     return hasattr(getattr(base_of(model), "model", None), "rope_deltas")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Page:
+    """A prompt that has been read, and the scores (V,) of what comes next."""
+
+    key: bytes
+    stretch: Stretch
+    scores: Tensor
+
+
+def forward(model: Any, cache: Any, **inputs: Tensor) -> Tensor:
+    """Scores (B, V) of what follows the last token of each row; `cache` grows by what is read."""
+    moved = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+    out = model(**moved, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return out.logits[:, -1]
+
+
 class _Layer(DynamicLayer):
     """Keys and values of a layer in memory that is there already: a step copies one token."""
 
@@ -91,11 +108,12 @@ def room_for(
     stretches: Sequence[Stretch | None], starts: Sequence[int], width: int, whole: int
 ) -> Tensor:
     """(layers, 2, B, heads, whole, width of a head): the first `starts` tokens of each stretch, up
-    to place `width`. Zero where nothing is: what is masked must be finite."""
+    to place `width`. Zero before them: what is masked must be finite."""
     some = next(one for one in stretches if one is not None).states
     layers, two, heads, _, size = some.shape
-    room = some.new_zeros((layers, two, len(stretches), heads, whole, size))
+    room = some.new_empty((layers, two, len(stretches), heads, whole, size))
     for row, (one, start) in enumerate(zip(stretches, starts, strict=True)):
+        room[:, :, row, :, : width - start] = 0
         if one is not None:
             room[:, :, row, :, width - start : width] = one.states[:, :, :, :start]
     return room

@@ -1,9 +1,8 @@
-"""Reads prompts and writes on from them, with what was read before at hand.
+"""Reads prompts with what was read before at hand.
 
-Only what a prompt adds to a kept beginning goes through the model; prompts that are alike are read
-once; rows that have ended leave the batch. What comes out equals `generate` on whole conversations
-(up to rounding), which stays the way for the models that `cache.hindrance` names. Leaves out what
-is kept and for how long (`kept.py`, `sampler.py`).
+Only what a prompt adds to a kept beginning goes through the model, and prompts that are alike are
+read once. Leaves out what is kept and for how long (`kept.py`, `sampler.py`) and writing on from
+what was read (`writing.py`).
 """
 
 from __future__ import annotations
@@ -16,27 +15,22 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from mmreason.training.rollouts.cache import base_of, cache_over, room_for, states_of
-from mmreason.training.rollouts.choice import Draw, choose, uniforms
+from mmreason.training.rollouts.cache import (
+    Page,
+    base_of,
+    cache_over,
+    forward,
+    room_for,
+    states_of,
+)
 from mmreason.training.rollouts.inputs import padded, same_inputs
 from mmreason.training.rollouts.kept import Kept, Stretch, common
 from mmreason.training.rollouts.types import Prompt
 
 _SLACK_TOKENS = 64
 """Padding that is cheaper than another pass, with a quarter of what is read besides."""
-_THINNED = 0.75
-"""Rows that have ended are taken out when no more than this share goes on."""
 _WORTH_SHARING = 16
 """Tokens that different prompts must begin with alike for these to be read by themselves."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Page:
-    """A prompt that has been read, and the scores (V,) of what comes next."""
-
-    key: bytes
-    stretch: Stretch
-    scores: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,59 +69,6 @@ class Reader:
         unread = [self._unread(key, prompt) for key, prompt in different.items()]
         pages = {page.key: page for part in self._parts(unread) for page in self._pass(part)}
         return [pages[key] for key in keys]
-
-    def write(
-        self, draws: Sequence[Draw], pages: Sequence[Page], end_ids: Sequence[int], *, keep: bool
-    ) -> list[tuple[list[int], list[float]]]:
-        """Tokens and log-probabilities of each draw, all of one temperature, up to its end token or
-        its limit. With `keep` what was written is kept as read."""
-        longest = max(draw.max_new_tokens for draw in draws)
-        lengths = [page.stretch.tokens for page in pages]
-        width, device = max(lengths), pages[0].scores.device
-        room = room_for([page.stretch for page in pages], lengths, width, width + longest - 1)
-        mask = torch.ones((len(draws), width + longest), dtype=torch.long)
-        for row, length in enumerate(lengths):
-            mask[row, : width - length] = 0
-        mask = mask.to(device)
-        starts = [page.stretch.tokens + page.stretch.shift for page in pages]
-        positions = torch.tensor(starts, device=device)
-        numbers = torch.stack([uniforms(draw.seed, longest) for draw in draws]).to(device)
-        scores = torch.stack([page.scores for page in pages])
-        found: list[tuple[list[int], list[float]]] = [([], []) for _ in draws]
-        going = rows = list(range(len(draws)))
-        """Draws that are not over; the draw of each row of the batch."""
-        cache = cache_over(room, width)
-        for step in range(longest):
-            chosen, logprobs = choose(scores, numbers[:, step], draws[0].temperature)
-            told = torch.stack((chosen.double(), logprobs.double())).tolist()  # in one transfer
-            over = set(rows) - set(going)
-            for row, i in enumerate(rows):
-                if i in over:
-                    continue
-                ids, values = found[i]
-                ids.append(int(told[0][row]))
-                values.append(told[1][row])
-                if ids[-1] in end_ids or len(ids) == draws[i].max_new_tokens:
-                    over.add(i)
-                    if keep and step:
-                        states = room[:, :, row, :, width - lengths[i] : width + step].clone()
-                        key = self._kept.key(draws[i].prompt, tuple(ids[:-1]))
-                        self._kept.put(key, Stretch(states, pages[i].stretch.shift))
-            going = [i for i in rows if i not in over]
-            if not going:
-                break
-            if len(going) <= _THINNED * len(rows):
-                index = torch.tensor([rows.index(i) for i in going], device=device)
-                room, mask, numbers = room[:, :, index], mask[index], numbers[index]
-                positions, chosen, rows = positions[index], chosen[index], going
-                cache = cache_over(room, width + step)
-            scores = self._scores(
-                cache,
-                input_ids=chosen[:, None],
-                attention_mask=mask[:, : width + step + 1],
-                position_ids=positions[:, None] + step,
-            )
-        return found
 
     def _read_beginning(self, prompts: dict[bytes, Prompt]) -> None:
         """Keep what different prompts have in common (a system prompt, an earlier turn)."""
@@ -201,8 +142,8 @@ class Reader:
             mask[row, width + fresh - one.tokens :] = 1
             first = one.start + shift
             positions[row, fresh - one.tokens :] = torch.arange(first, first + one.tokens)
-        return self._scores(
-            cache, input_ids=ids, attention_mask=mask, position_ids=positions
+        return forward(
+            self._model, cache, input_ids=ids, attention_mask=mask, position_ids=positions
         ), shifts
 
     def _with_frames(self, prompts: Sequence[Prompt], cache: Any) -> tuple[Tensor, list[int]]:
@@ -212,12 +153,5 @@ class Reader:
         for name, tensor in inputs.items():
             if tensor.is_floating_point():
                 inputs[name] = tensor.to(base.dtype)
-        scores = self._scores(cache, **inputs)
+        scores = forward(self._model, cache, **inputs)
         return scores, base.model.rope_deltas.flatten().tolist()
-
-    def _scores(self, cache: Any, **inputs: Tensor) -> Tensor:
-        """(B, V) of what follows the last token of each row; `cache` grows by what is read."""
-        device = self._model.device
-        moved = {name: tensor.to(device) for name, tensor in inputs.items()}
-        out = self._model(**moved, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return out.logits[:, -1]

@@ -22,6 +22,7 @@ from mmreason.training.rollouts.inputs import padded, same_inputs
 from mmreason.training.rollouts.kept import Kept
 from mmreason.training.rollouts.reading import Reader
 from mmreason.training.rollouts.types import SampleFailure, Written
+from mmreason.training.rollouts.writing import write
 
 
 class Sampler(Protocol):
@@ -161,8 +162,8 @@ class LocalSampler:
             self._model, self._kept, pad_id=self._pad_id, batch_tokens=self._batch_tokens
         )
         pages = reader.read([draw.prompt for draw in draws])
-        rows = reader.write(draws, pages, self._end_ids, keep=goes_on)
-        return [self._written(draw, *row) for draw, row in zip(draws, rows, strict=True)]
+        lines = write(self._model, draws, pages, self._end_ids, self._kept if goes_on else None)
+        return [self._written(line.draw, line.token_ids, line.logprobs) for line in lines]
 
     def _from_the_beginning(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
         """Through the model's own `generate`."""
