@@ -6,6 +6,7 @@ Leaves out what is put into them (`reading.py`, `writing.py`) and what is kept o
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -104,19 +105,34 @@ def cache_over(room: Tensor, tokens: int) -> DynamicCache:
     return cache
 
 
-def room_for(
-    stretches: Sequence[Stretch | None], starts: Sequence[int], width: int, whole: int
-) -> Tensor:
-    """(layers, 2, B, heads, whole, width of a head): the first `starts` tokens of each stretch, up
-    to place `width`. Zero before them: what is masked must be finite."""
-    some = next(one for one in stretches if one is not None).states
-    layers, two, heads, _, size = some.shape
-    room = some.new_empty((layers, two, len(stretches), heads, whole, size))
-    for row, (one, start) in enumerate(zip(stretches, starts, strict=True)):
-        room[:, :, row, :, : width - start] = 0
-        if one is not None:
-            room[:, :, row, :, width - start : width] = one.states[:, :, :, :start]
-    return room
+class Desk:
+    """Memory that one batch after the other is laid out in: a CPU takes longer to get new pages
+    than to copy into old ones."""
+
+    def __init__(self) -> None:
+        self._flat: Tensor | None = None
+
+    def room(
+        self, stretches: Sequence[Stretch | None], starts: Sequence[int], width: int, whole: int
+    ) -> Tensor:
+        """(layers, 2, B, heads, whole, width of a head): the first `starts` tokens of each stretch,
+        up to place `width`. Zero before them: what is masked must be finite. Good until the next.
+        """
+        some = next(one for one in stretches if one is not None).states
+        layers, two, heads, _, size = some.shape
+        room = self._take((layers, two, len(stretches), heads, whole, size), some)
+        for row, (one, start) in enumerate(zip(stretches, starts, strict=True)):
+            room[:, :, row, :, : width - start] = 0
+            if one is not None:
+                room[:, :, row, :, width - start : width] = one.states[:, :, :, :start]
+        return room
+
+    def _take(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        count = math.prod(shape)
+        if self._flat is None or self._flat.numel() < count or self._flat.dtype != like.dtype:
+            self._flat = None  # before the new one is made
+            self._flat = like.new_empty(count + count // 8)
+        return self._flat[:count].view(shape)
 
 
 def states_of(cache: Any) -> Tensor:

@@ -16,11 +16,11 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from mmreason.training.rollouts.cache import (
+    Desk,
     Page,
     base_of,
     cache_over,
     forward,
-    room_for,
     states_of,
 )
 from mmreason.training.rollouts.inputs import padded, same_inputs
@@ -55,15 +55,16 @@ class _Unread:
 class Reader:
     """A model for as long as its weights stay as they are."""
 
-    def __init__(self, model: Any, kept: Kept, *, pad_id: int, batch_tokens: int):
+    def __init__(self, model: Any, *, keep_bytes: int, pad_id: int, batch_tokens: int):
+        self.kept = Kept(keep_bytes)
+        self.desk = Desk()
         self._model = model
-        self._kept = kept
         self._pad_id = pad_id
         self._batch_tokens = batch_tokens
 
     def read(self, prompts: Sequence[Prompt]) -> list[Page]:
         """One page a prompt, in order. Raises CannotKeepError, or what the model raises."""
-        keys = [self._kept.key(prompt) for prompt in prompts]
+        keys = [self.kept.key(prompt) for prompt in prompts]
         different = dict(zip(keys, prompts, strict=True))
         self._read_beginning(different)
         unread = [self._unread(key, prompt) for key, prompt in different.items()]
@@ -77,12 +78,12 @@ class Reader:
             return
         shared = common(keys[0], keys[-1])  # the first and the last have least in common
         beginning = Prompt(prompts[keys[0]].token_ids[:shared])
-        key = self._kept.key(beginning)
-        if shared - self._kept.find(key)[1] >= _WORTH_SHARING:
+        key = self.kept.key(beginning)
+        if shared - self.kept.find(key)[1] >= _WORTH_SHARING:
             self._pass([self._unread(key, beginning)])
 
     def _unread(self, key: bytes, prompt: Prompt) -> _Unread:
-        stretch, alike = self._kept.find(key)
+        stretch, alike = self.kept.find(key)
         start = min(alike, len(prompt.token_ids) - 1)  # scores come of reading at least one
         places = prompt.media.places if prompt.media is not None else {}
         # Frames are read together with all that stands before them and between them.
@@ -111,7 +112,7 @@ class Reader:
         width, fresh = max(one.start for one in part), max(one.tokens for one in part)
         if width:
             starts = [one.start for one in part]
-            room = room_for([one.stretch for one in part], starts, width, width + fresh)
+            room = self.desk.room([one.stretch for one in part], starts, width, width + fresh)
             cache = cache_over(room, width)
         else:
             cache = DynamicCache(config=base_of(self._model).config)
@@ -125,7 +126,7 @@ class Reader:
             old = states[:, :, row, :, width - one.start : width]
             new = states[:, :, row, :, width + fresh - one.tokens :]
             stretch = Stretch(torch.cat((old, new), dim=3), shifts[row])
-            self._kept.put(one.key, stretch)
+            self.kept.put(one.key, stretch)
             pages.append(Page(one.key, stretch, scores[row]))
         return pages
 

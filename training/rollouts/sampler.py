@@ -19,7 +19,6 @@ from mmreason.tools import FAILURES
 from mmreason.training.rollouts.cache import CannotKeepError, hindrance, reads_frames
 from mmreason.training.rollouts.choice import Draw, choose, uniforms
 from mmreason.training.rollouts.inputs import padded, same_inputs
-from mmreason.training.rollouts.kept import Kept
 from mmreason.training.rollouts.reading import Reader
 from mmreason.training.rollouts.types import SampleFailure, Written
 from mmreason.training.rollouts.writing import write
@@ -76,7 +75,7 @@ class LocalSampler:
         self._pad_id = pad_id
         self._batch_tokens = batch_tokens
         self._keep_bytes = keep_bytes
-        self._kept: Kept | None = None
+        self._reader: Reader | None = None
         self.why_read_again = hindrance(model) if keep_bytes else "keep_bytes is 0"
         """Why prompts are read from their beginning every time; empty where they are not. Prompts
         with frames are, besides, where `reads_frames` does not hold of the model."""
@@ -84,20 +83,25 @@ class LocalSampler:
     @contextmanager
     def keeping(self) -> Iterator[None]:
         """See `Keeping`. Inside another, the outer one decides."""
-        if self._kept is not None:
+        if self._reader is not None:
             yield
             return
-        self._kept = Kept(self._keep_bytes)
+        self._reader = Reader(
+            self._model,
+            keep_bytes=self._keep_bytes,
+            pad_id=self._pad_id,
+            batch_tokens=self._batch_tokens,
+        )
         try:
             yield
         finally:
-            self._kept = None
+            self._reader = None
 
     def draw(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
         """See `Sampler`."""
         found: list[Written | SampleFailure | None] = [None] * len(draws)
         training = self._model.training
-        goes_on = self._kept is not None
+        goes_on = self._reader is not None
         self._model.eval()
         try:
             with self.keeping():
@@ -136,8 +140,8 @@ class LocalSampler:
         try:
             return self._batch(draws, goes_on)
         except FAILURES as error:
-            if isinstance(error, torch.OutOfMemoryError) and self._kept is not None:
-                self._kept.clear()
+            if isinstance(error, torch.OutOfMemoryError) and self._reader is not None:
+                self._reader.kept.clear()
             if len(draws) == 1:
                 line = " ".join(str(error).split()) or type(error).__name__
                 return [SampleFailure(kind=type(error).__name__, message=line)]
@@ -157,12 +161,11 @@ class LocalSampler:
 
     def _going_on(self, draws: Sequence[Draw], goes_on: bool) -> list[Written | SampleFailure]:
         """With what is kept."""
-        assert self._kept is not None, "a draw keeps at least for itself"
-        reader = Reader(
-            self._model, self._kept, pad_id=self._pad_id, batch_tokens=self._batch_tokens
-        )
+        reader = self._reader
+        assert reader is not None, "a draw keeps at least for itself"
         pages = reader.read([draw.prompt for draw in draws])
-        lines = write(self._model, draws, pages, self._end_ids, self._kept if goes_on else None)
+        kept = reader.kept if goes_on else None
+        lines = write(self._model, draws, pages, self._end_ids, desk=reader.desk, kept=kept)
         return [self._written(line.draw, line.token_ids, line.logprobs) for line in lines]
 
     def _from_the_beginning(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from mmreason.training.rollouts.cache import Page, cache_over, forward, room_for
+from mmreason.training.rollouts.cache import Desk, Page, cache_over, forward
 from mmreason.training.rollouts.choice import Draw, choose, uniforms
 from mmreason.training.rollouts.kept import Kept, Stretch
 
@@ -40,12 +40,14 @@ def write(
     draws: Sequence[Draw],
     pages: Sequence[Page],
     end_ids: Sequence[int],
+    *,
+    desk: Desk,
     kept: Kept | None,
 ) -> list[Line]:
     """One line a draw, in order, up to its end token or its limit. All draws have one temperature.
     What was written is put into `kept`, but for each last token, which has not been read."""
     lines = [Line(draw, page) for draw, page in zip(draws, pages, strict=True)]
-    rows = _Rows(lines, model.device)
+    rows = _Rows(lines, desk, model.device)
     scores = torch.stack([page.scores for page in pages])
     while True:
         chosen, logprobs = choose(scores, rows.numbers[:, rows.step], draws[0].temperature)
@@ -68,7 +70,7 @@ def write(
 class _Rows:
     """Lines that go on, and what the model holds of each: prompts end at place `width`."""
 
-    def __init__(self, lines: Sequence[Line], device: torch.device):
+    def __init__(self, lines: Sequence[Line], desk: Desk, device: torch.device):
         self.lines = list(lines)
         self.step = 0
         """Written tokens that have been read."""
@@ -76,7 +78,7 @@ class _Rows:
         stretches = [line.page.stretch for line in lines]
         lengths = [one.tokens for one in stretches]
         self.width = max(lengths)
-        self._room = room_for(stretches, lengths, self.width, self.width + longest - 1)
+        self._room = desk.room(stretches, lengths, self.width, self.width + longest - 1)
         self._cache = cache_over(self._room, self.width)
         places = torch.arange(self.width + longest)
         starts = torch.tensor([self.width - length for length in lengths])
