@@ -101,7 +101,7 @@ class _Layer(DynamicLayer):
 def cache_over(room: Tensor, tokens: int) -> DynamicCache:
     """A cache whose first `tokens` places are filled."""
     cache = DynamicCache()
-    cache.layers = [_Layer(layer, tokens) for layer in room]
+    cache.layers.extend(_Layer(layer, tokens) for layer in room)
     return cache
 
 
@@ -131,7 +131,8 @@ class Desk:
         count = math.prod(shape)
         if self._flat is None or self._flat.numel() < count or self._flat.dtype != like.dtype:
             self._flat = None  # before the new one is made
-            self._flat = like.new_empty(count + count // 8)
+            spare = count // 2 if like.device.type == "cpu" else 0  # untouched it costs nothing
+            self._flat = like.new_empty(count + spare)
         return self._flat[:count].view(shape)
 
 
