@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from mmreason.training.rl import Trainee
+from mmreason.training.rl import Recipe, Trainee, train
 from mmreason.training.rollouts.cache import CannotKeepError, hindrance, states_of
 from mmreason.training.rollouts.collect import Sampling, collect
 from mmreason.training.rollouts.kept import Kept, Stretch
@@ -323,6 +324,28 @@ def test_models_that_hold_something_else_read_everything_again(build: Any, says:
         for seed in range(2):
             (written,) = turn([tiny_rl.draw(prompt, seed)], one, reference)
             prompt = Prompt((*prompt.token_ids, *written.token_ids, 5, 6))
+
+
+def test_the_trainer_says_where_everything_is_read_again(tmp_path: Path) -> None:
+    def model() -> Trainee:
+        return replace(tiny_rl.trainee(), model=sliding())
+
+    settings: Any = {"task": tiny_rl.colours(2), "steps": 2, "problems_per_step": 2, "samples": 2}
+    told = {
+        name: [
+            report.warnings for report in train(Recipe(out=tmp_path / name, model=how, **settings))
+        ]
+        for name, how in (("sliding", model), ("plain", tiny_rl.trainee))
+    }
+    assert [any("conversation again" in w for w in each) for each in told["plain"]] == [
+        False,
+        False,
+    ]
+    first, second = (
+        [line for line in each if "reads its whole conversation again" in line]
+        for each in told["sliding"]
+    )
+    assert len(first) == 1 and "Sliding" in first[0] and not second
 
 
 def test_positions_that_change_with_the_length_are_told_of() -> None:

@@ -33,13 +33,16 @@ def hindrance(model: Any) -> str:
     peft = getattr(model, "active_peft_config", None)
     if getattr(peft, "is_prompt_learning", False):
         return "its adapter puts tokens of its own before every prompt"
-    if base.config.is_encoder_decoder:
+    if getattr(base.config, "is_encoder_decoder", False):
         return "it is an encoder with a decoder"
     taken = inspect.signature(base.forward).parameters
     missing = {"position_ids", "attention_mask", "past_key_values", "logits_to_keep"} - set(taken)
     if missing:
         return f"its forward pass does not name {', '.join(sorted(missing))}"
-    layers = DynamicCache(config=base.config).layers
+    try:
+        layers = DynamicCache(config=base.config).layers
+    except (AttributeError, KeyError) as error:
+        return f"transformers has no plain cache for it ({type(error).__name__}: {error})"
     odd = sorted({type(layer).__name__ for layer in layers} - {DynamicLayer.__name__})
     if odd or not layers or getattr(base, "_is_stateful", False):
         return f"it does not keep one key and value a token ({', '.join(odd) or 'states'})"
