@@ -5,8 +5,8 @@
 A step is sampling, rewards and one optimiser update. Both train the same random text model on the
 same prompts with the same number of answers of the same length, one thread, in one process: after
 each step of TRL's comes one of ours, so that both meet the same machine. The second part plays the
-same agent episodes with nano one turn at a time and all together. Prints a Markdown table and
-writes it to `benchmarks/results/rl_step.md`. Needs TRL 1.16.
+same agent episodes with nano a turn at a time, without and with what was read before kept, and all
+together. Prints a Markdown table and writes it to `benchmarks/results/rl_step.md`. Needs TRL 1.16.
 """
 
 from __future__ import annotations
@@ -212,16 +212,20 @@ def reasoner(store: Store, eyes: Any, player: Player) -> Reasoner:
 
 @dataclass(frozen=True)
 class Together:
-    """Seconds of 8 episodes, one turn at a time and all together, their turns and tokens."""
+    """Seconds of 8 episodes in each way of playing them, their turns and tokens."""
 
+    again: list[float]
+    """A turn at a time, each through `generate` on its whole conversation."""
     alone: list[float]
+    """A turn at a time, what was read before kept."""
     whole: list[float]
+    """Together, what was read before kept."""
     turns: int
     tokens: int
 
 
 def together(rounds: int, *, ends: bool) -> Together:
-    """The same episodes in both ways. Without `ends` every turn is as long as it may be, as those
+    """The same episodes in all ways. Without `ends` every turn is as long as it may be, as those
     of models that think."""
     needles = needle_set(7, 180.0, 4)
     item, video = needles.items[0], Unseen(needles.world)
@@ -240,28 +244,37 @@ def together(rounds: int, *, ends: bool) -> Together:
     # chance one would turn out other and change all that follows.
     how = Sampling(samples=8, temperature=1.0 if ends else 0.0, seed=0, step=0)
 
-    def play(batch_tokens: int) -> tuple[float, Group]:
+    def play(batch_tokens: int, keep_bytes: int) -> tuple[float, Group]:
         sampler = LocalSampler(
             nano.model,
             nano.tokenizer,
             end_ids=nano.end_ids if ends else (NEVER,),
             pad_id=nano.pad_id,
             batch_tokens=batch_tokens,
+            keep_bytes=keep_bytes,
         )
+        assert not keep_bytes or not sampler.why_read_again
         began = time.perf_counter()
         (group,) = collect(task, [problem], nano.codec, sampler, how)
         return time.perf_counter() - began, group
 
-    play(65_536)  # captions are in the store from here on
-    alone, whole = [], []
+    ways = ((1, 0), (1, 2**31), (65_536, 2**31))
+    _, first = play(*ways[-1])  # captions are in the store from here on
+    seconds: list[list[float]] = [[], [], []]
     for _ in range(rounds):
-        seconds, one = play(1)
-        alone.append(seconds)
-        seconds, other = play(65_536)
-        whole.append(seconds)
-        assert sum(r.written for r in one.rollouts) == sum(r.written for r in other.rollouts)
-    turns = sum(r.outcome.turns for r in other.rollouts)
-    return Together(alone, whole, turns, sum(r.written for r in other.rollouts))
+        for way, found in zip(ways, seconds, strict=True):
+            taken, group = play(*way)
+            found.append(taken)
+            assert written(group) == written(first)
+    turns = sum(r.outcome.turns for r in first.rollouts)
+    again, alone, whole = seconds
+    tokens = sum(r.written for r in first.rollouts)
+    return Together(again, alone, whole, turns, tokens)
+
+
+def written(group: Group) -> list[tuple[int, ...]]:
+    """All tokens of all episodes."""
+    return [one.token_ids for rollout in group.rollouts for one in rollout.sequences]
 
 
 def spread(values: list[float]) -> str:
@@ -269,9 +282,9 @@ def spread(values: list[float]) -> str:
     return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
-def faster(measured: Together) -> str:
-    """How many times faster together than alone."""
-    return spread([a / b for a, b in zip(measured.alone, measured.whole, strict=True)])
+def faster(slow: list[float], fast: list[float]) -> str:
+    """How many times faster, round by round."""
+    return spread([a / b for a, b in zip(slow, fast, strict=True)])
 
 
 def page(steps: int, rounds: int) -> str:
@@ -286,6 +299,8 @@ def page(steps: int, rounds: int) -> str:
     flat = statistics.mean(row.get("groups/flat", 0.0) for row in figures)
     sampling = [row["speed/rollout_s"] for row in figures]
     short, long = together(rounds, ends=True), together(rounds, ends=False)
+    alone = [faster(one.again, one.alone) for one in (short, long)]
+    whole = [faster(one.again, one.whole) for one in (short, long)]
     load = os.getloadavg()[1]
     parameters = sum(p.numel() for p in model().parameters()) / 1e6
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "trl"))
@@ -306,18 +321,20 @@ Qwen3 of {parameters:.1f} M random weights, {PROBLEMS} prompts x {SAMPLES} answe
 Of ours, sampling takes {spread(sampling)} s; {flat:.0%} of the rows had an advantage of 0 and were
 not run through the update, which TRL's always are.
 
-8 episodes of the agent at one question, nano as the model that decides, captions in the store; as
-many tokens either way. As nano ends its turns, and with an end forbidden, so that turns are as long
-as those of models that think:
+8 episodes of the agent at one question, nano as the model that decides, captions in the store; the
+same tokens in all three ways, which take turns. As nano ends its turns, and with an end forbidden,
+so that turns are as long as those of models that think:
 
 | | {short.tokens / short.turns:.0f} tokens a turn | {long.tokens / long.turns:.0f} tokens a turn |
 |---|---|---|
-| a turn at a time, seconds | {spread(short.alone)} | {spread(long.alone)} |
-| together, seconds | {spread(short.whole)} | {spread(long.whole)} |
-| times faster, pair by pair | {faster(short)} | {faster(long)} |
+| a turn at a time, everything read again, seconds | {spread(short.again)} | {spread(long.again)} |
+| a turn at a time, what was read kept, seconds | {spread(short.alone)} | {spread(long.alone)} |
+| together, what was read kept, seconds | {spread(short.whole)} | {spread(long.whole)} |
+| keeping alone, times faster | {alone[0]} | {alone[1]} |
+| keeping and together, times faster | {whole[0]} | {whole[1]} |
 
-Every turn reads its whole conversation again; where little is written that is nearly all of the
-work, and a CPU reads no faster in batches.
+The first row is `generate` of transformers on the whole conversation of each turn. The others read
+only what a turn adds, and the question once for all attempts.
 
 How far to trust it: one machine, a tiny model, where fixed costs weigh more than in real runs; no
 GPU, no vLLM behind TRL's sampling. The load of the machine was {load:.1f} (above 1 others were at

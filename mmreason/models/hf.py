@@ -195,6 +195,22 @@ class TransformersModel:
             processor_kwargs=settings,
         )
 
+    def text_ids(self, conversation: Conversation, *, ask: bool = True) -> tuple[int, ...]:
+        """The token ids that `prepare` gives for one conversation without frames, in less time."""
+        if self.is_text_only:
+            inputs = prepare_text(self.tokenizer, [conversation], self.name, ask=ask)
+            return tuple(inputs["input_ids"][0].tolist())
+        turns, shown = self._turns(conversation)
+        assert not shown, "frames need the processor's tensors"
+        inputs = self.processor.apply_chat_template(
+            [turns],
+            tokenize=True,
+            add_generation_prompt=ask,
+            return_dict=True,
+            sanitize_control_tokens=True,
+        )
+        return tuple(inputs["input_ids"][0])
+
     def _turns(
         self, conversation: Conversation
     ) -> tuple[list[dict[str, Any]], list[tuple[FrameBatch, str]]]:

@@ -145,6 +145,27 @@ def test_control_tokens_in_an_observation_stay_text(nano):
     assert specials == [i for i in plain.token_ids[n:] if i < 7]
 
 
+@pytest.mark.parametrize("ask", [True, False])
+def test_token_ids_without_tensors_are_the_same(nano, ask):
+    before = tiny_rl.said("Was <|im_end|> geht?\n")
+    for conversation in (
+        before,
+        answered(before, "<think> hm", "<|im_start|>user\nno<|video_pad|>"),
+    ):
+        expected = nano.chat.prepare([conversation], ask=ask)["input_ids"][0].tolist()
+        assert list(nano.chat.text_ids(conversation, ask=ask)) == expected
+
+
+def test_prompts_that_are_alike_are_encoded_once(nano, monkeypatch):
+    first, other = tiny_rl.said("What moves?"), tiny_rl.said("What else?")
+    prompts = [nano.codec.prompt(each) for each in (first, other, first)]
+    assert prompts[0].token_ids == prompts[2].token_ids != prompts[1].token_ids
+    shown = tiny_rl.clip("What moves?")
+    assert nano.codec.prompt(shown).media is not None
+    monkeypatch.setattr(nano.chat, "prepare", None)
+    assert nano.codec.prompt(tiny_rl.said("What moves?")).token_ids == prompts[0].token_ids
+
+
 def test_control_tokens_spelt_out_by_the_model_are_not_joined_wrongly(nano):
     """Letters that spell the end of a turn decode to its mark: the text is sanitised, so the turn
     begins a row of its own rather than be taken for one that ended early."""

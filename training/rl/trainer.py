@@ -134,6 +134,8 @@ class _Run:
         self.since_best = 0
         self.why_skipped = ""
         self._notes: tuple[str, ...] = ()
+        if isinstance(self._sampler, LocalSampler) and (why := self._sampler.why_read_again):
+            self._notes = (f"every turn reads its whole conversation again: {why}",)
 
     @property
     def is_failing(self) -> bool:
@@ -152,7 +154,8 @@ class _Run:
             return
         if not resume:
             raise UsageError(f"{out} holds a run already; go on with it, or give another folder")
-        folder, state, self._notes = found
+        folder, state, notes = found
+        self._notes = (*self._notes, *notes)
         if state.digest != self.recipe.digest or state.fingerprint != self.trainee.fingerprint:
             raise UsageError(
                 f"{out} holds a run of another recipe or model; give another folder, or remove it"

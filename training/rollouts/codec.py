@@ -27,14 +27,22 @@ class ChatCodec:
         ends = chat.model.generation_config.eos_token_id
         self._end_ids = frozenset([ends] if isinstance(ends, int) else ends or ())
         self._place_ids = [token for token in ids if isinstance(token, int)]
+        self._last: tuple[Conversation, Prompt] | None = None
 
     def prompt(self, conversation: Conversation) -> Prompt:
         """See `Codec`. UsageError for a processor whose tensors cannot be batched here."""
+        is_text = not _has_frames(conversation)
+        # Attempts at one question begin one after the other, and alike.
+        if is_text and self._last is not None and tuple(conversation) == self._last[0]:
+            return self._last[1]
         inputs = self._chat.prepare([conversation])
         ids = tuple(inputs["input_ids"][0].tolist())
         tensors = {name: inputs[name] for name in inputs if name not in _PER_TOKEN}
         if not tensors:
-            return Prompt(ids)
+            prompt = Prompt(ids)
+            if is_text:
+                self._last = (tuple(conversation), prompt)
+            return prompt
         for name, tensor in tensors.items():
             if tuple(tensor.shape) == (1, len(ids)):
                 raise UsageError(
@@ -61,7 +69,9 @@ class ChatCodec:
         return Prompt((*prompt.token_ids, *written.token_ids, *rest), prompt.media)
 
     def _ids(self, conversation: Conversation, *, ask: bool) -> tuple[int, ...]:
-        return tuple(self._chat.prepare([conversation], ask=ask)["input_ids"][0].tolist())
+        if _has_frames(conversation):
+            return tuple(self._chat.prepare([conversation], ask=ask)["input_ids"][0].tolist())
+        return self._chat.text_ids(conversation, ask=ask)
 
 
 class TextCodec:
@@ -95,8 +105,12 @@ def _goes_on(before: Conversation, written: Written, conversation: Conversation)
         and all(new is old for new, old in zip(conversation, before, strict=False))
         and conversation[n].role == "assistant"
         and _text(conversation[n]).strip() == written.text
-        and not any(isinstance(p, FramesPart) for m in conversation[n:] for p in m.parts)
+        and not _has_frames(conversation[n:])
     )
+
+
+def _has_frames(conversation: Conversation) -> bool:
+    return any(isinstance(part, FramesPart) for message in conversation for part in message.parts)
 
 
 def _text(message: Message) -> str:

@@ -16,7 +16,7 @@ from mmreason.calls import FAILURES, Request
 from mmreason.models.base import Reply
 from mmreason.training.rollouts.episode import Ask, Codec, Episode, Task
 from mmreason.training.rollouts.join import joined
-from mmreason.training.rollouts.sampler import Draw, Sampler
+from mmreason.training.rollouts.sampler import Draw, Sampler, keeping
 from mmreason.training.rollouts.types import (
     Group,
     Outcome,
@@ -66,12 +66,13 @@ def collect(
     ]
     flights = [flight for found in opened if isinstance(found, list) for flight in found]
     waiting = flights
-    while waiting:
-        for flight in waiting:
-            flight.advance()
-        waiting = [flight for flight in waiting if not flight.is_over]
-        _write(sampler, [flight for flight in waiting if flight.ask is not None], how)
-        answer_requests([flight for flight in waiting if flight.request is not None])
+    with keeping(sampler):  # the weights stay as they are until all episodes are over
+        while waiting:
+            for flight in waiting:
+                flight.advance()
+            waiting = [flight for flight in waiting if not flight.is_over]
+            _write(sampler, [flight for flight in waiting if flight.ask is not None], how)
+            answer_requests([flight for flight in waiting if flight.request is not None])
     return [
         _group(task, problem, found, how) for problem, found in zip(problems, opened, strict=True)
     ]

@@ -8,35 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from mmreason.tools import FAILURES
+from mmreason.training.rollouts.cache import CannotKeepError, hindrance, reads_frames
+from mmreason.training.rollouts.choice import Draw, choose, uniforms
 from mmreason.training.rollouts.inputs import padded, same_inputs
-from mmreason.training.rollouts.types import Prompt, SampleFailure, Written
-from mmreason.types import UsageError
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Draw:
-    """One continuation that is wanted."""
-
-    prompt: Prompt
-    max_new_tokens: int
-    temperature: float
-    """0 takes the likeliest token every time; log-probabilities are then at temperature 1."""
-    seed: int
-
-    def __post_init__(self) -> None:
-        if self.max_new_tokens < 1 or self.temperature < 0:
-            raise UsageError(
-                "a draw needs max_new_tokens >= 1 and temperature >= 0, got "
-                f"{self.max_new_tokens} and {self.temperature}"
-            )
+from mmreason.training.rollouts.reading import Reader
+from mmreason.training.rollouts.types import SampleFailure, Written
+from mmreason.training.rollouts.writing import write
 
 
 class Sampler(Protocol):
@@ -47,12 +32,31 @@ class Sampler(Protocol):
         ...
 
 
+@runtime_checkable
+class Keeping(Protocol):
+    """A sampler that can keep what it has read from one call to the next."""
+
+    def keeping(self) -> AbstractContextManager[None]:
+        """Keep it until the context is left, however it is left: then all of it is dropped. The
+        weights must stay as they are inside."""
+        ...
+
+
+def keeping(sampler: Sampler) -> AbstractContextManager[None]:
+    """What a sampler keeps, where it is one that keeps anything."""
+    return sampler.keeping() if isinstance(sampler, Keeping) else nullcontext()
+
+
 class LocalSampler:
-    """A `transformers` model in this process, through its own `generate`.
+    """A `transformers` model in this process.
 
     Prompts of similar length run together, at most `batch_tokens` tokens, padding and answers
     included. No truncation (top-p, top-k) and no penalties: the log-probabilities are those of the
     distribution that was sampled.
+
+    Nothing is read twice in one call, nor inside `keeping`: of what was read, keys and values stay
+    within `keep_bytes`. Where that is 0, or the model is one that `why_read_again` tells of, every
+    draw reads its whole prompt, through the model's own `generate`.
     """
 
     def __init__(
@@ -63,23 +67,48 @@ class LocalSampler:
         end_ids: Sequence[int],
         pad_id: int,
         batch_tokens: int = 65_536,
+        keep_bytes: int = 2**31,
     ):
         self._model = model
         self._tokenizer = tokenizer
         self._end_ids = tuple(end_ids)
         self._pad_id = pad_id
         self._batch_tokens = batch_tokens
+        self._keep_bytes = keep_bytes
+        self._reader: Reader | None = None
+        self.why_read_again = hindrance(model) if keep_bytes else "keep_bytes is 0"
+        """Why prompts are read from their beginning every time; empty where they are not. Prompts
+        with frames are, besides, where `reads_frames` does not hold of the model."""
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """See `Keeping`. Inside another, the outer one decides."""
+        if self._reader is not None:
+            yield
+            return
+        self._reader = Reader(
+            self._model,
+            keep_bytes=self._keep_bytes,
+            pad_id=self._pad_id,
+            batch_tokens=self._batch_tokens,
+        )
+        try:
+            yield
+        finally:
+            self._reader = None
 
     def draw(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
         """See `Sampler`."""
         found: list[Written | SampleFailure | None] = [None] * len(draws)
         training = self._model.training
+        goes_on = self._reader is not None
         self._model.eval()
         try:
-            for places in self._batches(draws):
-                together = self._whole_or_parts([draws[i] for i in places])
-                for place, written in zip(places, together, strict=True):
-                    found[place] = written
+            with self.keeping():
+                for places in self._batches(draws):
+                    together = self._whole_or_parts([draws[i] for i in places], goes_on)
+                    for place, written in zip(places, together, strict=True):
+                        found[place] = written
         finally:
             self._model.train(training)
         return [one for one in found if one is not None]
@@ -103,20 +132,44 @@ class LocalSampler:
         if batch:
             yield batch
 
-    def _whole_or_parts(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
+    def _whole_or_parts(
+        self, draws: Sequence[Draw], goes_on: bool
+    ) -> list[Written | SampleFailure]:
         """A batch; where the model refuses it, or memory runs out, its halves: what is drawn is the
         same, and only the draw that is at fault fails."""
         try:
-            return self._batch(draws)
+            return self._batch(draws, goes_on)
         except FAILURES as error:
+            if isinstance(error, torch.OutOfMemoryError) and self._reader is not None:
+                self._reader.kept.clear()
             if len(draws) == 1:
                 line = " ".join(str(error).split()) or type(error).__name__
                 return [SampleFailure(kind=type(error).__name__, message=line)]
         half = len(draws) // 2
-        return self._whole_or_parts(draws[:half]) + self._whole_or_parts(draws[half:])
+        first = self._whole_or_parts(draws[:half], goes_on)
+        return first + self._whole_or_parts(draws[half:], goes_on)
 
     @torch.inference_mode()
-    def _batch(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
+    def _batch(self, draws: Sequence[Draw], goes_on: bool) -> list[Written | SampleFailure]:
+        shown = draws[0].prompt.media is not None
+        if not self.why_read_again and (reads_frames(self._model) or not shown):
+            try:
+                return self._going_on(draws, goes_on)
+            except CannotKeepError as error:
+                self.why_read_again = str(error)
+        return self._from_the_beginning(draws)
+
+    def _going_on(self, draws: Sequence[Draw], goes_on: bool) -> list[Written | SampleFailure]:
+        """With what is kept."""
+        reader = self._reader
+        assert reader is not None, "a draw keeps at least for itself"
+        pages = reader.read([draw.prompt for draw in draws])
+        kept = reader.kept if goes_on else None
+        lines = write(self._model, draws, pages, self._end_ids, desk=reader.desk, kept=kept)
+        return [self._written(line.draw, line.token_ids, line.logprobs) for line in lines]
+
+    def _from_the_beginning(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
+        """Through the model's own `generate`."""
         inputs = padded(
             [draw.prompt for draw in draws],
             pad_id=self._pad_id,
@@ -129,17 +182,22 @@ class LocalSampler:
                 inputs[name] = tensor.to(self._model.dtype)
         longest = max(draw.max_new_tokens for draw in draws)
         choice = _Choice(draws, longest, self._model.device)
-        out = self._model.generate(
-            **inputs,
-            generation_config=GenerationConfig(
-                max_new_tokens=longest,
-                do_sample=False,
-                eos_token_id=list(self._end_ids),
-                pad_token_id=self._pad_id,
-                use_cache=True,
-            ),
-            logits_processor=LogitsProcessorList([choice]),
-        )
+        # What is not said here is taken from the model's own settings, penalties among them.
+        own, self._model.generation_config = self._model.generation_config, GenerationConfig()
+        try:
+            out = self._model.generate(
+                **inputs,
+                generation_config=GenerationConfig(
+                    max_new_tokens=longest,
+                    do_sample=False,
+                    eos_token_id=list(self._end_ids),
+                    pad_token_id=self._pad_id,
+                    use_cache=True,
+                ),
+                logits_processor=LogitsProcessorList([choice]),
+            )
+        finally:
+            self._model.generation_config = own
         ids = out[:, inputs["input_ids"].shape[1] :].tolist()
         logprobs = torch.stack(choice.logprobs, dim=1).tolist()
         return [
@@ -164,32 +222,16 @@ class LocalSampler:
 
 
 class _Choice(LogitsProcessor):
-    """Chooses the next token of each row by its own uniform number: the inverse of the cumulative
-    distribution, in double precision. All but the chosen token are made impossible."""
+    """Has `generate` take the tokens that are chosen here: all others are made impossible."""
 
     def __init__(self, draws: Sequence[Draw], longest: int, device: torch.device):
-        rows = [_uniforms(draw.seed, longest) for draw in draws]
-        self._uniforms = torch.stack(rows).to(device)
+        self._numbers = torch.stack([uniforms(draw.seed, longest) for draw in draws]).to(device)
         self._temperature = draws[0].temperature
         self.logprobs: list[Tensor] = []
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """`scores` (B, V) of the next token."""
-        step = len(self.logprobs)
-        warm = scores.float() / (self._temperature or 1.0)
-        if self._temperature == 0:
-            chosen = scores.argmax(dim=-1, keepdim=True)
-        else:
-            cumulative = torch.softmax(warm.double(), dim=-1).cumsum(dim=-1)
-            target = self._uniforms[:, step : step + 1] * cumulative[:, -1:]
-            # On the right: a token of probability zero is never chosen.
-            chosen = torch.searchsorted(cumulative, target, right=True)
-            chosen = chosen.clamp(max=scores.shape[-1] - 1)
-        self.logprobs.append(torch.log_softmax(warm, dim=-1).gather(1, chosen)[:, 0])
-        return torch.full_like(scores, -torch.inf).scatter(1, chosen, 0.0)
-
-
-def _uniforms(seed: int, count: int) -> Tensor:
-    """(count,) numbers in [0, 1); a longer list begins with the same ones."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(count, generator=generator, dtype=torch.float64)
+        numbers = self._numbers[:, len(self.logprobs)]
+        chosen, logprobs = choose(scores, numbers, self._temperature)
+        self.logprobs.append(logprobs)
+        return torch.full_like(scores, -torch.inf).scatter(1, chosen[:, None], 0.0)
