@@ -62,22 +62,40 @@ class _Asked:
         return with_context(self.question, self.word)
 
 
-def drill(rng: random.Random, *, nodes: int, things: int) -> Turns:
+def drill(rng: random.Random, *, nodes: int, things: int, questions: int = 1) -> Turns:
     """A list of up to `nodes` captions, of up to `things` things each, and the right turn; at
-    leaves also what the look shows, and the answer."""
+    leaves also what the look shows, and the answer. Further questions about the same list follow
+    where more than one is asked for: as much to learn from fewer tokens."""
     while True:
         listed = _Listed.draw(rng, nodes, things)
-        asked = listed.asked(rng)
-        turn = listed.turn(asked)
-        if turn is not None:
+        asked = [listed.asked(rng) for _ in range(3 * questions)]
+        played = [(one, turn) for one in asked if (turn := listed.turn(one)) is not None]
+        if played:
             break
     length_s = rng.choice((30, 60, 180, 900, 3600))
     options = [f"{letter}. {text}" for letter, text in zip("ABCD", _options(rng), strict=True)]
-    lines = [asked.whole, *options, f"The video is {length_s} seconds long.", *listed.lines]
-    turns = [("user", "\n".join(lines)), ("assistant", turn)]
-    if "video_qa" in turn and not asked.question.startswith("Which"):
-        turns.append(("user", f"<information>{asked.answer}</information>"))
-        turns.append(("assistant", said_turn(asked.thing, asked.answer)))
+    turns: Turns = []
+    for one, turn in played[:questions]:
+        shown = [*options, f"The video is {length_s} seconds long.", *listed.lines]
+        turns.append(("user", "\n".join([one.whole, *([] if turns else shown)])))
+        turns.append(("assistant", turn))
+        if questions == 1 and "video_qa" in turn and not one.question.startswith("Which"):
+            turns.append(("user", f"<information>{one.answer}</information>"))
+            turns.append(("assistant", said_turn(one.thing, one.answer)))
+    return turns
+
+
+def roll_call(rng: random.Random, *, nodes: int) -> Turns:
+    """A bare list of up to `nodes` things and the number of each, asked for in any order: what
+    belongs to which number is all there is to learn."""
+    names = list(dict.fromkeys(_figure(rng) for _ in range(rng.randint(2, nodes))))
+    numbers = [node_number((place,)) for place in range(1, len(names) + 1)]
+    lines = [f"{number} {article(name)}." for number, name in zip(numbers, names, strict=True)]
+    turns: Turns = []
+    for place in rng.sample(range(len(names)), len(names)):
+        head = [] if turns else lines
+        turns.append(("user", "\n".join([*head, f"find {names[place]}"])))
+        turns.append(("assistant", numbers[place]))
     return turns
 
 
