@@ -101,6 +101,14 @@ NAMES: dict[str, dict[str, Any]] = {
         "updates": 2,
         "learning_rate": 2e-2,
     },
+    "adapters without dropout": {
+        "lora": Lora(rank=4, alpha=8),
+        "kl": Kl(coefficient=0.05),
+        "learning_rate": 2e-2,
+    },
+    "checkpointed": {"gradient_checkpointing": True, "stapo": Stapo(probability=0.3)},
+    "held out": {"held_out": tiny_rl.colours(3), "evaluate_every": 1},
+    "in bf16": {"precision": "bf16"},
     "nano": NANO,
     "nano frozen": NANO | {"freeze": ("model.visual",), "kl": Kl(coefficient=0.05)},
 }

@@ -139,6 +139,7 @@ class LocalSampler:
                 use_cache=True,
             ),
             logits_processor=LogitsProcessorList([choice]),
+            synced_gpus=False,  # each process writes by itself, also where others have nothing
         )
         ids = out[:, inputs["input_ids"].shape[1] :].tolist()
         logprobs = torch.stack(choice.logprobs, dim=1).tolist()
