@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import PartialState
 
 from mmreason.training.rl import Dsdr, Kl, Lora, Recipe, Stapo, Trainee, train
@@ -79,6 +80,21 @@ NANO: dict[str, Any] = {
     "micro_tokens": 200,
 }
 
+
+def spoilt_in_one() -> Trainee:
+    """Its first training pass in the second process gives NaN."""
+    made = tiny_rl.trainee()
+    left = [PartialState().process_index == 1]
+
+    def spoil(module: Any, inputs: Any, out: Any) -> None:
+        if module.training and torch.is_grad_enabled() and left[0]:
+            left[0] = False
+            out.logits[0] += torch.nan
+
+    made.model.register_forward_hook(spoil)
+    return made
+
+
 NAMES: dict[str, dict[str, Any]] = {
     "plain": {},
     "stapo and dsdr": {
@@ -108,6 +124,7 @@ NAMES: dict[str, dict[str, Any]] = {
     },
     "checkpointed": {"gradient_checkpointing": True, "stapo": Stapo(probability=0.3)},
     "held out": {"held_out": tiny_rl.colours(3), "evaluate_every": 1},
+    "spoilt in one process": {"model": spoilt_in_one},
     "in bf16": {"precision": "bf16"},
     "nano": NANO,
     "nano frozen": NANO | {"freeze": ("model.visual",), "kl": Kl(coefficient=0.05)},
