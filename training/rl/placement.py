@@ -17,7 +17,7 @@ import torch
 from accelerate import Accelerator, DistributedType
 from torch import Tensor
 
-from mmreason.training.rl import sharded
+from mmreason.training.rl import sharded, zero
 from mmreason.training.rl.layout import empty_layout
 from mmreason.training.rl.logps import Scorer
 from mmreason.training.rl.processes import sum_gradients
@@ -80,7 +80,7 @@ class Placement(Protocol):
 def place(accelerator: Accelerator, model: Any, recipe: Recipe, pad_id: int) -> Placement:
     """The model with its optimiser, as the launcher asks for. UsageError where that cannot be."""
     check_processes(accelerator)
-    scorer = Scorer(model)
+    scorer = Scorer(model, recipe.precision)
     optimiser = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad],
         lr=recipe.learning_rate,
@@ -90,6 +90,8 @@ def place(accelerator: Accelerator, model: Any, recipe: Recipe, pad_id: int) -> 
     if accelerator.distributed_type == DistributedType.FSDP:
         first = empty_layout(pad_id, model)
         return sharded.shard(accelerator, scorer, optimiser, first, recipe.precision)
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        return zero.zero(accelerator, scorer, optimiser, recipe)
     # Not wrapped for many processes: gradients are added up once an update.
     placed = Whole(
         accelerator,
@@ -102,12 +104,7 @@ def place(accelerator: Accelerator, model: Any, recipe: Recipe, pad_id: int) -> 
 
 def check_processes(accelerator: Accelerator) -> None:
     """UsageError where a launcher started several processes that do not know of each other: each
-    would do the whole run, in one folder. Nor does DeepSpeed do: it makes a step in each backward
-    pass, so that an update can neither have micro-batches nor be skipped."""
-    if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        raise UsageError(
-            "DeepSpeed cannot make the updates of a run; use DDP, with adapters if need be"
-        )
+    would do the whole run, in one folder."""
     started = os.environ.get("WORLD_SIZE", "1")
     if started.isdecimal() and int(started) != accelerator.num_processes:
         raise UsageError(

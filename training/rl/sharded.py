@@ -59,7 +59,7 @@ def shard(
     empty = _without_weights(scorer.model)
     wrapped, prepared = accelerator.prepare(scorer, optimiser)
     wrapped.set_reduce_scatter_unused_params(True)
-    with torch.no_grad(), accelerator.autocast():
+    with torch.no_grad():
         wrapped(first.to(accelerator.device), 1.0, False)
     return Sharded(accelerator, wrapped, prepared, empty)
 

@@ -93,7 +93,9 @@ class _Run:
         install(model)
         self._small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
         needs_copy = recipe.kl is not None and not is_adapted(model)
-        self._reference = Reference(model, accelerator.device) if needs_copy else None
+        self._reference = (
+            Reference(model, accelerator.device, recipe.precision) if needs_copy else None
+        )
         pad_id = self.trainee.pad_id
         self._placement = place(accelerator, model, recipe, pad_id)
         self._optimiser = self._placement.optimiser
@@ -299,9 +301,7 @@ class _Run:
                 with adapter_off(self.trainee.model):
                     micro.reference_logp, _ = self._updater.score(micro)
             else:
-                micro.reference_logp = self._reference.score(
-                    micro.layout, self.recipe.temperature, self.accelerator
-                )
+                micro.reference_logp = self._reference.score(micro.layout, self.recipe.temperature)
 
     def _set_learning_rate(self) -> None:
         warmed = min(1.0, (self.updates + 1) / max(1, self.recipe.warmup_updates))

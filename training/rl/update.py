@@ -98,8 +98,7 @@ class Updater:
         """Log-probabilities and entropies under the weights as they are; of a model in shards while
         it is whole."""
         self._scorer.eval()
-        with self._accelerator.autocast():
-            return self._scorer(micro.layout, self._recipe.temperature, need_entropy)
+        return self._scorer(micro.layout, self._recipe.temperature, need_entropy)
 
     def update(self, micros: Sequence[Micro], groups: float, flat: Sequence[Row] = ()) -> Updated:
         """One update. `groups` is the share of this process's problems that belongs to it; `flat`
@@ -186,16 +185,14 @@ class Updater:
 
     def _nothing(self) -> Tensor:
         layout = empty_layout(self._pad_id, self._model).to(self._accelerator.device)
-        with self._accelerator.autocast():
-            return self._scorer(layout, 1.0, False)[0].sum() * 0.0
+        return self._scorer(layout, 1.0, False)[0].sum() * 0.0
 
     def _loss(
         self, micro: Micro, denominators: _Denominators, figures: Figures
     ) -> tuple[Tensor, str]:
         """This micro-batch's share of the loss, and what is wrong with a sample."""
         recipe = self._recipe
-        with self._accelerator.autocast():
-            logp, entropy = self._scorer(micro.layout, recipe.temperature, True)
+        logp, entropy = self._scorer(micro.layout, recipe.temperature, True)
         batch = self._batch(micro, logp, entropy)
         problem = ""
         try:
