@@ -81,15 +81,18 @@ NANO: dict[str, Any] = {
 }
 
 
-def spoilt_in_one() -> Trainee:
-    """Its first training pass in the second process gives NaN."""
+def spoilt_in_one(of: str) -> Trainee:
+    """Its first training pass in the second process has a logit or a gradient of NaN."""
     made = tiny_rl.trainee()
     left = [PartialState().process_index == 1]
 
     def spoil(module: Any, inputs: Any, out: Any) -> None:
         if module.training and torch.is_grad_enabled() and left[0]:
             left[0] = False
-            out.logits[0] += torch.nan
+            if of == "gradient":
+                out.logits.register_hook(lambda gradient: gradient * torch.nan)
+            else:
+                out.logits[0] += torch.nan
 
     made.model.register_forward_hook(spoil)
     return made
@@ -124,7 +127,8 @@ NAMES: dict[str, dict[str, Any]] = {
     },
     "checkpointed": {"gradient_checkpointing": True, "stapo": Stapo(probability=0.3)},
     "held out": {"held_out": tiny_rl.colours(3), "evaluate_every": 1},
-    "spoilt in one process": {"model": spoilt_in_one},
+    "a sample spoilt in one process": {"model": partial(spoilt_in_one, "logit")},
+    "a gradient spoilt in one process": {"model": partial(spoilt_in_one, "gradient")},
     "in bf16": {"precision": "bf16"},
     "nano": NANO,
     "nano frozen": NANO | {"freeze": ("model.visual",), "kl": Kl(coefficient=0.05)},

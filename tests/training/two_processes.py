@@ -24,13 +24,20 @@ NOT_SHARED = (
 
 
 def launched(
-    folder: Path, steps: int, *names: str, runs: str = "rl_runs", processes: int = 2
+    folder: Path, steps: int, *names: str, config: str | None = None, processes: int = 2
 ) -> str:
-    """Let the module `runs` do these runs in several processes; what they printed."""
+    """Do these runs in several processes, under a config that is shipped where one is named; what
+    they printed."""
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}"]
     command += ["--master_port", str(20_000 + os.getpid() % 20_000)]
-    command += ["-m", f"tests.training.{runs}", str(folder), str(steps), *names]
-    settings = {"ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    runs = ["rl_runs"] if config is None else ["sharded_runs", config]
+    command += ["-m", f"tests.training.{runs[0]}", *runs[1:], str(folder), str(steps), *names]
+    settings = {
+        "ACCELERATE_USE_CPU": "true",
+        "CUDA_VISIBLE_DEVICES": "",
+        "DS_ACCELERATOR": "cpu",
+        "OMP_NUM_THREADS": "1",
+    }
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | settings, timeout=400, capture_output=True, text=True
     )
