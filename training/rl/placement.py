@@ -79,7 +79,6 @@ class Placement(Protocol):
 
 def place(accelerator: Accelerator, model: Any, recipe: Recipe, pad_id: int) -> Placement:
     """The model with its optimiser, as the launcher asks for. UsageError where that cannot be."""
-    check_processes(accelerator)
     scorer = Scorer(model, recipe.precision)
     optimiser = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad],
