@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as shards
 from accelerate import Accelerator
 from accelerate.checkpointing import load_accelerator_state, save_accelerator_state
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor
 
@@ -151,15 +154,19 @@ class Sharded:
         return replace(trainee, model=model)
 
     def save(self, folder: Path) -> None:
-        """See `Placement`: each process writes its shards."""
-        shards.save(self._state(), checkpoint_id=folder / _FOLDER)
+        """See `Placement`: each process writes its shards. OSError in all where one cannot."""
+        try:
+            save(self._state(), checkpoint_id=folder / _FOLDER)
+        except CheckpointException as error:  # no Exception for torch
+            first = next(iter(error.failures.values()))[0]
+            raise OSError(f"shards could not be written: {first}") from error
         save_accelerator_state(
             str(folder), [], [], [], [], self.accelerator.process_index, self.accelerator.step
         )
 
     def load(self, folder: Path) -> None:
         """See `Placement`. The number of processes may be another."""
-        known = shards.FileSystemReader(folder / _FOLDER).read_metadata().state_dict_metadata
+        known = FileSystemReader(folder / _FOLDER).read_metadata().state_dict_metadata
         has_state = any(name.startswith("optimiser.") for name in known)
         if has_state:
             self._allot()
@@ -167,7 +174,7 @@ class Sharded:
         wanted = {f"weights.{name}" for name in state["weights"]}
         if wanted != {name for name in known if name.startswith("weights.")}:
             raise UsageError(f"{folder}: holds other weights than this recipe trains")
-        shards.load(state, checkpoint_id=folder / _FOLDER)
+        load(state, checkpoint_id=folder / _FOLDER)
         load_accelerator_state(str(folder), [], [], [], [], self.accelerator.process_index)
 
     def _state(self) -> dict[str, dict[str, Any]]:

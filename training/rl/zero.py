@@ -25,7 +25,8 @@ from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rl.trainee import Trainee
 from mmreason.types import UsageError
 
-_TAG = "zero"
+_WEIGHTS = "weights.pt"
+_SHARD = "optimiser_{}.pt"
 
 
 def zero(
@@ -127,24 +128,38 @@ class Zero:
         return trainee if self.accelerator.is_main_process else None
 
     def save(self, folder: Path) -> None:
-        """See `Placement`."""
-        self.scorer.save_checkpoint(
-            str(folder), tag=_TAG, save_latest=False, exclude_frozen_parameters=True
-        )
-        save_accelerator_state(
-            str(folder), [], [], [], [], self.accelerator.process_index, self.accelerator.step
-        )
+        """See `Placement`: no process waits for another here, for one that cannot write."""
+        if self.accelerator.is_main_process:
+            weights = {name: p.detach().clone() for name, p in self._named()}
+            torch.save(weights, folder / _WEIGHTS)
+        process = self.accelerator.process_index
+        torch.save(self.optimiser.optimizer.state_dict(), folder / _SHARD.format(process))
+        save_accelerator_state(str(folder), [], [], [], [], process, self.accelerator.step)
 
     def load(self, folder: Path) -> None:
         """See `Placement`. UsageError where there were another number of processes."""
-        wrote, now = len(list(folder.glob("random_states_*"))), self.accelerator.num_processes
+        wrote, now = len(list(folder.glob(_SHARD.format("*")))), self.accelerator.num_processes
         if wrote != now:
             raise UsageError(
                 f"{folder}: written by {wrote} processes, now there are {now}; with DeepSpeed a "
                 "run goes on with as many as before"
             )
-        self.scorer.load_checkpoint(str(folder), tag=_TAG, load_module_strict=False)
-        load_accelerator_state(str(folder), [], [], [], [], self.accelerator.process_index)
+        process = self.accelerator.process_index
+        found = torch.load(folder / _WEIGHTS, map_location="cpu", weights_only=True)
+        trained = dict(self._named())
+        if set(trained) != set(found):
+            raise UsageError(f"{folder}: holds other weights than this recipe trains")
+        with torch.no_grad():
+            for name, parameter in trained.items():
+                parameter.copy_(found[name])
+        self.optimiser.refresh_fp32_params()
+        kept = torch.load(folder / _SHARD.format(process), map_location="cpu", weights_only=True)
+        self.optimiser.optimizer.load_state_dict(kept)
+        load_accelerator_state(str(folder), [], [], [], [], process)
+
+    def _named(self) -> Iterator[tuple[str, Tensor]]:
+        named = self.scorer.module.named_parameters()
+        return ((name, p) for name, p in named if p.requires_grad)
 
 
 def _check(accelerator: Accelerator) -> None:
