@@ -29,7 +29,7 @@ def launched(
     """Do these runs in several processes, under a config that is shipped where one is named; what
     they printed."""
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}"]
-    command += ["--master_port", str(20_000 + os.getpid() % 20_000)]
+    command += ["--standalone"]  # at a port that is free
     runs = ["rl_runs"] if config is None else ["sharded_runs", config]
     command += ["-m", f"tests.training.{runs[0]}", *runs[1:], str(folder), str(steps), *names]
     settings = {
