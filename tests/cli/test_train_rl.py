@@ -45,7 +45,7 @@ def test_a_dry_run_counts_and_trains_nothing(tmp_path: Path, capsys: pytest.Capt
     assert told["memory_bytes"]["weights"] == 4 * told["parameters"]
     assert told["memory_bytes"]["optimiser (AdamW)"] == 8 * told["trained"]
     assert told["trained"] < told["parameters"]
-    for where in ("DDP", "FSDP2"):
+    for where in ("DDP", "DeepSpeed", "FSDP2"):
         config = Path(told["launches"][where].split("--config_file ")[1].split()[0])
         assert config.is_file()
     assert not (tmp_path / "run").exists()

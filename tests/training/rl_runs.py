@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import PartialState
 
 from mmreason.training.rl import Dsdr, Kl, Lora, Recipe, Stapo, Trainee, train
@@ -79,6 +80,24 @@ NANO: dict[str, Any] = {
     "micro_tokens": 200,
 }
 
+
+def spoilt_in_one(of: str) -> Trainee:
+    """Its first training pass in the second process has a logit or a gradient of NaN."""
+    made = tiny_rl.trainee()
+    left = [PartialState().process_index == 1]
+
+    def spoil(module: Any, inputs: Any, out: Any) -> None:
+        if module.training and torch.is_grad_enabled() and left[0]:
+            left[0] = False
+            if of == "gradient":
+                out.logits.register_hook(lambda gradient: gradient * torch.nan)
+            else:
+                out.logits[0] += torch.nan
+
+    made.model.register_forward_hook(spoil)
+    return made
+
+
 NAMES: dict[str, dict[str, Any]] = {
     "plain": {},
     "stapo and dsdr": {
@@ -101,6 +120,16 @@ NAMES: dict[str, dict[str, Any]] = {
         "updates": 2,
         "learning_rate": 2e-2,
     },
+    "adapters without dropout": {
+        "lora": Lora(rank=4, alpha=8),
+        "kl": Kl(coefficient=0.05),
+        "learning_rate": 2e-2,
+    },
+    "checkpointed": {"gradient_checkpointing": True, "stapo": Stapo(probability=0.3)},
+    "held out": {"held_out": tiny_rl.colours(3), "evaluate_every": 1},
+    "a sample spoilt in one process": {"model": partial(spoilt_in_one, "logit")},
+    "a gradient spoilt in one process": {"model": partial(spoilt_in_one, "gradient")},
+    "in bf16": {"precision": "bf16"},
     "nano": NANO,
     "nano frozen": NANO | {"freeze": ("model.visual",), "kl": Kl(coefficient=0.05)},
 }

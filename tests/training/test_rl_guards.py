@@ -343,6 +343,7 @@ def test_the_distance_to_the_reference_does_not_depend_on_what_is_left_out():
 
     from mmreason.training.rl.batches import Row
     from mmreason.training.rl.logps import Scorer
+    from mmreason.training.rl.placement import Whole
     from mmreason.training.rl.update import Updater
     from mmreason.training.rollouts.collect import Sampling, collect
 
@@ -370,7 +371,7 @@ def test_the_distance_to_the_reference_does_not_depend_on_what_is_left_out():
         )
         scorer = Scorer(made.model)
         optimiser = torch.optim.SGD(scorer.parameters(), lr=0.0)
-        updater = Updater(given, Accelerator(cpu=True), scorer, optimiser, made.pad_id)
+        updater = Updater(given, Whole(Accelerator(cpu=True), scorer, optimiser), made.pad_id)
         micros = updater.micros(rows)
         for micro in micros:
             micro.reference_logp = torch.full_like(micro.layout.mask, -1.0, dtype=torch.float32)

@@ -101,13 +101,13 @@ def dying(moment: str, at_step: int, work: Callable[[], object]) -> None:
 
     save = checkpoint.save
 
-    def saved(accelerator, run, state, keep):
+    def saved(placement, run, state, keep):
         if state.step != at_step:
-            return save(accelerator, run, state, keep)
+            return save(placement, run, state, keep)
         if moment == "before":
             die()
         if moment == "weights":
-            accelerator.register_save_state_pre_hook(die)
+            placement.accelerator.register_save_state_pre_hook(die)
         if moment == "optimiser":
             torch.save = die
         if moment == "state":
@@ -123,7 +123,7 @@ def dying(moment: str, at_step: int, work: Callable[[], object]) -> None:
                 die()
 
             setattr(Path, "rename", renamed)  # noqa: B010
-        return save(accelerator, run, state, keep)
+        return save(placement, run, state, keep)
 
     checkpoint.save = saved
     work()

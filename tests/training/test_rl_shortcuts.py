@@ -15,6 +15,7 @@ from mmreason.training.rl.batches import Row, split_flat
 from mmreason.training.rl.frozen_eyes import install
 from mmreason.training.rl.layout import lay_out
 from mmreason.training.rl.logps import Scorer
+from mmreason.training.rl.placement import Whole
 from mmreason.training.rl.update import Updater
 from mmreason.training.rollouts.collect import Sampling, collect
 from mmreason.training.rollouts.sampler import LocalSampler
@@ -37,7 +38,7 @@ def gradient(of: Trainee, recipe: Recipe, live: list[Row], flat: list[Row]) -> l
     accelerator = Accelerator(cpu=True)
     scorer = Scorer(model)
     before = [p.detach().clone() for p in model.parameters()]
-    updater = Updater(recipe, accelerator, scorer, optimiser, of.pad_id)
+    updater = Updater(recipe, Whole(accelerator, scorer, optimiser), of.pad_id)
     done = updater.update(updater.micros(live), 4.0, flat)
     assert not done.skipped
     return [b - p.detach() for b, p in zip(before, model.parameters(), strict=True)]

@@ -15,6 +15,7 @@ from mmreason.training.rl import Dsdr, Kl, Recipe, Stapo, Trainee
 from mmreason.training.rl.batches import Row, deal, micro_batches, split_flat
 from mmreason.training.rl.credit import assign
 from mmreason.training.rl.logps import Scorer
+from mmreason.training.rl.placement import Whole
 from mmreason.training.rl.scales import KindScales
 from mmreason.training.rl.update import Updater
 from mmreason.training.rollouts.collect import Sampling, collect
@@ -49,7 +50,7 @@ def gradient(
 
     scorer = Scorer(made.model)
     optimiser = Keeping([p for p in scorer.parameters() if p.requires_grad], lr=0.0)
-    updater = Updater(recipe, Accelerator(cpu=True), scorer, optimiser, made.pad_id)
+    updater = Updater(recipe, Whole(Accelerator(cpu=True), scorer, optimiser), made.pad_id)
     micros = updater.micros(live)
     for micro in micros:  # an older policy, so that ratios are not 1
         logp, _ = updater.score(micro)

@@ -14,11 +14,11 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from accelerate import Accelerator
 from safetensors import SafetensorError
 
+from mmreason.training.rl.placement import Placement
 from mmreason.training.rl.processes import gathered
 from mmreason.types import UsageError
 
@@ -51,13 +51,14 @@ class RunState:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-def save(accelerator: Accelerator, run: Path, state: RunState, keep: int) -> Path:
+def save(placement: Placement, run: Path, state: RunState, keep: int) -> Path:
     """Write a checkpoint under `run/checkpoints` and drop all but the `keep` newest; those of later
     steps, which were damaged when the run was taken up, go too.
 
     Raises OSError in every process (a full disk in any) and leaves the checkpoints as they were.
     All processes call this together.
     """
+    accelerator = placement.accelerator
     folder = run / "checkpoints" / f"step-{state.step:06d}"
     unfinished = folder.with_name(f".{folder.name}.tmp")
 
@@ -79,7 +80,7 @@ def save(accelerator: Accelerator, run: Path, state: RunState, keep: int) -> Pat
 
     try:
         together(accelerator, begin if accelerator.is_main_process else None)
-        together(accelerator, lambda: accelerator.save_state(str(unfinished)))
+        together(accelerator, lambda: placement.save(unfinished))
         together(accelerator, finish if accelerator.is_main_process else None)
     except OSError as error:
         free_mb = shutil.disk_usage(run).free / 1e6
@@ -117,37 +118,6 @@ def newest(run: Path) -> tuple[Path, RunState, tuple[str, ...]] | None:
             f"{run}: no checkpoint is whole ({'; '.join(damaged)}); begin anew in another folder"
         )
     return None
-
-
-def load(accelerator: Accelerator, folder: Path) -> None:
-    """Put weights, optimiser and random numbers back."""
-    accelerator.load_state(str(folder))
-
-
-def train_only_hooks(accelerator: Accelerator) -> None:
-    """Leave frozen weights out of checkpoints: they are those the run began with."""
-
-    def on_save(models: list[Any], weights: list[dict[str, Any]], _: str) -> None:
-        for model, state in zip(models, weights, strict=False):
-            trained = {
-                n for n, p in accelerator.unwrap_model(model).named_parameters() if p.requires_grad
-            }
-            for name in [name for name in state if name not in trained]:
-                del state[name]
-
-    def on_load(models: list[Any], folder: str) -> None:
-        from safetensors.torch import load_file
-
-        while models:
-            model = accelerator.unwrap_model(models.pop())
-            found = load_file(str(Path(folder) / "model.safetensors"))
-            missing, strange = model.load_state_dict(found, strict=False)
-            trained = {name for name, p in model.named_parameters() if p.requires_grad}
-            if strange or trained & set(missing):
-                raise UsageError(f"{folder}: holds other weights than this recipe trains")
-
-    accelerator.register_save_state_pre_hook(on_save)
-    accelerator.register_load_state_pre_hook(on_load)
 
 
 def _checkpoints(run: Path) -> list[Path]:

@@ -93,6 +93,12 @@ def lay_out(
     )
 
 
+def empty_layout(pad_id: int, model: Any) -> Layout:
+    """A forward pass of nothing written, for a process that has nothing when others have."""
+    empty = TokenSequence(token_ids=(pad_id,) * 2, roles=(Role.PROMPT,) * 2, logprobs=None)
+    return lay_out([empty], kind="padded", pad_id=pad_id, model=model)
+
+
 def _written_places(sequence: TokenSequence) -> list[int]:
     return [i for i, role in enumerate(sequence.roles) if role is Role.MODEL and i > 0]
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmreason.training.rl.layout import Layout
+from mmreason.training.rl.recipe import Precision
 
 PIECE = 1024
 """Tokens whose softmax is taken at once."""
@@ -21,17 +22,25 @@ PIECE = 1024
 
 class Scorer(nn.Module):
     """A model as a module that gives log-probabilities, so that wrappers for many processes see one
-    forward pass."""
+    forward pass. With `precision` "bf16" it computes in bfloat16 where that is safe."""
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any, precision: Precision = "no"):
         super().__init__()
         self.model = model
+        self._precision = precision
 
     def forward(
         self, layout: Layout, temperature: float, need_entropy: bool
     ) -> tuple[Tensor, Tensor | None]:
         """(B, C) log-probabilities of `layout.ids`, nats, and (B, C) entropies without gradient,
         nats; zeros where nothing was written."""
+        is_lower = self._precision == "bf16"
+        with torch.autocast(layout.ids.device.type, torch.bfloat16, enabled=is_lower):
+            return self._scores(layout, temperature, need_entropy)
+
+    def _scores(
+        self, layout: Layout, temperature: float, need_entropy: bool
+    ) -> tuple[Tensor, Tensor | None]:
         dtype = next(self.model.parameters()).dtype
         inputs = {
             name: tensor.to(dtype) if tensor.is_floating_point() else tensor

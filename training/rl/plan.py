@@ -15,7 +15,7 @@ from mmreason.training.rl.logps import PIECE
 from mmreason.training.rl.recipe import Lora, Recipe
 
 CONFIGS = Path(__file__).parent / "configs"
-"""Settings for `accelerate launch` that come with the package: ddp, fsdp2."""
+"""Settings for `accelerate launch` that come with the package: ddp, deepspeed, fsdp2."""
 _STORED_PER_LAYER = 16
 """Values a token leaves behind in a layer for the backward pass, in multiples of the width: about
 what a block with fused attention keeps."""
@@ -90,6 +90,7 @@ def launches(file: Path) -> dict[str, str]:
     return {
         "one process": f"mmreason train rl {file}",
         "DDP": many.format(CONFIGS / "ddp.yaml", file),
+        "DeepSpeed": many.format(CONFIGS / "deepspeed.yaml", file),
         "FSDP2": many.format(CONFIGS / "fsdp2.yaml", file),
     }
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedType
+from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
@@ -73,11 +73,6 @@ def _sum_bucket(accelerator: Accelerator, gradients: Sequence[Tensor]) -> None:
     parts = summed.split([one.numel() for one in gradients])
     for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view_as(gradient))
-
-
-def is_sharded(accelerator: Accelerator) -> bool:
-    """Whether no process holds the whole model (FSDP)."""
-    return accelerator.distributed_type == DistributedType.FSDP
 
 
 def largest(accelerator: Accelerator, value: int) -> int:

@@ -9,22 +9,21 @@ import copy
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from mmreason.training.rl.layout import Layout
 from mmreason.training.rl.logps import Scorer
+from mmreason.training.rl.recipe import Precision
 
 
 class Reference:
     """Scores written tokens under the weights that the run began with."""
 
-    def __init__(self, model: Any, device: torch.device):
+    def __init__(self, model: Any, device: torch.device, precision: Precision):
         frozen = copy.deepcopy(model).eval().requires_grad_(False)
-        self._scorer = Scorer(frozen).to(device)
+        self._scorer = Scorer(frozen, precision).to(device)
 
     @torch.no_grad()
-    def score(self, layout: Layout, temperature: float, accelerator: Accelerator) -> Tensor:
+    def score(self, layout: Layout, temperature: float) -> Tensor:
         """(B, C) log-probabilities, nats."""
-        with accelerator.autocast():
-            return self._scorer(layout, temperature, False)[0]
+        return self._scorer(layout, temperature, False)[0]

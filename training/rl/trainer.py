@@ -7,15 +7,15 @@ every formula and showing (`mmreason.training.logs`).
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedType
+from accelerate import Accelerator
 
 from mmreason.models.hf import ONE_THREAD_PARAMETERS, threads
 from mmreason.training.rl import checkpoint
@@ -26,11 +26,11 @@ from mmreason.training.rl.credit import Credit, assign, teaches
 from mmreason.training.rl.evaluate import evaluate
 from mmreason.training.rl.events import StepReport
 from mmreason.training.rl.frozen_eyes import install
-from mmreason.training.rl.logps import Scorer
 from mmreason.training.rl.measures import of_rollouts, peak_memory_mb
 from mmreason.training.rl.micro import Micro
 from mmreason.training.rl.order import drawn
-from mmreason.training.rl.processes import any_of, gathered, is_sharded, merged, total
+from mmreason.training.rl.placement import check_processes, place
+from mmreason.training.rl.processes import any_of, gathered, merged, total
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rl.reference import Reference
 from mmreason.training.rl.scales import KindScales
@@ -80,25 +80,9 @@ def train(
     run.save_model()
 
 
-def _check_processes(accelerator: Accelerator) -> None:
-    """UsageError where a launcher started several processes that do not know of each other: each
-    would do the whole run, in one folder. Nor does DeepSpeed do: it makes a step in each backward
-    pass, so that an update can neither have micro-batches nor be skipped."""
-    if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        raise UsageError(
-            "DeepSpeed cannot make the updates of a run; use DDP, with adapters if need be"
-        )
-    started = os.environ.get("WORLD_SIZE", "1")
-    if started.isdecimal() and int(started) != accelerator.num_processes:
-        raise UsageError(
-            f"{started} processes were started and accelerate sees {accelerator.num_processes}: on "
-            "CPUs use `accelerate launch --cpu`, or set ACCELERATE_USE_CPU=true under torchrun"
-        )
-
-
 class _Run:
     def __init__(self, recipe: Recipe, accelerator: Accelerator):
-        _check_processes(accelerator)
+        check_processes(accelerator)
         self.recipe = recipe
         self.accelerator = accelerator
         made = recipe.model() if callable(recipe.model) else Trainee.load(recipe.model)
@@ -108,24 +92,14 @@ class _Run:
         model = self.trainee.model
         install(model)
         self._small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        optimiser = torch.optim.AdamW(
-            parameters,
-            lr=recipe.learning_rate,
-            betas=recipe.betas,
-            weight_decay=recipe.weight_decay,
-        )
         needs_copy = recipe.kl is not None and not is_adapted(model)
-        self._reference = Reference(model, accelerator.device) if needs_copy else None
-        if is_sharded(accelerator):
-            self._scorer, self._optimiser = accelerator.prepare(Scorer(model), optimiser)
-        else:  # not wrapped for many processes: `update.py` adds the gradients up once
-            self._scorer = accelerator.prepare_model(Scorer(model), evaluation_mode=True)
-            self._optimiser = accelerator.prepare_optimizer(optimiser)
-        checkpoint.train_only_hooks(accelerator)
-        self._updater = Updater(
-            recipe, accelerator, self._scorer, self._optimiser, self.trainee.pad_id
+        self._reference = (
+            Reference(model, accelerator.device, recipe.precision) if needs_copy else None
         )
+        pad_id = self.trainee.pad_id
+        self._placement = place(accelerator, model, recipe, pad_id)
+        self._optimiser = self._placement.optimiser
+        self._updater = Updater(recipe, self._placement, pad_id)
         self._sampler = self._make_sampler()
         self._scales = KindScales()
         self.step = 0
@@ -160,7 +134,7 @@ class _Run:
             raise UsageError(
                 f"{out} holds a run of another recipe or model; give another folder, or remove it"
             )
-        checkpoint.load(self.accelerator, folder)
+        self._placement.load(folder)
         self.step, self.cursor, self.updates = state.step, state.cursor, state.updates
         self.skipped = state.skipped
         # A run that was stopped for it is given as many tries again.
@@ -173,7 +147,8 @@ class _Run:
         """One step."""
         with self._threads():
             began = time.perf_counter()
-            groups = self._rollouts()
+            with self._sampling():
+                groups = self._rollouts()
             sampled = time.perf_counter()
             credit = assign(groups, self.recipe, self._scales, self._gathered)
             updates, micros = self._updates(credit)
@@ -218,7 +193,7 @@ class _Run:
             versions={name: version(name) for name in _VERSIONS},
         )
         try:
-            checkpoint.save(self.accelerator, self.recipe.out, state, self.recipe.keep)
+            checkpoint.save(self._placement, self.recipe.out, state, self.recipe.keep)
         except OSError as error:
             if always:
                 raise
@@ -230,22 +205,19 @@ class _Run:
         as it was."""
         folder = self.recipe.out / name
         unfinished = folder.with_name(f".{name}.tmp")
+        trainee = self._placement.to_save(self.trainee)
 
-        def write() -> None:
+        def write(trainee: Trainee) -> None:
             shutil.rmtree(unfinished, ignore_errors=True)
-            self.trainee.save(unfinished)
+            trainee.save(unfinished)
             shutil.rmtree(folder, ignore_errors=True)
             unfinished.rename(folder)
 
-        checkpoint.together(self.accelerator, write if self.accelerator.is_main_process else None)
+        checkpoint.together(self.accelerator, partial(write, trainee) if trainee else None)
 
     def _make_sampler(self) -> Sampler:
         if self.recipe.sampler is not None:
             return self.recipe.sampler(self.trainee)
-        if is_sharded(self.accelerator):
-            raise UsageError(
-                "a model sharded by FSDP cannot write by itself; give Recipe.sampler, or use DDP"
-            )
         return LocalSampler(
             self.trainee.model,
             self.trainee.tokenizer,
@@ -253,6 +225,10 @@ class _Run:
             pad_id=self.trainee.pad_id,
             batch_tokens=self.recipe.sampling_tokens,
         )
+
+    def _sampling(self) -> contextlib.AbstractContextManager[None]:
+        """While attempts are sampled: by this model where nothing else does it."""
+        return self._placement.whole() if self.recipe.sampler is None else contextlib.nullcontext()
 
     def _gathered(self, values: Sequence[Any]) -> list[Any]:
         return gathered(self.accelerator, values)
@@ -303,10 +279,12 @@ class _Run:
         split = [split_flat(part, recipe) for part in parts]
         batches = [self._updater.micros(live) for live, _ in split]
         if recipe.updates > 1 or recipe.correction is not None:
-            for micro in (micro for batch in batches for micro in batch):
-                micro.old_logp, _ = self._updater.score(micro)
+            with self._placement.whole():
+                for micro in (micro for batch in batches for micro in batch):
+                    micro.old_logp, _ = self._updater.score(micro)
         if recipe.kl is not None:
-            self._refer(batches)
+            with self._placement.whole():
+                self._refer(batches)
         made = []
         for batch, (live, flat) in zip(batches, split, strict=True):
             if not total(self.accelerator, [float(len(live))])[0]:
@@ -326,9 +304,7 @@ class _Run:
                 with adapter_off(self.trainee.model):
                     micro.reference_logp, _ = self._updater.score(micro)
             else:
-                micro.reference_logp = self._reference.score(
-                    micro.layout, self.recipe.temperature, self.accelerator
-                )
+                micro.reference_logp = self._reference.score(micro.layout, self.recipe.temperature)
 
     def _set_learning_rate(self) -> None:
         warmed = min(1.0, (self.updates + 1) / max(1, self.recipe.warmup_updates))
@@ -350,13 +326,14 @@ class _Run:
             return {}
         if self.step % recipe.evaluate_every and self.step != recipe.steps:
             return {}
-        found = evaluate(
-            recipe.held_out,
-            self.trainee.codec,
-            self._sampler,
-            self.accelerator,
-            problems=recipe.evaluate_problems,
-        )
+        with self._sampling():
+            found = evaluate(
+                recipe.held_out,
+                self.trainee.codec,
+                self._sampler,
+                self.accelerator,
+                problems=recipe.evaluate_problems,
+            )
         score = found.get("eval/correct", found.get("eval/reward", 0.0))
         if self.best is None or score > self.best:
             self.best, self.since_best = score, 0

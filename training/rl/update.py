@@ -7,14 +7,11 @@ NaN names its sample and skips the update in every process. Leaves out rollouts 
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from mmreason.training.objectives import (
@@ -39,18 +36,11 @@ from mmreason.training.objectives import (
 )
 from mmreason.training.rl.batches import Row, micro_batches
 from mmreason.training.rl.figures import Figures
-from mmreason.training.rl.layout import Layout, lay_out
+from mmreason.training.rl.layout import empty_layout, lay_out
 from mmreason.training.rl.micro import Micro
-from mmreason.training.rl.processes import (
-    any_of,
-    gathered,
-    is_sharded,
-    largest,
-    sum_gradients,
-    total,
-)
+from mmreason.training.rl.placement import Placement
+from mmreason.training.rl.processes import any_of, gathered, total
 from mmreason.training.rl.recipe import Recipe
-from mmreason.training.rollouts.types import Role, TokenSequence
 
 _ESTIMATORS = {"k1": k1, "k2": k2, "k3": k3, "k3r": k3r}
 
@@ -77,16 +67,14 @@ class _Denominators:
 
 
 class Updater:
-    """Makes updates of one model. `scorer` is a `Scorer`, prepared by `accelerator`."""
+    """Makes updates of one model."""
 
-    def __init__(
-        self, recipe: Recipe, accelerator: Accelerator, scorer: Any, optimiser: Any, pad_id: int
-    ):
+    def __init__(self, recipe: Recipe, placement: Placement, pad_id: int):
         self._recipe = recipe
-        self._accelerator = accelerator
-        self._scorer = scorer
-        self._model = accelerator.unwrap_model(scorer).model
-        self._optimiser = optimiser
+        self._placement = placement
+        self._accelerator = placement.accelerator
+        self._scorer = placement.scorer
+        self._model = self._accelerator.unwrap_model(placement.scorer).model
         self._pad_id = pad_id
 
     def micros(self, rows: Sequence[Row]) -> list[Micro]:
@@ -107,10 +95,10 @@ class Updater:
 
     @torch.no_grad()
     def score(self, micro: Micro, *, need_entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-        """Log-probabilities and entropies under the weights as they are."""
+        """Log-probabilities and entropies under the weights as they are; of a model in shards while
+        it is whole."""
         self._scorer.eval()
-        with self._accelerator.autocast():
-            return self._scorer(micro.layout, self._recipe.temperature, need_entropy)
+        return self._scorer(micro.layout, self._recipe.temperature, need_entropy)
 
     def update(self, micros: Sequence[Micro], groups: float, flat: Sequence[Row] = ()) -> Updated:
         """One update. `groups` is the share of this process's problems that belongs to it; `flat`
@@ -120,14 +108,13 @@ class Updater:
         self._scorer.train()
         denominators = self._denominators(micros, groups, flat)
         wrong = self._backward(micros, denominators, figures)
-        norm = self._gradient_norm()
+        norm = 0.0 if wrong else self._placement.clipped_norm(self._recipe.max_gradient_norm)
         if wrong or not math.isfinite(norm):
-            self._optimiser.zero_grad(set_to_none=True)
+            self._placement.drop()
             reason = wrong or f"the gradient norm is {norm}"
             found = _finite(figures.means())
             return Updated(metrics=found, tokens=figures.tokens, skipped=reason)
-        self._optimiser.step()
-        self._optimiser.zero_grad(set_to_none=True)
+        self._placement.step()
         found = figures.means() | {"optimiser/gradient_norm": norm}
         return Updated(metrics=found, tokens=figures.tokens)
 
@@ -142,7 +129,9 @@ class Updater:
         stapo = recipe.stapo
         if stapo is None:
             return
-        batches = [self._batch(micro, *self.score(micro, need_entropy=True)) for micro in micros]
+        with self._placement.whole():
+            seen = [self.score(micro, need_entropy=True) for micro in micros]
+        batches = [self._batch(m, *scores) for m, scores in zip(micros, seen, strict=True)]
         own = [
             candidate_entropies(batch, probability=stapo.probability, scope=stapo.scope)
             for batch in batches
@@ -178,57 +167,32 @@ class Updater:
     ) -> str:
         """Accumulate the gradients; what is wrong with a sample, empty where nothing is.
 
-        Processes that hold the whole model meet only afterwards, so that each may have as many
-        micro-batches as it likes.
+        Where processes go through the model together, one that has fewer micro-batches than others
+        goes through it with nothing.
         """
-        if is_sharded(self._accelerator):
-            wrong = self._backward_sharded(micros, denominators, figures)
-        else:
-            wrong = ""
-            for micro in micros:
-                loss, problem = self._loss(micro, denominators, figures)
+        wrong = ""
+        rounds = self._placement.rounds(len(micros))
+        for i in range(rounds):
+            if i < len(micros):
+                loss, problem = self._loss(micros[i], denominators, figures)
                 wrong = wrong or problem
-                self._accelerator.backward(loss)
+            else:
+                loss = self._nothing()
+            self._placement.backward(loss, is_last=i == rounds - 1)
         if any_of(self._accelerator, bool(wrong)):
             return wrong or "a sample of another process"
-        if not is_sharded(self._accelerator):
-            sum_gradients(self._accelerator, self._trained())
         return ""
 
-    def _backward_sharded(
-        self, micros: Sequence[Micro], denominators: _Denominators, figures: Figures
-    ) -> str:
-        """Every process goes through the model equally often, or those that wait would hang: one
-        with fewer micro-batches goes through it with nothing."""
-        rounds = largest(self._accelerator, len(micros))
-        wrong = ""
-        for i in range(rounds):
-            last = i == rounds - 1
-            waits = contextlib.nullcontext() if last else self._accelerator.no_sync(self._scorer)
-            with waits:
-                if i < len(micros):
-                    loss, problem = self._loss(micros[i], denominators, figures)
-                    wrong = wrong or problem
-                else:
-                    loss = self._scorer(self._nothing(), 1.0, False)[0].sum() * 0.0
-                # Averaged over processes by the wrapper: the loss is a sum over all of them.
-                self._accelerator.backward(loss * self._accelerator.num_processes)
-        return wrong
-
-    def _nothing(self) -> Layout:
-        empty = TokenSequence(
-            token_ids=(self._pad_id,) * 2, roles=(Role.PROMPT,) * 2, logprobs=None
-        )
-        layout = lay_out([empty], kind="padded", pad_id=self._pad_id, model=self._model)
-        return layout.to(self._accelerator.device)
+    def _nothing(self) -> Tensor:
+        layout = empty_layout(self._pad_id, self._model).to(self._accelerator.device)
+        return self._scorer(layout, 1.0, False)[0].sum() * 0.0
 
     def _loss(
         self, micro: Micro, denominators: _Denominators, figures: Figures
     ) -> tuple[Tensor, str]:
         """This micro-batch's share of the loss, and what is wrong with a sample."""
         recipe = self._recipe
-        with self._accelerator.autocast():
-            logp, entropy = self._scorer(micro.layout, recipe.temperature, True)
+        logp, entropy = self._scorer(micro.layout, recipe.temperature, True)
         batch = self._batch(micro, logp, entropy)
         problem = ""
         try:
@@ -274,13 +238,6 @@ class Updater:
         if self._recipe.correction == "mis":
             return masked_weight(old_logp, sampler, mask)
         return icepop_weight(old_logp, sampler, mask)
-
-    def _gradient_norm(self) -> float:
-        norm = self._accelerator.clip_grad_norm_(self._trained(), self._recipe.max_gradient_norm)
-        return 0.0 if norm is None else float(norm)
-
-    def _trained(self) -> list[Tensor]:
-        return [p for p in self._scorer.parameters() if p.requires_grad]
 
 
 def _finite(metrics: dict[str, float]) -> dict[str, float]:

@@ -195,6 +195,8 @@ class LocalSampler:
                     use_cache=True,
                 ),
                 logits_processor=LogitsProcessorList([choice]),
+                # Processes sample different numbers of turns: none waits for another.
+                synced_gpus=False,
             )
         finally:
             self._model.generation_config = own
