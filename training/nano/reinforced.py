@@ -1,0 +1,45 @@
+"""How the packaged nano was reinforced: `mmreason train rl training/nano/reinforced.py`.
+
+It goes on from the model of `half_truths.json`, taught in `runs/half_truths`:
+`mmreason train nano --config training/nano/half_truths.json --start nano --out runs/half_truths`,
+with the weights before these as `nano`. Boxes and true things are asked for more often than what is
+not there, so that "no" is not the answer to everything; what it was taught before is held by its
+distance to the start.
+"""
+
+from pathlib import Path
+
+from mmreason.training import rl
+from mmreason.training.nano.frame_tasks import FrameTask, Kind
+
+KINDS: tuple[Kind, ...] = (
+    "box",
+    "exists",
+    "box_absent",
+    "box",
+    "half_truth",
+    "exists",
+    "box",
+    "count",
+)
+"""In turn; a kind that stands more than once is asked more often."""
+
+recipe = rl.Recipe(
+    task=FrameTask(split="train", kinds=KINDS),
+    held_out=FrameTask(split="held-out", kinds=KINDS),
+    out=Path("runs/reinforced"),
+    model=Path("runs/half_truths/model"),
+    steps=150,
+    problems_per_step=16,
+    samples=8,
+    objective="dapo",
+    learning_rate=1e-4,
+    warmup_updates=5,
+    kl=rl.Kl(coefficient=0.01),
+    freeze=("model.visual",),
+    micro_tokens=4_000,
+    sampling_tokens=12_000,
+    evaluate_every=50,
+    evaluate_problems=160,
+    checkpoint_every=25,
+)
