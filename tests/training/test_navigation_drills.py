@@ -26,10 +26,9 @@ CLIP = re.compile(r"\b(?:moves|stays|goes|bounces|then)\b")
 """In captions of clips, never of stills."""
 
 drills = st.builds(
-    lambda seed, nodes, things: drill(random.Random(seed), nodes=nodes, things=things),
+    lambda seed, level: drill(random.Random(seed), level),
     st.integers(0, 2**32),
-    st.integers(2, 6),
-    st.integers(1, 5),
+    st.integers(1, HARDEST),
 )
 
 

@@ -49,11 +49,9 @@ class Stage:
     dialogue_share: float = 0.0
     """Share of steps that learn from `dialogues`; `image_share` is of the others."""
     drill_share: float = 0.0
-    """Share of steps that learn single decisions on short made-up lists, of the same."""
-    drill_nodes: int = 3
-    """Most captions in such a list,"""
-    drill_things: int = 1
-    """and most things in a caption."""
+    """Share of steps that learn decisions on short made-up lists, of the same."""
+    drill_levels: tuple[int, ...] = (0,)
+    """Of such lists (`navigation/drills.py`); one that stands twice is drawn twice as often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +77,8 @@ class NanoConfig:
     auxiliary_weight: float = 0.5
     """Weight of the dense targets: what every visual token shows."""
     checkpoint_every: int = 200
-    drill_batch: int = 32
+    drill_tokens: int = 6144
+    """Tokens of a batch of drills, about."""
     dialogues: str | None = None
     """File of text samples (`mmreason data navigation`)."""
     dialogue_tokens: int = 8192

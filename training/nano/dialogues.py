@@ -70,13 +70,16 @@ class Dialogues:
 
 
 def drill_batch(
-    rng: random.Random, count: int, stage: Stage, tokenizer: PreTrainedTokenizerFast
+    rng: random.Random, tokens: int, stage: Stage, tokenizer: PreTrainedTokenizerFast
 ) -> PackedBatch:
-    """`count` single decisions; every turn of the assistant is learnt."""
-    drills = [drill(rng, nodes=stage.drill_nodes, things=stage.drill_things) for _ in range(count)]
-    return pack_dialogues(
-        tuple(_tokens(d, [role == "assistant" for role, _ in d], tokenizer) for d in drills)
-    )
+    """Drills of one of the stage's levels, up to about `tokens` tokens, padding left out; every
+    turn of the assistant is learnt."""
+    level = rng.choice(stage.drill_levels)
+    rows: list[Dialogue] = []
+    while not rows or sum(len(row.ids) for row in rows) + len(rows[-1].ids) <= tokens:
+        turns = drill(rng, level)
+        rows.append(_tokens(turns, [role == "assistant" for role, _ in turns], tokenizer))
+    return pack_dialogues(tuple(rows))
 
 
 def joined(path: Path) -> list[tuple[list[_Message], list[bool]]]:

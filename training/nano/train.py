@@ -60,7 +60,7 @@ class Batches(Dataset):
             assert self.dialogues is not None, "a config with dialogue_share names its dialogues"
             return self.dialogues.batch(rng)
         if kind < stage.dialogue_share + stage.drill_share:
-            return drill_batch(rng, config.drill_batch, stage, self.tokenizer)
+            return drill_batch(rng, config.drill_tokens, stage, self.tokenizer)
         images = random.Random(f"kind/{config.seed}/{step}").random() < stage.image_share
         make = image_example if images else clip_example
         n = config.image_batch if images else config.clip_batch

@@ -1,8 +1,8 @@
-"""Single decisions on short lists of made-up captions: the smallest step of navigating.
+"""Decisions on short lists of made-up captions: the smallest step of navigating, by levels.
 
-Which caption tells of the thing asked about, and what is that node's number: a small model learns
-it from thousands of these before it can follow whole plays (`plays.py`). Turns are worded as the
-teacher's. Leaves out whether the captions could belong to one video.
+Which caption tells of the thing asked about, and what is that node's number: a small model has to
+learn it before it can follow whole plays (`plays.py`), and whole plays do not teach it. Turns are
+worded as the teacher's. Leaves out whether the captions could belong to one video.
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ from mmreason.video.world.truth import MOTION_PHRASE, article
 INNER_DEPTHS, LEAF_DEPTHS = (1, 1, 1, 2, 2, 3), (2, 3, 3, 4)
 """Numbers in a node's name. What a caption tells says which nodes are leaves: clips, not stills."""
 CHILDREN_MOST = 6
+QUESTIONS = 6
+"""About a list, at most."""
+LIFELIKE = 4
+"""Lists are worded as nano's captions from this level on."""
+HARDEST = 6
 _MOTIONS = tuple(MOTION_PHRASE[kind] for kind in NEEDLE_MOTIONS)
 _ATTRIBUTES: dict[Attribute, tuple[Attribute, ...]] = {
     "colour": ("size", "shape"),
@@ -62,33 +67,40 @@ class _Asked:
         return with_context(self.question, self.word)
 
 
-def drill(rng: random.Random, *, nodes: int, things: int, questions: int = 1) -> Turns:
-    """A list of up to `nodes` captions, of up to `things` things each, and the right turn; at
-    leaves also what the look shows, and the answer. Further questions about the same list follow
-    where more than one is asked for: as much to learn from fewer tokens."""
+def drill(rng: random.Random, level: int) -> Turns:
+    """A list and questions about it, each with its right turn; level 0 to `HARDEST`.
+
+    0 asks for numbers in a bare list (what belongs to which number is all there is to learn), 1
+    asks as users do and wants the teacher's turn, 2 adds times, 3 more than one thing a node, 4 and
+    above are captions as nano writes them, longer with the level. Many questions about one list are
+    as much to learn from fewer tokens: single ones teach numbers too slowly for a small model.
+    """
+    if level == 0:
+        return _roll_call(rng)
+    if level < LIFELIKE:
+        return _plain(rng, timed=level > 1, things=1 if level < 3 else 2)
     while True:
-        listed = _Listed.draw(rng, nodes, things)
-        asked = [listed.asked(rng) for _ in range(3 * questions)]
+        listed = _Listed.draw(rng, things=level - 2)
+        asked = [listed.asked(rng) for _ in range(3 * QUESTIONS)]
         played = [(one, turn) for one in asked if (turn := listed.turn(one)) is not None]
         if played:
             break
     length_s = rng.choice((30, 60, 180, 900, 3600))
     options = [f"{letter}. {text}" for letter, text in zip("ABCD", _options(rng), strict=True)]
+    shown = [*options, f"The video is {length_s} seconds long.", *listed.lines]
     turns: Turns = []
-    for one, turn in played[:questions]:
-        shown = [*options, f"The video is {length_s} seconds long.", *listed.lines]
+    for one, turn in played[:QUESTIONS]:
         turns.append(("user", "\n".join([one.whole, *([] if turns else shown)])))
         turns.append(("assistant", turn))
-        if questions == 1 and "video_qa" in turn and not one.question.startswith("Which"):
+        if "video_qa" in turn and not one.question.startswith("Which"):
             turns.append(("user", f"<information>{one.answer}</information>"))
             turns.append(("assistant", said_turn(one.thing, one.answer)))
     return turns
 
 
-def roll_call(rng: random.Random, *, nodes: int) -> Turns:
-    """A bare list of up to `nodes` things and the number of each, asked for in any order: what
-    belongs to which number is all there is to learn."""
-    names = list(dict.fromkeys(_figure(rng) for _ in range(rng.randint(2, nodes))))
+def _roll_call(rng: random.Random) -> Turns:
+    """Every name of a bare list, asked for in any order."""
+    names = list(dict.fromkeys(_figure(rng) for _ in range(rng.randint(2, CHILDREN_MOST))))
     numbers = [node_number((place,)) for place in range(1, len(names) + 1)]
     lines = [f"{number} {article(name)}." for number, name in zip(numbers, names, strict=True)]
     turns: Turns = []
@@ -96,6 +108,33 @@ def roll_call(rng: random.Random, *, nodes: int) -> Turns:
         head = [] if turns else lines
         turns.append(("user", "\n".join([*head, f"find {names[place]}"])))
         turns.append(("assistant", numbers[place]))
+    return turns
+
+
+def _plain(rng: random.Random, *, timed: bool, things: int) -> Turns:
+    """Questions about things in a list without words on the screen; every thing is there."""
+    count = rng.randint(2, CHILDREN_MOST)
+    groups = [[_figure(rng) for _ in range(rng.randint(1, things))] for _ in range(count)]
+    begin_s, length_s = rng.choice((0.0, rng.uniform(0, 3000))), rng.choice((2.81, 11.25, 45))
+    lines = []
+    for i, names in enumerate(groups):
+        number, start_s = node_number((i + 1,)), begin_s + i * length_s
+        if timed:
+            span = f"{format_time(start_s)} to {format_time(start_s + length_s)}"
+            lines.append(f"{number} {span}: {_stills(rng, names, None, start_s, length_s)}")
+        else:
+            lines.append(f"{number} {article(names[0])}.")
+    turns: Turns = []
+    for _ in range(QUESTIONS):
+        asked = _ask(rng, rng.choice(rng.choice(groups)))
+        node, name = next(
+            ((i + 1,), name)
+            for i, names in enumerate(groups)
+            for name in names
+            if things_told(name, asked.thing)
+        )
+        turns.append(("user", "\n".join([asked.question, *([] if turns else lines)])))
+        turns.append(("assistant", open_turn(asked.thing, name, node)))
     return turns
 
 
@@ -111,11 +150,11 @@ class _Listed:
     """To be looked at; others are opened."""
 
     @classmethod
-    def draw(cls, rng: random.Random, nodes: int, things: int) -> _Listed:
+    def draw(cls, rng: random.Random, things: int) -> _Listed:
         leaves = rng.random() < 0.3
         depth = rng.choice(LEAF_DEPTHS if leaves else INNER_DEPTHS)
         parent = tuple(rng.randint(1, CHILDREN_MOST) for _ in range(depth - 1))
-        ids = [(*parent, i + 1) for i in range(rng.randint(2, nodes))]
+        ids = [(*parent, i + 1) for i in range(rng.randint(2, CHILDREN_MOST))]
         start_s, length_s = rng.choice((0.0, rng.uniform(0, 3000))), rng.choice((2.81, 11.25, 45))
         lines, words = [], []
         for i, node in enumerate(ids):
