@@ -14,7 +14,7 @@ from mmreason.training.nano.architecture import build_tokenizer
 from mmreason.training.nano.config import Stage
 from mmreason.training.nano.dialogues import drill_batch
 from mmreason.training.nano.packing import IGNORED
-from mmreason.training.navigation.drills import INNER_DEPTHS, drill
+from mmreason.training.navigation.drills import HARDEST, INNER_DEPTHS, LIFELIKE, drill
 from mmreason.training.navigation.teacher import things_told
 from mmreason.tree import plan_tree
 from mmreason.video.types import Span
@@ -43,41 +43,69 @@ def _fits(line: str, thing: str, word: str | None) -> list[str]:
     return [name for part in parts for name in things_told(part, thing)]
 
 
+def _pairs(turns: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Question and turn of each."""
+    said = [text for _, text in turns]
+    return [
+        (user.splitlines()[0], turn)
+        for user, turn in zip(said[::2], said[1::2], strict=True)
+        if not user.startswith("<information>")
+    ]
+
+
 @given(drills)
 def test_a_turn_opens_the_first_node_that_tells_of_the_thing(turns):
-    user, assistant = turns[0][1], turns[1][1]
-    found = TURN.match(assistant)
-    assert found is not None, assistant
-    thing, clue, number = found.groups()
-    word = re.search(r"while the word (\w+) is on the screen\?", user.splitlines()[0])
-    listed = _listed(user)
-    fits = {n: _fits(line, thing, word[1] if word else None) for n, line in listed.items()}
-    right = [n for n, names in fits.items() if names]
-    if right:
-        assert (number, clue) == (right[0], fits[right[0]][0])
-    else:
-        named = [n for n, line in listed.items() if word is None or word[1] in line]
-        assert number == named[0]
-        assert clue == (f"no, {word[1]}" if word else "no")
+    listed = _listed(turns[0][1])
+    for question, turn in _pairs(turns):
+        found = TURN.match(turn)
+        assert found is not None, turn
+        thing, clue, number = found.groups()
+        assert thing in question
+        asked = re.search(r"while the word (\w+) is on the screen\?", question)
+        word = asked[1] if asked else None
+        fits = {n: _fits(line, thing, word) for n, line in listed.items()}
+        right = [n for n, names in fits.items() if names]
+        if right:
+            assert (number, clue) == (right[0], fits[right[0]][0])
+        else:
+            named = [n for n, line in listed.items() if word is None or word in line]
+            assert number == named[0]
+            assert clue == (f"no, {word}" if word else "no")
 
 
 @given(drills)
 def test_turns_are_read_by_the_policy(turns):
-    first = read_turn(turns[1][1], INQUIRY).calls[0]
     leaf = CLIP.search(turns[0][1].partition("(")[2]) is not None
-    assert (first.name in ("look", "focus")) == leaf
-    if leaf and len(turns) > 2:
-        shown = turns[2][1].removeprefix("<information>").removesuffix("</information>")
-        assert read_turn(turns[3][1], INQUIRY).answer == shown
+    for _, turn in _pairs(turns):
+        first = read_turn(turn, INQUIRY).calls[0]
+        assert (first.name in ("look", "focus")) == leaf
+
+
+@given(drills)
+def test_what_a_look_shows_is_answered(turns):
+    for (_, shown), (_, answer) in zip(turns[::2], turns[1::2], strict=True):
+        if shown.startswith("<information>"):
+            seen = shown.removeprefix("<information>").removesuffix("</information>")
+            assert read_turn(answer, INQUIRY).answer == seen
+
+
+@given(st.integers(0, 2**32))
+def test_the_first_level_asks_for_every_number(seed):
+    turns = drill(random.Random(seed), 0)
+    listed = {line: number for number, line in _listed(turns[0][1]).items()}
+    assert len(listed) == len(turns) // 2 >= 1
+    for (_, user), (_, number) in zip(turns[::2], turns[1::2], strict=True):
+        name = user.rpartition("find ")[2]
+        assert [n for line, n in listed.items() if line.endswith(f" {name}.")] == [number]
 
 
 def test_a_seed_gives_the_same_drill():
-    assert drill(random.Random(5), nodes=4, things=2) == drill(random.Random(5), nodes=4, things=2)
+    assert drill(random.Random(5), 4) == drill(random.Random(5), 4)
 
 
 def test_all_depths_and_both_ends_occur():
     """Matches and none, opened and looked at."""
-    texts = [drill(random.Random(i), nodes=3, things=2)[1][1] for i in range(200)]
+    texts = [drill(random.Random(i), LIFELIKE)[1][1] for i in range(200)]
     for sign in (": no</think>", ": no, ", "<tool>open", "<tool>video_qa"):
         assert any(sign in text for text in texts), sign
     depths = {text.count(",", text.index("<tool>")) + 1 for text in texts if "open(" in text}
@@ -86,9 +114,12 @@ def test_all_depths_and_both_ends_occur():
 
 def test_a_batch_learns_the_assistants_turns(tiny_config):
     tokenizer = build_tokenizer(tiny_config)
-    stage = Stage(share=1.0, image_share=0.0, drill_share=1.0, drill_nodes=3, drill_things=2)
-    batch = drill_batch(random.Random(1), 4, stage, tokenizer)
+    stage = Stage(share=1.0, image_share=0.0, drill_share=1.0, drill_levels=(2,))
+    batch = drill_batch(random.Random(1), 4000, stage, tokenizer)
+    assert len(batch.targets) >= 2
     rng = random.Random(1)
-    for row, turns in enumerate(drill(rng, nodes=3, things=2) for _ in range(4)):
+    rng.choice(stage.drill_levels)
+    for row in range(len(batch.targets)):
+        turns = drill(rng, 2)
         said = "".join(f"{text}<|im_end|>" for role, text in turns if role == "assistant")
         assert tokenizer.decode(batch.targets[row][batch.targets[row] != IGNORED]) == said
