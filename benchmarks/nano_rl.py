@@ -26,6 +26,8 @@ from mmreason.training.rollouts.sampler import LocalSampler
 
 LIKELIEST = Sampling(samples=1, temperature=0.0, seed=0, step=0)
 RESAMPLES = 10_000
+FIRST_FRAME = 10_000
+"""Those before are for choosing the checkpoint while it is trained."""
 GROUNDING = ("box", "box_absent")
 
 
@@ -52,10 +54,10 @@ def measure(folder: Path, frames: int, worlds: int, items: int, duration_s: floa
         batch_tokens=12_000,
     )
 
-    def played(task: Task, count: int) -> list:
+    def played(task: Task, count: int, first: int = 0) -> list:
         found = []
-        for start in range(0, count, 40):
-            problems = [task.problem(i) for i in range(start, min(start + 40, count))]
+        for start in range(first, first + count, 40):
+            problems = [task.problem(i) for i in range(start, min(start + 40, first + count))]
             found += collect(task, problems, trainee.codec, sampler, LIKELIEST)
             print(f"\r{folder}: {task.name} {len(found)}/{count}", end="", file=sys.stderr)
         print(file=sys.stderr)
@@ -65,13 +67,16 @@ def measure(folder: Path, frames: int, worlds: int, items: int, duration_s: floa
         return np.array([r is not None and bool(r.outcome.correct) for _, r in pairs], float)
 
     right = {
-        kind: shares(played(FrameTask(split="held-out", kinds=(kind,)), frames)) for kind in KINDS
+        kind: shares(played(FrameTask(split="held-out", kinds=(kind,)), frames, FIRST_FRAME))
+        for kind in KINDS
     }
     # Problems of the two kinds are in turn different frames; a mean over both is the score.
     right["grounding"] = np.concatenate([right[kind] for kind in GROUNDING])
-    task = Navigation(split="held-out", worlds=worlds, duration_s=duration_s, items=items)
-    plays = played(task, worlds * items)
-    right["navigation"] = shares(plays)
+    plays = []
+    if worlds:
+        task = Navigation(split="held-out", worlds=worlds, duration_s=duration_s, items=items)
+        plays = played(task, worlds * items)
+        right["navigation"] = shares(plays)
     for kind in sorted({problem.kind for problem, _ in plays}):
         right[f"navigation, {kind}"] = shares([p for p in plays if p[0].kind == kind])
     turns = np.array([r.outcome.turns if r is not None else 0 for _, r in plays], float)
@@ -106,6 +111,8 @@ def table(before: Measured, after: Measured) -> str:
         ]
         cells = [kind, str(len(one)), *shown, f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"]
         rows.append(f"| {' | '.join(cells)} |")
+    if not len(before.turns):
+        return "\n".join(rows)
     mean, low, high = difference(before.turns, after.turns, before.worlds)
     rows.append(
         f"| turns a play | {len(before.turns)} | {before.turns.mean():.2f} | "
@@ -119,7 +126,7 @@ def main() -> None:
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)
     parser.add_argument("--frames", type=int, default=300)
-    parser.add_argument("--worlds", type=int, default=40)
+    parser.add_argument("--worlds", type=int, default=40, help="for plays; 0 for frames only")
     parser.add_argument("--items", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--out", type=Path)

@@ -67,8 +67,10 @@ def eval_nano(
             real=clips,
             on_progress=lambda done, total: say(f"measuring {model}: world {done} of {total}"),
         )
-    flags = [f"--worlds {worlds}", *(f"--real {path.name}" for path in clips)]
-    text = model_card(results, _facts(loaded), f"mmreason eval nano {' '.join(flags)}")
+    flags = [] if model == "nano" else [f"--model {model}"]
+    flags += [f"--worlds {worlds}", *(f"--real {path.name}" for path in clips)]
+    command = f"mmreason eval nano {' '.join(flags)}"
+    text = model_card(results, _facts(loaded), command, Path(model).name)
     if card is not None:
         write_atomic(card, text.encode())
         err().print(f"card written to {card}")
@@ -85,12 +87,15 @@ def _facts(model: TransformersModel) -> dict[str, str]:
     notes = Path(model.model.name_or_path) / "mmreason.json"
     trained = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
     size = "their own size" if clip.size_px is None else "{}x{} pixels".format(*clip.size_px)
+    steps = {"training steps": str(trained.get("trained_steps", "unknown"))}
+    if "reinforced_steps" in trained:
+        steps["steps of reinforcement"] = str(trained["reinforced_steps"])
     return {
         "parameters": f"{count:,}",
         "architecture": type(model.model).__name__,
         "weights": str(model.model.dtype).removeprefix("torch."),
         "watches": f"{clip.frames} frames of {size}, clips of about {clip.leaf_s:g} s",
-        "training steps": str(trained.get("trained_steps", "unknown")),
+        **steps,
         "fingerprint": f"`{model.fingerprint[:16]}`",
     }
 

@@ -11,10 +11,11 @@ AIM = {"attribute": 0.9, "motion": 0.9, "count": 0.9}
 BOX_AIM = 0.7
 
 
-def model_card(results: Results, facts: dict[str, str], command: str) -> str:
-    """Markdown. `facts` are lines about the weights, `command` repeats the measurement."""
+def model_card(results: Results, facts: dict[str, str], command: str, name: str = "nano") -> str:
+    """Markdown about the model `name`. `facts` are lines about the weights, `command` repeats
+    the measurement."""
     parts = [
-        _head(facts),
+        _head(name, facts),
         _reached(results),
         _families(results),
         _boxes(results),
@@ -32,10 +33,10 @@ _METHOD = (
 )
 
 
-def _head(facts: dict[str, str]) -> str:
-    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+def _head(name: str, facts: dict[str, str]) -> str:
+    rows = "\n".join(f"| {what} | {value} |" for what, value in facts.items())
     return (
-        "# nano\n\n"
+        f"# {name}\n\n"
         "A Qwen3-VL of a few million parameters that ships with mmreason, trained from scratch by "
         "`mmreason train nano` on scripted worlds: coloured shapes that move on plain backgrounds. "
         "It exists so that every feature runs on a laptop without a download. "

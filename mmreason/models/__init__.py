@@ -50,9 +50,9 @@ def load(
 ) -> TransformersModel | EndpointModel:
     """Load a video-language model, or connect to one.
 
-    `name_or_path` is "nano" (packaged), a folder, or a Hugging Face name, which is looked for in
-    the local cache first and on the hub second. `device_map`, `dtype` and `attn_implementation`
-    go to `from_pretrained` as they are.
+    `name_or_path` is "nano" or "nano-reinforced" (packaged), a folder, or a Hugging Face name,
+    which is looked for in the local cache first and on the hub second. `device_map`, `dtype` and
+    `attn_implementation` go to `from_pretrained` as they are.
 
     Or it is the URL of an OpenAI-compatible server, up to and including `/v1`. `served_model` is
     the name of one of its models, needed where it has several; `api_key` is sent to it and kept

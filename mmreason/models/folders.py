@@ -14,7 +14,13 @@ from mmreason.models.base import ClipRecipe
 from mmreason.prompts import Prompts
 from mmreason.types import UsageError
 
-NANO_FOLDER = Path(__file__).resolve().parent / "nano"
+PACKAGED = {
+    name: Path(__file__).resolve().parent / name.replace("-", "_")
+    for name in ("nano", "nano-reinforced")
+}
+"""Models that come with mmreason: as trained on scripted worlds, and reinforced on crowded frames
+of them afterwards."""
+NANO_FOLDER = PACKAGED["nano"]
 HUB_TIMEOUT_S = 10.0
 CLIP_RECIPE = "mmreason.json"
 """Beside the weights: how the model likes to watch a clip."""
@@ -30,8 +36,8 @@ def locate(name_or_path: str) -> tuple[str, bool]:
 
     UsageError when it is nowhere: the hub is asked once, with a short timeout.
     """
-    if name_or_path == "nano":
-        return _nano(), True
+    if name_or_path in PACKAGED:
+        return _packaged(name_or_path), True
     folder = Path(name_or_path).expanduser()
     if name_or_path.strip() and folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -46,13 +52,14 @@ def locate(name_or_path: str) -> tuple[str, bool]:
     return name_or_path, False
 
 
-def _nano() -> str:
-    if not any(NANO_FOLDER.glob("*.safetensors")):
+def _packaged(name: str) -> str:
+    folder = PACKAGED[name]
+    if not any(folder.glob("*.safetensors")):
         raise UsageError(
-            f"the weights of 'nano' are missing from {NANO_FOLDER}; install mmreason again, "
+            f"the weights of {name!r} are missing from {folder}; install mmreason again, "
             "or name another model"
         )
-    return str(NANO_FOLDER)
+    return str(folder)
 
 
 def _in_cache(name: str) -> bool:

@@ -36,6 +36,7 @@ from mmreason.models.base import (
     time_label,
 )
 from mmreason.models.folders import (
+    PACKAGED,
     clip_recipe_from,
     fingerprint_of,
     locate,
@@ -107,7 +108,7 @@ class TransformersModel:
         """See `mmreason.models.load`."""
         source, only_local = locate(name_or_path)
         try:
-            with progress_bars(name_or_path != "nano" and sys.stderr.isatty()):
+            with progress_bars(name_or_path not in PACKAGED and sys.stderr.isatty()):
                 is_text = reads_text_only(source, local_files_only=only_local)
                 kind = AutoModelForCausalLM if is_text else AutoModelForImageTextToText
                 reader = AutoTokenizer if is_text else AutoProcessor

@@ -26,6 +26,8 @@ NEEDED = (
     "mmreason/models/nano/model.safetensors",
     "mmreason/models/nano/tokenizer.json",
     "mmreason/models/nano/chat_template.jinja",
+    "mmreason/models/nano_reinforced/config.json",
+    "mmreason/models/nano_reinforced/model.safetensors",
     "mmreason/report/page.html",
 )
 IMPORT_ALL = """

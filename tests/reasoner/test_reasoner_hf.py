@@ -365,6 +365,6 @@ def test_loading_and_answering_print_nothing(folder, capfd):
 def test_nano_without_weights_says_so(tmp_path, monkeypatch):
     from mmreason.models import folders
 
-    monkeypatch.setattr(folders, "NANO_FOLDER", tmp_path)
+    monkeypatch.setitem(folders.PACKAGED, "nano", tmp_path)
     with pytest.raises(UsageError, match="weights of 'nano' are missing"):
         models.load("nano")

@@ -1,6 +1,8 @@
 """The recipe of nano: a tiny Qwen3-VL trained on scripted worlds.
 
 The packaged weights: `nano.json` from nothing, then `stills.json` from there (`--start`), taken
-after 200 of its 300 steps, when words on stills were read. `navigation.json` goes on with text
-samples of plays; its weights are not packaged.
+after 200 of its 300 steps, when words on stills were read. `half_truths.json` goes on from these,
+and `reinforced.py` from there: `nano-reinforced`, taken after 100 of its 150 steps, when it was
+best on held-out frames. `navigation.json` goes on with text: numbers in lists, then plays; its
+weights are not packaged.
 """

@@ -18,7 +18,7 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
-from mmreason.models.folders import locate
+from mmreason.models.folders import PACKAGED, locate
 from mmreason.training.nano.config import Architecture, NanoConfig, Stage
 from mmreason.training.nano.examples import OUTSIDE_ANSWER, clip_example, image_example
 from mmreason.types import UsageError
@@ -171,9 +171,9 @@ def build_processor(config: NanoConfig, tokenizer: PreTrainedTokenizerFast) -> Q
 
 
 def start_folder(name_or_path: str) -> Path:
-    """The folder of a model to go on from: `nano` is the packaged one. UsageError where it is no
-    folder of this machine."""
-    source, _ = locate(name_or_path) if name_or_path == "nano" else (name_or_path, True)
+    """The folder of a model to go on from: `nano` and `nano-reinforced` are packaged. UsageError
+    where it is no folder of this machine."""
+    source, _ = locate(name_or_path) if name_or_path in PACKAGED else (name_or_path, True)
     folder = Path(source)
     if not (folder / "model.safetensors").is_file():
         raise UsageError(

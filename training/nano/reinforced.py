@@ -1,10 +1,10 @@
-"""How the packaged nano was reinforced: `mmreason train rl training/nano/reinforced.py`.
+"""How nano-reinforced was made: `mmreason train rl training/nano/reinforced.py`.
 
 It goes on from the model of `half_truths.json`, taught in `runs/half_truths`:
-`mmreason train nano --config training/nano/half_truths.json --start nano --out runs/half_truths`,
-with the weights before these as `nano`. Boxes and true things are asked for more often than what is
-not there, so that "no" is not the answer to everything; what it was taught before is held by its
-distance to the start.
+`mmreason train nano --config training/nano/half_truths.json --start nano --out runs/half_truths`.
+Boxes and true things are asked for more often than what is not there, so that "no" is not the
+answer to everything; what it was taught before is held by its distance to the start. The packaged
+weights are `runs/reinforced/best`, in bfloat16.
 """
 
 from pathlib import Path
