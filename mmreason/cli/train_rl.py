@@ -42,6 +42,7 @@ def train_rl(
     from mmreason.training.logs.live import LiveTable
     from mmreason.training.logs.watch import watched
     from mmreason.training.rl import train
+    from mmreason.training.rl.processes import part
     from mmreason.training.stopping import StopSignal
 
     last = None
@@ -49,6 +50,7 @@ def train_rl(
         reports = train(recipe, resume=resume, should_stop=should_stop)
         for report in watched(reports, recipe.out, trackers=recipe.trackers, table=table):
             last = report
+    part()
     done = {
         "out": str(recipe.out),
         "steps": last.step if last else recipe.steps,

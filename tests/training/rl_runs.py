@@ -8,6 +8,7 @@ Under torchrun the processes share each run. Writes the figures of all steps to 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from accelerate import PartialState
 
 from mmreason.training.rl import Dsdr, Kl, Lora, Recipe, Stapo, Trainee, train
+from mmreason.training.rl.processes import part
 from mmreason.training.rollouts.single import SingleTurn
 from mmreason.training.rollouts.types import Problem
 from tests.training import tiny_rl
@@ -151,6 +153,10 @@ def main() -> None:
         found = run(name, Path(folder), steps=int(steps))
         if PartialState().is_main_process:
             (Path(folder) / f"{name}.json").write_text(json.dumps(found))
+    part()
+    # All is written. Seen with gloo: a thread of torch at times aborts a process that ends.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

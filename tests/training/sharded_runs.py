@@ -24,6 +24,7 @@ from accelerate.state import AcceleratorState, PartialState
 
 from mmreason.training.rl import Recipe, train
 from mmreason.training.rl.plan import CONFIGS
+from mmreason.training.rl.processes import part
 from tests.training import rl_runs
 
 
@@ -74,6 +75,10 @@ def main() -> None:
         found = [dict(report.metrics) for report in train(recipe, accelerator=accelerator)]
         if accelerator.is_main_process:
             (Path(folder) / f"{name}.json").write_text(json.dumps(found))
+    part()
+    # All is written. Seen with gloo: a thread of torch at times aborts a process that ends.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import gather_object
 from torch import Tensor
 
@@ -48,6 +48,12 @@ def total(accelerator: Accelerator, values: Sequence[float]) -> list[float]:
 def any_of(accelerator: Accelerator, flag: bool) -> bool:
     """Whether the flag is set in any process."""
     return total(accelerator, [float(flag)])[0] > 0
+
+
+def part() -> None:
+    """Let go of the other processes, after the last run of this one: threads that still wait for
+    them may abort a process that ends."""
+    PartialState().destroy_process_group()
 
 
 def sum_gradients(accelerator: Accelerator, parameters: Sequence[Tensor]) -> None:
