@@ -43,7 +43,7 @@ class Measured:
     """(plays,): the world of each, as plays over one world are not independent."""
 
 
-def measure(folder: Path, frames: int, worlds: int, items: int, duration_s: float) -> Measured:
+def measure(folder: str, frames: int, worlds: int, items: int, duration_s: float) -> Measured:
     """The likeliest answer to every held-out problem."""
     trainee = Trainee.load(folder)
     sampler = LocalSampler(
@@ -123,8 +123,8 @@ def table(before: Measured, after: Measured) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("before", type=Path)
-    parser.add_argument("after", type=Path)
+    parser.add_argument("before", help="model folder, or the name of a packaged model")
+    parser.add_argument("after")
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--worlds", type=int, default=40, help="for plays; 0 for frames only")
     parser.add_argument("--items", type=int, default=5)
