@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mmreason.evaluation.needle.items import Item
-from mmreason.models.base import Conversation, Reply
+from mmreason.models.base import Conversation
 from mmreason.training.navigation.plays import ITEMS, Split, Table, is_right, needle_world
 from mmreason.training.rewards import Combination, Component, Scored, Trajectory, Truth, correct
 from mmreason.training.rewards.reading import final_answer
+from mmreason.training.rollouts.agentic import as_reply
 from mmreason.training.rollouts.episode import Ask, Codec, Episode
 from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
 from mmreason.wording import says_absent
@@ -117,15 +118,8 @@ def _episode(table: Table, item: Item, codec: Codec) -> Episode:
         written: Written = yield Ask(prompt, wish.max_new_tokens)
         said.append(written)
         last = (prompt, written, conversation)
-        reply = Reply(
-            text=written.text,
-            token_ids=written.token_ids,
-            logprobs=written.logprobs,
-            tokens_in=len(prompt.token_ids),
-            tokens_out=len(written.token_ids),
-        )
         try:
-            wish = play.send(reply)
+            wish = play.send(as_reply(prompt, written))
         except StopIteration:
             break
     turns = tuple(written.text for written in said)

@@ -128,7 +128,7 @@ class AgentTask:
             written: Written = yield Ask(prompt, self.turn_tokens or item.max_new_tokens)
             said.append(written)
             last = (prompt, written, conversation)
-            sent = [_reply(prompt, written)]
+            sent = [as_reply(prompt, written)]
 
     def _outcome(self, problem: Problem, answer: Answer, said: Sequence[Written]) -> Outcome:
         seen = from_answer(
@@ -154,7 +154,8 @@ def _observed(request: Request) -> Any:
         return None, error
 
 
-def _reply(prompt: Prompt, written: Written) -> Reply:
+def as_reply(prompt: Prompt, written: Written) -> Reply:
+    """What was sampled, as a model would have given it."""
     return Reply(
         text=written.text,
         token_ids=written.token_ids,
