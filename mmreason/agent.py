@@ -170,6 +170,9 @@ class _Referee:
         elif supports:
             verdicts = []
             for support in supports:
+                if support.checked:
+                    verdicts.append(Verdict(Standing.VERIFIED))
+                    continue
                 verdicts.append((yield from self.check(claim, support)))
                 if verdicts[-1].standing is Standing.UNSUPPORTED:
                     break

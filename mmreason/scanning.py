@@ -22,6 +22,8 @@ FIRST_MOMENTS = 8
 """Shown of a node of the top level."""
 MORE_MOMENTS = 4
 """Shown of each of its children, on average."""
+MOMENT_LEVELS = 2
+"""Levels of the tree whose captions show moments; those below show even frames."""
 
 Moments = Mapping[NodeId, Sequence[Note]]
 """What scans of nodes of the top level found, the most telling first."""
@@ -46,10 +48,10 @@ def caption_call(node: Node, found: Moments) -> ToolCall:
     others that lie in the node, or one frame where nothing more differs; elsewhere, and where there
     was no scan, with evenly spaced frames."""
     arguments: dict[str, Any] = {"span": node.span, "node": list(node.id)}
-    known = found.get(node.id[:1], ()) if len(node.id) <= 2 else ()
+    known = found.get(node.id[:1], ()) if len(node.id) <= MOMENT_LEVELS else ()
     if known:
         shown = known[:FIRST_MOMENTS]
-        if len(node.id) == 2:
+        if len(node.id) == MOMENT_LEVELS:
             inside = [n for n in known[FIRST_MOMENTS:] if node.span.contains(_time_s(n))]
             shown = inside or [Note(node.span, "", node.span.middle_s)]
         arguments["moments"] = [[_time_s(n), n.span.start_s, n.span.end_s] for n in shown]

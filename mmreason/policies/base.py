@@ -87,6 +87,8 @@ class Support:
     observation: Observation
     span: Span
     """What the answer's evidence will name: the look's own span, or what matched around it."""
+    checked: bool = False
+    """The look was itself the check, of what a description of the place told before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ claims (`agent.py`).
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmreason.policies.base import (
@@ -32,8 +32,8 @@ from mmreason.policies.counting import (
     total,
 )
 from mmreason.policies.navigate import Look, Navigator, Open
-from mmreason.policies.whole import overview_claim
-from mmreason.scanning import caption_call, is_long, scan_calls
+from mmreason.policies.whole import is_told, overview_claim
+from mmreason.scanning import MOMENT_LEVELS, caption_call, is_long, scan_calls
 from mmreason.tree import NodeId
 from mmreason.types import Note, Observation, ToolCall
 from mmreason.wording import (
@@ -246,8 +246,8 @@ class _Game:
         navigator = self.navigator(when)
         yield from self.read_on(navigator, until_strong=True)
         looks = 0
-        for look, _ in navigator.strong_lines()[:LOOKS_LIMIT]:
-            support = yield from self.sight(look, question, thing)
+        for look, note in navigator.strong_lines()[:LOOKS_LIMIT]:
+            support = yield from self.sight(look, question, thing, told=self.is_caption(note))
             if support is not None:
                 return support
             looks += 1
@@ -261,13 +261,20 @@ class _Game:
                 return support
         return None
 
-    def sight(self, place: Look, question: str, thing: str) -> _Part:
-        """A look that shows `thing`, or None."""
+    def sight(self, place: Look, question: str, thing: str, *, told: bool = False) -> _Part:
+        """A look that shows `thing`, or None. Where a caption has told of it the look is the
+        check of that."""
         call = look_call(place.span, question)
+        if told:
+            call = replace(call, arguments=call.arguments | {"check": True})
         seen = (yield from self.act(f"find {thing}: {place.why}", (call,)))[0]
         if seen.error is not None or is_negative(seen.text, question):
             return None
-        return Support(call, seen, place.evidence)
+        return Support(call, seen, place.evidence, checked=told)
+
+    def is_caption(self, note: Note) -> bool:
+        """Whether a line was written from frames: subtitles tell what is said, not what is seen."""
+        return any(note in notes for notes in self.captions.values())
 
     def read_on(self, navigator: Navigator, *, until_strong: bool = False) -> _Part:
         """Read all there is to read for a question, or until something holds all it asks for."""
@@ -284,6 +291,8 @@ class _Game:
         thing = counted_thing(question)
         navigator = self.navigator(question)
         try:
+            yield from self.scan()
+            navigator.shown_to = MOMENT_LEVELS if self.moments else None
             yield from self.read_on(navigator)
             places: dict[Description, Look] = {}
             for look, note in navigator.strong_lines():
@@ -318,22 +327,30 @@ class _Game:
             yield Claim(text=number, choice=choice, supports=tuple(supports), checked=True)
 
     def overview(self, place: Place) -> _Part:
-        """Claim the option that two even readings of the top level agree on."""
-        nodes = self.inquiry.tree.children()
-        calls = [
-            ToolCall(name="skim", arguments={"span": node.span, "shift": shift})
-            for shift in (0.0, 0.25)
-            for node in nodes
-        ]
-        try:
-            thought = "read even frames of the whole video"
-            one = yield from self.act(thought, tuple(calls[: len(nodes)]), opening=True)
-            thought = "read other frames of the whole video"
-            other = yield from self.act(thought, tuple(calls[len(nodes) :]))
-        except _OutOfBudget:
-            return
-        first, second = ([note for seen in both for note in seen.notes] for both in (one, other))
-        claim = overview_claim(self.inquiry.options, place, first, second)
+        """Claim the option that two even readings of the top level agree on. What is seen first or
+        last is known as soon as both have seen something, from that end of the video on."""
+        nodes = list(self.inquiry.tree.children())
+        if place == "last":
+            nodes.reverse()
+        together = 1 if place in ("first", "last") else len(nodes)
+        readings: tuple[list[Note], ...] = ([], [])
+        for at in range(0, len(nodes), together):
+            some = nodes[at : at + together]
+            calls = [
+                ToolCall(name="skim", arguments={"span": node.span, "shift": shift})
+                for shift in (0.0, 0.25)
+                for node in some
+            ]
+            what = str(some[0].span) if together == 1 else "the whole video"
+            try:
+                seen = yield from self.act(f"read even frames of {what}, twice", tuple(calls))
+            except _OutOfBudget:
+                return
+            for notes, half in zip(readings, (seen[: len(some)], seen[len(some) :]), strict=True):
+                notes += [note for one in half for note in one.notes]
+            if all(is_told(self.inquiry.options, notes) for notes in readings):
+                break
+        claim = overview_claim(self.inquiry.options, place, *readings)
         if claim is not None:
             yield claim
 

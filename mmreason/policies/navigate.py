@@ -51,6 +51,8 @@ class Navigator:
     lines: list[Line] = field(default_factory=list)
     reach: int | None = None
     """Nodes below this level are opened only where they match, not because they are silent."""
+    shown_to: int | None = None
+    """Stills of nodes on this level were chosen to show all that differs: these are not opened."""
     captions: set[NodeId] = field(default_factory=set)
     opened: set[NodeId] = field(default_factory=set)
     looked: set[int] = field(default_factory=set)
@@ -163,8 +165,11 @@ class Navigator:
             )
             # A still that holds a part of what is asked for says little of what lies between the
             # stills: other nodes of its level come first. A caption of the whole does lead down.
-            leads = best.value >= STRONG_SCORE or (line is not None and line.note.time_s is None)
+            is_still = line is not None and line.note.time_s is not None
+            leads = best.value >= STRONG_SCORE or (line is not None and not is_still)
             if not leads and self.reach is not None and len(node) > self.reach:
+                continue
+            if is_still and len(node) == self.shown_to:
                 continue
             held = sum(score.context_seen for score, _ in pairs)
             ranked.append((node, best.value, leads and best.value > 0, held))

@@ -26,6 +26,11 @@ def overview_claim(
     return Claim(text=options[both], choice=both, checked=True if alone == [both, both] else None)
 
 
+def is_told(options: Sequence[str], notes: Sequence[Note]) -> bool:
+    """Whether some line tells of one of the options."""
+    return any(_holds(note.text, option) for note in notes for option in options)
+
+
 def _picked(options: Sequence[str], place: Place, notes: Sequence[Note]) -> int | None:
     ranks: dict[int, float] = {}
     for index, option in enumerate(options):

@@ -296,49 +296,6 @@ def test_things_seen_at_once_are_not_put_in_order(fake_video, watcher):
     assert answer.text != "the star" and not any(one.verified for one in answer.evidence)
 
 
-WORDS = ("PARK", "EXIT", "TAXI")
-
-
-@pytest.mark.parametrize(
-    ("asked", "right"),
-    [
-        ("for the longest time", "EXIT"),
-        ("for the shortest time", "TAXI"),
-        ("first", "PARK"),
-        ("last", "TAXI"),
-    ],
-)
-def test_the_whole_video_is_read_in_its_overview(fake_video, watcher, asked, right):
-    """Nano's way of overviews: one line a still."""
-    at_s = [(60.0, "PARK"), (300.0, "EXIT"), (330.0, "grey"), (370.0, "TAXI"), (400.0, "grey")]
-    scenes = [(e, "grey." if w == "grey" else f"the word {w} is on the screen.") for e, w in at_s]
-    video = fake_video(*scenes)
-    clip = ClipRecipe(frames=8, size_px=(64, 32), leaf_s=4.0, overview="stills")
-    model = watcher(video, lambda question, seen: "there is no such thing.", clip=clip)
-    question = f"Which word is on the screen {asked} in the whole video?"
-    answer = Reasoner(model).ask(video, question, options=WORDS)
-    assert (answer.text, answer.stop_reason) == (right, StopReason.ANSWERED)
-    assert WORDS[answer.choice or 0] == right
-    assert {step.call.name for step in answer.trace} == {"skim"}
-
-
-@pytest.mark.parametrize("options", [None, WORDS])
-def test_no_overview_is_read_where_it_answers_nothing(fake_video, watcher, options):
-    """Neither without options nor for what comes before or after something."""
-    asked = (
-        "What is on the screen after the word PARK?" if options else "What is seen last overall?"
-    )
-    scenes = [
-        (200.0, "the word PARK is on the screen."),
-        (400.0, "the word EXIT is on the screen."),
-    ]
-    video = fake_video(*scenes)
-    model = watcher(video, lambda question, seen: "there is no such thing.")
-    answer = Reasoner(model).ask(video, asked, options=options)
-    assert "skim" not in {step.call.name for step in answer.trace}
-    assert answer.choice is None
-
-
 def test_subtitles_lead_to_the_place(fake_video, watcher):
     """Captions are silent; what is said is not."""
     video = fake_video((600.0, "a street."))

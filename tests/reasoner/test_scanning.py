@@ -4,6 +4,7 @@ of single things decide."""
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -122,6 +123,38 @@ def test_different_things_at_different_places_are_counted(fake_video, watcher, q
     answer = Reasoner(watcher(video, answers, clip=CLIP)).ask(video, question)
     assert answer.text == expected and answer.stop_reason is StopReason.ANSWERED
     assert len(answer.evidence) == 3 and all(e.verified for e in answer.evidence)
+
+
+def test_a_count_reads_no_deeper_than_the_scan_shows(fake_video, watcher):
+    video = long_video(
+        fake_video, (100.0, 103.0, "a small red star."), (400.0, 404.0, "a blue star.")
+    )
+    question = "How many stars are there?"
+    answer = Reasoner(watcher(video, answers, clip=CLIP)).ask(video, question)
+    depths = {len(s.call.arguments["node"]) for s in answer.trace if s.call.name == "caption"}
+    assert (answer.text, depths) == ("2", {1, 2})
+    wholes = replace(CLIP, overview="denser")
+    answer = Reasoner(watcher(video, answers, clip=wholes)).ask(video, question)
+    depths = {len(s.call.arguments["node"]) for s in answer.trace if s.call.name == "caption"}
+    assert (answer.text, depths) == ("2", {1, 2, 3}), "captions of many frames at once lead down"
+
+
+@pytest.mark.parametrize("sure", [True, False])
+def test_things_that_captions_tell_of_are_looked_at_once_by_the_checker(fake_video, watcher, sure):
+    video = long_video(
+        fake_video, (100.0, 103.0, "a small red star."), (400.0, 404.0, "a blue circle.")
+    )
+    observer = watcher(video, answers, clip=CLIP)
+    checker = watcher(video, answers if sure else lambda question, seen: "no", clip=CLIP)
+    reasoner = Reasoner(observer, checker=checker)
+    answer = reasoner.ask(video, "Which comes last, the red star or the blue circle?")
+    if sure:
+        assert (answer.text, answer.stop_reason) == ("the blue circle", StopReason.ANSWERED)
+        assert [e.verified for e in answer.evidence] == [True, True]
+        assert answer.cost.checker_calls == 2
+        assert {step.call.name for step in answer.trace} == {"scan", "caption", "look"}
+    else:
+        assert answer.stop_reason is StopReason.ABSTAINED
 
 
 def test_descriptions_that_do_not_differ_are_of_one_thing():
