@@ -111,7 +111,8 @@ class Reasoner:
 
         `observer` and `checker` name other models for these roles (see `Reasoner`); the settings
         after `store` are those of `model`. `compat="longvideo_r1"` sets tree, frames, tools and
-        limits as the published weights of that agent expect them. `store` is a `Store` or a file;
+        limits as the published weights of that agent expect them, `compat="nano"` as those that
+        were trained on `mmreason data navigation` do. `store` is a `Store` or a file;
         by default the one in the user's cache folder. It knows a video by samples of its bytes, or
         by all of them where that was opened with `Video.open(path, full_hash=True)`.
         """

@@ -42,10 +42,17 @@ def ask(
         str | None, typer.Option(help="Another model that looks; --model then only decides.")
     ] = None,
     policy: Annotated[
-        str, typer.Option(help="Who decides where to look: " + ", ".join(POLICIES) + ".")
-    ] = "greedy",
+        str | None,
+        typer.Option(
+            help="Who decides where to look: " + ", ".join(POLICIES) + "; default greedy."
+        ),
+    ] = None,
     compat: Annotated[
-        str | None, typer.Option(help="longvideo_r1: as its published weights expect it.")
+        str | None,
+        typer.Option(
+            help="For a model trained to decide: longvideo_r1, as its published weights expect it, "
+            "or nano, as the samples of `mmreason data navigation` have it."
+        ),
     ] = None,
     depth: Annotated[int | None, typer.Option(help="Levels of the tree of captions.")] = None,
     shot_aligned: Annotated[
@@ -85,7 +92,9 @@ def ask(
     budget = Budget(
         frames=budget_frames, rounds=budget_rounds, tokens=budget_tokens, seconds=budget_seconds
     )
-    chosen = _policy(policy)
+    if compat is not None and (policy is not None or depth is not None or shot_aligned):
+        raise UsageError("--compat sets policy and tree; give it without --policy and those")
+    chosen = _policy(policy or "greedy")
 
     def load() -> Reasoner:
         from mmreason.tree import TreeRecipe

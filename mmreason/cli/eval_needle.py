@@ -42,6 +42,9 @@ def eval_needle(
     rotations: Annotated[
         int, typer.Option(min=1, max=4, help="Ask with the options turned so many times.")
     ] = 1,
+    mention: Annotated[
+        float, typer.Option(help="Chance that a caption of the oracle tells of a thing, 0 to 1.")
+    ] = 1.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes; no result depends on it.")] = 1,
     as_json: Json = False,
 ) -> None:
@@ -62,12 +65,14 @@ def eval_needle(
         methods=known.checked(names),
         frames=frames,
         rotations=rotations,
+        mention=mention,
     )
     with _bar(f"measuring {model}") as say:
         path = run(plan, folder, workers=workers, on_progress=say)
     outcomes = read_outcomes(path)
     command = f"mmreason eval needle --model {model} --lengths {lengths} --seeds {seeds}"
     command += f" --items {items} --policy {policy}" + " --baselines" * baselines
+    command += f" --mention {mention:g}" * (mention < 1.0)
     page = write_report(outcomes, folder, model=model, command=command)
     if as_json:
         print_json(json.loads((folder / "summary.json").read_text(encoding="utf-8")))

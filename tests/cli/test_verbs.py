@@ -74,6 +74,15 @@ def test_a_full_hash_tells_twins_apart(
     assert full[0] == full[1] > 0 and caption == [1, 1]
 
 
+def test_compat_leaves_no_other_choice(
+    model: ScriptedModel, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for more in (["--policy", "greedy"], ["--depth", "2"], ["--shot-aligned"]):
+        assert main(["ask", str(clip), QUESTION, "--compat", "nano", *more]) == 2
+        assert capsys.readouterr().err.startswith("error: --compat sets policy and tree")
+    assert model.calls == 0
+
+
 def test_no_budget_gives_no_answer(
     model: ScriptedModel, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

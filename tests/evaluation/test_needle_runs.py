@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mmreason.cli import main
-from mmreason.evaluation.needle import baselines, methods, summary
+from mmreason.evaluation.needle import baselines, methods, metrics, summary
 from mmreason.evaluation.needle.memory import KeptFrames, Remembering
 from mmreason.evaluation.needle.observers import oracle
 from mmreason.evaluation.needle.outcomes import outcome_of
@@ -187,8 +187,26 @@ def test_warm_policies_pay_less_and_resume_the_same(tmp_path):
 def test_a_folder_holds_one_way_of_measuring(measured):
     with pytest.raises(UsageError, match="another run"):
         run(replace(PLAN, items=7), measured)
+    with pytest.raises(UsageError, match="another run"):
+        run(replace(PLAN, mention=0.5), measured)
     with pytest.raises(UsageError, match="no method"):
         run(replace(PLAN, methods=("guess",)), measured)
+
+
+def test_captions_that_tell_less_find_less(tmp_path):
+    """Paired over the same questions: what is told at a chance is told at every higher one."""
+    plan = replace(PLAN, seeds=tuple(range(4)), methods=("greedy",))
+    chances = (0.0, 0.5, 1.0)
+    few, some, all_ = (
+        read_outcomes(run(replace(plan, mention=p), tmp_path / str(p))) for p in chances
+    )
+    assert metrics.paired_difference(all_, few)[1] > 0
+    for more, less in ((some, few), (all_, some)):
+        assert metrics.paired_difference(more, less)[2] >= 0, "more told is not clearly worse"
+    with pytest.raises(UsageError, match="chance"):
+        replace(plan, mention=1.5)
+    with pytest.raises(UsageError, match="mention is for the model 'oracle'"):
+        replace(plan, model="nano", mention=0.5)
 
 
 def test_what_fails_is_an_outcome(tmp_path, monkeypatch):

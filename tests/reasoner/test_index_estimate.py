@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 
 from mmreason.cli import main
-from mmreason.compat import compatible
+from mmreason.compat import NANO_POLICY, compatible
 from mmreason.index import nodes_of
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
@@ -105,13 +105,15 @@ def test_a_dry_run_looks_at_nothing(world, tmp_path, capsys):
         assert len(store) == 0
 
 
-def test_compat_is_the_published_recipe():
+def test_compat_is_what_the_weights_expect():
     observer = ScriptedModel({}, clip=ClipRecipe(frames=16, leaf_s=16.0, multiple_px=2))
     policy, tree = compatible("longvideo_r1", observer)
     assert isinstance(policy, LongVideoR1) and policy.published and policy.rounds == 30
     assert tree == TreeRecipe(depth=3)
     assert (observer.clip.frames, observer.clip.longest_px) == (32, 512)
-    with pytest.raises(UsageError, match="compat is 'longvideo_r1'"):
+    assert compatible("nano", observer) == (NANO_POLICY, TreeRecipe())
+    assert observer.clip.frames == 32, "that is the observer's own affair"
+    with pytest.raises(UsageError, match="compat is 'longvideo_r1' or 'nano'"):
         compatible("other", observer)
     with pytest.raises(UsageError, match="either compat or those"):
         Reasoner.load("nano", compat="longvideo_r1", tree=TreeRecipe(depth=2))

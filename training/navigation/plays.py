@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mmreason.calls import Roles
+from mmreason.compat import NANO_POLICY
 from mmreason.driver import finished, serve
 from mmreason.evaluation.needle.items import Item, NeedleSet
 from mmreason.evaluation.needle.worlds import needle_set
 from mmreason.models.base import ChatModel, Message, Reply
 from mmreason.policies.base import Act, Claim, Consult, Inquiry, Results
-from mmreason.policies.longvideo_r1 import LongVideoR1
 from mmreason.policies.longvideo_r1_text import Said, read_turn
 from mmreason.store import Store
 from mmreason.tools import Toolbox
@@ -33,10 +33,6 @@ LENGTHS_S = (180.0, 900.0, 3600.0)
 """Lengths of the worlds, in turn, where none is asked for."""
 ITEMS = 10
 """Questions about a world; fewer make a calmer world with shorter captions."""
-TURNS_LIMIT = 12
-"""Longer plays are not kept."""
-POLICY = LongVideoR1(system="", rounds=TURNS_LIMIT, max_new_tokens=96, context_tokens=4096)
-"""How a small model plays: nothing is told that it does not need."""
 
 Split = Literal["train", "held-out"]
 """Their worlds never meet."""
@@ -99,7 +95,7 @@ class Table:
 
     def play(self, item: Item) -> Generator[Consult, Reply, None]:
         """The policy at one question: yields what its model is asked, until the first answer."""
-        play = POLICY.play(self.inquiry(item))
+        play = NANO_POLICY.play(self.inquiry(item))
         wish = next(play)
         while not isinstance(wish, Claim):
             sent = None

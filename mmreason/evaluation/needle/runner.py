@@ -9,6 +9,7 @@ pictures (`summary.py`, `page.py`).
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -22,7 +23,7 @@ from mmreason import __version__
 from mmreason.evaluation.needle import methods
 from mmreason.evaluation.needle.items import Item, NeedleSet
 from mmreason.evaluation.needle.memory import KeptFrames, Remembering
-from mmreason.evaluation.needle.observers import oracle
+from mmreason.evaluation.needle.observers import Knobs, oracle
 from mmreason.evaluation.needle.outcomes import Failure, Outcome, outcome_of
 from mmreason.evaluation.needle.worlds import needle_set
 from mmreason.models.base import ChatModel
@@ -49,12 +50,20 @@ class Plan:
     """Budget of the policies."""
     rotations: int = 1
     """Each item is asked with its options in this many rotations (4 for circular accuracy)."""
+    mention: float = 1.0
+    """Chance that a caption of the oracle tells of a thing that is there."""
 
     def __post_init__(self) -> None:
         if not self.durations_s or not self.seeds or not self.methods:
             raise UsageError("a run needs at least one length, one seed and one method")
         if not 1 <= self.rotations <= 4:
             raise UsageError(f"rotations must be 1 to 4, got {self.rotations}")
+        if not 0.0 <= self.mention <= 1.0:
+            raise UsageError(f"mention is a chance from 0 to 1, got {self.mention}")
+        if self.mention < 1.0 and self.model != ORACLE:
+            raise UsageError(
+                f"mention is for the model {ORACLE!r}, but the model is {self.model!r}"
+            )
 
     def sets(self) -> Iterator[NeedleSet]:
         """The worlds with their items, one after the other."""
@@ -150,7 +159,7 @@ def _measured(plan: Plan, folder: Path, job: _Job, done: set[_Key]) -> Iterator[
     if not missing:
         return
     script = made.save(folder / "worlds")
-    model = _model(plan.model) or oracle(made.world)
+    model = _model(plan.model) or oracle(made.world, Knobs(p_mention=((math.inf, plan.mention),)))
     is_warm = method.endswith(methods.WARM)
     store = Store.in_memory() if is_warm else None
     with closing(Store.open(folder / "replies.sqlite3")) as replies, Video.open(script) as video:
@@ -196,10 +205,12 @@ def _claim(plan: Plan, model: ChatModel | None, path: Path) -> None:
         "items": plan.items,
         "frames": plan.frames,
         "rotations": plan.rotations,
+        "mention": plan.mention,
     }
     if path.is_file():
         theirs = json.loads(path.read_text(encoding="utf-8"))
-        differ = [f"{k} {theirs.get(k)} there, {v} here" for k, v in mine.items() if v != theirs[k]]
+        there = {key: theirs.get(key) for key in mine}
+        differ = [f"{k} {there[k]} there, {v} here" for k, v in mine.items() if v != there[k]]
         if differ:
             raise UsageError(
                 f"{path.parent}: holds another run ({'; '.join(differ)}); give a new folder"
