@@ -32,12 +32,11 @@ from mmreason.policies.counting import (
     total,
 )
 from mmreason.policies.navigate import Look, Navigator, Open
-from mmreason.policies.whole import is_told, overview_claim
+from mmreason.policies.whole import whole_claim
 from mmreason.scanning import MOMENT_LEVELS, caption_call, is_long, scan_calls
 from mmreason.tree import NodeId
 from mmreason.types import Note, Observation, ToolCall
 from mmreason.wording import (
-    Place,
     counted_thing,
     is_count,
     is_global,
@@ -80,7 +79,9 @@ class Greedy:
             yield from game.count()
         place = place_in_whole(inquiry.question) if inquiry.options else None
         if place is not None and long:
-            yield from game.overview(place)
+            claim = yield from whole_claim(inquiry, place)
+            if claim is not None:
+                yield claim
         # Of a long video no single place tells a total, an order, or what is seen longest.
         whole = order is not None or place is not None or is_total(inquiry.question)
         if not (long and whole):
@@ -325,34 +326,6 @@ class _Game:
         choice = match_option(number, self.inquiry.options) if self.inquiry.options else None
         if found:
             yield Claim(text=number, choice=choice, supports=tuple(supports), checked=True)
-
-    def overview(self, place: Place) -> _Part:
-        """Claim the option that two even readings of the top level agree on. What is seen first or
-        last is known as soon as both have seen something, from that end of the video on."""
-        nodes = list(self.inquiry.tree.children())
-        if place == "last":
-            nodes.reverse()
-        together = 1 if place in ("first", "last") else len(nodes)
-        readings: tuple[list[Note], ...] = ([], [])
-        for at in range(0, len(nodes), together):
-            some = nodes[at : at + together]
-            calls = [
-                ToolCall(name="skim", arguments={"span": node.span, "shift": shift})
-                for shift in (0.0, 0.25)
-                for node in some
-            ]
-            what = str(some[0].span) if together == 1 else "the whole video"
-            try:
-                seen = yield from self.act(f"read even frames of {what}, twice", tuple(calls))
-            except _OutOfBudget:
-                return
-            for notes, half in zip(readings, (seen[: len(some)], seen[len(some) :]), strict=True):
-                notes += [note for one in half for note in one.notes]
-            if all(is_told(self.inquiry.options, notes) for notes in readings):
-                break
-        claim = overview_claim(self.inquiry.options, place, *readings)
-        if claim is not None:
-            yield claim
 
 
 def is_negative(text: str, question: str) -> bool:

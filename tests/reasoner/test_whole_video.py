@@ -36,6 +36,10 @@ def test_the_whole_video_is_read_in_its_overview(fake_video, watcher, asked, rig
     assert (answer.text, answer.stop_reason) == (right, StopReason.ANSWERED)
     assert WORDS[answer.choice or 0] == right
     assert {step.call.name for step in answer.trace} == {"skim"}
+    shown = {"EXIT": Span(60, 300), "TAXI": Span(330, 370), "PARK": Span(0, 60)}[right]
+    assert len(answer.evidence) == 1 and answer.evidence[0].verified
+    assert answer.evidence[0].span.overlap_s(shown) > 0.3 * answer.evidence[0].span.duration_s
+    assert answer.evidence[0].frame_times_s and right in answer.evidence[0].quote
 
 
 @pytest.mark.parametrize(("asked", "nodes"), [("first", [1]), ("last", [4, 3]), ("longest", None)])
@@ -53,6 +57,20 @@ def test_first_and_last_are_read_from_their_end_of_the_video(fake_video, watcher
     assert list(dict.fromkeys(read)) == (nodes or [1, 2, 3, 4])
     assert len(read) == 2 * len(set(read)) and answer.cost.frames == 8 * len(read)
     assert answer.text == ("TAXI" if asked == "last" else "PARK")
+
+
+@pytest.mark.parametrize(("asked", "right"), [("first", "PARK"), ("last", "TAXI")])
+def test_a_caption_that_tells_of_several_is_read_part_by_part(fake_video, watcher, asked, right):
+    """One caption a node: the first of them tells of two words, the last of two others."""
+    at_s = [(30.0, "PARK"), (60.0, "EXIT"), (350.0, "grey"), (370.0, "EXIT"), (400.0, "TAXI")]
+    scenes = [(e, "grey." if w == "grey" else f"the word {w} is on the screen.") for e, w in at_s]
+    video = fake_video(*scenes)
+    model = watcher(video, lambda question, seen: "there is no such thing.")
+    question = f"Which word is on the screen {asked} in the whole video?"
+    answer = Reasoner(model).ask(video, question, options=WORDS)
+    assert (answer.text, answer.stop_reason) == (right, StopReason.ANSWERED)
+    spans = [step.call.arguments["span"] for step in answer.trace]
+    assert [round(span.duration_s) for span in spans] == [100, 100, 25, 25]
 
 
 def _read_at(starts: list[float], words: list[str]) -> list[Note]:
