@@ -345,6 +345,7 @@ class Reasoner:
             depth=recipe.depth,
             branching=recipe.branching,
             cuts_s=cuts_s,
+            overlap=recipe.overlap,
         )
 
     def _settings(

@@ -43,12 +43,12 @@ def scan_calls(tree: Tree) -> tuple[ToolCall, ...]:
     )
 
 
-def caption_call(node: Node, found: Moments) -> ToolCall:
+def caption_call(node: Node, found: Moments | None = None) -> ToolCall:
     """The caption of a node: on the top level with the moments that differ most, below it with the
     others that lie in the node, or one frame where nothing more differs; elsewhere, and where there
     was no scan, with evenly spaced frames."""
-    arguments: dict[str, Any] = {"span": node.span, "node": list(node.id)}
-    known = found.get(node.id[:1], ()) if len(node.id) <= MOMENT_LEVELS else ()
+    arguments: dict[str, Any] = {"span": node.watched, "node": list(node.id)}
+    known = (found or {}).get(node.id[:1], ()) if len(node.id) <= MOMENT_LEVELS else ()
     if known:
         shown = known[:FIRST_MOMENTS]
         if len(node.id) == MOMENT_LEVELS:

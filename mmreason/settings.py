@@ -27,6 +27,7 @@ def recipe_of(model: ChatModel, tree: Tree, info: VideoInfo) -> dict[str, Any]:
             "branching": tree.branching,
             "depth": tree.depth,
             "leaf_s": round(tree.leaf_s, 6),
+            "overlap": tree.overlap,
         },
         "clip": {
             "frames": clip.frames,

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
-from mmreason.tree import NodeId, Tree
+from mmreason.scanning import caption_call
+from mmreason.tree import Tree
 from mmreason.types import ToolCall, UsageError
 from mmreason.video.types import Span
 
@@ -28,8 +29,7 @@ TEXT_LIMIT = 20_000
 
 def caption(tree: Tree, node: Ids) -> ToolCall:
     """Describe one node of the tree. `node` is its id, such as [2, 1]."""
-    node_id: NodeId = tuple(node)
-    return ToolCall(name="caption", arguments={"span": tree.node(node_id).span, "node": node})
+    return caption_call(tree.node(tuple(node)))
 
 
 def look(tree: Tree, start_s: Seconds, end_s: Seconds, question: Text) -> ToolCall:

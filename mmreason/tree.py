@@ -20,6 +20,8 @@ NodeId = tuple[int, ...]
 
 BRANCHING = (4, 8)
 """Bounds of K in LongVideo-R1; its MLVU runs use (3, 8)."""
+MOST_OVERLAP = 0.25
+"""So far that a leaf with its overlaps is still shown as one clip."""
 MOST_BRANCHING = 64
 MOST_DEPTH = 8
 USUAL_DEPTH = 3
@@ -40,6 +42,8 @@ class TreeRecipe:
     """Bounds of K."""
     shot_aligned: bool = False
     """Move boundaries to near cuts. Detecting shots decodes the whole video once."""
+    overlap: float = 0.0
+    """How far a caption of a node reaches into each neighbour, as a share of the node's length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class Node:
 
     id: NodeId
     span: Span
+    watched: Span
+    """What a caption of it shows: its span and, with an overlap, a part of its neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,8 @@ class Tree:
     cuts_s: tuple[float, ...] = ()
     """Sorted times between shots: a boundary moves to the nearest one within `SNAP_SHARE` of a
     leaf."""
+    overlap: float = 0.0
+    """See `TreeRecipe`."""
 
     def __post_init__(self) -> None:
         assert self.branching >= 2 and self.depth >= 0, (self.branching, self.depth)
@@ -83,9 +91,12 @@ class Tree:
                 f"{self.branching} (ids count from 1)"
             )
         if not node_id:
-            return Node((), self.span)
+            return Node((), self.span, self.span)
         index, level = self.flat_index(node_id), len(node_id)
-        return Node(node_id, Span(self._bound_s(index, level), self._bound_s(index + 1, level)))
+        span = Span(self._bound_s(index, level), self._bound_s(index + 1, level))
+        more_s = self.overlap * span.duration_s
+        watched = Span(max(0.0, span.start_s - more_s), span.end_s + more_s).clip(self.span)
+        return Node(node_id, span, watched if self.overlap else span)
 
     def children(self, node_id: NodeId = ()) -> tuple[Node, ...]:
         """The K children in order of time; empty for a leaf."""
@@ -148,12 +159,14 @@ def plan_tree(
     depth: int | None = None,
     branching: tuple[int, int] = BRANCHING,
     cuts_s: tuple[float, ...] = (),
+    overlap: float = 0.0,
 ) -> Tree:
     """The tree for a video of this span and a model that sees clips of `leaf_s` best.
 
     Leaves are never shorter than `frame_interval_s` (nor than a millisecond): depth goes down
     instead, to 0 if need be. `depth` fixes the levels (LongVideo-R1 has 3), `branching` bounds K,
-    `cuts_s` aligns boundaries with shots. UsageError for bounds that cannot be met.
+    `cuts_s` aligns boundaries with shots; `overlap` lets captions reach beyond them. UsageError for
+    bounds that cannot be met.
     """
     assert leaf_s > 0, leaf_s
     low, high = branching
@@ -162,6 +175,8 @@ def plan_tree(
             f"a tree needs 2 <= K <= {MOST_BRANCHING} and a depth of 0 to {MOST_DEPTH}, "
             f"got K in {low}..{high} and depth {depth}"
         )
+    if not 0.0 <= overlap <= MOST_OVERLAP:
+        raise UsageError(f"the overlap of a tree is 0 to {MOST_OVERLAP} of a node, got {overlap}")
     length_s = span.duration_s
     k = min(high, max(low, round((length_s / 16) ** (1 / 3))))
     shortest_s = max(frame_interval_s, 0.001)
@@ -174,7 +189,7 @@ def plan_tree(
         usual = [d for d in possible if d <= USUAL_DEPTH]
         chosen = min(usual, key=lambda d: abs(math.log(length_s / k**d / leaf_s)), default=0)
     inside = tuple(sorted(c for c in set(cuts_s) if span.start_s < c < span.end_s))
-    return Tree(span, k, chosen, inside)
+    return Tree(span, k, chosen, inside, overlap)
 
 
 def _us(time_s: float) -> int:

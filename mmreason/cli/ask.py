@@ -58,6 +58,9 @@ def ask(
     shot_aligned: Annotated[
         bool, typer.Option("--shot-aligned", help="Cut the tree at shots; decodes it all once.")
     ] = False,
+    overlap: Annotated[
+        float, typer.Option(help="Share of a node that captions reach beyond it, 0 to 0.25.")
+    ] = 0.0,
     budget_frames: Annotated[int | None, typer.Option(help="Most frames to show.")] = None,
     budget_rounds: Annotated[int | None, typer.Option(help="Most rounds to take.")] = None,
     budget_tokens: Annotated[int | None, typer.Option(help="Most tokens, in and out.")] = None,
@@ -92,7 +95,7 @@ def ask(
     budget = Budget(
         frames=budget_frames, rounds=budget_rounds, tokens=budget_tokens, seconds=budget_seconds
     )
-    if compat is not None and (policy is not None or depth is not None or shot_aligned):
+    if compat is not None and (policy, depth, shot_aligned, overlap) != (None, None, False, 0.0):
         raise UsageError("--compat sets policy and tree; give it without --policy and those")
     chosen = _policy(policy or "greedy")
 
@@ -100,12 +103,13 @@ def ask(
         from mmreason.tree import TreeRecipe
 
         own = compat is None
+        tree = TreeRecipe(depth=depth, shot_aligned=shot_aligned, overlap=overlap)
         return load_reasoner(
             model,
             store,
             observer=observer,
             policy=chosen if own else None,
-            tree=TreeRecipe(depth=depth, shot_aligned=shot_aligned) if own else None,
+            tree=tree if own else None,
             compat=compat,
             served_model=served_model,
             api_key_file=api_key_file,

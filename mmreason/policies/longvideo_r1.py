@@ -44,6 +44,7 @@ from mmreason.policies.longvideo_r1_text import (
     system_text,
     tree_levels,
 )
+from mmreason.scanning import caption_call
 from mmreason.types import Note, Observation, StopReason, ToolCall, UsageError
 from mmreason.video.types import Span
 from mmreason.wording import essence, match_option, terms
@@ -137,10 +138,7 @@ class _Game:
     def open(self) -> _Part:
         """Read the top level and start the conversation; False where the budget ended there."""
         nodes = tree_levels(self.inquiry.tree)
-        calls = tuple(
-            ToolCall(name="caption", arguments={"span": node.span, "node": list(node.id)})
-            for node in nodes
-        )
+        calls = tuple(map(caption_call, nodes))
         results: Results = yield Act("read the captions of the top level", calls, opening=True)
         self.seen += zip(calls, results.observations, strict=False)
         if self.policy.system:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mmreason.policies.base import Act, Claim, Inquiry, Play, Support, look_call
 from mmreason.policies.greedy import is_negative
-from mmreason.types import ToolCall
+from mmreason.scanning import caption_call
 from mmreason.video.types import Span
 from mmreason.watching import around
 from mmreason.wording import match_option, split_context
@@ -26,9 +26,7 @@ class Oracle:
         for gold in self.spans:
             leaf = tree.leaf_at(gold.middle_s)
             for depth in range(1, len(leaf.id) + 1):
-                node = tree.node(leaf.id[:depth])
-                arguments = {"span": node.span, "node": list(node.id)}
-                call = ToolCall(name="caption", arguments=arguments)
+                call = caption_call(tree.node(leaf.id[:depth]))
                 results = yield Act("down to where it is", (call,), opening=depth == 1)
                 if results.spent is not None:
                     return

@@ -1,6 +1,7 @@
 """ask, caption, ground and inspect on a real clip, with a scripted model."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -74,10 +75,33 @@ def test_a_full_hash_tells_twins_apart(
     assert full[0] == full[1] > 0 and caption == [1, 1]
 
 
+def test_captions_overlap_where_that_is_asked_for(
+    model: ScriptedModel, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["ask", str(clip), QUESTION, "--depth", "2", "--json"]
+    spans: dict[str, list[list[float]]] = {}
+    for overlap in ("0", "0.25"):
+        assert main([*argv, "--overlap", overlap]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["settings"]["tree"]["overlap"] == float(overlap)
+        calls = [step["call"] for step in answer["trace"] if step["call"]["name"] == "caption"]
+        spans[overlap] = [call["arguments"]["span"] for call in calls]
+    plain, wide = (pairwise(spans[overlap][:4]) for overlap in spans)
+    assert all(left[1] == right[0] for left, right in plain)
+    assert all(left[1] > right[0] for left, right in wide)
+    assert main([*argv, "--overlap", "0.5"]) == 2
+    assert "the overlap of a tree is 0 to 0.25" in capsys.readouterr().err
+
+
 def test_compat_leaves_no_other_choice(
     model: ScriptedModel, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for more in (["--policy", "greedy"], ["--depth", "2"], ["--shot-aligned"]):
+    for more in (
+        ["--policy", "greedy"],
+        ["--depth", "2"],
+        ["--shot-aligned"],
+        ["--overlap", "0.1"],
+    ):
         assert main(["ask", str(clip), QUESTION, "--compat", "nano", *more]) == 2
         assert capsys.readouterr().err.startswith("error: --compat sets policy and tree")
     assert model.calls == 0

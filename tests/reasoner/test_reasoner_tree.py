@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmreason.tree import Tree, plan_tree
+from mmreason.tree import MOST_OVERLAP, Tree, plan_tree
 from mmreason.types import UsageError
 from mmreason.video.types import Span
 
@@ -42,6 +43,21 @@ def test_children_tile_their_parent_exactly(tree, data):
     for left, right in pairwise(children):
         assert left.span.end_s == right.span.start_s
         assert left.span.duration_s > 0
+
+
+@given(trees, st.floats(0.01, MOST_OVERLAP), st.data())
+def test_captions_reach_into_both_neighbours_and_never_beyond_the_video(tree, overlap, data):
+    wide = replace(tree, overlap=overlap)
+    depth = data.draw(st.integers(0, tree.depth))
+    node_id = tuple(data.draw(st.integers(1, tree.branching)) for _ in range(depth))
+    plain, node = tree.node(node_id), wide.node(node_id)
+    assert plain.watched == plain.span == node.span, "ids and times are not moved"
+    assert node.watched.clip(node.span) == node.span
+    assert node.watched.clip(tree.span) == node.watched
+    inside = [node.watched.start_s > tree.span.start_s, node.watched.end_s < tree.span.end_s]
+    reach_s = node.span.start_s - node.watched.start_s, node.watched.end_s - node.span.end_s
+    for is_inside, more_s in zip(inside, reach_s, strict=True):
+        assert not is_inside or more_s == pytest.approx(overlap * node.span.duration_s, abs=1e-5)
 
 
 @given(trees, st.floats(0, 1))
@@ -103,6 +119,9 @@ def test_depth_and_branching_can_be_fixed():
     for depth, bounds in ((-1, (4, 8)), (99, (4, 8)), (None, (1, 4)), (None, (5, 4))):
         with pytest.raises(UsageError, match="a tree needs"):
             plan_tree(Span(0, 60), leaf_s=4.0, depth=depth, branching=bounds)
+    for overlap in (-0.1, 0.3, float("nan")):
+        with pytest.raises(UsageError, match="the overlap of a tree"):
+            plan_tree(Span(0, 60), leaf_s=4.0, overlap=overlap)
 
 
 @pytest.mark.parametrize("bad", [(0,), (5,), (1, 1, 1)])

@@ -24,6 +24,7 @@ from typing import Any
 from mmreason.calls import Roles, Watchable
 from mmreason.driver import finished, serve
 from mmreason.models.base import ChatModel
+from mmreason.scanning import caption_call
 from mmreason.store import Store
 from mmreason.tools import Toolbox
 from mmreason.toolset import make_call
@@ -107,9 +108,7 @@ class WatchingEnvironment:
         ]
         if self._opening:
             for node in tree.children() or (tree.node(()),):
-                call = ToolCall(
-                    name="caption", arguments={"span": node.span, "node": list(node.id)}
-                )
+                call = caption_call(node)
                 start, end = (format_time(t) for t in (node.span.start_s, node.span.end_s))
                 lines.append(f"{list(node.id)} {start} to {end}: {self._seen(call).text}")
         return "\n".join(lines)

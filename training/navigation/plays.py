@@ -21,6 +21,7 @@ from mmreason.evaluation.needle.worlds import needle_set
 from mmreason.models.base import ChatModel, Message, Reply
 from mmreason.policies.base import Act, Claim, Consult, Inquiry, Results
 from mmreason.policies.longvideo_r1_text import Said, read_turn
+from mmreason.scanning import caption_call
 from mmreason.store import Store
 from mmreason.tools import Toolbox
 from mmreason.training.navigation.observer import CLIP, Unseen, observer
@@ -144,9 +145,7 @@ class Table:
 
     def read(self, node: NodeId) -> tuple[Note, ...]:
         """The notes of a node's caption."""
-        span = self.tree.node(node).span
-        arguments = {"span": span, "node": list(node)}
-        return self.see(ToolCall(name="caption", arguments=arguments)).notes
+        return self.see(caption_call(self.tree.node(node))).notes
 
 
 def play_all(
