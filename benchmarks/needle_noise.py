@@ -53,7 +53,7 @@ def _points(difference: tuple[float, float, float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="Accuracy by chance of telling.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--length", default="15m", help="length of the videos")
     parser.add_argument("--worlds", type=int, default=20, help="videos, ten questions each")

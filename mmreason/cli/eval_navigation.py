@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmreason.cli.common import Json, ModelName, out, print_json, progress, quiet_libraries
+
+if TYPE_CHECKING:
+    from mmreason.evaluation.scoring import Share
 
 
 def eval_navigation(
@@ -33,16 +36,18 @@ def eval_navigation(
             items=items,
             on_world=lambda done: say(f"measuring {model}: world {done} of {worlds}"),
         )
+    players = {model: found.model, "teacher without hints": found.teacher}
     shares = {
-        "turns that can be read": found.valid,
-        "opened nodes on the way to a place": found.right_open,
-        "looks at a place": found.right_look,
-        f"right: {model}": found.model,
+        **_told("turns that can be read", {model: found.model.valid}),
+        **_told(
+            "opened nodes on the way to a place", {n: p.right_open for n, p in players.items()}
+        ),
+        **_told("looks at a place", {n: p.right_look for n, p in players.items()}),
+        **_told("right", {n: p.right for n, p in players.items()}),
         "right: greedy, checked": found.greedy,
-        "right: teacher without hints": found.teacher,
-        **{f"right: {model}, {kind}": share for kind, share in found.by_kind.items()},
+        **{f"right: {model}, {kind}": share for kind, share in found.model.by_kind.items()},
     }
-    turns = found.turns / found.model.n
+    turns = {n: p.turns / p.right.n for n, p in players.items()}
     if as_json:
         rows: dict[str, object] = {
             name: {"value": s.value if s.n else None, "interval": list(s.interval), "n": s.n}
@@ -52,4 +57,9 @@ def eval_navigation(
         return
     for name, share in shares.items():
         out().print(f"{name}: {share}", highlight=False)
-    out().print(f"turns a question: {turns:.1f}", highlight=False)
+    for name, count in turns.items():
+        out().print(f"turns a question: {name}: {count:.1f}", highlight=False)
+
+
+def _told(what: str, by_player: dict[str, Share]) -> dict[str, Share]:
+    return {f"{what}: {name}": share for name, share in by_player.items()}

@@ -176,11 +176,12 @@ def test_measuring_tells_a_guide_from_a_guesser():
     """The teacher's own turns would be all right; a model that always answers "A" is not."""
     guesser = ScriptedModel(lambda text, frames: "<think>a</think><answer>A</answer>", clip=CLIP)
     found = measure(guesser, worlds=1, duration_s=LENGTH_S, items=4)
-    assert found.valid.value == 1.0 and found.model.n == 4
-    assert found.right_open.n == 0 and found.right_look.n == 0
-    assert found.model.hits < found.teacher.hits
-    assert sum(share.n for share in found.by_kind.values()) == 4
+    assert found.model.valid.value == 1.0 and found.model.right.n == 4
+    assert found.model.right_open.n == 0 and found.model.right_look.n == 0
+    assert found.model.right.hits < found.teacher.right.hits
+    assert sum(share.n for share in found.model.by_kind.values()) == 4
+    assert found.teacher.valid.value == 1.0 and found.teacher.right_open.hits > 0
 
     opener = ScriptedModel(lambda text, frames: "<tool>open((1))</tool>", clip=CLIP)
     found = measure(opener, worlds=1, duration_s=LENGTH_S, items=4)
-    assert found.right_open.n > 0 and found.model.hits == 0
+    assert found.model.right_open.n > 0 and found.model.right.hits == 0

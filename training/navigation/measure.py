@@ -20,8 +20,8 @@ NOTHING = Share(0, 0)
 
 
 @dataclass
-class Navigation:
-    """Shares over the items of held-out worlds."""
+class Player:
+    """How one player of the same policy does, over the items of held-out worlds."""
 
     valid: Share = NOTHING
     """Turns that hold one call of a known tool on a known node, or an answer."""
@@ -29,16 +29,42 @@ class Navigation:
     """Opened nodes that hold a place which has to be seen (items that have one)."""
     right_look: Share = NOTHING
     """Looks at such a place."""
-    model: Share = NOTHING
-    """Items answered right: by the model,"""
-    greedy: Share = NOTHING
-    """by `Greedy`, with the loop's checks,"""
-    teacher: Share = NOTHING
-    """and by the teacher without hints."""
+    right: Share = NOTHING
+    """Items answered right."""
     turns: int = 0
-    """Turns of all plays together."""
+    """Of all plays together."""
     by_kind: dict[str, Share] = field(default_factory=dict)
-    """The model's, by kind of item."""
+    """Items answered right, by kind of item."""
+
+    def add(self, table: Table, item: Item, turns: tuple[Turn, ...]) -> None:
+        """Count one play."""
+        right = Share(bool(turns) and is_right(item, turns[-1].text), 1)
+        self.turns += len(turns)
+        self.right += right
+        self.by_kind[item.kind] = self.by_kind.get(item.kind, NOTHING) + right
+        for turn in turns:
+            said = table.said(item, turn.text)
+            self.valid += Share(said is not None, 1)
+            node = table.visited(item, turn.text)
+            if said is None or node is None or not item.gold_spans:
+                continue
+            span = table.tree.node(node).span
+            hit = Share(any(gold.overlap_s(span) > 0 for gold in item.gold_spans), 1)
+            if said.calls[0].name == "caption":
+                self.right_open += hit
+            else:
+                self.right_look += hit
+
+
+@dataclass
+class Navigation:
+    """What a model does, beside the teacher at the same tables and a policy that needs neither."""
+
+    model: Player = field(default_factory=Player)
+    teacher: Player = field(default_factory=Player)
+    """Without hints."""
+    greedy: Share = NOTHING
+    """Items that `Greedy` answers right, with the loop's checks."""
 
 
 def measure(
@@ -56,28 +82,10 @@ def measure(
         asked = table.needles.items
         plays = play_all([table.play(item) for item in asked], model)
         for item, turns in zip(asked, plays, strict=True):
-            _tally(found, table, item, turns)
+            found.model.add(table, item, turns)
+            teacher = Teacher(item, table.tree, table.read, hints=0)
+            found.teacher.add(table, item, *play_all([table.play(item)], teacher))
+            answer = Reasoner(table.eyes).ask(table.video, item.question, options=item.options)
+            found.greedy += Share(answer.choice == item.answer, 1)
         on_world(index + 1)
     return found
-
-
-def _tally(found: Navigation, table: Table, item: Item, turns: tuple[Turn, ...]) -> None:
-    found.turns += len(turns)
-    right = Share(bool(turns) and is_right(item, turns[-1].text), 1)
-    found.model += right
-    found.by_kind[item.kind] = found.by_kind.get(item.kind, NOTHING) + right
-    for turn in turns:
-        said = table.said(item, turn.text)
-        found.valid += Share(said is not None, 1)
-        node = table.visited(item, turn.text)
-        if said is not None and node is not None and item.gold_spans:
-            span = table.tree.node(node).span
-            hit = Share(any(gold.overlap_s(span) > 0 for gold in item.gold_spans), 1)
-            if said.calls[0].name == "caption":
-                found.right_open += hit
-            else:
-                found.right_look += hit
-    answer = Reasoner(table.eyes).ask(table.video, item.question, options=item.options)
-    found.greedy += Share(answer.choice == item.answer, 1)
-    (shown,) = play_all([table.play(item)], Teacher(item, table.tree, table.read, 0))
-    found.teacher += Share(bool(shown) and is_right(item, shown[-1].text), 1)
