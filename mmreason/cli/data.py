@@ -38,6 +38,9 @@ def data_navigation(
         str | None, typer.Option(help="Length of the videos, such as 3m; default: 3m, 15m, 1h.")
     ] = None,
     items: Annotated[int, typer.Option(min=1, help="Questions about each video.")] = 10,
+    most_hints: Annotated[
+        int, typer.Option(min=0, max=4, help="Most hints of a play that is kept; 0: none.")
+    ] = 4,
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Videos that are kept for measuring.")
     ] = False,
@@ -60,6 +63,7 @@ def data_navigation(
             first=first,
             duration_s=None if length is None else duration_of(length),
             items=items,
+            most_hints=most_hints,
             on_world=lambda done: say(f"playing: world {done} of {worlds}"),
         )
         count = write_samples(file, samples)

@@ -128,10 +128,10 @@ def train(
             report = learner.step(batch.to(torch.device(device)), step)
             row = {"step": step, "shown": _shown(batch), **report}
             log.write(json.dumps(row) + "\n")
+            log.flush()
             done = step + 1
             stop = should_stop()
             if stop or done % config.checkpoint_every == 0 or done == config.steps:
-                log.flush()
                 _save(learner, processor, done, steps_before, told, out)
             yield Progress(
                 step=done, steps=config.steps, report=report, seconds=time.monotonic() - began

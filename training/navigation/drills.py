@@ -36,9 +36,15 @@ INNER_DEPTHS, LEAF_DEPTHS = (1, 1, 1, 2, 2, 3), (2, 3, 3, 4)
 CHILDREN_MOST = 6
 QUESTIONS = 6
 """About a list, at most."""
-LIFELIKE = 4
+LIFELIKE = 5
 """Lists are worded as nano's captions from this level on."""
-HARDEST = 6
+HARDEST = 7
+TRIES = 12
+"""Questions drawn until one names a single thing of a list."""
+STAYS = 0.4
+"""Chance that the last thing of a caption stands in the next one too."""
+ABSENT = 0.1
+"""Chance of a question about another thing than those told."""
 _MOTIONS = tuple(MOTION_PHRASE[kind] for kind in NEEDLE_MOTIONS)
 _ATTRIBUTES: dict[Attribute, tuple[Attribute, ...]] = {
     "colour": ("size", "shape"),
@@ -70,19 +76,20 @@ class _Asked:
 def drill(rng: random.Random, level: int) -> Turns:
     """A list and questions about it, each with its right turn; level 0 to `HARDEST`.
 
-    0 asks for numbers in a bare list (what belongs to which number is all there is to learn), 1
-    asks as users do and wants the teacher's turn, 2 adds times, 3 more than one thing a node, 4 and
-    above are captions as nano writes them, longer with the level. Many questions about one list are
-    as much to learn from fewer tokens: single ones teach numbers too slowly for a small model.
+    0 asks for numbers in a bare list (what belongs to which number is all there is to learn), 1 by
+    a part of the name, 2 asks as users do and wants the teacher's turn, 3 adds times, 4 more than
+    one thing a node, 5 and above are captions as nano writes them, longer with the level. Many
+    questions about one list are as much to learn from fewer tokens: single ones teach numbers too
+    slowly for a small model. A question names one thing of its list, as those of real plays do.
     """
-    if level == 0:
-        return _roll_call(rng)
+    if level < 2:
+        return _roll_call(rng, whole=level == 0)
     if level < LIFELIKE:
-        return _plain(rng, timed=level > 1, things=1 if level < 3 else 2)
+        return _plain(rng, timed=level > 2, things=1 if level < 4 else 2)
     while True:
-        listed = _Listed.draw(rng, things=level - 2)
+        listed = _Listed.draw(rng, things=level - 3)
         asked = [listed.asked(rng) for _ in range(3 * QUESTIONS)]
-        played = [(one, turn) for one in asked if (turn := listed.turn(one)) is not None]
+        played = [(one, turn) for one in asked if one and (turn := listed.turn(one)) is not None]
         if played:
             break
     length_s = rng.choice((30, 60, 180, 900, 3600))
@@ -98,17 +105,29 @@ def drill(rng: random.Random, level: int) -> Turns:
     return turns
 
 
-def _roll_call(rng: random.Random) -> Turns:
-    """Every name of a bare list, asked for in any order."""
+def _roll_call(rng: random.Random, *, whole: bool) -> Turns:
+    """Every name of a bare list, asked for in any order: the whole name, or a part of it that no
+    other name has."""
     names = list(dict.fromkeys(_figure(rng) for _ in range(rng.randint(2, CHILDREN_MOST))))
     numbers = [node_number((place,)) for place in range(1, len(names) + 1)]
     lines = [f"{number} {article(name)}." for number, name in zip(numbers, names, strict=True)]
     turns: Turns = []
     for place in rng.sample(range(len(names)), len(names)):
+        wanted = names[place] if whole else _telling(rng, names[place], names).thing
         head = [] if turns else lines
-        turns.append(("user", "\n".join([*head, f"find {names[place]}"])))
+        turns.append(("user", "\n".join([*head, f"find {wanted}"])))
         turns.append(("assistant", numbers[place]))
     return turns
+
+
+def _telling(rng: random.Random, name: str, names: list[str]) -> _Asked:
+    """A question about the thing of that name that fits no other of `names`, if one is found."""
+    asked = _ask(rng, name)
+    for _ in range(TRIES):
+        if {other for other in names if things_told(other, asked.thing)} == {name}:
+            break
+        asked = _ask(rng, name)
+    return asked
 
 
 def _plain(rng: random.Random, *, timed: bool, things: int) -> Turns:
@@ -124,9 +143,10 @@ def _plain(rng: random.Random, *, timed: bool, things: int) -> Turns:
             lines.append(f"{number} {span}: {_stills(rng, names, None, start_s, length_s)}")
         else:
             lines.append(f"{number} {article(names[0])}.")
+    everything = [name for names in groups for name in names]
     turns: Turns = []
     for _ in range(QUESTIONS):
-        asked = _ask(rng, rng.choice(rng.choice(groups)))
+        asked = _telling(rng, rng.choice(rng.choice(groups)), everything)
         node, name = next(
             ((i + 1,), name)
             for i, names in enumerate(groups)
@@ -157,40 +177,48 @@ class _Listed:
         ids = [(*parent, i + 1) for i in range(rng.randint(2, CHILDREN_MOST))]
         start_s, length_s = rng.choice((0.0, rng.uniform(0, 3000))), rng.choice((2.81, 11.25, 45))
         lines, words = [], []
+        figures: list[str] = []
         for i, node in enumerate(ids):
             begin_s = start_s + i * length_s
             word = rng.choice(WORDS) if rng.random() < 0.6 else None
             words.append(word)
-            figures = [_figure(rng) for _ in range(rng.randint(1, things))]
+            kept = figures[-1:] if rng.random() < STAYS else []
+            figures = [*kept, *(_figure(rng) for _ in range(rng.randint(1, things) - len(kept)))]
             tell = _clip if leaves else _stills
             body = tell(rng, figures, word, begin_s, length_s)
             span = f"{format_time(begin_s)} to {format_time(begin_s + length_s)}"
             lines.append(f"{node_number(node)} {span}: {body}")
         return cls(tuple(ids), tuple(lines), tuple(words), leaves)
 
-    def asked(self, rng: random.Random) -> _Asked:
-        """A question about one of the things told, or now and then about another."""
+    def asked(self, rng: random.Random) -> _Asked | None:
+        """A question about one of the things told, or now and then about another; None where its
+        words fit several."""
         place = rng.randrange(len(self.lines))
         told = things_told(self.lines[place], "object")
-        asked = _ask(rng, rng.choice(told) if told and rng.random() < 0.9 else _figure(rng))
-        return replace(asked, word=self.words[place] if rng.random() < 0.25 else None)
+        word = self.words[place] if rng.random() < 0.25 else None
+        if not told or rng.random() < ABSENT:
+            return replace(_ask(rng, _figure(rng)), word=word)
+        asked = replace(_ask(rng, rng.choice(told)), word=word)
+        return asked if len({name for _, name in self._fits(asked)}) == 1 else None
+
+    def _fits(self, asked: _Asked) -> list[tuple[NodeId, str]]:
+        """Nodes with the names in their captions that a question fits, beside its word."""
+        return [
+            (node, name)
+            for node, line in zip(self.nodes, self.lines, strict=True)
+            for part in line.split(" / ")
+            if asked.word is None or asked.word in part
+            for name in things_told(part, asked.thing)
+        ]
 
     def turn(self, asked: _Asked) -> str | None:
         """What the teacher would write; None where this list does not settle it."""
-        for node, line in zip(self.nodes, self.lines, strict=True):
-            parts = line.split(" / ")
-            names = [
-                name
-                for part in parts
-                if asked.word is None or asked.word in part
-                for name in things_told(part, asked.thing)
-            ]
-            if names and self.leaves:
+        for node, name in self._fits(asked):
+            if self.leaves:
                 order = asked.question.startswith("Which")
                 question = f"Is there {article(asked.thing)}?" if order else asked.question
-                return look_turn(asked.thing, names[0], node, question)
-            if names:
-                return open_turn(asked.thing, names[0], node)
+                return look_turn(asked.thing, name, node, question)
+            return open_turn(asked.thing, name, node)
         if self.leaves:
             return None
         clue = "no" if asked.word is None else f"no, {asked.word}"

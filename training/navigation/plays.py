@@ -64,11 +64,12 @@ def needle_world(
     return needle_set(start + index, duration_s or LENGTHS_S[index % len(LENGTHS_S)], items)
 
 
-def plays_of(needles: NeedleSet) -> Iterator[Play]:
-    """The correct plays over one world, in the order of its items."""
+def plays_of(needles: NeedleSet, most_hints: int = HINTS - 1) -> Iterator[Play]:
+    """The correct plays over one world, in the order of its items, of a teacher with no more than
+    so many hints."""
     table = Table(needles)
     for item in needles.items:
-        play = table.best_play(item)
+        play = table.best_play(item, most_hints)
         if play is not None:
             yield play
 
@@ -85,9 +86,11 @@ class Table:
         self._toolbox = Toolbox(self.video, roles, Store.in_memory())
         self._seen: dict[str, Observation] = {}
 
-    def best_play(self, item: Item) -> Play | None:
-        """The correct play with the fewest hints; None where there is none."""
-        for hints in range(HINTS if item.gold_spans and item.kind != "global" else 1):
+    def best_play(self, item: Item, most_hints: int = HINTS - 1) -> Play | None:
+        """The correct play with the fewest hints, `most_hints` or fewer; None where there is
+        none."""
+        can_be_hinted = bool(item.gold_spans) and item.kind != "global"
+        for hints in range(most_hints + 1 if can_be_hinted else 1):
             teacher = Teacher(item, self.tree, self.read, hints)
             (turns,) = play_all([self.play(item)], teacher)
             if turns and is_right(item, turns[-1].text):

@@ -17,6 +17,7 @@ from typing import Any
 
 from mmreason.models.base import Message, TextPart
 from mmreason.training.navigation.plays import ITEMS, Play, Split, needle_world, plays_of
+from mmreason.training.navigation.teacher import HINTS
 from mmreason.types import UsageError
 
 
@@ -78,12 +79,16 @@ def navigation_samples(
     first: int = 0,
     duration_s: float | None = None,
     items: int = ITEMS,
+    most_hints: int = HINTS - 1,
     on_world: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Sample]:
     """The samples of `worlds` scripted videos from number `first` on: the same whenever asked.
-    `on_world` is told how many worlds are done."""
+
+    Where the teacher goes by a hint, nothing that is shown says why; `most_hints` = 0 keeps only
+    what can be learnt from what is shown. `on_world` is told how many worlds are done.
+    """
     for done in range(worlds):
-        for play in plays_of(needle_world(split, first + done, duration_s, items)):
+        for play in plays_of(needle_world(split, first + done, duration_s, items), most_hints):
             yield from samples_of(play)
         on_world(done + 1)
 
