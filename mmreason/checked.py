@@ -67,3 +67,17 @@ def checked_span(span: Span | None, info: VideoInfo) -> Span:
     if inside.duration_s <= 0:
         raise UsageError(f"span {span} holds nothing of the video, which is shown over {info.span}")
     return inside
+
+
+def checked_part(start_s: float | None, end_s: float | None, info: VideoInfo) -> Span:
+    """The span between two times of the video; None is its start or its end. UsageError where they
+    do not lie in it in that order."""
+    whole = info.span
+    start_s = whole.start_s if start_s is None else start_s
+    end_s = whole.end_s if end_s is None else end_s
+    if not whole.start_s <= start_s < end_s <= whole.end_s + 1e-3:
+        raise UsageError(
+            f"{info.path}: shown over {whole}; start and end must lie in it in that order, "
+            f"got {start_s} and {end_s} seconds"
+        )
+    return Span(start_s, end_s)

@@ -27,6 +27,7 @@ _OPTIONAL = {
     "torchcodec": 'pip install "mmreason[torchcodec]"',
     "peft": 'pip install "mmreason[train]"',
     "datasets": 'pip install "mmreason[train]"',
+    "mcp": 'pip install "mmreason[mcp]"',
 }
 _CV2_FLAVOURS = (
     *("opencv-python", "opencv-python-headless"),

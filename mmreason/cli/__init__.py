@@ -25,6 +25,7 @@ from mmreason.cli.eval import eval_app
 from mmreason.cli.ground import ground
 from mmreason.cli.index import index
 from mmreason.cli.inspect import inspect
+from mmreason.cli.mcp import mcp
 from mmreason.cli.sample import sample
 from mmreason.cli.train import train_app
 
@@ -104,6 +105,7 @@ app.command(epilog="Example: mmreason sample clip.mp4 --n 32 --sheet sheet.png")
 app.command(epilog="Example: mmreason inspect clip.mp4 --sheet sheet.png")(inspect)
 app.command(epilog="Example: mmreason cache --clear")(cache)
 app.command(epilog="Example: mmreason demo --seed 3 | mmreason demo --check 10")(demo)
+app.command(epilog="Example: mmreason mcp --root ~/Videos")(mcp)
 app.command(epilog="Example: mmreason doctor --json")(doctor)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")

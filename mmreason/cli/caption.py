@@ -31,20 +31,12 @@ def caption(
     as_json: Json = False,
 ) -> None:
     """Describe a video, or the part between --start and --end."""
+    from mmreason.checked import checked_part
     from mmreason.report.words import printable
-    from mmreason.types import UsageError
-    from mmreason.video import Span, Video
+    from mmreason.video import Video
 
     with Video.open(video, full_hash=full_hash) as opened:
-        whole = opened.info.span
-        start_s = whole.start_s if start is None else start
-        end_s = whole.end_s if end is None else end
-        if not whole.start_s <= start_s < end_s <= whole.end_s + 1e-3:
-            raise UsageError(
-                f"{video}: shown over {whole}; --start and --end must lie in it in that order, "
-                f"got {start_s} and {end_s} seconds"
-            )
-        span = Span(start_s, end_s)
+        span = checked_part(start, end, opened.info)
         with progress(f"loading {model}") as say:
             reasoner = load_reasoner(
                 model, store, served_model=served_model, api_key_file=api_key_file

@@ -10,7 +10,7 @@ import mmreason
 from mmreason.cli import main
 
 VERBS = [
-    *("ask", "ground", "caption", "sample", "inspect", "cache", "demo", "doctor"),
+    *("ask", "ground", "caption", "sample", "inspect", "cache", "demo", "mcp", "doctor"),
     *("train nano", "eval nano"),
 ]
 

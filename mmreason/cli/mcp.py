@@ -1,0 +1,65 @@
+"""`mmreason mcp`: a server through which assistants and agents use local videos."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmreason.cli.common import ApiKeyFile, ModelName, ServedModel, StorePath, load_reasoner
+
+if TYPE_CHECKING:
+    from mmreason.mcp_server.roots import Roots
+    from mmreason.reasoner import Reasoner
+
+
+def mcp(
+    root: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder whose files may be read; give it once for each. Default: here."),
+    ] = None,
+    model: ModelName = "nano",
+    observer: Annotated[
+        str | None, typer.Option(help="Another model that looks; --model then only decides.")
+    ] = None,
+    served_model: ServedModel = None,
+    api_key_file: ApiKeyFile = None,
+    store: StorePath = None,
+) -> None:
+    """Serve the Model Context Protocol on standard input and output, for assistants and agents.
+
+    A client starts it; docs/mcp.md shows how.
+    """
+    from mmreason.mcp_server.desk import Desk
+    from mmreason.types import UsageError
+
+    try:
+        from mmreason.mcp_server.server import serve
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
+            raise
+        raise UsageError(
+            f'the server needs the SDK of MCP, version 2: pip install "mmreason[mcp]" ({error})'
+        ) from error
+
+    def load() -> Reasoner:
+        return load_reasoner(
+            model, store, observer=observer, served_model=served_model, api_key_file=api_key_file
+        )
+
+    desk = Desk(load, _roots(root))
+    if sys.stdin.isatty():
+        print("waiting for a client on standard input; Ctrl-C ends this", file=sys.stderr)
+    serve(desk, observer or model)
+
+
+def _roots(folders: list[Path] | None) -> Roots:
+    from mmreason.mcp_server.roots import Roots
+    from mmreason.types import UsageError
+
+    here = Path.cwd()
+    if not folders and here == here.parent:
+        raise UsageError(f"started in {here}, where it could read every file; name a --root FOLDER")
+    return Roots.of(folders or [here])

@@ -1,0 +1,165 @@
+"""What is behind `mmreason mcp`, in this process and with a scripted model: which files may be
+read, the work of the tools, taking turns, and what keeps the verb from starting."""
+
+import json
+import sys
+import threading
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+from mcp import Client
+
+from mmreason.cli import main
+from mmreason.mcp_server.desk import MOST_PICTURES, Desk, evidence_pictures, picture_size_px
+from mmreason.mcp_server.roots import Roots
+from mmreason.mcp_server.server import build
+from mmreason.models.base import ClipRecipe
+from mmreason.models.scripted import ScriptedModel
+from mmreason.reasoner import Reasoner
+from mmreason.types import Answer, Budget, Evidence, StopReason, UsageError
+from mmreason.video import Span, Video
+from mmreason.video.world import generate
+
+LIMIT_S = 120
+
+
+def test_a_missing_sdk_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mcp"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "mmreason.mcp_server.server", raising=False)
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    assert main(["mcp"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert err.startswith("error: ") and 'pip install "mmreason[mcp]"' in err
+
+
+@pytest.mark.parametrize("folder", ["/", "/no/such/folder"])
+def test_a_root_is_named_and_there(
+    folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir("/")
+    assert main(["mcp"] if folder == "/" else ["mcp", "--root", folder]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "--root" in err
+
+
+def test_roots_follow_links_and_look_in_order(tmp_path: Path) -> None:
+    first, second, outside = (tmp_path / name for name in ("first", "second", "outside"))
+    for folder in (first, second, outside):
+        folder.mkdir()
+    (second / "a.mp4").touch()
+    (outside / "b.mp4").touch()
+    (first / "into").symlink_to(second)
+    (first / "out").symlink_to(outside)
+    (first / "ring").symlink_to(first / "ring")
+    roots = Roots.of([first, second])
+    assert roots.file("a.mp4") == second / "a.mp4"
+    assert roots.file("into/a.mp4") == second / "a.mp4"
+    assert roots.file("none.mp4") == first / "none.mp4"
+    assert roots.file(str(first / ".." / "second" / "a.mp4")) == second / "a.mp4"
+    for name in ("out/b.mp4", "../outside/b.mp4", str(outside / "b.mp4"), "../first2/a.mp4"):
+        with pytest.raises(UsageError, match="lies outside the folders"):
+            roots.file(name)
+
+
+def test_the_model_is_loaded_once_and_only_when_needed(clip: Path, model: ScriptedModel) -> None:
+    loads: list[int] = []
+
+    def load() -> Reasoner:
+        loads.append(1)
+        return Reasoner(model)
+
+    desk = Desk(load, Roots.of([clip.parent]))
+    desk.inspect(clip.name)
+    desk.frames(clip.name, [1.0])
+    with pytest.raises(ValueError, match="no such file"):
+        desk.caption("none.mp4", None, None)
+    assert loads == []
+    for _ in range(2):
+        desk.caption(clip.name, None, 2.0)
+        desk.ground(clip.name, "red half", 3.0)
+    assert loads == [1]
+
+
+def test_what_progress_raises_ends_the_work(clip: Path, model: ScriptedModel) -> None:
+    desk = Desk(lambda: Reasoner(model), Roots.of([clip.parent]))
+
+    def ask(most: int) -> None:
+        def tell(number: int, doing: str) -> None:
+            if number > most:
+                raise InterruptedError
+
+        desk.ask(clip.name, "what?", options=None, subtitles=None, budget=Budget(), tell=tell)
+
+    with pytest.raises(InterruptedError):
+        ask(1)
+    interrupted = model.calls
+    ask(99)
+    assert 0 < interrupted < model.calls
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+def test_the_protocol_lives_while_the_model_works_and_calls_can_be_cancelled(
+    mode: Literal["legacy", "auto"], clip: Path
+) -> None:
+    busy, go, alone = threading.Event(), threading.Event(), threading.Lock()
+
+    def reply(text: str, frames: object) -> str:
+        assert alone.acquire(blocking=False), "two calls ask the model at the same time"
+        busy.set()
+        assert go.wait(LIMIT_S)
+        alone.release()
+        return "red"
+
+    recipe = ClipRecipe(frames=4, size_px=(32, 24), leaf_s=1.0)
+    model = ScriptedModel(reply, clip=recipe)
+    server = build(Desk(lambda: Reasoner(model), Roots.of([clip.parent])), "scripted")
+    ask = {"video": clip.name, "question": "what?"}
+    part = {"video": clip.name, "end_s": 2.0}
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(Client(server, mode=mode)) as client,
+    ):
+        asked = portal.start_task_soon(client.call_tool, "ask", ask)
+        assert busy.wait(LIMIT_S)
+        # More than the threads that the protocol shares: waiting must not take any of them.
+        waiting = [portal.start_task_soon(client.call_tool, "caption", part) for _ in range(60)]
+        inspected = portal.call(client.call_tool, "inspect", {"video": clip.name})
+        assert not inspected.is_error and not asked.done()
+        asked.cancel()
+        go.set()
+        results = [one.result(LIMIT_S) for one in waiting]
+    assert {json.dumps(one.structured_content) for one in results} == {
+        json.dumps({"start_s": 0.0, "end_s": 2.0, "text": "red"})
+    }
+    whole = ScriptedModel(lambda text, frames: "red", clip=recipe)
+    Reasoner(whole).ask(clip, "what?")
+    assert 0 < model.calls < whole.calls
+
+
+def test_pictures_are_few_and_spread() -> None:
+    times_s = tuple(float(i) for i in range(20))
+    answer = Answer(
+        question="what?",
+        text="this",
+        stop_reason=StopReason.ANSWERED,
+        evidence=(Evidence(span=Span(0, 20), frame_times_s=times_s),),
+        thumbnails={time_s: b"jpeg" for time_s in (*times_s, 99.0)},
+    )
+    shown_s = [picture.time_s for picture in evidence_pictures(answer)]
+    assert len(shown_s) == MOST_PICTURES and shown_s == sorted(set(shown_s))
+    assert (shown_s[0], shown_s[-1]) == (0, 19)
+
+
+def test_pictures_keep_their_shape_and_never_grow(clip: Path, tmp_path: Path) -> None:
+    with Video.open(clip) as video:
+        assert picture_size_px(video.info) == (64, 48)
+    large = generate.demo(seed=7).model_copy(update={"width_px": 720, "height_px": 1280})
+    large.save(tmp_path / "large.json")
+    with Video.open(tmp_path / "large.json") as video:
+        assert picture_size_px(video.info) == (360, 640)
