@@ -21,7 +21,7 @@ LONGVIDEO_R1_FRAMES = 32
 """Frames of a caption of the lowest level; 64 and 128 above it."""
 LONGVIDEO_R1_LONGEST_PX = 512
 LONGVIDEO_R1_TREE = TreeRecipe(depth=3)
-LONGVIDEO_R1_POLICY = LongVideoR1(published=True, rounds=30, context_tokens=32_768)
+LONGVIDEO_R1_POLICY = LongVideoR1(published=True, scan=False, rounds=30, context_tokens=32_768)
 NANO_POLICY = LongVideoR1(system="", rounds=12, max_new_tokens=96, context_tokens=4096)
 """How a small model plays: nothing is told that it does not need."""
 

@@ -25,6 +25,8 @@ MORE_MOMENTS = 4
 MOMENT_LEVELS = 2
 """Levels of the tree whose captions show moments; those below show even frames."""
 
+SCAN_THOUGHT = "find the frames that differ most"
+
 Moments = Mapping[NodeId, Sequence[Note]]
 """What scans of nodes of the top level found, the most telling first."""
 
@@ -43,16 +45,24 @@ def scan_calls(tree: Tree) -> tuple[ToolCall, ...]:
     )
 
 
-def caption_call(node: Node, found: Moments | None = None) -> ToolCall:
+def moments_seen(tree: Tree, seen: Sequence[Observation]) -> dict[NodeId, tuple[Note, ...]]:
+    """What scans of the top level found, by node; nodes whose scan failed are left out."""
+    pairs = zip(tree.children(), seen, strict=False)
+    return {node.id: one.notes for node, one in pairs if one.error is None}
+
+
+def caption_call(node: Node, found: Moments | None = None, *, again: bool = False) -> ToolCall:
     """The caption of a node: on the top level with the moments that differ most, below it with the
     others that lie in the node, or one frame where nothing more differs; elsewhere, and where there
-    was no scan, with evenly spaced frames."""
+    was no scan, with evenly spaced frames. With `again` nodes below the top level also show what
+    their parent did: for those who go by what is said of each node."""
     arguments: dict[str, Any] = {"span": node.watched, "node": list(node.id)}
     known = (found or {}).get(node.id[:1], ()) if len(node.id) <= MOMENT_LEVELS else ()
     if known:
         shown = known[:FIRST_MOMENTS]
         if len(node.id) == MOMENT_LEVELS:
-            inside = [n for n in known[FIRST_MOMENTS:] if node.span.contains(_time_s(n))]
+            others = known if again else known[FIRST_MOMENTS:]
+            inside = [n for n in others if node.span.contains(_time_s(n))]
             shown = inside or [Note(node.span, "", node.span.middle_s)]
         arguments["moments"] = [[_time_s(n), n.span.start_s, n.span.end_s] for n in shown]
     return ToolCall(name="caption", arguments=arguments)

@@ -33,7 +33,14 @@ from mmreason.policies.counting import (
 )
 from mmreason.policies.navigate import Look, Navigator, Open
 from mmreason.policies.whole import whole_claim
-from mmreason.scanning import MOMENT_LEVELS, caption_call, is_long, scan_calls
+from mmreason.scanning import (
+    MOMENT_LEVELS,
+    SCAN_THOUGHT,
+    caption_call,
+    is_long,
+    moments_seen,
+    scan_calls,
+)
 from mmreason.tree import NodeId
 from mmreason.types import Note, Observation, ToolCall
 from mmreason.wording import (
@@ -164,10 +171,8 @@ class _Game:
             return
         self.scanned = True
         calls = scan_calls(self.inquiry.tree)
-        seen = yield from self.act("find the frames that differ most", calls, opening=True)
-        for node, one in zip(self.inquiry.tree.children(), seen, strict=True):
-            if one.error is None:
-                self.moments[node.id] = one.notes
+        seen = yield from self.act(SCAN_THOUGHT, calls, opening=True)
+        self.moments = moments_seen(self.inquiry.tree, seen)
 
     def start(self, navigator: Navigator) -> _Part:
         """Read the captions of the top level, and the subtitles where there are any."""

@@ -44,7 +44,8 @@ from mmreason.policies.longvideo_r1_text import (
     system_text,
     tree_levels,
 )
-from mmreason.scanning import caption_call
+from mmreason.scanning import SCAN_THOUGHT, caption_call, is_long, moments_seen, scan_calls
+from mmreason.tree import NodeId
 from mmreason.types import Note, Observation, StopReason, ToolCall, UsageError
 from mmreason.video.types import Span
 from mmreason.wording import essence, match_option, terms
@@ -68,6 +69,8 @@ class LongVideoR1:
     """
 
     published: bool = False
+    scan: bool = True
+    """Scan a long video first, so that captions show the frames that differ most."""
     rounds: int = 30
     max_new_tokens: int = 1024
     context_tokens: int = 32_768
@@ -88,6 +91,8 @@ class _Game:
     messages: list[Message] = field(default_factory=list)
     seen: list[tuple[ToolCall, Observation]] = field(default_factory=list)
     """Calls of this play, for the evidence of an answer."""
+    moments: dict[NodeId, tuple[Note, ...]] = field(default_factory=dict)
+    """What scans of the nodes of the top level found."""
     tokens_in: int = 0
     """Length of the conversation at the last turn."""
 
@@ -138,7 +143,10 @@ class _Game:
     def open(self) -> _Part:
         """Read the top level and start the conversation; False where the budget ended there."""
         nodes = tree_levels(self.inquiry.tree)
-        calls = tuple(map(caption_call, nodes))
+        if self.policy.scan and is_long(self.inquiry.tree):
+            wish = Act(SCAN_THOUGHT, scan_calls(self.inquiry.tree), opening=True)
+            self.moments = moments_seen(self.inquiry.tree, (yield wish).observations)
+        calls = tuple(caption_call(node, self.moments) for node in nodes)
         results: Results = yield Act("read the captions of the top level", calls, opening=True)
         self.seen += zip(calls, results.observations, strict=False)
         if self.policy.system:
@@ -182,9 +190,10 @@ class _Game:
 
     def act(self, said: Said) -> _Part:
         """Make the calls and tell what came of them; False where the budget refused."""
-        results: Results = yield Act(said.thought, said.calls)
+        calls = tuple(self.with_moments(call) for call in said.calls)
+        results: Results = yield Act(said.thought, calls)
         told = []
-        for call, one in zip(said.calls, results.observations, strict=False):
+        for call, one in zip(calls, results.observations, strict=False):
             self.seen.append((call, one))
             if call.name == "caption":
                 node = self.inquiry.tree.node(tuple(call.arguments["node"]))
@@ -196,6 +205,13 @@ class _Game:
             text = "\n".join(told)
             self.tell(information(text) if looked or not self.policy.published else text)
         return results.spent is None
+
+    def with_moments(self, call: ToolCall) -> ToolCall:
+        """Captions show what the scan found."""
+        if call.name != "caption":
+            return call
+        node = self.inquiry.tree.node(tuple(call.arguments["node"]))
+        return caption_call(node, self.moments, again=True)
 
     def answer(self, said: Said) -> _Part:
         """Claim what the model answers, with the look that speaks for it."""

@@ -194,7 +194,9 @@ class _Listed:
         """A question about one of the things told, or now and then about another; None where its
         words fit several."""
         place = rng.randrange(len(self.lines))
-        told = things_told(self.lines[place], "object")
+        told = [
+            n for n in things_told(self.lines[place], "object") if n.split()[0] in VALUES["size"]
+        ]
         word = self.words[place] if rng.random() < 0.25 else None
         if not told or rng.random() < ABSENT:
             return replace(_ask(rng, _figure(rng)), word=word)

@@ -1,6 +1,6 @@
 """Eyes without pixels: captions and answers read from a world's script, in nano's own words.
 
-Frames are blank; only their times count. Leaves out noise: what is there is told.
+Frames that are shown are blank; only their times count. Leaves out noise: what is there is told.
 """
 
 from __future__ import annotations
@@ -15,17 +15,25 @@ from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.training.nano.examples import still_caption
 from mmreason.video.types import FrameBatch, VideoInfo
+from mmreason.video.world.render import draw
 from mmreason.video.world.script import World
 from mmreason.video.world.truth import caption
 
-CLIP = ClipRecipe(frames=8, size_px=(16, 9), leaf_s=3.0, overview="stills")
+SIZE_PX = (16, 9)
+CLIP = ClipRecipe(frames=8, size_px=SIZE_PX, leaf_s=3.0, overview="stills")
 """How nano watches, at a size that costs nothing."""
 
 
 class Unseen:
-    """A world as a video whose frames are blank. Meets `mmreason.calls.Watchable`."""
+    """A world as a video whose clips are blank. Meets `mmreason.calls.Watchable`.
+
+    Frames of other sizes, which scans compare, are drawn, each as the first that showed the same:
+    things that only move change no colours.
+    """
 
     def __init__(self, world: World) -> None:
+        self._world = world
+        self._pictures: dict[tuple[str, tuple[int, int]], np.ndarray] = {}
         self.content_hash = hashlib.sha256(world.to_json().encode()).hexdigest()
         self.info = VideoInfo(
             path=f"{world.name}.json",
@@ -45,14 +53,20 @@ class Unseen:
     def frames_at(
         self, times_s: Sequence[float], size_px: tuple[int, int] | None = None
     ) -> FrameBatch:
-        """Blank frames at exactly these times."""
-        width, height = size_px or CLIP.size_px or (16, 9)
-        count = len(times_s)
-        return FrameBatch(
-            pixels=np.zeros((count, height, width, 3), np.uint8),
-            times_s=np.array(times_s, float),
-            exact=np.ones(count, bool),
-        )
+        """Frames at exactly these times."""
+        size_px, count = size_px or SIZE_PX, len(times_s)
+        pixels = np.zeros((count, size_px[1], size_px[0], 3), np.uint8)
+        if size_px != SIZE_PX:
+            for place, time_s in enumerate(times_s):
+                pixels[place] = self._picture(time_s, size_px)
+        times = np.array(times_s, float)
+        return FrameBatch(pixels=pixels, times_s=times, exact=np.ones(count, bool))
+
+    def _picture(self, time_s: float, size_px: tuple[int, int]) -> np.ndarray:
+        key = still_caption(self._world, time_s), size_px
+        if key not in self._pictures:
+            self._pictures[key] = draw(self._world, time_s, size_px).pixels
+        return self._pictures[key]
 
 
 def observer(world: World) -> ScriptedModel:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from mmreason.calls import Roles
@@ -21,7 +22,7 @@ from mmreason.evaluation.needle.worlds import needle_set
 from mmreason.models.base import ChatModel, Message, Reply
 from mmreason.policies.base import Act, Claim, Consult, Inquiry, Results
 from mmreason.policies.longvideo_r1_text import Said, read_turn
-from mmreason.scanning import caption_call
+from mmreason.scanning import caption_call, is_long, moments_seen, scan_calls
 from mmreason.store import Store
 from mmreason.tools import Toolbox
 from mmreason.training.navigation.observer import CLIP, Unseen, observer
@@ -148,7 +149,14 @@ class Table:
 
     def read(self, node: NodeId) -> tuple[Note, ...]:
         """The notes of a node's caption."""
-        return self.see(caption_call(self.tree.node(node))).notes
+        return self.see(caption_call(self.tree.node(node), self.moments, again=True)).notes
+
+    @cached_property
+    def moments(self) -> dict[NodeId, tuple[Note, ...]]:
+        """What scans find, as the policy does them; none for a short video."""
+        if not is_long(self.tree):
+            return {}
+        return moments_seen(self.tree, [self.see(call) for call in scan_calls(self.tree)])
 
 
 def play_all(

@@ -29,7 +29,7 @@ OPENS_LIMIT = 6
 """Nodes opened without a matching caption before the thing is said not to be there."""
 
 _THING = re.compile(
-    r"\b(?:small|large) (?:{}) (?:(?:striped|dotted) )?(?:{})\b".format(
+    r"\b(?:(?:small|large) )?(?:{}) (?:(?:striped|dotted) )?(?:{})\b".format(
         "|".join(VALUES["colour"]), "|".join(VALUES["shape"])
     )
 )
@@ -63,9 +63,11 @@ def things_asked(question: str) -> tuple[str, ...]:
 
 
 def things_told(text: str, thing: str) -> list[str]:
-    """The full names in a caption that `thing` fits."""
-    wanted = [word for word in thing.split() if word != "object"]
-    return [name for name in _THING.findall(text) if all(w in name.split() for w in wanted)]
+    """The names in a caption that `thing` fits; captions of a cut tell no sizes."""
+    wanted = {word for word in thing.split() if word != "object"}
+    told = [(name, set(name.split())) for name in _THING.findall(text)]
+    sizes = set(VALUES["size"])
+    return [name for name, words in told if wanted - (set() if words & sizes else sizes) <= words]
 
 
 @dataclass
@@ -207,7 +209,8 @@ class Teacher:
     def _count(self, told: str) -> str:
         """Read until every place is known, then count the different things that were told."""
         (thing,) = self.things
-        names = dict.fromkeys(n for node in self.known for n in self._names(node, thing))
+        told = dict.fromkeys(n for node in self.known for n in self._names(node, thing))
+        names = [n for n in told if not any(set(n.split()) < set(m.split()) for m in told)]
         enough = self.hints and len(names) >= len(self.item.gold_spans)
         node = None if enough or LAST_TURN in told else self._silent_node()
         if node is not None:
