@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 
 from mmreason.bearing import Captions, bears, words_of
+from mmreason.compat import LONGVIDEO_R1_POLICY
 from mmreason.models.base import ClipRecipe
+from mmreason.policies import LongVideoR1
 from mmreason.policies.counting import descriptions, different, option_told, total
 from mmreason.reasoner import Reasoner
 from mmreason.scanning import caption_call
@@ -92,6 +94,28 @@ def test_children_show_what_their_parent_did_not():
     )
     assert "moments" not in caption_call(TREE.node((2,)), found).arguments
     assert "moments" not in caption_call(TREE.node((1, 1, 1)), found).arguments
+
+
+@pytest.mark.parametrize("scan", [True, False])
+def test_a_model_that_decides_reads_what_the_scan_found(fake_video, watcher, thinker, scan):
+    """An event of a second, in the caption of its part and again in that of the part's part."""
+    video = long_video(fake_video, (431.3, 432.3, "a small red star."))
+    observer = watcher(video, answers, clip=CLIP)
+    plays = thinker(["<think>a</think><tool>open((2,))</tool>", "<answer>red</answer>"])
+    policy = LongVideoR1(scan=scan)
+    answer = Reasoner(plays, observer=observer, policy=policy).ask(
+        video, "What colour is the star?"
+    )
+    assert sum(step.call.name == "scan" for step in answer.trace) == (4 if scan else 0)
+    opening, opened = plays.told[:2]
+    assert ("a small red star" in opening) == ("a small red star" in opened) == scan
+    if scan:
+        line = next(line for line in opened.splitlines() if "a small red star" in line)
+        assert "(2, 4) 7:00.00 to 8:00.00" in line
+
+
+def test_the_published_agent_does_not_scan():
+    assert not LONGVIDEO_R1_POLICY.scan and LongVideoR1().scan
 
 
 def test_an_index_scans_as_questions_do(fake_video, watcher):
