@@ -55,7 +55,7 @@ def _points(difference: tuple[float, float, float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Accuracy by chance of telling.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--length", default="15m", help="length of the videos")
+    parser.add_argument("--length", default="3m", help="length of the videos")
     parser.add_argument("--worlds", type=int, default=20, help="videos, ten questions each")
     parser.add_argument("--first", type=int, default=500, help="seed of the first")
     args = parser.parse_args()

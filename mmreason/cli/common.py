@@ -51,9 +51,11 @@ FullHash = Annotated[
 ]
 
 
-def out() -> Console:
-    """The console of results (stdout)."""
-    return Console(highlight=False)
+def out(least_width: int = 0) -> Console:
+    """The console of results (stdout), no narrower than so many letters."""
+    console = Console(highlight=False)
+    console.width = max(console.width, least_width)
+    return console
 
 
 def err() -> Console:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mmreason.evaluation.needle.runner import Done
     from mmreason.evaluation.needle.summary import Row
 
+TABLE_WIDTH = 120
+
 
 def eval_needle(
     folder: Annotated[
@@ -78,7 +80,8 @@ def eval_needle(
         print_json(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
         return
     table = rows(outcomes)
-    out().print(_table(table))
+    # Rich drops letters, and whole columns, that do not fit; a line that wraps loses nothing.
+    out(least_width=TABLE_WIDTH).print(_table(table))
     for row in table:
         if words := versus_words(outcomes, row.method):
             out().print(words)
