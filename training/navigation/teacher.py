@@ -209,8 +209,8 @@ class Teacher:
     def _count(self, told: str) -> str:
         """Read until every place is known, then count the different things that were told."""
         (thing,) = self.things
-        told = dict.fromkeys(n for node in self.known for n in self._names(node, thing))
-        names = [n for n in told if not any(set(n.split()) < set(m.split()) for m in told)]
+        fits = dict.fromkeys(n for node in self.known for n in self._names(node, thing))
+        names = [n for n in fits if not any(set(n.split()) < set(m.split()) for m in fits)]
         enough = self.hints and len(names) >= len(self.item.gold_spans)
         node = None if enough or LAST_TURN in told else self._silent_node()
         if node is not None:
