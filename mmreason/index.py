@@ -48,11 +48,16 @@ def nodes_of(tree: Tree, levels: tuple[str, ...]) -> tuple[Node, ...]:
 
 
 def build(
-    toolbox: Toolbox, tree: Tree, levels: tuple[str, ...], *, scan: bool = False
+    toolbox: Toolbox,
+    tree: Tree,
+    levels: tuple[str, ...],
+    *,
+    scan: bool = False,
+    again: bool = False,
 ) -> Iterator[Captioned]:
     """Caption node by node what the store does not hold yet; a node that fails is told as it is
     and does not stop the rest. With `scan` a long video is captioned at the frames that differ
-    most, as the greedy policy reads it."""
+    most, with `again` as in `caption_call`: as the policy that will ask reads it."""
 
     def made(call: ToolCall) -> Observation:
         return finished(serve(toolbox.perform([toolbox.prepare(call)])))[0]
@@ -63,4 +68,4 @@ def build(
         for node, call in zip(tree.children(), scan_calls(tree), strict=True):
             found[node.id] = made(call).notes
     for done, node in enumerate(nodes, start=1):
-        yield Captioned(node, made(caption_call(node, found)), done, len(nodes))
+        yield Captioned(node, made(caption_call(node, found, again=again)), done, len(nodes))

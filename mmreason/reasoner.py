@@ -27,7 +27,7 @@ from mmreason.estimate import Estimate, estimate
 from mmreason.grounding import Grounding
 from mmreason.index import Captioned, build
 from mmreason.models.base import ChatModel
-from mmreason.policies import Greedy, Policy
+from mmreason.policies import Greedy, LongVideoR1, Policy
 from mmreason.policies.base import Inquiry
 from mmreason.search import Embed
 from mmreason.settings import recipe_of, told_of
@@ -237,8 +237,10 @@ class Reasoner:
     ) -> Iterator[Captioned]:
         """Caption whole levels ahead of questions, into the store; one item a node."""
         with _opened(video) as source:
-            tree, scan = self._tree(source), isinstance(self.policy, Greedy)
-            yield from build(self._toolbox(source), tree, tuple(levels), scan=scan)
+            policy, by_node = self.policy, isinstance(self.policy, LongVideoR1)
+            scan = policy.scan if isinstance(policy, LongVideoR1) else isinstance(policy, Greedy)
+            toolbox, tree = self._toolbox(source), self._tree(source)
+            yield from build(toolbox, tree, tuple(levels), scan=scan, again=by_node)
 
     def estimate(self, video: str | Path | Watchable, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""

@@ -336,7 +336,12 @@ def test_answer_says_everything_that_moved_it_and_is_json(video, model):
     )
     settings = json.loads(json.dumps(answer.to_dict()))["settings"]
     assert settings["model"]["name"] == "scripted"
-    assert settings["tree"] == {"branching": 4, "depth": 2, "leaf_s": 4.0}
+    assert settings["tree"] == {
+        "branching": 4,
+        "depth": 2,
+        "leaf_s": 4.0,
+        "overlap": 0.0,
+    }
     assert settings["clip"]["frames"] == 8
     assert settings["budget"]["rounds"] == 50
     assert settings["seed"] == 3

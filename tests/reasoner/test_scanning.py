@@ -114,6 +114,18 @@ def test_a_model_that_decides_reads_what_the_scan_found(fake_video, watcher, thi
         assert "(2, 4) 7:00.00 to 8:00.00" in line
 
 
+@pytest.mark.parametrize("scan", [True, False])
+def test_an_index_captions_as_a_model_that_decides_reads(fake_video, watcher, thinker, scan):
+    video = long_video(fake_video, (431.3, 432.3, "a small red star."))
+    observer = watcher(video, answers, clip=CLIP)
+    plays = thinker(["<think>a</think><tool>open((2,))</tool>", "<answer>red</answer>"])
+    reasoner = Reasoner(plays, observer=observer, policy=LongVideoR1(scan=scan))
+    assert all(one.seen.error is None for one in reasoner.index(video, ("high", "medium")))
+    answer = reasoner.ask(video, "What colour is the star?")
+    read = [step.observation.cached for step in answer.trace if step.call.name == "caption"]
+    assert read == [True] * 8
+
+
 def test_the_published_agent_does_not_scan():
     assert not LONGVIDEO_R1_POLICY.scan and LongVideoR1().scan
 
