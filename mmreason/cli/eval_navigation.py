@@ -56,9 +56,9 @@ def eval_navigation(
         print_json(rows | {"turns a question": turns})
         return
     for name, share in shares.items():
-        out().print(f"{name}: {share}", highlight=False)
+        out().print(f"{name}: {share}", soft_wrap=True)
     for name, count in turns.items():
-        out().print(f"turns a question: {name}: {count:.1f}", highlight=False)
+        out().print(f"turns a question: {name}: {count:.1f}", soft_wrap=True)
 
 
 def _told(what: str, by_player: dict[str, Share]) -> dict[str, Share]:

@@ -3,8 +3,7 @@
 The packaged weights: `nano.json` from nothing, then `stills.json` from there (`--start`), taken
 after 200 of its 300 steps, when words on stills were read. `half_truths.json` goes on from these,
 and `reinforced.py` from there: `nano-reinforced`, taken after 100 of its 150 steps, when it was
-best on held-out frames. `navigation.json` goes on from nano with text: numbers in lists, then
-plays. Its weights are not packaged; those that were measured
-(`benchmarks/results/navigation.md`) went the same way in three runs, with 700 steps more at first:
-the file has not been run clean from the start.
+best on held-out frames. `navigation_drills.json` goes on from nano with text, numbers in
+lists, and `navigation_plays.json` from there with plays; these weights are not packaged
+(`benchmarks/results/navigation.md`).
 """

@@ -171,8 +171,8 @@ def build_processor(config: NanoConfig, tokenizer: PreTrainedTokenizerFast) -> Q
 
 
 def start_folder(name_or_path: str) -> Path:
-    """The folder of a model to go on from: `nano` and `nano-reinforced` are packaged. UsageError
-    where it is no folder of this machine."""
+    """The folder of a model to go on from, or the name of a packaged one. UsageError where it is no
+    folder of this machine."""
     source, _ = locate(name_or_path) if name_or_path in PACKAGED else (name_or_path, True)
     folder = Path(source)
     if not (folder / "model.safetensors").is_file():
