@@ -9,6 +9,7 @@ import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -35,8 +36,8 @@ def hindrance(model: Any) -> str:
         return "its adapter puts tokens of its own before every prompt"
     if getattr(base.config, "is_encoder_decoder", False):
         return "it is an encoder with a decoder"
-    taken = inspect.signature(base.forward).parameters
-    missing = {"position_ids", "attention_mask", "past_key_values", "logits_to_keep"} - set(taken)
+    needed = {"position_ids", "attention_mask", _cache_name(type(base)), "logits_to_keep"}
+    missing = needed - set(inspect.signature(base.forward).parameters)
     if missing:
         return f"its forward pass does not name {', '.join(sorted(missing))}"
     try:
@@ -53,6 +54,13 @@ def hindrance(model: Any) -> str:
     if attention not in _ATTENTION:
         return f"tried with attention by {' or '.join(_ATTENTION)} only, not {attention!r}"
     return ""
+
+
+@lru_cache
+def _cache_name(kind: Any) -> str:
+    """What the forward pass of a class calls its cache: `past_key_values` until transformers
+    5.23."""
+    return "cache" if "cache" in inspect.signature(kind.forward).parameters else "past_key_values"
 
 
 def reads_frames(model: Any) -> bool:
@@ -73,7 +81,8 @@ class Page:
 def forward(model: Any, cache: Any, **inputs: Tensor) -> Tensor:
     """Scores (B, V) of what follows the last token of each row; `cache` grows by what is read."""
     moved = {name: tensor.to(model.device) for name, tensor in inputs.items()}
-    out = model(**moved, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    held = {_cache_name(type(base_of(model))): cache}
+    out = model(**moved, **held, use_cache=True, logits_to_keep=1)
     return out.logits[:, -1]
 
 
