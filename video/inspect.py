@@ -122,12 +122,12 @@ def _report_world(info: VideoInfo) -> FileReport:
 
 
 def _report_file(path: Path, try_backends: bool) -> FileReport:
-    from mmreason.video.backends.base import check_file
+    from mmreason.video.backends.base import ReadOptions, check_file
     from mmreason.video.backends.packets import open_container
     from mmreason.video.backends.pyav import PyAVSource
 
     check_file(path)
-    source = PyAVSource(path)
+    source = PyAVSource(path, ReadOptions())
     try:
         info, table = source.info, source.packet_table(_MAX_PACKETS)
     finally:

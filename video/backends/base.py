@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 
@@ -27,8 +28,30 @@ _STREAM_FRAMES = 16
 _STREAM_BYTES = 64 * 2**20
 
 
+ToneMap = Literal["auto", "none"]
+
+
 class BackendError(VideoError):
     """This back end cannot read the file correctly; another one may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """How a file is to be read, whichever back end reads it.
+
+    Example: `ReadOptions(track=1, time_limit_s=10)`.
+    """
+
+    workers: int = 2
+    """Threads that decode at the same time at most (PyAV only)."""
+    time_limit_s: float | None = None
+    """Ends any one call that takes longer; None for no limit."""
+    track: int | None = None
+    """Index of the video stream in its container (as in `VideoInfo.tracks`); None takes the one
+    that players take."""
+    tone_map: ToneMap = "auto"
+    """"auto" brings high dynamic range to a standard screen, "none" delivers its values as
+    stored."""
 
 
 class Watch:

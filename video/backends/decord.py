@@ -21,6 +21,7 @@ import numpy as np
 
 from mmreason.video.backends.base import (
     BackendError,
+    ReadOptions,
     Watch,
     checked_request,
     fitted,
@@ -39,12 +40,12 @@ _INSTALL = "install mmreason[decord]"
 class DecordSource:
     """One open file, meeting the `Source` protocol. Calls from several threads take turns."""
 
-    def __init__(self, path: Path, time_limit_s: float | None = None) -> None:
+    def __init__(self, path: Path, options: ReadOptions) -> None:
         """Read every packet's time and start a worker. Raises VideoError."""
-        self._path, self._time_limit_s = path, time_limit_s
+        self._path, self._options = path, options
         self._lock = threading.Lock()
-        watch = Watch(path, time_limit_s)
-        self._timeline = read_timeline(path, watch)
+        watch = Watch(path, options.time_limit_s)
+        self._timeline = read_timeline(path, watch, options.track)
         self._refuse(self._timeline, watch)
         self._worker = _Worker(path)
         try:
@@ -80,7 +81,7 @@ class DecordSource:
         wanted = np.unique(rows)
         step = max(1, _AT_ONCE_BYTES // (self.info.width_px * self.info.height_px * 3))
         with self._lock:
-            watch = Watch(self._path, self._time_limit_s)
+            watch = Watch(self._path, self._options.time_limit_s)
             for first in range(0, len(wanted), step):
                 self._check_open()
                 some = wanted[first : first + step].tolist()
@@ -97,7 +98,7 @@ class DecordSource:
         return stream_by_times(self, times_s, size_px)
 
     def reopened(self) -> Self:
-        return type(self)(self._path, self._time_limit_s)
+        return type(self)(self._path, self._options)
 
     def close(self) -> None:
         self._worker.close()

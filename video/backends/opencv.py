@@ -19,6 +19,7 @@ import numpy as np
 
 from mmreason.video.backends.base import (
     BackendError,
+    ReadOptions,
     Watch,
     checked_request,
     fitted,
@@ -35,12 +36,12 @@ _TIME_TOLERANCE_S = 0.002
 class OpenCVSource:
     """One open file, meeting the `Source` protocol. Calls from several threads take turns."""
 
-    def __init__(self, path: Path, time_limit_s: float | None = None) -> None:
+    def __init__(self, path: Path, options: ReadOptions) -> None:
         """Read every packet's time and decode the first frame. Raises VideoError."""
-        self._path, self._time_limit_s = path, time_limit_s
+        self._path, self._options = path, options
         self._lock = threading.Lock()
-        watch = Watch(path, time_limit_s)
-        self._timeline = read_timeline(path, watch)
+        watch = Watch(path, options.time_limit_s)
+        self._timeline = read_timeline(path, watch, options.track)
         self._closed = False
         if self._timeline.hidden:
             raise BackendError(f"{path}: has an edit list, which OpenCV does not follow")
@@ -77,7 +78,7 @@ class OpenCVSource:
         pixels = np.empty((len(times), height_px, width_px, 3), np.uint8)
         with self._lock:
             self._check_open()
-            watch = Watch(self._path, self._time_limit_s)
+            watch = Watch(self._path, self._options.time_limit_s)
             for row in np.unique(rows).tolist():
                 bgr = self._frame(row, watch)
                 pixels[rows == row] = fitted(bgr[..., ::-1], (width_px, height_px))
@@ -91,7 +92,7 @@ class OpenCVSource:
         return self._streamed(times_s, size_px)
 
     def reopened(self) -> Self:
-        return type(self)(self._path, self._time_limit_s)
+        return type(self)(self._path, self._options)
 
     def close(self) -> None:
         self._closed = True

@@ -26,8 +26,13 @@ from mmreason.video.types import VideoError
 _NOT_VIDEOS = {"tty", "hls", "concat", "dash", "sdp"}
 
 
-def open_container(path: Path, watch: Watch | None = None) -> tuple[InputContainer, VideoStream]:
-    """Open a local file and its video track, set to decode with one thread. Raises VideoError."""
+def open_container(
+    path: Path, watch: Watch | None = None, track: int | None = None
+) -> tuple[InputContainer, VideoStream]:
+    """Open a local file and one of its video tracks, set to decode with one thread.
+
+    `track` is the index of the stream in the container. Raises VideoError.
+    """
     check_file(path)
     watch = watch or Watch(path, None)
     watch.check()
@@ -42,7 +47,7 @@ def open_container(path: Path, watch: Watch | None = None) -> tuple[InputContain
     except av.error.FFmpegError as error:
         raise VideoError(f"{path}: {_why_unreadable(path, error)}") from error
     try:
-        return container, _video_stream(path, container)
+        return container, _video_stream(path, container, track)
     except BaseException:
         container.close()
         raise
@@ -58,7 +63,7 @@ def _why_unreadable(path: Path, error: av.error.FFmpegError) -> str:
     return "is not a video file that can be read"
 
 
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
+def _video_stream(path: Path, container: InputContainer, track: int | None) -> VideoStream:
     if container.format.name in _NOT_VIDEOS:
         raise VideoError(f"{path}: is not a video file that can be read")
     for stream in container.streams.video:

@@ -79,10 +79,10 @@ class Timeline:
         )
 
 
-def read_timeline(path: Path, watch: Watch) -> Timeline:
+def read_timeline(path: Path, watch: Watch, track: int | None) -> Timeline:
     """Raises VideoError."""
-    display, interlaced = read_display(path, watch)
-    container, stream = open_container(path, watch)
+    display, interlaced = read_display(path, watch, track)
+    container, stream = open_container(path, watch, track)
     with container:
         table = scan_packets(container, stream, watch)
         assert stream.time_base is not None
@@ -105,10 +105,10 @@ def read_timeline(path: Path, watch: Watch) -> Timeline:
         )
 
 
-def read_display(path: Path, watch: Watch) -> tuple[Display, bool]:
+def read_display(path: Path, watch: Watch, track: int | None) -> tuple[Display, bool]:
     """How pictures are to be shown and whether they are interlaced, as the first frame has it;
     neither where it cannot be decoded."""
-    container, stream = open_container(path, watch)
+    container, stream = open_container(path, watch, track)
     with container:
         for packet in islice(read_packets(container, stream, watch), _MAX_FIRST):
             try:

@@ -17,6 +17,7 @@ import numpy as np
 from mmreason.video.backends.base import (
     SLACK_S,
     BackendError,
+    ReadOptions,
     Watch,
     checked_request,
     fitted,
@@ -38,10 +39,10 @@ class TorchCodecSource:
     """One open file, meeting the `Source` protocol. Calls from several threads take turns."""
 
     def __init__(
-        self, path: Path, device: Literal["cpu", "cuda"] = "cpu", time_limit_s: float | None = None
+        self, path: Path, options: ReadOptions, device: Literal["cpu", "cuda"] = "cpu"
     ) -> None:
         """Scan the file and decode its first frame. Raises VideoError."""
-        self._path, self._time_limit_s = path, time_limit_s
+        self._path, self._options = path, options
         self._device: Literal["cpu", "cuda"] = device
         self._lock = threading.Lock()
         self._key_times_s: tuple[float, ...] | None = None
@@ -68,7 +69,7 @@ class TorchCodecSource:
             if self._key_times_s is None:
                 from mmreason.video.backends.timeline import read_timeline
 
-                timeline = read_timeline(self._path, Watch(self._path, self._time_limit_s))
+                timeline = read_timeline(self._path, self._watch(), self._options.track)
                 self._key_times_s = timeline.keyframe_times_s
             return self._key_times_s
 
@@ -84,7 +85,7 @@ class TorchCodecSource:
         step = max(1, _AT_ONCE_BYTES // (self.info.width_px * self.info.height_px * 3))
         with self._lock:
             self._check_open()
-            watch = Watch(self._path, self._time_limit_s)
+            watch = self._watch()
             for first in range(0, len(times), step):
                 watch.check()
                 rows = order[first : first + step]
@@ -120,7 +121,7 @@ class TorchCodecSource:
         """Through PyAV: torchcodec does not tell. Raises BackendError for what it does not do."""
         from mmreason.video.backends.timeline import read_display
 
-        display, _ = read_display(self._path, Watch(self._path, self._time_limit_s))
+        display, _ = read_display(self._path, self._watch(), self._options.track)
         if display.mirrored:
             raise BackendError(
                 f"{self._path}: is stored mirrored, which torchcodec does not set right"
@@ -128,7 +129,7 @@ class TorchCodecSource:
         return display
 
     def reopened(self) -> Self:
-        return type(self)(self._path, self._device, self._time_limit_s)
+        return type(self)(self._path, self._options, self._device)
 
     def close(self) -> None:
         self._decoder = None
@@ -136,6 +137,9 @@ class TorchCodecSource:
     def _check_open(self) -> None:
         if self._decoder is None:
             raise VideoError(f"{self._path}: is closed; open it again")
+
+    def _watch(self) -> Watch:
+        return Watch(self._path, self._options.time_limit_s)
 
     def _asked(self, question: Any) -> Any:
         """What torchcodec answers; its errors (of several kinds) as BackendError."""
