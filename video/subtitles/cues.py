@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mmreason.video.subtitles.markup import strip_ass, strip_tags
+from mmreason.video.subtitles.markup import count_lines, strip_ass, strip_tags
 
 Format = Literal["srt", "vtt", "ass"]
 
@@ -80,7 +80,7 @@ def _parse(text: str, kind: Format) -> Cues:
     is_numbered = bool(preamble) and _NUMBER.fullmatch(preamble[-1]) is not None
     notes = []
     if kind == "srt" and len(preamble) > is_numbered:
-        notes.append(f"{len(preamble) - is_numbered} lines before the first time were left out")
+        notes.append(f"left out {count_lines(len(preamble) - is_numbered)} before the first time")
     cues, unread = [], []
     ends = [found.row for found in times[1:]] + [len(rows)]
     for found, end in zip(times, ends, strict=True):
@@ -93,7 +93,7 @@ def _parse(text: str, kind: Format) -> Cues:
         cues.append(Cue(*found.times_us, kept))
     if unread:
         notes.append(
-            f"{len(unread)} lines were left out because their time cannot be read, the first at "
+            f"left out {count_lines(len(unread))} whose time cannot be read, the first at "
             f"{unread[0]!r}"
         )
     return Cues(cues, notes)
@@ -176,7 +176,7 @@ def parse_ass(text: str) -> Cues:
         rows = strip_ass(named["text"]).split("\n")
         cues.append(Cue(start, end, tuple(row.strip() for row in rows if row.strip())))
     if unread:
-        notes.append(f"{unread} lines of dialogue that cannot be read were left out")
+        notes.append(f"left out {count_lines(unread)} of dialogue that cannot be read")
     return Cues(cues, notes)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mmreason.video.subtitles.cues import Cue, Cues, Format, parse_ass, parse_srt, parse_vtt
 from mmreason.video.subtitles.lines import Line, Subtitles
-from mmreason.video.subtitles.markup import MAX_TEXT, WORD_STAMP, plain_line
+from mmreason.video.subtitles.markup import MAX_TEXT, WORD_STAMP, count_lines, plain_line
 from mmreason.video.subtitles.rolling import fold_rolling, is_rolling
 from mmreason.video.types import Span, VideoError
 
@@ -51,7 +51,7 @@ def read_subtitle_file(path: Path, encoding: str | None = None) -> Subtitles:
     if WORD_STAMP.search(text) or is_rolling(parsed.cues):
         cues, repeats = fold_rolling(parsed.cues)
         if repeats:
-            parsed.notes.append(f"rolling captions: {repeats} repeated lines were folded")
+            parsed.notes.append(f"rolling captions: folded {count_lines(repeats)} shown again")
         parsed = Cues(cues, parsed.notes)
     lines, more = lines_of(parsed.cues, path)
     return Subtitles(lines=lines, path=str(path), format=kind, notes=(*notes, *parsed.notes, *more))
@@ -75,15 +75,15 @@ def lines_of(cues: Iterable[Cue], source: Path | str) -> tuple[tuple[Line, ...],
                 f"{source}: holds more than {MAX_LINES:,} lines of subtitles, the limit"
             )
     lines = tuple(sorted(set(found)))
-    left_out = {
-        f"{backward} lines that do not end after they start were left out": backward,
-        f"{len(found) - len(lines)} lines that stand there twice were left out": len(found)
-        - len(lines),
-        f"lines were cut at {MAX_TEXT} characters": any(len(x.text) == MAX_TEXT for x in lines),
+    twice, cut = len(found) - len(lines), sum(len(line.text) == MAX_TEXT for line in lines)
+    counts = {
+        f"left out {count_lines(backward)} whose end is not after the start": backward,
+        f"left out {count_lines(twice)} written twice": twice,
+        f"cut {count_lines(cut)} at {MAX_TEXT:,} characters": cut,
     }
-    notes = [note for note, count in left_out.items() if count]
+    notes = [note for note, count in counts.items() if count]
     if not lines:
-        reason = "; ".join([*notes, *([f"{empty} are empty"] if empty else [])])
+        reason = "; ".join([*notes, *([f"{count_lines(empty)} without text"] if empty else [])])
         raise VideoError(f"{source}: holds no line of subtitles that can be shown ({reason})")
     return lines, notes
 
@@ -127,8 +127,8 @@ def guess_notes(lines: int) -> list[str]:
     if not lines:
         return []
     return [
-        f"{lines} lines are not utf-8 and were read as cp1252 (Western Europe); where they look "
-        "wrong, give their encoding, such as cp1251, gbk or shift_jis"
+        f"read {count_lines(lines)} that cannot be utf-8 as cp1252 (Western Europe); where that "
+        "looks wrong, give an encoding, such as cp1251, gbk or shift_jis"
     ]
 
 
@@ -169,7 +169,7 @@ def _hint_utf16(data: bytes) -> str:
     """What to do where every other byte is zero, as in utf-16 without a mark."""
     for name, first in (("utf-16-le", 1), ("utf-16-be", 0)):
         zeros, others = data[first::2].count(0), data[1 - first :: 2].count(0)
-        if zeros > len(data) // 4 and not others:
+        if len(data) >= 16 and zeros > len(data) // 4 and not others:
             return f"; it looks like {name}: give encoding={name!r}"
     return ""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+from html.entities import html5
 from unicodedata import category
 
 MAX_TEXT = 1_000
@@ -37,7 +38,13 @@ def strip_tags(text: str) -> str:
     text = WORD_STAMP.sub("", text)
     text = _SPEAKER.sub(lambda found: f"{found[1].strip()}: ", text)
     text = _STYLE.sub("", _TAG.sub("", _BREAK.sub("\n", text)))
-    return _ENTITY.sub(lambda found: html.unescape(found[0]), text)
+    return _ENTITY.sub(_unescape, text)
+
+
+def _unescape(entity: re.Match[str]) -> str:
+    """What an entity stands for; itself where its name is not known."""
+    name = entity[0][1:]
+    return html.unescape(entity[0]) if name[0] == "#" else html5.get(name, entity[0])
 
 
 def strip_ass(text: str) -> str:
@@ -54,6 +61,11 @@ def strip_ass(text: str) -> str:
         kept.append(text[place:])
     joined = "".join(kept).replace("\\N", "\n").replace("\\n", "\n")
     return joined.replace("\\h", " ")
+
+
+def count_lines(count: int) -> str:
+    """`1 line`, `1,200 lines`."""
+    return f"{count:,} line" + "s" * (count != 1)
 
 
 def plain_line(text: str) -> str:
