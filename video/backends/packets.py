@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 
 from mmreason.video.backends.base import MAX_PICTURE_PX, BackendError, Watch, check_file
 from mmreason.video.types import VideoError
+from mmreason.video.unreadable import explain_unreadable
 
 # Formats that only name other files or draw text: not videos by themselves.
 _NOT_VIDEOS = {"tty", "hls", "concat", "dash", "sdp"}
@@ -56,16 +57,12 @@ def open_container(
 def _why_unreadable(path: Path, error: av.error.FFmpegError) -> str:
     if not isinstance(error, av.error.InvalidDataError):
         return f"cannot be opened ({error.strerror})"
-    with path.open("rb") as file:
-        head = file.read(12)
-    if head[4:8] == b"ftyp":
-        return "is damaged or cut short (an mp4 without its index); copy or download it again"
-    return "is not a video file that can be read"
+    return explain_unreadable(path)
 
 
 def _video_stream(path: Path, container: InputContainer, track: int | None) -> VideoStream:
     if container.format.name in _NOT_VIDEOS:
-        raise VideoError(f"{path}: is not a video file that can be read")
+        raise VideoError(f"{path}: {explain_unreadable(path)}")
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             if stream.codec_context is None or stream.time_base is None:
