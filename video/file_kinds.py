@@ -112,10 +112,7 @@ _WEB_PLAYLIST = (
     "`ffmpeg -protocol_whitelist file,http,https,tcp,tls,crypto,data -i {path} -c copy {out}`"
 )
 _UNPACK = "unpack it and give the video inside"
-_WEBP_ADVICE = (
-    'no back end reads it, convert it: `python -c "from PIL import Image; '
-    'Image.open({python_path}).save({python_gif}, save_all=True)"`'
-)
+_WEBP_ADVICE = "no back end reads it, convert it: `python -c {webp_to_gif}`"
 
 _OTHER_KINDS = (
     # Pointers to a file that lies elsewhere.
@@ -246,5 +243,6 @@ def fill_in(advice: str, path: Path) -> str:
     """`advice` with the file's names in place of `{path}` and `{out}`, ready for a shell."""
     out = f"{path.stem}{'-new' * (path.suffix.lower() == '.mp4')}.mp4"
     names = {"{path}": shlex.quote(str(path)), "{out}": shlex.quote(out)}
-    names |= {"{python_path}": repr(str(path)), "{python_gif}": repr(f"{path.stem}.gif")}
+    program = f"Image.open({str(path)!r}).save({path.stem + '.gif'!r}, save_all=True)"
+    names["{webp_to_gif}"] = shlex.quote(f"from PIL import Image; {program}")
     return re.sub(r"\{\w+\}", lambda found: names[found[0]], advice)

@@ -149,7 +149,8 @@ def test_a_segment_joined_to_its_head_is_read(tmp_path: Path) -> None:
         Video.open(segment)
     run(caught.value, tmp_path)
     with Video.open(tmp_path / "s1.mp4") as video:
-        assert clips.numbers(video.frames_at([0.0, 0.5]).pixels) == [0, 15]
+        times_s = [video.info.start_s, video.info.start_s + 0.5]
+        assert clips.numbers(video.frames_at(times_s).pixels) == [0, 15]
 
 
 def run(error: Exception, folder: Path) -> None:
@@ -185,7 +186,7 @@ def test_an_animated_webp_is_named_and_the_advice_makes_it_readable(tmp_path: Pa
 @pytest.mark.parametrize("named", ["raw.h264", "raw.mp4"])
 def test_a_raw_stream_gets_a_command_that_keeps_every_frame(named: str, tmp_path: Path) -> None:
     clips.write(tmp_path / "clip.h264", frames=50).rename(tmp_path / named)
-    with pytest.raises(VideoError, match="raw H.264") as caught:
+    with pytest.raises(VideoError, match=r"raw H\.264") as caught:
         Video.open(tmp_path / named)
     assert "-c copy" not in str(caught.value)
     run(caught.value, tmp_path)
@@ -237,7 +238,7 @@ def test_still_pictures_are_videos_of_one_frame(form: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "name",
-    ["a.mp4", "a.mkv", "a.avi", "a.mov", "a.ts", "a.flv", "a.webm", "a.gif", "a.mpg", "a.ogv"],
+    [f"a.{end}" for end in ["mp4", "mkv", "avi", "mov", "ts", "flv", "webm", "gif", "mpg", "ogv"]],
 )
 def test_videos_are_never_taken_for_something_else(name: str, tmp_path: Path) -> None:
     codecs = {"webm": "libvpx", "gif": "gif", "mpg": "mpeg2video", "ogv": "libtheora"}
@@ -321,7 +322,7 @@ def test_a_file_whose_name_looks_like_a_url_is_opened(
 def test_a_link_to_nowhere_and_an_endless_name_are_one_clear_line(tmp_path: Path) -> None:
     link = tmp_path / "v.mp4"
     link.symlink_to(".git/annex/objects/x/v.mp4")
-    with pytest.raises(VideoError, match="is a link to .*, which is not there; .*git annex get"):
+    with pytest.raises(VideoError, match=r"is a link to .*, which is not there; .*git annex get"):
         Video.open(link)
     with pytest.raises(VideoError, match="cannot be read") as caught:
         Video.open("x" * 5000)
