@@ -34,7 +34,7 @@ def starts_with(*marks: bytes) -> Callable[[bytes], bool]:
 
 def _text(pattern: str) -> Callable[[bytes], object]:
     """Text whose beginning matches, without regard to case, marks and white space before it."""
-    compiled = re.compile(rb"(?:\xef\xbb\xbf)?\s*" + pattern.encode(), re.IGNORECASE)
+    compiled = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:%b)" % pattern.encode(), re.IGNORECASE)
     return compiled.match
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from mmreason.video.file_kinds import HEAD_BYTES, fill_in, is_riff, starts_with
 
 _MAX_BOXES = 2000
+_MAX_INDEX_BYTES = 2**20
 
 _FAMILIES = (
     (starts_with(b"\x1a\x45\xdf\xa3"), "a Matroska or WebM file"),
@@ -51,6 +52,16 @@ _CUT = "is damaged or cut short"
 _AGAIN = "copy or download it again"
 
 
+def describe_unread_picture(path: Path) -> str | None:
+    """What to do with a picture of a kind that FFmpeg often lacks; None for other files."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    for begins, name in _UNREAD_PICTURES:
+        if begins(head):
+            return f"is a picture ({name}) that is not read; convert it to png or jpeg"
+    return None
+
+
 def explain_unreadable(path: Path) -> str:
     """Why a file that may be a video cannot be read, as far as its bytes and name tell. Raises
     OSError."""
@@ -60,9 +71,8 @@ def explain_unreadable(path: Path) -> str:
         return (
             f"is not a video file that can be read: its name says that it is unfinished; {_AGAIN}"
         )
-    for begins, name in _UNREAD_PICTURES:
-        if begins(head):
-            return f"is a picture ({name}) that is not read; convert it to png or jpeg"
+    if picture := describe_unread_picture(path):
+        return picture
     if not head.strip(b"\0"):
         return f"is not a video: it begins with zeros, as an unfinished download does; {_AGAIN}"
     if head[4:8] in _MEDIA_BOXES:
@@ -79,20 +89,29 @@ def _explain_boxes(path: Path) -> str:
     """Of an mp4 or mov file by the boxes on its outermost level."""
     names, is_cut = _outer_boxes(path)
     if b"moov" not in names:
-        if names & {b"moof", b"styp", b"sidx"}:
+        if names.keys() & {b"moof", b"styp", b"sidx"}:
             return fill_in(_segment_advice("DASH or CMAF"), path)
         return (
             f"{_CUT} (an mp4 or mov without its index, `moov`): the recording or download was not "
             f"finished; {_AGAIN}, or rebuild the index by a whole file of the same camera (untrunc)"
         )
-    if not names & {b"mdat", b"moof"}:
+    if not names.keys() & {b"mdat", b"moof"}:
         return "is the head of a video in segments, without pictures; join the segments to it"
+    if _is_encrypted(path):
+        return "is encrypted (DRM): it plays only where its key is; give a copy without encryption"
     return f"{_CUT}{' inside a part that it announces' * is_cut}; {_AGAIN}"
 
 
-def _outer_boxes(path: Path) -> tuple[set[bytes], bool]:
-    """Names of the outermost boxes, and whether the last one is longer than the file."""
-    names: set[bytes] = set()
+def _is_encrypted(path: Path) -> bool:
+    """Whether a track says so in the index, wherever in the file that lies."""
+    with path.open("rb") as file:
+        file.seek(_outer_boxes(path)[0][b"moov"])
+        return b"encv" in file.read(_MAX_INDEX_BYTES)
+
+
+def _outer_boxes(path: Path) -> tuple[dict[bytes, int], bool]:
+    """Names and places of the outermost boxes, and whether the last one is longer than the file."""
+    names: dict[bytes, int] = {}
     size, place = path.stat().st_size, 0
     with path.open("rb") as file:
         for _ in range(_MAX_BOXES):
@@ -102,7 +121,7 @@ def _outer_boxes(path: Path) -> tuple[set[bytes], bool]:
                 return names, False
             length = int.from_bytes(header[:4])
             length = int.from_bytes(header[8:16]) if length == 1 else length
-            names.add(header[4:8])
+            names[header[4:8]] = place
             if length < 8 or place + length > size:
                 return names, length != 0
             place += length

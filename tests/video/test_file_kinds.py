@@ -115,16 +115,21 @@ def box(name: bytes, length: int) -> bytes:
     return struct.pack(">I", length) + name + bytes(length - 8)
 
 
+def fragmented(path: Path) -> tuple[bytes, bytes]:
+    """The head of a film in segments, and the first segment."""
+    muxer = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    whole = clips.write(path, frames=30, muxer=muxer).read_bytes()
+    cut = whole.index(b"moof") - 4
+    return whole[:cut], whole[cut:]
+
+
 BOXES = {
     "segment": (box(b"styp", 24) + box(b"moof", 64) + box(b"mdat", 64), "DASH or CMAF.*`cat init"),
     "bare segment": (box(b"moof", 64) + box(b"mdat", 64), "one segment of a video"),
-    "init only": (box(b"ftyp", 24) + box(b"moov", 64), "head of a video in segments"),
     "no index": (box(b"ftyp", 24) + box(b"mdat", 64), "without its index, `moov`"),
     "mov without ftyp": (box(b"wide", 8) + box(b"mdat", 64), "without its index, `moov`"),
-    "cut inside": (
-        box(b"ftyp", 24) + box(b"moov", 64) + box(b"mdat", 64)[:20],
-        "cut short inside a part that it announces",
-    ),
+    "endless": (box(b"ftyp", 24) + b"\0\0\0\0mdat" + bytes(99), "without its index"),
+    "a length of no sense": (b"\0\0\0\3mdat" + bytes(99), "without its index"),
 }
 
 
@@ -139,12 +144,12 @@ def test_parts_of_an_mp4_are_told_apart(name: str, tmp_path: Path) -> None:
 
 def test_a_segment_joined_to_its_head_is_read(tmp_path: Path) -> None:
     """The advice for segments works."""
-    muxer = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-    whole = clips.write(tmp_path / "whole.mp4", frames=30, muxer=muxer).read_bytes()
-    cut = whole.index(b"moof") - 4
-    (tmp_path / "init").write_bytes(whole[:cut])
+    head, first = fragmented(tmp_path / "whole.mp4")
+    (tmp_path / "init").write_bytes(head)
+    with pytest.raises(VideoError, match="is the head of a video in segments, without pictures"):
+        Video.open(tmp_path / "init")
     segment = tmp_path / "s1.m4s"
-    segment.write_bytes(whole[cut:])
+    segment.write_bytes(first)
     with pytest.raises(VideoError, match="one segment") as caught:
         Video.open(segment)
     run(caught.value, tmp_path)
@@ -164,6 +169,27 @@ def run(error: Exception, folder: Path) -> None:
         check=True,
         stdin=subprocess.DEVNULL,
     )
+
+
+def test_an_encrypted_film_is_named_so(tmp_path: Path) -> None:
+    path = clips.write(tmp_path / "whole.mp4", frames=3)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"encv"))
+    assert explain_unreadable(path).startswith("is encrypted (DRM)")
+    with pytest.raises(VideoError):
+        Video.open(path)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.mkv", "a.mp4"])
+def test_damage_is_told_without_the_places_in_other_libraries(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if name == "a.png":
+        data = encoded("PNG", clips.draw(1))[:60]
+    else:
+        data = clips.write(path, frames=3).read_bytes()
+    path.write_bytes(data[: int(len(data) * 0.3)])
+    with pytest.raises(VideoError, match="is damaged or cut short") as caught:
+        Video.open(path)
+    assert not re.search(r"\.(?:cc|cpp)\b|torchcodec", str(caught.value))
 
 
 def animated_webp(path: Path) -> Path:

@@ -7,6 +7,7 @@ source is chosen for a path (`choose`).
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -192,6 +193,15 @@ def check_file(path: Path) -> None:
         raise VideoError(f"{str(path)[:200]}: cannot be read ({error.strerror})") from error
     if other is not None:
         raise VideoError(f"{path}: {other}")
+
+
+_SOURCE_PLACE = re.compile(r"\[\d\d:\d\d:\d\d\] |(?:\w+, )?/\S+\.(?:cc|cpp|cu|h|hpp):\d+[:,] ")
+
+
+def short_reason(error: Exception | str) -> str:
+    """The first line of another library's error, without the place in that library's source."""
+    lines = str(error).strip().splitlines()
+    return _SOURCE_PLACE.sub("", lines[0])[:120] if lines else type(error).__name__
 
 
 def _why_missing(path: Path) -> str:

@@ -25,6 +25,7 @@ from mmreason.video.backends.base import (
     Watch,
     checked_request,
     fitted,
+    short_reason,
     stream_by_times,
     stream_times,
 )
@@ -202,7 +203,7 @@ class _Worker:
             raise BackendError(f"{self._path}: decord's process has ended")
         answer = json.loads(line)
         if "error" in answer:
-            raise BackendError(f"{self._path}: decord {answer['error']}")
+            raise BackendError(f"{self._path}: decord failed ({short_reason(answer['error'])})")
         return answer
 
     def _in_time(self, action: Any, watch: Watch) -> bytes:

@@ -101,9 +101,11 @@ def _open(access: Access, watch: Watch | None) -> InputContainer:
 
 
 def _why_unreadable(path: Path, error: av.error.FFmpegError) -> str:
-    if not isinstance(error, av.error.InvalidDataError):
+    if isinstance(error, av.error.InvalidDataError):
+        return explain_unreadable(path)
+    if isinstance(error, OSError) and not os.access(path, os.R_OK):
         return f"cannot be opened ({error.strerror})"
-    return explain_unreadable(path)
+    return f"{explain_unreadable(path)} ({error.strerror})"
 
 
 def _video_stream(path: Path, container: InputContainer, track: int | None) -> VideoStream:
