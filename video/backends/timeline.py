@@ -152,7 +152,7 @@ def _timeline(access: Access, opened: Opened, head: Head, table: PacketTable) ->
         tracks=list_tracks(container),
         display=head.display,
         interlaced=head.first.interlaced_frame,
-        notes=stamp_notes(access, table, tick_s),
+        notes=stamp_notes(access, table, opened),
     )
 
 
