@@ -253,15 +253,12 @@ class Video:
         from html import escape
 
         from mmreason.video import plan
-        from mmreason.video.sheet import contact_sheet, jpeg_bytes
+        from mmreason.video.sheet import cell_size_px, contact_sheet, jpeg_bytes
 
         caption = f"<div>{escape(repr(self))}</div>"
-        info = self.info
-        height_px = max(1, round(_PREVIEW_CELL_PX * info.height_px / info.width_px))
+        size_px = cell_size_px(self.info.square_size_px, _PREVIEW_CELL_PX)
         try:
-            frames = self.sample(
-                plan.uniform(self, _PREVIEW_FRAMES, size_px=(_PREVIEW_CELL_PX, height_px))
-            )
+            frames = self.sample(plan.uniform(self, _PREVIEW_FRAMES, size_px=size_px))
         except VideoError as error:
             return f"{caption}<div>{escape(str(error))}</div>"
         sheet = contact_sheet(frames, columns=4, cell_width_px=_PREVIEW_CELL_PX)

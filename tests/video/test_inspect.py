@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mmreason.cli import main
-from mmreason.video import FrameBatch, VideoError, inspect_file
+from mmreason.video import FrameBatch, Video, VideoError, inspect_file
 from mmreason.video import inspect as inspect_module
 from mmreason.video.backends.choose import BACKENDS
 from mmreason.video.sheet import contact_sheet, jpeg_bytes
@@ -124,10 +126,15 @@ def frames(count: int) -> FrameBatch:
     )
 
 
+def exact(count: int) -> FrameBatch:
+    return replace(frames(count), exact=np.ones(count, np.bool_))
+
+
 def test_contact_sheet_lays_frames_out_with_their_times() -> None:
     sheet = contact_sheet(frames(5), columns=2, cell_width_px=80)
-    assert sheet.width == 2 * 86 + 6
-    assert sheet.height == 3 * (45 + 20 + 6) + 6
+    assert sheet.height == 6 + 3 * (45 + 20 + 6) + 20  # the last line says what `~` means
+    assert contact_sheet(exact(5), columns=2, cell_width_px=80).size == (178, 6 + 3 * 71)
+    assert contact_sheet(exact(1), cell_width_px=80, title="a b").size == (92, 6 + 71 + 20)
     drawn = np.asarray(sheet)
     assert (drawn[6:51, 6:86] == 200).all()
     label = drawn[51:71, 6:86]
@@ -135,6 +142,34 @@ def test_contact_sheet_lays_frames_out_with_their_times() -> None:
     # The second frame is not exact, so more is written under it: `~` and its time.
     first, second = (drawn[51:71, x : x + 20] < 150 for x in (6, 92))
     assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("size_px", [(8, 4320), (4320, 8), (1080, 1920), (1, 1)])
+def test_contact_sheets_of_any_shape_stay_of_a_sensible_size(size_px: tuple[int, int]) -> None:
+    batch = FrameBatch(
+        pixels=np.zeros((16, size_px[1], size_px[0], 3), np.uint8),
+        times_s=np.arange(16, dtype=np.float64),
+        exact=np.ones(16, np.bool_),
+    )
+    sheet = contact_sheet(batch)
+    assert 4 * 64 <= sheet.width <= 1000 and 100 < sheet.height <= 4 * (360 + 26) + 6
+
+
+def test_pictures_longer_than_jpeg_allows_are_made_smaller() -> None:
+    tall = Image.open(BytesIO(jpeg_bytes(np.zeros((131_000, 10, 3), np.uint8))))
+    assert tall.size == (5, 65_500)
+
+
+@pytest.mark.parametrize("size_px", [(8, 4320), (4320, 8)])
+def test_a_tall_or_wide_video_has_a_preview(size_px: tuple[int, int], tmp_path: Path) -> None:
+    path = clips.write(
+        tmp_path / "a.mkv", frames=3, size_px=size_px, codec="ffv1", pixel_format="yuv444p"
+    )
+    with Video.open(path) as video:
+        page = video._repr_html_()
+    data = re.search(r"base64,([^\"]+)", page)
+    assert data is not None
+    assert max(Image.open(BytesIO(b64decode(data[1]))).size) < 1000
 
 
 def test_contact_sheet_refuses_nonsense() -> None:

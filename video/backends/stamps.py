@@ -48,6 +48,8 @@ class StampRepair:
     """int64 (N,), ticks: no later packet is shown before this."""
     start_pts: int
     """Stamp of the first frame that is shown; an edit list may hide some before it."""
+    parts: int = 1
+    """How many files were put one after the other."""
     row_of_dts: dict[int, int] | None
     """Row of the packet with a stored decoding stamp; None where those are not unique, so that
     packets are known by their place and the file is read from its start."""
@@ -135,10 +137,15 @@ def join_restarts(stored: StoredStamps, restarts: np.ndarray, frame_ticks: int) 
         pts=pts,
         dts=earliest_later(pts),
         start_pts=NO_STAMP,
+        parts=len(restarts) + 1,
         row_of_dts=None,
-        note=f"its time stamps begin again {len(restarts)} times (files joined end to end?): "
-        "put one after the other",
+        note=f"its time stamps begin again {_times(len(restarts))} (files joined end to end?): the "
+        "parts are shown one after the other",
     )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _usual_gap(ascending: np.ndarray, frame_ticks: int) -> int:
