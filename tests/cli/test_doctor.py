@@ -52,7 +52,7 @@ def test_an_optional_package_may_be_missing_but_not_broken(
     assert doctor._optional_package("no-such-thing", "do this").advice == "optional: do this"
     monkeypatch.setattr(metadata, "version", lambda _: "1.0")
     monkeypatch.setitem(sys.modules, "decord", None)
-    check = doctor._optional_package("decord", "do this")
+    check = doctor._optional_package("decord", "decord")
     assert (check.status, check.found[:4]) == ("warn", "1.0:")
 
 
