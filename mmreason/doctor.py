@@ -137,11 +137,7 @@ def _codecs() -> tuple[Status, str, str]:
     if "h264" not in readable:
         return "fail", found, "h264 cannot be read: pip install --force-reinstall av"
     if not _codec("libx264", "w"):
-        return (
-            "warn",
-            found,
-            "H.264 cannot be written: pip install --force-reinstall av, which has its own FFmpeg",
-        )
+        return "warn", found, "H.264 cannot be written: pip install --force-reinstall av"
     return "ok", found + "; writes H.264", ""
 
 

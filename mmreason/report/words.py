@@ -139,7 +139,7 @@ def spent_words(cost: Cost, *, cached: bool = False) -> str:
 
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """`1 frame`, `2 frames`, `1,024 frames`; `many` is the plural where it is not `one` and an s."""
+    """`1 frame`, `1,024 frames`; `many` is the plural where it is not `one` and an s."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
