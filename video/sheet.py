@@ -18,7 +18,7 @@ _MAX_TALL = 1.5
 _MAX_JPEG_SIDE_PX = 65_500
 _PAPER = (250, 250, 250)
 _INK = (40, 40, 40)
-_NOT_EXACT = "~ not the frame of the time asked for"
+_NOT_EXACT = "~ not the exact frame of its time"
 
 
 def cell_size_px(size_px: tuple[int, int], cell_width_px: int) -> tuple[int, int]:
