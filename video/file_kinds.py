@@ -104,6 +104,10 @@ def _is_raw_mpeg(head: bytes) -> bool:
     return _stream_unit(head) in (0xB0, 0xB3)  # MPEG-4 part 2, MPEG-1 or -2
 
 
+_is_subtitles = _text(
+    r"WEBVTT(?:\s|$)|\[Script Info\]|(?:\d+\s*\n\s*)?(?:\d{1,3}:)?\d\d:\d\d[,.]\d{1,3}\s*-->"
+)
+
 _RAW_ADVICE = (
     "its frames carry no times; encode it anew at its true rate, here 25 frames a second: "
     "`ffmpeg -framerate 25 -i {path} {out}`"
@@ -175,7 +179,7 @@ _OTHER_KINDS = (
     ),
     # Subtitles.
     _Kind(
-        _text(r"WEBVTT(?:\s|$)|\[Script Info\]|(?:\d+\s*\n\s*)?\d{1,2}:\d\d:\d\d[,.]\d{1,3}\s*-->"),
+        _is_subtitles,
         "is a subtitle file",
         "give the video, and this file as its subtitles",
     ),
@@ -237,6 +241,15 @@ def describe_other_kind(path: Path) -> str | None:
         if kind.begins(head):
             return f"{kind.is_what}; {fill_in(kind.advice, path)}"
     return None
+
+
+def begins_as_subtitles(path: Path) -> bool:
+    """Whether a file begins as srt, vtt and ass files do; False for one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return bool(_is_subtitles(file.read(HEAD_BYTES)))
+    except OSError:
+        return False
 
 
 def fill_in(advice: str, path: Path) -> str:

@@ -79,7 +79,9 @@ def jpeg_bytes(
     if max_width_px is not None:
         scale = min(scale, max_width_px / image.width)
     if scale < 1:
-        image = image.resize(tuple(max(1, round(side * scale)) for side in image.size))
+        image = image.resize(
+            (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        )
     buffer = BytesIO()
     image.convert("RGB").save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()

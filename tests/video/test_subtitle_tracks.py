@@ -244,7 +244,7 @@ def test_a_broken_file_is_passed_over_with_a_note(tmp_path: Path) -> None:
     (tmp_path / "b.srt").write_bytes(b"")
     empty = find_subtitles(alone)
     assert not empty and empty is not None
-    assert empty.notes == ("b.srt was not read: is empty, expected subtitles",)
+    assert empty.notes == ("b.srt was not read: is empty (0 bytes), expected a subtitle file",)
 
 
 def test_nothing_outside_of_the_folder_is_read(tmp_path: Path) -> None:
