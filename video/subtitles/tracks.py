@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -215,7 +216,7 @@ def _with_lengths(cues: list[Cue]) -> list[Cue]:
     """Lines without a length last until the next one begins."""
     cues.sort(key=lambda cue: cue.start_us)
     ended = []
-    for cue, following in zip(cues, [*cues[1:], None], strict=True):
+    for cue, following in zip_longest(cues, cues[1:]):
         end_us = cue.end_us
         if end_us <= cue.start_us:
             end_us = cue.start_us + _LAST_LINE_US
