@@ -226,6 +226,12 @@ class GroupReader:
         except av.error.FFmpegError:
             self._damaged_until = np.inf
             return []
+        repair = self._facts.access.repair
+        is_after_loss = (
+            packet is not None and repair is not None and packet.pts in repair.after_loss
+        )
+        if is_after_loss and not packet.is_keyframe:
+            self._damaged_until = np.inf
         if (packet is not None and packet.is_corrupt) or any(f.is_corrupt for f in frames):
             self._damaged_until = np.inf
         return frames
