@@ -263,6 +263,7 @@ def stamps(pts: list[int], dts: list[int], keys: set[int]) -> StoredStamps:
         is_hidden=np.zeros(count, bool),
         is_corrupt=np.zeros(count, bool),
         duration=np.ones(count, np.int64),
+        pos=np.full(count, -1),
         needs_order=True,
         complete=True,
     )

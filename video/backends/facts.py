@@ -35,7 +35,9 @@ from mmreason.video.backends.stamps import (
     StoredStamps,
     find_restarts,
     goes_back,
+    index_losses,
     join_restarts,
+    keep_order,
     may_reorder,
     order_frames,
     shown_rows,
@@ -49,6 +51,8 @@ _MAX_FIRST = 5000
 """Packets read in search of a first frame."""
 _HEAD_PACKETS = 24
 """Packets whose stamps are looked at to tell whether they can be right."""
+_AVI_HEAD_BYTES = 8
+"""From where an AVI's index says that a chunk lies to the packet in it."""
 _MAX_UNKNOWN = 0.05
 """Share of packets that may lack any stamp, as the first ones of a recording do."""
 _MAX_TITLE = 200
@@ -251,6 +255,11 @@ def verify_stamps(access: Access, opened: Opened, head: Head, watch: Watch) -> A
 
 def _find_repair(access: Access, stored: StoredStamps, stream: VideoStream, watch: Watch) -> Access:
     """How the file has to be read for its stamps to be right."""
+    if stream.container.format.name == "avi":
+        indexed = {entry.pos + _AVI_HEAD_BYTES: entry.timestamp for entry in stream.index_entries}
+        found = index_losses(stored, indexed)
+        if found is not None:
+            return replace(access, repair=_count_by_index(access, *found, stream, watch))
     missing, unknown = stored.pts == NO_STAMP, stored.either == NO_STAMP
     if unknown.sum() > _MAX_UNKNOWN * len(unknown) and not unknown.all():
         return replace(access, repair=_order_by_decoding(access, stored, watch))
@@ -271,6 +280,19 @@ def _find_repair(access: Access, stored: StoredStamps, stream: VideoStream, watc
         stored, note = repair.repaired(stored), repair.note
         repair = _order_by_decoding(access, stored, watch, note=note) or repair
     return replace(access, repair=repair)
+
+
+def _count_by_index(
+    access: Access, stored: StoredStamps, losses: np.ndarray, stream: VideoStream, watch: Watch
+) -> StampRepair:
+    lost = int((np.diff(stored.dts) - 1).clip(0).sum())
+    note = f"{lost} frames are missing, as its index tells; those after them keep their times"
+    repair = None
+    if _may_reorder(stream):
+        repair = _order_by_decoding(access, stored, watch, note=note)
+    repair = repair or keep_order(stored)
+    after_loss = frozenset(repair.pts[losses].tolist()) - {NO_STAMP}
+    return replace(repair, note=note, after_loss=after_loss)
 
 
 def _may_reorder(stream: VideoStream) -> bool:

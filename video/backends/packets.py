@@ -227,7 +227,7 @@ def read_stored(
 ) -> StoredStamps:
     """What the packets from the present position to the end (or `max_packets`) say."""
     codec = stream.codec_context.codec.canonical_name
-    rows = array("q")  # pts, dts, duration and flags of every packet: 32 bytes each
+    rows = array("q")  # pts, dts, duration, flags and place of every packet: 40 bytes each
     complete, needs_order = True, False
     for place, packet in enumerate(read_packets(container, stream, watch, repair)):
         if place == max_packets:
@@ -237,10 +237,11 @@ def read_stored(
         dts = NO_STAMP if packet.dts is None else packet.dts
         flags = _KEY * packet.is_keyframe + _HIDDEN * packet.is_discard
         flags += _CORRUPT * packet.is_corrupt
-        rows.extend((pts, dts, packet.duration or 0, flags))
+        pos = -1 if packet.pos is None else packet.pos
+        rows.extend((pts, dts, packet.duration or 0, flags, pos))
         if pts == NO_STAMP and not needs_order:
             needs_order = needs_decoding(codec, memoryview(packet))
-    table = np.array(rows, np.int64).reshape(-1, 4)
+    table = np.array(rows, np.int64).reshape(-1, 5)
     return StoredStamps(
         pts=table[:, 0],
         dts=table[:, 1],
@@ -248,6 +249,7 @@ def read_stored(
         is_key=table[:, 3] & _KEY > 0,
         is_hidden=table[:, 3] & _HIDDEN > 0,
         is_corrupt=table[:, 3] & _CORRUPT > 0,
+        pos=table[:, 4],
         needs_order=needs_order,
         complete=complete,
     )

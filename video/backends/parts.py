@@ -33,8 +33,7 @@ def count_parts(path: Path, container: str) -> int:
 def _boxes(file: BinaryIO, end: int) -> Iterator[bytes]:
     place = 0
     for _ in range(_MAX_HEADS):
-        file.seek(place)
-        head = file.read(16)
+        head = _read_at(file, place, end)
         if len(head) < 8 or not head[4:8].isalnum():
             return
         size = int.from_bytes(head[:4])
@@ -46,11 +45,10 @@ def _boxes(file: BinaryIO, end: int) -> Iterator[bytes]:
 def _riffs(file: BinaryIO, end: int) -> Iterator[bytes]:
     place = 0
     for _ in range(_MAX_HEADS):
-        file.seek(place)
-        head = file.read(12)
-        if len(head) < 12 or head[:4] != b"RIFF" or place >= end:
+        head = _read_at(file, place, end)
+        if len(head) < 12 or head[:4] != b"RIFF":
             return
-        yield head[8:]
+        yield head[8:12]
         size = int.from_bytes(head[4:8], "little")
         place += 8 + size + size % 2
 
@@ -59,8 +57,7 @@ def _elements(file: BinaryIO, end: int) -> Iterator[int]:
     """Kinds of the top-level elements, up to one whose length is not known."""
     place = 0
     for _ in range(_MAX_HEADS):
-        file.seek(place)
-        head = file.read(12)
+        head = _read_at(file, place, end)
         if len(head) < 12 or not head[0]:
             return
         id_bytes = 9 - head[0].bit_length()
@@ -73,6 +70,14 @@ def _elements(file: BinaryIO, end: int) -> Iterator[int]:
         size_bytes = 9 - rest[0].bit_length()
         size = int.from_bytes(rest[:size_bytes]) & ((1 << (7 * size_bytes)) - 1)
         yield kind
-        if size == (1 << (7 * size_bytes)) - 1 or place >= end:
+        if size == (1 << (7 * size_bytes)) - 1:
             return
         place += id_bytes + size_bytes + size
+
+
+def _read_at(file: BinaryIO, place: int, end: int) -> bytes:
+    """Up to 16 bytes; none past the end, where a damaged length may lead."""
+    if place >= end:
+        return b""
+    file.seek(place)
+    return file.read(16)

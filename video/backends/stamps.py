@@ -50,6 +50,8 @@ class StampRepair:
     """Stamp of the first frame that is shown; an edit list may hide some before it."""
     parts: int = 1
     """How many files were put one after the other."""
+    after_loss: frozenset[int] = frozenset()
+    """Presentation stamps of packets before which others are missing."""
     row_of_dts: dict[int, int] | None
     """Row of the packet with a stored decoding stamp; None where those are not unique, so that
     packets are known by their place and the file is read from its start."""
@@ -84,6 +86,8 @@ class StoredStamps:
     """bool (N,): left out by an edit list."""
     is_corrupt: np.ndarray
     duration: np.ndarray
+    pos: np.ndarray
+    """int64 (N,): where the packet lies in the file, -1 where that is not told."""
     needs_order: bool
     """Whether a packet without a presentation stamp shows that only the decoder knows the order of
     frames; see `needs_decoding`."""
@@ -159,6 +163,28 @@ def earliest_later(pts: np.ndarray) -> np.ndarray:
     stamp promises."""
     known = np.where(pts == NO_STAMP, np.iinfo(np.int64).max, pts)
     return np.minimum.accumulate(known[::-1])[::-1]
+
+
+def index_losses(
+    stored: StoredStamps, indexed: dict[int, int]
+) -> tuple[StoredStamps, np.ndarray] | None:
+    """Decoding stamps by what the index says of the places at which packets lie, and the rows
+    before which packets are missing; None where no packet is missing.
+
+    AVI stores no times: they are counted, and a packet that is lost moves all that follow.
+    """
+    dts = np.asarray([indexed.get(place, NO_STAMP) for place in stored.pos.tolist()], np.int64)
+    known = dts != NO_STAMP
+    if len(indexed) <= len(dts) or not known.any():
+        return None
+    dts = _fill(dts, known, 1)
+    losses = np.flatnonzero(np.diff(dts) > 1) + 1
+    return replace(stored, pts=np.full(len(dts), NO_STAMP), dts=dts), losses
+
+
+def keep_order(stored: StoredStamps) -> StampRepair:
+    """The decoding stamps as presentation stamps, for frames that are shown as they are coded."""
+    return StampRepair(pts=stored.dts, dts=stored.dts, start_pts=NO_STAMP, row_of_dts=None, note="")
 
 
 def order_frames(
