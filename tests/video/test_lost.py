@@ -1,4 +1,4 @@
-"""Files that lost frames: no other frame is moved or shown as sure where it refers to a lost one."""
+"""Files that lost frames: no other frame is moved, none that refers to a lost one is exact."""
 
 from __future__ import annotations
 
