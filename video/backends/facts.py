@@ -94,6 +94,8 @@ class Facts:
     can_seek: bool
     table: PacketTable | None
     """None where the container's own index serves."""
+    after_loss: frozenset[int]
+    """Stamps of packets before which others were lost."""
     by_cues: bool
     """Whether that index holds presentation times of key frames alone (Matroska)."""
 
@@ -148,6 +150,8 @@ def read_facts(access: Access, opened: Opened, watch: Watch) -> tuple[Facts, Ope
         can_seek=opened[0].format.name not in _UNSEEKABLE and not access.by_place,
         can_skip=opened[1].codec_context.codec.canonical_name in _SKIPPABLE,
         table=table,
+        after_loss=(table.after_loss if table is not None else frozenset())
+        | (access.repair.after_loss if access.repair is not None else frozenset()),
         by_cues=by_cues,
     )
     return facts, opened

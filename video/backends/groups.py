@@ -232,8 +232,7 @@ class GroupReader:
         return frames
 
     def _refers_to_lost(self, packet: av.Packet) -> bool:
-        repair = self._facts.access.repair
-        return repair is not None and not packet.is_keyframe and packet.pts in repair.after_loss
+        return not packet.is_keyframe and packet.pts in self._facts.after_loss
 
     # Finding the way
 

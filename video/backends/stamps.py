@@ -28,6 +28,8 @@ _MAX_OVERLAP_S = 0.1
 """A key frame may lie this far behind the newest frame before it without proving a restart."""
 _MAX_FALL_S = 1.0
 """So may any other packet: reordering and small faults move stamps by less."""
+_CONSTANT_SHARE = 0.9
+_MAX_LOSSES = 1000
 _REORDERED = 32
 """Packets among which the first one shown lies."""
 _CHECKED_FRAMES = 48
@@ -163,6 +165,21 @@ def earliest_later(pts: np.ndarray) -> np.ndarray:
     stamp promises."""
     known = np.where(pts == NO_STAMP, np.iinfo(np.int64).max, pts)
     return np.minimum.accumulate(known[::-1])[::-1]
+
+
+def find_losses(stored: StoredStamps) -> np.ndarray:
+    """Rows before which packets were lost, int64 (L,), of a recording with a constant frame rate:
+    there a time is missing among otherwise even ones."""
+    shown = np.sort(stored.either[stored.either != NO_STAMP])
+    gaps = np.diff(shown)
+    gaps, before = gaps[gaps > 0], shown[:-1][gaps > 0]
+    if not len(gaps):
+        return np.empty(0, np.int64)
+    usual = float(np.median(gaps))
+    if (np.abs(gaps - usual) <= 0.1 * usual).mean() < _CONSTANT_SHARE:
+        return np.empty(0, np.int64)
+    rows = [int((stored.either > stamp).argmax()) for stamp in before[gaps > 1.5 * usual]]
+    return np.asarray(rows[:_MAX_LOSSES], np.int64)
 
 
 def index_losses(
