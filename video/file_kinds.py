@@ -136,6 +136,18 @@ _OTHER_KINDS = (
         "fetch it: `dvc pull {path}`",
     ),
     _Kind(_text(r"\[InternetShortcut\]"), "is a link to a web page", "download the video it names"),
+    _Kind(starts_with(b"L\0\0\0\1\x14\2\0"), "is a shortcut of Windows", "give the file it names"),
+    _Kind(
+        starts_with(b"\0\5\x16\7"),
+        "holds what macOS keeps beside a file, not the file itself",
+        "give the one whose name does not begin with `._`",
+    ),
+    _Kind(starts_with(b"MZ"), "is a program for Windows, not a video", "do not start it"),
+    _Kind(
+        _text(r"HTTP/[123](?:\.\d)? \d\d\d"),
+        "begins with the headers of a web server's answer",
+        "download the file itself: `curl -L -O` and its URL",
+    ),
     _Kind(
         starts_with(b"d8:announce", b"d10:created by", b"d13:announce-list"),
         "is a torrent",

@@ -280,6 +280,13 @@ def test_a_broken_file_is_passed_over_with_a_note(tmp_path: Path) -> None:
     assert empty.notes == ("b.srt was not read: is empty (0 bytes), expected a subtitle file",)
 
 
+def test_a_file_beside_is_read_even_where_the_video_is_not(tmp_path: Path) -> None:
+    (tmp_path / "a.mkv").write_bytes(b"\x1a\x45\xdf\xa3" + bytes(99))
+    srt(tmp_path / "a.srt")
+    found = find_subtitles(tmp_path / "a.mkv")
+    assert texts(found) == ["foo", "end"]
+
+
 def test_nothing_outside_of_the_folder_is_read(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     path = clips.write(tmp_path / "in" / "a.mp4", frames=3)
