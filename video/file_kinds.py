@@ -6,6 +6,7 @@ read. Leaves out why a file that looks like a video cannot be read (`unreadable`
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Callable
@@ -123,7 +124,7 @@ _OTHER_KINDS = (
     _Kind(
         _text(r"version https?://(?:git-lfs|hawser)\.github\.com/spec"),
         "is a pointer of Git LFS, not the file itself",
-        "fetch it: `git lfs pull --include {path}`",
+        "fetch it, inside its repository: `git lfs pull`",
     ),
     _Kind(
         _text(r"/annex/objects/"),
@@ -268,6 +269,7 @@ def fill_in(advice: str, path: Path) -> str:
     """`advice` with the file's names in place of `{path}` and `{out}`, ready for a shell."""
     out = f"{path.stem}{'-new' * (path.suffix.lower() == '.mp4')}.mp4"
     names = {"{path}": shlex.quote(str(path)), "{out}": shlex.quote(out)}
-    program = f"Image.open({str(path)!r}).save({path.stem + '.gif'!r}, save_all=True)"
+    webp, gif = (json.dumps(name, ensure_ascii=False) for name in (str(path), f"{path.stem}.gif"))
+    program = f"Image.open({webp}).save({gif}, save_all=True)"
     names["{webp_to_gif}"] = shlex.quote(f"from PIL import Image; {program}")
     return re.sub(r"\{\w+\}", lambda found: names[found[0]], advice)

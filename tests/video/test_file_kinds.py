@@ -28,7 +28,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\
 HLS = b"#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:1.0,\nplay0.ts\n#EXT-X-ENDLIST\n"
 PAGE = b"<!DOCTYPE html>\n<html lang=en><title>Log in</title></html>"
 HEADS: dict[str, tuple[bytes, str]] = {
-    "lfs": (LFS, r"pointer of Git LFS.*git lfs pull --include"),
+    "lfs": (LFS, r"pointer of Git LFS.*git lfs pull`"),
     "annex": (b"/annex/objects/SHA256E-s1--ab.mp4\n", r"git annex get"),
     "dvc": (b"outs:\n- md5: 1a\n  path: v.mp4\n", r"dvc pull"),
     "shortcut": (b"[InternetShortcut]\r\nURL=https://example.org\r\n", r"link to a web page"),

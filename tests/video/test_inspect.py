@@ -91,7 +91,7 @@ def test_back_ends_and_what_keeps_them(tmp_path: Path, capsys: pytest.CaptureFix
     assert {check["name"] for check in said} == set(BACKENDS)
     assert main(["inspect", str(trimmed)]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"^read by: +pyav$", out, re.MULTILINE)
+    assert re.search(r"^read by: +pyav\b", out, re.MULTILINE)
     assert re.search(r"^not read by: +opencv: has an edit list", out, re.MULTILINE)
     assert main(["inspect", str(trimmed), "--no-backends"]) == 0
     assert "read by" not in capsys.readouterr().out
@@ -246,7 +246,7 @@ def test_one_reason_of_several_back_ends_is_one_line(
     assert main(["inspect", str(clips.write(tmp_path / "plain.mp4"))]) == 0
     out = capsys.readouterr().out
     assert len(re.findall(r"^not read by: +torchcodec, torchcodec-cuda: ", out, re.M)) == 1
-    assert out.count("torchcodec cannot be used") == 1
+    assert out.count("cannot be used") == 1
 
 
 @pytest.mark.parametrize(
