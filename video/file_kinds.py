@@ -101,10 +101,6 @@ def _is_raw_hevc(head: bytes) -> bool:
     return _stream_unit(head) in (0x40, 0x42, 0x46)  # parameters of video or sequence, delimiter
 
 
-def _is_raw_mpeg(head: bytes) -> bool:
-    return _stream_unit(head) in (0xB0, 0xB3)  # MPEG-4 part 2, MPEG-1 or -2
-
-
 _is_subtitles = _text(
     r"WEBVTT(?:\s|$)|\[Script Info\]|(?:\d+\s*\n\s*)?(?:\d{1,3}:)?\d\d:\d\d[,.]\d{1,3}\s*-->"
 )
@@ -240,7 +236,6 @@ _OTHER_KINDS = (
     _Kind(starts_with(b"8BPS"), "is a picture (Photoshop)", "export it as png"),
     _Kind(_is_raw_h264, "is a raw H.264 stream", _RAW_ADVICE),
     _Kind(_is_raw_hevc, "is a raw HEVC stream", _RAW_ADVICE),
-    _Kind(_is_raw_mpeg, "is a raw MPEG video stream", _RAW_ADVICE),
     _Kind(_is_plain_text, "is text, not a video", "give the video itself"),
 )
 
