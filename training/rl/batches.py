@@ -64,7 +64,7 @@ def micro_batches(
     """Rows of similar length together, up to `micro_tokens` tokens with padding. A row that is
     longer goes alone."""
 
-    def inputs(row: Row) -> tuple[str, ...]:
+    def inputs(row: Row) -> tuple[tuple[str, tuple[int, ...]], ...]:
         return same_inputs(Prompt(row.sequence.token_ids, row.sequence.media))
 
     kinds = [inputs(row) for row in rows]

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from mmreason.tools import FAILURES
-from mmreason.training.rollouts.cache import CannotKeepError, hindrance, reads_frames
+from mmreason.training.rollouts.cache import CannotKeepError, base_of, hindrance, reads_frames
 from mmreason.training.rollouts.choice import Draw, choose, uniforms
 from mmreason.training.rollouts.inputs import padded, same_inputs
 from mmreason.training.rollouts.reading import Reader
@@ -174,7 +174,7 @@ class LocalSampler:
             [draw.prompt for draw in draws],
             pad_id=self._pad_id,
             side="left",
-            config=self._model.config,
+            model=self._model,
             device=self._model.device,
         )
         for name, tensor in inputs.items():
@@ -200,6 +200,7 @@ class LocalSampler:
             )
         finally:
             self._model.generation_config = own
+            base_of(self._model).generation_config = own  # an adapter's `generate` sets it too
         ids = out[:, inputs["input_ids"].shape[1] :].tolist()
         logprobs = torch.stack(choice.logprobs, dim=1).tolist()
         return [
