@@ -14,7 +14,15 @@ from mmreason.training.rl.recipe import Lora, Recipe
 from mmreason.training.rl.trainee import Trainee
 from mmreason.types import UsageError
 
-VISION_NAMES = ("visual", "vision_tower", "vision_model", "vision_embed_tokens", "multi_modal")
+VISION_NAMES = (
+    "visual",
+    "vision_tower",
+    "vision_model",
+    "video_tower",
+    "image_tower",
+    "vision_embed_tokens",
+    "multi_modal",
+)
 """Parts of module names by which the eyes of common families are known."""
 
 

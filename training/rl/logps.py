@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmreason.training.rl.layout import Layout
 from mmreason.training.rl.recipe import Precision
+from mmreason.training.rollouts.inputs import takes
 
 PIECE = 1024
 """Tokens whose softmax is taken at once."""
@@ -46,7 +47,10 @@ class Scorer(nn.Module):
             name: tensor.to(dtype) if tensor.is_floating_point() else tensor
             for name, tensor in layout.inputs.items()
         }
-        logits = self.model(**inputs, logits_to_keep=layout.keep, use_cache=False).logits
+        if takes(self.model, "logits_to_keep"):
+            logits = self.model(**inputs, logits_to_keep=layout.keep, use_cache=False).logits
+        else:  # it would be taken for some other setting, and all logits come
+            logits = self.model(**inputs, use_cache=False).logits[:, layout.keep]
         wanted = logits.flatten(0, 1)[layout.source[layout.mask]]
         logp, entropy = token_logps(wanted, layout.ids[layout.mask], temperature, need_entropy)
         # The sum keeps the model in the graph where nothing was written.

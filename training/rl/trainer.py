@@ -10,6 +10,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -255,7 +256,7 @@ class _Run:
                 step=self.step,
                 policy_version=self.updates,
             )
-            groups += collect(
+            found = collect(
                 recipe.task,
                 problems,
                 self.trainee.codec,
@@ -263,6 +264,7 @@ class _Run:
                 how,
                 epochs=[place // count for place in own],
             )
+            groups += [replace(g, place=place) for g, place in zip(found, own, strict=True)]
             useful = total(self.accelerator, [float(sum(teaches(g, recipe) for g in groups))])[0]
             if useful >= wanted:
                 break
@@ -275,7 +277,8 @@ class _Run:
             nothing = Updated(metrics={}, tokens=0.0, skipped="no attempt came through")
             self._count(nothing)
             return [nothing], []
-        parts = deal(credit.rows, recipe.updates, recipe.seed, self.step, "updates")
+        seed = (recipe.seed, self.step, "updates")
+        parts = deal(credit.rows, recipe.updates, *seed, gather=self._gathered)
         split = [split_flat(part, recipe) for part in parts]
         batches = [self._updater.micros(live) for live, _ in split]
         if recipe.updates > 1 or recipe.correction is not None:

@@ -159,6 +159,8 @@ class Group:
     rollouts: tuple[Rollout, ...]
     failures: Mapping[int, SampleFailure] = field(default_factory=dict)
     """By number of the sample."""
+    place: int = 0
+    """Of the problem in the order of the run, which is the same for any number of processes."""
 
 
 def stable_seed(*parts: object) -> int:
