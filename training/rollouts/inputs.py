@@ -62,7 +62,10 @@ def media_tensors(media: Sequence[Media | None]) -> dict[str, Tensor]:
     names = set(shown[0].tensors)
     if len(shown) < len(media) or any(set(one.tensors) != names for one in shown):
         raise UsageError("a batch holds prompts with media of one kind, or without any")
-    return {name: torch.cat([one.tensors[name] for one in shown]) for name in shown[0].tensors}
+    return {
+        name: torch.cat([one.tensors[name] for one in shown], dim=_dimension(name, shown[0]))
+        for name in shown[0].tensors
+    }
 
 
 def type_names(media: Sequence[Media | None], model: Any) -> list[str]:
@@ -73,10 +76,22 @@ def type_names(media: Sequence[Media | None], model: Any) -> list[str]:
 
 def same_inputs(prompt: Prompt) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Prompts for which this is equal may share a batch: media of the same names, and of the same
-    shapes but for the first dimension, along which they are concatenated."""
+    shapes but for the dimension along which they are concatenated."""
     if prompt.media is None:
         return ()
-    return tuple(sorted((n, tuple(t.shape[1:])) for n, t in prompt.media.tensors.items()))
+    found = []
+    for name, tensor in prompt.media.tensors.items():
+        shape = list(tensor.shape)
+        del shape[_dimension(name, prompt.media)]
+        found.append((name, tuple(shape)))
+    return tuple(sorted(found))
+
+
+def _dimension(name: str, media: Media) -> int:
+    """Along which media of several prompts are concatenated: the first, but for pixels whose
+    patches lie in one row, with the sizes of the pictures beside them (MiniCPM-V)."""
+    has_sizes = name.replace("pixel_values", "target_sizes") in media.tensors
+    return -1 if name.startswith("pixel_values") and has_sizes else 0
 
 
 def takes(model: Any, name: str) -> bool:
