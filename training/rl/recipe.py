@@ -6,14 +6,12 @@ run as such. Leaves out doing it (`trainer.py`).
 
 from __future__ import annotations
 
-import hashlib
 import os
 import runpy
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -244,28 +242,6 @@ class Recipe:
         named = self.objective
         return PUBLISHED[named] if isinstance(named, str) else named
 
-    @property
-    def digest(self) -> str:
-        """Identifies what moves a number in the run; a run goes on only with the same. How far and
-        where to, how often to save and how much to show do not."""
-        left_out = {
-            "out",
-            "steps",
-            "checkpoint_every",
-            "keep",
-            "show_samples",
-            "trackers",
-            "patience",
-            "evaluate_every",
-            "evaluate_problems",
-        }
-        told = {
-            field.name: _told(getattr(self, field.name))
-            for field in fields(self)
-            if field.name not in left_out
-        }
-        return hashlib.sha256(repr(sorted(told.items())).encode()).hexdigest()
-
 
 def _check_task(name: str, task: object) -> None:
     """Found out when the recipe is made, so that a dry run refuses what the run could not use."""
@@ -291,22 +267,3 @@ def read_recipe(path: Path) -> Recipe:
     if not isinstance(found, Recipe):
         raise UsageError(f"{path}: sets no `recipe = mmreason.training.rl.Recipe(...)`")
     return found
-
-
-def _told(value: Any) -> Any:
-    """A value as text that is the same in every process: functions by name, tasks by their own."""
-    if isinstance(value, partial):
-        return ("partial", _told(value.func), _told(value.args), _told(value.keywords))
-    if isinstance(value, dict):
-        return sorted((name, _told(one)) for name, one in value.items())
-    if isinstance(value, str | int | float | bool | None):
-        return value
-    if isinstance(value, tuple | list):
-        return [_told(one) for one in value]
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "episodes"):
-        return (value.name, len(value))
-    if is_dataclass(value) and not isinstance(value, type):
-        return [(field.name, _told(getattr(value, field.name))) for field in fields(value)]
-    return getattr(value, "__qualname__", type(value).__qualname__)

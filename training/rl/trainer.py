@@ -19,6 +19,7 @@ import torch
 from accelerate import Accelerator
 
 from mmreason.models.hf import ONE_THREAD_PARAMETERS, threads
+from mmreason.report.words import counted
 from mmreason.training.rl import checkpoint
 from mmreason.training.rl.adapters import adapted, adapter_off, is_adapted
 from mmreason.training.rl.batches import deal, split_flat
@@ -27,7 +28,7 @@ from mmreason.training.rl.credit import Credit, assign, teaches
 from mmreason.training.rl.evaluate import evaluate
 from mmreason.training.rl.events import StepReport
 from mmreason.training.rl.frozen_eyes import install
-from mmreason.training.rl.measures import of_rollouts, peak_memory_mb
+from mmreason.training.rl.measures import of_rollouts, peak_memory_mb, weight_sums
 from mmreason.training.rl.micro import Micro
 from mmreason.training.rl.order import drawn
 from mmreason.training.rl.placement import check_processes, place
@@ -35,6 +36,8 @@ from mmreason.training.rl.processes import any_of, gathered, merged, total
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rl.reference import Reference
 from mmreason.training.rl.scales import KindScales
+from mmreason.training.rl.settings import changes, described
+from mmreason.training.rl.signal import has_signal, why_no_signal
 from mmreason.training.rl.trainee import Trainee
 from mmreason.training.rl.update import Updated, Updater
 from mmreason.training.rl.views import views
@@ -43,11 +46,12 @@ from mmreason.training.rollouts.sampler import LocalSampler, Sampler
 from mmreason.training.rollouts.types import Group
 from mmreason.types import UsageError
 
-_VERSIONS = ("torch", "transformers", "accelerate")
+_VERSIONS = ("mmreason", "torch", "transformers", "accelerate")
 
 
 class TrainingStopped(RuntimeError):
-    """Updates were skipped too often in a row. The state is saved."""
+    """Updates were skipped too often in a row, or the whole run taught nothing. The state is
+    saved."""
 
 
 def train(
@@ -59,10 +63,10 @@ def train(
 ) -> Iterator[StepReport]:
     """Do the run and yield after every step. `should_stop` is asked after each; with true the state
     is saved and the run ends. The model is written to `out/model` in the end, the best one on
-    held-out problems to `out/best`.
+    held-out problems to `out/best`; neither before a step has moved the weights.
 
     Raises UsageError where `out` holds a run of another recipe or model, TrainingStopped after too
-    many skipped updates.
+    many skipped updates and at the end of a run in which no step moved the weights.
     """
     run = _Run(recipe, accelerator or Accelerator(mixed_precision=recipe.precision))
     run.begin(resume)
@@ -74,11 +78,16 @@ def train(
         if run.is_failing:
             raise TrainingStopped(
                 f"{run.skipped_in_row} updates in a row were skipped, the last because of "
-                f"{run.why_skipped}; the state is saved in {recipe.out}"
+                f"{run.why}; the state is saved in {recipe.out}"
             )
         if stop:
             break
-    run.save_model()
+    if run.learnt:
+        run.save_model()
+    elif run.step >= recipe.steps:
+        raise TrainingStopped(
+            f"nothing was learnt in {counted(run.step, 'step')}, and no model is written: {run.why}"
+        )
 
 
 class _Run:
@@ -105,9 +114,12 @@ class _Run:
         self._scales = KindScales()
         self.step = 0
         self.cursor = self.updates = self.skipped = self.skipped_in_row = 0
+        self.learnt = self.without_signal = 0
+        self.why = ""  # the last reason for which a step taught nothing
         self.best: float | None = None
         self.since_best = 0
-        self.why_skipped = ""
+        self._settings = described(recipe)
+        self._start_sums = weight_sums(model)
         self._notes: tuple[str, ...] = ()
         if isinstance(self._sampler, LocalSampler) and (why := self._sampler.why_read_again):
             self._notes = (f"every turn reads its whole conversation again: {why}",)
@@ -131,13 +143,28 @@ class _Run:
             raise UsageError(f"{out} holds a run already; go on with it, or give another folder")
         folder, state, notes = found
         self._notes = (*self._notes, *notes)
-        if state.digest != self.recipe.digest or state.fingerprint != self.trainee.fingerprint:
+        if not state.settings:
             raise UsageError(
-                f"{out} holds a run of another recipe or model; give another folder, or remove it"
+                f"{out} holds a run of an earlier version of mmreason, which did not keep what its "
+                "data and rewards were; give another folder, or remove it"
             )
+        changed = changes(state.settings, self._settings)
+        if state.fingerprint != self.trainee.fingerprint:
+            changed.append("the model starts from other weights")
+        if changed:
+            raise UsageError(
+                f"{out} holds a run of another recipe or model: {'; '.join(changed)}; undo that, "
+                "give another folder, or remove it"
+            )
+        self._notes += tuple(
+            f"{name} is {now}, the run began with {before}: numbers may differ"
+            for name, now in _versions().items()
+            if (before := state.versions.get(name, now)) != now
+        )
         self._placement.load(folder)
         self.step, self.cursor, self.updates = state.step, state.cursor, state.updates
         self.skipped = state.skipped
+        self.learnt, self.without_signal, self.why = state.learnt, state.without_signal, state.why
         # A run that was stopped for it is given as many tries again.
         failing = state.skipped_in_row >= self.recipe.max_skipped
         self.skipped_in_row = 0 if failing else state.skipped_in_row
@@ -152,7 +179,7 @@ class _Run:
                 groups = self._rollouts()
             sampled = time.perf_counter()
             credit = assign(groups, self.recipe, self._scales, self._gathered)
-            updates, micros = self._updates(credit)
+            updates, micros = self._updates(groups, credit)
             trained = time.perf_counter()
             self.step += 1
             held_out = self._evaluate()
@@ -165,6 +192,7 @@ class _Run:
             "speed/tokens_per_s": tokens / (trained - began),
             "memory/peak_mb": peak_memory_mb(self.accelerator.device),
             "optimiser/skipped": float(self.skipped),
+            "optimiser/without_signal": float(self.without_signal),
         }
         notes, self._notes = self._notes, ()
         return StepReport(
@@ -186,12 +214,15 @@ class _Run:
             updates=self.updates,
             skipped=self.skipped,
             skipped_in_row=self.skipped_in_row,
-            digest=self.recipe.digest,
+            learnt=self.learnt,
+            without_signal=self.without_signal,
+            why=self.why,
+            settings=self._settings,
             fingerprint=self.trainee.fingerprint,
             kind_scales=self._scales.squares,
             best=self.best,
             since_best=self.since_best,
-            versions={name: version(name) for name in _VERSIONS},
+            versions=_versions(),
         )
         try:
             checkpoint.save(self._placement, self.recipe.out, state, self.recipe.keep)
@@ -270,13 +301,19 @@ class _Run:
                 break
         return groups
 
-    def _updates(self, credit: Credit) -> tuple[list[Updated], list[Micro]]:
+    def _updates(
+        self, groups: Sequence[Group], credit: Credit
+    ) -> tuple[list[Updated], list[Micro]]:
         """The updates of a rollout batch; the micro-batches of them all, with what they saw."""
         recipe = self.recipe
-        if not total(self.accelerator, [float(credit.attempts)])[0]:
-            nothing = Updated(metrics={}, tokens=0.0, skipped="no attempt came through")
-            self._count(nothing)
-            return [nothing], []
+        teaches_something = any_of(self.accelerator, has_signal(credit.rows, recipe))
+        if not teaches_something:
+            found = why_no_signal(groups, recipe, self._gathered)
+            if found.is_fault:
+                nothing = Updated(metrics={}, tokens=0.0, skipped=found.reason)
+                self._count(nothing)
+                return [nothing], []
+            self._count_without_signal(found.reason)
         seed = (recipe.seed, self.step, "updates")
         parts = deal(credit.rows, recipe.updates, *seed, gather=self._gathered)
         split = [split_flat(part, recipe) for part in parts]
@@ -298,6 +335,8 @@ class _Run:
             made.append(done)
             if self.is_failing:
                 break
+        if teaches_something:
+            self._count_learnt(made)
         return made, [micro for batch in batches for micro in batch]
 
     def _refer(self, batches: Sequence[Sequence[Micro]]) -> None:
@@ -318,10 +357,38 @@ class _Run:
         if done.skipped:
             self.skipped += 1
             self.skipped_in_row += 1
-            self.why_skipped = done.skipped
+            self.why = done.skipped
         else:
             self.updates += 1
             self.skipped_in_row = 0
+
+    def _count_without_signal(self, reason: str) -> None:
+        """Told once: such a step is nothing unusual in a run that learns."""
+        self.without_signal += 1
+        self.why = reason
+        if self.without_signal == 1:
+            self._notes += (
+                f"nothing to learn from in this step: {reason} (further such steps are counted in "
+                "optimiser/without_signal and not told)",
+            )
+
+    def _count_learnt(self, made: Sequence[Updated]) -> None:
+        """Count a step that moved the weights by what was earned."""
+        if all(one.skipped or not one.metrics["optimiser/gradient_norm"] for one in made):
+            return
+        if not self.learnt and not self._has_moved():
+            dtypes = {str(p.dtype) for p in self.trainee.model.parameters() if p.requires_grad}
+            self.why = (
+                f"an update with learning_rate {self.recipe.learning_rate:g} moves no weight kept "
+                f"as {', '.join(sorted(dtypes))}: raise it, or load the weights as float32"
+            )
+            self._notes += (self.why,)
+            return
+        self.learnt += 1
+
+    def _has_moved(self) -> bool:
+        """Whether any weight is another than when the run began."""
+        return any_of(self.accelerator, weight_sums(self.trainee.model) != self._start_sums)
 
     def _evaluate(self) -> dict[str, float]:
         recipe = self.recipe
@@ -338,6 +405,8 @@ class _Run:
                 problems=recipe.evaluate_problems,
             )
         score = found.get("eval/correct", found.get("eval/reward", 0.0))
+        if not self.learnt:
+            return found  # the model as it came is not the best of this run
         if self.best is None or score > self.best:
             self.best, self.since_best = score, 0
             try:
@@ -371,3 +440,7 @@ class _Run:
                     place = f"{group.problem.id}#{rollout.sample}"
                     found.append(f"reward {name} of {place} left out: {fault}")
         return gathered(self.accelerator, found)
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _VERSIONS}
