@@ -19,6 +19,7 @@ from typing import Any
 from mmreason.models.folders import fingerprint_of, locate
 from mmreason.training.papers.experiment import Arm, Experiment
 from mmreason.training.papers.start import start
+from mmreason.training.rl import settings
 from mmreason.training.rl.trainer import train
 from mmreason.types import UsageError
 
@@ -138,7 +139,7 @@ def run_one(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> Row:
 
 
 def digest(arm: Arm, seed: int) -> str:
-    """Identifies a run: lesson, recipe, steps. Code is not part of it."""
+    """Identifies a run: lesson, recipe with its data and rewards, steps."""
     taught = arm.lesson
     told: list[Any] = ["nano", fingerprint_of(NANO)]
     if taught is not None:
@@ -146,7 +147,7 @@ def digest(arm: Arm, seed: int) -> str:
     if arm.recipe is not None:
         named = Path("nano" if taught is None else taught.name)
         recipe = arm.recipe(named, Path("out"), seed)
-        told += [recipe.digest, recipe.steps]
+        told += [settings.digest(recipe), recipe.steps]
     return hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()
 
 

@@ -95,7 +95,8 @@ def _value(one: Component, seen: Trajectory, truth: Truth) -> tuple[float | None
     if value is None:
         return None, ""
     if not isinstance(value, Real):
-        return None, f"expected a number or None, got {type(value).__name__}"
+        hint = ": return a float, such as x.item()" if hasattr(value, "item") else ""
+        return None, f"expected a number or None, got {type(value).__name__}{hint}"
     number, (low, high) = float(value), one.bounds
     if not low - SLACK <= number <= high + SLACK or not math.isfinite(number):
         return None, f"expected a number from {low:g} to {high:g}, got {number:g}"

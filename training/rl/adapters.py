@@ -64,6 +64,18 @@ def is_adapted(model: Any) -> bool:
     return hasattr(model, "disable_adapter")
 
 
+def lost_precision(model: Any) -> tuple[str, ...]:
+    """A note where trained weights are kept in so few bits that most updates vanish."""
+    dtypes = {p.dtype for p in model.parameters() if p.requires_grad}
+    halves = ", ".join(sorted(str(one) for one in dtypes if one.itemsize < 4))
+    if not halves:
+        return ()
+    return (
+        f"trained weights are kept as {halves}, in which small updates vanish: keep them in float32 "
+        "(Trainee.load does) and set precision='bf16' to compute in bfloat16",
+    )
+
+
 def _with_lora(model: Any, lora: Lora) -> Any:
     try:
         from peft import LoraConfig, get_peft_model

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -49,19 +48,6 @@ def _sampled(rollouts: Sequence[Rollout]) -> list[Figures]:
         return []
     nats = -sum(sum(sequence.logprobs or ()) for sequence in told)
     return [({"entropy/sampled": nats / tokens}, tokens)]
-
-
-def weight_sums(model: Any) -> list[tuple[float, float]]:
-    """Sum and norm of each trained weight, in double precision: they tell whether any has moved. Of
-    weights in shards, those in this process."""
-    found = []
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            own = parameter.detach()
-            own = own.to_local() if hasattr(own, "to_local") else own
-            wide = torch.float64
-            found.append((own.sum(dtype=wide), torch.linalg.vector_norm(own, dtype=wide)))
-    return [(float(total), float(norm)) for total, norm in found]
 
 
 def peak_memory_mb(device: torch.device) -> float:

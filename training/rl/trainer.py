@@ -21,14 +21,14 @@ from accelerate import Accelerator
 from mmreason.models.hf import ONE_THREAD_PARAMETERS, threads
 from mmreason.report.words import counted
 from mmreason.training.rl import checkpoint
-from mmreason.training.rl.adapters import adapted, adapter_off, is_adapted
+from mmreason.training.rl.adapters import adapted, adapter_off, is_adapted, lost_precision
 from mmreason.training.rl.batches import deal, split_flat
 from mmreason.training.rl.checkpoint import RunState
 from mmreason.training.rl.credit import Credit, assign, teaches
 from mmreason.training.rl.evaluate import evaluate
 from mmreason.training.rl.events import StepReport
 from mmreason.training.rl.frozen_eyes import install
-from mmreason.training.rl.measures import of_rollouts, peak_memory_mb, weight_sums
+from mmreason.training.rl.measures import of_rollouts, peak_memory_mb
 from mmreason.training.rl.micro import Micro
 from mmreason.training.rl.order import drawn
 from mmreason.training.rl.placement import check_processes, place
@@ -119,10 +119,10 @@ class _Run:
         self.best: float | None = None
         self.since_best = 0
         self._settings = described(recipe)
-        self._start_sums = weight_sums(model)
         self._notes: tuple[str, ...] = ()
         if isinstance(self._sampler, LocalSampler) and (why := self._sampler.why_read_again):
             self._notes = (f"every turn reads its whole conversation again: {why}",)
+        self._notes += lost_precision(model)
 
     @property
     def is_failing(self) -> bool:
@@ -374,21 +374,8 @@ class _Run:
 
     def _count_learnt(self, made: Sequence[Updated]) -> None:
         """Count a step that moved the weights by what was earned."""
-        if all(one.skipped or not one.metrics["optimiser/gradient_norm"] for one in made):
-            return
-        if not self.learnt and not self._has_moved():
-            dtypes = {str(p.dtype) for p in self.trainee.model.parameters() if p.requires_grad}
-            self.why = (
-                f"an update with learning_rate {self.recipe.learning_rate:g} moves no weight kept "
-                f"as {', '.join(sorted(dtypes))}: raise it, or load the weights as float32"
-            )
-            self._notes += (self.why,)
-            return
-        self.learnt += 1
-
-    def _has_moved(self) -> bool:
-        """Whether any weight is another than when the run began."""
-        return any_of(self.accelerator, weight_sums(self.trainee.model) != self._start_sums)
+        if any(not one.skipped and one.metrics["optimiser/gradient_norm"] > 0 for one in made):
+            self.learnt += 1
 
     def _evaluate(self) -> dict[str, float]:
         recipe = self.recipe
