@@ -25,6 +25,7 @@ from mmreason.types import UsageError
 from tests.training import rl_runs, tiny_rl
 
 PLAIN = tiny_rl.colours(4)
+CLIP = ClipRecipe(frames=8, leaf_s=8.0)
 
 
 def recipe(task: Any = PLAIN, **changes: Any) -> Recipe:
@@ -219,11 +220,11 @@ def test_a_video_that_is_replaced_is_a_change(tmp_path: Path):
     for content in (None, b"one" * 9, b"one" * 9, b"two" * 9):
         if content is not None:
             path.write_bytes(content)
-        found.append(described(recipe(video_questions(problems, ClipRecipe()))))
+        found.append(described(recipe(video_questions(problems, CLIP))))
     gone, first, same, other = found
     assert first == same
     assert changes(first, other) == changes(first, gone) == ["task.problems changed"]
-    fewer = described(recipe(video_questions(problems, ClipRecipe(), frames=2)))
+    fewer = described(recipe(video_questions(problems, CLIP, frames=2)))
     assert changes(other, fewer) == ["task.show changed"]
 
 
@@ -285,7 +286,8 @@ def test_a_recipe_file_and_its_import_are_one_recipe(tmp_path: Path):
         "from mmreason.training.rewards import Combination, Component\n"
         "def mine(seen, truth):\n    return 0.5 if 'a' in seen.answer else helper()\n"
         "def helper():\n    return 0.25\n"
-        "task = replace(tiny_rl.colours(4), reward=Combination((Component(name='m', reward=mine),)))\n"
+        "only = Combination((Component(name='m', reward=mine),))\n"
+        "task = replace(tiny_rl.colours(4), reward=only)\n"
         "recipe = rl_runs.recipe('plain', Path('x'), task=task)\n"
     )
     found = []
