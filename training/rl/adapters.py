@@ -21,6 +21,7 @@ VISION_NAMES = (
     "video_tower",
     "image_tower",
     "vision_embed_tokens",
+    "embed_vision",
     "multi_modal",
 )
 """Parts of module names by which the eyes of common families are known."""
