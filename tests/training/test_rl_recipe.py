@@ -28,7 +28,7 @@ WRONG = [
     ({"learning_rate": -1.0}, "temperature and learning_rate must be > 0"),
     ({"objective": "ppo"}, "unknown objective 'ppo'; known: reinforce, rloo, grpo"),
     ({"objective": "dr_grpo", "max_tokens": None}, "divides by max_tokens; set it"),
-    ({"correction": "is"}, "unknown correction 'is'; known: None, tis, mis, icepop"),
+    ({"correction": "is"}, "unknown correction 'is'; known: None, auto, tis, mis, icepop"),
     ({"layout": "dense"}, "unknown layout 'dense'; known: padded, packed"),
     ({"precision": "fp8"}, "unknown precision 'fp8'"),
     ({"kl": Kl(coefficient=0.1, estimator="k4")}, "unknown kl.estimator 'k4'"),  # pyright: ignore

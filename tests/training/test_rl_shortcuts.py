@@ -81,7 +81,7 @@ def test_frozen_eyes_give_the_same_and_look_once() -> None:
     sampler = LocalSampler(nano.model, nano.tokenizer, end_ids=nano.end_ids, pad_id=nano.pad_id)
     how = Sampling(samples=3, temperature=1.0, seed=0, step=0)
     problems = [task.problem(i) for i in range(2)]
-    assert install(nano.model) is None, "a tower that is trained is left alone"
+    assert install(nano.model, 10**9) is None, "a tower that is trained is left alone"
     plain = collect(task, problems, nano.codec, sampler, how)
     sequences = [r.sequences[0] for group in plain for r in group.rollouts]
     layout = lay_out(sequences, kind="padded", pad_id=nano.pad_id, model=nano.model)
@@ -92,7 +92,7 @@ def test_frozen_eyes_give_the_same_and_look_once() -> None:
     nano.model.zero_grad()
 
     nano.model.model.visual.requires_grad_(False)
-    eyes = install(nano.model)
+    eyes = install(nano.model, 10**9)
     assert eyes is not None
     again = collect(task, problems, nano.codec, sampler, how)
     assert [r.sequences[0].token_ids for g in again for r in g.rollouts] == [

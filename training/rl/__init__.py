@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mmreason.training.rl.events import METRICS, SampleToken, SampleView, StepReport
     from mmreason.training.rl.recipe import Dsdr, Kl, Lora, Overlong, Recipe, Stapo, read_recipe
     from mmreason.training.rl.trainee import Trainee
-    from mmreason.training.rl.trainer import TrainingStopped, train
+    from mmreason.training.rl.trainer import TrainingStopped, export, train
 
 __all__ = [
     "METRICS",
@@ -33,6 +33,7 @@ __all__ = [
     "StepReport",
     "Trainee",
     "TrainingStopped",
+    "export",
     "read_recipe",
     "train",
 ]
@@ -51,6 +52,7 @@ _HOMES = {
     "read_recipe": "recipe",
     "Trainee": "trainee",
     "TrainingStopped": "trainer",
+    "export": "trainer",
     "train": "trainer",
 }
 """Name -> module of this package."""

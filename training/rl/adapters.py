@@ -72,8 +72,8 @@ def lost_precision(model: Any) -> tuple[str, ...]:
     if not halves:
         return ()
     return (
-        f"trained weights are kept as {halves}, in which small updates vanish: load them as float32 "
-        "(Trainee.load does) and set precision='bf16' to compute in bfloat16",
+        f"trained weights are kept as {halves}, in which small updates vanish: load them as "
+        "float32 (Trainee.load does) and set precision='bf16' to compute in bfloat16",
     )
 
 

@@ -126,6 +126,18 @@ def newest(run: Path) -> tuple[Path, RunState, tuple[str, ...]] | None:
     return None
 
 
+def at_step(run: Path, step: int) -> tuple[Path, RunState]:
+    """The checkpoint of a step. UsageError where there is none, or where it is damaged."""
+    folder = run / "checkpoints" / f"step-{step:06d}"
+    if not folder.is_dir():
+        known = ", ".join(str(int(one.name.removeprefix("step-"))) for one in _checkpoints(run))
+        raise UsageError(f"{run} has no checkpoint of step {step}; it has: {known or 'none'}")
+    try:
+        return folder, _read(folder)
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{folder} is damaged: {error}; take another step") from error
+
+
 def _checkpoints(run: Path) -> list[Path]:
     return sorted((run / "checkpoints").glob("step-[0-9]*"))
 

@@ -36,6 +36,7 @@ LEFT_OUT = frozenset(
         "patience",
         "evaluate_every",
         "evaluate_problems",
+        "vision_cache_gb",
     }
 )
 """Of a recipe: how far, where to, how often to save and how much to show move no number."""

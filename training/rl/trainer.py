@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -42,7 +43,7 @@ from mmreason.training.rl.trainee import Trainee
 from mmreason.training.rl.update import Updated, Updater
 from mmreason.training.rl.views import views
 from mmreason.training.rollouts.collect import Sampling, collect
-from mmreason.training.rollouts.sampler import LocalSampler, Sampler
+from mmreason.training.rollouts.sampler import LocalSampler, Sampler, follows_weights
 from mmreason.training.rollouts.types import Group
 from mmreason.types import UsageError
 
@@ -83,11 +84,36 @@ def train(
         if stop:
             break
     if run.learnt:
-        run.save_model()
+        run.save_model(recipe.out / "model")
     elif run.step >= recipe.steps:
         raise TrainingStopped(
             f"nothing was learnt in {counted(run.step, 'step')}, and no model is written: {run.why}"
         )
+
+
+def export(
+    recipe: Recipe, folder: Path, *, step: int | None = None, accelerator: Accelerator | None = None
+) -> int:
+    """Write the model as it was at a checkpoint of the run, the newest or that of `step`, as an
+    ordinary model folder; the step. Nothing is trained.
+
+    Raises UsageError where there is no such checkpoint, where it is of another recipe or model, and
+    where `folder` is there already.
+    """
+    if folder.exists():
+        raise UsageError(f"{folder} is there already; give another folder, or remove it")
+    if step is None:
+        found = checkpoint.newest(recipe.out)
+        if found is None:
+            raise UsageError(f"{recipe.out} has no checkpoint; is it the folder of a run?")
+        place, state, _ = found
+    else:
+        place, state = checkpoint.at_step(recipe.out, step)
+    run = _Run(recipe, accelerator or Accelerator(mixed_precision=recipe.precision))
+    run.take_up(place, state)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    run.save_model(folder)
+    return state.step
 
 
 class _Run:
@@ -100,7 +126,7 @@ class _Run:
         torch.manual_seed(recipe.seed)
         self.trainee = adapted(made, recipe)
         model = self.trainee.model
-        install(model)
+        install(model, int(recipe.vision_cache_gb * 1e9))
         self._small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
         needs_copy = recipe.kl is not None and not is_adapted(model)
         self._reference = (
@@ -111,6 +137,9 @@ class _Run:
         self._optimiser = self._placement.optimiser
         self._updater = Updater(recipe, self._placement, pad_id)
         self._sampler = self._make_sampler()
+        self._judged = self._sampler  # on held-out problems: always with the weights as they are
+        if not follows_weights(self._sampler):
+            self._judged = self._own_sampler()
         self._scales = KindScales()
         self.step = 0
         self.cursor = self.updates = self.skipped = self.skipped_in_row = 0
@@ -143,6 +172,11 @@ class _Run:
             raise UsageError(f"{out} holds a run already; go on with it, or give another folder")
         folder, state, notes = found
         self._notes = (*self._notes, *notes)
+        self.take_up(folder, state)
+
+    def take_up(self, folder: Path, state: RunState) -> None:
+        """Go on from a checkpoint. UsageError for one of another recipe or model."""
+        out = self.recipe.out
         if not state.settings:
             raise UsageError(
                 f"{out} holds a run of an earlier version of mmreason, which did not keep what its "
@@ -232,11 +266,10 @@ class _Run:
             note = f"the checkpoint of step {self.step} could not be written: {error}"
             self._notes = (*self._notes, note)
 
-    def save_model(self, name: str = "model") -> None:
-        """Write the model folder, adapters merged in. OSError where that fails: the folder is then
-        as it was."""
-        folder = self.recipe.out / name
-        unfinished = folder.with_name(f".{name}.tmp")
+    def save_model(self, folder: Path) -> None:
+        """Write a model folder, adapters merged in. OSError where that fails: the folder is then as
+        it was."""
+        unfinished = folder.with_name(f".{folder.name}.tmp")
         trainee = self._placement.to_save(self.trainee)
 
         def write(trainee: Trainee) -> None:
@@ -248,8 +281,18 @@ class _Run:
         checkpoint.together(self.accelerator, partial(write, trainee) if trainee else None)
 
     def _make_sampler(self) -> Sampler:
-        if self.recipe.sampler is not None:
-            return self.recipe.sampler(self.trainee)
+        if self.recipe.sampler is None:
+            return self._own_sampler()
+        made = self.recipe.sampler(self.trainee)
+        if not follows_weights(made) and not self.recipe.stale_sampler:
+            raise UsageError(
+                f"recipe: the sampler {type(made).__name__} goes on with the weights that it was "
+                "started with, however much the model has learnt; leave sampler out, or set "
+                "stale_sampler=True to train on what it writes all the same"
+            )
+        return made
+
+    def _own_sampler(self) -> LocalSampler:
         return LocalSampler(
             self.trainee.model,
             self.trainee.tokenizer,
@@ -318,7 +361,7 @@ class _Run:
         parts = deal(credit.rows, recipe.updates, *seed, gather=self._gathered)
         split = [split_flat(part, recipe) for part in parts]
         batches = [self._updater.micros(live) for live, _ in split]
-        if recipe.updates > 1 or recipe.correction is not None:
+        if recipe.updates > 1 or recipe.corrected_by is not None:
             with self._placement.whole():
                 for micro in (micro for batch in batches for micro in batch):
                     micro.old_logp, _ = self._updater.score(micro)
@@ -383,11 +426,11 @@ class _Run:
             return {}
         if self.step % recipe.evaluate_every and self.step != recipe.steps:
             return {}
-        with self._sampling():
+        with self._placement.whole():
             found = evaluate(
                 recipe.held_out,
                 self.trainee.codec,
-                self._sampler,
+                self._judged,
                 self.accelerator,
                 problems=recipe.evaluate_problems,
             )
@@ -397,7 +440,7 @@ class _Run:
         if self.best is None or score > self.best:
             self.best, self.since_best = score, 0
             try:
-                self.save_model("best")
+                self.save_model(recipe.out / "best")
             except OSError as error:
                 self._notes += (f"the best model could not be written: {error}",)
         else:

@@ -21,6 +21,7 @@ from mmreason.training.rewards import (
     Scored,
     Trajectory,
     Truth,
+    as_combination,
     correct,
     from_answer,
 )
@@ -72,6 +73,10 @@ class AgentTask:
     budget: Budget | None = None
     turn_tokens: int | None = None
     """Most tokens of a turn; None leaves it to the policy."""
+
+    def __post_init__(self) -> None:
+        """A plain function as `reward` is taken for a combination of it alone."""
+        object.__setattr__(self, "reward", as_combination(self.reward))
 
     def __len__(self) -> int:
         return len(self.problems)

@@ -47,6 +47,12 @@ def keeping(sampler: Sampler) -> AbstractContextManager[None]:
     return sampler.keeping() if isinstance(sampler, Keeping) else nullcontext()
 
 
+def follows_weights(sampler: Sampler) -> bool:
+    """Whether what it writes comes of the weights as they are: it says so by an attribute of this
+    name. A server, which goes on with those it was started with, does not."""
+    return bool(getattr(sampler, "follows_weights", False))
+
+
 class LocalSampler:
     """A `transformers` model in this process.
 
@@ -58,6 +64,8 @@ class LocalSampler:
     within `keep_bytes`. Where that is 0, or the model is one that `why_read_again` tells of, every
     draw reads its whole prompt, through the model's own `generate`.
     """
+
+    follows_weights = True
 
     def __init__(
         self,

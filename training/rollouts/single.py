@@ -14,6 +14,7 @@ from mmreason.training.rewards import (
     Scored,
     Trajectory,
     Truth,
+    as_combination,
     correct,
     from_turns,
 )
@@ -36,6 +37,10 @@ class SingleTurn:
     judge: Callable[[Trajectory, Truth], float | None] = correct
     """Whether an answer is right, 0 or 1; None where that cannot be told."""
     max_new_tokens: int = 64
+
+    def __post_init__(self) -> None:
+        """A plain function as `reward` is taken for a combination of it alone."""
+        object.__setattr__(self, "reward", as_combination(self.reward))
 
     def __len__(self) -> int:
         return len(self.problems)
