@@ -144,10 +144,8 @@ def test_weights_of_too_few_bits_for_small_updates_are_told(tmp_path: Path):
         return trainee
 
     (report,) = list(train(rl_runs.recipe("plain", tmp_path, model=made, steps=1)))
-    told = [
-        line for line in report.warnings if "small updates vanish: keep them in float32" in line
-    ]
-    assert len(told) == 1 and "kept as torch.bfloat16" in told[0]
+    (told,) = [line for line in report.warnings if "small updates vanish" in line]
+    assert "kept as torch.bfloat16" in told
 
 
 def test_a_run_that_is_stopped_before_it_learnt_writes_no_model_and_goes_on(tmp_path: Path):
