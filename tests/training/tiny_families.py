@@ -12,72 +12,101 @@ from typing import Any
 
 import torch
 import transformers as hf
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from mmreason.models.hf import TransformersModel
 from mmreason.training.rl import Trainee
-
-_TEXT: dict[str, Any] = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 4096,
-}
-_EYES: dict[str, Any] = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-}
-_SIGLIP = {**_EYES, "model_type": "siglip_vision_model", "image_size": 28, "patch_size": 14}
-_SIGLIP["vision_use_head"] = False
-_CLIP = {**_EYES, "model_type": "clip_vision_model", "image_size": 28, "patch_size": 14}
-_CLIP |= {"num_hidden_layers": 3, "projection_dim": 32}
-_SIZE = {"height": 28, "width": 28}
-_MROPE = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 1, 2]}
-_GRIDS = [[28, 56], [56, 28], [56, 56]]
-
-
-def _words(*special: str, **extra: str) -> Any:
-    """A tokenizer of bytes and `special` tokens: the first pads, the second ends a turn."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: i for i, token in enumerate([*special, *alphabet])}
-    made: Any = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    made.add_special_tokens(list(special))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    return hf.PreTrainedTokenizerFast(
-        tokenizer_object=made,
-        pad_token=special[0],
-        eos_token=special[1],
-        bos_token=special[0],
-        extra_special_tokens=extra,
-    )
-
-
-def _template(image: str, video: str) -> str:
-    return (
-        "{% for m in messages %}{{ m['role'] + ': ' }}{% for c in m['content'] %}"
-        f"{{% if c['type'] == 'image' %}}{image}{{% elif c['type'] == 'video' %}}{video}"
-        "{% else %}{{ c['text'] }}{% endif %}{% endfor %}{{ '<end>' }}{% endfor %}"
-        "{% if add_generation_prompt %}assistant: {% endif %}"
-    )
-
-
-def _ids(words: Any, **tokens: str) -> dict[str, int]:
-    return {name: words.convert_tokens_to_ids(token) for name, token in tokens.items()}
-
+from tests.training.tiny_parts import (
+    CLIP,
+    EYES,
+    GRIDS,
+    MROPE,
+    SIGLIP,
+    SIZE,
+    TEXT,
+    ids_of,
+    template,
+    words_of,
+)
 
 Made = tuple[Any, Any, str]
 """Model, processor, template."""
 
 
+def _qwen_words() -> Any:
+    # The pad token's name is the one that Qwen's tokenizer class adds where it is missing.
+    return words_of(
+        *("<|endoftext|>", "<end>", "<|image_pad|>", "<|video_pad|>"),
+        *("<|vision_start|>", "<|vision_end|>"),
+    )
+
+
+def _qwen_ids(words: Any) -> dict[str, int]:
+    return ids_of(
+        words,
+        image_token_id="<|image_pad|>",
+        video_token_id="<|video_pad|>",
+        vision_start_token_id="<|vision_start|>",
+        vision_end_token_id="<|vision_end|>",
+    )
+
+
+_QWEN = template(
+    "<|vision_start|><|image_pad|><|vision_end|>", "<|vision_start|><|video_pad|><|vision_end|>"
+)
+
+
+def _qwen2_vl() -> Made:
+    words = _qwen_words()
+    config = hf.Qwen2VLConfig(
+        text_config={**TEXT, "vocab_size": len(words), "rope_parameters": MROPE},
+        vision_config={"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 4},
+        **_qwen_ids(words),
+    )
+    processor = hf.Qwen2VLProcessor(hf.Qwen2VLImageProcessor(), words, hf.Qwen2VLVideoProcessor())
+    return hf.Qwen2VLForConditionalGeneration(config), processor, _QWEN
+
+
+def _qwen3(kind: str) -> Made:
+    words = _qwen_words()
+    text: dict[str, Any] = {**TEXT, "head_dim": 8, "vocab_size": len(words)}
+    text["rope_parameters"] = {**MROPE, "mrope_interleaved": True}
+    eyes: dict[str, Any] = {
+        "depth": 2,
+        "hidden_size": 32,
+        "out_hidden_size": 32,
+        "num_heads": 4,
+        "intermediate_size": 48,
+        "patch_size": 16,
+        "num_position_embeddings": 64,
+    }
+    places = _qwen_ids(words)
+    if kind == "qwen3_5":
+        text |= {"head_dim": 16, "linear_num_key_heads": 2, "linear_num_value_heads": 4}
+        text |= {"linear_key_head_dim": 8, "linear_value_head_dim": 8}
+        text["layer_types"] = ["linear_attention", "full_attention"]
+        text["rope_parameters"] |= {"mrope_section": [1, 1, 0], "partial_rotary_factor": 0.25}
+        config: Any = hf.Qwen3_5Config(text_config=text, vision_config=eyes, **places)
+        model: Any = hf.Qwen3_5ForConditionalGeneration(config)
+    elif kind == "qwen3_vl_moe":
+        text |= {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+        eyes["deepstack_visual_indexes"] = [0, 1]
+        config = hf.Qwen3VLMoeConfig(text_config=text, vision_config=eyes, **places)
+        model = hf.Qwen3VLMoeForConditionalGeneration(config)
+    else:
+        eyes["deepstack_visual_indexes"] = [0, 1]
+        config = hf.Qwen3VLConfig(text_config=text, vision_config=eyes, **places)
+        model = hf.Qwen3VLForConditionalGeneration(config)
+    looks = hf.Qwen2VLImageProcessor(
+        patch_size=16, size={"shortest_edge": 1024, "longest_edge": 2**20}
+    )
+    processor = hf.Qwen3VLProcessor(looks, words, hf.Qwen3VLVideoProcessor())
+    return model, processor, _QWEN
+
+
 def _qwen2_5_vl() -> Made:
-    words = _words("<pad>", "<end>", "<|image_pad|>", "<|video_pad|>", "<eye>", "</eye>")
+    words = _qwen_words()
     config = hf.Qwen2_5_VLConfig(
-        text_config={**_TEXT, "vocab_size": len(words), "rope_parameters": _MROPE},
+        text_config={**TEXT, "vocab_size": len(words), "rope_parameters": MROPE},
         vision_config={
             "depth": 2,
             "hidden_size": 32,
@@ -87,23 +116,16 @@ def _qwen2_5_vl() -> Made:
             "fullatt_block_indexes": [1],
             "window_size": 112,
         },
-        **_ids(
-            words,
-            image_token_id="<|image_pad|>",
-            video_token_id="<|video_pad|>",
-            vision_start_token_id="<eye>",
-            vision_end_token_id="</eye>",
-        ),
+        **_qwen_ids(words),
     )
     processor = hf.Qwen2_5_VLProcessor(
         hf.Qwen2VLImageProcessor(), words, hf.Qwen2VLVideoProcessor()
     )
-    shown = _template("<eye><|image_pad|></eye>", "<eye><|video_pad|></eye>")
-    return hf.Qwen2_5_VLForConditionalGeneration(config), processor, shown
+    return hf.Qwen2_5_VLForConditionalGeneration(config), processor, _QWEN
 
 
 def _internvl() -> Made:
-    words = _words(
+    words = words_of(
         *("<pad>", "<end>", "<img>", "</img>", "<IMG_CONTEXT>", "<video>"),
         start_image_token="<img>",
         end_image_token="</img>",
@@ -111,33 +133,33 @@ def _internvl() -> Made:
         video_token="<video>",
     )
     config = hf.InternVLConfig(
-        vision_config={**_EYES, "image_size": [28, 28], "patch_size": [14, 14]},
-        text_config={**_TEXT, "model_type": "qwen2", "vocab_size": len(words)},
+        vision_config={**EYES, "image_size": [28, 28], "patch_size": [14, 14]},
+        text_config={**TEXT, "model_type": "qwen2", "vocab_size": len(words)},
         image_seq_length=1,
-        **_ids(words, image_token_id="<IMG_CONTEXT>"),
+        **ids_of(words, image_token_id="<IMG_CONTEXT>"),
     )
     processor = hf.InternVLProcessor(
-        hf.GotOcr2ImageProcessor(size=_SIZE),
+        hf.GotOcr2ImageProcessor(size=SIZE),
         words,
-        hf.InternVLVideoProcessor(size=_SIZE),
+        hf.InternVLVideoProcessor(size=SIZE),
         image_seq_length=1,
     )
-    shown = _template("<IMG_CONTEXT>", "<video>")
+    shown = template("<IMG_CONTEXT>", "<video>")
     return hf.InternVLForConditionalGeneration(config), processor, shown
 
 
 def _llava_onevision() -> Made:
     words = _llava_words()
     config = hf.LlavaOnevisionConfig(
-        vision_config=_SIGLIP,
-        text_config={**_TEXT, "model_type": "qwen2", "vocab_size": len(words)},
-        image_grid_pinpoints=_GRIDS,
+        vision_config=SIGLIP,
+        text_config={**TEXT, "model_type": "qwen2", "vocab_size": len(words)},
+        image_grid_pinpoints=GRIDS,
         **_llava_ids(words),
     )
     processor = hf.LlavaOnevisionProcessor(
-        hf.LlavaOnevisionImageProcessor(size=_SIZE, image_grid_pinpoints=_GRIDS),
+        hf.LlavaOnevisionImageProcessor(size=SIZE, image_grid_pinpoints=GRIDS),
         words,
-        hf.LlavaOnevisionVideoProcessor(size=_SIZE),
+        hf.LlavaOnevisionVideoProcessor(size=SIZE),
         num_image_tokens=4,
         vision_feature_select_strategy="full",
     )
@@ -147,8 +169,8 @@ def _llava_onevision() -> Made:
 def _llava_next_video() -> Made:
     words = _llava_words()
     config = hf.LlavaNextVideoConfig(
-        vision_config=_CLIP | {"image_size": 56},
-        text_config={**_TEXT, "model_type": "llama", "vocab_size": len(words)},
+        vision_config=CLIP | {"image_size": 56},
+        text_config={**TEXT, "model_type": "llama", "vocab_size": len(words)},
         image_grid_pinpoints=[[56, 112], [112, 56], [112, 112]],
         **_llava_ids(words),
     )
@@ -170,11 +192,11 @@ def _llava_next_video() -> Made:
 def _video_llava() -> Made:
     words = _llava_words()
     config = hf.VideoLlavaConfig(
-        vision_config=_CLIP,
-        text_config={**_TEXT, "model_type": "llama", "vocab_size": len(words)},
+        vision_config=CLIP,
+        text_config={**TEXT, "model_type": "llama", "vocab_size": len(words)},
         **_llava_ids(words),
     )
-    sizes: dict[str, Any] = {"size": {"shortest_edge": 28}, "crop_size": _SIZE}
+    sizes: dict[str, Any] = {"size": {"shortest_edge": 28}, "crop_size": SIZE}
     processor = hf.VideoLlavaProcessor(
         image_processor=hf.VideoLlavaImageProcessor(**sizes),
         video_processor=hf.VideoLlavaVideoProcessor(**sizes),
@@ -186,35 +208,35 @@ def _video_llava() -> Made:
     return hf.VideoLlavaForConditionalGeneration(config), processor, _LLAVA
 
 
-_LLAVA = _template("<image>", "<video>")
+_LLAVA = template("<image>", "<video>")
 
 
 def _llava_words() -> Any:
-    return _words(
+    return words_of(
         *("<pad>", "<end>", "<image>", "<video>"), image_token="<image>", video_token="<video>"
     )
 
 
 def _llava_ids(words: Any) -> dict[str, int]:
-    return _ids(words, image_token_index="<image>", video_token_index="<video>")
+    return ids_of(words, image_token_index="<image>", video_token_index="<video>")
 
 
 def _video_llama_3() -> Made:
-    words = _words("<pad>", "<end>", "<|image_pad|>", "<|video_pad|>")
+    words = words_of("<pad>", "<end>", "<|image_pad|>", "<|video_pad|>")
     config = hf.VideoLlama3Config(
-        vision_config={**_EYES, "patch_size": 14},
-        text_config={**_TEXT, "model_type": "qwen2", "vocab_size": len(words)},
-        **_ids(words, image_token_id="<|image_pad|>", video_token_id="<|video_pad|>"),
+        vision_config={**EYES, "patch_size": 14},
+        text_config={**TEXT, "model_type": "qwen2", "vocab_size": len(words)},
+        **ids_of(words, image_token_id="<|image_pad|>", video_token_id="<|video_pad|>"),
     )
     processor = hf.VideoLlama3Processor(
         hf.VideoLlama3ImageProcessor(), words, hf.VideoLlama3VideoProcessor()
     )
-    shown = _template("<|image_pad|>", "<|video_pad|>")
+    shown = template("<|image_pad|>", "<|video_pad|>")
     return hf.VideoLlama3ForConditionalGeneration(config), processor, shown
 
 
 def _smolvlm() -> Made:
-    words = _words(
+    words = words_of(
         *("<pad>", "<end>", "<image>", "<fake>", "<global>"),
         *(f"<row_{i}_col_{j}>" for i in range(1, 5) for j in range(1, 5)),
         image_token="<image>",
@@ -223,15 +245,15 @@ def _smolvlm() -> Made:
         global_image_token="<global>",
     )
     config = hf.SmolVLMConfig(
-        vision_config={**_EYES, "image_size": 32, "patch_size": 16},
+        vision_config={**EYES, "image_size": 32, "patch_size": 16},
         text_config={
-            **_TEXT,
+            **TEXT,
             "model_type": "llama",
             "vocab_size": len(words),
             "pad_token_id": words.pad_token_id,
         },
         scale_factor=2,
-        **_ids(words, image_token_id="<image>"),
+        **ids_of(words, image_token_id="<image>"),
     )
     sizes: dict[str, Any] = {"max_image_size": {"longest_edge": 32}}
     processor = hf.SmolVLMProcessor(
@@ -240,11 +262,11 @@ def _smolvlm() -> Made:
         hf.SmolVLMVideoProcessor(size={"longest_edge": 32}, **sizes),
         image_seq_len=1,
     )
-    return hf.SmolVLMForConditionalGeneration(config), processor, _template("<image>", "<video>")
+    return hf.SmolVLMForConditionalGeneration(config), processor, template("<image>", "<video>")
 
 
 def _gemma3() -> Made:
-    words = _words(
+    words = words_of(
         *("<pad>", "<end>", "<boi>", "<eoi>", "<soft>"),
         boi_token="<boi>",
         eoi_token="<eoi>",
@@ -252,23 +274,25 @@ def _gemma3() -> Made:
     )
     config = hf.Gemma3Config(
         text_config={
-            **_TEXT,
+            **TEXT,
             "head_dim": 8,
             "vocab_size": len(words),
             "sliding_window": 64,
             "layer_types": ["sliding_attention", "full_attention"],
             "query_pre_attn_scalar": 8,
         },
-        vision_config=_SIGLIP,
+        vision_config=SIGLIP,
         mm_tokens_per_image=1,
-        **_ids(words, boi_token_index="<boi>", eoi_token_index="<eoi>", image_token_index="<soft>"),
+        **ids_of(
+            words, boi_token_index="<boi>", eoi_token_index="<eoi>", image_token_index="<soft>"
+        ),
     )
-    processor = hf.Gemma3Processor(hf.Gemma3ImageProcessor(size=_SIZE), words, image_seq_length=1)
-    return hf.Gemma3ForConditionalGeneration(config), processor, _template("<boi>", "")
+    processor = hf.Gemma3Processor(hf.Gemma3ImageProcessor(size=SIZE), words, image_seq_length=1)
+    return hf.Gemma3ForConditionalGeneration(config), processor, template("<boi>", "")
 
 
 def _gemma4() -> Made:
-    words = _words(
+    words = words_of(
         *(
             "<pad>",
             "<end>",
@@ -289,7 +313,7 @@ def _gemma4() -> Made:
     )
     config = hf.Gemma4Config(
         text_config={
-            **_TEXT,
+            **TEXT,
             "head_dim": 8,
             "global_head_dim": 8,
             "vocab_size": len(words),
@@ -298,9 +322,9 @@ def _gemma4() -> Made:
             "sliding_window": 64,
             "layer_types": ["sliding_attention", "full_attention"],
         },
-        vision_config={**_EYES, "num_key_value_heads": 4, "head_dim": 8},
+        vision_config={**EYES, "num_key_value_heads": 4, "head_dim": 8},
         audio_config=None,
-        **_ids(
+        **ids_of(
             words,
             boi_token_id="<boi>",
             eoi_token_id="<eoi>",
@@ -318,12 +342,12 @@ def _gemma4() -> Made:
         hf.Gemma4VideoProcessor(),
         image_seq_length=70,
     )
-    shown = _template("<|image|>", "<|video|>")
+    shown = template("<|image|>", "<|video|>")
     return hf.Gemma4ForConditionalGeneration(config), processor, shown
 
 
 def _glm(kind: str) -> Made:
-    words = _words(
+    words = words_of(
         *("<pad>", "<end>", "<|image|>", "<|video|>"),
         *("<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>"),
         image_token="<|image|>",
@@ -331,10 +355,10 @@ def _glm(kind: str) -> Made:
     )
     names: Mapping[str, Any] = {
         "text_config": {
-            **_TEXT,
+            **TEXT,
             "model_type": "glm4v_text",
             "vocab_size": len(words),
-            "rope_parameters": {**_MROPE, "partial_rotary_factor": 1.0},
+            "rope_parameters": {**MROPE, "partial_rotary_factor": 1.0},
         },
         "vision_config": {
             "model_type": "glm4v_vision",
@@ -346,7 +370,7 @@ def _glm(kind: str) -> Made:
             "out_hidden_size": 32,
             "intermediate_size": 48,
         },
-        **_ids(
+        **ids_of(
             words,
             image_token_id="<|image|>",
             video_token_id="<|video|>",
@@ -363,14 +387,14 @@ def _glm(kind: str) -> Made:
     else:
         model = hf.Glm46VForConditionalGeneration(hf.Glm46VConfig(**names))
         processor = hf.Glm46VProcessor(hf.Glm46VImageProcessor(), words, hf.Glm46VVideoProcessor())
-    shown = _template(
+    shown = template(
         "<|begin_of_image|><|image|><|end_of_image|>", "<|begin_of_video|><|video|><|end_of_video|>"
     )
     return model, processor, shown
 
 
 def _minicpmv4_6() -> Made:
-    words = _words(
+    words = words_of(
         *("<pad>", "<end>", "<|image_pad|>", "<|video_pad|>", "<image>", "</image>"),
         *("<slice>", "</slice>", "<image_id>", "</image_id>"),
         image_token="<|image_pad|>",
@@ -384,25 +408,25 @@ def _minicpmv4_6() -> Made:
     )
     config = hf.MiniCPMV4_6Config(
         text_config={
-            **_TEXT,
+            **TEXT,
             "model_type": "qwen3",
             "head_dim": 8,
             "vocab_size": len(words),
             "eos_token_id": words.eos_token_id,
         },
-        vision_config={**_EYES, "image_size": 448, "patch_size": 14, "insert_layer_id": 0},
+        vision_config={**EYES, "image_size": 448, "patch_size": 14, "insert_layer_id": 0},
         insert_layer_id=0,
-        **_ids(words, image_token_id="<|image_pad|>", video_token_id="<|video_pad|>"),
+        **ids_of(words, image_token_id="<|image_pad|>", video_token_id="<|video_pad|>"),
     )
     processor = hf.MiniCPMV4_6Processor(
         hf.MiniCPMV4_6ImageProcessor(), hf.MiniCPMV4_6VideoProcessor(), words
     )
-    shown = _template("<|image_pad|>", "<|video_pad|>")
+    shown = template("<|image_pad|>", "<|video_pad|>")
     return hf.MiniCPMV4_6ForConditionalGeneration(config), processor, shown
 
 
 def _perception_lm() -> Made:
-    words = _words(
+    words = words_of(
         *("<pad>", "<end>", "<|image|>", "<|video|>"),
         image_token="<|image|>",
         video_token="<|video|>",
@@ -422,24 +446,28 @@ def _perception_lm() -> Made:
                 "ref_feat_shape": [2, 2],
             },
         },
-        text_config={**_TEXT, "model_type": "llama", "vocab_size": len(words)},
+        text_config={**TEXT, "model_type": "llama", "vocab_size": len(words)},
         vision_use_cls_token=True,
         projector_pooling_ratio=2,
-        **_ids(words, image_token_id="<|image|>", video_token_id="<|video|>"),
+        **ids_of(words, image_token_id="<|image|>", video_token_id="<|video|>"),
     )
     processor = hf.PerceptionLMProcessor(
-        hf.PerceptionLMVideoProcessor(size=_SIZE),
+        hf.PerceptionLMVideoProcessor(size=SIZE),
         hf.PerceptionLMImageProcessor(tile_size=28, max_num_tiles=4),
         words,
         patch_size=14,
         pooling_ratio=2,
     )
-    shown = _template("<|image|>", "<|video|>")
+    shown = template("<|image|>", "<|video|>")
     return hf.PerceptionLMForConditionalGeneration(config), processor, shown
 
 
 _MAKERS: Mapping[str, Callable[[], Made]] = {
+    "qwen2_vl": _qwen2_vl,
     "qwen2_5_vl": _qwen2_5_vl,
+    "qwen3_vl": lambda: _qwen3("qwen3_vl"),
+    "qwen3_vl_moe": lambda: _qwen3("qwen3_vl_moe"),
+    "qwen3_5": lambda: _qwen3("qwen3_5"),
     "internvl": _internvl,
     "llava_onevision": _llava_onevision,
     "llava_next_video": _llava_next_video,
@@ -466,9 +494,9 @@ def can_be_made(family: str) -> bool:
 def trainee(family: str, seed: int = 0) -> Trainee:
     """A tiny random model of the family, to train."""
     torch.manual_seed(seed)
-    model, processor, template = _MAKERS[family]()
+    model, processor, shown = _MAKERS[family]()
     words = processor.tokenizer
-    processor.chat_template = template
+    processor.chat_template = shown
     model.generation_config.eos_token_id = words.eos_token_id
     model.generation_config.pad_token_id = words.pad_token_id
     for parameter in model.parameters():
