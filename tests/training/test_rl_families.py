@@ -23,6 +23,7 @@ from mmreason.training.rl.update import Updater
 from mmreason.training.rollouts.collect import Sampling, collect
 from mmreason.training.rollouts.single import SingleTurn
 from mmreason.training.rollouts.types import Problem, Role
+from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch
 from tests.training import tiny_families, tiny_rl
 
@@ -183,3 +184,26 @@ def test_a_family_is_shown_frames_as_its_processor_makes_them():
     assert prompt.media is not None
     assert set(prompt.media.token_types["mm_token_type_ids"]) == {0, 2}
     assert replace(prompt).media is prompt.media
+
+
+@pytest.mark.parametrize("fault", ["raises", "ignores what is asked"])
+def test_a_model_whose_forward_pass_is_another_is_refused_by_its_name(tmp_path: Path, fault: str):
+    made = tiny_rl.trainee()
+
+    def forward(module: Any, args: Any, kwargs: Any, out: Any) -> Any:
+        if "logits_to_keep" not in kwargs or not isinstance(kwargs["logits_to_keep"], torch.Tensor):
+            return out  # while sampling
+        if fault == "raises":
+            raise TypeError("got an unexpected keyword argument 'position_ids'")
+        out.logits = torch.cat([out.logits, out.logits], dim=1)
+        return out
+
+    made.model.register_forward_hook(forward, with_kwargs=True)
+    task = tiny_rl.colours(reward=tiny_rl.length_reward())
+    given = Recipe(task=task, out=tmp_path, model=lambda: made, steps=1, samples=4)
+    with pytest.raises(UsageError) as error:
+        list(train(given))
+    told = str(error.value)
+    assert told.startswith("a model of the class Qwen3ForCausalLM cannot be trained: ")
+    assert ("unexpected keyword" if fault == "raises" else "places where") in told
+    assert "\n" not in told and not (tmp_path / "model").exists()

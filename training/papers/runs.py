@@ -20,7 +20,7 @@ from mmreason.models.folders import fingerprint_of, locate
 from mmreason.training.papers.experiment import Arm, Experiment
 from mmreason.training.papers.start import start
 from mmreason.training.rl import settings
-from mmreason.training.rl.trainer import train
+from mmreason.training.rl.trainer import NothingLearnt, train
 from mmreason.types import UsageError
 
 _FILE = "runs.jsonl"
@@ -118,12 +118,15 @@ def run_one(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> Row:
     out = folder / "unfinished"
     if arm.recipe is not None:
         shutil.rmtree(out, ignore_errors=True)
-        for report in train(arm.recipe(begun_with, out, seed)):
-            for name in KEPT:
-                if name in report.metrics:
-                    curves.setdefault(name, []).append(round(report.metrics[name], 5))
-            skipped = int(report.metrics.get("optimiser/skipped", 0))
-        trained = out / "model"
+        try:
+            for report in train(arm.recipe(begun_with, out, seed)):
+                for name in KEPT:
+                    if name in report.metrics:
+                        curves.setdefault(name, []).append(round(report.metrics[name], 5))
+                skipped = int(report.metrics.get("optimiser/skipped", 0))
+            trained = out / "model"
+        except NothingLearnt:  # its weights are those it began with, and that is its result
+            pass
     figures = experiment.measure(experiment.load(trained))
     shutil.rmtree(out, ignore_errors=True)
     return Row(

@@ -48,11 +48,17 @@ from mmreason.training.rollouts.types import Group
 from mmreason.types import UsageError
 
 _VERSIONS = ("mmreason", "torch", "transformers", "accelerate")
+GAP_LIMIT = 0.05
+"""Mean difference of log-probabilities of sampler and trainer, nats, from which a run says so."""
 
 
 class TrainingStopped(RuntimeError):
-    """Updates were skipped too often in a row, or the whole run taught nothing. The state is
-    saved."""
+    """Updates were skipped too often in a row, or the whole run taught nothing (`NothingLearnt`).
+    The state is saved."""
+
+
+class NothingLearnt(TrainingStopped):
+    """No step of the run moved the weights by what was earned."""
 
 
 def train(
@@ -67,7 +73,7 @@ def train(
     held-out problems to `out/best`; neither before a step has moved the weights.
 
     Raises UsageError where `out` holds a run of another recipe or model, TrainingStopped after too
-    many skipped updates and at the end of a run in which no step moved the weights.
+    many skipped updates, NothingLearnt at the end of a run in which no step moved the weights.
     """
     run = _Run(recipe, accelerator or Accelerator(mixed_precision=recipe.precision))
     run.begin(resume)
@@ -86,7 +92,7 @@ def train(
     if run.learnt:
         run.save_model(recipe.out / "model")
     elif run.step >= recipe.steps:
-        raise TrainingStopped(
+        raise NothingLearnt(
             f"nothing was learnt in {counted(run.step, 'step')}, and no model is written: {run.why}"
         )
 
@@ -144,6 +150,7 @@ class _Run:
         self.step = 0
         self.cursor = self.updates = self.skipped = self.skipped_in_row = 0
         self.learnt = self.without_signal = 0
+        self._has_told_gap = False
         self.why = ""  # the last reason for which a step taught nothing
         self.best: float | None = None
         self.since_best = 0
@@ -380,6 +387,7 @@ class _Run:
                 break
         if teaches_something:
             self._count_learnt(made)
+        self._note_gap(made)
         return made, [micro for batch in batches for micro in batch]
 
     def _refer(self, batches: Sequence[Sequence[Micro]]) -> None:
@@ -419,6 +427,16 @@ class _Run:
         """Count a step that moved the weights by what was earned."""
         if any(not one.skipped and one.metrics["optimiser/gradient_norm"] > 0 for one in made):
             self.learnt += 1
+
+    def _note_gap(self, made: Sequence[Updated]) -> None:
+        """Told once: what was sampled is not what is trained on, and nothing corrects it."""
+        gap = max((one.metrics.get("mismatch/gap_mean", 0.0) for one in made), default=0.0)
+        if gap > GAP_LIMIT and self.recipe.corrected_by is None and not self._has_told_gap:
+            self._has_told_gap = True
+            self._notes += (
+                f"sampler and trainer differ by {gap:.2g} nats a token, uncorrected: set "
+                'correction="tis" (dropout, another precision or other weights make them differ)',
+            )
 
     def _evaluate(self) -> dict[str, float]:
         recipe = self.recipe

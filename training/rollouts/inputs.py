@@ -50,7 +50,7 @@ def padded(
     media = [prompt.media for prompt in prompts]
     inputs |= media_tensors(media)
     for name in type_names(media, model):
-        inputs[name] = table([one.token_types[name] for one in media if one is not None], 0)
+        inputs[name] = table([one.token_types.get(name, ()) for one in media if one is not None], 0)
     return {name: tensor.to(device) for name, tensor in inputs.items()}
 
 
