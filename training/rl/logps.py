@@ -73,7 +73,8 @@ class Scorer(nn.Module):
             line = " ".join(str(error).split())
             raise UsageError(
                 f"a model of the class {name} cannot be trained: its forward pass fails on what "
-                f"was sampled ({type(error).__name__}: {line}); docs/reinforcement.md lists families"
+                f"was sampled ({type(error).__name__}: {line}); docs/reinforcement.md lists those "
+                "that can"
             ) from error
         logits = logits if asks else logits[:, keep]
         if logits.shape[1] != len(keep):
