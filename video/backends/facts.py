@@ -5,7 +5,7 @@ Imported lazily (it imports av through `packets`). Leaves out reading frames, wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from mmreason.video.backends.base import SLACK_S, BackendError, Watch
+from mmreason.video.backends.base import SLACK_S, BackendError, ToneMap, Watch
+from mmreason.video.backends.colour import colour_notes, operator_for, read_colour
 from mmreason.video.backends.display import Display, display_of
 from mmreason.video.backends.packets import (
     PacketTable,
@@ -27,7 +28,8 @@ from mmreason.video.backends.packets import (
     tail_through_cues,
     tail_through_index,
 )
-from mmreason.video.types import VideoError, VideoInfo
+from mmreason.video.backends.pictures import Shown
+from mmreason.video.types import Colour, VideoError, VideoInfo
 
 Opened = tuple[InputContainer, VideoStream]
 
@@ -58,6 +60,7 @@ class Facts:
     """Counter-clockwise quarter turns that set a decoded picture upright."""
     mirrored: bool
     """Whether its left and right then change places."""
+    shown: Shown
     reorder_pts: int
     """From the decoding stamp of a key frame to its presentation."""
     can_skip: bool
@@ -78,9 +81,11 @@ class Facts:
         return (times_s >= span.start_s - SLACK_S) & (times_s < span.end_s)
 
 
-def read_facts(path: Path, opened: Opened, watch: Watch) -> tuple[Facts, Opened]:
+def read_facts(path: Path, opened: Opened, watch: Watch, tone_map: ToneMap) -> tuple[Facts, Opened]:
     """The facts of a file just opened, and the container to go on with. Raises VideoError."""
     first, reorder_pts = _first_frame(path, opened, watch)
+    colour = read_colour(path, first, opened[1])
+    colour = replace(colour, tone_map=operator_for(colour, tone_map))
     start_pts, tick_s = stamp(first) or 0, float(opened[1].time_base or 0)
     table, by_cues = None, False
     tail = tail_through_index(*opened, path.stat().st_size, watch)
@@ -97,12 +102,13 @@ def read_facts(path: Path, opened: Opened, watch: Watch) -> tuple[Facts, Opened]
     display = display_of(first, opened[1])
     facts = Facts(
         path=path,
-        info=_describe(path, opened, table, first, (start_pts, end_pts), display, by_cues),
+        info=_describe(path, opened, table, first, (start_pts, end_pts), display, colour, by_cues),
         tick_s=tick_s,
         start_pts=start_pts,
         last_pts=last_pts,
         turns=display.turns,
         mirrored=display.mirrored,
+        shown=Shown(stored_px=(first.width, first.height), colour=colour, tone_map=tone_map),
         reorder_pts=0 if by_cues else reorder_pts,
         can_seek=opened[0].format.name not in _UNSEEKABLE,
         can_skip=opened[1].codec_context.codec.canonical_name in _SKIPPABLE,
@@ -159,6 +165,7 @@ def _describe(
     first: av.VideoFrame,
     ends_pts: tuple[int, int],
     display: Display,
+    colour: Colour,
     by_cues: bool,
 ) -> VideoInfo:
     container, stream = opened
@@ -184,7 +191,8 @@ def _describe(
         size_bytes=path.stat().st_size,
         pixel_aspect=display.pixel_aspect,
         mirrored=display.mirrored,
-        notes=_notes(opened, table, duration_s, by_cues),
+        colour=colour,
+        notes=(*_notes(opened, table, duration_s, by_cues), *colour_notes(colour)),
     )
 
 

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -67,7 +68,7 @@ class PyAVSource:
         opened = open_container(path, watch, options.track)
         try:
             if facts is None:
-                facts, opened = read_facts(path, opened, watch)
+                facts, opened = read_facts(path, opened, watch, options.tone_map)
         except BaseException:
             opened[0].close()
             raise
@@ -76,7 +77,9 @@ class PyAVSource:
 
     @property
     def info(self) -> VideoInfo:
-        return self._facts.info
+        """With what decoding has shown so far of frames that differ from the first."""
+        info, later = self._facts.info, self._facts.shown.later_notes
+        return replace(info, notes=(*info.notes, *later)) if later else info
 
     @property
     def keyframe_times_s(self) -> tuple[float, ...]:

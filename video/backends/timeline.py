@@ -15,9 +15,10 @@ import av.error
 import numpy as np
 
 from mmreason.video.backends.base import SLACK_S, BackendError, Watch
+from mmreason.video.backends.colour import colour_notes, read_colour
 from mmreason.video.backends.display import Display, display_of
 from mmreason.video.backends.packets import open_container, read_packets, scan_packets
-from mmreason.video.types import Span, VideoInfo
+from mmreason.video.types import Colour, Span, VideoInfo
 
 _MAX_FIRST = 500
 
@@ -42,6 +43,7 @@ class Timeline:
     """Packets that are corrupt or carry no time."""
     display: Display
     interlaced: bool
+    colour: Colour
 
     def rows(self, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which frame (0-based, int64) is displayed at each time, and whether one is (bool)."""
@@ -75,13 +77,17 @@ class Timeline:
             size_bytes=self.path.stat().st_size,
             pixel_aspect=self.display.pixel_aspect,
             mirrored=self.display.mirrored,
-            notes=("times were read from every packet at opening",),
+            colour=self.colour,
+            notes=(
+                "times were read from every packet at opening",
+                *colour_notes(self.colour),
+            ),
         )
 
 
 def read_timeline(path: Path, watch: Watch, track: int | None) -> Timeline:
     """Raises VideoError."""
-    display, interlaced = read_display(path, watch, track)
+    display, interlaced, colour = read_display(path, watch, track)
     container, stream = open_container(path, watch, track)
     with container:
         table = scan_packets(container, stream, watch)
@@ -102,12 +108,13 @@ def read_timeline(path: Path, watch: Watch, track: int | None) -> Timeline:
             damaged=table.corrupt + table.unstamped,
             display=display,
             interlaced=interlaced,
+            colour=colour,
         )
 
 
-def read_display(path: Path, watch: Watch, track: int | None) -> tuple[Display, bool]:
-    """How pictures are to be shown and whether they are interlaced, as the first frame has it;
-    neither where it cannot be decoded."""
+def read_display(path: Path, watch: Watch, track: int | None) -> tuple[Display, bool, Colour]:
+    """How pictures are to be shown, whether they are interlaced and what their colours are, as the
+    first frame has it; nothing of it where that cannot be decoded."""
     container, stream = open_container(path, watch, track)
     with container:
         for packet in islice(read_packets(container, stream, watch), _MAX_FIRST):
@@ -116,8 +123,9 @@ def read_display(path: Path, watch: Watch, track: int | None) -> tuple[Display, 
             except av.error.FFmpegError:
                 continue
             for frame in frames:
-                return display_of(frame, stream), frame.interlaced_frame
-    return Display(turns=0, mirrored=False, pixel_aspect=1.0), False
+                colour = read_colour(path, frame, stream)
+                return display_of(frame, stream), frame.interlaced_frame, colour
+    return Display(turns=0, mirrored=False, pixel_aspect=1.0), False, Colour()
 
 
 def keys_without_idr(path: Path, watch: Watch) -> int:

@@ -25,7 +25,8 @@ from mmreason.video.backends.base import (
     stream_length,
     stream_times,
 )
-from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
+from mmreason.video.backends.colour import colour_notes, refuse_colour, with_right_matrix
+from mmreason.video.types import Colour, FrameBatch, Span, VideoError, VideoInfo
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +48,7 @@ class TorchCodecSource:
         self._lock = threading.Lock()
         self._key_times_s: tuple[float, ...] | None = None
         self._decoder = _decoder(path, device)
-        self._display = self._read_display()
+        self._display, self._colour = self._read_display()
         first = self._asked(  # by time, which fails on files without a usable index
             lambda decoder: decoder.get_frames_played_at([decoder.metadata.begin_stream_seconds])
         )
@@ -101,7 +102,7 @@ class TorchCodecSource:
                         continue
                     answer = self._asked(question)
                     shown_s[some] = answer.pts_seconds.cpu().numpy()
-                    pictures = [fitted(picture, size_px) for picture in _pictures(answer.data)]
+                    pictures = [fitted(p, size_px) for p in self._pictures(answer.data)]
                     pixels[some] = pictures
         self._check_times(times, shown_s)
         exact = (times >= span.start_s - SLACK_S) & (times < span.end_s)
@@ -117,16 +118,17 @@ class TorchCodecSource:
             return stream_by_times(self, stream_times(fps_hz, span), size_px)
         return self._every_frame(span, size_px, length)
 
-    def _read_display(self) -> Display:
+    def _read_display(self) -> tuple[Display, Colour]:
         """Through PyAV: torchcodec does not tell. Raises BackendError for what it does not do."""
         from mmreason.video.backends.timeline import read_display
 
-        display, _ = read_display(self._path, self._watch(), self._options.track)
+        display, _, colour = read_display(self._path, self._watch(), self._options.track)
         if display.mirrored:
             raise BackendError(
                 f"{self._path}: is stored mirrored, which torchcodec does not set right"
             )
-        return display
+        refuse_colour(self._path, colour, "torchcodec", self._options.tone_map)
+        return display, colour
 
     def reopened(self) -> Self:
         return type(self)(self._path, self._options, self._device)
@@ -175,13 +177,17 @@ class TorchCodecSource:
             times_s = found.pts_seconds.cpu().numpy().astype(np.float64)
             keep = int(np.searchsorted(times_s, end_s, "right"))
             if keep:
-                pictures = [fitted(picture, size_px) for picture in _pictures(found.data[:keep])]
+                pictures = [fitted(p, size_px) for p in self._pictures(found.data[:keep])]
                 yield FrameBatch(
                     pixels=np.stack(pictures), times_s=times_s[:keep], exact=np.ones(keep, np.bool_)
                 )
             if keep < len(times_s):
                 return
             row += length
+
+    def _pictures(self, data: Tensor) -> Iterator[np.ndarray]:
+        for picture in data:
+            yield with_right_matrix(picture.cpu().numpy(), self._colour)
 
     def _row_at(self, time_s: float) -> int:
         """Index of the frame displayed at `time_s`, by halving."""
@@ -214,7 +220,8 @@ class TorchCodecSource:
             backend="torchcodec" if self._device == "cpu" else "torchcodec-cuda",
             size_bytes=self._path.stat().st_size,
             pixel_aspect=self._display.pixel_aspect,
-            notes=notes,
+            colour=self._colour,
+            notes=(*notes, *colour_notes(self._colour)),
         )
 
 
@@ -243,11 +250,6 @@ def _has_audio(path: Path) -> bool:
     except Exception:  # says so by failing
         return False
     return True
-
-
-def _pictures(data: Tensor) -> Iterator[np.ndarray]:
-    for picture in data:
-        yield picture.cpu().numpy()
 
 
 def _first_line(error: Exception) -> str:
