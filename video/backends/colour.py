@@ -71,7 +71,9 @@ def read_colour(path: Path, frame: av.VideoFrame, stream: VideoStream) -> Colour
         primaries = "bt2020"
         assumed.append("primaries")
     alpha = "none"
-    if has_alpha(frame.format):
+    if frame.format.has_palette:  # of which only the entries in use tell
+        alpha = "on black" if frame.to_ndarray(format="rgba")[..., 3].min() < 255 else "none"
+    elif has_alpha(frame.format):
         alpha = "on black"
     elif stream.metadata.get("alpha_mode") == "1":
         alpha = "not decoded"

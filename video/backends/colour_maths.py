@@ -20,8 +20,8 @@ _PQ_PEAK_NITS = 10_000.0
 _HLG_PEAK_NITS = 1000.0
 _HLG_SYSTEM_GAMMA = 1.2
 _SDR_GAMMA = 2.4
-_KNEE = 0.92
-"""Light above which highlights are compressed: white itself is shown at 251 of 255."""
+_KNEE = 0.96
+"""Light above which highlights are compressed: white itself is shown at 253 of 255."""
 _SIGNALS = 65536
 _STEPS = 4096
 """Entries of the table that leads from light back to 8 bits."""

@@ -28,7 +28,7 @@ from mmreason.video.backends.packets import (
     tail_through_cues,
     tail_through_index,
 )
-from mmreason.video.backends.pictures import Shown
+from mmreason.video.backends.pictures import Shown, pixel_aspect
 from mmreason.video.types import Colour, VideoError, VideoInfo
 
 Opened = tuple[InputContainer, VideoStream]
@@ -84,6 +84,7 @@ class Facts:
 def read_facts(path: Path, opened: Opened, watch: Watch, tone_map: ToneMap) -> tuple[Facts, Opened]:
     """The facts of a file just opened, and the container to go on with. Raises VideoError."""
     first, reorder_pts = _first_frame(path, opened, watch)
+    first_aspect = pixel_aspect(opened[1])
     colour = read_colour(path, first, opened[1])
     colour = replace(colour, tone_map=operator_for(colour, tone_map))
     start_pts, tick_s = stamp(first) or 0, float(opened[1].time_base or 0)
@@ -108,7 +109,12 @@ def read_facts(path: Path, opened: Opened, watch: Watch, tone_map: ToneMap) -> t
         last_pts=last_pts,
         turns=display.turns,
         mirrored=display.mirrored,
-        shown=Shown(stored_px=(first.width, first.height), colour=colour, tone_map=tone_map),
+        shown=Shown(
+            stored_px=(first.width, first.height),
+            pixel_aspect=first_aspect,
+            colour=colour,
+            tone_map=tone_map,
+        ),
         reorder_pts=0 if by_cues else reorder_pts,
         can_seek=opened[0].format.name not in _UNSEEKABLE,
         can_skip=opened[1].codec_context.codec.canonical_name in _SKIPPABLE,

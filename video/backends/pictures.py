@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from mmreason.video.backends.base import ToneMap
 from mmreason.video.backends.colour import (
+    has_alpha,
     is_gamut_converted,
     is_limited_grey,
     operator_for,
@@ -33,7 +34,14 @@ from mmreason.video.backends.colour_maths import (
 from mmreason.video.types import Colour, VideoError
 
 _MAX_NOTES = 8
-_ASSUMED = {"bt709": Colorspace.ITU709, "smpte170m": Colorspace.ITU601}
+_SCALER_MATRICES = {
+    "bt709": Colorspace.ITU709,
+    "fcc": Colorspace.FCC,
+    "bt470bg": Colorspace.ITU601,
+    "smpte170m": Colorspace.ITU601,
+    "smpte240m": Colorspace.SMPTE240M,
+    "bt2020nc": Colorspace.BT2020,
+}
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
@@ -45,6 +53,8 @@ class Shown:
 
     stored_px: Size
     """The size that all frames are brought to, before they are turned upright."""
+    pixel_aspect: float
+    """Width over height of a pixel of the first frame, as its decoder has it."""
     colour: Colour
     """Of the first frame."""
     tone_map: ToneMap
@@ -62,22 +72,23 @@ class PictureConverter:
     def __init__(self, path: Path, shown: Shown) -> None:
         self._path, self._shown = path, shown
         self._reformatter = VideoReformatter()
+        self._aspects = {shown.stored_px: shown.pixel_aspect}
+        # What the frame at hand says of its colours, and what follows from it.
         self._marks: tuple[object, ...] = ()
-        self._colour, self._sdr = shown.colour, None
+        self._colour = shown.colour
+        self._sdr: SdrConversion | None = None
+        self._has_alpha = False
 
     def picture(self, frame: av.VideoFrame, stream: VideoStream, size_px: Size) -> np.ndarray:
         """uint8 (height, width, 3) for `size_px`, not yet upright. A frame of another shape than
         the video's is shown whole between black bars. Raises VideoError."""
         self._read_marks(frame, stream)
-        inner_px = self._inner_size(frame, size_px)
-        if self._colour.alpha == "on black":
-            rgb = self._on_black(frame, inner_px)
-        else:
-            rgb = self._rgb(frame, inner_px)
+        inner_px = self._inner_size(frame, stream, size_px)
+        rgb = self._on_black(frame, inner_px) if self._has_alpha else self._rgb(frame, inner_px)
         return rgb if inner_px == size_px else _with_bars(rgb, size_px)
 
     def _read_marks(self, frame: av.VideoFrame, stream: VideoStream) -> None:
-        """What the frame says of its colours, which is looked up only where it changes."""
+        """Marks are looked up only where they change."""
         marks = (
             frame.format.name, frame.colorspace, frame.color_range, frame.color_trc,
             frame.color_primaries, frame.height,
@@ -93,16 +104,24 @@ class PictureConverter:
                 f"{colour.range}"
             )
         needs_sdr = colour.tone_map != "none" or is_gamut_converted(colour)
-        self._sdr: SdrConversion | None = (
-            sdr_conversion(colour.transfer, colour.primaries) if needs_sdr else None
-        )
+        self._sdr = sdr_conversion(colour.transfer, colour.primaries) if needs_sdr else None
+        self._has_alpha = has_alpha(frame.format)
         self._marks, self._colour = marks, colour
 
-    def _inner_size(self, frame: av.VideoFrame, size_px: Size) -> Size:
-        stored_px = self._shown.stored_px
-        if (frame.width, frame.height) == stored_px:
+    def _inner_size(self, frame: av.VideoFrame, stream: VideoStream, size_px: Size) -> Size:
+        """The part of `size_px` that the frame takes."""
+        stored_px, frame_px = self._shown.stored_px, (frame.width, frame.height)
+        aspect = pixel_aspect(stream)
+        if frame_px == stored_px:
+            if aspect != self._shown.pixel_aspect:
+                self._shown.add_note(
+                    f"the shape of pixels changes ({self._shown.pixel_aspect:.4g}, {aspect:.4g} "
+                    "times as wide as high): frames are delivered as stored"
+                )
             return size_px
-        inner_px = fit_inside((frame.width, frame.height), stored_px, size_px)
+        # The decoder may be at a later size than the frame it gives: the first of a size tells.
+        relative = self._aspects.setdefault(frame_px, aspect) / self._shown.pixel_aspect
+        inner_px = fit_inside(frame_px, stored_px, size_px, relative)
         how = "scaled to the video's" if inner_px == size_px else "shown between black bars"
         self._shown.add_note(f"frames of another size ({frame.width}x{frame.height}) are {how}")
         return inner_px
@@ -127,19 +146,9 @@ class PictureConverter:
             return grey_to_rgb(grey, bits)
         if colour.matrix in ("gbr", "unknown"):
             return self._scaled(frame, size_px, "rgb48le").to_ndarray()
-        planes = self._planes(frame, size_px, "yuv444p" if bits == 8 else "yuv444p16le")
-        return planes_to_rgb(
-            planes.astype(np.uint16, copy=False), colour.matrix, colour.range, bits
-        )
-
-    def _planes(self, frame: av.VideoFrame, size_px: Size, pixels: str) -> np.ndarray:
-        """(H, W, 3): the stored planes. The scaler is told of a matrix that it knows, the same on
-        both sides, and so leaves the values as they are."""
-        marked, frame.colorspace = frame.colorspace, Colorspace.ITU709.value
-        try:
-            return self._scaled(frame, size_px, pixels).to_ndarray(channel_last=True)
-        finally:
-            frame.colorspace = marked
+        planes = self._scaled(frame, size_px, "yuv444p" if bits == 8 else "yuv444p16le")
+        samples = planes.to_ndarray(channel_last=True).astype(np.uint16, copy=False)
+        return planes_to_rgb(samples, colour.matrix, colour.range, bits)
 
     def _on_black(self, frame: av.VideoFrame, size_px: Size) -> np.ndarray:
         """As `_rgb`, transparent parts on black. Colours are weighed before they are resized, so
@@ -156,13 +165,16 @@ class PictureConverter:
         return self._scaled(opaque, size_px, "rgb24").to_ndarray()
 
     def _scaled(self, frame: av.VideoFrame, size_px: Size, pixels: str) -> av.VideoFrame:
-        is_assumed = "matrix" in self._colour.assumed
+        """`frame` in other pixels. Where planes stay planes the matrix does not matter, and the
+        scaler is told of one that it knows, the same on both sides."""
+        matrix = _SCALER_MATRICES.get(self._colour.matrix, Colorspace.ITU709)
         try:
             return self._reformatter.reformat(
                 frame,
                 *size_px,
                 pixels,
-                src_colorspace=_ASSUMED[self._colour.matrix] if is_assumed else None,
+                src_colorspace=matrix,
+                dst_colorspace=matrix,
                 interpolation="BICUBIC",
                 threads=1,
             )
@@ -174,15 +186,22 @@ class PictureConverter:
             ) from error
 
 
-def fit_inside(frame_px: Size, stored_px: Size, size_px: Size) -> Size:
-    """The size at which a frame of `frame_px` fits whole and unsqueezed into pictures of
-    `stored_px` that are delivered as `size_px`.
+def pixel_aspect(stream: VideoStream) -> float:
+    """Width over height of the pixels that the decoder is at, 1.0 where it is not told."""
+    return float(stream.codec_context.sample_aspect_ratio or 0) or 1.0
 
-    Example: `fit_inside((112, 192), (192, 112), (96, 56)) == (33, 56)`.
+
+def fit_inside(frame_px: Size, stored_px: Size, size_px: Size, relative_aspect: float) -> Size:
+    """The size at which a frame of `frame_px` fits whole and unsqueezed into pictures of
+    `stored_px` that are delivered as `size_px`. `relative_aspect` is how many times as wide its
+    pixels are as theirs.
+
+    Example: `fit_inside((112, 192), (192, 112), (96, 56), 1.0) == (33, 56)`.
     """
-    scale = min(stored_px[0] / frame_px[0], stored_px[1] / frame_px[1])
+    true_width = frame_px[0] * relative_aspect
+    scale = min(stored_px[0] / true_width, stored_px[1] / frame_px[1])
     return (
-        max(1, round(frame_px[0] * scale * size_px[0] / stored_px[0])),
+        max(1, round(true_width * scale * size_px[0] / stored_px[0])),
         max(1, round(frame_px[1] * scale * size_px[1] / stored_px[1])),
     )
 
