@@ -120,7 +120,7 @@ def dtype_size(dtype: np.dtype | type) -> int:
 def write(
     path: Path,
     frames: Sequence[av.VideoFrame],
-    marks: Marks = Marks(),  # noqa: B008 - a frozen record
+    marks: Marks = Marks(),
     *,
     codec: str = "ffv1",
     options: dict[str, str] | None = None,

@@ -6,10 +6,10 @@ Names are those of ITU-T H.273 as FFmpeg writes them. Leaves out converting pixe
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
-import numpy as np
 from av.video.stream import VideoStream
 
 from mmreason.video.backends.base import BackendError, ToneMap
@@ -190,26 +190,25 @@ def colour_notes(colour: Colour) -> tuple[str, ...]:
 
 
 def refuse_colour(path: Path, colour: Colour, backend: str, tone_map: ToneMap) -> None:
-    """Raise BackendError where a back end that converts by the matrix alone shows other colours
-    than `pictures` does. OpenCV brings HDR and wide colours to a standard screen in its own way."""
-    converts_hdr = backend == "opencv" or operator_for(colour, tone_map) != "none"
+    """Raise BackendError where a back end shows other colours than `pictures` does: most convert by
+    the matrix alone, OpenCV also brings HDR and wide colours to a standard screen in its own way.
+    """
+    is_opencv = backend == "opencv"
+    read = replace(colour, tone_map=operator_for(colour, tone_map))
     reasons = {
-        f"HDR ({HDR_NAMES.get(colour.transfer)})": colour.transfer in HDR_NAMES and converts_hdr,
-        f"{colour.primaries} colours": colour.primaries in WIDE_PRIMARIES and converts_hdr,
+        f"HDR ({HDR_NAMES.get(colour.transfer)})": colour.transfer in HDR_NAMES
+        and (is_opencv or read.tone_map != "none"),
+        f"{colour.primaries} colours": is_gamut_converted(read)
+        or (is_opencv and colour.primaries in _UNCONVERTED_PRIMARIES),
+        f"the transfer {colour.transfer}": is_opencv and colour.transfer in _UNCONVERTED_TRANSFERS,
+        "untagged colours, taken as BT.709 by its size": "matrix" in colour.assumed
+        and colour.matrix == "bt709",
         "transparent parts": colour.alpha == "on black",
         "the matrix ycgco": colour.matrix == "ycgco",
         "grey of limited range": is_limited_grey(colour),
     }
     for reason, is_met in reasons.items():
         if is_met:
-            raise BackendError(f"{path}: has {reason}, which {backend} does not show correctly")
-
-
-def with_right_matrix(rgb: np.ndarray, colour: Colour) -> np.ndarray:
-    """uint8 (H, W, 3) of a back end that takes all untagged pictures as BT.601, by the matrix that
-    they are taken to have."""
-    if "matrix" not in colour.assumed or colour.matrix != "bt709":
-        return rgb
-    from mmreason.video.backends.colour_maths import rematrix
-
-    return rematrix(rgb, "smpte170m", "bt709")
+            raise BackendError(
+                f"{path}: has {reason}, which {backend} does not show correctly; use pyav"
+            )

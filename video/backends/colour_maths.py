@@ -124,14 +124,6 @@ def to_levels(signal: np.ndarray) -> np.ndarray:
     return np.take(_levels(), signal)
 
 
-def rematrix(rgb: np.ndarray, made_with: str, matrix: str) -> np.ndarray:
-    """uint8 (H, W, 3) as `matrix` makes it of samples that were turned into `rgb` by the matrix
-    `made_with`. Values that were clipped then are not brought back."""
-    import cv2
-
-    return cv2.transform(rgb, _from_luma(matrix) @ np.linalg.inv(_from_luma(made_with)))
-
-
 def _from_luma(matrix: str) -> np.ndarray:
     """float64 (3, 3): RGB 0..1 of luma 0..1 and two colour differences -0.5..0.5."""
     if matrix == "ycgco":

@@ -28,7 +28,7 @@ from mmreason.video.backends.base import (
     stream_by_times,
     stream_times,
 )
-from mmreason.video.backends.colour import refuse_colour, with_right_matrix
+from mmreason.video.backends.colour import refuse_colour
 from mmreason.video.backends.timeline import Timeline, keys_without_idr, read_timeline
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
@@ -87,7 +87,6 @@ class DecordSource:
                 self._check_open()
                 some = wanted[first : first + step].tolist()
                 for row, picture in zip(some, self._pictures(some, watch), strict=True):
-                    picture = with_right_matrix(picture, self._timeline.colour)
                     pixels[rows == row] = fitted(picture, size_px)
         return FrameBatch(pixels=pixels, times_s=self._timeline.times_s[rows], exact=exact)
 

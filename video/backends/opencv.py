@@ -26,7 +26,7 @@ from mmreason.video.backends.base import (
     stream_by_times,
     stream_times,
 )
-from mmreason.video.backends.colour import refuse_colour, with_right_matrix
+from mmreason.video.backends.colour import refuse_colour
 from mmreason.video.backends.timeline import read_timeline
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
@@ -82,8 +82,8 @@ class OpenCVSource:
             self._check_open()
             watch = Watch(self._path, self._options.time_limit_s)
             for row in np.unique(rows).tolist():
-                rgb = self._frame(row, watch)
-                pixels[rows == row] = fitted(rgb, (width_px, height_px))
+                bgr = self._frame(row, watch)
+                pixels[rows == row] = fitted(bgr[..., ::-1], (width_px, height_px))
         return FrameBatch(pixels=pixels, times_s=self._timeline.times_s[rows], exact=exact)
 
     def stream(
@@ -126,7 +126,7 @@ class OpenCVSource:
         return capture
 
     def _frame(self, row: int, watch: Watch) -> np.ndarray:
-        """uint8 (H, W, 3), RGB: frame `row` of the timeline, with its time checked."""
+        """uint8 (H, W, 3), BGR: frame `row` of the timeline, with its time checked."""
         if row < self._row:
             self._capture.release()
             self._capture, self._row = self._opened(), -1
@@ -148,4 +148,4 @@ class OpenCVSource:
         found, bgr = self._capture.retrieve()
         if not found:
             raise BackendError(f"{self._path}: OpenCV cannot decode the frame at {wanted_s:.3f} s")
-        return with_right_matrix(bgr[..., ::-1], self._timeline.colour)
+        return bgr

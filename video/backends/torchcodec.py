@@ -25,7 +25,7 @@ from mmreason.video.backends.base import (
     stream_length,
     stream_times,
 )
-from mmreason.video.backends.colour import colour_notes, refuse_colour, with_right_matrix
+from mmreason.video.backends.colour import colour_notes, refuse_colour
 from mmreason.video.types import Colour, FrameBatch, Span, VideoError, VideoInfo
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class TorchCodecSource:
                         continue
                     answer = self._asked(question)
                     shown_s[some] = answer.pts_seconds.cpu().numpy()
-                    pictures = [fitted(p, size_px) for p in self._pictures(answer.data)]
+                    pictures = [fitted(picture, size_px) for picture in _pictures(answer.data)]
                     pixels[some] = pictures
         self._check_times(times, shown_s)
         exact = (times >= span.start_s - SLACK_S) & (times < span.end_s)
@@ -177,17 +177,13 @@ class TorchCodecSource:
             times_s = found.pts_seconds.cpu().numpy().astype(np.float64)
             keep = int(np.searchsorted(times_s, end_s, "right"))
             if keep:
-                pictures = [fitted(p, size_px) for p in self._pictures(found.data[:keep])]
+                pictures = [fitted(picture, size_px) for picture in _pictures(found.data[:keep])]
                 yield FrameBatch(
                     pixels=np.stack(pictures), times_s=times_s[:keep], exact=np.ones(keep, np.bool_)
                 )
             if keep < len(times_s):
                 return
             row += length
-
-    def _pictures(self, data: Tensor) -> Iterator[np.ndarray]:
-        for picture in data:
-            yield with_right_matrix(picture.cpu().numpy(), self._colour)
 
     def _row_at(self, time_s: float) -> int:
         """Index of the frame displayed at `time_s`, by halving."""
@@ -250,6 +246,11 @@ def _has_audio(path: Path) -> bool:
     except Exception:  # says so by failing
         return False
     return True
+
+
+def _pictures(data: Tensor) -> Iterator[np.ndarray]:
+    for picture in data:
+        yield picture.cpu().numpy()
 
 
 def _first_line(error: Exception) -> str:
