@@ -109,6 +109,8 @@ class DecordSource:
             raise VideoError(f"{self._path}: is closed; open it again")
 
     def _refuse(self, timeline: Timeline, watch: Watch) -> None:
+        if refusal := timeline.refusal():
+            raise BackendError(f"{self._path}: {refusal} decord does not tell")
         reasons = {
             "WebM": timeline.path.suffix.lower() == ".webm",
             "MPEG-TS": "mpegts" in timeline.container,
@@ -119,7 +121,11 @@ class DecordSource:
             timeline.codec.upper(): timeline.codec in ("av1", "vp9"),
         }
         wrong = [name for name, met in reasons.items() if met]
-        if not wrong and timeline.codec == "h264" and keys_without_idr(self._path, watch):
+        if (
+            not wrong
+            and timeline.codec == "h264"
+            and keys_without_idr(self._path, watch, timeline.track)
+        ):
             wrong = ["key frames that need more than themselves"]
         if wrong:
             raise BackendError(f"{self._path}: decord does not read {wrong[0]} correctly")

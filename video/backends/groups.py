@@ -39,7 +39,7 @@ class GroupReader:
         self.watch = watch
         self._facts = facts
         self._container, self._stream = opened or self._opened()
-        self._converter = PictureConverter(facts.path, facts.shown)
+        self._converter = PictureConverter(facts.access.path, facts.shown)
         self._vain_looks = 0
         self._damaged_until: int | float | None = None
         """None while nothing is damaged, else the stamp from which frames are whole again."""
@@ -77,8 +77,12 @@ class GroupReader:
         """Each frame displayed at some moment of `[start, end)`, in order."""
         before: Answer | None = None
         newest: int | None = None
+        fell = False
         for frame, damaged in self._frames_from(start):
             pts = _pts(frame)
+            # Frames come in the order of display: without damage a stamp that falls is wrong, and
+            # whatever follows is not surely what it says.
+            fell = fell or (newest is not None and pts < newest and not damaged)
             if pts >= end:
                 break
             if pts <= start:
@@ -90,7 +94,7 @@ class GroupReader:
                 before, newest = None, _pts(before[0])
             if newest is None or pts > newest:
                 newest = pts
-                yield frame, not damaged
+                yield frame, not (damaged or fell)
         if before is not None:
             yield before
 
@@ -108,7 +112,7 @@ class GroupReader:
         return frames
 
     def _opened(self) -> Opened:
-        opened = open_container(self._facts.path, self.watch)
+        opened = open_container(self._facts.access, self.watch)
         if self._facts.by_cues:
             load_cues(*opened)
         return opened
@@ -149,7 +153,10 @@ class GroupReader:
         kept: tuple[av.VideoFrame, bool] | None = None
         waiting = iter(targets)
         target = next(waiting, None)
-        for frame, damaged in self._decoded(targets, start, stamps):
+        fell = False
+        for frame, is_damaged in self._decoded(targets, start, stamps):
+            fell = fell or (kept is not None and _pts(frame) < _pts(kept[0]))
+            damaged = is_damaged or fell  # see `every_frame`
             while target is not None and target < _pts(frame):
                 yield _answer(target, kept or (frame, damaged), stamps)
                 target = next(waiting, None)
@@ -224,6 +231,9 @@ class GroupReader:
 
     # Finding the way
 
+    def _packets(self) -> Iterator[av.Packet]:
+        return read_packets(self._container, self._stream, self.watch, self._facts.access.repair)
+
     def _packets_from(self, start: int) -> Iterator[av.Packet]:
         """Packets in decoding order from the last key frame shown at or before `start`."""
         self._damaged_until = None
@@ -236,7 +246,7 @@ class GroupReader:
                     self._container.seek(aim, stream=self._stream)
                 except av.error.FFmpegError:
                     break
-                packets = read_packets(self._container, self._stream, self.watch)
+                packets = self._packets()
                 first = next(packets, None)
                 if first is not None and _is_early_enough(first, start, key):
                     found = _from_key(chain((first,), packets), key)
@@ -245,8 +255,8 @@ class GroupReader:
                         return chain((key_packet,), found)
                 aim, back = aim - back, back * 4
         self._container.close()
-        self._container, self._stream = open_container(self._facts.path, self.watch)
-        return _from_key(read_packets(self._container, self._stream, self.watch), key)
+        self._container, self._stream = open_container(self._facts.access, self.watch)
+        return _from_key(self._packets(), key)
 
     def _key_before(self, tick: int) -> tuple[int, int] | None:
         """(pts, dts) of the last key frame at or before `tick`, from the packet table."""
@@ -278,7 +288,7 @@ class GroupReader:
         first = self._facts.start_pts
         for frame, *_ in self._decode_group([first], first):
             return frame
-        raise BackendError(f"{self._facts.path}: no frame of it can be decoded any more")
+        raise BackendError(f"{self._facts.access.path}: no frame of it can be decoded any more")
 
     # Pixels
 

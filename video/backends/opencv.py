@@ -44,6 +44,8 @@ class OpenCVSource:
         watch = Watch(path, options.time_limit_s)
         self._timeline = read_timeline(path, watch, options.track)
         self._closed = False
+        if refusal := self._timeline.refusal():
+            raise BackendError(f"{path}: {refusal} OpenCV does not tell")
         if self._timeline.hidden:
             raise BackendError(f"{path}: has an edit list, which OpenCV does not follow")
         if self._timeline.damaged:
