@@ -43,6 +43,8 @@ HD_LINES = 720
 _CONVERTED_MATRICES = {
     "bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc", "ycgco",
 }  # fmt: skip
+_LIKE_BT601 = {"bt470bg", "smpte170m", "fcc", "gbr", "unknown"}
+"""BT.601, what hardly differs from it, and what needs no matrix."""
 _ZSCALE_MATRICES = {"bt2020c", "ictcp", "chroma-derived-nc", "chroma-derived-c"}
 """Those of the others that FFmpeg's filter zscale converts."""
 _UNCONVERTED_TRANSFERS = {"linear", "log100", "log316", "smpte428"}
@@ -189,9 +191,18 @@ def colour_notes(colour: Colour) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def refuse_colour(path: Path, colour: Colour, backend: str, tone_map: ToneMap) -> None:
+def refuse_colour(
+    path: Path,
+    colour: Colour,
+    backend: str,
+    tone_map: ToneMap,
+    *,
+    takes_all_as_bt601: bool = False,
+) -> None:
     """Raise BackendError where a back end shows other colours than `pictures` does: most convert by
     the matrix alone, OpenCV also brings HDR and wide colours to a standard screen in its own way.
+
+    `takes_all_as_bt601` says of a back end that it does not look at the matrix.
     """
     is_opencv = backend == "opencv"
     read = replace(colour, tone_map=operator_for(colour, tone_map))
@@ -204,7 +215,8 @@ def refuse_colour(path: Path, colour: Colour, backend: str, tone_map: ToneMap) -
         "untagged colours, taken as BT.709 by its size": "matrix" in colour.assumed
         and colour.matrix == "bt709",
         "transparent parts": colour.alpha == "on black",
-        "the matrix ycgco": colour.matrix == "ycgco",
+        f"the matrix {colour.matrix}": colour.matrix == "ycgco"
+        or (takes_all_as_bt601 and colour.matrix not in _LIKE_BT601),
         "grey of limited range": is_limited_grey(colour),
     }
     for reason, is_met in reasons.items():

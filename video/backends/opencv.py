@@ -54,7 +54,13 @@ class OpenCVSource:
             raise BackendError(f"{path}: is stored mirrored, which OpenCV does not set right")
         if self._timeline.interlaced:
             raise BackendError(f"{path}: is interlaced, of which OpenCV may show black frames")
-        refuse_colour(path, self._timeline.colour, "opencv", options.tone_map)
+        refuse_colour(
+            path,
+            self._timeline.colour,
+            "opencv",
+            options.tone_map,
+            takes_all_as_bt601=int(cv2.__version__.split(".")[0]) < 5,
+        )
         self._capture, self._row = self._opened(), -1
         try:
             first = self._frame(0, watch)
