@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import av.error
 import numpy as np
-from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from mmreason.video.backends.base import ToneMap
@@ -34,14 +34,12 @@ from mmreason.video.backends.colour_maths import (
 from mmreason.video.types import Colour, VideoError
 
 _MAX_NOTES = 8
+_BT709 = 1
 _SCALER_MATRICES = {
-    "bt709": Colorspace.ITU709,
-    "fcc": Colorspace.FCC,
-    "bt470bg": Colorspace.ITU601,
-    "smpte170m": Colorspace.ITU601,
-    "smpte240m": Colorspace.SMPTE240M,
-    "bt2020nc": Colorspace.BT2020,
-}
+    "bt709": _BT709, "fcc": 4, "bt470bg": 5, "smpte170m": 5, "smpte240m": 7, "bt2020nc": 9,
+}  # fmt: skip
+"""The scaler's numbers: `av.video.reformatter.Colorspace`, which has names for all of them only
+since PyAV 18."""
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
@@ -167,7 +165,7 @@ class PictureConverter:
     def _scaled(self, frame: av.VideoFrame, size_px: Size, pixels: str) -> av.VideoFrame:
         """`frame` in other pixels. Where planes stay planes the matrix does not matter, and the
         scaler is told of one that it knows, the same on both sides."""
-        matrix = _SCALER_MATRICES.get(self._colour.matrix, Colorspace.ITU709)
+        matrix = _SCALER_MATRICES.get(self._colour.matrix, _BT709)
         try:
             return self._reformatter.reformat(
                 frame,
