@@ -133,7 +133,7 @@ class PictureConverter:
         return self._scaled(frame, size_px, "rgb24").to_ndarray()
 
     def _signal(self, frame: av.VideoFrame, size_px: Size) -> np.ndarray:
-        """uint16 (H, W, 3): red, green and blue of full range, resized.
+        """uint16 (H, W, 3): signals of red, green and blue, resized.
 
         From resized planes, as the scaler's own RGB of 16 bits is off by more than a step of 10.
         """
@@ -143,7 +143,7 @@ class PictureConverter:
             grey = self._scaled(frame, size_px, "gray" if bits == 8 else "gray16le").to_ndarray()
             return grey_to_rgb(grey, bits)
         if colour.matrix in ("gbr", "unknown"):
-            return self._scaled(frame, size_px, "rgb48le").to_ndarray()
+            return self._scaled(frame, size_px, "rgb48le").to_ndarray() >> 4
         planes = self._scaled(frame, size_px, "yuv444p" if bits == 8 else "yuv444p16le")
         samples = planes.to_ndarray(channel_last=True).astype(np.uint16, copy=False)
         return planes_to_rgb(samples, colour.matrix, colour.range, bits)
