@@ -225,9 +225,13 @@ class GroupReader:
         except av.error.FFmpegError:
             self._damaged_until = np.inf
             return []
-        if (packet is not None and packet.is_corrupt) or any(f.is_corrupt for f in frames):
+        is_broken = packet is not None and (packet.is_corrupt or self._refers_to_lost(packet))
+        if is_broken or any(f.is_corrupt for f in frames):
             self._damaged_until = np.inf
         return frames
+
+    def _refers_to_lost(self, packet: av.Packet) -> bool:
+        return not packet.is_keyframe and packet.pts in self._facts.after_loss
 
     # Finding the way
 

@@ -27,6 +27,7 @@ from mmreason.video.backends.base import (
     stream_times,
 )
 from mmreason.video.backends.colour import refuse_colour
+from mmreason.video.backends.key_headers import read_key_headers
 from mmreason.video.backends.timeline import read_timeline
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
@@ -61,6 +62,9 @@ class OpenCVSource:
             options.tone_map,
             takes_all_as_bt601=int(cv2.__version__.split(".")[0]) < 5,
         )
+        headers = read_key_headers(path, self._timeline.codec, watch, self._timeline.track)
+        if headers.sizes > 1:
+            raise BackendError(f"{path}: changes the size of its pictures, which OpenCV squeezes")
         self._capture, self._row = self._opened(), -1
         try:
             first = self._frame(0, watch)
