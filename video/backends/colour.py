@@ -43,8 +43,8 @@ HD_LINES = 720
 _CONVERTED_MATRICES = {
     "bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc", "ycgco",
 }  # fmt: skip
-_LIKE_BT601 = {"bt470bg", "smpte170m", "fcc", "gbr", "unknown"}
-"""BT.601, what hardly differs from it, and what needs no matrix."""
+_LIKE_BT601 = {"bt470bg", "smpte170m", "fcc"}
+"""BT.601, and what hardly differs from it."""
 _ZSCALE_MATRICES = {"bt2020c", "ictcp", "chroma-derived-nc", "chroma-derived-c"}
 """Those of the others that FFmpeg's filter zscale converts."""
 _UNCONVERTED_TRANSFERS = {"linear", "log100", "log316", "smpte428"}
@@ -215,8 +215,9 @@ def refuse_colour(
         "untagged colours, taken as BT.709 by its size": "matrix" in colour.assumed
         and colour.matrix == "bt709",
         "transparent parts": colour.alpha == "on black",
-        f"the matrix {colour.matrix}": colour.matrix == "ycgco"
-        or (takes_all_as_bt601 and colour.matrix not in _LIKE_BT601),
+        f"the matrix {colour.matrix} ({colour.range})": not _shows_matrix(
+            colour, backend, takes_all_as_bt601
+        ),
         "grey of limited range": is_limited_grey(colour),
     }
     for reason, is_met in reasons.items():
@@ -224,3 +225,15 @@ def refuse_colour(
             raise BackendError(
                 f"{path}: has {reason}, which {backend} does not show correctly; use pyav"
             )
+
+
+def _shows_matrix(colour: Colour, backend: str, takes_all_as_bt601: bool) -> bool:
+    """On a CUDA device torchcodec has BT.709, and takes all else as BT.601 of limited range."""
+    if colour.matrix in ("gbr", "unknown"):
+        return True
+    is_bt601 = colour.matrix in _LIKE_BT601
+    if takes_all_as_bt601:
+        return is_bt601
+    if backend == "torchcodec-cuda":
+        return colour.matrix == "bt709" or (is_bt601 and colour.range == "tv")
+    return colour.matrix != "ycgco"
