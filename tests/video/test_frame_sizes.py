@@ -36,6 +36,7 @@ def write(path: Path, parts: Sequence[Part], codec: str = "libvpx") -> Path:
             encoder.options, encoder.thread_count = options[codec], 1
             if stream is None:
                 stream = container.add_stream(codec, rate=30)
+                assert isinstance(stream, av.VideoStream)
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                 container.start_encoding()
             packets = []
@@ -64,8 +65,11 @@ def read(path: Path, size_px: tuple[int, int] | None = None):
     for picture in batch.pixels:
         rows, columns = np.nonzero(picture.max(axis=-1) > 45)
         boxes.append((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
-    inner = [p[b[1] : b[3], b[0] : b[2]] for p, b in zip(batch.pixels, boxes, strict=True)]
-    return clips.numbers(inner), boxes, notes
+    found = [
+        clips.read_number(picture[top:bottom, left:right])
+        for picture, (left, top, right, bottom) in zip(batch.pixels, boxes, strict=True)
+    ]
+    return found, boxes, notes
 
 
 @pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])

@@ -23,7 +23,7 @@ _SDR_GAMMA = 2.4
 _KNEE = 0.96
 """Light above which highlights are compressed: white itself is shown at 253 of 255."""
 _TOP = 4095
-"""The signal of 1: 12 bits, more than any file here holds, in tables that are quick to look up."""
+"""The signal of 1: 12 bits, as many as HDR is made for; larger tables leave the nearest cache."""
 _ROWS_AT_ONCE = 16
 """Rows whose intermediate values stay in the cache of a core: half the time of a whole picture."""
 

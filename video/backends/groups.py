@@ -300,7 +300,7 @@ class GroupReader:
         """uint8 (height, width, 3) for `size_px` (width, height), resized by the converter and
         turned upright. Raises VideoError."""
         turns = self._facts.turns
-        stored_px = size_px[::-1] if turns % 2 else size_px
+        stored_px = (size_px[1], size_px[0]) if turns % 2 else size_px
         upright = np.rot90(self._converter.picture(frame, self._stream, stored_px), k=turns)
         return upright[:, ::-1] if self._facts.mirrored else upright
 

@@ -143,7 +143,8 @@ class PictureConverter:
             grey = self._scaled(frame, size_px, "gray" if bits == 8 else "gray16le").to_ndarray()
             return grey_to_rgb(grey, bits)
         if colour.matrix in ("gbr", "unknown"):
-            return self._scaled(frame, size_px, "rgb48le").to_ndarray() >> 4
+            rgb = np.asarray(self._scaled(frame, size_px, "rgb48le").to_ndarray(), np.uint16)
+            return rgb >> 4
         planes = self._scaled(frame, size_px, "yuv444p" if bits == 8 else "yuv444p16le")
         samples = planes.to_ndarray(channel_last=True).astype(np.uint16, copy=False)
         return planes_to_rgb(samples, colour.matrix, colour.range, bits)
