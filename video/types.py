@@ -158,6 +158,8 @@ class Colour:
     assumed: tuple[str, ...] = ()
     """Fields that the file leaves open and that were taken as usual for such a picture: the matrix
     by its size (BT.709 from 720 lines up, BT.601 below), the range by its pixel format."""
+    by_container: tuple[str, ...] = ()
+    """Fields that only the container tells. Many readers take them as untagged."""
     tone_map: str = "none"
     """The operator that brought high dynamic range to a standard screen, "none" without one."""
     alpha: str = "none"

@@ -153,6 +153,21 @@ def write(
     return path
 
 
+def remark(path: Path, source: Path, marks: Marks) -> Path:
+    """A copy of `source` of which the container is marked with `marks`, the pictures as they are."""
+    with av.open(str(source)) as reader, av.open(str(path), "w") as writer:
+        copy = writer.add_stream_from_template(reader.streams.video[0])
+        assert isinstance(copy, av.VideoStream)
+        context = copy.codec_context
+        context.colorspace, context.color_range = marks.matrix, marks.range
+        context.color_trc, context.color_primaries = marks.transfer, marks.primaries
+        for packet in reader.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                writer.mux(packet)
+    return path
+
+
 def error(shown: np.ndarray, truth: np.ndarray) -> float:
     """Mean absolute difference in levels."""
     return float(np.abs(shown.astype(float) - truth).mean())

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from mmreason.video import Video, VideoError
+from mmreason.video.backends.base import BackendError
+from mmreason.video.backends.colour import Marks as StoredMarks
 from mmreason.video.backends.colour import read_colour
 from mmreason.video.backends.colour_maths import compress_highlights, sdr_conversion
 from mmreason.video.types import VideoInfo
+from mmreason.video.world import World, encode
+from mmreason.video.world.script import Actor, Motion, Scene
 from tests.video import colour_clips as clips
 from tests.video.colour_clips import BT709, BT2020, HLG, P3, PQ, Marks, error, frame_of
 
@@ -180,6 +184,31 @@ def test_untagged_pictures_go_by_their_size(tmp_path: Path, lines: int, matrix: 
     assert info.notes == (f"colours are untagged: taken as {taken} by its size",)
 
 
+@pytest.mark.parametrize(("codec", "suffix"), [("libvpx-vp9", ".webm"), ("libvpx", ".webm")])
+def test_what_only_the_container_tells_is_followed(tmp_path: Path, codec: str, suffix: str) -> None:
+    frame = frame_of(PATCHES / 255, 1, 1, "yuv420p")
+    bare = clips.write(tmp_path / f"bare{suffix}", [frame], Marks(range=0), codec=codec)
+    marks = Marks(matrix=1, transfer=1, primaries=BT709)
+    picture, info = shown(clips.remark(tmp_path / "marked.mkv", bare, marks))
+    assert error(picture, PATCHES) <= 2
+    assert info.colour.matrix == "bt709" and info.colour.by_container == ("matrix",)
+    assert info.colour.transfer == info.colour.primaries == "bt709"
+    with pytest.raises(BackendError, match="no tag of its matrix"):
+        Video.open(tmp_path / "marked.mkv", "opencv")
+
+
+@pytest.mark.parametrize("transfer", [PQ, 14])
+def test_bt2020_without_a_matrix_has_that_of_bt2020(tmp_path: Path, transfer: int) -> None:
+    light = clips.linear(PATCHES, BT2020)
+    signal = clips.pq(light * 203) if transfer == PQ else light ** (1 / 2.4)
+    marks = Marks(matrix=2, transfer=transfer, primaries=BT2020)
+    path = clips.write(tmp_path / "a.mkv", [frame_of(signal, 9, 1, "yuv444p12le")], marks)
+    picture, info = shown(path)
+    assert error(picture, PATCHES) <= 6
+    assert info.colour.matrix == "bt2020nc" and info.colour.assumed == ("matrix",)
+    assert any(note.endswith("taken as BT.2020 by what else is told") for note in info.notes)
+
+
 @pytest.mark.parametrize("matrix", [0, 10, 11, 12, 13, 14, 15, 16, 17])
 def test_a_matrix_that_is_not_converted_is_named_in_one_line(tmp_path: Path, matrix: int) -> None:
     names = {0: "gbr", 10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc"}
@@ -232,7 +261,7 @@ def test_grey_of_untagged_range_goes_by_its_codec(tmp_path: Path) -> None:
     hevc = clips.write(tmp_path / "b.mkv", [frame], codec="libx265")
     with av.open(str(hevc)) as container:
         frame.color_range = 0
-        colour = read_colour(hevc, frame, container.streams.video[0])
+        colour = read_colour(hevc, frame, container.streams.video[0], StoredMarks())
     assert colour.range == "tv" and colour.assumed == ("range",)
 
 
@@ -292,3 +321,15 @@ def test_alpha_that_is_not_decoded_is_told(tmp_path: Path) -> None:
     _, info = shown(path)
     assert info.colour.alpha == "not decoded"
     assert any("alpha channel that is not decoded" in note for note in info.notes)
+
+
+def test_a_scripted_world_of_many_lines_keeps_its_colours(tmp_path: Path) -> None:
+    actor = Actor(id="a", shape="circle", colour="red", x=0.5, motion=Motion())
+    scene = Scene(start_s=0.0, end_s=0.2, actors=(actor,))
+    world = World(width_px=1280, height_px=720, fps_hz=10.0, scenes=(scene,))
+    with Video.open(encode.write_video(world, tmp_path / "world.mp4")) as video:
+        picture = video.frames_at([0.0]).pixels[0]
+        assert video.info.colour.assumed == ()
+    red = (world.frame(0.0) == world.frame(0.0)[360, 640]).all(axis=-1)
+    assert red.sum() > 1000
+    assert error(picture[red], world.frame(0.0)[red]) <= 3

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from mmreason.video import Video
+from mmreason.video.backends.base import BackendError
+from mmreason.video.backends.choose import Backend, why_not
 from mmreason.video.backends.pictures import fit_inside
 from tests.video import clips, colour_clips
 
@@ -21,7 +23,7 @@ SQUARE = Fraction(1)
 
 def write(path: Path, parts: Sequence[Part], codec: str = "libvpx") -> Path:
     """Numbered frames at 30 Hz in one track, encoded anew where the size changes."""
-    options = {"libx264": {"bf": "2", "preset": "ultrafast"}}
+    options = {"libx264": {"bf": "2", "preset": "ultrafast"}, "mpeg2video": {}}
     options |= {
         name: {"deadline": "realtime", "cpu-used": "8"} for name in ("libvpx", "libvpx-vp9")
     }
@@ -92,6 +94,23 @@ def test_a_call_that_grows_is_scaled_to_its_first_size_and_told(tmp_path: Path) 
     numbers, boxes, notes = read(path)
     assert numbers == list(range(8)) and set(boxes) == {(0, 0, 160, 96)}
     assert notes[-1] == "frames of another size (320x192) are scaled to the video's"
+
+
+@pytest.mark.parametrize("backend", ["opencv", "decord", "torchcodec"])
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [("libvpx", ".webm"), ("libvpx-vp9", ".mkv"), ("libx264", ".mkv"), ("libx264", ".mp4"),
+     ("mpeg2video", ".mkv")],
+)  # fmt: skip
+def test_other_back_ends_refuse_a_change_of_size(
+    tmp_path: Path, backend: Backend, codec: str, suffix: str
+) -> None:
+    if reason := why_not(clips.write(tmp_path / "plain.mp4"), backend):
+        pytest.skip(reason)
+    parts = [((192, 112), SQUARE, 6), ((112, 192), SQUARE, 6)]
+    path = write(tmp_path / f"a{suffix}", parts, codec)
+    with pytest.raises(BackendError), Video.open(path, backend) as video:
+        video.frames_at([0.3])
 
 
 def test_frames_fit_into_any_size_that_is_asked_for(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ Names are those of ITU-T H.273 as FFmpeg writes them. Leaves out converting pixe
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -54,22 +54,55 @@ _LIMITED_GREY_CODECS = {"h264", "hevc", "vvc", "av1", "vp9", "mpeg2video", "mpeg
 _DOLBY_VISION_TAGS = {"dvh1", "dvhe", "dva1", "dvav", "dav1"}
 
 
-def read_colour(path: Path, frame: av.VideoFrame, stream: VideoStream) -> Colour:
-    """The colour of a decoded frame, `tone_map` still "none".
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """Numbers of ITU-T H.273; 2 is "unknown", for the range 0."""
+
+    matrix: int = 2
+    range: int = 0
+    transfer: int = 2
+    primaries: int = 2
+
+
+def container_marks(stream: VideoStream) -> Marks:
+    """What the container says. To be read before a frame is decoded: decoders write over it, some
+    of them (VP9, ProRes) with "unknown"."""
+    context = stream.codec_context
+    return Marks(
+        matrix=context.colorspace,
+        range=context.color_range,
+        transfer=context.color_trc,
+        primaries=context.color_primaries,
+    )
+
+
+def read_colour(path: Path, frame: av.VideoFrame, stream: VideoStream, container: Marks) -> Colour:
+    """The colour of a decoded frame, `tone_map` still "none": what the frame says, and where it
+    says nothing the container.
 
     Raises VideoError for colours that are not converted, which no back end shows correctly.
     """
-    if frame.colorspace == 2 and stream.codec_context.codec_tag in _DOLBY_VISION_TAGS:
+    codec = stream.codec_context.codec.canonical_name
+    says_matrix = frame.colorspace != 2 and codec != "vp8"  # which knows BT.601 only
+    by_container = not says_matrix and container.matrix not in (0, 2)
+    marks = Marks(
+        matrix=container.matrix if by_container else frame.colorspace,
+        range=frame.color_range or container.range,
+        transfer=container.transfer if frame.color_trc == 2 else frame.color_trc,
+        primaries=container.primaries if frame.color_primaries == 2 else frame.color_primaries,
+    )
+    if marks.matrix == 2 and stream.codec_context.codec_tag in _DOLBY_VISION_TAGS:
         raise VideoError(
             f"{path}: is Dolby Vision without a picture for other players, whose colours (IPT) are "
             f"not converted; {_convert_command(path, 'libplacebo=format=yuv420p')}"
         )
     assumed: list[str] = []
-    matrix = _matrix(path, frame, assumed)
-    range_ = _range(frame, stream.codec_context.codec.canonical_name, assumed)
-    transfer = _TRANSFERS.get(frame.color_trc, f"reserved ({frame.color_trc})")
-    primaries = _PRIMARIES.get(frame.color_primaries, f"reserved ({frame.color_primaries})")
-    if primaries == "unknown" and (transfer in HDR_NAMES or matrix == "bt2020nc"):
+    transfer = _TRANSFERS.get(marks.transfer, f"reserved ({marks.transfer})")
+    primaries = _PRIMARIES.get(marks.primaries, f"reserved ({marks.primaries})")
+    is_hdr = transfer in HDR_NAMES
+    matrix = _matrix(path, frame, marks.matrix, assumed, is_bt2020=is_hdr or primaries == "bt2020")
+    range_ = _range(frame, marks.range, codec, assumed)
+    if primaries == "unknown" and (is_hdr or matrix == "bt2020nc"):
         primaries = "bt2020"
         assumed.append("primaries")
     alpha = "none"
@@ -85,18 +118,23 @@ def read_colour(path: Path, frame: av.VideoFrame, stream: VideoStream) -> Colour
         matrix=matrix,
         range=range_,
         assumed=tuple(assumed),
+        by_container=("matrix",) if by_container else (),
         alpha=alpha,
     )
 
 
-def _matrix(path: Path, frame: av.VideoFrame, assumed: list[str]) -> str:
+def _matrix(
+    path: Path, frame: av.VideoFrame, mark: int, assumed: list[str], *, is_bt2020: bool
+) -> str:
     if is_rgb(frame.format):
         return "gbr"
-    matrix = _MATRICES.get(frame.colorspace, f"reserved ({frame.colorspace})")
+    matrix = _MATRICES.get(mark, f"reserved ({mark})")
     if is_grey(frame.format):  # without colour differences no matrix matters
         return "unknown"
     if matrix == "unknown":
         assumed.append("matrix")
+        if is_bt2020:
+            return "bt2020nc"
         return "bt709" if frame.height >= HD_LINES else "smpte170m"
     if matrix in _CONVERTED_MATRICES:
         return matrix
@@ -115,12 +153,12 @@ def _matrix(path: Path, frame: av.VideoFrame, assumed: list[str]) -> str:
     )
 
 
-def _range(frame: av.VideoFrame, codec: str, assumed: list[str]) -> str:
+def _range(frame: av.VideoFrame, mark: int, codec: str, assumed: list[str]) -> str:
     """Red, green and blue are always full range, as FFmpeg has them."""
     if is_rgb(frame.format) or frame.format.name.startswith("yuvj"):
         return "pc"
-    if frame.color_range in _RANGES:
-        return _RANGES[frame.color_range]
+    if mark in _RANGES:
+        return _RANGES[mark]
     assumed.append("range")
     return "pc" if is_grey(frame.format) and codec not in _LIMITED_GREY_CODECS else "tv"
 
@@ -173,8 +211,9 @@ def colour_notes(colour: Colour) -> tuple[str, ...]:
     if wide and is_gamut_converted(colour):
         notes.append(f"{wide} colours brought to BT.709: those outside of it are clipped")
     if "matrix" in colour.assumed:
-        taken = "BT.709" if colour.matrix == "bt709" else "BT.601"
-        notes.append(f"colours are untagged: taken as {taken} by its size")
+        taken = {"bt709": "BT.709 by its size", "bt2020nc": "BT.2020 by what else is told"}
+        way = taken.get(colour.matrix, "BT.601 by its size")
+        notes.append(f"colours are untagged: taken as {way}")
     if colour.matrix == "unknown" and "range" in colour.assumed:
         values = "16..235" if colour.range == "tv" else "0..255"
         notes.append(f"grey of untagged range: taken as {values} by its codec")
@@ -212,8 +251,9 @@ def refuse_colour(
         f"{colour.primaries} colours": is_gamut_converted(read)
         or (is_opencv and colour.primaries in _UNCONVERTED_PRIMARIES),
         f"the transfer {colour.transfer}": is_opencv and colour.transfer in _UNCONVERTED_TRANSFERS,
-        "untagged colours, taken as BT.709 by its size": "matrix" in colour.assumed
-        and colour.matrix == "bt709",
+        f"no tag of its matrix ({colour.matrix}) in the pictures themselves": "matrix"
+        in (*colour.assumed, *colour.by_container)
+        and colour.matrix not in _LIKE_BT601,
         "transparent parts": colour.alpha == "on black",
         f"the matrix {colour.matrix} ({colour.range})": not _shows_matrix(
             colour, backend, takes_all_as_bt601

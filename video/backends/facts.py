@@ -15,7 +15,13 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from mmreason.video.backends.base import SLACK_S, BackendError, ToneMap, Watch
-from mmreason.video.backends.colour import colour_notes, operator_for, read_colour
+from mmreason.video.backends.colour import (
+    Marks,
+    colour_notes,
+    container_marks,
+    operator_for,
+    read_colour,
+)
 from mmreason.video.backends.display import Display, display_of
 from mmreason.video.backends.packets import (
     Access,
@@ -156,6 +162,7 @@ def read_facts(
             stored_px=(head.first.width, head.first.height),
             pixel_aspect=head.pixel_aspect,
             colour=colour,
+            container=head.container,
             tone_map=tone_map,
         ),
         reorder_pts=0 if by_cues else head.reorder_pts,
@@ -203,6 +210,8 @@ class Head:
     first: av.VideoFrame
     display: Display
     colour: Colour
+    container: Marks
+    """What the container says of colours."""
     pixel_aspect: float
     """Of the first frame as stored and as its decoder has it, which may not be the container's."""
     start_pts: int
@@ -222,6 +231,7 @@ def read_head(access: Access, opened: Opened, watch: Watch) -> Head:
     stamps: list[tuple[int | None, int | None]] = []
     shown: list[int] = []
     first, display, colour, aspect, untimed = None, None, Colour(), 1.0, 0
+    marks = container_marks(stream)
     packets = chain(read_packets(container, stream, watch, access.repair), (None,))
     for place, packet in enumerate(packets):
         if place >= _MAX_FIRST or (first is not None and place >= _HEAD_PACKETS):
@@ -236,7 +246,8 @@ def read_head(access: Access, opened: Opened, watch: Watch) -> Head:
             if pts is not None and (access.repair is None or pts >= access.repair.start_pts):
                 first = frame
                 display = display_of(frame, stream, packet)
-                colour, aspect = read_colour(access.path, frame, stream), pixel_aspect(stream)
+                colour = read_colour(access.path, frame, stream, marks)
+                aspect = pixel_aspect(stream)
                 break
             untimed += pts is None
     if first is None and untimed:
@@ -252,6 +263,7 @@ def read_head(access: Access, opened: Opened, watch: Watch) -> Head:
         first=first,
         display=display,
         colour=colour,
+        container=marks,
         pixel_aspect=aspect,
         start_pts=start_pts,
         reorder_pts=both[0][0] - both[0][1] if both else 0,

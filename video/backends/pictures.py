@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from mmreason.video.backends.base import ToneMap
 from mmreason.video.backends.colour import (
+    Marks,
     has_alpha,
     is_gamut_converted,
     is_limited_grey,
@@ -55,6 +56,7 @@ class Shown:
     """Width over height of a pixel of the first frame, as its decoder has it."""
     colour: Colour
     """Of the first frame."""
+    container: Marks
     tone_map: ToneMap
     later_notes: dict[str, None] = field(default_factory=dict)
     """Lines on frames that differ from the first, in order; shared by all readers of a file."""
@@ -93,7 +95,7 @@ class PictureConverter:
         )  # fmt: skip
         if marks == self._marks:
             return
-        colour = read_colour(self._path, frame, stream)
+        colour = read_colour(self._path, frame, stream, self._shown.container)
         colour = replace(colour, tone_map=operator_for(colour, self._shown.tone_map))
         if colour != self._shown.colour:
             self._shown.add_note(
