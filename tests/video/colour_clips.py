@@ -154,7 +154,7 @@ def write(
 
 
 def remark(path: Path, source: Path, marks: Marks) -> Path:
-    """A copy of `source` of which the container is marked with `marks`, the pictures as they are."""
+    """A copy of `source` whose container alone is marked with `marks`."""
     with av.open(str(source)) as reader, av.open(str(path), "w") as writer:
         copy = writer.add_stream_from_template(reader.streams.video[0])
         assert isinstance(copy, av.VideoStream)
