@@ -9,9 +9,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmreason.video.types import Span
+
+if TYPE_CHECKING:
+    from mmreason.video.reader import Video
+    from mmreason.video.types import FrameBatch
 
 
 class UsageError(ValueError):
@@ -120,9 +124,25 @@ class Evidence:
     verified: bool = False
     """Whether a second look at other frames of the span, with the question only, gave the same
     answer."""
+    video: str = field(default="", repr=False, compare=False)
+    """Path of the video as given, for `frames` and `save`; not part of `to_dict`."""
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"span": self.span.to_list()}
+        known = asdict(self) | {"span": self.span.to_list()}
+        del known["video"]
+        return known
+
+    def frames(self, video: str | Path | Video | None = None) -> FrameBatch:
+        """The frames of this evidence at full size (see `evidence_files.read_frames`)."""
+        from mmreason.evidence_files import read_frames
+
+        return read_frames(self, video)
+
+    def save(self, folder: str | Path, video: str | Path | Video | None = None) -> list[Path]:
+        """Write its frames as PNG files to `folder` (see `evidence_files.save_frames`)."""
+        from mmreason.evidence_files import save_frames
+
+        return save_frames(self, folder, video)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +261,35 @@ class Answer:
             "duration_s": self.duration_s,
             "settings": self.settings,
         }
+
+    def to_row(self) -> dict[str, Any]:
+        """One flat row for a table (CSV, pandas): plain values, the first evidence only.
+
+        Example: `{"video": "talk.mp4", "question": "...", "text": "green", "confidence": 0.99,
+        "stop_reason": "answered", "start_s": 8.0, "end_s": 11.0, "quote": "green", "frames": 48,
+        "tokens": 2787, "seconds": 1.53}`; what is not known is None.
+        """
+        first = self.evidence[0] if self.evidence else None
+        return {
+            "video": self.video,
+            "question": self.question,
+            "text": self.text,
+            "choice": self.choice,
+            "confidence": None if self.confidence is None else round(self.confidence, 4),
+            "stop_reason": str(self.stop_reason),
+            "start_s": None if first is None else round(first.span.start_s, 6),
+            "end_s": None if first is None else round(first.span.end_s, 6),
+            "quote": "" if first is None else first.quote,
+            "frames": self.cost.frames,
+            "tokens": self.cost.tokens_in + self.cost.tokens_out,
+            "seconds": round(self.cost.seconds, 3),
+        }
+
+    def __str__(self) -> str:
+        """Answer, evidence and cost in three lines; `repr` has everything."""
+        from mmreason.report.terminal import short_lines
+
+        return "\n".join(short_lines(self))
 
     def save_html(self, path: str | Path) -> Path:
         """Write one self-contained HTML page (no scripts, no external files); returns its path."""

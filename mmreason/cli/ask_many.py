@@ -27,14 +27,14 @@ def ask_many(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Answer what has no answer yet. Ends with exit code 1 where a question failed."""
+    """Answer what has no answer yet. Ends with exit code 1 where a question failed, now or in an
+    earlier run whose failure is still in the file."""
     from mmreason.batch import ResultsFile, read_questions
-    from mmreason.report.words import printable
+    from mmreason.report.words import counted, printable
 
     questions = read_questions(questions_path)
     results = ResultsFile(answers_path, retry_failed=retry_failed)
     left = results.left(questions)
-    failed = []
     if left:
         reasoner = load()
         with bar("asking", len(questions)) as advance:
@@ -42,24 +42,27 @@ def ask_many(
                 advance()
             for result in reasoner.ask_many(left, budget=budget, workers=workers, seed=seed):
                 results.add(result)
-                failed += [result] if result.failure else []
                 advance()
     results.sort(questions)
+    # Those of earlier runs are in the file too, and count until they are asked again.
+    failed = [(q.id, row["failure"]) for q in questions if "failure" in (row := results.rows[q.id])]
+    before = len(questions) - len(left)
     told = {
         "answers": str(answers_path),
         "questions": len(questions),
-        "answered_before": len(questions) - len(left),
+        "answered_before": before,
         "failed": len(failed),
     }
     if as_json:
         print_json(told)
     else:
-        before = f", {told['answered_before']} of them before" if told["answered_before"] else ""
-        text = f"{len(questions)} questions done{before}, {len(failed)} failed: {answers_path}"
+        of_before = f", {before} of them before" if before else ""
+        done = counted(len(questions), "question")
+        text = f"{done} done{of_before}, {len(failed)} failed: {answers_path}"
         out().print(text, markup=False, soft_wrap=True)
-    for result in failed:
-        assert result.failure is not None
-        line = f"  {result.question.id}: {result.failure.message}"
-        print(printable(line), file=sys.stderr)
+    for name, failure in failed:
+        print(f"  {printable(name)}: {printable(failure['message'])}", file=sys.stderr)
+    if failed and before and not retry_failed:
+        print("--retry-failed asks those again that failed before", file=sys.stderr)
     if failed:
         raise typer.Exit(1)

@@ -5,6 +5,7 @@ Leaves out what the words are (`words.py`). Control characters in model text nev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -17,13 +18,14 @@ from mmreason.report.words import (
     asked_words,
     confidence_words,
     cost_rows,
+    counted,
     has_place,
     printable,
     result_words,
     stop_words,
     tool_words,
 )
-from mmreason.types import Answer, Cost, Step
+from mmreason.types import Answer, Cost, Step, StopReason
 from mmreason.video.types import format_time
 
 
@@ -73,13 +75,36 @@ def plain_lines(answer: Answer, *, steps: bool = True) -> Iterator[str]:
     yield cost_line(answer.cost)
 
 
+def short_lines(answer: Answer) -> Iterator[str]:
+    """Answer, evidence and cost in a line each; below them, where there are any, the notes.
+
+    An answer that did not come in the ordinary way is followed by why the question ended.
+    """
+    why = "" if answer.stop_reason is StopReason.ANSWERED else f" ({stop_words(answer)})"
+    yield f"answer:      {printable(answer_words(answer))}{why}"
+    places = ", ".join(str(one.span) for one in answer.evidence) or "none"
+    quotes = dict.fromkeys(printable(one.quote) for one in answer.evidence if one.quote)
+    yield f"evidence:    {places}" + (f": {'; '.join(quotes)}" if quotes else "")
+    cost = answer.cost
+    frames, rounds_ = counted(cost.frames, "frame"), counted(cost.rounds, "round")
+    yield f"cost:        {frames} in {rounds_}, {cost.seconds:.1f} seconds"
+    for note in answer.settings.get("notes", ()):
+        yield f"note:        {printable(str(note))}"
+
+
 def cost_line(cost: Cost) -> str:
     """`cost: 2.31 seconds (0.18 decoding, 1.9 models), 36 frames shown, ...`."""
     rows = (
-        f"{amount} {what}" + (f" ({of_which})" if of_which else "")
+        f"{amount} {_singular(what) if amount == '1' else what}"
+        + (f" ({of_which})" if of_which else "")
         for what, amount, of_which in cost_rows(cost)
     )
     return "cost:        " + ", ".join(rows)
+
+
+def _singular(what: str) -> str:
+    """What `cost_rows` counts, where it is one: `frames shown` -> `frame shown`."""
+    return re.sub(r"s\b", "", what, count=1)
 
 
 def _step_line(step: Step, index: int, question: str) -> str:
@@ -91,7 +116,7 @@ def _step_line(step: Step, index: int, question: str) -> str:
 
 
 def _spent(step: Step) -> str:
-    return f"{step.cost.frames} frames, {step.cost.seconds:.2f} s"
+    return f"{counted(step.cost.frames, 'frame')}, {step.cost.seconds:.2f} s"
 
 
 def _head(answer: Answer) -> Table:

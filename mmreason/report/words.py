@@ -134,8 +134,13 @@ def spent_words(cost: Cost, *, cached: bool = False) -> str:
     if cached:
         return "from the store"
     tokens = cost.tokens_in + cost.tokens_out
-    frames = "1 frame · " if cost.frames == 1 else f"{cost.frames:,} frames · "
-    return f"{frames if cost.frames else ''}{tokens:,} tokens · {cost.seconds:.2f} s"
+    frames = f"{counted(cost.frames, 'frame')} · " if cost.frames else ""
+    return f"{frames}{counted(tokens, 'token')} · {cost.seconds:.2f} s"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 frame`, `1,024 frames`; `many` is the plural where it is not `one` and an s."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def shortened(text: str, limit: int) -> str:

@@ -25,6 +25,7 @@ from mmreason.video.backends.base import (
     Watch,
     checked_request,
     fitted,
+    short_reason,
     stream_by_times,
     stream_times,
 )
@@ -36,7 +37,7 @@ from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 _ANSWER_LIMIT_S = 60.0
 _AT_ONCE_BYTES = 64 * 2**20
 _TIME_TOLERANCE_S = 0.002
-_INSTALL = "install mmreason[decord]"
+_INSTALL = 'in the clone of mmreason: pip install ".[decord]"'
 
 
 class DecordSource:
@@ -205,7 +206,7 @@ class _Worker:
             raise BackendError(f"{self._path}: decord's process has ended")
         answer = json.loads(line)
         if "error" in answer:
-            raise BackendError(f"{self._path}: decord {answer['error']}")
+            raise BackendError(f"{self._path}: decord failed ({short_reason(answer['error'])})")
         return answer
 
     def _in_time(self, action: Any, watch: Watch) -> bytes:

@@ -473,7 +473,7 @@ def _notes(
     if abs(header_s - duration_s) > max(0.5, 0.05 * duration_s) and header_s:
         notes.append(f"the header says {header_s:.2f} s, frames were found for {duration_s:.2f} s")
     if table is not None and table.corrupt:
-        notes.append(f"{table.corrupt} damaged packets")
+        notes.append(f"{table.corrupt} damaged packet{'s' * (table.corrupt > 1)}")
     if table is not None and not container.format.name.startswith("mov"):
         notes.append("no full index: every packet was read once at opening")
     if by_cues:

@@ -31,6 +31,9 @@ from mmreason.video.backends.key_headers import read_key_headers
 from mmreason.video.backends.timeline import read_timeline
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
+# OpenCV's FFmpeg prints what it meets in damaged files; results tell it already.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
 _TIME_TOLERANCE_S = 0.002
 """OpenCV's times are rounded; frames lie further apart than this."""
 

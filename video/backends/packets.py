@@ -29,6 +29,7 @@ from mmreason.video.backends.stamps import (
 )
 from mmreason.video.backends.tracks import choose_stream, film_streams
 from mmreason.video.types import VideoError
+from mmreason.video.unreadable import explain_unreadable
 
 _LOSSY = {"mpegts", "mpeg"}
 """Formats of broadcasts, of which packets are lost on the way without a trace."""
@@ -103,18 +104,16 @@ def _open(access: Access, watch: Watch | None) -> InputContainer:
 
 
 def _why_unreadable(path: Path, error: av.error.FFmpegError) -> str:
-    if not isinstance(error, av.error.InvalidDataError):
+    if isinstance(error, av.error.InvalidDataError):
+        return explain_unreadable(path)
+    if isinstance(error, OSError) and not os.access(path, os.R_OK):
         return f"cannot be opened ({error.strerror})"
-    with path.open("rb") as file:
-        head = file.read(12)
-    if head[4:8] == b"ftyp":
-        return "is damaged or cut short (an mp4 without its index); copy or download it again"
-    return "is not a video file that can be read"
+    return f"{explain_unreadable(path)} ({error.strerror})"
 
 
 def _video_stream(path: Path, container: InputContainer, track: int | None) -> VideoStream:
     if container.format.name in _NOT_VIDEOS:
-        raise VideoError(f"{path}: is not a video file that can be read")
+        raise VideoError(f"{path}: {explain_unreadable(path)}")
     if track is None:
         films = film_streams(container)
         if not films:

@@ -22,6 +22,7 @@ from mmreason.video.backends.base import (
     Watch,
     checked_request,
     fitted,
+    short_reason,
     stream_by_times,
     stream_times,
 )
@@ -58,7 +59,7 @@ class TorchCodecSource:
             )
         except Exception as error:
             raise BackendError(
-                f"{path}: torchcodec cannot open it ({_first_line(error)})"
+                f"{path}: torchcodec cannot open it ({short_reason(error)})"
             ) from error
         count = self._asked(lambda decoder: decoder.metadata.num_frames)
         if count != len(self._timeline.times_s):
@@ -150,7 +151,9 @@ class TorchCodecSource:
         try:
             return question(self._decoder)
         except Exception as error:
-            raise BackendError(f"{self._path}: torchcodec failed ({_first_line(error)})") from error
+            raise BackendError(
+                f"{self._path}: torchcodec failed ({short_reason(error)})"
+            ) from error
 
 
 def _import_decoders(path: Path, device: str) -> Any:
@@ -159,14 +162,9 @@ def _import_decoders(path: Path, device: str) -> Any:
         decoders = import_module("torchcodec.decoders")
     except Exception as error:  # no torchcodec, no FFmpeg libraries, no CUDA library, ...
         raise BackendError(
-            f"{path}: torchcodec cannot be used ({_first_line(error)}); install "
-            "mmreason[torchcodec] and FFmpeg's shared libraries"
+            f"{path}: torchcodec cannot be used ({short_reason(error)}); it needs FFmpeg's "
+            'shared libraries and, in the clone of mmreason, pip install ".[torchcodec]"'
         ) from error
     if device == "cuda" and not torch.cuda.is_available():
         raise BackendError(f"{path}: torchcodec-cuda needs a CUDA device, none is there")
     return decoders
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
