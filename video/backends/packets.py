@@ -31,6 +31,8 @@ from mmreason.video.backends.tracks import choose_stream, film_streams
 from mmreason.video.types import VideoError
 from mmreason.video.unreadable import explain_unreadable
 
+Opened = tuple[InputContainer, VideoStream]
+
 _LOSSY = {"mpegts", "mpeg"}
 """Formats of broadcasts, of which packets are lost on the way without a trace."""
 _PARTLY_STAMPED = {"mpeg"}
