@@ -163,8 +163,9 @@ def _read_subtitles(path: Path) -> str:
         return "refused" if "\n" not in str(error) else f"crash: {error}"
 
 
-def load_scripted() -> None:
-    """Have every model be a scripted one, and import once what each process needs."""
+def load_scripted(clip_path: Path) -> None:
+    """Have every model be a scripted one, and import once what each process needs, back ends by
+    reading a whole clip."""
     import cv2
 
     from mmreason import models, reasoner
@@ -181,7 +182,7 @@ def load_scripted() -> None:
     clip = ClipRecipe(frames=4, size_px=(64, 48), leaf_s=1.0)
     models.load = lambda *_, **__: ScriptedModel(reply, clip=clip)
     for backend in BACKENDS:
-        why_not(Path(__file__), backend)
+        why_not(clip_path, backend)
 
 
 def _try(verb: Sequence[str]) -> str:
@@ -251,11 +252,11 @@ def fuzz(
     log = folder / "results.jsonl"
     done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     known = {row["file"] for row in done}
-    load_scripted()
     kinds = {name: folder / f"{name}{clip.suffix}" for name, clip in CLIPS.items()}
     for name, path in kinds.items():
         if not path.exists():
             write(path, name)
+    load_scripted(next(iter(kinds.values())))
     for number in sorted(set(files) - known):
         kind = list(kinds)[number % len(kinds)]
         rng = np.random.default_rng(number)
