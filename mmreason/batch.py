@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mmreason.calls import FAILURES, Awaited, Request
+from mmreason.json_values import with_schema
 from mmreason.models.base import ModelError, Reply
 from mmreason.types import Answer, Step, UsageError
 from mmreason.video.files import write_atomic
@@ -57,7 +58,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
-        row: dict[str, Any] = {"id": self.question.id}
+        row = with_schema({"id": self.question.id})
         if self.failure is not None:
             return row | {"failure": {"kind": self.failure.kind, "message": self.failure.message}}
         assert self.answer is not None

@@ -20,6 +20,11 @@ _DIGITS = 6
 _PROBABILITY_DIGITS = 4
 
 
+def with_schema(values: Mapping[str, Any]) -> dict[str, Any]:
+    """One JSON output, with the version of its schema in front."""
+    return {"schema": SCHEMA, **values}
+
+
 def to_json(value: Any, name: str = "") -> Any:
     """JSON types only. A record becomes an object of its fields, without those that are marked
     `metadata={"json": False}`, with the properties that its `JSON_PROPERTIES` names; one with

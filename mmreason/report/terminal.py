@@ -15,12 +15,16 @@ from mmreason.report.rounds import LONG_READING, SHORT_TRACE, Group, rounds
 from mmreason.report.words import (
     answer_words,
     asked_words,
+    check_words,
     confidence_words,
     cost_rows,
+    counted,
     has_place,
+    looked_words,
     printable,
     result_words,
     stop_words,
+    subtitle_words,
     tool_words,
 )
 from mmreason.types import Answer, Cost, Step
@@ -55,13 +59,11 @@ def plain_lines(answer: Answer, *, steps: bool = True) -> Iterator[str]:
     """What `print_answer` shows, as lines without tables or colours."""
     yield f"question:    {printable(answer.question)}"
     yield f"answer:      {printable(answer_words(answer))}"
-    yield f"confidence:  {confidence_words(answer.confidence)}"
-    yield f"stopped:     {stop_words(answer)}"
-    for note in answer.settings.get("notes", ()):
-        yield f"note:        {printable(str(note))}"
+    for name, value in _facts(answer):
+        yield f"{name + ':':<12} {printable(value)}"
     for evidence in answer.evidence:
-        checked = "verified" if evidence.verified else "not verified"
         times = ", ".join(format_time(t) for t in evidence.frame_times_s)
+        checked = printable(check_words(evidence))
         yield f"evidence:    {evidence.span} ({checked}) {printable(evidence.quote)}".rstrip()
         if times:
             yield f"  frames at  {times}"
@@ -76,10 +78,42 @@ def plain_lines(answer: Answer, *, steps: bool = True) -> Iterator[str]:
 def cost_line(cost: Cost) -> str:
     """`cost: 2.31 seconds (0.18 decoding, 1.9 models), 36 frames shown, ...`."""
     rows = (
-        f"{amount} {what}" + (f" ({of_which})" if of_which else "")
+        f"{amount} {_SINGULAR.get(what, what) if amount == '1' else what}"
+        + (f" ({of_which})" if of_which else "")
         for what, amount, of_which in cost_rows(cost)
     )
     return "cost:        " + ", ".join(rows)
+
+
+_SINGULAR = {
+    "frames shown": "frame shown",
+    "frames compared": "frame compared",
+    "model calls": "model call",
+    "rounds": "round",
+    "tokens read": "token read",
+    "tokens written": "token written",
+}
+
+
+def _facts(answer: Answer) -> Iterator[tuple[str, str]]:
+    """(name, value) of all that stands under an answer, or under "No answer"."""
+    if answer.answered:
+        yield "confidence", confidence_words(answer)
+    yield "stopped", stop_words(answer)
+    if not answer.answered:
+        yield "looked at", looked_words(answer)
+        for step in answer.next_steps:
+            yield "next", step
+    if used := subtitle_words(answer):
+        yield "subtitles", used
+    for note in _notes(answer):
+        yield "note", note
+
+
+def _notes(answer: Answer) -> list[str]:
+    used = answer.settings.get("subtitles")
+    of_subtitles = used.get("notes", ()) if isinstance(used, dict) else ()
+    return [str(note) for note in (*answer.settings.get("notes", ()), *of_subtitles)]
 
 
 def _step_line(step: Step, index: int, question: str) -> str:
@@ -91,33 +125,32 @@ def _step_line(step: Step, index: int, question: str) -> str:
 
 
 def _spent(step: Step) -> str:
-    return f"{step.cost.frames} frames, {step.cost.seconds:.2f} s"
+    return f"{counted(step.cost.frames, 'frame')}, {step.cost.seconds:.2f} s"
 
 
 def _head(answer: Answer) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    found = "bold green" if answer.text else "bold yellow"
+    found = "bold green" if answer.answered else "bold yellow"
     table.add_row("question", Text(printable(answer.question)))
     table.add_row("answer", Text(printable(answer_words(answer)), style=found))
-    table.add_row("confidence", confidence_words(answer.confidence))
-    table.add_row("stopped", stop_words(answer))
-    for note in answer.settings.get("notes", ()):
-        table.add_row("note", Text(printable(str(note)), style="yellow"))
+    for name, value in _facts(answer):
+        style = "yellow" if name == "note" else "bold" if name == "next" else ""
+        table.add_row(name, Text(printable(value), style=style))
     return table
 
 
 def _evidence_table(answer: Answer) -> Table:
     table = _table("Evidence")
     table.add_column("span", no_wrap=True)
-    table.add_column("verified", no_wrap=True)
+    table.add_column("check", overflow="fold")
     table.add_column("what was seen", overflow="fold")
     table.add_column("frames at", style="dim", overflow="fold")
     for evidence in answer.evidence:
         table.add_row(
             str(evidence.span),
-            Text("yes", style="green") if evidence.verified else Text("no", style="yellow"),
+            Text(printable(check_words(evidence)), style="green" if evidence.verified else ""),
             Text(printable(evidence.quote)),
             ", ".join(format_time(t) for t in evidence.frame_times_s),
         )
