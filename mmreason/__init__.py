@@ -13,8 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mmreason.batch import Failure, Question, Result
+    from mmreason.grounding import Grounding
     from mmreason.reasoner import Reasoner, ask
-    from mmreason.types import Answer, Budget, Evidence, UsageError
+    from mmreason.store import Store
+    from mmreason.types import Answer, Budget, Cost, Evidence, Step, StopReason, UsageError
+    from mmreason.video.reader import Video
+    from mmreason.video.subtitles import Subtitles
     from mmreason.video.types import Span, VideoError
 
 __version__ = "0.1.0"
@@ -22,10 +27,20 @@ __version__ = "0.1.0"
 __all__ = [
     "Answer",
     "Budget",
+    "Cost",
     "Evidence",
+    "Failure",
+    "Grounding",
+    "Question",
     "Reasoner",
+    "Result",
     "Span",
+    "Step",
+    "StopReason",
+    "Store",
+    "Subtitles",
     "UsageError",
+    "Video",
     "VideoError",
     "__version__",
     "ask",
@@ -40,16 +55,32 @@ if not (_HERE / "video").is_dir() and (_HERE.parent / "video" / "types.py").is_f
 _HOMES = {
     "Answer": "mmreason.types",
     "Budget": "mmreason.types",
+    "Cost": "mmreason.types",
     "Evidence": "mmreason.types",
+    "Failure": "mmreason.batch",
+    "Grounding": "mmreason.grounding",
+    "Question": "mmreason.batch",
     "Reasoner": "mmreason.reasoner",
+    "Result": "mmreason.batch",
     "Span": "mmreason.video.types",
+    "Step": "mmreason.types",
+    "StopReason": "mmreason.types",
+    "Store": "mmreason.store",
+    "Subtitles": "mmreason.video.subtitles",
     "UsageError": "mmreason.types",
+    "Video": "mmreason.video.reader",
     "VideoError": "mmreason.video.types",
     "ask": "mmreason.reasoner",
 }
+"""Where each public name is defined; the module is imported when the name is first used."""
+
+_SUBPACKAGES = ("grounding", "models", "policies", "training", "video")
+"""Reachable as attributes after `import mmreason`, imported when first used."""
 
 
 def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:
+        return import_module(f"mmreason.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'mmreason' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)
@@ -58,4 +89,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """The public names only: what a notebook offers to complete."""
+    return sorted([*__all__, *_SUBPACKAGES])

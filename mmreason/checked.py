@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmreason.prompts import LETTERS
 from mmreason.types import UsageError
@@ -58,15 +59,31 @@ def _check_characters(text: str, what: str) -> None:
         )
 
 
-def checked_span(span: Span | None, info: VideoInfo) -> Span:
-    """The part of the span that the video has; the whole video for None. UsageError where that is
-    nothing."""
+def checked_span(span: Span | tuple[float, float] | None, info: VideoInfo) -> Span:
+    """The part of the span that the video has; the whole video for None. A pair of seconds is a
+    span too. UsageError where it is neither, or holds nothing of the video."""
     if span is None:
         return info.span
+    if not isinstance(span, Span):
+        span = _span_of_pair(span)
     inside = span.clip(info.span)
     if inside.duration_s <= 0:
         raise UsageError(f"span {span} holds nothing of the video, which is shown over {info.span}")
     return inside
+
+
+def _span_of_pair(pair: Any) -> Span:
+    """`(4, 8)` as a span. UsageError where it is no pair of seconds in order."""
+    try:
+        start_s, end_s = pair
+        if isinstance(pair, str):
+            raise TypeError("a text is no pair of seconds")
+        return Span(float(start_s), float(end_s))
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"a span is Span(start_s, end_s) or a pair (start_s, end_s) in seconds, such as "
+            f"(4, 8); got {pair!r}"
+        ) from error
 
 
 def checked_part(start_s: float | None, end_s: float | None, info: VideoInfo) -> Span:

@@ -23,12 +23,16 @@ _NEEDED = (
     *("timm", "av", "pillow", "pydantic", "rich", "typer", "jinja2"),
 )
 _OPTIONAL = {
-    "decord": 'pip install "mmreason[decord]"',
-    "torchcodec": 'pip install "mmreason[torchcodec]"',
-    "peft": 'pip install "mmreason[train]"',
-    "datasets": 'pip install "mmreason[train]"',
-    "mcp": 'pip install "mmreason[mcp]"',
+    "decord": "decord",
+    "torchcodec": "torchcodec",
+    "scenedetect": "scenedetect",
+    "peft": "train",
+    "datasets": "train",
+    "mcp": "mcp",
 }
+"""Modules and the extra of mmreason that brings them."""
+_DISTRIBUTIONS = {"scenedetect": "scenedetect-headless"}
+"""Names under which modules are installed, where they differ."""
 _CV2_FLAVOURS = (
     *("opencv-python", "opencv-python-headless"),
     *("opencv-contrib-python", "opencv-contrib-python-headless"),
@@ -101,13 +105,14 @@ def _packages() -> list[Check]:
 
 def _optional_packages() -> list[Check]:
     """A missing optional package is no fault; one that is there but cannot be imported is."""
-    return [_optional_package(name, how) for name, how in _OPTIONAL.items()]
+    return [_optional_package(name, extra) for name, extra in _OPTIONAL.items()]
 
 
-def _optional_package(name: str, how: str) -> Check:
-    version = _version(name)
+def _optional_package(name: str, extra: str) -> Check:
+    version = _version(_DISTRIBUTIONS.get(name, name)) or _version(name)
     if version is None:
-        return Check(name=name, status="ok", found="not installed", advice=f"optional: {how}")
+        advice = f"optional; {_install(extra)}"
+        return Check(name=name, status="ok", found="not installed", advice=advice)
     try:
         import_module(name)
     except (ImportError, OSError, RuntimeError) as error:
@@ -132,7 +137,7 @@ def _codecs() -> tuple[Status, str, str]:
     if "h264" not in readable:
         return "fail", found, "h264 cannot be read: pip install --force-reinstall av"
     if not _codec("libx264", "w"):
-        return "warn", found, "H.264 cannot be written: use the av wheel from the package index"
+        return "warn", found, "H.264 cannot be written: pip install --force-reinstall av"
     return "ok", found + "; writes H.264", ""
 
 
@@ -211,7 +216,7 @@ def _flash_attn() -> tuple[Status, str, str]:
     import torch
 
     if find_spec("flash_attn") is None:
-        return "ok", "not installed", 'optional, for NVIDIA GPUs: pip install "mmreason[flash]"'
+        return "ok", "not installed", f"optional, for NVIDIA GPUs; {_install('flash')}"
     if not torch.cuda.is_available():
         return "warn", f"{_version('flash-attn')}, but no GPU found", "sdpa is used on a CPU"
     return "ok", str(import_module("flash_attn").__version__), ""
@@ -253,7 +258,7 @@ def _nano() -> tuple[Status, str, str]:
     folder = resources.files("mmreason.models") / "nano"
     weights = folder / "model.safetensors"
     if not weights.is_file():
-        advice = "install a released mmreason, or train it: mmreason train nano"
+        advice = "clone mmreason again with its large files, or train it: mmreason train nano"
         return "warn", "model.safetensors is not in the package", advice
     return "ok", f"{len(weights.read_bytes()) / 1e6:.1f} MB", ""
 
@@ -298,6 +303,11 @@ def _write_clip(path: Path) -> str:
 
 def _level(number: int) -> int:
     return 30 + 4 * number
+
+
+def _install(extra: str) -> str:
+    """How to add an optional part: mmreason is installed from a clone, not from an index."""
+    return f'in the clone of mmreason: pip install ".[{extra}]"'
 
 
 def _version(name: str) -> str | None:

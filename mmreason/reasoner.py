@@ -249,7 +249,9 @@ class Reasoner:
         with _opened(video) as source:
             return estimate(self._tree(source), self.model.clip, source.info, budget or Budget())
 
-    def caption(self, video: str | Path | Watchable, span: Span | None = None) -> str:
+    def caption(
+        self, video: str | Path | Watchable, span: Span | tuple[float, float] | None = None
+    ) -> str:
         """What the model says about a stretch of video (default: all of it): one text for a clip,
         one timed line a change for longer stretches that it watches frame by frame."""
         with _opened(video) as source:
@@ -266,7 +268,7 @@ class Reasoner:
         video_or_image: str | Path | Watchable | np.ndarray | Image,
         expression: str,
         *,
-        span: Span | None = None,
+        span: Span | tuple[float, float] | None = None,
     ) -> Grounding:
         """Where `expression` is in an image, or in the middle frame of a video or its `span`.
 
@@ -320,7 +322,7 @@ class Reasoner:
                 options=task.options,
                 confidence=draft.confidence,
                 confidence_calibrated=roles.observer.calibrated and roles.checker.calibrated,
-                evidence=draft.evidence,
+                evidence=tuple(replace(one, video=info.path) for one in draft.evidence),
                 cost=replace(driver.cost, seconds=time.perf_counter() - started),
                 trace=tuple(driver.trace),
                 stop_reason=draft.stop_reason,
@@ -410,10 +412,19 @@ def ask(
     model: str = "nano",
     options: Sequence[str] | None = None,
     budget: Budget | None = None,
+    subtitles: Subtitles | str | Path | None = "auto",
+    policy: Policy | None = None,
+    store: Store | str | Path | None = None,
     seed: int = 0,
 ) -> Answer:
-    """Load a model and ask one question; keep a `Reasoner` for more than one."""
-    return Reasoner.load(model).ask(video, question, options=options, budget=budget, seed=seed)
+    """Load a model and ask one question; keep a `Reasoner` for more than one.
+
+    `model`, `policy` and `store` are as for `Reasoner.load`, the rest as for `Reasoner.ask`.
+    """
+    reasoner = Reasoner.load(model, policy=policy, store=store)
+    return reasoner.ask(
+        video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
+    )
 
 
 def _given(subtitles: Subtitles | str | Path | None) -> Subtitles | Literal["auto"] | None:

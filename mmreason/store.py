@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -33,8 +34,15 @@ _KEPT_USES = 256
 
 
 def default_path() -> Path:
-    """`~/.cache/mmreason/store.sqlite3`."""
-    return Path.home() / ".cache" / "mmreason" / "store.sqlite3"
+    """`mmreason/store.sqlite3` in the user's cache folder."""
+    return cache_folder() / "store.sqlite3"
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/mmreason`, or `~/.cache/mmreason` where that is not set to an absolute path
+    (a relative one is to be ignored, as the XDG base directory specification says)."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (named if named.is_absolute() else Path.home() / ".cache") / "mmreason"
 
 
 def make_key(

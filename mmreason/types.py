@@ -9,10 +9,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mmreason.json_values import to_json
 from mmreason.video.types import Span
+
+if TYPE_CHECKING:
+    from mmreason.video.reader import Video
+    from mmreason.video.types import FrameBatch
 
 
 class UsageError(ValueError):
@@ -165,6 +169,8 @@ class Evidence:
     source: Literal["frames", "subtitles"] = "frames"
     """What it rests on: what a model said of frames, or what is written in the subtitles."""
     check: Check = field(default_factory=Check)
+    video: str = field(default="", repr=False, compare=False, metadata={"json": False})
+    """Path of the video as given, for `frames` and `save`; not part of `to_dict`."""
 
     @property
     def verified(self) -> bool:
@@ -175,6 +181,18 @@ class Evidence:
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
         return to_json(self)
+
+    def frames(self, video: str | Path | Video | None = None) -> FrameBatch:
+        """The frames of this evidence at full size (see `evidence_files.read_frames`)."""
+        from mmreason.evidence_files import read_frames
+
+        return read_frames(self, video)
+
+    def save(self, folder: str | Path, video: str | Path | Video | None = None) -> list[Path]:
+        """Write its frames as PNG files to `folder` (see `evidence_files.save_frames`)."""
+        from mmreason.evidence_files import save_frames
+
+        return save_frames(self, folder, video)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +303,37 @@ class Answer:
     def to_dict(self) -> dict[str, Any]:
         """JSON types only; `thumbnails` are left out."""
         return to_json(self) | {"cost": self.cost.to_dict()}
+
+    def to_row(self) -> dict[str, Any]:
+        """One flat row for a table (CSV, pandas): plain values, the first evidence only.
+
+        Example: `{"video": "talk.mp4", "question": "...", "answered": True, "text": "green",
+        "choice": None, "confidence": 0.99, "stop_reason": "answered", "start_s": 8.0,
+        "end_s": 11.0, "quote": "green", "frames": 48, "tokens": 2787, "seconds": 1.53}`; what is
+        not known is None.
+        """
+        first = self.evidence[0] if self.evidence else None
+        return {
+            "video": self.video,
+            "question": self.question,
+            "answered": self.answered,
+            "text": self.text,
+            "choice": self.choice,
+            "confidence": None if self.confidence is None else round(self.confidence, 4),
+            "stop_reason": str(self.stop_reason),
+            "start_s": None if first is None else round(first.span.start_s, 6),
+            "end_s": None if first is None else round(first.span.end_s, 6),
+            "quote": "" if first is None else first.quote,
+            "frames": self.cost.frames,
+            "tokens": self.cost.tokens_in + self.cost.tokens_out,
+            "seconds": round(self.cost.seconds, 3),
+        }
+
+    def __str__(self) -> str:
+        """Answer, evidence and cost in three lines; `repr` has everything."""
+        from mmreason.report.terminal import short_lines
+
+        return "\n".join(short_lines(self))
 
     def save_html(self, path: str | Path) -> Path:
         """Write one self-contained HTML page (no scripts, no external files); returns its path."""

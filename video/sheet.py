@@ -10,13 +10,17 @@ from PIL import Image, ImageDraw, ImageFont
 from mmreason.video.types import FrameBatch, format_time
 
 _GAP_PX = 6
+_TALLEST = 1.5
+"""Height of a cell over the width that is asked for, at most."""
 _LABEL_PX = 20
 _PAPER = (250, 250, 250)
 _INK = (40, 40, 40)
 
 
 def contact_sheet(batch: FrameBatch, *, columns: int = 4, cell_width_px: int = 240) -> Image.Image:
-    """The frames in reading order, each above its time; `~` marks a frame that is not exact.
+    """The frames in reading order, each above its time; `~` marks a frame that is not exact, as a
+    line at the bottom says where there is one. Frames higher than wide get narrower cells, so that
+    none is more than one and a half times `cell_width_px` high.
 
     Raises ValueError for an empty batch and for columns or cells below 1.
     """
@@ -28,10 +32,14 @@ def contact_sheet(batch: FrameBatch, *, columns: int = 4, cell_width_px: int = 2
         )
     columns = min(columns, len(batch))
     _, height, width, _ = batch.pixels.shape
-    cell_height_px = max(1, round(cell_width_px * height / width))
+    most_px = round(_TALLEST * cell_width_px)
+    cell_width_px = max(1, min(cell_width_px, round(most_px * width / height)))
+    cell_height_px = max(1, min(most_px, round(cell_width_px * height / width)))
     step_x, step_y = cell_width_px + _GAP_PX, cell_height_px + _LABEL_PX + _GAP_PX
     rows = -(-len(batch) // columns)
-    sheet = Image.new("RGB", (columns * step_x + _GAP_PX, rows * step_y + _GAP_PX), _PAPER)
+    legend_px = 0 if batch.exact.all() else _LABEL_PX
+    size_px = (columns * step_x + _GAP_PX, rows * step_y + _GAP_PX + legend_px)
+    sheet = Image.new("RGB", size_px, _PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=_LABEL_PX * 0.65)
     for i, (pixels, time_s, exact) in enumerate(
         zip(batch.pixels, batch.times_s, batch.exact, strict=True)
@@ -40,6 +48,9 @@ def contact_sheet(batch: FrameBatch, *, columns: int = 4, cell_width_px: int = 2
         sheet.paste(Image.fromarray(pixels).resize((cell_width_px, cell_height_px)), (x, y))
         label = ("" if exact else "~") + format_time(float(time_s))
         pen.text((x + 2, y + cell_height_px + 2), label, fill=_INK, font=font)
+    if legend_px:
+        place = (_GAP_PX + 2, rows * step_y + _GAP_PX)
+        pen.text(place, "~ not the exact frame of its time", fill=_INK, font=font)
     return sheet
 
 

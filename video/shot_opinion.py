@@ -80,8 +80,8 @@ def second_opinion(
         scenedetect = import_module("scenedetect")
     except ImportError as error:
         raise VideoError(
-            f"{video.info.path}: a second opinion needs PySceneDetect ({error}); install "
-            "mmreason[scenedetect]"
+            f"{video.info.path}: a second opinion needs PySceneDetect ({error}); in the "
+            'clone of mmreason: pip install ".[scenedetect]"'
         ) from error
     theirs_s = _boundaries(scenedetect, video, found.span)
     ours = [transition.span for transition in found.transitions]

@@ -110,6 +110,12 @@ class FrameBatch:
             + (f", {inexact} inexact)" if inexact else ")")
         )
 
+    def _repr_html_(self) -> str:
+        """A contact sheet, in a notebook."""
+        from mmreason.video.notebook import frames_html
+
+        return frames_html(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTrack:
@@ -196,6 +202,12 @@ class VideoInfo:
     @property
     def span(self) -> Span:
         return Span(self.start_s, self.start_s + self.duration_s)
+
+    def _repr_html_(self) -> str:
+        """A table, in a notebook."""
+        from mmreason.video.notebook import info_html
+
+        return info_html(self)
 
     @property
     def square_size_px(self) -> tuple[int, int]:

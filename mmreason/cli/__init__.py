@@ -70,6 +70,8 @@ def _report(error: Exception, *, code: int, debug: bool) -> int:
         traceback.print_exception(error)
     format_message = getattr(error, "format_message", None)
     text = " ".join((format_message() if format_message else str(error)).split())
+    if not text and code == 2:
+        return code  # `mmreason` alone: its help was printed, and there is nothing to add
     if code == 1:
         text = f"{type(error).__name__}: {text}" + ("" if debug else " (--debug shows where)")
     print(f"error: {text}", file=sys.stderr)

@@ -30,7 +30,8 @@ def ask_many(
     *,
     use_subtitles: bool = True,
 ) -> None:
-    """Answer what has no answer yet. Ends with exit code 1 where a question failed.
+    """Answer what has no answer yet. Ends with exit code 1 where a question failed, now or in an
+    earlier run whose failure is still in the file.
 
     Without `use_subtitles` those beside or inside a video are left alone; a row that names a file
     of its own keeps it.
@@ -44,7 +45,6 @@ def ask_many(
         questions = [replace(q, subtitles=None) if q.subtitles == "auto" else q for q in questions]
     results = ResultsFile(answers_path, retry_failed=retry_failed)
     left = results.left(questions)
-    failed = []
     if left:
         reasoner = load()
         with bar("asking", len(questions)) as advance:
@@ -52,28 +52,30 @@ def ask_many(
                 advance()
             for result in reasoner.ask_many(left, budget=budget, workers=workers, seed=seed):
                 results.add(result)
-                failed += [result] if result.failure else []
                 advance()
     results.sort(questions)
+    # Those of earlier runs are in the file too, and count until they are asked again.
+    failed = [(q.id, row["failure"]) for q in questions if "failure" in (row := results.rows[q.id])]
+    before = len(questions) - len(left)
     told = {
         "answers": str(answers_path),
         "questions": len(questions),
-        "answered_before": len(questions) - len(left),
+        "answered_before": before,
         "unanswered": sum(row.get("answered") is False for row in results.rows.values()),
         "failed": len(failed),
     }
     if as_json:
         print_json(told)
     else:
-        before = f", {told['answered_before']} of them before" if told["answered_before"] else ""
+        of_before = f", {before} of them before" if before else ""
         text = (
-            f"{counted(len(questions), 'question')} done{before}, {told['unanswered']} without an "
-            f"answer, {len(failed)} failed: {answers_path}"
+            f"{counted(len(questions), 'question')} done{of_before}, {told['unanswered']} without "
+            f"an answer, {len(failed)} failed: {answers_path}"
         )
         out().print(text, markup=False, soft_wrap=True)
-    for result in failed:
-        assert result.failure is not None
-        line = f"  {result.question.id}: {result.failure.message}"
-        print(printable(line), file=sys.stderr)
+    for name, failure in failed:
+        print(f"  {printable(name)}: {printable(failure['message'])}", file=sys.stderr)
+    if failed and before and not retry_failed:
+        print("--retry-failed asks those again that failed before", file=sys.stderr)
     if failed:
         raise typer.Exit(1)

@@ -49,11 +49,12 @@ def bench_decode(
     decode.md, decode.json and decode.svg.
     """
     from mmreason.bench import decode_files, decode_report, decode_run
+    from mmreason.store import cache_folder
 
     scale = decode_files.QUICK if quick else decode_files.FULL
     usual = ("short", "hevc") if quick else decode_files.NAMES
     names = _checked(tuple(only or ()), (*decode_files.NAMES, _PLANNING)) or (*usual, _PLANNING)
-    kept_in = files or Path.home() / ".cache" / "mmreason" / "bench"
+    kept_in = files or cache_folder() / "bench"
     report = decode_report.Report(
         scale=scale.name, machine=decode_report.machine(), files=(), planning=None
     )
@@ -88,7 +89,7 @@ def bench_rl(
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(min=1, help="Seeds of every arm, from 0 [default: 5, for stapo 10]."),
+        typer.Option(min=1, help="Seeds of every arm, from 0; default: 5, for stapo 10."),
     ] = None,
     quick: Annotated[bool, typer.Option(help="Short runs: to see that it works.")] = False,
     as_json: Json = False,

@@ -37,7 +37,9 @@ def cache(
         print_json(usage.to_dict() | ({} if cleared is None else {"cleared": cleared}))
         return
     if cleared is not None:
-        print(f"cleared: {cleared:,} replies")
+        from mmreason.report.words import counted
+
+        print(f"cleared: {counted(cleared, 'reply', 'replies')}")
     _print(usage)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,9 @@ from typing import Annotated
 import typer
 
 from mmreason.cli.common import Json, out, print_json, progress, quiet_libraries
+
+MOST_WARNED_OF = 10
+"""Problems without their video that are named; the rest is counted."""
 
 data_app = typer.Typer(no_args_is_help=True, help="Make training data.")
 
@@ -52,6 +56,7 @@ def data_navigation(
     """
     quiet_libraries()
     from mmreason.evaluation.needle.items import duration_of
+    from mmreason.report.words import counted
     from mmreason.training.navigation.samples import navigation_samples, write_samples
 
     split = "held-out" if held_out else "train"
@@ -70,7 +75,8 @@ def data_navigation(
     if as_json:
         print_json({"samples": count, "worlds": worlds, "split": split, "file": str(file)})
         return
-    out().print(f"{count} samples from {worlds} worlds are in {file}")
+    told = f"{counted(count, 'sample')} from {counted(worlds, 'world')}"
+    out().print(f"{told} {'is' if count == 1 else 'are'} in {file}", soft_wrap=True)
 
 
 @data_app.command(
@@ -87,12 +93,33 @@ def data_export(
 ) -> None:
     """Write problems as a data set of another library: TRL, verl, EasyR1 or ms-swift."""
     quiet_libraries()
+    from mmreason.report.words import counted
     from mmreason.training.integrations.export import export
     from mmreason.training.rollouts.problem_file import read_problems
 
     read = read_problems(problems)
     export(read, to.value, file, paths="relative" if relative else "absolute")
+    missing = {one.id: one.video for one in read if one.video and not Path(one.video).is_file()}
     if as_json:
-        print_json({"problems": len(read), "to": to.value, "file": str(file)})
+        known = {"problems": len(read), "to": to.value, "file": str(file)}
+        print_json(known | {"missing_videos": missing})
         return
-    out().print(f"{len(read)} problems for {to.value} are in {file}")
+    told = f"{counted(len(read), 'problem')} for {to.value}"
+    out().print(f"{told} {'is' if len(read) == 1 else 'are'} in {file}", soft_wrap=True)
+    _warn_of_missing(missing, len(read))
+
+
+def _warn_of_missing(missing: dict[str, str], total: int) -> None:
+    """Say on stderr which problems (id: path) name a video or image that is not there."""
+    from mmreason.report.words import counted, printable
+
+    if not missing:
+        return
+    verb = "names" if len(missing) == 1 else "name"
+    head = f"warning: {len(missing)} of {counted(total, 'problem')} {verb} a file that is not there"
+    named = list(missing.items())[:MOST_WARNED_OF]
+    lines = [f"  {printable(key)}: {printable(path)}" for key, path in named]
+    if len(missing) > MOST_WARNED_OF:
+        lines.append(f"  and {len(missing) - MOST_WARNED_OF:,} more")
+    for line in (f"{head}:", *lines):
+        print(line, file=sys.stderr)

@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmreason.cli.ask import watch
-from mmreason.cli.common import Json, ModelName, err, load_reasoner, out, print_json, progress
+from mmreason.cli.common import (
+    Json,
+    ModelName,
+    StorePath,
+    err,
+    load_reasoner,
+    out,
+    print_json,
+    progress,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -72,15 +81,23 @@ def demo(
     check: Annotated[
         int | None, typer.Option(min=1, help="Ask about this many fresh worlds and count.")
     ] = None,
+    short: Annotated[
+        bool, typer.Option("--short", help="Print answer, evidence and cost in a line each.")
+    ] = False,
     model: ModelName = "nano",
+    store: StorePath = None,
     as_json: Json = False,
 ) -> None:
     """Write a demo video, ask about it, and show the answer beside the truth."""
+    from mmreason.types import UsageError
+
     if check is None:
         with progress(f"loading {model}"):
-            reasoner = load_reasoner(model)
-        _demo_once(reasoner, folder, seed or 0, as_json=as_json)
+            reasoner = load_reasoner(model, store)
+        _demo_once(reasoner, folder, seed or 0, short=short, as_json=as_json)
         return
+    if short or store is not None:
+        raise UsageError("--check has its own store and form; give it without --short and --store")
     first = secrets.randbelow(10**6) if seed is None else seed
     cases = _check(model, range(first, first + check))
     good = sum(case.right and case.proven for case in cases)
@@ -161,15 +178,20 @@ def _kinds() -> list[tuple[str, ...]]:
     return [get_args(kind) for kind in (Colour, Pattern, Shape, Size)]
 
 
-def _demo_once(reasoner: Reasoner, folder: Path, seed: int, *, as_json: bool) -> None:
-    from mmreason.report.terminal import print_answer, print_plain
+def _demo_once(reasoner: Reasoner, folder: Path, seed: int, *, short: bool, as_json: bool) -> None:
+    from mmreason.report.terminal import print_answer, print_plain, short_lines
 
     case = run_case(reasoner, folder, seed)
     report = case.answer.save_html(folder / f"demo-{seed}.html")
     if as_json:
         print_json(case.to_dict() | {"html": str(report)})
         return
-    print_answer(case.answer, out())
+    if short:
+        print_plain(f"question:    {case.question.text}", out())
+        for line in short_lines(case.answer):
+            print_plain(line, out())
+    else:
+        print_answer(case.answer, out())
     spans = ", ".join(str(span) for span in case.question.spans)
     for name, value in {
         "truth": f"{case.question.answer}, seen at {spans}",
@@ -184,6 +206,7 @@ def _demo_once(reasoner: Reasoner, folder: Path, seed: int, *, as_json: bool) ->
 def _print_cases(cases: list[Case]) -> None:
     """All cases and their totals."""
     from mmreason.report.terminal import print_plain
+    from mmreason.report.words import counted
 
     if out().is_terminal:
         out().print(_table(cases))
@@ -196,7 +219,7 @@ def _print_cases(cases: list[Case]) -> None:
     seconds = sum(c.answer.cost.seconds for c in cases)
     print_plain(
         f"right {right}, evidence meets the truth {proven}, both {good} of {len(cases)}; "
-        f"{calls} model calls, {seconds:.1f} s",
+        f"{counted(calls, 'model call')}, {seconds:.1f} s",
         out(),
     )
 

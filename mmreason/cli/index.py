@@ -37,7 +37,7 @@ class Indexed:
 def index(
     files: Annotated[list[str], typer.Argument(help="Videos, folders or patterns.")],
     levels: Annotated[
-        str, typer.Option(help="Levels to caption: high, medium, low, parted by commas.")
+        str, typer.Option(help="Levels to caption: high, medium, low, separated by commas.")
     ] = "high",
     model: ModelName = "nano",
     store: StorePath = None,
@@ -47,6 +47,7 @@ def index(
 ) -> None:
     """Caption videos ahead of questions. Interrupted, it goes on where it was when run again."""
     from mmreason.index import nodes_of
+    from mmreason.report.words import counted
     from mmreason.tree import Tree
     from mmreason.video.types import Span
 
@@ -84,6 +85,8 @@ def index(
     else:
         for done in work.results:
             failed = f", {done.failed} failed" if done.failed else ""
-            text = f"{done.path}: {done.nodes} captions, {done.from_store} were there{failed}"
+            were = "was" if done.from_store == 1 else "were"
+            count = counted(done.nodes, "caption")
+            text = f"{done.path}: {count}, {done.from_store} {were} there{failed}"
             out().print(text, markup=False, soft_wrap=True)
     end(work)

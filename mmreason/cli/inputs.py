@@ -144,15 +144,16 @@ def bar(message: str, total: int) -> Iterator[Callable[[], None]]:
 def end(work: Work[T]) -> None:
     """List what failed on stderr and end with the exit code that tells it: 1 where something
     failed, that of an interruption where there was one. Call it last."""
-    from mmreason.report.words import printable
+    from mmreason.report.words import counted, printable
 
     total = len(work.results) + len(work.failures) + work.left
     if work.failures:
-        print(f"{len(work.failures)} of {total} files failed:", file=sys.stderr)
+        print(f"{len(work.failures)} of {counted(total, 'file')} failed:", file=sys.stderr)
     for failure in work.failures:
         print(f"  {printable(failure.path)}: {printable(failure.error)}", file=sys.stderr)
     if work.left:
-        print(f"{work.left} of {total} files were not reached", file=sys.stderr)
+        were = "was" if work.left == 1 else "were"
+        print(f"{work.left} of {counted(total, 'file')} {were} not reached", file=sys.stderr)
         raise KeyboardInterrupt
     if work.failures:
         raise typer.Exit(1)

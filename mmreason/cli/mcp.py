@@ -41,7 +41,8 @@ def mcp(
         if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
             raise
         raise UsageError(
-            f'the server needs the SDK of MCP, version 2: pip install "mmreason[mcp]" ({error})'
+            f"the server needs the SDK of MCP, version 2 ({error}); in the clone of mmreason: "
+            'pip install ".[mcp]"'
         ) from error
 
     def load() -> Reasoner:

@@ -12,11 +12,17 @@ import typer
 from mmreason.cli.common import Json, print_json, progress
 
 if TYPE_CHECKING:
-    from mmreason.video import FrameBatch, SamplePlan, Video
+    from mmreason.video import FrameBatch, SamplePlan, Span, Video
 
 MOST_COLUMNS = 8
 CELL_WIDTH_PX = 240
 MOST_ON_A_SHEET = 1000
+FRAMES = 32
+"""Most frames where --n does not say."""
+FPS = 2.0
+"""Frames a second of the plan fps where --fps does not say."""
+MOST_AT_A_RATE = 768
+"""Most frames of the plan fps where --n does not say."""
 
 _DECODED_AT_ONCE = 8
 """Frames of full size that are held while pictures are written."""
@@ -26,46 +32,78 @@ Say = Callable[[str], None]
 """Told what is going on, where that takes long."""
 
 
-def _uniform(video: Video, n: int, say: Say) -> SamplePlan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which frames are asked for, before the video is known."""
+
+    plan: str = "uniform"
+    """A key of `PLANS`."""
+    n: int | None = None
+    """Most frames; None for the plan's own limit."""
+    fps: float | None = None
+    """Frames a second, for the plan of that name."""
+    start_s: float | None = None
+    end_s: float | None = None
+    """The part of the video to choose from; None for its start or end."""
+
+    @property
+    def limit(self) -> int:
+        """Most frames, whatever sets it."""
+        return self.n or (MOST_AT_A_RATE if self.plan == "fps" else FRAMES)
+
+
+def _uniform(video: Video, span: Span, wanted: Wanted, say: Say) -> SamplePlan:
     from mmreason.video import plan
 
-    return plan.uniform(video, n)
+    return plan.uniform(span, wanted.limit)
 
 
-def _fps(video: Video, n: int, say: Say) -> SamplePlan:
+def _fps(video: Video, span: Span, wanted: Wanted, say: Say) -> SamplePlan:
     from mmreason.video import plan
 
-    return plan.fps(video, max_frames=n)
+    return plan.fps(span, wanted.fps or FPS, max_frames=wanted.limit)
 
 
-def _keyframes(video: Video, n: int, say: Say) -> SamplePlan:
-    from mmreason.video import plan
+def _keyframes(video: Video, span: Span, wanted: Wanted, say: Say) -> SamplePlan:
+    """The key frames themselves: all of them, or as many as are wanted, every so-manyth."""
+    from mmreason.types import UsageError
+    from mmreason.video.types import SamplePlan
 
-    return plan.keyframes(video, n)
+    inside = [time_s for time_s in video.keyframe_times_s if span.contains(time_s)]
+    if not inside:
+        raise UsageError(f"{video.info.path}: no key frame lies in {span}; use --plan uniform")
+    count = min(wanted.limit, len(inside))
+    chosen = [int((k + 0.5) * len(inside) / count) for k in range(count)]
+    return SamplePlan(
+        times_s=tuple(inside[i] for i in chosen),
+        size_px=None,
+        method="keyframes",
+        reasons=tuple(f"key frame {i + 1} of {len(inside)}" for i in chosen),
+        settings={"n": count, "span": span.to_list(), "keyframes": len(inside)},
+        span=span,
+    )
 
 
-def _shots(video: Video, n: int, say: Say) -> SamplePlan:
-    """Decodes the whole video: says how far it is."""
+def _shots(video: Video, span: Span, wanted: Wanted, say: Say) -> SamplePlan:
+    """Decodes all of the span: says how far it is."""
     from mmreason.video import plan
     from mmreason.video.shots import detect
     from mmreason.video.types import format_time
 
-    whole = video.info.span
-
     def tell(seen_s: float) -> None:
-        say(f"looking for shots: {format_time(seen_s)} of {format_time(whole.end_s)}")
+        say(f"looking for shots: {format_time(seen_s)} of {format_time(span.end_s)}")
 
-    found = detect(video, progress=tell).transitions
-    return plan.shots(video, [transition.time_s for transition in found], n)
+    found = detect(video, span, progress=tell).transitions
+    return plan.shots(span, [transition.time_s for transition in found], wanted.limit)
 
 
-PLANS: dict[str, Callable[[Video, int, Say], SamplePlan]] = {
+PLANS: dict[str, Callable[[Video, Span, Wanted, Say], SamplePlan]] = {
     "uniform": _uniform,
     "fps": _fps,
     "keyframes": _keyframes,
     "shots": _shots,
 }
-"""What --plan chooses from: a plan of `n` frames of a video."""
+"""What --plan chooses from: a plan of the wanted frames in a span of a video."""
 
 
 def sample(
@@ -73,10 +111,27 @@ def sample(
         list[str],
         typer.Argument(help="Video files, scripted worlds (.json), folders or patterns."),
     ],
-    plan: Annotated[str, typer.Option(help=f"How to choose: {', '.join(PLANS)}.")] = "uniform",
+    plan: Annotated[
+        str | None,
+        typer.Option(
+            help=f"How to choose: {', '.join(PLANS)}; default: uniform, or fps with --fps."
+        ),
+    ] = None,
     n: Annotated[
-        int, typer.Option("--n", min=1, help="Frames to take of each file, at most.")
-    ] = 32,
+        int | None,
+        typer.Option(
+            "--n",
+            min=1,
+            help=f"Frames to take of each file, at most; default: {FRAMES}, for the plan fps "
+            f"{MOST_AT_A_RATE}.",
+        ),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(help=f"Frames for each second, for the plan fps; default: {FPS:g}."),
+    ] = None,
+    start: Annotated[float | None, typer.Option(help="First second; default: the start.")] = None,
+    end: Annotated[float | None, typer.Option(help="Last second; default: the end.")] = None,
     sheet: Annotated[
         Path | None,
         typer.Option(help="Write a contact sheet to this file; of several files, to this folder."),
@@ -86,18 +141,29 @@ def sample(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Choose frames of videos and show when they are, why, and what is on them."""
+    """Choose frames of videos and show when they are, why, and what is on them.
+
+    uniform: the middles of equal parts. fps: so many a second. keyframes: the key frames of the
+    file. shots: the middle of each shot, longer shots more often.
+    """
     from mmreason.cli import inputs
     from mmreason.types import UsageError
 
-    if plan not in PLANS:
+    wanted = Wanted(
+        plan=plan or ("uniform" if fps is None else "fps"), n=n, fps=fps, start_s=start, end_s=end
+    )
+    if wanted.plan not in PLANS:
         raise UsageError(f"unknown plan {plan!r}; choose one of {', '.join(PLANS)}")
-    if sheet is not None and n > MOST_ON_A_SHEET:
+    if fps is not None and wanted.plan != "fps":
+        raise UsageError(f"--fps goes with --plan fps, not with --plan {plan}")
+    if fps is not None and not 0 < fps < float("inf"):
+        raise UsageError(f"--fps must be above 0 frames a second, got {fps}")
+    if sheet is not None and n is not None and n > MOST_ON_A_SHEET:
         raise UsageError(f"a sheet holds {MOST_ON_A_SHEET} frames at most, --n asks for {n}")
     given = inputs.expand(files)
     if not given.many:
         with progress("sampling") as say:
-            taken = _sample(given.files[0], plan, n, sheet, dump, say)
+            taken = _sample(given.files[0], wanted, sheet, dump, say)
         if as_json:
             print_json(taken.to_dict())
         else:
@@ -108,7 +174,7 @@ def sample(
     def act(path: Path) -> Sampled:
         name = inputs.picture_path(Path(), path, names)
         folder = dump and dump / name.stem
-        return _sample(path, plan, n, sheet and sheet / name, folder, lambda _: None)
+        return _sample(path, wanted, sheet and sheet / name, folder, lambda _: None)
 
     work = inputs.work_through(given.files, act, "sampling")
     if as_json:
@@ -140,6 +206,8 @@ class Sampled:
     """One a frame; empty where nothing was decoded."""
     sheet: Path | None
     pictures: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+    """Where fewer frames were taken than were asked for: why."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
@@ -161,30 +229,58 @@ class Sampled:
             "settings": chosen.settings,
             "frames": frames,
             "sheet": None if self.sheet is None else str(self.sheet),
+            "notes": list(self.notes),
         }
 
 
-def _sample(
-    path: Path, plan: str, n: int, sheet: Path | None, dump: Path | None, say: Say
-) -> Sampled:
+def _sample(path: Path, wanted: Wanted, sheet: Path | None, dump: Path | None, say: Say) -> Sampled:
     """Plan, and decode no more than the sheet and the pictures need."""
+    from mmreason.checked import checked_part
     from mmreason.video import Video
 
     with Video.open(path) as video:
-        chosen = PLANS[plan](video, n, say)
+        span = checked_part(wanted.start_s, wanted.end_s, video.info)
+        chosen = PLANS[wanted.plan](video, span, wanted, say)
         shown: tuple[Shown, ...] = ()
         pictures: tuple[Path, ...] = ()
         if sheet is not None:
             shown = _write_sheet(video, chosen, sheet)
         if dump is not None:
             shown, pictures = _write_pictures(video, chosen, dump)
-    return Sampled(video=str(path), plan=chosen, shown=shown, sheet=sheet, pictures=pictures)
+    return Sampled(
+        video=str(path),
+        plan=chosen,
+        shown=shown,
+        sheet=sheet,
+        pictures=pictures,
+        notes=_notes(wanted, chosen),
+    )
+
+
+def _notes(wanted: Wanted, chosen: SamplePlan) -> tuple[str, ...]:
+    """Why there are fewer frames than were asked for; nothing where there are not."""
+    from mmreason.report.words import counted
+
+    settings, taken = chosen.settings, counted(len(chosen), "frame")
+    if chosen.method == "fps" and "frames_asked" in settings:
+        return (
+            f"{settings['fps_asked_hz']:g} frames a second are {settings['frames_asked']:,}; "
+            f"--n {wanted.limit} keeps {taken}, {settings['fps_hz']:.3g} a second",
+        )
+    if chosen.method == "keyframes" and len(chosen) < wanted.limit and wanted.n is not None:
+        return (f"{taken}: the video has no more key frames there, {wanted.n} were asked for",)
+    return ()
 
 
 def _write_sheet(video: Video, chosen: SamplePlan, sheet: Path) -> tuple[Shown, ...]:
     from mmreason.cli.inputs import save_picture
+    from mmreason.types import UsageError
     from mmreason.video.sheet import contact_sheet
 
+    if len(chosen) > MOST_ON_A_SHEET:
+        raise UsageError(
+            f"a sheet holds {MOST_ON_A_SHEET} frames at most, these are {len(chosen)}; give --n"
+        )
     info = video.info
     height_px = max(1, round(CELL_WIDTH_PX * info.height_px / info.width_px))
     batch = video.sample(replace(chosen, size_px=(CELL_WIDTH_PX, height_px)))
@@ -228,6 +324,8 @@ def _print(taken: Sampled) -> None:
         inexact = moved or (bool(taken.shown) and not taken.shown[i].exact)
         mark = "  (not exact)" if inexact else ""
         print(f"{i + 1:>4}  {format_time(time_s):>12}  {printable(reason)}{mark}")
+    for note in taken.notes:
+        print(f"note: {printable(note)}")
     if taken.sheet is not None:
         print(f"contact sheet: {taken.sheet}")
     if taken.pictures:
@@ -235,11 +333,12 @@ def _print(taken: Sampled) -> None:
 
 
 def _print_summary(taken: Sampled) -> None:
-    from mmreason.report.words import printable
+    from mmreason.report.words import counted, printable
 
     inexact = sum(not shown.exact for shown in taken.shown) or sum(taken.plan.moved)
-    parts = [f"{len(taken.plan)} frames, {taken.plan.method}"]
+    parts = [f"{counted(len(taken.plan), 'frame')}, {taken.plan.method}"]
     parts += [f"{inexact} not exact"] if inexact else []
+    parts += list(taken.notes)
     parts += [str(taken.sheet)] if taken.sheet is not None else []
     parts += [str(taken.pictures[0].parent)] if taken.pictures else []
     print(printable(f"{taken.video}: {', '.join(parts)}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,9 +37,11 @@ def train_rl(
 
     recipe = read_recipe(recipe_file)
     if dry_run:
+        recipe.task.problem(0)
         made = plan(recipe, recipe_file)
         print_json(made.to_dict()) if as_json else _print_plan(made)
         return
+    from mmreason.report.words import counted
     from mmreason.training.logs.live import LiveTable
     from mmreason.training.logs.watch import watched
     from mmreason.training.rl import train
@@ -58,11 +61,35 @@ def train_rl(
         "model": str(recipe.out / "model"),
         "metrics": dict(last.metrics) if last else {},
     }
+    taught = _has_taught(recipe.out)
     if as_json:
-        print_json(done)
-        return
-    out().print(f"{done['steps']} of {done['of']} steps done; the model is in {done['model']}")
-    out().print(f"look at the run: mmreason train report {recipe.out}")
+        print_json(done | {"learnt_something": taught})
+    else:
+        told = f"{done['steps']} of {counted(recipe.steps, 'step')} done"
+        out().print(f"{told}; the model is in {done['model']}", soft_wrap=True)
+        out().print(f"look at the run: mmreason train report {recipe.out}", soft_wrap=True)
+    if not taught:
+        print(
+            "nothing was learnt from rewards: in every step all attempts at a problem earned the "
+            "same; look at the samples, and try other problems, another reward or a higher "
+            "temperature",
+            file=sys.stderr,
+        )
+        if done["steps"] == recipe.steps:
+            raise typer.Exit(1)
+
+
+def _has_taught(run_folder: Path) -> bool:
+    """Whether any step of the run so far had attempts at one problem that earned differently; true
+    where this process has no log, because another one keeps it."""
+    from mmreason.training.logs import Run
+    from mmreason.types import UsageError
+
+    try:
+        equal_shares = Run.read(run_folder).curve("groups/zero_variance")
+    except UsageError:
+        return True
+    return not equal_shares or any(share < 1 for _, share in equal_shares)
 
 
 def _print_plan(made: Plan) -> None:

@@ -5,6 +5,7 @@ Leaves out what the words are (`words.py`). Control characters in model text nev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from mmreason.report.rounds import LONG_READING, SHORT_TRACE, Group, rounds
 from mmreason.report.words import (
+    all_notes,
     answer_words,
     asked_words,
     check_words,
@@ -27,7 +29,7 @@ from mmreason.report.words import (
     subtitle_words,
     tool_words,
 )
-from mmreason.types import Answer, Cost, Step
+from mmreason.types import Answer, Cost, Step, StopReason
 from mmreason.video.types import format_time
 
 
@@ -75,24 +77,44 @@ def plain_lines(answer: Answer, *, steps: bool = True) -> Iterator[str]:
     yield cost_line(answer.cost)
 
 
+def short_lines(answer: Answer) -> Iterator[str]:
+    """Answer, evidence and cost in a line each; below them, where there are any, the notes.
+
+    An answer that did not come in the ordinary way is followed by why the question ended; in place
+    of evidence, "No answer" has what was looked at and what to do next.
+    """
+    why = "" if answer.stop_reason is StopReason.ANSWERED else f" ({stop_words(answer)})"
+    yield f"answer:      {printable(answer_words(answer))}{why}"
+    if answer.answered:
+        places = ", ".join(str(one.span) for one in answer.evidence) or "none"
+        checks = dict.fromkeys(printable(check_words(one)) for one in answer.evidence)
+        quotes = dict.fromkeys(printable(one.quote) for one in answer.evidence if one.quote)
+        quoted = f": {'; '.join(quotes)}" if quotes else ""
+        yield f"evidence:    {places}{quoted}" + (f" ({', '.join(checks)})" if checks else "")
+    else:
+        yield f"looked at:   {looked_words(answer)}"
+        for step in answer.next_steps:
+            yield f"next:        {printable(step)}"
+    cost = answer.cost
+    frames, rounds_ = counted(cost.frames, "frame"), counted(cost.rounds, "round")
+    yield f"cost:        {frames} in {rounds_}, {cost.seconds:.1f} seconds"
+    for note in all_notes(answer):
+        yield f"note:        {printable(note)}"
+
+
 def cost_line(cost: Cost) -> str:
     """`cost: 2.31 seconds (0.18 decoding, 1.9 models), 36 frames shown, ...`."""
     rows = (
-        f"{amount} {_SINGULAR.get(what, what) if amount == '1' else what}"
+        f"{amount} {_singular(what) if amount == '1' else what}"
         + (f" ({of_which})" if of_which else "")
         for what, amount, of_which in cost_rows(cost)
     )
     return "cost:        " + ", ".join(rows)
 
 
-_SINGULAR = {
-    "frames shown": "frame shown",
-    "frames compared": "frame compared",
-    "model calls": "model call",
-    "rounds": "round",
-    "tokens read": "token read",
-    "tokens written": "token written",
-}
+def _singular(what: str) -> str:
+    """What `cost_rows` counts, where it is one: `frames shown` -> `frame shown`."""
+    return re.sub(r"s\b", "", what, count=1)
 
 
 def _facts(answer: Answer) -> Iterator[tuple[str, str]]:
@@ -106,14 +128,8 @@ def _facts(answer: Answer) -> Iterator[tuple[str, str]]:
             yield "next", step
     if used := subtitle_words(answer):
         yield "subtitles", used
-    for note in _notes(answer):
+    for note in all_notes(answer):
         yield "note", note
-
-
-def _notes(answer: Answer) -> list[str]:
-    used = answer.settings.get("subtitles")
-    of_subtitles = used.get("notes", ()) if isinstance(used, dict) else ()
-    return [str(note) for note in (*answer.settings.get("notes", ()), *of_subtitles)]
 
 
 def _step_line(step: Step, index: int, question: str) -> str:

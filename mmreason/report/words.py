@@ -19,7 +19,7 @@ STOP_WORDS = {
     StopReason.BUDGET_SECONDS: "The time budget was spent. This is the best answer until then.",
 }
 
-QUOTED_WORDS = (
+QUOTED_WORDS = "No model had an answer: matching lines of the subtitles are quoted."
     "No model had an answer: lines of the subtitles with the question's words are quoted."
 )
 
@@ -79,6 +79,13 @@ def subtitle_words(answer: Answer) -> str:
     return f"{name}: {counted(lines, 'line')}, {matching if found else 'none matches the question'}"
 
 
+def all_notes(answer: Answer) -> list[str]:
+    """Fallbacks and oddities on the way, those of the subtitles last."""
+    used = answer.settings.get("subtitles")
+    of_subtitles = used.get("notes", ()) if isinstance(used, dict) else ()
+    return [str(note) for note in (*answer.settings.get("notes", ()), *of_subtitles)]
+
+
 def check_words(evidence: Evidence) -> str:
     """How a piece of evidence was checked: `second look agrees`, `not checked`, ..."""
     check = evidence.check
@@ -105,11 +112,6 @@ def checked_words(answer: Answer) -> str:
         for words, count in counts.items()
     )
     return f"{stretches} of video: {told}"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 frame`, `2 frames`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def model_name(answer: Answer) -> str:
@@ -217,9 +219,14 @@ def spent_words(cost: Cost, *, cached: bool = False) -> str:
     """`8 frames · 59 tokens · 0.42 s`, or where it came from."""
     if cached:
         return "from the store"
-    tokens = counted(cost.tokens_in + cost.tokens_out, "token")
+    tokens = cost.tokens_in + cost.tokens_out
     frames = f"{counted(cost.frames, 'frame')} · " if cost.frames else ""
-    return f"{frames}{tokens} · {cost.seconds:.2f} s"
+    return f"{frames}{counted(tokens, 'token')} · {cost.seconds:.2f} s"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 frame`, `1,024 frames`; `many` is the plural where it is not `one` and an s."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def shortened(text: str, limit: int) -> str:

@@ -49,10 +49,12 @@ def test_a_missing_package_fails_with_advice(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_optional_package_may_be_missing_but_not_broken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert doctor._optional_package("no-such-thing", "do this").advice == "optional: do this"
+    missing = doctor._optional_package("no-such-thing", "train")
+    assert missing.status == "ok"
+    assert missing.advice == 'optional; in the clone of mmreason: pip install ".[train]"'
     monkeypatch.setattr(metadata, "version", lambda _: "1.0")
     monkeypatch.setitem(sys.modules, "decord", None)
-    check = doctor._optional_package("decord", "do this")
+    check = doctor._optional_package("decord", "decord")
     assert (check.status, check.found[:4]) == ("warn", "1.0:")
 
 

@@ -35,7 +35,7 @@ def test_a_missing_sdk_names_the_extra(
     assert main(["mcp"]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
-    assert err.startswith("error: ") and 'pip install "mmreason[mcp]"' in err
+    assert err.startswith("error: ") and 'pip install ".[mcp]"' in err
 
 
 @pytest.mark.parametrize("folder", ["/", "/no/such/folder"])

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mmreason.cli import inputs, main
-from mmreason.cli.sample import PLANS
+from mmreason.cli.sample import PLANS, Wanted
 from mmreason.types import UsageError
 from mmreason.video import Video
 from mmreason.video.world import generate
@@ -77,6 +77,8 @@ def test_a_sheet_and_pictures_and_json(clip: Path, tmp_path: Path, capsys: Captu
             "unknown plan 'random'; choose one of uniform, fps, keyframes, shots",
         ),
         (["--n", "0"], "--n"),
+        (["--plan", "shots", "--fps", "2"], "--fps goes with --plan fps"),
+        (["--fps", "0"], "--fps must be above 0"),
         (["--n", "5000", "--sheet", "x.png"], "at most"),
         (["--sheet", "x.unknown"], "give --sheet a name that ends in .png"),
     ],
@@ -91,21 +93,65 @@ def test_bad_usage(
     assert out == "" and err.count("\n") == 1 and wanted in err
 
 
-def test_snapped_frames_are_marked(clip: Path, tmp_path: Path, capsys: Capture) -> None:
-    keyed = clips.write(tmp_path / "keyed.mp4", frames=90, gop=8)
-    argv = ["sample", str(keyed), "--plan", "keyframes", "--n", "3"]
-    assert main(argv) == 0
-    assert capsys.readouterr().out.count("(not exact)") == 3
-    dump = ["--dump", str(tmp_path / "frames"), "--sheet", str(tmp_path / "s.png")]
-    assert main([*argv, *dump, "--json"]) == 0
-    frames = json.loads(capsys.readouterr().out)["frames"]
-    assert [(frame["moved"], frame["exact"]) for frame in frames] == [(True, False)] * 3
+def test_the_plan_keyframes_takes_key_frames_and_says_where_there_are_fewer(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    keyed = clips.write(tmp_path / "keyed.mp4", frames=90, gop=20)
+    with Video.open(keyed) as video:
+        keys = list(video.keyframe_times_s)
+    assert len(keys) == 5
+    argv = ["sample", str(keyed), "--plan", "keyframes", "--n"]
+    assert main([*argv, "6", "--json", "--dump", str(tmp_path / "frames")]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [frame["time_s"] for frame in said["frames"]] == pytest.approx(keys)
+    assert [frame["shown_s"] for frame in said["frames"]] == pytest.approx(keys)
+    assert all(frame["exact"] for frame in said["frames"])
+    assert said["notes"] == ["5 frames: the video has no more key frames there, 6 were asked for"]
+    assert main([*argv, "2"]) == 0
+    out = capsys.readouterr().out
+    assert "key frame 2 of 5" in out and "key frame 4 of 5" in out and "note:" not in out
+
+
+def test_the_plan_fps_keeps_its_rate_and_says_where_it_cannot(clip: Path, capsys: Capture) -> None:
+    for argv in (["--plan", "fps"], ["--fps", "2"], ["--plan", "fps", "--fps", "2"]):
+        assert main(["sample", str(clip), *argv, "--json"]) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert (said["plan"], said["notes"]) == ("fps", [])
+        assert [f["time_s"] for f in said["frames"]] == pytest.approx(np.arange(8) / 2 + 0.25)
+    assert main(["sample", str(clip), "--fps", "5", "--n", "4"]) == 0
+    out = capsys.readouterr().out
+    assert "note: 5 frames a second are 20; --n 4 keeps 4 frames, 1 a second\n" in out
+
+
+@pytest.mark.parametrize("plan", sorted(PLANS))
+def test_frames_are_taken_between_start_and_end(plan: str, clip: Path, capsys: Capture) -> None:
+    argv = ["sample", str(clip), "--plan", plan, "--n", "3", "--json"]
+    start = ["--start", "0" if plan == "keyframes" else "2"]  # it has one key frame, at 0
+    assert main([*argv, *start, "--end", "3"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["frames"] and all(
+        float(start[1]) <= frame["time_s"] < 3 for frame in said["frames"]
+    )
+    assert main(["sample", str(clip), "--start", "3", "--end", "2"]) == 2
+    assert "start and end must lie in it in that order" in capsys.readouterr().err
+
+
+def test_a_part_without_key_frames_is_told(clip: Path, capsys: Capture) -> None:
+    assert main(["sample", str(clip), "--plan", "keyframes", "--start", "1"]) == 2
+    assert "no key frame lies in 0:01.00-0:04.00" in capsys.readouterr().err
+
+
+def test_one_frame_is_one_frame(clip: Path, capsys: Capture) -> None:
+    assert main(["sample", str(clip), str(clip), "missing.mp4", "--n", "1"]) == 1
+    out, err = capsys.readouterr()
+    assert ": 1 frame, uniform" in out and "1 of 2 files failed:" in err
 
 
 def test_shots_say_how_far_they_are(clip: Path) -> None:
     said: list[str] = []
     with Video.open(clip) as video:
-        assert len(PLANS["shots"](video, 4, said.append)) == 4
+        wanted = Wanted(plan="shots", n=4)
+        assert len(PLANS["shots"](video, video.info.span, wanted, said.append)) == 4
     assert said == ["looking for shots: 0:03.90 of 0:04.00"]
 
 
@@ -115,7 +161,7 @@ def test_frames_beside_their_time_are_marked(
     from mmreason.video import Span, plan
 
     late = plan.uniform(Span(0, 8), 2)
-    monkeypatch.setitem(PLANS, "late", lambda video, n, say: late)
+    monkeypatch.setitem(PLANS, "late", lambda *_: late)
     argv = ["sample", str(clip), "--plan", "late", "--sheet", str(tmp_path / "s.png")]
     assert main(argv) == 0
     first, second = capsys.readouterr().out.splitlines()[:2]
@@ -220,7 +266,7 @@ def test_an_interruption_keeps_what_is_done(
     out, err = capsys.readouterr()
     said = json.loads(out)
     assert (len(said["results"]), len(said["failures"]), said["not_reached"]) == (2, 1, 1)
-    assert "1 of 4 files were not reached" in err
+    assert "1 of 4 files was not reached" in err
 
 
 def test_a_bar_is_drawn_on_a_terminal_only(

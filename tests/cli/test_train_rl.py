@@ -67,16 +67,17 @@ def test_adapters_are_counted_as_peft_makes_them(
 
 
 def test_a_run_ends_with_a_model_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["train", "rl", str(recipe(tmp_path)), "--json"]) == 0
+    path = recipe(tmp_path, more="temperature=4.0,")  # so hot that attempts differ
+    assert main(["train", "rl", str(path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["steps"] == 2
+    assert told["steps"] == 2 and told["learnt_something"] is True
     model = Path(told["model"])
     assert (model / "model.safetensors").is_file() and (model / "mmreason.json").is_file()
     assert main(["train", "report", str(tmp_path / "run")]) == 0
     assert (tmp_path / "run" / "report.html").read_text().startswith("<!doctype html>")
     capsys.readouterr()
     # A finished run is not done again.
-    assert main(["train", "rl", str(recipe(tmp_path))]) == 0
+    assert main(["train", "rl", str(path)]) == 0
     assert "2 of 2 steps" in capsys.readouterr().out
 
 
@@ -133,3 +134,41 @@ def test_ctrl_c_saves_and_the_next_run_goes_on(tmp_path: Path) -> None:
     assert 2 <= done < 400
     newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
     assert json.loads((newest / "run.json").read_text())["step"] == done
+
+
+@pytest.mark.parametrize("field", ["task", "held_out"])
+def test_a_dry_run_refuses_a_task_that_the_run_could_not_use(
+    field: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = recipe(tmp_path)
+    text = path.read_text()
+    if field == "task":
+        text = text.replace('FrameTask(split="train", kinds=("count",))', '"probs.jsonl"')
+    else:
+        text = text.replace("steps=2,", 'steps=2, held_out="probs.jsonl",')
+    path.write_text(text)
+    assert main(["train", "rl", str(path), "--dry-run"]) == 2
+    error = capsys.readouterr().err
+    assert f"recipe: {field} must be a task, got 'probs.jsonl'" in error
+    assert "docs/problems.md" in error and error.count("\n") == 1
+
+
+def test_the_folder_of_a_run_may_be_a_text(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = recipe(tmp_path)
+    path.write_text(path.read_text().replace("Path(", "str("))
+    assert main(["train", "rl", str(path), "--dry-run"]) == 0
+    path.write_text(path.read_text().replace("str(", "len("))
+    assert main(["train", "rl", str(path), "--dry-run"]) == 2
+    assert "out must be the path of a folder" in capsys.readouterr().err
+
+
+def test_a_run_whose_attempts_all_earn_the_same_is_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """So cold that every attempt at a problem is the likeliest one."""
+    path = recipe(tmp_path, more="temperature=1e-4,")
+    assert main(["train", "rl", str(path)]) == 1
+    out, err = capsys.readouterr()
+    assert "2 of 2 steps done" in out and "nothing was learnt from rewards" in err
+    assert main(["train", "rl", str(path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["learnt_something"] is False

@@ -221,9 +221,17 @@ def test_the_command_line_answers_resumes_and_tells_failures(tmp_path, worlds, c
     assert json.loads(printed.out)["failed"] == 1 and "missing.mp4: no such file" in printed.err
     first, second = map(json.loads, answers.read_text().splitlines())
     assert first["cost"]["frames"] <= 24 and second["failure"]["kind"] == "VideoError"
-    assert main(command) == 0, "all have a result"
-    assert json.loads(capsys.readouterr().out)["answered_before"] == 2
+    assert main(command) == 1, "the failure of the first run is still in the file"
+    again = capsys.readouterr()
+    assert json.loads(again.out) == {
+        "answers": str(answers), "questions": 2, "answered_before": 2, "failed": 1
+    }  # fmt: skip
+    assert "missing.mp4: no such file" in again.err and "--retry-failed asks those" in again.err
     assert main([*command, "--retry-failed"]) == 1
+    assert "--retry-failed asks" not in capsys.readouterr().err
+    questions.write_text(questions.read_text().replace("missing.mp4", worlds[1].name))
+    assert main([*command, "--retry-failed"]) == 0
+    assert json.loads(capsys.readouterr().out)["failed"] == 0
     assert main(["ask", "a.mp4", "?", "--questions", str(questions)]) == 2
 
 

@@ -109,12 +109,22 @@ def test_text_of_models_users_and_files_is_escaped(
     assert len(page.named("img")) == len(plain.thumbnails)
 
 
-def test_every_rule_of_the_fragment_is_scoped(make_answer: Callable[..., Answer]) -> None:
-    (style,) = re.findall(r"<style>(.*?)</style>", answer_fragment(make_answer()), re.DOTALL)
-    selectors = re.findall(r"([^{};]+)\{", style)
-    for selector in selectors:
-        for part in selector.split(","):
-            assert part.strip().startswith((".mmr", "@media")), part
+def test_every_rule_of_the_fragment_is_scoped_and_outweighs_those_of_a_notebook(
+    make_answer: Callable[..., Answer],
+) -> None:
+    """Notebooks style `dt`, `td`, `svg` and others with up to two classes: three outweigh them."""
+    html = answer_fragment(make_answer())
+    styles = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    rules = re.sub(r"/\*.*?\*/", "", "".join(styles), flags=re.DOTALL)
+    selectors = [part for part in re.findall(r"([^{};]+)\{", rules) if "@media" not in part]
+    for part in (part for selector in selectors for part in re.split(r",(?![^(]*\))", selector)):
+        assert part.strip().startswith(".mmr.mmr.mmr"), part
+    assert "all: revert" in styles[0], "what the notebook says is first taken back"
+    assert not re.findall(r"<svg[^>]* height=", html), "a notebook's rule beats the attribute"
+
+
+def test_a_page_of_its_own_has_plain_rules(make_answer: Callable[..., Answer]) -> None:
+    assert ".mmr.mmr" not in answer_page(make_answer())
 
 
 @pytest.mark.parametrize("reason", list(StopReason))

@@ -154,7 +154,7 @@ def test_unknown_and_missing_back_ends(files: Files, monkeypatch: pytest.MonkeyP
         Video.open(files("h264"), "ffmpeg")  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "torchcodec", None)
     monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
-    with pytest.raises(VideoError, match=r"install mmreason\[torchcodec\]"):
+    with pytest.raises(VideoError, match=r"pip install \"\.\[torchcodec\]\""):
         Video.open(files("h264"), "torchcodec")
 
 

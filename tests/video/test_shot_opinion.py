@@ -83,7 +83,7 @@ def test_without_pyscenedetect_the_message_says_what_to_install(
         span=Span(0, 1), spans=(Span(0, 1),), transitions=(), frames_read=1, fps_hz=15
     )
     monkeypatch.setitem(sys.modules, "scenedetect", None)
-    with pytest.raises(VideoError, match=r"none\.mp4: .*install mmreason\[scenedetect\]"):
+    with pytest.raises(VideoError, match=r"none\.mp4: .*pip install \"\.\[scenedetect\]\""):
         shots.second_opinion(Nothing(), found)
     monkeypatch.undo()
     pytest.importorskip("scenedetect")

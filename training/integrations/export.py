@@ -227,7 +227,8 @@ def _parquet(rows: list[dict[str, Any]]) -> bytes:
         from pyarrow import parquet
     except ImportError as error:
         raise UsageError(
-            "Parquet needs pyarrow, which datasets brings: pip install 'mmreason[train]'"
+            "Parquet needs pyarrow, which datasets brings; in the clone of mmreason: "
+            'pip install ".[train]"'
         ) from error
     file = io.BytesIO()
     parquet.write_table(pyarrow.Table.from_pylist(rows), file)

@@ -116,11 +116,13 @@ def require_trl() -> None:
     try:
         found = version("trl")
     except PackageNotFoundError as error:
-        raise UsageError("TRL is not installed; pip install 'mmreason[trl]'") from error
+        raise UsageError(
+            'TRL is not installed; in the clone of mmreason: pip install ".[trl]"'
+        ) from error
     if ".".join(found.split(".")[:2]) not in CHECKED_VERSIONS:
         raise UsageError(
             f"this part of mmreason relies on internals of TRL {wanted}, found {found}; "
-            f"pip install 'mmreason[trl]', or train with mmreason.training.rl"
+            'in its clone: pip install ".[trl]"; or train with mmreason.training.rl'
         )
 
 

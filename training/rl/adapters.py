@@ -60,7 +60,9 @@ def _with_lora(model: Any, lora: Lora) -> Any:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
-        raise UsageError("adapters need peft: pip install 'mmreason[train]'") from error
+        raise UsageError(
+            'adapters need peft; in the clone of mmreason: pip install ".[train]"'
+        ) from error
     has_eyes = any(part in name for name, _ in model.named_modules() for part in VISION_NAMES)
     left_out = rf".*({'|'.join(VISION_NAMES)}).*" if has_eyes and not lora.with_vision else None
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)

@@ -7,6 +7,7 @@ run as such. Leaves out doing it (`trainer.py`).
 from __future__ import annotations
 
 import hashlib
+import os
 import runpy
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -167,6 +168,12 @@ class Recipe:
     """Of accelerate: "tensorboard", "trackio", "wandb"."""
 
     def __post_init__(self) -> None:
+        _check_task("task", self.task)
+        if self.held_out is not None:
+            _check_task("held_out", self.held_out)
+        if not isinstance(self.out, str | os.PathLike):
+            raise UsageError(f"recipe: out must be the path of a folder, got {self.out!r}")
+        object.__setattr__(self, "out", Path(self.out))  # a text is a path too
         at_least = {
             "steps": 1,
             "problems_per_step": 1,
@@ -249,6 +256,16 @@ class Recipe:
             if field.name not in left_out
         }
         return hashlib.sha256(repr(sorted(told.items())).encode()).hexdigest()
+
+
+def _check_task(name: str, task: object) -> None:
+    """Found out when the recipe is made, so that a dry run refuses what the run could not use."""
+    missing = [part for part in ("name", "problem", "episodes", "score") if not hasattr(task, part)]
+    if missing:
+        raise UsageError(
+            f"recipe: {name} must be a task, got {task!r:.60}, which has no {missing[0]!r}; make "
+            "one of a file of problems with video_questions (docs/problems.md)"
+        )
 
 
 def read_recipe(path: Path) -> Recipe:

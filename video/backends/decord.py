@@ -34,7 +34,7 @@ from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 _ANSWER_LIMIT_S = 60.0
 _AT_ONCE_BYTES = 64 * 2**20
 _TIME_TOLERANCE_S = 0.002
-_INSTALL = "install mmreason[decord]"
+_INSTALL = 'in the clone of mmreason: pip install ".[decord]"'
 
 
 class DecordSource:

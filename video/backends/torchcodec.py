@@ -224,8 +224,8 @@ def _decoder(path: Path, device: str) -> Any:
         decoders = import_module("torchcodec.decoders")
     except Exception as error:  # no torchcodec, no FFmpeg libraries, no CUDA library, ...
         raise BackendError(
-            f"{path}: torchcodec cannot be used ({_first_line(error)}); install "
-            "mmreason[torchcodec] and FFmpeg's shared libraries"
+            f"{path}: torchcodec cannot be used ({_first_line(error)}); it needs FFmpeg's "
+            'shared libraries and, in the clone of mmreason, pip install ".[torchcodec]"'
         ) from error
     if device == "cuda" and not torch.cuda.is_available():
         raise BackendError(f"{path}: torchcodec-cuda needs a CUDA device, none is there")
