@@ -200,7 +200,8 @@ _PREMISE = re.compile(
     r"^\W*(?P<asks>(?:what|which) \w+ (?:is|are|does|do|did|was|were)|how (?:does|do|did|is|are)"
     r"|where (?:is|are|was|were)|what (?:is|are|does|do|did)|(?:is|are|was|were|does|do|did))"
     r" the (?P<thing>(?:[\w-]+ ){1,4}?[\w-]+?)"
-    r"(?P<rest> (?:have|become|becomes|move|moves|do|does|doing|go|look|turn|wear|hold|in|on|at|or)\b"
+    r"(?P<rest> (?:have|become|becomes|move|moves|do|does|doing|go|look|turn|wear|hold)\b"
+    r"| (?:in|on|at|or)\b"
     r"|[?.!]*$| (?=\w+ or \w+)| (?=(?:the|an?|his|her|its|their)\b))",
     re.IGNORECASE,
 )

@@ -20,8 +20,6 @@ STOP_WORDS = {
 }
 
 QUOTED_WORDS = "No model had an answer: matching lines of the subtitles are quoted."
-    "No model had an answer: lines of the subtitles with the question's words are quoted."
-)
 
 _MOST_PLACES = 4
 """Stretches named of those that were looked at."""
