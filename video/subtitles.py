@@ -228,12 +228,3 @@ def _stamp(time_s: float) -> str:
     """`3723.5` -> `01:02:03,500`."""
     seconds, ms = divmod(round(max(0.0, time_s) * 1000), 1000)
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d},{ms:03d}"
-
-
-def find_subtitles(path: str | Path, *, language: str | None = None) -> Subtitles | None:
-    """Stand-in until the real one is merged."""
-    for suffix in SUFFIXES:
-        beside = Path(path).with_suffix(suffix)
-        if beside.is_file():
-            return Subtitles.load(beside)
-    return None
