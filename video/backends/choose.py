@@ -10,6 +10,7 @@ from typing import Literal
 
 from mmreason.video.backends.base import BackendError, ReadOptions, Source, check_file
 from mmreason.video.types import VideoError
+from mmreason.video.unreadable import describe_unread_picture, explain_unreadable
 
 Backend = Literal["auto", "pyav", "torchcodec", "torchcodec-cuda", "opencv", "decord"]
 BACKENDS: tuple[Backend, ...] = ("pyav", "torchcodec", "torchcodec-cuda", "opencv", "decord")
@@ -39,7 +40,16 @@ def open_source(
             refusals.append(f"{name}: {str(error).removeprefix(f'{path}: ')}")
             continue
         return source, tuple(f"not read by {refusal}" for refusal in refusals)
-    raise VideoError(f"{path}: no back end can read it ({'; '.join(refusals)})")
+    raise VideoError(f"{path}: {_explain_refusals(path, refusals)}")
+
+
+def _explain_refusals(path: Path, refusals: list[str]) -> str:
+    """What the file is where its bytes tell, else what each back end said of it."""
+    if picture := describe_unread_picture(path):
+        return picture
+    if "can be decoded" in refusals[0]:
+        return f"{explain_unreadable(path)} ({refusals[0]})"
+    return f"no back end can read it ({'; '.join(refusals)})"
 
 
 def why_not(path: Path, backend: Backend, time_limit_s: float | None = None) -> str | None:

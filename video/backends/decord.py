@@ -25,6 +25,7 @@ from mmreason.video.backends.base import (
     Watch,
     checked_request,
     fitted,
+    short_reason,
     stream_by_times,
     stream_times,
 )
@@ -108,6 +109,8 @@ class DecordSource:
             raise VideoError(f"{self._path}: is closed; open it again")
 
     def _refuse(self, timeline: Timeline, watch: Watch) -> None:
+        if refusal := timeline.refusal():
+            raise BackendError(f"{self._path}: {refusal} decord does not tell")
         reasons = {
             "WebM": timeline.path.suffix.lower() == ".webm",
             "MPEG-TS": "mpegts" in timeline.container,
@@ -118,7 +121,11 @@ class DecordSource:
             timeline.codec.upper(): timeline.codec in ("av1", "vp9"),
         }
         wrong = [name for name, met in reasons.items() if met]
-        if not wrong and timeline.codec == "h264" and keys_without_idr(self._path, watch):
+        if (
+            not wrong
+            and timeline.codec == "h264"
+            and keys_without_idr(self._path, watch, timeline.track)
+        ):
             wrong = ["key frames that need more than themselves"]
         if wrong:
             raise BackendError(f"{self._path}: decord does not read {wrong[0]} correctly")
@@ -196,7 +203,7 @@ class _Worker:
             raise BackendError(f"{self._path}: decord's process has ended")
         answer = json.loads(line)
         if "error" in answer:
-            raise BackendError(f"{self._path}: decord {answer['error']}")
+            raise BackendError(f"{self._path}: decord failed ({short_reason(answer['error'])})")
         return answer
 
     def _in_time(self, action: Any, watch: Watch) -> bytes:

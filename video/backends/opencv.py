@@ -29,6 +29,9 @@ from mmreason.video.backends.base import (
 from mmreason.video.backends.timeline import read_timeline
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
+# OpenCV's FFmpeg prints what it meets in damaged files; results tell it already.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
 _TIME_TOLERANCE_S = 0.002
 """OpenCV's times are rounded; frames lie further apart than this."""
 
@@ -43,6 +46,8 @@ class OpenCVSource:
         watch = Watch(path, options.time_limit_s)
         self._timeline = read_timeline(path, watch, options.track)
         self._closed = False
+        if refusal := self._timeline.refusal():
+            raise BackendError(f"{path}: {refusal} OpenCV does not tell")
         if self._timeline.hidden:
             raise BackendError(f"{path}: has an edit list, which OpenCV does not follow")
         if self._timeline.damaged:

@@ -28,6 +28,7 @@ from mmreason.video.backends.base import (
 from mmreason.video.backends.facts import Facts, read_facts
 from mmreason.video.backends.groups import Answer, GroupReader
 from mmreason.video.backends.packets import (
+    Access,
     PacketTable,
     distinct,
     key_pts_through_index,
@@ -64,10 +65,11 @@ class PyAVSource:
         self._key_times_s: tuple[float, ...] | None = None
         self._closed = False
         watch = self._watch()
-        opened = open_container(path, watch, options.track)
+        access = Access(path=path, track=options.track) if facts is None else facts.access
+        opened = open_container(access, watch)
         try:
             if facts is None:
-                facts, opened = read_facts(path, opened, watch)
+                facts, opened = read_facts(access, opened, watch)
         except BaseException:
             opened[0].close()
             raise
@@ -142,7 +144,7 @@ class PyAVSource:
     def _key_pts(self) -> list[int]:
         if self._table is None:
             watch = self._watch()
-            container, stream = open_container(self._path, watch, self._options.track)
+            container, stream = open_container(self._facts.access, watch)
             with container:
                 if self._facts.by_cues:
                     load_cues(container, stream)
@@ -155,9 +157,9 @@ class PyAVSource:
 
     def _read_table(self, max_packets: int | None) -> PacketTable:
         watch = self._watch()
-        container, stream = open_container(self._path, watch, self._options.track)
+        container, stream = open_container(self._facts.access, watch)
         with container:
-            return scan_packets(container, stream, watch, max_packets)
+            return scan_packets(container, stream, watch, self._facts.access.repair, max_packets)
 
     # Frames
 

@@ -21,6 +21,7 @@ from mmreason.video.backends.base import (
     Watch,
     checked_request,
     fitted,
+    short_reason,
     stream_by_times,
     stream_length,
     stream_times,
@@ -146,7 +147,9 @@ class TorchCodecSource:
         try:
             return question(self._decoder)
         except Exception as error:
-            raise BackendError(f"{self._path}: torchcodec failed ({_first_line(error)})") from error
+            raise BackendError(
+                f"{self._path}: torchcodec failed ({short_reason(error)})"
+            ) from error
 
     def _check_times(self, times: np.ndarray, shown_s: np.ndarray) -> None:
         """A frame shown after the time it was asked for is another one than was asked for."""
@@ -224,7 +227,7 @@ def _decoder(path: Path, device: str) -> Any:
         decoders = import_module("torchcodec.decoders")
     except Exception as error:  # no torchcodec, no FFmpeg libraries, no CUDA library, ...
         raise BackendError(
-            f"{path}: torchcodec cannot be used ({_first_line(error)}); it needs FFmpeg's "
+            f"{path}: torchcodec cannot be used ({short_reason(error)}); it needs FFmpeg's "
             'shared libraries and, in the clone of mmreason, pip install ".[torchcodec]"'
         ) from error
     if device == "cuda" and not torch.cuda.is_available():
@@ -234,7 +237,7 @@ def _decoder(path: Path, device: str) -> Any:
             str(path), dimension_order="NHWC", num_ffmpeg_threads=1, device=device
         )
     except Exception as error:
-        raise BackendError(f"{path}: torchcodec cannot open it ({_first_line(error)})") from error
+        raise BackendError(f"{path}: torchcodec cannot open it ({short_reason(error)})") from error
 
 
 def _has_audio(path: Path) -> bool:
@@ -248,8 +251,3 @@ def _has_audio(path: Path) -> bool:
 def _pictures(data: Tensor) -> Iterator[np.ndarray]:
     for picture in data:
         yield picture.cpu().numpy()
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
