@@ -10,6 +10,7 @@ from mmreason.calls import Roles
 from mmreason.policies.base import INVALID
 from mmreason.types import Budget, Step, StopReason
 from mmreason.video.subtitles import Subtitles
+from mmreason.wording import says_outside
 
 _LIMITS = {
     StopReason.BUDGET_FRAMES: ("frames", "frames", "--budget-frames"),
@@ -69,7 +70,7 @@ def _about_models(case: Unanswered) -> list[str]:
         errors = [step.observation.error for step in case.trace if step.call.name != INVALID]
         why = next((error for error in reversed(errors) if error), "it gave no reply")
         return [f"See to the model that decides, {roles.reasoner.name}: {why}"]
-    if case.decline is not Decline.OUTSIDE:
+    if case.decline is not Decline.OUTSIDE and not _is_all_unknown(case.trace):
         return []
     if roles.observer.lineage == "nano":
         return [
@@ -79,9 +80,15 @@ def _about_models(case: Unanswered) -> list[str]:
     return [f"{roles.observer.name} does not know footage of this kind: name another with --model."]
 
 
+def _is_all_unknown(trace: Sequence[Step]) -> bool:
+    """Whether all that was said is that footage of this kind is unknown."""
+    said = [step.observation.text for step in trace if step.observation.frame_times_s]
+    return bool(said) and all(says_outside(text) for text in said)
+
+
 def _about_subtitles(case: Unanswered) -> list[str]:
     if not case.subtitles_wanted:
-        return ["Let subtitles be used, where there are any: they were turned off."]
+        return ["Leave out --no-subtitles, where words that are said may answer."]
     if not case.subtitles:
         return [
             "Give subtitles with --subtitles FILE, where words that are said may answer: none were "

@@ -40,7 +40,7 @@ from mmreason.tools import Toolbox
 from mmreason.tree import Tree, TreeRecipe, plan_tree
 from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
 from mmreason.video.reader import Video
-from mmreason.video.subtitles import Subtitles, find_subtitles
+from mmreason.video.subtitles import Subtitles, find_subtitles, place_on_video
 from mmreason.video.types import Span, VideoError, VideoInfo
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Reasoner:
             question=checked_question(question),
             options=checked_options(options),
             budget=budget or Budget(),
-            subtitles=_given(subtitles),
+            subtitles=_given(subtitles, video),
             seed=seed,
             asking=set(),
         )
@@ -226,7 +226,7 @@ class Reasoner:
                 question=checked_question(question.question),
                 options=checked_options(question.options),
                 budget=budget or Budget(),
-                subtitles=_given(question.subtitles),
+                subtitles=_given(question.subtitles, question.video),
                 seed=seed,
                 asking=asking,
             )
@@ -427,11 +427,18 @@ def ask(
     )
 
 
-def _given(subtitles: Subtitles | str | Path | None) -> Subtitles | Literal["auto"] | None:
-    """The subtitles of a file; what is read already, none and "auto" as they are."""
+def _given(
+    subtitles: Subtitles | str | Path | None, video: str | Path | Watchable
+) -> Subtitles | Literal["auto"] | None:
+    """The subtitles of a file on the clock of the video; what is read already, none and "auto" as
+    they are."""
     if subtitles is None or isinstance(subtitles, Subtitles):
         return subtitles
-    return "auto" if subtitles == "auto" else Subtitles.load(subtitles)
+    if subtitles == "auto":
+        return "auto"
+    read = Subtitles.load(subtitles)
+    path = Path(video if isinstance(video, str | Path) else video.info.path)
+    return place_on_video(read, path) if path.is_file() else read
 
 
 def _found(subtitles: Subtitles | Literal["auto"] | None, info: VideoInfo) -> Subtitles | None:

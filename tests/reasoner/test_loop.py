@@ -11,6 +11,8 @@ from mmreason.policies import Scripted
 from mmreason.policies.base import (
     INVALID,
     Act,
+    CheckResult,
+    CheckStatus,
     Claim,
     Consult,
     Inquiry,
@@ -18,9 +20,7 @@ from mmreason.policies.base import (
     Remark,
     Results,
     Spent,
-    CheckStatus,
     Support,
-    CheckResult,
     Wish,
     look_call,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmreason.policies import BreadthFirst
-from mmreason.policies.base import Act, Claim, Inquiry, Results, CheckStatus, CheckResult
+from mmreason.policies.base import Act, CheckResult, CheckStatus, Claim, Inquiry, Results
 from mmreason.policies.navigate import Look, Navigator
 from mmreason.tree import Tree
 from mmreason.types import Note, Observation

@@ -51,7 +51,10 @@ def test_an_event_of_a_second_is_read_in_the_opening(fake_video, watcher):
     model = watcher(video, answers, clip=CLIP)
     answer = Reasoner(model).ask(video, "What colour is the star?")
     assert (answer.text, answer.stop_reason) == ("red", StopReason.ANSWERED)
-    assert answer.evidence[0].check.agreed and answer.evidence[0].span.overlap_s(Span(431.3, 432.3)) > 0
+    assert (
+        answer.evidence[0].check.agreed
+        and answer.evidence[0].span.overlap_s(Span(431.3, 432.3)) > 0
+    )
     scans = [step for step in answer.trace if step.call.name == "scan"]
     assert [s.observation.cost.frames for s in scans] == [0] * 4
     assert answer.cost.frames_scanned == 1920
