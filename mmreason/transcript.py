@@ -48,13 +48,19 @@ transcript hear heard name names
 _SPEECH = frozenset(_SPEECH_TEXT.split())
 """Words of questions about speech that the speech itself need not hold."""
 _UNSPACED = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]+"
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+"
 )
-"""Runs of scripts that do not part words, or join endings to them: compared by pairs of letters."""
+"""Runs of scripts that do not part words: compared by pairs of letters."""
 _UNSPACED_FUNCTION = re.compile(
     "什么|多少|为什么|怎么|哪里|哪|谁|吗|呢|是|的|了|在|有|他们|他|她|何|誰|どこ|ですか|です|ます|は|が|の|を|に|で"
 )
 """Words of Chinese and Japanese that questions are made of."""
+_HANGUL = re.compile(r"[\uac00-\ud7af]")
+_HANGUL_ASKING = frozenset(
+    {"얼마", "무엇", "뭐", "누가", "누구", "언제", "어디", "어떻", "왜", "입니"}
+)
+_HANGUL_KEPT = 2
+"""Letters of a Korean word that are compared: endings are joined to it."""
 _LETTERS_KEPT = 5
 """Of longer words in other letters than a to z, whose endings are not known here."""
 _SENTENCE_END = re.compile(r"[.?!\u2026\u3002\uff1f\uff01][\"'\u2019\u201d)\]]*$")
@@ -211,7 +217,14 @@ def _tokens(text: str, without: frozenset[str] = frozenset()) -> frozenset[str]:
         pairs |= {run[i : i + 2] for i in range(max(1, len(run) - 1))}
     spaced = (w for w in words(_UNSPACED.sub(" ", text)) if w not in without)
     stems = {t for t in terms(" ".join(NUMBERS.get(w, w) for w in spaced)) if " " not in t}
-    return frozenset(pairs | {s if s.isascii() else s[:_LETTERS_KEPT] for s in stems})
+    return frozenset(pairs | {_short(stem) for stem in stems}) - _HANGUL_ASKING
+
+
+def _short(stem: str) -> str:
+    """The part of a word that is compared."""
+    if stem.isascii():
+        return stem
+    return stem[: _HANGUL_KEPT if _HANGUL.match(stem) else _LETTERS_KEPT]
 
 
 def _folded(text: str) -> str:

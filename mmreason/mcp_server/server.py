@@ -7,6 +7,7 @@ and stops between two steps when its call is cancelled. The one module that impo
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import signal
 from base64 import b64encode
@@ -51,9 +52,7 @@ class Tools:
         ] = None,
         subtitles: Annotated[
             str | None,
-            Field(
-                description="Path of subtitles (.srt, .vtt, .ass); default: beside or in the video."
-            ),
+            Field(description="Path of subtitles (.srt, .vtt, .ass); default: beside or in it."),
         ] = None,
         budget_frames: Annotated[int | None, Field(description="Most frames to look at.")] = None,
         budget_seconds: Annotated[
@@ -127,16 +126,14 @@ async def _answered(work: Callable[[], Found], turn: CapacityLimiter) -> CallToo
         found = await to_thread.run_sync(work, limiter=turn)
     except (UsageError, VideoError) as error:
         raise ToolError(" ".join(str(error).split())) from error
-    content: list[ContentBlock] = [
-        TextContent(type="text", text=found.values.model_dump_json(by_alias=True))
-    ]
+    values = found.values.model_dump(mode="json", by_alias=True)
+    text = json.dumps(values, ensure_ascii=False)
+    content: list[ContentBlock] = [TextContent(type="text", text=text)]
     for picture in found.pictures:
         content.append(TextContent(type="text", text=f"frame at {format_time(picture.time_s)}:"))
         data = b64encode(picture.jpeg).decode()
         content.append(ImageContent(type="image", data=data, mime_type="image/jpeg"))
-    return CallToolResult(
-        content=content, structured_content=found.values.model_dump(mode="json", by_alias=True)
-    )
+    return CallToolResult(content=content, structured_content=values)
 
 
 def build(desk: Desk, model: str) -> MCPServer:
