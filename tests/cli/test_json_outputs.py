@@ -81,9 +81,7 @@ def test_a_quoted_answer_fits(printed: Printed, clip: Path, tmp_path: Path) -> N
     assert evidence["verified"] and evidence["source"] == "subtitles"
 
 
-def test_rows_of_answers_and_their_totals_fit(
-    printed: Printed, clip: Path, tmp_path: Path
-) -> None:
+def test_rows_of_answers_and_their_totals_fit(printed: Printed, clip: Path, tmp_path: Path) -> None:
     questions, answers = tmp_path / "q.jsonl", tmp_path / "a.jsonl"
     rows = [
         {"video": str(clip), "question": QUESTION, "id": "good"},
