@@ -67,6 +67,8 @@ class Reply:
     tokens_out: int
     tokens_visual: int = 0
     """The visual ones among `tokens_in`; 0 where the model does not tell."""
+    note: str = ""
+    """Why a guard answered in the place of the model; empty where the model wrote the text."""
 
     @property
     def confidence(self) -> float | None:
