@@ -119,9 +119,7 @@ class _DrawnReader:
         return [_batch(pixels, DRAWN_STEP_S)]
 
 
-def _clip_windows(
-    path: Path, frames: int, size_px: tuple[int, int] | None
-) -> Iterator[FrameBatch]:
+def _clip_windows(path: Path, frames: int, size_px: tuple[int, int] | None) -> Iterator[FrameBatch]:
     from mmreason.video.reader import Video
 
     with Video.open(path) as video:

@@ -108,10 +108,7 @@ def _measure(model: ChatModel, source: Source, windows: list[FrameBatch]) -> Sou
         for start in range(0, len(same_kind), BATCH):
             chunk = same_kind[start : start + BATCH]
             replies = model.generate(
-                [
-                    [Message("user", (FramesPart(a.frames, kind), TextPart(a.prompt)))]
-                    for a in chunk
-                ]
+                [[Message("user", (FramesPart(a.frames, kind), TextPart(a.prompt)))] for a in chunk]
             )
             for ask, reply in zip(chunk, replies, strict=True):
                 guarded += bool(reply.note)

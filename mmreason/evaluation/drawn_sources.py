@@ -129,7 +129,9 @@ def _page(rng: random.Random) -> np.ndarray:
 
 
 def _chart(rng: random.Random) -> np.ndarray:
-    picture = Image.new("RGB", SIZE_PX, rng.choice(((255, 255, 255), (17, 17, 17), (234, 234, 242))))
+    picture = Image.new(
+        "RGB", SIZE_PX, rng.choice(((255, 255, 255), (17, 17, 17), (234, 234, 242)))
+    )
     pen, ink = ImageDraw.Draw(picture), _ink_on(picture, rng)
     pen.line((30, 10, 30, 140, 280, 140), fill=ink)
     for tick in range(6):

@@ -38,9 +38,9 @@ TEXT_FLOOR = 0.72
 """Text stands below this share of the height."""
 
 LEAST_GROUND = 0.40
-LEAST_BARE_GROUND = 0.93
+LEAST_BARE_GROUND = 0.80
 """Of a frame with nothing on it."""
-SLOPE = (0.60, 1.75)
+SLOPE = (0.50, 1.75)
 """Measured shade of the ground, over the one it should have."""
 MOST_NOISE = 2.1
 """Standard deviation of ground pixels about the ground, in levels."""
@@ -49,7 +49,7 @@ LEAST_FIGURE = 0.004
 """Share of pixels in the nine colours from which on there is something on the ground."""
 LEAST_BRIGHT = 0.06
 """Share of figure pixels that are bright."""
-LEAST_THICKNESS = 0.15
+LEAST_THICKNESS = 0.10
 """Share of figure pixels above the text whose eight neighbours are figure, too."""
 THICKNESS_PIXELS = 160
 """Fewer pixels than these do not tell how thick they are."""
