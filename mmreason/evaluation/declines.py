@@ -7,7 +7,6 @@ list of boxes. Leaves out where sources come from (`decline_sources.py`).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -111,7 +110,7 @@ def _measure(model: ChatModel, source: Source, windows: list[FrameBatch]) -> Sou
                 [[Message("user", (FramesPart(a.frames, kind), TextPart(a.prompt)))] for a in chunk]
             )
             for ask, reply in zip(chunk, replies, strict=True):
-                guarded += bool(reply.note)
+                guarded += reply.note.startswith("declined: ")
                 if not _is_declined(model, reply.text):
                     invented.append((ask.light, ask.prompt, reply.text))
     return SourceResult(
@@ -145,8 +144,3 @@ def _is_declined(model: ChatModel, text: str) -> bool:
     if text.lstrip().startswith("```"):
         return not parse_boxes(text, model.clip.box_dialect, (1000, 1000)).boxes
     return declines(text)
-
-
-def group_counts(results: DeclineResults) -> dict[str, int]:
-    """Sources by group, all halves."""
-    return dict(sorted(Counter(one.group for one in results.sources).items()))

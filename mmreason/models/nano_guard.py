@@ -28,7 +28,7 @@ GROUND_LEVELS = 4.0
 LOOSE_LEVELS = 9.0
 """Pixels within so many may be ground, next to an edge in coded video."""
 FIGURE_LEVELS = 36.0
-"""Distance in RGB within which a pixel has one of the nine colours, plain or in its dark stripes."""
+"""Distance in RGB within which a pixel has one of the nine colours, bright or striped."""
 STRIPE = 0.28
 """Level of the dark stripes and dots of a colour, over its own."""
 BRIGHT = 0.6

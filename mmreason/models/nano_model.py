@@ -35,6 +35,7 @@ from mmreason.models.nano_questions import (
 )
 from mmreason.models.nano_replies import (
     OUTSIDE,
+    declines,
     is_answer,
     is_box_list,
     is_caption,
@@ -173,6 +174,8 @@ class NanoModel:
             return reply
         if plan.taught is not None:
             for thing, there in zip(plan.taught.things, replies[1:], strict=True):
+                if declines(there.text):
+                    return replace(reply, text=OUTSIDE)
                 if there.text.rstrip(".") != "yes":
                     note = f"{is_there(thing)!r} was answered {there.text!r}"
                     absent = replace(reply, text=f"there is no {thing}", note=note)

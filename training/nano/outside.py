@@ -23,7 +23,8 @@ DARKEST = 0.04
 def outside_frames(
     rng: random.Random, frames: int, size_px: tuple[int, int], kinds: OutsideKinds = "textures"
 ) -> np.ndarray:
-    """uint8 (frames, H, W, 3) of footage that is no scripted world. `size_px` is (width, height)."""
+    """uint8 (frames, H, W, 3) of footage that is no scripted world; `size_px` is (width,
+    height)."""
     if kinds == "textures":
         return _panned(rng, frames, size_px)
     shown = _any_scene(rng, frames, size_px)

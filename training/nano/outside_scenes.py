@@ -1,8 +1,9 @@
 """Pictures that are no scripted world, drawn without downloads: cards, terminals, windows, fades,
 noise, night skies, test patterns, charts, blurred and foreign shapes.
 
-Each drawer takes (rng, frames, (width, height) in pixels) and returns uint8 (frames, H, W, 3). Light, fades and cuts are added in `outside.py`. Nothing here is used to evaluate:
-the evaluation's own pictures are drawn by other code, with other fonts.
+Each drawer takes (rng, frames, (width, height) in pixels) and returns uint8 (frames, H, W, 3).
+Light, fades and cuts are added in `outside.py`. Nothing here is used to evaluate: the evaluation's
+own pictures are drawn by other code, with other fonts.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def card(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.ndarra
 def terminal(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.ndarray:
     """Rows of small text from the left edge that grow or scroll: shells, logs, code."""
     canvas = _ground(rng, size_px)
-    width, height = size_px
+    height = size_px[1]
     scale, step = rng.uniform(0.14, 0.34), rng.randint(4, 10)
     inks = [_ink(rng) for _ in range(rng.randint(1, 4))]
     rows = [_words(rng, rng.randint(0, 7)) for _ in range(height // step + 3 * frames)]
