@@ -73,9 +73,12 @@ def _about_models(case: Unanswered) -> list[str]:
     if case.decline is not Decline.OUTSIDE and not _is_all_unknown(case.trace):
         return []
     if roles.observer.lineage == "nano":
+        notes = [step.observation.note for step in case.trace]
+        declined = next((n for n in reversed(notes) if n.startswith("declined: ")), "")
         return [
-            "nano knows scripted worlds of coloured shapes only. For other footage name a video "
-            "model: --model NAME, a Hugging Face name, a folder or the URL of a server."
+            (f"nano {declined}. It" if declined else "nano")
+            + " knows scripted worlds of coloured shapes only: for other footage and words name a "
+            "video model with --model NAME, a Hugging Face name, a folder or the URL of a server."
         ]
     return [f"{roles.observer.name} does not know footage of this kind: name another with --model."]
 

@@ -184,7 +184,8 @@ def result_words(step: Step) -> str:
     seen = step.observation
     if step.call.name == "answer":
         return printable(str(step.call.arguments.get("text", "")))
-    return printable(f"failed: {seen.error}" if seen.error else seen.text or "(nothing)")
+    noted = f" ({seen.note})" if seen.note else ""
+    return printable(f"failed: {seen.error}" if seen.error else (seen.text or "(nothing)") + noted)
 
 
 def cost_rows(cost: Cost) -> list[tuple[str, str, str]]:
