@@ -92,6 +92,8 @@ def _is_all_unknown(trace: Sequence[Step]) -> bool:
 def _about_subtitles(case: Unanswered) -> list[str]:
     if not case.subtitles_wanted:
         return ["Leave out --no-subtitles, where words that are said may answer."]
+    if case.subtitles is not None and not case.subtitles:
+        return ["Give other subtitles with --subtitles FILE: those that were found hold no line."]
     if not case.subtitles:
         return [
             "Give subtitles with --subtitles FILE, where words that are said may answer: none were "

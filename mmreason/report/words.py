@@ -77,6 +77,8 @@ def subtitle_words(answer: Answer) -> str:
         return ""
     name = PurePath(str(used.get("path", ""))).name or "subtitles"
     lines, found = int(used.get("lines", 0)), int(used.get("matching_passages", 0))
+    if not lines:
+        return ""
     matching = f"{counted(found, 'passage')} {'matches' if found == 1 else 'match'} the question"
     return f"{name}: {counted(lines, 'line')}, {matching if found else 'none matches the question'}"
 
