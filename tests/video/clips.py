@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.subtitles.stream import SubtitleStream
 
 SIZE_PX = (160, 96)
 BITS = 10
@@ -57,8 +58,10 @@ def write(
     muxer: dict[str, str] | None = None,
     size_px: tuple[int, int] = SIZE_PX,
     pixel_format: str = "yuv420p",
+    first: int = 0,
 ) -> Path:
-    """Encode `frames` numbered frames at 30 Hz, or one at each of `pts_ms` milliseconds."""
+    """Encode `frames` numbered frames at 30 Hz, or one at each of `pts_ms` milliseconds; the number
+    in the picture of the first one is `first`."""
     settings = {"preset": "veryfast", "bf": "2"} if codec == "libx264" else {}
     with av.open(str(path), "w", options=muxer or {}) as container:
         stream = container.add_stream(codec, rate=FPS_HZ, options=settings | (options or {}))
@@ -75,7 +78,8 @@ def write(
             stream.set_display_rotation(rotation_deg)
         stamps = range(frames) if pts_ms is None else pts_ms
         for number, pts in enumerate(stamps):
-            frame = av.VideoFrame.from_ndarray(draw(number, size_px), format="rgb24")
+            picture = draw(first + number, size_px)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = pts, time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -96,15 +100,18 @@ def with_subtitles(
     length in ms, data) counted from 0. `flags` are dispositions, one a track."""
     with av.open(str(path), "w") as container:
         film = container.add_stream(codec, rate=FPS_HZ)
+        assert isinstance(film, av.VideoStream)
         film.width, film.height = SIZE_PX
         film.pix_fmt = "yuv420p"
         written = []
         for number, (name, metadata, packets) in enumerate(tracks):
             stream = container.add_stream(name)
+            assert isinstance(stream, SubtitleStream)
             stream.codec_context.time_base = Fraction(1, 1000)
             stream.codec_context.subtitle_header = _ASS_HEADER
             stream.metadata.update(metadata)
-            stream.disposition = flags[number] if flags else 0
+            # PyAV 17 takes a number alone, though its types say otherwise.
+            stream.disposition = flags[number] if flags else 0  # type: ignore[assignment]
             written.append((stream, packets))
         if chapters:
             tick = Fraction(1, 1000)
