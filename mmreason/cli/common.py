@@ -113,7 +113,7 @@ def load_reasoner(
 
 
 def _device_map(model: str) -> str | None:
-    """Where a model of this process goes: onto a GPU where there is one. The packaged ones are small,
+    """Where a model of this process goes: onto a GPU where there is one. Packaged ones are small,
     and stay on the CPU, where their figures were measured."""
     from mmreason.models import is_url
     from mmreason.models.folders import PACKAGED
