@@ -45,7 +45,7 @@ def test_the_answer_is_right_and_its_evidence_meets_the_truth(nano, demo_video):
     answer = Reasoner(nano).ask(demo_video, QUESTION)
     assert answer.text == truth.answer == "pink"
     assert answer.stop_reason is StopReason.ANSWERED
-    assert any(e.verified for e in answer.evidence)
+    assert any(e.check.agreed for e in answer.evidence)
     assert any(e.span.overlap_s(span) > 0 for e in answer.evidence for span in truth.spans)
     cost = answer.cost
     assert cost.model_calls == cost.observer_calls + cost.checker_calls > cost.rounds > 0

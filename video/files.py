@@ -1,10 +1,16 @@
-"""Writing files so that a reader never sees half of one."""
+"""Names of video files, and writing files so that a reader never sees half of one."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from pathlib import Path
+
+VIDEO_SUFFIXES = (
+    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
+    *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+)
+"""What a folder is searched for."""
 
 
 def write_atomic(path: Path, data: bytes) -> Path:

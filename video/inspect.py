@@ -122,17 +122,17 @@ def _report_world(info: VideoInfo) -> FileReport:
 
 
 def _report_file(path: Path, try_backends: bool) -> FileReport:
-    from mmreason.video.backends.base import check_file
-    from mmreason.video.backends.packets import open_container
+    from mmreason.video.backends.base import ReadOptions, check_file
+    from mmreason.video.backends.packets import Access, open_container
     from mmreason.video.backends.pyav import PyAVSource
 
     check_file(path)
-    source = PyAVSource(path)
+    source = PyAVSource(path, ReadOptions())
     try:
         info, table = source.info, source.packet_table(_MAX_PACKETS)
     finally:
         source.close()
-    container, stream = open_container(path)
+    container, stream = open_container(Access(path=path, track=info.track))
     with container:
         assert stream.time_base is not None
         tick_s = float(stream.time_base)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from mmreason.video.backends.base import Source
+from mmreason.video.backends.base import ReadOptions, Source, ToneMap
 from mmreason.video.backends.choose import Backend, open_source
 from mmreason.video.types import FrameBatch, SamplePlan, Span, VideoError, VideoInfo, format_time
 
@@ -40,15 +40,15 @@ class Video:
         source: Source,
         *,
         backend: Backend = "auto",
-        workers: int = 2,
-        time_limit_s: float | None = None,
+        options: ReadOptions | None = None,
         full_hash: bool = False,
         notes: tuple[str, ...] = (),
     ) -> None:
         """Wrap an open `source`; people call `Video.open`, whose choices are kept for pickling."""
         self.path = path
         self._source = source
-        self._settings = (backend, workers, time_limit_s, full_hash)
+        self._backend: Backend = backend
+        self._options = options or ReadOptions()
         self._full_hash = full_hash
         self._notes = notes
         self._pid = os.getpid()
@@ -64,6 +64,8 @@ class Video:
         *,
         workers: int = 2,
         time_limit_s: float | None = None,
+        track: int | None = None,
+        tone_map: ToneMap = "auto",
         full_hash: bool = False,
     ) -> Video:
         """Open a video file, or a scripted world (`.json`). Raises VideoError.
@@ -72,19 +74,16 @@ class Video:
         the first that can read the file, and `info` tells which one it was and what kept the
         others from it. `workers` threads at most decode at the same time (PyAV only).
         `time_limit_s` ends any one call that takes longer, for files that nobody vouches for.
+        `track` is the index of a video stream (`info.tracks` lists them); None takes the one that
+        players take. `tone_map="none"` delivers high dynamic range as stored instead of brought
+        to a standard screen.
         `full_hash` has `content_hash`, and so the keys of a store, cover every byte of the file.
         """
         path = Path(path)
-        source, notes = open_source(path, backend, workers, time_limit_s)
-        return cls(
-            path,
-            source,
-            backend=backend,
-            workers=workers,
-            time_limit_s=time_limit_s,
-            full_hash=full_hash,
-            notes=notes,
+        options = ReadOptions(
+            workers=workers, time_limit_s=time_limit_s, track=track, tone_map=tone_map
         )
+        return _open(path, backend, options, full_hash)
 
     @property
     def info(self) -> VideoInfo:
@@ -113,7 +112,9 @@ class Video:
         from mmreason.video.backends.base import Watch
         from mmreason.video.backends.timeline import read_timeline
 
-        times_s = read_timeline(self.path, Watch(self.path, self._settings[2])).times_s
+        times_s = read_timeline(
+            self.path, Watch(self.path, self._options.time_limit_s), self._options.track
+        ).times_s
         times_s.flags.writeable = False
         return times_s
 
@@ -207,7 +208,7 @@ class Video:
         self.close()
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return _reopen, (str(self.path), *self._settings)
+        return _open, (self.path, self._backend, self._options, self._full_hash)
 
     def __repr__(self) -> str:
         info = self.info
@@ -238,9 +239,6 @@ class Video:
         return f'{caption}<img alt="frames of the video" src="data:image/jpeg;base64,{data}">'
 
 
-def _reopen(
-    path: str, backend: Backend, workers: int, time_limit_s: float | None, full_hash: bool
-) -> Video:
-    return Video.open(
-        path, backend, workers=workers, time_limit_s=time_limit_s, full_hash=full_hash
-    )
+def _open(path: Path, backend: Backend, options: ReadOptions, full_hash: bool) -> Video:
+    source, notes = open_source(path, backend, options)
+    return Video(path, source, backend=backend, options=options, full_hash=full_hash, notes=notes)

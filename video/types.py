@@ -118,6 +118,55 @@ class FrameBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VideoTrack:
+    """A video stream of a container.
+
+    Example: `VideoTrack(index=1, codec="h264", width_px=1920, height_px=1080, is_default=True)`.
+    """
+
+    index: int
+    """Index of the stream in its container: what `track=` takes."""
+    codec: str
+    width_px: int
+    """As stored, before any rotation."""
+    height_px: int
+    duration_s: float | None = None
+    """None where the container does not state it."""
+    is_default: bool = False
+    """Whether the container marks it as the one to play."""
+    is_picture: bool = False
+    """Whether it is a picture beside the film, such as a cover, and no film."""
+    title: str = ""
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A named part of a video, as its container lists it."""
+
+    span: Span
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Colour:
+    """What stored pixels mean, by the names of ITU-T H.273 as FFmpeg writes them.
+
+    Example: `Colour(transfer="smpte2084", primaries="bt2020", matrix="bt2020nc", range="tv")`.
+    """
+
+    transfer: str = "unknown"
+    primaries: str = "unknown"
+    matrix: str = "unknown"
+    range: str = "unknown"
+    """"tv" (limited), "pc" (full) or "unknown"."""
+    assumed: tuple[str, ...] = ()
+    """Fields that the file leaves open and that were taken by the size of the picture."""
+    tone_map: str = "none"
+    """The operator that brought high dynamic range to a standard screen, "none" without one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInfo:
     """What a video is, as read from its container. Sizes are as displayed (after rotation)."""
 
@@ -141,6 +190,12 @@ class VideoInfo:
     """Width of a pixel over its height, upright. Frames are delivered as stored, not stretched."""
     mirrored: bool = False
     """Whether left and right of the stored picture change places, after it is turned."""
+    track: int = 0
+    """Index of the stream that is shown."""
+    tracks: tuple[VideoTrack, ...] = ()
+    """All video streams of the container."""
+    chapters: tuple[Chapter, ...] = ()
+    colour: Colour = field(default_factory=Colour)
     notes: tuple[str, ...] = ()
     """Fallbacks and oddities met while opening."""
 

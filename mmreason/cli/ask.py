@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmreason.cli.common import (
+    NO_ANSWER,
     ApiKeyFile,
     FullHash,
     Json,
     ModelName,
     ServedModel,
     StorePath,
+    check_target,
     load_reasoner,
     out,
     print_json,
@@ -36,7 +39,13 @@ def ask(
     option: Annotated[
         list[str] | None, typer.Option(help="A possible answer; give it once for each.")
     ] = None,
-    subtitles: Annotated[Path | None, typer.Option(help="Subtitles (.srt, .vtt, .ass).")] = None,
+    subtitles: Annotated[
+        Path | None,
+        typer.Option(help="Subtitles (.srt, .vtt, .ass); default: beside or inside the video."),
+    ] = None,
+    no_subtitles: Annotated[
+        bool, typer.Option("--no-subtitles", help="Use no subtitles, even where there are some.")
+    ] = False,
     model: ModelName = "nano",
     observer: Annotated[
         str | None, typer.Option(help="Another model that looks; --model then only decides.")
@@ -87,7 +96,10 @@ def ask(
     api_key_file: ApiKeyFile = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a question about a video; prints the answer, its evidence, every step and the cost."""
+    """Ask a question about a video; prints the answer, its evidence, every step and the cost.
+
+    Exit code 3 where there is no answer: what to do next is printed then.
+    """
     from mmreason.report.terminal import print_answer, print_plain
     from mmreason.types import Budget, UsageError
     from mmreason.video import Video
@@ -120,14 +132,28 @@ def ask(
             raise UsageError("--questions needs --out, and no video or question beside it")
         from mmreason.cli.ask_many import ask_many
 
-        ask_many(load, questions, answers, budget, workers, retry_failed, seed, as_json)
+        ask_many(
+            load,
+            questions,
+            answers,
+            budget,
+            workers,
+            retry_failed,
+            seed,
+            as_json,
+            use_subtitles=not no_subtitles,
+        )
         return
     if video is None or (question is None and not dry_run):
         raise UsageError("give a video and a question, or --questions FILE --out FILE")
+    if subtitles is not None and no_subtitles:
+        raise UsageError("give either --subtitles FILE or --no-subtitles")
     if dry_run:
         _tell_cost(load(), video, budget, as_json)
         return
     assert question is not None
+    if html is not None:
+        check_target(html, "the report")
     with Video.open(video, full_hash=full_hash) as opened:
         with progress(f"loading {model}"):
             reasoner = load()
@@ -137,17 +163,21 @@ def ask(
             question,
             options=option,
             budget=budget,
-            subtitles=subtitles,
+            subtitles=None if no_subtitles else subtitles or "auto",
             seed=seed,
         )
-    if html is not None:
-        answer.save_html(html)
+    # The answer comes first: whatever happens to the report, it is not lost.
     if as_json:
         print_json(answer.to_dict() | ({"html": str(html)} if html else {}))
-        return
-    print_answer(answer, out())
+    else:
+        print_answer(answer, out())
+        sys.stdout.flush()
     if html is not None:
-        print_plain(f"report:      {html}", out())
+        answer.save_html(html)
+        if not as_json:
+            print_plain(f"report:      {html}", out())
+    if not answer.answered:
+        raise typer.Exit(NO_ANSWER)
 
 
 def _policy(name: str):
@@ -188,7 +218,7 @@ def watch(
     *,
     options: list[str] | None = None,
     budget: Budget | None = None,
-    subtitles: Path | None = None,
+    subtitles: str | Path | None = "auto",
     seed: int = 0,
 ) -> Answer:
     """Ask and show on stderr, while it works, what the reasoner does."""

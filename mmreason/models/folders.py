@@ -133,6 +133,7 @@ def clip_recipe_from(folder: Path) -> ClipRecipe | None:
             leaf_s=float(raw["leaf_s"]),
             overview=raw.get("overview", "denser"),
             reads_options=bool(raw.get("reads_options", True)),
+            reads_transcript=bool(raw.get("reads_transcript", False)),
             prompts=Prompts(**raw.get("prompts", {})),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:

@@ -174,7 +174,7 @@ def test_the_reasoner_works_with_it(model: ChatModel, world: World, tmp_path) ->
     if not isinstance(model, ScriptedModel):
         assert answer.text == "pink" and answer.stop_reason is StopReason.ANSWERED
         assert any(
-            e.verified and e.span.start_s < 20 and e.span.end_s > 16 for e in answer.evidence
+            e.check.agreed and e.span.start_s < 20 and e.span.end_s > 16 for e in answer.evidence
         )
 
 

@@ -23,11 +23,11 @@ def test_page_shows_all_of_an_answer(make_answer: Callable[..., Answer]) -> None
         "What colour is the circle?",
         "94 %",
         "An answer was found and its evidence was looked at.",
-        "2 stretches of video, 1 verified",
+        "2 stretches of video: 1 of 2 another model (qwen) agrees, 1 of 2 not checked",
         "0:08.00 \N{EN DASH} 0:12.00",
         "“it is red.”",
-        "✓ verified",
-        "not verified",
+        "✓ verified: another model (qwen) agrees",
+        "not checked",
         "failed: no frame there",
         "8 frames · 0 tokens · 0.42 s",
         "from the store",
@@ -135,7 +135,7 @@ def test_an_empty_answer_says_why(make_answer: Callable[..., Answer], reason: St
     text = ParsedPage(answer_page(answer)).text
     assert "No answer" in text
     assert "best answer" not in text
-    assert "not known" in text
+    assert "Confidence" not in text and "Looked at nothing" in " ".join(text.split())
 
 
 def test_an_answer_about_a_video_without_length_has_no_timeline(

@@ -82,6 +82,73 @@ def write(
     return path
 
 
+def with_subtitles(
+    path: Path,
+    tracks: Sequence[tuple[str, dict[str, str], Sequence[tuple[int, int, bytes]]]],
+    *,
+    codec: str = "libx264",
+    frames: int = 60,
+    start_s: int = 0,
+    flags: Sequence[int] = (),
+    chapters: Sequence[tuple[float, float, str]] = (),
+) -> Path:
+    """A numbered film with subtitle tracks: each a codec, metadata, and packets of (start in ms,
+    length in ms, data) counted from 0. `flags` are dispositions, one a track."""
+    with av.open(str(path), "w") as container:
+        film = container.add_stream(codec, rate=FPS_HZ)
+        film.width, film.height = SIZE_PX
+        film.pix_fmt = "yuv420p"
+        written = []
+        for number, (name, metadata, packets) in enumerate(tracks):
+            stream = container.add_stream(name)
+            stream.codec_context.time_base = Fraction(1, 1000)
+            stream.codec_context.subtitle_header = _ASS_HEADER
+            stream.metadata.update(metadata)
+            stream.disposition = flags[number] if flags else 0
+            written.append((stream, packets))
+        if chapters:
+            tick = Fraction(1, 1000)
+            container.set_chapters(
+                [
+                    {
+                        "id": number,
+                        "start": round(start * 1000),
+                        "end": round(end * 1000),
+                        "time_base": tick,
+                        "metadata": {"title": title} if title else {},
+                    }
+                    for number, (start, end, title) in enumerate(chapters)
+                ]
+            )
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(draw(number), format="rgb24")
+            frame.pts, frame.time_base = number + start_s * FPS_HZ, Fraction(1, FPS_HZ)
+            container.mux(film.encode(frame))
+        container.mux(film.encode(None))
+        for stream, packets in written:
+            for start_ms, length_ms, data in packets:
+                packet = av.Packet(data)
+                packet.stream, packet.time_base = stream, Fraction(1, 1000)
+                packet.pts = packet.dts = start_ms + 1000 * start_s
+                packet.duration = length_ms
+                container.mux(packet)
+    return path
+
+
+_ASS_HEADER = b"""[Script Info]
+ScriptType: v4.00+
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, \
+Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, \
+Alignment, MarginL, MarginR, MarginV, Encoding
+Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
+
+
 def vfr_pts_ms(frames: int = 60) -> list[int]:
     """30 Hz for half of the frames, then 5 Hz, with one long pause between."""
     half = frames // 2

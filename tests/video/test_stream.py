@@ -17,6 +17,7 @@ import pytest
 
 from mmreason.video import FrameBatch, Span, Video, VideoError
 from mmreason.video.backends import base, groups, packets, pyav
+from mmreason.video.backends.base import ReadOptions
 from mmreason.video.backends.pyav import PyAVSource
 from mmreason.video.world import generate
 from tests.video import clips, matrix
@@ -292,7 +293,8 @@ def test_settings_survive_pickling(files: Files) -> None:
         Video.open(files("h264"), "pyav", workers=3, time_limit_s=5.0) as video,
         pickle.loads(pickle.dumps(video)) as copy,
     ):
-        assert copy._settings == ("pyav", 3, 5.0, False)
+        assert copy._backend == "pyav"
+        assert copy._options == video._options == ReadOptions(workers=3, time_limit_s=5.0)
         assert copy.info == video.info
 
 

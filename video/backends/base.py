@@ -7,14 +7,18 @@ source is chosen for a path (`choose`).
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 
+from mmreason.video.file_kinds import describe_other_kind
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
+from mmreason.video.urls import explain_url, is_url
 
 MAX_BATCH_BYTES = 4 * 2**30
 """Largest pixel array one call may ask for."""
@@ -27,8 +31,30 @@ _STREAM_FRAMES = 16
 _STREAM_BYTES = 64 * 2**20
 
 
+ToneMap = Literal["auto", "none"]
+
+
 class BackendError(VideoError):
     """This back end cannot read the file correctly; another one may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """How a file is to be read, whichever back end reads it.
+
+    Example: `ReadOptions(track=1, time_limit_s=10)`.
+    """
+
+    workers: int = 2
+    """Threads that decode at the same time at most (PyAV only)."""
+    time_limit_s: float | None = None
+    """Ends any one call that takes longer; None for no limit."""
+    track: int | None = None
+    """Index of the video stream in its container (as in `VideoInfo.tracks`); None takes the one
+    that players take."""
+    tone_map: ToneMap = "auto"
+    """"auto" brings high dynamic range to a standard screen, "none" delivers its values as
+    stored."""
 
 
 class Watch:
@@ -151,15 +177,41 @@ def checked_request(
 
 
 def check_file(path: Path) -> None:
-    """Raise VideoError unless `path` is a regular file that holds something."""
-    if path.is_dir():
-        raise VideoError(f"{path}: is a folder, expected a video file")
-    if not path.exists():
-        raise VideoError(f"{path}: no such file")
-    if not path.is_file():
-        raise VideoError(f"{path}: is not a regular file, expected a video file")
-    if path.stat().st_size == 0:
-        raise VideoError(f"{path}: is empty (0 bytes), expected a video file")
+    """Raise VideoError unless `path` is a regular file that may be a video (or a scripted world):
+    URLs, playlists, archives, pages and the like are told apart by `file_kinds`."""
+    try:
+        if path.is_dir():
+            raise VideoError(f"{path}: is a folder, expected a video file")
+        if not path.exists():
+            raise VideoError(_why_missing(path))
+        if not path.is_file():
+            raise VideoError(f"{path}: is not a regular file, expected a video file")
+        if path.stat().st_size == 0:
+            raise VideoError(f"{path}: is empty (0 bytes), expected a video file")
+        other = None if path.suffix.lower() == ".json" else describe_other_kind(path)
+    except OSError as error:
+        raise VideoError(f"{str(path)[:200]}: cannot be read ({error.strerror})") from error
+    if other is not None:
+        raise VideoError(f"{path}: {other}")
+
+
+_SOURCE_PLACE = re.compile(r"\[\d\d:\d\d:\d\d\] |(?:\w+, )?/\S+\.(?:cc|cpp|cu|h|hpp):\d+[:,] ")
+
+
+def short_reason(error: Exception | str) -> str:
+    """The first line of another library's error, without the place in that library's source."""
+    lines = str(error).strip().splitlines()
+    return _SOURCE_PLACE.sub("", lines[0])[:120] if lines else type(error).__name__
+
+
+def _why_missing(path: Path) -> str:
+    if is_url(str(path)):
+        return explain_url(str(path))
+    if not path.is_symlink():
+        return f"{path}: no such file"
+    target = path.readlink()
+    fetch = f"; fetch it: `git annex get {path}`" if "annex" in target.parts else ""
+    return f"{path}: is a link to {target}, which is not there{fetch}"
 
 
 def fitted(rgb: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:

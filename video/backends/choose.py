@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from mmreason.video.backends.base import BackendError, Source, check_file
+from mmreason.video.backends.base import BackendError, ReadOptions, Source, check_file
 from mmreason.video.types import VideoError
+from mmreason.video.unreadable import describe_unread_picture, explain_unreadable
 
 Backend = Literal["auto", "pyav", "torchcodec", "torchcodec-cuda", "opencv", "decord"]
 BACKENDS: tuple[Backend, ...] = ("pyav", "torchcodec", "torchcodec-cuda", "opencv", "decord")
@@ -17,7 +18,7 @@ _AUTO: tuple[Backend, ...] = ("pyav", "torchcodec", "opencv", "decord")
 
 
 def open_source(
-    path: Path, backend: Backend, workers: int, time_limit_s: float | None
+    path: Path, backend: Backend, options: ReadOptions
 ) -> tuple[Source, tuple[str, ...]]:
     """The source for `path`, and what kept back ends before it from serving. Raises VideoError.
 
@@ -30,45 +31,54 @@ def open_source(
 
         return open_world(path), ()
     if backend != "auto":
-        return _open_with(backend, path, workers, time_limit_s), ()
+        return _open_with(backend, path, options), ()
     refusals: list[str] = []
     for name in _AUTO:
         try:
-            source = _open_with(name, path, workers, time_limit_s)
+            source = _open_with(name, path, options)
         except BackendError as error:
             refusals.append(f"{name}: {str(error).removeprefix(f'{path}: ')}")
             continue
         return source, tuple(f"not read by {refusal}" for refusal in refusals)
-    raise VideoError(f"{path}: no back end can read it ({'; '.join(refusals)})")
+    raise VideoError(f"{path}: {_explain_refusals(path, refusals)}")
+
+
+def _explain_refusals(path: Path, refusals: list[str]) -> str:
+    """What the file is where its bytes tell, else what each back end said of it."""
+    if picture := describe_unread_picture(path):
+        return picture
+    if "can be decoded" in refusals[0]:
+        return f"{explain_unreadable(path)} ({refusals[0]})"
+    return f"no back end can read it ({'; '.join(refusals)})"
 
 
 def why_not(path: Path, backend: Backend, time_limit_s: float | None = None) -> str | None:
     """Why `backend` cannot open the file at `path` (within the limit); None where it can."""
     try:
-        _open_with(backend, path, 1, time_limit_s).close()
+        _open_with(backend, path, ReadOptions(workers=1, time_limit_s=time_limit_s)).close()
     except VideoError as error:
         return str(error).removeprefix(f"{path}: ")
     return None
 
 
-def _open_with(name: Backend, path: Path, workers: int, time_limit_s: float | None) -> Source:
+def _open_with(name: Backend, path: Path, options: ReadOptions) -> Source:
     check_file(path)
     if name == "pyav":
         try:
             from mmreason.video.backends.pyav import PyAVSource
         except ImportError as error:
             raise BackendError(f"{path}: PyAV cannot be imported ({error})") from error
-        return PyAVSource(path, workers, time_limit_s)
+        return PyAVSource(path, options)
     if name in ("torchcodec", "torchcodec-cuda"):
         from mmreason.video.backends.torchcodec import TorchCodecSource
 
-        return TorchCodecSource(path, "cuda" if name.endswith("cuda") else "cpu", time_limit_s)
+        return TorchCodecSource(path, options, "cuda" if name.endswith("cuda") else "cpu")
     if name == "opencv":
         from mmreason.video.backends.opencv import OpenCVSource
 
-        return OpenCVSource(path, time_limit_s)
+        return OpenCVSource(path, options)
     if name == "decord":
         from mmreason.video.backends.decord import DecordSource
 
-        return DecordSource(path, time_limit_s)
+        return DecordSource(path, options)
     raise VideoError(f"backend must be auto, {', '.join(BACKENDS)}; got {name!r}")

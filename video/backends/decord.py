@@ -21,9 +21,11 @@ import numpy as np
 
 from mmreason.video.backends.base import (
     BackendError,
+    ReadOptions,
     Watch,
     checked_request,
     fitted,
+    short_reason,
     stream_by_times,
     stream_times,
 )
@@ -39,12 +41,12 @@ _INSTALL = 'in the clone of mmreason: pip install ".[decord]"'
 class DecordSource:
     """One open file, meeting the `Source` protocol. Calls from several threads take turns."""
 
-    def __init__(self, path: Path, time_limit_s: float | None = None) -> None:
+    def __init__(self, path: Path, options: ReadOptions) -> None:
         """Read every packet's time and start a worker. Raises VideoError."""
-        self._path, self._time_limit_s = path, time_limit_s
+        self._path, self._options = path, options
         self._lock = threading.Lock()
-        watch = Watch(path, time_limit_s)
-        self._timeline = read_timeline(path, watch)
+        watch = Watch(path, options.time_limit_s)
+        self._timeline = read_timeline(path, watch, options.track)
         self._refuse(self._timeline, watch)
         self._worker = _Worker(path)
         try:
@@ -80,7 +82,7 @@ class DecordSource:
         wanted = np.unique(rows)
         step = max(1, _AT_ONCE_BYTES // (self.info.width_px * self.info.height_px * 3))
         with self._lock:
-            watch = Watch(self._path, self._time_limit_s)
+            watch = Watch(self._path, self._options.time_limit_s)
             for first in range(0, len(wanted), step):
                 self._check_open()
                 some = wanted[first : first + step].tolist()
@@ -97,7 +99,7 @@ class DecordSource:
         return stream_by_times(self, times_s, size_px)
 
     def reopened(self) -> Self:
-        return type(self)(self._path, self._time_limit_s)
+        return type(self)(self._path, self._options)
 
     def close(self) -> None:
         self._worker.close()
@@ -107,6 +109,8 @@ class DecordSource:
             raise VideoError(f"{self._path}: is closed; open it again")
 
     def _refuse(self, timeline: Timeline, watch: Watch) -> None:
+        if refusal := timeline.refusal():
+            raise BackendError(f"{self._path}: {refusal} decord does not tell")
         reasons = {
             "WebM": timeline.path.suffix.lower() == ".webm",
             "MPEG-TS": "mpegts" in timeline.container,
@@ -117,7 +121,11 @@ class DecordSource:
             timeline.codec.upper(): timeline.codec in ("av1", "vp9"),
         }
         wrong = [name for name, met in reasons.items() if met]
-        if not wrong and timeline.codec == "h264" and keys_without_idr(self._path, watch):
+        if (
+            not wrong
+            and timeline.codec == "h264"
+            and keys_without_idr(self._path, watch, timeline.track)
+        ):
             wrong = ["key frames that need more than themselves"]
         if wrong:
             raise BackendError(f"{self._path}: decord does not read {wrong[0]} correctly")
@@ -195,7 +203,7 @@ class _Worker:
             raise BackendError(f"{self._path}: decord's process has ended")
         answer = json.loads(line)
         if "error" in answer:
-            raise BackendError(f"{self._path}: decord {answer['error']}")
+            raise BackendError(f"{self._path}: decord failed ({short_reason(answer['error'])})")
         return answer
 
     def _in_time(self, action: Any, watch: Watch) -> bytes:

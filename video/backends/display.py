@@ -6,12 +6,19 @@ Imported lazily (it imports av at the top). Leaves out doing so, which is for ea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from math import atan2, degrees
 
 import av
 import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.stream import VideoStream
+
+_EXIF_ORIENTATION = 0x0112
+_EXIF_TURNS = {1: (0, False), 2: (0, True), 3: (2, False), 4: (2, True)}
+_EXIF_TURNS |= {5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}
+"""Counter-clockwise quarter turns of an EXIF orientation, and whether it then mirrors."""
+_MAX_TILT_DEG = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,15 +31,49 @@ class Display:
     """Left and right change places."""
     pixel_aspect: float
     """Width over height of a pixel of the upright picture; 1 where the file does not tell."""
+    by_picture: bool = False
+    """Whether the pictures themselves say so (EXIF), which few readers look at."""
+    notes: tuple[str, ...] = ()
 
 
-def display_of(frame: av.VideoFrame, stream: VideoStream) -> Display:
-    """From the display matrix of a decoded frame and the sample aspect ratio of its stream."""
-    across, down, mirrored = _turned(frame)
-    turns = round(degrees(-atan2(down, across)) / 90) % 4
+def display_of(frame: av.VideoFrame, stream: VideoStream, packet: av.Packet | None) -> Display:
+    """From the display matrix of a decoded frame and the sample aspect ratio of its stream.
+
+    `packet` is the one that brought the frame out: the EXIF of a stored picture is read where PyAV
+    cannot tell the matrix.
+    """
+    by_picture, notes = False, ()
+    try:
+        across, down, mirrored = _turned(frame)
+        turn_deg = degrees(-atan2(down, across))
+    except ValueError:  # side data of a kind that PyAV does not know hides all of it (PyAV #2392)
+        turns, mirrored = _exif_turns(b"" if packet is None else bytes(packet)) or (
+            frame.rotation / 90,
+            False,
+        )
+        by_picture, turn_deg = True, 90.0 * turns
+    turns = round(turn_deg / 90) % 4
+    tilt_deg = turn_deg - 90 * round(turn_deg / 90)
+    if abs(tilt_deg) > _MAX_TILT_DEG:
+        notes = (
+            f"is to be shown turned by {turn_deg % 360:.0f} degrees; only quarter turns are done",
+        )
     ratio = float(stream.sample_aspect_ratio or 0) or 1.0
     aspect = 1 / ratio if turns % 2 else ratio
-    return Display(turns=turns, mirrored=mirrored, pixel_aspect=aspect)
+    return Display(
+        turns=turns, mirrored=mirrored, pixel_aspect=aspect, by_picture=by_picture, notes=notes
+    )
+
+
+def _exif_turns(data: bytes) -> tuple[int, bool] | None:
+    """What the EXIF of a JPEG, PNG or WebP picture asks for; None where there is none."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(data)) as picture:
+            return _EXIF_TURNS.get(picture.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # no picture that Pillow reads, or damaged EXIF of whatever kind
+        return None
 
 
 def _turned(frame: av.VideoFrame) -> tuple[float, float, bool]:

@@ -5,9 +5,8 @@ Imported lazily (it imports av through `packets`). Leaves out reading frames, wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
 
 import av
 import av.error
@@ -18,21 +17,44 @@ from av.video.stream import VideoStream
 from mmreason.video.backends.base import SLACK_S, BackendError, Watch
 from mmreason.video.backends.display import Display, display_of
 from mmreason.video.backends.packets import (
+    Access,
     PacketTable,
     open_container,
     read_packets,
-    scan_packets,
+    read_stored,
     shown_in_index,
     stamp,
+    tabulate,
     tail_through_cues,
     tail_through_index,
 )
-from mmreason.video.types import VideoError, VideoInfo
+from mmreason.video.backends.stamps import (
+    NO_STAMP,
+    StampRepair,
+    StoredStamps,
+    find_restarts,
+    goes_back,
+    join_restarts,
+    may_reorder,
+    order_frames,
+    shown_rows,
+)
+from mmreason.video.backends.tracks import list_tracks
+from mmreason.video.types import Chapter, Span, VideoError, VideoInfo, format_time
 
 Opened = tuple[InputContainer, VideoStream]
 
 _MAX_FIRST = 5000
 """Packets read in search of a first frame."""
+_HEAD_PACKETS = 24
+"""Packets whose stamps are looked at to tell whether they can be right."""
+_MAX_UNKNOWN = 0.05
+"""Share of packets that may lack any stamp, as the first ones of a recording do."""
+_MAX_TITLE = 200
+"""Characters kept of a chapter's title."""
+_MIN_JUMP_S = 10.0
+_MIN_JUMP_FRAMES = 100
+"""A pause is told where it is longer than both."""
 _MAX_SCANNED_S = 1200
 """Longer Matroska files are read through their cues, if they have them; shorter ones are scanned,
 in less than a second, which also counts their frames."""
@@ -48,7 +70,7 @@ _UNSEEKABLE = {"mpeg"}
 class Facts:
     """Constants of one file, shared by everything that reads it. `_pts` are ticks of `tick_s`."""
 
-    path: Path
+    access: Access
     info: VideoInfo
     tick_s: float
     start_pts: int
@@ -78,33 +100,44 @@ class Facts:
         return (times_s >= span.start_s - SLACK_S) & (times_s < span.end_s)
 
 
-def read_facts(path: Path, opened: Opened, watch: Watch) -> tuple[Facts, Opened]:
-    """The facts of a file just opened, and the container to go on with. Raises VideoError."""
-    first, reorder_pts = _first_frame(path, opened, watch)
-    start_pts, tick_s = stamp(first) or 0, float(opened[1].time_base or 0)
-    table, by_cues = None, False
-    tail = tail_through_index(*opened, path.stat().st_size, watch)
-    if tail is None and (opened[0].duration or 0) / av.time_base > _MAX_SCANNED_S:
-        tail = tail_through_cues(*opened, path.stat().st_size, watch)
-        by_cues = tail is not None
+def read_facts(access: Access, opened: Opened, watch: Watch) -> tuple[Facts, Opened]:
+    """The facts of a file just opened, and the container to go on with. Raises VideoError.
+
+    1. The head tells the first frame, and whether the stored stamps can be right.
+    2. A container with a full index (mp4, Matroska with cues) is read at its end only.
+    3. Of any other, or where stamps are suspect, all packets are read, and repaired if need be.
+    """
+    path, track = access.path, opened[1].index
+    access = replace(access, track=track)
+    head = read_head(access, opened, watch)
+    access = verify_stamps(access, opened, head, watch)
+    table, by_cues, tail = None, False, None
+    if access.repair is None and head.is_stamped and not head.undecodable:
+        size_bytes = path.stat().st_size
+        tail = tail_through_index(*opened, size_bytes, watch)
+        if tail is None and (opened[0].duration or 0) / av.time_base > _MAX_SCANNED_S:
+            tail = tail_through_cues(*opened, size_bytes, watch)
+            by_cues = tail is not None
     if tail is None:
-        opened, table = read_table(path, opened, watch)
-        tail = table
+        opened, access, table = read_table(access, opened, watch)
+        if access.repair is not None or access.generate_pts:
+            opened = reopen(access, opened, watch)
+            head = read_head(access, opened, watch)
+        tail = table = table.shown_from(head.start_pts)
     if not len(tail.shown_pts):
         raise VideoError(f"{path}: no frame of it can be shown")
-    last_pts = max(int(tail.shown_pts[-1]), start_pts)
+    last_pts = max(int(tail.shown_pts[-1]), head.start_pts)
     end_pts = max(tail.end_pts, last_pts + 1)
-    display = display_of(first, opened[1])
     facts = Facts(
-        path=path,
-        info=_describe(path, opened, table, first, (start_pts, end_pts), display, by_cues),
-        tick_s=tick_s,
-        start_pts=start_pts,
+        access=access,
+        info=_describe(access, opened, table, head, end_pts, by_cues),
+        tick_s=float(opened[1].time_base or 0),
+        start_pts=head.start_pts,
         last_pts=last_pts,
-        turns=display.turns,
-        mirrored=display.mirrored,
-        reorder_pts=0 if by_cues else reorder_pts,
-        can_seek=opened[0].format.name not in _UNSEEKABLE,
+        turns=head.display.turns,
+        mirrored=head.display.mirrored,
+        reorder_pts=0 if by_cues else head.reorder_pts,
+        can_seek=opened[0].format.name not in _UNSEEKABLE and not access.by_place,
         can_skip=opened[1].codec_context.codec.canonical_name in _SKIPPABLE,
         table=table,
         by_cues=by_cues,
@@ -112,37 +145,158 @@ def read_facts(path: Path, opened: Opened, watch: Watch) -> tuple[Facts, Opened]
     return facts, opened
 
 
-def read_table(
-    path: Path, opened: Opened, watch: Watch, max_packets: int | None = None
-) -> tuple[Opened, PacketTable]:
-    """Stamps of all packets, from the start: the file is opened again, as not all can be sought."""
-    opened[0].close()
-    opened = open_container(path, watch)
+def read_table(access: Access, opened: Opened, watch: Watch) -> tuple[Opened, Access, PacketTable]:
+    """Stamps of all packets, from the start, and how the file has to be read for them to be right.
+
+    The file is opened again, as not all can be sought. Raises VideoError.
+    """
+    opened = reopen(access, opened, watch)
     try:
-        return opened, scan_packets(*opened, watch, max_packets)
+        stored = read_stored(*opened, watch, access.repair)
+        if access.repair is None:
+            found = _find_repair(access, stored, opened[1], watch)
+            if found is not access:
+                opened, access = reopen(found, opened, watch), found
+                stored = read_stored(*opened, watch, access.repair)
+        return opened, access, tabulate(stored, opened[1])
     except BaseException:
         opened[0].close()
         raise
 
 
-def _first_frame(path: Path, opened: Opened, watch: Watch) -> tuple[av.VideoFrame, int]:
-    """With the delay from decoding to presentation of the first key frame, in ticks."""
+def reopen(access: Access, opened: Opened, watch: Watch) -> Opened:
+    opened[0].close()
+    return open_container(access, watch)
+
+
+# Stamps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The first packets of a file and the first frame that they bring out."""
+
+    first: av.VideoFrame
+    display: Display
+    start_pts: int
+    reorder_pts: int
+    """From the decoding stamp of the first packet to its presentation, in ticks."""
+    is_stamped: bool
+    """Whether all packets carry a presentation stamp."""
+    is_as_coded: bool
+    """Whether all of these are the decoding stamps, so that nothing would be reordered."""
+    undecodable: int
+    """Packets that are to be shown before the first frame that can be decoded."""
+
+
+def read_head(access: Access, opened: Opened, watch: Watch) -> Head:
+    """Raises VideoError where no frame has a time or none can be decoded."""
     container, stream = opened
-    reorder_pts = stamped = unstamped = 0
-    packets = chain(read_packets(container, stream, watch), (None,))
-    for _, packet in zip(range(_MAX_FIRST), packets, strict=False):
-        if packet is not None and packet.pts is not None and packet.dts is not None:
-            stamped += 1
-            reorder_pts = packet.pts - packet.dts if stamped == 1 else reorder_pts
-        for frame in _decoded(stream, packet):
-            if stamp(frame) is not None:
-                return frame, reorder_pts
-            unstamped += 1
-    if unstamped:
+    stamps: list[tuple[int | None, int | None]] = []
+    shown: list[int] = []
+    first, display, untimed = None, None, 0
+    packets = chain(read_packets(container, stream, watch, access.repair), (None,))
+    for place, packet in enumerate(packets):
+        if place >= _MAX_FIRST or (first is not None and place >= _HEAD_PACKETS):
+            break
+        if packet is not None:
+            stamps.append((packet.pts, packet.dts))
+            pts = stamp(packet)
+            if pts is not None and not packet.is_discard:
+                shown.append(pts)
+        for frame in _decoded(stream, packet) if first is None else ():
+            pts = stamp(frame)
+            if pts is not None and (access.repair is None or pts >= access.repair.start_pts):
+                first = frame
+                display = display_of(frame, stream, packet)
+                break
+            untimed += pts is None
+    if first is None and untimed:
         raise VideoError(
-            f"{path}: its frames carry no times; put it into a container (mp4, mkv) first"
+            f"{access.path}: its frames carry no times; write it anew into a container with the "
+            f"frame rate it has: ffmpeg -r 25 -i {access.path.name} -c:v libx264 out.mp4"
         )
-    raise BackendError(f"{path}: no frame of it can be decoded")
+    if first is None or display is None:
+        raise BackendError(f"{access.path}: no frame of it can be decoded")
+    start_pts = stamp(first) or 0
+    both = [(pts, dts) for pts, dts in stamps if pts is not None and dts is not None]
+    return Head(
+        first=first,
+        display=display,
+        start_pts=start_pts,
+        reorder_pts=both[0][0] - both[0][1] if both else 0,
+        is_stamped=all(pts is not None for pts, _ in stamps),
+        is_as_coded=len(both) == len(stamps) and all(pts == dts for pts, dts in both),
+        undecodable=sum(pts < start_pts for pts in shown),
+    )
+
+
+def verify_stamps(access: Access, opened: Opened, head: Head, watch: Watch) -> Access:
+    """With a repair where stamps are those of decoding though the decoder reorders frames."""
+    if not head.is_as_coded or not _may_reorder(opened[1]) or not _goes_back(access, watch):
+        return access
+    hidden = int(_stored(access, watch).is_hidden.sum())
+    access = replace(access, follow_edits=False)
+    repair = _order_by_decoding(access, _stored(access, watch), watch, hidden=hidden)
+    return replace(access, repair=repair)
+
+
+def _find_repair(access: Access, stored: StoredStamps, stream: VideoStream, watch: Watch) -> Access:
+    """How the file has to be read for its stamps to be right."""
+    missing, unknown = stored.pts == NO_STAMP, stored.either == NO_STAMP
+    if unknown.sum() > _MAX_UNKNOWN * len(unknown) and not unknown.all():
+        return replace(access, repair=_order_by_decoding(access, stored, watch))
+    if missing.any() and _may_reorder(stream):
+        is_mpeg4 = stream.codec_context.codec.canonical_name == "mpeg4"
+        if stored.needs_order and (missing.all() or is_mpeg4):
+            return replace(access, repair=_order_by_decoding(access, stored, watch))
+        if not missing.all():
+            access = replace(access, generate_pts=True)
+            stored = _stored(access, watch)
+            if _goes_back(access, watch):
+                return replace(access, repair=_order_by_decoding(access, stored, watch))
+    restarts = find_restarts(stored, float(stream.time_base or 0))
+    if not len(restarts):
+        return access
+    repair = join_restarts(stored, restarts, _frame_ticks(stream))
+    if stream.container.format.name == "ogg":  # its headers are packets too, but bring no frame
+        stored, note = repair.repaired(stored), repair.note
+        repair = _order_by_decoding(access, stored, watch, note=note) or repair
+    return replace(access, repair=repair)
+
+
+def _may_reorder(stream: VideoStream) -> bool:
+    return may_reorder(stream.codec_context.codec.canonical_name, stream.codec_context)
+
+
+def _goes_back(access: Access, watch: Watch) -> bool:
+    container, stream = open_container(access, watch)
+    with container:
+        return goes_back(container, stream, watch)
+
+
+def _stored(access: Access, watch: Watch) -> StoredStamps:
+    container, stream = open_container(access, watch)
+    with container:
+        return read_stored(container, stream, watch)
+
+
+def _order_by_decoding(
+    access: Access, stored: StoredStamps, watch: Watch, *, hidden: int = 0, note: str = ""
+) -> StampRepair | None:
+    """None where nothing can be decoded."""
+    container, stream = open_container(access, watch)
+    with container:
+        shown = [row for row in shown_rows(container, stream, watch) if row < len(stored.pts)]
+        ticks = _frame_ticks(stream)
+    if not shown:
+        return None
+    return order_frames(stored, shown, ticks, hidden=min(hidden, len(shown) - 1), note=note)
+
+
+def _frame_ticks(stream: VideoStream) -> int:
+    rate = stream.average_rate or stream.guessed_rate or 25
+    return max(1, round(1 / (rate * (stream.time_base or 1))))
 
 
 def _decoded(stream: VideoStream, packet: av.Packet | None) -> list[av.VideoFrame]:
@@ -153,17 +307,17 @@ def _decoded(stream: VideoStream, packet: av.Packet | None) -> list[av.VideoFram
 
 
 def _describe(
-    path: Path,
+    access: Access,
     opened: Opened,
     table: PacketTable | None,
-    first: av.VideoFrame,
-    ends_pts: tuple[int, int],
-    display: Display,
+    head: Head,
+    end_pts: int,
     by_cues: bool,
 ) -> VideoInfo:
-    container, stream = opened
+    path, (container, stream) = access.path, opened
     tick_s = float(stream.time_base or 0)
-    duration_s = (ends_pts[1] - ends_pts[0]) * tick_s
+    duration_s = (end_pts - head.start_pts) * tick_s
+    first, display = head.first, head.display
     count = None
     if not by_cues:
         count = len(table.shown_pts) if table is not None else shown_in_index(stream)
@@ -172,7 +326,7 @@ def _describe(
     return VideoInfo(
         path=str(path),
         duration_s=duration_s,
-        start_s=ends_pts[0] * tick_s,
+        start_s=head.start_pts * tick_s,
         width_px=sides_px[0],
         height_px=sides_px[1],
         codec=stream.codec_context.codec.canonical_name,
@@ -184,8 +338,50 @@ def _describe(
         size_bytes=path.stat().st_size,
         pixel_aspect=display.pixel_aspect,
         mirrored=display.mirrored,
-        notes=_notes(opened, table, duration_s, by_cues),
+        track=stream.index,
+        tracks=list_tracks(container),
+        chapters=_chapters(container),
+        notes=(
+            *stamp_notes(access, table, tick_s),
+            *display.notes,
+            *_notes(opened, table, duration_s, by_cues),
+        ),
     )
+
+
+def stamp_notes(access: Access, table: PacketTable | None, tick_s: float) -> tuple[str, ...]:
+    """What is odd about the times of frames, in words."""
+    notes = [access.repair.note] if access.repair is not None else []
+    if table is None:
+        return tuple(notes)
+    if table.repeated:
+        notes.append(
+            f"{table.repeated} frames carry the time of another one and cannot be asked for"
+        )
+    gaps_s = np.diff(table.shown_pts) * tick_s
+    if len(gaps_s):
+        row = int(gaps_s.argmax())
+        limit_s = max(_MIN_JUMP_S, _MIN_JUMP_FRAMES * float(np.median(gaps_s)))
+        if gaps_s[row] > limit_s:
+            start_s = float(table.shown_pts[row]) * tick_s
+            notes.append(
+                f"no frame for {gaps_s[row]:.0f} s after {format_time(start_s)}: the time stamps "
+                "jump, and plans that spread frames evenly show the frame before it again"
+            )
+    return tuple(notes)
+
+
+def _chapters(container: InputContainer) -> tuple[Chapter, ...]:
+    """Named parts, in order; those that do not end after they start are left out."""
+    found: list[Chapter] = []
+    for chapter in container.chapters():
+        tick = chapter["time_base"]
+        if tick is None or chapter["end"] <= chapter["start"]:
+            continue
+        span = Span(float(chapter["start"] * tick), float(chapter["end"] * tick))
+        title = " ".join(str(chapter["metadata"].get("title", "")).split())[:_MAX_TITLE]
+        found.append(Chapter(span, "".join(c for c in title if c.isprintable())))
+    return tuple(sorted(found, key=lambda one: (one.span, one.title)))
 
 
 def _notes(

@@ -109,7 +109,7 @@ class GroupReader:
         return frames
 
     def _opened(self) -> Opened:
-        opened = open_container(self._facts.path, self.watch)
+        opened = open_container(self._facts.access, self.watch)
         if self._facts.by_cues:
             load_cues(*opened)
         return opened
@@ -225,6 +225,9 @@ class GroupReader:
 
     # Finding the way
 
+    def _packets(self) -> Iterator[av.Packet]:
+        return read_packets(self._container, self._stream, self.watch, self._facts.access.repair)
+
     def _packets_from(self, start: int) -> Iterator[av.Packet]:
         """Packets in decoding order from the last key frame shown at or before `start`."""
         self._damaged_until = None
@@ -237,7 +240,7 @@ class GroupReader:
                     self._container.seek(aim, stream=self._stream)
                 except av.error.FFmpegError:
                     break
-                packets = read_packets(self._container, self._stream, self.watch)
+                packets = self._packets()
                 first = next(packets, None)
                 if first is not None and _is_early_enough(first, start, key):
                     found = _from_key(chain((first,), packets), key)
@@ -246,8 +249,8 @@ class GroupReader:
                         return chain((key_packet,), found)
                 aim, back = aim - back, back * 4
         self._container.close()
-        self._container, self._stream = open_container(self._facts.path, self.watch)
-        return _from_key(read_packets(self._container, self._stream, self.watch), key)
+        self._container, self._stream = open_container(self._facts.access, self.watch)
+        return _from_key(self._packets(), key)
 
     def _key_before(self, tick: int) -> tuple[int, int] | None:
         """(pts, dts) of the last key frame at or before `tick`, from the packet table."""
@@ -279,7 +282,7 @@ class GroupReader:
         first = self._facts.start_pts
         for frame, *_ in self._decode_group([first], first):
             return frame
-        raise BackendError(f"{self._facts.path}: no frame of it can be decoded any more")
+        raise BackendError(f"{self._facts.access.path}: no frame of it can be decoded any more")
 
     # Pixels
 
@@ -294,8 +297,8 @@ class GroupReader:
             )
         except av.error.FFmpegError as error:
             raise VideoError(
-                f"{self._facts.path}: a frame of {frame.width}x{frame.height} cannot be resized to "
-                f"{width_px}x{height_px}"
+                f"{self._facts.access.path}: a frame of {frame.width}x{frame.height} cannot be "
+                f"resized to {width_px}x{height_px}"
             ) from error
         upright = np.rot90(rgb.to_ndarray(), k=turns)
         return upright[:, ::-1] if self._facts.mirrored else upright

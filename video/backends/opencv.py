@@ -19,6 +19,7 @@ import numpy as np
 
 from mmreason.video.backends.base import (
     BackendError,
+    ReadOptions,
     Watch,
     checked_request,
     fitted,
@@ -28,6 +29,9 @@ from mmreason.video.backends.base import (
 from mmreason.video.backends.timeline import read_timeline
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
+# OpenCV's FFmpeg prints what it meets in damaged files; results tell it already.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
 _TIME_TOLERANCE_S = 0.002
 """OpenCV's times are rounded; frames lie further apart than this."""
 
@@ -35,13 +39,15 @@ _TIME_TOLERANCE_S = 0.002
 class OpenCVSource:
     """One open file, meeting the `Source` protocol. Calls from several threads take turns."""
 
-    def __init__(self, path: Path, time_limit_s: float | None = None) -> None:
+    def __init__(self, path: Path, options: ReadOptions) -> None:
         """Read every packet's time and decode the first frame. Raises VideoError."""
-        self._path, self._time_limit_s = path, time_limit_s
+        self._path, self._options = path, options
         self._lock = threading.Lock()
-        watch = Watch(path, time_limit_s)
-        self._timeline = read_timeline(path, watch)
+        watch = Watch(path, options.time_limit_s)
+        self._timeline = read_timeline(path, watch, options.track)
         self._closed = False
+        if refusal := self._timeline.refusal():
+            raise BackendError(f"{path}: {refusal} OpenCV does not tell")
         if self._timeline.hidden:
             raise BackendError(f"{path}: has an edit list, which OpenCV does not follow")
         if self._timeline.damaged:
@@ -77,7 +83,7 @@ class OpenCVSource:
         pixels = np.empty((len(times), height_px, width_px, 3), np.uint8)
         with self._lock:
             self._check_open()
-            watch = Watch(self._path, self._time_limit_s)
+            watch = Watch(self._path, self._options.time_limit_s)
             for row in np.unique(rows).tolist():
                 bgr = self._frame(row, watch)
                 pixels[rows == row] = fitted(bgr[..., ::-1], (width_px, height_px))
@@ -91,7 +97,7 @@ class OpenCVSource:
         return self._streamed(times_s, size_px)
 
     def reopened(self) -> Self:
-        return type(self)(self._path, self._time_limit_s)
+        return type(self)(self._path, self._options)
 
     def close(self) -> None:
         self._closed = True

@@ -9,73 +9,133 @@ import os
 from array import array
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
 import av.error
 import numpy as np
 from av.container import InputContainer
-from av.stream import Disposition
+from av.container.core import Flags
 from av.video.stream import VideoStream
 
 from mmreason.video.backends.base import MAX_PICTURE_PX, BackendError, Watch, check_file
+from mmreason.video.backends.stamps import (
+    NO_STAMP,
+    StampRepair,
+    StoredStamps,
+    needs_decoding,
+)
+from mmreason.video.backends.tracks import choose_stream, film_streams
 from mmreason.video.types import VideoError
+from mmreason.video.unreadable import explain_unreadable
 
+_PARTLY_STAMPED = {"mpeg"}
+"""Formats that stamp some packets only: FFmpeg fills in the others, in the order of display."""
 # Formats that only name other files or draw text: not videos by themselves.
 _NOT_VIDEOS = {"tty", "hls", "concat", "dash", "sdp"}
 
 
-def open_container(path: Path, watch: Watch | None = None) -> tuple[InputContainer, VideoStream]:
-    """Open a local file and its video track, set to decode with one thread. Raises VideoError."""
-    check_file(path)
-    watch = watch or Watch(path, None)
-    watch.check()
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Access:
+    """How a file is opened and how its packets are read."""
+
+    path: Path
+    track: int | None = None
+    """Index of the stream in the container; None chooses one."""
+    generate_pts: bool = False
+    """Whether FFmpeg fills in presentation stamps that some packets lack. It makes up wrong ones
+    where no packet has any."""
+    follow_edits: bool = True
+    """Whether an edit list hides packets: of those whose stamps are wrong it hides the wrong
+    ones."""
+    repair: StampRepair | None = None
+
+    @property
+    def by_place(self) -> bool:
+        """Whether packets are known by their place, so that the file is read from its start."""
+        return self.repair is not None and self.repair.row_of_dts is None
+
+
+def open_container(
+    access: Access, watch: Watch | None = None
+) -> tuple[InputContainer, VideoStream]:
+    """Open a local file and one of its video streams, set to decode with one thread. Raises
+    VideoError."""
+    path = access.path
+    container = _open(access, watch)
     try:
-        # Only local files: a playlist inside a file must not reach out to the network.
-        container = av.open(
-            os.path.realpath(path),
-            options={"protocol_whitelist": "file", "max_pixels": str(MAX_PICTURE_PX)},
-            metadata_errors="replace",  # titles are not always utf-8
-            timeout=watch.left_s,
-        )
-    except av.error.FFmpegError as error:
-        raise VideoError(f"{path}: {_why_unreadable(path, error)}") from error
-    try:
-        return container, _video_stream(path, container)
+        if not access.generate_pts and container.format.name not in _PARTLY_STAMPED:
+            container.flags &= ~Flags.gen_pts.value
+        track = access.track
+        if track is None and len(film_streams(container)) > 1:
+            track = choose_stream(container).index
+            flags = container.flags
+            container.close()
+            container = _open(access, watch)
+            container.flags = flags
+        return container, _video_stream(path, container, track)
     except BaseException:
         container.close()
         raise
 
 
+def _open(access: Access, watch: Watch | None) -> InputContainer:
+    path = access.path
+    check_file(path)
+    watch = watch or Watch(path, None)
+    watch.check()
+    options = {"protocol_whitelist": "file", "max_pixels": str(MAX_PICTURE_PX)}
+    if not access.follow_edits:
+        options["ignore_editlist"] = "1"
+    try:
+        # Only local files: a playlist inside a file must not reach out to the network.
+        return av.open(
+            os.path.realpath(path),
+            options=options,
+            metadata_errors="replace",  # titles are not always utf-8
+            timeout=watch.left_s,
+        )
+    except av.error.FFmpegError as error:
+        raise VideoError(f"{path}: {_why_unreadable(path, error)}") from error
+
+
 def _why_unreadable(path: Path, error: av.error.FFmpegError) -> str:
-    if not isinstance(error, av.error.InvalidDataError):
+    if isinstance(error, av.error.InvalidDataError):
+        return explain_unreadable(path)
+    if isinstance(error, OSError) and not os.access(path, os.R_OK):
         return f"cannot be opened ({error.strerror})"
-    with path.open("rb") as file:
-        head = file.read(12)
-    if head[4:8] == b"ftyp":
-        return "is damaged or cut short (an mp4 without its index); copy or download it again"
-    return "is not a video file that can be read"
+    return f"{explain_unreadable(path)} ({error.strerror})"
 
 
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
+def _video_stream(path: Path, container: InputContainer, track: int | None) -> VideoStream:
     if container.format.name in _NOT_VIDEOS:
-        raise VideoError(f"{path}: is not a video file that can be read")
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            if stream.codec_context is None or stream.time_base is None:
-                raise BackendError(f"{path}: its video codec is not known to this decoder")
-            width_px, height_px = stream.codec_context.width, stream.codec_context.height
-            if width_px * height_px > MAX_PICTURE_PX:
-                raise VideoError(
-                    f"{path}: says its pictures are {width_px}x{height_px}, the limit is "
-                    f"{MAX_PICTURE_PX / 1e6:.0f} million pixels"
-                )
-            stream.codec_context.thread_count = 1  # else one a core, with a refill at every seek
-            stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PX)}
-            return stream
-    found = "audio only" if container.streams.audio else "no video track"
-    raise VideoError(f"{path}: holds {found}, expected a video")
+        raise VideoError(f"{path}: {explain_unreadable(path)}")
+    if track is None:
+        films = film_streams(container)
+        if not films:
+            found = "audio only" if container.streams.audio else "no video track"
+            raise VideoError(f"{path}: holds {found}, expected a video")
+        stream = films[0]
+    else:
+        by_index = {stream.index: stream for stream in container.streams.video}
+        if track not in by_index:
+            raise VideoError(
+                f"{path}: has no video track {track}; its video tracks are "
+                f"{', '.join(map(str, by_index)) or 'none'}"
+            )
+        stream = by_index[track]
+    if stream.codec_context is None or stream.time_base is None:
+        raise BackendError(f"{path}: its video codec is not known to this decoder")
+    width_px, height_px = stream.codec_context.width, stream.codec_context.height
+    if width_px * height_px > MAX_PICTURE_PX:
+        raise VideoError(
+            f"{path}: says its pictures are {width_px}x{height_px}, the limit is "
+            f"{MAX_PICTURE_PX / 1e6:.0f} million pixels"
+        )
+    stream.codec_context.thread_count = 1  # else one a core, with a refill at every seek
+    stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PX)}
+    return stream
 
 
 def stamp(item: av.Packet | av.VideoFrame) -> int | None:
@@ -84,10 +144,18 @@ def stamp(item: av.Packet | av.VideoFrame) -> int | None:
 
 
 def read_packets(
-    container: InputContainer, stream: VideoStream, watch: Watch
+    container: InputContainer,
+    stream: VideoStream,
+    watch: Watch,
+    repair: StampRepair | None = None,
 ) -> Iterator[av.Packet]:
-    """Packets of `stream` that hold data, from the present position on. Ends early at damage;
-    raises VideoError when `watch` says so."""
+    """Packets of `stream` that hold data, from the present position on, with their true stamps by
+    `repair`. Ends early at damage; raises VideoError when `watch` says so."""
+    packets = _demux(container, stream, watch)
+    return packets if repair is None else repair.restamp(packets)
+
+
+def _demux(container: InputContainer, stream: VideoStream, watch: Watch) -> Iterator[av.Packet]:
     try:
         for packet in container.demux(stream):
             watch.check()
@@ -117,10 +185,20 @@ class PacketTable:
     discarded: int
     corrupt: int
     unstamped: int
+    repeated: int
+    """Packets with the stamp of another one, whose frames cannot be asked for."""
     leading: int
     """Packets stored after a key frame and shown before it: an open group of pictures."""
     complete: bool
     """Whether the end of the file was reached."""
+
+    def shown_from(self, start_pts: int) -> PacketTable:
+        """The table without the frames before `start_pts`, the first one that can be decoded."""
+        return replace(
+            self,
+            shown_pts=self.shown_pts[self.shown_pts >= start_pts],
+            shown_key_pts=self.shown_key_pts[self.shown_key_pts >= start_pts],
+        )
 
 
 _KEY, _HIDDEN, _CORRUPT = 1, 2, 4
@@ -130,52 +208,75 @@ _MIN_COVERED = 0.8
 
 
 def scan_packets(
-    container: InputContainer, stream: VideoStream, watch: Watch, max_packets: int | None = None
+    container: InputContainer,
+    stream: VideoStream,
+    watch: Watch,
+    repair: StampRepair | None = None,
+    max_packets: int | None = None,
 ) -> PacketTable:
     """Read packets from the present position to the end (or `max_packets`) without decoding."""
-    rows = array("q")  # pts, duration, flags, dts of every packet: 32 bytes each
-    unstamped = count = 0
-    complete = True
-    for packet in read_packets(container, stream, watch):
-        if count == max_packets:
+    return tabulate(read_stored(container, stream, watch, repair, max_packets), stream)
+
+
+def read_stored(
+    container: InputContainer,
+    stream: VideoStream,
+    watch: Watch,
+    repair: StampRepair | None = None,
+    max_packets: int | None = None,
+) -> StoredStamps:
+    """What the packets from the present position to the end (or `max_packets`) say."""
+    codec = stream.codec_context.codec.canonical_name
+    rows = array("q")  # pts, dts, duration and flags of every packet: 32 bytes each
+    complete, needs_order = True, False
+    for place, packet in enumerate(read_packets(container, stream, watch, repair)):
+        if place == max_packets:
             complete = False
             break
-        count += 1
-        pts = stamp(packet)
-        if pts is None:
-            unstamped += 1
-            continue
+        pts = NO_STAMP if packet.pts is None else packet.pts
+        dts = NO_STAMP if packet.dts is None else packet.dts
         flags = _KEY * packet.is_keyframe + _HIDDEN * packet.is_discard
         flags += _CORRUPT * packet.is_corrupt
-        dts = pts if packet.dts is None else packet.dts
-        rows.extend((pts, packet.duration or 0, flags, dts))
+        rows.extend((pts, dts, packet.duration or 0, flags))
+        if pts == NO_STAMP and not needs_order:
+            needs_order = needs_decoding(codec, memoryview(packet))
     table = np.array(rows, np.int64).reshape(-1, 4)
-    corrupt = int((table[:, 2] & _CORRUPT > 0).sum())
-    if len(table) and table[-1, 2] & _CORRUPT:
-        table = table[:-1]  # the file was cut inside this frame: it cannot be shown
-    return _tabulate(table, stream, corrupt=corrupt, unstamped=unstamped, complete=complete)
+    return StoredStamps(
+        pts=table[:, 0],
+        dts=table[:, 1],
+        duration=table[:, 2],
+        is_key=table[:, 3] & _KEY > 0,
+        is_hidden=table[:, 3] & _HIDDEN > 0,
+        is_corrupt=table[:, 3] & _CORRUPT > 0,
+        needs_order=needs_order,
+        complete=complete,
+    )
 
 
-def _tabulate(
-    table: np.ndarray, stream: VideoStream, *, corrupt: int, unstamped: int, complete: bool
-) -> PacketTable:
-    is_key = table[:, 2] & _KEY > 0
-    newest_key = np.maximum.accumulate(np.where(is_key, table[:, 0], np.iinfo(np.int64).min))
-    keys = table[is_key]
-    keys = keys[np.argsort(keys[:, 0], kind="stable")]
-    shown = table[table[:, 2] & _HIDDEN == 0]
-    shown_pts, first_rows, _ = distinct(shown[:, 0])
+def tabulate(stored: StoredStamps, stream: VideoStream) -> PacketTable:
+    """The packet table of stamps that can be trusted."""
+    kept = stored.either != NO_STAMP
+    if len(kept) and stored.is_corrupt[-1]:
+        kept[-1] = False  # the file was cut inside this frame: it cannot be shown
+    pts, is_key = stored.either[kept], stored.is_key[kept]
+    dts = np.where(stored.dts[kept] == NO_STAMP, pts, stored.dts[kept])
+    is_shown, duration = ~stored.is_hidden[kept], stored.duration[kept]
+    newest_key = np.maximum.accumulate(np.where(is_key, pts, NO_STAMP))
+    key_rows = np.flatnonzero(is_key)[np.argsort(pts[is_key], kind="stable")]
+    shown_pts, first_rows, counts = distinct(pts[is_shown])
+    last_duration = int(duration[is_shown][first_rows[-1]]) if len(shown_pts) else 0
     return PacketTable(
         shown_pts=shown_pts,
-        shown_key_pts=distinct(shown[shown[:, 2] & _KEY > 0, 0])[0],
-        key_pts=keys[:, 0],
-        key_dts=keys[:, 3],
-        end_pts=_end(shown_pts, int(shown[first_rows[-1], 1]), stream) if len(shown) else 0,
-        discarded=len(table) - len(shown),
-        corrupt=corrupt,
-        unstamped=unstamped,
-        leading=int((table[:, 0] < newest_key).sum()),
-        complete=complete,
+        shown_key_pts=distinct(pts[is_shown & is_key])[0],
+        key_pts=pts[key_rows],
+        key_dts=dts[key_rows],
+        end_pts=_end(shown_pts, last_duration, stream) if len(shown_pts) else 0,
+        discarded=int((~is_shown).sum()),
+        corrupt=int(stored.is_corrupt.sum()),
+        unstamped=int((stored.either == NO_STAMP).sum()),
+        repeated=int((counts - 1).sum()),
+        leading=int((pts < newest_key).sum()),
+        complete=stored.complete,
     )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from mmreason.video.backends.base import (
     SLACK_S,
+    ReadOptions,
     Watch,
     checked_request,
     stream_length,
@@ -27,6 +28,7 @@ from mmreason.video.backends.base import (
 from mmreason.video.backends.facts import Facts, read_facts
 from mmreason.video.backends.groups import Answer, GroupReader
 from mmreason.video.backends.packets import (
+    Access,
     PacketTable,
     distinct,
     key_pts_through_index,
@@ -48,27 +50,26 @@ class PyAVSource:
     def __init__(
         self,
         path: Path,
-        workers: int = 2,
-        time_limit_s: float | None = None,
+        options: ReadOptions,
         *,
         facts: Facts | None = None,
     ) -> None:
         """Open `path`, decode its first frame and find its end (or take `facts` found before).
 
-        At most `workers` threads decode a request. `time_limit_s` ends any one call, opening too.
         Raises VideoError.
         """
-        if not 1 <= workers <= MAX_WORKERS:
-            raise VideoError(f"workers must be 1 to {MAX_WORKERS}, got {workers}")
-        self._path, self._workers, self._time_limit_s = path, workers, time_limit_s
+        if not 1 <= options.workers <= MAX_WORKERS:
+            raise VideoError(f"workers must be 1 to {MAX_WORKERS}, got {options.workers}")
+        self._path, self._options = path, options
         self._lock = threading.Lock()
         self._key_times_s: tuple[float, ...] | None = None
         self._closed = False
         watch = self._watch()
-        opened = open_container(path, watch)
+        access = Access(path=path, track=options.track) if facts is None else facts.access
+        opened = open_container(access, watch)
         try:
             if facts is None:
-                facts, opened = read_facts(path, opened, watch)
+                facts, opened = read_facts(access, opened, watch)
         except BaseException:
             opened[0].close()
             raise
@@ -116,7 +117,7 @@ class PyAVSource:
         return self._streamed(times_s, span, size_px, length)
 
     def reopened(self) -> Self:
-        return type(self)(self._path, self._workers, self._time_limit_s, facts=self._facts)
+        return type(self)(self._path, self._options, facts=self._facts)
 
     def packet_table(self, max_packets: int) -> PacketTable:
         """Stamps of all packets, or of the first `max_packets` where opening did not need them."""
@@ -136,14 +137,14 @@ class PyAVSource:
             raise VideoError(f"{self._path}: is closed; open it again")
 
     def _watch(self) -> Watch:
-        return Watch(self._path, self._time_limit_s)
+        return Watch(self._path, self._options.time_limit_s)
 
     # Packets
 
     def _key_pts(self) -> list[int]:
         if self._table is None:
             watch = self._watch()
-            container, stream = open_container(self._path, watch)
+            container, stream = open_container(self._facts.access, watch)
             with container:
                 if self._facts.by_cues:
                     load_cues(container, stream)
@@ -156,9 +157,9 @@ class PyAVSource:
 
     def _read_table(self, max_packets: int | None) -> PacketTable:
         watch = self._watch()
-        container, stream = open_container(self._path, watch)
+        container, stream = open_container(self._facts.access, watch)
         with container:
-            return scan_packets(container, stream, watch, max_packets)
+            return scan_packets(container, stream, watch, self._facts.access.repair, max_packets)
 
     # Frames
 
@@ -179,7 +180,7 @@ class PyAVSource:
                 failures.append(error)
                 watch.stopped = True
 
-        helpers = min(self._workers, len(parts)) - 1
+        helpers = min(self._options.workers, len(parts)) - 1
         if helpers == 0:
             decode(0)
         else:
@@ -222,7 +223,7 @@ class PyAVSource:
         most work first so that all end at about the same time; or everything at once, where more
         than one worker would not pay."""
         everything = [slice(0, len(wanted))]
-        if self._workers == 1 or len(wanted) < 2:
+        if self._options.workers == 1 or len(wanted) < 2:
             return everything
         reader = self._readers[0]
         groups = np.asarray([reader.group_of(tick) for tick in wanted])

@@ -6,7 +6,7 @@ imports av at the top).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,8 +16,23 @@ import numpy as np
 
 from mmreason.video.backends.base import SLACK_S, BackendError, Watch
 from mmreason.video.backends.display import Display, display_of
-from mmreason.video.backends.packets import open_container, read_packets, scan_packets
-from mmreason.video.types import Span, VideoInfo
+from mmreason.video.backends.facts import (
+    Head,
+    Opened,
+    read_head,
+    read_table,
+    reopen,
+    stamp_notes,
+    verify_stamps,
+)
+from mmreason.video.backends.packets import (
+    Access,
+    PacketTable,
+    open_container,
+    read_packets,
+)
+from mmreason.video.backends.tracks import list_tracks
+from mmreason.video.types import Span, VideoInfo, VideoTrack
 
 _MAX_FIRST = 500
 
@@ -40,8 +55,28 @@ class Timeline:
     """Packets of open groups: stored after a key frame, shown before it."""
     damaged: int
     """Packets that are corrupt or carry no time."""
+    undecodable: int
+    """Packets before the first frame that can be decoded."""
+    repaired: bool
+    """Whether the stored times are wrong, so that whoever believes them shows wrong frames."""
+    track: int
+    tracks: tuple[VideoTrack, ...]
     display: Display
     interlaced: bool
+    notes: tuple[str, ...] = ()
+
+    def refusal(self) -> str | None:
+        """Why a reader that goes by the stored times and chooses a track itself cannot be trusted
+        with this file; None where it can."""
+        if self.repaired:
+            return "stores wrong or no times of frames, which"
+        if sum(not track.is_picture for track in self.tracks) > 1:
+            return "has several video tracks, of which"
+        if self.display.by_picture:
+            return "has pictures that say themselves how they are turned, which"
+        if self.undecodable:
+            return "begins with frames that cannot be decoded, which"
+        return None
 
     def rows(self, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which frame (0-based, int64) is displayed at each time, and whether one is (bool)."""
@@ -75,40 +110,61 @@ class Timeline:
             size_bytes=self.path.stat().st_size,
             pixel_aspect=self.display.pixel_aspect,
             mirrored=self.display.mirrored,
-            notes=("times were read from every packet at opening",),
+            track=self.track,
+            tracks=self.tracks,
+            notes=("times were read from every packet at opening", *self.notes),
         )
 
 
-def read_timeline(path: Path, watch: Watch) -> Timeline:
+def read_timeline(path: Path, watch: Watch, track: int | None) -> Timeline:
     """Raises VideoError."""
-    display, interlaced = read_display(path, watch)
-    container, stream = open_container(path, watch)
-    with container:
-        table = scan_packets(container, stream, watch)
-        assert stream.time_base is not None
-        tick_s = float(stream.time_base)
-        if not len(table.shown_pts):
-            raise BackendError(f"{path}: no frame of it has a time")
-        return Timeline(
-            path=path,
-            times_s=table.shown_pts * tick_s,
-            end_s=table.end_pts * tick_s,
-            keyframe_times_s=tuple((table.shown_key_pts * tick_s).tolist()),
-            container=container.format.name,
-            codec=stream.codec_context.codec.canonical_name,
-            has_audio=bool(container.streams.audio),
-            hidden=table.discarded,
-            leading=table.leading,
-            damaged=table.corrupt + table.unstamped,
-            display=display,
-            interlaced=interlaced,
-        )
+    access = Access(path=path, track=track)
+    opened = open_container(access, watch)
+    try:
+        access = replace(access, track=opened[1].index)
+        head = read_head(access, opened, watch)
+        access = verify_stamps(access, opened, head, watch)
+        opened, access, table = read_table(access, opened, watch)
+        if access.repair is not None or access.generate_pts:
+            opened = reopen(access, opened, watch)
+            head = read_head(access, opened, watch)
+        return _timeline(access, opened, head, table)
+    finally:
+        opened[0].close()
 
 
-def read_display(path: Path, watch: Watch) -> tuple[Display, bool]:
+def _timeline(access: Access, opened: Opened, head: Head, table: PacketTable) -> Timeline:
+    container, stream = opened
+    tick_s = float(stream.time_base or 0)
+    undecodable = len(table.shown_pts)
+    table = table.shown_from(head.start_pts)
+    if not len(table.shown_pts):
+        raise BackendError(f"{access.path}: no frame of it has a time")
+    return Timeline(
+        path=access.path,
+        times_s=table.shown_pts * tick_s,
+        end_s=table.end_pts * tick_s,
+        keyframe_times_s=tuple((table.shown_key_pts * tick_s).tolist()),
+        container=container.format.name,
+        codec=stream.codec_context.codec.canonical_name,
+        has_audio=bool(container.streams.audio),
+        hidden=table.discarded,
+        leading=table.leading,
+        damaged=table.corrupt + table.unstamped,
+        undecodable=undecodable - len(table.shown_pts),
+        repaired=access.repair is not None,
+        track=stream.index,
+        tracks=list_tracks(container),
+        display=head.display,
+        interlaced=head.first.interlaced_frame,
+        notes=stamp_notes(access, table, tick_s),
+    )
+
+
+def read_display(path: Path, watch: Watch, track: int | None) -> tuple[Display, bool]:
     """How pictures are to be shown and whether they are interlaced, as the first frame has it;
     neither where it cannot be decoded."""
-    container, stream = open_container(path, watch)
+    container, stream = open_container(Access(path=path, track=track), watch)
     with container:
         for packet in islice(read_packets(container, stream, watch), _MAX_FIRST):
             try:
@@ -116,13 +172,13 @@ def read_display(path: Path, watch: Watch) -> tuple[Display, bool]:
             except av.error.FFmpegError:
                 continue
             for frame in frames:
-                return display_of(frame, stream), frame.interlaced_frame
+                return display_of(frame, stream, packet), frame.interlaced_frame
     return Display(turns=0, mirrored=False, pixel_aspect=1.0), False
 
 
-def keys_without_idr(path: Path, watch: Watch) -> int:
+def keys_without_idr(path: Path, watch: Watch, track: int) -> int:
     """How many H.264 key frames hold no picture that resets the decoder, as with intra refresh."""
-    container, stream = open_container(path, watch)
+    container, stream = open_container(Access(path=path, track=track), watch)
     with container:
         head = bytes(stream.codec_context.extradata or b"")
         length_bytes = (head[4] & 3) + 1 if len(head) > 4 and head[0] == 1 else 0

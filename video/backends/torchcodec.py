@@ -17,9 +17,11 @@ import numpy as np
 from mmreason.video.backends.base import (
     SLACK_S,
     BackendError,
+    ReadOptions,
     Watch,
     checked_request,
     fitted,
+    short_reason,
     stream_by_times,
     stream_length,
     stream_times,
@@ -38,10 +40,10 @@ class TorchCodecSource:
     """One open file, meeting the `Source` protocol. Calls from several threads take turns."""
 
     def __init__(
-        self, path: Path, device: Literal["cpu", "cuda"] = "cpu", time_limit_s: float | None = None
+        self, path: Path, options: ReadOptions, device: Literal["cpu", "cuda"] = "cpu"
     ) -> None:
         """Scan the file and decode its first frame. Raises VideoError."""
-        self._path, self._time_limit_s = path, time_limit_s
+        self._path, self._options = path, options
         self._device: Literal["cpu", "cuda"] = device
         self._lock = threading.Lock()
         self._key_times_s: tuple[float, ...] | None = None
@@ -68,7 +70,7 @@ class TorchCodecSource:
             if self._key_times_s is None:
                 from mmreason.video.backends.timeline import read_timeline
 
-                timeline = read_timeline(self._path, Watch(self._path, self._time_limit_s))
+                timeline = read_timeline(self._path, self._watch(), self._options.track)
                 self._key_times_s = timeline.keyframe_times_s
             return self._key_times_s
 
@@ -84,7 +86,7 @@ class TorchCodecSource:
         step = max(1, _AT_ONCE_BYTES // (self.info.width_px * self.info.height_px * 3))
         with self._lock:
             self._check_open()
-            watch = Watch(self._path, self._time_limit_s)
+            watch = self._watch()
             for first in range(0, len(times), step):
                 watch.check()
                 rows = order[first : first + step]
@@ -120,7 +122,7 @@ class TorchCodecSource:
         """Through PyAV: torchcodec does not tell. Raises BackendError for what it does not do."""
         from mmreason.video.backends.timeline import read_display
 
-        display, _ = read_display(self._path, Watch(self._path, self._time_limit_s))
+        display, _ = read_display(self._path, self._watch(), self._options.track)
         if display.mirrored:
             raise BackendError(
                 f"{self._path}: is stored mirrored, which torchcodec does not set right"
@@ -128,7 +130,7 @@ class TorchCodecSource:
         return display
 
     def reopened(self) -> Self:
-        return type(self)(self._path, self._device, self._time_limit_s)
+        return type(self)(self._path, self._options, self._device)
 
     def close(self) -> None:
         self._decoder = None
@@ -137,12 +139,17 @@ class TorchCodecSource:
         if self._decoder is None:
             raise VideoError(f"{self._path}: is closed; open it again")
 
+    def _watch(self) -> Watch:
+        return Watch(self._path, self._options.time_limit_s)
+
     def _asked(self, question: Any) -> Any:
         """What torchcodec answers; its errors (of several kinds) as BackendError."""
         try:
             return question(self._decoder)
         except Exception as error:
-            raise BackendError(f"{self._path}: torchcodec failed ({_first_line(error)})") from error
+            raise BackendError(
+                f"{self._path}: torchcodec failed ({short_reason(error)})"
+            ) from error
 
     def _check_times(self, times: np.ndarray, shown_s: np.ndarray) -> None:
         """A frame shown after the time it was asked for is another one than was asked for."""
@@ -220,7 +227,7 @@ def _decoder(path: Path, device: str) -> Any:
         decoders = import_module("torchcodec.decoders")
     except Exception as error:  # no torchcodec, no FFmpeg libraries, no CUDA library, ...
         raise BackendError(
-            f"{path}: torchcodec cannot be used ({_first_line(error)}); it needs FFmpeg's "
+            f"{path}: torchcodec cannot be used ({short_reason(error)}); it needs FFmpeg's "
             'shared libraries and, in the clone of mmreason, pip install ".[torchcodec]"'
         ) from error
     if device == "cuda" and not torch.cuda.is_available():
@@ -230,7 +237,7 @@ def _decoder(path: Path, device: str) -> Any:
             str(path), dimension_order="NHWC", num_ffmpeg_threads=1, device=device
         )
     except Exception as error:
-        raise BackendError(f"{path}: torchcodec cannot open it ({_first_line(error)})") from error
+        raise BackendError(f"{path}: torchcodec cannot open it ({short_reason(error)})") from error
 
 
 def _has_audio(path: Path) -> bool:
@@ -244,8 +251,3 @@ def _has_audio(path: Path) -> bool:
 def _pictures(data: Tensor) -> Iterator[np.ndarray]:
     for picture in data:
         yield picture.cpu().numpy()
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,202 @@
+"""Cues: stretches of text with a time, as srt, vtt and ass files hold them.
+
+Every parser here reads a text once, line by line, and tells what it could not read. Leaves out
+bytes and encodings (`files`) and what a cue's text becomes (`markup`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mmreason.video.subtitles.markup import count_lines, strip_ass, strip_tags
+
+Format = Literal["srt", "vtt", "ass"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """Text between two times in microseconds, which are as stated: the end may come first.
+
+    Example: `Cue(1_000_000, 2_500_000, ("Good morning,", "everybody."))`.
+    """
+
+    start_us: int
+    end_us: int
+    rows: tuple[str, ...]
+    """Its rows of plain text, without empty ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cues:
+    cues: list[Cue]
+    notes: list[str]
+    """What could not be read."""
+
+
+_STAMP = r"(-)?(?:(\d{1,6}) ?: ?)?(\d{1,3}) ?: ?(\d{1,2})(?: ?[.,] ?(\d{1,9}))?"
+_TIMES = re.compile(rf"{_STAMP} *(--? ?>|[\u2013\u2014]>|\u2192) *{_STAMP}(?!\d)(.*)")
+_BROKEN_TIMES = re.compile(
+    r"-?\d\S{0,20} *--> *\S*|-?\d{1,4}:\d{2}:\d{2}(?:[.,]\d{0,3})? *-{0,2}>?[\d:., ]*$"
+)
+_NUMBER = re.compile(r"\d{1,9}")
+_SETTINGS = ("align:", "line:", "position:", "region:", "size:", "vertical:")
+_SETTINGS += ("x1:", "x2:", "y1:", "y2:")
+_VTT_BLOCKS = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
+
+_ASS_TIME = re.compile(r"(-)?(\d{1,6}):(\d{1,2}):(\d{1,2})(?:[.,:](\d{1,9}))?")
+_ASS_FIELDS = ("layer", "start", "end", "style", "name", "marginl", "marginr", "marginv", "effect")
+
+
+@dataclass(frozen=True, slots=True)
+class _TimeRow:
+    """A row that states a time, or tries to."""
+
+    row: int
+    times_us: tuple[int, int] | None
+    """None where it cannot be read."""
+    trailing: str
+    """Text after the times that is no setting."""
+
+
+def parse_srt(text: str) -> Cues:
+    """Cues of an srt file; numbers may be wrong or missing, as may blank lines between cues."""
+    return _parse(text, "srt")
+
+
+def parse_vtt(text: str) -> Cues:
+    """Cues of a WebVTT file; notes, styles, regions and identifiers are left out."""
+    return _parse(text, "vtt")
+
+
+def _parse(text: str, kind: Format) -> Cues:
+    rows = text.split("\n")
+    times = _time_rows(rows, strict=True) or _time_rows(rows, strict=False)
+    if not times:
+        return Cues([], [])
+    preamble = [row.strip() for row in rows[: times[0].row] if row.strip()]
+    is_numbered = bool(preamble) and _NUMBER.fullmatch(preamble[-1]) is not None
+    notes = []
+    if kind == "srt" and len(preamble) > is_numbered:
+        notes.append(f"left out {count_lines(len(preamble) - is_numbered)} before the first time")
+    cues, unread = [], []
+    ends = [found.row for found in times[1:]] + [len(rows)]
+    for found, end in zip(times, ends, strict=True):
+        if found.times_us is None:
+            unread.append(rows[found.row].strip()[:60])
+            continue
+        body = _text_rows(rows[found.row + 1 : end], kind, end == len(rows), is_numbered)
+        joined = strip_tags("\n".join((found.trailing, *body)))
+        kept = tuple(row.strip() for row in joined.split("\n") if row.strip())
+        cues.append(Cue(*found.times_us, kept))
+    if unread:
+        notes.append(
+            f"left out {count_lines(len(unread))} whose time cannot be read, the first at "
+            f"{unread[0]!r}"
+        )
+    return Cues(cues, notes)
+
+
+def _time_rows(rows: Sequence[str], *, strict: bool) -> list[_TimeRow]:
+    """The rows of times. `strict` takes `-->` between times that have hours or a fraction; without
+    it anything like it counts, for files in which no row is strictly right."""
+    found: list[_TimeRow] = []
+    for number, row in enumerate(rows):
+        if ":" not in row and ">" not in row:
+            continue
+        row = row.strip()
+        match = _TIMES.match(row)
+        if match and (not strict or _is_strict(match)):
+            parts = match.groups()
+            times_us = (_microseconds(parts[:5]), _microseconds(parts[6:11]))
+            found.append(_TimeRow(number, times_us, _without_settings(parts[11])))
+        elif _BROKEN_TIMES.match(row):
+            found.append(_TimeRow(number, None, ""))
+    return found if any(row.times_us for row in found) else []
+
+
+def _is_strict(match: re.Match[str]) -> bool:
+    parts = match.groups()
+    whole = all(parts[at + 1] or parts[at + 4] for at in (0, 6))
+    return whole and parts[5] in ("-->", "-- >")
+
+
+def _microseconds(parts: Sequence[str | None]) -> int:
+    sign, hours, minutes, seconds, fraction = parts
+    total_s = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)
+    total_us = total_s * 1_000_000 + int((fraction or "0")[:6].ljust(6, "0"))
+    return -total_us if sign else total_us
+
+
+def _without_settings(trailing: str) -> str:
+    words = trailing.split()
+    return " ".join(word for word in words if not word.lower().startswith(_SETTINGS))
+
+
+def _text_rows(rows: Sequence[str], kind: Format, is_last: bool, is_numbered: bool) -> list[str]:
+    """The rows of a cue's text out of all up to the next time: without the number or identifier of
+    the next cue and, for vtt, comments."""
+    blocks = _blocks(rows, kind)
+    if kind == "vtt":
+        blocks = [b for at, b in enumerate(blocks) if not at or not _VTT_BLOCKS.match(b[0])]
+    touches_next = not is_last and bool(rows) and bool(rows[-1].strip())
+    if blocks and blocks[-1]:
+        ends_in_number = is_numbered and _NUMBER.fullmatch(blocks[-1][-1].strip()) is not None
+        is_alone = len(blocks) > 1 and len(blocks[-1]) == 1
+        if kind == "vtt" and touches_next and is_alone:
+            blocks.pop()  # an identifier
+        elif ends_in_number and (touches_next or is_alone):
+            blocks[-1].pop()
+    return [row for block in blocks for row in block]
+
+
+def _blocks(rows: Sequence[str], kind: Format) -> list[list[str]]:
+    """Rows parted at blank ones; the first block, the cue's own, may be empty. In vtt a row of
+    spaces is not blank: YouTube writes one to keep a cue going."""
+    blocks: list[list[str]] = [[]]
+    for row in rows:
+        if row if kind == "vtt" else row.strip():
+            blocks[-1].append(row)
+        elif blocks[-1] or len(blocks) == 1:
+            blocks.append([])
+    return blocks if blocks[-1] or len(blocks) == 1 else blocks[:-1]
+
+
+def parse_ass(text: str) -> Cues:
+    """Cues of an ass or ssa file: its dialogue, without comments and drawings."""
+    cues, notes, unread = [], [], 0
+    for values, fields in _ass_events(text):
+        named = dict(zip(fields, values, strict=False))
+        start, end = (_ass_microseconds(named.get(name, "")) for name in ("start", "end"))
+        if start is None or end is None or "text" not in named:
+            unread += 1
+            continue
+        rows = strip_ass(named["text"]).split("\n")
+        cues.append(Cue(start, end, tuple(row.strip() for row in rows if row.strip())))
+    if unread:
+        notes.append(f"left out {count_lines(unread)} of dialogue that cannot be read")
+    return Cues(cues, notes)
+
+
+def _ass_events(text: str) -> Iterator[tuple[list[str], tuple[str, ...]]]:
+    """Values of each line of dialogue, and the names of its fields."""
+    fields, in_events = (*_ASS_FIELDS, "text"), False
+    for row in text.split("\n"):
+        row = row.strip()
+        if row.startswith("[") and row.endswith("]"):
+            in_events = row.lower() == "[events]"
+            continue
+        key, colon, rest = row.partition(":")
+        if not (in_events and colon):
+            continue
+        if key.strip().lower() == "format":
+            fields = tuple(name.strip().lower() for name in rest.split(","))
+        elif key.strip().lower() == "dialogue":
+            yield rest.split(",", len(fields) - 1), fields
+
+
+def _ass_microseconds(text: str) -> int | None:
+    match = _ASS_TIME.fullmatch(text.strip())
+    return _microseconds(match.groups()) if match else None
