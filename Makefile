@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed-base
-	$(BIN)/mmreason demo
+	$(BIN)/mmreason demo --short
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -n 2

@@ -33,7 +33,7 @@ def _on_one_line(text: str) -> str:
     return " ".join(re.sub("[─-╿]", " ", text).split())
 
 
-@pytest.mark.parametrize(("path", "command"), _commands(), ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("path", "command"), list(_commands()), ids=lambda value: str(value)[:30])
 def test_help_shows_every_word_of_every_text(
     path: tuple[str, ...], command: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
