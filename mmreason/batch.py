@@ -65,6 +65,21 @@ class Result:
         return row | self.answer.to_dict()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchTotals:
+    """What came of a file of questions."""
+
+    answers: str
+    """Path of the file of answers."""
+    questions: int
+    answered_before: int
+    """Of these, done by an earlier run."""
+    unanswered: int
+    """Of these, without an answer: looked at, and nothing supports one."""
+    failed: int
+    """Of these, failed, now or in an earlier run."""
+
+
 Run = Generator[Step | Request | Awaited, Any, Answer]
 
 

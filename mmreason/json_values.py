@@ -45,8 +45,8 @@ def to_json(value: Any, name: str = "") -> Any:
 
 
 def _object(record: Any) -> dict[str, Any]:
-    names = [one.name for one in fields(record) if one.metadata.get("json", True)]
-    names += getattr(record, "JSON_PROPERTIES", ())
+    names = [*getattr(record, "JSON_PROPERTIES", ())]
+    names += [one.name for one in fields(record) if one.metadata.get("json", True)]
     values = {name: to_json(getattr(record, name), name) for name in names}
     if getattr(record, "JSON_WITHOUT_ZEROS", False):
         return {name: value for name, value in values.items() if value != 0}

@@ -57,7 +57,7 @@ _UNSPACED_FUNCTION = re.compile(
 """Words of Chinese and Japanese that questions are made of."""
 _HANGUL = re.compile(r"[\uac00-\ud7af]")
 _HANGUL_ASKING = frozenset(
-    {"얼마", "무엇", "뭐", "누가", "누구", "언제", "어디", "어떻", "왜", "입니"}
+    ["얼마", "무엇", "뭐", "누가", "누구", "언제", "어디", "어떻", "왜", "입니"]
 )
 _HANGUL_KEPT = 2
 """Letters of a Korean word that are compared: endings are joined to it."""

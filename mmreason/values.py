@@ -83,23 +83,23 @@ def yes_or_no(question: str, reply: str) -> bool | None:
     if says_absent(reply):
         return False
     core, _ = split_context(question)
-    predicate = words(core)[-1]
+    content = [term for term in terms(core) if " " not in term]
+    again = {term for term in terms(reply) if " " not in term}
+    says_again = bool(content) and content[-1] in again
+    if {"not", "never", "t"} & set(said):
+        return False if says_again else None
     asked = [_SAME.get(word, word) for word in words(core)]
-    met = False
+    predicate = asked[-1]
+    met = says_again and again <= set(content)
     for kind in _EXCLUSIVE:
         wanted = {i for i, same in enumerate(kind) if set(same) & set(asked)}
         told = {i for i, same in enumerate(kind) if set(same) & set(said)}
         if wanted and told:
             if not told & wanted:
                 return False
-            # The same thing again says nothing of what is asked about it.
+            # The thing by its name again says nothing of what is asked about it.
             met = met or predicate in sum(kind, ()) or "1" in sum(kind, ())
-    content = [term for term in terms(core) if " " not in term]
-    again = {term for term in terms(reply) if " " not in term}
-    negated = bool({"not", "never", "t"} & set(said))
-    if content and content[-1] in again and again <= set(content):
-        return not negated
-    return True if met and not negated else None
+    return True if met else None
 
 
 def read_reply(reply: str, options: Sequence[str], question: str) -> tuple[str, int | None]:

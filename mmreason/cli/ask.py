@@ -50,6 +50,10 @@ def ask(
     observer: Annotated[
         str | None, typer.Option(help="Another model that looks; --model then only decides.")
     ] = None,
+    checker: Annotated[
+        str | None,
+        typer.Option(help="Another model that checks; one of another family can verify."),
+    ] = None,
     policy: Annotated[
         str | None,
         typer.Option(
@@ -89,6 +93,9 @@ def ask(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="With --questions: ask failed ones again.")
     ] = False,
+    short: Annotated[
+        bool, typer.Option("--short", help="Print answer, evidence and cost in a line each.")
+    ] = False,
     store: StorePath = None,
     full_hash: FullHash = False,
     seed: Annotated[int, typer.Option(help="Seed of whatever is drawn at random.")] = 0,
@@ -100,7 +107,7 @@ def ask(
 
     Exit code 3 where there is no answer: what to do next is printed then.
     """
-    from mmreason.report.terminal import print_answer, print_plain
+    from mmreason.report.terminal import print_answer, print_plain, short_lines
     from mmreason.types import Budget, UsageError
     from mmreason.video import Video
 
@@ -120,6 +127,7 @@ def ask(
             model,
             store,
             observer=observer,
+            checker=checker,
             policy=chosen if own else None,
             tree=tree if own else None,
             compat=compat,
@@ -146,6 +154,11 @@ def ask(
         return
     if video is None or (question is None and not dry_run):
         raise UsageError("give a video and a question, or --questions FILE --out FILE")
+    if Path(video).is_dir() or (any(c in video for c in "*?[") and not Path(video).exists()):
+        raise UsageError(
+            f"{video}: ask takes one video; for many write a row for each into a file, and give it "
+            "with --questions FILE --out FILE"
+        )
     if subtitles is not None and no_subtitles:
         raise UsageError("give either --subtitles FILE or --no-subtitles")
     if dry_run:
@@ -170,7 +183,10 @@ def ask(
     if as_json:
         print_json(answer.to_dict() | ({"html": str(html)} if html else {}))
     else:
-        print_answer(answer, out())
+        for line in short_lines(answer) if short else ():
+            print_plain(line, out())
+        if not short:
+            print_answer(answer, out())
         sys.stdout.flush()
     if html is not None:
         answer.save_html(html)

@@ -12,6 +12,7 @@ import typer
 
 from mmreason.cli.common import check_target, out, print_json
 from mmreason.cli.inputs import bar
+from mmreason.json_values import to_json
 
 if TYPE_CHECKING:
     from mmreason.reasoner import Reasoner
@@ -36,7 +37,7 @@ def ask_many(
     Without `use_subtitles` those beside or inside a video are left alone; a row that names a file
     of its own keeps it.
     """
-    from mmreason.batch import ResultsFile, read_questions
+    from mmreason.batch import BatchTotals, ResultsFile, read_questions
     from mmreason.report.words import counted, printable
 
     questions = read_questions(questions_path)
@@ -57,19 +58,19 @@ def ask_many(
     # Those of earlier runs are in the file too, and count until they are asked again.
     failed = [(q.id, row["failure"]) for q in questions if "failure" in (row := results.rows[q.id])]
     before = len(questions) - len(left)
-    told = {
-        "answers": str(answers_path),
-        "questions": len(questions),
-        "answered_before": before,
-        "unanswered": sum(row.get("answered") is False for row in results.rows.values()),
-        "failed": len(failed),
-    }
+    totals = BatchTotals(
+        answers=str(answers_path),
+        questions=len(questions),
+        answered_before=before,
+        unanswered=sum(results.rows[q.id].get("answered") is False for q in questions),
+        failed=len(failed),
+    )
     if as_json:
-        print_json(told)
+        print_json(to_json(totals))
     else:
         of_before = f", {before} of them before" if before else ""
         text = (
-            f"{counted(len(questions), 'question')} done{of_before}, {told['unanswered']} without "
+            f"{counted(len(questions), 'question')} done{of_before}, {totals.unanswered} without "
             f"an answer, {len(failed)} failed: {answers_path}"
         )
         out().print(text, markup=False, soft_wrap=True)

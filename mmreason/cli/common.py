@@ -118,6 +118,7 @@ def load_reasoner(
     store: Path | None = None,
     *,
     observer: str | None = None,
+    checker: str | None = None,
     policy: Policy | None = None,
     tree: TreeRecipe | None = None,
     compat: str | None = None,
@@ -133,6 +134,7 @@ def load_reasoner(
     return Reasoner.load(
         model,
         observer=observer,
+        checker=checker,
         policy=policy,
         tree=tree,
         compat=cast("Compat | None", compat),

@@ -183,14 +183,15 @@ def _meter_pct(answer: Answer) -> int | None:
 
 
 def _card(evidence: Evidence, thumbnails: dict[float, bytes], most: int) -> _Card:
-    pictures = _thumbnails(evidence, thumbnails, most)
+    from_subtitles = evidence.source == "subtitles"
+    pictures = () if from_subtitles else _thumbnails(evidence, thumbnails, most)
     count = len(evidence.frame_times_s)
     return _Card(
         span=_dash(evidence.span),
         quote=evidence.quote,
         check=check_words(evidence),
         verified=evidence.verified,
-        from_subtitles=evidence.source == "subtitles",
+        from_subtitles=from_subtitles,
         thumbnails=pictures,
         times=", ".join(format_time(t) for t in evidence.frame_times_s),
         shown=f"{len(pictures)} of {count} frames shown" if 0 < len(pictures) < count else "",

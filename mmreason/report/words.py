@@ -52,8 +52,9 @@ def is_quotation(answer: Answer) -> bool:
 
 
 def looked_words(answer: Answer) -> str:
-    """What was seen on the way to an answer or to none: `4 places in 32 frames: 0:00.00-0:04.00,
-    ...`. Captions count where there were no looks."""
+    """What was seen on the way to an answer or to none: `2 places (0:00.00-0:04.00,
+    0:08.00-0:12.00), 48 frames with those of captions`. Captions alone count where there were no
+    looks."""
     steps = [step for step in answer.trace if step.observation.error is None]
     frames = len({t for step in steps for t in step.observation.frame_times_s})
     looks = [step for step in steps if step.call.name in ("look", "focus")]
@@ -63,7 +64,10 @@ def looked_words(answer: Answer) -> str:
         return "nothing"
     places = ", ".join(map(str, spans[:_MOST_PLACES]))
     more = f" and {len(spans) - _MOST_PLACES} more" if len(spans) > _MOST_PLACES else ""
-    return f"{counted(len(spans), 'place')} in {counted(frames, 'frame')}: {places}{more}"
+    captions = any(step.call.name in ("caption", "skim") for step in steps) and bool(looks)
+    with_captions = " with those of captions" if captions else ""
+    shown = f"{counted(frames, 'frame')}{with_captions}"
+    return f"{counted(len(spans), 'place')} ({places}{more}), {shown}"
 
 
 def subtitle_words(answer: Answer) -> str:
@@ -126,7 +130,7 @@ def percent(share: float) -> str:
 def confidence_words(answer: Answer) -> str:
     """`93 %` where that is calibrated; else it says that it is the model's own number."""
     if answer.confidence is None:
-        return "not known"
+        return "none: this is a quotation" if is_quotation(answer) else "not known"
     shown = percent(answer.confidence)
     return shown if answer.confidence_calibrated else f"model's own {shown}, not calibrated"
 

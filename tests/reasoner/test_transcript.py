@@ -86,7 +86,7 @@ def test_nothing_is_quoted_for_words_that_do_not_occur(question):
 @pytest.mark.parametrize(
     ("question", "line"),
     [
-        ("预算是多少？", "今年的预算是四百万。"),
+        ("预算是多少\uff1f", "今年的预算是四百万。"),
         ("Какой бюджет?", "Бюджета хватит на год."),
         ("Où est la bibliothèque ?", "LA BIBLIOTHEQUE EST FERMEE."),
         ("Wie groß ist das Haushaltsloch?", "Das Haushaltsloch ist gross."),
