@@ -4,9 +4,9 @@
 
 Small clips of many kinds are written, then bits are flipped, ends cut off, holes made, parts
 repeated, headers given absurd numbers. Each file goes through the command line in a process of its
-own, with limits of time and memory; a scripted model stands in for a real one. A second run goes on
-where an interrupted one ended. Prints Markdown. Leaves out whether a picture that a decoder takes
-for whole is the one that was encoded.
+own, with limits of time and memory; a scripted model stands in for a real one. Then its frames are
+read in Python, from the file and from its bytes, and the number in each picture is held against
+its time; its subtitles too. A second run goes on where an interrupted one ended. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -21,38 +21,22 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-SIZE_PX = (160, 96)
-FRAMES = 90
-FPS_HZ = 30
+from benchmarks.fuzz_clips import CLIPS, FPS_HZ, write
+from mmreason.bench import bar_code
+
+_MOST_FRAMES = 500
 LIMIT_S = 60.0
 """For one verb on one file."""
 MEMORY_BYTES = 1500 * 2**20
 """What a process may take beyond what it begins with."""
 QUESTION = "What colour is the picture?"
-
-Clip = tuple[str, str, dict[str, str], dict[str, str]]
-"""(encoder, suffix, options of the encoder, options of the container)."""
-
-_FAST = {"preset": "veryfast", "bf": "2"}
-_X265 = {"preset": "ultrafast", "x265-params": "log-level=none:open-gop=1:bframes=3"}
-CLIPS: dict[str, Clip] = {
-    "h264 mp4": ("libx264", ".mp4", _FAST, {}),
-    "h264 index first": ("libx264", ".mp4", _FAST, {"movflags": "faststart"}),
-    "h264 fragmented": ("libx264", ".mp4", _FAST, {"movflags": "frag_keyframe+empty_moov"}),
-    "h264 mkv": ("libx264", ".mkv", _FAST, {}),
-    "h264 ts": ("libx264", ".ts", _FAST, {}),
-    "hevc mp4": ("libx265", ".mp4", _X265, {}),
-    "av1 mp4": ("libsvtav1", ".mp4", {"preset": "12"}, {}),
-    "vp9 webm": ("libvpx-vp9", ".webm", {"deadline": "realtime", "cpu-used": "8"}, {}),
-    "mpeg4 avi": ("mpeg4", ".avi", {"bf": "2"}, {}),
-    "mpeg2 mpg": ("mpeg2video", ".mpg", {"bf": "2"}, {}),
-}
 
 LIES: dict[str, tuple[bytes, int, int]] = {
     "100,000 frames a second": (b"mdhd", 12, 100_000 * 512),
@@ -65,25 +49,6 @@ LIES: dict[str, tuple[bytes, int, int]] = {
     "an edit of ten years": (b"elst", 8, 2**31 - 1),
 }
 """Of an mp4: the box, the place of a number of 4 bytes after its name, what it is made to say."""
-
-
-def write(path: Path, clip: Clip) -> Path:
-    """A clip of changing colours. Raises av's error where there is no such encoder."""
-    import av
-
-    encoder, _, options, muxer = clip
-    with av.open(str(path), "w", options=muxer) as container:
-        stream = container.add_stream(encoder, rate=FPS_HZ, options=options)
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height = SIZE_PX
-        stream.pix_fmt, stream.gop_size, stream.thread_count = "yuv420p", 30, 1
-        for number in range(FRAMES):
-            pixels = np.zeros((*SIZE_PX[::-1], 3), np.uint8)
-            pixels[..., number // 40] = 200
-            pixels[:, number : number + 20] = 255
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode(None))
-    return path
 
 
 def lie(data: bytes, claim: str) -> bytes:
@@ -143,6 +108,51 @@ def verbs(path: Path, out: Path) -> dict[str, list[str]]:
     }
 
 
+def checks(path: Path) -> dict[str, Callable[[], str]]:
+    """What is done with a file in Python, each with how it ends."""
+    return {
+        "frames_at": lambda: _read_frames(path),
+        "frames of bytes": lambda: _read_frames(path.read_bytes()),
+        "subtitles": lambda: _read_subtitles(path),
+    }
+
+
+def _read_frames(source: Path | bytes) -> str:
+    """`done`, `marked`, or `wrong` where a picture that is given as exact bears another number than
+    its time; `details` counts the frames.
+
+    A file whose stamps were moved as a whole shows each frame at the time that it says, so the
+    offset that most frames have is no mistake.
+    """
+    from mmreason.video import Video, VideoError
+
+    try:
+        with Video.open(source, time_limit_s=LIMIT_S) as video:
+            batch = video.frames_at(video.frame_times_s[:_MOST_FRAMES] + 1e-4)
+            start_s = video.info.start_s
+    except VideoError as error:
+        return "refused" if "\n" not in str(error) else f"crash: {error}"
+    sure = np.flatnonzero(batch.exact)
+    read = [(row, bar_code.read(batch.pixels[row])) for row in sure.tolist()]
+    due = np.round((batch.times_s - start_s) * FPS_HZ).astype(int)
+    moved = [number - int(due[row]) for row, number in read if number is not None]
+    wrong = len(moved) - (max(Counter(moved).values()) if moved else 0)
+    unread = len(read) - len(moved)
+    if wrong or unread:
+        return f"wrong: {wrong} wrong and {unread} unreadable of {len(sure)} exact"
+    return "done" if len(sure) == len(batch) else "marked"
+
+
+def _read_subtitles(path: Path) -> str:
+    from mmreason.video import VideoError
+    from mmreason.video.subtitles import find_subtitles
+
+    try:
+        return "done" if find_subtitles(path) is not None else "none"
+    except VideoError as error:
+        return "refused" if "\n" not in str(error) else f"crash: {error}"
+
+
 def load_scripted() -> None:
     """Have every model be a scripted one, and import once what each process needs."""
     from mmreason import models, reasoner
@@ -185,10 +195,11 @@ def _child(answers: Connection, path: Path, out: Path, allowed_bytes: int) -> No
     resource.setrlimit(resource.RLIMIT_AS, (taken, taken))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for name, verb in verbs(path, out).items():
+    tries = {name: partial(_try, verb) for name, verb in verbs(path, out).items()}
+    for name, attempt in (tries | checks(path)).items():
         began = time.monotonic()
         try:
-            outcome = _try(verb)
+            outcome = attempt()
         except BaseException as error:
             outcome = f"crash: {type(error).__name__}: {str(error)[:300]}"
         grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb
@@ -203,7 +214,7 @@ def run(path: Path, out: Path, limit_s: float, allowed_bytes: int) -> dict[str, 
     process.start()
     theirs.close()
     found: dict[str, Any] = {}
-    for name in verbs(path, out):
+    for name in (*verbs(path, out), *checks(path)):
         try:
             if not ours.poll(limit_s):
                 found[name] = ["hang", limit_s, 0]
@@ -229,10 +240,10 @@ def fuzz(
     done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     known = {row["file"] for row in done}
     load_scripted()
-    kinds = {name: folder / f"{name}{clip[1]}" for name, clip in CLIPS.items()}
+    kinds = {name: folder / f"{name}{clip.suffix}" for name, clip in CLIPS.items()}
     for name, path in kinds.items():
         if not path.exists():
-            write(path, CLIPS[name])
+            write(path, name)
     for number in sorted(set(files) - known):
         kind = list(kinds)[number % len(kinds)]
         rng = np.random.default_rng(number)
@@ -262,17 +273,19 @@ def _wrong(row: dict[str, Any]) -> list[str]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Counts by verb and by kind of damage, the slowest verb and the most memory, as Markdown."""
-    columns = ("done", "marked", "refused", "crash", "hang")
+    columns = ("done", "marked", "refused", "none", "wrong", "crash", "hang")
     by_verb: dict[str, Counter[str]] = {}
     by_way: dict[str, Counter[str]] = {}
+    by_kind: dict[str, Counter[str]] = {}
     for row in rows:
         for verb, (outcome, *_) in row["verbs"].items():
             kind = outcome.split(":")[0]
             by_verb.setdefault(verb, Counter())[kind] += 1
             by_way.setdefault(row["way"], Counter())[kind] += 1
+            by_kind.setdefault(row["kind"], Counter())[kind] += 1
     lines = []
-    for title, counts in (("verb", by_verb), ("damage, all verbs", by_way)):
-        lines += [f"| {title} | " + " | ".join(columns) + " |", "|---" * 6 + "|"]
+    for title, counts in (("verb", by_verb), ("damage, all verbs", by_way), ("file", by_kind)):
+        lines += [f"| {title} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
         lines += [
             f"| {name} | " + " | ".join(str(count[column]) for column in columns) + " |"
             for name, count in sorted(counts.items())

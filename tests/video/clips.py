@@ -57,8 +57,10 @@ def write(
     muxer: dict[str, str] | None = None,
     size_px: tuple[int, int] = SIZE_PX,
     pixel_format: str = "yuv420p",
+    first: int = 0,
 ) -> Path:
-    """Encode `frames` numbered frames at 30 Hz, or one at each of `pts_ms` milliseconds."""
+    """Encode `frames` numbered frames at 30 Hz, or one at each of `pts_ms` milliseconds; the number
+    in the picture of the first one is `first`."""
     settings = {"preset": "veryfast", "bf": "2"} if codec == "libx264" else {}
     with av.open(str(path), "w", options=muxer or {}) as container:
         stream = container.add_stream(codec, rate=FPS_HZ, options=settings | (options or {}))
@@ -75,7 +77,8 @@ def write(
             stream.set_display_rotation(rotation_deg)
         stamps = range(frames) if pts_ms is None else pts_ms
         for number, pts in enumerate(stamps):
-            frame = av.VideoFrame.from_ndarray(draw(number, size_px), format="rgb24")
+            picture = draw(first + number, size_px)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = pts, time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -10,6 +10,7 @@ from shutil import which
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmreason.cli import main
 from mmreason.video import Video, VideoError, inspect_file
@@ -114,3 +115,53 @@ def test_inspect_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "delivered as stored, true to shape at 48 x 160" in out
     assert main(["inspect", str(path), str(path.parent)]) == 0
     assert "rotated by 90 mirrored" in capsys.readouterr().out
+
+
+_UPRIGHT = {
+    1: lambda stored: stored,
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: lambda stored: np.rot90(stored, 1),
+}
+
+
+@pytest.mark.parametrize("orientation", _UPRIGHT)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "avi"])
+def test_exif_orientations_are_kept(tmp_path: Path, orientation: int, suffix: str) -> None:
+    stored = clips.draw(NUMBER)
+    picture, exif = Image.fromarray(stored), Image.Exif()
+    exif[0x0112] = orientation
+    still = tmp_path / ("still.png" if suffix == "png" else "still.jpg")
+    picture.save(still, exif=exif, quality=95)
+    path = still
+    if suffix == "avi":  # a camera that films in JPEG pictures
+        path = tmp_path / "clip.avi"
+        with av.open(str(path), "w") as writer:
+            stream = writer.add_stream("mjpeg", rate=30)
+            assert isinstance(stream, av.VideoStream)
+            stream.width, stream.height = clips.SIZE_PX
+            stream.pix_fmt = "yuvj420p"
+            for place in range(5):
+                packet = av.Packet(still.read_bytes())
+                packet.stream, packet.time_base = stream, Fraction(1, 30)
+                packet.pts = packet.dts = place
+                packet.is_keyframe = True
+                writer.mux(packet)
+    with Video.open(path) as video:
+        shown = video.frames_at([0.0]).pixels[0]
+        count = video.info.frame_count
+    upright = _UPRIGHT[orientation](stored)
+    assert shown.shape == upright.shape
+    assert np.abs(shown.astype(int) - upright).mean() < 8
+    assert count == (5 if suffix == "avi" else 1)
+
+
+def test_a_tilt_that_is_no_quarter_turn_is_told(tmp_path: Path) -> None:
+    with Video.open(write(tmp_path / "tilted.mp4", 45)) as video:
+        assert any("only quarter turns are done" in note for note in video.info.notes)
+    with Video.open(write(tmp_path / "turned.mp4", 90)) as video:
+        assert not any("quarter turns" in note for note in video.info.notes)

@@ -6,7 +6,7 @@ Imported lazily (it imports av through `packets`). Leaves out reading frames, wh
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, pairwise
 
 import av
 import av.error
@@ -28,13 +28,16 @@ from mmreason.video.backends.packets import (
     tail_through_cues,
     tail_through_index,
 )
+from mmreason.video.backends.parts import count_parts
 from mmreason.video.backends.stamps import (
     NO_STAMP,
     StampRepair,
     StoredStamps,
     find_restarts,
     goes_back,
+    index_losses,
     join_restarts,
+    keep_order,
     may_reorder,
     order_frames,
     shown_rows,
@@ -48,13 +51,18 @@ _MAX_FIRST = 5000
 """Packets read in search of a first frame."""
 _HEAD_PACKETS = 24
 """Packets whose stamps are looked at to tell whether they can be right."""
+_AVI_HEAD_BYTES = 8
+"""From where an AVI's index says that a chunk lies to the packet in it."""
 _MAX_UNKNOWN = 0.05
 """Share of packets that may lack any stamp, as the first ones of a recording do."""
 _MAX_TITLE = 200
 """Characters kept of a chapter's title."""
-_MIN_JUMP_S = 10.0
-_MIN_JUMP_FRAMES = 100
+_MIN_PAUSE_S = 10.0
+_MIN_PAUSE_FRAMES = 100
 """A pause is told where it is longer than both."""
+_MIN_KEY_PAUSE_S = 60.0
+_MIN_KEY_PAUSE_GROUPS = 20
+"""The same where only key frames are known."""
 _MAX_SCANNED_S = 1200
 """Longer Matroska files are read through their cues, if they have them; shorter ones are scanned,
 in less than a second, which also counts their frames."""
@@ -86,6 +94,8 @@ class Facts:
     can_seek: bool
     table: PacketTable | None
     """None where the container's own index serves."""
+    after_loss: frozenset[int]
+    """Stamps of packets before which others were lost."""
     by_cues: bool
     """Whether that index holds presentation times of key frames alone (Matroska)."""
 
@@ -140,6 +150,8 @@ def read_facts(access: Access, opened: Opened, watch: Watch) -> tuple[Facts, Ope
         can_seek=opened[0].format.name not in _UNSEEKABLE and not access.by_place,
         can_skip=opened[1].codec_context.codec.canonical_name in _SKIPPABLE,
         table=table,
+        after_loss=(table.after_loss if table is not None else frozenset())
+        | (access.repair.after_loss if access.repair is not None else frozenset()),
         by_cues=by_cues,
     )
     return facts, opened
@@ -184,7 +196,7 @@ class Head:
     is_stamped: bool
     """Whether all packets carry a presentation stamp."""
     is_as_coded: bool
-    """Whether all of these are the decoding stamps, so that nothing would be reordered."""
+    """Whether these rise in the order of coding, so that nothing would be reordered."""
     undecodable: int
     """Packets that are to be shown before the first frame that can be decoded."""
 
@@ -226,14 +238,18 @@ def read_head(access: Access, opened: Opened, watch: Watch) -> Head:
         start_pts=start_pts,
         reorder_pts=both[0][0] - both[0][1] if both else 0,
         is_stamped=all(pts is not None for pts, _ in stamps),
-        is_as_coded=len(both) == len(stamps) and all(pts == dts for pts, dts in both),
+        is_as_coded=all(a < b for a, b in pairwise(pts for pts, _ in stamps if pts is not None)),
         undecodable=sum(pts < start_pts for pts in shown),
     )
 
 
 def verify_stamps(access: Access, opened: Opened, head: Head, watch: Watch) -> Access:
     """With a repair where stamps are those of decoding though the decoder reorders frames."""
-    if not head.is_as_coded or not _may_reorder(opened[1]) or not _goes_back(access, watch):
+    if (
+        not (head.is_stamped and head.is_as_coded)
+        or not _may_reorder(opened[1])
+        or not _goes_back(access, watch)
+    ):
         return access
     hidden = int(_stored(access, watch).is_hidden.sum())
     access = replace(access, follow_edits=False)
@@ -243,6 +259,11 @@ def verify_stamps(access: Access, opened: Opened, head: Head, watch: Watch) -> A
 
 def _find_repair(access: Access, stored: StoredStamps, stream: VideoStream, watch: Watch) -> Access:
     """How the file has to be read for its stamps to be right."""
+    if stream.container.format.name == "avi":
+        indexed = {entry.pos + _AVI_HEAD_BYTES: entry.timestamp for entry in stream.index_entries}
+        found = index_losses(stored, indexed)
+        if found is not None:
+            return replace(access, repair=_count_by_index(access, *found, stream, watch))
     missing, unknown = stored.pts == NO_STAMP, stored.either == NO_STAMP
     if unknown.sum() > _MAX_UNKNOWN * len(unknown) and not unknown.all():
         return replace(access, repair=_order_by_decoding(access, stored, watch))
@@ -263,6 +284,19 @@ def _find_repair(access: Access, stored: StoredStamps, stream: VideoStream, watc
         stored, note = repair.repaired(stored), repair.note
         repair = _order_by_decoding(access, stored, watch, note=note) or repair
     return replace(access, repair=repair)
+
+
+def _count_by_index(
+    access: Access, stored: StoredStamps, losses: np.ndarray, stream: VideoStream, watch: Watch
+) -> StampRepair:
+    lost = int((np.diff(stored.dts) - 1).clip(0).sum())
+    note = f"{lost} frames are missing, as its index tells; those after them keep their times"
+    repair = None
+    if _may_reorder(stream):
+        repair = _order_by_decoding(access, stored, watch, note=note)
+    repair = repair or keep_order(stored)
+    after_loss = frozenset(repair.pts[losses].tolist()) - {NO_STAMP}
+    return replace(repair, note=note, after_loss=after_loss)
 
 
 def _may_reorder(stream: VideoStream) -> bool:
@@ -342,33 +376,46 @@ def _describe(
         tracks=list_tracks(container),
         chapters=_chapters(container),
         notes=(
-            *stamp_notes(access, table, tick_s),
+            *stamp_notes(access, table, opened),
             *display.notes,
             *_notes(opened, table, duration_s, by_cues),
         ),
     )
 
 
-def stamp_notes(access: Access, table: PacketTable | None, tick_s: float) -> tuple[str, ...]:
+def stamp_notes(access: Access, table: PacketTable | None, opened: Opened) -> tuple[str, ...]:
     """What is odd about the times of frames, in words."""
-    notes = [access.repair.note] if access.repair is not None else []
+    container, stream = opened
+    repair, tick_s = access.repair, float(stream.time_base or 0)
+    notes = [repair.note] if repair is not None else []
+    parts, read = count_parts(access.path, container.format.name), repair.parts if repair else 1
+    if parts > read:
+        notes.append(
+            f"holds {parts} whole files one behind the other, of which {read} can be read: take "
+            "them apart, or write them anew as one"
+        )
     if table is None:
         return tuple(notes)
     if table.repeated:
-        notes.append(
-            f"{table.repeated} frames carry the time of another one and cannot be asked for"
-        )
-    gaps_s = np.diff(table.shown_pts) * tick_s
-    if len(gaps_s):
-        row = int(gaps_s.argmax())
-        limit_s = max(_MIN_JUMP_S, _MIN_JUMP_FRAMES * float(np.median(gaps_s)))
-        if gaps_s[row] > limit_s:
-            start_s = float(table.shown_pts[row]) * tick_s
-            notes.append(
-                f"no frame for {gaps_s[row]:.0f} s after {format_time(start_s)}: the time stamps "
-                "jump, and plans that spread frames evenly show the frame before it again"
-            )
-    return tuple(notes)
+        frames = "1 frame carries" if table.repeated == 1 else f"{table.repeated} frames carry"
+        notes.append(f"{frames} the time of another one and cannot be asked for")
+    pause = _longest_pause(table.shown_pts * tick_s, _MIN_PAUSE_S, _MIN_PAUSE_FRAMES)
+    return (*notes, *pause)
+
+
+def _longest_pause(times_s: np.ndarray, least_s: float, usual: float) -> tuple[str, ...]:
+    """A line on the longest time without a new frame, where it is longer than `least_s` and than
+    `usual` usual ones."""
+    gaps_s = np.diff(times_s)
+    if not len(gaps_s):
+        return ()
+    row = int(gaps_s.argmax())
+    if gaps_s[row] <= max(least_s, usual * float(np.median(gaps_s))):
+        return ()
+    return (
+        f"no frame for {gaps_s[row]:.0f} s after {format_time(float(times_s[row]))}: frames asked "
+        "for in between are all the one before it",
+    )
 
 
 def _chapters(container: InputContainer) -> tuple[Chapter, ...]:
@@ -387,7 +434,7 @@ def _chapters(container: InputContainer) -> tuple[Chapter, ...]:
 def _notes(
     opened: Opened, table: PacketTable | None, duration_s: float, by_cues: bool
 ) -> tuple[str, ...]:
-    container, _ = opened
+    container, stream = opened
     notes: list[str] = []
     header_s = (container.duration or 0) / av.time_base
     if abs(header_s - duration_s) > max(0.5, 0.05 * duration_s) and header_s:
@@ -397,5 +444,8 @@ def _notes(
     if table is not None and not container.format.name.startswith("mov"):
         notes.append("no full index: every packet was read once at opening")
     if by_cues:
+        tick_s = float(stream.time_base or 0)
+        keys_s = np.asarray([entry.timestamp * tick_s for entry in stream.index_entries])
+        notes += _longest_pause(keys_s, _MIN_KEY_PAUSE_S, _MIN_KEY_PAUSE_GROUPS)
         notes.append("read through its cues: frames were not counted, their rate is as stated")
     return tuple(notes)

@@ -78,8 +78,12 @@ class GroupReader:
         """Each frame displayed at some moment of `[start, end)`, in order."""
         before: Answer | None = None
         newest: int | None = None
+        fell = False
         for frame, damaged in self._frames_from(start):
             pts = _pts(frame)
+            # Frames come in the order of display: without damage a stamp that falls is wrong, and
+            # whatever follows is not surely what it says.
+            fell = fell or (newest is not None and pts < newest and not damaged)
             if pts >= end:
                 break
             if pts <= start:
@@ -91,7 +95,7 @@ class GroupReader:
                 before, newest = None, _pts(before[0])
             if newest is None or pts > newest:
                 newest = pts
-                yield frame, not damaged
+                yield frame, not (damaged or fell)
         if before is not None:
             yield before
 
@@ -150,7 +154,10 @@ class GroupReader:
         kept: tuple[av.VideoFrame, bool] | None = None
         waiting = iter(targets)
         target = next(waiting, None)
-        for frame, damaged in self._decoded(targets, start, stamps):
+        fell = False
+        for frame, is_damaged in self._decoded(targets, start, stamps):
+            fell = fell or (kept is not None and _pts(frame) < _pts(kept[0]))
+            damaged = is_damaged or fell  # see `every_frame`
             while target is not None and target < _pts(frame):
                 yield _answer(target, kept or (frame, damaged), stamps)
                 target = next(waiting, None)
@@ -219,9 +226,13 @@ class GroupReader:
         except av.error.FFmpegError:
             self._damaged_until = np.inf
             return []
-        if (packet is not None and packet.is_corrupt) or any(f.is_corrupt for f in frames):
+        is_broken = packet is not None and (packet.is_corrupt or self._refers_to_lost(packet))
+        if is_broken or any(f.is_corrupt for f in frames):
             self._damaged_until = np.inf
         return frames
+
+    def _refers_to_lost(self, packet: av.Packet) -> bool:
+        return not packet.is_keyframe and packet.pts in self._facts.after_loss
 
     # Finding the way
 

@@ -24,12 +24,15 @@ from mmreason.video.backends.stamps import (
     NO_STAMP,
     StampRepair,
     StoredStamps,
+    find_losses,
     needs_decoding,
 )
 from mmreason.video.backends.tracks import choose_stream, film_streams
 from mmreason.video.types import VideoError
 from mmreason.video.unreadable import explain_unreadable
 
+_LOSSY = {"mpegts", "mpeg"}
+"""Formats of broadcasts, of which packets are lost on the way without a trace."""
 _PARTLY_STAMPED = {"mpeg"}
 """Formats that stamp some packets only: FFmpeg fills in the others, in the order of display."""
 # Formats that only name other files or draw text: not videos by themselves.
@@ -191,6 +194,8 @@ class PacketTable:
     """Packets stored after a key frame and shown before it: an open group of pictures."""
     complete: bool
     """Whether the end of the file was reached."""
+    after_loss: frozenset[int] = frozenset()
+    """Stamps of packets before which others were lost: what follows refers to them."""
 
     def shown_from(self, start_pts: int) -> PacketTable:
         """The table without the frames before `start_pts`, the first one that can be decoded."""
@@ -227,7 +232,7 @@ def read_stored(
 ) -> StoredStamps:
     """What the packets from the present position to the end (or `max_packets`) say."""
     codec = stream.codec_context.codec.canonical_name
-    rows = array("q")  # pts, dts, duration and flags of every packet: 32 bytes each
+    rows = array("q")  # pts, dts, duration, flags and place of every packet: 40 bytes each
     complete, needs_order = True, False
     for place, packet in enumerate(read_packets(container, stream, watch, repair)):
         if place == max_packets:
@@ -237,10 +242,11 @@ def read_stored(
         dts = NO_STAMP if packet.dts is None else packet.dts
         flags = _KEY * packet.is_keyframe + _HIDDEN * packet.is_discard
         flags += _CORRUPT * packet.is_corrupt
-        rows.extend((pts, dts, packet.duration or 0, flags))
+        pos = -1 if packet.pos is None else packet.pos
+        rows.extend((pts, dts, packet.duration or 0, flags, pos))
         if pts == NO_STAMP and not needs_order:
             needs_order = needs_decoding(codec, memoryview(packet))
-    table = np.array(rows, np.int64).reshape(-1, 4)
+    table = np.array(rows, np.int64).reshape(-1, 5)
     return StoredStamps(
         pts=table[:, 0],
         dts=table[:, 1],
@@ -248,6 +254,7 @@ def read_stored(
         is_key=table[:, 3] & _KEY > 0,
         is_hidden=table[:, 3] & _HIDDEN > 0,
         is_corrupt=table[:, 3] & _CORRUPT > 0,
+        pos=table[:, 4],
         needs_order=needs_order,
         complete=complete,
     )
@@ -261,6 +268,16 @@ def tabulate(stored: StoredStamps, stream: VideoStream) -> PacketTable:
     pts, is_key = stored.either[kept], stored.is_key[kept]
     dts = np.where(stored.dts[kept] == NO_STAMP, pts, stored.dts[kept])
     is_shown, duration = ~stored.is_hidden[kept], stored.duration[kept]
+    losses = np.empty(0, np.int64)
+    if stream.container.format.name in _LOSSY:
+        losses = find_losses(stored)
+        if stream.container.format.name in _PARTLY_STAMPED:
+            # Times without a stamp of their own are counted, and wrong from the loss on: up to a
+            # group of pictures before the time that is missing.
+            keys = np.flatnonzero(stored.is_key)
+            groups = np.searchsorted(keys, losses, "right") - 1
+            losses = np.unique(keys[groups[groups >= 0]]) + 1
+            losses = losses[losses < len(stored.pts)]
     newest_key = np.maximum.accumulate(np.where(is_key, pts, NO_STAMP))
     key_rows = np.flatnonzero(is_key)[np.argsort(pts[is_key], kind="stable")]
     shown_pts, first_rows, counts = distinct(pts[is_shown])
@@ -277,6 +294,7 @@ def tabulate(stored: StoredStamps, stream: VideoStream) -> PacketTable:
         repeated=int((counts - 1).sum()),
         leading=int((pts < newest_key).sum()),
         complete=stored.complete,
+        after_loss=frozenset(stored.either[losses].tolist()),
     )
 
 

@@ -28,6 +28,8 @@ _MAX_OVERLAP_S = 0.1
 """A key frame may lie this far behind the newest frame before it without proving a restart."""
 _MAX_FALL_S = 1.0
 """So may any other packet: reordering and small faults move stamps by less."""
+_CONSTANT_SHARE = 0.9
+_MAX_LOSSES = 1000
 _REORDERED = 32
 """Packets among which the first one shown lies."""
 _CHECKED_FRAMES = 48
@@ -48,6 +50,10 @@ class StampRepair:
     """int64 (N,), ticks: no later packet is shown before this."""
     start_pts: int
     """Stamp of the first frame that is shown; an edit list may hide some before it."""
+    parts: int = 1
+    """How many files were put one after the other."""
+    after_loss: frozenset[int] = frozenset()
+    """Presentation stamps of packets before which others are missing."""
     row_of_dts: dict[int, int] | None
     """Row of the packet with a stored decoding stamp; None where those are not unique, so that
     packets are known by their place and the file is read from its start."""
@@ -82,6 +88,8 @@ class StoredStamps:
     """bool (N,): left out by an edit list."""
     is_corrupt: np.ndarray
     duration: np.ndarray
+    pos: np.ndarray
+    """int64 (N,): where the packet lies in the file, -1 where that is not told."""
     needs_order: bool
     """Whether a packet without a presentation stamp shows that only the decoder knows the order of
     frames; see `needs_decoding`."""
@@ -135,10 +143,15 @@ def join_restarts(stored: StoredStamps, restarts: np.ndarray, frame_ticks: int) 
         pts=pts,
         dts=earliest_later(pts),
         start_pts=NO_STAMP,
+        parts=len(restarts) + 1,
         row_of_dts=None,
-        note=f"its time stamps begin again {len(restarts)} times (files joined end to end?): "
-        "put one after the other",
+        note=f"its time stamps begin again {_times(len(restarts))} (files joined end to end?): the "
+        "parts are shown one after the other",
     )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _usual_gap(ascending: np.ndarray, frame_ticks: int) -> int:
@@ -152,6 +165,43 @@ def earliest_later(pts: np.ndarray) -> np.ndarray:
     stamp promises."""
     known = np.where(pts == NO_STAMP, np.iinfo(np.int64).max, pts)
     return np.minimum.accumulate(known[::-1])[::-1]
+
+
+def find_losses(stored: StoredStamps) -> np.ndarray:
+    """Rows before which packets were lost, int64 (L,), of a recording with a constant frame rate:
+    there a time is missing among otherwise even ones."""
+    shown = np.sort(stored.either[stored.either != NO_STAMP])
+    gaps = np.diff(shown)
+    gaps, before = gaps[gaps > 0], shown[:-1][gaps > 0]
+    if not len(gaps):
+        return np.empty(0, np.int64)
+    usual = float(np.median(gaps))
+    if (np.abs(gaps - usual) <= 0.1 * usual).mean() < _CONSTANT_SHARE:
+        return np.empty(0, np.int64)
+    rows = [int((stored.either > stamp).argmax()) for stamp in before[gaps > 1.5 * usual]]
+    return np.asarray(rows[:_MAX_LOSSES], np.int64)
+
+
+def index_losses(
+    stored: StoredStamps, indexed: dict[int, int]
+) -> tuple[StoredStamps, np.ndarray] | None:
+    """Decoding stamps by what the index says of the places at which packets lie, and the rows
+    before which packets are missing; None where no packet is missing.
+
+    AVI stores no times: they are counted, and a packet that is lost moves all that follow.
+    """
+    dts = np.asarray([indexed.get(place, NO_STAMP) for place in stored.pos.tolist()], np.int64)
+    known = dts != NO_STAMP
+    if len(indexed) <= len(dts) or not known.any():
+        return None
+    dts = _fill(dts, known, 1)
+    losses = np.flatnonzero(np.diff(dts) > 1) + 1
+    return replace(stored, pts=np.full(len(dts), NO_STAMP), dts=dts), losses
+
+
+def keep_order(stored: StoredStamps) -> StampRepair:
+    """The decoding stamps as presentation stamps, for frames that are shown as they are coded."""
+    return StampRepair(pts=stored.dts, dts=stored.dts, start_pts=NO_STAMP, row_of_dts=None, note="")
 
 
 def order_frames(

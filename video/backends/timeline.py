@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
-import av
-import av.error
 import numpy as np
 
 from mmreason.video.backends.base import SLACK_S, BackendError, Watch
-from mmreason.video.backends.display import Display, display_of
+from mmreason.video.backends.display import Display
 from mmreason.video.backends.facts import (
     Head,
     Opened,
@@ -33,8 +30,6 @@ from mmreason.video.backends.packets import (
 )
 from mmreason.video.backends.tracks import list_tracks
 from mmreason.video.types import Span, VideoInfo, VideoTrack
-
-_MAX_FIRST = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +60,12 @@ class Timeline:
     interlaced: bool
     notes: tuple[str, ...] = ()
 
-    def refusal(self) -> str | None:
-        """Why a reader that goes by the stored times and chooses a track itself cannot be trusted
-        with this file; None where it can."""
+    def refusal(self, *, takes_track: bool = False) -> str | None:
+        """Why a reader that goes by the stored times cannot be trusted with this file, None where
+        it can. `takes_track` says that it can be told which video stream to read."""
         if self.repaired:
             return "stores wrong or no times of frames, which"
-        if sum(not track.is_picture for track in self.tracks) > 1:
+        if not takes_track and sum(not track.is_picture for track in self.tracks) > 1:
             return "has several video tracks, of which"
         if self.display.by_picture:
             return "has pictures that say themselves how they are turned, which"
@@ -157,23 +152,8 @@ def _timeline(access: Access, opened: Opened, head: Head, table: PacketTable) ->
         tracks=list_tracks(container),
         display=head.display,
         interlaced=head.first.interlaced_frame,
-        notes=stamp_notes(access, table, tick_s),
+        notes=stamp_notes(access, table, opened),
     )
-
-
-def read_display(path: Path, watch: Watch, track: int | None) -> tuple[Display, bool]:
-    """How pictures are to be shown and whether they are interlaced, as the first frame has it;
-    neither where it cannot be decoded."""
-    container, stream = open_container(Access(path=path, track=track), watch)
-    with container:
-        for packet in islice(read_packets(container, stream, watch), _MAX_FIRST):
-            try:
-                frames = stream.codec_context.decode(packet)
-            except av.error.FFmpegError:
-                continue
-            for frame in frames:
-                return display_of(frame, stream, packet), frame.interlaced_frame
-    return Display(turns=0, mirrored=False, pixel_aspect=1.0), False
 
 
 def keys_without_idr(path: Path, watch: Watch, track: int) -> int:
