@@ -111,7 +111,7 @@ def test_nano_is_as_good_as_its_card_says(nano):
     [
         ("missing.mp4", "no such file"),
         ("empty.mp4", "is empty"),
-        ("text.mp4", "is not a video"),
+        ("text.mp4", "is text, not a video"),
         ("audio.mp4", "audio only"),
         ("cut.mp4", "damaged or cut short"),
         ("script.json", "not a valid world script"),

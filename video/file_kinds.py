@@ -104,6 +104,10 @@ def _is_raw_mpeg(head: bytes) -> bool:
     return _stream_unit(head) in (0xB0, 0xB3)  # MPEG-4 part 2, MPEG-1 or -2
 
 
+_is_subtitles = _text(
+    r"WEBVTT(?:\s|$)|\[Script Info\]|(?:\d+\s*\n\s*)?(?:\d{1,3}:)?\d\d:\d\d[,.]\d{1,3}\s*-->"
+)
+
 _RAW_ADVICE = (
     "its frames carry no times; encode it anew at its true rate, here 25 frames a second: "
     "`ffmpeg -framerate 25 -i {path} {out}`"
@@ -132,6 +136,18 @@ _OTHER_KINDS = (
         "fetch it: `dvc pull {path}`",
     ),
     _Kind(_text(r"\[InternetShortcut\]"), "is a link to a web page", "download the video it names"),
+    _Kind(starts_with(b"L\0\0\0\1\x14\2\0"), "is a shortcut of Windows", "give the file it names"),
+    _Kind(
+        starts_with(b"\0\5\x16\7"),
+        "holds what macOS keeps beside a file, not the file itself",
+        "give the one whose name does not begin with `._`",
+    ),
+    _Kind(starts_with(b"MZ"), "is a program for Windows, not a video", "do not start it"),
+    _Kind(
+        _text(r"HTTP/[123](?:\.\d)? \d\d\d"),
+        "begins with the headers of a web server's answer",
+        "download the file itself: `curl -L -O` and its URL",
+    ),
     _Kind(
         starts_with(b"d8:announce", b"d10:created by", b"d13:announce-list"),
         "is a torrent",
@@ -175,7 +191,7 @@ _OTHER_KINDS = (
     ),
     # Subtitles.
     _Kind(
-        _text(r"WEBVTT(?:\s|$)|\[Script Info\]|(?:\d+\s*\n\s*)?\d{1,2}:\d\d:\d\d[,.]\d{1,3}\s*-->"),
+        _is_subtitles,
         "is a subtitle file",
         "give the video, and this file as its subtitles",
     ),
@@ -237,6 +253,15 @@ def describe_other_kind(path: Path) -> str | None:
         if kind.begins(head):
             return f"{kind.is_what}; {fill_in(kind.advice, path)}"
     return None
+
+
+def begins_as_subtitles(path: Path) -> bool:
+    """Whether a file begins as srt, vtt and ass files do; False for one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return bool(_is_subtitles(file.read(HEAD_BYTES)))
+    except OSError:
+        return False
 
 
 def fill_in(advice: str, path: Path) -> str:

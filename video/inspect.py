@@ -1,13 +1,13 @@
-"""What is in a video file: codec, times, frame rate, key frames, edit list, other streams.
+"""What is in a video file: codec, times, frame rate, key frames, tracks, subtitles, chapters.
 
     print(inspect_file("clip.mp4").to_dict())
 
-Packets are read, frames are not decoded (but for the first, which tells the rotation). Leaves out
-whether frames are whole.
+Packets are read, and a few frames decoded to see whether they are whole. Leaves out the others.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,15 +16,20 @@ import numpy as np
 
 from mmreason.video.backends.choose import BACKENDS, Backend, why_not
 from mmreason.video.reader import Video
-from mmreason.video.types import VideoInfo
+from mmreason.video.subtitles import SubtitleTrack, find_subtitle_files, subtitle_tracks
+from mmreason.video.types import Chapter, Colour, VideoError, VideoInfo, VideoTrack
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
     from mmreason.video.backends.packets import PacketTable
+    from mmreason.video.backends.pyav import PyAVSource
 
 _MAX_PACKETS = 200_000
 _BACKEND_LIMIT_S = 10.0
+_FRAMES_LOOKED_AT = 16
+_LOOK_LIMIT_S = 2.0
+"""Time for looking at them: fewer where decoding is slow."""
 
 FrameRateKind = Literal["constant", "variable", "single frame"]
 
@@ -72,17 +77,33 @@ class FileReport:
     max_keyframe_gap_s: float | None
     hidden_packets: int
     """Packets that an edit list keeps from being shown, as after a trim without re-encoding."""
+    track: int
+    """Index of the video track that is shown."""
+    tracks: tuple[VideoTrack, ...]
+    """All video tracks; empty for a world."""
+    colour: Colour
+    chapters: tuple[Chapter, ...]
     audio_streams: tuple[str, ...]
-    subtitle_streams: tuple[str, ...]
+    subtitle_tracks: tuple[SubtitleTrack, ...]
+    """Those inside the file."""
+    subtitle_files: tuple[str, ...]
+    """Names of those beside it, best first."""
     backends: tuple[BackendCheck, ...]
     """Which back ends can open the file, in the order of `choose.BACKENDS`; empty for a world, and
     where they were not tried."""
     notes: tuple[str, ...]
 
+    @property
+    def subtitles(self) -> tuple[str, ...]:
+        """Subtitle tracks inside and files beside, one line each."""
+        return (
+            *map(str, self.subtitle_tracks),
+            *(f"{name} beside it" for name in self.subtitle_files),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
-        plain = asdict(self)
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in plain.items()}
+        return _as_json(asdict(self))
 
 
 def inspect_file(path: str | Path, *, try_backends: bool = True) -> FileReport:
@@ -115,7 +136,8 @@ def _report_world(info: VideoInfo) -> FileReport:
         max_keyframe_gap_s=None,
         hidden_packets=0,
         audio_streams=(),
-        subtitle_streams=(),
+        subtitle_tracks=(),
+        subtitle_files=_subtitle_files(Path(info.path)),
         backends=(),
         notes=info.notes,
     )
@@ -130,6 +152,7 @@ def _report_file(path: Path, try_backends: bool) -> FileReport:
     source = PyAVSource(path, ReadOptions())
     try:
         info, table = source.info, source.packet_table(_MAX_PACKETS)
+        damage = _damage_notes(source)
     finally:
         source.close()
     container, stream = open_container(Access(path=path, track=info.track))
@@ -152,9 +175,10 @@ def _report_file(path: Path, try_backends: bool) -> FileReport:
             max_keyframe_gap_s=float(key_gaps.max()) if len(key_gaps) else None,
             hidden_packets=table.discarded,
             audio_streams=_audio_streams(container),
-            subtitle_streams=_subtitle_streams(container),
+            subtitle_tracks=subtitle_tracks(path),
+            subtitle_files=_subtitle_files(path),
             backends=_checked_backends(path) if try_backends else (),
-            notes=(*info.notes, *_notes(table, tick_s)),
+            notes=(*info.notes, *damage, *_notes(table, tick_s)),
         )
 
 
@@ -188,11 +212,35 @@ def _audio_streams(container: InputContainer) -> tuple[str, ...]:
     )
 
 
-def _subtitle_streams(container: InputContainer) -> tuple[str, ...]:
-    return tuple(
-        s.codec_context.name + (f" ({s.language})" if s.language else "")
-        for s in container.streams.subtitles
-    )
+def _subtitle_files(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(file.path.name for file in find_subtitle_files(path))
+    except VideoError:  # a folder that may not be listed
+        return ()
+
+
+def _damage_notes(source: PyAVSource) -> list[str]:
+    """What comes of decoding a few frames from all over the video."""
+    span, started = source.info.span, time.monotonic()
+    looked = damaged = 0
+    for at in np.linspace(0, 1, _FRAMES_LOOKED_AT, endpoint=False) + 0.5 / _FRAMES_LOOKED_AT:
+        if looked and time.monotonic() - started > _LOOK_LIMIT_S:
+            break
+        looked += 1
+        try:
+            frames = source.frames_at([span.start_s + at * span.duration_s], (32, 32))
+            damaged += not frames.exact[0]
+        except VideoError:
+            damaged += 1
+    if not damaged:
+        return []
+    return [f"damaged: {damaged} of {looked} frames looked at could not be decoded"]
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _as_json(inner) for name, inner in value.items()}
+    return [_as_json(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _notes(table: PacketTable, tick_s: float) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from mmreason.video.backends.base import ReadOptions, Source, ToneMap
 from mmreason.video.backends.choose import Backend, open_source
+from mmreason.video.inputs import TemporaryCopy, VideoInput, as_path, copy_bytes
 from mmreason.video.types import FrameBatch, SamplePlan, Span, VideoError, VideoInfo, format_time
 
 if TYPE_CHECKING:
@@ -30,8 +32,8 @@ _PREVIEW_CELL_PX = 160
 class Video:
     """An opened video. Use it as a context manager, or call `close`.
 
-    Pickles as its path and settings and is opened again where it is unpickled, and in a forked
-    process; serves several threads.
+    Pickles as its path (or its bytes, where it was opened from some) and settings and is opened
+    again where it is unpickled, and in a forked process; serves several threads.
     """
 
     def __init__(
@@ -43,9 +45,11 @@ class Video:
         options: ReadOptions | None = None,
         full_hash: bool = False,
         notes: tuple[str, ...] = (),
+        copy: TemporaryCopy | None = None,
     ) -> None:
         """Wrap an open `source`; people call `Video.open`, whose choices are kept for pickling."""
         self.path = path
+        self._copy = copy
         self._source = source
         self._backend: Backend = backend
         self._options = options or ReadOptions()
@@ -59,7 +63,7 @@ class Video:
     @classmethod
     def open(
         cls,
-        path: str | Path,
+        path: VideoInput,
         backend: Backend = "auto",
         *,
         workers: int = 2,
@@ -70,6 +74,8 @@ class Video:
     ) -> Video:
         """Open a video file, or a scripted world (`.json`). Raises VideoError.
 
+        `path` may also be the bytes of a file, or a file that is open as binary: they are copied to
+        a private temporary file, which is removed when the video is closed or forgotten.
         `backend` is "pyav", "torchcodec", "torchcodec-cuda", "opencv" or "decord"; "auto" takes
         the first that can read the file, and `info` tells which one it was and what kept the
         others from it. `workers` threads at most decode at the same time (PyAV only).
@@ -79,28 +85,31 @@ class Video:
         to a standard screen.
         `full_hash` has `content_hash`, and so the keys of a store, cover every byte of the file.
         """
-        path = Path(path)
         options = ReadOptions(
             workers=workers, time_limit_s=time_limit_s, track=track, tone_map=tone_map
         )
-        return _open(path, backend, options, full_hash)
+        return _open(as_path(path), backend, options, full_hash)
 
     @property
     def info(self) -> VideoInfo:
         info = self._source.info
-        return replace(info, notes=(*info.notes, *self._notes)) if self._notes else info
+        if self._notes:
+            info = replace(info, notes=(*info.notes, *self._notes))
+        return info if self._copy is None else replace(info, path=self._copy.name)
 
     @property
     def keyframe_times_s(self) -> tuple[float, ...]:
         """Presentation times of frames that decode by themselves, ascending; read on first use."""
-        return self._here().keyframe_times_s
+        with self._naming():
+            return self._here().keyframe_times_s
 
     @property
     def frame_times_s(self) -> np.ndarray:
         """Presentation times of all displayed frames, float64 (N,), ascending. Every packet of a
         file is read for it, once, on first use: about a second for an hour of video."""
         if self._frame_times_s is None:
-            self._frame_times_s = self._read_frame_times()
+            with self._naming():
+                self._frame_times_s = self._read_frame_times()
         return self._frame_times_s
 
     def _read_frame_times(self) -> np.ndarray:
@@ -126,7 +135,8 @@ class Video:
         `size_px` is (width, height), None for the video's own. A time outside the video gives its
         first or last frame, with `exact` False. Raises VideoError.
         """
-        return self._here().frames_at(times_s, size_px)
+        with self._naming():
+            return self._here().frames_at(times_s, size_px)
 
     def stream(
         self,
@@ -144,13 +154,24 @@ class Video:
                 ...
         """
         whole = self.info.span
-        return self._here().stream(fps, size_px, whole if span is None else span.clip(whole))
+        with self._naming():
+            batches = self._here().stream(fps, size_px, whole if span is None else span.clip(whole))
+        return batches if self._copy is None else self._hold_copy(batches)
+
+    def _hold_copy(self, batches: Iterator[FrameBatch]) -> Iterator[FrameBatch]:
+        """`batches`, with the file that they are read from kept as long as they are read."""
+        with self._naming():
+            yield from batches
+
+    def _naming(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._copy is None else self._copy.naming()
 
     def _here(self) -> Source:
         """The source, opened anew where this process was forked from the one that opened it: they
         would share a place in the file. The parent's is left alone."""
         if self._closed:
-            raise VideoError(f"{self.path}: is closed; open it again")
+            name = self.path if self._copy is None else self._copy.name
+            raise VideoError(f"{name}: is closed; open it again")
         if self._pid != os.getpid():
             self._inherited, self._source = self._source, self._source.reopened()
             self._pid = os.getpid()
@@ -170,6 +191,8 @@ class Video:
         of 64 KiB at its start, at its end and evenly between; every byte where the video was opened
         with `full_hash`."""
         if self._content_hash is None:
+            if self._copy is not None and self._copy.closed:
+                raise VideoError(f"{self._copy.name}: is closed; open it again")
             self._content_hash = self._hash()
         return self._content_hash
 
@@ -195,6 +218,8 @@ class Video:
         self._closed = True
         if self._pid == os.getpid():
             self._source.close()
+        if self._copy is not None:
+            self._copy.close()
 
     def __enter__(self) -> Self:
         return self
@@ -208,7 +233,12 @@ class Video:
         self.close()
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return _open, (self.path, self._backend, self._options, self._full_hash)
+        settings = (self._backend, self._options, self._full_hash)
+        if self._copy is None:
+            return _open, (self.path, *settings)
+        if self._copy.closed:
+            raise VideoError(f"{self._copy.name}: is closed and cannot be pickled; open it again")
+        return _open_bytes, (self.path.read_bytes(), self._copy.name, *settings)
 
     def __repr__(self) -> str:
         info = self.info
@@ -223,15 +253,12 @@ class Video:
         from html import escape
 
         from mmreason.video import plan
-        from mmreason.video.sheet import contact_sheet, jpeg_bytes
+        from mmreason.video.sheet import cell_size_px, contact_sheet, jpeg_bytes
 
         caption = f"<div>{escape(repr(self))}</div>"
-        info = self.info
-        height_px = max(1, round(_PREVIEW_CELL_PX * info.height_px / info.width_px))
+        size_px = cell_size_px(self.info.square_size_px, _PREVIEW_CELL_PX)
         try:
-            frames = self.sample(
-                plan.uniform(self, _PREVIEW_FRAMES, size_px=(_PREVIEW_CELL_PX, height_px))
-            )
+            frames = self.sample(plan.uniform(self, _PREVIEW_FRAMES, size_px=size_px))
         except VideoError as error:
             return f"{caption}<div>{escape(str(error))}</div>"
         sheet = contact_sheet(frames, columns=4, cell_width_px=_PREVIEW_CELL_PX)
@@ -239,6 +266,26 @@ class Video:
         return f'{caption}<img alt="frames of the video" src="data:image/jpeg;base64,{data}">'
 
 
-def _open(path: Path, backend: Backend, options: ReadOptions, full_hash: bool) -> Video:
-    source, notes = open_source(path, backend, options)
-    return Video(path, source, backend=backend, options=options, full_hash=full_hash, notes=notes)
+def _open(
+    given: Path | TemporaryCopy, backend: Backend, options: ReadOptions, full_hash: bool
+) -> Video:
+    copy = given if isinstance(given, TemporaryCopy) else None
+    path = given.path if isinstance(given, TemporaryCopy) else given
+    with nullcontext() if copy is None else copy.naming():
+        source, notes = open_source(path, backend, options)
+    return Video(
+        path,
+        source,
+        backend=backend,
+        options=options,
+        full_hash=full_hash,
+        notes=notes,
+        copy=copy,
+    )
+
+
+def _open_bytes(
+    data: bytes, name: str, backend: Backend, options: ReadOptions, full_hash: bool
+) -> Video:
+    """Where a video that was opened from bytes is unpickled."""
+    return _open(copy_bytes(data, name), backend, options, full_hash)

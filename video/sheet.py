@@ -10,17 +10,30 @@ from PIL import Image, ImageDraw, ImageFont
 from mmreason.video.types import FrameBatch, format_time
 
 _GAP_PX = 6
-_TALLEST = 1.5
-"""Height of a cell over the width that is asked for, at most."""
 _LABEL_PX = 20
+_MIN_CELL_PX = 64
+"""Room for a time under a narrow picture."""
+_MAX_TALL = 1.5
+"""Height of a picture over the width of its cell, at most: taller ones are made narrower."""
+_MAX_JPEG_SIDE_PX = 65_500
 _PAPER = (250, 250, 250)
 _INK = (40, 40, 40)
+_NOT_EXACT = "~ not the exact frame of its time"
 
 
-def contact_sheet(batch: FrameBatch, *, columns: int = 4, cell_width_px: int = 240) -> Image.Image:
-    """The frames in reading order, each above its time; `~` marks a frame that is not exact, as a
-    line at the bottom says where there is one. Frames higher than wide get narrower cells, so that
-    none is more than one and a half times `cell_width_px` high.
+def cell_size_px(size_px: tuple[int, int], cell_width_px: int) -> tuple[int, int]:
+    """(width, height) at which a picture of `size_px` fits into a cell, true to shape: as wide as
+    the cell, but for tall pictures, which are half as high again as the cell is wide."""
+    width, height = size_px
+    scale = min(cell_width_px / width, _MAX_TALL * cell_width_px / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def contact_sheet(
+    batch: FrameBatch, *, columns: int = 4, cell_width_px: int = 240, title: str = ""
+) -> Image.Image:
+    """The frames in reading order, each above its time, below `title` where one is given. `~` marks
+    a frame that is not exact, as a line at the bottom then says.
 
     Raises ValueError for an empty batch and for columns or cells below 1.
     """
@@ -32,36 +45,43 @@ def contact_sheet(batch: FrameBatch, *, columns: int = 4, cell_width_px: int = 2
         )
     columns = min(columns, len(batch))
     _, height, width, _ = batch.pixels.shape
-    most_px = round(_TALLEST * cell_width_px)
-    cell_width_px = max(1, min(cell_width_px, round(most_px * width / height)))
-    cell_height_px = max(1, min(most_px, round(cell_width_px * height / width)))
-    step_x, step_y = cell_width_px + _GAP_PX, cell_height_px + _LABEL_PX + _GAP_PX
+    shown_px = cell_size_px((width, height), cell_width_px)
+    step_x = max(shown_px[0], min(cell_width_px, _MIN_CELL_PX)) + _GAP_PX
+    step_y = shown_px[1] + _LABEL_PX + _GAP_PX
     rows = -(-len(batch) // columns)
-    legend_px = 0 if batch.exact.all() else _LABEL_PX
-    size_px = (columns * step_x + _GAP_PX, rows * step_y + _GAP_PX + legend_px)
-    sheet = Image.new("RGB", size_px, _PAPER)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=_LABEL_PX * 0.65)
+    top = _GAP_PX + _LABEL_PX * bool(title)
+    bottom = top + rows * step_y
+    font = ImageFont.load_default(size=_LABEL_PX * 0.65)
+    note = "" if batch.exact.all() else _NOT_EXACT
+    text_px = max(round(font.getlength(text)) for text in (title, note))
+    sheet_px = max(columns * step_x, text_px + _GAP_PX) + _GAP_PX
+    sheet = Image.new("RGB", (sheet_px, bottom + _LABEL_PX * bool(note)), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((_GAP_PX, _GAP_PX // 2), title, fill=_INK, font=font)
+    pen.text((_GAP_PX, bottom), note, fill=_INK, font=font)
     for i, (pixels, time_s, exact) in enumerate(
         zip(batch.pixels, batch.times_s, batch.exact, strict=True)
     ):
-        x, y = _GAP_PX + i % columns * step_x, _GAP_PX + i // columns * step_y
-        sheet.paste(Image.fromarray(pixels).resize((cell_width_px, cell_height_px)), (x, y))
+        x, y = _GAP_PX + i % columns * step_x, top + i // columns * step_y
+        sheet.paste(Image.fromarray(pixels).resize(shown_px), (x, y))
         label = ("" if exact else "~") + format_time(float(time_s))
-        pen.text((x + 2, y + cell_height_px + 2), label, fill=_INK, font=font)
-    if legend_px:
-        place = (_GAP_PX + 2, rows * step_y + _GAP_PX)
-        pen.text(place, "~ not the exact frame of its time", fill=_INK, font=font)
+        pen.text((x + 2, y + shown_px[1] + 2), label, fill=_INK, font=font)
     return sheet
 
 
 def jpeg_bytes(
     pixels: np.ndarray | Image.Image, quality: int = 80, max_width_px: int | None = None
 ) -> bytes:
-    """JPEG of uint8 (H, W, 3) RGB pixels or a Pillow image, at most `max_width_px` wide."""
+    """JPEG of uint8 (H, W, 3) RGB pixels or a Pillow image, at most `max_width_px` wide, and made
+    smaller where a side is longer than JPEG allows (65,500)."""
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-    if max_width_px is not None and image.width > max_width_px:
-        height_px = max(1, round(image.height * max_width_px / image.width))
-        image = image.resize((max_width_px, height_px))
+    scale = _MAX_JPEG_SIDE_PX / max(image.size)
+    if max_width_px is not None:
+        scale = min(scale, max_width_px / image.width)
+    if scale < 1:
+        image = image.resize(
+            (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        )
     buffer = BytesIO()
     image.convert("RGB").save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()

@@ -34,6 +34,7 @@ _UNREAD_PICTURES = (
     (lambda head: head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1"), "HEIC"),
     (starts_with(b"\0\0\1\0"), "icon"),
 )
+_RAW_PIXELS = (".yuv", ".rgb", ".nv12", ".raw", ".i420", ".yv12")
 _UNFINISHED = (".part", ".crdownload", ".download", ".partial", ".aria2", ".!ut", ".!qb", ".tmp")
 _MEDIA_BOXES = {
     b"moov",
@@ -73,6 +74,13 @@ def explain_unreadable(path: Path) -> str:
         )
     if picture := describe_unread_picture(path):
         return picture
+    if path.suffix.lower() in _RAW_PIXELS:
+        return fill_in(
+            "holds raw pixels, by its name, without their size and rate; encode it with those that "
+            "are right: `ffmpeg -f rawvideo -pixel_format yuv420p -video_size 640x360 "
+            "-framerate 25 -i {path} {out}`",
+            path,
+        )
     if not head.strip(b"\0"):
         return f"is not a video: it begins with zeros, as an unfinished download does; {_AGAIN}"
     if head[4:8] in _MEDIA_BOXES:

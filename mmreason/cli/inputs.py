@@ -15,15 +15,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import typer
 
 from mmreason.cli.common import err
+from mmreason.video.files import VIDEO_SUFFIXES
+from mmreason.video.urls import is_url, restore_url
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-SUFFIXES = (
-    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
-    *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
-)
-"""What a folder is searched for, beside scripted worlds."""
 
 _WORLD_MARK = b'"mmreason-world-'
 
@@ -70,7 +66,7 @@ def expand(words: Sequence[str]) -> Inputs:
             found = [file for file in sorted(path.rglob("*")) if _is_video(file)]
             if not found:
                 raise UsageError(f"{word}: there is no video in this folder")
-        elif path.exists() or not any(mark in word for mark in "*?["):
+        elif path.exists() or is_url(word) or not any(mark in word for mark in "*?["):
             found = [path]
         else:
             found = _matches(path)
@@ -90,7 +86,7 @@ def _matches(pattern: Path) -> list[Path]:
 
 
 def _is_video(file: Path) -> bool:
-    if file.suffix.lower() in SUFFIXES:
+    if file.suffix.lower() in VIDEO_SUFFIXES:
         return file.is_file()
     if file.suffix.lower() != ".json" or not file.is_file():
         return False
@@ -111,15 +107,16 @@ def work_through(files: Sequence[Path], act: Callable[[Path], T], message: str) 
             try:
                 results.append(act(path))
             except Exception as error:
-                failures.append(Failure(str(path), _reason(error, path)))
+                name = restore_url(str(path))
+                failures.append(Failure(name, _reason(error, name)))
             advance()
     left = len(files) - len(results) - len(failures)
     return Work(results=tuple(results), failures=tuple(failures), left=left)
 
 
-def _reason(error: Exception, path: Path) -> str:
+def _reason(error: Exception, name: str) -> str:
     """The error on one line, without the path that is told beside it."""
-    text = " ".join(str(error).split()).removeprefix(f"{path}: ")
+    text = " ".join(str(error).split()).removeprefix(f"{name}: ")
     known = isinstance(error, ValueError | OSError)
     return text if known and text else f"{type(error).__name__}: {text}"
 

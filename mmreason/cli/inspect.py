@@ -11,9 +11,13 @@ import typer
 from mmreason.cli.common import Json, print_json, progress
 
 if TYPE_CHECKING:
-    from mmreason.video.inspect import BackendCheck, FileReport
+    from mmreason.video.inspect import FileReport
 
 SHEET_FRAMES = 16
+MOST_CHAPTERS = 12
+"""Chapters that are printed; JSON has all."""
+MOST_REASON = 160
+"""Letters that are printed of why a back end does not read a file; JSON has all."""
 
 
 def inspect(
@@ -30,8 +34,8 @@ def inspect(
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Tell what is in files: codec, times, frame rate (constant or variable), key frames, and which
-    back ends can read them."""
+    """Tell what is in files: codec, times, frame rate (constant or variable), key frames, tracks,
+    subtitles inside and beside, chapters, damage, and which back ends can read them."""
     from mmreason.cli import inputs
 
     given = inputs.expand(files)
@@ -111,16 +115,16 @@ def lines(report: FileReport) -> list[tuple[str, str]]:
         ("container", report.container),
         ("codec", codec),
         ("picture", _picture(report)),
+        *([("colour", _colour(report))] if _colour(report) else []),
+        *([("video tracks", _tracks(report))] if len(report.tracks) > 1 else []),
         ("shown", f"{format_time(report.start_s)} to {format_time(end_s)}"),
         ("frames", "unknown" if report.frame_count is None else f"{report.frame_count:,}"),
         ("frame rate", _frame_rate(report)),
         ("key frames", _keyframes(report)),
         ("audio", "; ".join(report.audio_streams) or "none"),
-        ("subtitles", "; ".join(report.subtitle_streams) or "none"),
-        *(
-            ("read by" if check.why_not is None else "not read by", _check(check))
-            for check in report.backends
-        ),
+        ("subtitles", "; ".join(report.subtitles) or "none"),
+        *([("chapters", _chapters(report))] if report.chapters else []),
+        *_backends(report),
         *(("note", note) for note in report.notes),
     ]
     return [(name, printable(value)) for name, value in rows]
@@ -139,8 +143,54 @@ def _picture(report: FileReport) -> str:
     return text
 
 
-def _check(check: BackendCheck) -> str:
-    return check.name if check.why_not is None else f"{check.name}: {check.why_not}"
+def _colour(report: FileReport) -> str:
+    colour = report.colour
+    fields = ("transfer", "primaries", "matrix", "range")
+    parts = [
+        f"{name} {getattr(colour, name)}{' (assumed)' * (name in colour.assumed)}"
+        for name in fields
+        if getattr(colour, name) != "unknown"
+    ]
+    mapped = [f"brought to a standard screen by {colour.tone_map}"] * (colour.tone_map != "none")
+    return ", ".join(parts + mapped)
+
+
+def _tracks(report: FileReport) -> str:
+    """All of them; the one that is shown is marked."""
+    found = []
+    for track in report.tracks:
+        marks = ["a picture"] * track.is_picture + ["default"] * track.is_default
+        marks += ["shown"] * (track.index == report.track)
+        stated = [track.title, track.language, *marks]
+        size = f"{track.width_px} x {track.height_px}"
+        found.append(
+            ", ".join([f"track {track.index}, {track.codec} {size}", *filter(None, stated)])
+        )
+    return "; ".join(found)
+
+
+def _chapters(report: FileReport) -> str:
+    from mmreason.video.types import format_time
+
+    listed = [
+        f"{format_time(chapter.span.start_s)} {chapter.title}".rstrip()
+        for chapter in report.chapters[:MOST_CHAPTERS]
+    ]
+    left = len(report.chapters) - len(listed)
+    return "; ".join(listed) + (f"; and {left} more" if left else "")
+
+
+def _backends(report: FileReport) -> list[tuple[str, str]]:
+    """A line for each back end that reads the file, and one for each reason why others do not."""
+    rows = [("read by", check.name) for check in report.backends if check.why_not is None]
+    names: dict[str, list[str]] = {}
+    for check in report.backends:
+        if check.why_not is not None:
+            names.setdefault(check.why_not, []).append(check.name)
+    for reason, those in names.items():
+        short = reason if len(reason) <= MOST_REASON else f"{reason[:MOST_REASON]} ..."
+        rows.append(("not read by", f"{', '.join(those)}: {short}"))
+    return rows
 
 
 def _frame_rate(report: FileReport) -> str:
@@ -166,7 +216,9 @@ def _write_sheet(file: Path, sheet: Path) -> None:
     from mmreason.cli.inputs import save_picture
     from mmreason.video import Video, plan
     from mmreason.video.sheet import contact_sheet
+    from mmreason.video.types import format_time
 
     with Video.open(file) as video:
-        picture = contact_sheet(video.sample(plan.uniform(video, SHEET_FRAMES)))
+        title = f"{file.name}, {format_time(video.info.duration_s)}"
+        picture = contact_sheet(video.sample(plan.uniform(video, SHEET_FRAMES)), title=title)
     save_picture(picture, sheet)

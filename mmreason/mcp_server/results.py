@@ -209,7 +209,8 @@ class Inspected(Result):
     """Measured from the times of the frames, not taken from the header."""
     keyframe_count: int | None
     audio_streams: tuple[str, ...]
-    subtitle_streams: tuple[str, ...]
+    subtitles: tuple[str, ...]
+    """Tracks of subtitles inside the file, and files of them beside it."""
     notes: tuple[str, ...]
     """Fallbacks and oddities of the file."""
 

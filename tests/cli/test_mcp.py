@@ -206,7 +206,7 @@ CLIP = {"video": "clip.mp4"}
         ("inspect", {"video": "."}, "is a folder"),
         ("inspect", {"video": "a\0b"}, "is no path that can be followed"),
         ("inspect", {"video": "link.mp4"}, "link.mp4: lies outside the folders"),
-        ("frames", {"video": "list.mp4", "times_s": [1]}, "is not a video file that can be read"),
+        ("frames", {"video": "list.mp4", "times_s": [1]}, "is a playlist (HLS), not a video"),
         ("inspect", {"video": "../stderr"}, "../stderr: lies outside the folders"),
         ("inspect", {"video": "/etc/hosts"}, "/etc/hosts: lies outside the folders"),
         ("inspect", {"video": "/no/such/file"}, "/no/such/file: lies outside the folders"),

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
+from av.subtitles.stream import SubtitleStream
 
 SIZE_PX = (160, 96)
 BITS = 10
@@ -99,15 +101,17 @@ def with_subtitles(
     length in ms, data) counted from 0. `flags` are dispositions, one a track."""
     with av.open(str(path), "w") as container:
         film = container.add_stream(codec, rate=FPS_HZ)
+        assert isinstance(film, av.VideoStream)
         film.width, film.height = SIZE_PX
         film.pix_fmt = "yuv420p"
         written = []
         for number, (name, metadata, packets) in enumerate(tracks):
             stream = container.add_stream(name)
+            assert isinstance(stream, SubtitleStream)
             stream.codec_context.time_base = Fraction(1, 1000)
             stream.codec_context.subtitle_header = _ASS_HEADER
             stream.metadata.update(metadata)
-            stream.disposition = flags[number] if flags else 0
+            stream.disposition = Disposition(flags[number] if flags else 0)
             written.append((stream, packets))
         if chapters:
             tick = Fraction(1, 1000)

@@ -186,7 +186,7 @@ def test_auto_stops_at_a_file_that_nobody_reads(
         choose, "_open_with", lambda name, *rest: tried.append(name) or original(name, *rest)
     )
     path = tmp_path / "a.mp4"
-    path.write_text("this is no video " * 99)
+    path.write_bytes(bytes(range(256)) * 9)
     with pytest.raises(VideoError, match="is not a video"):
         Video.open(path)
     assert tried == ["pyav"]
@@ -239,7 +239,7 @@ def test_decord_is_watched(
     with pytest.raises(VideoError, match="decord counts 91 frames, 90 are shown"):
         Video.open(files("h264"), "decord")
     fake_decord(breaks=True)
-    with pytest.raises(VideoError, match="decord it broke"):
+    with pytest.raises(VideoError, match=r"decord failed \(it broke\)"):
         Video.open(files("h264"), "decord")
     fake_decord(off=1 / 30)
     with (

@@ -32,6 +32,10 @@ HEADS: dict[str, tuple[bytes, str]] = {
     "annex": (b"/annex/objects/SHA256E-s1--ab.mp4\n", r"git annex get"),
     "dvc": (b"outs:\n- md5: 1a\n  path: v.mp4\n", r"dvc pull"),
     "shortcut": (b"[InternetShortcut]\r\nURL=https://example.org\r\n", r"link to a web page"),
+    "windows shortcut": (b"L\0\0\0\1\x14\2\0\0\0", r"shortcut of Windows"),
+    "macos shadow": (b"\0\5\x16\7\0\2\0\0Mac OS X", r"what macOS keeps beside a file"),
+    "program": (b"MZ\x90\0\3", r"is a program for Windows"),
+    "http": (b"HTTP/1.1 200 OK\r\n\r\n\0\0\0\x18ftypmp42", r"headers of a web server's answer"),
     "torrent": (b"d8:announce35:udp://tracker", r"is a torrent"),
     "hls": (HLS, r"playlist \(HLS\).*`ffmpeg -i \S+ -c copy \S+\.mp4`"),
     "hls of a network": (
@@ -169,6 +173,17 @@ def run(error: Exception, folder: Path) -> None:
         check=True,
         stdin=subprocess.DEVNULL,
     )
+
+
+def test_raw_pixels_are_named_and_the_command_is_right(tmp_path: Path) -> None:
+    path = tmp_path / "clip.yuv"
+    path.write_bytes(bytes(range(1, 256)) * 1356)
+    with pytest.raises(VideoError, match="holds raw pixels, by its name") as caught:
+        Video.open(path)
+    if which("ffmpeg") is not None:
+        run(caught.value, tmp_path)
+        with Video.open(tmp_path / "clip.mp4") as video:
+            assert (video.info.width_px, video.info.frame_count) == (640, 1)
 
 
 def test_an_encrypted_film_is_named_so(tmp_path: Path) -> None:

@@ -68,6 +68,39 @@ def test_rolling_captions_are_folded_when_converted_to_srt_without_word_stamps(
     ]
 
 
+def test_a_line_sung_again_is_kept_beside_word_stamps(tmp_path: Path) -> None:
+    text = "WEBVTT\n\n00:01.000 --> 00:04.000\n<00:01.000>La <00:02.000>la\n\n"
+    read = load(tmp_path, f"{text}00:04.000 --> 00:06.000\nLa la\n", "a.vtt")
+    assert said(read) == [(1.0, 4.0, "La la"), (4.0, 6.0, "La la")]
+
+
+def test_a_file_of_another_name_is_known_by_how_it_begins(tmp_path: Path) -> None:
+    read = load(tmp_path, f"1\n{AT}\nfoo\n", "captions.txt")
+    assert said(read) == [(1.0, 2.0, "foo")]
+    assert read.notes == ("its name ends in .txt, it is srt",)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wanted"),
+    [
+        ("a.srt", "0:00:01.000,0:00:02.000\nfoo\n", "convert others first, as by `ffmpeg -i"),
+        ("a.sub", "{1}{25}foo\n", r"a\.sub: is text, not a video; expected a subtitle file"),
+        ("a.ttml", '<?xml version="1.0"?><tt xmlns="x"/>', r"\(TTML or SAMI\); expected a sub"),
+        ("a.zip", "PK\3\4", "is a zip archive or an Office document; expected a subtitle file"),
+    ],
+)
+def test_other_formats_are_refused_with_what_is_expected(
+    name: str, text: str, wanted: str, tmp_path: Path
+) -> None:
+    with pytest.raises(VideoError, match=wanted):
+        load(tmp_path, text, name)
+
+
+def test_a_url_of_subtitles_keeps_its_slashes() -> None:
+    with pytest.raises(VideoError, match=r"^https://example\.org/a\.srt: is a URL"):
+        Subtitles.load("https://example.org/a.srt")
+
+
 def test_what_is_said_twice_in_ordinary_subtitles_stays(tmp_path: Path) -> None:
     rows = ["Stop!", "Stop!", "Why?", "Run.", "Run.", "Now."]
     text = "\n".join(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmreason.video import Span, Video, VideoError
 from mmreason.video.subtitles import (
@@ -151,6 +154,36 @@ def test_lines_without_a_length_end_at_the_next_one(tmp_path: Path) -> None:
     assert [line.span for line in Subtitles.load(path)] == [Span(0, 1.2), Span(1.2, 6.2)]
 
 
+def test_a_track_without_a_line_says_so(tmp_path: Path) -> None:
+    path = clips.with_subtitles(tmp_path / "a.mkv", [("subrip", {}, [(0, 400, b"<i></i>")])])
+    with pytest.raises(VideoError, match="track 1: holds no line of subtitles that can be shown"):
+        Subtitles.load(path)
+    found = find_subtitles(path)
+    assert texts(found) == []
+    assert found is not None and "was not read: " in found.notes[0]
+
+
+@given(st.integers(0, 2**31), st.binary(min_size=1, max_size=8), st.floats(0.2, 1))
+def test_damaged_videos_are_read_or_refused(whole: Path, at: int, by: bytes, keep: float) -> None:
+    data = bytearray(whole.read_bytes())
+    data = data[: int(len(data) * keep)]
+    data[at % len(data) : at % len(data) + len(by)] = by
+    path = whole.with_name(f"damaged{whole.suffix}")
+    path.write_bytes(bytes(data))
+    for read in (Subtitles.load, find_subtitles):
+        with suppress(VideoError):
+            for line in read(path) or ():
+                assert line.text.isprintable() and line.span.duration_s > 0
+
+
+@pytest.fixture(scope="module", params=["a.mkv", "a.mp4"])
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    codec = "mov_text" if request.param == "a.mp4" else "subrip"
+    path = tmp_path_factory.mktemp("whole") / request.param
+    found = packets(codec, "one", "two", "three")
+    return clips.with_subtitles(path, [(codec, {"title": "x"}, found)], frames=2)
+
+
 def test_the_limits_hold_for_tracks_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = clips.with_subtitles(
         tmp_path / "a.mkv", [("subrip", {}, packets("subrip", "one", "two", "three"))]
@@ -244,7 +277,14 @@ def test_a_broken_file_is_passed_over_with_a_note(tmp_path: Path) -> None:
     (tmp_path / "b.srt").write_bytes(b"")
     empty = find_subtitles(alone)
     assert not empty and empty is not None
-    assert empty.notes == ("b.srt was not read: is empty, expected subtitles",)
+    assert empty.notes == ("b.srt was not read: is empty (0 bytes), expected a subtitle file",)
+
+
+def test_a_file_beside_is_read_even_where_the_video_is_not(tmp_path: Path) -> None:
+    (tmp_path / "a.mkv").write_bytes(b"\x1a\x45\xdf\xa3" + bytes(99))
+    srt(tmp_path / "a.srt")
+    found = find_subtitles(tmp_path / "a.mkv")
+    assert texts(found) == ["foo", "end"]
 
 
 def test_nothing_outside_of_the_folder_is_read(tmp_path: Path) -> None:

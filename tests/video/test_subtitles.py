@@ -162,7 +162,7 @@ def test_long_lines_are_cut_with_a_note(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "wanted"),
     [
-        ("a.txt", b"x", r"nor a subtitle file, expected one of \.srt"),
+        ("a.txt", b"x", r"is text, not a video; expected a subtitle file \(\.srt, "),
         ("a.srt", None, "no such file"),
         ("a.srt", b" \n", "is empty"),
         ("a.srt", b"hello", "holds no subtitles"),
@@ -200,7 +200,7 @@ def test_files_beyond_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(files, "MAX_BYTES", 10)
     with pytest.raises(VideoError, match="the limit for a subtitle file"):
         Subtitles.load(path)
-    with pytest.raises(VideoError, match="is no file"):
+    with pytest.raises(VideoError, match="is a folder, expected a subtitle file"):
         Subtitles.load(tmp_path.rename(tmp_path.with_name("folder.srt")))
 
 

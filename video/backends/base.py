@@ -178,21 +178,32 @@ def checked_request(
 
 def check_file(path: Path) -> None:
     """Raise VideoError unless `path` is a regular file that may be a video (or a scripted world):
-    URLs, playlists, archives, pages and the like are told apart by `file_kinds`."""
+    playlists, archives, pages and the like are told apart by `file_kinds`."""
+    check_regular_file(path, "a video file")
+    if path.suffix.lower() == ".json":
+        return
+    try:
+        other = describe_other_kind(path)
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
+    if other is not None:
+        raise VideoError(f"{path}: {other}")
+
+
+def check_regular_file(path: Path, expected: str) -> None:
+    """Raise VideoError unless `path` is a file that holds something; `expected` says of what kind.
+    A URL gets the line that helps."""
     try:
         if path.is_dir():
-            raise VideoError(f"{path}: is a folder, expected a video file")
+            raise VideoError(f"{path}: is a folder, expected {expected}")
         if not path.exists():
             raise VideoError(_why_missing(path))
         if not path.is_file():
-            raise VideoError(f"{path}: is not a regular file, expected a video file")
+            raise VideoError(f"{path}: is not a regular file, expected {expected}")
         if path.stat().st_size == 0:
-            raise VideoError(f"{path}: is empty (0 bytes), expected a video file")
-        other = None if path.suffix.lower() == ".json" else describe_other_kind(path)
+            raise VideoError(f"{path}: is empty (0 bytes), expected {expected}")
     except OSError as error:
         raise VideoError(f"{str(path)[:200]}: cannot be read ({error.strerror})") from error
-    if other is not None:
-        raise VideoError(f"{path}: {other}")
 
 
 _SOURCE_PLACE = re.compile(r"\[\d\d:\d\d:\d\d\] |(?:\w+, )?/\S+\.(?:cc|cpp|cu|h|hpp):\d+[:,] ")

@@ -7,12 +7,18 @@ Subtitles are untrusted: their size is limited, markup is taken out, and what ha
 or guessed is told in `notes`.
 """
 
-from mmreason.video.subtitles.find import find_subtitle_files, find_subtitles, place_on_video
+from mmreason.video.subtitles.find import (
+    SubtitleFile,
+    find_subtitle_files,
+    find_subtitles,
+    place_on_video,
+)
 from mmreason.video.subtitles.lines import Line, Subtitles
 from mmreason.video.subtitles.tracks import SubtitleTrack, subtitle_tracks
 
 __all__ = [
     "Line",
+    "SubtitleFile",
     "SubtitleTrack",
     "Subtitles",
     "find_subtitle_files",

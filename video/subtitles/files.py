@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import codecs
 import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from mmreason.video.backends.base import check_regular_file
+from mmreason.video.file_kinds import begins_as_subtitles
 from mmreason.video.subtitles.cues import Cue, Cues, Format, parse_ass, parse_srt, parse_vtt
 from mmreason.video.subtitles.lines import Line, Subtitles
 from mmreason.video.subtitles.markup import MAX_TEXT, WORD_STAMP, count_lines, plain_line
@@ -35,6 +38,11 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+
+def is_subtitle_file(path: Path) -> bool:
+    """Whether a file says that it is one, by its name or by how it begins."""
+    return path.suffix.lower() in SUFFIXES or begins_as_subtitles(path)
 
 
 def read_subtitle_file(path: Path, encoding: str | None = None) -> Subtitles:
@@ -89,8 +97,7 @@ def lines_of(cues: Iterable[Cue], source: Path | str) -> tuple[tuple[Line, ...],
 
 
 def _read(path: Path) -> bytes:
-    if not path.is_file():
-        raise VideoError(f"{path}: " + ("is no file" if path.exists() else "no such file"))
+    check_regular_file(path, "a subtitle file")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -182,4 +189,7 @@ def _format_of(text: str, path: Path) -> Format:
         return "ass"
     if re.search(r"\d *(?:-->|->|[\u2013\u2014]>|\u2192)", text):
         return "srt"
-    raise VideoError(f"{path}: holds no subtitles in the srt, vtt or ass format")
+    raise VideoError(
+        f"{path}: holds no subtitles in the srt, vtt or ass format; convert others first, as by "
+        f"`ffmpeg -i {shlex.quote(str(path))} out.srt`"
+    )

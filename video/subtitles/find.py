@@ -121,10 +121,14 @@ def place_on_video(subtitles: Subtitles, path: str | Path) -> Subtitles:
 
 
 def _container_span(path: Path) -> tuple[float, float] | None:
-    """Start and end in seconds as players count; None where the file states no start."""
+    """Start and end in seconds as players count; None where none is stated or can be read."""
     if path.suffix.lower() == ".json":
         return None
-    with open_for_subtitles(path) as container:
+    try:
+        container = open_for_subtitles(path)
+    except VideoError:
+        return None
+    with container:
         if container.start_time is None:
             return None
         start_s = container.start_time / 1e6

@@ -72,7 +72,7 @@ class Subtitles:
         from mmreason.video.subtitles import files, tracks
 
         path = Path(path)
-        if path.suffix.lower() in files.SUFFIXES:
+        if files.is_subtitle_file(path):
             if track is not None or language is not None:
                 raise VideoError(f"{path}: holds no tracks; leave out track and language")
             return files.read_subtitle_file(path, encoding)

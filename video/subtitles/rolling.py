@@ -11,6 +11,8 @@ from mmreason.video.subtitles.cues import Cue
 
 _TOUCHING_US = 50_000
 _MIN_CUES = 4
+_HELD_US = 500_000
+"""A row that is only held on the screen is held no longer than this: YouTube does for 10 ms."""
 
 
 def is_rolling(cues: Sequence[Cue]) -> bool:
@@ -24,11 +26,13 @@ def is_rolling(cues: Sequence[Cue]) -> bool:
 
 def fold_rolling(cues: Sequence[Cue]) -> tuple[list[Cue], int]:
     """The cues without the rows that repeat the end of the cue before, and how many rows that
-    were."""
+    were. A long cue that brings nothing new is a row that was said again, and stays."""
     folded, repeats = [], 0
     before: Cue | None = None
     for cue in cues:
         shared = _shared_rows(before, cue) if before is not None else 0
+        if shared == len(cue.rows) and cue.end_us - cue.start_us > _HELD_US:
+            shared = 0
         repeats += shared
         if len(cue.rows) > shared:
             folded.append(Cue(cue.start_us, cue.end_us, cue.rows[shared:]))

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmreason.video.backends.base import check_regular_file
+from mmreason.video.file_kinds import describe_other_kind
 from mmreason.video.subtitles.cues import Cue
 from mmreason.video.subtitles.files import (
     MAX_BYTES,
@@ -25,11 +28,13 @@ from mmreason.video.subtitles.languages import same_language
 from mmreason.video.subtitles.lines import Subtitles
 from mmreason.video.subtitles.markup import strip_ass, strip_tags
 from mmreason.video.types import VideoError
+from mmreason.video.unreadable import explain_unreadable
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
 _BITMAPS = {"dvb_subtitle", "dvd_subtitle", "hdmv_pgs_subtitle", "xsub"}
+_EXPECTED = f"a subtitle file ({', '.join(SUFFIXES)}) or a video that carries subtitles"
 _LAST_LINE_US = 5_000_000
 """How long a line without a stated length is shown at most."""
 
@@ -101,9 +106,9 @@ def read_subtitle_track(
 
 def open_for_subtitles(path: Path) -> InputContainer:
     """Open a local file of any kind that FFmpeg knows. Raises VideoError."""
-    from mmreason.video.backends.base import check_file
-
-    check_file(path)
+    check_regular_file(path, _EXPECTED)
+    if other := describe_other_kind(path):
+        raise VideoError(f"{path}: {other.partition(';')[0]}; expected {_EXPECTED}")
     import av
     import av.error
 
@@ -115,10 +120,7 @@ def open_for_subtitles(path: Path) -> InputContainer:
             metadata_errors="replace",
         )
     except av.error.FFmpegError as error:
-        raise VideoError(
-            f"{path}: is neither a video that carries subtitles nor a subtitle file, expected one "
-            f"of {', '.join(SUFFIXES)}"
-        ) from error
+        raise VideoError(f"{path}: {explain_unreadable(path)}; expected {_EXPECTED}") from error
 
 
 def _tracks(container: InputContainer) -> tuple[SubtitleTrack, ...]:
@@ -214,7 +216,7 @@ def _with_lengths(cues: list[Cue]) -> list[Cue]:
     """Lines without a length last until the next one begins."""
     cues.sort(key=lambda cue: cue.start_us)
     ended = []
-    for cue, following in zip(cues, [*cues[1:], None], strict=True):
+    for cue, following in zip_longest(cues, cues[1:]):
         end_us = cue.end_us
         if end_us <= cue.start_us:
             end_us = cue.start_us + _LAST_LINE_US
