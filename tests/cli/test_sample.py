@@ -181,22 +181,12 @@ def test_sampling_a_folder_goes_on_over_bad_files(
     assert all(len(list(p.iterdir())) == 3 for p in dump.iterdir())
     assert len(out.splitlines()) == 3 and "3 frames, uniform" in out
     assert err.splitlines()[0] == "1 of 4 files failed:"
-<<<<<<< HEAD
     assert re.search(r"a\.mkv: is .*video", err)
     assert main([*argv, "--json"]) == 1
     said = json.loads(capsys.readouterr().out)
     assert [len(result["frames"]) for result in said["results"]] == [3, 3, 3]
     (failure,) = said["failures"]
     assert failure["path"] == str(folder / "a.mkv") and failure["error"].startswith("is ")
-=======
-    assert re.search(r"a\.mkv: is text, not a video", err)
-    assert main([*argv, "--json"]) == 1
-    said = json.loads(capsys.readouterr().out)
-    assert [len(result["frames"]) for result in said["results"]] == [3, 3, 3]
-    assert said["failures"] == [
-        {"path": str(folder / "a.mkv"), "error": "is text, not a video; give the video itself"}
-    ]
->>>>>>> subtitles
 
 
 def test_inspecting_a_folder(folder: Path, tmp_path: Path, capsys: Capture) -> None:
