@@ -121,6 +121,8 @@ def test_the_plan_fps_keeps_its_rate_and_says_where_it_cannot(clip: Path, capsys
     assert main(["sample", str(clip), "--fps", "5", "--n", "4"]) == 0
     out = capsys.readouterr().out
     assert "note: 5 frames a second are 20; --n 4 keeps 4 frames, 1 a second\n" in out
+    assert main(["sample", str(clip), "--fps", "20"]) == 0
+    assert "the video has about 10 frames a second; at 20 a second some" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("plan", sorted(PLANS))
