@@ -268,8 +268,8 @@ def _notes(wanted: Wanted, chosen: SamplePlan, video_fps_hz: float) -> tuple[str
     rate_hz = settings.get("fps_hz", 0.0)
     if chosen.method == "fps" and rate_hz > video_fps_hz * _CLEARLY_MORE > 0:
         return (
-            f"the video has about {video_fps_hz:.3g} frames a second; at {rate_hz:.3g} a second some "
-            "are taken more than once",
+            f"the video has about {video_fps_hz:.3g} frames a second; at {rate_hz:.3g} a second "
+            "some are taken more than once",
         )
     if chosen.method == "fps" and "frames_asked" in settings:
         return (
