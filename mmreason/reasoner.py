@@ -314,7 +314,7 @@ class Reasoner:
             if draft.decline is not None:
                 _raise_where_all_failed(driver.trace, info)
             thumbnails, failed = take_thumbnails(source, draft.evidence, driver.trace)
-            notes = (*toolbox.notes, *failed)
+            notes = (*source.info.notes, *_told_inexact(toolbox), *toolbox.notes, *failed)
             return Answer(
                 question=task.question,
                 text=draft.text,
@@ -447,6 +447,15 @@ def _found(subtitles: Subtitles | Literal["auto"] | None, info: VideoInfo) -> Su
         return subtitles
     path = Path(info.path)
     return find_subtitles(path) if path.is_file() else None
+
+
+def _told_inexact(toolbox: Toolbox) -> tuple[str, ...]:
+    """A note where models were shown other frames than those that were asked for."""
+    count = len(toolbox.inexact_s)
+    if not count:
+        return ()
+    what = "1 frame was" if count == 1 else f"{count:,} frames were"
+    return (f"{what} shown in place of others that could not be had: the video may be damaged",)
 
 
 def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:

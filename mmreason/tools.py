@@ -84,6 +84,8 @@ class Toolbox:
         """Captions read in this conversation, for `search`."""
         self.notes: list[str] = []
         """Fallbacks taken: a store that failed on the way."""
+        self.inexact_s: set[float] = set()
+        """Times of frames that were shown in place of others, which could not be had."""
 
     def prepare(self, call: ToolCall) -> Prepared:
         """Decide the frames of a call. Decodes nothing, asks no model."""
@@ -281,10 +283,12 @@ class Toolbox:
             for i in same:
                 part = slice(at, at + len(views[i].times_s))
                 at = part.stop
+                exact = np.asarray(frames.exact)[part]
+                self.inexact_s.update(frames.times_s[part][~exact].tolist())
                 clips[i] = FrameBatch(
                     pixels=frames.pixels[part],
                     times_s=frames.times_s[part],
-                    exact=np.asarray(frames.exact)[part],
+                    exact=exact,
                 )
         return [clips[i] for i in range(len(views))]
 

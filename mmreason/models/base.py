@@ -68,10 +68,19 @@ class Reply:
     tokens_out: int
     tokens_visual: int = 0
     """The visual ones among `tokens_in`; 0 where the model does not tell."""
+    note: str = ""
+    """What was done to the question or the reply on its way: "declined: ..." where a guard speaks
+    in the place of the model. Empty where nothing was."""
+    stated_right: float | None = None
+    """Measured share of such replies that are right, 0..1; None where the model is not
+    calibrated."""
 
     @property
     def confidence(self) -> float | None:
-        """Geometric mean probability of the written tokens, 0..1; None where nothing is known."""
+        """Share of such replies that are right where that was measured, else the geometric mean
+        probability of the written tokens; 0..1, None where nothing is known."""
+        if self.stated_right is not None:
+            return self.stated_right
         if not self.logprobs:
             return None
         return math.exp(sum(self.logprobs) / len(self.logprobs))

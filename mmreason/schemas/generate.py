@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import json
 import textwrap
 import types
@@ -123,16 +124,14 @@ def _field_docs(record: type) -> dict[str, str]:
             continue
         body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
         assert isinstance(body, ast.ClassDef)
-        for before, after in zip(body.body, body.body[1:], strict=False):
-            if isinstance(before, ast.AnnAssign):
-                target: ast.expr = before.target
-            elif isinstance(before, ast.Assign):
-                target = before.targets[0]
-            else:
-                continue
-            is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            if isinstance(target, ast.Name) and is_text and isinstance(after.value.value, str):
-                found[target.id] = after.value.value
+        for pair in itertools.pairwise(body.body):
+            match pair:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name))
+                    | ast.Assign(targets=[ast.Name(id=name)]),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ):
+                    found[name] = text
     return found
 
 

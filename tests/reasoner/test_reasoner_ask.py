@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
 from mmreason.store import Store
 from mmreason.types import Budget, Check, CheckKind, StopReason, UsageError
-from mmreason.video.types import Span, VideoError
+from mmreason.video.types import FrameBatch, Span, VideoError
 
 SCENES = (
     (16.0, "a green cross stays still."),
@@ -420,3 +421,27 @@ def test_half_a_character_is_one_clear_error(video, model, question, options):
     with pytest.raises(UsageError, match=r"holds U\+D[0-9A-F]{3} at position .* surrogate"):
         Reasoner(model).ask(video, question, options=options)
     assert model.calls == 0
+
+
+def test_frames_shown_in_place_of_others_are_told(fake_video, watcher):
+    class Damaged(type(fake_video((1.0, "")))):
+        def frames_at(self, times_s, size_px=None):
+            batch = super().frames_at(times_s, size_px)
+            exact = batch.times_s > 20
+            return FrameBatch(pixels=batch.pixels, times_s=batch.times_s, exact=exact)
+
+    video = Damaged(scenes=SCENES)
+    answer = Reasoner(watcher(video, honest)).ask(video, "How does the red star move?")
+    (note,) = answer.settings["notes"]
+    assert re.fullmatch(r"\d+ frames were shown in place of others .* may be damaged", note)
+
+
+def test_notes_on_the_file_are_told_with_the_answer(video, model):
+    class Noted(type(video)):
+        @property
+        def info(self):
+            return replace(super().info, notes=("the length is a guess",))
+
+    noted = Noted(scenes=SCENES)
+    answer = Reasoner(model).ask(noted, "How does the red star move?")
+    assert answer.settings["notes"] == ["the length is a guess"]
