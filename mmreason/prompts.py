@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -48,7 +49,10 @@ class Prompts:
         return self.transcript.replace("{lines}", told) + asked
 
     def find(self, expression: str) -> str:
-        """The request for the box of `expression`."""
+        """The request for the box of `expression`, without its article where the template has one:
+        never `Locate the the star`."""
+        if re.search(r"\bthe \{expression\}", self.locate, re.IGNORECASE):
+            expression = re.sub(r"^(the|an?)\s+(?=\S)", "", expression, flags=re.IGNORECASE)
         return self.locate.replace("{expression}", expression)
 
     @property

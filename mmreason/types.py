@@ -338,6 +338,10 @@ class Answer:
 
         return "\n".join(short_lines(self))
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """The same at a prompt of IPython, whose printer this is."""
+        printer.text(str(self))
+
     def save_html(self, path: str | Path) -> Path:
         """Write one self-contained HTML page (no scripts, no external files); returns its path."""
         from mmreason.report.html import answer_page

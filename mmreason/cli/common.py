@@ -139,9 +139,23 @@ def load_reasoner(
         tree=tree,
         compat=cast("Compat | None", compat),
         store=store,
+        device_map=_device_map(model),
         served_model=served_model,
         api_key=api_key(model, api_key_file, os.environ.get("OPENAI_API_KEY")),
     )
+
+
+def _device_map(model: str) -> str | None:
+    """Where a model of this process goes: onto a GPU where there is one. Packaged ones are small,
+    and stay on the CPU, where their figures were measured."""
+    from mmreason.models import is_url
+    from mmreason.models.folders import PACKAGED
+
+    if is_url(model) or model in PACKAGED:
+        return None
+    import torch
+
+    return "auto" if torch.accelerator.is_available() else None
 
 
 def api_key(model: str, file: Path | None, openai_key: str | None) -> str | None:

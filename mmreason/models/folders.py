@@ -56,8 +56,8 @@ def _packaged(name: str) -> str:
     folder = PACKAGED[name]
     if not any(folder.glob("*.safetensors")):
         raise UsageError(
-            f"the weights of {name!r} are missing from {folder}; install mmreason again, "
-            "or name another model"
+            f"the weights of {name!r} are missing from {folder}; clone mmreason again and install "
+            "it, or name another model"
         )
     return str(folder)
 

@@ -269,8 +269,7 @@ def _rows(group: Group, answer: Answer) -> Iterator[_Row]:
 def _told(numbered: tuple[int, Step]) -> object:
     """What a call came to, where that is one line; else the call itself."""
     number, step = numbered
-    seen = step.observation
-    is_one_line = len(merged(seen.notes)) < 2 and step.call.name not in ("search", "invalid")
+    is_one_line = len(_notes(step)) < 2 and step.call.name not in ("search", "invalid")
     return (step.call.name, result_words(step)) if is_one_line else number
 
 

@@ -97,7 +97,9 @@ def short_lines(answer: Answer) -> Iterator[str]:
             yield f"next:        {printable(step)}"
     cost = answer.cost
     frames, rounds_ = counted(cost.frames, "frame"), counted(cost.rounds, "round")
-    yield f"cost:        {frames} in {rounds_}, {cost.seconds:.1f} seconds"
+    stored = counted(cost.cache_hits, "reply", "replies")
+    of_store = f", {stored} from the store" if cost.cache_hits else ""
+    yield f"cost:        {frames} in {rounds_}, {cost.seconds:.1f} seconds{of_store}"
     for note in all_notes(answer):
         yield f"note:        {printable(note)}"
 

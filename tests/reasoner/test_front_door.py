@@ -197,3 +197,24 @@ def test_the_default_store_is_in_the_cache_folder_of_the_user(
     assert default_path() == Path(folder) / "mmreason" / "store.sqlite3"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert default_path() == Path("/home/me/.cache/mmreason/store.sqlite3")
+
+
+@pytest.mark.parametrize(
+    ("expression", "asked"),
+    [
+        ("the star", "Locate the star."),
+        ("The red star", "Locate the red star."),
+        ("a dog", "Locate the dog."),
+        ("an apple", "Locate the apple."),
+        ("theatre sign", "Locate the theatre sign."),
+        ("A4 paper", "Locate the A4 paper."),
+        ("the", "Locate the the."),
+    ],
+)
+def test_a_request_for_a_box_has_one_article(expression: str, asked: str) -> None:
+    from mmreason.prompts import GENERAL, Prompts
+
+    assert Prompts().find(expression).startswith(asked)
+    assert GENERAL.find(expression).startswith(asked)
+    own = Prompts(locate="Where is {expression}?")
+    assert own.find(expression) == f"Where is {expression}?"
