@@ -30,7 +30,7 @@ from mmreason.models.base import ChatModel
 from mmreason.next_steps import Unanswered, next_steps
 from mmreason.policies import Greedy, LongVideoR1, Policy
 from mmreason.policies.base import Inquiry
-from mmreason.quoting import Transcript
+from mmreason.quoting import Transcript, given_subtitles, subtitles_for
 from mmreason.search import Embed
 from mmreason.settings import id_of, recipe_of, standing_notes, told_of
 from mmreason.store import Store
@@ -40,7 +40,7 @@ from mmreason.tools import Toolbox
 from mmreason.tree import Tree, TreeRecipe, plan_tree
 from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
 from mmreason.video.reader import Video
-from mmreason.video.subtitles import Subtitles, find_subtitles, place_on_video
+from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import Span, VideoError, VideoInfo
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Reasoner:
             question=checked_question(question),
             options=checked_options(options),
             budget=budget or Budget(),
-            subtitles=_given(subtitles, video),
+            subtitles=given_subtitles(subtitles, video),
             seed=seed,
             asking=set(),
         )
@@ -226,7 +226,7 @@ class Reasoner:
                 question=checked_question(question.question),
                 options=checked_options(question.options),
                 budget=budget or Budget(),
-                subtitles=_given(question.subtitles, question.video),
+                subtitles=given_subtitles(question.subtitles, question.video),
                 seed=seed,
                 asking=asking,
             )
@@ -292,7 +292,7 @@ class Reasoner:
         started = time.perf_counter()
         with _opened(video) as source:
             info, tree, roles = source.info, self._tree(source), self.roles
-            said = Transcript.of(task.question, _found(task.subtitles, info), task.options)
+            said = Transcript.of(task.question, subtitles_for(task.subtitles, info), task.options)
             shown = said.notes if roles.reasoner.clip.reads_transcript else ()
             inquiry = Inquiry(
                 question=task.question,
@@ -425,28 +425,6 @@ def ask(
     return reasoner.ask(
         video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
     )
-
-
-def _given(
-    subtitles: Subtitles | str | Path | None, video: str | Path | Watchable
-) -> Subtitles | Literal["auto"] | None:
-    """The subtitles of a file on the clock of the video; what is read already, none and "auto" as
-    they are."""
-    if subtitles is None or isinstance(subtitles, Subtitles):
-        return subtitles
-    if subtitles == "auto":
-        return "auto"
-    read = Subtitles.load(subtitles)
-    path = Path(video if isinstance(video, str | Path) else video.info.path)
-    return place_on_video(read, path) if path.is_file() else read
-
-
-def _found(subtitles: Subtitles | Literal["auto"] | None, info: VideoInfo) -> Subtitles | None:
-    """The subtitles to use with this video."""
-    if subtitles != "auto":
-        return subtitles
-    path = Path(info.path)
-    return find_subtitles(path) if path.is_file() else None
 
 
 def _told_inexact(toolbox: Toolbox) -> tuple[str, ...]:
