@@ -48,7 +48,7 @@ LAVFI = (
     "yuvtestsrc", "colorspectrum", "zoneplate", "mandelbrot", "sierpinski=seed=2",
     "sierpinski=seed=5:type=triangle", "cellauto=seed=4", "cellauto=rule=30:seed=9", "life=seed=3",
     "life=seed=6:mold=10", "gradients=seed=3", "gradients=seed=8:type=radial",
-    "gradients=seed=4:c0=black:c1=navy", "perlin=seed=1", "perlin=seed=2:octaves=4",
+    "gradients=seed=4:c0=black:c1=navy", "perlin=random_mode=seed:seed=1", "perlin=random_mode=seed:seed=2:octaves=4",
     "color=black,noise=alls=20:allf=t:all_seed=1", "color=gray,noise=alls=80:allf=t:all_seed=2",
     "color=0x202030,noise=alls=12:allf=t:all_seed=3", "color=black,drawgrid=w=24:h=24:c=white@0.6",
     "color=white,drawgrid=w=40:h=20:c=black", "color=navy,drawbox=40:40:90:60:orange:fill",
