@@ -159,22 +159,9 @@ def test_the_rules_are_part_of_the_fingerprint():
 
 def test_notes_stay_few():
     nano, _ = _nano({})
-    for word in (
-        "dog",
-        "cat",
-        "bus",
-        "car",
-        "man",
-        "sea",
-        "sky",
-        "hat",
-        "cup",
-        "pen",
-        "egg",
-        "fox",
-    ):
-        nano.generate([_asked(f"Is there a {word}?")])
-    assert len(nano.notes) == 10 and "'fox'" in nano.notes[-1]
+    for letter in "bcdefghijklm":
+        nano.generate([_asked(f"Is there a {letter}?")])
+    assert len(nano.notes) == 10 and "'m'" in nano.notes[-1]
 
 
 def test_a_calibration_is_read_back_as_it_was_written(tmp_path):
