@@ -116,6 +116,16 @@ def test_nothing_is_said_of_a_thing_that_is_not_there():
     assert reply.note == "'Is there a star?' was answered 'no'"
 
 
+@pytest.mark.parametrize(
+    ("there", "size", "answer"),
+    [("yes", "large", "yes"), ("yes", "small", "no"), ("no", "large", "no")],
+)
+def test_a_thing_of_a_size_is_there_where_the_thing_is_and_has_it(there, size, answer):
+    script = {"Is there a yellow ring?": there, "Is the yellow ring small or large?": size}
+    nano, _ = _nano(script)
+    assert nano.generate([_asked("Is there a large yellow ring?")])[0].text == answer
+
+
 def test_replies_stand_in_the_order_of_the_questions():
     nano, inner = _nano(
         {

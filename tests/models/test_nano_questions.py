@@ -80,6 +80,7 @@ def test_other_ways_to_say_it_are_asked_in_the_taught_words(said, taught):
         ("Is the star large?", "Is the star small or large?", "large"),
         ("Is the small ring red?", "What colour is the small ring?", "red"),
         ("Is the cross striped?", "What pattern does the cross have?", "striped"),
+        ("Is there a large yellow ring?", "Is the yellow ring small or large?", "large"),
     ],
 )
 def test_yes_or_no_about_an_attribute_is_asked_as_the_attribute(question, prompt, yes):
