@@ -172,3 +172,19 @@ def test_a_run_whose_attempts_all_earn_the_same_is_a_failure(
     assert "2 of 2 steps done" in out and "nothing was learnt from rewards" in err
     assert main(["train", "rl", str(path), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["learnt_something"] is False
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("kl=0.04,", "kl must be Kl(...), got 0.04"),
+        ("lora=True,", "lora must be Lora(...), got True"),
+        ("lora={'rank': 8},", "lora must be Lora(...), got {'rank': 8}"),
+        ("trackers='wandb',", "trackers must be a tuple of texts, such as ('wandb',)"),
+    ],
+)
+def test_a_dry_run_refuses_settings_of_another_type(
+    more: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["train", "rl", str(recipe(tmp_path, more=more)), "--dry-run"]) == 2
+    assert told in capsys.readouterr().err

@@ -159,12 +159,12 @@ def _answer(text: str = "green", **changes: object) -> Answer:
 def test_an_answer_is_a_row_of_a_table(tmp_path: Path) -> None:
     row = _answer().to_row()
     assert row == {
-        "video": "talk.mp4", "question": "What colour?", "text": "green", "choice": None,
-        "confidence": 0.9877, "stop_reason": "answered", "start_s": 8, "end_s": 11,
+        "video": "talk.mp4", "question": "What colour?", "answered": True, "text": "green",
+        "choice": None, "confidence": 0.9877, "stop_reason": "answered", "start_s": 8, "end_s": 11,
         "quote": "green", "frames": 1, "tokens": 12, "seconds": 1.235,
     }  # fmt: skip
     none = _answer("", confidence=None, stop_reason=StopReason.ABSTAINED).to_row()
-    assert none.keys() == row.keys() and none["start_s"] is None and none["text"] == ""
+    assert none.keys() == row.keys() and not none["answered"] and none["text"] == ""
     with (tmp_path / "a.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, row)
         writer.writeheader()
@@ -175,11 +175,12 @@ def test_an_answer_is_a_row_of_a_table(tmp_path: Path) -> None:
 def test_printing_an_answer_is_three_lines() -> None:
     assert str(_answer()).splitlines() == [
         "answer:      green",
-        "evidence:    0:08.00-0:11.00: green",
+        "evidence:    0:08.00-0:11.00: green (not checked)",
         "cost:        1 frame in 1 round, 1.2 seconds",
     ]
-    none = str(_answer("", stop_reason=StopReason.ABSTAINED)).splitlines()
-    assert none[0].startswith("answer:      No answer (") and none[1] == "evidence:    none"
+    none = str(_answer("", stop_reason=StopReason.ABSTAINED, next_steps=("Ask.",))).splitlines()
+    assert none[0].startswith("answer:      No answer (")
+    assert none[1:3] == ["looked at:   nothing", "next:        Ask."]
     noted = str(_answer(settings={"notes": ["2 frames are\x1b[31m damaged"]})).splitlines()
     assert noted[3:] == ["note:        2 frames are\N{REPLACEMENT CHARACTER}[31m damaged"]
 
@@ -196,3 +197,24 @@ def test_the_default_store_is_in_the_cache_folder_of_the_user(
     assert default_path() == Path(folder) / "mmreason" / "store.sqlite3"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert default_path() == Path("/home/me/.cache/mmreason/store.sqlite3")
+
+
+@pytest.mark.parametrize(
+    ("expression", "asked"),
+    [
+        ("the star", "Locate the star."),
+        ("The red star", "Locate the red star."),
+        ("a dog", "Locate the dog."),
+        ("an apple", "Locate the apple."),
+        ("theatre sign", "Locate the theatre sign."),
+        ("A4 paper", "Locate the A4 paper."),
+        ("the", "Locate the the."),
+    ],
+)
+def test_a_request_for_a_box_has_one_article(expression: str, asked: str) -> None:
+    from mmreason.prompts import GENERAL, Prompts
+
+    assert Prompts().find(expression).startswith(asked)
+    assert GENERAL.find(expression).startswith(asked)
+    own = Prompts(locate="Where is {expression}?")
+    assert own.find(expression) == f"Where is {expression}?"

@@ -174,6 +174,15 @@ class Recipe:
         if not isinstance(self.out, str | os.PathLike):
             raise UsageError(f"recipe: out must be the path of a folder, got {self.out!r}")
         object.__setattr__(self, "out", Path(self.out))  # a text is a path too
+        for name, kind in (("stapo", Stapo), ("dsdr", Dsdr), ("kl", Kl), ("lora", Lora)):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise UsageError(f"recipe: {name} must be {kind.__name__}(...), got {value!r:.60}")
+        for name in ("freeze", "trackers"):
+            if isinstance(getattr(self, name), str):
+                raise UsageError(
+                    f"recipe: {name} must be a tuple of texts, such as ({getattr(self, name)!r},)"
+                )
         at_least = {
             "steps": 1,
             "problems_per_step": 1,
