@@ -123,12 +123,21 @@ def test_evidence_is_saved_as_pictures_named_by_time(keyed: Path, tmp_path: Path
 
 def test_evidence_of_an_unknown_video_or_a_bad_folder_is_told(keyed: Path, tmp_path: Path) -> None:
     evidence = Evidence(span=Span(0, 1))
-    with pytest.raises(UsageError, match=r"pass it: evidence\.frames\(video\)"):
-        evidence.frames()
+    for unknown in (evidence, Evidence(span=Span(0, 1), video="<bytes>")):
+        with pytest.raises(UsageError, match=r"pass it: evidence\.frames\(video\)"):
+            unknown.frames()
     with pytest.raises(UsageError, match="is a file; give a folder"):
         evidence.save(keyed, keyed)
     with pytest.raises(VideoError, match="no such file"):
         evidence.save(tmp_path / "out", tmp_path / "gone.mp4")
+
+
+def test_evidence_of_a_video_of_bytes_has_names_that_every_system_takes(
+    keyed: Path, tmp_path: Path
+) -> None:
+    with Video.open(keyed.read_bytes()) as video:
+        (path,) = Evidence(span=Span(0, 1)).save(tmp_path / "frames", video)
+    assert not set(path.name) & set('<>:"/\\|?*') and path.is_file()
 
 
 def test_an_answer_knows_the_video_of_its_evidence(tmp_path: Path) -> None:
