@@ -73,9 +73,12 @@ def _about_models(case: Unanswered) -> list[str]:
     if case.decline is not Decline.OUTSIDE and not _is_all_unknown(case.trace):
         return []
     if roles.observer.lineage == "nano":
+        notes = [step.observation.note for step in case.trace]
+        declined = next((n for n in reversed(notes) if n.startswith("declined: ")), "")
         return [
-            "nano knows scripted worlds of coloured shapes only. For other footage name a video "
-            "model: --model NAME, a Hugging Face name, a folder or the URL of a server."
+            (f"nano {declined}. It" if declined else "nano")
+            + " knows scripted worlds of coloured shapes only: for other footage and words name a "
+            "video model with --model NAME, a Hugging Face name, a folder or the URL of a server."
         ]
     return [f"{roles.observer.name} does not know footage of this kind: name another with --model."]
 
@@ -89,6 +92,8 @@ def _is_all_unknown(trace: Sequence[Step]) -> bool:
 def _about_subtitles(case: Unanswered) -> list[str]:
     if not case.subtitles_wanted:
         return ["Leave out --no-subtitles, where words that are said may answer."]
+    if case.subtitles is not None and not case.subtitles:
+        return ["Give other subtitles with --subtitles FILE: those that were found hold no line."]
     if not case.subtitles:
         return [
             "Give subtitles with --subtitles FILE, where words that are said may answer: none were "

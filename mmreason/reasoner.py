@@ -32,7 +32,7 @@ from mmreason.policies import Greedy, LongVideoR1, Policy
 from mmreason.policies.base import Inquiry
 from mmreason.quoting import Transcript
 from mmreason.search import Embed
-from mmreason.settings import id_of, recipe_of, told_of
+from mmreason.settings import id_of, recipe_of, standing_notes, told_of
 from mmreason.store import Store
 from mmreason.stream import AnswerStream
 from mmreason.thumbnails import take_thumbnails
@@ -401,7 +401,7 @@ class Reasoner:
             "budget": asdict(task.budget),
             "subtitles": said.told(),
             "store": self.store.path,
-            "notes": [*model.notes, *self.store.notes, *notes],
+            "notes": [*standing_notes(model), *self.store.notes, *notes],
         }
 
 

@@ -49,6 +49,11 @@ def told_of(model: ChatModel) -> dict[str, Any]:
     }
 
 
+def standing_notes(model: ChatModel) -> list[str]:
+    """Notes of a model, without those on single replies: they stand in the trace."""
+    return [note for note in model.notes if not note.startswith("declined: ")]
+
+
 def id_of(model: ChatModel) -> ModelId:
     """Who speaks, for the checks of claims."""
     return ModelId(model.name, model.lineage)

@@ -234,6 +234,9 @@ class Observation:
     cost: Cost = field(default_factory=Cost)
     error: str | None = None
     """Why the tool failed; `text` is then empty. Never raises into the loop."""
+    note: str = ""
+    """What was done to the question or the reply on its way, such as "declined: ..." where a guard
+    spoke in the place of the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ read. Leaves out why a file that looks like a video cannot be read (`unreadable`
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Callable
@@ -100,10 +101,6 @@ def _is_raw_hevc(head: bytes) -> bool:
     return _stream_unit(head) in (0x40, 0x42, 0x46)  # parameters of video or sequence, delimiter
 
 
-def _is_raw_mpeg(head: bytes) -> bool:
-    return _stream_unit(head) in (0xB0, 0xB3)  # MPEG-4 part 2, MPEG-1 or -2
-
-
 _is_subtitles = _text(
     r"WEBVTT(?:\s|$)|\[Script Info\]|(?:\d+\s*\n\s*)?(?:\d{1,3}:)?\d\d:\d\d[,.]\d{1,3}\s*-->"
 )
@@ -123,7 +120,7 @@ _OTHER_KINDS = (
     _Kind(
         _text(r"version https?://(?:git-lfs|hawser)\.github\.com/spec"),
         "is a pointer of Git LFS, not the file itself",
-        "fetch it: `git lfs pull --include {path}`",
+        "fetch it, inside its repository: `git lfs pull`",
     ),
     _Kind(
         _text(r"/annex/objects/"),
@@ -239,7 +236,6 @@ _OTHER_KINDS = (
     _Kind(starts_with(b"8BPS"), "is a picture (Photoshop)", "export it as png"),
     _Kind(_is_raw_h264, "is a raw H.264 stream", _RAW_ADVICE),
     _Kind(_is_raw_hevc, "is a raw HEVC stream", _RAW_ADVICE),
-    _Kind(_is_raw_mpeg, "is a raw MPEG video stream", _RAW_ADVICE),
     _Kind(_is_plain_text, "is text, not a video", "give the video itself"),
 )
 
@@ -268,6 +264,7 @@ def fill_in(advice: str, path: Path) -> str:
     """`advice` with the file's names in place of `{path}` and `{out}`, ready for a shell."""
     out = f"{path.stem}{'-new' * (path.suffix.lower() == '.mp4')}.mp4"
     names = {"{path}": shlex.quote(str(path)), "{out}": shlex.quote(out)}
-    program = f"Image.open({str(path)!r}).save({path.stem + '.gif'!r}, save_all=True)"
+    webp, gif = (json.dumps(name, ensure_ascii=False) for name in (str(path), f"{path.stem}.gif"))
+    program = f"Image.open({webp}).save({gif}, save_all=True)"
     names["{webp_to_gif}"] = shlex.quote(f"from PIL import Image; {program}")
     return re.sub(r"\{\w+\}", lambda found: names[found[0]], advice)

@@ -181,13 +181,15 @@ def _chapters(report: FileReport) -> str:
 
 
 def _backends(report: FileReport) -> list[tuple[str, str]]:
-    """A line for each back end that reads the file, and one for each reason why others do not."""
-    rows = [("read by", check.name) for check in report.backends if check.why_not is None]
+    """A line of the back ends that read the file, and one for each reason why others do not."""
+    readers = ", ".join(check.name for check in report.backends if check.why_not is None)
+    rows = [("read by", readers)] if readers else []
     names: dict[str, list[str]] = {}
     for check in report.backends:
         if check.why_not is not None:
             names.setdefault(check.why_not, []).append(check.name)
     for reason, those in names.items():
+        reason = reason.removeprefix(f"{those[0]} ")
         short = reason if len(reason) <= MOST_REASON else f"{reason[:MOST_REASON]} ..."
         rows.append(("not read by", f"{', '.join(those)}: {short}"))
     return rows

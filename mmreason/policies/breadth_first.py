@@ -72,5 +72,5 @@ def _look_at(inquiry: Inquiry, spans: Iterator[Span]) -> Play:
             text=text,
             choice=choice,
             supports=(Support(call, seen, span),),
-            negative=choice is None and is_negative(seen.text, ask),
+            negative=is_negative(seen.text, ask, choice),
         )

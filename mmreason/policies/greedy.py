@@ -55,6 +55,7 @@ from mmreason.wording import (
     place_in_whole,
     says_absent,
     says_no,
+    says_outside,
     split_context,
     thing_claimed,
 )
@@ -224,7 +225,7 @@ class _Game:
             return False
         support = Support(call, seen, place.evidence)
         text, choice = read_reply(seen.text, self.inquiry.options, question)
-        negative = choice is None and is_negative(seen.text, question)
+        negative = is_negative(seen.text, question, choice)
         result: CheckResult = yield Claim(
             text=text, choice=choice, supports=(support,), negative=negative
         )
@@ -347,6 +348,9 @@ class _Game:
             )
 
 
-def is_negative(text: str, question: str) -> bool:
-    """Whether another place may still hold a better answer than this "not here"."""
-    return says_absent(text) or (is_yes_no(question) and says_no(text))
+def is_negative(text: str, question: str, choice: int | None = None) -> bool:
+    """Whether another place may still hold a better answer than this "not here", be it the option
+    "no" or none of the options."""
+    if is_yes_no(question):
+        return says_no(text) or says_outside(text)
+    return choice is None and says_absent(text)

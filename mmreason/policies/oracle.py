@@ -43,5 +43,5 @@ class Oracle:
                     text=text,
                     choice=choice,
                     supports=(Support(call, seen, gold),),
-                    negative=choice is None and is_negative(seen.text, ask),
+                    negative=is_negative(seen.text, ask, choice),
                 )

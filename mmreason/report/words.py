@@ -77,6 +77,8 @@ def subtitle_words(answer: Answer) -> str:
         return ""
     name = PurePath(str(used.get("path", ""))).name or "subtitles"
     lines, found = int(used.get("lines", 0)), int(used.get("matching_passages", 0))
+    if not lines:
+        return ""
     matching = f"{counted(found, 'passage')} {'matches' if found == 1 else 'match'} the question"
     return f"{name}: {counted(lines, 'line')}, {matching if found else 'none matches the question'}"
 
@@ -184,7 +186,8 @@ def result_words(step: Step) -> str:
     seen = step.observation
     if step.call.name == "answer":
         return printable(str(step.call.arguments.get("text", "")))
-    return printable(f"failed: {seen.error}" if seen.error else seen.text or "(nothing)")
+    noted = f" ({seen.note})" if seen.note else ""
+    return printable(f"failed: {seen.error}" if seen.error else (seen.text or "(nothing)") + noted)
 
 
 def cost_rows(cost: Cost) -> list[tuple[str, str, str]]:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.stream import Disposition
 from av.subtitles.stream import SubtitleStream
 
 SIZE_PX = (160, 96)
@@ -111,7 +110,8 @@ def with_subtitles(
             stream.codec_context.time_base = Fraction(1, 1000)
             stream.codec_context.subtitle_header = _ASS_HEADER
             stream.metadata.update(metadata)
-            stream.disposition = Disposition(flags[number] if flags else 0)
+            # PyAV 17 takes a number alone, though its types say otherwise.
+            stream.disposition = flags[number] if flags else 0  # type: ignore[assignment]
             written.append((stream, packets))
         if chapters:
             tick = Fraction(1, 1000)

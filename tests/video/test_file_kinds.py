@@ -28,7 +28,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\
 HLS = b"#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:1.0,\nplay0.ts\n#EXT-X-ENDLIST\n"
 PAGE = b"<!DOCTYPE html>\n<html lang=en><title>Log in</title></html>"
 HEADS: dict[str, tuple[bytes, str]] = {
-    "lfs": (LFS, r"pointer of Git LFS.*git lfs pull --include"),
+    "lfs": (LFS, r"pointer of Git LFS.*git lfs pull`"),
     "annex": (b"/annex/objects/SHA256E-s1--ab.mp4\n", r"git annex get"),
     "dvc": (b"outs:\n- md5: 1a\n  path: v.mp4\n", r"dvc pull"),
     "shortcut": (b"[InternetShortcut]\r\nURL=https://example.org\r\n", r"link to a web page"),
@@ -80,7 +80,6 @@ HEADS: dict[str, tuple[bytes, str]] = {
     "h264": (b"\0\0\0\1\x67\x64\0\x0a", r"raw H\.264 stream; its frames carry no times.*framerate"),
     "h264 after a delimiter": (b"\0\0\0\1\x09\xf0", r"raw H\.264"),
     "hevc": (b"\0\0\0\1\x40\1\x0c\1", r"raw HEVC stream; its frames carry no times"),
-    "mpeg2": (b"\0\0\1\xb3\x16\0\xf0", r"raw MPEG video stream; its frames carry no times"),
     "text": (b"To whom it may concern,\nthe video is attached.\n", r"is text, not a video"),
     "utf-16": ("A video? N\u00f6.".encode("utf-16"), r"is text, not a video"),
     "code": (b"#!/usr/bin/env python\nprint('video')\n", r"is text"),
@@ -277,23 +276,34 @@ def test_still_pictures_are_videos_of_one_frame(form: str, tmp_path: Path) -> No
         assert clips.numbers(video.frames_at([0.0]).pixels) == [3]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [f"a.{end}" for end in ["mp4", "mkv", "avi", "mov", "ts", "flv", "webm", "gif", "mpg", "ogv"]],
-)
-def test_videos_are_never_taken_for_something_else(name: str, tmp_path: Path) -> None:
-    codecs = {"webm": "libvpx", "gif": "gif", "mpg": "mpeg2video", "ogv": "libtheora"}
-    codec = codecs.get(name[2:], "libx264")
+CODECS = {
+    **dict.fromkeys(("mp4", "mkv", "avi", "mov", "ts", "flv"), "libx264"),
+    **{"webm": "libvpx", "ivf": "libvpx", "gif": "gif", "mpg": "mpeg2video", "m2v": "mpeg2video"},
+    **{
+        "m4v": "mpeg4",
+        "mjpeg": "mjpeg",
+        "ogv": "libtheora",
+        "y4m": "rawvideo",
+        "obu": "libaom-av1",
+    },
+}
+PIXELS = {"gif": "rgb8", "mjpeg": "yuvj420p"}
+
+
+@pytest.mark.parametrize("kind", CODECS)
+def test_videos_are_never_taken_for_something_else(kind: str, tmp_path: Path) -> None:
     try:
         path = clips.write(
-            tmp_path / name,
+            tmp_path / f"a.{kind}",
             frames=6,
-            codec=codec,
-            pixel_format="rgb8" if codec == "gif" else "yuv420p",
+            codec=CODECS[kind],
+            pixel_format=PIXELS.get(kind, "yuv420p"),
         )
-    except ValueError:
-        pytest.skip(f"{codec} cannot be written here")
+    except ValueError as error:
+        pytest.skip(f"{kind} cannot be written here ({error})")
     assert describe_other_kind(path) is None
+    with Video.open(path) as video:
+        assert clips.read_number(video.frames_at([video.info.start_s]).pixels[0]) == 0
     assert describe_other_kind(path.rename(tmp_path / "no_suffix")) is None
 
 

@@ -14,7 +14,14 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from mmreason.video.backends.base import SLACK_S, BackendError, Watch
+from mmreason.video.backends.base import SLACK_S, BackendError, ToneMap, Watch
+from mmreason.video.backends.colour import (
+    Marks,
+    colour_notes,
+    container_marks,
+    operator_for,
+    read_colour,
+)
 from mmreason.video.backends.display import Display, display_of
 from mmreason.video.backends.packets import (
     Access,
@@ -29,6 +36,7 @@ from mmreason.video.backends.packets import (
     tail_through_index,
 )
 from mmreason.video.backends.parts import count_parts
+from mmreason.video.backends.pictures import Shown, pixel_aspect
 from mmreason.video.backends.stamps import (
     NO_STAMP,
     StampRepair,
@@ -43,7 +51,7 @@ from mmreason.video.backends.stamps import (
     shown_rows,
 )
 from mmreason.video.backends.tracks import list_tracks
-from mmreason.video.types import Chapter, Span, VideoError, VideoInfo, format_time
+from mmreason.video.types import Chapter, Colour, Span, VideoError, VideoInfo, format_time
 
 Opened = tuple[InputContainer, VideoStream]
 
@@ -88,6 +96,7 @@ class Facts:
     """Counter-clockwise quarter turns that set a decoded picture upright."""
     mirrored: bool
     """Whether its left and right then change places."""
+    shown: Shown
     reorder_pts: int
     """From the decoding stamp of a key frame to its presentation."""
     can_skip: bool
@@ -110,7 +119,9 @@ class Facts:
         return (times_s >= span.start_s - SLACK_S) & (times_s < span.end_s)
 
 
-def read_facts(access: Access, opened: Opened, watch: Watch) -> tuple[Facts, Opened]:
+def read_facts(
+    access: Access, opened: Opened, watch: Watch, tone_map: ToneMap
+) -> tuple[Facts, Opened]:
     """The facts of a file just opened, and the container to go on with. Raises VideoError.
 
     1. The head tells the first frame, and whether the stored stamps can be right.
@@ -138,14 +149,22 @@ def read_facts(access: Access, opened: Opened, watch: Watch) -> tuple[Facts, Ope
         raise VideoError(f"{path}: no frame of it can be shown")
     last_pts = max(int(tail.shown_pts[-1]), head.start_pts)
     end_pts = max(tail.end_pts, last_pts + 1)
+    colour = replace(head.colour, tone_map=operator_for(head.colour, tone_map))
     facts = Facts(
         access=access,
-        info=_describe(access, opened, table, head, end_pts, by_cues),
+        info=_describe(access, opened, table, head, end_pts, colour, by_cues),
         tick_s=float(opened[1].time_base or 0),
         start_pts=head.start_pts,
         last_pts=last_pts,
         turns=head.display.turns,
         mirrored=head.display.mirrored,
+        shown=Shown(
+            stored_px=(head.first.width, head.first.height),
+            pixel_aspect=head.pixel_aspect,
+            colour=colour,
+            container=head.container,
+            tone_map=tone_map,
+        ),
         reorder_pts=0 if by_cues else head.reorder_pts,
         can_seek=opened[0].format.name not in _UNSEEKABLE and not access.by_place,
         can_skip=opened[1].codec_context.codec.canonical_name in _SKIPPABLE,
@@ -190,6 +209,11 @@ class Head:
 
     first: av.VideoFrame
     display: Display
+    colour: Colour
+    container: Marks
+    """What the container says of colours."""
+    pixel_aspect: float
+    """Of the first frame as stored and as its decoder has it, which may not be the container's."""
     start_pts: int
     reorder_pts: int
     """From the decoding stamp of the first packet to its presentation, in ticks."""
@@ -206,7 +230,8 @@ def read_head(access: Access, opened: Opened, watch: Watch) -> Head:
     container, stream = opened
     stamps: list[tuple[int | None, int | None]] = []
     shown: list[int] = []
-    first, display, untimed = None, None, 0
+    first, display, colour, aspect, untimed = None, None, Colour(), 1.0, 0
+    marks = container_marks(stream)
     packets = chain(read_packets(container, stream, watch, access.repair), (None,))
     for place, packet in enumerate(packets):
         if place >= _MAX_FIRST or (first is not None and place >= _HEAD_PACKETS):
@@ -221,6 +246,8 @@ def read_head(access: Access, opened: Opened, watch: Watch) -> Head:
             if pts is not None and (access.repair is None or pts >= access.repair.start_pts):
                 first = frame
                 display = display_of(frame, stream, packet)
+                colour = read_colour(access.path, frame, stream, marks)
+                aspect = pixel_aspect(stream)
                 break
             untimed += pts is None
     if first is None and untimed:
@@ -235,6 +262,9 @@ def read_head(access: Access, opened: Opened, watch: Watch) -> Head:
     return Head(
         first=first,
         display=display,
+        colour=colour,
+        container=marks,
+        pixel_aspect=aspect,
         start_pts=start_pts,
         reorder_pts=both[0][0] - both[0][1] if both else 0,
         is_stamped=all(pts is not None for pts, _ in stamps),
@@ -346,6 +376,7 @@ def _describe(
     table: PacketTable | None,
     head: Head,
     end_pts: int,
+    colour: Colour,
     by_cues: bool,
 ) -> VideoInfo:
     path, (container, stream) = access.path, opened
@@ -375,9 +406,11 @@ def _describe(
         track=stream.index,
         tracks=list_tracks(container),
         chapters=_chapters(container),
+        colour=colour,
         notes=(
             *stamp_notes(access, table, opened),
             *display.notes,
+            *colour_notes(colour),
             *_notes(opened, table, duration_s, by_cues),
         ),
     )
@@ -440,7 +473,7 @@ def _notes(
     if abs(header_s - duration_s) > max(0.5, 0.05 * duration_s) and header_s:
         notes.append(f"the header says {header_s:.2f} s, frames were found for {duration_s:.2f} s")
     if table is not None and table.corrupt:
-        notes.append(f"{table.corrupt} damaged packets")
+        notes.append(f"{table.corrupt} damaged packet{'s' * (table.corrupt > 1)}")
     if table is not None and not container.format.name.startswith("mov"):
         notes.append("no full index: every packet was read once at opening")
     if by_cues:
