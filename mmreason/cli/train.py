@@ -53,7 +53,7 @@ def train_nano(
     if as_json:
         print_json(done)
         return
-    steps = counted(done["of"], "step")
+    steps = counted(int(done["of"]), "step")
     out().print(f"{done['steps']} of {steps} done; the model is in {done['model']}", soft_wrap=True)
 
 
