@@ -132,26 +132,28 @@ class ClaimChecker:
                 return CheckResult(CheckStatus.UNSUPPORTED, told, against)
             missing = f"a look at {support.span} with the question alone saw: {again.text}"
             if self.agree(support.look, said.text, again.text):
-                return (yield from self.bear_out(calls[0], support))
+                # Two of three looks end the search; the one against it is not kept quiet.
+                check = self.looked(calls[0], True) if shift > 0 else unclear
+                return (yield from self.bear_out(check, support))
             if not self.contradict(support.look, said.text, again.text):
                 return CheckResult(CheckStatus.UNCHECKED, missing, unclear)
         return CheckResult(CheckStatus.UNSUPPORTED, missing, against)
 
-    def bear_out(self, second: ToolCall, support: Support) -> _Part:
+    def bear_out(self, check: Check, support: Support) -> _Part:
         """Whether what was described here, or else a description asked for now, tells of the thing
         that the answer speaks of, in the words that descriptions of this video use, and does not
-        tell the answer of another thing. `second` is the look that agreed."""
+        tell the answer of another thing. `check` is of the looks that agreed."""
         look, said = support.look, support.observation.text
         thing = thing_claimed(look.arguments["question"], said)
         expected = self.captions.expected(thing) if thing else frozenset()
         answer = frozenset(essence(said, look.arguments["question"]))
-        agreed = CheckResult(CheckStatus.AGREED, check=self.looked(second, True))
+        agreed = CheckResult(CheckStatus.AGREED, check=check)
         if not expected or bears(self.captions.within(support.span), expected, answer):
             return agreed
         arguments = {"span": look.arguments["span"], "shift": OTHER_FRAMES, "check": True}
         call = ToolCall(name="skim", arguments=arguments)
         results: Results = yield Act(f"check: do descriptions tell of a {thing}?", (call,))
-        unclear = CheckResult(CheckStatus.UNCHECKED, check=self.looked(second, None))
+        unclear = CheckResult(CheckStatus.UNCHECKED, check=replace(check, agreed=None))
         if results.spent is not None:
             self.spent = self.spent or results.spent
             return unclear

@@ -1,12 +1,16 @@
-"""What subtitles give an answer: support for what a model says, or the answer itself, quoted."""
+"""What subtitles give an answer: support for what a model says, or the answer itself, quoted.
+
+Leaves out which lines match (`transcript.py`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import PurePath
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, Literal
 
 from mmreason.agent import Decline, Draft
+from mmreason.calls import Watchable
 from mmreason.transcript import (
     Passage,
     as_evidence,
@@ -17,7 +21,8 @@ from mmreason.transcript import (
     supporting,
 )
 from mmreason.types import Note, StopReason
-from mmreason.video.subtitles import Subtitles
+from mmreason.video.subtitles import Subtitles, find_subtitles, place_on_video
+from mmreason.video.types import VideoInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +83,27 @@ class Transcript:
             "matching_passages": len(self.passages),
             "notes": list(self.subtitles.notes),
         }
+
+
+def given_subtitles(
+    subtitles: Subtitles | str | Path | None, video: str | Path | Watchable
+) -> Subtitles | Literal["auto"] | None:
+    """The subtitles of a file on the clock of the video; what is read already, none and "auto" as
+    they are."""
+    if subtitles is None or isinstance(subtitles, Subtitles):
+        return subtitles
+    if subtitles == "auto":
+        return "auto"
+    read = Subtitles.load(subtitles)
+    path = Path(video if isinstance(video, str | Path) else video.info.path)
+    return place_on_video(read, path) if path.is_file() else read
+
+
+def subtitles_for(
+    subtitles: Subtitles | Literal["auto"] | None, info: VideoInfo
+) -> Subtitles | None:
+    """The subtitles to use with this video."""
+    if subtitles != "auto":
+        return subtitles
+    path = Path(info.path)
+    return find_subtitles(path) if path.is_file() else None

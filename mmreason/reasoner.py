@@ -31,7 +31,7 @@ from mmreason.models.base import ChatModel
 from mmreason.next_steps import Unanswered, next_steps
 from mmreason.policies import Greedy, LongVideoR1, Policy
 from mmreason.policies.base import Inquiry
-from mmreason.quoting import Transcript
+from mmreason.quoting import Transcript, given_subtitles, subtitles_for
 from mmreason.search import Embed
 from mmreason.settings import id_of, recipe_of, standing_notes, told_of
 from mmreason.store import Store
@@ -42,7 +42,7 @@ from mmreason.tree import Tree, TreeRecipe, plan_tree
 from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
 from mmreason.video.inputs import VideoInput
 from mmreason.video.reader import Video
-from mmreason.video.subtitles import Subtitles, find_subtitles, place_on_video
+from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import Span, VideoError, VideoInfo
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class Reasoner:
             question=checked_question(question),
             options=checked_options(options),
             budget=budget or Budget(),
-            subtitles=_given(subtitles, video),
+            subtitles=given_subtitles(subtitles, video),
             seed=seed,
             asking=set(),
         )
@@ -228,7 +228,7 @@ class Reasoner:
                 question=checked_question(question.question),
                 options=checked_options(question.options),
                 budget=budget or Budget(),
-                subtitles=_given(question.subtitles, question.video),
+                subtitles=given_subtitles(question.subtitles, question.video),
                 seed=seed,
                 asking=asking,
             )
@@ -294,7 +294,7 @@ class Reasoner:
         started = time.perf_counter()
         with _opened(video) as source:
             info, tree, roles = source.info, self._tree(source), self.roles
-            said = Transcript.of(task.question, _found(task.subtitles, info), task.options)
+            said = Transcript.of(task.question, subtitles_for(task.subtitles, info), task.options)
             shown = said.notes if roles.reasoner.clip.reads_transcript else ()
             inquiry = Inquiry(
                 question=task.question,
@@ -429,6 +429,7 @@ def ask(
     )
 
 
+<<<<<<< HEAD
 def _given(
     subtitles: Subtitles | str | Path | None, video: VideoInput | Watchable
 ) -> Subtitles | Literal["auto"] | None:
@@ -453,6 +454,8 @@ def _found(subtitles: Subtitles | Literal["auto"] | None, info: VideoInfo) -> Su
     return find_subtitles(path) if path.is_file() else None
 
 
+=======
+>>>>>>> answers
 def _told_inexact(toolbox: Toolbox) -> tuple[str, ...]:
     """A note where models were shown other frames than those that were asked for."""
     count = len(toolbox.inexact_s)

@@ -39,14 +39,18 @@ QUOTED_PASSAGES = 2
 QUOTED_CHARACTERS = 240
 """Most characters of one passage in the text of an answer."""
 
-_SPEECH_TEXT = """
+_UNSAID_TEXT = """
 say says said saying tell tells told talk talks talked talking speak speaks spoke spoken speaking
 speaker mention mentions mentioned mentioning discuss discusses discussed explain explains explained
 call calls called ask asks asked answer answers answered word words sentence subtitle subtitles
-transcript hear heard name names
+transcript hear heard name names person persons people man men woman women guy girl boy child
+children somebody someone describe describes described summarise summarize summary end ends start
+starts begin begins beginning middle do does doing make makes making go goes going picture image
+background foreground camera
 """
-_SPEECH = frozenset(_SPEECH_TEXT.split())
-"""Words of questions about speech that the speech itself need not hold."""
+_UNSAID = frozenset(_UNSAID_TEXT.split())
+"""Words of questions about what is said, who says it and what is seen: the speech itself need not
+hold them."""
 _UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+"
 )
@@ -77,7 +81,7 @@ class Passage:
 
 def passages(question: str, subtitles: Subtitles) -> tuple[Passage, ...]:
     """Those that match best, best first; none where the question's words do not occur."""
-    asked = _tokens(question, without=_SPEECH)
+    asked = _tokens(question, without=_UNSAID)
     lines = subtitles.lines
     held = _held(asked, lines)
     counts = {token: sum(token in tokens for tokens in held.values()) for token in asked}

@@ -69,8 +69,8 @@ class Check:
     by: str = ""
     """Name of the model that looked again, or of the file or track of the subtitles."""
     agreed: bool | None = None
-    """True where it says the same, False where it contradicts, None where there was no check or it
-    neither proves nor refutes."""
+    """True where it says the same, False where it contradicts, None where there was no check,
+    where one look agrees and another does not, or where it neither proves nor refutes."""
 
     @property
     def is_independent(self) -> bool:

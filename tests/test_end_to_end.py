@@ -98,7 +98,7 @@ def test_nano_grounds_the_star(nano, demo_video):
 @pytest.mark.slow
 def test_nano_is_as_good_as_its_card_says(nano):
     """A floor well below the card, so that only a real loss fails: 16 of its held-out worlds."""
-    results = measure(nano, worlds=16, real=[])
+    results = measure(nano, worlds=16)
     attribute = sum(
         (table.get("attribute", Share(0, 0)) for table in results.families.values()), Share(0, 0)
     )

@@ -69,6 +69,7 @@ def _encode(world: World, light: float, path: Path, encoder: str, options: dict[
 
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=FPS_HZ, options=options)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = world.size_px
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1

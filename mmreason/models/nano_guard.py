@@ -140,7 +140,7 @@ def _best_ground(levels: np.ndarray) -> np.ndarray:
     few = levels[rows][:, columns]
     grounds = _grounds(height)
     off = few[None] - grounds[:, rows, None]
-    near = (np.abs(off) <= GROUND_LEVELS + MOST_LIFT).all(-1)
+    near = np.all(np.abs(off) <= GROUND_LEVELS + MOST_LIFT, axis=-1)
     weight = near[..., None]
     lift = (off * weight).sum((1, 2, 3)) / np.maximum(3 * near.sum((1, 2)), 1)
     lift = lift.clip(-MOST_LIFT, MOST_LIFT).astype(np.float32)

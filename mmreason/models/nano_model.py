@@ -178,7 +178,8 @@ class NanoModel:
                     return replace(reply, text=OUTSIDE)
                 if there.text.rstrip(".") != "yes":
                     note = f"{is_there(thing)!r} was answered {there.text!r}"
-                    absent = replace(reply, text=f"there is no {thing}", note=note)
+                    text = "no" if plan.taught.no_if_absent else f"there is no {thing}"
+                    absent = replace(reply, text=text, note=note)
                     return self._calibrated(absent, plan.kind, there.confidence)
         text, taught = reply.text, plan.taught
         if plan.kind == "caption":

@@ -38,6 +38,8 @@ class Taught:
     yes: str = ""
     """The reply that means yes where a yes-or-no question had to be asked as another: "red" for
     "Is the star red?", asked as "What colour is the star?"."""
+    no_if_absent: bool = False
+    """Whether "no" is the answer where one of the `things` is not there, not that it is absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,11 @@ _AS_ANOTHER: tuple[tuple[str, str, ReplyKind], ...] = (
     (rf"is the (?P<a>{_NAME}) (?P<yes>{_PATTERN})", "What pattern does the {a} have?", "pattern"),
 )
 """Yes-or-no questions that are asked as another, whose answer decides."""
+_SIZED = re.compile(
+    rf"is there an? (?P<size>{_SIZE}) "
+    rf"(?P<rest>(?:{_COLOUR}) (?:(?:{_PATTERN}) )?(?:{_any(_SHAPES)}))"
+)
+"""Things of three words or more: asked whether they are there, nano tells their size instead."""
 _SAID_DIFFERENTLY = (
     (r"\bcolor\b", "colour"),
     (r"\bbigger\b", "larger"),
@@ -137,6 +144,11 @@ def understand(question: str) -> Taught | NotTaught:
     plain = _plain(question)
     if _TIMES.match(plain):
         return NotTaught("it does not know times")
+    sized = _SIZED.fullmatch(plain)
+    if sized is not None:
+        prompt = f"Is the {sized['rest']} small or large?"
+        things, yes = (sized["rest"],), sized["size"]
+        return Taught(prompt=prompt, kind="size", things=things, yes=yes, no_if_absent=True)
     for forms, is_another in ((_FORMS, False), (_AS_ANOTHER, True)):
         for form, words, kind in forms:
             found = re.fullmatch(form, plain)

@@ -171,7 +171,7 @@ def test_a_third_look_decides_between_two(fake_video, watcher):
     video = fake_video((4.0, "a red star moves left."))
     replies = iter(["red", "blue", "red"])
     answer = Reasoner(watcher(video, lambda question, seen: next(replies))).ask(video, "Colour?")
-    assert (answer.text, answer.evidence[0].check.agreed) == ("red", True)
+    assert (answer.text, answer.evidence[0].check.agreed) == ("red", None)
 
 
 def test_without_any_agreement_it_abstains(video, watcher):

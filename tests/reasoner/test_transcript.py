@@ -40,6 +40,7 @@ TALK = said(
     "which is four million dollars.",
     "The mayor announced a new school.",
     "Birds are singing in the park.",
+    "Every person here can describe a happy end.",
     "My red car is fast.",
 )
 BUDGET = "Today we talk about the budget for the coming year, which is four million dollars."
@@ -60,6 +61,7 @@ def found(question: str, subtitles: Subtitles = TALK) -> list[str]:
         ("What did the mayor announce?", ["The mayor announced a new school."]),
         ("What did the mayor of Springfield announce?", ["The mayor announced a new school."]),
         ("What colour is the car?", ["My red car is fast."]),
+        ("What does the woman say about the budget at the start?", [BUDGET]),
     ],
 )
 def test_lines_that_hold_the_question_are_joined_to_sentences(question, quoted):
@@ -77,6 +79,10 @@ def test_lines_that_hold_the_question_are_joined_to_sentences(question, quoted):
         "How many birds are singing?",  # the line holds no number
         "What colour is the budget?",  # nor a colour
         "Is there a dog with a ball in the park?",  # one word of three
+        "What is the person doing?",  # words for what is seen are no search
+        "Describe the scene.",
+        "What happens at the end?",
+        "Summarise the video.",
     ],
 )
 def test_nothing_is_quoted_for_words_that_do_not_occur(question):
