@@ -8,7 +8,6 @@ the policy, the tools and the reports.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -429,33 +428,6 @@ def ask(
     )
 
 
-<<<<<<< HEAD
-def _given(
-    subtitles: Subtitles | str | Path | None, video: VideoInput | Watchable
-) -> Subtitles | Literal["auto"] | None:
-    """The subtitles of a file on the clock of the video; what is read already, none and "auto" as
-    they are."""
-    if subtitles is None or isinstance(subtitles, Subtitles):
-        return subtitles
-    if subtitles == "auto":
-        return "auto"
-    read = Subtitles.load(subtitles)
-    info = getattr(video, "info", None)
-    named = video if info is None else info.path
-    path = Path(named) if isinstance(named, str | os.PathLike) else None
-    return read if path is None or not path.is_file() else place_on_video(read, path)
-
-
-def _found(subtitles: Subtitles | Literal["auto"] | None, info: VideoInfo) -> Subtitles | None:
-    """The subtitles to use with this video."""
-    if subtitles != "auto":
-        return subtitles
-    path = Path(info.path)
-    return find_subtitles(path) if path.is_file() else None
-
-
-=======
->>>>>>> answers
 def _told_inexact(toolbox: Toolbox) -> tuple[str, ...]:
     """A note where models were shown other frames than those that were asked for."""
     count = len(toolbox.inexact_s)
