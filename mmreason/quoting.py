@@ -5,6 +5,7 @@ Leaves out which lines match (`transcript.py`).
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from mmreason.transcript import (
     supporting,
 )
 from mmreason.types import Note, StopReason
+from mmreason.video.inputs import VideoInput
 from mmreason.video.subtitles import Subtitles, find_subtitles, place_on_video
 from mmreason.video.types import VideoInfo
 
@@ -86,7 +88,7 @@ class Transcript:
 
 
 def given_subtitles(
-    subtitles: Subtitles | str | Path | None, video: str | Path | Watchable
+    subtitles: Subtitles | str | Path | None, video: VideoInput | Watchable
 ) -> Subtitles | Literal["auto"] | None:
     """The subtitles of a file on the clock of the video; what is read already, none and "auto" as
     they are."""
@@ -95,8 +97,10 @@ def given_subtitles(
     if subtitles == "auto":
         return "auto"
     read = Subtitles.load(subtitles)
-    path = Path(video if isinstance(video, str | Path) else video.info.path)
-    return place_on_video(read, path) if path.is_file() else read
+    info = getattr(video, "info", None)
+    named = video if info is None else info.path
+    path = Path(named) if isinstance(named, str | os.PathLike) else None
+    return read if path is None or not path.is_file() else place_on_video(read, path)
 
 
 def subtitles_for(

@@ -39,6 +39,7 @@ from mmreason.thumbnails import take_thumbnails
 from mmreason.tools import Toolbox
 from mmreason.tree import Tree, TreeRecipe, plan_tree
 from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
+from mmreason.video.inputs import VideoInput
 from mmreason.video.reader import Video
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import Span, VideoError, VideoInfo
@@ -143,7 +144,7 @@ class Reasoner:
 
     def ask(
         self,
-        video: str | Path | Watchable,
+        video: VideoInput | Watchable,
         question: str,
         *,
         options: Sequence[str] | None = None,
@@ -170,7 +171,7 @@ class Reasoner:
 
     def stream(
         self,
-        video: str | Path | Watchable,
+        video: VideoInput | Watchable,
         question: str,
         *,
         options: Sequence[str] | None = None,
@@ -186,7 +187,7 @@ class Reasoner:
 
     def play(
         self,
-        video: str | Path | Watchable,
+        video: VideoInput | Watchable,
         question: str,
         *,
         options: Sequence[str] | None = None,
@@ -235,7 +236,7 @@ class Reasoner:
         return drive(questions, start, workers)
 
     def index(
-        self, video: str | Path | Watchable, levels: Sequence[str] = ("high",)
+        self, video: VideoInput | Watchable, levels: Sequence[str] = ("high",)
     ) -> Iterator[Captioned]:
         """Caption whole levels ahead of questions, into the store; one item a node."""
         with _opened(video) as source:
@@ -244,13 +245,13 @@ class Reasoner:
             toolbox, tree = self._toolbox(source), self._tree(source)
             yield from build(toolbox, tree, tuple(levels), scan=scan, again=by_node)
 
-    def estimate(self, video: str | Path | Watchable, budget: Budget | None = None) -> Estimate:
+    def estimate(self, video: VideoInput | Watchable, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
         with _opened(video) as source:
             return estimate(self._tree(source), self.model.clip, source.info, budget or Budget())
 
     def caption(
-        self, video: str | Path | Watchable, span: Span | tuple[float, float] | None = None
+        self, video: VideoInput | Watchable, span: Span | tuple[float, float] | None = None
     ) -> str:
         """What the model says about a stretch of video (default: all of it): one text for a clip,
         one timed line a change for longer stretches that it watches frame by frame."""
@@ -265,7 +266,7 @@ class Reasoner:
 
     def ground(
         self,
-        video_or_image: str | Path | Watchable | np.ndarray | Image,
+        video_or_image: VideoInput | Watchable | np.ndarray | Image,
         expression: str,
         *,
         span: Span | tuple[float, float] | None = None,
@@ -283,12 +284,12 @@ class Reasoner:
                 raise UsageError("span goes with a video, but an image was given")
             frame = frame_of_image(cast("str | Path | np.ndarray | Image", video_or_image))
         else:
-            with _opened(cast("str | Path | Watchable", video_or_image)) as source:
+            with _opened(cast("VideoInput | Watchable", video_or_image)) as source:
                 span = checked_span(span, source.info)
                 frame = frame_of_video(source, span)
         return ground_frame(self.model, frame, expression)
 
-    def _run(self, video: str | Path | Watchable, task: _Task) -> Run[Answer]:
+    def _run(self, video: VideoInput | Watchable, task: _Task) -> Run[Answer]:
         started = time.perf_counter()
         with _opened(video) as source:
             info, tree, roles = source.info, self._tree(source), self.roles
@@ -406,7 +407,7 @@ class Reasoner:
 
 
 def ask(
-    video: str | Path | Watchable,
+    video: VideoInput | Watchable,
     question: str,
     *,
     model: str = "nano",
@@ -442,7 +443,8 @@ def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:
         raise VideoError(f"{info.path}: nothing could be looked at: {errors[0]}")
 
 
-def _opened(video: str | Path | Watchable) -> AbstractContextManager[Watchable]:
-    if isinstance(video, str | Path):
-        return closing(Video.open(video))
-    return nullcontext(video)
+def _opened(video: VideoInput | Watchable) -> AbstractContextManager[Watchable]:
+    """What is open already stays open; a path, bytes or a binary file is opened and closed."""
+    if hasattr(video, "info"):
+        return nullcontext(cast("Watchable", video))
+    return closing(Video.open(cast("VideoInput", video)))
