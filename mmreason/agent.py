@@ -1,9 +1,9 @@
 """The one loop that answers a question, without I/O: it yields wishes and is sent results.
 
 A policy proposes (`policies/`), the loop disposes: it notices repeated calls, checks every claim by
-another look at its evidence, and knows which answer stands in the end. Drivers perform the calls
-(`reasoner.py`). Leaves out models, frames, stores and budgets; a driver that cannot afford a wish
-says so, and the policy gets one last try.
+another look at its evidence (`checking.py`), and knows which answer stands in the end. Drivers
+perform the calls (`reasoner.py`). Leaves out models, frames, stores and budgets; a driver that
+cannot afford a wish says so, and the policy gets one last try.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
-from mmreason.bearing import Captions, bears, words_of
+from mmreason.checking import WORST_FIRST, ClaimChecker
 from mmreason.policies.base import (
     Act,
+    CheckResult,
+    CheckStatus,
     Claim,
     Consult,
     Inquiry,
@@ -24,41 +27,40 @@ from mmreason.policies.base import (
     Remark,
     Results,
     Spent,
-    Standing,
-    Support,
-    Verdict,
     Wish,
 )
-from mmreason.types import Evidence, Observation, StopReason, ToolCall
-from mmreason.wording import (
-    essence,
-    is_yes_no,
-    match_option,
-    premise_of,
-    says_absent,
-    says_no,
-    says_outside,
-    thing_claimed,
-)
+from mmreason.types import Check, Evidence, Observation, StopReason, ToolCall
+from mmreason.wording import is_yes_no, says_outside
 
-OTHER_FRAMES = 0.25
-"""Shift of the second look, as a share of the distance between frames; the third goes back."""
 SAME_CALLS = 2
 """A call is made this often; after that it is answered with a note."""
 REPEATED = "this call was made before with the same result; do something else or answer"
-SHORT_ANSWER = 2
-"""Answers of up to this many terms contradict each other where they differ."""
+
+
+class Decline(StrEnum):
+    """Why there is no answer."""
+
+    ABSENT = "absent"
+    """The model says that what is asked for is not there."""
+    OUTSIDE = "outside"
+    """The model says that it does not know footage of this kind."""
+    UNSUPPORTED = "unsupported"
+    """What looks said was contradicted by others."""
+    NOTHING = "nothing"
+    """Nothing was claimed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """What the loop came to; the driver adds cost, trace and settings."""
 
-    text: str
+    text: str = ""
     choice: int | None = None
     confidence: float | None = None
     evidence: tuple[Evidence, ...] = ()
     stop_reason: StopReason
+    decline: Decline | None = None
+    """None where there is an answer."""
 
 
 Loop = Generator[Act | Consult | Remark, Any, Draft]
@@ -68,7 +70,7 @@ _Part = Generator[Act | Consult | Remark, Any, Any]
 def answer_loop(inquiry: Inquiry, policy: Policy) -> Loop:
     """Yield an `Act`, `Consult` or `Remark`, be sent `Results`, a `Reply`, or None; a `Consult` or
     `Remark` that the budget does not allow is sent `Spent`."""
-    referee = _Referee(inquiry)
+    referee = _Referee(inquiry, ClaimChecker(inquiry))
     yield from referee.run(policy.play(inquiry))
     return referee.draft()
 
@@ -76,22 +78,24 @@ def answer_loop(inquiry: Inquiry, policy: Policy) -> Loop:
 @dataclass
 class _Judged:
     claim: Claim
-    standing: Standing
-    supports: tuple[Support, ...]
+    status: CheckStatus
+    checks: tuple[Check, ...]
+    """One a support of the claim."""
 
 
 @dataclass
 class _Referee:
     inquiry: Inquiry
+    checker: ClaimChecker
     judged: list[_Judged] = field(default_factory=list)
     spent: StopReason | None = None
     calls: Counter[str] = field(default_factory=Counter)
-    captions: Captions = field(default_factory=Captions)
     invalid: int = 0
     """Remarks on mistakes in a row."""
 
     def run(self, play: Play) -> _Part:
-        """Let the policy play until it ends, a claim is verified, or the budget says no twice."""
+        """Let the policy play until it ends, a check agrees to a claim, or the budget says no
+        twice."""
         sent: Any = None
         refusals = 0
         try:
@@ -101,7 +105,7 @@ class _Referee:
                 except StopIteration:
                     return
                 sent = yield from self.grant(wish)
-                if isinstance(sent, Verdict) and sent.standing is Standing.VERIFIED:
+                if isinstance(sent, CheckResult) and sent.status is CheckStatus.AGREED:
                     return
                 reason = _refused(sent)
                 if reason is not None:
@@ -123,6 +127,7 @@ class _Referee:
         if isinstance(wish, Spent):
             self.spent = self.spent or wish.reason
             return None
+        self.checker.consulted |= isinstance(wish, Consult)
         return (yield wish)
 
     def act(self, wish: Act) -> _Part:
@@ -152,7 +157,7 @@ class _Referee:
         """Keep what was described: claims are held against it."""
         for call, one in zip(calls, results.observations, strict=False):
             if call.name in ("caption", "skim") and one.error is None:
-                self.captions.hear(one.notes)
+                self.checker.captions.hear(one.notes)
 
     def count(self, call: ToolCall) -> int:
         """How often a call was asked for, this time included."""
@@ -161,135 +166,38 @@ class _Referee:
         return self.calls[same]
 
     def judge(self, claim: Claim) -> _Part:
-        """Check a claim by looking again at the frames between those it rests on."""
-        supports, verdict = claim.supports, Verdict(Standing.UNCHECKED)
-        if claim.negative:
-            verdict = Verdict(Standing.NEGATIVE)
-        elif claim.checked is not None:
-            verdict = Verdict(Standing.VERIFIED if claim.checked else Standing.UNSUPPORTED)
-        elif supports:
-            verdicts = []
-            for support in supports:
-                if support.checked:
-                    verdicts.append(Verdict(Standing.VERIFIED))
-                    continue
-                verdicts.append((yield from self.check(claim, support)))
-                if verdicts[-1].standing is Standing.UNSUPPORTED:
-                    break
-            order = (Standing.UNSUPPORTED, Standing.UNCHECKED, Standing.VERIFIED)
-            verdict = min(verdicts, key=lambda v: order.index(v.standing))
-        no_choice = bool(self.inquiry.options) and claim.choice is None
-        if no_choice and verdict.standing is Standing.VERIFIED:
-            verdict = replace(verdict, standing=Standing.UNCHECKED)
-        self.judged.append(_Judged(claim, verdict.standing, supports))
-        return verdict
-
-    def check(self, claim: Claim, support: Support) -> _Part:
-        """The second look, and a third where the second says something else.
-
-        With the second it is asked whether what the question takes for granted is there at all:
-        "What colour is the small star?" has an answer for many models where there is a large one.
-        """
-        said, premise = support.observation, self.premise(support)
-        for shift in (OTHER_FRAMES, -OTHER_FRAMES):
-            calls = [_check_call(support.look, shift)]
-            if premise is not None and shift > 0:
-                calls.append(_check_call(support.look, shift, premise))
-            results: Results = yield Act(claim.thought, tuple(calls))
-            if results.spent is not None:
-                self.spent = self.spent or results.spent
-                return Verdict(Standing.UNCHECKED)
-            again, *asked = results.observations
-            if again.error is not None or set(again.frame_times_s) <= set(said.frame_times_s):
-                return Verdict(Standing.UNCHECKED)
-            if asked and asked[0].error is None and says_no(asked[0].text):
-                return Verdict(Standing.UNSUPPORTED, f"{premise} {asked[0].text}")
-            missing = f"a look at {support.span} with the question alone saw: {again.text}"
-            if self.agree(support.look, said.text, again.text):
-                return (yield from self.bear_out(claim, support))
-            if not self.contradict(support.look, said.text, again.text):
-                return Verdict(Standing.UNCHECKED, missing)
-        return Verdict(Standing.UNSUPPORTED, missing)
-
-    def bear_out(self, claim: Claim, support: Support) -> _Part:
-        """Whether what was described here, or else a description asked for now, tells of the thing
-        that the answer speaks of, in the words that descriptions of this video use, and does not
-        tell the answer of another thing."""
-        look, said = support.look, support.observation.text
-        thing = thing_claimed(look.arguments["question"], said)
-        expected = self.captions.expected(thing) if thing else frozenset()
-        answer = frozenset(essence(said, look.arguments["question"]))
-        if not expected or bears(self.captions.within(support.span), expected, answer):
-            return Verdict(Standing.VERIFIED)
-        arguments = {"span": look.arguments["span"], "shift": OTHER_FRAMES, "check": True}
-        call = ToolCall(name="skim", arguments=arguments)
-        results: Results = yield Act(f"check: do descriptions tell of a {thing}?", (call,))
-        if results.spent is not None:
-            self.spent = self.spent or results.spent
-            return Verdict(Standing.UNCHECKED)
-        seen = results.observations[0]
-        if seen.error is not None:
-            return Verdict(Standing.UNCHECKED)
-        if bears(seen.notes, expected, answer):
-            return Verdict(Standing.VERIFIED)
-        told = f"{support.span} is described otherwise: {seen.text}"
-        return Verdict(Standing.UNSUPPORTED, told)
-
-    def premise(self, support: Support) -> str | None:
-        """What to ask whether the thing is there; None where captions of the place tell of it."""
-        question = support.look.arguments["question"]
-        thing = thing_claimed(question, "yes")
-        expected = self.captions.expected(thing) if thing else frozenset()
-        known = bool(thing) and expected == words_of(thing)
-        if known and bears(self.captions.within(support.span), expected):
-            return None
-        return premise_of(question)
-
-    def agree(self, look: ToolCall, first: str, second: str) -> bool:
-        options = look.arguments.get("options", ())
-        if options:
-            choices = [match_option(text, options) for text in (first, second)]
-            if choices != [None, None]:
-                return choices[0] == choices[1]
-        question = look.arguments["question"]
-        return essence(first, question) == essence(second, question)
-
-    def contradict(self, look: ToolCall, first: str, second: str) -> bool:
-        """Whether two answers that do not agree cannot both be right."""
-        if look.arguments.get("options"):
-            return True
-        question = look.arguments["question"]
-        lengths = (len(essence(text, question)) for text in (first, second))
-        return says_absent(first) != says_absent(second) or max(lengths) <= SHORT_ANSWER
+        """Check a claim and keep how it went; the policy is sent the worst of its places."""
+        results = yield from self.checker.check(claim)
+        self.spent = self.spent or self.checker.spent
+        result = min(results, key=lambda one: WORST_FIRST.index(one.status))
+        checks = [one.check for one in results] + [Check()] * len(claim.supports)
+        self.judged.append(_Judged(claim, result.status, tuple(checks[: len(claim.supports)])))
+        return result
 
     def draft(self) -> Draft:
-        """The best answer there is: verified, else unchecked, else "it is not there"."""
-        by_standing = {s: [j for j in self.judged if j.standing is s] for s in Standing}
+        """The best answer there is: checked, else unchecked, else "no" to a question for yes or
+        no. All else is a decline, which has no text and no evidence."""
+        by_status = {s: [j for j in self.judged if j.status is s] for s in CheckStatus}
         reason = self.spent
-        positive = by_standing[Standing.VERIFIED] or by_standing[Standing.UNCHECKED]
+        positive = by_status[CheckStatus.AGREED] or by_status[CheckStatus.UNCHECKED]
         if not positive and reason is not None:
-            positive = by_standing[Standing.UNSUPPORTED]
+            positive = by_status[CheckStatus.UNSUPPORTED]
         if positive:
             usable = [j for j in positive if j.claim.choice is not None] or positive
             return _draft_of(usable[0], (usable[0],), reason or StopReason.ANSWERED)
-        negative = by_standing[Standing.NEGATIVE]
+        negative = by_status[CheckStatus.NEGATIVE]
+        inside = [j for j in negative if not says_outside(j.claim.text)]
+        if inside and is_yes_no(self.inquiry.question):
+            return _draft_of(inside[0], tuple(inside), reason or StopReason.ANSWERED)
+        decline = Decline.NOTHING
         if negative:
-            inside = [j for j in negative if not says_outside(j.claim.text)]
-            best = (inside or negative)[0]
-            denied = bool(inside) and is_yes_no(self.inquiry.question)
-            done = StopReason.ANSWERED if denied else StopReason.ABSTAINED
-            return _draft_of(best, tuple(negative), reason or done)
-        unsupported = by_standing[Standing.UNSUPPORTED]
-        evidence = tuple(e for j in unsupported for e in _evidence(j))
-        done = StopReason.INVALID_OUTPUT if self.invalid else StopReason.ABSTAINED
-        return Draft(text="", evidence=evidence, stop_reason=reason or done)
-
-
-def _check_call(look: ToolCall, shift: float, question: str | None = None) -> ToolCall:
-    arguments = look.arguments | {"shift": shift, "check": True}
-    if question is not None:
-        arguments = {k: v for k, v in arguments.items() if k != "options"} | {"question": question}
-    return ToolCall(name="look", arguments=arguments)
+            decline = Decline.ABSENT if inside else Decline.OUTSIDE
+        elif self.judged:
+            decline = Decline.UNSUPPORTED
+        done = StopReason.ABSTAINED
+        if self.invalid and not negative:
+            done = StopReason.INVALID_OUTPUT
+        return Draft(stop_reason=reason or done, decline=decline)
 
 
 def _repeated(call: ToolCall) -> Observation:
@@ -308,14 +216,14 @@ def _evidence(judged: _Judged) -> tuple[Evidence, ...]:
             span=support.span,
             frame_times_s=support.observation.frame_times_s,
             quote=support.observation.text,
-            verified=judged.standing is Standing.VERIFIED,
+            check=check,
         )
-        for support in judged.supports
+        for support, check in zip(judged.claim.supports, judged.checks, strict=True)
     )
 
 
 def _draft_of(best: _Judged, shown: tuple[_Judged, ...], why: StopReason) -> Draft:
-    sure = [s.observation.confidence for s in best.supports]
+    sure = [s.observation.confidence for s in best.claim.supports]
     known = [c for c in sure if c is not None]
     return Draft(
         text=best.claim.text,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mmreason.calls import FAILURES, Awaited, Request
+from mmreason.json_values import with_schema
 from mmreason.models.base import ModelError, Reply
 from mmreason.types import Answer, Step, UsageError
 from mmreason.video.files import write_atomic
@@ -32,7 +33,8 @@ class Question:
     video: str
     question: str
     options: tuple[str, ...] | None = None
-    subtitles: str | None = None
+    subtitles: str | None = "auto"
+    """A file, "auto" for those beside or inside the video, None for none."""
     id: str = ""
     """Names the row in results; its line number where the file gives none."""
 
@@ -56,11 +58,26 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
-        row: dict[str, Any] = {"id": self.question.id}
+        row = with_schema({"id": self.question.id})
         if self.failure is not None:
             return row | {"failure": {"kind": self.failure.kind, "message": self.failure.message}}
         assert self.answer is not None
         return row | self.answer.to_dict()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchTotals:
+    """What came of a file of questions."""
+
+    answers: str
+    """Path of the file of answers."""
+    questions: int
+    answered_before: int
+    """Of these, done by an earlier run."""
+    unanswered: int
+    """Of these, without an answer: looked at, and nothing supports one."""
+    failed: int
+    """Of these, failed, now or in an earlier run."""
 
 
 Run = Generator[Step | Request | Awaited, Any, Answer]
@@ -174,7 +191,8 @@ def _answer_group(group: Sequence[Waiting]) -> None:
 
 
 def read_questions(path: Path) -> list[Question]:
-    """Rows of a JSON-lines file: `video` and `question`, perhaps `options`, `subtitles`, `id`.
+    """Rows of a JSON-lines file: `video` and `question`, perhaps `options`, `subtitles` (a file,
+    "auto", which is the default, or null for none) and `id`.
 
     Videos and subtitles are looked for beside the file. UsageError names the first wrong line.
     """
@@ -206,18 +224,18 @@ def _question(path: Path, number: int, line: str) -> Question:
     video, question = row.get("video"), row.get("question")
     if not isinstance(video, str) or not isinstance(question, str):
         raise UsageError(f'{where}: needs the texts "video" and "question"')
-    options, subtitles = row.get("options"), row.get("subtitles")
+    options, subtitles = row.get("options"), row.get("subtitles", "auto")
     if options is not None and not (
         isinstance(options, list) and all(isinstance(option, str) for option in options)
     ):
         raise UsageError(f'{where}: "options" must be a list of texts')
     if subtitles is not None and not isinstance(subtitles, str):
-        raise UsageError(f'{where}: "subtitles" must be the name of a file')
+        raise UsageError(f'{where}: "subtitles" must be the name of a file, "auto" or null')
     return Question(
         video=str(path.parent / video),
         question=question,
         options=tuple(options) if options else None,
-        subtitles=None if subtitles is None else str(path.parent / subtitles),
+        subtitles=subtitles if subtitles in (None, "auto") else str(path.parent / subtitles),
         id=str(row.get("id", number)),
     )
 

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from mmreason.agent import answer_loop
+from mmreason.agent import Draft, answer_loop
 from mmreason.batch import Question, Result, drive
 from mmreason.calls import TOOL_NAMES, Roles, Watchable
 from mmreason.checked import checked_options, checked_question, checked_span
@@ -27,16 +27,19 @@ from mmreason.estimate import Estimate, estimate
 from mmreason.grounding import Grounding
 from mmreason.index import Captioned, build
 from mmreason.models.base import ChatModel
+from mmreason.next_steps import Unanswered, next_steps
 from mmreason.policies import Greedy, LongVideoR1, Policy
 from mmreason.policies.base import Inquiry
+from mmreason.quoting import Transcript, given_subtitles, subtitles_for
 from mmreason.search import Embed
-from mmreason.settings import recipe_of, told_of
+from mmreason.settings import id_of, recipe_of, standing_notes, told_of
 from mmreason.store import Store
 from mmreason.stream import AnswerStream
 from mmreason.thumbnails import take_thumbnails
 from mmreason.tools import Toolbox
 from mmreason.tree import Tree, TreeRecipe, plan_tree
 from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
+from mmreason.video.inputs import VideoInput
 from mmreason.video.reader import Video
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import Span, VideoError, VideoInfo
@@ -52,7 +55,7 @@ class _Task:
     question: str
     options: tuple[str, ...]
     budget: Budget
-    subtitles: Subtitles | None
+    subtitles: Subtitles | Literal["auto"] | None
     seed: int
     asking: set[str]
     """Store keys of what is being asked for, shared by questions in flight together."""
@@ -141,18 +144,21 @@ class Reasoner:
 
     def ask(
         self,
-        video: str | Path | Watchable,
+        video: VideoInput | Watchable,
         question: str,
         *,
         options: Sequence[str] | None = None,
         budget: Budget | None = None,
-        subtitles: Subtitles | str | Path | None = None,
+        subtitles: Subtitles | str | Path | None = "auto",
         seed: int = 0,
     ) -> Answer:
         """Answer a question about a video (a path, or an open `Video`, which stays open).
 
         `budget` is kept before every call (tokens are known only after a call: the largest so far
-        is the forecast). `subtitles` (read already, or a file) are searched for where to look.
+        is the forecast). `subtitles` are read already, a file, None for none, or "auto": a file
+        beside the video, else a track inside it, is found and used. They are searched for where to
+        look; lines that match the question are shown to models that read them, and quoted as the
+        answer where no model has one.
         Raises UsageError for a question or options that cannot be used, VideoError for a video or
         subtitles that cannot be read.
         """
@@ -165,17 +171,15 @@ class Reasoner:
 
     def stream(
         self,
-        video: str | Path | Watchable,
+        video: VideoInput | Watchable,
         question: str,
         *,
         options: Sequence[str] | None = None,
         budget: Budget | None = None,
-        subtitles: Subtitles | str | Path | None = None,
+        subtitles: Subtitles | str | Path | None = "auto",
         seed: int = 0,
     ) -> AnswerStream:
         """`ask`, step by step: iterate over the steps, then read `.answer`."""
-        if isinstance(subtitles, str | Path):
-            subtitles = Subtitles.load(subtitles)
         run = self.play(
             video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
         )
@@ -183,12 +187,12 @@ class Reasoner:
 
     def play(
         self,
-        video: str | Path | Watchable,
+        video: VideoInput | Watchable,
         question: str,
         *,
         options: Sequence[str] | None = None,
         budget: Budget | None = None,
-        subtitles: Subtitles | None = None,
+        subtitles: Subtitles | str | Path | None = "auto",
         seed: int = 0,
     ) -> Run[Answer]:
         """`ask` without performing anything: yields every `Step` as it happens and every `Request`
@@ -197,7 +201,7 @@ class Reasoner:
             question=checked_question(question),
             options=checked_options(options),
             budget=budget or Budget(),
-            subtitles=subtitles,
+            subtitles=given_subtitles(subtitles, video),
             seed=seed,
             asking=set(),
         )
@@ -219,12 +223,11 @@ class Reasoner:
         asking: set[str] = set()
 
         def start(question: Question) -> Run[Answer]:
-            subtitles = question.subtitles
             task = _Task(
                 question=checked_question(question.question),
                 options=checked_options(question.options),
                 budget=budget or Budget(),
-                subtitles=None if subtitles is None else Subtitles.load(subtitles),
+                subtitles=given_subtitles(question.subtitles, question.video),
                 seed=seed,
                 asking=asking,
             )
@@ -233,7 +236,7 @@ class Reasoner:
         return drive(questions, start, workers)
 
     def index(
-        self, video: str | Path | Watchable, levels: Sequence[str] = ("high",)
+        self, video: VideoInput | Watchable, levels: Sequence[str] = ("high",)
     ) -> Iterator[Captioned]:
         """Caption whole levels ahead of questions, into the store; one item a node."""
         with _opened(video) as source:
@@ -242,13 +245,13 @@ class Reasoner:
             toolbox, tree = self._toolbox(source), self._tree(source)
             yield from build(toolbox, tree, tuple(levels), scan=scan, again=by_node)
 
-    def estimate(self, video: str | Path | Watchable, budget: Budget | None = None) -> Estimate:
+    def estimate(self, video: VideoInput | Watchable, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
         with _opened(video) as source:
             return estimate(self._tree(source), self.model.clip, source.info, budget or Budget())
 
     def caption(
-        self, video: str | Path | Watchable, span: Span | tuple[float, float] | None = None
+        self, video: VideoInput | Watchable, span: Span | tuple[float, float] | None = None
     ) -> str:
         """What the model says about a stretch of video (default: all of it): one text for a clip,
         one timed line a change for longer stretches that it watches frame by frame."""
@@ -263,7 +266,7 @@ class Reasoner:
 
     def ground(
         self,
-        video_or_image: str | Path | Watchable | np.ndarray | Image,
+        video_or_image: VideoInput | Watchable | np.ndarray | Image,
         expression: str,
         *,
         span: Span | tuple[float, float] | None = None,
@@ -281,55 +284,85 @@ class Reasoner:
                 raise UsageError("span goes with a video, but an image was given")
             frame = frame_of_image(cast("str | Path | np.ndarray | Image", video_or_image))
         else:
-            with _opened(cast("str | Path | Watchable", video_or_image)) as source:
+            with _opened(cast("VideoInput | Watchable", video_or_image)) as source:
                 span = checked_span(span, source.info)
                 frame = frame_of_video(source, span)
         return ground_frame(self.model, frame, expression)
 
-    def _run(self, video: str | Path | Watchable, task: _Task) -> Run[Answer]:
+    def _run(self, video: VideoInput | Watchable, task: _Task) -> Run[Answer]:
         started = time.perf_counter()
         with _opened(video) as source:
-            info, clip = source.info, self.model.clip
-            tree = self._tree(source)
+            info, tree, roles = source.info, self._tree(source), self.roles
+            said = Transcript.of(task.question, subtitles_for(task.subtitles, info), task.options)
+            shown = said.notes if roles.reasoner.clip.reads_transcript else ()
             inquiry = Inquiry(
                 question=task.question,
                 options=task.options,
                 tree=tree,
-                leaf_s=clip.leaf_s,
-                has_subtitles=bool(task.subtitles),
+                leaf_s=self.model.clip.leaf_s,
+                has_subtitles=bool(said.subtitles),
+                transcript=shown,
                 rounds=task.budget.rounds,
+                observer=id_of(roles.observer),
+                checker=id_of(roles.checker),
+                reasoner=id_of(roles.reasoner),
             )
-            toolbox = self._toolbox(source, task)
+            toolbox = self._toolbox(source, task, said)
             loop = answer_loop(inquiry, self.policy)
-            driver = Driver(loop, toolbox, self.roles, task.budget, task.seed)
-            draft = yield from driver.run()
-            _raise_where_all_failed(driver.trace, info)
+            driver = Driver(loop, toolbox, roles, task.budget, task.seed)
+            found = yield from driver.run()
+            draft = said.joined(found)
+            if draft.decline is not None:
+                _raise_where_all_failed(driver.trace, info)
             thumbnails, failed = take_thumbnails(source, draft.evidence, driver.trace)
-            notes = (*toolbox.notes, *failed)
+            notes = (*source.info.notes, *_told_inexact(toolbox), *toolbox.notes, *failed)
             return Answer(
                 question=task.question,
                 text=draft.text,
                 choice=draft.choice,
                 options=task.options,
                 confidence=draft.confidence,
+                confidence_calibrated=roles.observer.calibrated and roles.checker.calibrated,
                 evidence=tuple(replace(one, video=info.path) for one in draft.evidence),
                 cost=replace(driver.cost, seconds=time.perf_counter() - started),
                 trace=tuple(driver.trace),
                 stop_reason=draft.stop_reason,
+                next_steps=self._next_steps(task, draft, said, driver.trace),
                 video=info.path,
                 duration_s=info.duration_s,
-                settings=self._settings(task, tree, info, notes),
+                settings=self._settings(task, tree, info, said, notes),
                 thumbnails=thumbnails,
             )
 
-    def _toolbox(self, source: Watchable, task: _Task | None = None) -> Toolbox:
-        if task is None:
+    def _next_steps(
+        self, task: _Task, draft: Draft, said: Transcript, trace: Sequence[Step]
+    ) -> tuple[str, ...]:
+        if draft.decline is None:
+            return ()
+        case = Unanswered(
+            stop_reason=draft.stop_reason,
+            decline=draft.decline,
+            options=task.options,
+            budget=task.budget,
+            roles=self.roles,
+            policy=self.policy.name,
+            subtitles=said.subtitles,
+            subtitles_wanted=task.subtitles is not None,
+            trace=trace,
+        )
+        return next_steps(case)
+
+    def _toolbox(
+        self, source: Watchable, task: _Task | None = None, said: Transcript | None = None
+    ) -> Toolbox:
+        if task is None or said is None:
             return Toolbox(source, self.roles, self.store)
         return Toolbox(
             source,
             self.roles,
             self.store,
-            subtitles=task.subtitles,
+            subtitles=said.subtitles,
+            transcript=said.notes,
             seed=task.seed,
             embed=self.embed,
             asking=task.asking,
@@ -353,7 +386,12 @@ class Reasoner:
         )
 
     def _settings(
-        self, task: _Task, tree: Tree, info: VideoInfo, notes: tuple[str, ...]
+        self,
+        task: _Task,
+        tree: Tree,
+        info: VideoInfo,
+        said: Transcript,
+        notes: tuple[str, ...],
     ) -> dict[str, Any]:
         model = self.model
         return {
@@ -362,19 +400,20 @@ class Reasoner:
             "roles": {role: told_of(one) for role, one in self.roles.by_name().items()},
             "seed": task.seed,
             "budget": asdict(task.budget),
+            "subtitles": said.told(),
             "store": self.store.path,
-            "notes": [*model.notes, *self.store.notes, *notes],
+            "notes": [*standing_notes(model), *self.store.notes, *notes],
         }
 
 
 def ask(
-    video: str | Path | Watchable,
+    video: VideoInput | Watchable,
     question: str,
     *,
     model: str = "nano",
     options: Sequence[str] | None = None,
     budget: Budget | None = None,
-    subtitles: Subtitles | str | Path | None = None,
+    subtitles: Subtitles | str | Path | None = "auto",
     policy: Policy | None = None,
     store: Store | str | Path | None = None,
     seed: int = 0,
@@ -389,13 +428,23 @@ def ask(
     )
 
 
+def _told_inexact(toolbox: Toolbox) -> tuple[str, ...]:
+    """A note where models were shown other frames than those that were asked for."""
+    count = len(toolbox.inexact_s)
+    if not count:
+        return ()
+    what = "1 frame was" if count == 1 else f"{count:,} frames were"
+    return (f"{what} shown in place of others that could not be had: the video may be damaged",)
+
+
 def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:
     errors = [step.observation.error for step in trace if step.call.name in TOOL_NAMES]
     if errors and None not in errors:
         raise VideoError(f"{info.path}: nothing could be looked at: {errors[0]}")
 
 
-def _opened(video: str | Path | Watchable) -> AbstractContextManager[Watchable]:
-    if isinstance(video, str | Path):
-        return closing(Video.open(video))
-    return nullcontext(video)
+def _opened(video: VideoInput | Watchable) -> AbstractContextManager[Watchable]:
+    """What is open already stays open; a path, bytes or a binary file is opened and closed."""
+    if hasattr(video, "info"):
+        return nullcontext(cast("Watchable", video))
+    return closing(Video.open(cast("VideoInput", video)))

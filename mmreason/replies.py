@@ -16,7 +16,8 @@ from mmreason.video.types import FrameBatch, Span, format_time
 
 def kept(reply: Reply, clip: FrameBatch) -> dict[str, Any]:
     """What the store keeps of a reply to the frames of `clip`."""
-    return {
+    noted = {"note": reply.note} if reply.note else {}
+    return noted | {
         "text": reply.text,
         "confidence": reply.confidence,
         "tokens_in": reply.tokens_in,
@@ -65,6 +66,7 @@ def observation_of(
         confidence=sum(sure) / len(sure) if sure else None,
         cached=cached,
         cost=cost,
+        note="; ".join(dict.fromkeys(v["note"] for v in values if v.get("note"))),
     )
 
 

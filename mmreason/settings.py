@@ -11,6 +11,7 @@ from typing import Any
 
 from mmreason import __version__
 from mmreason.models.base import ChatModel
+from mmreason.policies.base import ModelId
 from mmreason.tree import Tree
 from mmreason.video.types import VideoInfo
 
@@ -38,9 +39,24 @@ def recipe_of(model: ChatModel, tree: Tree, info: VideoInfo) -> dict[str, Any]:
     }
 
 
-def told_of(model: ChatModel) -> dict[str, str]:
-    """Name and fingerprint."""
-    return {"name": model.name, "fingerprint": model.fingerprint}
+def told_of(model: ChatModel) -> dict[str, Any]:
+    """Name, fingerprint and family, and whether its confidence is calibrated."""
+    return {
+        "name": model.name,
+        "fingerprint": model.fingerprint,
+        "lineage": model.lineage,
+        "calibrated": model.calibrated,
+    }
+
+
+def standing_notes(model: ChatModel) -> list[str]:
+    """Notes of a model, without those on single replies: they stand in the trace."""
+    return [note for note in model.notes if not note.startswith("declined: ")]
+
+
+def id_of(model: ChatModel) -> ModelId:
+    """Who speaks, for the checks of claims."""
+    return ModelId(model.name, model.lineage)
 
 
 @cache

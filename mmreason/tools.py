@@ -30,6 +30,7 @@ from mmreason.replies import cost_of, kept, lines_of, observation_of
 from mmreason.scanning import scan_key, scan_seen, scanned
 from mmreason.search import Embed, search_notes
 from mmreason.store import Store, make_key
+from mmreason.transcript import plain_line
 from mmreason.types import Cost, Note, Observation, ToolCall, UsageError
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import FrameBatch, Span
@@ -62,16 +63,20 @@ class Toolbox:
         store: Store,
         *,
         subtitles: Subtitles | None = None,
+        transcript: Sequence[Note] = (),
         seed: int = 0,
         embed: Embed | None = None,
         asking: set[str] | None = None,
     ):
-        """`embed` finds by meaning in `search`. `asking` holds the store keys of what is being
-        asked for: toolboxes that share it, and a store, ask for nothing twice."""
+        """`subtitles` are there for `search`; `transcript`, the passages of them that match the
+        question, is shown with every question to models that read it. `embed` finds by meaning in
+        `search`. `asking` holds the store keys of what is being asked for: toolboxes that share it,
+        and a store, ask for nothing twice."""
         self._video = video
         self._roles = roles
         self._store = store
         self._subtitles = subtitles
+        self._transcript = [(str(note.span), plain_line(note.text)) for note in transcript]
         self._seed = seed
         self._embed = embed
         self._asking = set[str]() if asking is None else asking
@@ -79,6 +84,8 @@ class Toolbox:
         """Captions read in this conversation, for `search`."""
         self.notes: list[str] = []
         """Fallbacks taken: a store that failed on the way."""
+        self.inexact_s: set[float] = set()
+        """Times of frames that were shown in place of others, which could not be had."""
 
     def prepare(self, call: ToolCall) -> Prepared:
         """Decide the frames of a call. Decodes nothing, asks no model."""
@@ -110,7 +117,8 @@ class Toolbox:
             prompt, views = arguments["text"], ()
         else:
             options = arguments.get("options", ()) if model.clip.reads_options else ()
-            prompt = prompts.ask(arguments["question"], options)
+            said = self._transcript if model.clip.reads_transcript else ()
+            prompt = prompts.ask(arguments["question"], options, said)
             if call.name == "focus":
                 views = focus_views(model.clip, info, span)
             else:
@@ -275,10 +283,12 @@ class Toolbox:
             for i in same:
                 part = slice(at, at + len(views[i].times_s))
                 at = part.stop
+                exact = np.asarray(frames.exact)[part]
+                self.inexact_s.update(frames.times_s[part][~exact].tolist())
                 clips[i] = FrameBatch(
                     pixels=frames.pixels[part],
                     times_s=frames.times_s[part],
-                    exact=np.asarray(frames.exact)[part],
+                    exact=exact,
                 )
         return [clips[i] for i in range(len(views))]
 

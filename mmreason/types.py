@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from mmreason.json_values import to_json
 from mmreason.video.types import Span
 
 if TYPE_CHECKING:
+    from mmreason.video.inputs import VideoInput
     from mmreason.video.reader import Video
     from mmreason.video.types import FrameBatch
 
@@ -34,14 +36,54 @@ class StopReason(StrEnum):
     MODEL_FAILED = "model_failed"
     """The model that decides could not be asked any more; this is the best answer until then."""
     BUDGET_FRAMES = "budget_frames"
+    """The next call would have shown more frames than allowed; this is the best answer so far."""
     BUDGET_ROUNDS = "budget_rounds"
+    """The same for rounds."""
     BUDGET_TOKENS = "budget_tokens"
+    """The same for tokens, by forecast."""
     BUDGET_SECONDS = "budget_seconds"
+    """The same for seconds."""
+
+
+class CheckKind(StrEnum):
+    """How a piece of evidence was checked."""
+
+    NONE = "none"
+    """It was not: no other frames were there, or no budget was left."""
+    SECOND_LOOK = "second_look"
+    """The same model, or one of its family, looked at other frames with the question alone."""
+    OTHER_MODEL = "other_model"
+    """A model of another family did."""
+    TRANSCRIPT = "transcript"
+    """The words were looked up in the subtitles."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What was done to test a piece of evidence, by whom, and how it went.
+
+    `Check(kind=CheckKind.OTHER_MODEL, by="Qwen/Qwen3-VL-4B-Instruct", agreed=True)`
+    """
+
+    kind: CheckKind = CheckKind.NONE
+    by: str = ""
+    """Name of the model that looked again, or of the file or track of the subtitles."""
+    agreed: bool | None = None
+    """True where it says the same, False where it contradicts, None where there was no check,
+    where one look agrees and another does not, or where it neither proves nor refutes."""
+
+    @property
+    def is_independent(self) -> bool:
+        """Whether it does not depend on what it checks: a model of another family, or the
+        transcript."""
+        return self.kind in (CheckKind.OTHER_MODEL, CheckKind.TRANSCRIPT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What was spent. Costs add up with `+`."""
+
+    JSON_WITHOUT_ZEROS: ClassVar[bool] = True
 
     rounds: int = 0
     """Decisions of the policy; one may hold several tool calls. The opening read is round 0."""
@@ -74,7 +116,8 @@ class Cost:
         return Cost(**{name: getattr(self, name) + getattr(other, name) for name in _COST_FIELDS})
 
     def to_dict(self) -> dict[str, Any]:
-        return {k: round(v, 3) if k.endswith("seconds") else v for k, v in asdict(self).items()}
+        """JSON types only, zeros too."""
+        return {name: round(value, 3) for name, value in asdict(self).items()}
 
 
 _COST_FIELDS = tuple(field.name for field in fields(Cost))
@@ -115,30 +158,38 @@ class Budget:
 class Evidence:
     """A stretch of video that supports an answer."""
 
+    JSON_PROPERTIES: ClassVar[tuple[str, ...]] = ("verified",)
+
     span: Span
     frame_times_s: tuple[float, ...] = ()
+    """Times of the frames that were looked at; empty for subtitles."""
     quote: str = ""
-    """What the model said about this stretch."""
+    """What the model said about this stretch, or the lines of the subtitles."""
     boxes_px: tuple[tuple[float, float, float, float], ...] = ()
     """xyxy in pixels of the original frame."""
-    verified: bool = False
-    """Whether a second look at other frames of the span, with the question only, gave the same
-    answer."""
-    video: str = field(default="", repr=False, compare=False)
+    source: Literal["frames", "subtitles"] = "frames"
+    """What it rests on: what a model said of frames, or what is written in the subtitles."""
+    check: Check = field(default_factory=Check)
+    video: str = field(default="", repr=False, compare=False, metadata={"json": False})
     """Path of the video as given, for `frames` and `save`; not part of `to_dict`."""
 
-    def to_dict(self) -> dict[str, Any]:
-        known = asdict(self) | {"span": self.span.to_list()}
-        del known["video"]
-        return known
+    @property
+    def verified(self) -> bool:
+        """Whether an independent check agrees: a model of another family, or the transcript. A
+        second look by the same model is none."""
+        return self.check.is_independent and self.check.agreed is True
 
-    def frames(self, video: str | Path | Video | None = None) -> FrameBatch:
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return to_json(self)
+
+    def frames(self, video: VideoInput | Video | None = None) -> FrameBatch:
         """The frames of this evidence at full size (see `evidence_files.read_frames`)."""
         from mmreason.evidence_files import read_frames
 
         return read_frames(self, video)
 
-    def save(self, folder: str | Path, video: str | Path | Video | None = None) -> list[Path]:
+    def save(self, folder: str | Path, video: VideoInput | Video | None = None) -> list[Path]:
         """Write its frames as PNG files to `folder` (see `evidence_files.save_frames`)."""
         from mmreason.evidence_files import save_frames
 
@@ -167,9 +218,6 @@ class Note:
     time_s: float | None = None
     """Time of the one frame it was written from, where it was one."""
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"span": self.span.to_list(), "text": self.text, "time_s": self.time_s}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
@@ -186,6 +234,9 @@ class Observation:
     cost: Cost = field(default_factory=Cost)
     error: str | None = None
     """Why the tool failed; `text` is then empty. Never raises into the loop."""
+    note: str = ""
+    """What was done to the question or the reply on its way, such as "declined: ..." where a guard
+    spoke in the place of the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,20 +254,8 @@ class Step:
         return self.thinking + self.observation.cost
 
     def to_dict(self) -> dict[str, Any]:
-        call = {
-            "name": self.call.name,
-            "arguments": {
-                k: v.to_list() if isinstance(v, Span) else v for k, v in self.call.arguments.items()
-            },
-        }
-        seen = asdict(self.observation)
-        seen |= {
-            "span": self.observation.span.to_list(),
-            "notes": [note.to_dict() for note in self.observation.notes],
-            "cost": self.observation.cost.to_dict(),
-        }
-        thinking = self.thinking.to_dict()
-        return {"thought": self.thought, "call": call, "observation": seen, "thinking": thinking}
+        """JSON types only. Counters of its cost that are 0 are left out."""
+        return to_json(self)
 
 
 Trace = tuple[Step, ...]
@@ -224,55 +263,64 @@ Trace = tuple[Step, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """An answer with the evidence for it and what it cost."""
+    """An answer with the evidence for it and what it cost, or that there is none and what to do.
+
+    Without an answer (`answered` is False) there is no text, choice, confidence or evidence; what
+    was looked at and what the model said is in `trace`.
+    """
+
+    JSON_PROPERTIES: ClassVar[tuple[str, ...]] = ("answered",)
 
     question: str
     text: str
     """Empty where nothing could be answered; `stop_reason` says why."""
     choice: int | None = None
-    """Index into `options` (0-based), or None for an open question or an abstention."""
+    """Index into `options` (0-based), or None for an open question, for an answer that is none of
+    the options, and without an answer."""
     options: tuple[str, ...] = ()
     confidence: float | None = None
+    """0..1: mean probability of the written tokens, mapped to how often such answers are right
+    where the model comes with a calibration; None where the model does not tell it."""
+    confidence_calibrated: bool = False
+    """Whether `confidence` is such a share of right answers; else it is the model's own number."""
     evidence: tuple[Evidence, ...] = ()
     cost: Cost = field(default_factory=Cost)
     trace: Trace = ()
     stop_reason: StopReason
+    next_steps: tuple[str, ...] = ()
+    """What can be done where there is no answer, one sentence each."""
     video: str = ""
     """Path of the video as given."""
     duration_s: float = 0.0
     settings: dict[str, Any] = field(default_factory=dict)
     """Everything that moves the result: model, versions, prompt hash, plan recipe, seed."""
-    thumbnails: dict[float, bytes] = field(default_factory=dict, repr=False, compare=False)
+    thumbnails: dict[float, bytes] = field(
+        default_factory=dict, repr=False, compare=False, metadata={"json": False}
+    )
     """JPEG bytes of evidence frames by time in seconds, for reports; not part of `to_dict`."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is an answer; a decline is none, "no" to a question for yes or no is."""
+        return bool(self.text)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only; `thumbnails` are left out."""
-        return {
-            "question": self.question,
-            "text": self.text,
-            "choice": self.choice,
-            "options": list(self.options),
-            "confidence": self.confidence,
-            "stop_reason": str(self.stop_reason),
-            "evidence": [e.to_dict() for e in self.evidence],
-            "cost": self.cost.to_dict(),
-            "trace": [s.to_dict() for s in self.trace],
-            "video": self.video,
-            "duration_s": self.duration_s,
-            "settings": self.settings,
-        }
+        return to_json(self) | {"cost": self.cost.to_dict()}
 
     def to_row(self) -> dict[str, Any]:
         """One flat row for a table (CSV, pandas): plain values, the first evidence only.
 
-        Example: `{"video": "talk.mp4", "question": "...", "text": "green", "confidence": 0.99,
-        "stop_reason": "answered", "start_s": 8.0, "end_s": 11.0, "quote": "green", "frames": 48,
-        "tokens": 2787, "seconds": 1.53}`; what is not known is None.
+        Example: `{"video": "talk.mp4", "question": "...", "answered": True, "text": "green",
+        "choice": None, "confidence": 0.99, "stop_reason": "answered", "start_s": 8.0,
+        "end_s": 11.0, "quote": "green", "frames": 48, "tokens": 2787, "seconds": 1.53}`; what is
+        not known is None.
         """
         first = self.evidence[0] if self.evidence else None
         return {
             "video": self.video,
             "question": self.question,
+            "answered": self.answered,
             "text": self.text,
             "choice": self.choice,
             "confidence": None if self.confidence is None else round(self.confidence, 4),
@@ -290,6 +338,10 @@ class Answer:
         from mmreason.report.terminal import short_lines
 
         return "\n".join(short_lines(self))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """The same at a prompt of IPython, whose printer this is."""
+        printer.text(str(self))
 
     def save_html(self, path: str | Path) -> Path:
         """Write one self-contained HTML page (no scripts, no external files); returns its path."""

@@ -197,18 +197,31 @@ def place_in_whole(question: str) -> Place | None:
 
 
 _PREMISE = re.compile(
-    r"^\W*(?:(?:what|which) \w+ (?:is|are|does|do|did|was|were)|how (?:does|do|did|is|are)"
+    r"^\W*(?P<asks>(?:what|which) \w+ (?:is|are|does|do|did|was|were)|how (?:does|do|did|is|are)"
     r"|where (?:is|are|was|were)|what (?:is|are|does|do|did)|(?:is|are|was|were|does|do|did))"
-    r" the ((?:[\w-]+ ){1,4}?[\w-]+?)"
-    r"(?: (?:have|become|becomes|move|moves|do|does|doing|go|look|turn|wear|hold|in|on|at|or)\b"
-    r"|[?.!]*$| (?=\w+ or \w+))",
+    r" the (?P<thing>(?:[\w-]+ ){1,4}?[\w-]+?)"
+    r"(?P<rest> (?:have|become|becomes|move|moves|do|does|doing|go|look|turn|wear|hold)\b"
+    r"| (?:in|on|at|or)\b"
+    r"|[?.!]*$| (?=\w+ or \w+)| (?=(?:the|an?|his|her|its|their)\b))",
     re.IGNORECASE,
 )
+_SAYS_SOMETHING = re.compile(
+    r"^(?:(?:(?:what|how|where|which)\b.*)?\b(?:does|do|did)|is|are|was|were)$", re.IGNORECASE
+)
+"""Questions whose last words say something of the thing: "Does the dog bark?", "Is it wet?"."""
 
 
 def _taken_for_granted(core: str) -> str | None:
-    found = _PREMISE.match(re.sub(r"\s+(?=\W*$)", "", without_alternatives(core)))
-    return None if found is None else found.group(1).strip()
+    asked = re.sub(r"\s+(?=\W*$)", "", without_alternatives(core))
+    found = _PREMISE.match(asked)
+    if found is None:
+        return None
+    thing, rest = found["thing"].strip(), found["rest"].strip(" ?.!")
+    whole = asked == core.strip()
+    # Where nothing parts them, the last word is what is said of the thing, no part of its name.
+    if whole and not rest and _SAYS_SOMETHING.match(found["asks"]):
+        thing = thing.rpartition(" ")[0]
+    return thing or None
 
 
 def premise_of(question: str) -> str | None:

@@ -40,6 +40,7 @@ def execute(path: Path) -> None:
             kernel_name="python3",
             resources={"metadata": {"path": folder}},
             record_timing=False,
+            coalesce_streams=True,
         ).execute(env=os.environ | {"PYTHONPATH": kernel_path})
     notebook.metadata = nbformat.from_dict(
         {
@@ -50,8 +51,17 @@ def execute(path: Path) -> None:
     )
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02d}"
+        for output in cell.get("outputs", ()):
+            _keep_smaller_picture(output)
     nbformat.validate(notebook)
     nbformat.write(notebook, path)
+
+
+def _keep_smaller_picture(output: Any) -> None:
+    """A Pillow image shows itself in two formats; one is enough."""
+    pictures = [kind for kind in ("image/png", "image/jpeg") if kind in output.get("data", {})]
+    for kind in sorted(pictures, key=lambda kind: len(output.data[kind]))[1:]:
+        del output.data[kind]
 
 
 def main(names: list[str]) -> None:

@@ -45,7 +45,7 @@ def test_the_answer_is_right_and_its_evidence_meets_the_truth(nano, demo_video):
     answer = Reasoner(nano).ask(demo_video, QUESTION)
     assert answer.text == truth.answer == "pink"
     assert answer.stop_reason is StopReason.ANSWERED
-    assert any(e.verified for e in answer.evidence)
+    assert any(e.check.agreed for e in answer.evidence)
     assert any(e.span.overlap_s(span) > 0 for e in answer.evidence for span in truth.spans)
     cost = answer.cost
     assert cost.model_calls == cost.observer_calls + cost.checker_calls > cost.rounds > 0
@@ -78,7 +78,8 @@ def test_nano_says_what_is_not_there(nano, tmp_path):
     path = world.model_copy(update={"scenes": (scene,)}).save(tmp_path / "star.json")
     answer = Reasoner(nano).ask(path, "What colour is the circle?")
     assert answer.stop_reason is StopReason.ABSTAINED and answer.choice is None
-    assert answer.text.startswith("there is no circle")
+    assert not answer.answered and answer.evidence == ()
+    assert answer.trace[-1].observation.text.startswith("there is no circle")
 
 
 def test_nano_grounds_the_star(nano, demo_video):
@@ -97,7 +98,7 @@ def test_nano_grounds_the_star(nano, demo_video):
 @pytest.mark.slow
 def test_nano_is_as_good_as_its_card_says(nano):
     """A floor well below the card, so that only a real loss fails: 16 of its held-out worlds."""
-    results = measure(nano, worlds=16, real=[])
+    results = measure(nano, worlds=16)
     attribute = sum(
         (table.get("attribute", Share(0, 0)) for table in results.families.values()), Share(0, 0)
     )
@@ -155,7 +156,7 @@ def test_bad_usage_is_one_line_and_exit_2(demo_video, tmp_path, capsys, extra, w
 
 def test_a_budget_of_zero_answers_nothing_and_says_why(demo_video, tmp_path, capsys):
     command = ["ask", str(demo_video), QUESTION, "--budget-frames", "0", "--json"]
-    assert main([*command, "--store", str(tmp_path / "s.sqlite3")]) == 0
+    assert main([*command, "--store", str(tmp_path / "s.sqlite3")]) == 3
     answer = json.loads(capsys.readouterr().out)
     assert answer["text"] == "" and answer["choice"] is None and answer["evidence"] == []
     assert answer["stop_reason"] == "budget_frames" and answer["cost"]["model_calls"] == 0

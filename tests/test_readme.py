@@ -1,12 +1,18 @@
-"""The README is true: its Python prints what it shows; its commands, options and links exist."""
+"""The README is true: its Python prints what it shows; its commands, options and links exist.
 
+So are the pages in docs/ that say what commands and names there are.
+"""
+
+import importlib.util
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -32,32 +38,101 @@ def _shape(text: str) -> list[str]:
     return re.sub(r"\d+(\.\d+)?", "#", text).split()
 
 
-def _snippets() -> tuple[list[str], str]:
-    """All Python blocks in order, and the text blocks that directly follow one of them."""
-    code, printed = [], ""
-    for (kind, body), following in zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True):
-        if kind == "python":
-            code.append(body)
-            printed += following[1] if following[0] == "text" else ""
-    return code, printed
+def _script(name: str) -> ModuleType:
+    """A script of docs/, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.slow
 def test_python_snippets_run_in_order_and_print_what_is_shown(tmp_path: Path) -> None:
-    code, printed = _snippets()
-    assert code, "README.md has no python block"
-    (tmp_path / "readme.py").write_text("\n".join(code), encoding="utf-8")
-    environment = os.environ | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(
-        [sys.executable, "readme.py"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
+    printed = _script("refresh").run_snippets(README, tmp_path)
+    shown = {
+        name: text
+        for name, text in re.findall(
+            r"<!-- output:(\w+) -->\n+```text\n(.*?)```", README, re.DOTALL
+        )
+        if name in ("python", "plan", "long")
+    }
+    assert len(shown) == 3
+    assert {n: _shape(printed[n]) for n in shown} == {n: _shape(t) for n, t in shown.items()}
+
+
+def test_the_refreshing_script_finds_every_block_and_changes_nothing_else() -> None:
+    refresh = _script("refresh")
+    names = re.findall(r"<!-- output:(\w+) -->", README)
+    known = (*refresh.COMMANDS, *refresh.SNIPPETS, "card", *refresh.BY_HAND)
+    assert sorted(names) == sorted(known)
+    for name in names:
+        lines = "| new |\n" if name in ("card", "bench") else "new output\n"
+        changed = refresh.replaced(README, name, lines)
+        before, after = changed.split(lines)
+        assert README.startswith(before) and README.endswith(after)
+
+
+def test_the_table_of_nanos_card_is_that_of_its_card() -> None:
+    refresh = _script("refresh")
+    table = refresh.card_table(refresh.CARD.read_text(encoding="utf-8"))
+    assert table.count("\n") > 5 and table in README
+
+
+def test_the_python_reference_is_what_the_code_says() -> None:
+    reference = _script("reference")
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), (
+        "make readme, or python docs/reference.py"
     )
-    assert run.returncode == 0, run.stderr
-    assert _shape(run.stdout) == _shape(printed)
+
+
+def test_the_python_reference_has_every_public_name() -> None:
+    import mmreason
+
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    names = [name for name in mmreason.__all__ if not name.startswith("_")]
+    assert [name for name in names if f"\n### {name}\n" not in page] == []
+
+
+def test_every_extra_is_named_and_no_other() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    section = README.split("## Install options")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(
+        project["optional-dependencies"]
+    )
+    (all_row,) = re.findall(r"^\| `all` \| (.*) \|$", section, re.MULTILINE)
+    left_out = set(re.findall(r"`(\w+)`", all_row))
+    (brought,) = project["optional-dependencies"]["all"]
+    inside = set(re.findall(r"\[(.*)\]", brought)[0].split(","))
+    assert inside | left_out | {"all"} == set(project["optional-dependencies"])
+    assert not inside & left_out
+
+
+def test_the_page_begins_with_what_a_person_with_real_videos_gets() -> None:
+    first = README.split("\n## ")[1]
+    for words in ("scripted worlds only", "real footage", "subtitles", "you do not get"):
+        assert words in first
+    order = [README.index(f"\n## {title}") for title in ("Install\n", "A larger model", "How fast")]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_links_of_pages_lead_somewhere_and_the_index_has_each(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)\)", page.read_text(encoding="utf-8"))
+    assert [t for t in targets if "://" not in t and not (page.parent / t).exists()] == []
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    assert page.name == "index.md" or f"({page.name})" in index
+
+
+def test_every_reason_to_stop_and_every_field_of_a_question_is_described() -> None:
+    from dataclasses import fields
+
+    from mmreason import Question, StopReason
+
+    page = (ROOT / "docs" / "answers.md").read_text(encoding="utf-8")
+    wanted = [*(str(reason) for reason in StopReason), *(field.name for field in fields(Question))]
+    assert [name for name in wanted if f"| `{name}` |" not in page] == []
 
 
 @cache
@@ -95,7 +170,7 @@ def test_make_targets_exist() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    targets = re.findall(r"\]\(([^)#]+)\)", README)
+    targets = re.findall(r"\]\(([^)#\s]+)\)", README)
     missing = [t for t in targets if "://" not in t and not (ROOT / t).exists()]
     assert missing == []
 

@@ -150,7 +150,8 @@ class Chapter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Colour:
-    """What stored pixels mean, by the names of ITU-T H.273 as FFmpeg writes them.
+    """What stored pixels mean, by the names of ITU-T H.273 as FFmpeg writes them. Frames are
+    delivered as BT.709 RGB of full range, except for HDR that is read with `tone_map="none"`.
 
     Example: `Colour(transfer="smpte2084", primaries="bt2020", matrix="bt2020nc", range="tv")`.
     """
@@ -161,9 +162,15 @@ class Colour:
     range: str = "unknown"
     """"tv" (limited), "pc" (full) or "unknown"."""
     assumed: tuple[str, ...] = ()
-    """Fields that the file leaves open and that were taken by the size of the picture."""
+    """Fields that the file leaves open and that were taken as usual for such a picture: the matrix
+    by its size (BT.709 from 720 lines up, BT.601 below), the range by its pixel format."""
+    by_container: tuple[str, ...] = ()
+    """Fields that only the container tells. Many readers take them as untagged."""
     tone_map: str = "none"
     """The operator that brought high dynamic range to a standard screen, "none" without one."""
+    alpha: str = "none"
+    """"on black" where transparent parts are shown on black, "not decoded" where the file has an
+    alpha channel that its decoder leaves out, else "none"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from mmreason.bench.footage import Footage
@@ -203,7 +204,7 @@ def _length(seconds: int) -> str:
 def _mark(scale: Scale) -> str:
     """Changes with anything that changes the files, so that old ones are not taken for new."""
     sizes = (scale.size_px, scale.loop_s, scale.short_loops, scale.long_loops, scale.other_s)
-    recipe = repr((sizes, _X264, _X265, _VP9, _AV1, _TRIM_S, "1"))
+    recipe = repr((sizes, _X264, _X265, _VP9, _AV1, _TRIM_S, "2"))
     return hashlib.sha256(recipe.encode()).hexdigest()[:8]
 
 
@@ -266,6 +267,9 @@ def _encode(
         stream.width, stream.height = scale.size_px
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 0
+        # Readers differ on what untagged pictures of this size are; this is not about them.
+        stream.codec_context.colorspace = Colorspace.ITU709
+        stream.codec_context.color_range = ColorRange.MPEG
         for number, planes in enumerate(footage.planes()):
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, FPS_HZ)

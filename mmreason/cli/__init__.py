@@ -1,7 +1,8 @@
 """The command line: `mmreason VERB ...`. One module a verb; heavy libraries load inside the verbs.
 
-`main` turns every outcome into an exit code: 0 done, 1 failed, 2 bad usage or unreadable input, 130
-interrupted. Errors are one line on stderr; `--debug`, anywhere on the line, adds the traceback.
+`main` turns every outcome into an exit code: 0 done, 1 failed, 2 bad usage or unreadable input, 3
+no answer or nothing found, 130 interrupted. Errors are one line on stderr; `--debug`, anywhere on
+the line, adds the traceback.
 """
 
 from __future__ import annotations
@@ -94,8 +95,18 @@ def _root(
     """Ask questions of video and get answers with evidence: time spans, frames, boxes and cost."""
 
 
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 bad usage or unreadable input, 3 no answer to a question or "
+    "nothing found, 130 interrupted. Work on many files or questions counts what was not answered "
+    "instead of ending with 3."
+)
+
 app = typer.Typer(
-    name="mmreason", no_args_is_help=True, pretty_exceptions_enable=False, callback=_root
+    name="mmreason",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    callback=_root,
+    epilog=EXIT_CODES,
 )
 app.command(epilog='Example: mmreason ask clip.mp4 "What colour is the star?" --html out.html')(ask)
 app.command(epilog='Example: mmreason ground clip.mp4 "the red star" --at 2.5 --out box.png')(

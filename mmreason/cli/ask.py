@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmreason.cli.common import (
+    NO_ANSWER,
     ApiKeyFile,
     FullHash,
     Json,
     ModelName,
     ServedModel,
     StorePath,
+    check_target,
     load_reasoner,
     out,
     print_json,
@@ -36,10 +39,20 @@ def ask(
     option: Annotated[
         list[str] | None, typer.Option(help="A possible answer; give it once for each.")
     ] = None,
-    subtitles: Annotated[Path | None, typer.Option(help="Subtitles (.srt, .vtt, .ass).")] = None,
+    subtitles: Annotated[
+        Path | None,
+        typer.Option(help="Subtitles (.srt, .vtt, .ass); default: beside or inside the video."),
+    ] = None,
+    no_subtitles: Annotated[
+        bool, typer.Option("--no-subtitles", help="Use no subtitles, even where there are some.")
+    ] = False,
     model: ModelName = "nano",
     observer: Annotated[
         str | None, typer.Option(help="Another model that looks; --model then only decides.")
+    ] = None,
+    checker: Annotated[
+        str | None,
+        typer.Option(help="Another model that checks; one of another family can verify."),
     ] = None,
     policy: Annotated[
         str | None,
@@ -80,6 +93,9 @@ def ask(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="With --questions: ask failed ones again.")
     ] = False,
+    short: Annotated[
+        bool, typer.Option("--short", help="Print answer, evidence and cost in a line each.")
+    ] = False,
     store: StorePath = None,
     full_hash: FullHash = False,
     seed: Annotated[int, typer.Option(help="Seed of whatever is drawn at random.")] = 0,
@@ -87,8 +103,11 @@ def ask(
     api_key_file: ApiKeyFile = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a question about a video; prints the answer, its evidence, every step and the cost."""
-    from mmreason.report.terminal import print_answer, print_plain
+    """Ask a question about a video; prints the answer, its evidence, every step and the cost.
+
+    Exit code 3 where there is no answer: what to do next is printed then.
+    """
+    from mmreason.report.terminal import print_answer, print_plain, short_lines
     from mmreason.types import Budget, UsageError
     from mmreason.video import Video
 
@@ -108,6 +127,7 @@ def ask(
             model,
             store,
             observer=observer,
+            checker=checker,
             policy=chosen if own else None,
             tree=tree if own else None,
             compat=compat,
@@ -120,14 +140,33 @@ def ask(
             raise UsageError("--questions needs --out, and no video or question beside it")
         from mmreason.cli.ask_many import ask_many
 
-        ask_many(load, questions, answers, budget, workers, retry_failed, seed, as_json)
+        ask_many(
+            load,
+            questions,
+            answers,
+            budget,
+            workers,
+            retry_failed,
+            seed,
+            as_json,
+            use_subtitles=not no_subtitles,
+        )
         return
     if video is None or (question is None and not dry_run):
         raise UsageError("give a video and a question, or --questions FILE --out FILE")
+    if Path(video).is_dir() or (any(c in video for c in "*?[") and not Path(video).exists()):
+        raise UsageError(
+            f"{video}: ask takes one video; for many write a row for each into a file, and give it "
+            "with --questions FILE --out FILE"
+        )
+    if subtitles is not None and no_subtitles:
+        raise UsageError("give either --subtitles FILE or --no-subtitles")
     if dry_run:
         _tell_cost(load(), video, budget, as_json)
         return
     assert question is not None
+    if html is not None:
+        check_target(html, "the report")
     with Video.open(video, full_hash=full_hash) as opened:
         with progress(f"loading {model}"):
             reasoner = load()
@@ -137,17 +176,24 @@ def ask(
             question,
             options=option,
             budget=budget,
-            subtitles=subtitles,
+            subtitles=None if no_subtitles else subtitles or "auto",
             seed=seed,
         )
-    if html is not None:
-        answer.save_html(html)
+    # The answer comes first: whatever happens to the report, it is not lost.
     if as_json:
         print_json(answer.to_dict() | ({"html": str(html)} if html else {}))
-        return
-    print_answer(answer, out())
+    else:
+        for line in short_lines(answer) if short else ():
+            print_plain(line, out())
+        if not short:
+            print_answer(answer, out())
+        sys.stdout.flush()
     if html is not None:
-        print_plain(f"report:      {html}", out())
+        answer.save_html(html)
+        if not as_json:
+            print_plain(f"report:      {html}", out())
+    if not answer.answered:
+        raise typer.Exit(NO_ANSWER)
 
 
 def _policy(name: str):
@@ -188,7 +234,7 @@ def watch(
     *,
     options: list[str] | None = None,
     budget: Budget | None = None,
-    subtitles: Path | None = None,
+    subtitles: str | Path | None = "auto",
     seed: int = 0,
 ) -> Answer:
     """Ask and show on stderr, while it works, what the reasoner does."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from mmreason.cli.common import out, print_json
+from mmreason.cli.common import check_target, out, print_json
 from mmreason.cli.inputs import bar
+from mmreason.json_values import to_json
 
 if TYPE_CHECKING:
     from mmreason.reasoner import Reasoner
@@ -26,13 +28,22 @@ def ask_many(
     retry_failed: bool,
     seed: int,
     as_json: bool,
+    *,
+    use_subtitles: bool = True,
 ) -> None:
     """Answer what has no answer yet. Ends with exit code 1 where a question failed, now or in an
-    earlier run whose failure is still in the file."""
-    from mmreason.batch import ResultsFile, read_questions
+    earlier run whose failure is still in the file.
+
+    Without `use_subtitles` those beside or inside a video are left alone; a row that names a file
+    of its own keeps it.
+    """
+    from mmreason.batch import BatchTotals, ResultsFile, read_questions
     from mmreason.report.words import counted, printable
 
     questions = read_questions(questions_path)
+    check_target(answers_path, "the answers")
+    if not use_subtitles:
+        questions = [replace(q, subtitles=None) if q.subtitles == "auto" else q for q in questions]
     results = ResultsFile(answers_path, retry_failed=retry_failed)
     left = results.left(questions)
     if left:
@@ -47,18 +58,21 @@ def ask_many(
     # Those of earlier runs are in the file too, and count until they are asked again.
     failed = [(q.id, row["failure"]) for q in questions if "failure" in (row := results.rows[q.id])]
     before = len(questions) - len(left)
-    told = {
-        "answers": str(answers_path),
-        "questions": len(questions),
-        "answered_before": before,
-        "failed": len(failed),
-    }
+    totals = BatchTotals(
+        answers=str(answers_path),
+        questions=len(questions),
+        answered_before=before,
+        unanswered=sum(results.rows[q.id].get("answered") is False for q in questions),
+        failed=len(failed),
+    )
     if as_json:
-        print_json(told)
+        print_json(to_json(totals))
     else:
         of_before = f", {before} of them before" if before else ""
-        done = counted(len(questions), "question")
-        text = f"{done} done{of_before}, {len(failed)} failed: {answers_path}"
+        text = (
+            f"{counted(len(questions), 'question')} done{of_before}, {totals.unanswered} without "
+            f"an answer, {len(failed)} failed: {answers_path}"
+        )
         out().print(text, markup=False, soft_wrap=True)
     for name, failure in failed:
         print(f"  {printable(name)}: {printable(failure['message'])}", file=sys.stderr)

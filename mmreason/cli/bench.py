@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmreason.cli.common import Json, err, out, print_json
+from mmreason.json_values import with_schema
 
 if TYPE_CHECKING:
     from mmreason.bench.decode_files import Scale
@@ -173,7 +174,8 @@ def _save(report: Report, scale: Scale, folder: Path) -> None:
         write_atomic(folder / chart, decode_chart.svg(long_ones).encode())
     page = decode_report.markdown(report, scale, command, chart)
     write_atomic(folder / "decode.md", page.encode())
-    text = json.dumps(decode_report.to_dict(report), indent=1, ensure_ascii=False)
+    told = with_schema(decode_report.to_dict(report))
+    text = json.dumps(told, indent=1, ensure_ascii=False)
     write_atomic(folder / "decode.json", (text + "\n").encode())
 
 

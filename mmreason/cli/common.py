@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
+
+from mmreason.json_values import with_schema
 
 if TYPE_CHECKING:
     from mmreason.compat import Compat
@@ -63,9 +66,37 @@ def err() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def print_json(value: object) -> None:
-    """Print one JSON value on stdout, nothing else."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object with the version of its schema on stdout, nothing else."""
+    versioned = with_schema(value)
+    sys.stdout.write(json.dumps(versioned, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def check_target(path: Path, what: str) -> None:
+    """UsageError where `path` cannot be written as a file: before a run, so that nothing is lost.
+    Folders that are not there yet are made later, when it is written."""
+    from mmreason.types import UsageError
+
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; give the name of a file for {what}")
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise UsageError(f"{path}: {folder} is no folder; give another place for {what}")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise UsageError(
+            f"{path}: nothing can be written in {folder} ({why}); give another place for {what}"
+        ) from error
+
+
+NO_ANSWER = 3
+"""Exit code where one question has no answer, or one expression is nowhere."""
 
 
 @contextmanager
@@ -87,6 +118,7 @@ def load_reasoner(
     store: Path | None = None,
     *,
     observer: str | None = None,
+    checker: str | None = None,
     policy: Policy | None = None,
     tree: TreeRecipe | None = None,
     compat: str | None = None,
@@ -102,13 +134,28 @@ def load_reasoner(
     return Reasoner.load(
         model,
         observer=observer,
+        checker=checker,
         policy=policy,
         tree=tree,
         compat=cast("Compat | None", compat),
         store=store,
+        device_map=_device_map(model),
         served_model=served_model,
         api_key=api_key(model, api_key_file, os.environ.get("OPENAI_API_KEY")),
     )
+
+
+def _device_map(model: str) -> str | None:
+    """Where a model of this process goes: onto a GPU where there is one. Packaged ones are small,
+    and stay on the CPU, where their figures were measured."""
+    from mmreason.models import is_url
+    from mmreason.models.folders import PACKAGED
+
+    if is_url(model) or model in PACKAGED:
+        return None
+    import torch
+
+    return "auto" if torch.accelerator.is_available() else None
 
 
 def api_key(model: str, file: Path | None, openai_key: str | None) -> str | None:

@@ -18,7 +18,7 @@ def doctor(as_json: Json = False) -> None:
     with progress("checking"):
         checks = run()
     if as_json:
-        print_json([check.to_dict() for check in checks])
+        print_json({"checks": [check.to_dict() for check in checks]})
     elif out().is_terminal:
         table = Table.grid(padding=(0, 2))
         for check in checks:

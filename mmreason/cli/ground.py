@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmreason.cli.common import (
+    NO_ANSWER,
     ApiKeyFile,
     Json,
     ModelName,
     ServedModel,
     StorePath,
+    check_target,
     load_reasoner,
     print_json,
     progress,
@@ -39,23 +41,45 @@ def ground(
     store: StorePath = None,
     as_json: Json = False,
 ) -> None:
-    """Find something in one frame of a video, or in an image; prints its box in pixels."""
+    """Find something in one frame of a video, or in an image; prints its box in pixels.
+
+    Exit code 3 where it is not found; no picture is written then.
+    """
+    from mmreason.grounding import GroundingStatus
     from mmreason.video import Span
+
+    if picture is not None:
+        _check_picture(picture)
 
     with progress(f"loading {model}") as say:
         reasoner = load_reasoner(model, store, served_model=served_model, api_key_file=api_key_file)
         say("looking")
         span = None if at is None else Span(at, at + _MOMENT_S)
         grounding = reasoner.ground(file, expression, span=span)
-    if picture is not None:
-        _draw(file, grounding, picture)
+    drawn = picture if grounding.boxes else None
     if as_json:
-        print_json(grounding.to_dict() | ({"picture": str(picture)} if picture else {}))
-        return
-    for line in lines(grounding):
-        print(line)
-    if picture is not None:
-        print(f"picture: {picture}")
+        shown = {} if picture is None else {"picture": None if drawn is None else str(drawn)}
+        print_json(grounding.to_dict() | shown)
+    else:
+        for line in lines(grounding):
+            print(line)
+    if drawn is not None:
+        _draw(file, grounding, drawn)
+    if picture is not None and not as_json:
+        print(f"picture: {drawn}" if drawn else "picture: not written, there is no box to draw")
+    if grounding.status is GroundingStatus.ERROR:
+        raise typer.Exit(1)
+    if not grounding.boxes:
+        raise typer.Exit(NO_ANSWER)
+
+
+_STATUS_WORDS = {
+    "found": "found",
+    "ambiguous": "found more than once",
+    "none": "nothing found",
+    "unparsed": "nothing found",
+    "error": "the model failed",
+}
 
 
 def lines(grounding: Grounding) -> list[str]:
@@ -65,7 +89,8 @@ def lines(grounding: Grounding) -> list[str]:
 
     time_s = grounding.frame_time_s
     where = "" if time_s is None else f" at {format_time(time_s)}"
-    found = [f"{printable(grounding.expression)}: {grounding.status}{where}"]
+    status = _STATUS_WORDS[grounding.status]
+    found = [f"{printable(grounding.expression)}: {status}{where}"]
     for box, label in zip(grounding.boxes, grounding.labels, strict=True):
         numbers = ", ".join(f"{value:.1f}" for value in box.xyxy)
         found.append(f"box (x1, y1, x2, y2 in pixels): {numbers}  {printable(label)}".rstrip())
@@ -79,7 +104,6 @@ def _draw(file: str, grounding: Grounding, picture: Path) -> None:
     from PIL import Image, ImageDraw
 
     from mmreason.ground import frame_of_image
-    from mmreason.types import UsageError
     from mmreason.video import Video
 
     if grounding.frame_time_s is None:
@@ -94,7 +118,15 @@ def _draw(file: str, grounding: Grounding, picture: Path) -> None:
         draw.rectangle(box.xyxy, outline=(0, 0, 0), width=width_px + 2)
         draw.rectangle(box.xyxy, outline=(255, 255, 255), width=width_px)
     picture.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        image.save(picture)
-    except ValueError as error:
-        raise UsageError(f"{picture}: give --out a name that ends in .png or .jpg") from error
+    image.save(picture)
+
+
+def _check_picture(picture: Path) -> None:
+    """UsageError where no picture can be written there, before anything is looked at."""
+    from PIL import Image
+
+    from mmreason.types import UsageError
+
+    if picture.suffix.lower() not in Image.registered_extensions():
+        raise UsageError(f"{picture}: give --out a name that ends in .png or .jpg")
+    check_target(picture, "the picture")

@@ -24,6 +24,8 @@ FPS = 2.0
 MOST_AT_A_RATE = 768
 """Most frames of the plan fps where --n does not say."""
 
+_CLEARLY_MORE = 1.05
+"""A rate this many times that of the video repeats frames."""
 _DECODED_AT_ONCE = 8
 """Frames of full size that are held while pictures are written."""
 
@@ -207,7 +209,7 @@ class Sampled:
     sheet: Path | None
     pictures: tuple[Path, ...]
     notes: tuple[str, ...] = ()
-    """Where fewer frames were taken than were asked for: why."""
+    """Why fewer frames were taken than were asked for, or some twice."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
@@ -240,7 +242,7 @@ def _sample(path: Path, wanted: Wanted, sheet: Path | None, dump: Path | None, s
 
     with Video.open(path) as video:
         span = checked_part(wanted.start_s, wanted.end_s, video.info)
-        chosen = PLANS[wanted.plan](video, span, wanted, say)
+        chosen, fps_hz = PLANS[wanted.plan](video, span, wanted, say), video.info.mean_fps_hz
         shown: tuple[Shown, ...] = ()
         pictures: tuple[Path, ...] = ()
         if sheet is not None:
@@ -253,15 +255,22 @@ def _sample(path: Path, wanted: Wanted, sheet: Path | None, dump: Path | None, s
         shown=shown,
         sheet=sheet,
         pictures=pictures,
-        notes=_notes(wanted, chosen),
+        notes=_notes(wanted, chosen, fps_hz),
     )
 
 
-def _notes(wanted: Wanted, chosen: SamplePlan) -> tuple[str, ...]:
-    """Why there are fewer frames than were asked for; nothing where there are not."""
+def _notes(wanted: Wanted, chosen: SamplePlan, video_fps_hz: float) -> tuple[str, ...]:
+    """Why there are fewer frames than were asked for, or some twice; nothing where there are
+    not."""
     from mmreason.report.words import counted
 
     settings, taken = chosen.settings, counted(len(chosen), "frame")
+    rate_hz = settings.get("fps_hz", 0.0)
+    if chosen.method == "fps" and rate_hz > video_fps_hz * _CLEARLY_MORE > 0:
+        return (
+            f"the video has about {video_fps_hz:.3g} frames a second; at {rate_hz:.3g} a second "
+            "some are taken more than once",
+        )
     if chosen.method == "fps" and "frames_asked" in settings:
         return (
             f"{settings['fps_asked_hz']:g} frames a second are {settings['frames_asked']:,}; "

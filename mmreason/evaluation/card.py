@@ -1,7 +1,10 @@
-"""Writes nano's model card from measured results. Every figure in it comes from `nano.measure`."""
+"""Writes nano's model card from measured results. Every figure in it comes from `nano.measure` or
+`declines.measure_declines`."""
 
 from __future__ import annotations
 
+from mmreason.evaluation.calibration import expected_error, reliability
+from mmreason.evaluation.declines import DeclineResults
 from mmreason.evaluation.nano import Results, by_family
 from mmreason.evaluation.scoring import Share
 from mmreason.video.world.questions import FAMILIES
@@ -11,16 +14,27 @@ AIM = {"attribute": 0.9, "motion": 0.9, "count": 0.9}
 BOX_AIM = 0.7
 
 
-def model_card(results: Results, facts: dict[str, str], command: str, name: str = "nano") -> str:
+def model_card(
+    results: Results,
+    facts: dict[str, str],
+    command: str,
+    name: str = "nano",
+    *,
+    declines: DeclineResults | None = None,
+    alarms: Share | None = None,
+    is_calibrated: bool = False,
+) -> str:
     """Markdown about the model `name`. `facts` are lines about the weights, `command` repeats
-    the measurement."""
+    the measurement. `declines` is what was said of other footage, `alarms` are clips of worlds that
+    the guard took for such; None where these were not measured."""
     parts = [
         _head(name, facts),
         _reached(results),
         _families(results),
         _boxes(results),
         _captions(results),
-        _honesty(results),
+        _honesty(results, declines, alarms),
+        _confidence(results, is_calibrated),
         f"## Measure again\n\n```\n{command}\n```\n\n{_METHOD}",
     ]
     return "\n\n".join(parts) + "\n"
@@ -40,7 +54,10 @@ def _head(name: str, facts: dict[str, str]) -> str:
         "A Qwen3-VL of a few million parameters that ships with mmreason, trained from scratch by "
         "`mmreason train nano` on scripted worlds: coloured shapes that move on plain backgrounds. "
         "It exists so that every feature runs on a laptop without a download. "
-        "It knows that world only.\n\n"
+        "It knows that world only, in the words of its training. A guard asks it nothing else: "
+        "pictures are measured first, questions are brought into the taught words or declined, and "
+        "replies of another form are not passed on. All figures are of the weights with the "
+        "guard.\n\n"
         f"| | |\n| --- | --- |\n{rows}"
     )
 
@@ -97,20 +114,44 @@ def _captions(results: Results) -> str:
     )
 
 
-def _honesty(results: Results) -> str:
-    said = sorted(results.real_said.items(), key=lambda item: -item[1])[:5]
-    examples = "; ".join(f"“{text}” ({n}x)" for text, n in said)
-    real = "Not measured: no clip of real footage was given."
-    if results.real_declined.n:
-        wrong = Share(results.real_declined.n - results.real_declined.hits, results.real_declined.n)
-        real = (
-            f"On {results.real_clips} clips of real footage, answers that were invented instead of "
-            f"declined (the false-answer rate): {wrong}."
-            + (f" Most frequent inventions: {examples}." if said else "")
+def _honesty(results: Results, declines: DeclineResults | None, alarms: Share | None) -> str:
+    lines = [
+        f"- Questions about absent things that were declined or denied: {results.absent}",
+        f"- Questions with an answer that were wrongly declined: {results.present_declined}",
+    ]
+    if alarms is not None:
+        lines.append(f"- Clips of worlds, encoded in many ways, that the guard declined: {alarms}")
+    other = "Footage that is no scripted world was not measured."
+    if declines is not None:
+        other = (
+            "Footage that is no scripted world: photographs and clips that packages ship, and "
+            "drawn cards, terminals, screens, charts, patterns and fades, each at five "
+            "brightnesses. A source counts as invented if any one reply to it claims something. "
+            "Held-out sources with an invention (the false-answer rate): "
+            f"**{declines.share(held_out=True)}**."
         )
+    return "## What is not there\n\n" + "\n".join(lines) + f"\n\n{other}"
+
+
+def _confidence(results: Results, is_calibrated: bool) -> str:
+    how = (
+        "Stated confidence was fitted on other worlds, by a rising map."
+        if is_calibrated
+        else "Stated confidence is the mean probability of the written tokens, not calibrated."
+    )
+    rows = []
+    for kind, pairs in results.stated.items():
+        bins = reliability(pairs)
+        rows += [
+            f"| {kind} | {one.low:.0%} to {one.high:.0%} | {one.right.n} | {one.stated:.1%} "
+            f"| {one.right} |"
+            for one in bins
+        ]
+        rows.append(f"| {kind} | all | {len(pairs)} | mean gap {expected_error(bins):.1%} | |")
     return (
-        "## What is not there\n\n"
-        f"- Questions about absent things that were declined or denied: {results.absent}\n"
-        f"- Questions with an answer that were wrongly declined: {results.present_declined}\n\n"
-        f"{real}"
+        f"## Confidence\n\n{how}\n\n"
+        "| reply to | stated | replies | mean stated | right |\n| --- | --- | --- | --- | --- |\n"
+        + "\n".join(rows)
+        + "\n\nAnswers that a second look, at other frames of the same clip, repeats: "
+        f"right in {results.agreeing}. Those that it does not repeat: {results.disagreeing}."
     )

@@ -1,10 +1,8 @@
-"""Measures a model on held-out scripted worlds and on real clips.
+"""Measures a model on scripted worlds that it was never taught.
 
-Worlds come from seeds that training never uses ("held-out/..."), are drawn at the size the model
-watches, and every
-question is asked with the same prompts as in use. Leaves out writing the card (`card.py`) and the
-agent: this
-measures what the model sees in one clip.
+Worlds come from seeds that training never uses, are drawn at the size the model watches, and every
+question is asked with the same prompts as in use. Leaves out other footage (`declines.py`), writing
+the card (`card.py`) and the agent: this measures what the model sees in one clip.
 """
 
 from __future__ import annotations
@@ -13,13 +11,14 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from mmreason.evaluation.calibration import Pair
 from mmreason.evaluation.scoring import Mean, Share, declines, normalised, same
 from mmreason.grounding import Box, iou, parse_boxes
-from mmreason.models.base import ChatModel, FramesPart, Message, TextPart
+from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
 from mmreason.video import plan
 from mmreason.video.types import FrameBatch, Span
 from mmreason.video.world import World, generate
@@ -29,14 +28,10 @@ from mmreason.video.world.truth import boxes, caption, motion_phrase, sightings
 QUESTIONS_A_WORLD = 8
 BATCH = 16
 NOTHING = Share(0, 0)
-REAL_CLIP_S = 2.0
-REAL_QUESTIONS = (
-    "What colour is the star?",
-    "How many objects are there?",
-    "What shape is the red object?",
-    "How does the circle move?",
-    "Where is the square?",
-)
+Split = Literal["held-out", "calibration"]
+"""Worlds that figures are taken from, and worlds that confidence is calibrated on."""
+SECOND_LOOK = 0.25
+"""Shift of a second look, as a share of the distance between frames, as agents take it."""
 
 
 @dataclass
@@ -57,17 +52,19 @@ class Results:
     """Questions about absent things that were declined or answered "no"."""
     present_declined: Share = NOTHING
     """Questions with an answer that were wrongly declined."""
-    real_declined: Share = NOTHING
-    real_clips: int = 0
-    real_said: dict[str, int] = field(default_factory=dict)
-    """What was said of real footage instead of declining, by frequency."""
+    agreeing: Share = NOTHING
+    """Answers that a second look at other frames repeats, and how many of these are right."""
+    disagreeing: Share = NOTHING
+    """The same of answers that the second look does not repeat."""
+    stated: dict[str, list[Pair]] = field(default_factory=dict)
+    """(confidence, right) of every reply, by kind: "question", "caption", "box"."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
     frames: FrameBatch
     prompt: str
-    score: Callable[[str], None]
+    score: Callable[[Reply], None]
     is_image: bool = False
 
 
@@ -75,20 +72,15 @@ def measure(
     model: ChatModel,
     *,
     worlds: int,
-    real: list[Path],
+    split: Split = "held-out",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Results:
-    """Measure `model` on `worlds` held-out worlds and on every 2 s of the clips `real`.
-
-    Raises VideoError where a real clip cannot be read.
-    """
+    """Measure `model` on `worlds` worlds of a split."""
     results = Results(worlds=worlds)
     for index in range(worlds):
-        _run(model, list(_world_asks(model, index, results)))
+        _run(model, list(_world_asks(model, index, split, results)))
         if on_progress is not None:
             on_progress(index + 1, worlds)
-    for path in real:
-        _run(model, list(_real_asks(model, path, results)))
     return results
 
 
@@ -104,31 +96,35 @@ def _run(model: ChatModel, asks: list[_Ask]) -> None:
                 for ask in chunk
             ]
             for ask, reply in zip(chunk, model.generate(conversations), strict=True):
-                ask.score(reply.text)
+                ask.score(reply)
 
 
-def held_out_world(index: int) -> World:
-    """World number `index` of the evaluation: even ones show one scene of 4 s, odd ones a cut."""
-    rng = random.Random(f"held-out/{index}")
+def held_out_world(index: int, split: Split = "held-out") -> World:
+    """World number `index` of a split: even ones show one scene of 4 s, odd ones a cut."""
+    rng = random.Random(f"{split}/{index}")
     made, start_s = [], 0.0
     for _ in range(1 + index % 2):
         scene = generate.scene(rng, start_s, 4.0, actors=rng.randint(1, 3))
         made.append(scene)
         start_s = scene.end_s
-    return World(name=f"held-out-{index}", scenes=tuple(made))
+    return World(name=f"{split}-{index}", scenes=tuple(made))
 
 
-def _world_asks(model: ChatModel, index: int, results: Results) -> Iterator[_Ask]:
-    world = held_out_world(index)
+def _world_asks(model: ChatModel, index: int, split: Split, results: Results) -> Iterator[_Ask]:
+    world = held_out_world(index, split)
     kind = "with a cut" if index % 2 else "single scene"
-    rng = random.Random(f"held-out/questions/{index}")
-    clip = _drawn(world, plan.uniform(world.span, model.clip.frames).times_s, model)
+    rng = random.Random(f"{split}/questions/{index}")
+    times_s = plan.uniform(world.span, model.clip.frames).times_s
+    shift_s = SECOND_LOOK * world.duration_s / model.clip.frames
+    clip = _drawn(world, times_s, model)
+    again = _drawn(world, tuple(t + shift_s for t in times_s), model)
     least_s = 1.2 * world.duration_s / model.clip.frames
     table = results.families.setdefault(kind, {})
     for question in _chosen(questions(world, seed=index, least_s=least_s), rng):
-        yield _Ask(
-            clip, model.clip.prompts.ask(question.text), _question_scorer(question, table, results)
-        )
+        prompt = model.clip.prompts.ask(question.text)
+        first, second = _question_scorers(question, table, results)
+        yield _Ask(clip, prompt, first)
+        yield _Ask(again, prompt, second)
     if index % 2 == 0:
         yield _Ask(clip, model.clip.prompts.caption, _caption_scorer(world, least_s, results))
         yield from _box_asks(model, world, rng, results)
@@ -151,11 +147,17 @@ def _chosen(asked: list[Question], rng: random.Random) -> list[Question]:
     return (chosen + rest)[:QUESTIONS_A_WORLD]
 
 
-def _question_scorer(
+def _question_scorers(
     question: Question, table: dict[str, Share], results: Results
-) -> Callable[[str], None]:
-    def score(answer: str) -> None:
+) -> tuple[Callable[[Reply], None], Callable[[Reply], None]]:
+    """For the first look and for the second."""
+    said: list[str] = []
+
+    def score(reply: Reply) -> None:
+        answer = reply.text
+        said.append(answer)
         right = same(answer, question.answer)
+        _note_stated(results, "question", reply, right)
         table[question.family] = table.get(question.family, NOTHING) + Share(right, 1)
         is_absent = question.family == "absence" and question.answer != "yes"
         if is_absent:
@@ -163,15 +165,28 @@ def _question_scorer(
         else:
             results.present_declined += Share(declines(answer), 1)
 
-    return score
+    def compare(reply: Reply) -> None:
+        right = Share(same(said[0], question.answer), 1)
+        if same(said[0], reply.text):
+            results.agreeing += right
+        else:
+            results.disagreeing += right
+
+    return score, compare
 
 
-def _caption_scorer(world: World, least_s: float, results: Results) -> Callable[[str], None]:
+def _note_stated(results: Results, kind: str, reply: Reply, right: bool) -> None:
+    if reply.confidence is not None:
+        results.stated.setdefault(kind, []).append((reply.confidence, right))
+
+
+def _caption_scorer(world: World, least_s: float, results: Results) -> Callable[[Reply], None]:
     """An actor's attribute counts where the one sentence that names its shape holds the right
     word."""
     seen = sightings(world, least_s=least_s)
 
-    def score(answer: str) -> None:
+    def score(reply: Reply) -> None:
+        answer = reply.text
         sentences = [normalised(s) for s in answer.split(".") if s.strip()]
         for s in seen:
             fits = [x for x in sentences if s.actor.shape in x.split() and s.colour in x.split()]
@@ -191,6 +206,7 @@ def _caption_scorer(world: World, least_s: float, results: Results) -> Callable[
                 hit = Share(right and bool(fits), 1)
                 results.caption_words[name] = results.caption_words.get(name, NOTHING) + hit
         whole = Share(same(answer, caption(world, least_s=least_s)), 1)
+        _note_stated(results, "caption", reply, bool(whole.hits))
         results.caption_words["whole caption"] = (
             results.caption_words.get("whole caption", NOTHING) + whole
         )
@@ -223,40 +239,18 @@ def _box_asks(
 
 def _box_scorer(
     truth: Box | None, size: tuple[int, int], model: ChatModel, results: Results
-) -> Callable[[str], None]:
-    def score(answer: str) -> None:
-        found = parse_boxes(answer, model.clip.box_dialect, size).boxes
+) -> Callable[[Reply], None]:
+    def score(reply: Reply) -> None:
+        found = parse_boxes(reply.text, model.clip.box_dialect, size).boxes
         if truth is None:
             results.box_absent += Share(not found, 1)
+            _note_stated(results, "box", reply, not found)
             return
         overlap = iou(found[0], truth) if found else 0.0
+        _note_stated(results, "box", reply, overlap >= 0.5)
         results.box_found += Share(overlap >= 0.5, 1)
         m = results.box_iou
         results.box_iou = Mean(m.total + overlap, m.squares + overlap**2, m.n + 1)
-
-    return score
-
-
-def _real_asks(model: ChatModel, path: Path, results: Results) -> Iterator[_Ask]:
-    from mmreason.video.reader import Video
-
-    with Video.open(path) as video:
-        info = video.info
-        size_px = model.clip.frame_size_px(info.width_px, info.height_px)
-        for index in range(max(1, int(info.duration_s / REAL_CLIP_S))):
-            start_s = info.start_s + index * REAL_CLIP_S
-            span = Span(start_s, start_s + REAL_CLIP_S).clip(info.span)
-            clip = video.frames_at(plan.uniform(span, model.clip.frames).times_s, size_px)
-            results.real_clips += 1
-            for text in (*REAL_QUESTIONS, model.clip.prompts.caption):
-                yield _Ask(clip, model.clip.prompts.ask(text), _real_scorer(results))
-
-
-def _real_scorer(results: Results) -> Callable[[str], None]:
-    def score(answer: str) -> None:
-        results.real_declined += Share(declines(answer), 1)
-        if not declines(answer):
-            results.real_said[answer] = results.real_said.get(answer, 0) + 1
 
     return score
 

@@ -67,7 +67,7 @@ class Desk:
         tell: Tell,
     ) -> Found:
         """An `Answered` with frames of its evidence."""
-        lines = None if subtitles is None else self.roots.file(subtitles)
+        lines = "auto" if subtitles is None else self.roots.file(subtitles)
         with Video.open(self.roots.file(video)) as opened:
             if self._loaded is None:
                 tell(0, "loading the model")

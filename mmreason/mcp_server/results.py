@@ -4,14 +4,26 @@ read."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from mmreason.grounding import Grounding, GroundingStatus
+from mmreason.json_values import SCHEMA
+from mmreason.report.words import all_notes, check_words, looked_words
 from mmreason.types import Answer, Cost, Evidence, StopReason
 from mmreason.video.inspect import FileReport, FrameRateKind
 
 _CONFIG = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class Result(BaseModel):
+    """What a tool gives, with the version of its schema."""
+
+    model_config = _CONFIG
+
+    schema_version: int = Field(default=SCHEMA, serialization_alias="schema")
+    """Version of this result: it grows where a field goes or changes its meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +39,7 @@ class Picture:
 class Found:
     """What a tool gives: values, and the pictures that go with them."""
 
-    values: BaseModel
+    values: Result
     pictures: tuple[Picture, ...] = ()
 
 
@@ -40,9 +52,14 @@ class Support(BaseModel):
     end_s: float
     """Not included."""
     quote: str
-    """What the model said about this stretch."""
+    """What the model said about this stretch, or the lines of the subtitles."""
+    source: Literal["frames", "subtitles"]
+    check: str
+    """How it was checked and by whom, in words: second look agrees, another model (NAME) agrees,
+    stands in the transcript, not checked, ..."""
     verified: bool
-    """Whether a second look at other frames of the stretch gave the same answer."""
+    """Whether an independent check agrees: a model of another family, or the transcript. A second
+    look by the same model is none."""
     frame_times_s: list[float]
     """Times of the frames that were looked at."""
 
@@ -53,6 +70,8 @@ class Support(BaseModel):
             start_s=start_s,
             end_s=end_s,
             quote=evidence.quote,
+            source=evidence.source,
+            check=check_words(evidence),
             verified=evidence.verified,
             frame_times_s=[round(time_s, 6) for time_s in evidence.frame_times_s],
         )
@@ -85,21 +104,28 @@ class Spent(BaseModel):
         )
 
 
-class Answered(BaseModel):
-    """An answer, what supports it and what it took."""
+class Answered(Result):
+    """An answer, what supports it and what it took; or that there is none, and what to do."""
 
-    model_config = _CONFIG
-
+    answered: bool
+    """False: there is no answer; do not make one up."""
     text: str
-    """The answer; empty where nothing could be answered, and stop_reason says why."""
+    """The answer; empty where nothing could be answered, and stop_reason says why. Where only
+    subtitles answer, it quotes them."""
     choice: int | None
     """Position of the answer in options, from 0; null for an open question or without an answer."""
     confidence: float | None
     """0 to 1, or null where it is not known."""
+    confidence_calibrated: bool
+    """Whether that is how often such answers are right; else it is the model's own number."""
     stop_reason: StopReason
     """answered; abstained: nothing in the video supports an answer; budget_*: that limit ended it;
     model_failed or invalid_output: the model could not be used."""
     evidence: list[Support]
+    looked_at: str
+    """What was seen on the way."""
+    next_steps: list[str]
+    """What the user can do where there is no answer."""
     pictured_s: list[float]
     """Times in seconds of the pictures given with this, in their order."""
     cost: Spent
@@ -109,21 +135,23 @@ class Answered(BaseModel):
     @classmethod
     def of(cls, answer: Answer, pictures: tuple[Picture, ...]) -> Answered:
         return cls(
+            answered=answer.answered,
             text=answer.text,
             choice=answer.choice,
-            confidence=answer.confidence,
+            confidence=None if answer.confidence is None else round(answer.confidence, 4),
+            confidence_calibrated=answer.confidence_calibrated,
             stop_reason=answer.stop_reason,
             evidence=[Support.of(one) for one in answer.evidence],
+            looked_at=looked_words(answer),
+            next_steps=list(answer.next_steps),
             pictured_s=[round(picture.time_s, 6) for picture in pictures],
             cost=Spent.of(answer.cost),
-            notes=list(answer.settings.get("notes", ())),
+            notes=all_notes(answer),
         )
 
 
-class Captioned(BaseModel):
+class Captioned(Result):
     """What is to be seen in a stretch of video."""
-
-    model_config = _CONFIG
 
     start_s: float
     end_s: float
@@ -131,10 +159,8 @@ class Captioned(BaseModel):
     """One description, or a line a moment that begins with its time."""
 
 
-class Grounded(BaseModel):
+class Grounded(Result):
     """Where an expression is in one frame."""
-
-    model_config = _CONFIG
 
     status: GroundingStatus
     """found: one box; ambiguous: several; other values: no box, and why."""
@@ -161,7 +187,7 @@ class Grounded(BaseModel):
         )
 
 
-class Inspected(BaseModel):
+class Inspected(Result):
     """What is in a video file."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, from_attributes=True)
@@ -204,10 +230,8 @@ class FrameTime(BaseModel):
     """Whether this is the frame shown at asked_s; false outside the video."""
 
 
-class Framed(BaseModel):
+class Framed(Result):
     """The times of the pictures given with this, in their order."""
-
-    model_config = _CONFIG
 
     frames: list[FrameTime]
     size_px: tuple[int, int]

@@ -7,6 +7,7 @@ and stops between two steps when its call is cancelled. The one module that impo
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import signal
 from base64 import b64encode
@@ -50,18 +51,19 @@ class Tools:
             list[str] | None, Field(description="2 to 26 possible answers, for a choice.")
         ] = None,
         subtitles: Annotated[
-            str | None, Field(description="Path of subtitles (.srt, .vtt, .ass) to search too.")
+            str | None,
+            Field(description="Path of subtitles (.srt, .vtt, .ass); default: beside or in it."),
         ] = None,
         budget_frames: Annotated[int | None, Field(description="Most frames to look at.")] = None,
         budget_seconds: Annotated[
             FiniteFloat | None, Field(description="Most seconds to spend.")
         ] = None,
     ) -> Annotated[CallToolResult, Answered]:
-        """Answer a question about what is to be seen in a video, of seconds or of hours. Gives the
-        answer, its confidence, the stretches of video that support it (seconds; verified tells
-        whether a second look agreed), pictures of them and the cost. Takes seconds to minutes; a
-        later question about the same video is faster. An empty text means that nothing in the video
-        supports an answer: do not make one up."""
+        """Answer a question about what is to be seen or is said in subtitles in a video, of seconds
+        or of hours. Gives the answer, its confidence, the stretches of video that support it with
+        how each was checked and by whom, pictures of them and the cost. Takes seconds to minutes; a
+        later question about the same video is faster. answered: false means that there is no
+        answer: do not make one up, and tell what next_steps say."""
 
         def tell(number: int, doing: str) -> None:
             from_thread.check_cancelled()
@@ -124,12 +126,14 @@ async def _answered(work: Callable[[], Found], turn: CapacityLimiter) -> CallToo
         found = await to_thread.run_sync(work, limiter=turn)
     except (UsageError, VideoError) as error:
         raise ToolError(" ".join(str(error).split())) from error
-    content: list[ContentBlock] = [TextContent(type="text", text=found.values.model_dump_json())]
+    values = found.values.model_dump(mode="json", by_alias=True)
+    text = json.dumps(values, ensure_ascii=False)
+    content: list[ContentBlock] = [TextContent(type="text", text=text)]
     for picture in found.pictures:
         content.append(TextContent(type="text", text=f"frame at {format_time(picture.time_s)}:"))
         data = b64encode(picture.jpeg).decode()
         content.append(ImageContent(type="image", data=data, mime_type="image/jpeg"))
-    return CallToolResult(content=content, structured_content=found.values.model_dump(mode="json"))
+    return CallToolResult(content=content, structured_content=values)
 
 
 def build(desk: Desk, model: str) -> MCPServer:

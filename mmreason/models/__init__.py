@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmreason.models.base import (
@@ -19,6 +20,7 @@ from mmreason.types import UsageError
 if TYPE_CHECKING:
     from mmreason.models.endpoint import EndpointModel
     from mmreason.models.hf import TransformersModel
+    from mmreason.models.nano_model import NanoModel
 
 __all__ = [
     "ChatModel",
@@ -47,11 +49,12 @@ def load(
     attn_implementation: str = "sdpa",
     served_model: str | None = None,
     api_key: str | None = None,
-) -> TransformersModel | EndpointModel:
+) -> TransformersModel | NanoModel | EndpointModel:
     """Load a video-language model, or connect to one.
 
     `name_or_path` is "nano" or "nano-reinforced" (packaged), a folder, or a Hugging Face name,
-    which is looked for in the local cache first and on the hub second. `device_map`, `dtype` and
+    which is looked for in the local cache first and on the hub second. Weights that know scripted
+    worlds only, such as those two, come behind a guard (`nano_model.py`). `device_map`, `dtype` and
     `attn_implementation` go to `from_pretrained` as they are.
 
     Or it is the URL of an OpenAI-compatible server, up to and including `/v1`. `served_model` is
@@ -75,7 +78,10 @@ def load(
             f"{name_or_path!r}"
         )
     from mmreason.models.hf import TransformersModel
+    from mmreason.models.nano_model import SCRIPTED_WORLD, NanoModel
 
-    return TransformersModel.load(
+    loaded = TransformersModel.load(
         name_or_path, device_map=device_map, dtype=dtype, attn_implementation=attn_implementation
     )
+    folder = Path(loaded.model.name_or_path)
+    return NanoModel.around(loaded, folder) if (folder / SCRIPTED_WORLD).is_file() else loaded

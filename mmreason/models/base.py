@@ -7,6 +7,7 @@ library.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -67,10 +68,19 @@ class Reply:
     tokens_out: int
     tokens_visual: int = 0
     """The visual ones among `tokens_in`; 0 where the model does not tell."""
+    note: str = ""
+    """What was done to the question or the reply on its way: "declined: ..." where a guard speaks
+    in the place of the model. Empty where nothing was."""
+    stated_right: float | None = None
+    """Measured share of such replies that are right, 0..1; None where the model is not
+    calibrated."""
 
     @property
     def confidence(self) -> float | None:
-        """Geometric mean probability of the written tokens, 0..1; None where nothing is known."""
+        """Share of such replies that are right where that was measured, else the geometric mean
+        probability of the written tokens; 0..1, None where nothing is known."""
+        if self.stated_right is not None:
+            return self.stated_right
         if not self.logprobs:
             return None
         return math.exp(sum(self.logprobs) / len(self.logprobs))
@@ -96,6 +106,9 @@ class ClipRecipe:
     reads_options: bool = True
     """Whether the options of a question are shown with it. Without, its answer is matched to them
     afterwards: for models that answer worse when they see a choice."""
+    reads_transcript: bool = True
+    """Whether lines of subtitles are shown with a question: not to models that were trained on
+    short prompts alone."""
     prompts: Prompts = field(default_factory=Prompts)
     box_dialect: Dialect = Dialect.NORM_1000
 
@@ -119,6 +132,14 @@ class ClipRecipe:
         return width, height
 
 
+def family_of(name: str) -> str:
+    """The letters that a model's name begins with, of its last part: "qwen" for
+    "Qwen/Qwen3-VL-4B-Instruct" and for the model type "qwen3_vl"."""
+    last = re.split(r"[/\\]", name.strip().rstrip("/\\"))[-1].lower()
+    found = re.match(r"[^\W\d_]+", last)
+    return found.group(0) if found else last
+
+
 class ModelError(ValueError):
     """Some conversations of a `generate` call got no reply; those of the others are kept."""
 
@@ -136,7 +157,7 @@ class ModelError(ValueError):
 
 
 class ChatModel(Protocol):
-    """A model that reads conversations with frames. One method, three facts."""
+    """A model that reads conversations with frames. One method, and facts."""
 
     @property
     def name(self) -> str:
@@ -146,6 +167,17 @@ class ChatModel(Protocol):
     @property
     def fingerprint(self) -> str:
         """Identifies weights and processing; part of every store key."""
+        ...
+
+    @property
+    def lineage(self) -> str:
+        """Family of the weights, such as "nano" or "qwen": models of one family learnt much the
+        same, so that their agreement proves little."""
+        ...
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether `Reply.confidence` is the share of such replies that are right, as measured."""
         ...
 
     @property

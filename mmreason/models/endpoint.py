@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from mmreason.models.base import ClipRecipe, Conversation, ModelError, Reply
+from mmreason.models.base import ClipRecipe, Conversation, ModelError, Reply, family_of
 from mmreason.models.endpoint_http import (
     EndpointLimits,
     JsonClient,
@@ -116,6 +116,16 @@ class EndpointModel:
     def name(self) -> str:
         """The served model and the server's URL."""
         return f"{self._served_model} at {self._client.base_url}"
+
+    @property
+    def lineage(self) -> str:
+        """See `ChatModel`. By the served model's name, which is all that is known of it."""
+        return family_of(self._served_model)
+
+    @property
+    def calibrated(self) -> bool:
+        """See `ChatModel`. Never: nobody has measured it."""
+        return False
 
     @property
     def fingerprint(self) -> str:

@@ -56,8 +56,8 @@ def _packaged(name: str) -> str:
     folder = PACKAGED[name]
     if not any(folder.glob("*.safetensors")):
         raise UsageError(
-            f"the weights of {name!r} are missing from {folder}; install mmreason again, "
-            "or name another model"
+            f"the weights of {name!r} are missing from {folder}; clone mmreason again and install "
+            "it, or name another model"
         )
     return str(folder)
 
@@ -133,6 +133,7 @@ def clip_recipe_from(folder: Path) -> ClipRecipe | None:
             leaf_s=float(raw["leaf_s"]),
             overview=raw.get("overview", "denser"),
             reads_options=bool(raw.get("reads_options", True)),
+            reads_transcript=bool(raw.get("reads_transcript", False)),
             prompts=Prompts(**raw.get("prompts", {})),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:

@@ -33,6 +33,7 @@ from mmreason.models.base import (
     FramesPart,
     Reply,
     TextPart,
+    family_of,
     time_label,
 )
 from mmreason.models.folders import (
@@ -73,6 +74,7 @@ class TransformersModel:
         self.processor = processor
         self.name = name
         self.fingerprint = fingerprint
+        self.calibrated = False
         self.tokenizer = processor.tokenizer if hasattr(processor, "tokenizer") else processor
         self.is_text_only = isinstance(processor, PreTrainedTokenizerBase)
         self._pad_token_id = _set_padding(self.tokenizer)
@@ -84,6 +86,9 @@ class TransformersModel:
         self.notes: tuple[str, ...] = notes
         self._factor, self._temporal = _patch_factors(processor)
         self._is_small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
+        # Small weights with a clip recipe beside them were trained by this project.
+        is_nano = self._is_small and clip is not None
+        self.lineage = "nano" if is_nano else family_of(model.config.model_type)
         self.clip = clip or ClipRecipe(
             frames=16,
             leaf_s=16.0,

@@ -34,6 +34,8 @@ class ScriptedModel:
     script: Script
     clip: ClipRecipe = field(default_factory=lambda: ClipRecipe(frames=4, leaf_s=4.0))
     name: str = "scripted"
+    lineage: str = "scripted"
+    calibrated: bool = False
     notes: tuple[str, ...] = ()
     tokens_per_frame: int = 4
     asked: list[Asked] = field(default_factory=list)

@@ -7,14 +7,23 @@ it. Leaves out the rules of the game, which are the loop's (`agent.py`).
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
 from mmreason.models.base import Message
 from mmreason.tree import Tree
-from mmreason.types import Observation, StopReason, ToolCall
+from mmreason.types import Check, Note, Observation, StopReason, ToolCall
 from mmreason.video.types import Span
+
+
+@dataclass(frozen=True, slots=True)
+class ModelId:
+    """Who speaks, so that a model's agreement with itself is not taken for another's."""
+
+    name: str = ""
+    lineage: str = ""
+    """See `ChatModel.lineage`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +36,13 @@ class Inquiry:
     leaf_s: float
     """Clip length the observer sees best, in seconds."""
     has_subtitles: bool = False
+    transcript: tuple[Note, ...] = ()
+    """Passages of the subtitles that match the question, for a reasoning model that reads them."""
     rounds: int | None = None
     """Most rounds the budget allows."""
+    observer: ModelId = ModelId()
+    checker: ModelId = ModelId()
+    reasoner: ModelId = ModelId()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,9 @@ class Claim:
     """Says that the thing asked for is not there: kept for the end, not checked."""
     checked: bool | None = None
     """Set by a policy that has checked it by other means."""
+    compared: bool = True
+    """With `checked`: whether what was seen first said the same as the check. Where the answer was
+    read from the second reading alone, nothing has checked that."""
     thought: str = "check: other frames of the same stretch, the question only"
 
 
@@ -111,10 +128,11 @@ ANSWER = "answer"
 """Name of the call in the `Remark` that a model answers; its argument `text` is the answer."""
 
 
-class Standing(StrEnum):
+class CheckStatus(StrEnum):
     """How a claim stands after its check."""
 
-    VERIFIED = "verified"
+    AGREED = "agreed"
+    """Looking again says the same: enough to end the search, whoever looked."""
     UNCHECKED = "unchecked"
     """No other frames could be seen, or the second look says something else at length."""
     UNSUPPORTED = "unsupported"
@@ -123,17 +141,19 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the loop thinks of a claim. The play ends with the first verified one."""
+class CheckResult:
+    """What the loop thinks of a claim. The play ends with the first one that a check agrees to."""
 
-    standing: Standing
+    status: CheckStatus
     missing: str = ""
     """What the check saw instead: a note for the reasoner."""
+    check: Check = field(default_factory=Check)
+    """The same for people: who looked again at this place, and how it went."""
 
 
 Wish = Act | Consult | Remark | Claim | Spent
 Play = Generator[Wish, Any, None]
-"""Sent `Results`, a `Reply` or `Spent`, None or `Spent`, a `Verdict`, or None, in the order of
+"""Sent `Results`, a `Reply` or `Spent`, None or `Spent`, a `CheckResult`, or None, in the order of
 `Wish`."""
 
 

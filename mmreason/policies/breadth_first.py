@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from mmreason.policies.base import Act, Claim, Inquiry, Play, Support, look_call
 from mmreason.policies.greedy import is_negative
+from mmreason.values import read_reply
 from mmreason.video.types import Span
-from mmreason.wording import match_option, split_context
+from mmreason.wording import split_context
 
 LOOKS_LIMIT = 585
 """All nodes of the usual trees: 1 + 8 + 64 + 512."""
@@ -20,7 +21,7 @@ LOOKS_LIMIT = 585
 
 @dataclass(frozen=True)
 class BreadthFirst:
-    """Look at every node, level by level from the top, until a claim is verified."""
+    """Look at every node, level by level from the top, until a check agrees to a claim."""
 
     name: str = "breadth_first"
 
@@ -31,7 +32,7 @@ class BreadthFirst:
 
 @dataclass(frozen=True)
 class RandomLeaf:
-    """Look at leaves in a seeded random order until a claim is verified."""
+    """Look at leaves in a seeded random order until a check agrees to a claim."""
 
     seed: int = 0
     name: str = "random_leaf"
@@ -66,10 +67,10 @@ def _look_at(inquiry: Inquiry, spans: Iterator[Span]) -> Play:
         seen = results.observations[0]
         if seen.error is not None:
             continue
-        choice = match_option(seen.text, inquiry.options) if inquiry.options else None
+        text, choice = read_reply(seen.text, inquiry.options, ask)
         yield Claim(
-            text=seen.text,
+            text=text,
             choice=choice,
             supports=(Support(call, seen, span),),
-            negative=choice is None and is_negative(seen.text, ask),
+            negative=is_negative(seen.text, ask, choice),
         )

@@ -15,13 +15,13 @@ from typing import Any
 
 from mmreason.policies.base import (
     Act,
+    CheckResult,
+    CheckStatus,
     Claim,
     Inquiry,
     Play,
     Results,
-    Standing,
     Support,
-    Verdict,
     look_call,
 )
 from mmreason.policies.counting import (
@@ -43,6 +43,7 @@ from mmreason.scanning import (
 )
 from mmreason.tree import NodeId
 from mmreason.types import Note, Observation, ToolCall
+from mmreason.values import read_reply
 from mmreason.wording import (
     counted_thing,
     is_count,
@@ -54,6 +55,7 @@ from mmreason.wording import (
     place_in_whole,
     says_absent,
     says_no,
+    says_outside,
     split_context,
     thing_claimed,
 )
@@ -109,7 +111,7 @@ class _Game:
     scanned: bool = False
 
     def search(self) -> _Part:
-        """Look at places until one is verified or none is left; then a last try if cut short."""
+        """Look at places until a check agrees or none is left; then a last try if cut short."""
         inquiry, tree = self.inquiry, self.inquiry.tree
         ask, _ = split_context(inquiry.question)
         navigator = self.navigator(inquiry.question)
@@ -154,10 +156,15 @@ class _Game:
             seen = (yield from self.act(f"describe {place.span}: looks do not agree", (call,)))[0]
             options = self.inquiry.options
             choice = option_told(seen.notes, thing, options)
-            if choice is not None and option_told((note,), thing, options) in (None, choice):
-                support = Support(call, seen, place.evidence)
-                text = options[choice]
-                yield Claim(text=text, choice=choice, supports=(support,), checked=True)
+            before = option_told((note,), thing, options)
+            if choice is not None and before in (None, choice):
+                yield Claim(
+                    text=options[choice],
+                    choice=choice,
+                    supports=(Support(call, seen, place.evidence),),
+                    checked=True,
+                    compared=before is not None,
+                )
                 return
 
     def navigator(self, question: str) -> Navigator:
@@ -211,18 +218,18 @@ class _Game:
         return results.observations
 
     def consider(self, place: Look, question: str) -> _Part:
-        """Look at one place and claim what it shows; True when the claim is verified."""
+        """Look at one place and claim what it shows; True when a check agrees."""
         call = look_call(place.span, question, self.inquiry.options)
         seen: Observation = (yield from self.act(place.why, (call,)))[0]
         if seen.error is not None:
             return False
         support = Support(call, seen, place.evidence)
-        choice = match_option(seen.text, self.inquiry.options) if self.inquiry.options else None
-        negative = choice is None and is_negative(seen.text, question)
-        verdict: Verdict = yield Claim(
-            text=seen.text, choice=choice, supports=(support,), negative=negative
+        text, choice = read_reply(seen.text, self.inquiry.options, question)
+        negative = is_negative(seen.text, question, choice)
+        result: CheckResult = yield Claim(
+            text=text, choice=choice, supports=(support,), negative=negative
         )
-        return verdict.standing is Standing.VERIFIED
+        return result.status is CheckStatus.AGREED
 
     def order(self, first: bool, things: tuple[str, ...]) -> _Part:
         """Find each thing, compare when they are seen, and claim the first or the last."""
@@ -309,12 +316,14 @@ class _Game:
                 if kept and is_total(question):
                     yield from self.consider(places[kept[0]], question)
                 return
-            yield from self.tell_apart(thing, [places[one] for one in kept[:COUNTED_LIMIT]])
+            places_kept = [places[one] for one in kept[:COUNTED_LIMIT]]
+            yield from self.tell_apart(thing, places_kept, total(kept))
         except _OutOfBudget:
             return
 
-    def tell_apart(self, thing: str, places: list[Look]) -> _Part:
-        """Describe each place anew, from other frames, and claim how many things there are."""
+    def tell_apart(self, thing: str, places: list[Look], told_before: int) -> _Part:
+        """Describe each place anew, from other frames, and claim how many things there are;
+        captions told of `told_before`."""
         calls = tuple(
             ToolCall(name="skim", arguments={"span": p.span, "check": True}) for p in places
         )
@@ -330,9 +339,18 @@ class _Game:
         number = str(total(different(found)))
         choice = match_option(number, self.inquiry.options) if self.inquiry.options else None
         if found:
-            yield Claim(text=number, choice=choice, supports=tuple(supports), checked=True)
+            yield Claim(
+                text=number,
+                choice=choice,
+                supports=tuple(supports),
+                checked=True,
+                compared=number == str(told_before),
+            )
 
 
-def is_negative(text: str, question: str) -> bool:
-    """Whether another place may still hold a better answer than this "not here"."""
-    return says_absent(text) or (is_yes_no(question) and says_no(text))
+def is_negative(text: str, question: str, choice: int | None = None) -> bool:
+    """Whether another place may still hold a better answer than this "not here", be it the option
+    "no" or none of the options."""
+    if is_yes_no(question):
+        return says_no(text) or says_outside(text)
+    return choice is None and says_absent(text)

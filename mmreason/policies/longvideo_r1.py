@@ -16,6 +16,8 @@ from mmreason.policies.base import (
     ANSWER,
     INVALID,
     Act,
+    CheckResult,
+    CheckStatus,
     Claim,
     Consult,
     Inquiry,
@@ -23,9 +25,7 @@ from mmreason.policies.base import (
     Remark,
     Results,
     Spent,
-    Standing,
     Support,
-    Verdict,
     look_call,
 )
 from mmreason.policies.greedy import is_negative
@@ -36,7 +36,6 @@ from mmreason.policies.longvideo_r1_text import (
     SYSTEM,
     Said,
     described,
-    harmless,
     information,
     node_text,
     opening_text,
@@ -45,10 +44,12 @@ from mmreason.policies.longvideo_r1_text import (
     tree_levels,
 )
 from mmreason.scanning import SCAN_THOUGHT, caption_call, is_long, moments_seen, scan_calls
+from mmreason.transcript import plain_line
 from mmreason.tree import NodeId
 from mmreason.types import Note, Observation, StopReason, ToolCall, UsageError
+from mmreason.values import pick_option, read_reply
 from mmreason.video.types import Span
-from mmreason.wording import essence, match_option, terms
+from mmreason.wording import essence, terms
 
 INVALID_LIMIT = 3
 """Turns in a row that may be neither a call nor an answer."""
@@ -115,14 +116,14 @@ class _Game:
                 continue
             invalid = 0
             if said.answer is not None:
-                verdict = yield from self.answer(said)
+                result = yield from self.answer(said)
                 claims += 1
-                done = verdict.standing is not Standing.UNSUPPORTED
+                done = result.status is not CheckStatus.UNSUPPORTED
                 if last:
                     yield Spent(self.limit)
                 if done or claims >= CLAIMS_LIMIT or last:
                     return
-                missing = harmless(verdict.missing)
+                missing = plain_line(result.missing)
                 self.tell(information(CHECKED.format(missing=missing)))
             elif last:
                 yield Spent(self.limit)
@@ -219,16 +220,15 @@ class _Game:
         call = ToolCall(name=ANSWER, arguments={"text": said.answer})
         yield Remark(said.thought, call, None)
         options = self.inquiry.options
-        choice = match_option(said.answer, options) if options else None
-        text = options[choice] if choice is not None else said.answer
+        text, choice = read_reply(said.answer, options, self.inquiry.question)
         support = self.support(text, choice)
-        verdict: Verdict = yield Claim(
+        result: CheckResult = yield Claim(
             text=text,
             choice=choice,
             supports=() if support is None else (support,),
             negative=choice is None and is_negative(text, self.inquiry.question),
         )
-        return verdict
+        return result
 
     def support(self, text: str, choice: int | None) -> Support | None:
         """The latest look that says the same, else the latest look, else the description that
@@ -238,7 +238,7 @@ class _Game:
         looks = [(note, o) for c, o in self.seen if c.name in ("look", "focus") for note in o.notes]
         for note, one in reversed(looks):
             same = (
-                match_option(note.text, options) == choice
+                pick_option(note.text, options, question) == choice
                 if options
                 else essence(note.text, question) == essence(text, question)
             )

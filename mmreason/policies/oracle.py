@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from mmreason.policies.base import Act, Claim, Inquiry, Play, Support, look_call
 from mmreason.policies.greedy import is_negative
 from mmreason.scanning import caption_call
+from mmreason.values import read_reply
 from mmreason.video.types import Span
 from mmreason.watching import around
-from mmreason.wording import match_option, split_context
+from mmreason.wording import split_context
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ class Oracle:
                 return
             seen = results.observations[0]
             if seen.error is None:
-                choice = match_option(seen.text, inquiry.options) if inquiry.options else None
+                text, choice = read_reply(seen.text, inquiry.options, ask)
                 yield Claim(
-                    text=seen.text,
+                    text=text,
                     choice=choice,
                     supports=(Support(call, seen, gold),),
-                    negative=choice is None and is_negative(seen.text, ask),
+                    negative=is_negative(seen.text, ask, choice),
                 )

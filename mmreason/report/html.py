@@ -8,9 +8,10 @@ words are (`words.py`), which steps belong together (`rounds.py`) and where bars
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -20,19 +21,25 @@ from mmreason.report.ledger import limits, roles, stages
 from mmreason.report.rounds import Group, Round, rounds, telling
 from mmreason.report.timeline import timeline
 from mmreason.report.words import (
+    all_notes,
     answer_words,
     asked_words,
+    check_words,
+    checked_words,
     confidence_words,
     cost_rows,
     has_place,
+    looked_words,
     model_name,
+    percent,
     result_words,
     shortened,
     spent_words,
     stop_words,
+    subtitle_words,
     tool_words,
 )
-from mmreason.types import Answer, Evidence, Step
+from mmreason.types import Answer, Cost, Evidence, Step
 from mmreason.video.types import Span, format_time
 
 if TYPE_CHECKING:
@@ -57,9 +64,13 @@ class _Thumbnail:
 class _Card:
     span: str
     quote: str
+    check: str
     verified: bool
+    from_subtitles: bool
     thumbnails: tuple[_Thumbnail, ...]
     times: str
+    shown: str
+    """How many of its frames are pictured, where that is not all of them."""
     boxes: tuple[str, ...]
 
 
@@ -128,7 +139,6 @@ def _environment() -> Environment:
 
 
 def _context(answer: Answer) -> dict[str, object]:
-    verified = sum(e.verified for e in answer.evidence)
     found = rounds(answer.trace)
     shown = telling(answer, found)
     limit_of = limits(answer)
@@ -136,21 +146,24 @@ def _context(answer: Answer) -> dict[str, object]:
     return {
         "question": answer.question,
         "text": answer_words(answer),
-        "answered": bool(answer.text),
+        "answered": answer.answered,
         "options": [
             (f"{chr(65 + i)}." if i < 26 else f"{i + 1}.", option, i == answer.choice)
             for i, option in enumerate(answer.options)
         ],
-        "confidence": confidence_words(answer.confidence),
-        "confidence_pct": None if answer.confidence is None else round(100 * answer.confidence),
+        "confidence": confidence_words(answer),
+        "confidence_pct": _meter_pct(answer),
+        "looked": looked_words(answer),
+        "next_steps": answer.next_steps,
+        "subtitles": subtitle_words(answer),
         "stop_reason": str(answer.stop_reason),
         "stop_words": stop_words(answer),
-        "verified": verified,
+        "checked": checked_words(answer),
         "video": answer.video,
         "video_name": PurePath(answer.video).name,
         "duration": format_time(answer.duration_s),
         "model": model_name(answer),
-        "notes": [str(note) for note in answer.settings.get("notes", ())],
+        "notes": all_notes(answer),
         "cards": [_card(e, answer.thumbnails, most) for e in answer.evidence],
         "timeline": timeline(answer),
         "rounds": [_round(one, answer, is_open=one.number in shown) for one in found],
@@ -162,13 +175,26 @@ def _context(answer: Answer) -> dict[str, object]:
     }
 
 
+def _meter_pct(answer: Answer) -> int | None:
+    """Length of the bar beside the confidence; none for a number that measures nothing."""
+    if answer.confidence is None or not answer.confidence_calibrated:
+        return None
+    return round(100 * answer.confidence)
+
+
 def _card(evidence: Evidence, thumbnails: dict[float, bytes], most: int) -> _Card:
+    from_subtitles = evidence.source == "subtitles"
+    pictures = () if from_subtitles else _thumbnails(evidence, thumbnails, most)
+    count = len(evidence.frame_times_s)
     return _Card(
         span=_dash(evidence.span),
         quote=evidence.quote,
+        check=check_words(evidence),
         verified=evidence.verified,
-        thumbnails=_thumbnails(evidence, thumbnails, most),
+        from_subtitles=from_subtitles,
+        thumbnails=pictures,
         times=", ".join(format_time(t) for t in evidence.frame_times_s),
+        shown=f"{len(pictures)} of {count} frames shown" if 0 < len(pictures) < count else "",
         boxes=tuple(", ".join(f"{v:g}" for v in box) for box in evidence.boxes_px),
     )
 
@@ -216,8 +242,35 @@ def _part(group: Group, answer: Answer) -> _Part:
         title=tool_words(first) + times,
         span="" if group.span is None else _dash(group.span),
         asked=group.nodes if several else asked_words(first, answer.question),
-        rows=tuple(_row(i, step, answer) for i, step in enumerate(group.steps, start=group.first)),
+        rows=tuple(_rows(group, answer)),
     )
+
+
+def _rows(group: Group, answer: Answer) -> Iterator[_Row]:
+    """A row a call; neighbours that came to the same one line as one row."""
+    numbered = list(enumerate(group.steps, start=group.first))
+    for _, same in itertools.groupby(numbered, key=_told):
+        members = list(same)
+        row = _row(*members[0], answer)
+        if len(members) > 1:
+            steps = tuple(step for _, step in members)
+            one = Group(members[0][0], steps)
+            cost = sum((step.cost for step in steps), Cost())
+            cached = all(step.observation.cached for step in steps)
+            row = replace(
+                row,
+                span="" if one.span is None else _dash(one.span),
+                asked=one.nodes or row.asked,
+                tally=f"{len(steps)} calls · {spent_words(cost, cached=cached)}",
+            )
+        yield row
+
+
+def _told(numbered: tuple[int, Step]) -> object:
+    """What a call came to, where that is one line; else the call itself."""
+    number, step = numbered
+    is_one_line = len(_notes(step)) < 2 and step.call.name not in ("search", "invalid")
+    return (step.call.name, result_words(step)) if is_one_line else number
 
 
 def _row(number: int, step: Step, answer: Answer) -> _Row:
@@ -242,7 +295,7 @@ def _row(number: int, step: Step, answer: Answer) -> _Row:
 
 def _sure(step: Step) -> str:
     sure = step.observation.confidence
-    return "" if sure is None else f" · {confidence_words(sure)} sure"
+    return "" if sure is None else f" · own confidence {percent(sure)}"
 
 
 def _notes(step: Step) -> tuple[tuple[str, str], ...]:

@@ -14,15 +14,19 @@ from rich.text import Text
 
 from mmreason.report.rounds import LONG_READING, SHORT_TRACE, Group, rounds
 from mmreason.report.words import (
+    all_notes,
     answer_words,
     asked_words,
+    check_words,
     confidence_words,
     cost_rows,
     counted,
     has_place,
+    looked_words,
     printable,
     result_words,
     stop_words,
+    subtitle_words,
     tool_words,
 )
 from mmreason.types import Answer, Cost, Step, StopReason
@@ -57,13 +61,11 @@ def plain_lines(answer: Answer, *, steps: bool = True) -> Iterator[str]:
     """What `print_answer` shows, as lines without tables or colours."""
     yield f"question:    {printable(answer.question)}"
     yield f"answer:      {printable(answer_words(answer))}"
-    yield f"confidence:  {confidence_words(answer.confidence)}"
-    yield f"stopped:     {stop_words(answer)}"
-    for note in answer.settings.get("notes", ()):
-        yield f"note:        {printable(str(note))}"
+    for name, value in _facts(answer):
+        yield f"{name + ':':<12} {printable(value)}"
     for evidence in answer.evidence:
-        checked = "verified" if evidence.verified else "not verified"
         times = ", ".join(format_time(t) for t in evidence.frame_times_s)
+        checked = printable(check_words(evidence))
         yield f"evidence:    {evidence.span} ({checked}) {printable(evidence.quote)}".rstrip()
         if times:
             yield f"  frames at  {times}"
@@ -78,18 +80,28 @@ def plain_lines(answer: Answer, *, steps: bool = True) -> Iterator[str]:
 def short_lines(answer: Answer) -> Iterator[str]:
     """Answer, evidence and cost in a line each; below them, where there are any, the notes.
 
-    An answer that did not come in the ordinary way is followed by why the question ended.
+    An answer that did not come in the ordinary way is followed by why the question ended; in place
+    of evidence, "No answer" has what was looked at and what to do next.
     """
     why = "" if answer.stop_reason is StopReason.ANSWERED else f" ({stop_words(answer)})"
     yield f"answer:      {printable(answer_words(answer))}{why}"
-    places = ", ".join(str(one.span) for one in answer.evidence) or "none"
-    quotes = dict.fromkeys(printable(one.quote) for one in answer.evidence if one.quote)
-    yield f"evidence:    {places}" + (f": {'; '.join(quotes)}" if quotes else "")
+    if answer.answered:
+        places = ", ".join(str(one.span) for one in answer.evidence) or "none"
+        checks = dict.fromkeys(printable(check_words(one)) for one in answer.evidence)
+        quotes = dict.fromkeys(printable(one.quote) for one in answer.evidence if one.quote)
+        quoted = f": {'; '.join(quotes)}" if quotes else ""
+        yield f"evidence:    {places}{quoted}" + (f" ({', '.join(checks)})" if checks else "")
+    else:
+        yield f"looked at:   {looked_words(answer)}"
+        for step in answer.next_steps:
+            yield f"next:        {printable(step)}"
     cost = answer.cost
     frames, rounds_ = counted(cost.frames, "frame"), counted(cost.rounds, "round")
-    yield f"cost:        {frames} in {rounds_}, {cost.seconds:.1f} seconds"
-    for note in answer.settings.get("notes", ()):
-        yield f"note:        {printable(str(note))}"
+    stored = counted(cost.cache_hits, "reply", "replies")
+    of_store = f", {stored} from the store" if cost.cache_hits else ""
+    yield f"cost:        {frames} in {rounds_}, {cost.seconds:.1f} seconds{of_store}"
+    for note in all_notes(answer):
+        yield f"note:        {printable(note)}"
 
 
 def cost_line(cost: Cost) -> str:
@@ -105,6 +117,21 @@ def cost_line(cost: Cost) -> str:
 def _singular(what: str) -> str:
     """What `cost_rows` counts, where it is one: `frames shown` -> `frame shown`."""
     return re.sub(r"s\b", "", what, count=1)
+
+
+def _facts(answer: Answer) -> Iterator[tuple[str, str]]:
+    """(name, value) of all that stands under an answer, or under "No answer"."""
+    if answer.answered:
+        yield "confidence", confidence_words(answer)
+    yield "stopped", stop_words(answer)
+    if not answer.answered:
+        yield "looked at", looked_words(answer)
+        for step in answer.next_steps:
+            yield "next", step
+    if used := subtitle_words(answer):
+        yield "subtitles", used
+    for note in all_notes(answer):
+        yield "note", note
 
 
 def _step_line(step: Step, index: int, question: str) -> str:
@@ -123,26 +150,25 @@ def _head(answer: Answer) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    found = "bold green" if answer.text else "bold yellow"
+    found = "bold green" if answer.answered else "bold yellow"
     table.add_row("question", Text(printable(answer.question)))
     table.add_row("answer", Text(printable(answer_words(answer)), style=found))
-    table.add_row("confidence", confidence_words(answer.confidence))
-    table.add_row("stopped", stop_words(answer))
-    for note in answer.settings.get("notes", ()):
-        table.add_row("note", Text(printable(str(note)), style="yellow"))
+    for name, value in _facts(answer):
+        style = "yellow" if name == "note" else "bold" if name == "next" else ""
+        table.add_row(name, Text(printable(value), style=style))
     return table
 
 
 def _evidence_table(answer: Answer) -> Table:
     table = _table("Evidence")
     table.add_column("span", no_wrap=True)
-    table.add_column("verified", no_wrap=True)
+    table.add_column("check", overflow="fold")
     table.add_column("what was seen", overflow="fold")
     table.add_column("frames at", style="dim", overflow="fold")
     for evidence in answer.evidence:
         table.add_row(
             str(evidence.span),
-            Text("yes", style="green") if evidence.verified else Text("no", style="yellow"),
+            Text(printable(check_words(evidence)), style="green" if evidence.verified else ""),
             Text(printable(evidence.quote)),
             ", ".join(format_time(t) for t in evidence.frame_times_s),
         )

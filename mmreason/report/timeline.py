@@ -36,7 +36,7 @@ class Bar:
     label: str
     """What it is, for people and screen readers."""
     dim: bool = False
-    """Drawn weaker: a look that failed, evidence that was not verified."""
+    """Drawn weaker: a look that failed, evidence without an independent check."""
     opened: bool = False
     """Drawn stronger: a node whose children were read as well."""
 

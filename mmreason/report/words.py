@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from mmreason.types import Answer, Cost, Step, StopReason
+from collections import Counter
+from pathlib import PurePath
+
+from mmreason.types import Answer, CheckKind, Cost, Evidence, Step, StopReason
+from mmreason.video.types import Span
 
 STOP_WORDS = {
     StopReason.ANSWERED: "An answer was found and its evidence was looked at.",
@@ -15,6 +19,10 @@ STOP_WORDS = {
     StopReason.BUDGET_SECONDS: "The time budget was spent. This is the best answer until then.",
 }
 
+QUOTED_WORDS = "No model had an answer: matching lines of the subtitles are quoted."
+
+_MOST_PLACES = 4
+"""Stretches named of those that were looked at."""
 _LONGEST_ASKED = 90
 """Characters of a call's arguments that are shown."""
 _SILENT = ("span", "options", "check", "shift", "node", "moments", "count")
@@ -24,7 +32,9 @@ _SILENT = ("span", "options", "check", "shift", "node", "moments", "count")
 def stop_words(answer: Answer) -> str:
     """Why the question ended, as a sentence for people."""
     words = STOP_WORDS[answer.stop_reason]
-    if not answer.text and answer.stop_reason is not StopReason.ABSTAINED:
+    if answer.stop_reason is StopReason.ANSWERED and is_quotation(answer):
+        return QUOTED_WORDS
+    if not answer.answered and answer.stop_reason is not StopReason.ABSTAINED:
         return words.replace(
             "This is the best answer until then.", "Nothing could be answered by then."
         )
@@ -36,15 +46,95 @@ def answer_words(answer: Answer) -> str:
     return answer.text or "No answer"
 
 
+def is_quotation(answer: Answer) -> bool:
+    """Whether the answer rests on the subtitles alone."""
+    return bool(answer.evidence) and all(e.source == "subtitles" for e in answer.evidence)
+
+
+def looked_words(answer: Answer) -> str:
+    """What was seen on the way to an answer or to none: `2 places (0:00.00-0:04.00,
+    0:08.00-0:12.00), 48 frames with those of captions`. Captions alone count where there were no
+    looks."""
+    steps = [step for step in answer.trace if step.observation.error is None]
+    frames = len({t for step in steps for t in step.observation.frame_times_s})
+    looks = [step for step in steps if step.call.name in ("look", "focus")]
+    seen = looks or [step for step in steps if step.call.name in ("caption", "skim")]
+    spans: list[Span] = list(dict.fromkeys(step.observation.span for step in seen))
+    if not spans:
+        return "nothing"
+    places = ", ".join(map(str, spans[:_MOST_PLACES]))
+    more = f" and {len(spans) - _MOST_PLACES} more" if len(spans) > _MOST_PLACES else ""
+    captions = any(step.call.name in ("caption", "skim") for step in steps) and bool(looks)
+    with_captions = " with those of captions" if captions else ""
+    shown = f"{counted(frames, 'frame')}{with_captions}"
+    return f"{counted(len(spans), 'place')} ({places}{more}), {shown}"
+
+
+def subtitle_words(answer: Answer) -> str:
+    """`talk.srt: 212 lines, 3 passages match the question`; empty where none were used."""
+    used = answer.settings.get("subtitles")
+    if not isinstance(used, dict):
+        return ""
+    name = PurePath(str(used.get("path", ""))).name or "subtitles"
+    lines, found = int(used.get("lines", 0)), int(used.get("matching_passages", 0))
+    if not lines:
+        return ""
+    matching = f"{counted(found, 'passage')} {'matches' if found == 1 else 'match'} the question"
+    return f"{name}: {counted(lines, 'line')}, {matching if found else 'none matches the question'}"
+
+
+def all_notes(answer: Answer) -> list[str]:
+    """Fallbacks and oddities on the way, those of the subtitles last."""
+    used = answer.settings.get("subtitles")
+    of_subtitles = used.get("notes", ()) if isinstance(used, dict) else ()
+    return [str(note) for note in (*answer.settings.get("notes", ()), *of_subtitles)]
+
+
+def check_words(evidence: Evidence) -> str:
+    """How a piece of evidence was checked: `second look agrees`, `not checked`, ..."""
+    check = evidence.check
+    if check.kind is CheckKind.NONE:
+        return "not checked"
+    if check.kind is CheckKind.TRANSCRIPT:
+        return "stands in the transcript"
+    who = "second look"
+    if check.kind is CheckKind.OTHER_MODEL:
+        who = f"another model ({check.by})" if check.by else "another model"
+    went = {True: "agrees", False: "disagrees", None: "is inconclusive"}[check.agreed]
+    return f"{who} {went}"
+
+
+def checked_words(answer: Answer) -> str:
+    """How all the evidence was checked: `second look agrees`, or `1 of 2: second look agrees`."""
+    if not answer.evidence:
+        return "none"
+    counts = Counter(check_words(evidence) for evidence in answer.evidence)
+    total = len(answer.evidence)
+    stretches = "1 stretch" if total == 1 else f"{total:,} stretches"
+    told = ", ".join(
+        words if count == total else f"{count} of {total} {words}"
+        for words, count in counts.items()
+    )
+    return f"{stretches} of video: {told}"
+
+
 def model_name(answer: Answer) -> str:
     """Who watched, or an empty string where the settings do not say."""
     model = answer.settings.get("model", "")
     return str(model.get("name", "") if isinstance(model, dict) else model)
 
 
-def confidence_words(confidence: float | None) -> str:
+def percent(share: float) -> str:
     """`0.934` -> `93 %`."""
-    return "not known" if confidence is None else f"{confidence:.0%}".replace("%", " %")
+    return f"{share:.0%}".replace("%", " %")
+
+
+def confidence_words(answer: Answer) -> str:
+    """`93 %` where that is calibrated; else it says that it is the model's own number."""
+    if answer.confidence is None:
+        return "none: this is a quotation" if is_quotation(answer) else "not known"
+    shown = percent(answer.confidence)
+    return shown if answer.confidence_calibrated else f"model's own {shown}, not calibrated"
 
 
 def asked_words(step: Step, question: str) -> str:
@@ -96,7 +186,8 @@ def result_words(step: Step) -> str:
     seen = step.observation
     if step.call.name == "answer":
         return printable(str(step.call.arguments.get("text", "")))
-    return printable(f"failed: {seen.error}" if seen.error else seen.text or "(nothing)")
+    noted = f" ({seen.note})" if seen.note else ""
+    return printable(f"failed: {seen.error}" if seen.error else (seen.text or "(nothing)") + noted)
 
 
 def cost_rows(cost: Cost) -> list[tuple[str, str, str]]:

@@ -93,4 +93,5 @@ def test_doctor_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == "ok    a: 1.0\nwarn  b: old (renew it)\n"
     monkeypatch.setattr(doctor, "run", lambda: [good, fail])
     assert main(["doctor", "--json"]) == 1
-    assert json.loads(capsys.readouterr().out) == [good.to_dict(), fail.to_dict()]
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    assert checks == [good.to_dict(), fail.to_dict()]

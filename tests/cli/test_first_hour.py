@@ -33,7 +33,7 @@ def _on_one_line(text: str) -> str:
     return " ".join(re.sub("[─-╿]", " ", text).split())
 
 
-@pytest.mark.parametrize(("path", "command"), _commands(), ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("path", "command"), list(_commands()), ids=lambda value: str(value)[:30])
 def test_help_shows_every_word_of_every_text(
     path: tuple[str, ...], command: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,3 +107,36 @@ def test_advice_never_names_a_package_index() -> None:
     ]
     assert len(sources) > 100
     assert [str(p) for p in sources if bad.search(p.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "has_gpu", "placed"),
+    [
+        ("Qwen/Qwen3-VL-2B-Instruct", True, "auto"),
+        ("Qwen/Qwen3-VL-2B-Instruct", False, None),
+        ("nano", True, None),
+        ("http://localhost:8000/v1", True, None),
+    ],
+)
+def test_a_larger_model_goes_onto_a_gpu_where_there_is_one(
+    name: str, has_gpu: bool, placed: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from mmreason import models
+    from mmreason.cli.common import load_reasoner
+
+    scripted, asked = ScriptedModel(lambda text, frames: ""), {}
+
+    def load(name: str, **settings: Any) -> ScriptedModel:
+        asked.update(settings)
+        return scripted
+
+    monkeypatch.setattr(models, "load", load)
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: has_gpu)
+    load_reasoner(name, tmp_path / "s.sqlite3")
+    assert asked["device_map"] == placed
+
+
+@pytest.mark.parametrize("verb", ["ask", "cache", "caption", "demo", "ground", "index", "mcp"])
+def test_every_verb_that_uses_a_store_takes_another_one(verb: str) -> None:
+    (command,) = (command for path, command in _commands() if path == (verb,))
+    assert "--store" in {option for p in command.params for option in p.opts}

@@ -119,7 +119,9 @@ def test_ask_gives_evidence_pictures_and_progress_and_remembers(served: Served) 
     told = list(served.told)
     assert (first["text"], first["stop_reason"], first["choice"]) == ("pink", "answered", None)
     (evidence,) = first["evidence"]
-    assert 16 <= evidence["start_s"] < evidence["end_s"] <= 24 and evidence["verified"]
+    assert 16 <= evidence["start_s"] < evidence["end_s"] <= 24
+    assert (evidence["check"], evidence["verified"]) == ("second look agrees", False)
+    assert first["answered"] and first["schema"] == 2 and first["confidence_calibrated"] is False
     assert first["cost"]["model_calls"] > 0 < first["cost"]["frames"]
     assert told[0] == (0, "loading the model")
     assert [progress for progress, _ in told] == list(range(len(told)))
@@ -146,6 +148,8 @@ def test_a_spent_budget_is_no_answer(served: Served) -> None:
     answer = served.values("ask", video="clip.mp4", question=QUESTION, budget_frames=0)
     assert (answer["text"], answer["stop_reason"]) == ("", "budget_frames")
     assert answer["evidence"] == answer["pictured_s"] == []
+    assert answer["answered"] is False and answer["looked_at"] == "nothing"
+    assert any("more than 0 frames" in step for step in answer["next_steps"])
 
 
 def test_caption_of_a_part(served: Served) -> None:

@@ -135,7 +135,7 @@ def test_the_protocol_lives_while_the_model_works_and_calls_can_be_cancelled(
         go.set()
         results = [one.result(LIMIT_S) for one in waiting]
     assert {json.dumps(one.structured_content) for one in results} == {
-        json.dumps({"start_s": 0.0, "end_s": 2.0, "text": "red"})
+        json.dumps({"schema": 2, "start_s": 0.0, "end_s": 2.0, "text": "red"})
     }
     whole = ScriptedModel(lambda text, frames: "red", clip=recipe)
     Reasoner(whole).ask(clip, "what?")

@@ -110,10 +110,11 @@ def test_compat_leaves_no_other_choice(
 def test_no_budget_gives_no_answer(
     model: ScriptedModel, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["ask", str(clip), QUESTION, "--budget-frames", "0"]) == 0
+    assert main(["ask", str(clip), QUESTION, "--budget-frames", "0"]) == 3
     out = capsys.readouterr().out
-    assert "answer:      No answer" in out
+    assert "answer:      No answer" in out and "confidence" not in out and "evidence" not in out
     assert "The frame budget was spent. Nothing could be answered by then." in out
+    assert "looked at:   nothing" in out and "Allow more than 0 frames" in out
     assert model.calls == 0
 
 
@@ -124,7 +125,7 @@ def test_caption_of_a_part(
     assert capsys.readouterr().out == "all is blue.\n"
     assert main(["caption", str(clip), "--start", "2", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said == {"video": str(clip), "span": [2.0, 4.0], "text": "all is red."}
+    assert said == {"schema": 2, "video": str(clip), "span": [2.0, 4.0], "text": "all is red."}
 
 
 @pytest.mark.parametrize("part", [("--start", "3", "--end", "2"), ("--end", "9")])
@@ -154,8 +155,13 @@ def test_ground_draws_the_box_on_the_frame(
 def test_ground_in_words(
     model: ScriptedModel, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["ground", str(clip), "dragon"]) == 0
-    assert capsys.readouterr().out.startswith("dragon: none at 0:02.00\n")
+    drawn = tmp_path / "drawn.png"
+    assert main(["ground", str(clip), "dragon", "--out", str(drawn)]) == 3
+    out = capsys.readouterr().out
+    assert out.startswith("dragon: nothing found at 0:02.00\n")
+    assert "picture: not written" in out and not drawn.exists()
+    assert main(["ground", str(clip), "dragon", "--out", str(drawn), "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["picture"] is None
     image = tmp_path / "picture.png"
     Image.new("RGB", (100, 40), (200, 0, 0)).save(image)
     assert main(["ground", str(image), "red half"]) == 0

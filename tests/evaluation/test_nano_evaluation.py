@@ -7,10 +7,12 @@ import json
 import pytest
 
 from mmreason.evaluation.card import model_card
+from mmreason.evaluation.decline_sources import drawn
+from mmreason.evaluation.declines import measure_declines
 from mmreason.evaluation.nano import by_family, held_out_world, measure
+from mmreason.evaluation.scoring import Share
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
-from mmreason.video.world import encode
 from mmreason.video.world.questions import questions
 from mmreason.video.world.truth import caption
 
@@ -29,7 +31,7 @@ def _oracle(worlds: int) -> dict[str, str]:
 
 def test_a_model_that_always_declines_gets_nothing_right_but_absence():
     model = ScriptedModel(lambda text, frames: "there is no such thing", clip=CLIP)
-    results = measure(model, worlds=6, real=[])
+    results = measure(model, worlds=6)
     families = by_family(results)
     assert families["attribute"].hits == families["count"].hits == 0
     assert results.absent.hits == results.absent.n > 0
@@ -47,23 +49,40 @@ def test_one_world_with_its_own_truth_is_all_right():
             return caption(world, least_s=least_s)
         return truth.get(text, "```json\n[]\n```")
 
-    results = measure(ScriptedModel(answer, clip=CLIP), worlds=1, real=[])
+    results = measure(ScriptedModel(answer, clip=CLIP), worlds=1)
     assert all(share.value == 1.0 for share in by_family(results).values())
     assert all(share.value == 1.0 for share in results.caption_words.values())
     assert results.box_absent.value == 1.0
 
 
-def test_real_clips_count_inventions(tmp_path):
-    clip = tmp_path / "clip.mp4"
-    encode.write_video(
-        held_out_world(0).model_copy(update={"width_px": 160, "height_px": 90}), clip
-    )
-    model = ScriptedModel(lambda text, frames: "red", clip=CLIP)
-    results = measure(model, worlds=1, real=[clip])
-    assert results.real_clips == 2
-    assert results.real_declined.hits == 0 and results.real_declined.n == 12
+def test_second_looks_are_told_apart_by_whether_they_agree():
+    truth = _oracle(1)
+    asked = []
+
+    def answer(text, frames):
+        asked.append(text)
+        wavers = text in truth and asked.count(text) == 2 and text.startswith("How many")
+        return "99" if wavers else truth.get(text, "```json\n[]\n```")
+
+    results = measure(ScriptedModel(answer, clip=CLIP), worlds=1)
+    counts = sum(text.startswith("How many") for text in set(asked))
+    assert results.disagreeing == Share(counts, counts) and counts > 0
+    assert results.agreeing.hits == results.agreeing.n > 0
     card = model_card(results, {"parameters": "1"}, "mmreason eval nano --worlds 1")
-    assert "100.0%" in card and "“red” (12x)" in card and "**not reached**" in card
+    assert "repeats: right in 100.0%" in card and "not calibrated" in card
+
+
+def test_worlds_to_calibrate_on_are_others():
+    assert held_out_world(2, "calibration") != held_out_world(2)
+
+
+def test_the_card_quotes_the_held_out_half(tmp_path):
+    source = next(one for one in drawn() if one.is_held_out)
+    results = measure(ScriptedModel(lambda text, frames: "red", clip=CLIP), worlds=1)
+    said = measure_declines(ScriptedModel(lambda text, frames: "red", clip=CLIP), [source])
+    card = model_card(results, {}, "c", declines=said, alarms=Share(1, 400), is_calibrated=True)
+    assert "**100.0% (20.7% to 100.0%, n = 1)**" in card
+    assert "that the guard declined: 0.2%" in card and "fitted on other worlds" in card
 
 
 def test_clips_and_single_frames_are_shown():
@@ -73,7 +92,7 @@ def test_clips_and_single_frames_are_shown():
         counts.add(len(frames))
         return "no"
 
-    measure(ScriptedModel(answer, clip=CLIP), worlds=1, real=[])
+    measure(ScriptedModel(answer, clip=CLIP), worlds=1)
     assert counts == {8, 1}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ from PIL import Image
 from mmreason.models.base import ClipRecipe, FramesPart, Message, TextPart
 from mmreason.models.endpoint import EndpointModel
 from mmreason.models.endpoint_messages import FramesAs, ImageFormat, as_messages, encode_mp4
-from mmreason.types import UsageError
+from mmreason.models.scripted import ScriptedModel
+from mmreason.reasoner import Reasoner
+from mmreason.types import CheckKind, UsageError
 from mmreason.video.types import FrameBatch
-from tests.models.servers import batch_of, data_of, frames_of_mp4
+from mmreason.video.world import generate
+from tests.models.servers import batch_of, data_of, frames_of_mp4, running, serving
 
 
 def clip(times_s: list[float], size_px: tuple[int, int] = (64, 48)) -> FrameBatch:
@@ -111,3 +115,27 @@ def test_a_video_needs_even_sides() -> None:
     odd = ClipRecipe(frames=4, size_px=(33, 20), leaf_s=4.0)
     with pytest.raises(UsageError, match="even sides"):
         EndpointModel.connect("http://127.0.0.1:9/v1", clip=odd, frames_as="video")
+
+
+def test_subtitles_that_match_reach_a_model_behind_an_endpoint(tmp_path: Path) -> None:
+    script = generate.demo(7).save(tmp_path / "talk.json")
+    lines = "1\n00:00:17,000 --> 00:00:19,000\nThe budget is four million.\n"
+    (tmp_path / "talk.srt").write_text(lines)
+    model = ScriptedModel(
+        lambda text, frames: "four million" if "budget" in text else "a star.",
+        clip=ClipRecipe(frames=2, size_px=(32, 16), leaf_s=8.0),
+    )
+    with serving(running(model), "seer") as server:
+        endpoint = EndpointModel.connect(server.url, clip=model.clip)
+        answer = Reasoner(endpoint).ask(script, "What is the budget?")
+        texts = [
+            piece["text"]
+            for chat in server.chats
+            for piece in chat.body["messages"][0]["content"]
+            if piece["type"] == "text" and "budget?" in piece["text"]
+        ]
+    assert texts
+    assert all("[0:17.00-0:19.00] The budget is four million.\n" in text for text in texts)
+    assert answer.text == "four million"
+    assert answer.evidence[-1].check.kind is CheckKind.TRANSCRIPT
+    assert answer.settings["subtitles"]["path"].endswith("talk.srt")

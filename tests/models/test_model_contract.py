@@ -27,6 +27,7 @@ from mmreason.models.endpoint_replies import NO_LOGPROBS
 from mmreason.models.folders import NANO_FOLDER
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
+from mmreason.settings import standing_notes
 from mmreason.types import StopReason
 from mmreason.video import Video
 from mmreason.video.types import FrameBatch
@@ -169,12 +170,12 @@ def test_the_reasoner_works_with_it(model: ChatModel, world: World, tmp_path) ->
     assert not [s for s in answer.trace if s.observation.error]
     assert answer.cost.tokens_in > 0 < answer.cost.tokens_out
     assert answer.settings["model"]["fingerprint"] == model.fingerprint
-    assert answer.settings["notes"] == list(model.notes)
+    assert answer.settings["notes"] == standing_notes(model)
     assert reasoner.ask(script, QUESTION).cost.model_calls == 0
     if not isinstance(model, ScriptedModel):
         assert answer.text == "pink" and answer.stop_reason is StopReason.ANSWERED
         assert any(
-            e.verified and e.span.start_s < 20 and e.span.end_s > 16 for e in answer.evidence
+            e.check.agreed and e.span.start_s < 20 and e.span.end_s > 16 for e in answer.evidence
         )
 
 

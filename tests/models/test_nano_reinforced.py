@@ -36,7 +36,7 @@ def test_it_denies_half_truths_and_confirms_what_is_there(both):
 def test_it_watches_and_reads_as_nano_does(both):
     first, second = both["nano"], both["nano-reinforced"]
     assert first.clip == second.clip
-    assert first.tokenizer.get_vocab() == second.tokenizer.get_vocab()
+    assert first.inner.tokenizer.get_vocab() == second.inner.tokenizer.get_vocab()
     assert first.fingerprint != second.fingerprint
 
 

@@ -92,7 +92,8 @@ def watcher() -> Callable[..., ScriptedModel]:
             seen = video.seen_in(batch)
             return " ".join(seen) if text == "Describe the clip." else answer(text, seen)
 
-        clip = settings.pop("clip", ClipRecipe(frames=8, size_px=(64, 32), leaf_s=4.0))
+        clip = ClipRecipe(frames=8, size_px=(64, 32), leaf_s=4.0, reads_transcript=False)
+        clip = settings.pop("clip", clip)
         return ScriptedModel(script, clip=clip, **settings)
 
     return make
@@ -158,6 +159,8 @@ class Thinker:
     replies: Sequence[str] | Callable[[str], str]
     name: str = "thinker"
     fingerprint: str = "thinker"
+    lineage: str = "thinker"
+    calibrated: bool = False
     clip: ClipRecipe = field(default_factory=lambda: ClipRecipe(frames=1, leaf_s=4.0))
     notes: tuple[str, ...] = ()
     told: list[str] = field(default_factory=list)

@@ -224,7 +224,8 @@ def test_the_command_line_answers_resumes_and_tells_failures(tmp_path, worlds, c
     assert main(command) == 1, "the failure of the first run is still in the file"
     again = capsys.readouterr()
     assert json.loads(again.out) == {
-        "answers": str(answers), "questions": 2, "answered_before": 2, "failed": 1
+        "schema": 2, "answers": str(answers), "questions": 2, "answered_before": 2,
+        "unanswered": 0, "failed": 1,
     }  # fmt: skip
     assert "missing.mp4: no such file" in again.err and "--retry-failed asks those" in again.err
     assert main([*command, "--retry-failed"]) == 1

@@ -56,7 +56,9 @@ def test_the_ledger_is_what_the_models_counted(
     policy, video, watcher, honest, navigator, overview, subtitles
 ):
     """Three models, one a role, so that each count is known by itself."""
-    clip = ClipRecipe(frames=8, size_px=(64, 32), leaf_s=4.0, overview=overview)
+    clip = ClipRecipe(
+        frames=8, size_px=(64, 32), leaf_s=4.0, overview=overview, reads_transcript=False
+    )
     observer, checker = (watcher(video, honest, clip=clip, name=name) for name in ("o", "c"))
     reasoner = Reasoner(navigator, observer=observer, checker=checker, policy=policy)
     answer = reasoner.ask(video, QUESTION, subtitles=subtitles)
@@ -362,7 +364,7 @@ def test_a_video_deleted_meanwhile_ends_with_what_was_seen(video, model):
     video.frames_at = gone
     answer = Reasoner(model).ask(video, QUESTION)
     assert (answer.text, answer.stop_reason) == ("it moves left", StopReason.ANSWERED)
-    assert not answer.evidence[0].verified
+    assert not answer.evidence[0].check.agreed
     assert "No such file" in (answer.trace[-1].observation.error or "")
     assert "thumbnails" in answer.settings["notes"][0]
 
@@ -402,7 +404,7 @@ def test_the_claim_of_a_script_keeps_its_evidence(video, model):
     seen = Observation(text="it moves left", span=Span(16, 20), frame_times_s=(16.2,))
     wish = Claim(text="it moves left", supports=(Support(look, seen, Span(16, 20)),))
     answer = Reasoner(model, policy=Scripted([wish])).ask(video, QUESTION)
-    assert answer.evidence[0].verified
+    assert answer.evidence[0].check.agreed
     assert answer.cost.checker_calls == 2, "the question, and what it takes for granted"
 
 

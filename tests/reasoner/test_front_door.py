@@ -123,12 +123,21 @@ def test_evidence_is_saved_as_pictures_named_by_time(keyed: Path, tmp_path: Path
 
 def test_evidence_of_an_unknown_video_or_a_bad_folder_is_told(keyed: Path, tmp_path: Path) -> None:
     evidence = Evidence(span=Span(0, 1))
-    with pytest.raises(UsageError, match=r"pass it: evidence\.frames\(video\)"):
-        evidence.frames()
+    for unknown in (evidence, Evidence(span=Span(0, 1), video="<bytes>")):
+        with pytest.raises(UsageError, match=r"pass it: evidence\.frames\(video\)"):
+            unknown.frames()
     with pytest.raises(UsageError, match="is a file; give a folder"):
         evidence.save(keyed, keyed)
     with pytest.raises(VideoError, match="no such file"):
         evidence.save(tmp_path / "out", tmp_path / "gone.mp4")
+
+
+def test_evidence_of_a_video_of_bytes_has_names_that_every_system_takes(
+    keyed: Path, tmp_path: Path
+) -> None:
+    with Video.open(keyed.read_bytes()) as video:
+        (path,) = Evidence(span=Span(0, 1)).save(tmp_path / "frames", video)
+    assert not set(path.name) & set('<>:"/\\|?*') and path.is_file()
 
 
 def test_an_answer_knows_the_video_of_its_evidence(tmp_path: Path) -> None:
@@ -159,12 +168,12 @@ def _answer(text: str = "green", **changes: object) -> Answer:
 def test_an_answer_is_a_row_of_a_table(tmp_path: Path) -> None:
     row = _answer().to_row()
     assert row == {
-        "video": "talk.mp4", "question": "What colour?", "text": "green", "choice": None,
-        "confidence": 0.9877, "stop_reason": "answered", "start_s": 8, "end_s": 11,
+        "video": "talk.mp4", "question": "What colour?", "answered": True, "text": "green",
+        "choice": None, "confidence": 0.9877, "stop_reason": "answered", "start_s": 8, "end_s": 11,
         "quote": "green", "frames": 1, "tokens": 12, "seconds": 1.235,
     }  # fmt: skip
     none = _answer("", confidence=None, stop_reason=StopReason.ABSTAINED).to_row()
-    assert none.keys() == row.keys() and none["start_s"] is None and none["text"] == ""
+    assert none.keys() == row.keys() and not none["answered"] and none["text"] == ""
     with (tmp_path / "a.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, row)
         writer.writeheader()
@@ -175,11 +184,12 @@ def test_an_answer_is_a_row_of_a_table(tmp_path: Path) -> None:
 def test_printing_an_answer_is_three_lines() -> None:
     assert str(_answer()).splitlines() == [
         "answer:      green",
-        "evidence:    0:08.00-0:11.00: green",
+        "evidence:    0:08.00-0:11.00: green (not checked)",
         "cost:        1 frame in 1 round, 1.2 seconds",
     ]
-    none = str(_answer("", stop_reason=StopReason.ABSTAINED)).splitlines()
-    assert none[0].startswith("answer:      No answer (") and none[1] == "evidence:    none"
+    none = str(_answer("", stop_reason=StopReason.ABSTAINED, next_steps=("Ask.",))).splitlines()
+    assert none[0].startswith("answer:      No answer (")
+    assert none[1:3] == ["looked at:   nothing", "next:        Ask."]
     noted = str(_answer(settings={"notes": ["2 frames are\x1b[31m damaged"]})).splitlines()
     assert noted[3:] == ["note:        2 frames are\N{REPLACEMENT CHARACTER}[31m damaged"]
 
@@ -196,3 +206,51 @@ def test_the_default_store_is_in_the_cache_folder_of_the_user(
     assert default_path() == Path(folder) / "mmreason" / "store.sqlite3"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert default_path() == Path("/home/me/.cache/mmreason/store.sqlite3")
+
+
+@pytest.mark.parametrize(
+    ("expression", "asked"),
+    [
+        ("the star", "Locate the star."),
+        ("The red star", "Locate the red star."),
+        ("a dog", "Locate the dog."),
+        ("an apple", "Locate the apple."),
+        ("theatre sign", "Locate the theatre sign."),
+        ("A4 paper", "Locate the A4 paper."),
+        ("the", "Locate the the."),
+    ],
+)
+def test_a_request_for_a_box_has_one_article(expression: str, asked: str) -> None:
+    from mmreason.prompts import GENERAL, Prompts
+
+    assert Prompts().find(expression).startswith(asked)
+    assert GENERAL.find(expression).startswith(asked)
+    own = Prompts(locate="Where is {expression}?")
+    assert own.find(expression) == f"Where is {expression}?"
+
+
+@pytest.mark.parametrize("kind", ["bytes", "file", "open"])
+def test_a_video_is_asked_as_a_path_as_bytes_or_open(kind: str, keyed: Path) -> None:
+    reasoner = Reasoner.load("nano", store=Store.in_memory())
+    budget = mmreason.Budget(frames=16)
+    expected = reasoner.ask(keyed, "What is there?", budget=budget, subtitles=None)
+    with keyed.open("rb") as file, Video.open(keyed) as video:
+        given = {"bytes": keyed.read_bytes(), "file": file, "open": video}[kind]
+        answer = reasoner.ask(given, "What is there?", budget=budget, subtitles=None)
+    assert (answer.text, answer.stop_reason) == (expected.text, expected.stop_reason)
+
+
+def test_bytes_are_asked_with_a_file_of_subtitles(keyed: Path, tmp_path: Path) -> None:
+    lines = tmp_path / "said.srt"
+    lines.write_text("1\n00:00:00,000 --> 00:00:01,000\nThe train leaves at nine.\n")
+    reasoner = Reasoner.load("nano", store=Store.in_memory())
+    answer = reasoner.ask(keyed.read_bytes(), "When does the train leave?", subtitles=lines)
+    assert "The train leaves at nine." in answer.text
+
+
+def test_what_is_no_video_is_one_line(keyed: Path) -> None:
+    reasoner = Reasoner.load("nano", store=Store.in_memory())
+    for wrong in (3, None, [keyed]):
+        with pytest.raises(VideoError) as error:
+            reasoner.ask(wrong, "What is there?")  # pyright: ignore[reportArgumentType]
+        assert "\n" not in str(error.value)

@@ -6,29 +6,33 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from mmreason.agent import REPEATED, SAME_CALLS, Draft, answer_loop
+from mmreason.agent import REPEATED, SAME_CALLS, Decline, Draft, answer_loop
 from mmreason.policies import Scripted
 from mmreason.policies.base import (
     INVALID,
     Act,
+    CheckResult,
+    CheckStatus,
     Claim,
+    Consult,
     Inquiry,
+    ModelId,
     Remark,
     Results,
     Spent,
-    Standing,
     Support,
-    Verdict,
     Wish,
     look_call,
 )
 from mmreason.tree import Tree
-from mmreason.types import Observation, StopReason, ToolCall
+from mmreason.types import Check, CheckKind, Observation, StopReason, ToolCall
 from mmreason.video.types import Span
 
 QUESTION = "What colour is the star?"
 PLACE = Span(4, 8)
 TREE = Tree(Span(0, 64), 4, 2)
+OBSERVER = ModelId("observer", "nano")
+REASONER = ModelId("reasoner", "qwen")
 
 
 def seen(text: str, times_s: Sequence[float] = (4.5, 5.5), span: Span = PLACE) -> Observation:
@@ -49,11 +53,20 @@ def play(
     question: str = QUESTION,
     options: tuple[str, ...] = (),
     spent_after: int = 10**9,
+    checker: ModelId = OBSERVER,
 ) -> tuple[Draft, Scripted, list[Wish]]:
     """Run a script; looks of checks see other frames each and say `looks` one after the other.
     Calls after `spent_after` are refused. Returns the draft, the policy and what was yielded."""
     policy = Scripted(wishes)
-    inquiry = Inquiry(question=question, options=options, tree=TREE, leaf_s=4.0)
+    inquiry = Inquiry(
+        question=question,
+        options=options,
+        tree=TREE,
+        leaf_s=4.0,
+        observer=OBSERVER,
+        checker=checker,
+        reasoner=REASONER,
+    )
     loop = answer_loop(inquiry, policy)
     asked: list[Wish] = []
     made, sent = 0, None
@@ -81,17 +94,19 @@ def play(
             sent = sent or Results(tuple(got))
 
 
-def standings(policy: Scripted) -> list[Standing]:
-    return [one.standing for one in policy.received if isinstance(one, Verdict)]
+def statuses(policy: Scripted) -> list[CheckStatus]:
+    return [one.status for one in policy.received if isinstance(one, CheckResult)]
 
 
 # Checks
 
 
-def test_a_second_look_that_agrees_verifies_and_ends_the_play():
+def test_a_second_look_that_agrees_ends_the_play_and_verifies_nothing():
     draft, policy, asked = play([claim("red"), claim("blue")], ["The star is red."])
     assert (draft.text, draft.stop_reason) == ("red", StopReason.ANSWERED)
-    assert draft.evidence[0].verified
+    (evidence,) = draft.evidence
+    assert evidence.check == Check(kind=CheckKind.SECOND_LOOK, by="observer", agreed=True)
+    assert not evidence.verified
     assert policy.received == [], "the play is over before the policy hears of it"
     (check,) = asked
     assert isinstance(check, Act)
@@ -105,24 +120,25 @@ def test_a_second_look_that_agrees_verifies_and_ends_the_play():
 
 def test_a_third_look_at_yet_other_frames_decides():
     draft, _, asked = play([claim("red")], ["blue", "red"])
-    assert draft.evidence[0].verified and draft.text == "red"
+    assert (draft.text, draft.stop_reason) == ("red", StopReason.ANSWERED)
+    assert draft.evidence[0].check.agreed is None, "one look of two was against it"
     assert [a.calls[0].arguments["shift"] for a in asked if isinstance(a, Act)] == [0.25, -0.25]
 
 
 def test_two_looks_against_it_leave_no_support():
     draft, policy, _ = play([claim("red")], ["blue", "green"])
-    assert standings(policy) == [Standing.UNSUPPORTED]
+    assert statuses(policy) == [CheckStatus.UNSUPPORTED]
     assert (draft.text, draft.stop_reason) == ("", StopReason.ABSTAINED)
-    assert draft.evidence[0].quote == "red" and not draft.evidence[0].verified
+    assert draft.evidence == () and draft.decline is Decline.UNSUPPORTED
     assert "green" in policy.received[0].missing
 
 
 def test_a_longer_answer_in_other_words_is_neither_proved_nor_refuted():
     first, second = "it rolls over the wet grass", "it moves across a meadow in spring"
     draft, policy, asked = play([claim(first)], [second])
-    assert standings(policy) == [Standing.UNCHECKED] and len(asked) == 1
+    assert statuses(policy) == [CheckStatus.UNCHECKED] and len(asked) == 1
     assert (draft.text, draft.stop_reason) == (first, StopReason.ANSWERED)
-    assert not draft.evidence[0].verified
+    assert not draft.evidence[0].check.agreed
 
 
 def test_absence_contradicts_presence_at_any_length():
@@ -133,29 +149,29 @@ def test_absence_contradicts_presence_at_any_length():
 @pytest.mark.parametrize("times_s", [(4.5, 5.5), (5.5,)])
 def test_the_same_frames_prove_nothing(times_s):
     draft, policy, _ = play([claim("red")], lambda call: seen("red", times_s))
-    assert standings(policy) == [Standing.UNCHECKED]
-    assert draft.text == "red" and not draft.evidence[0].verified
+    assert statuses(policy) == [CheckStatus.UNCHECKED]
+    assert draft.text == "red" and not draft.evidence[0].check.agreed
 
 
 def test_a_check_that_fails_proves_nothing():
     broken = Observation(text="", span=PLACE, error="damaged")
     draft, policy, _ = play([claim("red")], lambda call: broken)
-    assert standings(policy) == [Standing.UNCHECKED]
-    assert draft.text == "red"
+    assert statuses(policy) == [CheckStatus.UNCHECKED]
+    assert draft.text == "red" and draft.evidence[0].check == Check()
 
 
 def test_every_place_of_a_claim_has_to_stand():
     supports = claim("red").supports + claim("red", span=Span(40, 44)).supports
     both = Claim(text="the star", supports=supports)
     draft, _, asked = play([both], ["red", "red"])
-    assert [e.verified for e in draft.evidence] == [True, True] and len(asked) == 2
+    assert [e.check.agreed for e in draft.evidence] == [True, True] and len(asked) == 2
     draft, _, _ = play([both], ["red", "blue", "green"])
     assert (draft.text, draft.stop_reason) == ("", StopReason.ABSTAINED)
     draft, _, asked = play([both], ["blue", "green"])
     assert len(asked) == 2, "what fails at its first place is not looked at further"
 
 
-def test_a_verified_answer_beats_those_before_it():
+def test_an_answer_that_a_check_agrees_to_beats_those_before_it():
     wishes = [claim("red"), claim("it rolls over wet grass"), claim("green", span=Span(8, 12))]
     draft, _, _ = play(wishes, ["blue", "pink", "another answer at length", "green"])
     assert draft.text == "green" and draft.evidence[0].span == Span(8, 12)
@@ -163,7 +179,7 @@ def test_a_verified_answer_beats_those_before_it():
 
 def test_a_claim_without_a_place_stands_unchecked():
     draft, policy, asked = play([Claim(text="red")])
-    assert standings(policy) == [Standing.UNCHECKED] and asked == []
+    assert statuses(policy) == [CheckStatus.UNCHECKED] and asked == []
     assert (draft.text, draft.evidence) == ("red", ())
 
 
@@ -176,6 +192,49 @@ def test_a_policy_may_have_checked_by_itself(checked, text, reason):
     assert (draft.text, draft.stop_reason, asked) == (text, reason, [])
 
 
+@pytest.mark.parametrize(
+    ("checker", "kind"),
+    [
+        (ModelId("nano-reinforced", "nano"), CheckKind.SECOND_LOOK),
+        (ModelId("another", "glm"), CheckKind.OTHER_MODEL),
+        (REASONER, CheckKind.OTHER_MODEL),
+    ],
+)
+def test_only_a_model_of_another_family_verifies(checker, kind):
+    draft, _, _ = play([claim("red")], ["red"], checker=checker)
+    (evidence,) = draft.evidence
+    assert evidence.check == Check(kind=kind, by=checker.name, agreed=True)
+    assert evidence.verified == (kind is CheckKind.OTHER_MODEL)
+
+
+def test_the_model_that_decided_does_not_verify_itself():
+    asked = Consult((), 8)
+    draft, _, _ = play([asked, claim("red")], ["red"], checker=REASONER)
+    assert draft.evidence[0].check.kind is CheckKind.SECOND_LOOK
+
+
+def test_another_model_that_disagrees_verifies_nothing():
+    wishes = [claim("red"), Act("a", (LOOK,)), Act("b", (OTHER,))]
+    checker = ModelId("another", "glm")
+    draft, _, _ = play(wishes, ["blue", "green"], spent_after=2, checker=checker)
+    (evidence,) = draft.evidence
+    assert evidence.check == Check(kind=CheckKind.OTHER_MODEL, by="another", agreed=False)
+    assert not evidence.verified and draft.stop_reason is StopReason.BUDGET_FRAMES
+
+
+def test_a_number_read_from_the_second_descriptions_alone_is_not_checked():
+    draft, _, _ = play([claim("3", checked=True, compared=False)])
+    assert draft.text == "3" and draft.evidence[0].check == Check()
+
+
+def test_each_place_says_how_its_own_check_went():
+    told = "it rolls over the wet grass"
+    supports = claim(told).supports + claim(told, span=Span(40, 44)).supports
+    looks = [told, "it moves across a meadow in spring"]
+    draft, _, _ = play([Claim(text="the star", supports=supports)], looks)
+    assert [e.check.agreed for e in draft.evidence] == [True, None]
+
+
 # Options
 
 
@@ -184,7 +243,7 @@ def test_options_agree_by_letter_or_text():
     one = claim("red", options=options, choice=0)
     draft, _, asked = play([one], ["A"], options=options)
     assert (draft.text, draft.choice) == ("red", 0)
-    assert draft.evidence[0].verified
+    assert draft.evidence[0].check.agreed
     assert isinstance(asked[0], Act)
     assert asked[0].calls[0].arguments["options"] == ["red", "blue"]
 
@@ -196,12 +255,12 @@ def test_another_option_contradicts():
     assert (draft.text, draft.choice, draft.stop_reason) == ("", None, StopReason.ABSTAINED)
 
 
-def test_an_answer_that_is_no_option_is_never_verified_and_never_a_choice():
+def test_an_answer_that_is_no_option_is_never_agreed_to_and_never_a_choice():
     options = ("red", "blue")
     one = claim("purple", options=options)
     draft, _, _ = play([one], ["purple"], options=options)
     assert (draft.text, draft.choice) == ("purple", None)
-    assert not draft.evidence[0].verified
+    assert not draft.evidence[0].check.agreed
     long = "B of all things, at some length"
     draft, _, _ = play([one, Claim(text=long, choice=1)], ["purple"], options=options)
     assert draft.choice == 1, "one that picks an option goes first"
@@ -213,11 +272,11 @@ def test_an_answer_that_is_no_option_is_never_verified_and_never_a_choice():
 def test_absence_is_kept_for_the_end():
     wishes = [claim("there is no star.", negative=True), claim("red", span=Span(8, 12))]
     draft, policy, _ = play(wishes, ["red"])
-    assert standings(policy) == [Standing.NEGATIVE]
+    assert statuses(policy) == [CheckStatus.NEGATIVE]
     assert draft.text == "red"
     draft, _, asked = play(wishes[:1])
-    assert (draft.text, draft.stop_reason) == ("there is no star.", StopReason.ABSTAINED)
-    assert asked == [] and not draft.evidence[0].verified
+    assert (draft.text, draft.stop_reason) == ("", StopReason.ABSTAINED)
+    assert asked == [] and draft.evidence == () and draft.decline is Decline.ABSENT
 
 
 def test_no_answers_a_yes_or_no_question():
@@ -225,7 +284,7 @@ def test_no_answers_a_yes_or_no_question():
     assert (draft.text, draft.stop_reason) == ("no", StopReason.ANSWERED)
     outside = claim("this is outside my world.", negative=True)
     draft, _, _ = play([outside], question="Is there a star?")
-    assert draft.stop_reason is StopReason.ABSTAINED
+    assert draft.stop_reason is StopReason.ABSTAINED and draft.decline is Decline.OUTSIDE
     draft, _, _ = play([outside, claim("no", negative=True)], question="Is there a star?")
     assert draft.text == "no", "what was seen says more than what could not be"
 
@@ -286,11 +345,11 @@ def test_the_first_refusal_leaves_one_last_try():
     assert (draft.text, draft.stop_reason) == ("", StopReason.BUDGET_FRAMES)
 
 
-def test_a_claim_after_the_budget_is_the_answer_unverified():
+def test_a_claim_after_the_budget_is_the_answer_unchecked():
     wishes = [Act("a", (LOOK,)), claim("red")]
     draft, _, _ = play(wishes, spent_after=0)
     assert (draft.text, draft.stop_reason) == ("red", StopReason.BUDGET_FRAMES)
-    assert not draft.evidence[0].verified
+    assert not draft.evidence[0].check.agreed
 
 
 def test_a_refuted_answer_is_better_than_none_only_where_the_budget_ended():
@@ -326,4 +385,4 @@ def test_a_play_that_ends_in_invalid_output_says_so():
 
 def test_nothing_at_all_is_an_abstention():
     draft, _, _ = play([])
-    assert draft == Draft(text="", stop_reason=StopReason.ABSTAINED)
+    assert draft == Draft(stop_reason=StopReason.ABSTAINED, decline=Decline.NOTHING)

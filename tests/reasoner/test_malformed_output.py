@@ -133,7 +133,7 @@ def test_malformed_output_is_a_step_and_the_question_goes_on(ask, kind):
     assert line in told and "<think></think>" in told
     assert len(told) < 1_000
     assert (answer.text, answer.stop_reason) == ("it moves left", StopReason.ANSWERED)
-    assert answer.evidence[0].verified
+    assert answer.evidence[0].check.agreed
 
 
 @pytest.mark.parametrize("kind", MALFORMED)
@@ -283,7 +283,7 @@ def test_an_answer_from_descriptions_rests_on_the_one_that_says_it(ask):
     """Not on whatever was described last."""
     answer, _ = ask([FINAL])
     assert answer.evidence[0].span == Span(16, 32)
-    assert answer.evidence[0].verified
+    assert answer.evidence[0].check.agreed
 
 
 def test_an_answer_after_a_search_alone_rests_on_no_search(ask):
@@ -299,7 +299,7 @@ def test_options_are_picked_or_left(ask, written, choice):
     options = ("it bounces", "it moves left", "it stays still")
     answer, _ = ask([f"<think>x</think><answer>{written}</answer>"], options=options)
     assert answer.choice == choice
-    assert any(e.verified for e in answer.evidence) == (choice == 1)
+    assert any(e.check.agreed for e in answer.evidence) == (choice == 1)
 
 
 def test_rounds_that_run_out_are_the_stop_reason(ask):

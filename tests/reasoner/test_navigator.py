@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmreason.policies import BreadthFirst
-from mmreason.policies.base import Act, Claim, Inquiry, Results, Standing, Verdict
+from mmreason.policies.base import Act, CheckResult, CheckStatus, Claim, Inquiry, Results
 from mmreason.policies.navigate import Look, Navigator
 from mmreason.tree import Tree
 from mmreason.types import Note, Observation
@@ -55,6 +55,6 @@ def test_breadth_first_looks_at_every_node_of_the_usual_trees(depth, nodes):
                 wish = play.send(Results((Observation(text="no", span=spans[-1]),)))
             else:
                 assert isinstance(wish, Claim) and wish.negative
-                wish = play.send(Verdict(Standing.NEGATIVE))
+                wish = play.send(CheckResult(CheckStatus.NEGATIVE))
     assert len(spans) == len(set(spans)) == nodes
     assert spans[0] == tree.span and spans[1].duration_s == pytest.approx(5_000)

@@ -20,6 +20,7 @@ from mmreason.policies import (
 )
 from mmreason.policies.base import Act, Claim, Consult, Inquiry, Results, Spent, Support, look_call
 from mmreason.reasoner import Reasoner
+from mmreason.settings import id_of
 from mmreason.store import Store
 from mmreason.tree import Tree, TreeRecipe
 from mmreason.types import Answer, Budget, Observation, Step, StopReason
@@ -82,7 +83,7 @@ def plain(answer: Answer) -> tuple:
 def test_without_a_budget_it_finds_what_is_there(reasoner, video):
     answer = reasoner.ask(video, QUESTION)
     assert (answer.text, answer.stop_reason) == ("it moves left", StopReason.ANSWERED)
-    assert answer.evidence[0].verified
+    assert answer.evidence[0].check.agreed
     assert answer.evidence[0].span.overlap_s(GOLD) > 0
 
 
@@ -153,6 +154,9 @@ def test_a_trace_replays_without_a_model(policy, reasoner, video, navigator, bud
         tree=Tree(video.info.span, tree["branching"], tree["depth"]),
         leaf_s=reasoner.model.clip.leaf_s,
         rounds=budget.rounds,
+        observer=id_of(reasoner.roles.observer),
+        checker=id_of(reasoner.roles.checker),
+        reasoner=id_of(reasoner.roles.reasoner),
     )
     draft = replayed(inquiry, policy, answer, navigator.said)
     assert (draft.text, draft.choice, draft.evidence, draft.stop_reason) == (
@@ -218,7 +222,7 @@ def test_with_perfect_captions_greedy_hits_within_three_rounds(fake_video, lengt
         reasoner = Reasoner(seer(video, answer), tree=recipe)
         found = reasoner.ask(video, QUESTION)
         assert (found.text, found.stop_reason) == ("it moves left", StopReason.ANSWERED)
-        assert found.evidence[0].verified
+        assert found.evidence[0].check.agreed
         assert found.cost.rounds <= 4
         looks = [step for step in found.trace if step.call.name == "look"]
         assert looks[0].observation.span.overlap_s(Span(start_s, end_s)) > 0
@@ -284,7 +288,7 @@ def test_order_of_two_and_three_places(fake_video, watcher, order, place, count)
     assert (answer.text, answer.stop_reason) == (f"the {right}", StopReason.ANSWERED)
     assert answer.choice == options.index(f"the {right}")
     assert len(answer.evidence) == count
-    assert all(one.verified for one in answer.evidence)
+    assert all(one.check.agreed for one in answer.evidence)
     open_answer = Reasoner(seer(video, present)).ask(video, question)
     assert open_answer.text == f"the {right}"
 
@@ -293,7 +297,7 @@ def test_things_seen_at_once_are_not_put_in_order(fake_video, watcher):
     video = fake_video((32.0, "grey."), (36.0, "a red star. a blue ring."), (64.0, "grey."))
     model = watcher(video, present)
     answer = Reasoner(model).ask(video, "Which comes first, the star or the ring?")
-    assert answer.text != "the star" and not any(one.verified for one in answer.evidence)
+    assert answer.text != "the star" and not any(one.check.agreed for one in answer.evidence)
 
 
 def test_subtitles_lead_to_the_place(fake_video, watcher):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -10,8 +11,8 @@ from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
 from mmreason.store import Store
-from mmreason.types import Budget, StopReason, UsageError
-from mmreason.video.types import Span, VideoError
+from mmreason.types import Budget, Check, CheckKind, StopReason, UsageError
+from mmreason.video.types import FrameBatch, Span, VideoError
 
 SCENES = (
     (16.0, "a green cross stays still."),
@@ -55,7 +56,7 @@ def test_answer_with_evidence_where_it_is(video, model):
     assert answer.text == "it moves left"
     assert answer.stop_reason is StopReason.ANSWERED
     (evidence,) = answer.evidence
-    assert evidence.verified
+    assert evidence.check.agreed
     assert evidence.span == Span(16.0, 32.0)
     assert all(16 <= t < 32 for t in evidence.frame_times_s)
     assert answer.confidence == pytest.approx(0.905, abs=0.01)
@@ -96,7 +97,7 @@ def test_what_the_question_takes_for_granted_has_to_be_there(fake_video, watcher
     model = watcher(video, lambda question, seen: "no" if "Is there" in question else "red")
     answer = Reasoner(model).ask(video, "What colour is the small star?")
     assert (answer.text, answer.stop_reason) == ("", StopReason.ABSTAINED)
-    assert answer.evidence and not answer.evidence[0].verified
+    assert answer.evidence == () and answer.trace[-1].observation.text == "no"
     assert Reasoner(model).ask(video, "What colour is the star?").text == "red"
 
 
@@ -128,13 +129,14 @@ def test_store_is_shared_between_reasoners_but_not_between_models(video, watcher
         assert same.calls == 0 < other.calls
 
 
-def test_absence_is_abstention_in_the_models_own_words(video, model):
+def test_a_decline_is_no_answer_and_what_the_model_said_is_in_the_trace(video, model):
     answer = Reasoner(model).ask(video, "What colour is the square?")
-    assert answer.stop_reason is StopReason.ABSTAINED
-    assert answer.text == "there is no square."
-    assert answer.choice is None
-    assert answer.evidence
-    assert not any(evidence.verified for evidence in answer.evidence)
+    assert answer.stop_reason is StopReason.ABSTAINED and not answer.answered
+    assert (answer.text, answer.choice, answer.confidence, answer.evidence) == ("", None, None, ())
+    assert answer.trace[-1].observation.text == "there is no square."
+    told = answer.to_dict()
+    assert (told["answered"], told["text"], told["evidence"]) == (False, "", [])
+    assert told["next_steps"] == list(answer.next_steps) != []
     looks = [step for step in answer.trace if step.call.name == "look"]
     assert 1 <= len(looks) <= 4
 
@@ -143,6 +145,7 @@ def test_no_is_an_answer_to_a_yes_or_no_question(video, model):
     assert Reasoner(model).ask(video, "Is there a red star?").text == "yes"
     denied = Reasoner(model).ask(video, "Is there a purple star?")
     assert (denied.text, denied.stop_reason) == ("no", StopReason.ANSWERED)
+    assert denied.answered and denied.evidence and denied.next_steps == ()
 
 
 def test_outside_its_world_the_model_is_not_asked_for_long(fake_video, watcher):
@@ -150,7 +153,7 @@ def test_outside_its_world_the_model_is_not_asked_for_long(fake_video, watcher):
     model = watcher(video, lambda question, seen: "this is outside my world.")
     answer = Reasoner(model).ask(video, "Is there a red star?")
     assert answer.stop_reason is StopReason.ABSTAINED
-    assert answer.text == "this is outside my world."
+    assert not answer.answered and "outside" not in answer.text
     assert answer.cost.rounds <= 8
 
 
@@ -160,7 +163,7 @@ def test_disagreement_makes_it_look_elsewhere(fake_video, watcher):
     model = watcher(video, lambda q, seen: "yes" if "Is there" in q else next(replies))
     answer = Reasoner(model).ask(video, "What pattern does the red star have?")
     assert answer.text == "green"
-    assert answer.evidence[0].verified
+    assert answer.evidence[0].check.agreed
     assert answer.evidence[0].span == Span(32, 48)
 
 
@@ -168,26 +171,26 @@ def test_a_third_look_decides_between_two(fake_video, watcher):
     video = fake_video((4.0, "a red star moves left."))
     replies = iter(["red", "blue", "red"])
     answer = Reasoner(watcher(video, lambda question, seen: next(replies))).ask(video, "Colour?")
-    assert (answer.text, answer.evidence[0].verified) == ("red", True)
+    assert (answer.text, answer.evidence[0].check.agreed) == ("red", None)
 
 
-def test_without_any_agreement_it_abstains_and_shows_what_was_seen(video, watcher):
+def test_without_any_agreement_it_abstains(video, watcher):
     count = iter(range(100))
     model = watcher(video, lambda question, seen: f"number{next(count)}")
     answer = Reasoner(model).ask(video, "What pattern does the red star have?")
     assert (answer.text, answer.stop_reason) == ("", StopReason.ABSTAINED)
-    assert answer.evidence[0].quote == "number0"
-    assert not any(evidence.verified for evidence in answer.evidence)
+    assert answer.evidence == ()
     assert answer.cost.model_calls < 60
 
 
-def test_a_long_answer_in_other_words_stands_unverified(video, watcher):
+def test_a_long_answer_in_other_words_stands_and_its_check_is_open(video, watcher):
     tails = iter(["over the wet grass", "across a meadow in spring"] * 10)
     model = watcher(video, lambda question, seen: f"the star is moving {next(tails)}")
     answer = Reasoner(model).ask(video, "What does the red star do?")
     assert answer.text == "the star is moving over the wet grass"
     assert answer.stop_reason is StopReason.ANSWERED
-    assert not answer.evidence[0].verified
+    check = answer.evidence[0].check
+    assert (check.kind, check.by, check.agreed) == (CheckKind.SECOND_LOOK, "scripted", None)
 
 
 def test_one_node_videos_are_looked_at_directly(fake_video, watcher):
@@ -197,16 +200,16 @@ def test_one_node_videos_are_looked_at_directly(fake_video, watcher):
     assert answer.text == "red"
     assert [step.call.name for step in answer.trace] == ["look", "look"]
     assert answer.evidence[0].span == Span(0, 4)
-    assert answer.evidence[0].verified
+    assert answer.evidence[0].check.agreed
 
 
 @pytest.mark.parametrize("length_s", [0.0, 0.1])
-def test_one_frame_videos_cannot_be_verified_by_other_frames(fake_video, watcher, length_s):
+def test_one_frame_videos_cannot_be_checked_by_other_frames(fake_video, watcher, length_s):
     video = fake_video((length_s, "a red star moves left."))
     answer = Reasoner(watcher(video, honest)).ask(video, "What colour is the star?")
     assert answer.text == "red"
     assert answer.evidence[0].frame_times_s == (0.0,)
-    assert not answer.evidence[0].verified
+    assert answer.evidence[0].check == Check()
 
 
 def test_global_questions_start_with_the_whole_video(video, watcher):
@@ -234,7 +237,7 @@ def test_no_option_is_guessed(video, watcher):
     )
     assert answer.choice is None
     assert answer.text == "yellow"
-    assert not answer.evidence[0].verified
+    assert not answer.evidence[0].check.agreed
 
 
 @pytest.mark.parametrize(
@@ -272,7 +275,7 @@ def test_an_answer_found_before_the_budget_ended_is_kept(video, model):
     answer = Reasoner(model).ask(video, "How does the red star move?", budget=short)
     assert answer.text == "it moves left"
     assert answer.stop_reason is StopReason.BUDGET_ROUNDS
-    assert not answer.evidence[0].verified
+    assert not answer.evidence[0].check.agreed
 
 
 def test_tokens_are_kept_by_forecast(video, model):
@@ -400,7 +403,7 @@ def test_reading_leaves_room_for_a_last_look(video, model):
     answer = Reasoner(model).ask(video, "How does the red star move?", budget=Budget(rounds=1))
     assert [step.call.name for step in answer.trace] == ["caption"] * 4 + ["look"]
     assert answer.stop_reason is StopReason.BUDGET_ROUNDS
-    assert answer.text and not any(evidence.verified for evidence in answer.evidence)
+    assert answer.text and not any(evidence.check.agreed for evidence in answer.evidence)
 
 
 def test_a_budget_of_one_look_is_spent_on_looking(video, model):
@@ -418,3 +421,27 @@ def test_half_a_character_is_one_clear_error(video, model, question, options):
     with pytest.raises(UsageError, match=r"holds U\+D[0-9A-F]{3} at position .* surrogate"):
         Reasoner(model).ask(video, question, options=options)
     assert model.calls == 0
+
+
+def test_frames_shown_in_place_of_others_are_told(fake_video, watcher):
+    class Damaged(type(fake_video((1.0, "")))):
+        def frames_at(self, times_s, size_px=None):
+            batch = super().frames_at(times_s, size_px)
+            exact = batch.times_s > 20
+            return FrameBatch(pixels=batch.pixels, times_s=batch.times_s, exact=exact)
+
+    video = Damaged(scenes=SCENES)
+    answer = Reasoner(watcher(video, honest)).ask(video, "How does the red star move?")
+    (note,) = answer.settings["notes"]
+    assert re.fullmatch(r"\d+ frames were shown in place of others .* may be damaged", note)
+
+
+def test_notes_on_the_file_are_told_with_the_answer(video, model):
+    class Noted(type(video)):
+        @property
+        def info(self):
+            return replace(super().info, notes=("the length is a guess",))
+
+    noted = Noted(scenes=SCENES)
+    answer = Reasoner(model).ask(noted, "How does the red star move?")
+    assert answer.settings["notes"] == ["the length is a guess"]

@@ -14,6 +14,7 @@ from mmreason.models.base import FramesPart, Message, TextPart
 from mmreason.models.folders import NANO_FOLDER
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch
+from mmreason.video.world import generate
 
 PLAIN = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -74,10 +75,11 @@ def test_a_template_that_loses_what_is_said_is_refused_at_loading(tmp_path):
 
 
 def test_nano_counts_its_visual_tokens():
-    frames = FrameBatch(
-        pixels=np.zeros((8, 80, 144, 3), np.uint8), times_s=np.arange(8.0), exact=np.ones(8, bool)
-    )
-    conversation = [Message("user", (FramesPart(frames), TextPart("What is there?")))]
+    world = generate.demo(7)
+    pixels = np.stack([world.frame(t, (144, 80)) for t in np.arange(8) / 4])
+    frames = FrameBatch(pixels=pixels, times_s=np.arange(8.0), exact=np.ones(8, bool))
+    question = TextPart("How many objects are there?")
+    conversation = [Message("user", (FramesPart(frames), question))]
     reply = models.load("nano").generate([conversation], max_new_tokens=2)[0]
     assert reply.tokens_visual == 4 * (80 // 16) * (144 // 16)
     assert reply.tokens_visual < reply.tokens_in

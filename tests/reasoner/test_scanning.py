@@ -51,7 +51,10 @@ def test_an_event_of_a_second_is_read_in_the_opening(fake_video, watcher):
     model = watcher(video, answers, clip=CLIP)
     answer = Reasoner(model).ask(video, "What colour is the star?")
     assert (answer.text, answer.stop_reason) == ("red", StopReason.ANSWERED)
-    assert answer.evidence[0].verified and answer.evidence[0].span.overlap_s(Span(431.3, 432.3)) > 0
+    assert (
+        answer.evidence[0].check.agreed
+        and answer.evidence[0].span.overlap_s(Span(431.3, 432.3)) > 0
+    )
     scans = [step for step in answer.trace if step.call.name == "scan"]
     assert [s.observation.cost.frames for s in scans] == [0] * 4
     assert answer.cost.frames_scanned == 1920
@@ -158,7 +161,7 @@ def test_different_things_at_different_places_are_counted(fake_video, watcher, q
     )
     answer = Reasoner(watcher(video, answers, clip=CLIP)).ask(video, question)
     assert answer.text == expected and answer.stop_reason is StopReason.ANSWERED
-    assert len(answer.evidence) == 3 and all(e.verified for e in answer.evidence)
+    assert len(answer.evidence) == 3 and all(e.check.agreed for e in answer.evidence)
 
 
 def test_a_count_reads_no_deeper_than_the_scan_shows(fake_video, watcher):
@@ -186,7 +189,7 @@ def test_things_that_captions_tell_of_are_looked_at_once_by_the_checker(fake_vid
     answer = reasoner.ask(video, "Which comes last, the red star or the blue circle?")
     if sure:
         assert (answer.text, answer.stop_reason) == ("the blue circle", StopReason.ANSWERED)
-        assert [e.verified for e in answer.evidence] == [True, True]
+        assert [e.check.agreed for e in answer.evidence] == [True, True]
         assert answer.cost.checker_calls == 2
         assert {step.call.name for step in answer.trace} == {"scan", "caption", "look"}
     else:

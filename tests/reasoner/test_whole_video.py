@@ -37,7 +37,7 @@ def test_the_whole_video_is_read_in_its_overview(fake_video, watcher, asked, rig
     assert WORDS[answer.choice or 0] == right
     assert {step.call.name for step in answer.trace} == {"skim"}
     shown = {"EXIT": Span(60, 300), "TAXI": Span(330, 370), "PARK": Span(0, 60)}[right]
-    assert len(answer.evidence) == 1 and answer.evidence[0].verified
+    assert len(answer.evidence) == 1 and answer.evidence[0].check.agreed
     assert answer.evidence[0].span.overlap_s(shown) > 0.3 * answer.evidence[0].span.duration_s
     assert answer.evidence[0].frame_times_s and right in answer.evidence[0].quote
 

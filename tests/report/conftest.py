@@ -7,9 +7,21 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from mmreason.types import Answer, Cost, Evidence, Note, Observation, Step, StopReason, ToolCall
+from mmreason.types import (
+    Answer,
+    Check,
+    CheckKind,
+    Cost,
+    Evidence,
+    Note,
+    Observation,
+    Step,
+    StopReason,
+    ToolCall,
+)
 from mmreason.video.types import Span
 
+OTHER = Check(kind=CheckKind.OTHER_MODEL, by="qwen", agreed=True)
 TIMES_S = (8.5, 9.5, 10.5, 11.5)
 
 
@@ -44,8 +56,9 @@ def make_answer() -> Callable[..., Answer]:
         "question": "What colour is the circle?",
         "text": "red",
         "confidence": 0.94,
+        "confidence_calibrated": True,
         "evidence": (
-            Evidence(span=Span(8, 12), frame_times_s=TIMES_S, quote="it is red.", verified=True),
+            Evidence(span=Span(8, 12), frame_times_s=TIMES_S, quote="it is red.", check=OTHER),
             Evidence(span=Span(0, 4), quote="a red circle.", boxes_px=((1, 2.5, 30, 40),)),
         ),
         "cost": Cost(rounds=6, model_calls=5, frames=36, tokens_in=2060, cache_hits=1, seconds=2.3),
@@ -118,7 +131,7 @@ def hour(make_answer: Callable[..., Answer]) -> Answer:
     return make_answer(
         question=question,
         trace=trace,
-        evidence=(Evidence(span=place, quote="red", verified=True),),
+        evidence=(Evidence(span=place, quote="red", check=OTHER),),
         cost=total + THINKING,
         duration_s=3600.0,
         thumbnails={},

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from mmreason.report.html import answer_fragment, answer_page
-from mmreason.types import Answer, Evidence, StopReason
+from mmreason.types import Answer, Check, CheckKind, Evidence, StopReason
 from mmreason.video.types import Span
+from tests.report.conftest import make_step
 from tests.report.parsed_page import ParsedPage
 
 EVIL = '"><script>alert(1)</script><img src=http://x onerror=alert(2)>{{ 7 * 7 }}</svg></style>'
@@ -23,11 +24,11 @@ def test_page_shows_all_of_an_answer(make_answer: Callable[..., Answer]) -> None
         "What colour is the circle?",
         "94 %",
         "An answer was found and its evidence was looked at.",
-        "2 stretches of video, 1 verified",
+        "2 stretches of video: 1 of 2 another model (qwen) agrees, 1 of 2 not checked",
         "0:08.00 \N{EN DASH} 0:12.00",
         "“it is red.”",
-        "✓ verified",
-        "not verified",
+        "✓ verified: another model (qwen) agrees",
+        "not checked",
         "failed: no frame there",
         "8 frames · 0 tokens · 0.42 s",
         "from the store",
@@ -135,7 +136,7 @@ def test_an_empty_answer_says_why(make_answer: Callable[..., Answer], reason: St
     text = ParsedPage(answer_page(answer)).text
     assert "No answer" in text
     assert "best answer" not in text
-    assert "not known" in text
+    assert "Confidence" not in text and "Looked at nothing" in " ".join(text.split())
 
 
 def test_an_answer_about_a_video_without_length_has_no_timeline(
@@ -198,3 +199,86 @@ def test_a_long_trace_is_folded_and_complete(hour: Answer) -> None:
 def test_a_page_about_ten_hours_stays_small(hour: Answer) -> None:
     trace = hour.trace[:18] * 30
     assert len(answer_page(replace(hour, trace=trace, duration_s=36_000.0))) < 1_000_000
+
+
+def test_a_decline_has_no_headline_answer_bar_or_evidence(
+    make_answer: Callable[..., Answer],
+) -> None:
+    answer = make_answer(
+        text="",
+        confidence=None,
+        evidence=(),
+        stop_reason=StopReason.ABSTAINED,
+        next_steps=("Name another model.", "Give subtitles."),
+    )
+    for page in (ParsedPage(answer_page(answer)), ParsedPage(answer_fragment(answer))):
+        text = " ".join(page.text.split())
+        assert "No answer" in text and "Looked at 1 place (0:08.00-0:12.00)" in text
+        assert "What to do next Name another model. Give subtitles." in text
+        assert "Confidence" not in text and "mmr-meter" not in str(page.tags)
+        assert not any("mmr-card" in str(attributes) for _, attributes in page.tags)
+
+
+def test_only_a_calibrated_confidence_has_a_bar(make_answer: Callable[..., Answer]) -> None:
+    measured, own = make_answer(), make_answer(confidence_calibrated=False)
+    assert "Confidence 94 %" in " ".join(ParsedPage(answer_page(measured)).text.split())
+    text = " ".join(ParsedPage(answer_page(own)).text.split())
+    assert "Confidence model's own 94 %, not calibrated" in text
+    assert "mmr-meter" in str(ParsedPage(answer_page(measured)).tags)
+    assert "mmr-meter" not in str(ParsedPage(answer_page(own)).tags)
+
+
+def test_overlapping_bars_of_one_kind_never_add_up(make_answer: Callable[..., Answer]) -> None:
+    """What is not verified has a colour of its own, without opacity."""
+    (style,) = re.findall(r"<style>(.*?)</style>", answer_page(make_answer()), re.DOTALL)[:1]
+    faint = [line for line in style.splitlines() if "mmr-dim" in line]
+    assert len(faint) == 3 and all("fill: var(--" in line for line in faint)
+    assert not any("opacity" in line for line in faint)
+
+
+def test_how_many_frames_are_shown_is_said(make_answer: Callable[..., Answer]) -> None:
+    plain = make_answer()
+    first = plain.evidence[0]
+    wide = replace(first, frame_times_s=(*first.frame_times_s, 11.7, 11.8))
+    text = ParsedPage(answer_page(make_answer(evidence=(wide,)))).text
+    assert "4 of 6 frames shown" in text
+    assert "frames shown" not in ParsedPage(answer_page(plain)).text.split("Cost")[0]
+
+
+def test_calls_that_say_the_same_are_one_row(make_answer: Callable[..., Answer]) -> None:
+    same = "this is outside my world."
+    trace = tuple(
+        make_step("caption", Span(4 * i, 4 * i + 4), same, node=(i + 1,)) for i in range(5)
+    )
+    page = ParsedPage(answer_page(make_answer(trace=trace, evidence=(), text="red")))
+    body = page.text[page.text.index("Steps") :]
+    assert body.count(same) == 1 and "caption \N{MULTIPLICATION SIGN} 5" in body
+
+
+def test_a_tool_and_its_place_are_parted(make_answer: Callable[..., Answer]) -> None:
+    """They lie in a flexible row, which drops white space."""
+    style = answer_fragment(make_answer())
+    (lead,) = re.findall(r"\.mmr-lead \{([^}]*)\}", style)
+    assert "gap: 0 .5rem" in lead
+
+
+def test_a_quotation_of_subtitles_says_where_it_is_from(make_answer: Callable[..., Answer]) -> None:
+    quoted = Evidence(
+        span=Span(8, 12),
+        quote="It is <b>red</b>.",
+        source="subtitles",
+        check=Check(kind=CheckKind.TRANSCRIPT, by="talk.srt", agreed=True),
+    )
+    used = {"path": "/a/talk.srt", "lines": 1, "matching_passages": 1, "notes": ["a guess"]}
+    answer = make_answer(
+        text='The subtitles say: "It is red."',
+        evidence=(quoted,),
+        confidence=None,
+        settings={"subtitles": used},
+    )
+    page = ParsedPage(answer_page(answer))
+    text = " ".join(page.text.split())
+    assert "verified: stands in the transcript" in text and "from the subtitles" in text
+    assert "No model had an answer: matching lines of the subtitles are quoted." in text
+    assert "talk.srt: 1 line, 1 passage matches the question" in text and "a guess" in text
+    assert not any(tag == "b" and "red" in str(a) for tag, a in page.tags)

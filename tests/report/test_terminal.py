@@ -28,7 +28,7 @@ def test_pipes_get_plain_lines(make_answer: Callable[..., Answer]) -> None:
         "confidence:  94 %",
         "stopped:     An answer was found and its evidence was looked at.",
     ]
-    assert "evidence:    0:08.00-0:12.00 (verified) it is red." in lines
+    assert "evidence:    0:08.00-0:12.00 (another model (qwen) agrees) it is red." in lines
     assert "step 2:      caption 0:12.00-0:24.00 (node 2) -> a green star bounces. " in text
     assert "step 4:      look 0:08.00-0:12.00 -> red. [8 frames, 0.42 s]" in lines
     assert "step 6:      second look 0:08.00-0:12.00 -> red. [0 frames, 0.00 s]" in lines
@@ -43,7 +43,14 @@ def test_steps_can_be_left_out(make_answer: Callable[..., Answer]) -> None:
 
 def test_terminals_get_tables(make_answer: Callable[..., Answer]) -> None:
     text = _shown(make_answer(), terminal=True)
-    for wanted in ("Evidence", "Steps", "verified", "0:08.00-0:12.00", "failed: no frame there"):
+    for wanted in (
+        "Evidence",
+        "Steps",
+        "another model",
+        "not checked",
+        "0:08.00-0:12.00",
+        "failed: no frame there",
+    ):
         assert wanted in text
 
 

@@ -40,7 +40,7 @@ def _qwen_words() -> Any:
     )
 
 
-def _qwen_ids(words: Any) -> dict[str, int]:
+def _qwen_ids(words: Any) -> dict[str, Any]:
     return ids_of(
         words,
         image_token_id="<|image_pad|>",
@@ -217,7 +217,7 @@ def _llava_words() -> Any:
     )
 
 
-def _llava_ids(words: Any) -> dict[str, int]:
+def _llava_ids(words: Any) -> dict[str, Any]:
     return ids_of(words, image_token_index="<image>", video_token_index="<video>")
 
 

@@ -56,5 +56,5 @@ def template(image: str, video: str) -> str:
     )
 
 
-def ids_of(words: Any, **tokens: str) -> dict[str, int]:
+def ids_of(words: Any, **tokens: str) -> dict[str, Any]:
     return {name: words.convert_tokens_to_ids(token) for name, token in tokens.items()}

@@ -22,6 +22,8 @@ from mmreason.video.sheet import contact_sheet, jpeg_bytes
 from mmreason.video.types import Chapter
 from tests.video import clips
 
+UNTAGGED = "colours are untagged: taken as BT.601 by its size"
+
 
 def test_constant_rate_file(tmp_path: Path) -> None:
     path = clips.write(tmp_path / "plain.mp4")
@@ -35,7 +37,8 @@ def test_constant_rate_file(tmp_path: Path) -> None:
     assert (report.frame_count, report.keyframe_count) == (60, 4)
     assert report.mean_keyframe_gap_s == report.max_keyframe_gap_s == pytest.approx(0.5)
     assert report.hidden_packets == 0
-    assert report.audio_streams == report.subtitles == report.chapters == report.notes == ()
+    assert report.audio_streams == report.subtitles == report.chapters == ()
+    assert report.notes == (UNTAGGED,)
     assert json.loads(json.dumps(report.to_dict())) == report.to_dict()
 
 
@@ -57,7 +60,7 @@ def test_edit_list_rotation_and_single_frame(tmp_path: Path) -> None:
     source = clips.write(tmp_path / "source.mp4", frames=90, gop=60)
     trimmed = inspect_file(clips.trimmed(tmp_path / "trim.mp4", source, 1.0))
     assert (trimmed.hidden_packets, trimmed.frame_count) == (30, 60)
-    assert trimmed.notes == ("an edit list hides 30 packets",)
+    assert trimmed.notes == (UNTAGGED, "an edit list hides 30 packets")
     assert trimmed.keyframe_count == 1
     rotated = inspect_file(clips.write(tmp_path / "rotated.mp4", frames=3, rotation_deg=90))
     assert (rotated.rotation_deg, rotated.width_px, rotated.height_px) == (90, 96, 160)

@@ -38,7 +38,7 @@ class Final:
     best_step: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Run:
     """What the log in `folder` holds."""
 
@@ -129,6 +129,9 @@ class Run:
         from mmreason.training.logs.page import run_page
 
         return write_atomic(Path(path), run_page(self).encode("utf-8", "replace"))
+
+    def __repr__(self) -> str:
+        return f"Run({self.name!r}, step {self.done:,} of {self.planned:,})"
 
     def _repr_html_(self) -> str:
         """The same in a notebook."""

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from mmreason.training.nano.outside import OutsideKinds
 from mmreason.types import UsageError
 
 
@@ -42,6 +43,8 @@ class Stage:
     """Share of worlds in which every actor is large and plain."""
     outside_share: float = 0.0
     """Share of examples that show no scripted world at all."""
+    outside_kinds: OutsideKinds = "textures"
+    """What such examples show (`outside.py`)."""
     word_share: float = 0.15
     """Share of scenes with a word on the screen."""
     half_truth_share: float = 0.0

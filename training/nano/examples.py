@@ -67,7 +67,7 @@ def box_answer(box: Box | None, label: str) -> str:
 
 def image_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Example:
     if rng.random() < stage.outside_share:
-        return _outside(rng, config, frames=1)
+        return _outside(rng, config, stage, frames=1)
     world = _small_world(rng, stage, scenes=1)
     scene = world.scenes[0]
     time_s = rng.uniform(0.25, 0.75) * world.duration_s
@@ -91,7 +91,7 @@ def image_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Examp
 
 def clip_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Example:
     if rng.random() < stage.outside_share:
-        return _outside(rng, config, frames=config.clip_frames)
+        return _outside(rng, config, stage, frames=config.clip_frames)
     multi = rng.random() < stage.multi_scene_share
     world = _small_world(rng, stage, scenes=rng.choice((2, 2, 3)) if multi else 1)
     span = _window(rng, world)
@@ -256,7 +256,7 @@ def _weather(rng: random.Random, frames: np.ndarray) -> np.ndarray:
     return grainy.clip(0, 255).astype(np.uint8)
 
 
-def _outside(rng: random.Random, config: NanoConfig, frames: int) -> Example:
+def _outside(rng: random.Random, config: NanoConfig, stage: Stage, frames: int) -> Example:
     """Footage that is no scripted world, asked the same kinds of questions."""
     world = _small_world(rng, Stage(share=0, image_share=0), scenes=1)
     asked = questions(world, world.span, seed=rng.randrange(1 << 30))
@@ -264,11 +264,13 @@ def _outside(rng: random.Random, config: NanoConfig, frames: int) -> Example:
         CAPTION_PROMPT,
         *(_ask(rng, q)[0] for q in _balanced(rng, asked, config.questions - 1)),
     ]
+    if stage.outside_kinds == "all" and frames == 1:
+        prompts.append(box_prompt(f"{rng.choice(get_args(Colour))} {rng.choice(get_args(Shape))}"))
     width, height = config.size_px
     grid = ((frames + 1) // 2, height // TOKEN_PX, width // TOKEN_PX)
     step_s = rng.uniform(0.2, 1.0)
     return Example(
-        frames=outside_frames(rng, frames, config.size_px),
+        frames=outside_frames(rng, frames, config.size_px, stage.outside_kinds),
         times_s=tuple((i + 0.5) * step_s for i in range(frames)) if frames > 1 else (0.0,),
         is_image=frames == 1,
         labels={name: np.zeros(grid, np.int64) for name in LABELS},

@@ -1,20 +1,73 @@
-"""Footage that is not a scripted world, made without downloads: textures, gradients, blobs, with
-camera motion.
+"""Footage that is not a scripted world, made without downloads.
 
-Nano learns from it to say that something is outside its world. Real footage is kept for evaluation
-only.
+Nano learns from it to say that something is outside its world. "textures" are what the first
+recipes were trained with: a window that pans over a still of fractal noise and patches. "all" adds
+the drawers of `outside_scenes.py`, every brightness, fades and cuts. Real footage is kept for
+evaluation only.
 """
 
 from __future__ import annotations
 
 import random
+from typing import Literal
 
 import numpy as np
 
+from mmreason.training.nano import outside_scenes as scenes
 
-def outside_frames(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.ndarray:
-    """uint8 (frames, H, W, 3): a window that pans and zooms over a random still with moving
-    light."""
+OutsideKinds = Literal["textures", "all"]
+DARKEST = 0.04
+"""Light of the dimmest footage; 1 leaves levels as they are."""
+
+
+def outside_frames(
+    rng: random.Random, frames: int, size_px: tuple[int, int], kinds: OutsideKinds = "textures"
+) -> np.ndarray:
+    """uint8 (frames, H, W, 3) of footage that is no scripted world; `size_px` is (width,
+    height)."""
+    if kinds == "textures":
+        return _panned(rng, frames, size_px)
+    shown = _any_scene(rng, frames, size_px)
+    if frames > 2 and rng.random() < 0.2:
+        cut = rng.randint(1, frames - 1)
+        shown[cut:] = _any_scene(rng, frames, size_px)[cut:]
+    return shown.astype(np.uint8)
+
+
+def _any_scene(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.ndarray:
+    """float32 (frames, H, W, 3), 0..255: one scene at one light, or fading in or out."""
+    draw = rng.choice(
+        (
+            _panned,
+            _panned,
+            _panned,
+            scenes.card,
+            scenes.card,
+            scenes.terminal,
+            scenes.window,
+            scenes.flat,
+            scenes.noise,
+            scenes.sky,
+            scenes.pattern,
+            scenes.chart,
+            scenes.shapes,
+        )
+    )
+    levels = draw(rng, frames, size_px).astype(np.float32)
+    light = 1.0 if rng.random() < 0.4 else float(np.exp(rng.uniform(np.log(DARKEST), 0)))
+    contrast = 1.0 if rng.random() < 0.7 else rng.uniform(0.15, 1.0)
+    middle = levels.mean()
+    levels = (middle + contrast * (levels - middle)) * light
+    if rng.random() < 0.1:
+        fade = np.linspace(0, 1, frames) if frames > 1 else np.array([rng.random()])
+        levels *= (fade if rng.random() < 0.5 else fade[::-1])[:, None, None, None]
+    grain = np.random.default_rng(rng.randrange(1 << 32))
+    levels += rng.choice((0.0, rng.uniform(0, 4))) * grain.standard_normal(levels.shape, np.float32)
+    return levels.clip(0, 255)
+
+
+def _panned(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.ndarray:
+    """uint8 (frames, H, W, 3): a window that pans over a random still with moving light."""
     width, height = size_px
     still = _still(rng, 3 * width // 2, 3 * height // 2)
     noise = np.random.default_rng(rng.randrange(1 << 32))

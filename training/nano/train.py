@@ -19,6 +19,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from transformers import AutoProcessor, PreTrainedTokenizerFast, Qwen3VLProcessor
 
+from mmreason.models.calibration import Calibration
+from mmreason.models.nano_model import SCRIPTED_WORLD
 from mmreason.training.nano.architecture import (
     build_model,
     build_processor,
@@ -234,3 +236,4 @@ def _save(
         "trained_steps": steps_before + step,
     }
     write_atomic(out / "model" / "mmreason.json", (json.dumps(recipe, indent=1) + "\n").encode())
+    Calibration({}).save(out / "model" / SCRIPTED_WORLD)

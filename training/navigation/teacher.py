@@ -88,6 +88,8 @@ class Teacher:
     """Opened without a matching caption or a hint."""
     name: str = "teacher"
     fingerprint: str = "teacher"
+    lineage: str = "teacher"
+    calibrated: bool = False
     clip = CLIP
     notes = ()
 

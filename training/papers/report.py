@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmreason.json_values import with_schema
 from mmreason.training.papers.chart import Curve, Panel, chart
 from mmreason.training.papers.experiment import Arm, Claim, Experiment
 from mmreason.training.papers.runs import Row
@@ -122,7 +123,7 @@ def write(findings: Sequence[Finding], size: str, folder: Path) -> None:
         drawn = charts(finding)
         if drawn:
             write_atomic(folder / f"rl_{finding.experiment.name}.svg", drawn.encode())
-    text = json.dumps(to_dict(findings, size), indent=1, ensure_ascii=False)
+    text = json.dumps(with_schema(to_dict(findings, size)), indent=1, ensure_ascii=False)
     write_atomic(folder / "rl.json", (text + "\n").encode())
     write_atomic(folder / "rl.md", markdown(findings, size).encode())
 

@@ -36,6 +36,8 @@ class Player:
 
     name = "player"
     fingerprint = "player"
+    lineage = "player"
+    calibrated = False
     notes: tuple[str, ...] = ()
 
     def __init__(self, clip: ClipRecipe):

@@ -29,7 +29,9 @@ from mmreason.video.backends.base import (
     stream_by_times,
     stream_times,
 )
-from mmreason.video.backends.timeline import Timeline, keys_without_idr, read_timeline
+from mmreason.video.backends.colour import refuse_colour
+from mmreason.video.backends.key_headers import read_key_headers
+from mmreason.video.backends.timeline import Timeline, read_timeline
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
 _ANSWER_LIMIT_S = 60.0
@@ -121,14 +123,15 @@ class DecordSource:
             timeline.codec.upper(): timeline.codec in ("av1", "vp9"),
         }
         wrong = [name for name, met in reasons.items() if met]
-        if (
-            not wrong
-            and timeline.codec == "h264"
-            and keys_without_idr(self._path, watch, timeline.track)
-        ):
-            wrong = ["key frames that need more than themselves"]
+        if not wrong:
+            headers = read_key_headers(self._path, timeline.codec, watch, timeline.track)
+            if headers.without_idr:
+                wrong = ["key frames that need more than themselves"]
+            elif headers.sizes > 1:
+                wrong = ["pictures that change their size"]
         if wrong:
             raise BackendError(f"{self._path}: decord does not read {wrong[0]} correctly")
+        refuse_colour(self._path, timeline.colour, "decord", self._options.tone_map)
 
     def _pictures(self, rows: list[int], watch: Watch) -> np.ndarray:
         """uint8 (N, H, W, 3) at full size, with their times checked."""

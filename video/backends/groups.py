@@ -13,12 +13,11 @@ from itertools import chain, groupby, repeat
 import av
 import av.error
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from mmreason.video.backends.base import BackendError, Watch
-from mmreason.video.backends.facts import Facts, Opened
-from mmreason.video.backends.packets import load_cues, open_container, read_packets, stamp
-from mmreason.video.types import VideoError
+from mmreason.video.backends.facts import Facts
+from mmreason.video.backends.packets import Opened, load_cues, open_container, read_packets, stamp
+from mmreason.video.backends.pictures import PictureConverter
 
 Answer = tuple[av.VideoFrame, bool]
 """A frame, and whether it surely is the one displayed at the time asked for."""
@@ -40,7 +39,7 @@ class GroupReader:
         self.watch = watch
         self._facts = facts
         self._container, self._stream = opened or self._opened()
-        self._reformatter = VideoReformatter()
+        self._converter = PictureConverter(facts.access.path, facts.shown)
         self._vain_looks = 0
         self._damaged_until: int | float | None = None
         """None while nothing is damaged, else the stamp from which frames are whole again."""
@@ -299,19 +298,10 @@ class GroupReader:
 
     def image(self, frame: av.VideoFrame, size_px: tuple[int, int]) -> np.ndarray:
         """uint8 (height, width, 3) for `size_px` (width, height), resized by the converter and
-        turned upright."""
+        turned upright. Raises VideoError."""
         turns = self._facts.turns
-        width_px, height_px = size_px[::-1] if turns % 2 else size_px
-        try:
-            rgb = self._reformatter.reformat(
-                frame, width_px, height_px, "rgb24", interpolation="BICUBIC", threads=1
-            )
-        except av.error.FFmpegError as error:
-            raise VideoError(
-                f"{self._facts.access.path}: a frame of {frame.width}x{frame.height} cannot be "
-                f"resized to {width_px}x{height_px}"
-            ) from error
-        upright = np.rot90(rgb.to_ndarray(), k=turns)
+        stored_px = (size_px[1], size_px[0]) if turns % 2 else size_px
+        upright = np.rot90(self._converter.picture(frame, self._stream, stored_px), k=turns)
         return upright[:, ::-1] if self._facts.mirrored else upright
 
 

@@ -26,6 +26,8 @@ from mmreason.video.backends.base import (
     stream_by_times,
     stream_times,
 )
+from mmreason.video.backends.colour import refuse_colour
+from mmreason.video.backends.key_headers import read_key_headers
 from mmreason.video.backends.timeline import read_timeline
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
@@ -56,6 +58,16 @@ class OpenCVSource:
             raise BackendError(f"{path}: is stored mirrored, which OpenCV does not set right")
         if self._timeline.interlaced:
             raise BackendError(f"{path}: is interlaced, of which OpenCV may show black frames")
+        refuse_colour(
+            path,
+            self._timeline.colour,
+            "opencv",
+            options.tone_map,
+            takes_all_as_bt601=int(cv2.__version__.split(".")[0]) < 5,
+        )
+        headers = read_key_headers(path, self._timeline.codec, watch, self._timeline.track)
+        if headers.sizes > 1:
+            raise BackendError(f"{path}: changes the size of its pictures, which OpenCV squeezes")
         self._capture, self._row = self._opened(), -1
         try:
             first = self._frame(0, watch)

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -69,7 +70,7 @@ class PyAVSource:
         opened = open_container(access, watch)
         try:
             if facts is None:
-                facts, opened = read_facts(access, opened, watch)
+                facts, opened = read_facts(access, opened, watch, options.tone_map)
         except BaseException:
             opened[0].close()
             raise
@@ -78,7 +79,9 @@ class PyAVSource:
 
     @property
     def info(self) -> VideoInfo:
-        return self._facts.info
+        """With what decoding has shown so far of frames that differ from the first."""
+        info, later = self._facts.info, self._facts.shown.later_notes
+        return replace(info, notes=(*info.notes, *later)) if later else info
 
     @property
     def keyframe_times_s(self) -> tuple[float, ...]:

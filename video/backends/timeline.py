@@ -5,31 +5,25 @@ imports av at the top).
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from mmreason.video.backends.base import SLACK_S, BackendError, Watch
+from mmreason.video.backends.colour import colour_notes
 from mmreason.video.backends.display import Display
-from mmreason.video.backends.facts import (
-    Head,
-    Opened,
-    read_head,
-    read_table,
-    reopen,
-    stamp_notes,
-    verify_stamps,
-)
+from mmreason.video.backends.facts import stamp_notes
+from mmreason.video.backends.head import Head, read_head
 from mmreason.video.backends.packets import (
     Access,
+    Opened,
     PacketTable,
     open_container,
-    read_packets,
 )
+from mmreason.video.backends.repair import read_table, reopen, verify_stamps
 from mmreason.video.backends.tracks import list_tracks
-from mmreason.video.types import Span, VideoInfo, VideoTrack
+from mmreason.video.types import Colour, Span, VideoInfo, VideoTrack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +52,7 @@ class Timeline:
     tracks: tuple[VideoTrack, ...]
     display: Display
     interlaced: bool
+    colour: Colour
     notes: tuple[str, ...] = ()
 
     def refusal(self, *, takes_track: bool = False) -> str | None:
@@ -107,7 +102,12 @@ class Timeline:
             mirrored=self.display.mirrored,
             track=self.track,
             tracks=self.tracks,
-            notes=("times were read from every packet at opening", *self.notes),
+            colour=self.colour,
+            notes=(
+                "times were read from every packet at opening",
+                *self.notes,
+                *colour_notes(self.colour),
+            ),
         )
 
 
@@ -152,27 +152,6 @@ def _timeline(access: Access, opened: Opened, head: Head, table: PacketTable) ->
         tracks=list_tracks(container),
         display=head.display,
         interlaced=head.first.interlaced_frame,
+        colour=head.colour,
         notes=stamp_notes(access, table, opened),
     )
-
-
-def keys_without_idr(path: Path, watch: Watch, track: int) -> int:
-    """How many H.264 key frames hold no picture that resets the decoder, as with intra refresh."""
-    container, stream = open_container(Access(path=path, track=track), watch)
-    with container:
-        head = bytes(stream.codec_context.extradata or b"")
-        length_bytes = (head[4] & 3) + 1 if len(head) > 4 and head[0] == 1 else 0
-        keys = (p for p in read_packets(container, stream, watch) if p.is_keyframe)
-        return sum(5 not in _unit_types(bytes(key), length_bytes) for key in keys)
-
-
-def _unit_types(data: bytes, length_bytes: int) -> set[int]:
-    """Types of the units in one packet, each after its length, or after a start code for 0."""
-    if not length_bytes:
-        return {match[1][0] & 31 for match in re.finditer(rb"\x00\x00\x01([\x00-\xff])", data)}
-    found, place = set(), 0
-    while place + length_bytes < len(data):
-        start = place + length_bytes
-        found.add(data[start] & 31)
-        place = start + int.from_bytes(data[place:start], "big")
-    return found

@@ -26,6 +26,7 @@ from mmreason.video.backends.base import (
     stream_by_times,
     stream_times,
 )
+from mmreason.video.backends.colour import refuse_colour
 from mmreason.video.backends.timeline import Timeline, read_timeline
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
@@ -42,6 +43,7 @@ class TorchCodecSource:
         """Read every packet's time, scan the file and decode its first frame. Raises VideoError."""
         self._path, self._options = path, options
         self._device: Literal["cpu", "cuda"] = device
+        self._name = "torchcodec-cuda" if device == "cuda" else "torchcodec"
         self._lock = threading.Lock()
         decoders = _import_decoders(path, device)
         self._timeline = read_timeline(path, self._watch(), options.track)
@@ -65,9 +67,7 @@ class TorchCodecSource:
                 f"{path}: torchcodec counts {count} frames, {len(self._timeline.times_s)} are shown"
             )
         height_px, width_px = self._pictures([0])[0].shape[:2]
-        info = self._timeline.info(
-            f"torchcodec{'-cuda' * (device == 'cuda')}", (width_px, height_px)
-        )
+        info = self._timeline.info(self._name, (width_px, height_px))
         if device == "cuda" and getattr(self._decoder, "cpu_fallback", False):
             notes = ("the CUDA device cannot decode it: decoded on the CPU", *info.notes)
             info = replace(info, notes=notes)
@@ -132,6 +132,7 @@ class TorchCodecSource:
             raise BackendError(
                 f"{self._path}: is stored mirrored, which torchcodec does not set right"
             )
+        refuse_colour(self._path, timeline.colour, self._name, self._options.tone_map)
 
     def _pictures(self, rows: list[int]) -> list[np.ndarray]:
         """uint8 (H, W, 3) at full size for each of `rows`, with their times checked."""

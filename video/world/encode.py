@@ -37,6 +37,7 @@ def write_video(
 
 def _encode(world: World, path: Path, on_frame: Callable[[int, int], None] | None) -> None:
     import av
+    from av.video.reformatter import ColorRange, Colorspace
 
     rate = Fraction(world.fps_hz).limit_denominator(1001 * 60)
     total = world.frame_count
@@ -47,6 +48,9 @@ def _encode(world: World, path: Path, on_frame: Callable[[int, int], None] | Non
         stream.width, stream.height = world.size_px
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
+        # The scaler writes BT.601 of limited range; untagged, tall pictures pass for BT.709.
+        stream.codec_context.colorspace = Colorspace.ITU601
+        stream.codec_context.color_range = ColorRange.MPEG
         stream.codec_context.gop_size = round(2 * world.fps_hz)
         for index in range(total):
             pixels = world.frame(index / world.fps_hz)

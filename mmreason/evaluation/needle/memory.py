@@ -82,6 +82,14 @@ class Remembering:
         return self._model.fingerprint
 
     @property
+    def lineage(self) -> str:
+        return self._model.lineage
+
+    @property
+    def calibrated(self) -> bool:
+        return self._model.calibrated
+
+    @property
     def clip(self) -> ClipRecipe:
         return self._model.clip
 

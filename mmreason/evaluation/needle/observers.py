@@ -93,6 +93,8 @@ class OracleModel:
     witness: Witness
     clip: ClipRecipe
     name: str
+    lineage: str = "oracle"
+    calibrated: bool = False
     notes: tuple[str, ...] = ()
     calls: int = 0
     frames: int = 0

@@ -17,6 +17,7 @@ from mmreason.evaluation.needle.items import duration_name
 from mmreason.evaluation.needle.methods import WARM, is_policy
 from mmreason.evaluation.needle.outcomes import Outcome
 from mmreason.evaluation.scoring import Mean, Share
+from mmreason.json_values import with_schema
 from mmreason.video.files import write_atomic
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def _json(outcomes: Sequence[Outcome], model: str, command: str) -> str:
         "warm_share": {m: summary.warm_share(outcomes, m) for m in cold},
         "warm_share_decoded": {m: summary.warm_share(outcomes, m, decoded=True) for m in cold},
     }
-    return json.dumps(_finite(value), indent=1) + "\n"
+    return json.dumps(with_schema(_finite(value)), indent=1) + "\n"
 
 
 def _finite(value: Any) -> Any:

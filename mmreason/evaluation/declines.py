@@ -1,0 +1,146 @@
+"""Measures whether a model of scripted worlds declines footage that is none.
+
+Each source is shown at five brightnesses, each window is asked every question, as a clip and as a
+still. A source counts as invented if any reply to any of them is neither a decline nor an empty
+list of boxes. Leaves out where sources come from (`decline_sources.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from mmreason.evaluation.decline_sources import LIGHTS, Source, at_light
+from mmreason.evaluation.scoring import Share, declines
+from mmreason.grounding import parse_boxes
+from mmreason.models.base import ChatModel, FramesPart, Message, TextPart
+from mmreason.prompts import Prompts
+from mmreason.video.types import FrameBatch, VideoError
+
+QUESTIONS = (
+    "What colour is the star?",
+    "How many objects are there?",
+    "What shape is the red object?",
+    "How does the circle move?",
+    "Where is the square?",
+    "What word is on the screen?",
+)
+"""In words that nano knows, so that only the picture can be the reason to decline."""
+THING = "white star"
+BATCH = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceResult:
+    """What a model said of one source.
+
+    `replies` counts all replies; `invented` those that claim something, of which `examples` holds
+    (brightness, prompt, reply).
+    """
+
+    name: str
+    group: str
+    is_held_out: bool
+    replies: int
+    invented: int
+    guarded: int
+    """Replies that the model's guard gave in its place."""
+    examples: tuple[tuple[float, str, str], ...]
+
+
+@dataclass
+class DeclineResults:
+    """All sources that could be read, and those that could not."""
+
+    sources: list[SourceResult] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+    def share(self, *, held_out: bool, group: str | None = None) -> Share:
+        """Sources with an invention, of those of one half (and one group)."""
+        chosen = [
+            one
+            for one in self.sources
+            if one.is_held_out == held_out and group in (None, one.group)
+        ]
+        return Share(sum(one.invented > 0 for one in chosen), len(chosen))
+
+    def replies(self, *, held_out: bool) -> Share:
+        """Replies that invent, of all of one half; they are not independent of each other."""
+        chosen = [one for one in self.sources if one.is_held_out == held_out]
+        return Share(sum(one.invented for one in chosen), sum(one.replies for one in chosen))
+
+
+def measure_declines(
+    model: ChatModel,
+    sources: Iterable[Source],
+    *,
+    on_source: Callable[[int], None] | None = None,
+) -> DeclineResults:
+    """Ask `model` about every source; sources that cannot be read are listed, not counted."""
+    results = DeclineResults()
+    for done, source in enumerate(sources, 1):
+        try:
+            windows = source.windows(model.clip.frames, model.clip.size_px)
+        except VideoError:
+            results.unreadable.append(source.name)
+        else:
+            results.sources.append(_measure(model, source, windows))
+        if on_source is not None:
+            on_source(done)
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    light: float
+    frames: FrameBatch
+    kind: str
+    prompt: str
+
+
+def _measure(model: ChatModel, source: Source, windows: list[FrameBatch]) -> SourceResult:
+    asks = [ask for window in windows for ask in _asks(window, model.clip.prompts)]
+    invented: list[tuple[float, str, str]] = []
+    guarded = 0
+    for kind in ("video", "image"):
+        same_kind = [ask for ask in asks if ask.kind == kind]
+        for start in range(0, len(same_kind), BATCH):
+            chunk = same_kind[start : start + BATCH]
+            replies = model.generate(
+                [[Message("user", (FramesPart(a.frames, kind), TextPart(a.prompt)))] for a in chunk]
+            )
+            for ask, reply in zip(chunk, replies, strict=True):
+                guarded += reply.note.startswith("declined: ")
+                if not _is_declined(model, reply.text):
+                    invented.append((ask.light, ask.prompt, reply.text))
+    return SourceResult(
+        name=source.name,
+        group=source.group,
+        is_held_out=source.is_held_out,
+        replies=len(asks),
+        invented=len(invented),
+        guarded=guarded,
+        examples=tuple(invented[:3]),
+    )
+
+
+def _asks(window: FrameBatch, prompts: Prompts) -> Iterator[_Ask]:
+    middle = len(window) // 2
+    for light in LIGHTS:
+        clip = at_light(window, light)
+        still = FrameBatch(
+            pixels=clip.pixels[middle : middle + 1],
+            times_s=clip.times_s[middle : middle + 1],
+            exact=clip.exact[middle : middle + 1],
+        )
+        for question in QUESTIONS:
+            yield _Ask(light, clip, "video", prompts.ask(question))
+        yield _Ask(light, clip, "video", prompts.caption)
+        yield _Ask(light, still, "image", prompts.caption)
+        yield _Ask(light, still, "image", prompts.find(THING))
+
+
+def _is_declined(model: ChatModel, text: str) -> bool:
+    if text.lstrip().startswith("```"):
+        return not parse_boxes(text, model.clip.box_dialect, (1000, 1000)).boxes
+    return declines(text)

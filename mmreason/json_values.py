@@ -1,0 +1,53 @@
+"""Records as JSON values, by one rule for all of them.
+
+Times are rounded to microseconds, probabilities to four digits, a `Span` is `[start, end]`. Leaves
+out the schemas of these values (`schemas/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+from mmreason.video.types import Span
+
+SCHEMA = 2
+"""Version of every JSON output: it grows where a field goes or changes its meaning."""
+
+_DIGITS = 6
+_PROBABILITY_DIGITS = 4
+
+
+def with_schema(values: Mapping[str, Any]) -> dict[str, Any]:
+    """One JSON output, with the version of its schema in front."""
+    return {"schema": SCHEMA, **values}
+
+
+def to_json(value: Any, name: str = "") -> Any:
+    """JSON types only. A record becomes an object of its fields, without those that are marked
+    `metadata={"json": False}`, with the properties that its `JSON_PROPERTIES` names; one with
+    `JSON_WITHOUT_ZEROS` leaves out its numbers that are 0."""
+    if isinstance(value, Span):
+        return value.to_list()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, float):
+        return round(value, _PROBABILITY_DIGITS if name == "confidence" else _DIGITS)
+    if isinstance(value, Mapping):
+        return {str(key): to_json(one, str(key)) for key, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_json(one, name) for one in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return _object(value)
+    return value
+
+
+def _object(record: Any) -> dict[str, Any]:
+    names = [*getattr(record, "JSON_PROPERTIES", ())]
+    names += [one.name for one in fields(record) if one.metadata.get("json", True)]
+    values = {name: to_json(getattr(record, name), name) for name in names}
+    if getattr(record, "JSON_WITHOUT_ZEROS", False):
+        return {name: value for name, value in values.items() if value != 0}
+    return values

@@ -1,0 +1,263 @@
+"""Nano with what keeps it to its world: it is asked what it was taught, about pictures of its
+world, and what it writes is passed on only where that is an answer.
+
+Each thing that was done to a question or a reply is told in `Reply.note`. Conversations without
+frames, or of several turns, go to the weights as they are: agents hold them, and read the replies
+by rules of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mmreason.models.base import (
+    ClipRecipe,
+    Conversation,
+    FramesPart,
+    Message,
+    Reply,
+    TextPart,
+)
+from mmreason.models.calibration import Calibration
+from mmreason.models.hf import TransformersModel
+from mmreason.models.nano_guard import why_outside
+from mmreason.models.nano_questions import (
+    NotTaught,
+    Taught,
+    is_there,
+    understand,
+    understand_expression,
+)
+from mmreason.models.nano_replies import (
+    OUTSIDE,
+    declines,
+    is_answer,
+    is_box_list,
+    is_caption,
+    whole_sentences,
+)
+
+SCRIPTED_WORLD = "scripted_world.json"
+"""Beside weights that know scripted worlds and nothing else; holds their calibration."""
+GUARD_VERSION = "1"
+"""Part of the fingerprint: replies that were stored under other rules are not used."""
+MOST_NOTES = 10
+QUOTED = 60
+"""Characters of a refused reply that are shown."""
+
+
+class NanoModel:
+    """Weights of scripted worlds behind the guard. See `ChatModel`."""
+
+    def __init__(self, inner: TransformersModel, calibration: Calibration | None = None):
+        """`inner` holds the weights; without `calibration` confidences stay as the weights state
+        them."""
+        self.inner = inner
+        self.calibration = calibration
+        self._declined: dict[str, None] = {}
+
+    @classmethod
+    def around(cls, inner: TransformersModel, folder: Path) -> NanoModel:
+        """With the calibration that the model folder holds. UsageError where that is damaged."""
+        known = Calibration.load(folder / SCRIPTED_WORLD)
+        return cls(inner, known if known.maps else None)
+
+    @property
+    def name(self) -> str:
+        """See `ChatModel`."""
+        return self.inner.name
+
+    @property
+    def fingerprint(self) -> str:
+        """See `ChatModel`. Of the weights and of the rules."""
+        both = f"{self.inner.fingerprint}/guard {GUARD_VERSION}"
+        return hashlib.sha256(both.encode()).hexdigest()
+
+    @property
+    def lineage(self) -> str:
+        """See `ChatModel`."""
+        return "nano"
+
+    @property
+    def calibrated(self) -> bool:
+        """See `ChatModel`."""
+        return self.calibration is not None
+
+    @property
+    def clip(self) -> ClipRecipe:
+        """See `ChatModel`."""
+        return self.inner.clip
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `ChatModel`. With the reasons of the last declines that were not the weights' own."""
+        return (*self.inner.notes, *self._declined)
+
+    def generate(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        max_new_tokens: int = 96,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[Reply]:
+        """See `ChatModel`."""
+        plans = self._plans(conversations)
+        # One batch: what is asked, and whether the things that it takes for granted are there.
+        asked = [c for plan in plans for c in plan.conversations]
+        written = iter(
+            self.inner.generate(
+                asked, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
+            )
+        )
+        done = []
+        for plan in plans:
+            replies = [next(written) for _ in plan.conversations]
+            done.append(self._checked(plan, replies) if replies else _declined(plan.declined))
+        for reply in done:
+            if reply.note.startswith("declined: "):
+                self._declined[reply.note] = None
+        for old in list(self._declined)[:-MOST_NOTES]:
+            del self._declined[old]
+        return done
+
+    def _plans(self, conversations: Sequence[Conversation]) -> list[_Plan]:
+        seen: dict[int, str] = {}
+        plans = []
+        for conversation in conversations:
+            parts = _shown_and_asked(conversation)
+            if parts is None:
+                plans.append(_Plan((conversation,)))
+                continue
+            shown, text = parts
+            plan = self._plan(shown, text)
+            if not plan.declined:
+                # Several questions of a batch are mostly asked about the same frames.
+                pixels = shown.frames.pixels
+                why = seen.get(id(pixels))
+                if why is None:
+                    why = seen[id(pixels)] = _why_outside(pixels)
+                plan = plan if not why else _Plan((), declined=why)
+            plans.append(plan)
+        return plans
+
+    def _plan(self, shown: FramesPart, text: str) -> _Plan:
+        """What to ask in the place of `text`, or why not."""
+        prompts = self.clip.prompts
+        start, end = prompts.locate.split("{expression}")
+        if text == prompts.caption:
+            return _Plan((_one_turn(shown, text),), "caption")
+        if text.startswith(start) and text.endswith(end):
+            name = understand_expression(text[len(start) : len(text) - len(end)])
+            if isinstance(name, NotTaught):
+                return _Plan((), declined=name.reason)
+            return _Plan((_one_turn(shown, prompts.find(name)),), "box")
+        question, *options = text.split("\n")
+        taught = understand(question)
+        if isinstance(taught, NotTaught):
+            return _Plan((), declined=taught.reason)
+        said_differently = "" if taught.prompt == question else taught.prompt
+        texts = ["\n".join([taught.prompt, *options]), *map(is_there, taught.things)]
+        asked = tuple(_one_turn(shown, text) for text in texts)
+        return _Plan(asked, "question", taught, said_differently)
+
+    def _checked(self, plan: _Plan, replies: Sequence[Reply]) -> Reply:
+        """The reply to the question, where it is one and its things are there; with its confidence
+        as measured."""
+        reply = _with_cost_of(replies)
+        if plan.kind == "":
+            return reply
+        if plan.taught is not None:
+            for thing, there in zip(plan.taught.things, replies[1:], strict=True):
+                if declines(there.text):
+                    return replace(reply, text=OUTSIDE)
+                if there.text.rstrip(".") != "yes":
+                    note = f"{is_there(thing)!r} was answered {there.text!r}"
+                    text = "no" if plan.taught.no_if_absent else f"there is no {thing}"
+                    absent = replace(reply, text=text, note=note)
+                    return self._calibrated(absent, plan.kind, there.confidence)
+        text, taught = reply.text, plan.taught
+        if plan.kind == "caption":
+            text = whole_sentences(text)
+            is_one = is_caption(text)
+        elif plan.kind == "box":
+            is_one = is_box_list(text)
+        else:
+            assert taught is not None
+            is_one = is_answer(text, taught.kind, taught.choices)
+        if not is_one:
+            quoted = " ".join(reply.text.split())[:QUOTED]
+            why = f"what it wrote is no answer that it was taught to give: {quoted!r}"
+            return replace(reply, text=OUTSIDE, note=f"declined: {why}")
+        note = f"asked as {plan.asked_as!r}" if plan.asked_as else ""
+        if taught is not None and taught.yes:
+            note = f"{note}, answered {text!r}"
+            text = _yes_or_no(text, taught.yes)
+        return self._calibrated(replace(reply, text=text, note=note), plan.kind, reply.confidence)
+
+    def _calibrated(self, reply: Reply, kind: str, raw: float | None) -> Reply:
+        if self.calibration is None or raw is None:
+            return reply
+        return replace(reply, stated_right=self.calibration.right(kind, raw))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What to do about one conversation."""
+
+    conversations: tuple[Conversation, ...]
+    """What to ask the weights: the question, then whether each of its things is there. Empty where
+    it is declined."""
+    kind: str = ""
+    """"question", "caption" or "box"; empty where the weights are asked as they are."""
+    taught: Taught | None = None
+    asked_as: str = ""
+    declined: str = ""
+    """Why the weights are not asked."""
+
+
+def _shown_and_asked(conversation: Conversation) -> tuple[FramesPart, str] | None:
+    """The frames and the text of a conversation of one turn that holds just these."""
+    if len(conversation) != 1 or len(conversation[0].parts) != 2:
+        return None
+    shown, text = conversation[0].parts
+    if not isinstance(shown, FramesPart) or not isinstance(text, TextPart):
+        return None
+    return shown, text.text
+
+
+def _one_turn(shown: FramesPart, text: str) -> Conversation:
+    return [Message("user", (shown, TextPart(text)))]
+
+
+def _why_outside(pixels: np.ndarray) -> str:
+    why = why_outside(pixels)
+    return f"the picture is not of its world: {why}" if why else ""
+
+
+def _declined(why: str) -> Reply:
+    return Reply(
+        text=OUTSIDE, token_ids=(), logprobs=(), tokens_in=0, tokens_out=0, note=f"declined: {why}"
+    )
+
+
+def _with_cost_of(replies: Sequence[Reply]) -> Reply:
+    """The first reply, with what all of them took."""
+    return replace(
+        replies[0],
+        tokens_in=sum(one.tokens_in for one in replies),
+        tokens_out=sum(one.tokens_out for one in replies),
+        tokens_visual=sum(one.tokens_visual for one in replies),
+    )
+
+
+def _yes_or_no(text: str, yes: str) -> str:
+    """A reply to another question as yes or no; what says that there is no such thing stays."""
+    if " " in text:
+        return text
+    return "yes" if text.rstrip(".") == yes else "no"

@@ -1,0 +1,113 @@
+"""What subtitles give an answer: support for what a model says, or the answer itself, quoted.
+
+Leaves out which lines match (`transcript.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+from mmreason.agent import Decline, Draft
+from mmreason.calls import Watchable
+from mmreason.transcript import (
+    Passage,
+    as_evidence,
+    option_quoted,
+    passages,
+    quotable,
+    quotation,
+    supporting,
+)
+from mmreason.types import Note, StopReason
+from mmreason.video.inputs import VideoInput
+from mmreason.video.subtitles import Subtitles, find_subtitles, place_on_video
+from mmreason.video.types import VideoInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """The subtitles of a video with a question about it."""
+
+    question: str
+    options: tuple[str, ...]
+    subtitles: Subtitles | None
+    passages: tuple[Passage, ...]
+    """Those that match, best first."""
+
+    @classmethod
+    def of(
+        cls, question: str, subtitles: Subtitles | None, options: tuple[str, ...] = ()
+    ) -> Transcript:
+        """Search the subtitles for the question."""
+        found = passages(question, subtitles) if subtitles else ()
+        return cls(question=question, options=options, subtitles=subtitles, passages=found)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """The passages in order of time, as models are shown them."""
+        return tuple(sorted((one.note for one in self.passages), key=lambda note: note.span))
+
+    @property
+    def name(self) -> str:
+        """What the subtitles are called."""
+        path = "" if self.subtitles is None else self.subtitles.path
+        return PurePath(path).name or "subtitles"
+
+    def joined(self, draft: Draft) -> Draft:
+        """The draft with what the subtitles add: evidence for its answer; or, where there is none
+        and no model has said that what is asked for is not there, the best passages as the
+        answer."""
+        if draft.decline is None:
+            found = supporting(draft.text, self.question, self.passages, self.name)
+            return replace(draft, evidence=draft.evidence + found)
+        quoted = quotable(self.question, self.passages)
+        if not quoted or draft.decline is Decline.ABSENT:
+            return draft
+        by_itself = draft.stop_reason is StopReason.ABSTAINED
+        return Draft(
+            text=quotation(quoted),
+            choice=option_quoted(self.options, quoted),
+            evidence=as_evidence(quoted, self.name),
+            stop_reason=StopReason.ANSWERED if by_itself else draft.stop_reason,
+        )
+
+    def told(self) -> dict[str, Any] | None:
+        """For an answer's settings: which subtitles, and how much of them matches; None without."""
+        if self.subtitles is None:
+            return None
+        return {
+            "path": self.subtitles.path,
+            "format": self.subtitles.format,
+            "lines": len(self.subtitles),
+            "matching_passages": len(self.passages),
+            "notes": list(self.subtitles.notes),
+        }
+
+
+def given_subtitles(
+    subtitles: Subtitles | str | Path | None, video: VideoInput | Watchable
+) -> Subtitles | Literal["auto"] | None:
+    """The subtitles of a file on the clock of the video; what is read already, none and "auto" as
+    they are."""
+    if subtitles is None or isinstance(subtitles, Subtitles):
+        return subtitles
+    if subtitles == "auto":
+        return "auto"
+    read = Subtitles.load(subtitles)
+    info = getattr(video, "info", None)
+    named = video if info is None else info.path
+    path = Path(named) if isinstance(named, str | os.PathLike) else None
+    return read if path is None or not path.is_file() else place_on_video(read, path)
+
+
+def subtitles_for(
+    subtitles: Subtitles | Literal["auto"] | None, info: VideoInfo
+) -> Subtitles | None:
+    """The subtitles to use with this video."""
+    if subtitles != "auto":
+        return subtitles
+    path = Path(info.path)
+    return find_subtitles(path) if path.is_file() else None

@@ -1,0 +1,139 @@
+"""JSON Schemas from records: types become types, docstrings of fields become descriptions.
+
+The rules are those of `json_values.to_json`. Leaves out which records there are (`outputs.py`).
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import json
+import textwrap
+import types
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from mmreason.json_values import SCHEMA
+from mmreason.schemas.outputs import Output
+from mmreason.video.types import Span
+
+_PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def schema_of(output: Output) -> dict[str, Any]:
+    """The schema of one output (JSON Schema 2020-12). Other fields than these may be there: a
+    version adds fields, and grows where one goes or changes its meaning."""
+    shared: dict[str, Any] = {}
+    body = _object(output.record, shared)
+    version = {"const": SCHEMA, "description": "Version of this output."}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": output.name,
+        "description": f"{output.command}: {body['description']}",
+        "type": "object",
+        "properties": {"schema": version, **body["properties"]},
+        "required": ["schema", *body["required"]],
+        **({"$defs": shared} if shared else {}),
+    }
+
+
+def as_text(schema: Mapping[str, Any]) -> str:
+    """The schema as the text of its file."""
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+def _object(record: type, shared: dict[str, Any]) -> dict[str, Any]:
+    hints, docs = get_type_hints(record), _field_docs(record)
+    properties, required = {}, []
+    for name in getattr(record, "JSON_PROPERTIES", ()):
+        getter = getattr(record, name).fget
+        kind = get_type_hints(getter)["return"]
+        properties[name] = _described(_type(kind, shared), inspect.getdoc(getter))
+        required.append(name)
+    for one in fields(record):
+        if not one.metadata.get("json", True):
+            continue
+        properties[one.name] = _described(_type(hints[one.name], shared), docs.get(one.name))
+        if not one.metadata.get("optional", False):
+            required.append(one.name)
+    description = _one_line(inspect.getdoc(record) or "")
+    if getattr(record, "JSON_WITHOUT_ZEROS", False):
+        description, required = f"{description} Numbers that are 0 may be left out.", []
+    return {
+        "type": "object",
+        "description": description,
+        "properties": properties,
+        "required": required,
+    }
+
+
+def _type(kind: Any, shared: dict[str, Any]) -> dict[str, Any]:
+    origin, inside = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return {}
+    if kind is Span:
+        pair = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+        return pair | {"description": "Start and end in seconds; the end is not included."}
+    if kind in _PLAIN:
+        return {"type": _PLAIN[kind]}
+    if origin is Literal:
+        return {"enum": list(inside)}
+    if origin in (Union, types.UnionType):
+        return {"anyOf": [_type(one, shared) for one in inside]}
+    if kind is type(None):
+        return {"type": "null"}
+    if origin is tuple and Ellipsis not in inside:
+        exact = {"minItems": len(inside), "maxItems": len(inside)}
+        return {"type": "array", "prefixItems": [_type(one, shared) for one in inside], **exact}
+    if origin in (tuple, list):
+        return {"type": "array", "items": _type(inside[0], shared)}
+    if origin in (dict, Mapping):
+        return {"type": "object"}
+    assert isinstance(kind, type), f"no rule for {kind!r}"
+    if issubclass(kind, Enum):
+        return _enum(kind)
+    assert is_dataclass(kind), f"no rule for {kind!r}"
+    if kind.__name__ not in shared:
+        shared[kind.__name__] = {}  # so that a record may hold others of its kind
+        shared[kind.__name__] = _object(kind, shared)
+    return {"$ref": f"#/$defs/{kind.__name__}"}
+
+
+def _enum(kind: type[Enum]) -> dict[str, Any]:
+    docs = _field_docs(kind)
+    told = [f"{one.value}: {_one_line(docs[one.name])}" for one in kind if one.name in docs]
+    return _described({"enum": [one.value for one in kind]}, " ".join(told))
+
+
+def _described(schema: dict[str, Any], text: str | None) -> dict[str, Any]:
+    """The schema with a description, in front of the one it may have."""
+    if not text:
+        return schema
+    before = schema.get("description", "")
+    return schema | {"description": _one_line(f"{text} {before}")}
+
+
+def _field_docs(record: type) -> dict[str, str]:
+    """Docstrings that stand below the fields of a class, its bases' first."""
+    found: dict[str, str] = {}
+    for base in reversed(record.__mro__):
+        if not (is_dataclass(base) or issubclass(base, Enum)) or base.__module__ == "enum":
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for pair in itertools.pairwise(body.body):
+            match pair:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name))
+                    | ast.Assign(targets=[ast.Name(id=name)]),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ):
+                    found[name] = text
+    return found
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

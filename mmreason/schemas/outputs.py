@@ -1,0 +1,179 @@
+"""Which JSON outputs there are, and the record behind each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmreason.batch import BatchTotals, Failure
+from mmreason.cli.index import Indexed
+from mmreason.cli.inputs import Failure as FileFailure
+from mmreason.doctor import Check
+from mmreason.estimate import Estimate
+from mmreason.grounding import GroundingStatus
+from mmreason.store import Usage
+from mmreason.types import Answer
+from mmreason.video.inspect import FileReport
+from mmreason.video.types import Span
+
+OPTIONAL: dict[str, bool] = {"optional": True}
+"""Metadata of a field that is there only where it says something."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerOutput(Answer):
+    """An answer, or that there is none; with `--questions` a row of the file of answers."""
+
+    id: str = field(default="", metadata=OPTIONAL)
+    """Of the question, in a file of answers."""
+    html: str = field(default="", metadata=OPTIONAL)
+    """Path of the report, where one was asked for. It is written after the answer is printed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedRow:
+    """A row of the file of answers whose question failed."""
+
+    id: str
+    """Of the question."""
+    failure: Failure
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundingOutput:
+    """Where an expression is in one frame."""
+
+    status: GroundingStatus
+    boxes_px: tuple[tuple[float, float, float, float], ...]
+    """x1, y1, x2, y2 in pixels of the original frame, from its upper left corner."""
+    labels: tuple[str, ...]
+    """One a box, empty where the model gave none."""
+    rule: str
+    """Which rule read the boxes from the model's text."""
+    issues: tuple[str, ...]
+    """Everything mended, dropped or odd."""
+    raw_text: str
+    expression: str
+    frame_time_s: float | None
+    """Time of the frame that was looked at; null for an image."""
+    size_px: tuple[int, int] | None
+    """Width and height of the frame."""
+    settings: dict[str, Any]
+    picture: str | None = field(default=None, metadata=OPTIONAL)
+    """Path of the picture that was asked for; null where nothing was found to draw."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionOutput:
+    """What is to be seen in a stretch of video."""
+
+    video: str
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledFrame:
+    """A frame of a plan."""
+
+    time_s: float
+    reason: str
+    """Why it was taken; empty for plans that take even times."""
+    moved: bool = field(default=False, metadata=OPTIONAL)
+    """Whether it was moved to another frame than the plan's own."""
+    shown_s: float = field(default=0.0, metadata=OPTIONAL)
+    """When the decoded frame begins to be shown."""
+    exact: bool = field(default=False, metadata=OPTIONAL)
+    """Whether the decoded frame is the one shown at the time that was asked for."""
+    picture: str = field(default="", metadata=OPTIONAL)
+    """Path of the picture, with --dump."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOutput:
+    """The frames that a plan takes of one video."""
+
+    video: str
+    plan: str
+    """Name of the method."""
+    settings: dict[str, Any]
+    frames: tuple[SampledFrame, ...]
+    sheet: str | None
+    """Path of the contact sheet."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectOutput(FileReport):
+    """What is in a file."""
+
+    sheet: str = field(default="", metadata=OPTIONAL)
+    """Path of the contact sheet, where one was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexOutput:
+    """What was captioned."""
+
+    results: tuple[Indexed, ...]
+    failures: tuple[FileFailure, ...]
+    not_reached: int
+    """Files that an interruption left undone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleManyOutput:
+    """The frames of many files."""
+
+    results: tuple[SampleOutput, ...]
+    failures: tuple[FileFailure, ...]
+    not_reached: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectManyOutput:
+    """What is in many files."""
+
+    results: tuple[InspectOutput, ...]
+    failures: tuple[FileFailure, ...]
+    not_reached: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheOutput(Usage):
+    """What the store holds; `--clear` adds how many replies were removed."""
+
+    cleared: int = field(default=0, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorOutput:
+    """What works on this machine."""
+
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One kind of JSON output."""
+
+    name: str
+    command: str
+    record: type
+
+
+OUTPUTS = (
+    Output("answer", "mmreason ask VIDEO QUESTION --json; rows of --questions FILE", AnswerOutput),
+    Output("failed_row", "rows of mmreason ask --questions FILE that failed", FailedRow),
+    Output("answers_totals", "mmreason ask --questions FILE --out FILE --json", BatchTotals),
+    Output("estimate", "mmreason ask VIDEO --dry-run --json", Estimate),
+    Output("grounding", "mmreason ground FILE EXPRESSION --json", GroundingOutput),
+    Output("caption", "mmreason caption VIDEO --json", CaptionOutput),
+    Output("index", "mmreason index FILES --json", IndexOutput),
+    Output("sample", "mmreason sample FILE --json", SampleOutput),
+    Output("sample_many", "mmreason sample FILES --json", SampleManyOutput),
+    Output("inspect", "mmreason inspect FILE --json", InspectOutput),
+    Output("inspect_many", "mmreason inspect FILES --json", InspectManyOutput),
+    Output("cache", "mmreason cache --json", CacheOutput),
+    Output("doctor", "mmreason doctor --json", DoctorOutput),
+)
