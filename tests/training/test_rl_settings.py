@@ -40,7 +40,7 @@ def weighed(weight: float) -> Any:
     return made_of(Component(name="right", reward=correct, weight=weight))
 
 
-def scaled(seen: Any, truth: Any, *, scale: float) -> float:
+def scaled(seen: Any, truth: Any, *, scale: Any) -> float:
     return scale
 
 
@@ -197,7 +197,8 @@ def test_a_task_of_the_users_own_is_known_by_its_problems_and_code():
         def score(self, problem: Any, outcome: Any) -> Any: ...
 
     first, same, other, paid = (
-        described(recipe(Own(*given))) for given in (["red"], ["red"], ["blue"], ["red", 1.0])
+        described(recipe(Own(*given)))
+        for given in (("red", 0.0), ("red",), ("blue",), ("red", 1.0))
     )
     assert first == same
     assert "task.problems changed" in changes(first, other)
