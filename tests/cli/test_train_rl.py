@@ -46,6 +46,8 @@ def test_a_dry_run_counts_and_trains_nothing(tmp_path: Path, capsys: pytest.Capt
     assert told["memory_bytes"]["weights"] == 4 * told["parameters"]
     assert told["memory_bytes"]["optimiser (AdamW)"] == 8 * told["trained"]
     assert told["trained"] < told["parameters"]
+    assert told["memory_bytes"]["features of frozen eyes, at most"] == 4e9
+    assert told["wrong"] == []
     for where in ("DDP", "DeepSpeed", "FSDP2"):
         config = Path(told["launches"][where].split("--config_file ")[1].split()[0])
         assert config.is_file()
@@ -63,6 +65,7 @@ def test_adapters_are_counted_as_peft_makes_them(
     path.write_text(path.read_text().replace('freeze=("model.visual",),', ""))
     assert main(["train", "rl", str(path), "--dry-run", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
+    assert "features of frozen eyes, at most" in told["memory_bytes"]  # adapters leave them alone
     made = adapted(Trainee.load("nano"), read_recipe(path))
     assert told["trained"] == sum(p.numel() for p in made.model.parameters() if p.requires_grad)
 

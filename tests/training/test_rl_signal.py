@@ -88,6 +88,14 @@ FRUITLESS: dict[str, tuple[dict[str, Any], str]] = {
         sampled_by(Refusing),
         "no attempt came through (ValueError: model_kwargs are not used)",
     ),
+    "a judge that raises": (
+        {"task": replace(tiny_rl.colours(), judge=raising)},
+        "no attempt came through (ValueError: the judge failed (KeyError: 'score'))",
+    ),
+    "a judge that gives a text": (
+        {"task": replace(tiny_rl.colours(), judge=lambda *_: "yes")},
+        "no attempt came through (ValueError: the judge failed (ValueError: could not convert",
+    ),
     "one attempt each": (
         sampled_by(HalfRefusing),
         "24 of 32 attempts failed (OutOfMemoryError: no memory); one attempt at each problem has",

@@ -26,6 +26,7 @@ from mmreason.training.rewards import (
     from_answer,
 )
 from mmreason.training.rollouts.episode import Ask, Codec, Episode
+from mmreason.training.rollouts.single import judged
 from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
 from mmreason.types import Answer, Budget, Step, UsageError
 
@@ -143,11 +144,10 @@ class AgentTask:
             turns=[written.text for written in said],
             tokens_out=sum(len(written.token_ids) for written in said),
         )
-        right = self.judge(seen, problem.truth)
         errors = sum(step.observation.error is not None for step in answer.trace)
         return Outcome(
             trajectory=seen,
-            correct=None if right is None else right == 1.0,
+            correct=judged(self.judge, seen, problem.truth),
             turns=len(said),
             tool_errors=errors,
         )
