@@ -26,16 +26,16 @@ recipe = Recipe(
     out=Path({out!r}),
     steps={steps},
     problems_per_step=2,
-    samples=2,
+    samples={samples},
     freeze=("model.visual",),
     {more}
 )
 """
 
 
-def recipe(folder: Path, steps: int = 2, more: str = "") -> Path:
+def recipe(folder: Path, steps: int = 2, more: str = "", samples: int = 2) -> Path:
     path = folder / "recipe.py"
-    path.write_text(RECIPE.format(out=str(folder / "run"), steps=steps, more=more))
+    path.write_text(RECIPE.format(out=str(folder / "run"), steps=steps, more=more, samples=samples))
     return path
 
 
@@ -201,7 +201,7 @@ def test_a_dry_run_refuses_settings_of_another_type(
 
 
 def test_a_checkpoint_is_exported_as_a_model(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    path = recipe(tmp_path, more="temperature=4.0, checkpoint_every=1,")
+    path = recipe(tmp_path, more="temperature=2.0, checkpoint_every=1,", samples=8)
     run = tmp_path / "run"
     assert main(["train", "rl", str(path)]) == 0
     capsys.readouterr()
@@ -222,8 +222,8 @@ def test_a_checkpoint_is_exported_as_a_model(tmp_path: Path, capsys: pytest.Capt
     assert "has no checkpoint of step 7; it has: 1, 2" in refused(str(run), "--step", "7")
     assert "is there already" in refused(str(run), "--step", "1")
     assert "has no checkpoint; is it the folder of a run?" in refused(str(tmp_path))
-    path.write_text(path.read_text().replace("samples=2", "samples=3"))
-    assert "samples was 2, is 3" in refused(str(run), "--out", str(tmp_path / "other"))
+    path.write_text(path.read_text().replace("samples=8", "samples=3"))
+    assert "samples was 8, is 3" in refused(str(run), "--out", str(tmp_path / "other"))
     (run / "recipe.json").unlink()
     assert "name it with --recipe" in refused(str(run), "--out", str(tmp_path / "other"))
 
