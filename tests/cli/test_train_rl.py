@@ -71,18 +71,17 @@ def test_adapters_are_counted_as_peft_makes_them(
 
 
 def test_a_run_ends_with_a_model_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    path = recipe(tmp_path)
-    code = main(["train", "rl", str(path), "--json"])
+    path = recipe(tmp_path, more="temperature=2.0,", samples=8)  # so hot that attempts differ
+    assert main(["train", "rl", str(path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    # Four attempts may all earn the same, which is another test.
-    assert told["steps"] == 2 and code == (0 if told["learnt_something"] else 1)
+    assert told["steps"] == 2 and told["learnt_something"] is True
     model = Path(told["model"])
     assert (model / "model.safetensors").is_file() and (model / "mmreason.json").is_file()
     assert main(["train", "report", str(tmp_path / "run")]) == 0
     assert (tmp_path / "run" / "report.html").read_text().startswith("<!doctype html>")
     capsys.readouterr()
     # A finished run is not done again.
-    assert main(["train", "rl", str(path)]) == code
+    assert main(["train", "rl", str(path)]) == 0
     assert "2 of 2 steps" in capsys.readouterr().out
 
 
