@@ -130,7 +130,11 @@ NAMES: dict[str, dict[str, Any]] = {
     },
     "three updates": {"updates": 3, "gdpo": True, "dynamic_sampling": True, "problems_per_step": 3},
     "one scale for all": {"objective": ONE_SCALE, "updates": 2, "problems_per_step": 3},
-    "one": {"problems_per_step": 1, "stapo": Stapo(probability=0.3)},
+    "one": {
+        "problems_per_step": 1,
+        "stapo": Stapo(probability=0.3),
+        "task": tiny_rl.colours(reward=tiny_rl.length_reward()),
+    },
     "everything": EVERYTHING,
     "adapters": {
         "lora": Lora(rank=4, alpha=8, dropout=0.2),
