@@ -48,10 +48,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-VideoSource = VideoInput | Watchable
-"""A video as people give it: a path, bytes, a binary file, or something open."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Task:
     """A question that has been checked."""
@@ -148,7 +144,7 @@ class Reasoner:
 
     def ask(
         self,
-        video: VideoSource,
+        video: VideoInput | Watchable,
         question: str,
         *,
         options: Sequence[str] | None = None,
@@ -176,7 +172,7 @@ class Reasoner:
 
     def stream(
         self,
-        video: VideoSource,
+        video: VideoInput | Watchable,
         question: str,
         *,
         options: Sequence[str] | None = None,
@@ -192,7 +188,7 @@ class Reasoner:
 
     def play(
         self,
-        video: VideoSource,
+        video: VideoInput | Watchable,
         question: str,
         *,
         options: Sequence[str] | None = None,
@@ -240,7 +236,9 @@ class Reasoner:
 
         return drive(questions, start, workers)
 
-    def index(self, video: VideoSource, levels: Sequence[str] = ("high",)) -> Iterator[Captioned]:
+    def index(
+        self, video: VideoInput | Watchable, levels: Sequence[str] = ("high",)
+    ) -> Iterator[Captioned]:
         """Caption whole levels ahead of questions, into the store; one item a node."""
         with _opened(video) as source:
             policy, by_node = self.policy, isinstance(self.policy, LongVideoR1)
@@ -248,12 +246,14 @@ class Reasoner:
             toolbox, tree = self._toolbox(source), self._tree(source)
             yield from build(toolbox, tree, tuple(levels), scan=scan, again=by_node)
 
-    def estimate(self, video: VideoSource, budget: Budget | None = None) -> Estimate:
+    def estimate(self, video: VideoInput | Watchable, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
         with _opened(video) as source:
             return estimate(self._tree(source), self.model.clip, source.info, budget or Budget())
 
-    def caption(self, video: VideoSource, span: Span | tuple[float, float] | None = None) -> str:
+    def caption(
+        self, video: VideoInput | Watchable, span: Span | tuple[float, float] | None = None
+    ) -> str:
         """What the model says about a stretch of video (default: all of it): one text for a clip,
         one timed line a change for longer stretches that it watches frame by frame."""
         with _opened(video) as source:
@@ -267,7 +267,7 @@ class Reasoner:
 
     def ground(
         self,
-        video_or_image: VideoSource | np.ndarray | Image,
+        video_or_image: VideoInput | Watchable | np.ndarray | Image,
         expression: str,
         *,
         span: Span | tuple[float, float] | None = None,
@@ -285,12 +285,12 @@ class Reasoner:
                 raise UsageError("span goes with a video, but an image was given")
             frame = frame_of_image(cast("str | Path | np.ndarray | Image", video_or_image))
         else:
-            with _opened(cast("VideoSource", video_or_image)) as source:
+            with _opened(cast("VideoInput | Watchable", video_or_image)) as source:
                 span = checked_span(span, source.info)
                 frame = frame_of_video(source, span)
         return ground_frame(self.model, frame, expression)
 
-    def _run(self, video: VideoSource, task: _Task) -> Run[Answer]:
+    def _run(self, video: VideoInput | Watchable, task: _Task) -> Run[Answer]:
         started = time.perf_counter()
         with _opened(video) as source:
             info, tree, roles = source.info, self._tree(source), self.roles
@@ -408,7 +408,7 @@ class Reasoner:
 
 
 def ask(
-    video: VideoSource,
+    video: VideoInput | Watchable,
     question: str,
     *,
     model: str = "nano",
@@ -444,8 +444,8 @@ def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:
         raise VideoError(f"{info.path}: nothing could be looked at: {errors[0]}")
 
 
-def _opened(video: VideoSource) -> AbstractContextManager[Watchable]:
-    """What is open already stays open; all else is opened, and closed afterwards."""
-    if hasattr(video, "frames_at"):
+def _opened(video: VideoInput | Watchable) -> AbstractContextManager[Watchable]:
+    """What is open already stays open; a path, bytes or a binary file is opened and closed."""
+    if hasattr(video, "info"):
         return nullcontext(cast("Watchable", video))
     return closing(Video.open(cast("VideoInput", video)))
