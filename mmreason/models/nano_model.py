@@ -178,7 +178,7 @@ class NanoModel:
                     return replace(reply, text=OUTSIDE)
                 if there.text.rstrip(".") != "yes":
                     note = f"{is_there(thing)!r} was answered {there.text!r}"
-                    text = "no" if plan.taught.no_if_absent else f"there is no {thing}"
+                    text = "no" if plan.taught.yes else f"there is no {thing}"
                     absent = replace(reply, text=text, note=note)
                     return self._calibrated(absent, plan.kind, there.confidence)
         text, taught = reply.text, plan.taught
@@ -195,9 +195,9 @@ class NanoModel:
             why = f"what it wrote is no answer that it was taught to give: {quoted!r}"
             return replace(reply, text=OUTSIDE, note=f"declined: {why}")
         note = f"asked as {plan.asked_as!r}" if plan.asked_as else ""
-        if taught is not None and taught.yes:
+        if taught is not None and taught.yes and not declines(text):
             note = f"{note}, answered {text!r}"
-            text = _yes_or_no(text, taught.yes)
+            text = "yes" if text.rstrip(".") == taught.yes else "no"
         return self._calibrated(replace(reply, text=text, note=note), plan.kind, reply.confidence)
 
     def _calibrated(self, reply: Reply, kind: str, raw: float | None) -> Reply:
@@ -254,10 +254,3 @@ def _with_cost_of(replies: Sequence[Reply]) -> Reply:
         tokens_out=sum(one.tokens_out for one in replies),
         tokens_visual=sum(one.tokens_visual for one in replies),
     )
-
-
-def _yes_or_no(text: str, yes: str) -> str:
-    """A reply to another question as yes or no; what says that there is no such thing stays."""
-    if " " in text:
-        return text
-    return "yes" if text.rstrip(".") == yes else "no"
