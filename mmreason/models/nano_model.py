@@ -174,8 +174,8 @@ class NanoModel:
             return reply
         if plan.taught is not None:
             for thing, there in zip(plan.taught.things, replies[1:], strict=True):
-                if declines(there.text):
-                    return replace(reply, text=OUTSIDE)
+                if declines(there.text) or not is_answer(there.text, "yes_no"):
+                    return _refused(there)
                 if there.text.rstrip(".") != "yes":
                     note = f"{is_there(thing)!r} was answered {there.text!r}"
                     text = "no" if plan.taught.yes else f"there is no {thing}"
@@ -191,9 +191,7 @@ class NanoModel:
             assert taught is not None
             is_one = is_answer(text, taught.kind, taught.choices)
         if not is_one:
-            quoted = " ".join(reply.text.split())[:QUOTED]
-            why = f"what it wrote is no answer that it was taught to give: {quoted!r}"
-            return replace(reply, text=OUTSIDE, note=f"declined: {why}")
+            return _refused(reply)
         note = f"asked as {plan.asked_as!r}" if plan.asked_as else ""
         if taught is not None and taught.yes and not declines(text):
             note = f"{note}, answered {text!r}"
@@ -244,6 +242,15 @@ def _declined(why: str) -> Reply:
     return Reply(
         text=OUTSIDE, token_ids=(), logprobs=(), tokens_in=0, tokens_out=0, note=f"declined: {why}"
     )
+
+
+def _refused(reply: Reply) -> Reply:
+    """A decline in the place of what the weights wrote; as it is where they declined themselves."""
+    if declines(reply.text):
+        return reply
+    quoted = " ".join(reply.text.split())[:QUOTED]
+    why = f"what it wrote is no answer that it was taught to give: {quoted!r}"
+    return replace(reply, text=OUTSIDE, logprobs=(), note=f"declined: {why}")
 
 
 def _with_cost_of(replies: Sequence[Reply]) -> Reply:

@@ -33,8 +33,8 @@ class Taught:
     choices: tuple[str, ...] = ()
     """The things that one is to be picked of; empty where the question names none."""
     things: tuple[str, ...] = ()
-    """Things that must be there for the question to make sense, where nano was not taught to say
-    that they are not: it tells the size of a star that it does not see."""
+    """Things, without their size, that must be there for the question to make sense, where nano was
+    not taught to say that they are not: it tells the size of a star that it does not see."""
     yes: str = ""
     """The reply that means yes where it was asked whether a thing of a size is there: "large" for
     "Is there a large yellow ring?", asked as "Is the yellow ring small or large?". Any other reply,
@@ -104,7 +104,7 @@ _SIZED = re.compile(
     rf"is there an? (?P<size>{_SIZE}) "
     rf"(?P<rest>(?:{_COLOUR}) (?:(?:{_PATTERN}) )?(?:{_any(_SHAPES)}))"
 )
-"""Things of three words or more: asked whether they are there, nano tells their size instead."""
+"""Things of a size and a colour: asked whether they are there, nano tells their size instead."""
 _SAID_DIFFERENTLY = (
     (r"\bcolor\b", "colour"),
     (r"\bbigger\b", "larger"),
@@ -187,7 +187,7 @@ def _asked(parts: dict[str, str], words: str, kind: ReplyKind) -> Taught:
         prompt=is_there(names[0]) if kind == "yes_no" else words.format(**parts),
         kind=kind,
         choices=names if words.startswith("Which") else (),
-        things=() if knows_absence else names,
+        things=() if knows_absence else tuple(re.sub(rf"^(?:{_SIZE}) ", "", n) for n in names),
     )
 
 

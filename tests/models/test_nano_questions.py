@@ -132,6 +132,8 @@ def test_things_that_are_taken_for_granted_are_named_where_absence_was_not_taugh
     assert isinstance(both, Taught) and both.things == ("purple ring", "cyan star")
     after = understand("What comes right after the red star?")
     assert isinstance(after, Taught) and after.things == ("red star",)
+    large = understand("What pattern does the large red star have?")
+    assert isinstance(large, Taught) and large.things == ("red star",)
     colour = understand("What colour is the star?")
     assert isinstance(colour, Taught) and colour.things == ()
 
