@@ -76,7 +76,7 @@ def measure(
     second_looks: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Results:
-    """Measure `model` on `worlds` worlds of a split, each question with a second look or without."""
+    """Measure `model` on `worlds` worlds of a split; each question twice with `second_looks`."""
     results = Results(worlds=worlds)
     for index in range(worlds):
         asks = _world_asks(model, index, split, results, second_looks=second_looks)
