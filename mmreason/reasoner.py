@@ -32,7 +32,7 @@ from mmreason.policies import Greedy, LongVideoR1, Policy
 from mmreason.policies.base import Inquiry
 from mmreason.quoting import SubtitleChoice, Transcript
 from mmreason.search import Embed
-from mmreason.settings import id_of, recipe_of, standing_notes, told_of
+from mmreason.settings import id_of, recipe_of, standing_notes, told_of, why_declined
 from mmreason.store import Store
 from mmreason.stream import AnswerStream
 from mmreason.thumbnails import take_thumbnails
@@ -316,7 +316,8 @@ class Reasoner:
             if draft.decline is not None:
                 _raise_where_all_failed(driver.trace, info)
             thumbnails, failed = take_thumbnails(source, draft.evidence, driver.trace)
-            notes = (*source.info.notes, *_told_inexact(toolbox), *toolbox.notes, *failed)
+            fallbacks = (*_told_inexact(toolbox), *toolbox.notes, *failed)
+            notes = (*source.info.notes, *why_declined(driver.trace), *fallbacks)
             return Answer(
                 question=task.question,
                 text=draft.text,
