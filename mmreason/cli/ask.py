@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mmreason.reasoner import Reasoner
     from mmreason.types import Answer, Budget
     from mmreason.video import Video
-    from mmreason.video.urls import is_url
 
 POLICIES = ("greedy", "longvideo_r1", "breadth_first")
 
@@ -111,6 +110,7 @@ def ask(
     from mmreason.report.terminal import print_answer, print_plain, short_lines
     from mmreason.types import Budget, UsageError
     from mmreason.video import Video
+    from mmreason.video.urls import is_url
 
     budget = Budget(
         frames=budget_frames, rounds=budget_rounds, tokens=budget_tokens, seconds=budget_seconds
