@@ -188,12 +188,13 @@ def load_scripted(clip_path: Path) -> None:
 def _try(verb: Sequence[str]) -> str:
     """How one verb ends: `done`, `marked`, `refused`, or what went wrong."""
     from mmreason.cli import main
+    from mmreason.cli.common import NO_ANSWER
 
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main(list(verb))
     said = err.getvalue().strip()
-    if code == 0:
+    if code in (0, NO_ANSWER):
         frames = json.loads(out.getvalue()).get("frames", [])
         return "done" if all(frame.get("exact", True) for frame in frames) else "marked"
     typed = code == 2 and said.startswith("error: ") and "\n" not in said

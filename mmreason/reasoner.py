@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -30,9 +30,9 @@ from mmreason.models.base import ChatModel
 from mmreason.next_steps import Unanswered, next_steps
 from mmreason.policies import Greedy, LongVideoR1, Policy
 from mmreason.policies.base import Inquiry
-from mmreason.quoting import Transcript, given_subtitles, subtitles_for
+from mmreason.quoting import SubtitleChoice, Transcript
 from mmreason.search import Embed
-from mmreason.settings import id_of, recipe_of, standing_notes, told_of
+from mmreason.settings import id_of, recipe_of, standing_notes, told_of, why_declined
 from mmreason.store import Store
 from mmreason.stream import AnswerStream
 from mmreason.thumbnails import take_thumbnails
@@ -55,7 +55,7 @@ class _Task:
     question: str
     options: tuple[str, ...]
     budget: Budget
-    subtitles: Subtitles | Literal["auto"] | None
+    subtitles: SubtitleChoice
     seed: int
     asking: set[str]
     """Store keys of what is being asked for, shared by questions in flight together."""
@@ -152,7 +152,8 @@ class Reasoner:
         subtitles: Subtitles | str | Path | None = "auto",
         seed: int = 0,
     ) -> Answer:
-        """Answer a question about a video (a path, or an open `Video`, which stays open).
+        """Answer a question about a video (a path, its bytes, a binary file, or an open `Video`,
+        which stays open).
 
         `budget` is kept before every call (tokens are known only after a call: the largest so far
         is the forecast). `subtitles` are read already, a file, None for none, or "auto": a file
@@ -201,7 +202,7 @@ class Reasoner:
             question=checked_question(question),
             options=checked_options(options),
             budget=budget or Budget(),
-            subtitles=given_subtitles(subtitles, video),
+            subtitles=SubtitleChoice.of(subtitles),
             seed=seed,
             asking=set(),
         )
@@ -227,7 +228,7 @@ class Reasoner:
                 question=checked_question(question.question),
                 options=checked_options(question.options),
                 budget=budget or Budget(),
-                subtitles=given_subtitles(question.subtitles, question.video),
+                subtitles=SubtitleChoice.of(question.subtitles),
                 seed=seed,
                 asking=asking,
             )
@@ -293,7 +294,7 @@ class Reasoner:
         started = time.perf_counter()
         with _opened(video) as source:
             info, tree, roles = source.info, self._tree(source), self.roles
-            said = Transcript.of(task.question, subtitles_for(task.subtitles, info), task.options)
+            said = Transcript.of(task.question, task.subtitles.for_video(source), task.options)
             shown = said.notes if roles.reasoner.clip.reads_transcript else ()
             inquiry = Inquiry(
                 question=task.question,
@@ -315,7 +316,8 @@ class Reasoner:
             if draft.decline is not None:
                 _raise_where_all_failed(driver.trace, info)
             thumbnails, failed = take_thumbnails(source, draft.evidence, driver.trace)
-            notes = (*source.info.notes, *_told_inexact(toolbox), *toolbox.notes, *failed)
+            fallbacks = (*_told_inexact(toolbox), *toolbox.notes, *failed)
+            notes = (*source.info.notes, *why_declined(driver.trace), *fallbacks)
             return Answer(
                 question=task.question,
                 text=draft.text,
@@ -347,7 +349,7 @@ class Reasoner:
             roles=self.roles,
             policy=self.policy.name,
             subtitles=said.subtitles,
-            subtitles_wanted=task.subtitles is not None,
+            subtitles_wanted=not task.subtitles.is_none,
             trace=trace,
         )
         return next_steps(case)

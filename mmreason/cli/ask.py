@@ -110,6 +110,7 @@ def ask(
     from mmreason.report.terminal import print_answer, print_plain, short_lines
     from mmreason.types import Budget, UsageError
     from mmreason.video import Video
+    from mmreason.video.urls import is_url
 
     budget = Budget(
         frames=budget_frames, rounds=budget_rounds, tokens=budget_tokens, seconds=budget_seconds
@@ -154,7 +155,8 @@ def ask(
         return
     if video is None or (question is None and not dry_run):
         raise UsageError("give a video and a question, or --questions FILE --out FILE")
-    if Path(video).is_dir() or (any(c in video for c in "*?[") and not Path(video).exists()):
+    is_pattern = any(c in video for c in "*?[") and not (is_url(video) or Path(video).exists())
+    if Path(video).is_dir() or is_pattern:
         raise UsageError(
             f"{video}: ask takes one video; for many write a row for each into a file, and give it "
             "with --questions FILE --out FILE"
