@@ -281,3 +281,24 @@ def test_a_dry_run_tells_of_problems_that_no_reward_applies_to(
     path.write_text(text.replace("problems[1:2]", "problems[:1]"))
     assert main(["train", "rl", str(path), "--dry-run"]) == 1
     assert "no reward applies to 1 of 1 problems, the first is p0" in capsys.readouterr().err
+
+
+def test_a_dry_run_opens_videos_as_the_task_does(tmp_path: Path) -> None:
+    """Tasks of one's own may name videos as they like."""
+    from dataclasses import replace
+
+    from mmreason.training.rl.data_check import videos_of, wrong_with
+    from mmreason.training.rollouts.mixture import Mixture
+    from mmreason.video import VideoError
+    from tests.training import tiny_rl
+
+    plain = tiny_rl.colours(2)
+    named = replace(plain, problems=[replace(one, video="reel 7") for one in plain.problems])
+
+    def broken(problem: object) -> list[object]:
+        raise VideoError("reel 7: no frame could be read")
+
+    assert wrong_with(plain) == wrong_with(named) == [] and videos_of(named) == 1
+    told = ["problem colour-0: reel 7: no frame could be read"]
+    assert wrong_with(replace(named, show=broken)) == told
+    assert wrong_with(Mixture(parts=((plain, 1), (replace(named, show=broken), 1)))) == told

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from mmreason.calls import FAILURES
 from mmreason.ground import frame_of_image, is_image
 from mmreason.training.rewards import Combination, from_turns
 from mmreason.training.rollouts.types import Problem
+from mmreason.training.rollouts.videos import shown
 from mmreason.types import UsageError
 from mmreason.video.reader import Video
-from mmreason.video.types import VideoError
+from mmreason.video.types import Span
 
 
 def wrong_with(task: Any, advance: Callable[[], None] = lambda: None) -> list[str]:
@@ -26,54 +29,68 @@ def wrong_with(task: Any, advance: Callable[[], None] = lambda: None) -> list[st
     """
     found = []
     for part in _parts(task):
-        found += _unreadable(part.problems, advance)
+        found += _unreadable(part, advance)
         found += _unrewarded(part)
     return list(dict.fromkeys(found))
 
 
 def videos_of(task: Any) -> int:
     """How many `wrong_with` opens."""
-    return sum(len({_shown(one) for one in part.problems if one.video}) for part in _parts(task))
+    return sum(len({_source(one) for one in part.problems if one.video}) for part in _parts(task))
 
 
 def _parts(task: Any) -> Iterator[Any]:
     """The tasks with lists of problems in a task, which may be a mixture."""
-    if isinstance(getattr(task, "problems", None), Sequence):
+    if isinstance(getattr(task, "problems", None), Sequence) and (
+        hasattr(task, "show") or hasattr(task, "watch")
+    ):
         yield task
     for part, _ in getattr(task, "parts", ()):
         yield from _parts(part)
 
 
-def _shown(problem: Problem) -> tuple[str | None, Any]:
+def _source(problem: Problem) -> tuple[str | None, Any]:
     return problem.video, problem.span
 
 
-def _unreadable(problems: Sequence[Problem], advance: Callable[[], None]) -> Iterator[str]:
+def _unreadable(task: Any, advance: Callable[[], None]) -> Iterator[str]:
     first: dict[Any, Problem] = {}
-    for problem in problems:
+    for problem in task.problems:
         if problem.video is not None:
-            first.setdefault(_shown(problem), problem)
+            first.setdefault(_source(problem), problem)
     for problem in first.values():
         try:
-            _read(problem)
-        except (VideoError, UsageError, OSError) as error:
+            _open(task, problem)
+        except FAILURES as error:
             yield f"problem {problem.id}: {' '.join(str(error).split())}"
         advance()
 
 
-def _read(problem: Problem) -> None:
+def _open(task: Any, problem: Problem) -> None:
+    """As the task does, where it opens videos in a way of its own."""
+    if hasattr(task, "watch"):
+        source = task.watch(problem)
+        if isinstance(source, str | Path):
+            _read(source, problem.span)
+    elif getattr(task.show, "func", None) is shown:
+        assert problem.video is not None
+        _read(problem.video, problem.span)
+    else:
+        task.show(problem)
+
+
+def _read(path: str | Path, stretch: Span | None) -> None:
     """Decode the first and the last frame of what is shown."""
-    assert problem.video is not None
-    if is_image(problem.video):
-        frame_of_image(problem.video)
+    if is_image(path):
+        frame_of_image(path)
         return
-    with Video.open(problem.video) as video:
+    with Video.open(path) as video:
         whole = video.info.span
-        span = whole if problem.span is None else problem.span
+        span = whole if stretch is None else stretch
         if span.end_s <= whole.start_s or span.start_s >= whole.end_s:
             raise UsageError(
-                f"{problem.video}: the stretch {span.start_s:g} to {span.end_s:g} s is not in the "
-                f"video, which lasts from {whole.start_s:g} to {whole.end_s:g} s"
+                f"{path}: the stretch {span.start_s:g} to {span.end_s:g} s is not in the video, "
+                f"which lasts from {whole.start_s:g} to {whole.end_s:g} s"
             )
         span = span.clip(whole)
         video.frames_at([span.start_s, max(span.start_s, span.end_s - 0.1)])
