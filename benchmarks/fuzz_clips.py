@@ -143,7 +143,9 @@ def _write_one(path: Path, clip: Clip, part: int) -> Path:
             frame = av.VideoFrame.from_ndarray(draw(FRAMES * part + number), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-        for start_ms in range(0, 3000, 300) if lines is not None else ():
+        for start_ms in range(0, 3000, 300):
+            if lines is None:
+                break
             text = f"line {start_ms}".encode()
             data = len(text).to_bytes(2) + text if clip.suffix == ".mp4" else text
             packet = av.Packet(data)
