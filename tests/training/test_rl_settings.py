@@ -196,10 +196,8 @@ def test_a_task_of_the_users_own_is_known_by_its_problems_and_code():
 
         def score(self, problem: Any, outcome: Any) -> Any: ...
 
-    first, same, other, paid = (
-        described(recipe(Own(*given)))
-        for given in (("red", 0.0), ("red",), ("blue",), ("red", 1.0))
-    )
+    tasks = (Own("red"), Own("red"), Own("blue"), Own("red", 1.0))
+    first, same, other, paid = (described(recipe(task)) for task in tasks)
     assert first == same
     assert "task.problems changed" in changes(first, other)
     assert changes(first, paid) == ["task.settings changed"]
