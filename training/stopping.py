@@ -1,4 +1,4 @@
-"""When a long run should end early: at Ctrl-C after the step at hand, or when its time is over."""
+"""When a long run should end early: at Ctrl-C or SIGTERM after the step at hand, or in time."""
 
 from __future__ import annotations
 
@@ -6,34 +6,45 @@ import signal
 import time
 from types import FrameType
 
+TERMINATED = 128 + signal.SIGTERM
+"""Exit code after SIGTERM, which clusters send before they take a machine away."""
+
 
 class StopSignal:
-    """Ask it after every step. As a context it takes the first Ctrl-C as a wish and raises
-    `KeyboardInterrupt` when left; a second one ends the run at once.
+    """Ask it after every step. As a context it takes the first Ctrl-C (SIGINT) or SIGTERM as a
+    wish. When left it raises `KeyboardInterrupt` for the one and `SystemExit(TERMINATED)` for the
+    other; a second one ends the run at once.
 
     A shell lets its background jobs ignore Ctrl-C: so does this.
     """
 
     def __init__(self, minutes: float | None = None):
         self._end_s = None if minutes is None else time.monotonic() + 60 * minutes
-        self._interrupted = False
+        self._received = 0
 
     def __call__(self) -> bool:
         """Whether to stop."""
         over = self._end_s is not None and time.monotonic() >= self._end_s
-        return over or self._interrupted
+        return over or self._received != 0
 
     def __enter__(self) -> StopSignal:
-        self._before = signal.getsignal(signal.SIGINT)
-        if self._before is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self._note)
+        now = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {one: h for one, h in now.items() if h not in (None, signal.SIG_IGN)}
+        for one in self._before:
+            signal.signal(one, self._note)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
-        if self._interrupted and kind is None:
+        self._restore()
+        if kind is None and self._received == signal.SIGINT:
             raise KeyboardInterrupt
+        if kind is None and self._received == signal.SIGTERM:
+            raise SystemExit(TERMINATED)
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        self._interrupted = True
-        signal.signal(signal.SIGINT, self._before)
+        self._received = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for one, handler in self._before.items():
+            signal.signal(one, handler)

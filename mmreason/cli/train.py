@@ -1,5 +1,6 @@
 """`mmreason train nano`: make the packaged model, from nothing or from another's weights.
-`mmreason train report`: a page about a run, or several side by side.
+`mmreason train report`: a page about a run, or several side by side. `rl` and `export` are beside
+this file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmreason.cli.common import Json, err, out, print_json, quiet_libraries
+from mmreason.cli.train_export import train_export
 from mmreason.cli.train_rl import train_rl
 
 if TYPE_CHECKING:
@@ -58,6 +60,9 @@ def train_nano(
 
 
 train_app.command("rl", epilog="Example: mmreason train rl recipe.py --dry-run")(train_rl)
+train_app.command("export", epilog="Example: mmreason train export runs/kitchen --step 120")(
+    train_export
+)
 
 
 @train_app.command(

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmreason.cli.common import Json, out, print_json, quiet_libraries
+from mmreason.cli.train_export import note_recipe
 
 if TYPE_CHECKING:
+    from mmreason.training.rl import Recipe
     from mmreason.training.rl.plan import Plan
 
 
@@ -23,7 +25,11 @@ def train_rl(
         float | None, typer.Option(help="Stop after so long; run again to go on.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print memory, work and launch lines; train nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print memory, work, launch lines; open every video; train nothing.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -39,57 +45,67 @@ def train_rl(
     if dry_run:
         recipe.task.problem(0)
         made = plan(recipe, recipe_file)
-        print_json(made.to_dict()) if as_json else _print_plan(made)
+        wrong = _wrong_data(recipe)
+        if as_json:
+            print_json(made.to_dict() | {"wrong": wrong})
+        else:
+            _print_plan(made)
+            for line in wrong:
+                print(line, file=sys.stderr)
+        if wrong:
+            raise typer.Exit(1)
         return
     from mmreason.report.words import counted
     from mmreason.training.logs.live import LiveTable
     from mmreason.training.logs.watch import watched
-    from mmreason.training.rl import train
+    from mmreason.training.rl import TrainingStopped, train
     from mmreason.training.rl.processes import part
     from mmreason.training.stopping import StopSignal
 
-    last = None
+    last, failed = None, ""
     with StopSignal(minutes) as should_stop, LiveTable() as table:
         reports = train(recipe, resume=resume, should_stop=should_stop)
-        for report in watched(reports, recipe.out, trackers=recipe.trackers, table=table):
-            last = report
+        try:
+            for report in watched(reports, recipe.out, trackers=recipe.trackers, table=table):
+                if last is None:
+                    note_recipe(recipe.out, recipe_file)
+                last = report
+        except TrainingStopped as error:
+            failed = str(error)
     part()
+    model = recipe.out / "model"
+    has_model = model.is_dir() and not failed
     done = {
         "out": str(recipe.out),
         "steps": last.step if last else recipe.steps,
         "of": recipe.steps,
-        "model": str(recipe.out / "model"),
+        "model": str(model) if has_model else None,
         "metrics": dict(last.metrics) if last else {},
+        "learnt_something": has_model,
     }
-    taught = _has_taught(recipe.out)
     if as_json:
-        print_json(done | {"learnt_something": taught})
+        print_json(done)
     else:
+        where = f"the model is in {model}" if has_model else "no model is written"
         told = f"{done['steps']} of {counted(recipe.steps, 'step')} done"
-        out().print(f"{told}; the model is in {done['model']}", soft_wrap=True)
+        out().print(f"{told}; {where}", soft_wrap=True)
         out().print(f"look at the run: mmreason train report {recipe.out}", soft_wrap=True)
-    if not taught:
-        print(
-            "nothing was learnt from rewards: in every step all attempts at a problem earned the "
-            "same; look at the samples, and try other problems, another reward or a higher "
-            "temperature",
-            file=sys.stderr,
-        )
-        if done["steps"] == recipe.steps:
-            raise typer.Exit(1)
+    if failed:
+        print(f"error: {failed}", file=sys.stderr)
+        raise typer.Exit(1)
 
 
-def _has_taught(run_folder: Path) -> bool:
-    """Whether any step of the run so far had attempts at one problem that earned differently; true
-    where this process has no log, because another one keeps it."""
-    from mmreason.training.logs import Run
-    from mmreason.types import UsageError
+def _wrong_data(recipe: Recipe) -> list[str]:
+    """A line for each video that cannot be read and each reward that does not apply."""
+    from mmreason.cli.inputs import bar
+    from mmreason.training.rl.data_check import videos_of, wrong_with
 
-    try:
-        equal_shares = Run.read(run_folder).curve("groups/zero_variance")
-    except UsageError:
-        return True
-    return not equal_shares or any(share < 1 for _, share in equal_shares)
+    found = []
+    for name, task in (("", recipe.task), ("held out: ", recipe.held_out)):
+        if task is not None:
+            with bar("opening videos", videos_of(task)) as advance:
+                found += [name + line for line in wrong_with(task, advance)]
+    return found
 
 
 def _print_plan(made: Plan) -> None:

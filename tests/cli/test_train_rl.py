@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mmreason.cli import main
+from tests.video import clips
 
 RECIPE = """
 from pathlib import Path
@@ -25,16 +26,16 @@ recipe = Recipe(
     out=Path({out!r}),
     steps={steps},
     problems_per_step=2,
-    samples=2,
+    samples={samples},
     freeze=("model.visual",),
     {more}
 )
 """
 
 
-def recipe(folder: Path, steps: int = 2, more: str = "") -> Path:
+def recipe(folder: Path, steps: int = 2, more: str = "", samples: int = 2) -> Path:
     path = folder / "recipe.py"
-    path.write_text(RECIPE.format(out=str(folder / "run"), steps=steps, more=more))
+    path.write_text(RECIPE.format(out=str(folder / "run"), steps=steps, more=more, samples=samples))
     return path
 
 
@@ -45,6 +46,8 @@ def test_a_dry_run_counts_and_trains_nothing(tmp_path: Path, capsys: pytest.Capt
     assert told["memory_bytes"]["weights"] == 4 * told["parameters"]
     assert told["memory_bytes"]["optimiser (AdamW)"] == 8 * told["trained"]
     assert told["trained"] < told["parameters"]
+    assert told["memory_bytes"]["features of frozen eyes, at most"] == 4e9
+    assert told["wrong"] == []
     for where in ("DDP", "DeepSpeed", "FSDP2"):
         config = Path(told["launches"][where].split("--config_file ")[1].split()[0])
         assert config.is_file()
@@ -62,23 +65,23 @@ def test_adapters_are_counted_as_peft_makes_them(
     path.write_text(path.read_text().replace('freeze=("model.visual",),', ""))
     assert main(["train", "rl", str(path), "--dry-run", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
+    assert "features of frozen eyes, at most" in told["memory_bytes"]  # adapters leave them alone
     made = adapted(Trainee.load("nano"), read_recipe(path))
     assert told["trained"] == sum(p.numel() for p in made.model.parameters() if p.requires_grad)
 
 
 def test_a_run_ends_with_a_model_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    path = recipe(tmp_path)
-    code = main(["train", "rl", str(path), "--json"])
+    path = recipe(tmp_path, more="temperature=2.0,", samples=8)  # so hot that attempts differ
+    assert main(["train", "rl", str(path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    # Four attempts may all earn the same, which is another test.
-    assert told["steps"] == 2 and code == (0 if told["learnt_something"] else 1)
+    assert told["steps"] == 2 and told["learnt_something"] is True
     model = Path(told["model"])
     assert (model / "model.safetensors").is_file() and (model / "mmreason.json").is_file()
     assert main(["train", "report", str(tmp_path / "run")]) == 0
     assert (tmp_path / "run" / "report.html").read_text().startswith("<!doctype html>")
     capsys.readouterr()
     # A finished run is not done again.
-    assert main(["train", "rl", str(path)]) == code
+    assert main(["train", "rl", str(path)]) == 0
     assert "2 of 2 steps" in capsys.readouterr().out
 
 
@@ -108,7 +111,8 @@ def test_settings_that_contradict_each_other(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_and_the_next_run_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_the_next_run_goes_on(tmp_path: Path, number: int, code: int) -> None:
     path = recipe(tmp_path, steps=400)
     child = subprocess.Popen(
         [
@@ -128,9 +132,9 @@ def test_ctrl_c_saves_and_the_next_run_goes_on(tmp_path: Path) -> None:
     limit_s = time.monotonic() + 120
     while time.monotonic() < limit_s and not (log.exists() and log.read_text().count("\n") >= 2):
         time.sleep(0.2)
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     child.communicate(timeout=120)
-    assert child.returncode == 130
+    assert child.returncode == code
     done = log.read_text().count("\n")
     assert 2 <= done < 400
     newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
@@ -170,9 +174,13 @@ def test_a_run_whose_attempts_all_earn_the_same_is_a_failure(
     path = recipe(tmp_path, more="temperature=1e-4,")
     assert main(["train", "rl", str(path)]) == 1
     out, err = capsys.readouterr()
-    assert "2 of 2 steps done" in out and "nothing was learnt from rewards" in err
+    assert "2 of 2 steps done; no model is written" in out
+    assert err.splitlines()[-1].startswith("error: nothing was learnt in 2 steps, and no model is")
+    assert "step 1: nothing to learn from in this step: all attempts at a problem earned the" in err
+    assert not (tmp_path / "run" / "model").exists()
     assert main(["train", "rl", str(path), "--json"]) == 1
-    assert json.loads(capsys.readouterr().out)["learnt_something"] is False
+    told = json.loads(capsys.readouterr().out)
+    assert told["learnt_something"] is False and told["model"] is None
 
 
 @pytest.mark.parametrize(
@@ -191,18 +199,106 @@ def test_a_dry_run_refuses_settings_of_another_type(
     assert told in capsys.readouterr().err
 
 
-def test_a_run_that_had_something_to_teach_is_done(tmp_path: Path) -> None:
-    """One step of the log whose attempts earned differently is enough."""
-    from mmreason.cli.train_rl import _has_taught
-    from mmreason.training.logs.run_log import RunLog
-    from mmreason.training.rl.events import StepReport
+def test_a_checkpoint_is_exported_as_a_model(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = recipe(tmp_path, more="temperature=2.0, checkpoint_every=1,", samples=8)
+    run = tmp_path / "run"
+    assert main(["train", "rl", str(path)]) == 0
+    capsys.readouterr()
+    assert main(["train", "export", str(run), "--step", "1"]) == 0
+    assert "the model as of step 1 is in " in capsys.readouterr().out
+    first, last = run / "model-step-000001", run / "model"
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (first, last)]
+    assert weights[0] != weights[1] and (first / "mmreason.json").is_file()
+    # The newest one is the model that the run ended with.
+    assert main(["train", "export", str(run), "--out", str(tmp_path / "newest"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["step"] == 2
+    assert (tmp_path / "newest" / "model.safetensors").read_bytes() == weights[1]
 
-    shares = {"flat": (1.0, 1.0), "once": (1.0, 0.5), "always": (0.0, 0.0)}
-    for name, values in shares.items():
-        log = RunLog(tmp_path / name)
-        for step, share in enumerate(values, start=1):
-            log.write(StepReport(step=step, steps=2, metrics={"groups/zero_variance": share}))
-    assert {name: _has_taught(tmp_path / name) for name in shares} == {
-        "flat": False, "once": True, "always": True
-    }  # fmt: skip
-    assert _has_taught(tmp_path / "no log of this process")
+    def refused(*words: str) -> str:
+        assert main(["train", "export", *words]) == 2
+        return capsys.readouterr().err
+
+    assert "has no checkpoint of step 7; it has: 1, 2" in refused(str(run), "--step", "7")
+    assert "is there already" in refused(str(run), "--step", "1")
+    assert "has no checkpoint; is it the folder of a run?" in refused(str(tmp_path))
+    path.write_text(path.read_text().replace("samples=8", "samples=3"))
+    assert "samples was 8, is 3" in refused(str(run), "--out", str(tmp_path / "other"))
+    (run / "recipe.json").unlink()
+    assert "name it with --recipe" in refused(str(run), "--out", str(tmp_path / "other"))
+
+
+OWN_DATA = """
+from pathlib import Path
+
+from mmreason.models.base import ClipRecipe
+from mmreason.training.rewards import Truth
+from mmreason.training.rl import Recipe
+from mmreason.training.rollouts.types import Problem
+from mmreason.training.rollouts.videos import video_questions
+from mmreason.video.types import Span
+
+folder = Path({folder!r})
+shown = [("good.mp4", None), ("gone.mp4", None), ("cut.mp4", None), ("good.mp4", Span(50.0, 60.0))]
+problems = [
+    Problem(id=f"p{{i}}", question="?", video=str(folder / name), span=span, truth=Truth({truth}))
+    for i, (name, span) in enumerate(shown)
+]
+recipe = Recipe(
+    task=video_questions(problems{many}, ClipRecipe(frames=4, leaf_s=4.0)),
+    held_out=video_questions(problems[1:2], ClipRecipe(frames=4, leaf_s=4.0)),
+    out=folder / "run",
+)
+"""
+
+
+def test_a_dry_run_opens_every_video(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    clips.write(tmp_path / "good.mp4", frames=20)
+    whole = (tmp_path / "good.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 3])
+    path = tmp_path / "own.py"
+    path.write_text(OWN_DATA.format(folder=str(tmp_path), truth='answer="b"', many=""))
+    assert main(["train", "rl", str(path), "--dry-run"]) == 1
+    out, err = capsys.readouterr()
+    told = err.splitlines()
+    assert "parameters" in out and len(told) == 4
+    assert told[0].startswith("problem p1: ") and "gone.mp4" in told[0]
+    assert told[1].startswith("problem p2: ") and "cut.mp4" in told[1]
+    assert "the stretch 50 to 60 s is not in the video" in told[2]
+    assert told[3].startswith("held out: problem p1: ")
+    assert main(["train", "rl", str(path), "--dry-run", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["wrong"] == told
+    text = path.read_text().replace("problems, ClipRecipe", "problems[:1], ClipRecipe")
+    path.write_text(text.replace("problems[1:2]", "problems[:1]"))
+    assert main(["train", "rl", str(path), "--dry-run"]) == 0
+
+
+def test_a_dry_run_tells_of_problems_that_no_reward_applies_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    clips.write(tmp_path / "good.mp4", frames=20)
+    path = tmp_path / "own.py"
+    text = OWN_DATA.format(folder=str(tmp_path), truth="", many="[:1]")
+    path.write_text(text.replace("problems[1:2]", "problems[:1]"))
+    assert main(["train", "rl", str(path), "--dry-run"]) == 1
+    assert "no reward applies to 1 of 1 problems, the first is p0" in capsys.readouterr().err
+
+
+def test_a_dry_run_opens_videos_as_the_task_does(tmp_path: Path) -> None:
+    """Tasks of one's own may name videos as they like."""
+    from dataclasses import replace
+
+    from mmreason.training.rl.data_check import videos_of, wrong_with
+    from mmreason.training.rollouts.mixture import Mixture
+    from mmreason.video import VideoError
+    from tests.training import tiny_rl
+
+    plain = tiny_rl.colours(2)
+    named = replace(plain, problems=[replace(one, video="reel 7") for one in plain.problems])
+
+    def broken(problem: object) -> list[object]:
+        raise VideoError("reel 7: no frame could be read")
+
+    assert wrong_with(plain) == wrong_with(named) == [] and videos_of(named) == 1
+    told = ["problem colour-0: reel 7: no frame could be read"]
+    assert wrong_with(replace(named, show=broken)) == told
+    assert wrong_with(Mixture(parts=((plain, 1), (replace(named, show=broken), 1)))) == told

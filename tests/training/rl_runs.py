@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
+from mmreason.training.objectives import PUBLISHED, group_advantage
 from mmreason.training.rl import Dsdr, Kl, Lora, Recipe, Stapo, Trainee, train
 from mmreason.training.rl.processes import part
 from mmreason.training.rollouts.single import SingleTurn
@@ -100,6 +102,9 @@ def spoilt_in_one(of: str) -> Trainee:
     return made
 
 
+ONE_SCALE = replace(PUBLISHED["grpo"], advantage=partial(group_advantage, scale="batch"))
+"""An objective that looks at more than one group."""
+
 NAMES: dict[str, dict[str, Any]] = {
     "plain": {},
     "stapo and dsdr": {
@@ -114,7 +119,22 @@ NAMES: dict[str, dict[str, Any]] = {
     },
     "repeated": {"task": tiny_rl.colours(3), "dynamic_sampling": True},
     "few": {"problems_per_step": 3, "updates": 2, "samples": 2},
-    "one": {"problems_per_step": 1, "stapo": Stapo(probability=0.3)},
+    "two updates": {
+        "objective": "rloo",
+        "updates": 2,
+        "stapo": Stapo(probability=0.3),
+        "dsdr": Dsdr(reward_weight=0.3, entropy_weight=0.1),
+        "kl": Kl(coefficient=0.05),
+        "kind_scale_decay": 0.8,
+        "problems_per_step": 5,
+    },
+    "three updates": {"updates": 3, "gdpo": True, "dynamic_sampling": True, "problems_per_step": 3},
+    "one scale for all": {"objective": ONE_SCALE, "updates": 2, "problems_per_step": 3},
+    "one": {
+        "problems_per_step": 1,
+        "stapo": Stapo(probability=0.3),
+        "task": tiny_rl.colours(reward=tiny_rl.length_reward()),
+    },
     "everything": EVERYTHING,
     "adapters": {
         "lora": Lora(rank=4, alpha=8, dropout=0.2),

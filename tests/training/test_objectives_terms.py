@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -92,6 +93,20 @@ def test_identity_33_k3_is_never_negative_and_always_finite() -> None:
                 gradient(batch, lambda b, e=estimator, f=far: e(b, f).sum())
             ).all()
         assert (k3(batch, batch.logp.detach() + extreme)[batch.mask] > 0).all()
+
+
+def test_k3_pulls_at_full_strength_where_the_reference_finds_a_token_next_to_impossible() -> None:
+    """The derivative of e^x - x - 1 by log pi is 1 - e^x: near 1 for x far below, where nothing
+    overflows, and limited only where x is large."""
+    batch = random_batch()
+    for below in (-5.0, -21.0, -50.0, -1000.0):
+        slope = gradient(batch, lambda b, x=below: k3(b, batch.logp.detach() + x).sum())
+        wanted = torch.full_like(slope, 1 - math.exp(below))
+        close(slope[batch.mask], wanted[batch.mask])
+    impossible = torch.full_like(batch.logp.detach(), -torch.inf)
+    slope = gradient(batch, lambda b: k3(b, impossible).sum())
+    close(slope[batch.mask], torch.ones_like(slope)[batch.mask])
+    assert torch.isfinite(k3(batch, impossible)).all()
 
 
 def test_kl_reads_nothing_outside_the_mask() -> None:

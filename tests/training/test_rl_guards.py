@@ -31,6 +31,17 @@ def recipe(tmp_path: Path, **changes: Any) -> Recipe:
     return rl_runs.recipe("plain", tmp_path / "run", **({"steps": 3} | changes))
 
 
+def fruitless(given: Recipe) -> tuple[list[StepReport], str]:
+    """The reports of a run that teaches nothing, and why it failed in the end."""
+    seen: list[StepReport] = []
+    with pytest.raises(TrainingStopped) as stopped:
+        for report in train(given):
+            seen.append(report)
+    assert not (given.out / "model").exists() and not (given.out / "best").exists()
+    assert "\n" not in str(stopped.value)
+    return seen, str(stopped.value)
+
+
 def weights(made: Trainee) -> torch.Tensor:
     return torch.cat([p.detach().flatten().clone() for p in made.model.parameters()])
 
@@ -284,7 +295,8 @@ def test_a_reward_that_never_works_moves_nothing(tmp_path: Path):
     made = tiny_rl.trainee()
     before = weights(made)
     task = rewarded(lambda seen, truth: math.nan)
-    reports = list(train(recipe(tmp_path, task=task, model=lambda: made)))
+    reports, told = fruitless(recipe(tmp_path, task=task, model=lambda: made))
+    assert "a reward gave no number for 32 of 32 attempts (reward odd: expected a number" in told
     assert torch.equal(weights(made), before)
     for report in reports:
         assert report.metrics["failures/rewards"] == 32
@@ -297,10 +309,15 @@ def test_equal_rewards_teach_nothing(tmp_path: Path, name: str):
     made = tiny_rl.trainee()
     before = weights(made)
     given = recipe(tmp_path, task=task, model=lambda: made, objective=name, steps=2)
-    for report in train(given):
+    reports, told = fruitless(given)
+    assert "nothing was learnt in 2 steps" in told and "earned the same (1)" in told
+    for report in reports:
         assert report.metrics["groups/zero_variance"] == 1
         assert report.metrics["reward/deviation"] == 0
-        assert not report.warnings
+        assert report.metrics["optimiser/without_signal"] == report.step
+    (line,) = reports[0].warnings
+    assert "nothing to learn from in this step: all attempts at a problem earned the same" in line
+    assert not reports[1].warnings
     assert torch.equal(weights(made), before)
 
 
@@ -326,7 +343,8 @@ def test_all_truncated_and_masked_moves_nothing_by_reward(tmp_path: Path, name: 
         mask_truncated=True,
         kl=kl,
     )
-    (report,) = list(train(given))
+    (report,), told = fruitless(given)
+    assert "mask_truncated leaves those out: raise max_new_tokens" in told
     assert report.metrics["length/truncated"] == 1
     assert report.metrics["reward/deviation"] > 0
     assert report.metrics["optimiser/skipped"] == 0
@@ -389,18 +407,23 @@ def test_problems_that_cannot_be_shown_are_left_out(tmp_path: Path, share: str):
     made = tiny_rl.trainee()
     before = weights(made)
     task = replace(tiny_rl.colours(), show=show)
-    reports = list(train(recipe(tmp_path, task=task, model=lambda: made, steps=4)))
+    given = recipe(tmp_path, task=task, model=lambda: made, steps=4)
+    if share == "all":
+        reports, why = fruitless(given)
+        assert "no attempt came through (VideoError: colour-" in why and "more reasons" in why
+    else:
+        reports = list(train(given))
     lost = 8.0 if share == "all" else 2.0
     assert reports[0].metrics["failures/groups"] == lost
-    told = [line for line in reports[0].warnings if "VideoError" in line]
-    assert len(told) == lost and all(line.startswith("problem colour-") for line in told)
+    told = [line for line in reports[0].warnings if line.startswith("problem colour-")]
+    assert len(told) == lost and all("left out: VideoError" in line for line in told)
     assert torch.equal(weights(made), before) == (share == "all")
     assert reports[-1].metrics["optimiser/skipped"] == (4 if share == "all" else 0)
 
 
 @pytest.mark.parametrize("kinds", [None, 0.9])
 def test_dynamic_sampling_gives_up_after_its_rounds(tmp_path: Path, kinds: float | None):
-    """Where no problem teaches, the step is empty and the run goes on."""
+    """Where no problem teaches, the step is empty and the run goes on to its end."""
     task = tiny_rl.colours(reward=Combination((Component(name="same", reward=lambda *_: 1.0),)))
     made = tiny_rl.trainee(seed=4)
     given = recipe(
@@ -413,7 +436,9 @@ def test_dynamic_sampling_gives_up_after_its_rounds(tmp_path: Path, kinds: float
         objective="rloo",
         kind_scale_decay=kinds,
     )
-    for report in train(given):
+    reports, told = fruitless(given)
+    assert "all attempts at a problem earned the same (1)" in told
+    for report in reports:
         assert report.metrics["groups/dropped"] <= 4
         assert all(math.isfinite(value) for value in report.metrics.values())
 

@@ -218,8 +218,8 @@ def test_frozen_eyes_see_what_open_ones_see():
     for name, parameter in kept.model.named_parameters():
         if ".visual." in name:
             parameter.requires_grad_(False)
-    eyes = install(kept.model)
-    assert eyes is not None and install(plain.model) is None
+    eyes = install(kept.model, 10**9)
+    assert eyes is not None and install(plain.model, 10**9) is None
     prompts = [plain.codec.prompt(tiny_rl.clip("What moves?", n, seed=n)) for n in (4, 6, 4)]
     rows = tiny_rl.sequences(plain, prompts)
     for _ in range(2):

@@ -11,7 +11,8 @@ from tests.training.two_processes import is_the_run_of_one, launched
 
 STEPS = 2
 SHARED = ("plain", "stapo and dsdr", "kl and scales", "repeated", "one", "nano", "nano frozen")
-"""One update a step: which attempts share an update does not depend on the processes."""
+DEALT = ("few", "two updates", "three updates", "one scale for all")
+"""Several updates a step, or rewards that are compared over all groups."""
 
 
 @pytest.mark.slow
@@ -20,6 +21,14 @@ def test_two_processes_make_the_run_of_one(tmp_path: Path):
     launched(tmp_path / "two", STEPS, *SHARED)
     for name in SHARED:
         is_the_run_of_one(name, tmp_path / "two", tmp_path / "one", STEPS)
+
+
+@pytest.mark.slow
+def test_two_processes_share_out_updates_as_one_does(tmp_path: Path):
+    """Which attempts share an update does not depend on the processes."""
+    launched(tmp_path / "two", 6, *DEALT)
+    for name in DEALT:
+        is_the_run_of_one(name, tmp_path / "two", tmp_path / "one", 6)
 
 
 @pytest.mark.slow

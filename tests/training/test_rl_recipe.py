@@ -13,6 +13,7 @@ import pytest
 from mmreason.training.objectives import PUBLISHED, Objective
 from mmreason.training.rl import Dsdr, Kl, Lora, Recipe, Stapo, Trainee, read_recipe, train
 from mmreason.training.rl.adapters import adapted
+from mmreason.training.rl.settings import digest
 from mmreason.types import UsageError
 from tests.training import rl_runs, tiny_rl
 
@@ -27,7 +28,7 @@ WRONG = [
     ({"learning_rate": -1.0}, "temperature and learning_rate must be > 0"),
     ({"objective": "ppo"}, "unknown objective 'ppo'; known: reinforce, rloo, grpo"),
     ({"objective": "dr_grpo", "max_tokens": None}, "divides by max_tokens; set it"),
-    ({"correction": "is"}, "unknown correction 'is'; known: None, tis, mis, icepop"),
+    ({"correction": "is"}, "unknown correction 'is'; known: None, auto, tis, mis, icepop"),
     ({"layout": "dense"}, "unknown layout 'dense'; known: padded, packed"),
     ({"precision": "fp8"}, "unknown precision 'fp8'"),
     ({"kl": Kl(coefficient=0.1, estimator="k4")}, "unknown kl.estimator 'k4'"),  # pyright: ignore
@@ -37,6 +38,29 @@ WRONG = [
     ({"patience": 2}, "patience needs evaluate_every"),
     ({"kind_scale_decay": 0.9}, "kind_scale_decay needs an objective that only centres"),
     ({"kind_scale_decay": 1.0, "objective": "rloo"}, "kind_scale_decay must be >= 0 and < 1"),
+    ({"steps": "10"}, "steps must be a whole number, got '10'"),
+    ({"samples": 4.0}, "samples must be a whole number, got 4.0"),
+    ({"samples": True}, "samples must be a whole number, got True"),
+    ({"samples": 1}, "samples must be >= 2, got 1: attempts at a problem are compared"),
+    ({"learning_rate": "1e-5"}, "learning_rate must be a number, got '1e-5'"),
+    ({"learning_rate": None}, "learning_rate must be a number, got None"),
+    ({"max_tokens": 4.5}, "max_tokens must be a whole number, got 4.5"),
+    ({"gdpo": 1}, "gdpo must be True or False, got 1"),
+    ({"betas": 0.9}, "betas must be two numbers from 0 to 1, such as (0.9, 0.999), got 0.9"),
+    ({"betas": (0.9,)}, "betas must be two numbers"),
+    ({"model": 3}, "model must be a name, a folder, or a function that makes a Trainee, got 3"),
+    ({"model": None}, "model must be a name, a folder"),
+    ({"sampler": "vllm"}, "sampler must be a function of the Trainee that makes a sampler"),
+    ({"objective": None}, "objective must be a name of objectives.PUBLISHED or an Objective"),
+    ({"overlong": 100}, "overlong must be Overlong(max_tokens=..., buffer_tokens=...), got 100"),
+    ({"kl": 0.04}, "kl must be Kl(...), got 0.04"),
+    ({"lora": True}, "lora must be Lora(...), got True"),
+    ({"lora": {"rank": 8}}, "lora must be Lora(...), got {'rank': 8}"),
+    ({"stapo": True}, "stapo must be Stapo(...), got True"),
+    ({"freeze": "model.visual"}, "freeze must be a tuple of texts, such as ('model.visual',)"),
+    ({"freeze": 3}, "freeze must be a tuple of texts, got 3"),
+    ({"freeze": ("model", 3)}, "freeze must be a tuple of texts"),
+    ({"vision_cache_gb": -1.0}, "vision_cache_gb must be >= 0"),
     ({"task": tiny_rl.colours(0)}, "the task 'colours' has no problems"),
 ]
 
@@ -92,13 +116,14 @@ def test_a_recipe_file_must_be_there(tmp_path, path):
 GOOD = """
 from pathlib import Path
 from mmreason.training import rl
+from mmreason.training.rl.settings import digest
 from tests.training import tiny_rl
 
 def model():
     return tiny_rl.trainee()
 
 recipe = rl.Recipe(task=tiny_rl.colours(), out=Path("run"), model=model, kl=rl.Kl(coefficient=0.1))
-print(recipe.digest)
+print(digest(recipe))
 """
 
 
@@ -114,7 +139,7 @@ def test_the_digest_of_a_file_is_the_same_in_every_process(tmp_path):
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == here.digest
+    assert done.stdout.strip() == digest(here)
 
 
 def test_the_digest_tells_recipes_apart():
@@ -133,9 +158,10 @@ def test_the_digest_tells_recipes_apart():
         replace(base, task=tiny_rl.colours(9)),
         replace(base, model=Trainee.load),  # pyright: ignore[reportArgumentType]
     ]
-    digests = {one.digest for one in (base, *others)}
+    digests = {digest(one) for one in (base, *others)}
     assert len(digests) == len(others) + 1
-    assert replace(base, out=Path("elsewhere"), steps=9, keep=1).digest == base.digest
+    moved = replace(base, out=Path("elsewhere"), steps=9, keep=1)
+    assert digest(moved) == digest(base)
 
 
 def replace_clip(high: float) -> Objective:
@@ -168,3 +194,35 @@ def test_processes_that_do_not_know_of_each_other_are_told(tmp_path, monkeypatch
 
 def test_recipe_defaults_are_a_run():
     assert Recipe(task=tiny_rl.colours(), out=Path("nowhere")).uses is PUBLISHED["dapo"]
+
+
+def test_lists_and_texts_are_taken_for_tuples_and_paths():
+    given = Recipe(task=tiny_rl.colours(), out="runs/x", freeze=["model.visual"])  # pyright: ignore[reportArgumentType]
+    assert given.out == Path("runs/x") and given.freeze == ("model.visual",)
+
+
+def brevity(seen, truth):
+    return -len(seen.answer)
+
+
+def test_a_plain_function_is_a_reward(tmp_path):
+    task = replace(tiny_rl.colours(), reward=brevity)
+    (report, *_) = list(train(rl_runs.recipe("plain", tmp_path, task=task, steps=1)))
+    assert report.metrics["component/brevity"] < 0
+    assert report.metrics["failures/rewards"] == 0
+
+
+@pytest.mark.parametrize("reward", [3, "correct", None, float])
+def test_what_is_no_reward_is_refused_when_the_task_is_made(reward):
+    with pytest.raises(UsageError, match=r"reward must be a function of \(trajectory"):
+        replace(tiny_rl.colours(), reward=reward)
+
+
+def test_bf16_and_old_weights_are_corrected_unless_it_is_said_otherwise():
+    def used(**changes):
+        return rl_runs.recipe("plain", Path("nowhere"), **changes).corrected_by
+
+    assert used() is None
+    assert used(precision="bf16") == used(stale_sampler=True) == "tis"
+    assert used(precision="bf16", correction=None) is None
+    assert used(precision="bf16", correction="icepop") == used(correction="icepop") == "icepop"

@@ -20,6 +20,7 @@ from mmreason.training.rl.update import Updater
 from mmreason.training.rollouts.collect import Sampling, collect
 from mmreason.training.rollouts.sampler import LocalSampler
 from mmreason.training.rollouts.types import Rollout
+from tests.training import tiny_rl
 from tests.training.tiny_rl import colours, trainee
 
 
@@ -81,7 +82,7 @@ def test_frozen_eyes_give_the_same_and_look_once() -> None:
     sampler = LocalSampler(nano.model, nano.tokenizer, end_ids=nano.end_ids, pad_id=nano.pad_id)
     how = Sampling(samples=3, temperature=1.0, seed=0, step=0)
     problems = [task.problem(i) for i in range(2)]
-    assert install(nano.model) is None, "a tower that is trained is left alone"
+    assert install(nano.model, 10**9) is None, "a tower that is trained is left alone"
     plain = collect(task, problems, nano.codec, sampler, how)
     sequences = [r.sequences[0] for group in plain for r in group.rollouts]
     layout = lay_out(sequences, kind="padded", pad_id=nano.pad_id, model=nano.model)
@@ -92,7 +93,7 @@ def test_frozen_eyes_give_the_same_and_look_once() -> None:
     nano.model.zero_grad()
 
     nano.model.model.visual.requires_grad_(False)
-    eyes = install(nano.model)
+    eyes = install(nano.model, 10**9)
     assert eyes is not None
     again = collect(task, problems, nano.codec, sampler, how)
     assert [r.sequences[0].token_ids for g in again for r in g.rollouts] == [
@@ -104,3 +105,26 @@ def test_frozen_eyes_give_the_same_and_look_once() -> None:
     assert eyes.hits == 6, "rows that are scored"
     assert torch.equal(found, wanted)
     assert torch.equal(head.grad, gradient_wanted)
+
+
+def test_features_of_frozen_eyes_stay_within_their_memory() -> None:
+    """Whatever the size of clips; the least recently used go first."""
+    nano = Trainee.load("nano")
+    nano.model.model.visual.requires_grad_(False)
+    prompts = [nano.codec.prompt(tiny_rl.clip("?", 4, seed=seed)) for seed in range(3)]
+    one = install(nano.model, 10**9)
+    assert one is not None
+    tiny_rl.sequences(nano, prompts[:1])
+    size = one.used_bytes
+    assert size > 0
+    nano = Trainee.load("nano")
+    nano.model.model.visual.requires_grad_(False)
+    eyes = install(nano.model, int(2.5 * size))
+    assert eyes is not None
+    for prompt in (prompts[0], prompts[1], prompts[0], prompts[2], prompts[0], prompts[1]):
+        tiny_rl.sequences(nano, [prompt])
+        assert eyes.used_bytes <= 2.5 * size
+    assert (eyes.misses, eyes.hits) == (4, 2)  # the second clip had to go for the third
+    tiny_rl.sequences(nano, prompts)  # more at once than is kept
+    assert eyes.used_bytes <= 2.5 * size
+    assert install(Trainee.load("nano").model, 0) is None

@@ -148,8 +148,8 @@ def test_different_clips_of_one_shape_are_told_apart() -> None:
     assert first.token_ids == second.token_ids and first.media is not None
     one, reference = sampler(made), sampler(made, keep_bytes=0)
     with one.keeping():
-        a, b = turn([tiny_rl.draw(p, 1, 0.0) for p in (first, second)], one, reference)
-        (again,) = turn([tiny_rl.draw(second, 1, 0.0)], one, reference)
+        a, b = turn([tiny_rl.draw(p, 1, 4.0) for p in (first, second)], one, reference)
+        (again,) = turn([tiny_rl.draw(second, 1, 4.0)], one, reference)
     assert a.logprobs != pytest.approx(b.logprobs, abs=1e-4)
     assert again.logprobs == pytest.approx(b.logprobs, abs=1e-5)
 

@@ -8,9 +8,10 @@ Leaves out the choice of coefficient. With x = log reference - log pi:
 | k3 | e^x - x - 1 | gradient of KL(reference || pi), unbiased value, never negative |
 | k3r | r * k3 | both right, also when pi has moved away from the sampling policy |
 
-x is limited to +-20 for `k3` and `k3r`: one token the reference finds impossible must not end a
-run. Aggregate the result over the trainable tokens and add it to the policy loss; neither token
-masks nor corrections of the sampler apply to it.
+Only large x overflow: `k3` and `k3r` limit it to 20. Far below, where the reference finds a token
+next to impossible, they go on as -x and pull at full strength; impossible itself is taken for
+e^-10000, so that one token does not end a run. Aggregate the result over the trainable tokens and
+add it to the policy loss; neither token masks nor corrections of the sampler apply to it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from torch import Tensor
 from mmreason.training.objectives.batch import TokenBatch
 from mmreason.training.objectives.ratios import LOG_LIMIT, token_ratio
 from mmreason.types import UsageError
+
+LEAST_LOGP = -1e4
+"""Log-probabilities of the reference below this are taken for it: -infinity among them."""
 
 
 def k1(batch: TokenBatch, reference_logp: Tensor) -> Tensor:
@@ -34,7 +38,7 @@ def k2(batch: TokenBatch, reference_logp: Tensor) -> Tensor:
 
 def k3(batch: TokenBatch, reference_logp: Tensor) -> Tensor:
     """e^x - x - 1 (Schulman 2020; the KL term of GRPO)."""
-    gap = _log_gap(batch, reference_logp).clamp(-LOG_LIMIT, LOG_LIMIT)
+    gap = _log_gap(batch, reference_logp.clamp(min=LEAST_LOGP)).clamp(max=LOG_LIMIT)
     return gap.expm1() - gap
 
 

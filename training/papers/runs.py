@@ -19,7 +19,8 @@ from typing import Any
 from mmreason.models.folders import fingerprint_of, locate
 from mmreason.training.papers.experiment import Arm, Experiment
 from mmreason.training.papers.start import start
-from mmreason.training.rl.trainer import train
+from mmreason.training.rl import settings
+from mmreason.training.rl.trainer import NothingLearnt, train
 from mmreason.types import UsageError
 
 _FILE = "runs.jsonl"
@@ -117,12 +118,15 @@ def run_one(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> Row:
     out = folder / "unfinished"
     if arm.recipe is not None:
         shutil.rmtree(out, ignore_errors=True)
-        for report in train(arm.recipe(begun_with, out, seed)):
-            for name in KEPT:
-                if name in report.metrics:
-                    curves.setdefault(name, []).append(round(report.metrics[name], 5))
-            skipped = int(report.metrics.get("optimiser/skipped", 0))
-        trained = out / "model"
+        try:
+            for report in train(arm.recipe(begun_with, out, seed)):
+                for name in KEPT:
+                    if name in report.metrics:
+                        curves.setdefault(name, []).append(round(report.metrics[name], 5))
+                skipped = int(report.metrics.get("optimiser/skipped", 0))
+            trained = out / "model"
+        except NothingLearnt:  # its weights are those it began with, and that is its result
+            pass
     figures = experiment.measure(experiment.load(trained))
     shutil.rmtree(out, ignore_errors=True)
     return Row(
@@ -138,7 +142,7 @@ def run_one(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> Row:
 
 
 def digest(arm: Arm, seed: int) -> str:
-    """Identifies a run: lesson, recipe, steps. Code is not part of it."""
+    """Identifies a run: lesson, recipe with its data and rewards, steps."""
     taught = arm.lesson
     told: list[Any] = ["nano", fingerprint_of(NANO)]
     if taught is not None:
@@ -146,7 +150,7 @@ def digest(arm: Arm, seed: int) -> str:
     if arm.recipe is not None:
         named = Path("nano" if taught is None else taught.name)
         recipe = arm.recipe(named, Path("out"), seed)
-        told += [recipe.digest, recipe.steps]
+        told += [settings.digest(recipe), recipe.steps]
     return hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()
 
 

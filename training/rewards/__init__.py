@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from mmreason.training.rewards.answers import choice, correct, numeric, tag_format, text_overlap
 from mmreason.training.rewards.boxes import box_f1, box_iou
-from mmreason.training.rewards.combine import Combination, Component, Scored
+from mmreason.training.rewards.combine import Combination, Component, Scored, as_combination
 from mmreason.training.rewards.conduct import length_band, repetition, tool_bonus
 from mmreason.training.rewards.evidence import evidence_place, evidence_time
 from mmreason.training.rewards.navigation import location, longvideo_r1, longvideo_r1_published
@@ -29,6 +29,7 @@ __all__ = [
     "Scored",
     "Trajectory",
     "Truth",
+    "as_combination",
     "box_f1",
     "box_iou",
     "choice",

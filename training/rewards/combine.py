@@ -86,6 +86,23 @@ class Combination:
         return Scored(total=total, values=values, faults=faults)
 
 
+def as_combination(reward: Combination | Component | Reward) -> Combination:
+    """A combination as it is; a component, or a plain function without bounds, as the only one of a
+    combination. UsageError for anything else."""
+    if isinstance(reward, Combination):
+        return reward
+    if isinstance(reward, Component):
+        return Combination((reward,))
+    if not callable(reward) or isinstance(reward, type):
+        raise UsageError(
+            "reward must be a function of (trajectory, truth) or a Combination of some, got "
+            f"{reward!r:.60}"
+        )
+    name = getattr(reward, "__name__", "reward").strip("<>")
+    only = Component(name=name, reward=reward, bounds=(-math.inf, math.inf))
+    return Combination((only,))
+
+
 def _value(one: Component, seen: Trajectory, truth: Truth) -> tuple[float | None, str]:
     """The value of a component and what is wrong with it."""
     try:
@@ -95,7 +112,8 @@ def _value(one: Component, seen: Trajectory, truth: Truth) -> tuple[float | None
     if value is None:
         return None, ""
     if not isinstance(value, Real):
-        return None, f"expected a number or None, got {type(value).__name__}"
+        hint = ": return a float, such as x.item()" if hasattr(value, "item") else ""
+        return None, f"expected a number or None, got {type(value).__name__}{hint}"
     number, (low, high) = float(value), one.bounds
     if not low - SLACK <= number <= high + SLACK or not math.isfinite(number):
         return None, f"expected a number from {low:g} to {high:g}, got {number:g}"

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from mmreason.training.rl.events import METRICS, SampleToken, SampleView, StepReport
     from mmreason.training.rl.recipe import Dsdr, Kl, Lora, Overlong, Recipe, Stapo, read_recipe
     from mmreason.training.rl.trainee import Trainee
-    from mmreason.training.rl.trainer import TrainingStopped, train
+    from mmreason.training.rl.trainer import NothingLearnt, TrainingStopped, export, train
 
 __all__ = [
     "METRICS",
     "Dsdr",
     "Kl",
     "Lora",
+    "NothingLearnt",
     "Overlong",
     "Recipe",
     "SampleToken",
@@ -33,6 +34,7 @@ __all__ = [
     "StepReport",
     "Trainee",
     "TrainingStopped",
+    "export",
     "read_recipe",
     "train",
 ]
@@ -50,7 +52,9 @@ _HOMES = {
     "Stapo": "recipe",
     "read_recipe": "recipe",
     "Trainee": "trainee",
+    "NothingLearnt": "trainer",
     "TrainingStopped": "trainer",
+    "export": "trainer",
     "train": "trainer",
 }
 """Name -> module of this package."""

@@ -14,7 +14,16 @@ from mmreason.training.rl.recipe import Lora, Recipe
 from mmreason.training.rl.trainee import Trainee
 from mmreason.types import UsageError
 
-VISION_NAMES = ("visual", "vision_tower", "vision_model", "vision_embed_tokens", "multi_modal")
+VISION_NAMES = (
+    "visual",
+    "vision_tower",
+    "vision_model",
+    "video_tower",
+    "image_tower",
+    "vision_embed_tokens",
+    "embed_vision",
+    "multi_modal",
+)
 """Parts of module names by which the eyes of common families are known."""
 
 
@@ -54,6 +63,18 @@ def adapter_off(model: Any) -> Iterator[None]:
 def is_adapted(model: Any) -> bool:
     """Whether the model carries an adapter."""
     return hasattr(model, "disable_adapter")
+
+
+def lost_precision(model: Any) -> tuple[str, ...]:
+    """A note where trained weights are kept in so few bits that most updates vanish."""
+    dtypes = {p.dtype for p in model.parameters() if p.requires_grad}
+    halves = ", ".join(sorted(str(one) for one in dtypes if one.itemsize < 4))
+    if not halves:
+        return ()
+    return (
+        f"trained weights are kept as {halves}, in which small updates vanish: load them as "
+        "float32 (Trainee.load does) and set precision='bf16' to compute in bfloat16",
+    )
 
 
 def _with_lora(model: Any, lora: Lora) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmreason.training.rl.layout import LayoutKind
+from mmreason.training.rl.processes import Gather
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rollouts.inputs import same_inputs
 from mmreason.training.rollouts.types import Prompt, Rollout, TokenSequence, stable_seed
@@ -25,6 +26,8 @@ class Row:
     advantage: float
     share: float = 0.0
     """Of DSDR's entropy term, for this row: the attempt's share over its rows."""
+    place: tuple[int, ...] = ()
+    """Of the attempt among those of all processes; another for every attempt."""
 
     @property
     def name(self) -> str:
@@ -45,17 +48,22 @@ def split_flat(rows: Sequence[Row], recipe: Recipe) -> tuple[list[Row], list[Row
     )
 
 
-def deal(rows: Sequence[Row], updates: int, *seed_parts: object) -> list[list[Row]]:
-    """The rows of each update, whole attempts, shuffled by the seed. Some lists may be empty."""
-    attempts: dict[int, list[Row]] = {}
+def deal(
+    rows: Sequence[Row], updates: int, *seed_parts: object, gather: Gather = list
+) -> list[list[Row]]:
+    """The rows of each update, whole attempts, shuffled by the seed. Some lists may be empty.
+
+    The attempts of all processes are shuffled, which `gather` brings together, so that which of
+    them share an update does not depend on the number of processes."""
+    attempts: dict[tuple[int, ...], list[Row]] = {}
     for row in rows:
-        attempts.setdefault(id(row.rollout), []).append(row)
-    order = list(attempts.values())
+        attempts.setdefault(row.place, []).append(row)
+    order = sorted(gather(list(attempts)))
     random.Random(stable_seed(*seed_parts)).shuffle(order)
     dealt = [
         order[i * len(order) // updates : (i + 1) * len(order) // updates] for i in range(updates)
     ]
-    return [[row for attempt in part for row in attempt] for part in dealt]
+    return [[row for place in part for row in attempts.get(place, ())] for part in dealt]
 
 
 def micro_batches(
@@ -64,7 +72,7 @@ def micro_batches(
     """Rows of similar length together, up to `micro_tokens` tokens with padding. A row that is
     longer goes alone."""
 
-    def inputs(row: Row) -> tuple[str, ...]:
+    def inputs(row: Row) -> tuple[tuple[str, tuple[int, ...]], ...]:
         return same_inputs(Prompt(row.sequence.token_ids, row.sequence.media))
 
     kinds = [inputs(row) for row in rows]

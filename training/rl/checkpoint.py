@@ -39,10 +39,16 @@ class RunState:
     skipped: int
     """Updates skipped so far."""
     skipped_in_row: int
-    digest: str
-    """Of the recipe."""
     fingerprint: str
     """Of the weights that the run began with."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What moves a number in the run (`settings.described`); empty in runs of earlier versions."""
+    learnt: int = 0
+    """Steps that moved the weights by what was earned."""
+    without_signal: int = 0
+    """Steps whose rewards did not differ."""
+    why: str = ""
+    """The last reason for which a step taught nothing."""
     kind_scales: Mapping[str, float] = field(default_factory=dict)
     best: float | None = None
     """Best share of right answers on held-out problems."""
@@ -120,6 +126,18 @@ def newest(run: Path) -> tuple[Path, RunState, tuple[str, ...]] | None:
     return None
 
 
+def at_step(run: Path, step: int) -> tuple[Path, RunState]:
+    """The checkpoint of a step. UsageError where there is none, or where it is damaged."""
+    folder = run / "checkpoints" / f"step-{step:06d}"
+    if not folder.is_dir():
+        known = ", ".join(str(int(one.name.removeprefix("step-"))) for one in _checkpoints(run))
+        raise UsageError(f"{run} has no checkpoint of step {step}; it has: {known or 'none'}")
+    try:
+        return folder, _read(folder)
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{folder} is damaged: {error}; take another step") from error
+
+
 def _checkpoints(run: Path) -> list[Path]:
     return sorted((run / "checkpoints").glob("step-[0-9]*"))
 
@@ -129,7 +147,9 @@ def _read(folder: Path) -> RunState:
     for name, digest in listed.items():
         if _digest(folder / name) != digest:
             raise ValueError(f"{name} is not what was written")
-    return RunState(**json.loads((folder / _STATE).read_text()))
+    state = json.loads((folder / _STATE).read_text())
+    state.pop("digest", None)  # what earlier versions kept in place of the settings
+    return RunState(**state)
 
 
 def _files(folder: Path) -> list[str]:

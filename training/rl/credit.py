@@ -24,9 +24,9 @@ from mmreason.training.objectives import (
     zero_variance_share,
 )
 from mmreason.training.rl.batches import Row
-from mmreason.training.rl.processes import Figures
+from mmreason.training.rl.processes import Figures, Gather
 from mmreason.training.rl.recipe import Dsdr, Recipe
-from mmreason.training.rl.scales import Gather, KindScales
+from mmreason.training.rl.scales import KindScales
 from mmreason.training.rl.words import embed_words
 from mmreason.training.rollouts.types import Group, Rollout
 
@@ -51,6 +51,7 @@ def assign(
     from the attempts of all processes, which `gather` brings together."""
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     ids = [i for i, group in enumerate(groups) for _ in group.rollouts]
+    places = [(g.place, i, r.sample) for i, g in enumerate(groups) for r in g.rollouts]
     group = torch.tensor(ids, dtype=torch.long)
     reward = torch.tensor([_number(r.scored.total) for r in rollouts], dtype=torch.float64)
     right = torch.tensor([_number(r.outcome.correct) for r in rollouts], dtype=torch.float64)
@@ -68,7 +69,7 @@ def assign(
         if len(of_right):
             figures.append(({"dsdr/diversity": float(of_right.mean())}, len(of_right)))
         figures.append(({"dsdr/groups": float(len(torch.unique(group[right == 1])))}, 0.0))
-    advantage = _advantage(rollouts, shaped, group, recipe)
+    advantage = _advantage(rollouts, shaped, places, recipe, gather)
     if recipe.kind_scale_decay is not None:
         kinds = [rollout.problem.kind for rollout in rollouts]
         advantage = scales.scaled(advantage, kinds, recipe.kind_scale_decay, gather)
@@ -89,6 +90,7 @@ def assign(
             rollout=rollouts[i],
             advantage=float(advantage[i]),
             share=float(shares[i]) / len(rollouts[i].sequences),
+            place=places[i],
         )
         for i in kept
         for sequence in rollouts[i].sequences
@@ -116,20 +118,38 @@ def _number(value: float | bool | None) -> float:
 
 
 def _advantage(
-    rollouts: Sequence[Rollout], reward: Tensor, group: Tensor, recipe: Recipe
+    rollouts: Sequence[Rollout],
+    reward: Tensor,
+    places: Sequence[tuple[int, int, int]],
+    recipe: Recipe,
+    gather: Gather,
 ) -> Tensor:
-    if not rollouts:
+    """Of the rows of this process, taken over those of all: an objective may look at more than one
+    group."""
+    own = [
+        (place, value, r.scored.total, r.scored.values if recipe.gdpo else {})
+        for place, value, r in zip(places, reward.tolist(), rollouts, strict=True)
+    ]
+    every = sorted(gather(own), key=lambda row: row[0])
+    if not every:
         return reward
+    numbers = {one: i for i, one in enumerate(dict.fromkeys(place[:2] for place, *_ in every))}
+    group = torch.tensor([numbers[place[:2]] for place, *_ in every], dtype=torch.long)
+    shaped = torch.tensor([value for _, value, *_ in every], dtype=torch.float64)
     if recipe.gdpo:
-        names = sorted({name for r in rollouts for name in r.scored.values})
-        columns = [[_number(r.scored.values.get(name)) for name in names] for r in rollouts]
+        names = sorted({name for *_, values in every for name in values})
+        columns = [[_number(values.get(name)) for name in names] for *_, values in every]
         table = torch.tensor(columns, dtype=torch.float64)
-        table[torch.isnan(reward)] = math.nan
-        extra = (reward - reward.new_tensor([_number(r.scored.total) for r in rollouts]))[:, None]
+        table[torch.isnan(shaped)] = math.nan
+        extra = shaped - shaped.new_tensor([_number(total) for _, _, total, _ in every])
         if bool((extra.nan_to_num() != 0).any()):
-            table = torch.cat([table, extra], dim=1)  # what shaping added is a component too
-        return gdpo_advantage(table, group)
-    return recipe.uses.advantage(reward, group)
+            # What shaping added is a component too.
+            table = torch.cat([table, extra[:, None]], dim=1)
+        found = gdpo_advantage(table, group)
+    else:
+        found = recipe.uses.advantage(shaped, group)
+    at = {place: i for i, (place, *_) in enumerate(every)}
+    return found[torch.tensor([at[place] for place in places], dtype=torch.long)]
 
 
 def _diverse(

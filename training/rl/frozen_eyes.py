@@ -1,9 +1,10 @@
 """Features of frames from a frozen vision tower, computed once for all samples of a problem.
 
 A tower that is not trained gives the same features for the same pixels in every forward pass: of
-sampling, scoring and training. They are kept by the digest of the pixels, the least recently used
-go first. Exact for towers that look at each image or clip by itself, as those of the Qwen families
-do; others are left alone, and so are towers that are trained.
+sampling, scoring and training. They are kept on the tower's device by the digest of the pixels;
+beyond a budget of memory the least recently used go first. Exact for towers that look at each image
+or clip by itself, as those of the Qwen families do; others are left alone, and so are towers that
+are trained.
 """
 
 from __future__ import annotations
@@ -16,17 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-KEPT = 256
-"""Clips whose features are kept."""
-
 
 class FrozenEyes:
     """Stands in for the tower's forward pass; `install` puts it there."""
 
-    def __init__(self, tower: Any, kept: int = KEPT):
+    def __init__(self, tower: Any, keep_bytes: int):
         self._forward = tower.forward
-        self._kept = kept
+        self._keep_bytes = keep_bytes
         self._known: OrderedDict[bytes, Any] = OrderedDict()
+        self.used_bytes = 0
         self.hits = 0
         self.misses = 0
 
@@ -47,30 +46,52 @@ class FrozenEyes:
                 )
             for i, part in zip(fresh, _parts(seen, [sizes[i] for i in fresh]), strict=True):
                 self._known[keys[i]] = part
+                self.used_bytes += _bytes(part)
         parts = [self._known[key] for key in keys]
         for key in keys:
             self._known.move_to_end(key)
-        while len(self._known) > max(self._kept, len(keys)):
-            self._known.popitem(last=False)
+        while self.used_bytes > self._keep_bytes:
+            self.used_bytes -= _bytes(self._known.popitem(last=False)[1])
         return _whole(parts)
 
 
-def install(model: Any) -> FrozenEyes | None:
-    """Give the model's tower a memory. None where it has no such tower, or where that is trained.
+def install(model: Any, keep_bytes: int) -> FrozenEyes | None:
+    """Give the model's tower a memory of at most so many bytes. None where it has no such tower, or
+    where that is trained, or without memory.
 
     The tower must take `(pixels, grid_thw=...)` and return features of all clips one after the
     other."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    tower = getattr(getattr(base, "model", None), "visual", None)
-    if tower is None or any(parameter.requires_grad for parameter in tower.parameters()):
+    tower = tower_of(model)
+    if (
+        not keep_bytes
+        or tower is None
+        or any(parameter.requires_grad for parameter in tower.parameters())
+    ):
         return None
-    eyes = FrozenEyes(tower)
+    eyes = FrozenEyes(tower, keep_bytes)
 
     def forward(self: Any, hidden_states: Tensor, grid_thw: Tensor, **settings: Any) -> Any:
         return eyes(hidden_states, grid_thw, **settings)
 
     tower.forward = MethodType(forward, tower)
     return eyes
+
+
+def tower_of(model: Any) -> Any:
+    """The vision tower whose features can be kept; None where the model has none such."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return getattr(getattr(base, "model", None), "visual", None)
+
+
+def _bytes(part: dict[str, Any]) -> int:
+    """Memory of the features of one clip."""
+    tensors = [
+        tensor
+        for value in part.values()
+        for tensor in (value if isinstance(value, list) else [value])
+        if isinstance(tensor, Tensor)
+    ]
+    return sum(tensor.nbytes for tensor in tensors)
 
 
 def _key(clip: Tensor, grid: Tensor) -> bytes:

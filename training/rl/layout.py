@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from mmreason.training.rollouts.inputs import media_tensors, padded, token_kinds
+from mmreason.training.rollouts.inputs import media_tensors, padded, type_names
 from mmreason.training.rollouts.types import Prompt, Role, TokenSequence
 
 LayoutKind = Literal["padded", "packed"]
@@ -112,7 +112,7 @@ def _table(rows: Sequence[Sequence[float]], width: int, dtype: torch.dtype) -> T
 
 def _padded(sequences: Sequence[TokenSequence], pad_id: int, model: Any) -> dict[str, Tensor]:
     prompts = [Prompt(sequence.token_ids, sequence.media) for sequence in sequences]
-    inputs = padded(prompts, pad_id=pad_id, side="right", config=model.config)
+    inputs = padded(prompts, pad_id=pad_id, side="right", model=model)
     mask = inputs["attention_mask"]
     text = (mask.cumsum(dim=1) - 1).clamp(min=0)
     return inputs | {"position_ids": _positions(model, inputs, text)}
@@ -125,17 +125,28 @@ def _packed(sequences: Sequence[TokenSequence], model: Any) -> tuple[dict[str, T
         ids = torch.tensor([sequence.token_ids])
         own: dict[str, Tensor] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         if sequence.media is not None:
-            own |= dict(sequence.media.tensors)
-            own["mm_token_type_ids"] = token_kinds(ids, model.config)
+            own |= dict(sequence.media.tensors) | _types(sequence, model)
         text = torch.arange(ids.shape[1])[None]
         parts.append((ids, _positions(model, own, text)))
         starts.append(at)
         at += ids.shape[1]
     inputs = {"input_ids": torch.cat([ids for ids, _ in parts], dim=1)}
-    media = media_tensors([sequence.media for sequence in sequences])
-    if media:
-        inputs |= media | {"mm_token_type_ids": token_kinds(inputs["input_ids"], model.config)}
+    inputs |= media_tensors([sequence.media for sequence in sequences])
+    types = [_types(sequence, model) for sequence in sequences]
+    inputs |= {name: torch.cat([own[name] for own in types], dim=1) for name in types[0]}
     return inputs | {"position_ids": torch.cat([where for _, where in parts], dim=-1)}, starts
+
+
+def _types(sequence: TokenSequence, model: Any) -> dict[str, Tensor]:
+    """(1, T) types of a sequence's tokens, by the arguments that the model takes."""
+    if sequence.media is None:
+        return {}
+    known = sequence.media.token_types
+    found = {}
+    for name in type_names([sequence.media], model):
+        found[name] = torch.zeros((1, len(sequence.token_ids)), dtype=torch.long)
+        found[name][0, : len(known[name])] = torch.tensor(known[name])
+    return found
 
 
 def _positions(model: Any, inputs: Mapping[str, Tensor], text: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ its inside is computed again in the backward pass: over a large vocabulary it wo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,6 +16,9 @@ from torch.utils.checkpoint import checkpoint
 
 from mmreason.training.rl.layout import Layout
 from mmreason.training.rl.recipe import Precision
+from mmreason.training.rollouts.cache import base_of
+from mmreason.training.rollouts.inputs import takes
+from mmreason.types import UsageError
 
 PIECE = 1024
 """Tokens whose softmax is taken at once."""
@@ -46,7 +50,7 @@ class Scorer(nn.Module):
             name: tensor.to(dtype) if tensor.is_floating_point() else tensor
             for name, tensor in layout.inputs.items()
         }
-        logits = self.model(**inputs, logits_to_keep=layout.keep, use_cache=False).logits
+        logits = self._logits(inputs, layout.keep)
         wanted = logits.flatten(0, 1)[layout.source[layout.mask]]
         logp, entropy = token_logps(wanted, layout.ids[layout.mask], temperature, need_entropy)
         # The sum keeps the model in the graph where nothing was written.
@@ -55,6 +59,30 @@ class Scorer(nn.Module):
         if entropy is None:
             return spread, None
         return spread, torch.zeros_like(spread).masked_scatter(layout.mask, entropy)
+
+    def _logits(self, inputs: Mapping[str, Tensor], keep: Tensor) -> Tensor:
+        """(B, K, V) logits at the places `keep`. UsageError for a model whose forward pass does not
+        work as it does for the families that can be trained."""
+        name = type(base_of(self.model)).__name__
+        asks = {"logits_to_keep": keep} if takes(self.model, "logits_to_keep") else {}
+        try:
+            logits = self.model(**inputs, **asks, use_cache=False).logits
+        except torch.OutOfMemoryError:
+            raise
+        except (TypeError, ValueError, RuntimeError, IndexError, KeyError) as error:
+            line = " ".join(str(error).split())
+            raise UsageError(
+                f"a model of the class {name} cannot be trained: its forward pass fails on what "
+                f"was sampled ({type(error).__name__}: {line}); docs/reinforcement.md lists those "
+                "that can"
+            ) from error
+        logits = logits if asks else logits[:, keep]
+        if logits.shape[1] != len(keep):
+            raise UsageError(
+                f"a model of the class {name} cannot be trained: it gives logits at "
+                f"{logits.shape[1]} places where {len(keep)} are wanted"
+            )
+        return logits
 
 
 def token_logps(

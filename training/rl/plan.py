@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmreason.training.rl.frozen_eyes import tower_of
 from mmreason.training.rl.logps import PIECE
 from mmreason.training.rl.recipe import Lora, Recipe
 
@@ -71,6 +72,7 @@ def plan(recipe: Recipe, file: Path) -> Plan:
         "gradients": 4 * trained,
         "optimiser (AdamW)": 8 * trained,
         "reference": 4 * total if has_copy else 0,
+        "features of frozen eyes, at most": _cache_bytes(recipe, model),
         "activations, about": recipe.micro_tokens * layers * width * stored * compute,
         "logits, about": (recipe.micro_tokens * compute + 3 * PIECE * 4) * text.vocab_size,
     }
@@ -82,6 +84,21 @@ def plan(recipe: Recipe, file: Path) -> Plan:
         updates=recipe.steps * recipe.updates,
         launches=launches(file),
     )
+
+
+def _cache_bytes(recipe: Recipe, model: Any) -> int:
+    """Budget of the vision cache where the recipe has one."""
+    tower = tower_of(model)
+    if tower is None:
+        return 0
+    if recipe.lora is not None:
+        is_trained = recipe.lora.with_vision
+    else:
+        frozen = recipe.freeze or ("\0",)
+        eyes = {id(parameter) for parameter in tower.parameters()}
+        names = [name for name, p in model.named_parameters() if id(p) in eyes]
+        is_trained = not all(name.startswith(frozen) for name in names)
+    return 0 if is_trained else int(recipe.vision_cache_gb * 1e9)
 
 
 def launches(file: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ A thin layer over accelerate. With one process every function is the identity.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,9 @@ from torch import Tensor
 
 BUCKET = 2**24
 """Gradients that are added up in one go."""
+
+Gather = Callable[[Sequence[Any]], list[Any]]
+"""Gives the values of all processes, in the order of their ranks; `list` for one process."""
 
 Figures = tuple[Mapping[str, float], float]
 """Some figures with what they are means over: how much they count among several processes."""

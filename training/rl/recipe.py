@@ -6,14 +6,12 @@ run as such. Leaves out doing it (`trainer.py`).
 
 from __future__ import annotations
 
-import hashlib
 import os
 import runpy
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -21,6 +19,7 @@ from mmreason.training.objectives import PUBLISHED, Objective, group_advantage
 from mmreason.training.objectives.diversity import ReferenceSet
 from mmreason.training.objectives.masks import EntropyScope
 from mmreason.training.rl.layout import LayoutKind
+from mmreason.training.rl.recipe_types import check_kinds
 from mmreason.training.rl.trainee import Trainee
 from mmreason.training.rollouts.episode import Task
 from mmreason.training.rollouts.sampler import Sampler
@@ -112,6 +111,9 @@ class Recipe:
     """Optimiser updates made of each rollout batch; above 1 the later ones are off-policy."""
     sampler: Callable[[Trainee], Sampler] | None = None
     """Other than the model itself in this process."""
+    stale_sampler: bool = False
+    """Take a sampler that keeps the weights it was started with, such as a server: it writes as the
+    model did in the beginning, however much that has learnt."""
     sampling_tokens: int = 65_536
     """Tokens sampled at once, padding included."""
 
@@ -124,8 +126,9 @@ class Recipe:
     stapo: Stapo | None = None
     dsdr: Dsdr | None = None
     kl: Kl | None = None
-    correction: Correction | None = None
-    """For a sampler whose numerics differ."""
+    correction: Correction | Literal["auto"] | None = "auto"
+    """For a sampler that gives other probabilities than the model that is trained. "auto" is "tis"
+    with `precision="bf16"` and with a stale sampler, else None."""
     overlong: Overlong | None = None
     mask_truncated: bool = False
     """Leave attempts that the length limit cut off out of the loss."""
@@ -151,6 +154,8 @@ class Recipe:
     lora: Lora | None = None
     freeze: tuple[str, ...] = ()
     """Parameters whose names begin with one of these are not trained."""
+    vision_cache_gb: float = 4.0
+    """Memory for features of frames from eyes that are not trained, on the device; 0 for none."""
 
     checkpoint_every: int = 10
     keep: int = 2
@@ -168,6 +173,10 @@ class Recipe:
     """Of accelerate: "tensorboard", "trackio", "wandb"."""
 
     def __post_init__(self) -> None:
+        check_kinds(self)
+        for name in ("freeze", "trackers", "betas"):
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         _check_task("task", self.task)
         if self.held_out is not None:
             _check_task("held_out", self.held_out)
@@ -204,7 +213,7 @@ class Recipe:
             if getattr(self, name) < least:
                 raise UsageError(f"recipe: {name} must be >= {least}, got {getattr(self, name)}")
         for name, value, known in (
-            ("correction", self.correction, (None, *get_args(Correction))),
+            ("correction", self.correction, (None, "auto", *get_args(Correction))),
             ("layout", self.layout, get_args(LayoutKind)),
             ("precision", self.precision, get_args(Precision)),
             ("kl.estimator", self.kl and self.kl.estimator, (None, *get_args(Estimator))),
@@ -219,6 +228,13 @@ class Recipe:
             raise UsageError(f"recipe: unknown objective {self.objective!r}; known: {known}")
         if self.temperature <= 0 or self.learning_rate <= 0:
             raise UsageError("recipe: temperature and learning_rate must be > 0")
+        if self.vision_cache_gb < 0:
+            raise UsageError(f"recipe: vision_cache_gb must be >= 0, got {self.vision_cache_gb}")
+        if self.samples < 2 and (self.gdpo or isinstance(self.objective, str)):
+            raise UsageError(
+                f"recipe: samples must be >= 2, got {self.samples}: attempts at a problem are "
+                "compared with each other, and one alone teaches nothing"
+            )
         if self.uses.aggregation == "constant" and self.max_tokens is None:
             raise UsageError("recipe: this objective divides by max_tokens; set it")
         if self.kind_scale_decay is not None:
@@ -239,32 +255,17 @@ class Recipe:
             raise UsageError(f"recipe: the task {self.task.name!r} has no problems")
 
     @property
+    def corrected_by(self) -> Correction | None:
+        """The correction itself."""
+        if self.correction != "auto":
+            return self.correction
+        return "tis" if self.precision == "bf16" or self.stale_sampler else None
+
+    @property
     def uses(self) -> Objective:
         """The objective itself."""
         named = self.objective
         return PUBLISHED[named] if isinstance(named, str) else named
-
-    @property
-    def digest(self) -> str:
-        """Identifies what moves a number in the run; a run goes on only with the same. How far and
-        where to, how often to save and how much to show do not."""
-        left_out = {
-            "out",
-            "steps",
-            "checkpoint_every",
-            "keep",
-            "show_samples",
-            "trackers",
-            "patience",
-            "evaluate_every",
-            "evaluate_problems",
-        }
-        told = {
-            field.name: _told(getattr(self, field.name))
-            for field in fields(self)
-            if field.name not in left_out
-        }
-        return hashlib.sha256(repr(sorted(told.items())).encode()).hexdigest()
 
 
 def _check_task(name: str, task: object) -> None:
@@ -291,22 +292,3 @@ def read_recipe(path: Path) -> Recipe:
     if not isinstance(found, Recipe):
         raise UsageError(f"{path}: sets no `recipe = mmreason.training.rl.Recipe(...)`")
     return found
-
-
-def _told(value: Any) -> Any:
-    """A value as text that is the same in every process: functions by name, tasks by their own."""
-    if isinstance(value, partial):
-        return ("partial", _told(value.func), _told(value.args), _told(value.keywords))
-    if isinstance(value, dict):
-        return sorted((name, _told(one)) for name, one in value.items())
-    if isinstance(value, str | int | float | bool | None):
-        return value
-    if isinstance(value, tuple | list):
-        return [_told(one) for one in value]
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "episodes"):
-        return (value.name, len(value))
-    if is_dataclass(value) and not isinstance(value, type):
-        return [(field.name, _told(getattr(value, field.name))) for field in fields(value)]
-    return getattr(value, "__qualname__", type(value).__qualname__)

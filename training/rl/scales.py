@@ -6,14 +6,13 @@ problems of one kind by their own deviation (EMA-GRPO, OneThinker, arXiv 2512.03
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
-Gather = Callable[[Sequence[Any]], list[Any]]
+from mmreason.training.rl.processes import Gather
 
 LEAST = 1e-4
 """Scales below this are taken for it."""

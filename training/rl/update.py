@@ -231,11 +231,12 @@ class Updater:
 
     def _correction(self, micro: Micro, old_logp: Tensor) -> Tensor | None:
         sampler, mask = micro.layout.sampler_logp, micro.layout.mask
-        if self._recipe.correction is None or sampler is None:
+        how = self._recipe.corrected_by
+        if how is None or sampler is None:
             return None
-        if self._recipe.correction == "tis":
+        if how == "tis":
             return truncated_weight(old_logp, sampler, mask)
-        if self._recipe.correction == "mis":
+        if how == "mis":
             return masked_weight(old_logp, sampler, mask)
         return icepop_weight(old_logp, sampler, mask)
 

@@ -21,10 +21,12 @@ from mmreason.training.rewards import (
     Scored,
     Trajectory,
     Truth,
+    as_combination,
     correct,
     from_answer,
 )
 from mmreason.training.rollouts.episode import Ask, Codec, Episode
+from mmreason.training.rollouts.single import judged
 from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
 from mmreason.types import Answer, Budget, Step, UsageError
 
@@ -74,6 +76,10 @@ class AgentTask:
     budget: Budget | None = None
     turn_tokens: int | None = None
     """Most tokens of a turn; None leaves it to the policy."""
+
+    def __post_init__(self) -> None:
+        """A plain function as `reward` is taken for a combination of it alone."""
+        object.__setattr__(self, "reward", as_combination(self.reward))
 
     def __len__(self) -> int:
         return len(self.problems)
@@ -138,11 +144,10 @@ class AgentTask:
             turns=[written.text for written in said],
             tokens_out=sum(len(written.token_ids) for written in said),
         )
-        right = self.judge(seen, problem.truth)
         errors = sum(step.observation.error is not None for step in answer.trace)
         return Outcome(
             trajectory=seen,
-            correct=None if right is None else right == 1.0,
+            correct=judged(self.judge, seen, problem.truth),
             turns=len(said),
             tool_errors=errors,
         )

@@ -13,8 +13,10 @@ from mmreason.models.hf import TransformersModel
 from mmreason.training.rollouts.types import Media, Prompt, Written
 from mmreason.types import UsageError
 
-_PER_TOKEN = frozenset({"input_ids", "attention_mask", "mm_token_type_ids"})
-"""Made anew for each batch; all else that a processor gives is media."""
+_MADE_ANEW = frozenset({"input_ids", "attention_mask"})
+"""For each batch; all else that a processor gives is media."""
+_TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")
+"""What a processor says of each token, by the names that families give it."""
 
 
 class ChatCodec:
@@ -37,7 +39,8 @@ class ChatCodec:
             return self._last[1]
         inputs = self._chat.prepare([conversation])
         ids = tuple(inputs["input_ids"][0].tolist())
-        tensors = {name: inputs[name] for name in inputs if name not in _PER_TOKEN}
+        types = {name: inputs[name] for name in _TOKEN_TYPES if name in inputs}
+        tensors = {n: inputs[n] for n in inputs if n not in _MADE_ANEW and n not in types}
         if not tensors:
             prompt = Prompt(ids)
             if is_text:
@@ -50,7 +53,12 @@ class ChatCodec:
                     "not carry; models with input ids, pixels and grids can be trained"
                 )
         places = {token: ids.count(token) for token in self._place_ids}
-        return Prompt(ids, Media(tensors=tensors, places={t: n for t, n in places.items() if n}))
+        media = Media(
+            tensors=tensors,
+            places={token: count for token, count in places.items() if count},
+            token_types={name: tuple(tensor[0].tolist()) for name, tensor in types.items()},
+        )
+        return Prompt(ids, media)
 
     def continued(
         self, prompt: Prompt, written: Written, before: Conversation, conversation: Conversation

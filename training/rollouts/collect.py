@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from mmreason.batch import answer_requests
 from mmreason.calls import FAILURES, Request
 from mmreason.models.base import Reply
+from mmreason.training.rewards import Scored
 from mmreason.training.rollouts.episode import Ask, Codec, Episode, Task
 from mmreason.training.rollouts.join import joined
 from mmreason.training.rollouts.sampler import Draw, Sampler, keeping
@@ -199,12 +200,19 @@ def _rollout(task: Task, flight: _Flight, how: Sampling) -> Rollout | SampleFail
         sequences = joined(flight.turns)
     except UsageError as error:  # it wrote a token that stands for frames
         return SampleFailure(kind="PlaceholderWritten", message=str(error))
+    try:
+        scored = task.score(flight.problem, flight.outcome)
+        if not isinstance(scored, Scored):
+            raise TypeError(f"the task's score gave {type(scored).__name__}, expected Scored")
+    except Exception as error:  # of a task of the user's: it costs the attempt, not the run
+        named = "" if isinstance(error, TypeError) else f"{type(error).__name__}: "
+        return SampleFailure(kind="RewardError", message=" ".join(f"{named}{error}".split()))
     return Rollout(
         problem=flight.problem,
         sample=flight.sample,
         sequences=sequences,
         outcome=flight.outcome,
-        scored=task.score(flight.problem, flight.outcome),
+        scored=scored,
         truncated=not all(written.ended for _, written in flight.turns),
         policy_version=how.policy_version,
         temperature=how.temperature,

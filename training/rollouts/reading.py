@@ -47,7 +47,7 @@ class _Unread:
         return len(self.prompt.token_ids) - self.start
 
     @property
-    def inputs(self) -> tuple[str, ...]:
+    def inputs(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """What goes into the model besides tokens."""
         return () if self.start else same_inputs(self.prompt)
 
@@ -150,7 +150,7 @@ class Reader:
     def _with_frames(self, prompts: Sequence[Prompt], cache: Any) -> tuple[Tensor, list[int]]:
         """At the positions that the model gives them."""
         base = base_of(self._model)
-        inputs = padded(prompts, pad_id=self._pad_id, side="left", config=base.config)
+        inputs = padded(prompts, pad_id=self._pad_id, side="left", model=base)
         for name, tensor in inputs.items():
             if tensor.is_floating_point():
                 inputs[name] = tensor.to(base.dtype)

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from mmreason.tools import FAILURES
-from mmreason.training.rollouts.cache import CannotKeepError, hindrance, reads_frames
+from mmreason.training.rollouts.cache import CannotKeepError, base_of, hindrance, reads_frames
 from mmreason.training.rollouts.choice import Draw, choose, uniforms
 from mmreason.training.rollouts.inputs import padded, same_inputs
 from mmreason.training.rollouts.reading import Reader
@@ -47,6 +47,12 @@ def keeping(sampler: Sampler) -> AbstractContextManager[None]:
     return sampler.keeping() if isinstance(sampler, Keeping) else nullcontext()
 
 
+def follows_weights(sampler: Sampler) -> bool:
+    """Whether what it writes comes of the weights as they are: it says so by an attribute of this
+    name. A server, which goes on with those it was started with, does not."""
+    return bool(getattr(sampler, "follows_weights", False))
+
+
 class LocalSampler:
     """A `transformers` model in this process.
 
@@ -58,6 +64,8 @@ class LocalSampler:
     within `keep_bytes`. Where that is 0, or the model is one that `why_read_again` tells of, every
     draw reads its whole prompt, through the model's own `generate`.
     """
+
+    follows_weights = True
 
     def __init__(
         self,
@@ -174,7 +182,7 @@ class LocalSampler:
             [draw.prompt for draw in draws],
             pad_id=self._pad_id,
             side="left",
-            config=self._model.config,
+            model=self._model,
             device=self._model.device,
         )
         for name, tensor in inputs.items():
@@ -200,6 +208,7 @@ class LocalSampler:
             )
         finally:
             self._model.generation_config = own
+            base_of(self._model).generation_config = own  # an adapter's `generate` sets it too
         ids = out[:, inputs["input_ids"].shape[1] :].tolist()
         logprobs = torch.stack(choice.logprobs, dim=1).tolist()
         return [

@@ -14,6 +14,7 @@ from mmreason.training.rewards import (
     Scored,
     Trajectory,
     Truth,
+    as_combination,
     correct,
     from_turns,
 )
@@ -37,6 +38,10 @@ class SingleTurn:
     """Whether an answer is right, 0 or 1; None where that cannot be told."""
     max_new_tokens: int = 64
 
+    def __post_init__(self) -> None:
+        """A plain function as `reward` is taken for a combination of it alone."""
+        object.__setattr__(self, "reward", as_combination(self.reward))
+
     def __len__(self) -> int:
         return len(self.problems)
 
@@ -58,5 +63,16 @@ class SingleTurn:
         seen = from_turns(
             [written.text], frame=problem.truth.frame, tokens_out=len(written.token_ids)
         )
-        right = self.judge(seen, problem.truth)
-        return Outcome(trajectory=seen, correct=None if right is None else right == 1.0)
+        return Outcome(trajectory=seen, correct=judged(self.judge, seen, problem.truth))
+
+
+def judged(
+    judge: Callable[[Trajectory, Truth], float | None], seen: Trajectory, truth: Truth
+) -> bool | None:
+    """Whether an answer is right. ValueError for a judge that raises, or gives no number: it may be
+    the user's own, and costs the attempt."""
+    try:
+        right = judge(seen, truth)
+        return None if right is None else float(right) == 1.0
+    except Exception as error:
+        raise ValueError(f"the judge failed ({type(error).__name__}: {error})") from error

@@ -56,6 +56,9 @@ class Media:
     tensors: Mapping[str, Tensor]
     places: Mapping[int, int]
     """How many tokens of the prompt stand for features, by the token's id."""
+    token_types: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """What the processor says of each token of the prompt (0 text, 1 image, 2 video), by the name
+    of the argument (`mm_token_type_ids`); tokens after the prompt are text."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,6 +159,8 @@ class Group:
     rollouts: tuple[Rollout, ...]
     failures: Mapping[int, SampleFailure] = field(default_factory=dict)
     """By number of the sample."""
+    place: int = 0
+    """Of the problem in the order of the run, which is the same for any number of processes."""
 
 
 def stable_seed(*parts: object) -> int:

@@ -19,8 +19,10 @@ from mmreason.models.base import ClipRecipe, Conversation, FramesPart, Message, 
 from mmreason.training.rewards import (
     Combination,
     Component,
+    Reward,
     Trajectory,
     Truth,
+    as_combination,
     box_f1,
     correct,
     union_tiou,
@@ -50,7 +52,7 @@ def video_questions(
     clip: ClipRecipe,
     *,
     name: str = "videos",
-    reward: Combination = DEFAULT_REWARD,
+    reward: Combination | Reward = DEFAULT_REWARD,
     frames: int | None = None,
     max_new_tokens: int = 64,
 ) -> SingleTurn:
@@ -68,7 +70,7 @@ def video_questions(
         name=name,
         problems=problems,
         show=partial(shown, clip=clip, frames=frames or clip.frames),
-        reward=reward,
+        reward=as_combination(reward),
         judge=is_right,
         max_new_tokens=max_new_tokens,
     )

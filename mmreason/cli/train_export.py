@@ -1,0 +1,70 @@
+"""`mmreason train export`: a checkpoint of a run as a model folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmreason.cli.common import Json, out, print_json, quiet_libraries
+
+_NOTE = "recipe.json"
+"""In a run's folder: where its recipe lies."""
+
+
+def note_recipe(run: Path, recipe_file: Path) -> None:
+    """Have the folder of a run say which recipe it is of."""
+    from mmreason.video.files import write_atomic
+
+    run.mkdir(parents=True, exist_ok=True)
+    told = json.dumps({"recipe": str(recipe_file.resolve())})
+    write_atomic(run / _NOTE, told.encode())
+
+
+def train_export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    step: Annotated[
+        int | None, typer.Option(help="Checkpoint to take; default: the newest.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="Model folder to write; default: in the run's.")
+    ] = None,
+    recipe_file: Annotated[
+        Path | None,
+        typer.Option("--recipe", help="The run's recipe, where it was moved or run from Python."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the model as it was at a checkpoint, adapters merged in, for `--model`."""
+    quiet_libraries()
+    from dataclasses import replace
+
+    from mmreason.training.rl import export, read_recipe
+    from mmreason.training.rl.checkpoint import newest
+    from mmreason.types import UsageError
+
+    if step is None:
+        found = newest(run)
+        if found is None:
+            raise UsageError(f"{run} has no checkpoint; is it the folder of a run?")
+        step = found[1].step
+    recipe = replace(read_recipe(recipe_file or _noted_recipe(run)), out=run)
+    folder = folder or run / f"model-step-{step:06d}"
+    export(recipe, folder, step=step)
+    if as_json:
+        print_json({"step": step, "model": str(folder)})
+        return
+    out().print(f"the model as of step {step} is in {folder}", soft_wrap=True)
+
+
+def _noted_recipe(run: Path) -> Path:
+    from mmreason.types import UsageError
+
+    try:
+        return Path(json.loads((run / _NOTE).read_text(encoding="utf-8"))["recipe"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{run} does not say which recipe it is of; name it with --recipe RECIPE.py"
+        ) from error

@@ -1,0 +1,117 @@
+"""What is wrong with the problems of a task, before a run is started: videos that cannot be read,
+rewards that do not apply.
+
+Leaves out training and the model.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmreason.calls import FAILURES
+from mmreason.ground import frame_of_image, is_image
+from mmreason.training.rewards import Combination, from_turns
+from mmreason.training.rollouts.types import Problem
+from mmreason.training.rollouts.videos import shown
+from mmreason.types import UsageError
+from mmreason.video.reader import Video
+from mmreason.video.types import Span
+
+
+def wrong_with(task: Any, advance: Callable[[], None] = lambda: None) -> list[str]:
+    """One line for each video of the task that cannot be read, with the first problem that shows
+    it, and for what is wrong with its rewards. `advance` is called after every video.
+
+    Of tasks that hold no list of problems, such as those that draw them, nothing is told.
+    """
+    found = []
+    for part in _parts(task):
+        found += _unreadable(part, advance)
+        found += _unrewarded(part)
+    return list(dict.fromkeys(found))
+
+
+def videos_of(task: Any) -> int:
+    """How many `wrong_with` opens."""
+    return sum(len({_source(one) for one in part.problems if one.video}) for part in _parts(task))
+
+
+def _parts(task: Any) -> Iterator[Any]:
+    """The tasks with lists of problems in a task, which may be a mixture."""
+    if isinstance(getattr(task, "problems", None), Sequence) and (
+        hasattr(task, "show") or hasattr(task, "watch")
+    ):
+        yield task
+    for part, _ in getattr(task, "parts", ()):
+        yield from _parts(part)
+
+
+def _source(problem: Problem) -> tuple[str | None, Any]:
+    return problem.video, problem.span
+
+
+def _unreadable(task: Any, advance: Callable[[], None]) -> Iterator[str]:
+    first: dict[Any, Problem] = {}
+    for problem in task.problems:
+        if problem.video is not None:
+            first.setdefault(_source(problem), problem)
+    for problem in first.values():
+        try:
+            _open(task, problem)
+        except FAILURES as error:
+            yield f"problem {problem.id}: {' '.join(str(error).split())}"
+        advance()
+
+
+def _open(task: Any, problem: Problem) -> None:
+    """As the task does, where it opens videos in a way of its own."""
+    if hasattr(task, "watch"):
+        source = task.watch(problem)
+        if isinstance(source, str | Path):
+            _read(source, problem.span)
+    elif getattr(task.show, "func", None) is shown:
+        assert problem.video is not None
+        _read(problem.video, problem.span)
+    else:
+        task.show(problem)
+
+
+def _read(path: str | Path, stretch: Span | None) -> None:
+    """Decode the first and the last frame of what is shown."""
+    if is_image(path):
+        frame_of_image(path)
+        return
+    with Video.open(path) as video:
+        whole = video.info.span
+        span = whole if stretch is None else stretch
+        if span.end_s <= whole.start_s or span.start_s >= whole.end_s:
+            raise UsageError(
+                f"{path}: the stretch {span.start_s:g} to {span.end_s:g} s is not in the video, "
+                f"which lasts from {whole.start_s:g} to {whole.end_s:g} s"
+            )
+        span = span.clip(whole)
+        video.frames_at([span.start_s, max(span.start_s, span.end_s - 0.1)])
+
+
+def _unrewarded(task: Any) -> Iterator[str]:
+    """What rewards say to an answer of one word: those that give nothing for any answer show."""
+    reward = getattr(task, "reward", None)
+    if not isinstance(reward, Combination) or not task.problems:
+        return
+    unknown, faults = [], Counter[str]()
+    for problem in task.problems:
+        scored = reward(from_turns(["yes"], frame=problem.truth.frame), problem.truth)
+        faults.update(f"reward {name} gives no number: {f}" for name, f in scored.faults.items())
+        if scored.total is None and not scored.faults:
+            unknown.append(problem.id)
+    of = len(task.problems)
+    for fault, count in faults.items():
+        yield f"{fault} ({count} of {of} problems)"
+    if unknown:
+        yield (
+            f"no reward applies to {len(unknown)} of {of} problems, the first is {unknown[0]}: "
+            "give them their answers, or a reward that needs none"
+        )

@@ -1,0 +1,270 @@
+"""What moves a number in a run, as text by name: settings, data with their truths, rewards with the
+code that they are made of. A run goes on only with the same; what changed can be told.
+
+The model is left to the fingerprint of its weights, libraries to their versions. Leaves out where
+it is kept (`checkpoint.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from mmreason.training.rl.recipe import Recipe
+
+LEFT_OUT = frozenset(
+    {
+        "out",
+        "steps",
+        "checkpoint_every",
+        "keep",
+        "show_samples",
+        "trackers",
+        "patience",
+        "evaluate_every",
+        "evaluate_problems",
+        "vision_cache_gb",
+    }
+)
+"""Of a recipe: how far, where to, how often to save and how much to show move no number."""
+_BY_NAME = ("model", "sampler")
+_PROBLEMS_LIMIT = 10_000
+"""Problems looked at of a task that is no dataclass."""
+_SHOWN = 60
+"""Characters up to which a value is kept as it is; of longer ones a digest is."""
+_ENDS_BYTES = 2**16
+"""Read at either end of a video."""
+_THIRD_PARTY = tuple(
+    str(Path(sysconfig.get_path(name))) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
+
+
+def described(recipe: Recipe) -> dict[str, str]:
+    """Name -> value, of tasks one a part (`task.problems`, `task.reward`). The same in every
+    process."""
+    found: dict[str, str] = {"python": ".".join(map(str, sys.version_info[:2]))}
+    for field in fields(recipe):
+        value = getattr(recipe, field.name)
+        if field.name in LEFT_OUT:
+            continue
+        if field.name in _BY_NAME:
+            found[field.name] = _short(_name_of(value))
+        elif hasattr(value, "episodes"):
+            parts = dict(_parts(value))
+            found |= {f"{field.name}.{name}": _short(part) for name, part in parts.items()}
+        else:
+            found[field.name] = _short(_Description().of(value))
+    return found
+
+
+def digest(recipe: Recipe) -> str:
+    """Identifies all of that."""
+    return hashlib.sha256(repr(sorted(described(recipe).items())).encode()).hexdigest()
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """One phrase for each setting that is another: "learning_rate was 1e-05, is 1e-06"."""
+    found = []
+    for name in sorted({*before, *now}):
+        old, new = before.get(name), now.get(name)
+        if old == new:
+            continue
+        if old is None or new is None:
+            found.append(f"{name} is {'new' if old is None else 'gone'}")
+        elif old.startswith("#") or new.startswith("#"):
+            found.append(f"{name} changed")
+        else:
+            found.append(f"{name} was {old}, is {new}")
+    return found
+
+
+def _parts(task: Any) -> Iterator[tuple[str, Any]]:
+    """The parts of a task; its code besides."""
+    yield "kind", type(task).__qualname__
+    yield "code", _Description().code_of_class(type(task))
+    if is_dataclass(task):
+        for field in fields(task):
+            value = getattr(task, field.name)
+            if field.name == "problems":
+                value = list(value)
+            yield field.name, _Description().of(value)
+        return
+    yield "settings", _Description().of(vars(task))
+    count = len(task)
+    yield "count", count
+    problems = [task.problem(i) for i in range(min(count, _PROBLEMS_LIMIT))]
+    yield "problems", _Description().of(problems)
+
+
+def _short(described: Any) -> str:
+    text = repr(described)
+    if len(text) <= _SHOWN and not text.startswith("#"):
+        return text
+    return "#" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def _name_of(value: Any) -> Any:
+    if isinstance(value, partial):
+        inside = [_name_of(one) for one in value.args]
+        return ("partial", _name_of(value.func), inside, sorted(value.keywords.items()))
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    return getattr(value, "__qualname__", type(value).__qualname__)
+
+
+class _Description:
+    """Values as plain ones whose `repr` is the same in every process. Functions and objects that
+    are met a second time are named and not described again, and so is what holds itself."""
+
+    def __init__(self) -> None:
+        self._met: dict[int, Any] = {}
+        self._inside: set[int] = set()
+
+    def of(self, value: Any) -> Any:
+        """The description of any value."""
+        if isinstance(value, Enum):
+            return (type(value).__qualname__, value.name)
+        if value is None or isinstance(value, str | int | float | bool | bytes):
+            return value
+        if isinstance(value, Path | re.Pattern | range | complex):
+            return str(value)
+        if isinstance(value, torch.Tensor | np.ndarray):
+            return _of_array(value)
+        if isinstance(value, ModuleType):
+            return value.__name__
+        name = getattr(value, "__qualname__", type(value).__qualname__)
+        if isinstance(value, torch.nn.Module):
+            return (name, sum(p.numel() for p in value.parameters()))
+        if id(value) in self._met or id(value) in self._inside:
+            return name
+        # Of equal tuples it is chance which are one object: they are described every time.
+        if isinstance(value, FunctionType) or type(value).__module__ != "builtins":
+            self._met[id(value)] = value  # held, so that its id is not given to another
+        self._inside.add(id(value))
+        try:
+            return self._of_compound(value)
+        finally:
+            self._inside.discard(id(value))
+
+    def _of_compound(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return sorted(((repr(self.of(k)), self.of(v)) for k, v in value.items()), key=repr)
+        if isinstance(value, set | frozenset):
+            return sorted((self.of(one) for one in value), key=repr)
+        if isinstance(value, partial):
+            return ("partial", self.of(value.func), self.of(value.args), self.of(value.keywords))
+        if isinstance(value, MethodType):
+            return (self.of(value.__func__), self.of(value.__self__))
+        if isinstance(value, FunctionType):
+            return self._of_function(value)
+        if isinstance(value, type | BuiltinFunctionType):
+            return value.__qualname__
+        if hasattr(value, "__wrapped__"):  # a cached function
+            return self.of(value.__wrapped__)
+        name = type(value).__qualname__
+        if is_dataclass(value):
+            known = [(f.name, self.of(getattr(value, f.name))) for f in fields(value)]
+            if name == "Problem" and (video := getattr(value, "video", None)) is not None:
+                known.append(("frames", _of_file(Path(video))))
+            code = self.code_of_class(type(value)) if callable(value) else ()
+            return (name, known, code)
+        if isinstance(value, Sequence):
+            return [self.of(one) for one in value]
+        return (name, self.code_of_class(type(value)), self.of(getattr(value, "__dict__", {})))
+
+    def code_of_class(self, kind: type) -> Any:
+        """The methods of a class of the user's or of ours."""
+        if not _is_followed(kind.__module__):
+            return kind.__qualname__
+        found = []
+        for name, value in sorted(vars(kind).items()):
+            value = value.fget if isinstance(value, property) else value
+            value = getattr(value, "__func__", value)
+            if isinstance(value, FunctionType) and value.__code__.co_filename != "<string>":
+                found.append((name, self.of(value)))
+        return found
+
+    def _of_function(self, function: FunctionType) -> Any:
+        if not _is_followed(function.__module__):
+            return (function.__module__, function.__qualname__)
+        code = function.__code__
+        cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+        used = [name for name in _names(code) if name in function.__globals__]
+        return (
+            function.__qualname__,
+            _of_code(code, function.__doc__),
+            self.of(function.__defaults__),
+            self.of(function.__kwdefaults__),
+            [self.of(one) for one in cells],
+            [(name, self.of(function.__globals__[name])) for name in used],
+        )
+
+
+def _is_followed(module: str | None) -> bool:
+    """Whether a module's code is described: of ours and of the user's, not of libraries."""
+    root = (module or "").partition(".")[0]
+    file = getattr(sys.modules.get(root), "__file__", None)
+    return root in ("mmreason", "__main__") or not (file or "").startswith(_THIRD_PARTY)
+
+
+def _names(code: CodeType) -> list[str]:
+    """Names of globals that code may use, inner functions included."""
+    inner = [name for one in code.co_consts if isinstance(one, CodeType) for name in _names(one)]
+    return sorted({*code.co_names, *inner})
+
+
+def _of_code(code: CodeType, doc: str | None) -> Any:
+    """What code does, without its comments, docstring and place in the file."""
+    constants = [
+        _of_code(one, None)
+        if isinstance(one, CodeType)
+        else sorted(map(repr, one))
+        if isinstance(one, frozenset)
+        else repr(one)
+        for one in code.co_consts
+        if doc is None or one != doc
+    ]
+    digest = hashlib.sha256(code.co_code).hexdigest()[:16]
+    return (digest, constants, code.co_names, code.co_varnames[: code.co_argcount])
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 - raises where it is empty
+    except ValueError:
+        return False
+    return True
+
+
+def _of_array(value: Any) -> tuple[str, str, str]:
+    array = value.detach().cpu() if isinstance(value, torch.Tensor) else torch.from_numpy(value)
+    raw = array.contiguous().flatten().view(torch.uint8).numpy().tobytes()
+    return (str(array.dtype), str(tuple(array.shape)), hashlib.sha256(raw).hexdigest()[:16])
+
+
+def _of_file(path: Path) -> str:
+    """Of what a file holds: its size and either end of it. Empty where there is none."""
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            ends = file.read(_ENDS_BYTES)
+            file.seek(max(0, size - _ENDS_BYTES))
+            ends += file.read()
+    except OSError:
+        return ""
+    return f"{size} {hashlib.sha256(ends).hexdigest()[:16]}"
