@@ -180,6 +180,12 @@ def is_there(thing: str) -> str:
     return f"Is there {'an' if thing[0] in 'aeiou' else 'a'} {thing}?"
 
 
+def _bare(name: str) -> str:
+    """The name without its size, as its presence can be asked for; empty for "red object", which
+    nano was not taught to deny."""
+    return "" if name.endswith("object") else re.sub(rf"^(?:{_SIZE}) ", "", name)
+
+
 def _asked(parts: dict[str, str], words: str, kind: ReplyKind) -> Taught:
     names = tuple(parts[key] for key in ("a", "b") if parts.get(key) not in (None, *_ORDERS))
     knows_absence = words.startswith(_TAUGHT_ABSENCE) or kind == "count"
@@ -187,7 +193,7 @@ def _asked(parts: dict[str, str], words: str, kind: ReplyKind) -> Taught:
         prompt=is_there(names[0]) if kind == "yes_no" else words.format(**parts),
         kind=kind,
         choices=names if words.startswith("Which") else (),
-        things=() if knows_absence else tuple(re.sub(rf"^(?:{_SIZE}) ", "", n) for n in names),
+        things=() if knows_absence else tuple(bare for name in names if (bare := _bare(name))),
     )
 
 

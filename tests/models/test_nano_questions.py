@@ -134,6 +134,8 @@ def test_things_that_are_taken_for_granted_are_named_where_absence_was_not_taugh
     assert isinstance(after, Taught) and after.things == ("red star",)
     large = understand("What pattern does the large red star have?")
     assert isinstance(large, Taught) and large.things == ("red star",)
+    red = understand("What shape is the red object?")
+    assert isinstance(red, Taught) and red.things == ()
     colour = understand("What colour is the star?")
     assert isinstance(colour, Taught) and colour.things == ()
 

@@ -139,10 +139,7 @@ def _video_stream(path: Path, container: InputContainer, track: int | None) -> V
             f"{MAX_PICTURE_PX / 1e6:.0f} million pixels"
         )
     stream.codec_context.thread_count = 1  # else one a core, with a refill at every seek
-    stream.codec_context.options = {
-        "max_pixels": str(MAX_PICTURE_PX),
-        "err_detect": "crccheck",  # damage that checksums show is told, as with FFV1
-    }
+    stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PX)}
     return stream
 
 
