@@ -29,13 +29,13 @@ from mmreason.evaluation.needle.reading import (
     read_words,
 )
 from mmreason.evaluation.needle.words import parsed, split_context
+from mmreason.language.answer_reading import read_answer
 from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
 from mmreason.tree import Tree, plan_tree
 from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason, ToolCall
 from mmreason.video import moments, plan
 from mmreason.video.types import Span
 from mmreason.watching import caption_views
-from mmreason.wording import match_option
 
 WORD_QUESTION = "What word is on the screen?"
 BATCH = 16
@@ -190,7 +190,7 @@ class _Desk:
         times_s = plan.uniform(span, self.model.clip.frames).times_s
         (reply,) = self.ask([times_s], self.model.clip.prompts.ask(self.plain))
         self.note("look", span, times_s, [reply], rounds=1)
-        choice = match_option(reply.text, self.item.options)
+        choice = read_answer(reply.text, self.item.options).choice
         return Reading(choice, reply.text, (Line(span, reply.text, times_s),)), reply.confidence
 
     def clip_around(self, time_s: float) -> Span:
