@@ -172,7 +172,7 @@ def play_all(
         replies = model.generate(asked, max_new_tokens=limit)
         ahead: dict[int, Consult] = {}
         for (i, wish), reply in zip(waiting.items(), replies, strict=True):
-            turns[i].append(Turn(tuple(wish.messages), reply.text))
+            turns[i].append(Turn(tuple(wish.messages), reply.written))
             with contextlib.suppress(StopIteration):
                 ahead[i] = plays[i].send(reply)
         waiting = ahead

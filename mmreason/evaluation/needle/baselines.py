@@ -24,8 +24,8 @@ from mmreason.evaluation.needle.items import Item
 from mmreason.evaluation.needle.reading import (
     Line,
     Reading,
+    answer_from_lines,
     best_line,
-    read_answer,
     read_words,
 )
 from mmreason.evaluation.needle.words import parsed, split_context
@@ -183,7 +183,7 @@ class _Desk:
             reading, sure = self.look(span)
             if reading.choice is not None:
                 return reading, sure
-        return read_answer(self.plain, self.item.options, lines, self.shows), None
+        return answer_from_lines(self.plain, self.item.options, lines, self.shows), None
 
     def look(self, span: Span) -> tuple[Reading, float | None]:
         """One clip over `span` with the question alone."""

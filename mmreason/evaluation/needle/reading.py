@@ -65,7 +65,7 @@ Shows = Callable[[Line], bool]
 """Whether a line's moment shows the word that the question speaks of."""
 
 
-def read_answer(
+def answer_from_lines(
     question: str, options: tuple[str, ...], lines: Sequence[Line], shows: Shows
 ) -> Reading:
     """The answer to a question without its clause, from `lines` alone."""
