@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from mmreason.evaluation.decline_sources import LIGHTS, Source, at_light
 from mmreason.evaluation.scoring import Share
 from mmreason.grounding import parse_boxes
-from mmreason.language.refusals import says_absent
+from mmreason.language.refusals import declines
 from mmreason.models.base import ChatModel, FramesPart, Message, TextPart
 from mmreason.prompts import Prompts
 from mmreason.video.types import FrameBatch, VideoError
@@ -144,4 +144,4 @@ def _asks(window: FrameBatch, prompts: Prompts) -> Iterator[_Ask]:
 def _is_declined(model: ChatModel, text: str) -> bool:
     if text.lstrip().startswith("```"):
         return not parse_boxes(text, model.clip.box_dialect, (1000, 1000)).boxes
-    return says_absent(text)
+    return declines(text)

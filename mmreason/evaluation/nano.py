@@ -18,7 +18,7 @@ import numpy as np
 from mmreason.evaluation.calibration import Pair
 from mmreason.evaluation.scoring import Mean, Share, normalised, same
 from mmreason.grounding import Box, iou, parse_boxes
-from mmreason.language.refusals import says_absent
+from mmreason.language.refusals import declines
 from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
 from mmreason.video import plan
 from mmreason.video.types import FrameBatch, Span
@@ -162,9 +162,9 @@ def _question_scorers(
         table[question.family] = table.get(question.family, NOTHING) + Share(right, 1)
         is_absent = question.family == "absence" and question.answer != "yes"
         if is_absent:
-            results.absent += Share(says_absent(answer) or normalised(answer) == "no", 1)
+            results.absent += Share(declines(answer) or normalised(answer) == "no", 1)
         else:
-            results.present_declined += Share(says_absent(answer), 1)
+            results.present_declined += Share(declines(answer), 1)
 
     def compare(reply: Reply) -> None:
         right = Share(same(said[0], question.answer), 1)

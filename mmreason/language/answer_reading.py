@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mmreason.language.markup import tagged_answer, unwrap
+from mmreason.language.negation import is_denied_by
 from mmreason.language.option_mentions import Mention, find_mentions, normalise, option_pattern
-from mmreason.language.refusals import says_absent, says_outside
+from mmreason.language.refusals import declines, says_absent, says_outside
 from mmreason.language.thoughts import split_thought
 from mmreason.prompts import LETTERS
 
@@ -80,15 +81,17 @@ _YES = r"(?:yes|yeah|yep|yup|ja|jawohl|oui|s[ií]|sim|да|是的?|对|對|は�
 _NO = r"(?:no|nope|nein|non|não|nee|нет|不是?|不对|否|没有|沒有|いいえ|아니[요오]?|아뇨|لا|नहीं|hayır|nie)"
 _END = r"(?=\s*(?:$|[.,;:!?\n。，；！、)-]))"
 _YES_START = re.compile(rf"\W*{_YES}{_END}", re.IGNORECASE)
-_NO_START = re.compile(rf"\W*{_NO}{_END}|\W*no\b", re.IGNORECASE)
+_NO_START = re.compile(rf"\W*{_NO}{_END}", re.IGNORECASE)
 
 
 def _kind_of(said: str, question: str) -> AnswerKind:
     if _YES_START.match(said):
         return AnswerKind.YES
-    if says_absent(said, question):
+    if _NO_START.match(said):
+        return AnswerKind.NO
+    if declines(said, question):
         return AnswerKind.ABSENT
-    return AnswerKind.NO if _NO_START.match(said) else AnswerKind.TEXT
+    return AnswerKind.NO if said.lower().startswith("no ") else AnswerKind.TEXT
 
 
 _ADJECTIVE = r"(?:final|correct|right|best|most likely|most accurate|chosen|appropriate|only|true)"
@@ -136,7 +139,7 @@ only a capital is taken for one: `weak`."""
 _REASON = re.compile(r"\b(?:because|since|as|weil|parce que|car|porque|потому|so)\b|因为|ので|から", re.I)
 _UNSURE = re.compile(r"\b(?:not (?:\w+ )?(?:sure|certain)|unsure)\b.*\bbut\b", re.IGNORECASE | re.DOTALL)
 _WRONG = re.compile(r"\W*(?:no|wrong|incorrect|false|not)\b", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[\n。！？]")
+_SENTENCE_END = re.compile(r"(?<!\b[A-Za-z])[.!?](?=\s|$)|[\n。！？]")
 
 
 def _without_lead(said: str) -> str:
@@ -164,9 +167,9 @@ def _pick(said: str, options: Sequence[str], question: str) -> tuple[int | None,
     if yes_no is not None:
         return yes_no, False
     mentions = find_mentions(said, options)
-    if says_absent(said, question) and not _UNSURE.search(said):
+    if declines(said, question) and not _UNSURE.search(said):
         # An option may itself say that there is nothing.
-        mentions = [m for m in mentions if says_absent(options[m.index]) or _is_yes_no(options)]
+        mentions = [m for m in mentions if declines(options[m.index]) or _is_yes_no(options)]
     return _only(mentions)
 
 
@@ -213,7 +216,8 @@ def _pick_lettered(text: str, options: Sequence[str]) -> int | None:
     if index >= len(options):
         return None
     mentions = find_mentions(text, options)
-    if any(m.index == index and m.denied and m.start < form.end() for m in mentions):
+    is_denied = any(m.index == index and m.denied and m.start < form.end() for m in mentions)
+    if is_denied or is_denied_by(text[form.end() :]):
         return None
     sentences = _SENTENCE_END.split(text[form.end() :])
     for sentence in sentences:
@@ -244,7 +248,7 @@ def _is_yes_no(options: Sequence[str]) -> bool:
 
 def _pick_yes_no(said: str, options: Sequence[str]) -> int | None:
     """The one option that begins with the yes or no that the text begins with."""
-    for start in (_YES_START, re.compile(rf"\W*{_NO}{_END}", re.IGNORECASE)):
+    for start in (_YES_START, _NO_START):
         if start.match(said):
             matching = [i for i, option in enumerate(options) if start.match(option)]
             return matching[0] if len(matching) == 1 else None

@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import re
 
+from mmreason.language.negation import Clauses
+
 _TAG = re.compile(r"<(/?)(answer|tool)>", re.IGNORECASE)
 _BOX_TOKENS = re.compile(r"<\|begin_of_box\|>(.*?)(?:<\|end_of_box\|>|$)", re.DOTALL)
 _BOXED = re.compile(r"\\f?box(?:ed)?\s*\{")
+_MATH = re.compile(r"\\[()\[\]]|\$|[*_`]{1,3}")
 _KEYS = ("answer", "finalanswer", "correctanswer", "choice", "option", "prediction", "答案")
 _KEY_VALUE = re.compile(
     r"""["'](?:final[_ ]?|correct[_ ]?)?(?:answer|choice|option|prediction|答案)["']\s*:\s*"""
@@ -32,7 +35,7 @@ _REWRITES = tuple(
         (r"\$(?=\S)([^$\n]{1,80})(?<=\S)\$(?!\d)", r"\1"),
         (r"\\([%$&#_{} ,])", r"\1"),
         (r"^[ \t]*(?:#{1,6}|>|[-*+•])[ \t]+", ""),
-        (r"(\*{1,3}|_{2,3})(?=[^\s*_])([^\n]{1,300}?)(?<=\S)\1", r"\2"),
+        (r"(\*{1,3}|_{2,3})(?=\S)([^\n]{1,300}?)(?<=\S)\1", r"\2"),
         (r"(?<!\w)[*_](?=\S)([^*_\n]+)(?<=\S)[*_](?!\w)", r"\1"),
         (r"\*\*|`+", ""),
     )
@@ -63,8 +66,9 @@ def unwrap(text: str) -> str:
         if inner is None or inner == text:
             break
         text = inner
-    for pattern, into in _REWRITES:
-        text = pattern.sub(into, text)
+    for _ in range(2):  # bold inside italics
+        for pattern, into in _REWRITES:
+            text = pattern.sub(into, text)
     return _unquoted(text.strip())
 
 
@@ -76,11 +80,17 @@ def _boxed(text: str) -> str | None:
     if not opened:
         return None
     start, depth = opened[-1].end(), 1
+    end = len(text)
     for at in range(start, len(text)):
         depth += {"{": 1, "}": -1}.get(text[at], 0)
         if not depth:
-            return text[start:at].strip()
-    return text[start:].strip()
+            end = at
+            break
+    inner = text[start:end].strip()
+    before = _MATH.sub("", text[: opened[-1].start()])
+    around = before + inner + _MATH.sub("", text[end + 1 :])
+    is_denied = Clauses.of(around).denies(len(before), len(before) + len(inner))
+    return around if is_denied else inner
 
 
 def _json_value(text: str) -> str | None:

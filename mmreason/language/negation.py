@@ -33,7 +33,7 @@ _DENIES_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _DENIES_AFTER = re.compile(
-    r"^[\s\"')\].]*(?:"
+    r"^[\s\"')\].]*(?:(?:one|1|option|answer|choice)[\s\"')\]]*)?(?:"
     r"(?:is|are|was|were|can|could|would|does|do|seems?)\s*(?:also |clearly |definitely )*"
     r"(?:not\b|n't\b)(?:\s+(?:be\b|the\b|correct|right|it\b|possible|shown|visible|mentioned|present"
     r"|true|there|supported|what|an?\b|fit|match|apply)|\W*$)"
@@ -46,6 +46,15 @@ _DENIES_AFTER = re.compile(
     r"|नहीं|değil)",
     re.IGNORECASE,
 )
+
+
+_CLOSING = re.compile(r"[\s\"')\].:]*")
+"""What may stand between a thing and what denies it, such as the full stop of "B. is wrong"."""
+
+
+def is_denied_by(rest: str) -> bool:
+    """Whether what follows a thing denies it: " is wrong.", "ではない"."""
+    return _DENIES_AFTER.match(rest) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,7 @@ class Clauses:
         """Whether the clause denies what stands from `start` to `end`."""
         at = bisect_right(self.starts, start)
         first = self.starts[at - 1] if at else 0
-        at = bisect_left(self.ends, end)
+        at = bisect_left(self.ends, end + len(_CLOSING.match(self.text, end)[0]))
         last = self.ends[at] if at < len(self.ends) else len(self.text)
         before, after = self.text[first:start], self.text[end:last]
-        return bool(_DENIES_BEFORE.search(before[-200:]) or _DENIES_AFTER.match(after[:100]))
+        return bool(_DENIES_BEFORE.search(before[-200:]) or is_denied_by(after[:100]))

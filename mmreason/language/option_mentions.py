@@ -34,10 +34,10 @@ _BEFORE_LETTER = re.compile(
     r"|say|think|believe|guess|probably|likely|definitely|maybe|perhaps|possibly|certainly|clearly"
     r"|would|must|doubt|wait|sei|sia|sea|seja|soit|therefore|thus|hence|so|but|then|rather|actually|obviously|except|only"
     r"|ist|lautet|antwort|nicht|sondern|oder|und|wohl|wahrscheinlich|est|réponse|pas|ou|mais|donc"
-    r"|probablement|es|respuesta|opción|sino|probablemente|é|resposta|opção|alternativa|mas|provavelmente"
+    r"|probablement|es|o|y|e|u|и|или|oppure|respuesta|opción|sino|probablemente|é|resposta|opção|alternativa|mas|provavelmente"
     r"|è|risposta|opzione|het|antwoord|это|ответ|вариант|не|а|или|هي|هو|الإجابة|الخيار|ليس|أو"
     r"|है|उत्तर|विकल्प|답은|정답은|정답|답)$"
-    r"|[是为為选選项項案择擇はがのく라：]$|[-\u2013\u2014:=>/,;.!?\n、。，；|]$",
+    r"|[是为為选選项項案择擇はがのく라或和与與跟及：]$|[-\u2013\u2014:=>/,;.!?\n、。，；|]$",
     re.IGNORECASE,
 )
 _AFTER_LETTER = re.compile(
@@ -50,18 +50,23 @@ _LETTER = re.compile(
     r"(?<![A-Za-z0-9'\-])(?P<open>[(\[{<\"']*)(?P<letter>[A-Za-z])(?P<close>[)\]}>\"']*)"
     r"(?![A-Za-z0-9'])(?!-\w)"
 )
-_DELIMITER = re.compile(r"[\s)\]}>\"'.:,=/-]{1,6}(?:(?:an?|the)\s+)?", re.IGNORECASE)
+_DELIMITER = re.compile(r"[\s(\[)\]}>\"'.:,=/-]{1,6}(?:(?:an?|the)\s+)?", re.IGNORECASE)
+_LABEL_BEFORE = re.compile(r"(?<![A-Za-z])(?:option|choice|letter)s?\s*$", re.IGNORECASE)
 _NAMED_BEFORE = re.compile(
-    r"\b(?:option|choice|answer(?: is|:)?|letter|antwort(?: ist|:)?|réponse(?: est|:)?|respuesta(?: es|:)?"
+    r"(?<![A-Za-z])(?:answer(?: is|:)?|antwort(?: ist|:)?|réponse(?: est|:)?|respuesta(?: es|:)?"
     r"|opción|opção|resposta(?: é|:)?|вариант|ответ:?)\s*$|(?:选项?|選項?|答案[是为為:]?)\s*$",
     re.IGNORECASE,
 )
 
 
+_PLAIN_QUOTES = str.maketrans(
+    dict.fromkeys("\u2018\u2019", "'") | dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb「」『』", '"')
+)
+
+
 def normalise(text: str) -> str:
     """The text in one writing: full-width letters as usual ones, numbers in digits."""
-    text = unicodedata.normalize("NFKC", text).replace("\u2019", "'").replace("\u2018", "'")
-    return numbers_as_digits(text)
+    return numbers_as_digits(unicodedata.normalize("NFKC", text).translate(_PLAIN_QUOTES))
 
 
 @lru_cache(maxsize=4096)
@@ -92,13 +97,15 @@ def _left_edge(token: str) -> str:
         return ""
     if token[0].isdigit():
         return r"(?<!\d[.,:/])(?<![\w-])"
-    return r"(?<![^\W_])(?:ال)?" if "\u0600" <= token[0] <= "\u06ff" else r"(?<![^\W_])"
+    article = r"(?:ال)?" if "\u0600" <= token[0] <= "\u06ff" else ""
+    return rf"(?:(?<![^\W_])|(?<={_UNSPACED})){article}"
 
 
 def _right_edge(token: str) -> str:
     if re.match(_UNSPACED, token):
         return ""
-    return r"(?![.,:/]?\d)(?![^\W_])" if token[-1].isdigit() else r"(?![^\W_])"
+    after_number = r"(?![.,:/]?\d)" if token[-1].isdigit() else ""
+    return rf"{after_number}(?!(?!{_UNSPACED})[^\W_])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +181,12 @@ def _is_letter(text: str, found: re.Match[str]) -> bool:
         return True
     before, after = text[: found.start()][-40:].rstrip(" "), text[found.end() : found.end() + 20]
     fits_after = _AFTER_LETTER.match(after) is not None
+    is_labelled = _LABEL_BEFORE.search(before) is not None
+    if is_labelled and (letter.isupper() or fits_after):
+        return True
     if letter in "AaIi" and not fits_after:
         return False
-    if _NAMED_BEFORE.search(before):
+    if is_labelled or _NAMED_BEFORE.search(before):
         return True
     behind_a_word = before[-1:].isalnum()
     return letter.isupper() and (fits_after or behind_a_word) and bool(

@@ -70,7 +70,7 @@ _PHRASES = re.compile(
 )
 
 
-def says_in_other_language(text: str) -> bool:
+def declines_in_other_language(text: str) -> bool:
     """Whether the first sentence declines to answer in a language that is not English."""
     end = _FIRST_SENTENCE.search(text)
     sentence = text if end is None else text[: end.start()]

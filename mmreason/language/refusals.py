@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from mmreason.language.refusal_phrases import says_in_other_language
+from mmreason.language.refusal_phrases import declines_in_other_language
 
 _OUTSIDE = re.compile(r"\boutside (?:of )?my world\b", re.IGNORECASE)
 _NOT = r"(?:\s+not|n't|\s+never)"
@@ -47,7 +47,7 @@ _HARD = r"(?:impossible|not possible|hard|difficult)"
 _LEAD_IN = re.compile(
     r"^(?:(?:i['\u2019]m |i am )?(?:very )?sorry|unfortunately|apologies|i['\u2019]m afraid|i am afraid"
     r"|it (?:seems|appears)|i (?:think|believe)|well|hm+|as an? (?:ai|[\w ]*model)\b[^,.]*"
-    r"|(?:based on|from|in|according to|given|as far as)\b[^,.]{1,80}(?=,)|however"
+    r"|(?:based on|from|in|according to|given|as far as)\b[^,.]{1,80}(?=,)|however|no(?=,)"
     r"|(?:the )?(?:final )?answer(?: is|:))(?:\s+that\b|\W)+",
     re.IGNORECASE,
 )
@@ -125,19 +125,24 @@ def says_outside(text: str) -> bool:
     return _OUTSIDE.search(text) is not None
 
 
-def says_absent(text: str, question: str = "") -> bool:
-    """Whether the answer is that the thing asked for is not there (or nothing at all).
+def declines(text: str, question: str = "") -> bool:
+    """Whether the answer is that the thing asked for is not there, or that nobody can tell.
 
     The `question` decides where words alone cannot: "The red book is not there." answers "What is
     missing?" and declines to answer "What colour is the red book?".
     """
-    text = text.replace("\u2019", "'").strip()
-    if not re.search(r"\w", text) or says_outside(text):
+    if says_outside(text):
         return True
-    return _refuses_in_english(text, question) or says_in_other_language(text)
+    text = text.replace("\u2019", "'").strip()
+    return _declines_in_english(text, question) or declines_in_other_language(text)
 
 
-def _refuses_in_english(text: str, question: str) -> bool:
+def says_absent(text: str, question: str = "") -> bool:
+    """Whether the answer declines (see `declines`) or says nothing at all."""
+    return not re.search(r"\w", text) or declines(text, question)
+
+
+def _declines_in_english(text: str, question: str) -> bool:
     for _ in range(3):
         text = _LEAD_IN.sub("", text, count=1)
     text = text.replace(", however,", "").strip(" \t\n'\"*([-:")
