@@ -96,7 +96,7 @@ def _left_edge(token: str) -> str:
     if re.match(_UNSPACED, token):
         return ""
     if token[0].isdigit():
-        return r"(?<!\d[.,:/])(?<![\w-])"
+        return rf"(?<!\d[.,:/])(?:(?<![\w-])|(?<={_UNSPACED}))"
     article = r"(?:ال)?" if "\u0600" <= token[0] <= "\u06ff" else ""
     return rf"(?:(?<![^\W_])|(?<={_UNSPACED})){article}"
 

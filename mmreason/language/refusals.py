@@ -53,7 +53,7 @@ _LEAD_IN = re.compile(
 )
 _FIRST_CLAUSE = re.compile(
     r"[.!?;\n](?=\s|$)|,\s|\s[-\u2013\u2014]\s|[(]"
-    r"|\s(?:but|although|though|because|since|while|whereas|so|however)\s",
+    r"|(?<!nothing)\s(?:but|although|though|because|since|while|whereas|so|however)\s",
     re.IGNORECASE,
 )
 _NO_ANSWER = tuple(
