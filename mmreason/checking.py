@@ -189,7 +189,10 @@ class ClaimChecker:
             return True
         question = look.arguments["question"]
         lengths = (len(essence(text, question)) for text in (first, second))
-        return says_absent(first, question) != says_absent(second, question) or max(lengths) <= SHORT_ANSWER
+        return (
+            says_absent(first, question) != says_absent(second, question)
+            or max(lengths) <= SHORT_ANSWER
+        )
 
 
 def _check_call(look: ToolCall, shift: float, question: str | None = None) -> ToolCall:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal, cast
 
-from mmreason.language.answer_reading import says_no
+from mmreason.language.answer_reading import read_answer, says_no
 from mmreason.language.numbers import NUMBERS
 
 Terms = tuple[str, ...]
@@ -268,6 +268,7 @@ def essence(text: str, question: str = "") -> Terms:
     "The star is red." and "red" have the same essence for "What colour is the star?".
     """
     keep = {"not", "no", "yes"}
+    text = read_answer(text).said or text
     filler = (_FUNCTION_WORDS - keep) | _HEDGES
     plain = [NUMBERS.get(w, stem(w)) for w in words(text) if w not in filler]
     asked = {NUMBERS.get(w, stem(w)) for w in words(question)} - keep

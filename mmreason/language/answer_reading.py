@@ -78,7 +78,10 @@ def says_no(text: str) -> bool:
 
 
 _YES = r"(?:yes|yeah|yep|yup|ja|jawohl|oui|s[ií]|sim|да|是的?|对|對|はい|네|예|نعم|हाँ|हां|evet|tak)"
-_NO = r"(?:no|nope|nein|non|não|nee|нет|不是?|不对|否|没有|沒有|いいえ|아니[요오]?|아뇨|لا|नहीं|hayır|nie)"
+_NO = (
+    r"(?:no|nope|nein|non|não|nee|нет|不是?|不对|否|没有|沒有|いいえ|아니[요오]?|아뇨|لا|नहीं|hayır"
+    r"|nie)"
+)
 _END = r"(?=\s*(?:$|[.,;:!?\n。，；！、)-]))"
 _YES_START = re.compile(rf"\W*{_YES}{_END}", re.IGNORECASE)
 _NO_START = re.compile(rf"\W*{_NO}{_END}", re.IGNORECASE)
@@ -97,21 +100,27 @@ def _kind_of(said: str, question: str) -> AnswerKind:
 _ADJECTIVE = r"(?:final|correct|right|best|most likely|most accurate|chosen|appropriate|only|true)"
 _ANSWER_WORDS = (
     # a phrase that names the answer, and what parts it from the answer
+    r"(?:i (?:think|believe|guess|would say)(?: that)?\s+)?"
     rf"(?:(?:so|thus|therefore|hence|and|now)\W+)?(?:(?:the|my|our)\s+)?(?:{_ADJECTIVE}\s+)*"
     r"(?:answer|option|choice|response|conclusion)(?:\s+(?:here|to (?:the|this) question))?"
-    r"(?:\s+(?:is|was|would be|should be|must be|has to be)\b(?!n't)(?:\s*(?:that|clearly|option))?\s*[:\n]?|\s*[:=\n])",
+    r"(?:\s+(?:is|was|would be|should be|must be|has to be)\b(?!n't)(?:\s*(?:that|clearly"
+    r"|option))?\s*[:\n]?|\s*[:=\n])",
     r"(?:(?:die|meine)\s+)?(?:(?:richtige|korrekte|beste|endgültige)\s+)?(?:antwort|lösung)"
     r"(?:\s+(?:ist|lautet|wäre)(?: option)?\s*:?|\s*[:=\n])",
-    r"(?:(?:la|ma)\s+)?(?:bonne\s+|meilleure\s+)?(?:réponse|solution)(?:\s+(?:correcte|finale|exacte))?"
+    r"(?:(?:la|ma)\s+)?(?:bonne\s+|meilleure\s+)?(?:réponse|solution)(?:\s+(?:correcte|finale"
+    r"|exacte))?"
     r"(?:\s+(?:est|serait)(?:\s+(?:donc|la|l'option))*\s*:?|\s*[:=\n])",
     r"(?:(?:la|mi)\s+)?(?:respuesta|opción)(?:\s+(?:correcta|final))?"
     r"(?:\s+(?:es|sería)(?:\s+(?:la|opción))*\s*:?|\s*[:=\n])",
     r"(?:(?:a|minha)\s+)?(?:resposta|opção|alternativa)(?:\s+(?:correta|certa|final))?"
     r"(?:\s+(?:é|seria)(?:\s+(?:a|opção))*\s*:?|\s*[:=\n])",
-    r"(?:la\s+)?(?:risposta|opzione)(?:\s+(?:corretta|giusta|finale))?(?:\s+è(?:\s+la)?\s*:?|\s*[:=\n])",
+    r"(?:la\s+)?(?:risposta|opzione)(?:\s+(?:corretta|giusta|finale))?(?:\s+è(?:\s+la)?\s*:?"
+    r"|\s*[:=\n])",
     r"(?:het\s+)?(?:juiste\s+)?antwoord(?:\s+is\s*:?|\s*[:=\n])",
-    r"(?:(?:правильный|верный|мой|окончательный)\s+)?(?:ответ|вариант)(?:\s*[-\u2013\u2014:=\n]|\s+это\s)",
-    r"(?:cevap|odpowiedź|đáp án|jawaban|svar|vastaus|odpověď)(?:\s+(?:to|je|là|adalah|är|on)\s|\s*[:=\n])",
+    r"(?:(?:правильный|верный|мой|окончательный)\s+)?(?:ответ|вариант)(?:\s*[-\u2013\u2014:=\n]"
+    r"|\s+это\s)",
+    r"(?:cevap|odpowiedź|đáp án|jawaban|svar|vastaus|odpověď)(?:\s+(?:to|je|là|adalah|är|on)\s"
+    r"|\s*[:=\n])",
     r"(?:所以|因此)?[,，]?(?:我的|最终|正确|最佳|的)*(?:答案|选项|選項|回答)(?:应该|應該|就)?(?:[是为為选選](?!不)|[::\n])",
     r"(?:正解|答え|回答|解答)(?:は|[::\n])",
     r"(?:정답|답|대답|답변)(?:은|는|[::\n])",
@@ -136,18 +145,23 @@ _LETTER_FORM = re.compile(
 )
 """A letter as whoever picks it writes it, with what parts it from what follows. Where little does,
 only a capital is taken for one: `weak`."""
-_REASON = re.compile(r"\b(?:because|since|as|weil|parce que|car|porque|потому|so)\b|因为|ので|から", re.I)
-_UNSURE = re.compile(r"\b(?:not (?:\w+ )?(?:sure|certain)|unsure)\b.*\bbut\b", re.IGNORECASE | re.DOTALL)
+_REASON = re.compile(
+    r"\b(?:because|since|as|weil|parce que|car|porque|потому|so)\b|因为|ので|から", re.I
+)
+_UNSURE = re.compile(
+    r"\b(?:not (?:\w+ )?(?:sure|certain)|unsure)\b.*\bbut\b", re.IGNORECASE | re.DOTALL
+)
+_AROUND_WORDS = re.compile(
+    r"^(?:[^\w-]|-(?!\d))*(?:(?:an?|the)\s+)?(?=[\w-])|[\s.!?。！？,;:\"')\]]+$", re.IGNORECASE
+)
 _WRONG = re.compile(r"\W*(?:no|wrong|incorrect|false|not)\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<!\b[A-Za-z])[.!?](?=\s|$)|[\n。！？]")
 
 
 def _without_lead(said: str) -> str:
     """The answer without "The answer is", where something stands behind it."""
-    last = None
-    for last in _LEAD.finditer(said):
-        pass
-    rest = "" if last is None else unwrap(said[last.end() :])
+    ends = [found.end() for found in _LEAD.finditer(said)]
+    rest = unwrap(said[ends[-1] :]) if ends else ""
     return rest if re.search(r"\w", rest) else said
 
 
@@ -184,7 +198,7 @@ def _whole(said: str, options: Sequence[str]) -> set[int] | None:
     form = _LETTER_FORM.fullmatch(said.strip().rstrip(" .!?"))
     letter = -1 if form is None else LETTERS.find(form["letter"].upper())
     found = {letter} if 0 <= letter < len(options) else set[int]()
-    bare = re.sub(r"^(?:[^\w-]|-(?!\d))*(?:(?:an?|the)\s+)?(?=[\w-])|[\s.!?。！？,;:\"')\]]+$", "", said, flags=re.I)
+    bare = _AROUND_WORDS.sub("", said)
     for index, option in enumerate(options):
         pattern = option_pattern(option)
         if pattern is not None and pattern.fullmatch(bare):

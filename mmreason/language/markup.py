@@ -102,7 +102,9 @@ def _json_value(text: str) -> str | None:
         told = json.loads(text[start : end + 1])
     except (ValueError, RecursionError):
         found = list(_KEY_VALUE.finditer(text, start, end))
-        return None if not found else next(group for group in found[-1].groups() if group is not None)
+        return (
+            None if not found else next(group for group in found[-1].groups() if group is not None)
+        )
     values = {re.sub(r"[\W_]", "", key).lower(): value for key, value in told.items()}
     value = next((values[key] for key in _KEYS if key in values), None)
     if isinstance(value, list) and len(value) == 1:

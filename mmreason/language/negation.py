@@ -23,7 +23,8 @@ _NEUTRAL = re.compile(
 )
 _DENIES_BEFORE = re.compile(
     r"n't\b|\b(?:not|no|never|neither|nor|without|cannot|except|excluding|isnt|rather than"
-    r"|instead of|other than|(?:anything|everything|all) but|far from|rul(?:es?|ed|ing) out|exclud\w+|eliminat\w+"
+    r"|instead of|other than|(?:anything|everything|all) but|far from|rul(?:es?|ed|ing) out"
+    r"|exclud\w+|eliminat\w+"
     r"|reject\w*|wrong|incorrect|false|different from|unlike"
     r"|nicht|kein\w*|weder|noch nie|niemals|anstatt|statt|ohne"
     r"|n'|pas|jamais|plutôt que|au lieu d[eu]|sans|nunca|tampoco|en (?:lugar|vez) de"
@@ -35,11 +36,13 @@ _DENIES_BEFORE = re.compile(
 _DENIES_AFTER = re.compile(
     r"^[\s\"')\].]*(?:(?:one|1|option|answer|choice)[\s\"')\]]*)?(?:"
     r"(?:is|are|was|were|can|could|would|does|do|seems?)\s*(?:also |clearly |definitely )*"
-    r"(?:not\b|n't\b)(?:\s+(?:be\b|the\b|correct|right|it\b|possible|shown|visible|mentioned|present"
+    r"(?:not\b|n't\b)(?:\s+(?:be\b|the\b|correct|right|it\b|possible|shown|visible|mentioned"
+    r"|present"
     r"|true|there|supported|what|an?\b|fit|match|apply)|\W*$)"
     r"|cannot be\b|(?:is|are|was|were|seems?|would be|can be)\s+(?:also |clearly )*"
     r"(?:wrong|incorrect|false|ruled out|excluded|eliminated|impossible|out\b|unlikely)"
-    r"|(?:ist|sind|wäre)\s+(?:nicht|falsch|ausgeschlossen)|(?:n'est|est) (?:pas|faux|fausse|incorrecte?)"
+    r"|(?:ist|sind|wäre)\s+(?:nicht|falsch|ausgeschlossen)|(?:n'est|est) (?:pas|faux|fausse"
+    r"|incorrecte?)"
     r"|(?:es|é|è) (?:incorrect[ao]|fals[ao]|errad[ao]|sbagliat[ao])|no es\b|não é\b"
     r"|(?:не подходит|не верн|неверн|неправильн)|(?:是)?(?:错|錯|不对|不正确|不正確)"
     r"|\S{0,3}(?:ではな|じゃな|ではあり|じゃあり|くな)|(?:가|이|은|는)?\s?(?:아니|아닙|아닌)"
@@ -48,7 +51,7 @@ _DENIES_AFTER = re.compile(
 )
 
 
-_CLOSING = re.compile(r"[\s\"')\].:]*")
+_CLOSING = " \t\n\"')].:"
 """What may stand between a thing and what denies it, such as the full stop of "B. is wrong"."""
 
 
@@ -76,7 +79,8 @@ class Clauses:
         """Whether the clause denies what stands from `start` to `end`."""
         at = bisect_right(self.starts, start)
         first = self.starts[at - 1] if at else 0
-        at = bisect_left(self.ends, end + len(_CLOSING.match(self.text, end)[0]))
+        rest = self.text[end:]
+        at = bisect_left(self.ends, end + len(rest) - len(rest.lstrip(_CLOSING)))
         last = self.ends[at] if at < len(self.ends) else len(self.text)
         before, after = self.text[first:start], self.text[end:last]
         return bool(_DENIES_BEFORE.search(before[-200:]) or is_denied_by(after[:100]))

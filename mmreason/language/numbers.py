@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-_UNITS = "zero one two three four five six seven eight nine ten".split()
+_UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _TEENS = (
-    "eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
+    "nineteen",
+)
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 
 NUMBERS = {word: str(value) for value, word in enumerate(_UNITS)}
 """zero to ten."""
@@ -20,7 +21,8 @@ _WORDS |= {
     for j, unit in enumerate(_UNITS[1:10], start=1)
 }
 _IN_WORDS = re.compile(
-    rf"\b(?:(?:{'|'.join(_TENS)})[ -](?:{'|'.join(_UNITS[1:10])})|{'|'.join(_TEENS + _TENS + _UNITS)})\b",
+    rf"\b(?:(?:{'|'.join(_TENS)})[ -](?:{'|'.join(_UNITS[1:10])})"
+    rf"|{'|'.join(_TEENS + _TENS + _UNITS)})\b",
     re.IGNORECASE,
 )
 

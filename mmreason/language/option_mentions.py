@@ -18,12 +18,11 @@ from mmreason.language.negation import Clauses
 from mmreason.language.numbers import numbers_as_digits
 from mmreason.prompts import LETTERS
 
-_UNSPACED = (
-    r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\u0e00-\u0e7f]"
-)
+_UNSPACED = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\u0e00-\u0e7f]"
 """Scripts that put no space between words, or endings right behind them."""
 _TOKEN = re.compile(
-    rf"(?:(?<![^\s(])-)?\d+(?:[.,:/]\d+)*|{_UNSPACED}|(?:(?!{_UNSPACED})[^\W_]|[\u0300-\u036f\u0900-\u097f\u0610-\u065f])+"
+    rf"(?:(?<![^\s(])-)?\d+(?:[.,:/]\d+)*|{_UNSPACED}|(?:(?!{_UNSPACED})[^\W_]"
+    rf"|[\u0300-\u036f\u0900-\u097f\u0610-\u065f])+"
 )
 _ARTICLES = frozenset(("a", "an", "the"))
 _SPELLINGS = {"grey": "gr[ae]y", "gray": "gr[ae]y", "colour": "colou?r", "color": "colou?r"}
@@ -32,17 +31,21 @@ _BEFORE_LETTER = re.compile(
     r"(?:^|[\s(\"'])(?:(?:it|that|this|he|she)'?s|is|be|are|was|option|options|choice|answer|letter"
     r"|choose|chose|pick|picked|select|selected|with|for|not|or|and|nor|neither|either|both|than|of"
     r"|say|think|believe|guess|probably|likely|definitely|maybe|perhaps|possibly|certainly|clearly"
-    r"|would|must|doubt|wait|sei|sia|sea|seja|soit|therefore|thus|hence|so|but|then|rather|actually|obviously|except|only"
+    r"|would|must|doubt|wait|sei|sia|sea|seja|soit|therefore|thus|hence|so|but|then|rather"
+    r"|actually|obviously|except|only"
     r"|ist|lautet|antwort|nicht|sondern|oder|und|wohl|wahrscheinlich|est|réponse|pas|ou|mais|donc"
-    r"|probablement|es|o|y|e|u|и|или|oppure|respuesta|opción|sino|probablemente|é|resposta|opção|alternativa|mas|provavelmente"
+    r"|probablement|es|o|y|e|u|и|или|oppure|respuesta|opción|sino|probablemente|é|resposta|opção"
+    r"|alternativa|mas|provavelmente"
     r"|è|risposta|opzione|het|antwoord|это|ответ|вариант|не|а|или|هي|هو|الإجابة|الخيار|ليس|أو"
     r"|है|उत्तर|विकल्प|답은|정답은|정답|답)$"
     r"|[是为為选選项項案择擇はがのく라或和与與跟及：]$|[-\u2013\u2014:=>/,;.!?\n、。，；|]$",
     re.IGNORECASE,
 )
 _AFTER_LETTER = re.compile(
-    r"^\s*(?:$|[.,;:!?)/=、。，；।|\n-]|(?:is|are|was|because|since|as|and|or|not|but|seems|looks|appears"
-    r"|matches|fits|rather|instead|ist|und|oder|nicht|est|et|ou|pas|es|y|o|no|é|e|è|и|или|а|не|है|नहीं"
+    r"^\s*(?:$|[.,;:!?)/=、。，；।|\n-]|(?:is|are|was|because|since|as|and|or|not|but|seems|looks"
+    r"|appears"
+    r"|matches|fits|rather|instead|ist|und|oder|nicht|est|et|ou|pas|es|y|o|no|é|e|è|и|или|а|не|है"
+    r"|नहीं"
     r"|i think|i believe)\b|です|でし|だ|では|じゃ|가|이|입니다|예요|是|项|項|不|而|和|或|、)",
     re.IGNORECASE,
 )
@@ -60,7 +63,8 @@ _NAMED_BEFORE = re.compile(
 
 
 _PLAIN_QUOTES = str.maketrans(
-    dict.fromkeys("\u2018\u2019", "'") | dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb「」『』", '"')
+    dict.fromkeys("\u2018\u2019", "'")
+    | dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb「」『』", '"')
 )
 
 
@@ -80,7 +84,7 @@ def option_pattern(option: str) -> re.Pattern[str] | None:
     for before, token in zip(["", *tokens], tokens, strict=False):
         if before:
             pattern += _between(before, token)
-        pattern += _SPELLINGS.get(token.lower(), re.escape(token))
+        pattern += _SPELLINGS.get(token.lower()) or re.escape(token)
     return re.compile(_left_edge(tokens[0]) + pattern + _right_edge(tokens[-1]), re.IGNORECASE)
 
 
@@ -189,6 +193,8 @@ def _is_letter(text: str, found: re.Match[str]) -> bool:
     if is_labelled or _NAMED_BEFORE.search(before):
         return True
     behind_a_word = before[-1:].isalnum()
-    return letter.isupper() and (fits_after or behind_a_word) and bool(
-        not before or _BEFORE_LETTER.search(before)
+    return (
+        letter.isupper()
+        and (fits_after or behind_a_word)
+        and bool(not before or _BEFORE_LETTER.search(before))
     )

@@ -19,34 +19,47 @@ _PHRASES = re.compile(
     "|".join(
         (
             # German
-            r"\bnicht (?:\w+ )?(?:gezeigt|zu (?:sehen|erkennen)|sichtbar|erkennbar|angegeben|genannt"
+            r"\bnicht (?:\w+ )?(?:gezeigt|zu (?:sehen|erkennen)|sichtbar|erkennbar|angegeben"
+            r"|genannt"
             r"|erwähnt|bekannt|klar|ersichtlich|vorhanden|enthalten|bestimmbar|feststellbar"
             r"|zu (?:bestimmen|beantworten)|gesagt|beantwort\w+)\b",
-            r"\bkeine? (?:angaben?|informationen?|ahnung|antwort|hinweise?)\b|\bich (?:weiß|kann)\b.*\bnicht\b"
+            r"\bkeine? (?:angaben?|informationen?|ahnung|antwort|hinweise?)\b|\bich (?:weiß"
+            r"|kann)\b.*\bnicht\b"
             r"|\b(?:video|clip) zeigt\b.*\b(?:nicht|kein\w*)\b|\b(?:unklar|unbekannt)\W*$"
             r"|\bes (?:gibt|ist|sind) keine?\b",
             # French
             r"\bpas (?:\w+ )?(?:montrée?s?|visibles?|mentionnée?s?|précisée?s?|indiquée?s?|clair"
             r"|spécifiée?s?|dans la vidéo|possible|connue?)",
             r"\bnon (?:précis|spécifi|mentionn|montr|visible|indiqu|disponible|renseign)\w*"
-            r"|\bje ne (?:sais|peux|vois)\b|\baucune (?:information|réponse|indication)\b|\binconnue?\W*$"
-            r"|\bvidéo ne (?:montre|précise|mentionne|fournit|dit|contient|donne)|\bil n'y a (?:pas|aucun)",
+            r"|\bje ne (?:sais|peux|vois)\b|\baucune (?:information|réponse|indication)\b"
+            r"|\binconnue?\W*$"
+            r"|\bvidéo ne (?:montre|précise|mentionne|fournit|dit|contient|donne)"
+            r"|\bil n'y a (?:pas|aucun)",
             # Spanish
-            r"\bno se (?:muestra|ve|menciona|especifica|indica|sabe|puede|aprecia|proporciona|dice)\b"
-            r"|\bno (?:está|queda) (?:claro|visible|especificad|indicad)|\bno (?:lo sé|hay|es visible|especificad\w"
-            r"|mostrad\w|mencionad\w|disponible|puedo)\b|\bv[ií]deo no\b|\b(?:desconocid[oa]|sin información)\W*$",
+            r"\bno se (?:muestra|ve|menciona|especifica|indica|sabe|puede|aprecia|proporciona"
+            r"|dice)\b"
+            r"|\bno (?:está|queda) (?:claro|visible|especificad|indicad)|\bno (?:lo sé|hay"
+            r"|es visible|especificad\w"
+            r"|mostrad\w|mencionad\w|disponible|puedo)\b|\bv[ií]deo no\b|\b(?:desconocid[oa]"
+            r"|sin información)\W*$",
             # Portuguese
-            r"\bnão (?:(?:é|está|foi) )?(?:mostrad|visível|especificad|mencionad|clar|possível|informad"
+            r"\bnão (?:(?:é|está|foi) )?(?:mostrad|visível|especificad|mencionad|clar|possível"
+            r"|informad"
             r"|disponível|identificad)\w*|\bnão (?:sei|consigo|posso|há|se sabe)\b|\bvídeo não\b"
             r"|\bdesconhecid[oa]\W*$",
             # Italian
-            r"\bnon (?:(?:è|viene|sono) )?(?:mostrat|specificat|menzionat|visibil|chiar|indicat|disponibil"
-            r"|possibil)\w*|\bnon (?:lo so|si (?:vede|sa)|c'è|ci sono)\b|\bvideo non\b|\bsconosciut[oa]\W*$",
+            r"\bnon (?:(?:è|viene|sono) )?(?:mostrat|specificat|menzionat|visibil|chiar|indicat"
+            r"|disponibil"
+            r"|possibil)\w*|\bnon (?:lo so|si (?:vede|sa)|c'è|ci sono)\b|\bvideo non\b"
+            r"|\bsconosciut[oa]\W*$",
             # Dutch
-            r"\bniet (?:getoond|zichtbaar|vermeld|te zien|duidelijk|bekend|gespecificeerd)\b|\bonbekend\W*$",
+            r"\bniet (?:getoond|zichtbaar|vermeld|te zien|duidelijk|bekend|gespecificeerd)\b"
+            r"|\bonbekend\W*$",
             # Russian
-            r"\bне (?:показан|указан|видно|виден|видна|упомин|упомянут|известн|ясно|понятно|могу|знаю|сказано"
-            r"|определ|уточня)\w*|\bнет (?:информации|данных|ответа)\b|\bневозможно (?:определить|сказать)\b"
+            r"\bне (?:показан|указан|видно|виден|видна|упомин|упомянут|известн|ясно|понятно|могу"
+            r"|знаю|сказано"
+            r"|определ|уточня)\w*|\bнет (?:информации|данных|ответа)\b|\bневозможно (?:определить"
+            r"|сказать)\b"
             r"|^\W*(?:неизвестно|неясно)|\bвидео (?:это |этого )?не (?:показ|содерж|дает|даёт)",
             # Chinese
             r"[没沒]有?(?:显示|顯示|提到|提及|出现|出現|说明|說明|展示|看到|相关|信息|足够|给出|提供|答案|明确)"
@@ -61,9 +74,11 @@ _PHRASES = re.compile(
             r"|확인할\s?수\s?없|정보가\s?없|^\W*(?:불명|없음)",
             # Arabic
             r"غير (?:مذكور|ظاهر|معروف|واضح|مرئي|محدد|موجود|متاح|متوفر|معروض)\w*"
-            r"|لا (?:أعرف|يظهر|يوجد|تظهر|يمكن|يذكر|توجد|أستطيع|تتوفر|يتضح|يُظهر|يعرض)|لم (?:يظهر|يذكر|يُذكر|تظهر)",
+            r"|لا (?:أعرف|يظهر|يوجد|تظهر|يمكن|يذكر|توجد|أستطيع|تتوفر|يتضح|يُظهر|يعرض)|لم (?:يظهر"
+            r"|يذكر|يُذكر|تظهر)",
             # Hindi
-            "(?:दिखाया|दिखाई|बताया|पता|ज्ञात|उल्लेख|स्पष्ट|जानकारी|उपलब्ध) ?(?:नहीं|नही)|नहीं (?:दिखा|बता|पता|दिख)|^\\W*अज्ञात",
+            "(?:दिखाया|दिखाई|बताया|पता|ज्ञात|उल्लेख|स्पष्ट|जानकारी|उपलब्ध) ?(?:नहीं|नही)"
+            "|नहीं (?:दिखा|बता|पता|दिख)|^\\W*अज्ञात",
         )
     ),
     re.IGNORECASE,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from mmreason.language.markup import unwrap
 from mmreason.language.refusal_phrases import declines_in_other_language
 
 _OUTSIDE = re.compile(r"\boutside (?:of )?my world\b", re.IGNORECASE)
@@ -39,13 +40,18 @@ _TOLD = (
     r"|listed|mentioned|observed|observable|provided|recogni[sz]able|revealed|seen|shown"
     r"|specified|stated|visible|displayed|recorded|legible|readable)"
 )
-_TOLD_OF_MATTERS = r"(?:apparent|available|certain|clear|contained|evident|given|known|named|present|told|there)"
-_REST = r"(?:\s+(?:in|from|on|by|at|within|during|here|what|who|why|how|where|when|whether|if)\b.*)?"
+_TOLD_OF_MATTERS = (
+    r"(?:apparent|available|certain|clear|contained|evident|given|known|named|present|told|there)"
+)
+_REST = (
+    r"(?:\s+(?:in|from|on|by|at|within|during|here|what|who|why|how|where|when|whether|if)\b.*)?"
+)
 _HIDDEN = r"(?:unclear|unknown|unspecified|uncertain|undetermined|indeterminate|undisclosed)"
 _HARD = r"(?:impossible|not possible|hard|difficult)"
 
 _LEAD_IN = re.compile(
-    r"^(?:(?:i['\u2019]m |i am )?(?:very )?sorry|unfortunately|apologies|i['\u2019]m afraid|i am afraid"
+    r"^(?:(?:i['\u2019]m |i am )?(?:very )?sorry|unfortunately|apologies|i['\u2019]m afraid"
+    r"|i am afraid"
     r"|it (?:seems|appears)|i (?:think|believe)|well|hm+|as an? (?:ai|[\w ]*model)\b[^,.]*"
     r"|(?:based on|from|in|according to|given|as far as)\b[^,.]{1,80}(?=,)|however|no(?=,)"
     r"|(?:the )?(?:final )?answer(?: is|:))(?:\s+that\b|\W)+",
@@ -66,7 +72,8 @@ _NO_ANSWER = tuple(
         rf"(?:(?:it|that|this)(?:'s| is)\s+)?(?:{_HARD}|unable) to {_SEE}\b.*",
         rf"(?:(?:it|that|this)(?:'s| is)\s+)?not{_ADVERB}\s+(?:{_TOLD}|{_TOLD_OF_MATTERS}){_REST}",
         r"(?:not enough|insufficient|lack of|no)\s+(?:\w+\s+){0,2}"
-        r"(?:information|info|data|context|detail|evidence|mention|indication|answer|idea|clue)s?\b.*",
+        r"(?:information|info|data|context|detail|evidence|mention|indication|answer|idea"
+        r"|clue)s?\b.*",
         r"not (?:sure|certain|answerable|enough)\b.*|no such\b.*",
         rf"(?:no|nothing|nobody|none)\b.*\b(?:{_TOLD}|in {_THE_SOURCE})\b.*",
         # "I cannot tell", "cannot be determined", "does not say"
@@ -76,9 +83,11 @@ _NO_ANSWER = tuple(
         r"(?:i|we) have no\b.*",
         rf"(?:does|did|do){_NOT}{_ADVERB}\s+(?:{_SHOW}|appear)\b(?! to\b).*",
         # "the video does not show it"
-        rf"{_THE_SOURCE}(?: itself| here| provided)?\s+(?:(?:do|does|did|could){_NOT}|{_CANNOT}|never"
+        rf"{_THE_SOURCE}(?: itself| here| provided)?\s+(?:(?:do|does|did|could){_NOT}|{_CANNOT}"
+        rf"|never"
         rf"|fails? to){_ADVERB}\s+{_SHOW}s?\b.*",
-        rf"{_THE_SOURCE}\s+(?:lacks?|(?:has|have|gives?|contains?|provides?|shows?|offers?) no)\b.*",
+        rf"{_THE_SOURCE}\s+(?:lacks?|(?:has|have|gives?|contains?|provides?|shows?"
+        rf"|offers?) no)\b.*",
         rf"(?:it|this|that)\s+(?:does|did){_NOT}{_ADVERB}\s+"
         r"(?:show|say|specify|mention|tell|state|reveal|indicate)\b.*",
         # "there does not appear to be a star"
@@ -90,24 +99,28 @@ _THERE_IS_NO = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _SAYING = re.compile(
-    r"^\s*(?:time|need|doubt|point|hope|problem|longer|turning|hurry|rush|place like|way (?:out|back)"
+    r"^\s*(?:time|need|doubt|point|hope|problem|longer|turning|hurry|rush|place like|way (?:out"
+    r"|back)"
     r"|reason to|escape)\b",
     re.IGNORECASE,
 )
 _PURPOSE = re.compile(rf"\bto (?!{_SEE}\b|{_SHOW}\b|be\b|the\b|an?\b)\w+", re.IGNORECASE)
 _NOT_TOLD = re.compile(
-    rf"(?P<subject>.{{1,200}}?)(?:(?:\s+(?:is|are|was|were|has been|have been|could|does|do|did|will"
+    rf"(?P<subject>.{{1,200}}?)(?:(?:\s+(?:is|are|was|were|has been|have been|could|does|do|did"
+    rf"|will"
     rf"|would)|'s){_NOT}|\s+(?:is|are|was|were|does|do|did|could)n't|\s+{_CANNOT})"
     rf"{_ADVERB}\s+(?:(?P<told>{_TOLD}|appear|in {_THE_SOURCE})|(?P<matter>{_TOLD_OF_MATTERS}))"
     rf"{_REST}",
     re.IGNORECASE | re.DOTALL,
 )
 _IS_HIDDEN = re.compile(
-    rf"(?P<subject>.{{1,200}}?)\s+(?:is|are|was|were|remains?)\s+(?:{_HIDDEN}|{_HARD} to {_SEE}\b.*){_REST}",
+    rf"(?P<subject>.{{1,200}}?)\s+(?:is|are|was|were|remains?)\s+(?:{_HIDDEN}"
+    rf"|{_HARD} to {_SEE}\b.*){_REST}",
     re.IGNORECASE | re.DOTALL,
 )
 _TELLS = re.compile(
-    r"\b(?:says?|said|thinks?|tells?|asks?|knows?|because|who|which|whose|whom|when|if|as)\b|\w that\b",
+    r"\b(?:says?|said|thinks?|tells?|asks?|knows?|because|who|which|whose|whom|when|if|as)\b"
+    r"|\w that\b",
     re.IGNORECASE,
 )
 """In front of a negation these make it part of an answer: "a man who is not visible"."""
@@ -117,7 +130,7 @@ _MATTER = re.compile(
     r"|why|how|where|when)\b",
     re.IGNORECASE,
 )
-_SMALL_WORDS = frozenset("a an the any some such of in on at this that these those it not".split())
+_SMALL_WORDS = frozenset(("any", "some", "such", "the", "this", "that", "these", "those", "not"))
 
 
 def says_outside(text: str) -> bool:
@@ -133,7 +146,7 @@ def declines(text: str, question: str = "") -> bool:
     """
     if says_outside(text):
         return True
-    text = text.replace("\u2019", "'").strip()
+    text = unwrap(text).replace("\u2019", "'")
     return _declines_in_english(text, question) or declines_in_other_language(text)
 
 

@@ -9,6 +9,7 @@ claims (`agent.py`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -355,7 +356,17 @@ def is_negative(text: str, question: str, choice: int | None = None) -> bool:
     return choice is None and says_absent(text, question)
 
 
+_ASKS_WHETHER_THERE = re.compile(
+    r"^\W*(?:is|are|was|were) there\b|\b(?:see|appears?|visible|shown?|seen|present|there)\W*$",
+    re.IGNORECASE,
+)
+
+
 def _says_instead(text: str, question: str) -> bool:
-    """Whether a "no" tells what is the case: "No, it is open." is an answer that can be checked."""
+    """Whether a "no" tells what is the case: "No, it is open." is an answer that can be checked.
+    Where it is asked whether something is there, what else is there says nothing of it."""
+    if _ASKS_WHETHER_THERE.search(question):
+        return False
     told = text.partition(",")[2]
-    return not says_absent(told) and bool(set(essence(told)) - set(essence(question)))
+    stated = re.sub(r"n['\u2019]t\b|\b(?:not|no|never)\b", "", told)
+    return not says_absent(told) and bool(set(essence(stated)) - set(essence(question)))

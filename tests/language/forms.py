@@ -1,4 +1,4 @@
-"""Forms in which models write an answer, for the tests of the reader: `{x}` stands for the answer."""
+"""Forms in which models write an answer; `{x}` stands for the answer."""
 
 from __future__ import annotations
 
@@ -205,6 +205,7 @@ def ways_to_write(letter: str, text: str) -> list[str]:
     letters = [form.replace("{l}", letter) for form in LETTER_FORMS]
     both = [form.replace("{l}", letter).replace("{t}", text) for form in BOTH_FORMS]
     return [*letters, *both, text, text.upper(), text.capitalize(), f"the {text} one"]
+
 
 CORRECTED = (
     "It is {x}, not {y}.",

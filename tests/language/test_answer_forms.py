@@ -7,6 +7,8 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from mmreason.language.answer_reading import AnswerKind, read_answer
 from tests.language.forms import (
     AMBIGUOUS,
     CORRECTED,
@@ -17,8 +19,6 @@ from tests.language.forms import (
     fill,
     ways_to_write,
 )
-
-from mmreason.language.answer_reading import AnswerKind, read_answer
 
 OPTIONS = ("red", "blue", "dark green", "3 stars")
 WAYS = [ways_to_write("ABCD"[i], text) for i, text in enumerate(OPTIONS)]
