@@ -84,7 +84,7 @@ _NO = (
 )
 _END = r"(?=\s*(?:$|[.,;:!?\n。，；！、)-]))"
 _YES_START = re.compile(rf"\W*{_YES}{_END}", re.IGNORECASE)
-_NO_START = re.compile(rf"\W*{_NO}{_END}", re.IGNORECASE)
+_NO_START = re.compile(rf"\W*(?!no\.\s*\d){_NO}{_END}", re.IGNORECASE)
 
 
 def _kind_of(said: str, question: str) -> AnswerKind:
@@ -102,9 +102,9 @@ _ANSWER_WORDS = (
     # a phrase that names the answer, and what parts it from the answer
     r"(?:i (?:think|believe|guess|would say)(?: that)?\s+)?"
     rf"(?:(?:so|thus|therefore|hence|and|now)\W+)?(?:(?:the|my|our)\s+)?(?:{_ADJECTIVE}\s+)*"
-    r"(?:answer|option|choice|response|conclusion)(?:\s+(?:here|to (?:the|this) question))?"
+    r"[\[【]?(?:answer|option|choice|response|conclusion)(?:\s+(?:here|to (?:the|this) question))?"
     r"(?:\s+(?:is|was|would be|should be|must be|has to be)\b(?!n't)(?:\s*(?:that|clearly"
-    r"|option))?\s*[:\n]?|\s*[:=\n])",
+    r"|option))?\s*[:\n]?|'s\b|\s*[:=\n\]】])",
     r"(?:(?:die|meine)\s+)?(?:(?:richtige|korrekte|beste|endgültige)\s+)?(?:antwort|lösung)"
     r"(?:\s+(?:ist|lautet|wäre)(?: option)?\s*:?|\s*[:=\n])",
     r"(?:(?:la|ma)\s+)?(?:bonne\s+|meilleure\s+)?(?:réponse|solution)(?:\s+(?:correcte|finale"
@@ -119,8 +119,9 @@ _ANSWER_WORDS = (
     r"(?:het\s+)?(?:juiste\s+)?antwoord(?:\s+is\s*:?|\s*[:=\n])",
     r"(?:(?:правильный|верный|мой|окончательный)\s+)?(?:ответ|вариант)(?:\s*[-\u2013\u2014:=\n]"
     r"|\s+это\s)",
-    r"(?:cevap|odpowiedź|đáp án|jawaban|svar|vastaus|odpověď)(?:\s+(?:to|je|là|adalah|är|on)\s"
-    r"|\s*[:=\n])",
+    r"(?:(?:doğru|poprawna|oikea|rätt|rett|rigtigt?|správná)\s+)?"
+    r"(?:cevap|odpowiedź|đáp án(?: đúng)?|jawaban(?:nya)?|svar(?:et)?|vastaus|odpověď)"
+    r"(?:\s+(?:to|je|là|adalah|är|er|on)\s|\s*[:=\n\s])",
     r"(?:所以|因此)?[,，]?(?:我的|最终|正确|最佳|的)*(?:答案|选项|選項|回答)(?:应该|應該|就)?(?:[是为為选選](?!不)|[::\n])",
     r"(?:正解|答え|回答|解答)(?:は|[::\n])",
     r"(?:정답|답|대답|답변)(?:은|는|[::\n])",
@@ -133,6 +134,7 @@ _LEAD = re.compile(
 """Stands in front of the answer: "The correct answer is", "Answer:", "答案是"."""
 _CONCLUSION = re.compile(
     r"(?:(?<=[.!?;\n。])|^)\s*(?:so|therefore|thus|hence|in conclusion|overall|in summary"
+    r"|i(?:'d| would|'ll| will)? (?:choose|pick|select|go with)"
     r"|donc|por lo tanto|portanto|поэтому|所以|因此)\b[, ]*",
     re.IGNORECASE,
 )
@@ -149,7 +151,8 @@ _REASON = re.compile(
     r"\b(?:because|since|as|weil|parce que|car|porque|потому|so)\b|因为|ので|から", re.I
 )
 _UNSURE = re.compile(
-    r"\b(?:not (?:\w+ )?(?:sure|certain)|unsure)\b.*\bbut\b", re.IGNORECASE | re.DOTALL
+    r"\b(?:not (?:\w+ )?(?:sure|certain)|unsure|no idea)\b(?:\s*[.,;!?]|.*\bbut\b)",
+    re.IGNORECASE | re.DOTALL,
 )
 _AROUND_WORDS = re.compile(
     r"^(?:[^\w-]|-(?!\d))*(?:(?:an?|the)\s+)?(?=[\w-])|[\s.!?。！？,;:\"')\]]+$", re.IGNORECASE
@@ -184,12 +187,16 @@ def _pick(said: str, options: Sequence[str], question: str) -> tuple[int | None,
     if declines(said, question) and not _UNSURE.search(said):
         # An option may itself say that there is nothing.
         mentions = [m for m in mentions if declines(options[m.index]) or _is_yes_no(options)]
-    return _only(mentions)
+    picked, several = _only(mentions)
+    reason = _REASON.search(said)
+    if several and reason is not None and _SENTENCE_END.search(said.rstrip(" .!")) is None:
+        picked, _ = _only([m for m in mentions if m.start < reason.start()])
+    return picked, several and picked is None
 
 
 def _only(mentions: Sequence[Mention]) -> tuple[int | None, bool]:
-    """The one option that the mentions speak for; one that is denied elsewhere is not it."""
-    named = {m.index for m in mentions if not m.denied}
+    """The one option that the mentions speak for; one that is denied as well is none."""
+    named = {m.index for m in mentions if not m.denied} - {m.index for m in mentions if m.denied}
     return (named.pop(), False) if len(named) == 1 else (None, len(named) > 1)
 
 
@@ -238,7 +245,10 @@ def _pick_lettered(text: str, options: Sequence[str]) -> int | None:
         other = _LETTER_FORM.match(sentence)
         if other is not None and other["letter"].upper() != form["letter"].upper():
             return None
-    told = _only(find_mentions(_REASON.split(sentences[0])[0], options))
+    mentions = find_mentions(_REASON.split(sentences[0])[0], options)
+    if any(m.denied and m.index == index for m in mentions):
+        return None
+    told = _only(mentions)
     if told == (None, False):
         return None if _WRONG.match(sentences[0]) else index
     return index if told == (index, False) else None

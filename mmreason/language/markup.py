@@ -27,6 +27,7 @@ _REWRITES = tuple(
         (r"[\u200b-\u200f\u2060-\u2064\ufeff\u00ad]", ""),
         (r"```[\w-]*\n(.*?)(?:```|\Z)", r"\1"),
         (r"~~[^~\n]*~~|<(?:s|del|strike)>[^<>\n]*</(?:s|del|strike)>", ""),
+        (r"</?(?:choice|option|final_answer|response|result)>", ""),
         (r"<br\s*/?>", "\n"),
         (r"<\|[\w-]+\|>|</s>", ""),
         (r"<(b|i|u|p|em|strong|code|span|mark|h\d|li)>([^<]*)</\1>", r"\2"),

@@ -34,7 +34,7 @@ _BEFORE_LETTER = re.compile(
     r"|would|must|doubt|wait|sei|sia|sea|seja|soit|therefore|thus|hence|so|but|then|rather"
     r"|actually|obviously|except|only"
     r"|ist|lautet|antwort|nicht|sondern|oder|und|wohl|wahrscheinlich|est|réponse|pas|ou|mais|donc"
-    r"|probablement|es|o|y|e|u|и|или|oppure|respuesta|opción|sino|probablemente|é|resposta|opção"
+    r"|probablement|es|o|y|e|u|и|или|oppure|respuesta|opción|sino|probablemente|é|letra|resposta|opção"
     r"|alternativa|mas|provavelmente"
     r"|è|risposta|opzione|het|antwoord|это|ответ|вариант|не|а|или|هي|هو|الإجابة|الخيار|ليس|أو"
     r"|है|उत्तर|विकल्प|답은|정답은|정답|답)$"
@@ -46,7 +46,7 @@ _AFTER_LETTER = re.compile(
     r"|appears"
     r"|matches|fits|rather|instead|ist|und|oder|nicht|est|et|ou|pas|es|y|o|no|é|e|è|и|или|а|не|है"
     r"|नहीं"
-    r"|i think|i believe)\b|です|でし|だ|では|じゃ|가|이|입니다|예요|是|项|項|不|而|和|或|、)",
+    r"|it is|i think|i believe)\b|\(|选项|選項|번|番|が|です|でし|だ|では|じゃ|가|이|입니다|예요|是|项|項|不|而|和|或|、)",
     re.IGNORECASE,
 )
 _LETTER = re.compile(
@@ -54,6 +54,11 @@ _LETTER = re.compile(
     r"(?![A-Za-z0-9'])(?!-\w)"
 )
 _DELIMITER = re.compile(r"[\s(\[)\]}>\"'.:,=/-]{1,6}(?:(?:an?|the)\s+)?", re.IGNORECASE)
+_JOINT = re.compile(
+    r"[\s)\"'\].]*[,、]?\s*(?P<word>(?:or|and|nor|oder|und|noch|ou|et|ni|o|y|e|nem|или|и|ни)\b|或|和|、)?"
+    r"(?:\s*(?:the|an?)\b)?[\s(\"'\[]*",
+    re.IGNORECASE,
+)
 _LABEL_BEFORE = re.compile(r"(?<![A-Za-z])(?:option|choice|letter)s?\s*$", re.IGNORECASE)
 _NAMED_BEFORE = re.compile(
     r"(?<![A-Za-z])(?:answer(?: is|:)?|antwort(?: ist|:)?|réponse(?: est|:)?|respuesta(?: es|:)?"
@@ -136,14 +141,35 @@ def find_mentions(text: str, options: Sequence[str]) -> list[Mention]:
     ]
     places = _letters(text, _widest(spelled), len(options))
     clauses = Clauses.of(text)
-    return [
-        Mention(index, start, end, clauses.denies(start, end))
-        for start, end, index in sorted(places)
-    ]
+    mentions: list[Mention] = []
+    for listed in _lists(text, sorted(places)):
+        # "neither A, B nor C", "A, C and D are wrong": what denies one of a list denies all.
+        denied = [clauses.denies(start, end) for start, end, _ in listed]
+        mentions += [Mention(index, start, end, any(denied)) for start, end, index in listed]
+    return mentions
 
 
 _Place = tuple[int, int, int]
 """(start, end, index of the option)."""
+
+
+def _lists(text: str, places: list[_Place]) -> list[list[_Place]]:
+    """The places, those of one list together: "A, B or C", with a word such as "or" in it."""
+    runs: list[list[_Place]] = []
+    joined: list[bool] = []
+    for place in places:
+        gap = _JOINT.fullmatch(text, runs[-1][-1][1], place[0]) if runs else None
+        if gap is None:
+            runs.append([place])
+            joined.append(False)
+        else:
+            runs[-1].append(place)
+            joined[-1] = joined[-1] or gap["word"] is not None
+    return [
+        part
+        for run, is_list in zip(runs, joined, strict=True)
+        for part in ([run] if is_list else [[place] for place in run])
+    ]
 
 
 def _widest(places: list[_Place]) -> list[_Place]:
