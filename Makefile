@@ -19,7 +19,7 @@ test: $(VENV)/.installed-dev
 CARD := mmreason/models/nano/MODEL_CARD.md
 REINFORCED := mmreason/models/nano_reinforced/MODEL_CARD.md
 SOURCES := build/nano-sources
-MEASURE := $(BIN)/mmreason eval nano --worlds 200 --coded 1000 --real $(SOURCES)
+MEASURE := $(BIN)/mmreason eval nano --worlds 200 --coded 600 --real $(SOURCES)
 card: $(VENV)/.installed-base | $(SOURCES)
 	$(MEASURE) --card $(CARD) --declines benchmarks/results/nano_declines.md
 	$(MEASURE) --model nano-reinforced --card $(REINFORCED) \

@@ -73,7 +73,12 @@ CLIPS: dict[str, Clip] = {
         pixel_format="yuv420p10le",
         tags=(9, 16, 9),
     ),
-    "alpha ffv1": Clip(encoder="ffv1", suffix=".mkv", pixel_format="bgra"),
+    "alpha ffv1": Clip(
+        encoder="ffv1",
+        suffix=".mkv",
+        options={"level": "3", "slicecrc": "1"},
+        pixel_format="bgra",
+    ),
     "subtitles mkv": Clip(encoder="libx264", suffix=".mkv", options=_FAST, subtitles=True),
     "subtitles mp4": Clip(encoder="libx264", suffix=".mp4", options=_FAST, subtitles=True),
 }

@@ -17,11 +17,13 @@ import io
 import json
 import multiprocessing
 import os
+import re
 import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from benchmarks.fuzz_clips import CLIPS, FPS_HZ, write
 from mmreason.bench import bar_code
 
 _MOST_FRAMES = 500
+_FRAMES = re.compile(r"(\d+) wrong, (\d+) unreadable of (\d+) exact")
 LIMIT_S = 60.0
 """For one verb on one file."""
 MEMORY_BYTES = 1500 * 2**20
@@ -108,21 +111,22 @@ def verbs(path: Path, out: Path) -> dict[str, list[str]]:
     }
 
 
-def checks(path: Path) -> dict[str, Callable[[], str]]:
-    """What is done with a file in Python, each with how it ends."""
+def checks(path: Path, way: str) -> dict[str, Callable[[], str]]:
+    """What is done in Python with a file damaged in this way, each with how it ends."""
     return {
-        "frames_at": lambda: _read_frames(path),
-        "frames of bytes": lambda: _read_frames(path.read_bytes()),
+        "frames_at": lambda: _read_frames(path, way),
+        "frames of bytes": lambda: _read_frames(path.read_bytes(), way),
         "subtitles": lambda: _read_subtitles(path),
     }
 
 
-def _read_frames(source: Path | bytes) -> str:
-    """`done`, `marked`, or `wrong` where a picture that is given as exact bears another number than
-    its time; `details` counts the frames.
+def _read_frames(source: Path | bytes, way: str) -> str:
+    """`done`, `marked`, `wrong` where a picture that is given as exact bears another number than
+    its time, `smeared` where its number cannot be read.
 
     A file whose stamps were moved as a whole shows each frame at the time that it says, so the
-    offset that most frames have is no mistake.
+    offset that most frames have is no mistake. Where the times themselves may have been changed
+    pictures are held against their order alone; where a part stands twice against nothing.
     """
     from mmreason.video import Video, VideoError
 
@@ -135,12 +139,18 @@ def _read_frames(source: Path | bytes) -> str:
     sure = np.flatnonzero(batch.exact)
     read = [(row, bar_code.read(batch.pixels[row])) for row in sure.tolist()]
     due = np.round((batch.times_s - start_s) * FPS_HZ).astype(int)
-    moved = [number - int(due[row]) for row, number in read if number is not None]
-    wrong = len(moved) - (max(Counter(moved).values()) if moved else 0)
-    unread = len(read) - len(moved)
-    if wrong or unread:
-        return f"wrong: {wrong} wrong and {unread} unreadable of {len(sure)} exact"
-    return "done" if len(sure) == len(batch) else "marked"
+    known = [(row, number) for row, number in read if number is not None]
+    unread = len(read) - len(known)
+    if way == "a part twice":
+        wrong = 0
+    elif way in ("lying header", "extreme numbers"):
+        wrong = sum(b <= a for (_, a), (_, b) in pairwise(known))
+    else:
+        moved = Counter(number - int(due[row]) for row, number in known)
+        wrong = len(known) - max(moved.values(), default=0)
+    whole = "done" if len(sure) == len(batch) else "marked"
+    outcome = "wrong" if wrong else "smeared" if unread else whole
+    return f"{outcome}: {wrong} wrong, {unread} unreadable of {len(sure)} exact"
 
 
 def _read_subtitles(path: Path) -> str:
@@ -153,8 +163,11 @@ def _read_subtitles(path: Path) -> str:
         return "refused" if "\n" not in str(error) else f"crash: {error}"
 
 
-def load_scripted() -> None:
-    """Have every model be a scripted one, and import once what each process needs."""
+def load_scripted(clip_path: Path) -> None:
+    """Have every model be a scripted one, and import once what each process needs, back ends by
+    reading a whole clip."""
+    import cv2
+
     from mmreason import models, reasoner
     from mmreason.cli.common import quiet_libraries
     from mmreason.models.base import ClipRecipe
@@ -165,11 +178,11 @@ def load_scripted() -> None:
         return "[]" if text.startswith("Locate") else "a red star."
 
     quiet_libraries()
-    assert reasoner  # imported for the processes to come
+    assert reasoner and cv2  # imported for the processes to come
     clip = ClipRecipe(frames=4, size_px=(64, 48), leaf_s=1.0)
     models.load = lambda *_, **__: ScriptedModel(reply, clip=clip)
     for backend in BACKENDS:
-        why_not(Path(__file__), backend)
+        why_not(clip_path, backend)
 
 
 def _try(verb: Sequence[str]) -> str:
@@ -187,7 +200,7 @@ def _try(verb: Sequence[str]) -> str:
     return "refused" if typed else f"crash: code {code}, {said[-300:]}"
 
 
-def _child(answers: Connection, path: Path, out: Path, allowed_bytes: int) -> None:
+def _child(answers: Connection, path: Path, way: str, out: Path, allowed_bytes: int) -> None:
     """In a process of its own: every verb, each answered as soon as it is over."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -196,7 +209,7 @@ def _child(answers: Connection, path: Path, out: Path, allowed_bytes: int) -> No
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tries = {name: partial(_try, verb) for name, verb in verbs(path, out).items()}
-    for name, attempt in (tries | checks(path)).items():
+    for name, attempt in (tries | checks(path, way)).items():
         began = time.monotonic()
         try:
             outcome = attempt()
@@ -206,15 +219,15 @@ def _child(answers: Connection, path: Path, out: Path, allowed_bytes: int) -> No
         answers.send((name, outcome, time.monotonic() - began, grown_kb // 1024))
 
 
-def run(path: Path, out: Path, limit_s: float, allowed_bytes: int) -> dict[str, Any]:
+def run(path: Path, way: str, out: Path, limit_s: float, allowed_bytes: int) -> dict[str, Any]:
     """{verb: [outcome, seconds, MiB taken by then]}; a verb that does not end is a `hang`."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(theirs, path, out, allowed_bytes))
+    process = context.Process(target=_child, args=(theirs, path, way, out, allowed_bytes))
     process.start()
     theirs.close()
     found: dict[str, Any] = {}
-    for name in (*verbs(path, out), *checks(path)):
+    for name in (*verbs(path, out), *checks(path, way)):
         try:
             if not ours.poll(limit_s):
                 found[name] = ["hang", limit_s, 0]
@@ -239,11 +252,11 @@ def fuzz(
     log = folder / "results.jsonl"
     done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     known = {row["file"] for row in done}
-    load_scripted()
     kinds = {name: folder / f"{name}{clip.suffix}" for name, clip in CLIPS.items()}
     for name, path in kinds.items():
         if not path.exists():
             write(path, name)
+    load_scripted(next(iter(kinds.values())))
     for number in sorted(set(files) - known):
         kind = list(kinds)[number % len(kinds)]
         rng = np.random.default_rng(number)
@@ -251,7 +264,7 @@ def fuzz(
         bad = folder / f"bad-{number:04d}{kinds[kind].suffix}"
         bad.write_bytes(data)
         row = {"file": number, "kind": kind, "way": way}
-        row["verbs"] = run(bad, folder / "out", limit_s, allowed_bytes)
+        row["verbs"] = run(bad, way, folder / "out", limit_s, allowed_bytes)
         wrong = _wrong(row)
         for problem in wrong:
             say(f"{bad.name} ({kind}, {way}): {problem}")
@@ -273,7 +286,7 @@ def _wrong(row: dict[str, Any]) -> list[str]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Counts by verb and by kind of damage, the slowest verb and the most memory, as Markdown."""
-    columns = ("done", "marked", "refused", "none", "wrong", "crash", "hang")
+    columns = ("done", "marked", "refused", "none", "smeared", "wrong", "crash", "hang")
     by_verb: dict[str, Counter[str]] = {}
     by_way: dict[str, Counter[str]] = {}
     by_kind: dict[str, Counter[str]] = {}
@@ -295,9 +308,16 @@ def table(rows: list[dict[str, Any]]) -> str:
     slowest_s = max(result[1] for result in every)
     most_mib = max(result[2] for result in every)
     wrong = sum(bool(_wrong(row)) for row in rows)
+    numbers = (_FRAMES.search(row["verbs"].get("frames_at", [""])[0]) for row in rows)
+    counted = np.array([[int(n) for n in found.groups()] for found in numbers if found])
+    of_other, unreadable, exact = counted.sum(axis=0) if len(counted) else (0, 0, 0)
     lines.append(
         f"{len(rows)} files, {len(every)} runs of a verb; slowest {slowest_s:.1f} s, most memory "
         f"beyond the imports {most_mib} MiB; files with a crash or a hang: {wrong}"
+    )
+    lines.append(
+        f"\nOf {exact:,} frames given as exact {of_other} are of another number and {unreadable} "
+        "cannot be read."
     )
     return "\n".join(lines)
 

@@ -5,6 +5,7 @@ Leaves out which frames are evidence (`agent.py`) and how they look in a report 
 
 from __future__ import annotations
 
+import re
 from contextlib import closing, nullcontext
 from io import BytesIO
 from pathlib import Path
@@ -21,25 +22,28 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from mmreason.video.inputs import VideoInput
     from mmreason.video.types import FrameBatch
 
+_NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+"""What names of files cannot hold on every system; a video of bytes is called `<bytes>`."""
 _DECODED_AT_ONCE = 8
 """Frames of full size that are held while files are written."""
 
 
-def read_frames(evidence: Evidence, video: str | Path | Video | None = None) -> FrameBatch:
+def read_frames(evidence: Evidence, video: VideoInput | Video | None = None) -> FrameBatch:
     """The frames that `evidence` rests on, at full size; of evidence without frames (a line of
     subtitles) the one in the middle of its span.
 
     `video` is an open `Video`, which stays open, or a path; by default the file that was asked.
-    Raises UsageError where neither is known, VideoError where it cannot be read.
+    Raises UsageError where that is no file here, VideoError where it cannot be read.
     """
     with _opened(evidence, video) as source:
         return source.frames_at(_times_s(evidence))
 
 
 def save_frames(
-    evidence: Evidence, folder: str | Path, video: str | Path | Video | None = None
+    evidence: Evidence, folder: str | Path, video: VideoInput | Video | None = None
 ) -> list[Path]:
     """Write the frames of `read_frames` as PNG files to `folder`, which is made where it is
     missing; returns their paths in order of time, each once.
@@ -53,7 +57,7 @@ def save_frames(
     times_s = _times_s(evidence)
     paths: dict[Path, None] = {}
     with _opened(evidence, video) as source:
-        stem = Path(source.info.path).stem or "video"
+        stem = _NOT_IN_NAMES.sub("", Path(source.info.path).stem) or "video"
         for first in range(0, len(times_s), _DECODED_AT_ONCE):
             batch = source.frames_at(times_s[first : first + _DECODED_AT_ONCE])
             for pixels, time_s in zip(batch.pixels, batch.times_s, strict=True):
@@ -66,13 +70,17 @@ def _times_s(evidence: Evidence) -> list[float]:
     return sorted(evidence.frame_times_s) or [evidence.span.middle_s]
 
 
-def _opened(evidence: Evidence, video: str | Path | Video | None) -> AbstractContextManager[Video]:
+def _opened(evidence: Evidence, video: VideoInput | Video | None) -> AbstractContextManager[Video]:
     if isinstance(video, Video):
         return nullcontext(video)
-    path = video or evidence.video
-    if not path:
-        raise UsageError("this evidence does not know its video; pass it: evidence.frames(video)")
-    return closing(Video.open(path))
+    if video is not None:
+        return closing(Video.open(video))
+    if not evidence.video or not Path(evidence.video).is_file():
+        raise UsageError(
+            f"the video of this evidence, {evidence.video or 'unnamed'}, is no file here; pass it: "
+            "evidence.frames(video), evidence.save(folder, video)"
+        )
+    return closing(Video.open(evidence.video))
 
 
 def _png_bytes(pixels: np.ndarray) -> bytes:

@@ -9,6 +9,7 @@ from mmreason.agent import Decline
 from mmreason.calls import Roles
 from mmreason.language.refusals import says_outside
 from mmreason.policies.base import INVALID
+from mmreason.settings import DECLINED
 from mmreason.types import Budget, Step, StopReason
 from mmreason.video.subtitles import Subtitles
 
@@ -74,7 +75,7 @@ def _about_models(case: Unanswered) -> list[str]:
         return []
     if roles.observer.lineage == "nano":
         notes = [step.observation.note for step in case.trace]
-        declined = next((n for n in reversed(notes) if n.startswith("declined: ")), "")
+        declined = next((n for n in reversed(notes) if n.startswith(DECLINED)), "")
         return [
             (f"nano {declined}. It" if declined else "nano")
             + " knows scripted worlds of coloured shapes only: for other footage and words name a "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Any
 
 from mmreason.agent import Decline, Draft
 from mmreason.calls import Watchable
@@ -21,8 +21,44 @@ from mmreason.transcript import (
     supporting,
 )
 from mmreason.types import Note, StopReason
+from mmreason.video.reader import Video
 from mmreason.video.subtitles import Subtitles, find_subtitles, place_on_video
-from mmreason.video.types import VideoInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubtitleChoice:
+    """Which subtitles a question is to use: given ones, those that are found, or none."""
+
+    given: Subtitles | None = None
+    is_file: bool = False
+    """Whether `given` is a file's, whose times count from the start of the video."""
+    find: bool = False
+    """Whether to look beside and inside the video."""
+
+    @classmethod
+    def of(cls, subtitles: Subtitles | str | Path | None) -> SubtitleChoice:
+        """As `Reasoner.ask` takes them. Raises VideoError for a file that cannot be read."""
+        if subtitles is None or isinstance(subtitles, Subtitles):
+            return cls(given=subtitles)
+        if subtitles == "auto":
+            return cls(find=True)
+        return cls(given=Subtitles.load(subtitles), is_file=True)
+
+    @property
+    def is_none(self) -> bool:
+        """Whether none were wanted."""
+        return self.given is None and not self.find
+
+    def for_video(self, source: Watchable) -> Subtitles | None:
+        """The subtitles on the clock of this video; None without any."""
+        path = source.path if isinstance(source, Video) else Path(source.info.path)
+        if not path.is_file():
+            return self.given
+        if self.find:
+            return find_subtitles(path)
+        if self.given is not None and self.is_file:
+            return place_on_video(self.given, path)
+        return self.given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,27 +119,3 @@ class Transcript:
             "matching_passages": len(self.passages),
             "notes": list(self.subtitles.notes),
         }
-
-
-def given_subtitles(
-    subtitles: Subtitles | str | Path | None, video: str | Path | Watchable
-) -> Subtitles | Literal["auto"] | None:
-    """The subtitles of a file on the clock of the video; what is read already, none and "auto" as
-    they are."""
-    if subtitles is None or isinstance(subtitles, Subtitles):
-        return subtitles
-    if subtitles == "auto":
-        return "auto"
-    read = Subtitles.load(subtitles)
-    path = Path(video if isinstance(video, str | Path) else video.info.path)
-    return place_on_video(read, path) if path.is_file() else read
-
-
-def subtitles_for(
-    subtitles: Subtitles | Literal["auto"] | None, info: VideoInfo
-) -> Subtitles | None:
-    """The subtitles to use with this video."""
-    if subtitles != "auto":
-        return subtitles
-    path = Path(info.path)
-    return find_subtitles(path) if path.is_file() else None

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -30,15 +30,16 @@ from mmreason.models.base import ChatModel
 from mmreason.next_steps import Unanswered, next_steps
 from mmreason.policies import Greedy, LongVideoR1, Policy
 from mmreason.policies.base import Inquiry
-from mmreason.quoting import Transcript, given_subtitles, subtitles_for
+from mmreason.quoting import SubtitleChoice, Transcript
 from mmreason.search import Embed
-from mmreason.settings import id_of, recipe_of, standing_notes, told_of
+from mmreason.settings import id_of, recipe_of, standing_notes, told_of, why_declined
 from mmreason.store import Store
 from mmreason.stream import AnswerStream
 from mmreason.thumbnails import take_thumbnails
 from mmreason.tools import Toolbox
 from mmreason.tree import Tree, TreeRecipe, plan_tree
 from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
+from mmreason.video.inputs import VideoInput
 from mmreason.video.reader import Video
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import Span, VideoError, VideoInfo
@@ -54,7 +55,7 @@ class _Task:
     question: str
     options: tuple[str, ...]
     budget: Budget
-    subtitles: Subtitles | Literal["auto"] | None
+    subtitles: SubtitleChoice
     seed: int
     asking: set[str]
     """Store keys of what is being asked for, shared by questions in flight together."""
@@ -143,7 +144,7 @@ class Reasoner:
 
     def ask(
         self,
-        video: str | Path | Watchable,
+        video: VideoInput | Watchable,
         question: str,
         *,
         options: Sequence[str] | None = None,
@@ -151,7 +152,8 @@ class Reasoner:
         subtitles: Subtitles | str | Path | None = "auto",
         seed: int = 0,
     ) -> Answer:
-        """Answer a question about a video (a path, or an open `Video`, which stays open).
+        """Answer a question about a video (a path, its bytes, a binary file, or an open `Video`,
+        which stays open).
 
         `budget` is kept before every call (tokens are known only after a call: the largest so far
         is the forecast). `subtitles` are read already, a file, None for none, or "auto": a file
@@ -170,7 +172,7 @@ class Reasoner:
 
     def stream(
         self,
-        video: str | Path | Watchable,
+        video: VideoInput | Watchable,
         question: str,
         *,
         options: Sequence[str] | None = None,
@@ -186,7 +188,7 @@ class Reasoner:
 
     def play(
         self,
-        video: str | Path | Watchable,
+        video: VideoInput | Watchable,
         question: str,
         *,
         options: Sequence[str] | None = None,
@@ -200,7 +202,7 @@ class Reasoner:
             question=checked_question(question),
             options=checked_options(options),
             budget=budget or Budget(),
-            subtitles=given_subtitles(subtitles, video),
+            subtitles=SubtitleChoice.of(subtitles),
             seed=seed,
             asking=set(),
         )
@@ -226,7 +228,7 @@ class Reasoner:
                 question=checked_question(question.question),
                 options=checked_options(question.options),
                 budget=budget or Budget(),
-                subtitles=given_subtitles(question.subtitles, question.video),
+                subtitles=SubtitleChoice.of(question.subtitles),
                 seed=seed,
                 asking=asking,
             )
@@ -235,7 +237,7 @@ class Reasoner:
         return drive(questions, start, workers)
 
     def index(
-        self, video: str | Path | Watchable, levels: Sequence[str] = ("high",)
+        self, video: VideoInput | Watchable, levels: Sequence[str] = ("high",)
     ) -> Iterator[Captioned]:
         """Caption whole levels ahead of questions, into the store; one item a node."""
         with _opened(video) as source:
@@ -244,13 +246,13 @@ class Reasoner:
             toolbox, tree = self._toolbox(source), self._tree(source)
             yield from build(toolbox, tree, tuple(levels), scan=scan, again=by_node)
 
-    def estimate(self, video: str | Path | Watchable, budget: Budget | None = None) -> Estimate:
+    def estimate(self, video: VideoInput | Watchable, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
         with _opened(video) as source:
             return estimate(self._tree(source), self.model.clip, source.info, budget or Budget())
 
     def caption(
-        self, video: str | Path | Watchable, span: Span | tuple[float, float] | None = None
+        self, video: VideoInput | Watchable, span: Span | tuple[float, float] | None = None
     ) -> str:
         """What the model says about a stretch of video (default: all of it): one text for a clip,
         one timed line a change for longer stretches that it watches frame by frame."""
@@ -265,7 +267,7 @@ class Reasoner:
 
     def ground(
         self,
-        video_or_image: str | Path | Watchable | np.ndarray | Image,
+        video_or_image: VideoInput | Watchable | np.ndarray | Image,
         expression: str,
         *,
         span: Span | tuple[float, float] | None = None,
@@ -283,16 +285,16 @@ class Reasoner:
                 raise UsageError("span goes with a video, but an image was given")
             frame = frame_of_image(cast("str | Path | np.ndarray | Image", video_or_image))
         else:
-            with _opened(cast("str | Path | Watchable", video_or_image)) as source:
+            with _opened(cast("VideoInput | Watchable", video_or_image)) as source:
                 span = checked_span(span, source.info)
                 frame = frame_of_video(source, span)
         return ground_frame(self.model, frame, expression)
 
-    def _run(self, video: str | Path | Watchable, task: _Task) -> Run[Answer]:
+    def _run(self, video: VideoInput | Watchable, task: _Task) -> Run[Answer]:
         started = time.perf_counter()
         with _opened(video) as source:
             info, tree, roles = source.info, self._tree(source), self.roles
-            said = Transcript.of(task.question, subtitles_for(task.subtitles, info), task.options)
+            said = Transcript.of(task.question, task.subtitles.for_video(source), task.options)
             shown = said.notes if roles.reasoner.clip.reads_transcript else ()
             inquiry = Inquiry(
                 question=task.question,
@@ -314,7 +316,8 @@ class Reasoner:
             if draft.decline is not None:
                 _raise_where_all_failed(driver.trace, info)
             thumbnails, failed = take_thumbnails(source, draft.evidence, driver.trace)
-            notes = (*source.info.notes, *_told_inexact(toolbox), *toolbox.notes, *failed)
+            fallbacks = (*_told_inexact(toolbox), *toolbox.notes, *failed)
+            notes = (*source.info.notes, *why_declined(driver.trace), *fallbacks)
             return Answer(
                 question=task.question,
                 text=draft.text,
@@ -346,7 +349,7 @@ class Reasoner:
             roles=self.roles,
             policy=self.policy.name,
             subtitles=said.subtitles,
-            subtitles_wanted=task.subtitles is not None,
+            subtitles_wanted=not task.subtitles.is_none,
             trace=trace,
         )
         return next_steps(case)
@@ -406,7 +409,7 @@ class Reasoner:
 
 
 def ask(
-    video: str | Path | Watchable,
+    video: VideoInput | Watchable,
     question: str,
     *,
     model: str = "nano",
@@ -442,7 +445,8 @@ def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:
         raise VideoError(f"{info.path}: nothing could be looked at: {errors[0]}")
 
 
-def _opened(video: str | Path | Watchable) -> AbstractContextManager[Watchable]:
-    if isinstance(video, str | Path):
-        return closing(Video.open(video))
-    return nullcontext(video)
+def _opened(video: VideoInput | Watchable) -> AbstractContextManager[Watchable]:
+    """What is open already stays open; a path, bytes or a binary file is opened and closed."""
+    if hasattr(video, "info"):
+        return nullcontext(cast("Watchable", video))
+    return closing(Video.open(cast("VideoInput", video)))

@@ -5,6 +5,7 @@ Leaves out what is known of a single run only: seed, budget, store, notes (`reas
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -13,7 +14,12 @@ from mmreason import __version__
 from mmreason.models.base import ChatModel
 from mmreason.policies.base import ModelId
 from mmreason.tree import Tree
+from mmreason.types import Step
 from mmreason.video.types import VideoInfo
+
+DECLINED = "declined: "
+"""How the note on a reply begins where a guard spoke in the place of the model."""
+MOST_REASONS = 5
 
 
 def recipe_of(model: ChatModel, tree: Tree, info: VideoInfo) -> dict[str, Any]:
@@ -50,8 +56,14 @@ def told_of(model: ChatModel) -> dict[str, Any]:
 
 
 def standing_notes(model: ChatModel) -> list[str]:
-    """Notes of a model, without those on single replies: they stand in the trace."""
-    return [note for note in model.notes if not note.startswith("declined: ")]
+    """Notes of a model, without those on single replies: they may be of other questions."""
+    return [note for note in model.notes if not note.startswith(DECLINED)]
+
+
+def why_declined(trace: Sequence[Step]) -> tuple[str, ...]:
+    """Why a guard spoke in the place of the model in this trace, the first reasons."""
+    notes = dict.fromkeys(step.observation.note for step in trace)
+    return tuple(note for note in notes if note.startswith(DECLINED))[:MOST_REASONS]
 
 
 def id_of(model: ChatModel) -> ModelId:

@@ -15,6 +15,7 @@ from mmreason.json_values import to_json
 from mmreason.video.types import Span
 
 if TYPE_CHECKING:
+    from mmreason.video.inputs import VideoInput
     from mmreason.video.reader import Video
     from mmreason.video.types import FrameBatch
 
@@ -182,13 +183,13 @@ class Evidence:
         """JSON types only."""
         return to_json(self)
 
-    def frames(self, video: str | Path | Video | None = None) -> FrameBatch:
+    def frames(self, video: VideoInput | Video | None = None) -> FrameBatch:
         """The frames of this evidence at full size (see `evidence_files.read_frames`)."""
         from mmreason.evidence_files import read_frames
 
         return read_frames(self, video)
 
-    def save(self, folder: str | Path, video: str | Path | Video | None = None) -> list[Path]:
+    def save(self, folder: str | Path, video: VideoInput | Video | None = None) -> list[Path]:
         """Write its frames as PNG files to `folder` (see `evidence_files.save_frames`)."""
         from mmreason.evidence_files import save_frames
 

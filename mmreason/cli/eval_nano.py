@@ -147,6 +147,7 @@ def _calibrate(
             NanoModel(loaded.inner),
             worlds=worlds,
             split="calibration",
+            second_looks=False,
             on_progress=lambda done, total: say(f"calibrating {name}: world {done} of {total}"),
         )
     maps = {kind: fit_rising(pairs) for kind, pairs in results.stated.items()}

@@ -46,13 +46,15 @@ def train_nano(
 ) -> None:
     """Train nano on scripted worlds. Can be interrupted and resumed."""
     quiet_libraries()
+    from mmreason.report.words import counted
     from mmreason.training.nano.cli import train_command
 
     done = train_command(config=config, start=start, out=folder, resume=resume, minutes=minutes)
     if as_json:
         print_json(done)
         return
-    out().print(f"{done['steps']} of {done['of']} steps done; the model is in {done['model']}")
+    steps = counted(int(done["of"]), "step")
+    out().print(f"{done['steps']} of {steps} done; the model is in {done['model']}", soft_wrap=True)
 
 
 train_app.command("rl", epilog="Example: mmreason train rl recipe.py --dry-run")(train_rl)

@@ -74,12 +74,14 @@ def measure(
     *,
     worlds: int,
     split: Split = "held-out",
+    second_looks: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Results:
-    """Measure `model` on `worlds` worlds of a split."""
+    """Measure `model` on `worlds` worlds of a split; each question twice with `second_looks`."""
     results = Results(worlds=worlds)
     for index in range(worlds):
-        _run(model, list(_world_asks(model, index, split, results)))
+        asks = _world_asks(model, index, split, results, second_looks=second_looks)
+        _run(model, list(asks))
         if on_progress is not None:
             on_progress(index + 1, worlds)
     return results
@@ -111,7 +113,9 @@ def held_out_world(index: int, split: Split = "held-out") -> World:
     return World(name=f"{split}-{index}", scenes=tuple(made))
 
 
-def _world_asks(model: ChatModel, index: int, split: Split, results: Results) -> Iterator[_Ask]:
+def _world_asks(
+    model: ChatModel, index: int, split: Split, results: Results, *, second_looks: bool
+) -> Iterator[_Ask]:
     world = held_out_world(index, split)
     kind = "with a cut" if index % 2 else "single scene"
     rng = random.Random(f"{split}/questions/{index}")
@@ -125,7 +129,8 @@ def _world_asks(model: ChatModel, index: int, split: Split, results: Results) ->
         prompt = model.clip.prompts.ask(question.text)
         first, second = _question_scorers(question, table, results)
         yield _Ask(clip, prompt, first)
-        yield _Ask(again, prompt, second)
+        if second_looks:
+            yield _Ask(again, prompt, second)
     if index % 2 == 0:
         yield _Ask(clip, model.clip.prompts.caption, _caption_scorer(world, least_s, results))
         yield from _box_asks(model, world, rng, results)

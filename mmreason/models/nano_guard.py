@@ -114,17 +114,19 @@ def why_outside(frames: np.ndarray) -> str:
 
 def frame_signs(frame: np.ndarray) -> FrameSigns:
     """Measure one frame, uint8 (H, W, 3), of any size from 16x16 pixels."""
-    levels = frame.astype(np.float32)
-    ground_rows = _best_ground(levels)
-    off = np.abs(levels - ground_rows[:, None]).max(-1)
-    is_ground = off <= GROUND_LEVELS
+    # Channels first: sums over the last, short axis would take most of the time.
+    levels = np.ascontiguousarray(frame.transpose(2, 0, 1), np.float32)
+    ground = _best_ground(levels)
+    off = levels - ground[:, :, None]
+    distance = np.abs(off).max(0)
+    is_ground = distance <= GROUND_LEVELS
     place = tuple(np.moveaxis(frame >> 3, -1, 0))
-    is_figure, is_bright = (table[place] & (off > LOOSE_LEVELS) for table in _figure_tables())
-    explained = (off <= LOOSE_LEVELS) | _grown(is_figure, RIM_PX)
+    is_figure, is_bright = (table[place] & (distance > LOOSE_LEVELS) for table in _figure_tables())
+    explained = (distance <= LOOSE_LEVELS) | _grown(is_figure, RIM_PX)
     return FrameSigns(
         ground=float(is_ground.mean()),
-        slope=_slope(levels.mean(-1), ground_rows.mean(-1), is_ground),
-        noise=float((levels - ground_rows[:, None])[is_ground].std()) if is_ground.any() else 0.0,
+        slope=_slope(levels.mean(0), ground.mean(0), is_ground),
+        noise=float(off[:, is_ground].std()) if is_ground.any() else 0.0,
         unexplained=float(1 - explained.mean()),
         figure=float(is_bright.mean()),
         bright=float(is_bright.sum() / is_figure.sum()) if is_figure.any() else math.nan,
@@ -133,29 +135,35 @@ def frame_signs(frame: np.ndarray) -> FrameSigns:
 
 
 def _best_ground(levels: np.ndarray) -> np.ndarray:
-    """float32 (H, 3): the ground, in the light and lift, that fits most of a few pixels."""
-    height, width, _ = levels.shape
+    """float32 (3, H): the ground, in the light and lift, that fits most of a few pixels of
+    `levels` (3, H, W)."""
+    _, height, width = levels.shape
     rows = np.linspace(0, height - 1, min(height, 20)).astype(int)
     columns = np.linspace(0, width - 1, min(width, 36)).astype(int)
-    few = levels[rows][:, columns]
+    few = levels[:, rows][:, :, columns]
     grounds = _grounds(height)
-    off = few[None] - grounds[:, rows, None]
-    near = np.all(np.abs(off) <= GROUND_LEVELS + MOST_LIFT, axis=-1)
-    weight = near[..., None]
-    lift = (off * weight).sum((1, 2, 3)) / np.maximum(3 * near.sum((1, 2)), 1)
+    off = [few[c][None] - grounds[:, c][:, rows, None] for c in range(3)]
+    near = _all_within(off, GROUND_LEVELS + MOST_LIFT)
+    lift = ((off[0] + off[1] + off[2]) * near).sum((1, 2)) / np.maximum(3 * near.sum((1, 2)), 1)
     lift = lift.clip(-MOST_LIFT, MOST_LIFT).astype(np.float32)
-    fits = (np.abs(off - lift[:, None, None, None]) <= GROUND_LEVELS).all(-1).sum((1, 2))
-    best = int(fits.argmax())
+    lifted = [one - lift[:, None, None] for one in off]
+    best = int(_all_within(lifted, GROUND_LEVELS).sum((1, 2)).argmax())
     return grounds[best] + lift[best]
+
+
+def _all_within(off: list[np.ndarray], levels: float) -> np.ndarray:
+    """Where all three channels lie within so many levels."""
+    first, second, third = (np.abs(one) <= levels for one in off)
+    return first & second & third
 
 
 @lru_cache(maxsize=16)
 def _grounds(height: int) -> np.ndarray:
-    """float32 (grounds x lights, height, 3)."""
+    """float32 (grounds x lights, 3, height)."""
     shade = np.linspace(GROUND_TOP, GROUND_BOTTOM, height, dtype=np.float32)
     colours = np.array(list(BACKGROUND_RGB.values()), np.float32)
     lit = np.concatenate([colours * np.float32(light) for light in LIGHTS])
-    return lit[:, None] * shade[None, :, None]
+    return lit[:, :, None] * shade
 
 
 @lru_cache(maxsize=1)

@@ -174,11 +174,11 @@ class NanoModel:
             return reply
         if plan.taught is not None:
             for thing, there in zip(plan.taught.things, replies[1:], strict=True):
-                if declines(there.text):
-                    return replace(reply, text=OUTSIDE)
+                if declines(there.text) or not is_answer(there.text, "yes_no"):
+                    return _refused(there)
                 if there.text.rstrip(".") != "yes":
                     note = f"{is_there(thing)!r} was answered {there.text!r}"
-                    text = "no" if plan.taught.no_if_absent else f"there is no {thing}"
+                    text = "no" if plan.taught.yes else f"there is no {thing}"
                     absent = replace(reply, text=text, note=note)
                     return self._calibrated(absent, plan.kind, there.confidence)
         text, taught = reply.text, plan.taught
@@ -191,13 +191,11 @@ class NanoModel:
             assert taught is not None
             is_one = is_answer(text, taught.kind, taught.choices)
         if not is_one:
-            quoted = " ".join(reply.text.split())[:QUOTED]
-            why = f"what it wrote is no answer that it was taught to give: {quoted!r}"
-            return replace(reply, text=OUTSIDE, note=f"declined: {why}")
+            return _refused(reply)
         note = f"asked as {plan.asked_as!r}" if plan.asked_as else ""
-        if taught is not None and taught.yes:
+        if taught is not None and taught.yes and not declines(text):
             note = f"{note}, answered {text!r}"
-            text = _yes_or_no(text, taught.yes)
+            text = "yes" if text.rstrip(".") == taught.yes else "no"
         return self._calibrated(replace(reply, text=text, note=note), plan.kind, reply.confidence)
 
     def _calibrated(self, reply: Reply, kind: str, raw: float | None) -> Reply:
@@ -246,6 +244,15 @@ def _declined(why: str) -> Reply:
     )
 
 
+def _refused(reply: Reply) -> Reply:
+    """A decline in the place of what the weights wrote; as it is where they declined themselves."""
+    if declines(reply.text):
+        return reply
+    quoted = " ".join(reply.text.split())[:QUOTED]
+    why = f"what it wrote is no answer that it was taught to give: {quoted!r}"
+    return replace(reply, text=OUTSIDE, logprobs=(), note=f"declined: {why}")
+
+
 def _with_cost_of(replies: Sequence[Reply]) -> Reply:
     """The first reply, with what all of them took."""
     return replace(
@@ -254,10 +261,3 @@ def _with_cost_of(replies: Sequence[Reply]) -> Reply:
         tokens_out=sum(one.tokens_out for one in replies),
         tokens_visual=sum(one.tokens_visual for one in replies),
     )
-
-
-def _yes_or_no(text: str, yes: str) -> str:
-    """A reply to another question as yes or no; what says that there is no such thing stays."""
-    if " " in text:
-        return text
-    return "yes" if text.rstrip(".") == yes else "no"

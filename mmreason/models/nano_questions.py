@@ -33,13 +33,12 @@ class Taught:
     choices: tuple[str, ...] = ()
     """The things that one is to be picked of; empty where the question names none."""
     things: tuple[str, ...] = ()
-    """Things that must be there for the question to make sense, where nano was not taught to say
-    that they are not: it tells the size of a star that it does not see."""
+    """Things, without their size, that must be there for the question to make sense, where nano was
+    not taught to say that they are not: it tells the size of a star that it does not see."""
     yes: str = ""
-    """The reply that means yes where a yes-or-no question had to be asked as another: "red" for
-    "Is the star red?", asked as "What colour is the star?"."""
-    no_if_absent: bool = False
-    """Whether "no" is the answer where one of the `things` is not there, not that it is absent."""
+    """The reply that means yes where it was asked whether a thing of a size is there: "large" for
+    "Is there a large yellow ring?", asked as "Is the yellow ring small or large?". Any other reply,
+    and that the thing is absent, means no."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +95,16 @@ _TAUGHT_ABSENCE = ("What colour is", "How does", "Where is", "Is there")
 """Forms that nano was also taught to answer about things that are not there."""
 _ORDERS = ("before", "after")
 _AS_ANOTHER: tuple[tuple[str, str, ReplyKind], ...] = (
-    (rf"is the (?P<a>{_NAME}) (?P<yes>{_COLOUR})", "What colour is the {a}?", "colour"),
-    (rf"is the (?P<a>{_NAME}) (?P<yes>{_SIZE})", "Is the {a} small or large?", "size"),
-    (rf"is the (?P<a>{_NAME}) (?P<yes>{_PATTERN})", "What pattern does the {a} have?", "pattern"),
+    (rf"is the (?P<a>{_NAME}) (?:{_COLOUR})", "What colour is the {a}?", "colour"),
+    (rf"is the (?P<a>{_NAME}) (?:{_SIZE})", "Is the {a} small or large?", "size"),
+    (rf"is the (?P<a>{_NAME}) (?:{_PATTERN})", "What pattern does the {a} have?", "pattern"),
 )
-"""Yes-or-no questions that are asked as another, whose answer decides."""
+"""Yes-or-no questions that are asked as another: its answer says more than yes or no."""
 _SIZED = re.compile(
     rf"is there an? (?P<size>{_SIZE}) "
     rf"(?P<rest>(?:{_COLOUR}) (?:(?:{_PATTERN}) )?(?:{_any(_SHAPES)}))"
 )
-"""Things of three words or more: asked whether they are there, nano tells their size instead."""
+"""Things of a size and a colour: asked whether they are there, nano tells their size instead."""
 _SAID_DIFFERENTLY = (
     (r"\bcolor\b", "colour"),
     (r"\bbigger\b", "larger"),
@@ -148,12 +147,11 @@ def understand(question: str) -> Taught | NotTaught:
     if sized is not None:
         prompt = f"Is the {sized['rest']} small or large?"
         things, yes = (sized["rest"],), sized["size"]
-        return Taught(prompt=prompt, kind="size", things=things, yes=yes, no_if_absent=True)
-    for forms, is_another in ((_FORMS, False), (_AS_ANOTHER, True)):
-        for form, words, kind in forms:
-            found = re.fullmatch(form, plain)
-            if found is not None:
-                return _asked(found.groupdict(), words, kind, is_another=is_another)
+        return Taught(prompt=prompt, kind="size", things=things, yes=yes)
+    for form, words, kind in (*_FORMS, *_AS_ANOTHER):
+        found = re.fullmatch(form, plain)
+        if found is not None:
+            return _asked(found.groupdict(), words, kind)
     unknown = unknown_words(plain)
     if unknown:
         return NotTaught(f"it does not know the word{'s'[: len(unknown) > 1]} {_listed(unknown)}")
@@ -182,15 +180,14 @@ def is_there(thing: str) -> str:
     return f"Is there {'an' if thing[0] in 'aeiou' else 'a'} {thing}?"
 
 
-def _asked(parts: dict[str, str], words: str, kind: ReplyKind, *, is_another: bool) -> Taught:
+def _asked(parts: dict[str, str], words: str, kind: ReplyKind) -> Taught:
     names = tuple(parts[key] for key in ("a", "b") if parts.get(key) not in (None, *_ORDERS))
     knows_absence = words.startswith(_TAUGHT_ABSENCE) or kind == "count"
     return Taught(
         prompt=is_there(names[0]) if kind == "yes_no" else words.format(**parts),
         kind=kind,
         choices=names if words.startswith("Which") else (),
-        things=() if knows_absence else names,
-        yes=parts["yes"] if is_another else "",
+        things=() if knows_absence else tuple(re.sub(rf"^(?:{_SIZE}) ", "", n) for n in names),
     )
 
 

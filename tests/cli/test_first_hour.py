@@ -134,3 +134,9 @@ def test_a_larger_model_goes_onto_a_gpu_where_there_is_one(
     monkeypatch.setattr("torch.accelerator.is_available", lambda: has_gpu)
     load_reasoner(name, tmp_path / "s.sqlite3")
     assert asked["device_map"] == placed
+
+
+@pytest.mark.parametrize("verb", ["ask", "cache", "caption", "demo", "ground", "index", "mcp"])
+def test_every_verb_that_uses_a_store_takes_another_one(verb: str) -> None:
+    (command,) = (command for path, command in _commands() if path == (verb,))
+    assert "--store" in {option for p in command.params for option in p.opts}

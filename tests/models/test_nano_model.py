@@ -103,10 +103,9 @@ def test_a_question_in_other_words_is_asked_in_the_taught_ones_and_says_so():
     assert [one.text for one in inner.asked] == ["What colour is the star?"]
 
 
-@pytest.mark.parametrize(("size", "answer"), [("small", "no"), ("large", "yes")])
-def test_yes_or_no_follows_from_the_attribute(size, answer):
-    nano, _ = _nano({"Is the star small or large?": size, "Is there a star?": "yes"})
-    assert nano.generate([_asked("Is the star large?")])[0].text == answer
+def test_yes_or_no_about_a_size_is_answered_with_the_size():
+    nano, _ = _nano({"Is the star small or large?": "small", "Is there a star?": "yes"})
+    assert nano.generate([_asked("Is the star large?")])[0].text == "small"
 
 
 def test_nothing_is_said_of_a_thing_that_is_not_there():
@@ -211,3 +210,9 @@ def test_the_weights_themselves_decline_most_footage_at_any_brightness(nano):
         [_asked("How many objects are there?", frames) for frames in shown], max_new_tokens=10
     )
     assert sum(one.text == OUTSIDE for one in replies) >= len(replies) - 1
+
+
+def test_a_decline_of_a_size_stays_a_decline():
+    script = {"Is there a yellow ring?": "yes", "Is the yellow ring small or large?": OUTSIDE}
+    nano, _ = _nano(script)
+    assert nano.generate([_asked("Is there a large yellow ring?")])[0].text == OUTSIDE

@@ -123,12 +123,21 @@ def test_evidence_is_saved_as_pictures_named_by_time(keyed: Path, tmp_path: Path
 
 def test_evidence_of_an_unknown_video_or_a_bad_folder_is_told(keyed: Path, tmp_path: Path) -> None:
     evidence = Evidence(span=Span(0, 1))
-    with pytest.raises(UsageError, match=r"pass it: evidence\.frames\(video\)"):
-        evidence.frames()
+    for unknown in (evidence, Evidence(span=Span(0, 1), video="<bytes>")):
+        with pytest.raises(UsageError, match=r"pass it: evidence\.frames\(video\)"):
+            unknown.frames()
     with pytest.raises(UsageError, match="is a file; give a folder"):
         evidence.save(keyed, keyed)
     with pytest.raises(VideoError, match="no such file"):
         evidence.save(tmp_path / "out", tmp_path / "gone.mp4")
+
+
+def test_evidence_of_a_video_of_bytes_has_names_that_every_system_takes(
+    keyed: Path, tmp_path: Path
+) -> None:
+    with Video.open(keyed.read_bytes()) as video:
+        (path,) = Evidence(span=Span(0, 1)).save(tmp_path / "frames", video)
+    assert not set(path.name) & set('<>:"/\\|?*') and path.is_file()
 
 
 def test_an_answer_knows_the_video_of_its_evidence(tmp_path: Path) -> None:
@@ -218,3 +227,30 @@ def test_a_request_for_a_box_has_one_article(expression: str, asked: str) -> Non
     assert GENERAL.find(expression).startswith(asked)
     own = Prompts(locate="Where is {expression}?")
     assert own.find(expression) == f"Where is {expression}?"
+
+
+@pytest.mark.parametrize("kind", ["bytes", "file", "open"])
+def test_a_video_is_asked_as_a_path_as_bytes_or_open(kind: str, keyed: Path) -> None:
+    reasoner = Reasoner.load("nano", store=Store.in_memory())
+    budget = mmreason.Budget(frames=16)
+    expected = reasoner.ask(keyed, "What is there?", budget=budget, subtitles=None)
+    with keyed.open("rb") as file, Video.open(keyed) as video:
+        given = {"bytes": keyed.read_bytes(), "file": file, "open": video}[kind]
+        answer = reasoner.ask(given, "What is there?", budget=budget, subtitles=None)
+    assert (answer.text, answer.stop_reason) == (expected.text, expected.stop_reason)
+
+
+def test_bytes_are_asked_with_a_file_of_subtitles(keyed: Path, tmp_path: Path) -> None:
+    lines = tmp_path / "said.srt"
+    lines.write_text("1\n00:00:00,000 --> 00:00:01,000\nThe train leaves at nine.\n")
+    reasoner = Reasoner.load("nano", store=Store.in_memory())
+    answer = reasoner.ask(keyed.read_bytes(), "When does the train leave?", subtitles=lines)
+    assert "The train leaves at nine." in answer.text
+
+
+def test_what_is_no_video_is_one_line(keyed: Path) -> None:
+    reasoner = Reasoner.load("nano", store=Store.in_memory())
+    for wrong in (3, None, [keyed]):
+        with pytest.raises(VideoError) as error:
+            reasoner.ask(wrong, "What is there?")  # pyright: ignore[reportArgumentType]
+        assert "\n" not in str(error.value)

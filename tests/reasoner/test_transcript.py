@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import time
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,7 @@ from mmreason.transcript import (
 from mmreason.types import Budget, Check, CheckKind, Note, StopReason
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import Span
+from tests.video.clips import with_subtitles
 
 OUTSIDE = "this is outside my world."
 
@@ -323,3 +326,29 @@ def test_rows_of_questions_use_what_is_found_unless_they_say_otherwise(tmp_path)
 def test_a_template_for_the_transcript_needs_its_slot():
     with pytest.raises(ValueError, match=r"\{lines\}"):
         Prompts(transcript="what is said")
+
+
+def film_with(path: Path, subtitles: Subtitles | None, start_s: int = 0) -> Path:
+    """A film of two seconds with these subtitles as a track."""
+    packets = [
+        (round(1000 * x.span.start_s), round(1000 * x.span.duration_s), x.text.encode())
+        for x in subtitles or ()
+    ]
+    return with_subtitles(path, [("subrip", {}, packets)] if packets else [], start_s=start_s)
+
+
+def test_tracks_inside_a_film_are_found_in_its_bytes_too(tmp_path):
+    path = film_with(tmp_path / "film.mkv", TALK)
+    for given in (path, path.read_bytes(), io.BytesIO(path.read_bytes())):
+        answer = Reasoner(blind_model()).ask(given, "How much is the budget?")
+        assert answer.text == f'The subtitles say: "{BUDGET}"'
+
+
+def test_times_of_a_given_file_count_from_the_start_of_the_video(tmp_path):
+    path = film_with(tmp_path / "late.mkv", None, start_s=100)
+    lines = tmp_path / "other.srt"
+    lines.write_text("1\n00:00:01,000 --> 00:00:02,000\nThe budget is four million.\n")
+    answer = Reasoner(blind_model()).ask(path, "How much is the budget?", subtitles=lines)
+    (evidence,) = answer.evidence
+    assert evidence.span.start_s == pytest.approx(101.0, abs=0.2)
+    assert any("moved" in note for note in answer.settings["subtitles"]["notes"])

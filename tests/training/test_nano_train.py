@@ -16,7 +16,10 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from mmreason import models
 from mmreason.cli import main
+from mmreason.models.nano_model import NanoModel
+from mmreason.training.nano.cli import PACKAGED
 from mmreason.training.nano.config import NanoConfig
 from mmreason.training.nano.examples import (
     LABELS,
@@ -79,8 +82,18 @@ def test_the_model_folder_loads_like_a_hub_model(tiny_config, whole_run):
     recipe = json.loads((folder / "mmreason.json").read_text())
     assert recipe["clip_size_px"] == list(tiny_config.size_px)
     assert recipe["trained_steps"] == 6
+    guarded = models.load(str(folder))
+    assert isinstance(guarded, NanoModel) and not guarded.calibrated
     odd = "naïve Überraschung 你好 \N{GRINNING FACE}"
     assert processor.tokenizer.decode(processor.tokenizer(odd).input_ids) == odd
+
+
+@pytest.mark.parametrize("name", ["declines.json", "declines_reinforced.json"])
+def test_recipes_of_declines_show_all_kinds_beside_worlds(name):
+    config = NanoConfig.load(PACKAGED.with_name(name))
+    (stage,) = config.stages
+    assert stage.outside_kinds == "all" and 0.2 < stage.outside_share < 0.5
+    assert config.checkpoint_every < config.steps
 
 
 def test_a_run_that_is_stopped_early_keeps_every_step(tiny_config, whole_run, tmp_path):

@@ -53,9 +53,9 @@ def test_what_goes_wrong_is_seen(
     act, outcome: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fuzz, "verbs", lambda *_: {"first": ["x"]})
-    monkeypatch.setattr(fuzz, "checks", lambda _: {})
+    monkeypatch.setattr(fuzz, "checks", lambda *_: {})
     monkeypatch.setattr(fuzz, "_try", lambda _: act())
-    found = fuzz.run(tmp_path / "a.mp4", tmp_path, 1.0, fuzz.MEMORY_BYTES)
+    found = fuzz.run(tmp_path / "a.mp4", "way", tmp_path, 1.0, fuzz.MEMORY_BYTES)
     assert found["first"][0] == outcome
     row = {"file": 0, "kind": "x", "way": "y", "verbs": found}
     assert "files with a crash or a hang: 1" in fuzz.table([row])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmreason.video import Video
-from mmreason.video.backends import facts, packets, pyav
+from mmreason.video.backends import facts, packets, pyav, repair
 from tests.video import matrix
 
 Files = Callable[[str], Path]
@@ -37,7 +37,7 @@ def test_cues_serve_long_files(files: Files, kind: str, monkeypatch: pytest.Monk
     with Video.open(files(kind)) as video:
         counted, keys_s = video.info, video.keyframe_times_s
     monkeypatch.setattr(facts, "_MAX_SCANNED_S", 0)
-    monkeypatch.setattr(facts, "read_stored", None)
+    monkeypatch.setattr(repair, "read_stored", None)
     monkeypatch.setattr(packets, "_MIN_COVERED", 0.1)
     with Video.open(files(kind)) as video:
         assert video.info.frame_count is None

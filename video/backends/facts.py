@@ -6,63 +6,32 @@ Imported lazily (it imports av through `packets`). Leaves out reading frames, wh
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise
 
 import av
 import av.error
 import numpy as np
 from av.container import InputContainer
-from av.video.stream import VideoStream
 
-from mmreason.video.backends.base import SLACK_S, BackendError, ToneMap, Watch
+from mmreason.video.backends.base import SLACK_S, ToneMap, Watch
 from mmreason.video.backends.colour import (
-    Marks,
     colour_notes,
-    container_marks,
     operator_for,
-    read_colour,
 )
-from mmreason.video.backends.display import Display, display_of
+from mmreason.video.backends.head import Head, read_head
 from mmreason.video.backends.packets import (
     Access,
+    Opened,
     PacketTable,
-    open_container,
-    read_packets,
-    read_stored,
     shown_in_index,
-    stamp,
-    tabulate,
     tail_through_cues,
     tail_through_index,
 )
 from mmreason.video.backends.parts import count_parts
-from mmreason.video.backends.pictures import Shown, pixel_aspect
-from mmreason.video.backends.stamps import (
-    NO_STAMP,
-    StampRepair,
-    StoredStamps,
-    find_restarts,
-    goes_back,
-    index_losses,
-    join_restarts,
-    keep_order,
-    may_reorder,
-    order_frames,
-    shown_rows,
-)
+from mmreason.video.backends.pictures import Shown
+from mmreason.video.backends.repair import read_table, reopen, verify_stamps
 from mmreason.video.backends.tracks import list_tracks
 from mmreason.video.types import Chapter, Colour, Span, VideoError, VideoInfo, format_time
 
-Opened = tuple[InputContainer, VideoStream]
-
-_MAX_FIRST = 5000
-"""Packets read in search of a first frame."""
-_HEAD_PACKETS = 24
-"""Packets whose stamps are looked at to tell whether they can be right."""
-_AVI_HEAD_BYTES = 8
-"""From where an AVI's index says that a chunk lies to the packet in it."""
-_MAX_UNKNOWN = 0.05
-"""Share of packets that may lack any stamp, as the first ones of a recording do."""
 _MAX_TITLE = 200
 """Characters kept of a chapter's title."""
 _MIN_PAUSE_S = 10.0
@@ -174,200 +143,6 @@ def read_facts(
         by_cues=by_cues,
     )
     return facts, opened
-
-
-def read_table(access: Access, opened: Opened, watch: Watch) -> tuple[Opened, Access, PacketTable]:
-    """Stamps of all packets, from the start, and how the file has to be read for them to be right.
-
-    The file is opened again, as not all can be sought. Raises VideoError.
-    """
-    opened = reopen(access, opened, watch)
-    try:
-        stored = read_stored(*opened, watch, access.repair)
-        if access.repair is None:
-            found = _find_repair(access, stored, opened[1], watch)
-            if found is not access:
-                opened, access = reopen(found, opened, watch), found
-                stored = read_stored(*opened, watch, access.repair)
-        return opened, access, tabulate(stored, opened[1])
-    except BaseException:
-        opened[0].close()
-        raise
-
-
-def reopen(access: Access, opened: Opened, watch: Watch) -> Opened:
-    opened[0].close()
-    return open_container(access, watch)
-
-
-# Stamps
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """The first packets of a file and the first frame that they bring out."""
-
-    first: av.VideoFrame
-    display: Display
-    colour: Colour
-    container: Marks
-    """What the container says of colours."""
-    pixel_aspect: float
-    """Of the first frame as stored and as its decoder has it, which may not be the container's."""
-    start_pts: int
-    reorder_pts: int
-    """From the decoding stamp of the first packet to its presentation, in ticks."""
-    is_stamped: bool
-    """Whether all packets carry a presentation stamp."""
-    is_as_coded: bool
-    """Whether these rise in the order of coding, so that nothing would be reordered."""
-    undecodable: int
-    """Packets that are to be shown before the first frame that can be decoded."""
-
-
-def read_head(access: Access, opened: Opened, watch: Watch) -> Head:
-    """Raises VideoError where no frame has a time or none can be decoded."""
-    container, stream = opened
-    stamps: list[tuple[int | None, int | None]] = []
-    shown: list[int] = []
-    first, display, colour, aspect, untimed = None, None, Colour(), 1.0, 0
-    marks = container_marks(stream)
-    packets = chain(read_packets(container, stream, watch, access.repair), (None,))
-    for place, packet in enumerate(packets):
-        if place >= _MAX_FIRST or (first is not None and place >= _HEAD_PACKETS):
-            break
-        if packet is not None:
-            stamps.append((packet.pts, packet.dts))
-            pts = stamp(packet)
-            if pts is not None and not packet.is_discard:
-                shown.append(pts)
-        for frame in _decoded(stream, packet) if first is None else ():
-            pts = stamp(frame)
-            if pts is not None and (access.repair is None or pts >= access.repair.start_pts):
-                first = frame
-                display = display_of(frame, stream, packet)
-                colour = read_colour(access.path, frame, stream, marks)
-                aspect = pixel_aspect(stream)
-                break
-            untimed += pts is None
-    if first is None and untimed:
-        raise VideoError(
-            f"{access.path}: its frames carry no times; write it anew into a container with the "
-            f"frame rate it has: ffmpeg -r 25 -i {access.path.name} -c:v libx264 out.mp4"
-        )
-    if first is None or display is None:
-        raise BackendError(f"{access.path}: no frame of it can be decoded")
-    start_pts = stamp(first) or 0
-    both = [(pts, dts) for pts, dts in stamps if pts is not None and dts is not None]
-    return Head(
-        first=first,
-        display=display,
-        colour=colour,
-        container=marks,
-        pixel_aspect=aspect,
-        start_pts=start_pts,
-        reorder_pts=both[0][0] - both[0][1] if both else 0,
-        is_stamped=all(pts is not None for pts, _ in stamps),
-        is_as_coded=all(a < b for a, b in pairwise(pts for pts, _ in stamps if pts is not None)),
-        undecodable=sum(pts < start_pts for pts in shown),
-    )
-
-
-def verify_stamps(access: Access, opened: Opened, head: Head, watch: Watch) -> Access:
-    """With a repair where stamps are those of decoding though the decoder reorders frames."""
-    if (
-        not (head.is_stamped and head.is_as_coded)
-        or not _may_reorder(opened[1])
-        or not _goes_back(access, watch)
-    ):
-        return access
-    hidden = int(_stored(access, watch).is_hidden.sum())
-    access = replace(access, follow_edits=False)
-    repair = _order_by_decoding(access, _stored(access, watch), watch, hidden=hidden)
-    return replace(access, repair=repair)
-
-
-def _find_repair(access: Access, stored: StoredStamps, stream: VideoStream, watch: Watch) -> Access:
-    """How the file has to be read for its stamps to be right."""
-    if stream.container.format.name == "avi":
-        indexed = {entry.pos + _AVI_HEAD_BYTES: entry.timestamp for entry in stream.index_entries}
-        found = index_losses(stored, indexed)
-        if found is not None:
-            return replace(access, repair=_count_by_index(access, *found, stream, watch))
-    missing, unknown = stored.pts == NO_STAMP, stored.either == NO_STAMP
-    if unknown.sum() > _MAX_UNKNOWN * len(unknown) and not unknown.all():
-        return replace(access, repair=_order_by_decoding(access, stored, watch))
-    if missing.any() and _may_reorder(stream):
-        is_mpeg4 = stream.codec_context.codec.canonical_name == "mpeg4"
-        if stored.needs_order and (missing.all() or is_mpeg4):
-            return replace(access, repair=_order_by_decoding(access, stored, watch))
-        if not missing.all():
-            access = replace(access, generate_pts=True)
-            stored = _stored(access, watch)
-            if _goes_back(access, watch):
-                return replace(access, repair=_order_by_decoding(access, stored, watch))
-    restarts = find_restarts(stored, float(stream.time_base or 0))
-    if not len(restarts):
-        return access
-    repair = join_restarts(stored, restarts, _frame_ticks(stream))
-    if stream.container.format.name == "ogg":  # its headers are packets too, but bring no frame
-        stored, note = repair.repaired(stored), repair.note
-        repair = _order_by_decoding(access, stored, watch, note=note) or repair
-    return replace(access, repair=repair)
-
-
-def _count_by_index(
-    access: Access, stored: StoredStamps, losses: np.ndarray, stream: VideoStream, watch: Watch
-) -> StampRepair:
-    lost = int((np.diff(stored.dts) - 1).clip(0).sum())
-    note = f"{lost} frames are missing, as its index tells; those after them keep their times"
-    repair = None
-    if _may_reorder(stream):
-        repair = _order_by_decoding(access, stored, watch, note=note)
-    repair = repair or keep_order(stored)
-    after_loss = frozenset(repair.pts[losses].tolist()) - {NO_STAMP}
-    return replace(repair, note=note, after_loss=after_loss)
-
-
-def _may_reorder(stream: VideoStream) -> bool:
-    return may_reorder(stream.codec_context.codec.canonical_name, stream.codec_context)
-
-
-def _goes_back(access: Access, watch: Watch) -> bool:
-    container, stream = open_container(access, watch)
-    with container:
-        return goes_back(container, stream, watch)
-
-
-def _stored(access: Access, watch: Watch) -> StoredStamps:
-    container, stream = open_container(access, watch)
-    with container:
-        return read_stored(container, stream, watch)
-
-
-def _order_by_decoding(
-    access: Access, stored: StoredStamps, watch: Watch, *, hidden: int = 0, note: str = ""
-) -> StampRepair | None:
-    """None where nothing can be decoded."""
-    container, stream = open_container(access, watch)
-    with container:
-        shown = [row for row in shown_rows(container, stream, watch) if row < len(stored.pts)]
-        ticks = _frame_ticks(stream)
-    if not shown:
-        return None
-    return order_frames(stored, shown, ticks, hidden=min(hidden, len(shown) - 1), note=note)
-
-
-def _frame_ticks(stream: VideoStream) -> int:
-    rate = stream.average_rate or stream.guessed_rate or 25
-    return max(1, round(1 / (rate * (stream.time_base or 1))))
-
-
-def _decoded(stream: VideoStream, packet: av.Packet | None) -> list[av.VideoFrame]:
-    try:
-        return stream.codec_context.decode(packet)
-    except av.error.FFmpegError:  # the first packets may be damaged: later ones are tried
-        return []
 
 
 def _describe(

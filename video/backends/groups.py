@@ -15,8 +15,8 @@ import av.error
 import numpy as np
 
 from mmreason.video.backends.base import BackendError, Watch
-from mmreason.video.backends.facts import Facts, Opened
-from mmreason.video.backends.packets import load_cues, open_container, read_packets, stamp
+from mmreason.video.backends.facts import Facts
+from mmreason.video.backends.packets import Opened, load_cues, open_container, read_packets, stamp
 from mmreason.video.backends.pictures import PictureConverter
 
 Answer = tuple[av.VideoFrame, bool]

@@ -31,6 +31,8 @@ from mmreason.video.backends.tracks import choose_stream, film_streams
 from mmreason.video.types import VideoError
 from mmreason.video.unreadable import explain_unreadable
 
+Opened = tuple[InputContainer, VideoStream]
+
 _LOSSY = {"mpegts", "mpeg"}
 """Formats of broadcasts, of which packets are lost on the way without a trace."""
 _PARTLY_STAMPED = {"mpeg"}
@@ -137,7 +139,10 @@ def _video_stream(path: Path, container: InputContainer, track: int | None) -> V
             f"{MAX_PICTURE_PX / 1e6:.0f} million pixels"
         )
     stream.codec_context.thread_count = 1  # else one a core, with a refill at every seek
-    stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PX)}
+    stream.codec_context.options = {
+        "max_pixels": str(MAX_PICTURE_PX),
+        "err_detect": "crccheck",  # damage that checksums show is told, as with FFV1
+    }
     return stream
 
 

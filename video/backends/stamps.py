@@ -28,6 +28,8 @@ _MAX_OVERLAP_S = 0.1
 """A key frame may lie this far behind the newest frame before it without proving a restart."""
 _MAX_FALL_S = 1.0
 """So may any other packet: reordering and small faults move stamps by less."""
+_MAX_STRAYS = 4
+_STRAY_GAPS = 250
 _CONSTANT_SHARE = 0.9
 _MAX_LOSSES = 1000
 _REORDERED = 32
@@ -138,7 +140,9 @@ def join_restarts(stored: StoredStamps, restarts: np.ndarray, frame_ticks: int) 
             continue
         if end is not None:
             part[known] += end - int(part[known][:_REORDERED].min())
-        end = int(part[known].max()) + _usual_gap(np.sort(part[known]), frame_ticks)
+        ascending = np.sort(part[known])
+        gap = _usual_gap(ascending, frame_ticks)
+        end = int(_without_strays(ascending, gap)[-1]) + gap
     return StampRepair(
         pts=pts,
         dts=earliest_later(pts),
@@ -148,6 +152,13 @@ def join_restarts(stored: StoredStamps, restarts: np.ndarray, frame_ticks: int) 
         note=f"its time stamps begin again {_times(len(restarts))} (files joined end to end?): the "
         "parts are shown one after the other",
     )
+
+
+def _without_strays(ascending: np.ndarray, gap: int) -> np.ndarray:
+    """Stamps without the few late ones, far from all others, that damage makes."""
+    late = ascending[-_MAX_STRAYS - 1 :]
+    jumps = np.flatnonzero(np.diff(late) > _STRAY_GAPS * gap)
+    return ascending[: len(ascending) - len(late) + 1 + jumps[0]] if len(jumps) else ascending
 
 
 def _times(count: int) -> str:
@@ -186,7 +197,7 @@ def index_losses(
     stored: StoredStamps, indexed: dict[int, int]
 ) -> tuple[StoredStamps, np.ndarray] | None:
     """Decoding stamps by what the index says of the places at which packets lie, and the rows
-    before which packets are missing; None where no packet is missing.
+    before which packets are missing; None where none is missing in between.
 
     AVI stores no times: they are counted, and a packet that is lost moves all that follow.
     """
@@ -196,6 +207,8 @@ def index_losses(
         return None
     dts = _fill(dts, known, 1)
     losses = np.flatnonzero(np.diff(dts) > 1) + 1
+    if not len(losses):  # the end of the file is missing, and nothing before it
+        return None
     return replace(stored, pts=np.full(len(dts), NO_STAMP), dts=dts), losses
 
 

@@ -13,20 +13,15 @@ import numpy as np
 from mmreason.video.backends.base import SLACK_S, BackendError, Watch
 from mmreason.video.backends.colour import colour_notes
 from mmreason.video.backends.display import Display
-from mmreason.video.backends.facts import (
-    Head,
-    Opened,
-    read_head,
-    read_table,
-    reopen,
-    stamp_notes,
-    verify_stamps,
-)
+from mmreason.video.backends.facts import stamp_notes
+from mmreason.video.backends.head import Head, read_head
 from mmreason.video.backends.packets import (
     Access,
+    Opened,
     PacketTable,
     open_container,
 )
+from mmreason.video.backends.repair import read_table, reopen, verify_stamps
 from mmreason.video.backends.tracks import list_tracks
 from mmreason.video.types import Colour, Span, VideoInfo, VideoTrack
 
