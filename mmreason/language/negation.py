@@ -17,7 +17,8 @@ _BREAK = re.compile(
     re.IGNORECASE,
 )
 _NEUTRAL = re.compile(
-    r"\bnot only\b|\bno doubt\b|\bwithout (?:a |any )?doubt\b|\bbeyond (?:a |any )?doubt\b|\bno question\b|\bwhy not\b"
+    r"\bnot only\b|\bno doubt\b|\bwithout (?:a |any )?doubt\b|\bbeyond (?:a |any )?doubt\b"
+    r"|\bno question\b|\bwhy not\b"
     r"|\bzweifellos\b|\bsans (?:aucun )?doute\b|\bsin duda\b|\bsem dúvida\b",
     re.IGNORECASE,
 )
@@ -25,7 +26,8 @@ _DENIES_BEFORE = re.compile(
     r"n't\b|\b(?:not|no|never|neither|nor|without|cannot|except|excluding|isnt|rather than"
     r"|instead of|other than|(?:anything|everything|all) but|far from|rul(?:es?|ed|ing) out"
     r"|exclud\w+|eliminat\w+"
-    r"|reject\w*|wrong|incorrect|false|different from|unlike|doubt|doubtful|hardly|scarcely|unlikely"
+    r"|reject\w*|wrong|incorrect|false|different from|unlike"
+    r"|doubt|doubtful|hardly|scarcely|unlikely"
     r"|nicht|kein\w*|weder|noch nie|niemals|anstatt|statt|ohne"
     r"|n'|pas|jamais|plutôt que|au lieu d[eu]|sans|nunca|tampoco|en (?:lugar|vez) de"
     r"|não|nem|em vez de|sem|non|né|invece di|niet|geen"
@@ -88,6 +90,7 @@ class Clauses:
         last = self.ends[at] if at < len(self.ends) else len(self.text)
         before, after = self.text[first:start], self.text[end:last]
         return bool(
-            _DENIES_BEFORE.search(before[-200:]) or is_denied_by(after[:100])
+            _DENIES_BEFORE.search(before[-200:])
+            or is_denied_by(after[:100])
             or _ANSWERED_NO.match(self.text[end : end + 200])
         )

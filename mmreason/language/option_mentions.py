@@ -46,7 +46,8 @@ _AFTER_LETTER = re.compile(
     r"|appears"
     r"|matches|fits|rather|instead|ist|und|oder|nicht|est|et|ou|pas|es|y|o|no|é|e|è|и|или|а|не|है"
     r"|नहीं"
-    r"|it is|i think|i believe)\b|\(|选项|選項|번|番|が|です|でし|だ|では|じゃ|가|이|입니다|예요|是|项|項|不|而|和|或|、)",
+    r"|it is|i think|i believe)\b|\("
+    r"|选项|選項|번|番|が|です|でし|だ|では|じゃ|가|이|입니다|예요|是|项|項|不|而|和|或|、)",
     re.IGNORECASE,
 )
 _LETTER = re.compile(

@@ -129,8 +129,10 @@ def test_one_text_picks_one_option_at_most(parts):
 
 @pytest.mark.parametrize(
     "answer",
-    ["3", "3.0", "three", "There are 3 stars.", "+3", "3 stars, so 3", "\\boxed{3}", "**3**"]
-    + ["The answer is $3$.", "not 2 but 3", "Probably 3", "<think>2 or 4?</think>3"],
+    [
+        *("3", "3.0", "three", "There are 3 stars.", "+3", "3 stars, so 3", "\\boxed{3}", "**3**"),
+        *("The answer is $3$.", "not 2 but 3", "Probably 3", "<think>2 or 4?</think>3"),
+    ],
 )
 def test_a_number_is_read(answer):
     assert numeric(said(answer), Truth(number=3)) == 1
@@ -148,8 +150,10 @@ def test_numbers_in_other_writings():
 
 @pytest.mark.parametrize(
     "answer",
-    ["", "1 2 3 4 5", "two or three", "3 or 4", "1e400", "9" * 5_000, "3 " * 15_000]
-    + ["not 3", "There aren't 3.", "3 is wrong"],
+    [
+        *("", "1 2 3 4 5", "two or three", "3 or 4", "1e400", "9" * 5_000, "3 " * 15_000),
+        *("not 3", "There aren't 3.", "3 is wrong"),
+    ],
 )
 def test_a_number_cannot_be_had_by_listing_or_size_or_denial(answer):
     assert numeric(said(answer), Truth(number=3)) == 0
