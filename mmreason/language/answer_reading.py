@@ -155,7 +155,7 @@ _UNSURE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _AROUND_WORDS = re.compile(
-    r"^(?:[^\w-]|-(?!\d))*(?:(?:an?|the)\s+)?(?=[\w-])|[\s.!?。！？,;:\"')\]]+$", re.IGNORECASE
+    r"^(?:[^\w-]|-(?!\d))*(?:(?:an?|the)\s+)?(?=[\w-])|[\s.!?。！？,;:\"')\]%]+$", re.IGNORECASE
 )
 _WRONG = re.compile(r"\W*(?:no|wrong|incorrect|false|not)\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<!\b[A-Za-z])[.!?](?=\s|$)|[\n。！？]")
@@ -206,11 +206,14 @@ def _whole(said: str, options: Sequence[str]) -> set[int] | None:
     letter = -1 if form is None else LETTERS.find(form["letter"].upper())
     found = {letter} if 0 <= letter < len(options) else set[int]()
     bare = _AROUND_WORDS.sub("", said)
+    worded: set[int] = set()
     for index, option in enumerate(options):
         pattern = option_pattern(option)
         if pattern is not None and pattern.fullmatch(bare):
-            found.add(index)
-    return found or None
+            worded.add(index)
+    # "$5" and "5%" differ in signs alone.
+    alike = {i for i in worded if normalise(options[i]).lower() == said.strip(" .").lower()}
+    return found | (alike or worded) or None
 
 
 def _pick_stated(stated: str, options: Sequence[str]) -> int | None:

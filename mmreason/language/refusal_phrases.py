@@ -23,7 +23,8 @@ _PHRASES = re.compile(
             r"|genannt"
             r"|erwähnt|bekannt|klar|ersichtlich|vorhanden|enthalten|bestimmbar|feststellbar"
             r"|zu (?:bestimmen|beantworten)|gesagt|beantwort\w+)\b",
-            r"\bkeine? (?:angaben?|informationen?|ahnung|antwort|hinweise?)\b|\bich (?:weiß"
+            r"\bkeine? (?:angaben?|informationen?|ahnung|antwort|hinweise?)\b|\bweiß ich\b.*\bnicht\b"
+            r"|\bich (?:weiß"
             r"|kann)\b.*\bnicht\b"
             r"|\b(?:video|clip) zeigt\b.*\b(?:nicht|kein\w*)\b|\b(?:unklar|unbekannt)\W*$"
             r"|\bes (?:gibt|ist|sind) keine?\b",
@@ -36,7 +37,7 @@ _PHRASES = re.compile(
             r"|\bvidéo ne (?:montre|précise|mentionne|fournit|dit|contient|donne)"
             r"|\bil n'y a (?:pas|aucun)",
             # Spanish
-            r"\bno se (?:muestra|ve|menciona|especifica|indica|sabe|puede|aprecia|proporciona"
+            r"\bno aparece\b|\bno se (?:muestra|ve|menciona|especifica|indica|sabe|puede|aprecia|proporciona"
             r"|dice)\b"
             r"|\bno (?:está|queda) (?:claro|visible|especificad|indicad)|\bno (?:lo sé|hay"
             r"|es visible|especificad\w"
@@ -45,7 +46,7 @@ _PHRASES = re.compile(
             # Portuguese
             r"\bnão (?:(?:é|está|foi) )?(?:mostrad|visível|especificad|mencionad|clar|possível"
             r"|informad"
-            r"|disponível|identificad)\w*|\bnão (?:sei|consigo|posso|há|se sabe)\b|\bvídeo não\b"
+            r"|disponível|identificad)\w*|\bnão (?:aparece|sei|consigo|posso|há|se sabe)\b|\bvídeo não\b"
             r"|\bdesconhecid[oa]\W*$",
             # Italian
             r"\bnon (?:(?:è|viene|sono) )?(?:mostrat|specificat|menzionat|visibil|chiar|indicat"
@@ -64,7 +65,7 @@ _PHRASES = re.compile(
             # Chinese
             r"[没沒]有?(?:显示|顯示|提到|提及|出现|出現|说明|說明|展示|看到|相关|信息|足够|给出|提供|答案|明确)"
             r"|未(?:显示|顯示|提及|提到|说明|知|出现|展示|提供|指明)|不(?:清楚|知道|确定|確定|明确|可见|詳|详)"
-            r"|[无無]法(?:确定|確定|判断|得知|回答|看出|看到|辨认|判斷)|看不(?:到|出|清)|^\W*无(?:答案|法)?\W*$",
+            r"|[无無]法(?:确定|確定|判断|得知|回答|看出|看到|辨认|判斷)|看不(?:到|出|清)|^\W*[无無](?:答案|法)?\W*$",
             # Japanese
             r"(?:映|写|示さ|表示さ|言及さ|見え|見られ|記載さ|描か|触れられ)\S{0,4}(?:ない|ません|いない)"
             r"|[わ分]か(?:りません|らない)|^\W*(?:不明|情報なし|該当なし)|情報(?:が|は)(?:ない|あり)"

@@ -43,14 +43,12 @@ _TOLD = (
 _TOLD_OF_MATTERS = (
     r"(?:apparent|available|certain|clear|contained|evident|given|known|named|present|told|there)"
 )
-_REST = (
-    r"(?:\s+(?:in|from|on|by|at|within|during|here|what|who|why|how|where|when|whether|if)\b.*)?"
-)
+_REST = rf"(?:\s+(?:in|from|on|by {_THE_SOURCE}|at|within|during|here|what|who|why|how|where|when|whether|if)\b.*)?"
 _HIDDEN = r"(?:unclear|unknown|unspecified|uncertain|undetermined|indeterminate|undisclosed)"
 _HARD = r"(?:impossible|not possible|hard|difficult)"
 
 _LEAD_IN = re.compile(
-    r"^(?:(?:i['\u2019]m |i am )?(?:very )?sorry|unfortunately|apologies|i['\u2019]m afraid"
+    r"^(?:(?:i['\u2019]m |i am )?(?:very )?sorry|i apologi[sz]e(?:,? but\b)?|unfortunately|apologies|i['\u2019]m afraid"
     r"|i am afraid"
     r"|it (?:seems|appears)|i (?:think|believe)|well|hm+|as an? (?:ai|[\w ]*model)\b[^,.]*"
     r"|(?:based on|from|in|according to|given|as far as)\b[^,.]{1,80}(?=,)|however|no(?=,)"
@@ -59,14 +57,14 @@ _LEAD_IN = re.compile(
 )
 _FIRST_CLAUSE = re.compile(
     r"[.!?;\n](?=\s|$)|,\s|\s[-\u2013\u2014]\s|[(]"
-    r"|(?<!nothing)\s(?:but|although|though|because|since|while|whereas|so|however)\s",
+    r"|(?<!nothing)(?<!none)\s(?:but|although|though|because|since|while|whereas|so|however)\s",
     re.IGNORECASE,
 )
 _NO_ANSWER = tuple(
     re.compile(pattern, re.IGNORECASE | re.DOTALL)
     for pattern in (
         # "N/A", "unknown", "not specified", "no information"
-        r"n\s?[/.]\s?a\.?|null|nil|none|nothing|unavailable|not applicable|unanswerable"
+        r"n\s?[/.]?\s?a\.?|idk|dunno|null|nil|none|nothing|unavailable|not applicable|unanswerable"
         r"|none (?:given|of (?:the|these|those|them)\b.*)",
         rf"(?:(?:it|that|this)(?:'s| is| remains)\s+)?(?:an? )?{_HIDDEN}{_REST}",
         rf"(?:(?:it|that|this)(?:'s| is)\s+)?(?:{_HARD}|unable) to {_SEE}\b.*",
@@ -81,6 +79,9 @@ _NO_ANSWER = tuple(
         rf"\s+(?:able to\s+)?(?:{_SEE}\b.*|{_TOLD}{_REST})",
         r"(?:i|we)(?:'m| am|'re| are)\s+(?:not (?:sure|certain|able)|unable|unsure)\b.*",
         r"(?:i|we) have no\b.*",
+        rf"not{_ADVERB}\s+in {_THE_SOURCE}\b.*|nothing is (?:said|told|known)\b.*",
+        rf"(?:the )?(?:speaker|narrator|host)s? (?:does|do|did){_NOT}{_ADVERB}"
+        r"\s+(?:say|mention|specify|state|tell)\b.*",
         rf"(?:does|did|do){_NOT}{_ADVERB}\s+(?:{_SHOW}|appear)\b(?! to\b).*",
         # "the video does not show it"
         rf"{_THE_SOURCE}(?: itself| here| provided)?\s+(?:(?:do|does|did|could){_NOT}|{_CANNOT}"
@@ -101,7 +102,7 @@ _THERE_IS_NO = re.compile(
 _SAYING = re.compile(
     r"^\s*(?:time|need|doubt|point|hope|problem|longer|turning|hurry|rush|place like|way (?:out"
     r"|back)"
-    r"|reason to|escape)\b",
+    r"|reason to|escape)\b|.*\bwithout\b",
     re.IGNORECASE,
 )
 _PURPOSE = re.compile(rf"\bto (?!{_SEE}\b|{_SHOW}\b|be\b|the\b|an?\b)\w+", re.IGNORECASE)
@@ -165,6 +166,8 @@ def _declines_in_english(text: str, question: str) -> bool:
     clause = (text if end is None else text[: end.start()]).rstrip(" .!?)]'\"*:")
     if any(form.fullmatch(clause) for form in _NO_ANSWER):
         return True
+    if (bare := re.fullmatch(r"no (.+)", clause, re.IGNORECASE)) is not None:
+        return bool(question) and _is_asked(bare[1], question)
     if (found := _THERE_IS_NO.fullmatch(clause)) is not None:
         return _is_missing(found["thing"], question)
     found = _NOT_TOLD.fullmatch(clause) or _IS_HIDDEN.fullmatch(clause)

@@ -223,6 +223,13 @@ def test_replies_as_models_write_them_are_read(text, picked):
         ("at 1:05", ("1:05", "0:05"), 0),
         ("1.5", ("5", "1.5"), 1),
         ("-5", ("5", "-5"), 1),
+        ("5%", ("$5", "5%"), 1),
+        ("5", ("$5", "5%"), None),
+        (
+            "C. She sings.\n\nBefore that, he reads a book.",
+            ("He leaves.", "He reads a book.", "She sings."),
+            2,
+        ),
         ("not moving", ("moving", "not moving"), 1),
         ("it is moving", ("moving", "not moving"), 0),
         ("None of the above", ("red", "None of the above"), 1),
