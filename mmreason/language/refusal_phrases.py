@@ -23,8 +23,8 @@ _PHRASES = re.compile(
             r"|genannt"
             r"|erwähnt|bekannt|klar|ersichtlich|vorhanden|enthalten|bestimmbar|feststellbar"
             r"|zu (?:bestimmen|beantworten)|gesagt|beantwort\w+)\b",
-            r"\bkeine? (?:angaben?|informationen?|ahnung|antwort|hinweise?)\b|\bweiß ich\b.*\bnicht\b"
-            r"|\bich (?:weiß"
+            r"\bkeine? (?:angaben?|informationen?|ahnung|antwort|hinweise?)\b"
+            r"|\bweiß ich\b.*\bnicht\b|\bich (?:weiß"
             r"|kann)\b.*\bnicht\b"
             r"|\b(?:video|clip) zeigt\b.*\b(?:nicht|kein\w*)\b|\b(?:unklar|unbekannt)\W*$"
             r"|\bes (?:gibt|ist|sind) keine?\b",
@@ -37,7 +37,8 @@ _PHRASES = re.compile(
             r"|\bvidéo ne (?:montre|précise|mentionne|fournit|dit|contient|donne)"
             r"|\bil n'y a (?:pas|aucun)",
             # Spanish
-            r"\bno aparece\b|\bno se (?:muestra|ve|menciona|especifica|indica|sabe|puede|aprecia|proporciona"
+            r"\bno aparece\b|\bno se (?:muestra|ve|menciona|especifica|indica|sabe|puede|aprecia"
+            r"|proporciona"
             r"|dice)\b"
             r"|\bno (?:está|queda) (?:claro|visible|especificad|indicad)|\bno (?:lo sé|hay"
             r"|es visible|especificad\w"
@@ -46,7 +47,8 @@ _PHRASES = re.compile(
             # Portuguese
             r"\bnão (?:(?:é|está|foi) )?(?:mostrad|visível|especificad|mencionad|clar|possível"
             r"|informad"
-            r"|disponível|identificad)\w*|\bnão (?:aparece|sei|consigo|posso|há|se sabe)\b|\bvídeo não\b"
+            r"|disponível|identificad)\w*|\bnão (?:aparece|sei|consigo|posso|há|se sabe)\b"
+            r"|\bvídeo não\b"
             r"|\bdesconhecid[oa]\W*$",
             # Italian
             r"\bnon (?:(?:è|viene|sono) )?(?:mostrat|specificat|menzionat|visibil|chiar|indicat"

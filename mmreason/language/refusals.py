@@ -43,12 +43,16 @@ _TOLD = (
 _TOLD_OF_MATTERS = (
     r"(?:apparent|available|certain|clear|contained|evident|given|known|named|present|told|there)"
 )
-_REST = rf"(?:\s+(?:in|from|on|by {_THE_SOURCE}|at|within|during|here|what|who|why|how|where|when|whether|if)\b.*)?"
+_REST = (
+    rf"(?:\s+(?:in|from|on|by {_THE_SOURCE}|at|within|during|here"
+    r"|what|who|why|how|where|when|whether|if)\b.*)?"
+)
 _HIDDEN = r"(?:unclear|unknown|unspecified|uncertain|undetermined|indeterminate|undisclosed)"
 _HARD = r"(?:impossible|not possible|hard|difficult)"
 
 _LEAD_IN = re.compile(
-    r"^(?:(?:i['\u2019]m |i am )?(?:very )?sorry|i apologi[sz]e(?:,? but\b)?|unfortunately|apologies|i['\u2019]m afraid"
+    r"^(?:(?:i['\u2019]m |i am )?(?:very )?sorry|i apologi[sz]e(?:,? but\b)?"
+    r"|unfortunately|apologies|i['\u2019]m afraid"
     r"|i am afraid"
     r"|it (?:seems|appears)|i (?:think|believe)|well|hm+|as an? (?:ai|[\w ]*model)\b[^,.]*"
     r"|(?:based on|from|in|according to|given|as far as)\b[^,.]{1,80}(?=,)|however|no(?=,)"
