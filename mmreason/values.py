@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from mmreason.language.answer_reading import read_answer
+from mmreason.language.answer_reading import AnswerKind, read_answer
 from mmreason.language.refusals import says_absent, says_outside
 from mmreason.wording import (
     NUMBERS,
@@ -75,8 +75,8 @@ def yes_or_no(question: str, reply: str) -> bool | None:
     if not is_yes_no(question) or says_outside(reply):
         return None
     said = [_SAME.get(word, word) for word in words(reply)]
-    if said[:1] in (["yes"], ["no"]):
-        return said[0] == "yes"
+    if (kind := read_answer(reply).kind) in (AnswerKind.YES, AnswerKind.NO):
+        return kind is AnswerKind.YES
     if not said:
         return None
     if says_absent(reply, question):
