@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -50,6 +50,11 @@ Conversation = Sequence[Message]
 def time_label(time_s: float) -> str:
     """What stands before a frame that is shown as a single image."""
     return f"<{time_s:.1f} seconds>"
+
+
+def times_line(times_s: Iterable[float]) -> str:
+    """What stands before a clip whose frames cannot carry their times one by one."""
+    return f"<frames at {', '.join(f'{time_s:.1f}' for time_s in times_s)} seconds>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

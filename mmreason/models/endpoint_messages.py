@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mmreason.models.base import Conversation, FramesPart, Part, TextPart, time_label
+from mmreason.models.base import Conversation, FramesPart, Part, TextPart, time_label, times_line
 
 if TYPE_CHECKING:
     from mmreason.video.types import FrameBatch
@@ -54,10 +54,9 @@ def _pieces(part: Part, frames_as: FramesAs, image_format: ImageFormat) -> list[
     if isinstance(part, TextPart):
         return [_text(part.text)]
     if part.kind == "video" and frames_as == "video":
-        times = ", ".join(f"{time_s:.1f}" for time_s in part.frames.times_s)
         url = _data_url("video/mp4", encode_mp4(part.frames))
         return [
-            _text(f"<frames at {times} seconds>"),
+            _text(times_line(part.frames.times_s)),
             {"type": "video_url", "video_url": {"url": url}},
         ]
     return _images(part, image_format)

@@ -2,8 +2,10 @@
 
 Language models that read text only are taken too, as reasoners (`hf_text.py`).
 
-Frames come already sampled and sized; their presentation times are handed over as video metadata,
-so the time stamps in the model's prompt are ours. Leaves out finding the weights (`folders.py`).
+Frames come already sampled and sized. Their presentation times reach every family: as the video
+metadata that its processor writes into the prompt, as a label before each single image, or, where
+the family has neither, as one line of text before the clip. What a processor can do is measured
+when it is loaded (`hf_traits.py`). Leaves out finding the weights (`folders.py`).
 Imports torch and transformers at top: import this module only when a model is wanted.
 """
 
@@ -15,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import (
     AutoModelForCausalLM,
@@ -32,11 +33,13 @@ from mmreason.models.base import (
     ClipRecipe,
     Conversation,
     FramesPart,
+    ModelError,
     Reply,
     TextPart,
     family_of,
-    time_label,
+    times_line,
 )
+from mmreason.models.context import count_frames, halve_frames
 from mmreason.models.folders import (
     PACKAGED,
     clip_recipe_from,
@@ -44,17 +47,30 @@ from mmreason.models.folders import (
     locate,
     weights_folder,
 )
-from mmreason.models.hf_text import check_template, prepare_text, reads_text_only
+from mmreason.models.hf_frames import (
+    fill_last_pair,
+    labelled_images,
+    patch_factors,
+    video_metadata,
+    video_support,
+)
+from mmreason.models.hf_text import break_tokens, check_template, prepare_text, reads_text_only
+from mmreason.models.hf_traits import EVERYTHING, measure
 from mmreason.prompts import GENERAL
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch
 
-TIME_STEPS_HZ = 1000
-"""Times reach the processor as whole milliseconds: "frame indices" of a 1000 Hz clock."""
-
 ONE_THREAD_PARAMETERS = 50_000_000
 """Smaller models run on one thread: their products are too short to share, and on a busy machine
 threads mostly wait for each other."""
+
+TIMES_IN_A_LINE = (
+    "this model's prompts hold no time of a frame: times are told in one line before each clip"
+)
+CLIPS_AS_IMAGES = (
+    "the model does not take clips of different lengths or sizes, or clips beside images, in one "
+    "prompt: such clips are shown as single images"
+)
 
 _SEEN_PX_FAMILIES = ("qwen2_5_vl",)
 
@@ -83,9 +99,24 @@ class TransformersModel:
             check_template(self.tokenizer, name)
             self._video, notes = False, ("this model reads text only: it can be a reasoner",)
         else:
-            self._video, notes = _video_support(processor)
+            self._video, notes = video_support(processor)
         self.notes: tuple[str, ...] = notes
-        self._factor, self._temporal = _patch_factors(processor)
+        self._factor, self._temporal = patch_factors(processor)
+        text_config = model.config.get_text_config()
+        self._context_tokens: int | None = getattr(text_config, "max_position_embeddings", None)
+        self._traits = EVERYTHING
+        if not self.is_text_only:
+            self._control_ids = _control_ids(processor, self.tokenizer)
+            self._traits = measure(
+                lambda conversations, sanitize: self._process(
+                    conversations, ask=True, sanitize=sanitize
+                ),
+                takes_video=self._video,
+                image_token_id=_token_id(model.config, "image"),
+                control_ids=self._control_ids,
+            )
+            if not self._traits.tells_times:
+                self.notes += (TIMES_IN_A_LINE,)
         self._is_small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
         # Small weights with a clip recipe beside them were trained by this project.
         is_nano = self._is_small and clip is not None
@@ -148,17 +179,17 @@ class TransformersModel:
         temperature: float = 0.0,
         seed: int = 0,
     ) -> list[Reply]:
-        """See `ChatModel`. All conversations run as one batch, padded on the left.
+        """See `ChatModel`. Conversations that the processor can stack run as one batch, padded on
+        the left: a batch answers as each conversation alone.
 
-        Each is a batch row of one `generate` call: cut long lists before calling. Sampling draws
-        from a generator seeded here and leaves torch's own as it was.
+        Each is a batch row: cut long lists before calling. Where a prompt is longer than the
+        model's context, frames are left out and `notes` says so; ModelError where that is not
+        enough. Sampling draws from a generator seeded here and leaves torch's own as it was.
         """
-        if not conversations:
-            return []
-        inputs = self.prepare(conversations).to(self.model.device)
-        if not self.is_text_only:
-            inputs = inputs.to(dtype=self.model.dtype)
         devices = [self.model.device] if self.model.device.type == "cuda" else []
+        replies: dict[int, Reply] = {}
+        errors: dict[int, str] = {}
+        waiting = dict(enumerate(conversations))
         with (
             torch.inference_mode(),
             torch.random.fork_rng(devices, enabled=temperature > 0),
@@ -166,21 +197,91 @@ class TransformersModel:
         ):
             if temperature > 0:
                 torch.manual_seed(seed)
-            out = self.model.generate(
-                **inputs,
-                generation_config=self._generation_config(max_new_tokens, temperature),
+            while waiting:
+                group = self._next_stack(waiting)
+                inputs = self.prepare(list(group.values()))
+                shorter = self._shorten(group, inputs, max_new_tokens, errors)
+                if shorter or any(place in errors for place in group):
+                    waiting |= shorter
+                    waiting = {i: one for i, one in waiting.items() if i not in errors}
+                    continue
+                inputs = inputs.to(self.model.device)
+                if not self.is_text_only:
+                    inputs = inputs.to(dtype=self.model.dtype)
+                out = self.model.generate(
+                    **inputs,
+                    generation_config=self._generation_config(max_new_tokens, temperature),
+                )
+                replies |= zip(group, self._replies(inputs, out), strict=True)
+                waiting = {i: one for i, one in waiting.items() if i not in group}
+        if errors:
+            first = next(iter(errors.values()))
+            partly = [replies.get(i) for i in range(len(conversations))]
+            raise ModelError(first, replies=partly, errors=errors)
+        return [replies[i] for i in range(len(conversations))]
+
+    def _next_stack(self, waiting: dict[int, Conversation]) -> dict[int, Conversation]:
+        """The first conversation with all others that can be read in one batch with it."""
+        keys = {place: self._stack_key(one) for place, one in waiting.items()}
+        first = next(iter(keys.values()))
+        return {place: one for place, one in waiting.items() if keys[place] == first}
+
+    def _stack_key(self, conversation: Conversation) -> tuple[Any, ...]:
+        """Equal for conversations whose frames the processor and the model take in one batch."""
+        _, shown = self._turns(conversation)
+        kinds = () if self._traits.mixes_kinds else tuple(sorted({kind for _, kind in shown}))
+        if self._traits.stacks_uneven:
+            return kinds
+        return kinds, tuple(sorted({(kind, one.pixels.shape) for one, kind in shown}))
+
+    def _shorten(
+        self,
+        group: dict[int, Conversation],
+        inputs: Any,
+        max_new_tokens: int,
+        errors: dict[int, str],
+    ) -> dict[int, Conversation]:
+        """Those of a batch that do not fit into the context, with half of their frames; what has no
+        frames to leave out goes to `errors`."""
+        if self._context_tokens is None:
+            return {}
+        shorter = {}
+        lengths = inputs["attention_mask"].sum(dim=1).tolist()
+        for (place, conversation), length in zip(group.items(), lengths, strict=True):
+            if length + max_new_tokens <= self._context_tokens:
+                continue
+            halved = halve_frames(conversation)
+            if halved is None:
+                errors[place] = (
+                    f"model {self.name!r}: a prompt of {length} tokens and {max_new_tokens} to "
+                    f"write do not fit into its context of {self._context_tokens} tokens; ask "
+                    "less at once or name a model with a longer context"
+                )
+                continue
+            shorter[place] = halved
+            self._note(
+                f"the model's context of {self._context_tokens} tokens does not hold "
+                f"{count_frames(conversation)} frames of a look with its text: "
+                f"{count_frames(halved)} are shown"
             )
-        return self._replies(inputs, out)
+        return shorter
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes += (note,)
 
     def prepare(self, conversations: Sequence[Conversation], *, ask: bool = True) -> Any:
         """The processor's tensors for a batch, left-padded: ids, mask, pixels, grids. With `ask`
         up to where the model is to write."""
         if self.is_text_only:
             return prepare_text(self.tokenizer, conversations, self.name, ask=ask)
+        return self._process(conversations, ask=ask, sanitize=self._traits.sanitizes)
+
+    def _process(self, conversations: Sequence[Conversation], *, ask: bool, sanitize: bool) -> Any:
         shown = [self._turns(conversation) for conversation in conversations]
         messages = [turns for turns, _ in shown]
         frames = [one for _, clips in shown for one in clips]
-        metadata = [_metadata(one) for one, kind in frames if kind == "video"]
+        metadata = [video_metadata(one) for one, kind in frames if kind == "video"]
         same_size = all(self._fits(one) for one, _ in frames)
         settings: dict[str, Any] = {"text_kwargs": {"padding": True, "padding_side": "left"}}
         resizing = {"do_resize": False} if same_size and self._factor > 1 else {}
@@ -198,7 +299,7 @@ class TransformersModel:
             add_generation_prompt=ask,
             return_dict=True,
             return_tensors="pt",
-            sanitize_control_tokens=True,
+            sanitize_control_tokens=sanitize,
             processor_kwargs=settings,
         )
 
@@ -214,7 +315,7 @@ class TransformersModel:
             tokenize=True,
             add_generation_prompt=ask,
             return_dict=True,
-            sanitize_control_tokens=True,
+            sanitize_control_tokens=self._traits.sanitizes,
         )
         return tuple(inputs["input_ids"][0])
 
@@ -223,26 +324,45 @@ class TransformersModel:
     ) -> tuple[list[dict[str, Any]], list[tuple[FrameBatch, str]]]:
         """Messages as the processor takes them, and the frames in them with the kind they go as."""
         turns, shown = [], []
+        as_video = self._video and self._takes_clips_of(conversation)
         for message in conversation:
             content: list[dict[str, Any]] = []
             for part in message.parts:
                 if isinstance(part, TextPart):
-                    content.append({"type": "text", "text": part.text})
-                elif part.kind == "video" and self._video:
-                    frames = _fill_last_pair(part.frames, self._temporal)
+                    content.append({"type": "text", "text": self._harmless(part.text)})
+                    continue
+                if part.kind == "video" and not self._traits.tells_times:
+                    content.append({"type": "text", "text": times_line(part.frames.times_s)})
+                if part.kind == "video" and as_video:
+                    frames = fill_last_pair(part.frames, self._temporal)
                     content.append({"type": "video", "video": frames.pixels})
                     shown.append((frames, "video"))
                 else:
-                    content += _images(part)
+                    content += labelled_images(part, labels=self._video or self._traits.tells_times)
                     shown.append((part.frames, "image"))
             turns.append({"role": message.role, "content": content})
         return turns, shown
 
+    def _takes_clips_of(self, conversation: Conversation) -> bool:
+        """Whether the clips of one conversation can go as videos together with what else it shows;
+        where not, they go as single images and a note says so."""
+        shown = [p for m in conversation for p in m.parts if isinstance(p, FramesPart)]
+        clips = [part for part in shown if part.kind == "video"]
+        mixed = 0 < len(clips) < len(shown)
+        uneven = len({part.frames.pixels.shape for part in clips}) > 1
+        if (mixed and not self._traits.mixes_kinds) or (uneven and not self._traits.stacks_uneven):
+            self._note(CLIPS_AS_IMAGES)
+            return False
+        return True
+
+    def _harmless(self, text: str) -> str:
+        """The text, with its control tokens broken where the processor would obey them."""
+        return text if self._traits.sanitizes else break_tokens(text, tuple(self._control_ids))
+
     def _visual_counts(self, input_ids: torch.Tensor) -> list[int]:
         """Visual tokens of each row, by the ids that stand for them."""
-        config = self.model.config
-        ids = [getattr(config, f"{kind}_token_id", None) for kind in ("image", "video")]
-        known = torch.tensor([i for i in ids if isinstance(i, int)], device=input_ids.device)
+        ids = [_token_id(self.model.config, kind) for kind in ("image", "video")]
+        known = torch.tensor([i for i in ids if i is not None], device=input_ids.device)
         return torch.isin(input_ids, known).sum(dim=1).tolist()
 
     def _fits(self, frames: FrameBatch) -> bool:
@@ -342,68 +462,20 @@ def _set_padding(tokenizer: Any) -> int:
     return tokenizer.pad_token_id
 
 
-def _video_support(processor: Any) -> tuple[bool, tuple[str, ...]]:
-    """Whether the processor and its chat template take videos, and a note where they do not."""
-    if getattr(processor, "video_processor", None) is None:
-        return False, ("frames are shown as single images: the processor has no video input",)
-    text = {"type": "text", "text": "?"}
-    with_video, without = (
-        processor.apply_chat_template([{"role": "user", "content": content}], tokenize=False)
-        for content in ([{"type": "video"}, text], [text])
-    )
-    if with_video == without:
-        return False, ("frames are shown as single images: the chat template leaves videos out",)
-    return True, ()
+def _token_id(config: Any, kind: str) -> int | None:
+    """Id of the token that stands for "image" or "video": families have two names for it."""
+    names = (f"{kind}_token_id", f"{kind}_token_index")
+    ids = (getattr(config, name, None) for name in names)
+    return next((i for i in ids if isinstance(i, int)), None)
 
 
-def _patch_factors(processor: Any) -> tuple[int, int]:
-    """(sides that need no resizing are multiples of this, frames that make one visual token)."""
-    for part in ("video_processor", "image_processor"):
-        eye = getattr(processor, part, None)
-        patch, merge = getattr(eye, "patch_size", None), getattr(eye, "merge_size", None)
-        if isinstance(patch, int) and isinstance(merge, int):
-            return patch * merge, int(getattr(eye, "temporal_patch_size", None) or 1)
-    return 1, 1
-
-
-def _fill_last_pair(frames: FrameBatch, group: int) -> FrameBatch:
-    """Repeat the last frame until the count is a multiple of `group`, as the processors do."""
-    missing = -len(frames) % group
-    if not missing:
-        return frames
-    order = np.r_[np.arange(len(frames)), np.full(missing, len(frames) - 1)]
-    return FrameBatch(
-        pixels=frames.pixels[order], times_s=frames.times_s[order], exact=frames.exact[order]
-    )
-
-
-def _metadata(frames: FrameBatch) -> dict[str, Any]:
-    """`transformers.video_utils.VideoMetadata` fields whose time stamps are `frames.times_s`."""
-    indices = [round(float(t) * TIME_STEPS_HZ) for t in frames.times_s]
-    count = len(indices)
-    step = (indices[-1] - indices[0]) / (count - 1) if count > 1 else TIME_STEPS_HZ
-    height, width = frames.pixels.shape[1:3]
-    return {
-        # Some processors take frames a second as count / total * fps: give them the true spacing.
-        "total_num_frames": max(count, round(step * count)),
-        "fps": float(TIME_STEPS_HZ),
-        "frames_indices": indices,
-        "duration": max(count, round(step * count)) / TIME_STEPS_HZ,
-        "height": height,
-        "width": width,
-    }
-
-
-def _images(part: FramesPart) -> list[dict[str, Any]]:
-    """Frames as single images; those of a clip each behind its time."""
-    from PIL import Image
-
-    content: list[dict[str, Any]] = []
-    for pixels, time_s in zip(part.frames.pixels, part.frames.times_s, strict=True):
-        if part.kind == "video":
-            content.append({"type": "text", "text": time_label(time_s)})
-        content.append({"type": "image", "image": Image.fromarray(pixels)})
-    return content
+def _control_ids(processor: Any, tokenizer: Any) -> dict[str, int]:
+    """Tokens that a question must not write, with their ids: the tokenizer's special ones and the
+    placeholders of the processor, which need not be among them."""
+    own = [getattr(processor, name, None) for name in dir(processor) if name.endswith("_token")]
+    tokens = {*tokenizer.all_special_tokens, *own, "<image>", "<video>"}
+    written = sorted(token for token in tokens if isinstance(token, str) and len(token.strip()) > 1)
+    return {token: tokenizer.convert_tokens_to_ids(token) for token in written}
 
 
 def _end_ids(generation_config: Any) -> frozenset[int]:

@@ -5,6 +5,7 @@ LongVideo-R1's published weights are such a model. Leaves out generation, which 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,14 @@ def check_template(tokenizer: Any, name: str) -> None:
     )
     if _PROBE not in text:
         raise UsageError(f"the chat template of model {name!r} loses what the user says; mend it")
+
+
+def break_tokens(text: str, tokens: Sequence[str]) -> str:
+    """The text with a blank behind the first character of each of `tokens` found in it, so that a
+    tokenizer and a processor read letters: "<video>" becomes "< video>"."""
+    longest_first = sorted(tokens, key=len, reverse=True)
+    found = re.compile("|".join(map(re.escape, longest_first)))
+    return found.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
 
 
 def prepare_text(

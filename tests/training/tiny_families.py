@@ -15,6 +15,7 @@ import transformers as hf
 
 from mmreason.models.hf import TransformersModel
 from mmreason.training.rl import Trainee
+from tests.training.tiny_image_families import idefics3, llava_next
 from tests.training.tiny_parts import (
     CLIP,
     EYES,
@@ -482,6 +483,9 @@ _MAKERS: Mapping[str, Callable[[], Made]] = {
     "perception_lm": _perception_lm,
 }
 FAMILIES: Sequence[str] = tuple(_MAKERS)
+_IMAGE_MAKERS = {"idefics3": idefics3, "llava_next": llava_next}
+ALL_FAMILIES: Sequence[str] = (*FAMILIES, *_IMAGE_MAKERS)
+"""With those that are asked only, not trained."""
 NEEDS = {"smolvlm": "num2words", "perception_lm": "timm"}
 """Packages that a family's processor or eyes need."""
 
@@ -493,8 +497,13 @@ def can_be_made(family: str) -> bool:
 
 def trainee(family: str, seed: int = 0) -> Trainee:
     """A tiny random model of the family, to train."""
+    return Trainee.of_chat(chat(family, seed))
+
+
+def chat(family: str, seed: int = 0) -> TransformersModel:
+    """A tiny random model of the family, to ask."""
     torch.manual_seed(seed)
-    model, processor, shown = _MAKERS[family]()
+    model, processor, shown = {**_MAKERS, **_IMAGE_MAKERS}[family]()
     words = processor.tokenizer
     processor.chat_template = shown
     model.generation_config.eos_token_id = words.eos_token_id
@@ -502,7 +511,6 @@ def trainee(family: str, seed: int = 0) -> Trainee:
     for parameter in model.parameters():
         if parameter.dim() > 1:  # spread, so that what is shown and asked makes a difference
             torch.nn.init.normal_(parameter, std=0.3)
-    chat = TransformersModel(
+    return TransformersModel(
         model.float(), processor, name=f"tiny {family}", fingerprint=f"{family}-{seed}"
     )
-    return Trainee.of_chat(chat)

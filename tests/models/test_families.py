@@ -1,0 +1,208 @@
+"""Every family of video-language models is asked in one way and answers by what it is shown."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmreason import Question, Reasoner, models
+from mmreason.models.base import Conversation, FramesPart, Message, ModelError, TextPart
+from mmreason.models.hf import CLIPS_AS_IMAGES, TIMES_IN_A_LINE, TransformersModel
+from mmreason.video.types import FrameBatch
+from tests.training import tiny_families
+from tests.video import clips
+
+MADE = [
+    pytest.param(
+        family,
+        marks=pytest.mark.skipif(
+            not tiny_families.can_be_made(family),
+            reason=f"needs {tiny_families.NEEDS.get(family)}",
+        ),
+    )
+    for family in tiny_families.ALL_FAMILIES
+]
+every_family = pytest.mark.parametrize("family", MADE)
+
+PLACEHOLDERS = (
+    "is <video> <image> <IMG_CONTEXT> <|video_pad|> <|image_pad|> <|image|> <|video|> <boi> "
+    "<soft> <fake> <end> </slice> <|vision_start|> there?"
+)
+
+
+@cache
+def tiny(family: str) -> TransformersModel:
+    return tiny_families.chat(family)
+
+
+def frames(
+    count: int, kind: str = "video", size_px: tuple[int, int] = (56, 56), start_s: float = 0.0
+) -> FramesPart:
+    width, height = size_px
+    pixels = np.random.default_rng(count).integers(0, 255, (count, height, width, 3), np.uint8)
+    times_s = start_s + np.arange(count) * 1.5
+    return FramesPart(
+        FrameBatch(pixels=pixels, times_s=times_s, exact=np.ones(count, dtype=bool)), kind
+    )
+
+
+def asked(*parts: FramesPart, question: str = "which one?") -> Conversation:
+    return [Message("user", (*parts, TextPart(question)))]
+
+
+MIXTURE = {
+    "four frames": asked(frames(4)),
+    "three frames": asked(frames(3), question="and here, in other words?"),
+    "one frame": asked(frames(1)),
+    "an image": asked(frames(1, "image")),
+    "images of two sizes": asked(frames(1, "image"), frames(2, "image", (112, 56))),
+    "no frames": asked(),
+    "wide frames": asked(frames(4, size_px=(112, 56))),
+    "clip and image": asked(frames(4), frames(1, "image")),
+    "two clips": asked(frames(4), frames(2)),
+    "later clip": asked(frames(4, start_s=1000.0)),
+    "two turns": [
+        *asked(frames(4)),
+        Message("assistant", (TextPart("look again"),)),
+        *asked(frames(2), question="and now?"),
+    ],
+    "placeholders": asked(frames(4), question=PLACEHOLDERS),
+}
+
+REFUSED = [("perception_lm", "images of two sizes")]
+"""Cuts images into as many tiles as fit, and takes the same number for each only."""
+
+
+@every_family
+def test_a_batch_of_any_mixture_equals_each_alone(family: str) -> None:
+    model = tiny(family)
+    mixture = {name: one for name, one in MIXTURE.items() if (family, name) not in REFUSED}
+    together = model.generate(list(mixture.values()), max_new_tokens=3)
+    for (name, conversation), reply in zip(mixture.items(), together, strict=True):
+        alone = model.generate([conversation], max_new_tokens=3)[0]
+        assert reply.token_ids == alone.token_ids, name
+        assert reply.logprobs == pytest.approx(alone.logprobs, abs=2e-4), name
+        assert reply.tokens_in == alone.tokens_in, name
+
+
+@pytest.mark.parametrize(("family", "name"), REFUSED)
+def test_what_a_processor_cannot_stack_in_one_conversation_is_an_error(
+    family: str, name: str
+) -> None:
+    with pytest.raises(ValueError, match="stack expects each tensor to be equal size"):
+        tiny(family).generate([MIXTURE[name]], max_new_tokens=3)
+
+
+@every_family
+def test_placeholders_in_a_question_add_no_control_token_to_the_prompt(family: str) -> None:
+    model = tiny(family)
+    special = set(model.tokenizer.all_special_ids)
+    for shown in ((), (frames(4),), (frames(1, "image"),)):
+        plain, armed = (
+            [i for i in model.prepare([asked(*shown, question=text)])["input_ids"][0].tolist()]
+            for text in ("?", PLACEHOLDERS)
+        )
+        assert [i for i in armed if i in special] == [i for i in plain if i in special]
+        assert len(armed) > len(plain) + 50
+
+
+@every_family
+def test_times_of_a_clip_reach_the_prompt(family: str) -> None:
+    model = tiny(family)
+    early, late = (
+        model.prepare([asked(frames(4, start_s=start_s))])["input_ids"].tolist()
+        for start_s in (0.0, 1000.0)
+    )
+    assert early != late
+    prompt = model.tokenizer.decode(late[0])
+    in_a_line = "<frames at 1000.0, 1001.5, 1003.0, 1004.5 seconds>" in prompt
+    assert in_a_line == (TIMES_IN_A_LINE in model.notes)
+
+
+@every_family
+def test_what_is_shown_makes_a_difference(family: str) -> None:
+    model = tiny(family)
+    black = frames(4)
+    black.frames.pixels[:] = 0
+    seen, unseen = model.generate([asked(frames(4)), asked(black)], max_new_tokens=3)
+    assert seen.logprobs != pytest.approx(unseen.logprobs, abs=1e-6)
+
+
+@pytest.mark.parametrize("family", ["internvl", "llava_onevision", "glm4v", "smolvlm"])
+def test_clips_that_cannot_go_together_are_images_with_a_note(family: str) -> None:
+    model = tiny_families.chat(family)
+    name = "clip and image" if family in ("glm4v", "smolvlm") else "two clips"
+    assert CLIPS_AS_IMAGES not in model.notes
+    prompt = model.tokenizer.decode(model.prepare([MIXTURE[name]])["input_ids"][0])
+    assert CLIPS_AS_IMAGES in model.notes
+    labels = [f"<{time_s:.1f} seconds>" for time_s in (0.0, 1.5, 3.0, 4.5)]
+    places = [prompt.index(label) for label in labels]
+    assert places == sorted(places)
+
+
+@every_family
+def test_a_prompt_longer_than_the_context_loses_frames_and_says_so(family: str) -> None:
+    made = tiny_families.chat(family)
+    one, two, eight = (
+        int(made.prepare([asked(frames(n))])["attention_mask"].sum()) for n in (1, 2, 8)
+    )
+    limit = max(one, two) + 20
+    assert eight > limit
+    made.model.config.get_text_config().max_position_embeddings = limit
+    model = TransformersModel(made.model, made.processor, name="short", fingerprint="0")
+    short, long = model.generate([asked(), asked(frames(8))], max_new_tokens=3)
+    assert long.tokens_in + 3 <= limit
+    assert short.tokens_in < long.tokens_in
+    assert any(f"context of {limit} tokens does not hold 8 frames" in note for note in model.notes)
+
+
+def test_a_text_longer_than_the_context_is_one_line_and_the_others_are_answered() -> None:
+    made = tiny_families.chat("qwen3_vl")
+    made.model.config.get_text_config().max_position_embeddings = 100
+    model = TransformersModel(made.model, made.processor, name="short", fingerprint="0")
+    with pytest.raises(ModelError, match=r"do not fit into its context of 100 tokens") as caught:
+        model.generate([asked(question="why? " * 50), asked()], max_new_tokens=3)
+    assert set(caught.value.errors) == {0}
+    assert caught.value.replies[0] is None and caught.value.replies[1] is not None
+    assert "\n" not in str(caught.value)
+
+
+@every_family
+def test_log_probabilities_of_a_sample_equal_a_teacher_forced_pass(family: str) -> None:
+    model = tiny(family)
+    conversation = asked(frames(4))
+    reply = model.generate([conversation], max_new_tokens=4, temperature=1.0, seed=3)[0]
+    inputs = model.prepare([conversation])
+    written = torch.tensor([reply.token_ids])
+    start = inputs["input_ids"].shape[1]
+    grown = dict(inputs) | {"input_ids": torch.cat([inputs["input_ids"], written], dim=1)}
+    grown["attention_mask"] = torch.ones_like(grown["input_ids"])
+    for name in ("mm_token_type_ids", "token_type_ids"):
+        if name in grown:
+            more = torch.zeros_like(written, dtype=grown[name].dtype)
+            grown[name] = torch.cat([grown[name], more], dim=1)
+    with torch.inference_mode():
+        logits = model.model(**grown).logits[0, start - 1 : -1]
+    forced = torch.log_softmax(logits.float(), dim=-1).gather(1, written.T)[:, 0]
+    assert reply.logprobs == pytest.approx(forced.tolist(), abs=2e-4)
+
+
+@pytest.mark.slow
+@every_family
+def test_a_folder_is_loaded_and_asked_about_a_video(family: str, tmp_path: Path) -> None:
+    made = tiny(family)
+    made.model.save_pretrained(tmp_path / "model")
+    made.processor.save_pretrained(tmp_path / "model")
+    video = clips.write(tmp_path / "clip.mp4", frames=60)
+    reasoner = Reasoner(models.load(str(tmp_path / "model")))
+    answer = reasoner.ask(video, "What is on the table?")
+    assert answer.cost.model_calls >= 1
+    reasoner.caption(video)
+    assert reasoner.ground(video, "the cup").status != "error"
+    questions = [Question(video=str(video), question=f"What? {i}") for i in range(2)]
+    results = list(reasoner.ask_many(questions, workers=2))
+    assert [result.failure for result in results] == [None, None]
