@@ -26,12 +26,20 @@ NUMBER_LIMIT = 1e9
 
 
 class Dialect(StrEnum):
-    """What the four numbers of a box mean. Always xyxy."""
+    """What the four numbers of a box mean: two corners, x before y where not said otherwise."""
 
     NORM_1000 = "norm_1000"
     """0..1000 of width and of height: Qwen3-VL, Qwen3.5, InternVL, GLM-V, nano."""
     SEEN_PX = "seen_px"
     """Pixels of the frame as the model saw it, after resizing: Qwen2.5-VL."""
+    NORM_1000_YX = "norm_1000_yx"
+    """0..1000 of height and of width, y before x: Gemma 3 and 4, Gemini."""
+    NORM_1 = "norm_1"
+    """0..1 of width and of height: LLaVA."""
+
+
+_SCALES = {Dialect.NORM_1000: 1000, Dialect.NORM_1000_YX: 1000, Dialect.NORM_1: 1}
+"""The largest number of dialects that have one."""
 
 
 _BOX_KEYS = ("bbox_2d", "bbox", "bboxes", "boxes", "box_2d", "box", "coordinates")
@@ -40,6 +48,9 @@ _LABEL_KEYS = ("label", "name", "text", "description")
 _NUMBER = r"[-+]?\d+(?:\.\d+)?"
 _ROW = re.compile(
     rf"[\[(]\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*[\])]"
+)
+_TAGGED = re.compile(
+    rf"<box>\s*({_NUMBER})[\s,]+({_NUMBER})[\s,]+({_NUMBER})[\s,]+({_NUMBER})\s*</box>"
 )
 _PAIRS = re.compile(
     rf"\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)\s*,\s*\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)"
@@ -80,8 +91,11 @@ def parse_boxes(
     body = _body(text, issues)
     reading, rule = _read(body)
     issues += reading.issues
-    grid = (1000, 1000) if dialect is Dialect.NORM_1000 else (seen_size_px or size_px)
-    boxes, labels = _to_pixels(reading, dialect, grid, size_px, issues)
+    scale = _SCALES.get(dialect)
+    grid = (seen_size_px or size_px) if scale is None else (scale, scale)
+    if dialect is Dialect.NORM_1000_YX:
+        reading.rows = [(x1, y1, x2, y2) for y1, x1, y2, x2 in reading.rows]
+    boxes, labels = _to_pixels(reading, scale, grid, size_px, issues)
     if boxes:
         status = GroundingStatus.FOUND if len(boxes) == 1 else GroundingStatus.AMBIGUOUS
     elif reading.says_none and not reading.rows and not reading.issues:
@@ -121,7 +135,7 @@ def _read(body: str) -> tuple[_Reading, str]:
         _walk(value, "", reading, depth=0)
         if reading.rows or reading.says_none or reading.issues:
             return reading, rule
-    for rule, pattern in (("pairs", _PAIRS), ("rows", _ROW)):
+    for rule, pattern in (("tags", _TAGGED), ("pairs", _PAIRS), ("rows", _ROW)):
         reading = _Reading()
         for row in pattern.findall(body)[:BOX_LIMIT]:
             _add_row(row, "", reading)
@@ -225,16 +239,18 @@ def _walk_object(value: dict[str, Any], out: _Reading, depth: int) -> None:
 
 def _to_pixels(
     reading: _Reading,
-    dialect: Dialect,
+    scale: int | None,
     grid: tuple[int, int],
     size_px: tuple[int, int],
     issues: list[str],
 ) -> tuple[list[Box], list[str]]:
     """Rows in the model's own grid to distinct boxes in original pixels."""
-    if dialect is Dialect.NORM_1000 and reading.rows:
+    if scale is not None and reading.rows:
         largest = max(max(row) for row in reading.rows)
-        if largest <= 1 or largest > 1000:
-            issues.append(f"scale_conflict: largest number is {largest:g} but the scale is 0..1000")
+        if largest > scale or (scale > 1 and largest <= 1):
+            issues.append(
+                f"scale_conflict: largest number is {largest:g} but the scale is 0..{scale}"
+            )
     width, height = size_px
     boxes: list[Box] = []
     labels: list[str] = []

@@ -18,7 +18,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from mmreason.grounding import Dialect
 from mmreason.models.base import ClipRecipe, Conversation, ModelError, Reply, family_of
+from mmreason.models.box_dialects import dialect_of, recipe_for
+from mmreason.models.context import count_frames, halve_frames
 from mmreason.models.endpoint_http import (
     EndpointLimits,
     JsonClient,
@@ -28,9 +31,14 @@ from mmreason.models.endpoint_http import (
     is_private,
 )
 from mmreason.models.endpoint_messages import FramesAs, ImageFormat, as_messages
-from mmreason.models.endpoint_replies import SchemaError, listed_models, read_reply, refused_field
+from mmreason.models.endpoint_replies import (
+    SchemaError,
+    listed_models,
+    read_reply,
+    refused_field,
+    says_too_long,
+)
 from mmreason.models.threads import side_by_side
-from mmreason.prompts import GENERAL
 from mmreason.types import UsageError
 
 _FIRST_LOOK = EndpointLimits(attempts=2, timeout_s=20.0, total_s=40.0)
@@ -40,10 +48,35 @@ _PLACES_SHOWN = 10
 
 _TAKEN = "the server does not list the model {!r}, which is taken as given"
 
-_OTHERWISE = {"logprobs": None, "seed": None, "max_tokens": "max_completion_tokens"}
+_OTHERWISE = {
+    "logprobs": None,
+    "seed": None,
+    "temperature": None,
+    "max_tokens": "max_completion_tokens",
+    "mm_processor_kwargs": None,
+    "media_io_kwargs": None,
+}
 """Fields that some servers refuse, and what takes their place."""
 
-ENDPOINT_CLIP = ClipRecipe(frames=16, leaf_s=16.0, multiple_px=32, prompts=GENERAL)
+_WITHOUT = {
+    "temperature": ": it samples as it likes, and answers may differ from run to run",
+    "mm_processor_kwargs": ": it may drop frames of a clip",
+    "media_io_kwargs": ": it may drop frames of a clip",
+}
+"""What leaving a field out means, where that is not plain."""
+
+_TOO_LONG = (400, 413, 422)
+
+_EVERY_FRAME = {
+    "mm_processor_kwargs": {"do_sample_frames": False},
+    "media_io_kwargs": {"video": {"num_frames": -1}},
+}
+"""Fields with which vLLM shows all frames of a clip, which it else samples anew."""
+
+_PATCH_PX = 32
+_PATCH_SEEN_PX = 28
+"""Sides of frames are multiples of what the served family cuts them into, so that the server does
+not resize: families that write boxes in pixels of what they saw cut into 28."""
 
 
 class EndpointModel:
@@ -80,7 +113,7 @@ class EndpointModel:
         *,
         served_model: str | None = None,
         api_key: str | None = None,
-        clip: ClipRecipe = ENDPOINT_CLIP,
+        clip: ClipRecipe | None = None,
         frames_as: FramesAs = "images",
         image_format: ImageFormat = "jpeg",
         limits: EndpointLimits | None = None,
@@ -90,18 +123,19 @@ class EndpointModel:
 
         `served_model` may be left out where the server has one model. Frames of a clip go as
         images, each behind its time, or as one MP4 (`frames_as`); images are JPEG or, exact to
-        the pixel, PNG. `extra_body` joins every request: settings that only some servers have,
+        the pixel, PNG. Without `clip` boxes are read as the family of the served model's name
+        writes them. `extra_body` joins every request: settings that only some servers have,
         such as `{"chat_template_kwargs": {"enable_thinking": False}}`.
         Raises UsageError (one line) when the server cannot be reached or the model not be told.
         """
-        if frames_as == "video" and not _has_even_sides(clip):
+        if frames_as == "video" and clip is not None and not _has_even_sides(clip):
             raise UsageError("frames_as='video' needs frames of even sides; set multiple_px=2")
         limits = limits or EndpointLimits()
         client, served_model, notes = connected(url, served_model, api_key, limits)
         return cls(
             client,
             served_model,
-            clip=clip,
+            clip=clip or _recipe_for(served_model),
             frames_as=frames_as,
             image_format=image_format,
             limits=limits,
@@ -194,16 +228,31 @@ class EndpointModel:
         draw: random.Random,
         stop: threading.Event,
     ) -> Reply:
-        body["messages"] = as_messages(conversation, self.frames_as, self._image_format)
+        if self.frames_as == "video" and count_frames(conversation):
+            body |= _EVERY_FRAME
         while True:
+            body["messages"] = as_messages(conversation, self.frames_as, self._image_format)
             sent = self._without_refused(body) | self._extra_body
             try:
                 answer = self._client.request(
                     "POST", "chat/completions", sent, draw=draw, stop=stop
                 )
             except RequestError as error:
-                if not self._does_without(error, sent):
+                if self._does_without(error, sent):
+                    continue
+                shorter = (
+                    halve_frames(conversation)
+                    if error.status in _TOO_LONG and says_too_long(str(error))
+                    else None
+                )
+                if shorter is None:
                     raise
+                with self._lock:
+                    self._notes[
+                        f"the server takes no {count_frames(conversation)} frames in one request: "
+                        f"{count_frames(shorter)} are shown"
+                    ] = None
+                conversation = shorter
                 continue
             try:
                 reply, notes = read_reply(answer, conversation)
@@ -223,6 +272,7 @@ class EndpointModel:
             return False
         instead = _OTHERWISE[field]
         done = "left out" if instead is None else f"sent as {instead}"
+        done += _WITHOUT.get(field, "")
         with self._lock:
             self._refused |= {field}
             self._notes[f"the server refuses {field!r}, which is {done}"] = None
@@ -269,8 +319,8 @@ def _find_served_model(
         )
         names = listed_models(answer)
     except RequestError as error:
-        is_missing = (error.status or 0) >= 400 and error.status not in (401, 403)
-        if wanted is None or not is_missing:
+        # Servers may let a key chat that may not list.
+        if wanted is None or (error.status or 0) < 400:
             raise UsageError(f"the models of the endpoint cannot be listed: {error}") from error
         return wanted, (_TAKEN.format(wanted),)
     except SchemaError as error:
@@ -302,6 +352,11 @@ def _summary(errors: Mapping[int, str], count: int) -> str:
     places = ", ".join(str(place + 1) for place in list(errors)[:_PLACES_SHOWN])
     more = ", ..." if len(errors) > _PLACES_SHOWN else ""
     return f"{len(errors)} of {count} conversations got no reply (no. {places}{more}): {first}"
+
+
+def _recipe_for(served_model: str) -> ClipRecipe:
+    sees_px = dialect_of(served_model) is Dialect.SEEN_PX
+    return recipe_for(served_model, multiple_px=_PATCH_SEEN_PX if sees_px else _PATCH_PX)
 
 
 def _has_even_sides(clip: ClipRecipe) -> bool:

@@ -31,6 +31,14 @@ _REFUSAL = re.compile(
 )
 
 
+_TOO_LONG = re.compile(
+    r"context[ _](?:length|window|size)|max_model_len|maximum model length"
+    r"|(?:prompt|input|request)\b.{0,20}\btoo (?:long|large)|too many (?:tokens|images)"
+    r"|at most \d+ (?:image|video)",
+    re.IGNORECASE,
+)
+
+
 class SchemaError(ValueError):
     """An answer is JSON, but not what it should be: says what was expected and found."""
 
@@ -78,6 +86,11 @@ def listed_models(answer: dict[str, Any]) -> tuple[str, ...]:
         raise SchemaError(f"expected a list of models in 'data', found {_shown(answer)}")
     names = [one.get("id") if isinstance(one, dict) else None for one in data]
     return tuple(dict.fromkeys(name for name in names if isinstance(name, str) and name))
+
+
+def says_too_long(complaint: str) -> bool:
+    """Whether a server refuses a request for its length or its number of pictures."""
+    return _TOO_LONG.search(complaint) is not None
 
 
 def refused_field(complaint: str, fields: Collection[str]) -> str | None:

@@ -27,7 +27,6 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from mmreason.grounding import Dialect
 from mmreason.language.thoughts import opens_thought, split_thought
 from mmreason.models.base import (
     ClipRecipe,
@@ -39,6 +38,7 @@ from mmreason.models.base import (
     family_of,
     times_line,
 )
+from mmreason.models.box_dialects import recipe_for
 from mmreason.models.context import count_frames, halve_frames
 from mmreason.models.folders import (
     PACKAGED,
@@ -56,7 +56,6 @@ from mmreason.models.hf_frames import (
 )
 from mmreason.models.hf_text import break_tokens, check_template, prepare_text, reads_text_only
 from mmreason.models.hf_traits import EVERYTHING, measure
-from mmreason.prompts import GENERAL
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch
 
@@ -71,8 +70,6 @@ CLIPS_AS_IMAGES = (
     "the model does not take clips of different lengths or sizes, or clips beside images, in one "
     "prompt: such clips are shown as single images"
 )
-
-_SEEN_PX_FAMILIES = ("qwen2_5_vl",)
 
 
 class TransformersModel:
@@ -121,17 +118,7 @@ class TransformersModel:
         # Small weights with a clip recipe beside them were trained by this project.
         is_nano = self._is_small and clip is not None
         self.lineage = "nano" if is_nano else family_of(model.config.model_type)
-        self.clip = clip or ClipRecipe(
-            frames=16,
-            leaf_s=16.0,
-            multiple_px=self._factor,
-            prompts=GENERAL,
-            box_dialect=(
-                Dialect.SEEN_PX
-                if model.config.model_type in _SEEN_PX_FAMILIES
-                else Dialect.NORM_1000
-            ),
-        )
+        self.clip = clip or recipe_for(model.config.model_type, multiple_px=self._factor)
 
     @classmethod
     def load(

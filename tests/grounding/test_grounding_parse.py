@@ -128,6 +128,44 @@ def test_seen_pixels_are_scaled_back_to_the_original():
     assert found.boxes[0].xyxy == (500, 200, 1000, 400)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"box_2d": [200, 100, 400, 300], "label": "star"}]',
+        '```json\n[{"box_2d": [200, 100, 400, 300], "label": "star"}]\n```',
+        "[200, 100, 400, 300]",
+        "<box>200 100 400 300</box>",
+    ],
+)
+def test_boxes_with_y_first_are_turned(text):
+    found = parse(text, Dialect.NORM_1000_YX)
+    assert found.boxes[0].xyxy == IN_PX
+    assert found.issues == ()
+
+
+def test_boxes_from_0_to_1_are_scaled_and_larger_numbers_are_said():
+    found = parse("[0.1, 0.2, 0.3, 0.4]", Dialect.NORM_1)
+    assert found.boxes[0].xyxy == pytest.approx(IN_PX)
+    assert found.issues == ()
+    assert any("scale_conflict" in issue for issue in parse("[1, 2, 3, 4]", Dialect.NORM_1).issues)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<box>100 200 300 400</box>",
+        "<ref>star</ref><box>100, 200, 300, 400</box>",
+        "<box> 100 200 300 400 </box>",
+        "<box>[[100, 200, 300, 400]]</box>",
+        "<|begin_of_box|>[100,200,300,400]<|end_of_box|>",
+    ],
+)
+def test_boxes_between_tags_are_read(text):
+    found = parse(text)
+    assert [box.xyxy for box in found.boxes] == [IN_PX]
+    assert found.issues == ()
+
+
 def test_swapped_corners_are_said():
     assert any("swapped" in issue for issue in parse("[300, 400, 100, 200]").issues)
 

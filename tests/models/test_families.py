@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -40,7 +41,10 @@ def tiny(family: str) -> TransformersModel:
 
 
 def frames(
-    count: int, kind: str = "video", size_px: tuple[int, int] = (56, 56), start_s: float = 0.0
+    count: int,
+    kind: Literal["video", "image"] = "video",
+    size_px: tuple[int, int] = (56, 56),
+    start_s: float = 0.0,
 ) -> FramesPart:
     width, height = size_px
     pixels = np.random.default_rng(count).integers(0, 255, (count, height, width, 3), np.uint8)

@@ -1,0 +1,58 @@
+"""Which family writes boxes how, in process and behind servers."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmreason.grounding import Dialect
+from mmreason.models.box_dialects import dialect_of, recipe_for
+from mmreason.models.endpoint import EndpointModel
+from tests.models.servers import fine, in_turn, serving
+
+
+@pytest.mark.parametrize(
+    ("name", "dialect"),
+    [
+        ("qwen2_5_vl", Dialect.SEEN_PX),
+        ("qwen2_5_omni_thinker", Dialect.SEEN_PX),
+        ("Qwen/Qwen2.5-VL-7B-Instruct-AWQ", Dialect.SEEN_PX),
+        ("qwen2.5vl:7b", Dialect.SEEN_PX),
+        ("qwen2_vl", Dialect.NORM_1000),
+        ("Qwen/Qwen3-VL-4B-Instruct", Dialect.NORM_1000),
+        ("gemma3", Dialect.NORM_1000_YX),
+        ("google/gemma-3-4b-it", Dialect.NORM_1000_YX),
+        ("gemma4", Dialect.NORM_1000_YX),
+        ("gemini-2.5-flash", Dialect.NORM_1000_YX),
+        ("llava_next_video", Dialect.NORM_1),
+        ("llava-hf/llava-onevision-qwen2-7b-ov-hf", Dialect.NORM_1),
+        ("video_llava", Dialect.NORM_1),
+        ("OpenGVLab/InternVL3-8B-hf", Dialect.NORM_1000),
+        ("openbmb/MiniCPM-V-4_6", Dialect.NORM_1000),
+        ("my-own", Dialect.NORM_1000),
+    ],
+)
+def test_a_name_tells_how_boxes_are_written(name: str, dialect: Dialect) -> None:
+    assert dialect_of(name) is dialect
+    assert recipe_for(name, multiple_px=28).box_dialect is dialect
+
+
+def test_y_first_families_are_asked_for_y_first() -> None:
+    assert "[y1, x1, y2, x2]" in recipe_for("gemma3", multiple_px=1).prompts.find("cup")
+    assert "[x1, y1, x2, y2]" in recipe_for("qwen3_vl", multiple_px=1).prompts.find("cup")
+
+
+@pytest.mark.parametrize(
+    ("served", "dialect", "multiple_px"),
+    [
+        ("Qwen/Qwen2.5-VL-7B-Instruct", Dialect.SEEN_PX, 28),
+        ("gemini-2.5-flash", Dialect.NORM_1000_YX, 32),
+        ("Qwen/Qwen3-VL-4B-Instruct", Dialect.NORM_1000, 32),
+    ],
+)
+def test_the_served_name_decides_behind_a_server(
+    served: str, dialect: Dialect, multiple_px: int
+) -> None:
+    with serving(in_turn(fine()), served) as server:
+        model = EndpointModel.connect(server.url)
+        model.close()
+    assert (model.clip.box_dialect, model.clip.multiple_px) == (dialect, multiple_px)
