@@ -73,7 +73,10 @@ CLIPS_AS_IMAGES = (
 
 
 class TransformersModel:
-    """A loaded model with its processor. See `ChatModel`."""
+    """A loaded model with its processor. See `ChatModel`.
+
+    `takes_video` says whether clips go as videos; `traits` is what else its processor can do.
+    """
 
     def __init__(
         self,
@@ -94,25 +97,25 @@ class TransformersModel:
         self._pad_token_id = _set_padding(self.tokenizer)
         if self.is_text_only:
             check_template(self.tokenizer, name)
-            self._video, notes = False, ("this model reads text only: it can be a reasoner",)
+            self.takes_video, notes = False, ("this model reads text only: it can be a reasoner",)
         else:
-            self._video, notes = video_support(processor)
+            self.takes_video, notes = video_support(processor)
         self.notes: tuple[str, ...] = notes
         self._factor, self._temporal = patch_factors(processor)
         text_config = model.config.get_text_config()
         self._context_tokens: int | None = getattr(text_config, "max_position_embeddings", None)
-        self._traits = EVERYTHING
+        self.traits = EVERYTHING
         if not self.is_text_only:
             self._control_ids = _control_ids(processor, self.tokenizer)
-            self._traits = measure(
+            self.traits = measure(
                 lambda conversations, sanitize: self._process(
                     conversations, ask=True, sanitize=sanitize
                 ),
-                takes_video=self._video,
+                takes_video=self.takes_video,
                 image_token_id=_token_id(model.config, "image"),
                 control_ids=self._control_ids,
             )
-            if not self._traits.tells_times:
+            if not self.traits.tells_times:
                 self.notes += (TIMES_IN_A_LINE,)
         self._is_small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
         # Small weights with a clip recipe beside them were trained by this project.
@@ -216,8 +219,8 @@ class TransformersModel:
     def _stack_key(self, conversation: Conversation) -> tuple[Any, ...]:
         """Equal for conversations whose frames the processor and the model take in one batch."""
         _, shown = self._turns(conversation)
-        kinds = () if self._traits.mixes_kinds else tuple(sorted({kind for _, kind in shown}))
-        if self._traits.stacks_uneven:
+        kinds = () if self.traits.mixes_kinds else tuple(sorted({kind for _, kind in shown}))
+        if self.traits.stacks_uneven:
             return kinds
         return kinds, tuple(sorted({(kind, one.pixels.shape) for one, kind in shown}))
 
@@ -262,7 +265,7 @@ class TransformersModel:
         up to where the model is to write."""
         if self.is_text_only:
             return prepare_text(self.tokenizer, conversations, self.name, ask=ask)
-        return self._process(conversations, ask=ask, sanitize=self._traits.sanitizes)
+        return self._process(conversations, ask=ask, sanitize=self.traits.sanitizes)
 
     def _process(self, conversations: Sequence[Conversation], *, ask: bool, sanitize: bool) -> Any:
         shown = [self._turns(conversation) for conversation in conversations]
@@ -302,7 +305,7 @@ class TransformersModel:
             tokenize=True,
             add_generation_prompt=ask,
             return_dict=True,
-            sanitize_control_tokens=self._traits.sanitizes,
+            sanitize_control_tokens=self.traits.sanitizes,
         )
         return tuple(inputs["input_ids"][0])
 
@@ -311,21 +314,23 @@ class TransformersModel:
     ) -> tuple[list[dict[str, Any]], list[tuple[FrameBatch, str]]]:
         """Messages as the processor takes them, and the frames in them with the kind they go as."""
         turns, shown = [], []
-        as_video = self._video and self._takes_clips_of(conversation)
+        as_video = self.takes_video and self._takes_clips_of(conversation)
         for message in conversation:
             content: list[dict[str, Any]] = []
             for part in message.parts:
                 if isinstance(part, TextPart):
                     content.append({"type": "text", "text": self._harmless(part.text)})
                     continue
-                if part.kind == "video" and not self._traits.tells_times:
+                if part.kind == "video" and not self.traits.tells_times:
                     content.append({"type": "text", "text": times_line(part.frames.times_s)})
                 if part.kind == "video" and as_video:
                     frames = fill_last_pair(part.frames, self._temporal)
                     content.append({"type": "video", "video": frames.pixels})
                     shown.append((frames, "video"))
                 else:
-                    content += labelled_images(part, labels=self._video or self._traits.tells_times)
+                    content += labelled_images(
+                        part, labels=self.takes_video or self.traits.tells_times
+                    )
                     shown.append((part.frames, "image"))
             turns.append({"role": message.role, "content": content})
         return turns, shown
@@ -337,14 +342,14 @@ class TransformersModel:
         clips = [part for part in shown if part.kind == "video"]
         mixed = 0 < len(clips) < len(shown)
         uneven = len({part.frames.pixels.shape for part in clips}) > 1
-        if (mixed and not self._traits.mixes_kinds) or (uneven and not self._traits.stacks_uneven):
+        if (mixed and not self.traits.mixes_kinds) or (uneven and not self.traits.stacks_uneven):
             self._note(CLIPS_AS_IMAGES)
             return False
         return True
 
     def _harmless(self, text: str) -> str:
         """The text, with its control tokens broken where the processor would obey them."""
-        return text if self._traits.sanitizes else break_tokens(text, tuple(self._control_ids))
+        return text if self.traits.sanitizes else break_tokens(text, tuple(self._control_ids))
 
     def _visual_counts(self, input_ids: torch.Tensor) -> list[int]:
         """Visual tokens of each row, by the ids that stand for them."""

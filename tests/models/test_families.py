@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from mmreason.video.types import FrameBatch
 from tests.training import tiny_families
 from tests.video import clips
 
+ROOT = Path(__file__).parents[2]
 MADE = [
     pytest.param(
         family,
@@ -210,3 +212,13 @@ def test_a_folder_is_loaded_and_asked_about_a_video(family: str, tmp_path: Path)
     questions = [Question(video=str(video), question=f"What? {i}") for i in range(2)]
     results = list(reasoner.ask_many(questions, workers=2))
     assert [result.failure for result in results] == [None, None]
+
+
+@pytest.mark.skipif(
+    not all(map(tiny_families.can_be_made, tiny_families.ALL_FAMILIES)),
+    reason="needs the packages of all families",
+)
+def test_the_table_of_families_in_the_documentation_is_what_is_measured() -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "families.py"))
+    page = (ROOT / "docs" / "models.md").read_text()
+    assert script["filled"](page) == page, "python docs/families.py"
