@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: demo test card calibration notebooks readme lint types imports wheel-check
+.PHONY: demo test test-all card calibration notebooks readme lint types imports wheel-check
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed-base
@@ -13,6 +13,16 @@ demo: $(VENV)/.installed-base
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -n 2
+
+# The same, and the tests of models on the lowest version of transformers that is taken.
+LOWEST := $(shell sed -n 's/.*"transformers>=\([0-9.]*\)".*/\1/p' pyproject.toml)
+LOWEST_AT := build/transformers-$(LOWEST)
+test-all: test | $(LOWEST_AT)
+	PYTHONPATH=$(LOWEST_AT) $(BIN)/python -m pytest -q -n 2 tests/models/test_families.py \
+	  tests/reasoner/test_reasoner_hf.py
+
+$(LOWEST_AT): | $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --no-deps --target $@ transformers==$(LOWEST)
 
 # Measures the packaged models on held-out worlds, and on pictures and clips that packages ship:
 # those of the half that nothing was tuned on.
