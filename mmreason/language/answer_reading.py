@@ -82,9 +82,7 @@ _NO = (
     r"(?:no|nope|nein|non|não|nee|нет|不是?|不对|否|没有|沒有|いいえ|아니[요오]?|아뇨|لا|नहीं|hayır"
     r"|nie)"
 )
-_END = (
-    r"(?=\s*(?:$|[.,;:!?\n。，；！、)-])|\s+(?:it|he|she|they|there|the|that|this|you|we|i)\b)"
-)
+_END = r"(?=\s*(?:$|[.,;:!?\n。，；！、)-])|\s+(?:it|he|she|they|there|the|that|this|you|we|i)\b)"
 _YES_START = re.compile(rf"\W*{_YES}{_END}", re.IGNORECASE)
 _NO_START = re.compile(rf"\W*(?!no\.\s*\d){_NO}{_END}", re.IGNORECASE)
 
