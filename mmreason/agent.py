@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from mmreason.checking import WORST_FIRST, ClaimChecker
+from mmreason.language.refusals import says_outside
 from mmreason.policies.base import (
     Act,
     CheckResult,
@@ -30,7 +31,7 @@ from mmreason.policies.base import (
     Wish,
 )
 from mmreason.types import Check, Evidence, Observation, StopReason, ToolCall
-from mmreason.wording import is_yes_no, says_outside
+from mmreason.wording import is_yes_no
 
 SAME_CALLS = 2
 """A call is made this often; after that it is answered with a note."""

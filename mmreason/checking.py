@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmreason.bearing import Captions, bears, words_of
+from mmreason.language.answer_reading import says_no
+from mmreason.language.refusals import says_absent
 from mmreason.policies.base import (
     Act,
     CheckResult,
@@ -26,8 +28,6 @@ from mmreason.values import pick_option
 from mmreason.wording import (
     essence,
     premise_of,
-    says_absent,
-    says_no,
     thing_claimed,
 )
 
@@ -189,7 +189,10 @@ class ClaimChecker:
             return True
         question = look.arguments["question"]
         lengths = (len(essence(text, question)) for text in (first, second))
-        return says_absent(first) != says_absent(second) or max(lengths) <= SHORT_ANSWER
+        return (
+            says_absent(first, question) != says_absent(second, question)
+            or max(lengths) <= SHORT_ANSWER
+        )
 
 
 def _check_call(look: ToolCall, shift: float, question: str | None = None) -> ToolCall:

@@ -13,6 +13,7 @@ import numpy as np
 
 from mmreason.calls import Watchable
 from mmreason.grounding import Grounding, GroundingStatus, parse_boxes
+from mmreason.language.thoughts import split_thought
 from mmreason.models.base import ChatModel, FramesPart, Message, TextPart
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch, Span
@@ -97,7 +98,8 @@ def ground_frame(model: ChatModel, frame: Frame, expression: str) -> Grounding:
             size_px=frame.size_px,
             **common,
         )
-    found = parse_boxes(reply.text, clip.box_dialect, frame.size_px, seen_size_px=seen_size_px)
+    said = split_thought(reply.text)[1]
+    found = parse_boxes(said, clip.box_dialect, frame.size_px, seen_size_px=seen_size_px)
     return replace(found, **common)
 
 

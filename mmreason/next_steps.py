@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from mmreason.agent import Decline
 from mmreason.calls import Roles
+from mmreason.language.refusals import says_outside
 from mmreason.policies.base import INVALID
 from mmreason.settings import DECLINED
 from mmreason.types import Budget, Step, StopReason
 from mmreason.video.subtitles import Subtitles
-from mmreason.wording import says_outside
 
 _LIMITS = {
     StopReason.BUDGET_FRAMES: ("frames", "frames", "--budget-frames"),

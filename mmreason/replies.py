@@ -9,16 +9,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmreason.calls import Prepared
+from mmreason.language.thoughts import split_thought
 from mmreason.models.base import Reply
 from mmreason.types import Cost, Note, Observation, ToolCall
 from mmreason.video.types import FrameBatch, Span, format_time
 
+THOUGHT_ONLY = "the model said nothing: all {tokens} tokens went into its thought"
+
 
 def kept(reply: Reply, clip: FrameBatch) -> dict[str, Any]:
     """What the store keeps of a reply to the frames of `clip`."""
-    noted = {"note": reply.note} if reply.note else {}
+    thought, text = split_thought(reply.text)
+    note = reply.note
+    if not text and (thought or reply.thought):
+        note = THOUGHT_ONLY.format(tokens=reply.tokens_out)
+    noted = {"note": note} if note else {}
     return noted | {
-        "text": reply.text,
+        "text": text,
         "confidence": reply.confidence,
         "tokens_in": reply.tokens_in,
         "tokens_visual": reply.tokens_visual,

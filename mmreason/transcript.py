@@ -15,11 +15,12 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mmreason.language.answer_reading import read_answer, says_no
 from mmreason.types import Check, CheckKind, Evidence, Note
 from mmreason.values import asks_for, tells
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import Span
-from mmreason.wording import NUMBERS, match_option, says_no, terms, words
+from mmreason.wording import NUMBERS, terms, words
 
 SHOWN_SHARE = 0.3
 """Passages with this share of the question's words, rare ones counting more, are shown."""
@@ -183,7 +184,7 @@ def quotation(found: Sequence[Passage]) -> str:
 
 def option_quoted(options: Sequence[str], found: Sequence[Passage]) -> int | None:
     """The one option that the best passage holds; None where it holds none, or several."""
-    return match_option(found[0].note.text, options) if options and found else None
+    return read_answer(found[0].note.text, options).choice if options and found else None
 
 
 def supporting(

@@ -10,12 +10,11 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
+from mmreason.language.answer_reading import AnswerKind, read_answer
+from mmreason.language.refusals import says_absent, says_outside
 from mmreason.wording import (
     NUMBERS,
     is_yes_no,
-    match_option,
-    says_absent,
-    says_outside,
     split_context,
     terms,
     words,
@@ -76,11 +75,11 @@ def yes_or_no(question: str, reply: str) -> bool | None:
     if not is_yes_no(question) or says_outside(reply):
         return None
     said = [_SAME.get(word, word) for word in words(reply)]
-    if said[:1] in (["yes"], ["no"]):
-        return said[0] == "yes"
+    if (kind := read_answer(reply).kind) in (AnswerKind.YES, AnswerKind.NO):
+        return kind is AnswerKind.YES
     if not said:
         return None
-    if says_absent(reply):
+    if says_absent(reply, question):
         return False
     core, _ = split_context(question)
     content = [term for term in terms(core) if " " not in term]
@@ -106,13 +105,13 @@ def read_reply(reply: str, options: Sequence[str], question: str) -> tuple[str, 
     """The answer that a reply gives, as the option that it picks where it picks one, and the
     option's index."""
     choice = pick_option(reply, options, question)
-    return (reply, None) if choice is None else (options[choice], choice)
+    return (read_answer(reply).said, None) if choice is None else (options[choice], choice)
 
 
 def pick_option(reply: str, options: Sequence[str], question: str) -> int | None:
     """Index of the one option that a reply picks: by its letter or text, or by what it says to a
     question for yes or no. None where unclear."""
-    found = match_option(reply, options)
+    found = read_answer(reply, options, question).choice
     if found is not None or not options:
         return found
     answer = yes_or_no(question, reply)

@@ -1,15 +1,16 @@
-"""Reading words: content terms of a question, what an answer says, which option it picks.
+"""Reading words: content terms of a text, and what a question asks for.
 
-Plain English rules, no model. Leaves out where to look (`navigate.py`).
+Plain English rules, no model. Leaves out what an answer says (`language/`) and where to look
+(`navigate.py`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Literal, cast
 
-from mmreason.prompts import LETTERS
+from mmreason.language.answer_reading import read_answer, says_no
+from mmreason.language.numbers import NUMBERS
 
 Terms = tuple[str, ...]
 
@@ -28,28 +29,8 @@ moment time frame footage movie
 """
 _FUNCTION_WORDS = frozenset(_FUNCTION_TEXT.split())
 _STOP = _FUNCTION_WORDS | frozenset(_ASKED_FOR_TEXT.split())
+_HEDGES = frozenset(["think", "believe", "guess", "probably", "likely", "maybe", "perhaps"])
 _SPELLINGS = {"gray": "grey", "color": "colour", "centre": "center"}
-NUMBERS = {
-    "zero": "0",
-    "one": "1",
-    "two": "2",
-    "three": "3",
-    "four": "4",
-    "five": "5",
-    "six": "6",
-    "seven": "7",
-    "eight": "8",
-    "nine": "9",
-    "ten": "10",
-}
-_ABSENT = re.compile(
-    r"\bthere (?:is|are|was|were)(?: no\b|n't\b| not\b)|\bno such\b|\bnot there\b"
-    r"|(?:\bnot|n't) (?:clear|depicted|found|in the|in this|mentioned|present|seen|shown|visible)\b"
-    r"|(?:\bnot|n't|\bcannot) (?:appear|be (?:determined|seen|answered)|contain|depict|find|include"
-    r"|see|show|tell|determine)\b|\bunanswerable\b|^\W*(?:none|nothing|unknown)\W*$",
-    re.IGNORECASE,
-)
-_OUTSIDE = re.compile(r"\boutside (?:of )?my world\b", re.IGNORECASE)
 _YES_NO = re.compile(
     r"^\W*(?:is|are|was|were|do|does|did|can|could|has|have|had|will)\b", re.IGNORECASE
 )
@@ -281,68 +262,14 @@ def is_yes_no(question: str) -> bool:
     return _YES_NO.match(question) is not None and not re.search(r"\bor\b", question.lower())
 
 
-def says_outside(text: str) -> bool:
-    """Whether the answer is that the footage is nothing the model knows."""
-    return _OUTSIDE.search(text) is not None
-
-
-def says_absent(text: str) -> bool:
-    """Whether the answer is that the thing asked for is not there (or nothing at all)."""
-    return not text.strip() or says_outside(text) or _ABSENT.search(text) is not None
-
-
-def says_no(text: str) -> bool:
-    """Whether the answer to a yes-or-no question is no."""
-    return words(text)[:1] == ["no"] or (says_absent(text) and not says_outside(text))
-
-
 def essence(text: str, question: str = "") -> Terms:
     """What an answer says, for comparison: stems in order, without filler and the question's words.
 
     "The star is red." and "red" have the same essence for "What colour is the star?".
     """
     keep = {"not", "no", "yes"}
-    plain = [NUMBERS.get(w, stem(w)) for w in words(text) if w in keep or w not in _FUNCTION_WORDS]
+    text = read_answer(text).said or text
+    filler = (_FUNCTION_WORDS - keep) | _HEDGES
+    plain = [NUMBERS.get(w, stem(w)) for w in words(text) if w not in filler]
     asked = {NUMBERS.get(w, stem(w)) for w in words(question)} - keep
     return tuple(w for w in plain if w not in asked) or tuple(plain) or tuple(words(text))
-
-
-def match_option(text: str, options: Sequence[str]) -> int | None:
-    """Index of the one option the answer picks, by its letter or its text; None where unclear."""
-    text = re.sub(
-        r"^\W*(?:the )?(?:final )?(?:answer|option)(?: is)?\s*[:=]?\s*",
-        "",
-        text.strip(),
-        flags=re.I,
-    )
-    by_text = _by_text(text, options)
-    letter = re.match(r"^\(?([A-Za-z])(?:\)|[.):]|\)?\s*$)[\s.):]*", text)
-    if letter is None:
-        return by_text
-    index = LETTERS.find(letter.group(1).upper())
-    if index >= len(options):
-        return by_text
-    rest = text[letter.end() :]
-    return index if not rest or _by_text(rest, options) in (None, index) else None
-
-
-def _by_text(text: str, options: Sequence[str]) -> int | None:
-    said = _plain(text)
-    plain = [_plain(option) for option in options]
-    for i, option in enumerate(plain):
-        if option == said:
-            return i
-    inside = [i for i, option in enumerate(plain) if option and _holds(said, option)]
-    # "dark red" also holds "red": keep options that are no part of another one found.
-    widest = [i for i in inside if not any(j != i and _holds(plain[j], plain[i]) for j in inside)]
-    return widest[0] if len(widest) == 1 else None
-
-
-def _plain(text: str) -> list[str]:
-    kept = [w for w in words(text) if w not in ("a", "an", "the")]
-    return [NUMBERS.get(w, w) for w in kept or words(text)]
-
-
-def _holds(longer: list[str], shorter: list[str]) -> bool:
-    n = len(shorter)
-    return any(longer[i : i + n] == shorter for i in range(len(longer) - n + 1))

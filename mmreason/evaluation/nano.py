@@ -16,8 +16,9 @@ from typing import Literal
 import numpy as np
 
 from mmreason.evaluation.calibration import Pair
-from mmreason.evaluation.scoring import Mean, Share, declines, normalised, same
+from mmreason.evaluation.scoring import Mean, Share, normalised, same
 from mmreason.grounding import Box, iou, parse_boxes
+from mmreason.language.refusals import declines
 from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
 from mmreason.video import plan
 from mmreason.video.types import FrameBatch, Span

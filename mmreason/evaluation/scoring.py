@@ -77,10 +77,3 @@ def normalised(text: str) -> str:
 def same(answer: str, truth: str) -> bool:
     """Whether an answer says exactly what is true, but for case and punctuation."""
     return normalised(answer) == normalised(truth)
-
-
-def declines(answer: str) -> bool:
-    """Whether an answer says that there is nothing to answer: absent, or outside the model's
-    world."""
-    words = normalised(answer)
-    return words.startswith("there is no ") or "outside my world" in words

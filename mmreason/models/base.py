@@ -57,6 +57,7 @@ class Reply:
     """What a model wrote, and what reading and writing it took."""
 
     text: str
+    """What it says, without a thought; empty where the thought never ended."""
     token_ids: tuple[int, ...]
     """Generated tokens, the end token included where one was written; empty where the model
     behind an endpoint wrote them, which tells text only."""
@@ -74,6 +75,16 @@ class Reply:
     stated_right: float | None = None
     """Measured share of such replies that are right, 0..1; None where the model is not
     calibrated."""
+
+    thought: str = ""
+    """What it thought before it spoke; empty where it did not, or did not tell."""
+    raw_text: str = ""
+    """Thought, tags and text as written, where there is a thought."""
+
+    @property
+    def written(self) -> str:
+        """All that was written, for a reader of the thought and its tags."""
+        return self.raw_text or self.text
 
     @property
     def confidence(self) -> float | None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
+from mmreason.language.thoughts import split_thought
 from mmreason.models.base import Conversation, FramesPart, Reply, TextPart
 
 CHARACTERS_A_TOKEN = 4
@@ -39,7 +40,11 @@ def read_reply(answer: dict[str, Any], conversation: Conversation) -> tuple[Repl
 
     SchemaError where `choices[0].message.content` is no text.
     """
-    choice, text = _choice_and_text(answer)
+    choice, written, told_thought = _choice_and_text(answer)
+    thought, text = split_thought(written)
+    raw_text = written if thought else ""
+    if told_thought:
+        thought, raw_text = told_thought, f"<think>{told_thought}</think>{written}"
     notes = []
     logprobs = _logprobs(choice)
     if logprobs is None:
@@ -56,10 +61,12 @@ def read_reply(answer: dict[str, Any], conversation: Conversation) -> tuple[Repl
         notes.append(f"the server's system_fingerprint is {state}")
     reply = Reply(
         text=text.strip(),
+        thought=thought,
+        raw_text=raw_text,
         token_ids=(),
         logprobs=logprobs or (),
         tokens_in=_estimate(conversation) if tokens_in is None else tokens_in,
-        tokens_out=_text_tokens(text) if tokens_out is None else tokens_out,
+        tokens_out=_text_tokens(raw_text or text) if tokens_out is None else tokens_out,
     )
     return reply, tuple(notes)
 
@@ -80,21 +87,47 @@ def refused_field(complaint: str, fields: Collection[str]) -> str | None:
     return next((field for field in fields if re.search(rf"\b{field}\b", complaint)), None)
 
 
-def _choice_and_text(answer: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def _choice_and_text(answer: dict[str, Any]) -> tuple[dict[str, Any], str, str]:
+    """The first choice, the text of its message and the thought that the server tells apart."""
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise SchemaError(f"expected choices[0].message.content, found {_shown(answer)}")
     choice = choices[0]
     message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else None
-    if isinstance(text, str):
-        return choice, text
-    if isinstance(message, dict) and choice.get("finish_reason") == "length":
+    if not isinstance(message, dict):
+        message = {}
+    text, thought = _text_of(message.get("content"))
+    told = [message.get(key) for key in ("reasoning_content", "reasoning")]
+    thought = thought or next((one.strip() for one in told if isinstance(one, str)), "")
+    if text or (text is not None and not thought):
+        return choice, text, thought
+    if thought or (message and choice.get("finish_reason") == "length"):
         raise SchemaError(
             "expected a text in choices[0].message.content, found none: all tokens went into "
             "thought; switch thinking off for this server (extra_body)"
         )
     raise SchemaError(f"expected a text in choices[0].message.content, found {_shown(choice)}")
+
+
+def _text_of(content: object) -> tuple[str | None, str]:
+    """(text, thought) of a content that is a text or a list of parts; None where it is neither."""
+    if isinstance(content, str):
+        return content, ""
+    if not isinstance(content, list) or not content:
+        return None, ""
+    texts: list[str] = []
+    thoughts: list[str] = []
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind in ("text", "output_text") and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        elif kind in ("thinking", "reasoning"):
+            inner = part.get(kind, part.get("text"))
+            told = inner if isinstance(inner, str) else _text_of(inner)[0]
+            thoughts.append(told or "")
+        else:
+            return None, ""
+    return "".join(texts), "\n".join(thoughts).strip()
 
 
 def _logprobs(choice: dict[str, Any]) -> tuple[float, ...] | None:

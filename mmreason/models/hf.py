@@ -27,6 +27,7 @@ from transformers import (
 from transformers.utils import logging
 
 from mmreason.grounding import Dialect
+from mmreason.language.thoughts import opens_thought, split_thought
 from mmreason.models.base import (
     ClipRecipe,
     Conversation,
@@ -270,14 +271,18 @@ class TransformersModel:
         ]
         logprobs = torch.cat(columns, dim=1).tolist() if columns else [[] for _ in new_ids]
         replies = []
-        rows = zip(new_ids.tolist(), logprobs, attention_mask, visual, strict=True)
-        for row, row_logprobs, mask, seen in rows:
+        ends_of_prompts = self.tokenizer.batch_decode(inputs["input_ids"][:, -8:])
+        are_open = map(opens_thought, ends_of_prompts)
+        rows = zip(new_ids.tolist(), logprobs, attention_mask, visual, are_open, strict=True)
+        for row, row_logprobs, mask, seen, opened in rows:
             length = next((i + 1 for i, token in enumerate(row) if token in ends), len(row))
             ids = tuple(row[:length])
-            text = self.tokenizer.decode(ids, skip_special_tokens=True)
+            thought, text, raw_text = self._read(ids, opened)
             replies.append(
                 Reply(
-                    text=text.strip(),
+                    text=text,
+                    thought=thought,
+                    raw_text=raw_text,
                     token_ids=ids,
                     logprobs=tuple(row_logprobs[:length]),
                     tokens_in=int(mask.sum()),
@@ -286,6 +291,25 @@ class TransformersModel:
                 )
             )
         return replies
+
+    def _read(self, ids: tuple[int, ...], opened: bool) -> tuple[str, str, str]:
+        """(thought, text, both as written) of generated tokens; `opened` where the chat template
+        has begun the thought. Tags may be special tokens, which a text has no more."""
+        written = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
+        thought, text = split_thought(written, opened=opened)
+        if not thought:
+            written = self.tokenizer.decode(ids).strip()
+            thought, said = split_thought(written)
+            if not thought:
+                return "", text, ""
+            text = _without(said, self.tokenizer.all_special_tokens)
+        return thought, text, written
+
+
+def _without(text: str, tokens: Sequence[str]) -> str:
+    for token in tokens:
+        text = text.replace(token, "")
+    return text.strip()
 
 
 @contextmanager

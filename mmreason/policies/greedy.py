@@ -9,10 +9,13 @@ claims (`agent.py`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mmreason.language.answer_reading import read_answer, says_no
+from mmreason.language.refusals import says_absent, says_outside
 from mmreason.policies.base import (
     Act,
     CheckResult,
@@ -46,16 +49,13 @@ from mmreason.types import Note, Observation, ToolCall
 from mmreason.values import read_reply
 from mmreason.wording import (
     counted_thing,
+    essence,
     is_count,
     is_global,
     is_total,
     is_yes_no,
-    match_option,
     order_of,
     place_in_whole,
-    says_absent,
-    says_no,
-    says_outside,
     split_context,
     thing_claimed,
 )
@@ -247,7 +247,7 @@ class _Game:
         if found[0][0] == found[1][0]:
             return  # seen at once: times do not tell which, a look may
         thing = found[0][1]
-        choice = match_option(thing, self.inquiry.options) if self.inquiry.options else None
+        choice = read_answer(thing, self.inquiry.options).choice if self.inquiry.options else None
         yield Claim(text=thing, choice=choice, supports=tuple(one[2] for one in found))
 
     def find(self, thing: str, context: str) -> _Part:
@@ -337,7 +337,7 @@ class _Game:
                 supports.append(Support(call, one, place.evidence))
                 found += told
         number = str(total(different(found)))
-        choice = match_option(number, self.inquiry.options) if self.inquiry.options else None
+        choice = read_answer(number, self.inquiry.options).choice if self.inquiry.options else None
         if found:
             yield Claim(
                 text=number,
@@ -352,5 +352,21 @@ def is_negative(text: str, question: str, choice: int | None = None) -> bool:
     """Whether another place may still hold a better answer than this "not here", be it the option
     "no" or none of the options."""
     if is_yes_no(question):
-        return says_no(text) or says_outside(text)
-    return choice is None and says_absent(text)
+        return says_outside(text) or (says_no(text) and not _says_instead(text, question))
+    return choice is None and says_absent(text, question)
+
+
+_ASKS_WHETHER_THERE = re.compile(
+    r"^\W*(?:is|are|was|were) there\b|\b(?:see|appears?|visible|shown?|seen|present|there)\W*$",
+    re.IGNORECASE,
+)
+
+
+def _says_instead(text: str, question: str) -> bool:
+    """Whether a "no" tells what is the case: "No, it is open." is an answer that can be checked.
+    Where it is asked whether something is there, what else is there says nothing of it."""
+    if _ASKS_WHETHER_THERE.search(question):
+        return False
+    told = text.partition(",")[2]
+    stated = re.sub(r"n['\u2019]t\b|\b(?:not|no|never)\b", "", told)
+    return not says_absent(told) and bool(set(essence(stated)) - set(essence(question)))

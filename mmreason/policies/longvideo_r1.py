@@ -176,13 +176,13 @@ class _Game:
             return None
         self.tokens_in = reply.tokens_in + reply.tokens_out
         try:
-            said = read_turn(reply.text, self.inquiry)
+            said = read_turn(reply.written, self.inquiry)
         except (UsageError, ValueError) as error:
-            call = ToolCall(name=INVALID, arguments={"text": reply.text[:500]})
+            call = ToolCall(name=INVALID, arguments={"text": reply.written[:500]})
             yield Remark("", call, str(error))
-            self.say(reply.text[:2_000])
+            self.say(reply.written[:2_000])
             self.tell(REMINDER.format(error=error))
-            return reply.text
+            return reply.written
         self.say(said.kept)
         return said
 

@@ -13,12 +13,12 @@ from mmreason.evaluation.needle.observers import Knobs, covered, oracle
 from mmreason.evaluation.needle.outcomes import outcome_of
 from mmreason.evaluation.needle.words import split_context
 from mmreason.evaluation.needle.worlds import needle_set
+from mmreason.language.answer_reading import read_answer
 from mmreason.models.base import FramesPart, Message, TextPart
 from mmreason.reasoner import Reasoner
 from mmreason.types import UsageError
 from mmreason.video import Video, plan
 from mmreason.video.types import FrameBatch, Span
-from mmreason.wording import match_option
 
 MADE = needle_set(3, 900.0, 10)
 
@@ -78,8 +78,8 @@ def test_a_look_answers_only_where_its_frames_show_the_evidence(item):
     model = oracle(MADE.world)
     plain, _ = split_context(item.question)
     inside = sorted(t for s in item.gold_spans for t in plan.uniform(s, 8).times_s)
-    assert match_option(ask(model, plain, inside), item.options) == item.answer
-    assert match_option(ask(model, item.question, inside), item.options) == item.answer
+    assert read_answer(ask(model, plain, inside), item.options).choice == item.answer
+    assert read_answer(ask(model, item.question, inside), item.options).choice == item.answer
     first = item.gold_spans[0].start_s
     beside = ask(model, plain, [first - 0.5, first - 0.3])
     assert beside.startswith("there is no") or beside == "0."

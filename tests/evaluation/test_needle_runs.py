@@ -19,7 +19,7 @@ from mmreason.evaluation.needle.memory import KeptFrames, Remembering
 from mmreason.evaluation.needle.observers import oracle
 from mmreason.evaluation.needle.outcomes import outcome_of
 from mmreason.evaluation.needle.page import write_report
-from mmreason.evaluation.needle.reading import Line, read_answer, read_words
+from mmreason.evaluation.needle.reading import Line, answer_from_lines, read_words
 from mmreason.evaluation.needle.runner import Plan, read_outcomes, run
 from mmreason.evaluation.needle.worlds import needle_set
 from mmreason.store import Store
@@ -115,11 +115,11 @@ LINES = [
     ],
 )
 def test_answers_read_from_lines(question, options, expected):
-    assert read_answer(question, options, LINES, lambda _: True).choice == expected
+    assert answer_from_lines(question, options, LINES, lambda _: True).choice == expected
 
 
 def test_a_line_at_the_wrong_time_does_not_count():
-    in_park = read_answer(
+    in_park = answer_from_lines(
         "What colour is the small star?", ("red", "blue"), LINES, lambda x: "PARK" in x.text
     )
     assert in_park.choice is None

@@ -196,7 +196,7 @@ def running(model: ChatModel) -> Script:
             )[0]
         logprobs = [{"token": "?", "logprob": value} for value in reply.logprobs]
         usage = {"prompt_tokens": reply.tokens_in, "completion_tokens": reply.tokens_out}
-        back = completion(reply.text, usage=usage)
+        back = completion(reply.written, usage=usage)
         back["choices"][0]["logprobs"] = {"content": logprobs}
         return Back(back)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -368,3 +369,32 @@ def test_nano_without_weights_says_so(tmp_path, monkeypatch):
     monkeypatch.setitem(folders.PACKAGED, "nano", tmp_path)
     with pytest.raises(UsageError, match="weights of 'nano' are missing"):
         models.load("nano")
+
+
+@pytest.mark.parametrize(
+    ("opened", "written", "text", "thought"),
+    [
+        ("", "B", "B", ""),
+        ("", "<think>a</think>B", "B", "a"),
+        ("", "<think>a", "", "a"),
+        ("<think>", "a</think>B", "B", "a"),
+        ("<think>", "a", "", "a"),
+    ],
+)
+def test_a_thought_is_split_off_also_where_the_template_opens_it(
+    model, monkeypatch, opened, written, text, thought
+):
+    import torch
+
+    ids = torch.tensor([[*model.tokenizer.encode(written), 2]])
+
+    def generate(input_ids, **settings):
+        logits = [torch.zeros(1, int(ids.max()) + 1)] * ids.shape[1]
+        return SimpleNamespace(sequences=torch.cat([input_ids, ids], 1), logits=logits)
+
+    monkeypatch.setattr(model.model, "generate", generate)
+    template = TEMPLATE.replace(" and VIDEO", "").replace("assistant\n", f"assistant\n{opened}")
+    monkeypatch.setattr(model.processor, "chat_template", template)
+    (reply,) = model.generate([user("What?")])
+    assert (reply.text, reply.thought) == (text, thought)
+    assert reply.written == written and reply.tokens_out == ids.shape[1]

@@ -1,4 +1,4 @@
-"""Reading questions and answers."""
+"""Words of questions and answers."""
 
 from __future__ import annotations
 
@@ -41,29 +41,6 @@ def test_single_word_alternatives_are_no_clue():
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "there is no star.",
-        "There are no stars in this clip.",
-        "this is outside my world.",
-        "The star is not visible.",
-        "not shown.",
-        "I cannot see a star.",
-        "The clip doesn't show a star.",
-        "none",
-        "",
-    ],
-)
-def test_absence_is_heard(text):
-    assert wording.says_absent(text)
-
-
-@pytest.mark.parametrize("text", ["red", "no", "it is not moving", "a note on the table", "3", "0"])
-def test_presence_is_not_absence(text):
-    assert not wording.says_absent(text)
-
-
-@pytest.mark.parametrize(
     ("question", "is_global"),
     [
         ("How many stars are there in the video?", True),
@@ -87,6 +64,8 @@ def test_questions_about_the_whole(question, is_global):
         ("it is moving", "it is not moving", False),
         ("red then blue", "blue then red", False),
         ("yes", "no", False),
+        ("I think it is probably red", "red", True),
+        ("not red", "red", False),
     ],
 )
 def test_same_answer_in_other_words(a, b, same):
@@ -97,35 +76,6 @@ def test_same_answer_in_other_words(a, b, same):
 def test_words_of_the_question_count_where_nothing_else_is_said():
     question = "Is it red or blue?"
     assert wording.essence("red", question) != wording.essence("blue", question)
-
-
-@pytest.mark.parametrize(
-    ("text", "picked"),
-    [
-        ("B", 1),
-        ("b)", 1),
-        ("(C)", 2),
-        ("B. blue", 1),
-        ("The answer is C", 2),
-        ("Answer: dark red", 2),
-        ("blue", 1),
-        ("The star is blue.", 1),
-        ("a dark red star", 2),
-        ("red", 0),
-        ("B. red", None),
-        ("red and blue", None),
-        ("green", None),
-        ("E", None),
-        ("", None),
-        ("a star", None),
-    ],
-)
-def test_options_are_matched_or_left_open(text, picked):
-    assert wording.match_option(text, ("red", "blue", "dark red")) == picked
-
-
-def test_numbers_match_in_words_and_digits():
-    assert wording.match_option("there are three", ("2", "3", "4")) == 1
 
 
 def test_phrases_keep_together_what_is_said_of_one_thing():

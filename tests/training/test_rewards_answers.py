@@ -93,6 +93,28 @@ def test_choice_by_letter_and_by_text():
     assert choice(said("B"), Truth(options=("red", "blue"))) is None
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "**B**",
+        "\\boxed{B}",
+        "\\boxed{\\text{blue}}",
+        "$B$",
+        "答案是B",
+        "I think it's B, not A.",
+        '{"answer": "B"}',
+        "<think>A? B?</think>The answer is (B).",
+    ],
+)
+def test_choice_is_paid_in_the_usual_forms(answer):
+    assert choice(said(answer), COLOURS) == 1
+
+
+@pytest.mark.parametrize("answer", ["not blue", "It isn't blue.", "not B", "B is wrong", "不是B"])
+def test_choice_is_not_paid_for_a_denial(answer):
+    assert choice(said(answer), COLOURS) == 0
+
+
 @pytest.mark.parametrize("answer", ["", "A B C", "red blue green", "red or blue", "blue " * 9_000])
 def test_choice_cannot_be_had_by_naming_everything(answer):
     assert choice(said(answer), COLOURS) == 0
@@ -106,7 +128,11 @@ def test_one_text_picks_one_option_at_most(parts):
 
 
 @pytest.mark.parametrize(
-    "answer", ["3", "3.0", "three", "There are 3 stars.", "+3", "3 stars, so 3"]
+    "answer",
+    [
+        *("3", "3.0", "three", "There are 3 stars.", "+3", "3 stars, so 3", "\\boxed{3}", "**3**"),
+        *("The answer is $3$.", "not 2 but 3", "Probably 3", "<think>2 or 4?</think>3"),
+    ],
 )
 def test_a_number_is_read(answer):
     assert numeric(said(answer), Truth(number=3)) == 1
@@ -118,13 +144,18 @@ def test_numbers_in_other_writings():
     assert numeric(said("5"), Truth(number=-5)) == 0
     assert numeric(said("9.996"), Truth(number=10)) == 1
     assert numeric(said("98"), Truth(number=100), tolerance=5) == 1
+    assert numeric(said("twenty-one"), Truth(number=21)) == 1
     assert numeric(said("3"), Truth()) is None
 
 
 @pytest.mark.parametrize(
-    "answer", ["", "1 2 3 4 5", "two or three", "3 or 4", "1e400", "9" * 5_000, "3 " * 15_000]
+    "answer",
+    [
+        *("", "1 2 3 4 5", "two or three", "3 or 4", "1e400", "9" * 5_000, "3 " * 15_000),
+        *("not 3", "There aren't 3.", "3 is wrong"),
+    ],
 )
-def test_a_number_cannot_be_had_by_listing_or_size(answer):
+def test_a_number_cannot_be_had_by_listing_or_size_or_denial(answer):
     assert numeric(said(answer), Truth(number=3)) == 0
 
 
@@ -174,6 +205,10 @@ def test_correct_takes_the_strictest_truth_there_is():
     colour = Truth(question="What colour is the star?", answer="red")
     assert correct(said("The star is red."), colour) == 1
     assert [correct(said(a), colour) for a in ("", "red blue", "The star is blue")] == [0, 0, 0]
+    forms = ("\\boxed{red}", "**red**", "The answer is red.", "I think it is red", "Probably red.")
+    assert [correct(said(a), colour) for a in forms] == [1] * len(forms)
+    denied = ("not red", "It isn't red.", "anything but red", "red is wrong", "\\boxed{not red}")
+    assert [correct(said(a), colour) for a in denied] == [0] * len(denied)
     assert correct(said("red"), Truth()) is None
 
 

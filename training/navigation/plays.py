@@ -19,6 +19,8 @@ from mmreason.compat import NANO_POLICY
 from mmreason.driver import finished, serve
 from mmreason.evaluation.needle.items import Item, NeedleSet
 from mmreason.evaluation.needle.worlds import needle_set
+from mmreason.language.answer_reading import read_answer
+from mmreason.language.refusals import says_absent
 from mmreason.models.base import ChatModel, Message, Reply
 from mmreason.policies.base import Act, Claim, Consult, Inquiry, Results
 from mmreason.policies.longvideo_r1_text import Said, read_turn
@@ -29,7 +31,6 @@ from mmreason.training.navigation.observer import CLIP, Unseen, observer
 from mmreason.training.navigation.teacher import HINTS, Teacher
 from mmreason.tree import NodeId, plan_tree
 from mmreason.types import Note, Observation, ToolCall, UsageError
-from mmreason.wording import match_option, says_absent
 
 LENGTHS_S = (180.0, 900.0, 3600.0)
 """Lengths of the worlds, in turn, where none is asked for."""
@@ -171,7 +172,7 @@ def play_all(
         replies = model.generate(asked, max_new_tokens=limit)
         ahead: dict[int, Consult] = {}
         for (i, wish), reply in zip(waiting.items(), replies, strict=True):
-            turns[i].append(Turn(tuple(wish.messages), reply.text))
+            turns[i].append(Turn(tuple(wish.messages), reply.written))
             with contextlib.suppress(StopIteration):
                 ahead[i] = plays[i].send(reply)
         waiting = ahead
@@ -185,4 +186,4 @@ def is_right(item: Item, text: str) -> bool:
         return False
     if says_absent(answer):
         return item.answer is None
-    return item.answer is not None and match_option(answer, item.options) == item.answer
+    return item.answer is not None and read_answer(answer, item.options).choice == item.answer

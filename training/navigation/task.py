@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mmreason.evaluation.needle.items import Item
+from mmreason.language.refusals import says_absent
 from mmreason.models.base import Conversation
 from mmreason.training.navigation.plays import ITEMS, Split, Table, is_right, needle_world
 from mmreason.training.rewards import Combination, Component, Scored, Trajectory, Truth, correct
@@ -19,7 +20,6 @@ from mmreason.training.rewards.reading import final_answer
 from mmreason.training.rollouts.agentic import as_reply
 from mmreason.training.rollouts.episode import Ask, Codec, Episode
 from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
-from mmreason.wording import says_absent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +76,10 @@ class Navigation:
 
 def answered(seen: Trajectory, truth: Truth) -> float | None:
     """Whether the right option was chosen, or said that there is none: 0 or 1."""
+    declined = says_absent(seen.answer, truth.question)
     if truth.choice is None:
-        return float(says_absent(seen.answer))
-    return 0.0 if says_absent(seen.answer) else correct(seen, truth)
+        return float(declined)
+    return 0.0 if declined else correct(seen, truth)
 
 
 def on_the_way(seen: Trajectory, truth: Truth) -> float | None:

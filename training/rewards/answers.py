@@ -9,8 +9,11 @@ import re
 from collections import Counter
 from itertools import islice
 
+from mmreason.language.answer_reading import read_answer
+from mmreason.language.negation import Clauses
+from mmreason.language.numbers import numbers_as_digits
 from mmreason.training.rewards.types import Trajectory, Truth
-from mmreason.wording import essence, match_option, words
+from mmreason.wording import essence, words
 
 _TAG = re.compile(r"</?(?:think|tool|answer)>", re.IGNORECASE)
 _NUMERAL = re.compile(
@@ -56,23 +59,34 @@ def _well_formed(turn: str, action: str, thought_open: bool) -> bool:
 
 def choice(seen: Trajectory, truth: Truth) -> float | None:
     """Whether the answer picks the right option, by letter or by text: 0 or 1. An answer that
-    names several picks none. None without a known choice."""
+    names several, or denies the right one, picks none. None without a known choice."""
     if truth.choice is None:
         return None
-    return float(match_option(seen.answer, truth.options) == truth.choice)
+    read = read_answer(seen.answer, truth.options, truth.question)
+    return float(read.choice == truth.choice)
 
 
 def numeric(seen: Trajectory, truth: Truth, *, tolerance: float = 0.005) -> float | None:
     """Whether the answer holds the right number, and no other: 0 or 1.
 
-    Number words count where there are no digits. `tolerance` is absolute; its default is rounding
-    to two decimals. None without a known number.
+    Number words count where there are no digits; "not 3" and "3 is wrong" hold none. `tolerance`
+    is absolute; its default is rounding to two decimals. None without a known number.
     """
     if truth.number is None:
         return None
-    numerals = {float(found.replace(",", "")) for found in _NUMERAL.findall(seen.answer)}
-    said = numerals or {float(word) for word in essence(seen.answer) if word.isdecimal()}
-    return float(len(said) == 1 and abs(said.pop() - truth.number) <= tolerance)
+    said = read_answer(seen.answer).said
+    numbers = _numbers_in(said) or _numbers_in(numbers_as_digits(said))
+    return float(len(numbers) == 1 and abs(numbers.pop() - truth.number) <= tolerance)
+
+
+def _numbers_in(text: str) -> set[float]:
+    """The numbers that stand in digits and are not denied, as in "not 3"."""
+    clauses = Clauses.of(text)
+    return {
+        float(found[0].replace(",", ""))
+        for found in _NUMERAL.finditer(text)
+        if not clauses.denies(*found.span())
+    }
 
 
 def text_overlap(seen: Trajectory, truth: Truth) -> float | None:
@@ -81,7 +95,7 @@ def text_overlap(seen: Trajectory, truth: Truth) -> float | None:
     wanted = words(truth.answer or "")
     if not wanted:
         return None
-    said = words(seen.answer)
+    said = words(read_answer(seen.answer).said)
     scores = [_f_measure(_shared(said, wanted, n), said, wanted, n) for n in (1, 2)]
     if len(wanted) < 2:
         del scores[1]
@@ -127,5 +141,5 @@ def correct(seen: Trajectory, truth: Truth) -> float | None:
         return numeric(seen, truth)
     if truth.answer is None or not words(truth.answer):
         return None
-    said, wanted = (essence(text, truth.question) for text in (seen.answer, truth.answer))
-    return float(said == wanted)
+    said = essence(read_answer(seen.answer).said, truth.question)
+    return float(said == essence(truth.answer, truth.question))

@@ -10,13 +10,16 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mmreason.grounding import Box, GroundingStatus, parse_boxes
+from mmreason.language.answer_reading import TEXT_LIMIT
+from mmreason.language.markup import tagged_answer
+from mmreason.language.refusals import declines
+from mmreason.language.thoughts import split_thought
 from mmreason.training.rewards.types import Frame, Mark, Trajectory
 from mmreason.tree import NodeId
 from mmreason.types import Answer, Step, StopReason, Trace
 from mmreason.video.types import Span
-from mmreason.wording import says_absent
 
-ANSWER_LIMIT = 20_000
+ANSWER_LIMIT = TEXT_LIMIT
 """An answer of more characters is read as none."""
 CHAIN_LIMIT = 200_000
 """Characters of a chain of thought in which citations are looked for."""
@@ -25,8 +28,6 @@ NOT_A_TOOL = ("invalid", "consult", "answer")
 """Calls in a trace that no tool answered: they tell of bad output, of a model that failed, and of
 what it answered."""
 
-_THOUGHT = re.compile(r"</?think>", re.IGNORECASE)
-_ANSWER = re.compile(r"<(/?)(answer|tool)>", re.IGNORECASE)
 _TIME = r"((?:\d{1,3}:)?\d{1,3}:\d\d(?:\.\d{1,15})?|\d{1,7}(?:\.\d{1,15})?)"
 _UNIT = r"\s{0,3}(?:seconds?|secs?|s)?\s{0,3}"
 _SPAN = re.compile(
@@ -66,7 +67,7 @@ def from_answer(
     `turns` and `tokens_out` are what the deciding model itself wrote: an `Answer` does not keep
     it, and its cost counts the observer's tokens too.
     """
-    absent = answer.stop_reason is StopReason.ABSTAINED or _refuses(answer.text)
+    absent = answer.stop_reason is StopReason.ABSTAINED or declines(answer.text)
     boxes = tuple(Box(*box) for one in answer.evidence for box in one.boxes_px)
     own = list(_own_steps(answer.trace))
     return Trajectory(
@@ -90,20 +91,8 @@ def final_answer(text: str) -> str:
     """What the text answers: the last `<answer>` behind the last thought, or all of it where there
     are no tags. Empty where a thought never ends, where a tool is called instead, and where more
     than `ANSWER_LIMIT` characters were written."""
-    thoughts = list(_THOUGHT.finditer(text))
-    if thoughts and not thoughts[-1].group().startswith("</"):
-        return ""
-    start = thoughts[-1].end() if thoughts else 0
-    end = len(text)
-    tags = list(_ANSWER.finditer(text, start))
-    opened = [at for at, tag in enumerate(tags) if not tag.group(1)]
-    if opened:
-        last = tags[opened[-1]]
-        if last.group(2).lower() != "answer":
-            return ""
-        start = last.end()
-        end = tags[opened[-1] + 1].start() if opened[-1] + 1 < len(tags) else end
-    return text[start:end].strip() if end - start <= ANSWER_LIMIT else ""
+    answer = tagged_answer(split_thought(text)[1])
+    return answer if len(answer) <= ANSWER_LIMIT else ""
 
 
 def read_spans(text: str) -> tuple[Span, ...] | None:
@@ -117,7 +106,7 @@ def read_spans(text: str) -> tuple[Span, ...] | None:
         start_s, end_s = (_seconds(part) for part in match.groups() if part is not None)
         if start_s <= end_s:
             found.append(Span(start_s, end_s))
-    return tuple(found) or (() if _refuses(text) else None)
+    return tuple(found) or (() if declines(text) else None)
 
 
 def read_boxes(text: str, frame: Frame) -> tuple[Box, ...] | None:
@@ -136,10 +125,6 @@ def read_marks(text: str, frame: Frame) -> tuple[Mark, ...]:
         if len(found) >= MARK_LIMIT:
             break
     return tuple(found[:MARK_LIMIT])
-
-
-def _refuses(text: str) -> bool:
-    return bool(text.strip()) and says_absent(text)
 
 
 def _seconds(text: str) -> float:

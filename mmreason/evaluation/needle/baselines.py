@@ -24,18 +24,18 @@ from mmreason.evaluation.needle.items import Item
 from mmreason.evaluation.needle.reading import (
     Line,
     Reading,
+    answer_from_lines,
     best_line,
-    read_answer,
     read_words,
 )
 from mmreason.evaluation.needle.words import parsed, split_context
+from mmreason.language.answer_reading import read_answer
 from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
 from mmreason.tree import Tree, plan_tree
 from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason, ToolCall
 from mmreason.video import moments, plan
 from mmreason.video.types import Span
 from mmreason.watching import caption_views
-from mmreason.wording import match_option
 
 WORD_QUESTION = "What word is on the screen?"
 BATCH = 16
@@ -183,14 +183,14 @@ class _Desk:
             reading, sure = self.look(span)
             if reading.choice is not None:
                 return reading, sure
-        return read_answer(self.plain, self.item.options, lines, self.shows), None
+        return answer_from_lines(self.plain, self.item.options, lines, self.shows), None
 
     def look(self, span: Span) -> tuple[Reading, float | None]:
         """One clip over `span` with the question alone."""
         times_s = plan.uniform(span, self.model.clip.frames).times_s
         (reply,) = self.ask([times_s], self.model.clip.prompts.ask(self.plain))
         self.note("look", span, times_s, [reply], rounds=1)
-        choice = match_option(reply.text, self.item.options)
+        choice = read_answer(reply.text, self.item.options).choice
         return Reading(choice, reply.text, (Line(span, reply.text, times_s),)), reply.confidence
 
     def clip_around(self, time_s: float) -> Span:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmreason.evaluation.needle.items import Item
+from mmreason.language.refusals import says_absent
 from mmreason.policies.base import ANSWER
 from mmreason.types import Answer, Cost, Step, StopReason
 from mmreason.video.types import Span
-from mmreason.wording import says_absent
 
 LOOKING = frozenset({"look", "focus", "skim"})
 """Tools that show frames together with the question."""

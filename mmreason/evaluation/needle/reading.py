@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mmreason.evaluation.needle.words import VALUES, parsed, singular, things_of
+from mmreason.language.answer_reading import read_answer
+from mmreason.language.refusals import says_outside
 from mmreason.video.types import Span
-from mmreason.wording import match_option, says_outside, words
+from mmreason.wording import words
 
 _WORD = re.compile(r"\bthe words? ([A-Z]+(?: and [A-Z]+)*)")
 
@@ -63,7 +65,7 @@ Shows = Callable[[Line], bool]
 """Whether a line's moment shows the word that the question speaks of."""
 
 
-def read_answer(
+def answer_from_lines(
     question: str, options: tuple[str, ...], lines: Sequence[Line], shows: Shows
 ) -> Reading:
     """The answer to a question without its clause, from `lines` alone."""
@@ -95,7 +97,7 @@ def _single(
     if line is None or phrase is None:
         return Reading(None, f"there is no {thing}.")
     if form == "motion":
-        return Reading(match_option(line.text, options), line.text, (line,))
+        return Reading(read_answer(line.text, options).choice, line.text, (line,))
     values: dict[str, tuple[str, ...]] = {**VALUES}
     held = [v for v in values.get(form, ()) if v in phrase]
     value = held[0] if held else "plain" if form == "pattern" else ""
@@ -118,7 +120,7 @@ def _order(
         first[thing] = line
     pick = min if place == "first" else max
     best = pick(things, key=lambda thing: first[thing].span.start_s)
-    return Reading(match_option(f"the {best}", options), f"the {best}", tuple(first.values()))
+    return Reading(read_answer(f"the {best}", options).choice, f"the {best}", tuple(first.values()))
 
 
 def _count(thing: str, options: tuple[str, ...], lines: Sequence[Line], shows: Shows) -> Reading:

@@ -1,0 +1,282 @@
+"""Reads what a model answers: the one reader for agent, rewards and evaluation.
+
+Thoughts and wrapping are taken off; then an answer is a choice where options are given, a yes or a
+no, a refusal, or text. What names several options, or none, picks none: nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mmreason.language.markup import tagged_answer, unwrap
+from mmreason.language.negation import is_denied_by
+from mmreason.language.option_mentions import Mention, find_mentions, normalise, option_pattern
+from mmreason.language.refusals import declines, says_absent, says_outside
+from mmreason.language.thoughts import split_thought
+from mmreason.prompts import LETTERS
+
+TEXT_LIMIT = 20_000
+"""An answer of more characters is not read."""
+
+
+class AnswerKind(StrEnum):
+    """What a text turned out to be."""
+
+    CHOICE = "choice"
+    """It picks one of the options."""
+    YES = "yes"
+    NO = "no"
+    ABSENT = "absent"
+    """It says that there is no answer: not shown, not known, none."""
+    TEXT = "text"
+    """It says something else. With options: something that is none of them."""
+    UNREADABLE = "unreadable"
+    """Nothing is said, or several of the options are named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerReading:
+    """What a text answers.
+
+    Example: `read_answer("<think>hm</think>The answer is **B**.", ("red", "blue"))` is
+    `AnswerReading(kind=AnswerKind.CHOICE, said="B.", choice=1)`.
+    """
+
+    kind: AnswerKind
+    said: str
+    """The answer without thought, markup and "The answer is"; empty where nothing is said."""
+    choice: int | None = None
+    """Index of the option that is picked."""
+
+
+def read_answer(text: str, options: Sequence[str] = (), question: str = "") -> AnswerReading:
+    """What `text` answers, picked from `options` where there are any.
+
+    The `question` helps to tell refusals from answers such as "The red book is not there."
+    """
+    written = split_thought(text)[1]
+    said = unwrap(tagged_answer(written[-10 * TEXT_LIMIT :]))
+    if len(said) > TEXT_LIMIT or not re.search(r"\w", said):
+        return AnswerReading(kind=AnswerKind.UNREADABLE, said="")
+    plain = _without_lead(said)
+    if not options:
+        return AnswerReading(kind=_kind_of(plain, question), said=plain)
+    choice, several = _pick(normalise(said), options, question)
+    if choice is not None:
+        return AnswerReading(kind=AnswerKind.CHOICE, said=plain, choice=choice)
+    kind = AnswerKind.UNREADABLE if several else _kind_of(plain, question)
+    return AnswerReading(kind=kind, said=plain)
+
+
+def says_no(text: str) -> bool:
+    """Whether the answer to a question for yes or no is no, or that the thing is not there."""
+    kind = read_answer(text).kind
+    return kind is AnswerKind.NO or (says_absent(text) and not says_outside(text))
+
+
+_YES = r"(?:yes|yeah|yep|yup|ja|jawohl|oui|s[ií]|sim|да|是的?|对|對|はい|네|예|نعم|हाँ|हां|evet|tak)"
+_NO = (
+    r"(?:no|nope|nein|non|não|nee|нет|不是?|不对|否|没有|沒有|いいえ|아니[요오]?|아뇨|لا|नहीं|hayır"
+    r"|nie)"
+)
+_END = r"(?=\s*(?:$|[.,;:!?\n。，；！、)-])|\s+(?:it|he|she|they|there|the|that|this|you|we|i)\b)"
+_YES_START = re.compile(rf"\W*{_YES}{_END}", re.IGNORECASE)
+_NO_START = re.compile(rf"\W*(?!no\.\s*\d){_NO}{_END}", re.IGNORECASE)
+
+
+def _kind_of(said: str, question: str) -> AnswerKind:
+    if _YES_START.match(said):
+        return AnswerKind.YES
+    if _NO_START.match(said):
+        return AnswerKind.NO
+    if declines(said, question):
+        return AnswerKind.ABSENT
+    return AnswerKind.NO if said.lower().startswith("no ") else AnswerKind.TEXT
+
+
+_ADJECTIVE = r"(?:final|correct|right|best|most likely|most accurate|chosen|appropriate|only|true)"
+_ANSWER_WORDS = (
+    # a phrase that names the answer, and what parts it from the answer
+    r"(?:i (?:think|believe|guess|would say)(?: that)?\s+)?"
+    rf"(?:(?:so|thus|therefore|hence|and|now)\W+)?(?:(?:the|my|our)\s+)?(?:{_ADJECTIVE}\s+)*"
+    r"[\[【]?(?:answer|option|choice|response|conclusion)(?:\s+(?:here|to (?:the|this) question))?"
+    r"(?:\s+(?:is|was|would be|should be|must be|has to be)\b(?!n't)(?:\s*(?:that|clearly"
+    r"|option))?\s*[:\n]?|'s\b|\s*[:=\n\]】])",
+    r"(?:(?:die|meine)\s+)?(?:(?:richtige|korrekte|beste|endgültige)\s+)?(?:antwort|lösung)"
+    r"(?:\s+(?:ist|lautet|wäre)(?: option)?\s*:?|\s*[:=\n])",
+    r"(?:(?:la|ma)\s+)?(?:bonne\s+|meilleure\s+)?(?:réponse|solution)(?:\s+(?:correcte|finale"
+    r"|exacte))?"
+    r"(?:\s+(?:est|serait)(?:\s+(?:donc|la|l'option))*\s*:?|\s*[:=\n])",
+    r"(?:(?:la|mi)\s+)?(?:respuesta|opción)(?:\s+(?:correcta|final))?"
+    r"(?:\s+(?:es|sería)(?:\s+(?:la|opción))*\s*:?|\s*[:=\n])",
+    r"(?:(?:a|minha)\s+)?(?:resposta|opção|alternativa)(?:\s+(?:correta|certa|final))?"
+    r"(?:\s+(?:é|seria)(?:\s+(?:a|opção))*\s*:?|\s*[:=\n])",
+    r"(?:la\s+)?(?:risposta|opzione)(?:\s+(?:corretta|giusta|finale))?(?:\s+è(?:\s+la)?\s*:?"
+    r"|\s*[:=\n])",
+    r"(?:het\s+)?(?:juiste\s+)?antwoord(?:\s+is\s*:?|\s*[:=\n])",
+    r"(?:(?:правильный|верный|мой|окончательный)\s+)?(?:ответ|вариант)(?:\s*[-\u2013\u2014:=\n]"
+    r"|\s+это\s)",
+    r"(?:(?:doğru|poprawna|oikea|rätt|rett|rigtigt?|správná)\s+)?"
+    r"(?:cevap|odpowiedź|đáp án(?: đúng)?|jawaban(?:nya)?|svar(?:et)?|vastaus|odpověď)"
+    r"(?:\s+(?:to|je|là|adalah|är|er|on)\s|\s*[:=\n\s])",
+    r"(?:所以|因此)?[,，]?(?:我的|最终|正确|最佳|的)*(?:答案|选项|選項|回答)(?:应该|應該|就)?(?:[是为為选選](?!不)|[::\n])",
+    r"(?:正解|答え|回答|解答)(?:は|[::\n])",
+    r"(?:정답|답|대답|답변)(?:은|는|[::\n])",
+    r"(?:الإجابة|الجواب|الخيار)(?:\s+(?:الصحيحة|الصحيح|النهائية))?(?:\s+(?:هي|هو)\b\s*:?|\s*[:\n])",
+    r"(?:सही\s+)?(?:उत्तर|जवाब)(?:\s+है)?\s*[:\n-]",
+)
+_LEAD = re.compile(
+    r"(?:(?<=[.!?;,\n。！，])|^)\s*(?:" + "|".join(_ANSWER_WORDS) + r")[ \t]*", re.IGNORECASE
+)
+"""Stands in front of the answer: "The correct answer is", "Answer:", "答案是"."""
+_CONCLUSION = re.compile(
+    r"(?:(?<=[.!?;\n。])|^)\s*(?:so|therefore|thus|hence|in conclusion|overall|in summary"
+    r"|i(?:'d| would|'ll| will)? (?:choose|pick|select|go with)"
+    r"|donc|por lo tanto|portanto|поэтому|所以|因此)\b[, ]*",
+    re.IGNORECASE,
+)
+_LETTER_FORM = re.compile(
+    r"\W*?(?:(?:option|choice|answer|letter|opción|opção|вариант|विकल्प|选项?|選項?|选择)\W*)?"
+    r"[(\[{<\"']*(?P<letter>[A-Za-z])"
+    r"(?:[)\]}>\"']+[.:,]?|[.:。、।](?!\w)|\s*$"
+    r"|(?P<weak>,(?=\s|[^\x00-\x7f])|\s+[-\u2013\u2014=]\s"
+    r"|\s+(?=(?:because|since|weil|denn|parce que|car|porque|perché)\b)))\s*"
+)
+"""A letter as whoever picks it writes it, with what parts it from what follows. Where little does,
+only a capital is taken for one: `weak`."""
+_REASON = re.compile(
+    r"\b(?:because|since|as|weil|parce que|car|porque|потому|so)\b|因为|ので|から", re.I
+)
+_UNSURE = re.compile(
+    r"\b(?:not (?:\w+ )?(?:sure|certain)|unsure|no idea)\b(?:\s*[.,;!?]|.*\bbut\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+_AROUND_WORDS = re.compile(
+    r"^(?:[^\w-]|-(?!\d))*(?:(?:an?|the)\s+)?(?=[\w-])|[\s.!?。！？,;:\"')\]%]+$", re.IGNORECASE
+)
+_WRONG = re.compile(r"\W*(?:no|wrong|incorrect|false|not)\b", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<!\b[A-Za-z])[.!?](?=\s|$)|[\n。！？]")
+
+
+def _without_lead(said: str) -> str:
+    """The answer without "The answer is", where something stands behind it."""
+    ends = [found.end() for found in _LEAD.finditer(said)]
+    rest = unwrap(said[ends[-1] :]) if ends else ""
+    return rest if re.search(r"\w", rest) else said
+
+
+def _pick(said: str, options: Sequence[str], question: str) -> tuple[int | None, bool]:
+    """(the index of the one option that is picked, whether several are named)."""
+    exact = _whole(said, options)
+    if exact is not None:
+        return (exact.pop(), False) if len(exact) == 1 else (None, True)
+    for lead in (_LEAD, _CONCLUSION):
+        starts = [found.end() for found in lead.finditer(said)]
+        if starts and (picked := _pick_stated(said[starts[-1] :], options)) is not None:
+            return picked, False
+    picked = _pick_line(said, options)
+    if picked is not None:
+        return picked, False
+    yes_no = _pick_yes_no(said, options)
+    if yes_no is not None:
+        return yes_no, False
+    mentions = find_mentions(said, options)
+    if declines(said, question) and not _UNSURE.search(said):
+        # An option may itself say that there is nothing.
+        mentions = [m for m in mentions if declines(options[m.index]) or _is_yes_no(options)]
+    picked, several = _only(mentions)
+    reason = _REASON.search(said)
+    if several and reason is not None and _SENTENCE_END.search(said.rstrip(" .!")) is None:
+        picked, _ = _only([m for m in mentions if m.start < reason.start()])
+    return picked, several and picked is None
+
+
+def _only(mentions: Sequence[Mention]) -> tuple[int | None, bool]:
+    """The one option that the mentions speak for; one that is denied as well is none."""
+    named = {m.index for m in mentions if not m.denied} - {m.index for m in mentions if m.denied}
+    return (named.pop(), False) if len(named) == 1 else (None, len(named) > 1)
+
+
+def _whole(said: str, options: Sequence[str]) -> set[int] | None:
+    """Options that all of the text names, by letter or by words; None where it says more."""
+    form = _LETTER_FORM.fullmatch(said.strip().rstrip(" .!?"))
+    letter = -1 if form is None else LETTERS.find(form["letter"].upper())
+    found = {letter} if 0 <= letter < len(options) else set[int]()
+    bare = _AROUND_WORDS.sub("", said)
+    worded: set[int] = set()
+    for index, option in enumerate(options):
+        pattern = option_pattern(option)
+        if pattern is not None and pattern.fullmatch(bare):
+            worded.add(index)
+    # "$5" and "5%" differ in signs alone.
+    alike = {i for i in worded if normalise(options[i]).lower() == said.strip(" .").lower()}
+    return found | (alike or worded) or None
+
+
+def _pick_stated(stated: str, options: Sequence[str]) -> int | None:
+    """The option in a text behind "The answer is": by its first sentence, else by all of it."""
+    stated = unwrap(stated)
+    exact = _whole(stated, options)
+    if exact is not None:
+        return exact.pop() if len(exact) == 1 else None
+    picked = _pick_lettered(stated, options)
+    if picked is not None:
+        return picked
+    end = _SENTENCE_END.search(stated)
+    first = stated if end is None else stated[: end.start()]
+    return _only(find_mentions(first, options))[0]
+
+
+def _pick_lettered(text: str, options: Sequence[str]) -> int | None:
+    """The option of a text that begins with its letter: "B. blue", "B, because it is blue". What
+    follows in that sentence may not name another, and no other sentence may begin so."""
+    form = _LETTER_FORM.match(text)
+    if form is None or (form["weak"] and form["letter"].islower()):
+        return None
+    index = LETTERS.find(form["letter"].upper())
+    if index >= len(options):
+        return None
+    mentions = find_mentions(text, options)
+    is_denied = any(m.index == index and m.denied and m.start < form.end() for m in mentions)
+    if is_denied or is_denied_by(text[form.end() :]):
+        return None
+    sentences = _SENTENCE_END.split(text[form.end() :])
+    for sentence in sentences:
+        other = _LETTER_FORM.match(sentence)
+        if other is not None and other["letter"].upper() != form["letter"].upper():
+            return None
+    mentions = find_mentions(_REASON.split(sentences[0])[0], options)
+    if any(m.denied and m.index == index for m in mentions):
+        return None
+    told = _only(mentions)
+    if told == (None, False):
+        return None if _WRONG.match(sentences[0]) else index
+    return index if told == (index, False) else None
+
+
+def _pick_line(said: str, options: Sequence[str]) -> int | None:
+    """The option of the one line that is nothing but a pick, such as the last one behind a
+    description; letters alone go before letters with their text."""
+    lines = [line.strip() for line in said.split("\n") if line.strip()]
+    alone = [whole for line in lines if (whole := _whole(line, options)) is not None]
+    if alone:
+        picks = set().union(*alone)
+        return picks.pop() if len(picks) == 1 else None
+    starts = [picked for line in lines if (picked := _pick_lettered(line, options)) is not None]
+    return starts[0] if len(set(starts)) == 1 else None
+
+
+def _is_yes_no(options: Sequence[str]) -> bool:
+    return any(_NO_START.match(option) for option in options)
+
+
+def _pick_yes_no(said: str, options: Sequence[str]) -> int | None:
+    """The one option that begins with the yes or no that the text begins with."""
+    for start in (_YES_START, _NO_START):
+        if start.match(said):
+            matching = [i for i, option in enumerate(options) if start.match(option)]
+            return matching[0] if len(matching) == 1 else None
+    return None

@@ -1,0 +1,227 @@
+"""Which options a text speaks for: by their letter or their words, and not where it denies them.
+
+"It is blue, not red" speaks for "blue" alone; "either A or B" for two. Pure string work with
+offsets: what is found carries where it stands. Leaves out what to make of several
+(`answer_reading.py`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mmreason.language.negation import Clauses
+from mmreason.language.numbers import numbers_as_digits
+from mmreason.prompts import LETTERS
+
+_UNSPACED = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\u0e00-\u0e7f]"
+"""Scripts that put no space between words, or endings right behind them."""
+_TOKEN = re.compile(
+    rf"(?:(?<![^\s(])-)?\d+(?:[.,:/]\d+)*|{_UNSPACED}|(?:(?!{_UNSPACED})[^\W_]"
+    rf"|[\u0300-\u036f\u0900-\u097f\u0610-\u065f])+"
+)
+_ARTICLES = frozenset(("a", "an", "the"))
+_SPELLINGS = {"grey": "gr[ae]y", "gray": "gr[ae]y", "colour": "colou?r", "color": "colou?r"}
+
+_BEFORE_LETTER = re.compile(
+    r"(?:^|[\s(\"'])(?:(?:it|that|this|he|she)'?s|is|be|are|was|option|options|choice|answer|letter"
+    r"|choose|chose|pick|picked|select|selected|with|for|not|or|and|nor|neither|either|both|than|of"
+    r"|say|think|believe|guess|probably|likely|definitely|maybe|perhaps|possibly|certainly|clearly"
+    r"|would|must|doubt|wait|sei|sia|sea|seja|soit|therefore|thus|hence|so|but|then|rather"
+    r"|actually|obviously|except|only"
+    r"|ist|lautet|antwort|nicht|sondern|oder|und|wohl|wahrscheinlich|est|réponse|pas|ou|mais|donc"
+    r"|probablement|es|o|y|e|u|и|или|oppure|respuesta|opción|sino|probablemente|é|letra|resposta|opção"
+    r"|alternativa|mas|provavelmente"
+    r"|è|risposta|opzione|het|antwoord|это|ответ|вариант|не|а|или|هي|هو|الإجابة|الخيار|ليس|أو"
+    r"|है|उत्तर|विकल्प|답은|정답은|정답|답)$"
+    r"|[是为為选選项項案择擇はがのく라或和与與跟及：]$|[-\u2013\u2014:=>/,;.!?\n、。，；|]$",
+    re.IGNORECASE,
+)
+_AFTER_LETTER = re.compile(
+    r"^\s*(?:$|[.,;:!?)/=、。，；।|\n-]|(?:is|are|was|because|since|as|and|or|not|but|seems|looks"
+    r"|appears"
+    r"|matches|fits|rather|instead|ist|und|oder|nicht|est|et|ou|pas|es|y|o|no|é|e|è|и|или|а|не|है"
+    r"|नहीं"
+    r"|it is|i think|i believe)\b|\("
+    r"|选项|選項|번|番|が|です|でし|だ|では|じゃ|가|이|입니다|예요|是|项|項|不|而|和|或|、)",
+    re.IGNORECASE,
+)
+_LETTER = re.compile(
+    r"(?<![A-Za-z0-9'\-])(?P<open>[(\[{<\"']*)(?P<letter>[A-Za-z])(?P<close>[)\]}>\"']*)"
+    r"(?![A-Za-z0-9'])(?!-\w)"
+)
+_DELIMITER = re.compile(r"[\s(\[)\]}>\"'.:,=/-]{1,6}(?:(?:an?|the)\s+)?", re.IGNORECASE)
+_JOINT = re.compile(
+    r"[\s)\"'\].]*[,、]?\s*(?P<word>(?:or|and|nor|oder|und|noch|ou|et|ni|o|y|e|nem|или|и|ни)\b|或|和|、)?"
+    r"(?:\s*(?:the|an?)\b)?[\s(\"'\[]*",
+    re.IGNORECASE,
+)
+_LABEL_BEFORE = re.compile(r"(?<![A-Za-z])(?:option|choice|letter)s?\s*$", re.IGNORECASE)
+_NAMED_BEFORE = re.compile(
+    r"(?<![A-Za-z])(?:answer(?: is|:)?|antwort(?: ist|:)?|réponse(?: est|:)?|respuesta(?: es|:)?"
+    r"|opción|opção|resposta(?: é|:)?|вариант|ответ:?)\s*$|(?:选项?|選項?|答案[是为為:]?)\s*$",
+    re.IGNORECASE,
+)
+
+
+_PLAIN_QUOTES = str.maketrans(
+    dict.fromkeys("\u2018\u2019", "'")
+    | dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb「」『』", '"')
+)
+
+
+def normalise(text: str) -> str:
+    """The text in one writing: full-width letters as usual ones, numbers in digits."""
+    return numbers_as_digits(unicodedata.normalize("NFKC", text).translate(_PLAIN_QUOTES))
+
+
+@lru_cache(maxsize=4096)
+def option_pattern(option: str) -> re.Pattern[str] | None:
+    """Finds the words of an option, whatever case, punctuation and articles; None without any."""
+    tokens = _TOKEN.findall(re.sub(r"(?<=\w)'s\b", "", normalise(option)))
+    tokens = [t for t in tokens if t.lower() not in _ARTICLES] or tokens
+    if not tokens:
+        return None
+    pattern = ""
+    for before, token in zip(["", *tokens], tokens, strict=False):
+        if before:
+            pattern += _between(before, token)
+        pattern += _SPELLINGS.get(token.lower()) or re.escape(token)
+    return re.compile(_left_edge(tokens[0]) + pattern + _right_edge(tokens[-1]), re.IGNORECASE)
+
+
+def _between(before: str, after: str) -> str:
+    if re.match(_UNSPACED, before) and re.match(_UNSPACED, after):
+        return r"\s*"
+    if before[-1].isdigit() != after[0].isdigit():
+        return r"[\W_]*"
+    return r"(?:'s\b)?[\W_]+(?:(?:an?|the)[\W_]+)*"
+
+
+def _left_edge(token: str) -> str:
+    if re.match(_UNSPACED, token):
+        return ""
+    if token[0].isdigit():
+        return rf"(?<!\d[.,:/])(?:(?<![\w-])|(?<={_UNSPACED}))"
+    article = r"(?:ال)?" if "\u0600" <= token[0] <= "\u06ff" else ""
+    return rf"(?:(?<![^\W_])|(?<={_UNSPACED})){article}"
+
+
+def _right_edge(token: str) -> str:
+    if re.match(_UNSPACED, token):
+        return ""
+    after_number = r"(?![.,:/]?\d)" if token[-1].isdigit() else ""
+    return rf"{after_number}(?!(?!{_UNSPACED})[^\W_])"
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """Characters `start` to `end` of a text name the option of that index."""
+
+    index: int
+    start: int
+    end: int
+    denied: bool
+
+
+def find_mentions(text: str, options: Sequence[str]) -> list[Mention]:
+    """Every place of a normalised text that names an option, in order.
+
+    Inside the words of one option no other is named: "dark red" is not "red", and the B of
+    "plan B" is no letter where that is an option.
+    """
+    spelled = [
+        (found.start(), found.end(), index)
+        for index, option in enumerate(options)
+        if (pattern := option_pattern(option)) is not None
+        for found in pattern.finditer(text)
+    ]
+    places = _letters(text, _widest(spelled), len(options))
+    clauses = Clauses.of(text)
+    mentions: list[Mention] = []
+    for listed in _lists(text, sorted(places)):
+        # "neither A, B nor C", "A, C and D are wrong": what denies one of a list denies all.
+        denied = [clauses.denies(start, end) for start, end, _ in listed]
+        mentions += [Mention(index, start, end, any(denied)) for start, end, index in listed]
+    return mentions
+
+
+_Place = tuple[int, int, int]
+"""(start, end, index of the option)."""
+
+
+def _lists(text: str, places: list[_Place]) -> list[list[_Place]]:
+    """The places, those of one list together: "A, B or C", with a word such as "or" in it."""
+    runs: list[list[_Place]] = []
+    joined: list[bool] = []
+    for place in places:
+        gap = _JOINT.fullmatch(text, runs[-1][-1][1], place[0]) if runs else None
+        if gap is None:
+            runs.append([place])
+            joined.append(False)
+        else:
+            runs[-1].append(place)
+            joined[-1] = joined[-1] or gap["word"] is not None
+    return [
+        part
+        for run, is_list in zip(runs, joined, strict=True)
+        for part in ([run] if is_list else [[place] for place in run])
+    ]
+
+
+def _widest(places: list[_Place]) -> list[_Place]:
+    """Those that do not lie inside a wider one."""
+    kept: list[_Place] = []
+    for one in sorted(places, key=lambda place: (place[0], -place[1])):
+        if not kept or one[1] > kept[-1][1] or one[:2] == kept[-1][:2]:
+            kept.append(one)
+    return kept
+
+
+def _letters(text: str, spelled: list[_Place], count: int) -> list[_Place]:
+    """The places of words and of letters; "B. blue" is one place."""
+    starts = {(start, index): end for start, end, index in spelled}
+    inside = sorted((start, end) for start, end, _ in spelled)
+    merged: set[tuple[int, int]] = set()
+    places: list[_Place] = []
+    for found in _LETTER.finditer(text):
+        index = LETTERS.find(found["letter"].upper())
+        at = found.start("letter")
+        before = bisect_right(inside, (at, len(text))) - 1
+        if index >= count or (before >= 0 and at < inside[before][1]):
+            continue
+        gap = _DELIMITER.match(text, found.end("letter"))
+        own = None if gap is None else starts.get((gap.end(), index))
+        if gap is not None and own is not None:
+            merged.add((gap.end(), index))
+            places.append((found.start(), own, index))
+        elif _is_letter(text, found):
+            places.append((found.start(), found.end(), index))
+    return places + [one for one in spelled if (one[0], one[2]) not in merged]
+
+
+def _is_letter(text: str, found: re.Match[str]) -> bool:
+    """Whether a single letter names an option here: "A" may be an article, "I" a person, and the
+    letter of "vitamin C" stands behind a word that no answer stands behind."""
+    letter = found["letter"]
+    if found["open"][-1:] in tuple("([{<") and found["close"][:1] in tuple(")]}>"):
+        return True
+    before, after = text[: found.start()][-40:].rstrip(" "), text[found.end() : found.end() + 20]
+    fits_after = _AFTER_LETTER.match(after) is not None
+    is_labelled = _LABEL_BEFORE.search(before) is not None
+    if is_labelled and (letter.isupper() or fits_after):
+        return True
+    if letter in "AaIi" and not fits_after:
+        return False
+    if is_labelled or _NAMED_BEFORE.search(before):
+        return True
+    behind_a_word = before[-1:].isalnum()
+    return (
+        letter.isupper()
+        and (fits_after or behind_a_word)
+        and bool(not before or _BEFORE_LETTER.search(before))
+    )
