@@ -72,7 +72,7 @@ ALIKE_BITS = 14
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path, help="Folder to write; must not exist yet.")
     parser.add_argument("--packages", type=Path, help="Folder that keeps the fetched packages.")
     args = parser.parse_args()

@@ -142,7 +142,8 @@ def test_verbs_reach_a_served_model(
         end += ["--store", str(tmp_path / "store.sqlite")]
         assert main(["caption", str(script), "--start", "16", "--end", "19", *end]) == 0
         assert main(["ask", str(script), "What colour is the star?", "--json", *end]) == 0
-        assert main(["ground", str(script), "the pink star", "--at", "17", *end]) == 0
+        found = main(["ground", str(script), "the pink star", "--at", "17", *end])
+        assert found in (0, 3)  # whether nano finds it behind a server is not what is tested here
         printed = capsys.readouterr()
         assert main(["caption", str(script), *end[:2], *end[-2:]]) == 2
         refused = capsys.readouterr()

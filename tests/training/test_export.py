@@ -194,5 +194,12 @@ def test_the_command_writes_and_tells(tmp_path: Path) -> None:
         app, ["data", "export", str(source), "--to", "ms-swift", "--out", str(out), "--json"]
     )
     assert run.exit_code == 0, run.output
-    assert json.loads(run.stdout) == {"problems": 3, "to": "ms-swift", "file": str(out)}
+    told = json.loads(run.stdout)
+    assert (told["schema"], told["problems"], told["to"], told["file"]) == (
+        2,
+        3,
+        "ms-swift",
+        str(out),
+    )
+    assert told["missing_videos"] == {"1": "/videos/a.mp4", "2": "/videos/b.mkv"}
     assert len(rows_of(out)) == 3

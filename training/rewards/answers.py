@@ -59,7 +59,7 @@ def _well_formed(turn: str, action: str, thought_open: bool) -> bool:
 
 def choice(seen: Trajectory, truth: Truth) -> float | None:
     """Whether the answer picks the right option, by letter or by text: 0 or 1. An answer that
-    names several picks none. None without a known choice."""
+    names several, or denies the right one, picks none. None without a known choice."""
     if truth.choice is None:
         return None
     read = read_answer(seen.answer, truth.options, truth.question)
@@ -69,8 +69,8 @@ def choice(seen: Trajectory, truth: Truth) -> float | None:
 def numeric(seen: Trajectory, truth: Truth, *, tolerance: float = 0.005) -> float | None:
     """Whether the answer holds the right number, and no other: 0 or 1.
 
-    Number words count where there are no digits. `tolerance` is absolute; its default is rounding
-    to two decimals. None without a known number.
+    Number words count where there are no digits; "not 3" and "3 is wrong" hold none. `tolerance`
+    is absolute; its default is rounding to two decimals. None without a known number.
     """
     if truth.number is None:
         return None
