@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from mmreason import Question, Reasoner, models
+from mmreason import Budget, Question, Reasoner, models
 from mmreason.models.base import Conversation, FramesPart, Message, ModelError, TextPart
 from mmreason.models.hf import CLIPS_AS_IMAGES, TIMES_IN_A_LINE, TransformersModel
+from mmreason.policies import BreadthFirst, Greedy, LongVideoR1, RandomLeaf
 from mmreason.video.types import FrameBatch
 from tests.training import tiny_families
 from tests.video import clips
@@ -197,15 +198,25 @@ def test_log_probabilities_of_a_sample_equal_a_teacher_forced_pass(family: str) 
     assert reply.logprobs == pytest.approx(forced.tolist(), abs=2e-4)
 
 
+@pytest.mark.slow
 @every_family
 def test_a_folder_is_loaded_and_asked_about_a_video(family: str, tmp_path: Path) -> None:
-    made = tiny(family)
+    made = tiny_families.chat(family)
+    # One byte is one token: the rules of LongVideo-R1 alone are thousands.
+    made.model.config.get_text_config().max_position_embeddings = 2**15
     made.model.save_pretrained(tmp_path / "model")
     made.processor.save_pretrained(tmp_path / "model")
     video = clips.write(tmp_path / "clip.mp4", frames=60)
-    reasoner = Reasoner(models.load(str(tmp_path / "model")))
-    answer = reasoner.ask(video, "What is on the table?")
-    assert answer.cost.model_calls >= 1
+    model = models.load(str(tmp_path / "model"))
+    for policy in (Greedy(), BreadthFirst(), RandomLeaf(), LongVideoR1()):
+        answer = Reasoner(model, policy=policy).ask(
+            video, "What is on the table?", budget=Budget(rounds=1)
+        )
+        assert answer.cost.model_calls >= 1
+        # What random weights write is no tool call; every call there is has to be answered.
+        calls = [step for step in answer.trace if step.call.name != "invalid"]
+        assert [step.observation.error for step in calls] == [None] * len(calls)
+    reasoner = Reasoner(model)
     reasoner.caption(video)
     assert reasoner.ground(video, "the cup").status != "error"
     questions = [Question(video=str(video), question=f"What? {i}") for i in range(2)]
