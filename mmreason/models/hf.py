@@ -99,6 +99,11 @@ class TransformersModel:
             check_template(self.tokenizer, name)
             self.takes_video, notes = False, ("this model reads text only: it can be a reasoner",)
         else:
+            if not processor.chat_template:
+                raise UsageError(
+                    f"model {name!r} has no chat template, so that it cannot be asked; name one "
+                    "tuned to follow instructions, or put its chat_template.jinja into the folder"
+                )
             self.takes_video, notes = video_support(processor)
         self.notes: tuple[str, ...] = notes
         self._factor, self._temporal = patch_factors(processor)
@@ -115,6 +120,12 @@ class TransformersModel:
                 image_token_id=_token_id(model.config, "image"),
                 control_ids=self._control_ids,
             )
+            if not self.traits.shows_frames:
+                raise UsageError(
+                    f"model {name!r}: its chat template has no place for frames, so that it would "
+                    "answer without looking; name a model whose chat_template.jinja takes images "
+                    "or videos"
+                )
             if not self.traits.tells_times:
                 self.notes += (TIMES_IN_A_LINE,)
         self._is_small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS

@@ -30,9 +30,13 @@ Process = Callable[[Sequence[Conversation], bool], Any]
 class ProcessorTraits:
     """What holds for one processor with its chat template.
 
-    ProcessorTraits(tells_times=True, mixes_kinds=True, stacks_uneven=True, sanitizes=True)
+    ProcessorTraits(
+        shows_frames=True, tells_times=True, mixes_kinds=True, stacks_uneven=True, sanitizes=True
+    )
     """
 
+    shows_frames: bool
+    """Frames reach the model at all: the chat template has a place for them."""
     tells_times: bool
     """Each clip's times reach the model: as text before its frames, or as labels before images."""
     mixes_kinds: bool
@@ -43,7 +47,9 @@ class ProcessorTraits:
     """Control tokens and placeholders in a question can be encoded as plain text."""
 
 
-EVERYTHING = ProcessorTraits(tells_times=True, mixes_kinds=True, stacks_uneven=True, sanitizes=True)
+EVERYTHING = ProcessorTraits(
+    shows_frames=True, tells_times=True, mixes_kinds=True, stacks_uneven=True, sanitizes=True
+)
 
 
 def measure(
@@ -62,11 +68,18 @@ def measure(
             return False
 
     return ProcessorTraits(
+        shows_frames=holds(lambda: _shows_frames(process, takes_video)),
         tells_times=holds(lambda: _tells_times(process, takes_video)),
         mixes_kinds=not takes_video or holds(lambda: _mixes_kinds(process, image_token_id)),
         stacks_uneven=not takes_video or holds(lambda: _stacks_uneven(process)),
         sanitizes=holds(lambda: _sanitizes(process, takes_video, control_ids)),
     )
+
+
+def _shows_frames(process: Process, takes_video: bool) -> bool:
+    shown = _asked(_clip(2) if takes_video else _image())
+    with_frames, without = (_ids(process([one], False))[0] for one in (shown, _asked()))
+    return len(with_frames) > len(without)
 
 
 def _tells_times(process: Process, takes_video: bool) -> bool:

@@ -15,6 +15,7 @@ from mmreason import Budget, Question, Reasoner, models
 from mmreason.models.base import Conversation, FramesPart, Message, ModelError, TextPart
 from mmreason.models.hf import CLIPS_AS_IMAGES, TIMES_IN_A_LINE, TransformersModel
 from mmreason.policies import BreadthFirst, Greedy, LongVideoR1, RandomLeaf
+from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch
 from tests.training import tiny_families
 from tests.video import clips
@@ -232,3 +233,28 @@ def test_the_table_of_families_in_the_documentation_is_what_is_measured() -> Non
     script = runpy.run_path(str(ROOT / "docs" / "families.py"))
     page = (ROOT / "docs" / "models.md").read_text()
     assert script["filled"](page) == page, "python docs/families.py"
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        (None, "has no chat template"),
+        (
+            "{% for m in messages %}{% for c in m['content'] %}{% if c['type'] == 'text' %}"
+            "{{ c['text'] }}{% endif %}{% endfor %}{% endfor %}",
+            "its chat template has no place for frames",
+        ),
+    ],
+)
+@pytest.mark.parametrize("family", ["internvl", "qwen3_vl"])
+def test_a_folder_that_cannot_show_frames_is_refused(
+    family: str, template: str | None, reason: str
+) -> None:
+    good = tiny(family)
+    whole = good.processor.chat_template
+    good.processor.chat_template = template
+    try:
+        with pytest.raises(UsageError, match=f"'a folder'.*{reason}"):
+            TransformersModel(good.model, good.processor, name="a folder", fingerprint="x")
+    finally:
+        good.processor.chat_template = whole
