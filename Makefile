@@ -12,12 +12,13 @@ demo: $(VENV)/.installed-base
 	$(BIN)/mmreason demo --short
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 -m "not full"
 
-# The same, and the tests of models on the lowest version of transformers that is taken.
+# All tests, and the tests of models on the lowest version of transformers that is taken.
 LOWEST := $(shell sed -n 's/.*"transformers>=\([0-9.]*\)".*/\1/p' pyproject.toml)
 LOWEST_AT := build/transformers-$(LOWEST)
-test-all: test | $(LOWEST_AT)
+test-all: $(VENV)/.installed-dev | $(LOWEST_AT)
+	$(BIN)/python -m pytest -q -n 2
 	PYTHONPATH=$(LOWEST_AT) $(BIN)/python -m pytest -q -n 2 tests/models/test_families.py \
 	  tests/reasoner/test_reasoner_hf.py
 

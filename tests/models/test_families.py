@@ -199,6 +199,7 @@ def test_log_probabilities_of_a_sample_equal_a_teacher_forced_pass(family: str) 
     assert reply.logprobs == pytest.approx(forced.tolist(), abs=2e-4)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @every_family
 def test_a_folder_is_loaded_and_asked_about_a_video(family: str, tmp_path: Path) -> None:

@@ -177,6 +177,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("wait_s", [0.3, 0.9])
 def test_killed_and_run_again_gives_what_an_undisturbed_run_gives(tmp_path, worlds, wait_s):
     rows = [{"id": q.id, "video": Path(q.video).name, "question": q.question} for q in some(worlds)]

@@ -191,6 +191,7 @@ def test_unknown_experiments_are_named(capsys: pytest.CaptureFixture[str]) -> No
     assert "staleness" in capsys.readouterr().err
 
 
+@pytest.mark.full
 def test_the_command_writes_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

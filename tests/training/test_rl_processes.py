@@ -31,6 +31,7 @@ def test_two_processes_share_out_updates_as_one_does(tmp_path: Path):
         is_the_run_of_one(name, tmp_path / "two", tmp_path / "one", 6)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_identity_46_two_processes_go_on_bit_for_bit(tmp_path: Path):
     names = ("everything", "adapters", "few")

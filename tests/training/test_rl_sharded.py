@@ -51,6 +51,7 @@ def test_shards_make_the_run_of_one(tmp_path: Path, config: str):
         is_the_run_of_one(name, tmp_path / "two", tmp_path / "one", STEPS)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("config", CONFIGS)
 def test_identity_46_shards_go_on_bit_for_bit(tmp_path: Path, config: str):
@@ -73,6 +74,7 @@ def test_identity_46_shards_go_on_bit_for_bit(tmp_path: Path, config: str):
 SHARD_OF_ZERO = "optimiser_{}.pt"
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_three_processes_go_on_with_the_shards_of_two(tmp_path: Path):
     launched(tmp_path, 2, "plain", config="fsdp2")
