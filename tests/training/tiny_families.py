@@ -28,6 +28,7 @@ from tests.training.tiny_parts import (
     template,
     words_of,
 )
+from tests.training.tiny_perception_lm import perception_lm
 
 Made = tuple[Any, Any, str]
 """Model, processor, template."""
@@ -426,43 +427,6 @@ def _minicpmv4_6() -> Made:
     return hf.MiniCPMV4_6ForConditionalGeneration(config), processor, shown
 
 
-def _perception_lm() -> Made:
-    words = words_of(
-        *("<pad>", "<end>", "<|image|>", "<|video|>"),
-        image_token="<|image|>",
-        video_token="<|video|>",
-    )
-    config = hf.PerceptionLMConfig(
-        vision_config={
-            "model_type": "timm_wrapper",
-            "architecture": "vit_pe_core_large_patch14_336",
-            "model_args": {
-                "embed_dim": 32,
-                "img_size": [28, 28],
-                "depth": 2,
-                "num_heads": 4,
-                "global_pool": "",
-                "use_post_transformer_norm": False,
-                "init_values": 0.1,
-                "ref_feat_shape": [2, 2],
-            },
-        },
-        text_config={**TEXT, "model_type": "llama", "vocab_size": len(words)},
-        vision_use_cls_token=True,
-        projector_pooling_ratio=2,
-        **ids_of(words, image_token_id="<|image|>", video_token_id="<|video|>"),
-    )
-    processor = hf.PerceptionLMProcessor(
-        hf.PerceptionLMVideoProcessor(size=SIZE),
-        hf.PerceptionLMImageProcessor(tile_size=28, max_num_tiles=4),
-        words,
-        patch_size=14,
-        pooling_ratio=2,
-    )
-    shown = template("<|image|>", "<|video|>")
-    return hf.PerceptionLMForConditionalGeneration(config), processor, shown
-
-
 _MAKERS: Mapping[str, Callable[[], Made]] = {
     "qwen2_vl": _qwen2_vl,
     "qwen2_5_vl": _qwen2_5_vl,
@@ -480,7 +444,7 @@ _MAKERS: Mapping[str, Callable[[], Made]] = {
     "glm4v": lambda: _glm("glm4v"),
     "glm46v": lambda: _glm("glm46v"),
     "minicpmv4_6": _minicpmv4_6,
-    "perception_lm": _perception_lm,
+    "perception_lm": perception_lm,
 }
 FAMILIES: Sequence[str] = tuple(_MAKERS)
 _IMAGE_MAKERS = {"idefics3": idefics3, "llava_next": llava_next}
