@@ -1,0 +1,115 @@
+"""JSON of others, read within limits: bytes, depth, digits of a number, and characters that no file
+can hold.
+
+`json.loads` alone follows brackets until Python's stack ends, takes `NaN`, makes integers of any
+length, and keeps lone surrogates that fail only when they are written.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+MOST_BYTES = 8_000_000
+"""Of one JSON document, unless its reader says otherwise."""
+MOST_DEPTH = 64
+"""Of brackets inside brackets."""
+MOST_DIGITS = 40
+"""Of one number."""
+
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.|\\\Z)*+(?:"|\Z)|[\[\]{}]', re.DOTALL)
+"""A string ends at the end of the text at the latest, so that one pass sees each character once."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class JsonInputError(ValueError):
+    """JSON that breaks a limit or is none; the message says which, without naming the input."""
+
+
+def parse_json(text: str | bytes, *, most_bytes: int = MOST_BYTES) -> Any:
+    """The value in `text`, whose numbers are finite and whose strings can be written as UTF-8: in
+    place of half a surrogate pair stands U+FFFD. Raises JsonInputError.
+
+    Example:
+        >>> parse_json('{"times_s": [0, 1.5]}')
+        {'times_s': [0, 1.5]}
+        >>> parse_json("[NaN]")
+        Traceback (most recent call last):
+        ...
+        mmreason.video.json_input.JsonInputError: holds NaN, expected a finite number
+    """
+    if len(text) > most_bytes:
+        raise JsonInputError(f"has {len(text)} bytes, the limit is {most_bytes}")
+    if isinstance(text, bytes):
+        try:
+            text = text.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise JsonInputError(f"is not UTF-8 (byte {error.start})") from error
+    _check_depth(text)
+    try:
+        value = json.loads(
+            text, parse_int=_integer, parse_float=_number, parse_constant=_refuse_constant
+        )
+    except json.JSONDecodeError as error:
+        raise JsonInputError(
+            f"is no JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+        ) from error
+    return _without_surrogates(value)
+
+
+def read_json(path: Path, *, most_bytes: int = MOST_BYTES) -> Any:
+    """The value in a regular file, of which at most `most_bytes` are read. Raises JsonInputError
+    and OSError.
+
+    Example:
+        >>> read_json(Path("world.json"))  # doctest: +SKIP
+    """
+    if not path.is_file():
+        raise JsonInputError("is not a regular file")
+    with path.open("rb") as file:
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise JsonInputError(f"has more than the limit of {most_bytes} bytes")
+    return parse_json(data, most_bytes=most_bytes)
+
+
+def _check_depth(text: str) -> None:
+    """Refuse before the parser goes down into it: it has no limit of its own below the stack's."""
+    if text.count("[") + text.count("{") <= MOST_DEPTH:
+        return
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
+        if depth > MOST_DEPTH:
+            raise JsonInputError(f"has more than {MOST_DEPTH} brackets inside each other")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise JsonInputError(f"holds a number of {len(digits)} digits, the limit is {MOST_DIGITS}")
+    return int(digits)
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise JsonInputError(f"holds {text[:20]}, expected a finite number")
+    return value
+
+
+def _refuse_constant(name: str) -> float:
+    raise JsonInputError(f"holds {name}, expected a finite number")
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Depth is bounded by then, so that this may call itself."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    return value
