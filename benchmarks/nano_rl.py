@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from mmreason.evaluation.scoring import Share
-from mmreason.training.nano.frame_tasks import KINDS, FrameTask
+from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.sampler import LocalSampler
 from mmreason.training.navigation.task import Navigation
 from mmreason.training.rl import Trainee
-from mmreason.training.rollouts.collect import Sampling, collect
 from mmreason.training.rollouts.episode import Task
-from mmreason.training.rollouts.sampler import LocalSampler
+from mmreason.training.tasks.frames import KINDS, FrameTask
 
 LIKELIEST = Sampling(samples=1, temperature=0.0, seed=0, step=0)
 RESAMPLES = 10_000

@@ -38,15 +38,15 @@ from mmreason.models.folders import NANO_FOLDER
 from mmreason.policies.longvideo_r1 import LongVideoR1
 from mmreason.reasoner import Reasoner
 from mmreason.store import Store
+from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.sampler import LocalSampler
 from mmreason.training.navigation.observer import CLIP, Unseen, observer
 from mmreason.training.rewards import Combination, Component, Trajectory, Truth, correct
 from mmreason.training.rl import Recipe, Trainee, train
-from mmreason.training.rollouts.agentic import AgentTask, Player
 from mmreason.training.rollouts.codec import TextCodec
-from mmreason.training.rollouts.collect import Sampling, collect
-from mmreason.training.rollouts.sampler import LocalSampler
-from mmreason.training.rollouts.single import SingleTurn
 from mmreason.training.rollouts.types import Group, Problem
+from mmreason.training.tasks.agentic import AgentTask, Player
+from mmreason.training.tasks.single_turn import SingleTurn
 
 RESULTS = Path(__file__).parent / "results" / "rl_step.md"
 PROBLEMS, SAMPLES, LENGTH, WARM_UP = 8, 8, 32, 3

@@ -29,14 +29,14 @@ _BOXES = {
 def table() -> str:
     """The rows as Markdown, by name of the family. Families whose packages are missing are left
     out, so that the table is written where all of them are installed."""
-    from tests.training import tiny_families
+    from tests.fakes import tiny_families
 
     families = sorted(filter(tiny_families.can_be_made, tiny_families.ALL_FAMILIES))
     return _HEAD + "".join(_row(family) for family in families)
 
 
 def _row(family: str) -> str:
-    from tests.training import tiny_families
+    from tests.fakes import tiny_families
 
     model = tiny_families.chat(family)
     traits = model.traits

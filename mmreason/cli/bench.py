@@ -103,8 +103,8 @@ def bench_rl(
     charts.
     """
     from mmreason.models.hf import progress_bars, threads
-    from mmreason.training.papers import experiment, report, runs
-    from mmreason.training.papers.catalogue import EXPERIMENTS
+    from mmreason.training.claims import experiment, report, runs
+    from mmreason.training.claims.catalogue import EXPERIMENTS
 
     names = _checked(tuple(only or ()), tuple(EXPERIMENTS)) or tuple(EXPERIMENTS)
     size = experiment.QUICK if quick else experiment.FULL

@@ -94,8 +94,8 @@ def data_export(
     """Write problems as a data set of another library: TRL, verl, EasyR1 or ms-swift."""
     quiet_libraries()
     from mmreason.report.words import counted
-    from mmreason.training.integrations.export import export
-    from mmreason.training.rollouts.problem_file import read_problems
+    from mmreason.training.data.export import export
+    from mmreason.training.data.problem_file import read_problems
 
     read = read_problems(problems)
     export(read, to.value, file, paths="relative" if relative else "absolute")

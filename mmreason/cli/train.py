@@ -17,7 +17,7 @@ from mmreason.cli.train_export import train_export
 from mmreason.cli.train_rl import train_rl
 
 if TYPE_CHECKING:
-    from mmreason.training.logs import Run
+    from mmreason.training.monitoring import Run
 
 _FIGURES = 5
 """Columns of figures that leave room for a run's name in 80 characters."""
@@ -79,8 +79,8 @@ def train_report(
     as_json: Json = False,
 ) -> None:
     """Show a run's curves, silenced tokens and samples; or several runs side by side."""
-    from mmreason.training.logs import Run
-    from mmreason.training.logs.compare import Comparison
+    from mmreason.training.monitoring import Run
+    from mmreason.training.monitoring.compare import Comparison
     from mmreason.types import UsageError
 
     read = [Run.read(folder) for folder in runs]
@@ -103,8 +103,8 @@ def train_report(
 
 def _runs_table(runs: list[Run]) -> Table:
     """Final values (the mean over the last tenth) of the figures one looks at first."""
-    from mmreason.training.logs.curves import number_words
-    from mmreason.training.logs.figures import KEY_FIGURES
+    from mmreason.training.monitoring.curves import number_words
+    from mmreason.training.monitoring.figures import KEY_FIGURES
 
     known = {name for run in runs for name in run.names}
     present = [(short, name) for short, name in KEY_FIGURES.items() if name in known]

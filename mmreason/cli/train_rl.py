@@ -56,10 +56,10 @@ def train_rl(
             raise typer.Exit(1)
         return
     from mmreason.report.words import counted
-    from mmreason.training.logs.live import LiveTable
-    from mmreason.training.logs.watch import watched
+    from mmreason.training.monitoring.live import LiveTable
+    from mmreason.training.monitoring.watch import watched
+    from mmreason.training.parallel.processes import part
     from mmreason.training.rl import TrainingStopped, train
-    from mmreason.training.rl.processes import part
     from mmreason.training.stopping import StopSignal
 
     last, failed = None, ""

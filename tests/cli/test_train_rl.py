@@ -18,7 +18,7 @@ from tests.video import clips
 RECIPE = """
 from pathlib import Path
 
-from mmreason.training.nano.frame_tasks import FrameTask
+from mmreason.training.tasks.frames import FrameTask
 from mmreason.training.rl import Lora, Recipe
 
 recipe = Recipe(
@@ -58,8 +58,8 @@ def test_adapters_are_counted_as_peft_makes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     pytest.importorskip("peft")
+    from mmreason.training.learner.adapters import adapted
     from mmreason.training.rl import Trainee, read_recipe
-    from mmreason.training.rl.adapters import adapted
 
     path = recipe(tmp_path, more="lora=Lora(rank=4),")
     path.write_text(path.read_text().replace('freeze=("model.visual",),', ""))
@@ -234,7 +234,7 @@ from mmreason.models.base import ClipRecipe
 from mmreason.training.rewards import Truth
 from mmreason.training.rl import Recipe
 from mmreason.training.rollouts.types import Problem
-from mmreason.training.rollouts.videos import video_questions
+from mmreason.training.tasks.videos import video_questions
 from mmreason.video.types import Span
 
 folder = Path({folder!r})
@@ -288,9 +288,9 @@ def test_a_dry_run_opens_videos_as_the_task_does(tmp_path: Path) -> None:
     from dataclasses import replace
 
     from mmreason.training.rl.data_check import videos_of, wrong_with
-    from mmreason.training.rollouts.mixture import Mixture
+    from mmreason.training.tasks.mixture import Mixture
     from mmreason.video import VideoError
-    from tests.training import tiny_rl
+    from tests.fakes import tiny_rl
 
     plain = tiny_rl.colours(2)
     named = replace(plain, problems=[replace(one, video="reel 7") for one in plain.problems])

@@ -17,7 +17,7 @@ from mmreason.models.hf import CLIPS_AS_IMAGES, TIMES_IN_A_LINE, TransformersMod
 from mmreason.policies import BreadthFirst, Greedy, LongVideoR1, RandomLeaf
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch
-from tests.training import tiny_families
+from tests.fakes import tiny_families
 from tests.video import clips
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import pytest
 from mmreason import models
 from mmreason.models.folders import PACKAGED
 from mmreason.training.nano.architecture import start_folder
-from mmreason.training.nano.frame_tasks import FrameTask
+from mmreason.training.tasks.frames import FrameTask
 
 FRAMES = 24
 

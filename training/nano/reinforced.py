@@ -10,7 +10,7 @@ weights are `runs/reinforced/best`, in bfloat16.
 from pathlib import Path
 
 from mmreason.training import rl
-from mmreason.training.nano.frame_tasks import FrameTask, Kind
+from mmreason.training.tasks.frames import FrameTask, Kind
 
 KINDS: tuple[Kind, ...] = (
     "box",

@@ -2,7 +2,7 @@
 
 An attempt ends with its first answer. It earns a point where that is right, and up to half a point
 for places opened and looked at that hold what is asked for. Leaves out the loop's checks
-(`rollouts/agentic.py` plays with them).
+(`tasks/agentic.py` plays with them).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from mmreason.models.base import Conversation
 from mmreason.training.navigation.plays import ITEMS, Split, Table, is_right, needle_world
 from mmreason.training.rewards import Combination, Component, Scored, Trajectory, Truth, correct
 from mmreason.training.rewards.reading import final_answer
-from mmreason.training.rollouts.agentic import as_reply
 from mmreason.training.rollouts.episode import Ask, Codec, Episode
 from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
+from mmreason.training.tasks.agentic import as_reply
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mmreason.training.learner.policy_model import Trainee
     from mmreason.training.rl.events import METRICS, SampleToken, SampleView, StepReport
     from mmreason.training.rl.recipe import Dsdr, Kl, Lora, Overlong, Recipe, Stapo, read_recipe
-    from mmreason.training.rl.trainee import Trainee
     from mmreason.training.rl.trainer import NothingLearnt, TrainingStopped, export, train
 
 __all__ = [

@@ -10,8 +10,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmreason.training.rl.layout import LayoutKind
-from mmreason.training.rl.processes import Gather
+from mmreason.training.learner.packing import LayoutKind
+from mmreason.training.parallel.processes import Gather
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rollouts.inputs import same_inputs
 from mmreason.training.rollouts.types import Prompt, Rollout, TokenSequence, stable_seed

@@ -18,8 +18,8 @@ from pathlib import Path
 from accelerate import Accelerator
 from safetensors import SafetensorError
 
-from mmreason.training.rl.placement import Placement
-from mmreason.training.rl.processes import gathered
+from mmreason.training.parallel.processes import gathered
+from mmreason.training.parallel.strategy import Placement
 from mmreason.types import UsageError
 
 _STATE = "run.json"

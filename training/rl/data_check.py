@@ -15,7 +15,7 @@ from mmreason.calls import FAILURES
 from mmreason.ground import frame_of_image, is_image
 from mmreason.training.rewards import Combination, from_turns
 from mmreason.training.rollouts.types import Problem
-from mmreason.training.rollouts.videos import shown
+from mmreason.training.tasks.videos import shown
 from mmreason.types import UsageError
 from mmreason.video.reader import Video
 from mmreason.video.types import Span

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from accelerate import Accelerator
 
-from mmreason.training.rl.processes import total
-from mmreason.training.rollouts.collect import Sampling, collect
+from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.sampler import Sampler
+from mmreason.training.parallel.processes import total
 from mmreason.training.rollouts.episode import Codec, Task
-from mmreason.training.rollouts.sampler import Sampler
 
 
 def evaluate(

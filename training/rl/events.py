@@ -1,7 +1,7 @@
 """What the trainer tells whoever watches it: one report a step, with samples to look at.
 
 Plain numbers and tokens, so that logs, tables and pages need no tensors. Leaves out showing them
-(`mmreason.training.logs`) and making them (`trainer.py`).
+(`mmreason.training.monitoring`) and making them (`trainer.py`).
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from mmreason.training.objectives import (
     vespo_weight,
 )
 from mmreason.training.objectives.ratios import token_ratio
+from mmreason.training.parallel.processes import merged
 from mmreason.training.rl.micro import Micro
-from mmreason.training.rl.processes import merged
 from mmreason.training.rl.recipe import Recipe
 
 CLIP = 0.2

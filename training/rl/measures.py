@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from mmreason.training.rl.processes import Figures
+from mmreason.training.parallel.processes import Figures
 from mmreason.training.rollouts.types import Group, Rollout
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from mmreason.training.learner.packing import Layout
 from mmreason.training.rl.batches import Row
-from mmreason.training.rl.layout import Layout
 
 
 @dataclass(eq=False, kw_only=True)

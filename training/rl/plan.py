@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmreason.training.rl.frozen_eyes import tower_of
-from mmreason.training.rl.logps import PIECE
+from mmreason.training.learner.logprobs import PIECE
+from mmreason.training.learner.vision_cache import tower_of
 from mmreason.training.rl.recipe import Lora, Recipe
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -134,7 +134,7 @@ def _adapter_size(model: Any, lora: Lora) -> int:
     """Weights of adapters on the linear layers that are chosen."""
     import torch
 
-    from mmreason.training.rl.adapters import VISION_NAMES
+    from mmreason.training.learner.adapters import VISION_NAMES
 
     found = 0
     for name, module in model.named_modules():

@@ -15,14 +15,14 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+from mmreason.training.generation.sampler import Sampler
+from mmreason.training.learner.packing import LayoutKind
+from mmreason.training.learner.policy_model import Trainee
 from mmreason.training.objectives import PUBLISHED, Objective, group_advantage
 from mmreason.training.objectives.diversity import ReferenceSet
 from mmreason.training.objectives.masks import EntropyScope
-from mmreason.training.rl.layout import LayoutKind
 from mmreason.training.rl.recipe_types import check_kinds
-from mmreason.training.rl.trainee import Trainee
 from mmreason.training.rollouts.episode import Task
-from mmreason.training.rollouts.sampler import Sampler
 from mmreason.training.rollouts.types import Rollout
 from mmreason.types import UsageError
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mmreason.training.rl.processes import Gather
+from mmreason.training.parallel.processes import Gather
 
 LEAST = 1e-4
 """Scales below this are taken for it."""

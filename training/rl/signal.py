@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mmreason.training.parallel.processes import Gather
 from mmreason.training.rl.batches import Row
-from mmreason.training.rl.processes import Gather
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rollouts.types import Group, Rollout
 

@@ -1,7 +1,7 @@
 """The run: rollouts, credit, updates, checkpoints, one report a step.
 
 `train` is an iterator, so that whoever watches decides what to show and when to stop. Leaves out
-every formula and showing (`mmreason.training.logs`).
+every formula and showing (`mmreason.training.monitoring`).
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from accelerate import Accelerator
 
 from mmreason.models.hf import ONE_THREAD_PARAMETERS, threads
 from mmreason.report.words import counted
+from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.sampler import LocalSampler, Sampler, follows_weights
+from mmreason.training.learner.adapters import adapted, adapter_off, is_adapted, lost_precision
+from mmreason.training.learner.policy_model import Trainee
+from mmreason.training.learner.reference import Reference
+from mmreason.training.learner.vision_cache import install
+from mmreason.training.parallel.processes import any_of, gathered, merged, total
+from mmreason.training.parallel.strategy import check_processes, place
 from mmreason.training.rl import checkpoint
-from mmreason.training.rl.adapters import adapted, adapter_off, is_adapted, lost_precision
+from mmreason.training.rl.advantages import Credit, assign, teaches
 from mmreason.training.rl.batches import deal, split_flat
 from mmreason.training.rl.checkpoint import RunState
-from mmreason.training.rl.credit import Credit, assign, teaches
 from mmreason.training.rl.evaluate import evaluate
 from mmreason.training.rl.events import StepReport
-from mmreason.training.rl.frozen_eyes import install
 from mmreason.training.rl.measures import of_rollouts, peak_memory_mb
 from mmreason.training.rl.micro import Micro
 from mmreason.training.rl.order import drawn
-from mmreason.training.rl.placement import check_processes, place
-from mmreason.training.rl.processes import any_of, gathered, merged, total
 from mmreason.training.rl.recipe import Recipe
-from mmreason.training.rl.reference import Reference
 from mmreason.training.rl.scales import KindScales
 from mmreason.training.rl.settings import changes, described
 from mmreason.training.rl.signal import has_signal, why_no_signal
-from mmreason.training.rl.trainee import Trainee
 from mmreason.training.rl.update import Updated, Updater
 from mmreason.training.rl.views import views
-from mmreason.training.rollouts.collect import Sampling, collect
-from mmreason.training.rollouts.sampler import LocalSampler, Sampler, follows_weights
 from mmreason.training.rollouts.types import Group
 from mmreason.types import UsageError
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmreason.training.learner.packing import empty_layout, lay_out
 from mmreason.training.objectives import (
     NonFinite,
     TokenBatch,
@@ -34,12 +35,11 @@ from mmreason.training.objectives import (
     truncated_weight,
     without_truncated,
 )
+from mmreason.training.parallel.processes import any_of, gathered, total
+from mmreason.training.parallel.strategy import Placement
 from mmreason.training.rl.batches import Row, micro_batches
 from mmreason.training.rl.figures import Figures
-from mmreason.training.rl.layout import empty_layout, lay_out
 from mmreason.training.rl.micro import Micro
-from mmreason.training.rl.placement import Placement
-from mmreason.training.rl.processes import any_of, gathered, total
 from mmreason.training.rl.recipe import Recipe
 
 _ESTIMATORS = {"k1": k1, "k2": k2, "k3": k3, "k3r": k3r}

@@ -1,6 +1,6 @@
 """Attempts as a page shows them: tokens as text, with what the update saw of each.
 
-Leaves out the page (`mmreason.training.logs`).
+Leaves out the page (`mmreason.training.monitoring`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A model is given the arguments that its forward pass names and no others: what a processor makes
 besides (such as `mm_token_type_ids`) some families need and others refuse. Leaves out packing
-several sequences into one row (`rl/layout.py`).
+several sequences into one row (`learner/packing.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from mmreason.training.rollouts.cache import base_of
+from mmreason.training.generation.kv_cache import base_of
 from mmreason.training.rollouts.types import Media, Prompt
 from mmreason.types import UsageError
 

@@ -1,0 +1,230 @@
+"""Sampling from servers on loopback: one with a real model behind it, others telling too little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from mmreason.models.endpoint_http import EndpointLimits
+from mmreason.models.folders import NANO_FOLDER
+from mmreason.training.generation.endpoint import (
+    NO_END,
+    NO_LOGPROBS,
+    OTHER_TEMPERATURE,
+    EndpointSampler,
+)
+from mmreason.training.generation.sampler import Draw, LocalSampler
+from mmreason.training.rollouts.types import Media, Prompt, SampleFailure, Written
+from mmreason.types import UsageError
+from tests.models.servers import Back, Script, Sent, Server, serving
+
+QUICK = EndpointLimits(attempts=2, timeout_s=20.0, total_s=30.0, backoff_s=0.01, concurrency=2)
+END = 2
+WHOLE = {
+    "index": 0,
+    "text": " a star ",
+    "finish_reason": "stop",
+    "token_ids": [7, 8, END],
+    "prompt_token_ids": [1, 5],
+    "logprobs": {"tokens": ["a", " star", "."], "token_logprobs": [-0.5, -0.25, 0.0]},
+}
+
+
+@pytest.fixture(autouse=True)
+def loopback_without_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def drawn(
+    choice: dict[str, Any] | Script, *, temperature: float = 1.0, **options: Any
+) -> tuple[Written | SampleFailure, EndpointSampler, Server]:
+    """(what one draw gave, the sampler, the server)."""
+    script = choice if callable(choice) else lambda _: Back({"choices": [choice]})
+    with serving(script, "one") as server:
+        sampler = EndpointSampler.connect(server.url, end_ids=[END], limits=QUICK, **options)
+        try:
+            draw = Draw(
+                prompt=Prompt((1, 5)), max_new_tokens=4, temperature=temperature, seed=2**62 + 9
+            )
+            (result,) = sampler.draw([draw])
+            return result, sampler, server
+        finally:
+            sampler.close()
+
+
+def without(*names: str, **more: Any) -> dict[str, Any]:
+    return {k: v for k, v in WHOLE.items() if k not in names} | more
+
+
+def test_ids_and_logprobs_come_back() -> None:
+    result, sampler, server = drawn(WHOLE)
+    assert result == Written(
+        token_ids=(7, 8, END), logprobs=(-0.5, -0.25, 0.0), text="a star", ended=True
+    )
+    assert sampler.notes == ()
+    body = server.sent[-1].body
+    assert server.sent[-1].path == "/v1/completions" and body["prompt"] == [1, 5]
+    assert body["seed"] == 9 and body["stop_token_ids"] == [END] and body["max_tokens"] == 4
+    assert (body["top_p"], body["top_k"], body["min_p"]) == (1.0, -1, 0.0)
+    assert body["return_token_ids"] is True and body["model"] == "one"
+
+
+def test_ids_in_place_of_tokens_are_read() -> None:
+    told = {"tokens": [f"token_id:{i}" for i in (7, 8, END)], "token_logprobs": [-1, -1, -1]}
+    result, _, _ = drawn(without("token_ids", "prompt_token_ids", logprobs=told))
+    assert isinstance(result, Written) and result.token_ids == (7, 8, END)
+    assert result.logprobs == (-1.0, -1.0, -1.0)
+
+
+def test_the_length_limit_is_told() -> None:
+    result, _, _ = drawn(
+        without(finish_reason="length", token_ids=[7, 8], logprobs=None, prompt_token_ids=None)
+    )
+    assert isinstance(result, Written) and not result.ended and result.logprobs == ()
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        without("token_ids"),
+        without("token_ids", logprobs=None),
+        without(token_ids=["7"]),
+        without("token_ids", logprobs={"tokens": ["token_id:7", "star"], "token_logprobs": []}),
+        without("token_ids", logprobs={"tokens": ["token_id:", "token_id:x"]}),
+    ],
+)
+def test_a_server_that_tells_no_ids_is_refused(choice: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="does not tell the ids of the tokens"):
+        drawn(choice)
+
+
+def test_another_prompt_is_refused() -> None:
+    with pytest.raises(UsageError, match="read another prompt than it was sent"):
+        drawn(without(prompt_token_ids=[0, 1, 5]))
+
+
+def test_a_refused_field_is_an_error_for_all() -> None:
+    said = {"error": {"message": "Unsupported parameter: return_token_ids"}}
+    with pytest.raises(UsageError, match="sampling for training needs this field"):
+        drawn(lambda _: Back(said, 400))
+
+
+def test_frames_are_refused() -> None:
+    media = Media(tensors={"pixel_values": torch.zeros(1)}, places={5: 1})
+    draw = Draw(prompt=Prompt((1, 5), media), max_new_tokens=4, temperature=1.0, seed=0)
+    with serving(lambda _: Back(b""), "one") as server:
+        sampler = EndpointSampler.connect(server.url, end_ids=[END], limits=QUICK)
+        with pytest.raises(UsageError, match="prompts with frames cannot be drawn"):
+            sampler.draw([draw])
+        sampler.close()
+        assert [one.method for one in server.sent] == ["GET"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        (without(finish_reason="abort"), "ended by 'stop' or 'length'"),
+        (without(text=None), "ended by 'stop' or 'length'"),
+        (without(token_ids=[7] * 5), "at most 4 tokens, found 5"),
+        (lambda _: Back({"choices": []}), "one object in 'choices'"),
+        (lambda _: Back(b"oops", 500), "attempt 2 of 2"),
+        (lambda _: Back({"error": "too long"}, 400), "too long"),
+    ],
+)
+def test_what_goes_wrong_is_the_failure_of_its_draw(choice: Any, said: str) -> None:
+    result, _, _ = drawn(choice)
+    assert isinstance(result, SampleFailure)
+    assert result.kind == "RequestError" and said in result.message and "\n" not in result.message
+
+
+@pytest.mark.parametrize(
+    ("temperature", "at_temperature", "told"),
+    [
+        (1.0, False, True),
+        (1.0, True, True),
+        (0.7, False, False),
+        (0.7, True, True),
+        (0.0, False, True),
+        (0.0, True, False),
+    ],
+)
+def test_logprobs_of_another_temperature_are_left_out(
+    temperature: float, at_temperature: bool, told: bool
+) -> None:
+    result, sampler, _ = drawn(
+        WHOLE, temperature=temperature, logprobs_at_temperature=at_temperature
+    )
+    assert isinstance(result, Written) and bool(result.logprobs) is told
+    assert sampler.notes == (() if told else (OTHER_TEMPERATURE,))
+
+
+@pytest.mark.parametrize("values", [[-1, -1], [-1, None, -1], [-1, 5.0, -1], [float("nan")] * 3])
+def test_unusable_logprobs_are_left_out(values: list[Any]) -> None:
+    result, sampler, _ = drawn(without(logprobs={"token_logprobs": values}))
+    assert isinstance(result, Written) and result.logprobs == ()
+    assert sampler.notes == (NO_LOGPROBS,)
+
+
+def test_a_missing_end_token_is_noted() -> None:
+    result, sampler, _ = drawn(
+        without(token_ids=[7, 8], logprobs={"token_logprobs": [-0.5, -0.25]})
+    )
+    assert isinstance(result, Written) and result.ended and sampler.notes == (NO_END,)
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[LocalSampler]:
+    from transformers import AutoModelForImageTextToText, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(NANO_FOLDER)
+    model = AutoModelForImageTextToText.from_pretrained(NANO_FOLDER, dtype=torch.float32).eval()
+    yield LocalSampler(
+        model, tokenizer, end_ids=[tokenizer.eos_token_id], pad_id=tokenizer.pad_token_id
+    )
+
+
+def behind(sampler: LocalSampler) -> Script:
+    """A server with this sampler behind it, as vLLM answers."""
+
+    def answer(sent: Sent) -> Back:
+        body = sent.body
+        draw = Draw(
+            prompt=Prompt(tuple(body["prompt"])),
+            max_new_tokens=body["max_tokens"],
+            temperature=body["temperature"],
+            seed=body["seed"],
+        )
+        (written,) = sampler.draw([draw])
+        assert isinstance(written, Written)
+        choice = {
+            "text": written.text,
+            "finish_reason": "stop" if written.ended else "length",
+            "token_ids": list(written.token_ids),
+            "prompt_token_ids": body["prompt"],
+            "logprobs": {"token_logprobs": list(written.logprobs)},
+        }
+        return Back({"choices": [choice]})
+
+    return answer
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_equals_the_local_sampler(local: LocalSampler, temperature: float) -> None:
+    draws = [
+        Draw(
+            prompt=Prompt((1, 300 + i, 310)), max_new_tokens=6, temperature=temperature, seed=i * 7
+        )
+        for i in range(5)
+    ]
+    with serving(behind(local), "nano") as server:
+        sampler = EndpointSampler.connect(
+            server.url, end_ids=local._end_ids, limits=EndpointLimits(concurrency=1)
+        )
+        found = sampler.draw(draws)
+        sampler.close()
+    for one, other in zip(found, (local.draw([draw])[0] for draw in draws), strict=True):
+        assert isinstance(one, Written) and one == other
+    assert len({one.token_ids for one in found if isinstance(one, Written)}) > 1

@@ -1,0 +1,43 @@
+"""Two processes make the run of one: gradients, figures, checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import tiny_rl
+from tests.fakes.two_processes import is_the_run_of_one, launched
+
+STEPS = 2
+SHARED = ("plain", "stapo and dsdr", "kl and scales", "repeated", "one", "nano", "nano frozen")
+DEALT = ("few", "two updates", "three updates", "one scale for all")
+"""Several updates a step, or rewards that are compared over all groups."""
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_run_of_one(tmp_path: Path):
+    """Uneven shares too: 3 problems for 2 processes, 1 problem, which leaves one without any."""
+    launched(tmp_path / "two", STEPS, *SHARED)
+    for name in SHARED:
+        is_the_run_of_one(name, tmp_path / "two", tmp_path / "one", STEPS)
+
+
+@pytest.mark.slow
+def test_two_processes_share_out_updates_as_one_does(tmp_path: Path):
+    """Which attempts share an update does not depend on the processes."""
+    launched(tmp_path / "two", 6, *DEALT)
+    for name in DEALT:
+        is_the_run_of_one(name, tmp_path / "two", tmp_path / "one", 6)
+
+
+@pytest.mark.full
+@pytest.mark.slow
+def test_identity_46_two_processes_go_on_bit_for_bit(tmp_path: Path):
+    names = ("everything", "adapters", "few")
+    launched(tmp_path / "whole", 4, *names)
+    launched(tmp_path / "parts", 2, *names)
+    launched(tmp_path / "parts", 4, *names)
+    for name in names:
+        whole, parts = (tiny_rl.digest(tmp_path / k / name / "model") for k in ("whole", "parts"))
+        assert whole and whole == parts

@@ -1,0 +1,211 @@
+"""Checkpoints that are torn, of something else, or find the disk full."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mmreason.training.rl import Lora, Recipe, checkpoint, train
+from mmreason.types import UsageError
+from tests.fakes import rl_runs, tiny_rl
+
+
+def steps(run: Path) -> list[str]:
+    return sorted(path.name for path in (run / "checkpoints").iterdir())
+
+
+def done(tmp_path: Path, **changes: Any) -> Recipe:
+    """A run of six steps with checkpoints of steps 2, 4 and 6."""
+    recipe = rl_runs.recipe("plain", tmp_path / "run", **({"keep": 3} | changes))
+    list(train(recipe))
+    return recipe
+
+
+def tear(path: Path, how: str) -> None:
+    if how == "gone":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif how == "flipped":
+        raw = bytearray(path.read_bytes())
+        raw[len(raw) // 2] ^= 1
+        path.write_bytes(bytes(raw))
+    else:
+        path.write_bytes(b"")
+
+
+DAMAGE = [
+    ("model.safetensors", "flipped"),
+    ("optimizer.bin", "cut"),
+    ("random_states_0.pkl", "gone"),
+    ("run.json", "empty"),
+    ("manifest.json", "cut"),
+    ("manifest.json", "gone"),
+]
+
+
+@pytest.mark.parametrize(("name", "how"), DAMAGE)
+def test_a_damaged_checkpoint_is_told_and_the_one_before_taken(tmp_path, name, how):
+    recipe = done(tmp_path)
+    whole = tiny_rl.digest(recipe.out / "model")
+    tear(recipe.out / "checkpoints" / "step-000006" / name, how)
+    reports = list(train(recipe))
+    assert [report.step for report in reports] == [5, 6]
+    assert any("step-000006 is damaged and left out" in line for line in reports[0].warnings)
+    assert not reports[1].warnings
+    assert tiny_rl.digest(recipe.out / "model") == whole
+    found = checkpoint.newest(recipe.out)
+    assert found is not None and not found[2]
+
+
+def test_damaged_checkpoints_do_not_push_whole_ones_out(tmp_path):
+    """With two damaged ones and keep=1, what the run writes next is what stays."""
+    recipe = done(tmp_path)
+    for step in (4, 6):
+        tear(recipe.out / "checkpoints" / f"step-{step:06d}" / "optimizer.bin", "cut")
+    again = rl_runs.recipe("plain", recipe.out, keep=1, checkpoint_every=1)
+    run = train(again)
+    assert len(next(run).warnings) == 2
+    next(run)  # what is told is saved before the next step
+    del run
+    assert steps(recipe.out) == ["step-000003"]
+
+
+def test_when_all_are_damaged_it_says_so_and_touches_nothing(tmp_path):
+    recipe = done(tmp_path)
+    for step in (2, 4, 6):
+        tear(recipe.out / "checkpoints" / f"step-{step:06d}" / "model.safetensors", "flipped")
+    with pytest.raises(UsageError, match="no checkpoint is whole") as error:
+        next(train(recipe))
+    assert "\n" not in str(error.value)
+    assert len(steps(recipe.out)) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learning_rate": 1e-4},
+        {"seed": 4},
+        {"objective": "grpo"},
+        {"task": tiny_rl.colours(7)},
+        {"lora": Lora()},
+        {"model": lambda: tiny_rl.trainee(seed=1)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_folder_holds_one_run(tmp_path, change):
+    recipe = done(tmp_path)
+    other = rl_runs.recipe("plain", recipe.out, **change)
+    with pytest.raises(UsageError, match="holds a run of another recipe or model"):
+        next(train(other))
+    with pytest.raises(UsageError, match="holds a run already"):
+        next(train(recipe, resume=False))
+    assert len(steps(recipe.out)) == 3
+
+
+def test_what_moves_no_number_may_change(tmp_path):
+    recipe = done(tmp_path, steps=2)
+    longer = rl_runs.recipe(
+        "plain", recipe.out, steps=3, keep=1, checkpoint_every=9, show_samples=0
+    )
+    assert [report.step for report in train(longer)] == [3]
+
+
+def test_only_the_newest_are_kept(tmp_path):
+    recipe = done(tmp_path, keep=2, checkpoint_every=1)
+    assert steps(recipe.out) == ["step-000005", "step-000006"]
+    state = json.loads((recipe.out / "checkpoints" / "step-000006" / "run.json").read_text())
+    assert state["step"] == 6 and state["updates"] == 6 and state["cursor"] == 48
+
+
+def test_frozen_weights_are_not_written_again(tmp_path):
+    recipe = done(tmp_path, freeze=("model.embed_tokens",))
+    from safetensors.torch import load_file
+
+    written = load_file(recipe.out / "checkpoints" / "step-000006" / "model.safetensors")
+    assert written and not any("embed_tokens" in name or "lm_head" in name for name in written)
+    assert list(train(rl_runs.recipe("plain", recipe.out, steps=7, freeze=recipe.freeze)))
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("where", ["weights", "state", "best"])
+def test_a_full_disk_costs_a_checkpoint_and_not_the_run(tmp_path, monkeypatch, where):
+    """On the way it is a warning; the checkpoints before stay; then it goes on."""
+    recipe = rl_runs.recipe(
+        "plain",
+        tmp_path / "run",
+        steps=6,
+        held_out=tiny_rl.colours(4),
+        evaluate_every=100 if where != "best" else 4,
+        keep=5,
+    )
+    run = train(recipe)
+    reports = [next(run) for _ in range(3 if where == "best" else 4)]
+    with monkeypatch.context() as patch:
+        if where == "weights":
+            patch.setattr(torch, "save", full)
+        elif where == "state":
+            patch.setattr(Path, "write_text", full)
+        else:
+            patch.setattr(type(rl_runs.tiny_rl.trainee().model), "save_pretrained", full)
+        reports.append(next(run))
+    reports += list(run)
+    told = [line for report in reports for line in report.warnings]
+    assert len(told) == 1 and "could not be written" in told[0] and "No space left" in told[0]
+    assert told[0] in reports[3 if where == "best" else 4].warnings
+    assert [report.step for report in reports] == [1, 2, 3, 4, 5, 6]
+    wanted = [2, 6] if where != "best" else [2, 4, 6]
+    assert steps(recipe.out) == [f"step-{step:06d}" for step in wanted]
+
+
+def test_the_last_checkpoint_is_not_given_up_quietly(tmp_path, monkeypatch):
+    recipe = rl_runs.recipe("plain", tmp_path / "run", steps=3)
+    run = train(recipe)
+    assert [next(run).step for _ in range(3)] == [1, 2, 3]
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(OSError, match="No space left on device") as error:
+            next(run)
+    assert "MB were free" in str(error.value) and "\n" not in str(error.value)
+    assert steps(recipe.out) == ["step-000002"]
+    assert [report.step for report in train(recipe)] == [3]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB, where the machine lets us have one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_really_full(tmp_path, small_disk):
+    """Neither torch nor safetensors raise OSError for it."""
+    recipe = rl_runs.recipe("plain", small_disk / "run", steps=4, checkpoint_every=1, keep=9)
+    run = train(recipe)
+    reports = [next(run), next(run)]
+    assert steps(recipe.out) == ["step-000001"]
+    (small_disk / "filler").write_bytes(b"1" * (shutil.disk_usage(small_disk).free - 150_000))
+    reports.append(next(run))
+    assert any("step 2 could not be written" in line for line in reports[2].warnings)
+    assert steps(recipe.out) == ["step-000001"]
+    (small_disk / "filler").unlink()
+    reports.append(next(run))
+    assert not reports[3].warnings and "step-000003" in steps(recipe.out)
+    found = checkpoint.newest(recipe.out)
+    assert found is not None and found[1].step == 3

@@ -1,0 +1,228 @@
+"""Recipes are checked when they are made; recipe files fail with one clear line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from mmreason.training.learner.adapters import adapted
+from mmreason.training.objectives import PUBLISHED, Objective
+from mmreason.training.rl import Dsdr, Kl, Lora, Recipe, Stapo, Trainee, read_recipe, train
+from mmreason.training.rl.settings import digest
+from mmreason.types import UsageError
+from tests.fakes import rl_runs, tiny_rl
+
+ROOT = Path(__file__).parents[3]
+
+WRONG = [
+    ({"steps": 0}, "steps must be >= 1, got 0"),
+    ({"samples": 0}, "samples must be >= 1"),
+    ({"updates": -1}, "updates must be >= 1"),
+    ({"warmup_updates": -1}, "warmup_updates must be >= 0"),
+    ({"temperature": 0.0}, "temperature and learning_rate must be > 0"),
+    ({"learning_rate": -1.0}, "temperature and learning_rate must be > 0"),
+    ({"objective": "ppo"}, "unknown objective 'ppo'; known: reinforce, rloo, grpo"),
+    ({"objective": "dr_grpo", "max_tokens": None}, "divides by max_tokens; set it"),
+    ({"correction": "is"}, "unknown correction 'is'; known: None, auto, tis, mis, icepop"),
+    ({"layout": "dense"}, "unknown layout 'dense'; known: padded, packed"),
+    ({"precision": "fp8"}, "unknown precision 'fp8'"),
+    ({"kl": Kl(coefficient=0.1, estimator="k4")}, "unknown kl.estimator 'k4'"),  # pyright: ignore
+    ({"stapo": Stapo(scope="some")}, "unknown stapo.scope 'some'"),  # pyright: ignore
+    ({"dsdr": Dsdr(reference="all")}, "unknown dsdr.reference 'all'"),  # pyright: ignore
+    ({"evaluate_every": 2}, "evaluate_every needs held_out"),
+    ({"patience": 2}, "patience needs evaluate_every"),
+    ({"kind_scale_decay": 0.9}, "kind_scale_decay needs an objective that only centres"),
+    ({"kind_scale_decay": 1.0, "objective": "rloo"}, "kind_scale_decay must be >= 0 and < 1"),
+    ({"steps": "10"}, "steps must be a whole number, got '10'"),
+    ({"samples": 4.0}, "samples must be a whole number, got 4.0"),
+    ({"samples": True}, "samples must be a whole number, got True"),
+    ({"samples": 1}, "samples must be >= 2, got 1: attempts at a problem are compared"),
+    ({"learning_rate": "1e-5"}, "learning_rate must be a number, got '1e-5'"),
+    ({"learning_rate": None}, "learning_rate must be a number, got None"),
+    ({"max_tokens": 4.5}, "max_tokens must be a whole number, got 4.5"),
+    ({"gdpo": 1}, "gdpo must be True or False, got 1"),
+    ({"betas": 0.9}, "betas must be two numbers from 0 to 1, such as (0.9, 0.999), got 0.9"),
+    ({"betas": (0.9,)}, "betas must be two numbers"),
+    ({"model": 3}, "model must be a name, a folder, or a function that makes a Trainee, got 3"),
+    ({"model": None}, "model must be a name, a folder"),
+    ({"sampler": "vllm"}, "sampler must be a function of the Trainee that makes a sampler"),
+    ({"objective": None}, "objective must be a name of objectives.PUBLISHED or an Objective"),
+    ({"overlong": 100}, "overlong must be Overlong(max_tokens=..., buffer_tokens=...), got 100"),
+    ({"kl": 0.04}, "kl must be Kl(...), got 0.04"),
+    ({"lora": True}, "lora must be Lora(...), got True"),
+    ({"lora": {"rank": 8}}, "lora must be Lora(...), got {'rank': 8}"),
+    ({"stapo": True}, "stapo must be Stapo(...), got True"),
+    ({"freeze": "model.visual"}, "freeze must be a tuple of texts, such as ('model.visual',)"),
+    ({"freeze": 3}, "freeze must be a tuple of texts, got 3"),
+    ({"freeze": ("model", 3)}, "freeze must be a tuple of texts"),
+    ({"vision_cache_gb": -1.0}, "vision_cache_gb must be >= 0"),
+    ({"task": tiny_rl.colours(0)}, "the task 'colours' has no problems"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), WRONG, ids=lambda x: "" if isinstance(x, dict) else x
+)
+def test_settings_that_cannot_be_are_refused(change, message):
+    with pytest.raises(UsageError) as error:
+        rl_runs.recipe("plain", Path("nowhere"), **change)
+    assert message in str(error.value) and "\n" not in str(error.value)
+    assert str(error.value).startswith("recipe: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"freeze": ("",)}, "leaves nothing to train"),
+        ({"freeze": ("vision",)}, "no parameter begins with 'vision'; modules: "),
+    ],
+)
+def test_what_is_frozen_must_be_there_and_leave_something(change, message):
+    with pytest.raises(UsageError, match=message):
+        adapted(tiny_rl.trainee(), rl_runs.recipe("plain", Path("nowhere"), **change))
+
+
+FILES = {
+    "": "sets no `recipe = mmreason.training.rl.Recipe(...)`",
+    "recipe = 3": "sets no `recipe",
+    "recipe = (": "raised SyntaxError",
+    "import nothing_of_the_kind": "raised ModuleNotFoundError: No module named",
+    "1 / 0": "raised ZeroDivisionError: division by zero",
+    "from mmreason.types import UsageError\nraise UsageError('no rows')": "no rows",
+}
+
+
+@pytest.mark.parametrize("text", FILES)
+def test_a_recipe_file_that_fails_says_where(tmp_path, text):
+    path = tmp_path / "recipe.py"
+    path.write_text(text)
+    with pytest.raises(UsageError) as error:
+        read_recipe(path)
+    told = str(error.value)
+    assert told.startswith(f"{path}: ") and FILES[text] in told and "\n" not in told
+
+
+@pytest.mark.parametrize("path", ["gone.py", "."])
+def test_a_recipe_file_must_be_there(tmp_path, path):
+    with pytest.raises(UsageError, match="no such recipe file"):
+        read_recipe(tmp_path / path)
+
+
+GOOD = """
+from pathlib import Path
+from mmreason.training import rl
+from mmreason.training.rl.settings import digest
+from tests.fakes import tiny_rl
+
+def model():
+    return tiny_rl.trainee()
+
+recipe = rl.Recipe(task=tiny_rl.colours(), out=Path("run"), model=model, kl=rl.Kl(coefficient=0.1))
+print(digest(recipe))
+"""
+
+
+@pytest.mark.slow
+def test_the_digest_of_a_file_is_the_same_in_every_process(tmp_path):
+    path = tmp_path / "recipe.py"
+    path.write_text(GOOD)
+    here = read_recipe(path)
+    done = subprocess.run(
+        [sys.executable, str(path)],
+        env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "5", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == digest(here)
+
+
+def test_the_digest_tells_recipes_apart():
+    base = rl_runs.recipe("plain", Path("nowhere"))
+    by_name = PUBLISHED["dapo"]
+    others = [
+        replace(base, learning_rate=1e-5),
+        replace(base, seed=1),
+        replace(base, objective="grpo"),
+        replace(base, objective=Objective(by_name.advantage, by_name.loss, "sequence")),
+        replace(base, objective=replace_clip(0.3)),
+        replace(base, objective=replace_clip(0.31)),
+        replace(base, lora=Lora()),
+        replace(base, lora=Lora(rank=8)),
+        replace(base, kl=Kl(coefficient=0.1)),
+        replace(base, task=tiny_rl.colours(9)),
+        replace(base, model=Trainee.load),  # pyright: ignore[reportArgumentType]
+    ]
+    digests = {digest(one) for one in (base, *others)}
+    assert len(digests) == len(others) + 1
+    moved = replace(base, out=Path("elsewhere"), steps=9, keep=1)
+    assert digest(moved) == digest(base)
+
+
+def replace_clip(high: float) -> Objective:
+    dapo = PUBLISHED["dapo"]
+    assert isinstance(dapo.loss, partial)
+    return Objective(dapo.advantage, partial(dapo.loss.func, clip_high=high), dapo.aggregation)
+
+
+def test_a_run_does_not_depend_on_the_random_numbers_of_its_process(tmp_path):
+    """New adapters are made from the recipe's seed."""
+    import torch
+
+    pytest.importorskip("peft")
+    found = []
+    for i in range(2):
+        torch.manual_seed(i)
+        out = tmp_path / str(i)
+        list(train(rl_runs.recipe("adapters", out, steps=1)))
+        found.append(tiny_rl.digest(out / "model"))
+    assert found[0] and found[0] == found[1]
+    list(train(rl_runs.recipe("adapters", tmp_path / "2", steps=1, seed=8)))
+    assert tiny_rl.digest(tmp_path / "2" / "model") != found[0]
+
+
+def test_processes_that_do_not_know_of_each_other_are_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="2 processes were started and accelerate sees 1"):
+        next(train(rl_runs.recipe("plain", tmp_path)))
+
+
+def test_recipe_defaults_are_a_run():
+    assert Recipe(task=tiny_rl.colours(), out=Path("nowhere")).uses is PUBLISHED["dapo"]
+
+
+def test_lists_and_texts_are_taken_for_tuples_and_paths():
+    given = Recipe(task=tiny_rl.colours(), out="runs/x", freeze=["model.visual"])  # pyright: ignore[reportArgumentType]
+    assert given.out == Path("runs/x") and given.freeze == ("model.visual",)
+
+
+def brevity(seen, truth):
+    return -len(seen.answer)
+
+
+def test_a_plain_function_is_a_reward(tmp_path):
+    task = replace(tiny_rl.colours(), reward=brevity)
+    (report, *_) = list(train(rl_runs.recipe("plain", tmp_path, task=task, steps=1)))
+    assert report.metrics["component/brevity"] < 0
+    assert report.metrics["failures/rewards"] == 0
+
+
+@pytest.mark.parametrize("reward", [3, "correct", None, float])
+def test_what_is_no_reward_is_refused_when_the_task_is_made(reward):
+    with pytest.raises(UsageError, match=r"reward must be a function of \(trajectory"):
+        replace(tiny_rl.colours(), reward=reward)
+
+
+def test_bf16_and_old_weights_are_corrected_unless_it_is_said_otherwise():
+    def used(**changes):
+        return rl_runs.recipe("plain", Path("nowhere"), **changes).corrected_by
+
+    assert used() is None
+    assert used(precision="bf16") == used(stale_sampler=True) == "tis"
+    assert used(precision="bf16", correction=None) is None
+    assert used(precision="bf16", correction="icepop") == used(correction="icepop") == "icepop"

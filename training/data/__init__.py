@@ -1,0 +1,1 @@
+"""Rows of training data: files of problems, exports."""

@@ -1,0 +1,278 @@
+"""Problems as JSON lines: the format in which one's own data sets are given.
+
+One object a line; `docs/problems.md` describes the fields. A line that cannot be read is one error
+that names the file, the line and the field. Leaves out formats of other libraries
+(`mmreason.training.data.export`) and trees, which are made anew from the video.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmreason.grounding import Box, Dialect
+from mmreason.training.rewards import Frame, Mark, Truth
+from mmreason.training.rollouts.types import Problem
+from mmreason.types import UsageError
+from mmreason.video.files import write_atomic
+from mmreason.video.types import Span
+
+FIELDS = (
+    "id",
+    "question",
+    "video",
+    "kind",
+    "span",
+    "options",
+    "choice",
+    "answer",
+    "number",
+    "spans",
+    "duration_s",
+    "frame",
+    "boxes",
+    "marks",
+)
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LINE_LIMIT = 1_000_000
+"""Characters of one line that are read."""
+
+
+def read_problems(path: str | Path) -> list[Problem]:
+    """The problems of a file, in order; empty lines are skipped.
+
+    A relative `video` is meant from the file's folder. Raises UsageError for a file or a line that
+    cannot be read, and where two problems have one id.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: the problems cannot be read ({error})") from error
+    problems: list[Problem] = []
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            problem = problem_of(_object(line), folder=path.parent)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{path}, line {number}: {error}") from error
+        if problem.id in lines:
+            raise UsageError(
+                f"{path}, line {number}: the id {problem.id!r} is that of line {lines[problem.id]}"
+            )
+        lines[problem.id] = number
+        problems.append(problem)
+    if not problems:
+        raise UsageError(f"{path}: expected one JSON object a line, found no problem")
+    return problems
+
+
+def write_problems(path: str | Path, problems: Iterable[Problem]) -> Path:
+    """Write problems so that `read_problems` gives them back (without trees, and with the question
+    as that of the truth). Relative paths of videos are rewritten to the file's folder. Atomic."""
+    path = Path(path)
+    rows = []
+    for problem in problems:
+        row = row_of(problem)
+        if "video" in row and not Path(row["video"]).is_absolute():
+            row["video"] = os.path.relpath(row["video"], path.parent)
+        rows.append(json.dumps(row, ensure_ascii=False) + "\n")
+    return write_atomic(path, "".join(rows).encode())
+
+
+def row_of(problem: Problem) -> dict[str, Any]:
+    """A problem as JSON types; what is not known is left out."""
+    truth = problem.truth
+    frame = truth.frame
+    row: dict[str, Any] = {
+        "id": problem.id,
+        "question": problem.question,
+        "video": problem.video,
+        "kind": problem.kind or None,
+        "span": None if problem.span is None else _pair(problem.span),
+        "options": list(truth.options) or None,
+        "choice": truth.choice,
+        "answer": truth.answer,
+        "number": truth.number,
+        "spans": None if truth.spans is None else [_pair(span) for span in truth.spans],
+        "duration_s": truth.duration_s,
+        "frame": None if frame is None else _frame_row(frame),
+        "boxes": None if truth.boxes is None else [list(box.xyxy) for box in truth.boxes],
+        "marks": None
+        if truth.marks is None
+        else [{"time_s": mark.time_s, "box": list(mark.box.xyxy)} for mark in truth.marks],
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def problem_of(row: Mapping[str, Any], *, folder: Path | None = None) -> Problem:
+    """The problem of one object. UsageError (one line) for fields that are missing, unknown or of
+    another type, and for truths that contradict each other."""
+    unknown = [name for name in row if name not in FIELDS]
+    if unknown:
+        raise UsageError(f"unknown field {unknown[0]!r:.60}; the fields are {', '.join(FIELDS)}")
+    question, options = _text(row, "question"), _options(row)
+    video = _text(row, "video", needed=False)
+    if video is not None and folder is not None and not Path(video).is_absolute():
+        video = os.path.normpath(folder / video)
+    span = _spans(row, "span", [row["span"]]) if row.get("span") is not None else None
+    truth = Truth(
+        question=question or "",
+        answer=_text(row, "answer", needed=False),
+        options=options,
+        choice=_choice(row, options),
+        number=_number(row, "number"),
+        spans=None if row.get("spans") is None else _spans(row, "spans", _list(row, "spans")),
+        duration_s=_number(row, "duration_s"),
+        frame=_frame(row),
+        boxes=None
+        if row.get("boxes") is None
+        else tuple(_box(one, "boxes") for one in _list(row, "boxes")),
+        marks=None
+        if row.get("marks") is None
+        else tuple(_mark(one) for one in _list(row, "marks")),
+    )
+    return Problem(
+        id=_text(row, "id") or "",
+        question=question or "",
+        truth=truth,
+        kind=_text(row, "kind", needed=False) or "",
+        video=video,
+        span=None if span is None else span[0],
+    )
+
+
+def _object(line: str) -> dict[str, Any]:
+    if len(line) > LINE_LIMIT:
+        raise UsageError(f"the line has {len(line):,} characters, the limit is {LINE_LIMIT:,}")
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"expected a JSON object ({error})") from error
+    if not isinstance(row, dict):
+        raise UsageError(f"expected a JSON object, found {type(row).__name__}")
+    return row
+
+
+def _text(row: Mapping[str, Any], name: str, *, needed: bool = True) -> str | None:
+    value = row.get(name)
+    if value is None and not needed:
+        return None
+    if not isinstance(value, str) or (needed and not value.strip()):
+        raise UsageError(f"{name}: expected a text, found {value!r:.60}")
+    return value
+
+
+def _list(row: Mapping[str, Any], name: str) -> list[Any]:
+    value = row.get(name)
+    if not isinstance(value, list):
+        raise UsageError(f"{name}: expected a list, found {value!r:.60}")
+    return value
+
+
+def _number(row: Mapping[str, Any], name: str) -> float | None:
+    value = row.get(name)
+    return None if value is None else _finite(value, name)
+
+
+def _finite(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{name}: expected a number, found {value!r:.60}")
+    return float(value)
+
+
+def _options(row: Mapping[str, Any]) -> tuple[str, ...]:
+    if row.get("options") is None:
+        return ()
+    options = _list(row, "options")
+    if not all(isinstance(one, str) and one.strip() for one in options):
+        raise UsageError(f"options: expected a list of texts, found {options!r:.60}")
+    return tuple(options)
+
+
+def _choice(row: Mapping[str, Any], options: tuple[str, ...]) -> int | None:
+    """An index from 0, or a letter."""
+    value = row.get("choice")
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = LETTERS.find(value.strip().upper()) if len(value.strip()) == 1 else -1
+    if type(value) is int and 0 <= value < len(options):
+        return value
+    raise UsageError(
+        f"choice: expected the letter or the index (from 0) of one of {len(options)} options, "
+        f"found {row['choice']!r:.60}"
+    )
+
+
+def _spans(row: Mapping[str, Any], name: str, values: list[Any]) -> tuple[Span, ...]:
+    spans = []
+    for value in values:
+        if not isinstance(value, list) or len(value) != 2:
+            raise UsageError(f"{name}: expected [start_s, end_s], found {value!r:.60}")
+        start_s, end_s = (_finite(one, name) for one in value)
+        if not 0 <= start_s < end_s:
+            raise UsageError(f"{name}: expected 0 <= start_s < end_s, found {value!r:.60}")
+        spans.append(Span(start_s, end_s))
+    return tuple(spans)
+
+
+def _box(value: Any, name: str) -> Box:
+    if not isinstance(value, list) or len(value) != 4:
+        raise UsageError(f"{name}: expected [x1, y1, x2, y2] in pixels, found {value!r:.60}")
+    return Box(*(_finite(one, name) for one in value))
+
+
+def _mark(value: Any) -> Mark:
+    if not isinstance(value, dict) or set(value) != {"time_s", "box"}:
+        raise UsageError(f'marks: expected {{"time_s": ..., "box": [...]}}, found {value!r:.60}')
+    return Mark(_finite(value["time_s"], "marks"), _box(value["box"], "marks"))
+
+
+def _frame(row: Mapping[str, Any]) -> Frame | None:
+    value = row.get("frame")
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not {"size_px"} <= set(value) <= {
+        "size_px",
+        "dialect",
+        "seen_size_px",
+    }:
+        raise UsageError(f'frame: expected {{"size_px": [width, height]}}, found {value!r:.60}')
+    dialects = [one.value for one in Dialect]
+    dialect = value.get("dialect", Dialect.NORM_1000.value)
+    if dialect not in dialects:
+        raise UsageError(f"frame: dialect must be {' or '.join(dialects)}, found {dialect!r:.60}")
+    seen = value.get("seen_size_px")
+    return Frame(
+        size_px=_size(value["size_px"]),
+        dialect=Dialect(dialect),
+        seen_size_px=None if seen is None else _size(seen),
+    )
+
+
+def _size(value: Any) -> tuple[int, int]:
+    if (
+        not isinstance(value, list)
+        or len(value) != 2
+        or not all(type(one) is int and one > 0 for one in value)
+    ):
+        raise UsageError(f"frame: expected [width, height] in pixels, found {value!r:.60}")
+    return value[0], value[1]
+
+
+def _pair(span: Span) -> list[float]:
+    return [span.start_s, span.end_s]
+
+
+def _frame_row(frame: Frame) -> dict[str, Any]:
+    row: dict[str, Any] = {"size_px": list(frame.size_px), "dialect": frame.dialect.value}
+    if frame.seen_size_px is not None:
+        row["seen_size_px"] = list(frame.seen_size_px)
+    return row

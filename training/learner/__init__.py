@@ -1,0 +1,1 @@
+"""The model that is trained: forward pass, packing, adapters, vision cache, reference."""

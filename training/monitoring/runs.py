@@ -1,0 +1,183 @@
+"""A run as its log tells it: curves by name, the newest samples, the lines that could not be read.
+
+Leaves out drawing (`page.py`, `compare.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmreason.training.monitoring.rows import LogError, parse_sample, parse_step, read_rows
+from mmreason.training.monitoring.run_log import METRICS_FILE, SAMPLES_FILE
+from mmreason.training.rl.events import METRICS, SampleView, StepReport
+from mmreason.types import UsageError
+from mmreason.video.files import write_atomic
+
+Curve = tuple[tuple[int, float], ...]
+"""(step, value), steps rising."""
+
+_FINAL_SHARE = 0.1
+"""The last part of a curve whose mean is its final value."""
+_UPWARDS = ("reward/", "eval/", "component/")
+"""Groups of figures of which more is better; of others there is no best."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Final:
+    """A curve in numbers."""
+
+    last: float
+    mean: float
+    """Over the last tenth of its points, at least one."""
+    best: float | None
+    """The largest, where more is better."""
+    best_step: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Run:
+    """What the log in `folder` holds."""
+
+    name: str
+    """Of the folder."""
+    folder: Path
+    steps: tuple[StepReport, ...]
+    """In order, without samples."""
+    samples: Mapping[int, tuple[SampleView, ...]]
+    """By step, as far as they were kept."""
+    damaged: tuple[LogError, ...]
+    """Lines that were passed over."""
+
+    @classmethod
+    def read(cls, folder: Path | str) -> Run:
+        """Read the log in `folder` as far as it can be read. Raises UsageError where there is no
+        log, or nothing in it can be read."""
+        folder = Path(folder)
+        path = folder / METRICS_FILE
+        if not path.is_file():
+            raise UsageError(f"{folder}: holds no {METRICS_FILE}; give the folder of a run (--out)")
+        steps, damaged = _steps(path)
+        samples, broken = _samples(folder / SAMPLES_FILE)
+        if damaged and not steps:
+            raise UsageError(f"{path}: none of its {len(damaged)} lines can be read: {damaged[0]}")
+        return cls(
+            name=folder.resolve().name or str(folder),
+            folder=folder,
+            steps=steps,
+            samples=samples,
+            damaged=(*damaged, *broken),
+        )
+
+    @property
+    def done(self) -> int:
+        """The last step taken."""
+        return self.steps[-1].step if self.steps else 0
+
+    @property
+    def planned(self) -> int:
+        """Steps that the run is to take."""
+        return self.steps[-1].steps if self.steps else 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All figures there are: those known first, in the order they are listed in."""
+        found = dict.fromkeys(name for step in self.steps for name in step.metrics)
+        order = {name: i for i, name in enumerate(METRICS)}
+        at = order["component/NAME"]
+
+        def place(name: str) -> tuple[int, str]:
+            return order.get(name, at if name.startswith("component/") else len(order)), name
+
+        return tuple(sorted(found, key=place))
+
+    def curve(self, name: str) -> Curve:
+        """The figure's value at every step that has it."""
+        return tuple((s.step, s.metrics[name]) for s in self.steps if name in s.metrics)
+
+    def final(self, name: str) -> Final | None:
+        """The figure's curve in numbers; None where it has no point."""
+        return final_of(name, self.curve(name))
+
+    def summary(self) -> dict[str, Any]:
+        """JSON types only: how far the run came and every figure's end."""
+        finals = {name: self.final(name) for name in self.names}
+        return {
+            "name": self.name,
+            "folder": str(self.folder),
+            "steps": self.done,
+            "of": self.planned,
+            "warnings": sum(len(step.warnings) for step in self.steps),
+            "damaged_lines": len(self.damaged),
+            "metrics": {
+                name: {
+                    "last": one.last,
+                    "final": one.mean,
+                    "best": one.best,
+                    "best_step": one.best_step,
+                }
+                for name, one in finals.items()
+                if one is not None
+            },
+        }
+
+    def save_html(self, path: Path | str) -> Path:
+        """Write one self-contained page about the run; returns its path."""
+        from mmreason.training.monitoring.page import run_page
+
+        return write_atomic(Path(path), run_page(self).encode("utf-8", "replace"))
+
+    def __repr__(self) -> str:
+        return f"Run({self.name!r}, step {self.done:,} of {self.planned:,})"
+
+    def _repr_html_(self) -> str:
+        """The same in a notebook."""
+        from mmreason.training.monitoring.page import run_fragment
+
+        return run_fragment(self)
+
+
+def final_of(name: str, curve: Curve) -> Final | None:
+    """The numbers that stand for a curve; None where it has no point."""
+    if not curve:
+        return None
+    tail = [value for _, value in curve[-max(1, round(_FINAL_SHARE * len(curve))) :]]
+    best = max(curve, key=lambda point: point[1]) if name.startswith(_UPWARDS) else None
+    if name == "reward/deviation":
+        best = None
+    return Final(
+        last=curve[-1][1],
+        mean=math.fsum(tail) / len(tail),
+        best=None if best is None else best[1],
+        best_step=None if best is None else best[0],
+    )
+
+
+def _steps(path: Path) -> tuple[tuple[StepReport, ...], tuple[LogError, ...]]:
+    """Rows whose steps rise; one that does not is damage."""
+    steps: list[StepReport] = []
+    damaged: list[LogError] = []
+    for number, row in enumerate(read_rows(path, parse_step), start=1):
+        if isinstance(row, LogError):
+            damaged.append(row)
+        elif steps and row.step <= steps[-1].step:
+            reason = f"step {row.step} after step {steps[-1].step}"
+            damaged.append(LogError(path, number, reason))
+        else:
+            steps.append(row)
+    return tuple(steps), tuple(damaged)
+
+
+def _samples(path: Path) -> tuple[dict[int, tuple[SampleView, ...]], tuple[LogError, ...]]:
+    samples: dict[int, tuple[SampleView, ...]] = {}
+    damaged: list[LogError] = []
+    for row in read_rows(path, parse_sample):
+        if isinstance(row, LogError):
+            damaged.append(row)
+        else:
+            step, view = row
+            samples[step] = (*samples.get(step, ()), view)
+    return dict(sorted(samples.items())), tuple(damaged)

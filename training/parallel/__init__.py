@@ -1,0 +1,1 @@
+"""One run over several processes: replicated, FSDP2 or DeepSpeed ZeRO behind one strategy."""

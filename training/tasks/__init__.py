@@ -1,0 +1,1 @@
+"""What is trained on: each task yields problems, plays episodes and scores them."""

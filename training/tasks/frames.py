@@ -1,0 +1,190 @@
+"""Problems about single crowded frames for nano to be reinforced on: boxes and half-truths.
+
+Harder than what it was taught: three to six things in a frame, and questions about things whose
+attributes are all there, but on different things ("Is there a striped circle?" beside a striped
+square and a plain circle). Frames are drawn at nano's size; no decoder is involved.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mmreason.grounding import Box, Dialect, iou
+from mmreason.models.base import Conversation, FramesPart, Message, TextPart
+from mmreason.prompts import Prompts
+from mmreason.training.nano.examples import MOMENT_LEAST_S
+from mmreason.training.nano.half_truths import half_truth, whole_truth
+from mmreason.training.rewards import (
+    Combination,
+    Component,
+    Frame,
+    Scored,
+    Trajectory,
+    Truth,
+    box_iou,
+    correct,
+)
+from mmreason.training.rollouts.episode import Codec, Episode
+from mmreason.training.rollouts.types import Outcome, Problem
+from mmreason.training.tasks.single_turn import SingleTurn
+from mmreason.video.types import FrameBatch, Span
+from mmreason.video.world import generate
+from mmreason.video.world.questions import questions, refer
+from mmreason.video.world.script import World
+from mmreason.video.world.truth import Sighting, article, boxes, sightings
+
+Kind = Literal["box", "box_absent", "exists", "half_truth", "count"]
+KINDS: tuple[Kind, ...] = ("box", "box_absent", "exists", "half_truth", "count")
+SIZE_PX = (144, 80)
+"""(width, height) of nano's frames."""
+ACCEPTED_IOU = 0.5
+"""A box is right from here on."""
+_PROMPTS = Prompts()
+_TRIES = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameTask:
+    """Frames of scripted worlds, each with one question. See `Task`.
+
+    Problem i is the same whenever asked for; splits never share a world.
+    """
+
+    split: Literal["train", "held-out"]
+    kinds: tuple[Kind, ...] = KINDS
+    count: int = 100_000
+
+    @property
+    def name(self) -> str:
+        return f"frames/{self.split}/{','.join(self.kinds)}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def problem(self, index: int) -> Problem:
+        """See `Task`."""
+        return _drafted(self.split, index, self.kinds[index % len(self.kinds)])[0]
+
+    def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
+        """See `Task`."""
+        return self._asked().episodes(problem, codec, count)
+
+    def score(self, problem: Problem, outcome: Outcome) -> Scored:
+        """IoU of boxes, 0 or 1 for all else."""
+        return REWARD(outcome.trajectory, problem.truth)
+
+    def _asked(self) -> SingleTurn:
+        return SingleTurn(
+            name=self.name,
+            problems=(),
+            show=self.conversation,
+            reward=REWARD,
+            judge=is_right,
+            max_new_tokens=64,
+        )
+
+    def world(self, problem: Problem) -> World:
+        """The world whose frame a problem shows."""
+        return self._drafted(problem)[1]
+
+    def conversation(self, problem: Problem) -> Conversation:
+        """The frame with its question."""
+        _, world, time_s = self._drafted(problem)
+        frames = FrameBatch(
+            pixels=world.frame(time_s, SIZE_PX)[None],
+            times_s=np.zeros(1),
+            exact=np.ones(1, bool),
+        )
+        return [Message("user", (FramesPart(frames, "image"), TextPart(problem.question)))]
+
+    def _drafted(self, problem: Problem) -> tuple[Problem, World, float]:
+        index = int(problem.id.rsplit("/", 1)[1])
+        return _drafted(self.split, index, self.kinds[index % len(self.kinds)])
+
+
+def is_right(seen: Trajectory, truth: Truth) -> float | None:
+    """Whether the answer is right: boxes from an IoU of one half, all else by its words."""
+    if truth.boxes is None:
+        return correct(seen, truth)
+    overlap = box_iou(seen, truth)
+    if overlap is None or not truth.boxes:
+        return overlap
+    return float(bool(seen.boxes) and _iou(seen, truth) >= ACCEPTED_IOU)
+
+
+def _iou(seen: Trajectory, truth: Truth) -> float:
+    assert seen.boxes and truth.boxes
+    return min(iou(box, truth.boxes[0]) for box in seen.boxes)
+
+
+REWARD = Combination(
+    (Component(name="box", reward=box_iou), Component(name="answer", reward=correct))
+)
+"""One of the two applies to a problem."""
+
+
+def _drafted(split: str, index: int, kind: Kind) -> tuple[Problem, World, float]:
+    """The problem, its world and the time of its frame: the first draft that has such a one."""
+    for attempt in range(_TRIES):
+        rng = random.Random(f"frames/{split}/{index}/{attempt}")
+        scene = generate.scene(rng, 0.0, 3.0, actors=rng.randint(3, 6), text_share=0.1)
+        world = World(name=f"frames-{split}-{index}", scenes=(scene,))
+        time_s = rng.uniform(0.25, 0.75) * world.duration_s
+        seen = sightings(world, Span(time_s, time_s + 1e-3), least_s=MOMENT_LEAST_S)
+        found = _asked(kind, world, time_s, seen, rng)
+        if len(seen) >= 3 and found is not None:
+            text, truth = found
+            problem = Problem(id=f"frames/{split}/{index}", question=text, truth=truth, kind=kind)
+            return problem, world, time_s
+    raise AssertionError(f"no frame with a question of kind {kind} in {_TRIES} drafts")
+
+
+def _asked(
+    kind: Kind, world: World, time_s: float, seen: list[Sighting], rng: random.Random
+) -> tuple[str, Truth] | None:
+    """The question and its truth; None where this frame has none of the kind."""
+    frame = Frame(size_px=SIZE_PX, dialect=Dialect.NORM_1000)
+    if kind == "box":
+        found = boxes(world, time_s)
+        named = [
+            (name, found[s.actor.id])
+            for s in seen
+            if s.actor.id in found and (name := refer(s, seen)) is not None
+        ]
+        if not named:
+            return None
+        name, box = rng.choice(named)
+        wanted = Box(*(v * side for v, side in zip(box, SIZE_PX * 2, strict=True)))
+        text = _PROMPTS.find(name)
+        return text, Truth(question=text, boxes=(wanted,), frame=frame)
+    if kind == "count":
+        asked = [
+            q
+            for q in questions(
+                world,
+                Span(time_s, time_s + 1e-3),
+                seed=rng.randrange(1 << 30),
+                least_s=MOMENT_LEAST_S,
+            )
+            if q.family == "count"
+        ]
+        chosen = rng.choice(asked)
+        return chosen.text, Truth(question=chosen.text, number=float(chosen.answer))
+    if kind == "exists":
+        thing = rng.choice(seen)
+        name = whole_truth(thing, rng)
+        text = f"Is there {article(name)}?"
+        return text, Truth(question=text, answer="yes")
+    name = half_truth(seen, rng)
+    if name is None:
+        return None
+    if kind == "half_truth":
+        text = f"Is there {article(name)}?"
+        return text, Truth(question=text, answer="no")
+    text = _PROMPTS.find(name)
+    return text, Truth(question=text, boxes=(), frame=frame)
