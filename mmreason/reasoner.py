@@ -17,27 +17,27 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from mmreason.agent import Draft, answer_loop
-from mmreason.batch import Question, Result, drive
-from mmreason.calls import TOOL_NAMES, Roles, Watchable
-from mmreason.checked import checked_options, checked_question, checked_span
-from mmreason.compat import Compat, compatible
-from mmreason.driver import Driver, Run, finished, serve
-from mmreason.estimate import Estimate, estimate
+from mmreason.agent.batch import Question, Result, drive
+from mmreason.agent.build_index import Captioned, build
+from mmreason.agent.driver import Driver, Run, finished, serve
+from mmreason.agent.loop import Draft, answer_loop
+from mmreason.agent.next_steps import Unanswered, next_steps
+from mmreason.agent.protocol import Inquiry
+from mmreason.agent.provenance import id_of, recipe_of, standing_notes, told_of, why_declined
+from mmreason.agent.quoting import SubtitleChoice, Transcript
+from mmreason.agent.stream import AnswerStream
 from mmreason.grounding import Grounding
-from mmreason.index import Captioned, build
+from mmreason.language.validate import checked_options, checked_question, checked_span
+from mmreason.memory.store import Store
+from mmreason.memory.tree import Tree, TreeRecipe, plan_tree
 from mmreason.models.base import ChatModel
-from mmreason.next_steps import Unanswered, next_steps
 from mmreason.policies import Greedy, LongVideoR1, Policy
-from mmreason.policies.base import Inquiry
-from mmreason.quoting import SubtitleChoice, Transcript
-from mmreason.search import Embed
-from mmreason.settings import id_of, recipe_of, standing_notes, told_of, why_declined
-from mmreason.store import Store
-from mmreason.stream import AnswerStream
-from mmreason.thumbnails import take_thumbnails
-from mmreason.tools import Toolbox
-from mmreason.tree import Tree, TreeRecipe, plan_tree
+from mmreason.policies.estimate import Estimate, estimate
+from mmreason.policies.presets import Compat, compatible
+from mmreason.tools.calls import TOOL_NAMES, Roles, Watchable
+from mmreason.tools.search import Embed
+from mmreason.tools.thumbnails import take_thumbnails
+from mmreason.tools.toolbox import Toolbox
 from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
 from mmreason.video.inputs import VideoInput
 from mmreason.video.reader import Video
@@ -277,7 +277,7 @@ class Reasoner:
         Images are paths, Pillow images or uint8 (H, W, 3) RGB arrays. Boxes are in pixels of the
         original frame. Raises UsageError or VideoError for input that cannot be used.
         """
-        from mmreason.ground import frame_of_image, frame_of_video, ground_frame, is_image
+        from mmreason.tools.ground import frame_of_image, frame_of_video, ground_frame, is_image
 
         expression = checked_question(expression, "expression")
         if is_image(video_or_image):
@@ -374,7 +374,7 @@ class Reasoner:
         fps_hz, recipe = source.info.mean_fps_hz, self.tree
         cuts_s: tuple[float, ...] = ()
         if recipe.shot_aligned and isinstance(source, Video):
-            from mmreason.video import shots
+            from mmreason.video.content import shots
 
             cuts_s = tuple(span.start_s for span in shots.detect(source).spans[1:])
         return plan_tree(

@@ -185,13 +185,13 @@ class Evidence:
 
     def frames(self, video: VideoInput | Video | None = None) -> FrameBatch:
         """The frames of this evidence at full size (see `evidence_files.read_frames`)."""
-        from mmreason.evidence_files import read_frames
+        from mmreason.report.evidence_files import read_frames
 
         return read_frames(self, video)
 
     def save(self, folder: str | Path, video: VideoInput | Video | None = None) -> list[Path]:
         """Write its frames as PNG files to `folder` (see `evidence_files.save_frames`)."""
-        from mmreason.evidence_files import save_frames
+        from mmreason.report.evidence_files import save_frames
 
         return save_frames(self, folder, video)
 

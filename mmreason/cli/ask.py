@@ -120,7 +120,7 @@ def ask(
     chosen = _policy(policy or "greedy")
 
     def load() -> Reasoner:
-        from mmreason.tree import TreeRecipe
+        from mmreason.memory.tree import TreeRecipe
 
         own = compat is None
         tree = TreeRecipe(depth=depth, shot_aligned=shot_aligned, overlap=overlap)

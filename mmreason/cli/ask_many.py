@@ -37,7 +37,7 @@ def ask_many(
     Without `use_subtitles` those beside or inside a video are left alone; a row that names a file
     of its own keeps it.
     """
-    from mmreason.batch import BatchTotals, ResultsFile, read_questions
+    from mmreason.agent.batch import BatchTotals, ResultsFile, read_questions
     from mmreason.report.words import counted, printable
 
     questions = read_questions(questions_path)

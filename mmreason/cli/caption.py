@@ -31,7 +31,7 @@ def caption(
     as_json: Json = False,
 ) -> None:
     """Describe a video, or the part between --start and --end."""
-    from mmreason.checked import checked_part
+    from mmreason.language.validate import checked_part
     from mmreason.report.words import printable
     from mmreason.video import Video
 

@@ -18,10 +18,10 @@ from rich.console import Console
 from mmreason.json_values import with_schema
 
 if TYPE_CHECKING:
-    from mmreason.compat import Compat
+    from mmreason.memory.tree import TreeRecipe
     from mmreason.policies import Policy
+    from mmreason.policies.presets import Compat
     from mmreason.reasoner import Reasoner
-    from mmreason.tree import TreeRecipe
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 ModelName = Annotated[

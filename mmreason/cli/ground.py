@@ -103,7 +103,7 @@ def _draw(file: str, grounding: Grounding, picture: Path) -> None:
     """Write the frame that was looked at, with its boxes, as a picture."""
     from PIL import Image, ImageDraw
 
-    from mmreason.ground import frame_of_image
+    from mmreason.tools.ground import frame_of_image
     from mmreason.video import Video
 
     if grounding.frame_time_s is None:

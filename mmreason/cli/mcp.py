@@ -11,8 +11,8 @@ import typer
 from mmreason.cli.common import ApiKeyFile, ModelName, ServedModel, StorePath, load_reasoner
 
 if TYPE_CHECKING:
-    from mmreason.mcp_server.roots import Roots
     from mmreason.reasoner import Reasoner
+    from mmreason.server.roots import Roots
 
 
 def mcp(
@@ -32,11 +32,11 @@ def mcp(
 
     A client starts it; docs/mcp.md shows how.
     """
-    from mmreason.mcp_server.desk import Desk
+    from mmreason.server.desk import Desk
     from mmreason.types import UsageError
 
     try:
-        from mmreason.mcp_server.server import serve
+        from mmreason.server.server import serve
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
             raise
@@ -57,7 +57,7 @@ def mcp(
 
 
 def _roots(folders: list[Path] | None) -> Roots:
-    from mmreason.mcp_server.roots import Roots
+    from mmreason.server.roots import Roots
     from mmreason.types import UsageError
 
     here = Path.cwd()

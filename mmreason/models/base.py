@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from mmreason.grounding import Dialect
-from mmreason.prompts import Prompts
+from mmreason.language.prompts import Prompts
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch
 

@@ -14,9 +14,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mmreason.language.answer_reading import read_answer, says_no
-from mmreason.language.refusals import says_absent, says_outside
-from mmreason.policies.base import (
+from mmreason.agent.protocol import (
     Act,
     CheckResult,
     CheckStatus,
@@ -27,27 +25,10 @@ from mmreason.policies.base import (
     Support,
     look_call,
 )
-from mmreason.policies.counting import (
-    Description,
-    descriptions,
-    different,
-    option_told,
-    total,
-)
-from mmreason.policies.navigate import Look, Navigator, Open
-from mmreason.policies.whole import whole_claim
-from mmreason.scanning import (
-    MOMENT_LEVELS,
-    SCAN_THOUGHT,
-    caption_call,
-    is_long,
-    moments_seen,
-    scan_calls,
-)
-from mmreason.tree import NodeId
-from mmreason.types import Note, Observation, ToolCall
-from mmreason.values import read_reply
-from mmreason.wording import (
+from mmreason.language.answer_reading import read_answer, says_no
+from mmreason.language.refusals import says_absent, says_outside
+from mmreason.language.values import read_reply
+from mmreason.language.wording import (
     counted_thing,
     essence,
     is_count,
@@ -59,6 +40,25 @@ from mmreason.wording import (
     split_context,
     thing_claimed,
 )
+from mmreason.memory.tree import NodeId
+from mmreason.policies.counting import (
+    Description,
+    descriptions,
+    different,
+    option_told,
+    total,
+)
+from mmreason.policies.navigate import Look, Navigator, Open
+from mmreason.policies.whole import whole_claim
+from mmreason.tools.scan import (
+    MOMENT_LEVELS,
+    SCAN_THOUGHT,
+    caption_call,
+    is_long,
+    moments_seen,
+    scan_calls,
+)
+from mmreason.types import Note, Observation, ToolCall
 
 LOOKS_LIMIT = 4
 """Places looked at before giving up."""

@@ -11,8 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmreason.models.base import Message, Reply, TextPart
-from mmreason.policies.base import (
+from mmreason.agent.protocol import (
     ANSWER,
     INVALID,
     Act,
@@ -28,6 +27,10 @@ from mmreason.policies.base import (
     Support,
     look_call,
 )
+from mmreason.language.values import pick_option, read_reply
+from mmreason.language.wording import essence, terms
+from mmreason.memory.tree import NodeId
+from mmreason.models.base import Message, Reply, TextPart
 from mmreason.policies.greedy import is_negative
 from mmreason.policies.longvideo_r1_text import (
     CHECKED,
@@ -43,13 +46,10 @@ from mmreason.policies.longvideo_r1_text import (
     system_text,
     tree_levels,
 )
-from mmreason.scanning import SCAN_THOUGHT, caption_call, is_long, moments_seen, scan_calls
-from mmreason.transcript import plain_line
-from mmreason.tree import NodeId
+from mmreason.tools.scan import SCAN_THOUGHT, caption_call, is_long, moments_seen, scan_calls
+from mmreason.tools.transcript import plain_line
 from mmreason.types import Note, Observation, StopReason, ToolCall, UsageError
-from mmreason.values import pick_option, read_reply
 from mmreason.video.types import Span
-from mmreason.wording import essence, terms
 
 INVALID_LIMIT = 3
 """Turns in a row that may be neither a call nor an answer."""

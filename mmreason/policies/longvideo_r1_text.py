@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmreason.policies.base import Inquiry, look_call
-from mmreason.prompts import LETTERS
-from mmreason.toolset import QUESTION_LIMIT, TEXT_LIMIT, make_call, read_call
-from mmreason.transcript import plain_line
-from mmreason.tree import Node, NodeId, Tree
+from mmreason.agent.protocol import Inquiry, look_call
+from mmreason.language.prompts import LETTERS
+from mmreason.memory.tree import Node, NodeId, Tree
+from mmreason.tools.schema import QUESTION_LIMIT, TEXT_LIMIT, make_call, read_call
+from mmreason.tools.transcript import plain_line
+from mmreason.tools.views import CLIP_LEAVES
 from mmreason.types import Observation, ToolCall, UsageError
 from mmreason.video.types import format_time
-from mmreason.watching import CLIP_LEAVES
 
 SYSTEM = (
     "You answer a question about a long video that you can only see through tools. The video is a "

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mmreason.language.refusals import says_outside
+from mmreason.language.wording import split_context, terms, without_alternatives
+from mmreason.memory.tree import Node, NodeId, Tree
 from mmreason.policies.matching import STRONG_SCORE, Line, Score, line_of, scores_of
-from mmreason.tree import Node, NodeId, Tree
+from mmreason.tools.views import CLIP_LEAVES, around
 from mmreason.types import Note
 from mmreason.video.types import Span
-from mmreason.watching import CLIP_LEAVES, around
-from mmreason.wording import split_context, terms, without_alternatives
 
 SAME_SCORE = 1e-9
 CAPTIONS_PER_BRANCH = 8

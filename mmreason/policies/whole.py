@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from mmreason.policies.base import Act, Claim, Inquiry, Results, Support
-from mmreason.tree import Node
+from mmreason.agent.protocol import Act, Claim, Inquiry, Results, Support
+from mmreason.language.wording import Place, terms
+from mmreason.memory.tree import Node
 from mmreason.types import Note, Observation, ToolCall
 from mmreason.video.types import Span
-from mmreason.wording import Place, terms
 
 OTHER_FRAMES = 0.25
 """Shift of the second reading, as a share of the distance between frames."""

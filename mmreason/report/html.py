@@ -16,7 +16,6 @@ from functools import cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from mmreason.replies import merged
 from mmreason.report.ledger import limits, roles, stages
 from mmreason.report.rounds import Group, Round, rounds, telling
 from mmreason.report.timeline import timeline
@@ -39,6 +38,7 @@ from mmreason.report.words import (
     subtitle_words,
     tool_words,
 )
+from mmreason.tools.replies import merged
 from mmreason.types import Answer, Cost, Evidence, Step
 from mmreason.video.types import Span, format_time
 

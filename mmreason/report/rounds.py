@@ -9,8 +9,8 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mmreason.replies import merged
 from mmreason.report.words import has_place, is_second_look, node_of
+from mmreason.tools.replies import merged
 from mmreason.types import Answer, Cost, Step, Trace
 from mmreason.video.types import Span
 

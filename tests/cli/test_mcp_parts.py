@@ -12,12 +12,12 @@ from anyio.from_thread import start_blocking_portal
 from mcp import Client
 
 from mmreason.cli import main
-from mmreason.mcp_server.desk import MOST_PICTURES, Desk, evidence_pictures, picture_size_px
-from mmreason.mcp_server.roots import Roots
-from mmreason.mcp_server.server import build
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
+from mmreason.server.desk import MOST_PICTURES, Desk, evidence_pictures, picture_size_px
+from mmreason.server.roots import Roots
+from mmreason.server.server import build
 from mmreason.types import Answer, Budget, Evidence, StopReason, UsageError
 from mmreason.video import Span, Video
 from mmreason.video.world import generate
@@ -30,7 +30,7 @@ def test_a_missing_sdk_names_the_extra(
 ) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "mcp"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "mmreason.mcp_server.server", raising=False)
+    monkeypatch.delitem(sys.modules, "mmreason.server.server", raising=False)
     monkeypatch.setitem(sys.modules, "mcp", None)
     assert main(["mcp"]) == 2
     out, err = capsys.readouterr()

@@ -22,7 +22,9 @@ def declining(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedModel:
         lambda text, frames: "this is outside my world.", clip=clip, name="nano", lineage="nano"
     )
     monkeypatch.setattr("mmreason.models.load", lambda *_, **__: scripted)
-    monkeypatch.setattr("mmreason.store.default_path", lambda: tmp_path / "home" / "store.sqlite3")
+    monkeypatch.setattr(
+        "mmreason.memory.store.default_path", lambda: tmp_path / "home" / "store.sqlite3"
+    )
     return scripted
 
 

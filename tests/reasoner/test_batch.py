@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mmreason.batch import Question, ResultsFile, read_questions
+from mmreason.agent.batch import Question, ResultsFile, read_questions
 from mmreason.cli import main
 from mmreason.models.base import ClipRecipe, FramesPart, ModelError
 from mmreason.models.scripted import ScriptedModel
@@ -161,7 +161,7 @@ sys.path.insert(0, {here!r})
 from test_batch import CLIP, told
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
-from mmreason.store import Store
+from mmreason.memory.store import Store
 from mmreason.cli import ask_many, main
 import mmreason.cli.ask as ask
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mmreason.agent.protocol import Act, Claim, Remark, Support, look_call
+from mmreason.memory.store import Store
 from mmreason.models.base import ClipRecipe, ModelError
 from mmreason.models.scripted import ScriptedModel
 from mmreason.policies import (
@@ -20,9 +22,7 @@ from mmreason.policies import (
     RandomLeaf,
     Scripted,
 )
-from mmreason.policies.base import Act, Claim, Remark, Support, look_call
 from mmreason.reasoner import Reasoner
-from mmreason.store import Store
 from mmreason.types import Budget, Cost, Observation, StopReason, ToolCall, UsageError
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import Span, VideoError

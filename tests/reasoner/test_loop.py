@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from mmreason.agent import REPEATED, SAME_CALLS, Decline, Draft, answer_loop
-from mmreason.policies import Scripted
-from mmreason.policies.base import (
+from mmreason.agent.loop import REPEATED, SAME_CALLS, Decline, Draft, answer_loop
+from mmreason.agent.protocol import (
     INVALID,
     Act,
     CheckResult,
@@ -24,7 +23,8 @@ from mmreason.policies.base import (
     Wish,
     look_call,
 )
-from mmreason.tree import Tree
+from mmreason.memory.tree import Tree
+from mmreason.policies import Scripted
 from mmreason.types import Check, CheckKind, Observation, StopReason, ToolCall
 from mmreason.video.types import Span
 

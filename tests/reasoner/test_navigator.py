@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mmreason.agent.protocol import Act, CheckResult, CheckStatus, Claim, Inquiry, Results
+from mmreason.memory.tree import Tree
 from mmreason.policies import BreadthFirst
-from mmreason.policies.base import Act, CheckResult, CheckStatus, Claim, Inquiry, Results
 from mmreason.policies.navigate import Look, Navigator
-from mmreason.tree import Tree
 from mmreason.types import Note, Observation
 from mmreason.video.types import Span
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmreason.agent.protocol import Act
 from mmreason.policies import Scripted
-from mmreason.policies.base import Act
 from mmreason.reasoner import Reasoner
-from mmreason.search import MOST_FOUND, search_notes
+from mmreason.tools.search import MOST_FOUND, search_notes
 from mmreason.types import Note, Observation, ToolCall, UsageError
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import Span

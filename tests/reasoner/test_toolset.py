@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmreason.toolset import QUESTION_LIMIT, TEXT_LIMIT, TOOLS, make_call, read_call, schemas
-from mmreason.tree import Tree
+from mmreason.memory.tree import Tree
+from mmreason.tools.schema import QUESTION_LIMIT, TEXT_LIMIT, TOOLS, make_call, read_call, schemas
 from mmreason.types import UsageError
 from mmreason.video.types import Span
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mmreason.batch import read_questions
+from mmreason.agent.batch import read_questions
+from mmreason.language.prompts import GENERAL, Prompts
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
-from mmreason.prompts import GENERAL, Prompts
 from mmreason.reasoner import Reasoner
-from mmreason.transcript import (
+from mmreason.tools.transcript import (
     MOST_CHARACTERS,
     MOST_PASSAGES,
     Passage,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mmreason.evaluation.needle.items import Item
 from mmreason.evaluation.scoring import Share
 from mmreason.models.base import ChatModel
+from mmreason.needle.items import Item
 from mmreason.reasoner import Reasoner
 from mmreason.training.navigation.plays import ITEMS, Table, Turn, is_right, needle_world, play_all
 from mmreason.training.navigation.teacher import Teacher

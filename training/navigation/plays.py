@@ -14,22 +14,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from mmreason.calls import Roles
-from mmreason.compat import NANO_POLICY
-from mmreason.driver import finished, serve
-from mmreason.evaluation.needle.items import Item, NeedleSet
-from mmreason.evaluation.needle.worlds import needle_set
+from mmreason.agent.driver import finished, serve
+from mmreason.agent.protocol import Act, Claim, Consult, Inquiry, Results
 from mmreason.language.answer_reading import read_answer
 from mmreason.language.refusals import says_absent
+from mmreason.memory.store import Store
+from mmreason.memory.tree import NodeId, plan_tree
 from mmreason.models.base import ChatModel, Message, Reply
-from mmreason.policies.base import Act, Claim, Consult, Inquiry, Results
+from mmreason.needle.items import Item, NeedleSet
+from mmreason.needle.worlds import needle_set
 from mmreason.policies.longvideo_r1_text import Said, read_turn
-from mmreason.scanning import caption_call, is_long, moments_seen, scan_calls
-from mmreason.store import Store
-from mmreason.tools import Toolbox
+from mmreason.policies.presets import NANO_POLICY
+from mmreason.tools.calls import Roles
+from mmreason.tools.scan import caption_call, is_long, moments_seen, scan_calls
+from mmreason.tools.toolbox import Toolbox
 from mmreason.training.navigation.observer import CLIP, Unseen, observer
 from mmreason.training.navigation.teacher import HINTS, Teacher
-from mmreason.tree import NodeId, plan_tree
 from mmreason.types import Note, Observation, ToolCall, UsageError
 
 LENGTHS_S = (180.0, 900.0, 3600.0)

@@ -14,8 +14,8 @@ from mmreason.language.answer_reading import TEXT_LIMIT
 from mmreason.language.markup import tagged_answer
 from mmreason.language.refusals import declines
 from mmreason.language.thoughts import split_thought
+from mmreason.memory.tree import NodeId
 from mmreason.training.rewards.types import Frame, Mark, Trajectory
-from mmreason.tree import NodeId
 from mmreason.types import Answer, Step, StopReason, Trace
 from mmreason.video.types import Span
 

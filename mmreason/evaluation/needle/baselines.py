@@ -19,8 +19,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from mmreason.calls import Watchable
-from mmreason.evaluation.needle.items import Item
 from mmreason.evaluation.needle.reading import (
     Line,
     Reading,
@@ -28,14 +26,17 @@ from mmreason.evaluation.needle.reading import (
     best_line,
     read_words,
 )
-from mmreason.evaluation.needle.words import parsed, split_context
 from mmreason.language.answer_reading import read_answer
+from mmreason.memory.tree import Tree, plan_tree
 from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
-from mmreason.tree import Tree, plan_tree
+from mmreason.needle.items import Item
+from mmreason.needle.words import parsed, split_context
+from mmreason.tools.calls import Watchable
+from mmreason.tools.views import caption_views
 from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason, ToolCall
-from mmreason.video import moments, plan
+from mmreason.video import plan
+from mmreason.video.content import salient as moments
 from mmreason.video.types import Span
-from mmreason.watching import caption_views
 
 WORD_QUESTION = "What word is on the screen?"
 BATCH = 16

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmreason.evaluation.needle.items import Item
+from mmreason.agent.protocol import ANSWER
 from mmreason.language.refusals import says_absent
-from mmreason.policies.base import ANSWER
+from mmreason.needle.items import Item
 from mmreason.types import Answer, Cost, Step, StopReason
 from mmreason.video.types import Span
 

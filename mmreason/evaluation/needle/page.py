@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from mmreason import __version__
 from mmreason.evaluation.needle import charts, summary
 from mmreason.evaluation.needle.canvas import Drawing, png, svg
-from mmreason.evaluation.needle.items import duration_name
 from mmreason.evaluation.needle.methods import WARM, is_policy
 from mmreason.evaluation.needle.outcomes import Outcome
 from mmreason.evaluation.scoring import Mean, Share
 from mmreason.json_values import with_schema
+from mmreason.needle.items import duration_name
 from mmreason.video.files import write_atomic
 
 if TYPE_CHECKING:

@@ -21,13 +21,13 @@ from typing import Any
 
 from mmreason import __version__
 from mmreason.evaluation.needle import methods
-from mmreason.evaluation.needle.items import Item, NeedleSet
 from mmreason.evaluation.needle.memory import KeptFrames, Remembering
-from mmreason.evaluation.needle.observers import Knobs, oracle
 from mmreason.evaluation.needle.outcomes import Failure, Outcome, outcome_of
-from mmreason.evaluation.needle.worlds import needle_set
+from mmreason.memory.store import Store
 from mmreason.models.base import ChatModel
-from mmreason.store import Store
+from mmreason.needle.items import Item, NeedleSet
+from mmreason.needle.observers import Knobs, oracle
+from mmreason.needle.worlds import needle_set
 from mmreason.types import Budget, UsageError
 from mmreason.video import Video
 from mmreason.video.files import write_atomic

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from mmreason.agent.protocol import Inquiry
 from mmreason.cli import main
 from mmreason.models.base import Message, TextPart
 from mmreason.models.scripted import ScriptedModel
-from mmreason.policies.base import Inquiry
 from mmreason.policies.longvideo_r1_text import read_turn
 from mmreason.training.navigation import plays, samples
 from mmreason.training.navigation.measure import measure

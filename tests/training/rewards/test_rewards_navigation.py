@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmreason.memory.tree import Tree, TreeRecipe
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.policies.longvideo_r1 import LongVideoR1
@@ -22,7 +23,6 @@ from mmreason.training.rewards import (
     tool_bonus,
     union_tiou,
 )
-from mmreason.tree import Tree, TreeRecipe
 from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason, ToolCall
 from mmreason.video.types import FrameBatch, Span
 from mmreason.video.world.generate import world
