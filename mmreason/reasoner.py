@@ -34,11 +34,12 @@ from mmreason.models.base import ChatModel
 from mmreason.policies import Greedy, LongVideoR1, Policy
 from mmreason.policies.estimate import Estimate, estimate
 from mmreason.policies.presets import Compat, compatible
-from mmreason.tools.calls import TOOL_NAMES, Roles, Watchable
+from mmreason.tool_calls import ModelTurn, Scan, Skim
+from mmreason.tools.calls import Roles, Watchable
 from mmreason.tools.search import Embed
 from mmreason.tools.thumbnails import take_thumbnails
 from mmreason.tools.toolbox import Toolbox
-from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
+from mmreason.types import Answer, Budget, Step, UsageError
 from mmreason.video.inputs import VideoInput
 from mmreason.video.reader import Video
 from mmreason.video.subtitles import Subtitles
@@ -259,7 +260,7 @@ class Reasoner:
         with _opened(video) as source:
             span = checked_span(span, source.info)
             toolbox = self._toolbox(source)
-            call = ToolCall(name="skim", arguments={"span": span})
+            call = Skim(span=span)
             seen = finished(serve(toolbox.perform([toolbox.prepare(call)])))[0]
         if seen.error is not None:
             raise VideoError(f"{source.info.path}: no caption for {span}: {seen.error}")
@@ -440,7 +441,8 @@ def _told_inexact(toolbox: Toolbox) -> tuple[str, ...]:
 
 
 def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:
-    errors = [step.observation.error for step in trace if step.call.name in TOOL_NAMES]
+    looked_for = (step for step in trace if not isinstance(step.call, ModelTurn | Scan))
+    errors = [step.observation.error for step in looked_for]
     if errors and None not in errors:
         raise VideoError(f"{info.path}: nothing could be looked at: {errors[0]}")
 

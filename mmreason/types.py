@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mmreason.json_values import to_json
+from mmreason.tool_calls import AgentCall
 from mmreason.video.types import Span
 
 if TYPE_CHECKING:
@@ -196,18 +197,6 @@ class Evidence:
         return save_frames(self, folder, video)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCall:
-    """What the agent wants done next: `name` with plain-value `arguments` (JSON types and
-    Spans)."""
-
-    name: str
-    arguments: dict[str, Any]
-
-    def __str__(self) -> str:
-        return f"{self.name}({', '.join(f'{k}={v}' for k, v in self.arguments.items())})"
-
-
 @dataclass(frozen=True, slots=True)
 class Note:
     """A line of text about a stretch of video: a caption, a still, a subtitle, an answer."""
@@ -244,7 +233,7 @@ class Step:
     """One call of the agent with what came of it. Calls of one round follow each other."""
 
     thought: str
-    call: ToolCall
+    call: AgentCall
     observation: Observation
     thinking: Cost = field(default_factory=Cost)
     """What deciding on the call took, where a model decided."""

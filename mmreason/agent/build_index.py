@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from mmreason.agent.driver import finished, serve
 from mmreason.memory.tree import Node, NodeId, Tree
+from mmreason.tool_calls import ToolCall
 from mmreason.tools.scan import caption_call, is_long, scan_calls
 from mmreason.tools.toolbox import Toolbox
-from mmreason.types import Cost, Note, Observation, ToolCall, UsageError
+from mmreason.types import Cost, Note, Observation, UsageError
 
 LEVELS = ("high", "medium", "low")
 """Names of the levels of LongVideo-R1, from the top."""

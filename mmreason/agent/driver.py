@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 from mmreason.agent.loop import Draft, Loop
 from mmreason.agent.protocol import Act, Consult, Remark, Results, Spent
 from mmreason.models.base import Reply, TextPart
+from mmreason.tool_calls import AgentCall, ModelTurn, ToolCall
 from mmreason.tools.calls import FAILURES, Awaited, Prepared, Request, Roles, first_line
 from mmreason.tools.toolbox import Allows, Toolbox
-from mmreason.types import Budget, Cost, Observation, Step, StopReason, ToolCall
+from mmreason.types import Budget, Cost, Observation, Step, StopReason
 from mmreason.video.types import Span
 
 REASONER_FAILURES = 3
@@ -137,7 +138,7 @@ class Driver:
                     continue
                 seconds = time.perf_counter() - started
                 self._thinking += Cost(model_seconds=seconds, seconds=seconds)
-                call = ToolCall(name="consult", arguments={})
+                call = ModelTurn(kind="consult")
                 seen = Observation(text="", span=Span(0.0, 0.0), error=first_line(error))
                 yield self._step("ask the model that decides", call, seen)
                 return Spent(StopReason.MODEL_FAILED)
@@ -159,12 +160,12 @@ class Driver:
         refused = None if wish.error is None else self._budget.exceeded_by(self.cost + cost)
         if refused is not None:
             return Spent(refused)
-        span = wish.call.arguments.get("span") or Span(0.0, 0.0)
+        span = getattr(wish.call, "span", Span(0.0, 0.0))
         seen = Observation(text="", span=span, cost=cost, error=wish.error)
         yield self._step(wish.thought, wish.call, seen)
         return None
 
-    def _step(self, thought: str, call: ToolCall, seen: Observation) -> Step:
+    def _step(self, thought: str, call: AgentCall, seen: Observation) -> Step:
         step = Step(thought=thought, call=call, observation=seen, thinking=self._thinking)
         self._thinking = Cost()
         self._spent += step.cost
@@ -183,7 +184,7 @@ class Driver:
             tokens_in=forecast * len(new),
         )
         last = prepared[-1]
-        if last.call.name in ("caption", "skim"):
+        if last.call.describes:
             # Reading leaves room for one look, so that a spent budget still ends in an answer.
             # What the store holds takes nothing away but a round.
             room = Cost(rounds=1)

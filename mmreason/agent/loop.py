@@ -31,7 +31,8 @@ from mmreason.agent.protocol import (
 from mmreason.agent.verification import WORST_FIRST, ClaimChecker
 from mmreason.language.refusals import says_outside
 from mmreason.language.wording import is_yes_no
-from mmreason.types import Check, Evidence, Observation, StopReason, ToolCall
+from mmreason.tool_calls import ToolCall
+from mmreason.types import Check, Evidence, Observation, StopReason
 
 SAME_CALLS = 2
 """A call is made this often; after that it is answered with a note."""
@@ -90,7 +91,7 @@ class _Referee:
     checker: ClaimChecker
     judged: list[_Judged] = field(default_factory=list)
     spent: StopReason | None = None
-    calls: Counter[str] = field(default_factory=Counter)
+    calls: Counter[ToolCall] = field(default_factory=Counter)
     invalid: int = 0
     """Remarks on mistakes in a row."""
 
@@ -157,14 +158,13 @@ class _Referee:
     def hear(self, calls: Sequence[ToolCall], results: Results) -> None:
         """Keep what was described: claims are held against it."""
         for call, one in zip(calls, results.observations, strict=False):
-            if call.name in ("caption", "skim") and one.error is None:
+            if call.describes and one.error is None:
                 self.checker.captions.hear(one.notes)
 
     def count(self, call: ToolCall) -> int:
         """How often a call was asked for, this time included."""
-        same = f"{call.name} {call.arguments!r}"
-        self.calls[same] += 1
-        return self.calls[same]
+        self.calls[call] += 1
+        return self.calls[call]
 
     def judge(self, claim: Claim) -> _Part:
         """Check a claim and keep how it went; the policy is sent the worst of its places."""
@@ -202,7 +202,7 @@ class _Referee:
 
 
 def _repeated(call: ToolCall) -> Observation:
-    return Observation(text="", span=call.arguments["span"], error=REPEATED)
+    return Observation(text="", span=call.span, error=REPEATED)
 
 
 def _refused(sent: Any) -> StopReason | None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmreason.agent.loop import Decline
-from mmreason.agent.protocol import INVALID
 from mmreason.agent.provenance import DECLINED
 from mmreason.language.refusals import says_outside
 from mmreason.tools.calls import Roles
@@ -68,7 +67,7 @@ def _about_models(case: Unanswered) -> list[str]:
             "and --compat, or name a model that was."
         ]
     if case.stop_reason is StopReason.MODEL_FAILED:
-        errors = [step.observation.error for step in case.trace if step.call.name != INVALID]
+        errors = [step.observation.error for step in case.trace if step.call.name != "invalid"]
         why = next((error for error in reversed(errors) if error), "it gave no reply")
         return [f"See to the model that decides, {roles.reasoner.name}: {why}"]
     if case.decline is not Decline.OUTSIDE and not _is_all_unknown(case.trace):

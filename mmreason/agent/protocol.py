@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from mmreason.memory.tree import Tree
 from mmreason.models.base import Message
-from mmreason.types import Check, Note, Observation, StopReason, ToolCall
+from mmreason.tool_calls import AgentCall, Focus, Look, Skim, ToolCall
+from mmreason.types import Check, Note, Observation, StopReason
 from mmreason.video.types import Span
 
 
@@ -86,7 +87,7 @@ class Remark:
     """Something that happened without a tool: a malformed call, a repeated one, an answer."""
 
     thought: str
-    call: ToolCall
+    call: AgentCall
     error: str | None
     """What was wrong; None for an answer, which costs nothing and which no budget refuses."""
     counted: bool = False
@@ -97,7 +98,7 @@ class Remark:
 class Support:
     """A look that speaks for a claim, so that it can be looked at again."""
 
-    look: ToolCall
+    look: Look | Focus | Skim
     observation: Observation
     span: Span
     """What the answer's evidence will name: the look's own span, or what matched around it."""
@@ -120,12 +121,6 @@ class Claim:
     """With `checked`: whether what was seen first said the same as the check. Where the answer was
     read from the second reading alone, nothing has checked that."""
     thought: str = "check: other frames of the same stretch, the question only"
-
-
-INVALID = "invalid"
-"""Name of the call in the `Remark` on a text that asks for none."""
-ANSWER = "answer"
-"""Name of the call in the `Remark` that a model answers; its argument `text` is the answer."""
 
 
 class CheckStatus(StrEnum):
@@ -170,11 +165,6 @@ class Policy(Protocol):
         ...
 
 
-def look_call(
-    span: Span, question: str, options: tuple[str, ...] = (), shift: float = 0.0
-) -> ToolCall:
+def look_call(span: Span, question: str, options: tuple[str, ...] = (), shift: float = 0.0) -> Look:
     """A look at one stretch with a question."""
-    arguments: dict[str, Any] = {"span": span, "question": question, "shift": shift}
-    if options:
-        arguments["options"] = list(options)
-    return ToolCall(name="look", arguments=arguments)
+    return Look(span=span, question=question, options=options, shift=shift)

@@ -29,7 +29,9 @@ from mmreason.language.wording import (
     premise_of,
     thing_claimed,
 )
-from mmreason.types import Check, CheckKind, StopReason, ToolCall
+from mmreason.tool_calls import Focus, Look, Skim
+from mmreason.types import Check, CheckKind, StopReason
+from mmreason.video.types import Span
 
 OTHER_FRAMES = 0.25
 """Shift of the second look, as a share of the distance between frames; the third goes back."""
@@ -96,10 +98,10 @@ class ClaimChecker:
             return CheckResult(status)
         return CheckResult(status, check=self.looked(support.look, status is CheckStatus.AGREED))
 
-    def looked(self, look: ToolCall, agreed: bool | None) -> Check:
+    def looked(self, look: Look | Focus | Skim, agreed: bool | None) -> Check:
         """Who made this look, and whether that is somebody else than those who made the claim."""
         inquiry = self.inquiry
-        model = inquiry.checker if look.arguments.get("check") else inquiry.observer
+        model = inquiry.checker if look.is_check else inquiry.observer
         claimants = {inquiry.observer.lineage}
         if self.consulted:
             claimants.add(inquiry.reasoner.lineage)
@@ -113,12 +115,15 @@ class ClaimChecker:
         With the second it is asked whether what the question takes for granted is there at all:
         "What colour is the small star?" has an answer for many models where there is a large one.
         """
-        said, premise = support.observation, self.premise(support)
+        look, said = support.look, support.observation
+        # A description has no question to be asked again: policies check it themselves.
+        assert isinstance(look, Look | Focus), f"{look} cannot be looked at again"
+        premise = self.premise(look, support.span)
         missing, against, unclear = "", Check(), Check()
         for shift in (OTHER_FRAMES, -OTHER_FRAMES):
-            calls = [_check_call(support.look, shift)]
+            calls = [_check_call(look, shift)]
             if premise is not None and shift > 0:
-                calls.append(_check_call(support.look, shift, premise))
+                calls.append(_check_call(look, shift, premise))
             results: Results = yield Act(claim.thought, tuple(calls))
             if results.spent is not None:
                 self.spent = self.spent or results.spent
@@ -131,27 +136,26 @@ class ClaimChecker:
                 told = f"{premise} {asked[0].text}"
                 return CheckResult(CheckStatus.UNSUPPORTED, told, against)
             missing = f"a look at {support.span} with the question alone saw: {again.text}"
-            if self.agree(support.look, said.text, again.text):
+            if self.agree(look, said.text, again.text):
                 # Two of three looks end the search; the one against it is not kept quiet.
                 check = self.looked(calls[0], True) if shift > 0 else unclear
-                return (yield from self.bear_out(check, support))
-            if not self.contradict(support.look, said.text, again.text):
+                return (yield from self.bear_out(check, look, support))
+            if not self.contradict(look, said.text, again.text):
                 return CheckResult(CheckStatus.UNCHECKED, missing, unclear)
         return CheckResult(CheckStatus.UNSUPPORTED, missing, against)
 
-    def bear_out(self, check: Check, support: Support) -> _Part:
+    def bear_out(self, check: Check, look: Look | Focus, support: Support) -> _Part:
         """Whether what was described here, or else a description asked for now, tells of the thing
         that the answer speaks of, in the words that descriptions of this video use, and does not
         tell the answer of another thing. `check` is of the looks that agreed."""
-        look, said = support.look, support.observation.text
-        thing = thing_claimed(look.arguments["question"], said)
+        said = support.observation.text
+        thing = thing_claimed(look.question, said)
         expected = self.captions.expected(thing) if thing else frozenset()
-        answer = frozenset(essence(said, look.arguments["question"]))
+        answer = frozenset(essence(said, look.question))
         agreed = CheckResult(CheckStatus.AGREED, check=check)
         if not expected or bears(self.captions.within(support.span), expected, answer):
             return agreed
-        arguments = {"span": look.arguments["span"], "shift": OTHER_FRAMES, "check": True}
-        call = ToolCall(name="skim", arguments=arguments)
+        call = Skim(span=look.span, shift=OTHER_FRAMES, check=True)
         results: Results = yield Act(f"check: do descriptions tell of a {thing}?", (call,))
         unclear = CheckResult(CheckStatus.UNCHECKED, check=replace(check, agreed=None))
         if results.spent is not None:
@@ -165,29 +169,29 @@ class ClaimChecker:
         told = f"{support.span} is described otherwise: {seen.text}"
         return CheckResult(CheckStatus.UNSUPPORTED, told, self.looked(call, False))
 
-    def premise(self, support: Support) -> str | None:
+    def premise(self, look: Look | Focus, evidence: Span) -> str | None:
         """What to ask whether the thing is there; None where captions of the place tell of it."""
-        question = support.look.arguments["question"]
+        question = look.question
         thing = thing_claimed(question, "yes")
         expected = self.captions.expected(thing) if thing else frozenset()
         known = bool(thing) and expected == words_of(thing)
-        if known and bears(self.captions.within(support.span), expected):
+        if known and bears(self.captions.within(evidence), expected):
             return None
         return premise_of(question)
 
-    def agree(self, look: ToolCall, first: str, second: str) -> bool:
-        options, question = look.arguments.get("options", ()), look.arguments["question"]
+    def agree(self, look: Look | Focus, first: str, second: str) -> bool:
+        options, question = look.options, look.question
         if options:
             choices = [pick_option(text, options, question) for text in (first, second)]
             if choices != [None, None]:
                 return choices[0] == choices[1]
         return essence(first, question) == essence(second, question)
 
-    def contradict(self, look: ToolCall, first: str, second: str) -> bool:
+    def contradict(self, look: Look | Focus, first: str, second: str) -> bool:
         """Whether two answers that do not agree cannot both be right."""
-        if look.arguments.get("options"):
+        if look.options:
             return True
-        question = look.arguments["question"]
+        question = look.question
         lengths = (len(essence(text, question)) for text in (first, second))
         return (
             says_absent(first, question) != says_absent(second, question)
@@ -195,8 +199,12 @@ class ClaimChecker:
         )
 
 
-def _check_call(look: ToolCall, shift: float, question: str | None = None) -> ToolCall:
-    arguments = look.arguments | {"shift": shift, "check": True}
-    if question is not None:
-        arguments = {k: v for k, v in arguments.items() if k != "options"} | {"question": question}
-    return ToolCall(name="look", arguments=arguments)
+def _check_call(look: Look | Focus, shift: float, question: str | None = None) -> Look:
+    """The same look at frames `shift` away, or one with another question, which has no options."""
+    return Look(
+        span=look.span,
+        question=look.question if question is None else question,
+        options=look.options if question is None else (),
+        shift=shift,
+        check=True,
+    )

@@ -13,10 +13,9 @@ import bisect
 import math
 from dataclasses import dataclass
 
+from mmreason.tool_calls import NodeId
 from mmreason.types import UsageError
 from mmreason.video.types import Span
-
-NodeId = tuple[int, ...]
 
 BRANCHING = (4, 8)
 """Bounds of K in LongVideo-R1; its MLVU runs use (3, 8)."""

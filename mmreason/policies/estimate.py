@@ -13,6 +13,7 @@ from mmreason.memory.tree import Tree
 from mmreason.models.base import ClipRecipe
 from mmreason.policies.greedy import LOOKS_LIMIT
 from mmreason.policies.navigate import CAPTIONS_PER_BRANCH
+from mmreason.tool_calls import StillFrame
 from mmreason.tools.scan import FIRST_MOMENTS, MORE_MOMENTS, is_long
 from mmreason.tools.views import caption_views, clip_view
 from mmreason.types import Budget
@@ -53,7 +54,7 @@ def estimate(tree: Tree, recipe: ClipRecipe, info: VideoInfo, budget: Budget) ->
     """Plan the views of the opening, of one level below and of a look, and add them up."""
     look = len(clip_view(recipe, info, tree.span).times_s)
     # What a scan would find is not known: moments stand in for it, as many as there can be.
-    stand_ins = [(node.span.middle_s, node.span) for node in tree.children()]
+    stand_ins = [StillFrame(node.span.middle_s, node.span) for node in tree.children()]
     scanned = is_long(tree)
     first = stand_ins[:1] * FIRST_MOMENTS * scanned
     more = stand_ins[:1] * (MORE_MOMENTS + 1) * scanned

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mmreason.models.base import ChatModel, Conversation, Reply
+from mmreason.tool_calls import ToolCall
 from mmreason.tools.views import View
-from mmreason.types import ToolCall
 from mmreason.video.types import FrameBatch, Span, VideoInfo
 
-TOOL_NAMES = ("caption", "skim", "look", "focus", "search")
 BATCH_PIXELS = 16_000_000
 """Pixels decoded and shown at once: a batch of calls is cut where it would exceed this."""
 BATCH_VIEWS = 32
@@ -81,7 +80,7 @@ class Roles:
         return {"observer": self.observer, "checker": self.checker, "reasoner": self.reasoner}
 
     def watcher(self, call: ToolCall) -> ChatModel:
-        return self.checker if call.arguments.get("check") else self.observer
+        return self.checker if call.is_check else self.observer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +96,7 @@ class Prepared:
 
     @property
     def span(self) -> Span:
-        return self.call.arguments["span"]
+        return self.call.span
 
     @property
     def frame_count(self) -> int:
@@ -137,4 +136,4 @@ def batches(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
 
 
 def _kind(one: Prepared) -> tuple[bool, int]:
-    return bool(one.call.arguments.get("check")), one.max_new_tokens
+    return one.call.is_check, one.max_new_tokens

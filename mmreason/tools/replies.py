@@ -10,8 +10,9 @@ from typing import Any
 
 from mmreason.language.thoughts import split_thought
 from mmreason.models.base import Reply
+from mmreason.tool_calls import ToolCall
 from mmreason.tools.calls import Prepared
-from mmreason.types import Cost, Note, Observation, ToolCall
+from mmreason.types import Cost, Note, Observation
 from mmreason.video.types import FrameBatch, Span, format_time
 
 THOUGHT_ONLY = "the model said nothing: all {tokens} tokens went into its thought"
@@ -39,7 +40,7 @@ def cost_of(
 ) -> Cost:
     """Cost of a call of which `frames` were shown and `values` came back, in `seconds` of decoding
     and of the model."""
-    checking = bool(call.arguments.get("check"))
+    checking = call.is_check
     return Cost(
         model_calls=len(values),
         observer_calls=0 if checking else len(values),
@@ -58,7 +59,7 @@ def observation_of(
     prepared: Prepared, values: list[dict[str, Any]], cost: Cost, *, cached: bool
 ) -> Observation:
     """What a call tells when all its replies are there."""
-    reading = prepared.call.name in ("caption", "skim")
+    reading = prepared.call.describes
     stills = reading and all(len(view.times_s) == 1 for view in prepared.views)
     notes = tuple(
         Note(view.span, value["text"], value["frame_times_s"][0] if stills else None)

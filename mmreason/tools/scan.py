@@ -12,7 +12,8 @@ from typing import Any
 
 from mmreason.memory.store import make_key
 from mmreason.memory.tree import Node, NodeId, Tree
-from mmreason.types import Cost, Note, Observation, ToolCall
+from mmreason.tool_calls import Caption, Scan, StillFrame
+from mmreason.types import Cost, Note, Observation
 from mmreason.video.content import salient as moments
 from mmreason.video.types import Span
 
@@ -36,13 +37,10 @@ def is_long(tree: Tree) -> bool:
     return tree.leaf_count > LONG_LEAVES
 
 
-def scan_calls(tree: Tree) -> tuple[ToolCall, ...]:
+def scan_calls(tree: Tree) -> tuple[Scan, ...]:
     """A scan of each node of the top level."""
     count = FIRST_MOMENTS + MORE_MOMENTS * tree.branching
-    return tuple(
-        ToolCall(name="scan", arguments={"span": child.span, "count": count})
-        for child in tree.children()
-    )
+    return tuple(Scan(span=child.span, count=count) for child in tree.children())
 
 
 def moments_seen(tree: Tree, seen: Sequence[Observation]) -> dict[NodeId, tuple[Note, ...]]:
@@ -51,12 +49,12 @@ def moments_seen(tree: Tree, seen: Sequence[Observation]) -> dict[NodeId, tuple[
     return {node.id: one.notes for node, one in pairs if one.error is None}
 
 
-def caption_call(node: Node, found: Moments | None = None, *, again: bool = False) -> ToolCall:
+def caption_call(node: Node, found: Moments | None = None, *, again: bool = False) -> Caption:
     """The caption of a node: on the top level with the moments that differ most, below it with the
     others that lie in the node, or one frame where nothing more differs; elsewhere, and where there
     was no scan, with evenly spaced frames. With `again` nodes below the top level also show what
     their parent did: for those who go by what is said of each node."""
-    arguments: dict[str, Any] = {"span": node.watched, "node": list(node.id)}
+    stills: tuple[StillFrame, ...] = ()
     known = (found or {}).get(node.id[:1], ()) if len(node.id) <= MOMENT_LEVELS else ()
     if known:
         shown = known[:FIRST_MOMENTS]
@@ -64,32 +62,29 @@ def caption_call(node: Node, found: Moments | None = None, *, again: bool = Fals
             others = known if again else known[FIRST_MOMENTS:]
             inside = [n for n in others if node.span.contains(_time_s(n))]
             shown = inside or [Note(node.span, "", node.span.middle_s)]
-        arguments["moments"] = [[_time_s(n), n.span.start_s, n.span.end_s] for n in shown]
-    return ToolCall(name="caption", arguments=arguments)
+        stills = tuple(StillFrame(_time_s(note), note.span) for note in shown)
+    return Caption(span=node.watched, node=node.id, stills=stills)
 
 
-def scan_key(call: ToolCall, content_hash: str) -> str:
+def scan_key(call: Scan, content_hash: str) -> str:
     """Names what the reply to a scan depends on."""
-    span: Span = call.arguments["span"]
     return make_key(
         content_hash=content_hash,
         fingerprint=f"scan: {moments.RECIPE}",
-        prompt=str(call.arguments["count"]),
-        clips=[((span.start_s, span.end_s), (0, 0))],
+        prompt=str(call.count),
+        clips=[((call.span.start_s, call.span.end_s), (0, 0))],
         max_new_tokens=0,
     )
 
 
-def scanned(video: moments.Watchable, call: ToolCall) -> dict[str, Any]:
+def scanned(video: moments.Watchable, call: Scan) -> dict[str, Any]:
     """Perform a scan; returns what the store keeps of it. Raises VideoError."""
-    found = moments.find(video, call.arguments["span"], call.arguments["count"])
+    found = moments.find(video, call.span, call.count)
     rows = [[m.time_s, m.span.start_s, m.span.end_s] for m in found.moments]
     return {"frames": found.frames, "moments": rows}
 
 
-def scan_seen(
-    call: ToolCall, value: dict[str, Any], seconds: float, *, cached: bool
-) -> Observation:
+def scan_seen(call: Scan, value: dict[str, Any], seconds: float, *, cached: bool) -> Observation:
     """What a scan tells: a note without text a moment, in order of how telling they are."""
     rows, frames = value["moments"], value["frames"]
     cost = Cost(frames_scanned=frames, decode_seconds=seconds, seconds=seconds)
@@ -97,7 +92,7 @@ def scan_seen(
         cost = Cost(cache_hits=1, seconds=seconds)
     return Observation(
         text=f"{frames:,} small frames compared, {len(rows)} that differ most",
-        span=call.arguments["span"],
+        span=call.span,
         notes=tuple(Note(Span(start_s, end_s), "", time_s) for time_s, start_s, end_s in rows),
         cached=cached,
         cost=cost,

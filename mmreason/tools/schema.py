@@ -1,4 +1,5 @@
-"""The tools a reasoning model may call, as typed functions, and their derived JSON schemas.
+"""The tools a reasoning model may call, as typed functions; their JSON schemas and the text that
+describes them to a model are derived from them.
 
 Each function checks its arguments and returns the `ToolCall` to make. They hold no state and touch
 no video: ids become spans here, frames are chosen in `tools.py`.
@@ -15,8 +16,9 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from mmreason.memory.tree import Tree
+from mmreason.tool_calls import Focus, Look, Search, Skim, ToolCall
 from mmreason.tools.scan import caption_call
-from mmreason.types import ToolCall, UsageError
+from mmreason.types import UsageError
 from mmreason.video.types import Span
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -35,23 +37,23 @@ def caption(tree: Tree, node: Ids) -> ToolCall:
 def look(tree: Tree, start_s: Seconds, end_s: Seconds, question: Text) -> ToolCall:
     """Look at one stretch, from start_s to end_s in seconds, with a question."""
     span = _inside(tree, start_s, end_s)
-    return ToolCall(name="look", arguments={"span": span, "question": question, "shift": 0.0})
+    return Look(span=span, question=question, shift=0.0)
 
 
 def focus(tree: Tree, start_s: Seconds, end_s: Seconds, question: Text) -> ToolCall:
     """Look closely at up to four short clips of a stretch, each with the question."""
     span = _inside(tree, start_s, end_s)
-    return ToolCall(name="focus", arguments={"span": span, "question": question})
+    return Focus(span=span, question=question)
 
 
 def skim(tree: Tree, start_s: Seconds, end_s: Seconds) -> ToolCall:
     """Describe any stretch from few frames."""
-    return ToolCall(name="skim", arguments={"span": _inside(tree, start_s, end_s)})
+    return Skim(span=_inside(tree, start_s, end_s))
 
 
 def search(tree: Tree, text: Text) -> ToolCall:
     """Find words in what has been described so far and in the subtitles."""
-    return ToolCall(name="search", arguments={"span": tree.span, "text": text})
+    return Search(span=tree.span, text=text)
 
 
 Tool = Callable[..., ToolCall]
@@ -71,6 +73,29 @@ def schemas() -> list[dict[str, Any]]:
         }
         for tool in TOOLS
     ]
+
+
+def argument_names(tool: Tool) -> tuple[str, ...]:
+    """What a model gives, in order.
+
+    Example:
+        >>> argument_names(look)
+        ('start_s', 'end_s', 'question')
+    """
+    return tuple(name for name in inspect.signature(tool).parameters if name != "tree")
+
+
+def describe_tool(tool: Tool) -> str:
+    """One line for a model that is told of tools in words; texts stand in quotes.
+
+    Example:
+        >>> describe_tool(search)
+        'search("text"): find words in what has been described so far and in the subtitles.'
+    """
+    hints = inspect.get_annotations(tool, eval_str=True)
+    shown = (f'"{name}"' if hints[name] == Text else name for name in argument_names(tool))
+    text = inspect.getdoc(tool) or ""
+    return f"{tool.__name__}({', '.join(shown)}): {text[:1].lower()}{text[1:]}"
 
 
 def read_call(tree: Tree, text: str) -> ToolCall:

@@ -23,7 +23,7 @@ def take_thumbnails(
     from mmreason.video.sheet import jpeg_bytes
 
     wanted = dict.fromkeys(t for one in evidence for t in one.frame_times_s)
-    for step in sorted(trace, key=lambda step: step.call.name not in ("look", "focus")):
+    for step in sorted(trace, key=lambda step: not step.call.asks):
         times_s = step.observation.frame_times_s
         if times_s:
             wanted.setdefault(times_s[len(times_s) // 2])

@@ -17,6 +17,7 @@ import numpy as np
 
 from mmreason.memory.store import Store, make_key
 from mmreason.models.base import ChatModel, FramesPart, Message, ModelError, Reply, TextPart
+from mmreason.tool_calls import Caption, Focus, Scan, Search, Skim, ToolCall
 from mmreason.tools.calls import (
     FAILURES,
     Awaited,
@@ -32,9 +33,9 @@ from mmreason.tools.scan import scan_key, scan_seen, scanned
 from mmreason.tools.search import Embed, search_notes
 from mmreason.tools.transcript import plain_line
 from mmreason.tools.views import View, caption_views, clip_view, focus_views
-from mmreason.types import Cost, Note, Observation, ToolCall, UsageError
+from mmreason.types import Cost, Note, Observation, UsageError
 from mmreason.video.subtitles import Subtitles
-from mmreason.video.types import FrameBatch, Span
+from mmreason.video.types import FrameBatch
 
 MAX_NEW_TOKENS = 96
 OVERVIEW_TOKENS = 256
@@ -89,7 +90,7 @@ class Toolbox:
 
     def prepare(self, call: ToolCall) -> Prepared:
         """Decide the frames of a call. Decodes nothing, asks no model."""
-        if call.name == "scan":
+        if isinstance(call, Scan):
             key = scan_key(call, self._video.content_hash)
             return Prepared(
                 call=call,
@@ -100,30 +101,25 @@ class Toolbox:
                 stored=self._stored(key),
             )
         model = self._roles.watcher(call)
-        prompts, info, arguments = model.clip.prompts, self._video.info, call.arguments
-        span: Span = arguments["span"]
+        prompts, info, span = model.clip.prompts, self._video.info, call.span
         limit = MAX_NEW_TOKENS
-        if call.name in ("caption", "skim"):
+        if isinstance(call, Caption | Skim):
             prompt = prompts.caption
-            views = caption_views(
-                model.clip,
-                info,
-                span,
-                arguments.get("shift", 0.0),
-                [(t, Span(a, b)) for t, a, b in arguments.get("moments", ())],
-            )
+            if isinstance(call, Caption):
+                views = caption_views(model.clip, info, span, stills=call.stills)
+            else:
+                views = caption_views(model.clip, info, span, call.shift)
             limit = OVERVIEW_TOKENS if len(views[0].times_s) > model.clip.frames else limit
-        elif call.name == "search":
-            prompt, views = arguments["text"], ()
+        elif isinstance(call, Search):
+            prompt, views = call.text, ()
         else:
-            options = arguments.get("options", ()) if model.clip.reads_options else ()
+            options = call.options if model.clip.reads_options else ()
             said = self._transcript if model.clip.reads_transcript else ()
-            prompt = prompts.ask(arguments["question"], options, said)
-            if call.name == "focus":
+            prompt = prompts.ask(call.question, options, said)
+            if isinstance(call, Focus):
                 views = focus_views(model.clip, info, span)
             else:
-                assert call.name == "look", f"unknown tool {call.name!r}"
-                views = (clip_view(model.clip, info, span, arguments.get("shift", 0.0)),)
+                views = (clip_view(model.clip, info, span, call.shift),)
         key = self._key(model, prompt, views, limit)
         stored = self._stored(key) if views else None
         return Prepared(
@@ -146,7 +142,7 @@ class Toolbox:
             over -= sum(one.new_frames for one in batch)
             for index, one in zip(places, observations, strict=True):
                 seen[index] = one
-                if prepared[index].call.name in ("caption", "skim"):
+                if prepared[index].call.describes:
                     self._read.extend(one.notes)
         return [seen[index] for index in range(len(prepared))]
 
@@ -175,10 +171,10 @@ class Toolbox:
 
     def _one(self, prepared: Prepared) -> _Part:
         started = time.perf_counter()
-        if prepared.call.name == "search":
-            return self._search(prepared)
-        if prepared.call.name == "scan":
-            return self._scan(prepared, started)
+        if isinstance(prepared.call, Search):
+            return self._search(prepared.call)
+        if isinstance(prepared.call, Scan):
+            return self._scan(prepared, prepared.call, started)
         if prepared.stored is not None:
             return _from_store(prepared, started)
         try:
@@ -189,22 +185,21 @@ class Toolbox:
             cost, why = Cost(seconds=time.perf_counter() - started), first_line(error)
         return Observation(text="", span=prepared.span, cost=cost, error=why)
 
-    def _search(self, prepared: Prepared) -> Observation:
+    def _search(self, call: Search) -> Observation:
         lines = self._subtitles or ()
         said = [Note(line.span, line.text) for line in lines]
-        text = prepared.call.arguments["text"]
         try:
-            found = search_notes(text, [*self._read, *said], embed=self._embed)
+            found = search_notes(call.text, [*self._read, *said], embed=self._embed)
         except FAILURES as error:
-            return Observation(text="", span=prepared.span, error=first_line(error))
+            return Observation(text="", span=call.span, error=first_line(error))
         text = lines_of(found) or "nothing that was read so far holds these words."
-        return Observation(text=text, span=prepared.span, notes=found)
+        return Observation(text=text, span=call.span, notes=found)
 
-    def _scan(self, prepared: Prepared, started: float) -> Observation:
+    def _scan(self, prepared: Prepared, call: Scan, started: float) -> Observation:
         value, error = prepared.stored, None
         if value is None:
             try:
-                value = scanned(self._video, prepared.call)
+                value = scanned(self._video, call)
                 self._keep(prepared.key, value, "no model")
             except FAILURES as failure:
                 error = first_line(failure)
@@ -212,7 +207,7 @@ class Toolbox:
         if value is None:
             cost = Cost(decode_seconds=seconds, seconds=seconds)
             return Observation(text="", span=prepared.span, cost=cost, error=error)
-        return scan_seen(prepared.call, value, seconds, cached=prepared.stored is not None)
+        return scan_seen(call, value, seconds, cached=prepared.stored is not None)
 
     def _ask(self, batch: list[Prepared]) -> _Part:
         """Observations of calls of one role. What another question is asking for is waited for;

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmreason.models.base import ClipRecipe
+from mmreason.tool_calls import StillFrame
 from mmreason.video import plan
 from mmreason.video.types import Span, VideoInfo
 
@@ -55,23 +56,22 @@ def caption_views(
     info: VideoInfo,
     span: Span,
     shift: float = 0.0,
-    moments: Sequence[tuple[float, Span]] = (),
+    stills: Sequence[StillFrame] = (),
 ) -> tuple[View, ...]:
     """What to show for a caption of `span`: a clip where it is short, else an overview.
 
     An overview is one view of frames that double in number while their area halves with each level
     of length, so that every caption costs about the same (LongVideo-R1's recipe), or one view a
-    frame for recipes of stills. Of `moments`, times with the stretches they speak for and the most
-    telling first, stills are all there is; other overviews show the first of them in each even
-    step instead of its middle.
+    frame for recipes of stills. Of `stills`, the most telling first, such recipes show all and
+    nothing else; other overviews show the first of them in each even step instead of its middle.
     """
     if span.duration_s <= CLIP_LEAVES * recipe.leaf_s:
         return (clip_view(recipe, info, span, shift),)
     if recipe.overview == "stills":
         size_px = recipe.frame_size_px(info.width_px, info.height_px)
-        if moments:
-            ordered = sorted(moments, key=lambda moment: moment[0])
-            return tuple(View(stretch, (time_s,), size_px) for time_s, stretch in ordered)
+        if stills:
+            ordered = sorted(stills, key=lambda still: still.time_s)
+            return tuple(View(still.span, (still.time_s,), size_px) for still in ordered)
         times_s = _times_s(info, span, recipe.frames, shift)
         edges_s = [span.start_s, *((a + b) / 2 for a, b in itertools.pairwise(times_s))]
         edges_s.append(span.end_s)
@@ -85,7 +85,7 @@ def caption_views(
     doublings = min(DOUBLINGS, max(0, round(level)))
     size_px = _smaller(recipe, info, doublings)
     times_s = _times_s(info, span, recipe.frames * 2**doublings, shift)
-    return (View(span, _nearer(times_s, span, [time_s for time_s, _ in moments]), size_px),)
+    return (View(span, _nearer(times_s, span, [still.time_s for still in stills]), size_px),)
 
 
 def focus_views(recipe: ClipRecipe, info: VideoInfo, span: Span) -> tuple[View, ...]:

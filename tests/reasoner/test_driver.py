@@ -23,7 +23,8 @@ from mmreason.policies import (
     Scripted,
 )
 from mmreason.reasoner import Reasoner
-from mmreason.types import Budget, Cost, Observation, StopReason, ToolCall, UsageError
+from mmreason.tool_calls import ModelTurn
+from mmreason.types import Budget, Cost, Observation, StopReason, UsageError
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import Span, VideoError
 
@@ -82,9 +83,7 @@ def test_rounds_are_decisions_and_the_opening_is_none(policy, video, model, navi
     answer = Reasoner(navigator, observer=model, policy=policy).ask(video, QUESTION)
     rounds = [step.observation.cost.rounds for step in answer.trace]
     assert set(rounds) <= {0, 1} and sum(rounds) == answer.cost.rounds
-    opening = [
-        s for s in answer.trace if s.call.name == "caption" and len(s.call.arguments["node"]) == 1
-    ]
+    opening = [s for s in answer.trace if s.call.name == "caption" and len(s.call.node) == 1]
     assert all(step.observation.cost.rounds == 0 for step in opening)
 
 
@@ -149,7 +148,7 @@ def test_tokens_are_exceeded_by_one_call_at_most(
 
 
 def test_remarks_keep_to_the_rounds(video, model):
-    remark = Remark("", ToolCall(name="invalid", arguments={}), "found no tag")
+    remark = Remark("", ModelTurn(kind="invalid"), "found no tag")
     reasoner = Reasoner(model, policy=Scripted([remark] * 20))
     answer = reasoner.ask(video, QUESTION, budget=Budget(rounds=5))
     assert (answer.cost.rounds, len(answer.trace)) == (5, 5)
@@ -423,7 +422,7 @@ def test_what_the_model_answers_is_a_step_without_a_cost_of_its_own(
     assert (step.thought, step.call.arguments) == ("found", {"text": "it moves left"})
     assert counts(step.observation.cost) == counts(Cost()) and step.observation.error is None
     assert step.thinking.reasoner_calls == 1
-    assert all(later.call.arguments["check"] for later in answer.trace[place + 1 :])
+    assert all(later.call.check for later in answer.trace[place + 1 :])
     assert json.loads(json.dumps(step.to_dict()))["call"]["arguments"]["text"] == answer.text
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmreason.agent.protocol import INVALID, Inquiry
+from mmreason.agent.protocol import Inquiry
 from mmreason.memory.tree import Tree
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
@@ -121,7 +121,7 @@ def ask(video, model, thinker):
 
 
 def remarks(answer: Answer) -> list[str]:
-    return [s.observation.error or "" for s in answer.trace if s.call.name == INVALID]
+    return [s.observation.error or "" for s in answer.trace if s.call.name == "invalid"]
 
 
 @pytest.mark.parametrize("kind", MALFORMED)

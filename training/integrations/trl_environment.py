@@ -25,11 +25,12 @@ from mmreason.agent.driver import finished, serve
 from mmreason.memory.store import Store
 from mmreason.memory.tree import NodeId, Tree, plan_tree
 from mmreason.models.base import ChatModel
+from mmreason.tool_calls import ToolCall
 from mmreason.tools.calls import Roles, Watchable
 from mmreason.tools.scan import caption_call
 from mmreason.tools.schema import make_call
 from mmreason.tools.toolbox import Toolbox
-from mmreason.types import Observation, ToolCall, UsageError
+from mmreason.types import Observation, UsageError
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import format_time
 

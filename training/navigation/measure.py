@@ -13,6 +13,7 @@ from mmreason.evaluation.scoring import Share
 from mmreason.models.base import ChatModel
 from mmreason.needle.items import Item
 from mmreason.reasoner import Reasoner
+from mmreason.tool_calls import Caption
 from mmreason.training.navigation.plays import ITEMS, Table, Turn, is_right, needle_world, play_all
 from mmreason.training.navigation.teacher import Teacher
 
@@ -50,7 +51,7 @@ class Player:
                 continue
             span = table.tree.node(node).span
             hit = Share(any(gold.overlap_s(span) > 0 for gold in item.gold_spans), 1)
-            if said.calls[0].name == "caption":
+            if isinstance(said.calls[0], Caption):
                 self.right_open += hit
             else:
                 self.right_look += hit

@@ -25,12 +25,13 @@ from mmreason.needle.items import Item, NeedleSet
 from mmreason.needle.worlds import needle_set
 from mmreason.policies.longvideo_r1_text import Said, read_turn
 from mmreason.policies.presets import NANO_POLICY
+from mmreason.tool_calls import Caption, ToolCall
 from mmreason.tools.calls import Roles
 from mmreason.tools.scan import caption_call, is_long, moments_seen, scan_calls
 from mmreason.tools.toolbox import Toolbox
 from mmreason.training.navigation.observer import CLIP, Unseen, observer
 from mmreason.training.navigation.teacher import HINTS, Teacher
-from mmreason.types import Note, Observation, ToolCall, UsageError
+from mmreason.types import Note, Observation, UsageError
 
 LENGTHS_S = (180.0, 900.0, 3600.0)
 """Lengths of the worlds, in turn, where none is asked for."""
@@ -134,11 +135,10 @@ class Table:
         if said is None or not said.calls:
             return None
         first = said.calls[0]
-        node = first.arguments.get("node")
-        if first.name == "caption" and node is not None:
+        if isinstance(first, Caption):
             # An opened node is the parent of the captions it asks for.
-            return tuple(node[:-1] if len(said.calls) > 1 else node)
-        return self.tree.leaf_at(first.arguments["span"].middle_s).id
+            return first.node[:-1] if len(said.calls) > 1 else first.node
+        return self.tree.leaf_at(first.span.middle_s).id
 
     def see(self, call: ToolCall) -> Observation:
         """What a call shows; every call is made once."""

@@ -1,9 +1,9 @@
 """Tasks that the agent plays: the model that is trained decides where to look.
 
 Attempts run through the one loop that answers users' questions (`mmreason.agent.loop`), with its
-tools, checks and budget; only the reasoning model's turns are sampled and trained on. Observers are other
-models, whose captions go through the reasoner's store and are made once. Leaves out the observers'
-own training (`single.py` does that).
+tools, checks and budget; only the reasoning model's turns are sampled and trained on. Observers
+are other models, whose captions go through the reasoner's store and are made once. Their own
+training is `single_turn.py`'s.
 """
 
 from __future__ import annotations
