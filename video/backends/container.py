@@ -15,6 +15,7 @@ import av
 import av.error
 from av.container import InputContainer
 
+from mmreason.video.backends.mp4_counts import describe_false_count
 from mmreason.video.descriptors import open_regular
 from mmreason.video.types import VideoError
 
@@ -30,6 +31,8 @@ def open_container_file(
     FFmpeg's demuxers. Raises VideoError and av.error.FFmpegError."""
     descriptor = open_regular(path)
     try:
+        if reason := describe_false_count(descriptor):
+            raise VideoError(f"{path}: {reason}")
         return av.open(
             "fd:",
             options={**options, "fd": str(descriptor), "protocol_whitelist": "fd"},
