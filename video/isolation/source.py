@@ -234,8 +234,8 @@ def _checked(answer: dict[str, Any], path: Path) -> dict[str, Any]:
 def _record(
     process: ReadingProcess, kind: Any, answer: dict[str, Any], key: str, path: Path
 ) -> Any:
-    record = _field(process, kind, answer, key)
-    return replace(record, path=str(path))
+    """As `_field`, for a record with a `path`, whose bytes may not go through JSON."""
+    return replace(_field(process, kind, answer, key), path=str(path))
 
 
 def _field(process: ReadingProcess, kind: Any, answer: dict[str, Any], key: str) -> Any:
