@@ -26,7 +26,7 @@ _PATTERN_SIGNS = frozenset("%*?[]{}")
 
 def is_descriptor_path(path: Path) -> bool:
     """Whether `path` names an open descriptor of this process."""
-    return path.parent == _FOLDER
+    return path.parent == _FOLDER and path.name.isdecimal()
 
 
 def open_regular(path: Path) -> int:

@@ -18,7 +18,7 @@ from mmreason.video.backends.base import (
     stream_times,
 )
 from mmreason.video.file_kinds import is_world_script
-from mmreason.video.isolation.process import Limits, ReadingProcess
+from mmreason.video.isolation.process import ReadingProcess
 from mmreason.video.isolation.records import RecordError, record_from_json
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
@@ -39,9 +39,13 @@ class IsolatedSource:
     """
 
     def __init__(self, path: Path, backend: Backend, options: ReadOptions) -> None:
-        """Start a process and have it open `path`. Raises VideoError."""
+        """Start a process and have it open `path`. Raises VideoError.
+
+        "auto" is PyAV here: what else a process loads would count against its limit.
+        """
+        backend = "pyav" if backend == "auto" else backend
         self._path, self._backend, self._options = path, backend, options
-        self._process = ReadingProcess(path, _limits_of(options), _decoders(path, backend))
+        self._process = ReadingProcess(path, options, _decoders(path, backend))
         self._stream_ids = itertools.count()
         try:
             answer = self._ask({"backend": backend, **_request("open", path, options)})
@@ -142,7 +146,7 @@ class IsolatedSource:
         with self._process.lock:
             deadline = self._process.deadline() if deadline is None else deadline
             answer, self._array_bytes = self._process.ask(request, deadline)
-        return _checked(answer, self._path)
+        return _checked(answer, self._path, self._options)
 
     def _read_batch(
         self, answer: dict[str, Any], size_px: tuple[int, int], deadline: float
@@ -195,25 +199,20 @@ def inspect_in_process(path: Path, try_backends: bool, options: ReadOptions) -> 
 
     backends = BACKENDS if try_backends else ()
     decoders = {name for backend in backends for name in _decoders(path, backend)}
-    process = ReadingProcess(path, _limits_of(options), ["inspect", "pyav", *sorted(decoders)])
+    process = ReadingProcess(path, options, ["inspect", "pyav", *sorted(decoders)])
     try:
         request = {"try_backends": try_backends, **_request("inspect", path, options)}
         answer, _ = process.ask(request, process.deadline())
-        return _record(process, FileReport, _checked(answer, path), "report", path)
+        return _record(process, FileReport, _checked(answer, path, options), "report", path)
     finally:
         process.close()
-
-
-def _limits_of(options: ReadOptions) -> Limits:
-    assert options.memory_limit_mb is not None
-    return Limits(memory_mb=options.memory_limit_mb, call_s=options.time_limit_s)
 
 
 def _decoders(path: Path, backend: Backend) -> list[str]:
     """What the process is to load: keys of `worker.DECODERS`."""
     if is_world_script(path):
         return ["world"]
-    return ["pyav"] if backend == "auto" else ["pyav", backend.removesuffix("-cuda")]
+    return ["pyav", backend.removesuffix("-cuda")]
 
 
 def _request(action: str, path: Path, options: ReadOptions) -> dict[str, Any]:
@@ -221,14 +220,15 @@ def _request(action: str, path: Path, options: ReadOptions) -> dict[str, Any]:
     return {"action": action, "path": str(path), "options": inner}
 
 
-def _checked(answer: dict[str, Any], path: Path) -> dict[str, Any]:
-    """`answer`, unless it is an error of the file's."""
+def _checked(answer: dict[str, Any], path: Path, options: ReadOptions) -> dict[str, Any]:
+    """`answer`, unless it is an error of the file's. FFmpeg passes over some of the memory that it
+    does not get, so each error tells the limit."""
     if "error" not in answer:
         return answer
     # The name may hold bytes that do not go through JSON: it is put before the line anew.
     text = str(answer["error"])[:4000].partition(f"{path}: ")[2] or str(answer["error"])[:4000]
     kind = BackendError if answer.get("is_backend_error") else VideoError
-    raise kind(f"{path}: {text}")
+    raise kind(f"{path}: {text} (read within {options.memory_limit_mb:,} MB of memory)")
 
 
 def _record(

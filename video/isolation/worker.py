@@ -84,11 +84,7 @@ class Reader:
     def _of_batch(self, batch: FrameBatch) -> tuple[dict[str, Any], Sequence[np.ndarray]]:
         """Notes too: decoding may have found frames that differ from the first."""
         assert self._source is not None
-        answer = {
-            "count": len(batch),
-            "size_px": [batch.pixels.shape[2], batch.pixels.shape[1]],
-            "notes": self._source.info.notes,
-        }
+        answer = {"count": len(batch), "notes": self._source.info.notes}
         return answer, (batch.pixels, batch.times_s, batch.exact)
 
 
