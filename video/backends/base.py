@@ -26,6 +26,8 @@ MAX_BATCH_BYTES = 4 * 2**30
 MAX_BATCH_FRAMES = 2**20
 MAX_PICTURE_PX = 2**26
 """Largest picture a file may hold (8192 x 8192): a header can claim anything."""
+MAX_SIDE_PX = 2**15
+"""Longest side of a picture: thin ones cost far more than their pixels."""
 MEMORY_LIMITS_MB = (16, 2**20)
 """Least and most that `memory_limit_mb` may be."""
 SLACK_S = 1e-6
