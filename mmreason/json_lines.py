@@ -5,8 +5,9 @@ One rule for all files of ours and of others:
 - lines end with a line feed; blank ones are passed over, and so is a byte order mark at the start;
 - a line that is too long, no JSON or not what was expected is an error that names file and line,
   and the next line is read all the same;
-- a last line without its line feed counts where it is whole. Where it is not, an interruption cut
-  it short (`is_torn`): whoever resumes passes over it, and `mend_last_line` cuts it off.
+- a last line without its line feed counts where it is whole. Where it begins as an object and is
+  none, an interruption cut it short (`is_torn`): whoever resumes passes over it, and
+  `mend_last_line` cuts it off.
 
     row, row, error, row = read_json_lines(path, parse)
     for line in require_json_lines(path, parse, is_resumed=True): ...
@@ -65,7 +66,7 @@ class JsonLineError(UsageError):
         self.reason = reason
         """Without file and line."""
         self.is_torn = is_torn
-        """True of a last line without its line feed that is no whole JSON."""
+        """True of a last line that begins as an object, and lacks its end and its line feed."""
 
 
 def read_json_lines(
@@ -102,7 +103,7 @@ def read_json_lines(
                         raise TypeError(f"expected a JSON object, found {_json_name(value)}")
                     line = JsonLine(raw.number, raw.start_byte, raw.end_byte, parse(value))
                 except (ValueError, TypeError, KeyError) as error:
-                    is_torn = isinstance(error, JsonInputError) and not raw.is_ended
+                    is_torn = isinstance(error, JsonInputError) and raw.is_begun_only
                     yield JsonLineError(path, raw.number, _one_line(error), is_torn=is_torn)
                 else:
                     yield line
@@ -162,9 +163,9 @@ def append_lines(path: Path, lines: bytes, *, wait_for_disk: bool = False) -> No
             raise
 
 
-def mend_last_line(path: Path, *, most_line_bytes: int = MOST_RESULT_BYTES) -> None:
-    """End a last line that is whole but for its line feed, and cut off one that is torn. Nothing
-    where the file ends as it should, or is not there."""
+def mend_last_line(path: Path) -> None:
+    """Cut off a last line that is torn, and end any other that lacks its line feed. Nothing where
+    the file ends as it should, or is not there."""
     if not path.is_file():
         return
     with path.open("rb+") as file:
@@ -173,9 +174,13 @@ def mend_last_line(path: Path, *, most_line_bytes: int = MOST_RESULT_BYTES) -> N
         if start == size:
             return
         file.seek(start)
+        raw = file.read(MOST_RESULT_BYTES + 1)
         try:
-            parse_json(file.read(most_line_bytes + 1), most_bytes=most_line_bytes)
+            parse_json(raw, most_bytes=MOST_RESULT_BYTES)
+            is_torn = False
         except JsonInputError:
+            is_torn = raw.lstrip().startswith(b"{")
+        if is_torn:
             file.truncate(start)
         else:
             file.seek(0, os.SEEK_END)
@@ -202,8 +207,8 @@ class _RawLine:
     end_byte: int
     text: bytes
     """Without its line feed; of a line beyond the limit one byte more than the limit."""
-    is_ended: bool
-    """Whether it has a line feed."""
+    is_begun_only: bool
+    """Whether it begins as an object and has no line feed."""
 
 
 def _read_raw_lines(file: BinaryIO, most_line_bytes: int) -> Iterator[_RawLine]:
@@ -215,11 +220,12 @@ def _read_raw_lines(file: BinaryIO, most_line_bytes: int) -> Iterator[_RawLine]:
         block = text
         while not block.endswith(b"\n") and (block := file.readline(_BLOCK_BYTES)):
             end_byte += len(block)
-        is_ended = block.endswith(b"\n")
         if number == 1:
             text = text.removeprefix(_BYTE_ORDER_MARK)
         if text.strip() or end_byte - start_byte > most_line_bytes + 1:
-            yield _RawLine(number, start_byte, end_byte, text.removesuffix(b"\n"), is_ended)
+            is_begun_only = text.lstrip().startswith(b"{") and not block.endswith(b"\n")
+            text = text.removesuffix(b"\n")
+            yield _RawLine(number, start_byte, end_byte, text, is_begun_only)
         start_byte = end_byte
 
 
