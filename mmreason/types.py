@@ -333,11 +333,13 @@ class Answer:
         printer.text(str(self))
 
     def save_html(self, path: str | Path) -> Path:
-        """Write one self-contained HTML page (no scripts, no external files); returns its path."""
+        """Write one self-contained HTML page (no scripts, no external files); returns its path.
+
+        What UTF-8 cannot hold, such as a file name in another encoding, is written as "?"."""
         from mmreason.report.html import answer_page
         from mmreason.video.files import write_atomic
 
-        return write_atomic(Path(path), answer_page(self).encode())
+        return write_atomic(Path(path), answer_page(self).encode("utf-8", "replace"))
 
     def _repr_html_(self) -> str:
         from mmreason.report.html import answer_fragment

@@ -8,22 +8,31 @@ for. What is done is on disk at once and is not done again. Leaves out how one q
 
 from __future__ import annotations
 
-import json
-import os
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from mmreason.json_lines import (
+    MOST_RESULT_BYTES,
+    JsonLineError,
+    append_lines,
+    encode_json_line,
+    mend_last_line,
+    read_json_lines,
+    require_json_lines,
+)
 from mmreason.json_values import with_schema
 from mmreason.models.base import ModelError, Reply
 from mmreason.tools.calls import FAILURES, Awaited, Request
 from mmreason.types import Answer, Step, UsageError
 from mmreason.video.files import write_atomic
+from mmreason.video.json_input import replace_half_pairs
+from mmreason.video.plain_text import show_line
 
-ROW_LIMIT = 1_000_000
-"""Characters of one row of a file of questions."""
+UNREADABLE_ROW = "UnreadableRow"
+"""Kind of the failure of a row that is no question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +72,15 @@ class Result:
             return row | {"failure": {"kind": self.failure.kind, "message": self.failure.message}}
         assert self.answer is not None
         return row | self.answer.to_dict()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionFile:
+    """What a file of questions holds."""
+
+    questions: tuple[Question, ...]
+    unreadable: tuple[Result, ...]
+    """Rows that are no question, each as its failure; the id of one is "line 3"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,67 +208,83 @@ def _answer_group(group: Sequence[Waiting]) -> None:
             flight.replies = [reply for reply in own if reply is not None]
 
 
-def read_questions(path: Path) -> list[Question]:
+def read_questions(path: Path) -> QuestionFile:
     """Rows of a JSON-lines file: `video` and `question`, perhaps `options`, `subtitles` (a file,
     "auto", which is the default, or null for none) and `id`.
 
-    Videos and subtitles are looked for beside the file. UsageError names the first wrong line.
+    Videos and subtitles are looked for beside the file. A row that is no question is that row's
+    failure. UsageError where no row is a question, or two have one id.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from error
-    questions = [
-        _question(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()
-    ]
+    questions: list[Question] = []
+    unreadable: list[Result] = []
+    line_of_id: dict[str, int] = {}
+    parse = partial(_parse_question, folder=path.parent)
+    for line in read_json_lines(path, parse, refuse_half_pairs=True):
+        if isinstance(line, JsonLineError):
+            question = Question(video="", question="", id=f"line {line.line}")
+            failure = Failure(kind=UNREADABLE_ROW, message=show_line(str(line)))
+            unreadable.append(Result(question=question, failure=failure))
+            number = line.line
+        else:
+            question = line.row if line.row.id else replace(line.row, id=str(line.number))
+            questions.append(question)
+            number = line.number
+        if question.id in line_of_id:
+            raise UsageError(
+                f"{path}: two questions have the id {question.id!r:.60} (lines "
+                f"{line_of_id[question.id]} and {number}); ids must differ"
+            )
+        line_of_id[question.id] = number
     if not questions:
-        raise UsageError(f"{path}: holds no question; write one JSON object a line")
-    seen: dict[str, int] = {}
-    for number, question in enumerate(questions, start=1):
-        if question.id in seen:
-            raise UsageError(f"{path}: two questions have the id {question.id!r}; ids must differ")
-        seen[question.id] = number
-    return questions
+        why = f": {unreadable[0].failure.message}" if unreadable and unreadable[0].failure else ""
+        raise UsageError(f"{path}: holds no question{why}; write one JSON object a line")
+    return QuestionFile(questions=tuple(questions), unreadable=tuple(unreadable))
 
 
-def _question(path: Path, number: int, line: str) -> Question:
-    where = f"{path}, line {number}"
-    try:
-        row = json.loads(line) if len(line) <= ROW_LIMIT else None
-    except ValueError as error:
-        raise UsageError(f"{where}: is no JSON ({error})") from error
-    if not isinstance(row, dict):
-        raise UsageError(f"{where}: expected one JSON object of reasonable size")
+def _parse_question(row: dict[str, Any], folder: Path) -> Question:
+    """The question of a row, with "" for an id that it does not have."""
     video, question = row.get("video"), row.get("question")
     if not isinstance(video, str) or not isinstance(question, str):
-        raise UsageError(f'{where}: needs the texts "video" and "question"')
+        raise UsageError('needs the texts "video" and "question"')
     options, subtitles = row.get("options"), row.get("subtitles", "auto")
     if options is not None and not (
         isinstance(options, list) and all(isinstance(option, str) for option in options)
     ):
-        raise UsageError(f'{where}: "options" must be a list of texts')
+        raise UsageError('"options" must be a list of texts')
     if subtitles is not None and not isinstance(subtitles, str):
-        raise UsageError(f'{where}: "subtitles" must be the name of a file, "auto" or null')
+        raise UsageError('"subtitles" must be the name of a file, "auto" or null')
+    row_id = row.get("id", "")
+    if isinstance(row_id, bool) or not isinstance(row_id, str | int | float):
+        raise UsageError('"id" must be a text or a number')
     return Question(
-        video=str(path.parent / video),
+        video=str(folder / video),
         question=question,
         options=tuple(options) if options else None,
-        subtitles=subtitles if subtitles in (None, "auto") else str(path.parent / subtitles),
-        id=str(row.get("id", number)),
+        subtitles=subtitles if subtitles in (None, "auto") else str(folder / subtitles),
+        id=str(row_id),
     )
 
 
 class ResultsFile:
-    """Results as JSON lines, each on disk as soon as it is there; torn lines are dropped."""
+    """Results as JSON lines, each on disk as soon as it is there."""
 
     def __init__(self, path: Path, *, retry_failed: bool = False):
-        """Take up what `path` holds. UsageError where it cannot be read or is something else."""
+        """Take up what `path` holds, without a torn last line. UsageError where it cannot be read
+        or is something else: it is left as it is then."""
         self.path = path
         self.rows: dict[str, dict[str, Any]] = {}
-        if path.exists():
-            for row in _rows(path):
-                if not (retry_failed and "failure" in row):
-                    self.rows[row["id"]] = row
+        if not path.exists():
+            return
+        is_dropped = False
+        for row in _read_results(path):
+            kind = row["failure"]["kind"] if "failure" in row else None
+            # Rows of questions are read anew each time: whether one can be is no old result.
+            if kind == UNREADABLE_ROW or (retry_failed and kind is not None):
+                is_dropped = True
+            else:
+                self.rows[row["id"]] = row
+        mend_last_line(path)
+        if is_dropped:
             self._rewrite(self.rows.values())
 
     def left(self, questions: Sequence[Question]) -> list[Question]:
@@ -260,48 +294,67 @@ class ResultsFile:
             row = self.rows.get(question.id)
             if row is None:
                 left.append(question)
-            elif "failure" not in row and row.get("question") != question.question.strip():
+            elif "failure" not in row and row.get("question") != replace_half_pairs(
+                question.question.strip()
+            ):
                 raise UsageError(
-                    f"{self.path}: its result {question.id!r} is of another question; give another "
-                    "--out, or remove that file"
+                    f"{self.path}: its result {question.id!r:.60} is of another question; give "
+                    "another --out, or remove that file"
                 )
         return left
 
     def add(self, result: Result) -> None:
-        """Append one result and wait until it is on disk."""
-        row = result.to_dict()
+        """Append one result and wait until it is on disk. Half surrogate pairs are written as
+        U+FFFD; one that JSON cannot hold is written as a failure. Raises OSError where nothing can
+        be written: the file is as it was, and `rows` holds the result."""
+        row = replace_half_pairs(result.to_dict())
+        try:
+            line = _encode_result(row)
+        except (ValueError, TypeError) as error:
+            failure = Failure(kind=type(error).__name__, message=f"cannot be written: {error}")
+            row = replace_half_pairs(Result(question=result.question, failure=failure).to_dict())
+            line = _encode_result(row)
         self.rows[row["id"]] = row
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_lines(self.path, line, wait_for_disk=True)
 
     def sort(self, questions: Sequence[Question]) -> None:
         """Put the file into the order of the questions, whatever order they were answered in."""
-        order = [self.rows[q.id] for q in questions if q.id in self.rows]
-        known = {row["id"] for row in order}
-        self._rewrite([*order, *(row for i, row in self.rows.items() if i not in known)])
+        in_order = dict.fromkeys(q.id for q in questions if q.id in self.rows)
+        ids = [*in_order, *(row_id for row_id in self.rows if row_id not in in_order)]
+        if ids != list(self.rows):
+            self._rewrite(self.rows[row_id] for row_id in ids)
 
     def _rewrite(self, rows: Iterable[dict[str, Any]]) -> None:
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        write_atomic(self.path, "".join(lines).encode())
+        write_atomic(self.path, b"".join(map(encode_json_line, rows)))
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def _encode_result(row: dict[str, Any]) -> bytes:
+    line = encode_json_line(row)
+    if len(line) > MOST_RESULT_BYTES:
+        raise ValueError(f"has {len(line):,} bytes, the limit is {MOST_RESULT_BYTES:,}")
+    return line
+
+
+def _read_results(path: Path) -> Iterator[dict[str, Any]]:
+    lines = require_json_lines(
+        path, _checked_result, is_resumed=True, most_line_bytes=MOST_RESULT_BYTES
+    )
     try:
-        # Not `splitlines`: JSON strings may hold characters that it takes for the end of a line.
-        lines = deque(path.read_text(encoding="utf-8", errors="replace").split("\n"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from error
-    while lines:
-        line = lines.popleft()
-        try:
-            row = json.loads(line)
-            if not isinstance(row["id"], str):
-                raise TypeError("the id is no text")
-        except (ValueError, TypeError, KeyError) as error:
-            if not lines:
-                return  # torn by an interruption: that question is asked again
-            raise UsageError(f"{path}: is no file of results ({error}); give another") from error
-        yield row
+        for line in lines:
+            yield line.row
+    except JsonLineError as error:
+        raise UsageError(
+            f"{path}: is no file of results (line {error.line}: {error.reason}); give another"
+        ) from error
+
+
+def _checked_result(row: dict[str, Any]) -> dict[str, Any]:
+    if "schema" not in row or not isinstance(row.get("id"), str):
+        raise TypeError("needs a schema, and a text as id")
+    failure = row.get("failure", {"kind": "", "message": ""})
+    if not isinstance(failure, dict) or not all(
+        isinstance(failure.get(name), str) for name in ("kind", "message")
+    ):
+        raise TypeError("its failure has no kind and message")
+    return row

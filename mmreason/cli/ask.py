@@ -16,7 +16,6 @@ from mmreason.cli.common import (
     ModelName,
     ServedModel,
     StorePath,
-    check_target,
     load_reasoner,
     out,
     print_json,
@@ -110,6 +109,7 @@ def ask(
     from mmreason.report.terminal import print_answer, print_plain, short_lines
     from mmreason.types import Budget, UsageError
     from mmreason.video import Video
+    from mmreason.video.files import check_writable
     from mmreason.video.urls import is_url
 
     budget = Budget(
@@ -168,7 +168,7 @@ def ask(
         return
     assert question is not None
     if html is not None:
-        check_target(html, "the report")
+        check_writable(html)
     with Video.open(video, full_hash=full_hash) as opened:
         with progress(f"loading {model}"):
             reasoner = load()

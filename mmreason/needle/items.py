@@ -5,12 +5,12 @@ JSON lines in and out. Leaves out how items are made (`worlds.py`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from mmreason.json_lines import encode_json_line, require_json_lines
 from mmreason.types import UsageError
 from mmreason.video.files import write_atomic
 from mmreason.video.types import Span
@@ -95,19 +95,19 @@ class NeedleSet:
 
 def write_items(path: Path, items: Iterable[Item]) -> Path:
     """One JSON object a line."""
-    lines = [json.dumps(item.to_dict(), ensure_ascii=False) for item in items]
-    return write_atomic(path, "".join(line + "\n" for line in lines).encode())
+    return write_atomic(path, b"".join(encode_json_line(item.to_dict()) for item in items))
 
 
 def read_items(path: Path) -> tuple[Item, ...]:
     """Items written by `write_items`. Raises UsageError naming the first bad line."""
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            found.append(Item.from_dict(json.loads(line)))
-        except (ValueError, TypeError, KeyError) as error:
-            raise UsageError(f"{path}: line {number} is not a needle item ({error})") from error
-    return tuple(found)
+    return tuple(line.row for line in require_json_lines(path, _item))
+
+
+def _item(data: dict[str, Any]) -> Item:
+    try:
+        return Item.from_dict(data)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"is not a needle item ({error})") from error
 
 
 def duration_of(name: str) -> float:

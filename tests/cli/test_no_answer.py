@@ -83,7 +83,7 @@ def test_a_report_without_a_place_is_refused_before_anything_is_asked(
     assert main(["ask", str(clip), QUESTION, "--html", str(path)]) == 2
     out, err = capsys.readouterr()
     assert (out, model.calls) == ("", 0)
-    assert err.count("\n") == 1 and "for the report" in err
+    assert err.count("\n") == 1 and "cannot be written" in err
 
 
 def test_a_folder_that_cannot_be_written_is_refused_first(
@@ -93,6 +93,7 @@ def test_a_folder_that_cannot_be_written_is_refused_first(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("mmreason.cli.common.tempfile.TemporaryFile", refuses)
+    monkeypatch.setattr("mmreason.video.files.os.access", lambda *_: False)
     questions = tmp_path / "q.jsonl"
     questions.write_text(json.dumps({"video": str(clip), "question": QUESTION}))
     places = (

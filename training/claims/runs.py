@@ -8,7 +8,6 @@ Leaves out what is made of the lines (`report.py`).
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,12 +15,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mmreason.json_lines import (
+    MOST_RESULT_BYTES,
+    append_lines,
+    encode_json_line,
+    mend_last_line,
+    require_json_lines,
+)
 from mmreason.models.folders import fingerprint_of, locate
 from mmreason.training.claims.experiment import Arm, Experiment
 from mmreason.training.claims.start import start
 from mmreason.training.rl import settings
 from mmreason.training.rl.trainer import NothingLearnt, train
-from mmreason.types import UsageError
 
 _FILE = "runs.jsonl"
 NANO = Path(locate("nano")[0])
@@ -48,18 +53,12 @@ class Row:
 
 
 def read(path: Path) -> list[Row]:
-    """The lines of `path`, none where there is no file. UsageError for a line that is none; an
-    unfinished last line, as an interruption leaves it, is left out."""
+    """The lines of `path`, none where there is no file. UsageError for a line that is none; a torn
+    last line, as an interruption leaves it, is passed over."""
     if not path.is_file():
         return []
-    found = []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            found.append(_row(json.loads(line)))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UsageError(f"{path}, line {number}: is no run ({error}); remove it") from error
-    return found
+    lines = require_json_lines(path, _row, is_resumed=True, most_line_bytes=MOST_RESULT_BYTES)
+    return [line.row for line in lines]
 
 
 def missing(
@@ -82,10 +81,11 @@ def run(
     """Do what is missing under `folder`, a line told for each run; the rows, as of `kept`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _FILE
+    mend_last_line(path)
     todo = list(missing(experiment, seeds, read(path)))
     for i, (arm, seed) in enumerate(todo, 1):
         row = run_one(experiment, arm, seed, folder)
-        _append(path, row)
+        append_lines(path, encode_json_line(asdict(row)))
         told = ", ".join(f"{name} {value:.3f}" for name, value in row.figures.items())
         say(
             f"{experiment.name} {i}/{len(todo)}: {arm.name}, seed {seed}: {told} "
@@ -154,15 +154,9 @@ def digest(arm: Arm, seed: int) -> str:
     return hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()
 
 
-def _append(path: Path, row: Row) -> None:
-    line = json.dumps(asdict(row), ensure_ascii=False)
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if text and not text.endswith("\n"):  # an interruption cut the last line
-        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
-
-
-def _row(told: dict[str, Any]) -> Row:
-    curves = {name: tuple(values) for name, values in told.pop("curves").items()}
-    return Row(**told, curves=curves)
+def _row(values: dict[str, Any]) -> Row:
+    try:
+        curves = {name: tuple(curve) for name, curve in values.pop("curves").items()}
+        return Row(**values, curves=curves)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"is no run ({error}); remove it") from error

@@ -4,8 +4,7 @@ All of them take the trainer's `StepReport` or the log that was made of it. Leav
 figures are (`mmreason.training.rl.events`) and making them.
 """
 
-from mmreason.training.monitoring.rows import LogError
 from mmreason.training.monitoring.run_log import RunLog
 from mmreason.training.monitoring.runs import Run
 
-__all__ = ["LogError", "Run", "RunLog"]
+__all__ = ["Run", "RunLog"]
