@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +32,15 @@ class JsonInputError(ValueError):
 
 
 def parse_json(
-    text: str | bytes, *, most_bytes: int = MOST_BYTES, refuse_half_pairs: bool = False
+    text: str | bytes,
+    *,
+    most_bytes: int = MOST_BYTES,
+    refuse_half_pairs: bool = False,
+    odd_numbers_as_null: bool = False,
 ) -> Any:
     """The value in `text`, whose numbers are finite and whose strings can be written as UTF-8: in
-    place of half a surrogate pair stands U+FFFD, or it is refused. Raises JsonInputError.
+    place of half a surrogate pair stands U+FFFD, or it is refused. With `odd_numbers_as_null` a
+    number that is not finite or too long is None, and costs nothing else. Raises JsonInputError.
 
     Example:
         >>> parse_json('{"times_s": [0, 1.5]}')
@@ -53,7 +60,10 @@ def parse_json(
     _check_depth(text)
     try:
         value = json.loads(
-            text, parse_int=_integer, parse_float=_number, parse_constant=_refuse_constant
+            text,
+            parse_int=partial(_or_null, _integer) if odd_numbers_as_null else _integer,
+            parse_float=partial(_or_null, _number) if odd_numbers_as_null else _number,
+            parse_constant=_null if odd_numbers_as_null else _refuse_constant,
         )
     except json.JSONDecodeError as error:
         line = f"line {error.lineno}, " if "\n" in text else ""
@@ -119,6 +129,17 @@ def _number(text: str) -> float:
     if not math.isfinite(value):
         raise JsonInputError(f"holds {text[:20]}, expected a finite number")
     return value
+
+
+def _or_null(read: Callable[[str], int | float], text: str) -> int | float | None:
+    try:
+        return read(text)
+    except JsonInputError:
+        return None
+
+
+def _null(name: str) -> None:
+    """In the place of `NaN` and the infinities."""
 
 
 def _refuse_constant(name: str) -> float:
