@@ -76,7 +76,7 @@ def bench_decode(
         return
     for table in decode_report.rich_tables(report):
         out().print(table)
-    out().print(f"written to {folder / 'decode.md'}", markup=False)
+    out().print(f"written to {folder / 'decode.md'}")
 
 
 @bench_app.command("rl", epilog="Example: mmreason bench rl --out results --only staleness")
@@ -121,11 +121,11 @@ def bench_rl(
         return
     for finding in findings:
         out().print(report.rich_table(finding))
-    out().print(f"written to {folder / 'rl.md'}", markup=False)
+    out().print(f"written to {folder / 'rl.md'}")
 
 
 def _say(line: str) -> None:
-    err().print(line, markup=False, highlight=False, soft_wrap=True)
+    err().print(line, soft_wrap=True)
 
 
 def _checked(names: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
@@ -146,10 +146,10 @@ def _earlier(path: Path, fresh: Report) -> Report:
     try:
         found = from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (KeyError, TypeError, ValueError):
-        err().print(f"{path} is no earlier result: begun anew", markup=False)
+        err().print(f"{path} is no earlier result: begun anew")
         return fresh
     if (found.scale, found.machine) != (fresh.scale, fresh.machine):
-        err().print(f"{path} is of another size or machine: begun anew", markup=False)
+        err().print(f"{path} is of another size or machine: begun anew")
         return fresh
     return found
 
@@ -193,5 +193,5 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as shown:
         task = shown.add_task("", total=None)
         yield lambda what, done, total: shown.update(
-            task, description=what.replace("[", "\\["), completed=done, total=total
+            task, description=what, completed=done, total=total
         )
