@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmreason.cli.common import Json, err, out, print_json
-from mmreason.json_values import with_schema
+from mmreason.json_values import encode_json, with_schema
 
 if TYPE_CHECKING:
     from mmreason.bench.decode_files import Scale
@@ -166,6 +166,7 @@ def _save(report: Report, scale: Scale, folder: Path) -> None:
     """Write what is known so far, so that an interruption loses one file at most."""
     from mmreason.bench import decode_chart, decode_report
     from mmreason.video.files import write_atomic
+    from mmreason.video.plain_text import show_text
 
     command = "mmreason bench decode" + (" --quick" if scale.name == "quick" else "")
     long_ones = [file for file in report.files if file.name in ("short", "long")]
@@ -173,9 +174,8 @@ def _save(report: Report, scale: Scale, folder: Path) -> None:
     if chart:
         write_atomic(folder / chart, decode_chart.svg(long_ones).encode())
     page = decode_report.markdown(report, scale, command, chart)
-    write_atomic(folder / "decode.md", page.encode())
-    told = with_schema(decode_report.to_dict(report))
-    text = json.dumps(told, indent=1, ensure_ascii=False)
+    write_atomic(folder / "decode.md", show_text(page).encode())
+    text = encode_json(with_schema(decode_report.to_dict(report)), indent=1)
     write_atomic(folder / "decode.json", (text + "\n").encode())
 
 

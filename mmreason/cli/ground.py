@@ -20,6 +20,7 @@ from mmreason.cli.common import (
     print_line,
     progress,
 )
+from mmreason.cli.inputs import picture_format, save_picture
 
 if TYPE_CHECKING:
     from mmreason.grounding import Grounding
@@ -117,16 +118,10 @@ def _draw(file: str, grounding: Grounding, picture: Path) -> None:
     for box in grounding.boxes:
         draw.rectangle(box.xyxy, outline=(0, 0, 0), width=width_px + 2)
         draw.rectangle(box.xyxy, outline=(255, 255, 255), width=width_px)
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    image.save(picture)
+    save_picture(image, picture, "--out")
 
 
 def _check_picture(picture: Path) -> None:
     """UsageError where no picture can be written there, before anything is looked at."""
-    from PIL import Image
-
-    from mmreason.types import UsageError
-
-    if picture.suffix.lower() not in Image.registered_extensions():
-        raise UsageError(f"{picture}: give --out a name that ends in .png or .jpg")
+    picture_format(picture, "--out")
     check_target(picture, "the picture")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -176,13 +177,23 @@ def picture_path(folder: Path, file: Path, taken: set[Path]) -> Path:
     return path
 
 
-def save_picture(picture: Image, path: Path) -> None:
-    """Write a picture, making folders. Raises UsageError for a suffix that is no kind of
-    picture."""
+def picture_format(path: Path, option: str) -> str:
+    """The format of Pillow that the name of a picture asks for. UsageError for a suffix that is no
+    kind of picture; `option` is what gave the name."""
+    from PIL import Image
+
     from mmreason.types import UsageError
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        picture.save(path)
-    except ValueError as error:
-        raise UsageError(f"{path}: give --sheet a name that ends in .png or .jpg") from error
+    name = Image.registered_extensions().get(path.suffix.lower(), "")
+    if name not in Image.SAVE:
+        raise UsageError(f"{path}: give {option} a name that ends in .png or .jpg")
+    return name
+
+
+def save_picture(picture: Image, path: Path, option: str) -> None:
+    """Write a picture, making folders. Raises UsageError as `picture_format` does."""
+    from mmreason.video.files import write_atomic
+
+    data = BytesIO()
+    picture.save(data, picture_format(path, option))
+    write_atomic(path, data.getvalue())

@@ -221,4 +221,4 @@ def _write_sheet(file: Path, sheet: Path) -> None:
     with Video.open(file) as video:
         title = f"{file.name}, {format_time(video.info.duration_s)}"
         picture = contact_sheet(video.sample(plan.uniform(video, SHEET_FRAMES)), title=title)
-    save_picture(picture, sheet)
+    save_picture(picture, sheet, "--sheet")

@@ -295,7 +295,7 @@ def _write_sheet(video: Video, chosen: SamplePlan, sheet: Path) -> tuple[Shown, 
     batch = video.sample(replace(chosen, size_px=(CELL_WIDTH_PX, height_px)))
     columns = min(MOST_COLUMNS, round(len(batch) ** 0.5 + 0.49))
     picture = contact_sheet(batch, columns=columns, cell_width_px=CELL_WIDTH_PX)
-    save_picture(picture, sheet)
+    save_picture(picture, sheet, "--sheet")
     return _shown(batch)
 
 
