@@ -30,6 +30,7 @@ from mmreason.store_file import (
 )
 from mmreason.types import UsageError
 from mmreason.video.json_input import JsonInputError, parse_json
+from mmreason.video.plain_text import show_line
 
 MAX_BYTES = 512 * 2**20
 """Size of keys and values up to which a store grows: some hundred thousand replies."""
@@ -225,7 +226,7 @@ class Store:
         if size > MOST_VALUE_BYTES:
             self._too_long += 1
             return
-        row = (key, text, video, model, size, time.time_ns())
+        row = (key, text, show_line(video), show_line(model), size, time.time_ns())
         with self._lock, self._translated(), self._connection:
             self._connection.execute(_PUT, row)
             self._used.pop(key, None)

@@ -133,9 +133,12 @@ class OpenCVSource:
             own.close()
 
     def _opened(self) -> cv2.VideoCapture:
-        capture = cv2.VideoCapture(
-            os.path.realpath(self._path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
-        )
+        path = os.path.realpath(self._path)
+        try:
+            path.encode()
+        except UnicodeEncodeError as error:  # OpenCV would end the process
+            raise BackendError(f"{self._path}: OpenCV takes names in UTF-8 only") from error
+        capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         if not capture.isOpened():
             raise BackendError(f"{self._path}: cannot be opened by OpenCV")
         return capture
