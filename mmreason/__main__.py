@@ -8,8 +8,10 @@ import atexit
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 _INTERRUPTED = 130
 
@@ -32,12 +34,25 @@ def run() -> int:
         try:
             if is_interruptible:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-            return main()
+            code = main()
         finally:
             if is_interruptible:
                 signal.signal(signal.SIGINT, _leave)
-    except KeyboardInterrupt:  # between the last line of `main` and the one above
-        return _INTERRUPTED
+    except KeyboardInterrupt:  # outside of what `main` guards
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        _end_interrupted()
+    return code
+
+
+def _end_interrupted() -> NoReturn:
+    """End as Python does, but with our exit code: an interruption that met code made from a string,
+    as that of every dataclass is, has Python kill itself by the signal, though it was handled."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    atexit._run_exitfuncs()
+    os._exit(_INTERRUPTED)
 
 
 def _leave(signal_number: int, frame: FrameType | None) -> None:

@@ -22,6 +22,8 @@ class StrikeAtImport:
     def find_spec(self, name, path=None, target=None):
         if name == moment:
             strike()
+        if f"text run for {name}" == moment:
+            exec("strike()\\nfor _ in range(100): pass")
 
 class Late:
     def __del__(self):
@@ -49,10 +51,19 @@ sys.exit(code)
 """
 
 
-def start(*words: str, moment: str = "") -> subprocess.CompletedProcess[str]:
+def environment(*folders: Path) -> dict[str, str]:
+    """Ours, in which Python finds modules in `folders` as well."""
+    paths = [*map(str, folders), os.environ.get("PYTHONPATH", str(ROOT))]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def start(folder: Path, *words: str, moment: str) -> subprocess.CompletedProcess[str]:
+    """Run `PROGRAM` as Python runs `-m mmreason`: it ends in another way than a script."""
+    (folder / "struck.py").write_text(PROGRAM)
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM, moment, *words],
-        env=os.environ | {"PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))},
+        [sys.executable, "-m", "struck", moment, *words],
+        env=environment(folder),
+        cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -67,19 +78,22 @@ def start(*words: str, moment: str = "") -> subprocess.CompletedProcess[str]:
         ("typer", ["--version"]),
         ("mmreason.cli.inspect", ["inspect", "x.mp4"]),
         ("mmreason.video.inspect", ["inspect", "pyproject.toml"]),
+        ("text run for mmreason.video.inspect", ["inspect", "pyproject.toml"]),
         ("mmreason.mcp_server.desk", ["mcp", "--root", "."]),
         ("after run", ["--version"]),
         ("threads end", ["--version"]),
     ],
 )
-def test_an_interruption_is_one_line_and_130(moment: str, words: list[str]) -> None:
-    done = start(*words, moment=moment)
+def test_an_interruption_is_one_line_and_130(tmp_path: Path, moment: str, words: list[str]) -> None:
+    done = start(tmp_path, *words, moment=moment)
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
 
 
 @pytest.mark.parametrize("moment", ["exit functions", "modules go", "ignored"])
-def test_an_interruption_that_comes_too_late_or_is_ignored_changes_nothing(moment: str) -> None:
-    done = start("--version", moment=moment)
+def test_an_interruption_that_comes_too_late_or_is_ignored_changes_nothing(
+    tmp_path: Path, moment: str
+) -> None:
+    done = start(tmp_path, "--version", moment=moment)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("mmreason ")
 
@@ -89,7 +103,7 @@ def shell(script: str, *words: str, folder: Path) -> subprocess.CompletedProcess
     return subprocess.run(
         ["sh", "-c", script, "sh", sys.executable, "-m", "mmreason", *words],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=120,
