@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -73,7 +74,8 @@ def _prepare_streams() -> str:
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         # What the terminal's encoding lacks is shown as `\u2026`, not as an error.
-        stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     if 1 in was_closed:
         return "standard output is closed, so that no result can be told; open or redirect it"
     return ""

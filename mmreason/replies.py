@@ -4,7 +4,6 @@ tells of them. Pure; asking for them is in `tools.py`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -81,8 +80,9 @@ def _fault_of_reply(reply: object, view: View) -> str:
 
 
 def _is_number(value: object) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and abs(value) < MOST_TOLD
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < MOST_TOLD  # not NaN, and not infinite
 
 
 def _is_count(value: object) -> bool:

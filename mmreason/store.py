@@ -196,8 +196,10 @@ class Store:
             (self._damaged, "damaged and not used: the models are asked again"),
             (self._too_long, f"longer than {MOST_VALUE_BYTES:,} bytes and not kept"),
         )
-        told = (f"values of the store that are {what}: {count}" for count, what in counts if count)
-        return (*self._notes, *told)
+        return (
+            *self._notes,
+            *(f"values of the store that are {what}: {count}" for count, what in counts if count),
+        )
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The value; None where there is none or it is damaged, which is then in `notes`.

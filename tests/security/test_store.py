@@ -216,17 +216,17 @@ def test_a_question_over_a_damaged_store_is_answered_and_told(
     path = tmp_path / "s.sqlite3"
     with Store.open(path) as store:
         first = Reasoner(model, store=store).ask(world_path, "What colour is it?")
-    asked = model.calls
+    first_calls = model.calls
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE replies SET value = ?", (text,))
     with Store.open(path) as store:
         again = Reasoner(model, store=store).ask(world_path, "What colour is it?")
         assert (again.text, again.evidence) == (first.text, first.evidence)
         assert any("damaged" in note for note in again.settings["notes"])
-    assert model.calls == 2 * asked
+    assert model.calls == 2 * first_calls
     with Store.open(path) as store:
         third = Reasoner(model, store=store).ask(world_path, "What colour is it?")
-    assert model.calls == 2 * asked and not third.settings["notes"]
+    assert model.calls == 2 * first_calls and not third.settings["notes"]
 
 
 @pytest.fixture

@@ -64,11 +64,11 @@ def assert_plain(text: str, *, is_terminal: bool = False) -> None:
     """Nothing hidden is in `text`, and no markup was taken for such."""
     text.encode()
     assert not [control for control in CONTROLS if control in text]
-    shown = _OF_RICH.sub("", text) if is_terminal else text
-    hidden = {c for c in shown if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
+    text = _OF_RICH.sub("", text) if is_terminal else text
+    hidden = {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
     assert hidden <= {"\n", "\t"}, hidden
-    assert shown.count("MARK") == shown.count("[bold]MARK"), shown
-    assert "\N{SMILING FACE WITH OPEN MOUTH AND SMILING EYES}" not in shown
+    assert text.count("MARK") == text.count("[bold]MARK"), text
+    assert "\N{SMILING FACE WITH OPEN MOUTH AND SMILING EYES}" not in text
 
 
 # The verbs
@@ -96,16 +96,16 @@ def _ask(stage: Stage) -> list[list[object]]:
         {"id": "\x9b2", "video": f"{EVIL_NAME}.mp4", "question": "What?"},
     ]
     questions = stage.write("rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    told = stage.write("said.srt", f"1\n00:00:00,000 --> 00:00:02,000\nThe budget {SAID}\n")
+    subtitles = stage.write("said.srt", f"1\n00:00:00,000 --> 00:00:02,000\nThe budget {SAID}\n")
     report = stage.folder / f"{EVIL_NAME}.html"
-    asked = f"What is the budget {IN_TEXT}?"
+    question = f"What is the budget {IN_TEXT}?"
     return [
-        ["ask", stage.clip, asked, "--subtitles", told, "--html", report],
-        ["ask", stage.clip, asked, "--option", IN_TEXT, "--option", "red", "--short"],
-        ["ask", stage.clip, asked, "--budget-frames", 0],
+        ["ask", stage.clip, question, "--subtitles", subtitles, "--html", report],
+        ["ask", stage.clip, question, "--option", IN_TEXT, "--option", "red", "--short"],
+        ["ask", stage.clip, question, "--budget-frames", 0],
         ["ask", stage.clip, EVIL],
         ["ask", stage.clip, "--dry-run"],
-        ["ask", stage.clip, asked, "--policy", EVIL],
+        ["ask", stage.clip, question, "--policy", EVIL],
         ["ask", stage.folder / f"{EVIL_NAME}gone.mp4", "What?"],
         ["ask", "--questions", questions, "--out", stage.folder / f"{EVIL_NAME}out.jsonl"],
         ["ask", "--questions", stage.write("bad.jsonl", f"{IN_TEXT}\n"), "--out", "x.jsonl"],
@@ -248,8 +248,8 @@ VERBS = dict(_verbs())
 def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
     def reply(text: str, frames: FrameBatch | None) -> str:
         if text.startswith("Locate"):
-            found = [{"bbox_2d": [0, 0, 9, 9], "label": EVIL}] if "star" in text else EVIL
-            return found if isinstance(found, str) else f"```json\n{json.dumps(found)}\n```"
+            boxes = json.dumps([{"bbox_2d": [0, 0, 9, 9], "label": EVIL}])
+            return f"```json\n{boxes}\n```" if "star" in text else EVIL
         return EVIL
 
     model = ScriptedModel(
@@ -382,8 +382,8 @@ def _answer() -> Answer:
         ToolCall(name="invalid", arguments={"span": span, "text": EVIL}),
         ToolCall(name="answer", arguments={"span": span, "text": EVIL}),
     ]
-    seen = Observation(text="a", span=span, notes=(Note(span, "a"), Note(Span(4, 8), "b")))
-    steps = [Step(thought="a", call=call, observation=seen) for call in calls]
+    observation = Observation(text="a", span=span, notes=(Note(span, "a"), Note(Span(4, 8), "b")))
+    steps = [Step(thought="a", call=call, observation=observation) for call in calls]
     failed = Observation(text="", span=span, error="a", note="a")
     check = Check(kind=CheckKind.OTHER_MODEL, by="a", agreed=True)
     answer = Answer(
@@ -423,21 +423,19 @@ def _compared(folder: Path) -> Any:
 
 
 def _needle(folder: Path) -> list[str]:
-    from mmreason.evaluation.needle.observers import oracle
     from mmreason.evaluation.needle.outcomes import Outcome
     from mmreason.evaluation.needle.page import write_report
     from mmreason.evaluation.needle.worlds import needle_set
     from mmreason.types import Cost
 
-    assert oracle
-    made = needle_set(0, 180.0, 2)
+    needles = needle_set(0, 180.0, 2)
     outcomes = [
         Outcome(
             **{"item": replace(item, kind=EVIL), "method": method, "choice": 0, "text": EVIL},
             **{"confidence": None, "stop_reason": "answered", "evidence": (), "cost": Cost()},
             **{"visits": (), "depth": 1, "branching": 4, "error": EVIL},
         )
-        for item in made.items
+        for item in needles.items
         for method in ("greedy", f"one_pass {EVIL}")
     ]
     page = write_report(outcomes, folder, model=EVIL, command=EVIL)
