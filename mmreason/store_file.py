@@ -56,8 +56,7 @@ def connect(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
     try:
         connection.execute("PRAGMA trusted_schema=OFF")
-        # A value that somebody made larger than any of ours is an error, not memory.
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_VALUE_BYTES + _REST_OF_ROW_BYTES)
+        _limit_rows(connection)
         _check_schema(connection)  # again, now that nobody can swap the file
         _use_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
@@ -92,7 +91,13 @@ def _check_unopened(path: Path) -> None:
     alone = "&immutable=1" if is_wal and not Path(f"{path}-wal").exists() else ""
     uri = f"{path.absolute().as_uri()}?mode=ro{alone}"
     with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
+        _limit_rows(connection)
         _check_schema(connection)
+
+
+def _limit_rows(connection: sqlite3.Connection) -> None:
+    """What somebody made larger than any value of ours is an error, not memory."""
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_VALUE_BYTES + _REST_OF_ROW_BYTES)
 
 
 def _check_schema(connection: sqlite3.Connection) -> None:

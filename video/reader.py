@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 from mmreason.video.backends.base import ReadOptions, Source, ToneMap
 from mmreason.video.backends.choose import Backend, open_source
 from mmreason.video.inputs import TemporaryCopy, VideoInput, as_path, copy_bytes
+from mmreason.video.plain_text import show_line, show_text
 from mmreason.video.types import FrameBatch, SamplePlan, Span, VideoError, VideoInfo, format_time
 
 if TYPE_CHECKING:
@@ -241,9 +242,9 @@ class Video:
         return _open_bytes, (self.path.read_bytes(), self._copy.name, *settings)
 
     def __repr__(self) -> str:
-        info = self.info
+        info, path = self.info, show_line(self.info.path)
         return (
-            f"Video({info.path}, {format_time(info.duration_s)}, {info.width_px}x{info.height_px}, "
+            f"Video({path}, {format_time(info.duration_s)}, {info.width_px}x{info.height_px}, "
             f"{info.mean_fps_hz:.4g} fps, {info.codec})"
         )
 
@@ -253,10 +254,9 @@ class Video:
         from html import escape
 
         from mmreason.video import plan
-        from mmreason.video.plain_text import show_text
         from mmreason.video.sheet import cell_size_px, contact_sheet, jpeg_bytes
 
-        caption = f"<div>{escape(show_text(repr(self)))}</div>"
+        caption = f"<div>{escape(repr(self))}</div>"
         size_px = cell_size_px(self.info.square_size_px, _PREVIEW_CELL_PX)
         try:
             frames = self.sample(plan.uniform(self, _PREVIEW_FRAMES, size_px=size_px))
