@@ -28,7 +28,14 @@ from mmreason.tools.calls import (
     batches,
     first_line,
 )
-from mmreason.tools.replies import cost_of, kept, lines_of, observation_of
+from mmreason.tools.replies import (
+    cost_of,
+    find_reply_fault,
+    find_scan_fault,
+    kept,
+    lines_of,
+    observation_of,
+)
 from mmreason.tools.scan import scan_key, scan_seen, scanned
 from mmreason.tools.search import Embed, search_notes
 from mmreason.tools.transcript import plain_line
@@ -105,7 +112,7 @@ class Toolbox:
                 max_new_tokens=0,
                 views=(),
                 key=key,
-                stored=self._stored(key),
+                stored=self._stored(key, ()),
             )
         model = self._roles.watcher(call)
         prompts, info, span = model.clip.prompts, self._video.info, call.span
@@ -128,7 +135,7 @@ class Toolbox:
             else:
                 views = (clip_view(model.clip, info, span, call.shift),)
         key = self._key(model, prompt, views, limit)
-        stored = self._stored(key) if views else None
+        stored = self._stored(key, views) if views else None
         return Prepared(
             call=call, prompt=prompt, max_new_tokens=limit, views=views, key=key, stored=stored
         )
@@ -222,7 +229,7 @@ class Toolbox:
         while not self._asking.isdisjoint(one.key for one in batch):
             yield Awaited()
         started = time.perf_counter()
-        known = [replace(one, stored=self._stored(one.key)) for one in batch]
+        known = [replace(one, stored=self._stored(one.key, one.views)) for one in batch]
         new = [one for one in known if one.stored is None]
         keys = {one.key for one in new}
         self._asking.update(keys)
@@ -300,11 +307,20 @@ class Toolbox:
                 )
         return [clips[i] for i in range(len(views))]
 
-    def _stored(self, key: str) -> dict[str, Any] | None:
+    def _stored(self, key: str, views: Sequence[View]) -> dict[str, Any] | None:
+        """What is kept of the replies to `views`, or of a scan, which has none. What cannot be
+        that is told in a note, and asked for anew."""
         try:
-            return self._store.get(key)
+            value = self._store.get(key)
         except ValueError as error:
-            return self._without_store(error).get(key)
+            value = self._without_store(error).get(key)
+        if value is None:
+            return None
+        fault = find_reply_fault(value, views) if views else find_scan_fault(value)
+        note = f"a value in the store was damaged ({fault}) and is not used"
+        if fault and note not in self.notes:
+            self.notes.append(note)
+        return None if fault else value
 
     def _keep(self, key: str, value: dict[str, Any], model: str) -> None:
         try:
