@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mmreason.video.backends.choose import BACKENDS, Backend, why_not
+from mmreason.video.file_kinds import is_world_script
 from mmreason.video.reader import Video
 from mmreason.video.subtitles import SubtitleTrack, find_subtitle_files, subtitle_tracks
 from mmreason.video.types import Chapter, Colour, VideoError, VideoInfo, VideoTrack
@@ -114,7 +115,7 @@ def inspect_file(path: str | Path, *, try_backends: bool = True) -> FileReport:
     pays for their imports, some seconds where torchcodec is installed.
     """
     path = Path(path)
-    if path.suffix.lower() == ".json":
+    if is_world_script(path):
         with Video.open(path) as video:
             return _report_world(video.info)
     return _report_file(path, try_backends)

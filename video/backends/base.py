@@ -16,7 +16,7 @@ from typing import Literal, Protocol, Self
 
 import numpy as np
 
-from mmreason.video.file_kinds import describe_other_kind
+from mmreason.video.file_kinds import describe_other_kind, is_world_script
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 from mmreason.video.urls import explain_url, is_url
 
@@ -96,6 +96,10 @@ class Source(Protocol):
     @property
     def keyframe_times_s(self) -> tuple[float, ...]:
         """Presentation times of the frames that decode without another, ascending."""
+        ...
+
+    def read_frame_times(self) -> np.ndarray:
+        """Presentation times of all displayed frames, float64 (N,), ascending."""
         ...
 
     def frames_at(
@@ -180,10 +184,8 @@ def check_file(path: Path) -> None:
     """Raise VideoError unless `path` is a regular file that may be a video (or a scripted world):
     playlists, archives, pages and the like are told apart by `file_kinds`."""
     check_regular_file(path, "a video file")
-    if path.suffix.lower() == ".json":
-        return
     try:
-        other = describe_other_kind(path)
+        other = None if is_world_script(path) else describe_other_kind(path)
     except OSError as error:
         raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
     if other is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from mmreason.video.backends.base import BackendError, ReadOptions, Source, check_file
+from mmreason.video.file_kinds import is_world_script
 from mmreason.video.types import VideoError
 from mmreason.video.unreadable import describe_unread_picture, explain_unreadable
 
@@ -26,7 +27,7 @@ def open_source(
     file that none could read, such as an empty one, is refused at once.
     """
     check_file(path)
-    if path.suffix.lower() == ".json":
+    if is_world_script(path):
         from mmreason.video.world.source import open_world
 
         return open_world(path), ()

@@ -20,6 +20,7 @@ from av.container.core import Flags
 from av.video.stream import VideoStream
 
 from mmreason.video.backends.base import MAX_PICTURE_PX, BackendError, Watch, check_file
+from mmreason.video.backends.container import open_container_file
 from mmreason.video.backends.stamps import (
     NO_STAMP,
     StampRepair,
@@ -90,17 +91,11 @@ def _open(access: Access, watch: Watch | None) -> InputContainer:
     check_file(path)
     watch = watch or Watch(path, None)
     watch.check()
-    options = {"protocol_whitelist": "file", "max_pixels": str(MAX_PICTURE_PX)}
+    options = {"max_pixels": str(MAX_PICTURE_PX)}
     if not access.follow_edits:
         options["ignore_editlist"] = "1"
     try:
-        # Only local files: a playlist inside a file must not reach out to the network.
-        return av.open(
-            os.path.realpath(path),
-            options=options,
-            metadata_errors="replace",  # titles are not always utf-8
-            timeout=watch.left_s,
-        )
+        return open_container_file(path, options, watch.left_s)
     except av.error.FFmpegError as error:
         raise VideoError(f"{path}: {_why_unreadable(path, error)}") from error
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmreason.video.backends.base import check_file
+from mmreason.video.file_kinds import is_world_script
 from mmreason.video.files import VIDEO_SUFFIXES
 from mmreason.video.subtitles.files import SUFFIXES, read_subtitle_file
 from mmreason.video.subtitles.languages import is_language, same_language
@@ -122,7 +123,7 @@ def place_on_video(subtitles: Subtitles, path: str | Path) -> Subtitles:
 
 def _container_span(path: Path) -> tuple[float, float] | None:
     """Start and end in seconds as players count; None where none is stated or can be read."""
-    if path.suffix.lower() == ".json":
+    if is_world_script(path):
         return None
     try:
         container = open_for_subtitles(path)
@@ -138,7 +139,7 @@ def _container_span(path: Path) -> tuple[float, float] | None:
 
 def _tracks_or_none(path: Path) -> tuple[tuple[SubtitleTrack, ...], str | None]:
     """The tracks inside, and why they could not be read."""
-    if path.suffix.lower() == ".json":
+    if is_world_script(path):
         return (), None
     try:
         return subtitle_tracks(path), None

@@ -1,0 +1,42 @@
+"""Opening a file with FFmpeg so that this file is read and nothing else. Imported lazily (it
+imports av at the top).
+
+FFmpeg gets a descriptor, and may open nothing but descriptors: no name to expand (`img%03d.png`),
+no folder to look in for siblings (`.sub` of `.idx`), no playlist to follow, no network.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import av
+import av.error
+from av.container import InputContainer
+
+from mmreason.video.descriptors import open_regular
+from mmreason.video.types import VideoError
+
+
+class OutOfMemoryError(VideoError):
+    """Reading the file takes more memory than the process may have."""
+
+
+def open_container_file(
+    path: Path, options: Mapping[str, str], limit_s: float | None = None
+) -> InputContainer:
+    """The container in the file at `path`, opened within `limit_s` seconds, with `options` of
+    FFmpeg's demuxers. Raises VideoError and av.error.FFmpegError."""
+    descriptor = open_regular(path)
+    try:
+        return av.open(
+            "fd:",
+            options={**options, "fd": str(descriptor), "protocol_whitelist": "fd"},
+            metadata_errors="replace",  # titles are not always utf-8
+            timeout=limit_s,
+        )
+    except MemoryError as error:
+        raise OutOfMemoryError(f"{path}: needs more memory than there is") from error
+    finally:
+        os.close(descriptor)  # FFmpeg has a copy of its own
