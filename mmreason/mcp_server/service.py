@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mmreason.checked import checked_options, checked_part, checked_question
@@ -26,10 +28,13 @@ from mmreason.mcp_server.results import (
     ToolOutput,
 )
 from mmreason.mcp_server.roots import Roots
+from mmreason.mcp_server.subtitles import find_subtitles_below, read_subtitles
 from mmreason.models.stopping import stop_when
 from mmreason.types import Answer, UsageError
 from mmreason.video import Span, Video, inspect_file
+from mmreason.video.descriptors import descriptor_path
 from mmreason.video.sheet import jpeg_bytes
+from mmreason.video.subtitles.find import match_subtitle_files
 from mmreason.video.types import VideoInfo
 
 if TYPE_CHECKING:
@@ -86,13 +91,17 @@ class VideoService:
         checked_options(options)
         self.limits.budget(frames, seconds, call.remaining_s)
         with self._opened(call, video) as (file, opened):
+            if subtitles is None:
+                lines = find_subtitles_below(self.roots, file.name, opened.path)
+            else:
+                lines = read_subtitles(self.roots, subtitles, opened.path)
             reasoner = self._reasoner(call, report_step)
             steps = reasoner.stream(
                 opened,
                 question,
                 options=options,
                 budget=self.limits.budget(frames, seconds, call.remaining_s),
-                subtitles=subtitles,
+                subtitles=lines,
             )
             with closing(steps), stop_when(call.check):
                 for number, step in enumerate(steps, start=1):
@@ -133,7 +142,12 @@ class VideoService:
     def inspect(self, call: Call, video: str) -> ToolOutput:
         """An `InspectResult`. Asks no model."""
         with self.roots.open(video) as file:
-            report = inspect_file(file, try_backends=False, time_limit_s=call.remaining_s)
+            path = descriptor_path(file.fileno())
+            assert path is not None
+            report = inspect_file(path, try_backends=False)
+            names = self.roots.names_beside(file.name)
+        beside = match_subtitle_files(Path(file.name), names)
+        report = replace(report, subtitle_files=tuple(match.path.name for match in beside))
         return ToolOutput(InspectResult.of(report))
 
     def frames(self, call: Call, video: str, times_s: Sequence[float]) -> ToolOutput:

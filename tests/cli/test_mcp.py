@@ -19,7 +19,7 @@ from mcp import Client, StdioServerParameters, stdio_client
 from mcp.types import CallToolResult, ImageContent, TextContent
 from PIL import Image
 
-from mmreason.mcp_server.desk import MOST_PICTURES
+from mmreason.mcp_server.service import MOST_PICTURES
 from mmreason.video.world import generate
 
 ROOT = Path(__file__).parents[2]

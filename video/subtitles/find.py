@@ -9,6 +9,7 @@ import math
 import os
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -152,24 +153,36 @@ def _look_beside(path: Path) -> tuple[list[SubtitleFile], list[str]]:
     check_file(path)
     try:
         with os.scandir(path.parent) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_file())
+            names = [entry.name for entry in entries if entry.is_file()]
     except OSError as error:
         raise VideoError(
             f"{path.parent}: cannot be searched for subtitles ({error.strerror})"
         ) from error
-    rivals = [_key(Path(name).stem) for name in names if _is_video(name) and name != path.name]
     folder = path.parent.resolve()
     files: list[SubtitleFile] = []
     notes: list[str] = []
-    for name in names:
-        file = _as_subtitle_file(path.parent / name, path, rivals)
-        if file is None:
-            continue
+    for file in match_subtitle_files(path, names):
         if file.path.resolve().parent != folder:
+            name = file.path.name
             notes.append(f"{name} was not read: it is a link out of the folder of the video")
         else:
             files.append(file)
-    return sorted(files, key=_rank), notes
+    return files, notes
+
+
+def match_subtitle_files(video: Path, names: Iterable[str]) -> list[SubtitleFile]:
+    """Those of `names`, of files beside `video`, that name its subtitles, best first. Looks at
+    names alone: neither the video nor a file is opened.
+
+    Example:
+        >>> names = ["film.en.srt", "film 2.srt", "film.mkv", "film.srt"]
+        >>> [file.path.name for file in match_subtitle_files(Path("film.mkv"), names)]
+        ['film.srt', 'film.en.srt']
+    """
+    names = sorted(names)
+    rivals = [_key(Path(name).stem) for name in names if _is_video(name) and name != video.name]
+    matches = (_as_subtitle_file(video.parent / name, video, rivals) for name in names)
+    return sorted((file for file in matches if file is not None), key=_rank)
 
 
 def _as_subtitle_file(file: Path, video: Path, rivals: list[str]) -> SubtitleFile | None:
