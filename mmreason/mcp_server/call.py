@@ -39,8 +39,8 @@ class CallLimits:
     """Shown to a model for one question."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.seconds <= 86_400:
-            raise UsageError(f"seconds of a call must be 1 to 86,400, got {self.seconds:g}")
+        if not 0.1 <= self.seconds <= 86_400:
+            raise UsageError(f"seconds of a call must be 0.1 to 86,400, got {self.seconds:g}")
         if not 64 <= self.memory_mb <= 1_048_576:
             raise UsageError(f"memory of a call must be 64 to 1,048,576 MB, got {self.memory_mb}")
         if not 1 <= self.frames <= 1_000_000:

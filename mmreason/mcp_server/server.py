@@ -236,7 +236,8 @@ def describe_error(error: Exception) -> str:
         return text
     if isinstance(error, MemoryError):
         text = text or "not enough memory"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    kind = type(error).__name__
+    return f"{kind}: {text}"[:MAX_ERROR_CHARACTERS] if text else kind
 
 
 def _describe_wait(call: Call, asks_model: bool) -> str:
