@@ -38,6 +38,10 @@ class BackendError(VideoError):
     """This back end cannot read the file correctly; another one may."""
 
 
+class OutOfMemoryError(VideoError):
+    """Reading the file takes more memory than there is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
     """How a file is to be read, whichever back end reads it.
@@ -52,6 +56,9 @@ class ReadOptions:
     track: int | None = None
     """Index of the video stream in its container (as in `VideoInfo.tracks`); None takes the one
     that players take."""
+    memory_limit_mb: int | None = None
+    """Megabytes (10^6 bytes) that reading may take in a process of its own, beyond the program
+    itself; None reads in this process, without a limit."""
     tone_map: ToneMap = "auto"
     """"auto" brings high dynamic range to a standard screen, "none" delivers its values as
     stored."""

@@ -27,6 +27,11 @@ def open_source(
     file that none could read, such as an empty one, is refused at once.
     """
     check_file(path)
+    if options.memory_limit_mb is not None:
+        from mmreason.video.isolation.source import IsolatedSource
+
+        isolated = IsolatedSource(path, backend, options)
+        return isolated, isolated.open_notes
     if is_world_script(path):
         from mmreason.video.world.source import open_world
 

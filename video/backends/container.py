@@ -15,28 +15,25 @@ import av
 import av.error
 from av.container import InputContainer
 
+from mmreason.video.backends.mp4_counts import describe_false_count
 from mmreason.video.descriptors import open_regular
 from mmreason.video.types import VideoError
-
-
-class OutOfMemoryError(VideoError):
-    """Reading the file takes more memory than the process may have."""
 
 
 def open_container_file(
     path: Path, options: Mapping[str, str], limit_s: float | None = None
 ) -> InputContainer:
     """The container in the file at `path`, opened within `limit_s` seconds, with `options` of
-    FFmpeg's demuxers. Raises VideoError and av.error.FFmpegError."""
+    FFmpeg's demuxers. Raises VideoError, MemoryError and av.error.FFmpegError."""
     descriptor = open_regular(path)
     try:
+        if reason := describe_false_count(descriptor):
+            raise VideoError(f"{path}: {reason}")
         return av.open(
             "fd:",
             options={**options, "fd": str(descriptor), "protocol_whitelist": "fd"},
             metadata_errors="replace",  # titles are not always utf-8
             timeout=limit_s,
         )
-    except MemoryError as error:
-        raise OutOfMemoryError(f"{path}: needs more memory than there is") from error
     finally:
         os.close(descriptor)  # FFmpeg has a copy of its own

@@ -96,6 +96,8 @@ def _open(access: Access, watch: Watch | None) -> InputContainer:
         options["ignore_editlist"] = "1"
     try:
         return open_container_file(path, options, watch.left_s)
+    except MemoryError:
+        raise
     except av.error.FFmpegError as error:
         raise VideoError(f"{path}: {_why_unreadable(path, error)}") from error
 
@@ -161,6 +163,8 @@ def _demux(container: InputContainer, stream: VideoStream, watch: Watch) -> Iter
             watch.check()
             if packet.size:
                 yield packet
+    except MemoryError:  # no damage
+        raise
     except av.error.FFmpegError:
         watch.check()
         return
