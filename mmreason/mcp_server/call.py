@@ -1,23 +1,20 @@
 """What one call of a tool may take, and ending it: at its time limit, or when a client cancels it.
 
-A call runs in a thread, which cannot be ended from outside. So whatever takes long in it either
-asks `Call.check` now and then, or is closed under it (`Call.closing`): a process that decodes.
+A call runs in a thread, which cannot be ended from outside. So whatever takes long in it asks
+`Call.check` now and then (`mmreason.video.stopping`).
 """
 
 from __future__ import annotations
 
-import threading
+import sys
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from mmreason.types import Budget, UsageError
+from mmreason.video.stopping import CHECK_INTERVAL_S
 
-_POLL_S = 0.1
-"""How often a call that waits asks whether it is to go on."""
 _ASK_SHARE = 0.9
 """Of the time that is left to a call, for finding an answer; the rest is for writing it down."""
 
@@ -34,15 +31,21 @@ class CallLimits:
     seconds: float = 300.0
     """From its arrival, the wait for other calls included."""
     memory_mb: int = 1024
-    """Of the process that reads its video."""
+    """Of the process that reads its video; 0 for none: the server reads it, without this limit, and
+    ends reading between two steps only."""
     frames: int = 4096
     """Shown to a model for one question."""
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.seconds <= 86_400:
             raise UsageError(f"seconds of a call must be 0.1 to 86,400, got {self.seconds:g}")
-        if not 64 <= self.memory_mb <= 1_048_576:
+        if self.memory_mb and not 64 <= self.memory_mb <= 1_048_576:
             raise UsageError(f"memory of a call must be 64 to 1,048,576 MB, got {self.memory_mb}")
+        if self.memory_mb and not sys.platform.startswith("linux"):
+            raise UsageError(
+                "memory of a call can be limited on Linux only; give 0 MB (--call-memory-mb 0) to "
+                "read videos without this limit"
+            )
         if not 1 <= self.frames <= 1_000_000:
             raise UsageError(f"frames of a call must be 1 to 1,000,000, got {self.frames}")
 
@@ -67,15 +70,13 @@ class CallCancelled(BaseException):
 
 
 class Call:
-    """One call while it runs. Its time begins when it is made; `cancel` and `stop` may come from
-    any thread."""
+    """One call while it runs. Its time begins when it is made; `cancel` may come from any
+    thread."""
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
         self._deadline_s = time.monotonic() + limit_s
-        self._lock = threading.Lock()
         self._cancelled = False
-        self._closers: list[Callable[[], object]] = []
 
     @property
     def remaining_s(self) -> float:
@@ -102,33 +103,12 @@ class Call:
             raise TimeoutError(self.time_over)
 
     def cancel(self) -> None:
-        """Have `check` raise CallCancelled, and end what runs."""
+        """Have `check` raise CallCancelled."""
         self._cancelled = True
-        self.stop()
-
-    def stop(self) -> None:
-        """Close what was given to `closing`: waits for it fail then."""
-        with self._lock:
-            closers = list(self._closers)
-        for close in closers:
-            close()
-
-    @contextmanager
-    def closing(self, close: Callable[[], object]) -> Iterator[None]:
-        """Have `close` called where the call is ended inside the block; it must end what the block
-        waits for, and may be called from another thread. Raises what `check` does."""
-        with self._lock:
-            self._closers.append(close)
-        try:
-            self.check()
-            yield
-        finally:
-            with self._lock:
-                self._closers.remove(close)
 
     def result_of(self, future: Future[Value]) -> Value:
         """Wait for another thread's result. Raises what `check` does, and what the future holds."""
         while not future.done():
             self.check()
-            wait([future], timeout=min(_POLL_S, self.remaining_s))
+            wait([future], timeout=min(CHECK_INTERVAL_S, self.remaining_s))
         return future.result()

@@ -21,7 +21,6 @@ from anyio import (
     create_task_group,
     from_thread,
     move_on_after,
-    sleep,
     sleep_forever,
     to_thread,
 )
@@ -185,7 +184,7 @@ class Tools:
         call = self._service.new_call(asks_model=asks_model)
         turns = self._model_turn if asks_model else self._file_turns
         async with create_task_group() as group:
-            group.start_soon(_end_in_time, call)
+            group.start_soon(_cancel_together, call)
             with move_on_after(call.remaining_s) as wait:
                 await turns.acquire()
             if wait.cancelled_caught:
@@ -203,11 +202,9 @@ class Tools:
         return outcome
 
 
-async def _end_in_time(call: Call) -> None:
-    """End a call when its time is over, or where this task is cancelled together with it."""
+async def _cancel_together(call: Call) -> None:
+    """Cancel a call when this task is: the thread that does its work is not told by itself."""
     try:
-        await sleep(call.remaining_s)
-        call.stop()
         await sleep_forever()
     finally:
         call.cancel()

@@ -28,12 +28,12 @@ from mmreason.mcp_server.results import (
     ToolOutput,
 )
 from mmreason.mcp_server.roots import Roots
-from mmreason.mcp_server.subtitles import find_subtitles_below, read_subtitles
-from mmreason.models.stopping import stop_when
+from mmreason.mcp_server.subtitles import SubtitleReader
 from mmreason.types import Answer, UsageError
 from mmreason.video import Span, Video, inspect_file
-from mmreason.video.descriptors import descriptor_path
+from mmreason.video.backends.base import ReadOptions
 from mmreason.video.sheet import jpeg_bytes
+from mmreason.video.stopping import stop_when
 from mmreason.video.subtitles.find import match_subtitle_files
 from mmreason.video.types import VideoInfo
 
@@ -91,10 +91,13 @@ class VideoService:
         checked_options(options)
         self.limits.budget(frames, seconds, call.remaining_s)
         with self._opened(call, video) as (file, opened):
-            if subtitles is None:
-                lines = find_subtitles_below(self.roots, file.name, opened.path)
-            else:
-                lines = read_subtitles(self.roots, subtitles, opened.path)
+            reader = SubtitleReader(
+                roots=self.roots,
+                video_name=file.name,
+                video_path=opened.path,
+                options=self._read_options(call),
+            )
+            lines = reader.find() if subtitles is None else reader.read(subtitles)
             reasoner = self._reasoner(call, report_step)
             steps = reasoner.stream(
                 opened,
@@ -103,7 +106,7 @@ class VideoService:
                 budget=self.limits.budget(frames, seconds, call.remaining_s),
                 subtitles=lines,
             )
-            with closing(steps), stop_when(call.check):
+            with closing(steps):
                 for number, step in enumerate(steps, start=1):
                     call.check_cancelled()
                     report_step(number, f"step {number}: {step.call.name} {step.observation.span}")
@@ -116,9 +119,7 @@ class VideoService:
         """A `CaptionResult` of the part between two times, or from or to an end of the video."""
         with self._opened(call, video) as (_, opened):
             span = checked_part(start_s, end_s, opened.info)
-            reasoner = self._reasoner(call)
-            with stop_when(call.check):
-                text = reasoner.caption(opened, span)
+            text = self._reasoner(call).caption(opened, span)
         start_s, end_s = span.to_list()
         return ToolOutput(CaptionResult(start_s=start_s, end_s=end_s, text=text))
 
@@ -134,17 +135,19 @@ class VideoService:
                     grounding = reasoner.ground(opened_file, expression, span=span)
                 return ToolOutput(GroundResult.of(grounding))
         with self._opened(call, file) as (_, opened):
-            reasoner = self._reasoner(call)
-            with stop_when(call.check):
-                grounding = reasoner.ground(opened, expression, span=span)
+            grounding = self._reasoner(call).ground(opened, expression, span=span)
         return ToolOutput(GroundResult.of(grounding))
 
     def inspect(self, call: Call, video: str) -> ToolOutput:
         """An `InspectResult`. Asks no model."""
-        with self.roots.open(video) as file:
-            path = descriptor_path(file.fileno())
-            assert path is not None
-            report = inspect_file(path, try_backends=False)
+        with self.roots.open(video) as file, stop_when(call.check):
+            options = self._read_options(call)
+            report = inspect_file(
+                file,
+                try_backends=False,
+                time_limit_s=options.time_limit_s,
+                memory_limit_mb=options.memory_limit_mb,
+            )
             names = self.roots.names_beside(file.name)
         beside = match_subtitle_files(Path(file.name), names)
         report = replace(report, subtitle_files=tuple(match.path.name for match in beside))
@@ -171,14 +174,22 @@ class VideoService:
 
     @contextmanager
     def _opened(self, call: Call, name: str) -> Iterator[tuple[BinaryIO, Video]]:
-        """The file, and the video in it; both are closed where the call is ended."""
-        with self.roots.open(name) as file:
-            call.check()
-            with (
-                Video.open(file, time_limit_s=call.remaining_s) as video,
-                call.closing(video.close),
-            ):
+        """The file, and the video in it, which is read and shown to models until `call` ends."""
+        with self.roots.open(name) as file, stop_when(call.check):
+            options = self._read_options(call)
+            with Video.open(
+                file,
+                time_limit_s=options.time_limit_s,
+                memory_limit_mb=options.memory_limit_mb,
+            ) as video:
                 yield file, video
+
+    def _read_options(self, call: Call) -> ReadOptions:
+        """How a file is read in the time that is left; a fraction of a second is no limit that a
+        decoder could keep."""
+        return ReadOptions(
+            time_limit_s=max(0.1, call.remaining_s), memory_limit_mb=self.limits.memory_mb or None
+        )
 
     def _reasoner(self, call: Call, report_step: ReportStep | None = None) -> Reasoner:
         """The model, loaded once: it goes on loading where the call is ended meanwhile."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from mmreason.models.stopping import check_stop
+from mmreason.video.stopping import check_stop
 
 
 class _StopCheck(StoppingCriteria):

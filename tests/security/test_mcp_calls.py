@@ -24,9 +24,9 @@ from mmreason.mcp_server.server import FILE_CALLS, build, describe_error
 from mmreason.mcp_server.service import VideoService
 from mmreason.models.base import ClipRecipe, Message, TextPart
 from mmreason.models.scripted import ScriptedModel
-from mmreason.models.stopping import check_stop, stop_when
 from mmreason.reasoner import Reasoner
 from mmreason.types import Budget, StopReason, UsageError
+from mmreason.video.stopping import check_stop, stop_when
 from tests.video import clips
 
 LIMIT_S = 60.0
@@ -41,7 +41,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _service(folder: Path, reply: Reply, limits: CallLimits | None = None) -> VideoService:
+IN_SERVER = CallLimits(memory_mb=0)
+"""Without a process for each video, whose start would take most of the short limits here."""
+
+
+def _service(folder: Path, reply: Reply, limits: CallLimits = IN_SERVER) -> VideoService:
     model = ScriptedModel(reply, clip=RECIPE)
     return VideoService(lambda: Reasoner(model), Roots.of([folder]), limits)
 
@@ -120,8 +124,9 @@ def test_an_ask_whose_time_is_over_gives_what_it_has(quick_replies: int, folder:
     answer = _ask(_service(folder, reply), Call(0.5))
     assert time.monotonic() - started < LIMIT_S / 2
     assert answer.stop_reason == StopReason.BUDGET_SECONDS
-    assert len(texts) > quick_replies and answer.next_steps
-    assert bool(answer.cost.model_calls) == bool(quick_replies)
+    assert len(texts) > quick_replies
+    assert answer.answered == bool(answer.cost.model_calls) == bool(quick_replies)
+    assert answer.answered or answer.next_steps
 
 
 def test_a_cancelled_call_ends_a_generation_between_two_tokens(folder: Path) -> None:
@@ -189,7 +194,7 @@ def test_a_call_waits_for_the_model_no_longer_than_its_limit(folder: Path) -> No
         assert go.wait(LIMIT_S)
         return "red"
 
-    service = _service(folder, reply, CallLimits(seconds=0.5))
+    service = _service(folder, reply, CallLimits(seconds=0.5, memory_mb=0))
     with _client(service) as (portal, client):
         asked = portal.start_task_soon(
             client.call_tool, "ask", {"video": "clip.mp4", "question": "what?"}
@@ -206,7 +211,7 @@ def test_a_call_waits_for_the_model_no_longer_than_its_limit(folder: Path) -> No
 
 
 def test_a_caption_that_takes_too_long_says_so(folder: Path) -> None:
-    service = _service(folder, _write_for_ever, CallLimits(seconds=0.5))
+    service = _service(folder, _write_for_ever, CallLimits(seconds=0.5, memory_mb=0))
     with _client(service) as (portal, client):
         line = _line(portal.call(client.call_tool, "caption", {"video": "clip.mp4"}))
         assert "took longer than its limit of 0.5 s" in line and "--call-seconds" in line
@@ -221,7 +226,7 @@ def test_a_model_that_loads_for_long_is_waited_for_until_the_limit(folder: Path)
         assert go.wait(LIMIT_S)
         return Reasoner(ScriptedModel(_quickly, clip=RECIPE))
 
-    service = VideoService(load, Roots.of([folder]), CallLimits(seconds=0.3))
+    service = VideoService(load, Roots.of([folder]), CallLimits(seconds=0.3, memory_mb=0))
     with pytest.raises(UsageError, match=r"still being loaded after 0\.3 s; call again"):
         service.caption(service.new_call(asks_model=True), "clip.mp4", None, None)
     go.set()

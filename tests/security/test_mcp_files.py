@@ -15,11 +15,12 @@ from mmreason.mcp_server.call import Call
 from mmreason.mcp_server.results import InspectResult
 from mmreason.mcp_server.roots import MAX_FOLDERS, Roots
 from mmreason.mcp_server.service import VideoService
-from mmreason.mcp_server.subtitles import find_subtitles_below, read_subtitles
+from mmreason.mcp_server.subtitles import SubtitleReader
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
 from mmreason.types import UsageError
 from mmreason.video import Video
+from mmreason.video.backends.base import ReadOptions
 from tests.video import clips
 
 CALLS = 2_000
@@ -195,15 +196,16 @@ def test_subtitles_are_read_below_the_roots_only(root: Path) -> None:
     (root / "inside.en.srt").write_text(SECRET.replace("secret", "inside"))
     roots = Roots.of([root])
     with roots.open("inside.mp4") as file, Video.open(file) as video:
-        found = find_subtitles_below(roots, file.name, video.path)
+        reader = SubtitleReader(
+            roots=roots, video_name=file.name, video_path=video.path, options=ReadOptions()
+        )
+        found = reader.find()
         assert found is not None and [line.text for line in found] == ["the inside"]
         assert found.language == "en" and "inside.srt was not read" in " ".join(found.notes)
-        with pytest.raises(UsageError, match="lies outside"):
-            read_subtitles(roots, "../outside/secret.srt", video.path)
-        with pytest.raises(UsageError, match="lies outside"):
-            read_subtitles(roots, "inside.srt", video.path)
-        given = read_subtitles(roots, "inside.en.srt", video.path)
-        assert [line.text for line in given] == ["the inside"]
+        for name in ("../outside/secret.srt", "inside.srt"):
+            with pytest.raises(UsageError, match="lies outside"):
+                reader.read(name)
+        assert [line.text for line in reader.read("inside.en.srt")] == ["the inside"]
 
 
 def test_a_folder_of_very_many_files_is_not_searched(

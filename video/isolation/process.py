@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
 import select
 import signal
@@ -27,6 +26,7 @@ from typing import Any, NoReturn
 
 from mmreason.video.descriptors import is_descriptor_path
 from mmreason.video.json_input import JsonInputError, parse_json
+from mmreason.video.stopping import CHECK_INTERVAL_S, check_stop
 from mmreason.video.types import VideoError
 
 _START_LIMIT_S = 60.0
@@ -181,14 +181,18 @@ class ReadingProcess:
             filled += count
 
     def _wait(self, deadline: float) -> None:
-        """Until there is something to read."""
+        """Until there is something to read, or `stop_when` ends the wait and the process."""
         poll = select.poll()
         poll.register(self._answers, select.POLLIN)
-        left_s = deadline - time.monotonic()
-        if left_s <= 0 or not poll.poll(None if math.isinf(left_s) else 1000 * left_s):
-            limit_s = self._limits.call_s
-            shown_s = _START_LIMIT_S if limit_s is None else limit_s
-            self._end_with(f"took longer than the limit of {shown_s:g} s")
+        while True:
+            check_stop()
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                limit_s = self._limits.call_s
+                shown_s = _START_LIMIT_S if limit_s is None else limit_s
+                self._end_with(f"took longer than the limit of {shown_s:g} s")
+            if poll.poll(1000 * min(CHECK_INTERVAL_S, left_s)):
+                return
 
     def _end_with(self, reason: str) -> NoReturn:
         if not self.closed:

@@ -1,7 +1,7 @@
-"""Ending a generation between two of its steps, from outside: a time limit, a cancelled call.
+"""Ending work from outside between two of its steps: a time limit, a call that nobody waits for.
 
-A model that writes in this process asks here before every token. Leaves out requests to servers,
-whose time limits are `endpoint_http`'s.
+A thread cannot be ended. What takes long asks here instead: a model of this process before every
+token, and whoever waits for a process that decodes, a few times a second.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+CHECK_INTERVAL_S = 0.1
+"""How often a wait asks whether it is to go on."""
+
 _check: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)
 
 
 @contextmanager
 def stop_when(check: Callable[[], None]) -> Iterator[None]:
-    """Have models that write in this block, and in this thread, call `check` before every token:
-    what it raises ends the generation.
+    """Have `check` called again and again by the work of this block, in this thread: what it raises
+    ends the work. In a block inside another its check counts alone.
 
     Example:
         >>> def check() -> None:
@@ -35,7 +38,7 @@ def stop_when(check: Callable[[], None]) -> Iterator[None]:
 
 
 def check_stop() -> None:
-    """Raise what the check of the surrounding `stop_when` raises; nothing outside of one."""
+    """Raise what the check of the surrounding `stop_when` raises; does nothing outside of one."""
     check = _check.get()
     if check is not None:
         check()
