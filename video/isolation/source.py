@@ -43,12 +43,12 @@ class IsolatedSource:
 
         "auto" is PyAV here: what else a process loads would count against its limit.
         """
-        backend = "pyav" if backend == "auto" else backend
-        self._path, self._backend, self._options = path, backend, options
-        self._process = ReadingProcess(path, options, _decoders(path, backend))
+        self._backend: Backend = "pyav" if backend == "auto" else backend
+        self._path, self._options = path, options
+        self._process = ReadingProcess(path, options, _decoders(path, self._backend))
         self._stream_ids = itertools.count()
         try:
-            answer = self._ask({"backend": backend, **_request("open", path, options)})
+            answer = self._ask({"backend": self._backend, **_request("open", path, options)})
         except BaseException:
             self._process.close()
             raise
@@ -164,7 +164,7 @@ class IsolatedSource:
         )
         if count:
             for array in (batch.pixels, batch.times_s, batch.exact.view(np.uint8)):
-                self._process.read(memoryview(array).cast("B"), deadline)
+                self._process.read(array.data.cast("B"), deadline)
             if batch.exact.view(np.uint8).max() > 1 or not np.isfinite(batch.times_s).all():
                 self._process.fail("times that are none")
             notes = _field(self._process, tuple[str, ...], answer, "notes")
@@ -181,7 +181,7 @@ class IsolatedSource:
                 self._process.fail(f"{self._array_bytes} bytes of times")
             times_s = np.empty(self._array_bytes // 8, np.float64)
             if len(times_s):
-                self._process.read(memoryview(times_s).cast("B"), deadline)
+                self._process.read(times_s.data.cast("B"), deadline)
         if not np.isfinite(times_s).all():
             self._process.fail("times that are none")
         return times_s

@@ -117,7 +117,7 @@ def _send(answers: BinaryIO, answer: dict[str, Any], arrays: Sequence[np.ndarray
     text = json.dumps(answer).encode()
     answers.write(ANSWER_HEAD.pack(len(text), sum(array.nbytes for array in arrays)) + text)
     for array in arrays:
-        answers.write(memoryview(np.ascontiguousarray(array)).cast("B") if array.size else b"")
+        answers.write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
     answers.flush()
 
 
