@@ -17,7 +17,7 @@ from mmreason.grounding import Grounding, GroundingStatus, parse_boxes
 from mmreason.language.thoughts import split_thought
 from mmreason.models.base import ChatModel, FramesPart, Message, TextPart
 from mmreason.types import UsageError
-from mmreason.video.backends.base import MAX_PICTURE_PX
+from mmreason.video.backends.base import MAX_PICTURE_PX, MAX_SIDE_PX
 from mmreason.video.plain_text import show_line
 from mmreason.video.types import FrameBatch, Span
 
@@ -28,8 +28,6 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".
 IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 """What a file with one of these suffixes may hold, as Pillow names it. Others it would open too, by
 what the file says: PostScript, for one, which it has a program draw."""
-MAX_SIDE_PX = 2**15
-"""Of a picture; all its pixels are limited as those of a video's frames."""
 
 
 @dataclass(frozen=True, slots=True)

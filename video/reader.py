@@ -86,8 +86,9 @@ class Video:
         others from it. `workers` threads at most decode at the same time (PyAV only).
         `time_limit_s` and `memory_limit_mb` are for files that nobody vouches for: the first ends
         any one call that takes longer. With the second (Linux) a process of its own reads the file
-        and may take that many megabytes (10^6 bytes) beyond the program itself; it is ended when a
-        limit is met, a call is interrupted or the video is closed.
+        and may take that many megabytes (10^6 bytes) beyond the program itself, through PyAV where
+        `backend` is "auto"; it is ended when a limit is met, a call is interrupted or the video is
+        closed.
         `track` is the index of a video stream (`info.tracks` lists them); None takes the one that
         players take. `tone_map="none"` delivers high dynamic range as stored instead of brought
         to a standard screen.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import resource
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,13 +16,14 @@ import pytest
 from PIL import Image
 
 from mmreason.video import Video, VideoError, inspect_file
+from mmreason.video.backends.choose import Backend
 from mmreason.video.backends.mp4_counts import describe_false_count
 from mmreason.video.subtitles import subtitle_tracks
 from tests.security.mp4_boxes import FALSE_COUNTS
 from tests.video import clips
 
 OUTSIDE, INSIDE = (254, 0, 0), (0, 0, 254)
-BACKENDS = ("pyav", "opencv", "decord", "torchcodec")
+BACKENDS: tuple[Backend, ...] = ("pyav", "opencv", "decord", "torchcodec")
 
 
 def picture(path: Path, rgb: tuple[int, int, int]) -> Path:
@@ -124,7 +128,8 @@ def test_a_file_that_names_another_is_never_that_one(tmp_path: Path, name: str, 
     path = tmp_path / name
     path.write_text(start + POINTERS[name])
     (tmp_path / "e.sub").write_bytes(b"\0\0\1\xba" + bytes(99))
-    for backend in ("auto", *BACKENDS):
+    backends: tuple[Backend, ...] = ("auto", *BACKENDS)
+    for backend in backends:
         with pytest.raises(VideoError) as caught:
             Video.open(path, backend)
         assert "\n" not in str(caught.value)
@@ -224,6 +229,71 @@ def test_subtitles_beside_an_open_file_are_not_looked_for(tmp_path: Path) -> Non
     assert find_subtitles(path) is not None
     with path.open("rb") as file, Video.open(file) as video:
         assert find_subtitles(video.path) is None
+
+
+def png(width_px: int, height_px: int) -> bytes:
+    """A picture that claims a size, of which a few rows are there."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width_px, height_px, 8, 2, 0, 0, 0)
+    rows = chunk(b"IDAT", zlib.compress(bytes(100_000)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + rows + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    "size_px", [(170_000_000, 1), (1, 170_000_000), (40_000, 10), (10, 40_000), (30_000, 30_000),
+                (2**31 - 1, 2**31 - 1)],
+)  # fmt: skip
+def test_pictures_too_large_or_too_thin_are_one_line(
+    tmp_path: Path, size_px: tuple[int, int]
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(*size_px))
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    backends: tuple[Backend, ...] = ("pyav", "auto")
+    for backend in backends:
+        with pytest.raises(VideoError) as caught:
+            Video.open(path, backend)
+        assert "\n" not in str(caught.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 100_000
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.eps", "a.jpg", "a.tif", "a.mp4"])
+@pytest.mark.parametrize("head", [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\xc5\xd0\xd3\xc6" + bytes(28)])
+def test_a_picture_that_is_postscript_starts_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, head: bytes
+) -> None:
+    program = tmp_path / "bin" / "gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    path = tmp_path / name
+    path.write_bytes(head + b"%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    with pytest.raises(VideoError):
+        Video.open(path)
+    assert not (tmp_path / "started").exists()
+
+
+def test_pillow_is_told_the_formats_wherever_it_opens_a_picture() -> None:
+    """Else it hands PostScript to Ghostscript, and others to programs of theirs."""
+    root = Path(__file__).parents[2]
+    opened = 0
+    for folder in ("video", "grounding", "mmreason", "training", "benchmarks"):
+        for path in (root / folder).rglob("*.py"):
+            for call in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(call, ast.Call) or ast.unparse(call.func) not in (
+                    "Image.open",
+                    "PIL.Image.open",
+                ):
+                    continue
+                opened += 1
+                assert any(word.arg == "formats" for word in call.keywords), f"{path}:{call.lineno}"
+    assert opened >= 3
 
 
 @pytest.mark.parametrize("name", FALSE_COUNTS)

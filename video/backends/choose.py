@@ -80,8 +80,10 @@ def _open_with(name: Backend, path: Path, options: ReadOptions) -> Source:
 
         return TorchCodecSource(path, options, "cuda" if name.endswith("cuda") else "cpu")
     if name == "opencv":
-        from mmreason.video.backends.opencv import OpenCVSource
-
+        try:
+            from mmreason.video.backends.opencv import OpenCVSource
+        except ImportError as error:
+            raise BackendError(f"{path}: OpenCV cannot be imported ({error})") from error
         return OpenCVSource(path, options)
     if name == "decord":
         from mmreason.video.backends.decord import DecordSource

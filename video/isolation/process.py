@@ -20,10 +20,11 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import mmreason
+from mmreason.video.backends.base import ReadOptions
 from mmreason.video.descriptors import is_descriptor_path
 from mmreason.video.json_input import JsonInputError, parse_json
 from mmreason.video.stopping import CHECK_INTERVAL_S, check_stop
@@ -39,46 +40,17 @@ ANSWER_HEAD = struct.Struct(">QQ")
 """Bytes of JSON and bytes of arrays that follow."""
 MEMORY_EXIT = 70
 """Exit code of a reading process that has no memory left to say so."""
-_LEAST_MEMORY_MB, _MOST_MEMORY_MB = 16, 2**24
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What reading a file may take. Raises VideoError where a limit cannot be kept.
-
-    Example: `Limits(memory_mb=512, call_s=10.0)`.
-    """
-
-    memory_mb: int
-    """Address space beyond that of Python and the decoders themselves, in 10^6 bytes."""
-    call_s: float | None = None
-    """Seconds that one call may take; None for no limit."""
-
-    def __post_init__(self) -> None:
-        if not sys.platform.startswith("linux"):
-            raise VideoError(
-                f"memory_limit_mb cannot be kept on {sys.platform}, only on Linux; leave it out"
-            )
-        if (
-            type(self.memory_mb) is not int
-            or not _LEAST_MEMORY_MB <= self.memory_mb <= _MOST_MEMORY_MB
-        ):
-            raise VideoError(
-                f"memory_limit_mb must be {_LEAST_MEMORY_MB} to {_MOST_MEMORY_MB}, "
-                f"got {self.memory_mb!r}"
-            )
-        if self.call_s is not None and not 0 < self.call_s < 1e9:
-            raise VideoError(f"time_limit_s must be above 0, got {self.call_s}")
 
 
 class ReadingProcess:
     """One process for one file. Calls take turns: whoever asks holds `lock` until the answer is
     read. `close` may come from any thread, also in the middle of a call."""
 
-    def __init__(self, path: Path, limits: Limits, decoders: Sequence[str]) -> None:
+    def __init__(self, path: Path, options: ReadOptions, decoders: Sequence[str]) -> None:
         """Start it, have it load `decoders` (keys of `worker.DECODERS`) and limit its memory; the
         file is not touched yet. Raises VideoError."""
-        self._path, self._limits = path, limits
+        self._path, self._memory_mb = path, options.memory_limit_mb
+        self._limit_s: float | None = None
         self._why_ended = "is closed; open it again"
         self.lock = threading.RLock()
         inherited = (int(path.name),) if is_descriptor_path(path) else ()
@@ -90,7 +62,7 @@ class ReadingProcess:
             bufsize=0,
             pass_fds=inherited,
             start_new_session=True,  # so that a process it starts ends with it
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_paths())},
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._requests = self._process.stdin.fileno()
@@ -98,8 +70,9 @@ class ReadingProcess:
         self._end = weakref.finalize(self, _end, self._process, self.lock, os.getpid())
         with suppress(OSError):  # a smaller pipe does as well, slower
             fcntl.fcntl(self._answers, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        load = {"action": "load", "decoders": list(decoders), "memory_mb": limits.memory_mb}
+        load = {"action": "load", "decoders": list(decoders), "memory_mb": self._memory_mb}
         self.ask(load, time.monotonic() + _START_LIMIT_S)
+        self._limit_s = options.time_limit_s
 
     @property
     def closed(self) -> bool:
@@ -112,8 +85,9 @@ class ReadingProcess:
 
     def deadline(self) -> float:
         """When a call that begins now must be done, on the clock of `time.monotonic`."""
-        limit_s = self._limits.call_s
-        return float("inf") if limit_s is None else time.monotonic() + limit_s + _GRACE_S
+        if self._limit_s is None:
+            return math.inf
+        return time.monotonic() + self._limit_s + _GRACE_S
 
     def ask(self, request: dict[str, Any], deadline: float) -> tuple[dict[str, Any], int]:
         """The answer to `request`, and how many bytes follow it, which `read` must take. Raises
@@ -188,8 +162,7 @@ class ReadingProcess:
             check_stop()
             left_s = deadline - time.monotonic()
             if left_s <= 0:
-                limit_s = self._limits.call_s
-                shown_s = _START_LIMIT_S if limit_s is None else limit_s
+                shown_s = _START_LIMIT_S if self._limit_s is None else self._limit_s
                 self._end_with(f"took longer than the limit of {shown_s:g} s")
             if poll.poll(1000 * min(CHECK_INTERVAL_S, left_s)):
                 return
@@ -209,21 +182,26 @@ class ReadingProcess:
         code = self._process.poll()
         if code == MEMORY_EXIT:
             return self._needs_more()
-        how = (
-            "its answers"
-            if code is None
-            else f"with {'signal' if code < 0 else 'code'} {abs(code)}"
-        )
+        if code is None:
+            how = "its answers"
+        else:
+            how = f"with signal {-code}" if code < 0 else f"with code {code}"
         return (
             f"the process that read it ended {how}: it is damaged or made up, or needs more than "
-            f"{self._limits.memory_mb:,} MB"
+            f"{self._memory_mb:,} MB"
         )
 
     def _needs_more(self) -> str:
         return (
-            f"needs more than {self._limits.memory_mb:,} MB of memory, the limit (memory_limit_mb) "
+            f"needs more than {self._memory_mb:,} MB of memory, the limit (memory_limit_mb) "
             "it is read with"
         )
+
+
+def _import_paths() -> list[str]:
+    """Where the process finds this package and its libraries, also where the present folder is on
+    the path here."""
+    return [*filter(None, sys.path), str(Path(mmreason.__path__[0]).parent)]
 
 
 def _end(process: subprocess.Popen[bytes], lock: threading.RLock, owner_pid: int) -> None:
