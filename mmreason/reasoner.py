@@ -315,7 +315,9 @@ class Reasoner:
             driver = Driver(loop, toolbox, roles, task.budget, task.seed, started)
             found = yield from driver.run()
             draft = said.joined(found)
-            if draft.decline is not None and draft.stop_reason is not StopReason.BUDGET_SECONDS:
+            # What failed because the time was over is told by the stop reason.
+            is_late = draft.stop_reason is StopReason.BUDGET_SECONDS
+            if draft.decline is not None and not is_late:
                 _raise_where_all_failed(driver.trace, info)
             thumbnails, failed = take_thumbnails(source, draft.evidence, driver.trace)
             fallbacks = (*_told_inexact(toolbox), *toolbox.notes, *failed)

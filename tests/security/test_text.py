@@ -26,6 +26,7 @@ from mmreason.json_values import encode_json
 from mmreason.memory.store import Store
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
+from mmreason.tool_calls import AgentCall, Caption, Look, ModelTurn, Search
 from mmreason.types import (
     Answer,
     Check,
@@ -35,7 +36,6 @@ from mmreason.types import (
     Observation,
     Step,
     StopReason,
-    ToolCall,
     UsageError,
 )
 from mmreason.video import FrameBatch, Span, Video, VideoInfo, plan
@@ -362,7 +362,7 @@ def test_json_is_read_back_as_it_was_and_shows_nothing_hidden() -> None:
 
 def poison(value: Any) -> Any:
     """`value`, every text in it hostile: whatever field is added later is too."""
-    if isinstance(value, Enum | ToolCall) or value is None:
+    if isinstance(value, Enum | AgentCall) or value is None:
         return value
     if isinstance(value, str):
         return EVIL
@@ -379,11 +379,11 @@ def poison(value: Any) -> Any:
 def _answer() -> Answer:
     span = Span(0, 4)
     calls = [
-        ToolCall(name="caption", arguments={"span": span, "node": [1]}),
-        ToolCall(name="look", arguments={"span": span, "question": EVIL, "options": (EVIL,)}),
-        ToolCall(name="search", arguments={"span": span, "text": EVIL}),
-        ToolCall(name="invalid", arguments={"span": span, "text": EVIL}),
-        ToolCall(name="answer", arguments={"span": span, "text": EVIL}),
+        Caption(span=span, node=(1,)),
+        Look(span=span, question=EVIL, options=(EVIL,), shift=0.0),
+        Search(span=span, text=EVIL),
+        ModelTurn(kind="invalid", text=EVIL),
+        ModelTurn(kind="answer", text=EVIL),
     ]
     observation = Observation(text="a", span=span, notes=(Note(span, "a"), Note(Span(4, 8), "b")))
     steps = [Step(thought="a", call=call, observation=observation) for call in calls]

@@ -43,17 +43,19 @@ class IsolatedSource:
 
         "auto" is PyAV here: what else a process loads would count against its limit.
         """
-        backend = "pyav" if backend == "auto" else backend
-        self._path, self._backend, self._options = path, backend, options
-        self._process = ReadingProcess(path, options, _decoders(path, backend))
+        self._backend: Backend = "pyav" if backend == "auto" else backend
+        self._path, self._options = path, options
+        self._process = ReadingProcess(path, options, _decoders(path, self._backend))
         self._stream_ids = itertools.count()
         try:
-            answer = self._ask({"backend": backend, **_request("open", path, options)})
+            answer = self._ask({"backend": self._backend, **file_request("open", path, options)})
         except BaseException:
             self._process.close()
             raise
         self._info = _record(self._process, VideoInfo, answer, "info", path)
-        self.open_notes: tuple[str, ...] = _field(self._process, tuple[str, ...], answer, "notes")
+        self.open_notes: tuple[str, ...] = checked_field(
+            self._process, tuple[str, ...], answer, "notes"
+        )
         """What kept other back ends from serving."""
 
     @property
@@ -146,12 +148,12 @@ class IsolatedSource:
         with self._process.lock:
             deadline = self._process.deadline() if deadline is None else deadline
             answer, self._array_bytes = self._process.ask(request, deadline)
-        return _checked(answer, self._path, self._options)
+        return checked_answer(answer, self._path, self._options)
 
     def _read_batch(
         self, answer: dict[str, Any], size_px: tuple[int, int], deadline: float
     ) -> FrameBatch:
-        count = _field(self._process, int, answer, "count")
+        count = checked_field(self._process, int, answer, "count")
         frame_bytes = size_px[0] * size_px[1] * 3
         due_bytes = count * (frame_bytes + 8 + 1)
         most = max(_MOST_PART_BYTES * 4, frame_bytes + 9)
@@ -164,10 +166,10 @@ class IsolatedSource:
         )
         if count:
             for array in (batch.pixels, batch.times_s, batch.exact.view(np.uint8)):
-                self._process.read(memoryview(array).cast("B"), deadline)
+                self._process.read(array.data.cast("B"), deadline)
             if batch.exact.view(np.uint8).max() > 1 or not np.isfinite(batch.times_s).all():
                 self._process.fail("times that are none")
-            notes = _field(self._process, tuple[str, ...], answer, "notes")
+            notes = checked_field(self._process, tuple[str, ...], answer, "notes")
             if notes != self._info.notes:
                 self._info = replace(self._info, notes=notes)
         return batch
@@ -181,7 +183,7 @@ class IsolatedSource:
                 self._process.fail(f"{self._array_bytes} bytes of times")
             times_s = np.empty(self._array_bytes // 8, np.float64)
             if len(times_s):
-                self._process.read(memoryview(times_s).cast("B"), deadline)
+                self._process.read(times_s.data.cast("B"), deadline)
         if not np.isfinite(times_s).all():
             self._process.fail("times that are none")
         return times_s
@@ -201,9 +203,9 @@ def inspect_in_process(path: Path, try_backends: bool, options: ReadOptions) -> 
     decoders = {name for backend in backends for name in _decoders(path, backend)}
     process = ReadingProcess(path, options, ["inspect", "pyav", *sorted(decoders)])
     try:
-        request = {"try_backends": try_backends, **_request("inspect", path, options)}
+        request = {"try_backends": try_backends, **file_request("inspect", path, options)}
         answer, _ = process.ask(request, process.deadline())
-        return _record(process, FileReport, _checked(answer, path, options), "report", path)
+        return _record(process, FileReport, checked_answer(answer, path, options), "report", path)
     finally:
         process.close()
 
@@ -215,12 +217,12 @@ def _decoders(path: Path, backend: Backend) -> list[str]:
     return ["pyav", backend.removesuffix("-cuda")]
 
 
-def _request(action: str, path: Path, options: ReadOptions) -> dict[str, Any]:
+def file_request(action: str, path: Path, options: ReadOptions) -> dict[str, Any]:
     inner = asdict(replace(options, memory_limit_mb=None))
     return {"action": action, "path": str(path), "options": inner}
 
 
-def _checked(answer: dict[str, Any], path: Path, options: ReadOptions) -> dict[str, Any]:
+def checked_answer(answer: dict[str, Any], path: Path, options: ReadOptions) -> dict[str, Any]:
     """`answer`, unless it is an error of the file's. FFmpeg passes over some of the memory that it
     does not get, so each error tells the limit."""
     if "error" not in answer:
@@ -234,11 +236,11 @@ def _checked(answer: dict[str, Any], path: Path, options: ReadOptions) -> dict[s
 def _record(
     process: ReadingProcess, kind: Any, answer: dict[str, Any], key: str, path: Path
 ) -> Any:
-    """As `_field`, for a record with a `path`, whose bytes may not go through JSON."""
-    return replace(_field(process, kind, answer, key), path=str(path))
+    """As `checked_field`, for a record with a `path`, whose bytes may not go through JSON."""
+    return replace(checked_field(process, kind, answer, key), path=str(path))
 
 
-def _field(process: ReadingProcess, kind: Any, answer: dict[str, Any], key: str) -> Any:
+def checked_field(process: ReadingProcess, kind: Any, answer: dict[str, Any], key: str) -> Any:
     """A field of `answer`, as `kind`; what is none ends the process."""
     try:
         return record_from_json(kind, answer.get(key))
