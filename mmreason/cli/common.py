@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -91,6 +92,11 @@ def print_json(value: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
+NO_ANSWER = 3
+"""Exit code where one question has no answer, or one expression is nowhere."""
+
+
+@contextmanager
 def progress(message: str) -> Iterator[Callable[[str], None]]:
     """Show `message` on stderr while the block runs; the given function changes it.
 

@@ -83,7 +83,9 @@ def test_rounds_are_decisions_and_the_opening_is_none(policy, video, model, navi
     answer = Reasoner(navigator, observer=model, policy=policy).ask(video, QUESTION)
     rounds = [step.observation.cost.rounds for step in answer.trace]
     assert set(rounds) <= {0, 1} and sum(rounds) == answer.cost.rounds
-    opening = [s for s in answer.trace if s.call.name == "caption" and len(s.call.node) == 1]
+    opening = [
+        s for s in answer.trace if s.call.name == "caption" and len(s.call.arguments["node"]) == 1
+    ]
     assert all(step.observation.cost.rounds == 0 for step in opening)
 
 

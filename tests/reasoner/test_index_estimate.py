@@ -44,7 +44,7 @@ def test_an_index_is_what_questions_find(world):
     calls = observer.calls
     answer = reasoner.ask(world, "What colour is the ring?")
     captions = [s for s in answer.trace if s.call.name == "caption"]
-    known = [s for s in captions if len(s.call.node) <= 2]
+    known = [s for s in captions if len(s.call.arguments["node"]) <= 2]
     assert known and all(s.observation.cached for s in known)
     again = list(reasoner.index(world, ("high",)))
     assert all(one.seen.cached for one in again)

@@ -226,7 +226,7 @@ def test_with_perfect_captions_greedy_hits_within_three_rounds(fake_video, lengt
         assert found.cost.rounds <= 4
         looks = [step for step in found.trace if step.call.name == "look"]
         assert looks[0].observation.span.overlap_s(Span(start_s, end_s)) > 0
-        assert looks[0].call.span == looks[-1].call.span
+        assert looks[0].call.arguments["span"] == looks[-1].call.arguments["span"]
 
 
 def signs(question: str, seen: list[str]) -> str:
@@ -315,5 +315,5 @@ def test_subtitles_lead_to_the_place(fake_video, watcher):
     assert found.trace[0].call.name == "search"
     assert "magpie" in found.trace[0].observation.text
     looks = [step for step in found.trace if step.call.name == "look"]
-    assert looks[0].call.span.overlap_s(Span(431, 435)) > 0
+    assert looks[0].call.arguments["span"].overlap_s(Span(431, 435)) > 0
     assert found.cost.rounds <= 2

@@ -79,7 +79,7 @@ def test_verification_sees_other_frames_and_only_the_question(video, model):
     first, second = [a for a in model.asked if a.text == "How does the red star move?"]
     assert not set(first.times_s) & set(second.times_s)
     assert "Is there a red star?" not in {a.text for a in model.asked}, "a caption tells of it"
-    assert answer.trace[-1].call.shift > 0
+    assert answer.trace[-1].call.arguments["shift"] > 0
 
 
 def test_where_captions_are_silent_it_is_asked_whether_the_thing_is_there(fake_video, watcher):

@@ -170,11 +170,11 @@ def test_a_count_reads_no_deeper_than_the_scan_shows(fake_video, watcher):
     )
     question = "How many stars are there?"
     answer = Reasoner(watcher(video, answers, clip=CLIP)).ask(video, question)
-    depths = {len(s.call.node) for s in answer.trace if s.call.name == "caption"}
+    depths = {len(s.call.arguments["node"]) for s in answer.trace if s.call.name == "caption"}
     assert (answer.text, depths) == ("2", {1, 2})
     wholes = replace(CLIP, overview="denser")
     answer = Reasoner(watcher(video, answers, clip=wholes)).ask(video, question)
-    depths = {len(s.call.node) for s in answer.trace if s.call.name == "caption"}
+    depths = {len(s.call.arguments["node"]) for s in answer.trace if s.call.name == "caption"}
     assert (answer.text, depths) == ("2", {1, 2, 3}), "captions of many frames at once lead down"
 
 

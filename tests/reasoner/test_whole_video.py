@@ -53,7 +53,7 @@ def test_first_and_last_are_read_from_their_end_of_the_video(fake_video, watcher
     when = "for the longest time" if nodes is None else asked
     question = f"Which word is on the screen {when} in the whole video?"
     answer = Reasoner(model).ask(video, question, options=WORDS)
-    read = [int(step.call.span.start_s // 100) + 1 for step in answer.trace]
+    read = [int(step.call.arguments["span"].start_s // 100) + 1 for step in answer.trace]
     assert list(dict.fromkeys(read)) == (nodes or [1, 2, 3, 4])
     assert len(read) == 2 * len(set(read)) and answer.cost.frames == 8 * len(read)
     assert answer.text == ("TAXI" if asked == "last" else "PARK")
@@ -69,7 +69,7 @@ def test_a_caption_that_tells_of_several_is_read_part_by_part(fake_video, watche
     question = f"Which word is on the screen {asked} in the whole video?"
     answer = Reasoner(model).ask(video, question, options=WORDS)
     assert (answer.text, answer.stop_reason) == (right, StopReason.ANSWERED)
-    spans = [step.call.span for step in answer.trace]
+    spans = [step.call.arguments["span"] for step in answer.trace]
     assert [round(span.duration_s) for span in spans] == [100, 100, 25, 25]
 
 

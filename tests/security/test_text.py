@@ -141,7 +141,7 @@ def _cache(stage: Stage) -> list[list[object]]:
 
 
 def _train_report(stage: Stage) -> list[list[object]]:
-    from tests.training.made_up_runs import reports
+    from tests.fakes.made_up_runs import reports
 
     from mmreason.training.monitoring import RunLog
 
@@ -408,7 +408,7 @@ def _answer() -> Answer:
 
 
 def _run(folder: Path) -> Any:
-    from tests.training.made_up_runs import reports
+    from tests.fakes.made_up_runs import reports
 
     from mmreason.training.monitoring import Run, RunLog
 
