@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import typer
 
-from mmreason.audit.doctor import Check as DoctorCheck
+from mmreason.audit.doctor import DoctorCheck
 from mmreason.cli import app, main
 from mmreason.json_values import encode_json
 from mmreason.memory.store import Store
@@ -29,7 +29,6 @@ from mmreason.models.scripted import ScriptedModel
 from mmreason.tool_calls import AgentCall, Caption, Look, ModelTurn, Search
 from mmreason.types import (
     Answer,
-    Check,
     CheckKind,
     Evidence,
     Note,
@@ -141,9 +140,8 @@ def _cache(stage: Stage) -> list[list[object]]:
 
 
 def _train_report(stage: Stage) -> list[list[object]]:
-    from tests.fakes.made_up_runs import reports
-
     from mmreason.training.monitoring import RunLog
+    from tests.fakes.made_up_runs import reports
 
     runs = [stage.folder / f"{EVIL_NAME}{number}" for number in (1, 2)]
     for run in runs:
@@ -408,9 +406,8 @@ def _answer() -> Answer:
 
 
 def _run(folder: Path) -> Any:
-    from tests.fakes.made_up_runs import reports
-
     from mmreason.training.monitoring import Run, RunLog
+    from tests.fakes.made_up_runs import reports
 
     log = RunLog(folder)
     for report in reports(3):

@@ -102,21 +102,21 @@ class _Flight:
         return self.outcome is not None or self.failed is not None
 
     def advance(self) -> None:
-        """Go on to the next wish, or to the end."""
+        """Go on to the next action, or to the end."""
         sent, failure = self.written or self.replies, self.failure
         self.ask = self.request = self.written = self.replies = self.failure = None
         try:
-            wish = self.episode.send(sent) if failure is None else self.episode.throw(failure)
+            action = self.episode.send(sent) if failure is None else self.episode.throw(failure)
         except StopIteration as end:
             self.outcome = end.value
             return
         except FAILURES as error:
             self.fail(type(error).__name__, str(error))
             return
-        if isinstance(wish, Request):
-            self.request = wish
+        if isinstance(action, Request):
+            self.request = action
         elif len(self.turns) < TURNS_LIMIT:
-            self.ask = wish
+            self.ask = action
         else:
             self.fail("EndlessEpisode", f"asked for more than {TURNS_LIMIT} turns")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mmreason.evaluation.scoring import Share
+from mmreason.evaluation.scoring import Proportion
 from mmreason.models.base import ChatModel
 from mmreason.needle.items import Item
 from mmreason.reasoner import Reasoner
@@ -17,40 +17,40 @@ from mmreason.tool_calls import Caption
 from mmreason.training.navigation.plays import ITEMS, Table, Turn, is_right, needle_world, play_all
 from mmreason.training.navigation.teacher import Teacher
 
-NOTHING = Share(0, 0)
+NOTHING = Proportion(0, 0)
 
 
 @dataclass
 class Player:
     """How one player of the same policy does, over the items of held-out worlds."""
 
-    valid: Share = NOTHING
+    valid: Proportion = NOTHING
     """Turns that hold one call of a known tool on a known node, or an answer."""
-    right_open: Share = NOTHING
+    right_open: Proportion = NOTHING
     """Opened nodes that hold a place which has to be seen (items that have one)."""
-    right_look: Share = NOTHING
+    right_look: Proportion = NOTHING
     """Looks at such a place."""
-    right: Share = NOTHING
+    right: Proportion = NOTHING
     """Items answered right."""
     turns: int = 0
     """Of all plays together."""
-    by_kind: dict[str, Share] = field(default_factory=dict)
+    by_kind: dict[str, Proportion] = field(default_factory=dict)
     """Items answered right, by kind of item."""
 
     def add(self, table: Table, item: Item, turns: tuple[Turn, ...]) -> None:
         """Count one play."""
-        right = Share(bool(turns) and is_right(item, turns[-1].text), 1)
+        right = Proportion(bool(turns) and is_right(item, turns[-1].text), 1)
         self.turns += len(turns)
         self.right += right
         self.by_kind[item.kind] = self.by_kind.get(item.kind, NOTHING) + right
         for turn in turns:
             said = table.said(item, turn.text)
-            self.valid += Share(said is not None, 1)
+            self.valid += Proportion(said is not None, 1)
             node = table.visited(item, turn.text)
             if said is None or node is None or not item.gold_spans:
                 continue
             span = table.tree.node(node).span
-            hit = Share(any(gold.overlap_s(span) > 0 for gold in item.gold_spans), 1)
+            hit = Proportion(any(gold.overlap_s(span) > 0 for gold in item.gold_spans), 1)
             if isinstance(said.calls[0], Caption):
                 self.right_open += hit
             else:
@@ -64,7 +64,7 @@ class Navigation:
     model: Player = field(default_factory=Player)
     teacher: Player = field(default_factory=Player)
     """Without hints."""
-    greedy: Share = NOTHING
+    greedy: Proportion = NOTHING
     """Items that `Greedy` answers right, with the loop's checks."""
 
 
@@ -87,6 +87,6 @@ def measure(
             teacher = Teacher(item, table.tree, table.read, hints=0)
             found.teacher.add(table, item, *play_all([table.play(item)], teacher))
             answer = Reasoner(table.eyes).ask(table.video, item.question, options=item.options)
-            found.greedy += Share(answer.choice == item.answer, 1)
+            found.greedy += Proportion(answer.choice == item.answer, 1)
         on_world(index + 1)
     return found

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Literal
 
 from mmreason.agent.driver import finished, serve
-from mmreason.agent.protocol import Act, Claim, Consult, Inquiry, Results
+from mmreason.agent.protocol import AskModel, CallTools, Claim, Inquiry, Results
 from mmreason.language.answer_reading import read_answer
 from mmreason.language.refusals import says_absent
 from mmreason.memory.store import Store
@@ -100,18 +100,18 @@ class Table:
                 return Play(item=item, hints=hints, turns=turns)
         return None
 
-    def play(self, item: Item) -> Generator[Consult, Reply, None]:
+    def play(self, item: Item) -> Generator[AskModel, Reply, None]:
         """The policy at one question: yields what its model is asked, until the first answer."""
         play = NANO_POLICY.play(self.inquiry(item))
-        wish = next(play)
-        while not isinstance(wish, Claim):
+        action = next(play)
+        while not isinstance(action, Claim):
             sent = None
-            if isinstance(wish, Consult):
-                sent = yield wish
-            elif isinstance(wish, Act):
-                sent = Results(tuple(self.see(call) for call in wish.calls))
+            if isinstance(action, AskModel):
+                sent = yield action
+            elif isinstance(action, CallTools):
+                sent = Results(tuple(self.see(call) for call in action.calls))
             try:
-                wish = play.send(sent)
+                action = play.send(sent)
             except StopIteration:
                 return
 
@@ -161,18 +161,20 @@ class Table:
 
 
 def play_all(
-    plays: Sequence[Generator[Consult, Reply, None]], model: ChatModel
+    plays: Sequence[Generator[AskModel, Reply, None]], model: ChatModel
 ) -> list[tuple[Turn, ...]]:
     """Let one model play several questions, the open ones of a round in one batch."""
     turns: list[list[Turn]] = [[] for _ in plays]
-    waiting = {i: wish for i, play in enumerate(plays) if (wish := next(play, None)) is not None}
+    waiting = {
+        i: action for i, play in enumerate(plays) if (action := next(play, None)) is not None
+    }
     while waiting:
         limit = next(iter(waiting.values())).max_new_tokens
-        asked = [wish.messages for wish in waiting.values()]
+        asked = [action.messages for action in waiting.values()]
         replies = model.generate(asked, max_new_tokens=limit)
-        ahead: dict[int, Consult] = {}
-        for (i, wish), reply in zip(waiting.items(), replies, strict=True):
-            turns[i].append(Turn(tuple(wish.messages), reply.written))
+        ahead: dict[int, AskModel] = {}
+        for (i, action), reply in zip(waiting.items(), replies, strict=True):
+            turns[i].append(Turn(tuple(action.messages), reply.written))
             with contextlib.suppress(StopIteration):
                 ahead[i] = plays[i].send(reply)
         waiting = ahead

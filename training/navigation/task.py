@@ -110,17 +110,17 @@ def _episode(table: Table, item: Item, codec: Codec) -> Episode:
     play = table.play(item)
     said: list[Written] = []
     last: tuple[Prompt, Written, Conversation] | None = None
-    wish = next(play, None)
-    while wish is not None:
-        conversation = list(wish.messages)
+    action = next(play, None)
+    while action is not None:
+        conversation = list(action.messages)
         prompt = (
             codec.prompt(conversation) if last is None else codec.continued(*last, conversation)
         )
-        written: Written = yield Ask(prompt, wish.max_new_tokens)
+        written: Written = yield Ask(prompt, action.max_new_tokens)
         said.append(written)
         last = (prompt, written, conversation)
         try:
-            wish = play.send(as_reply(prompt, written))
+            action = play.send(as_reply(prompt, written))
         except StopIteration:
             break
     turns = tuple(written.text for written in said)

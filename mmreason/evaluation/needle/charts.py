@@ -22,7 +22,7 @@ from mmreason.evaluation.needle.canvas import (
     Mark,
     Path,
 )
-from mmreason.evaluation.scoring import Share
+from mmreason.evaluation.scoring import Proportion
 
 _CELL = 46
 _LEFT = 96
@@ -45,7 +45,7 @@ SERIES: tuple[Colour, ...] = (
 
 
 def heat_map(
-    cells: Mapping[tuple[str, str], Share],
+    cells: Mapping[tuple[str, str], Proportion],
     rows: Sequence[str],
     columns: Sequence[str],
     *,
@@ -68,7 +68,7 @@ def heat_map(
     return Drawing(width=width, height=bottom + 30, marks=marks, title=title)
 
 
-def _cell(x: float, y: float, share: Share | None, name: str) -> list[Mark]:
+def _cell(x: float, y: float, share: Proportion | None, name: str) -> list[Mark]:
     if share is None or not share.n:
         return [Box(x=x, y=y, width=_CELL - 2, height=_CELL - 2, fill=_EMPTY, title=name)]
     fill = _mix(share.value)
@@ -92,7 +92,7 @@ class Point:
 
     name: str
     frames: float
-    accuracy: Share
+    accuracy: Proportion
 
 
 @dataclass(frozen=True, slots=True)
