@@ -286,7 +286,7 @@ def frames(count):
     return json.dumps({"count": count, "notes": []}).encode()
 def opened(**changes):
     info = {**json.loads(sys.argv[1]), **changes}
-    send(json.dumps({"info": info, "notes": []}).encode())
+    send(json.dumps({"info": info}).encode())
 send(b"{}")
 """
 

@@ -53,8 +53,6 @@ class IsolatedSource:
             self._process.close()
             raise
         self._info = _record(self._process, VideoInfo, answer, "info", path)
-        self.open_notes: tuple[str, ...] = _field(self._process, tuple[str, ...], answer, "notes")
-        """What kept other back ends from serving."""
 
     @property
     def info(self) -> VideoInfo:
