@@ -218,6 +218,7 @@ def _decoders(path: Path, backend: Backend) -> list[str]:
 
 
 def file_request(action: str, path: Path, options: ReadOptions) -> dict[str, Any]:
+    """What the process is asked to do with the file at `path`."""
     inner = asdict(replace(options, memory_limit_mb=None))
     return {"action": action, "path": str(path), "options": inner}
 
