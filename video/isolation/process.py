@@ -28,6 +28,7 @@ import mmreason
 from mmreason.video.backends.base import ReadOptions
 from mmreason.video.descriptors import is_descriptor_path
 from mmreason.video.json_input import JsonInputError, parse_json
+from mmreason.video.stopping import CHECK_INTERVAL_S, check_stop
 from mmreason.video.types import VideoError
 
 _START_LIMIT_S = 60.0
@@ -155,13 +156,17 @@ class ReadingProcess:
             filled += count
 
     def _wait(self, deadline: float) -> None:
-        """Until there is something to read."""
+        """Until there is something to read, or `stop_when` ends the wait and the process."""
         poll = select.poll()
         poll.register(self._answers, select.POLLIN)
-        left_s = deadline - time.monotonic()
-        if left_s <= 0 or not poll.poll(None if math.isinf(left_s) else 1000 * left_s):
-            shown_s = _START_LIMIT_S if self._limit_s is None else self._limit_s
-            self._end_with(f"took longer than the limit of {shown_s:g} s")
+        while True:
+            check_stop()
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                shown_s = _START_LIMIT_S if self._limit_s is None else self._limit_s
+                self._end_with(f"took longer than the limit of {shown_s:g} s")
+            if poll.poll(1000 * min(CHECK_INTERVAL_S, left_s)):
+                return
 
     def _end_with(self, reason: str) -> NoReturn:
         if not self.closed:

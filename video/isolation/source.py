@@ -48,7 +48,7 @@ class IsolatedSource:
         self._process = ReadingProcess(path, options, _decoders(path, self._backend))
         self._stream_ids = itertools.count()
         try:
-            answer = self._ask({"backend": self._backend, **_request("open", path, options)})
+            answer = self._ask({"backend": self._backend, **file_request("open", path, options)})
         except BaseException:
             self._process.close()
             raise
@@ -156,12 +156,12 @@ class IsolatedSource:
         with self._process.lock:
             deadline = self._process.deadline() if deadline is None else deadline
             answer, self._array_bytes = self._process.ask(request, deadline)
-        return _checked(answer, self._path, self._options)
+        return checked_answer(answer, self._path, self._options)
 
     def _read_batch(
         self, answer: dict[str, Any], size_px: tuple[int, int], deadline: float
     ) -> FrameBatch:
-        count = _field(self._process, int, answer, "count")
+        count = checked_field(self._process, int, answer, "count")
         frame_bytes = size_px[0] * size_px[1] * 3
         due_bytes = count * (frame_bytes + 8 + 1)
         most = max(_MOST_PART_BYTES * 4, frame_bytes + 9)
@@ -177,7 +177,7 @@ class IsolatedSource:
                 self._process.read(array.data.cast("B"), deadline)
             if batch.exact.view(np.uint8).max() > 1 or not np.isfinite(batch.times_s).all():
                 self._process.fail("times that are none")
-            notes = _field(self._process, tuple[str, ...], answer, "notes")
+            notes = checked_field(self._process, tuple[str, ...], answer, "notes")
             if notes != self._info.notes:
                 self._info = replace(self._info, notes=notes)
         return batch
@@ -211,9 +211,9 @@ def inspect_in_process(path: Path, try_backends: bool, options: ReadOptions) -> 
     decoders = {name for backend in backends for name in _decoders(path, backend)}
     process = ReadingProcess(path, options, ["inspect", "pyav", *sorted(decoders)])
     try:
-        request = {"try_backends": try_backends, **_request("inspect", path, options)}
+        request = {"try_backends": try_backends, **file_request("inspect", path, options)}
         answer, _ = process.ask(request, process.deadline())
-        return _record(process, FileReport, _checked(answer, path, options), "report", path)
+        return _record(process, FileReport, checked_answer(answer, path, options), "report", path)
     finally:
         process.close()
 
@@ -225,12 +225,13 @@ def _decoders(path: Path, backend: Backend) -> list[str]:
     return ["pyav", backend.removesuffix("-cuda")]
 
 
-def _request(action: str, path: Path, options: ReadOptions) -> dict[str, Any]:
+def file_request(action: str, path: Path, options: ReadOptions) -> dict[str, Any]:
+    """What the process is asked to do with the file at `path`."""
     inner = asdict(replace(options, memory_limit_mb=None))
     return {"action": action, "path": str(path), "options": inner}
 
 
-def _checked(answer: dict[str, Any], path: Path, options: ReadOptions) -> dict[str, Any]:
+def checked_answer(answer: dict[str, Any], path: Path, options: ReadOptions) -> dict[str, Any]:
     """`answer`, unless it is an error of the file's. FFmpeg passes over some of the memory that it
     does not get, so each error tells the limit."""
     if "error" not in answer:
@@ -244,11 +245,11 @@ def _checked(answer: dict[str, Any], path: Path, options: ReadOptions) -> dict[s
 def _record(
     process: ReadingProcess, kind: Any, answer: dict[str, Any], key: str, path: Path
 ) -> Any:
-    """As `_field`, for a record with a `path`, whose bytes may not go through JSON."""
-    return replace(_field(process, kind, answer, key), path=str(path))
+    """As `checked_field`, for a record with a `path`, whose bytes may not go through JSON."""
+    return replace(checked_field(process, kind, answer, key), path=str(path))
 
 
-def _field(process: ReadingProcess, kind: Any, answer: dict[str, Any], key: str) -> Any:
+def checked_field(process: ReadingProcess, kind: Any, answer: dict[str, Any], key: str) -> Any:
     """A field of `answer`, as `kind`; what is none ends the process."""
     try:
         return record_from_json(kind, answer.get(key))

@@ -34,6 +34,7 @@ DECODERS = {
     "torchcodec": ("torch", "torchcodec.decoders", "mmreason.video.backends.torchcodec", "cv2"),
     "world": ("mmreason.video.world.source", "cv2"),
     "inspect": ("mmreason.video.inspect",),
+    "subtitles": ("mmreason.video.subtitles.find",),
 }
 """What is loaded before the limit is set, as it is no part of what a file takes."""
 
@@ -56,6 +57,8 @@ class Reader:
             return self._open(request), ()
         if action == "inspect":
             return _inspect(request), ()
+        if action in ("find subtitles", "container times"):
+            return _read_subtitles(action, Path(request["path"])), ()
         assert self._source is not None
         if action == "frames":
             batch = self._source.frames_at(request["times_s"], request["size_px"])
@@ -131,6 +134,13 @@ def _inspect(request: dict[str, Any]) -> dict[str, Any]:
         time_limit_s=options["time_limit_s"],
     )
     return {"report": record_to_json(report)}
+
+
+def _read_subtitles(action: str, path: Path) -> dict[str, Any]:
+    from mmreason.video.subtitles.find import container_times, find_subtitles
+
+    value = find_subtitles(path) if action == "find subtitles" else container_times(path)
+    return {"value": None if value is None else record_to_json(value)}
 
 
 def _load(decoders: Sequence[str]) -> None:
