@@ -91,7 +91,7 @@ class ReadingProcess:
         return time.monotonic() + self._limit_s + _GRACE_S
 
     def ask(self, request: dict[str, Any], deadline: float) -> tuple[dict[str, Any], int]:
-        """The answer to `request`, and how many bytes follow it, which `read` must take. Raises
+        """The answer to `request`, and ending many bytes follow it, which `read` must take. Raises
         VideoError: that the process was ended, or needs more memory."""
         self.check_open()
         with self._ending_on_failure():
@@ -163,8 +163,8 @@ class ReadingProcess:
             check_stop()
             left_s = deadline - time.monotonic()
             if left_s <= 0:
-                shown_s = _START_LIMIT_S if self._limit_s is None else self._limit_s
-                self._end_with(f"took longer than the limit of {shown_s:g} s")
+                limit_s = _START_LIMIT_S if self._limit_s is None else self._limit_s
+                self._end_with(f"took longer than the limit of {limit_s:g} s")
             if poll.poll(1000 * min(CHECK_INTERVAL_S, left_s)):
                 return
 
@@ -184,12 +184,12 @@ class ReadingProcess:
         if code == MEMORY_EXIT:
             return self._needs_more()
         if code is None:
-            how = "its answers"
+            ending = "its answers"
         else:
-            how = f"with signal {-code}" if code < 0 else f"with code {code}"
+            ending = f"with signal {-code}" if code < 0 else f"with code {code}"
         return (
-            f"the process that read it ended {how}: it is damaged or made up, or needs more than "
-            f"{self._memory_mb:,} MB"
+            f"the process that read it ended {ending}: it is damaged or made up, or needs more "
+            f"than {self._memory_mb:,} MB"
         )
 
     def _needs_more(self) -> str:
