@@ -24,7 +24,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-import mmreason
 from mmreason.video.backends.base import ReadOptions
 from mmreason.video.descriptors import is_descriptor_path
 from mmreason.video.json_input import JsonInputError, parse_json
@@ -63,7 +62,7 @@ class ReadingProcess:
             bufsize=0,
             pass_fds=inherited,
             start_new_session=True,  # so that a process it starts ends with it
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_paths())},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(entry or "." for entry in sys.path)},
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._requests = self._process.stdin.fileno()
@@ -197,12 +196,6 @@ class ReadingProcess:
             f"needs more than {self._memory_mb:,} MB of memory, the limit (memory_limit_mb) "
             "it is read with"
         )
-
-
-def _import_paths() -> list[str]:
-    """Where the process finds this package and its libraries, also where the present folder is on
-    the path here."""
-    return [*filter(None, sys.path), str(Path(mmreason.__path__[0]).parent)]
 
 
 def _end(process: subprocess.Popen[bytes], lock: threading.RLock, owner_pid: int) -> None:
