@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from mmreason.evaluation.needle.worlds import needle_set
 from mmreason.video import Video, VideoError
@@ -69,6 +70,8 @@ HARMFUL: dict[str, tuple[dict[str, Any], str]] = {
         "1000 characters",
     ),
     "a long name": (_scene() | {"name": "a" * 5_000}, "200 characters"),
+    "fields": (_scene() | {f"f{i}": 1 for i in range(10_000)}, "at most 32 fields"),
+    "lines that are none": (_scene() | {"subtitles": [[]] * 10_000}, "subtitles.0"),
     "long ids": (_scene(actors=[_actors(1)[0] | {"id": "a" * 5_000}]), "200 characters"),
     "smallest rate": (_scene() | {"fps_hz": 5e-324}, "fps_hz"),
     "small rate": (_scene() | {"fps_hz": 1e-300}, "fps_hz"),
@@ -102,6 +105,9 @@ def test_a_harmful_script_is_refused_in_one_short_line(name: str, tmp_path: Path
         message = str(caught.value)
         assert message.startswith(f"{path}: ") and len(message) < 1_000
         assert message.isprintable()
+        cause = caught.value.__cause__
+        if isinstance(cause, ValidationError):
+            assert cause.error_count() < 5, "reading stops at the first of many mistakes"
 
 
 def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:

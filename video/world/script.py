@@ -10,9 +10,16 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from mmreason.video.files import write_atomic
 from mmreason.video.json_input import JsonInputError, read_json
@@ -46,6 +53,8 @@ MAX_FPS_HZ = 120.0
 MAX_SIDE_PX = 4096
 MAX_PIXELS = 4096 * 2304
 """Of one frame: 16 to 9 at the longest side."""
+MAX_FIELDS = 32
+"""Of one object."""
 MAX_NAME = 200
 """Characters of a name or an id."""
 MAX_TEXT = 1_000
@@ -60,6 +69,14 @@ glance."""
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_fields(cls, values: Any) -> Any:
+        # Every unknown field would be an error of its own, and a file has room for many.
+        if isinstance(values, dict) and len(values) > MAX_FIELDS:
+            raise ValueError(f"an object has at most {MAX_FIELDS} fields, got {len(values):,}")
+        return values
 
 
 class Motion(_Part):
@@ -112,8 +129,8 @@ class Scene(_Part):
     start_s: float
     end_s: Annotated[float, Field(le=MAX_DURATION_S)]
     background: Background = "slate"
-    actors: Annotated[tuple[Actor, ...], Field(max_length=MAX_ACTORS)] = ()
-    events: Annotated[tuple[Event, ...], Field(max_length=MAX_EVENTS)] = ()
+    actors: Annotated[tuple[Actor, ...], FailFast(), Field(max_length=MAX_ACTORS)] = ()
+    events: Annotated[tuple[Event, ...], FailFast(), Field(max_length=MAX_EVENTS)] = ()
     text: Annotated[str, Field(max_length=40)] | None = None
     """A word shown at the bottom of the screen during the whole scene."""
 
@@ -199,8 +216,8 @@ class World(_Part):
     width_px: Annotated[int, Field(ge=16, le=MAX_SIDE_PX, multiple_of=2)] = 640
     height_px: Annotated[int, Field(ge=16, le=MAX_SIDE_PX, multiple_of=2)] = 360
     fps_hz: Annotated[float, Field(ge=MIN_FPS_HZ, le=MAX_FPS_HZ)] = 25.0
-    scenes: Annotated[tuple[Scene, ...], Field(min_length=1, max_length=MAX_SCENES)]
-    subtitles: Annotated[tuple[SubtitleLine, ...], Field(max_length=MAX_SUBTITLES)] = ()
+    scenes: Annotated[tuple[Scene, ...], FailFast(), Field(min_length=1, max_length=MAX_SCENES)]
+    subtitles: Annotated[tuple[SubtitleLine, ...], FailFast(), Field(max_length=MAX_SUBTITLES)] = ()
 
     @model_validator(mode="after")
     def _fits(self) -> World:
@@ -290,7 +307,7 @@ class World(_Part):
             field = ".".join(str(part) for part in first["loc"]) or "the file"
             raise VideoError(
                 f"{path}: not a valid world script: {show_line(field)[:_MAX_REASON]}: "
-                f"{show_line(first['msg'])[:_MAX_REASON]} ({error.error_count()} problem(s) in all)"
+                f"{show_line(first['msg'])[:_MAX_REASON]}"
             ) from error
         except JsonInputError as error:
             raise VideoError(f"{path}: cannot be read as a world script: {error}") from error
