@@ -10,8 +10,7 @@ import re
 from html.entities import html5
 from unicodedata import category
 
-MAX_TEXT = 1_000
-"""Characters kept of one line."""
+from mmreason.video.subtitles.limits import MAX_RAW_TEXT, MAX_TEXT
 
 # Every repetition is bounded, so that no text makes a pattern search it again and again.
 _CLASSES = r"(?:\.[\w.-]{1,80})?"
@@ -71,6 +70,7 @@ def count_lines(count: int) -> str:
 def plain_line(text: str) -> str:
     """One line of printable text of at most `MAX_TEXT` characters. Marks that are not seen, such as
     those of direction, are taken out."""
+    text = text[:MAX_RAW_TEXT]
     visible = text if text.isascii() else "".join(c for c in text if category(c) != "Cf")
     joined = " ".join(visible.split())[:MAX_TEXT]
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in joined)
