@@ -5,9 +5,10 @@ Leaves out reading the text (`mmreason.grounding.parse`) and following things th
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -16,12 +17,17 @@ from mmreason.grounding import Grounding, GroundingStatus, parse_boxes
 from mmreason.language.thoughts import split_thought
 from mmreason.models.base import ChatModel, FramesPart, Message, TextPart
 from mmreason.types import UsageError
+from mmreason.video.backends.base import MAX_PICTURE_PX, MAX_SIDE_PX
+from mmreason.video.plain_text import show_line
 from mmreason.video.types import FrameBatch, Span
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+"""What a file with one of these suffixes may hold, as Pillow names it. Others it would open too, by
+what the file says: PostScript, for one, which it has a program draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +46,24 @@ class Frame:
 
 
 def is_image(source: object) -> bool:
-    """Whether this is a picture: an array, a Pillow image, or a path that ends like one."""
+    """Whether this is a picture: an array, a Pillow image, or a path or an open file whose name
+    ends like one.
+
+    Example:
+        >>> is_image("star.png"), is_image("star.mp4")
+        (True, False)
+    """
+    if hasattr(source, "read"):
+        source = getattr(source, "name", None)
     if isinstance(source, str | Path):
         return Path(source).suffix.lower() in IMAGE_SUFFIXES
     return isinstance(source, np.ndarray) or hasattr(source, "convert")
 
 
-def frame_of_image(source: str | Path | np.ndarray | Image) -> Frame:
-    """Read a picture upright, as RGB. UsageError when it is none."""
-    from PIL import Image, ImageOps
+def frame_of_image(source: str | Path | BinaryIO | np.ndarray | Image) -> Frame:
+    """Read a picture upright, as RGB. UsageError when it is none, or too large."""
+    import PIL.Image
+    from PIL import ImageOps
 
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[-1] != 3 or not source.size:
@@ -56,13 +71,39 @@ def frame_of_image(source: str | Path | np.ndarray | Image) -> Frame:
                 f"an image array must be uint8 (H, W, 3) RGB, got {source.dtype} {source.shape}"
             )
         return Frame(source, None)
-    if not isinstance(source, str | Path):
+    if isinstance(source, str | Path):
+        return _read_picture(source, str(source))
+    if isinstance(source, PIL.Image.Image):
         return Frame(np.asarray(ImageOps.exif_transpose(source).convert("RGB")), None)
+    return _read_picture(source, str(getattr(source, "name", "<image>")))
+
+
+def _read_picture(source: str | Path | BinaryIO, name: str) -> Frame:
+    """The picture in a file. UsageError with one line, whatever its decoder meets."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
     try:
-        with Image.open(source) as picture:
-            return Frame(np.asarray(ImageOps.exif_transpose(picture).convert("RGB")), None)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise UsageError(f"{source}: cannot be read as an image ({error})") from error
+        with warnings.catch_warnings():
+            # Sizes are checked below, against lower limits.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(source, formats=IMAGE_FORMATS)
+        with picture:
+            width_px, height_px = picture.size
+            if max(picture.size) > MAX_SIDE_PX or width_px * height_px > MAX_PICTURE_PX:
+                raise ValueError(
+                    f"{width_px:,} x {height_px:,} pixels; the limit is {MAX_SIDE_PX:,} a side and "
+                    f"{MAX_PICTURE_PX / 1e6:.0f} million in all: make it smaller"
+                )
+            ImageOps.exif_transpose(picture, in_place=True)
+            return Frame(np.asarray(picture.convert("RGB")), None)
+    except UnidentifiedImageError as error:
+        kinds = ", ".join(IMAGE_FORMATS)
+        raise UsageError(
+            f"{show_line(name)}: cannot be read as an image (expected {kinds})"
+        ) from error
+    except Exception as error:  # decoders of hostile files raise anything, MemoryError included
+        reason = show_line(str(error)[:200]) or type(error).__name__
+        raise UsageError(f"{show_line(name)}: cannot be read as an image ({reason})") from error
 
 
 def frame_of_video(video: Watchable, span: Span) -> Frame:

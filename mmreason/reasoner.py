@@ -38,7 +38,7 @@ from mmreason.stream import AnswerStream
 from mmreason.thumbnails import take_thumbnails
 from mmreason.tools import Toolbox
 from mmreason.tree import Tree, TreeRecipe, plan_tree
-from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
+from mmreason.types import Answer, Budget, Step, StopReason, ToolCall, UsageError
 from mmreason.video.inputs import VideoInput
 from mmreason.video.reader import Video
 from mmreason.video.subtitles import Subtitles
@@ -313,7 +313,9 @@ class Reasoner:
             driver = Driver(loop, toolbox, roles, task.budget, task.seed)
             found = yield from driver.run()
             draft = said.joined(found)
-            if draft.decline is not None:
+            # What failed because the time was over is told by the stop reason.
+            is_late = draft.stop_reason is StopReason.BUDGET_SECONDS
+            if draft.decline is not None and not is_late:
                 _raise_where_all_failed(driver.trace, info)
             thumbnails, failed = take_thumbnails(source, draft.evidence, driver.trace)
             fallbacks = (*_told_inexact(toolbox), *toolbox.notes, *failed)

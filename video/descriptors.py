@@ -26,15 +26,15 @@ _PATTERN_SIGNS = frozenset("%*?[]{}")
 
 def is_descriptor_path(path: Path) -> bool:
     """Whether `path` names an open descriptor of this process."""
-    return path.parent == _FOLDER
+    return path.parent == _FOLDER and path.name.isdecimal()
 
 
 def open_regular(path: Path) -> int:
     """A descriptor of the regular file at `path`, for reading; the caller closes it. Raises
     VideoError, also for anything else (a pipe does not hold it up)."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    flags = (getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
     try:
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, os.O_RDONLY | sum(flags))
     except OSError as error:
         raise VideoError(f"{path}: cannot be opened ({error.strerror})") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -59,8 +59,8 @@ def unnamed(path: Path) -> Iterator[tuple[str, int]]:
     """A name for a library that opens by name, and the descriptor that it stands for, both valid
     inside the block: it says nothing of what the file is called or lies beside.
 
-    Raises VideoError. Where there are no such names, a path that could be taken for a
-    pattern is refused.
+    Raises VideoError. Errors of the block tell the path in place of that name. Where there are no
+    such names, a path that could be taken for a pattern is refused.
 
     Example:
         >>> with unnamed(Path("img%03d.png")) as (name, descriptor):  # doctest: +SKIP
@@ -74,7 +74,10 @@ def unnamed(path: Path) -> Iterator[tuple[str, int]]:
             if _PATTERN_SIGNS.intersection(path.name):
                 raise VideoError(f"{path}: could be taken for a pattern of names; rename it")
             name = path
-        yield str(name), descriptor
+        try:
+            yield str(name), descriptor
+        except VideoError as error:
+            raise type(error)(str(error).replace(str(name), str(path))) from error
     finally:
         os.close(descriptor)
 

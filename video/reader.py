@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from mmreason.video.backends.base import ReadOptions, Source, ToneMap
+from mmreason.video.backends.base import OutOfMemoryError, ReadOptions, Source, ToneMap
 from mmreason.video.backends.choose import Backend, open_source
 from mmreason.video.file_kinds import is_world_script
 from mmreason.video.inputs import PrivateFile, VideoInput, as_path, copy_bytes
@@ -69,6 +69,7 @@ class Video:
         *,
         workers: int = 2,
         time_limit_s: float | None = None,
+        memory_limit_mb: int | None = None,
         track: int | None = None,
         tone_map: ToneMap = "auto",
         full_hash: bool = False,
@@ -83,14 +84,22 @@ class Video:
         `backend` is "pyav", "torchcodec", "torchcodec-cuda", "opencv" or "decord"; "auto" takes
         the first that can read the file, and `info` tells which one it was and what kept the
         others from it. `workers` threads at most decode at the same time (PyAV only).
-        `time_limit_s` ends any one call that takes longer, for files that nobody vouches for.
+        `time_limit_s` and `memory_limit_mb` are for files that nobody vouches for: the first ends
+        any one call that takes longer. With the second (Linux) a process of its own reads the file
+        and may take that many megabytes (10^6 bytes) beyond the program itself, through PyAV where
+        `backend` is "auto"; it is ended when a limit is met, a call is interrupted or the video is
+        closed.
         `track` is the index of a video stream (`info.tracks` lists them); None takes the one that
         players take. `tone_map="none"` delivers high dynamic range as stored instead of brought
         to a standard screen.
         `full_hash` has `content_hash`, and so the keys of a store, cover every byte of the file.
         """
         options = ReadOptions(
-            workers=workers, time_limit_s=time_limit_s, track=track, tone_map=tone_map
+            workers=workers,
+            time_limit_s=time_limit_s,
+            memory_limit_mb=memory_limit_mb,
+            track=track,
+            tone_map=tone_map,
         )
         return _open(as_path(path, name), backend, options, full_hash)
 
@@ -154,7 +163,7 @@ class Video:
             yield from batches
 
     def _naming(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._private is None else self._private.naming()
+        return _errors_told(self.path, self._private)
 
     def _here(self) -> Source:
         """The source, opened anew where this process was forked from the one that opened it: they
@@ -261,7 +270,7 @@ def _open(
 ) -> Video:
     private = given if isinstance(given, PrivateFile) else None
     path = given.path if isinstance(given, PrivateFile) else given
-    with nullcontext() if private is None else private.naming():
+    with _errors_told(path, private):
         source, notes = open_source(path, backend, options)
     return Video(
         path,
@@ -272,6 +281,16 @@ def _open(
         notes=notes,
         private=private,
     )
+
+
+@contextmanager
+def _errors_told(path: Path, private: PrivateFile | None) -> Iterator[None]:
+    """Errors of the block name what was given; a lack of memory is one too."""
+    with nullcontext() if private is None else private.naming():
+        try:
+            yield
+        except MemoryError as error:
+            raise OutOfMemoryError(f"{path}: needs more memory than there is") from error
 
 
 def _open_bytes(

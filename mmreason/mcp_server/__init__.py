@@ -1,5 +1,6 @@
 """A server of the Model Context Protocol: assistants and agents ask local videos through mmreason.
 
-`server` alone imports the SDK (extra `mcp`); `desk` does the work, `results` is what it gives,
-`roots` which files it may open. Leaves out transports but standard input and output.
+`server` and `arguments` speak the protocol (SDK: extra `mcp`); `service` does the work of the tools
+within the limits of a `call`, `results` is what they give, and `roots` opens the files that may be
+read, `subtitles` with them. It serves standard input and output alone.
 """

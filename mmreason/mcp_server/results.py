@@ -36,14 +36,14 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ToolOutput:
     """What a tool gives: values, and the pictures that go with them."""
 
     values: Result
     pictures: tuple[Picture, ...] = ()
 
 
-class Support(BaseModel):
+class EvidenceResult(BaseModel):
     """A stretch of the video that supports the answer."""
 
     model_config = _CONFIG
@@ -64,7 +64,7 @@ class Support(BaseModel):
     """Times of the frames that were looked at."""
 
     @classmethod
-    def of(cls, evidence: Evidence) -> Support:
+    def of(cls, evidence: Evidence) -> EvidenceResult:
         start_s, end_s = evidence.span.to_list()
         return cls(
             start_s=start_s,
@@ -77,7 +77,7 @@ class Support(BaseModel):
         )
 
 
-class Spent(BaseModel):
+class CostResult(BaseModel):
     """What the answer took."""
 
     model_config = _CONFIG
@@ -93,7 +93,7 @@ class Spent(BaseModel):
     """Tokens read and written by models."""
 
     @classmethod
-    def of(cls, cost: Cost) -> Spent:
+    def of(cls, cost: Cost) -> CostResult:
         return cls(
             seconds=round(cost.seconds, 3),
             frames=cost.frames,
@@ -104,7 +104,7 @@ class Spent(BaseModel):
         )
 
 
-class Answered(Result):
+class AskResult(Result):
     """An answer, what supports it and what it took; or that there is none, and what to do."""
 
     answered: bool
@@ -121,19 +121,19 @@ class Answered(Result):
     stop_reason: StopReason
     """answered; abstained: nothing in the video supports an answer; budget_*: that limit ended it;
     model_failed or invalid_output: the model could not be used."""
-    evidence: list[Support]
+    evidence: list[EvidenceResult]
     looked_at: str
     """What was seen on the way."""
     next_steps: list[str]
     """What the user can do where there is no answer."""
     pictured_s: list[float]
     """Times in seconds of the pictures given with this, in their order."""
-    cost: Spent
+    cost: CostResult
     notes: list[str]
     """Fallbacks and oddities on the way."""
 
     @classmethod
-    def of(cls, answer: Answer, pictures: tuple[Picture, ...]) -> Answered:
+    def of(cls, answer: Answer, pictures: tuple[Picture, ...]) -> AskResult:
         return cls(
             answered=answer.answered,
             text=answer.text,
@@ -141,16 +141,16 @@ class Answered(Result):
             confidence=None if answer.confidence is None else round(answer.confidence, 4),
             confidence_calibrated=answer.confidence_calibrated,
             stop_reason=answer.stop_reason,
-            evidence=[Support.of(one) for one in answer.evidence],
+            evidence=[EvidenceResult.of(item) for item in answer.evidence],
             looked_at=looked_words(answer),
             next_steps=list(answer.next_steps),
             pictured_s=[round(picture.time_s, 6) for picture in pictures],
-            cost=Spent.of(answer.cost),
+            cost=CostResult.of(answer.cost),
             notes=all_notes(answer),
         )
 
 
-class Captioned(Result):
+class CaptionResult(Result):
     """What is to be seen in a stretch of video."""
 
     start_s: float
@@ -159,7 +159,7 @@ class Captioned(Result):
     """One description, or a line a moment that begins with its time."""
 
 
-class Grounded(Result):
+class GroundResult(Result):
     """Where an expression is in one frame."""
 
     status: GroundingStatus
@@ -176,7 +176,7 @@ class Grounded(Result):
     """What was odd about the model's reply."""
 
     @classmethod
-    def of(cls, grounding: Grounding) -> Grounded:
+    def of(cls, grounding: Grounding) -> GroundResult:
         return cls(
             status=grounding.status,
             boxes_px=[box.xyxy for box in grounding.boxes],
@@ -187,7 +187,7 @@ class Grounded(Result):
         )
 
 
-class Inspected(Result):
+class InspectResult(Result):
     """What is in a video file."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, from_attributes=True)
@@ -215,7 +215,7 @@ class Inspected(Result):
     """Fallbacks and oddities of the file."""
 
     @classmethod
-    def of(cls, report: FileReport) -> Inspected:
+    def of(cls, report: FileReport) -> InspectResult:
         return cls.model_validate(report)
 
 
@@ -230,7 +230,7 @@ class FrameTime(BaseModel):
     """Whether this is the frame shown at asked_s; false outside the video."""
 
 
-class Framed(Result):
+class FramesResult(Result):
     """The times of the pictures given with this, in their order."""
 
     frames: list[FrameTime]

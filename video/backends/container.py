@@ -15,28 +15,29 @@ import av
 import av.error
 from av.container import InputContainer
 
-from mmreason.video.descriptors import open_regular
+from mmreason.video.backends.mp4_counts import describe_false_count
+from mmreason.video.descriptors import open_regular, unnamed
 from mmreason.video.types import VideoError
-
-
-class OutOfMemoryError(VideoError):
-    """Reading the file takes more memory than the process may have."""
 
 
 def open_container_file(
     path: Path, options: Mapping[str, str], limit_s: float | None = None
 ) -> InputContainer:
     """The container in the file at `path`, opened within `limit_s` seconds, with `options` of
-    FFmpeg's demuxers. Raises VideoError and av.error.FFmpegError."""
+    FFmpeg's demuxers. Raises VideoError, MemoryError and av.error.FFmpegError."""
+    if os.name != "posix":  # Python's descriptors may not be those of FFmpeg's C library
+        with unnamed(path) as (name, _):
+            return _open(name, {**options, "protocol_whitelist": "file"}, limit_s)
     descriptor = open_regular(path)
     try:
-        return av.open(
-            "fd:",
-            options={**options, "fd": str(descriptor), "protocol_whitelist": "fd"},
-            metadata_errors="replace",  # titles are not always utf-8
-            timeout=limit_s,
-        )
-    except MemoryError as error:
-        raise OutOfMemoryError(f"{path}: needs more memory than there is") from error
+        if reason := describe_false_count(descriptor):
+            raise VideoError(f"{path}: {reason}")
+        only_it = {"fd": str(descriptor), "protocol_whitelist": "fd"}
+        return _open("fd:", {**options, **only_it}, limit_s)
     finally:
         os.close(descriptor)  # FFmpeg has a copy of its own
+
+
+def _open(name: str, options: dict[str, str], limit_s: float | None) -> InputContainer:
+    titles = "replace"  # they are not always utf-8
+    return av.open(name, options=options, metadata_errors=titles, timeout=limit_s)

@@ -50,8 +50,8 @@ class TorchCodecSource:
         self._timeline = read_timeline(path, self._watch(), options.track)
         self._refuse(self._timeline)
         self._decoder: Any = None
-        try:
-            with unnamed(path) as (name, _):
+        with unnamed(path) as (name, _):
+            try:
                 self._decoder = decoders.VideoDecoder(
                     name,
                     stream_index=self._timeline.track,
@@ -59,10 +59,10 @@ class TorchCodecSource:
                     num_ffmpeg_threads=1,
                     device=device,
                 )
-        except Exception as error:
-            raise BackendError(
-                f"{path}: torchcodec cannot open it ({short_reason(error)})"
-            ) from error
+            except Exception as error:
+                raise BackendError(
+                    f"{path}: torchcodec cannot open it ({short_reason(error)})"
+                ) from error
         count = self._asked(lambda decoder: decoder.metadata.num_frames)
         if count != len(self._timeline.times_s):
             raise BackendError(
