@@ -12,7 +12,7 @@ MAX_RAW_TEXT = 64_000
 """Characters of one line that are looked at; what follows is cut."""
 MAX_LABEL = 100
 """Characters of a track's language and title."""
-MAX_TRACKS_NAMED = 8
-"""Tracks that an error or a note names; the rest is counted."""
+MAX_NAMED = 8
+"""Files or tracks that an error or a note names; the rest is counted."""
 MAX_FILES_TRIED = 8
 """Files beside a video that are opened where the ones before cannot be read."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 from html.entities import html5
 from unicodedata import category
 
-from mmreason.video.subtitles.limits import MAX_RAW_TEXT, MAX_TEXT
+from mmreason.video.subtitles.limits import MAX_NAMED, MAX_RAW_TEXT, MAX_TEXT
 
 # Every repetition is bounded, so that no text makes a pattern search it again and again.
 _CLASSES = r"(?:\.[\w.-]{1,80})?"
@@ -65,6 +66,12 @@ def strip_ass(text: str) -> str:
 def count_lines(count: int) -> str:
     """`1 line`, `1,200 lines`."""
     return f"{count:,} line" + "s" * (count != 1)
+
+
+def name_first(names: Sequence[str]) -> str:
+    """`a.srt; b.srt`; of many the first, and how many more there are."""
+    more = len(names) - MAX_NAMED
+    return "; ".join([*names[:MAX_NAMED], f"and {more:,} more"] if more > 0 else names)
 
 
 def plain_line(text: str) -> str:

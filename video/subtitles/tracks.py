@@ -6,7 +6,7 @@ bitmaps (DVD, Blu-ray), whose text would have to be recognised: they are named, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -18,9 +18,9 @@ from mmreason.video.plain_text import show_line
 from mmreason.video.subtitles.cues import Cue
 from mmreason.video.subtitles.files import SUFFIXES, decode_text, guess_notes, lines_of
 from mmreason.video.subtitles.languages import same_language
-from mmreason.video.subtitles.limits import MAX_BYTES, MAX_LABEL, MAX_PACKETS, MAX_TRACKS_NAMED
+from mmreason.video.subtitles.limits import MAX_BYTES, MAX_LABEL, MAX_PACKETS
 from mmreason.video.subtitles.lines import Subtitles
-from mmreason.video.subtitles.markup import strip_ass, strip_tags
+from mmreason.video.subtitles.markup import name_first, strip_ass, strip_tags
 from mmreason.video.types import VideoError
 from mmreason.video.unreadable import explain_unreadable
 
@@ -135,13 +135,6 @@ def _tracks(container: InputContainer) -> tuple[SubtitleTrack, ...]:
     return tuple(found)
 
 
-def list_tracks(tracks: Sequence[SubtitleTrack]) -> str:
-    """The tracks for a message, the first of many."""
-    names = [str(track) for track in tracks[:MAX_TRACKS_NAMED]]
-    more = len(tracks) - len(names)
-    return "; ".join([*names, f"and {more:,} more"] if more else names)
-
-
 def _why_unreadable(codec: str) -> str | None:
     if codec in _PAYLOADS:
         return None
@@ -151,7 +144,7 @@ def _why_unreadable(codec: str) -> str | None:
 def _named_track(
     path: Path, tracks: tuple[SubtitleTrack, ...], index: int | None, language: str | None
 ) -> SubtitleTrack:
-    listed = list_tracks(tracks)
+    listed = name_first([str(track) for track in tracks])
     if not tracks:
         raise VideoError(f"{path}: carries no subtitles; give a subtitle file")
     if index is None:
