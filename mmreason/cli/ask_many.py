@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mmreason.cli.common import out, print_json
+from mmreason.cli.common import out, print_json, print_notice
 from mmreason.cli.inputs import bar
 from mmreason.json_values import to_json
 
@@ -42,7 +40,7 @@ def ask_many(
     of its own keeps it.
     """
     from mmreason.batch import BatchTotals, ResultsFile, read_questions
-    from mmreason.report.words import counted, printable
+    from mmreason.report.words import counted
     from mmreason.video.files import check_writable
 
     rows = read_questions(questions_path)
@@ -82,12 +80,12 @@ def ask_many(
             f"{counted(len(questions), 'question')} done{of_before}, {totals.unanswered} without "
             f"an answer, {len(failed)} failed: {answers_path}"
         )
-        out().print(text, markup=False, soft_wrap=True)
+        out().print(text, soft_wrap=True)
     for name, failure in failed:
-        print(f"  {printable(name)}: {printable(failure['message'])}", file=sys.stderr)
+        print_notice(f"  {name}: {failure['message']}")
     to_ask = {question.id for question in (*left, *(row.question for row in rows.unreadable))}
     if not retry_failed and any(row_id not in to_ask for row_id, _ in failed):
-        print("--retry-failed asks those again that failed before", file=sys.stderr)
+        print_notice("--retry-failed asks those again that failed before")
     if failed:
         raise typer.Exit(1)
 
@@ -97,5 +95,5 @@ def _add_or_print(results: ResultsFile, result: Result) -> None:
     try:
         results.add(result)
     except OSError:
-        print(json.dumps(results.rows[result.question.id]), flush=True)
+        print_json(results.rows[result.question.id])
         raise
