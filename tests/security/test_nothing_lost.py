@@ -129,3 +129,22 @@ def test_a_page_says_what_utf_8_cannot_hold_with_a_question_mark(tmp_path: Path)
     )
     page = answer.save_html(tmp_path / "a.html").read_text(encoding="utf-8")
     assert "caf?.mp4" in page or "caf\N{REPLACEMENT CHARACTER}.mp4" in page
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data", "export", "{problems}", "--to", "trl", "--out", "{target}"],
+        ["data", "navigation", "--worlds", "1000000", "--out", "{target}"],
+    ],
+)
+def test_data_are_not_made_for_a_target_that_cannot_be_written(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problems = tmp_path / "p.jsonl"
+    problems.write_text('{"id": "1", "question": "?"}\n')
+    for target in (tmp_path, tmp_path / "p.jsonl" / "o.jsonl", tmp_path / ("a" * 300)):
+        values = {"problems": str(problems), "target": str(target)}
+        assert main([word.format(**values) for word in words]) == 2
+        out, err = capsys.readouterr()
+        assert not out and err.count("\n") == 1 and "cannot be written" in err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -189,16 +190,16 @@ def _without_text(world: World) -> World:
 
 def _crowded(seed: int) -> World:
     """All shapes, sizes and patterns over each other, with every kind of event."""
-    draw_from = np.random.default_rng(seed)
+    rng = random.Random(seed)
     actors = tuple(
         Actor(
             id=f"a{i}",
             shape=shape,
-            colour=str(draw_from.choice(get_args(parts.Colour))),
+            colour=rng.choice(get_args(parts.Colour)),
             size=("small", "large")[i % 2],
             pattern=get_args(parts.Pattern)[i % 3],
-            x=round(float(draw_from.random()), 3),
-            y=round(float(draw_from.random()), 3),
+            x=round(rng.random(), 3),
+            y=round(rng.random(), 3),
         )
         for i, shape in enumerate(get_args(parts.Shape))
     )
