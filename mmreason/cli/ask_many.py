@@ -61,7 +61,11 @@ def ask_many(
                 _add_or_print(results, result)
                 advance()
     questions += [result.question for result in rows.unreadable]
-    results.sort(questions)
+    try:
+        results.sort(questions)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        print_notice(f"{answers_path}: rows stay in the order in which they were answered ({why})")
     # Those of earlier runs are in the file too, and count until they are asked again.
     failed = [(q.id, row["failure"]) for q in questions if "failure" in (row := results.rows[q.id])]
     before = len(rows.questions) - len(left)

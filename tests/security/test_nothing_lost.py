@@ -94,6 +94,31 @@ def test_a_row_that_finds_no_room_is_printed_and_no_half_of_it_stays(
     assert [json.loads(line)["id"] for line in answers.read_text().splitlines()] == ["1", "line 2"]
 
 
+@posix
+def test_rows_that_cannot_be_put_in_order_stay_as_they_are(
+    world: Path,
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    questions, answers = tmp_path / "q.jsonl", tmp_path / "a.jsonl"
+    rows = [
+        {"video": str(world), "question": QUESTION, "id": "a"},
+        {"video": str(world), "question": "Is there a star?", "id": "b"},
+    ]
+    words = [*command, "--questions", str(questions), "--out", str(answers)]
+    questions.write_text(json.dumps(rows[1]))
+    assert main(words) == 0
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.setattr(ResultsFile, "sort", _with_small_files(ResultsFile.sort, 1_000))
+    capsys.readouterr()
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert "2 questions done" in out and "order in which they were answered" in err
+    assert [json.loads(line)["id"] for line in answers.read_text().splitlines()] == ["b", "a"]
+
+
 @pytest.mark.parametrize("option", ["--html", "--out"])
 def test_a_name_too_long_is_refused_before_anything_is_asked(
     option: str,
