@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -85,7 +86,7 @@ def passages(question: str, subtitles: Subtitles) -> tuple[Passage, ...]:
     asked = _tokens(question, without=_UNSAID)
     lines = subtitles.lines
     held = _held(asked, lines)
-    counts = {token: sum(token in tokens for tokens in held.values()) for token in asked}
+    counts = Counter(token for tokens in held.values() for token in tokens)
     weights = {token: math.log(1 + len(lines) / max(1, counts[token])) for token in asked}
     total = sum(weights.values())
     if not total or not held:
