@@ -57,6 +57,7 @@ from mmreason.models.hf_frames import (
 from mmreason.models.hf_text import break_tokens, check_template, prepare_text, reads_text_only
 from mmreason.models.hf_traits import EVERYTHING, measure
 from mmreason.types import UsageError
+from mmreason.video.plain_text import show_line
 from mmreason.video.types import FrameBatch
 
 ONE_THREAD_PARAMETERS = 50_000_000
@@ -145,32 +146,44 @@ class TransformersModel:
     ) -> TransformersModel:
         """See `mmreason.models.load`."""
         source, only_local = locate(name_or_path)
+        settings = {"local_files_only": only_local, "trust_remote_code": False}
         try:
             with progress_bars(name_or_path not in PACKAGED and sys.stderr.isatty()):
                 is_text = reads_text_only(source, local_files_only=only_local)
                 kind = AutoModelForCausalLM if is_text else AutoModelForImageTextToText
                 reader = AutoTokenizer if is_text else AutoProcessor
-                processor = reader.from_pretrained(source, local_files_only=only_local)
+                processor = reader.from_pretrained(source, **settings)
                 model = kind.from_pretrained(
                     source,
-                    local_files_only=only_local,
+                    use_safetensors=True,
                     device_map=device_map,
                     dtype=dtype,
                     attn_implementation=attn_implementation,
+                    **settings,
                 )
-        except (OSError, ValueError, ImportError, KeyError) as error:
+            folder = weights_folder(source)
+            return cls(
+                model,
+                processor,
+                name=name_or_path,
+                fingerprint=fingerprint_of(folder),
+                clip=clip_recipe_from(folder),
+            )
+        except UsageError:
+            raise
+        # Readers of configurations, tokenizers, weights and templates raise any kind for a broken
+        # folder, the ones written in Rust a bare Exception.
+        except Exception as error:
+            reason = _line(error)
+            if "trust_remote_code" in str(error):
+                reason = (
+                    "it brings code of its own, which is never run (trust_remote_code=False); "
+                    "name a model whose type transformers knows, or serve it and give the URL"
+                )
             raise UsageError(
                 f"model {name_or_path!r} could not be loaded as a video-language model with "
-                f"dtype={dtype!r}, attn_implementation={attn_implementation!r}: {_line(error)}"
+                f"dtype={dtype!r}, attn_implementation={attn_implementation!r}: {reason}"
             ) from error
-        folder = weights_folder(source)
-        return cls(
-            model,
-            processor,
-            name=name_or_path,
-            fingerprint=fingerprint_of(folder),
-            clip=clip_recipe_from(folder),
-        )
 
     def generate(
         self,
@@ -489,4 +502,4 @@ def _end_ids(generation_config: Any) -> frozenset[int]:
 def _line(error: BaseException) -> str:
     """The first line of an error's text, its kind where it has none."""
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return show_line(lines[0])[:400] if lines else type(error).__name__

@@ -19,7 +19,10 @@ _PROBE = "Does this sentence arrive?"
 
 def reads_text_only(source: str, *, local_files_only: bool) -> bool:
     """Whether the weights are of a language model without eyes, by their `config.json`."""
-    config = type(AutoConfig.from_pretrained(source, local_files_only=local_files_only))
+    read = AutoConfig.from_pretrained(
+        source, local_files_only=local_files_only, trust_remote_code=False
+    )
+    config = type(read)
     has_eyes = config in AutoModelForImageTextToText._model_mapping
     return not has_eyes and config in AutoModelForCausalLM._model_mapping
 
