@@ -120,7 +120,7 @@ def _check_config(folder: Path, config: Any) -> None:
             if _COUNTED.search(name) and type(number) in (int, float) and number > MOST_LAYERS:
                 raise _refusal(
                     folder,
-                    f"'config.json' asks for {name[:60]} {number:.3g}, the limit is {MOST_LAYERS:,}",
+                    f"'config.json' has {name[:60]} {number:.3g}, the limit is {MOST_LAYERS:,}",
                 )
 
 

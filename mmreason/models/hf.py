@@ -40,6 +40,7 @@ from mmreason.models.base import (
 )
 from mmreason.models.box_dialects import recipe_for
 from mmreason.models.context import count_frames, halve_frames
+from mmreason.models.control_tokens import as_plain_text, control_tokens_of
 from mmreason.models.folders import (
     PACKAGED,
     clip_recipe_from,
@@ -54,7 +55,7 @@ from mmreason.models.hf_frames import (
     video_metadata,
     video_support,
 )
-from mmreason.models.hf_text import break_tokens, check_template, prepare_text, reads_text_only
+from mmreason.models.hf_text import check_template, prepare_text, reads_text_only
 from mmreason.models.hf_traits import EVERYTHING, measure
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_line
@@ -110,9 +111,9 @@ class TransformersModel:
         self._factor, self._temporal = patch_factors(processor)
         text_config = model.config.get_text_config()
         self._context_tokens: int | None = getattr(text_config, "max_position_embeddings", None)
+        self._control_ids = control_tokens_of(self.tokenizer, processor)
         self.traits = EVERYTHING
         if not self.is_text_only:
-            self._control_ids = _control_ids(processor, self.tokenizer)
             self.traits = measure(
                 lambda conversations, sanitize: self._process(
                     conversations, ask=True, sanitize=sanitize
@@ -288,7 +289,9 @@ class TransformersModel:
         """The processor's tensors for a batch, left-padded: ids, mask, pixels, grids. With `ask`
         up to where the model is to write."""
         if self.is_text_only:
-            return prepare_text(self.tokenizer, conversations, self.name, ask=ask)
+            return prepare_text(
+                self.tokenizer, conversations, self.name, self._control_ids, ask=ask
+            )
         return self._process(conversations, ask=ask, sanitize=self.traits.sanitizes)
 
     def _process(self, conversations: Sequence[Conversation], *, ask: bool, sanitize: bool) -> Any:
@@ -320,7 +323,7 @@ class TransformersModel:
     def text_ids(self, conversation: Conversation, *, ask: bool = True) -> tuple[int, ...]:
         """The token ids that `prepare` gives for one conversation without frames, in less time."""
         if self.is_text_only:
-            inputs = prepare_text(self.tokenizer, [conversation], self.name, ask=ask)
+            inputs = self.prepare([conversation], ask=ask)
             return tuple(inputs["input_ids"][0].tolist())
         turns, shown = self._turns(conversation)
         assert not shown, "frames need the processor's tensors"
@@ -373,7 +376,9 @@ class TransformersModel:
 
     def _harmless(self, text: str) -> str:
         """The text, with its control tokens broken where the processor would obey them."""
-        return text if self.traits.sanitizes else break_tokens(text, tuple(self._control_ids))
+        if self.traits.sanitizes:
+            return text
+        return as_plain_text(self.tokenizer, self._control_ids, text)
 
     def _visual_counts(self, input_ids: torch.Tensor) -> list[int]:
         """Visual tokens of each row, by the ids that stand for them."""
@@ -483,15 +488,6 @@ def _token_id(config: Any, kind: str) -> int | None:
     names = (f"{kind}_token_id", f"{kind}_token_index")
     ids = (getattr(config, name, None) for name in names)
     return next((i for i in ids if isinstance(i, int)), None)
-
-
-def _control_ids(processor: Any, tokenizer: Any) -> dict[str, int]:
-    """Tokens that a question must not write, with their ids: the tokenizer's special ones and the
-    placeholders of the processor, which need not be among them."""
-    own = [getattr(processor, name, None) for name in dir(processor) if name.endswith("_token")]
-    tokens = {*tokenizer.all_special_tokens, *own, "<image>", "<video>"}
-    written = sorted(token for token in tokens if isinstance(token, str) and len(token.strip()) > 1)
-    return {token: tokenizer.convert_tokens_to_ids(token) for token in written}
 
 
 def _end_ids(generation_config: Any) -> frozenset[int]:

@@ -1,17 +1,17 @@
 """Language models that read text only, for the reasoner's role: what differs from `hf.py`.
 
-LongVideo-R1's published weights are such a model. Leaves out generation, which is shared.
+LongVideo-R1's published weights are such a model. Generation is shared.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 from mmreason.models.base import Conversation, FramesPart, TextPart
+from mmreason.models.control_tokens import as_plain_text
 from mmreason.types import UsageError
 
 _PROBE = "Does this sentence arrive?"
@@ -41,23 +41,21 @@ def check_template(tokenizer: Any, name: str) -> None:
         raise UsageError(f"the chat template of model {name!r} loses what the user says; mend it")
 
 
-def break_tokens(text: str, tokens: Sequence[str]) -> str:
-    """The text with a blank behind the first character of each of `tokens` found in it, so that a
-    tokenizer and a processor read letters: "<video>" becomes "< video>"."""
-    longest_first = sorted(tokens, key=len, reverse=True)
-    found = re.compile("|".join(map(re.escape, longest_first)))
-    return found.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
-
-
 def prepare_text(
-    tokenizer: Any, conversations: Sequence[Conversation], name: str, *, ask: bool = True
+    tokenizer: Any,
+    conversations: Sequence[Conversation],
+    name: str,
+    control_ids: Mapping[str, int],
+    *,
+    ask: bool = True,
 ) -> Any:
-    """The tokenizer's tensors for a batch, left-padded. Content goes as plain strings.
+    """The tokenizer's tensors for a batch, left-padded. Content goes as plain strings, in which the
+    words of `control_ids` are letters.
 
     UsageError for frames, which such a model cannot see.
     """
     return tokenizer.apply_chat_template(
-        [_turns(conversation, name) for conversation in conversations],
+        [_turns(tokenizer, control_ids, conversation, name) for conversation in conversations],
         tokenize=True,
         add_generation_prompt=ask,
         return_dict=True,
@@ -67,7 +65,9 @@ def prepare_text(
     )
 
 
-def _turns(conversation: Conversation, name: str) -> list[dict[str, str]]:
+def _turns(
+    tokenizer: Any, control_ids: Mapping[str, int], conversation: Conversation, name: str
+) -> list[dict[str, str]]:
     turns = []
     for message in conversation:
         if any(isinstance(part, FramesPart) for part in message.parts):
@@ -76,5 +76,6 @@ def _turns(conversation: Conversation, name: str) -> list[dict[str, str]]:
                 "observer"
             )
         text = "".join(part.text for part in message.parts if isinstance(part, TextPart))
-        turns.append({"role": message.role, "content": text})
+        content = as_plain_text(tokenizer, control_ids, text)
+        turns.append({"role": message.role, "content": content})
     return turns
