@@ -104,11 +104,15 @@ def _check_index(folder: Path, path: Path, index: Any) -> None:
             folder, f"{path.name!r} has no weight_map, expected names of files by weight"
         )
     for shard in shards.values():
-        if not isinstance(shard, str) or PurePath(shard).name != shard or "\\" in shard:
+        if not isinstance(shard, str) or not _is_plain_name(shard):
             raise _refusal(
                 folder,
                 f"{path.name!r} names {show_line(str(shard))[:80]!r}, expected a file beside it",
             )
+
+
+def _is_plain_name(shard: str) -> bool:
+    return shard.endswith(WEIGHTS) and PurePath(shard).name == shard and "\\" not in shard
 
 
 def _check_config(folder: Path, config: Any) -> None:

@@ -39,6 +39,7 @@ from mmreason.models.base import (
     times_line,
 )
 from mmreason.models.box_dialects import recipe_for
+from mmreason.models.chat_templates import check_operations, within_limits
 from mmreason.models.context import count_frames, halve_frames
 from mmreason.models.control_tokens import as_plain_text, control_tokens_of
 from mmreason.models.folders import (
@@ -106,7 +107,9 @@ class TransformersModel:
                     f"model {name!r} has no chat template, so that it cannot be asked; name one "
                     "tuned to follow instructions, or put its chat_template.jinja into the folder"
                 )
-            self.takes_video, notes = video_support(processor)
+            check_operations(processor.chat_template, name)
+            with within_limits(name):
+                self.takes_video, notes = video_support(processor)
         self.notes: tuple[str, ...] = notes
         self._factor, self._temporal = patch_factors(processor)
         text_config = model.config.get_text_config()
@@ -310,15 +313,16 @@ class TransformersModel:
             }
         if resizing and any(kind == "image" for _, kind in frames):
             settings["images_kwargs"] = resizing
-        return self.processor.apply_chat_template(
-            messages,
-            tokenize=True,
-            add_generation_prompt=ask,
-            return_dict=True,
-            return_tensors="pt",
-            sanitize_control_tokens=sanitize,
-            processor_kwargs=settings,
-        )
+        with within_limits(self.name):
+            return self.processor.apply_chat_template(
+                messages,
+                tokenize=True,
+                add_generation_prompt=ask,
+                return_dict=True,
+                return_tensors="pt",
+                sanitize_control_tokens=sanitize,
+                processor_kwargs=settings,
+            )
 
     def text_ids(self, conversation: Conversation, *, ask: bool = True) -> tuple[int, ...]:
         """The token ids that `prepare` gives for one conversation without frames, in less time."""
@@ -327,13 +331,14 @@ class TransformersModel:
             return tuple(inputs["input_ids"][0].tolist())
         turns, shown = self._turns(conversation)
         assert not shown, "frames need the processor's tensors"
-        inputs = self.processor.apply_chat_template(
-            [turns],
-            tokenize=True,
-            add_generation_prompt=ask,
-            return_dict=True,
-            sanitize_control_tokens=self.traits.sanitizes,
-        )
+        with within_limits(self.name):
+            inputs = self.processor.apply_chat_template(
+                [turns],
+                tokenize=True,
+                add_generation_prompt=ask,
+                return_dict=True,
+                sanitize_control_tokens=self.traits.sanitizes,
+            )
         return tuple(inputs["input_ids"][0])
 
     def _turns(

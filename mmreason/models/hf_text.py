@@ -11,6 +11,7 @@ from typing import Any
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 from mmreason.models.base import Conversation, FramesPart, TextPart
+from mmreason.models.chat_templates import check_operations, within_limits
 from mmreason.models.control_tokens import as_plain_text
 from mmreason.types import UsageError
 
@@ -34,9 +35,11 @@ def check_template(tokenizer: Any, name: str) -> None:
     """
     if not getattr(tokenizer, "chat_template", None):
         raise UsageError(f"model {name!r} has no chat template; a reasoner has to hold a dialogue")
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": _PROBE}], tokenize=False, add_generation_prompt=True
-    )
+    check_operations(tokenizer.chat_template, name)
+    with within_limits(name):
+        text = tokenizer.apply_chat_template(
+            [{"role": "user", "content": _PROBE}], tokenize=False, add_generation_prompt=True
+        )
     if _PROBE not in text:
         raise UsageError(f"the chat template of model {name!r} loses what the user says; mend it")
 
@@ -54,15 +57,17 @@ def prepare_text(
 
     UsageError for frames, which such a model cannot see.
     """
-    return tokenizer.apply_chat_template(
-        [_turns(tokenizer, control_ids, conversation, name) for conversation in conversations],
-        tokenize=True,
-        add_generation_prompt=ask,
-        return_dict=True,
-        return_tensors="pt",
-        padding=True,
-        tokenizer_kwargs={"padding_side": "left"},
-    )
+    turns = [_turns(tokenizer, control_ids, conversation, name) for conversation in conversations]
+    with within_limits(name):
+        return tokenizer.apply_chat_template(
+            turns,
+            tokenize=True,
+            add_generation_prompt=ask,
+            return_dict=True,
+            return_tensors="pt",
+            padding=True,
+            tokenizer_kwargs={"padding_side": "left"},
+        )
 
 
 def _turns(

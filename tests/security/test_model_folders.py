@@ -17,6 +17,8 @@ import pytest
 import torch
 
 from mmreason import models
+from mmreason.models.base import Message, TextPart
+from mmreason.models.chat_templates import check_operations
 from mmreason.models.folder_checks import MOST_TEMPLATE_BYTES, check_model_folder
 from mmreason.models.folders import NANO_FOLDER, clip_recipe_from, fingerprint_of
 from mmreason.types import UsageError
@@ -81,7 +83,8 @@ def test_every_auto_class_is_told_to_run_no_code() -> None:
     for path in sorted(ROOT.glob("*/**/*.py")):
         if path.relative_to(ROOT).parts[0] not in ("mmreason", "training", "grounding", "video"):
             continue
-        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        source = path.read_text(encoding="utf-8")
+        for call in ast.walk(ast.parse(source if "from_pretrained" in source else "")):
             if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
                 continue
             owner = ast.unparse(call.func.value)
@@ -199,9 +202,20 @@ BROKEN = {
     ),
     "template that doubles": (
         "chat_template.jinja",
-        "{% set n = namespace(x='aaaaaaaa') %}{% for a in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+        "{% set n = namespace(x='aaaaaaaa') %}{% for a in range(60) %}{% set n.x = n.x ~ n.x %}"
+        "{% endfor %}",
     ),
-    "range beyond its limit": ("chat_template.jinja", "{% for a in range(10**9) %}{% endfor %}"),
+    "template that writes without end": (
+        "chat_template.jinja",
+        "{% for a in range(99999) %}{{ 'a' * 100 * 1 ~ 'b' * 99 }}{% for b in range(9) %}"
+        "{{ messages|string * 9 }}{% endfor %}{% endfor %}",
+    ),
+    "range beyond its limit": (
+        "chat_template.jinja",
+        "{% for a in range(999999999) %}{% endfor %}",
+    ),
+    "template of a power": ("chat_template.jinja", "{{ 9 ** 9 ** 9 ** 9 }}"),
+    "template of a product": ("chat_template.jinja", "{{ 'a' * 99999999999 }}"),
     "recipe of a list": ("mmreason.json", "[]"),
     "endless recipe": ("mmreason.json", '{"clip_frames": 8, "leaf_s": 1e999}'),
     "deep recipe": ("mmreason.json", '{"a": ' + "[" * 100_000),
@@ -256,6 +270,30 @@ def test_links_to_files_are_followed_as_the_cache_of_the_hub_has_them(folder, tm
         (tmp_path / "linked" / path.name).symlink_to(path)
     check_model_folder(tmp_path / "linked")
     assert fingerprint_of(tmp_path / "linked") == fingerprint_of(folder)
+
+
+LATE = NANO_FOLDER.joinpath("chat_template.jinja").read_text(encoding="utf-8") + (
+    "{% if 'late' in messages|string %}{% for a in range(99999) %}{% for b in range(99999) %}"
+    "{% endfor %}{% endfor %}{% endif %}"
+)
+
+
+def test_a_template_that_misbehaves_when_asked_is_told_in_one_line(folder) -> None:
+    (folder / "chat_template.jinja").write_text(LATE, encoding="utf-8")
+    model, before = models.load(str(folder)), sys.gettrace()
+    with pytest.raises(UsageError, match="runs more than") as error:
+        model.generate([[Message("user", (TextPart("too late?"),))]])
+    assert "\n" not in str(error.value) and folder.name in str(error.value)
+    assert sys.gettrace() is before
+    assert model.generate([[Message("user", (TextPart("early?"),))]], max_new_tokens=2)
+
+
+def test_templates_of_the_libraries_kind_are_taken() -> None:
+    check_operations(
+        {"default": "{% for m in messages %}{% generation %}{{ 2 * loop.index }}{% endgeneration %}"
+         "{% continue %}{% endfor %}"},
+        "m",
+    )  # fmt: skip
 
 
 def test_a_folder_without_a_recipe_has_none(tmp_path) -> None:
