@@ -5,7 +5,7 @@ Language models that read text only are taken too, as reasoners (`hf_text.py`).
 Frames come already sampled and sized. Their presentation times reach every family: as the video
 metadata that its processor writes into the prompt, as a label before each single image, or, where
 the family has neither, as one line of text before the clip. What a processor can do is measured
-when it is loaded (`hf_traits.py`). Leaves out finding the weights (`folders.py`).
+when it is loaded (`hf_traits.py`). `folders.py` finds the weights.
 Imports torch and transformers at top: import this module only when a model is wanted.
 """
 
@@ -53,6 +53,7 @@ from mmreason.models.hf_frames import (
     fill_last_pair,
     labelled_images,
     patch_factors,
+    placeholder_id,
     video_metadata,
     video_support,
 )
@@ -122,7 +123,7 @@ class TransformersModel:
                     conversations, ask=True, sanitize=sanitize
                 ),
                 takes_video=self.takes_video,
-                image_token_id=_token_id(model.config, "image"),
+                image_token_id=placeholder_id(model.config, "image"),
                 control_ids=self._control_ids,
             )
             if not self.traits.shows_frames:
@@ -387,7 +388,7 @@ class TransformersModel:
 
     def _visual_counts(self, input_ids: torch.Tensor) -> list[int]:
         """Visual tokens of each row, by the ids that stand for them."""
-        ids = [_token_id(self.model.config, kind) for kind in ("image", "video")]
+        ids = [placeholder_id(self.model.config, kind) for kind in ("image", "video")]
         known = torch.tensor([i for i in ids if i is not None], device=input_ids.device)
         return torch.isin(input_ids, known).sum(dim=1).tolist()
 
@@ -486,13 +487,6 @@ def _set_padding(tokenizer: Any) -> int:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer.pad_token_id
-
-
-def _token_id(config: Any, kind: str) -> int | None:
-    """Id of the token that stands for "image" or "video": families have two names for it."""
-    names = (f"{kind}_token_id", f"{kind}_token_index")
-    ids = (getattr(config, name, None) for name in names)
-    return next((i for i in ids if isinstance(i, int)), None)
 
 
 def _end_ids(generation_config: Any) -> frozenset[int]:
