@@ -22,14 +22,22 @@ PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".h5", ".msgpack")
 """Formats of weights that can hold programs, or that are not read."""
 DESCRIPTIONS = (".json", ".jinja", ".model", ".txt")
 MOST_ENTRIES = 10_000
-MOST_JSON_BYTES = 32 * 2**20
-"""Of a description. Those of a tokenizer have `MOST_VOCABULARY_BYTES`."""
+MOST_SETTINGS_BYTES = 32 * 2**20
+"""Of settings that are read as JSON."""
 MOST_VOCABULARY_BYTES = 256 * 2**20
+"""Of any other description."""
 MOST_TEMPLATE_BYTES = 2**20
 MOST_LAYERS = 10_000
 """Of layers, heads, experts and the like: more are built for hours, if memory lasts."""
 
-_VOCABULARY = frozenset({"tokenizer.json", "vocab.json", "added_tokens.json"})
+_INDEX = ".index.json"
+_SETTINGS = (
+    "config.json",  # of the model, its generation, its tokenizer, its processors, an adapter
+    "special_tokens_map.json",
+    "chat_template.json",
+    _INDEX,
+)
+"""Ends of the names of settings that libraries read."""
 _COUNTED = re.compile(r"(?:layers?|depths?|blocks|heads|experts|stages)$")
 
 
@@ -48,9 +56,9 @@ def check_model_folder(folder: Path) -> None:
             "save_pretrained",
         )
     for path in paths:
-        if path.suffix == ".json" and path.name not in _VOCABULARY:
-            value = _read_description(folder, path)
-            if path.name.endswith(".index.json"):
+        if path.name.endswith(_SETTINGS):
+            value = _read_settings(folder, path)
+            if path.name.endswith(_INDEX):
                 _check_index(folder, path, value)
             if path.name == "config.json":
                 _check_config(folder, value)
@@ -77,21 +85,19 @@ def _regular_files(folder: Path) -> Iterator[Path]:
 
 
 def _check_size(folder: Path, path: Path) -> None:
-    limits = {
-        ".json": MOST_VOCABULARY_BYTES if path.name in _VOCABULARY else MOST_JSON_BYTES,
-        ".jinja": MOST_TEMPLATE_BYTES,
-        ".model": MOST_VOCABULARY_BYTES,
-        ".txt": MOST_VOCABULARY_BYTES,
-    }
-    most = limits.get(path.suffix)
-    if most is not None and (size := path.stat().st_size) > most:
+    if not path.name.endswith(DESCRIPTIONS):
+        return
+    most = MOST_TEMPLATE_BYTES if path.suffix == ".jinja" else MOST_VOCABULARY_BYTES
+    if path.name.endswith(_SETTINGS):
+        most = MOST_SETTINGS_BYTES
+    if (size := path.stat().st_size) > most:
         raise _refusal(folder, f"{path.name!r} has {size:,} bytes, the limit is {most:,}")
 
 
-def _read_description(folder: Path, path: Path) -> Any:
+def _read_settings(folder: Path, path: Path) -> Any:
     try:
         # Some families write an infinity into their settings.
-        return read_json(path, most_bytes=MOST_JSON_BYTES, odd_numbers_as_null=True)
+        return read_json(path, most_bytes=MOST_SETTINGS_BYTES, odd_numbers_as_null=True)
     except (JsonInputError, OSError) as error:
         raise _refusal(folder, f"{path.name!r} {show_line(str(error))}") from error
 
