@@ -24,7 +24,7 @@ EVIL_NAME = f"a{''.join(CONTROLS[:-1])}\udcff[bold]MARK [x]:smile:"
 """The same without what no name of a file can have."""
 IN_TEXT = EVIL.replace("\udcff", "")
 """The same without what no UTF-8 file can hold."""
-SAID = IN_TEXT.replace("\x00", "")
+SUBTITLE_TEXT = IN_TEXT.replace("\x00", "")
 """The same without what makes a file binary."""
 
 _OF_RICH = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
@@ -43,7 +43,7 @@ def assert_plain(text: str, *, is_terminal: bool = False) -> None:
 
 
 def make_clip(path: Path) -> Path:
-    """Two seconds at 5 Hz, with a hostile title and a hostile chapter of the container."""
+    """Two seconds at 5 Hz, with a hostile title in the container."""
     with av.open(str(path), "w", format="mp4") as container:
         container.metadata["title"] = IN_TEXT.replace("\x00", "")
         stream = container.add_stream("libx264", rate=5)

@@ -21,9 +21,7 @@ from mmreason.json_values import encode_json
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.store import Store
-from mmreason.types import (
-    UsageError,
-)
+from mmreason.types import UsageError
 from mmreason.video import FrameBatch
 from tests.security.hostile_text import (
     EVIL,
@@ -31,7 +29,7 @@ from tests.security.hostile_text import (
     IN_TEXT,
     MARKUP,
     ROOT,
-    SAID,
+    SUBTITLE_TEXT,
     assert_page,
     assert_plain,
     make_clip,
@@ -61,7 +59,9 @@ def _ask(stage: Stage) -> list[list[object]]:
         {"id": "\x9b2", "video": f"{EVIL_NAME}.mp4", "question": "What?"},
     ]
     questions = stage.write("rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    subtitles = stage.write("said.srt", f"1\n00:00:00,000 --> 00:00:02,000\nThe budget {SAID}\n")
+    subtitles = stage.write(
+        "said.srt", f"1\n00:00:00,000 --> 00:00:02,000\nThe budget {SUBTITLE_TEXT}\n"
+    )
     report = stage.folder / f"{EVIL_NAME}.html"
     question = f"What is the budget {IN_TEXT}?"
     return [
