@@ -12,7 +12,7 @@ from anyio.from_thread import start_blocking_portal
 from mcp import Client
 
 from mmreason.cli import main
-from mmreason.mcp_server.call import Call
+from mmreason.mcp_server.call import Call, CallLimits
 from mmreason.mcp_server.roots import Roots
 from mmreason.mcp_server.server import build
 from mmreason.mcp_server.service import (
@@ -167,7 +167,9 @@ def test_the_protocol_lives_while_the_model_works_and_calls_can_be_cancelled(
 
     recipe = ClipRecipe(frames=4, size_px=(32, 24), leaf_s=1.0)
     model = ScriptedModel(reply, clip=recipe)
-    server = build(VideoService(lambda: Reasoner(model), Roots.of([clip.parent])), "scripted")
+    limits = CallLimits(memory_mb=0)  # the start of 60 processes would take most of the time
+    service = VideoService(lambda: Reasoner(model), Roots.of([clip.parent]), limits)
+    server = build(service, "scripted")
     ask = {"video": clip.name, "question": "what?"}
     part = {"video": clip.name, "end_s": 2.0}
     with (

@@ -3,6 +3,9 @@ with one line."""
 
 import json
 import logging
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -163,6 +166,46 @@ def test_real_weights_stop_between_two_tokens() -> None:
         model.generate([conversation], max_new_tokens=3)
     assert len(whole.token_ids) > len(checks) == 2
     assert model.generate([conversation], max_new_tokens=3) == [whole]
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """Processes that read videos, each stopped as soon as it is there: none ever answers."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    class Stopped(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            super().__init__(*arguments, **settings)
+            self.send_signal(signal.SIGSTOP)
+            processes.append(self)
+
+    monkeypatch.setattr("mmreason.video.isolation.process.subprocess.Popen", Stopped)
+    return processes
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is limited on Linux only")
+@pytest.mark.parametrize("tool", ["inspect", "frames", "caption", "ground", "ask"])
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_decoding_ends_with_its_call(
+    is_cancelled: bool, tool: str, folder: Path, stopped: list[subprocess.Popen[bytes]]
+) -> None:
+    service = _service(folder, _quickly, CallLimits())
+    call = Call(LIMIT_S if is_cancelled else 0.3)
+    work: dict[str, Callable[[], object]] = {
+        "inspect": lambda: service.inspect(call, "clip.mp4"),
+        "frames": lambda: service.frames(call, "clip.mp4", [1.0]),
+        "caption": lambda: service.caption(call, "clip.mp4", None, None),
+        "ground": lambda: service.ground(call, "clip.mp4", "the red star", None),
+        "ask": lambda: _ask(service, call),
+    }
+    if is_cancelled:
+        threading.Timer(0.2, call.cancel).start()
+    started = time.monotonic()
+    with pytest.raises(CallCancelled if is_cancelled else TimeoutError):
+        work[tool]()
+    assert time.monotonic() - started < LIMIT_S / 2
+    (process,) = stopped
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_a_cancelled_call_frees_the_model_for_the_next(folder: Path) -> None:
