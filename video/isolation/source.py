@@ -53,14 +53,18 @@ class IsolatedSource:
             self._process.close()
             raise
         self._info = _record(self._process, VideoInfo, answer, "info", path)
-        self.open_notes: tuple[str, ...] = checked_field(
-            self._process, tuple[str, ...], answer, "notes"
-        )
-        """What kept other back ends from serving."""
+        self._has_damage = False
 
     @property
     def info(self) -> VideoInfo:
-        return self._info
+        if not self._has_damage:
+            return self._info
+        # FFmpeg's decoders take some of the memory that they do not get for damage of the file.
+        note = (
+            "frames that are not exact could not be decoded, or not within the limit of "
+            f"{self._options.memory_limit_mb:,} MB of memory"
+        )
+        return replace(self._info, notes=(*self._info.notes, note))
 
     @property
     def keyframe_times_s(self) -> tuple[float, ...]:
@@ -96,6 +100,9 @@ class IsolatedSource:
                 batch.pixels[rows] = part.pixels
                 batch.times_s[rows] = part.times_s
                 batch.exact[rows] = part.exact
+        span = self._info.span
+        is_inside = (times >= span.start_s) & (times < span.end_s)
+        self._has_damage |= bool((is_inside & ~batch.exact).any())
         return batch
 
     def stream(
@@ -136,6 +143,7 @@ class IsolatedSource:
                     batch = self._read_batch(answer, size_px, deadline)
                 if not len(batch):
                     return
+                self._has_damage |= not batch.exact.all()
                 yield batch
         finally:
             if not self._process.closed:
