@@ -27,6 +27,7 @@ from mmreason.mcp_server.server import FILE_CALLS, build, describe_error
 from mmreason.mcp_server.service import VideoService
 from mmreason.models.base import ClipRecipe, Message, TextPart
 from mmreason.models.scripted import ScriptedModel
+from mmreason.models.threads import side_by_side
 from mmreason.reasoner import Reasoner
 from mmreason.types import Budget, StopReason, UsageError
 from mmreason.video.stopping import check_stop, stop_when
@@ -166,6 +167,18 @@ def test_real_weights_stop_between_two_tokens() -> None:
         model.generate([conversation], max_new_tokens=3)
     assert len(whole.token_ids) > len(checks) == 2
     assert model.generate([conversation], max_new_tokens=3) == [whole]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_request_to_a_server_is_left_where_its_call_ends(count: int) -> None:
+    go, stop = threading.Event(), threading.Event()
+    call = Call(LIMIT_S)
+    threading.Timer(0.1, call.cancel).start()
+    started = time.monotonic()
+    with stop_when(call.check), pytest.raises(CallCancelled):
+        side_by_side(lambda place: go.wait(LIMIT_S), count, 2, stop)
+    assert time.monotonic() - started < LIMIT_S / 2 and stop.is_set()
+    go.set()
 
 
 @pytest.fixture
