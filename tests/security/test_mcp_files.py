@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,11 +17,13 @@ from mmreason.mcp_server.results import InspectResult
 from mmreason.mcp_server.roots import MAX_FOLDERS, Roots
 from mmreason.mcp_server.service import VideoService
 from mmreason.mcp_server.subtitles import SubtitleReader
+from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
 from mmreason.types import UsageError
 from mmreason.video import Video
 from mmreason.video.backends.base import ReadOptions
+from mmreason.video.world import generate
 from tests.video import clips
 
 CALLS = 2_000
@@ -206,6 +209,50 @@ def test_subtitles_are_read_below_the_roots_only(root: Path) -> None:
             with pytest.raises(UsageError, match="lies outside"):
                 reader.read(name)
         assert [line.text for line in reader.read("inside.en.srt")] == ["the inside"]
+
+
+_writes: list[str] | None = None
+"""Files that this process opens for writing, while a test listens."""
+
+
+def _listen(event: str, arguments: tuple[object, ...]) -> None:
+    if _writes is None or event != "open":
+        return
+    path, _, flags = arguments
+    # What is opened by descriptor was opened by name before, or is a pipe.
+    is_named = not isinstance(path, int)
+    if is_named and isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        _writes.append(str(path))
+
+
+sys.addaudithook(_listen)
+
+
+def test_no_file_is_written_by_any_tool(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (8, 8), "blue").save(root / "star.png")
+    generate.demo(seed=7).save(root / "star.json")
+    model = ScriptedModel(lambda text, frames: "[]", clip=ClipRecipe(frames=2, leaf_s=1.0))
+    service = VideoService(lambda: Reasoner(model), Roots.of([root]))
+    written: list[str] = []
+    monkeypatch.setattr(sys.modules[__name__], "_writes", written)
+    with (root / "control").open("w"):
+        assert written == [str(root / "control")]
+    for name in ("inside.mp4", "star.json"):
+        service.inspect(Call(60), name)
+        service.frames(Call(60), name, [0.5])
+    service.caption(Call(60), "inside.mp4", None, 1.0)
+    service.ground(Call(60), "star.png", "the star", None)
+    service.ask(
+        Call(60),
+        "inside.mp4",
+        "what?",
+        options=None,
+        subtitles=None,
+        frames=None,
+        seconds=None,
+        report_step=lambda number, doing: None,
+    )
+    assert {path for path in written[1:] if path != os.devnull} == set()
 
 
 def test_a_folder_of_very_many_files_is_not_searched(
