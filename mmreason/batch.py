@@ -9,6 +9,7 @@ for. What is done is on disk at once and is not done again. Leaves out how one q
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -164,10 +165,19 @@ def _answer_group(group: Sequence[Waiting]) -> None:
     requests = [flight.request for flight in group if flight.request is not None]
     together = [c for request in requests for c in request.conversations]
     first = requests[0]
+    deadlines_s: list[float] = []
+    if any(request.deadlines_s for request in requests):
+        for request in requests:
+            deadlines_s += request.deadlines_s or [math.inf] * len(request.conversations)
     replies: Sequence[Reply | None]
     try:
         replies = Request(
-            first.model, together, first.max_new_tokens, first.temperature, first.seed
+            first.model,
+            together,
+            first.max_new_tokens,
+            first.temperature,
+            first.seed,
+            deadlines_s,
         ).perform()
         errors: dict[int, str] = {}
     except ModelError as error:

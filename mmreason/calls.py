@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mmreason.models.base import ChatModel, Conversation, Reply
+from mmreason.models.base import ChatModel, Conversation, Reply, TimedModel
 from mmreason.types import ToolCall
 from mmreason.video.types import FrameBatch, Span, VideoInfo
 from mmreason.watching import View
@@ -45,9 +45,20 @@ class Request:
     max_new_tokens: int
     temperature: float = 0.0
     seed: int = 0
+    deadlines_s: Sequence[float] = ()
+    """Of each conversation, as `time.monotonic()` counts; empty where there is none. Models that
+    end a call by time keep to them (`TimedModel`)."""
 
     def perform(self) -> list[Reply]:
         """Ask now, and only this."""
+        if self.deadlines_s and isinstance(self.model, TimedModel):
+            return self.model.generate_until(
+                self.deadlines_s,
+                self.conversations,
+                max_new_tokens=self.max_new_tokens,
+                temperature=self.temperature,
+                seed=self.seed,
+            )
         return self.model.generate(
             self.conversations,
             max_new_tokens=self.max_new_tokens,

@@ -31,13 +31,22 @@ Run = Generator[Step | Request | Awaited, Any, Result]
 class Driver:
     """One question on its way. `trace` grows; `run` may be used once."""
 
-    def __init__(self, loop: Loop, toolbox: Toolbox, roles: Roles, budget: Budget, seed: int):
+    def __init__(
+        self,
+        loop: Loop,
+        toolbox: Toolbox,
+        roles: Roles,
+        budget: Budget,
+        seed: int,
+        started_s: float,
+    ):
+        """`started_s` is when the question was begun, as `time.perf_counter()` counts."""
         self._loop = loop
         self._toolbox = toolbox
         self._roles = roles
         self._budget = budget
         self._seed = seed
-        self._started = time.perf_counter()
+        self._started = started_s
         self._thinking = Cost()
         """Spent by the reasoning model since the last step."""
         self._spent = Cost()
@@ -92,10 +101,17 @@ class Driver:
                 self._largest = max(self._largest, one.cost.tokens_in + one.cost.tokens_out)
                 observations.append(replace(one, cost=one.cost + Cost(rounds=rounds)))
                 yield self._step(wish.thought, prepared.call, observations[-1])
+            if refused is None and any(one.error is not None for one in observations):
+                refused = self._out_of_time()
             if refused is not None:
                 return Results(tuple(observations), refused)
             left = left[len(together) :]
         return Results(tuple(observations))
+
+    def _out_of_time(self) -> StopReason | None:
+        """The reason where time is up: that made a call fail, or leaves no time to try again."""
+        reason = self._budget.exceeded_by(Cost(seconds=self.elapsed_s))
+        return reason if reason is StopReason.BUDGET_SECONDS else None
 
     def _room_beside(self, granted: Sequence[Prepared]) -> Allows:
         """Whether so many frames more than these calls show are within the budget."""
@@ -125,7 +141,14 @@ class Driver:
             return Spent(refused)
         started = time.perf_counter()
         model = self._roles.reasoner
-        request = Request(model, [wish.messages], wish.max_new_tokens, wish.temperature, self._seed)
+        request = Request(
+            model,
+            [wish.messages],
+            wish.max_new_tokens,
+            wish.temperature,
+            self._seed,
+            self._toolbox.deadlines_s(1),
+        )
         failures = 0
         while True:
             try:
@@ -133,14 +156,15 @@ class Driver:
                 break
             except FAILURES as error:
                 failures += 1
-                if failures < REASONER_FAILURES:
+                out_of_time = self._out_of_time()
+                if failures < REASONER_FAILURES and out_of_time is None:
                     continue
                 seconds = time.perf_counter() - started
                 self._thinking += Cost(model_seconds=seconds, seconds=seconds)
                 call = ToolCall(name="consult", arguments={})
                 seen = Observation(text="", span=Span(0.0, 0.0), error=first_line(error))
                 yield self._step("ask the model that decides", call, seen)
-                return Spent(StopReason.MODEL_FAILED)
+                return Spent(out_of_time or StopReason.MODEL_FAILED)
         seconds = time.perf_counter() - started
         self._largest = max(self._largest, reply.tokens_in + reply.tokens_out)
         self._thinking += Cost(

@@ -291,7 +291,8 @@ class Reasoner:
         return ground_frame(self.model, frame, expression)
 
     def _run(self, video: VideoInput | Watchable, task: _Task) -> Run[Answer]:
-        started = time.perf_counter()
+        started, limit_s = time.perf_counter(), task.budget.seconds
+        deadline_s = None if limit_s is None else time.monotonic() + limit_s
         with _opened(video) as source:
             info, tree, roles = source.info, self._tree(source), self.roles
             said = Transcript.of(task.question, task.subtitles.for_video(source), task.options)
@@ -308,14 +309,12 @@ class Reasoner:
                 checker=id_of(roles.checker),
                 reasoner=id_of(roles.reasoner),
             )
-            toolbox = self._toolbox(source, task, said)
+            toolbox = self._toolbox(source, task, said, deadline_s)
             loop = answer_loop(inquiry, self.policy)
-            driver = Driver(loop, toolbox, roles, task.budget, task.seed)
+            driver = Driver(loop, toolbox, roles, task.budget, task.seed, started)
             found = yield from driver.run()
             draft = said.joined(found)
-            # What failed because the time was over is told by the stop reason.
-            is_late = draft.stop_reason is StopReason.BUDGET_SECONDS
-            if draft.decline is not None and not is_late:
+            if draft.decline is not None and draft.stop_reason is not StopReason.BUDGET_SECONDS:
                 _raise_where_all_failed(driver.trace, info)
             thumbnails, failed = take_thumbnails(source, draft.evidence, driver.trace)
             fallbacks = (*_told_inexact(toolbox), *toolbox.notes, *failed)
@@ -357,7 +356,11 @@ class Reasoner:
         return next_steps(case)
 
     def _toolbox(
-        self, source: Watchable, task: _Task | None = None, said: Transcript | None = None
+        self,
+        source: Watchable,
+        task: _Task | None = None,
+        said: Transcript | None = None,
+        deadline_s: float | None = None,
     ) -> Toolbox:
         if task is None or said is None:
             return Toolbox(source, self.roles, self.store)
@@ -370,6 +373,7 @@ class Reasoner:
             seed=task.seed,
             embed=self.embed,
             asking=task.asking,
+            deadline_s=deadline_s,
         )
 
     def _tree(self, source: Watchable) -> Tree:

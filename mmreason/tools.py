@@ -67,11 +67,13 @@ class Toolbox:
         seed: int = 0,
         embed: Embed | None = None,
         asking: set[str] | None = None,
+        deadline_s: float | None = None,
     ):
         """`subtitles` are there for `search`; `transcript`, the passages of them that match the
         question, is shown with every question to models that read it. `embed` finds by meaning in
         `search`. `asking` holds the store keys of what is being asked for: toolboxes that share it,
-        and a store, ask for nothing twice."""
+        and a store, ask for nothing twice. Calls to models end at `deadline_s`, a value of
+        `time.monotonic()`, where the model can (`TimedModel`)."""
         self._video = video
         self._roles = roles
         self._store = store
@@ -80,12 +82,17 @@ class Toolbox:
         self._seed = seed
         self._embed = embed
         self._asking = set[str]() if asking is None else asking
+        self._deadline_s = deadline_s
         self._read: list[Note] = []
         """Captions read in this conversation, for `search`."""
         self.notes: list[str] = []
         """Fallbacks taken: a store that failed on the way."""
         self.inexact_s: set[float] = set()
         """Times of frames that were shown in place of others, which could not be had."""
+
+    def deadlines_s(self, count: int) -> tuple[float, ...]:
+        """Of `count` conversations, for a `Request`."""
+        return () if self._deadline_s is None else (self._deadline_s,) * count
 
     def prepare(self, call: ToolCall) -> Prepared:
         """Decide the frames of a call. Decodes nothing, asks no model."""
@@ -241,7 +248,13 @@ class Toolbox:
             [Message("user", (_frames_part(clip), TextPart(one.prompt)))]
             for (one, _), clip in zip(views, clips, strict=True)
         ]
-        request = Request(model, conversations, batch[0].max_new_tokens, seed=self._seed)
+        request = Request(
+            model,
+            conversations,
+            batch[0].max_new_tokens,
+            seed=self._seed,
+            deadlines_s=self.deadlines_s(len(conversations)),
+        )
         replies: Sequence[Reply | None]
         errors: dict[int, str] = {}
         failure: Exception | None = None

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mmreason.language.answer_reading import read_answer, says_no
+from mmreason.language.control_words import break_control_words
 from mmreason.types import Check, CheckKind, Evidence, Note
 from mmreason.values import asks_for, tells
 from mmreason.video.subtitles import Line, Subtitles
@@ -209,9 +210,11 @@ def as_evidence(found: Sequence[Passage], source: str) -> tuple[Evidence, ...]:
 
 
 def plain_line(text: str) -> str:
-    """Text of a video as a model may read it: on one line and without tags, so that nothing on a
-    screen or in a subtitle can pose as a turn of the conversation."""
-    return " ".join(text.replace("<", "[").replace(">", "]").split())
+    """Text of a video as a model may read it: on one line and without tags and control words of any
+    family, so that nothing on a screen or in a subtitle can pose as a turn of the conversation."""
+    # Not square brackets: </INST> would become a control word of another family.
+    untagged = text.replace("<", "(").replace(">", ")")
+    return break_control_words(" ".join(untagged.split()))
 
 
 def _tokens(text: str, without: frozenset[str] = frozenset()) -> frozenset[str]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +31,12 @@ class JsonInputError(ValueError):
     """JSON that breaks a limit or is none; the message says which, without naming the input."""
 
 
-def parse_json(text: str | bytes, *, most_bytes: int = MOST_BYTES) -> Any:
+def parse_json(
+    text: str | bytes, *, most_bytes: int = MOST_BYTES, odd_numbers_as_null: bool = False
+) -> Any:
     """The value in `text`, whose numbers are finite and whose strings can be written as UTF-8: in
-    place of half a surrogate pair stands U+FFFD. Raises JsonInputError.
+    place of half a surrogate pair stands U+FFFD. With `odd_numbers_as_null` a number that is not
+    finite or too long is None, and costs nothing else. Raises JsonInputError.
 
     Example:
         >>> parse_json('{"times_s": [0, 1.5]}')
@@ -51,7 +56,10 @@ def parse_json(text: str | bytes, *, most_bytes: int = MOST_BYTES) -> Any:
     _check_depth(text)
     try:
         value = json.loads(
-            text, parse_int=_integer, parse_float=_number, parse_constant=_refuse_constant
+            text,
+            parse_int=partial(_or_null, _integer) if odd_numbers_as_null else _integer,
+            parse_float=partial(_or_null, _number) if odd_numbers_as_null else _number,
+            parse_constant=_null if odd_numbers_as_null else _refuse_constant,
         )
     except json.JSONDecodeError as error:
         raise JsonInputError(
@@ -60,9 +68,11 @@ def parse_json(text: str | bytes, *, most_bytes: int = MOST_BYTES) -> Any:
     return _without_surrogates(value)
 
 
-def read_json(path: Path, *, most_bytes: int = MOST_BYTES) -> Any:
-    """The value in a regular file, of which at most `most_bytes` are read. Raises JsonInputError
-    and OSError.
+def read_json(
+    path: Path, *, most_bytes: int = MOST_BYTES, odd_numbers_as_null: bool = False
+) -> Any:
+    """The value in a regular file, of which at most `most_bytes` are read; see `parse_json`. Raises
+    JsonInputError and OSError.
 
     Example:
         >>> read_json(Path("world.json"))  # doctest: +SKIP
@@ -73,7 +83,7 @@ def read_json(path: Path, *, most_bytes: int = MOST_BYTES) -> Any:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         raise JsonInputError(f"has more than the limit of {most_bytes} bytes")
-    return parse_json(data, most_bytes=most_bytes)
+    return parse_json(data, most_bytes=most_bytes, odd_numbers_as_null=odd_numbers_as_null)
 
 
 def _check_depth(text: str) -> None:
@@ -98,6 +108,17 @@ def _number(text: str) -> float:
     if not math.isfinite(value):
         raise JsonInputError(f"holds {text[:20]}, expected a finite number")
     return value
+
+
+def _or_null(read: Callable[[str], int | float], text: str) -> int | float | None:
+    try:
+        return read(text)
+    except JsonInputError:
+        return None
+
+
+def _null(name: str) -> None:
+    """In the place of `NaN` and the infinities."""
 
 
 def _refuse_constant(name: str) -> float:
