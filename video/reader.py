@@ -19,6 +19,7 @@ from mmreason.video.backends.base import OutOfMemoryError, ReadOptions, Source, 
 from mmreason.video.backends.choose import Backend, open_source
 from mmreason.video.file_kinds import is_world_script
 from mmreason.video.inputs import PrivateFile, VideoInput, as_path, copy_bytes
+from mmreason.video.plain_text import show_line, show_text
 from mmreason.video.types import FrameBatch, SamplePlan, Span, VideoError, VideoInfo, format_time
 
 if TYPE_CHECKING:
@@ -240,9 +241,9 @@ class Video:
         return _open_bytes, (self.path.read_bytes(), self._private.name, *settings)
 
     def __repr__(self) -> str:
-        info = self.info
+        info, path = self.info, show_line(self.info.path)
         return (
-            f"Video({info.path}, {format_time(info.duration_s)}, {info.width_px}x{info.height_px}, "
+            f"Video({path}, {format_time(info.duration_s)}, {info.width_px}x{info.height_px}, "
             f"{info.mean_fps_hz:.4g} fps, {info.codec})"
         )
 
@@ -259,7 +260,7 @@ class Video:
         try:
             frames = self.sample(plan.uniform(self, _PREVIEW_FRAMES, size_px=size_px))
         except VideoError as error:
-            return f"{caption}<div>{escape(str(error))}</div>"
+            return f"{caption}<div>{escape(show_text(str(error)))}</div>"
         sheet = contact_sheet(frames, columns=4, cell_width_px=_PREVIEW_CELL_PX)
         data = b64encode(jpeg_bytes(sheet)).decode()
         return f'{caption}<img alt="frames of the video" src="data:image/jpeg;base64,{data}">'

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmreason.cli.common import ApiKeyFile, ModelName, ServedModel, StorePath, load_reasoner
+from mmreason.cli.common import (
+    ApiKeyFile,
+    ModelName,
+    ServedModel,
+    StorePath,
+    load_reasoner,
+    print_notice,
+)
 
 if TYPE_CHECKING:
     from mmreason.mcp_server.roots import Roots
@@ -63,7 +70,7 @@ def mcp(
     limits = CallLimits(seconds=call_seconds, memory_mb=call_memory_mb, frames=call_frames)
     service = VideoService(load, _roots(root), limits)
     if sys.stdin.isatty():
-        print("waiting for a client on standard input; Ctrl-C ends this", file=sys.stderr)
+        print_notice("waiting for a client on standard input; Ctrl-C ends this")
     serve(service, observer or model)
 
 

@@ -16,6 +16,7 @@ from mmreason.training.logs.curves import HEIGHT, LEFT, WIDTH, Chart, Series, ch
 from mmreason.training.logs.figures import KEY_FIGURES, Panel, about, sections
 from mmreason.training.logs.runs import Final, Run
 from mmreason.training.logs.tokens import shown_samples, silenced, silenced_texts, visible
+from mmreason.video.plain_text import show_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -50,7 +51,7 @@ def render(template: str, context: dict[str, object], *, title: str, top: str) -
     shared = {"box": (WIDTH, HEIGHT, LEFT), "version": __version__, "top": top}
     body = environment.get_template(template).render(context, **shared)
     frame = environment.get_template("document.html" if title else "piece.html")
-    return frame.render(title=title, body=body)
+    return show_text(frame.render(title=title, body=body))
 
 
 @cache
