@@ -54,6 +54,18 @@ def test_a_root_is_named_and_there(
     assert err.count("\n") == 1 and "--root" in err
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--call-seconds", "0"), ("--call-seconds", "nan"), ("--call-memory-mb", "-1")],
+)
+def test_limits_that_leave_nothing_end_the_verb_in_one_line(
+    option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["mcp", "--root", str(tmp_path), option, value]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "of a call must be" in err
+
+
 def _name_of(roots: Roots, name: str) -> str:
     with roots.open(name) as file:
         return file.name

@@ -122,6 +122,19 @@ def test_a_root_that_is_replaced_is_none(root: Path) -> None:
         roots.open("secret.mp4")
 
 
+def test_a_root_that_is_gone_does_not_hide_the_others(root: Path) -> None:
+    gone = root.with_name("gone")
+    gone.mkdir()
+    roots = Roots.of([gone, root])
+    gone.rmdir()
+    with roots.open("inside.mp4") as file:
+        assert file.name == str(root / "inside.mp4")
+    roots = Roots.of([root])
+    root.rename(gone)
+    with pytest.raises(UsageError, match="lies outside"):
+        roots.open("inside.mp4")
+
+
 def test_a_name_with_a_pattern_is_one_file(root: Path, service: VideoService) -> None:
     Image.new("RGB", (8, 8), "red").save(root.parent / "outside" / "red.png")
     Image.new("RGB", (8, 8), "blue").save(root / "img%03d.png")
