@@ -30,6 +30,13 @@ KINDS = {
     "subtitles": "subtitles",
     "worlds": "worlds",
     "pictures": "pictures",
+    "containers": "containers",
+    "servers": "servers",
+    "model folders and control tokens": "model_folders",
+    "rows": "rows",
+    "store": "stores",
+    "terminal text and HTML": "texts",
+    "file modes, environment, signals": "surroundings",
 }
 """Names for --kind, and the module of each."""
 

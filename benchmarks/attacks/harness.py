@@ -1,8 +1,8 @@
 """Running one attack: a child with limits of its own, how it ended, and whether that is right.
 
-    children = Children(preload=["benchmarks.attacks.warm"])
-    ended = children.run_cli(["inspect", "bad.mp4"], folder)
-    fault = find_fault(ended, Limits(seconds=5))   # "" where it held
+children = Children(preload=["benchmarks.attacks.warm"])
+ended = children.run_cli(["inspect", "bad.mp4"], folder)
+fault = find_fault(ended, Limits(seconds=5))   # "" where it held
 """
 
 from __future__ import annotations

@@ -97,7 +97,11 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     shutil.copy(bench.clip, root / "clip.mp4")
     shutil.copy(bench.world, root / "star.json")
     scripts = hostile_scripts()
-    for name, script in (("slow", "600 actors"), ("slower", "5,000 actors"), ("chain", "3,000 chained touches")):
+    for name, script in (
+        ("slow", "600 actors"),
+        ("slower", "5,000 actors"),
+        ("chain", "3,000 chained touches"),
+    ):
         (root / f"{name}.json").write_text(scripts[script])
     with McpSession(root, bench.folder / "mcp-calls") as session:
         yield Attack(KIND, "a good call", lambda f: _control(session), is_control=True)
@@ -178,7 +182,11 @@ def _loads(session: McpSession) -> dict[str, Callable[[], str]]:
 
     def _next_ask(most_s: float) -> str:
         reply = session.call("ask", most_s, video="star.json", question=QUESTION)
-        return "" if '"text": "red"' in reply.text else f"next ask: {reply.find_fault() or reply.text[:100]}"
+        return (
+            ""
+            if '"text": "red"' in reply.text
+            else f"next ask: {reply.find_fault() or reply.text[:100]}"
+        )
 
     def cancelled(tool: str, video: str, **more: Any) -> str:
         number = session.start(tool, video=video, **more)
@@ -244,4 +252,3 @@ def _find_many_threads(session: McpSession) -> str:
     if threads > 80 or descriptors > 60:
         return f"{threads} threads, {descriptors} open files"
     return ""
-

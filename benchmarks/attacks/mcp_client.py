@@ -88,7 +88,14 @@ class McpSession:
         self._replies: dict[int, dict[str, Any]] = {}
         self._arrived = threading.Condition()
         self._is_closed = False
-        words = ["mcp", "--root", str(root), "--store", str(folder / "store.sqlite3"), *self._options]
+        words = [
+            "mcp",
+            "--root",
+            str(root),
+            "--store",
+            str(folder / "store.sqlite3"),
+            *self._options,
+        ]
         self._errors = (folder / "stderr").open("wb")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.attacks.child", str(_MEMORY_MB), "-m", "mmreason"]

@@ -21,7 +21,11 @@ _TOOLS = {
     "frames": lambda name: {"video": name, "times_s": [0.0]},
     "ground": lambda name: {"file": name, "expression": "the red star"},
     "caption": lambda name: {"video": name},
-    "ask subtitles": lambda name: {"video": "clip.mp4", "question": "What star?", "subtitles": name},
+    "ask subtitles": lambda name: {
+        "video": "clip.mp4",
+        "question": "What star?",
+        "subtitles": name,
+    },
     "ask video": lambda name: {"video": name, "question": "What star?"},
 }
 
@@ -105,7 +109,13 @@ def _write_root(root: Path, bench: Bench) -> None:
         "vpy": "import os\n",
         "ly": "0\n",
     }
-    suffixes = {"hls": "m3u8", "hls_link": "m3u8", "concat": "ffconcat", "dash": "mpd", "imf": "xml"}
+    suffixes = {
+        "hls": "m3u8",
+        "hls_link": "m3u8",
+        "concat": "ffconcat",
+        "dash": "mpd",
+        "imf": "xml",
+    }
     for name, text in lists.items():
         (root / f"{name}.mp4").write_text(text)
         (root / f"{name}.{suffixes.get(name, name)}").write_text(text)
@@ -255,7 +265,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
                 shown = name if len(name) < 90 else name[:40] + "..."
                 shown = shown.replace(str(bench.folder), "")
-                yield Attack(KIND, f"{tool}: {ascii(shown)}", attempt)
+                yield Attack(KIND, f"{tool}: {shown!a}", attempt)
 
         def beside(folder: Path) -> str:
             reply = session.call("ask", 40.0, video="talk.mp4", question="What CANARY star is it?")

@@ -247,7 +247,11 @@ FAMILIES = {
         "{% if add_generation_prompt %}<|assistant|>\n{% endif %}",
     ),
     "DeepSeek": (
-        ("<\uff5cUser\uff5c>", "<\uff5cAssistant\uff5c>", "<\uff5cend\u2581of\u2581sentence\uff5c>"),
+        (
+            "<\uff5cUser\uff5c>",
+            "<\uff5cAssistant\uff5c>",
+            "<\uff5cend\u2581of\u2581sentence\uff5c>",
+        ),
         "{% for m in messages %}{% if m.role == 'assistant' %}<\uff5cAssistant\uff5c>{% else %}"
         "<\uff5cUser\uff5c>{% endif %}{{ m.content }}{% endfor %}<\uff5cAssistant\uff5c>",
     ),
@@ -318,7 +322,9 @@ def _token_attacks(bench: Bench) -> Iterator[Attack]:
         ended = bench.children.run(ask_and_count, (family, words), folder, limits=LIMITS)
         if "control tokens: " in ended.out:
             return int(ended.out.split("control tokens: ")[1].split()[0])
-        return find_fault(ended, LIMITS) or f"no request was made: {(ended.err or ended.out)[-200:]!r}"
+        return (
+            find_fault(ended, LIMITS) or f"no request was made: {(ended.err or ended.out)[-200:]!r}"
+        )
 
     usual: dict[str, int | str] = {}
 
@@ -340,7 +346,9 @@ def _token_attacks(bench: Bench) -> Iterator[Attack]:
 
         def in_subtitles(folder: Path, family: str = family, text: str = text) -> str:
             line = text.replace("\n", " ")
-            (folder / "t.srt").write_text(f"1\n00:00:00,000 --> 00:00:03,000\nthe star colour {line}\n")
+            (folder / "t.srt").write_text(
+                f"1\n00:00:00,000 --> 00:00:03,000\nthe star colour {line}\n"
+            )
             found = count(folder, family, QUESTION, "--subtitles", "t.srt")
             return _compare(found, usual.get(family))
 

@@ -32,7 +32,11 @@ def png_of(width_px: int, height_px: int, more: bytes = b"", depth: int = 8) -> 
     rows = min(height_px, max(1, 20_000_000 // len(row)))
     data = b"".join(packer.compress(row) for _ in range(rows)) + packer.flush()
     return (
-        b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + more + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", head)
+        + more
+        + _chunk(b"IDAT", data)
+        + _chunk(b"IEND", b"")
     )
 
 
@@ -69,8 +73,12 @@ def hostile_pictures() -> dict[str, bytes]:
         "many_strips.tif": _tiff(
             [(256, 4, 1, 2**31 - 1), (257, 4, 1, 2**31 - 1), (273, 4, 2**30, 8), (279, 4, 2**30, 8)]
         ),
-        "huge.bmp": b"BM" + struct.pack("<IHHIIiiHHIIiiII", 70, 0, 0, 54, 40, 2**30, 2**30, 1, 24, 0, 0, 0, 0, 0, 0),
-        "huge.webp": b"RIFF" + struct.pack("<I", 30) + b"WEBPVP8L" + struct.pack("<IBI", 10, 0x2F, 0x0FFFFFFF),
+        "huge.bmp": b"BM"
+        + struct.pack("<IHHIIiiHHIIiiII", 70, 0, 0, 54, 40, 2**30, 2**30, 1, 24, 0, 0, 0, 0, 0, 0),
+        "huge.webp": b"RIFF"
+        + struct.pack("<I", 30)
+        + b"WEBPVP8L"
+        + struct.pack("<IBI", 10, 0x2F, 0x0FFFFFFF),
         "huge.jpg": b"\xff\xd8\xff\xc0\0\x11\x08\xff\xff\xff\xff\x03\x01\x22\0\x02\x11\1\x03\x11\1\xff\xd9",
         "gif.png": b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\2\2D\1\0;",
         "svg.png": b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
@@ -119,7 +127,9 @@ def attacks(bench: Bench) -> Iterator[Attack]:
         return "" if called.exists() else "the stand-in for gs was not started"
 
     yield Attack(KIND, "a small png is read", control, is_control=True)
-    yield Attack(KIND, "the stand-in for gs writes down its start", control_program, is_control=True)
+    yield Attack(
+        KIND, "the stand-in for gs writes down its start", control_program, is_control=True
+    )
     for suffix in _SUFFIXES:
         for verb in ("ground", "inspect", "sample"):
 
@@ -139,7 +149,9 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     for name, data in hostile_pictures().items():
         for verb in ("ground", "inspect"):
 
-            def attempt(folder: Path, name: str = name, data: bytes = data, verb: str = verb) -> str:
+            def attempt(
+                folder: Path, name: str = name, data: bytes = data, verb: str = verb
+            ) -> str:
                 (folder / name).write_bytes(data)
                 words = ["the red star"] if verb == "ground" else []
                 return run(folder, verb, name, *words)

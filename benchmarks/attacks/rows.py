@@ -30,7 +30,10 @@ def hostile_rows() -> dict[str, bytes]:
         "a surrogate in subtitles": line(subtitles="\ud800.srt"),
         "a surrogate in a key": json.dumps(row | {"\ud800": 1}).encode(),
         "100,000 brackets": deep.encode(),
-        "100,000 brackets in a field": json.dumps(row).encode()[:-1] + b', "x": ' + deep.encode() + b"}",
+        "100,000 brackets in a field": json.dumps(row).encode()[:-1]
+        + b', "x": '
+        + deep.encode()
+        + b"}",
         "a number of 5,000 digits": line()[:-1] + b', "id": ' + b"9" * 5000 + b"}",
         "1e999": line()[:-1] + b', "x": 1e999}',
         "NaN": line()[:-1] + b', "x": NaN}',
@@ -101,7 +104,11 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
     def control(folder: Path) -> str:
         ended = ask(folder, good + b"\n")
-        return "" if ended.code == 0 and answered(folder) else f"code {ended.code}: {ended.err[-200:]!r}"
+        return (
+            ""
+            if ended.code == 0 and answered(folder)
+            else f"code {ended.code}: {ended.err[-200:]!r}"
+        )
 
     yield Attack(KIND, "ask: a good row is answered", control, is_control=True)
     for name, row in hostile_rows().items():
@@ -146,7 +153,9 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     yield Attack(KIND, "ask: answers of 400 MB on one line", big_results)
     yield Attack(KIND, "ask: questions of 500 MB on one line", big_questions)
 
-    problem = json.dumps({"id": "good", "video": "star.json", "question": QUESTION, "answer": "red"})
+    problem = json.dumps(
+        {"id": "good", "video": "star.json", "question": QUESTION, "answer": "red"}
+    )
 
     def export(folder: Path, data: bytes):
         (folder / "p.jsonl").write_bytes(data)

@@ -62,7 +62,11 @@ class Loopback:
                         head += part
                     head, _, body = head.partition(b"\r\n\r\n")
                     lines = head.decode("latin-1").split("\r\n")
-                    sizes = [line.split(":")[1] for line in lines if line.lower().startswith("content-length")]
+                    sizes = [
+                        line.split(":")[1]
+                        for line in lines
+                        if line.lower().startswith("content-length")
+                    ]
                     while len(body) < int(sizes[0] if sizes else 0):
                         body += connection.recv(65536)
                     self._talk(connection, lines[0].split()[1])
@@ -70,10 +74,14 @@ class Loopback:
                 return
 
 
-def http(body: bytes | str | dict[str, object] | list[object], status: int = 200, **headers: str) -> bytes:
+def http(
+    body: bytes | str | dict[str, object] | list[object], status: int = 200, **headers: str
+) -> bytes:
     """A whole answer."""
     if not isinstance(body, bytes):
-        body = (body if isinstance(body, str) else json.dumps(body)).encode("utf-8", "surrogatepass")
+        body = (body if isinstance(body, str) else json.dumps(body)).encode(
+            "utf-8", "surrogatepass"
+        )
     named = {"Content-Type": "application/json", "Content-Length": str(len(body))} | headers
     head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in named.items())
     return f"HTTP/1.1 {status} X\r\n{head}\r\n".encode("latin-1", "replace") + body
@@ -81,7 +89,11 @@ def http(body: bytes | str | dict[str, object] | list[object], status: int = 200
 
 def completion(text: object, **more: object) -> dict[str, object]:
     """A chat completion."""
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "finish_reason": "stop",
+    }
     return {"object": "chat.completion", "choices": [choice]} | more
 
 
@@ -131,8 +143,16 @@ def drips() -> dict[str, tuple[bytes, bytes, float]]:
         "a chunk's size": (chunked, b"0", 0.1),
         "chunks of one byte": (chunked, b"1\r\n \r\n", 0.1),
         "trailers": (chunked + b"2\r\n{}\r\n0\r\n", b"X-A: b\r\n", 0.1),
-        "a gzip header": (ok + b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\3", b"n", 0.1),
-        "empty deflate blocks": (ok + b"Content-Encoding: deflate\r\n\r\n\x78\x9c", b"\0\0\0\xff\xff", 0.1),
+        "a gzip header": (
+            ok + b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\3",
+            b"n",
+            0.1,
+        ),
+        "empty deflate blocks": (
+            ok + b"Content-Encoding: deflate\r\n\r\n\x78\x9c",
+            b"\0\0\0\xff\xff",
+            0.1,
+        ),
         "a body": (ok + b"Content-Length: 100000\r\n\r\n", b" ", 0.1),
         "a body fast": (ok + b"\r\n", b" " * 65536, 0.0),
     }
@@ -194,7 +214,16 @@ def hostile_answers() -> dict[str, bytes]:
         "an error of escapes": http({"error": {"message": "\x1b[2J\u202e" * 1000}}, 400),
         "an error of 20 MB": http({"error": {"message": "x" * 20_000_000}}, 400),
     }  # fmt: skip
-    for wait in ("9" * 400, "1e400", "-5", "NaN", "99999999", "Fri, 99 Foo 99999 99:99:99 GMT", "\x00", "Mon, 01 Jan 0001 00:00:00 GMT"):
+    for wait in (
+        "9" * 400,
+        "1e400",
+        "-5",
+        "NaN",
+        "99999999",
+        "Fri, 99 Foo 99999 99:99:99 GMT",
+        "\x00",
+        "Mon, 01 Jan 0001 00:00:00 GMT",
+    ):
         answers[f"Retry-After {wait[:20]!r}"] = http("{}", 503, Retry_After=wait)
     return answers
 
@@ -212,12 +241,16 @@ def key_answers() -> dict[str, bytes]:
         "in capitals": KEY.upper(),
         "behind Bearer": f"Bearer {KEY}",
     }
-    answers = {f"in the text, {name}": http(completion(f"red {text}")) for name, text in texts.items()}
+    answers = {
+        f"in the text, {name}": http(completion(f"red {text}")) for name, text in texts.items()
+    }
     answers |= {
         f"in an error, {name}": http({"error": {"message": f"bad key {text}"}}, 400)
         for name, text in texts.items()
     }
-    answers["in the text, as escapes"] = http(json.dumps(completion("red KEY")).replace("KEY", spelled))
+    answers["in the text, as escapes"] = http(
+        json.dumps(completion("red KEY")).replace("KEY", spelled)
+    )
     answers["in the thought"] = http(
         {"choices": [{"message": {"content": "red", "reasoning_content": KEY}}]}
     )
@@ -338,7 +371,9 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                 more = ("--api-key-file", "key", "--html", "r.html", "--budget-seconds", "4")
                 ended = ask(folder, server.url, *more)
             written = b"".join(
-                path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "key"
+                path.read_bytes()
+                for path in folder.rglob("*")
+                if path.is_file() and path.name != "key"
             )
             shown = (ended.out + ended.err).encode(errors="replace") + written
             for length in (len(KEY), len(KEY) - 1, 12):

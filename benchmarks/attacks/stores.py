@@ -171,7 +171,9 @@ def attacks(bench: Bench) -> Iterator[Attack]:
         (folder / "s").symlink_to(other)
         before = other.read_bytes()
         ended = ask(folder, folder / "s")
-        return find_fault(ended, LIMITS) or ("" if other.read_bytes() == before else "it was changed")
+        return find_fault(ended, LIMITS) or (
+            "" if other.read_bytes() == before else "it was changed"
+        )
 
     def device(folder: Path, target: str) -> str:
         (folder / "s").symlink_to(target)

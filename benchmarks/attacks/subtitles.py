@@ -36,7 +36,11 @@ def hostile_files() -> dict[str, bytes]:
         "blank_lines.srt": _HEAD + "\n" * 4_000_000,
         "arrows.srt": "00:00:00,000 --> " * 300_000,
         "cues.srt": many,
-        "huge_times.srt": "1\n" + "9" * 4000 + ":00:00,000 --> " + "9" * 5000 + ":00:00,000\nstar\n",
+        "huge_times.srt": "1\n"
+        + "9" * 4000
+        + ":00:00,000 --> "
+        + "9" * 5000
+        + ":00:00,000\nstar\n",
         "huge_number.srt": "9" * 100_000 + "\n00:00:00,000 --> 00:00:01,000\nstar\n",
         "unicode_digits.srt": "1\n٠٠:٠٠:٠٠,٠٠٠ --> ٠٠:٠٠:٠١,٠٠٠\nstar\n",
         "spaces.srt": _HEAD + " " * 5_000_000 + "x",
@@ -55,7 +59,9 @@ def hostile_files() -> dict[str, bytes]:
         "overrides.ass": _ASS + _LINE + "{\\an8}" * 40_000 + "\n",
         "drawing.ass": _ASS + _LINE + "{\\p1}m 0 0 l " * 60_000 + "\n",
         "drawings.ass": _ASS + (_LINE + "{\\p1}m 0 0{\\p0}x\n") * 60_000,
-        "styles.ass": _ASS.replace("Style: D,Arial\n", "Style: D,Arial\n" * 200_000) + _LINE + "x\n",
+        "styles.ass": _ASS.replace("Style: D,Arial\n", "Style: D,Arial\n" * 200_000)
+        + _LINE
+        + "x\n",
         "breaks.ass": _ASS + _LINE + "\\N\\n\\h" * 400_000 + "\n",
         "transform.ass": _ASS + _LINE + "{\\t(" * 200_000 + "\n",
         "commas.ass": _ASS + "Dialogue: " + "," * 3_000_000 + "\n",

@@ -68,7 +68,10 @@ def hostile_scripts() -> dict[str, str]:
         "a lone surrogate in the name": json.dumps(small_world(name="\ud800")),
         "a lone surrogate in the text": _world([_actor(0)], {"text": "\ud800\x1b"}),
         "200,000 brackets": "[" * 200_000,
-        "2,000 brackets": '{"format":"mmreason-world-1","scenes":' + "[" * 2_000 + "]" * 2_000 + "}",
+        "2,000 brackets": '{"format":"mmreason-world-1","scenes":'
+        + "[" * 2_000
+        + "]" * 2_000
+        + "}",
         "5,000,000 wrong keys": '{"format":"mmreason-world-1",'
         + ",".join(f'"k{n}":1' for n in range(300_000))
         + "}",
@@ -77,7 +80,17 @@ def hostile_scripts() -> dict[str, str]:
         "null": "null",
         "a list": "[]",
     }
-    for number in ("5e-324", "1e-300", "1e-9", "1e308", "1e999", "NaN", "9" * 5_000, "-0.0", "null"):
+    for number in (
+        "5e-324",
+        "1e-300",
+        "1e-9",
+        "1e308",
+        "1e999",
+        "NaN",
+        "9" * 5_000,
+        "-0.0",
+        "null",
+    ):
         texts[f"fps_hz {number[:12]}"] = _with_number("fps_hz", number)
     for number in ("1e300", "9" * 400, "1e400", "-Infinity"):
         texts[f"width_px {number[:12]}"] = _with_number("width_px", number)
