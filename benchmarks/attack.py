@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -41,6 +42,10 @@ KINDS = {
 """Names for --kind, and the module of each."""
 
 
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+"""Servers of the attacks are on loopback."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of one attack."""
@@ -67,6 +72,8 @@ def run_attacks(attacks: Iterable[Attack], folder: Path) -> Iterator[Outcome]:
             state = "fell" if fault else "held"
         except NotTriedError as error:
             fault, state = str(error), "not tried"
+        except Exception as error:  # a mistake of the attack says nothing about what it attacks
+            fault, state = f"the attack failed: {type(error).__name__}: {error}", "not tried"
         if attack.is_control and state != "held":
             failed.add(attack.kind)
         yield Outcome(attack, state, fault, time.monotonic() - began_s)
@@ -121,14 +128,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are ended too
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         home = folder / "home"
         home.mkdir()
+        without_proxy = dict.fromkeys((*_PROXIES, *map(str.lower, _PROXIES)))
         children = Children(
             preload=["benchmarks.attacks.warm"],
-            environment={"HOME": str(home), "XDG_CACHE_HOME": None, "HF_HUB_OFFLINE": "1"},
+            environment={"HOME": str(home), "XDG_CACHE_HOME": None, "HF_HUB_OFFLINE": "1"}
+            | without_proxy,
         )
         bench = make_bench(folder / "material", children, options.seed)
         outcomes = []

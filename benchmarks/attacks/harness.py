@@ -25,6 +25,8 @@ from benchmarks.attacks.child import MOST_FILE_BYTES, Job, run_command_line, run
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _STEP_S = 0.02
+_START_S = 180.0
+"""In which a child begins: the first one waits until all is imported."""
 _UNEXPECTED = re.compile(r"error: (\w+): .*\(--debug shows where\)")
 _OF_THE_SYSTEM = ("OSError", "PermissionError", "FileNotFoundError", "FileExistsError")
 """Errors that name a file and what the system said of it: an end in one line that is right."""
@@ -107,9 +109,9 @@ class Children:
         umask: int = 0o022,
         most_file_bytes: int = MOST_FILE_BYTES,
         on_terminal: bool = False,
-        meanwhile: Callable[[int], None] | None = None,
     ) -> Ended:
-        """Run `target(*arguments)`; `meanwhile` is called with the process id every 20 ms."""
+        """Run `target(*arguments)` in a child whose working folder is `folder`. Beside it, in
+        `logs`, lies what the child prints."""
         limits = limits or Limits()
         number = uuid.uuid4().hex[:12]
         logs = folder.parent / "logs"
@@ -126,20 +128,21 @@ class Children:
             stderr=where or str(err),
             usage=usage,
             memory_mb=self.memory_mb,
-            cpu_s=math.ceil(limits.cpu_s) + 2,
+            cpu_s=math.ceil(limits.cpu_s) + 1,
             environment=self.environment | (environment or {}),
             umask=umask,
             most_file_bytes=most_file_bytes,
         )
         process = _CONTEXT.Process(target=run_job, args=(job,))
-        began_s = time.monotonic()
         process.start()
         assert process.pid is not None
         peak_mb, shown = 0, b""
+        ready_by_s = time.monotonic() + _START_S
+        while process.is_alive() and not usage.exists() and time.monotonic() < ready_by_s:
+            process.join(_STEP_S)
+        began_s = time.monotonic()
         while process.is_alive() and time.monotonic() - began_s < limits.wall_s:
             peak_mb = max(peak_mb, tree_mb(process.pid))
-            if meanwhile is not None:
-                meanwhile(process.pid)
             if terminal:
                 shown += _read_terminal(terminal[0])
             process.join(_STEP_S)
