@@ -63,11 +63,21 @@ def hostile_files(clip: bytes, seed: int) -> dict[str, bytes]:
         files[f"clip_stsz_{count}.mp4"] = _set(clip, b"stsz", 8, count)
         files[f"clip_stts_{count}.mp4"] = _set(clip, b"stts", 8, count)
     places = {
-        b"stsz": (4, 8), b"stts": (4, 8, 12), b"stsc": (4, 8, 12), b"stco": (4, 8),
-        b"ctts": (4, 8, 12), b"stss": (4, 8), b"mdhd": (12, 16), b"mvhd": (12, 16),
-        b"elst": (4, 8, 12, 16), b"tkhd": (40, 76, 80), b"avc1": (24,), b"moov": (-8,),
-        b"mdat": (-8,), b"trak": (-8,),
-    }  # fmt: skip
+        b"stsz": (4, 8),
+        b"stts": (4, 8, 12),
+        b"stsc": (4, 8, 12),
+        b"stco": (4, 8),
+        b"ctts": (4, 8, 12),
+        b"stss": (4, 8),
+        b"mdhd": (12, 16),
+        b"mvhd": (12, 16),
+        b"elst": (4, 8, 12, 16),
+        b"tkhd": (40, 76, 80),
+        b"avc1": (24,),
+        b"moov": (-8,),
+        b"mdat": (-8,),
+        b"trak": (-8,),
+    }
     for box, offsets in places.items():
         for offset in offsets:
             for number in _NUMBERS:
@@ -93,10 +103,15 @@ def hostile_files(clip: bytes, seed: int) -> dict[str, bytes]:
         "y4m_fast.y4m": b"YUV4MPEG2 W16 H16 F2147483647:1\n" + (b"FRAME\n" + bytes(384)) * 10,
         "huge.avi": b"RIFF\xff\xff\xff\xffAVI LIST\xff\xff\xff\xffhdrlavih" + b"\xff" * 64,
         "ebml.mkv": b"\x1a\x45\xdf\xa3\x01" + b"\xff" * 7 + b"\x42\x86\x81\x01" * 10_000,
-        "void.mkv": b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01" + b"\xff" * 7 + b"\xec\x80" * 500_000,
+        "void.mkv": b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01"
+        + b"\xff" * 7
+        + b"\xec\x80" * 500_000,
         "flv.flv": b"FLV\1\5\0\0\0\x09\0\0\0\0" + b"\x09\xff\xff\xff\0\0\0\0\0\0\0\x17" * 50_000,
-        "gif.gif": b"GIF89a\xff\xff\xff\xff\xf7\0\0" + b"," + b"\0\0\0\0\xff\xff\xff\xff\0\2" * 1000,
-        "apng.png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\x7f\xff\xff\xff\x7f\xff\xff\xff\x08\6\0\0\0" + bytes(50),
+        "gif.gif": b"GIF89a\xff\xff\xff\xff\xf7\0\0," + b"\0\0\0\0\xff\xff\xff\xff\0\2" * 1000,
+        "apng.png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+        + b"\x7f\xff\xff\xff" * 2
+        + b"\x08\6\0\0\0"
+        + bytes(50),
         "ts.ts": (b"\x47\x40\0\x10" + b"\xff" * 184) * 20_000,
         "ogg.ogv": (b"OggS\0\2" + b"\xff" * 21 + b"\xff" * 255) * 2_000,
         "ps.mpg": b"\0\0\1\xba" + b"\0\0\1\xe0\0\0" * 100_000,
@@ -106,7 +121,7 @@ def hostile_files(clip: bytes, seed: int) -> dict[str, bytes]:
         "xml.mp4": b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>',
         "world.mp4": b'{"format": "mmreason-world-1"}',
         "script.py.mp4": b"#!/usr/bin/env python3\nopen('/tmp/ran','w')\n",
-    }  # fmt: skip
+    }
     return files
 
 

@@ -89,6 +89,7 @@ class McpSession:
         self._arrived = threading.Condition()
         self._is_closed = False
         words = [
+            "mmreason",
             "mcp",
             "--root",
             str(root),
@@ -98,8 +99,7 @@ class McpSession:
         ]
         self._errors = (folder / "stderr").open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.attacks.child", str(_MEMORY_MB), "-m", "mmreason"]
-            + words,
+            [sys.executable, "-m", "benchmarks.attacks.child", str(_MEMORY_MB), "-m", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -92,13 +92,14 @@ def _write_root(root: Path, bench: Bench) -> None:
     url, path = f"file://{outside}/secret.mp4", f"{outside}/secret.mp4"
     lists = {
         "hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{url}\n#EXT-X-ENDLIST\n",
-        "hls_link": "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nlink-secret.mp4\n#EXT-X-ENDLIST\n",
+        "hls_link": "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nlink-secret.mp4\n",
         "concat": f"ffconcat version 1.0\nfile {path}\n",
         "concat_link": "ffconcat version 1.0\nfile link-secret.mp4\n",
         "dash": f'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
         f'mediaPresentationDuration="PT2S"><Period><AdaptationSet><Representation id="1" '
         f'bandwidth="1"><BaseURL>{url}</BaseURL></Representation></AdaptationSet></Period></MPD>',
-        "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 9 RTP/AVP 96\n",
+        "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\n"
+        "m=video 9 RTP/AVP 96\n",
         "asx": f'<asx version="3.0"><entry><ref href="{url}"/></entry></asx>',
         "smil": f'<smil><body><video src="{url}"/></body></smil>',
         "m3u": f"{path}\n",
@@ -237,6 +238,11 @@ def attacks(bench: Bench) -> Iterator[Attack]:
             reply = call("inspect", name)
             return "" if '"width_px": 160' in reply.text else f"got {reply.text[:200]!r}"
 
+        def control_model(folder: Path) -> str:
+            """The model is loaded by the first call that needs it, which takes its time."""
+            reply = session.call("ground", 150.0, file="star.json", expression="the red star")
+            return "" if '"status": "found"' in reply.text else f"got {reply.text[:200]!r}"
+
         def control_outside(folder: Path) -> str:
             """The check must see a file outside when it is shown."""
             shutil.copy(bench.outside / "secret.mp4", root / "shown.mp4")
@@ -246,6 +252,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
         yield Attack(KIND, "a file in the root", lambda f: control(f, "clip.mp4"), is_control=True)
         yield Attack(KIND, "a link that stays", lambda f: control(f, "inner.mp4"), is_control=True)
+        yield Attack(KIND, "the model finds a star", control_model, is_control=True)
         yield Attack(KIND, "outside is seen by the check", control_outside, is_control=True)
         for name in hostile_names(root, bench):
             tools = ["inspect", "frames"]
@@ -261,6 +268,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                         return f"gave what lies outside: {reply.text[:100]!r}"
                     if reply.is_late:
                         session.restart()
+                        control_model(folder)
                     return reply.find_fault()
 
                 shown = name if len(name) < 90 else name[:40] + "..."
@@ -287,7 +295,7 @@ def _races(bench: Bench, root: Path, session: McpSession) -> Iterator[Attack]:
         shutil.rmtree(racing, ignore_errors=True)
         racing.mkdir()
         path, swapped = swaps[what]
-        good, bad, spare = racing / "good", racing / "bad", racing / "spare"
+        good, bad = racing / "good", racing / "bad"
         if swapped == path:
             shutil.copy(bench.clip, good)
             bad.symlink_to(bench.outside / "secret.mp4")

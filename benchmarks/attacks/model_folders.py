@@ -98,7 +98,7 @@ def hostile_folders() -> dict[str, Callable[[Path, Path], None]]:
         "{{ cycler.__init__.__globals__.os.system('touch MARKER') }}",
         "{{ ''.__class__.__mro__[1].__subclasses__() }}",
         "{% for x in ().__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}",
-        "{{ self._TemplateReference__context }}{{ lipsum.__globals__['os'].popen('touch MARKER') }}",
+        "{{ lipsum.__globals__['os'].popen('touch MARKER') }}",
         "{% include '/etc/passwd' %}",
         "{{ raise_exception('\x1b[2J\u202e') }}",
     )
@@ -139,8 +139,15 @@ def hostile_folders() -> dict[str, Callable[[Path, Path], None]]:
         "extra.json is a FIFO": _replaces("extra.json", os.mkfifo),
         "extra.txt is /dev/zero": _replaces("extra.txt", lambda path: path.symlink_to("/dev/zero")),
     }
-    names = ("config.json", "mmreason.json", "tokenizer.json", "tokenizer_config.json",
-             "generation_config.json", "processor_config.json", "preprocessor_config.json")  # fmt: skip
+    names = (
+        "config.json",
+        "mmreason.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "generation_config.json",
+        "processor_config.json",
+        "preprocessor_config.json",
+    )
     for name in names:
         folders |= {
             f"{name} is a list": _writes(name, "[]"),
@@ -156,9 +163,14 @@ def hostile_folders() -> dict[str, Callable[[Path, Path], None]]:
             "mmreason.json", number.replace("N", value)
         )
     for key, value in {
-        "model_type": "\x1b]0;x\x07", "hidden_size": 10**12, "num_hidden_layers": 10**9,
-        "vocab_size": -1, "torch_dtype": "os.system", "text_config": [], "vision_config": 7,
-    }.items():  # fmt: skip
+        "model_type": "\x1b]0;x\x07",
+        "hidden_size": 10**12,
+        "num_hidden_layers": 10**9,
+        "vocab_size": -1,
+        "torch_dtype": "os.system",
+        "text_config": [],
+        "vision_config": 7,
+    }.items():
         folders[f"config.json says {key} {str(value)[:12]!a}"] = (
             lambda folder, marker, key=key, value=value: _change_config(folder, **{key: value})
         )
@@ -229,7 +241,7 @@ FAMILIES = {
         ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
         "<|begin_of_text|>{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>"
         "\n\n{{ m.content }}<|eot_id|>{% endfor %}"
-        "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}",
+        "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>{% endif %}",
     ),
     "Mistral": (
         ("<s>", "</s>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[TOOL_CALLS]"),
@@ -276,9 +288,14 @@ def write_text_model(folder: Path, family: str) -> None:
     fast.chat_template = template
     fast.save_pretrained(folder)
     config = Qwen2Config(
-        vocab_size=len(fast), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=16_384,
-    )  # fmt: skip
+        vocab_size=len(fast),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=16_384,
+    )
     Qwen2ForCausalLM(config).save_pretrained(folder)
 
 
@@ -317,14 +334,27 @@ def _without_padding(row: list[int]) -> list[int]:
 def _token_attacks(bench: Bench) -> Iterator[Attack]:
     def count(folder: Path, family: str, question: str, *more: str) -> int | str:
         """Control tokens of the first request, or a fault."""
-        words = ("ask", str(bench.world), question, "--policy", "longvideo_r1", "--observer",
-                 "nano", "--model", "tiny", "--store", "s", "--budget-rounds", "1", *more)  # fmt: skip
+        words = (
+            "ask",
+            str(bench.world),
+            question,
+            "--policy",
+            "longvideo_r1",
+            "--observer",
+            "nano",
+            "--model",
+            "tiny",
+            "--store",
+            "s",
+            "--budget-rounds",
+            "1",
+            *more,
+        )
         ended = bench.children.run(ask_and_count, (family, words), folder, limits=LIMITS)
         if "control tokens: " in ended.out:
             return int(ended.out.split("control tokens: ")[1].split()[0])
-        return (
-            find_fault(ended, LIMITS) or f"no request was made: {(ended.err or ended.out)[-200:]!r}"
-        )
+        shown = (ended.err or ended.out)[-200:]
+        return find_fault(ended, LIMITS) or f"no request was made: {shown!r}"
 
     usual: dict[str, int | str] = {}
 

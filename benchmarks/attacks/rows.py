@@ -119,7 +119,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                 if fault := find_fault(ended, LIMITS):
                     return f"{run} run: {fault}"
                 if not answered(folder) and not _names_a_line(ended.err):
-                    return f"{run} run: the good row was not asked, and no line is named: {ended.err[-150:]!a}"
+                    return f"{run} run: not asked, and no line is named: {ended.err[-150:]!a}"
             return "" if answered(folder) else "the good row was not asked"
 
         yield Attack(KIND, f"ask: {name}", attempt)

@@ -168,12 +168,25 @@ def hostile_answers() -> dict[str, bytes]:
     answers = {
         "15 MB of text": http(completion("red " * 4_000_000)),
         "15 MB of thought": http(
-            {"choices": [{"index": 0, "finish_reason": "stop", "message": {
-                "role": "assistant", "content": "red", "reasoning_content": "a " * 7_000_000}}]}
+            {
+                "choices": [
+                    {
+                        "index": 0,
+                        "finish_reason": "stop",
+                        "message": {
+                            "role": "assistant",
+                            "content": "red",
+                            "reasoning_content": "a " * 7_000_000,
+                        },
+                    }
+                ]
+            }
         ),
         "400 MB": http(b'{"a": "' + b"x" * 60_000_000 + b'"}'),
         "a gzip bomb": http(gzipped, Content_Encoding="gzip"),
-        "gzip twice": http(zlib.compress(zlib.compress(b" " * 10_000_000)), Content_Encoding="deflate, deflate"),
+        "gzip twice": http(
+            zlib.compress(zlib.compress(b" " * 10_000_000)), Content_Encoding="deflate, deflate"
+        ),
         "200 encodings": http(b"{}", Content_Encoding=", ".join(["gzip"] * 200)),
         "200,000 headers": b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 200_000 + b"\r\n{}",
         "a header of 20 MB": b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 20_000_000 + b"\r\n\r\n{}",
@@ -181,19 +194,46 @@ def hostile_answers() -> dict[str, bytes]:
         "nested in a field": http(text[:-1] + ', "x": ' + nested + "}"),
         "NaN": http(text[:-1] + ', "usage": {"prompt_tokens": NaN}}'),
         "1e999 tokens": http(text[:-1] + ', "usage": {"prompt_tokens": 1e999}}'),
-        "a number of 100,000 digits": http(text[:-1] + f', "usage": {{"prompt_tokens": {"9" * 100_000}}}}}'),
+        "a number of 100,000 digits": http(
+            text[:-1] + f', "usage": {{"prompt_tokens": {"9" * 100_000}}}}}'
+        ),
         "400 digits of tokens": http(text[:-1] + f', "usage": {{"prompt_tokens": {digits}}}}}'),
-        "negative tokens": http(completion("red", usage={"prompt_tokens": -5, "completion_tokens": -5})),
-        "tokens of text": http(completion("red", usage={"prompt_tokens": "x", "completion_tokens": []})),
+        "negative tokens": http(
+            completion("red", usage={"prompt_tokens": -5, "completion_tokens": -5})
+        ),
+        "tokens of text": http(
+            completion("red", usage={"prompt_tokens": "x", "completion_tokens": []})
+        ),
         "usage is a list": http(completion("red", usage=[1])),
         "logprobs of text": http(
-            {"choices": [{"message": {"content": "red"}, "logprobs": {"content": [{"token": "a", "logprob": "x"}]}}]}
+            {
+                "choices": [
+                    {
+                        "message": {"content": "red"},
+                        "logprobs": {"content": [{"token": "a", "logprob": "x"}]},
+                    }
+                ]
+            }
         ),
         "logprobs above 0": http(
-            {"choices": [{"message": {"content": "red"}, "logprobs": {"content": [{"token": "red", "logprob": 1e300}]}}]}
+            {
+                "choices": [
+                    {
+                        "message": {"content": "red"},
+                        "logprobs": {"content": [{"token": "red", "logprob": 1e300}]},
+                    }
+                ]
+            }
         ),
         "2,000,000 logprobs": http(
-            {"choices": [{"message": {"content": "red"}, "logprobs": {"content": [{"token": "a", "logprob": -1}] * 300_000}}]}
+            {
+                "choices": [
+                    {
+                        "message": {"content": "red"},
+                        "logprobs": {"content": [{"token": "a", "logprob": -1}] * 300_000},
+                    }
+                ]
+            }
         ),
         "lone surrogates": http(text.replace("red", "\\ud800 red \\udfff")),
         "escapes": http(completion("\x1b]0;x\x07\x9b2J\u202e red")),
@@ -213,7 +253,7 @@ def hostile_answers() -> dict[str, bytes]:
         "a negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}",
         "an error of escapes": http({"error": {"message": "\x1b[2J\u202e" * 1000}}, 400),
         "an error of 20 MB": http({"error": {"message": "x" * 20_000_000}}, 400),
-    }  # fmt: skip
+    }
     for wait in (
         "9" * 400,
         "1e400",

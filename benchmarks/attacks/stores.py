@@ -20,10 +20,18 @@ _REPLY = {"text": "red", "token_logprobs": [-0.1], "tokens_in": 1, "tokens_out":
 def wrong_values() -> dict[str, str | bytes]:
     """What stands in place of each stored value."""
     return {
-        "an empty text": "", "no JSON": "hello", "null": "null", "a list": "[]", "a number": "1",
-        "an object": "{}", "NaN": "NaN", "replies null": '{"replies": null}',
-        "replies a number": '{"replies": 5}', "no replies": '{"replies": []}',
-        "a reply of null": '{"replies": [null]}', "a reply of a list": '{"replies": [[]]}',
+        "an empty text": "",
+        "no JSON": "hello",
+        "null": "null",
+        "a list": "[]",
+        "a number": "1",
+        "an object": "{}",
+        "NaN": "NaN",
+        "replies null": '{"replies": null}',
+        "replies a number": '{"replies": 5}',
+        "no replies": '{"replies": []}',
+        "a reply of null": '{"replies": [null]}',
+        "a reply of a list": '{"replies": [[]]}',
         "100 replies": json.dumps({"replies": [_REPLY] * 100}),
         "a text that is a number": json.dumps({"replies": [_REPLY | {"text": 5}]}),
         "a text that is null": json.dumps({"replies": [_REPLY | {"text": None}]}),
@@ -38,8 +46,9 @@ def wrong_values() -> dict[str, str | bytes]:
         "escapes": json.dumps({"replies": [_REPLY | {"text": "\x1b]0;x\x07"}]}),
         "100,000 brackets": "[" * 100_000 + "]" * 100_000,
         "20 MB": json.dumps({"replies": [_REPLY | {"text": "x" * 20_000_000}]}),
-        "a blob": b"\xff\xfe\0\1", "unknown fields": json.dumps({"replies": [_REPLY | {"x": 1}], "y": 2}),
-    }  # fmt: skip
+        "a blob": b"\xff\xfe\0\1",
+        "unknown fields": json.dumps({"replies": [_REPLY | {"x": 1}], "y": 2}),
+    }
 
 
 def _sql(*statements: str) -> Callable[[Path], None]:
@@ -61,8 +70,8 @@ def _bytes(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
 _ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
 _FOREIGN = {
     "a trigger that fills the disk": _sql(
-        "CREATE TRIGGER t AFTER INSERT ON replies BEGIN INSERT OR REPLACE INTO replies (key, value) "
-        "VALUES ('x', hex(zeroblob(300000000))); END"
+        "CREATE TRIGGER t AFTER INSERT ON replies BEGIN "
+        "INSERT OR REPLACE INTO replies (key, value) VALUES ('x', hex(zeroblob(300000000))); END"
     ),
     "a trigger that speaks": _sql(
         "CREATE TRIGGER t BEFORE INSERT ON replies BEGIN SELECT RAISE(ABORT, '\x1b]0;x\x07'); END"

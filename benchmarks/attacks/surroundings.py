@@ -34,14 +34,22 @@ def _writers(bench: Bench) -> dict[str, tuple[list[str], str]]:
     asked = ["ask", world, QUESTION, "--store", "store"]
     return {
         "a report": ([*asked, "--html", "out/r.html"], "out/r.html"),
-        "answers": (["ask", "--questions", "q.jsonl", "--out", "out/a.jsonl", "--store", "store"],
-                    "out/a.jsonl"),
+        "answers": (
+            ["ask", "--questions", "q.jsonl", "--out", "out/a.jsonl", "--store", "store"],
+            "out/a.jsonl",
+        ),
         "a sheet": (["sample", clip, "--n", "2", "--sheet", "out/s.png"], "out/s.png"),
         "a sheet of inspect": (["inspect", clip, "--sheet", "out/i.png"], "out/i.png"),
-        "a picture with boxes": (["ground", world, "the red star", "--out", "out/b.png"], "out/b.png"),
-        "an export": (["data", "export", "p.jsonl", "--to", "trl", "--out", "out/p.jsonl"], "out/p.jsonl"),
+        "a picture with boxes": (
+            ["ground", world, "the red star", "--out", "out/b.png"],
+            "out/b.png",
+        ),
+        "an export": (
+            ["data", "export", "p.jsonl", "--to", "trl", "--out", "out/p.jsonl"],
+            "out/p.jsonl",
+        ),
         "a store": (asked, "store"),
-    }  # fmt: skip
+    }
 
 
 def _prepare(folder: Path, bench: Bench) -> None:
@@ -101,9 +109,11 @@ def _modes(bench: Bench) -> Iterator[Attack]:
         home = folder / "home"
         home.mkdir()
         ended = bench.children.run_cli(
-            ["ask", str(bench.world), QUESTION], folder, limits=LIMITS,
+            ["ask", str(bench.world), QUESTION],
+            folder,
+            limits=LIMITS,
             environment={"HOME": str(home)},
-        )  # fmt: skip
+        )
         store = home / ".cache/mmreason/store.sqlite3"
         if not store.exists():
             return find_fault(ended, LIMITS) or "no store was made"
@@ -126,10 +136,16 @@ def _environment(bench: Bench) -> Iterator[Attack]:
 
     yield Attack(ENVIRONMENT, "an answer in an ordinary one", control, is_control=True)
     homes: dict[str, str | None] = {
-        "no HOME": None, "HOME empty": "", "HOME /dev/null": "/dev/null", "HOME a file": "/etc/hostname",
-        "HOME missing": "/nowhere/at/all", "HOME relative": "here", "HOME /proc": "/proc",
-        "HOME of 5,000 letters": "/x" * 2_500, "HOME of escapes": "/tmp/\x1b[2J",
-    }  # fmt: skip
+        "no HOME": None,
+        "HOME empty": "",
+        "HOME /dev/null": "/dev/null",
+        "HOME a file": "/etc/hostname",
+        "HOME missing": "/nowhere/at/all",
+        "HOME relative": "here",
+        "HOME /proc": "/proc",
+        "HOME of 5,000 letters": "/x" * 2_500,
+        "HOME of escapes": "/tmp/\x1b[2J",
+    }
     for name, home in homes.items():
 
         def homeless(folder: Path, home: str | None = home) -> str:
@@ -147,16 +163,23 @@ def _environment(bench: Bench) -> Iterator[Attack]:
             home = folder / "home"
             home.mkdir()
             ended = children.run_cli(
-                asked, folder, limits=LIMITS, most_file_bytes=most_bytes,
-                environment={"HOME": str(home)}, stdout=_pipe_of(folder),
-            )  # fmt: skip
+                asked,
+                folder,
+                limits=LIMITS,
+                most_file_bytes=most_bytes,
+                environment={"HOME": str(home)},
+                stdout=_pipe_of(folder),
+            )
             return _answers_in(folder, ended, "red")
 
         def full_report(folder: Path, most_bytes: int = most_bytes) -> str:
             ended = children.run_cli(
-                [*asked, "--store", ":memory:", "--html", "r.html"], folder, limits=LIMITS,
-                most_file_bytes=most_bytes, stdout=_pipe_of(folder),
-            )  # fmt: skip
+                [*asked, "--store", ":memory:", "--html", "r.html"],
+                folder,
+                limits=LIMITS,
+                most_file_bytes=most_bytes,
+                stdout=_pipe_of(folder),
+            )
             return _answers_in(folder, ended, "red", codes=(0, 1))
 
         yield Attack(ENVIRONMENT, f"ask: files of {name} for the store", full_store)
@@ -167,8 +190,9 @@ def _environment(bench: Bench) -> Iterator[Attack]:
         disk.mkdir()
         made = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)],
-            capture_output=True, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            check=False,
+        )
         if made.returncode:
             raise NotTriedError("no small file system can be mounted here")
         try:
@@ -187,10 +211,15 @@ def _environment(bench: Bench) -> Iterator[Attack]:
     yield Attack(ENVIRONMENT, "ask: a full disk under the report", full_disk)
 
     for name, target in {
-        "in /proc": "/proc/r.html", "that is a folder": "folder", "of 250 letters": "r" * 245 + ".html",
-        "of 300 letters": "r" * 300 + ".html", "below a file": "file/r.html", "/dev/full": "/dev/full",
-        "that is not UTF-8": os.fsdecode(b"\xff\xfe.html"), "that is a link out": "link.html",
-    }.items():  # fmt: skip
+        "in /proc": "/proc/r.html",
+        "that is a folder": "folder",
+        "of 250 letters": "r" * 245 + ".html",
+        "of 300 letters": "r" * 300 + ".html",
+        "below a file": "file/r.html",
+        "/dev/full": "/dev/full",
+        "that is not UTF-8": os.fsdecode(b"\xff\xfe.html"),
+        "that is a link out": "link.html",
+    }.items():
 
         def report(folder: Path, target: str = target) -> str:
             (folder / "folder").mkdir()
@@ -209,9 +238,13 @@ def _environment(bench: Bench) -> Iterator[Attack]:
         name = os.fsdecode(b"v\xff\xfe.mp4")
         shutil.copy(bench.clip, folder / name)
         faults = []
-        for words in (["ask", name, QUESTION, "--store", "s", "--html", "r.html"],
-                      ["inspect", name, "--json"], ["sample", name, "--n", "2", "--json"],
-                      ["caption", name, "--store", "s"], ["index", name, "--store", "s"]):  # fmt: skip
+        for words in (
+            ["ask", name, QUESTION, "--store", "s", "--html", "r.html"],
+            ["inspect", name, "--json"],
+            ["sample", name, "--n", "2", "--json"],
+            ["caption", name, "--store", "s"],
+            ["index", name, "--store", "s"],
+        ):
             ended = children.run_cli(words, folder, limits=LIMITS)
             if fault := find_fault(ended, LIMITS):
                 faults.append(f"{words[0]}: {fault}")
@@ -247,10 +280,16 @@ def _fresh(
 ) -> subprocess.CompletedProcess[str]:
     """Run a shell command, in which $MM starts mmreason, in processes of its own."""
     return subprocess.run(
-        ["/bin/bash", "-c", command], cwd=folder, env=_environment_of(folder) | (environment or {}),
-        capture_output=True, text=True, errors="replace", timeout=120, check=False,
+        ["/bin/bash", "-c", command],
+        cwd=folder,
+        env=_environment_of(folder) | (environment or {}),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=120,
+        check=False,
         stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
 
 
 def _environment_of(folder: Path) -> dict[str, str]:
@@ -309,10 +348,14 @@ def _signals(bench: Bench) -> Iterator[Attack]:
 
     def start(folder: Path, words: Sequence[str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "mmreason", *words], cwd=folder, env=_environment_of(folder),
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            [sys.executable, "-m", "mmreason", *words],
+            cwd=folder,
+            env=_environment_of(folder),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             start_new_session=True,
-        )  # fmt: skip
+        )
 
     def send(
         folder: Path, words: Sequence[str], after_s: float, number: signal.Signals

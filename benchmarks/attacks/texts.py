@@ -41,8 +41,14 @@ def _verbs(bench: Bench) -> dict[str, list[str]]:
         "ask: a file that is not there": ["ask", f"{HOSTILE}.mp4", QUESTION],
         "ask: the name of a world": ["ask", "named.json", QUESTION, "--store", "s"],
         "ask: a key of a world": ["ask", "key.json", QUESTION, "--store", "s"],
-        "ask: subtitles": [*asked[:2], "What is said about the star?", "--subtitles", "h.srt",
-                           "--store", "s"],
+        "ask: subtitles": [
+            *asked[:2],
+            "What is said about the star?",
+            "--subtitles",
+            "h.srt",
+            "--store",
+            "s",
+        ],
         "ask: subtitles that are not there": [*asked, "--subtitles", HOSTILE],
         "ask: the model's name": [*asked, "--model", HOSTILE],
         "ask: the model's type": [*asked, "--model", "./typed"],
@@ -71,12 +77,19 @@ def _verbs(bench: Bench) -> dict[str, list[str]]:
         "index: the file's name": ["index", f"{hostile_name}.mp4", "--store", "s"],
         "index: levels": ["index", video, "--levels", HOSTILE],
         "cache: a file that is not there": ["cache", "--store", hostile_name],
-        "data export: the file's name": ["data", "export", "p.jsonl", "--to", "trl", "--out",
-                                         f"{hostile_name}.jsonl"],
+        "data export: the file's name": [
+            "data",
+            "export",
+            "p.jsonl",
+            "--to",
+            "trl",
+            "--out",
+            f"{hostile_name}.jsonl",
+        ],
         "data export: a target": ["data", "export", "p.jsonl", "--to", HOSTILE, "--out", "o.jsonl"],
         "mcp: a root": ["mcp", "--root", HOSTILE],
         "a verb that is none": [HOSTILE],
-    }  # fmt: skip
+    }
 
 
 def _write_files(folder: Path, bench: Bench) -> None:
@@ -117,9 +130,12 @@ def attacks(bench: Bench) -> Iterator[Attack]:
             ) -> str:
                 _write_files(folder, bench)
                 ended = children.run_cli(
-                    [*words, *more], folder, limits=LIMITS, on_terminal=on_terminal,
+                    [*words, *more],
+                    folder,
+                    limits=LIMITS,
+                    on_terminal=on_terminal,
                     environment={"TERM": "xterm-256color", "COLUMNS": "500"},
-                )  # fmt: skip
+                )
                 if fault := _find_raw(ended.out + ended.err):
                     return fault
                 if "MarkupError" in ended.out + ended.err:
@@ -238,9 +254,23 @@ def _pages(bench: Bench) -> Iterator[Attack]:
         line = text.replace("-->", "- ->").replace("\n", " ")
         (folder / "t.srt").write_text(f"1\n00:00:00,000 --> 00:00:02,000\nthe star {line}\n")
         with Loopback(_hostile_server(payload)) as server:
-            words = ["ask", f"{name}.mp4", f"What colour is the star? {text}", "--option", text,
-                     "--option", "red", "--model", server.url, "--subtitles", "t.srt",
-                     "--html", "r.html", "--store", "s"]  # fmt: skip
+            words = [
+                "ask",
+                f"{name}.mp4",
+                f"What colour is the star? {text}",
+                "--option",
+                text,
+                "--option",
+                "red",
+                "--model",
+                server.url,
+                "--subtitles",
+                "t.srt",
+                "--html",
+                "r.html",
+                "--store",
+                "s",
+            ]
             children.run_cli(words, folder, limits=LIMITS)
         path = folder / "r.html"
         if not path.exists():
@@ -297,10 +327,20 @@ def _render(chromium: str, folder: Path, page: str) -> str:
     """Whether a payload changes the title of the page in a browser."""
     (folder / "r.html").write_text(page)
     shown = subprocess.run(
-        [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/c",
-         "--virtual-time-budget=2000", "--dump-dom", (folder / "r.html").as_uri()],
-        capture_output=True, timeout=60, check=False,
-    ).stdout.decode(errors="replace")  # fmt: skip
+        [
+            chromium,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={folder}/c",
+            "--virtual-time-budget=2000",
+            "--dump-dom",
+            (folder / "r.html").as_uri(),
+        ],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    ).stdout.decode(errors="replace")
     if not shown:
         raise NotTriedError("Chromium showed nothing")
     title = re.search("<title>(.*?)</title>", shown, re.DOTALL)

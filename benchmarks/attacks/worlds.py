@@ -1,4 +1,4 @@
-"""Scripted worlds (JSON) that ask for more work than they have bytes, or hold impossible numbers."""
+"""Scripted worlds (JSON) that ask for more work than they have bytes, or hold odd numbers."""
 
 from __future__ import annotations
 
