@@ -101,7 +101,7 @@ def _models(name: str = "tiny") -> bytes:
     return http({"object": "list", "data": [{"id": name, "object": "model"}]})
 
 
-def _replying(answer: bytes) -> Talk:
+def replying(answer: bytes) -> Talk:
     """Lists its models as it should, and answers each chat with `answer`."""
 
     def talk(connection: socket.socket, path: str) -> None:
@@ -110,7 +110,7 @@ def _replying(answer: bytes) -> Talk:
     return talk
 
 
-def _dripping(first: bytes, drop: bytes, pause_s: float, on: str) -> Talk:
+def dripping(first: bytes, drop: bytes, pause_s: float, on: str) -> Talk:
     """Sends `first`, then `drop` again and again, to paths that end in `on`."""
 
     def talk(connection: socket.socket, path: str) -> None:
@@ -332,12 +332,12 @@ def attacks(bench: Bench) -> Iterator[Attack]:
         return children.run_cli(words, folder, limits=LIMITS)
 
     def control(folder: Path) -> str:
-        with Loopback(_replying(http(completion("a red star")))) as server:
+        with Loopback(replying(http(completion("a red star")))) as server:
             ended = ask(folder, server.url, "--json")
         return "" if "a red star" in ended.out else f"code {ended.code}: {ended.err[-200:]!r}"
 
     def control_call(folder: Path) -> str:
-        with Loopback(_replying(http(completion("red")))) as server:
+        with Loopback(replying(http(completion("red")))) as server:
             ended = children.run(generate_once, (server.url,), folder, limits=LIMITS)
         return "" if "b'red'" in ended.out else f"{ended.out[-200:]!r}"
 
@@ -353,7 +353,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                 pause_s: float = pause_s,
                 path: str = path,
             ) -> str:
-                with Loopback(_dripping(first, drop, pause_s, path)) as server:
+                with Loopback(dripping(first, drop, pause_s, path)) as server:
                     ended = children.run(generate_once, (server.url,), folder, limits=LIMITS)
                 if fault := find_fault(ended, LIMITS):
                     return fault
@@ -365,7 +365,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
         def budget(folder: Path, drip: tuple[bytes, bytes, float] = drips()[name]) -> str:
             limits = Limits(cpu_s=10, wall_s=14)
-            with Loopback(_dripping(*drip, "/chat/completions")) as server:
+            with Loopback(dripping(*drip, "/chat/completions")) as server:
                 words = ["ask", str(bench.clip), QUESTION, "--model", server.url, "--store", "s"]
                 ended = children.run_cli([*words, "--budget-seconds", "2"], folder, limits=limits)
             return find_fault(ended, limits)
@@ -374,7 +374,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     for name, answer in hostile_answers().items():
 
         def reply(folder: Path, answer: bytes = answer) -> str:
-            with Loopback(_replying(answer)) as server:
+            with Loopback(replying(answer)) as server:
                 html = ("--html", "r.html")
                 ended = ask(folder, server.url, "--budget-seconds", "4", *html)
             sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
@@ -407,7 +407,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
         def leak(folder: Path, answer: bytes = answer) -> str:
             (folder / "key").write_text(KEY)
-            with Loopback(_replying(answer)) as server:
+            with Loopback(replying(answer)) as server:
                 more = ("--api-key-file", "key", "--html", "r.html", "--budget-seconds", "4")
                 ended = ask(folder, server.url, *more)
             written = b"".join(

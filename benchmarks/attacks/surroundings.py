@@ -386,6 +386,9 @@ def _signals(bench: Bench) -> Iterator[Attack]:
             raise NotTriedError("it had ended before the signal")
         if code is None:
             return "still running 30 s after the signal"
+        is_early = "Traceback" in errors and "mmreason" not in errors
+        if is_early or (code == -signal.SIGINT and not errors):
+            raise NotTriedError("it came before Python had begun to run mmreason")
         if "Traceback" in errors or len(errors.strip().splitlines()) > 1:
             return f"{len(errors.strip().splitlines())} lines: {errors.strip()[-120:]!a}"
         return "" if code in codes else f"exit code {code}: {errors[-120:]!a}"
@@ -395,7 +398,6 @@ def _signals(bench: Bench) -> Iterator[Attack]:
         "mcp": ["mcp", "--root", "."],
         "ask": ["ask", world, QUESTION, "--store", "s"],
     }
-    # Before Python has read its own modules a signal ends any of its processes: from there on.
     for verb, words in verbs.items():
         for after_s in (0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0):
 

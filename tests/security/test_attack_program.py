@@ -201,15 +201,15 @@ def test_a_drip_holds_a_client_without_a_deadline(
 ) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
-    with servers.Loopback(servers._dripping(*servers.drips()[name], "/models")) as server:
+    with servers.Loopback(servers.dripping(*servers.drips()[name], "/models")) as server:
         ended = children.run(ask_a_server_without_a_deadline, (server.url,), folder, limits=SHORT)
     assert "still running" in find_fault(ended, SHORT)
 
 
 def test_control_tokens_are_compared_with_those_of_a_plain_question() -> None:
-    assert model_folders._compare(2, 2) == ""
-    assert "4 control tokens" in model_folders._compare(4, 2)
-    assert model_folders._compare("no request was made", 2) == "no request was made"
+    assert model_folders.compare_counts(2, 2) == ""
+    assert "4 control tokens" in model_folders.compare_counts(4, 2)
+    assert model_folders.compare_counts("no request was made", 2) == "no request was made"
 
 
 def test_every_kind_can_be_asked_for() -> None:
