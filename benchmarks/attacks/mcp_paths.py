@@ -15,7 +15,7 @@ from benchmarks.attacks.material import Bench
 from benchmarks.attacks.mcp_client import McpSession, ToolReply, shows_outside
 
 KIND, RACES = "mcp paths", "mcp races"
-_RACE_CALLS = 150
+_RACE_CALLS = 40
 _TOOLS = {
     "inspect": lambda name: {"video": name},
     "frames": lambda name: {"video": name, "times_s": [0.0]},
