@@ -15,7 +15,7 @@ from benchmarks.attacks.material import OUTSIDE_SIZE_PX, Bench, answers
 KIND = "containers"
 LIMITS = Limits(cpu_s=15, grown_mb=900, secrets=(f'"width_px": {OUTSIDE_SIZE_PX[0]},',))
 _RANDOM_FLIPS = 24
-_NUMBERS = (0, 1, 2**31 - 1, 2**31, 2**32 - 1, 100_000, 60_000_000)
+_NUMBERS = (0, 2**31 - 1, 2**32 - 1, 60_000_000)
 
 
 def _box(name: bytes, body: bytes) -> bytes:

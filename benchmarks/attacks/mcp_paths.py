@@ -254,7 +254,10 @@ def attacks(bench: Bench) -> Iterator[Attack]:
         yield Attack(KIND, "the model finds a star", control_model, is_control=True)
         yield Attack(KIND, "outside is seen by the check", control_outside, is_control=True)
         for name in hostile_names(root, bench):
-            tools = ["inspect", "frames"]
+            opens = (
+                (root / name).exists() if name and "\0" not in name and len(name) < 200 else False
+            )
+            tools = ["inspect", "frames"] if opens or "img" in name else ["inspect"]
             is_text = name.endswith((".srt", ".idx", ".sub", ".json"))
             tools += ["ask subtitles"] if is_text else []
             tools += ["ground"] if name.endswith((".png", ".jpg", ".json")) else []

@@ -153,7 +153,6 @@ def hostile_folders() -> dict[str, Callable[[Path, Path], None]]:
             f"{name} is a list": _writes(name, "[]"),
             f"{name} is deep": _writes(name, _DEEP),
             f"{name} is no UTF-8": _writes(name, b"\xff\xfe{}"),
-            f"{name} is empty": _writes(name, ""),
             f"{name} is a FIFO": _replaces(name, os.mkfifo),
             f"{name} is a folder": _replaces(name, Path.mkdir),
         }

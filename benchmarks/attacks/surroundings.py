@@ -399,7 +399,7 @@ def _signals(bench: Bench) -> Iterator[Attack]:
         "ask": ["ask", world, QUESTION, "--store", "s"],
     }
     for verb, words in verbs.items():
-        for after_s in (0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0):
+        for after_s in (0.05, 0.15, 0.3, 0.8, 2.0):
 
             def interrupt(
                 folder: Path, words: Sequence[str] = words, after_s: float = after_s
