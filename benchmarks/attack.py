@@ -27,7 +27,8 @@ from benchmarks.attacks.material import Bench, make_bench
 
 KINDS = {
     "mcp paths and races": "mcp_paths",
-    "mcp calls": "mcp_calls",
+    "mcp arguments": "mcp_calls",
+    "mcp load and cancel": "mcp_load",
     "subtitles": "subtitles",
     "worlds": "worlds",
     "pictures": "pictures",

@@ -175,10 +175,12 @@ def end_group(process_id: int) -> None:
 
 
 def tree_mb(process_id: int) -> int:
-    """Memory of a process and its children."""
+    """Memory of a process and its children, whichever of its threads started them."""
+    process = Path(f"/proc/{process_id}")
     try:
-        pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
-        children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()
+        pages = int((process / "statm").read_text().split()[1])
+        lists = [task / "children" for task in (process / "task").iterdir()]
+        children = " ".join(file.read_text() for file in lists).split()
     except (OSError, IndexError):
         return 0
     own_mb = pages * os.sysconf("SC_PAGE_SIZE") // 2**20

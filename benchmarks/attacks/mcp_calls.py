@@ -1,20 +1,19 @@
-"""Calls of an MCP client that are too long, too large, too many, or cancelled."""
+"""Calls of an MCP client that are too long, too large, or no calls at all."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.attacks.harness import Attack
 from benchmarks.attacks.material import QUESTION, Bench
 from benchmarks.attacks.mcp_client import McpSession
-from benchmarks.attacks.worlds import hostile_scripts
 
-KIND, LOAD = "mcp arguments", "mcp load and cancel"
-_MEMORY_MB = 2500
+KIND = "mcp arguments"
+MEMORY_MB = 2500
 """Of the server with nano and its workers."""
 
 
@@ -91,20 +90,13 @@ def hostile_lines() -> dict[str, bytes]:
 
 
 def attacks(bench: Bench) -> Iterator[Attack]:
-    """Calls one by one, then many, then slow and cancelled ones."""
+    """Calls one by one, on one server."""
     root = bench.folder / "calls"
     root.mkdir()
     shutil.copy(bench.clip, root / "clip.mp4")
     shutil.copy(bench.world, root / "star.json")
-    scripts = hostile_scripts()
-    for name, script in (
-        ("slow", "600 actors"),
-        ("slower", "5,000 actors"),
-        ("chain", "3,000 chained touches"),
-    ):
-        (root / f"{name}.json").write_text(scripts[script])
     with McpSession(root, bench.folder / "mcp-calls") as session:
-        yield Attack(KIND, "a good call", lambda f: _control(session), is_control=True)
+        yield Attack(KIND, "a good call", lambda f: control(session), is_control=True)
         for name, (tool, arguments) in hostile_calls().items():
 
             def attempt(
@@ -112,7 +104,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
             ) -> str:
                 written = session.stderr_characters
                 reply = session.call(tool, 30.0, **arguments)
-                fault = reply.find_fault(10.0) or _find_server_fault(session, written)
+                fault = reply.find_fault(10.0) or find_server_fault(session, written)
                 if fault:
                     session.restart()
                 return fault
@@ -123,25 +115,16 @@ def attacks(bench: Bench) -> Iterator[Attack]:
             def send(folder: Path, line: bytes = line) -> str:
                 written = session.stderr_characters
                 session.send_line(line)
-                fault = _find_server_fault(session, written)
+                fault = find_server_fault(session, written)
                 if fault:
                     session.restart()
                 return fault
 
             yield Attack(KIND, f"a line: {name}", send)
-        yield Attack(LOAD, "a good call", lambda f: _control(session), is_control=True)
-        for name, load in _loads(session).items():
-
-            def attempt_load(folder: Path, load: Callable[[], str] = load) -> str:
-                fault = load()
-                if fault:
-                    session.restart()
-                return fault
-
-            yield Attack(LOAD, name, attempt_load)
 
 
-def _control(session: McpSession) -> str:
+def control(session: McpSession) -> str:
+    """A fault unless the server answers good calls."""
     asked = session.call("ask", 60.0, video="star.json", question=QUESTION)
     framed = session.call("frames", video="clip.mp4", times_s=[0.5])
     if '"text": "red"' not in asked.text:
@@ -149,7 +132,7 @@ def _control(session: McpSession) -> str:
     return "" if len(framed.pictures) == 1 else f"frames gave {framed.text[:200]!r}"
 
 
-def _find_server_fault(session: McpSession, written: int) -> str:
+def find_server_fault(session: McpSession, written: int) -> str:
     """What is wrong with the server after a bad call, or ""."""
     if session.process.poll() is not None:
         return f"the server ended with {session.process.returncode}"
@@ -160,95 +143,6 @@ def _find_server_fault(session: McpSession, written: int) -> str:
         return f"a good call took {took_s:.1f} s afterwards"
     if (more := session.stderr_characters - written) > 10_000:
         return f"{more:,} characters on stderr"
-    if session.memory_mb > _MEMORY_MB:
+    if session.memory_mb > MEMORY_MB:
         return f"the server takes {session.memory_mb} MB"
-    return ""
-
-
-def _loads(session: McpSession) -> dict[str, Callable[[], str]]:
-    def many(tool: str, count: int, most_s: float, **arguments: Any) -> str:
-        numbers = [session.start(tool, **arguments) for _ in range(count)]
-        ends_s = time.monotonic() + most_s
-        late = 0
-        for number in numbers:
-            reply = session.wait(number, max(0.1, ends_s - time.monotonic()))
-            late += reply.is_late or reply.is_error
-        return f"{late} of {count} calls failed or came late" if late else ""
-
-    def asks_cancelled() -> str:
-        for _ in range(100):
-            session.cancel(session.start("ask", video="star.json", question=QUESTION))
-        return _next_ask(15.0)
-
-    def _next_ask(most_s: float) -> str:
-        reply = session.call("ask", most_s, video="star.json", question=QUESTION)
-        return (
-            ""
-            if '"text": "red"' in reply.text
-            else f"next ask: {reply.find_fault() or reply.text[:100]}"
-        )
-
-    def cancelled(tool: str, video: str, **more: Any) -> str:
-        number = session.start(tool, video=video, **more)
-        time.sleep(1.5)
-        session.cancel(number)
-        return _next_ask(10.0)
-
-    def beside(video: str, count: int) -> str:
-        """Slow calls must not hold an inspect of another file."""
-        numbers = [session.start("frames", video=video, times_s=[1.0]) for _ in range(count)]
-        time.sleep(0.5)
-        began_s = time.monotonic()
-        reply = session.call("inspect", 30.0, video="clip.mp4")
-        took_s = time.monotonic() - began_s
-        for number in numbers:
-            session.cancel(number)
-        if reply.is_late or reply.is_error:
-            return f"inspect beside it: {reply.find_fault() or reply.text[:100]}"
-        return f"inspect took {took_s:.1f} s beside it" if took_s > 10 else ""
-
-    def inspect_beside_ask(video: str) -> str:
-        number = session.start("ask", video=video, question=QUESTION)
-        time.sleep(0.5)
-        reply = session.call("inspect", 15.0, video="clip.mp4")
-        session.cancel(number)
-        return reply.find_fault(10.0)
-
-    def budget(video: str) -> str:
-        reply = session.call("ask", 25.0, video=video, question=QUESTION, budget_seconds=2.0)
-        return reply.find_fault(20.0) or (
-            f"the server takes {session.memory_mb} MB" if session.memory_mb > _MEMORY_MB else ""
-        )
-
-    def frames_of(video: str) -> str:
-        reply = session.call("frames", 65.0, video=video, times_s=[1.0])
-        return reply.find_fault(62.0) or (
-            f"the server takes {session.memory_mb} MB" if session.memory_mb > _MEMORY_MB else ""
-        )
-
-    return {
-        "50 inspects at once": lambda: many("inspect", 50, 40.0, video="clip.mp4"),
-        "20 frames at once": lambda: many("frames", 20, 40.0, video="clip.mp4", times_s=[0.5] * 8),
-        "20 asks at once": lambda: many("ask", 20, 60.0, video="star.json", question=QUESTION),
-        "100 asks, each cancelled": asks_cancelled,
-        "a slow ask is cancelled": lambda: cancelled("ask", "slow.json", question=QUESTION),
-        "slow frames are cancelled": lambda: cancelled("frames", "slow.json", times_s=[1.0] * 8),
-        "a slow caption is cancelled": lambda: cancelled("caption", "slow.json"),
-        "an inspect beside 2 slow frames": lambda: beside("slow.json", 2),
-        "an inspect beside 8 slower frames": lambda: beside("slower.json", 8),
-        "an inspect beside a slow ask": lambda: inspect_beside_ask("slow.json"),
-        "budget_seconds 2 on 600 actors": lambda: budget("slow.json"),
-        "frames of a chain of 3,000": lambda: frames_of("chain.json"),
-        "frames of 5,000 actors": lambda: frames_of("slower.json"),
-        "an ask after all of that": lambda: _next_ask(20.0),
-        "the threads are few after all of that": lambda: _find_many_threads(session),
-    }
-
-
-def _find_many_threads(session: McpSession) -> str:
-    status = Path(f"/proc/{session.process.pid}/status").read_text()
-    threads = int(status.split("Threads:")[1].split()[0])
-    descriptors = len(list(Path(f"/proc/{session.process.pid}/fd").iterdir()))
-    if threads > 80 or descriptors > 60:
-        return f"{threads} threads, {descriptors} open files"
     return ""

@@ -109,6 +109,16 @@ def hostile_folders() -> dict[str, Callable[[Path, Path], None]]:
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
         "{{ 2 ** (10 ** 9) }}",
         "{{ '%999999999d' % 1 }}",
+        "{{ '{:>999999999}'.format(1) }}",
+        "{{ 'x'.ljust(999999999) }}{{ 'x'|center(999999999) }}",
+        "{{ messages|string|indent(99999999) }}",
+        "{% set x = namespace(t='x' * 999) %}{% for i in range(40) %}{% set x.t = x.t ~ x.t %}"
+        "{% endfor %}{{ x.t }}",
+        "{% set l = [1] * 99999999 %}{{ l|join(',') }}",
+        "{{ (1).__class__(9) }}{% for i in range(3000) %}{% for j in range(3000) %}{% endfor %}"
+        "{% endfor %}",
+        "{{ '('*100000 }}" + "(" * 5_000,
+        "{{ " + "not " * 50_000 + "1 }}",
     )
     folders: dict[str, Callable[[Path, Path], None]] = {
         f"auto_map of {auto}, type {kind}": _with_code(auto, kind)
