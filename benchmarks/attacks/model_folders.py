@@ -9,6 +9,7 @@ import shutil
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks.attacks.harness import Attack, Limits, find_fault
 from benchmarks.attacks.material import QUESTION, Bench, answers
@@ -310,27 +311,27 @@ def write_text_model(folder: Path, family: str) -> None:
 
 def ask_and_count(family: str, words: tuple[str, ...]) -> int:
     """`mmreason WORDS`, in a child; prints how many control tokens each request held."""
+    from unittest import mock
+
     import torch
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
     from transformers.generation.utils import GenerationMixin
 
     from mmreason.cli import main
 
     write_text_model(Path("tiny"), family)
     special = set(PreTrainedTokenizerFast.from_pretrained("tiny").all_special_ids)
-    generate = GenerationMixin.generate
+    generate = vars(GenerationMixin)["generate"]
 
-    def counting(self: object, *arguments: object, **settings: object) -> object:
+    def counting(self: Qwen2ForCausalLM, *arguments: Any, **settings: Any) -> object:
         ids = settings.get("input_ids", arguments[0] if arguments else None)
-        is_tiny = getattr(getattr(self, "config", None), "vocab_size", None) is not None
-        if isinstance(ids, torch.Tensor) and is_tiny and type(self).__name__ == "Qwen2ForCausalLM":
-            for row in ids.tolist():
-                # What fills up the left of a batch is no control token of its text.
-                print("control tokens:", sum(token in special for token in _without_padding(row)))
-        return generate(self, *arguments, **settings)  # type: ignore[arg-type]
+        for row in ids.tolist() if isinstance(ids, torch.Tensor) else []:
+            # What fills up the left of a batch is no control token of its text.
+            print("control tokens:", sum(token in special for token in _without_padding(row)))
+        return generate(self, *arguments, **settings)
 
-    GenerationMixin.generate = counting  # type: ignore[method-assign]
-    return main(list(words))
+    with mock.patch.object(Qwen2ForCausalLM, "generate", counting):
+        return main(list(words))
 
 
 def _without_padding(row: list[int]) -> list[int]:

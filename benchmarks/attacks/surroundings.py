@@ -157,7 +157,7 @@ def _environment(bench: Bench) -> Iterator[Attack]:
 
         yield Attack(ENVIRONMENT, f"ask: {name}", homeless)
 
-    for name, most_bytes in (("4 KB", 4096), ("64 KB", 65536), ("nothing", 0)):
+    for name, most_bytes in (("4 KB", 4096), ("64 KB", 65536), ("512 bytes", 512)):
 
         def full_store(folder: Path, most_bytes: int = most_bytes) -> str:
             home = folder / "home"
