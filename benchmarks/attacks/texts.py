@@ -271,10 +271,10 @@ def _pages(bench: Bench) -> Iterator[Attack]:
                 "--store",
                 "s",
             ]
-            children.run_cli(words, folder, limits=LIMITS)
+            ended = children.run_cli(words, folder, limits=LIMITS)
         path = folder / "r.html"
         if not path.exists():
-            raise NotTriedError("no report was written")
+            raise NotTriedError(f"no report was written: {ascii(ended.err[:200])}")
         return path.read_text()
 
     def control_reading(folder: Path) -> str:
