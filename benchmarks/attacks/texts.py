@@ -15,7 +15,7 @@ from benchmarks.attacks.material import QUESTION, Bench, small_world
 from benchmarks.attacks.servers import Loopback, completion, http
 
 TERMINAL, PAGES = "terminal text", "HTML"
-LIMITS = Limits(cpu_s=15, grown_mb=500)
+LIMITS = Limits(cpu_s=15, grown_mb=800)
 HOSTILE = "x\x1b]0;PWNED\x07\x1b[2J\x9b31m\u202etxt\u2066\x08\r[/x][bold red]red[link=http://x]"
 _RAW = ("\x1b]0;PWNED", "\x1b[2J", "\x9b31m", "\u202e", "\u2066", "\x08")
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome", "chrome-headless-shell")
@@ -258,8 +258,7 @@ def _pages(bench: Bench) -> Iterator[Attack]:
                 "ask",
                 f"{name}.mp4",
                 f"What colour is the star? {text}",
-                "--option",
-                text,
+                f"--option={text}",
                 "--option",
                 "red",
                 "--model",
