@@ -14,7 +14,7 @@ from benchmarks.attacks.harness import Attack, Limits, NotTriedError, find_fault
 from benchmarks.attacks.material import QUESTION, Bench, small_world
 from benchmarks.attacks.servers import Loopback, completion, http
 
-TERMINAL, PAGES = "terminal text", "HTML"
+TERMINAL, PAGES, BROWSER = "terminal text", "HTML", "HTML in a browser"
 LIMITS = Limits(cpu_s=15, grown_mb=800)
 HOSTILE = "x\x1b]0;PWNED\x07\x1b[2J\x9b31m\u202etxt\u2066\x08\r[/x][bold red]red[link=http://x]"
 _RAW = ("\x1b]0;PWNED", "\x1b[2J", "\x9b31m", "\u202e", "\u2066", "\x08")
@@ -273,7 +273,7 @@ def _pages(bench: Bench) -> Iterator[Attack]:
             ended = children.run_cli(words, folder, limits=LIMITS)
         path = folder / "r.html"
         if not path.exists():
-            raise NotTriedError(f"no report was written: {ascii(ended.err[:200])}")
+            raise NotTriedError(f"no report was written: {ended.err[:200]!a}")
         return path.read_text()
 
     def control_reading(folder: Path) -> str:
@@ -288,16 +288,19 @@ def _pages(bench: Bench) -> Iterator[Attack]:
 
     yield Attack(PAGES, "live elements are seen by the check", control_reading, is_control=True)
     yield Attack(PAGES, "a report of harmless words", control_report, is_control=True)
+
+    def control_browser(folder: Path) -> str:
+        fault = _render(chromium, folder, f"<title>x</title>{PAYLOADS[0]}")
+        return "" if fault else "a script of a plain page does not run"
+
+    yield Attack(BROWSER, "a script of a plain page runs", control_browser, is_control=True)
     for payload in PAYLOADS:
 
         def read(folder: Path, payload: str = payload) -> str:
             return find_live(report(folder, payload), needs_policy=True)
 
         def render(folder: Path, payload: str = payload) -> str:
-            if chromium is None:
-                raise NotTriedError("there is no Chromium")
-            page = report(folder, payload)
-            return _render(chromium, folder, page)
+            return _render(chromium, folder, report(folder, payload))
 
         def notebook(folder: Path, payload: str = payload) -> str:
             ended = children.run(_write_pages, (str(bench.clip), payload), folder, limits=LIMITS)
@@ -308,13 +311,14 @@ def _pages(bench: Bench) -> Iterator[Attack]:
             return next((fault for fault in faults if fault), "")
 
         yield Attack(PAGES, f"report read: {payload[:50]!a}", read)
-        yield Attack(PAGES, f"report in a browser: {payload[:50]!a}", render)
+        yield Attack(BROWSER, f"report: {payload[:50]!a}", render)
         if payload.replace("/", "_").strip() and "\0" not in payload:
             yield Attack(PAGES, f"notebook: {payload[:50]!a}", notebook)
 
 
 def _hostile_server(payload: str):
-    models = http({"object": "list", "data": [{"id": payload, "object": "model"}]})
+    name = payload.strip("\0\ufeff").replace("\0", "")
+    models = http({"object": "list", "data": [{"id": name, "object": "model"}]})
 
     def talk(connection, path: str) -> None:
         connection.sendall(models if path.endswith("/models") else http(completion(payload)))
@@ -322,8 +326,10 @@ def _hostile_server(payload: str):
     return talk
 
 
-def _render(chromium: str, folder: Path, page: str) -> str:
+def _render(chromium: str | None, folder: Path, page: str) -> str:
     """Whether a payload changes the title of the page in a browser."""
+    if chromium is None:
+        raise NotTriedError("there is no Chromium")
     (folder / "r.html").write_text(page)
     shown = subprocess.run(
         [
