@@ -249,7 +249,7 @@ def _pages(bench: Bench) -> Iterator[Attack]:
     def report(folder: Path, payload: str) -> str:
         """The report of an answer in which all texts are hostile."""
         text = payload.replace("\0", "")
-        name = text.replace("/", "_")[:80]
+        name = "v" + text.replace("/", "_")[:80]
         shutil.copy(bench.clip, folder / f"{name}.mp4")
         line = text.replace("-->", "- ->").replace("\n", " ")
         (folder / "t.srt").write_text(f"1\n00:00:00,000 --> 00:00:02,000\nthe star {line}\n")
