@@ -355,6 +355,8 @@ def _signals(bench: Bench) -> Iterator[Attack]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            # A shell lets what it starts in the background ignore Ctrl-C, and children inherit it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def send(
