@@ -388,7 +388,7 @@ def _signals(bench: Bench) -> Iterator[Attack]:
             raise NotTriedError("it had ended before the signal")
         if code is None:
             return "still running 30 s after the signal"
-        is_early = "Traceback" in errors and "mmreason" not in errors
+        is_early = "Traceback" in errors and "/mmreason/" not in errors
         if is_early or (code == -signal.SIGINT and not errors):
             raise NotTriedError("it came before Python had begun to run mmreason")
         if "Traceback" in errors or len(errors.strip().splitlines()) > 1:
