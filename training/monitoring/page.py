@@ -66,7 +66,7 @@ def _environment() -> Environment:
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     # The second has `style.html`, the looks of every report.
-    loaders = [PackageLoader("mmreason.training", "logs"), PackageLoader("mmreason", "report")]
+    loaders = [PackageLoader("mmreason.training", "monitoring"), PackageLoader("mmreason", "report")]
     return Environment(
         loader=ChoiceLoader(loaders),
         autoescape=True,
