@@ -1,11 +1,11 @@
-"""Replies of models as the store keeps them, and what a tool call tells of them. Pure.
-
-Leaves out asking for them (`tools.py`).
+"""Replies of models as the store keeps them, what is wrong with kept ones, and what a tool call
+tells of them. Pure; asking for them is in `tools.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmreason.calls import Prepared
@@ -13,7 +13,10 @@ from mmreason.language.thoughts import split_thought
 from mmreason.models.base import Reply
 from mmreason.types import Cost, Note, Observation, ToolCall
 from mmreason.video.types import FrameBatch, Span, format_time
+from mmreason.watching import View
 
+MOST_TOLD = 1e12
+"""No number of tokens and no second of a video is as large."""
 THOUGHT_ONLY = "the model said nothing: all {tokens} tokens went into its thought"
 
 
@@ -32,6 +35,62 @@ def kept(reply: Reply, clip: FrameBatch) -> dict[str, Any]:
         "tokens_out": reply.tokens_out,
         "frame_times_s": [float(t) for t in clip.times_s],
     }
+
+
+def find_reply_fault(value: Mapping[str, Any], views: Sequence[View]) -> str:
+    """What makes a kept value unfit as the replies to `views`; empty where nothing does. Whoever
+    can write the store, and a disk that fails, can put anything there.
+
+    Example:
+        >>> find_reply_fault({"replies": []}, [])
+        ''
+        >>> find_reply_fault({"text": "red"}, [])
+        'expected 0 replies'
+    """
+    replies = value.get("replies")
+    if not isinstance(replies, list) or len(replies) != len(views):
+        return f"expected {len(views)} replies"
+    faults = map(_fault_of_reply, replies, views)
+    return next(filter(None, faults), "")
+
+
+def find_scan_fault(value: Mapping[str, Any]) -> str:
+    """The same of the kept result of a scan."""
+    moments = value.get("moments")
+    if not _is_count(value.get("frames")) or not isinstance(moments, list):
+        return "expected a number of frames and a list of moments"
+    return "" if all(map(_is_moment, moments)) else "expected moments of three times each"
+
+
+def _fault_of_reply(reply: object, view: View) -> str:
+    if not isinstance(reply, dict):
+        return "expected objects as replies"
+    if not all(isinstance(text, str) for text in (reply.get("text"), reply.get("note", ""))):
+        return "expected text"
+    confidence = reply.get("confidence")
+    if confidence is not None and not (_is_number(confidence) and 0 <= confidence <= 1):
+        return "expected a confidence of 0 to 1"
+    if not all(_is_count(reply.get(name)) for name in ("tokens_in", "tokens_visual", "tokens_out")):
+        return "expected numbers of tokens"
+    times_s = reply.get("frame_times_s")
+    if not isinstance(times_s, list) or not all(map(_is_number, times_s)):
+        return "expected times of frames"
+    if len(times_s) != len(view.times_s):
+        return f"expected {len(view.times_s)} times of frames"
+    return ""
+
+
+def _is_number(value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and abs(value) < MOST_TOLD
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and _is_number(value) and value >= 0
+
+
+def _is_moment(row: object) -> bool:
+    return isinstance(row, list) and len(row) == 3 and all(map(_is_number, row)) and row[1] < row[2]
 
 
 def cost_of(

@@ -1,8 +1,8 @@
 """What models have already said about videos: an SQLite file that several processes may share.
 
 A key names everything a reply depends on; a value is a small JSON object. When the values grow
-beyond a size, those that were not used for longest are forgotten. Leaves out frames; deleting the
-file is always safe.
+beyond a size, those that were not used for longest are forgotten. A value that is damaged counts as
+not there. Holds no frames; only its user may read it; deleting the file is always safe.
 """
 
 from __future__ import annotations
@@ -19,8 +19,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mmreason.store_file import BUSY_TIMEOUT_S, UNKNOWN, connect, file_bytes
+from mmreason.json_values import encode_json
+from mmreason.store_file import (
+    BUSY_TIMEOUT_S,
+    MOST_VALUE_BYTES,
+    UNKNOWN,
+    ForeignFileError,
+    connect,
+    file_bytes,
+)
 from mmreason.types import UsageError
+from mmreason.video.json_input import JsonInputError, parse_json
 
 MAX_BYTES = 512 * 2**20
 """Size of keys and values up to which a store grows: some hundred thousand replies."""
@@ -40,9 +49,21 @@ def default_path() -> Path:
 
 def cache_folder() -> Path:
     """`$XDG_CACHE_HOME/mmreason`, or `~/.cache/mmreason` where that is not set to an absolute path
-    (a relative one is to be ignored, as the XDG base directory specification says)."""
+    (a relative one is to be ignored, as the XDG base directory specification says). UsageError
+    where the user has no home."""
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (named if named.is_absolute() else Path.home() / ".cache") / "mmreason"
+    return (named if named.is_absolute() else _home() / ".cache") / "mmreason"
+
+
+def _home() -> Path:
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path()
+    # An empty HOME reads as the root of the file system, which is nobody's home.
+    if not home.is_absolute() or home == Path(home.anchor):
+        raise UsageError(f"HOME names no folder of yours ({home}); set HOME or XDG_CACHE_HOME")
+    return home
 
 
 def make_key(
@@ -122,8 +143,8 @@ class Store:
         self.max_bytes = max_bytes
         self.path = path
         """File as text, or `:memory:`."""
-        self.notes = notes
-        """Fallbacks taken while opening."""
+        self._notes = notes
+        self._damaged = self._too_long = 0
 
     @classmethod
     def open(cls, path: str | Path, *, max_bytes: int = MAX_BYTES) -> Store:
@@ -131,8 +152,11 @@ class Store:
         to date. UsageError when it is no store or cannot be written."""
         path = Path(path).expanduser()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return cls(connect(str(path)), str(path), max_bytes=max_bytes)
+            return cls(_connect(path), str(path), max_bytes=max_bytes)
+        except ForeignFileError as error:
+            raise UsageError(
+                f"store {path} cannot be used ({error}); it was left as it is: give another path"
+            ) from error
         except (sqlite3.Error, OSError) as error:
             raise UsageError(
                 f"store {path} cannot be used ({error}); delete that file or give another path"
@@ -145,33 +169,62 @@ class Store:
 
     @classmethod
     def open_default(cls) -> Store:
-        """The store of this user; kept in memory, with a note, where the home cannot be written."""
-        path = default_path()
+        """The store of this user; kept in memory, with a note, where there is no home or it cannot
+        be written. UsageError where a file of that name is there and is no store."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            note = f"store kept in memory: {path.parent} cannot be written ({error})"
-            return cls(connect(":memory:"), ":memory:", (note,))
-        return cls.open(path)
+            path = default_path()
+        except UsageError as error:
+            return cls._in_memory_because(str(error))
+        try:
+            connection = _connect(path)
+        except (OSError, sqlite3.OperationalError) as error:
+            return cls._in_memory_because(f"{path.parent} cannot be written ({error})")
+        except sqlite3.Error:
+            return cls.open(path)  # says what is wrong with the file, and what to do
+        _make_private(path)
+        return cls(connection, str(path))
+
+    @classmethod
+    def _in_memory_because(cls, reason: str) -> Store:
+        return cls(connect(":memory:"), ":memory:", (f"store kept in memory: {reason}",))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Fallbacks taken while opening and since: for those who read the answers."""
+        counts = (
+            (self._damaged, "damaged and not used: the models are asked again"),
+            (self._too_long, f"longer than {MOST_VALUE_BYTES:,} bytes and not kept"),
+        )
+        told = (f"values of the store that are {what}: {count}" for count, what in counts if count)
+        return (*self._notes, *told)
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """The value, or None. UsageError when the file turns out to be damaged."""
+        """The value; None where there is none or it is damaged, which is then in `notes`.
+        UsageError when the file as a whole turns out to be damaged."""
         with self._lock, self._translated():
-            row = self._connection.execute("SELECT value FROM replies WHERE key = ?", (key,))
-            found = row.fetchone()
-            if found is not None:
+            try:
+                row = self._connection.execute(_GET, (key,)).fetchone()
+                value = None if row is None else _read_value(row[0])
+            except (sqlite3.DataError, JsonInputError):
+                self._damaged += 1
+                return None
+            if value is not None:
                 self._used[key] = time.time_ns()
                 if len(self._used) >= _KEPT_USES:
                     self._write_uses_if_possible()
-        return None if found is None else json.loads(found[0])
+        return value
 
     def put(
         self, key: str, value: dict[str, Any], *, video: str = UNKNOWN, model: str = UNKNOWN
     ) -> None:
         """Write one value; the last writer of a key wins. `video` and `model` tell people what it
-        is about. Forgets what was not used for longest where the store grows too large."""
-        text = json.dumps(value, ensure_ascii=False)
+        is about. Forgets what was not used for longest where the store grows too large. A value of
+        more than `MOST_VALUE_BYTES` is not kept, which is then in `notes`."""
+        text = encode_json(value)
         size = len(key.encode()) + len(text.encode())
+        if size > MOST_VALUE_BYTES:
+            self._too_long += 1
+            return
         row = (key, text, video, model, size, time.time_ns())
         with self._lock, self._translated(), self._connection:
             self._connection.execute(_PUT, row)
@@ -187,7 +240,7 @@ class Store:
             entries, size = self._connection.execute(_TOTAL).fetchone()
             models, videos = (
                 tuple(
-                    Share(name=name, entries=count, size_bytes=part)
+                    Share(name=name.decode(errors="replace"), entries=count, size_bytes=part)
                     for name, count, part in self._connection.execute(_SHARES.format(column))
                 )
                 for column in ("model", "video")
@@ -261,7 +314,7 @@ class Store:
         if size <= self.max_bytes:
             return
         surplus = size - self.max_bytes * _EVICT_TO
-        oldest = self._connection.execute("SELECT rowid, size FROM replies ORDER BY used_ns, rowid")
+        oldest = self._connection.execute(_OLDEST)
         gone: list[tuple[int]] = []
         for row, part in oldest:
             if surplus <= 0:
@@ -273,6 +326,27 @@ class Store:
 
     def _translated(self) -> _Translated:
         return _Translated(self.path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """`connect`, in a folder that is made for the user alone where there is none."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return connect(str(path))
+
+
+def _make_private(path: Path) -> None:
+    """Close the default store to others: earlier versions made it by the umask."""
+    with suppress(OSError):
+        path.parent.chmod(0o700)
+        path.chmod(0o600)
+
+
+def _read_value(data: bytes) -> dict[str, Any]:
+    """Raises JsonInputError."""
+    value = parse_json(data, most_bytes=MOST_VALUE_BYTES)
+    if not isinstance(value, dict):
+        raise JsonInputError("is no JSON object")
+    return value
 
 
 class _Translated:
@@ -296,7 +370,11 @@ INSERT INTO replies (key, value, video, model, size, used_ns) VALUES (?, ?, ?, ?
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, video = excluded.video,
     model = excluded.model, size = excluded.size, used_ns = excluded.used_ns
 """
-_TOTAL = "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM replies"
+# Casts: SQLite keeps what was written, whatever the type of the column.
+_GET = "SELECT CAST(value AS BLOB) FROM replies WHERE key = ?"
+_TOTAL = "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS INTEGER) FROM replies"
 _SHARES = """
-SELECT {0}, COUNT(*), SUM(size) AS part FROM replies GROUP BY {0} ORDER BY part DESC, {0}
+SELECT CAST(SUBSTR({0}, 1, 200) AS BLOB), COUNT(*), CAST(SUM(size) AS INTEGER) AS part
+FROM replies GROUP BY {0} ORDER BY part DESC, {0}
 """
+_OLDEST = "SELECT rowid, CAST(size AS INTEGER) FROM replies ORDER BY used_ns, rowid"

@@ -26,7 +26,14 @@ from mmreason.calls import (
     first_line,
 )
 from mmreason.models.base import ChatModel, FramesPart, Message, ModelError, Reply, TextPart
-from mmreason.replies import cost_of, kept, lines_of, observation_of
+from mmreason.replies import (
+    cost_of,
+    find_reply_fault,
+    find_scan_fault,
+    kept,
+    lines_of,
+    observation_of,
+)
 from mmreason.scanning import scan_key, scan_seen, scanned
 from mmreason.search import Embed, search_notes
 from mmreason.store import Store, make_key
@@ -97,7 +104,7 @@ class Toolbox:
                 max_new_tokens=0,
                 views=(),
                 key=key,
-                stored=self._stored(key),
+                stored=self._stored(key, ()),
             )
         model = self._roles.watcher(call)
         prompts, info, arguments = model.clip.prompts, self._video.info, call.arguments
@@ -125,7 +132,7 @@ class Toolbox:
                 assert call.name == "look", f"unknown tool {call.name!r}"
                 views = (clip_view(model.clip, info, span, arguments.get("shift", 0.0)),)
         key = self._key(model, prompt, views, limit)
-        stored = self._stored(key) if views else None
+        stored = self._stored(key, views) if views else None
         return Prepared(
             call=call, prompt=prompt, max_new_tokens=limit, views=views, key=key, stored=stored
         )
@@ -220,7 +227,7 @@ class Toolbox:
         while not self._asking.isdisjoint(one.key for one in batch):
             yield Awaited()
         started = time.perf_counter()
-        known = [replace(one, stored=self._stored(one.key)) for one in batch]
+        known = [replace(one, stored=self._stored(one.key, one.views)) for one in batch]
         new = [one for one in known if one.stored is None]
         keys = {one.key for one in new}
         self._asking.update(keys)
@@ -292,11 +299,20 @@ class Toolbox:
                 )
         return [clips[i] for i in range(len(views))]
 
-    def _stored(self, key: str) -> dict[str, Any] | None:
+    def _stored(self, key: str, views: Sequence[View]) -> dict[str, Any] | None:
+        """What is kept of the replies to `views`, or of a scan, which has none. What cannot be
+        that is told in a note, and asked for anew."""
         try:
-            return self._store.get(key)
+            value = self._store.get(key)
         except ValueError as error:
-            return self._without_store(error).get(key)
+            value = self._without_store(error).get(key)
+        if value is None:
+            return None
+        fault = find_reply_fault(value, views) if views else find_scan_fault(value)
+        note = f"a value in the store was damaged ({fault}) and is not used"
+        if fault and note not in self.notes:
+            self.notes.append(note)
+        return None if fault else value
 
     def _keep(self, key: str, value: dict[str, Any], model: str) -> None:
         try:

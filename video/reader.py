@@ -253,14 +253,15 @@ class Video:
         from html import escape
 
         from mmreason.video import plan
+        from mmreason.video.plain_text import show_text
         from mmreason.video.sheet import cell_size_px, contact_sheet, jpeg_bytes
 
-        caption = f"<div>{escape(repr(self))}</div>"
+        caption = f"<div>{escape(show_text(repr(self)))}</div>"
         size_px = cell_size_px(self.info.square_size_px, _PREVIEW_CELL_PX)
         try:
             frames = self.sample(plan.uniform(self, _PREVIEW_FRAMES, size_px=size_px))
         except VideoError as error:
-            return f"{caption}<div>{escape(str(error))}</div>"
+            return f"{caption}<div>{escape(show_text(str(error)))}</div>"
         sheet = contact_sheet(frames, columns=4, cell_width_px=_PREVIEW_CELL_PX)
         data = b64encode(jpeg_bytes(sheet)).decode()
         return f'{caption}<img alt="frames of the video" src="data:image/jpeg;base64,{data}">'

@@ -226,7 +226,7 @@ def _tell_cost(reasoner: Reasoner, video: str, budget: Budget, as_json: bool) ->
         f"{plan.most_calls:,} calls, less what the store holds",
     ]
     for row in rows:
-        out().print(row, markup=False, soft_wrap=True)
+        out().print(row, soft_wrap=True)
 
 
 def watch(
@@ -240,12 +240,10 @@ def watch(
     seed: int = 0,
 ) -> Answer:
     """Ask and show on stderr, while it works, what the reasoner does."""
-    from mmreason.report.words import printable
-
     with progress("opening the video") as say:
         stream = reasoner.stream(
             video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
         )
         for number, step in enumerate(stream, start=1):
-            say(printable(f"step {number}: {step.call.name} {step.observation.span}"))
+            say(f"step {number}: {step.call.name} {step.observation.span}")
     return stream.answer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mmreason.cli.common import check_target, out, print_json
+from mmreason.cli.common import check_target, out, print_json, print_notice
 from mmreason.cli.inputs import bar
 from mmreason.json_values import to_json
 
@@ -38,7 +37,7 @@ def ask_many(
     of its own keeps it.
     """
     from mmreason.batch import BatchTotals, ResultsFile, read_questions
-    from mmreason.report.words import counted, printable
+    from mmreason.report.words import counted
 
     questions = read_questions(questions_path)
     check_target(answers_path, "the answers")
@@ -73,10 +72,10 @@ def ask_many(
             f"{counted(len(questions), 'question')} done{of_before}, {totals.unanswered} without "
             f"an answer, {len(failed)} failed: {answers_path}"
         )
-        out().print(text, markup=False, soft_wrap=True)
+        out().print(text, soft_wrap=True)
     for name, failure in failed:
-        print(f"  {printable(name)}: {printable(failure['message'])}", file=sys.stderr)
+        print_notice(f"  {name}: {failure['message']}")
     if failed and before and not retry_failed:
-        print("--retry-failed asks those again that failed before", file=sys.stderr)
+        print_notice("--retry-failed asks those again that failed before")
     if failed:
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmreason.cli.common import Json, err, out, print_json
-from mmreason.json_values import with_schema
+from mmreason.json_values import encode_json, with_schema
 
 if TYPE_CHECKING:
     from mmreason.bench.decode_files import Scale
@@ -76,7 +76,7 @@ def bench_decode(
         return
     for table in decode_report.rich_tables(report):
         out().print(table)
-    out().print(f"written to {folder / 'decode.md'}", markup=False)
+    out().print(f"written to {folder / 'decode.md'}")
 
 
 @bench_app.command("rl", epilog="Example: mmreason bench rl --out results --only staleness")
@@ -121,11 +121,11 @@ def bench_rl(
         return
     for finding in findings:
         out().print(report.rich_table(finding))
-    out().print(f"written to {folder / 'rl.md'}", markup=False)
+    out().print(f"written to {folder / 'rl.md'}")
 
 
 def _say(line: str) -> None:
-    err().print(line, markup=False, highlight=False, soft_wrap=True)
+    err().print(line, soft_wrap=True)
 
 
 def _checked(names: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
@@ -146,10 +146,10 @@ def _earlier(path: Path, fresh: Report) -> Report:
     try:
         found = from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (KeyError, TypeError, ValueError):
-        err().print(f"{path} is no earlier result: begun anew", markup=False)
+        err().print(f"{path} is no earlier result: begun anew")
         return fresh
     if (found.scale, found.machine) != (fresh.scale, fresh.machine):
-        err().print(f"{path} is of another size or machine: begun anew", markup=False)
+        err().print(f"{path} is of another size or machine: begun anew")
         return fresh
     return found
 
@@ -166,6 +166,7 @@ def _save(report: Report, scale: Scale, folder: Path) -> None:
     """Write what is known so far, so that an interruption loses one file at most."""
     from mmreason.bench import decode_chart, decode_report
     from mmreason.video.files import write_atomic
+    from mmreason.video.plain_text import show_text
 
     command = "mmreason bench decode" + (" --quick" if scale.name == "quick" else "")
     long_ones = [file for file in report.files if file.name in ("short", "long")]
@@ -173,9 +174,8 @@ def _save(report: Report, scale: Scale, folder: Path) -> None:
     if chart:
         write_atomic(folder / chart, decode_chart.svg(long_ones).encode())
     page = decode_report.markdown(report, scale, command, chart)
-    write_atomic(folder / "decode.md", page.encode())
-    told = with_schema(decode_report.to_dict(report))
-    text = json.dumps(told, indent=1, ensure_ascii=False)
+    write_atomic(folder / "decode.md", show_text(page).encode())
+    text = encode_json(with_schema(decode_report.to_dict(report)), indent=1)
     write_atomic(folder / "decode.json", (text + "\n").encode())
 
 
@@ -193,5 +193,5 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as shown:
         task = shown.add_task("", total=None)
         yield lambda what, done, total: shown.update(
-            task, description=what.replace("[", "\\["), completed=done, total=total
+            task, description=what, completed=done, total=total
         )

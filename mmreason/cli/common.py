@@ -1,8 +1,11 @@
-"""What the verbs share: consoles, JSON out, progress, loading a reasoner quietly."""
+"""What the verbs share: printing, progress, loading a reasoner quietly.
+
+All that a verb prints goes through here, so that foreign text (names of files, words of models,
+errors of libraries) reaches the terminal as text: nothing in it is a control code or markup.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -14,8 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
-from mmreason.json_values import with_schema
+from mmreason.json_values import encode_json, with_schema
+from mmreason.report.console import TextConsole
+from mmreason.video.plain_text import show_line, show_text
 
 if TYPE_CHECKING:
     from mmreason.compat import Compat
@@ -56,20 +62,34 @@ FullHash = Annotated[
 
 def out(least_width: int = 0) -> Console:
     """The console of results (stdout), no narrower than so many letters."""
-    console = Console(highlight=False)
+    console = TextConsole()
     console.width = max(console.width, least_width)
     return console
 
 
 def err() -> Console:
     """The console of progress (stderr)."""
-    return Console(stderr=True, highlight=False)
+    return TextConsole(stderr=True)
+
+
+def print_line(text: str) -> None:
+    """Print a result, foreign text in it or not, as one line on stdout. Runs of blanks stay."""
+    print(_as_line(text))
+
+
+def print_notice(text: str) -> None:
+    """Print what is told beside the results (an error, a note) as one line on stderr."""
+    print(_as_line(text), file=sys.stderr)
+
+
+def _as_line(text: str) -> str:
+    return " ".join(show_text(text).splitlines())
 
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object with the version of its schema on stdout, nothing else."""
-    versioned = with_schema(value)
-    sys.stdout.write(json.dumps(versioned, indent=2, ensure_ascii=False, default=str) + "\n")
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    print(encode_json(with_schema(value), indent=2, ascii_only=not is_unicode))
     sys.stdout.flush()
 
 
@@ -109,8 +129,8 @@ def progress(message: str) -> Iterator[Callable[[str], None]]:
     if not console.is_terminal:
         yield lambda _: None
         return
-    with console.status(message) as status:
-        yield lambda text: status.update(text.replace("[", "\\["))
+    with console.status(Text(show_line(message))) as status:
+        yield lambda text: status.update(Text(show_line(text)))
 
 
 def load_reasoner(

@@ -120,7 +120,7 @@ def _bar(message: str) -> Iterator[Done | None]:
     if not console.is_terminal:
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task(message, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -88,5 +88,5 @@ def index(
             were = "was" if done.from_store == 1 else "were"
             count = counted(done.nodes, "caption")
             text = f"{done.path}: {count}, {done.from_store} {were} there{failed}"
-            out().print(text, markup=False, soft_wrap=True)
+            out().print(text, soft_wrap=True)
     end(work)

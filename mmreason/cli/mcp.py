@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmreason.cli.common import ApiKeyFile, ModelName, ServedModel, StorePath, load_reasoner
+from mmreason.cli.common import (
+    ApiKeyFile,
+    ModelName,
+    ServedModel,
+    StorePath,
+    load_reasoner,
+    print_notice,
+)
 
 if TYPE_CHECKING:
     from mmreason.mcp_server.roots import Roots
@@ -52,7 +59,7 @@ def mcp(
 
     desk = Desk(load, _roots(root))
     if sys.stdin.isatty():
-        print("waiting for a client on standard input; Ctrl-C ends this", file=sys.stderr)
+        print_notice("waiting for a client on standard input; Ctrl-C ends this")
     serve(desk, observer or model)
 
 

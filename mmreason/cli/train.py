@@ -97,8 +97,8 @@ def train_report(
     for run in read:
         if run.damaged:
             lines = f"{len(run.damaged)} damaged line{'s' if len(run.damaged) > 1 else ''}"
-            err().print(f"{run.name}: {lines} passed over", markup=False)
-    err().print(f"page written to {path}", markup=False, soft_wrap=True)
+            err().print(f"{run.name}: {lines} passed over")
+    err().print(f"page written to {path}", soft_wrap=True)
 
 
 def _runs_table(runs: list[Run]) -> Table:

@@ -1,8 +1,8 @@
 """An answer as HTML: one self-contained page, and a fragment for notebooks.
 
-No script, no external file; every text of a model, a user or a file is escaped. Leaves out what the
-words are (`words.py`), which steps belong together (`rounds.py`) and where bars stand
-(`timeline.py`).
+No script, no external file; every text of a model, a user or a file is escaped, and hidden
+characters in it are U+FFFD. Leaves out what the words are (`words.py`), which steps belong together
+(`rounds.py`) and where bars stand (`timeline.py`).
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from mmreason.report.words import (
     tool_words,
 )
 from mmreason.types import Answer, Cost, Evidence, Step
+from mmreason.video.plain_text import show_text
 from mmreason.video.types import Span, format_time
 
 if TYPE_CHECKING:
@@ -117,12 +118,17 @@ class _RoundView:
 
 def answer_page(answer: Answer) -> str:
     """One HTML document that shows all of `answer`; it needs no other file and runs no script."""
-    return _environment().get_template("page.html").render(_context(answer), top="h1", sub="h2")
+    return _render("page.html", answer, top="h1", sub="h2")
 
 
 def answer_fragment(answer: Answer) -> str:
     """The same as a `<div>` with its own scoped style, to be put inside another page."""
-    return _environment().get_template("fragment.html").render(_context(answer), top="h2", sub="h3")
+    return _render("fragment.html", answer, top="h2", sub="h3")
+
+
+def _render(template: str, answer: Answer, **headings: str) -> str:
+    page = _environment().get_template(template).render(_context(answer), **headings)
+    return show_text(page)
 
 
 @cache

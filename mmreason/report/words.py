@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import PurePath
 
 from mmreason.types import Answer, CheckKind, Cost, Evidence, Step, StopReason
+from mmreason.video.plain_text import show_line
 from mmreason.video.types import Span
 
 STOP_WORDS = {
@@ -185,9 +186,9 @@ def result_words(step: Step) -> str:
     """What the tool returned, or why it failed; of an answer its text."""
     seen = step.observation
     if step.call.name == "answer":
-        return printable(str(step.call.arguments.get("text", "")))
+        return show_line(str(step.call.arguments.get("text", "")))
     noted = f" ({seen.note})" if seen.note else ""
-    return printable(f"failed: {seen.error}" if seen.error else (seen.text or "(nothing)") + noted)
+    return show_line(f"failed: {seen.error}" if seen.error else (seen.text or "(nothing)") + noted)
 
 
 def cost_rows(cost: Cost) -> list[tuple[str, str, str]]:
@@ -235,12 +236,6 @@ def counted(count: int, one: str, many: str = "") -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    """`printable` text of at most `limit` characters; an ellipsis says where it was cut."""
-    text = printable(text)
+    """One line of plain text of at most `limit` characters; an ellipsis says where it was cut."""
+    text = show_line(text)
     return text if len(text) <= limit else text[:limit].rstrip() + "…"
-
-
-def printable(text: str) -> str:
-    """`text` on one line, control characters (terminal escapes too) replaced by U+FFFD."""
-    joined = " ".join(text.split())
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in joined)

@@ -5,7 +5,6 @@ Leaves out doing the runs (`runs.py`).
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmreason.json_values import with_schema
+from mmreason.json_values import encode_json, with_schema
 from mmreason.training.claims.chart import Curve, Panel, chart
 from mmreason.training.claims.experiment import Arm, Claim, Experiment
 from mmreason.training.claims.runs import Row
@@ -123,7 +122,7 @@ def write(findings: Sequence[Finding], size: str, folder: Path) -> None:
         drawn = charts(finding)
         if drawn:
             write_atomic(folder / f"rl_{finding.experiment.name}.svg", drawn.encode())
-    text = json.dumps(with_schema(to_dict(findings, size)), indent=1, ensure_ascii=False)
+    text = encode_json(with_schema(to_dict(findings, size)), indent=1)
     write_atomic(folder / "rl.json", (text + "\n").encode())
     write_atomic(folder / "rl.md", markdown(findings, size).encode())
 

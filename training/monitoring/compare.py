@@ -81,7 +81,7 @@ class Comparison:
         """Write one self-contained page; returns its path."""
         title = f"{len(self.runs)} runs: " + ", ".join(party.name for party in self.parties)
         page = render("compare.html", _context(self), title=title[:200], top="h1")
-        return write_atomic(Path(path), page.encode("utf-8", "replace"))
+        return write_atomic(Path(path), page.encode())
 
     def _repr_html_(self) -> str:
         """The same in a notebook."""

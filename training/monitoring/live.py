@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from mmreason.report.console import TextConsole
 from mmreason.report.terminal import print_plain
 from mmreason.report.words import shortened
 from mmreason.training.monitoring.curves import number_words
@@ -38,7 +39,7 @@ class LiveTable:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = Console(stderr=True, highlight=False) if console is None else console
+        self._console = TextConsole(stderr=True) if console is None else console
         self._newest: deque[StepReport] = deque(maxlen=_ROWS)
         self._rewards: list[float] = []
         self._warnings: deque[str] = deque(maxlen=_MOST_WARNINGS)

@@ -24,6 +24,7 @@ from mmreason.training.monitoring.curves import (
 from mmreason.training.monitoring.figures import KEY_FIGURES, Panel, about, sections
 from mmreason.training.monitoring.runs import Final, Run
 from mmreason.training.monitoring.tokens import shown_samples, silenced, silenced_texts, visible
+from mmreason.video.plain_text import show_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -58,7 +59,7 @@ def render(template: str, context: dict[str, object], *, title: str, top: str) -
     shared = {"box": (WIDTH, HEIGHT, LEFT), "version": __version__, "top": top}
     body = environment.get_template(template).render(context, **shared)
     frame = environment.get_template("document.html" if title else "piece.html")
-    return frame.render(title=title, body=body)
+    return show_text(frame.render(title=title, body=body))
 
 
 @cache

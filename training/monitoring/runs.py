@@ -128,7 +128,7 @@ class Run:
         """Write one self-contained page about the run; returns its path."""
         from mmreason.training.monitoring.page import run_page
 
-        return write_atomic(Path(path), run_page(self).encode("utf-8", "replace"))
+        return write_atomic(Path(path), run_page(self).encode())
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}, step {self.done:,} of {self.planned:,})"

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mmreason.report.console import TextConsole
 from mmreason.training.nano.config import NanoConfig
 from mmreason.training.nano.train import train
 from mmreason.training.stopping import StopSignal
@@ -29,7 +29,7 @@ def train_command(
     if start is not None:
         settings = replace(settings, start=start)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    console = Console(stderr=True)
+    console = TextConsole(stderr=True)
     done = settings.steps  # a finished run that is resumed yields nothing
     columns = (
         TextColumn("{task.description}"),

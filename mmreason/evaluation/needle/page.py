@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,8 +16,9 @@ from mmreason.evaluation.needle.items import duration_name
 from mmreason.evaluation.needle.methods import WARM, is_policy
 from mmreason.evaluation.needle.outcomes import Outcome
 from mmreason.evaluation.scoring import Mean, Share
-from mmreason.json_values import with_schema
+from mmreason.json_values import encode_json, with_schema
 from mmreason.video.files import write_atomic
+from mmreason.video.plain_text import show_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -28,11 +28,11 @@ def write_report(outcomes: Sequence[Outcome], folder: Path, *, model: str, comma
     """Write `report.html`, `summary.json` and the pictures into `folder`; returns the page."""
     drawings = _drawings(outcomes)
     for name, drawing in drawings.items():
-        write_atomic(folder / f"{name}.svg", svg(drawing).encode())
+        write_atomic(folder / f"{name}.svg", show_text(svg(drawing)).encode())
         write_atomic(folder / f"{name}.png", png(drawing))
     write_atomic(folder / "summary.json", _json(outcomes, model, command).encode())
     template = _environment().get_template("page.html")
-    text = template.render(_context(outcomes, drawings, model, command))
+    text = show_text(template.render(_context(outcomes, drawings, model, command)))
     return write_atomic(folder / "report.html", text.encode())
 
 
@@ -223,15 +223,4 @@ def _json(outcomes: Sequence[Outcome], model: str, command: str) -> str:
         "warm_share": {m: summary.warm_share(outcomes, m) for m in cold},
         "warm_share_decoded": {m: summary.warm_share(outcomes, m, decoded=True) for m in cold},
     }
-    return json.dumps(with_schema(_finite(value)), indent=1) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    """NaN is no JSON: null instead."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
+    return encode_json(with_schema(value), indent=1) + "\n"
