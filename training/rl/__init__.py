@@ -40,30 +40,30 @@ __all__ = [
 ]
 
 _HOMES = {
-    "METRICS": "events",
-    "SampleToken": "events",
-    "SampleView": "events",
-    "StepReport": "events",
-    "Dsdr": "recipe",
-    "Kl": "recipe",
-    "Lora": "recipe",
-    "Overlong": "recipe",
-    "Recipe": "recipe",
-    "Stapo": "recipe",
-    "read_recipe": "recipe",
-    "Trainee": "trainee",
-    "NothingLearnt": "trainer",
-    "TrainingStopped": "trainer",
-    "export": "trainer",
-    "train": "trainer",
+    "METRICS": "mmreason.training.rl.events",
+    "SampleToken": "mmreason.training.rl.events",
+    "SampleView": "mmreason.training.rl.events",
+    "StepReport": "mmreason.training.rl.events",
+    "Dsdr": "mmreason.training.rl.recipe",
+    "Kl": "mmreason.training.rl.recipe",
+    "Lora": "mmreason.training.rl.recipe",
+    "Overlong": "mmreason.training.rl.recipe",
+    "Recipe": "mmreason.training.rl.recipe",
+    "Stapo": "mmreason.training.rl.recipe",
+    "read_recipe": "mmreason.training.rl.recipe",
+    "Trainee": "mmreason.training.learner.policy_model",
+    "NothingLearnt": "mmreason.training.rl.trainer",
+    "TrainingStopped": "mmreason.training.rl.trainer",
+    "export": "mmreason.training.rl.trainer",
+    "train": "mmreason.training.rl.trainer",
 }
-"""Name -> module of this package."""
+"""Name -> module."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 
