@@ -56,7 +56,7 @@ def train_rl(
         return
     from mmreason.report.words import counted
     from mmreason.training.monitoring.live import LiveTable
-    from mmreason.training.monitoring.watch import watched
+    from mmreason.training.monitoring.watch import watch_steps
     from mmreason.training.parallel.processes import part
     from mmreason.training.rl import TrainingStopped, train
     from mmreason.training.stopping import StopSignal
@@ -65,7 +65,7 @@ def train_rl(
     with StopSignal(minutes) as should_stop, LiveTable(err()) as table:
         reports = train(recipe, resume=resume, should_stop=should_stop)
         try:
-            for report in watched(reports, recipe.out, trackers=recipe.trackers, table=table):
+            for report in watch_steps(reports, recipe.out, trackers=recipe.trackers, table=table):
                 if last is None:
                     note_recipe(recipe.out, recipe_file)
                 last = report

@@ -1,7 +1,7 @@
 """A language model of some 50,000 parameters and a vocabulary of whole words.
 
-Small enough that a step of reinforcement learning takes a tenth of a second on one core. Leaves out
-what it is taught (`start.py`).
+Small enough that a step of reinforcement learning takes a tenth of a second on one core. What
+it is taught is in `start`.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ def make_model(
         return LlamaForCausalLM(config)
 
 
-def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """As `load` reads it back."""
+def save_model(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """As `load_model` reads it back."""
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-def load(folder: Path) -> Trainee:
+def load_model(folder: Path) -> Trainee:
     """The model in `folder` as the trainer takes it."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     model = LlamaForCausalLM.from_pretrained(folder)
