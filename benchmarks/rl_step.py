@@ -40,7 +40,7 @@ from mmreason.reasoner import Reasoner
 from mmreason.store import Store
 from mmreason.training.generation.collect import Sampling, collect
 from mmreason.training.generation.sampler import LocalSampler
-from mmreason.training.navigation.observer import CLIP, Unseen, observer
+from mmreason.training.navigation.observer import CLIP, BlankVideo, make_observer
 from mmreason.training.rewards import Combination, Component, Trajectory, Truth, correct
 from mmreason.training.rl import Recipe, Trainee, train
 from mmreason.training.rollouts.codec import TextCodec
@@ -228,13 +228,13 @@ def together(rounds: int, *, ends: bool) -> Together:
     """The same episodes in all ways. Without `ends` every turn is as long as it may be, as those
     of models that think."""
     needles = needle_set(7, 180.0, 4)
-    item, video = needles.items[0], Unseen(needles.world)
+    item, video = needles.items[0], BlankVideo(needles.world)
     truth = Truth(question=item.question, options=item.options, choice=item.answer)
     problem = Problem(id=item.id, question=item.question, truth=truth)
     task = AgentTask(
         name="needles",
         problems=[problem],
-        reasoner=partial(reasoner, Store.in_memory(), observer(needles.world)),
+        reasoner=partial(reasoner, Store.in_memory(), make_observer(needles.world)),
         clip=CLIP,
         reward=Combination((Component(name="right", reward=correct),)),
         watch=lambda _: video,

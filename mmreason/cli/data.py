@@ -56,12 +56,12 @@ def data_navigation(
     quiet_libraries()
     from mmreason.evaluation.needle.items import duration_of
     from mmreason.report.words import counted
-    from mmreason.training.navigation.samples import navigation_samples, write_samples
+    from mmreason.training.navigation.samples import generate_samples, write_samples
 
     split = "held-out" if held_out else "train"
     file.parent.mkdir(parents=True, exist_ok=True)
     with progress("playing") as say:
-        samples = navigation_samples(
+        samples = generate_samples(
             worlds,
             split=split,
             first=first,

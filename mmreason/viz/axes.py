@@ -83,7 +83,7 @@ def round_ticks(low: float, high: float) -> list[float]:
 
     Example:
         >>> round_ticks(3, 103)
-        [25, 50, 75, 100]
+        [25.0, 50.0, 75.0, 100.0]
     """
     return _multiples(_round_step(low, high), low, high)
 

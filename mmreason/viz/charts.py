@@ -91,31 +91,31 @@ def draw_line_charts(
 class _Field:
     """Where a panel lies in the drawing."""
 
-    left: float
-    top: float
+    left_x: float
+    top_y: float
     width: float
     height: float
     panel: LinePanel
 
     def x_of(self, value: float) -> float:
-        return self.left + self.width * self.panel.across.fraction(value)
+        return self.left_x + self.width * self.panel.across.fraction(value)
 
     def y_of(self, value: float) -> float:
-        return self.top + self.height * (1 - self.panel.up.fraction(value))
+        return self.top_y + self.height * (1 - self.panel.up.fraction(value))
 
     def axes(self) -> Iterator[Mark]:
         across, up = self.panel.across, self.panel.up
-        right, bottom = self.left + self.width, self.top + self.height
-        yield Label(x=self.left, y=self.top - 14, text=self.panel.title)
+        right, bottom = self.left_x + self.width, self.top_y + self.height
+        yield Label(x=self.left_x, y=self.top_y - 14, text=self.panel.title)
         for tick in up.ticks:
             y = self.y_of(tick.value)
-            yield Path(points=((self.left, y), (right, y)), paint=FAINT, width=1)
-            yield Label(x=self.left - 8, y=y, text=tick.text, size=11, anchor="end")
+            yield Path(points=((self.left_x, y), (right, y)), paint=FAINT, width=1)
+            yield Label(x=self.left_x - 8, y=y, text=tick.text, size=11, anchor="end")
         for tick in across.ticks:
             x = self.x_of(tick.value)
-            yield Path(points=((x, self.top), (x, bottom)), paint=FAINT, width=0.6)
+            yield Path(points=((x, self.top_y), (x, bottom)), paint=FAINT, width=0.6)
             yield Label(x=x, y=bottom + 14, text=tick.text, size=11, anchor=tick.anchor)
-        middle = (self.left + right) / 2
+        middle = (self.left_x + right) / 2
         yield Label(x=middle, y=bottom + 34, text=across.about, size=11, anchor="middle")
 
     def line(self, series: PointSeries, colour: Colour) -> Iterator[Mark]:

@@ -271,14 +271,14 @@ def _reading_columns(series: Sequence[CurveSeries], field: _Field) -> list[Mark]
     edges = itertools.pairwise([float(LEFT), *middles, float(WIDTH - RIGHT)])
     return [
         Box(
-            x=left,
+            x=start_x,
             y=0,
-            width=right - left,
+            width=end_x - start_x,
             height=HEIGHT - BOTTOM,
             paint="mmr-stop",
             title=_reading(series, step),
         )
-        for (left, right), step in zip(edges, picked, strict=True)
+        for (start_x, end_x), step in zip(edges, picked, strict=True)
     ]
 
 

@@ -121,7 +121,8 @@ def render_svg(drawing: Drawing) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" '
         f'viewBox="0 0 {drawing.width} {drawing.height}" width="{drawing.width}" '
         f'height="{drawing.height}" font-family="{_FONT}">'
-        f'<title>{_text(drawing.title)}</title>\n<rect width="100%" height="100%" {_fill(PAPER)}/>\n'
+        f"<title>{_text(drawing.title)}</title>\n"
+        f'<rect width="100%" height="100%" {_fill(PAPER)}/>\n'
         f"{_elements(drawing)}\n</svg>\n"
     )
 
@@ -142,11 +143,11 @@ def _element(mark: Mark) -> str:
     match mark:
         case Box():
             size = f'width="{mark.width:.1f}" height="{mark.height:.1f}"'
-            place = f'x="{mark.x:.1f}" y="{mark.y:.1f}"'
-            return _titled("rect", f"{place} {size} {_fill(mark.paint)}", mark.title)
+            corner = f'x="{mark.x:.1f}" y="{mark.y:.1f}"'
+            return _titled("rect", f"{corner} {size} {_fill(mark.paint)}", mark.title)
         case Dot():
-            place = f'cx="{mark.x:.1f}" cy="{mark.y:.1f}" r="{mark.radius:g}"'
-            return _titled("circle", f"{place} {_fill(mark.paint)}", mark.title)
+            centre = f'cx="{mark.x:.1f}" cy="{mark.y:.1f}" r="{mark.radius:g}"'
+            return _titled("circle", f"{centre} {_fill(mark.paint)}", mark.title)
         case Area():
             return f'<polygon points="{_points(mark.points)}" {_fill(mark.paint)}/>'
         case Path():

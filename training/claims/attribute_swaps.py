@@ -67,21 +67,17 @@ def build_experiment(size: Size) -> Experiment:
             Claim(
                 "Reinforcement alone teaches nano to tell half-truths from what is there.",
                 "right",
-                arm="reinforced",
-                against="start",
+                "reinforced",
+                "start",
             ),
             Claim(
                 "What is there is still confirmed as often or more.",
                 "exists",
-                arm="reinforced",
-                against="start",
+                "reinforced",
+                "start",
             ),
             Claim(
-                "Boxes, which it was not trained on, suffer.",
-                "box",
-                arm="reinforced",
-                against="start",
-                direction="lower",
+                "Boxes, which it was not trained on, suffer.", "box", "reinforced", "start", "lower"
             ),
         ),
     )

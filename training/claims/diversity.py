@@ -58,7 +58,7 @@ def build_experiment(size: Size) -> Experiment:
         name=f"routes-{size.name}",
         words=routes.WORDS,
         task=task,
-        demonstrate=partial(routes.demonstrate, heedless=0.5, lost=0.15),
+        demonstrate=partial(routes.demonstrate_walk, heedless=0.5, lost=0.15),
         steps=400 // size.shrink,
     )
     dapo = base_recipe(task, steps=50 // size.shrink, problems_per_step=32, updates=4)
@@ -114,9 +114,9 @@ def _claims() -> list[Claim]:
         Claim(
             f"Without its {term} term DSDR loses on {figure}.",
             figure,
-            arm=f"dsdr, no {term} term",
-            against="dsdr",
-            direction="lower",
+            f"dsdr, no {term} term",
+            "dsdr",
+            "lower",
         )
         for term in ("global", "local")
         for figure in figures
@@ -126,8 +126,8 @@ def _claims() -> list[Claim]:
         Claim(
             f"With a hundred times its weights DSDR is above DAPO on {figure}.",
             figure,
-            arm="dsdr, weights x 100",
-            against="dapo",
+            "dsdr, weights x 100",
+            "dapo",
         )
         for figure in figures
     ]

@@ -73,7 +73,7 @@ class Claim:
     """Something that a paper says, as a comparison that is paired by seed.
 
     Example:
-        >>> Claim("STAPO is above DAPO.", "pass@1", arm="stapo", against="dapo").direction
+        >>> Claim("STAPO is above DAPO.", "pass@1", "stapo", "dapo").direction
         'higher'
     """
 

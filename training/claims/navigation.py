@@ -42,7 +42,7 @@ def build_experiment(size: Size) -> Experiment:
         name=f"search-{size.name}",
         words=search.WORDS,
         task=tasks["corrected"],
-        demonstrate=partial(search.demonstrate, slip=0.2, again=0.1),
+        demonstrate=partial(search.demonstrate_search, slip=0.2, again=0.1),
         steps=450 // size.shrink,
         rows=64,
     )
@@ -79,29 +79,17 @@ def build_experiment(size: Size) -> Experiment:
             Claim(
                 "The published reward teaches more repeated visits than the start made.",
                 "repeats",
-                arm="published",
-                against="start",
+                "published",
+                "start",
             ),
-            Claim(
-                "The corrected reward teaches fewer.",
-                "repeats",
-                arm="corrected",
-                against="start",
-                direction="lower",
-            ),
+            Claim("The corrected reward teaches fewer.", "repeats", "corrected", "start", "lower"),
             Claim(
                 "The published reward's policy earns more of it than the corrected one's.",
                 "published",
-                arm="published",
-                against="corrected",
+                "published",
+                "corrected",
             ),
-            Claim(
-                "Without answering better.",
-                "right",
-                arm="published",
-                against="corrected",
-                direction="lower",
-            ),
+            Claim("Without answering better.", "right", "published", "corrected", "lower"),
         ),
     )
 

@@ -59,7 +59,9 @@ def build_experiment(size: Size) -> Experiment:
             name=f"{'noisy' if filler else 'clean'}-sums-{size.name}",
             words=sums.WORDS,
             task=task,
-            demonstrate=partial(sums.demonstrate, guess=0.2, slip=0.05, filler=filler, hard=True),
+            demonstrate=partial(
+                sums.demonstrate_sum, guess=0.2, slip=0.05, filler=filler, hard=True
+            ),
             steps=500 // size.shrink,
         )
         for filler in (FILLER, 0.0)
@@ -113,34 +115,28 @@ def build_experiment(size: Size) -> Experiment:
 
 
 _CLAIMS = (
-    Claim("STAPO is above DAPO.", "pass@1", arm="stapo", against="dapo"),
-    Claim(
-        "STAPO leaves fewer spurious tokens than DAPO.",
-        "fillers",
-        arm="stapo",
-        against="dapo",
-        direction="lower",
-    ),
+    Claim("STAPO is above DAPO.", "pass@1", "stapo", "dapo"),
+    Claim("STAPO leaves fewer spurious tokens than DAPO.", "fillers", "stapo", "dapo", "lower"),
     Claim(
         "Masking all rare tokens is worse than STAPO.",
         "pass@1",
-        arm="all rare masked",
-        against="stapo",
-        direction="lower",
+        "all rare masked",
+        "stapo",
+        "lower",
     ),
     Claim(
         "Masking the uncertain rare tokens is worse than STAPO.",
         "pass@1",
-        arm="uncertain rare masked",
-        against="stapo",
-        direction="lower",
+        "uncertain rare masked",
+        "stapo",
+        "lower",
     ),
     Claim(
         "Masking the uncertain rare tokens is worse than masking nothing.",
         "pass@1",
-        arm="uncertain rare masked",
-        against="dapo",
-        direction="lower",
+        "uncertain rare masked",
+        "dapo",
+        "lower",
     ),
 )
 

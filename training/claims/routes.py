@@ -37,14 +37,14 @@ def make_task(*, held_out: bool = False, count: int = TRAINING_PROBLEMS) -> Text
     )
 
 
-def list_neighbours(place: int) -> tuple[int, ...]:
+def list_neighbours(crossing: int) -> tuple[int, ...]:
     """Places one street away.
 
     Example:
         >>> list_neighbours(0)
         (5, 1)
     """
-    row, column = divmod(place, SIDE)
+    row, column = divmod(crossing, SIDE)
     steps = ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1))
     return tuple(r * SIDE + c for r, c in steps if 0 <= r < SIDE and 0 <= c < SIDE)
 
@@ -58,10 +58,10 @@ def measure_distances(goal: int, closed: frozenset[int]) -> dict[int, int]:
     """
     streets, queue = {goal: 0}, deque([goal])
     while queue:
-        place = queue.popleft()
-        for other in list_neighbours(place):
+        crossing = queue.popleft()
+        for other in list_neighbours(crossing):
             if other not in closed and other not in streets:
-                streets[other] = streets[place] + 1
+                streets[other] = streets[crossing] + 1
                 queue.append(other)
     return streets
 
@@ -89,22 +89,22 @@ def parse_question(question: str) -> tuple[int, int, frozenset[int]]:
         >>> parse_question("from 0 to 2 closed 1 20 =") == (0, 2, frozenset({1, 20}))
         True
     """
-    words = question.split()
-    return int(words[1]), int(words[3]), frozenset(map(int, words[5:-1]))
+    tokens = question.split()
+    return int(tokens[1]), int(tokens[3]), frozenset(map(int, tokens[5:-1]))
 
 
 def check_walk(trajectory: Trajectory, truth: Truth) -> float | None:
     """Whether the answer is a way to the goal: 0 or 1."""
-    place, goal, closed = parse_question(truth.question)
-    passed = {place}
+    crossing, goal, closed = parse_question(truth.question)
+    passed = {crossing}
     for word in trajectory.answer.split():
-        if not word.isdecimal() or int(word) not in list_neighbours(place):
+        if not word.isdecimal() or int(word) not in list_neighbours(crossing):
             return 0.0
-        place = int(word)
-        if place in closed or place in passed:
+        crossing = int(word)
+        if crossing in closed or crossing in passed:
             return 0.0
-        passed.add(place)
-    return float(place == goal)
+        passed.add(crossing)
+    return float(crossing == goal)
 
 
 def list_streets(answer: str) -> frozenset[Hashable]:
@@ -114,24 +114,24 @@ def list_streets(answer: str) -> frozenset[Hashable]:
         >>> sorted(list_streets("1 2 3"))
         [('1', '2'), ('2', '3')]
     """
-    words = answer.split()
-    return frozenset(itertools.pairwise(words))
+    passed = answer.split()
+    return frozenset(itertools.pairwise(passed))
 
 
-def demonstrate(
+def demonstrate_walk(
     problem: Problem, draw: random.Random, *, heedless: float, lost: float
 ) -> Demonstration:
     """A walk to the goal by a random shortest way.
 
     With probability `heedless` the teacher does not look at what is closed; each step goes
     anywhere with probability `lost`. He stops at the goal, or when he has had enough."""
-    place, goal, closed = parse_question(problem.question)
+    crossing, goal, closed = parse_question(problem.question)
     distances = measure_distances(goal, frozenset() if draw.random() < heedless else closed)
     walk: list[int] = []
-    while place != goal and len(walk) < LONGEST_WALK:
-        near = list_neighbours(place)
+    while crossing != goal and len(walk) < LONGEST_WALK:
+        near = list_neighbours(crossing)
         best = min(distances.get(other, _UNREACHABLE) for other in near)
         good = [other for other in near if distances.get(other, _UNREACHABLE) == best]
-        place = draw.choice(near if draw.random() < lost else good)
-        walk.append(place)
+        crossing = draw.choice(near if draw.random() < lost else good)
+        walk.append(crossing)
     return Demonstration((problem.question, " ".join(map(str, walk))))

@@ -95,11 +95,11 @@ def parse_turn(text: str) -> NodeId | str | None:
         >>> parse_turn("go 2 3"), parse_turn("say red"), parse_turn("go home")
         ((2, 3), 'red', None)
     """
-    words = text.split()
-    if len(words) == 2 and words[0] == "say":
-        return words[1]
-    if 2 <= len(words) <= 3 and words[0] == "go" and all(word in "123" for word in words[1:]):
-        return tuple(map(int, words[1:]))
+    tokens = text.split()
+    if len(tokens) == 2 and tokens[0] == "say":
+        return tokens[1]
+    if 2 <= len(tokens) <= 3 and tokens[0] == "go" and all(word in "123" for word in tokens[1:]):
+        return tuple(map(int, tokens[1:]))
     return None
 
 
@@ -141,7 +141,7 @@ def _message(role: Literal["user", "assistant"], text: str) -> Message:
     return Message(role, (TextPart(text),))
 
 
-def demonstrate(
+def demonstrate_search(
     problem: Problem, draw: random.Random, *, slip: float, again: float
 ) -> Demonstration:
     """A search as an imperfect teacher would do it.

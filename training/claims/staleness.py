@@ -41,7 +41,7 @@ def build_experiment(size: Size) -> Experiment:
         name=f"sums-{size.name}",
         words=sums.WORDS,
         task=task,
-        demonstrate=partial(sums.demonstrate, guess=0.6, slip=0.05, filler=0.0, hard=False),
+        demonstrate=partial(sums.demonstrate_sum, guess=0.6, slip=0.05, filler=0.0, hard=False),
         steps=500 // size.shrink,
     )
     recipes = {
@@ -100,8 +100,8 @@ def _claims(stale: Sequence[int]) -> list[Claim]:
         Claim(
             f"At N = {n}, VESPO is above {method.upper()}.",
             "pass@1",
-            arm=f"vespo N={n}",
-            against=f"{method} N={n}",
+            f"vespo N={n}",
+            f"{method} N={n}",
         )
         for n in stale
         for method in METHODS
@@ -111,9 +111,9 @@ def _claims(stale: Sequence[int]) -> list[Claim]:
         Claim(
             f"From N = 1 to N = {n}, {method.upper()} falls.",
             "pass@1",
-            arm=f"{method} N={n}",
-            against=f"{method} N=1",
-            direction="lower",
+            f"{method} N={n}",
+            f"{method} N=1",
+            "lower",
         )
         for method in METHODS
         for n in stale[-1:]

@@ -59,8 +59,8 @@ def make_problem(index: int, *, held_out: bool, addends: int) -> Problem:
 
 def check_last_number(trajectory: Trajectory, truth: Truth) -> float | None:
     """Whether the last word that is no filler is the sum: 0 or 1."""
-    words = [word for word in trajectory.answer.split() if word not in FILLERS]
-    return float(bool(words) and words[-1] == truth.answer)
+    numbers = [word for word in trajectory.answer.split() if word not in FILLERS]
+    return float(bool(numbers) and numbers[-1] == truth.answer)
 
 
 def count_fillers(text: str) -> int:
@@ -73,7 +73,7 @@ def count_fillers(text: str) -> int:
     return sum(word in FILLERS for word in text.split())
 
 
-def demonstrate(
+def demonstrate_sum(
     problem: Problem, draw: random.Random, *, guess: float, slip: float, filler: float, hard: bool
 ) -> Demonstration:
     """An answer as an imperfect teacher would write it.
@@ -92,9 +92,9 @@ def demonstrate(
         total %= BASE
         partial_sums.append(str(total))
     partial_sums = partial_sums or [str(draw.randrange(BASE))]
-    words = [
+    written = [
         word
         for number in partial_sums
         for word in ((draw.choice(FILLERS), number) if draw.random() < filler else (number,))
     ]
-    return Demonstration((problem.question, " ".join(words)))
+    return Demonstration((problem.question, " ".join(written)))

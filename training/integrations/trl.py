@@ -14,7 +14,6 @@ What TRL cannot carry: video. Its loss passes images to the model but no video t
 `mmreason.training.rl`; with TRL show frames as images, or train a reasoner of text whose tools
 watch (`trl_environment`). Leave-one-out advantages (`rloo`) are not among those TRL computes.
 
-Leaves out DSDR's rows (`trl_dsdr.py`), rewards (`trl_rewards.py`) and tools (`trl_environment.py`).
 Written for TRL's internals, hence the gate on its version.
 """
 
@@ -112,16 +111,16 @@ def grpo_trainer(
 
 def require_trl() -> None:
     """UsageError unless TRL is installed in a release that this was checked with."""
-    wanted = " or ".join(f"{one}.*" for one in CHECKED_VERSIONS)
+    releases = " or ".join(f"{release}.*" for release in CHECKED_VERSIONS)
     try:
-        found = version("trl")
+        installed = version("trl")
     except PackageNotFoundError as error:
         raise UsageError(
             'TRL is not installed; in the clone of mmreason: pip install ".[trl]"'
         ) from error
-    if ".".join(found.split(".")[:2]) not in CHECKED_VERSIONS:
+    if ".".join(installed.split(".")[:2]) not in CHECKED_VERSIONS:
         raise UsageError(
-            f"this part of mmreason relies on internals of TRL {wanted}, found {found}; "
+            f"this part of mmreason relies on internals of TRL {releases}, found {installed}; "
             'in its clone: pip install ".[trl]"; or train with mmreason.training.rl'
         )
 
@@ -161,21 +160,23 @@ class _Loss:
         masks = [_mask(inputs) for inputs in micro_batches]
         full = sum(count(mask, aggregation, max_tokens=longest) for mask in masks)
         rows = sum(len(mask) for mask in masks)
-        threshold, kept = None, full
+        threshold, remaining = None, full
         if self._stapo is not None:
             with torch.no_grad():
                 batches = [_batch(trainer, model, inputs)[0] for inputs in micro_batches]
-            found = [
+            entropies = [
                 candidate_entropies(b, probability=self._stapo.probability, scope=self._stapo.scope)
                 for b in batches
             ]
-            gathered = _gather(trainer, torch.cat(found))
+            gathered = _gather(trainer, torch.cat(entropies))
             threshold = entropy_threshold(gathered, self._stapo.quantile)
             masks = [b.mask & self._mask_of(b, threshold) for b in batches]
-            kept = sum(count(mask, aggregation, max_tokens=longest) for mask in masks)
-        local = torch.tensor([[kept, full, rows]], device=micro_batches[0]["completion_ids"].device)
-        kept, full, rows = trainer.accelerator.gather(local).sum(dim=0).tolist()
-        return _Window(kept, full, rows, threshold)
+            remaining = sum(count(mask, aggregation, max_tokens=longest) for mask in masks)
+        local = torch.tensor(
+            [[remaining, full, rows]], device=micro_batches[0]["completion_ids"].device
+        )
+        remaining, full, rows = trainer.accelerator.gather(local).sum(dim=0).tolist()
+        return _Window(remaining, full, rows, threshold)
 
     def _mask_of(self, batch: TokenBatch, threshold: float) -> Tensor:
         assert self._stapo is not None
@@ -184,8 +185,8 @@ class _Loss:
     def _silenced(self, trainer: Any, batch: TokenBatch, threshold: float) -> Tensor:
         assert self._stapo is not None
         mask = stapo_mask(batch, threshold, probability=self._stapo.probability)
-        share = mask.silenced / max(1, mask.tokens)
-        _metrics(trainer)["stapo/silenced_share"].append(share)
+        silenced_fraction = mask.silenced / max(1, mask.tokens)
+        _metrics(trainer)["stapo/silenced_share"].append(silenced_fraction)
         _metrics(trainer)["stapo/threshold"].append(threshold)
         return mask.keep
 
@@ -215,9 +216,9 @@ def _micro_batches(trainer: Any, inputs: dict[str, Any]) -> tuple[list[dict[str,
     if not trainer.model.training:
         return [inputs], True
     size = trainer.args.gradient_accumulation_steps
-    place = trainer._step % trainer.args.steps_per_generation
-    start = place - place % size
-    return trainer._buffered_inputs[start : start + size], place == start
+    position = trainer._step % trainer.args.steps_per_generation
+    start = position - position % size
+    return trainer._buffered_inputs[start : start + size], position == start
 
 
 def _mask(inputs: dict[str, Any]) -> Tensor:

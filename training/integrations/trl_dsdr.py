@@ -1,8 +1,8 @@
 """DSDR inside TRL's trainer: how rewards and groups reach the loss.
 
 TRL shuffles rows before the loss, which then knows neither groups nor rewards. So the shares of
-the entropy term are worked out where rewards are, and travel with the rows. Leaves out the terms
-themselves (`mmreason.training.objectives.dsdr`).
+the entropy term are worked out where rewards are, and travel with the rows. The terms themselves
+are in `mmreason.training.objectives.dsdr`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmreason.training.integrations.trl_messages import written_turns
+from mmreason.training.integrations.trl_rewards import written_turns
 from mmreason.training.objectives import dsdr_reward, dsdr_shares, embedding_diversity
 from mmreason.training.rl.recipe import Dsdr
 from mmreason.training.rl.words import embed_words
@@ -79,7 +79,9 @@ def _with_bonus(
     group = torch.arange(len(rewards), device=rewards.device) // size
     value = rewards[:, column]
     correct = value >= dsdr.at_least
-    texts = gather_object(["\n".join(written_turns(one)) or " " for one in completions])
+    texts = gather_object(
+        ["\n".join(written_turns(completion)) or " " for completion in completions]
+    )
     settings = dsdr.settings
     diversity = embedding_diversity(
         (settings.embed or embed_words)(texts).to(rewards.device),

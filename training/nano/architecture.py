@@ -20,7 +20,7 @@ from transformers import (
 
 from mmreason.models.folders import PACKAGED, locate
 from mmreason.training.nano.config import Architecture, NanoConfig, Stage
-from mmreason.training.nano.examples import OUTSIDE_ANSWER, clip_example, image_example
+from mmreason.training.nano.examples import OUTSIDE_ANSWER, make_clip_example, make_image_example
 from mmreason.types import UsageError
 
 SPECIAL = (
@@ -136,7 +136,7 @@ def _sentences(config: NanoConfig) -> Iterator[str]:
     small = NanoConfig(seed=config.seed, clip_frames=2, size_px=(32, 16))
     for index in range(1500):
         rng = random.Random(f"tokenizer/{config.seed}/{index}")
-        make = image_example if index % 2 else clip_example
+        make = make_image_example if index % 2 else make_clip_example
         for question, answer in make(rng, small, stage).dialogue:
             yield question
             yield answer

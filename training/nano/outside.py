@@ -20,18 +20,18 @@ DARKEST = 0.04
 """Light of the dimmest footage; 1 leaves levels as they are."""
 
 
-def outside_frames(
+def draw_outside_frames(
     rng: random.Random, frames: int, size_px: tuple[int, int], kinds: OutsideKinds = "textures"
 ) -> np.ndarray:
     """uint8 (frames, H, W, 3) of footage that is no scripted world; `size_px` is (width,
     height)."""
     if kinds == "textures":
         return _panned(rng, frames, size_px)
-    shown = _any_scene(rng, frames, size_px)
+    footage = _any_scene(rng, frames, size_px)
     if frames > 2 and rng.random() < 0.2:
         cut = rng.randint(1, frames - 1)
-        shown[cut:] = _any_scene(rng, frames, size_px)[cut:]
-    return shown.astype(np.uint8)
+        footage[cut:] = _any_scene(rng, frames, size_px)[cut:]
+    return footage.astype(np.uint8)
 
 
 def _any_scene(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.ndarray:
@@ -41,16 +41,16 @@ def _any_scene(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.
             _panned,
             _panned,
             _panned,
-            scenes.card,
-            scenes.card,
-            scenes.terminal,
-            scenes.window,
-            scenes.flat,
-            scenes.noise,
-            scenes.sky,
-            scenes.pattern,
-            scenes.chart,
-            scenes.shapes,
+            scenes.draw_card,
+            scenes.draw_card,
+            scenes.draw_terminal,
+            scenes.draw_window,
+            scenes.draw_flat,
+            scenes.draw_noise,
+            scenes.draw_sky,
+            scenes.draw_pattern,
+            scenes.draw_chart,
+            scenes.draw_shapes,
         )
     )
     levels = draw(rng, frames, size_px).astype(np.float32)
@@ -75,9 +75,9 @@ def _panned(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.nda
     dx, dy = rng.uniform(-8, 8), rng.uniform(-5, 5)
     out = np.empty((frames, height, width, 3), np.uint8)
     for i in range(frames):
-        left = int(np.clip(x + dx * i, 0, width // 2))
-        top = int(np.clip(y + dy * i, 0, height // 2))
-        view = still[top : top + height, left : left + width]
+        left_px = int(np.clip(x + dx * i, 0, width // 2))
+        top_px = int(np.clip(y + dy * i, 0, height // 2))
+        view = still[top_px : top_px + height, left_px : left_px + width]
         light = 1 + 0.15 * np.sin(i * 0.7 + x)
         grain = noise.standard_normal(view.shape, np.float32) * 3
         out[i] = (view * light + grain).clip(0, 255).astype(np.uint8)

@@ -38,7 +38,7 @@ def _say(text: str) -> Trajectory:
 def test_a_teacher_without_faults_adds_up(index: int, held_out: bool) -> None:
     problem = sums.make_problem(index, held_out=held_out, addends=5)
     draw = random.Random(index)
-    shown = sums.demonstrate(problem, draw, guess=0.0, slip=0.0, filler=0.0, hard=False)
+    shown = sums.demonstrate_sum(problem, draw, guess=0.0, slip=0.0, filler=0.0, hard=False)
     numbers = list(map(int, problem.question.split()[1:-1]))
     so_far = [sum(numbers[: i + 1]) % sums.BASE for i in range(1, 5)]
     assert shown == Demonstration((problem.question, " ".join(map(str, so_far))))
@@ -49,7 +49,7 @@ def test_a_teacher_without_faults_adds_up(index: int, held_out: bool) -> None:
 def test_fillers_are_not_read_and_are_counted(index: int) -> None:
     problem = sums.make_problem(index, held_out=False, addends=4)
     draw = random.Random(index)
-    said = sums.demonstrate(problem, draw, guess=0.0, slip=0.0, filler=1.0, hard=False).turns[1]
+    said = sums.demonstrate_sum(problem, draw, guess=0.0, slip=0.0, filler=1.0, hard=False).turns[1]
     assert sums.count_fillers(said) == 3
     assert sums.check_last_number(_say(said + " um"), problem.truth) == 1.0
     assert sums.check_last_number(_say("um um"), problem.truth) == 0.0
@@ -59,7 +59,7 @@ def test_faults_come_as_often_as_asked_for() -> None:
     problems = [sums.make_problem(i, held_out=False, addends=5) for i in range(2000)]
     draw = random.Random(0)
     shown = [
-        sums.demonstrate(p, draw, guess=0.25, slip=0.0, filler=0.1, hard=False).turns[1]
+        sums.demonstrate_sum(p, draw, guess=0.25, slip=0.0, filler=0.1, hard=False).turns[1]
         for p in problems
     ]
     words = [[w for w in said.split() if w not in sums.FILLERS] for said in shown]
@@ -81,7 +81,7 @@ def test_held_out_questions_are_not_trained_on(make: Any) -> None:
 def test_a_heedful_teacher_arrives(index: int, held_out: bool) -> None:
     problem = routes.make_problem(index, held_out=held_out)
     draw = random.Random(index)
-    said = routes.demonstrate(problem, draw, heedless=0.0, lost=0.0).turns[1]
+    said = routes.demonstrate_walk(problem, draw, heedless=0.0, lost=0.0).turns[1]
     assert routes.check_walk(_say(said), problem.truth) == 1.0
     words = said.split()
     assert 3 <= len(words) <= 6
@@ -188,7 +188,7 @@ def test_turns_are_read(text: str, wanted: Any) -> None:
 @given(index=NUMBERS)
 def test_a_teacher_without_faults_searches_straight(index: int) -> None:
     problem = search.make_problem(index, held_out=False)
-    shown = search.demonstrate(problem, random.Random(index), slip=0.0, again=0.0)
+    shown = search.demonstrate_search(problem, random.Random(index), slip=0.0, again=0.0)
     scene = search.SearchScene(problem.id)
     i, j = scene.leaf
     assert shown.turns[1::2] == (f"go {i}", f"go {i} {j}", f"say {scene.colour}")

@@ -15,8 +15,8 @@ from mmreason.reasoner import Reasoner
 from mmreason.store import Store
 from mmreason.training.generation.collect import Sampling, collect
 from mmreason.training.generation.sampler import Draw, LocalSampler
-from mmreason.training.navigation.observer import CLIP, Unseen, observer
-from mmreason.training.navigation.plays import Table
+from mmreason.training.navigation.demonstrations import PlayedWorld
+from mmreason.training.navigation.observer import CLIP, BlankVideo, make_observer
 from mmreason.training.navigation.teacher import Teacher
 from mmreason.training.rewards import Combination, Component, Truth, correct
 from mmreason.training.rl import Trainee
@@ -26,8 +26,8 @@ from mmreason.tree import plan_tree
 from mmreason.types import UsageError
 
 NEEDLES = needle_set(7, 180.0, 4)
-VIDEO = Unseen(NEEDLES.world)
-EYES = observer(NEEDLES.world)
+VIDEO = BlankVideo(NEEDLES.world)
+EYES = make_observer(NEEDLES.world)
 
 
 def reasoner(store: Store, player: Player) -> Reasoner:
@@ -60,7 +60,7 @@ class TeacherSampler:
     def __init__(self, trainee: Trainee, item: Item):
         self.tokenizer = trainee.tokenizer
         tree = plan_tree(VIDEO.info.span, leaf_s=CLIP.leaf_s)
-        self.teachers = [Teacher(item, tree, Table(NEEDLES).read, 4) for _ in range(2)]
+        self.teachers = [Teacher(item, tree, PlayedWorld(NEEDLES).read, 4) for _ in range(2)]
 
     def draw(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
         found: list[Written | SampleFailure] = []

@@ -2,8 +2,7 @@
 
 A question whose answer stays wrong on every rung, or takes too many turns, gives nothing: only
 correct plays are kept, each with the fewest hints that make it correct. Plays run on the policy
-itself, up to its first answer; checks of that answer are the loop's and nothing to learn. Leaves
-out files (`samples.py`).
+itself, up to its first answer; checks of that answer are the loop's and nothing to learn.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from mmreason.policies.longvideo_r1_text import Said, read_turn
 from mmreason.scanning import caption_call, is_long, moments_seen, scan_calls
 from mmreason.store import Store
 from mmreason.tools import Toolbox
-from mmreason.training.navigation.observer import CLIP, Unseen, observer
+from mmreason.training.navigation.observer import CLIP, BlankVideo, make_observer
 from mmreason.training.navigation.teacher import HINTS, Teacher
 from mmreason.tree import NodeId, plan_tree
 from mmreason.types import Note, Observation, ToolCall, UsageError
@@ -42,7 +41,7 @@ Split = Literal["train", "held-out"]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class PlayTurn:
     """One decision: what was said before, and what was written."""
 
     messages: tuple[Message, ...]
@@ -50,12 +49,12 @@ class Turn:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Play:
+class NavigationDemonstration:
     """A correct play, up to its first answer."""
 
     item: Item
     hints: int
-    turns: tuple[Turn, ...]
+    turns: tuple[PlayTurn, ...]
 
 
 def needle_world(
@@ -66,37 +65,39 @@ def needle_world(
     return needle_set(start + index, duration_s or LENGTHS_S[index % len(LENGTHS_S)], items)
 
 
-def plays_of(needles: NeedleSet, most_hints: int = HINTS - 1) -> Iterator[Play]:
+def demonstrate_world(
+    needles: NeedleSet, most_hints: int = HINTS - 1
+) -> Iterator[NavigationDemonstration]:
     """The correct plays over one world, in the order of its items, of a teacher with no more than
     so many hints."""
-    table = Table(needles)
+    played = PlayedWorld(needles)
     for item in needles.items:
-        play = table.best_play(item, most_hints)
+        play = played.best_play(item, most_hints)
         if play is not None:
             yield play
 
 
-class Table:
+class PlayedWorld:
     """A world with all that was seen of it so far."""
 
     def __init__(self, needles: NeedleSet):
         self.needles = needles
-        self.video = Unseen(needles.world)
-        self.eyes = observer(needles.world)
+        self.video = BlankVideo(needles.world)
+        self.observer = make_observer(needles.world)
         self.tree = plan_tree(self.video.info.span, leaf_s=CLIP.leaf_s)
-        roles = Roles(self.eyes, self.eyes, self.eyes)
+        roles = Roles(self.observer, self.observer, self.observer)
         self._toolbox = Toolbox(self.video, roles, Store.in_memory())
-        self._seen: dict[str, Observation] = {}
+        self._observations: dict[str, Observation] = {}
 
-    def best_play(self, item: Item, most_hints: int = HINTS - 1) -> Play | None:
+    def best_play(self, item: Item, most_hints: int = HINTS - 1) -> NavigationDemonstration | None:
         """The correct play with the fewest hints, `most_hints` or fewer; None where there is
         none."""
         can_be_hinted = bool(item.gold_spans) and item.kind != "global"
         for hints in range(most_hints + 1 if can_be_hinted else 1):
-            teacher = Teacher(item, self.tree, self.read, hints)
+            teacher = Teacher(item, self.tree, self.read_notes, hints)
             (turns,) = play_all([self.play(item)], teacher)
             if turns and is_right(item, turns[-1].text):
-                return Play(item=item, hints=hints, turns=turns)
+                return NavigationDemonstration(item=item, hints=hints, turns=turns)
         return None
 
     def play(self, item: Item) -> Generator[Consult, Reply, None]:
@@ -108,7 +109,7 @@ class Table:
             if isinstance(wish, Consult):
                 sent = yield wish
             elif isinstance(wish, Act):
-                sent = Results(tuple(self.see(call) for call in wish.calls))
+                sent = Results(tuple(self.observe(call) for call in wish.calls))
             try:
                 wish = play.send(sent)
             except StopIteration:
@@ -120,63 +121,64 @@ class Table:
             question=item.question, options=item.options, tree=self.tree, leaf_s=CLIP.leaf_s
         )
 
-    def said(self, item: Item, text: str) -> Said | None:
+    def read_turn(self, item: Item, text: str) -> Said | None:
         """What a turn says; None where it cannot be read."""
         try:
             return read_turn(text, self.inquiry(item))
         except (UsageError, ValueError):
             return None
 
-    def visited(self, item: Item, text: str) -> NodeId | None:
+    def visited_node(self, item: Item, text: str) -> NodeId | None:
         """The node that a turn opens or looks at; None for answers and turns that cannot be
         read."""
-        said = self.said(item, text)
-        if said is None or not said.calls:
+        decision = self.read_turn(item, text)
+        if decision is None or not decision.calls:
             return None
-        first = said.calls[0]
+        first = decision.calls[0]
         node = first.arguments.get("node")
         if first.name == "caption" and node is not None:
             # An opened node is the parent of the captions it asks for.
-            return tuple(node[:-1] if len(said.calls) > 1 else node)
+            return tuple(node[:-1] if len(decision.calls) > 1 else node)
         return self.tree.leaf_at(first.arguments["span"].middle_s).id
 
-    def see(self, call: ToolCall) -> Observation:
+    def observe(self, call: ToolCall) -> Observation:
         """What a call shows; every call is made once."""
         key = str(call)
-        if key not in self._seen:
+        if key not in self._observations:
             prepared = self._toolbox.prepare(call)
-            self._seen[key] = finished(serve(self._toolbox.perform([prepared])))[0]
-        return self._seen[key]
+            self._observations[key] = finished(serve(self._toolbox.perform([prepared])))[0]
+        return self._observations[key]
 
-    def read(self, node: NodeId) -> tuple[Note, ...]:
+    def read_notes(self, node: NodeId) -> tuple[Note, ...]:
         """The notes of a node's caption."""
-        return self.see(caption_call(self.tree.node(node), self.moments, again=True)).notes
+        return self.observe(caption_call(self.tree.node(node), self.moments, again=True)).notes
 
     @cached_property
     def moments(self) -> dict[NodeId, tuple[Note, ...]]:
         """What scans find, as the policy does them; none for a short video."""
         if not is_long(self.tree):
             return {}
-        return moments_seen(self.tree, [self.see(call) for call in scan_calls(self.tree)])
+        return moments_seen(self.tree, [self.observe(call) for call in scan_calls(self.tree)])
 
 
 def play_all(
     plays: Sequence[Generator[Consult, Reply, None]], model: ChatModel
-) -> list[tuple[Turn, ...]]:
+) -> list[tuple[PlayTurn, ...]]:
     """Let one model play several questions, the open ones of a round in one batch."""
-    turns: list[list[Turn]] = [[] for _ in plays]
+    turns: list[list[PlayTurn]] = [[] for _ in plays]
     waiting = {i: wish for i, play in enumerate(plays) if (wish := next(play, None)) is not None}
     while waiting:
         limit = next(iter(waiting.values())).max_new_tokens
-        asked = [wish.messages for wish in waiting.values()]
-        replies = model.generate(asked, max_new_tokens=limit)
-        ahead: dict[int, Consult] = {}
+        conversations = [wish.messages for wish in waiting.values()]
+        replies = model.generate(conversations, max_new_tokens=limit)
+        next_wishes: dict[int, Consult] = {}
         for (i, wish), reply in zip(waiting.items(), replies, strict=True):
-            turns[i].append(Turn(tuple(wish.messages), reply.written))
+            turns[i].append(PlayTurn(tuple(wish.messages), reply.written))
+            # A play that is over asks nothing more.
             with contextlib.suppress(StopIteration):
-                ahead[i] = plays[i].send(reply)
-        waiting = ahead
-    return [tuple(one) for one in turns]
+                next_wishes[i] = plays[i].send(reply)
+        waiting = next_wishes
+    return [tuple(play_turns) for play_turns in turns]
 
 
 def is_right(item: Item, text: str) -> bool:

@@ -1,8 +1,8 @@
 """Decisions on short lists of made-up captions: the smallest step of navigating, by levels.
 
 Which caption tells of the thing asked about, and what is that node's number: a small model has to
-learn it before it can follow whole plays (`plays.py`), and whole plays do not teach it. Turns are
-worded as the teacher's. Leaves out whether the captions could belong to one video.
+learn it before it can follow whole plays (`demonstrations`), and whole plays do not teach it. Turns
+are worded as the teacher's. The captions need not belong to one video.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from mmreason.evaluation.needle.words import (
     with_context,
 )
 from mmreason.training.navigation.teacher import (
-    look_turn,
-    node_number,
-    open_turn,
-    said_turn,
-    things_told,
+    find_things_told,
+    format_node,
+    write_answer_turn,
+    write_look_turn,
+    write_open_turn,
 )
 from mmreason.tree import NodeId
 from mmreason.video.types import format_time
@@ -59,10 +59,12 @@ Turns = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _ListQuestion:
+    """A question about one thing of a list."""
+
     thing: str
     """As the question names it: "small star"."""
-    question: str
+    text: str
     word: str | None
     """Of the clause that says where."""
     answer: str
@@ -70,10 +72,11 @@ class _Asked:
 
     @property
     def whole(self) -> str:
-        return with_context(self.question, self.word)
+        """With the clause that says where."""
+        return with_context(self.text, self.word)
 
 
-def drill(rng: random.Random, level: int) -> Turns:
+def make_exercise(rng: random.Random, level: int) -> Turns:
     """A list and questions about it, each with its right turn; level 0 to `HARDEST`.
 
     0 asks for numbers in a bare list (what belongs to which number is all there is to learn), 1 by
@@ -81,53 +84,64 @@ def drill(rng: random.Random, level: int) -> Turns:
     one thing a node, 5 and above are captions as nano writes them, longer with the level. Many
     questions about one list are as much to learn from fewer tokens: single ones teach numbers too
     slowly for a small model. A question names one thing of its list, as those of real plays do.
+
+    Example:
+        >>> turns = make_exercise(random.Random(1), 0)
+        >>> turns[0][0], turns[1]
+        ('user', ('assistant', '(2)'))
     """
     if level < 2:
-        return _roll_call(rng, whole=level == 0)
+        return _name_by_number(rng, whole=level == 0)
     if level < LIFELIKE:
         return _plain(rng, timed=level > 2, things=1 if level < 4 else 2)
     while True:
         listed = _Listed.draw(rng, things=level - 3)
-        asked = [listed.asked(rng) for _ in range(3 * QUESTIONS)]
-        played = [(one, turn) for one in asked if one and (turn := listed.turn(one)) is not None]
-        if played:
+        questions = [listed.draw_question(rng) for _ in range(3 * QUESTIONS)]
+        answered = [
+            (question, turn)
+            for question in questions
+            if question and (turn := listed.turn(question)) is not None
+        ]
+        # A list that settles none of its questions is drawn anew.
+        if answered:
             break
     length_s = rng.choice((30, 60, 180, 900, 3600))
     options = [f"{letter}. {text}" for letter, text in zip("ABCD", _options(rng), strict=True)]
-    shown = [*options, f"The video is {length_s} seconds long.", *listed.lines]
+    context = [*options, f"The video is {length_s} seconds long.", *listed.lines]
     turns: Turns = []
-    for one, turn in played[:QUESTIONS]:
-        turns.append(("user", "\n".join([one.whole, *([] if turns else shown)])))
+    for question, turn in answered[:QUESTIONS]:
+        turns.append(("user", "\n".join([question.whole, *([] if turns else context)])))
         turns.append(("assistant", turn))
-        if "video_qa" in turn and not one.question.startswith("Which"):
-            turns.append(("user", f"<information>{one.answer}</information>"))
-            turns.append(("assistant", said_turn(one.thing, one.answer)))
+        if "video_qa" in turn and not question.text.startswith("Which"):
+            turns.append(("user", f"<information>{question.answer}</information>"))
+            turns.append(("assistant", write_answer_turn(question.thing, question.answer)))
     return turns
 
 
-def _roll_call(rng: random.Random, *, whole: bool) -> Turns:
+def _name_by_number(rng: random.Random, *, whole: bool) -> Turns:
     """Every name of a bare list, asked for in any order: the whole name, or a part of it that no
     other name has."""
     names = list(dict.fromkeys(_figure(rng) for _ in range(rng.randint(2, CHILDREN_MOST))))
-    numbers = [node_number((place,)) for place in range(1, len(names) + 1)]
+    numbers = [format_node((position,)) for position in range(1, len(names) + 1)]
     lines = [f"{number} {article(name)}." for number, name in zip(numbers, names, strict=True)]
     turns: Turns = []
-    for place in rng.sample(range(len(names)), len(names)):
-        wanted = names[place] if whole else _telling(rng, names[place], names).thing
+    for position in rng.sample(range(len(names)), len(names)):
+        name = names[position]
+        phrase = name if whole else _distinctive_question(rng, name, names).thing
         head = [] if turns else lines
-        turns.append(("user", "\n".join([*head, f"find {wanted}"])))
-        turns.append(("assistant", numbers[place]))
+        turns.append(("user", "\n".join([*head, f"find {phrase}"])))
+        turns.append(("assistant", numbers[position]))
     return turns
 
 
-def _telling(rng: random.Random, name: str, names: list[str]) -> _Asked:
+def _distinctive_question(rng: random.Random, name: str, names: list[str]) -> _ListQuestion:
     """A question about the thing of that name that fits no other of `names`, if one is found."""
-    asked = _ask(rng, name)
+    question = _ask(rng, name)
     for _ in range(TRIES):
-        if {other for other in names if things_told(other, asked.thing)} == {name}:
+        if {other for other in names if find_things_told(other, question.thing)} == {name}:
             break
-        asked = _ask(rng, name)
-    return asked
+        question = _ask(rng, name)
+    return question
 
 
 def _plain(rng: random.Random, *, timed: bool, things: int) -> Turns:
@@ -137,24 +151,26 @@ def _plain(rng: random.Random, *, timed: bool, things: int) -> Turns:
     begin_s, length_s = rng.choice((0.0, rng.uniform(0, 3000))), rng.choice((2.81, 11.25, 45))
     lines = []
     for i, names in enumerate(groups):
-        number, start_s = node_number((i + 1,)), begin_s + i * length_s
+        number, start_s = format_node((i + 1,)), begin_s + i * length_s
         if timed:
             span = f"{format_time(start_s)} to {format_time(start_s + length_s)}"
-            lines.append(f"{number} {span}: {_stills(rng, names, None, start_s, length_s)}")
+            lines.append(
+                f"{number} {span}: {_describe_stills(rng, names, None, start_s, length_s)}"
+            )
         else:
             lines.append(f"{number} {article(names[0])}.")
     everything = [name for names in groups for name in names]
     turns: Turns = []
     for _ in range(QUESTIONS):
-        asked = _telling(rng, rng.choice(rng.choice(groups)), everything)
+        question = _distinctive_question(rng, rng.choice(rng.choice(groups)), everything)
         node, name = next(
             ((i + 1,), name)
             for i, names in enumerate(groups)
             for name in names
-            if things_told(name, asked.thing)
+            if find_things_told(name, question.thing)
         )
-        turns.append(("user", "\n".join([asked.question, *([] if turns else lines)])))
-        turns.append(("assistant", open_turn(asked.thing, name, node)))
+        turns.append(("user", "\n".join([question.text, *([] if turns else lines)])))
+        turns.append(("assistant", write_open_turn(question.thing, name, node)))
     return turns
 
 
@@ -164,69 +180,74 @@ class _Listed:
 
     nodes: tuple[NodeId, ...]
     lines: tuple[str, ...]
-    words: tuple[str | None, ...]
+    screen_words: tuple[str | None, ...]
     """On the screen meanwhile."""
-    leaves: bool
+    are_leaves: bool
     """To be looked at; others are opened."""
 
     @classmethod
     def draw(cls, rng: random.Random, things: int) -> _Listed:
+        """Two captions or more, with at most so many things in each."""
         leaves = rng.random() < 0.3
         depth = rng.choice(LEAF_DEPTHS if leaves else INNER_DEPTHS)
         parent = tuple(rng.randint(1, CHILDREN_MOST) for _ in range(depth - 1))
         ids = [(*parent, i + 1) for i in range(rng.randint(2, CHILDREN_MOST))]
         start_s, length_s = rng.choice((0.0, rng.uniform(0, 3000))), rng.choice((2.81, 11.25, 45))
-        lines, words = [], []
+        lines, screen_words = [], []
         figures: list[str] = []
         for i, node in enumerate(ids):
             begin_s = start_s + i * length_s
             word = rng.choice(WORDS) if rng.random() < 0.6 else None
-            words.append(word)
-            kept = figures[-1:] if rng.random() < STAYS else []
-            figures = [*kept, *(_figure(rng) for _ in range(rng.randint(1, things) - len(kept)))]
-            tell = _clip if leaves else _stills
-            body = tell(rng, figures, word, begin_s, length_s)
+            screen_words.append(word)
+            staying = figures[-1:] if rng.random() < STAYS else []
+            new = rng.randint(1, things) - len(staying)
+            figures = [*staying, *(_figure(rng) for _ in range(new))]
+            describe = _describe_clip if leaves else _describe_stills
+            body = describe(rng, figures, word, begin_s, length_s)
             span = f"{format_time(begin_s)} to {format_time(begin_s + length_s)}"
-            lines.append(f"{node_number(node)} {span}: {body}")
-        return cls(tuple(ids), tuple(lines), tuple(words), leaves)
+            lines.append(f"{format_node(node)} {span}: {body}")
+        return cls(tuple(ids), tuple(lines), tuple(screen_words), leaves)
 
-    def asked(self, rng: random.Random) -> _Asked | None:
+    def draw_question(self, rng: random.Random) -> _ListQuestion | None:
         """A question about one of the things told, or now and then about another; None where its
         words fit several."""
-        place = rng.randrange(len(self.lines))
-        told = [
-            n for n in things_told(self.lines[place], "object") if n.split()[0] in VALUES["size"]
+        position = rng.randrange(len(self.lines))
+        sized_things = [
+            n
+            for n in find_things_told(self.lines[position], "object")
+            if n.split()[0] in VALUES["size"]
         ]
-        word = self.words[place] if rng.random() < 0.25 else None
-        if not told or rng.random() < ABSENT:
+        word = self.screen_words[position] if rng.random() < 0.25 else None
+        if not sized_things or rng.random() < ABSENT:
             return replace(_ask(rng, _figure(rng)), word=word)
-        asked = replace(_ask(rng, rng.choice(told)), word=word)
-        return asked if len({name for _, name in self._fits(asked)}) == 1 else None
+        question = replace(_ask(rng, rng.choice(sized_things)), word=word)
+        return question if len({name for _, name in self._fits(question)}) == 1 else None
 
-    def _fits(self, asked: _Asked) -> list[tuple[NodeId, str]]:
+    def _fits(self, question: _ListQuestion) -> list[tuple[NodeId, str]]:
         """Nodes with the names in their captions that a question fits, beside its word."""
         return [
             (node, name)
             for node, line in zip(self.nodes, self.lines, strict=True)
-            for part in line.split(" / ")
-            if asked.word is None or asked.word in part
-            for name in things_told(part, asked.thing)
+            for moment in line.split(" / ")
+            if question.word is None or question.word in moment
+            for name in find_things_told(moment, question.thing)
         ]
 
-    def turn(self, asked: _Asked) -> str | None:
+    def turn(self, question: _ListQuestion) -> str | None:
         """What the teacher would write; None where this list does not settle it."""
-        for node, name in self._fits(asked):
-            if self.leaves:
-                order = asked.question.startswith("Which")
-                question = f"Is there {article(asked.thing)}?" if order else asked.question
-                return look_turn(asked.thing, name, node, question)
-            return open_turn(asked.thing, name, node)
-        if self.leaves:
+        for node, name in self._fits(question):
+            if self.are_leaves:
+                # Which of several came first is settled by looks at each of them.
+                is_order = question.text.startswith("Which")
+                text = f"Is there {article(question.thing)}?" if is_order else question.text
+                return write_look_turn(question.thing, name, node, text)
+            return write_open_turn(question.thing, name, node)
+        if self.are_leaves:
             return None
-        clue = "no" if asked.word is None else f"no, {asked.word}"
+        clue = "no" if question.word is None else f"no, {question.word}"
         for node, line in zip(self.nodes, self.lines, strict=True):
-            if asked.word is None or asked.word in line:
-                return open_turn(asked.thing, clue, node)
+            if question.word is None or question.word in line:
+                return write_open_turn(question.thing, clue, node)
         return None
 
 
@@ -237,7 +258,7 @@ def _figure(rng: random.Random) -> str:
     return f"{size} {colour} {pattern}{shape}"
 
 
-def _stills(
+def _describe_stills(
     rng: random.Random, figures: list[str], word: str | None, begin_s: float, length_s: float
 ) -> str:
     """What single frames show, each with its time."""
@@ -247,15 +268,16 @@ def _stills(
             groups[-1].append(name)
         else:
             groups.append([name])
-    shown = f". the word {word} is on the screen." if word else "."
+    screen_text = f". the word {word} is on the screen." if word else "."
     apart_s = length_s / len(groups)
+    times = (format_time(begin_s + (k + 0.5) * apart_s) for k in range(len(groups)))
     return " / ".join(
-        f"{format_time(begin_s + (k + 0.5) * apart_s)} {' and '.join(map(article, group))}{shown}"
-        for k, group in enumerate(groups)
+        f"{time} {' and '.join(map(article, group))}{screen_text}"
+        for time, group in zip(times, groups, strict=True)
     )
 
 
-def _clip(
+def _describe_clip(
     rng: random.Random, figures: list[str], word: str | None, begin_s: float, length_s: float
 ) -> str:
     """What a short clip shows; at a cut, names are shorter."""
@@ -263,28 +285,30 @@ def _clip(
         short = [article(" ".join(name.split()[1:])) for name in figures[:2]]
         before = f" and the word {word}" if word else ""
         return f"{short[0]}{before} then {short[-1]}."
-    told = " ".join(f"{article(name)} {rng.choice(_MOTIONS)}." for name in figures)
-    return f"{told} the word {word} is on the screen." if word else told
+    movements = " ".join(f"{article(name)} {rng.choice(_MOTIONS)}." for name in figures)
+    return f"{movements} the word {word} is on the screen." if word else movements
 
 
-def _ask(rng: random.Random, name: str) -> _Asked:
+def _ask(rng: random.Random, name: str) -> _ListQuestion:
     """A question about the thing of that full name."""
     size, colour, *pattern, shape = name.split()
-    known = {"size": size, "colour": colour, "shape": shape, "pattern": (*pattern, "plain")[0]}
+    attributes = {"size": size, "colour": colour, "shape": shape, "pattern": (*pattern, "plain")[0]}
     kind = rng.choice((*_ATTRIBUTES, "motion", "order"))
     if kind in _ATTRIBUTES:
-        phrase = [known[attribute] for attribute in _ATTRIBUTES[kind]]
+        phrase = [attributes[attribute] for attribute in _ATTRIBUTES[kind]]
         thing = " ".join(phrase if kind != "shape" else [*phrase, "object"])
-        return _Asked(thing, ASKED[kind].format(thing), None, known[kind])
+        return _ListQuestion(thing, ASKED[kind].format(thing), None, attributes[kind])
     thing = rng.choice((f"{size} {shape}", f"{colour} {shape}", f"{size} {colour} {shape}"))
     if kind == "motion":
         moves = motion_answer(rng.choice(NEEDLE_MOTIONS))
-        return _Asked(thing, f"How does the {thing} move?", None, moves)
-    others = [" ".join(_figure(rng).split()[:2]) for _ in range(rng.randint(1, 2))]
-    others = [f"{other} {rng.choice(VALUES['shape'])}" for other in others]
-    listed = ", the ".join([thing, *others[:-1]])
-    question = f"Which comes {rng.choice(('first', 'last'))}, the {listed} or the {others[-1]}?"
-    return _Asked(thing, question, None, "yes")
+        return _ListQuestion(thing, f"How does the {thing} move?", None, moves)
+    rivals = [" ".join(_figure(rng).split()[:2]) for _ in range(rng.randint(1, 2))]
+    rivals = [f"{other} {rng.choice(VALUES['shape'])}" for other in rivals]
+    enumeration = ", the ".join([thing, *rivals[:-1]])
+    question = (
+        f"Which comes {rng.choice(('first', 'last'))}, the {enumeration} or the {rivals[-1]}?"
+    )
+    return _ListQuestion(thing, question, None, "yes")
 
 
 def _options(rng: random.Random) -> list[str]:

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from mmreason.video.world.truth import Sighting, noun
 
 
-def half_truth(seen: Sequence[Sighting], rng: random.Random) -> str | None:
-    """Such a name of two words; None where the frame has none."""
-    pairs = [(a, b) for a in seen for b in seen if a is not b]
+def find_attribute_swap(sightings: Sequence[Sighting], rng: random.Random) -> str | None:
+    """A name of two words that fits no one thing; None where the frame has none."""
+    pairs = [(a, b) for a in sightings for b in sightings if a is not b]
     rng.shuffle(pairs)
     for shaped, other in pairs:
         shape = shaped.actor.shape
@@ -23,12 +23,12 @@ def half_truth(seen: Sequence[Sighting], rng: random.Random) -> str | None:
             attributes.append(("pattern", other.actor.pattern))
         rng.shuffle(attributes)
         for attribute, value in attributes:
-            if all(s.actor.shape != shape or not _has(s, attribute, value) for s in seen):
+            if all(s.actor.shape != shape or not _has(s, attribute, value) for s in sightings):
                 return f"{value} {shape}"
     return None
 
 
-def whole_truth(thing: Sighting, rng: random.Random) -> str:
+def name_thing(thing: Sighting, rng: random.Random) -> str:
     """A name of the thing, mostly of two words."""
     actor = thing.actor
     options = [f"{thing.colour} {actor.shape}", f"{actor.size} {actor.shape}"]

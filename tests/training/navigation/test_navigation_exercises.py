@@ -13,10 +13,10 @@ from mmreason.policies.base import Inquiry
 from mmreason.policies.longvideo_r1_text import read_turn
 from mmreason.training.nano.architecture import build_tokenizer
 from mmreason.training.nano.config import Stage
-from mmreason.training.nano.dialogues import drill_batch
+from mmreason.training.nano.dialogues import draw_exercise_batch
 from mmreason.training.nano.packing import IGNORED
-from mmreason.training.navigation.drills import HARDEST, INNER_DEPTHS, LIFELIKE, drill
-from mmreason.training.navigation.teacher import things_told
+from mmreason.training.navigation.exercises import HARDEST, INNER_DEPTHS, LIFELIKE, make_exercise
+from mmreason.training.navigation.teacher import find_things_told
 from mmreason.tree import plan_tree
 from mmreason.video.types import Span
 
@@ -27,7 +27,7 @@ CLIP = re.compile(r"\b(?:moves|stays|goes|bounces|then)\b")
 """In captions of clips, never of stills."""
 
 drills = st.builds(
-    lambda seed, level: drill(random.Random(seed), level),
+    lambda seed, level: make_exercise(random.Random(seed), level),
     st.integers(0, 2**32),
     st.integers(2, HARDEST),
 )
@@ -41,7 +41,7 @@ def _listed(user: str) -> dict[str, str]:
 
 def _fits(line: str, thing: str, word: str | None) -> list[str]:
     parts = [part for part in line.split(" / ") if word is None or word in part]
-    return [name for part in parts for name in things_told(part, thing)]
+    return [name for part in parts for name in find_things_told(part, thing)]
 
 
 def _pairs(turns: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -92,7 +92,7 @@ def test_what_a_look_shows_is_answered(turns):
 
 @given(st.integers(0, 2**32), st.booleans())
 def test_the_first_levels_ask_for_every_number(seed, whole):
-    turns = drill(random.Random(seed), 0 if whole else 1)
+    turns = make_exercise(random.Random(seed), 0 if whole else 1)
     listed = {line: number for number, line in _listed(turns[0][1]).items()}
     assert len(listed) == len(turns) // 2 >= 1
     for (_, user), (_, number) in zip(turns[::2], turns[1::2], strict=True):
@@ -100,7 +100,7 @@ def test_the_first_levels_ask_for_every_number(seed, whole):
         if whole:
             assert [n for line, n in listed.items() if line.endswith(f" {name}.")] == [number]
         else:
-            assert number in [n for line, n in listed.items() if things_told(line, name)]
+            assert number in [n for line, n in listed.items() if find_things_told(line, name)]
     assert sorted(number for _, number in turns[1::2]) == sorted(listed.values())
 
 
@@ -109,24 +109,24 @@ def test_questions_name_one_thing_of_their_list(level):
     """But for few that no other words were found for."""
     fits = []
     for seed in range(60):
-        turns = drill(random.Random(seed), level)
+        turns = make_exercise(random.Random(seed), level)
         listed = "\n".join(_listed(turns[0][1]).values())
         for (_, user), (_, turn) in zip(turns[::2], turns[1::2], strict=True):
             question = user.splitlines()[0 if level > 1 else -1]
             if "while the word" in question or user.startswith("<information>"):
                 continue
             thing = user.rpartition("find ")[2] if level == 1 else turn[7:].partition(":")[0]
-            fits.append(len(set(things_told(listed, thing))))
+            fits.append(len(set(find_things_told(listed, thing))))
     assert fits.count(1) > 0.8 * len(fits) and sum(n > 1 for n in fits) < 0.05 * len(fits)
 
 
 def test_a_seed_gives_the_same_drill():
-    assert drill(random.Random(5), 4) == drill(random.Random(5), 4)
+    assert make_exercise(random.Random(5), 4) == make_exercise(random.Random(5), 4)
 
 
 def test_all_depths_and_both_ends_occur():
     """Matches and none, opened and looked at."""
-    texts = [drill(random.Random(i), LIFELIKE)[1][1] for i in range(200)]
+    texts = [make_exercise(random.Random(i), LIFELIKE)[1][1] for i in range(200)]
     for sign in (": no</think>", ": no, ", "<tool>open", "<tool>video_qa"):
         assert any(sign in text for text in texts), sign
     depths = {text.count(",", text.index("<tool>")) + 1 for text in texts if "open(" in text}
@@ -136,11 +136,11 @@ def test_all_depths_and_both_ends_occur():
 def test_a_batch_learns_the_assistants_turns(tiny_config):
     tokenizer = build_tokenizer(tiny_config)
     stage = Stage(share=1.0, image_share=0.0, drill_share=1.0, drill_levels=(2,))
-    batch = drill_batch(random.Random(1), 4000, stage, tokenizer)
+    batch = draw_exercise_batch(random.Random(1), 4000, stage, tokenizer)
     assert len(batch.targets) >= 2
     rng = random.Random(1)
     rng.choice(stage.drill_levels)
     for row in range(len(batch.targets)):
-        turns = drill(rng, 2)
+        turns = make_exercise(rng, 2)
         said = "".join(f"{text}<|im_end|>" for role, text in turns if role == "assistant")
         assert tokenizer.decode(batch.targets[row][batch.targets[row] != IGNORED]) == said

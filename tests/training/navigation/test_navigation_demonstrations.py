@@ -13,10 +13,10 @@ from mmreason.models.base import Message, TextPart
 from mmreason.models.scripted import ScriptedModel
 from mmreason.policies.base import Inquiry
 from mmreason.policies.longvideo_r1_text import read_turn
-from mmreason.training.navigation import plays, samples
-from mmreason.training.navigation.measure import measure
+from mmreason.training.navigation import demonstrations, samples
+from mmreason.training.navigation.measure import measure_navigation
 from mmreason.training.navigation.observer import CLIP
-from mmreason.training.navigation.teacher import Teacher, things_asked, things_told
+from mmreason.training.navigation.teacher import Teacher, find_things_asked, find_things_told
 from mmreason.types import UsageError
 
 LENGTH_S = 180.0
@@ -24,12 +24,12 @@ LENGTH_S = 180.0
 
 @pytest.fixture(scope="module")
 def needles():
-    return plays.needle_world("train", 0, LENGTH_S)
+    return demonstrations.needle_world("train", 0, LENGTH_S)
 
 
 @pytest.fixture(scope="module")
 def table(needles):
-    return plays.Table(needles)
+    return demonstrations.PlayedWorld(needles)
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +65,9 @@ def test_a_wrong_answer_is_not_kept_however_many_hints(table, needles):
 def test_the_ladder_stops_at_the_first_rung_that_is_right(table, kept):
     for play in kept.values():
         for hints in range(play.hints):
-            teacher = Teacher(play.item, table.tree, table.read, hints)
-            (turns,) = plays.play_all([table.play(play.item)], teacher)
-            assert not turns or not plays.is_right(play.item, turns[-1].text)
+            teacher = Teacher(play.item, table.tree, table.read_notes, hints)
+            (turns,) = demonstrations.play_all([table.play(play.item)], teacher)
+            assert not turns or not demonstrations.is_right(play.item, turns[-1].text)
 
 
 def test_every_turn_is_read_by_the_policy(table, kept):
@@ -95,7 +95,7 @@ def test_the_first_turn_sees_the_question_and_the_top_level(kept, table):
 
 def test_one_sample_a_step_of_which_only_the_last_turn_is_learnt(kept):
     for play in kept.values():
-        made = samples.samples_of(play)
+        made = samples.make_samples(play)
         assert [s.step for s in made] == list(range(len(play.turns)))
         for sample, turn in zip(made, play.turns, strict=True):
             assert sample.messages[-1] == ("assistant", turn.text)
@@ -140,32 +140,32 @@ def test_a_file_that_holds_no_samples_is_refused(tmp_path, row, what):
 def test_a_model_that_writes_no_call_ends_without_an_answer(table, needles):
     """Three turns that cannot be read end the play; nothing of it counts as right."""
     model = ScriptedModel(lambda text, frames: "I do not know.", clip=CLIP)
-    found = plays.play_all([table.play(item) for item in needles.items[:2]], model)
+    found = demonstrations.play_all([table.play(item) for item in needles.items[:2]], model)
     assert [len(turns) for turns in found] == [3, 3]
     assert not any(
-        plays.is_right(item, turns[-1].text)
+        demonstrations.is_right(item, turns[-1].text)
         for item, turns in zip(needles.items, found, strict=False)
     )
 
 
 def test_names_in_captions_and_questions():
-    assert things_asked("How many crosses are there while the word GO is on the screen?") == (
+    assert find_things_asked("How many crosses are there while the word GO is on the screen?") == (
         "cross",
     )
-    assert things_asked("Which comes first, the red star or the blue ring?") == (
+    assert find_things_asked("Which comes first, the red star or the blue ring?") == (
         "red star",
         "blue ring",
     )
-    assert things_asked("Which word is on the screen last in the whole video?") == ()
+    assert find_things_asked("Which word is on the screen last in the whole video?") == ()
     told = "a small red star and a large blue striped ring. the word GO is on the screen."
-    assert things_told(told, "striped ring") == ["large blue striped ring"]
-    assert things_told(told, "red object") == ["small red star"]
-    assert things_told(told, "small ring") == []
+    assert find_things_told(told, "striped ring") == ["large blue striped ring"]
+    assert find_things_told(told, "red object") == ["small red star"]
+    assert find_things_told(told, "small ring") == []
 
 
 def test_the_teacher_gives_up_on_the_last_turn(table, needles):
     item = next(i for i in needles.items if i.kind == "absent")
-    teacher = Teacher(item, table.tree, table.read, 0)
+    teacher = Teacher(item, table.tree, table.read_notes, 0)
     last = Message("user", (TextPart("This is the last turn. Give your best answer now"),))
     told = Message("user", (*last.parts, TextPart(" inside <answer></answer>.")))
     (reply,) = teacher.generate([[told]])
@@ -175,7 +175,7 @@ def test_the_teacher_gives_up_on_the_last_turn(table, needles):
 def test_measuring_tells_a_guide_from_a_guesser():
     """The teacher's own turns would be all right; a model that always answers "A" is not."""
     guesser = ScriptedModel(lambda text, frames: "<think>a</think><answer>A</answer>", clip=CLIP)
-    found = measure(guesser, worlds=1, duration_s=LENGTH_S, items=4)
+    found = measure_navigation(guesser, worlds=1, duration_s=LENGTH_S, items=4)
     assert found.model.valid.value == 1.0 and found.model.right.n == 4
     assert found.model.right_open.n == 0 and found.model.right_look.n == 0
     assert found.model.right.hits < found.teacher.right.hits
@@ -183,5 +183,5 @@ def test_measuring_tells_a_guide_from_a_guesser():
     assert found.teacher.valid.value == 1.0 and found.teacher.right_open.hits > 0
 
     opener = ScriptedModel(lambda text, frames: "<tool>open((1))</tool>", clip=CLIP)
-    found = measure(opener, worlds=1, duration_s=LENGTH_S, items=4)
+    found = measure_navigation(opener, worlds=1, duration_s=LENGTH_S, items=4)
     assert found.model.right_open.n > 0 and found.model.right.hits == 0
