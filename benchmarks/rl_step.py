@@ -32,12 +32,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, TrainerCallback
 
-from mmreason.evaluation.needle.worlds import needle_set
+from mmreason.memory.store import Store
 from mmreason.models.base import Message, TextPart
 from mmreason.models.folders import NANO_FOLDER
+from mmreason.needle.worlds import needle_set
 from mmreason.policies.longvideo_r1 import LongVideoR1
 from mmreason.reasoner import Reasoner
-from mmreason.store import Store
 from mmreason.training.generation.collect import Sampling, collect
 from mmreason.training.generation.sampler import LocalSampler
 from mmreason.training.navigation.observer import CLIP, BlankVideo, make_observer

@@ -8,8 +8,11 @@ import atexit
 import os
 import signal
 import sys
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 _INTERRUPTED = 130
 
@@ -32,12 +35,25 @@ def run() -> int:
         try:
             if is_interruptible:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-            return main()
+            code = main()
         finally:
             if is_interruptible:
                 signal.signal(signal.SIGINT, _leave)
-    except KeyboardInterrupt:  # between the last line of `main` and the one above
-        return _INTERRUPTED
+    except KeyboardInterrupt:  # outside of what `main` guards
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        _end_interrupted()
+    return code
+
+
+def _end_interrupted() -> NoReturn:
+    """End as Python does, but with our exit code: an interruption that met code made from a string,
+    as that of every dataclass is, has Python kill itself by the signal, though it was handled."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    atexit._run_exitfuncs()
+    os._exit(_INTERRUPTED)
 
 
 def _leave(signal_number: int, frame: FrameType | None) -> None:
@@ -58,7 +74,8 @@ def _prepare_streams() -> str:
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         # What the terminal's encoding lacks is shown as `\u2026`, not as an error.
-        stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     if 1 in was_closed:
         return "standard output is closed, so that no result can be told; open or redirect it"
     return ""

@@ -31,8 +31,9 @@ def with_schema(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def to_json(value: Any, name: str = "") -> Any:
     """JSON types only. A record becomes an object of its fields, without those that are marked
-    `metadata={"json": False}`, with the properties that its `JSON_PROPERTIES` names; one with
-    `JSON_WITHOUT_ZEROS` leaves out its numbers that are 0."""
+    `metadata={"json": False}`, with the properties that its `JSON_PROPERTIES` names, and of these
+    alone where its `JSON_FIELDS` is False; one with `JSON_WITHOUT_ZEROS` leaves out its numbers
+    that are 0."""
     if isinstance(value, Span):
         return value.to_list()
     if isinstance(value, Enum):
@@ -80,7 +81,8 @@ def _finite(value: Any) -> Any:
 
 def _object(record: Any) -> dict[str, Any]:
     names = [*getattr(record, "JSON_PROPERTIES", ())]
-    names += [one.name for one in fields(record) if one.metadata.get("json", True)]
+    if getattr(record, "JSON_FIELDS", True):
+        names += [field.name for field in fields(record) if field.metadata.get("json", True)]
     values = {name: to_json(getattr(record, name), name) for name in names}
     if getattr(record, "JSON_WITHOUT_ZEROS", False):
         return {name: value for name, value in values.items() if value != 0}

@@ -30,7 +30,9 @@ from mmreason.cli.inspect import inspect
 from mmreason.cli.mcp import mcp
 from mmreason.cli.sample import sample
 from mmreason.cli.train import train_app
+from mmreason.types import UsageError
 from mmreason.video.plain_text import show_text
+from mmreason.video.types import VideoError
 
 _ClickUsageError = cast(type[Exception], typer.BadParameter.__base__)
 """Base of every complaint about a command line; typer does not export it."""
@@ -47,9 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         mmreason 0.1.0
         0
     """
-    from mmreason.types import UsageError
-    from mmreason.video.types import VideoError
-
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]

@@ -16,7 +16,6 @@ from mmreason.cli.common import (
     ModelName,
     ServedModel,
     StorePath,
-    check_target,
     load_reasoner,
     out,
     print_json,
@@ -110,6 +109,7 @@ def ask(
     from mmreason.report.terminal import print_answer, print_plain, short_lines
     from mmreason.types import Budget, UsageError
     from mmreason.video import Video
+    from mmreason.video.files import check_writable
     from mmreason.video.urls import is_url
 
     budget = Budget(
@@ -120,7 +120,7 @@ def ask(
     chosen = _policy(policy or "greedy")
 
     def load() -> Reasoner:
-        from mmreason.tree import TreeRecipe
+        from mmreason.memory.tree import TreeRecipe
 
         own = compat is None
         tree = TreeRecipe(depth=depth, shot_aligned=shot_aligned, overlap=overlap)
@@ -168,7 +168,7 @@ def ask(
         return
     assert question is not None
     if html is not None:
-        check_target(html, "the report")
+        check_writable(html)
     with Video.open(video, full_hash=full_hash) as opened:
         with progress(f"loading {model}"):
             reasoner = load()

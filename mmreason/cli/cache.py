@@ -10,7 +10,7 @@ import typer
 from mmreason.cli.common import Json, print_json, print_line
 
 if TYPE_CHECKING:
-    from mmreason.store import Share, Usage
+    from mmreason.memory.store import Share, Usage
 
 SHOWN = 20
 """Videos and models that are listed."""
@@ -24,7 +24,7 @@ def cache(
     as_json: Json = False,
 ) -> None:
     """Show what is kept of what models said about videos, or clear it."""
-    from mmreason.store import Store, default_path
+    from mmreason.memory.store import Store, default_path
 
     path = (default_path() if store is None else store).expanduser()
     if not path.exists():

@@ -32,7 +32,7 @@ def caption(
     as_json: Json = False,
 ) -> None:
     """Describe a video, or the part between --start and --end."""
-    from mmreason.checked import checked_part
+    from mmreason.language.validate import checked_part
     from mmreason.video import Video
 
     with Video.open(video, full_hash=full_hash) as opened:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,10 +23,10 @@ from mmreason.report.console import TextConsole
 from mmreason.video.plain_text import show_line, show_text
 
 if TYPE_CHECKING:
-    from mmreason.compat import Compat
+    from mmreason.memory.tree import TreeRecipe
     from mmreason.policies import Policy
+    from mmreason.policies.presets import Compat
     from mmreason.reasoner import Reasoner
-    from mmreason.tree import TreeRecipe
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 ModelName = Annotated[
@@ -91,28 +90,6 @@ def print_json(value: Mapping[str, Any]) -> None:
     is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     print(encode_json(with_schema(value), indent=2, ascii_only=not is_unicode))
     sys.stdout.flush()
-
-
-def check_target(path: Path, what: str) -> None:
-    """UsageError where `path` cannot be written as a file: before a run, so that nothing is lost.
-    Folders that are not there yet are made later, when it is written."""
-    from mmreason.types import UsageError
-
-    if path.is_dir():
-        raise UsageError(f"{path}: is a folder; give the name of a file for {what}")
-    folder = path.parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir():
-        raise UsageError(f"{path}: {folder} is no folder; give another place for {what}")
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise UsageError(
-            f"{path}: nothing can be written in {folder} ({why}); give another place for {what}"
-        ) from error
 
 
 NO_ANSWER = 3

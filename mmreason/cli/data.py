@@ -54,7 +54,7 @@ def data_navigation(
     A line holds messages and, for each, whether it is learnt: the last one only.
     """
     quiet_libraries()
-    from mmreason.evaluation.needle.items import duration_of
+    from mmreason.needle.items import duration_of
     from mmreason.report.words import counted
     from mmreason.training.navigation.samples import generate_samples, write_samples
 

@@ -13,7 +13,7 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 def doctor(as_json: Json = False) -> None:
     """Check packages, decoders, attention kernels and devices; exits 1 if anything fails."""
-    from mmreason.doctor import run
+    from mmreason.audit.doctor import run
 
     with progress("checking"):
         checks = run()

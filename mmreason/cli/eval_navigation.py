@@ -24,7 +24,7 @@ def eval_navigation(
     """Measure how a model navigates by captions without a fault, beside the greedy policy."""
     quiet_libraries()
     from mmreason import models
-    from mmreason.evaluation.needle.items import duration_of
+    from mmreason.needle.items import duration_of
     from mmreason.training.navigation.measure import measure_navigation
 
     loaded = models.load(model)

@@ -53,10 +53,10 @@ def eval_needle(
     """Measure how well hours of video are searched: short events, look-alikes, half-truths."""
     quiet_libraries()
     from mmreason.evaluation.needle import methods as known
-    from mmreason.evaluation.needle.items import duration_of
     from mmreason.evaluation.needle.page import versus_words, write_report
     from mmreason.evaluation.needle.runner import Plan, read_outcomes, run
     from mmreason.evaluation.needle.summary import rows
+    from mmreason.needle.items import duration_of
 
     names = [*_listed(policy), *(known.BASELINES if baselines else ()), *_listed(methods or "")]
     plan = Plan(

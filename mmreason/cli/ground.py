@@ -14,7 +14,6 @@ from mmreason.cli.common import (
     ModelName,
     ServedModel,
     StorePath,
-    check_target,
     load_reasoner,
     print_json,
     print_line,
@@ -104,7 +103,7 @@ def _draw(file: str, grounding: Grounding, picture: Path) -> None:
     """Write the frame that was looked at, with its boxes, as a picture."""
     from PIL import Image, ImageDraw
 
-    from mmreason.ground import frame_of_image
+    from mmreason.tools.ground import frame_of_image
     from mmreason.video import Video
 
     if grounding.frame_time_s is None:
@@ -124,4 +123,6 @@ def _draw(file: str, grounding: Grounding, picture: Path) -> None:
 def _check_picture(picture: Path) -> None:
     """UsageError where no picture can be written there, before anything is looked at."""
     picture_format(picture, "--out")
-    check_target(picture, "the picture")
+    from mmreason.video.files import check_writable
+
+    check_writable(picture)

@@ -46,9 +46,9 @@ def index(
     as_json: Json = False,
 ) -> None:
     """Caption videos ahead of questions. Interrupted, it goes on where it was when run again."""
-    from mmreason.index import nodes_of
+    from mmreason.agent.build_index import nodes_of
+    from mmreason.memory.tree import Tree
     from mmreason.report.words import counted
-    from mmreason.tree import Tree
     from mmreason.video.types import Span
 
     names = tuple(name.strip() for name in levels.split(",") if name.strip())

@@ -89,7 +89,7 @@ def _keyframes(video: Video, span: Span, wanted: Wanted, say: Say) -> SamplePlan
 def _shots(video: Video, span: Span, wanted: Wanted, say: Say) -> SamplePlan:
     """Decodes all of the span: says how far it is."""
     from mmreason.video import plan
-    from mmreason.video.shots import detect
+    from mmreason.video.content.shots import detect
     from mmreason.video.types import format_time
 
     def tell(seen_s: float) -> None:
@@ -237,7 +237,7 @@ class Sampled:
 
 def _sample(path: Path, wanted: Wanted, sheet: Path | None, dump: Path | None, say: Say) -> Sampled:
     """Plan, and decode no more than the sheet and the pictures need."""
-    from mmreason.checked import checked_part
+    from mmreason.language.validate import checked_part
     from mmreason.video import Video
 
     with Video.open(path) as video:

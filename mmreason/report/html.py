@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-from mmreason.replies import merged
 from mmreason.report.ledger import limits, roles, stages
 from mmreason.report.rounds import Group, Round, rounds, telling
 from mmreason.report.timeline import timeline
@@ -38,6 +37,8 @@ from mmreason.report.words import (
     subtitle_words,
     tool_words,
 )
+from mmreason.tool_calls import ModelTurn, Scan, Search
+from mmreason.tools.replies import merged
 from mmreason.types import Answer, Cost, Evidence, Step
 from mmreason.video.types import Span, format_time
 from mmreason.viz.pages import load_templates, render_document, render_fragment
@@ -263,7 +264,9 @@ def _rows(group: Group, answer: Answer) -> Iterator[_Row]:
 def _told(numbered: tuple[int, Step]) -> object:
     """What a call came to, where that is one line; else the call itself."""
     number, step = numbered
-    is_one_line = len(_notes(step)) < 2 and step.call.name not in ("search", "invalid")
+    is_one_line = len(_notes(step)) < 2 and not (
+        isinstance(step.call, Search) or _unread_text(step)
+    )
     return (step.call.name, result_words(step)) if is_one_line else number
 
 
@@ -272,7 +275,7 @@ def _row(number: int, step: Step, answer: Answer) -> _Row:
     middle_s = seen.frame_times_s[len(seen.frame_times_s) // 2] if seen.frame_times_s else None
     picture = None if middle_s is None else answer.thumbnails.get(middle_s)
     tally = spent_words(step.cost, cached=seen.cached and not step.thinking.model_calls)
-    written = str(step.call.arguments.get("text", "")) if step.call.name == "invalid" else ""
+    written = _unread_text(step)
     return _Row(
         number=number,
         tool=tool_words(step),
@@ -292,12 +295,19 @@ def _sure(step: Step) -> str:
     return "" if sure is None else f" · own confidence {percent(sure)}"
 
 
+def _unread_text(step: Step) -> str:
+    """What a model wrote that could not be read; else empty."""
+    if isinstance(step.call, ModelTurn) and step.call.kind == "invalid":
+        return step.call.text
+    return ""
+
+
 def _notes(step: Step) -> tuple[tuple[str, str], ...]:
     """The lines of a result with their times, neighbours that say the same as one."""
     seen = step.observation
-    if step.call.name == "scan":
+    if isinstance(step.call, Scan):
         return ()
-    if seen.error is not None or (len(seen.notes) < 2 and step.call.name != "search"):
+    if seen.error is not None or (len(seen.notes) < 2 and not isinstance(step.call, Search)):
         return ()
     return tuple((_dash(note.span), note.text) for note in merged(seen.notes))
 

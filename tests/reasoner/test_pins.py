@@ -12,11 +12,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from mmreason.memory.store import Store
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.policies import BreadthFirst, Greedy, LongVideoR1, Oracle, RandomLeaf
 from mmreason.reasoner import Reasoner
-from mmreason.store import Store
 from mmreason.types import Budget
 from mmreason.video.types import Span
 from tests.reasoner.conftest import SCENES, FakeVideo, Thinker, navigates, truthful

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from mmreason import Reasoner, Store, UsageError
+from mmreason.memory.store import default_path
+from mmreason.memory.store_file import APPLICATION_ID, MOST_VALUE_BYTES
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
-from mmreason.replies import find_reply_fault, find_scan_fault
-from mmreason.store import default_path
-from mmreason.store_file import APPLICATION_ID, MOST_VALUE_BYTES
+from mmreason.tools.replies import find_reply_fault, find_scan_fault
+from mmreason.tools.views import View
 from mmreason.video.types import Span
-from mmreason.watching import View
 
 REPLY = {
     **{"text": "red", "confidence": 0.5, "tokens_in": 9, "tokens_visual": 8, "tokens_out": 1},
@@ -216,17 +216,17 @@ def test_a_question_over_a_damaged_store_is_answered_and_told(
     path = tmp_path / "s.sqlite3"
     with Store.open(path) as store:
         first = Reasoner(model, store=store).ask(world_path, "What colour is it?")
-    asked = model.calls
+    first_calls = model.calls
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE replies SET value = ?", (text,))
     with Store.open(path) as store:
         again = Reasoner(model, store=store).ask(world_path, "What colour is it?")
         assert (again.text, again.evidence) == (first.text, first.evidence)
         assert any("damaged" in note for note in again.settings["notes"])
-    assert model.calls == 2 * asked
+    assert model.calls == 2 * first_calls
     with Store.open(path) as store:
         third = Reasoner(model, store=store).ask(world_path, "What colour is it?")
-    assert model.calls == 2 * asked and not third.settings["notes"]
+    assert model.calls == 2 * first_calls and not third.settings["notes"]
 
 
 @pytest.fixture
@@ -256,7 +256,7 @@ def test_a_full_or_read_only_disk_keeps_the_store_in_memory(
     def fail(*_: object, **__: object) -> int:
         raise OSError(number, "no")
 
-    monkeypatch.setattr("mmreason.store_file.os.open", fail)
+    monkeypatch.setattr("mmreason.memory.store_file.os.open", fail)
     store = Store.open_default()
     assert store.path == ":memory:" and "cannot be written" in store.notes[0]
 
@@ -272,7 +272,7 @@ def test_a_disk_that_is_full_for_sqlite_keeps_the_store_in_memory(
             raise sqlite3.OperationalError("database or disk is full")
         return open_file(path, **options)
 
-    monkeypatch.setattr("mmreason.store_file.sqlite3.connect", fail_on_disk)
+    monkeypatch.setattr("mmreason.memory.store_file.sqlite3.connect", fail_on_disk)
     store = Store.open_default()
     assert store.path == ":memory:" and "disk is full" in store.notes[0]
 

@@ -8,7 +8,6 @@ and more seeds add lines. A line counts only for the same size and the same sett
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mmreason.json_lines import (
+    MOST_RESULT_BYTES,
+    append_lines,
+    encode_json_line,
+    mend_last_line,
+    require_json_lines,
+)
 from mmreason.models.folders import fingerprint_of, locate
 from mmreason.training.claims import (
     attribute_swaps,
@@ -28,7 +34,6 @@ from mmreason.training.claims.experiment import Arm, Experiment, Size
 from mmreason.training.claims.start import make_start
 from mmreason.training.rl import settings
 from mmreason.training.rl.trainer import NothingLearnt, train
-from mmreason.types import UsageError
 
 EXPERIMENTS: Mapping[str, Callable[[Size], Experiment]] = {
     "staleness": staleness.build_experiment,
@@ -70,18 +75,12 @@ class ArmRun:
 
 
 def read_runs(path: Path) -> list[ArmRun]:
-    """The lines of `path`, none where there is no file. UsageError for a line that is none; an
-    unfinished last line, as an interruption leaves it, is left out."""
+    """The lines of `path`, none where there is no file. UsageError for a line that is none; a torn
+    last line, as an interruption leaves it, is passed over."""
     if not path.is_file():
         return []
-    runs = []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            runs.append(_parse_run(json.loads(line)))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UsageError(f"{path}, line {number}: is no run ({error}); remove it") from error
-    return runs
+    lines = require_json_lines(path, _parse_run, is_resumed=True, most_line_bytes=MOST_RESULT_BYTES)
+    return [line.row for line in lines]
 
 
 def find_missing(
@@ -105,10 +104,11 @@ def run_missing(
     experiment."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _FILE
+    mend_last_line(path)
     missing = list(find_missing(experiment, seeds, read_runs(path)))
     for i, (arm, seed) in enumerate(missing, 1):
         run = run_arm(experiment, arm, seed, folder)
-        _append_run(path, run)
+        append_lines(path, encode_json_line(asdict(run)))
         figures = ", ".join(f"{name} {value:.3f}" for name, value in run.figures.items())
         say(
             f"{experiment.name} {i}/{len(missing)}: {arm.name}, seed {seed}: {figures} "
@@ -176,15 +176,9 @@ def digest_arm(arm: Arm, seed: int) -> str:
     return hashlib.blake2b(repr(identity).encode(), digest_size=8).hexdigest()
 
 
-def _append_run(path: Path, run: ArmRun) -> None:
-    line = json.dumps(asdict(run), ensure_ascii=False)
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if text and not text.endswith("\n"):  # an interruption cut the last line
-        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
-
-
-def _parse_run(row: dict[str, Any]) -> ArmRun:
-    curves = {name: tuple(values) for name, values in row.pop("curves").items()}
-    return ArmRun(**row, curves=curves)
+def _parse_run(values: dict[str, Any]) -> ArmRun:
+    try:
+        curves = {name: tuple(curve) for name, curve in values.pop("curves").items()}
+        return ArmRun(**values, curves=curves)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"is no run ({error}); remove it") from error

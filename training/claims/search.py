@@ -13,12 +13,12 @@ import random
 from collections.abc import Sequence
 from typing import Literal
 
+from mmreason.memory.tree import NodeId, Tree
 from mmreason.models.base import Message, TextPart
 from mmreason.training.claims.text_task import TRAINING_PROBLEMS, Demonstration
 from mmreason.training.rewards import Combination, Scored, Trajectory, Truth, correct
 from mmreason.training.rollouts.episode import Ask, Codec, Episode
 from mmreason.training.rollouts.types import Outcome, Problem, Written, stable_seed
-from mmreason.tree import NodeId, Tree
 from mmreason.video.types import Span
 
 ANIMALS = ("cat", "dog", "hen", "fox", "owl", "bee")

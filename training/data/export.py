@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from mmreason.json_lines import encode_json_line
 from mmreason.training.data.problem_file import LETTERS, row_of
 from mmreason.training.rewards import Truth
 from mmreason.training.rollouts.types import Problem
@@ -44,7 +45,8 @@ def export(
 
     Raises UsageError for an ending that the library would not read, for a problem that the format
     cannot hold (a stretch of a video in EasyR1 and ms-swift, images beside videos in EasyR1, a
-    question that holds a placeholder), and without pyarrow where Parquet is written.
+    question that holds a placeholder, a path that is not UTF-8), and without pyarrow where Parquet
+    is written.
     """
     out = Path(out)
     if to not in WRITERS:
@@ -57,8 +59,7 @@ def export(
     named = [_named(one, paths, out.parent) for one in problems]
     rows = rows_of(named)
     if ending == ".jsonl":
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
-        return write_atomic(out, "".join(lines).encode())
+        return write_atomic(out, b"".join(map(encode_json_line, rows)))
     return write_atomic(out, _parquet(rows))
 
 
@@ -212,7 +213,11 @@ def _refuse_span(problem: Problem, library: str) -> None:
 
 
 def _truth_json(problem: Problem) -> str:
-    return json.dumps(row_of(problem), ensure_ascii=False)
+    """Everything known of the problem; it holds all texts of a row, its video's path included."""
+    try:
+        return encode_json_line(row_of(problem)).decode().rstrip("\n")
+    except ValueError as error:
+        raise UsageError(f"the problem {problem.id!r:.60} {error}") from error
 
 
 def _without_empty(rows: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mmreason.batch import answer_requests
-from mmreason.calls import FAILURES, Request
+from mmreason.agent.batch import answer_requests
 from mmreason.models.base import Reply
+from mmreason.tools.calls import FAILURES, Request
 from mmreason.training.generation.sampler import Draw, Sampler, keeping
 from mmreason.training.rewards import Scored
 from mmreason.training.rollouts.episode import Ask, Codec, Episode, Task

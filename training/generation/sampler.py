@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from mmreason.tools import FAILURES
+from mmreason.tools.toolbox import FAILURES
 from mmreason.training.generation.decode import write
 from mmreason.training.generation.kv_cache import CannotKeepError, base_of, hindrance, reads_frames
 from mmreason.training.generation.prefill import Reader

@@ -20,15 +20,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmreason.calls import Roles, Watchable
-from mmreason.driver import finished, serve
+from mmreason.agent.driver import finished, serve
+from mmreason.memory.store import Store
+from mmreason.memory.tree import NodeId, Tree, plan_tree
 from mmreason.models.base import ChatModel
-from mmreason.scanning import caption_call
-from mmreason.store import Store
-from mmreason.tools import Toolbox
-from mmreason.toolset import make_call
-from mmreason.tree import NodeId, Tree, plan_tree
-from mmreason.types import Observation, ToolCall, UsageError
+from mmreason.tool_calls import ToolCall
+from mmreason.tools.calls import Roles, Watchable
+from mmreason.tools.scan import caption_call
+from mmreason.tools.schema import make_call
+from mmreason.tools.toolbox import Toolbox
+from mmreason.types import Observation, UsageError
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import format_time
 

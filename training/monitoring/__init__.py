@@ -4,8 +4,7 @@ All of them take the trainer's `StepReport` or the log that was made of it. What
 said in `mmreason.training.rl.events`.
 """
 
-from mmreason.training.monitoring.rows import LogError
 from mmreason.training.monitoring.run_log import RunLog
 from mmreason.training.monitoring.runs import Run
 
-__all__ = ["LogError", "Run", "RunLog"]
+__all__ = ["Run", "RunLog"]

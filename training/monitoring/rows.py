@@ -14,27 +14,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mmreason.json_lines import MOST_RESULT_BYTES, JsonLine, JsonLineError, read_json_lines
 from mmreason.training.rl.events import SampleToken, SampleView, StepReport
 from mmreason.training.rollouts.types import Role
-from mmreason.types import UsageError
 
 Parsed = TypeVar("Parsed")
 
-_LONGEST_LINE = 32 << 20
-"""Bytes of a line; a longer one is damage and is not parsed."""
 _LONGEST_NAME = 200
 _MOST_TOKENS = 4_096
 """Tokens kept of a sequence; the middle of a longer one is left out and said to be."""
 _MOST_ALIKE = 3
 """Neighbours with the same text that are kept as they are where the model did not write them."""
-
-
-class LogError(UsageError):
-    """A line of a log that cannot be read, or does not hold what it should."""
-
-    def __init__(self, path: Path, line: int, reason: str) -> None:
-        super().__init__(f"{path}, line {line}: {reason}")
-        self.path, self.line, self.reason = path, line, reason
 
 
 def encode_step(report: StepReport) -> bytes:
@@ -112,47 +102,20 @@ def parse_sample(row: dict[str, Any]) -> tuple[int, SampleView]:
     return _count(row, "step"), view
 
 
-def read_rows(path: Path, parse: Callable[[dict[str, Any]], Parsed]) -> Iterator[Parsed | LogError]:
+def read_rows(
+    path: Path, parse: Callable[[dict[str, Any]], Parsed]
+) -> Iterator[JsonLine[Parsed] | JsonLineError]:
     """Every line as a row, or as the error that says what is wrong with it; none where there is no
     file. Raises UsageError where the file cannot be read at all."""
-    try:
-        with path.open("rb") as file:
-            number = 0
-            while raw := file.readline(_LONGEST_LINE):
-                number += 1
-                whole = raw.endswith(b"\n") or len(raw) < _LONGEST_LINE
-                while not raw.endswith(b"\n") and (more := file.readline(_LONGEST_LINE)):
-                    raw = more
-                if not whole:
-                    yield LogError(path, number, f"longer than {_LONGEST_LINE:,} bytes")
-                    continue
-                yield _parse_line(raw, parse, path, number)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({type(error).__name__})") from error
-
-
-def _parse_line(
-    raw: bytes, parse: Callable[[dict[str, Any]], Parsed], path: Path, number: int
-) -> Parsed | LogError:
-    try:
-        row = json.loads(raw)
-        if not isinstance(row, dict):
-            raise ValueError(f"expected an object, found {type(row).__name__}")
-        return parse(row)
-    except json.JSONDecodeError:
-        return LogError(path, number, "no JSON: cut short or damaged")
-    except RecursionError:
-        return LogError(path, number, "nested too deeply")
-    except UnicodeDecodeError:
-        return LogError(path, number, "no UTF-8")
-    except ValueError as error:
-        return LogError(path, number, str(error))
+    return (
+        read_json_lines(path, parse, most_line_bytes=MOST_RESULT_BYTES)
+        if path.exists()
+        else iter(())
+    )
 
 
 def _line(row: dict[str, Any]) -> bytes:
-    # ASCII, so that a model's half of a surrogate pair can be written and read back.
+    # ASCII, so that a model's half of a surrogate pair can be written.
     return json.dumps(row, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 

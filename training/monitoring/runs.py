@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmreason.training.monitoring.rows import LogError, parse_sample, parse_step, read_rows
+from mmreason.json_lines import JsonLineError
+from mmreason.training.monitoring.rows import parse_sample, parse_step, read_rows
 from mmreason.training.monitoring.run_log import METRICS_FILE, SAMPLES_FILE
 from mmreason.training.rl.events import METRICS, SampleView, StepReport
 from mmreason.types import UsageError
@@ -60,7 +61,7 @@ class Run:
     """In order, without samples."""
     samples: Mapping[int, tuple[SampleView, ...]]
     """By step, as far as they were kept."""
-    damaged: tuple[LogError, ...]
+    damaged: tuple[JsonLineError, ...]
     """Lines that were passed over."""
 
     @classmethod
@@ -168,28 +169,30 @@ def summarise_curve(name: str, curve: StepCurve) -> CurveEnd | None:
     )
 
 
-def _read_steps(path: Path) -> tuple[tuple[StepReport, ...], tuple[LogError, ...]]:
+def _read_steps(path: Path) -> tuple[tuple[StepReport, ...], tuple[JsonLineError, ...]]:
     """Rows whose steps rise; one that does not is damage."""
     steps: list[StepReport] = []
-    damaged: list[LogError] = []
-    for number, row in enumerate(read_rows(path, parse_step), start=1):
-        if isinstance(row, LogError):
-            damaged.append(row)
-        elif steps and row.step <= steps[-1].step:
-            reason = f"step {row.step} after step {steps[-1].step}"
-            damaged.append(LogError(path, number, reason))
+    damaged: list[JsonLineError] = []
+    for line in read_rows(path, parse_step):
+        if isinstance(line, JsonLineError):
+            damaged.append(line)
+        elif steps and line.row.step <= steps[-1].step:
+            reason = f"step {line.row.step} after step {steps[-1].step}"
+            damaged.append(JsonLineError(path, line.number, reason))
         else:
-            steps.append(row)
+            steps.append(line.row)
     return tuple(steps), tuple(damaged)
 
 
-def _read_samples(path: Path) -> tuple[dict[int, tuple[SampleView, ...]], tuple[LogError, ...]]:
+def _read_samples(
+    path: Path,
+) -> tuple[dict[int, tuple[SampleView, ...]], tuple[JsonLineError, ...]]:
     samples: dict[int, tuple[SampleView, ...]] = {}
-    damaged: list[LogError] = []
-    for row in read_rows(path, parse_sample):
-        if isinstance(row, LogError):
-            damaged.append(row)
+    damaged: list[JsonLineError] = []
+    for line in read_rows(path, parse_sample):
+        if isinstance(line, JsonLineError):
+            damaged.append(line)
         else:
-            step, view = row
+            step, view = line.row
             samples[step] = (*samples.get(step, ()), view)
     return dict(sorted(samples.items())), tuple(damaged)

@@ -13,23 +13,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from mmreason.calls import Roles
-from mmreason.compat import NANO_POLICY
-from mmreason.driver import finished, serve
-from mmreason.evaluation.needle.items import Item, NeedleSet
-from mmreason.evaluation.needle.worlds import needle_set
+from mmreason.agent.driver import finished, serve
+from mmreason.agent.protocol import Act, Claim, Consult, Inquiry, Results
 from mmreason.language.answer_reading import read_answer
 from mmreason.language.refusals import says_absent
+from mmreason.memory.store import Store
+from mmreason.memory.tree import NodeId, plan_tree
 from mmreason.models.base import ChatModel, Message, Reply
-from mmreason.policies.base import Act, Claim, Consult, Inquiry, Results
+from mmreason.needle.items import Item, NeedleSet
+from mmreason.needle.worlds import needle_set
 from mmreason.policies.longvideo_r1_text import Said, read_turn
-from mmreason.scanning import caption_call, is_long, moments_seen, scan_calls
-from mmreason.store import Store
-from mmreason.tools import Toolbox
+from mmreason.policies.presets import NANO_POLICY
+from mmreason.tool_calls import Caption, ToolCall
+from mmreason.tools.calls import Roles
+from mmreason.tools.scan import caption_call, is_long, moments_seen, scan_calls
+from mmreason.tools.toolbox import Toolbox
 from mmreason.training.navigation.observer import CLIP, BlankVideo, make_observer
 from mmreason.training.navigation.teacher import HINTS, Teacher
-from mmreason.tree import NodeId, plan_tree
-from mmreason.types import Note, Observation, ToolCall, UsageError
+from mmreason.types import Note, Observation, UsageError
 
 LENGTHS_S = (180.0, 900.0, 3600.0)
 """Lengths of the worlds, in turn, where none is asked for."""
@@ -135,11 +136,10 @@ class PlayedWorld:
         if decision is None or not decision.calls:
             return None
         first = decision.calls[0]
-        node = first.arguments.get("node")
-        if first.name == "caption" and node is not None:
+        if isinstance(first, Caption):
             # An opened node is the parent of the captions it asks for.
-            return tuple(node[:-1] if len(decision.calls) > 1 else node)
-        return self.tree.leaf_at(first.arguments["span"].middle_s).id
+            return first.node[:-1] if len(decision.calls) > 1 else first.node
+        return self.tree.leaf_at(first.span.middle_s).id
 
     def observe(self, call: ToolCall) -> Observation:
         """What a call shows; every call is made once."""

@@ -11,7 +11,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from mmreason.evaluation.needle.words import (
+from mmreason.memory.tree import NodeId
+from mmreason.needle.words import (
     ASKED,
     NEEDLE_MOTIONS,
     VALUES,
@@ -26,7 +27,6 @@ from mmreason.training.navigation.teacher import (
     write_look_turn,
     write_open_turn,
 )
-from mmreason.tree import NodeId
 from mmreason.video.types import format_time
 from mmreason.video.world.generate import WORDS
 from mmreason.video.world.truth import MOTION_PHRASE, article

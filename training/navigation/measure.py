@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mmreason.evaluation.needle.items import Item
 from mmreason.evaluation.scoring import Share
 from mmreason.models.base import ChatModel
+from mmreason.needle.items import Item
 from mmreason.reasoner import Reasoner
+from mmreason.tool_calls import Caption
 from mmreason.training.navigation.demonstrations import (
     ITEMS,
     PlayedWorld,
@@ -57,7 +58,7 @@ class NavigationScore:
                 continue
             span = played.tree.node(node).span
             hit = Share(any(gold.overlap_s(span) > 0 for gold in item.gold_spans), 1)
-            if decision.calls[0].name == "caption":
+            if isinstance(decision.calls[0], Caption):
                 self.right_open += hit
             else:
                 self.right_look += hit

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmreason.evaluation.needle.observers import PERFECT, Witness, covered
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
+from mmreason.needle.observers import PERFECT, Witness, covered
 from mmreason.training.nano.examples import describe_still
 from mmreason.video.types import FrameBatch, VideoInfo
 from mmreason.video.world.render import draw
@@ -25,7 +25,7 @@ CLIP = ClipRecipe(frames=8, size_px=SIZE_PX, leaf_s=3.0, overview="stills")
 
 
 class BlankVideo:
-    """A world as a video whose clips are blank. Meets `mmreason.calls.Watchable`.
+    """A world as a video whose clips are blank. Meets `mmreason.tools.calls.Watchable`.
 
     Frames of other sizes, which scans compare, are drawn, each as the first that showed the same:
     things that only move change no colours.

@@ -9,12 +9,12 @@ before is history. The steps of one play share their beginnings, so a trainer ma
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
+from mmreason.json_lines import MOST_RESULT_BYTES, encode_json_line, require_json_lines
 from mmreason.models.base import Message, TextPart
 from mmreason.training.navigation.demonstrations import (
     ITEMS,
@@ -114,9 +114,9 @@ def write_samples(path: Path, samples: Iterable[StepSample]) -> int:
     """Write as they come, into place when all are there; returns how many."""
     temporary = path.with_name(path.name + ".tmp")
     count = 0
-    with temporary.open("w", encoding="utf-8") as file:
+    with temporary.open("wb") as file:
         for sample in samples:
-            file.write(json.dumps(sample.to_dict(), ensure_ascii=False) + "\n")
+            file.write(encode_json_line(sample.to_dict()))
             count += 1
     temporary.replace(path)
     return count
@@ -124,30 +124,24 @@ def write_samples(path: Path, samples: Iterable[StepSample]) -> int:
 
 def read_samples(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a file of samples, checked. Raises UsageError naming the first bad one."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                yield _check_row(json.loads(line), f"{path}: line {number}")
-    except (OSError, json.JSONDecodeError) as error:
-        raise UsageError(f"{path} holds no samples ({error})") from error
+    for line in require_json_lines(path, _check_sample, most_line_bytes=MOST_RESULT_BYTES):
+        yield line.row
 
 
-def _check_row(row: Any, line_name: str) -> dict[str, Any]:
-    messages: Any = row.get("messages") if isinstance(row, dict) else None
-    train: Any = row.get("train") if isinstance(row, dict) else None
+def _check_sample(row: dict[str, Any]) -> dict[str, Any]:
+    messages, train = row.get("messages"), row.get("train")
     if not _are_messages(messages) or not isinstance(train, list):
         raise UsageError(
-            f"{line_name}: a sample has messages of role and content, and train, a list of truth "
-            "values"
+            "a sample has messages of role and content, and train, a list of truth values"
         )
     if len(train) != len(messages) or not any(train):
-        raise UsageError(f"{line_name}: train must say of each message whether it is learnt")
+        raise UsageError("train must say of each message whether it is learnt")
     if any(t and m["role"] != "assistant" for t, m in zip(train, messages, strict=True)):
-        raise UsageError(f"{line_name}: only turns of the assistant can be learnt")
+        raise UsageError("only turns of the assistant can be learnt")
     return row
 
 
-def _are_messages(messages: Any) -> bool:
+def _are_messages(messages: Any) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(messages, list) and all(
         isinstance(m, dict) and isinstance(m.get("role"), str) and isinstance(m.get("content"), str)
         for m in messages

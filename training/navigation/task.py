@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mmreason.evaluation.needle.items import Item
 from mmreason.language.refusals import says_absent
 from mmreason.models.base import Conversation
+from mmreason.needle.items import Item
 from mmreason.training.navigation.demonstrations import (
     ITEMS,
     PlayedWorld,

@@ -13,16 +13,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mmreason.evaluation.needle.items import Item
-from mmreason.evaluation.needle.words import VALUES, split_context
 from mmreason.language.refusals import says_absent
+from mmreason.language.wording import order_of
+from mmreason.memory.tree import NodeId, Tree
 from mmreason.models.base import Conversation, Message, Reply, TextPart
+from mmreason.needle.items import Item
+from mmreason.needle.words import VALUES, split_context
 from mmreason.policies.longvideo_r1_text import LAST_TURN
 from mmreason.training.navigation.observer import CLIP
-from mmreason.tree import NodeId, Tree
 from mmreason.types import Note
 from mmreason.video.world.truth import article
-from mmreason.wording import order_of
 
 HINTS = 5
 """Rungs of the ladder: none, high, medium, leaf, look."""

@@ -202,7 +202,7 @@ class _Run:
             for name, now in _versions().items()
             if (before := state.versions.get(name, now)) != now
         )
-        self._placement.load(folder)
+        checkpoint.load_into(self._placement, folder)
         self.step, self.cursor, self.updates = state.step, state.cursor, state.updates
         self.skipped = state.skipped
         self.learnt, self.without_signal, self.why = state.learnt, state.without_signal, state.why

@@ -11,8 +11,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mmreason.calls import Request
 from mmreason.models.base import Conversation
+from mmreason.tools.calls import Request
 from mmreason.training.rewards import Scored
 from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
 
@@ -27,7 +27,7 @@ class Ask:
 
 Episode = Generator[Ask | Request, Any, Outcome]
 """Sent a `Written` for an `Ask`, a list of `Reply` for a `Request` to some other model (or an
-error of `mmreason.calls.FAILURES` is thrown in)."""
+error of `mmreason.tools.calls.FAILURES` is thrown in)."""
 
 
 class Codec(Protocol):
@@ -62,7 +62,7 @@ class Task(Protocol):
 
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
         """`count` attempts, which share what is read of the video. Raises one of
-        `mmreason.calls.FAILURES` where the problem cannot be shown; it is then left out."""
+        `mmreason.tools.calls.FAILURES` where the problem cannot be shown; it is then left out."""
         ...
 
     def score(self, problem: Problem, outcome: Outcome) -> Scored:

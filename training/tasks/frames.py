@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 
 from mmreason.grounding import Box, Dialect, iou
+from mmreason.language.prompts import Prompts
 from mmreason.models.base import Conversation, FramesPart, Message, TextPart
-from mmreason.prompts import Prompts
 from mmreason.training.nano.attribute_swaps import find_attribute_swap, name_thing
 from mmreason.training.nano.examples import MOMENT_LEAST_S
 from mmreason.training.rewards import (

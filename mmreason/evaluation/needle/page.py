@@ -10,11 +10,11 @@ from typing import Any
 
 from mmreason import __version__
 from mmreason.evaluation.needle import summary
-from mmreason.evaluation.needle.items import duration_name
 from mmreason.evaluation.needle.methods import WARM, is_policy
 from mmreason.evaluation.needle.outcomes import Outcome
 from mmreason.evaluation.scoring import Mean, Share
 from mmreason.json_values import encode_json, with_schema
+from mmreason.needle.items import duration_name
 from mmreason.video.files import write_atomic
 from mmreason.viz.axes import Axis, AxisTick, doubling_axis
 from mmreason.viz.charts import (

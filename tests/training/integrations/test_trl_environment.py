@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from mmreason.evaluation.needle.worlds import needle_set
+from mmreason.needle.worlds import needle_set
 from mmreason.training.data.problem_file import write_problems
 from mmreason.training.navigation.observer import BlankVideo, make_observer
 from mmreason.training.rewards import Combination, Component, Truth, correct, tag_format, tool_bonus
@@ -94,7 +94,7 @@ def test_scenes_are_found_by_the_path_of_their_video(tmp_path: Path) -> None:
 def test_schemas_are_those_of_our_tools(scene: Any) -> None:
     from transformers.utils.chat_template_utils import get_json_schema
 
-    from mmreason.toolset import schemas
+    from mmreason.tools.schema import schemas
 
     environment = make_environment_factory(lambda row: scene)()
     ours = {one["function"]["name"]: one["function"]["parameters"] for one in schemas()}

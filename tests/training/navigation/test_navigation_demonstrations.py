@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from mmreason.agent.protocol import Inquiry
 from mmreason.cli import main
 from mmreason.models.base import Message, TextPart
 from mmreason.models.scripted import ScriptedModel
-from mmreason.policies.base import Inquiry
 from mmreason.policies.longvideo_r1_text import read_turn
 from mmreason.training.navigation import demonstrations, samples
 from mmreason.training.navigation.measure import measure_navigation
@@ -122,8 +122,8 @@ def test_the_same_worlds_give_the_same_file_and_splits_never_meet(tmp_path):
 @pytest.mark.parametrize(
     ("row", "what"),
     [
-        ("{", "no samples"),
-        ("[]", "messages of role and content"),
+        ("{", "line 1: is no JSON"),
+        ("[]", "line 1: expected a JSON object, found list"),
         ('{"messages": [{"role": "user"}], "train": [true]}', "messages of role and content"),
         ('{"messages": [{"role": "user", "content": "a"}], "train": [true]}', "assistant"),
         ('{"messages": [{"role": "assistant", "content": "a"}], "train": []}', "each message"),

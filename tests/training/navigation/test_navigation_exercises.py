@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmreason.policies.base import Inquiry
+from mmreason.agent.protocol import Inquiry
+from mmreason.memory.tree import plan_tree
 from mmreason.policies.longvideo_r1_text import read_turn
 from mmreason.training.nano.architecture import build_tokenizer
 from mmreason.training.nano.config import Stage
@@ -17,7 +18,6 @@ from mmreason.training.nano.dialogues import draw_exercise_batch
 from mmreason.training.nano.packing import IGNORED
 from mmreason.training.navigation.exercises import HARDEST, INNER_DEPTHS, LIFELIKE, make_exercise
 from mmreason.training.navigation.teacher import find_things_told
-from mmreason.tree import plan_tree
 from mmreason.video.types import Span
 
 TREE = plan_tree(Span(0, 3600), leaf_s=3.0, depth=4)

@@ -7,12 +7,13 @@ from functools import partial
 
 import pytest
 
-from mmreason.evaluation.needle.items import Item
-from mmreason.evaluation.needle.worlds import needle_set
+from mmreason.memory.store import Store
+from mmreason.memory.tree import plan_tree
 from mmreason.models.base import Message, Reply, TextPart
+from mmreason.needle.items import Item
+from mmreason.needle.worlds import needle_set
 from mmreason.policies.longvideo_r1 import LongVideoR1
 from mmreason.reasoner import Reasoner
-from mmreason.store import Store
 from mmreason.training.generation.collect import Sampling, collect
 from mmreason.training.generation.sampler import Draw, LocalSampler
 from mmreason.training.navigation.demonstrations import PlayedWorld
@@ -22,7 +23,6 @@ from mmreason.training.rewards import Combination, Component, Truth, correct
 from mmreason.training.rl import Trainee
 from mmreason.training.rollouts.types import Problem, Role, SampleFailure, Written
 from mmreason.training.tasks.agentic import AgentTask, Player
-from mmreason.tree import plan_tree
 from mmreason.types import UsageError
 
 NEEDLES = needle_set(7, 180.0, 4)
