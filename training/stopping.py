@@ -36,6 +36,7 @@ class StopSignal:
 
     def __enter__(self) -> StopSignal:
         now = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        # A handler of C code (None) cannot be put back, an ignored signal stays ignored.
         self._before = {number: h for number, h in now.items() if h not in (None, signal.SIG_IGN)}
         for number in self._before:
             signal.signal(number, self._note)
@@ -49,6 +50,7 @@ class StopSignal:
             raise SystemExit(TERMINATED)
 
     def _note(self, number: int, _: FrameType | None) -> None:
+        # The next one reaches the handlers from before: it ends the run at once.
         self._received = number
         self._restore()
 

@@ -89,6 +89,7 @@ def round_ticks(low: float, high: float) -> list[float]:
 
 
 def _multiples(step: float, low: float, high: float) -> list[float]:
+    # A billionth of a step is rounding, not another tick.
     start, end = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [i * step for i in range(start, end + 1)]
 
@@ -131,6 +132,7 @@ def format_number(value: float) -> str:
     if 0 < abs(value) < 1e-3 and "e" not in text:
         digits, _, power = f"{value:.2e}".partition("e")
         text = digits.rstrip("0").rstrip(".") + f"e{power}"
+    # "2.6e-04" is written "2.6e-4".
     for long, short in (("e-0", "e-"), ("e+0", "e"), ("e+", "e")):
         text = text.replace(long, short)
     return text

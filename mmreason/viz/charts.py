@@ -37,7 +37,12 @@ _BAR, _BAR_OTHER, _LIMIT = (11, 114, 133), (173, 181, 189), (201, 42, 42)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntervalPoint:
-    """A value with its interval, both ends finite; None draws none."""
+    """A value with its interval, both ends finite; None draws none.
+
+    Example:
+        >>> IntervalPoint(x=32, y=0.58, interval=(0.32, 0.81), title="stills_32").y
+        0.58
+    """
 
     x: float
     y: float
@@ -122,6 +127,7 @@ class _Field:
         corners = [(self.x_of(point.x), self.y_of(point.y)) for point in series.points]
         if series.is_joined and len(corners) > 1:
             yield Path(points=corners, paint=colour)
+        # Dots lie above lines and intervals: they are what the mouse meets.
         for (x, y), point in zip(corners, series.points, strict=True):
             if point.interval is not None:
                 low, high = map(self.y_of, point.interval)
@@ -135,7 +141,12 @@ def _colour(index: int) -> Colour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeatCell:
-    """A cell of a heat map."""
+    """A cell of a heat map.
+
+    Example:
+        >>> HeatCell(value=0.5, text="50%", note="n=4").title
+        ''
+    """
 
     value: float
     """Its shade: 0 is light, 1 is dark."""
@@ -179,6 +190,7 @@ def _draw_cell(x: float, y: float, cell: HeatCell | None, name: str) -> Iterator
         yield Box(x=x, y=y, width=side, height=side, paint=_EMPTY, title=name)
         return
     shade = _mix(cell.value)
+    # Text stays readable on every shade.
     ink = PAPER if cell.value > 0.55 else INK
     middle = x + side / 2
     yield Box(x=x, y=y, width=side, height=side, paint=shade, title=f"{name}: {cell.title}")
@@ -193,7 +205,15 @@ def _mix(value: float) -> Colour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BarPanel:
-    """Bars by name, drawn with the shortest first."""
+    """Bars by name, drawn with the shortest first.
+
+    Example:
+        >>> panel = BarPanel(
+        ...     title="s", bars={"a": 2.0, "b": 1.0}, highlight="b", limit=0.5, limit_name="floor"
+        ... )
+        >>> draw_bar_charts("speed", [panel]).height
+        120
+    """
 
     title: str
     bars: Mapping[str, float]

@@ -171,6 +171,7 @@ def thin_curve(curve: StepCurve, most: int = MOST_POINTS) -> StepCurve:
     """
     if len(curve) <= most:
         return curve
+    # Each bucket keeps two points, and the ends are apart.
     buckets = most // 2 - 1
     inner = curve[1:-1]
     thin = [curve[0]]
@@ -188,6 +189,7 @@ def smooth_curve(curve: StepCurve, window: int) -> StepCurve:
         >>> smooth_curve(((1, 0.0), (2, 3.0), (3, 6.0)), 3)
         ((1, 1.5), (2, 3.0), (3, 4.5))
     """
+    # Running sums: a window costs two look-ups, however wide it is.
     sums = [0.0, *itertools.accumulate(value for _, value in curve)]
     half = window // 2
     smooth: list[tuple[int, float]] = []
@@ -229,6 +231,7 @@ def _values_axis(series: Sequence[CurveSeries]) -> Axis:
     values = [v for line in series for _, v in line.curve]
     values += [v for line in series for pair in line.band for v in pair]
     low, high = min(values), max(values)
+    # A constant has no range of its own.
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         air = abs(high) / 2 or 1.0
         low, high = low - air, high + air
@@ -246,6 +249,7 @@ def _steps_axis(series: Sequence[CurveSeries]) -> Axis:
     last = max(line.curve[-1][0] for line in series)
     if first == last:
         return Axis(low=first, high=last, ticks=(AxisTick(first, f"{first:,}"),))
+    # Steps are whole numbers.
     marked = [v for v in round_ticks(first, last) if first <= v <= last and v == round(v)]
     marked = marked or [first, last]
     room = (last - first) / 12

@@ -200,6 +200,7 @@ def render_png(drawing: Drawing, scale: int = 2) -> bytes:
     image = Image.new("RGB", (drawing.width * scale, drawing.height * scale), PAPER)
     pen = ImageDraw.Draw(image)
     anchors = {"start": "lm", "middle": "mm", "end": "rm"}
+    # Pillow knows no style sheet: a mark painted by CSS would be black.
     for mark in drawing.marks:
         if isinstance(mark.paint, str):
             raise ValueError(f"a PNG needs colours, found the CSS classes {mark.paint!r}")

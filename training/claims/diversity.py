@@ -37,6 +37,7 @@ def count_places(texts: Sequence[str]) -> Tensor:
     """(B, places + 1) how often an answer passes each place; the last column is one for all, so
     that an empty answer has a direction too."""
     table = torch.zeros(len(texts), len(routes.PLACES) + 1)
+    # Cosines between rows need a length of more than zero.
     table[:, -1] = 1.0
     for i, text in enumerate(texts):
         for word in text.split():

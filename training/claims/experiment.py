@@ -96,7 +96,12 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """Two things that arms differ in."""
+    """Two things that arms differ in.
+
+    Example:
+        >>> Grid(rows=("grpo", "vespo"), columns=("N=1", "N=4")).rows[0]
+        'grpo'
+    """
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]

@@ -120,6 +120,7 @@ def run_missing(
 def select_runs(experiment: Experiment, folder: Path) -> list[ArmRun]:
     """The runs under `folder` that are of this experiment as it is now, of whatever seeds."""
     arms = {arm.name: arm for arm in experiment.arms}
+    # A later line of the same run stands in for an earlier one.
     newest = {
         (run.arm, run.seed): run
         for run in read_runs(folder / _FILE)
@@ -149,6 +150,7 @@ def run_arm(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> ArmRun
             model = out / "model"
         except NothingLearnt:  # its weights are those it began with, and that is its result
             pass
+    # The trained model is read back from disk, as a user would.
     figures = experiment.measure(arm.load_model(model))
     shutil.rmtree(out, ignore_errors=True)
     return ArmRun(

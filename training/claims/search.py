@@ -118,6 +118,7 @@ def _episode(problem: Problem, codec: Codec) -> Episode:
         action = parse_turn(written.text)
         if isinstance(action, str):
             colour = action
+        # Anything that is no visit ends the search, with or without an answer.
         if not isinstance(action, tuple) or len(visits) == MOST_VISITS:
             break
         visits.append(action)
@@ -156,6 +157,7 @@ def demonstrate_search(
         child = (*node, draw.choice((1, 2, 3)) if draw.random() < slip else right)
         visit = f"go {' '.join(map(str, child))}"
         turns += [visit, scene.caption(child)] * (2 if draw.random() < again else 1)
+        # A wrong turn shows nothing, and he tries again from where he was.
         node = child if scene.leaf[: len(child)] == child else node
     colour = scene.colour if node == scene.leaf else draw.choice(COLOURS)
     return Demonstration((*turns, f"say {colour}"))

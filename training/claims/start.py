@@ -67,8 +67,10 @@ def teach_model(
             lesson.demonstrate(lesson.task.problem(draw.getrandbits(40)), draw)
             for _ in range(lesson.rows)
         ]
+        # Drawn anew each step: a start sees every problem about once.
         ids, targets = encode_demonstrations(demonstrations, tokenizer)
         for group in optimiser.param_groups:
+            # Twenty steps of warm-up, then straight down.
             warm = min(1.0, (step + 1) / 20)
             group["lr"] = lesson.learning_rate * warm * (1 - step / lesson.steps)
         logits = model(input_ids=ids, use_cache=False).logits

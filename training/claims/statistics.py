@@ -88,6 +88,7 @@ def compare_paired(
     if not seeds:
         return None
     difference = estimate_mean([values[seed] - against[seed] for seed in seeds])
+    # An interval that touches zero shows nothing.
     above, below = difference.low > 0, difference.high < 0
     agrees, contradicts = (above, below) if direction == "higher" else (below, above)
     verdict = Verdict.HOLDS if agrees else Verdict.REVERSED if contradicts else Verdict.NOT_SHOWN

@@ -57,6 +57,7 @@ def make_model(
         eos_token_id=END_ID,
         use_cache=True,
     )
+    # The seed of the weights must not move other random numbers.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return LlamaForCausalLM(config)

@@ -99,6 +99,7 @@ def grpo_trainer(
         if objective not in PUBLISHED:
             raise UsageError(f"unknown objective {objective!r}; known: {', '.join(PUBLISHED)}")
         objective = PUBLISHED[objective]
+    # TRL makes its trainer itself, so the loss is bound to a subclass and not passed in.
     loss = _Loss(objective, stapo, dsdr)
     members: dict[str, Any] = {
         "__doc__": "TRL's GRPOTrainer with an objective of mmreason.",
@@ -134,6 +135,7 @@ class _Loss:
         self._dsdr = dsdr
 
     def __call__(self, trainer: Any, model: Any, inputs: dict[str, Any]) -> Tensor:
+        # 1. What the whole optimiser step has in common, counted at its first micro-batch.
         micro_batches, is_first = _micro_batches(trainer, inputs)
         window: _Window | None = getattr(trainer, "_objective_window", None)
         if window is None:
@@ -141,6 +143,7 @@ class _Loss:
         if window is None or is_first:
             window = self._look_ahead(trainer, model, micro_batches)
             trainer._objective_window = window
+        # 2. The forward pass of this micro-batch, and its share of the loss.
         batch, auxiliary = _batch(trainer, model, inputs)
         keep = None
         if window.threshold is not None:
@@ -172,6 +175,7 @@ class _Loss:
             threshold = entropy_threshold(gathered, self._stapo.quantile)
             masks = [b.mask & self._mask_of(b, threshold) for b in batches]
             remaining = sum(count(mask, aggregation, max_tokens=longest) for mask in masks)
+        # One gather for the three numbers: each is a wait for the slowest process.
         local = torch.tensor(
             [[remaining, full, rows]], device=micro_batches[0]["completion_ids"].device
         )
@@ -217,6 +221,7 @@ def _micro_batches(trainer: Any, inputs: dict[str, Any]) -> tuple[list[dict[str,
         return [inputs], True
     size = trainer.args.gradient_accumulation_steps
     position = trainer._step % trainer.args.steps_per_generation
+    # A generation serves several optimiser steps, each of `size` micro-batches in a row.
     start = position - position % size
     return trainer._buffered_inputs[start : start + size], position == start
 
@@ -246,6 +251,7 @@ def _batch(trainer: Any, model: Any, inputs: dict[str, Any]) -> tuple[TokenBatch
         correction = inputs["importance_sampling_ratio"].float()
     batch = TokenBatch(
         logp=logp.float(),
+        # Without old log-probabilities the policy has not moved since: the ratio is 1.
         old_logp=logp.detach().float() if old_logp is None else old_logp.float(),
         mask=_mask(inputs),
         advantage=inputs["advantages"].float(),

@@ -70,6 +70,7 @@ def scenes_by_video(
         path = row.get(column)
         if not isinstance(path, str) or not path:
             raise UsageError(f"each row needs the path of its video in {column!r}, got {path!r}")
+        # Opening reads headers and plans a tree: once a file, not once a rollout.
         if path not in scenes:
             from mmreason.video import Video
 
@@ -103,6 +104,7 @@ class WatchingEnvironment:
         """Start on a row of the data set; returns what is put behind its prompt."""
         scene = self._scene = self._find(row)
         roles = Roles(scene.observer, scene.observer, scene.observer)
+        # One model watches, verifies and answers tools: nothing here is a claim to be checked.
         self._toolbox = Toolbox(scene.video, roles, scene.store, subtitles=scene.subtitles)
         self._visits, self._calls = [], 0
         tree = scene.tree

@@ -60,6 +60,7 @@ class TrlReward:
         """One total a completion. TRL's signature, hence the open list of columns."""
         totals, values, faults = [], {}, 0
         for i, completion in enumerate(completions):
+            # TRL passes columns and settings alike: lists of the batch's length are columns.
             row = {name: of[i] for name, of in columns.items() if _is_column(of, completions)}
             truth = self._truth(row)
             environment = environments[i] if environments is not None else None

@@ -43,6 +43,7 @@ class RunGroup:
         curves = [curve for curve in curves if curve]
         if not curves:
             return CurveSeries(name=self.name, curve=(), colour=colour)
+        # A mean over other runs at other steps would jump where a run ends.
         common = sorted(set.intersection(*(set(curve) for curve in curves)))
         values = [[curve[step] for curve in curves] for step in common]
         means = (math.fsum(v) / len(v) for v in values)

@@ -76,6 +76,7 @@ class LiveTable:
         self._warnings += warnings
         if "reward/mean" in report.metrics:
             self._rewards.append(report.metrics["reward/mean"])
+        # Refreshed by hand, as there is no thread that does.
         self._live.update(self._layout(report), refresh=True)
 
     def _layout(self, report: StepReport) -> Group:

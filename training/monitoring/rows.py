@@ -152,6 +152,7 @@ def _shorten(sequence: tuple[SampleToken, ...]) -> list[SampleToken]:
         if role is not Role.MODEL and len(alike) > _MOST_ALIKE:
             alike = [replace(alike[0], text=f"{text} \N{MULTIPLICATION SIGN} {len(alike):,}")]
         tokens += alike
+    # Both ends of a long sequence: the prompt's and the answer's.
     if len(tokens) > _MOST_TOKENS:
         half = _MOST_TOKENS // 2
         gone = SampleToken(

@@ -29,7 +29,12 @@ _MOST_SHOWN_TOKENS = 30_000
 
 @dataclass(frozen=True, slots=True)
 class TokenView:
-    """A token as drawn."""
+    """A token as drawn.
+
+    Example:
+        >>> TokenView(text="red", css="mmr-plus mmr-shade-1", title="entropy 0.7 nats").text
+        'red'
+    """
 
     text: str
     css: str
@@ -83,6 +88,7 @@ def select_samples(
     tokens = 0
     for step in sorted(samples, reverse=True):
         tokens += sum(len(row) for view in samples[step] for row in view.sequences)
+        # Each token is an element of its own, and pages of very many open slowly.
         if views and tokens > _MOST_SHOWN_TOKENS:
             break
         views.append((step, [_rollout_view(view) for view in samples[step]]))

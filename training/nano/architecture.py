@@ -57,6 +57,7 @@ def build_model(
         assert isinstance(number, int)
         return number
 
+    # Time, height and width share the rotary dimensions about evenly.
     half = shape.text_head_dim // 2
     mrope = [half - 2 * (half // 3), half // 3, half // 3]
     config = Qwen3VLConfig(
@@ -140,6 +141,7 @@ def _sentences(config: NanoConfig) -> Iterator[str]:
         for question, answer in make(rng, small, stage).dialogue:
             yield question
             yield answer
+    # Stamps and the chat's own words come in every prompt: they get tokens of their own.
     for _ in range(50):
         yield f"<1.5 seconds> user\n assistant\n {OUTSIDE_ANSWER}"
 

@@ -23,6 +23,7 @@ def find_attribute_swap(sightings: Sequence[Sighting], rng: random.Random) -> st
             attributes.append(("pattern", other.actor.pattern))
         rng.shuffle(attributes)
         for attribute, value in attributes:
+            # A third thing may be just that: then the name is no swap.
             if all(s.actor.shape != shape or not _has(s, attribute, value) for s in sightings):
                 return f"{value} {shape}"
     return None

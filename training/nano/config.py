@@ -30,7 +30,12 @@ class Architecture:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """A part of the curriculum. Shares are probabilities; the rest of the steps are single-scene
-    clips."""
+    clips.
+
+    Example:
+        >>> Stage(share=0.3, image_share=0.35).multi_scene_share
+        0.0
+    """
 
     share: float
     """Share of all steps."""

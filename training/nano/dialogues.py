@@ -71,6 +71,7 @@ class Dialogues:
 
     def batch(self, rng: random.Random) -> PackedBatch:
         """One of the batches, each dialogue as likely as any other."""
+        # Batches of short dialogues hold more of them.
         weights = [len(batch) for batch in self.batches]
         return pack_dialogues(rng.choices(self.batches, weights)[0])
 
@@ -95,6 +96,7 @@ def join_steps(path: Path) -> list[tuple[list[_Message], list[bool]]]:
     for row in read_samples(path):
         messages = [(m["role"], m["content"]) for m in row["messages"]]
         train = list(row["train"])
+        # The steps of a play stand one after the other, each with all before it.
         if conversations and messages[: len(conversations[-1][0])] == conversations[-1][0]:
             before = conversations.pop()[1]
             train[: len(before)] = [a or b for a, b in zip(before, train, strict=False)]

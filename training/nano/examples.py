@@ -139,6 +139,7 @@ def _small_world(rng: random.Random, stage: Stage, scenes: int) -> World:
         length_s = rng.uniform(2.0, 6.0) if scenes == 1 else rng.uniform(2.5, 5.0)
         actors = rng.randint(1, stage.most_actors) if rng.random() > 0.03 else 0
         scene = generate.scene(rng, start_s, length_s, actors=actors, text_share=stage.word_share)
+        # Early on things are large and plain, so that looking pays at once.
         if rng.random() < stage.large_share:
             bare = [
                 a.model_copy(update={"size": "large", "pattern": "plain"}) for a in scene.actors
@@ -191,6 +192,7 @@ def _image_dialogue(
         name = refer(s, visible) or noun(s)
         if s.actor.id in boxes_by_id:
             pairs.append((box_prompt(name), box_answer(boxes_by_id[s.actor.id], name)))
+    # Now and then a thing that is not there, or every question would have a box.
     missing = [x for x in get_args(Shape) if all(s.actor.shape != x for s in visible)]
     if rng.random() < 0.4:
         name = rng.choice(missing)
@@ -273,6 +275,7 @@ def _weather(rng: random.Random, frames: np.ndarray) -> np.ndarray:
     """Small changes of light and grain, such as encoding leaves behind."""
     noise = np.random.default_rng(rng.randrange(1 << 32))
     gain, lift, grain = rng.uniform(0.92, 1.06), rng.uniform(-6, 6), rng.uniform(0, 4)
+    # Encoders change levels a little, and so do cameras.
     grainy = frames * np.float32(gain) + np.float32(lift)
     grainy += grain * noise.standard_normal(frames.shape, np.float32)
     return grainy.clip(0, 255).astype(np.uint8)

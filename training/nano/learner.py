@@ -75,6 +75,7 @@ class Learner(nn.Module):
         self.config = config
         self.master = ModelWithHeads(model, config.architecture.text_width)
         self.fast = copy.deepcopy(self.master).to(torch.bfloat16)
+        # Clips of a batch have equal lengths: their attention is one batched call.
         batch_equal_segments(self.fast.model.model.visual)
         self.fast.model.model.language_model.config._attn_implementation = BLOCK_ATTENTION
         matrices, vectors = [], []
@@ -108,6 +109,7 @@ class Learner(nn.Module):
         for slow, quick in zip(self.master.parameters(), self.fast.parameters(), strict=True):
             slow.grad = None if quick.grad is None else quick.grad.float()
             quick.grad = None
+        # All gradients together, the heads' too.
         norm = nn.utils.clip_grad_norm_(self.master.parameters(), 1.0)
         scale = self.learning_rate_scale(step)
         for optimiser, rate in (
@@ -137,6 +139,7 @@ class Learner(nn.Module):
         if visual is None:
             return answers, report
         read = self.fast.heads(visual, hidden[batch.visual])
+        # Colours and shapes are read from single tokens, so the eyes alone must carry them.
         auxiliary = torch.zeros(())
         for name, truth in batch.dense.items():
             scores = read[name].float()
@@ -190,6 +193,7 @@ def forward_packed(
     embedded = embedded.masked_scatter(
         batch.visual[..., None], vision.pooler_output.to(embedded.dtype)
     )
+    # Finite, so that no row of the softmax can be NaN.
     hidden_away = torch.zeros(batch.attention.shape, dtype=model.dtype, device=model.device)
     hidden = model.model.language_model(
         inputs_embeds=embedded,

@@ -54,6 +54,7 @@ def _any_scene(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.
         )
     )
     levels = draw(rng, frames, size_px).astype(np.float32)
+    # Evenly in the logarithm, so that dim footage comes as often as bright.
     light = 1.0 if rng.random() < 0.4 else float(np.exp(rng.uniform(np.log(DARKEST), 0)))
     contrast = 1.0 if rng.random() < 0.7 else rng.uniform(0.15, 1.0)
     middle = levels.mean()
@@ -69,6 +70,7 @@ def _any_scene(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.
 def _panned(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.ndarray:
     """uint8 (frames, H, W, 3): a window that pans over a random still with moving light."""
     width, height = size_px
+    # The still is larger than the window that pans over it.
     still = _still(rng, 3 * width // 2, 3 * height // 2)
     noise = np.random.default_rng(rng.randrange(1 << 32))
     x, y = rng.uniform(0, width / 2), rng.uniform(0, height / 2)

@@ -62,7 +62,13 @@ class PackedBatch:
 
 def patchify(frames: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
     """uint8 (F, H, W, 3) -> float32 (patches, 384) and the (t, h, w) grid; one frame is shown
-    twice."""
+    twice.
+
+    Example:
+        >>> patches, grid = patchify(np.zeros((1, 16, 32, 3), np.uint8))
+        >>> patches.shape, grid
+        ((8, 384), (1, 2, 4))
+    """
     if len(frames) % 2:
         frames = np.concatenate([frames, frames[-1:]])
     f, height, width, _ = frames.shape
@@ -133,6 +139,7 @@ class _PackedRow:
 def _pack_row(example: Example, tokenizer: PreTrainedTokenizerFast) -> _PackedRow:
     patches, grid = patchify(example.frames)
     ids, positions, visual = _clip_tokens(example, grid, tokenizer)
+    # Every question goes on where the clip ends, as if it were the only one.
     start = int(positions.max()) + 1
     segments = [np.zeros(len(ids), np.int64)]
     targets = [np.full(len(ids), IGNORED, np.int64)]
@@ -144,6 +151,7 @@ def _pack_row(example: Example, tokenizer: PreTrainedTokenizerFast) -> _PackedRo
         answer_ids = [*_encode(tokenizer, answer), *end]
         pair_ids = np.array([*question_ids, *answer_ids])
         learnt_ids = np.full(len(pair_ids), IGNORED, np.int64)
+        # The target of a token is the one after it.
         learnt_ids[len(question_ids) - 1 : -1] = answer_ids
         columns.append(pair_ids)
         targets.append(learnt_ids)
@@ -187,6 +195,7 @@ def _clip_tokens(example: Example, grid: tuple[int, int, int], tokenizer: PreTra
         )
         ids.extend([pad] * (rows * columns))
         visual.extend([True] * (rows * columns))
+        # As in Qwen3-VL: the next text stands after the longer side of the grid.
         position += max(rows, columns)
         text([*finish])
     return np.array(ids), np.concatenate(position_ids, axis=1), np.array(visual)

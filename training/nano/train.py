@@ -57,6 +57,7 @@ class Batches(Dataset):
         config = self.config
         stage = config.stage_at(step)
         rng = random.Random(f"dialogues/{config.seed}/{step}")
+        # One draw decides, so that a batch is a function of its step alone.
         kind = rng.random()
         if kind < stage.dialogue_share:
             assert self.dialogues is not None, "a config with dialogue_share names its dialogues"
@@ -106,6 +107,7 @@ def train_nano(
     samples_sha256 = None if dialogues is None else dialogues.sha256
     processor = build_processor(config, tokenizer)
     model = build_model(config.architecture, tokenizer)
+    # Weights of a checkpoint stand in for those of the start.
     resumed = resume and (out / "checkpoint.pt").exists()
     if config.start is not None and not resumed:
         load_weights(model, config.start)
@@ -227,6 +229,7 @@ def _save(
         "dialogues": dialogues,
     }
     torch.save(state, temporary)
+    # Whole or not at all: a run killed here resumes from the checkpoint before.
     temporary.replace(out / "checkpoint.pt")
     save_pretrained(learner.master.model, processor, out / "model")
     recipe = {

@@ -43,7 +43,12 @@ Split = Literal["train", "held-out"]
 
 @dataclass(frozen=True, slots=True)
 class PlayTurn:
-    """One decision: what was said before, and what was written."""
+    """One decision: what was said before, and what was written.
+
+    Example:
+        >>> PlayTurn(messages=(), text="<answer>red</answer>").text
+        '<answer>red</answer>'
+    """
 
     messages: tuple[Message, ...]
     text: str
@@ -93,6 +98,7 @@ class PlayedWorld:
     def best_play(self, item: Item, most_hints: int = HINTS - 1) -> NavigationDemonstration | None:
         """The correct play with the fewest hints, `most_hints` or fewer; None where there is
         none."""
+        # What is nowhere, or everywhere, has no place that a hint could name.
         can_be_hinted = bool(item.gold_spans) and item.kind != "global"
         for hints in range(most_hints + 1 if can_be_hinted else 1):
             teacher = Teacher(item, self.tree, self.read_notes, hints)
@@ -105,6 +111,7 @@ class PlayedWorld:
         """The policy at one question: yields what its model is asked, until the first answer."""
         play = NANO_POLICY.play(self.inquiry(item))
         wish = next(play)
+        # A claim is the first answer; what the loop makes of it teaches nothing.
         while not isinstance(wish, Claim):
             sent = None
             if isinstance(wish, Consult):
@@ -168,6 +175,7 @@ def play_all(
     turns: list[list[PlayTurn]] = [[] for _ in plays]
     waiting = {i: wish for i, play in enumerate(plays) if (wish := next(play, None)) is not None}
     while waiting:
+        # All plays are of one policy, so one limit serves a round.
         limit = next(iter(waiting.values())).max_new_tokens
         conversations = [wish.messages for wish in waiting.values()]
         replies = model.generate(conversations, max_new_tokens=limit)

@@ -147,6 +147,7 @@ def _distinctive_question(rng: random.Random, name: str, names: list[str]) -> _L
 def _plain(rng: random.Random, *, timed: bool, things: int) -> Turns:
     """Questions about things in a list without words on the screen; every thing is there."""
     count = rng.randint(2, CHILDREN_MOST)
+    # Each node tells of one thing or more.
     groups = [[_figure(rng) for _ in range(rng.randint(1, things))] for _ in range(count)]
     begin_s, length_s = rng.choice((0.0, rng.uniform(0, 3000))), rng.choice((2.81, 11.25, 45))
     lines = []
@@ -163,6 +164,7 @@ def _plain(rng: random.Random, *, timed: bool, things: int) -> Turns:
     turns: Turns = []
     for _ in range(QUESTIONS):
         question = _distinctive_question(rng, rng.choice(rng.choice(groups)), everything)
+        # The teacher goes to the first node that fits, in order of time.
         node, name = next(
             ((i + 1,), name)
             for i, names in enumerate(groups)
@@ -189,6 +191,7 @@ class _Listed:
     def draw(cls, rng: random.Random, things: int) -> _Listed:
         """Two captions or more, with at most so many things in each."""
         leaves = rng.random() < 0.3
+        # Leaves lie deep; what the numbers look like must not tell which nodes are leaves.
         depth = rng.choice(LEAF_DEPTHS if leaves else INNER_DEPTHS)
         parent = tuple(rng.randint(1, CHILDREN_MOST) for _ in range(depth - 1))
         ids = [(*parent, i + 1) for i in range(rng.randint(2, CHILDREN_MOST))]
@@ -199,6 +202,7 @@ class _Listed:
             begin_s = start_s + i * length_s
             word = rng.choice(WORDS) if rng.random() < 0.6 else None
             screen_words.append(word)
+            # Things stay in view over a border now and then, as in real captions.
             staying = figures[-1:] if rng.random() < STAYS else []
             new = rng.randint(1, things) - len(staying)
             figures = [*staying, *(_figure(rng) for _ in range(new))]
@@ -244,6 +248,7 @@ class _Listed:
             return write_open_turn(question.thing, name, node)
         if self.are_leaves:
             return None
+        # Nothing fits: the teacher opens the first node, or the first with the word.
         clue = "no" if question.word is None else f"no, {question.word}"
         for node, line in zip(self.nodes, self.lines, strict=True):
             if question.word is None or question.word in line:

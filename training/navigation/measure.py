@@ -91,6 +91,7 @@ def measure_navigation(
         plays = play_all([played.play(item) for item in questions], model)
         for item, turns in zip(questions, plays, strict=True):
             comparison.model.add(played, item, turns)
+            # Each player has the same captions: what one has read costs the next nothing.
             teacher = Teacher(item, played.tree, played.read_notes, hints=0)
             comparison.teacher.add(played, item, *play_all([played.play(item)], teacher))
             answer = Reasoner(played.observer).ask(

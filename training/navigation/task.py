@@ -82,6 +82,7 @@ class Navigation:
 
 def score_answer(trajectory: Trajectory, truth: Truth) -> float | None:
     """Whether the right option was chosen, or said that there is none: 0 or 1."""
+    # "There is no star" is the right answer where there is none.
     declined = says_absent(trajectory.answer, truth.question)
     if truth.choice is None:
         return float(declined)
@@ -117,6 +118,7 @@ def _episode(played: PlayedWorld, item: Item, codec: Codec) -> Episode:
     completions: list[Written] = []
     previous: tuple[Prompt, Written, Conversation] | None = None
     wish = next(play, None)
+    # The policy writes prompts, the trainer answers them: one turn a time round.
     while wish is not None:
         conversation = list(wish.messages)
         prompt = (

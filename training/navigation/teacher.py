@@ -113,6 +113,7 @@ class Teacher:
         self.word = split_context(self.item.question)[1]
         gold = [self.tree.leaf_at(span.middle_s).id for span in self.item.gold_spans]
         self.hinted = {leaf[:d] for leaf in gold for d in range(1, min(self.hints, 3) + 1)}
+        # The policy opens with the captions of the top level.
         self.read_nodes += [node.id for node in self.tree.children()]
         self._pending_look: tuple[str, NodeId] | None = None
 
@@ -133,6 +134,7 @@ class Teacher:
         text = "".join(p.text for p in last.parts if isinstance(p, TextPart))
         if not self.things:
             return self._overview()
+        # 1. What the look that was asked for last turn has shown.
         if self._pending_look is not None:
             thing, leaf = self._pending_look
             self._pending_look = None
@@ -141,8 +143,10 @@ class Teacher:
                 self.leaf_of[thing] = leaf
                 if len(self.things) == 1:
                     return write_answer_turn(thing, sight)
+        # 2. Counts need every place, not the first.
         if self.item.kind == "count":
             return self._count(text)
+        # 3. Each thing is searched for in turn; an order is told when all were seen.
         for thing in self.things:
             if thing not in self.leaf_of:
                 return self._search(thing, last=LAST_TURN in text)
@@ -150,6 +154,7 @@ class Teacher:
 
     def _search(self, thing: str, *, last: bool) -> str:
         """The next step towards one thing."""
+        # A caption that tells of the thing is followed first: this is what is to be learnt.
         match = None if last else self._match(thing)
         if match is not None:
             node, name = match
@@ -157,9 +162,11 @@ class Teacher:
                 return self._look(thing, node, name)
             return self._open(thing, node, name)
         clue = f"no, {self.word}" if self.word else "no"
+        # Without one, the top rung of hints looks where the answer is,
         hidden = None if last or self.hints < 4 else self._unlooked_leaf(thing)
         if hidden is not None:
             return self._look(thing, hidden, clue)
+        # and the lower ones read on.
         node = None if last else self._silent_node()
         if node is not None:
             return self._open(thing, node, clue)
@@ -173,6 +180,7 @@ class Teacher:
             if node not in self.opened and (thing, node) not in self.looked
             if (names := self._names(node, thing))
         ]
+        # Node ids sort by their place in time.
         return min(fits, key=lambda fit: (-len(fit[0]), fit[0]), default=None)
 
     def _names(self, node: NodeId, thing: str) -> list[str]:
@@ -185,10 +193,12 @@ class Teacher:
         free = [n for n in self.read_nodes if n not in self.opened and not self.tree.is_leaf(n)]
         hinted = sorted(n for n in free if n in self.hinted)
         if hinted:
+            # In order of time on the top level; below it the latest first.
             return hinted[-1] if len(hinted[-1]) > 1 else hinted[0]
         if self.silent >= OPENS_LIMIT:
             return None
         inside = [n for n in free if self._is_inside_hint(n) and self._has_word(n)]
+        # Opening in silence is bounded, or a thing that is not there would open the whole tree.
         self.silent += bool(inside)
         return min(inside, key=lambda n: (len(n), n), default=None)
 
@@ -227,6 +237,7 @@ class Teacher:
         """Read until every place is known, then count the different things that were told."""
         (thing,) = self.things
         fits = dict.fromkeys(n for node in self.read_nodes for n in self._names(node, thing))
+        # "red star" and "small red star" are one thing.
         names = [n for n in fits if not any(set(n.split()) < set(m.split()) for m in fits)]
         enough = self.hints and len(names) >= len(self.item.gold_spans)
         node = None if enough or LAST_TURN in text else self._silent_node()
@@ -246,6 +257,7 @@ class Teacher:
         if not screen_words:
             return "<think>no word</think><answer>there is no word</answer>"
         question = self.item.question
+        # A word that stands in more captions of the top level was longer on the screen.
         by_count = sorted(dict.fromkeys(screen_words), key=screen_words.count)
         best = {"last": screen_words[-1], "first": screen_words[0], "shortest": by_count[0]}
         kind = next((kind for kind in best if kind in question), "longest")
