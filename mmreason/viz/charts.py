@@ -83,6 +83,7 @@ def draw_line_charts(
         marks += field.axes()
         for series in panel.series:
             marks += field.line(series, _colour(names.index(series.name)))
+    # The gap behind the last panel is the legend's.
     legend_x = _LEFT + len(panels) * (width + _GAP) - _GAP + 30
     for i, name in enumerate(names):
         y = _TOP + 8 + 20 * i
@@ -237,6 +238,7 @@ def draw_bar_charts(title: str, panels: Sequence[BarPanel]) -> Drawing:
 
 def _draw_bars(panel: BarPanel, top: int) -> Iterator[Mark]:
     longest = max(panel.limit, *panel.bars.values())
+    # All bars and the limit on one scale; the longest fills the room.
     unit = (_BARS_WIDTH - _BARS_LEFT - _BARS_RIGHT) / longest if longest > 0 else 0.0
     yield Label(x=10, y=top + 12, text=panel.title, size=14)
     y = top + 28

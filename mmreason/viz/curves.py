@@ -143,6 +143,7 @@ class _Field:
 
     def place(self, line: CurveSeries, window: int) -> _PlacedLine:
         """A long noisy curve as the mean of its neighbourhood, with what was measured behind it."""
+        # Schedules and counters are drawn as they are.
         is_smoothed = len(line.curve) >= _SMOOTH_FROM and is_noisy(line.curve)
         window = window if is_smoothed else 1
         css = _css(line)
@@ -268,6 +269,7 @@ def _steps_axis(series: Sequence[CurveSeries]) -> Axis:
 def _reading_columns(series: Sequence[CurveSeries], field: _Field) -> list[Mark]:
     """Invisible columns side by side over the whole chart, each with the values at its step."""
     steps = sorted({step for line in series for step, _ in line.curve})
+    # Columns narrower than a few pixels cannot be pointed at.
     count = min(len(steps), _MOST_READINGS)
     picked = [steps[round(i * (len(steps) - 1) / max(1, count - 1))] for i in range(count)]
     centres = [field.x_of(step) for step in picked]

@@ -217,6 +217,7 @@ def render_png(drawing: Drawing, scale: int = 2) -> bytes:
             case Path():
                 _draw_path(pen, mark, scale)
             case Label():
+                # Pillow's own font: a PNG looks the same on every machine.
                 font = ImageFont.load_default(size=mark.size * scale)
                 pen.text(
                     (mark.x * scale, mark.y * scale),
@@ -233,6 +234,7 @@ def render_png(drawing: Drawing, scale: int = 2) -> bytes:
 def _draw_path(pen, path: Path, scale: int) -> None:
     width = max(1, round(path.width * scale))
     dash_part = _DASH / (_DASH + _DASH_GAP) if path.is_dashed else 1.0
+    # Each side by itself: dashes begin anew at a corner.
     for (x1, y1), (x2, y2) in itertools.pairwise(path.points):
         # Pillow draws solid lines only: each dash is a line of its own.
         length = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5

@@ -60,6 +60,7 @@ class Arm:
     def recipe_for(self, start: Path, out: Path, seed: int) -> Recipe:
         """The recipe of a run from the model folder `start`. The arm must have one."""
         assert self.recipe is not None, self.name
+        # nano is a model folder by itself, a tiny model needs its own reader.
         model = start if self.lesson is None else partial(tiny.load_model, start)
         return replace(self.recipe, model=model, out=out, seed=seed)
 

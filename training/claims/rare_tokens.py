@@ -73,6 +73,7 @@ def build_experiment(size: Size) -> Experiment:
         "all rare masked": replace(dapo, objective=_masking("all")),
         "uncertain rare masked": replace(dapo, objective=_masking("uncertain")),
     }
+    # The arms without fillers start from another lesson.
     start, *trained = make_arms(noisy, recipes)
     arms = (
         Arm(name="start, no fillers", lesson=clean, recipe=None),

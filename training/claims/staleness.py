@@ -44,6 +44,7 @@ def build_experiment(size: Size) -> Experiment:
         demonstrate=partial(sums.demonstrate_sum, guess=0.6, slip=0.05, filler=0.0, hard=False),
         steps=500 // size.shrink,
     )
+    # Larger rollout batches, fewer of them: as many updates on as many attempts.
     recipes = {
         n: base_recipe(
             task,

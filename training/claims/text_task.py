@@ -55,6 +55,7 @@ class TextTask:
 
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
         """See `Task`."""
+        # The rule is all of the reward: format and length earn nothing.
         reward = Combination((Component(name="right", reward=self.right),))
         return reward(outcome.trajectory, problem.truth)
 

@@ -73,6 +73,7 @@ def load_model(folder: Path) -> Trainee:
     """The model in `folder` as the trainer takes it."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     model = LlamaForCausalLM.from_pretrained(folder)
+    # Starts of one name and other weights must not be taken for each other.
     weights = (folder / "model.safetensors").read_bytes()
     return Trainee(
         model=model,

@@ -165,6 +165,7 @@ class _Loss:
         rows = sum(len(mask) for mask in masks)
         threshold, remaining = None, full
         if self._stapo is not None:
+            # STAPO's threshold is a quantile over the whole step, so all of it is looked at first.
             with torch.no_grad():
                 batches = [_batch(trainer, model, inputs)[0] for inputs in micro_batches]
             entropies = [
@@ -217,6 +218,7 @@ class _Loss:
 def _micro_batches(trainer: Any, inputs: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
     """The micro-batches of this process in the current optimiser step, and whether this is the
     first. TRL keeps those of a whole generation and takes them in turn."""
+    # Evaluation has no optimiser step: a batch stands alone.
     if not trainer.model.training:
         return [inputs], True
     size = trainer.args.gradient_accumulation_steps

@@ -129,6 +129,7 @@ class WatchingEnvironment:
             What can be seen there.
         """
         text = self._use("caption", {"node": node})
+        # After the call: one that failed is no visit.
         self._visits.append(tuple(node))
         return text
 
@@ -172,6 +173,7 @@ class WatchingEnvironment:
         if self._scene is None:
             raise UsageError("reset the environment before a tool is used")
         observation = self._observe(make_call(self._scene.tree, name, arguments))
+        # Only calls that returned something count; the others raised.
         self._calls += 1
         return observation.text
 

@@ -49,12 +49,14 @@ def check_settings(objective: Objective, args: Any) -> None:
             f"steps_per_generation={args.steps_per_generation} must be a multiple of "
             f"gradient_accumulation_steps={args.gradient_accumulation_steps}"
         )
+    # With several rewards TRL may normalise each by itself: then no scale is asked for.
     if args.multi_objective_aggregation == "sum_then_normalize":
         _check_scale(objective, args.scale_rewards)
 
 
 def _check_scale(objective: Objective, scale_rewards: str) -> None:
     """TRL computes the advantages: by the objective's own rule only if told so."""
+    # Two groups of unlike spread: the three scales give three answers.
     reward = torch.tensor([0.0, 1.0, 3.0, 0.0, 0.5, 0.5], dtype=torch.float64)
     group = torch.tensor([0, 0, 0, 1, 1, 1])
     advantages = objective.advantage(reward, group)

@@ -83,6 +83,7 @@ class FigureSection:
 
 def group_figures(names: Sequence[str], *, is_shared: bool = True) -> tuple[FigureSection, ...]:
     """Every name in one panel; those that belong together in one where `is_shared`."""
+    # Figures of other versions and of users come last.
     headings = [*_SECTIONS, _OTHER]
     sections = [FigureSection(title, _panels(title, names, is_shared)) for title in headings]
     return tuple(section for section in sections if section.panels)

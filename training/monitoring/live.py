@@ -129,6 +129,7 @@ def _table(reports: Sequence[StepReport]) -> Table:
     for heading in figures:
         table.add_column(heading, justify="right", no_wrap=True)
     for report in reports:
+        # A step without the figure leaves its cell empty.
         values = (report.metrics.get(name) for name in figures.values())
         cells = ("" if value is None else format_number(value) for value in values)
         style = "bold" if report is reports[-1] else "dim"

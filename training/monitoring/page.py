@@ -121,6 +121,7 @@ def _run_values(run: Run) -> dict[str, object]:
         "silenced_texts": count_silenced_texts(run.samples),
         "samples": samples,
         "samples_left_out": steps_left_out,
+        # The newest: a run that warns at every step would be nothing else.
         "warnings": warnings[:_MOST_WARNINGS],
         "warning_count": len(warnings),
     }

@@ -72,6 +72,7 @@ class Run:
         path = folder / METRICS_FILE
         if not path.is_file():
             raise UsageError(f"{folder}: holds no {METRICS_FILE}; give the folder of a run (--out)")
+        # Damage is told on the page; a log without any readable step is refused.
         steps, damaged = _read_steps(path)
         samples, broken = _read_samples(folder / SAMPLES_FILE)
         if damaged and not steps:

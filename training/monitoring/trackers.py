@@ -97,6 +97,7 @@ def _is_main_process() -> bool:
     """Also makes the state that accelerate's trackers need in order to log."""
     from accelerate import PartialState
 
+    # Other processes would write the same figures again.
     return PartialState().is_main_process
 
 

@@ -37,6 +37,7 @@ def _watch(
     settings: Mapping[str, Setting] | None,
     table: LiveTable | None,
 ) -> Iterator[StepReport]:
+    # The log first: what follows may fail.
     log = RunLog(folder)
     tracking: Trackers | None = None
     with ExitStack() as stack:

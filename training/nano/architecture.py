@@ -133,6 +133,7 @@ def build_tokenizer(config: NanoConfig) -> PreTrainedTokenizerFast:
 
 
 def _sentences(config: NanoConfig) -> Iterator[str]:
+    # A small world says the same words as a large one and is drawn faster.
     stage = Stage(share=1.0, image_share=0.5, multi_scene_share=0.3)
     small = NanoConfig(seed=config.seed, clip_frames=2, size_px=(32, 16))
     for index in range(1500):
@@ -205,6 +206,7 @@ def save_pretrained(
     """Write a folder that `AutoProcessor` and `AutoModelForImageTextToText` load offline; weights
     in bfloat16."""
     folder.mkdir(parents=True, exist_ok=True)
+    # A copy: training goes on in float32.
     half = Qwen3VLForConditionalGeneration(model.config).bfloat16()
     half.load_state_dict(model.state_dict())
     half.generation_config = model.generation_config

@@ -157,6 +157,7 @@ def _window(rng: random.Random, world: World) -> Span:
     first, last = world.scenes[0], world.scenes[-1]
     start_s = rng.uniform(0, 0.5) * (first.end_s - first.start_s)
     end_s = last.end_s - rng.uniform(0, 0.5) * (last.end_s - last.start_s)
+    # Too short a cut tells nothing of motion.
     if len(world.scenes) == 1 and end_s - start_s < 1.0:
         return world.span
     return Span(start_s, end_s)
@@ -167,6 +168,7 @@ def _balanced(rng: random.Random, candidates: list[Question], n: int) -> list[Qu
     by_family = {f: [q for q in candidates if q.family == f] for f in FAMILIES}
     pool = []
     while len(pool) < n and any(by_family.values()):
+        # A question of each family in turn, in an order drawn anew.
         for family in rng.sample(FAMILIES, len(FAMILIES)):
             if by_family[family]:
                 pool.append(by_family[family].pop())
@@ -203,6 +205,7 @@ def _image_dialogue(
         if q.family in ("attribute", "count", "text", "comparison", "absence")
     ]
     rng.shuffle(pairs)
+    # Boxes are many; the rest of the questions are of other families.
     pairs = pairs[:2]
     pairs += [_ask(rng, q) for q in _balanced(rng, still, n - len(pairs))]
     return ((CAPTION_PROMPT, describe_still(world, moment.start_s)), *pairs)
@@ -254,6 +257,7 @@ def _dense(
             # A token shows the actor that covers most of it, from a tenth on.
             winner = np.where(coverage.max(0) >= 0.1, coverage.argmax(0), -1)
             boxes_by_id = boxes(world, times_s[i])
+            # What a token shows of its winner: classes, and where all of the actor is.
             for index, actor in enumerate(scene.actors):
                 tokens = winner == index
                 if not tokens.any():

@@ -74,6 +74,7 @@ class Learner(nn.Module):
         super().__init__()
         self.config = config
         self.master = ModelWithHeads(model, config.architecture.text_width)
+        # Small updates would vanish in bfloat16, so it only computes.
         self.fast = copy.deepcopy(self.master).to(torch.bfloat16)
         # Clips of a batch have equal lengths: their attention is one batched call.
         batch_equal_segments(self.fast.model.model.visual)
@@ -112,6 +113,7 @@ class Learner(nn.Module):
         # All gradients together, the heads' too.
         norm = nn.utils.clip_grad_norm_(self.master.parameters(), 1.0)
         scale = self.learning_rate_scale(step)
+        # Both optimisers follow one schedule, each with its own rate.
         for optimiser, rate in (
             (self.muon, self.config.matrix_lr),
             (self.adamw, self.config.other_lr),
@@ -190,6 +192,7 @@ def forward_packed(
     assert batch.attention is not None
     vision = model.model.visual(batch.patches.to(model.dtype), grid_thw=batch.grid_thw)
     embedded = model.model.language_model.embed_tokens(batch.input_ids)
+    # Merged visual tokens take the places of their pad tokens.
     embedded = embedded.masked_scatter(
         batch.visual[..., None], vision.pooler_output.to(embedded.dtype)
     )

@@ -29,6 +29,7 @@ def draw_outside_frames(
         return _panned(rng, frames, size_px)
     footage = _any_scene(rng, frames, size_px)
     if frames > 2 and rng.random() < 0.2:
+        # A cut to another scene inside the clip.
         cut = rng.randint(1, frames - 1)
         footage[cut:] = _any_scene(rng, frames, size_px)[cut:]
     return footage.astype(np.uint8)
@@ -57,6 +58,7 @@ def _any_scene(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.
     # Evenly in the logarithm, so that dim footage comes as often as bright.
     light = 1.0 if rng.random() < 0.4 else float(np.exp(rng.uniform(np.log(DARKEST), 0)))
     contrast = 1.0 if rng.random() < 0.7 else rng.uniform(0.15, 1.0)
+    # Contrast shrinks around the mean, light scales everything.
     middle = levels.mean()
     levels = (middle + contrast * (levels - middle)) * light
     if rng.random() < 0.1:
@@ -105,6 +107,7 @@ def _fractal(noise: np.random.Generator, width: int, height: int, decay: float) 
     weight, cells = 1.0, 2
     base = noise.uniform(40, 215, 3).astype(np.float32)
     tint = noise.uniform(20, 110, 3).astype(np.float32)
+    # Octaves of noise, each finer and weaker than the one before.
     while cells < width:
         grain = noise.standard_normal((cells, cells * 2, 1), np.float32)
         colour = 0.35 * noise.standard_normal((cells, cells * 2, 3), np.float32)
@@ -131,5 +134,6 @@ def _patch(rng: random.Random, noise: np.random.Generator, width: int, height: i
         corners = centre + np.stack([radii * np.cos(angles), radii * np.sin(angles)], 1)
         cv2.fillPoly(mask, [corners.astype(np.int32)], 255)
     if rng.random() < 0.6:
+        # Soft edges are out of focus, hard ones are things.
         mask = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.8, 5))
     return mask.astype(np.float32) / 255

@@ -21,10 +21,12 @@ def draw_card(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.n
     """A few centred lines of text on a flat or shaded ground: titles, slides, end credits."""
     canvas, ink = _ground(rng, size_px), _ink(rng)
     width, height = size_px
+    # Large letters leave room for few lines.
     scale = rng.uniform(0.25, 1.1)
     lines = rng.randint(1, max(1, int(3 / scale)))
     step = height / (lines + rng.uniform(0.3, 2))
     top = (height - step * (lines - 1)) / 2
+    # End credits rise, titles mostly stand.
     rise = rng.choice((0.0, 0.0, rng.uniform(-6, 6)))
     font = rng.choice(FONTS)
     texts = [_random_words(rng, rng.randint(1, 4)) for _ in range(lines)]
@@ -44,6 +46,7 @@ def draw_terminal(rng: random.Random, frames: int, size_px: tuple[int, int]) -> 
     height = size_px[1]
     scale, step = rng.uniform(0.14, 0.34), rng.randint(4, 10)
     inks = [_ink(rng) for _ in range(rng.randint(1, 4))]
+    # More rows than fit, so that they can scroll.
     rows = [_random_words(rng, rng.randint(0, 7)) for _ in range(height // step + 3 * frames)]
     left_px = [2 + 6 * rng.choice((0, 0, 1, 2)) for _ in rows]
     speed = rng.choice((0, 0, 1, 2))
@@ -70,6 +73,7 @@ def draw_window(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np
     for _ in range(rng.randint(2, 14)):
         x, y = rng.randrange(width), rng.randrange(height)
         w, h = rng.randint(3, width), rng.choice((rng.randint(2, 8), rng.randint(4, height)))
+        # Bars reach from side to side.
         if rng.random() < 0.4:
             x, w = 0, width
         filled = rng.choice((-1, -1, 1))
@@ -84,6 +88,7 @@ def draw_window(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np
             _ink(rng),
             0,
         )
+    # The pointer is all that moves on a desktop.
     x, y = rng.uniform(0, width), rng.uniform(0, height)
     dx, dy, ink = rng.uniform(-9, 9), rng.uniform(-6, 6), _ink(rng)
     pictures = []
@@ -105,10 +110,12 @@ def draw_noise(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.
     """Grain, static, coloured or grey, new in each frame: no signal, high gain at night."""
     width, height = size_px
     grain = np.random.default_rng(rng.randrange(1 << 32))
+    # Coarse grain is what a codec leaves of fine grain.
     cell = rng.choice((1, 1, 2, 4))
     shape = (frames, -(-height // cell), -(-width // cell), rng.choice((1, 3)))
     base, spread = rng.uniform(0, 180), rng.uniform(8, 120)
     values = grain.standard_normal(shape) if rng.random() < 0.6 else 2 * grain.random(shape) - 1
+    # Salt, as dead pixels and snow on a screen are.
     if rng.random() < 0.2:
         values = np.where(grain.random(shape) < rng.uniform(0.01, 0.3), 2.0, 0.0)
     values = np.broadcast_to(values, (*shape[:3], 3)).repeat(cell, 1).repeat(cell, 2)
@@ -132,6 +139,7 @@ def draw_sky(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.nd
     pictures = []
     for frame in range(frames):
         drifted = centres + drift * frame
+        # Round glows are products of two profiles: no (n, H, W) array is made.
         along = np.exp(-(((x[None] - drifted[:, :1]) / radius[:, None]) ** 2))
         down = np.exp(-(((y[None] - drifted[:, 1:]) / radius[:, None]) ** 2))
         light = np.einsum("nh,nw,nc->hwc", down, along, bright[:, None] * tint)
@@ -156,6 +164,7 @@ def draw_pattern(rng: random.Random, frames: int, size_px: tuple[int, int]) -> n
         cell = np.floor(along / period).astype(int)
         if kind == "checks":
             cell = cell + np.floor(across / period).astype(int)
+        # Waves have no cells: two colours flow into each other.
         if kind == "wave":
             mix = 0.5 + 0.5 * np.sin(2 * np.pi * along / period)[..., None]
             pictures.append(mix * colours[0] + (1 - mix) * colours[1])
@@ -180,6 +189,7 @@ def draw_chart(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.
     series = rng.randint(1, 4)
     inks = [_ink(rng) for _ in range(series)]
     points = rng.randint(4, 24)
+    # Random walks look like measurements.
     walk = np.cumsum([[rng.gauss(0, 9) for _ in range(series)] for _ in range(points)], 0)
     levels = (bottom_px - 4 - np.abs(walk)).clip(3, bottom_px)
     xs = np.linspace(left_px + 2, width - 6, points)
@@ -220,6 +230,7 @@ def draw_shapes(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np
         )
         for _ in range(rng.randint(1, 14))
     ]
+    # Two in three are sharp.
     blur = rng.choice((0.0, 0.0, rng.uniform(1, 8)))
     pictures = []
     for frame in range(frames):

@@ -101,6 +101,7 @@ def pack_examples(examples: list[Example], tokenizer: PreTrainedTokenizerFast) -
     positions = np.zeros((3, n, length), np.int64)
     visual = np.zeros((n, length), bool)
     targets = np.full((n, length), IGNORED, np.int64)
+    # Memory grows with the square of the length: clips of a batch are about equally long.
     attention = np.zeros((n, 1, length, length), bool)
     for i, row in enumerate(rows):
         size = len(row.ids)

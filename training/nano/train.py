@@ -67,6 +67,7 @@ class Batches(Dataset):
         images = random.Random(f"kind/{config.seed}/{step}").random() < stage.image_share
         make = make_image_example if images else make_clip_example
         n = config.image_batch if images else config.clip_batch
+        # One seed an example: a batch needs nothing of those before it.
         seeds = (f"nano/{config.seed}/{step}/{index}" for index in range(n))
         return pack_examples(
             [make(random.Random(seed), config, stage) for seed in seeds], self.tokenizer
@@ -120,6 +121,7 @@ def train_nano(
         if saved["dialogues"] != samples_sha256:
             raise UsageError(f"{config.dialogues} is not the file that the run in {out} began with")
         _keep_log_before(start, out / "log.jsonl")
+    # Worlds are drawn in a worker while the model learns.
     batches = DataLoader(
         Batches(config, tokenizer, dialogues),
         batch_size=None,
@@ -137,6 +139,7 @@ def train_nano(
             log.flush()
             done = step + 1
             stop = should_stop()
+            # A run that is stopped is resumed from the very step.
             if stop or done % config.checkpoint_every == 0 or done == config.steps:
                 _save(learner, processor, done, steps_before, samples_sha256, out)
             yield Progress(
@@ -232,6 +235,7 @@ def _save(
     # Whole or not at all: a run killed here resumes from the checkpoint before.
     temporary.replace(out / "checkpoint.pt")
     save_pretrained(learner.master.model, processor, out / "model")
+    # How the model wants to be shown video, for whoever loads the folder.
     recipe = {
         "clip_frames": learner.config.clip_frames,
         "clip_size_px": list(learner.config.size_px),
@@ -241,4 +245,5 @@ def _save(
         "trained_steps": steps_before + step,
     }
     write_atomic(out / "model" / "mmreason.json", (json.dumps(recipe, indent=1) + "\n").encode())
+    # New weights are not calibrated: the file says so.
     Calibration({}).save(out / "model" / SCRIPTED_WORLD)

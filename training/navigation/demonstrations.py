@@ -67,6 +67,7 @@ def needle_world(
     split: Split, index: int, duration_s: float | None = None, items: int = ITEMS
 ) -> NeedleSet:
     """World `index` of a split, the same whenever asked for; of one length or of all in turn."""
+    # Far apart, so that no split runs into the other.
     start = {"train": 1_000_000, "held-out": 2_000_000}[split]
     return needle_set(start + index, duration_s or LENGTHS_S[index % len(LENGTHS_S)], items)
 
@@ -151,6 +152,7 @@ class PlayedWorld:
     def observe(self, call: ToolCall) -> Observation:
         """What a call shows; every call is made once."""
         key = str(call)
+        # Plays of one world ask for the same captions again and again.
         if key not in self._observations:
             prepared = self._toolbox.prepare(call)
             self._observations[key] = finished(serve(self._toolbox.perform([prepared])))[0]

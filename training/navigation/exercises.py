@@ -105,6 +105,7 @@ def make_exercise(rng: random.Random, level: int) -> Turns:
         # A list that settles none of its questions is drawn anew.
         if answered:
             break
+    # Options and length stand in every real question and say nothing here.
     length_s = rng.choice((30, 60, 180, 900, 3600))
     options = [f"{letter}. {text}" for letter, text in zip("ABCD", _options(rng), strict=True)]
     context = [*options, f"The video is {length_s} seconds long.", *listed.lines]
@@ -112,6 +113,7 @@ def make_exercise(rng: random.Random, level: int) -> Turns:
     for question, turn in answered[:QUESTIONS]:
         turns.append(("user", "\n".join([question.whole, *([] if turns else context)])))
         turns.append(("assistant", turn))
+        # A look is answered, and the answer is what the look showed.
         if "video_qa" in turn and not question.text.startswith("Which"):
             turns.append(("user", f"<information>{question.answer}</information>"))
             turns.append(("assistant", write_answer_turn(question.thing, question.answer)))
@@ -121,6 +123,7 @@ def make_exercise(rng: random.Random, level: int) -> Turns:
 def _name_by_number(rng: random.Random, *, whole: bool) -> Turns:
     """Every name of a bare list, asked for in any order: the whole name, or a part of it that no
     other name has."""
+    # A name stands once, or its number would not be settled.
     names = list(dict.fromkeys(_figure(rng) for _ in range(rng.randint(2, CHILDREN_MOST))))
     numbers = [format_node((position,)) for position in range(1, len(names) + 1)]
     lines = [f"{number} {article(name)}." for number, name in zip(numbers, names, strict=True)]
@@ -286,6 +289,7 @@ def _describe_clip(
     rng: random.Random, figures: list[str], word: str | None, begin_s: float, length_s: float
 ) -> str:
     """What a short clip shows; at a cut, names are shorter."""
+    # A clip with a cut in it, as nano words it.
     if rng.random() < 0.15:
         short = [article(" ".join(name.split()[1:])) for name in figures[:2]]
         before = f" and the word {word}" if word else ""

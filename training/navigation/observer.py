@@ -55,6 +55,7 @@ class BlankVideo:
     ) -> FrameBatch:
         """Frames at exactly these times."""
         size_px, count = size_px or SIZE_PX, len(times_s)
+        # Blank frames cost nothing; the observer goes by their times.
         pixels = np.zeros((count, size_px[1], size_px[0], 3), np.uint8)
         if size_px != SIZE_PX:
             for i, time_s in enumerate(times_s):
@@ -79,6 +80,7 @@ def make_observer(world: World) -> ScriptedModel:
         if text.strip() != CLIP.prompts.caption:
             return witness(text, frames).removesuffix(".")
         times_s = frames.times_s
+        # A single frame shows no motion.
         if len(times_s) == 1:
             return describe_still(world, float(times_s[0]))
         span = covered(times_s)

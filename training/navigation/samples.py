@@ -112,6 +112,7 @@ def generate_samples(
 
 def write_samples(path: Path, samples: Iterable[StepSample]) -> int:
     """Write as they come, into place when all are there; returns how many."""
+    # A run that is cut off leaves no half file under the name.
     temporary = path.with_name(path.name + ".tmp")
     count = 0
     with temporary.open("wb") as file:

@@ -111,6 +111,7 @@ class Teacher:
     def __post_init__(self) -> None:
         self.things = find_things_asked(self.item.question)
         self.word = split_context(self.item.question)[1]
+        # A hint is the way down to a leaf that shows the answer, as far as the rung goes.
         gold = [self.tree.leaf_at(span.middle_s).id for span in self.item.gold_spans]
         self.hinted = {leaf[:d] for leaf in gold for d in range(1, min(self.hints, 3) + 1)}
         # The policy opens with the captions of the top level.
@@ -224,6 +225,7 @@ class Teacher:
         self._pending_look = (thing, leaf)
         question = split_context(self.item.question)[0]
         if len(self.things) > 1:
+            # An order is settled by where each thing is, not by asking for it.
             question = f"Is there {article(thing)}?"
         return write_look_turn(thing, clue, leaf, question)
 
@@ -239,6 +241,7 @@ class Teacher:
         fits = dict.fromkeys(n for node in self.read_nodes for n in self._names(node, thing))
         # "red star" and "small red star" are one thing.
         names = [n for n in fits if not any(set(n.split()) < set(m.split()) for m in fits)]
+        # With hints the teacher knows how many there are to be found.
         enough = self.hints and len(names) >= len(self.item.gold_spans)
         node = None if enough or LAST_TURN in text else self._silent_node()
         if node is not None:
