@@ -60,7 +60,7 @@ class TeacherSampler:
     def __init__(self, trainee: Trainee, item: Item):
         self.tokenizer = trainee.tokenizer
         tree = plan_tree(VIDEO.info.span, leaf_s=CLIP.leaf_s)
-        self.teachers = [Teacher(item, tree, PlayedWorld(NEEDLES).read, 4) for _ in range(2)]
+        self.teachers = [Teacher(item, tree, PlayedWorld(NEEDLES).read_notes, 4) for _ in range(2)]
 
     def draw(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
         found: list[Written | SampleFailure] = []
