@@ -21,7 +21,7 @@ from mmreason.training.claims.experiment import Arm, Claim, Experiment, Size, Vi
 from mmreason.training.claims.measuring import attempts, pass_rates
 from mmreason.training.claims.start import Lesson
 from mmreason.training.claims.text_task import TextTask
-from mmreason.training.learner.policy_model import Trainee
+from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.rl.recipe import Dsdr, Recipe
 from mmreason.training.rollouts.types import Group, Rollout
 
@@ -175,8 +175,8 @@ def _recipe(
     )
 
 
-def _measure(trainee: Trainee, *, held_out: int) -> Mapping[str, float]:
-    groups = attempts(trainee, _task(held_out, held_out=True))
+def _measure(policy: PolicyModel, *, held_out: int) -> Mapping[str, float]:
+    groups = attempts(policy, _task(held_out, held_out=True))
     return {**pass_rates(groups), "ways": _ways(groups)}
 
 

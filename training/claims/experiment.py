@@ -13,7 +13,7 @@ from typing import Literal
 
 from mmreason.training.claims import tiny
 from mmreason.training.claims.start import Lesson
-from mmreason.training.learner.policy_model import Trainee
+from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.rl.recipe import Recipe
 
 
@@ -87,7 +87,7 @@ class Experiment:
     about: str
     """What the task is and what differs from the paper, for the page."""
     arms: tuple[Arm, ...]
-    measure: Callable[[Trainee], Mapping[str, float]]
+    measure: Callable[[PolicyModel], Mapping[str, float]]
     """Figures of a trained model, on held-out problems."""
     figures: Mapping[str, str]
     """The figures of the table by name, with what they are."""
@@ -96,7 +96,7 @@ class Experiment:
     claims: tuple[Claim, ...]
     seeds: int = 5
     """As many as the results in `benchmarks/results` have."""
-    load: Callable[[Path], Trainee] = tiny.load
+    load: Callable[[Path], PolicyModel] = tiny.load
     """Reads a model folder."""
     grid: Grid | None = None
     """The first figure of arms called `row column` as a table of its own."""

@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from mmreason.training.claims.experiment import Arm, Claim, Experiment, Size, View
-from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler
-from mmreason.training.learner.policy_model import Trainee
+from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.tasks.frames import FrameTask, Kind
 
@@ -41,7 +41,7 @@ def experiment(size: Size) -> Experiment:
                 recipe=partial(_recipe, steps=max(1, 40 // size.shrink)),
             ),
         ),
-        load=Trainee.load,
+        load=PolicyModel.load,
         measure=partial(_measure, held_out=size.held_out),
         figures={
             "right": "share of right answers about what is there and what only seems to be",
@@ -102,21 +102,23 @@ def _recipe(start: Path, out: Path, seed: int, *, steps: int) -> Recipe:
     )
 
 
-def _measure(trainee: Trainee, *, held_out: int) -> Mapping[str, float]:
-    found = {kind: _share(trainee, kind, held_out) for kind in (*TAUGHT, *KEPT)}
+def _measure(policy: PolicyModel, *, held_out: int) -> Mapping[str, float]:
+    found = {kind: _share(policy, kind, held_out) for kind in (*TAUGHT, *KEPT)}
     return found | {"right": sum(found[kind] for kind in TAUGHT) / len(TAUGHT)}
 
 
-def _share(trainee: Trainee, kind: Kind, count: int) -> float:
+def _share(policy: PolicyModel, kind: Kind, count: int) -> float:
     sampler = LocalSampler(
-        trainee.model,
-        trainee.tokenizer,
-        end_ids=trainee.end_ids,
-        pad_id=trainee.pad_id,
+        policy.model,
+        policy.tokenizer,
+        end_ids=policy.end_ids,
+        pad_id=policy.pad_id,
         batch_tokens=12_000,
     )
     task = FrameTask(split="held-out", kinds=(kind,))
     how = Sampling(samples=1, temperature=0.0, seed=0, step=0)
-    groups = collect(task, [task.problem(i) for i in range(count)], trainee.codec, sampler, how)
+    groups = collect_rollouts(
+        task, [task.problem(i) for i in range(count)], policy.codec, sampler, how
+    )
     right = [bool(r.outcome.correct) for group in groups for r in group.rollouts]
     return sum(right) / count

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler
-from mmreason.training.learner.policy_model import Trainee
+from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.rollouts.episode import Task
 from mmreason.training.rollouts.types import Group
 
@@ -18,14 +18,14 @@ _SEED = 20_001
 """Every model is measured with the same random numbers."""
 
 
-def attempts(trainee: Trainee, task: Task) -> list[Group]:
+def attempts(policy: PolicyModel, task: Task) -> list[Group]:
     """All problems of a held-out task, attempted."""
     sampler = LocalSampler(
-        trainee.model, trainee.tokenizer, end_ids=trainee.end_ids, pad_id=trainee.pad_id
+        policy.model, policy.tokenizer, end_ids=policy.end_ids, pad_id=policy.pad_id
     )
     problems = [task.problem(i) for i in range(len(task))]
     how = Sampling(samples=ATTEMPTS, temperature=1.0, seed=_SEED, step=0)
-    return collect(task, problems, trainee.codec, sampler, how)
+    return collect_rollouts(task, problems, policy.codec, sampler, how)
 
 
 def pass_rates(groups: Sequence[Group]) -> dict[str, float]:
@@ -39,5 +39,5 @@ def pass_rates(groups: Sequence[Group]) -> dict[str, float]:
 
 def mean_length(groups: Sequence[Group]) -> float:
     """Tokens written an attempt."""
-    written = [r.written for group in groups for r in group.rollouts]
+    written = [r.completion_tokens for group in groups for r in group.rollouts]
     return sum(written) / len(written)

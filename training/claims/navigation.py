@@ -17,7 +17,7 @@ from mmreason.training.claims.demonstration import Demonstration
 from mmreason.training.claims.experiment import Arm, Claim, Experiment, Size, View
 from mmreason.training.claims.measuring import attempts, pass_rates
 from mmreason.training.claims.start import Lesson
-from mmreason.training.learner.policy_model import Trainee
+from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.rewards import Combination, Component, longvideo_r1, longvideo_r1_published
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rollouts.types import Group
@@ -119,9 +119,9 @@ def _recipe(start: Path, out: Path, seed: int, *, steps: int, reward: Combinatio
     )
 
 
-def _measure(trainee: Trainee, *, held_out: int) -> Mapping[str, float]:
+def _measure(policy: PolicyModel, *, held_out: int) -> Mapping[str, float]:
     both = Combination((*CORRECTED.components, *PUBLISHED.components))
-    groups = attempts(trainee, search.Search(both, count=held_out, held_out=True))
+    groups = attempts(policy, search.Search(both, count=held_out, held_out=True))
     visits = [r.outcome.trajectory.visits for group in groups for r in group.rollouts]
     return {
         "right": pass_rates(groups)["pass@1"],

@@ -22,7 +22,7 @@ from mmreason.training.claims.experiment import Arm, Claim, Experiment, Size, Vi
 from mmreason.training.claims.measuring import attempts, mean_length, pass_rates
 from mmreason.training.claims.start import Lesson
 from mmreason.training.claims.text_task import TextTask
-from mmreason.training.learner.policy_model import Trainee
+from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.objectives import (
     PUBLISHED,
     Objective,
@@ -202,8 +202,8 @@ def _recipe(
     )
 
 
-def _measure(trainee: Trainee, *, held_out: int) -> Mapping[str, float]:
-    groups = attempts(trainee, _task(held_out, held_out=True))
+def _measure(policy: PolicyModel, *, held_out: int) -> Mapping[str, float]:
+    groups = attempts(policy, _task(held_out, held_out=True))
     hard = [g for g in groups if str(sums.HARD) in g.problem.question.split()[2:-1]]
     texts = [turn for g in groups for r in g.rollouts for turn in r.outcome.trajectory.turns]
     return {

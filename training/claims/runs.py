@@ -150,7 +150,7 @@ def digest(arm: Arm, seed: int) -> str:
     if arm.recipe is not None:
         named = Path("nano" if taught is None else taught.name)
         recipe = arm.recipe(named, Path("out"), seed)
-        told += [settings.digest(recipe), recipe.steps]
+        told += [settings.digest_settings(recipe), recipe.steps]
     return hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()
 
 

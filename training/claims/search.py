@@ -16,8 +16,8 @@ from typing import Literal
 from mmreason.models.base import Message, TextPart
 from mmreason.training.claims.demonstration import Demonstration
 from mmreason.training.rewards import Combination, Scored, Trajectory, Truth, correct
-from mmreason.training.rollouts.episode import Ask, Codec, Episode
-from mmreason.training.rollouts.types import Outcome, Problem, Written, stable_seed
+from mmreason.training.rollouts.episode import Codec, Episode, TurnRequest
+from mmreason.training.rollouts.types import Completion, Outcome, Problem, stable_seed
 from mmreason.tree import NodeId, Tree
 from mmreason.video.types import Span
 
@@ -99,13 +99,13 @@ def read_turn(text: str) -> NodeId | str | None:
 def _episode(of: Problem, codec: Codec) -> Episode:
     scene = Scene(of.id)
     conversation = [_message("user", f"{of.question} ")]
-    prompt = codec.prompt(conversation)
+    prompt = codec.encode_prompt(conversation)
     turns: list[str] = []
     visits: list[NodeId] = []
     tokens = 0
     said = ""
     while True:
-        written: Written = yield Ask(prompt, TURN_TOKENS)
+        written: Completion = yield TurnRequest(prompt, TURN_TOKENS)
         turns.append(written.text)
         tokens += len(written.token_ids)
         action = read_turn(written.text)
@@ -118,7 +118,7 @@ def _episode(of: Problem, codec: Codec) -> Episode:
         # Texts are joined as they are: a blank keeps the first word apart from the last.
         told = _message("user", f" {scene.caption(action)} ")
         conversation += [_message("assistant", written.text), told]
-        prompt = codec.continued(prompt, written, before, conversation)
+        prompt = codec.continue_prompt(prompt, written, before, conversation)
     trajectory = Trajectory(
         answer=said,
         turns=tuple(turns),

@@ -18,7 +18,7 @@ from mmreason.training.claims.experiment import Arm, Claim, Experiment, Grid, Si
 from mmreason.training.claims.measuring import attempts, mean_length, pass_rates
 from mmreason.training.claims.start import Lesson
 from mmreason.training.claims.text_task import TextTask
-from mmreason.training.learner.policy_model import Trainee
+from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.rl.recipe import Recipe
 
 METHODS = ("grpo", "gspo", "sapo", "cispo", "vespo")
@@ -132,6 +132,6 @@ def _recipe(
     )
 
 
-def _measure(trainee: Trainee, *, held_out: int) -> Mapping[str, float]:
-    groups = attempts(trainee, _task(held_out, held_out=True))
+def _measure(policy: PolicyModel, *, held_out: int) -> Mapping[str, float]:
+    groups = attempts(policy, _task(held_out, held_out=True))
     return {**pass_rates(groups), "length": mean_length(groups)}

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from mmreason.models.base import Message, TextPart
 from mmreason.training.rewards import Combination, Component, Reward, Scored, Trajectory
-from mmreason.training.rollouts.episode import Ask, Codec, Episode
-from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
+from mmreason.training.rollouts.episode import Codec, Episode, TurnRequest
+from mmreason.training.rollouts.types import Completion, Outcome, Problem, Prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class TextTask:
 
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
         """See `Task`."""
-        prompt = codec.prompt([Message("user", (TextPart(problem.question),))])
+        prompt = codec.encode_prompt([Message("user", (TextPart(problem.question),))])
         return [self._episode(problem, prompt) for _ in range(count)]
 
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
@@ -43,12 +43,12 @@ class TextTask:
         return reward(outcome.trajectory, problem.truth)
 
     def _episode(self, problem: Problem, prompt: Prompt) -> Episode:
-        written: Written = yield Ask(prompt, self.max_new_tokens)
+        written: Completion = yield TurnRequest(prompt, self.max_new_tokens)
         seen = Trajectory(
             answer=written.text, turns=(written.text,), tokens_out=len(written.token_ids)
         )
         # An answer that never ended is wrong, or the last words of endless ones would count.
-        right = written.ended and self.right(seen, problem.truth) == 1.0
+        right = written.is_finished and self.right(seen, problem.truth) == 1.0
         if not right:
             seen = Trajectory(answer="", turns=seen.turns, tokens_out=seen.tokens_out)
         return Outcome(trajectory=seen, correct=right)

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from mmreason.training.data.problem_file import LETTERS, row_of
+from mmreason.training.data.problem_file import LETTERS, to_row
 from mmreason.training.rewards import Truth
 from mmreason.training.rollouts.types import Problem
 from mmreason.types import UsageError
@@ -33,11 +33,11 @@ Paths = Literal["absolute", "relative"]
 
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """Endings of paths that are shown as images."""
-PLACES = ("<image>", "<video>", "<audio>")
+MEDIA_PLACEHOLDERS = ("<image>", "<video>", "<audio>")
 """What stands for media in a prompt, in all but TRL."""
 
 
-def export(
+def export_problems(
     problems: Sequence[Problem], to: Target, out: str | Path, *, paths: Paths = "absolute"
 ) -> Path:
     """Write `problems` for a library; returns the path. Atomic.
@@ -54,12 +54,12 @@ def export(
     ending, rows_of = WRITERS[to]
     if out.suffix != ending:
         raise UsageError(f"{out}: a file for {to} must end in {ending}")
-    named = [_named(one, paths, out.parent) for one in problems]
+    named = [_with_video_path(one, paths, out.parent) for one in problems]
     rows = rows_of(named)
     if ending == ".jsonl":
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
         return write_atomic(out, "".join(lines).encode())
-    return write_atomic(out, _parquet(rows))
+    return write_atomic(out, _to_parquet(rows))
 
 
 def ground_truth(truth: Truth) -> str:
@@ -104,13 +104,13 @@ def verl_rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     qwen-vl-utils reads."""
     rows = []
     for index, problem in enumerate(problems):
-        content, images, videos = _media(problem)
+        content, images, videos = _prompt_and_media(problem)
         rows.append(
             {
                 "data_source": "mmreason",
                 "prompt": [{"role": "user", "content": content}],
                 "images": [{"image": path} for path in images],
-                "videos": [_stretch(problem, path) for path in videos],
+                "videos": [_video_row(problem, path) for path in videos],
                 "ability": problem.kind or "video",
                 "reward_model": {"style": "rule", "ground_truth": ground_truth(problem.truth)},
                 "extra_info": {
@@ -129,7 +129,7 @@ def easyr1_rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     rows = []
     for problem in problems:
         _refuse_span(problem, "EasyR1")
-        content, images, videos = _media(problem)
+        content, images, videos = _prompt_and_media(problem)
         rows.append(
             {
                 "problem": content,
@@ -152,7 +152,7 @@ def swift_rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     rows = []
     for problem in problems:
         _refuse_span(problem, "ms-swift")
-        content, images, videos = _media(problem)
+        content, images, videos = _prompt_and_media(problem)
         row: dict[str, Any] = {"messages": [{"role": "user", "content": content}]}
         row |= {name: v for name, v in (("images", images), ("videos", videos)) if v}
         row |= {"solution": ground_truth(problem.truth), "id": problem.id}
@@ -169,7 +169,7 @@ WRITERS: dict[str, tuple[str, Callable[[Sequence[Problem]], list[dict[str, Any]]
 """The ending of the file and its rows, by format."""
 
 
-def _named(problem: Problem, paths: Paths, folder: Path) -> Problem:
+def _with_video_path(problem: Problem, paths: Paths, folder: Path) -> Problem:
     """The problem with its video's path as asked for."""
     if paths not in ("absolute", "relative"):
         raise UsageError(f"paths must be 'absolute' or 'relative', got {paths!r}")
@@ -179,10 +179,10 @@ def _named(problem: Problem, paths: Paths, folder: Path) -> Problem:
     return replace(problem, video=os.path.relpath(video, folder) if paths == "relative" else video)
 
 
-def _media(problem: Problem) -> tuple[str, list[str], list[str]]:
+def _prompt_and_media(problem: Problem) -> tuple[str, list[str], list[str]]:
     """(the prompt with its placeholder, paths of images, paths of videos)."""
     text = question_text(problem)
-    held = next((place for place in PLACES if place in text), None)
+    held = next((place for place in MEDIA_PLACEHOLDERS if place in text), None)
     if held is not None:
         raise UsageError(
             f"problem {problem.id!r}: its text holds {held}, which stands for media there"
@@ -194,7 +194,7 @@ def _media(problem: Problem) -> tuple[str, list[str], list[str]]:
     return f"<video>{text}", [], [problem.video]
 
 
-def _stretch(problem: Problem, path: str) -> dict[str, Any]:
+def _video_row(problem: Problem, path: str) -> dict[str, Any]:
     span = problem.span
     return {
         "video": path,
@@ -212,7 +212,7 @@ def _refuse_span(problem: Problem, library: str) -> None:
 
 
 def _truth_json(problem: Problem) -> str:
-    return json.dumps(row_of(problem), ensure_ascii=False)
+    return json.dumps(to_row(problem), ensure_ascii=False)
 
 
 def _without_empty(rows: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -221,7 +221,7 @@ def _without_empty(rows: list[dict[str, Any]], names: Sequence[str]) -> list[dic
     return [{name: v for name, v in row.items() if name not in empty} for row in rows]
 
 
-def _parquet(rows: list[dict[str, Any]]) -> bytes:
+def _to_parquet(rows: list[dict[str, Any]]) -> bytes:
     try:
         import pyarrow
         from pyarrow import parquet

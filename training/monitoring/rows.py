@@ -181,7 +181,7 @@ def _shortened(sequence: tuple[SampleToken, ...]) -> list[SampleToken]:
     kept: list[SampleToken] = []
     for (role, text), run in groupby(sequence, lambda t: (t.role, t.text)):
         tokens = list(run)
-        if role is not Role.MODEL and len(tokens) > _MOST_ALIKE:
+        if role is not Role.ASSISTANT and len(tokens) > _MOST_ALIKE:
             tokens = [replace(tokens[0], text=f"{text} \N{MULTIPLICATION SIGN} {len(tokens):,}")]
         kept += tokens
     if len(kept) > _MOST_TOKENS:

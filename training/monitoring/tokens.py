@@ -17,7 +17,7 @@ from mmreason.training.rollouts.types import Role
 
 SHADES_LOGPROB = (-0.105, -0.693, -2.303)
 """Between the shades: probabilities 0.9, 0.5, 0.1."""
-_ROLE_WORDS = {Role.PROMPT: "read", Role.MODEL: "written", Role.TOOL: "came back"}
+_ROLE_WORDS = {Role.PROMPT: "read", Role.ASSISTANT: "written", Role.TOOL: "came back"}
 _AROUND = 8
 """Tokens on each side of a silenced one."""
 _MOST_SILENCED = 12
@@ -134,7 +134,7 @@ def _stretches(row: Sequence[SampleToken], advantage: float) -> tuple[Stretch, .
     made: list[Stretch] = []
     for role, group in groupby(row, lambda token: token.role):
         tokens = list(group)
-        if role is Role.MODEL:
+        if role is Role.ASSISTANT:
             pieces = tuple(_piece(token, advantage) for token in tokens)
             made.append(Stretch(_ROLE_WORDS[role], "", pieces))
         else:

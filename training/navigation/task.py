@@ -17,9 +17,9 @@ from mmreason.models.base import Conversation
 from mmreason.training.navigation.plays import ITEMS, Split, Table, is_right, needle_world
 from mmreason.training.rewards import Combination, Component, Scored, Trajectory, Truth, correct
 from mmreason.training.rewards.reading import final_answer
-from mmreason.training.rollouts.episode import Ask, Codec, Episode
-from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
-from mmreason.training.tasks.agentic import as_reply
+from mmreason.training.rollouts.episode import Codec, Episode, TurnRequest
+from mmreason.training.rollouts.types import Completion, Outcome, Problem, Prompt
+from mmreason.training.tasks.agentic import to_reply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,19 +108,21 @@ def _table(split: Split, world: int, duration_s: float | None, items: int) -> Ta
 def _episode(table: Table, item: Item, codec: Codec) -> Episode:
     """One play, written by whoever drives it."""
     play = table.play(item)
-    said: list[Written] = []
-    last: tuple[Prompt, Written, Conversation] | None = None
+    said: list[Completion] = []
+    last: tuple[Prompt, Completion, Conversation] | None = None
     wish = next(play, None)
     while wish is not None:
         conversation = list(wish.messages)
         prompt = (
-            codec.prompt(conversation) if last is None else codec.continued(*last, conversation)
+            codec.encode_prompt(conversation)
+            if last is None
+            else codec.continue_prompt(*last, conversation)
         )
-        written: Written = yield Ask(prompt, wish.max_new_tokens)
+        written: Completion = yield TurnRequest(prompt, wish.max_new_tokens)
         said.append(written)
         last = (prompt, written, conversation)
         try:
-            wish = play.send(as_reply(prompt, written))
+            wish = play.send(to_reply(prompt, written))
         except StopIteration:
             break
     turns = tuple(written.text for written in said)

@@ -47,8 +47,8 @@ def candidate_entropies(
     """(n,) entropies this micro-batch adds to the population of the quantile; n may be 0."""
     if scope not in ("candidates", "all_tokens"):
         raise UsageError(f"unknown scope {scope!r}; known: candidates, all_tokens")
-    where = batch.mask if scope == "all_tokens" else _candidates(batch, probability)
-    return _entropy(batch)[where]
+    where = batch.mask if scope == "all_tokens" else _find_candidates(batch, probability)
+    return _require_entropy(batch)[where]
 
 
 @torch.no_grad()
@@ -74,8 +74,8 @@ def stapo_mask(batch: TokenBatch, threshold: float, *, probability: float = 0.00
 
     So even quantile 1 spares the most uncertain candidate; an infinite threshold spares none.
     Count the denominator over `batch.mask & keep`."""
-    candidate = _candidates(batch, probability)
-    silenced = candidate & (_entropy(batch) < threshold)
+    candidate = _find_candidates(batch, probability)
+    silenced = candidate & (_require_entropy(batch) < threshold)
     return StapoMask(~silenced, int(silenced.sum()), int(candidate.sum()), int(batch.mask.sum()))
 
 
@@ -84,14 +84,14 @@ def without_truncated(mask: Tensor, truncated: Tensor) -> Tensor:
     return mask & ~truncated.unsqueeze(1)
 
 
-def _candidates(batch: TokenBatch, probability: float) -> Tensor:
+def _find_candidates(batch: TokenBatch, probability: float) -> Tensor:
     if not 0 <= probability <= 1:
         raise UsageError(f"probability must lie in [0, 1], got {probability}")
     improbable = batch.masked(batch.logp.detach()).exp() < probability
     return batch.mask & improbable & (batch.token_advantage > 0)
 
 
-def _entropy(batch: TokenBatch) -> Tensor:
+def _require_entropy(batch: TokenBatch) -> Tensor:
     if batch.entropy is None:
         raise UsageError("STAPO needs the entropy of every token: TokenBatch(entropy=...)")
     return batch.entropy.detach().to(batch.logp.dtype)

@@ -31,7 +31,7 @@ def truncated_weight(
     level: Level = "token",
 ) -> Tensor:
     """min(rho, ceiling): truncated importance sampling (TIS)."""
-    return _ratio(old_logp, sampler_logp, mask, level).clamp(max=ceiling)
+    return _importance_ratio(old_logp, sampler_logp, mask, level).clamp(max=ceiling)
 
 
 def masked_weight(
@@ -48,7 +48,7 @@ def masked_weight(
     With VESPO one zero silences the whole sequence: prefer `truncated_weight` there."""
     if not 0 <= floor <= ceiling:
         raise UsageError(f"need 0 <= floor <= ceiling, got {floor} and {ceiling}")
-    ratio = _ratio(old_logp, sampler_logp, mask, level)
+    ratio = _importance_ratio(old_logp, sampler_logp, mask, level)
     # So that NaN is neither: it stays, and `require_finite` names its sample.
     return torch.where((ratio < floor) | (ratio > ceiling), 0.0, ratio)
 
@@ -97,7 +97,7 @@ def mismatch_report(old_logp: Tensor, sampler_logp: Tensor | None, mask: Tensor)
 
 
 @torch.no_grad()
-def _ratio(old_logp: Tensor, sampler_logp: Tensor, mask: Tensor, level: Level) -> Tensor:
+def _importance_ratio(old_logp: Tensor, sampler_logp: Tensor, mask: Tensor, level: Level) -> Tensor:
     if not old_logp.shape == sampler_logp.shape == mask.shape:
         raise UsageError(
             "old_logp, sampler_logp and mask must have one shape, got "

@@ -96,14 +96,14 @@ def text_overlap(seen: Trajectory, truth: Truth) -> float | None:
     if not wanted:
         return None
     said = words(read_answer(seen.answer).said)
-    scores = [_f_measure(_shared(said, wanted, n), said, wanted, n) for n in (1, 2)]
+    scores = [_f_measure(_count_shared_runs(said, wanted, n), said, wanted, n) for n in (1, 2)]
     if len(wanted) < 2:
         del scores[1]
     scores.append(_f_measure(_common_subsequence(said, wanted), said, wanted, 1))
     return sum(scores) / len(scores)
 
 
-def _shared(said: list[str], wanted: list[str], n: int) -> int:
+def _count_shared_runs(said: list[str], wanted: list[str], n: int) -> int:
     """Runs of n words in both, each as often as in the one that has it less often."""
     counts = (Counter(zip(*(w[i:] for i in range(n)), strict=False)) for w in (said, wanted))
     first, second = counts

@@ -75,11 +75,11 @@ def best_matching(values: Sequence[Sequence[float]]) -> float:
     row_price, column_price = [0.0] * rows, [0.0] * columns
     row_of: list[int | None] = [None] * columns
     for start in range(rows):
-        _augment(start, values, row_price, column_price, row_of)
+        _match_one_more_row(start, values, row_price, column_price, row_of)
     return sum(values[row][column] for column, row in enumerate(row_of) if row is not None)
 
 
-def _augment(
+def _match_one_more_row(
     start: int,
     values: Sequence[Sequence[float]],
     row_price: list[float],

@@ -76,7 +76,7 @@ class Combination:
         values: dict[str, float | None] = {}
         faults: dict[str, str] = {}
         for one in self.components:
-            values[one.name], fault = _value(one, seen, truth)
+            values[one.name], fault = _read_value(one, seen, truth)
             if fault:
                 faults[one.name] = fault
         known = [
@@ -103,7 +103,7 @@ def as_combination(reward: Combination | Component | Reward) -> Combination:
     return Combination((only,))
 
 
-def _value(one: Component, seen: Trajectory, truth: Truth) -> tuple[float | None, str]:
+def _read_value(one: Component, seen: Trajectory, truth: Truth) -> tuple[float | None, str]:
     """The value of a component and what is wrong with it."""
     try:
         value = one.reward(seen, truth)

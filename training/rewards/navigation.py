@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mmreason.training.rewards.answers import correct
-from mmreason.training.rewards.spans import length_us, shared_us, united
+from mmreason.training.rewards.spans import intersection_us, total_length_us, union_spans
 from mmreason.training.rewards.types import Trajectory, Truth
 from mmreason.tree import NodeId, Tree
 from mmreason.video.types import Span
@@ -34,7 +34,7 @@ def longvideo_r1(seen: Trajectory, truth: Truth) -> float | None:
     found = location(seen, truth)
     if answered is None or found is None:
         return answered
-    visits = _in_tree(seen.visits, truth.tree)
+    visits = _keep_in_tree(seen.visits, truth.tree)
     repeats = len(visits) - len(set(visits))
     return answered + found - REPEAT_WEIGHT * min(1.0, repeats / REPEAT_LIMIT)
 
@@ -49,9 +49,11 @@ def location(seen: Trajectory, truth: Truth) -> float | None:
     if not truth.spans or truth.tree is None:
         return None
     tree = truth.tree
-    leaves = {node for node in _in_tree(seen.visits, tree) if tree.is_leaf(node)}
-    visited, wanted = united(_spans(leaves, tree)), united(truth.spans)
-    return 2 * shared_us(visited, wanted) / (length_us(visited) + length_us(wanted))
+    leaves = {node for node in _keep_in_tree(seen.visits, tree) if tree.is_leaf(node)}
+    visited, wanted = union_spans(_spans_of(leaves, tree)), union_spans(truth.spans)
+    return (
+        2 * intersection_us(visited, wanted) / (total_length_us(visited) + total_length_us(wanted))
+    )
 
 
 def longvideo_r1_published(seen: Trajectory, truth: Truth) -> float | None:
@@ -66,19 +68,19 @@ def longvideo_r1_published(seen: Trajectory, truth: Truth) -> float | None:
     tree = truth.tree
     if answered is None or not truth.spans or tree is None:
         return answered
-    visits = _in_tree(seen.visits, tree)
+    visits = _keep_in_tree(seen.visits, tree)
     if not visits:
         return answered
-    wanted, visited = united(truth.spans, gap_s=CLUE_GAP_S), _spans(visits, tree)
-    overlap = sum(shared_us(united([span]), wanted) for span in visited)
-    coverage = overlap / length_us(wanted)
-    precision = overlap / length_us(united(visited))
+    wanted, visited = union_spans(truth.spans, gap_s=CLUE_GAP_S), _spans_of(visits, tree)
+    overlap = sum(intersection_us(union_spans([span]), wanted) for span in visited)
+    coverage = overlap / total_length_us(wanted)
+    precision = overlap / total_length_us(union_spans(visited))
     found = 2 * coverage * precision / (coverage + precision) if overlap else 0.0
     different = len(set(visits))
     return answered + found - REPEAT_WEIGHT * (len(visits) - different) / different
 
 
-def _in_tree(visits: Sequence[NodeId], tree: Tree | None) -> list[NodeId]:
+def _keep_in_tree(visits: Sequence[NodeId], tree: Tree | None) -> list[NodeId]:
     """The visits that are nodes, with repeats. A model may ask for any id."""
     if tree is None:
         return []
@@ -90,5 +92,5 @@ def _in_tree(visits: Sequence[NodeId], tree: Tree | None) -> list[NodeId]:
     ]
 
 
-def _spans(nodes: Iterable[NodeId], tree: Tree) -> list[Span]:
+def _spans_of(nodes: Iterable[NodeId], tree: Tree) -> list[Span]:
     return [tree.node(node).span for node in nodes]

@@ -69,7 +69,7 @@ def from_answer(
     """
     absent = answer.stop_reason is StopReason.ABSTAINED or declines(answer.text)
     boxes = tuple(Box(*box) for one in answer.evidence for box in one.boxes_px)
-    own = list(_own_steps(answer.trace))
+    own = list(_chosen_steps(answer.trace))
     return Trajectory(
         answer=answer.text,
         turns=tuple(turns),
@@ -81,7 +81,7 @@ def from_answer(
             if len(one.frame_times_s) == 1
             for box in one.boxes_px
         ),
-        visits=tuple(visit for step in own if (visit := _visit(step)) is not None),
+        visits=tuple(visit for step in own if (visit := _visited_node(step)) is not None),
         tool_calls=sum(step.observation.error is None for step in own),
         tokens_out=tokens_out,
     )
@@ -103,7 +103,7 @@ def read_spans(text: str) -> tuple[Span, ...] | None:
     """
     found = []
     for match in _SPAN.finditer(text):
-        start_s, end_s = (_seconds(part) for part in match.groups() if part is not None)
+        start_s, end_s = (_to_seconds(part) for part in match.groups() if part is not None)
         if start_s <= end_s:
             found.append(Span(start_s, end_s))
     return tuple(found) or (() if declines(text) else None)
@@ -121,13 +121,13 @@ def read_marks(text: str, frame: Frame) -> tuple[Mark, ...]:
     writes them, anywhere in a chain of thought; the first `MARK_LIMIT` of them."""
     found: list[Mark] = []
     for match in _MARK.finditer(text):
-        found += (Mark(_seconds(match[2]), box) for box in read_boxes(match[1], frame) or ())
+        found += (Mark(_to_seconds(match[2]), box) for box in read_boxes(match[1], frame) or ())
         if len(found) >= MARK_LIMIT:
             break
     return tuple(found[:MARK_LIMIT])
 
 
-def _seconds(text: str) -> float:
+def _to_seconds(text: str) -> float:
     """`1:15.25` -> 75.25."""
     seconds = 0.0
     for part in text.split(":"):
@@ -135,7 +135,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _own_steps(trace: Trace) -> Iterator[Step]:
+def _chosen_steps(trace: Trace) -> Iterator[Step]:
     """Steps that the model chose: without the opening, which takes no round, without the second
     looks of the loop, and without what no tool answered."""
     rounds = 0
@@ -146,6 +146,6 @@ def _own_steps(trace: Trace) -> Iterator[Step]:
             yield step
 
 
-def _visit(step: Step) -> NodeId | None:
+def _visited_node(step: Step) -> NodeId | None:
     node = step.call.arguments.get("node")
     return tuple(node) if step.call.name == "caption" and node is not None else None

@@ -14,16 +14,16 @@ from mmreason.video.types import Span
 LONGEST_S = 1e12
 """Times beyond this are cut to it: no video is that long."""
 
-Stretch = tuple[int, int]
+IntervalUs = tuple[int, int]
 """Half-open, in microseconds."""
 
 
-def united(spans: Iterable[Span], *, gap_s: float = 0.0) -> list[Stretch]:
+def union_spans(spans: Iterable[Span], *, gap_s: float = 0.0) -> list[IntervalUs]:
     """The union of spans as separate stretches in order of time; those not more than `gap_s` apart
     become one."""
-    bounds = sorted((_us(span.start_s), _us(span.end_s)) for span in spans)
-    gap_us = _us(gap_s)
-    merged: list[Stretch] = []
+    bounds = sorted((_to_us(span.start_s), _to_us(span.end_s)) for span in spans)
+    gap_us = _to_us(gap_s)
+    merged: list[IntervalUs] = []
     for start, end in bounds:
         if merged and start <= merged[-1][1] + gap_us:
             merged[-1] = (merged[-1][0], max(merged[-1][1], end))
@@ -32,11 +32,11 @@ def united(spans: Iterable[Span], *, gap_s: float = 0.0) -> list[Stretch]:
     return merged
 
 
-def length_us(stretches: Iterable[Stretch]) -> int:
+def total_length_us(stretches: Iterable[IntervalUs]) -> int:
     return sum(end - start for start, end in stretches)
 
 
-def shared_us(a: Sequence[Stretch], b: Sequence[Stretch]) -> int:
+def intersection_us(a: Sequence[IntervalUs], b: Sequence[IntervalUs]) -> int:
     """Length of the intersection of two unions, each in order of time."""
     total = at = 0
     for start, end in a:
@@ -49,15 +49,15 @@ def shared_us(a: Sequence[Stretch], b: Sequence[Stretch]) -> int:
     return total
 
 
-def _us(time_s: float) -> int:
+def _to_us(time_s: float) -> int:
     return round(min(max(time_s, -LONGEST_S), LONGEST_S) * 1_000_000)
 
 
-def tiou(a: Iterable[Span], b: Iterable[Span]) -> float:
+def temporal_iou(a: Iterable[Span], b: Iterable[Span]) -> float:
     """Intersection over union of two unions of spans, 0..1; 0 where both are empty."""
-    first, second = united(a), united(b)
-    shared = shared_us(first, second)
-    union = length_us(first) + length_us(second) - shared
+    first, second = union_spans(a), union_spans(b)
+    shared = intersection_us(first, second)
+    union = total_length_us(first) + total_length_us(second) - shared
     return shared / union if union else 0.0
 
 
@@ -74,10 +74,10 @@ def union_tiou(seen: Trajectory, truth: Truth) -> float | None:
         return float(seen.spans == ())
     whole = 0.0
     if truth.duration_s is not None:
-        whole = tiou([Span(0.0, truth.duration_s)], truth.spans)
+        whole = temporal_iou([Span(0.0, truth.duration_s)], truth.spans)
     if whole > WHOLE_LIMIT:
         return None
-    return above_whole(tiou(seen.spans or (), truth.spans), whole)
+    return above_whole(temporal_iou(seen.spans or (), truth.spans), whole)
 
 
 def time_r1(seen: Trajectory, truth: Truth) -> float | None:
@@ -93,7 +93,7 @@ def time_r1(seen: Trajectory, truth: Truth) -> float | None:
     if not seen.spans:
         return 0.0
     said, wanted = seen.spans[-1], truth.spans[0]
-    value = tiou([said], [wanted])
+    value = temporal_iou([said], [wanted])
     for off_s in (said.start_s - wanted.start_s, said.end_s - wanted.end_s):
         value *= max(0.0, 1 - abs(off_s) / truth.duration_s)
     return value

@@ -14,7 +14,7 @@ import pytest
 from mmreason.training.monitoring.run_log import RunLog
 from mmreason.training.objectives import PUBLISHED, count, policy_loss
 from mmreason.training.rl import StepReport, read_recipe, train
-from mmreason.training.rl.settings import described
+from mmreason.training.rl.settings import describe_settings
 from tests.fakes import rl_runs, tiny_rl, token_batches
 
 SHIPPED = Path(__file__).parents[3] / "training" / "nano" / "reinforced.py"
@@ -115,14 +115,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[StepReport
 
 
 def test_a_shipped_recipe_is_described_by_the_same_names_and_values() -> None:
-    settings = described(read_recipe(SHIPPED))
+    settings = describe_settings(read_recipe(SHIPPED))
     rest = {name: v for name, v in settings.items() if name not in OF_THE_MACHINE_OR_OF_CODE}
     assert rest == SETTINGS
     assert set(OF_THE_MACHINE_OR_OF_CODE) <= set(settings)
 
 
 def test_problems_and_parts_of_a_recipe_keep_their_digests() -> None:
-    settings = described(rl_runs.recipe("everything", Path("anywhere")))
+    settings = describe_settings(rl_runs.recipe("everything", Path("anywhere")))
     assert {name: settings[name] for name in DATA} == DATA
 
 
@@ -148,8 +148,10 @@ def test_a_logged_rollout_has_the_same_keys_and_roles(run: tuple[Path, list[Step
 
 
 def test_seeds_give_the_same_tokens() -> None:
-    made = tiny_rl.trainee()
-    prompts = [made.codec.prompt(tiny_rl.show(problem)) for problem in tiny_rl.colours(3).problems]
+    made = tiny_rl.policy()
+    prompts = [
+        made.codec.encode_prompt(tiny_rl.show(problem)) for problem in tiny_rl.colours(3).problems
+    ]
     assert [row.token_ids for row in tiny_rl.sequences(made, prompts)] == [
         (2, 3, 5, 8, 6, 4, 7, 6, 7),
         (2, 3, 4, 6, 0, 2, 2, 2, 6, 1),

@@ -62,7 +62,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_taken(tmp_path, name, h
     assert any("step-000006 is damaged and left out" in line for line in reports[0].warnings)
     assert not reports[1].warnings
     assert tiny_rl.digest(recipe.out / "model") == whole
-    found = checkpoint.newest(recipe.out)
+    found = checkpoint.find_newest(recipe.out)
     assert found is not None and not found[2]
 
 
@@ -97,7 +97,7 @@ def test_when_all_are_damaged_it_says_so_and_touches_nothing(tmp_path):
         {"objective": "grpo"},
         {"task": tiny_rl.colours(7)},
         {"lora": Lora()},
-        {"model": lambda: tiny_rl.trainee(seed=1)},
+        {"model": lambda: tiny_rl.policy(seed=1)},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -158,7 +158,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(tmp_path, monkeypatch, w
         elif where == "state":
             patch.setattr(Path, "write_text", full)
         else:
-            patch.setattr(type(rl_runs.tiny_rl.trainee().model), "save_pretrained", full)
+            patch.setattr(type(rl_runs.tiny_rl.policy().model), "save_pretrained", full)
         reports.append(next(run))
     reports += list(run)
     told = [line for report in reports for line in report.warnings]
@@ -207,5 +207,5 @@ def test_a_disk_that_is_really_full(tmp_path, small_disk):
     (small_disk / "filler").unlink()
     reports.append(next(run))
     assert not reports[3].warnings and "step-000003" in steps(recipe.out)
-    found = checkpoint.newest(recipe.out)
+    found = checkpoint.find_newest(recipe.out)
     assert found is not None and found[1].step == 3
