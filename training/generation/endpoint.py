@@ -95,8 +95,9 @@ class EndpointSampler:
 
         `end_ids` end an answer, as for the local sampler. `logprobs_at_temperature` says that the
         server's log-probabilities are those of the distribution it samples from; without it they
-        are taken to be at temperature 1, and left out where requests are at another. Raises UsageError
-        when the server cannot be reached or the model not be told.
+        are taken to be at temperature 1, and left out where requests are at another.
+
+        Raises UsageError when the server cannot be reached or the model not be told.
         """
         limits = limits or EndpointLimits()
         client, served_model, notes = connected(url, served_model, api_key, limits)
