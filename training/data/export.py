@@ -7,8 +7,7 @@
 | ms-swift | JSONL | messages | videos / images | solution |
 
 The right answer is a text (`ground_truth`); everything known of it goes along as the JSON text
-`truth` (verl: `extra_info.truth`), a line of `mmreason.training.data.problem_file`. Leaves out
-reading any of these, and running those libraries.
+`truth` (verl: `extra_info.truth`), a line of `mmreason.training.data.problem_file`.
 """
 
 from __future__ import annotations
@@ -54,8 +53,7 @@ def export_problems(
     ending, rows_of = WRITERS[to]
     if out.suffix != ending:
         raise UsageError(f"{out}: a file for {to} must end in {ending}")
-    named = [_with_video_path(one, paths, out.parent) for one in problems]
-    rows = rows_of(named)
+    rows = rows_of([_with_video_path(problem, paths, out.parent) for problem in problems])
     if ending == ".jsonl":
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
         return write_atomic(out, "".join(lines).encode())
@@ -64,7 +62,12 @@ def export_problems(
 
 def ground_truth(truth: Truth) -> str:
     """The right answer as one text: the option's letter, else the number, the words, the spans or
-    the boxes (JSON), whichever is known first; empty where nothing is."""
+    the boxes (JSON), whichever is known first; empty where nothing is.
+
+    Example:
+        >>> ground_truth(Truth(options=("red", "blue"), choice=1)), ground_truth(Truth(number=2.0))
+        ('B', '2')
+    """
     if truth.choice is not None:
         return LETTERS[truth.choice] if truth.choice < len(LETTERS) else str(truth.choice)
     if truth.number is not None:
@@ -79,7 +82,15 @@ def ground_truth(truth: Truth) -> str:
 
 
 def question_text(problem: Problem) -> str:
-    """The question, and its options behind letters, one a line."""
+    """The question, and its options behind letters, one a line.
+
+    Example:
+        >>> truth = Truth(options=("red", "blue"), choice=1)
+        >>> print(question_text(Problem(id="1", question="Which colour?", truth=truth)))
+        Which colour?
+        A. red
+        B. blue
+    """
     options = problem.truth.options
     lettered = [f"{LETTERS[i]}. {option}" for i, option in enumerate(options[: len(LETTERS)])]
     return "\n".join([problem.question, *lettered])
@@ -182,10 +193,10 @@ def _with_video_path(problem: Problem, paths: Paths, folder: Path) -> Problem:
 def _prompt_and_media(problem: Problem) -> tuple[str, list[str], list[str]]:
     """(the prompt with its placeholder, paths of images, paths of videos)."""
     text = question_text(problem)
-    held = next((place for place in MEDIA_PLACEHOLDERS if place in text), None)
-    if held is not None:
+    placeholder = next((token for token in MEDIA_PLACEHOLDERS if token in text), None)
+    if placeholder is not None:
         raise UsageError(
-            f"problem {problem.id!r}: its text holds {held}, which stands for media there"
+            f"problem {problem.id!r}: its text holds {placeholder}, which stands for media there"
         )
     if problem.video is None:
         return text, [], []

@@ -1,8 +1,8 @@
 """Problems as JSON lines: the format in which one's own data sets are given.
 
 One object a line; `docs/problems.md` describes the fields. A line that cannot be read is one error
-that names the file, the line and the field. Leaves out formats of other libraries
-(`mmreason.training.data.export`) and trees, which are made anew from the video.
+that names the file, the line and the field. Trees are not kept: they are made anew from the video.
+Formats of other libraries: `export.py`.
 """
 
 from __future__ import annotations
@@ -87,7 +87,12 @@ def write_problems(path: str | Path, problems: Iterable[Problem]) -> Path:
 
 
 def to_row(problem: Problem) -> dict[str, Any]:
-    """A problem as JSON types; what is not known is left out."""
+    """A problem as JSON types; what is not known has no field.
+
+    Example:
+        >>> to_row(Problem(id="1", question="Is it hot?", truth=Truth(answer="yes")))
+        {'id': '1', 'question': 'Is it hot?', 'answer': 'yes'}
+    """
     truth = problem.truth
     frame = truth.frame
     row: dict[str, Any] = {
@@ -113,7 +118,12 @@ def to_row(problem: Problem) -> dict[str, Any]:
 
 def from_row(row: Mapping[str, Any], *, folder: Path | None = None) -> Problem:
     """The problem of one object. UsageError (one line) for fields that are missing, unknown or of
-    another type, and for truths that contradict each other."""
+    another type, and for truths that contradict each other.
+
+    Example:
+        >>> from_row({"id": "1", "question": "Is it hot?", "answer": "yes"}).truth.answer
+        'yes'
+    """
     unknown = [name for name in row if name not in FIELDS]
     if unknown:
         raise UsageError(f"unknown field {unknown[0]!r:.60}; the fields are {', '.join(FIELDS)}")
@@ -135,10 +145,10 @@ def from_row(row: Mapping[str, Any], *, folder: Path | None = None) -> Problem:
         frame=_read_frame(row),
         boxes=None
         if row.get("boxes") is None
-        else tuple(_read_box(one, "boxes") for one in _read_list(row, "boxes")),
+        else tuple(_read_box(box, "boxes") for box in _read_list(row, "boxes")),
         marks=None
         if row.get("marks") is None
-        else tuple(_read_mark(one) for one in _read_list(row, "marks")),
+        else tuple(_read_mark(mark) for mark in _read_list(row, "marks")),
     )
     return Problem(
         id=_read_text(row, "id") or "",
@@ -193,7 +203,7 @@ def _read_options(row: Mapping[str, Any]) -> tuple[str, ...]:
     if row.get("options") is None:
         return ()
     options = _read_list(row, "options")
-    if not all(isinstance(one, str) and one.strip() for one in options):
+    if not all(isinstance(option, str) and option.strip() for option in options):
         raise UsageError(f"options: expected a list of texts, found {options!r:.60}")
     return tuple(options)
 
@@ -218,7 +228,7 @@ def _read_spans(row: Mapping[str, Any], name: str, values: list[Any]) -> tuple[S
     for value in values:
         if not isinstance(value, list) or len(value) != 2:
             raise UsageError(f"{name}: expected [start_s, end_s], found {value!r:.60}")
-        start_s, end_s = (_check_number(one, name) for one in value)
+        start_s, end_s = (_check_number(number, name) for number in value)
         if not 0 <= start_s < end_s:
             raise UsageError(f"{name}: expected 0 <= start_s < end_s, found {value!r:.60}")
         spans.append(Span(start_s, end_s))
@@ -228,7 +238,7 @@ def _read_spans(row: Mapping[str, Any], name: str, values: list[Any]) -> tuple[S
 def _read_box(value: Any, name: str) -> Box:
     if not isinstance(value, list) or len(value) != 4:
         raise UsageError(f"{name}: expected [x1, y1, x2, y2] in pixels, found {value!r:.60}")
-    return Box(*(_check_number(one, name) for one in value))
+    return Box(*(_check_number(number, name) for number in value))
 
 
 def _read_mark(value: Any) -> Mark:
@@ -247,15 +257,15 @@ def _read_frame(row: Mapping[str, Any]) -> Frame | None:
         "seen_size_px",
     }:
         raise UsageError(f'frame: expected {{"size_px": [width, height]}}, found {value!r:.60}')
-    dialects = [one.value for one in Dialect]
+    dialects = [dialect.value for dialect in Dialect]
     dialect = value.get("dialect", Dialect.NORM_1000.value)
     if dialect not in dialects:
         raise UsageError(f"frame: dialect must be {' or '.join(dialects)}, found {dialect!r:.60}")
-    seen = value.get("seen_size_px")
+    seen_size = value.get("seen_size_px")
     return Frame(
         size_px=_read_size(value["size_px"]),
         dialect=Dialect(dialect),
-        seen_size_px=None if seen is None else _read_size(seen),
+        seen_size_px=None if seen_size is None else _read_size(seen_size),
     )
 
 
@@ -263,7 +273,7 @@ def _read_size(value: Any) -> tuple[int, int]:
     if (
         not isinstance(value, list)
         or len(value) != 2
-        or not all(type(one) is int and one > 0 for one in value)
+        or not all(type(side) is int and side > 0 for side in value)
     ):
         raise UsageError(f"frame: expected [width, height] in pixels, found {value!r:.60}")
     return value[0], value[1]

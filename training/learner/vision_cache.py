@@ -70,17 +70,17 @@ class VisionFeatureCache:
                 output = self._forward(
                     torch.cat([clips[i] for i in fresh]), grid_thw[fresh], **settings
                 )
-            by_clip = _split_by_clip(output, [sizes[i] for i in fresh])
-            for i, features in zip(fresh, by_clip, strict=True):
+            fresh_features = _split_by_clip(output, [sizes[i] for i in fresh])
+            for i, features in zip(fresh, fresh_features, strict=True):
                 self._features[keys[i]] = features
                 self.used_bytes += _count_bytes(features)
         # 3) Put the output together, and only then let go of what is over the budget.
-        wanted = [self._features[key] for key in keys]
+        by_clip = [self._features[key] for key in keys]
         for key in keys:
             self._features.move_to_end(key)
         while self.used_bytes > self._most_bytes:
             self.used_bytes -= _count_bytes(self._features.popitem(last=False)[1])
-        return _join_clips(wanted)
+        return _join_clips(by_clip)
 
 
 def find_vision_tower(model: Any) -> Any:

@@ -1,9 +1,9 @@
 """Per-token losses: each takes a `TokenBatch` and returns (B, T) terms to minimise.
 
-Leaves out advantages, token masks such as STAPO's, and aggregation: these compose with every loss
-here. Terms are exact zeros outside the mask and already multiplied by `batch.correction`.
-A loss of a whole sequence is repeated on its tokens, so that their mean is the sequence's loss.
-Clip bounds are distances from 1 unless called `floor` or `ceiling`.
+Advantages, token masks such as STAPO's, and aggregation compose with every loss here. Terms are
+exact zeros outside the mask and already multiplied by `batch.correction`. A loss of a whole
+sequence is repeated on its tokens, so that their mean is the sequence's loss. Clip bounds are
+distances from 1 unless called `floor` or `ceiling`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,14 @@ TokenLoss = Callable[[TokenBatch], Tensor]
 
 
 def reinforce(batch: TokenBatch) -> Tensor:
-    """-A * log pi. With leave-one-out advantages this is RLOO (arXiv 2402.14740)."""
+    """-A * log pi. With leave-one-out advantages this is RLOO (arXiv 2402.14740).
+
+    Example:
+        >>> logp, mask = torch.tensor([[-0.5, -2.0]]), torch.tensor([[True, False]])
+        >>> batch = TokenBatch(logp=logp, old_logp=logp, mask=mask, advantage=torch.tensor([2.0]))
+        >>> reinforce(batch).tolist()
+        [[1.0, 0.0]]
+    """
     return _apply_correction(batch, -batch.token_advantage * batch.masked(batch.logp))
 
 
@@ -48,6 +55,7 @@ def clipped(
         raise UsageError(f"dual_clip must exceed 1 + clip_high = {1 + clip_high}, got {dual_clip}")
     terms = _surrogate(token_ratio(batch), batch.token_advantage, clip_low, clip_high)
     if dual_clip is not None:
+        # Where A < 0 the surrogate grows with the ratio without an end.
         advantage = batch.token_advantage
         bounded = torch.minimum(terms, -dual_clip * advantage)
         terms = torch.where(advantage < 0, bounded, terms)
@@ -108,10 +116,11 @@ def gmpo(batch: TokenBatch, *, log_clip: float = 0.4) -> Tensor:
     advantage = batch.token_advantage
     if advantage.shape[1] != 1:
         raise UsageError("gmpo needs one advantage per sequence, shape (sequences,)")
+    # Clipped on the side that the advantage pushes to only, as in PPO, but in log space.
     sign = torch.where(advantage > 0, 1.0, -1.0).to(batch.logp)
     pushed = sign * log_ratio(batch)
-    kept = sign * torch.minimum(pushed, pushed.clamp(-log_clip, log_clip))
-    mean = kept.sum(1, keepdim=True) / tokens_per_row(batch.mask)
+    clipped_log = sign * torch.minimum(pushed, pushed.clamp(-log_clip, log_clip))
+    mean = clipped_log.sum(1, keepdim=True) / tokens_per_row(batch.mask)
     return _apply_correction(batch, -advantage * mean.exp())
 
 

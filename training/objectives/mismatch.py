@@ -3,8 +3,8 @@
 rho = pi_old / mu, both without gradient: pi_old recomputed by the trainer, mu as the sampler
 reported it when it drew the token (before any truncation such as top-p, or rho means nothing).
 The result is `TokenBatch.correction`, (B, T) per token or (B, 1) per sequence.
-Leaves out the ratio of the updates themselves (`ratios.py`). Without a report of the sampler there
-is no correction, and `mismatch_report` says so.
+The ratio of the updates themselves is in `ratios.py`. Without a report of the sampler there is no
+correction, and `mismatch_report` says so.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ def truncated_weight(
     ceiling: float = 2.0,
     level: Level = "token",
 ) -> Tensor:
-    """min(rho, ceiling): truncated importance sampling (TIS)."""
+    """min(rho, ceiling): truncated importance sampling (TIS).
+
+    Example:
+        >>> old_logp, sampler_logp = torch.tensor([[0.0, -1.0]]), torch.tensor([[-2.0, -1.0]])
+        >>> truncated_weight(old_logp, sampler_logp, torch.tensor([[True, True]])).tolist()
+        [[2.0, 1.0]]
+    """
     return _importance_ratio(old_logp, sampler_logp, mask, level).clamp(max=ceiling)
 
 
@@ -68,7 +74,12 @@ def icepop_weight(
 
 @dataclass(frozen=True, slots=True)
 class MismatchReport:
-    """How far sampler and trainer are apart, over the trainable tokens."""
+    """How far sampler and trainer are apart, over the trainable tokens.
+
+    Example:
+        >>> mismatch_report(torch.tensor([[-1.0]]), None, torch.tensor([[True]])).reported
+        False
+    """
 
     reported: bool
     """False where the sampler gave no log-probabilities: the other figures are then zero."""

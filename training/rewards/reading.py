@@ -1,7 +1,7 @@
 """From what a model wrote, or an `Answer` of the agent, to the trajectory that rewards see.
 
-Reads untrusted text: with limits, in time linear in its length, without ever raising. Leaves out
-judging what was read.
+Reads untrusted text: with limits, in time linear in its length, without ever raising. What was read
+is judged elsewhere.
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ def from_turns(
     """The trajectory of a task without tools: one turn, or several whose last one answers.
 
     `frame` is needed to read boxes and citations; without it there are none.
+
+    Example:
+        >>> from_turns(["<think>Two.</think><answer>2</answer>"]).answer
+        '2'
     """
     turns = tuple(turns)
     answer = final_answer(turns[-1]) if turns else ""
@@ -68,21 +72,20 @@ def from_answer(
     it, and its cost counts the observer's tokens too.
     """
     absent = answer.stop_reason is StopReason.ABSTAINED or declines(answer.text)
-    boxes = tuple(Box(*box) for one in answer.evidence for box in one.boxes_px)
-    own = list(_chosen_steps(answer.trace))
+    evidence, steps = answer.evidence, list(_chosen_steps(answer.trace))
+    boxes = tuple(Box(*box) for item in evidence for box in item.boxes_px)
+    # A box has a time where its evidence is of one frame.
+    single_frame = [item for item in evidence if len(item.frame_times_s) == 1]
     return Trajectory(
         answer=answer.text,
         turns=tuple(turns),
-        spans=() if absent else tuple(one.span for one in answer.evidence) or None,
+        spans=() if absent else tuple(item.span for item in evidence) or None,
         boxes=() if absent else boxes or None,
         marks=tuple(
-            Mark(one.frame_times_s[0], Box(*box))
-            for one in answer.evidence
-            if len(one.frame_times_s) == 1
-            for box in one.boxes_px
+            Mark(item.frame_times_s[0], Box(*box)) for item in single_frame for box in item.boxes_px
         ),
-        visits=tuple(visit for step in own if (visit := _visited_node(step)) is not None),
-        tool_calls=sum(step.observation.error is None for step in own),
+        visits=tuple(visit for step in steps if (visit := _visited_node(step)) is not None),
+        tool_calls=sum(step.observation.error is None for step in steps),
         tokens_out=tokens_out,
     )
 
@@ -90,7 +93,12 @@ def from_answer(
 def final_answer(text: str) -> str:
     """What the text answers: the last `<answer>` behind the last thought, or all of it where there
     are no tags. Empty where a thought never ends, where a tool is called instead, and where more
-    than `ANSWER_LIMIT` characters were written."""
+    than `ANSWER_LIMIT` characters were written.
+
+    Example:
+        >>> final_answer("<think>B or C?</think><answer>B</answer>"), final_answer("<think>B or")
+        ('B', '')
+    """
     answer = tagged_answer(split_thought(text)[1])
     return answer if len(answer) <= ANSWER_LIMIT else ""
 
@@ -100,13 +108,18 @@ def read_spans(text: str) -> tuple[Span, ...] | None:
 
     One that ends before it starts is dropped, never turned round. `()` where the text says that
     there is none, None where nothing can be read.
+
+    Example:
+        >>> read_spans("from 1:05 to 1:20")[0].duration_s
+        15.0
     """
-    found = []
+    spans = []
     for match in _SPAN.finditer(text):
-        start_s, end_s = (_to_seconds(part) for part in match.groups() if part is not None)
+        # Two of the four groups matched: those of one notation.
+        start_s, end_s = (_to_seconds(time) for time in match.groups() if time is not None)
         if start_s <= end_s:
-            found.append(Span(start_s, end_s))
-    return tuple(found) or (() if declines(text) else None)
+            spans.append(Span(start_s, end_s))
+    return tuple(spans) or (() if declines(text) else None)
 
 
 def read_boxes(text: str, frame: Frame) -> tuple[Box, ...] | None:
@@ -119,19 +132,20 @@ def read_boxes(text: str, frame: Frame) -> tuple[Box, ...] | None:
 def read_marks(text: str, frame: Frame) -> tuple[Mark, ...]:
     """Citations `<box>[x1, y1, x2, y2]</box>at<t>12.5</t>`, as Open-o3-Video (arXiv 2510.20579)
     writes them, anywhere in a chain of thought; the first `MARK_LIMIT` of them."""
-    found: list[Mark] = []
+    marks: list[Mark] = []
     for match in _MARK.finditer(text):
-        found += (Mark(_to_seconds(match[2]), box) for box in read_boxes(match[1], frame) or ())
-        if len(found) >= MARK_LIMIT:
+        time_s = _to_seconds(match[2])
+        marks += (Mark(time_s, box) for box in read_boxes(match[1], frame) or ())
+        if len(marks) >= MARK_LIMIT:
             break
-    return tuple(found[:MARK_LIMIT])
+    return tuple(marks[:MARK_LIMIT])
 
 
 def _to_seconds(text: str) -> float:
     """`1:15.25` -> 75.25."""
     seconds = 0.0
-    for part in text.split(":"):
-        seconds = seconds * 60 + float(part)
+    for digits in text.split(":"):
+        seconds = seconds * 60 + float(digits)
     return seconds
 
 

@@ -238,8 +238,10 @@ def _reward_diversity(
     diversity = torch.stack([measure.double() for measure in measures]).mean(dim=0)
     is_rewarded = is_right & ~torch.isnan(reward)
     shaped = dsdr_reward(reward, is_rewarded, diversity, weight=dsdr.reward_weight, cap=dsdr.cap)
-    shares = dsdr_shares(diversity, is_rewarded, group, temperature=dsdr.temperature, cap=dsdr.cap)
-    return shaped, shares, diversity
+    entropy_shares = dsdr_shares(
+        diversity, is_rewarded, group, temperature=dsdr.temperature, cap=dsdr.cap
+    )
+    return shaped, entropy_shares, diversity
 
 
 def _reward_metrics(

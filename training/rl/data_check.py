@@ -35,7 +35,7 @@ def find_faults(task: Any, advance: Callable[[], None] = lambda: None) -> list[s
 def count_videos(task: Any) -> int:
     """How many `find_faults` opens."""
     return sum(
-        len({_shown_span(problem) for problem in leaf.problems if problem.video})
+        len({_source_of(problem) for problem in leaf.problems if problem.video})
         for leaf in _iter_tasks(task)
     )
 
@@ -50,7 +50,7 @@ def _iter_tasks(task: Any) -> Iterator[Any]:
         yield from _iter_tasks(inner)
 
 
-def _shown_span(problem: Problem) -> tuple[str | None, Any]:
+def _source_of(problem: Problem) -> tuple[str | None, Any]:
     return problem.video, problem.span
 
 
@@ -58,7 +58,7 @@ def _find_unreadable(task: Any, advance: Callable[[], None]) -> Iterator[str]:
     first: dict[Any, Problem] = {}
     for problem in task.problems:
         if problem.video is not None:
-            first.setdefault(_shown_span(problem), problem)
+            first.setdefault(_source_of(problem), problem)
     for problem in first.values():
         try:
             _open_problem(task, problem)
@@ -80,14 +80,14 @@ def _open_problem(task: Any, problem: Problem) -> None:
         task.show(problem)
 
 
-def _decode_ends(path: str | Path, shown: Span | None) -> None:
+def _decode_ends(path: str | Path, shown_span: Span | None) -> None:
     """Decode the first and the last frame of what is shown."""
     if is_image(path):
         frame_of_image(path)
         return
     with Video.open(path) as video:
         whole = video.info.span
-        span = whole if shown is None else shown
+        span = whole if shown_span is None else shown_span
         if span.end_s <= whole.start_s or span.start_s >= whole.end_s:
             raise UsageError(
                 f"{path}: the stretch {span.start_s:g} to {span.end_s:g} s is not in the video, "

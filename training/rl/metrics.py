@@ -50,17 +50,17 @@ class Metric:
         return cls(float(value), "min")
 
 
-def merge_metrics(parts: Iterable[Mapping[str, Metric]]) -> dict[str, Metric]:
+def merge_metrics(collections: Iterable[Mapping[str, Metric]]) -> dict[str, Metric]:
     """Metrics of several micro-batches or processes as one set.
 
     Example:
-        >>> parts = [{"reward/mean": Metric.mean(1.0, 3)}, {"reward/mean": Metric.mean(0.0, 1)}]
-        >>> merge_metrics(parts)["reward/mean"].value
+        >>> first, second = Metric.mean(1.0, weight=3), Metric.mean(0.0, weight=1)
+        >>> merge_metrics([{"reward/mean": first}, {"reward/mean": second}])["reward/mean"].value
         0.75
     """
     by_name: dict[str, list[Metric]] = {}
-    for part in parts:
-        for name, metric in part.items():
+    for metrics in collections:
+        for name, metric in metrics.items():
             by_name.setdefault(name, []).append(metric)
     return {name: _reduce(metrics) for name, metrics in by_name.items()}
 

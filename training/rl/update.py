@@ -250,8 +250,8 @@ class Updater:
         policy_term = policy_loss(batch, objective, denominators.policy, keep=micro_batch.keep)
         loss = policy_term
         if recipe.dsdr is not None and recipe.dsdr.entropy_weight:
-            shares = batch.logp.new_tensor([row.entropy_share for row in micro_batch.rows])
-            term = dsdr_entropy_loss(batch, shares, denominators.problems)
+            entropy_shares = batch.logp.new_tensor([row.entropy_share for row in micro_batch.rows])
+            term = dsdr_entropy_loss(batch, entropy_shares, denominators.problems)
             loss = loss + recipe.dsdr.entropy_weight * term
             accumulator.add_sum("dsdr/entropy_loss", term)
         if recipe.kl is not None and micro_batch.reference_logp is not None:

@@ -132,8 +132,10 @@ def _is_continued(before: Conversation, completion: Completion, conversation: Co
 
 
 def _has_frames(conversation: Conversation) -> bool:
-    return any(isinstance(part, FramesPart) for message in conversation for part in message.parts)
+    return any(
+        isinstance(content, FramesPart) for message in conversation for content in message.parts
+    )
 
 
 def _message_text(message: Message) -> str:
-    return "".join(part.text for part in message.parts if isinstance(part, TextPart))
+    return "".join(content.text for content in message.parts if isinstance(content, TextPart))

@@ -81,10 +81,10 @@ def show_problem(problem: Problem, *, clip: ClipRecipe, frames: int) -> Conversa
     assert problem.video is not None
     text = clip.prompts.ask(problem.question, problem.truth.options)
     if is_image(problem.video):
-        shown = FramesPart(_read_image(Path(problem.video), clip), "image")
+        pixels = FramesPart(_read_image(Path(problem.video), clip), "image")
     else:
-        shown = FramesPart(_read_clip(problem, clip, frames))
-    return [Message("user", (shown, TextPart(text)))]
+        pixels = FramesPart(_read_clip(problem, clip, frames))
+    return [Message("user", (pixels, TextPart(text)))]
 
 
 def is_right(trajectory: Trajectory, truth: Truth) -> float | None:
