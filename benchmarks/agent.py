@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mmreason.memory.store import Store
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.policies import BreadthFirst, Greedy, LongVideoR1, Policy, RandomLeaf
 from mmreason.reasoner import Reasoner
-from mmreason.store import Store
 from mmreason.types import Budget
 from mmreason.video.types import FrameBatch, VideoInfo
 

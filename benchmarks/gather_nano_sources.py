@@ -66,6 +66,7 @@ MOST = 20
 LEAST_PX = (160, 100)
 """Smaller pictures (width, height) are icons."""
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+FORMATS = ("JPEG", "PNG", "WEBP")
 CLIPS = (".mp4", ".avi", ".webm", ".mpg", ".mpeg", ".mkv", ".mov")
 ALIKE_BITS = 14
 """Pictures whose difference hashes (256 bits) differ in fewer places are taken for one."""
@@ -157,7 +158,7 @@ def look_of(path: Path) -> np.ndarray | None:
     """bool (256,): which neighbours of a 16x17 picture get lighter; None for icons, for what is
     mostly see-through and for what cannot be read."""
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=FORMATS) as opened:
             picture = ImageOps.exif_transpose(opened)
             width, height = picture.size
             if width < LEAST_PX[0] or height < LEAST_PX[1] or not 1 / 3 <= width / height <= 4:

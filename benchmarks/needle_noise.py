@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmreason.evaluation.needle.items import duration_of
 from mmreason.evaluation.needle.metrics import paired_difference
 from mmreason.evaluation.needle.outcomes import Outcome
 from mmreason.evaluation.needle.runner import ORACLE, Plan, read_outcomes, run
 from mmreason.evaluation.needle.summary import row
+from mmreason.needle.items import duration_of
 
 CHANCES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 POLICY = "greedy"

@@ -32,15 +32,15 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, TrainerCallback
 
-from mmreason.evaluation.needle.worlds import needle_set
+from mmreason.memory.store import Store
 from mmreason.models.base import Message, TextPart
 from mmreason.models.folders import NANO_FOLDER
+from mmreason.needle.worlds import needle_set
 from mmreason.policies.longvideo_r1 import LongVideoR1
 from mmreason.reasoner import Reasoner
-from mmreason.store import Store
 from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler
-from mmreason.training.navigation.observer import CLIP, Unseen, observer
+from mmreason.training.navigation.observer import CLIP, BlankVideo, make_observer
 from mmreason.training.rewards import Combination, Component, Trajectory, Truth, correct
 from mmreason.training.rl import PolicyModel, Recipe, train
 from mmreason.training.rollouts.codec import TextCodec
@@ -228,13 +228,13 @@ def together(rounds: int, *, ends: bool) -> Together:
     """The same episodes in all ways. Without `ends` every turn is as long as it may be, as those
     of models that think."""
     needles = needle_set(7, 180.0, 4)
-    item, video = needles.items[0], Unseen(needles.world)
+    item, video = needles.items[0], BlankVideo(needles.world)
     truth = Truth(question=item.question, options=item.options, choice=item.answer)
     problem = Problem(id=item.id, question=item.question, truth=truth)
     task = AgentTask(
         name="needles",
         problems=[problem],
-        reasoner=partial(reasoner, Store.in_memory(), observer(needles.world)),
+        reasoner=partial(reasoner, Store.in_memory(), make_observer(needles.world)),
         clip=CLIP,
         reward=Combination((Component(name="right", reward=correct),)),
         watch=lambda _: video,

@@ -200,7 +200,8 @@ def score(found_s: Sequence[float], truth: Sequence[Span]) -> Score:
 
 
 def ours(path: Path) -> list[float]:
-    from mmreason.video import Video, shots
+    from mmreason.video import Video
+    from mmreason.video.content import shots
 
     with Video.open(path) as video:
         return [found.time_s for found in shots.detect(video).transitions]
@@ -208,7 +209,8 @@ def ours(path: Path) -> list[float]:
 
 def ours_without_hints(path: Path) -> list[float]:
     """Our detector where the encoder gives none away."""
-    from mmreason.video import Video, shots
+    from mmreason.video import Video
+    from mmreason.video.content import shots
 
     with Video.open(path) as video:
         found = shots.detect(_Unhinted(video))

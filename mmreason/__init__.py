@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmreason.batch import Failure, Question, Result
+    from mmreason.agent.batch import Failure, Question, Result
     from mmreason.grounding import Grounding
+    from mmreason.memory.store import Store
     from mmreason.reasoner import Reasoner, ask
-    from mmreason.store import Store
     from mmreason.types import Answer, Budget, Cost, Evidence, Step, StopReason, UsageError
     from mmreason.video.reader import Video
     from mmreason.video.subtitles import Subtitles
@@ -57,15 +57,15 @@ _HOMES = {
     "Budget": "mmreason.types",
     "Cost": "mmreason.types",
     "Evidence": "mmreason.types",
-    "Failure": "mmreason.batch",
+    "Failure": "mmreason.agent.batch",
     "Grounding": "mmreason.grounding",
-    "Question": "mmreason.batch",
+    "Question": "mmreason.agent.batch",
     "Reasoner": "mmreason.reasoner",
-    "Result": "mmreason.batch",
+    "Result": "mmreason.agent.batch",
     "Span": "mmreason.video.types",
     "Step": "mmreason.types",
     "StopReason": "mmreason.types",
-    "Store": "mmreason.store",
+    "Store": "mmreason.memory.store",
     "Subtitles": "mmreason.video.subtitles",
     "UsageError": "mmreason.types",
     "Video": "mmreason.video.reader",

@@ -17,28 +17,29 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from mmreason.agent import Draft, answer_loop
-from mmreason.batch import Question, Result, drive
-from mmreason.calls import TOOL_NAMES, Roles, Watchable
-from mmreason.checked import checked_options, checked_question, checked_span
-from mmreason.compat import Compat, compatible
-from mmreason.driver import Driver, Run, finished, serve
-from mmreason.estimate import Estimate, estimate
+from mmreason.agent.batch import Question, Result, drive
+from mmreason.agent.build_index import Captioned, build
+from mmreason.agent.driver import Driver, Run, finished, serve
+from mmreason.agent.loop import Draft, answer_loop
+from mmreason.agent.next_steps import Unanswered, next_steps
+from mmreason.agent.protocol import Inquiry
+from mmreason.agent.provenance import id_of, recipe_of, standing_notes, told_of, why_declined
+from mmreason.agent.quoting import SubtitleChoice, Transcript
+from mmreason.agent.stream import AnswerStream
 from mmreason.grounding import Grounding
-from mmreason.index import Captioned, build
+from mmreason.language.validate import checked_options, checked_question, checked_span
+from mmreason.memory.store import Store
+from mmreason.memory.tree import Tree, TreeRecipe, plan_tree
 from mmreason.models.base import ChatModel
-from mmreason.next_steps import Unanswered, next_steps
 from mmreason.policies import Greedy, LongVideoR1, Policy
-from mmreason.policies.base import Inquiry
-from mmreason.quoting import SubtitleChoice, Transcript
-from mmreason.search import Embed
-from mmreason.settings import id_of, recipe_of, standing_notes, told_of, why_declined
-from mmreason.store import Store
-from mmreason.stream import AnswerStream
-from mmreason.thumbnails import take_thumbnails
-from mmreason.tools import Toolbox
-from mmreason.tree import Tree, TreeRecipe, plan_tree
-from mmreason.types import Answer, Budget, Step, ToolCall, UsageError
+from mmreason.policies.estimate import Estimate, estimate
+from mmreason.policies.presets import Compat, compatible
+from mmreason.tool_calls import ModelTurn, Scan, Skim
+from mmreason.tools.calls import Roles, Watchable
+from mmreason.tools.search import Embed
+from mmreason.tools.thumbnails import take_thumbnails
+from mmreason.tools.toolbox import Toolbox
+from mmreason.types import Answer, Budget, Step, StopReason, UsageError
 from mmreason.video.inputs import VideoInput
 from mmreason.video.reader import Video
 from mmreason.video.subtitles import Subtitles
@@ -259,7 +260,7 @@ class Reasoner:
         with _opened(video) as source:
             span = checked_span(span, source.info)
             toolbox = self._toolbox(source)
-            call = ToolCall(name="skim", arguments={"span": span})
+            call = Skim(span=span)
             seen = finished(serve(toolbox.perform([toolbox.prepare(call)])))[0]
         if seen.error is not None:
             raise VideoError(f"{source.info.path}: no caption for {span}: {seen.error}")
@@ -277,7 +278,7 @@ class Reasoner:
         Images are paths, Pillow images or uint8 (H, W, 3) RGB arrays. Boxes are in pixels of the
         original frame. Raises UsageError or VideoError for input that cannot be used.
         """
-        from mmreason.ground import frame_of_image, frame_of_video, ground_frame, is_image
+        from mmreason.tools.ground import frame_of_image, frame_of_video, ground_frame, is_image
 
         expression = checked_question(expression, "expression")
         if is_image(video_or_image):
@@ -291,7 +292,8 @@ class Reasoner:
         return ground_frame(self.model, frame, expression)
 
     def _run(self, video: VideoInput | Watchable, task: _Task) -> Run[Answer]:
-        started = time.perf_counter()
+        started, limit_s = time.perf_counter(), task.budget.seconds
+        deadline_s = None if limit_s is None else time.monotonic() + limit_s
         with _opened(video) as source:
             info, tree, roles = source.info, self._tree(source), self.roles
             said = Transcript.of(task.question, task.subtitles.for_video(source), task.options)
@@ -308,12 +310,14 @@ class Reasoner:
                 checker=id_of(roles.checker),
                 reasoner=id_of(roles.reasoner),
             )
-            toolbox = self._toolbox(source, task, said)
+            toolbox = self._toolbox(source, task, said, deadline_s)
             loop = answer_loop(inquiry, self.policy)
-            driver = Driver(loop, toolbox, roles, task.budget, task.seed)
+            driver = Driver(loop, toolbox, roles, task.budget, task.seed, started)
             found = yield from driver.run()
             draft = said.joined(found)
-            if draft.decline is not None:
+            # What failed because the time was over is told by the stop reason.
+            is_late = draft.stop_reason is StopReason.BUDGET_SECONDS
+            if draft.decline is not None and not is_late:
                 _raise_where_all_failed(driver.trace, info)
             thumbnails, failed = take_thumbnails(source, draft.evidence, driver.trace)
             fallbacks = (*_told_inexact(toolbox), *toolbox.notes, *failed)
@@ -355,7 +359,11 @@ class Reasoner:
         return next_steps(case)
 
     def _toolbox(
-        self, source: Watchable, task: _Task | None = None, said: Transcript | None = None
+        self,
+        source: Watchable,
+        task: _Task | None = None,
+        said: Transcript | None = None,
+        deadline_s: float | None = None,
     ) -> Toolbox:
         if task is None or said is None:
             return Toolbox(source, self.roles, self.store)
@@ -368,13 +376,14 @@ class Reasoner:
             seed=task.seed,
             embed=self.embed,
             asking=task.asking,
+            deadline_s=deadline_s,
         )
 
     def _tree(self, source: Watchable) -> Tree:
         fps_hz, recipe = source.info.mean_fps_hz, self.tree
         cuts_s: tuple[float, ...] = ()
         if recipe.shot_aligned and isinstance(source, Video):
-            from mmreason.video import shots
+            from mmreason.video.content import shots
 
             cuts_s = tuple(span.start_s for span in shots.detect(source).spans[1:])
         return plan_tree(
@@ -440,7 +449,8 @@ def _told_inexact(toolbox: Toolbox) -> tuple[str, ...]:
 
 
 def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:
-    errors = [step.observation.error for step in trace if step.call.name in TOOL_NAMES]
+    looked_for = (step for step in trace if not isinstance(step.call, ModelTurn | Scan))
+    errors = [step.observation.error for step in looked_for]
     if errors and None not in errors:
         raise VideoError(f"{info.path}: nothing could be looked at: {errors[0]}")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mmreason.json_values import to_json
+from mmreason.tool_calls import AgentCall
 from mmreason.video.types import Span
 
 if TYPE_CHECKING:
@@ -185,27 +186,15 @@ class Evidence:
 
     def frames(self, video: VideoInput | Video | None = None) -> FrameBatch:
         """The frames of this evidence at full size (see `evidence_files.read_frames`)."""
-        from mmreason.evidence_files import read_frames
+        from mmreason.report.evidence_files import read_frames
 
         return read_frames(self, video)
 
     def save(self, folder: str | Path, video: VideoInput | Video | None = None) -> list[Path]:
         """Write its frames as PNG files to `folder` (see `evidence_files.save_frames`)."""
-        from mmreason.evidence_files import save_frames
+        from mmreason.report.evidence_files import save_frames
 
         return save_frames(self, folder, video)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCall:
-    """What the agent wants done next: `name` with plain-value `arguments` (JSON types and
-    Spans)."""
-
-    name: str
-    arguments: dict[str, Any]
-
-    def __str__(self) -> str:
-        return f"{self.name}({', '.join(f'{k}={v}' for k, v in self.arguments.items())})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +233,7 @@ class Step:
     """One call of the agent with what came of it. Calls of one round follow each other."""
 
     thought: str
-    call: ToolCall
+    call: AgentCall
     observation: Observation
     thinking: Cost = field(default_factory=Cost)
     """What deciding on the call took, where a model decided."""
@@ -344,11 +333,13 @@ class Answer:
         printer.text(str(self))
 
     def save_html(self, path: str | Path) -> Path:
-        """Write one self-contained HTML page (no scripts, no external files); returns its path."""
+        """Write one self-contained HTML page (no scripts, no external files); returns its path.
+
+        What UTF-8 cannot hold, such as a file name in another encoding, is written as "?"."""
         from mmreason.report.html import answer_page
         from mmreason.video.files import write_atomic
 
-        return write_atomic(Path(path), answer_page(self).encode())
+        return write_atomic(Path(path), answer_page(self).encode("utf-8", "replace"))
 
     def _repr_html_(self) -> str:
         from mmreason.report.html import answer_fragment

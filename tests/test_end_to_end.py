@@ -13,8 +13,8 @@ import pytest
 from mmreason.cli import main
 from mmreason.evaluation.nano import measure
 from mmreason.evaluation.scoring import Share
+from mmreason.memory.store import Store
 from mmreason.reasoner import Reasoner
-from mmreason.store import Store
 from mmreason.types import Budget, StopReason
 from mmreason.video import Video
 from mmreason.video.world import encode, generate

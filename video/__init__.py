@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmreason.video import plan, shots, world
+    from mmreason.video import plan, world
+    from mmreason.video.content import shots
     from mmreason.video.inspect import inspect_file
     from mmreason.video.reader import Video
     from mmreason.video.subtitles import Subtitles
@@ -43,11 +44,16 @@ _HOMES = {
     "VideoInfo": "mmreason.video.types",
     "inspect_file": "mmreason.video.inspect",
 }
+_MODULES = {
+    "plan": "mmreason.video.plan",
+    "shots": "mmreason.video.content.shots",
+    "world": "mmreason.video.world",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("plan", "shots", "world"):
-        return import_module(f"mmreason.video.{name}")
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

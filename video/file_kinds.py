@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmreason.video.descriptors import is_descriptor_path
+
 HEAD_BYTES = 4096
 """What is read of a file to tell its kind."""
 
@@ -101,6 +103,7 @@ def _is_raw_hevc(head: bytes) -> bool:
     return _stream_unit(head) in (0x40, 0x42, 0x46)  # parameters of video or sequence, delimiter
 
 
+_is_matroska = starts_with(b"\x1a\x45\xdf\xa3")
 _is_subtitles = _text(
     r"WEBVTT(?:\s|$)|\[Script Info\]|(?:\d+\s*\n\s*)?(?:\d{1,3}:)?\d\d:\d\d[,.]\d{1,3}\s*-->"
 )
@@ -249,6 +252,22 @@ def describe_other_kind(path: Path) -> str | None:
         if kind.begins(head):
             return f"{kind.is_what}; {fill_in(kind.advice, path)}"
     return None
+
+
+def is_world_script(path: Path) -> bool:
+    """Whether a file is to be read as a scripted world: by its name, or, where it has none (an open
+    descriptor), by its first bytes. Raises OSError."""
+    if not is_descriptor_path(path):
+        return path.suffix.lower() == ".json"
+    with path.open("rb") as file:
+        return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+
+
+def is_webm(path: Path) -> bool:
+    """Whether a file is WebM, by its name or by its first bytes. Raises OSError."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    return path.suffix.lower() == ".webm" or (_is_matroska(head) and b"webm" in head)
 
 
 def begins_as_subtitles(path: Path) -> bool:

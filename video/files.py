@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+import stat
 from pathlib import Path
+
+from mmreason.video.plain_text import show_line
+from mmreason.video.types import VideoError
 
 VIDEO_SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
@@ -14,15 +18,92 @@ VIDEO_SUFFIXES = (
 
 
 def write_atomic(path: Path, data: bytes) -> Path:
-    """Write `data` to a neighbour of `path`, then rename over it. Creates missing folders."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    """Write `data` beside `path`, then rename over it. Creates missing folders. Raises OSError that
+    names `path`.
+
+    A new file gets the mode that the umask leaves (0666 & ~umask), a replaced one keeps its own. A
+    link is followed: the file that it names is replaced, and the link stays. What is no regular
+    file (a pipe, `/dev/null`) is written to as it is.
+
+    Example:
+        >>> write_atomic(Path("out/report.html"), b"<p>done</p>")  # doctest: +SKIP
+        PosixPath('out/report.html')
+    """
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+        target = Path(os.path.realpath(path))
+        mode = _mode_of(path)
+        if mode is not None and not stat.S_ISREG(mode):
+            path.write_bytes(data)
+            return path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _replace(target, data, mode)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # not the temporary name
         raise
     return path
+
+
+def check_writable(path: Path) -> None:
+    """Raise VideoError where `write_atomic` could not write to `path` as things are now: asked
+    before work of which the result goes there. Nothing is made or changed.
+
+    Example:
+        >>> check_writable(Path("/dev/null/a.html"))
+        Traceback (most recent call last):
+        ...
+        mmreason.video.types.VideoError: /dev/null/a.html: cannot be written: /dev/null is not a \
+folder; give another name
+    """
+    try:
+        reason = _why_unwritable(path)
+    except (OSError, ValueError) as error:  # a name that no file can have
+        reason = f"{getattr(error, 'strerror', None) or error}; give another name"
+    if reason is not None:
+        raise VideoError(f"{show_line(str(path)[:300])}: cannot be written: {reason}")
+
+
+def _why_unwritable(path: Path) -> str | None:
+    mode = _mode_of(path)
+    if mode is not None and stat.S_ISDIR(mode):
+        return "is a folder; give the name of a file"
+    if mode is not None and not stat.S_ISREG(mode):
+        return None if os.access(path, os.W_OK) else "permission denied; give another name"
+    target = Path(os.path.realpath(path))
+    _mode_of(target)  # a name that is too long is an error here
+    folder = target.parent
+    while (folder_mode := _mode_of(folder)) is None:
+        folder = folder.parent
+    shown = show_line(str(folder))
+    if not stat.S_ISDIR(folder_mode):
+        return f"{shown} is not a folder; give another name"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"nothing may be written into {shown}; give another folder"
+    return None
+
+
+def _replace(target: Path, data: bytes, mode: int | None) -> None:
+    """The temporary name is short, so that any name that the folder takes will do."""
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    # A replaced file may be private: nobody else may read the new one before it has that mode.
+    first_mode = 0o666 if mode is None else 0o600
+
+    def create(name: str, flags: int) -> int:
+        return os.open(name, flags, first_mode)
+
+    try:
+        with open(temporary, "xb", opener=create) as file:
+            file.write(data)
+        if mode is not None:
+            temporary.chmod(mode & 0o777)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _mode_of(path: Path) -> int | None:
+    """As `stat` tells, links followed; None where nothing is there."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None

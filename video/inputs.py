@@ -1,7 +1,8 @@
 """What a video may be given as: a path, bytes, or an open binary file.
 
-Back ends read files, so bytes become a private file (mode 0600) in the folder for temporary files;
-it is removed when its video is closed or forgotten. Leaves out what a file is (`file_kinds`).
+Back ends read files: an open file is read through its descriptor where the platform can, and bytes
+become a private file (mode 0600) in the folder for temporary files, removed when its video is
+closed or forgotten.
 """
 
 from __future__ import annotations
@@ -11,64 +12,54 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
+from mmreason.video.descriptors import descriptor_path, reopen_descriptor
 from mmreason.video.types import VideoError
 from mmreason.video.urls import explain_url, is_url
 
 VideoInput = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+_Write = Callable[[BinaryIO], object]
 
 
-class _Written(Protocol):
-    def __call__(self, file: BinaryIO, /) -> object: ...
+class PrivateFile:
+    """A file that is read by a path which only this process knows: a temporary copy of bytes, or an
+    open descriptor. It goes when `close` is called or nobody holds it."""
 
-
-class TemporaryCopy:
-    """Bytes of a video as a private file, which goes when `close` is called or nobody holds it."""
-
-    def __init__(self, name: str, head: bytes, write: _Written) -> None:
-        """Have `write` write the bytes, of which `head` are the first. Raises VideoError."""
+    def __init__(self, name: str, path: Path, release: Callable[[], None]) -> None:
+        """`release` frees what `path` stands for; it is called once."""
         self.name = name
         """What people are shown in place of the file's path."""
-        try:
-            handle, path = tempfile.mkstemp(prefix="mmreason-", suffix=_suffix_of(head))
-        except OSError as error:
-            raise VideoError(f"{name}: cannot be put into a temporary file ({error})") from error
-        self.path = Path(path)
-        self._remove = weakref.finalize(self, _remove, self.path, os.getpid())
-        try:
-            with os.fdopen(handle, "wb") as file:
-                write(file)
-        except BaseException:
-            self._remove()
-            raise
+        self.path = path
+        self._release = weakref.finalize(self, release)
 
     @property
     def closed(self) -> bool:
-        return not self._remove.alive
+        return not self._release.alive
 
     @contextmanager
     def naming(self) -> Iterator[None]:
-        """Have errors of the block name the bytes, not the file that nobody knows."""
+        """Have errors of the block name what was given, not the path that nobody knows."""
         try:
             yield
         except VideoError as error:
-            told = str(error).replace(str(self.path), self.name)
-            raise type(error)(told) from error
+            text = str(error).replace(str(self.path), self.name)
+            raise type(error)(text) from error
 
     def close(self) -> None:
-        """Remove the file. May be called twice."""
-        self._remove()
+        """Free the file. May be called twice."""
+        self._release()
 
 
-def as_path(given: VideoInput) -> Path | TemporaryCopy:
-    """The file to read for what a caller gave. Raises VideoError for URLs, text files and what is
-    nothing of all this.
+def as_path(given: VideoInput, name: str | None = None) -> Path | PrivateFile:
+    """The file to read for what a caller gave; `name` is what people are shown in place of bytes'
+    and open files' own. Raises VideoError for URLs, text files and what is nothing of all this.
 
-    An open file is read from where it stands to its end, and left where it stood.
+    An open file is read from where it stands to its end, and left where it stood. One that stands
+    at its start is read through its descriptor (Linux), others through a copy.
     """
     if isinstance(given, str | os.PathLike):
         path = Path(os.fsdecode(given))
@@ -78,40 +69,65 @@ def as_path(given: VideoInput) -> Path | TemporaryCopy:
     if isinstance(given, bytes | bytearray | memoryview):
         data = memoryview(given)
         data = data if data.c_contiguous else memoryview(data.tobytes())
-        return copy_bytes(data, "<bytes>")
+        return copy_bytes(data, name or "<bytes>")
     if hasattr(given, "read"):
-        return _copy_file(given)
+        return _open_file(given, name or _name_of(given))
     raise VideoError(
         f"a video is given as a path, bytes or an open binary file, got {type(given).__name__}"
     )
 
 
-def copy_bytes(data: bytes | memoryview, name: str) -> TemporaryCopy:
+def copy_bytes(data: bytes | memoryview, name: str) -> PrivateFile:
     """A private file of `data`. Raises VideoError."""
-    return TemporaryCopy(name, bytes(data[:64]), lambda file: file.write(data))
+    return _copy(name, bytes(data[:64]), lambda file: file.write(data))
 
 
-def _copy_file(given: BinaryIO) -> TemporaryCopy:
-    name = _name_of(given)
+def _copy(name: str, head: bytes, write: _Write) -> PrivateFile:
+    """A temporary file (mode 0600) that `write` writes, of which `head` are the first bytes."""
     try:
-        start = given.tell() if _seekable(given) else None
-        head = given.read(64)
-        if not isinstance(head, bytes):
-            raise VideoError(f"{name}: is open as text; open it as binary: open(path, 'rb')")
-        if not head and start:
-            raise VideoError(f"{name}: is open at its end; call seek(0) first")
+        handle, text = tempfile.mkstemp(prefix="mmreason-", suffix=_suffix_of(head))
+    except OSError as error:
+        raise VideoError(f"{name}: cannot be put into a temporary file ({error})") from error
+    path, owner_pid = Path(text), os.getpid()
+    private = PrivateFile(name, path, lambda: _remove(path, owner_pid))
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+    except BaseException:
+        private.close()
+        raise
+    return private
 
-        def write(file: BinaryIO) -> None:
-            file.write(head)
-            shutil.copyfileobj(given, file)
 
-        copy = TemporaryCopy(name, head, write)
-        if start is not None:
-            given.seek(start)
+def _open_file(given: BinaryIO, name: str) -> PrivateFile:
+    try:
+        descriptor = reopen_descriptor(given)
+        if descriptor is None:
+            return _copy_file(given, name)
     except (OSError, TypeError, ValueError) as error:
         if isinstance(error, VideoError):
             raise
         raise VideoError(f"{name}: cannot be read as a binary file ({error})") from error
+    path = descriptor_path(descriptor)
+    assert path is not None
+    return PrivateFile(name, path, lambda: os.close(descriptor))
+
+
+def _copy_file(given: BinaryIO, name: str) -> PrivateFile:
+    start = given.tell() if _seekable(given) else None
+    head = given.read(64)
+    if not isinstance(head, bytes):
+        raise VideoError(f"{name}: is open as text; open it as binary: open(path, 'rb')")
+    if not head and start:
+        raise VideoError(f"{name}: is open at its end; call seek(0) first")
+
+    def write(file: BinaryIO) -> None:
+        file.write(head)
+        shutil.copyfileobj(given, file)
+
+    copy = _copy(name, head, write)
+    if start is not None:
+        given.seek(start)
     return copy
 
 
@@ -134,10 +150,8 @@ def _name_of(given: BinaryIO) -> str:
 
 
 def _suffix_of(head: bytes) -> str:
-    """The end of a name for what is told by its name: scripted worlds, and WebM."""
-    if head.lstrip().startswith(b"{"):
-        return ".json"
-    return ".webm" if head.startswith(b"\x1a\x45\xdf\xa3") and b"webm" in head else ""
+    """The end of a name for what is told by its name: scripted worlds."""
+    return ".json" if head.lstrip().startswith(b"{") else ""
 
 
 def _remove(path: Path, owner_pid: int) -> None:

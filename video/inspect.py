@@ -8,13 +8,16 @@ Packets are read, and a few frames decoded to see whether they are whole. Leaves
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mmreason.video.backends.base import OutOfMemoryError, ReadOptions, check_file
 from mmreason.video.backends.choose import BACKENDS, Backend, why_not
+from mmreason.video.file_kinds import is_world_script
+from mmreason.video.inputs import VideoInput, as_path
 from mmreason.video.reader import Video
 from mmreason.video.subtitles import SubtitleTrack, find_subtitle_files, subtitle_tracks
 from mmreason.video.types import Chapter, Colour, VideoError, VideoInfo, VideoTrack
@@ -106,18 +109,47 @@ class FileReport:
         return _as_json(asdict(self))
 
 
-def inspect_file(path: str | Path, *, try_backends: bool = True) -> FileReport:
+def inspect_file(
+    path: VideoInput,
+    *,
+    try_backends: bool = True,
+    time_limit_s: float | None = None,
+    memory_limit_mb: int | None = None,
+    name: str | None = None,
+) -> FileReport:
     """Report on a video file or scripted world (`.json`). Raises VideoError for anything else.
 
+    `path` may also be an open file or bytes, called `name`, and both limits are those of
+    `Video.open`: `memory_limit_mb` has a process of its own do all of it within `time_limit_s`.
     At most 200,000 packets are read where the container has a full index; a note says so. With
     `try_backends` each back end is given 10 seconds to open the file; the first file of a process
     pays for their imports, some seconds where torchcodec is installed.
     """
-    path = Path(path)
-    if path.suffix.lower() == ".json":
+    options = ReadOptions(time_limit_s=time_limit_s, memory_limit_mb=memory_limit_mb)
+    given = as_path(path, name)
+    if isinstance(given, Path):
+        return _report(given, try_backends, options)
+    try:
+        with given.naming():
+            report = _report(given.path, try_backends, options)
+    finally:
+        given.close()
+    return replace(report, path=given.name)
+
+
+def _report(path: Path, try_backends: bool, options: ReadOptions) -> FileReport:
+    check_file(path)
+    if options.memory_limit_mb is not None:
+        from mmreason.video.isolation.source import inspect_in_process
+
+        return inspect_in_process(path, try_backends, options)
+    if is_world_script(path):
         with Video.open(path) as video:
             return _report_world(video.info)
-    return _report_file(path, try_backends)
+    try:
+        return _report_file(path, try_backends, options)
+    except MemoryError as error:
+        raise OutOfMemoryError(f"{path}: needs more memory than there is") from error
 
 
 def _report_world(info: VideoInfo) -> FileReport:
@@ -143,13 +175,11 @@ def _report_world(info: VideoInfo) -> FileReport:
     )
 
 
-def _report_file(path: Path, try_backends: bool) -> FileReport:
-    from mmreason.video.backends.base import ReadOptions, check_file
+def _report_file(path: Path, try_backends: bool, options: ReadOptions) -> FileReport:
     from mmreason.video.backends.packets import Access, open_container
     from mmreason.video.backends.pyav import PyAVSource
 
-    check_file(path)
-    source = PyAVSource(path, ReadOptions())
+    source = PyAVSource(path, options)
     try:
         info, table = source.info, source.packet_table(_MAX_PACKETS)
         damage = _damage_notes(source)

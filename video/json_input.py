@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +31,16 @@ class JsonInputError(ValueError):
     """JSON that breaks a limit or is none; the message says which, without naming the input."""
 
 
-def parse_json(text: str | bytes, *, most_bytes: int = MOST_BYTES) -> Any:
+def parse_json(
+    text: str | bytes,
+    *,
+    most_bytes: int = MOST_BYTES,
+    refuse_half_pairs: bool = False,
+    odd_numbers_as_null: bool = False,
+) -> Any:
     """The value in `text`, whose numbers are finite and whose strings can be written as UTF-8: in
-    place of half a surrogate pair stands U+FFFD. Raises JsonInputError.
+    place of half a surrogate pair stands U+FFFD, or it is refused. With `odd_numbers_as_null` a
+    number that is not finite or too long is None, and costs nothing else. Raises JsonInputError.
 
     Example:
         >>> parse_json('{"times_s": [0, 1.5]}')
@@ -51,13 +60,18 @@ def parse_json(text: str | bytes, *, most_bytes: int = MOST_BYTES) -> Any:
     _check_depth(text)
     try:
         value = json.loads(
-            text, parse_int=_integer, parse_float=_number, parse_constant=_refuse_constant
+            text,
+            parse_int=partial(_or_null, _integer) if odd_numbers_as_null else _integer,
+            parse_float=partial(_or_null, _number) if odd_numbers_as_null else _number,
+            parse_constant=_null if odd_numbers_as_null else _refuse_constant,
         )
     except json.JSONDecodeError as error:
-        raise JsonInputError(
-            f"is no JSON: {error.msg} (line {error.lineno}, column {error.colno})"
-        ) from error
-    return _without_surrogates(value)
+        line = f"line {error.lineno}, " if "\n" in text else ""
+        raise JsonInputError(f"is no JSON: {error.msg} ({line}column {error.colno})") from error
+    writable = replace_half_pairs(value)
+    if refuse_half_pairs and writable != value:
+        raise JsonInputError("holds half a surrogate pair, which stands for no character")
+    return writable
 
 
 def read_json(path: Path, *, most_bytes: int = MOST_BYTES) -> Any:
@@ -74,6 +88,23 @@ def read_json(path: Path, *, most_bytes: int = MOST_BYTES) -> Any:
     if len(data) > most_bytes:
         raise JsonInputError(f"has more than the limit of {most_bytes} bytes")
     return parse_json(data, most_bytes=most_bytes)
+
+
+def replace_half_pairs(value: Any) -> Any:
+    """A JSON value with U+FFFD in place of each half of a surrogate pair, keys included.
+
+    Example:
+        >>> replace_half_pairs({"name": ["a\\ud800"]})
+        {'name': ['a�']}
+    """
+    # Depth is bounded by whoever parsed or made the value, so that this may call itself.
+    if isinstance(value, str):
+        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, list | tuple):
+        return [replace_half_pairs(item) for item in value]
+    if isinstance(value, dict):
+        return {replace_half_pairs(key): replace_half_pairs(item) for key, item in value.items()}
+    return value
 
 
 def _check_depth(text: str) -> None:
@@ -100,16 +131,16 @@ def _number(text: str) -> float:
     return value
 
 
+def _or_null(read: Callable[[str], int | float], text: str) -> int | float | None:
+    try:
+        return read(text)
+    except JsonInputError:
+        return None
+
+
+def _null(name: str) -> None:
+    """In the place of `NaN` and the infinities."""
+
+
 def _refuse_constant(name: str) -> float:
     raise JsonInputError(f"holds {name}, expected a finite number")
-
-
-def _without_surrogates(value: Any) -> Any:
-    """Depth is bounded by then, so that this may call itself."""
-    if isinstance(value, str):
-        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
-    if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
-    return value

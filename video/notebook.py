@@ -11,6 +11,7 @@ from html import escape
 
 import numpy as np
 
+from mmreason.video.plain_text import show_text
 from mmreason.video.sheet import contact_sheet, jpeg_bytes
 from mmreason.video.types import FrameBatch, VideoInfo, format_time
 
@@ -22,7 +23,7 @@ _COLUMNS = 4
 
 def frames_html(batch: FrameBatch) -> str:
     """The frames as a contact sheet below a line that says what they are."""
-    head = escape(repr(batch))
+    head = escape(show_text(repr(batch)))
     if not len(batch):
         return f"<div>{head}</div>"
     shown = batch
@@ -60,7 +61,7 @@ def info_html(info: VideoInfo) -> str:
     style = "text-align: left; padding: .1rem 1rem .1rem 0"
     lines = "".join(
         f'<tr><th style="{style}; font-weight: 600">{escape(name)}</th>'
-        f'<td style="{style}">{escape(value)}</td></tr>'
+        f'<td style="{style}">{escape(show_text(value))}</td></tr>'
         for name, value in cells
     )
     return f"<table>{lines}</table>"

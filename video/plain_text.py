@@ -8,6 +8,7 @@ HTML escapes the result as it escapes everything.
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -27,7 +28,27 @@ def show_text(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = text.replace("\r\n", "\n")
-    return "".join(_REPLACEMENT if _is_hidden(character) else character for character in text)
+    # Each character is looked up once, so that a page of megabytes costs one pass.
+    hidden = {ord(character): _REPLACEMENT for character in set(text) if _is_hidden(character)}
+    return text.translate(hidden) if hidden else text
+
+
+def escape_hidden(json_text: str) -> str:
+    """The same JSON, in which hidden characters of strings are written as `\\u009b`, and half a
+    surrogate pair, which no reader has to take, is U+FFFD.
+
+    Example:
+        >>> escape_hidden('["\\x9b \\u202e"]')
+        '["\\\\u009b \\\\u202e"]'
+    """
+    hidden = {
+        ord(character): _REPLACEMENT
+        if unicodedata.category(character) == "Cs"
+        else json.dumps(character)[1:-1]
+        for character in set(json_text)
+        if _is_hidden(character)
+    }
+    return json_text.translate(hidden) if hidden else json_text
 
 
 def show_line(text: str) -> str:

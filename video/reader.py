@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from mmreason.video.backends.base import ReadOptions, Source, ToneMap
+from mmreason.video.backends.base import OutOfMemoryError, ReadOptions, Source, ToneMap
 from mmreason.video.backends.choose import Backend, open_source
-from mmreason.video.inputs import TemporaryCopy, VideoInput, as_path, copy_bytes
+from mmreason.video.file_kinds import is_world_script
+from mmreason.video.inputs import PrivateFile, VideoInput, as_path, copy_bytes
+from mmreason.video.plain_text import show_line, show_text
 from mmreason.video.types import FrameBatch, SamplePlan, Span, VideoError, VideoInfo, format_time
 
 if TYPE_CHECKING:
@@ -45,11 +47,11 @@ class Video:
         options: ReadOptions | None = None,
         full_hash: bool = False,
         notes: tuple[str, ...] = (),
-        copy: TemporaryCopy | None = None,
+        private: PrivateFile | None = None,
     ) -> None:
         """Wrap an open `source`; people call `Video.open`, whose choices are kept for pickling."""
         self.path = path
-        self._copy = copy
+        self._private = private
         self._source = source
         self._backend: Backend = backend
         self._options = options or ReadOptions()
@@ -68,34 +70,46 @@ class Video:
         *,
         workers: int = 2,
         time_limit_s: float | None = None,
+        memory_limit_mb: int | None = None,
         track: int | None = None,
         tone_map: ToneMap = "auto",
         full_hash: bool = False,
+        name: str | None = None,
     ) -> Video:
         """Open a video file, or a scripted world (`.json`). Raises VideoError.
 
-        `path` may also be the bytes of a file, or a file that is open as binary: they are copied to
-        a private temporary file, which is removed when the video is closed or forgotten.
+        `path` may also be a file that is open as binary, or the bytes of a file. An open file of
+        the disk is read through its descriptor, whatever its name stands for by now (Linux); bytes
+        and other files are copied to a private temporary file, which is removed when the video is
+        closed or forgotten. `name` is what messages call them.
         `backend` is "pyav", "torchcodec", "torchcodec-cuda", "opencv" or "decord"; "auto" takes
         the first that can read the file, and `info` tells which one it was and what kept the
         others from it. `workers` threads at most decode at the same time (PyAV only).
-        `time_limit_s` ends any one call that takes longer, for files that nobody vouches for.
+        `time_limit_s` and `memory_limit_mb` are for files that nobody vouches for: the first ends
+        any one call that takes longer. With the second (Linux) a process of its own reads the file
+        and may take that many megabytes (10^6 bytes) beyond the program itself, through PyAV where
+        `backend` is "auto"; it is ended when a limit is met, a call is interrupted or the video is
+        closed.
         `track` is the index of a video stream (`info.tracks` lists them); None takes the one that
         players take. `tone_map="none"` delivers high dynamic range as stored instead of brought
         to a standard screen.
         `full_hash` has `content_hash`, and so the keys of a store, cover every byte of the file.
         """
         options = ReadOptions(
-            workers=workers, time_limit_s=time_limit_s, track=track, tone_map=tone_map
+            workers=workers,
+            time_limit_s=time_limit_s,
+            memory_limit_mb=memory_limit_mb,
+            track=track,
+            tone_map=tone_map,
         )
-        return _open(as_path(path), backend, options, full_hash)
+        return _open(as_path(path, name), backend, options, full_hash)
 
     @property
     def info(self) -> VideoInfo:
         info = self._source.info
         if self._notes:
             info = replace(info, notes=(*info.notes, *self._notes))
-        return info if self._copy is None else replace(info, path=self._copy.name)
+        return info if self._private is None else replace(info, path=self._private.name)
 
     @property
     def keyframe_times_s(self) -> tuple[float, ...]:
@@ -109,23 +123,9 @@ class Video:
         file is read for it, once, on first use: about a second for an hour of video."""
         if self._frame_times_s is None:
             with self._naming():
-                self._frame_times_s = self._read_frame_times()
+                self._frame_times_s = self._here().read_frame_times()
+            self._frame_times_s.flags.writeable = False
         return self._frame_times_s
-
-    def _read_frame_times(self) -> np.ndarray:
-        import numpy as np
-
-        info = self._here().info
-        if self.path.suffix.lower() == ".json":
-            return np.arange(info.frame_count or 0) / info.mean_fps_hz
-        from mmreason.video.backends.base import Watch
-        from mmreason.video.backends.timeline import read_timeline
-
-        times_s = read_timeline(
-            self.path, Watch(self.path, self._options.time_limit_s), self._options.track
-        ).times_s
-        times_s.flags.writeable = False
-        return times_s
 
     def frames_at(
         self, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None = None
@@ -156,21 +156,21 @@ class Video:
         whole = self.info.span
         with self._naming():
             batches = self._here().stream(fps, size_px, whole if span is None else span.clip(whole))
-        return batches if self._copy is None else self._hold_copy(batches)
+        return batches if self._private is None else self._hold_file(batches)
 
-    def _hold_copy(self, batches: Iterator[FrameBatch]) -> Iterator[FrameBatch]:
+    def _hold_file(self, batches: Iterator[FrameBatch]) -> Iterator[FrameBatch]:
         """`batches`, with the file that they are read from kept as long as they are read."""
         with self._naming():
             yield from batches
 
     def _naming(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._copy is None else self._copy.naming()
+        return _errors_told(self.path, self._private)
 
     def _here(self) -> Source:
         """The source, opened anew where this process was forked from the one that opened it: they
         would share a place in the file. The parent's is left alone."""
         if self._closed:
-            name = self.path if self._copy is None else self._copy.name
+            name = self.path if self._private is None else self._private.name
             raise VideoError(f"{name}: is closed; open it again")
         if self._pid != os.getpid():
             self._inherited, self._source = self._source, self._source.reopened()
@@ -191,15 +191,13 @@ class Video:
         of 64 KiB at its start, at its end and evenly between; every byte where the video was opened
         with `full_hash`."""
         if self._content_hash is None:
-            if self._copy is not None and self._copy.closed:
-                raise VideoError(f"{self._copy.name}: is closed; open it again")
+            if self._private is not None and self._private.closed:
+                raise VideoError(f"{self._private.name}: is closed; open it again")
             self._content_hash = self._hash()
         return self._content_hash
 
     def _hash(self) -> str:
-        if self.path.suffix.lower() == ".json":
-            return hashlib.sha256(self.path.read_bytes()).hexdigest()
-        if self._full_hash:
+        if self._full_hash or is_world_script(self.path):
             with self.path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         size = self.path.stat().st_size
@@ -218,8 +216,8 @@ class Video:
         self._closed = True
         if self._pid == os.getpid():
             self._source.close()
-        if self._copy is not None:
-            self._copy.close()
+        if self._private is not None:
+            self._private.close()
 
     def __enter__(self) -> Self:
         return self
@@ -234,16 +232,18 @@ class Video:
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         settings = (self._backend, self._options, self._full_hash)
-        if self._copy is None:
+        if self._private is None:
             return _open, (self.path, *settings)
-        if self._copy.closed:
-            raise VideoError(f"{self._copy.name}: is closed and cannot be pickled; open it again")
-        return _open_bytes, (self.path.read_bytes(), self._copy.name, *settings)
+        if self._private.closed:
+            raise VideoError(
+                f"{self._private.name}: is closed and cannot be pickled; open it again"
+            )
+        return _open_bytes, (self.path.read_bytes(), self._private.name, *settings)
 
     def __repr__(self) -> str:
-        info = self.info
+        info, path = self.info, show_line(self.info.path)
         return (
-            f"Video({info.path}, {format_time(info.duration_s)}, {info.width_px}x{info.height_px}, "
+            f"Video({path}, {format_time(info.duration_s)}, {info.width_px}x{info.height_px}, "
             f"{info.mean_fps_hz:.4g} fps, {info.codec})"
         )
 
@@ -260,18 +260,18 @@ class Video:
         try:
             frames = self.sample(plan.uniform(self, _PREVIEW_FRAMES, size_px=size_px))
         except VideoError as error:
-            return f"{caption}<div>{escape(str(error))}</div>"
+            return f"{caption}<div>{escape(show_text(str(error)))}</div>"
         sheet = contact_sheet(frames, columns=4, cell_width_px=_PREVIEW_CELL_PX)
         data = b64encode(jpeg_bytes(sheet)).decode()
         return f'{caption}<img alt="frames of the video" src="data:image/jpeg;base64,{data}">'
 
 
 def _open(
-    given: Path | TemporaryCopy, backend: Backend, options: ReadOptions, full_hash: bool
+    given: Path | PrivateFile, backend: Backend, options: ReadOptions, full_hash: bool
 ) -> Video:
-    copy = given if isinstance(given, TemporaryCopy) else None
-    path = given.path if isinstance(given, TemporaryCopy) else given
-    with nullcontext() if copy is None else copy.naming():
+    private = given if isinstance(given, PrivateFile) else None
+    path = given.path if isinstance(given, PrivateFile) else given
+    with _errors_told(path, private):
         source, notes = open_source(path, backend, options)
     return Video(
         path,
@@ -280,8 +280,18 @@ def _open(
         options=options,
         full_hash=full_hash,
         notes=notes,
-        copy=copy,
+        private=private,
     )
+
+
+@contextmanager
+def _errors_told(path: Path, private: PrivateFile | None) -> Iterator[None]:
+    """Errors of the block name what was given; a lack of memory is one too."""
+    with nullcontext() if private is None else private.naming():
+        try:
+            yield
+        except MemoryError as error:
+            raise OutOfMemoryError(f"{path}: needs more memory than there is") from error
 
 
 def _open_bytes(

@@ -7,6 +7,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mmreason.video.plain_text import show_line
 from mmreason.video.types import FrameBatch, format_time
 
 _GAP_PX = 6
@@ -16,6 +17,8 @@ _MIN_CELL_PX = 64
 _MAX_TALL = 1.5
 """Height of a picture over the width of its cell, at most: taller ones are made narrower."""
 _MAX_JPEG_SIDE_PX = 65_500
+_MOST_TITLE = 200
+"""Characters of a title: a sheet is as wide as its title."""
 _PAPER = (250, 250, 250)
 _INK = (40, 40, 40)
 _NOT_EXACT = "~ not the exact frame of its time"
@@ -43,6 +46,7 @@ def contact_sheet(
         raise ValueError(
             f"columns and cell_width_px must be 1 or more, got {columns} and {cell_width_px}"
         )
+    title = show_line(title)[:_MOST_TITLE]
     columns = min(columns, len(batch))
     _, height, width, _ = batch.pixels.shape
     shown_px = cell_size_px((width, height), cell_width_px)

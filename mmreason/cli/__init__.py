@@ -19,6 +19,7 @@ from mmreason.cli.ask import ask
 from mmreason.cli.bench import bench_app
 from mmreason.cli.cache import cache
 from mmreason.cli.caption import caption
+from mmreason.cli.common import print_line, print_notice
 from mmreason.cli.data import data_app
 from mmreason.cli.demo import demo
 from mmreason.cli.doctor import doctor
@@ -29,6 +30,9 @@ from mmreason.cli.inspect import inspect
 from mmreason.cli.mcp import mcp
 from mmreason.cli.sample import sample
 from mmreason.cli.train import train_app
+from mmreason.types import UsageError
+from mmreason.video.plain_text import show_text
+from mmreason.video.types import VideoError
 
 _ClickUsageError = cast(type[Exception], typer.BadParameter.__base__)
 """Base of every complaint about a command line; typer does not export it."""
@@ -38,10 +42,13 @@ _INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line `argv` (default: the process's own) and return its exit code."""
-    from mmreason.types import UsageError
-    from mmreason.video.types import VideoError
+    """Run the command line `argv` (default: the process's own) and return its exit code.
 
+    Example:
+        >>> main(["--version"])  # doctest: +SKIP
+        mmreason 0.1.0
+        0
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -52,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted", file=sys.stderr)
+        print_notice("interrupted")
         return _INTERRUPTED
     except BrokenPipeError:
         # Who read our output has left (`| head`): point stdout elsewhere so that exit is quiet.
@@ -67,14 +74,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(error: Exception, *, code: int, debug: bool) -> int:
     """Print one line about `error` (its traceback before it with `debug`); returns `code`."""
     if debug:
-        traceback.print_exception(error)
+        print(show_text("".join(traceback.format_exception(error))), file=sys.stderr)
     format_message = getattr(error, "format_message", None)
     text = " ".join((format_message() if format_message else str(error)).split())
     if not text and code == 2:
         return code  # `mmreason` alone: its help was printed, and there is nothing to add
     if code == 1:
         text = f"{type(error).__name__}: {text}" + ("" if debug else " (--debug shows where)")
-    print(f"error: {text}", file=sys.stderr)
+    print_notice(f"error: {text}")
     return code
 
 
@@ -82,7 +89,7 @@ def _version(value: bool) -> None:
     if value:
         import mmreason
 
-        print(f"mmreason {mmreason.__version__}")
+        print_line(f"mmreason {mmreason.__version__}")
         raise typer.Exit
 
 

@@ -16,7 +16,6 @@ from mmreason.cli.common import (
     ModelName,
     ServedModel,
     StorePath,
-    check_target,
     load_reasoner,
     out,
     print_json,
@@ -110,6 +109,7 @@ def ask(
     from mmreason.report.terminal import print_answer, print_plain, short_lines
     from mmreason.types import Budget, UsageError
     from mmreason.video import Video
+    from mmreason.video.files import check_writable
     from mmreason.video.urls import is_url
 
     budget = Budget(
@@ -120,7 +120,7 @@ def ask(
     chosen = _policy(policy or "greedy")
 
     def load() -> Reasoner:
-        from mmreason.tree import TreeRecipe
+        from mmreason.memory.tree import TreeRecipe
 
         own = compat is None
         tree = TreeRecipe(depth=depth, shot_aligned=shot_aligned, overlap=overlap)
@@ -168,7 +168,7 @@ def ask(
         return
     assert question is not None
     if html is not None:
-        check_target(html, "the report")
+        check_writable(html)
     with Video.open(video, full_hash=full_hash) as opened:
         with progress(f"loading {model}"):
             reasoner = load()
@@ -226,7 +226,7 @@ def _tell_cost(reasoner: Reasoner, video: str, budget: Budget, as_json: bool) ->
         f"{plan.most_calls:,} calls, less what the store holds",
     ]
     for row in rows:
-        out().print(row, markup=False, soft_wrap=True)
+        out().print(row, soft_wrap=True)
 
 
 def watch(
@@ -240,12 +240,10 @@ def watch(
     seed: int = 0,
 ) -> Answer:
     """Ask and show on stderr, while it works, what the reasoner does."""
-    from mmreason.report.words import printable
-
     with progress("opening the video") as say:
         stream = reasoner.stream(
             video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
         )
         for number, step in enumerate(stream, start=1):
-            say(printable(f"step {number}: {step.call.name} {step.observation.span}"))
+            say(f"step {number}: {step.call.name} {step.observation.span}")
     return stream.answer

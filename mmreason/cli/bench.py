@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmreason.cli.common import Json, err, out, print_json
-from mmreason.json_values import with_schema
+from mmreason.json_values import encode_json, with_schema
 
 if TYPE_CHECKING:
     from mmreason.bench.decode_files import Scale
@@ -50,7 +50,7 @@ def bench_decode(
     decode.md, decode.json and decode.svg.
     """
     from mmreason.bench import decode_files, decode_report, decode_run
-    from mmreason.store import cache_folder
+    from mmreason.memory.store import cache_folder
 
     scale = decode_files.QUICK if quick else decode_files.FULL
     usual = ("short", "hevc") if quick else decode_files.NAMES
@@ -76,7 +76,7 @@ def bench_decode(
         return
     for table in decode_report.rich_tables(report):
         out().print(table)
-    out().print(f"written to {folder / 'decode.md'}", markup=False)
+    out().print(f"written to {folder / 'decode.md'}")
 
 
 @bench_app.command("rl", epilog="Example: mmreason bench rl --out results --only staleness")
@@ -104,28 +104,32 @@ def bench_rl(
     """
     from mmreason.models.hf import progress_bars, threads
     from mmreason.training.claims import experiment, report, runs
-    from mmreason.training.claims.catalogue import EXPERIMENTS
+    from mmreason.training.claims.runs import EXPERIMENTS
 
     names = _checked(tuple(only or ()), tuple(EXPERIMENTS)) or tuple(EXPERIMENTS)
     size = experiment.QUICK if quick else experiment.FULL
-    tried = {name: make(size) for name, make in EXPERIMENTS.items()}
-    kept_in = folder / "rl-runs"
+    experiments = {name: build(size) for name, build in EXPERIMENTS.items()}
+    runs_folder = folder / "rl-runs"
     with threads(1), progress_bars(False):
         for name in names:
-            runs.run(tried[name], range(seeds or tried[name].seeds), kept_in, _say)
-    found = [report.Finding(experiment=e, rows=runs.kept(e, kept_in)) for e in tried.values()]
-    findings = [finding for finding in found if finding.rows]
-    report.write(findings, size.name, folder)
+            wanted_seeds = range(seeds or experiments[name].seeds)
+            runs.run_missing(experiments[name], wanted_seeds, runs_folder, _say)
+    results = [
+        report.ExperimentResult(experiment=e, runs=runs.select_runs(e, runs_folder))
+        for e in experiments.values()
+    ]
+    results = [result for result in results if result.runs]
+    report.write_results(results, size.name, folder)
     if as_json:
-        print_json(report.to_dict(findings, size.name))
+        print_json(report.to_dict(results, size.name))
         return
-    for finding in findings:
-        out().print(report.rich_table(finding))
-    out().print(f"written to {folder / 'rl.md'}", markup=False)
+    for result in results:
+        out().print(report.build_table(result))
+    out().print(f"written to {folder / 'rl.md'}")
 
 
 def _say(line: str) -> None:
-    err().print(line, markup=False, highlight=False, soft_wrap=True)
+    err().print(line, soft_wrap=True)
 
 
 def _checked(names: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
@@ -146,10 +150,10 @@ def _earlier(path: Path, fresh: Report) -> Report:
     try:
         found = from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (KeyError, TypeError, ValueError):
-        err().print(f"{path} is no earlier result: begun anew", markup=False)
+        err().print(f"{path} is no earlier result: begun anew")
         return fresh
     if (found.scale, found.machine) != (fresh.scale, fresh.machine):
-        err().print(f"{path} is of another size or machine: begun anew", markup=False)
+        err().print(f"{path} is of another size or machine: begun anew")
         return fresh
     return found
 
@@ -164,18 +168,18 @@ def _with_file(report: Report, file: FileResult) -> Report:
 
 def _save(report: Report, scale: Scale, folder: Path) -> None:
     """Write what is known so far, so that an interruption loses one file at most."""
-    from mmreason.bench import decode_chart, decode_report
+    from mmreason.bench import decode_report
     from mmreason.video.files import write_atomic
+    from mmreason.video.plain_text import show_text
 
     command = "mmreason bench decode" + (" --quick" if scale.name == "quick" else "")
     long_ones = [file for file in report.files if file.name in ("short", "long")]
     chart = "decode.svg" if long_ones else ""
     if chart:
-        write_atomic(folder / chart, decode_chart.svg(long_ones).encode())
+        write_atomic(folder / chart, decode_report.draw_chart(long_ones).encode())
     page = decode_report.markdown(report, scale, command, chart)
-    write_atomic(folder / "decode.md", page.encode())
-    told = with_schema(decode_report.to_dict(report))
-    text = json.dumps(told, indent=1, ensure_ascii=False)
+    write_atomic(folder / "decode.md", show_text(page).encode())
+    text = encode_json(with_schema(decode_report.to_dict(report)), indent=1)
     write_atomic(folder / "decode.json", (text + "\n").encode())
 
 
@@ -193,5 +197,5 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as shown:
         task = shown.add_task("", total=None)
         yield lambda what, done, total: shown.update(
-            task, description=what.replace("[", "\\["), completed=done, total=total
+            task, description=what, completed=done, total=total
         )

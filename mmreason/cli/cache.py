@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmreason.cli.common import Json, print_json
+from mmreason.cli.common import Json, print_json, print_line
 
 if TYPE_CHECKING:
-    from mmreason.store import Share, Usage
+    from mmreason.memory.store import Share, Usage
 
 SHOWN = 20
 """Videos and models that are listed."""
@@ -24,7 +24,7 @@ def cache(
     as_json: Json = False,
 ) -> None:
     """Show what is kept of what models said about videos, or clear it."""
-    from mmreason.store import Store, default_path
+    from mmreason.memory.store import Store, default_path
 
     path = (default_path() if store is None else store).expanduser()
     if not path.exists():
@@ -39,7 +39,7 @@ def cache(
     if cleared is not None:
         from mmreason.report.words import counted
 
-        print(f"cleared: {counted(cleared, 'reply', 'replies')}")
+        print_line(f"cleared: {counted(cleared, 'reply', 'replies')}")
     _print(usage)
 
 
@@ -47,25 +47,23 @@ def _print_nothing(path: Path, *, as_json: bool) -> None:
     if as_json:
         print_json({"path": str(path), "entries": 0, "size_bytes": 0, "file_bytes": 0})
     else:
-        print(f"nothing is kept yet: there is no file {path}")
+        print_line(f"nothing is kept yet: there is no file {path}")
 
 
 def _print(usage: Usage) -> None:
-    print(f"file:    {usage.path} ({_size(usage.file_bytes)})")
-    print(f"replies: {usage.entries:,}, {_size(usage.size_bytes)} of {_size(usage.max_bytes)}")
+    print_line(f"file:    {usage.path} ({_size(usage.file_bytes)})")
+    print_line(f"replies: {usage.entries:,}, {_size(usage.size_bytes)} of {_size(usage.max_bytes)}")
     for title, shares in (("by model", usage.by_model), ("by video", usage.by_video)):
         if shares:
-            print(f"{title}:")
+            print_line(f"{title}:")
             _print_shares(shares)
 
 
 def _print_shares(shares: tuple[Share, ...]) -> None:
-    from mmreason.report.words import printable
-
     for share in shares[:SHOWN]:
-        print(f"  {_size(share.size_bytes):>10}  {share.entries:>8,}  {printable(share.name)}")
+        print_line(f"  {_size(share.size_bytes):>10}  {share.entries:>8,}  {share.name}")
     if len(shares) > SHOWN:
-        print(f"  and {len(shares) - SHOWN:,} more")
+        print_line(f"  and {len(shares) - SHOWN:,} more")
 
 
 def _size(size_bytes: int) -> str:

@@ -15,6 +15,7 @@ from mmreason.cli.common import (
     StorePath,
     load_reasoner,
     print_json,
+    print_line,
     progress,
 )
 
@@ -31,8 +32,7 @@ def caption(
     as_json: Json = False,
 ) -> None:
     """Describe a video, or the part between --start and --end."""
-    from mmreason.checked import checked_part
-    from mmreason.report.words import printable
+    from mmreason.language.validate import checked_part
     from mmreason.video import Video
 
     with Video.open(video, full_hash=full_hash) as opened:
@@ -46,4 +46,4 @@ def caption(
     if as_json:
         print_json({"video": video, "span": span.to_list(), "text": text})
     else:
-        print(printable(text))
+        print_line(text)

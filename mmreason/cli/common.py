@@ -1,11 +1,13 @@
-"""What the verbs share: consoles, JSON out, progress, loading a reasoner quietly."""
+"""What the verbs share: printing, progress, loading a reasoner quietly.
+
+All that a verb prints goes through here, so that foreign text (names of files, words of models,
+errors of libraries) reaches the terminal as text: nothing in it is a control code or markup.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,14 +16,17 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
-from mmreason.json_values import with_schema
+from mmreason.json_values import encode_json, with_schema
+from mmreason.report.console import TextConsole
+from mmreason.video.plain_text import show_line, show_text
 
 if TYPE_CHECKING:
-    from mmreason.compat import Compat
+    from mmreason.memory.tree import TreeRecipe
     from mmreason.policies import Policy
+    from mmreason.policies.presets import Compat
     from mmreason.reasoner import Reasoner
-    from mmreason.tree import TreeRecipe
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 ModelName = Annotated[
@@ -56,43 +61,35 @@ FullHash = Annotated[
 
 def out(least_width: int = 0) -> Console:
     """The console of results (stdout), no narrower than so many letters."""
-    console = Console(highlight=False)
+    console = TextConsole()
     console.width = max(console.width, least_width)
     return console
 
 
 def err() -> Console:
     """The console of progress (stderr)."""
-    return Console(stderr=True, highlight=False)
+    return TextConsole(stderr=True)
+
+
+def print_line(text: str) -> None:
+    """Print a result, foreign text in it or not, as one line on stdout. Runs of blanks stay."""
+    print(_as_line(text))
+
+
+def print_notice(text: str) -> None:
+    """Print what is told beside the results (an error, a note) as one line on stderr."""
+    print(_as_line(text), file=sys.stderr)
+
+
+def _as_line(text: str) -> str:
+    return " ".join(show_text(text).splitlines())
 
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object with the version of its schema on stdout, nothing else."""
-    versioned = with_schema(value)
-    sys.stdout.write(json.dumps(versioned, indent=2, ensure_ascii=False, default=str) + "\n")
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    print(encode_json(with_schema(value), indent=2, ascii_only=not is_unicode))
     sys.stdout.flush()
-
-
-def check_target(path: Path, what: str) -> None:
-    """UsageError where `path` cannot be written as a file: before a run, so that nothing is lost.
-    Folders that are not there yet are made later, when it is written."""
-    from mmreason.types import UsageError
-
-    if path.is_dir():
-        raise UsageError(f"{path}: is a folder; give the name of a file for {what}")
-    folder = path.parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir():
-        raise UsageError(f"{path}: {folder} is no folder; give another place for {what}")
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise UsageError(
-            f"{path}: nothing can be written in {folder} ({why}); give another place for {what}"
-        ) from error
 
 
 NO_ANSWER = 3
@@ -109,8 +106,8 @@ def progress(message: str) -> Iterator[Callable[[str], None]]:
     if not console.is_terminal:
         yield lambda _: None
         return
-    with console.status(message) as status:
-        yield lambda text: status.update(text.replace("[", "\\["))
+    with console.status(Text(show_line(message))) as status:
+        yield lambda text: status.update(Text(show_line(text)))
 
 
 def load_reasoner(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mmreason.cli.common import Json, out, print_json, progress, quiet_libraries
+from mmreason.cli.common import Json, out, print_json, print_notice, progress, quiet_libraries
 
 MOST_WARNED_OF = 10
 """Problems without their video that are named; the rest is counted."""
@@ -55,14 +54,14 @@ def data_navigation(
     A line holds messages and, for each, whether it is learnt: the last one only.
     """
     quiet_libraries()
-    from mmreason.evaluation.needle.items import duration_of
+    from mmreason.needle.items import duration_of
     from mmreason.report.words import counted
-    from mmreason.training.navigation.samples import navigation_samples, write_samples
+    from mmreason.training.navigation.samples import generate_samples, write_samples
 
     split = "held-out" if held_out else "train"
     file.parent.mkdir(parents=True, exist_ok=True)
     with progress("playing") as say:
-        samples = navigation_samples(
+        samples = generate_samples(
             worlds,
             split=split,
             first=first,
@@ -111,15 +110,15 @@ def data_export(
 
 def _warn_of_missing(missing: dict[str, str], total: int) -> None:
     """Say on stderr which problems (id: path) name a video or image that is not there."""
-    from mmreason.report.words import counted, printable
+    from mmreason.report.words import counted
 
     if not missing:
         return
     verb = "names" if len(missing) == 1 else "name"
     head = f"warning: {len(missing)} of {counted(total, 'problem')} {verb} a file that is not there"
     named = list(missing.items())[:MOST_WARNED_OF]
-    lines = [f"  {printable(key)}: {printable(path)}" for key, path in named]
+    lines = [f"  {key}: {path}" for key, path in named]
     if len(missing) > MOST_WARNED_OF:
         lines.append(f"  and {len(missing) - MOST_WARNED_OF:,} more")
     for line in (f"{head}:", *lines):
-        print(line, file=sys.stderr)
+        print_notice(line)

@@ -225,12 +225,10 @@ def _print_cases(cases: list[Case]) -> None:
 
 
 def _row(case: Case) -> dict[str, str]:
-    from mmreason.report.words import printable
-
     return {
         "seed": str(case.seed),
         "question": case.question.text,
-        "answer": printable(case.answer.text) or "(none)",
+        "answer": case.answer.text or "(none)",
         "truth": case.question.answer,
         "right": _yes(case.right),
         "evidence meets truth": _yes(case.proven),

@@ -6,14 +6,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from mmreason.cli.common import Json, out, print_json, progress
+from mmreason.cli.common import Json, out, print_json, print_line, progress
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def doctor(as_json: Json = False) -> None:
     """Check packages, decoders, attention kernels and devices; exits 1 if anything fails."""
-    from mmreason.doctor import run
+    from mmreason.audit.doctor import run
 
     with progress("checking"):
         checks = run()
@@ -31,6 +31,6 @@ def doctor(as_json: Json = False) -> None:
     else:
         for check in checks:
             advice = f" ({check.advice})" if check.advice else ""
-            print(f"{check.status:4}  {check.name}: {check.found}{advice}")
+            print_line(f"{check.status:4}  {check.name}: {check.found}{advice}")
     if any(check.status == "fail" for check in checks):
         raise typer.Exit(1)

@@ -65,6 +65,7 @@ def eval_nano(
     from mmreason.models.nano_model import NanoModel
     from mmreason.report.terminal import print_plain
     from mmreason.video.files import write_atomic
+    from mmreason.video.plain_text import show_text
 
     if declines is not None and not real:
         raise typer.BadParameter("goes with --real", param_hint="--declines")
@@ -92,10 +93,11 @@ def eval_nano(
         is_calibrated=isinstance(loaded, NanoModel) and loaded.calibrated,
     )
     if declines is not None and said is not None:
-        write_atomic(declines, declines_page(said, alarms, name, command).encode())
+        page = show_text(declines_page(said, alarms, name, command))
+        write_atomic(declines, page.encode())
         err().print(f"page written to {declines}")
     if card is not None:
-        write_atomic(card, text.encode())
+        write_atomic(card, show_text(text).encode())
         err().print(f"card written to {card}")
     if as_json:
         print_json(_as_json(results, said, alarms))

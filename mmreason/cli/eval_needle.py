@@ -53,10 +53,10 @@ def eval_needle(
     """Measure how well hours of video are searched: short events, look-alikes, half-truths."""
     quiet_libraries()
     from mmreason.evaluation.needle import methods as known
-    from mmreason.evaluation.needle.items import duration_of
     from mmreason.evaluation.needle.page import versus_words, write_report
     from mmreason.evaluation.needle.runner import Plan, read_outcomes, run
     from mmreason.evaluation.needle.summary import rows
+    from mmreason.needle.items import duration_of
 
     names = [*_listed(policy), *(known.BASELINES if baselines else ()), *_listed(methods or "")]
     plan = Plan(
@@ -120,7 +120,7 @@ def _bar(message: str) -> Iterator[Done | None]:
     if not console.is_terminal:
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task(message, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -14,11 +14,12 @@ from mmreason.cli.common import (
     ModelName,
     ServedModel,
     StorePath,
-    check_target,
     load_reasoner,
     print_json,
+    print_line,
     progress,
 )
+from mmreason.cli.inputs import picture_format, save_picture
 
 if TYPE_CHECKING:
     from mmreason.grounding import Grounding
@@ -62,11 +63,11 @@ def ground(
         print_json(grounding.to_dict() | shown)
     else:
         for line in lines(grounding):
-            print(line)
+            print_line(line)
     if drawn is not None:
         _draw(file, grounding, drawn)
     if picture is not None and not as_json:
-        print(f"picture: {drawn}" if drawn else "picture: not written, there is no box to draw")
+        print_line(f"picture: {drawn or 'not written, there is no box to draw'}")
     if grounding.status is GroundingStatus.ERROR:
         raise typer.Exit(1)
     if not grounding.boxes:
@@ -84,26 +85,25 @@ _STATUS_WORDS = {
 
 def lines(grounding: Grounding) -> list[str]:
     """What was found, for people: status, place, boxes, and whatever was odd."""
-    from mmreason.report.words import printable
     from mmreason.video.types import format_time
 
     time_s = grounding.frame_time_s
     where = "" if time_s is None else f" at {format_time(time_s)}"
     status = _STATUS_WORDS[grounding.status]
-    found = [f"{printable(grounding.expression)}: {status}{where}"]
+    found = [f"{grounding.expression}: {status}{where}"]
     for box, label in zip(grounding.boxes, grounding.labels, strict=True):
         numbers = ", ".join(f"{value:.1f}" for value in box.xyxy)
-        found.append(f"box (x1, y1, x2, y2 in pixels): {numbers}  {printable(label)}".rstrip())
+        found.append(f"box (x1, y1, x2, y2 in pixels): {numbers}  {label}".rstrip())
     if not grounding.boxes and grounding.raw_text:
-        found.append(f"the model said: {printable(grounding.raw_text)}")
-    return found + [f"note: {printable(issue)}" for issue in grounding.issues]
+        found.append(f"the model said: {grounding.raw_text}")
+    return found + [f"note: {issue}" for issue in grounding.issues]
 
 
 def _draw(file: str, grounding: Grounding, picture: Path) -> None:
     """Write the frame that was looked at, with its boxes, as a picture."""
     from PIL import Image, ImageDraw
 
-    from mmreason.ground import frame_of_image
+    from mmreason.tools.ground import frame_of_image
     from mmreason.video import Video
 
     if grounding.frame_time_s is None:
@@ -117,16 +117,12 @@ def _draw(file: str, grounding: Grounding, picture: Path) -> None:
     for box in grounding.boxes:
         draw.rectangle(box.xyxy, outline=(0, 0, 0), width=width_px + 2)
         draw.rectangle(box.xyxy, outline=(255, 255, 255), width=width_px)
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    image.save(picture)
+    save_picture(image, picture, "--out")
 
 
 def _check_picture(picture: Path) -> None:
     """UsageError where no picture can be written there, before anything is looked at."""
-    from PIL import Image
+    picture_format(picture, "--out")
+    from mmreason.video.files import check_writable
 
-    from mmreason.types import UsageError
-
-    if picture.suffix.lower() not in Image.registered_extensions():
-        raise UsageError(f"{picture}: give --out a name that ends in .png or .jpg")
-    check_target(picture, "the picture")
+    check_writable(picture)

@@ -46,9 +46,9 @@ def index(
     as_json: Json = False,
 ) -> None:
     """Caption videos ahead of questions. Interrupted, it goes on where it was when run again."""
-    from mmreason.index import nodes_of
+    from mmreason.agent.build_index import nodes_of
+    from mmreason.memory.tree import Tree
     from mmreason.report.words import counted
-    from mmreason.tree import Tree
     from mmreason.video.types import Span
 
     names = tuple(name.strip() for name in levels.split(",") if name.strip())
@@ -88,5 +88,5 @@ def index(
             were = "was" if done.from_store == 1 else "were"
             count = counted(done.nodes, "caption")
             text = f"{done.path}: {count}, {done.from_store} {were} there{failed}"
-            out().print(text, markup=False, soft_wrap=True)
+            out().print(text, soft_wrap=True)
     end(work)

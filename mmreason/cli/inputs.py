@@ -5,16 +5,16 @@ A bad file among many does not stop the work: it becomes a failure that is liste
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import typer
 
-from mmreason.cli.common import err
+from mmreason.cli.common import err, print_notice
 from mmreason.video.files import VIDEO_SUFFIXES
 from mmreason.video.urls import is_url, restore_url
 
@@ -131,7 +131,8 @@ def bar(message: str, total: int) -> Iterator[Callable[[], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
+    described = TextColumn("{task.description}", markup=False)
+    columns = (described, BarColumn(), MofNCompleteColumn(), Remaining())
     # Results go to stdout, which stays as it is.
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as shown:
         task = shown.add_task(message, total=total)
@@ -141,16 +142,16 @@ def bar(message: str, total: int) -> Iterator[Callable[[], None]]:
 def end(work: Work[T]) -> None:
     """List what failed on stderr and end with the exit code that tells it: 1 where something
     failed, that of an interruption where there was one. Call it last."""
-    from mmreason.report.words import counted, printable
+    from mmreason.report.words import counted
 
     total = len(work.results) + len(work.failures) + work.left
     if work.failures:
-        print(f"{len(work.failures)} of {counted(total, 'file')} failed:", file=sys.stderr)
+        print_notice(f"{len(work.failures)} of {counted(total, 'file')} failed:")
     for failure in work.failures:
-        print(f"  {printable(failure.path)}: {printable(failure.error)}", file=sys.stderr)
+        print_notice(f"  {failure.path}: {failure.error}")
     if work.left:
         were = "was" if work.left == 1 else "were"
-        print(f"{work.left} of {counted(total, 'file')} {were} not reached", file=sys.stderr)
+        print_notice(f"{work.left} of {counted(total, 'file')} {were} not reached")
         raise KeyboardInterrupt
     if work.failures:
         raise typer.Exit(1)
@@ -176,13 +177,23 @@ def picture_path(folder: Path, file: Path, taken: set[Path]) -> Path:
     return path
 
 
-def save_picture(picture: Image, path: Path) -> None:
-    """Write a picture, making folders. Raises UsageError for a suffix that is no kind of
-    picture."""
+def picture_format(path: Path, option: str) -> str:
+    """The format of Pillow that the name of a picture asks for. UsageError for a suffix that is no
+    kind of picture; `option` is what gave the name."""
+    from PIL import Image
+
     from mmreason.types import UsageError
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        picture.save(path)
-    except ValueError as error:
-        raise UsageError(f"{path}: give --sheet a name that ends in .png or .jpg") from error
+    name = Image.registered_extensions().get(path.suffix.lower(), "")
+    if name not in Image.SAVE:
+        raise UsageError(f"{path}: give {option} a name that ends in .png or .jpg")
+    return name
+
+
+def save_picture(picture: Image, path: Path, option: str) -> None:
+    """Write a picture, making folders. Raises UsageError as `picture_format` does."""
+    from mmreason.video.files import write_atomic
+
+    data = BytesIO()
+    picture.save(data, picture_format(path, option))
+    write_atomic(path, data.getvalue())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmreason.cli.common import Json, print_json, progress
+from mmreason.cli.common import Json, print_json, print_line, progress
 
 if TYPE_CHECKING:
     from mmreason.video.inspect import FileReport
@@ -57,7 +57,7 @@ def inspect(
         print_json(inputs.as_dict(work, Inspected.to_dict))
     else:
         for found in work.results:
-            print(_summary(found.report))
+            print_line(_summary(found.report))
     inputs.end(work)
 
 
@@ -82,12 +82,11 @@ def _inspect(path: Path, sheet: Path | None, backends: bool) -> Inspected:
 def _print(found: Inspected) -> None:
     rows = lines(found.report) + ([("contact sheet", str(found.sheet))] if found.sheet else [])
     for name, value in rows:
-        print(f"{name + ':':<16} {value}")
+        print_line(f"{name + ':':<16} {value}")
 
 
 def _summary(report: FileReport) -> str:
     """A file on one line, for lists."""
-    from mmreason.report.words import printable
     from mmreason.video.types import format_time
 
     turned = f" rotated by {report.rotation_deg}" if report.rotation_deg else ""
@@ -100,12 +99,11 @@ def _summary(report: FileReport) -> str:
         *([f"read by {readers}"] if readers else []),
         *(f"note: {note}" for note in report.notes),
     ]
-    return printable(f"{report.path}: {', '.join(parts)}")
+    return f"{report.path}: {', '.join(parts)}"
 
 
 def lines(report: FileReport) -> list[tuple[str, str]]:
     """(what, how it is) for people."""
-    from mmreason.report.words import printable
     from mmreason.video.types import format_time
 
     end_s = report.start_s + report.duration_s
@@ -127,7 +125,7 @@ def lines(report: FileReport) -> list[tuple[str, str]]:
         *_backends(report),
         *(("note", note) for note in report.notes),
     ]
-    return [(name, printable(value)) for name, value in rows]
+    return rows
 
 
 def _picture(report: FileReport) -> str:
@@ -223,4 +221,4 @@ def _write_sheet(file: Path, sheet: Path) -> None:
     with Video.open(file) as video:
         title = f"{file.name}, {format_time(video.info.duration_s)}"
         picture = contact_sheet(video.sample(plan.uniform(video, SHEET_FRAMES)), title=title)
-    save_picture(picture, sheet)
+    save_picture(picture, sheet, "--sheet")

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmreason.cli.common import ApiKeyFile, ModelName, ServedModel, StorePath, load_reasoner
+from mmreason.cli.common import (
+    ApiKeyFile,
+    ModelName,
+    ServedModel,
+    StorePath,
+    load_reasoner,
+    print_notice,
+)
 
 if TYPE_CHECKING:
-    from mmreason.mcp_server.roots import Roots
     from mmreason.reasoner import Reasoner
+    from mmreason.server.roots import Roots
 
 
 def mcp(
@@ -27,16 +34,26 @@ def mcp(
     served_model: ServedModel = None,
     api_key_file: ApiKeyFile = None,
     store: StorePath = None,
+    call_seconds: Annotated[
+        float, typer.Option(help="Time limit of one call, its wait for others included.")
+    ] = 300.0,
+    call_memory_mb: Annotated[
+        int, typer.Option(help="Memory limit of the process that reads a call's video.")
+    ] = 1024,
+    call_frames: Annotated[
+        int, typer.Option(help="Most frames that a model is shown for one question.")
+    ] = 4096,
 ) -> None:
     """Serve the Model Context Protocol on standard input and output, for assistants and agents.
 
     A client starts it; docs/mcp.md shows how.
     """
-    from mmreason.mcp_server.desk import Desk
+    from mmreason.server.call import CallLimits
+    from mmreason.server.service import VideoService
     from mmreason.types import UsageError
 
     try:
-        from mmreason.mcp_server.server import serve
+        from mmreason.server.server import serve
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
             raise
@@ -50,14 +67,15 @@ def mcp(
             model, store, observer=observer, served_model=served_model, api_key_file=api_key_file
         )
 
-    desk = Desk(load, _roots(root))
+    limits = CallLimits(seconds=call_seconds, memory_mb=call_memory_mb, frames=call_frames)
+    service = VideoService(load, _roots(root), limits)
     if sys.stdin.isatty():
-        print("waiting for a client on standard input; Ctrl-C ends this", file=sys.stderr)
-    serve(desk, observer or model)
+        print_notice("waiting for a client on standard input; Ctrl-C ends this")
+    serve(service, observer or model)
 
 
 def _roots(folders: list[Path] | None) -> Roots:
-    from mmreason.mcp_server.roots import Roots
+    from mmreason.server.roots import Roots
     from mmreason.types import UsageError
 
     here = Path.cwd()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmreason.cli.common import Json, print_json, progress
+from mmreason.cli.common import Json, print_json, print_line, progress
 
 if TYPE_CHECKING:
     from mmreason.video import FrameBatch, SamplePlan, Span, Video
@@ -89,7 +89,7 @@ def _keyframes(video: Video, span: Span, wanted: Wanted, say: Say) -> SamplePlan
 def _shots(video: Video, span: Span, wanted: Wanted, say: Say) -> SamplePlan:
     """Decodes all of the span: says how far it is."""
     from mmreason.video import plan
-    from mmreason.video.shots import detect
+    from mmreason.video.content.shots import detect
     from mmreason.video.types import format_time
 
     def tell(seen_s: float) -> None:
@@ -237,7 +237,7 @@ class Sampled:
 
 def _sample(path: Path, wanted: Wanted, sheet: Path | None, dump: Path | None, say: Say) -> Sampled:
     """Plan, and decode no more than the sheet and the pictures need."""
-    from mmreason.checked import checked_part
+    from mmreason.language.validate import checked_part
     from mmreason.video import Video
 
     with Video.open(path) as video:
@@ -295,7 +295,7 @@ def _write_sheet(video: Video, chosen: SamplePlan, sheet: Path) -> tuple[Shown, 
     batch = video.sample(replace(chosen, size_px=(CELL_WIDTH_PX, height_px)))
     columns = min(MOST_COLUMNS, round(len(batch) ** 0.5 + 0.49))
     picture = contact_sheet(batch, columns=columns, cell_width_px=CELL_WIDTH_PX)
-    save_picture(picture, sheet)
+    save_picture(picture, sheet, "--sheet")
     return _shown(batch)
 
 
@@ -325,24 +325,23 @@ def _shown(batch: FrameBatch) -> tuple[Shown, ...]:
 
 
 def _print(taken: Sampled) -> None:
-    from mmreason.report.words import printable
     from mmreason.video.types import format_time
 
     for i, (time_s, reason) in enumerate(zip(taken.plan.times_s, taken.plan.reasons, strict=True)):
         moved = bool(taken.plan.moved) and taken.plan.moved[i]
         inexact = moved or (bool(taken.shown) and not taken.shown[i].exact)
         mark = "  (not exact)" if inexact else ""
-        print(f"{i + 1:>4}  {format_time(time_s):>12}  {printable(reason)}{mark}")
+        print_line(f"{i + 1:>4}  {format_time(time_s):>12}  {reason}{mark}")
     for note in taken.notes:
-        print(f"note: {printable(note)}")
+        print_line(f"note: {note}")
     if taken.sheet is not None:
-        print(f"contact sheet: {taken.sheet}")
+        print_line(f"contact sheet: {taken.sheet}")
     if taken.pictures:
-        print(f"pictures:      {len(taken.pictures)} in {taken.pictures[0].parent}")
+        print_line(f"pictures:      {len(taken.pictures)} in {taken.pictures[0].parent}")
 
 
 def _print_summary(taken: Sampled) -> None:
-    from mmreason.report.words import counted, printable
+    from mmreason.report.words import counted
 
     inexact = sum(not shown.exact for shown in taken.shown) or sum(taken.plan.moved)
     parts = [f"{counted(len(taken.plan), 'frame')}, {taken.plan.method}"]
@@ -350,4 +349,4 @@ def _print_summary(taken: Sampled) -> None:
     parts += list(taken.notes)
     parts += [str(taken.sheet)] if taken.sheet is not None else []
     parts += [str(taken.pictures[0].parent)] if taken.pictures else []
-    print(printable(f"{taken.video}: {', '.join(parts)}"))
+    print_line(f"{taken.video}: {', '.join(parts)}")

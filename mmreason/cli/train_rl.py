@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmreason.cli.common import Json, out, print_json, quiet_libraries
+from mmreason.cli.common import Json, err, out, print_json, print_notice, quiet_libraries
 from mmreason.cli.train_export import note_recipe
 
 if TYPE_CHECKING:
@@ -51,22 +50,22 @@ def train_rl(
         else:
             _print_plan(made)
             for line in wrong:
-                print(line, file=sys.stderr)
+                print_notice(line)
         if wrong:
             raise typer.Exit(1)
         return
     from mmreason.report.words import counted
     from mmreason.training.monitoring.live import LiveTable
-    from mmreason.training.monitoring.watch import watched
+    from mmreason.training.monitoring.watch import watch_steps
     from mmreason.training.parallel.processes import destroy_process_group
     from mmreason.training.rl import TrainingStopped, train
     from mmreason.training.stopping import StopSignal
 
     last, failed = None, ""
-    with StopSignal(minutes) as should_stop, LiveTable() as table:
+    with StopSignal(minutes) as should_stop, LiveTable(err()) as table:
         reports = train(recipe, resume=resume, should_stop=should_stop)
         try:
-            for report in watched(reports, recipe.out, trackers=recipe.trackers, table=table):
+            for report in watch_steps(reports, recipe.out, trackers=recipe.trackers, table=table):
                 if last is None:
                     note_recipe(recipe.out, recipe_file)
                 last = report
@@ -91,7 +90,7 @@ def train_rl(
         out().print(f"{told}; {where}", soft_wrap=True)
         out().print(f"look at the run: mmreason train report {recipe.out}", soft_wrap=True)
     if failed:
-        print(f"error: {failed}", file=sys.stderr)
+        print_notice(f"error: {failed}")
         raise typer.Exit(1)
 
 
@@ -110,6 +109,7 @@ def _wrong_data(recipe: Recipe) -> list[str]:
 
 def _print_plan(made: RunPlan) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("memory for", "GB", title="One process that holds the whole model")
     for name, size in made.memory.items():
@@ -120,4 +120,4 @@ def _print_plan(made: RunPlan) -> None:
     console.print(f"{made.rollouts:,} rollouts, {made.updates:,} updates")
     console.print(table)
     for where, line in made.launches.items():
-        console.print(f"{where}: [bold]{line}[/bold]", soft_wrap=True)
+        console.print(Text(f"{where}: ").append(line, style="bold"), soft_wrap=True)

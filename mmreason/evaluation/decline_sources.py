@@ -97,7 +97,7 @@ class _FileReader:
     path: Path
 
     def __call__(self, frames: int, size_px: tuple[int, int] | None) -> list[FrameBatch]:
-        from mmreason.ground import frame_of_image, is_image
+        from mmreason.tools.ground import frame_of_image, is_image
 
         if is_image(self.path):
             try:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from mmreason.evaluation.decline_sources import LIGHTS, Source, at_light
 from mmreason.evaluation.scoring import Share
 from mmreason.grounding import parse_boxes
+from mmreason.language.prompts import Prompts
 from mmreason.language.refusals import declines
 from mmreason.models.base import ChatModel, FramesPart, Message, TextPart
-from mmreason.prompts import Prompts
 from mmreason.video.types import FrameBatch, VideoError
 
 QUESTIONS = (

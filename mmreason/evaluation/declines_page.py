@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from mmreason.evaluation.decline_sources import LIGHTS
 from mmreason.evaluation.declines import QUESTIONS, DeclineResults
 from mmreason.evaluation.scoring import Share
+from mmreason.video.plain_text import show_line
 
 SHOWN = 10
 """Inventions quoted at most."""
@@ -34,7 +36,7 @@ def declines_page(results: DeclineResults, alarms: Share | None, name: str, comm
             f"that were declined as a whole: {alarms}."
         )
     if results.unreadable:
-        parts.append(f"Not read, and not counted: {', '.join(results.unreadable)}.")
+        parts.append(f"Not read, and not counted: {', '.join(map(_plain, results.unreadable))}.")
     parts.append(f"```\n{command}\n```")
     return "\n\n".join(parts) + "\n"
 
@@ -60,7 +62,9 @@ def _groups(results: DeclineResults, halves: Sequence[bool]) -> str:
     lines = [head, "| --- |" + " --- |" * len(halves)]
     for group in groups:
         shares = [results.share(held_out=half, group=group) for half in halves]
-        lines.append(f"| {group} | " + " | ".join(f"{s.hits} / {s.n}" for s in shares) + " |")
+        lines.append(
+            f"| {_plain(group)} | " + " | ".join(f"{s.hits} / {s.n}" for s in shares) + " |"
+        )
     return "\n".join(lines)
 
 
@@ -74,5 +78,10 @@ def _said(results: DeclineResults) -> str:
     ]
     for one in invented[:SHOWN]:
         light, prompt, text = one.examples[0]
-        lines.append(f"- {one.name} at {light:.0%}: {prompt} “{text}”")
+        lines.append(f"- {_plain(one.name)} at {light:.0%}: {prompt} “{_plain(text)}”")
     return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """Foreign text as one line of Markdown that is no link, no element and no end of a cell."""
+    return re.sub(r"[\\`<>&|\[\]]", r"\\\g<0>", show_line(text))

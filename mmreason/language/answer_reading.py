@@ -14,9 +14,9 @@ from enum import StrEnum
 from mmreason.language.markup import tagged_answer, unwrap
 from mmreason.language.negation import is_denied_by
 from mmreason.language.option_mentions import Mention, find_mentions, normalise, option_pattern
+from mmreason.language.prompts import LETTERS
 from mmreason.language.refusals import declines, says_absent, says_outside
 from mmreason.language.thoughts import split_thought
-from mmreason.prompts import LETTERS
 
 TEXT_LIMIT = 20_000
 """An answer of more characters is not read."""

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from mmreason.language.negation import Clauses
 from mmreason.language.numbers import numbers_as_digits
-from mmreason.prompts import LETTERS
+from mmreason.language.prompts import LETTERS
 
 _UNSPACED = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\u0e00-\u0e7f]"
 """Scripts that put no space between words, or endings right behind them."""

@@ -1,7 +1,6 @@
 """The one protocol every model meets: messages with text and frames in, text and tokens out.
 
-Leaves out how models are found and run (`hf.py`, `endpoint.py`, `scripted.py`). Imports no model
-library.
+Models that meet it are in `hf.py`, `endpoint.py` and `scripted.py`. Imports no model library.
 """
 
 from __future__ import annotations
@@ -10,10 +9,10 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from mmreason.grounding import Dialect
-from mmreason.prompts import Prompts
+from mmreason.language.prompts import Prompts
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch
 
@@ -219,4 +218,23 @@ class ChatModel(Protocol):
         Raises ValueError, RuntimeError or OSError for what cannot be answered. Where conversations
         fail one by one, all are tried first, and a `ModelError` carries the replies there are.
         """
+        ...
+
+
+@runtime_checkable
+class TimedModel(Protocol):
+    """A `ChatModel` that can end a call when its time is up: one behind a server, which answers as
+    slowly as it likes. Models of this process end by the number of their tokens."""
+
+    def generate_until(
+        self,
+        deadlines_s: Sequence[float],
+        conversations: Sequence[Conversation],
+        *,
+        max_new_tokens: int = 96,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[Reply]:
+        """`generate` with a deadline for each conversation, a value of `time.monotonic()`; `inf`
+        for none. What is not there by then is an error of a `ModelError`."""
         ...

@@ -11,8 +11,8 @@ import re
 from dataclasses import replace
 
 from mmreason.grounding import Dialect
+from mmreason.language.prompts import GENERAL
 from mmreason.models.base import ClipRecipe
-from mmreason.prompts import GENERAL
 
 _FAMILIES = (
     (Dialect.SEEN_PX, r"qwen25(?:vl|omni)"),

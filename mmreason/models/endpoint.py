@@ -2,8 +2,8 @@
 
 Conversations of one call go out together, up to a limit; each is retried by itself. What a server
 does not tell (token counts, log-probabilities) is estimated or left empty, and `notes` says so.
-Leaves out the wire (`endpoint_http.py`), the JSON that is sent (`endpoint_messages.py`) and what
-comes back (`endpoint_replies.py`).
+The wire is `endpoint_http.py`, the JSON that is sent `endpoint_messages.py`, what comes back
+`endpoint_replies.py`.
 
     EndpointModel.connect("http://localhost:8000/v1").generate([...])
 """
@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -32,12 +34,14 @@ from mmreason.models.endpoint_http import (
 )
 from mmreason.models.endpoint_messages import FramesAs, ImageFormat, as_messages
 from mmreason.models.endpoint_replies import (
+    MOST_TOKENS,
     SchemaError,
     listed_models,
     read_reply,
     refused_field,
     says_too_long,
 )
+from mmreason.models.key_cleaning import KEY_MARK
 from mmreason.models.threads import side_by_side
 from mmreason.types import UsageError
 
@@ -45,6 +49,8 @@ _FIRST_LOOK = EndpointLimits(attempts=2, timeout_s=20.0, total_s=40.0)
 """Connecting fails sooner than a reply does."""
 
 _PLACES_SHOWN = 10
+
+KEY_CAME_BACK = "the server sent back parts of the API key, which are shown as [key]"
 
 _TAKEN = "the server does not list the model {!r}, which is taken as given"
 
@@ -197,6 +203,24 @@ class EndpointModel:
     ) -> list[Reply]:
         """See `ChatModel`. Where replies are drawn, each conversation has a seed of its own, made
         from `seed` and its place. Raises ModelError after all conversations were tried."""
+        return self.generate_until(
+            [math.inf] * len(conversations),
+            conversations,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+        )
+
+    def generate_until(
+        self,
+        deadlines_s: Sequence[float],
+        conversations: Sequence[Conversation],
+        *,
+        max_new_tokens: int = 96,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[Reply]:
+        """See `TimedModel`: `generate`, which for each conversation ends at its deadline."""
         stop = threading.Event()
 
         def reply(place: int) -> Reply | str:
@@ -210,7 +234,8 @@ class EndpointModel:
                 "stream": False,
             }
             try:
-                return self._reply(conversations[place], body, random.Random(own_seed), stop)
+                draw = random.Random(own_seed)
+                return self._reply(conversations[place], body, deadlines_s[place], draw, stop)
             except (ValueError, RuntimeError, OSError) as error:
                 return " ".join(str(error).split()) or type(error).__name__
 
@@ -225,9 +250,12 @@ class EndpointModel:
         self,
         conversation: Conversation,
         body: dict[str, Any],
+        deadline_s: float,
         draw: random.Random,
         stop: threading.Event,
     ) -> Reply:
+        # One limit for all requests of a reply: with fewer fields, then with fewer frames.
+        deadline_s = min(deadline_s, time.monotonic() + self._limits.total_s)
         if self.frames_as == "video" and count_frames(conversation):
             body |= _EVERY_FRAME
         while True:
@@ -235,7 +263,7 @@ class EndpointModel:
             sent = self._without_refused(body) | self._extra_body
             try:
                 answer = self._client.request(
-                    "POST", "chat/completions", sent, draw=draw, stop=stop
+                    "POST", "chat/completions", sent, deadline_s=deadline_s, draw=draw, stop=stop
                 )
             except RequestError as error:
                 if self._does_without(error, sent):
@@ -255,10 +283,14 @@ class EndpointModel:
                 conversation = shorter
                 continue
             try:
-                reply, notes = read_reply(answer, conversation)
+                reply, notes = read_reply(
+                    answer, conversation, _most_tokens_of(sent), self._client.clean
+                )
             except SchemaError as error:
                 url = f"{self._client.base_url}/chat/completions"
                 raise RequestError(f"{url}: {self._client.said(str(error))}") from error
+            if self._client.has_key and KEY_MARK in reply.written:
+                notes += (KEY_CAME_BACK,)
             with self._lock:
                 self._notes |= dict.fromkeys(notes)
             return reply
@@ -336,6 +368,14 @@ def _find_served_model(
             "--served-model)"
         )
     return names[0], ()
+
+
+def _most_tokens_of(sent: Mapping[str, Any]) -> int:
+    """How many tokens a request asks for; settings of the caller (`extra_body`) may say another
+    number than `generate` was given, or none, for which its body limit is left."""
+    counts = [sent.get(name) for name in ("max_tokens", "max_completion_tokens")]
+    counts = [count for count in counts if type(count) is int and count > 0]
+    return max(counts, default=MOST_TOKENS)
 
 
 def _seed_of(seed: int, place: int) -> int:

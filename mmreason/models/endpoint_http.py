@@ -1,14 +1,16 @@
 """JSON over HTTP with limits and retries: the wire under `endpoint.py`.
 
 A key is sent in one header and found nowhere else: URLs that hold credentials are refused, and
-what a server says is cleaned of the key before it becomes part of an error. Leaves out what the
-JSON means. Imports httpx2 at top: import this module only when an endpoint is wanted.
+whatever a server sends back is cleaned of the key before anybody reads it. Imports httpx2 at top:
+import this module only when an endpoint is wanted.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import random
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -21,13 +23,21 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from mmreason.models.deadlines import hold_deadlines, left_s, timeout_until
+from mmreason.models.key_cleaning import KeyCleaner
 from mmreason.types import UsageError
+from mmreason.video.json_input import JsonInputError, parse_json
+from mmreason.video.plain_text import show_line
 
 SAID_LIMIT = 200
 """Characters of a server's own words in an error."""
 
+_READ_OF_ERROR = 20_000
+"""Characters of a server's own words that are looked at for an error."""
 _BUSY = (408, 429)
 """Status codes below 500 that call for another attempt."""
+_MOST_PAUSE_S = 1e9
+"""Longer waits than this that a server asks for are told as this: about 30 years."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +62,7 @@ class EndpointLimits:
     def __post_init__(self) -> None:
         whole = (self.attempts, self.concurrency, self.body_bytes)
         times = (self.timeout_s, self.total_s, self.backoff_s, self.backoff_max_s)
-        if min(whole) < 1 or not min(times) > 0:
+        if min(whole) < 1 or not all(time_s > 0 for time_s in times):
             raise UsageError(
                 "limits of an endpoint must be above 0, got attempts, concurrency, body_bytes = "
                 f"{whole} and timeout_s, total_s, backoff_s, backoff_max_s = {times}"
@@ -127,7 +137,7 @@ class JsonClient:
     def __init__(self, base_url: str, *, api_key: str | None, limits: EndpointLimits):
         self.base_url = base_url
         self._limits = limits
-        self._key = api_key
+        self._cleaner = KeyCleaner(api_key)
         headers = {"Accept": "application/json"}
         if api_key is not None:
             headers["Authorization"] = f"Bearer {api_key}"
@@ -136,6 +146,7 @@ class JsonClient:
             follow_redirects=False,
             limits=httpx2.Limits(max_connections=limits.concurrency),
         )
+        hold_deadlines(self._client)
 
     def close(self) -> None:
         """Close the connections."""
@@ -148,10 +159,13 @@ class JsonClient:
         body: Mapping[str, Any] | None = None,
         *,
         limits: EndpointLimits | None = None,
+        deadline_s: float = math.inf,
         draw: random.Random,
         stop: threading.Event,
     ) -> dict[str, Any]:
-        """One JSON object for one request. RequestError when it cannot be had within the limits.
+        """One JSON object for one request, its texts without the key, its numbers finite or None.
+        RequestError when it cannot be had within the limits and until `deadline_s`, a value of
+        `time.monotonic()`.
 
         Another attempt follows a lost connection, a time-out, and status 408, 429 or 5xx, after an
         exponential pause (its second half drawn from `draw`), or the longer one that the server
@@ -160,43 +174,52 @@ class JsonClient:
         limits = limits or self._limits
         url = f"{self.base_url}/{path}"
         content = None if body is None else json.dumps(body).encode()
-        deadline = time.monotonic() + limits.total_s
+        began_s = time.monotonic()
+        deadline_s = min(deadline_s, began_s + limits.total_s)
+        within = f"within {max(0.0, deadline_s - began_s):.3g} s"
         for attempt in range(1, limits.attempts + 1):
+            if left_s(deadline_s) <= 0:
+                raise RequestError(f"{url}: no time is left to ask, and nothing was sent")
+            ends_s = min(deadline_s, time.monotonic() + limits.timeout_s)
             try:
-                return self._once(method, url, content, min(limits.timeout_s, _left_s(deadline)))
+                return self._once(method, url, content, ends_s)
             except _AgainError as failure:
                 pause_s = min(limits.backoff_max_s, limits.backoff_s * 2 ** (attempt - 1))
                 pause_s = max(pause_s * (0.5 + 0.5 * draw.random()), failure.pause_s)
-                late = pause_s >= _left_s(deadline)
+                late = pause_s >= left_s(deadline_s)
                 if attempt < limits.attempts and not late and not stop.wait(pause_s):
                     continue
                 waiting = f"; it asks to wait {failure.pause_s:.0f} s" if failure.pause_s else ""
                 raise RequestError(
-                    f"{url}: {failure}{waiting} (attempt {attempt} of {limits.attempts}, "
-                    f"within {limits.total_s:g} s)",
+                    f"{url}: {failure}{waiting} (attempt {attempt} of {limits.attempts}, {within})",
                     status=failure.status,
                 ) from failure
         raise AssertionError("the last attempt returns or raises")
 
+    @property
+    def has_key(self) -> bool:
+        """Whether a key is sent."""
+        return "Authorization" in self._client.headers
+
+    def clean(self, text: str) -> str:
+        """A text without the key, and without parts of it."""
+        return self._cleaner.clean_text(text)
+
     def said(self, text: str) -> str:
         """A server's words made fit for an error: one short line without the key."""
-        line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-        if self._key is not None:
-            line = line.replace(self._key, "[key]")
+        line = self.clean(show_line(self.clean(text[:_READ_OF_ERROR])))
         return line if len(line) <= SAID_LIMIT else line[:SAID_LIMIT] + "..."
 
-    def _once(
-        self, method: str, url: str, content: bytes | None, timeout_s: float
-    ) -> dict[str, Any]:
-        ends = time.monotonic() + timeout_s
+    def _once(self, method: str, url: str, content: bytes | None, ends_s: float) -> dict[str, Any]:
         headers = {} if content is None else {"Content-Type": "application/json"}
+        timeout_s = left_s(ends_s)
         try:
             with self._client.stream(
-                method, url, content=content, headers=headers, timeout=timeout_s
+                method, url, content=content, headers=headers, timeout=timeout_until(ends_s)
             ) as response:
-                raw = self._read(response, url, ends, timeout_s)
+                raw = self._read(response, url, ends_s)
         except httpx2.TimeoutException as error:
-            raise _AgainError(f"no answer within {timeout_s:.3g} s") from error
+            raise _AgainError(f"no whole answer within {timeout_s:.3g} s") from error
         except httpx2.TransportError as error:
             what = self.said(str(error)) or type(error).__name__
             raise _AgainError(f"the connection failed ({what})") from error
@@ -204,17 +227,17 @@ class JsonClient:
             raise RequestError(f"{url}: the answer is not compressed as it says") from error
         return self._json(response, raw, url)
 
-    def _read(self, response: httpx2.Response, url: str, ends: float, timeout_s: float) -> bytes:
-        """The body. The time-out of the HTTP library starts anew with each piece, this one not."""
+    def _read(self, response: httpx2.Response, url: str, ends_s: float) -> bytes:
+        """The body, within the limit as it was sent and as it is unpacked."""
         chunks, size = [], 0
         for chunk in response.iter_bytes():
-            size += len(chunk)
+            size = max(size + len(chunk), response.num_bytes_downloaded)
             if size > self._limits.body_bytes:
                 raise RequestError(
                     f"{url}: the answer is larger than {self._limits.body_bytes:,} bytes, the limit"
                 )
-            if time.monotonic() > ends:
-                raise _AgainError(f"no whole answer within {timeout_s:.3g} s")
+            if left_s(ends_s) <= 0:  # unpacking takes time without a read
+                raise httpx2.ReadTimeout("the deadline has passed")
             chunks.append(chunk)
         return b"".join(chunks)
 
@@ -225,8 +248,7 @@ class JsonClient:
             reason = f"status {status}: {self._complaint(text)}"
             raise _AgainError(reason, status=status, pause_s=pause_s)
         if 300 <= status < 400:
-            to = urlsplit(response.headers.get("Location", ""))
-            found = self.said(f"{to.scheme}://{to.hostname}{to.path}" if to.hostname else to.path)
+            found = self.said(_without_query(response.headers.get("Location", "")))
             raise RequestError(f"{url}: redirects to {found!r}; give that URL", status=status)
         if status != 200:
             hint = "; check the API key" if status in (401, 403) else ""
@@ -234,22 +256,27 @@ class JsonClient:
                 f"{url}: status {status}: {self._complaint(text)}{hint}", status=status
             )
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            value = self._parse(text)
+        except JsonInputError as error:
             kind = self.said(response.headers.get("Content-Type", "no type"))
             raise RequestError(
-                f"{url}: expected JSON, found {kind}: {self.said(text)!r}; is this the URL of an "
-                "OpenAI-compatible server, up to and including /v1?"
+                f"{url}: expected JSON, found {kind}: {self.said(text)!r}, which "
+                f"{self.said(str(error))}; is this the URL of an OpenAI-compatible server, up to "
+                "and including /v1?"
             ) from error
         if not isinstance(value, dict):
             raise RequestError(f"{url}: expected a JSON object, found {self.said(text)!r}")
         return value
 
+    def _parse(self, text: str) -> Any:
+        value = parse_json(text, most_bytes=self._limits.body_bytes, odd_numbers_as_null=True)
+        return self._cleaner.clean_json(value)
+
     def _complaint(self, text: str) -> str:
         """What an error answer says: its message where it is JSON as usual, else its start."""
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
+            value = self._parse(text)
+        except JsonInputError:
             return self.said(text) or "no reason given"
         for key in ("error", "message", "detail"):
             if isinstance(value, dict) and value.get(key):
@@ -257,21 +284,26 @@ class JsonClient:
         return self.said(value if isinstance(value, str) else json.dumps(value))
 
 
-def _left_s(deadline: float) -> float:
-    return max(1e-3, deadline - time.monotonic())
+def _without_query(location: str) -> str:
+    """Where a redirect leads, without what may be secret; empty where it cannot be told."""
+    try:
+        to = urlsplit(location[:_READ_OF_ERROR])
+        return f"{to.scheme}://{to.hostname}{to.path}" if to.hostname else to.path
+    except ValueError:
+        return ""
 
 
 def _retry_after_s(header: str | None) -> float:
-    """Seconds to wait by a Retry-After header, which gives seconds or a date (RFC 9110, 10.2.3)."""
+    """Seconds to wait by a Retry-After header, which gives seconds or a date (RFC 9110, 10.2.3).
+    0 where it says neither."""
     if header is None:
         return 0.0
+    if re.fullmatch("[0-9]+", header.strip()):
+        digits = header.strip().lstrip("0")
+        return _MOST_PAUSE_S if len(digits) > 9 else float(digits or 0)
     try:
-        return max(0.0, float(int(header)))
-    except ValueError:
-        pass
-    try:
-        date = parsedate_to_datetime(header)
-    except ValueError:
+        date = parsedate_to_datetime(header[:100])
+        date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+        return min(_MOST_PAUSE_S, max(0.0, (date - datetime.now(UTC)).total_seconds()))
+    except (ValueError, TypeError, IndexError, OverflowError):  # what odd dates raise
         return 0.0
-    date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.now(UTC)).total_seconds())

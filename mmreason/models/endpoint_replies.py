@@ -1,6 +1,7 @@
 """What an OpenAI-compatible server answered: the reply, the models it lists, the fields it refuses.
 
-Pure functions over parsed JSON, which is not trusted. Leaves out the wire (`endpoint_http.py`).
+Pure functions over parsed JSON, which is not trusted: what is longer or larger than it can be is
+cut or left out, and a note says so. The wire is `endpoint_http.py`.
 """
 
 from __future__ import annotations
@@ -8,15 +9,28 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, TypeGuard
 
 from mmreason.language.thoughts import split_thought
 from mmreason.models.base import Conversation, FramesPart, Reply, TextPart
+from mmreason.models.key_cleaning import KEY_MARK
 
 CHARACTERS_A_TOKEN = 4
 TOKEN_SIDE_PX = 32
 """Where a server counts no tokens: a token for four characters, and for 32 x 32 pixels."""
+
+MOST_CHARACTERS_A_TOKEN = 16
+SPARE_CHARACTERS = 1000
+"""Of a reply and of a thought: what is longer than so many characters for each token that was asked
+for, and these in addition, is cut."""
+_MOST_SHOWN = 2000
+"""Characters of an answer in an error, which is cut further where it is told."""
+MOST_TOKENS = 10**9
+"""Larger counts are not believed."""
+MOST_MODELS = 1000
+MOST_NAME_LENGTH = 200
+"""Of a list of models: how many are read, and how long a name may be."""
 
 NO_LOGPROBS = "the server gives no log-probabilities, so that answers come without confidence"
 NO_USAGE = (
@@ -43,18 +57,31 @@ class SchemaError(ValueError):
     """An answer is JSON, but not what it should be: says what was expected and found."""
 
 
-def read_reply(answer: dict[str, Any], conversation: Conversation) -> tuple[Reply, tuple[str, ...]]:
-    """The reply in a chat completion, and notes of what the server left open.
+def read_reply(
+    answer: dict[str, Any],
+    conversation: Conversation,
+    max_new_tokens: int,
+    clean: Callable[[str], str] = str,
+) -> tuple[Reply, tuple[str, ...]]:
+    """The reply in a chat completion to a request for `max_new_tokens`, and notes of what the
+    server left open or did not keep to. `clean` takes secrets out of texts that came in pieces.
 
     SchemaError where `choices[0].message.content` is no text.
     """
     choice, written, told_thought = _choice_and_text(answer)
+    most = MOST_CHARACTERS_A_TOKEN * max_new_tokens + SPARE_CHARACTERS
+    notes = [
+        f"the server wrote a {what} of {len(long):,} characters where {max_new_tokens} tokens were "
+        f"asked for: the first {most:,} are taken"
+        for what, long in (("reply", written), ("thought", told_thought))
+        if len(long) > most
+    ]
+    written, told_thought = clean(written[:most]), clean(told_thought[:most])
     thought, text = split_thought(written)
     raw_text = written if thought else ""
     if told_thought:
         thought, raw_text = told_thought, f"<think>{told_thought}</think>{written}"
-    notes = []
-    logprobs = _logprobs(choice)
+    logprobs = _logprobs(choice, most)
     if logprobs is None:
         notes.append(NO_LOGPROBS)
     usage = answer.get("usage")
@@ -80,12 +107,22 @@ def read_reply(answer: dict[str, Any], conversation: Conversation) -> tuple[Repl
 
 
 def listed_models(answer: dict[str, Any]) -> tuple[str, ...]:
-    """The names in an answer to GET /models. SchemaError where there is no such list."""
+    """The usable names in an answer to GET /models. SchemaError where there is no such list."""
     data = answer.get("data")
     if not isinstance(data, list):
         raise SchemaError(f"expected a list of models in 'data', found {_shown(answer)}")
-    names = [one.get("id") if isinstance(one, dict) else None for one in data]
-    return tuple(dict.fromkeys(name for name in names if isinstance(name, str) and name))
+    names = [entry.get("id") if isinstance(entry, dict) else None for entry in data[:MOST_MODELS]]
+    return tuple(dict.fromkeys(name for name in names if _is_name(name)))
+
+
+def _is_name(name: object) -> TypeGuard[str]:
+    """A name that can be shown and sent back as it is: one of which a key was cut is none."""
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= MOST_NAME_LENGTH
+        and name.isprintable()
+        and KEY_MARK not in name
+    )
 
 
 def says_too_long(complaint: str) -> bool:
@@ -143,11 +180,12 @@ def _text_of(content: object) -> tuple[str | None, str]:
     return "".join(texts), "\n".join(thoughts).strip()
 
 
-def _logprobs(choice: dict[str, Any]) -> tuple[float, ...] | None:
-    """Log-probabilities of the written tokens, or None where they are not told as they should."""
+def _logprobs(choice: dict[str, Any], most: int) -> tuple[float, ...] | None:
+    """Log-probabilities of the written tokens, `most` of them, or None where they are not told as
+    they should."""
     told = choice.get("logprobs")
     content = told.get("content") if isinstance(told, dict) else None
-    if not isinstance(content, list) or not content:
+    if not isinstance(content, list) or not 0 < len(content) <= most:
         return None
     values = [one.get("logprob") if isinstance(one, dict) else None for one in content]
     known = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
@@ -157,9 +195,8 @@ def _logprobs(choice: dict[str, Any]) -> tuple[float, ...] | None:
 
 
 def _count(value: object) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    return None
+    """A count of tokens, or None where it is none that can be believed."""
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
 
 
 def _estimate(conversation: Conversation) -> int:
@@ -180,4 +217,4 @@ def _visual_tokens(part: FramesPart) -> int:
 
 
 def _shown(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False)[:_MOST_SHOWN]

@@ -10,8 +10,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from mmreason.language.prompts import Prompts
 from mmreason.models.base import ClipRecipe
-from mmreason.prompts import Prompts
 from mmreason.types import UsageError
 
 PACKAGED = {

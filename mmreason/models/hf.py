@@ -54,6 +54,7 @@ from mmreason.models.hf_frames import (
     video_metadata,
     video_support,
 )
+from mmreason.models.hf_stopping import STOP_CHECKS
 from mmreason.models.hf_text import break_tokens, check_template, prepare_text, reads_text_only
 from mmreason.models.hf_traits import EVERYTHING, measure
 from mmreason.types import UsageError
@@ -212,6 +213,7 @@ class TransformersModel:
                 out = self.model.generate(
                     **inputs,
                     generation_config=self._generation_config(max_new_tokens, temperature),
+                    stopping_criteria=STOP_CHECKS,
                 )
                 replies |= zip(group, self._replies(inputs, out), strict=True)
                 waiting = {i: one for i, one in waiting.items() if i not in group}

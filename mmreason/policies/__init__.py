@@ -1,6 +1,6 @@
 """Policies: who decides where to look next. Each is a generator of wishes; none does I/O."""
 
-from mmreason.policies.base import Policy
+from mmreason.agent.protocol import Policy
 from mmreason.policies.breadth_first import BreadthFirst, RandomLeaf
 from mmreason.policies.greedy import Greedy
 from mmreason.policies.longvideo_r1 import LongVideoR1

@@ -9,11 +9,11 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mmreason.policies.base import Act, Claim, Inquiry, Play, Support, look_call
+from mmreason.agent.protocol import Act, Claim, Inquiry, Play, Support, look_call
+from mmreason.language.values import read_reply
+from mmreason.language.wording import split_context
 from mmreason.policies.greedy import is_negative
-from mmreason.values import read_reply
 from mmreason.video.types import Span
-from mmreason.wording import split_context
 
 LOOKS_LIMIT = 585
 """All nodes of the usual trees: 1 + 8 + 64 + 512."""

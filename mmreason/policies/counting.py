@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mmreason.bearing import words_of
+from mmreason.agent.caption_check import words_of
+from mmreason.language.wording import NUMBERS, phrases, stem
 from mmreason.types import Note
-from mmreason.wording import NUMBERS, phrases, stem
 
 _NUMBERS = {stem(word): int(number) for word, number in NUMBERS.items()}
 

@@ -14,9 +14,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mmreason.language.answer_reading import read_answer, says_no
-from mmreason.language.refusals import says_absent, says_outside
-from mmreason.policies.base import (
+from mmreason.agent.protocol import (
     Act,
     CheckResult,
     CheckStatus,
@@ -27,27 +25,10 @@ from mmreason.policies.base import (
     Support,
     look_call,
 )
-from mmreason.policies.counting import (
-    Description,
-    descriptions,
-    different,
-    option_told,
-    total,
-)
-from mmreason.policies.navigate import Look, Navigator, Open
-from mmreason.policies.whole import whole_claim
-from mmreason.scanning import (
-    MOMENT_LEVELS,
-    SCAN_THOUGHT,
-    caption_call,
-    is_long,
-    moments_seen,
-    scan_calls,
-)
-from mmreason.tree import NodeId
-from mmreason.types import Note, Observation, ToolCall
-from mmreason.values import read_reply
-from mmreason.wording import (
+from mmreason.language.answer_reading import read_answer, says_no
+from mmreason.language.refusals import says_absent, says_outside
+from mmreason.language.values import read_reply
+from mmreason.language.wording import (
     counted_thing,
     essence,
     is_count,
@@ -59,6 +40,26 @@ from mmreason.wording import (
     split_context,
     thing_claimed,
 )
+from mmreason.memory.tree import NodeId
+from mmreason.policies.counting import (
+    Description,
+    descriptions,
+    different,
+    option_told,
+    total,
+)
+from mmreason.policies.navigate import LookMove, Navigator, OpenMove
+from mmreason.policies.whole import whole_claim
+from mmreason.tool_calls import Search, Skim, ToolCall
+from mmreason.tools.scan import (
+    MOMENT_LEVELS,
+    SCAN_THOUGHT,
+    caption_call,
+    is_long,
+    moments_seen,
+    scan_calls,
+)
+from mmreason.types import Note, Observation
 
 LOOKS_LIMIT = 4
 """Places looked at before giving up."""
@@ -117,7 +118,7 @@ class _Game:
         navigator = self.navigator(inquiry.question)
         looks = weak = 0
         try:
-            whole = Look(tree.span, tree.span, "the video is short: look at it directly")
+            whole = LookMove(tree.span, tree.span, "the video is short: look at it directly")
             if tree.depth == 0:
                 yield from self.consider(whole, inquiry.question)
                 return
@@ -125,11 +126,12 @@ class _Game:
                 why = "the question is about the whole video: look at all of it first"
                 looks += 1
                 navigator.blind.add(())
-                if (yield from self.consider(Look(tree.span, tree.span, why), inquiry.question)):
+                move = LookMove(tree.span, tree.span, why)
+                if (yield from self.consider(move, inquiry.question)):
                     return
             yield from self.start(navigator)
             while looks < LOOKS_LIMIT and (move := navigator.next_move()) is not None:
-                if isinstance(move, Open):
+                if isinstance(move, OpenMove):
                     yield from self.open(navigator, move.node.id, move.why)
                     continue
                 weak += move.weak
@@ -143,7 +145,7 @@ class _Game:
             if not looks:
                 best = navigator.best_known()
                 why = "the budget ends here: a last look at the best place known"
-                yield from self.consider(Look(best.span, best.evidence, why), ask)
+                yield from self.consider(LookMove(best.span, best.evidence, why), ask)
 
     def read_off(self, navigator: Navigator, question: str) -> _Part:
         """Where looks do not agree: claim the option that two captions of one place tell of the
@@ -152,7 +154,7 @@ class _Game:
         if not thing or not self.inquiry.options or is_yes_no(question):
             return
         for place, note in navigator.strong_lines(whole=True)[:LOOKS_LIMIT]:
-            call = ToolCall(name="skim", arguments={"span": place.span, "check": True})
+            call = Skim(span=place.span, check=True)
             seen = (yield from self.act(f"describe {place.span}: looks do not agree", (call,)))[0]
             options = self.inquiry.options
             choice = option_told(seen.notes, thing, options)
@@ -185,8 +187,7 @@ class _Game:
         """Read the captions of the top level, and the subtitles where there are any."""
         if self.inquiry.has_subtitles:
             span = self.inquiry.tree.span
-            arguments = {"span": span, "text": navigator.question}
-            call = ToolCall(name="search", arguments=arguments)
+            call = Search(span=span, text=navigator.question)
             seen = yield from self.act("search the subtitles", (call,), opening=True)
             navigator.hear(seen[0].notes)
         yield from self.scan()
@@ -217,7 +218,7 @@ class _Game:
             raise _OutOfBudget
         return results.observations
 
-    def consider(self, place: Look, question: str) -> _Part:
+    def consider(self, place: LookMove, question: str) -> _Part:
         """Look at one place and claim what it shows; True when a check agrees."""
         call = look_call(place.span, question, self.inquiry.options)
         seen: Observation = (yield from self.act(place.why, (call,)))[0]
@@ -265,7 +266,7 @@ class _Game:
                 return support
             looks += 1
         while looks < LOOKS_LIMIT and (move := navigator.next_move()) is not None:
-            if isinstance(move, Open):
+            if isinstance(move, OpenMove):
                 yield from self.open(navigator, move.node.id, move.why)
                 continue
             looks += 1
@@ -274,12 +275,12 @@ class _Game:
                 return support
         return None
 
-    def sight(self, place: Look, question: str, thing: str, *, told: bool = False) -> _Part:
+    def sight(self, place: LookMove, question: str, thing: str, *, told: bool = False) -> _Part:
         """A look that shows `thing`, or None. Where a caption has told of it the look is the
         check of that."""
         call = look_call(place.span, question)
         if told:
-            call = replace(call, arguments=call.arguments | {"check": True})
+            call = replace(call, check=True)
         seen = (yield from self.act(f"find {thing}: {place.why}", (call,)))[0]
         if seen.error is not None or is_negative(seen.text, question):
             return None
@@ -307,7 +308,7 @@ class _Game:
             yield from self.scan()
             navigator.shown_to = MOMENT_LEVELS if self.moments else None
             yield from self.read_on(navigator)
-            places: dict[Description, Look] = {}
+            places: dict[Description, LookMove] = {}
             for look, note in navigator.strong_lines():
                 for one in descriptions(note.text, thing):
                     places.setdefault(one, look)
@@ -321,12 +322,10 @@ class _Game:
         except _OutOfBudget:
             return
 
-    def tell_apart(self, thing: str, places: list[Look], told_before: int) -> _Part:
+    def tell_apart(self, thing: str, places: list[LookMove], told_before: int) -> _Part:
         """Describe each place anew, from other frames, and claim how many things there are;
         captions told of `told_before`."""
-        calls = tuple(
-            ToolCall(name="skim", arguments={"span": p.span, "check": True}) for p in places
-        )
+        calls = tuple(Skim(span=place.span, check=True) for place in places)
         thought = f"describe {len(places)} places that may show different {thing.rstrip('?')}"
         seen = yield from self.act(thought, calls)
         found: list[Description] = []

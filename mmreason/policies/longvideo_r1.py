@@ -11,10 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmreason.models.base import Message, Reply, TextPart
-from mmreason.policies.base import (
-    ANSWER,
-    INVALID,
+from mmreason.agent.protocol import (
     Act,
     CheckResult,
     CheckStatus,
@@ -28,6 +25,10 @@ from mmreason.policies.base import (
     Support,
     look_call,
 )
+from mmreason.language.values import pick_option, read_reply
+from mmreason.language.wording import essence, terms
+from mmreason.memory.tree import NodeId
+from mmreason.models.base import Message, Reply, TextPart
 from mmreason.policies.greedy import is_negative
 from mmreason.policies.longvideo_r1_text import (
     CHECKED,
@@ -43,13 +44,11 @@ from mmreason.policies.longvideo_r1_text import (
     system_text,
     tree_levels,
 )
-from mmreason.scanning import SCAN_THOUGHT, caption_call, is_long, moments_seen, scan_calls
-from mmreason.transcript import plain_line
-from mmreason.tree import NodeId
-from mmreason.types import Note, Observation, StopReason, ToolCall, UsageError
-from mmreason.values import pick_option, read_reply
+from mmreason.tool_calls import Caption, ModelTurn, Search, ToolCall
+from mmreason.tools.scan import SCAN_THOUGHT, caption_call, is_long, moments_seen, scan_calls
+from mmreason.tools.transcript import plain_line
+from mmreason.types import Note, Observation, StopReason, UsageError
 from mmreason.video.types import Span
-from mmreason.wording import essence, terms
 
 INVALID_LIMIT = 3
 """Turns in a row that may be neither a call nor an answer."""
@@ -178,7 +177,7 @@ class _Game:
         try:
             said = read_turn(reply.written, self.inquiry)
         except (UsageError, ValueError) as error:
-            call = ToolCall(name=INVALID, arguments={"text": reply.written[:500]})
+            call = ModelTurn(kind="invalid", text=reply.written[:500])
             yield Remark("", call, str(error))
             self.say(reply.written[:2_000])
             self.tell(REMINDER.format(error=error))
@@ -196,28 +195,28 @@ class _Game:
         told = []
         for call, one in zip(calls, results.observations, strict=False):
             self.seen.append((call, one))
-            if call.name == "caption":
-                node = self.inquiry.tree.node(tuple(call.arguments["node"]))
+            if isinstance(call, Caption):
+                node = self.inquiry.tree.node(call.node)
                 told.append(node_text(node, one))
             else:
                 told.append(described(one))
         if told:
-            looked = said.calls[0].name in ("look", "focus")
+            looked = said.calls[0].asks
             text = "\n".join(told)
             self.tell(information(text) if looked or not self.policy.published else text)
         return results.spent is None
 
     def with_moments(self, call: ToolCall) -> ToolCall:
         """Captions show what the scan found."""
-        if call.name != "caption":
+        if not isinstance(call, Caption):
             return call
-        node = self.inquiry.tree.node(tuple(call.arguments["node"]))
+        node = self.inquiry.tree.node(call.node)
         return caption_call(node, self.moments, again=True)
 
     def answer(self, said: Said) -> _Part:
         """Claim what the model answers, with the look that speaks for it."""
         assert said.answer is not None
-        call = ToolCall(name=ANSWER, arguments={"text": said.answer})
+        call = ModelTurn(kind="answer", text=said.answer)
         yield Remark(said.thought, call, None)
         options = self.inquiry.options
         text, choice = read_reply(said.answer, options, self.inquiry.question)
@@ -234,8 +233,8 @@ class _Game:
         """The latest look that says the same, else the latest look, else the description that
         holds most of the question and the answer, the latest of them."""
         question, options = self.inquiry.question, self.inquiry.options
-        told = [note for c, o in self.seen if c.name != "search" for note in o.notes]
-        looks = [(note, o) for c, o in self.seen if c.name in ("look", "focus") for note in o.notes]
+        told = [note for c, o in self.seen if not isinstance(c, Search) for note in o.notes]
+        looks = [(note, o) for c, o in self.seen if c.asks for note in o.notes]
         for note, one in reversed(looks):
             same = (
                 pick_option(note.text, options, question) == choice

@@ -14,14 +14,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmreason.policies.base import Inquiry, look_call
-from mmreason.prompts import LETTERS
-from mmreason.toolset import QUESTION_LIMIT, TEXT_LIMIT, make_call, read_call
-from mmreason.transcript import plain_line
-from mmreason.tree import Node, NodeId, Tree
-from mmreason.types import Observation, ToolCall, UsageError
+from mmreason.agent.protocol import Inquiry, look_call
+from mmreason.language.prompts import LETTERS
+from mmreason.memory.tree import Node, NodeId, Tree
+from mmreason.tool_calls import Focus, ToolCall
+from mmreason.tools.schema import (
+    QUESTION_LIMIT,
+    TEXT_LIMIT,
+    TOOLS,
+    argument_names,
+    caption,
+    describe_tool,
+    make_call,
+    read_call,
+)
+from mmreason.tools.transcript import plain_line
+from mmreason.tools.views import CLIP_LEAVES
+from mmreason.types import Observation, UsageError
 from mmreason.video.types import format_time
-from mmreason.watching import CLIP_LEAVES
 
 SYSTEM = (
     "You answer a question about a long video that you can only see through tools. The video is a "
@@ -35,13 +45,7 @@ PUBLISHED_TOOLS = (
     "get_caption((h, m)) or get_caption((h, m, l)): describe one node.\n"
     'video_qa((h, m, l), "question"): look at one node of the lowest level with a question.'
 )
-MORE_TOOLS = (
-    "\nopen((h, m)): describe all parts of a node at once.\n"
-    'look(start_s, end_s, "question"): look at any stretch, in seconds.\n'
-    'focus(start_s, end_s, "question"): several close looks at a stretch.\n'
-    "skim(start_s, end_s): describe any stretch from few frames.\n"
-    'search("words"): find words in what was described so far and in the subtitles.'
-)
+OPEN_TOOL = "open((h, m)): describe all parts of a node at once."
 REMINDER = (
     "That was neither a call nor an answer: {error}. Write <think></think> and then one "
     "<tool></tool> or one <answer></answer>."
@@ -53,13 +57,8 @@ NODE_LINES = 12
 
 _LONE = re.compile("[\ud800-\udfff]")
 """Halves of characters: they cannot be written to a file."""
-_FIELDS = {
-    "look": ("start_s", "end_s", "question"),
-    "focus": ("start_s", "end_s", "question"),
-    "skim": ("start_s", "end_s"),
-    "search": ("text",),
-}
-"""Arguments in order, of the calls that are no node's."""
+_ARGUMENTS = {tool.__name__: argument_names(tool) for tool in TOOLS if tool is not caption}
+"""In order, of the tools that are not about a node."""
 _THINK = re.compile(r"^\s*<think>", re.IGNORECASE)
 _TAG = re.compile(r"<(think|tool|answer)>(.*?)(?:</\1>|$)", re.DOTALL | re.IGNORECASE)
 
@@ -107,7 +106,7 @@ def read_calls(text: str, inquiry: Inquiry) -> tuple[ToolCall, ...]:
     if text.startswith("{"):
         return (read_call(tree, text),)
     name, values, named = _python_call(text)
-    if (fields := _FIELDS.get(name)) is not None:
+    if (fields := _ARGUMENTS.get(name)) is not None:
         if (count := len(values) + len(named)) != len(fields):
             raise UsageError(f"{name} takes {len(fields)} arguments, got {count}")
         return (make_call(tree, name, dict(zip(fields, values, strict=False)) | named),)
@@ -138,9 +137,13 @@ def look_at(node: Node, question: str, inquiry: Inquiry) -> ToolCall:
     options = inquiry.options if question == inquiry.question else ()
     if node.span.duration_s <= CLIP_LEAVES * inquiry.leaf_s:
         return look_call(node.span, question, options)
-    call = look_call(node.span, question, options)
-    arguments = {key: value for key, value in call.arguments.items() if key != "shift"}
-    return ToolCall(name="focus", arguments=arguments)
+    return Focus(span=node.span, question=question, options=options)
+
+
+def all_tools_text() -> str:
+    """A line a tool: the published two, `open`, and all others as `tools.schema` describes them."""
+    others = (describe_tool(tool) for tool in TOOLS if tool is not caption)
+    return "\n".join((PUBLISHED_TOOLS, OPEN_TOOL, *others))
 
 
 def system_text(inquiry: Inquiry, *, published: bool, template: str = SYSTEM) -> str:
@@ -149,7 +152,7 @@ def system_text(inquiry: Inquiry, *, published: bool, template: str = SYSTEM) ->
     filled = {
         "{levels}": str(tree.depth),
         "{branching}": str(tree.branching),
-        "{tools}": PUBLISHED_TOOLS if published else PUBLISHED_TOOLS + MORE_TOOLS,
+        "{tools}": PUBLISHED_TOOLS if published else all_tools_text(),
     }
     for slot, words in filled.items():
         template = template.replace(slot, words)

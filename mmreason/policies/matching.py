@@ -12,9 +12,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mmreason.tree import NodeId
+from mmreason.language.wording import Terms, phrases
+from mmreason.memory.tree import NodeId
 from mmreason.types import Note
-from mmreason.wording import Terms, phrases
 
 STRONG_SCORE = 0.85
 """A line with this share of the question's terms is worth a look at once."""

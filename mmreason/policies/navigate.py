@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mmreason.language.refusals import says_outside
+from mmreason.language.wording import split_context, terms, without_alternatives
+from mmreason.memory.tree import Node, NodeId, Tree
 from mmreason.policies.matching import STRONG_SCORE, Line, Score, line_of, scores_of
-from mmreason.tree import Node, NodeId, Tree
+from mmreason.tools.views import CLIP_LEAVES, around
 from mmreason.types import Note
 from mmreason.video.types import Span
-from mmreason.watching import CLIP_LEAVES, around
-from mmreason.wording import split_context, terms, without_alternatives
 
 SAME_SCORE = 1e-9
 CAPTIONS_PER_BRANCH = 8
@@ -24,7 +24,7 @@ CAPTIONS_PER_BRANCH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class OpenMove:
     """Read the captions of a node's children."""
 
     node: Node
@@ -32,7 +32,7 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LookMove:
     """Look at `span`; what matches around it is `evidence`."""
 
     span: Span
@@ -84,7 +84,7 @@ class Navigator:
         limit = CAPTIONS_PER_BRANCH * self.tree.branching
         return len(self.captions) + self.tree.branching <= limit
 
-    def next_move(self) -> Open | Look | None:
+    def next_move(self) -> OpenMove | LookMove | None:
         """The most promising move, or None when everything worth a look has been looked at."""
         if not self._core and not self._context:
             return self._blind_look()
@@ -103,11 +103,11 @@ class Navigator:
             return self._look(points[0], scores)
         return None if self.looked else self._blind_look()
 
-    def next_open(self) -> Open | None:
+    def next_open(self) -> OpenMove | None:
         """The most promising node that may still be opened."""
         return self._open(self._scores())
 
-    def strong_lines(self, *, whole: bool = False) -> list[tuple[Look, Note]]:
+    def strong_lines(self, *, whole: bool = False) -> list[tuple[LookMove, Note]]:
         """Pinpointed lines that hold all that is asked for, in order of time, each with a look;
         with `whole` all of it that captions tell at all, such as the star of "how does it move"."""
         scores = self._scores()
@@ -119,21 +119,21 @@ class Navigator:
         strong.sort(key=lambda i: (self.lines[i].note.span.start_s, self.lines[i].note.span.end_s))
         return [(self._look(i, scores, alone=True), self.lines[i].note) for i in strong]
 
-    def best_known(self) -> Look:
+    def best_known(self) -> LookMove:
         """The best line so far, however weak; the whole video where none matches."""
         scores = self._scores()
         best = max(range(len(scores)), key=lambda i: (scores[i].value, i), default=None)
         if best is None or scores[best].value <= 0:
-            return Look(self.tree.span, self.tree.span, "the whole video")
+            return LookMove(self.tree.span, self.tree.span, "the whole video")
         return self._look(best, scores)
 
-    def _open(self, scores: list[Score]) -> Open | None:
+    def _open(self, scores: list[Score]) -> OpenMove | None:
         waiting = self._waiting_nodes(scores) if self.may_open() else []
         if not waiting:
             return None
         node, value = waiting[0]
         why = f"matches {value:.0%} of the question" if value else "its caption is silent"
-        return Open(self.tree.node(node), f"open {_name(node)}: {why}")
+        return OpenMove(self.tree.node(node), f"open {_name(node)}: {why}")
 
     def _take(self, node_id: NodeId, notes: Sequence[Note], leaf: bool) -> None:
         for note in notes:
@@ -186,7 +186,7 @@ class Navigator:
         )
         return [(node, value) for node, value, _, _ in ranked]
 
-    def _look(self, index: int, scores: list[Score], *, alone: bool = False) -> Look:
+    def _look(self, index: int, scores: list[Score], *, alone: bool = False) -> LookMove:
         """A look at one line, unless `alone` with its neighbours of the same score; marks what it
         covers as looked at."""
         line = self.lines[index]
@@ -208,7 +208,7 @@ class Navigator:
             if i in run or (other.pinpointed and other.note.span.overlap_s(span) > 0)
         }
         why = f"look at {span}: matches {scores[index].value:.0%} of the question"
-        return Look(span, evidence, why, weak=not scores[index].whole)
+        return LookMove(span, evidence, why, weak=not scores[index].whole)
 
     def _run(self, index: int, scores: list[Score]) -> list[int]:
         """Positions of the line and of its neighbours in time that match as well, in order."""
@@ -240,13 +240,13 @@ class Navigator:
         gap_s = self.lines[after].note.span.start_s - self.lines[before].note.span.end_s
         return abs(gap_s) < 1e-3
 
-    def _blind_look(self) -> Look | None:
+    def _blind_look(self) -> LookMove | None:
         """No line says anything: the whole video, then the top nodes in order."""
         for node in (self.tree.node(()), *self.tree.children()):
             if node.id not in self.blind:
                 self.blind.add(node.id)
                 why = f"no caption matches; look at {_name(node.id)} itself"
-                return Look(node.span, node.span, why)
+                return LookMove(node.span, node.span, why)
         return None
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmreason.policies.base import Act, Claim, Inquiry, Play, Support, look_call
+from mmreason.agent.protocol import Act, Claim, Inquiry, Play, Support, look_call
+from mmreason.language.values import read_reply
+from mmreason.language.wording import split_context
 from mmreason.policies.greedy import is_negative
-from mmreason.scanning import caption_call
-from mmreason.values import read_reply
+from mmreason.tools.scan import caption_call
+from mmreason.tools.views import around
 from mmreason.video.types import Span
-from mmreason.watching import around
-from mmreason.wording import split_context
 
 
 @dataclass(frozen=True)

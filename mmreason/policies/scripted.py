@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmreason.policies.base import Inquiry, Play, Wish
+from mmreason.agent.protocol import Inquiry, Play, Wish
 
 
 @dataclass(frozen=True)

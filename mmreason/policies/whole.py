@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from mmreason.policies.base import Act, Claim, Inquiry, Results, Support
-from mmreason.tree import Node
-from mmreason.types import Note, Observation, ToolCall
+from mmreason.agent.protocol import Act, Claim, Inquiry, Results, Support
+from mmreason.language.wording import Place, terms
+from mmreason.memory.tree import Node
+from mmreason.tool_calls import Skim
+from mmreason.types import Note, Observation
 from mmreason.video.types import Span
-from mmreason.wording import Place, terms
 
 OTHER_FRAMES = 0.25
 """Shift of the second reading, as a share of the distance between frames."""
@@ -59,11 +60,7 @@ def _from_one_end(inquiry: Inquiry, *, is_last: bool) -> _Part:
 
 
 def _read_twice(nodes: Sequence[Node], what: str) -> _Part:
-    calls = [
-        ToolCall(name="skim", arguments={"span": node.span, "shift": shift})
-        for shift in (0.0, OTHER_FRAMES)
-        for node in nodes
-    ]
+    calls = [Skim(span=node.span, shift=shift) for shift in (0.0, OTHER_FRAMES) for node in nodes]
     results = yield Act(f"read even frames of {what}, twice", tuple(calls))
     if results.spent is not None:
         return None
@@ -107,7 +104,7 @@ def _support(run: Sequence[Note]) -> Support:
     span = Span(run[0].span.start_s, max(note.span.end_s for note in run))
     times_s = tuple(sorted({note.time_s for note in run if note.time_s is not None}))
     seen = Observation(text=run[0].text, span=span, frame_times_s=times_s)
-    return Support(ToolCall(name="skim", arguments={"span": span}), seen, span)
+    return Support(Skim(span=span), seen, span)
 
 
 def is_told(options: Sequence[str], notes: Sequence[Note]) -> bool:

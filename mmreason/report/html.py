@@ -1,8 +1,8 @@
 """An answer as HTML: one self-contained page, and a fragment for notebooks.
 
-No script, no external file; every text of a model, a user or a file is escaped. Leaves out what the
-words are (`words.py`), which steps belong together (`rounds.py`) and where bars stand
-(`timeline.py`).
+No script, no external file; every text of a model, a user or a file is escaped, and hidden
+characters in it are U+FFFD. Leaves out what the words are (`words.py`), which steps belong together
+(`rounds.py`) and where bars stand (`timeline.py`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mmreason.replies import merged
 from mmreason.report.ledger import limits, roles, stages
 from mmreason.report.rounds import Group, Round, rounds, telling
 from mmreason.report.timeline import timeline
@@ -39,11 +37,11 @@ from mmreason.report.words import (
     subtitle_words,
     tool_words,
 )
+from mmreason.tool_calls import ModelTurn, Scan, Search
+from mmreason.tools.replies import merged
 from mmreason.types import Answer, Cost, Evidence, Step
 from mmreason.video.types import Span, format_time
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from mmreason.viz.pages import load_templates, render_document, render_fragment
 
 _MOST_THUMBNAILS = 8
 """Pictures shown for one piece of evidence, spread over its span."""
@@ -117,24 +115,21 @@ class _RoundView:
 
 def answer_page(answer: Answer) -> str:
     """One HTML document that shows all of `answer`; it needs no other file and runs no script."""
-    return _environment().get_template("page.html").render(_context(answer), top="h1", sub="h2")
+    return render_document(
+        load_templates("mmreason", "report"),
+        "answer.html",
+        _context(answer) | {"top": "h1", "sub": "h2"},
+        title=f"{answer_words(answer)} · {answer.question}",
+        width_rem=54,
+    )
 
 
 def answer_fragment(answer: Answer) -> str:
     """The same as a `<div>` with its own scoped style, to be put inside another page."""
-    return _environment().get_template("fragment.html").render(_context(answer), top="h2", sub="h3")
-
-
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("mmreason", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return render_fragment(
+        load_templates("mmreason", "report"),
+        "answer.html",
+        _context(answer) | {"top": "h2", "sub": "h3"},
     )
 
 
@@ -269,7 +264,9 @@ def _rows(group: Group, answer: Answer) -> Iterator[_Row]:
 def _told(numbered: tuple[int, Step]) -> object:
     """What a call came to, where that is one line; else the call itself."""
     number, step = numbered
-    is_one_line = len(_notes(step)) < 2 and step.call.name not in ("search", "invalid")
+    is_one_line = len(_notes(step)) < 2 and not (
+        isinstance(step.call, Search) or _unread_text(step)
+    )
     return (step.call.name, result_words(step)) if is_one_line else number
 
 
@@ -278,7 +275,7 @@ def _row(number: int, step: Step, answer: Answer) -> _Row:
     middle_s = seen.frame_times_s[len(seen.frame_times_s) // 2] if seen.frame_times_s else None
     picture = None if middle_s is None else answer.thumbnails.get(middle_s)
     tally = spent_words(step.cost, cached=seen.cached and not step.thinking.model_calls)
-    written = str(step.call.arguments.get("text", "")) if step.call.name == "invalid" else ""
+    written = _unread_text(step)
     return _Row(
         number=number,
         tool=tool_words(step),
@@ -298,12 +295,19 @@ def _sure(step: Step) -> str:
     return "" if sure is None else f" · own confidence {percent(sure)}"
 
 
+def _unread_text(step: Step) -> str:
+    """What a model wrote that could not be read; else empty."""
+    if isinstance(step.call, ModelTurn) and step.call.kind == "invalid":
+        return step.call.text
+    return ""
+
+
 def _notes(step: Step) -> tuple[tuple[str, str], ...]:
     """The lines of a result with their times, neighbours that say the same as one."""
     seen = step.observation
-    if step.call.name == "scan":
+    if isinstance(step.call, Scan):
         return ()
-    if seen.error is not None or (len(seen.notes) < 2 and step.call.name != "search"):
+    if seen.error is not None or (len(seen.notes) < 2 and not isinstance(step.call, Search)):
         return ()
     return tuple((_dash(note.span), note.text) for note in merged(seen.notes))
 

@@ -9,8 +9,8 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mmreason.replies import merged
 from mmreason.report.words import has_place, is_second_look, node_of
+from mmreason.tools.replies import merged
 from mmreason.types import Answer, Cost, Step, Trace
 from mmreason.video.types import Span
 
@@ -106,7 +106,7 @@ def telling(answer: Answer, found: tuple[Round, ...]) -> set[int]:
 
 def _speaks_for(one: Round, answer: Answer) -> bool:
     """Whether a look of this round lies in the evidence, for the most part."""
-    looks = (s for s in one.steps if s.call.name in ("look", "focus") and not s.observation.error)
+    looks = (s for s in one.steps if s.call.asks and not s.observation.error)
     return any(
         2 * evidence.span.overlap_s(look.observation.span) >= look.observation.span.duration_s
         for look in looks

@@ -23,13 +23,13 @@ from mmreason.report.words import (
     counted,
     has_place,
     looked_words,
-    printable,
     result_words,
     stop_words,
     subtitle_words,
     tool_words,
 )
 from mmreason.types import Answer, Cost, Step, StopReason
+from mmreason.video.plain_text import show_line
 from mmreason.video.types import format_time
 
 
@@ -59,18 +59,18 @@ def print_plain(line: str, console: Console) -> None:
 
 def plain_lines(answer: Answer, *, steps: bool = True) -> Iterator[str]:
     """What `print_answer` shows, as lines without tables or colours."""
-    yield f"question:    {printable(answer.question)}"
-    yield f"answer:      {printable(answer_words(answer))}"
+    yield f"question:    {show_line(answer.question)}"
+    yield f"answer:      {show_line(answer_words(answer))}"
     for name, value in _facts(answer):
-        yield f"{name + ':':<12} {printable(value)}"
+        yield f"{name + ':':<12} {show_line(value)}"
     for evidence in answer.evidence:
         times = ", ".join(format_time(t) for t in evidence.frame_times_s)
-        checked = printable(check_words(evidence))
-        yield f"evidence:    {evidence.span} ({checked}) {printable(evidence.quote)}".rstrip()
+        checked = show_line(check_words(evidence))
+        yield f"evidence:    {evidence.span} ({checked}) {show_line(evidence.quote)}".rstrip()
         if times:
             yield f"  frames at  {times}"
     for one in rounds(answer.trace) if steps else ():
-        yield f"round {one.number}:     {printable('; '.join(one.thoughts))}".rstrip()
+        yield f"round {one.number}:     {show_line('; '.join(one.thoughts))}".rstrip()
         for group in one.groups:
             for index, step in enumerate(group.steps, start=group.first):
                 yield _step_line(step, index, answer.question)
@@ -84,24 +84,24 @@ def short_lines(answer: Answer) -> Iterator[str]:
     of evidence, "No answer" has what was looked at and what to do next.
     """
     why = "" if answer.stop_reason is StopReason.ANSWERED else f" ({stop_words(answer)})"
-    yield f"answer:      {printable(answer_words(answer))}{why}"
+    yield f"answer:      {show_line(answer_words(answer))}{why}"
     if answer.answered:
         places = ", ".join(str(one.span) for one in answer.evidence) or "none"
-        checks = dict.fromkeys(printable(check_words(one)) for one in answer.evidence)
-        quotes = dict.fromkeys(printable(one.quote) for one in answer.evidence if one.quote)
+        checks = dict.fromkeys(show_line(check_words(one)) for one in answer.evidence)
+        quotes = dict.fromkeys(show_line(one.quote) for one in answer.evidence if one.quote)
         quoted = f": {'; '.join(quotes)}" if quotes else ""
         yield f"evidence:    {places}{quoted}" + (f" ({', '.join(checks)})" if checks else "")
     else:
         yield f"looked at:   {looked_words(answer)}"
         for step in answer.next_steps:
-            yield f"next:        {printable(step)}"
+            yield f"next:        {show_line(step)}"
     cost = answer.cost
     frames, rounds_ = counted(cost.frames, "frame"), counted(cost.rounds, "round")
     stored = counted(cost.cache_hits, "reply", "replies")
     of_store = f", {stored} from the store" if cost.cache_hits else ""
     yield f"cost:        {frames} in {rounds_}, {cost.seconds:.1f} seconds{of_store}"
     for note in all_notes(answer):
-        yield f"note:        {printable(note)}"
+        yield f"note:        {show_line(note)}"
 
 
 def cost_line(cost: Cost) -> str:
@@ -151,11 +151,11 @@ def _head(answer: Answer) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     found = "bold green" if answer.answered else "bold yellow"
-    table.add_row("question", Text(printable(answer.question)))
-    table.add_row("answer", Text(printable(answer_words(answer)), style=found))
+    table.add_row("question", Text(show_line(answer.question)))
+    table.add_row("answer", Text(show_line(answer_words(answer)), style=found))
     for name, value in _facts(answer):
         style = "yellow" if name == "note" else "bold" if name == "next" else ""
-        table.add_row(name, Text(printable(value), style=style))
+        table.add_row(name, Text(show_line(value), style=style))
     return table
 
 
@@ -168,8 +168,8 @@ def _evidence_table(answer: Answer) -> Table:
     for evidence in answer.evidence:
         table.add_row(
             str(evidence.span),
-            Text(printable(check_words(evidence)), style="green" if evidence.verified else ""),
-            Text(printable(evidence.quote)),
+            Text(show_line(check_words(evidence)), style="green" if evidence.verified else ""),
+            Text(show_line(evidence.quote)),
             ", ".join(format_time(t) for t in evidence.frame_times_s),
         )
     return table
@@ -206,9 +206,9 @@ def _add_row(table: Table, number: str, group: Group) -> None:
     returned = f"{group.nodes}: {step.thought}" if several else result_words(step)
     table.add_row(
         number,
-        Text(printable(tool_words(step)) + (f" x {len(group.steps)}" if several else "")),
+        Text(show_line(tool_words(step)) + (f" x {len(group.steps)}" if several else "")),
         "" if group.span is None else str(group.span),
-        Text(printable(returned), style="yellow" if failed else "dim" if several else ""),
+        Text(show_line(returned), style="yellow" if failed else "dim" if several else ""),
         str(cost.frames),
         "store" if cached else f"{cost.seconds:.2f}",
     )

@@ -13,6 +13,7 @@ from typing import Literal
 from mmreason.report.marks import Mark, marks
 from mmreason.report.rounds import round_numbers
 from mmreason.report.words import has_place, is_second_look, node_of, result_words, shortened
+from mmreason.tool_calls import Caption, Skim
 from mmreason.types import Answer, Step
 from mmreason.video.types import Span, format_time
 
@@ -138,14 +139,10 @@ def _picture(answer: Answer, window: Span) -> Timeline:
         for number, step in zip(round_numbers(answer.trace), answer.trace, strict=True)
         if _meets(step.observation.span, window)
     ]
-    captions = [one for one in numbered if one[1].call.name == "caption"]
-    skims = [one for one in numbered if one[1].call.name == "skim"]
+    captions = [one for one in numbered if isinstance(one[1].call, Caption)]
+    skims = [one for one in numbered if isinstance(one[1].call, Skim)]
     second = [one for one in numbered if is_second_look(one[1])]
-    looks = [
-        one
-        for one in numbered
-        if one[1].call.name in ("look", "focus") and not is_second_look(one[1])
-    ]
+    looks = [one for one in numbered if one[1].call.asks and not is_second_look(one[1])]
     lanes = [
         *_level_lanes(captions, window),
         _step_lane("Skimmed", "caption", skims, window),

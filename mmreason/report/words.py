@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import PurePath
 
+from mmreason.tool_calls import Caption, ModelTurn, Search
 from mmreason.types import Answer, CheckKind, Cost, Evidence, Step, StopReason
+from mmreason.video.plain_text import show_line
 from mmreason.video.types import Span
 
 STOP_WORDS = {
@@ -57,14 +59,14 @@ def looked_words(answer: Answer) -> str:
     looks."""
     steps = [step for step in answer.trace if step.observation.error is None]
     frames = len({t for step in steps for t in step.observation.frame_times_s})
-    looks = [step for step in steps if step.call.name in ("look", "focus")]
-    seen = looks or [step for step in steps if step.call.name in ("caption", "skim")]
+    looks = [step for step in steps if step.call.asks]
+    seen = looks or [step for step in steps if step.call.describes]
     spans: list[Span] = list(dict.fromkeys(step.observation.span for step in seen))
     if not spans:
         return "nothing"
     places = ", ".join(map(str, spans[:_MOST_PLACES]))
     more = f" and {len(spans) - _MOST_PLACES} more" if len(spans) > _MOST_PLACES else ""
-    captions = any(step.call.name in ("caption", "skim") for step in steps) and bool(looks)
+    captions = any(step.call.describes for step in steps) and bool(looks)
     with_captions = " with those of captions" if captions else ""
     shown = f"{counted(frames, 'frame')}{with_captions}"
     return f"{counted(len(spans), 'place')} ({places}{more}), {shown}"
@@ -146,9 +148,9 @@ def asked_words(step: Step, question: str) -> str:
     parts = []
     if node := node_of(step):
         parts.append("node " + ".".join(map(str, node)))
-    if arguments.get("shift") and not is_second_look(step):
+    if arguments.get("shift") and not step.call.is_check:
         parts.append("other frames")
-    if step.call.name not in ("invalid", "answer"):
+    if not isinstance(step.call, ModelTurn):
         said = ((name, str(value)) for name, value in arguments.items() if name not in _SILENT)
         parts += [text for name, text in said if not _repeats(name, text, question)]
     return shortened(", ".join(parts), _LONGEST_ASKED)
@@ -167,27 +169,26 @@ def tool_words(step: Step) -> str:
 
 def node_of(step: Step) -> tuple[int, ...]:
     """Id of the tree's node that this call is about; empty where it is about none."""
-    node = step.call.arguments.get("node")
-    return tuple(node) if isinstance(node, list | tuple) else ()
+    return step.call.node if isinstance(step.call, Caption) else ()
 
 
 def is_second_look(step: Step) -> bool:
     """Whether this call looks again at evidence, to check an answer."""
-    return bool(step.call.arguments.get("check"))
+    return step.call.is_check
 
 
 def has_place(step: Step) -> bool:
     """Whether the call is about a stretch of video, so that its span says something."""
-    return step.call.name not in ("search", "invalid", "answer")
+    return not isinstance(step.call, Search | ModelTurn)
 
 
 def result_words(step: Step) -> str:
     """What the tool returned, or why it failed; of an answer its text."""
     seen = step.observation
-    if step.call.name == "answer":
-        return printable(str(step.call.arguments.get("text", "")))
+    if isinstance(step.call, ModelTurn) and step.call.kind == "answer":
+        return show_line(step.call.text)
     noted = f" ({seen.note})" if seen.note else ""
-    return printable(f"failed: {seen.error}" if seen.error else (seen.text or "(nothing)") + noted)
+    return show_line(f"failed: {seen.error}" if seen.error else (seen.text or "(nothing)") + noted)
 
 
 def cost_rows(cost: Cost) -> list[tuple[str, str, str]]:
@@ -235,12 +236,6 @@ def counted(count: int, one: str, many: str = "") -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    """`printable` text of at most `limit` characters; an ellipsis says where it was cut."""
-    text = printable(text)
+    """One line of plain text of at most `limit` characters; an ellipsis says where it was cut."""
+    text = show_line(text)
     return text if len(text) <= limit else text[:limit].rstrip() + "…"
-
-
-def printable(text: str) -> str:
-    """`text` on one line, control characters (terminal escapes too) replaced by U+FFFD."""
-    joined = " ".join(text.split())
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in joined)

@@ -54,7 +54,7 @@ def _object(record: type, shared: dict[str, Any]) -> dict[str, Any]:
         properties[name] = _described(_type(kind, shared), inspect.getdoc(getter))
         required.append(name)
     for one in fields(record):
-        if not one.metadata.get("json", True):
+        if not (one.metadata.get("json", True) and getattr(record, "JSON_FIELDS", True)):
             continue
         properties[one.name] = _described(_type(hints[one.name], shared), docs.get(one.name))
         if not one.metadata.get("optional", False):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmreason.batch import BatchTotals, Failure
+from mmreason.agent.batch import BatchTotals, Failure
+from mmreason.audit.doctor import Check
 from mmreason.cli.index import Indexed
 from mmreason.cli.inputs import Failure as FileFailure
-from mmreason.doctor import Check
-from mmreason.estimate import Estimate
 from mmreason.grounding import GroundingStatus
-from mmreason.store import Usage
+from mmreason.memory.store import Usage
+from mmreason.policies.estimate import Estimate
 from mmreason.types import Answer
 from mmreason.video.inspect import FileReport
 from mmreason.video.types import Span

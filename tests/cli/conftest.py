@@ -27,7 +27,9 @@ def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedModel:
     """Tells red from blue; loaded under every name."""
     scripted = ScriptedModel(_reply, clip=ClipRecipe(frames=4, size_px=(32, 24), leaf_s=1.0))
     monkeypatch.setattr("mmreason.models.load", lambda *_, **__: scripted)
-    monkeypatch.setattr("mmreason.store.default_path", lambda: tmp_path / "home" / "store.sqlite3")
+    monkeypatch.setattr(
+        "mmreason.memory.store.default_path", lambda: tmp_path / "home" / "store.sqlite3"
+    )
     return scripted
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mmreason.cli import main
+from mmreason.memory.store import Store
 from mmreason.models.scripted import ScriptedModel
-from mmreason.store import Store
 
 
 def test_what_a_question_left_behind_is_shown_and_cleared(

@@ -76,7 +76,9 @@ def knowing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
         model = ScriptedModel(reply, clip=ClipRecipe(frames=4, size_px=(32, 18), leaf_s=4.0))
         monkeypatch.setattr("mmreason.models.load", lambda *_, **__: model)
-        monkeypatch.setattr("mmreason.store.default_path", lambda: tmp_path / "store.sqlite3")
+        monkeypatch.setattr(
+            "mmreason.memory.store.default_path", lambda: tmp_path / "store.sqlite3"
+        )
         return model
 
     return make

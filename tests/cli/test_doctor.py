@@ -6,7 +6,7 @@ from importlib import metadata
 
 import pytest
 
-from mmreason import doctor
+from mmreason.audit import doctor
 from mmreason.cli import main
 from mmreason.video import Video
 

@@ -12,13 +12,19 @@ from anyio.from_thread import start_blocking_portal
 from mcp import Client
 
 from mmreason.cli import main
-from mmreason.mcp_server.desk import MOST_PICTURES, Desk, evidence_pictures, picture_size_px
-from mmreason.mcp_server.roots import Roots
-from mmreason.mcp_server.server import build
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
-from mmreason.types import Answer, Budget, Evidence, StopReason, UsageError
+from mmreason.server.call import Call
+from mmreason.server.roots import Roots
+from mmreason.server.server import build
+from mmreason.server.service import (
+    MOST_PICTURES,
+    VideoService,
+    evidence_pictures,
+    picture_size_px,
+)
+from mmreason.types import Answer, Evidence, StopReason, UsageError
 from mmreason.video import Span, Video
 from mmreason.video.world import generate
 
@@ -30,7 +36,7 @@ def test_a_missing_sdk_names_the_extra(
 ) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "mcp"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "mmreason.mcp_server.server", raising=False)
+    monkeypatch.delitem(sys.modules, "mmreason.server.server", raising=False)
     monkeypatch.setitem(sys.modules, "mcp", None)
     assert main(["mcp"]) == 2
     out, err = capsys.readouterr()
@@ -48,6 +54,11 @@ def test_a_root_is_named_and_there(
     assert err.count("\n") == 1 and "--root" in err
 
 
+def _name_of(roots: Roots, name: str) -> str:
+    with roots.open(name) as file:
+        return file.name
+
+
 def test_roots_follow_links_and_look_in_order(tmp_path: Path) -> None:
     first, second, outside = (tmp_path / name for name in ("first", "second", "outside"))
     for folder in (first, second, outside):
@@ -57,14 +68,28 @@ def test_roots_follow_links_and_look_in_order(tmp_path: Path) -> None:
     (first / "into").symlink_to(second)
     (first / "out").symlink_to(outside)
     (first / "ring").symlink_to(first / "ring")
+    (tmp_path / "alias").symlink_to(second)
     roots = Roots.of([first, second])
-    assert roots.file("a.mp4") == second / "a.mp4"
-    assert roots.file("into/a.mp4") == second / "a.mp4"
-    assert roots.file("none.mp4") == first / "none.mp4"
-    assert roots.file(str(first / ".." / "second" / "a.mp4")) == second / "a.mp4"
+    for name in (
+        "a.mp4",
+        "into/a.mp4",
+        "./into//a.mp4",
+        "../second/a.mp4",
+        str(first / ".." / "second" / "a.mp4"),
+        str(tmp_path / "alias" / "a.mp4"),
+    ):
+        assert _name_of(roots, name) == str(second / "a.mp4")
     for name in ("out/b.mp4", "../outside/b.mp4", str(outside / "b.mp4"), "../first2/a.mp4"):
         with pytest.raises(UsageError, match="lies outside the folders"):
-            roots.file(name)
+            roots.open(name)
+    with pytest.raises(UsageError, match="more than 40 links"):
+        roots.open("ring")
+    with pytest.raises(UsageError, match=r"^none\.mp4: no such file$"):
+        roots.open("none.mp4")
+
+
+def _call() -> Call:
+    return Call(LIMIT_S)
 
 
 def test_the_model_is_loaded_once_and_only_when_needed(clip: Path, model: ScriptedModel) -> None:
@@ -74,27 +99,51 @@ def test_the_model_is_loaded_once_and_only_when_needed(clip: Path, model: Script
         loads.append(1)
         return Reasoner(model)
 
-    desk = Desk(load, Roots.of([clip.parent]))
-    desk.inspect(clip.name)
-    desk.frames(clip.name, [1.0])
-    with pytest.raises(ValueError, match="no such file"):
-        desk.caption("none.mp4", None, None)
+    service = VideoService(load, Roots.of([clip.parent]))
+    service.inspect(_call(), clip.name)
+    service.frames(_call(), clip.name, [1.0])
+    with pytest.raises(UsageError, match="no such file"):
+        service.caption(_call(), "none.mp4", None, None)
     assert loads == []
     for _ in range(2):
-        desk.caption(clip.name, None, 2.0)
-        desk.ground(clip.name, "red half", 3.0)
+        service.caption(_call(), clip.name, None, 2.0)
+        service.ground(_call(), clip.name, "red half", 3.0)
     assert loads == [1]
 
 
+def test_a_model_that_failed_to_load_is_tried_again(clip: Path, model: ScriptedModel) -> None:
+    loads: list[int] = []
+
+    def load() -> Reasoner:
+        loads.append(1)
+        if len(loads) == 1:
+            raise UsageError("the model is not there")
+        return Reasoner(model)
+
+    service = VideoService(load, Roots.of([clip.parent]))
+    with pytest.raises(UsageError, match="the model is not there"):
+        service.caption(_call(), clip.name, None, 2.0)
+    assert service.caption(_call(), clip.name, None, 2.0).values
+
+
 def test_what_progress_raises_ends_the_work(clip: Path, model: ScriptedModel) -> None:
-    desk = Desk(lambda: Reasoner(model), Roots.of([clip.parent]))
+    service = VideoService(lambda: Reasoner(model), Roots.of([clip.parent]))
 
     def ask(most: int) -> None:
-        def tell(number: int, doing: str) -> None:
+        def report_step(number: int, doing: str) -> None:
             if number > most:
                 raise InterruptedError
 
-        desk.ask(clip.name, "what?", options=None, subtitles=None, budget=Budget(), tell=tell)
+        service.ask(
+            _call(),
+            clip.name,
+            "what?",
+            options=None,
+            subtitles=None,
+            frames=None,
+            seconds=None,
+            report_step=report_step,
+        )
 
     with pytest.raises(InterruptedError):
         ask(1)
@@ -118,7 +167,7 @@ def test_the_protocol_lives_while_the_model_works_and_calls_can_be_cancelled(
 
     recipe = ClipRecipe(frames=4, size_px=(32, 24), leaf_s=1.0)
     model = ScriptedModel(reply, clip=recipe)
-    server = build(Desk(lambda: Reasoner(model), Roots.of([clip.parent])), "scripted")
+    server = build(VideoService(lambda: Reasoner(model), Roots.of([clip.parent])), "scripted")
     ask = {"video": clip.name, "question": "what?"}
     part = {"video": clip.name, "end_s": 2.0}
     with (

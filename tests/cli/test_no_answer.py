@@ -22,7 +22,9 @@ def declining(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedModel:
         lambda text, frames: "this is outside my world.", clip=clip, name="nano", lineage="nano"
     )
     monkeypatch.setattr("mmreason.models.load", lambda *_, **__: scripted)
-    monkeypatch.setattr("mmreason.store.default_path", lambda: tmp_path / "home" / "store.sqlite3")
+    monkeypatch.setattr(
+        "mmreason.memory.store.default_path", lambda: tmp_path / "home" / "store.sqlite3"
+    )
     return scripted
 
 
@@ -81,7 +83,7 @@ def test_a_report_without_a_place_is_refused_before_anything_is_asked(
     assert main(["ask", str(clip), QUESTION, "--html", str(path)]) == 2
     out, err = capsys.readouterr()
     assert (out, model.calls) == ("", 0)
-    assert err.count("\n") == 1 and "for the report" in err
+    assert err.count("\n") == 1 and "cannot be written" in err
 
 
 def test_a_folder_that_cannot_be_written_is_refused_first(
@@ -91,6 +93,7 @@ def test_a_folder_that_cannot_be_written_is_refused_first(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("mmreason.cli.common.tempfile.TemporaryFile", refuses)
+    monkeypatch.setattr("mmreason.video.files.os.access", lambda *_: False)
     questions = tmp_path / "q.jsonl"
     questions.write_text(json.dumps({"video": str(clip), "question": QUESTION}))
     places = (

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmreason.evaluation.needle import metrics, spans
-from mmreason.evaluation.needle.items import Item
 from mmreason.evaluation.needle.metrics import ErrorKind
 from mmreason.evaluation.needle.outcomes import Outcome, Visit
+from mmreason.needle.items import Item
 from mmreason.types import Cost
 from mmreason.video.types import Span
 

@@ -7,14 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from mmreason.evaluation.needle.items import DURATIONS_S
 from mmreason.evaluation.needle.metrics import hit_round
-from mmreason.evaluation.needle.observers import Knobs, covered, oracle
 from mmreason.evaluation.needle.outcomes import outcome_of
-from mmreason.evaluation.needle.words import split_context
-from mmreason.evaluation.needle.worlds import needle_set
 from mmreason.language.answer_reading import read_answer
 from mmreason.models.base import FramesPart, Message, TextPart
+from mmreason.needle.items import DURATIONS_S
+from mmreason.needle.observers import Knobs, covered, oracle
+from mmreason.needle.words import split_context
+from mmreason.needle.worlds import needle_set
 from mmreason.reasoner import Reasoner
 from mmreason.types import UsageError
 from mmreason.video import Video, plan

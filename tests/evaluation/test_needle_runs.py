@@ -16,13 +16,13 @@ from PIL import Image
 from mmreason.cli import main
 from mmreason.evaluation.needle import baselines, methods, metrics, summary
 from mmreason.evaluation.needle.memory import KeptFrames, Remembering
-from mmreason.evaluation.needle.observers import oracle
 from mmreason.evaluation.needle.outcomes import outcome_of
 from mmreason.evaluation.needle.page import write_report
 from mmreason.evaluation.needle.reading import Line, answer_from_lines, read_words
 from mmreason.evaluation.needle.runner import Plan, read_outcomes, run
-from mmreason.evaluation.needle.worlds import needle_set
-from mmreason.store import Store
+from mmreason.memory.store import Store
+from mmreason.needle.observers import oracle
+from mmreason.needle.worlds import needle_set
 from mmreason.types import Budget, StopReason, UsageError
 from mmreason.video import Video
 from mmreason.video.types import Span

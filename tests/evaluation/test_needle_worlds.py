@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmreason.evaluation.needle.items import (
+from mmreason.memory.tree import plan_tree
+from mmreason.needle.items import (
     DURATIONS_S,
     NEEDLES_S,
     Item,
@@ -17,10 +18,9 @@ from mmreason.evaluation.needle.items import (
     duration_of,
     read_items,
 )
-from mmreason.evaluation.needle.layout import MARGIN
-from mmreason.evaluation.needle.words import Figure, figure_of, split_context
-from mmreason.evaluation.needle.worlds import GLOBALS, needle_set
-from mmreason.tree import plan_tree
+from mmreason.needle.layout import MARGIN
+from mmreason.needle.words import Figure, figure_of, split_context
+from mmreason.needle.worlds import GLOBALS, needle_set
 from mmreason.types import UsageError
 from mmreason.video import Video
 from mmreason.video.types import Span

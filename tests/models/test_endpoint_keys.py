@@ -13,12 +13,12 @@ import pytest
 from mmreason import models
 from mmreason.cli import main
 from mmreason.cli.common import api_key
+from mmreason.memory.store import Store
 from mmreason.models.base import ChatModel, Message, ModelError, TextPart
 from mmreason.models.endpoint import EndpointModel
 from mmreason.models.endpoint_http import EndpointLimits, is_private
 from mmreason.models.folders import NANO_FOLDER
 from mmreason.reasoner import Reasoner
-from mmreason.store import Store
 from mmreason.types import UsageError
 from mmreason.video.world import generate
 from tests.models.servers import Back, Sent, completion, running, serving

@@ -41,14 +41,14 @@ def text_part(text: str) -> dict[str, str]:
     ],
 )
 def test_a_thought_is_no_part_of_the_text(message, text, thought):
-    reply, _ = read_reply(answer(**message), [])
+    reply, _ = read_reply(answer(**message), [], 96)
     assert (reply.text, reply.thought) == (text, thought)
     assert thought in reply.written and text in reply.written
     assert bool(reply.raw_text) == bool(thought)
 
 
 def test_a_thought_told_apart_is_written_between_tags():
-    reply, _ = read_reply(answer(content="<tool>open(1)</tool>", reasoning_content="a"), [])
+    reply, _ = read_reply(answer(content="<tool>open(1)</tool>", reasoning_content="a"), [], 96)
     assert reply.written == "<think>a</think><tool>open(1)</tool>"
 
 
@@ -56,7 +56,7 @@ def test_a_thought_told_apart_is_written_between_tags():
 @pytest.mark.parametrize("finish_reason", ["stop", "length"])
 def test_a_thought_and_no_text_is_an_error_that_says_so(content, finish_reason):
     with pytest.raises(SchemaError, match="all tokens went into thought; switch thinking off"):
-        read_reply(answer(finish_reason, content=content, reasoning_content="a"), user())
+        read_reply(answer(finish_reason, content=content, reasoning_content="a"), user(), 96)
 
 
 @pytest.mark.parametrize(
@@ -64,4 +64,4 @@ def test_a_thought_and_no_text_is_an_error_that_says_so(content, finish_reason):
 )
 def test_content_that_holds_no_text_is_an_error(content):
     with pytest.raises(SchemaError, match="expected a text in choices"):
-        read_reply(answer(content=content), user())
+        read_reply(answer(content=content), user(), 96)

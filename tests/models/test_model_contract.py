@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmreason.agent.provenance import standing_notes
 from mmreason.models.base import (
     ChatModel,
     ClipRecipe,
@@ -27,7 +28,6 @@ from mmreason.models.endpoint_replies import NO_LOGPROBS
 from mmreason.models.folders import NANO_FOLDER
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
-from mmreason.settings import standing_notes
 from mmreason.types import StopReason
 from mmreason.video import Video
 from mmreason.video.types import FrameBatch

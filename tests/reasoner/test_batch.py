@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mmreason.batch import Question, ResultsFile, read_questions
+from mmreason.agent.batch import Question, ResultsFile, read_questions
 from mmreason.cli import main
 from mmreason.models.base import ClipRecipe, FramesPart, ModelError
 from mmreason.models.scripted import ScriptedModel
@@ -116,7 +118,7 @@ def test_no_workers_is_a_usage_error(worlds):
     [
         ("", "holds no question"),
         ("{", "line 1: is no JSON"),
-        ("[1]", "line 1: expected one JSON object"),
+        ("[1]", "line 1: expected a JSON object, found list"),
         ('{"video": "a.mp4"}', 'needs the texts "video" and "question"'),
         ('{"video": "a", "question": "b", "options": "red"}', '"options" must be a list'),
         ('{"video": "a", "question": "b", "id": 1}\n{"video": "a", "question": "c", "id": "1"}',
@@ -139,10 +141,11 @@ def test_a_torn_last_line_is_asked_again_and_a_foreign_file_is_left_alone(tmp_pa
         file.add(result)
     path.write_text(path.read_text()[:-20])
     assert [q.id for q in ResultsFile(path).left(questions)] == [q.id for q in questions[2:]]
-    path.write_text("something else\n" * 3)
-    with pytest.raises(UsageError, match="is no file of results"):
-        ResultsFile(path)
-    assert path.read_text() == "something else\n" * 3
+    for text in ("something else\n" * 3, "one line", '{"id": 3}\n', '{"id": "a", "failure": 1}\n'):
+        path.write_text(text)
+        with pytest.raises(UsageError, match="is no file of results"):
+            ResultsFile(path)
+        assert path.read_text() == text
 
 
 def test_results_of_other_questions_are_not_taken_for_these(tmp_path, worlds):
@@ -161,7 +164,7 @@ sys.path.insert(0, {here!r})
 from test_batch import CLIP, told
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
-from mmreason.store import Store
+from mmreason.memory.store import Store
 from mmreason.cli import ask_many, main
 import mmreason.cli.ask as ask
 
@@ -235,6 +238,54 @@ def test_the_command_line_answers_resumes_and_tells_failures(tmp_path, worlds, c
     assert main([*command, "--retry-failed"]) == 0
     assert json.loads(capsys.readouterr().out)["failed"] == 0
     assert main(["ask", "a.mp4", "?", "--questions", str(questions)]) == 2
+
+
+def test_a_row_that_is_no_question_fails_alone(tmp_path, worlds, capsys):
+    good = json.dumps({"video": worlds[0].name, "question": "How many objects are there?"})
+    bad = {
+        "surrogate in the id": f'{good[:-1]}, "id": "\\ud800"}}',
+        "surrogate in the video": '{"video": "\\udfff.mp4", "question": "?"}',
+        "surrogate in an option": f'{good[:-1]}, "options": ["a", "\\ud800"]}}',
+        "depth": f'{good[:-1]}, "id": {"[" * 100_000}',
+        "digits": f'{good[:-1]}, "id": {"9" * 5_000}}}',
+        "no id": f'{good[:-1]}, "id": null}}',
+        "size": f'{good[:-1]}, "id": "{"a" * 1_100_000}"}}',
+        "not JSON": "question?",
+        "not UTF-8": "caf\udce9",
+    }
+    questions, answers = tmp_path / "q.jsonl", tmp_path / "a.jsonl"
+    text = "\ufeff" + "\n".join([good, *bad.values(), good])
+    questions.write_text(text, encoding="utf-8", errors="surrogateescape")
+    command = ["ask", "--questions", str(questions), "--out", str(answers), "--json"]
+    command += ["--budget-frames", "12", "--store", str(tmp_path / "s.sqlite3")]
+    for before in (0, 2):
+        assert main(command) == 1
+        out, err = capsys.readouterr()
+        totals = json.loads(out)
+        assert (totals["questions"], totals["answered_before"]) == (len(bad) + 2, before)
+        assert (totals["failed"], totals["unanswered"]) == (len(bad), 0)
+        assert len(err.splitlines()) == len(bad) and "--retry-failed" not in err
+        assert all(f"line {number}: " in err for number in range(2, len(bad) + 2))
+    rows = [json.loads(line) for line in answers.read_text().splitlines()]
+    assert [row["id"] for row in rows if "failure" not in row] == ["1", str(len(bad) + 2)]
+    questions.write_text(good)
+    assert main(command) == 0, "what was wrong with a row is no result once it is mended"
+    assert "failure" not in answers.read_text()
+
+
+def test_an_answer_that_no_file_can_hold_is_a_failure_of_its_question(tmp_path, worlds):
+    question = some(worlds)[0]
+    (result,) = Reasoner(ScriptedModel(told, clip=CLIP)).ask_many([question])
+    assert result.answer is not None
+    bad = replace(result, answer=replace(result.answer, duration_s=math.inf))
+    odd = replace(
+        result, question=replace(question, id="odd"), answer=replace(result.answer, text="a\ud800")
+    )
+    file = ResultsFile(tmp_path / "a.jsonl")
+    file.add(bad)
+    file.add(odd)
+    assert ResultsFile(file.path).rows[question.id]["failure"]["message"].startswith("cannot be")
+    assert ResultsFile(file.path).rows["odd"]["text"] == "a\ufffd"
 
 
 def test_budgets_hold_for_each_question(worlds):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mmreason.agent.protocol import Act, Claim, Remark, Support, look_call
+from mmreason.memory.store import Store
 from mmreason.models.base import ClipRecipe, ModelError
 from mmreason.models.scripted import ScriptedModel
 from mmreason.policies import (
@@ -20,10 +22,9 @@ from mmreason.policies import (
     RandomLeaf,
     Scripted,
 )
-from mmreason.policies.base import Act, Claim, Remark, Support, look_call
 from mmreason.reasoner import Reasoner
-from mmreason.store import Store
-from mmreason.types import Budget, Cost, Observation, StopReason, ToolCall, UsageError
+from mmreason.tool_calls import ModelTurn
+from mmreason.types import Budget, Cost, Observation, StopReason, UsageError
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import Span, VideoError
 
@@ -149,7 +150,7 @@ def test_tokens_are_exceeded_by_one_call_at_most(
 
 
 def test_remarks_keep_to_the_rounds(video, model):
-    remark = Remark("", ToolCall(name="invalid", arguments={}), "found no tag")
+    remark = Remark("", ModelTurn(kind="invalid"), "found no tag")
     reasoner = Reasoner(model, policy=Scripted([remark] * 20))
     answer = reasoner.ask(video, QUESTION, budget=Budget(rounds=5))
     assert (answer.cost.rounds, len(answer.trace)) == (5, 5)
@@ -423,7 +424,7 @@ def test_what_the_model_answers_is_a_step_without_a_cost_of_its_own(
     assert (step.thought, step.call.arguments) == ("found", {"text": "it moves left"})
     assert counts(step.observation.cost) == counts(Cost()) and step.observation.error is None
     assert step.thinking.reasoner_calls == 1
-    assert all(later.call.arguments["check"] for later in answer.trace[place + 1 :])
+    assert all(later.call.check for later in answer.trace[place + 1 :])
     assert json.loads(json.dumps(step.to_dict()))["call"]["arguments"]["text"] == answer.text
 
 

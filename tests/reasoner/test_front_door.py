@@ -15,7 +15,7 @@ from PIL import Image
 
 import mmreason
 from mmreason import Answer, Cost, Evidence, Reasoner, Span, StopReason, Store, UsageError, Video
-from mmreason.store import default_path
+from mmreason.memory.store import default_path
 from mmreason.video import VideoError
 from mmreason.video.world import generate
 from tests.video import clips
@@ -221,7 +221,7 @@ def test_the_default_store_is_in_the_cache_folder_of_the_user(
     ],
 )
 def test_a_request_for_a_box_has_one_article(expression: str, asked: str) -> None:
-    from mmreason.prompts import GENERAL, Prompts
+    from mmreason.language.prompts import GENERAL, Prompts
 
     assert Prompts().find(expression).startswith(asked)
     assert GENERAL.find(expression).startswith(asked)

@@ -7,15 +7,15 @@ from itertools import islice
 
 import pytest
 
+from mmreason.agent.build_index import nodes_of
 from mmreason.cli import main
-from mmreason.compat import NANO_POLICY, compatible
-from mmreason.index import nodes_of
+from mmreason.memory.store import Store
+from mmreason.memory.tree import TreeRecipe, plan_tree
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.policies import LongVideoR1
+from mmreason.policies.presets import NANO_POLICY, compatible
 from mmreason.reasoner import Reasoner
-from mmreason.store import Store
-from mmreason.tree import TreeRecipe, plan_tree
 from mmreason.types import Budget, UsageError
 from mmreason.video.types import Span
 from mmreason.video.world import generate

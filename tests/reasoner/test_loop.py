@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from mmreason.agent import REPEATED, SAME_CALLS, Decline, Draft, answer_loop
-from mmreason.policies import Scripted
-from mmreason.policies.base import (
-    INVALID,
+from mmreason.agent.loop import REPEATED, SAME_CALLS, Decline, Draft, answer_loop
+from mmreason.agent.protocol import (
     Act,
     CheckResult,
     CheckStatus,
@@ -24,8 +22,10 @@ from mmreason.policies.base import (
     Wish,
     look_call,
 )
-from mmreason.tree import Tree
-from mmreason.types import Check, CheckKind, Observation, StopReason, ToolCall
+from mmreason.memory.tree import Tree
+from mmreason.policies import Scripted
+from mmreason.tool_calls import ModelTurn, ToolCall
+from mmreason.types import Check, CheckKind, Observation, StopReason
 from mmreason.video.types import Span
 
 QUESTION = "What colour is the star?"
@@ -87,10 +87,10 @@ def play(
                     break
                 if callable(looks):
                     got.append(looks(call))
-                elif call.arguments.get("check"):
+                elif call.is_check:
                     got.append(seen(next(replies), (100.0 + made,)))
                 else:
-                    got.append(seen("something", span=call.arguments["span"]))
+                    got.append(seen("something", span=call.span))
             sent = sent or Results(tuple(got))
 
 
@@ -122,7 +122,7 @@ def test_a_third_look_at_yet_other_frames_decides():
     draft, _, asked = play([claim("red")], ["blue", "red"])
     assert (draft.text, draft.stop_reason) == ("red", StopReason.ANSWERED)
     assert draft.evidence[0].check.agreed is None, "one look of two was against it"
-    assert [a.calls[0].arguments["shift"] for a in asked if isinstance(a, Act)] == [0.25, -0.25]
+    assert [a.calls[0].shift for a in asked if isinstance(a, Act)] == [0.25, -0.25]
 
 
 def test_two_looks_against_it_leave_no_support():
@@ -245,7 +245,7 @@ def test_options_agree_by_letter_or_text():
     assert (draft.text, draft.choice) == ("red", 0)
     assert draft.evidence[0].check.agreed
     assert isinstance(asked[0], Act)
-    assert asked[0].calls[0].arguments["options"] == ["red", "blue"]
+    assert asked[0].calls[0].options == ("red", "blue")
 
 
 def test_another_option_contradicts():
@@ -370,7 +370,7 @@ def test_a_limit_of_the_policy_is_no_finding():
 
 
 def remark(text: str = "?") -> Remark:
-    return Remark("", ToolCall(name=INVALID, arguments={"text": text}), "found no tag")
+    return Remark("", ModelTurn(kind="invalid", text=text), "found no tag")
 
 
 def test_a_play_that_ends_in_invalid_output_says_so():

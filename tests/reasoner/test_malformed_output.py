@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mmreason.agent.protocol import Inquiry
+from mmreason.memory.tree import Tree
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.policies import LongVideoR1
-from mmreason.policies.base import INVALID, Inquiry
 from mmreason.policies.longvideo_r1_text import described, information, read_calls, read_turn
 from mmreason.reasoner import Reasoner
-from mmreason.tree import Tree
 from mmreason.types import Answer, Budget, Note, Observation, StopReason, UsageError
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import Span
@@ -121,7 +121,7 @@ def ask(video, model, thinker):
 
 
 def remarks(answer: Answer) -> list[str]:
-    return [s.observation.error or "" for s in answer.trace if s.call.name == INVALID]
+    return [s.observation.error or "" for s in answer.trace if s.call.name == "invalid"]
 
 
 @pytest.mark.parametrize("kind", MALFORMED)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mmreason.agent.protocol import Act, CheckResult, CheckStatus, Claim, Inquiry, Results
+from mmreason.memory.tree import Tree
 from mmreason.policies import BreadthFirst
-from mmreason.policies.base import Act, CheckResult, CheckStatus, Claim, Inquiry, Results
-from mmreason.policies.navigate import Look, Navigator
-from mmreason.tree import Tree
+from mmreason.policies.navigate import LookMove, Navigator
 from mmreason.types import Note, Observation
 from mmreason.video.types import Span
 
@@ -22,7 +22,7 @@ def looks_at(question: str, *told: str) -> list[tuple[str, bool]]:
         navigator.read((place,), [Note(Span(middle_s - 2, middle_s + 2), text, middle_s)])
         navigator.opened.add((place,))
     found = []
-    while isinstance(move := navigator.next_move(), Look):
+    while isinstance(move := navigator.next_move(), LookMove):
         place = int(move.evidence.middle_s // 16)
         found.append((told[place], move.weak))
     return found
@@ -51,7 +51,7 @@ def test_breadth_first_looks_at_every_node_of_the_usual_trees(depth, nodes):
     with pytest.raises(StopIteration):
         while True:
             if isinstance(wish, Act):
-                spans.append(wish.calls[0].arguments["span"])
+                spans.append(wish.calls[0].span)
                 wish = play.send(Results((Observation(text="no", span=spans[-1]),)))
             else:
                 assert isinstance(wish, Claim) and wish.negative

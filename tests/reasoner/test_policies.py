@@ -6,7 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmreason.agent import Draft, answer_loop
+from mmreason.agent.loop import Draft, answer_loop
+from mmreason.agent.protocol import Act, Claim, Consult, Inquiry, Results, Spent, Support, look_call
+from mmreason.agent.provenance import id_of
+from mmreason.memory.store import Store
+from mmreason.memory.tree import Tree, TreeRecipe
 from mmreason.models.base import ClipRecipe, Reply
 from mmreason.models.scripted import ScriptedModel
 from mmreason.policies import (
@@ -18,11 +22,7 @@ from mmreason.policies import (
     RandomLeaf,
     Scripted,
 )
-from mmreason.policies.base import Act, Claim, Consult, Inquiry, Results, Spent, Support, look_call
 from mmreason.reasoner import Reasoner
-from mmreason.settings import id_of
-from mmreason.store import Store
-from mmreason.tree import Tree, TreeRecipe
 from mmreason.types import Answer, Budget, Observation, Step, StopReason
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import Span

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from mmreason.memory.store import Store
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
-from mmreason.store import Store
 from mmreason.types import Budget, Check, CheckKind, StopReason, UsageError
 from mmreason.video.types import FrameBatch, Span, VideoError
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mmreason.store import Store, make_key
+from mmreason.memory.store import Store, make_key
 from mmreason.types import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +56,7 @@ def test_everything_that_moves_a_reply_moves_its_key(change):
 def test_two_processes_write_at_once(tmp_path):
     path = tmp_path / "s.sqlite3"
     code = (
-        "import sys; from mmreason.store import Store\n"
+        "import sys; from mmreason.memory.store import Store\n"
         "with Store.open(sys.argv[1]) as s:\n"
         "    for i in range(100): s.put(f'{sys.argv[2]}{i}', {'i': i})"
     )
@@ -132,7 +132,7 @@ def test_several_processes_bring_one_file_up_to_date(tmp_path):
     path = tmp_path / "s.sqlite3"
     write_old_file(path)
     code = (
-        "import sys; from mmreason.store import Store\n"
+        "import sys; from mmreason.memory.store import Store\n"
         "with Store.open(sys.argv[1]) as s: s.put(sys.argv[2], {})"
     )
     openers = [
@@ -214,7 +214,7 @@ def test_an_old_large_file_shrinks_to_its_limit(tmp_path):
 def test_processes_that_write_at_once_stay_below_the_limit(tmp_path):
     path = tmp_path / "s.sqlite3"
     code = (
-        "import sys; from mmreason.store import Store\n"
+        "import sys; from mmreason.memory.store import Store\n"
         "with Store.open(sys.argv[1], max_bytes=20000) as s:\n"
         "    for i in range(100): s.put(f'{sys.argv[2]}{i}', {'text': 'x' * 480})"
     )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmreason.tree import MOST_OVERLAP, Tree, plan_tree
+from mmreason.memory.tree import MOST_OVERLAP, Tree, plan_tree
 from mmreason.types import UsageError
 from mmreason.video.types import Span
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmreason import wording
+from mmreason.language import wording
 
 
 @pytest.mark.parametrize(

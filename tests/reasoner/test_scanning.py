@@ -8,18 +8,18 @@ from dataclasses import replace
 
 import pytest
 
-from mmreason.bearing import Captions, bears, words_of
-from mmreason.compat import LONGVIDEO_R1_POLICY
+from mmreason.agent.caption_check import Captions, bears, words_of
+from mmreason.language.wording import is_count, premise_of, thing_claimed
+from mmreason.memory.store import Store
+from mmreason.memory.tree import Tree
 from mmreason.models.base import ClipRecipe
 from mmreason.policies import LongVideoR1
 from mmreason.policies.counting import descriptions, different, option_told, total
+from mmreason.policies.presets import LONGVIDEO_R1_POLICY
 from mmreason.reasoner import Reasoner
-from mmreason.scanning import caption_call
-from mmreason.store import Store
-from mmreason.tree import Tree
+from mmreason.tools.scan import caption_call
 from mmreason.types import Note, StopReason
 from mmreason.video.types import Span
-from mmreason.wording import is_count, premise_of, thing_claimed
 
 CLIP = ClipRecipe(frames=8, size_px=(64, 32), leaf_s=4.0, overview="stills")
 TREE = Tree(Span(0, 1024), 4, 3)
@@ -139,7 +139,7 @@ def test_an_index_scans_as_questions_do(fake_video, watcher):
     reasoner = Reasoner(model)
     assert not any(one.seen.cached for one in reasoner.index(video, ("high",)))
     answer = reasoner.ask(video, "What colour is the star?")
-    opening = [s for s in answer.trace if len(s.call.arguments.get("node", ())) == 1]
+    opening = [s for s in answer.trace if len(getattr(s.call, "node", ())) == 1]
     assert len(opening) == 4 and all(s.observation.cached for s in opening)
 
 

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmreason.agent.protocol import Act
 from mmreason.policies import Scripted
-from mmreason.policies.base import Act
 from mmreason.reasoner import Reasoner
-from mmreason.search import MOST_FOUND, search_notes
-from mmreason.types import Note, Observation, ToolCall, UsageError
+from mmreason.tool_calls import Caption, Search
+from mmreason.tools.search import MOST_FOUND, search_notes
+from mmreason.types import Note, Observation, UsageError
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import Span
 
@@ -64,10 +65,10 @@ def test_any_words_find_at_most_a_few_notes_that_are_there(notes, text):
 
 def test_the_tool_searches_captions_read_so_far_and_subtitles(video, model):
     def search(text: str) -> Act:
-        call = ToolCall(name="search", arguments={"span": Span(0, 64), "text": text})
+        call = Search(span=Span(0, 64), text=text)
         return Act("search", (call,))
 
-    read = ToolCall(name="caption", arguments={"span": Span(16, 32), "node": [2]})
+    read = Caption(span=Span(16, 32), node=(2,))
     said = Subtitles(lines=(Line(Span(50, 52), "a star is born"),))
     policy = Scripted([search("star"), Act("read", (read,)), search("star"), search("magpie")])
     answer = Reasoner(model, policy=policy).ask(video, "What?", subtitles=said)
@@ -96,7 +97,7 @@ def test_with_an_embedder_meaning_counts_instead_of_words():
 
 
 def test_the_tool_searches_by_meaning_where_an_embedder_is_given(video, model):
-    call = ToolCall(name="search", arguments={"span": Span(0, 64), "text": "a dog"})
+    call = Search(span=Span(0, 64), text="a dog")
     said = Subtitles(lines=(Line(Span(50, 52), "my puppy!"), Line(Span(53, 54), "a car")))
 
     def seen(**settings) -> Observation:
@@ -112,8 +113,8 @@ def test_an_embedder_that_fails_is_an_error_of_the_call(video, model):
     def broken(texts):
         raise RuntimeError("no such layer")
 
-    call = ToolCall(name="search", arguments={"span": Span(0, 64), "text": "a dog"})
-    read = ToolCall(name="caption", arguments={"span": Span(0, 16), "node": [1]})
+    call = Search(span=Span(0, 64), text="a dog")
+    read = Caption(span=Span(0, 16), node=(1,))
     policy = Scripted([Act("read", (read,)), Act("search", (call,))])
     answer = Reasoner(model, policy=policy, embed=broken).ask(video, "What?")
     assert answer.trace[1].observation.error == "no such layer"

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmreason.toolset import QUESTION_LIMIT, TEXT_LIMIT, TOOLS, make_call, read_call, schemas
-from mmreason.tree import Tree
+from mmreason.memory.tree import Tree
+from mmreason.tool_calls import Caption
+from mmreason.tools.schema import QUESTION_LIMIT, TEXT_LIMIT, TOOLS, make_call, read_call, schemas
 from mmreason.types import UsageError
 from mmreason.video.types import Span
 
@@ -65,19 +66,19 @@ def test_schemas_accept_what_calls_accept():
 def test_calls_by_name_and_by_json_are_the_same(name):
     call = make_call(TREE, name, ARGUMENTS[name])
     assert call.name == name
-    assert isinstance(call.arguments["span"], Span)
+    assert isinstance(call.span, Span)
     assert call == read_call(TREE, json.dumps({"name": name, "arguments": ARGUMENTS[name]}))
 
 
 def test_ids_become_spans():
     call = make_call(TREE, "caption", {"node": [2, 1]})
-    assert call.arguments == {"span": Span(16, 20), "node": [2, 1]}
+    assert call == Caption(span=Span(16, 20), node=(2, 1))
 
 
 def test_spans_are_cut_to_the_video():
     call = make_call(TREE, "skim", {"start_s": 60, "end_s": 90})
-    assert call.arguments["span"] == Span(60, 64)
-    assert make_call(TREE, "search", {"text": "x"}).arguments["span"] == TREE.span
+    assert call.span == Span(60, 64)
+    assert make_call(TREE, "search", {"text": "x"}).span == TREE.span
 
 
 @pytest.mark.parametrize(
@@ -159,5 +160,5 @@ def test_any_arguments_make_a_call_inside_the_video_or_a_line(name, arguments):
     except UsageError as error:
         assert "\n" not in str(error)
     else:
-        span = call.arguments["span"]
+        span = call.span
         assert TREE.span.start_s <= span.start_s < span.end_s <= TREE.span.end_s

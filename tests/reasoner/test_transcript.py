@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mmreason.batch import read_questions
+from mmreason.agent.batch import read_questions
+from mmreason.language.prompts import GENERAL, Prompts
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
-from mmreason.prompts import GENERAL, Prompts
 from mmreason.reasoner import Reasoner
-from mmreason.transcript import (
+from mmreason.tools.transcript import (
     MOST_CHARACTERS,
     MOST_PASSAGES,
     Passage,
@@ -319,7 +319,7 @@ def test_rows_of_questions_use_what_is_found_unless_they_say_otherwise(tmp_path)
         '{"video": "a.mp4", "question": "?", "subtitles": null}\n'
         '{"video": "a.mp4", "question": "?", "subtitles": "b.srt"}\n'
     )
-    read = [one.subtitles for one in read_questions(rows)]
+    read = [one.subtitles for one in read_questions(rows).questions]
     assert read == ["auto", None, str(tmp_path / "b.srt")]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mmreason.language.values import asks_for, pick_option, read_reply, tells, yes_or_no
+from mmreason.language.wording import premise_of
 from mmreason.reasoner import Reasoner
 from mmreason.types import StopReason
-from mmreason.values import asks_for, pick_option, read_reply, tells, yes_or_no
-from mmreason.wording import premise_of
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmreason.models.base import ClipRecipe
-from mmreason.video.types import Span, VideoInfo
-from mmreason.watching import (
+from mmreason.tools.views import (
     FOCUS_CLIPS,
     LEAST_OVERVIEW_PX,
     around,
@@ -19,6 +18,7 @@ from mmreason.watching import (
     clip_view,
     focus_views,
 )
+from mmreason.video.types import Span, VideoInfo
 
 INFO = VideoInfo(
     path="a.mp4",

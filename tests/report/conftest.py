@@ -17,9 +17,9 @@ from mmreason.types import (
     Observation,
     Step,
     StopReason,
-    ToolCall,
 )
 from mmreason.video.types import Span
+from tests.fakes.agent_calls import call_named
 
 OTHER = Check(kind=CheckKind.OTHER_MODEL, by="qwen", agreed=True)
 TIMES_S = (8.5, 9.5, 10.5, 11.5)
@@ -30,7 +30,7 @@ def make_step(name: str, span: Span, text: str, **seen: Any) -> Step:
     told = ("node", "question", "shift", "check", "text_asked")
     asked = {key.removesuffix("_asked"): seen.pop(key) for key in told if key in seen}
     thought, thinking = seen.pop("thought", ""), seen.pop("thinking", Cost())
-    call = ToolCall(name=name, arguments={"span": span} | asked)
+    call = call_named(name, span, **asked)
     observation = Observation(text=text, span=span, **seen)
     return Step(thought=thought, call=call, observation=observation, thinking=thinking)
 

@@ -30,7 +30,8 @@ class ParsedPage(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
+        if tag not in _VOID:  # in SVG those may hold a title
+            assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
         self.text += data

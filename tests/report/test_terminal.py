@@ -8,7 +8,8 @@ from rich.console import Console
 
 from mmreason.report.html import answer_page
 from mmreason.report.terminal import print_answer, print_step
-from mmreason.types import Answer, Observation, Step, ToolCall
+from mmreason.tool_calls import ModelTurn
+from mmreason.types import Answer, Observation, Step
 from mmreason.video.types import Span
 
 
@@ -95,7 +96,7 @@ def test_terminals_get_one_row_for_the_captions_of_a_round_of_a_long_trace(hour:
 
 
 def test_what_a_model_answers_is_shown_without_a_place(hour: Answer) -> None:
-    call = ToolCall(name="answer", arguments={"text": "it is\x1b[2J red"})
+    call = ModelTurn(kind="answer", text="it is\x1b[2J red")
     step = Step(thought="seen", call=call, observation=Observation(text="", span=Span(0, 0)))
     answer = replace(hour, trace=(*hour.trace, step))
     number = len(answer.trace)

@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ DECORD_REFUSES = {
 }  # fmt: skip
 REFUSES = {
     "pyav": set(),
+    "isolated": set(),
     "opencv": {"av1", "av1 mkv", "edit list", "h264 interlaced"},
     "decord": DECORD_REFUSES,
     "torchcodec": set(),
@@ -36,7 +38,10 @@ HARD = {
     "torchcodec": {"avi", "ts", "hevc ts", "mpeg2", "h264 refresh"},
     "torchcodec-cuda": set(matrix.MAKERS) - {"h264", "hevc open", "vfr"},
     "pyav": set(),
+    "isolated": set(),
 }
+ISOLATED = ("h264", "edit list", "rotated", "vp9 webm", "ts")
+"""Kinds that are read in a process of its own here too; it starts for about a second."""
 NOT_HERE = ("cannot be used", "cannot be imported", "needs a CUDA device")
 
 
@@ -50,6 +55,14 @@ def installed(files: Files) -> dict[str, str | None]:
     return found
 
 
+@pytest.fixture(params=[*BACKENDS, "isolated"])
+def source(request: pytest.FixtureRequest, installed: dict[str, str | None]) -> str:
+    """Every source of frames of a file: the back ends, and PyAV in a process of its own."""
+    if reason := installed.get(request.param):
+        pytest.skip(reason)
+    return request.param
+
+
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest, installed: dict[str, str | None]) -> Backend:
     if reason := installed[request.param]:
@@ -57,14 +70,30 @@ def backend(request: pytest.FixtureRequest, installed: dict[str, str | None]) ->
     return request.param
 
 
+def open_with(path: Path, backend: str) -> Video:
+    if backend == "isolated":
+        return Video.open(path, "pyav", memory_limit_mb=1000, time_limit_s=60)
+    return Video.open(path, cast("Backend", backend))
+
+
 @pytest.mark.parametrize("kind", matrix.MAKERS)
 def test_right_frames_or_a_refusal(files: Files, backend: Backend, kind: str) -> None:
+    check_frames(files, backend, kind)
+
+
+@pytest.mark.parametrize("kind", ISOLATED)
+def test_right_frames_from_a_process_of_its_own(files: Files, kind: str) -> None:
+    check_frames(files, "isolated", kind)
+
+
+def check_frames(files: Files, backend: str, kind: str) -> None:
+    """That the frames of a clip are right, or refused where they may be."""
     path, truth = files(kind), matrix.reference(files(kind))
     rng = np.random.default_rng(sum(kind.encode()))
     try:
-        with Video.open(path, backend) as video:
+        with open_with(path, backend) as video:
             span = video.info.span
-            assert video.info.backend == backend
+            assert video.info.backend == ("pyav" if backend == "isolated" else backend)
             times_s = np.concatenate([truth.times_s, rng.uniform(span.start_s, span.end_s, 20)])
             times_s = rng.permutation(times_s)[:60]
             batch = video.frames_at(times_s)
@@ -91,8 +120,8 @@ def test_right_frames_or_a_refusal(files: Files, backend: Backend, kind: str) ->
     assert set(np.round(keys, 4)) <= set(np.round(truth.times_s, 4))
 
 
-def test_the_rest_of_the_protocol(files: Files, backend: Backend) -> None:
-    with Video.open(files("vfr"), backend) as video:
+def test_the_rest_of_the_protocol(files: Files, source: str) -> None:
+    with open_with(files("vfr"), source) as video:
         info = video.info
         assert (info.width_px, info.height_px, info.codec) == (*clips.SIZE_PX, "h264")
         assert info.duration_s == pytest.approx(info.span.end_s, abs=1e-3)
@@ -121,31 +150,31 @@ def test_the_rest_of_the_protocol(files: Files, backend: Backend) -> None:
             read()
 
 
-def test_damage_is_refused_or_marked(files: Files, backend: Backend, tmp_path: Path) -> None:
+def test_damage_is_refused_or_marked(files: Files, source: str, tmp_path: Path) -> None:
     whole = clips.write(tmp_path / "whole.mp4", frames=150, muxer={"movflags": "faststart"})
     damaged = clips.zeroed(tmp_path / "zeroed.mp4", whole, 0.5, 0.6)
     cut = clips.cut(tmp_path / "cut.mp4", whole, 0.6)
     for path in (damaged, cut):
         try:
-            with Video.open(path, backend) as video:
+            with open_with(path, source) as video:
                 times_s = np.arange(150) / 30 + 0.001
                 batch = video.frames_at(times_s, (80, 48))
         except VideoError as error:
             assert str(path) in str(error)
-            assert backend != "pyav"
+            assert source not in ("pyav", "isolated")
             continue
-        if backend == "pyav":
+        if source in ("pyav", "isolated"):
             exact = np.flatnonzero(batch.exact)
             assert [clips.read_number(batch.pixels[i]) for i in exact] == exact.tolist()
 
 
-def test_unusable_files_are_refused_alike(backend: Backend, tmp_path: Path) -> None:
+def test_unusable_files_are_refused_alike(source: str, tmp_path: Path) -> None:
     makers = {"text": lambda p: p.write_text("no video" * 99), "audio": clips.audio_only}
     for name, make in makers.items():
         path = tmp_path / f"{name}.mp4"
         make(path)
         with pytest.raises(VideoError, match=name) as caught:
-            Video.open(path, backend)
+            open_with(path, source)
         assert "\n" not in str(caught.value)
 
 

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pickle
 import stat
+import sys
 import tempfile
 from collections.abc import Callable
 from io import BytesIO, StringIO
@@ -69,6 +70,10 @@ GIVEN: dict[str, tuple[Callable[[Path], Any], str]] = {
 }
 
 
+READ_IN_PLACE = {"open file", "unbuffered"} if sys.platform.startswith("linux") else set()
+"""Read through their descriptor; of others there is a copy."""
+
+
 @pytest.mark.parametrize("name", GIVEN)
 def test_bytes_and_files_give_what_the_path_gives(name: str, clip: Path, scratch: Path) -> None:
     make, shown = GIVEN[name]
@@ -81,8 +86,11 @@ def test_bytes_and_files_give_what_the_path_gives(name: str, clip: Path, scratch
         assert (video.frame_times_s == same.frame_times_s).all()
         assert video.keyframe_times_s == same.keyframe_times_s
         assert video.content_hash == same.content_hash
-        (copy,) = scratch.iterdir()
-        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+        if name in READ_IN_PLACE:
+            assert list(scratch.iterdir()) == []
+        else:
+            (copy,) = scratch.iterdir()
+            assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert list(scratch.iterdir()) == []
     if hasattr(given, "close"):
         given.close()

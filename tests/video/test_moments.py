@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmreason.video import Video, moments
+from mmreason.video import Video
+from mmreason.video.content import salient as moments
 from mmreason.video.types import Span
 from mmreason.video.world.encode import write_video
 from mmreason.video.world.script import (

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import shots as measure
-from mmreason.video import FrameBatch, Span, Video, VideoError, VideoInfo, shots
-from mmreason.video.shot_opinion import _pair
+from mmreason.video import FrameBatch, Span, Video, VideoError, VideoInfo
+from mmreason.video.content import shots
+from mmreason.video.content.second_opinion import _pair
 
 
 @pytest.fixture(scope="module")

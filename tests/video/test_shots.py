@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import shots as measure
-from mmreason.video import Span, Video, VideoError, shots
-from mmreason.video.shot_signals import Scan
+from mmreason.video import Span, Video, VideoError
+from mmreason.video.content import shots
+from mmreason.video.content.signals import Scan
 from mmreason.video.types import FrameBatch, VideoInfo
 from mmreason.video.world import generate
 from mmreason.video.world.encode import write_video

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from mmreason.json_lines import encode_json_line
 from mmreason.training.data.problem_file import LETTERS, to_row
 from mmreason.training.rewards import Truth
 from mmreason.training.rollouts.types import Problem
@@ -43,7 +44,8 @@ def export_problems(
 
     Raises UsageError for an ending that the library would not read, for a problem that the format
     cannot hold (a stretch of a video in EasyR1 and ms-swift, images beside videos in EasyR1, a
-    question that holds a placeholder), and without pyarrow where Parquet is written.
+    question that holds a placeholder, a path that is not UTF-8), and without pyarrow where Parquet
+    is written.
     """
     out = Path(out)
     if to not in WRITERS:
@@ -55,8 +57,7 @@ def export_problems(
         raise UsageError(f"{out}: a file for {to} must end in {ending}")
     rows = rows_of([_with_video_path(problem, paths, out.parent) for problem in problems])
     if ending == ".jsonl":
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
-        return write_atomic(out, "".join(lines).encode())
+        return write_atomic(out, b"".join(map(encode_json_line, rows)))
     return write_atomic(out, _to_parquet(rows))
 
 
@@ -223,7 +224,11 @@ def _refuse_span(problem: Problem, library: str) -> None:
 
 
 def _truth_json(problem: Problem) -> str:
-    return json.dumps(to_row(problem), ensure_ascii=False)
+    """Everything known of the problem; it holds all texts of a row, its video's path included."""
+    try:
+        return encode_json_line(to_row(problem)).decode().rstrip("\n")
+    except ValueError as error:
+        raise UsageError(f"the problem {problem.id!r:.60} {error}") from error
 
 
 def _without_empty(rows: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:

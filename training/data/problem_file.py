@@ -7,14 +7,14 @@ Formats of other libraries: `export.py`.
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmreason.grounding import Box, Dialect
+from mmreason.json_lines import JsonLineError, encode_json_line, require_json_lines
 from mmreason.training.rewards import Frame, Mark, Truth
 from mmreason.training.rollouts.types import Problem
 from mmreason.types import UsageError
@@ -38,8 +38,8 @@ FIELDS = (
     "marks",
 )
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-LINE_LIMIT = 1_000_000
-"""Characters of one line that are read."""
+MOST_MAGNITUDE = 1e300
+"""Of a number, so that sums and differences stay finite."""
 
 
 def read_problems(path: str | Path) -> list[Problem]:
@@ -49,24 +49,16 @@ def read_problems(path: str | Path) -> list[Problem]:
     cannot be read, and where two problems have one id.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: the problems cannot be read ({error})") from error
     problems: list[Problem] = []
-    lines: dict[str, int] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            problem = from_row(_parse_object(line), folder=path.parent)
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"{path}, line {number}: {error}") from error
-        if problem.id in lines:
-            raise UsageError(
-                f"{path}, line {number}: the id {problem.id!r} is that of line {lines[problem.id]}"
-            )
-        lines[problem.id] = number
+    line_of_id: dict[str, int] = {}
+    for line in require_json_lines(
+        path, partial(from_row, folder=path.parent), refuse_half_pairs=True
+    ):
+        problem = line.row
+        if problem.id in line_of_id:
+            reason = f"the id {problem.id!r:.60} is that of line {line_of_id[problem.id]}"
+            raise JsonLineError(path, line.number, reason)
+        line_of_id[problem.id] = line.number
         problems.append(problem)
     if not problems:
         raise UsageError(f"{path}: expected one JSON object a line, found no problem")
@@ -75,15 +67,19 @@ def read_problems(path: str | Path) -> list[Problem]:
 
 def write_problems(path: str | Path, problems: Iterable[Problem]) -> Path:
     """Write problems so that `read_problems` gives them back (without trees, and with the question
-    as that of the truth). Relative paths of videos are rewritten to the file's folder. Atomic."""
+    as that of the truth). Relative paths of videos are rewritten to the file's folder. Atomic.
+    UsageError for a problem that no file can hold (half a surrogate pair in a text)."""
     path = Path(path)
-    rows = []
+    lines = []
     for problem in problems:
         row = to_row(problem)
         if "video" in row and not Path(row["video"]).is_absolute():
             row["video"] = os.path.relpath(row["video"], path.parent)
-        rows.append(json.dumps(row, ensure_ascii=False) + "\n")
-    return write_atomic(path, "".join(rows).encode())
+        try:
+            lines.append(encode_json_line(row))
+        except ValueError as error:
+            raise UsageError(f"{path}: the problem {problem.id!r:.60} {error}") from error
+    return write_atomic(path, b"".join(lines))
 
 
 def to_row(problem: Problem) -> dict[str, Any]:
@@ -160,18 +156,6 @@ def from_row(row: Mapping[str, Any], *, folder: Path | None = None) -> Problem:
     )
 
 
-def _parse_object(line: str) -> dict[str, Any]:
-    if len(line) > LINE_LIMIT:
-        raise UsageError(f"the line has {len(line):,} characters, the limit is {LINE_LIMIT:,}")
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"expected a JSON object ({error})") from error
-    if not isinstance(row, dict):
-        raise UsageError(f"expected a JSON object, found {type(row).__name__}")
-    return row
-
-
 def _read_text(row: Mapping[str, Any], name: str, *, needed: bool = True) -> str | None:
     value = row.get(name)
     if value is None and not needed:
@@ -194,7 +178,9 @@ def _read_number(row: Mapping[str, Any], name: str) -> float | None:
 
 
 def _check_number(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # Compared, not converted: an integer of 400 digits has no float.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not -MOST_MAGNITUDE <= value <= MOST_MAGNITUDE:
         raise UsageError(f"{name}: expected a number, found {value!r:.60}")
     return float(value)
 

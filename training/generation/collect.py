@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mmreason.batch import answer_requests
-from mmreason.calls import FAILURES, Request
+from mmreason.agent.batch import answer_requests
 from mmreason.models.base import Reply
+from mmreason.tools.calls import FAILURES, Request
 from mmreason.training.generation.sampler import Sampler, cache_prefixes
 from mmreason.training.generation.sampling import SampleRequest
 from mmreason.training.rewards import Scored

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from mmreason.calls import FAILURES
+from mmreason.tools.calls import FAILURES
 from mmreason.training.generation.decode import decode_rows
 from mmreason.training.generation.kv_cache import (
     CacheUnsupportedError,

@@ -1,21 +1,21 @@
 """The log of a run on disk: every step's figures, and the newest steps' samples.
 
 A step is in the file before `write` returns, whole or not at all, so that a run killed anywhere
-loses none it has told of. Leaves out the format of a line (`rows.py`) and reading (`runs.py`).
+loses none it has told of. The format of a line is `rows`', reading a log `runs`'.
 """
 
 from __future__ import annotations
 
-import io
-import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from mmreason.json_lines import JsonLine, append_lines, mend_last_line
 from mmreason.training.monitoring.rows import (
-    LogError,
+    encode_sample,
+    encode_step,
     parse_step,
     read_rows,
-    sample_line,
-    step_line,
 )
 from mmreason.training.rl.events import StepReport
 from mmreason.types import UsageError
@@ -27,6 +27,12 @@ SAMPLES_FILE = "samples.jsonl"
 
 class RunLog:
     """Appends to `metrics.jsonl` and `samples.jsonl` in `folder`.
+
+    Example::
+
+        log = RunLog(Path("runs/dapo"), after_step=0)
+        for report in rl.train(recipe):
+            log.write(report)
 
     `after_step` is the step whose checkpoint the run goes on from, 0 for a new run: later rows, of
     steps that will be taken again, are cut away, and so is a last line that was cut short. Without
@@ -49,13 +55,13 @@ class RunLog:
         self._sample_steps: set[int] = set()
         self._step: int | None = None
         if after_step is not None:
-            self._go_on(after_step)
+            self._resume(after_step)
 
     def write(self, report: StepReport) -> None:
         """Append a step. Raises UsageError for a step that is in the log already, and OSError
         where the disk is full: nothing of the step is in the file then."""
         if self._step is None:
-            self._go_on(report.step - 1)
+            self._resume(report.step - 1)
         assert self._step is not None
         if report.step <= self._step:
             raise UsageError(
@@ -63,68 +69,54 @@ class RunLog:
                 "open it with after_step"
             )
         if report.samples:
-            lines = b"".join(sample_line(report.step, view) for view in report.samples)
+            lines = b"".join(encode_sample(report.step, view) for view in report.samples)
             self._sample_steps.add(report.step)
-            _append(self.folder / SAMPLES_FILE, lines)
+            append_lines(self.folder / SAMPLES_FILE, lines)
         # Last, so that a step with figures has its samples too.
-        _append(self.folder / METRICS_FILE, step_line(report))
+        append_lines(self.folder / METRICS_FILE, encode_step(report))
         self._step = report.step
         if len(self._sample_steps) > 2 * self._keep_samples:
             self._forget_samples()
 
-    def _go_on(self, after_step: int) -> None:
-        self._cut(self.folder / METRICS_FILE, after_step)
-        self._sample_steps = self._cut(self.folder / SAMPLES_FILE, after_step)
-        rows = read_rows(self.folder / METRICS_FILE, parse_step)
-        self._step = max((row.step for row in rows if not isinstance(row, LogError)), default=0)
+    def _resume(self, after_step: int) -> None:
+        def is_later(step: int) -> bool:
+            return step > after_step
 
-    def _cut(self, path: Path, after_step: int) -> set[int]:
-        """Drop rows of later steps; returns the steps that are left. Lines that cannot be read stay
-        where they are, for whoever mends them, except a torn last one."""
-        if not path.is_file():
-            return set()
-        data = path.read_bytes()
-        kept: list[bytes] = []
-        steps: set[int] = set()
-        for line in io.BytesIO(data):
-            step = _step_of(line)
-            if step is None and not line.endswith(b"\n"):
-                continue
-            if step is not None and step > after_step:
-                continue
-            kept.append(line if line.endswith(b"\n") else line + b"\n")
-            steps |= set() if step is None else {step}
-        whole = b"".join(kept)
-        if whole != data:
-            write_atomic(path, whole)
-        return steps
+        _drop_steps(self.folder / METRICS_FILE, is_later)
+        self._sample_steps = _drop_steps(self.folder / SAMPLES_FILE, is_later)
+        lines = read_rows(self.folder / METRICS_FILE, parse_step)
+        steps = (line.row.step for line in lines if isinstance(line, JsonLine))
+        self._step = max(steps, default=0)
 
     def _forget_samples(self) -> None:
         newest = set(sorted(self._sample_steps)[-self._keep_samples :])
-        path = self.folder / SAMPLES_FILE
-        lines = io.BytesIO(path.read_bytes())
-        write_atomic(path, b"".join(line for line in lines if _step_of(line) in newest))
+        _drop_steps(self.folder / SAMPLES_FILE, lambda step: step not in newest)
         self._sample_steps = newest
 
 
-def _step_of(line: bytes) -> int | None:
-    """The step of a row; None where the line cannot be read."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    step = row.get("step") if isinstance(row, dict) else None
-    return step if isinstance(step, int) else None
+def _drop_steps(path: Path, is_dropped: Callable[[int], bool]) -> set[int]:
+    """Drop rows by their step; returns the steps that stay. Lines that cannot be read stay where
+    they are, for whoever mends them, except a torn last one."""
+    mend_last_line(path)
+    steps: set[int] = set()
+    dropped: list[tuple[int, int]] = []
+    for line in read_rows(path, _step_of):
+        if not isinstance(line, JsonLine):
+            continue
+        if is_dropped(line.row):
+            dropped.append((line.start_byte, line.end_byte))
+        else:
+            steps.add(line.row)
+    if dropped:
+        data = path.read_bytes()
+        starts = [0, *(end for _, end in dropped)]
+        ends = [*(start for start, _ in dropped), len(data)]
+        pieces = (data[start:end] for start, end in zip(starts, ends, strict=True))
+        write_atomic(path, b"".join(pieces))
+    return steps
 
 
-def _append(path: Path, data: bytes) -> None:
-    """Add whole lines at the end of the file, or nothing."""
-    with path.open("ab", buffering=0) as file:
-        before = file.seek(0, 2)
-        try:
-            left = memoryview(data)
-            while left:
-                left = left[file.write(left) :]
-        except OSError:
-            file.truncate(before)
-            raise
+def _step_of(row: dict[str, Any]) -> int:
+    if not isinstance(row.get("step"), int):
+        raise ValueError("holds no step")
+    return row["step"]

@@ -9,21 +9,36 @@ before is history. The steps of one play share their beginnings, so a trainer ma
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
+from mmreason.json_lines import MOST_RESULT_BYTES, encode_json_line, require_json_lines
 from mmreason.models.base import Message, TextPart
-from mmreason.training.navigation.plays import ITEMS, Play, Split, needle_world, plays_of
+from mmreason.training.navigation.demonstrations import (
+    ITEMS,
+    NavigationDemonstration,
+    Split,
+    demonstrate_world,
+    needle_world,
+)
 from mmreason.training.navigation.teacher import HINTS
 from mmreason.types import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One step of a play."""
+class StepSample:
+    """One step of a play.
+
+    Example:
+        >>> turns = (("user", "Where is the star?"), ("assistant", "(1)"))
+        >>> sample = StepSample(
+        ...     play="p", step=0, world="w", kind="attribute", hints=0, places=1, messages=turns
+        ... )
+        >>> sample.train
+        (False, True)
+    """
 
     play: str
     step: int
@@ -56,10 +71,10 @@ class Sample:
         }
 
 
-def samples_of(play: Play) -> tuple[Sample, ...]:
+def make_samples(play: NavigationDemonstration) -> tuple[StepSample, ...]:
     """One sample for every turn of a play."""
     return tuple(
-        Sample(
+        StepSample(
             play=play.item.id,
             step=step,
             world=play.item.world,
@@ -72,7 +87,7 @@ def samples_of(play: Play) -> tuple[Sample, ...]:
     )
 
 
-def navigation_samples(
+def generate_samples(
     worlds: int,
     *,
     split: Split = "train",
@@ -81,25 +96,28 @@ def navigation_samples(
     items: int = ITEMS,
     most_hints: int = HINTS - 1,
     on_world: Callable[[int], None] = lambda _: None,
-) -> Iterator[Sample]:
+) -> Iterator[StepSample]:
     """The samples of `worlds` scripted videos from number `first` on: the same whenever asked.
 
     Where the teacher goes by a hint, nothing that is shown says why; `most_hints` = 0 keeps only
     what can be learnt from what is shown. `on_world` is told how many worlds are done.
     """
     for done in range(worlds):
-        for play in plays_of(needle_world(split, first + done, duration_s, items), most_hints):
-            yield from samples_of(play)
+        for play in demonstrate_world(
+            needle_world(split, first + done, duration_s, items), most_hints
+        ):
+            yield from make_samples(play)
         on_world(done + 1)
 
 
-def write_samples(path: Path, samples: Iterable[Sample]) -> int:
+def write_samples(path: Path, samples: Iterable[StepSample]) -> int:
     """Write as they come, into place when all are there; returns how many."""
+    # A run that is cut off leaves no half file under the name.
     temporary = path.with_name(path.name + ".tmp")
     count = 0
-    with temporary.open("w", encoding="utf-8") as file:
+    with temporary.open("wb") as file:
         for sample in samples:
-            file.write(json.dumps(sample.to_dict(), ensure_ascii=False) + "\n")
+            file.write(encode_json_line(sample.to_dict()))
             count += 1
     temporary.replace(path)
     return count
@@ -107,29 +125,24 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> int:
 
 def read_samples(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a file of samples, checked. Raises UsageError naming the first bad one."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                yield _checked(json.loads(line), f"{path}: line {number}")
-    except (OSError, json.JSONDecodeError) as error:
-        raise UsageError(f"{path} holds no samples ({error})") from error
+    for line in require_json_lines(path, _check_sample, most_line_bytes=MOST_RESULT_BYTES):
+        yield line.row
 
 
-def _checked(row: Any, where: str) -> dict[str, Any]:
-    messages: Any = row.get("messages") if isinstance(row, dict) else None
-    train: Any = row.get("train") if isinstance(row, dict) else None
+def _check_sample(row: dict[str, Any]) -> dict[str, Any]:
+    messages, train = row.get("messages"), row.get("train")
     if not _are_messages(messages) or not isinstance(train, list):
         raise UsageError(
-            f"{where}: a sample has messages of role and content, and train, a list of truth values"
+            "a sample has messages of role and content, and train, a list of truth values"
         )
     if len(train) != len(messages) or not any(train):
-        raise UsageError(f"{where}: train must say of each message whether it is learnt")
+        raise UsageError("train must say of each message whether it is learnt")
     if any(t and m["role"] != "assistant" for t, m in zip(train, messages, strict=True)):
-        raise UsageError(f"{where}: only turns of the assistant can be learnt")
+        raise UsageError("only turns of the assistant can be learnt")
     return row
 
 
-def _are_messages(messages: Any) -> bool:
+def _are_messages(messages: Any) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(messages, list) and all(
         isinstance(m, dict) and isinstance(m.get("role"), str) and isinstance(m.get("content"), str)
         for m in messages

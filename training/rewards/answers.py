@@ -12,8 +12,8 @@ from itertools import islice
 from mmreason.language.answer_reading import read_answer
 from mmreason.language.negation import Clauses
 from mmreason.language.numbers import numbers_as_digits
+from mmreason.language.wording import essence, words
 from mmreason.training.rewards.types import Trajectory, Truth
-from mmreason.wording import essence, words
 
 _TAG = re.compile(r"</?(?:think|tool|answer)>", re.IGNORECASE)
 _NUMERAL = re.compile(

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from mmreason.memory.tree import NodeId, Tree
 from mmreason.training.rewards.answers import correct
 from mmreason.training.rewards.spans import intersection_us, total_length_us, union_spans
 from mmreason.training.rewards.types import Trajectory, Truth
-from mmreason.tree import NodeId, Tree
 from mmreason.video.types import Span
 
 REPEAT_WEIGHT = 0.2

@@ -14,8 +14,9 @@ from mmreason.language.answer_reading import TEXT_LIMIT
 from mmreason.language.markup import tagged_answer
 from mmreason.language.refusals import declines
 from mmreason.language.thoughts import split_thought
+from mmreason.memory.tree import NodeId
+from mmreason.tool_calls import Caption, ModelTurn
 from mmreason.training.rewards.types import Frame, Mark, Trajectory
-from mmreason.tree import NodeId
 from mmreason.types import Answer, Step, StopReason, Trace
 from mmreason.video.types import Span
 
@@ -24,9 +25,6 @@ ANSWER_LIMIT = TEXT_LIMIT
 CHAIN_LIMIT = 200_000
 """Characters of a chain of thought in which citations are looked for."""
 MARK_LIMIT = 100
-NOT_A_TOOL = ("invalid", "consult", "answer")
-"""Calls in a trace that no tool answered: they tell of bad output, of a model that failed, and of
-what it answered."""
 
 _TIME = r"((?:\d{1,3}:)?\d{1,3}:\d\d(?:\.\d{1,15})?|\d{1,7}(?:\.\d{1,15})?)"
 _UNIT = r"\s{0,3}(?:seconds?|secs?|s)?\s{0,3}"
@@ -155,11 +153,10 @@ def _chosen_steps(trace: Trace) -> Iterator[Step]:
     rounds = 0
     for step in trace:
         rounds += step.cost.rounds
-        chosen = step.call.name not in NOT_A_TOOL and not step.call.arguments.get("check")
-        if rounds and chosen:
+        is_chosen = not isinstance(step.call, ModelTurn) and not step.call.is_check
+        if rounds and is_chosen:
             yield step
 
 
 def _visited_node(step: Step) -> NodeId | None:
-    node = step.call.arguments.get("node")
-    return tuple(node) if step.call.name == "caption" and node is not None else None
+    return step.call.node if isinstance(step.call, Caption) else None

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmreason.grounding import Box, Dialect
-from mmreason.tree import NodeId, Tree
+from mmreason.memory.tree import NodeId, Tree
 from mmreason.types import UsageError
 from mmreason.video.types import Span
 

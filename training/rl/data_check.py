@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmreason.calls import FAILURES
-from mmreason.ground import frame_of_image, is_image
+from mmreason.tools.calls import FAILURES
+from mmreason.tools.ground import frame_of_image, is_image
 from mmreason.training.rewards import Combination, from_turns
 from mmreason.training.rollouts.types import Problem
 from mmreason.training.tasks.videos import show_problem

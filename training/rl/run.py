@@ -135,7 +135,7 @@ class TrainingRun:
             for name, now in versions.items()
             if (before := state.versions.get(name, now)) != now
         )
-        self._strategy.load(folder)
+        checkpoint.load_checkpoint(self._strategy, folder)
         # A run that was stopped for skipped updates is given as many tries again.
         was_failing = state.skipped_in_row >= self.recipe.max_skipped
         in_row = 0 if was_failing else state.skipped_in_row

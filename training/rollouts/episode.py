@@ -11,8 +11,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mmreason.calls import Request
 from mmreason.models.base import Conversation
+from mmreason.tools.calls import Request
 from mmreason.training.rewards import Scored
 from mmreason.training.rollouts.types import Completion, Outcome, Problem, Prompt
 
@@ -32,7 +32,7 @@ class TurnRequest:
 
 Episode = Generator[TurnRequest | Request, Any, Outcome]
 """Sent a `Completion` for a `TurnRequest`, a list of `Reply` for a `Request` to some other model
-(or an error of `mmreason.calls.FAILURES` is thrown in)."""
+(or an error of `mmreason.tools.calls.FAILURES` is thrown in)."""
 
 
 class Codec(Protocol):
@@ -71,7 +71,7 @@ class Task(Protocol):
 
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
         """`count` episodes, which share what is read of the video. Raises one of
-        `mmreason.calls.FAILURES` where the problem cannot be shown; it then has no rollouts."""
+        `mmreason.tools.calls.FAILURES` where the problem cannot be shown: it has no rollouts."""
         ...
 
     def score(self, problem: Problem, outcome: Outcome) -> Scored:

@@ -1,9 +1,9 @@
 """Tasks that the agent plays: the model that is trained decides where to look.
 
-Episodes run through the one loop that answers users' questions (`mmreason.agent`), with its tools,
-checks and budget; only the reasoning model's turns are sampled and trained on. Observers are other
-models, whose captions go through the reasoner's store and are made once; `single_turn.py` trains
-them.
+Episodes run through the one loop that answers users' questions (`mmreason.agent.loop`), with its
+tools, checks and budget; only the reasoning model's turns are sampled and trained on. Observers are
+other models, whose captions go through the reasoner's store and are made once; `single_turn.py`
+trains them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmreason.calls import FAILURES, Request
-from mmreason.driver import Run
+from mmreason.agent.driver import Run
 from mmreason.models.base import ClipRecipe, Conversation, Reply
 from mmreason.reasoner import Reasoner
+from mmreason.tools.calls import FAILURES, Request
 from mmreason.training.rewards import (
     Combination,
     Scored,

@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 
 from mmreason.grounding import Box, Dialect, iou
+from mmreason.language.prompts import Prompts
 from mmreason.models.base import Conversation, FramesPart, Message, TextPart
-from mmreason.prompts import Prompts
+from mmreason.training.nano.attribute_swaps import find_attribute_swap, name_thing
 from mmreason.training.nano.examples import MOMENT_LEAST_S
-from mmreason.training.nano.half_truths import half_truth, whole_truth
 from mmreason.training.rewards import (
     Combination,
     Component,
@@ -177,10 +177,10 @@ def _draft_question(
         return chosen.text, Truth(question=chosen.text, number=float(chosen.answer))
     if kind == "exists":
         thing = rng.choice(things)
-        name = whole_truth(thing, rng)
+        name = name_thing(thing, rng)
         text = f"Is there {article(name)}?"
         return text, Truth(question=text, answer="yes")
-    name = half_truth(things, rng)
+    name = find_attribute_swap(things, rng)
     if name is None:
         return None
     if kind == "half_truth":

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mmreason.ground import frame_of_image, is_image
 from mmreason.grounding import iou
 from mmreason.models.base import ClipRecipe, Conversation, FramesPart, Message, TextPart
+from mmreason.tools.ground import frame_of_image, is_image
 from mmreason.training.rewards import (
     Combination,
     Component,

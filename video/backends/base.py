@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Literal, Protocol, Self
 
 import numpy as np
 
-from mmreason.video.file_kinds import describe_other_kind
+from mmreason.video.file_kinds import describe_other_kind, is_world_script
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 from mmreason.video.urls import explain_url, is_url
 
@@ -25,6 +26,10 @@ MAX_BATCH_BYTES = 4 * 2**30
 MAX_BATCH_FRAMES = 2**20
 MAX_PICTURE_PX = 2**26
 """Largest picture a file may hold (8192 x 8192): a header can claim anything."""
+MAX_SIDE_PX = 2**15
+"""Longest side of a picture: thin ones cost far more than their pixels."""
+MEMORY_LIMITS_MB = (16, 2**20)
+"""Least and most that `memory_limit_mb` may be."""
 SLACK_S = 1e-6
 """A time this little before a frame counts as that frame: room for rounding to microseconds."""
 _STREAM_FRAMES = 16
@@ -36,6 +41,10 @@ ToneMap = Literal["auto", "none"]
 
 class BackendError(VideoError):
     """This back end cannot read the file correctly; another one may."""
+
+
+class OutOfMemoryError(VideoError):
+    """Reading the file takes more memory than there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +61,25 @@ class ReadOptions:
     track: int | None = None
     """Index of the video stream in its container (as in `VideoInfo.tracks`); None takes the one
     that players take."""
+    memory_limit_mb: int | None = None
+    """Megabytes (10^6 bytes) that reading may take in a process of its own, beyond the program
+    itself; None reads in this process, without a limit."""
     tone_map: ToneMap = "auto"
     """"auto" brings high dynamic range to a standard screen, "none" delivers its values as
     stored."""
+
+    def __post_init__(self) -> None:
+        if self.memory_limit_mb is None:
+            return
+        if not sys.platform.startswith("linux"):
+            raise VideoError(
+                f"memory_limit_mb can be kept on Linux only, not on {sys.platform}; leave it out"
+            )
+        least_mb, most_mb = MEMORY_LIMITS_MB
+        if type(self.memory_limit_mb) is not int or not least_mb <= self.memory_limit_mb <= most_mb:
+            raise VideoError(
+                f"memory_limit_mb must be {least_mb} to {most_mb:,}, got {self.memory_limit_mb!r}"
+            )
 
 
 class Watch:
@@ -96,6 +121,10 @@ class Source(Protocol):
     @property
     def keyframe_times_s(self) -> tuple[float, ...]:
         """Presentation times of the frames that decode without another, ascending."""
+        ...
+
+    def read_frame_times(self) -> np.ndarray:
+        """Presentation times of all displayed frames, float64 (N,), ascending."""
         ...
 
     def frames_at(
@@ -180,10 +209,8 @@ def check_file(path: Path) -> None:
     """Raise VideoError unless `path` is a regular file that may be a video (or a scripted world):
     playlists, archives, pages and the like are told apart by `file_kinds`."""
     check_regular_file(path, "a video file")
-    if path.suffix.lower() == ".json":
-        return
     try:
-        other = describe_other_kind(path)
+        other = None if is_world_script(path) else describe_other_kind(path)
     except OSError as error:
         raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
     if other is not None:

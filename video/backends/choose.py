@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from mmreason.video.backends.base import BackendError, ReadOptions, Source, check_file
+from mmreason.video.file_kinds import is_world_script
 from mmreason.video.types import VideoError
 from mmreason.video.unreadable import describe_unread_picture, explain_unreadable
 
@@ -26,7 +27,12 @@ def open_source(
     file that none could read, such as an empty one, is refused at once.
     """
     check_file(path)
-    if path.suffix.lower() == ".json":
+    if options.memory_limit_mb is not None:
+        from mmreason.video.isolation.source import IsolatedSource
+
+        isolated = IsolatedSource(path, backend, options)
+        return isolated, isolated.open_notes
+    if is_world_script(path):
         from mmreason.video.world.source import open_world
 
         return open_world(path), ()
@@ -74,8 +80,10 @@ def _open_with(name: Backend, path: Path, options: ReadOptions) -> Source:
 
         return TorchCodecSource(path, options, "cuda" if name.endswith("cuda") else "cpu")
     if name == "opencv":
-        from mmreason.video.backends.opencv import OpenCVSource
-
+        try:
+            from mmreason.video.backends.opencv import OpenCVSource
+        except ImportError as error:
+            raise BackendError(f"{path}: OpenCV cannot be imported ({error})") from error
         return OpenCVSource(path, options)
     if name == "decord":
         from mmreason.video.backends.decord import DecordSource

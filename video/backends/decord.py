@@ -32,6 +32,8 @@ from mmreason.video.backends.base import (
 from mmreason.video.backends.colour import refuse_colour
 from mmreason.video.backends.key_headers import read_key_headers
 from mmreason.video.backends.timeline import Timeline, read_timeline
+from mmreason.video.descriptors import unnamed
+from mmreason.video.file_kinds import is_webm
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
 _ANSWER_LIMIT_S = 60.0
@@ -50,19 +52,25 @@ class DecordSource:
         watch = Watch(path, options.time_limit_s)
         self._timeline = read_timeline(path, watch, options.track)
         self._refuse(self._timeline, watch)
-        self._worker = _Worker(path)
+        with unnamed(path) as (name, descriptor):
+            self._worker = _Worker(path, descriptor)
+            opened = self._opened(name, watch)
+        self._early_s = float(self._timeline.times_s[0]) - opened["start_s"]
+        self._info = self._timeline.info("decord", tuple(opened["size_px"]))
+
+    def _opened(self, name: str, watch: Watch) -> dict[str, Any]:
+        """What decord says of the file called `name` in its process."""
         try:
-            opened = self._worker.ask({"path": os.path.realpath(path)}, watch)
+            opened = self._worker.ask({"path": name}, watch)
             if opened["frames"] != len(self._timeline.times_s):
                 raise BackendError(
-                    f"{path}: decord counts {opened['frames']} frames, "
+                    f"{self._path}: decord counts {opened['frames']} frames, "
                     f"{len(self._timeline.times_s)} are shown"
                 )
         except BaseException:
             self._worker.close()
             raise
-        self._early_s = float(self._timeline.times_s[0]) - opened["start_s"]
-        self._info = self._timeline.info("decord", tuple(opened["size_px"]))
+        return opened
 
     @property
     def info(self) -> VideoInfo:
@@ -72,6 +80,11 @@ class DecordSource:
     def keyframe_times_s(self) -> tuple[float, ...]:
         self._check_open()
         return self._timeline.keyframe_times_s
+
+    def read_frame_times(self) -> np.ndarray:
+        """See `Source.read_frame_times`."""
+        self._check_open()
+        return self._timeline.times_s.copy()
 
     def frames_at(
         self, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None = None
@@ -114,7 +127,7 @@ class DecordSource:
         if refusal := timeline.refusal():
             raise BackendError(f"{self._path}: {refusal} decord does not tell")
         reasons = {
-            "WebM": timeline.path.suffix.lower() == ".webm",
+            "WebM": is_webm(timeline.path),
             "MPEG-TS": "mpegts" in timeline.container,
             "edit lists": timeline.hidden > 0,
             "open groups of pictures": timeline.leading > 0,
@@ -152,7 +165,8 @@ class DecordSource:
 class _Worker:
     """The process that imports decord, and its two pipes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, descriptor: int) -> None:
+        """`descriptor` of the file at `path` is passed on under its number."""
         self._path = path
         script = Path(__file__).with_name("decord_worker.py")
         self._process = subprocess.Popen(
@@ -160,6 +174,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            pass_fds=(descriptor,) if os.name == "posix" else (),
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         self.closed = False

@@ -14,10 +14,13 @@ import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.stream import VideoStream
 
+from mmreason.video.backends.base import MAX_PICTURE_PX
+
 _EXIF_ORIENTATION = 0x0112
 _EXIF_TURNS = {1: (0, False), 2: (0, True), 3: (2, False), 4: (2, True)}
 _EXIF_TURNS |= {5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}
 """Counter-clockwise quarter turns of an EXIF orientation, and whether it then mirrors."""
+_EXIF_FORMATS = ("JPEG", "PNG", "WEBP")
 _MAX_TILT_DEG = 1.0
 
 
@@ -70,7 +73,9 @@ def _exif_turns(data: bytes) -> tuple[int, bool] | None:
     from PIL import Image
 
     try:
-        with Image.open(BytesIO(data)) as picture:
+        with Image.open(BytesIO(data), formats=_EXIF_FORMATS) as picture:
+            if picture.width * picture.height > MAX_PICTURE_PX:
+                return None  # a PNG is decoded before its EXIF is known
             return _EXIF_TURNS.get(picture.getexif().get(_EXIF_ORIENTATION, 1))
     except Exception:  # no picture that Pillow reads, or damaged EXIF of whatever kind
         return None

@@ -222,6 +222,8 @@ class GroupReader:
                 self._damaged_until = min(self._damaged_until, pts)
         try:
             frames = self._stream.codec_context.decode(packet)
+        except MemoryError:  # no damage
+            raise
         except av.error.FFmpegError:
             self._damaged_until = np.inf
             return []

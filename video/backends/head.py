@@ -107,5 +107,7 @@ def read_head(access: Access, opened: Opened, watch: Watch) -> Head:
 def _decoded(stream: VideoStream, packet: av.Packet | None) -> list[av.VideoFrame]:
     try:
         return stream.codec_context.decode(packet)
+    except MemoryError:  # no damage
+        raise
     except av.error.FFmpegError:  # the first packets may be damaged: later ones are tried
         return []

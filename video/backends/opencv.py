@@ -29,6 +29,7 @@ from mmreason.video.backends.base import (
 from mmreason.video.backends.colour import refuse_colour
 from mmreason.video.backends.key_headers import read_key_headers
 from mmreason.video.backends.timeline import read_timeline
+from mmreason.video.descriptors import unnamed
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
 # OpenCV's FFmpeg prints what it meets in damaged files; results tell it already.
@@ -85,6 +86,11 @@ class OpenCVSource:
         self._check_open()
         return self._timeline.keyframe_times_s
 
+    def read_frame_times(self) -> np.ndarray:
+        """See `Source.read_frame_times`."""
+        self._check_open()
+        return self._timeline.times_s.copy()
+
     def frames_at(
         self, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None = None
     ) -> FrameBatch:
@@ -133,9 +139,8 @@ class OpenCVSource:
             own.close()
 
     def _opened(self) -> cv2.VideoCapture:
-        capture = cv2.VideoCapture(
-            os.path.realpath(self._path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
-        )
+        with unnamed(self._path) as (name, _):
+            capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         if not capture.isOpened():
             raise BackendError(f"{self._path}: cannot be opened by OpenCV")
         return capture

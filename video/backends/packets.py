@@ -19,7 +19,14 @@ from av.container import InputContainer
 from av.container.core import Flags
 from av.video.stream import VideoStream
 
-from mmreason.video.backends.base import MAX_PICTURE_PX, BackendError, Watch, check_file
+from mmreason.video.backends.base import (
+    MAX_PICTURE_PX,
+    MAX_SIDE_PX,
+    BackendError,
+    Watch,
+    check_file,
+)
+from mmreason.video.backends.container import open_container_file
 from mmreason.video.backends.stamps import (
     NO_STAMP,
     StampRepair,
@@ -90,17 +97,13 @@ def _open(access: Access, watch: Watch | None) -> InputContainer:
     check_file(path)
     watch = watch or Watch(path, None)
     watch.check()
-    options = {"protocol_whitelist": "file", "max_pixels": str(MAX_PICTURE_PX)}
+    options = {"max_pixels": str(MAX_PICTURE_PX)}
     if not access.follow_edits:
         options["ignore_editlist"] = "1"
     try:
-        # Only local files: a playlist inside a file must not reach out to the network.
-        return av.open(
-            os.path.realpath(path),
-            options=options,
-            metadata_errors="replace",  # titles are not always utf-8
-            timeout=watch.left_s,
-        )
+        return open_container_file(path, options, watch.left_s)
+    except MemoryError:
+        raise
     except av.error.FFmpegError as error:
         raise VideoError(f"{path}: {_why_unreadable(path, error)}") from error
 
@@ -133,10 +136,10 @@ def _video_stream(path: Path, container: InputContainer, track: int | None) -> V
     if stream.codec_context is None or stream.time_base is None:
         raise BackendError(f"{path}: its video codec is not known to this decoder")
     width_px, height_px = stream.codec_context.width, stream.codec_context.height
-    if width_px * height_px > MAX_PICTURE_PX:
+    if width_px * height_px > MAX_PICTURE_PX or max(width_px, height_px) > MAX_SIDE_PX:
         raise VideoError(
             f"{path}: says its pictures are {width_px}x{height_px}, the limit is "
-            f"{MAX_PICTURE_PX / 1e6:.0f} million pixels"
+            f"{MAX_PICTURE_PX / 1e6:.0f} million pixels and {MAX_SIDE_PX:,} a side"
         )
     stream.codec_context.thread_count = 1  # else one a core, with a refill at every seek
     stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PX)}
@@ -166,6 +169,8 @@ def _demux(container: InputContainer, stream: VideoStream, watch: Watch) -> Iter
             watch.check()
             if packet.size:
                 yield packet
+    except MemoryError:  # no damage
+        raise
     except av.error.FFmpegError:
         watch.check()
         return

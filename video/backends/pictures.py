@@ -179,6 +179,8 @@ class PictureConverter:
                 interpolation="BICUBIC",
                 threads=1,
             )
+        except MemoryError:
+            raise
         except av.error.FFmpegError as error:
             raise VideoError(
                 f"{self._path}: a frame of {frame.width}x{frame.height} pixels "

@@ -38,6 +38,7 @@ from mmreason.video.backends.packets import (
     scan_packets,
     stamp,
 )
+from mmreason.video.backends.timeline import read_timeline
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
 MAX_WORKERS = 64
@@ -91,6 +92,11 @@ class PyAVSource:
                 self._check_open()
                 self._key_times_s = tuple(pts * self._facts.tick_s for pts in self._key_pts())
             return self._key_times_s
+
+    def read_frame_times(self) -> np.ndarray:
+        """See `Source.read_frame_times`."""
+        self._check_open()
+        return read_timeline(self._path, self._watch(), self._options.track).times_s
 
     def frames_at(
         self, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None = None
@@ -241,6 +247,7 @@ class PyAVSource:
     def _streamed(
         self, times_s: np.ndarray | None, span: Span, size_px: tuple[int, int], length: int
     ) -> Iterator[FrameBatch]:
+        self._check_open()
         watch = self._watch()
         reader = GroupReader(self._facts, None, watch)
         rows: list[tuple[np.ndarray, float, bool]] = []

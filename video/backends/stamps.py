@@ -306,6 +306,8 @@ def _demuxed(
             watch.check()
             if packet.size:
                 yield packet
+    except MemoryError:  # no damage
+        raise
     except (av.error.FFmpegError, IndexError):
         watch.check()
     yield None
@@ -314,6 +316,8 @@ def _demuxed(
 def _shown_stamps(stream: VideoStream, packet: av.Packet | None) -> list[int | None]:
     try:
         frames = stream.codec_context.decode(packet)
+    except MemoryError:  # no damage
+        raise
     except av.error.FFmpegError:
         return []
     return [frame.pts if frame.pts is not None else frame.dts for frame in frames]

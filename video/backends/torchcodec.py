@@ -28,6 +28,7 @@ from mmreason.video.backends.base import (
 )
 from mmreason.video.backends.colour import refuse_colour
 from mmreason.video.backends.timeline import Timeline, read_timeline
+from mmreason.video.descriptors import unnamed
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
 _AT_ONCE_BYTES = 64 * 2**20
@@ -49,18 +50,19 @@ class TorchCodecSource:
         self._timeline = read_timeline(path, self._watch(), options.track)
         self._refuse(self._timeline)
         self._decoder: Any = None
-        try:
-            self._decoder = decoders.VideoDecoder(
-                str(path),
-                stream_index=self._timeline.track,
-                dimension_order="NHWC",
-                num_ffmpeg_threads=1,
-                device=device,
-            )
-        except Exception as error:
-            raise BackendError(
-                f"{path}: torchcodec cannot open it ({short_reason(error)})"
-            ) from error
+        with unnamed(path) as (name, _):
+            try:
+                self._decoder = decoders.VideoDecoder(
+                    name,
+                    stream_index=self._timeline.track,
+                    dimension_order="NHWC",
+                    num_ffmpeg_threads=1,
+                    device=device,
+                )
+            except Exception as error:
+                raise BackendError(
+                    f"{path}: torchcodec cannot open it ({short_reason(error)})"
+                ) from error
         count = self._asked(lambda decoder: decoder.metadata.num_frames)
         if count != len(self._timeline.times_s):
             raise BackendError(
@@ -82,6 +84,11 @@ class TorchCodecSource:
         """From the file's packets, read through PyAV: torchcodec does not tell."""
         self._check_open()
         return self._timeline.keyframe_times_s
+
+    def read_frame_times(self) -> np.ndarray:
+        """See `Source.read_frame_times`."""
+        self._check_open()
+        return self._timeline.times_s.copy()
 
     def frames_at(
         self, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None = None

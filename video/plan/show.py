@@ -7,6 +7,7 @@ from html import escape
 from math import prod
 from typing import TYPE_CHECKING
 
+from mmreason.video.plain_text import show_text
 from mmreason.video.types import SamplePlan, Span, format_time
 
 if TYPE_CHECKING:
@@ -75,10 +76,10 @@ def html(plan: SamplePlan) -> str:
     marks = "".join(
         f'<line x1="{(x := _x_px(time_s, axis)):.1f}" x2="{x:.1f}" y1="{_AXIS_Y_PX - _MARK_PX}" '
         f'y2="{_AXIS_Y_PX}" stroke="#2563eb" stroke-width="2">'
-        f"<title>{escape(f'{format_time(time_s)}: {reason}')}</title></line>"
+        f"<title>{escape(show_text(f'{format_time(time_s)}: {reason}'))}</title></line>"
         for time_s, reason in zip(plan.times_s, plan.reasons, strict=True)
     )
-    caption = escape(head(plan))
+    caption = escape(show_text(head(plan)))
     return (
         f'<div>{caption}</div><svg role="img" aria-label="{caption}" '
         f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH_PX} 56" width="100%" '

@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 from mmreason.video.backends.base import check_regular_file
 from mmreason.video.file_kinds import begins_as_subtitles
@@ -47,7 +48,18 @@ def is_subtitle_file(path: Path) -> bool:
 
 def read_subtitle_file(path: Path, encoding: str | None = None) -> Subtitles:
     """Read an srt, vtt, ass or ssa file. Raises VideoError naming the file and its fault."""
-    text, guessed = decode_text(_read(path), path, encoding)
+    check_regular_file(path, "a subtitle file")
+    try:
+        with path.open("rb") as file:
+            return read_open_subtitles(file, path, encoding)
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def read_open_subtitles(file: BinaryIO, path: Path, encoding: str | None = None) -> Subtitles:
+    """`read_subtitle_file` of a file that is open already; `path` is what it is called. Raises
+    VideoError and OSError."""
+    text, guessed = decode_text(_read(file, path), path, encoding)
     notes = guess_notes(guessed)
     kind = _format_of(text, path)
     if kind != path.suffix.lower()[1:].replace("ssa", "ass"):
@@ -96,13 +108,8 @@ def lines_of(cues: Iterable[Cue], source: Path | str) -> tuple[tuple[Line, ...],
     return lines, notes
 
 
-def _read(path: Path) -> bytes:
-    check_regular_file(path, "a subtitle file")
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
+def _read(file: BinaryIO, path: Path) -> bytes:
+    data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise VideoError(
             f"{path}: is larger than {MAX_BYTES // 2**20} MiB, the limit for a subtitle file"

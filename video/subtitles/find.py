@@ -9,10 +9,12 @@ import math
 import os
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmreason.video.backends.base import check_file
+from mmreason.video.file_kinds import is_world_script
 from mmreason.video.files import VIDEO_SUFFIXES
 from mmreason.video.subtitles.files import SUFFIXES, read_subtitle_file
 from mmreason.video.subtitles.languages import is_language, same_language
@@ -46,6 +48,18 @@ class SubtitleFile:
     """Whether it says so in its name: signs only."""
     is_plain: bool = False
     """Whether nothing but the video's name stands in its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerTimes:
+    """When a video is shown, in seconds as players count.
+
+    Example: `ContainerTimes(start_s=3601.0, end_s=7201.0)`.
+    """
+
+    start_s: float
+    end_s: float | None
+    """None where it is not stated."""
 
 
 def find_subtitles(path: str | Path, *, language: str | None = None) -> Subtitles | None:
@@ -108,10 +122,15 @@ def place_on_video(subtitles: Subtitles, path: str | Path) -> Subtitles:
     stay where they are if more of them lie inside the video as they are than after the move: then
     they were made from the video's own clock. Starts under 0.1 s are not looked at.
     """
-    span_s = _container_span(Path(path))
-    if span_s is None or abs(span_s[0]) < _MIN_OFFSET_S:
+    shown = container_times(Path(path))
+    return subtitles if shown is None else place_in_times(subtitles, shown)
+
+
+def place_in_times(subtitles: Subtitles, shown: ContainerTimes) -> Subtitles:
+    """`place_on_video` for a video whose times are known."""
+    start_s, end_s = shown.start_s, math.inf if shown.end_s is None else shown.end_s
+    if abs(start_s) < _MIN_OFFSET_S:
         return subtitles
-    start_s, end_s = span_s
     stated = sum(start_s <= x.span.start_s < end_s for x in subtitles)
     moved = sum(start_s <= x.span.start_s + start_s < end_s for x in subtitles)
     if stated > moved:
@@ -120,9 +139,9 @@ def place_on_video(subtitles: Subtitles, path: str | Path) -> Subtitles:
     return subtitles.shifted(start_s)
 
 
-def _container_span(path: Path) -> tuple[float, float] | None:
-    """Start and end in seconds as players count; None where none is stated or can be read."""
-    if path.suffix.lower() == ".json":
+def container_times(path: Path) -> ContainerTimes | None:
+    """When the video at `path` is shown; None where no start is stated or can be read."""
+    if is_world_script(path):
         return None
     try:
         container = open_for_subtitles(path)
@@ -132,13 +151,13 @@ def _container_span(path: Path) -> tuple[float, float] | None:
         if container.start_time is None:
             return None
         start_s = container.start_time / 1e6
-        end_s = math.inf if container.duration is None else start_s + container.duration / 1e6
-        return start_s, end_s
+        duration = container.duration
+        return ContainerTimes(start_s, None if duration is None else start_s + duration / 1e6)
 
 
 def _tracks_or_none(path: Path) -> tuple[tuple[SubtitleTrack, ...], str | None]:
     """The tracks inside, and why they could not be read."""
-    if path.suffix.lower() == ".json":
+    if is_world_script(path):
         return (), None
     try:
         return subtitle_tracks(path), None
@@ -151,24 +170,36 @@ def _look_beside(path: Path) -> tuple[list[SubtitleFile], list[str]]:
     check_file(path)
     try:
         with os.scandir(path.parent) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_file())
+            names = [entry.name for entry in entries if entry.is_file()]
     except OSError as error:
         raise VideoError(
             f"{path.parent}: cannot be searched for subtitles ({error.strerror})"
         ) from error
-    rivals = [_key(Path(name).stem) for name in names if _is_video(name) and name != path.name]
     folder = path.parent.resolve()
     files: list[SubtitleFile] = []
     notes: list[str] = []
-    for name in names:
-        file = _as_subtitle_file(path.parent / name, path, rivals)
-        if file is None:
-            continue
+    for file in match_subtitle_files(path, names):
         if file.path.resolve().parent != folder:
+            name = file.path.name
             notes.append(f"{name} was not read: it is a link out of the folder of the video")
         else:
             files.append(file)
-    return sorted(files, key=_rank), notes
+    return files, notes
+
+
+def match_subtitle_files(video: Path, names: Iterable[str]) -> list[SubtitleFile]:
+    """Those of `names`, of files beside `video`, that name its subtitles, best first. Looks at
+    names alone: neither the video nor a file is opened.
+
+    Example:
+        >>> names = ["film.en.srt", "film 2.srt", "film.mkv", "film.srt"]
+        >>> [file.path.name for file in match_subtitle_files(Path("film.mkv"), names)]
+        ['film.srt', 'film.en.srt']
+    """
+    names = sorted(names)
+    rivals = [_key(Path(name).stem) for name in names if _is_video(name) and name != video.name]
+    matches = (_as_subtitle_file(video.parent / name, video, rivals) for name in names)
+    return sorted((file for file in matches if file is not None), key=_rank)
 
 
 def _as_subtitle_file(file: Path, video: Path, rivals: list[str]) -> SubtitleFile | None:

@@ -6,7 +6,6 @@ bitmaps (DVD, Blu-ray), whose text would have to be recognised: they are named, 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -109,16 +108,12 @@ def open_for_subtitles(path: Path) -> InputContainer:
     check_regular_file(path, _EXPECTED)
     if other := describe_other_kind(path):
         raise VideoError(f"{path}: {other.partition(';')[0]}; expected {_EXPECTED}")
-    import av
     import av.error
 
+    from mmreason.video.backends.container import open_container_file
+
     try:
-        # Only local files: a playlist inside a file must not reach out to the network.
-        return av.open(
-            os.path.realpath(path),
-            options={"protocol_whitelist": "file"},
-            metadata_errors="replace",
-        )
+        return open_container_file(path, {})
     except av.error.FFmpegError as error:
         raise VideoError(f"{path}: {explain_unreadable(path)}; expected {_EXPECTED}") from error
 

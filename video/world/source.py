@@ -54,6 +54,10 @@ class WorldSource:
         first = (math.ceil(scene.start_s * fps_hz - 1e-6) for scene in self.world.scenes)
         return tuple(i / fps_hz for i in dict.fromkeys(first) if i < self.world.frame_count)
 
+    def read_frame_times(self) -> np.ndarray:
+        """See `Source.read_frame_times`."""
+        return np.arange(self.world.frame_count) / self.world.fps_hz
+
     def frames_at(
         self, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None = None
     ) -> FrameBatch:

@@ -1,5 +1,5 @@
-"""The needle-tree benchmark: questions about short events hidden in long scripted videos.
+"""Measuring and showing a search for events hidden in long scripted videos (`mmreason.needle`).
 
-`worlds` makes videos and items, `observers` are models without weights, `metrics` says how well a
-search went, `baselines` answers without a search, `runner` measures and `page` shows.
+`metrics` says how well a search went, `baselines` answers without a search, `runner` measures and
+`page` shows.
 """

@@ -19,8 +19,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from mmreason.calls import Watchable
-from mmreason.evaluation.needle.items import Item
 from mmreason.evaluation.needle.reading import (
     Line,
     Reading,
@@ -28,14 +26,18 @@ from mmreason.evaluation.needle.reading import (
     best_line,
     read_words,
 )
-from mmreason.evaluation.needle.words import parsed, split_context
 from mmreason.language.answer_reading import read_answer
+from mmreason.memory.tree import Tree, plan_tree
 from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
-from mmreason.tree import Tree, plan_tree
-from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason, ToolCall
-from mmreason.video import moments, plan
+from mmreason.needle.items import Item
+from mmreason.needle.words import parsed, split_context
+from mmreason.tool_calls import Caption, Look, Scan, Skim
+from mmreason.tools.calls import Watchable
+from mmreason.tools.views import caption_views
+from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason
+from mmreason.video import plan
+from mmreason.video.content import salient as moments
 from mmreason.video.types import Span
-from mmreason.watching import caption_views
 
 WORD_QUESTION = "What word is on the screen?"
 BATCH = 16
@@ -73,7 +75,7 @@ def distinct(
     """As `stills`, of the first `frames` moments of a scan of the whole video, which is part of the
     cost: the frames that the agent looks for, without its search and its checks."""
     desk = _Desk(model, video, item)
-    call = ToolCall(name="scan", arguments={"span": video.info.span, "count": frames})
+    call = Scan(span=video.info.span, count=frames)
     cost = Cost(frames_scanned=found.frames)
     seen = Observation(text="", span=video.info.span, cost=cost)
     desk.steps.append(Step(thought="", call=call, observation=seen))
@@ -86,7 +88,7 @@ def _stills(desk: _Desk, times_s: Sequence[float], look: bool) -> Answer:
     views = [
         (Span(a, b), (t,)) for t, (a, b) in zip(times_s, itertools.pairwise(edges_s), strict=True)
     ]
-    lines = desk.captions([(_Place(span), views)], tool="skim")
+    lines = desk.captions([(_Place(span), views)])
     return desk.answer(*desk.concluded(lines, look))
 
 
@@ -151,9 +153,7 @@ class _Desk:
         self.tree: Tree = plan_tree(info.span, leaf_s=self.model.clip.leaf_s)
         self.size_px = self.model.clip.frame_size_px(info.width_px, info.height_px)
 
-    def captions(
-        self, places: Sequence[tuple[_Place, Sequence[_View]]], *, tool: str = "caption"
-    ) -> list[Line]:
+    def captions(self, places: Sequence[tuple[_Place, Sequence[_View]]]) -> list[Line]:
         """A line a view, and a step a place, all of them in one round."""
         views = [view for _, held in places for view in held]
         replies = self.ask([times for _, times in views], self.model.clip.prompts.caption)
@@ -165,9 +165,9 @@ class _Desk:
         for place, held in places:
             part = slice(at, at + len(held))
             times_s = tuple(t for _, times in held for t in times)
-            self.note(
-                tool, place.span, times_s, replies[part], rounds=int(at == 0), node=place.node
-            )
+            node = place.node
+            call = Skim(span=place.span) if node is None else Caption(span=place.span, node=node)
+            self.note(call, times_s, replies[part], rounds=int(at == 0))
             at = part.stop
         return lines
 
@@ -189,7 +189,8 @@ class _Desk:
         """One clip over `span` with the question alone."""
         times_s = plan.uniform(span, self.model.clip.frames).times_s
         (reply,) = self.ask([times_s], self.model.clip.prompts.ask(self.plain))
-        self.note("look", span, times_s, [reply], rounds=1)
+        call = Look(span=span, question=self.plain, shift=0.0)
+        self.note(call, times_s, [reply], rounds=1)
         choice = read_answer(reply.text, self.item.options).choice
         return Reading(choice, reply.text, (Line(span, reply.text, times_s),)), reply.confidence
 
@@ -210,7 +211,7 @@ class _Desk:
             times_s = [(line.frame_times_s[len(line.frame_times_s) // 2],) for line in silent]
             replies = self.ask(times_s, self.model.clip.prompts.ask(WORD_QUESTION))
             shown = tuple(t for times in times_s for t in times)
-            self.note("skim", self.video.info.span, shown, replies, rounds=0)
+            self.note(Skim(span=self.video.info.span), shown, replies, rounds=0)
             for line, reply in zip(silent, replies, strict=True):
                 self._words[line.span] = reply.text.strip(" .").upper()
         return [line.shown_words() or (self._words[line.span],) for line in lines]
@@ -237,12 +238,10 @@ class _Desk:
 
     def note(
         self,
-        tool: str,
-        span: Span,
+        call: Caption | Skim | Look,
         times_s: tuple[float, ...],
         replies: Sequence[Reply],
         rounds: int,
-        node: tuple[int, ...] | None = None,
     ) -> None:
         """Keep one step with its cost."""
         cost = Cost(
@@ -255,11 +254,8 @@ class _Desk:
             tokens_out=sum(r.tokens_out for r in replies),
         )
         text = replies[0].text if len(replies) == 1 else ""
-        seen = Observation(text=text, span=span, frame_times_s=times_s, cost=cost)
-        arguments = {"span": span} if node is None else {"span": span, "node": list(node)}
-        self.steps.append(
-            Step(thought="", call=ToolCall(name=tool, arguments=arguments), observation=seen)
-        )
+        seen = Observation(text=text, span=call.span, frame_times_s=times_s, cost=cost)
+        self.steps.append(Step(thought="", call=call, observation=seen))
 
     def answer(self, reading: Reading, confidence: float | None = None) -> Answer:
         unique = {t for step in self.steps for t in step.observation.frame_times_s}

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from mmreason.calls import Watchable
+from mmreason.memory.store import Store
 from mmreason.models.base import ChatModel, ClipRecipe, Conversation, FramesPart, Reply, TextPart
-from mmreason.store import Store
+from mmreason.tools.calls import Watchable
 from mmreason.video.types import FrameBatch, VideoInfo
 
 MOST_BYTES = 192 * 2**20

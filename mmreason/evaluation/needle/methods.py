@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from mmreason import policies
-from mmreason.calls import Watchable
 from mmreason.evaluation.needle import baselines
-from mmreason.evaluation.needle.items import Item
+from mmreason.memory.store import Store
 from mmreason.models.base import ChatModel
+from mmreason.needle.items import Item
 from mmreason.policies import Policy
 from mmreason.reasoner import Reasoner
-from mmreason.store import Store
+from mmreason.tools.calls import Watchable
 from mmreason.types import Answer, Budget, UsageError
-from mmreason.video import moments
+from mmreason.video.content import salient as moments
 
 POLICIES = ("greedy", "breadth_first", "random_leaf", "oracle", "longvideo_r1")
 BUDGETS = (8, 16, 32, 64, 128, 256, 512)

@@ -15,10 +15,10 @@ from enum import StrEnum
 
 import numpy as np
 
-from mmreason.evaluation.needle.items import Item
 from mmreason.evaluation.needle.outcomes import LOOKING, Outcome, Visit
 from mmreason.evaluation.needle.spans import harmonic, temporal_iou, union
 from mmreason.evaluation.scoring import Share
+from mmreason.needle.items import Item
 from mmreason.video.types import Span
 
 UNGROUNDED_IOU = 0.05

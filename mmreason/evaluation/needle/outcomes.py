@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmreason.evaluation.needle.items import Item
 from mmreason.language.refusals import says_absent
-from mmreason.policies.base import ANSWER
+from mmreason.needle.items import Item
+from mmreason.tool_calls import Caption
 from mmreason.types import Answer, Cost, Step, StopReason
 from mmreason.video.types import Span
 
@@ -142,7 +142,7 @@ def outcome_of(item: Item, method: str, answer: Answer | Failure) -> Outcome:
         stop_reason=str(answer.stop_reason),
         evidence=tuple((e.span, e.frame_times_s, e.verified) for e in answer.evidence),
         cost=answer.cost,
-        visits=tuple(_visit_of(step) for step in answer.trace if step.call.name != ANSWER),
+        visits=tuple(_visit_of(step) for step in answer.trace if step.call.name != "answer"),
         depth=tree["depth"],
         branching=tree["branching"],
     )
@@ -150,10 +150,10 @@ def outcome_of(item: Item, method: str, answer: Answer | Failure) -> Outcome:
 
 def _visit_of(step: Step) -> Visit:
     seen = step.observation
-    node = step.call.arguments.get("node")
+    node = step.call.node if isinstance(step.call, Caption) else None
     return Visit(
         tool=step.call.name,
-        node=None if node is None else tuple(node),
+        node=node,
         span=seen.span,
         frame_times_s=seen.frame_times_s,
         rounds=seen.cost.rounds,

@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mmreason.evaluation.needle.words import VALUES, parsed, singular, things_of
 from mmreason.language.answer_reading import read_answer
 from mmreason.language.refusals import says_outside
+from mmreason.language.wording import words
+from mmreason.needle.words import VALUES, parsed, singular, things_of
 from mmreason.video.types import Span
-from mmreason.wording import words
 
 _WORD = re.compile(r"\bthe words? ([A-Z]+(?: and [A-Z]+)*)")
 

@@ -21,16 +21,23 @@ from typing import Any
 
 from mmreason import __version__
 from mmreason.evaluation.needle import methods
-from mmreason.evaluation.needle.items import Item, NeedleSet
 from mmreason.evaluation.needle.memory import KeptFrames, Remembering
-from mmreason.evaluation.needle.observers import Knobs, oracle
 from mmreason.evaluation.needle.outcomes import Failure, Outcome, outcome_of
-from mmreason.evaluation.needle.worlds import needle_set
+from mmreason.json_lines import (
+    append_lines,
+    encode_json_line,
+    mend_last_line,
+    require_json_lines,
+)
+from mmreason.memory.store import Store
 from mmreason.models.base import ChatModel
-from mmreason.store import Store
+from mmreason.needle.items import Item, NeedleSet
+from mmreason.needle.observers import Knobs, oracle
+from mmreason.needle.worlds import needle_set
 from mmreason.types import Budget, UsageError
 from mmreason.video import Video
 from mmreason.video.files import write_atomic
+from mmreason.video.json_input import JsonInputError, read_json
 
 ORACLE = "oracle"
 """Name of the model that reads the script."""
@@ -97,13 +104,13 @@ def run(plan: Plan, folder: Path, *, workers: int = 1, on_progress: Done | None 
     model = _model(plan.model)
     _claim(plan, model, folder / "run.json")
     results = folder / "results.jsonl"
-    _mend(results)
+    mend_last_line(results)
     done = {_key(outcome.method, outcome.item) for outcome in read_outcomes(results)}
     wanted = {_key(method, item) for method, item in plan.asked()}
     count = len(done & wanted)
     jobs = [(d, s, m) for d in plan.durations_s for s in plan.seeds for m in plan.methods]
     for outcome in _outcomes(plan, folder, jobs, done, workers):
-        _append(results, outcome)
+        append_lines(results, encode_json_line(outcome.to_dict()))
         count += 1
         if on_progress is not None:
             on_progress(count, len(wanted))
@@ -112,16 +119,15 @@ def run(plan: Plan, folder: Path, *, workers: int = 1, on_progress: Done | None 
 
 def read_outcomes(path: Path) -> list[Outcome]:
     """All outcomes of a run, in an order that does not depend on how it was run. Of an item that
-    two processes measured at the same time the first counts."""
+    two processes measured at the same time the first counts. Raises UsageError naming the first
+    line that is no outcome, but for a torn last one."""
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    found: dict[_Key, Outcome] = {}
-    for line in lines:
-        outcome = Outcome.from_dict(json.loads(line))
-        found.setdefault(_key(outcome.method, outcome.item), outcome)
+    outcomes: dict[_Key, Outcome] = {}
+    for line in require_json_lines(path, Outcome.from_dict, is_resumed=True):
+        outcomes.setdefault(_key(line.row.method, line.row.item), line.row)
     return sorted(
-        found.values(), key=lambda o: (o.item.duration_s, o.item.id, o.method, o.item.options)
+        outcomes.values(), key=lambda o: (o.item.duration_s, o.item.id, o.method, o.item.options)
     )
 
 
@@ -208,7 +214,12 @@ def _claim(plan: Plan, model: ChatModel | None, path: Path) -> None:
         "mention": plan.mention,
     }
     if path.is_file():
-        theirs = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            theirs = read_json(path)
+            if not isinstance(theirs, dict):
+                raise JsonInputError("is no JSON object")
+        except (JsonInputError, OSError) as error:
+            raise UsageError(f"{path}: {error}; give a new folder") from error
         there = {key: theirs.get(key) for key in mine}
         differ = [f"{k} {there[k]} there, {v} here" for k, v in mine.items() if v != there[k]]
         if differ:
@@ -222,20 +233,3 @@ def _claim(plan: Plan, model: ChatModel | None, path: Path) -> None:
 
 def _key(method: str, item: Item) -> _Key:
     return method, item.id, item.options
-
-
-def _append(path: Path, outcome: Outcome) -> None:
-    """One whole line at the end of the file, in one write."""
-    line = json.dumps(outcome.to_dict(), ensure_ascii=False) + "\n"
-    with path.open("ab", buffering=0) as file:
-        file.write(line.encode())
-
-
-def _mend(path: Path) -> None:
-    """Drop a last line that was cut short when a run was killed."""
-    if not path.is_file():
-        return
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        write_atomic(path, whole)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmreason.evaluation.needle import metrics
-from mmreason.evaluation.needle.items import POSITIONS, duration_name
 from mmreason.evaluation.needle.methods import WARM, is_policy, scans
 from mmreason.evaluation.needle.metrics import ErrorKind
 from mmreason.evaluation.needle.outcomes import Outcome
@@ -26,6 +25,7 @@ from mmreason.evaluation.needle.spans import (
     span_f1,
 )
 from mmreason.evaluation.scoring import Mean, Share
+from mmreason.needle.items import POSITIONS, duration_name
 
 HIT_ROUNDS = 3
 

@@ -187,6 +187,33 @@ def test_the_command_names_the_wrong_line(
     assert not (tmp_path / "o.jsonl").exists()
 
 
+def test_a_path_that_is_not_utf_8_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    problem = replace(ALL[0], video="/videos/\udcff.mp4")
+    for to, ending in (("trl", "jsonl"), ("verl", "parquet")):
+        with pytest.raises(UsageError, match=f"problem '{problem.id}' holds half a surrogate"):
+            export_problems([problem], to, tmp_path / f"o.{ending}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"id": "\\ud800", "question": "?"}', "half a surrogate pair"),
+        (f'{{"id": "2", "question": "?", "number": {"9" * 400}}}', "400 digits"),
+        ("[" * 100_000, "brackets inside each other"),
+    ],
+)
+def test_a_row_that_cannot_be_exported_is_named_by_its_line(
+    line: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "p.jsonl"
+    source.write_text(f'\ufeff{{"id": "1", "question": "?"}}\n{line}\n', encoding="utf-8")
+    words = ["data", "export", str(source), "--to", "trl", "--out", str(tmp_path / "o.jsonl")]
+    assert main(words) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith(f"error: {source}, line 2: ") and reason in error
+
+
 def test_the_command_writes_and_tells(tmp_path: Path) -> None:
     source, out = tmp_path / "p.jsonl", tmp_path / "out.jsonl"
     write_problems(source, ALL)

@@ -108,7 +108,7 @@ def test_relative_videos_are_meant_from_the_file(
 GOOD = {"id": "1", "question": "what?"}
 WRONG: dict[str, tuple[Any, str]] = {
     "no object": ([1], "expected a JSON object, found list"),
-    "no JSON": ("{", "expected a JSON object"),
+    "no JSON": ("{", "is no JSON"),
     "no id": ({"question": "what?"}, "id: expected a text, found None"),
     "no question": ({"id": "1"}, "question: expected a text, found None"),
     "empty question": (GOOD | {"question": " "}, "question: expected a text"),
@@ -131,7 +131,13 @@ WRONG: dict[str, tuple[Any, str]] = {
     "frame": (GOOD | {"frame": {"size": [1, 2]}}, "frame: expected"),
     "size": (GOOD | {"frame": {"size_px": [1, 0]}}, "frame: expected [width, height]"),
     "dialect": (GOOD | {"frame": {"size_px": [1, 1], "dialect": "x"}}, "dialect must be norm_1000"),
-    "infinite": ('{"id": "1", "question": "?", "number": Infinity}', "number: expected a number"),
+    "infinite": ('{"id": "1", "question": "?", "number": Infinity}', "holds Infinity"),
+    "400 digits": (f'{{"id": "1", "question": "?", "number": {"9" * 400}}}', "of 400 digits"),
+    "beyond floats": (GOOD | {"number": 10**39, "duration_s": -1}, "duration_s must be"),
+    "half a pair": (GOOD | {"answer": "\ud800"}, "half a surrogate pair"),
+    "half a pair as a name": (GOOD | {"\ud800": "a"}, "half a surrogate pair"),
+    "deep": ("[" * 100_000, "brackets inside each other"),
+    "long": (GOOD | {"answer": "a" * 1_000_000}, "more than the limit of 1,000,000 bytes"),
     "twice": (GOOD, "the id '1' is that of line 1"),
 }
 
@@ -155,8 +161,15 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="found no problem"):
         read_problems(tmp_path / "empty.jsonl")
     (tmp_path / "binary.jsonl").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="line 1: is not UTF-8"):
         read_problems(tmp_path / "binary.jsonl")
+
+
+def test_a_text_that_no_file_can_hold_is_not_written(tmp_path: Path) -> None:
+    problem = Problem(id="1", question="a\ud800", truth=Truth(question="a\ud800"))
+    with pytest.raises(UsageError, match="problem '1' holds half a surrogate pair"):
+        write_problems(tmp_path / "p.jsonl", [problem])
+    assert not list(tmp_path.iterdir())
 
 
 @given(st.text(max_size=200))

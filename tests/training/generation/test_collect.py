@@ -12,7 +12,7 @@ import pytest
 
 from mmreason.models.base import Conversation, FramesPart, Message, Reply, TextPart
 from mmreason.models.scripted import ScriptedModel
-from mmreason.tools import Request
+from mmreason.tools.toolbox import Request
 from mmreason.training.generation.collect import MOST_TURNS, Sampling, collect_rollouts
 from mmreason.training.generation.sampler import SampleRequest
 from mmreason.training.rewards import Combination, Component, Scored, Truth, correct, from_turns

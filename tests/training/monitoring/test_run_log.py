@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmreason.training.monitoring import LogError, Run, RunLog
+from mmreason.json_lines import JsonLine, JsonLineError
+from mmreason.training.monitoring import Run, RunLog
 from mmreason.training.monitoring.rows import parse_sample, parse_step, read_rows
 from mmreason.training.monitoring.run_log import METRICS_FILE, SAMPLES_FILE
 from mmreason.training.rl.events import SampleToken, StepReport
@@ -183,12 +184,12 @@ def test_a_full_disk_leaves_no_half_row(tmp_path: Path) -> None:
     assert [step.step for step in run.steps] == [1, 2, 3, 4, 5] and run.damaged == ()
 
 
-def test_half_a_surrogate_pair_survives(tmp_path: Path) -> None:
+def test_half_a_surrogate_pair_is_read_as_the_sign_for_what_is_no_character(tmp_path: Path) -> None:
     (report,) = reports(1, samples=1)
     view = replace(report.samples[0], question="\ud83d?")
     RunLog(tmp_path).write(replace(report, samples=(view,)))
     run = Run.read(tmp_path)
-    assert run.samples[1][0].question == "\ud83d?"
+    assert run.samples[1][0].question == "\ufffd?"
     assert run.save_html(tmp_path / "page.html").read_text(encoding="utf-8")
 
 
@@ -207,22 +208,22 @@ def test_no_line_can_do_worse_than_be_told(lines: list[bytes]) -> None:
         path = Path(name) / METRICS_FILE
         data = b"\n".join(lines)
         path.write_bytes(data)
-        count = data.count(b"\n") + (not data.endswith(b"\n") and data != b"")
+        count = sum(bool(line.strip()) for line in data.split(b"\n"))
         for parse in (parse_step, parse_sample):
             rows = list(read_rows(path, parse))
             assert len(rows) == count
-            assert all(isinstance(row, LogError | StepReport | tuple) for row in rows)
+            assert all(isinstance(row, JsonLineError | JsonLine) for row in rows)
         RunLog(Path(name))
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("[" * 100_000, "nested too deeply|no JSON"),
-        ("[1]", "expected an object, found list"),
+        ("[" * 100_000, "brackets inside each other"),
+        ("[1]", "expected a JSON object, found list"),
         ('{"step": 1, "steps": 2, "metrics": {"a": NaN}}', "finite number"),
         ('{"step": 1, "steps": 2, "metrics": {"a": 1e999}}', "finite number"),
-        ('{"step": 1, "steps": 2, "metrics": {"a": ' + "9" * 400 + "}}", "finite number"),
+        ('{"step": 1, "steps": 2, "metrics": {"a": ' + "9" * 400 + "}}", "400 digits"),
         ('{"step": 1, "steps": 2, "metrics": {"a": true}}', "finite number"),
         ('{"step": 0, "steps": 2, "metrics": {}}', "1 or more"),
         ('{"step": "1", "steps": 2, "metrics": {}}', "whole number"),
@@ -234,7 +235,7 @@ def test_what_is_wrong_is_said(line: str, reason: str, tmp_path: Path) -> None:
     path = tmp_path / METRICS_FILE
     path.write_text(line + "\n")
     (error,) = read_rows(path, parse_step)
-    assert isinstance(error, LogError) and error.line == 1
+    assert isinstance(error, JsonLineError) and error.line == 1
     assert re.search(reason, str(error))
     with pytest.raises(UsageError, match="none of its 1 lines can be read"):
         Run.read(tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from mmreason.models.base import Message, TextPart
 from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import SampleRequest
-from mmreason.training.navigation.plays import Table, needle_world
+from mmreason.training.navigation.demonstrations import PlayedWorld, needle_world
 from mmreason.training.navigation.task import Navigation
 from mmreason.training.navigation.teacher import Teacher
 from mmreason.training.rollouts.episode import TurnRequest
@@ -66,11 +66,11 @@ def _played(index: int, say):
 
 @pytest.mark.parametrize("index", range(4))
 def test_the_teacher_earns_what_there_is(index):
-    table = Table(needle_world("train", 0, 180.0, 4))
+    table = PlayedWorld(needle_world("train", 0, 180.0, 4))
     item = table.needles.items[index]
     kept = table.best_play(item)
     assert kept is not None
-    teacher = Teacher(item, table.tree, table.read, kept.hints)
+    teacher = Teacher(item, table.tree, table.read_notes, kept.hints)
     rollout = _played(index, lambda message: teacher.generate([[message]])[0].text)
     assert rollout.outcome.correct
     assert rollout.scored.values["answer"] == 1.0

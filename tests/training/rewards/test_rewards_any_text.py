@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmreason.grounding import Box
+from mmreason.memory.tree import Tree
 from mmreason.training import rewards
 from mmreason.training.rewards import Frame, Mark, Reward, Truth, from_turns
-from mmreason.tree import Tree
 from mmreason.video.types import Span
 
 RANGES: dict[Reward, tuple[float, float]] = {

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmreason.memory.tree import Tree, TreeRecipe
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.policies.longvideo_r1 import LongVideoR1
@@ -22,10 +23,10 @@ from mmreason.training.rewards import (
     tool_bonus,
     union_tiou,
 )
-from mmreason.tree import Tree, TreeRecipe
-from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason, ToolCall
+from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason
 from mmreason.video.types import FrameBatch, Span
 from mmreason.video.world.generate import world
+from tests.fakes.agent_calls import call_named
 
 TREE = Tree(Span(0, 3600), 6, 3)
 LEAF = (2, 3, 4)
@@ -150,9 +151,9 @@ def test_sweeping_the_whole_video_pays_the_share_that_is_true():
 
 
 def _step(name: str, rounds: int = 1, error: str | None = None, **arguments) -> Step:
-    span = arguments.setdefault("span", Span(0, 10))
+    span = arguments.pop("span", Span(0, 10))
     seen = Observation(text="x", span=span, error=error, cost=Cost(rounds=rounds))
-    return Step(thought="", call=ToolCall(name=name, arguments=arguments), observation=seen)
+    return Step(thought="", call=call_named(name, span, **arguments), observation=seen)
 
 
 def test_a_trajectory_comes_from_an_answer():

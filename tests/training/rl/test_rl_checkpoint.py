@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -64,6 +66,119 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_taken(tmp_path, name, h
     assert tiny_rl.digest(recipe.out / "model") == whole
     found = checkpoint.find_newest(recipe.out)
     assert found is not None and not found[2]
+
+
+def write_manifest(folder: Path) -> None:
+    """Such that it fits what is in the folder."""
+    files = (p for p in folder.rglob("*") if p.is_file() and p.name != "manifest.json")
+    digests = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    (folder / "manifest.json").write_text(json.dumps(digests))
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory) -> Path:
+    recipe = rl_runs.recipe("plain", tmp_path_factory.mktemp("whole") / "run", steps=2)
+    list(train(recipe))
+    return recipe.out
+
+
+@pytest.fixture
+def step_folder(whole_run, tmp_path) -> Path:
+    """A checkpoint of its own, the only one of its run."""
+    shutil.copytree(whole_run, tmp_path / "run")
+    return tmp_path / "run" / "checkpoints" / "step-000002"
+
+
+def refusal(step_folder: Path) -> str:
+    with pytest.raises(UsageError, match="is damaged") as error:
+        checkpoint.find_step(step_folder.parent.parent, 2)
+    line = str(error.value)
+    assert "\n" not in line and len(line) < 600
+    return line
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{}", "[]", "null", "3", "[" * 100_000, '{"run.json": NaN}', '{"../../x": "0"}', "\udcff", ""],
+)
+def test_a_manifest_that_does_not_list_all_files_is_refused(step_folder, text):
+    (step_folder / "manifest.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    refusal(step_folder)
+
+
+def test_a_file_beside_those_listed_is_refused(step_folder):
+    (step_folder / "pytorch_model.bin").write_bytes(b"")
+    assert "'pytorch_model.bin' is not in manifest.json" in refusal(step_folder)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "run.json", "optimizer.bin", "new"])
+def test_a_pipe_or_a_link_in_a_checkpoint_is_refused_without_waiting(step_folder, name):
+    (step_folder / name).unlink(missing_ok=True)
+    os.mkfifo(step_folder / name)
+    assert "is no regular file" in refusal(step_folder)
+    (step_folder / name).unlink()
+    (step_folder / name).symlink_to("/dev/zero")
+    assert "is no regular file" in refusal(step_folder)
+
+
+def test_the_random_state_cannot_be_left_out(step_folder):
+    (step_folder / "random_states_0.pkl").unlink()
+    write_manifest(step_folder)
+    assert "random numbers is missing" in refusal(step_folder)
+
+
+@pytest.mark.parametrize("state", [{}, {"random_state": (1, 2, 3)}, [1], None])
+def test_a_random_state_that_would_be_passed_over_is_refused(step_folder, state):
+    torch.save(state, step_folder / "random_states_0.pkl")
+    write_manifest(step_folder)
+    assert "no state of random numbers" in refusal(step_folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("step", "2"),
+        ("step", -1),
+        ("cursor", True),
+        ("updates", 1.5),
+        ("kind_scales", [1]),
+        ("kind_scales", {"a": "b"}),
+        ("settings", {"a": 1}),
+        ("best", "high"),
+        ("why", None),
+        ("surprise", 1),
+    ],
+)
+def test_a_state_of_wrong_types_is_refused_by_the_field(step_folder, field, value):
+    state = json.loads((step_folder / "run.json").read_text())
+    (step_folder / "run.json").write_text(json.dumps(state | {field: value}))
+    write_manifest(step_folder)
+    assert field in refusal(step_folder)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"step": 1e999}', '{"step": ' + "9" * 5000 + "}"])
+def test_a_state_of_another_shape_is_refused(step_folder, text):
+    (step_folder / "run.json").write_text(text)
+    write_manifest(step_folder)
+    assert "run.json" in refusal(step_folder)
+
+
+@pytest.mark.parametrize("name", ["optimizer.bin", "model.safetensors"])
+def test_weights_that_are_none_are_one_line(step_folder, name):
+    (step_folder / name).write_bytes(b"\x80\x02]q\x00.")
+    write_manifest(step_folder)
+    with pytest.raises(UsageError, match="step-000002 cannot be put back") as error:
+        next(train(rl_runs.recipe("plain", step_folder.parent.parent, steps=3)))
+    assert "\n" not in str(error.value)
+
+
+def test_folders_of_other_names_are_no_checkpoints(step_folder):
+    (step_folder.with_name("step-9x")).mkdir()
+    (step_folder.with_name("step-000009")).write_text("a file")
+    found = checkpoint.find_newest(step_folder.parent.parent)
+    assert found is not None and found[1].step == 2 and not found[2]
+    with pytest.raises(UsageError, match="it has: 2"):
+        checkpoint.find_step(step_folder.parent.parent, 9)
 
 
 def test_damaged_checkpoints_do_not_push_whole_ones_out(tmp_path):

@@ -7,27 +7,27 @@ from functools import partial
 
 import pytest
 
-from mmreason.evaluation.needle.items import Item
-from mmreason.evaluation.needle.worlds import needle_set
+from mmreason.memory.store import Store
+from mmreason.memory.tree import plan_tree
 from mmreason.models.base import Message, Reply, TextPart
+from mmreason.needle.items import Item
+from mmreason.needle.worlds import needle_set
 from mmreason.policies.longvideo_r1 import LongVideoR1
 from mmreason.reasoner import Reasoner
-from mmreason.store import Store
 from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler, SampleRequest
-from mmreason.training.navigation.observer import CLIP, Unseen, observer
-from mmreason.training.navigation.plays import Table
+from mmreason.training.navigation.demonstrations import PlayedWorld
+from mmreason.training.navigation.observer import CLIP, BlankVideo, make_observer
 from mmreason.training.navigation.teacher import Teacher
 from mmreason.training.rewards import Combination, Component, Truth, correct
 from mmreason.training.rl import PolicyModel
 from mmreason.training.rollouts.types import Completion, Problem, Role, SampleFailure
 from mmreason.training.tasks.agentic import AgentTask, RolloutModel
-from mmreason.tree import plan_tree
 from mmreason.types import UsageError
 
 NEEDLES = needle_set(7, 180.0, 4)
-VIDEO = Unseen(NEEDLES.world)
-EYES = observer(NEEDLES.world)
+VIDEO = BlankVideo(NEEDLES.world)
+EYES = make_observer(NEEDLES.world)
 
 
 def reasoner(store: Store, player: RolloutModel) -> Reasoner:
@@ -60,7 +60,7 @@ class TeacherSampler:
     def __init__(self, policy: PolicyModel, item: Item):
         self.tokenizer = policy.tokenizer
         tree = plan_tree(VIDEO.info.span, leaf_s=CLIP.leaf_s)
-        self.teachers = [Teacher(item, tree, Table(NEEDLES).read, 4) for _ in range(2)]
+        self.teachers = [Teacher(item, tree, PlayedWorld(NEEDLES).read, 4) for _ in range(2)]
 
     def sample(self, requests: Sequence[SampleRequest]) -> list[Completion | SampleFailure]:
         found: list[Completion | SampleFailure] = []

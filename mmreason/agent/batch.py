@@ -1,0 +1,370 @@
+"""Many questions at once: read from a file, driven together, written as they finish.
+
+Questions in flight share calls to a model: their requests are put together, so that a local model
+sees batches and an endpoint is asked side by side; what one of them has asked for, the others wait
+for. What is done is on disk at once and is not done again. Leaves out how one question is answered
+(`reasoner.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from mmreason.json_lines import (
+    MOST_RESULT_BYTES,
+    JsonLineError,
+    append_lines,
+    encode_json_line,
+    mend_last_line,
+    read_json_lines,
+    require_json_lines,
+)
+from mmreason.json_values import with_schema
+from mmreason.models.base import ModelError, Reply
+from mmreason.tools.calls import FAILURES, Awaited, Request
+from mmreason.types import Answer, Step, UsageError
+from mmreason.video.files import write_atomic
+from mmreason.video.json_input import replace_half_pairs
+from mmreason.video.plain_text import show_line
+
+UNREADABLE_ROW = "UnreadableRow"
+"""Kind of the failure of a row that is no question."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One row of a batch."""
+
+    video: str
+    question: str
+    options: tuple[str, ...] | None = None
+    subtitles: str | None = "auto"
+    """A file, "auto" for those beside or inside the video, None for none."""
+    id: str = ""
+    """Names the row in results; its line number where the file gives none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a question got no answer."""
+
+    kind: str
+    """Name of the error's type, such as `VideoError`."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of one question: an answer or a failure."""
+
+    question: Question
+    answer: Answer | None = None
+    failure: Failure | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        row = with_schema({"id": self.question.id})
+        if self.failure is not None:
+            return row | {"failure": {"kind": self.failure.kind, "message": self.failure.message}}
+        assert self.answer is not None
+        return row | self.answer.to_dict()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionFile:
+    """What a file of questions holds."""
+
+    questions: tuple[Question, ...]
+    unreadable: tuple[Result, ...]
+    """Rows that are no question, each as its failure; the id of one is "line 3"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchTotals:
+    """What came of a file of questions."""
+
+    answers: str
+    """Path of the file of answers."""
+    questions: int
+    answered_before: int
+    """Of these, done by an earlier run."""
+    unanswered: int
+    """Of these, without an answer: looked at, and nothing supports one."""
+    failed: int
+    """Of these, failed, now or in an earlier run."""
+
+
+Run = Generator[Step | Request | Awaited, Any, Answer]
+
+
+def drive(
+    questions: Iterable[Question], start: Callable[[Question], Run], workers: int
+) -> Iterator[Result]:
+    """Answer questions, `workers` at a time in flight; results come as they are done.
+
+    `start` gives the run of one question. An error ends that question only.
+    """
+    if workers < 1:
+        raise UsageError(f"workers must be 1 or more, got {workers}")
+    waiting = iter(questions)
+    flights: list[_Flight] = []
+    while True:
+        while len(flights) < workers and (question := next(waiting, None)) is not None:
+            flights.append(_Flight(question, start))
+        if not flights:
+            return
+        for flight in flights:
+            flight.advance()
+        yield from (flight.result for flight in flights if flight.result is not None)
+        flights = [flight for flight in flights if flight.result is None]
+        answer_requests([flight for flight in flights if flight.request is not None])
+
+
+class Waiting(Protocol):
+    """Something that waits for models: it is given the replies, or the failure, to its request."""
+
+    request: Request | None
+    replies: list[Reply] | None
+    failure: Exception | None
+
+
+class _Flight:
+    """A question in flight: it waits for the replies to `request`; without one for those that
+    another question has asked for."""
+
+    def __init__(self, question: Question, start: Callable[[Question], Run]):
+        self.question = question
+        self.request: Request | None = None
+        self.result: Result | None = None
+        self.replies: list[Reply] | None = None
+        self.failure: Exception | None = None
+        self._start = start
+        self._run: Run | None = None
+
+    def advance(self) -> None:
+        """Go on to the next request, or to the result."""
+        try:
+            self._run = self._run or self._start(self.question)
+            item = self._next(self._run)
+            while isinstance(item, Step):
+                item = next(self._run)
+            self.request = item if isinstance(item, Request) else None
+        except StopIteration as end:
+            self.result = Result(question=self.question, answer=end.value)
+        except Exception as error:  # whatever it is, the other questions go on
+            line = " ".join(str(error).split()) or type(error).__name__
+            failure = Failure(kind=type(error).__name__, message=line)
+            self.result = Result(question=self.question, failure=failure)
+
+    def _next(self, run: Run) -> Step | Request | Awaited:
+        replies, failure = self.replies, self.failure
+        self.replies = self.failure = None
+        return run.send(replies) if failure is None else run.throw(failure)
+
+
+def answer_requests(flights: Sequence[Waiting]) -> None:
+    """Ask for all that is waited for, one call for what can go together."""
+    groups: dict[tuple[int, int, float, int], list[Waiting]] = {}
+    for flight in flights:
+        request = flight.request
+        assert request is not None
+        same = (id(request.model), request.max_new_tokens, request.temperature, request.seed)
+        groups.setdefault(same, []).append(flight)
+    for group in groups.values():
+        _answer_group(group)
+
+
+def _answer_group(group: Sequence[Waiting]) -> None:
+    requests = [flight.request for flight in group if flight.request is not None]
+    together = [c for request in requests for c in request.conversations]
+    first = requests[0]
+    deadlines_s: list[float] = []
+    if any(request.deadlines_s for request in requests):
+        for request in requests:
+            deadlines_s += request.deadlines_s or [math.inf] * len(request.conversations)
+    replies: Sequence[Reply | None]
+    try:
+        replies = Request(
+            first.model,
+            together,
+            first.max_new_tokens,
+            first.temperature,
+            first.seed,
+            deadlines_s,
+        ).perform()
+        errors: dict[int, str] = {}
+    except ModelError as error:
+        replies, errors = error.replies, error.errors
+    except FAILURES as error:
+        if len(group) == 1:
+            group[0].failure = error
+            return
+        for flight in group:
+            _answer_group([flight])
+        return
+    at = 0
+    for flight, request in zip(group, requests, strict=True):
+        own = replies[at : at + len(request.conversations)]
+        lost = {i - at: why for i, why in errors.items() if at <= i < at + len(own)}
+        at += len(own)
+        if lost:
+            flight.failure = ModelError(next(iter(lost.values())), replies=own, errors=lost)
+        else:
+            flight.replies = [reply for reply in own if reply is not None]
+
+
+def read_questions(path: Path) -> QuestionFile:
+    """Rows of a JSON-lines file: `video` and `question`, perhaps `options`, `subtitles` (a file,
+    "auto", which is the default, or null for none) and `id`.
+
+    Videos and subtitles are looked for beside the file. A row that is no question is that row's
+    failure. UsageError where no row is a question, or two have one id.
+    """
+    questions: list[Question] = []
+    unreadable: list[Result] = []
+    line_of_id: dict[str, int] = {}
+    parse = partial(_parse_question, folder=path.parent)
+    for line in read_json_lines(path, parse, refuse_half_pairs=True):
+        if isinstance(line, JsonLineError):
+            question = Question(video="", question="", id=f"line {line.line}")
+            failure = Failure(kind=UNREADABLE_ROW, message=show_line(str(line)))
+            unreadable.append(Result(question=question, failure=failure))
+            number = line.line
+        else:
+            question = line.row if line.row.id else replace(line.row, id=str(line.number))
+            questions.append(question)
+            number = line.number
+        if question.id in line_of_id:
+            raise UsageError(
+                f"{path}: two questions have the id {question.id!r:.60} (lines "
+                f"{line_of_id[question.id]} and {number}); ids must differ"
+            )
+        line_of_id[question.id] = number
+    if not questions:
+        why = f": {unreadable[0].failure.message}" if unreadable and unreadable[0].failure else ""
+        raise UsageError(f"{path}: holds no question{why}; write one JSON object a line")
+    return QuestionFile(questions=tuple(questions), unreadable=tuple(unreadable))
+
+
+def _parse_question(row: dict[str, Any], folder: Path) -> Question:
+    """The question of a row, with "" for an id that it does not have."""
+    video, question = row.get("video"), row.get("question")
+    if not isinstance(video, str) or not isinstance(question, str):
+        raise UsageError('needs the texts "video" and "question"')
+    options, subtitles = row.get("options"), row.get("subtitles", "auto")
+    if options is not None and not (
+        isinstance(options, list) and all(isinstance(option, str) for option in options)
+    ):
+        raise UsageError('"options" must be a list of texts')
+    if subtitles is not None and not isinstance(subtitles, str):
+        raise UsageError('"subtitles" must be the name of a file, "auto" or null')
+    row_id = row.get("id", "")
+    if isinstance(row_id, bool) or not isinstance(row_id, str | int | float):
+        raise UsageError('"id" must be a text or a number')
+    return Question(
+        video=str(folder / video),
+        question=question,
+        options=tuple(options) if options else None,
+        subtitles=subtitles if subtitles in (None, "auto") else str(folder / subtitles),
+        id=str(row_id),
+    )
+
+
+class ResultsFile:
+    """Results as JSON lines, each on disk as soon as it is there."""
+
+    def __init__(self, path: Path, *, retry_failed: bool = False):
+        """Take up what `path` holds, without a torn last line. UsageError where it cannot be read
+        or is something else: it is left as it is then."""
+        self.path = path
+        self.rows: dict[str, dict[str, Any]] = {}
+        if not path.exists():
+            return
+        is_dropped = False
+        for row in _read_results(path):
+            kind = row["failure"]["kind"] if "failure" in row else None
+            # Rows of questions are read anew each time: whether one can be is no old result.
+            if kind == UNREADABLE_ROW or (retry_failed and kind is not None):
+                is_dropped = True
+            else:
+                self.rows[row["id"]] = row
+        mend_last_line(path)
+        if is_dropped:
+            self._rewrite(self.rows.values())
+
+    def left(self, questions: Sequence[Question]) -> list[Question]:
+        """The questions that have no result yet. UsageError where a result is of another one."""
+        left = []
+        for question in questions:
+            row = self.rows.get(question.id)
+            if row is None:
+                left.append(question)
+            elif "failure" not in row and row.get("question") != replace_half_pairs(
+                question.question.strip()
+            ):
+                raise UsageError(
+                    f"{self.path}: its result {question.id!r:.60} is of another question; give "
+                    "another --out, or remove that file"
+                )
+        return left
+
+    def add(self, result: Result) -> None:
+        """Append one result and wait until it is on disk. Half surrogate pairs are written as
+        U+FFFD; one that JSON cannot hold is written as a failure. Raises OSError where nothing can
+        be written: the file is as it was, and `rows` holds the result."""
+        row = replace_half_pairs(result.to_dict())
+        try:
+            line = _encode_result(row)
+        except (ValueError, TypeError) as error:
+            failure = Failure(kind=type(error).__name__, message=f"cannot be written: {error}")
+            row = replace_half_pairs(Result(question=result.question, failure=failure).to_dict())
+            line = _encode_result(row)
+        self.rows[row["id"]] = row
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        append_lines(self.path, line, wait_for_disk=True)
+
+    def sort(self, questions: Sequence[Question]) -> None:
+        """Put the file into the order of the questions, whatever order they were answered in."""
+        in_order = dict.fromkeys(q.id for q in questions if q.id in self.rows)
+        ids = [*in_order, *(row_id for row_id in self.rows if row_id not in in_order)]
+        if ids != list(self.rows):
+            self._rewrite(self.rows[row_id] for row_id in ids)
+
+    def _rewrite(self, rows: Iterable[dict[str, Any]]) -> None:
+        write_atomic(self.path, b"".join(map(encode_json_line, rows)))
+
+
+def _encode_result(row: dict[str, Any]) -> bytes:
+    line = encode_json_line(row)
+    if len(line) > MOST_RESULT_BYTES:
+        raise ValueError(f"has {len(line):,} bytes, the limit is {MOST_RESULT_BYTES:,}")
+    return line
+
+
+def _read_results(path: Path) -> Iterator[dict[str, Any]]:
+    lines = require_json_lines(
+        path, _checked_result, is_resumed=True, most_line_bytes=MOST_RESULT_BYTES
+    )
+    try:
+        for line in lines:
+            yield line.row
+    except JsonLineError as error:
+        raise UsageError(
+            f"{path}: is no file of results (line {error.line}: {error.reason}); give another"
+        ) from error
+
+
+def _checked_result(row: dict[str, Any]) -> dict[str, Any]:
+    if "schema" not in row or not isinstance(row.get("id"), str):
+        raise TypeError("needs a schema, and a text as id")
+    failure = row.get("failure", {"kind": "", "message": ""})
+    if not isinstance(failure, dict) or not all(
+        isinstance(failure.get(name), str) for name in ("kind", "message")
+    ):
+        raise TypeError("its failure has no kind and message")
+    return row

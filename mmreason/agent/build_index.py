@@ -1,0 +1,72 @@
+"""Captions of whole levels of the tree, made ahead of questions and kept in the store.
+
+Questions find them there. Interrupting loses at most one call; running again goes on. Leaves out
+what the captions are used for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mmreason.agent.driver import finished, serve
+from mmreason.memory.tree import Node, NodeId, Tree
+from mmreason.tool_calls import ToolCall
+from mmreason.tools.scan import caption_call, is_long, scan_calls
+from mmreason.tools.toolbox import Toolbox
+from mmreason.types import Cost, Note, Observation, UsageError
+
+LEVELS = ("high", "medium", "low")
+"""Names of the levels of LongVideo-R1, from the top."""
+
+
+@dataclass(frozen=True, slots=True)
+class Captioned:
+    """One node of an index that is being built."""
+
+    node: Node
+    seen: Observation
+    done: int
+    total: int
+
+    @property
+    def cost(self) -> Cost:
+        return self.seen.cost
+
+
+def nodes_of(tree: Tree, levels: tuple[str, ...]) -> tuple[Node, ...]:
+    """The nodes of the named levels, from the top; levels a short video does not have are left out.
+    UsageError for a name that is none."""
+    unknown = [level for level in levels if level not in LEVELS]
+    if unknown or not levels:
+        raise UsageError(f"levels are {', '.join(LEVELS)}; got {', '.join(levels) or 'none'}")
+    nodes: list[Node] = []
+    level = [tree.node(())]
+    for name in LEVELS[: tree.depth]:
+        level = [child for node in level for child in tree.children(node.id)]
+        nodes += level if name in levels else []
+    return tuple(nodes)
+
+
+def build(
+    toolbox: Toolbox,
+    tree: Tree,
+    levels: tuple[str, ...],
+    *,
+    scan: bool = False,
+    again: bool = False,
+) -> Iterator[Captioned]:
+    """Caption node by node what the store does not hold yet; a node that fails is told as it is
+    and does not stop the rest. With `scan` a long video is captioned at the frames that differ
+    most, with `again` as in `caption_call`: as the policy that will ask reads it."""
+
+    def made(call: ToolCall) -> Observation:
+        return finished(serve(toolbox.perform([toolbox.prepare(call)])))[0]
+
+    nodes = nodes_of(tree, levels)
+    found: dict[NodeId, tuple[Note, ...]] = {}
+    if scan and is_long(tree):
+        for node, call in zip(tree.children(), scan_calls(tree), strict=True):
+            found[node.id] = made(call).notes
+    for done, node in enumerate(nodes, start=1):
+        yield Captioned(node, made(caption_call(node, found, again=again)), done, len(nodes))

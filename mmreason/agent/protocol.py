@@ -1,0 +1,170 @@
+"""What passes between a policy, the loop and its driver: wishes one way, results the other.
+
+A policy is a generator: it yields an `Act`, `Consult`, `Remark` or `Claim` and is sent what came of
+it. Leaves out the rules of the game, which are the loop's (`agent.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from mmreason.memory.tree import Tree
+from mmreason.models.base import Message
+from mmreason.tool_calls import AgentCall, Focus, Look, Skim, ToolCall
+from mmreason.types import Check, Note, Observation, StopReason
+from mmreason.video.types import Span
+
+
+@dataclass(frozen=True, slots=True)
+class ModelId:
+    """Who speaks, so that a model's agreement with itself is not taken for another's."""
+
+    name: str = ""
+    lineage: str = ""
+    """See `ChatModel.lineage`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """A question that has been checked, with what a policy may know before it looks."""
+
+    question: str
+    options: tuple[str, ...] = ()
+    tree: Tree
+    leaf_s: float
+    """Clip length the observer sees best, in seconds."""
+    has_subtitles: bool = False
+    transcript: tuple[Note, ...] = ()
+    """Passages of the subtitles that match the question, for a reasoning model that reads them."""
+    rounds: int | None = None
+    """Most rounds the budget allows."""
+    observer: ModelId = ModelId()
+    checker: ModelId = ModelId()
+    reasoner: ModelId = ModelId()
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Tool calls to be made in one round, each independent of the others."""
+
+    thought: str
+    calls: tuple[ToolCall, ...]
+    opening: bool = False
+    """Part of the start state, such as the captions of the top level: not counted as a round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What came of an `Act`: observations of its first calls, all of them unless `spent`."""
+
+    observations: tuple[Observation, ...]
+    spent: StopReason | None = None
+    """The limit that refused the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consult:
+    """A request to the reasoning model."""
+
+    messages: Sequence[Message]
+    max_new_tokens: int
+    temperature: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Sent instead of a reply: the budget does not allow the request, or the model fails. Yielded
+    by a policy: a limit of its own ends the play, so that no one takes the end for a finding."""
+
+    reason: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that happened without a tool: a malformed call, a repeated one, an answer."""
+
+    thought: str
+    call: AgentCall
+    error: str | None
+    """What was wrong; None for an answer, which costs nothing and which no budget refuses."""
+    counted: bool = False
+    """Whether its round is counted already, by other calls of the same round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """A look that speaks for a claim, so that it can be looked at again."""
+
+    look: Look | Focus | Skim
+    observation: Observation
+    span: Span
+    """What the answer's evidence will name: the look's own span, or what matched around it."""
+    checked: bool = False
+    """The look was itself the check, of what a description of the place told before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """An answer that the policy would give. The loop checks it against its evidence."""
+
+    text: str
+    choice: int | None = None
+    supports: tuple[Support, ...] = ()
+    negative: bool = False
+    """Says that the thing asked for is not there: kept for the end, not checked."""
+    checked: bool | None = None
+    """Set by a policy that has checked it by other means."""
+    compared: bool = True
+    """With `checked`: whether what was seen first said the same as the check. Where the answer was
+    read from the second reading alone, nothing has checked that."""
+    thought: str = "check: other frames of the same stretch, the question only"
+
+
+class CheckStatus(StrEnum):
+    """How a claim stands after its check."""
+
+    AGREED = "agreed"
+    """Looking again says the same: enough to end the search, whoever looked."""
+    UNCHECKED = "unchecked"
+    """No other frames could be seen, or the second look says something else at length."""
+    UNSUPPORTED = "unsupported"
+    """Looking again contradicts it."""
+    NEGATIVE = "negative"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What the loop thinks of a claim. The play ends with the first one that a check agrees to."""
+
+    status: CheckStatus
+    missing: str = ""
+    """What the check saw instead: a note for the reasoner."""
+    check: Check = field(default_factory=Check)
+    """The same for people: who looked again at this place, and how it went."""
+
+
+Wish = Act | Consult | Remark | Claim | Spent
+Play = Generator[Wish, Any, None]
+"""Sent `Results`, a `Reply` or `Spent`, None or `Spent`, a `CheckResult`, or None, in the order of
+`Wish`."""
+
+
+class Policy(Protocol):
+    """Decides where to look. Stateless: all that changes lives in the play."""
+
+    @property
+    def name(self) -> str:
+        """Short name, part of an answer's settings."""
+        ...
+
+    def play(self, inquiry: Inquiry) -> Play:
+        """Start on a question. The play ends by returning; it may end without any claim."""
+        ...
+
+
+def look_call(span: Span, question: str, options: tuple[str, ...] = (), shift: float = 0.0) -> Look:
+    """A look at one stretch with a question."""
+    return Look(span=span, question=question, options=options, shift=shift)

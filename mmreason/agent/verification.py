@@ -1,0 +1,210 @@
+"""Checks a claim by looking again at its evidence, and keeps who looked.
+
+The second look is at other frames, with the question alone: whoever makes it does not know what was
+claimed. A look by the same model, or by one of its family, is no independent check; it is told
+apart here. Pure: yields the calls that it wants made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mmreason.agent.caption_check import Captions, bears, words_of
+from mmreason.agent.protocol import (
+    Act,
+    CheckResult,
+    CheckStatus,
+    Claim,
+    Inquiry,
+    Results,
+    Support,
+)
+from mmreason.language.answer_reading import says_no
+from mmreason.language.refusals import says_absent
+from mmreason.language.values import pick_option
+from mmreason.language.wording import (
+    essence,
+    premise_of,
+    thing_claimed,
+)
+from mmreason.tool_calls import Focus, Look, Skim
+from mmreason.types import Check, CheckKind, StopReason
+from mmreason.video.types import Span
+
+OTHER_FRAMES = 0.25
+"""Shift of the second look, as a share of the distance between frames; the third goes back."""
+SHORT_ANSWER = 2
+"""Answers of up to this many terms contradict each other where they differ."""
+WORST_FIRST = (
+    CheckStatus.NEGATIVE,
+    CheckStatus.UNSUPPORTED,
+    CheckStatus.UNCHECKED,
+    CheckStatus.AGREED,
+)
+
+_Part = Generator[Act, Results, Any]
+
+
+@dataclass
+class ClaimChecker:
+    """Checks the claims of one question."""
+
+    inquiry: Inquiry
+    captions: Captions = field(default_factory=Captions)
+    """What was described so far: claims are held against it."""
+    consulted: bool = False
+    """Whether a reasoning model has had a say in the claims."""
+    spent: StopReason | None = None
+    """The limit that refused a check."""
+
+    def check(self, claim: Claim) -> _Part:
+        """A `CheckResult` for each place of the claim, up to the first that contradicts it; one
+        for a claim without a place."""
+        if claim.negative:
+            return [CheckResult(CheckStatus.NEGATIVE)]
+        if claim.checked is not None:
+            status = CheckStatus.AGREED if claim.checked else CheckStatus.UNSUPPORTED
+            results = [self.checked(status, claim, support) for support in claim.supports]
+        else:
+            status = CheckStatus.UNCHECKED
+            results = yield from self.check_places(claim)
+        results = results or [CheckResult(status)]
+        agreed = all(one.status is CheckStatus.AGREED for one in results)
+        if agreed and self.inquiry.options and claim.choice is None:
+            # A check can agree that it is something else: that is no answer to the question.
+            return [
+                CheckResult(CheckStatus.UNCHECKED, one.missing, replace(one.check, agreed=None))
+                for one in results
+            ]
+        return results
+
+    def check_places(self, claim: Claim) -> _Part:
+        """A result for each place of a claim, up to the first that contradicts it."""
+        results: list[CheckResult] = []
+        for support in claim.supports:
+            if support.checked:
+                results.append(self.checked(CheckStatus.AGREED, claim, support))
+                continue
+            results.append((yield from self.look_again(claim, support)))
+            if results[-1].status is CheckStatus.UNSUPPORTED:
+                break
+        return results
+
+    def checked(self, status: CheckStatus, claim: Claim, support: Support) -> CheckResult:
+        """The result of a check that the policy made itself, by the look of `support`."""
+        if not claim.compared:
+            return CheckResult(status)
+        return CheckResult(status, check=self.looked(support.look, status is CheckStatus.AGREED))
+
+    def looked(self, look: Look | Focus | Skim, agreed: bool | None) -> Check:
+        """Who made this look, and whether that is somebody else than those who made the claim."""
+        inquiry = self.inquiry
+        model = inquiry.checker if look.is_check else inquiry.observer
+        claimants = {inquiry.observer.lineage}
+        if self.consulted:
+            claimants.add(inquiry.reasoner.lineage)
+        other = model.lineage not in claimants
+        kind = CheckKind.OTHER_MODEL if other else CheckKind.SECOND_LOOK
+        return Check(kind=kind, by=model.name, agreed=agreed)
+
+    def look_again(self, claim: Claim, support: Support) -> _Part:
+        """The second look, and a third where the second says something else.
+
+        With the second it is asked whether what the question takes for granted is there at all:
+        "What colour is the small star?" has an answer for many models where there is a large one.
+        """
+        look, said = support.look, support.observation
+        # A description has no question to be asked again: policies check it themselves.
+        assert isinstance(look, Look | Focus), f"{look} cannot be looked at again"
+        premise = self.premise(look, support.span)
+        missing, against, unclear = "", Check(), Check()
+        for shift in (OTHER_FRAMES, -OTHER_FRAMES):
+            calls = [_check_call(look, shift)]
+            if premise is not None and shift > 0:
+                calls.append(_check_call(look, shift, premise))
+            results: Results = yield Act(claim.thought, tuple(calls))
+            if results.spent is not None:
+                self.spent = self.spent or results.spent
+                return CheckResult(CheckStatus.UNCHECKED, check=unclear)
+            again, *asked = results.observations
+            if again.error is not None or set(again.frame_times_s) <= set(said.frame_times_s):
+                return CheckResult(CheckStatus.UNCHECKED, check=unclear)
+            against, unclear = self.looked(calls[0], False), self.looked(calls[0], None)
+            if asked and asked[0].error is None and says_no(asked[0].text):
+                told = f"{premise} {asked[0].text}"
+                return CheckResult(CheckStatus.UNSUPPORTED, told, against)
+            missing = f"a look at {support.span} with the question alone saw: {again.text}"
+            if self.agree(look, said.text, again.text):
+                # Two of three looks end the search; the one against it is not kept quiet.
+                check = self.looked(calls[0], True) if shift > 0 else unclear
+                return (yield from self.bear_out(check, look, support))
+            if not self.contradict(look, said.text, again.text):
+                return CheckResult(CheckStatus.UNCHECKED, missing, unclear)
+        return CheckResult(CheckStatus.UNSUPPORTED, missing, against)
+
+    def bear_out(self, check: Check, look: Look | Focus, support: Support) -> _Part:
+        """Whether what was described here, or else a description asked for now, tells of the thing
+        that the answer speaks of, in the words that descriptions of this video use, and does not
+        tell the answer of another thing. `check` is of the looks that agreed."""
+        said = support.observation.text
+        thing = thing_claimed(look.question, said)
+        expected = self.captions.expected(thing) if thing else frozenset()
+        answer = frozenset(essence(said, look.question))
+        agreed = CheckResult(CheckStatus.AGREED, check=check)
+        if not expected or bears(self.captions.within(support.span), expected, answer):
+            return agreed
+        call = Skim(span=look.span, shift=OTHER_FRAMES, check=True)
+        results: Results = yield Act(f"check: do descriptions tell of a {thing}?", (call,))
+        unclear = CheckResult(CheckStatus.UNCHECKED, check=replace(check, agreed=None))
+        if results.spent is not None:
+            self.spent = self.spent or results.spent
+            return unclear
+        seen = results.observations[0]
+        if seen.error is not None:
+            return unclear
+        if bears(seen.notes, expected, answer):
+            return agreed
+        told = f"{support.span} is described otherwise: {seen.text}"
+        return CheckResult(CheckStatus.UNSUPPORTED, told, self.looked(call, False))
+
+    def premise(self, look: Look | Focus, evidence: Span) -> str | None:
+        """What to ask whether the thing is there; None where captions of the place tell of it."""
+        question = look.question
+        thing = thing_claimed(question, "yes")
+        expected = self.captions.expected(thing) if thing else frozenset()
+        known = bool(thing) and expected == words_of(thing)
+        if known and bears(self.captions.within(evidence), expected):
+            return None
+        return premise_of(question)
+
+    def agree(self, look: Look | Focus, first: str, second: str) -> bool:
+        options, question = look.options, look.question
+        if options:
+            choices = [pick_option(text, options, question) for text in (first, second)]
+            if choices != [None, None]:
+                return choices[0] == choices[1]
+        return essence(first, question) == essence(second, question)
+
+    def contradict(self, look: Look | Focus, first: str, second: str) -> bool:
+        """Whether two answers that do not agree cannot both be right."""
+        if look.options:
+            return True
+        question = look.question
+        lengths = (len(essence(text, question)) for text in (first, second))
+        return (
+            says_absent(first, question) != says_absent(second, question)
+            or max(lengths) <= SHORT_ANSWER
+        )
+
+
+def _check_call(look: Look | Focus, shift: float, question: str | None = None) -> Look:
+    """The same look at frames `shift` away, or one with another question, which has no options."""
+    return Look(
+        span=look.span,
+        question=look.question if question is None else question,
+        options=look.options if question is None else (),
+        shift=shift,
+        check=True,
+    )

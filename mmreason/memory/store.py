@@ -1,0 +1,383 @@
+"""What models have already said about videos: an SQLite file that several processes may share.
+
+A key names everything a reply depends on; a value is a small JSON object. When the values grow
+beyond a size, those that were not used for longest are forgotten. A value that is damaged counts as
+not there. Holds no frames; only its user may read it; deleting the file is always safe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mmreason.json_values import encode_json
+from mmreason.memory.store_file import (
+    BUSY_TIMEOUT_S,
+    MOST_VALUE_BYTES,
+    UNKNOWN,
+    ForeignFileError,
+    connect,
+    file_bytes,
+)
+from mmreason.types import UsageError
+from mmreason.video.json_input import JsonInputError, parse_json
+from mmreason.video.plain_text import show_line
+
+MAX_BYTES = 512 * 2**20
+"""Size of keys and values up to which a store grows: some hundred thousand replies."""
+
+_EVICT_TO = 0.9
+"""Share of the size that is left after forgetting, so that not every new value makes room."""
+_CHECK_SHARE = 1 / 64
+"""Share of the size that one process writes before it looks again how much there is."""
+_KEPT_USES = 256
+"""Reads whose time is held back until something is written."""
+
+
+def default_path() -> Path:
+    """`mmreason/store.sqlite3` in the user's cache folder."""
+    return cache_folder() / "store.sqlite3"
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/mmreason`, or `~/.cache/mmreason` where that is not set to an absolute path
+    (a relative one is to be ignored, as the XDG base directory specification says). UsageError
+    where the user has no home."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (named if named.is_absolute() else _home() / ".cache") / "mmreason"
+
+
+def _home() -> Path:
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path()
+    # An empty HOME reads as the root of the file system, which is nobody's home.
+    if not home.is_absolute() or home == Path(home.anchor):
+        raise UsageError(f"HOME names no folder of yours ({home}); set HOME or XDG_CACHE_HOME")
+    return home
+
+
+def make_key(
+    *,
+    content_hash: str,
+    fingerprint: str,
+    prompt: str,
+    clips: Sequence[tuple[Sequence[float], tuple[int, int]]],
+    max_new_tokens: int,
+) -> str:
+    """sha256 over everything greedy replies depend on: one reply a clip, each given as the times of
+    its frames (they count to the microsecond) and their size."""
+    recipe = [
+        content_hash,
+        fingerprint,
+        prompt,
+        [([round(time_s * 1_000_000) for time_s in times_s], size) for times_s, size in clips],
+        max_new_tokens,
+    ]
+    return hashlib.sha256(json.dumps(recipe, ensure_ascii=False).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """Values of one video or model."""
+
+    name: str
+    entries: int
+    size_bytes: int
+    """Of keys and values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a store holds. `by_model` and `by_video` begin with the largest."""
+
+    path: str
+    entries: int
+    size_bytes: int
+    """Of keys and values: what `max_bytes` limits."""
+    max_bytes: int
+    file_bytes: int
+    """Of the file and its write-ahead log, 0 in memory."""
+    by_model: tuple[Share, ...] = ()
+    by_video: tuple[Share, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        shares = {
+            name: [asdict(share) for share in getattr(self, name)]
+            for name in ("by_model", "by_video")
+        }
+        return asdict(self) | shares
+
+
+class Store:
+    """Replies by key. What was `put` outlives the process; may be used from several threads and
+    by several processes."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: str,
+        notes: tuple[str, ...] = (),
+        *,
+        max_bytes: int = MAX_BYTES,
+    ):
+        """Wrap an open connection; people call `open`, `open_default` or `in_memory`."""
+        if max_bytes < 1:
+            raise UsageError(f"max_bytes must be 1 or more, got {max_bytes}")
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._used: dict[str, int] = {}
+        """Keys read since the last write, and when (ns)."""
+        self._unchecked_bytes: float = max_bytes
+        """Written since the size was looked at; all of it at first."""
+        self.max_bytes = max_bytes
+        self.path = path
+        """File as text, or `:memory:`."""
+        self._notes = notes
+        self._damaged = self._too_long = 0
+
+    @classmethod
+    def open(cls, path: str | Path, *, max_bytes: int = MAX_BYTES) -> Store:
+        """Open or create a store file that forgets beyond `max_bytes`; an older file is brought up
+        to date. UsageError when it is no store or cannot be written."""
+        path = Path(path).expanduser()
+        try:
+            return cls(_connect(path), str(path), max_bytes=max_bytes)
+        except ForeignFileError as error:
+            raise UsageError(
+                f"store {path} cannot be used ({error}); it was left as it is: give another path"
+            ) from error
+        except (sqlite3.Error, OSError) as error:
+            raise UsageError(
+                f"store {path} cannot be used ({error}); delete that file or give another path"
+            ) from error
+
+    @classmethod
+    def in_memory(cls) -> Store:
+        """A store that ends with the process."""
+        return cls(connect(":memory:"), ":memory:")
+
+    @classmethod
+    def open_default(cls) -> Store:
+        """The store of this user; kept in memory, with a note, where there is no home or it cannot
+        be written. UsageError where a file of that name is there and is no store."""
+        try:
+            path = default_path()
+        except UsageError as error:
+            return cls._in_memory_because(str(error))
+        try:
+            connection = _connect(path)
+        except (OSError, sqlite3.OperationalError) as error:
+            return cls._in_memory_because(f"{path.parent} cannot be written ({error})")
+        except sqlite3.Error:
+            return cls.open(path)  # says what is wrong with the file, and what to do
+        _make_private(path)
+        return cls(connection, str(path))
+
+    @classmethod
+    def _in_memory_because(cls, reason: str) -> Store:
+        return cls(connect(":memory:"), ":memory:", (f"store kept in memory: {reason}",))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Fallbacks taken while opening and since: for those who read the answers."""
+        counts = (
+            (self._damaged, "damaged and not used: the models are asked again"),
+            (self._too_long, f"longer than {MOST_VALUE_BYTES:,} bytes and not kept"),
+        )
+        return (
+            *self._notes,
+            *(f"values of the store that are {what}: {count}" for count, what in counts if count),
+        )
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The value; None where there is none or it is damaged, which is then in `notes`.
+        UsageError when the file as a whole turns out to be damaged."""
+        with self._lock, self._translated():
+            try:
+                row = self._connection.execute(_GET, (key,)).fetchone()
+                value = None if row is None else _read_value(row[0])
+            except (sqlite3.DataError, JsonInputError):
+                self._damaged += 1
+                return None
+            if value is not None:
+                self._used[key] = time.time_ns()
+                if len(self._used) >= _KEPT_USES:
+                    self._write_uses_if_possible()
+        return value
+
+    def put(
+        self, key: str, value: dict[str, Any], *, video: str = UNKNOWN, model: str = UNKNOWN
+    ) -> None:
+        """Write one value; the last writer of a key wins. `video` and `model` tell people what it
+        is about. Forgets what was not used for longest where the store grows too large. A value of
+        more than `MOST_VALUE_BYTES` is not kept, which is then in `notes`."""
+        text = encode_json(value)
+        size = len(key.encode()) + len(text.encode())
+        if size > MOST_VALUE_BYTES:
+            self._too_long += 1
+            return
+        row = (key, text, show_line(video), show_line(model), size, time.time_ns())
+        with self._lock, self._translated(), self._connection:
+            self._connection.execute(_PUT, row)
+            self._used.pop(key, None)
+            self._write_uses()
+            self._unchecked_bytes += size
+            if self._unchecked_bytes >= self.max_bytes * _CHECK_SHARE:
+                self._evict()
+
+    def usage(self) -> Usage:
+        """What the store holds, by model and by video."""
+        with self._lock, self._translated():
+            entries, size = self._connection.execute(_TOTAL).fetchone()
+            models, videos = (
+                tuple(
+                    Share(name=name.decode(errors="replace"), entries=count, size_bytes=part)
+                    for name, count, part in self._connection.execute(_SHARES.format(column))
+                )
+                for column in ("model", "video")
+            )
+        return Usage(
+            path=self.path,
+            entries=entries,
+            size_bytes=size,
+            max_bytes=self.max_bytes,
+            file_bytes=file_bytes(self.path),
+            by_model=models,
+            by_video=videos,
+        )
+
+    def clear(self) -> int:
+        """Forget everything and give the disk back; returns how many values there were. Space is
+        kept for later use where another process is reading."""
+        with self._lock, self._translated():
+            with self._connection:
+                count = self._connection.execute("DELETE FROM replies").rowcount
+                self._used.clear()
+            with suppress(sqlite3.OperationalError):
+                self._connection.execute("PRAGMA busy_timeout = 1000")
+                self._connection.execute("VACUUM")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
+        return count
+
+    def __len__(self) -> int:
+        with self._lock, self._translated():
+            return self._connection.execute("SELECT COUNT(*) FROM replies").fetchone()[0]
+
+    def __repr__(self) -> str:
+        return f"Store({self.path!r}, {len(self)} replies)"
+
+    def close(self) -> None:
+        """Release the file. May be called twice."""
+        with self._lock:
+            self._write_uses_if_possible()
+            self._connection.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write_uses_if_possible(self) -> None:
+        """When values were used is not worth an error or a wait: the disk may be full, the file
+        gone, another process writing."""
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            with self._connection:
+                self._write_uses()
+        self._used.clear()
+        with suppress(sqlite3.Error):
+            self._connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
+
+    def _write_uses(self) -> None:
+        """Write down which values were read when. Inside a transaction, with the lock."""
+        rows = [(used_ns, key) for key, used_ns in self._used.items()]
+        self._connection.executemany(
+            "UPDATE replies SET used_ns = ?1 WHERE key = ?2 AND used_ns < ?1", rows
+        )
+        self._used.clear()
+
+    def _evict(self) -> None:
+        """Forget the values that were not used for longest. Inside a transaction, with the lock."""
+        self._unchecked_bytes = 0
+        size = self._connection.execute(_TOTAL).fetchone()[1]
+        if size <= self.max_bytes:
+            return
+        surplus = size - self.max_bytes * _EVICT_TO
+        oldest = self._connection.execute(_OLDEST)
+        gone: list[tuple[int]] = []
+        for row, part in oldest:
+            if surplus <= 0:
+                break
+            gone.append((row,))
+            surplus -= part
+        oldest.close()
+        self._connection.executemany("DELETE FROM replies WHERE rowid = ?", gone)
+
+    def _translated(self) -> _Translated:
+        return _Translated(self.path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """`connect`, in a folder that is made for the user alone where there is none."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return connect(str(path))
+
+
+def _make_private(path: Path) -> None:
+    """Close the default store to others: earlier versions made it by the umask."""
+    with suppress(OSError):
+        path.parent.chmod(0o700)
+        path.chmod(0o600)
+
+
+def _read_value(data: bytes) -> dict[str, Any]:
+    """Raises JsonInputError."""
+    value = parse_json(data, most_bytes=MOST_VALUE_BYTES)
+    if not isinstance(value, dict):
+        raise JsonInputError("is no JSON object")
+    return value
+
+
+class _Translated:
+    """Turns damage found by SQLite into one readable line."""
+
+    def __init__(self, path: str):
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
+        if isinstance(error, sqlite3.DatabaseError):
+            raise UsageError(
+                f"store {self._path} cannot be used ({error}); delete it or give another path"
+            ) from error
+
+
+_PUT = """
+INSERT INTO replies (key, value, video, model, size, used_ns) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, video = excluded.video,
+    model = excluded.model, size = excluded.size, used_ns = excluded.used_ns
+"""
+# Casts: SQLite keeps what was written, whatever the type of the column.
+_GET = "SELECT CAST(value AS BLOB) FROM replies WHERE key = ?"
+_TOTAL = "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS INTEGER) FROM replies"
+_SHARES = """
+SELECT CAST(SUBSTR({0}, 1, 200) AS BLOB), COUNT(*), CAST(SUM(size) AS INTEGER) AS part
+FROM replies GROUP BY {0} ORDER BY part DESC, {0}
+"""
+_OLDEST = "SELECT rowid, CAST(size AS INTEGER) FROM replies ORDER BY used_ns, rowid"

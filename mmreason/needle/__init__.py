@@ -1,0 +1,1 @@
+"""Long scripted videos with hidden events: worlds, questions about them, observers by script."""

@@ -1,0 +1,331 @@
+"""Models without weights: they read a world's script at the times of the frames they are shown.
+
+The captioner tells what a stretch holds, as well as its knobs allow; the looker answers the
+question forms of `world.questions` from the shown frames alone and says "there is no star." where
+none of them shows one. Noise comes from a stable hash, so the same frames are always told the same
+way, and what is told at one chance is told at every higher one. Leaves out pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mmreason.models.base import (
+    ClipRecipe,
+    Conversation,
+    FramesPart,
+    Message,
+    Reply,
+    TextPart,
+)
+from mmreason.needle.words import (
+    ATTRIBUTES,
+    VALUES,
+    Attribute,
+    Figure,
+    figure_of,
+    motion_answer,
+    parsed,
+    singular,
+    split_context,
+    things_of,
+)
+from mmreason.types import UsageError
+from mmreason.video.types import FrameBatch, Span
+from mmreason.video.world.motion import position
+from mmreason.video.world.script import Actor, Scene, World
+from mmreason.video.world.truth import article
+
+STILL_S = 1e-3
+"""A single frame is told as a stretch of this length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knobs:
+    """How good the captioner is. The defaults are perfect."""
+
+    p_mention: tuple[tuple[float, float], ...] = ((math.inf, 1.0),)
+    """(longest stretch in seconds, chance that a thing in it is told), shortest first."""
+    drop_rate: float = 0.0
+    """Chance that each of a told thing's colour, size and pattern is left out."""
+    false_rate: float = 0.0
+    """Chance that a caption tells of one thing that is not there."""
+    most_words: int | None = None
+    """Longest caption. The words on the screen stay; things that do not fit are left out, at
+    random."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        rates = (self.drop_rate, self.false_rate, *(p for _, p in self.p_mention))
+        if not self.p_mention or not all(0.0 <= rate <= 1.0 for rate in rates):
+            raise UsageError(f"chances of a captioner must be from 0 to 1, got {self}")
+
+    def chance(self, length_s: float) -> float:
+        """Chance that a thing is told in a caption of a stretch of `length_s`."""
+        for longest_s, chance in self.p_mention:
+            if length_s <= longest_s:
+                return chance
+        return self.p_mention[-1][1]
+
+
+PERFECT = Knobs()
+
+
+TOKENS_PER_FRAME = 46
+"""Visual tokens that are counted a frame: about what the packaged model needs."""
+
+
+@dataclass
+class OracleModel:
+    """A `ChatModel` that knows one world. Counts a token a word, and `TOKENS_PER_FRAME` a frame.
+
+    It is not bound by `max_new_tokens`: how long a caption may be is one of its knobs.
+    """
+
+    witness: Witness
+    clip: ClipRecipe
+    name: str
+    lineage: str = "oracle"
+    calibrated: bool = False
+    notes: tuple[str, ...] = ()
+    calls: int = 0
+    frames: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.name.encode()).hexdigest()
+
+    def generate(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        max_new_tokens: int = 96,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[Reply]:
+        """See `ChatModel`. Only the last message of a conversation is read."""
+        return [self._reply(conversation[-1]) for conversation in conversations]
+
+    def _reply(self, message: Message) -> Reply:
+        text = "\n".join(part.text for part in message.parts if isinstance(part, TextPart))
+        batch = next((p.frames for p in message.parts if isinstance(p, FramesPart)), None)
+        written = self.witness(text, batch)
+        shown = 0 if batch is None else len(batch)
+        words = len(written.split())
+        visual = shown * TOKENS_PER_FRAME
+        self.calls += 1
+        self.frames += shown
+        self.tokens_in += len(text.split()) + visual
+        self.tokens_out += words
+        return Reply(
+            text=written,
+            token_ids=tuple(range(words)),
+            logprobs=(-0.05,) * words,
+            tokens_in=len(text.split()) + visual,
+            tokens_out=words,
+            tokens_visual=visual,
+        )
+
+
+def oracle(
+    world: World, knobs: Knobs = PERFECT, *, frames: int = 8, leaf_s: float = 3.0
+) -> OracleModel:
+    """A model that knows `world` and watches clips as the packaged model does, in tiny pictures."""
+    told = json.dumps(asdict(knobs), sort_keys=True)
+    digest = hashlib.sha256((told + world.to_json()).encode()).hexdigest()[:16]
+    clip = ClipRecipe(frames=frames, size_px=(16, 16), leaf_s=leaf_s)
+    witness = Witness(world, knobs, clip.prompts.caption)
+    return OracleModel(witness, clip, name=f"oracle {digest}")
+
+
+@dataclass
+class Witness:
+    """Captions and answers about one world by (prompt, frames)."""
+
+    world: World
+    knobs: Knobs
+    caption_prompt: str
+    _starts_s: list[float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._starts_s = [scene.start_s for scene in self.world.scenes]
+
+    def __call__(self, text: str, frames: FrameBatch | None) -> str:
+        if frames is None or not len(frames):
+            return "this is outside my world."
+        if text.strip() == self.caption_prompt:
+            return self.caption(frames.times_s)
+        return self.answer(text.strip().splitlines()[0], frames.times_s)
+
+    def caption(self, times_s: np.ndarray) -> str:
+        """What the stretch that the frames are spread over holds, each thing told once."""
+        span = covered(times_s)
+        scenes = self._scenes_in(span)
+        chance = self.knobs.chance(span.duration_s)
+        figures = dict.fromkeys(figure_of(a) for scene in scenes for a in scene.actors)
+        told = [
+            self._told(span, figure)
+            for figure in figures
+            if self._draw(span, figure, "mention") < chance
+        ]
+        if self._draw(span, None, "false") < self.knobs.false_rate:
+            told.append(self._invented(span))
+        words = dict.fromkeys(scene.text for scene in scenes if scene.text)
+        verb = ("the word", "is") if len(words) == 1 else ("the words", "are")
+        ending = f"{verb[0]} {' and '.join(words)} {verb[1]} on the screen." if words else ""
+        room = math.inf if self.knobs.most_words is None else self.knobs.most_words
+        room -= len(ending.split())
+        kept = []
+        for name in sorted(told, key=lambda n: self._draw(span, None, n)):
+            if (room := room - len(name.split())) >= 0:
+                kept.append(name)
+        things = "".join(f"{name}. " for name in told if name in kept)
+        return (things + ending).strip() or "nothing is there."
+
+    def answer(self, question: str, times_s: np.ndarray) -> str:
+        """The answer that the shown frames give; a clause about the word on the screen counts."""
+        plain, word = split_context(question)
+        seen = [
+            (float(t), scene, actor)
+            for t in times_s
+            for scene in (self._scene_at(float(t)),)
+            if word is None or scene.text == word
+            for actor in scene.actors
+        ]
+        asked = parsed(plain)
+        if asked is not None and asked[0] in _REPLIES:
+            return _REPLIES[asked[0]](self, seen, *asked[1])
+        if plain == "What word is on the screen?":
+            return str(self._scene_at(float(times_s[0])).text or "there is no word.")
+        return "this is outside my world."
+
+    def _scene_at(self, time_s: float) -> Scene:
+        return self.world.scenes[max(0, bisect_right(self._starts_s, time_s) - 1)]
+
+    def _scenes_in(self, span: Span) -> tuple[Scene, ...]:
+        first = max(0, bisect_right(self._starts_s, span.start_s) - 1)
+        last = max(first + 1, bisect_right(self._starts_s, span.end_s - 1e-9))
+        return self.world.scenes[first:last]
+
+    def _told(self, span: Span, figure: Figure) -> str:
+        kept: list[Attribute] = [
+            a
+            for a in ATTRIBUTES
+            if a == "shape" or self._draw(span, figure, a) >= self.knobs.drop_rate
+        ]
+        return article(named(figure, tuple(kept)))
+
+    def _invented(self, span: Span) -> str:
+        values: dict[str, Any] = {
+            a: VALUES[a][int(self._draw(span, None, f"invented {a}") * len(VALUES[a]))]
+            for a in ATTRIBUTES
+        }
+        return article(named(Figure(**values), ATTRIBUTES))
+
+    def _draw(self, span: Span, figure: Figure | None, what: str) -> float:
+        """Uniform in [0, 1), the same for the same arguments, world and seed."""
+        key = (self.world.name, self.knobs.seed, span.to_list(), repr(figure), what)
+        digest = hashlib.sha256(repr(key).encode()).digest()
+        return int.from_bytes(digest[:8], "big") / 2**64
+
+
+_Seen = list[tuple[float, Scene, Actor]]
+
+
+def named(figure: Figure, attributes: tuple[Attribute, ...]) -> str:
+    """`large red striped star`, as `world.truth.noun` has it, of the attributes that are kept."""
+    words = [
+        figure.value(a)
+        for a in ("size", "colour", "pattern", "shape")
+        if a in attributes and (a != "pattern" or figure.pattern != "plain")
+    ]
+    return " ".join(words)
+
+
+def covered(times_s: np.ndarray) -> Span:
+    """The stretch that evenly spread frames stand for: half a step beyond the first and last."""
+    first_s, last_s = float(np.min(times_s)), float(np.max(times_s))
+    if len(times_s) < 2 or last_s <= first_s:
+        return Span(first_s, first_s + STILL_S)
+    half_s = (last_s - first_s) / (len(times_s) - 1) / 2
+    return Span(max(0.0, first_s - half_s), last_s + half_s)
+
+
+def matches(phrase: str, figure: Figure) -> bool:
+    """Whether a phrase such as `small red star` or `red object` fits."""
+    words = phrase.split()
+    held = {figure.value(a) for a in ATTRIBUTES} | {"object"}
+    return bool(words) and all(word in held for word in words)
+
+
+def _one(reply: Callable[[Witness, _Seen], str]) -> Callable[[Witness, _Seen, str], str]:
+    """The answer about the first thing that a phrase fits."""
+
+    def about(witness: Witness, seen: _Seen, phrase: str) -> str:
+        fits = [row for row in seen if matches(phrase, figure_of(row[2]))]
+        same = [row for row in fits if row[2].id == fits[0][2].id]
+        return f"{reply(witness, same)}." if same else f"there is no {phrase}."
+
+    return about
+
+
+def _value(attribute: Attribute) -> Callable[[Witness, _Seen], str]:
+    return lambda _, rows: figure_of(rows[0][2]).value(attribute)
+
+
+def _move(_: Witness, rows: _Seen) -> str:
+    """One frame shows no motion."""
+    kind = rows[0][2].motion.kind
+    return motion_answer(kind if len({t for t, _, _ in rows}) > 1 else "still")
+
+
+def _place(witness: Witness, rows: _Seen) -> str:
+    time_s, scene, actor = rows[len(rows) // 2]
+    x = position(witness.world, scene, actor, time_s)[0] / witness.world.aspect
+    return "on the left" if x < 0.4 else "on the right" if x > 0.6 else "in the middle"
+
+
+def _is_there(_: Witness, seen: _Seen, phrase: str) -> str:
+    return "yes." if any(matches(phrase, figure_of(a)) for _, _, a in seen) else "no."
+
+
+def _how_many(_: Witness, seen: _Seen, what: str) -> str:
+    fits = {a.id for _, _, a in seen if matches(singular(what), figure_of(a))}
+    return f"{len(fits)}."
+
+
+def _comes(_: Witness, seen: _Seen, place: str, things: str) -> str:
+    """First or last by first sight; a thing that is not shown is said to be missing."""
+    names = things_of(things)
+    first_s = {
+        name: min((t for t, _, a in seen if matches(name, figure_of(a))), default=math.inf)
+        for name in names
+    }
+    missing = [name for name in names if first_s[name] == math.inf]
+    if missing:
+        return f"there is no {missing[0]}."
+    best = (min if place == "first" else max)(names, key=lambda name: first_s[name])
+    return f"the {best}."
+
+
+_REPLIES: dict[str, Callable[..., str]] = {
+    "colour": _one(_value("colour")),
+    "shape": _one(_value("shape")),
+    "pattern": _one(_value("pattern")),
+    "size": _one(_value("size")),
+    "motion": _one(_move),
+    "location": _one(_place),
+    "existence": _is_there,
+    "count": _how_many,
+    "order": _comes,
+}

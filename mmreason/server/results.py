@@ -1,0 +1,238 @@
+"""What the tools of the server give. The docstrings of fields are part of the schemas that clients
+read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mmreason.grounding import Grounding, GroundingStatus
+from mmreason.json_values import SCHEMA
+from mmreason.report.words import all_notes, check_words, looked_words
+from mmreason.types import Answer, Cost, Evidence, StopReason
+from mmreason.video.inspect import FileReport, FrameRateKind
+
+_CONFIG = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class Result(BaseModel):
+    """What a tool gives, with the version of its schema."""
+
+    model_config = _CONFIG
+
+    schema_version: int = Field(default=SCHEMA, serialization_alias="schema")
+    """Version of this result: it grows where a field goes or changes its meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A frame to be shown."""
+
+    time_s: float
+    """Presentation time of the frame."""
+    jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput:
+    """What a tool gives: values, and the pictures that go with them."""
+
+    values: Result
+    pictures: tuple[Picture, ...] = ()
+
+
+class EvidenceResult(BaseModel):
+    """A stretch of the video that supports the answer."""
+
+    model_config = _CONFIG
+
+    start_s: float
+    end_s: float
+    """Not included."""
+    quote: str
+    """What the model said about this stretch, or the lines of the subtitles."""
+    source: Literal["frames", "subtitles"]
+    check: str
+    """How it was checked and by whom, in words: second look agrees, another model (NAME) agrees,
+    stands in the transcript, not checked, ..."""
+    verified: bool
+    """Whether an independent check agrees: a model of another family, or the transcript. A second
+    look by the same model is none."""
+    frame_times_s: list[float]
+    """Times of the frames that were looked at."""
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> EvidenceResult:
+        start_s, end_s = evidence.span.to_list()
+        return cls(
+            start_s=start_s,
+            end_s=end_s,
+            quote=evidence.quote,
+            source=evidence.source,
+            check=check_words(evidence),
+            verified=evidence.verified,
+            frame_times_s=[round(time_s, 6) for time_s in evidence.frame_times_s],
+        )
+
+
+class CostResult(BaseModel):
+    """What the answer took."""
+
+    model_config = _CONFIG
+
+    seconds: float
+    frames: int
+    """Frames shown to a model."""
+    model_calls: int
+    cache_hits: int
+    """Calls that were served from the store without a model."""
+    rounds: int
+    tokens: int
+    """Tokens read and written by models."""
+
+    @classmethod
+    def of(cls, cost: Cost) -> CostResult:
+        return cls(
+            seconds=round(cost.seconds, 3),
+            frames=cost.frames,
+            model_calls=cost.model_calls,
+            cache_hits=cost.cache_hits,
+            rounds=cost.rounds,
+            tokens=cost.tokens_in + cost.tokens_out,
+        )
+
+
+class AskResult(Result):
+    """An answer, what supports it and what it took; or that there is none, and what to do."""
+
+    answered: bool
+    """False: there is no answer; do not make one up."""
+    text: str
+    """The answer; empty where nothing could be answered, and stop_reason says why. Where only
+    subtitles answer, it quotes them."""
+    choice: int | None
+    """Position of the answer in options, from 0; null for an open question or without an answer."""
+    confidence: float | None
+    """0 to 1, or null where it is not known."""
+    confidence_calibrated: bool
+    """Whether that is how often such answers are right; else it is the model's own number."""
+    stop_reason: StopReason
+    """answered; abstained: nothing in the video supports an answer; budget_*: that limit ended it;
+    model_failed or invalid_output: the model could not be used."""
+    evidence: list[EvidenceResult]
+    looked_at: str
+    """What was seen on the way."""
+    next_steps: list[str]
+    """What the user can do where there is no answer."""
+    pictured_s: list[float]
+    """Times in seconds of the pictures given with this, in their order."""
+    cost: CostResult
+    notes: list[str]
+    """Fallbacks and oddities on the way."""
+
+    @classmethod
+    def of(cls, answer: Answer, pictures: tuple[Picture, ...]) -> AskResult:
+        return cls(
+            answered=answer.answered,
+            text=answer.text,
+            choice=answer.choice,
+            confidence=None if answer.confidence is None else round(answer.confidence, 4),
+            confidence_calibrated=answer.confidence_calibrated,
+            stop_reason=answer.stop_reason,
+            evidence=[EvidenceResult.of(item) for item in answer.evidence],
+            looked_at=looked_words(answer),
+            next_steps=list(answer.next_steps),
+            pictured_s=[round(picture.time_s, 6) for picture in pictures],
+            cost=CostResult.of(answer.cost),
+            notes=all_notes(answer),
+        )
+
+
+class CaptionResult(Result):
+    """What is to be seen in a stretch of video."""
+
+    start_s: float
+    end_s: float
+    text: str
+    """One description, or a line a moment that begins with its time."""
+
+
+class GroundResult(Result):
+    """Where an expression is in one frame."""
+
+    status: GroundingStatus
+    """found: one box; ambiguous: several; other values: no box, and why."""
+    boxes_px: list[tuple[float, float, float, float]]
+    """x1, y1, x2, y2 in pixels of the original frame, from its upper left corner."""
+    labels: list[str]
+    """One a box, empty where the model gave none."""
+    frame_time_s: float | None
+    """Time of the frame that was looked at; null for an image."""
+    size_px: tuple[int, int] | None
+    """Width and height of the frame."""
+    issues: list[str]
+    """What was odd about the model's reply."""
+
+    @classmethod
+    def of(cls, grounding: Grounding) -> GroundResult:
+        return cls(
+            status=grounding.status,
+            boxes_px=[box.xyxy for box in grounding.boxes],
+            labels=list(grounding.labels),
+            frame_time_s=grounding.frame_time_s,
+            size_px=grounding.size_px,
+            issues=list(grounding.issues),
+        )
+
+
+class InspectResult(Result):
+    """What is in a video file."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, from_attributes=True)
+
+    kind: str
+    container: str
+    codec: str
+    size_bytes: int
+    duration_s: float
+    start_s: float
+    """Time of the first frame; the video is shown from here on for duration_s."""
+    width_px: int
+    height_px: int
+    rotation_deg: int
+    """Counter-clockwise quarter turns applied to the stored picture, in degrees."""
+    frame_count: int | None
+    mean_fps_hz: float
+    frame_rate: FrameRateKind
+    """Measured from the times of the frames, not taken from the header."""
+    keyframe_count: int | None
+    audio_streams: tuple[str, ...]
+    subtitles: tuple[str, ...]
+    """Tracks of subtitles inside the file, and files of them beside it."""
+    notes: tuple[str, ...]
+    """Fallbacks and oddities of the file."""
+
+    @classmethod
+    def of(cls, report: FileReport) -> InspectResult:
+        return cls.model_validate(report)
+
+
+class FrameTime(BaseModel):
+    """When a frame was asked for, and when the one given is shown."""
+
+    model_config = _CONFIG
+
+    asked_s: float
+    time_s: float
+    exact: bool
+    """Whether this is the frame shown at asked_s; false outside the video."""
+
+
+class FramesResult(Result):
+    """The times of the pictures given with this, in their order."""
+
+    frames: list[FrameTime]
+    size_px: tuple[int, int]
+    """Width and height of the pictures, which are never larger than the video."""

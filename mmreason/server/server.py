@@ -1,0 +1,345 @@
+"""The tools of `service` in the Model Context Protocol, on standard input and output.
+
+Work runs in threads, so that the protocol stays alive: what asks the model goes one at a time, what
+reads files a few at a time, and each within the time limit of its call. Whatever goes wrong reaches
+the client as one line. Imports the SDK.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import signal
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from anyio import (
+    CapacityLimiter,
+    Semaphore,
+    create_task_group,
+    from_thread,
+    move_on_after,
+    sleep_forever,
+    to_thread,
+)
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent, ToolAnnotations
+from pydantic import Field, FiniteFloat, ValidationError
+
+import mmreason
+from mmreason.language.validate import OPTION_LIMIT, QUESTION_LIMIT
+from mmreason.server.arguments import check_arguments, describe_rejection
+from mmreason.server.call import Call, CallCancelled
+from mmreason.server.results import (
+    AskResult,
+    CaptionResult,
+    FramesResult,
+    GroundResult,
+    InspectResult,
+    ToolOutput,
+)
+from mmreason.server.roots import MAX_PATH_BYTES
+from mmreason.server.service import VideoService
+from mmreason.types import UsageError
+from mmreason.video.plain_text import show_line, show_text
+from mmreason.video.types import VideoError, format_time
+
+FILE_CALLS = 6
+"""Calls without a model that may run at the same time."""
+MAX_ERROR_CHARACTERS = 1_000
+"""Of the line that tells a client what went wrong."""
+_INTERRUPTED = 130
+
+FilePath = Annotated[str, Field(description="Path of a video file.", max_length=MAX_PATH_BYTES)]
+Seconds = Annotated[FiniteFloat, Field(ge=-1e9, le=1e9)]
+
+
+class Tools:
+    """The tools as clients see them: their docstrings and signatures are what is published."""
+
+    def __init__(self, service: VideoService):
+        self._service = service
+        self._model_turn = Semaphore(1)
+        self._file_turns = Semaphore(FILE_CALLS)
+        self._threads = CapacityLimiter(1 + FILE_CALLS)
+
+    async def ask(
+        self,
+        context: Context,
+        video: FilePath,
+        question: Annotated[
+            str, Field(description="The question, in plain words.", max_length=QUESTION_LIMIT)
+        ],
+        options: Annotated[
+            list[Annotated[str, Field(max_length=OPTION_LIMIT)]] | None,
+            Field(description="2 to 26 possible answers, for a choice."),
+        ] = None,
+        subtitles: Annotated[
+            str | None,
+            Field(
+                description="Path of subtitles (.srt, .vtt, .ass); default: beside or in it.",
+                max_length=MAX_PATH_BYTES,
+            ),
+        ] = None,
+        budget_frames: Annotated[int | None, Field(description="Most frames to look at.")] = None,
+        budget_seconds: Annotated[
+            FiniteFloat | None, Field(description="Most seconds to spend.")
+        ] = None,
+    ) -> Annotated[CallToolResult, AskResult]:
+        """Answer a question about what is to be seen or is said in subtitles in a video, of seconds
+        or of hours. Gives the answer, its confidence, the stretches of video that support it with
+        how each was checked and by whom, pictures of them and the cost. Takes seconds to minutes; a
+        later question about the same video is faster. answered: false means that there is no
+        answer: do not make one up, and tell what next_steps say."""
+
+        def report_step(number: int, doing: str) -> None:
+            from_thread.run(context.report_progress, number, None, show_line(doing))
+
+        def work(call: Call) -> ToolOutput:
+            return self._service.ask(
+                call,
+                video,
+                question,
+                options=options,
+                subtitles=subtitles,
+                frames=budget_frames,
+                seconds=budget_seconds,
+                report_step=report_step,
+            )
+
+        return await self._perform(work, asks_model=True)
+
+    async def caption(
+        self,
+        video: FilePath,
+        start_s: Annotated[
+            Seconds | None, Field(description="First second; default: the start.")
+        ] = None,
+        end_s: Annotated[
+            Seconds | None, Field(description="Last second; default: the end.")
+        ] = None,
+    ) -> Annotated[CallToolResult, CaptionResult]:
+        """Describe what is to be seen in a video, or between two of its times. Good for some
+        seconds; over long stretches it sees few moments, and ask finds more."""
+
+        def work(call: Call) -> ToolOutput:
+            return self._service.caption(call, video, start_s, end_s)
+
+        return await self._perform(work, asks_model=True)
+
+    async def ground(
+        self,
+        file: Annotated[
+            str,
+            Field(description="Path of a video file or an image.", max_length=MAX_PATH_BYTES),
+        ],
+        expression: Annotated[
+            str,
+            Field(description='What to find, such as "the red star".', max_length=QUESTION_LIMIT),
+        ],
+        at_s: Annotated[
+            Seconds | None,
+            Field(description="Second of the video to look at; default: its middle."),
+        ] = None,
+    ) -> Annotated[CallToolResult, GroundResult]:
+        """Find something in one frame of a video, or in an image: its box in pixels of the original
+        frame, or that it is not there."""
+
+        def work(call: Call) -> ToolOutput:
+            return self._service.ground(call, file, expression, at_s)
+
+        return await self._perform(work, asks_model=True)
+
+    async def inspect(self, video: FilePath) -> Annotated[CallToolResult, InspectResult]:
+        """Tell what is in a video file: duration, picture size, codec, constant or variable frame
+        rate, key frames, audio and subtitle tracks. Fast, and asks no model."""
+
+        def work(call: Call) -> ToolOutput:
+            return self._service.inspect(call, video)
+
+        return await self._perform(work, asks_model=False)
+
+    async def frames(
+        self,
+        video: FilePath,
+        times_s: Annotated[list[Seconds], Field(description="1 to 8 times in seconds.")],
+    ) -> Annotated[CallToolResult, FramesResult]:
+        """Show the frames of a video at some times, as pictures of at most 640 pixels a side, with
+        the times at which they are really shown. Fast, and asks no model."""
+
+        def work(call: Call) -> ToolOutput:
+            return self._service.frames(call, video, times_s)
+
+        return await self._perform(work, asks_model=False)
+
+    async def _perform(
+        self, work: Callable[[Call], ToolOutput], *, asks_model: bool
+    ) -> CallToolResult:
+        """Do the work in a thread when it is its turn, and end it where its time is over or its
+        client no longer waits. ToolError tells the client what went wrong."""
+        call = self._service.new_call(asks_model=asks_model)
+        turns = self._model_turn if asks_model else self._file_turns
+        async with create_task_group() as group:
+            group.start_soon(_cancel_together, call)
+            with move_on_after(call.remaining_s) as wait:
+                await turns.acquire()
+            if wait.cancelled_caught:
+                outcome = _describe_wait(call, asks_model)
+            else:
+                try:
+                    outcome = await to_thread.run_sync(
+                        _outcome_of, work, call, limiter=self._threads
+                    )
+                finally:
+                    turns.release()
+            group.cancel_scope.cancel()
+        if isinstance(outcome, str):
+            raise ToolError(outcome)
+        return outcome
+
+
+async def _cancel_together(call: Call) -> None:
+    """Cancel a call when this task is: the thread that does its work is not told by itself."""
+    try:
+        await sleep_forever()
+    finally:
+        call.cancel()
+
+
+def _outcome_of(work: Callable[[Call], ToolOutput], call: Call) -> CallToolResult | str:
+    """The result of the work, or the line that says why there is none."""
+    try:
+        return _as_tool_result(work(call))
+    except CallCancelled:
+        return "the call was cancelled"
+    except Exception as error:
+        return describe_error(error) if call.remaining_s else call.time_over
+
+
+def describe_error(error: Exception) -> str:
+    """One line of limited length about what went wrong: the text of errors that are meant for
+    callers, the kind and the text of others.
+
+    Example:
+        >>> describe_error(MemoryError())
+        'MemoryError: not enough memory'
+    """
+    text = show_line(str(error)[:MAX_ERROR_CHARACTERS])
+    if isinstance(error, UsageError | VideoError):
+        return text
+    if isinstance(error, MemoryError):
+        text = text or "not enough memory"
+    kind = type(error).__name__
+    return f"{kind}: {text}"[:MAX_ERROR_CHARACTERS] if text else kind
+
+
+def _describe_wait(call: Call, asks_model: bool) -> str:
+    busy = "the model was busy with other calls" if asks_model else "other calls were going on"
+    return f"{busy} for {call.limit_s:g} s, the limit of a call; try again later"
+
+
+def _as_tool_result(output: ToolOutput) -> CallToolResult:
+    values = _show_strings(output.values.model_dump(by_alias=True))
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False)
+    content: list[ContentBlock] = [TextContent(type="text", text=text)]
+    for picture in output.pictures:
+        content.append(TextContent(type="text", text=f"frame at {format_time(picture.time_s)}:"))
+        data = b64encode(picture.jpeg).decode()
+        content.append(ImageContent(type="image", data=data, mime_type="image/jpeg"))
+    return CallToolResult(content=content, structured_content=json.loads(text))
+
+
+def _show_strings(value: Any) -> Any:
+    """The value with its foreign texts as text: half a surrogate pair in a file's name, say, could
+    not be sent, and would end the server."""
+    if isinstance(value, str):
+        return show_text(value)
+    if isinstance(value, dict):
+        return {key: _show_strings(item) for key, item in value.items()}
+    return [_show_strings(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+class VideoServer(MCPServer):
+    """A server whose tools fail with one line, also where the SDK finds what is wrong."""
+
+    def __init__(self, name: str, *, instructions: str) -> None:
+        super().__init__(
+            name,
+            version=mmreason.__version__,
+            instructions=instructions,
+            log_level="WARNING",
+        )
+        self._argument_names: dict[str, list[str]] = {}
+
+    def add_video_tool(self, tool: Callable[..., Any]) -> None:
+        """Publish a method of `Tools`."""
+        self.add_tool(
+            tool,
+            description=inspect.getdoc(tool),
+            annotations=ToolAnnotations(read_only_hint=True),
+        )
+        names = [name for name in inspect.signature(tool).parameters if name != "context"]
+        self._argument_names[tool.__name__] = names
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context | None = None
+    ) -> Any:
+        """See `MCPServer.call_tool`. Raises ToolError, never with a traceback of ours."""
+        try:
+            if name in self._argument_names:
+                check_arguments(name, arguments, self._argument_names[name])
+            return await super().call_tool(name, arguments, context)
+        except (ToolError, UsageError) as error:
+            raise ToolError(_line_of(error)) from None
+
+
+def _line_of(error: ToolError | UsageError) -> str:
+    """What is behind an error of the SDK, which puts words of its own around it."""
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        return describe_rejection(cause)
+    if isinstance(cause, Exception) and not isinstance(cause, ToolError):
+        return describe_error(cause)
+    return show_line(str(cause or error)[:MAX_ERROR_CHARACTERS])
+
+
+def build(service: VideoService, model: str) -> VideoServer:
+    """A server with all tools; `model` is the name that clients are told."""
+    server = VideoServer(
+        "mmreason",
+        instructions=(
+            "Looks into video files on this machine and answers questions about them with evidence."
+            " Times are in seconds, in texts as h:mm:ss.ss. Files may be read "
+            f"below: {service.roots}. Relative paths start there. The model that looks is "
+            f"{show_line(model)}. A call may take {service.limits.seconds:g} seconds."
+        ),
+    )
+    tools = Tools(service)
+    for tool in (tools.ask, tools.caption, tools.ground, tools.inspect, tools.frames):
+        server.add_video_tool(tool)
+    return server
+
+
+def serve(service: VideoService, model: str) -> None:
+    """Serve one client until standard input is closed. Only protocol goes to standard output.
+
+    Ctrl-C ends the process. Raises BrokenPipeError where the client does not listen any more.
+    """
+    signal.signal(signal.SIGINT, _end)
+    try:
+        build(service, model).run("stdio")
+    except BaseExceptionGroup as group:
+        if group.subgroup(BrokenPipeError) is None:
+            raise
+        raise BrokenPipeError from group
+
+
+def _end(number: int, frame: object) -> None:
+    """Leave at once: a thread that reads standard input, and a model at work, cannot be
+    interrupted. Nothing is left half done, since the store commits each reply by itself."""
+    os.write(2, b"interrupted\n")
+    os._exit(_INTERRUPTED)

@@ -1,0 +1,230 @@
+"""The work behind the tools of the server: thin calls of the public API on files that may be read.
+
+Methods block. Those that ask a model want to be called one at a time. UsageError and VideoError
+tell a client what was wrong with its call. The protocol is `server`'s.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from mmreason.language.validate import checked_options, checked_part, checked_question
+from mmreason.server.call import Call, CallLimits
+from mmreason.server.results import (
+    AskResult,
+    CaptionResult,
+    FramesResult,
+    FrameTime,
+    GroundResult,
+    InspectResult,
+    Picture,
+    ToolOutput,
+)
+from mmreason.server.roots import Roots
+from mmreason.server.subtitles import SubtitleReader
+from mmreason.tools.ground import is_image
+from mmreason.types import Answer, UsageError
+from mmreason.video import Span, Video, inspect_file
+from mmreason.video.backends.base import ReadOptions
+from mmreason.video.sheet import jpeg_bytes
+from mmreason.video.stopping import stop_when
+from mmreason.video.subtitles.find import match_subtitle_files
+from mmreason.video.types import VideoInfo
+
+if TYPE_CHECKING:
+    from mmreason.reasoner import Reasoner
+
+MOST_PICTURES = 6
+"""Frames of evidence that go with an answer."""
+MOST_FRAMES = 8
+"""Frames that one call may ask for."""
+LONGEST_SIDE_PX = 640
+"""Of frames that are asked for."""
+FILE_CALL_SECONDS = 60.0
+"""Limit of a call that asks no model, where the limit of all calls is not lower."""
+
+_MOMENT_S = 1e-6
+
+ReportStep = Callable[[int, str], None]
+"""Called with a number that grows and what goes on; what it raises ends the work."""
+
+
+class VideoService:
+    """Does what the tools ask for. Its model is loaded when it is first needed, and kept."""
+
+    def __init__(
+        self, load: Callable[[], Reasoner], roots: Roots, limits: CallLimits | None = None
+    ) -> None:
+        self.roots = roots
+        self.limits = limits or CallLimits()
+        self._load = load
+        self._loader = ThreadPoolExecutor(1, "load model")
+        self._loading: Future[Reasoner] | None = None
+        self._lock = threading.Lock()
+
+    def new_call(self, *, asks_model: bool) -> Call:
+        """A call whose time begins now."""
+        seconds = self.limits.seconds
+        return Call(seconds if asks_model else min(seconds, FILE_CALL_SECONDS))
+
+    def ask(
+        self,
+        call: Call,
+        video: str,
+        question: str,
+        *,
+        options: Sequence[str] | None,
+        subtitles: str | None,
+        frames: int | None,
+        seconds: float | None,
+        report_step: ReportStep,
+    ) -> ToolOutput:
+        """An `AskResult` with frames of its evidence: of what was found until then where the time
+        is over. `frames` and `seconds` are the client's budget, within the limits of a call."""
+        checked_question(question)
+        checked_options(options)
+        self.limits.budget(frames, seconds, call.remaining_s)
+        with self._opened(call, video) as (file, opened):
+            reader = SubtitleReader(
+                roots=self.roots,
+                video_name=file.name,
+                video_path=opened.path,
+                options=self._read_options(call),
+            )
+            lines = reader.find() if subtitles is None else reader.read(subtitles)
+            reasoner = self._reasoner(call, report_step)
+            steps = reasoner.stream(
+                opened,
+                question,
+                options=options,
+                budget=self.limits.budget(frames, seconds, call.remaining_s),
+                subtitles=lines,
+            )
+            with closing(steps):
+                for number, step in enumerate(steps, start=1):
+                    call.check_cancelled()
+                    report_step(number, f"step {number}: {step.call.name} {step.observation.span}")
+        pictures = evidence_pictures(steps.answer)
+        return ToolOutput(AskResult.of(steps.answer, pictures), pictures)
+
+    def caption(
+        self, call: Call, video: str, start_s: float | None, end_s: float | None
+    ) -> ToolOutput:
+        """A `CaptionResult` of the part between two times, or from or to an end of the video."""
+        with self._opened(call, video) as (_, opened):
+            span = checked_part(start_s, end_s, opened.info)
+            text = self._reasoner(call).caption(opened, span)
+        start_s, end_s = span.to_list()
+        return ToolOutput(CaptionResult(start_s=start_s, end_s=end_s, text=text))
+
+    def ground(self, call: Call, file: str, expression: str, at_s: float | None) -> ToolOutput:
+        """A `GroundResult` in an image, or in the frame of a video at a time (default: its
+        middle)."""
+        checked_question(expression, "expression")
+        span = None if at_s is None else Span(at_s, at_s + _MOMENT_S)
+        with self.roots.open(file, "a video file or an image") as opened_file:
+            if is_image(opened_file):
+                reasoner = self._reasoner(call)
+                with stop_when(call.check):
+                    grounding = reasoner.ground(opened_file, expression, span=span)
+                return ToolOutput(GroundResult.of(grounding))
+        with self._opened(call, file) as (_, opened):
+            grounding = self._reasoner(call).ground(opened, expression, span=span)
+        return ToolOutput(GroundResult.of(grounding))
+
+    def inspect(self, call: Call, video: str) -> ToolOutput:
+        """An `InspectResult`. Asks no model."""
+        with self.roots.open(video) as file, stop_when(call.check):
+            options = self._read_options(call)
+            report = inspect_file(
+                file,
+                try_backends=False,
+                time_limit_s=options.time_limit_s,
+                memory_limit_mb=options.memory_limit_mb,
+            )
+            names = self.roots.names_beside(file.name)
+        beside = match_subtitle_files(Path(file.name), names)
+        report = replace(report, subtitle_files=tuple(match.path.name for match in beside))
+        return ToolOutput(InspectResult.of(report))
+
+    def frames(self, call: Call, video: str, times_s: Sequence[float]) -> ToolOutput:
+        """A `FramesResult` with its frames, at most 8 of at most 640 pixels a side. Asks no
+        model."""
+        if not 1 <= len(times_s) <= MOST_FRAMES:
+            raise UsageError(f"times_s must be 1 to {MOST_FRAMES} times, got {len(times_s)}")
+        with self._opened(call, video) as (_, opened):
+            size_px = picture_size_px(opened.info)
+            batch = opened.frames_at(times_s, size_px)
+        shown_s = [round(float(time_s), 6) for time_s in batch.times_s]
+        frames = [
+            FrameTime(asked_s=asked_s, time_s=time_s, exact=bool(exact))
+            for asked_s, time_s, exact in zip(times_s, shown_s, batch.exact, strict=True)
+        ]
+        pictures = tuple(
+            Picture(time_s, jpeg_bytes(pixels))
+            for time_s, pixels in zip(shown_s, batch.pixels, strict=True)
+        )
+        return ToolOutput(FramesResult(frames=frames, size_px=size_px), pictures)
+
+    @contextmanager
+    def _opened(self, call: Call, name: str) -> Iterator[tuple[BinaryIO, Video]]:
+        """The file, and the video in it, which is read and shown to models until `call` ends."""
+        with self.roots.open(name) as file, stop_when(call.check):
+            options = self._read_options(call)
+            with Video.open(
+                file,
+                time_limit_s=options.time_limit_s,
+                memory_limit_mb=options.memory_limit_mb,
+            ) as video:
+                yield file, video
+
+    def _read_options(self, call: Call) -> ReadOptions:
+        """How a file is read in the time that is left; a fraction of a second is no limit that a
+        decoder could keep."""
+        return ReadOptions(
+            time_limit_s=max(0.1, call.remaining_s), memory_limit_mb=self.limits.memory_mb or None
+        )
+
+    def _reasoner(self, call: Call, report_step: ReportStep | None = None) -> Reasoner:
+        """The model, loaded once: it goes on loading where the call is ended meanwhile."""
+        with self._lock:
+            loading = self._loading
+            if loading is None or (loading.done() and loading.exception() is not None):
+                loading = self._loading = self._loader.submit(self._load)
+                is_loaded = False
+            else:
+                is_loaded = loading.done()
+        if not is_loaded and report_step is not None:
+            report_step(0, "loading the model")
+        try:
+            return call.result_of(loading)
+        except TimeoutError as error:
+            if loading.done():
+                raise
+            raise UsageError(
+                f"the model was still being loaded after {call.limit_s:g} s; call again, since it "
+                "goes on loading"
+            ) from error
+
+
+def evidence_pictures(answer: Answer) -> tuple[Picture, ...]:
+    """Thumbnails of frames of the evidence, by time; evenly spread where there are more than 6."""
+    looked_s = {time_s for item in answer.evidence for time_s in item.frame_times_s}
+    times_s = sorted(looked_s & answer.thumbnails.keys())
+    if len(times_s) > MOST_PICTURES:
+        last = len(times_s) - 1
+        times_s = [times_s[round(i * last / (MOST_PICTURES - 1))] for i in range(MOST_PICTURES)]
+    return tuple(Picture(time_s, answer.thumbnails[time_s]) for time_s in times_s)
+
+
+def picture_size_px(info: VideoInfo) -> tuple[int, int]:
+    """(width, height) in true shape, no side above 640."""
+    width_px, height_px = info.square_size_px
+    scale = min(1.0, LONGEST_SIDE_PX / max(width_px, height_px))
+    return max(1, round(width_px * scale)), max(1, round(height_px * scale))

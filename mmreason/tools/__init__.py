@@ -1,0 +1,1 @@
+"""What the agent may do with a video: typed calls, the frames they show, and their results."""

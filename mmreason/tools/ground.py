@@ -1,0 +1,152 @@
+"""Grounding one expression in one frame with a chat model: show, ask, read the boxes.
+
+Leaves out reading the text (`mmreason.grounding.parse`) and following things through time.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from mmreason.grounding import Grounding, GroundingStatus, parse_boxes
+from mmreason.language.thoughts import split_thought
+from mmreason.models.base import ChatModel, FramesPart, Message, TextPart
+from mmreason.tools.calls import Watchable
+from mmreason.types import UsageError
+from mmreason.video.backends.base import MAX_PICTURE_PX, MAX_SIDE_PX
+from mmreason.video.plain_text import show_line
+from mmreason.video.types import FrameBatch, Span
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+"""What a file with one of these suffixes may hold, as Pillow names it. Others it would open too, by
+what the file says: PostScript, for one, which it has a program draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame in its original size."""
+
+    pixels: np.ndarray
+    """uint8 (H, W, 3) RGB."""
+    time_s: float | None
+    """Presentation time, or None for an image."""
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+def is_image(source: object) -> bool:
+    """Whether this is a picture: an array, a Pillow image, or a path or an open file whose name
+    ends like one.
+
+    Example:
+        >>> is_image("star.png"), is_image("star.mp4")
+        (True, False)
+    """
+    if hasattr(source, "read"):
+        source = getattr(source, "name", None)
+    if isinstance(source, str | Path):
+        return Path(source).suffix.lower() in IMAGE_SUFFIXES
+    return isinstance(source, np.ndarray) or hasattr(source, "convert")
+
+
+def frame_of_image(source: str | Path | BinaryIO | np.ndarray | Image) -> Frame:
+    """Read a picture upright, as RGB. UsageError when it is none, or too large."""
+    import PIL.Image
+    from PIL import ImageOps
+
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[-1] != 3 or not source.size:
+            raise UsageError(
+                f"an image array must be uint8 (H, W, 3) RGB, got {source.dtype} {source.shape}"
+            )
+        return Frame(source, None)
+    if isinstance(source, str | Path):
+        return _read_picture(source, str(source))
+    if isinstance(source, PIL.Image.Image):
+        return Frame(np.asarray(ImageOps.exif_transpose(source).convert("RGB")), None)
+    return _read_picture(source, str(getattr(source, "name", "<image>")))
+
+
+def _read_picture(source: str | Path | BinaryIO, name: str) -> Frame:
+    """The picture in a file. UsageError with one line, whatever its decoder meets."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            # Sizes are checked below, against lower limits.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(source, formats=IMAGE_FORMATS)
+        with picture:
+            width_px, height_px = picture.size
+            if max(picture.size) > MAX_SIDE_PX or width_px * height_px > MAX_PICTURE_PX:
+                raise ValueError(
+                    f"{width_px:,} x {height_px:,} pixels; the limit is {MAX_SIDE_PX:,} a side and "
+                    f"{MAX_PICTURE_PX / 1e6:.0f} million in all: make it smaller"
+                )
+            ImageOps.exif_transpose(picture, in_place=True)
+            return Frame(np.asarray(picture.convert("RGB")), None)
+    except UnidentifiedImageError as error:
+        kinds = ", ".join(IMAGE_FORMATS)
+        raise UsageError(
+            f"{show_line(name)}: cannot be read as an image (expected {kinds})"
+        ) from error
+    except Exception as error:  # decoders of hostile files raise anything, MemoryError included
+        reason = show_line(str(error)[:200]) or type(error).__name__
+        raise UsageError(f"{show_line(name)}: cannot be read as an image ({reason})") from error
+
+
+def frame_of_video(video: Watchable, span: Span) -> Frame:
+    """The middle frame of a stretch, in its original size. VideoError when it cannot be read."""
+    frames = video.frames_at([span.middle_s])
+    return Frame(frames.pixels[0], float(frames.times_s[0]))
+
+
+def ground_frame(model: ChatModel, frame: Frame, expression: str) -> Grounding:
+    """Ask the model for the box of `expression`; a failing model gives status `error`."""
+    clip = model.clip
+    seen_size_px = clip.frame_size_px(*frame.size_px)
+    settings: dict[str, Any] = {
+        "model": {"name": model.name, "fingerprint": model.fingerprint},
+        "prompts_sha256": clip.prompts.sha256,
+        "dialect": str(clip.box_dialect),
+        "seen_size_px": list(seen_size_px),
+        "notes": list(model.notes),
+    }
+    batch = FrameBatch(
+        pixels=_resized(frame.pixels, seen_size_px)[None],
+        times_s=np.array([frame.time_s or 0.0]),
+        exact=np.array([True]),
+    )
+    parts = (FramesPart(batch, "image"), TextPart(clip.prompts.find(expression)))
+    common = {"expression": expression, "frame_time_s": frame.time_s, "settings": settings}
+    try:
+        reply = model.generate([[Message("user", parts)]])[0]
+    except (RuntimeError, ValueError, OSError) as error:
+        return Grounding(
+            status=GroundingStatus.ERROR,
+            issues=(f"the model failed: {error}",),
+            size_px=frame.size_px,
+            **common,
+        )
+    said = split_thought(reply.text)[1]
+    found = parse_boxes(said, clip.box_dialect, frame.size_px, seen_size_px=seen_size_px)
+    return replace(found, **common)
+
+
+def _resized(pixels: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
+    from PIL import Image
+
+    if (pixels.shape[1], pixels.shape[0]) == size_px:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize(size_px, Image.Resampling.BICUBIC))

@@ -1,0 +1,152 @@
+"""The tools a reasoning model may call, as typed functions; their JSON schemas and the text that
+describes them to a model are derived from them.
+
+Each function checks its arguments and returns the `ToolCall` to make. They hold no state and touch
+no video: ids become spans here, frames are chosen in `tools.py`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, ValidationError, create_model
+
+from mmreason.memory.tree import Tree
+from mmreason.tool_calls import Focus, Look, Search, Skim, ToolCall
+from mmreason.tools.scan import caption_call
+from mmreason.types import UsageError
+from mmreason.video.types import Span
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+QUESTION_LIMIT = 2_000
+Text = Annotated[str, Field(min_length=1, max_length=QUESTION_LIMIT)]
+Ids = Annotated[list[Annotated[int, Field(ge=1, strict=True)]], Field(min_length=1, max_length=8)]
+TEXT_LIMIT = 20_000
+"""Characters of one call that are read at all."""
+
+
+def caption(tree: Tree, node: Ids) -> ToolCall:
+    """Describe one node of the tree. `node` is its id, such as [2, 1]."""
+    return caption_call(tree.node(tuple(node)))
+
+
+def look(tree: Tree, start_s: Seconds, end_s: Seconds, question: Text) -> ToolCall:
+    """Look at one stretch, from start_s to end_s in seconds, with a question."""
+    span = _inside(tree, start_s, end_s)
+    return Look(span=span, question=question, shift=0.0)
+
+
+def focus(tree: Tree, start_s: Seconds, end_s: Seconds, question: Text) -> ToolCall:
+    """Look closely at up to four short clips of a stretch, each with the question."""
+    span = _inside(tree, start_s, end_s)
+    return Focus(span=span, question=question)
+
+
+def skim(tree: Tree, start_s: Seconds, end_s: Seconds) -> ToolCall:
+    """Describe any stretch from few frames."""
+    return Skim(span=_inside(tree, start_s, end_s))
+
+
+def search(tree: Tree, text: Text) -> ToolCall:
+    """Find words in what has been described so far and in the subtitles."""
+    return Search(span=tree.span, text=text)
+
+
+Tool = Callable[..., ToolCall]
+TOOLS: tuple[Tool, ...] = (caption, look, focus, skim, search)
+
+
+def schemas() -> list[dict[str, Any]]:
+    """The tools in the form chat templates and endpoints take: name, description, JSON schema."""
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": tool.__name__,
+                "description": inspect.getdoc(tool),
+                "parameters": _arguments_model(tool).model_json_schema(),
+            },
+        }
+        for tool in TOOLS
+    ]
+
+
+def argument_names(tool: Tool) -> tuple[str, ...]:
+    """What a model gives, in order.
+
+    Example:
+        >>> argument_names(look)
+        ('start_s', 'end_s', 'question')
+    """
+    return tuple(name for name in inspect.signature(tool).parameters if name != "tree")
+
+
+def describe_tool(tool: Tool) -> str:
+    """One line for a model that is told of tools in words; texts stand in quotes.
+
+    Example:
+        >>> describe_tool(search)
+        'search("text"): find words in what has been described so far and in the subtitles.'
+    """
+    hints = inspect.get_annotations(tool, eval_str=True)
+    shown = (f'"{name}"' if hints[name] == Text else name for name in argument_names(tool))
+    text = inspect.getdoc(tool) or ""
+    return f"{tool.__name__}({', '.join(shown)}): {text[:1].lower()}{text[1:]}"
+
+
+def read_call(tree: Tree, text: str) -> ToolCall:
+    """The call that `{"name": ..., "arguments": {...}}` asks for.
+
+    Raises UsageError with one line for the model: what was wrong and what was expected.
+    """
+    if len(text) > TEXT_LIMIT:
+        raise UsageError(f"the call has {len(text):,} characters; write one short JSON object")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"the call is no JSON ({error})") from error
+    if not isinstance(data, dict) or not isinstance(data.get("arguments", {}), dict):
+        raise UsageError('write one object: {"name": ..., "arguments": {...}}')
+    return make_call(tree, str(data.get("name")), data.get("arguments", {}))
+
+
+def make_call(tree: Tree, name: str, arguments: dict[str, Any]) -> ToolCall:
+    """The call of a tool by name with plain arguments. UsageError as in `read_call`."""
+    tool = next((tool for tool in TOOLS if tool.__name__ == name), None)
+    if tool is None:
+        names = ", ".join(tool.__name__ for tool in TOOLS)
+        raise UsageError(f"there is no tool {name[:60]!r}; the tools are {names}")
+    try:
+        checked = _arguments_model(tool).model_validate(arguments).model_dump()
+        return tool(tree, **checked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "arguments"
+        where = where if where.isprintable() else ascii(where)
+        raise UsageError(f"{name}: {where[:60]}: {first['msg']}") from error
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}") from error
+
+
+@cache
+def _arguments_model(tool: Tool) -> Any:
+    """A pydantic model of a tool's parameters; the tree is ours to give, not the caller's."""
+    hints = inspect.get_annotations(tool, eval_str=True)
+    fields: dict[str, Any] = {
+        name: (hint, ...) for name, hint in hints.items() if name not in ("tree", "return")
+    }
+    strict = ConfigDict(extra="forbid")
+    return create_model(tool.__name__, __config__=strict, **fields)
+
+
+def _inside(tree: Tree, start_s: float, end_s: float) -> Span:
+    if end_s <= start_s:
+        raise UsageError(f"end_s must be after start_s, got {start_s} and {end_s}")
+    span = Span(start_s, end_s).clip(tree.span)
+    if span.duration_s <= 0:
+        raise UsageError(f"{start_s} to {end_s} s lies outside the video, which is {tree.span}")
+    return span

@@ -1,0 +1,61 @@
+"""Finds words in timed notes: captions read so far, subtitles, answers. No index file, and no model
+but an embedder where one is given.
+
+Leaves out where notes come from (`tools.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmreason.language.wording import terms
+from mmreason.types import Note, UsageError
+
+MOST_FOUND = 8
+
+Embed = Callable[[Sequence[str]], Any]
+"""Texts to embeddings: an array, or a tensor on the CPU, of shape (texts, width)."""
+
+
+def search_notes(
+    text: str, notes: Sequence[Note], most: int = MOST_FOUND, *, embed: Embed | None = None
+) -> tuple[Note, ...]:
+    """The notes that hold most of the words of `text`, rare words counting more; best first, then
+    by time. Notes without any of them are left out.
+
+    With `embed`, those whose embeddings point most the way of the text's, by cosine; notes at a
+    right angle or more are left out. Raises UsageError for embeddings of another shape.
+    """
+    notes = list(dict.fromkeys(notes))
+    scores = _by_words(text, notes) if embed is None else _by_meaning(text, notes, embed)
+    scored = [pair for pair in zip(scores, notes, strict=True) if pair[0] > 0]
+    scored.sort(key=lambda pair: (-pair[0], pair[1].span.start_s))
+    return tuple(note for _, note in scored[:most])
+
+
+def _by_words(text: str, notes: Sequence[Note]) -> list[float]:
+    asked = set(terms(text))
+    held = [asked & set(terms(note.text)) for note in notes]
+    weights = {
+        term: math.log(1 + len(notes) / max(1, sum(term in found for found in held)))
+        for term in asked
+    }
+    return [sum(weights[term] for term in found) for found in held]
+
+
+def _by_meaning(text: str, notes: Sequence[Note], embed: Embed) -> list[float]:
+    if not notes:
+        return []
+    table = np.asarray(embed([text, *(note.text for note in notes)]), np.float64)
+    if table.ndim != 2 or len(table) != len(notes) + 1:
+        raise UsageError(
+            f"embed must give an array of {len(notes) + 1} rows for as many texts, "
+            f"got shape {table.shape}"
+        )
+    norms = np.linalg.norm(table, axis=1, keepdims=True)
+    unit = table / np.where(norms > 0, norms, 1.0)
+    return (unit[1:] @ unit[0]).tolist()

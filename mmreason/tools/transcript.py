@@ -1,0 +1,246 @@
+"""Passages of the subtitles that match a question: shown to models, quoted where none understands.
+
+    passages("What is the budget?", Subtitles.load("talk.srt"))
+
+By words, without a model, in any language that question and subtitles share. Subtitles cut
+sentences into lines, so that neighbouring lines are read together. Leaves out finding and reading
+subtitles (`mmreason.video.subtitles`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mmreason.language.answer_reading import read_answer, says_no
+from mmreason.language.values import asks_for, tells
+from mmreason.language.wording import NUMBERS, terms, words
+from mmreason.types import Check, CheckKind, Evidence, Note
+from mmreason.video.subtitles import Line, Subtitles
+from mmreason.video.types import Span
+
+SHOWN_SHARE = 0.3
+"""Passages with this share of the question's words, rare ones counting more, are shown."""
+QUOTED_SHARE = 0.5
+"""Passages with this share may be an answer, or support one."""
+MOST_PASSAGES = 4
+MOST_CHARACTERS = 1_500
+"""Of all passages together."""
+WINDOW_LINES = 3
+"""Lines in which the words of a question may be spread."""
+SENTENCE_LINES = 5
+"""Most lines of a passage that is completed to whole sentences."""
+NEIGHBOUR_GAP_S = 2.0
+"""Lines further apart than this are not read together."""
+QUOTED_PASSAGES = 2
+"""Most passages in the text of an answer; its evidence holds all."""
+QUOTED_CHARACTERS = 240
+"""Most characters of one passage in the text of an answer."""
+
+_UNSAID_TEXT = """
+say says said saying tell tells told talk talks talked talking speak speaks spoke spoken speaking
+speaker mention mentions mentioned mentioning discuss discusses discussed explain explains explained
+call calls called ask asks asked answer answers answered word words sentence subtitle subtitles
+transcript hear heard name names person persons people man men woman women guy girl boy child
+children somebody someone describe describes described summarise summarize summary end ends start
+starts begin begins beginning middle do does doing make makes making go goes going picture image
+background foreground camera
+"""
+_UNSAID = frozenset(_UNSAID_TEXT.split())
+"""Words of questions about what is said, who says it and what is seen: the speech itself need not
+hold them."""
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+"
+)
+"""Runs of scripts that do not part words: compared by pairs of letters."""
+_UNSPACED_FUNCTION = re.compile(
+    "什么|多少|为什么|怎么|哪里|哪|谁|吗|呢|是|的|了|在|有|他们|他|她|何|誰|どこ|ですか|です|ます|は|が|の|を|に|で"
+)
+"""Words of Chinese and Japanese that questions are made of."""
+_HANGUL = re.compile(r"[\uac00-\ud7af]")
+_HANGUL_ASKING = frozenset(
+    ["얼마", "무엇", "뭐", "누가", "누구", "언제", "어디", "어떻", "왜", "입니"]
+)
+_HANGUL_KEPT = 2
+"""Letters of a Korean word that are compared: endings are joined to it."""
+_LETTERS_KEPT = 5
+"""Of longer words in other letters than a to z, whose endings are not known here."""
+_SENTENCE_END = re.compile(r"[.?!\u2026\u3002\uff1f\uff01][\"'\u2019\u201d)\]]*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Neighbouring lines of subtitles that hold words of a question."""
+
+    note: Note
+    share: float
+    """Of the question's words, rare ones counting more, 0..1."""
+
+
+def passages(question: str, subtitles: Subtitles) -> tuple[Passage, ...]:
+    """Those that match best, best first; none where the question's words do not occur."""
+    asked = _tokens(question, without=_UNSAID)
+    lines = subtitles.lines
+    held = _held(asked, lines)
+    counts = {token: sum(token in tokens for tokens in held.values()) for token in asked}
+    weights = {token: math.log(1 + len(lines) / max(1, counts[token])) for token in asked}
+    total = sum(weights.values())
+    if not total or not held:
+        return ()
+    windows: list[tuple[float, int, int]] = []
+    for first in sorted({i - back for i in held for back in range(WINDOW_LINES) if i >= back}):
+        for last in range(first, min(first + WINDOW_LINES, len(lines))):
+            if last > first and not _are_neighbours(lines[last - 1], lines[last]):
+                break
+            found = set[str]().union(*(held.get(i, ()) for i in range(first, last + 1)))
+            share = sum(weights[token] for token in found) / total
+            if share >= SHOWN_SHARE:
+                windows.append((share, first, last))
+    windows.sort(key=lambda w: (-w[0], w[2] - w[1], w[1]))
+    return tuple(_picked(windows, lines))
+
+
+def _held(asked: frozenset[str], lines: Sequence[Line]) -> dict[int, frozenset[str]]:
+    """The asked words in each line that holds some, by its position."""
+    if not asked:
+        return {}
+    starts = {token[: max(2, len(token) - 2)] if len(token) > 3 else token for token in asked}
+    starts |= {name for name, digit in NUMBERS.items() if digit in asked}
+    likely = re.compile("|".join(map(re.escape, sorted(starts))))
+    held = {}
+    for i, line in enumerate(lines):
+        if likely.search(_folded(line.text)) and (found := asked & _tokens(line.text)):
+            held[i] = found
+    return held
+
+
+def _picked(windows: Sequence[tuple[float, int, int]], lines: Sequence[Line]) -> Iterable[Passage]:
+    """The best windows that share no line, as whole sentences, within the limits."""
+    used: set[int] = set()
+    room = MOST_CHARACTERS
+    count = 0
+    for share, first, last in windows:
+        if count == MOST_PASSAGES or room <= 0:
+            return
+        if used & set(range(first, last + 1)):
+            continue
+        first, last = _whole_sentences(first, last, lines)
+        used |= set(range(first, last + 1))
+        part = lines[first : last + 1]
+        text = " ".join(dict.fromkeys(line.text for line in part))[:room]
+        room -= len(text)
+        count += 1
+        end_s = max(line.span.end_s for line in part)
+        yield Passage(Note(Span(part[0].span.start_s, end_s), text), share)
+
+
+def _whole_sentences(first: int, last: int, lines: Sequence[Line]) -> tuple[int, int]:
+    """The lines from where a sentence begins to where one ends, as far as neighbours reach. Where
+    nothing ends a sentence, as in automatic captions, a line more at each end."""
+    ends = any(_SENTENCE_END.search(lines[i].text) for i in range(first, last + 1))
+    near = lines[max(0, first - 3) : last + 4]
+    most = SENTENCE_LINES if ends or any(_SENTENCE_END.search(o.text) for o in near) else 0
+    most = most or last - first + 3
+    while (
+        last + 1 < len(lines)
+        and last - first + 1 < most
+        and not _SENTENCE_END.search(lines[last].text)
+        and _are_neighbours(lines[last], lines[last + 1])
+    ):
+        last += 1
+    while (
+        first > 0
+        and last - first + 1 < most
+        and not _SENTENCE_END.search(lines[first - 1].text)
+        and _are_neighbours(lines[first - 1], lines[first])
+    ):
+        first -= 1
+    return first, last
+
+
+def _are_neighbours(before: Line, after: Line) -> bool:
+    return after.span.start_s - before.span.end_s <= NEIGHBOUR_GAP_S
+
+
+def quotable(question: str, found: Sequence[Passage]) -> tuple[Passage, ...]:
+    """Passages that may be given as an answer: they hold most of what is asked, and a colour or a
+    number where the question asks for one."""
+    kind = asks_for(question)
+    return tuple(
+        one
+        for one in found
+        if one.share >= QUOTED_SHARE and (kind is None or tells(kind, one.note.text))
+    )
+
+
+def quotation(found: Sequence[Passage]) -> str:
+    """The text of an answer that quotes: it says so."""
+    quoted = (one.note.text for one in found[:QUOTED_PASSAGES])
+    return "The subtitles say: " + " / ".join(f'"{_shortened(text)}"' for text in quoted)
+
+
+def option_quoted(options: Sequence[str], found: Sequence[Passage]) -> int | None:
+    """The one option that the best passage holds; None where it holds none, or several."""
+    return read_answer(found[0].note.text, options).choice if options and found else None
+
+
+def supporting(
+    answer: str, question: str, found: Sequence[Passage], source: str
+) -> tuple[Evidence, ...]:
+    """Evidence for an answer whose words, without those of the question, all stand in one passage
+    that may be quoted. `source` names the subtitles. A bare yes or no stands nowhere."""
+    said = _tokens(answer) - _tokens(question)
+    if not said or says_no(answer) or words(answer)[:1] == ["yes"]:
+        return ()
+    held = (one for one in quotable(question, found) if said <= _tokens(one.note.text))
+    return as_evidence(tuple(held), source)
+
+
+def as_evidence(found: Sequence[Passage], source: str) -> tuple[Evidence, ...]:
+    """The passages as evidence that stands in the transcript."""
+    check = Check(kind=CheckKind.TRANSCRIPT, by=source, agreed=True)
+    return tuple(
+        Evidence(span=one.note.span, quote=one.note.text, source="subtitles", check=check)
+        for one in found
+    )
+
+
+def plain_line(text: str) -> str:
+    """Text of a video as a model may read it: on one line and without tags, so that nothing on a
+    screen or in a subtitle can pose as a turn of the conversation."""
+    return " ".join(text.replace("<", "[").replace(">", "]").split())
+
+
+def _tokens(text: str, without: frozenset[str] = frozenset()) -> frozenset[str]:
+    """What is compared: stems of content words, pairs of letters where words are not parted."""
+    text = _folded(text)
+    pairs: set[str] = set()
+    for run in _UNSPACED.findall(_UNSPACED_FUNCTION.sub(" ", text)):
+        pairs |= {run[i : i + 2] for i in range(max(1, len(run) - 1))}
+    spaced = (w for w in words(_UNSPACED.sub(" ", text)) if w not in without)
+    stems = {t for t in terms(" ".join(NUMBERS.get(w, w) for w in spaced)) if " " not in t}
+    return frozenset(pairs | {_short(stem) for stem in stems}) - _HANGUL_ASKING
+
+
+def _short(stem: str) -> str:
+    """The part of a word that is compared."""
+    if stem.isascii():
+        return stem
+    return stem[: _HANGUL_KEPT if _HANGUL.match(stem) else _LETTERS_KEPT]
+
+
+def _folded(text: str) -> str:
+    """Without case and accents."""
+    if text.isascii():
+        return text.lower()
+    parts = unicodedata.normalize("NFKD", text.casefold())
+    return unicodedata.normalize("NFC", "".join(c for c in parts if not unicodedata.combining(c)))
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= QUOTED_CHARACTERS:
+        return text
+    return text[:QUOTED_CHARACTERS].rsplit(" ", 1)[0] + "…"

@@ -1,0 +1,133 @@
+"""Which frames of a stretch a model is shown: one clip, a sparse overview, or several clips.
+
+Pure arithmetic over a `ClipRecipe`. Leaves out decoding, prompts and models (`tools.py`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmreason.models.base import ClipRecipe
+from mmreason.tool_calls import StillFrame
+from mmreason.video import plan
+from mmreason.video.types import Span, VideoInfo
+
+CLIP_LEAVES = 1.5
+"""Stretches up to this many leaves long are shown as one ordinary clip."""
+DOUBLINGS = 2
+"""An overview has at most 2 ** this times the frames of a clip."""
+LEVEL_RATIO = 5.0
+"""How much longer a stretch is one level further up: about the branching of the tree."""
+LEAST_OVERVIEW_PX = 140
+"""The frames of an overview are never made smaller than this (longest side)."""
+FOCUS_CLIPS = 4
+"""Most clips of one `focus`."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The frames of one request to a model."""
+
+    span: Span
+    """The stretch that the reply speaks for."""
+    times_s: tuple[float, ...]
+    size_px: tuple[int, int]
+    """(width, height)"""
+
+    @property
+    def pixel_count(self) -> int:
+        return len(self.times_s) * self.size_px[0] * self.size_px[1]
+
+
+def clip_view(recipe: ClipRecipe, info: VideoInfo, span: Span, shift: float = 0.0) -> View:
+    """One clip over `span`: bin centres, moved by `shift` (-0.5..0.5) of a bin.
+
+    Never more frames than the stretch has.
+    """
+    size_px = recipe.frame_size_px(info.width_px, info.height_px)
+    return View(span, _times_s(info, span, recipe.frames, shift), size_px)
+
+
+def caption_views(
+    recipe: ClipRecipe,
+    info: VideoInfo,
+    span: Span,
+    shift: float = 0.0,
+    stills: Sequence[StillFrame] = (),
+) -> tuple[View, ...]:
+    """What to show for a caption of `span`: a clip where it is short, else an overview.
+
+    An overview is one view of frames that double in number while their area halves with each level
+    of length, so that every caption costs about the same (LongVideo-R1's recipe), or one view a
+    frame for recipes of stills. Of `stills`, the most telling first, such recipes show all and
+    nothing else; other overviews show the first of them in each even step instead of its middle.
+    """
+    if span.duration_s <= CLIP_LEAVES * recipe.leaf_s:
+        return (clip_view(recipe, info, span, shift),)
+    if recipe.overview == "stills":
+        size_px = recipe.frame_size_px(info.width_px, info.height_px)
+        if stills:
+            ordered = sorted(stills, key=lambda still: still.time_s)
+            return tuple(View(still.span, (still.time_s,), size_px) for still in ordered)
+        times_s = _times_s(info, span, recipe.frames, shift)
+        edges_s = [span.start_s, *((a + b) / 2 for a, b in itertools.pairwise(times_s))]
+        edges_s.append(span.end_s)
+        return tuple(
+            View(Span(edges_s[i], edges_s[i + 1]), (time_s,), size_px)
+            for i, time_s in enumerate(times_s)
+        )
+    if recipe.size_px is not None:
+        return (clip_view(recipe, info, span, shift),)
+    level = math.log(span.duration_s / recipe.leaf_s, LEVEL_RATIO)
+    doublings = min(DOUBLINGS, max(0, round(level)))
+    size_px = _smaller(recipe, info, doublings)
+    times_s = _times_s(info, span, recipe.frames * 2**doublings, shift)
+    return (View(span, _nearer(times_s, span, [still.time_s for still in stills]), size_px),)
+
+
+def focus_views(recipe: ClipRecipe, info: VideoInfo, span: Span) -> tuple[View, ...]:
+    """Up to `FOCUS_CLIPS` clips of the length the model sees best, evenly over `span`."""
+    count = min(FOCUS_CLIPS, max(1, math.ceil(span.duration_s / recipe.leaf_s - 1e-9)))
+    part_s = span.duration_s / count
+    return tuple(
+        clip_view(recipe, info, around(span.start_s + (i + 0.5) * part_s, recipe.leaf_s, span))
+        for i in range(count)
+    )
+
+
+def around(time_s: float, length_s: float, within: Span) -> Span:
+    """A stretch of `length_s` centred on `time_s`, moved to lie inside `within`."""
+    length_s = min(length_s, within.duration_s)
+    start_s = min(max(time_s - length_s / 2, within.start_s), within.end_s - length_s)
+    return Span(start_s, start_s + length_s).clip(within)
+
+
+def _times_s(info: VideoInfo, span: Span, count: int, shift: float) -> tuple[float, ...]:
+    if span.duration_s <= 0:
+        return (span.start_s,)
+    if info.mean_fps_hz > 0:
+        count = min(count, max(1, round(span.duration_s * info.mean_fps_hz)))
+    step_s = span.duration_s / count
+    return tuple(t + shift * step_s for t in plan.uniform(span, count).times_s)
+
+
+def _nearer(times_s: tuple[float, ...], span: Span, telling_s: list[float]) -> tuple[float, ...]:
+    """Each of the middles `times_s` of equal steps, or the first of `telling_s` in its step."""
+    step_s = span.duration_s / len(times_s)
+    found = list(times_s)
+    for time_s in reversed(telling_s):
+        found[min(len(found) - 1, max(0, int((time_s - span.start_s) / step_s)))] = time_s
+    return tuple(found)
+
+
+def _smaller(recipe: ClipRecipe, info: VideoInfo, halvings: int) -> tuple[int, int]:
+    """Frame size with the area halved so many times."""
+    width, height = recipe.frame_size_px(info.width_px, info.height_px)
+    longest = max(width, height)
+    wanted = min(longest, max(LEAST_OVERVIEW_PX, longest / math.sqrt(2**halvings)))
+    step = recipe.multiple_px
+    scale = wanted / longest / step
+    return max(step, round(width * scale) * step), max(step, round(height * scale) * step)
