@@ -93,11 +93,11 @@ def data_export(
     """Write problems as a data set of another library: TRL, verl, EasyR1 or ms-swift."""
     quiet_libraries()
     from mmreason.report.words import counted
-    from mmreason.training.data.export import export
+    from mmreason.training.data.export import export_problems
     from mmreason.training.data.problem_file import read_problems
 
     read = read_problems(problems)
-    export(read, to.value, file, paths="relative" if relative else "absolute")
+    export_problems(read, to.value, file, paths="relative" if relative else "absolute")
     missing = {one.id: one.video for one in read if one.video and not Path(one.video).is_file()}
     if as_json:
         known = {"problems": len(read), "to": to.value, "file": str(file)}

@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 
 from mmreason.training.claims.experiment import Claim, Experiment, Size, make_arms, make_views
-from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler
-from mmreason.training.learner.policy_model import Trainee
+from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.tasks.frames import FrameTask, Kind
 
@@ -83,12 +83,12 @@ def build_experiment(size: Size) -> Experiment:
     )
 
 
-def _measure(model: Trainee, *, held_out: int) -> Mapping[str, float]:
+def _measure(model: PolicyModel, *, held_out: int) -> Mapping[str, float]:
     right = {kind: _right_answers(model, kind, held_out) for kind in (*TRAINED_KINDS, *OTHER_KINDS)}
     return right | {"right": sum(right[kind] for kind in TRAINED_KINDS) / len(TRAINED_KINDS)}
 
 
-def _right_answers(model: Trainee, kind: Kind, count: int) -> float:
+def _right_answers(model: PolicyModel, kind: Kind, count: int) -> float:
     """The share of `count` held-out frames on which the likeliest answer is right."""
     sampler = LocalSampler(
         model.model,
@@ -100,5 +100,5 @@ def _right_answers(model: Trainee, kind: Kind, count: int) -> float:
     task = FrameTask(split="held-out", kinds=(kind,))
     likeliest = Sampling(samples=1, temperature=0.0, seed=0, step=0)
     problems = [task.problem(i) for i in range(count)]
-    groups = collect(task, problems, model.codec, sampler, likeliest)
+    groups = collect_rollouts(task, problems, model.codec, sampler, likeliest)
     return sum(bool(r.outcome.correct) for group in groups for r in group.rollouts) / count

@@ -14,9 +14,9 @@ from typing import Literal
 
 from mmreason.training.claims import tiny
 from mmreason.training.claims.start import Lesson
-from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler
-from mmreason.training.learner.policy_model import Trainee
+from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rollouts.episode import Task
 from mmreason.training.rollouts.types import Group
@@ -64,9 +64,9 @@ class Arm:
         model = start if self.lesson is None else partial(tiny.load_model, start)
         return replace(self.recipe, model=model, out=out, seed=seed)
 
-    def load_model(self, folder: Path) -> Trainee:
+    def load_model(self, folder: Path) -> PolicyModel:
         """The model in a folder, as it was at the start or as a run left it."""
-        return Trainee.load(folder) if self.lesson is None else tiny.load_model(folder)
+        return PolicyModel.load(folder) if self.lesson is None else tiny.load_model(folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Experiment:
     about: str
     """What the task is and what differs from the paper, for the page."""
     arms: tuple[Arm, ...]
-    measure: Callable[[Trainee], Mapping[str, float]]
+    measure: Callable[[PolicyModel], Mapping[str, float]]
     """Figures of a trained model, on held-out problems."""
     figures: Mapping[str, str]
     """The figures of the table by name, with what they are."""
@@ -163,13 +163,13 @@ def make_views(arms: Iterable[str], metrics: Mapping[str, str]) -> tuple[View, .
 
 
 def measure_attempts(
-    model: Trainee, *, task: Task, figures: Callable[[Sequence[Group]], Mapping[str, float]]
+    model: PolicyModel, *, task: Task, figures: Callable[[Sequence[Group]], Mapping[str, float]]
 ) -> Mapping[str, float]:
     """The figures of 16 attempts at temperature 1 at each problem of a held-out task."""
     sampling = Sampling(samples=_ATTEMPTS, temperature=1.0, seed=_MEASURING_SEED, step=0)
     sampler = LocalSampler(model.model, model.tokenizer, end_ids=model.end_ids, pad_id=model.pad_id)
     problems = [task.problem(i) for i in range(len(task))]
-    return figures(collect(task, problems, model.codec, sampler, sampling))
+    return figures(collect_rollouts(task, problems, model.codec, sampler, sampling))
 
 
 def pass_rates(groups: Sequence[Group]) -> dict[str, float]:
@@ -183,5 +183,5 @@ def pass_rates(groups: Sequence[Group]) -> dict[str, float]:
 
 def mean_length(groups: Sequence[Group]) -> float:
     """Tokens written an attempt."""
-    lengths = [r.written for group in groups for r in group.rollouts]
+    lengths = [r.completion_tokens for group in groups for r in group.rollouts]
     return sum(lengths) / len(lengths)

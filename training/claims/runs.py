@@ -174,7 +174,7 @@ def digest_arm(arm: Arm, seed: int) -> str:
     if arm.recipe is not None:
         start = Path("nano" if lesson is None else lesson.name)
         recipe = arm.recipe_for(start, Path("out"), seed)
-        identity += [settings.digest(recipe), recipe.steps]
+        identity += [settings.digest_settings(recipe), recipe.steps]
     return hashlib.blake2b(repr(identity).encode(), digest_size=8).hexdigest()
 
 

@@ -17,8 +17,8 @@ from mmreason.memory.tree import NodeId, Tree
 from mmreason.models.base import Message, TextPart
 from mmreason.training.claims.text_task import TRAINING_PROBLEMS, Demonstration
 from mmreason.training.rewards import Combination, Scored, Trajectory, Truth, correct
-from mmreason.training.rollouts.episode import Ask, Codec, Episode
-from mmreason.training.rollouts.types import Outcome, Problem, Written, stable_seed
+from mmreason.training.rollouts.episode import Codec, Episode, TurnRequest
+from mmreason.training.rollouts.types import Completion, Outcome, Problem, stable_seed
 from mmreason.video.types import Span
 
 ANIMALS = ("cat", "dog", "hen", "fox", "owl", "bee")
@@ -106,13 +106,13 @@ def parse_turn(text: str) -> NodeId | str | None:
 def _episode(problem: Problem, codec: Codec) -> Episode:
     scene = SearchScene(problem.id)
     conversation = [_message("user", f"{problem.question} ")]
-    prompt = codec.prompt(conversation)
+    prompt = codec.encode_prompt(conversation)
     turns: list[str] = []
     visits: list[NodeId] = []
     tokens = 0
     colour = ""
     while True:
-        written: Written = yield Ask(prompt, TURN_TOKENS)
+        written: Completion = yield TurnRequest(prompt, TURN_TOKENS)
         turns.append(written.text)
         tokens += len(written.token_ids)
         action = parse_turn(written.text)
@@ -126,7 +126,7 @@ def _episode(problem: Problem, codec: Codec) -> Episode:
         # Texts are joined as they are: a blank keeps the first word apart from the last.
         caption = _message("user", f" {scene.caption(action)} ")
         conversation += [_message("assistant", written.text), caption]
-        prompt = codec.continued(prompt, written, before, conversation)
+        prompt = codec.continue_prompt(prompt, written, before, conversation)
     trajectory = Trajectory(
         answer=colour,
         turns=tuple(turns),

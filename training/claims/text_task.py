@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from mmreason.models.base import Message, TextPart
 from mmreason.training.rewards import Combination, Component, Reward, Scored, Trajectory
-from mmreason.training.rollouts.episode import Ask, Codec, Episode
-from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
+from mmreason.training.rollouts.episode import Codec, Episode, TurnRequest
+from mmreason.training.rollouts.types import Completion, Outcome, Problem, Prompt
 
 TRAINING_PROBLEMS = 20_000
 """More than any run draws."""
@@ -50,7 +50,7 @@ class TextTask:
 
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
         """See `Task`."""
-        prompt = codec.prompt([Message("user", (TextPart(problem.question),))])
+        prompt = codec.encode_prompt([Message("user", (TextPart(problem.question),))])
         return [self._episode(problem, prompt) for _ in range(count)]
 
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
@@ -60,12 +60,12 @@ class TextTask:
         return reward(outcome.trajectory, problem.truth)
 
     def _episode(self, problem: Problem, prompt: Prompt) -> Episode:
-        written: Written = yield Ask(prompt, self.max_new_tokens)
+        written: Completion = yield TurnRequest(prompt, self.max_new_tokens)
         trajectory = Trajectory(
             answer=written.text, turns=(written.text,), tokens_out=len(written.token_ids)
         )
         # An answer that never ended is wrong, or the last words of endless ones would count.
-        is_right = written.ended and self.right(trajectory, problem.truth) == 1.0
+        is_right = written.is_finished and self.right(trajectory, problem.truth) == 1.0
         if not is_right:
             trajectory = Trajectory(
                 answer="", turns=trajectory.turns, tokens_out=trajectory.tokens_out

@@ -14,7 +14,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from mmreason.training.learner.policy_model import Trainee
+from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.rollouts.codec import TextCodec
 
 PAD, END, UNKNOWN = "<pad>", "<end>", "<unk>"
@@ -69,13 +69,13 @@ def save_model(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, fold
     tokenizer.save_pretrained(folder)
 
 
-def load_model(folder: Path) -> Trainee:
+def load_model(folder: Path) -> PolicyModel:
     """The model in `folder` as the trainer takes it."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     model = LlamaForCausalLM.from_pretrained(folder)
     # Starts of one name and other weights must not be taken for each other.
     weights = (folder / "model.safetensors").read_bytes()
-    return Trainee(
+    return PolicyModel(
         model=model,
         tokenizer=tokenizer,
         codec=TextCodec(tokenizer),

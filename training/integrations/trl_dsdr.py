@@ -16,8 +16,8 @@ from torch import Tensor
 
 from mmreason.training.integrations.trl_rewards import written_turns
 from mmreason.training.objectives import dsdr_reward, dsdr_shares, embedding_diversity
+from mmreason.training.objectives.diversity import embed_bag_of_words
 from mmreason.training.rl.recipe import Dsdr
-from mmreason.training.rl.words import embed_words
 from mmreason.types import UsageError
 
 
@@ -92,7 +92,7 @@ def _with_bonus(
     )
     settings = dsdr.settings
     diversity = embedding_diversity(
-        (settings.embed or embed_words)(texts).to(rewards.device),
+        (settings.embed or embed_bag_of_words)(texts).to(rewards.device),
         group,
         correct=correct,
         reference=settings.reference,

@@ -149,7 +149,7 @@ def _shorten(sequence: tuple[SampleToken, ...]) -> list[SampleToken]:
     tokens: list[SampleToken] = []
     for (role, text), run in groupby(sequence, lambda t: (t.role, t.text)):
         alike = list(run)
-        if role is not Role.MODEL and len(alike) > _MOST_ALIKE:
+        if role is not Role.ASSISTANT and len(alike) > _MOST_ALIKE:
             alike = [replace(alike[0], text=f"{text} \N{MULTIPLICATION SIGN} {len(alike):,}")]
         tokens += alike
     # Both ends of a long sequence: the prompt's and the answer's.

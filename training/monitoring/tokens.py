@@ -18,7 +18,7 @@ from mmreason.viz.axes import format_number
 
 SHADES_LOGPROB = (-0.105, -0.693, -2.303)
 """Between the shades: probabilities 0.9, 0.5, 0.1."""
-_ROLE_WORDS = {Role.PROMPT: "read", Role.MODEL: "written", Role.TOOL: "came back"}
+_ROLE_WORDS = {Role.PROMPT: "read", Role.ASSISTANT: "written", Role.TOOL: "came back"}
 _AROUND = 8
 """Tokens on each side of a silenced one."""
 _MOST_SILENCED = 12
@@ -131,7 +131,7 @@ def _rollout_view(view: SampleView) -> RolloutView:
     if view.truncated:
         earned.append("cut off by the length limit")
     return RolloutView(
-        head=f"{view.problem} · attempt {view.sample + 1}",
+        head=f"{view.problem} · rollout {view.sample + 1}",
         question=mark_breaks(view.question),
         wanted=mark_breaks(view.wanted),
         verdict="" if view.correct is None else "right" if view.correct else "wrong",
@@ -144,7 +144,7 @@ def _role_spans(row: Sequence[SampleToken], advantage: float) -> tuple[RoleSpan,
     spans: list[RoleSpan] = []
     for role, group in groupby(row, lambda token: token.role):
         tokens = list(group)
-        if role is Role.MODEL:
+        if role is Role.ASSISTANT:
             views = tuple(_token_view(token, advantage) for token in tokens)
             spans.append(RoleSpan(_ROLE_WORDS[role], "", views))
         else:
@@ -176,7 +176,7 @@ def _shade(logprob: float | None) -> int:
 def _in_context(step: int, view: SampleView, row: Sequence[SampleToken], i: int) -> SilencedToken:
     token = row[i]
     return SilencedToken(
-        origin=f"step {step:,}, {view.problem}, attempt {view.sample + 1}",
+        origin=f"step {step:,}, {view.problem}, rollout {view.sample + 1}",
         before=_join_texts(row[max(0, i - _AROUND) : i]),
         text=mark_breaks(token.text),
         after=_join_texts(row[i + 1 : i + 1 + _AROUND]),

@@ -23,9 +23,9 @@ from mmreason.training.navigation.demonstrations import (
 )
 from mmreason.training.rewards import Combination, Component, Scored, Trajectory, Truth, correct
 from mmreason.training.rewards.reading import final_answer
-from mmreason.training.rollouts.episode import Ask, Codec, Episode
-from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
-from mmreason.training.tasks.agentic import as_reply
+from mmreason.training.rollouts.episode import Codec, Episode, TurnRequest
+from mmreason.training.rollouts.types import Completion, Outcome, Problem, Prompt
+from mmreason.training.tasks.agentic import to_reply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,22 +115,22 @@ def _played_world(split: Split, world: int, duration_s: float | None, items: int
 def _episode(played: PlayedWorld, item: Item, codec: Codec) -> Episode:
     """One play, written by whoever drives it."""
     play = played.play(item)
-    completions: list[Written] = []
-    previous: tuple[Prompt, Written, Conversation] | None = None
+    completions: list[Completion] = []
+    previous: tuple[Prompt, Completion, Conversation] | None = None
     wish = next(play, None)
     # The policy writes prompts, the trainer answers them: one turn a time round.
     while wish is not None:
         conversation = list(wish.messages)
         prompt = (
-            codec.prompt(conversation)
+            codec.encode_prompt(conversation)
             if previous is None
-            else codec.continued(*previous, conversation)
+            else codec.continue_prompt(*previous, conversation)
         )
-        written: Written = yield Ask(prompt, wish.max_new_tokens)
+        written: Completion = yield TurnRequest(prompt, wish.max_new_tokens)
         completions.append(written)
         previous = (prompt, written, conversation)
         try:
-            wish = play.send(as_reply(prompt, written))
+            wish = play.send(to_reply(prompt, written))
         except StopIteration:
             break
     turns = tuple(written.text for written in completions)

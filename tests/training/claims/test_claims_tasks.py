@@ -17,11 +17,11 @@ from mmreason.training.claims.diversity import count_places
 from mmreason.training.claims.navigation import CORRECTED, PUBLISHED
 from mmreason.training.claims.rare_tokens import masked_clipped
 from mmreason.training.claims.text_task import Demonstration, TextTask
-from mmreason.training.generation.collect import Sampling, collect
-from mmreason.training.generation.sampler import Draw
+from mmreason.training.generation.collect import Sampling, collect_rollouts
+from mmreason.training.generation.sampler import SampleRequest
 from mmreason.training.objectives import TokenBatch, clipped
 from mmreason.training.rewards import Trajectory
-from mmreason.training.rollouts.types import Group, Prompt, Role, Written
+from mmreason.training.rollouts.types import Completion, Group, Prompt, Role
 
 MINI = experiment.Size(name="mini", shrink=500, held_out=4, staleness=(1, 2), updates=2)
 NUMBERS = st.integers(0, 10**6)
@@ -115,14 +115,14 @@ class _Player:
         self.turns, self.at, self.tokenizer = list(turns), 0, tokenizer
         self.read: list[str] = []
 
-    def draw(self, draws: Sequence[Draw]) -> list[Any]:
+    def sample(self, requests: Sequence[SampleRequest]) -> list[Any]:
         text = self.turns[min(self.at, len(self.turns) - 1)]
         self.at += 1
-        self.read.append(self.tokenizer.decode(draws[0].prompt.token_ids))
+        self.read.append(self.tokenizer.decode(requests[0].prompt.token_ids))
         ids = (*self.tokenizer.encode(text, add_special_tokens=False), tiny.END_ID)
-        return [Written(token_ids=ids, logprobs=(0.0,) * len(ids), text=text, ended=True)] * len(
-            draws
-        )
+        return [
+            Completion(token_ids=ids, logprobs=(0.0,) * len(ids), text=text, finish_reason="stop")
+        ] * len(requests)
 
 
 def _play(turns: Sequence[str], reward: Any = CORRECTED) -> tuple[Group, _Player]:
@@ -131,7 +131,7 @@ def _play(turns: Sequence[str], reward: Any = CORRECTED) -> tuple[Group, _Player
     task = search.SearchTask(reward, count=3)
     codec = tiny.TextCodec(tokenizer)
     how = Sampling(samples=1, temperature=1.0, seed=0, step=0)
-    (group,) = collect(task, [task.problem(0)], codec, player, how)
+    (group,) = collect_rollouts(task, [task.problem(0)], codec, player, how)
     return group, player
 
 
@@ -147,7 +147,7 @@ def test_a_search_reads_what_it_visits_and_learns_what_it_wrote() -> None:
     assert player.read[-1].split() == words.split()
     (sequence,) = rollout.sequences
     written = [
-        t for t, r in zip(sequence.token_ids, sequence.roles, strict=True) if r == Role.MODEL
+        t for t, r in zip(sequence.token_ids, sequence.roles, strict=True) if r == Role.ASSISTANT
     ]
     told = player.tokenizer.convert_ids_to_tokens(written)
     assert told == f"go {i} <end> go {i} {j} <end> say {scene.colour} <end>".split()
@@ -249,7 +249,9 @@ def test_an_endless_answer_is_wrong() -> None:
         ask = next(episode)
         assert isinstance(getattr(ask, "prompt", None), Prompt)
         text = problem.truth.answer or ""
-        written = Written(token_ids=(5,), logprobs=(0.0,), text=text, ended=ended)
+        written = Completion(
+            token_ids=(5,), logprobs=(0.0,), text=text, finish_reason="stop" if ended else "length"
+        )
         with pytest.raises(StopIteration) as end:
             episode.send(written)
         assert end.value.value.correct is ended

@@ -4,7 +4,7 @@ accelerate's wrapper makes a step inside the backward pass; here the engine is a
 an update may have any number of micro-batches, another one in each process, and may be skipped:
 gradients are added up once, after the last of them, and looked at before the step. ZeRO-2 and 3
 exchange gradients or weights in the middle of a pass, where processes may be in different places;
-`sharded.py` does what they are for.
+`fsdp.py` does what they are for.
 """
 
 from __future__ import annotations
@@ -21,20 +21,23 @@ from accelerate.checkpointing import load_accelerator_state, save_accelerator_st
 from torch import Tensor
 
 from mmreason.training.learner.logprobs import Scorer
-from mmreason.training.learner.policy_model import Trainee
-from mmreason.training.rl.recipe import Recipe
+from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.types import UsageError
 
 _WEIGHTS = "weights.pt"
 _SHARD = "optimiser_{}.pt"
 
 
-def zero(
-    accelerator: Accelerator, scorer: Scorer, optimiser: torch.optim.Optimizer, recipe: Recipe
-) -> Zero:
-    """Hand model and optimiser to DeepSpeed. UsageError for settings that are not supported."""
-    _check(accelerator)
-    import deepspeed  # pyright: ignore[reportMissingImports]
+def build_zero(
+    accelerator: Accelerator,
+    scorer: Scorer,
+    optimiser: torch.optim.Optimizer,
+    max_gradient_norm: float,
+) -> ZeroStrategy:
+    """Hand model and optimiser to DeepSpeed, which clips gradients to `max_gradient_norm`.
+    UsageError for settings that are not supported."""
+    _check_plugin(accelerator)
+    import deepspeed  # pyright: ignore[reportMissingImports] - no extra of ours brings it
 
     if not hasattr(deepspeed.DeepSpeedEngine, "coalesce_grad_reduction"):
         raise UsageError(
@@ -48,17 +51,17 @@ def zero(
         config={
             "train_micro_batch_size_per_gpu": 1,
             "gradient_accumulation_steps": 1,
-            "gradient_clipping": recipe.max_gradient_norm,
+            "gradient_clipping": max_gradient_norm,
             "zero_optimization": {"stage": 1, "overlap_comm": False},
             "zero_allow_untested_optimizer": True,
             "zero_force_ds_cpu_optimizer": False,
         },
     )
-    return Zero(accelerator, engine)
+    return ZeroStrategy(accelerator, engine)
 
 
-class Zero:
-    """See `mmreason.training.parallel.strategy.Placement`; `zero` makes it.
+class ZeroStrategy:
+    """See `mmreason.training.parallel.strategy.Strategy`; `build_zero` makes it.
 
     Weights lie in the optimiser in one row: one that no process has used in an update counts there
     as one whose gradient is 0, which its momentum may still move.
@@ -71,64 +74,64 @@ class Zero:
         self._passes = contextlib.ExitStack()
         self._is_open = self._is_summed = False
 
-    def whole(self) -> contextlib.AbstractContextManager[None]:
-        """See `Placement`."""
+    def unsharded(self) -> contextlib.AbstractContextManager[None]:
+        """See `Strategy`."""
         return contextlib.nullcontext()
 
-    def rounds(self, micros: int) -> int:
-        """See `Placement`: processes meet only after the last of them."""
-        return micros
+    def count_passes(self, micro_batches: int) -> int:
+        """See `Strategy`: processes meet only after the last of them."""
+        return micro_batches
 
     def backward(self, loss: Tensor, *, is_last: bool) -> None:
-        """See `Placement`."""
-        self._open()
+        """See `Strategy`."""
+        self._begin_sum()
         # What is averaged over processes is to be a sum.
         self.scorer.backward(loss * self.accelerator.num_processes)
 
-    def clipped_norm(self, largest: float) -> float:
-        """See `Placement`: the engine clips in its step, to what it was made with."""
-        self._sum()
+    def clip_gradients(self, max_norm: float) -> float:
+        """See `Strategy`: the engine clips in its step, to what it was made with."""
+        self._finish_sum()
         norm = float(self.optimiser.scaled_global_norm())
         return norm if norm >= 0 else math.inf  # -1 stands for NaN and infinity
 
     def step(self) -> None:
-        """See `Placement`."""
+        """See `Strategy`."""
         self.scorer.step()
         self._is_summed = False
 
-    def drop(self) -> None:
-        """See `Placement`: the engine makes no step of NaN, and clears what it has."""
+    def drop_gradients(self) -> None:
+        """See `Strategy`: the engine makes no step of NaN, and clears what it has."""
         if not self._is_summed:
             for parameter in self._trained():
                 parameter.grad = torch.full_like(parameter, torch.nan)
-            self._sum()
+            self._finish_sum()
         self.step()
         assert self.optimiser.overflow
 
     def _trained(self) -> Iterator[Tensor]:
         return (p for p in self.scorer.parameters() if p.requires_grad)
 
-    def _open(self) -> None:
+    def _begin_sum(self) -> None:
         """Begin to gather gradients in this process."""
         if not self._is_open:
             self._passes.enter_context(self.scorer.coalesce_grad_reduction())
             self._is_open = True
 
-    def _sum(self) -> None:
+    def _finish_sum(self) -> None:
         """Add up those of all processes."""
-        self._open()
+        self._begin_sum()
         for parameter in self._trained():
             if parameter.grad is None:  # the same ones in all processes
                 parameter.grad = torch.zeros_like(parameter)
         self._passes.close()
         self._is_open, self._is_summed = False, True
 
-    def to_save(self, trainee: Trainee) -> Trainee | None:
-        """See `Placement`."""
-        return trainee if self.accelerator.is_main_process else None
+    def policy_to_save(self, policy: PolicyModel) -> PolicyModel | None:
+        """See `Strategy`."""
+        return policy if self.accelerator.is_main_process else None
 
     def save(self, folder: Path) -> None:
-        """See `Placement`: no process waits for another here, for one that cannot write."""
+        """See `Strategy`: no process waits for another here, for one that cannot write."""
         if self.accelerator.is_main_process:
             weights = {name: p.detach().clone() for name, p in self._named()}
             torch.save(weights, folder / _WEIGHTS)
@@ -137,7 +140,7 @@ class Zero:
         save_accelerator_state(str(folder), [], [], [], [], process, self.accelerator.step)
 
     def load(self, folder: Path) -> None:
-        """See `Placement`. UsageError where there were another number of processes."""
+        """See `Strategy`. UsageError where there were another number of processes."""
         wrote, now = len(list(folder.glob(_SHARD.format("*")))), self.accelerator.num_processes
         if wrote != now:
             raise UsageError(
@@ -145,16 +148,16 @@ class Zero:
                 "run goes on with as many as before"
             )
         process = self.accelerator.process_index
-        found = torch.load(folder / _WEIGHTS, map_location="cpu", weights_only=True)
+        weights = torch.load(folder / _WEIGHTS, map_location="cpu", weights_only=True)
         trained = dict(self._named())
-        if set(trained) != set(found):
+        if set(trained) != set(weights):
             raise UsageError(f"{folder}: holds other weights than this recipe trains")
         with torch.no_grad():
             for name, parameter in trained.items():
-                parameter.copy_(found[name])
+                parameter.copy_(weights[name])
         self.optimiser.refresh_fp32_params()
-        kept = torch.load(folder / _SHARD.format(process), map_location="cpu", weights_only=True)
-        self.optimiser.optimizer.load_state_dict(kept)
+        state = torch.load(folder / _SHARD.format(process), map_location="cpu", weights_only=True)
+        self.optimiser.optimizer.load_state_dict(state)
         load_accelerator_state(str(folder), [], [], [], [], process)
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
@@ -162,7 +165,7 @@ class Zero:
         return ((name, p) for name, p in named if p.requires_grad)
 
 
-def _check(accelerator: Accelerator) -> None:
+def _check_plugin(accelerator: Accelerator) -> None:
     """UsageError for what is not supported."""
     plugin: Any = accelerator.state.deepspeed_plugin
     if plugin.zero_stage != 1:
