@@ -112,7 +112,7 @@ def questions(count: int) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class Stopped:
     """Seconds a step of one question: on the processor, and by the clock on the wall, the latter
     without those in which models ran and frames were made."""
 
@@ -120,17 +120,17 @@ class Spent:
     wall_s: float
 
 
-def ask(reasoner: Reasoner, film: Film, question: str, budget: Budget) -> tuple[Spent, int]:
+def ask(reasoner: Reasoner, film: Film, question: str, budget: Budget) -> tuple[Stopped, int]:
     """What a question takes a step, and its steps."""
     began_s, cpu_s = time.perf_counter(), time.process_time()
     answer = reasoner.ask(film, question, budget=budget)
     wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
     wall_s -= answer.cost.model_seconds + answer.cost.decode_seconds
     steps = len(answer.trace)
-    return Spent(cpu_s / steps, wall_s / steps), steps
+    return Stopped(cpu_s / steps, wall_s / steps), steps
 
 
-def measure_steps(policy: Policy, budget: Budget, repeats: int) -> tuple[list[Spent], int]:
+def measure_steps(policy: Policy, budget: Budget, repeats: int) -> tuple[list[Stopped], int]:
     """What each question takes a step, with an empty store in a file; steps in all."""
     film, spent, steps = Film(), [], 0
     ask(Reasoner(thinker(), observer=observer(film)), film, "Is there a star?", Budget())

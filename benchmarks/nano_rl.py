@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mmreason.evaluation.scoring import Share
+from mmreason.evaluation.scoring import Proportion
 from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler
 from mmreason.training.navigation.task import Navigation
@@ -107,7 +107,7 @@ def table(before: Measured, after: Measured) -> str:
         mean, low, high = (100 * x for x in difference(one, other, groups))
         shown = [
             f"{share.value:.1%} ({share.interval[0]:.1%} to {share.interval[1]:.1%})"
-            for share in (Share(int(v.sum()), len(v)) for v in (one, other))
+            for share in (Proportion(int(v.sum()), len(v)) for v in (one, other))
         ]
         cells = [kind, str(len(one)), *shown, f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"]
         rows.append(f"| {' | '.join(cells)} |")

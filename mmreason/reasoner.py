@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mmreason.agent.batch import Question, Result, drive
-from mmreason.agent.build_index import Captioned, build
+from mmreason.agent.build_index import IndexedNode, build
 from mmreason.agent.driver import Driver, Run, finished, serve
-from mmreason.agent.loop import Draft, answer_loop
+from mmreason.agent.loop import AnswerDraft, answer_loop
 from mmreason.agent.next_steps import Unanswered, next_steps
 from mmreason.agent.protocol import Inquiry
 from mmreason.agent.provenance import id_of, recipe_of, standing_notes, told_of, why_declined
@@ -239,7 +239,7 @@ class Reasoner:
 
     def index(
         self, video: VideoInput | Watchable, levels: Sequence[str] = ("high",)
-    ) -> Iterator[Captioned]:
+    ) -> Iterator[IndexedNode]:
         """Caption whole levels ahead of questions, into the store; one item a node."""
         with _opened(video) as source:
             policy, by_node = self.policy, isinstance(self.policy, LongVideoR1)
@@ -341,7 +341,7 @@ class Reasoner:
             )
 
     def _next_steps(
-        self, task: _Task, draft: Draft, said: Transcript, trace: Sequence[Step]
+        self, task: _Task, draft: AnswerDraft, said: Transcript, trace: Sequence[Step]
     ) -> tuple[str, ...]:
         if draft.decline is None:
             return ()

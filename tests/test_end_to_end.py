@@ -12,7 +12,7 @@ import pytest
 
 from mmreason.cli import main
 from mmreason.evaluation.nano import measure
-from mmreason.evaluation.scoring import Share
+from mmreason.evaluation.scoring import Proportion
 from mmreason.memory.store import Store
 from mmreason.reasoner import Reasoner
 from mmreason.types import Budget, StopReason
@@ -100,7 +100,8 @@ def test_nano_is_as_good_as_its_card_says(nano):
     """A floor well below the card, so that only a real loss fails: 16 of its held-out worlds."""
     results = measure(nano, worlds=16)
     attribute = sum(
-        (table.get("attribute", Share(0, 0)) for table in results.families.values()), Share(0, 0)
+        (table.get("attribute", Proportion(0, 0)) for table in results.families.values()),
+        Proportion(0, 0),
     )
     assert attribute.value >= 0.75, str(attribute)
     assert results.box_iou.value >= 0.6

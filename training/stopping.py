@@ -12,7 +12,7 @@ TERMINATED = 128 + signal.SIGTERM
 
 class StopSignal:
     """Ask it after every step. As a context it takes the first Ctrl-C (SIGINT) or SIGTERM as a
-    wish. When left it raises `KeyboardInterrupt` for the one and `SystemExit(TERMINATED)` for the
+    action. When left it raises `KeyboardInterrupt` for the one and `SystemExit(TERMINATED)` for the
     other; a second one ends the run at once.
 
     A shell lets its background jobs ignore Ctrl-C: so does this.

@@ -73,11 +73,11 @@ def _why_unwritable(path: Path) -> str | None:
     folder = target.parent
     while (folder_mode := _mode_of(folder)) is None:
         folder = folder.parent
-    shown = show_line(str(folder))
+    folder_text = show_line(str(folder))
     if not stat.S_ISDIR(folder_mode):
-        return f"{shown} is not a folder; give another name"
+        return f"{folder_text} is not a folder; give another name"
     if not os.access(folder, os.W_OK | os.X_OK):
-        return f"nothing may be written into {shown}; give another folder"
+        return f"nothing may be written into {folder_text}; give another folder"
     return None
 
 

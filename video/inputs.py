@@ -54,26 +54,26 @@ class PrivateFile:
         self._release()
 
 
-def as_path(given: VideoInput, name: str | None = None) -> Path | PrivateFile:
+def as_path(source: VideoInput, name: str | None = None) -> Path | PrivateFile:
     """The file to read for what a caller gave; `name` is what people are shown in place of bytes'
     and open files' own. Raises VideoError for URLs, text files and what is nothing of all this.
 
     An open file is read from where it stands to its end, and left where it stood. One that stands
     at its start is read through its descriptor (Linux), others through a copy.
     """
-    if isinstance(given, str | os.PathLike):
-        path = Path(os.fsdecode(given))
-        if isinstance(given, str) and is_url(given) and not _exists(path):
-            raise VideoError(explain_url(given))  # as it was written: a `Path` drops a slash
+    if isinstance(source, str | os.PathLike):
+        path = Path(os.fsdecode(source))
+        if isinstance(source, str) and is_url(source) and not _exists(path):
+            raise VideoError(explain_url(source))  # as it was written: a `Path` drops a slash
         return path
-    if isinstance(given, bytes | bytearray | memoryview):
-        data = memoryview(given)
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = memoryview(source)
         data = data if data.c_contiguous else memoryview(data.tobytes())
         return copy_bytes(data, name or "<bytes>")
-    if hasattr(given, "read"):
-        return _open_file(given, name or _name_of(given))
+    if hasattr(source, "read"):
+        return _open_file(source, name or _name_of(source))
     raise VideoError(
-        f"a video is given as a path, bytes or an open binary file, got {type(given).__name__}"
+        f"a video is given as a path, bytes or an open binary file, got {type(source).__name__}"
     )
 
 
@@ -99,11 +99,11 @@ def _copy(name: str, head: bytes, write: _Write) -> PrivateFile:
     return private
 
 
-def _open_file(given: BinaryIO, name: str) -> PrivateFile:
+def _open_file(file: BinaryIO, name: str) -> PrivateFile:
     try:
-        descriptor = reopen_descriptor(given)
+        descriptor = reopen_descriptor(file)
         if descriptor is None:
-            return _copy_file(given, name)
+            return _copy_file(file, name)
     except (OSError, TypeError, ValueError) as error:
         if isinstance(error, VideoError):
             raise
@@ -113,21 +113,21 @@ def _open_file(given: BinaryIO, name: str) -> PrivateFile:
     return PrivateFile(name, path, lambda: os.close(descriptor))
 
 
-def _copy_file(given: BinaryIO, name: str) -> PrivateFile:
-    start = given.tell() if _seekable(given) else None
-    head = given.read(64)
+def _copy_file(file: BinaryIO, name: str) -> PrivateFile:
+    start = file.tell() if _seekable(file) else None
+    head = file.read(64)
     if not isinstance(head, bytes):
         raise VideoError(f"{name}: is open as text; open it as binary: open(path, 'rb')")
     if not head and start:
         raise VideoError(f"{name}: is open at its end; call seek(0) first")
 
-    def write(file: BinaryIO) -> None:
-        file.write(head)
-        shutil.copyfileobj(given, file)
+    def write(copy: BinaryIO) -> None:
+        copy.write(head)
+        shutil.copyfileobj(file, copy)
 
     copy = _copy(name, head, write)
     if start is not None:
-        given.seek(start)
+        file.seek(start)
     return copy
 
 
@@ -138,15 +138,15 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _seekable(given: BinaryIO) -> bool:
-    return bool(hasattr(given, "seekable") and given.seekable())
+def _seekable(file: BinaryIO) -> bool:
+    return bool(hasattr(file, "seekable") and file.seekable())
 
 
-def _name_of(given: BinaryIO) -> str:
-    name = getattr(given, "name", None)
+def _name_of(file: BinaryIO) -> str:
+    name = getattr(file, "name", None)
     if isinstance(name, str) and name:
         return name
-    return "<bytes>" if isinstance(given, io.BytesIO) else f"<{type(given).__name__}>"
+    return "<bytes>" if isinstance(file, io.BytesIO) else f"<{type(file).__name__}>"
 
 
 def _suffix_of(head: bytes) -> str:

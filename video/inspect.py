@@ -126,15 +126,15 @@ def inspect_file(
     pays for their imports, some seconds where torchcodec is installed.
     """
     options = ReadOptions(time_limit_s=time_limit_s, memory_limit_mb=memory_limit_mb)
-    given = as_path(path, name)
-    if isinstance(given, Path):
-        return _report(given, try_backends, options)
+    file = as_path(path, name)
+    if isinstance(file, Path):
+        return _report(file, try_backends, options)
     try:
-        with given.naming():
-            report = _report(given.path, try_backends, options)
+        with file.naming():
+            report = _report(file.path, try_backends, options)
     finally:
-        given.close()
-    return replace(report, path=given.name)
+        file.close()
+    return replace(report, path=file.name)
 
 
 def _report(path: Path, try_backends: bool, options: ReadOptions) -> FileReport:

@@ -74,9 +74,11 @@ def parse_json(
     return writable
 
 
-def read_json(path: Path, *, most_bytes: int = MOST_BYTES) -> Any:
-    """The value in a regular file, of which at most `most_bytes` are read. Raises JsonInputError
-    and OSError.
+def read_json(
+    path: Path, *, most_bytes: int = MOST_BYTES, odd_numbers_as_null: bool = False
+) -> Any:
+    """The value in a regular file, of which at most `most_bytes` are read; see `parse_json`. Raises
+    JsonInputError and OSError.
 
     Example:
         >>> read_json(Path("world.json"))  # doctest: +SKIP
@@ -87,7 +89,7 @@ def read_json(path: Path, *, most_bytes: int = MOST_BYTES) -> Any:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         raise JsonInputError(f"has more than the limit of {most_bytes} bytes")
-    return parse_json(data, most_bytes=most_bytes)
+    return parse_json(data, most_bytes=most_bytes, odd_numbers_as_null=odd_numbers_as_null)
 
 
 def replace_half_pairs(value: Any) -> Any:

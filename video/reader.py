@@ -267,10 +267,10 @@ class Video:
 
 
 def _open(
-    given: Path | PrivateFile, backend: Backend, options: ReadOptions, full_hash: bool
+    file: Path | PrivateFile, backend: Backend, options: ReadOptions, full_hash: bool
 ) -> Video:
-    private = given if isinstance(given, PrivateFile) else None
-    path = given.path if isinstance(given, PrivateFile) else given
+    private = file if isinstance(file, PrivateFile) else None
+    path = file.path if isinstance(file, PrivateFile) else file
     with _errors_told(path, private):
         source, notes = open_source(path, backend, options)
     return Video(

@@ -21,7 +21,7 @@ LEVELS = ("high", "medium", "low")
 
 
 @dataclass(frozen=True, slots=True)
-class Captioned:
+class IndexedNode:
     """One node of an index that is being built."""
 
     node: Node
@@ -55,7 +55,7 @@ def build(
     *,
     scan: bool = False,
     again: bool = False,
-) -> Iterator[Captioned]:
+) -> Iterator[IndexedNode]:
     """Caption node by node what the store does not hold yet; a node that fails is told as it is
     and does not stop the rest. With `scan` a long video is captioned at the frames that differ
     most, with `again` as in `caption_call`: as the policy that will ask reads it."""
@@ -69,4 +69,4 @@ def build(
         for node, call in zip(tree.children(), scan_calls(tree), strict=True):
             found[node.id] = made(call).notes
     for done, node in enumerate(nodes, start=1):
-        yield Captioned(node, made(caption_call(node, found, again=again)), done, len(nodes))
+        yield IndexedNode(node, made(caption_call(node, found, again=again)), done, len(nodes))

@@ -21,7 +21,7 @@ USED_OFTEN = 2
 
 
 @dataclass
-class Captions:
+class SeenCaptions:
     """What was described in the course of one question."""
 
     notes: list[Note] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Runs the loop of one question: performs its wishes within a hard budget, and keeps the trace.
+"""Runs the loop of one question: performs its actions within a hard budget, and keeps the trace.
 
 A generator of steps and of requests to models, so that one question or hundreds can be served: by
 `serve` here one at a time, by `batch.py` together. Leaves out the loop (`agent.py`) and the tools.
@@ -11,8 +11,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from mmreason.agent.loop import Draft, Loop
-from mmreason.agent.protocol import Act, Consult, Remark, Results, Spent
+from mmreason.agent.loop import AnswerDraft, Loop
+from mmreason.agent.protocol import AskModel, CallTools, RecordNote, Results, Stopped
 from mmreason.models.base import Reply, TextPart
 from mmreason.tool_calls import AgentCall, ModelTurn, ToolCall
 from mmreason.tools.calls import FAILURES, Awaited, Prepared, Request, Roles, first_line
@@ -68,7 +68,7 @@ class Driver:
         total = self._spent + self._thinking
         return replace(total, frames_unique=len(self._shown), seconds=self.elapsed_s)
 
-    def run(self) -> Run[Draft]:
+    def run(self) -> Run[AnswerDraft]:
         """Yield every `Step` as it happens and every `Request` to be answered; returns the draft.
 
         Send the replies to a request (None for anything else), or throw one of `FAILURES`. Yields
@@ -77,31 +77,31 @@ class Driver:
         sent: Any = None
         while True:
             try:
-                wish = self._loop.send(sent)
+                action = self._loop.send(sent)
             except StopIteration as end:
                 return end.value
-            if isinstance(wish, Act):
-                sent = yield from self._act(wish)
-            elif isinstance(wish, Consult):
-                sent = yield from self._consult(wish)
+            if isinstance(action, CallTools):
+                sent = yield from self._act(action)
+            elif isinstance(action, AskModel):
+                sent = yield from self._consult(action)
             else:
-                sent = yield from self._remark(wish)
+                sent = yield from self._remark(action)
 
-    def _act(self, wish: Act) -> Run[Results]:
+    def _act(self, action: CallTools) -> Run[Results]:
         """As many of the calls as the budget allows, together. The first call of all goes alone
         where tokens are limited: what it takes is the forecast for the others."""
         observations: list[Observation] = []
-        left = list(wish.calls)
+        left = list(action.calls)
         while left:
             learning = self._budget.tokens is not None and self._largest == 0
-            together, refused = self._affordable(left[:1] if learning else left, wish)
+            together, refused = self._affordable(left[:1] if learning else left, action)
             allows = self._room_beside(together)
             seen: list[Observation] = yield from self._toolbox.perform(together, allows)
             for prepared, one in zip(together, seen, strict=True):
-                rounds = int(not observations and not wish.opening)
+                rounds = int(not observations and not action.opening)
                 self._largest = max(self._largest, one.cost.tokens_in + one.cost.tokens_out)
                 observations.append(replace(one, cost=one.cost + Cost(rounds=rounds)))
-                yield self._step(wish.thought, prepared.call, observations[-1])
+                yield self._step(action.thought, prepared.call, observations[-1])
             if refused is None and any(one.error is not None for one in observations):
                 refused = self._out_of_time()
             if refused is not None:
@@ -121,32 +121,35 @@ class Driver:
         return lambda frames: limit is None or ahead + frames <= limit
 
     def _affordable(
-        self, calls: Sequence[ToolCall], wish: Act
+        self, calls: Sequence[ToolCall], action: CallTools
     ) -> tuple[list[Prepared], StopReason | None]:
         prepared: list[Prepared] = []
         for call in calls:
             one = self._toolbox.prepare(call)
-            refused = self._refusal([*prepared, one], wish.opening)
+            refused = self._refusal([*prepared, one], action.opening)
             if refused is not None:
                 return prepared, refused
             prepared.append(one)
         return prepared, None
 
-    def _consult(self, wish: Consult) -> Run[Reply | Spent]:
+    def _consult(self, action: AskModel) -> Run[Reply | Stopped]:
         size = sum(
-            len(part.text) for m in wish.messages for part in m.parts if isinstance(part, TextPart)
+            len(part.text)
+            for m in action.messages
+            for part in m.parts
+            if isinstance(part, TextPart)
         )
         forecast = max(1, self._largest, size // CHARACTERS_PER_TOKEN)
         refused = self._budget.exceeded_by(self.cost + Cost(rounds=1, tokens_in=forecast))
         if refused is not None:
-            return Spent(refused)
+            return Stopped(refused)
         started = time.perf_counter()
         model = self._roles.reasoner
         request = Request(
             model,
-            [wish.messages],
-            wish.max_new_tokens,
-            wish.temperature,
+            [action.messages],
+            action.max_new_tokens,
+            action.temperature,
             self._seed,
             self._toolbox.deadlines_s(1),
         )
@@ -165,7 +168,7 @@ class Driver:
                 call = ModelTurn(kind="consult")
                 seen = Observation(text="", span=Span(0.0, 0.0), error=first_line(error))
                 yield self._step("ask the model that decides", call, seen)
-                return Spent(out_of_time or StopReason.MODEL_FAILED)
+                return Stopped(out_of_time or StopReason.MODEL_FAILED)
         seconds = time.perf_counter() - started
         self._largest = max(self._largest, reply.tokens_in + reply.tokens_out)
         self._thinking += Cost(
@@ -178,15 +181,15 @@ class Driver:
         )
         return reply
 
-    def _remark(self, wish: Remark) -> Run[Spent | None]:
-        is_free = wish.counted or wish.error is None
+    def _remark(self, action: RecordNote) -> Run[Stopped | None]:
+        is_free = action.counted or action.error is None
         cost = Cost(rounds=0 if is_free else 1)
-        refused = None if wish.error is None else self._budget.exceeded_by(self.cost + cost)
+        refused = None if action.error is None else self._budget.exceeded_by(self.cost + cost)
         if refused is not None:
-            return Spent(refused)
-        span = getattr(wish.call, "span", Span(0.0, 0.0))
-        seen = Observation(text="", span=span, cost=cost, error=wish.error)
-        yield self._step(wish.thought, wish.call, seen)
+            return Stopped(refused)
+        span = getattr(action.call, "span", Span(0.0, 0.0))
+        seen = Observation(text="", span=span, cost=cost, error=action.error)
+        yield self._step(action.thought, action.call, seen)
         return None
 
     def _step(self, thought: str, call: AgentCall, seen: Observation) -> Step:

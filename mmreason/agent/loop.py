@@ -1,9 +1,9 @@
-"""The one loop that answers a question, without I/O: it yields wishes and is sent results.
+"""The one loop that answers a question, without I/O: it yields actions and is sent results.
 
 A policy proposes (`policies/`), the loop disposes: it notices repeated calls, checks every claim by
 another look at its evidence (`checking.py`), and knows which answer stands in the end. Drivers
 perform the calls (`reasoner.py`). Leaves out models, frames, stores and budgets; a driver that
-cannot afford a wish says so, and the policy gets one last try.
+cannot afford a action says so, and the policy gets one last try.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from enum import StrEnum
 from typing import Any
 
 from mmreason.agent.protocol import (
-    Act,
+    Action,
+    AskModel,
+    CallTools,
     CheckResult,
     CheckStatus,
     Claim,
-    Consult,
     Inquiry,
     Play,
     Policy,
-    Remark,
+    RecordNote,
     Results,
-    Spent,
-    Wish,
+    Stopped,
 )
 from mmreason.agent.verification import WORST_FIRST, ClaimChecker
 from mmreason.language.refusals import says_outside
@@ -53,7 +53,7 @@ class Decline(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class AnswerDraft:
     """What the loop came to; the driver adds cost, trace and settings."""
 
     text: str = ""
@@ -65,13 +65,13 @@ class Draft:
     """None where there is an answer."""
 
 
-Loop = Generator[Act | Consult | Remark, Any, Draft]
-_Part = Generator[Act | Consult | Remark, Any, Any]
+Loop = Generator[CallTools | AskModel | RecordNote, Any, AnswerDraft]
+_Part = Generator[CallTools | AskModel | RecordNote, Any, Any]
 
 
 def answer_loop(inquiry: Inquiry, policy: Policy) -> Loop:
-    """Yield an `Act`, `Consult` or `Remark`, be sent `Results`, a `Reply`, or None; a `Consult` or
-    `Remark` that the budget does not allow is sent `Spent`."""
+    """Yield a `CallTools`, `AskModel` or `RecordNote`, be sent `Results`, a `Reply`, or None; an
+    `AskModel` or `RecordNote` that the budget does not allow is sent `Stopped`."""
     referee = _Referee(inquiry, ClaimChecker(inquiry))
     yield from referee.run(policy.play(inquiry))
     return referee.draft()
@@ -103,10 +103,10 @@ class _Referee:
         try:
             while True:
                 try:
-                    wish = play.send(sent)
+                    action = play.send(sent)
                 except StopIteration:
                     return
-                sent = yield from self.grant(wish)
+                sent = yield from self.grant(action)
                 if isinstance(sent, CheckResult) and sent.status is CheckStatus.AGREED:
                     return
                 reason = _refused(sent)
@@ -118,40 +118,40 @@ class _Referee:
         finally:
             play.close()
 
-    def grant(self, wish: Wish) -> _Part:
-        """Perform one wish of the policy, or pass it on to the driver."""
-        failed = isinstance(wish, Remark) and wish.error is not None
+    def grant(self, action: Action) -> _Part:
+        """Perform one action of the policy, or pass it on to the driver."""
+        failed = isinstance(action, RecordNote) and action.error is not None
         self.invalid = self.invalid + 1 if failed else 0
-        if isinstance(wish, Claim):
-            return (yield from self.judge(wish))
-        if isinstance(wish, Act):
-            return (yield from self.act(wish))
-        if isinstance(wish, Spent):
-            self.spent = self.spent or wish.reason
+        if isinstance(action, Claim):
+            return (yield from self.judge(action))
+        if isinstance(action, CallTools):
+            return (yield from self.act(action))
+        if isinstance(action, Stopped):
+            self.spent = self.spent or action.reason
             return None
-        self.checker.consulted |= isinstance(wish, Consult)
-        return (yield wish)
+        self.checker.consulted |= isinstance(action, AskModel)
+        return (yield action)
 
-    def act(self, wish: Act) -> _Part:
+    def act(self, action: CallTools) -> _Part:
         """Make the calls of a round, but for those that were made too often already."""
-        is_fresh = [self.count(call) <= SAME_CALLS for call in wish.calls]
-        fresh = tuple(call for call, new in zip(wish.calls, is_fresh, strict=True) if new)
+        is_fresh = [self.count(call) <= SAME_CALLS for call in action.calls]
+        fresh = tuple(call for call, new in zip(action.calls, is_fresh, strict=True) if new)
         results = Results(())
         if fresh:
-            results = yield replace(wish, calls=fresh)
+            results = yield replace(action, calls=fresh)
             self.hear(fresh, results)
         seen = iter(results.observations)
         merged: list[Observation] = []
         counted = bool(fresh)
-        for call, new in zip(wish.calls, is_fresh, strict=True):
+        for call, new in zip(action.calls, is_fresh, strict=True):
             one = next(seen, None) if new else _repeated(call)
             if one is None:
                 break
             merged.append(one)
             if not new:
-                refused = yield Remark(wish.thought, call, REPEATED, counted=counted)
+                refused = yield RecordNote(action.thought, call, REPEATED, counted=counted)
                 counted = True
-                if isinstance(refused, Spent):
+                if isinstance(refused, Stopped):
                     return Results(tuple(merged), refused.reason)
         return Results(tuple(merged), results.spent)
 
@@ -175,7 +175,7 @@ class _Referee:
         self.judged.append(_Judged(claim, result.status, tuple(checks[: len(claim.supports)])))
         return result
 
-    def draft(self) -> Draft:
+    def draft(self) -> AnswerDraft:
         """The best answer there is: checked, else unchecked, else "no" to a question for yes or
         no. All else is a decline, which has no text and no evidence."""
         by_status = {s: [j for j in self.judged if j.status is s] for s in CheckStatus}
@@ -198,7 +198,7 @@ class _Referee:
         done = StopReason.ABSTAINED
         if self.invalid and not negative:
             done = StopReason.INVALID_OUTPUT
-        return Draft(stop_reason=reason or done, decline=decline)
+        return AnswerDraft(stop_reason=reason or done, decline=decline)
 
 
 def _repeated(call: ToolCall) -> Observation:
@@ -206,7 +206,7 @@ def _repeated(call: ToolCall) -> Observation:
 
 
 def _refused(sent: Any) -> StopReason | None:
-    if isinstance(sent, Spent):
+    if isinstance(sent, Stopped):
         return sent.reason
     return sent.spent if isinstance(sent, Results) else None
 
@@ -223,10 +223,10 @@ def _evidence(judged: _Judged) -> tuple[Evidence, ...]:
     )
 
 
-def _draft_of(best: _Judged, shown: tuple[_Judged, ...], why: StopReason) -> Draft:
+def _draft_of(best: _Judged, shown: tuple[_Judged, ...], why: StopReason) -> AnswerDraft:
     sure = [s.observation.confidence for s in best.claim.supports]
     known = [c for c in sure if c is not None]
-    return Draft(
+    return AnswerDraft(
         text=best.claim.text,
         choice=best.claim.choice,
         confidence=min(known) if known else None,

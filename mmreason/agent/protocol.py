@@ -1,7 +1,7 @@
-"""What passes between a policy, the loop and its driver: wishes one way, results the other.
+"""What passes between a policy, the loop and its driver: actions one way, results the other.
 
-A policy is a generator: it yields an `Act`, `Consult`, `Remark` or `Claim` and is sent what came of
-it. Leaves out the rules of the game, which are the loop's (`agent.py`).
+A policy is a generator: it yields a `CallTools`, `AskModel`, `RecordNote` or `Claim` and is sent
+what came of it. The rules of the game are the loop's (`loop.py`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Inquiry:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class CallTools:
     """Tool calls to be made in one round, each independent of the others."""
 
     thought: str
@@ -58,7 +58,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What came of an `Act`: observations of its first calls, all of them unless `spent`."""
+    """What came of `CallTools`: observations of its first calls, all of them unless `spent`."""
 
     observations: tuple[Observation, ...]
     spent: StopReason | None = None
@@ -66,7 +66,7 @@ class Results:
 
 
 @dataclass(frozen=True, slots=True)
-class Consult:
+class AskModel:
     """A request to the reasoning model."""
 
     messages: Sequence[Message]
@@ -75,7 +75,7 @@ class Consult:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class Stopped:
     """Sent instead of a reply: the budget does not allow the request, or the model fails. Yielded
     by a policy: a limit of its own ends the play, so that no one takes the end for a finding."""
 
@@ -83,7 +83,7 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class RecordNote:
     """Something that happened without a tool: a malformed call, a repeated one, an answer."""
 
     thought: str
@@ -95,7 +95,7 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
-class Support:
+class EvidenceRef:
     """A look that speaks for a claim, so that it can be looked at again."""
 
     look: Look | Focus | Skim
@@ -112,7 +112,7 @@ class Claim:
 
     text: str
     choice: int | None = None
-    supports: tuple[Support, ...] = ()
+    supports: tuple[EvidenceRef, ...] = ()
     negative: bool = False
     """Says that the thing asked for is not there: kept for the end, not checked."""
     checked: bool | None = None
@@ -146,10 +146,10 @@ class CheckResult:
     """The same for people: who looked again at this place, and how it went."""
 
 
-Wish = Act | Consult | Remark | Claim | Spent
-Play = Generator[Wish, Any, None]
-"""Sent `Results`, a `Reply` or `Spent`, None or `Spent`, a `CheckResult`, or None, in the order of
-`Wish`."""
+Action = CallTools | AskModel | RecordNote | Claim | Stopped
+Play = Generator[Action, Any, None]
+"""Sent `Results`, a `Reply` or `Stopped`, None or `Stopped`, a `CheckResult`, or None, in the order
+of `Action`."""
 
 
 class Policy(Protocol):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from mmreason.agent.loop import Decline, Draft
+from mmreason.agent.loop import AnswerDraft, Decline
 from mmreason.tools.calls import Watchable
 from mmreason.tools.transcript import (
     Passage,
@@ -90,7 +90,7 @@ class Transcript:
         path = "" if self.subtitles is None else self.subtitles.path
         return PurePath(path).name or "subtitles"
 
-    def joined(self, draft: Draft) -> Draft:
+    def joined(self, draft: AnswerDraft) -> AnswerDraft:
         """The draft with what the subtitles add: evidence for its answer; or, where there is none
         and no model has said that what is asked for is not there, the best passages as the
         answer."""
@@ -101,7 +101,7 @@ class Transcript:
         if not quoted or draft.decline is Decline.ABSENT:
             return draft
         by_itself = draft.stop_reason is StopReason.ABSTAINED
-        return Draft(
+        return AnswerDraft(
             text=quotation(quoted),
             choice=option_quoted(self.options, quoted),
             evidence=as_evidence(quoted, self.name),

@@ -11,15 +11,15 @@ from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mmreason.agent.caption_check import Captions, bears, words_of
+from mmreason.agent.caption_check import SeenCaptions, bears, words_of
 from mmreason.agent.protocol import (
-    Act,
+    CallTools,
     CheckResult,
     CheckStatus,
     Claim,
+    EvidenceRef,
     Inquiry,
     Results,
-    Support,
 )
 from mmreason.language.answer_reading import says_no
 from mmreason.language.refusals import says_absent
@@ -44,7 +44,7 @@ WORST_FIRST = (
     CheckStatus.AGREED,
 )
 
-_Part = Generator[Act, Results, Any]
+_Part = Generator[CallTools, Results, Any]
 
 
 @dataclass
@@ -52,7 +52,7 @@ class ClaimChecker:
     """Checks the claims of one question."""
 
     inquiry: Inquiry
-    captions: Captions = field(default_factory=Captions)
+    captions: SeenCaptions = field(default_factory=SeenCaptions)
     """What was described so far: claims are held against it."""
     consulted: bool = False
     """Whether a reasoning model has had a say in the claims."""
@@ -92,7 +92,7 @@ class ClaimChecker:
                 break
         return results
 
-    def checked(self, status: CheckStatus, claim: Claim, support: Support) -> CheckResult:
+    def checked(self, status: CheckStatus, claim: Claim, support: EvidenceRef) -> CheckResult:
         """The result of a check that the policy made itself, by the look of `support`."""
         if not claim.compared:
             return CheckResult(status)
@@ -109,7 +109,7 @@ class ClaimChecker:
         kind = CheckKind.OTHER_MODEL if other else CheckKind.SECOND_LOOK
         return Check(kind=kind, by=model.name, agreed=agreed)
 
-    def look_again(self, claim: Claim, support: Support) -> _Part:
+    def look_again(self, claim: Claim, support: EvidenceRef) -> _Part:
         """The second look, and a third where the second says something else.
 
         With the second it is asked whether what the question takes for granted is there at all:
@@ -124,7 +124,7 @@ class ClaimChecker:
             calls = [_check_call(look, shift)]
             if premise is not None and shift > 0:
                 calls.append(_check_call(look, shift, premise))
-            results: Results = yield Act(claim.thought, tuple(calls))
+            results: Results = yield CallTools(claim.thought, tuple(calls))
             if results.spent is not None:
                 self.spent = self.spent or results.spent
                 return CheckResult(CheckStatus.UNCHECKED, check=unclear)
@@ -144,7 +144,7 @@ class ClaimChecker:
                 return CheckResult(CheckStatus.UNCHECKED, missing, unclear)
         return CheckResult(CheckStatus.UNSUPPORTED, missing, against)
 
-    def bear_out(self, check: Check, look: Look | Focus, support: Support) -> _Part:
+    def bear_out(self, check: Check, look: Look | Focus, support: EvidenceRef) -> _Part:
         """Whether what was described here, or else a description asked for now, tells of the thing
         that the answer speaks of, in the words that descriptions of this video use, and does not
         tell the answer of another thing. `check` is of the looks that agreed."""
@@ -156,7 +156,7 @@ class ClaimChecker:
         if not expected or bears(self.captions.within(support.span), expected, answer):
             return agreed
         call = Skim(span=look.span, shift=OTHER_FRAMES, check=True)
-        results: Results = yield Act(f"check: do descriptions tell of a {thing}?", (call,))
+        results: Results = yield CallTools(f"check: do descriptions tell of a {thing}?", (call,))
         unclear = CheckResult(CheckStatus.UNCHECKED, check=replace(check, agreed=None))
         if results.spent is not None:
             self.spent = self.spent or results.spent

@@ -44,7 +44,7 @@ _LOW_DISK_BYTES = 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class DoctorCheck:
     """The outcome of one check."""
 
     name: str
@@ -57,10 +57,10 @@ class Check:
         return asdict(self)
 
 
-def run() -> list[Check]:
+def run() -> list[DoctorCheck]:
     """All checks in the order in which a person would ask. Takes seconds: torch is imported."""
     return [
-        Check(name="Python", status="ok", found=_PYTHON),
+        DoctorCheck(name="Python", status="ok", found=_PYTHON),
         *_packages(),
         *_optional_packages(),
         _guarded("FFmpeg of PyAV", _ffmpeg),
@@ -78,48 +78,50 @@ def run() -> list[Check]:
     ]
 
 
-def _guarded(name: str, check: Callable[[], tuple[Status, str, str]]) -> Check:
+def _guarded(name: str, check: Callable[[], tuple[Status, str, str]]) -> DoctorCheck:
     """Run one check; whatever it raises is its finding."""
     try:
         status, found, advice = check()
     except Exception as error:
         text = " ".join(str(error).split()) or "no message"
-        return Check(
+        return DoctorCheck(
             name=name,
             status="fail",
             found=f"{type(error).__name__}: {text}",
             advice=f"does not work here; reinstall what {name!r} needs or report this line",
         )
-    return Check(name=name, status=status, found=found, advice=advice)
+    return DoctorCheck(name=name, status=status, found=found, advice=advice)
 
 
-def _packages() -> list[Check]:
+def _packages() -> list[DoctorCheck]:
     """One check a package of the base install."""
     return [
-        Check(name=name, status="ok", found=version)
+        DoctorCheck(name=name, status="ok", found=version)
         if (version := _version(name))
-        else Check(name=name, status="fail", found="not installed", advice=f"pip install {name}")
+        else DoctorCheck(
+            name=name, status="fail", found="not installed", advice=f"pip install {name}"
+        )
         for name in _NEEDED
     ]
 
 
-def _optional_packages() -> list[Check]:
+def _optional_packages() -> list[DoctorCheck]:
     """A missing optional package is no fault; one that is there but cannot be imported is."""
     return [_optional_package(name, extra) for name, extra in _OPTIONAL.items()]
 
 
-def _optional_package(name: str, extra: str) -> Check:
+def _optional_package(name: str, extra: str) -> DoctorCheck:
     version = _version(_DISTRIBUTIONS.get(name, name)) or _version(name)
     if version is None:
         advice = f"optional; {_install(extra)}"
-        return Check(name=name, status="ok", found="not installed", advice=advice)
+        return DoctorCheck(name=name, status="ok", found="not installed", advice=advice)
     try:
         import_module(name)
     except (ImportError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
         advice = f"does not load here; not needed: pip uninstall {name}"
-        return Check(name=name, status="warn", found=f"{version}: {reason}", advice=advice)
-    return Check(name=name, status="ok", found=version)
+        return DoctorCheck(name=name, status="warn", found=f"{version}: {reason}", advice=advice)
+    return DoctorCheck(name=name, status="ok", found=version)
 
 
 def _ffmpeg() -> tuple[Status, str, str]:

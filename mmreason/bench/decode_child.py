@@ -51,7 +51,7 @@ def read(reader: str, request: dict[str, Any], turns: int) -> dict[str, Any]:
 
     chosen = decode_readers.by_name(reader)
     request["size_px"] = tuple(request["size_px"])
-    asked = decode_readers.Request(**request)
+    asked = decode_readers.DecodeRequest(**request)
     for module in chosen.imports:
         import_module(module)
     before = _memory_mb(peak=False)

@@ -19,7 +19,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class DecodeRequest:
     """What a reader is asked for: the frames `indices`, which begin at `times_s`."""
 
     path: str
@@ -46,14 +46,14 @@ class Reader:
     name: str
     imports: tuple[str, ...]
     """Modules loaded before the clock starts; the first one's version is reported."""
-    read: Callable[[Request], Frames]
+    read: Callable[[DecodeRequest], Frames]
     twins: str | None = None
     """A reader that differs in speed alone; it speaks for this one on the smaller files."""
     longest_s: float | None = None
     """Longer files are left out: it would take too long."""
 
 
-def ours(request: Request) -> Frames:
+def ours(request: DecodeRequest) -> Frames:
     from mmreason.video import Video
 
     with Video.open(request.path) as video:
@@ -61,17 +61,17 @@ def ours(request: Request) -> Frames:
     return Frames(batch.pixels, batch.times_s.tolist())
 
 
-def decord(request: Request) -> Frames:
+def decord(request: DecodeRequest) -> Frames:
     width_px, height_px = request.size_px
     module = import_module("decord")
     reader = module.VideoReader(request.path, width=width_px, height=height_px, num_threads=0)
     return Frames(reader.get_batch(request.indices).asnumpy())
 
 
-def torchcodec(threads: int) -> Callable[[Request], Frames]:
+def torchcodec(threads: int) -> Callable[[DecodeRequest], Frames]:
     """Its exact mode, with its own resizing."""
 
-    def read(request: Request) -> Frames:
+    def read(request: DecodeRequest) -> Frames:
         width_px, height_px = request.size_px
         resize = import_module("torchcodec.transforms").Resize((height_px, width_px))
         decoder = import_module("torchcodec.decoders").VideoDecoder(
@@ -83,7 +83,7 @@ def torchcodec(threads: int) -> Callable[[Request], Frames]:
     return read
 
 
-def opencv(request: Request) -> Frames:
+def opencv(request: DecodeRequest) -> Frames:
     """Seeks by frame number."""
     import cv2
 
@@ -99,7 +99,7 @@ def opencv(request: Request) -> Frames:
     return Frames(pictures)
 
 
-def transformers(request: Request) -> Frames:
+def transformers(request: DecodeRequest) -> Frames:
     """`load_video` with its defaults, told which frames; it has no resizing of its own."""
     pixels, _ = import_module("transformers.video_utils").load_video(
         request.path, sample_indices_fn=lambda metadata, **_: np.asarray(request.indices)
@@ -107,7 +107,7 @@ def transformers(request: Request) -> Frames:
     return Frames([_shrunk(picture, request.size_px) for picture in pixels])
 
 
-def qwen_vl_utils(request: Request) -> Frames:
+def qwen_vl_utils(request: DecodeRequest) -> Frames:
     """`fetch_video`, whose rule selects the same frames, through the back end it chooses itself; it
     resizes to multiples of 28."""
     width_px, height_px = request.size_px
@@ -122,7 +122,7 @@ def qwen_vl_utils(request: Request) -> Frames:
     return Frames(video.permute(0, 2, 3, 1).numpy())
 
 
-def pyav_seek(request: Request) -> Frames:
+def pyav_seek(request: DecodeRequest) -> Frames:
     """PyAV without a plan: for each time a seek, then decoding up to it, with two threads."""
     import av
 

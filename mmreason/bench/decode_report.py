@@ -19,11 +19,11 @@ from mmreason.bench.decode_run import (
     CANDIDATES,
     CHOSEN,
     DIMENSIONS,
+    DecodeRun,
     FileResult,
     Floor,
     PlanningResult,
     ReaderResult,
-    Run,
 )
 from mmreason.viz.charts import BarPanel, draw_bar_charts
 from mmreason.viz.drawing import render_svg
@@ -330,7 +330,7 @@ def from_dict(data: dict[str, Any]) -> Report:
 
 def _file(data: dict[str, Any]) -> FileResult:
     readers = tuple(
-        ReaderResult(**reader | {"runs": tuple(Run(**run) for run in reader["runs"])})
+        ReaderResult(**reader | {"runs": tuple(DecodeRun(**run) for run in reader["runs"])})
         for reader in data["readers"]
     )
     return FileResult(**data | {"floor": Floor(**data["floor"]), "readers": readers})

@@ -22,7 +22,7 @@ import numpy as np
 
 from mmreason.bench import decode_readers
 from mmreason.bench.decode_files import BenchFile, Scale
-from mmreason.bench.decode_readers import READERS, Reader, Request
+from mmreason.bench.decode_readers import READERS, DecodeRequest, Reader
 
 Say = Callable[[str, int, int], None]
 """Called with what is being measured, how many measurements are done, and of how many."""
@@ -36,7 +36,7 @@ _STAT = Path("/proc/stat")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class DecodeRun:
     """One reader once on one file."""
 
     seconds: float
@@ -55,7 +55,7 @@ class ReaderResult:
 
     reader: str
     version: str
-    runs: tuple[Run, ...]
+    runs: tuple[DecodeRun, ...]
     note: str
     """Why there are no runs, or no more of them; empty where all went well."""
 
@@ -144,7 +144,7 @@ def measure_file(
     indices = file.targets(scale.targets)
     length_s = float(np.ptp(file.table.times_s))
     notes = {reader.name: _left_out(reader, file, length_s, readers) for reader in readers}
-    runs: dict[str, list[Run]] = {reader.name: [] for reader in readers}
+    runs: dict[str, list[DecodeRun]] = {reader.name: [] for reader in readers}
     rates: list[dict[str, float]] = []
     rounds = scale.rounds if file.recipe.loops else scale.other_rounds
     total, done = rounds * (len(readers) + 1), 0
@@ -201,15 +201,15 @@ def measure_planning(file: BenchFile, scale: Scale, say: Say) -> PlanningResult:
     )
 
 
-def run_reader(reader: Reader, file: BenchFile, indices: np.ndarray) -> Run | str:
+def run_reader(reader: Reader, file: BenchFile, indices: np.ndarray) -> DecodeRun | str:
     """One run in a process of its own; what went wrong where it gave nothing."""
-    request = Request(
+    request = DecodeRequest(
         path=str(file.path),
         indices=indices.tolist(),
         times_s=file.table.times_s[indices].tolist(),
         size_px=file.out_px,
     )
-    asked = {name: getattr(request, name) for name in Request.__dataclass_fields__}
+    asked = {name: getattr(request, name) for name in DecodeRequest.__dataclass_fields__}
     job = {"job": "read", "reader": reader.name, "request": asked, "turns": file.recipe.turns}
     before = _used_s()
     answer = _ask(job)
@@ -219,7 +219,7 @@ def run_reader(reader: Reader, file: BenchFile, indices: np.ndarray) -> Run | st
     others = None
     if before is not None and after is not None:
         others = max(0.0, after[0] - before[0]) / (after[1] - before[1]) / (os.cpu_count() or 1)
-    return Run(
+    return DecodeRun(
         others=others,
         seconds=answer["seconds"],
         extra_mb=answer["extra_mb"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +61,11 @@ def ask_many(
                 _add_or_print(results, result)
                 advance()
     questions += [result.question for result in rows.unreadable]
-    results.sort(questions)
+    try:
+        results.sort(questions)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        print_notice(f"{answers_path}: rows stay in the order in which they were answered ({why})")
     # Those of earlier runs are in the file too, and count until they are asked again.
     failed = [(q.id, row["failure"]) for q in questions if "failure" in (row := results.rows[q.id])]
     before = len(rows.questions) - len(left)
@@ -96,5 +99,5 @@ def _add_or_print(results: ResultsFile, result: Result) -> None:
     try:
         results.add(result)
     except OSError:
-        print(json.dumps(results.rows[result.question.id]), flush=True)
+        print_json(results.rows[result.question.id])
         raise

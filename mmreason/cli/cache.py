@@ -10,7 +10,7 @@ import typer
 from mmreason.cli.common import Json, print_json, print_line
 
 if TYPE_CHECKING:
-    from mmreason.memory.store import Share, Usage
+    from mmreason.memory.store import StoreShare, Usage
 
 SHOWN = 20
 """Videos and models that are listed."""
@@ -59,7 +59,7 @@ def _print(usage: Usage) -> None:
             _print_shares(shares)
 
 
-def _print_shares(shares: tuple[Share, ...]) -> None:
+def _print_shares(shares: tuple[StoreShare, ...]) -> None:
     for share in shares[:SHOWN]:
         print_line(f"  {_size(share.size_bytes):>10}  {share.entries:>8,}  {share.name}")
     if len(shares) > SHOWN:

@@ -57,7 +57,9 @@ def data_navigation(
     from mmreason.needle.items import duration_of
     from mmreason.report.words import counted
     from mmreason.training.navigation.samples import generate_samples, write_samples
+    from mmreason.video.files import check_writable
 
+    check_writable(file)
     split = "held-out" if held_out else "train"
     file.parent.mkdir(parents=True, exist_ok=True)
     with progress("playing") as say:
@@ -95,17 +97,28 @@ def data_export(
     from mmreason.report.words import counted
     from mmreason.training.data.export import export_problems
     from mmreason.training.data.problem_file import read_problems
+    from mmreason.video.files import check_writable
 
-    read = read_problems(problems)
-    export_problems(read, to.value, file, paths="relative" if relative else "absolute")
-    missing = {one.id: one.video for one in read if one.video and not Path(one.video).is_file()}
+    check_writable(file)
+    exported = read_problems(problems)
+    export_problems(exported, to.value, file, paths="relative" if relative else "absolute")
+    missing = {p.id: p.video for p in exported if p.video and not _is_file(p.video)}
     if as_json:
-        known = {"problems": len(read), "to": to.value, "file": str(file)}
-        print_json(known | {"missing_videos": missing})
+        totals = {"problems": len(exported), "to": to.value, "file": str(file)}
+        print_json(totals | {"missing_videos": missing})
         return
-    told = f"{counted(len(read), 'problem')} for {to.value}"
-    out().print(f"{told} {'is' if len(read) == 1 else 'are'} in {file}", soft_wrap=True)
-    _warn_of_missing(missing, len(read))
+    problem_count = f"{counted(len(exported), 'problem')} for {to.value}"
+    verb = "is" if len(exported) == 1 else "are"
+    out().print(f"{problem_count} {verb} in {file}", soft_wrap=True)
+    _warn_of_missing(missing, len(exported))
+
+
+def _is_file(path: str) -> bool:
+    """False too for a name that no file can have."""
+    try:
+        return Path(path).is_file()
+    except OSError:
+        return False
 
 
 def _warn_of_missing(missing: dict[str, str], total: int) -> None:

@@ -13,8 +13,8 @@ from mmreason.cli.common import Json, ModelName, err, out, print_json, progress,
 
 if TYPE_CHECKING:
     from mmreason.evaluation.declines import DeclineResults
-    from mmreason.evaluation.nano import Results
-    from mmreason.evaluation.scoring import Share
+    from mmreason.evaluation.nano import NanoResults
+    from mmreason.evaluation.scoring import Proportion
     from mmreason.models import EndpointModel, NanoModel, TransformersModel
 
 
@@ -119,16 +119,16 @@ def _declined(loaded: Any, real: list[Path], half: Half, say: Any) -> DeclineRes
     )
 
 
-def _alarms(loaded: NanoModel, count: int, say: Any) -> Share:
+def _alarms(loaded: NanoModel, count: int, say: Any) -> Proportion:
     from mmreason.evaluation.coded_worlds import coded_clips
-    from mmreason.evaluation.scoring import Share
+    from mmreason.evaluation.scoring import Proportion
     from mmreason.models.nano_guard import why_outside
 
     fired = 0
     for done, frames in enumerate(coded_clips(count, loaded.clip), 1):
         fired += bool(why_outside(frames.pixels))
         say(f"encoded worlds: {done} of {count}")
-    return Share(fired, count)
+    return Proportion(fired, count)
 
 
 def _calibrate(
@@ -187,11 +187,13 @@ def _facts(loaded: Any) -> dict[str, str]:
     }
 
 
-def _as_json(results: Results, said: DeclineResults | None, alarms: Share | None) -> dict[str, Any]:
-    from mmreason.evaluation.scoring import Mean, Share
+def _as_json(
+    results: NanoResults, said: DeclineResults | None, alarms: Proportion | None
+) -> dict[str, Any]:
+    from mmreason.evaluation.scoring import Mean, Proportion
 
     def plain(value: Any) -> Any:
-        if isinstance(value, Share | Mean):
+        if isinstance(value, Proportion | Mean):
             return {"value": value.value, "interval": list(value.interval), "n": value.n}
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}

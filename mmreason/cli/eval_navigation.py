@@ -9,7 +9,7 @@ import typer
 from mmreason.cli.common import Json, ModelName, out, print_json, progress, quiet_libraries
 
 if TYPE_CHECKING:
-    from mmreason.evaluation.scoring import Share
+    from mmreason.evaluation.scoring import Proportion
 
 
 def eval_navigation(
@@ -61,5 +61,5 @@ def eval_navigation(
         out().print(f"turns a question: {name}: {count:.1f}", soft_wrap=True)
 
 
-def _told(what: str, by_player: dict[str, Share]) -> dict[str, Share]:
+def _told(what: str, by_player: dict[str, Proportion]) -> dict[str, Proportion]:
     return {f"{what}: {name}": share for name, share in by_player.items()}

@@ -37,7 +37,7 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FileFailure:
     """A file that could not be worked on."""
 
     path: str
@@ -49,7 +49,7 @@ class Work(Generic[T]):
     """What came of a number of files."""
 
     results: tuple[T, ...]
-    failures: tuple[Failure, ...]
+    failures: tuple[FileFailure, ...]
     left: int
     """Files that were not reached, because the work was interrupted."""
 
@@ -101,14 +101,14 @@ def work_through(files: Sequence[Path], act: Callable[[Path], T], message: str) 
     """Call `act` on each file, with a bar on stderr. Every error becomes a failure of that file; an
     interruption ends the work with what is done by then."""
     results: list[T] = []
-    failures: list[Failure] = []
+    failures: list[FileFailure] = []
     with suppress(KeyboardInterrupt), bar(message, len(files)) as advance:
         for path in files:
             try:
                 results.append(act(path))
             except Exception as error:
                 name = restore_url(str(path))
-                failures.append(Failure(name, _reason(error, name)))
+                failures.append(FileFailure(name, _reason(error, name)))
             advance()
     left = len(files) - len(results) - len(failures)
     return Work(results=tuple(results), failures=tuple(failures), left=left)

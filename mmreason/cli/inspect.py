@@ -49,12 +49,12 @@ def inspect(
         return
     taken: set[Path] = set()
 
-    def act(path: Path) -> Inspected:
+    def act(path: Path) -> InspectedFile:
         return _inspect(path, sheet and inputs.picture_path(sheet, path, taken), backends)
 
     work = inputs.work_through(given.files, act, "reading")
     if as_json:
-        print_json(inputs.as_dict(work, Inspected.to_dict))
+        print_json(inputs.as_dict(work, InspectedFile.to_dict))
     else:
         for found in work.results:
             print_line(_summary(found.report))
@@ -62,7 +62,7 @@ def inspect(
 
 
 @dataclass(frozen=True, slots=True)
-class Inspected:
+class InspectedFile:
     report: FileReport
     sheet: Path | None
 
@@ -70,16 +70,16 @@ class Inspected:
         return self.report.to_dict() | ({"sheet": str(self.sheet)} if self.sheet else {})
 
 
-def _inspect(path: Path, sheet: Path | None, backends: bool) -> Inspected:
+def _inspect(path: Path, sheet: Path | None, backends: bool) -> InspectedFile:
     from mmreason.video import inspect_file
 
     report = inspect_file(path, try_backends=backends)
     if sheet is not None:
         _write_sheet(path, sheet)
-    return Inspected(report, sheet)
+    return InspectedFile(report, sheet)
 
 
-def _print(found: Inspected) -> None:
+def _print(found: InspectedFile) -> None:
     rows = lines(found.report) + ([("contact sheet", str(found.sheet))] if found.sheet else [])
     for name, value in rows:
         print_line(f"{name + ':':<16} {value}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmreason.evaluation.scoring import Share
+from mmreason.evaluation.scoring import Proportion
 
 Pair = tuple[float, bool]
 """(stated confidence 0..1, whether the reply was right)."""
@@ -30,7 +30,7 @@ class Bin:
     high: float
     stated: float
     """Mean of the stated confidences."""
-    right: Share
+    right: Proportion
 
 
 def fit_rising(pairs: Sequence[Pair]) -> tuple[tuple[float, float], ...]:
@@ -67,7 +67,7 @@ def reliability(pairs: Sequence[Pair]) -> list[Bin]:
         inside = [p for p in pairs if low <= p[0] < high or (high == EDGES[-1] == p[0])]
         if inside:
             stated = float(np.mean([value for value, _ in inside]))
-            right = Share(sum(is_right for _, is_right in inside), len(inside))
+            right = Proportion(sum(is_right for _, is_right in inside), len(inside))
             bins.append(Bin(low, high, stated, right))
     return bins
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from mmreason.evaluation.calibration import expected_error, reliability
 from mmreason.evaluation.declines import DeclineResults
-from mmreason.evaluation.nano import Results, by_family
-from mmreason.evaluation.scoring import Share
+from mmreason.evaluation.nano import NanoResults, by_family
+from mmreason.evaluation.scoring import Proportion
 from mmreason.video.world.questions import FAMILIES
 
 AIM = {"attribute": 0.9, "motion": 0.9, "count": 0.9}
@@ -15,13 +15,13 @@ BOX_AIM = 0.7
 
 
 def model_card(
-    results: Results,
+    results: NanoResults,
     facts: dict[str, str],
     command: str,
     name: str = "nano",
     *,
     declines: DeclineResults | None = None,
-    alarms: Share | None = None,
+    alarms: Proportion | None = None,
     is_calibrated: bool = False,
 ) -> str:
     """Markdown about the model `name`. `facts` are lines about the weights, `command` repeats
@@ -62,10 +62,10 @@ def _head(name: str, facts: dict[str, str]) -> str:
     )
 
 
-def _reached(results: Results) -> str:
+def _reached(results: NanoResults) -> str:
     table = results.families.get("single scene", {})
     lines = [
-        _verdict(f"{name}, single scene", table.get(name, Share(0, 0)), aim)
+        _verdict(f"{name}, single scene", table.get(name, Proportion(0, 0)), aim)
         for name, aim in AIM.items()
     ]
     value = results.box_iou.value
@@ -73,7 +73,7 @@ def _reached(results: Results) -> str:
     return "## What was aimed at, what was reached\n\n" + "\n".join(lines)
 
 
-def _verdict(name: str, share: Share, aim: float) -> str:
+def _verdict(name: str, share: Proportion, aim: float) -> str:
     return f"- {name}: {share.value:.1%}, aim {aim:.0%}: {_word(share.value >= aim)}"
 
 
@@ -81,14 +81,14 @@ def _word(reached: bool) -> str:
     return "reached" if reached else "**not reached**"
 
 
-def _families(results: Results) -> str:
+def _families(results: NanoResults) -> str:
     kinds = list(results.families)
     total = by_family(results)
     head = f"| family | {' | '.join(kinds)} | both |\n|{' --- |' * (len(kinds) + 2)}"
     rows = [
         f"| {family} | "
-        + " | ".join(str(results.families[kind].get(family, Share(0, 0))) for kind in kinds)
-        + f" | {total.get(family, Share(0, 0))} |"
+        + " | ".join(str(results.families[kind].get(family, Proportion(0, 0))) for kind in kinds)
+        + f" | {total.get(family, Proportion(0, 0))} |"
         for family in FAMILIES
     ]
     return "\n".join(
@@ -96,7 +96,7 @@ def _families(results: Results) -> str:
     )
 
 
-def _boxes(results: Results) -> str:
+def _boxes(results: NanoResults) -> str:
     return (
         "## Boxes on a frame\n\n"
         f"| | |\n| --- | --- |\n| mean IoU | {results.box_iou} |\n"
@@ -105,16 +105,18 @@ def _boxes(results: Results) -> str:
     )
 
 
-def _captions(results: Results) -> str:
+def _captions(results: NanoResults) -> str:
     rows = "\n".join(f"| {name} | {share} |" for name, share in results.caption_words.items())
     return (
         "## Captions of single scenes\n\n"
-        "Share of actors whose attribute stands in the caption (shape and colour in one "
+        "Proportion of actors whose attribute stands in the caption (shape and colour in one "
         f"sentence; the others in that sentence).\n\n| | |\n| --- | --- |\n{rows}"
     )
 
 
-def _honesty(results: Results, declines: DeclineResults | None, alarms: Share | None) -> str:
+def _honesty(
+    results: NanoResults, declines: DeclineResults | None, alarms: Proportion | None
+) -> str:
     lines = [
         f"- Questions about absent things that were declined or denied: {results.absent}",
         f"- Questions with an answer that were wrongly declined: {results.present_declined}",
@@ -133,7 +135,7 @@ def _honesty(results: Results, declines: DeclineResults | None, alarms: Share | 
     return "## What is not there\n\n" + "\n".join(lines) + f"\n\n{other}"
 
 
-def _confidence(results: Results, is_calibrated: bool) -> str:
+def _confidence(results: NanoResults, is_calibrated: bool) -> str:
     how = (
         "Stated confidence was fitted on other worlds, by a rising map."
         if is_calibrated

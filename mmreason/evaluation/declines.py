@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mmreason.evaluation.decline_sources import LIGHTS, Source, at_light
-from mmreason.evaluation.scoring import Share
+from mmreason.evaluation.scoring import Proportion
 from mmreason.grounding import parse_boxes
 from mmreason.language.prompts import Prompts
 from mmreason.language.refusals import declines
@@ -56,19 +56,19 @@ class DeclineResults:
     sources: list[SourceResult] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
 
-    def share(self, *, held_out: bool, group: str | None = None) -> Share:
+    def share(self, *, held_out: bool, group: str | None = None) -> Proportion:
         """Sources with an invention, of those of one half (and one group)."""
         chosen = [
             one
             for one in self.sources
             if one.is_held_out == held_out and group in (None, one.group)
         ]
-        return Share(sum(one.invented > 0 for one in chosen), len(chosen))
+        return Proportion(sum(one.invented > 0 for one in chosen), len(chosen))
 
-    def replies(self, *, held_out: bool) -> Share:
+    def replies(self, *, held_out: bool) -> Proportion:
         """Replies that invent, of all of one half; they are not independent of each other."""
         chosen = [one for one in self.sources if one.is_held_out == held_out]
-        return Share(sum(one.invented for one in chosen), sum(one.replies for one in chosen))
+        return Proportion(sum(one.invented for one in chosen), sum(one.replies for one in chosen))
 
 
 def measure_declines(

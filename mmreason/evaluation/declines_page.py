@@ -7,14 +7,16 @@ from collections.abc import Sequence
 
 from mmreason.evaluation.decline_sources import LIGHTS
 from mmreason.evaluation.declines import QUESTIONS, DeclineResults
-from mmreason.evaluation.scoring import Share
+from mmreason.evaluation.scoring import Proportion
 from mmreason.video.plain_text import show_line
 
 SHOWN = 10
 """Inventions quoted at most."""
 
 
-def declines_page(results: DeclineResults, alarms: Share | None, name: str, command: str) -> str:
+def declines_page(
+    results: DeclineResults, alarms: Proportion | None, name: str, command: str
+) -> str:
     """`alarms` are clips of scripted worlds that were declined; `command` repeats it all."""
     halves = [half for half in (True, False) if results.share(held_out=half).n]
     rows = "\n".join(

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from mmreason.evaluation.calibration import Pair
-from mmreason.evaluation.scoring import Mean, Share, normalised, same
+from mmreason.evaluation.scoring import Mean, Proportion, normalised, same
 from mmreason.grounding import Box, iou, parse_boxes
 from mmreason.language.refusals import declines
 from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
@@ -28,7 +28,7 @@ from mmreason.video.world.truth import boxes, caption, motion_phrase, sightings
 
 QUESTIONS_A_WORLD = 8
 BATCH = 16
-NOTHING = Share(0, 0)
+NOTHING = Proportion(0, 0)
 Split = Literal["held-out", "calibration"]
 """Worlds that figures are taken from, and worlds that confidence is calibrated on."""
 SECOND_LOOK = 0.25
@@ -36,26 +36,26 @@ SECOND_LOOK = 0.25
 
 
 @dataclass
-class Results:
+class NanoResults:
     """Everything the card reports."""
 
     worlds: int
-    families: dict[str, dict[str, Share]] = field(default_factory=dict)
+    families: dict[str, dict[str, Proportion]] = field(default_factory=dict)
     """By kind of world ("single scene", "with a cut"), then by question family."""
-    caption_words: dict[str, Share] = field(default_factory=dict)
+    caption_words: dict[str, Proportion] = field(default_factory=dict)
     """Actors whose attribute stands in the caption, by attribute (single scenes)."""
     box_iou: Mean = field(default_factory=lambda: Mean.of([]))
-    box_found: Share = NOTHING
+    box_found: Proportion = NOTHING
     """Boxes with IoU >= 0.5."""
-    box_absent: Share = NOTHING
+    box_absent: Proportion = NOTHING
     """Expressions about nothing that got an empty list."""
-    absent: Share = NOTHING
+    absent: Proportion = NOTHING
     """Questions about absent things that were declined or answered "no"."""
-    present_declined: Share = NOTHING
+    present_declined: Proportion = NOTHING
     """Questions with an answer that were wrongly declined."""
-    agreeing: Share = NOTHING
+    agreeing: Proportion = NOTHING
     """Answers that a second look at other frames repeats, and how many of these are right."""
-    disagreeing: Share = NOTHING
+    disagreeing: Proportion = NOTHING
     """The same of answers that the second look does not repeat."""
     stated: dict[str, list[Pair]] = field(default_factory=dict)
     """(confidence, right) of every reply, by kind: "question", "caption", "box"."""
@@ -76,9 +76,9 @@ def measure(
     split: Split = "held-out",
     second_looks: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
-) -> Results:
+) -> NanoResults:
     """Measure `model` on `worlds` worlds of a split; each question twice with `second_looks`."""
-    results = Results(worlds=worlds)
+    results = NanoResults(worlds=worlds)
     for index in range(worlds):
         asks = _world_asks(model, index, split, results, second_looks=second_looks)
         _run(model, list(asks))
@@ -114,7 +114,7 @@ def held_out_world(index: int, split: Split = "held-out") -> World:
 
 
 def _world_asks(
-    model: ChatModel, index: int, split: Split, results: Results, *, second_looks: bool
+    model: ChatModel, index: int, split: Split, results: NanoResults, *, second_looks: bool
 ) -> Iterator[_Ask]:
     world = held_out_world(index, split)
     kind = "with a cut" if index % 2 else "single scene"
@@ -154,7 +154,7 @@ def _chosen(asked: list[Question], rng: random.Random) -> list[Question]:
 
 
 def _question_scorers(
-    question: Question, table: dict[str, Share], results: Results
+    question: Question, table: dict[str, Proportion], results: NanoResults
 ) -> tuple[Callable[[Reply], None], Callable[[Reply], None]]:
     """For the first look and for the second."""
     said: list[str] = []
@@ -164,15 +164,15 @@ def _question_scorers(
         said.append(answer)
         right = same(answer, question.answer)
         _note_stated(results, "question", reply, right)
-        table[question.family] = table.get(question.family, NOTHING) + Share(right, 1)
+        table[question.family] = table.get(question.family, NOTHING) + Proportion(right, 1)
         is_absent = question.family == "absence" and question.answer != "yes"
         if is_absent:
-            results.absent += Share(declines(answer) or normalised(answer) == "no", 1)
+            results.absent += Proportion(declines(answer) or normalised(answer) == "no", 1)
         else:
-            results.present_declined += Share(declines(answer), 1)
+            results.present_declined += Proportion(declines(answer), 1)
 
     def compare(reply: Reply) -> None:
-        right = Share(same(said[0], question.answer), 1)
+        right = Proportion(same(said[0], question.answer), 1)
         if same(said[0], reply.text):
             results.agreeing += right
         else:
@@ -181,12 +181,12 @@ def _question_scorers(
     return score, compare
 
 
-def _note_stated(results: Results, kind: str, reply: Reply, right: bool) -> None:
+def _note_stated(results: NanoResults, kind: str, reply: Reply, right: bool) -> None:
     if reply.confidence is not None:
         results.stated.setdefault(kind, []).append((reply.confidence, right))
 
 
-def _caption_scorer(world: World, least_s: float, results: Results) -> Callable[[Reply], None]:
+def _caption_scorer(world: World, least_s: float, results: NanoResults) -> Callable[[Reply], None]:
     """An actor's attribute counts where the one sentence that names its shape holds the right
     word."""
     seen = sightings(world, least_s=least_s)
@@ -209,9 +209,9 @@ def _caption_scorer(world: World, least_s: float, results: Results) -> Callable[
             if phrase is not None and not s.events:
                 facts["motion"] = phrase in sentence
             for name, right in facts.items():
-                hit = Share(right and bool(fits), 1)
+                hit = Proportion(right and bool(fits), 1)
                 results.caption_words[name] = results.caption_words.get(name, NOTHING) + hit
-        whole = Share(same(answer, caption(world, least_s=least_s)), 1)
+        whole = Proportion(same(answer, caption(world, least_s=least_s)), 1)
         _note_stated(results, "caption", reply, bool(whole.hits))
         results.caption_words["whole caption"] = (
             results.caption_words.get("whole caption", NOTHING) + whole
@@ -221,7 +221,7 @@ def _caption_scorer(world: World, least_s: float, results: Results) -> Callable[
 
 
 def _box_asks(
-    model: ChatModel, world: World, rng: random.Random, results: Results
+    model: ChatModel, world: World, rng: random.Random, results: NanoResults
 ) -> Iterator[_Ask]:
     time_s = rng.uniform(0.3, 0.7) * world.duration_s
     frame = _drawn(world, (time_s,), model)
@@ -244,26 +244,26 @@ def _box_asks(
 
 
 def _box_scorer(
-    truth: Box | None, size: tuple[int, int], model: ChatModel, results: Results
+    truth: Box | None, size: tuple[int, int], model: ChatModel, results: NanoResults
 ) -> Callable[[Reply], None]:
     def score(reply: Reply) -> None:
         found = parse_boxes(reply.text, model.clip.box_dialect, size).boxes
         if truth is None:
-            results.box_absent += Share(not found, 1)
+            results.box_absent += Proportion(not found, 1)
             _note_stated(results, "box", reply, not found)
             return
         overlap = iou(found[0], truth) if found else 0.0
         _note_stated(results, "box", reply, overlap >= 0.5)
-        results.box_found += Share(overlap >= 0.5, 1)
+        results.box_found += Proportion(overlap >= 0.5, 1)
         m = results.box_iou
         results.box_iou = Mean(m.total + overlap, m.squares + overlap**2, m.n + 1)
 
     return score
 
 
-def by_family(results: Results) -> dict[str, Share]:
+def by_family(results: NanoResults) -> dict[str, Proportion]:
     """All kinds of worlds together."""
-    total: dict[str, Share] = defaultdict(lambda: NOTHING)
+    total: dict[str, Proportion] = defaultdict(lambda: NOTHING)
     for table in results.families.values():
         for family, share in table.items():
             total[family] += share

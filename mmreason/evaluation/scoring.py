@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Proportion:
     """`hits` of `n`, with a 95 % Wilson interval."""
 
     hits: int
@@ -28,8 +28,8 @@ class Share:
         half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
         return (max(0.0, centre - half), min(1.0, centre + half))
 
-    def __add__(self, other: Share) -> Share:
-        return Share(self.hits + other.hits, self.n + other.n)
+    def __add__(self, other: Proportion) -> Proportion:
+        return Proportion(self.hits + other.hits, self.n + other.n)
 
     def __str__(self) -> str:
         if not self.n:

@@ -88,7 +88,7 @@ def make_key(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class StoreShare:
     """Values of one video or model."""
 
     name: str
@@ -108,8 +108,8 @@ class Usage:
     max_bytes: int
     file_bytes: int
     """Of the file and its write-ahead log, 0 in memory."""
-    by_model: tuple[Share, ...] = ()
-    by_video: tuple[Share, ...] = ()
+    by_model: tuple[StoreShare, ...] = ()
+    by_video: tuple[StoreShare, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
@@ -243,7 +243,7 @@ class Store:
             entries, size = self._connection.execute(_TOTAL).fetchone()
             models, videos = (
                 tuple(
-                    Share(name=name.decode(errors="replace"), entries=count, size_bytes=part)
+                    StoreShare(name=name.decode(errors="replace"), entries=count, size_bytes=part)
                     for name, count, part in self._connection.execute(_SHARES.format(column))
                 )
                 for column in ("model", "video")

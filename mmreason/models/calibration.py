@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from mmreason.types import UsageError
+from mmreason.video.json_input import read_json
+from mmreason.video.plain_text import show_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Calibration:
     def load(cls, path: Path) -> Calibration:
         """Read what `save` wrote. UsageError for anything else."""
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
+            raw = read_json(path)
             return cls({kind: tuple((x, y) for x, y in points) for kind, points in raw.items()})
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise UsageError(f"{path} holds no calibration ({error})") from error
+            raise UsageError(f"{path} holds no calibration ({show_line(str(error))})") from error

@@ -1,8 +1,7 @@
 """Conversations as the JSON of an OpenAI-compatible chat server: text, images, clips.
 
 Messages without frames are plain strings, which every chat template takes. Frames travel inside
-the request, as data URLs. Leaves out sending (`endpoint_http.py`) and reading replies
-(`endpoint_replies.py`).
+the request, as data URLs. They are sent by `endpoint_http.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mmreason.language.control_words import break_control_words
 from mmreason.models.base import Conversation, FramesPart, Part, TextPart, time_label, times_line
 
 if TYPE_CHECKING:
@@ -36,12 +36,14 @@ def as_messages(
 
     Each frame of a clip is an image behind its time, or the clip is one MP4 behind the times of
     its frames: servers count the time of a video from 0 and may take it from a mean frame rate.
+    The server's tokenizer is not known: words that any family has for control are broken.
     """
     messages = []
     for message in conversation:
         content: str | list[dict[str, Any]]
         if all(isinstance(part, TextPart) for part in message.parts):
-            content = "".join(part.text for part in message.parts if isinstance(part, TextPart))
+            text = "".join(part.text for part in message.parts if isinstance(part, TextPart))
+            content = break_control_words(text)
         else:
             content = [
                 piece for part in message.parts for piece in _pieces(part, frames_as, image_format)
@@ -52,7 +54,7 @@ def as_messages(
 
 def _pieces(part: Part, frames_as: FramesAs, image_format: ImageFormat) -> list[dict[str, Any]]:
     if isinstance(part, TextPart):
-        return [_text(part.text)]
+        return [_text(break_control_words(part.text))]
     if part.kind == "video" and frames_as == "video":
         url = _data_url("video/mp4", encode_mp4(part.frames))
         return [

@@ -1,18 +1,23 @@
 """Where a model's files are: packaged, a folder, the local Hugging Face cache, or the hub.
 
-Also reads what the files say: their fingerprint and the clip recipe in `mmreason.json`.
-Leaves out loading the weights (`hf.py`). Imports huggingface_hub at first use.
+Also reads what the files say: their fingerprint and the clip recipe in `mmreason.json`. Weights are
+loaded in `hf.py`. Imports huggingface_hub at first use.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmreason.language.prompts import Prompts
 from mmreason.models.base import ClipRecipe
+from mmreason.models.folder_checks import DESCRIPTIONS, PICKLES, WEIGHTS, check_model_folder
 from mmreason.types import UsageError
+from mmreason.video.json_input import read_json
+from mmreason.video.plain_text import show_line
 
 PACKAGED = {
     name: Path(__file__).resolve().parent / name.replace("-", "_")
@@ -27,14 +32,15 @@ CLIP_RECIPE = "mmreason.json"
 WHOLE_FILE_BYTES = 32 * 2**20
 BLOCK_BYTES = 64 * 2**10
 BLOCKS = 32
-_WEIGHTS = (".safetensors", ".bin")
-_DESCRIPTIONS = (".json", ".jinja", ".model", ".txt")
+_Side = Annotated[int, Field(ge=16, le=8192)]
+_PromptText = Annotated[str, Field(max_length=4000)]
 
 
 def locate(name_or_path: str) -> tuple[str, bool]:
     """(what to give to `from_pretrained`, whether it is all here already).
 
-    UsageError when it is nowhere: the hub is asked once, with a short timeout.
+    UsageError when it is nowhere (the hub is asked once, with a short timeout), and for files that
+    are none of a model (`check_model_folder`).
     """
     if name_or_path in PACKAGED:
         return _packaged(name_or_path), True
@@ -45,6 +51,7 @@ def locate(name_or_path: str) -> tuple[str, bool]:
                 f"model folder {name_or_path!r} has no config.json; give the folder that "
                 "save_pretrained wrote"
             )
+        check_model_folder(folder)
         return str(folder), True
     if _in_cache(name_or_path):
         return name_or_path, True
@@ -71,8 +78,11 @@ def _in_cache(name: str) -> bool:
         folder = Path(snapshot_download(name, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return False
-    weights = [p for p in folder.iterdir() if p.suffix in _WEIGHTS]
-    return (folder / "config.json").is_file() and bool(weights)
+    has_weights = any(path.name.endswith((WEIGHTS, *PICKLES)) for path in folder.iterdir())
+    if not has_weights or not (folder / "config.json").is_file():
+        return False
+    check_model_folder(folder)
+    return True
 
 
 def _ask_hub(name: str) -> None:
@@ -101,17 +111,20 @@ def weights_folder(source: str) -> Path:
 
 
 def fingerprint_of(folder: Path) -> str:
-    """sha256 over the descriptions and the weights.
+    """sha256 over the descriptions and the weights, which are regular files by then
+    (`check_model_folder`).
 
     Files up to 32 MiB count whole; of larger ones the size and 32 blocks spread over the file.
     """
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.suffix in (*_WEIGHTS, *_DESCRIPTIONS)):
+    for path in sorted(p for p in folder.iterdir() if p.suffix in (WEIGHTS, *DESCRIPTIONS)):
+        if not path.is_file():
+            raise UsageError(f"model folder {str(folder)!r}: {path.name!r} is no regular file")
         size = path.stat().st_size
         digest.update(f"{path.name}:{size}:".encode())
         with path.open("rb") as file:
             if size <= WHOLE_FILE_BYTES:
-                digest.update(file.read())
+                digest.update(file.read(size))
                 continue
             for i in range(BLOCKS):
                 file.seek((size - BLOCK_BYTES) * i // (BLOCKS - 1))
@@ -119,24 +132,51 @@ def fingerprint_of(folder: Path) -> str:
     return digest.hexdigest()
 
 
+class _ClipRecipeFile(BaseModel):
+    """`mmreason.json` as it may be written; fields that are not named are of no matter."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    clip_frames: int = Field(ge=1, le=4096)
+    clip_size_px: tuple[_Side, _Side] | None = Field(default=None, strict=False)
+    leaf_s: float = Field(gt=0, le=86_400)
+    overview: Literal["denser", "stills"] = "denser"
+    reads_options: bool = True
+    reads_transcript: bool = False
+    prompts: dict[str, _PromptText] = Field(default_factory=dict)
+
+
 def clip_recipe_from(folder: Path) -> ClipRecipe | None:
-    """The recipe in the folder's `mmreason.json`, or None where there is no such file."""
+    """The recipe in the folder's `mmreason.json`, or None where there is no such file. UsageError
+    for one that is none."""
     path = folder / CLIP_RECIPE
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        size = raw.get("clip_size_px")
-        return ClipRecipe(
-            frames=int(raw["clip_frames"]),
-            size_px=None if size is None else (int(size[0]), int(size[1])),
-            leaf_s=float(raw["leaf_s"]),
-            overview=raw.get("overview", "denser"),
-            reads_options=bool(raw.get("reads_options", True)),
-            reads_transcript=bool(raw.get("reads_transcript", False)),
-            prompts=Prompts(**raw.get("prompts", {})),
-        )
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise UsageError(
-            f"{path} is no clip recipe ({error}); it needs clip_frames, clip_size_px and leaf_s"
-        ) from error
+        return _clip_recipe(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise _no_recipe(path, f"{field}: {first['msg']}") from error
+    except (ValueError, TypeError, OSError) as error:
+        raise _no_recipe(path, str(error)) from error
+
+
+def _clip_recipe(raw: Any) -> ClipRecipe:
+    file = _ClipRecipeFile.model_validate(raw)
+    return ClipRecipe(
+        frames=file.clip_frames,
+        size_px=file.clip_size_px,
+        leaf_s=file.leaf_s,
+        overview=file.overview,
+        reads_options=file.reads_options,
+        reads_transcript=file.reads_transcript,
+        prompts=Prompts(**file.prompts),
+    )
+
+
+def _no_recipe(path: Path, reason: str) -> UsageError:
+    return UsageError(
+        f"{path} is no clip recipe ({show_line(reason)[:200]}); it needs clip_frames, clip_size_px "
+        "and leaf_s"
+    )

@@ -5,7 +5,7 @@ Language models that read text only are taken too, as reasoners (`hf_text.py`).
 Frames come already sampled and sized. Their presentation times reach every family: as the video
 metadata that its processor writes into the prompt, as a label before each single image, or, where
 the family has neither, as one line of text before the clip. What a processor can do is measured
-when it is loaded (`hf_traits.py`). Leaves out finding the weights (`folders.py`).
+when it is loaded (`hf_traits.py`). `folders.py` finds the weights.
 Imports torch and transformers at top: import this module only when a model is wanted.
 """
 
@@ -39,7 +39,9 @@ from mmreason.models.base import (
     times_line,
 )
 from mmreason.models.box_dialects import recipe_for
+from mmreason.models.chat_templates import check_operations, within_limits
 from mmreason.models.context import count_frames, halve_frames
+from mmreason.models.control_tokens import as_plain_text, control_tokens_of
 from mmreason.models.folders import (
     PACKAGED,
     clip_recipe_from,
@@ -51,13 +53,15 @@ from mmreason.models.hf_frames import (
     fill_last_pair,
     labelled_images,
     patch_factors,
+    placeholder_id,
     video_metadata,
     video_support,
 )
 from mmreason.models.hf_stopping import STOP_CHECKS
-from mmreason.models.hf_text import break_tokens, check_template, prepare_text, reads_text_only
+from mmreason.models.hf_text import check_template, prepare_text, reads_text_only
 from mmreason.models.hf_traits import EVERYTHING, measure
 from mmreason.types import UsageError
+from mmreason.video.plain_text import show_line
 from mmreason.video.types import FrameBatch
 
 ONE_THREAD_PARAMETERS = 50_000_000
@@ -105,20 +109,22 @@ class TransformersModel:
                     f"model {name!r} has no chat template, so that it cannot be asked; name one "
                     "tuned to follow instructions, or put its chat_template.jinja into the folder"
                 )
-            self.takes_video, notes = video_support(processor)
+            check_operations(processor.chat_template, name)
+            with within_limits(name):
+                self.takes_video, notes = video_support(processor)
         self.notes: tuple[str, ...] = notes
         self._factor, self._temporal = patch_factors(processor)
         text_config = model.config.get_text_config()
         self._context_tokens: int | None = getattr(text_config, "max_position_embeddings", None)
+        self._control_ids = control_tokens_of(self.tokenizer, processor)
         self.traits = EVERYTHING
         if not self.is_text_only:
-            self._control_ids = _control_ids(processor, self.tokenizer)
             self.traits = measure(
                 lambda conversations, sanitize: self._process(
                     conversations, ask=True, sanitize=sanitize
                 ),
                 takes_video=self.takes_video,
-                image_token_id=_token_id(model.config, "image"),
+                image_token_id=placeholder_id(model.config, "image"),
                 control_ids=self._control_ids,
             )
             if not self.traits.shows_frames:
@@ -146,32 +152,44 @@ class TransformersModel:
     ) -> TransformersModel:
         """See `mmreason.models.load`."""
         source, only_local = locate(name_or_path)
+        settings = {"local_files_only": only_local, "trust_remote_code": False}
         try:
             with progress_bars(name_or_path not in PACKAGED and sys.stderr.isatty()):
                 is_text = reads_text_only(source, local_files_only=only_local)
                 kind = AutoModelForCausalLM if is_text else AutoModelForImageTextToText
                 reader = AutoTokenizer if is_text else AutoProcessor
-                processor = reader.from_pretrained(source, local_files_only=only_local)
+                processor = reader.from_pretrained(source, **settings)
                 model = kind.from_pretrained(
                     source,
-                    local_files_only=only_local,
+                    use_safetensors=True,
                     device_map=device_map,
                     dtype=dtype,
                     attn_implementation=attn_implementation,
+                    **settings,
                 )
-        except (OSError, ValueError, ImportError, KeyError) as error:
+            folder = weights_folder(source)
+            return cls(
+                model,
+                processor,
+                name=name_or_path,
+                fingerprint=fingerprint_of(folder),
+                clip=clip_recipe_from(folder),
+            )
+        except UsageError:
+            raise
+        # Readers of configurations, tokenizers, weights and templates raise any kind for a broken
+        # folder, the ones written in Rust a bare Exception.
+        except Exception as error:
+            reason = _line(error)
+            if "trust_remote_code" in str(error):
+                reason = (
+                    "it brings code of its own, which is never run (trust_remote_code=False); "
+                    "name a model whose type transformers knows, or serve it and give the URL"
+                )
             raise UsageError(
                 f"model {name_or_path!r} could not be loaded as a video-language model with "
-                f"dtype={dtype!r}, attn_implementation={attn_implementation!r}: {_line(error)}"
+                f"dtype={dtype!r}, attn_implementation={attn_implementation!r}: {reason}"
             ) from error
-        folder = weights_folder(source)
-        return cls(
-            model,
-            processor,
-            name=name_or_path,
-            fingerprint=fingerprint_of(folder),
-            clip=clip_recipe_from(folder),
-        )
 
     def generate(
         self,
@@ -277,7 +295,9 @@ class TransformersModel:
         """The processor's tensors for a batch, left-padded: ids, mask, pixels, grids. With `ask`
         up to where the model is to write."""
         if self.is_text_only:
-            return prepare_text(self.tokenizer, conversations, self.name, ask=ask)
+            return prepare_text(
+                self.tokenizer, conversations, self.name, self._control_ids, ask=ask
+            )
         return self._process(conversations, ask=ask, sanitize=self.traits.sanitizes)
 
     def _process(self, conversations: Sequence[Conversation], *, ask: bool, sanitize: bool) -> Any:
@@ -296,30 +316,32 @@ class TransformersModel:
             }
         if resizing and any(kind == "image" for _, kind in frames):
             settings["images_kwargs"] = resizing
-        return self.processor.apply_chat_template(
-            messages,
-            tokenize=True,
-            add_generation_prompt=ask,
-            return_dict=True,
-            return_tensors="pt",
-            sanitize_control_tokens=sanitize,
-            processor_kwargs=settings,
-        )
+        with within_limits(self.name):
+            return self.processor.apply_chat_template(
+                messages,
+                tokenize=True,
+                add_generation_prompt=ask,
+                return_dict=True,
+                return_tensors="pt",
+                sanitize_control_tokens=sanitize,
+                processor_kwargs=settings,
+            )
 
     def text_ids(self, conversation: Conversation, *, ask: bool = True) -> tuple[int, ...]:
         """The token ids that `prepare` gives for one conversation without frames, in less time."""
         if self.is_text_only:
-            inputs = prepare_text(self.tokenizer, [conversation], self.name, ask=ask)
+            inputs = self.prepare([conversation], ask=ask)
             return tuple(inputs["input_ids"][0].tolist())
         turns, shown = self._turns(conversation)
         assert not shown, "frames need the processor's tensors"
-        inputs = self.processor.apply_chat_template(
-            [turns],
-            tokenize=True,
-            add_generation_prompt=ask,
-            return_dict=True,
-            sanitize_control_tokens=self.traits.sanitizes,
-        )
+        with within_limits(self.name):
+            inputs = self.processor.apply_chat_template(
+                [turns],
+                tokenize=True,
+                add_generation_prompt=ask,
+                return_dict=True,
+                sanitize_control_tokens=self.traits.sanitizes,
+            )
         return tuple(inputs["input_ids"][0])
 
     def _turns(
@@ -362,11 +384,13 @@ class TransformersModel:
 
     def _harmless(self, text: str) -> str:
         """The text, with its control tokens broken where the processor would obey them."""
-        return text if self.traits.sanitizes else break_tokens(text, tuple(self._control_ids))
+        if self.traits.sanitizes:
+            return text
+        return as_plain_text(self.tokenizer, self._control_ids, text)
 
     def _visual_counts(self, input_ids: torch.Tensor) -> list[int]:
         """Visual tokens of each row, by the ids that stand for them."""
-        ids = [_token_id(self.model.config, kind) for kind in ("image", "video")]
+        ids = [placeholder_id(self.model.config, kind) for kind in ("image", "video")]
         known = torch.tensor([i for i in ids if i is not None], device=input_ids.device)
         return torch.isin(input_ids, known).sum(dim=1).tolist()
 
@@ -467,22 +491,6 @@ def _set_padding(tokenizer: Any) -> int:
     return tokenizer.pad_token_id
 
 
-def _token_id(config: Any, kind: str) -> int | None:
-    """Id of the token that stands for "image" or "video": families have two names for it."""
-    names = (f"{kind}_token_id", f"{kind}_token_index")
-    ids = (getattr(config, name, None) for name in names)
-    return next((i for i in ids if isinstance(i, int)), None)
-
-
-def _control_ids(processor: Any, tokenizer: Any) -> dict[str, int]:
-    """Tokens that a question must not write, with their ids: the tokenizer's special ones and the
-    placeholders of the processor, which need not be among them."""
-    own = [getattr(processor, name, None) for name in dir(processor) if name.endswith("_token")]
-    tokens = {*tokenizer.all_special_tokens, *own, "<image>", "<video>"}
-    written = sorted(token for token in tokens if isinstance(token, str) and len(token.strip()) > 1)
-    return {token: tokenizer.convert_tokens_to_ids(token) for token in written}
-
-
 def _end_ids(generation_config: Any) -> frozenset[int]:
     ends = generation_config.eos_token_id
     return frozenset([ends] if isinstance(ends, int) else ends or ())
@@ -491,4 +499,4 @@ def _end_ids(generation_config: Any) -> frozenset[int]:
 def _line(error: BaseException) -> str:
     """The first line of an error's text, its kind where it has none."""
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return show_line(lines[0])[:400] if lines else type(error).__name__

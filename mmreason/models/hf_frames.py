@@ -41,6 +41,13 @@ def patch_factors(processor: Any) -> tuple[int, int]:
     return 1, 1
 
 
+def placeholder_id(config: Any, kind: str) -> int | None:
+    """Id of the token that stands for an "image" or a "video": families have two names for it."""
+    names = (f"{kind}_token_id", f"{kind}_token_index")
+    ids = (getattr(config, name, None) for name in names)
+    return next((i for i in ids if isinstance(i, int)), None)
+
+
 def fill_last_pair(frames: FrameBatch, group: int) -> FrameBatch:
     """Repeat the last frame until the count is a multiple of `group`, as the processors do."""
     missing = -len(frames) % group

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
@@ -15,7 +17,8 @@ class _StopCheck(StoppingCriteria):
         self, input_ids: torch.Tensor, scores: torch.Tensor, **settings: object
     ) -> torch.BoolTensor:
         check_stop()
-        return input_ids.new_zeros(len(input_ids), dtype=torch.bool)
+        nowhere = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        return cast(torch.BoolTensor, nowhere)
 
 
 STOP_CHECKS = StoppingCriteriaList([_StopCheck()])

@@ -1,17 +1,18 @@
 """Language models that read text only, for the reasoner's role: what differs from `hf.py`.
 
-LongVideo-R1's published weights are such a model. Leaves out generation, which is shared.
+LongVideo-R1's published weights are such a model. Generation is shared.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 from mmreason.models.base import Conversation, FramesPart, TextPart
+from mmreason.models.chat_templates import check_operations, within_limits
+from mmreason.models.control_tokens import as_plain_text
 from mmreason.types import UsageError
 
 _PROBE = "Does this sentence arrive?"
@@ -19,7 +20,10 @@ _PROBE = "Does this sentence arrive?"
 
 def reads_text_only(source: str, *, local_files_only: bool) -> bool:
     """Whether the weights are of a language model without eyes, by their `config.json`."""
-    config = type(AutoConfig.from_pretrained(source, local_files_only=local_files_only))
+    read = AutoConfig.from_pretrained(
+        source, local_files_only=local_files_only, trust_remote_code=False
+    )
+    config = type(read)
     has_eyes = config in AutoModelForImageTextToText._model_mapping
     return not has_eyes and config in AutoModelForCausalLM._model_mapping
 
@@ -31,40 +35,44 @@ def check_template(tokenizer: Any, name: str) -> None:
     """
     if not getattr(tokenizer, "chat_template", None):
         raise UsageError(f"model {name!r} has no chat template; a reasoner has to hold a dialogue")
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": _PROBE}], tokenize=False, add_generation_prompt=True
-    )
+    check_operations(tokenizer.chat_template, name)
+    with within_limits(name):
+        text = tokenizer.apply_chat_template(
+            [{"role": "user", "content": _PROBE}], tokenize=False, add_generation_prompt=True
+        )
     if _PROBE not in text:
         raise UsageError(f"the chat template of model {name!r} loses what the user says; mend it")
 
 
-def break_tokens(text: str, tokens: Sequence[str]) -> str:
-    """The text with a blank behind the first character of each of `tokens` found in it, so that a
-    tokenizer and a processor read letters: "<video>" becomes "< video>"."""
-    longest_first = sorted(tokens, key=len, reverse=True)
-    found = re.compile("|".join(map(re.escape, longest_first)))
-    return found.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
-
-
 def prepare_text(
-    tokenizer: Any, conversations: Sequence[Conversation], name: str, *, ask: bool = True
+    tokenizer: Any,
+    conversations: Sequence[Conversation],
+    name: str,
+    control_ids: Mapping[str, int],
+    *,
+    ask: bool = True,
 ) -> Any:
-    """The tokenizer's tensors for a batch, left-padded. Content goes as plain strings.
+    """The tokenizer's tensors for a batch, left-padded. Content goes as plain strings, in which the
+    words of `control_ids` are letters.
 
     UsageError for frames, which such a model cannot see.
     """
-    return tokenizer.apply_chat_template(
-        [_turns(conversation, name) for conversation in conversations],
-        tokenize=True,
-        add_generation_prompt=ask,
-        return_dict=True,
-        return_tensors="pt",
-        padding=True,
-        tokenizer_kwargs={"padding_side": "left"},
-    )
+    turns = [_turns(tokenizer, control_ids, conversation, name) for conversation in conversations]
+    with within_limits(name):
+        return tokenizer.apply_chat_template(
+            turns,
+            tokenize=True,
+            add_generation_prompt=ask,
+            return_dict=True,
+            return_tensors="pt",
+            padding=True,
+            tokenizer_kwargs={"padding_side": "left"},
+        )
 
 
-def _turns(conversation: Conversation, name: str) -> list[dict[str, str]]:
+def _turns(
+    tokenizer: Any, control_ids: Mapping[str, int], conversation: Conversation, name: str
+) -> list[dict[str, str]]:
     turns = []
     for message in conversation:
         if any(isinstance(part, FramesPart) for part in message.parts):
@@ -73,5 +81,6 @@ def _turns(conversation: Conversation, name: str) -> list[dict[str, str]]:
                 "observer"
             )
         text = "".join(part.text for part in message.parts if isinstance(part, TextPart))
-        turns.append({"role": message.role, "content": text})
+        content = as_plain_text(tokenizer, control_ids, text)
+        turns.append({"role": message.role, "content": content})
     return turns

@@ -1,4 +1,5 @@
-"""Waiting for many slow things at once on a few threads, in a way that Ctrl-C can end."""
+"""Waiting for many slow things at once on a few threads, in a way that Ctrl-C can end, and
+`mmreason.video.stopping`."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import queue
 import threading
 from collections.abc import Callable
 from typing import TypeVar
+
+from mmreason.video.stopping import CHECK_INTERVAL_S, check_stop
 
 T = TypeVar("T")
 
@@ -15,8 +18,6 @@ def side_by_side(act: Callable[[int], T], count: int, most: int, stop: threading
 
     Threads are daemons, so that Ctrl-C waits for no request; `stop` is set when one is left.
     """
-    if count <= 1:
-        return [act(place) for place in range(count)]
     places: queue.SimpleQueue[int] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[int, T | BaseException]] = queue.SimpleQueue()
     for place in range(count):
@@ -38,7 +39,11 @@ def side_by_side(act: Callable[[int], T], count: int, most: int, stop: threading
     results: dict[int, T] = {}
     try:
         while len(results) < count:
-            place, result = done.get()
+            try:
+                place, result = done.get(timeout=CHECK_INTERVAL_S)
+            except queue.Empty:
+                check_stop()
+                continue
             if isinstance(result, BaseException):
                 raise result
             results[place] = result

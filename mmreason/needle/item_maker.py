@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mmreason.needle.items import POSITIONS, Border, Kind
-from mmreason.needle.layout import Plant
+from mmreason.needle.layout import HiddenEvent
 from mmreason.needle.placement import (
-    Claim,
-    Garden,
+    PlacementPlan,
+    TakenSpan,
     altered,
     border_span,
     random_figure,
@@ -56,7 +56,7 @@ _TRIES = 240
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class ItemSpec:
     """What the next item should be like."""
 
     index: int
@@ -68,56 +68,56 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class ItemDraft:
     """An item as it was planted."""
 
-    wish: Wish
+    action: ItemSpec
     question: str
     options: tuple[str, ...]
     answer: str | None
     """None where nothing supports an answer; `plants` are then look-alikes."""
-    plants: tuple[Plant, ...]
+    plants: tuple[HiddenEvent, ...]
     vary: _Phrase
     """Attributes in which look-alikes may differ."""
     context: str | None
 
 
-def planted(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
-    """Plant what `wish` asks for, or something as near to it as there is room for; None if that
+def planted(rng: random.Random, garden: PlacementPlan, action: ItemSpec) -> ItemDraft | None:
+    """Plant what `action` asks for, or something as near to it as there is room for; None if that
     does not go either."""
-    make: Callable[[random.Random, Garden, Wish], Draft | None] = {
+    make: Callable[[random.Random, PlacementPlan, ItemSpec], ItemDraft | None] = {
         "attribute": _attribute,
         "motion": _motion,
         "order": _order,
         "count": _count,
         "absent": _absent,
-    }[wish.kind]
+    }[action.kind]
     for attempt in range(_TRIES):
-        draft = make(rng, garden, _relaxed(rng, wish, attempt))
+        draft = make(rng, garden, _relaxed(rng, action, attempt))
         if draft is not None:
             return draft
     return None
 
 
-def _relaxed(rng: random.Random, wish: Wish, attempt: int) -> Wish:
+def _relaxed(rng: random.Random, action: ItemSpec, attempt: int) -> ItemSpec:
     """After a third of the tries any border serves, after two thirds a needle of a quarter of the
     length at any place."""
     if attempt < _TRIES // 3:
-        return wish
-    wish = replace(wish, border=rng.choice(("inside", "near", "across")))
+        return action
+    action = replace(action, border=rng.choice(("inside", "near", "across")))
     if attempt < 2 * _TRIES // 3:
-        return wish
-    least_s = _LEAST_MOTION_S if wish.kind == "motion" else 1.0
+        return action
+    least_s = _LEAST_MOTION_S if action.kind == "motion" else 1.0
     return replace(
-        wish,
-        length_s=max(least_s, wish.length_s / 4) if attempt % 2 else wish.length_s,
+        action,
+        length_s=max(least_s, action.length_s / 4) if attempt % 2 else action.length_s,
         position=rng.randrange(POSITIONS),
     )
 
 
-def _spot(rng: random.Random, garden: Garden, wish: Wish) -> tuple[Span, int] | None:
+def _spot(rng: random.Random, garden: PlacementPlan, action: ItemSpec) -> tuple[Span, int] | None:
     """A free stretch as wished, and its chapter."""
-    span = border_span(rng, garden.tree, wish.position, wish.length_s, wish.border)
+    span = border_span(rng, garden.tree, action.position, action.length_s, action.border)
     chapter = None if span is None else garden.chapter_of(span)
     if span is None or chapter is None or not garden.is_free(span):
         return None
@@ -140,19 +140,19 @@ def _phrase(rng: random.Random, *, avoid: str, in_chapter: bool) -> _Phrase:
 
 
 def _plant(
-    wish: Wish, number: int, figure: Figure, span: Span, chapter: int, motion: MotionKind
-) -> Plant:
-    return Plant(
-        id=f"item{wish.index}.{number}",
+    action: ItemSpec, number: int, figure: Figure, span: Span, chapter: int, motion: MotionKind
+) -> HiddenEvent:
+    return HiddenEvent(
+        id=f"item{action.index}.{number}",
         figure=figure,
         motion=motion,
         span=span,
         chapter=chapter,
-        asks_motion=wish.kind == "motion",
+        asks_motion=action.kind == "motion",
     )
 
 
-def _attribute(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
+def _attribute(rng: random.Random, garden: PlacementPlan, action: ItemSpec) -> ItemDraft | None:
     """ "What colour is the small star?": one attribute of one needle."""
     asked = rng.choice(ATTRIBUTES)
     in_chapter = asked == "shape" or rng.random() < 0.5
@@ -161,7 +161,7 @@ def _attribute(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
     return _single(
         rng,
         garden,
-        wish,
+        action,
         figure,
         phrase,
         rng.choice(NEEDLE_MOTIONS),
@@ -173,7 +173,7 @@ def _attribute(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
     )
 
 
-def _motion(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
+def _motion(rng: random.Random, garden: PlacementPlan, action: ItemSpec) -> ItemDraft | None:
     """ "How does the red star move?"."""
     in_chapter = rng.random() < 0.5
     phrase = _phrase(rng, avoid="", in_chapter=in_chapter)
@@ -181,7 +181,7 @@ def _motion(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
     return _single(
         rng,
         garden,
-        wish,
+        action,
         figure,
         phrase,
         motion,
@@ -195,8 +195,8 @@ def _motion(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
 
 def _single(
     rng: random.Random,
-    garden: Garden,
-    wish: Wish,
+    garden: PlacementPlan,
+    action: ItemSpec,
     figure: Figure,
     phrase: _Phrase,
     motion: MotionKind,
@@ -206,19 +206,19 @@ def _single(
     options: tuple[str, ...],
     answer: str,
     vary: _Phrase,
-) -> Draft | None:
+) -> ItemDraft | None:
     """One needle that its phrase names alone in its chapter, or in the whole world."""
-    spot = _spot(rng, garden, wish)
+    spot = _spot(rng, garden, action)
     if spot is None:
         return None
     span, chapter = spot
-    plant = _plant(wish, 0, figure, span, chapter, motion)
-    claim = Claim(figure, phrase, chapter if in_chapter else None, frozenset({plant.id}))
+    plant = _plant(action, 0, figure, span, chapter, motion)
+    claim = TakenSpan(figure, phrase, chapter if in_chapter else None, frozenset({plant.id}))
     if not garden.add([plant], [claim]):
         return None
     word = garden.chapters[chapter].word if in_chapter else None
-    return Draft(
-        wish=wish,
+    return ItemDraft(
+        action=action,
         question=with_context(text, word),
         options=options,
         answer=answer,
@@ -228,15 +228,15 @@ def _single(
     )
 
 
-def _order(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
+def _order(rng: random.Random, garden: PlacementPlan, action: ItemSpec) -> ItemDraft | None:
     """ "Which comes first, the small red star or the large blue ring?": two or three needles."""
     in_chapter = rng.random() < 0.3
     phrase: _Phrase = ("colour", "shape") if in_chapter else ("size", "colour", "shape")
-    spots = _spots(rng, garden, wish, wish.places, in_chapter)
+    spots = _spots(rng, garden, action, action.places, in_chapter)
     if spots is None:
         return None
     plants = tuple(
-        _plant(wish, i, random_figure(rng), span, chapter, rng.choice(NEEDLE_MOTIONS))
+        _plant(action, i, random_figure(rng), span, chapter, rng.choice(NEEDLE_MOTIONS))
         for i, (span, chapter) in enumerate(spots)
     )
     names = [f"the {p.figure.phrase(phrase)}" for p in plants]
@@ -245,7 +245,7 @@ def _order(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
     if len({*names, wrong, *others}) < 4:
         return None
     scope = spots[0][1] if in_chapter else None
-    claims = [Claim(p.figure, phrase, scope, frozenset({p.id})) for p in plants]
+    claims = [TakenSpan(p.figure, phrase, scope, frozenset({p.id})) for p in plants]
     if not garden.add(plants, claims):
         return None
     place = rng.choice(("first", "last")) if len(plants) > 2 else "first"
@@ -254,8 +254,8 @@ def _order(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
     told = shuffled(rng, names)
     text = f"Which comes {place}, {', '.join(told[:-1])} or {told[-1]}?"
     word = garden.chapters[spots[0][1]].word if in_chapter else None
-    return Draft(
-        wish=wish,
+    return ItemDraft(
+        action=action,
         question=with_context(text, word),
         options=shuffled(rng, [*names, wrong, *others]),
         answer=f"the {right.figure.phrase(phrase)}",
@@ -266,11 +266,11 @@ def _order(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
 
 
 def _spots(
-    rng: random.Random, garden: Garden, wish: Wish, count: int, in_chapter: bool
+    rng: random.Random, garden: PlacementPlan, action: ItemSpec, count: int, in_chapter: bool
 ) -> list[tuple[Span, int]] | None:
     """`count` free stretches well apart, the first where it is wished, all in its chapter if so
     asked."""
-    first = _spot(rng, garden, wish)
+    first = _spot(rng, garden, action)
     if first is None:
         return None
     found = [first]
@@ -280,7 +280,7 @@ def _spots(
         if len(found) == count:
             return found
         start_s = round(rng.uniform(room.start_s, room.end_s), 3)
-        span = Span(start_s, round(start_s + wish.length_s, 3))
+        span = Span(start_s, round(start_s + action.length_s, 3))
         chapter = garden.chapter_of(span)
         wide = Span(max(0.0, span.start_s - apart_s), span.end_s + apart_s)
         clear = all(other.overlap_s(wide) == 0 for other, _ in found)
@@ -289,10 +289,10 @@ def _spots(
     return None
 
 
-def _count(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
+def _count(rng: random.Random, garden: PlacementPlan, action: ItemSpec) -> ItemDraft | None:
     """ "How many stars are there?" of a chapter: two to four that differ, one after another."""
     count = rng.randint(2, 4)
-    spots = _spots(rng, garden, wish, count, in_chapter=True)
+    spots = _spots(rng, garden, action, count, in_chapter=True)
     if spots is None:
         return None
     base = random_figure(rng)
@@ -300,7 +300,7 @@ def _count(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
     varied: Attribute = "colour" if shared == "shape" else "shape"
     plants = tuple(
         _plant(
-            wish,
+            action,
             i,
             random_figure(rng).with_value(shared, base.value(shared)).with_value(varied, value),
             span,
@@ -312,13 +312,13 @@ def _count(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
         )
     )
     chapter = plants[0].chapter
-    claim = Claim(base, (shared,), chapter, frozenset(p.id for p in plants))
+    claim = TakenSpan(base, (shared,), chapter, frozenset(p.id for p in plants))
     if not garden.add(plants, [claim]):
         return None
     what = plural(base.shape) if shared == "shape" else f"{base.colour} objects"
     word = garden.chapters[chapter].word
-    return Draft(
-        wish=wish,
+    return ItemDraft(
+        action=action,
         question=with_context(f"How many {what} are there?", word),
         options=shuffled(rng, ["1", "2", "3", "4"]),
         answer=str(count),
@@ -328,9 +328,9 @@ def _count(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
     )
 
 
-def _absent(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
+def _absent(rng: random.Random, garden: PlacementPlan, action: ItemSpec) -> ItemDraft | None:
     """A half-truth: the thing is there with one attribute changed, or in another chapter only."""
-    spot = _spot(rng, garden, wish)
+    spot = _spot(rng, garden, action)
     if spot is None:
         return None
     span, chapter = spot
@@ -339,17 +339,17 @@ def _absent(rng: random.Random, garden: Garden, wish: Wish) -> Draft | None:
     phrase = rng.choice([p for p in _WORLD_PHRASES[:3] if asked not in p])
     figure = _figure(rng, phrase)
     decoy = figure if elsewhere else altered(rng, figure, rng.choice(phrase))
-    plant = _plant(wish, 0, decoy, span, chapter, rng.choice(NEEDLE_MOTIONS))
+    plant = _plant(action, 0, decoy, span, chapter, rng.choice(NEEDLE_MOTIONS))
     scope: int | None = None
     if elsewhere:
         scope = rng.choice([i for i in range(len(garden.chapters)) if i != chapter])
     elif rng.random() < 0.5:
         scope = chapter
-    if not garden.add([plant], [Claim(figure, phrase, scope, frozenset())]):
+    if not garden.add([plant], [TakenSpan(figure, phrase, scope, frozenset())]):
         return None
     word = None if scope is None else garden.chapters[scope].word
-    return Draft(
-        wish=wish,
+    return ItemDraft(
+        action=action,
         question=with_context(ASKED[asked].format(figure.phrase(phrase)), word),
         options=value_options(rng, asked, decoy.value(asked)),
         answer=None,

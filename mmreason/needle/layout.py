@@ -52,7 +52,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plant:
+class HiddenEvent:
     """A second actor that is there for exactly `span`."""
 
     id: str
@@ -83,7 +83,7 @@ def chapters(rng: random.Random, duration_s: float) -> tuple[Chapter, ...]:
 
 
 def sections(
-    rng: random.Random, parts: Sequence[Chapter], plants: Sequence[Plant]
+    rng: random.Random, parts: Sequence[Chapter], plants: Sequence[HiddenEvent]
 ) -> tuple[Section, ...]:
     """Sections of about 90 s; where one would begin beside the edge of a plant, it is left out."""
     edges_s = sorted(edge for p in plants for edge in (p.span.start_s, p.span.end_s))
@@ -108,7 +108,7 @@ def scenes(
     parts: Sequence[Chapter],
     places: Sequence[Section],
     residents: Sequence[Figure],
-    plants: Sequence[Plant],
+    plants: Sequence[HiddenEvent],
 ) -> tuple[Scene, ...]:
     """All scenes of the world: cut anew wherever a plant comes or goes."""
     found = []
@@ -137,7 +137,7 @@ def _uneven(rng: random.Random, span: Span, length_s: float) -> list[float]:
     return [round(span.start_s + span.duration_s * s / sum(sizes), 3) for s in steps]
 
 
-def _cut(rng: random.Random, span: Span, plants: Sequence[Plant]) -> list[Span]:
+def _cut(rng: random.Random, span: Span, plants: Sequence[HiddenEvent]) -> list[Span]:
     """Scenes of a section: edges of plants are kept to the millisecond, others stay 2 s away."""
     hard_s = {span.start_s, span.end_s}
     for plant in plants:
@@ -157,7 +157,7 @@ def _cut(rng: random.Random, span: Span, plants: Sequence[Plant]) -> list[Span]:
 
 
 def _placed(
-    rng: random.Random, resident_id: str, resident: Figure, plant: Plant | None
+    rng: random.Random, resident_id: str, resident: Figure, plant: HiddenEvent | None
 ) -> tuple[Actor, ...]:
     """The resident and the plant, clear of each other, of the edges and of the word."""
     for attempt in range(_TRIES):

@@ -49,7 +49,7 @@ STILL_S = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Knobs:
+class CaptionNoise:
     """How good the captioner is. The defaults are perfect."""
 
     p_mention: tuple[tuple[float, float], ...] = ((math.inf, 1.0),)
@@ -76,7 +76,7 @@ class Knobs:
         return self.p_mention[-1][1]
 
 
-PERFECT = Knobs()
+PERFECT = CaptionNoise()
 
 
 TOKENS_PER_FRAME = 46
@@ -90,7 +90,7 @@ class OracleModel:
     It is not bound by `max_new_tokens`: how long a caption may be is one of its knobs.
     """
 
-    witness: Witness
+    witness: ScriptReader
     clip: ClipRecipe
     name: str
     lineage: str = "oracle"
@@ -138,22 +138,22 @@ class OracleModel:
 
 
 def oracle(
-    world: World, knobs: Knobs = PERFECT, *, frames: int = 8, leaf_s: float = 3.0
+    world: World, knobs: CaptionNoise = PERFECT, *, frames: int = 8, leaf_s: float = 3.0
 ) -> OracleModel:
     """A model that knows `world` and watches clips as the packaged model does, in tiny pictures."""
     told = json.dumps(asdict(knobs), sort_keys=True)
     digest = hashlib.sha256((told + world.to_json()).encode()).hexdigest()[:16]
     clip = ClipRecipe(frames=frames, size_px=(16, 16), leaf_s=leaf_s)
-    witness = Witness(world, knobs, clip.prompts.caption)
+    witness = ScriptReader(world, knobs, clip.prompts.caption)
     return OracleModel(witness, clip, name=f"oracle {digest}")
 
 
 @dataclass
-class Witness:
+class ScriptReader:
     """Captions and answers about one world by (prompt, frames)."""
 
     world: World
-    knobs: Knobs
+    knobs: CaptionNoise
     caption_prompt: str
     _starts_s: list[float] = field(init=False)
 
@@ -268,10 +268,10 @@ def matches(phrase: str, figure: Figure) -> bool:
     return bool(words) and all(word in held for word in words)
 
 
-def _one(reply: Callable[[Witness, _Seen], str]) -> Callable[[Witness, _Seen, str], str]:
+def _one(reply: Callable[[ScriptReader, _Seen], str]) -> Callable[[ScriptReader, _Seen, str], str]:
     """The answer about the first thing that a phrase fits."""
 
-    def about(witness: Witness, seen: _Seen, phrase: str) -> str:
+    def about(witness: ScriptReader, seen: _Seen, phrase: str) -> str:
         fits = [row for row in seen if matches(phrase, figure_of(row[2]))]
         same = [row for row in fits if row[2].id == fits[0][2].id]
         return f"{reply(witness, same)}." if same else f"there is no {phrase}."
@@ -279,32 +279,32 @@ def _one(reply: Callable[[Witness, _Seen], str]) -> Callable[[Witness, _Seen, st
     return about
 
 
-def _value(attribute: Attribute) -> Callable[[Witness, _Seen], str]:
+def _value(attribute: Attribute) -> Callable[[ScriptReader, _Seen], str]:
     return lambda _, rows: figure_of(rows[0][2]).value(attribute)
 
 
-def _move(_: Witness, rows: _Seen) -> str:
+def _move(_: ScriptReader, rows: _Seen) -> str:
     """One frame shows no motion."""
     kind = rows[0][2].motion.kind
     return motion_answer(kind if len({t for t, _, _ in rows}) > 1 else "still")
 
 
-def _place(witness: Witness, rows: _Seen) -> str:
+def _place(witness: ScriptReader, rows: _Seen) -> str:
     time_s, scene, actor = rows[len(rows) // 2]
     x = position(witness.world, scene, actor, time_s)[0] / witness.world.aspect
     return "on the left" if x < 0.4 else "on the right" if x > 0.6 else "in the middle"
 
 
-def _is_there(_: Witness, seen: _Seen, phrase: str) -> str:
+def _is_there(_: ScriptReader, seen: _Seen, phrase: str) -> str:
     return "yes." if any(matches(phrase, figure_of(a)) for _, _, a in seen) else "no."
 
 
-def _how_many(_: Witness, seen: _Seen, what: str) -> str:
+def _how_many(_: ScriptReader, seen: _Seen, what: str) -> str:
     fits = {a.id for _, _, a in seen if matches(singular(what), figure_of(a))}
     return f"{len(fits)}."
 
 
-def _comes(_: Witness, seen: _Seen, place: str, things: str) -> str:
+def _comes(_: ScriptReader, seen: _Seen, place: str, things: str) -> str:
     """First or last by first sight; a thing that is not shown is said to be missing."""
     names = things_of(things)
     first_s = {

@@ -14,7 +14,7 @@ from typing import Any
 
 from mmreason.memory.tree import Tree
 from mmreason.needle.items import POSITIONS, Border
-from mmreason.needle.layout import EDGE_S, Chapter, Plant, Section
+from mmreason.needle.layout import EDGE_S, Chapter, HiddenEvent, Section
 from mmreason.needle.words import ATTRIBUTES, VALUES, Attribute, Figure
 from mmreason.video.types import Span
 
@@ -24,7 +24,7 @@ _TRIES = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class TakenSpan:
     """What looks like `figure` as far as `attributes` go belongs to `owners`, within a chapter
     (None: in the whole world)."""
 
@@ -40,13 +40,13 @@ class Claim:
 
 
 @dataclass
-class Garden:
+class PlacementPlan:
     """What has been planted so far."""
 
     tree: Tree
     chapters: tuple[Chapter, ...]
-    plants: list[Plant] = field(default_factory=list)
-    claims: list[Claim] = field(default_factory=list)
+    plants: list[HiddenEvent] = field(default_factory=list)
+    claims: list[TakenSpan] = field(default_factory=list)
 
     def chapter_of(self, span: Span) -> int | None:
         """The chapter that holds `span` with a second to spare; None where it crosses a border."""
@@ -60,13 +60,13 @@ class Garden:
         wide = Span(max(0.0, span.start_s - GAP_S), span.end_s + GAP_S)
         return all(plant.span.overlap_s(wide) == 0 for plant in self.plants)
 
-    def allows(self, plant: Plant) -> bool:
+    def allows(self, plant: HiddenEvent) -> bool:
         """Whether its place is free and no claim is broken."""
         return self.is_free(plant.span) and all(
             claim.allows(plant.id, plant.figure, plant.chapter) for claim in self.claims
         )
 
-    def add(self, plants: Iterable[Plant], claims: Iterable[Claim]) -> bool:
+    def add(self, plants: Iterable[HiddenEvent], claims: Iterable[TakenSpan]) -> bool:
         """Plant all of `plants` under `claims`, or nothing where anything stands against it."""
         new, asked = list(plants), list(claims)
         for index, plant in enumerate(new):
@@ -135,8 +135,8 @@ def relation(tree: Tree, span: Span) -> Border:
 
 def look_alikes(
     rng: random.Random,
-    garden: Garden,
-    needle: Plant,
+    garden: PlacementPlan,
+    needle: HiddenEvent,
     attributes: tuple[Attribute, ...],
     prefix: str,
 ) -> int:
@@ -151,7 +151,7 @@ def look_alikes(
             changed = altered(rng, needle.figure, rng.choice(attributes))
             if chapter is None or span.end_s > garden.tree.span.end_s:
                 continue
-            double = Plant(
+            double = HiddenEvent(
                 id=f"{prefix}.{index}",
                 figure=changed,
                 motion=needle.motion,
@@ -189,7 +189,7 @@ def random_figure(rng: random.Random) -> Figure:
 
 
 def residents(
-    rng: random.Random, garden: Garden, places: tuple[Section, ...]
+    rng: random.Random, garden: PlacementPlan, places: tuple[Section, ...]
 ) -> tuple[Figure, ...] | None:
     """A resident for each section: no two of a chapter alike, none like a plant beside it in
     colour and shape, none against a claim. None where no such figure is found."""

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from mmreason.memory.tree import plan_tree
 from mmreason.needle import layout
-from mmreason.needle.item_maker import Draft, Wish, planted
+from mmreason.needle.item_maker import ItemDraft, ItemSpec, planted
 from mmreason.needle.items import (
     NEEDLES_S,
     POSITIONS,
@@ -25,7 +25,7 @@ from mmreason.needle.items import (
     NeedleSet,
     duration_name,
 )
-from mmreason.needle.placement import Garden, look_alikes, relation, residents
+from mmreason.needle.placement import PlacementPlan, look_alikes, relation, residents
 from mmreason.needle.words import shuffled
 from mmreason.types import UsageError
 from mmreason.video.types import Span
@@ -82,17 +82,17 @@ def _attempt(
     rng: random.Random, name: str, seed: int, duration_s: float, count: int
 ) -> NeedleSet | None:
     tree = plan_tree(Span(0.0, duration_s), leaf_s=LEAF_S)
-    garden = Garden(tree, layout.chapters(rng, duration_s))
+    garden = PlacementPlan(tree, layout.chapters(rng, duration_s))
     tenth = min(round(count / 10), len(GLOBALS))
-    drafts: list[Draft] = []
-    for wish in _wishes(rng, duration_s, count - tenth, round(count / 10)):
-        draft = planted(rng, garden, wish)
+    drafts: list[ItemDraft] = []
+    for action in _wishes(rng, duration_s, count - tenth, round(count / 10)):
+        draft = planted(rng, garden, action)
         if draft is None:
             return None
         drafts.append(draft)
-    drafts.sort(key=lambda d: d.wish.index)
+    drafts.sort(key=lambda d: d.action.index)
     doubles = [
-        look_alikes(rng, garden, draft.plants[0], draft.vary, f"double{draft.wish.index}")
+        look_alikes(rng, garden, draft.plants[0], draft.vary, f"double{draft.action.index}")
         for draft in drafts
     ]
     places = layout.sections(rng, garden.chapters, garden.plants)
@@ -107,19 +107,19 @@ def _attempt(
     return NeedleSet(world=world, items=tuple(made))
 
 
-def _wishes(rng: random.Random, duration_s: float, count: int, absent: int) -> list[Wish]:
+def _wishes(rng: random.Random, duration_s: float, count: int, absent: int) -> list[ItemSpec]:
     """The planted items: kinds, lengths, positions and borders each in their own cycle, from a
     random start. The longest come first, while there is room."""
     lengths_s = [s for s in NEEDLES_S if s <= LONGEST_SHARE * duration_s]
     kinds, sizes = _cycle(rng, LOCAL_KINDS), _cycle(rng, lengths_s)
     borders, places = _cycle(rng, _BORDERS), _cycle(rng, (2, 3))
     positions = itertools.cycle(rng.sample(range(POSITIONS), POSITIONS))
-    wishes = []
+    actions = []
     for index in range(count):
         kind: Kind = "absent" if index < absent else next(kinds)
         length_s = next(sizes)
-        wishes.append(
-            Wish(
+        actions.append(
+            ItemSpec(
                 index=index,
                 kind=kind,
                 length_s=max(4.0, length_s) if kind == "motion" else length_s,
@@ -128,7 +128,7 @@ def _wishes(rng: random.Random, duration_s: float, count: int, absent: int) -> l
                 places=next(places) if kind == "order" else 4 if kind == "count" else 1,
             )
         )
-    return sorted(wishes, key=lambda w: -w.length_s * w.places)
+    return sorted(actions, key=lambda w: -w.length_s * w.places)
 
 
 def _cycle(rng: random.Random, values: Sequence[_T]) -> itertools.cycle[_T]:
@@ -136,21 +136,21 @@ def _cycle(rng: random.Random, values: Sequence[_T]) -> itertools.cycle[_T]:
     return itertools.cycle([*values[start:], *values[:start]])
 
 
-def _item(draft: Draft, distractors: int, garden: Garden, world: World) -> Item:
+def _item(draft: ItemDraft, distractors: int, garden: PlacementPlan, world: World) -> Item:
     first = draft.plants[0].span
     is_absent = draft.answer is None
     spans = sorted(p.span for p in draft.plants)
     return Item(
-        id=f"{world.name}-{draft.wish.index:02d}",
+        id=f"{world.name}-{draft.action.index:02d}",
         world=world.name,
         duration_s=world.duration_s,
         seed=world.seed or 0,
         question=draft.question,
         options=draft.options,
         answer=None if draft.answer is None else draft.options.index(draft.answer),
-        kind=draft.wish.kind,
+        kind=draft.action.kind,
         gold_spans=() if is_absent else tuple(spans),
-        needle_s=draft.wish.length_s,
+        needle_s=draft.action.length_s,
         position=min(9, int(10 * first.middle_s / world.duration_s)),
         border=relation(garden.tree, first),
         context=draft.context,
@@ -158,7 +158,9 @@ def _item(draft: Draft, distractors: int, garden: Garden, world: World) -> Item:
     )
 
 
-def _global_item(rng: random.Random, garden: Garden, world: World, number: int, index: int) -> Item:
+def _global_item(
+    rng: random.Random, garden: PlacementPlan, world: World, number: int, index: int
+) -> Item:
     by_length = sorted(garden.chapters, key=lambda c: -c.span.duration_s)
     right = (by_length[0], garden.chapters[-1], by_length[-1], garden.chapters[0])[number]
     wrong = rng.sample([c.word for c in garden.chapters if c is not right], 3)

@@ -1,4 +1,4 @@
-"""Policies: who decides where to look next. Each is a generator of wishes; none does I/O."""
+"""Policies: who decides where to look next. Each is a generator of actions; none does I/O."""
 
 from mmreason.agent.protocol import Policy
 from mmreason.policies.breadth_first import BreadthFirst, RandomLeaf

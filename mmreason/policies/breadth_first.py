@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mmreason.agent.protocol import Act, Claim, Inquiry, Play, Support, look_call
+from mmreason.agent.protocol import CallTools, Claim, EvidenceRef, Inquiry, Play, look_call
 from mmreason.language.values import read_reply
 from mmreason.language.wording import split_context
 from mmreason.policies.greedy import is_negative
@@ -61,7 +61,7 @@ def _look_at(inquiry: Inquiry, spans: Iterator[Span]) -> Play:
         if count >= LOOKS_LIMIT:
             return
         call = look_call(span, ask, inquiry.options)
-        results = yield Act(f"look at {span}, the next in order", (call,))
+        results = yield CallTools(f"look at {span}, the next in order", (call,))
         if results.spent is not None:
             return
         seen = results.observations[0]
@@ -71,6 +71,6 @@ def _look_at(inquiry: Inquiry, spans: Iterator[Span]) -> Play:
         yield Claim(
             text=text,
             choice=choice,
-            supports=(Support(call, seen, span),),
+            supports=(EvidenceRef(call, seen, span),),
             negative=is_negative(seen.text, ask, choice),
         )

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmreason.agent.protocol import (
-    Act,
+    CallTools,
     CheckResult,
     CheckStatus,
     Claim,
+    EvidenceRef,
     Inquiry,
     Play,
     Results,
-    Support,
     look_call,
 )
 from mmreason.language.answer_reading import read_answer, says_no
@@ -163,7 +163,7 @@ class _Game:
                 yield Claim(
                     text=options[choice],
                     choice=choice,
-                    supports=(Support(call, seen, place.evidence),),
+                    supports=(EvidenceRef(call, seen, place.evidence),),
                     checked=True,
                     compared=before is not None,
                 )
@@ -201,7 +201,7 @@ class _Game:
         calls = tuple(caption_call(child, self.moments) for child in unread)
         spent = None
         if calls:
-            results: Results = yield Act(thought, calls, opening=node_id == ())
+            results: Results = yield CallTools(thought, calls, opening=node_id == ())
             spent = results.spent
             for child, one in zip(unread, results.observations, strict=False):
                 self.captions[child.id] = one.notes
@@ -213,7 +213,7 @@ class _Game:
 
     def act(self, thought: str, calls: tuple[ToolCall, ...], *, opening: bool = False) -> _Part:
         """Observations of all calls; raises where the budget refuses one of them."""
-        results: Results = yield Act(thought, calls, opening)
+        results: Results = yield CallTools(thought, calls, opening)
         if results.spent is not None:
             raise _OutOfBudget
         return results.observations
@@ -224,7 +224,7 @@ class _Game:
         seen: Observation = (yield from self.act(place.why, (call,)))[0]
         if seen.error is not None:
             return False
-        support = Support(call, seen, place.evidence)
+        support = EvidenceRef(call, seen, place.evidence)
         text, choice = read_reply(seen.text, self.inquiry.options, question)
         negative = is_negative(seen.text, question, choice)
         result: CheckResult = yield Claim(
@@ -234,7 +234,7 @@ class _Game:
 
     def order(self, first: bool, things: tuple[str, ...]) -> _Part:
         """Find each thing, compare when they are seen, and claim the first or the last."""
-        found: list[tuple[float, str, Support]] = []
+        found: list[tuple[float, str, EvidenceRef]] = []
         _, context = split_context(self.inquiry.question)
         try:
             for thing in things:
@@ -284,7 +284,7 @@ class _Game:
         seen = (yield from self.act(f"find {thing}: {place.why}", (call,)))[0]
         if seen.error is not None or is_negative(seen.text, question):
             return None
-        return Support(call, seen, place.evidence, checked=told)
+        return EvidenceRef(call, seen, place.evidence, checked=told)
 
     def is_caption(self, note: Note) -> bool:
         """Whether a line was written from frames: subtitles tell what is said, not what is seen."""
@@ -333,7 +333,7 @@ class _Game:
         for place, call, one in zip(places, calls, seen, strict=True):
             told = [d for note in one.notes for d in descriptions(note.text, thing)]
             if told:
-                supports.append(Support(call, one, place.evidence))
+                supports.append(EvidenceRef(call, one, place.evidence))
                 found += told
         number = str(total(different(found)))
         choice = read_answer(number, self.inquiry.options).choice if self.inquiry.options else None

@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmreason.agent.protocol import (
-    Act,
+    AskModel,
+    CallTools,
     CheckResult,
     CheckStatus,
     Claim,
-    Consult,
+    EvidenceRef,
     Inquiry,
     Play,
-    Remark,
+    RecordNote,
     Results,
-    Spent,
-    Support,
+    Stopped,
     look_call,
 )
 from mmreason.language.values import pick_option, read_reply
@@ -119,13 +119,13 @@ class _Game:
                 claims += 1
                 done = result.status is not CheckStatus.UNSUPPORTED
                 if last:
-                    yield Spent(self.limit)
+                    yield Stopped(self.limit)
                 if done or claims >= CLAIMS_LIMIT or last:
                     return
                 missing = plain_line(result.missing)
                 self.tell(information(CHECKED.format(missing=missing)))
             elif last:
-                yield Spent(self.limit)
+                yield Stopped(self.limit)
                 return
             else:
                 last = not (yield from self.act(said))
@@ -144,10 +144,12 @@ class _Game:
         """Read the top level and start the conversation; False where the budget ended there."""
         nodes = tree_levels(self.inquiry.tree)
         if self.policy.scan and is_long(self.inquiry.tree):
-            wish = Act(SCAN_THOUGHT, scan_calls(self.inquiry.tree), opening=True)
-            self.moments = moments_seen(self.inquiry.tree, (yield wish).observations)
+            action = CallTools(SCAN_THOUGHT, scan_calls(self.inquiry.tree), opening=True)
+            self.moments = moments_seen(self.inquiry.tree, (yield action).observations)
         calls = tuple(caption_call(node, self.moments) for node in nodes)
-        results: Results = yield Act("read the captions of the top level", calls, opening=True)
+        results: Results = yield CallTools(
+            "read the captions of the top level", calls, opening=True
+        )
         self.seen += zip(calls, results.observations, strict=False)
         if self.policy.system:
             text = system_text(
@@ -170,15 +172,15 @@ class _Game:
         """One turn of the model: what it said, a text where that was invalid, None where the
         budget is spent."""
         policy = self.policy
-        reply: Reply | Spent = yield Consult(tuple(self.messages), policy.max_new_tokens)
-        if isinstance(reply, Spent):
+        reply: Reply | Stopped = yield AskModel(tuple(self.messages), policy.max_new_tokens)
+        if isinstance(reply, Stopped):
             return None
         self.tokens_in = reply.tokens_in + reply.tokens_out
         try:
             said = read_turn(reply.written, self.inquiry)
         except (UsageError, ValueError) as error:
             call = ModelTurn(kind="invalid", text=reply.written[:500])
-            yield Remark("", call, str(error))
+            yield RecordNote("", call, str(error))
             self.say(reply.written[:2_000])
             self.tell(REMINDER.format(error=error))
             return reply.written
@@ -191,7 +193,7 @@ class _Game:
     def act(self, said: Said) -> _Part:
         """Make the calls and tell what came of them; False where the budget refused."""
         calls = tuple(self.with_moments(call) for call in said.calls)
-        results: Results = yield Act(said.thought, calls)
+        results: Results = yield CallTools(said.thought, calls)
         told = []
         for call, one in zip(calls, results.observations, strict=False):
             self.seen.append((call, one))
@@ -217,7 +219,7 @@ class _Game:
         """Claim what the model answers, with the look that speaks for it."""
         assert said.answer is not None
         call = ModelTurn(kind="answer", text=said.answer)
-        yield Remark(said.thought, call, None)
+        yield RecordNote(said.thought, call, None)
         options = self.inquiry.options
         text, choice = read_reply(said.answer, options, self.inquiry.question)
         support = self.support(text, choice)
@@ -229,7 +231,7 @@ class _Game:
         )
         return result
 
-    def support(self, text: str, choice: int | None) -> Support | None:
+    def support(self, text: str, choice: int | None) -> EvidenceRef | None:
         """The latest look that says the same, else the latest look, else the description that
         holds most of the question and the answer, the latest of them."""
         question, options = self.inquiry.question, self.inquiry.options
@@ -251,10 +253,10 @@ class _Game:
         best = max(reversed(told), key=lambda note: len(asked & set(terms(note.text))))
         return self._support_at(best.span, text, ())
 
-    def _support_at(self, span: Span, text: str, times_s: tuple[float, ...]) -> Support:
+    def _support_at(self, span: Span, text: str, times_s: tuple[float, ...]) -> EvidenceRef:
         call = look_call(span, self.inquiry.question, self.inquiry.options)
         seen = Observation(text=text, span=span, frame_times_s=times_s)
-        return Support(call, seen, span)
+        return EvidenceRef(call, seen, span)
 
 
 def _times_in(seen: Observation, note: Note) -> tuple[float, ...]:

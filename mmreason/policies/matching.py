@@ -26,7 +26,7 @@ CONTEXT_WEIGHT = 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ScoredLine:
     """A note that was read, under the node whose caption it is part of."""
 
     node: NodeId
@@ -64,14 +64,14 @@ class Score:
         return self.context is not None and self.context >= STRONG_SCORE
 
 
-def line_of(node: NodeId, note: Note, pinpointed: bool) -> Line:
+def line_of(node: NodeId, note: Note, pinpointed: bool) -> ScoredLine:
     """A note of the caption of `node`, read."""
     parts = phrases(note.text)
     held = frozenset(term for part in parts for term in part)
-    return Line(node, note, parts, held, pinpointed)
+    return ScoredLine(node, note, parts, held, pinpointed)
 
 
-def scores_of(lines: Sequence[Line], core: Terms, context: Terms) -> list[Score]:
+def scores_of(lines: Sequence[ScoredLine], core: Terms, context: Terms) -> list[Score]:
     """A score a line, for what a question asks and when; rarity is that among these lines."""
     weights = _weights(lines, core, context)
 
@@ -93,7 +93,7 @@ def scores_of(lines: Sequence[Line], core: Terms, context: Terms) -> list[Score]
     return scores
 
 
-def _weights(lines: Sequence[Line], core: Terms, context: Terms) -> dict[str, float]:
+def _weights(lines: Sequence[ScoredLine], core: Terms, context: Terms) -> dict[str, float]:
     """Rarity of each term; a pair of words weighs a share of its commoner word."""
     count = len(lines)
     weights: dict[str, float] = {}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from mmreason.language.refusals import says_outside
 from mmreason.language.wording import split_context, terms, without_alternatives
 from mmreason.memory.tree import Node, NodeId, Tree
-from mmreason.policies.matching import STRONG_SCORE, Line, Score, line_of, scores_of
+from mmreason.policies.matching import STRONG_SCORE, Score, ScoredLine, line_of, scores_of
 from mmreason.tools.views import CLIP_LEAVES, around
 from mmreason.types import Note
 from mmreason.video.types import Span
@@ -49,7 +49,7 @@ class Navigator:
     tree: Tree
     question: str
     leaf_s: float
-    lines: list[Line] = field(default_factory=list)
+    lines: list[ScoredLine] = field(default_factory=list)
     reach: int | None = None
     """Nodes below this level are opened only where they match, not because they are silent."""
     shown_to: int | None = None
@@ -149,7 +149,7 @@ class Navigator:
 
         Where the when of the question was seen somewhere, nodes without it are left out.
         """
-        found: dict[NodeId, list[tuple[Score, Line]]] = {node: [] for node in self.captions}
+        found: dict[NodeId, list[tuple[Score, ScoredLine]]] = {node: [] for node in self.captions}
         for score, line in zip(scores, self.lines, strict=True):
             found.get(line.node, []).append((score, line))
         waiting = {
@@ -231,7 +231,7 @@ class Navigator:
             last += 1
         return same[first : last + 1]
 
-    def _side_by_side(self, line: Line, here: Line) -> bool:
+    def _side_by_side(self, line: ScoredLine, here: ScoredLine) -> bool:
         """Whether two lines never speak for the same time: those of a level, or of one scan."""
         stills = line.note.time_s is not None and here.note.time_s is not None
         return len(line.node) == len(here.node) or (self.reach is not None and stills)

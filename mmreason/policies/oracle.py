@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmreason.agent.protocol import Act, Claim, Inquiry, Play, Support, look_call
+from mmreason.agent.protocol import CallTools, Claim, EvidenceRef, Inquiry, Play, look_call
 from mmreason.language.values import read_reply
 from mmreason.language.wording import split_context
 from mmreason.policies.greedy import is_negative
@@ -28,12 +28,12 @@ class Oracle:
             leaf = tree.leaf_at(gold.middle_s)
             for depth in range(1, len(leaf.id) + 1):
                 call = caption_call(tree.node(leaf.id[:depth]))
-                results = yield Act("down to where it is", (call,), opening=depth == 1)
+                results = yield CallTools("down to where it is", (call,), opening=depth == 1)
                 if results.spent is not None:
                     return
             span = around(gold.middle_s, min(inquiry.leaf_s, gold.duration_s), gold)
             call = look_call(span, ask, inquiry.options)
-            results = yield Act("look where it is", (call,))
+            results = yield CallTools("look where it is", (call,))
             if results.spent is not None:
                 return
             seen = results.observations[0]
@@ -42,6 +42,6 @@ class Oracle:
                 yield Claim(
                     text=text,
                     choice=choice,
-                    supports=(Support(call, seen, gold),),
+                    supports=(EvidenceRef(call, seen, gold),),
                     negative=is_negative(seen.text, ask, choice),
                 )

@@ -1,4 +1,4 @@
-"""A policy that plays back given wishes, for tests and replays."""
+"""A policy that plays back given actions, for tests and replays."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmreason.agent.protocol import Inquiry, Play, Wish
+from mmreason.agent.protocol import Action, Inquiry, Play
 
 
 @dataclass(frozen=True)
 class Scripted:
-    """Make `wishes` one after the other; what was sent for each is kept in `received`."""
+    """Make `actions` one after the other; what was sent for each is kept in `received`."""
 
-    wishes: Sequence[Wish]
+    actions: Sequence[Action]
     name: str = "scripted"
     received: list[Any] = field(default_factory=list)
 
     def play(self, inquiry: Inquiry) -> Play:
         """See `Policy`."""
-        for wish in self.wishes:
-            self.received.append((yield wish))
+        for action in self.actions:
+            self.received.append((yield action))

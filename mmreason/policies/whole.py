@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from mmreason.agent.protocol import Act, Claim, Inquiry, Results, Support
+from mmreason.agent.protocol import CallTools, Claim, EvidenceRef, Inquiry, Results
 from mmreason.language.wording import Place, terms
 from mmreason.memory.tree import Node
 from mmreason.tool_calls import Skim
@@ -23,10 +23,10 @@ EVIDENCE_LIMIT = 4
 
 Readings = tuple[list[Note], list[Note]]
 """Of the same stretches, from different frames."""
-_Part = Generator[Act, Results, Readings | None]
+_Part = Generator[CallTools, Results, Readings | None]
 
 
-def whole_claim(inquiry: Inquiry, place: Place) -> Generator[Act, Results, Claim | None]:
+def whole_claim(inquiry: Inquiry, place: Place) -> Generator[CallTools, Results, Claim | None]:
     """Read even frames of the top level twice and claim the option that both put at `place`; None
     where they tell none, or the budget ends."""
     if place in ("first", "last"):
@@ -61,7 +61,7 @@ def _from_one_end(inquiry: Inquiry, *, is_last: bool) -> _Part:
 
 def _read_twice(nodes: Sequence[Node], what: str) -> _Part:
     calls = [Skim(span=node.span, shift=shift) for shift in (0.0, OTHER_FRAMES) for node in nodes]
-    results = yield Act(f"read even frames of {what}, twice", tuple(calls))
+    results = yield CallTools(f"read even frames of {what}, twice", tuple(calls))
     if results.spent is not None:
         return None
     halves = results.observations[: len(nodes)], results.observations[len(nodes) :]
@@ -84,7 +84,7 @@ def overview_claim(
     return Claim(text=options[both], choice=both, supports=supports, checked=True)
 
 
-def _supports(option: str, place: Place, notes: Sequence[Note]) -> tuple[Support, ...]:
+def _supports(option: str, place: Place, notes: Sequence[Note]) -> tuple[EvidenceRef, ...]:
     """Where it was seen: at its first or last sight, or all through its longest stretches."""
     told = sorted((n for n in notes if _holds(n.text, option)), key=lambda n: n.span.start_s)
     if place in ("first", "last"):
@@ -100,11 +100,11 @@ def _supports(option: str, place: Place, notes: Sequence[Note]) -> tuple[Support
     return tuple(s for s in supports if s in longest)
 
 
-def _support(run: Sequence[Note]) -> Support:
+def _support(run: Sequence[Note]) -> EvidenceRef:
     span = Span(run[0].span.start_s, max(note.span.end_s for note in run))
     times_s = tuple(sorted({note.time_s for note in run if note.time_s is not None}))
     seen = Observation(text=run[0].text, span=span, frame_times_s=times_s)
-    return Support(Skim(span=span), seen, span)
+    return EvidenceRef(Skim(span=span), seen, span)
 
 
 def is_told(options: Sequence[str], notes: Sequence[Note]) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmreason.agent.batch import BatchTotals, Failure
-from mmreason.audit.doctor import Check
+from mmreason.audit.doctor import DoctorCheck
 from mmreason.cli.index import Indexed
-from mmreason.cli.inputs import Failure as FileFailure
+from mmreason.cli.inputs import FileFailure
 from mmreason.grounding import GroundingStatus
 from mmreason.memory.store import Usage
 from mmreason.policies.estimate import Estimate
@@ -150,7 +150,7 @@ class CacheOutput(Usage):
 class DoctorOutput:
     """What works on this machine."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[DoctorCheck, ...]
 
 
 @dataclass(frozen=True, slots=True)

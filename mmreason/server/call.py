@@ -73,8 +73,10 @@ class Call:
     """One call while it runs. Its time begins when it is made; `cancel` may come from any
     thread."""
 
-    def __init__(self, limit_s: float) -> None:
+    def __init__(self, limit_s: float, *, is_fixed: bool = False) -> None:
+        """`is_fixed` where the server cannot be started with a higher limit."""
         self.limit_s = limit_s
+        self._is_fixed = is_fixed
         self._deadline_s = time.monotonic() + limit_s
         self._cancelled = False
 
@@ -86,9 +88,10 @@ class Call:
     @property
     def time_over(self) -> str:
         """What a client is told when the time is over."""
+        advice = "" if self._is_fixed else ", or start the server with a higher --call-seconds"
         return (
             f"the call took longer than its limit of {self.limit_s:g} s and was ended; ask for "
-            "less, or start the server with a higher --call-seconds"
+            f"less{advice}"
         )
 
     def check_cancelled(self) -> None:

@@ -8,11 +8,13 @@ changes links meanwhile, and all work goes on with the opened file, never with i
 from __future__ import annotations
 
 import errno
+import functools
 import io
+import operator
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -32,11 +34,17 @@ MAX_FOLDERS = 64
 MAX_LISTED_FILES = 10_000
 """Entries of one folder that are looked at for subtitles beside a video."""
 
+
+def _flags(*names: str) -> int:
+    """Flags of `os.open`; Windows lacks some, and `Roots.of` refuses it."""
+    return functools.reduce(operator.or_, (getattr(os, name, 0) for name in names))
+
+
 # Where there is O_PATH a folder is passed through without being read, as by the system itself.
-_PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PASS = _flags("O_PATH", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC")
+_LIST = _flags("O_RDONLY", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC")
 # A pipe or a device that takes a file's name at the last moment must not make the call wait.
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_READ = _flags("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC")
 
 _Identity = tuple[int, int]
 """Device and inode: what a folder is, whatever its name."""
@@ -113,7 +121,7 @@ class Roots:
         """The walk to the folder that holds what `name` leads to, and the name of that in it."""
         shown = show_line(name[:MAX_PATH_BYTES])
         parts = _parts(name)
-        starts = [[]] if name.startswith("/") else [list(root.parts[1:]) for root in self.folders]
+        starts = [[]] if name.startswith("/") else self._starts()
         dangling: list[str] = []
         for start in starts:
             with _Walk(self.identities) as walk:
@@ -135,6 +143,15 @@ class Roots:
                 dangling = dangling or walk.links
         target = f" (a link to {show_line(dangling[-1])})" if dangling else ""
         raise UsageError(f"{shown}: no such file{target}")
+
+    def _starts(self) -> list[list[str]]:
+        """The parts of the folders that are there now; the first one's where none is."""
+        starts = []
+        for folder, identity in zip(self.folders, self.identities, strict=True):
+            with suppress(OSError):
+                if _identity(folder.stat()) == identity:
+                    starts.append(list(folder.parts[1:]))
+        return starts or [list(self.folders[0].parts[1:])]
 
     def __str__(self) -> str:
         return ", ".join(show_line(str(folder)) for folder in self.folders)

@@ -216,7 +216,9 @@ def _outcome_of(work: Callable[[Call], ToolOutput], call: Call) -> CallToolResul
         return _as_tool_result(work(call))
     except CallCancelled:
         return "the call was cancelled"
-    except Exception as error:
+    except UsageError as error:
+        return describe_error(error)
+    except Exception as error:  # what a wait that was ended raised says less than that it was
         return describe_error(error) if call.remaining_s else call.time_over
 
 

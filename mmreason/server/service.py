@@ -70,8 +70,10 @@ class VideoService:
 
     def new_call(self, *, asks_model: bool) -> Call:
         """A call whose time begins now."""
-        seconds = self.limits.seconds
-        return Call(seconds if asks_model else min(seconds, FILE_CALL_SECONDS))
+        limit_s = self.limits.seconds
+        if asks_model or limit_s < FILE_CALL_SECONDS:
+            return Call(limit_s)
+        return Call(FILE_CALL_SECONDS, is_fixed=True)
 
     def ask(
         self,

@@ -49,7 +49,11 @@ class SubtitleReader:
                 subtitles = read_open_subtitles(file, path)
             except OSError as error:
                 raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
-        times = self._container_times()
+        try:
+            times = self._container_times()
+        except VideoError as error:
+            note = f"the start of the video was not read: {self._reason(error)}"
+            return replace(subtitles, notes=(*subtitles.notes, note))
         return subtitles if times is None else place_in_times(subtitles, times)
 
     def find(self) -> Subtitles | None:
@@ -71,7 +75,7 @@ class SubtitleReader:
         try:
             inside = self._find_inside()
         except VideoError as error:
-            notes.append(f"subtitles inside the video were not read: {show_line(str(error))}")
+            notes.append(f"subtitles inside the video were not read: {self._reason(error)}")
             inside = None
         if inside is not None:
             return replace(inside, path=self.video_name, notes=(*notes, *inside.notes))
@@ -94,3 +98,6 @@ class SubtitleReader:
         from mmreason.video.isolation.subtitles import find_subtitles_in_process
 
         return find_subtitles_in_process(self.video_path, self.options)
+
+    def _reason(self, error: VideoError) -> str:
+        return show_line(str(error).removeprefix(f"{self.video_path}: "))

@@ -12,10 +12,12 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mmreason.language.answer_reading import read_answer, says_no
+from mmreason.language.control_words import break_control_words
 from mmreason.language.values import asks_for, tells
 from mmreason.language.wording import NUMBERS, terms, words
 from mmreason.types import Check, CheckKind, Evidence, Note
@@ -85,7 +87,7 @@ def passages(question: str, subtitles: Subtitles) -> tuple[Passage, ...]:
     asked = _tokens(question, without=_UNSAID)
     lines = subtitles.lines
     held = _held(asked, lines)
-    counts = {token: sum(token in tokens for tokens in held.values()) for token in asked}
+    counts = Counter(token for tokens in held.values() for token in tokens)
     weights = {token: math.log(1 + len(lines) / max(1, counts[token])) for token in asked}
     total = sum(weights.values())
     if not total or not held:
@@ -209,9 +211,11 @@ def as_evidence(found: Sequence[Passage], source: str) -> tuple[Evidence, ...]:
 
 
 def plain_line(text: str) -> str:
-    """Text of a video as a model may read it: on one line and without tags, so that nothing on a
-    screen or in a subtitle can pose as a turn of the conversation."""
-    return " ".join(text.replace("<", "[").replace(">", "]").split())
+    """Text of a video as a model may read it: on one line and without tags and control words of any
+    family, so that nothing on a screen or in a subtitle can pose as a turn of the conversation."""
+    # Not square brackets: </INST> would become a control word of another family.
+    untagged = text.replace("<", "(").replace(">", ")")
+    return break_control_words(" ".join(untagged.split()))
 
 
 def _tokens(text: str, without: frozenset[str] = frozenset()) -> frozenset[str]:

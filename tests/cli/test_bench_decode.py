@@ -21,8 +21,8 @@ from mmreason.bench import (
     decode_run,
 )
 from mmreason.bench.decode_files import BenchFile, Recipe, Scale, Table
-from mmreason.bench.decode_readers import Frames, Reader, Request
-from mmreason.bench.decode_run import FileResult, Floor, PlanningResult, ReaderResult, Run
+from mmreason.bench.decode_readers import DecodeRequest, Frames, Reader
+from mmreason.bench.decode_run import DecodeRun, FileResult, Floor, PlanningResult, ReaderResult
 from mmreason.cli import main
 
 TINY = Scale(
@@ -132,21 +132,21 @@ def test_the_floor_counts_from_the_key_frame_to_each_target_once() -> None:
 # Readers
 
 
-def _off_by_one(request: Request) -> Frames:
+def _off_by_one(request: DecodeRequest) -> Frames:
     later = [time_s + 1 / 30 for time_s in request.times_s]
     return decode_readers.ours(replace(request, times_s=later))
 
 
-def _untimely(request: Request) -> Frames:
+def _untimely(request: DecodeRequest) -> Frames:
     frames = decode_readers.ours(request)
     return Frames(frames.pixels, [time_s + 0.01 for time_s in request.times_s])
 
 
-def _one_short(request: Request) -> Frames:
+def _one_short(request: DecodeRequest) -> Frames:
     return Frames(decode_readers.ours(request).pixels[:-1])
 
 
-def _failing(request: Request) -> Frames:
+def _failing(request: DecodeRequest) -> Frames:
     raise RuntimeError(f"cannot read {request.path}")
 
 
@@ -165,7 +165,7 @@ def test_wrong_frames_are_counted(
     monkeypatch.setattr(decode_run, "_ask", _ask_here)
     file = _made("gop30", folder)
     run = decode_run.run_reader(planted, file, file.targets(4))
-    assert isinstance(run, Run)
+    assert isinstance(run, DecodeRun)
     assert run.wrong == wrong  # the last frame stays the last, a frame later
     assert run.seconds > 0
 
@@ -177,7 +177,7 @@ def _ask_here(job: dict) -> dict:
 def test_a_reader_that_does_not_turn_pictures_is_wrong(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lying(request: Request) -> Frames:
+    def lying(request: DecodeRequest) -> Frames:
         frames = decode_readers.ours(request)
         return Frames([np.rot90(picture, -1) for picture in frames.pixels])
 
@@ -186,7 +186,7 @@ def test_a_reader_that_does_not_turn_pictures_is_wrong(
     monkeypatch.setattr(decode_run, "_ask", _ask_here)
     file = _made("rotated", folder)
     run = decode_run.run_reader(planted, file, file.targets(4))
-    assert isinstance(run, Run) and run.wrong == 4
+    assert isinstance(run, DecodeRun) and run.wrong == 4
 
 
 def test_what_is_absent_or_fails_is_a_row_that_says_so(
@@ -212,7 +212,7 @@ _RATES = ("alone_hz", "together_hz", "together_reference_hz")
 
 
 def _result(name: str, seconds: dict[str, float], *, wrong: int = 0, mb: float = 70) -> FileResult:
-    run = Run(seconds=1, extra_mb=mb, wrong=wrong, others=None)
+    run = DecodeRun(seconds=1, extra_mb=mb, wrong=wrong, others=None)
     return FileResult(
         name=name,
         title="H.264, 10 min, default GOP",

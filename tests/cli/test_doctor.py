@@ -85,9 +85,9 @@ def test_a_check_that_raises_is_a_finding() -> None:
 
 
 def test_doctor_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    good = doctor.Check(name="a", status="ok", found="1.0")
-    warn = doctor.Check(name="b", status="warn", found="old", advice="renew it")
-    fail = doctor.Check(name="c", status="fail", found="gone")
+    good = doctor.DoctorCheck(name="a", status="ok", found="1.0")
+    warn = doctor.DoctorCheck(name="b", status="warn", found="old", advice="renew it")
+    fail = doctor.DoctorCheck(name="c", status="fail", found="gone")
     monkeypatch.setattr(doctor, "run", lambda: [good, warn])
     assert main(["doctor"]) == 0
     assert capsys.readouterr().out == "ok    a: 1.0\nwarn  b: old (renew it)\n"

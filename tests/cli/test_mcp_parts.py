@@ -15,7 +15,7 @@ from mmreason.cli import main
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
-from mmreason.server.call import Call
+from mmreason.server.call import Call, CallLimits
 from mmreason.server.roots import Roots
 from mmreason.server.server import build
 from mmreason.server.service import (
@@ -52,6 +52,18 @@ def test_a_root_is_named_and_there(
     assert main(["mcp"] if folder == "/" else ["mcp", "--root", folder]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "--root" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--call-seconds", "0"), ("--call-seconds", "nan"), ("--call-memory-mb", "-1")],
+)
+def test_limits_that_leave_nothing_end_the_verb_in_one_line(
+    option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["mcp", "--root", str(tmp_path), option, value]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "of a call must be" in err
 
 
 def _name_of(roots: Roots, name: str) -> str:
@@ -167,7 +179,9 @@ def test_the_protocol_lives_while_the_model_works_and_calls_can_be_cancelled(
 
     recipe = ClipRecipe(frames=4, size_px=(32, 24), leaf_s=1.0)
     model = ScriptedModel(reply, clip=recipe)
-    server = build(VideoService(lambda: Reasoner(model), Roots.of([clip.parent])), "scripted")
+    limits = CallLimits(memory_mb=0)  # the start of 60 processes would take most of the time
+    service = VideoService(lambda: Reasoner(model), Roots.of([clip.parent]), limits)
+    server = build(service, "scripted")
     ask = {"video": clip.name, "question": "what?"}
     part = {"video": clip.name, "end_s": 2.0}
     with (

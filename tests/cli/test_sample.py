@@ -249,7 +249,7 @@ def test_any_error_of_one_file_is_a_failure(tmp_path: Path) -> None:
 
     work = inputs.work_through(files, act, "working")
     assert work.results == ("a", "c")
-    assert work.failures == (inputs.Failure("b", "RuntimeError: boom bang"),)
+    assert work.failures == (inputs.FileFailure("b", "RuntimeError: boom bang"),)
 
 
 def test_an_interruption_keeps_what_is_done(

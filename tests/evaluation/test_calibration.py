@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmreason.evaluation.calibration import Bin, expected_error, fit_rising, reliability
-from mmreason.evaluation.scoring import Share
+from mmreason.evaluation.scoring import Proportion
 from mmreason.models.calibration import Calibration
 
 
@@ -45,7 +45,10 @@ def test_without_pairs_there_is_no_fit():
 def test_bins_hold_their_replies():
     pairs = [(0.4, False), (0.97, True), (0.98, False), (1.0, True)]
     low, middle, high = reliability(pairs)
-    assert (low, high) == (Bin(0.0, 0.5, 0.4, Share(0, 1)), Bin(0.99, 1.0, 1.0, Share(1, 1)))
-    assert (middle.low, middle.high, middle.right) == (0.95, 0.99, Share(1, 2))
+    assert (low, high) == (
+        Bin(0.0, 0.5, 0.4, Proportion(0, 1)),
+        Bin(0.99, 1.0, 1.0, Proportion(1, 1)),
+    )
+    assert (middle.low, middle.high, middle.right) == (0.95, 0.99, Proportion(1, 2))
     assert middle.stated == pytest.approx(0.975)
     assert expected_error(reliability(pairs)) == pytest.approx((0.4 + 2 * 0.475) / 4)

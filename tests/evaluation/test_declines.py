@@ -13,7 +13,7 @@ from mmreason.evaluation import coded_worlds, drawn_sources
 from mmreason.evaluation.decline_sources import LIGHTS, Source, at_light, drawn, find_sources
 from mmreason.evaluation.declines import QUESTIONS, measure_declines
 from mmreason.evaluation.declines_page import declines_page
-from mmreason.evaluation.scoring import Share
+from mmreason.evaluation.scoring import Proportion
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.types import UsageError
@@ -87,8 +87,8 @@ def test_one_invention_at_one_brightness_counts_the_source(folder):
     assert [one.invented for one in results.sources] == [1, 1, 1]
     assert results.sources[0].examples == ((0.05, "Where is the square?", "on the left"),)
     held_out = sum(one.is_held_out for one in sources)
-    assert results.share(held_out=True) == Share(held_out, held_out)
-    assert results.replies(held_out=False) == Share(3 - held_out, ASKED * (3 - held_out))
+    assert results.share(held_out=True) == Proportion(held_out, held_out)
+    assert results.replies(held_out=False) == Proportion(3 - held_out, ASKED * (3 - held_out))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_files_that_cannot_be_read_are_told_and_not_counted(folder):
     model = _model(lambda text, frames: OUTSIDE)
     results = measure_declines(model, find_sources([folder]))
     assert results.unreadable == ["a/broken.png"] and len(results.sources) == 3
-    page = declines_page(results, Share(1, 400), "nano", "mmreason eval nano --real f")
+    page = declines_page(results, Proportion(1, 400), "nano", "mmreason eval nano --real f")
     assert "a/broken.png" in page and "0.2% (0.0% to 1.4%, n = 400)" in page
 
 

@@ -10,7 +10,7 @@ from mmreason.evaluation.card import model_card
 from mmreason.evaluation.decline_sources import drawn
 from mmreason.evaluation.declines import measure_declines
 from mmreason.evaluation.nano import by_family, held_out_world, measure
-from mmreason.evaluation.scoring import Share
+from mmreason.evaluation.scoring import Proportion
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.video.world.questions import questions
@@ -66,7 +66,7 @@ def test_second_looks_are_told_apart_by_whether_they_agree():
 
     results = measure(ScriptedModel(answer, clip=CLIP), worlds=1)
     counts = sum(text.startswith("How many") for text in set(asked))
-    assert results.disagreeing == Share(counts, counts) and counts > 0
+    assert results.disagreeing == Proportion(counts, counts) and counts > 0
     assert results.agreeing.hits == results.agreeing.n > 0
     card = model_card(results, {"parameters": "1"}, "mmreason eval nano --worlds 1")
     assert "repeats: right in 100.0%" in card and "not calibrated" in card
@@ -80,7 +80,9 @@ def test_the_card_quotes_the_held_out_half(tmp_path):
     source = next(one for one in drawn() if one.is_held_out)
     results = measure(ScriptedModel(lambda text, frames: "red", clip=CLIP), worlds=1)
     said = measure_declines(ScriptedModel(lambda text, frames: "red", clip=CLIP), [source])
-    card = model_card(results, {}, "c", declines=said, alarms=Share(1, 400), is_calibrated=True)
+    card = model_card(
+        results, {}, "c", declines=said, alarms=Proportion(1, 400), is_calibrated=True
+    )
     assert "**100.0% (20.7% to 100.0%, n = 1)**" in card
     assert "that the guard declined: 0.2%" in card and "fitted on other worlds" in card
 

@@ -12,7 +12,7 @@ from mmreason.evaluation.needle.outcomes import outcome_of
 from mmreason.language.answer_reading import read_answer
 from mmreason.models.base import FramesPart, Message, TextPart
 from mmreason.needle.items import DURATIONS_S
-from mmreason.needle.observers import Knobs, covered, oracle
+from mmreason.needle.observers import CaptionNoise, covered, oracle
 from mmreason.needle.words import split_context
 from mmreason.needle.worlds import needle_set
 from mmreason.reasoner import Reasoner
@@ -33,14 +33,14 @@ def ask(model, text: str, times_s) -> str:
     return model.generate([[Message("user", (FramesPart(frames), TextPart(text)))]])[0].text
 
 
-def describe(knobs: Knobs, span: Span) -> str:
+def describe(knobs: CaptionNoise, span: Span) -> str:
     model = oracle(MADE.world, knobs)
     return ask(model, model.clip.prompts.caption, plan.uniform(span, 8).times_s)
 
 
 def test_a_perfect_caption_tells_every_actor_and_word_of_its_stretch():
     span = Span(100.0, 200.0)
-    told = describe(Knobs(), span)
+    told = describe(CaptionNoise(), span)
     for scene in MADE.world.scenes_in(span):
         assert str(scene.text) in told
         for actor in scene.actors:
@@ -49,26 +49,26 @@ def test_a_perfect_caption_tells_every_actor_and_word_of_its_stretch():
 
 def test_chances_are_nested_and_drawn_the_same_way_each_time():
     span = Span(0.0, 300.0)
-    texts = [describe(Knobs(p_mention=((math.inf, p),)), span) for p in (0.0, 0.3, 0.6, 1.0)]
+    texts = [describe(CaptionNoise(p_mention=((math.inf, p),)), span) for p in (0.0, 0.3, 0.6, 1.0)]
     things = [{part for part in text.split(". ") if part.startswith("a")} for text in texts]
     assert things[0] == set() and len(things[3]) > 3
     assert things[0] <= things[1] <= things[2] <= things[3]
-    assert texts[1] == describe(Knobs(p_mention=((math.inf, 0.3),)), span)
+    assert texts[1] == describe(CaptionNoise(p_mention=((math.inf, 0.3),)), span)
 
 
 def test_knobs_by_length_attributes_inventions_and_words():
-    by_length = Knobs(p_mention=((20.0, 1.0), (math.inf, 0.0)))
+    by_length = CaptionNoise(p_mention=((20.0, 1.0), (math.inf, 0.0)))
     assert "a " in describe(by_length, Span(10.0, 25.0))
     assert "a " not in describe(by_length, Span(0.0, 300.0))
-    dropped = describe(Knobs(drop_rate=1.0), Span(0.0, 300.0))
+    dropped = describe(CaptionNoise(drop_rate=1.0), Span(0.0, 300.0))
     assert not {"red", "large", "striped"} & set(dropped.split())
-    assert len(describe(Knobs(false_rate=1.0), Span(10.0, 15.0)).split(". ")) > len(
-        describe(Knobs(), Span(10.0, 15.0)).split(". ")
+    assert len(describe(CaptionNoise(false_rate=1.0), Span(10.0, 15.0)).split(". ")) > len(
+        describe(CaptionNoise(), Span(10.0, 15.0)).split(". ")
     )
-    assert len(describe(Knobs(), Span(0.0, 300.0)).split()) > 40
-    assert len(describe(Knobs(most_words=40), Span(0.0, 300.0)).split()) <= 40
+    assert len(describe(CaptionNoise(), Span(0.0, 300.0)).split()) > 40
+    assert len(describe(CaptionNoise(most_words=40), Span(0.0, 300.0)).split()) <= 40
     with pytest.raises(UsageError, match="from 0 to 1"):
-        Knobs(drop_rate=1.5)
+        CaptionNoise(drop_rate=1.5)
 
 
 @pytest.mark.parametrize("item", MADE.items, ids=lambda item: item.kind + item.id[-2:])
@@ -106,7 +106,7 @@ def test_the_ledger_equals_what_the_model_counted(tmp_path):
 def test_different_worlds_and_knobs_are_different_models():
     other = needle_set(4, 900.0, 10).world
     prints = {m.fingerprint for m in (oracle(MADE.world), oracle(other))}
-    prints.add(oracle(MADE.world, Knobs(seed=1)).fingerprint)
+    prints.add(oracle(MADE.world, CaptionNoise(seed=1)).fingerprint)
     assert len(prints) == 3
 
 

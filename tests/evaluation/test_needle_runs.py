@@ -18,7 +18,7 @@ from mmreason.evaluation.needle import baselines, methods, metrics, summary
 from mmreason.evaluation.needle.memory import KeptFrames, Remembering
 from mmreason.evaluation.needle.outcomes import outcome_of
 from mmreason.evaluation.needle.page import write_report
-from mmreason.evaluation.needle.reading import Line, answer_from_lines, read_words
+from mmreason.evaluation.needle.reading import CaptionLine, answer_from_lines, read_words
 from mmreason.evaluation.needle.runner import Plan, read_outcomes, run
 from mmreason.memory.store import Store
 from mmreason.needle.observers import oracle
@@ -85,8 +85,8 @@ def test_seeing_all_of_it_answers_and_seeing_little_does_not(script):
     assert right[0] >= len(MADE.items) - 1 > right[1] + 2
 
 
-def line(start_s: float, text: str) -> Line:
-    return Line(Span(start_s, start_s + 2), text, (start_s + 1,))
+def line(start_s: float, text: str) -> CaptionLine:
+    return CaptionLine(Span(start_s, start_s + 2), text, (start_s + 1,))
 
 
 LINES = [

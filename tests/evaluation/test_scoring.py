@@ -8,25 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmreason.evaluation.scoring import Mean, Share, same
+from mmreason.evaluation.scoring import Mean, Proportion, same
 
 
 @given(st.integers(1, 500), st.data())
 def test_wilson_interval_holds_its_share(n, data):
-    share = Share(data.draw(st.integers(0, n)), n)
+    share = Proportion(data.draw(st.integers(0, n)), n)
     low, high = share.interval
     assert 0 <= low <= share.value + 1e-9 and share.value - 1e-9 <= high <= 1
 
 
 def test_wilson_interval_known_value():
     """8 of 10: the textbook interval."""
-    low, high = Share(8, 10).interval
+    low, high = Proportion(8, 10).interval
     assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
 
 
 def test_nothing_measured_is_said():
-    assert str(Share(0, 0)) == str(Mean.of([])) == "not measured"
-    assert math.isnan(Share(0, 0).value)
+    assert str(Proportion(0, 0)) == str(Mean.of([])) == "not measured"
+    assert math.isnan(Proportion(0, 0).value)
 
 
 def test_mean_interval():

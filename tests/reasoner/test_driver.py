@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mmreason.agent.protocol import Act, Claim, Remark, Support, look_call
+from mmreason.agent.protocol import CallTools, Claim, EvidenceRef, RecordNote, look_call
 from mmreason.memory.store import Store
 from mmreason.models.base import ClipRecipe, ModelError
 from mmreason.models.scripted import ScriptedModel
@@ -150,7 +150,7 @@ def test_tokens_are_exceeded_by_one_call_at_most(
 
 
 def test_remarks_keep_to_the_rounds(video, model):
-    remark = Remark("", ModelTurn(kind="invalid"), "found no tag")
+    remark = RecordNote("", ModelTurn(kind="invalid"), "found no tag")
     reasoner = Reasoner(model, policy=Scripted([remark] * 20))
     answer = reasoner.ask(video, QUESTION, budget=Budget(rounds=5))
     assert (answer.cost.rounds, len(answer.trace)) == (5, 5)
@@ -159,7 +159,7 @@ def test_remarks_keep_to_the_rounds(video, model):
 
 def test_repeats_keep_to_the_rounds(video, model):
     looks = tuple(look_call(Span(k, k + 4), QUESTION) for k in range(4))
-    reasoner = Reasoner(model, policy=Scripted([Act("look", looks)] * 20))
+    reasoner = Reasoner(model, policy=Scripted([CallTools("look", looks)] * 20))
     answer = reasoner.ask(video, QUESTION, budget=Budget(rounds=5))
     assert answer.cost.rounds == 5
     assert answer.stop_reason is StopReason.BUDGET_ROUNDS
@@ -403,8 +403,8 @@ def test_a_deleted_file_of_real_pixels(tmp_path: Path):
 def test_the_claim_of_a_script_keeps_its_evidence(video, model):
     look = look_call(Span(16, 20), QUESTION)
     seen = Observation(text="it moves left", span=Span(16, 20), frame_times_s=(16.2,))
-    wish = Claim(text="it moves left", supports=(Support(look, seen, Span(16, 20)),))
-    answer = Reasoner(model, policy=Scripted([wish])).ask(video, QUESTION)
+    action = Claim(text="it moves left", supports=(EvidenceRef(look, seen, Span(16, 20)),))
+    answer = Reasoner(model, policy=Scripted([action])).ask(video, QUESTION)
     assert answer.evidence[0].check.agreed
     assert answer.cost.checker_calls == 2, "the question, and what it takes for granted"
 
@@ -424,7 +424,7 @@ def test_what_the_model_answers_is_a_step_without_a_cost_of_its_own(
     assert (step.thought, step.call.arguments) == ("found", {"text": "it moves left"})
     assert counts(step.observation.cost) == counts(Cost()) and step.observation.error is None
     assert step.thinking.reasoner_calls == 1
-    assert all(later.call.check for later in answer.trace[place + 1 :])
+    assert all(later.call.is_check for later in answer.trace[place + 1 :])
     assert json.loads(json.dumps(step.to_dict()))["call"]["arguments"]["text"] == answer.text
 
 

@@ -6,20 +6,20 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from mmreason.agent.loop import REPEATED, SAME_CALLS, Decline, Draft, answer_loop
+from mmreason.agent.loop import REPEATED, SAME_CALLS, AnswerDraft, Decline, answer_loop
 from mmreason.agent.protocol import (
-    Act,
+    Action,
+    AskModel,
+    CallTools,
     CheckResult,
     CheckStatus,
     Claim,
-    Consult,
+    EvidenceRef,
     Inquiry,
     ModelId,
-    Remark,
+    RecordNote,
     Results,
-    Spent,
-    Support,
-    Wish,
+    Stopped,
     look_call,
 )
 from mmreason.memory.tree import Tree
@@ -43,21 +43,21 @@ def claim(
     text: str, *, question: str = QUESTION, options: tuple[str, ...] = (), span=PLACE, **more
 ) -> Claim:
     look = look_call(span, question, options)
-    return Claim(text=text, supports=(Support(look, seen(text, span=span), span),), **more)
+    return Claim(text=text, supports=(EvidenceRef(look, seen(text, span=span), span),), **more)
 
 
 def play(
-    wishes: Sequence[Wish],
+    actions: Sequence[Action],
     looks: Sequence[str] | Callable[[ToolCall], Observation] = (),
     *,
     question: str = QUESTION,
     options: tuple[str, ...] = (),
     spent_after: int = 10**9,
     checker: ModelId = OBSERVER,
-) -> tuple[Draft, Scripted, list[Wish]]:
+) -> tuple[AnswerDraft, Scripted, list[Action]]:
     """Run a script; looks of checks see other frames each and say `looks` one after the other.
     Calls after `spent_after` are refused. Returns the draft, the policy and what was yielded."""
-    policy = Scripted(wishes)
+    policy = Scripted(actions)
     inquiry = Inquiry(
         question=question,
         options=options,
@@ -68,19 +68,19 @@ def play(
         reasoner=REASONER,
     )
     loop = answer_loop(inquiry, policy)
-    asked: list[Wish] = []
+    asked: list[Action] = []
     made, sent = 0, None
     replies = iter(() if callable(looks) else looks)
     while True:
         try:
-            wish = loop.send(sent)
+            action = loop.send(sent)
         except StopIteration as end:
             return end.value, policy, asked
-        asked.append(wish)
+        asked.append(action)
         sent = None
-        if isinstance(wish, Act):
+        if isinstance(action, CallTools):
             got = []
-            for call in wish.calls:
+            for call in action.calls:
                 made += 1
                 if made > spent_after:
                     sent = Results(tuple(got), StopReason.BUDGET_FRAMES)
@@ -109,7 +109,7 @@ def test_a_second_look_that_agrees_ends_the_play_and_verifies_nothing():
     assert not evidence.verified
     assert policy.received == [], "the play is over before the policy hears of it"
     (check,) = asked
-    assert isinstance(check, Act)
+    assert isinstance(check, CallTools)
     assert check.calls[0].arguments == {
         "span": PLACE,
         "question": QUESTION,
@@ -122,7 +122,10 @@ def test_a_third_look_at_yet_other_frames_decides():
     draft, _, asked = play([claim("red")], ["blue", "red"])
     assert (draft.text, draft.stop_reason) == ("red", StopReason.ANSWERED)
     assert draft.evidence[0].check.agreed is None, "one look of two was against it"
-    assert [a.calls[0].shift for a in asked if isinstance(a, Act)] == [0.25, -0.25]
+    assert [a.calls[0].arguments["shift"] for a in asked if isinstance(a, CallTools)] == [
+        0.25,
+        -0.25,
+    ]
 
 
 def test_two_looks_against_it_leave_no_support():
@@ -172,8 +175,8 @@ def test_every_place_of_a_claim_has_to_stand():
 
 
 def test_an_answer_that_a_check_agrees_to_beats_those_before_it():
-    wishes = [claim("red"), claim("it rolls over wet grass"), claim("green", span=Span(8, 12))]
-    draft, _, _ = play(wishes, ["blue", "pink", "another answer at length", "green"])
+    actions = [claim("red"), claim("it rolls over wet grass"), claim("green", span=Span(8, 12))]
+    draft, _, _ = play(actions, ["blue", "pink", "another answer at length", "green"])
     assert draft.text == "green" and draft.evidence[0].span == Span(8, 12)
 
 
@@ -208,15 +211,15 @@ def test_only_a_model_of_another_family_verifies(checker, kind):
 
 
 def test_the_model_that_decided_does_not_verify_itself():
-    asked = Consult((), 8)
+    asked = AskModel((), 8)
     draft, _, _ = play([asked, claim("red")], ["red"], checker=REASONER)
     assert draft.evidence[0].check.kind is CheckKind.SECOND_LOOK
 
 
 def test_another_model_that_disagrees_verifies_nothing():
-    wishes = [claim("red"), Act("a", (LOOK,)), Act("b", (OTHER,))]
+    actions = [claim("red"), CallTools("a", (LOOK,)), CallTools("b", (OTHER,))]
     checker = ModelId("another", "glm")
-    draft, _, _ = play(wishes, ["blue", "green"], spent_after=2, checker=checker)
+    draft, _, _ = play(actions, ["blue", "green"], spent_after=2, checker=checker)
     (evidence,) = draft.evidence
     assert evidence.check == Check(kind=CheckKind.OTHER_MODEL, by="another", agreed=False)
     assert not evidence.verified and draft.stop_reason is StopReason.BUDGET_FRAMES
@@ -244,8 +247,8 @@ def test_options_agree_by_letter_or_text():
     draft, _, asked = play([one], ["A"], options=options)
     assert (draft.text, draft.choice) == ("red", 0)
     assert draft.evidence[0].check.agreed
-    assert isinstance(asked[0], Act)
-    assert asked[0].calls[0].options == ("red", "blue")
+    assert isinstance(asked[0], CallTools)
+    assert asked[0].calls[0].arguments["options"] == ("red", "blue")
 
 
 def test_another_option_contradicts():
@@ -270,11 +273,11 @@ def test_an_answer_that_is_no_option_is_never_agreed_to_and_never_a_choice():
 
 
 def test_absence_is_kept_for_the_end():
-    wishes = [claim("there is no star.", negative=True), claim("red", span=Span(8, 12))]
-    draft, policy, _ = play(wishes, ["red"])
+    actions = [claim("there is no star.", negative=True), claim("red", span=Span(8, 12))]
+    draft, policy, _ = play(actions, ["red"])
     assert statuses(policy) == [CheckStatus.NEGATIVE]
     assert draft.text == "red"
-    draft, _, asked = play(wishes[:1])
+    draft, _, asked = play(actions[:1])
     assert (draft.text, draft.stop_reason) == ("", StopReason.ABSTAINED)
     assert asked == [] and draft.evidence == () and draft.decline is Decline.ABSENT
 
@@ -297,8 +300,8 @@ OTHER = look_call(Span(8, 12), QUESTION)
 
 
 def test_the_third_same_call_is_answered_with_a_note():
-    draft, policy, asked = play([Act("look", (LOOK,))] * 4)
-    assert [type(one) for one in asked] == [Act] * SAME_CALLS + [Remark] * 2
+    draft, policy, asked = play([CallTools("look", (LOOK,))] * 4)
+    assert [type(one) for one in asked] == [CallTools] * SAME_CALLS + [RecordNote] * 2
     for results in policy.received[SAME_CALLS:]:
         (one,) = results.observations
         assert (one.text, one.error) == ("", REPEATED)
@@ -306,78 +309,87 @@ def test_the_third_same_call_is_answered_with_a_note():
 
 
 def test_repeats_keep_their_place_among_new_calls():
-    wishes = [Act("look", (LOOK,)), Act("look", (LOOK,)), Act("look", (OTHER, LOOK))]
-    _, policy, asked = play(wishes)
-    acts = [one.calls for one in asked if isinstance(one, Act)]
+    actions = [
+        CallTools("look", (LOOK,)),
+        CallTools("look", (LOOK,)),
+        CallTools("look", (OTHER, LOOK)),
+    ]
+    _, policy, asked = play(actions)
+    acts = [one.calls for one in asked if isinstance(one, CallTools)]
     assert acts == [(LOOK,), (LOOK,), (OTHER,)]
     observations = policy.received[-1].observations
     assert [one.error for one in observations] == [None, REPEATED]
-    (remark,) = (one for one in asked if isinstance(one, Remark))
+    (remark,) = (one for one in asked if isinstance(one, RecordNote))
     assert remark.counted, "its round is counted with the new call"
 
 
 def test_the_same_call_three_times_at_once_is_made_all_the_same():
-    _, policy, asked = play([Act("look", (LOOK, LOOK, LOOK))])
-    assert isinstance(asked[0], Act) and asked[0].calls == (LOOK, LOOK)
+    _, policy, asked = play([CallTools("look", (LOOK, LOOK, LOOK))])
+    assert isinstance(asked[0], CallTools) and asked[0].calls == (LOOK, LOOK)
     assert [one.error for one in policy.received[0].observations] == [None, None, REPEATED]
 
 
 def test_a_round_of_repeats_counts_once():
-    wishes = [Act("look", (LOOK, OTHER))] * 3
-    _, _, asked = play(wishes)
-    assert [one.counted for one in asked if isinstance(one, Remark)] == [False, True]
+    actions = [CallTools("look", (LOOK, OTHER))] * 3
+    _, _, asked = play(actions)
+    assert [one.counted for one in asked if isinstance(one, RecordNote)] == [False, True]
 
 
 def test_calls_that_differ_by_a_millisecond_are_different():
     spans = [Span(4 + k / 1000, 4.5 + k / 1000) for k in range(6)]
-    _, _, asked = play([Act("look", (look_call(span, QUESTION),)) for span in spans])
-    assert all(isinstance(one, Act) for one in asked) and len(asked) == 6
+    _, _, asked = play([CallTools("look", (look_call(span, QUESTION),)) for span in spans])
+    assert all(isinstance(one, CallTools) for one in asked) and len(asked) == 6
 
 
 # Limits
 
 
 def test_the_first_refusal_leaves_one_last_try():
-    wishes = [Act("a", (LOOK,)), Act("b", (OTHER,)), Act("c", (LOOK,)), claim("red")]
-    draft, policy, asked = play(wishes, spent_after=1)
+    actions = [
+        CallTools("a", (LOOK,)),
+        CallTools("b", (OTHER,)),
+        CallTools("c", (LOOK,)),
+        claim("red"),
+    ]
+    draft, policy, asked = play(actions, spent_after=1)
     assert [one.spent for one in policy.received] == [None, StopReason.BUDGET_FRAMES]
     assert len(asked) == 3, "refused twice: the policy is not asked again"
     assert (draft.text, draft.stop_reason) == ("", StopReason.BUDGET_FRAMES)
 
 
 def test_a_claim_after_the_budget_is_the_answer_unchecked():
-    wishes = [Act("a", (LOOK,)), claim("red")]
-    draft, _, _ = play(wishes, spent_after=0)
+    actions = [CallTools("a", (LOOK,)), claim("red")]
+    draft, _, _ = play(actions, spent_after=0)
     assert (draft.text, draft.stop_reason) == ("red", StopReason.BUDGET_FRAMES)
     assert not draft.evidence[0].check.agreed
 
 
 def test_a_refuted_answer_is_better_than_none_only_where_the_budget_ended():
-    wishes = [claim("red"), Act("a", (LOOK,)), Act("b", (OTHER,))]
-    draft, _, _ = play(wishes, ["blue", "green"], spent_after=2)
+    actions = [claim("red"), CallTools("a", (LOOK,)), CallTools("b", (OTHER,))]
+    draft, _, _ = play(actions, ["blue", "green"], spent_after=2)
     assert (draft.text, draft.stop_reason) == ("red", StopReason.BUDGET_FRAMES)
 
 
 def test_a_limit_of_the_policy_is_no_finding():
-    draft, policy, asked = play([Act("a", (LOOK,)), Spent(StopReason.BUDGET_ROUNDS)])
+    draft, policy, asked = play([CallTools("a", (LOOK,)), Stopped(StopReason.BUDGET_ROUNDS)])
     assert draft.stop_reason is StopReason.BUDGET_ROUNDS
     assert len(asked) == 1 and policy.received[-1] is None
-    draft, _, _ = play([claim("red"), Spent(StopReason.BUDGET_ROUNDS)], ["yes and no at length"])
+    draft, _, _ = play([claim("red"), Stopped(StopReason.BUDGET_ROUNDS)], ["yes and no at length"])
     assert (draft.text, draft.stop_reason) == ("red", StopReason.BUDGET_ROUNDS)
 
 
 # Remarks
 
 
-def remark(text: str = "?") -> Remark:
-    return Remark("", ModelTurn(kind="invalid", text=text), "found no tag")
+def remark(text: str = "?") -> RecordNote:
+    return RecordNote("", ModelTurn(kind="invalid", text=text), "found no tag")
 
 
 def test_a_play_that_ends_in_invalid_output_says_so():
     draft, _, asked = play([remark(), remark()])
     assert (draft.text, draft.stop_reason) == ("", StopReason.INVALID_OUTPUT)
     assert len(asked) == 2
-    draft, _, _ = play([remark(), Act("a", (LOOK,))])
+    draft, _, _ = play([remark(), CallTools("a", (LOOK,))])
     assert draft.stop_reason is StopReason.ABSTAINED
     draft, _, _ = play([claim("it rolls over the wet grass"), remark()], ["something else said"])
     assert draft.stop_reason is StopReason.ANSWERED
@@ -385,4 +397,4 @@ def test_a_play_that_ends_in_invalid_output_says_so():
 
 def test_nothing_at_all_is_an_abstention():
     draft, _, _ = play([])
-    assert draft == Draft(stop_reason=StopReason.ABSTAINED, decline=Decline.NOTHING)
+    assert draft == AnswerDraft(stop_reason=StopReason.ABSTAINED, decline=Decline.NOTHING)

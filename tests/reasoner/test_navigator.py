@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmreason.agent.protocol import Act, CheckResult, CheckStatus, Claim, Inquiry, Results
+from mmreason.agent.protocol import CallTools, CheckResult, CheckStatus, Claim, Inquiry, Results
 from mmreason.memory.tree import Tree
 from mmreason.policies import BreadthFirst
 from mmreason.policies.navigate import LookMove, Navigator
@@ -47,14 +47,14 @@ def test_words_that_are_told_of_two_things_are_weak_for_one():
 def test_breadth_first_looks_at_every_node_of_the_usual_trees(depth, nodes):
     tree = Tree(Span(0, 40_000), 8, depth)
     play = BreadthFirst().play(Inquiry(question="Is it there?", tree=tree, leaf_s=4.0))
-    wish, spans = next(play), []
+    action, spans = next(play), []
     with pytest.raises(StopIteration):
         while True:
-            if isinstance(wish, Act):
-                spans.append(wish.calls[0].span)
-                wish = play.send(Results((Observation(text="no", span=spans[-1]),)))
+            if isinstance(action, CallTools):
+                spans.append(action.calls[0].span)
+                action = play.send(Results((Observation(text="no", span=spans[-1]),)))
             else:
-                assert isinstance(wish, Claim) and wish.negative
-                wish = play.send(CheckResult(CheckStatus.NEGATIVE))
+                assert isinstance(action, Claim) and action.negative
+                action = play.send(CheckResult(CheckStatus.NEGATIVE))
     assert len(spans) == len(set(spans)) == nodes
     assert spans[0] == tree.span and spans[1].duration_s == pytest.approx(5_000)

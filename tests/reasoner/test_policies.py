@@ -6,8 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmreason.agent.loop import Draft, answer_loop
-from mmreason.agent.protocol import Act, Claim, Consult, Inquiry, Results, Spent, Support, look_call
+from mmreason.agent.loop import AnswerDraft, answer_loop
+from mmreason.agent.protocol import (
+    AskModel,
+    CallTools,
+    Claim,
+    EvidenceRef,
+    Inquiry,
+    Results,
+    Stopped,
+    look_call,
+)
 from mmreason.agent.provenance import id_of
 from mmreason.memory.store import Store
 from mmreason.memory.tree import Tree, TreeRecipe
@@ -34,12 +43,12 @@ GOLD = Span(16.0, 32.0)
 def scripted() -> Scripted:
     look = look_call(Span(16, 20), QUESTION)
     seen = Observation(text="it moves left", span=Span(16, 20), frame_times_s=(16.2, 17.0))
-    wishes = [
-        Act("look", (look, look_call(Span(0, 4), QUESTION))),
-        Act("look again", (look,)),
-        Claim(text="it moves left", supports=(Support(look, seen, Span(16, 20)),)),
+    actions = [
+        CallTools("look", (look, look_call(Span(0, 4), QUESTION))),
+        CallTools("look again", (look,)),
+        Claim(text="it moves left", supports=(EvidenceRef(look, seen, Span(16, 20)),)),
     ]
-    return Scripted(wishes)
+    return Scripted(actions)
 
 
 POLICIES = {
@@ -116,29 +125,29 @@ def test_the_same_question_has_the_same_answer(policy, video, model, thinker, na
     assert answers[0] == answers[1]
 
 
-def replayed(inquiry: Inquiry, policy: Policy, answer: Answer, said: list[Reply]) -> Draft:
+def replayed(inquiry: Inquiry, policy: Policy, answer: Answer, said: list[Reply]) -> AnswerDraft:
     """The loop once more, fed with what the trace holds."""
     loop = answer_loop(inquiry, policy)
     steps, replies = list(answer.trace), iter(said)
     sent = None
     while True:
         try:
-            wish = loop.send(sent)
+            action = loop.send(sent)
         except StopIteration as end:
             return end.value
-        if isinstance(wish, Act):
-            sent = _recorded(wish, steps, answer.stop_reason)
-        elif isinstance(wish, Consult):
+        if isinstance(action, CallTools):
+            sent = _recorded(action, steps, answer.stop_reason)
+        elif isinstance(action, AskModel):
             reply = next(replies, None)
-            sent = Spent(answer.stop_reason) if reply is None else reply
+            sent = Stopped(answer.stop_reason) if reply is None else reply
         else:
             sent = None
-            assert steps.pop(0).call == wish.call
+            assert steps.pop(0).call == action.call
 
 
-def _recorded(wish: Act, steps: list[Step], why: StopReason) -> Results:
+def _recorded(action: CallTools, steps: list[Step], why: StopReason) -> Results:
     seen = []
-    for call in wish.calls:
+    for call in action.calls:
         if not steps or steps[0].call != call:
             return Results(tuple(seen), why)
         seen.append(steps.pop(0).observation)

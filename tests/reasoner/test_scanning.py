@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmreason.agent.caption_check import Captions, bears, words_of
+from mmreason.agent.caption_check import SeenCaptions, bears, words_of
 from mmreason.language.wording import is_count, premise_of, thing_claimed
 from mmreason.memory.store import Store
 from mmreason.memory.tree import Tree
@@ -234,7 +234,7 @@ def test_a_half_truth_is_no_answer(fake_video, watcher):
 
 
 def test_words_that_captions_never_use_prove_nothing():
-    captions = Captions()
+    captions = SeenCaptions()
     captions.hear([Note(Span(0, 4), "a dog and a red car."), Note(Span(4, 8), "a dog.")])
     assert captions.expected("brown puppy") == frozenset()
     assert captions.expected("brown dog") == {"dog"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmreason.agent.protocol import Act
+from mmreason.agent.protocol import CallTools
 from mmreason.policies import Scripted
 from mmreason.reasoner import Reasoner
 from mmreason.tool_calls import Caption, Search
@@ -64,13 +64,15 @@ def test_any_words_find_at_most_a_few_notes_that_are_there(notes, text):
 
 
 def test_the_tool_searches_captions_read_so_far_and_subtitles(video, model):
-    def search(text: str) -> Act:
+    def search(text: str) -> CallTools:
         call = Search(span=Span(0, 64), text=text)
-        return Act("search", (call,))
+        return CallTools("search", (call,))
 
     read = Caption(span=Span(16, 32), node=(2,))
     said = Subtitles(lines=(Line(Span(50, 52), "a star is born"),))
-    policy = Scripted([search("star"), Act("read", (read,)), search("star"), search("magpie")])
+    policy = Scripted(
+        [search("star"), CallTools("read", (read,)), search("star"), search("magpie")]
+    )
     answer = Reasoner(model, policy=policy).ask(video, "What?", subtitles=said)
     first, _, second, none = (step.observation for step in answer.trace)
     assert first.text == "0:50.00 a star is born"
@@ -101,7 +103,7 @@ def test_the_tool_searches_by_meaning_where_an_embedder_is_given(video, model):
     said = Subtitles(lines=(Line(Span(50, 52), "my puppy!"), Line(Span(53, 54), "a car")))
 
     def seen(**settings) -> Observation:
-        policy = Scripted([Act("search", (call,))])
+        policy = Scripted([CallTools("search", (call,))])
         answer = Reasoner(model, policy=policy, **settings).ask(video, "What?", subtitles=said)
         return answer.trace[0].observation
 
@@ -115,6 +117,6 @@ def test_an_embedder_that_fails_is_an_error_of_the_call(video, model):
 
     call = Search(span=Span(0, 64), text="a dog")
     read = Caption(span=Span(0, 16), node=(1,))
-    policy = Scripted([Act("read", (read,)), Act("search", (call,))])
+    policy = Scripted([CallTools("read", (read,)), CallTools("search", (call,))])
     answer = Reasoner(model, policy=policy, embed=broken).ask(video, "What?")
     assert answer.trace[1].observation.error == "no such layer"

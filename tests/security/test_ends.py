@@ -4,6 +4,7 @@ At most one line is said, and the exit code tells it."""
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,11 @@ def test_an_interruption_that_comes_too_late_or_is_ignored_changes_nothing(
     done = start(tmp_path, "--version", moment=moment)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("mmreason ")
+
+
+def test_the_console_script_is_the_same_process_as_the_module() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["scripts"] == {"mmreason": "mmreason.__main__:run"}
 
 
 def shell(script: str, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:

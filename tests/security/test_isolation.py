@@ -141,10 +141,22 @@ def resource_kb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def test_memory_that_fails_while_decoding_is_no_damaged_frame(tmp_path: Path) -> None:
+def test_memory_that_fails_while_decoding_is_told(tmp_path: Path) -> None:
     path = clips.write(tmp_path / "wide.mp4", frames=2, size_px=(3840, 2160))
-    with pytest.raises(VideoError, match=r"wide\.mp4: .*more than 16 MB"):
+    with pytest.raises(VideoError, match=r"wide\.mp4: .* 16 MB"):
         Video.open(path, memory_limit_mb=16).frames_at([0.0])
+
+
+def test_frames_that_are_not_exact_come_with_a_note_of_the_limit(
+    clip: Path, tmp_path: Path
+) -> None:
+    damaged = clips.zeroed(tmp_path / "zeroed.mp4", clip, 0.3, 0.6)
+    with Video.open(damaged, memory_limit_mb=400) as video:
+        assert "memory" not in " ".join(video.info.notes)
+        outside = video.frames_at([-1.0, 1e6])
+        assert not outside.exact.any() and "memory" not in " ".join(video.info.notes)
+        assert not video.frames_at(np.arange(60) / 30).exact.all()
+        assert video.info.notes[-1].endswith("or not within the limit of 400 MB of memory")
 
 
 @pytest.mark.parametrize("memory_mb", [0, -5, 15, 1.5, 2**40, True, "512"])
@@ -286,7 +298,7 @@ def frames(count):
     return json.dumps({"count": count, "notes": []}).encode()
 def opened(**changes):
     info = {**json.loads(sys.argv[1]), **changes}
-    send(json.dumps({"info": info, "notes": []}).encode())
+    send(json.dumps({"info": info}).encode())
 send(b"{}")
 """
 

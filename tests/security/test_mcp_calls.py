@@ -3,6 +3,9 @@ with one line."""
 
 import json
 import logging
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mmreason.models.base import ClipRecipe, Message, TextPart
 from mmreason.models.scripted import ScriptedModel
+from mmreason.models.threads import side_by_side
 from mmreason.reasoner import Reasoner
 from mmreason.server.arguments import check_arguments, describe_rejection
 from mmreason.server.call import Call, CallCancelled, CallLimits
@@ -165,6 +169,58 @@ def test_real_weights_stop_between_two_tokens() -> None:
     assert model.generate([conversation], max_new_tokens=3) == [whole]
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_request_to_a_server_is_left_where_its_call_ends(count: int) -> None:
+    go, stop = threading.Event(), threading.Event()
+    call = Call(LIMIT_S)
+    threading.Timer(0.1, call.cancel).start()
+    started = time.monotonic()
+    with stop_when(call.check), pytest.raises(CallCancelled):
+        side_by_side(lambda place: go.wait(LIMIT_S), count, 2, stop)
+    assert time.monotonic() - started < LIMIT_S / 2 and stop.is_set()
+    go.set()
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """Processes that read videos, each stopped as soon as it is there: none ever answers."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    class Stopped(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            super().__init__(*arguments, **settings)
+            self.send_signal(signal.SIGSTOP)
+            processes.append(self)
+
+    monkeypatch.setattr("mmreason.video.isolation.process.subprocess.Popen", Stopped)
+    return processes
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is limited on Linux only")
+@pytest.mark.parametrize("tool", ["inspect", "frames", "caption", "ground", "ask"])
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_decoding_ends_with_its_call(
+    is_cancelled: bool, tool: str, folder: Path, stopped: list[subprocess.Popen[bytes]]
+) -> None:
+    service = _service(folder, _quickly, CallLimits())
+    call = Call(LIMIT_S if is_cancelled else 0.3)
+    work: dict[str, Callable[[], object]] = {
+        "inspect": lambda: service.inspect(call, "clip.mp4"),
+        "frames": lambda: service.frames(call, "clip.mp4", [1.0]),
+        "caption": lambda: service.caption(call, "clip.mp4", None, None),
+        "ground": lambda: service.ground(call, "clip.mp4", "the red star", None),
+        "ask": lambda: _ask(service, call),
+    }
+    if is_cancelled:
+        threading.Timer(0.2, call.cancel).start()
+    started = time.monotonic()
+    with pytest.raises(CallCancelled if is_cancelled else TimeoutError):
+        work[tool]()
+    assert time.monotonic() - started < LIMIT_S / 2
+    (process,) = stopped
+    assert process.returncode == -signal.SIGKILL
+
+
 def test_a_cancelled_call_frees_the_model_for_the_next(folder: Path) -> None:
     writing, texts = threading.Event(), []
 
@@ -227,8 +283,9 @@ def test_a_model_that_loads_for_long_is_waited_for_until_the_limit(folder: Path)
         return Reasoner(ScriptedModel(_quickly, clip=RECIPE))
 
     service = VideoService(load, Roots.of([folder]), CallLimits(seconds=0.3, memory_mb=0))
-    with pytest.raises(UsageError, match=r"still being loaded after 0\.3 s; call again"):
-        service.caption(service.new_call(asks_model=True), "clip.mp4", None, None)
+    with _client(service) as (portal, client):
+        line = _line(portal.call(client.call_tool, "caption", {"video": "clip.mp4"}))
+    assert "the model was still being loaded after 0.3 s; call again" in line
     go.set()
     assert service.caption(Call(LIMIT_S), "clip.mp4", None, None)
     assert loads == [1]

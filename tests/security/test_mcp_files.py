@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
 from mmreason.server.call import Call
@@ -21,6 +23,7 @@ from mmreason.server.subtitles import SubtitleReader
 from mmreason.types import UsageError
 from mmreason.video import Video
 from mmreason.video.backends.base import ReadOptions
+from mmreason.video.world import generate
 from tests.video import clips
 
 CALLS = 2_000
@@ -119,6 +122,19 @@ def test_a_root_that_is_replaced_is_none(root: Path) -> None:
         roots.open("secret.mp4")
 
 
+def test_a_root_that_is_gone_does_not_hide_the_others(root: Path) -> None:
+    gone = root.with_name("gone")
+    gone.mkdir()
+    roots = Roots.of([gone, root])
+    gone.rmdir()
+    with roots.open("inside.mp4") as file:
+        assert file.name == str(root / "inside.mp4")
+    roots = Roots.of([root])
+    root.rename(gone)
+    with pytest.raises(UsageError, match="lies outside"):
+        roots.open("inside.mp4")
+
+
 def test_a_name_with_a_pattern_is_one_file(root: Path, service: VideoService) -> None:
     Image.new("RGB", (8, 8), "red").save(root.parent / "outside" / "red.png")
     Image.new("RGB", (8, 8), "blue").save(root / "img%03d.png")
@@ -206,6 +222,50 @@ def test_subtitles_are_read_below_the_roots_only(root: Path) -> None:
             with pytest.raises(UsageError, match="lies outside"):
                 reader.read(name)
         assert [line.text for line in reader.read("inside.en.srt")] == ["the inside"]
+
+
+_writes: list[str] | None = None
+"""Files that this process opens for writing, while a test listens."""
+
+
+def _listen(event: str, arguments: tuple[object, ...]) -> None:
+    if _writes is None or event != "open":
+        return
+    path, _, flags = arguments
+    # What is opened by descriptor was opened by name before, or is a pipe.
+    is_named = not isinstance(path, int)
+    if is_named and isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        _writes.append(str(path))
+
+
+sys.addaudithook(_listen)
+
+
+def test_no_file_is_written_by_any_tool(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (8, 8), "blue").save(root / "star.png")
+    generate.demo(seed=7).save(root / "star.json")
+    model = ScriptedModel(lambda text, frames: "[]", clip=ClipRecipe(frames=2, leaf_s=1.0))
+    service = VideoService(lambda: Reasoner(model), Roots.of([root]))
+    written: list[str] = []
+    monkeypatch.setattr(sys.modules[__name__], "_writes", written)
+    with (root / "control").open("w"):
+        assert written == [str(root / "control")]
+    for name in ("inside.mp4", "star.json"):
+        service.inspect(Call(60), name)
+        service.frames(Call(60), name, [0.5])
+    service.caption(Call(60), "inside.mp4", None, 1.0)
+    service.ground(Call(60), "star.png", "the star", None)
+    service.ask(
+        Call(60),
+        "inside.mp4",
+        "what?",
+        options=None,
+        subtitles=None,
+        frames=None,
+        seconds=None,
+        report_step=lambda number, doing: None,
+    )
+    assert {path for path in written[1:] if path != os.devnull} == set()
 
 
 def test_a_folder_of_very_many_files_is_not_searched(

@@ -155,6 +155,13 @@ def test_half_a_surrogate_pair_is_replaced_and_hidden_characters_are_kept() -> N
         assert store.get("key") == {"text": "a\N{REPLACEMENT CHARACTER}b\x9bc\u202e"}
 
 
+def test_a_video_whose_name_is_no_utf_8_is_kept_under_a_readable_name() -> None:
+    with Store.in_memory() as store:
+        store.put("key", {"text": "x"}, video="a\udcff\x1b.mp4", model="m\udcff")
+        assert store.get("key") == {"text": "x"}
+        assert [share.name for share in store.usage().by_video] == ["a\ufffd\ufffd.mp4"]
+
+
 def test_a_value_of_too_many_bytes_is_not_kept_and_told() -> None:
     with Store.in_memory() as store:
         store.put("key", {"text": "x" * MOST_VALUE_BYTES})

@@ -295,7 +295,7 @@ def test_nothing_outside_of_the_folder_is_read(tmp_path: Path) -> None:
     found = find_subtitles(path)
     assert texts(found) == []
     assert found is not None and found.notes == (
-        "a.srt was not read: it is a link out of the folder of the video",
+        "not read: a.srt, which is a link out of the folder of the video",
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -203,11 +204,11 @@ def test_a_frame_of_ten_hours_draws_that_frame_only(
     world, path = ten_hours
     drawn: list[float] = []
     looked: list[int] = []
-    draw = render.draw
+    draw_pixels = render.draw_pixels
 
-    def counted_draw(world: World, time_s: float, size_px: tuple[int, int]) -> render.Drawing:
+    def counted_draw(world: World, time_s: float, size_px: tuple[int, int]) -> np.ndarray:
         drawn.append(time_s)
-        return draw(world, time_s, size_px)
+        return draw_pixels(world, time_s, size_px)
 
     class CountedScenes(tuple[parts.Scene, ...]):
         def __getitem__(self, index):
@@ -218,7 +219,7 @@ def test_a_frame_of_ten_hours_draws_that_frame_only(
             raise AssertionError("went through all scenes for one frame")
 
     source = WorldSource(world.model_copy(update={"scenes": CountedScenes(world.scenes)}), path)
-    monkeypatch.setattr(render, "draw", counted_draw)
+    monkeypatch.setattr(render, "draw_pixels", counted_draw)
     batch = source.frames_at([35_999.97, 12.53], (64, 36))
     assert drawn == pytest.approx([35_999.96, 12.52], abs=1e-6)
     assert 0 < len(looked) <= 3 * math.ceil(math.log2(len(world.scenes)))

@@ -75,7 +75,7 @@ def collect_rollouts(
     active = [state for states in started if isinstance(states, list) for state in states]
     with cache_prefixes(sampler):  # the weights stay as they are until all episodes are over
         while active:
-            # 2) Each goes on to its next wish, or to its end.
+            # 2) Each goes on to its next action, or to its end.
             for state in active:
                 state.advance()
             active = [state for state in active if not state.is_over]
@@ -111,21 +111,21 @@ class _EpisodeState:
         return self.outcome is not None or self.failed is not None
 
     def advance(self) -> None:
-        """Go on to the next wish, or to the end."""
+        """Go on to the next action, or to the end."""
         answer, failure = self.completion or self.replies, self.failure
         self.turn_request = self.request = self.completion = self.replies = self.failure = None
         try:
-            wish = self.episode.send(answer) if failure is None else self.episode.throw(failure)
+            action = self.episode.send(answer) if failure is None else self.episode.throw(failure)
         except StopIteration as end:
             self.outcome = end.value
             return
         except FAILURES as error:
             self.fail(type(error).__name__, str(error))
             return
-        if isinstance(wish, Request):
-            self.request = wish
+        if isinstance(action, Request):
+            self.request = action
         elif len(self.turns) < MOST_TURNS:
-            self.turn_request = wish
+            self.turn_request = action
         else:
             self.fail("EndlessEpisode", f"asked for more than {MOST_TURNS} turns")
 

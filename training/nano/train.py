@@ -181,9 +181,11 @@ def _tokenizer(config: NanoConfig, out: Path) -> PreTrainedTokenizerFast:
         if config.start is None:
             tokenizer = build_tokenizer(config)
         else:
-            tokenizer = AutoProcessor.from_pretrained(start_folder(config.start)).tokenizer
+            tokenizer = AutoProcessor.from_pretrained(
+                start_folder(config.start), trust_remote_code=False
+            ).tokenizer
         build_processor(config, tokenizer).save_pretrained(folder)
-    return AutoProcessor.from_pretrained(folder).tokenizer
+    return AutoProcessor.from_pretrained(folder, trust_remote_code=False).tokenizer
 
 
 def _kind_of(batch: PackedBatch) -> str:

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Literal
 
 from mmreason.agent.driver import finished, serve
-from mmreason.agent.protocol import Act, Claim, Consult, Inquiry, Results
+from mmreason.agent.protocol import AskModel, CallTools, Claim, Inquiry, Results
 from mmreason.language.answer_reading import read_answer
 from mmreason.language.refusals import says_absent
 from mmreason.memory.store import Store
@@ -108,19 +108,19 @@ class PlayedWorld:
                 return NavigationDemonstration(item=item, hints=hints, turns=turns)
         return None
 
-    def play(self, item: Item) -> Generator[Consult, Reply, None]:
+    def play(self, item: Item) -> Generator[AskModel, Reply, None]:
         """The policy at one question: yields what its model is asked, until the first answer."""
         play = NANO_POLICY.play(self.inquiry(item))
-        wish = next(play)
+        action = next(play)
         # A claim is the first answer; what the loop makes of it teaches nothing.
-        while not isinstance(wish, Claim):
+        while not isinstance(action, Claim):
             sent = None
-            if isinstance(wish, Consult):
-                sent = yield wish
-            elif isinstance(wish, Act):
-                sent = Results(tuple(self.observe(call) for call in wish.calls))
+            if isinstance(action, AskModel):
+                sent = yield action
+            elif isinstance(action, CallTools):
+                sent = Results(tuple(self.observe(call) for call in action.calls))
             try:
-                wish = play.send(sent)
+                action = play.send(sent)
             except StopIteration:
                 return
 
@@ -171,23 +171,25 @@ class PlayedWorld:
 
 
 def play_all(
-    plays: Sequence[Generator[Consult, Reply, None]], model: ChatModel
+    plays: Sequence[Generator[AskModel, Reply, None]], model: ChatModel
 ) -> list[tuple[PlayTurn, ...]]:
     """Let one model play several questions, the open ones of a round in one batch."""
     turns: list[list[PlayTurn]] = [[] for _ in plays]
-    waiting = {i: wish for i, play in enumerate(plays) if (wish := next(play, None)) is not None}
+    waiting = {
+        i: action for i, play in enumerate(plays) if (action := next(play, None)) is not None
+    }
     while waiting:
         # All plays are of one policy, so one limit serves a round.
         limit = next(iter(waiting.values())).max_new_tokens
-        conversations = [wish.messages for wish in waiting.values()]
+        conversations = [action.messages for action in waiting.values()]
         replies = model.generate(conversations, max_new_tokens=limit)
-        next_wishes: dict[int, Consult] = {}
-        for (i, wish), reply in zip(waiting.items(), replies, strict=True):
-            turns[i].append(PlayTurn(tuple(wish.messages), reply.written))
+        next_actions: dict[int, AskModel] = {}
+        for (i, action), reply in zip(waiting.items(), replies, strict=True):
+            turns[i].append(PlayTurn(tuple(action.messages), reply.written))
             # A play that is over asks nothing more.
             with contextlib.suppress(StopIteration):
-                next_wishes[i] = plays[i].send(reply)
-        waiting = next_wishes
+                next_actions[i] = plays[i].send(reply)
+        waiting = next_actions
     return [tuple(play_turns) for play_turns in turns]
 
 

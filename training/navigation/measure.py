@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mmreason.evaluation.scoring import Share
+from mmreason.evaluation.scoring import Proportion
 from mmreason.models.base import ChatModel
 from mmreason.needle.items import Item
 from mmreason.reasoner import Reasoner
@@ -24,40 +24,40 @@ from mmreason.training.navigation.demonstrations import (
 )
 from mmreason.training.navigation.teacher import Teacher
 
-NOTHING = Share(0, 0)
+NOTHING = Proportion(0, 0)
 
 
 @dataclass
 class NavigationScore:
     """How one player of the same policy does, over the items of held-out worlds."""
 
-    valid: Share = NOTHING
+    valid: Proportion = NOTHING
     """Turns that hold one call of a known tool on a known node, or an answer."""
-    right_open: Share = NOTHING
+    right_open: Proportion = NOTHING
     """Opened nodes that hold a place which has to be seen (items that have one)."""
-    right_look: Share = NOTHING
+    right_look: Proportion = NOTHING
     """Looks at such a place."""
-    right: Share = NOTHING
+    right: Proportion = NOTHING
     """Items answered right."""
     turns: int = 0
     """Of all plays together."""
-    by_kind: dict[str, Share] = field(default_factory=dict)
+    by_kind: dict[str, Proportion] = field(default_factory=dict)
     """Items answered right, by kind of item."""
 
     def add(self, played: PlayedWorld, item: Item, turns: tuple[PlayTurn, ...]) -> None:
         """Count one play."""
-        right = Share(bool(turns) and is_right(item, turns[-1].text), 1)
+        right = Proportion(bool(turns) and is_right(item, turns[-1].text), 1)
         self.turns += len(turns)
         self.right += right
         self.by_kind[item.kind] = self.by_kind.get(item.kind, NOTHING) + right
         for turn in turns:
             decision = played.read_turn(item, turn.text)
-            self.valid += Share(decision is not None, 1)
+            self.valid += Proportion(decision is not None, 1)
             node = played.visited_node(item, turn.text)
             if decision is None or node is None or not item.gold_spans:
                 continue
             span = played.tree.node(node).span
-            hit = Share(any(gold.overlap_s(span) > 0 for gold in item.gold_spans), 1)
+            hit = Proportion(any(gold.overlap_s(span) > 0 for gold in item.gold_spans), 1)
             if isinstance(decision.calls[0], Caption):
                 self.right_open += hit
             else:
@@ -71,7 +71,7 @@ class NavigationComparison:
     model: NavigationScore = field(default_factory=NavigationScore)
     teacher: NavigationScore = field(default_factory=NavigationScore)
     """Without hints."""
-    greedy: Share = NOTHING
+    greedy: Proportion = NOTHING
     """Items that `Greedy` answers right, with the loop's checks."""
 
 
@@ -97,6 +97,6 @@ def measure_navigation(
             answer = Reasoner(played.observer).ask(
                 played.video, item.question, options=item.options
             )
-            comparison.greedy += Share(answer.choice == item.answer, 1)
+            comparison.greedy += Proportion(answer.choice == item.answer, 1)
         on_world(index + 1)
     return comparison

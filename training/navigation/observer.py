@@ -12,7 +12,7 @@ import numpy as np
 
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
-from mmreason.needle.observers import PERFECT, Witness, covered
+from mmreason.needle.observers import PERFECT, ScriptReader, covered
 from mmreason.training.nano.examples import describe_still
 from mmreason.video.types import FrameBatch, VideoInfo
 from mmreason.video.world.render import draw
@@ -72,7 +72,7 @@ class BlankVideo:
 
 def make_observer(world: World) -> ScriptedModel:
     """A `ChatModel` that captions and answers as a faultless nano would."""
-    witness = Witness(world, PERFECT, CLIP.prompts.caption)
+    witness = ScriptReader(world, PERFECT, CLIP.prompts.caption)
 
     def reply(text: str, frames: FrameBatch | None) -> str:
         if frames is None:

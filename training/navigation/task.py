@@ -117,20 +117,20 @@ def _episode(played: PlayedWorld, item: Item, codec: Codec) -> Episode:
     play = played.play(item)
     completions: list[Completion] = []
     previous: tuple[Prompt, Completion, Conversation] | None = None
-    wish = next(play, None)
+    action = next(play, None)
     # The policy writes prompts, the trainer answers them: one turn a time round.
-    while wish is not None:
-        conversation = list(wish.messages)
+    while action is not None:
+        conversation = list(action.messages)
         prompt = (
             codec.encode_prompt(conversation)
             if previous is None
             else codec.continue_prompt(*previous, conversation)
         )
-        written: Completion = yield TurnRequest(prompt, wish.max_new_tokens)
+        written: Completion = yield TurnRequest(prompt, action.max_new_tokens)
         completions.append(written)
         previous = (prompt, written, conversation)
         try:
-            wish = play.send(to_reply(prompt, written))
+            action = play.send(to_reply(prompt, written))
         except StopIteration:
             break
     turns = tuple(written.text for written in completions)

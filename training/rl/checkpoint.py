@@ -302,7 +302,7 @@ def _list_files(folder: Path) -> list[str]:
 
 def _digest_file(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest_file(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _line(error: BaseException) -> str:

@@ -128,7 +128,9 @@ def _model_skeleton(recipe: Recipe) -> Any:
     from mmreason.models.hf_text import reads_text_only
 
     source, only_local = locate(str(recipe.model))
-    config = AutoConfig.from_pretrained(source, local_files_only=only_local)
+    config = AutoConfig.from_pretrained(
+        source, local_files_only=only_local, trust_remote_code=False
+    )
     is_text = reads_text_only(source, local_files_only=only_local)
     kind = AutoModelForCausalLM if is_text else AutoModelForImageTextToText
     with torch.device("meta"):

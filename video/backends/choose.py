@@ -26,12 +26,13 @@ def open_source(
     `auto` goes on to the next back end where one cannot read this file (or is not installed); a
     file that none could read, such as an empty one, is refused at once.
     """
+    if backend not in ("auto", *BACKENDS):
+        raise VideoError(f"backend must be auto, {', '.join(BACKENDS)}; got {backend!r}")
     check_file(path)
     if options.memory_limit_mb is not None:
         from mmreason.video.isolation.source import IsolatedSource
 
-        isolated = IsolatedSource(path, backend, options)
-        return isolated, isolated.open_notes
+        return IsolatedSource(path, backend, options), ()
     if is_world_script(path):
         from mmreason.video.world.source import open_world
 
@@ -85,8 +86,7 @@ def _open_with(name: Backend, path: Path, options: ReadOptions) -> Source:
         except ImportError as error:
             raise BackendError(f"{path}: OpenCV cannot be imported ({error})") from error
         return OpenCVSource(path, options)
-    if name == "decord":
-        from mmreason.video.backends.decord import DecordSource
+    assert name == "decord", name
+    from mmreason.video.backends.decord import DecordSource
 
-        return DecordSource(path, options)
-    raise VideoError(f"backend must be auto, {', '.join(BACKENDS)}; got {name!r}")
+    return DecordSource(path, options)

@@ -32,8 +32,8 @@ def open_container_file(
     try:
         if reason := describe_false_count(descriptor):
             raise VideoError(f"{path}: {reason}")
-        only_it = {"fd": str(descriptor), "protocol_whitelist": "fd"}
-        return _open("fd:", {**options, **only_it}, limit_s)
+        by_descriptor = {"fd": str(descriptor), "protocol_whitelist": "fd"}
+        return _open("fd:", {**options, **by_descriptor}, limit_s)
     finally:
         os.close(descriptor)  # FFmpeg has a copy of its own
 

@@ -62,13 +62,13 @@ def _count_samples(boxes: Iterator[_Box]) -> int:
 
 def _boxes(descriptor: int, size_bytes: int) -> Iterator[_Box]:
     """Boxes of a file of `size_bytes` and those inside them, in order, up to a limit."""
-    parts = [(0, size_bytes)]
+    ranges = [(0, size_bytes)]
     for _ in range(_MOST_BOXES):
-        while parts and parts[-1][0] + 8 > parts[-1][1]:
-            parts.pop()
-        if not parts:
+        while ranges and ranges[-1][0] + 8 > ranges[-1][1]:
+            ranges.pop()
+        if not ranges:
             return
-        start, end = parts.pop()
+        start, end = ranges.pop()
         header = os.pread(descriptor, 16, start)
         length, name, body = int.from_bytes(header[:4]), header[4:8], start + 8
         if length == 1:
@@ -77,7 +77,7 @@ def _boxes(descriptor: int, size_bytes: int) -> Iterator[_Box]:
             length = end - start
         if length < body - start:
             continue  # damaged: what follows in this box is not known
-        parts.append((start + length, end))
+        ranges.append((start + length, end))
         yield _Box(name, os.pread(descriptor, _BODY_BYTES, body) if name in _READ else b"")
         if name in _WITH_BOXES_INSIDE:
-            parts.append((body, min(end, start + length)))
+            ranges.append((body, min(end, start + length)))

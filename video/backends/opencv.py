@@ -140,6 +140,10 @@ class OpenCVSource:
 
     def _opened(self) -> cv2.VideoCapture:
         with unnamed(self._path) as (name, _):
+            try:
+                name.encode()
+            except UnicodeEncodeError as error:  # OpenCV would end the process
+                raise BackendError(f"{self._path}: OpenCV takes names in UTF-8 only") from error
             capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         if not capture.isOpened():
             raise BackendError(f"{self._path}: cannot be opened by OpenCV")

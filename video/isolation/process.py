@@ -24,7 +24,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-import mmreason
 from mmreason.video.backends.base import ReadOptions
 from mmreason.video.descriptors import is_descriptor_path
 from mmreason.video.json_input import JsonInputError, parse_json
@@ -63,7 +62,7 @@ class ReadingProcess:
             bufsize=0,
             pass_fds=inherited,
             start_new_session=True,  # so that a process it starts ends with it
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_paths())},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(entry or "." for entry in sys.path)},
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._requests = self._process.stdin.fileno()
@@ -91,7 +90,7 @@ class ReadingProcess:
         return time.monotonic() + self._limit_s + _GRACE_S
 
     def ask(self, request: dict[str, Any], deadline: float) -> tuple[dict[str, Any], int]:
-        """The answer to `request`, and how many bytes follow it, which `read` must take. Raises
+        """The answer to `request`, and ending many bytes follow it, which `read` must take. Raises
         VideoError: that the process was ended, or needs more memory."""
         self.check_open()
         with self._ending_on_failure():
@@ -163,8 +162,8 @@ class ReadingProcess:
             check_stop()
             left_s = deadline - time.monotonic()
             if left_s <= 0:
-                shown_s = _START_LIMIT_S if self._limit_s is None else self._limit_s
-                self._end_with(f"took longer than the limit of {shown_s:g} s")
+                limit_s = _START_LIMIT_S if self._limit_s is None else self._limit_s
+                self._end_with(f"took longer than the limit of {limit_s:g} s")
             if poll.poll(1000 * min(CHECK_INTERVAL_S, left_s)):
                 return
 
@@ -184,12 +183,12 @@ class ReadingProcess:
         if code == MEMORY_EXIT:
             return self._needs_more()
         if code is None:
-            how = "its answers"
+            ending = "its answers"
         else:
-            how = f"with signal {-code}" if code < 0 else f"with code {code}"
+            ending = f"with signal {-code}" if code < 0 else f"with code {code}"
         return (
-            f"the process that read it ended {how}: it is damaged or made up, or needs more than "
-            f"{self._memory_mb:,} MB"
+            f"the process that read it ended {ending}: it is damaged or made up, or needs more "
+            f"than {self._memory_mb:,} MB"
         )
 
     def _needs_more(self) -> str:
@@ -197,12 +196,6 @@ class ReadingProcess:
             f"needs more than {self._memory_mb:,} MB of memory, the limit (memory_limit_mb) "
             "it is read with"
         )
-
-
-def _import_paths() -> list[str]:
-    """Where the process finds this package and its libraries, also where the present folder is on
-    the path here."""
-    return [*filter(None, sys.path), str(Path(mmreason.__path__[0]).parent)]
 
 
 def _end(process: subprocess.Popen[bytes], lock: threading.RLock, owner_pid: int) -> None:

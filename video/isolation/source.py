@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mmreason.video.inspect import FileReport
 
 _MOST_FRAMES = 1024
-_LEAST_PART_BYTES, _MOST_PART_BYTES = 2**20, 32 * 2**20
+_LEAST_CHUNK_BYTES, _MOST_CHUNK_BYTES = 2**20, 32 * 2**20
 _MOST_ARRAY_BYTES = 2**30
 """Of what is not pictures: times of 134 million frames."""
 
@@ -53,14 +53,18 @@ class IsolatedSource:
             self._process.close()
             raise
         self._info = _record(self._process, VideoInfo, answer, "info", path)
-        self.open_notes: tuple[str, ...] = checked_field(
-            self._process, tuple[str, ...], answer, "notes"
-        )
-        """What kept other back ends from serving."""
+        self._has_damage = False
 
     @property
     def info(self) -> VideoInfo:
-        return self._info
+        if not self._has_damage:
+            return self._info
+        # FFmpeg's decoders take some of the memory that they do not get for damage of the file.
+        note = (
+            "frames that are not exact could not be decoded, or not within the limit of "
+            f"{self._options.memory_limit_mb:,} MB of memory"
+        )
+        return replace(self._info, notes=(*self._info.notes, note))
 
     @property
     def keyframe_times_s(self) -> tuple[float, ...]:
@@ -82,7 +86,7 @@ class IsolatedSource:
             exact=np.empty(len(times), np.bool_),
         )
         order = np.argsort(times, kind="stable")
-        step = max(1, min(_MOST_FRAMES, self._part_bytes() // (size_px[0] * size_px[1] * 3)))
+        step = max(1, min(_MOST_FRAMES, self._chunk_bytes() // (size_px[0] * size_px[1] * 3)))
         with self._process.lock:
             self._process.check_open()
             deadline = self._process.deadline()
@@ -90,12 +94,15 @@ class IsolatedSource:
                 rows = order[first : first + step]
                 request = {"action": "frames", "times_s": times[rows].tolist(), "size_px": size_px}
                 answer = self._ask(request, deadline)
-                part = self._read_batch(answer, size_px, deadline)
-                if len(part) != len(rows):
-                    self._process.fail(f"{len(part)} frames for {len(rows)}")
-                batch.pixels[rows] = part.pixels
-                batch.times_s[rows] = part.times_s
-                batch.exact[rows] = part.exact
+                chunk = self._read_batch(answer, size_px, deadline)
+                if len(chunk) != len(rows):
+                    self._process.fail(f"{len(chunk)} frames for {len(rows)}")
+                batch.pixels[rows] = chunk.pixels
+                batch.times_s[rows] = chunk.times_s
+                batch.exact[rows] = chunk.exact
+        span = self._info.span
+        is_inside = (times >= span.start_s) & (times < span.end_s)
+        self._has_damage |= bool((is_inside & ~batch.exact).any())
         return batch
 
     def stream(
@@ -136,6 +143,7 @@ class IsolatedSource:
                     batch = self._read_batch(answer, size_px, deadline)
                 if not len(batch):
                     return
+                self._has_damage |= not batch.exact.all()
                 yield batch
         finally:
             if not self._process.closed:
@@ -156,8 +164,8 @@ class IsolatedSource:
         count = checked_field(self._process, int, answer, "count")
         frame_bytes = size_px[0] * size_px[1] * 3
         due_bytes = count * (frame_bytes + 8 + 1)
-        most = max(_MOST_PART_BYTES * 4, frame_bytes + 9)
-        if not 0 <= due_bytes <= most or due_bytes != self._array_bytes:
+        most_bytes = max(_MOST_CHUNK_BYTES * 4, frame_bytes + 9)
+        if not 0 <= due_bytes <= most_bytes or due_bytes != self._array_bytes:
             self._process.fail(f"{self._array_bytes} bytes for {count} frames")
         batch = FrameBatch(
             pixels=np.empty((count, size_px[1], size_px[0], 3), np.uint8),
@@ -188,10 +196,10 @@ class IsolatedSource:
             self._process.fail("times that are none")
         return times_s
 
-    def _part_bytes(self) -> int:
+    def _chunk_bytes(self) -> int:
         """What a part of the frames asked for may take of the memory allowed."""
         limit_bytes = (self._options.memory_limit_mb or 0) * 1_000_000 // 16
-        return min(_MOST_PART_BYTES, max(_LEAST_PART_BYTES, limit_bytes))
+        return min(_MOST_CHUNK_BYTES, max(_LEAST_CHUNK_BYTES, limit_bytes))
 
 
 def inspect_in_process(path: Path, try_backends: bool, options: ReadOptions) -> FileReport:
@@ -218,6 +226,7 @@ def _decoders(path: Path, backend: Backend) -> list[str]:
 
 
 def file_request(action: str, path: Path, options: ReadOptions) -> dict[str, Any]:
+    """What the process is asked to do with the file at `path`."""
     inner = asdict(replace(options, memory_limit_mb=None))
     return {"action": action, "path": str(path), "options": inner}
 

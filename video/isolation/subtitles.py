@@ -27,6 +27,6 @@ def _ask_once(action: str, kind: Any, path: Path, options: ReadOptions) -> Any:
     process = ReadingProcess(path, options, ["pyav", "subtitles"])
     try:
         answer, _ = process.ask(file_request(action, path, options), process.deadline())
-        return checked_field(process, kind, checked_answer(answer, path), "value")
+        return checked_field(process, kind, checked_answer(answer, path, options), "value")
     finally:
         process.close()

@@ -81,8 +81,8 @@ class Reader:
 
     def _open(self, request: dict[str, Any]) -> dict[str, Any]:
         options = ReadOptions(**request["options"])
-        self._source, notes = open_source(Path(request["path"]), request["backend"], options)
-        return {"info": record_to_json(self._source.info), "notes": notes}
+        self._source, _ = open_source(Path(request["path"]), request["backend"], options)
+        return {"info": record_to_json(self._source.info)}
 
     def _of_batch(self, batch: FrameBatch) -> tuple[dict[str, Any], Sequence[np.ndarray]]:
         """Notes too: decoding may have found frames that differ from the first."""

@@ -36,10 +36,12 @@ class Cues:
     """What could not be read."""
 
 
+# Every repetition is bounded, so that a row is read in time linear in its length.
 _STAMP = r"(-)?(?:(\d{1,6}) ?: ?)?(\d{1,3}) ?: ?(\d{1,2})(?: ?[.,] ?(\d{1,9}))?"
-_TIMES = re.compile(rf"{_STAMP} *(--? ?>|[\u2013\u2014]>|\u2192) *{_STAMP}(?!\d)(.*)")
+_TIMES = re.compile(rf"{_STAMP} {{0,40}}(--? ?>|[\u2013\u2014]>|\u2192) {{0,40}}{_STAMP}(?!\d)(.*)")
 _BROKEN_TIMES = re.compile(
-    r"-?\d\S{0,20} *--> *\S*|-?\d{1,4}:\d{2}:\d{2}(?:[.,]\d{0,3})? *-{0,2}>?[\d:., ]*$"
+    r"-?\d\S{0,20} {0,40}-->"
+    r"|-?\d{1,4}:\d{2}:\d{2}(?:[.,]\d{0,3})? {0,40}-{0,2}>?[\d:., ]{0,40}$"
 )
 _NUMBER = re.compile(r"\d{1,9}")
 _SETTINGS = ("align:", "line:", "position:", "region:", "size:", "vertical:")

@@ -15,18 +15,21 @@ from typing import BinaryIO
 from mmreason.video.backends.base import check_regular_file
 from mmreason.video.file_kinds import begins_as_subtitles
 from mmreason.video.subtitles.cues import Cue, Cues, Format, parse_ass, parse_srt, parse_vtt
+from mmreason.video.subtitles.limits import MAX_BYTES, MAX_LINES, MAX_TEXT
 from mmreason.video.subtitles.lines import Line, Subtitles
-from mmreason.video.subtitles.markup import MAX_TEXT, WORD_STAMP, count_lines, plain_line
+from mmreason.video.subtitles.markup import WORD_STAMP, count_lines, plain_line
 from mmreason.video.subtitles.rolling import fold_rolling, is_rolling
 from mmreason.video.types import Span, VideoError
 
-MAX_BYTES = 8 * 2**20
-"""A day of subtitles takes about 3 MiB."""
-MAX_LINES = 100_000
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 
 _PARSERS = {"srt": parse_srt, "vtt": parse_vtt, "ass": parse_ass}
-_ASS_HEAD = re.compile(r"(?:\s|;.*\n)*\[(?:Script Info|V4\+? Styles|Events)\]", re.IGNORECASE)
+# Possessive (`*+`): of a file of blank lines nothing is kept to come back to.
+_ASS_HEAD = re.compile(
+    r"(?:\s++|;[^\n]*+\n)*+\[(?:Script Info|V4\+? Styles|Events)\]", re.IGNORECASE
+)
+_VTT_HEAD = re.compile(r"\s*+WEBVTT", re.IGNORECASE)
+_SRT_TIME = re.compile(r"\d {0,40}(?:-->|->|[\u2013\u2014]>|\u2192)")
 _EXPECTED = {
     "srt": "a time such as `00:00:01,000 --> 00:00:02,500`",
     "vtt": "a time such as `00:01.000 --> 00:02.500`",
@@ -190,11 +193,11 @@ def _hint_utf16(data: bytes) -> str:
 
 def _format_of(text: str, path: Path) -> Format:
     """By what the text says; its name is not trusted."""
-    if text.lstrip()[:6].upper() == "WEBVTT":
+    if _VTT_HEAD.match(text):
         return "vtt"
     if _ASS_HEAD.match(text):
         return "ass"
-    if re.search(r"\d *(?:-->|->|[\u2013\u2014]>|\u2192)", text):
+    if _SRT_TIME.search(text):
         return "srt"
     raise VideoError(
         f"{path}: holds no subtitles in the srt, vtt or ass format; convert others first, as by "

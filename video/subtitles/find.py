@@ -9,7 +9,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from mmreason.video.file_kinds import is_world_script
 from mmreason.video.files import VIDEO_SUFFIXES
 from mmreason.video.subtitles.files import SUFFIXES, read_subtitle_file
 from mmreason.video.subtitles.languages import is_language, same_language
+from mmreason.video.subtitles.limits import MAX_FILES_TRIED
 from mmreason.video.subtitles.lines import Subtitles
+from mmreason.video.subtitles.markup import name_first
 from mmreason.video.subtitles.tracks import (
     SubtitleTrack,
     choose_track,
@@ -79,7 +81,7 @@ def find_subtitles(path: str | Path, *, language: str | None = None) -> Subtitle
     """
     path = Path(path)
     files, notes = _look_beside(path)
-    candidates = _by_rank(files, language)
+    candidates = _by_rank(files, language)[:MAX_FILES_TRIED]
     for file in candidates:
         try:
             read = place_on_video(read_subtitle_file(file.path), path)
@@ -178,12 +180,15 @@ def _look_beside(path: Path) -> tuple[list[SubtitleFile], list[str]]:
     folder = path.parent.resolve()
     files: list[SubtitleFile] = []
     notes: list[str] = []
+    links: list[str] = []
     for file in match_subtitle_files(path, names):
         if file.path.resolve().parent != folder:
-            name = file.path.name
-            notes.append(f"{name} was not read: it is a link out of the folder of the video")
+            links.append(file.path.name)
         else:
             files.append(file)
+    if links:
+        verb = "is a link" if len(links) == 1 else "are links"
+        notes.append(f"not read: {name_first(links)}, which {verb} out of the folder of the video")
     return files, notes
 
 
@@ -197,19 +202,19 @@ def match_subtitle_files(video: Path, names: Iterable[str]) -> list[SubtitleFile
         ['film.srt', 'film.en.srt']
     """
     names = sorted(names)
-    rivals = [_key(Path(name).stem) for name in names if _is_video(name) and name != video.name]
+    rivals = {_key(Path(name).stem) for name in names if _is_video(name) and name != video.name}
     matches = (_as_subtitle_file(video.parent / name, video, rivals) for name in names)
     return sorted((file for file in matches if file is not None), key=_rank)
 
 
-def _as_subtitle_file(file: Path, video: Path, rivals: list[str]) -> SubtitleFile | None:
+def _as_subtitle_file(file: Path, video: Path, rivals: Set[str]) -> SubtitleFile | None:
     """What the name of `file` says if it belongs to `video`, and not to one of `rivals`, whose
     longer names it may bear."""
     if file.suffix.lower() not in SUFFIXES:
         return None
     name = _key(file.stem)
     own = next((own for own in (_key(video.name), _key(video.stem)) if name.startswith(own)), None)
-    if own is None or any(len(rival) > len(own) and name.startswith(rival) for rival in rivals):
+    if own is None or any(name[:end] in rivals for end in range(len(own) + 1, len(name) + 1)):
         return None
     tags = [tag for tag in re.split(r"[. _\[\]()]+", name[len(own) :]) if tag.strip("-")]
     tags = [tag.strip("-") for tag in tags]
@@ -242,7 +247,7 @@ def _by_rank(files: list[SubtitleFile], language: str | None) -> list[SubtitleFi
 
 
 def _left_note(names: list[str]) -> list[str]:
-    return [f"not used: {'; '.join(names)}"] if names else []
+    return [f"not used: {name_first(names)}"] if names else []
 
 
 def _reason(error: VideoError, path: Path) -> str:

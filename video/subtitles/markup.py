@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 from html.entities import html5
 from unicodedata import category
 
-MAX_TEXT = 1_000
-"""Characters kept of one line."""
+from mmreason.video.subtitles.limits import MAX_NAMED, MAX_RAW_TEXT, MAX_TEXT
 
 # Every repetition is bounded, so that no text makes a pattern search it again and again.
 _CLASSES = r"(?:\.[\w.-]{1,80})?"
@@ -68,9 +68,16 @@ def count_lines(count: int) -> str:
     return f"{count:,} line" + "s" * (count != 1)
 
 
+def name_first(names: Sequence[str]) -> str:
+    """`a.srt; b.srt`; of many the first, and how many more there are."""
+    more = len(names) - MAX_NAMED
+    return "; ".join([*names[:MAX_NAMED], f"and {more:,} more"] if more > 0 else names)
+
+
 def plain_line(text: str) -> str:
     """One line of printable text of at most `MAX_TEXT` characters. Marks that are not seen, such as
     those of direction, are taken out."""
+    text = text[:MAX_RAW_TEXT]
     visible = text if text.isascii() else "".join(c for c in text if category(c) != "Cf")
     joined = " ".join(visible.split())[:MAX_TEXT]
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in joined)

@@ -14,23 +14,19 @@ from typing import TYPE_CHECKING
 
 from mmreason.video.backends.base import check_regular_file
 from mmreason.video.file_kinds import describe_other_kind
+from mmreason.video.plain_text import show_line
 from mmreason.video.subtitles.cues import Cue
-from mmreason.video.subtitles.files import (
-    MAX_BYTES,
-    MAX_LINES,
-    SUFFIXES,
-    decode_text,
-    guess_notes,
-    lines_of,
-)
+from mmreason.video.subtitles.files import SUFFIXES, decode_text, guess_notes, lines_of
 from mmreason.video.subtitles.languages import same_language
+from mmreason.video.subtitles.limits import MAX_BYTES, MAX_LABEL, MAX_PACKETS
 from mmreason.video.subtitles.lines import Subtitles
-from mmreason.video.subtitles.markup import strip_ass, strip_tags
+from mmreason.video.subtitles.markup import name_first, strip_ass, strip_tags
 from mmreason.video.types import VideoError
 from mmreason.video.unreadable import explain_unreadable
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
 
 _BITMAPS = {"dvb_subtitle", "dvd_subtitle", "hdmv_pgs_subtitle", "xsub"}
 _EXPECTED = f"a subtitle file ({', '.join(SUFFIXES)}) or a video that carries subtitles"
@@ -129,8 +125,8 @@ def _tracks(container: InputContainer) -> tuple[SubtitleTrack, ...]:
             SubtitleTrack(
                 index=stream.index,
                 codec=codec,
-                language=(stream.language or "").replace("und", ""),
-                title=stream.metadata.get("title", ""),
+                language=show_line((stream.language or "").replace("und", ""))[:MAX_LABEL],
+                title=show_line(stream.metadata.get("title", ""))[:MAX_LABEL],
                 is_default=bool(stream.disposition & Disposition.default),
                 is_forced=bool(stream.disposition & Disposition.forced),
                 why_unreadable=_why_unreadable(codec),
@@ -148,7 +144,7 @@ def _why_unreadable(codec: str) -> str | None:
 def _named_track(
     path: Path, tracks: tuple[SubtitleTrack, ...], index: int | None, language: str | None
 ) -> SubtitleTrack:
-    listed = "; ".join(map(str, tracks))
+    listed = name_first([str(track) for track in tracks])
     if not tracks:
         raise VideoError(f"{path}: carries no subtitles; give a subtitle file")
     if index is None:
@@ -171,14 +167,14 @@ def _read_cues(
     source = f"{path}: track {track.index}"
     cues: list[Cue] = []
     guessed = size_bytes = 0
-    for start_us, length_us, data in _packets(container, track.index):
-        size_bytes += len(data)
-        if size_bytes > MAX_BYTES or len(cues) > MAX_LINES:
+    for count, (start_us, length_us, packet) in enumerate(_packets(container, track.index), 1):
+        size_bytes += packet.size
+        if size_bytes > MAX_BYTES or count > MAX_PACKETS:
             raise VideoError(
-                f"{source} holds more than {MAX_BYTES // 2**20} MiB or {MAX_LINES:,} lines, the "
-                "limit for subtitles"
+                f"{source} holds more than {MAX_BYTES // 2**20} MiB or {MAX_PACKETS:,} packets, "
+                "the limit for subtitles"
             )
-        text, guesses = decode_text(_PAYLOADS[track.codec](data), source, encoding)
+        text, guesses = decode_text(_PAYLOADS[track.codec](bytes(packet)), source, encoding)
         guessed += guesses
         text = _ass_text(text) if track.codec == "ass" else strip_tags(text)
         rows = tuple(row.strip() for row in text.split("\n") if row.strip())
@@ -187,8 +183,8 @@ def _read_cues(
     return _with_lengths(cues), guess_notes(guessed)
 
 
-def _packets(container: InputContainer, index: int) -> Iterator[tuple[int, int, bytes]]:
-    """(start, length, data) of each packet, in microseconds. Ends early at damage."""
+def _packets(container: InputContainer, index: int) -> Iterator[tuple[int, int, Packet]]:
+    """(start, length, packet) of each packet with data, in microseconds. Ends early at damage."""
     import av.error
     import av.stream
 
@@ -202,7 +198,7 @@ def _packets(container: InputContainer, index: int) -> Iterator[tuple[int, int, 
             if packet.size and packet.pts is not None and packet.time_base is not None:
                 tick_us = packet.time_base * 1_000_000
                 length_us = round((packet.duration or 0) * tick_us)
-                yield round(packet.pts * tick_us), length_us, bytes(packet)
+                yield round(packet.pts * tick_us), length_us, packet
     except (av.error.FFmpegError, IndexError):  # the latter for a stream that appears late
         return
 

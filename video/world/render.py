@@ -52,11 +52,28 @@ class Drawing:
 
 
 def draw(world: World, time_s: float, size_px: tuple[int, int]) -> Drawing:
-    """Draw the frame shown at a time. `size_px` is (width, height); later actors are nearer."""
+    """Draw the frame shown at a time, and tell which actor is seen where. `size_px` is (width,
+    height); later actors are nearer. Takes memory for a whole frame an actor: `draw_pixels` is for
+    those who only look."""
+    width, height = size_px
+    coverage = np.zeros((len(world.scene_at(time_s).actors), height, width), np.float32)
+    pixels = _paint(world, time_s, size_px, coverage)
+    return Drawing(pixels=pixels, coverage=coverage)
+
+
+def draw_pixels(world: World, time_s: float, size_px: tuple[int, int]) -> np.ndarray:
+    """The same frame alone: uint8 (H, W, 3) RGB, in time and memory linear in the actors."""
+    return _paint(world, time_s, size_px, None)
+
+
+def _paint(
+    world: World, time_s: float, size_px: tuple[int, int], coverage: np.ndarray | None
+) -> np.ndarray:
+    """Paint from far to near; fills `coverage` where it is wanted."""
     width, height = size_px
     scene = world.scene_at(time_s)
-    image = _background(scene.background, width, height).copy()
-    coverage = np.zeros((len(scene.actors), height, width), np.float32)
+    column = _background(scene.background, height)
+    image = np.broadcast_to(column, (height, width, 3)).copy()
     for index, actor in _by_depth(scene.actors, scene.events):
         if not presence(scene, actor).contains(time_s):
             continue
@@ -67,11 +84,12 @@ def draw(world: World, time_s: float, size_px: tuple[int, int]) -> Drawing:
         colour = np.array(RGB[colour_at(scene, actor, time_s)], np.float32)
         shade = colour * (1 - 0.72 * dark[..., None])
         image[window] += alpha[..., None] * (shade - image[window])
-        coverage[(slice(None), *window)] *= 1 - alpha
-        coverage[(index, *window)] = alpha
+        if coverage is not None:
+            coverage[(slice(None), *window)] *= 1 - alpha
+            coverage[(index, *window)] = alpha
     if scene.text:
         _write(image, scene.text)
-    return Drawing(pixels=(image + 0.5).clip(0, 255).astype(np.uint8), coverage=coverage)
+    return (image + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def _by_depth(actors: tuple[Actor, ...], events: tuple[Event, ...]) -> list[tuple[int, Actor]]:
@@ -104,27 +122,28 @@ def _stamp(
 
 
 @lru_cache(maxsize=64)
-def _background(name: Background, width: int, height: int) -> np.ndarray:
+def _background(name: Background, height: int) -> np.ndarray:
+    """float32 (H, 1, 3): darker towards the floor, even from left to right."""
     shade = np.linspace(1.15, 0.8, height, dtype=np.float32)[:, None, None]
-    colour = np.array(BACKGROUND_RGB[name], np.float32)
-    return np.broadcast_to(colour * shade, (height, width, 3)).copy()
+    return np.array(BACKGROUND_RGB[name], np.float32) * shade
 
 
-@lru_cache(maxsize=256)
-def _letters(text: str, height_px: int) -> np.ndarray:
-    """float32 (h, w) mask of a line of text, 0..1."""
+@lru_cache(maxsize=64)
+def _letters(text: str, height_px: int, most_width_px: int) -> np.ndarray:
+    """uint8 (h, w) mask of the beginning of a line of text."""
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(size=max(6.0, 1.25 * height_px))
     left, top, right, bottom = font.getbbox(text)
     mask = Image.new("L", (max(1, int(right - left) + 2), max(1, int(bottom - top) + 2)))
     ImageDraw.Draw(mask).text((1 - left, 1 - top), text, fill=255, font=font, stroke_width=0)
-    return np.asarray(mask, np.float32) / 255
+    return np.asarray(mask)[:, :most_width_px].copy()
 
 
 def _write(image: np.ndarray, text: str) -> None:
     height, width, _ = image.shape
-    mask = _letters(text, max(5, round(TEXT_HEIGHT * height)))[:, :width]
+    letters = _letters(text, max(5, round(TEXT_HEIGHT * height)), width)
+    mask = letters.astype(np.float32) / 255
     y = max(0, height - mask.shape[0] - max(1, round(0.03 * height)))
     x = (width - mask.shape[1]) // 2
     area = image[y : y + mask.shape[0], x : x + mask.shape[1]]

@@ -1,9 +1,8 @@
 """The script of a world: what is where, when, and how it moves. JSON in, JSON out.
 
 Coordinates are fractions of the frame (x of width, y of height), sizes are fractions of the frame
-*height*,
-times are seconds. Leaves out drawing (`render.py`) and what can be said about a script
-(`truth.py`).
+*height*, times are seconds. Scripts are untrusted: the limits below bound what one can ask of
+memory and time. Leaves out drawing (`render.py`) and what can be said about a script (`truth.py`).
 """
 
 from __future__ import annotations
@@ -11,11 +10,20 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from mmreason.video.files import write_atomic
+from mmreason.video.json_input import JsonInputError, read_json
+from mmreason.video.plain_text import show_line
 from mmreason.video.types import Span, VideoError
 
 if TYPE_CHECKING:
@@ -30,6 +38,30 @@ MotionKind = Literal["still", "left", "right", "up", "down", "enter", "leave", "
 Side = Literal["left", "right"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
+MAX_BYTES = 4_000_000
+"""Of a script: a day of scenes of ten seconds takes about half."""
+MAX_SCENES = 20_000
+MAX_ACTORS = 32
+"""In one scene. This bounds how far `touch` and `occlude` lead from one actor to the next, too."""
+MAX_EVENTS = 64
+"""In one scene."""
+MAX_SUBTITLES = 20_000
+MAX_DURATION_S = 86_400.0
+MIN_SCENE_S = 0.001
+MIN_FPS_HZ = 0.01
+MAX_FPS_HZ = 120.0
+MAX_SIDE_PX = 4096
+MAX_PIXELS = 4096 * 2304
+"""Of one frame: 16 to 9 at the longest side."""
+MAX_FIELDS = 32
+"""Of one object."""
+MAX_NAME = 200
+"""Characters of a name or an id."""
+MAX_TEXT = 1_000
+"""Characters of a line of subtitles."""
+_MAX_REASON = 300
+"""Characters of what is said of a mistake; the ids of a scene may be many."""
+
 RADIUS = {"small": 0.125, "large": 0.2}
 """Radius by size, in frame heights: a ratio of 1.6, above the 1.4 that people tell apart at a
 glance."""
@@ -38,13 +70,22 @@ glance."""
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_fields(cls, values: Any) -> Any:
+        # Every unknown field would be an error of its own, and a file has room for many.
+        if isinstance(values, dict) and len(values) > MAX_FIELDS:
+            raise ValueError(f"an object has at most {MAX_FIELDS} fields, got {len(values):,}")
+        return values
+
 
 class Motion(_Part):
-    """How an actor moves over its scene. `left/right/up/down` travel `travel` frame heights at
-    even speed;
-    `enter` comes in from `side` during the first 40 % of the scene, `leave` goes out over the last
-    40 %;
-    `circle` goes round once in `period_s`; `bounce` hops up and down with `period_s`."""
+    """How an actor moves over its scene.
+
+    `left/right/up/down` travel `travel` frame heights at even speed; `enter` comes in from `side`
+    during the first 40 % of the scene, `leave` goes out over the last 40 %; `circle` goes round
+    once in `period_s`; `bounce` hops up and down with `period_s`.
+    """
 
     kind: MotionKind = "still"
     travel: Annotated[float, Field(gt=0.0, le=2.0)] = 0.5
@@ -53,7 +94,7 @@ class Motion(_Part):
 
 
 class Actor(_Part):
-    id: Annotated[str, Field(min_length=1)]
+    id: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
     shape: Shape
     colour: Colour
     size: Size = "large"
@@ -66,8 +107,8 @@ class Actor(_Part):
 
 class Event(_Part):
     """Something that happens to an actor at a time. `touch`: the actor travels until its edge
-    meets `other`'s
-    at `time_s` and stays. `occlude`: it crosses in front of `other`, centred on it at `time_s`."""
+    meets `other`'s at `time_s` and stays. `occlude`: it crosses in front of `other`, centred on it
+    at `time_s`."""
 
     kind: Literal["appear", "disappear", "change_colour", "touch", "occlude"]
     actor: str
@@ -86,10 +127,10 @@ class Event(_Part):
 
 class Scene(_Part):
     start_s: float
-    end_s: float
+    end_s: Annotated[float, Field(le=MAX_DURATION_S)]
     background: Background = "slate"
-    actors: tuple[Actor, ...] = ()
-    events: tuple[Event, ...] = ()
+    actors: Annotated[tuple[Actor, ...], FailFast(), Field(max_length=MAX_ACTORS)] = ()
+    events: Annotated[tuple[Event, ...], FailFast(), Field(max_length=MAX_EVENTS)] = ()
     text: Annotated[str, Field(max_length=40)] | None = None
     """A word shown at the bottom of the screen during the whole scene."""
 
@@ -97,6 +138,10 @@ class Scene(_Part):
     def _consistent(self) -> Scene:
         if self.end_s <= self.start_s:
             raise ValueError(f"scene must end after it starts, got {self.start_s}..{self.end_s} s")
+        if self.end_s - self.start_s < MIN_SCENE_S:
+            raise ValueError(
+                f"scene must last at least {MIN_SCENE_S} s, got {self.start_s}..{self.end_s} s"
+            )
         ids = [actor.id for actor in self.actors]
         if len(set(ids)) != len(ids):
             raise ValueError(f"actor ids of a scene must differ, got {ids}")
@@ -149,9 +194,9 @@ def _check_meetings(partners: dict[str, str]) -> None:
 
 
 class SubtitleLine(_Part):
-    start_s: float
-    end_s: float
-    text: str
+    start_s: Annotated[float, Field(ge=-MAX_DURATION_S)]
+    end_s: Annotated[float, Field(le=MAX_DURATION_S)]
+    text: Annotated[str, Field(max_length=MAX_TEXT)]
 
     @model_validator(mode="after")
     def _ordered(self) -> SubtitleLine:
@@ -166,13 +211,21 @@ class World(_Part):
     """A whole video. Scenes follow each other without gap or overlap from 0 s."""
 
     format: Literal["mmreason-world-1"] = "mmreason-world-1"
-    name: str = "world"
+    name: Annotated[str, Field(max_length=MAX_NAME)] = "world"
     seed: int | None = None
-    width_px: Annotated[int, Field(ge=16, le=4096, multiple_of=2)] = 640
-    height_px: Annotated[int, Field(ge=16, le=4096, multiple_of=2)] = 360
-    fps_hz: Annotated[float, Field(gt=0, le=120)] = 25.0
-    scenes: Annotated[tuple[Scene, ...], Field(min_length=1)]
-    subtitles: tuple[SubtitleLine, ...] = ()
+    width_px: Annotated[int, Field(ge=16, le=MAX_SIDE_PX, multiple_of=2)] = 640
+    height_px: Annotated[int, Field(ge=16, le=MAX_SIDE_PX, multiple_of=2)] = 360
+    fps_hz: Annotated[float, Field(ge=MIN_FPS_HZ, le=MAX_FPS_HZ)] = 25.0
+    scenes: Annotated[tuple[Scene, ...], FailFast(), Field(min_length=1, max_length=MAX_SCENES)]
+    subtitles: Annotated[tuple[SubtitleLine, ...], FailFast(), Field(max_length=MAX_SUBTITLES)] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> World:
+        if self.width_px * self.height_px > MAX_PIXELS:
+            raise ValueError(
+                f"a frame has at most {MAX_PIXELS:,} pixels, got {self.width_px} x {self.height_px}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _tiles(self) -> World:
@@ -224,11 +277,11 @@ class World(_Part):
     def frame(self, time_s: float, size_px: tuple[int, int] | None = None) -> np.ndarray:
         """The frame shown at a time: uint8 (H, W, 3) RGB. `size_px` is (width, height). After the
         end the last frame stays."""
-        from mmreason.video.world.render import draw
+        from mmreason.video.world.render import draw_pixels
 
         last_s = (self.frame_count - 1) / self.fps_hz
         shown_s = time_s if time_s < self.duration_s else last_s
-        return draw(self, shown_s, size_px or self.size_px).pixels
+        return draw_pixels(self, shown_s, size_px or self.size_px)
 
     def to_json(self) -> str:
         data = {"format": self.format} | self.model_dump(exclude_defaults=True, mode="json")
@@ -248,16 +301,16 @@ class World(_Part):
         it."""
         path = Path(path)
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise VideoError(f"{path}: cannot be read as a world script ({error})") from error
-        try:
-            return cls.model_validate_json(text)
+            return cls.model_validate(read_json(path, most_bytes=MAX_BYTES))
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the file"
-            where = " ".join(where.split())
+            field = ".".join(str(part) for part in first["loc"]) or "the file"
             raise VideoError(
-                f"{path}: not a valid world script: {where}: {first['msg']} "
-                f"({error.error_count()} problem(s) in all)"
+                f"{path}: not a valid world script: {show_line(field)[:_MAX_REASON]}: "
+                f"{show_line(first['msg'])[:_MAX_REASON]}"
             ) from error
+        except JsonInputError as error:
+            raise VideoError(f"{path}: cannot be read as a world script: {error}") from error
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise VideoError(f"{path}: cannot be read as a world script ({why})") from error

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from mmreason.evaluation.needle.reading import (
-    Line,
+    CaptionLine,
     Reading,
     answer_from_lines,
     best_line,
@@ -153,12 +153,12 @@ class _Desk:
         self.tree: Tree = plan_tree(info.span, leaf_s=self.model.clip.leaf_s)
         self.size_px = self.model.clip.frame_size_px(info.width_px, info.height_px)
 
-    def captions(self, places: Sequence[tuple[_Place, Sequence[_View]]]) -> list[Line]:
+    def captions(self, places: Sequence[tuple[_Place, Sequence[_View]]]) -> list[CaptionLine]:
         """A line a view, and a step a place, all of them in one round."""
         views = [view for _, held in places for view in held]
         replies = self.ask([times for _, times in views], self.model.clip.prompts.caption)
         lines = [
-            Line(span, reply.text, times)
+            CaptionLine(span, reply.text, times)
             for (span, times), reply in zip(views, replies, strict=True)
         ]
         at = 0
@@ -171,7 +171,7 @@ class _Desk:
             at = part.stop
         return lines
 
-    def concluded(self, lines: list[Line], look: bool) -> tuple[Reading, float | None]:
+    def concluded(self, lines: list[CaptionLine], look: bool) -> tuple[Reading, float | None]:
         """The answer that lines give, or the look they lead to."""
         asked = parsed(self.plain)
         if asked is not None and asked[0] == "word":
@@ -192,7 +192,9 @@ class _Desk:
         call = Look(span=span, question=self.plain, shift=0.0)
         self.note(call, times_s, [reply], rounds=1)
         choice = read_answer(reply.text, self.item.options).choice
-        return Reading(choice, reply.text, (Line(span, reply.text, times_s),)), reply.confidence
+        return Reading(
+            choice, reply.text, (CaptionLine(span, reply.text, times_s),)
+        ), reply.confidence
 
     def clip_around(self, time_s: float) -> Span:
         """The clip length the model sees best around a moment, or all of a shorter video."""
@@ -200,11 +202,11 @@ class _Desk:
         start_s = min(max(whole.start_s, time_s - half_s), max(0.0, whole.end_s - 2 * half_s))
         return Span(start_s, min(whole.end_s, start_s + 2 * half_s))
 
-    def shows(self, line: Line) -> bool:
+    def shows(self, line: CaptionLine) -> bool:
         """Whether the word of the question's clause is on the screen at a line's moment."""
         return self.context is None or self.context in self.words_at([line])[0]
 
-    def words_at(self, lines: Sequence[Line]) -> list[tuple[str, ...]]:
+    def words_at(self, lines: Sequence[CaptionLine]) -> list[tuple[str, ...]]:
         """On-screen words of each line: as told by it, else asked of its middle frame."""
         silent = [line for line in lines if not line.shown_words() and line.span not in self._words]
         if silent:
@@ -216,7 +218,7 @@ class _Desk:
                 self._words[line.span] = reply.text.strip(" .").upper()
         return [line.shown_words() or (self._words[line.span],) for line in lines]
 
-    def read_words(self, which: str, lines: list[Line]) -> Reading:
+    def read_words(self, which: str, lines: list[CaptionLine]) -> Reading:
         step = max(1, len(lines) // MOST_WORD_STILLS)
         chosen = lines[::step]
         shown = zip(chosen, self.words_at(chosen), strict=True)

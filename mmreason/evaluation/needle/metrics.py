@@ -17,7 +17,7 @@ import numpy as np
 
 from mmreason.evaluation.needle.outcomes import LOOKING, Outcome, Visit
 from mmreason.evaluation.needle.spans import harmonic, temporal_iou, union
-from mmreason.evaluation.scoring import Share
+from mmreason.evaluation.scoring import Proportion
 from mmreason.needle.items import Item
 from mmreason.video.types import Span
 
@@ -98,10 +98,10 @@ def _shows(outcome: Outcome, visit: Visit, span: Span) -> bool:
     return any(span.contains(t) for t in visit.frame_times_s)
 
 
-def hit_at(outcomes: Iterable[Outcome], rounds: int) -> Share:
+def hit_at(outcomes: Iterable[Outcome], rounds: int) -> Proportion:
     """hit@r: items with gold whose leaves were all visited within `rounds` rounds."""
     hits = [hit_round(o) for o in outcomes if o.item.gold_spans]
-    return Share(sum(hit is not None and hit <= rounds for hit in hits), len(hits))
+    return Proportion(sum(hit is not None and hit <= rounds for hit in hits), len(hits))
 
 
 def error_kind(outcome: Outcome) -> ErrorKind | None:
@@ -185,7 +185,7 @@ def _call(visit: Visit) -> tuple[object, ...]:
 
 
 def failed_share(outcome: Outcome) -> float:
-    """Share of calls that gave an error; 0 for no call."""
+    """Proportion of calls that gave an error; 0 for no call."""
     return sum(v.failed for v in outcome.visits) / len(outcome.visits) if outcome.visits else 0.0
 
 
@@ -222,35 +222,35 @@ def has_evidence_frame(outcome: Outcome) -> bool:
     return any(gold.contains(t) for gold in outcome.item.gold_spans for t in times_s)
 
 
-def ungrounded(outcomes: Iterable[Outcome], by_frames: bool = False) -> Share:
+def ungrounded(outcomes: Iterable[Outcome], by_frames: bool = False) -> Proportion:
     """H_t: right answers of items with planted gold whose evidence does not show it."""
     right = [o for o in outcomes if o.right and o.item.kind not in ("global", "absent")]
     test = (lambda o: not has_evidence_frame(o)) if by_frames else is_ungrounded
-    return Share(sum(map(test, right)), len(right))
+    return Proportion(sum(map(test, right)), len(right))
 
 
-def accuracy(outcomes: Sequence[Outcome]) -> Share:
+def accuracy(outcomes: Sequence[Outcome]) -> Proportion:
     """Strict: the right option chosen, or an abstention where none is right."""
-    return Share(sum(o.right for o in outcomes), len(outcomes))
+    return Proportion(sum(o.right for o in outcomes), len(outcomes))
 
 
-def accuracy_at_iou(outcomes: Sequence[Outcome], least: float) -> Share:
+def accuracy_at_iou(outcomes: Sequence[Outcome], least: float) -> Proportion:
     """acc@IoU: right, and the evidence reaches a tIoU of `least`; over items with planted gold."""
     planted = [o for o in outcomes if o.item.kind not in ("global", "absent")]
-    return Share(sum(o.right and evidence_iou(o) >= least for o in planted), len(planted))
+    return Proportion(sum(o.right and evidence_iou(o) >= least for o in planted), len(planted))
 
 
-def circular_accuracy(outcomes: Sequence[Outcome]) -> Share:
+def circular_accuracy(outcomes: Sequence[Outcome]) -> Proportion:
     """An item counts where it is right under every rotation of its options that was asked."""
     by_item: dict[str, bool] = {}
     for o in outcomes:
         by_item[o.item.id] = by_item.get(o.item.id, True) and o.right
-    return Share(sum(by_item.values()), len(by_item))
+    return Proportion(sum(by_item.values()), len(by_item))
 
 
-def accuracy_within(outcomes: Sequence[Outcome], frames: int) -> Share:
+def accuracy_within(outcomes: Sequence[Outcome], frames: int) -> Proportion:
     """Items answered rightly at a cost of `frames` shown frames or fewer."""
-    return Share(sum(o.right and o.cost.frames <= frames for o in outcomes), len(outcomes))
+    return Proportion(sum(o.right and o.cost.frames <= frames for o in outcomes), len(outcomes))
 
 
 def area_under_cost(outcomes: Sequence[Outcome], least: int = 8, most: int = 4096) -> float:
@@ -261,12 +261,12 @@ def area_under_cost(outcomes: Sequence[Outcome], least: int = 8, most: int = 409
     return float(np.mean([accuracy_within(outcomes, int(b)).value for b in budgets]))
 
 
-def abstention(outcomes: Sequence[Outcome]) -> tuple[Share, Share, float]:
+def abstention(outcomes: Sequence[Outcome]) -> tuple[Proportion, Proportion, float]:
     """Precision, recall and F1 of abstaining on the items without an answer."""
     kept = [o for o in outcomes if o.abstained]
     empty = [o for o in outcomes if o.item.answer is None]
     hits = sum(o.item.answer is None for o in kept)
-    found = Share(hits, len(kept)), Share(hits, len(empty))
+    found = Proportion(hits, len(kept)), Proportion(hits, len(empty))
     values = [share.value if share.n else 0.0 for share in found]
     return *found, harmonic(*values)
 

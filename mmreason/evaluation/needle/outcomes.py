@@ -108,16 +108,16 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ItemFailure:
     """What an item that raised leaves behind."""
 
     error: Exception
     cost: Cost = field(default_factory=Cost)
 
 
-def outcome_of(item: Item, method: str, answer: Answer | Failure) -> Outcome:
+def outcome_of(item: Item, method: str, answer: Answer | ItemFailure) -> Outcome:
     """Keep of an answer what the metrics need."""
-    if isinstance(answer, Failure):
+    if isinstance(answer, ItemFailure):
         return Outcome(
             item=item,
             method=method,

@@ -12,7 +12,7 @@ from mmreason import __version__
 from mmreason.evaluation.needle import summary
 from mmreason.evaluation.needle.methods import WARM, is_policy
 from mmreason.evaluation.needle.outcomes import Outcome
-from mmreason.evaluation.scoring import Mean, Share
+from mmreason.evaluation.scoring import Mean, Proportion
 from mmreason.json_values import encode_json, with_schema
 from mmreason.needle.items import duration_name
 from mmreason.video.files import write_atomic
@@ -81,7 +81,7 @@ def _drawings(outcomes: Sequence[Outcome]) -> dict[str, Drawing]:
     return drawings
 
 
-def _heat_cells(shares: Mapping[tuple[str, str], Share]) -> dict[tuple[str, str], HeatCell]:
+def _heat_cells(shares: Mapping[tuple[str, str], Proportion]) -> dict[tuple[str, str], HeatCell]:
     return {
         place: HeatCell(
             value=share.value, text=f"{share.value:.0%}", note=f"n={share.n}", title=str(share)
@@ -174,7 +174,7 @@ def _cells(row: summary.Row, kinds: Sequence[str]) -> dict[str, Any]:
         "at": [_share(share) for share in row.at_iou.values()],
         "ungrounded": _share(row.ungrounded),
         "abstention": _number(row.abstention_f1),
-        "kinds": [_share(row.by_kind.get(kind, Share(0, 0))) for kind in kinds],
+        "kinds": [_share(row.by_kind.get(kind, Proportion(0, 0))) for kind in kinds],
     }
 
 
@@ -211,7 +211,7 @@ def _points(difference: tuple[float, float, float]) -> str:
     return f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
 
 
-def _share(share: Share) -> tuple[str, str]:
+def _share(share: Proportion) -> tuple[str, str]:
     """(value, interval and count)."""
     if not share.n:
         return "-", ""

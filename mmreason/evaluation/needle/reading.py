@@ -21,7 +21,7 @@ _WORD = re.compile(r"\bthe words? ([A-Z]+(?: and [A-Z]+)*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CaptionLine:
     """What a model wrote about `span`; a still speaks for the stretch around it."""
 
     span: Span
@@ -47,26 +47,26 @@ class Reading:
 
     choice: int | None
     text: str
-    lines: tuple[Line, ...] = ()
+    lines: tuple[CaptionLine, ...] = ()
 
 
-def told(thing: str, line: Line) -> list[str] | None:
+def told(thing: str, line: CaptionLine) -> list[str] | None:
     """The first phrase of `line` that holds all words of `thing`, or None."""
     asked = [word for word in thing.split() if word != "object"]
     return next((p for p in line.phrases() if all(w in p for w in asked)), None)
 
 
-def candidates(thing: str, lines: Sequence[Line]) -> list[Line]:
+def candidates(thing: str, lines: Sequence[CaptionLine]) -> list[CaptionLine]:
     """Lines that tell of `thing`, in order of time."""
     return sorted((line for line in lines if told(thing, line)), key=lambda line: line.span)
 
 
-Shows = Callable[[Line], bool]
+Shows = Callable[[CaptionLine], bool]
 """Whether a line's moment shows the word that the question speaks of."""
 
 
 def answer_from_lines(
-    question: str, options: tuple[str, ...], lines: Sequence[Line], shows: Shows
+    question: str, options: tuple[str, ...], lines: Sequence[CaptionLine], shows: Shows
 ) -> Reading:
     """The answer to a question without its clause, from `lines` alone."""
     asked = parsed(question)
@@ -80,7 +80,7 @@ def answer_from_lines(
     return _single(form, groups[0], options, lines, shows)
 
 
-def best_line(question: str, lines: Sequence[Line], shows: Shows) -> Line | None:
+def best_line(question: str, lines: Sequence[CaptionLine], shows: Shows) -> CaptionLine | None:
     """The first line in which the thing asked about is told at the right time; None for questions
     about several things."""
     asked = parsed(question)
@@ -90,7 +90,7 @@ def best_line(question: str, lines: Sequence[Line], shows: Shows) -> Line | None
 
 
 def _single(
-    form: str, thing: str, options: tuple[str, ...], lines: Sequence[Line], shows: Shows
+    form: str, thing: str, options: tuple[str, ...], lines: Sequence[CaptionLine], shows: Shows
 ) -> Reading:
     line = next((line for line in candidates(thing, lines) if shows(line)), None)
     phrase = None if line is None else told(thing, line)
@@ -109,7 +109,7 @@ def _order(
     place: str,
     things: tuple[str, ...],
     options: tuple[str, ...],
-    lines: Sequence[Line],
+    lines: Sequence[CaptionLine],
     shows: Shows,
 ) -> Reading:
     first = {}
@@ -123,9 +123,11 @@ def _order(
     return Reading(read_answer(f"the {best}", options).choice, f"the {best}", tuple(first.values()))
 
 
-def _count(thing: str, options: tuple[str, ...], lines: Sequence[Line], shows: Shows) -> Reading:
+def _count(
+    thing: str, options: tuple[str, ...], lines: Sequence[CaptionLine], shows: Shows
+) -> Reading:
     """Things that differ in how they are told count once each."""
-    support: dict[tuple[str, ...], Line] = {}
+    support: dict[tuple[str, ...], CaptionLine] = {}
     named = {value for values in VALUES.values() for value in values}
     for line in candidates(thing, lines):
         phrase = told(thing, line)
@@ -139,7 +141,9 @@ def _count(thing: str, options: tuple[str, ...], lines: Sequence[Line], shows: S
     return Reading(choice, number, tuple(support.values()))
 
 
-def read_words(which: str, options: tuple[str, ...], shown: Sequence[tuple[Line, str]]) -> Reading:
+def read_words(
+    which: str, options: tuple[str, ...], shown: Sequence[tuple[CaptionLine, str]]
+) -> Reading:
     """The word shown `first`, `last`, `for the longest time` or `for the shortest time`, of those
     that are options, from the word at each line in order of time."""
     seen_s: dict[str, float] = {}

@@ -22,7 +22,7 @@ from typing import Any
 from mmreason import __version__
 from mmreason.evaluation.needle import methods
 from mmreason.evaluation.needle.memory import KeptFrames, Remembering
-from mmreason.evaluation.needle.outcomes import Failure, Outcome, outcome_of
+from mmreason.evaluation.needle.outcomes import ItemFailure, Outcome, outcome_of
 from mmreason.json_lines import (
     append_lines,
     encode_json_line,
@@ -32,7 +32,7 @@ from mmreason.json_lines import (
 from mmreason.memory.store import Store
 from mmreason.models.base import ChatModel
 from mmreason.needle.items import Item, NeedleSet
-from mmreason.needle.observers import Knobs, oracle
+from mmreason.needle.observers import CaptionNoise, oracle
 from mmreason.needle.worlds import needle_set
 from mmreason.types import Budget, UsageError
 from mmreason.video import Video
@@ -165,7 +165,9 @@ def _measured(plan: Plan, folder: Path, job: _Job, done: set[_Key]) -> Iterator[
     if not missing:
         return
     script = made.save(folder / "worlds")
-    model = _model(plan.model) or oracle(made.world, Knobs(p_mention=((math.inf, plan.mention),)))
+    model = _model(plan.model) or oracle(
+        made.world, CaptionNoise(p_mention=((math.inf, plan.mention),))
+    )
     is_warm = method.endswith(methods.WARM)
     store = Store.in_memory() if is_warm else None
     with closing(Store.open(folder / "replies.sqlite3")) as replies, Video.open(script) as video:
@@ -189,7 +191,7 @@ def _outcome(
     try:
         answer = methods.answer(method, model, video, item, budget=budget, store=store)
     except (ValueError, RuntimeError, OSError) as error:
-        return outcome_of(item, method, Failure(error))
+        return outcome_of(item, method, ItemFailure(error))
     return outcome_of(item, method, answer)
 
 

@@ -24,7 +24,7 @@ from mmreason.evaluation.needle.spans import (
     scene_hit_rate,
     span_f1,
 )
-from mmreason.evaluation.scoring import Mean, Share
+from mmreason.evaluation.scoring import Mean, Proportion
 from mmreason.needle.items import POSITIONS, duration_name
 
 HIT_ROUNDS = 3
@@ -35,20 +35,20 @@ class Row:
     """One method over a set of items."""
 
     method: str
-    accuracy: Share
-    by_kind: dict[str, Share]
+    accuracy: Proportion
+    by_kind: dict[str, Proportion]
     frames: Mean
     scanned: Mean
     """Small frames compared without a model."""
     rounds: Mean
     tokens: Mean
-    hit: Share
+    hit: Proportion
     """Gold leaf visited within three rounds; of items about one place."""
     evidence_iou: Mean
-    at_iou: dict[float, Share]
-    ungrounded: Share
+    at_iou: dict[float, Proportion]
+    ungrounded: Proportion
     """Right, but no evidence frame lies in the gold."""
-    ungrounded_iou: Share
+    ungrounded_iou: Proportion
     """Right, but no evidence span reaches a tIoU of 0.05 (H_t)."""
     abstention_f1: float
     errors: dict[str, int]
@@ -126,23 +126,23 @@ def _details(outcomes: Sequence[Outcome], planted: Sequence[Outcome]) -> dict[st
     }
 
 
-def heat(outcomes: Sequence[Outcome]) -> dict[tuple[float, int], Share]:
+def heat(outcomes: Sequence[Outcome]) -> dict[tuple[float, int], Proportion]:
     """Accuracy by (duration in seconds, tenth of the video) of items about one place."""
-    cells: dict[tuple[float, int], Share] = {}
+    cells: dict[tuple[float, int], Proportion] = {}
     for o in outcomes:
         if o.item.places == 1 and o.item.kind != "global":
             key = o.item.duration_s, o.item.position
-            cells[key] = cells.get(key, Share(0, 0)) + Share(o.right, 1)
+            cells[key] = cells.get(key, Proportion(0, 0)) + Proportion(o.right, 1)
     return cells
 
 
-def by_needle(outcomes: Sequence[Outcome]) -> dict[tuple[float, float], Share]:
+def by_needle(outcomes: Sequence[Outcome]) -> dict[tuple[float, float], Proportion]:
     """Accuracy by (duration, needle length) in seconds, of items with planted gold."""
-    cells: dict[tuple[float, float], Share] = {}
+    cells: dict[tuple[float, float], Proportion] = {}
     for o in outcomes:
         if o.item.kind not in ("global", "absent"):
             key = o.item.duration_s, o.item.needle_s
-            cells[key] = cells.get(key, Share(0, 0)) + Share(o.right, 1)
+            cells[key] = cells.get(key, Proportion(0, 0)) + Proportion(o.right, 1)
     return cells
 
 
@@ -240,7 +240,7 @@ def _mean(values: Sequence[float | bool | int]) -> float:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Share | Mean):
+    if isinstance(value, Proportion | Mean):
         return {"value": _plain(value.value), "interval": _plain(value.interval), "n": value.n}
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}

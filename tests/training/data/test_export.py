@@ -214,6 +214,18 @@ def test_a_row_that_cannot_be_exported_is_named_by_its_line(
     assert error.startswith(f"error: {source}, line 2: ") and reason in error
 
 
+@pytest.mark.parametrize("name", ["a" * 5_000, "a\\u0000b", "[/x].mp4", "\\u001b[2J.mp4"])
+def test_a_video_of_any_name_is_exported_and_told_to_be_missing(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = tmp_path / "p.jsonl", tmp_path / "[/x].jsonl"
+    source.write_text(f'{{"id": "1", "question": "?", "video": "{name}"}}\n')
+    assert main(["data", "export", str(source), "--to", "trl", "--out", str(target)]) == 0
+    printed, warned = capsys.readouterr()
+    assert printed == f"1 problem for trl is in {target}\n"
+    assert warned.count("\n") == 2 and "\x1b" not in warned and len(rows_of(target)) == 1
+
+
 def test_the_command_writes_and_tells(tmp_path: Path) -> None:
     source, out = tmp_path / "p.jsonl", tmp_path / "out.jsonl"
     write_problems(source, ALL)

@@ -1,0 +1,222 @@
+"""Foreign text reaches every page as text, and every page forbids scripts and requests.
+
+A new builder of pages, or a new template, that is not in here fails these tests.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmreason.tool_calls import AgentCall, Caption, Look, ModelTurn, Search
+from mmreason.types import (
+    Answer,
+    Check,
+    CheckKind,
+    Evidence,
+    Note,
+    Observation,
+    Step,
+    StopReason,
+)
+from mmreason.video import FrameBatch, Span, Video, VideoInfo, plan
+from tests.security.hostile_text import (
+    EVIL,
+    EVIL_NAME,
+    FOLDERS,
+    assert_page,
+    assert_plain,
+    assert_policy,
+    make_clip,
+    parse_module,
+    product_modules,
+)
+
+
+def poison(value: Any) -> Any:
+    """`value`, every text in it hostile: whatever field is added later is too."""
+    if isinstance(value, Enum | AgentCall) or value is None:
+        return value
+    if isinstance(value, str):
+        return EVIL
+    if isinstance(value, tuple | list):
+        return type(value)(poison(item) for item in value)
+    if isinstance(value, dict):
+        return {key: poison(item) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type | Span):
+        texts = {one.name: poison(getattr(value, one.name)) for one in fields(value) if one.init}
+        return replace(value, **texts)
+    return value
+
+
+def _answer() -> Answer:
+    span = Span(0, 4)
+    calls = [
+        Caption(span=span, node=(1,)),
+        Look(span=span, question=EVIL, options=(EVIL,), shift=0.0),
+        Search(span=span, text=EVIL),
+        ModelTurn(kind="invalid", text=EVIL),
+        ModelTurn(kind="answer", text=EVIL),
+    ]
+    observation = Observation(text="a", span=span, notes=(Note(span, "a"), Note(Span(4, 8), "b")))
+    steps = [Step(thought="a", call=call, observation=observation) for call in calls]
+    failed = Observation(text="", span=span, error="a", note="a")
+    check = Check(kind=CheckKind.OTHER_MODEL, by="a", agreed=True)
+    answer = Answer(
+        question="a",
+        text="a",
+        options=("a", "b"),
+        evidence=(Evidence(span=span, quote="a", check=check),),
+        trace=(*steps, Step(thought="a", call=calls[1], observation=failed)),
+        stop_reason=StopReason.ANSWERED,
+        next_steps=("a",),
+        video="a",
+        duration_s=8.0,
+        settings={"model": {"name": "a"}, "notes": ["a"], "roles": {"observer": {"name": "a"}}}
+        | {"subtitles": {"path": "a", "lines": 1, "matching_passages": 1, "notes": ["a"]}},
+    )
+    settings = poison(answer.settings)
+    settings["subtitles"] |= {"lines": 1, "matching_passages": 1}
+    return replace(poison(answer), settings=settings | {EVIL: {EVIL: EVIL}})
+
+
+def _run(folder: Path) -> Any:
+    from mmreason.training.monitoring import Run, RunLog
+    from tests.fakes.made_up_runs import reports
+
+    log = RunLog(folder)
+    for report in reports(3):
+        samples = poison(report.samples)
+        figures = {**report.metrics, "component/[bold]MARK": 0.5}
+        log.write(replace(report, samples=samples, warnings=(EVIL,), metrics=figures))
+    return replace(Run.read(folder), name=EVIL, folder=folder / EVIL_NAME)
+
+
+def _compared(folder: Path) -> Any:
+    from mmreason.training.monitoring.compare import Comparison
+
+    return Comparison.of([_run(folder / "1"), replace(_run(folder / "2"), name=f"{EVIL} 2")])
+
+
+def _needle(folder: Path) -> list[str]:
+    from mmreason.evaluation.needle.outcomes import Outcome
+    from mmreason.evaluation.needle.page import write_report
+    from mmreason.needle.worlds import needle_set
+    from mmreason.types import Cost
+
+    needles = needle_set(0, 180.0, 2)
+    outcomes = [
+        Outcome(
+            **{"item": replace(item, kind=EVIL), "method": method, "choice": 0, "text": EVIL},
+            **{"confidence": None, "stop_reason": "answered", "evidence": (), "cost": Cost()},
+            **{"visits": (), "depth": 1, "branching": 4, "error": EVIL},
+        )
+        for item in needles.items
+        for method in ("greedy", f"one_pass {EVIL}")
+    ]
+    page = write_report(outcomes, folder, model=EVIL, command=EVIL)
+    assert_plain((folder / "summary.json").read_text(encoding="utf-8"))
+    return [path.read_text(encoding="utf-8") for path in (page, *folder.glob("*.svg"))]
+
+
+def _info(video: Video) -> VideoInfo:
+    return replace(video.info, path=EVIL, codec=EVIL, notes=(EVIL,))
+
+
+def _declines(folder: Path) -> str:
+    from mmreason.evaluation.declines import DeclineResults, SourceResult
+    from mmreason.evaluation.declines_page import declines_page
+
+    source = SourceResult(
+        **{"name": EVIL, "group": EVIL, "is_held_out": True, "replies": 1, "invented": 1},
+        **{"guarded": 0, "examples": ((1.0, "What?", EVIL),)},
+    )
+    return declines_page(DeclineResults([source], [EVIL]), None, "nano", "mmreason eval nano")
+
+
+def _html_of_answer(folder: Path) -> str:
+    return _answer().save_html(folder / "a.html").read_text(encoding="utf-8")
+
+
+def _html_of_run(folder: Path) -> str:
+    return _run(folder / "r").save_html(folder / "a.html").read_text(encoding="utf-8")
+
+
+def _html_of_comparison(folder: Path) -> str:
+    return _compared(folder).save_html(folder / "a.html").read_text(encoding="utf-8")
+
+
+def _opened(folder: Path) -> Video:
+    return Video.open(make_clip(folder / f"{EVIL_NAME}.mp4"))
+
+
+def _plan_html(folder: Path) -> str:
+    chosen = plan.uniform(Span(0, 8), 2)
+    return replace(chosen, method=EVIL, reasons=(EVIL, EVIL))._repr_html_()
+
+
+FRAMES = FrameBatch(
+    pixels=np.zeros((1, 8, 8, 3), np.uint8), times_s=np.zeros(1), exact=np.ones(1, bool)
+)
+PAGES: dict[str, Callable[[Path], str]] = {
+    "Answer.save_html": _html_of_answer,
+    "Run.save_html": _html_of_run,
+    "Comparison.save_html": _html_of_comparison,
+    "Answer._repr_html_": lambda folder: _answer()._repr_html_(),
+    "Run._repr_html_": lambda folder: _run(folder)._repr_html_(),
+    "Comparison._repr_html_": lambda folder: _compared(folder)._repr_html_(),
+    "Video._repr_html_": lambda folder: _opened(folder)._repr_html_(),
+    "VideoInfo._repr_html_": lambda folder: _info(_opened(folder))._repr_html_(),
+    "FrameBatch._repr_html_": lambda folder: FRAMES._repr_html_(),
+    "SamplePlan._repr_html_": _plan_html,
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_shows_foreign_text_as_text(name: str, tmp_path: Path) -> None:
+    page = PAGES[name](tmp_path)
+    assert_page(page)
+    assert "MARK" in page or name == "FrameBatch._repr_html_"
+
+
+def test_the_needle_page_and_its_drawings_show_foreign_text_as_text(tmp_path: Path) -> None:
+    pages = _needle(tmp_path)
+    assert "MARK" in pages[0] and len(pages) > 1
+    for page in pages:
+        assert_page(page)
+
+
+def test_what_a_model_said_is_no_markdown(tmp_path: Path) -> None:
+    page = _declines(tmp_path)
+    assert r"\[bold\]MARK\[/x\]" in page and r"\<script\>" in page
+
+
+def test_every_page_builder_is_in_these_tests() -> None:
+    builders = {
+        f"{owner.name}.{node.name}"
+        for path in product_modules()
+        for owner in ast.walk(parse_module(path))
+        if isinstance(owner, ast.ClassDef)
+        for node in owner.body
+        if isinstance(node, ast.FunctionDef) and node.name in ("_repr_html_", "save_html")
+    }
+    assert builders == set(PAGES)
+
+
+def test_every_document_forbids_scripts_and_requests() -> None:
+    """Also of those that no builder above makes: a template, or HTML in a Python file."""
+    templates = [file for folder in FOLDERS for file in sorted(folder.rglob("*.html"))]
+    documents = [file for file in templates if "<html" in file.read_text(encoding="utf-8")]
+    assert len(documents) >= 3
+    for file in documents:
+        assert_policy(file.read_text(encoding="utf-8"))
+    assert not [
+        path for path in product_modules() if "<html" in path.read_text(encoding="utf-8").lower()
+    ]
