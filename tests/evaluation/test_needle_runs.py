@@ -21,7 +21,7 @@ from mmreason.evaluation.needle.page import write_report
 from mmreason.evaluation.needle.reading import CaptionLine, answer_from_lines, read_words
 from mmreason.evaluation.needle.runner import Plan, read_outcomes, run
 from mmreason.memory.store import Store
-from mmreason.needle.observers import oracle
+from mmreason.needle.observers import make_oracle
 from mmreason.needle.worlds import needle_set
 from mmreason.types import Budget, StopReason, UsageError
 from mmreason.video import Video
@@ -62,7 +62,7 @@ FEW = ("one_pass", "stills_8", "stills_16_look", "exhaustive_text", "exhaustive"
 
 @pytest.mark.parametrize("method", FEW)
 def test_baselines_pay_for_what_they_ask(method, script):
-    model = oracle(MADE.world)
+    model = make_oracle(MADE.world)
     with Video.open(script) as video:
         answer = methods.answer(method, model, video, MADE.items[2], budget=Budget())
     assert answer.cost.frames == model.frames and answer.cost.model_calls == model.calls
@@ -76,8 +76,8 @@ def test_baselines_pay_for_what_they_ask(method, script):
 def test_seeing_all_of_it_answers_and_seeing_little_does_not(script):
     with Video.open(script) as opened:
         video = KeptFrames(opened)
-        full = [baselines.exhaustive(oracle(MADE.world), video, item) for item in MADE.items]
-        few = [baselines.stills(oracle(MADE.world), video, i, frames=8) for i in MADE.items]
+        full = [baselines.exhaustive(make_oracle(MADE.world), video, item) for item in MADE.items]
+        few = [baselines.stills(make_oracle(MADE.world), video, i, frames=8) for i in MADE.items]
     right = [
         sum(outcome_of(i, "", a).right for i, a in zip(MADE.items, answers, strict=True))
         for answers in (full, few)
@@ -136,8 +136,8 @@ def test_words_of_the_whole_video():
 def test_remembering_changes_no_reply_and_asks_once(script, store_path):
     item = MADE.items[0]
     with Video.open(script) as video, Store.open(store_path) as store:
-        plain = baselines.stills(oracle(MADE.world), video, item, frames=16)
-        model = oracle(MADE.world)
+        plain = baselines.stills(make_oracle(MADE.world), video, item, frames=16)
+        model = make_oracle(MADE.world)
         memory, frames = Remembering(model, store), KeptFrames(video)
         for _ in range(2):
             again = baselines.stills(memory, frames, item, frames=16)

@@ -30,7 +30,7 @@ from mmreason.language.answer_reading import read_answer
 from mmreason.memory.tree import Tree, plan_tree
 from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
 from mmreason.needle.items import Item
-from mmreason.needle.words import parsed, split_context
+from mmreason.needle.words import parse_question, split_word_clause
 from mmreason.tool_calls import Caption, Look, Scan, Skim
 from mmreason.tools.calls import Watchable
 from mmreason.tools.views import caption_views
@@ -148,7 +148,7 @@ class _Desk:
     _words: dict[Span, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.plain, self.context = split_context(self.item.question)
+        self.plain, self.context = split_word_clause(self.item.question)
         info = self.video.info
         self.tree: Tree = plan_tree(info.span, leaf_s=self.model.clip.leaf_s)
         self.size_px = self.model.clip.frame_size_px(info.width_px, info.height_px)
@@ -173,7 +173,7 @@ class _Desk:
 
     def concluded(self, lines: list[CaptionLine], look: bool) -> tuple[Reading, float | None]:
         """The answer that lines give, or the look they lead to."""
-        asked = parsed(self.plain)
+        asked = parse_question(self.plain)
         if asked is not None and asked[0] == "word":
             return self.read_words(asked[1][0], lines), None
         best = best_line(self.plain, lines, self.shows) if look else None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from mmreason.language.answer_reading import read_answer
 from mmreason.language.refusals import says_outside
 from mmreason.language.wording import words
-from mmreason.needle.words import VALUES, parsed, singular, things_of
+from mmreason.needle.words import VALUES, parse_question, things_of, to_singular
 from mmreason.video.types import Span
 
 _WORD = re.compile(r"\bthe words? ([A-Z]+(?: and [A-Z]+)*)")
@@ -69,21 +69,21 @@ def answer_from_lines(
     question: str, options: tuple[str, ...], lines: Sequence[CaptionLine], shows: Shows
 ) -> Reading:
     """The answer to a question without its clause, from `lines` alone."""
-    asked = parsed(question)
+    asked = parse_question(question)
     if asked is None:
         return Reading(None, "")
     form, groups = asked
     if form == "order":
         return _order(groups[0], things_of(groups[1]), options, lines, shows)
     if form == "count":
-        return _count(singular(groups[0]), options, lines, shows)
+        return _count(to_singular(groups[0]), options, lines, shows)
     return _single(form, groups[0], options, lines, shows)
 
 
 def best_line(question: str, lines: Sequence[CaptionLine], shows: Shows) -> CaptionLine | None:
     """The first line in which the thing asked about is told at the right time; None for questions
     about several things."""
-    asked = parsed(question)
+    asked = parse_question(question)
     if asked is None or asked[0] in ("order", "count", "word"):
         return None
     return next((line for line in candidates(asked[1][0], lines) if shows(line)), None)

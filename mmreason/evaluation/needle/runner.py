@@ -32,7 +32,7 @@ from mmreason.json_lines import (
 from mmreason.memory.store import Store
 from mmreason.models.base import ChatModel
 from mmreason.needle.items import Item, NeedleSet
-from mmreason.needle.observers import CaptionNoise, oracle
+from mmreason.needle.observers import CaptionNoise, make_oracle
 from mmreason.needle.worlds import needle_set
 from mmreason.types import Budget, UsageError
 from mmreason.video import Video
@@ -165,7 +165,7 @@ def _measured(plan: Plan, folder: Path, job: _Job, done: set[_Key]) -> Iterator[
     if not missing:
         return
     script = made.save(folder / "worlds")
-    model = _model(plan.model) or oracle(
+    model = _model(plan.model) or make_oracle(
         made.world, CaptionNoise(p_mention=((math.inf, plan.mention),))
     )
     is_warm = method.endswith(methods.WARM)
