@@ -85,7 +85,7 @@ def gold_times(gold: Iterable[Span], every_s: float = 1.0) -> tuple[float, ...]:
 class FrameScores:
     """Share of frames near gold, share of gold times near a frame, and their harmonic mean."""
 
-    span_precision: float
+    precision: float
     recall: float
 
     @property
