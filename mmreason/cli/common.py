@@ -59,14 +59,14 @@ FullHash = Annotated[
 ]
 
 
-def out(least_width: int = 0) -> Console:
+def result_console(least_width: int = 0) -> Console:
     """The console of results (stdout), no narrower than so many letters."""
     console = TextConsole()
     console.width = max(console.width, least_width)
     return console
 
 
-def err() -> Console:
+def progress_console() -> Console:
     """The console of progress (stderr)."""
     return TextConsole(stderr=True)
 
@@ -97,12 +97,12 @@ NO_ANSWER = 3
 
 
 @contextmanager
-def progress(message: str) -> Iterator[Callable[[str], None]]:
+def show_progress(message: str) -> Iterator[Callable[[str], None]]:
     """Show `message` on stderr while the block runs; the given function changes it.
 
     Nothing is shown where stderr is not a terminal.
     """
-    console = err()
+    console = progress_console()
     if not console.is_terminal:
         yield lambda _: None
         return
