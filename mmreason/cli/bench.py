@@ -57,14 +57,14 @@ def bench_decode(
     names = _check_names(tuple(only or ()), (*decode_files.NAMES, _PLANNING)) or (*usual, _PLANNING)
     files_folder = files or cache_folder() / "bench"
     report = decode_report.Report(
-        scale=scale.name, machine=decode_report.machine(), files=(), planning=None
+        scale=scale.name, machine=decode_report.describe_machine(), files=(), planning=None
     )
     if only:
         report = _read_earlier(folder / "decode.json", report)
     with _bar() as say:
         for name in names:
             source_name = "long" if name == _PLANNING else name
-            file = decode_files.make(source_name, files_folder, scale, say)
+            file = decode_files.make_file(source_name, files_folder, scale, say)
             if name == _PLANNING:
                 planning = decode_run.measure_planning(file, scale, say)
                 report = replace(report, planning=planning)
@@ -179,7 +179,7 @@ def _save(report: Report, scale: Scale, folder: Path) -> None:
     chart = "decode.svg" if long_ones else ""
     if chart:
         write_atomic(folder / chart, decode_report.draw_chart(long_ones).encode())
-    page = decode_report.markdown(report, scale, command, chart)
+    page = decode_report.build_page(report, scale, command, chart)
     write_atomic(folder / "decode.md", show_text(page).encode())
     text = encode_json(with_schema(decode_report.to_dict(report)), indent=1)
     write_atomic(folder / "decode.json", (text + "\n").encode())
