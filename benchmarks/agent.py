@@ -104,7 +104,12 @@ def make_thinker() -> ScriptedModel:
 
 
 def make_questions(count: int) -> list[str]:
-    """Different questions about what is there."""
+    """Different questions about what is there.
+
+    Example:
+        >>> make_questions(2)
+        ['Is there a red star?', 'Is there a green star?']
+    """
     things = [f"{colour} {thing}" for thing in THINGS for colour in COLOURS]
     forms = ("Is there a {}?", "Is a {} shown?", "Can a {} be seen?", "Does a {} appear?")
     every = [form.format(thing) for form in forms for thing in things]

@@ -98,7 +98,12 @@ def draw_frame(number: int) -> np.ndarray:
 
 
 def write_clip(path: Path, kind: str) -> Path:
-    """Write the clip `kind` of `CLIPS`. Raises av's error where there is no such encoder."""
+    """Write the clip `kind` of `CLIPS`. Raises av's error where there is no such encoder.
+
+    Example:
+        >>> write_clip(Path("clip.mp4"), "h264 mp4")  # doctest: +SKIP
+        PosixPath('clip.mp4')
+    """
     clip = CLIPS[kind]
     _write_one(path, clip, 0)
     joined = b""

@@ -55,7 +55,12 @@ LIES: dict[str, tuple[bytes, int, int]] = {
 
 
 def falsify_header(data: bytes, claim: str) -> bytes:
-    """`data` of an mp4 with one of `LIES` told in it. Raises ValueError where there is no place."""
+    """`data` of an mp4 with one of `LIES` told in it. Raises ValueError where there is no place.
+
+    Example:
+        >>> falsify_header(b"stts" + bytes(16), "four billion frames")[12:16]
+        b'\\xff\\xff\\xff\\xff'
+    """
     box, offset, value = LIES[claim]
     start = data.index(box) + len(box) + offset
     return data[:start] + value.to_bytes(4, "big") + data[start + 4 :]

@@ -3,7 +3,7 @@
     python benchmarks/long_video.py --hours 10 --folder long-files
 
 The file is a clip of one minute, copied packet by packet as often as needed, with its stamps moved
-on. Each command runs in a process of its own. Prints Markdown. Leaves out other readers.
+on. Each command runs in a process of its own. Prints Markdown.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Boxes, half-truths, counts on crowded frames, and plays over long scripted videos whose observer
 makes no mistakes. Both checkpoints get the same problems and the likeliest answer; differences are
-paired. Writes a table. Leaves out training (`mmreason train nano`, `mmreason train rl`).
+paired. Writes a table.
 """
 
 from __future__ import annotations
@@ -90,7 +90,13 @@ def measure_checkpoint(
 def paired_gain(
     before: np.ndarray, after: np.ndarray, groups: np.ndarray | None = None
 ) -> tuple[float, float, float]:
-    """Mean of after - before with a 95 % interval: bootstrap over `groups` of rows."""
+    """Mean of after - before with a 95 % interval: bootstrap over `groups` of rows.
+
+    Example:
+        >>> mean, low, high = paired_gain(np.array([0.0, 1.0]), np.array([1.0, 1.0]))
+        >>> mean, low, high
+        (0.5, 0.0, 1.0)
+    """
     gain = after - before
     labels = np.arange(len(gain)) if groups is None else groups
     names, group_of_row = np.unique(labels, return_inverse=True)

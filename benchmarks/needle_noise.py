@@ -3,8 +3,8 @@
     python benchmarks/needle_noise.py --out runs/noise
 
 The same questions for every chance, read by the oracle, which tells of a thing at a chance exactly
-when it also does at every higher one. Prints Markdown; a run that was cut short goes on. Leaves out
-looks: they see what is shown at any chance.
+when it also does at every higher one. Prints Markdown; a run that was cut short goes on.
+Looks see what is shown at any chance.
 """
 
 from __future__ import annotations

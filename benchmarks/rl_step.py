@@ -278,12 +278,22 @@ def list_token_ids(group: Group) -> list[tuple[int, ...]]:
 
 
 def format_spread(values: list[float]) -> str:
-    """Median (least to most)."""
+    """Median (least to most).
+
+    Example:
+        >>> format_spread([3.0, 1.0, 2.0])
+        '2 (1 to 3)'
+    """
     return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
 def format_speedup(slow: list[float], fast: list[float]) -> str:
-    """How many times faster, round by round."""
+    """How many times faster, round by round.
+
+    Example:
+        >>> format_speedup([4.0, 6.0], [2.0, 2.0])
+        '2.5 (2 to 3)'
+    """
     return format_spread([a / b for a, b in zip(slow, fast, strict=True)])
 
 
@@ -323,8 +333,8 @@ Qwen3 of {parameters:.1f} M random weights, {PROBLEMS} prompts x {SAMPLES} answe
 | mmreason | {format_spread(ours)} | {lengths[1]:.1f} |
 | ratio, step by step | {ratio} | |
 
-Of ours, sampling takes {format_spread(sampling)} s; {flat:.0%} of the rows had an advantage of 0 and were
-not run through the update, which TRL's always are.
+Of ours, sampling takes {format_spread(sampling)} s; {flat:.0%} of the rows had an advantage of 0
+and were not run through the update, which TRL's always are.
 
 8 episodes of the agent at one question, nano as the model that decides, captions in the store; the
 same tokens in all three ways, which take turns. As nano ends its turns, and with an end forbidden,

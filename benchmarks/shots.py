@@ -169,7 +169,12 @@ def write_film(film: CutFilm, path: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Boundaries found of those there are. Scores add up with `+`."""
+    """Boundaries found of those there are. Scores add up with `+`.
+
+    Example:
+        >>> (Score(hits=2, found=2, true=4) + Score(hits=1, found=2, true=1)).precision
+        0.75
+    """
 
     hits: int = 0
     found: int = 0
@@ -188,7 +193,12 @@ class Score:
 
 
 def score_boundaries(found_s: Sequence[float], truth: Sequence[Span]) -> Score:
-    """Each true boundary takes the nearest time found within it (and the tolerance), once."""
+    """Each true boundary takes the nearest time found within it (and the tolerance), once.
+
+    Example:
+        >>> score_boundaries([2.0, 9.0], [Span(2.05, 2.05), Span(5, 6)])
+        Score(hits=1, found=2, true=2)
+    """
     unmatched_s = sorted(found_s)
     hits = 0
     for span in truth:

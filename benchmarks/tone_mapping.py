@@ -4,7 +4,7 @@
 
 Writes a clip of moving texture as HEVC of ten bits, 1920x1080, marked PQ and HLG, and streams it
 with one thread, in turns, `tone_map="none"` and `"auto"`. Processor seconds of this process. Prints
-Markdown. Leaves out how right the colours are, which tests hold.
+Markdown.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What works on this machine, as data: packages, decoders, kernels, devices, memory, a self-test.
 
 Every check answers ok, warn or fail with what was found and, where something is amiss, what to do.
-A check never raises. Leaves out printing (`cli/doctor.py`) and anything that needs a network.
+A check never raises. None needs a network. `cli/doctor.py` prints them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,12 @@ _LOW_DISK_BYTES = 2**30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorCheck:
-    """The outcome of one check."""
+    """The outcome of one check.
+
+    Example:
+        >>> DoctorCheck(name="CUDA", status="ok", found="torch built for CPU").advice
+        ''
+    """
 
     name: str
     status: Status

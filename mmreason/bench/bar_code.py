@@ -16,7 +16,14 @@ _LEAST_CONTRAST = 60
 
 
 def draw_number(number: int, luma: np.ndarray) -> None:
-    """Draw `number` (0 to 2**18 - 1) into `luma`, uint8 (H, W), in place."""
+    """Draw `number` (0 to 2**18 - 1) into `luma`, uint8 (H, W), in place.
+
+    Example:
+        >>> luma = np.full((96, 288), 90, np.uint8)
+        >>> draw_number(5, luma)
+        >>> read_number(np.repeat(luma[..., None], 3, axis=2))
+        5
+    """
     height, width = luma.shape
     band = height // (2 * _BANDS_OF_HEIGHT)
     bits = (number >> (np.arange(width) * BITS // width)) & 1 == 1

@@ -2,7 +2,7 @@
 job as JSON from its stdin and writes what it measured as JSON to its stdout.
 
 Jobs: "read" (a reader), "rate" (how fast one core decodes), "first" (the first frame of a file),
-"plan" (planning). Leaves out repeating them (`decode_run`).
+"plan" (planning). `decode_run` repeats them.
 """
 
 from __future__ import annotations

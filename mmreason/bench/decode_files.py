@@ -2,7 +2,7 @@
 
 One loop of made footage is encoded; the two long files and several of the others are stream copies
 of it, so that their frames carry the number within the loop. Others are encoded anew. Each file has
-a table beside it (`.npz`) with what its packets say. Leaves out drawing (`footage`) and reading.
+a table beside it (`.npz`) with what its packets say.
 """
 
 from __future__ import annotations
@@ -160,7 +160,11 @@ class BenchFile:
 
 def make_file(name: str, folder: Path, scale: Scale, say: OnProgress) -> BenchFile:
     """The file `name` of `NAMES`, made in `folder` unless it is there already. Each file appears
-    only when it is complete."""
+    only when it is complete.
+
+    Example:
+        >>> make_file("short", Path("files"), QUICK, print)  # doctest: +SKIP
+    """
     recipe = next(recipe for recipe in RECIPES if recipe.name == name)
     folder = folder / f"decode-{scale.name}-{_mark(scale)}"
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 All do the same work: open the file, select the frames, decode them, give them resized as RGB. Each
 is written the way its documentation shows, with its own resizing where it has one. Every library is
-imported before the clock starts. Leaves out measuring (`decode_child`).
+imported before the clock starts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeRequest:
-    """What a reader is asked for: the frames `indices`, which begin at `times_s`."""
+    """What a reader is asked for: the frames `indices`, which begin at `times_s`.
+
+    Example:
+        >>> request = DecodeRequest(
+        ...     path="clip.mp4", indices=[0, 75], times_s=[0.0, 2.5], size_px=(640, 360)
+        ... )
+        >>> read_mmreason(request).times_s  # doctest: +SKIP
+        [0.0, 2.5]
+    """
 
     path: str
     indices: list[int]
@@ -194,7 +202,12 @@ def find_reader(name: str) -> Reader:
 
 
 def find_missing(reader: Reader) -> str | None:
-    """The top-level module that is not installed, None where all are."""
+    """The top-level module that is not installed, None where all are.
+
+    Example:
+        >>> find_missing(Reader(name="x", imports=("no_such_module.part",), read=read_mmreason))
+        'no_such_module'
+    """
     tops = dict.fromkeys(module.partition(".")[0] for module in reader.imports)
     return next((top for top in tops if find_spec(top) is None), None)
 

@@ -46,7 +46,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """An aim and what was measured."""
+    """An aim and what was measured.
+
+    Example:
+        >>> Verdict(what="time / decord's", measured=0.4, limit=0.5, unit="").reached
+        True
+    """
 
     what: str
     measured: float

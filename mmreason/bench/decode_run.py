@@ -1,7 +1,7 @@
 """Runs the decoding benchmark: every reader on every file in processes of its own, in rounds whose
 order is shuffled, with the speed of the decoder alone measured between them.
 
-Leaves out what a process does (`decode_child`) and how results are told (`decode_report`).
+`decode_child` is what a process does, `decode_report` tells the results.
 """
 
 from __future__ import annotations
@@ -75,7 +75,16 @@ class ReaderResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """The decoding that cannot be avoided, and how fast it goes."""
+    """The decoding that cannot be avoided, and how fast it goes.
+
+    Example:
+        >>> floor = Floor(
+        ...     frames=900, reference_frames=600, alone_hz=200.0, together_hz=300.0,
+        ...     together_reference_hz=400.0,
+        ... )
+        >>> floor.every_frame_s, floor.seconds
+        (3.0, 1.5)
+    """
 
     frames: int
     """From the key frame before each target up to it, each once."""
@@ -243,7 +252,12 @@ def count_wrong(
     true_times_s: np.ndarray,
 ) -> int:
     """How many frames are not those asked for: another number (or none that can be read), a time
-    more than a millisecond off where the reader tells times, or no frame at all."""
+    more than a millisecond off where the reader tells times, or no frame at all.
+
+    Example:
+        >>> count_wrong([7, 9, None], None, np.array([7, 8, 9]), np.array([0.0, 0.1, 0.2]))
+        2
+    """
     wrong = 0
     for row, (number, time_s) in enumerate(zip(true_numbers, true_times_s, strict=True)):
         right = row < len(numbers) and numbers[row] == number
@@ -274,7 +288,6 @@ def frames_to_decode(file: BenchFile, indices: np.ndarray) -> tuple[int, int]:
 def _floor(file: BenchFile, indices: np.ndarray, rates: Sequence[dict[str, float]]) -> Floor:
     frames, reference_frames = frames_to_decode(file, indices)
     middle = {name: median(rate[name] for rate in rates) for name in rates[0]}
-    skips = not file.table.is_reference.all()
     skips = not file.table.is_reference.all()
     return Floor(
         frames=frames,

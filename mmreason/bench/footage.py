@@ -50,7 +50,12 @@ class _Scene:
 
 
 class Footage:
-    """Frames in a fixed order from a fixed seed."""
+    """Frames in a fixed order from a fixed seed.
+
+    Example:
+        >>> next(Footage((64, 36), frames=2, fps_hz=30).planes()).shape
+        (54, 64)
+    """
 
     def __init__(self, size_px: tuple[int, int], frames: int, fps_hz: int, seed: int = 0) -> None:
         """`size_px` is (width, height), both even."""

@@ -122,7 +122,11 @@ def load_reasoner(
     served_model: str | None = None,
     api_key_file: Path | None = None,
 ) -> Reasoner:
-    """Load a reasoner with the model libraries kept quiet. UsageError for an unknown model."""
+    """Load a reasoner with the model libraries kept quiet. UsageError for an unknown model.
+
+    Example:
+        >>> load_reasoner("nano").ask("clip.mp4", "What colour is the star?")  # doctest: +SKIP
+    """
     from mmreason.models import is_url
     from mmreason.reasoner import Reasoner
 
@@ -156,7 +160,13 @@ def _device_map(model: str) -> str | None:
 
 
 def api_key(model: str, file: Path | None, openai_key: str | None) -> str | None:
-    """The key in `file`; without one `openai_key`, which is for OpenAI's own server alone."""
+    """The key in `file`; without one `openai_key`, which is for OpenAI's own server alone.
+
+    Example:
+        >>> api_key("https://api.openai.com/v1", None, "sk-1")
+        'sk-1'
+        >>> api_key("http://host/v1", None, "sk-1")
+    """
     from mmreason.types import UsageError
 
     if file is None:

@@ -151,6 +151,10 @@ def says_truth(text: str, truth: str) -> bool:
 
     A sentence counts only without a negation and without another colour, shape, size or pattern
     beside the true one, so that naming everything is never right.
+
+    Example:
+        >>> says_truth("The star is red.", "red"), says_truth("red or blue", "red")
+        (True, False)
     """
     answer_words, true_words = _words(text), _words(truth)
     if answer_words == true_words:

@@ -84,7 +84,12 @@ _STATUS_WORDS = {
 
 
 def describe_grounding(grounding: Grounding) -> list[str]:
-    """What was found, for people: status, place, boxes, and whatever was odd."""
+    """What was found, for people: status, place, boxes, and whatever was odd.
+
+    Example:
+        >>> describe_grounding(reasoner.ground("frame.png", "the red star"))  # doctest: +SKIP
+        ['the red star: found', 'box (x1, y1, x2, y2 in pixels): 12.0, 8.0, 40.0, 36.0']
+    """
     from mmreason.video.types import format_time
 
     time_s = grounding.frame_time_s

@@ -56,7 +56,12 @@ class Work(Generic[T]):
 
 def expand_paths(patterns: Sequence[str]) -> Inputs:
     """Files, the videos and worlds inside folders (and their folders), and what patterns such as
-    `talks/**/*.mp4` match. Raises UsageError for a folder or pattern that holds nothing."""
+    `talks/**/*.mp4` match. Raises UsageError for a folder or pattern that holds nothing.
+
+    Example:
+        >>> expand_paths(["talks/**/*.mp4"]).files  # doctest: +SKIP
+        (PosixPath('talks/a.mp4'), PosixPath('talks/2026/b.mp4'))
+    """
     from mmreason.types import UsageError
 
     files: dict[Path, None] = {}
@@ -168,7 +173,13 @@ def to_dict(work: Work[T], plain: Callable[[T], dict[str, Any]]) -> dict[str, An
 
 def picture_path(folder: Path, file: Path, taken: set[Path]) -> Path:
     """`folder/<name of file>.png`, with a number where two files of one name meet; adds it to
-    `taken`."""
+    `taken`.
+
+    Example:
+        >>> taken = set()
+        >>> [picture_path(Path("out"), Path(name), taken).name for name in ("a/x.mp4", "b/x.mp4")]
+        ['x.mp4.png', 'x.mp4-2.png']
+    """
     path, number = folder / f"{file.name}.png", 1
     while path in taken:
         number += 1

@@ -36,7 +36,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRequest:
-    """Which frames are asked for, before the video is known."""
+    """Which frames are asked for, before the video is known.
+
+    Example:
+        >>> FrameRequest(plan="fps", fps=1.0).limit, FrameRequest(n=8).limit
+        (768, 8)
+    """
 
     plan: str = "uniform"
     """A key of `PLANS`."""
