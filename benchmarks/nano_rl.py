@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from mmreason.evaluation.scoring import Proportion
-from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler
 from mmreason.training.navigation.task import Navigation
-from mmreason.training.rl import Trainee
+from mmreason.training.rl import PolicyModel
 from mmreason.training.rollouts.episode import Task
 from mmreason.training.tasks.frames import KINDS, FrameTask
 
@@ -45,12 +45,12 @@ class Measured:
 
 def measure(folder: str, frames: int, worlds: int, items: int, duration_s: float) -> Measured:
     """The likeliest answer to every held-out problem."""
-    trainee = Trainee.load(folder)
+    policy = PolicyModel.load(folder)
     sampler = LocalSampler(
-        trainee.model,
-        trainee.tokenizer,
-        end_ids=trainee.end_ids,
-        pad_id=trainee.pad_id,
+        policy.model,
+        policy.tokenizer,
+        end_ids=policy.end_ids,
+        pad_id=policy.pad_id,
         batch_tokens=12_000,
     )
 
@@ -58,7 +58,7 @@ def measure(folder: str, frames: int, worlds: int, items: int, duration_s: float
         found = []
         for start in range(first, first + count, 40):
             problems = [task.problem(i) for i in range(start, min(start + 40, first + count))]
-            found += collect(task, problems, trainee.codec, sampler, LIKELIEST)
+            found += collect_rollouts(task, problems, policy.codec, sampler, LIKELIEST)
             print(f"\r{folder}: {task.name} {len(found)}/{count}", end="", file=sys.stderr)
         print(file=sys.stderr)
         return [(group.problem, group.rollouts[0] if group.rollouts else None) for group in found]

@@ -38,14 +38,14 @@ from mmreason.models.folders import NANO_FOLDER
 from mmreason.needle.worlds import needle_set
 from mmreason.policies.longvideo_r1 import LongVideoR1
 from mmreason.reasoner import Reasoner
-from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler
-from mmreason.training.navigation.observer import CLIP, Unseen, observer
+from mmreason.training.navigation.observer import CLIP, BlankVideo, make_observer
 from mmreason.training.rewards import Combination, Component, Trajectory, Truth, correct
-from mmreason.training.rl import Recipe, Trainee, train
+from mmreason.training.rl import PolicyModel, Recipe, train
 from mmreason.training.rollouts.codec import TextCodec
 from mmreason.training.rollouts.types import Group, Problem
-from mmreason.training.tasks.agentic import AgentTask, Player
+from mmreason.training.tasks.agentic import AgentTask, RolloutModel
 from mmreason.training.tasks.single_turn import SingleTurn
 
 RESULTS = Path(__file__).parent / "results" / "rl_step.md"
@@ -83,9 +83,9 @@ def model() -> Qwen3ForCausalLM:
     return Qwen3ForCausalLM(config)
 
 
-def trainee() -> Trainee:
+def policy() -> PolicyModel:
     tokenizer = words()
-    return Trainee(
+    return PolicyModel(
         model=model(),
         tokenizer=tokenizer,
         codec=TextCodec(tokenizer),
@@ -127,7 +127,7 @@ def our_steps(folder: Path, steps: int) -> Iterator[dict[str, float]]:
     recipe = Recipe(
         task=task,
         out=folder,
-        model=trainee,
+        model=policy,
         steps=steps + 1,
         problems_per_step=PROBLEMS,
         samples=SAMPLES,
@@ -205,7 +205,7 @@ NEVER = 767
 """The last token of nano's vocabulary, which it does not write."""
 
 
-def reasoner(store: Store, eyes: Any, player: Player) -> Reasoner:
+def reasoner(store: Store, eyes: Any, player: RolloutModel) -> Reasoner:
     policy = LongVideoR1(system="", rounds=6, max_new_tokens=64, context_tokens=4096)
     return Reasoner(player, observer=eyes, policy=policy, store=store)
 
@@ -228,20 +228,20 @@ def together(rounds: int, *, ends: bool) -> Together:
     """The same episodes in all ways. Without `ends` every turn is as long as it may be, as those
     of models that think."""
     needles = needle_set(7, 180.0, 4)
-    item, video = needles.items[0], Unseen(needles.world)
+    item, video = needles.items[0], BlankVideo(needles.world)
     truth = Truth(question=item.question, options=item.options, choice=item.answer)
     problem = Problem(id=item.id, question=item.question, truth=truth)
     task = AgentTask(
         name="needles",
         problems=[problem],
-        reasoner=partial(reasoner, Store.in_memory(), observer(needles.world)),
+        reasoner=partial(reasoner, Store.in_memory(), make_observer(needles.world)),
         clip=CLIP,
         reward=Combination((Component(name="right", reward=correct),)),
         watch=lambda _: video,
     )
-    nano = Trainee.load("nano")
-    # The likeliest tokens: rounding differs with the shape of a batch, and of thousands of draws by
-    # chance one would turn out other and change all that follows.
+    nano = PolicyModel.load("nano")
+    # The likeliest tokens: rounding differs with the shape of a batch, and of thousands of samples
+    # by chance one would turn out other and change all that follows.
     how = Sampling(samples=8, temperature=1.0 if ends else 0.0, seed=0, step=0)
 
     def play(batch_tokens: int, keep_bytes: int) -> tuple[float, Group]:
@@ -251,11 +251,11 @@ def together(rounds: int, *, ends: bool) -> Together:
             end_ids=nano.end_ids if ends else (NEVER,),
             pad_id=nano.pad_id,
             batch_tokens=batch_tokens,
-            keep_bytes=keep_bytes,
+            cache_bytes=keep_bytes,
         )
-        assert not keep_bytes or not sampler.why_read_again
+        assert not keep_bytes or not sampler.why_uncached
         began = time.perf_counter()
-        (group,) = collect(task, [problem], nano.codec, sampler, how)
+        (group,) = collect_rollouts(task, [problem], nano.codec, sampler, how)
         return time.perf_counter() - began, group
 
     ways = ((1, 0), (1, 2**31), (65_536, 2**31))
@@ -268,7 +268,7 @@ def together(rounds: int, *, ends: bool) -> Together:
             assert written(group) == written(first)
     turns = sum(r.outcome.turns for r in first.rollouts)
     again, alone, whole = seconds
-    tokens = sum(r.written for r in first.rollouts)
+    tokens = sum(r.completion_tokens for r in first.rollouts)
     return Together(again, alone, whole, turns, tokens)
 
 
@@ -334,7 +334,7 @@ so that turns are as long as those of models that think:
 | keeping and together, times faster | {whole[0]} | {whole[1]} |
 
 The first row is `generate` of transformers on the whole conversation of each turn. The others read
-only what a turn adds, and the question once for all attempts.
+only what a turn adds, and the question once for all rollouts.
 
 How far to trust it: one machine, a tiny model, where fixed costs weigh more than in real runs; no
 GPU, no vLLM behind TRL's sampling. The load of the machine was {load:.1f} (above 1 others were at

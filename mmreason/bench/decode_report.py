@@ -1,13 +1,13 @@
-"""What the decoding benchmark found, as verdicts, a Markdown page, JSON and a rich table.
+"""What the decoding benchmark found, as verdicts, a Markdown page, a chart, JSON and a rich table.
 
-Leaves out measuring (`decode_run`) and the chart (`decode_chart`).
+Measuring is done in `decode_run`.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +25,8 @@ from mmreason.bench.decode_run import (
     PlanningResult,
     ReaderResult,
 )
+from mmreason.viz.charts import BarPanel, draw_bar_charts
+from mmreason.viz.drawing import render_svg
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -280,6 +282,21 @@ def rich_tables(report: Report) -> Iterator[Table]:
         for row in rows(file):
             table.add_row(*row)
         yield table
+
+
+def draw_chart(files: Sequence[FileResult]) -> str:
+    """One panel a file as SVG: a bar a reader, fastest first, and a line where the floor is."""
+    panels = [
+        BarPanel(
+            title=f"{file.title}: seconds for {file.targets} frames",
+            bars={r.reader: r.seconds for r in file.readers if r.seconds is not None},
+            highlight=OURS,
+            limit=file.floor.seconds,
+            limit_name="floor",
+        )
+        for file in files
+    ]
+    return render_svg(draw_bar_charts("Seconds by reader", panels))
 
 
 def _short(value: float) -> str:

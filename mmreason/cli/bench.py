@@ -104,23 +104,27 @@ def bench_rl(
     """
     from mmreason.models.hf import progress_bars, threads
     from mmreason.training.claims import experiment, report, runs
-    from mmreason.training.claims.catalogue import EXPERIMENTS
+    from mmreason.training.claims.runs import EXPERIMENTS
 
     names = _checked(tuple(only or ()), tuple(EXPERIMENTS)) or tuple(EXPERIMENTS)
     size = experiment.QUICK if quick else experiment.FULL
-    tried = {name: make(size) for name, make in EXPERIMENTS.items()}
-    kept_in = folder / "rl-runs"
+    experiments = {name: build(size) for name, build in EXPERIMENTS.items()}
+    runs_folder = folder / "rl-runs"
     with threads(1), progress_bars(False):
         for name in names:
-            runs.run(tried[name], range(seeds or tried[name].seeds), kept_in, _say)
-    found = [report.Finding(experiment=e, rows=runs.kept(e, kept_in)) for e in tried.values()]
-    findings = [finding for finding in found if finding.rows]
-    report.write(findings, size.name, folder)
+            wanted_seeds = range(seeds or experiments[name].seeds)
+            runs.run_missing(experiments[name], wanted_seeds, runs_folder, _say)
+    results = [
+        report.ExperimentResult(experiment=e, runs=runs.select_runs(e, runs_folder))
+        for e in experiments.values()
+    ]
+    results = [result for result in results if result.runs]
+    report.write_results(results, size.name, folder)
     if as_json:
-        print_json(report.to_dict(findings, size.name))
+        print_json(report.to_dict(results, size.name))
         return
-    for finding in findings:
-        out().print(report.rich_table(finding))
+    for result in results:
+        out().print(report.build_table(result))
     out().print(f"written to {folder / 'rl.md'}")
 
 
@@ -164,7 +168,7 @@ def _with_file(report: Report, file: FileResult) -> Report:
 
 def _save(report: Report, scale: Scale, folder: Path) -> None:
     """Write what is known so far, so that an interruption loses one file at most."""
-    from mmreason.bench import decode_chart, decode_report
+    from mmreason.bench import decode_report
     from mmreason.video.files import write_atomic
     from mmreason.video.plain_text import show_text
 
@@ -172,7 +176,7 @@ def _save(report: Report, scale: Scale, folder: Path) -> None:
     long_ones = [file for file in report.files if file.name in ("short", "long")]
     chart = "decode.svg" if long_ones else ""
     if chart:
-        write_atomic(folder / chart, decode_chart.svg(long_ones).encode())
+        write_atomic(folder / chart, decode_report.draw_chart(long_ones).encode())
     page = decode_report.markdown(report, scale, command, chart)
     write_atomic(folder / "decode.md", show_text(page).encode())
     text = encode_json(with_schema(decode_report.to_dict(report)), indent=1)

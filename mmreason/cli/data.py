@@ -56,14 +56,14 @@ def data_navigation(
     quiet_libraries()
     from mmreason.needle.items import duration_of
     from mmreason.report.words import counted
-    from mmreason.training.navigation.samples import navigation_samples, write_samples
+    from mmreason.training.navigation.samples import generate_samples, write_samples
     from mmreason.video.files import check_writable
 
     check_writable(file)
     split = "held-out" if held_out else "train"
     file.parent.mkdir(parents=True, exist_ok=True)
     with progress("playing") as say:
-        samples = navigation_samples(
+        samples = generate_samples(
             worlds,
             split=split,
             first=first,
@@ -95,13 +95,13 @@ def data_export(
     """Write problems as a data set of another library: TRL, verl, EasyR1 or ms-swift."""
     quiet_libraries()
     from mmreason.report.words import counted
-    from mmreason.training.data.export import export
+    from mmreason.training.data.export import export_problems
     from mmreason.training.data.problem_file import read_problems
     from mmreason.video.files import check_writable
 
     check_writable(file)
     exported = read_problems(problems)
-    export(exported, to.value, file, paths="relative" if relative else "absolute")
+    export_problems(exported, to.value, file, paths="relative" if relative else "absolute")
     missing = {p.id: p.video for p in exported if p.video and not _is_file(p.video)}
     if as_json:
         totals = {"problems": len(exported), "to": to.value, "file": str(file)}

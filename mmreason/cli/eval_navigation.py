@@ -25,11 +25,11 @@ def eval_navigation(
     quiet_libraries()
     from mmreason import models
     from mmreason.needle.items import duration_of
-    from mmreason.training.navigation.measure import measure
+    from mmreason.training.navigation.measure import measure_navigation
 
     loaded = models.load(model)
     with progress(f"measuring {model}") as say:
-        found = measure(
+        found = measure_navigation(
             loaded,
             worlds=worlds,
             duration_s=None if length is None else duration_of(length),

@@ -103,8 +103,8 @@ def train_report(
 
 def _runs_table(runs: list[Run]) -> Table:
     """Final values (the mean over the last tenth) of the figures one looks at first."""
-    from mmreason.training.monitoring.curves import number_words
     from mmreason.training.monitoring.figures import KEY_FIGURES
+    from mmreason.viz.axes import format_number
 
     known = {name for run in runs for name in run.names}
     present = [(short, name) for short, name in KEY_FIGURES.items() if name in known]
@@ -114,7 +114,7 @@ def _runs_table(runs: list[Run]) -> Table:
     for short in ("steps", *figures):
         table.add_column(short, justify="right", no_wrap=True)
     for run in runs:
-        finals = (run.final(name) for name in figures.values())
-        cells = ("-" if one is None else number_words(one.mean) for one in finals)
+        ends = (run.final(name) for name in figures.values())
+        cells = ("-" if end is None else format_number(end.mean) for end in ends)
         table.add_row(Text(run.name), f"{run.done}/{run.planned}", *cells)
     return table

@@ -42,11 +42,11 @@ def train_export(
     from dataclasses import replace
 
     from mmreason.training.rl import export, read_recipe
-    from mmreason.training.rl.checkpoint import newest
+    from mmreason.training.rl.checkpoint import find_newest
     from mmreason.types import UsageError
 
     if step is None:
-        found = newest(run)
+        found = find_newest(run)
         if found is None:
             raise UsageError(f"{run} has no checkpoint; is it the folder of a run?")
         step = found[1].step

@@ -12,7 +12,7 @@ from mmreason.cli.train_export import note_recipe
 
 if TYPE_CHECKING:
     from mmreason.training.rl import Recipe
-    from mmreason.training.rl.plan import Plan
+    from mmreason.training.rl.plan import RunPlan
 
 
 def train_rl(
@@ -38,12 +38,12 @@ def train_rl(
     """
     quiet_libraries()
     from mmreason.training.rl import read_recipe
-    from mmreason.training.rl.plan import plan
+    from mmreason.training.rl.plan import plan_run
 
     recipe = read_recipe(recipe_file)
     if dry_run:
         recipe.task.problem(0)
-        made = plan(recipe, recipe_file)
+        made = plan_run(recipe, recipe_file)
         wrong = _wrong_data(recipe)
         if as_json:
             print_json(made.to_dict() | {"wrong": wrong})
@@ -56,8 +56,8 @@ def train_rl(
         return
     from mmreason.report.words import counted
     from mmreason.training.monitoring.live import LiveTable
-    from mmreason.training.monitoring.watch import watched
-    from mmreason.training.parallel.processes import part
+    from mmreason.training.monitoring.watch import watch_steps
+    from mmreason.training.parallel.processes import destroy_process_group
     from mmreason.training.rl import TrainingStopped, train
     from mmreason.training.stopping import StopSignal
 
@@ -65,13 +65,13 @@ def train_rl(
     with StopSignal(minutes) as should_stop, LiveTable(err()) as table:
         reports = train(recipe, resume=resume, should_stop=should_stop)
         try:
-            for report in watched(reports, recipe.out, trackers=recipe.trackers, table=table):
+            for report in watch_steps(reports, recipe.out, trackers=recipe.trackers, table=table):
                 if last is None:
                     note_recipe(recipe.out, recipe_file)
                 last = report
         except TrainingStopped as error:
             failed = str(error)
-    part()
+    destroy_process_group()
     model = recipe.out / "model"
     has_model = model.is_dir() and not failed
     done = {
@@ -97,17 +97,17 @@ def train_rl(
 def _wrong_data(recipe: Recipe) -> list[str]:
     """A line for each video that cannot be read and each reward that does not apply."""
     from mmreason.cli.inputs import bar
-    from mmreason.training.rl.data_check import videos_of, wrong_with
+    from mmreason.training.rl.data_check import count_videos, find_faults
 
     found = []
     for name, task in (("", recipe.task), ("held out: ", recipe.held_out)):
         if task is not None:
-            with bar("opening videos", videos_of(task)) as advance:
-                found += [name + line for line in wrong_with(task, advance)]
+            with bar("opening videos", count_videos(task)) as advance:
+                found += [name + line for line in find_faults(task, advance)]
     return found
 
 
-def _print_plan(made: Plan) -> None:
+def _print_plan(made: RunPlan) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -117,7 +117,7 @@ def _print_plan(made: Plan) -> None:
     table.add_row("together", f"{made.total_bytes / 1e9:.2f}", style="bold")
     console = out()
     console.print(f"{made.parameters:,} parameters, {made.trained:,} of them trained")
-    console.print(f"{made.attempts:,} attempts, {made.updates:,} updates")
+    console.print(f"{made.rollouts:,} rollouts, {made.updates:,} updates")
     console.print(table)
     for where, line in made.launches.items():
         console.print(Text(f"{where}: ").append(line, style="bold"), soft_wrap=True)

@@ -12,9 +12,8 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mmreason.report.ledger import limits, roles, stages
 from mmreason.report.rounds import Group, Round, rounds, telling
@@ -41,11 +40,8 @@ from mmreason.report.words import (
 from mmreason.tool_calls import ModelTurn, Scan, Search
 from mmreason.tools.replies import merged
 from mmreason.types import Answer, Cost, Evidence, Step
-from mmreason.video.plain_text import show_text
 from mmreason.video.types import Span, format_time
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from mmreason.viz.pages import load_templates, render_document, render_fragment
 
 _MOST_THUMBNAILS = 8
 """Pictures shown for one piece of evidence, spread over its span."""
@@ -119,29 +115,21 @@ class _RoundView:
 
 def answer_page(answer: Answer) -> str:
     """One HTML document that shows all of `answer`; it needs no other file and runs no script."""
-    return _render("page.html", answer, top="h1", sub="h2")
+    return render_document(
+        load_templates("mmreason", "report"),
+        "answer.html",
+        _context(answer) | {"top": "h1", "sub": "h2"},
+        title=f"{answer_words(answer)} · {answer.question}",
+        width_rem=54,
+    )
 
 
 def answer_fragment(answer: Answer) -> str:
     """The same as a `<div>` with its own scoped style, to be put inside another page."""
-    return _render("fragment.html", answer, top="h2", sub="h3")
-
-
-def _render(template: str, answer: Answer, **headings: str) -> str:
-    page = _environment().get_template(template).render(_context(answer), **headings)
-    return show_text(page)
-
-
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("mmreason", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return render_fragment(
+        load_templates("mmreason", "report"),
+        "answer.html",
+        _context(answer) | {"top": "h2", "sub": "h3"},
     )
 
 

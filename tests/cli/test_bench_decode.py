@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from mmreason.bench import (
     bar_code,
-    decode_chart,
     decode_child,
     decode_files,
     decode_readers,
@@ -287,7 +286,7 @@ def test_a_report_comes_back_from_json_and_draws() -> None:
     report = _report(_result("short", SECONDS), _result("long", SECONDS), planning=planning)
     data = json.loads(json.dumps(decode_report.to_dict(report)))
     assert decode_report.from_dict(data) == report
-    drawn = ET.fromstring(decode_chart.svg(report.files))
+    drawn = ET.fromstring(decode_report.draw_chart(report.files))
     texts = [element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
     assert texts.count("decord") == 2 and "floor 1.25" in texts
 

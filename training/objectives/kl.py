@@ -1,6 +1,6 @@
 """Estimators of KL(pi || reference) from sampled tokens, each (B, T), zero where masked.
 
-Leaves out the choice of coefficient. With x = log reference - log pi:
+With x = log reference - log pi:
 
 | estimator | value | as a loss term |
 | k1 | -x | its expected gradient is zero: for reports or inside the reward only |

@@ -1,6 +1,6 @@
 """Dynamic sampling: which problems' answers are worth a training step.
 
-Leaves out drawing further problems until the batch is full: the trainer's loop does that.
+Further problems until the batch is full are sampled by the trainer's loop.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from mmreason.types import UsageError
 
 @dataclass(frozen=True, slots=True)
 class GroupFilter:
-    """Rows to keep, and how many groups of each kind there were."""
+    """Rows to keep, and how many groups of each kind there were.
+
+    Example:
+        >>> correct, group = torch.tensor([1.0, 0.0, 1.0, 1.0]), torch.tensor([0, 0, 1, 1])
+        >>> chosen = keep_groups(correct, group)
+        >>> chosen.keep.tolist(), chosen.mixed, chosen.solved
+        ([True, True, False, False], 1, 1)
+    """
 
     keep: Tensor
     """(B,) bool, the same for all rows of a group."""

@@ -2,8 +2,8 @@
 
 arXiv 2602.20913 pays R = answer + location - 0.2 * repeats, where location is an F1 of visited and
 true time. The release adds up the overlap of *all* visits: going to the right leaf again and again
-pays more than finding it, and the way through its parent pays less than jumping to it. Leaves out
-whether the answer is right (`answers.correct`).
+pays more than finding it, and the way through its parent pays less than jumping to it. Whether the
+answer is right is judged by `answers.correct`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from mmreason.memory.tree import NodeId, Tree
 from mmreason.training.rewards.answers import correct
-from mmreason.training.rewards.spans import length_us, shared_us, united
+from mmreason.training.rewards.spans import intersection_us, total_length_us, union_spans
 from mmreason.training.rewards.types import Trajectory, Truth
 from mmreason.video.types import Span
 
@@ -24,22 +24,22 @@ CLUE_GAP_S = 5.0
 """True spans not further apart than this are one, in the published reward."""
 
 
-def longvideo_r1(seen: Trajectory, truth: Truth) -> float | None:
+def longvideo_r1(trajectory: Trajectory, truth: Truth) -> float | None:
     """The corrected reward, -0.2..2: right answer (0 or 1), plus `location`, less 0.2 times the
     share of `REPEAT_LIMIT` visits that were repeats.
 
     Only the answer where true spans or the tree are not known. None where no answer is known.
     """
-    answered = correct(seen, truth)
-    found = location(seen, truth)
-    if answered is None or found is None:
+    answered = correct(trajectory, truth)
+    located = location(trajectory, truth)
+    if answered is None or located is None:
         return answered
-    visits = _in_tree(seen.visits, truth.tree)
+    visits = _keep_in_tree(trajectory.visits, truth.tree)
     repeats = len(visits) - len(set(visits))
-    return answered + found - REPEAT_WEIGHT * min(1.0, repeats / REPEAT_LIMIT)
+    return answered + located - REPEAT_WEIGHT * min(1.0, repeats / REPEAT_LIMIT)
 
 
-def location(seen: Trajectory, truth: Truth) -> float | None:
+def location(trajectory: Trajectory, truth: Truth) -> float | None:
     """F1 of the time in visited leaves and in true spans, 0..1, each moment counted once.
 
     Nodes above the leaves are the way and count for nothing, neither do ids outside the tree.
@@ -49,12 +49,13 @@ def location(seen: Trajectory, truth: Truth) -> float | None:
     if not truth.spans or truth.tree is None:
         return None
     tree = truth.tree
-    leaves = {node for node in _in_tree(seen.visits, tree) if tree.is_leaf(node)}
-    visited, wanted = united(_spans(leaves, tree)), united(truth.spans)
-    return 2 * shared_us(visited, wanted) / (length_us(visited) + length_us(wanted))
+    leaves = {node for node in _keep_in_tree(trajectory.visits, tree) if tree.is_leaf(node)}
+    visited, true = union_spans(_spans_of(leaves, tree)), union_spans(truth.spans)
+    both_us = total_length_us(visited) + total_length_us(true)
+    return 2 * intersection_us(visited, true) / both_us
 
 
-def longvideo_r1_published(seen: Trajectory, truth: Truth) -> float | None:
+def longvideo_r1_published(trajectory: Trajectory, truth: Truth) -> float | None:
     """The reward as released, for comparison only: from -0.2 times the number of visits up, without
     an upper bound, because repeated and nested visits add up in both terms of its location score.
 
@@ -62,23 +63,24 @@ def longvideo_r1_published(seen: Trajectory, truth: Truth) -> float | None:
     where true spans or the tree are not known or no legal node was visited. None where no answer is
     known.
     """
-    answered = correct(seen, truth)
+    answered = correct(trajectory, truth)
     tree = truth.tree
     if answered is None or not truth.spans or tree is None:
         return answered
-    visits = _in_tree(seen.visits, tree)
+    visits = _keep_in_tree(trajectory.visits, tree)
     if not visits:
         return answered
-    wanted, visited = united(truth.spans, gap_s=CLUE_GAP_S), _spans(visits, tree)
-    overlap = sum(shared_us(united([span]), wanted) for span in visited)
-    coverage = overlap / length_us(wanted)
-    precision = overlap / length_us(united(visited))
-    found = 2 * coverage * precision / (coverage + precision) if overlap else 0.0
+    true, visited = union_spans(truth.spans, gap_s=CLUE_GAP_S), _spans_of(visits, tree)
+    # The flaw that is kept: the overlap of every visit counts, also of the same time again.
+    overlap = sum(intersection_us(union_spans([span]), true) for span in visited)
+    coverage = overlap / total_length_us(true)
+    precision = overlap / total_length_us(union_spans(visited))
+    located = 2 * coverage * precision / (coverage + precision) if overlap else 0.0
     different = len(set(visits))
-    return answered + found - REPEAT_WEIGHT * (len(visits) - different) / different
+    return answered + located - REPEAT_WEIGHT * (len(visits) - different) / different
 
 
-def _in_tree(visits: Sequence[NodeId], tree: Tree | None) -> list[NodeId]:
+def _keep_in_tree(visits: Sequence[NodeId], tree: Tree | None) -> list[NodeId]:
     """The visits that are nodes, with repeats. A model may ask for any id."""
     if tree is None:
         return []
@@ -90,5 +92,5 @@ def _in_tree(visits: Sequence[NodeId], tree: Tree | None) -> list[NodeId]:
     ]
 
 
-def _spans(nodes: Iterable[NodeId], tree: Tree) -> list[Span]:
+def _spans_of(nodes: Iterable[NodeId], tree: Tree) -> list[Span]:
     return [tree.node(node).span for node in nodes]

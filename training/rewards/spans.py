@@ -1,7 +1,7 @@
 """Where in time: overlap of stretches of video, each stretch counted once.
 
-Lengths are whole microseconds, as in the tree, so that they add up exactly in any order. Leaves out
-places in a frame (`boxes.py`) and the way through the tree (`navigation.py`).
+Lengths are whole microseconds, as in the tree, so that they add up exactly in any order. Places in
+a frame are judged by `boxes.py`, the way through the tree by `navigation.py`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,21 @@ from mmreason.video.types import Span
 LONGEST_S = 1e12
 """Times beyond this are cut to it: no video is that long."""
 
-Stretch = tuple[int, int]
+IntervalUs = tuple[int, int]
 """Half-open, in microseconds."""
 
 
-def united(spans: Iterable[Span], *, gap_s: float = 0.0) -> list[Stretch]:
+def union_spans(spans: Iterable[Span], *, gap_s: float = 0.0) -> list[IntervalUs]:
     """The union of spans as separate stretches in order of time; those not more than `gap_s` apart
-    become one."""
-    bounds = sorted((_us(span.start_s), _us(span.end_s)) for span in spans)
-    gap_us = _us(gap_s)
-    merged: list[Stretch] = []
+    become one.
+
+    Example:
+        >>> union_spans([Span(5, 9), Span(0, 6)])
+        [(0, 9000000)]
+    """
+    bounds = sorted((_to_us(span.start_s), _to_us(span.end_s)) for span in spans)
+    gap_us = _to_us(gap_s)
+    merged: list[IntervalUs] = []
     for start, end in bounds:
         if merged and start <= merged[-1][1] + gap_us:
             merged[-1] = (merged[-1][0], max(merged[-1][1], end))
@@ -32,36 +37,43 @@ def united(spans: Iterable[Span], *, gap_s: float = 0.0) -> list[Stretch]:
     return merged
 
 
-def length_us(stretches: Iterable[Stretch]) -> int:
-    return sum(end - start for start, end in stretches)
+def total_length_us(intervals: Iterable[IntervalUs]) -> int:
+    """Of separate intervals, in microseconds."""
+    return sum(end - start for start, end in intervals)
 
 
-def shared_us(a: Sequence[Stretch], b: Sequence[Stretch]) -> int:
+def intersection_us(a: Sequence[IntervalUs], b: Sequence[IntervalUs]) -> int:
     """Length of the intersection of two unions, each in order of time."""
-    total = at = 0
+    total = first = 0
     for start, end in a:
-        while at < len(b) and b[at][1] <= start:
-            at += 1
-        here = at
-        while here < len(b) and b[here][0] < end:
-            total += min(end, b[here][1]) - max(start, b[here][0])
-            here += 1
+        # What ended before this interval ended before all later ones too.
+        while first < len(b) and b[first][1] <= start:
+            first += 1
+        other = first
+        while other < len(b) and b[other][0] < end:
+            total += min(end, b[other][1]) - max(start, b[other][0])
+            other += 1
     return total
 
 
-def _us(time_s: float) -> int:
+def _to_us(time_s: float) -> int:
     return round(min(max(time_s, -LONGEST_S), LONGEST_S) * 1_000_000)
 
 
-def tiou(a: Iterable[Span], b: Iterable[Span]) -> float:
-    """Intersection over union of two unions of spans, 0..1; 0 where both are empty."""
-    first, second = united(a), united(b)
-    shared = shared_us(first, second)
-    union = length_us(first) + length_us(second) - shared
+def temporal_iou(a: Iterable[Span], b: Iterable[Span]) -> float:
+    """Intersection over union of two unions of spans, 0..1; 0 where both are empty.
+
+    Example:
+        >>> temporal_iou([Span(0, 10)], [Span(5, 15)])
+        0.3333333333333333
+    """
+    first, second = union_spans(a), union_spans(b)
+    shared = intersection_us(first, second)
+    union = total_length_us(first) + total_length_us(second) - shared
     return shared / union if union else 0.0
 
 
-def union_tiou(seen: Trajectory, truth: Truth) -> float | None:
+def union_tiou(trajectory: Trajectory, truth: Truth) -> float | None:
     """Temporal IoU of the union of all spans said with the union of the true ones, 0..1.
 
     Where the length of the video is known, what naming the whole video would score is taken off
@@ -71,16 +83,16 @@ def union_tiou(seen: Trajectory, truth: Truth) -> float | None:
     if truth.spans is None:
         return None
     if not truth.spans:
-        return float(seen.spans == ())
+        return float(trajectory.spans == ())
     whole = 0.0
     if truth.duration_s is not None:
-        whole = tiou([Span(0.0, truth.duration_s)], truth.spans)
+        whole = temporal_iou([Span(0.0, truth.duration_s)], truth.spans)
     if whole > WHOLE_LIMIT:
         return None
-    return above_whole(tiou(seen.spans or (), truth.spans), whole)
+    return above_whole(temporal_iou(trajectory.spans or (), truth.spans), whole)
 
 
-def time_r1(seen: Trajectory, truth: Truth) -> float | None:
+def time_r1(trajectory: Trajectory, truth: Truth) -> float | None:
     """The product of Time-R1, 0..1: the IoU of the last span said with the true one, times
     1 - |difference| / length of the video for its start and for its end.
 
@@ -90,10 +102,10 @@ def time_r1(seen: Trajectory, truth: Truth) -> float | None:
     """
     if truth.spans is None or len(truth.spans) != 1 or truth.duration_s is None:
         return None
-    if not seen.spans:
+    if not trajectory.spans:
         return 0.0
-    said, wanted = seen.spans[-1], truth.spans[0]
-    value = tiou([said], [wanted])
-    for off_s in (said.start_s - wanted.start_s, said.end_s - wanted.end_s):
+    answer, target = trajectory.spans[-1], truth.spans[0]
+    value = temporal_iou([answer], [target])
+    for off_s in (answer.start_s - target.start_s, answer.end_s - target.end_s):
         value *= max(0.0, 1 - abs(off_s) / truth.duration_s)
     return value

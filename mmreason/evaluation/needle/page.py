@@ -3,51 +3,66 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mmreason import __version__
-from mmreason.evaluation.needle import charts, summary
-from mmreason.evaluation.needle.canvas import Drawing, png, svg
+from mmreason.evaluation.needle import summary
 from mmreason.evaluation.needle.methods import WARM, is_policy
 from mmreason.evaluation.needle.outcomes import Outcome
 from mmreason.evaluation.scoring import Mean, Proportion
 from mmreason.json_values import encode_json, with_schema
 from mmreason.needle.items import duration_name
 from mmreason.video.files import write_atomic
-from mmreason.video.plain_text import show_text
+from mmreason.viz.axes import Axis, AxisTick, doubling_axis
+from mmreason.viz.charts import (
+    HeatCell,
+    IntervalPoint,
+    LinePanel,
+    PointSeries,
+    draw_heat_map,
+    draw_line_charts,
+)
+from mmreason.viz.drawing import Drawing, render_png, render_svg
+from mmreason.viz.pages import load_templates, render_document
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
+_PERCENTS = Axis(
+    low=0.0, high=1.0, ticks=tuple(AxisTick(tens / 10, f"{tens * 10}%") for tens in range(0, 11, 2))
+)
 
 
 def write_report(outcomes: Sequence[Outcome], folder: Path, *, model: str, command: str) -> Path:
     """Write `report.html`, `summary.json` and the pictures into `folder`; returns the page."""
     drawings = _drawings(outcomes)
     for name, drawing in drawings.items():
-        write_atomic(folder / f"{name}.svg", show_text(svg(drawing)).encode())
-        write_atomic(folder / f"{name}.png", png(drawing))
+        write_atomic(folder / f"{name}.svg", render_svg(drawing).encode())
+        write_atomic(folder / f"{name}.png", render_png(drawing))
     write_atomic(folder / "summary.json", _json(outcomes, model, command).encode())
-    template = _environment().get_template("page.html")
-    text = show_text(template.render(_context(outcomes, drawings, model, command)))
-    return write_atomic(folder / "report.html", text.encode())
+    page = render_document(
+        load_templates("mmreason.evaluation", "needle"),
+        "page.html",
+        _page_values(outcomes, drawings, model, command),
+        title=f"Needle benchmark: {model}",
+        width_rem=72,
+        styles=("page_style.html",),
+    )
+    return write_atomic(folder / "report.html", page.encode())
 
 
 def _drawings(outcomes: Sequence[Outcome]) -> dict[str, Drawing]:
     """By file name: a heat map of depth and of needle length for each policy, and the curve."""
     names = summary.length_names(outcomes)
-    made: dict[str, Drawing] = {"cost": _curve(outcomes)}
+    drawings = {"cost": _draw_cost(outcomes)}
     policies = [m for m in dict.fromkeys(o.method for o in outcomes) if is_policy(m)]
     for method in (m for m in policies if not m.endswith(WARM)):
         held = [o for o in outcomes if o.method == method]
         depth = {
             (duration_name(s), f"{p * 10}%"): share for (s, p), share in summary.heat(held).items()
         }
-        made[f"depth-{method}"] = charts.heat_map(
-            depth,
+        drawings[f"depth-{method}"] = draw_heat_map(
+            _heat_cells(depth),
             names,
             [f"{p * 10}%" for p in summary.positions()],
             title=f"{method}: accuracy by length and depth",
@@ -56,30 +71,55 @@ def _drawings(outcomes: Sequence[Outcome]) -> dict[str, Drawing]:
         lasting = summary.by_needle(held).items()
         needles = {(duration_name(s), f"{n:g} s"): share for (s, n), share in lasting}
         columns = sorted({column for _, column in needles}, key=lambda c: float(c.split()[0]))
-        made[f"needle-{method}"] = charts.heat_map(
-            needles,
+        drawings[f"needle-{method}"] = draw_heat_map(
+            _heat_cells(needles),
             names,
             columns,
             title=f"{method}: accuracy by length and needle",
             across="how long each needle is to be seen",
         )
-    return made
+    return drawings
 
 
-def _curve(outcomes: Sequence[Outcome]) -> Drawing:
-    rows = summary.rows(outcomes)
-    groups: dict[str, list[charts.Point]] = {}
-    for row in rows:
+def _heat_cells(shares: Mapping[tuple[str, str], Proportion]) -> dict[tuple[str, str], HeatCell]:
+    return {
+        place: HeatCell(
+            value=share.value, text=f"{share.value:.0%}", note=f"n={share.n}", title=str(share)
+        )
+        for place, share in shares.items()
+        if share.n
+    }
+
+
+def _draw_cost(outcomes: Sequence[Outcome]) -> Drawing:
+    """Accuracy with its interval against mean frames a question; methods of one kind are joined."""
+    groups: dict[str, list[IntervalPoint]] = {}
+    for row in summary.rows(outcomes):
         if row.method.endswith(WARM) or row.method == "gold_clip":
             continue
-        groups.setdefault(_group(row.method), []).append(
-            charts.Point(row.method, row.frames.value, row.accuracy)
+        point = IntervalPoint(
+            x=row.frames.value,
+            y=row.accuracy.value,
+            interval=row.accuracy.interval,
+            title=f"{row.method}: {row.accuracy} at {row.frames.value:,.0f} frames",
         )
+        groups.setdefault(_group(row.method), []).append(point)
     series = [
-        charts.Series(name, tuple(points), joined=name.startswith(("stills", "distinct")))
+        PointSeries(
+            name=name,
+            points=sorted(points, key=lambda point: point.x),
+            is_joined=name.startswith(("stills", "distinct")),
+        )
         for name, points in groups.items()
     ]
-    return charts.cost_curve(series, title="Accuracy against cost")
+    frames = [point.x for line in series for point in line.points if point.x > 0]
+    across = doubling_axis(
+        min(frames, default=8),
+        max(frames, default=16),
+        "frames shown to the model a question (mean)",
+    )
+    panel = LinePanel(series=series, across=across, up=_PERCENTS)
+    return draw_line_charts("Accuracy against cost", [panel], list(groups), plot=(560, 300))
 
 
 def _group(method: str) -> str:
@@ -92,20 +132,7 @@ def _group(method: str) -> str:
     return method.replace("_", " ")
 
 
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("mmreason", "evaluation/needle"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _context(
+def _page_values(
     outcomes: Sequence[Outcome], drawings: dict[str, Drawing], model: str, command: str
 ) -> dict[str, Any]:
     rows = summary.rows(outcomes)
@@ -125,7 +152,7 @@ def _context(
         "details": [(name, [_number(row.details[name]) for row in rows]) for name in _names(rows)],
         "methods": [row.method for row in rows],
         "versus": [sentence for row in rows if (sentence := versus_words(outcomes, row.method))],
-        "pictures": [(name, svg(drawing)) for name, drawing in drawings.items()],
+        "pictures": [(name, render_svg(drawing)) for name, drawing in drawings.items()],
     }
 
 
