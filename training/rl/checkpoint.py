@@ -59,19 +59,19 @@ class RunState:
     """Where a run stands.
 
     Example:
-        >>> RunState(fingerprint="tiny-0", step=3, updates=6).learnt
+        >>> RunState.beginning("tiny-0", settings={}, versions={}).step
         0
     """
 
-    step: int = 0
+    step: int
     """Steps done."""
-    cursor: int = 0
+    cursor: int
     """Problems taken so far."""
-    updates: int = 0
+    updates: int
     """Optimiser updates made: the version of the policy."""
-    skipped: int = 0
+    skipped: int
     """Updates skipped so far."""
-    skipped_in_row: int = 0
+    skipped_in_row: int
     fingerprint: str
     """Of the weights that the run began with."""
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -90,6 +90,22 @@ class RunState:
     """Evaluations since then."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the libraries, by name."""
+
+    @classmethod
+    def beginning(
+        cls, fingerprint: str, settings: Mapping[str, str], versions: Mapping[str, str]
+    ) -> RunState:
+        """Before the first step."""
+        return cls(
+            step=0,
+            cursor=0,
+            updates=0,
+            skipped=0,
+            skipped_in_row=0,
+            fingerprint=fingerprint,
+            settings=settings,
+            versions=versions,
+        )
 
 
 def save_checkpoint(strategy: Strategy, run: Path, state: RunState, keep: int) -> Path:
@@ -302,7 +318,7 @@ def _list_files(folder: Path) -> list[str]:
 
 def _digest_file(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest_file(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _line(error: BaseException) -> str:

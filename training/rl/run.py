@@ -80,10 +80,8 @@ class TrainingRun:
         is_current = follows_weights(self._sampler)
         self._judged_sampler = self._sampler if is_current else self._make_local_sampler()
         self._scales = KindScales()
-        self.state = RunState(
-            fingerprint=self.policy.fingerprint,
-            settings=describe_settings(recipe),
-            versions=_library_versions(),
+        self.state = RunState.beginning(
+            self.policy.fingerprint, describe_settings(recipe), _library_versions()
         )
         self._has_noted_gap = False
         self._notes: tuple[str, ...] = ()

@@ -60,7 +60,7 @@ class TeacherSampler:
     def __init__(self, policy: PolicyModel, item: Item):
         self.tokenizer = policy.tokenizer
         tree = plan_tree(VIDEO.info.span, leaf_s=CLIP.leaf_s)
-        self.teachers = [Teacher(item, tree, PlayedWorld(NEEDLES).read, 4) for _ in range(2)]
+        self.teachers = [Teacher(item, tree, PlayedWorld(NEEDLES).read_notes, 4) for _ in range(2)]
 
     def sample(self, requests: Sequence[SampleRequest]) -> list[Completion | SampleFailure]:
         found: list[Completion | SampleFailure] = []
