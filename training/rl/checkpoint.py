@@ -129,6 +129,7 @@ def save_checkpoint(strategy: Strategy, run: Path, state: RunState, keep: int) -
         (unfinished / _STATE).write_text(json.dumps(asdict(state), indent=1))
         digests = {name: _digest_file(unfinished / name) for name in _list_files(unfinished)}
         (unfinished / _MANIFEST).write_text(json.dumps(digests, indent=1))
+        # One rename makes it a checkpoint: before it there is none, after it a whole one.
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
         checkpoints = _list_checkpoints(run)
@@ -154,6 +155,7 @@ def write_together(accelerator: Accelerator, write: Callable[[], object] | None)
     if write is not None:
         try:
             write()
+        # All processes must know: one that goes on would wait for those that stopped.
         # What torch and safetensors raise for a full disk is no OSError.
         except (OSError, RuntimeError, SafetensorError) as error:
             faults.append(" ".join(str(error).split()) or type(error).__name__)
