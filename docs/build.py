@@ -33,6 +33,7 @@ WRITTEN = (
 """Pages, and the pictures and tables beside them."""
 ROOTS = ("mmreason", "video", "grounding", "training")
 _LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)")
+_FETCHED = re.compile(r"""(?:<link[^>]*\shref=|\ssrc=|url\()["']?((?:https?:)?//[^"')\s>]+)""")
 _LANGUAGES = {".py": "python", ".toml": "toml", ".json": "json"}
 
 
@@ -131,13 +132,28 @@ def _fenced(text: str, language: str) -> str:
     return f"````{language}\n{text.rstrip()}\n````\n"
 
 
+def fetched_addresses(page: str) -> list[str]:
+    """Addresses that a browser would fetch to show the HTML of `page`: there are to be none.
+
+    Example:
+        >>> fetched_addresses('<script src="https://cdn.example/a.js"></script>')
+        ['https://cdn.example/a.js']
+    """
+    return _FETCHED.findall(page)
+
+
 def main() -> None:
-    """Gather the pages and build them; ends with the exit code of the generator."""
+    """Gather the pages, build them and check that they stand alone; exits with 1 where not."""
     shutil.rmtree(PAGES, ignore_errors=True)
     shutil.rmtree(SITE, ignore_errors=True)
     gather_pages(PAGES)
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
-    sys.exit(subprocess.run(command, cwd=ROOT).returncode)
+    if subprocess.run(command, cwd=ROOT).returncode != 0:
+        sys.exit(1)
+    for page in SITE.rglob("*.html"):
+        if addresses := fetched_addresses(page.read_text(encoding="utf-8")):
+            sys.exit(f"{page}: would fetch {addresses[0]}; a page shows what is beside it only")
+    print(f"written: {SITE / 'docs' / 'index.html'}")
 
 
 if __name__ == "__main__":

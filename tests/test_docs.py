@@ -105,3 +105,13 @@ def test_the_navigation_of_the_site_has_every_page_of_docs() -> None:
     navigation = (ROOT / "zensical.toml").read_text(encoding="utf-8")
     pages = [page.name for page in (ROOT / "docs").glob("*.md")]
     assert [name for name in pages if f'"docs/{name}"' not in navigation] == []
+
+
+def test_what_a_page_would_fetch_from_elsewhere_is_noticed() -> None:
+    fetched = _build_script().fetched_addresses
+    assert fetched('<script src="https://cdn.example/a.js"></script>')
+    assert fetched('<link rel="stylesheet" href="//cdn.example/a.css">')
+    assert fetched("<style>@font-face { src: url(https://cdn.example/a.woff) }</style>")
+    assert not fetched(
+        '<a href="https://example.org/">a link</a> <img src="data:image/png;base64,//A">'
+    )
