@@ -14,8 +14,8 @@ from pathlib import Path
 
 from mmreason.evaluation.needle.metrics import paired_difference
 from mmreason.evaluation.needle.outcomes import Outcome
-from mmreason.evaluation.needle.runner import ORACLE, Plan, read_outcomes, run
-from mmreason.evaluation.needle.summary import row
+from mmreason.evaluation.needle.runner import ORACLE, Plan, read_outcomes, run_plan
+from mmreason.evaluation.needle.summary import build_row
 from mmreason.needle.items import duration_of
 
 CHANCES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -32,7 +32,7 @@ def measured(folder: Path, chance: float, length: str, seeds: range) -> list[Out
         methods=(POLICY,),
         mention=chance,
     )
-    return read_outcomes(run(plan, folder / f"mention-{chance:g}"))
+    return read_outcomes(run_plan(plan, folder / f"mention-{chance:g}"))
 
 
 def table(by_chance: dict[float, list[Outcome]]) -> list[str]:
@@ -40,7 +40,7 @@ def table(by_chance: dict[float, list[Outcome]]) -> list[str]:
     lines = ["| told | right | frames | above the row before |", "|---|---|---|---|"]
     before: list[Outcome] | None = None
     for chance, outcomes in by_chance.items():
-        one = row(POLICY, outcomes)
+        one = build_row(POLICY, outcomes)
         gain = "" if before is None else _points(paired_difference(outcomes, before))
         lines.append(f"| {chance:.0%} | {one.accuracy} | {one.frames.value:.0f} | {gain} |")
         before = outcomes

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mmreason.cli import main
-from mmreason.evaluation.nano import measure
+from mmreason.evaluation.nano import measure_nano
 from mmreason.evaluation.scoring import Proportion
 from mmreason.memory.store import Store
 from mmreason.reasoner import Reasoner
@@ -98,7 +98,7 @@ def test_nano_grounds_the_star(nano, demo_video):
 @pytest.mark.slow
 def test_nano_is_as_good_as_its_card_says(nano):
     """A floor well below the card, so that only a real loss fails: 16 of its held-out worlds."""
-    results = measure(nano, worlds=16)
+    results = measure_nano(nano, worlds=16)
     attribute = sum(
         (table.get("attribute", Proportion(0, 0)) for table in results.families.values()),
         Proportion(0, 0),

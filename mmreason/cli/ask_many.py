@@ -40,7 +40,7 @@ def ask_many(
     of its own keeps it.
     """
     from mmreason.agent.batch import BatchTotals, ResultsFile, read_questions
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
     from mmreason.video.files import check_writable
 
     rows = read_questions(questions_path)
@@ -81,8 +81,8 @@ def ask_many(
     else:
         of_before = f", {before} of them before" if before else ""
         text = (
-            f"{counted(len(questions), 'question')} done{of_before}, {totals.unanswered} without "
-            f"an answer, {len(failed)} failed: {answers_path}"
+            f"{format_count(len(questions), 'question')} done{of_before}, {totals.unanswered} "
+            f"without an answer, {len(failed)} failed: {answers_path}"
         )
         out().print(text, soft_wrap=True)
     for name, failure in failed:

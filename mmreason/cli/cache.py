@@ -37,9 +37,9 @@ def cache(
         print_json(usage.to_dict() | ({} if cleared is None else {"cleared": cleared}))
         return
     if cleared is not None:
-        from mmreason.report.words import counted
+        from mmreason.report.text import format_count
 
-        print_line(f"cleared: {counted(cleared, 'reply', 'replies')}")
+        print_line(f"cleared: {format_count(cleared, 'reply', 'replies')}")
     _print(usage)
 
 

@@ -55,7 +55,7 @@ def data_navigation(
     """
     quiet_libraries()
     from mmreason.needle.items import duration_of
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
     from mmreason.training.navigation.samples import generate_samples, write_samples
     from mmreason.video.files import check_writable
 
@@ -76,7 +76,7 @@ def data_navigation(
     if as_json:
         print_json({"samples": count, "worlds": worlds, "split": split, "file": str(file)})
         return
-    told = f"{counted(count, 'sample')} from {counted(worlds, 'world')}"
+    told = f"{format_count(count, 'sample')} from {format_count(worlds, 'world')}"
     out().print(f"{told} {'is' if count == 1 else 'are'} in {file}", soft_wrap=True)
 
 
@@ -94,7 +94,7 @@ def data_export(
 ) -> None:
     """Write problems as a data set of another library: TRL, verl, EasyR1 or ms-swift."""
     quiet_libraries()
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
     from mmreason.training.data.export import export_problems
     from mmreason.training.data.problem_file import read_problems
     from mmreason.video.files import check_writable
@@ -107,7 +107,7 @@ def data_export(
         totals = {"problems": len(exported), "to": to.value, "file": str(file)}
         print_json(totals | {"missing_videos": missing})
         return
-    problem_count = f"{counted(len(exported), 'problem')} for {to.value}"
+    problem_count = f"{format_count(len(exported), 'problem')} for {to.value}"
     verb = "is" if len(exported) == 1 else "are"
     out().print(f"{problem_count} {verb} in {file}", soft_wrap=True)
     _warn_of_missing(missing, len(exported))
@@ -123,12 +123,13 @@ def _is_file(path: str) -> bool:
 
 def _warn_of_missing(missing: dict[str, str], total: int) -> None:
     """Say on stderr which problems (id: path) name a video or image that is not there."""
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
 
     if not missing:
         return
     verb = "names" if len(missing) == 1 else "name"
-    head = f"warning: {len(missing)} of {counted(total, 'problem')} {verb} a file that is not there"
+    total_text = format_count(total, "problem")
+    head = f"warning: {len(missing)} of {total_text} {verb} a file that is not there"
     named = list(missing.items())[:MOST_WARNED_OF]
     lines = [f"  {key}: {path}" for key, path in named]
     if len(missing) > MOST_WARNED_OF:

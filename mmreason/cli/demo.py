@@ -206,7 +206,7 @@ def _demo_once(reasoner: Reasoner, folder: Path, seed: int, *, short: bool, as_j
 def _print_cases(cases: list[Case]) -> None:
     """All cases and their totals."""
     from mmreason.report.terminal import print_plain
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
 
     if out().is_terminal:
         out().print(_table(cases))
@@ -219,7 +219,7 @@ def _print_cases(cases: list[Case]) -> None:
     seconds = sum(c.answer.cost.seconds for c in cases)
     print_plain(
         f"right {right}, evidence meets the truth {proven}, both {good} of {len(cases)}; "
-        f"{counted(calls, 'model call')}, {seconds:.1f} s",
+        f"{format_count(calls, 'model call')}, {seconds:.1f} s",
         out(),
     )
 

@@ -61,7 +61,7 @@ def eval_nano(
     from mmreason import models
     from mmreason.evaluation.card import model_card
     from mmreason.evaluation.declines_page import declines_page
-    from mmreason.evaluation.nano import measure
+    from mmreason.evaluation.nano import measure_nano
     from mmreason.models.nano_model import NanoModel
     from mmreason.report.terminal import print_plain
     from mmreason.video.files import write_atomic
@@ -76,7 +76,7 @@ def eval_nano(
     with progress(f"measuring {model}") as say:
         said = None if not real else _declined(loaded, real, half, say)
         alarms = _alarms(loaded, coded, say) if coded and isinstance(loaded, NanoModel) else None
-        results = measure(
+        results = measure_nano(
             loaded,
             worlds=worlds,
             on_progress=lambda done, total: say(f"measuring {model}: world {done} of {total}"),
@@ -106,12 +106,12 @@ def eval_nano(
 
 
 def _declined(loaded: Any, real: list[Path], half: Half, say: Any) -> DeclineResults:
-    from mmreason.evaluation.decline_sources import drawn, find_sources
+    from mmreason.evaluation.decline_sources import find_sources, list_drawn_sources
     from mmreason.evaluation.declines import measure_declines
 
     sources = [
         one
-        for one in (*find_sources(real), *drawn())
+        for one in (*find_sources(real), *list_drawn_sources())
         if half is Half.BOTH or one.is_held_out == (half is Half.HELD_OUT)
     ]
     return measure_declines(
@@ -135,7 +135,7 @@ def _calibrate(
     loaded: TransformersModel | NanoModel | EndpointModel, worlds: int, name: str
 ) -> None:
     from mmreason.evaluation.calibration import fit_rising
-    from mmreason.evaluation.nano import measure
+    from mmreason.evaluation.nano import measure_nano
     from mmreason.models.calibration import Calibration
     from mmreason.models.nano_model import SCRIPTED_WORLD, NanoModel
 
@@ -145,7 +145,7 @@ def _calibrate(
             param_hint="--model",
         )
     with progress(f"calibrating {name}") as say:
-        results = measure(
+        results = measure_nano(
             NanoModel(loaded.inner),
             worlds=worlds,
             split="calibration",

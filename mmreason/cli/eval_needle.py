@@ -14,7 +14,7 @@ from rich.table import Table
 from mmreason.cli.common import Json, err, out, print_json, quiet_libraries
 
 if TYPE_CHECKING:
-    from mmreason.evaluation.needle.runner import Done
+    from mmreason.evaluation.needle.runner import OnProgress
     from mmreason.evaluation.needle.summary import Row
 
 TABLE_WIDTH = 120
@@ -52,25 +52,29 @@ def eval_needle(
 ) -> None:
     """Measure how well hours of video are searched: short events, look-alikes, half-truths."""
     quiet_libraries()
-    from mmreason.evaluation.needle import methods as known
-    from mmreason.evaluation.needle.page import versus_words, write_report
-    from mmreason.evaluation.needle.runner import Plan, read_outcomes, run
-    from mmreason.evaluation.needle.summary import rows
+    from mmreason.evaluation.needle import methods as needle_methods
+    from mmreason.evaluation.needle.page import comparison_sentence, write_report
+    from mmreason.evaluation.needle.runner import Plan, read_outcomes, run_plan
+    from mmreason.evaluation.needle.summary import build_rows
     from mmreason.needle.items import duration_of
 
-    names = [*_listed(policy), *(known.BASELINES if baselines else ()), *_listed(methods or "")]
+    names = [
+        *_listed(policy),
+        *(needle_methods.BASELINES if baselines else ()),
+        *_listed(methods or ""),
+    ]
     plan = Plan(
         model=model,
         durations_s=tuple(duration_of(name) for name in _listed(lengths)),
         seeds=_seeds(seeds),
         items=items,
-        methods=known.checked(names),
+        methods=needle_methods.check_methods(names),
         frames=frames,
         rotations=rotations,
         mention=mention,
     )
     with _bar(f"measuring {model}") as say:
-        path = run(plan, folder, workers=workers, on_progress=say)
+        path = run_plan(plan, folder, workers=workers, on_progress=say)
     outcomes = read_outcomes(path)
     command = f"mmreason eval needle --model {model} --lengths {lengths} --seeds {seeds}"
     command += f" --items {items} --policy {policy}" + " --baselines" * baselines
@@ -79,11 +83,11 @@ def eval_needle(
     if as_json:
         print_json(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
         return
-    table = rows(outcomes)
+    table = build_rows(outcomes)
     # Rich drops letters, and whole columns, that do not fit; a line that wraps loses nothing.
     out(least_width=TABLE_WIDTH).print(_table(table))
     for row in table:
-        if words := versus_words(outcomes, row.method):
+        if words := comparison_sentence(outcomes, row.method):
             out().print(words)
     err().print(f"page written to {page}")
 
@@ -106,7 +110,7 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 
 @contextmanager
-def _bar(message: str) -> Iterator[Done | None]:
+def _bar(message: str) -> Iterator[OnProgress | None]:
     """A bar with the time left on stderr, where that is a terminal."""
     from rich.progress import (
         BarColumn,
@@ -126,15 +130,15 @@ def _bar(message: str) -> Iterator[Done | None]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def _table(rows: list[Row]) -> Table:
+def _table(build_rows: list[Row]) -> Table:
     """Accuracy with its 95 % interval, costs, and where items were lost."""
     from mmreason.evaluation.needle.metrics import ErrorKind
 
     table = Table("method", box=None, pad_edge=False, padding=(0, 1))
-    kinds = [str(kind) for kind in ErrorKind if any(str(kind) in row.errors for row in rows)]
+    kinds = [str(kind) for kind in ErrorKind if any(str(kind) in row.errors for row in build_rows)]
     for name in ("accuracy", "frames", "scanned", "rounds", "hit@3", "abst.F1", *kinds):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
+    for row in build_rows:
         low, high = row.accuracy.interval
         table.add_row(
             row.method,

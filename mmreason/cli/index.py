@@ -48,7 +48,7 @@ def index(
     """Caption videos ahead of questions. Interrupted, it goes on where it was when run again."""
     from mmreason.agent.build_index import nodes_of
     from mmreason.memory.tree import Tree
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
     from mmreason.video.types import Span
 
     names = tuple(name.strip() for name in levels.split(",") if name.strip())
@@ -86,7 +86,7 @@ def index(
         for done in work.results:
             failed = f", {done.failed} failed" if done.failed else ""
             were = "was" if done.from_store == 1 else "were"
-            count = counted(done.nodes, "caption")
+            count = format_count(done.nodes, "caption")
             text = f"{done.path}: {count}, {done.from_store} {were} there{failed}"
             out().print(text, soft_wrap=True)
     end(work)

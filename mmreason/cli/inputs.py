@@ -142,16 +142,16 @@ def bar(message: str, total: int) -> Iterator[Callable[[], None]]:
 def end(work: Work[T]) -> None:
     """List what failed on stderr and end with the exit code that tells it: 1 where something
     failed, that of an interruption where there was one. Call it last."""
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
 
     total = len(work.results) + len(work.failures) + work.left
     if work.failures:
-        print_notice(f"{len(work.failures)} of {counted(total, 'file')} failed:")
+        print_notice(f"{len(work.failures)} of {format_count(total, 'file')} failed:")
     for failure in work.failures:
         print_notice(f"  {failure.path}: {failure.error}")
     if work.left:
         were = "was" if work.left == 1 else "were"
-        print_notice(f"{work.left} of {counted(total, 'file')} {were} not reached")
+        print_notice(f"{work.left} of {format_count(total, 'file')} {were} not reached")
         raise KeyboardInterrupt
     if work.failures:
         raise typer.Exit(1)

@@ -262,9 +262,9 @@ def _sample(path: Path, wanted: Wanted, sheet: Path | None, dump: Path | None, s
 def _notes(wanted: Wanted, chosen: SamplePlan, video_fps_hz: float) -> tuple[str, ...]:
     """Why there are fewer frames than were asked for, or some twice; nothing where there are
     not."""
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
 
-    settings, taken = chosen.settings, counted(len(chosen), "frame")
+    settings, taken = chosen.settings, format_count(len(chosen), "frame")
     rate_hz = settings.get("fps_hz", 0.0)
     if chosen.method == "fps" and rate_hz > video_fps_hz * _CLEARLY_MORE > 0:
         return (
@@ -341,10 +341,10 @@ def _print(taken: Sampled) -> None:
 
 
 def _print_summary(taken: Sampled) -> None:
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
 
     inexact = sum(not shown.exact for shown in taken.shown) or sum(taken.plan.moved)
-    parts = [f"{counted(len(taken.plan), 'frame')}, {taken.plan.method}"]
+    parts = [f"{format_count(len(taken.plan), 'frame')}, {taken.plan.method}"]
     parts += [f"{inexact} not exact"] if inexact else []
     parts += list(taken.notes)
     parts += [str(taken.sheet)] if taken.sheet is not None else []

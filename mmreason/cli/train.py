@@ -48,14 +48,14 @@ def train_nano(
 ) -> None:
     """Train nano on scripted worlds. Can be interrupted and resumed."""
     quiet_libraries()
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
     from mmreason.training.nano.cli import train_command
 
     done = train_command(config=config, start=start, out=folder, resume=resume, minutes=minutes)
     if as_json:
         print_json(done)
         return
-    steps = counted(int(done["of"]), "step")
+    steps = format_count(int(done["of"]), "step")
     out().print(f"{done['steps']} of {steps} done; the model is in {done['model']}", soft_wrap=True)
 
 

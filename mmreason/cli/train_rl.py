@@ -54,7 +54,7 @@ def train_rl(
         if wrong:
             raise typer.Exit(1)
         return
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
     from mmreason.training.monitoring.live import LiveTable
     from mmreason.training.monitoring.watch import watch_steps
     from mmreason.training.parallel.processes import destroy_process_group
@@ -86,7 +86,7 @@ def train_rl(
         print_json(done)
     else:
         where = f"the model is in {model}" if has_model else "no model is written"
-        told = f"{done['steps']} of {counted(recipe.steps, 'step')} done"
+        told = f"{done['steps']} of {format_count(recipe.steps, 'step')} done"
         out().print(f"{told}; {where}", soft_wrap=True)
         out().print(f"look at the run: mmreason train report {recipe.out}", soft_wrap=True)
     if failed:

@@ -60,7 +60,7 @@ def _share_right(pool: list[Pair]) -> float:
     return (sum(right for _, right in pool) + 1) / (len(pool) + 2)
 
 
-def reliability(pairs: Sequence[Pair]) -> list[Bin]:
+def reliability_bins(pairs: Sequence[Pair]) -> list[Bin]:
     """The bins of `EDGES` that hold replies."""
     bins = []
     for low, high in itertools.pairwise(EDGES):
@@ -74,5 +74,7 @@ def reliability(pairs: Sequence[Pair]) -> list[Bin]:
 
 def expected_error(bins: Sequence[Bin]) -> float:
     """Expected calibration error: mean gap between stated and right over replies."""
-    total = sum(one.right.n for one in bins)
-    return sum(abs(one.stated - one.right.value) * one.right.n for one in bins) / max(1, total)
+    total = sum(group.right.n for group in bins)
+    return sum(abs(group.stated - group.right.value) * group.right.n for group in bins) / max(
+        1, total
+    )

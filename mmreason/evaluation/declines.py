@@ -59,16 +59,18 @@ class DeclineResults:
     def share(self, *, held_out: bool, group: str | None = None) -> Proportion:
         """Sources with an invention, of those of one half (and one group)."""
         chosen = [
-            one
-            for one in self.sources
-            if one.is_held_out == held_out and group in (None, one.group)
+            source
+            for source in self.sources
+            if source.is_held_out == held_out and group in (None, source.group)
         ]
-        return Proportion(sum(one.invented > 0 for one in chosen), len(chosen))
+        return Proportion(sum(source.invented > 0 for source in chosen), len(chosen))
 
     def replies(self, *, held_out: bool) -> Proportion:
         """Replies that invent, of all of one half; they are not independent of each other."""
-        chosen = [one for one in self.sources if one.is_held_out == held_out]
-        return Proportion(sum(one.invented for one in chosen), sum(one.replies for one in chosen))
+        chosen = [source for source in self.sources if source.is_held_out == held_out]
+        return Proportion(
+            sum(source.invented for source in chosen), sum(source.replies for source in chosen)
+        )
 
 
 def measure_declines(

@@ -69,11 +69,11 @@ class Mean:
         return f"{self.value:.3f} ({low:.3f} to {high:.3f}, n = {self.n})"
 
 
-def normalised(text: str) -> str:
+def normalise_text(text: str) -> str:
     """Lower case, single spaces, without punctuation."""
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
-def same(answer: str, truth: str) -> bool:
+def says_same(answer: str, truth: str) -> bool:
     """Whether an answer says exactly what is true, but for case and punctuation."""
-    return normalised(answer) == normalised(truth)
+    return normalise_text(answer) == normalise_text(truth)

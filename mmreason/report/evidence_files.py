@@ -1,6 +1,6 @@
 """The frames of a piece of evidence, and PNG files of them.
 
-Leaves out which frames are evidence (`agent.py`) and how they look in a report (`thumbnails.py`).
+Files are replaced as a whole: one that was begun and not finished is never left.
 """
 
 from __future__ import annotations

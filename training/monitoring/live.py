@@ -19,7 +19,7 @@ from rich.text import Text
 
 from mmreason.report.console import TextConsole
 from mmreason.report.terminal import print_plain
-from mmreason.report.words import shortened
+from mmreason.report.text import shorten_text
 from mmreason.training.monitoring.figures import KEY_FIGURES
 from mmreason.training.rl.events import StepReport
 from mmreason.viz.axes import format_number
@@ -66,7 +66,8 @@ class LiveTable:
     def show(self, report: StepReport) -> None:
         """The step as a new row, or as a line."""
         warnings = [
-            f"step {report.step}: {shortened(text, _LONGEST_WARNING)}" for text in report.warnings
+            f"step {report.step}: {shorten_text(text, _LONGEST_WARNING)}"
+            for text in report.warnings
         ]
         if self._live is None:
             for line in (format_step(report), *(f"warning: {text}" for text in warnings)):

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from mmreason.memory.tree import NodeId
 from mmreason.needle.words import (
-    ASKED,
     NEEDLE_MOTIONS,
+    QUESTION_FORMS,
     VALUES,
     Attribute,
     motion_answer,
@@ -306,7 +306,7 @@ def _ask(rng: random.Random, name: str) -> _ListQuestion:
     if kind in _ATTRIBUTES:
         phrase = [attributes[attribute] for attribute in _ATTRIBUTES[kind]]
         thing = " ".join(phrase if kind != "shape" else [*phrase, "object"])
-        return _ListQuestion(thing, ASKED[kind].format(thing), None, attributes[kind])
+        return _ListQuestion(thing, QUESTION_FORMS[kind].format(thing), None, attributes[kind])
     thing = rng.choice((f"{size} {shape}", f"{colour} {shape}", f"{size} {colour} {shape}"))
     if kind == "motion":
         moves = motion_answer(rng.choice(NEEDLE_MOTIONS))

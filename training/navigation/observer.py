@@ -12,7 +12,7 @@ import numpy as np
 
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
-from mmreason.needle.observers import PERFECT, ScriptReader, covered
+from mmreason.needle.observers import PERFECT, ScriptReader, span_of_frames
 from mmreason.training.nano.examples import describe_still
 from mmreason.video.types import FrameBatch, VideoInfo
 from mmreason.video.world.render import draw
@@ -83,7 +83,7 @@ def make_observer(world: World) -> ScriptedModel:
         # A single frame shows no motion.
         if len(times_s) == 1:
             return describe_still(world, float(times_s[0]))
-        span = covered(times_s)
+        span = span_of_frames(times_s)
         return caption(world, span, least_s=1.2 * span.duration_s / len(times_s))
 
     return ScriptedModel(reply, clip=CLIP, name=f"script of {world.name}")

@@ -18,7 +18,7 @@ from mmreason.language.wording import order_of
 from mmreason.memory.tree import NodeId, Tree
 from mmreason.models.base import Conversation, Message, Reply, TextPart
 from mmreason.needle.items import Item
-from mmreason.needle.words import VALUES, split_context
+from mmreason.needle.words import VALUES, split_word_clause
 from mmreason.policies.longvideo_r1_text import LAST_TURN
 from mmreason.training.navigation.observer import CLIP
 from mmreason.types import Note
@@ -56,7 +56,7 @@ def find_things_asked(question: str) -> tuple[str, ...]:
         >>> find_things_asked("What colour is the small star?")
         ('small star',)
     """
-    plain, _ = split_context(question)
+    plain, _ = split_word_clause(question)
     order = order_of(plain)
     if order is not None:
         return tuple(thing.removeprefix("the ") for thing in order[1])
@@ -110,7 +110,7 @@ class Teacher:
 
     def __post_init__(self) -> None:
         self.things = find_things_asked(self.item.question)
-        self.word = split_context(self.item.question)[1]
+        self.word = split_word_clause(self.item.question)[1]
         # A hint is the way down to a leaf that shows the answer, as far as the rung goes.
         gold = [self.tree.leaf_at(span.middle_s).id for span in self.item.gold_spans]
         self.hinted = {leaf[:d] for leaf in gold for d in range(1, min(self.hints, 3) + 1)}
@@ -223,14 +223,14 @@ class Teacher:
     def _look(self, thing: str, leaf: NodeId, clue: str) -> str:
         self.looked.add((thing, leaf))
         self._pending_look = (thing, leaf)
-        question = split_context(self.item.question)[0]
+        question = split_word_clause(self.item.question)[0]
         if len(self.things) > 1:
             # An order is settled by where each thing is, not by asking for it.
             question = f"Is there {article(thing)}?"
         return write_look_turn(thing, clue, leaf, question)
 
     def _order(self) -> str:
-        order = order_of(split_context(self.item.question)[0])
+        order = order_of(split_word_clause(self.item.question)[0])
         assert order is not None, self.item.question
         thing = (min if order[0] else max)(self.things, key=lambda t: self.leaf_of[t])
         return f"<think>{thing}</think><answer>the {thing}</answer>"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from mmreason.report.words import counted
+from mmreason.report.text import format_count
 from mmreason.training.parallel.processes import any_process
 from mmreason.training.rl.checkpoint import find_newest, find_step
 from mmreason.training.rl.events import StepReport
@@ -67,8 +67,8 @@ def train(
         run.save_model(recipe.out / "model")
     elif run.state.step >= recipe.steps:
         raise NothingLearnt(
-            f"nothing was learnt in {counted(run.state.step, 'step')}, and no model is written: "
-            f"{run.state.why}"
+            f"nothing was learnt in {format_count(run.state.step, 'step')}, and no model is "
+            f"written: {run.state.why}"
         )
 
 

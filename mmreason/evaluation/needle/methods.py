@@ -38,11 +38,11 @@ WARM = "_warm"
 """Ending of a policy's name that keeps what it saw for the world's next questions."""
 
 
-def checked(names: Sequence[str]) -> tuple[str, ...]:
+def check_methods(names: Sequence[str]) -> tuple[str, ...]:
     """The names without repeats. Raises UsageError for one that is no method."""
-    known = {*POLICIES, *(p + WARM for p in POLICIES), *BASELINES}
+    valid_names = {*POLICIES, *(p + WARM for p in POLICIES), *BASELINES}
     for name in names:
-        if name not in known:
+        if name not in valid_names:
             raise UsageError(
                 f"{name!r} is no method; policies are {', '.join(POLICIES)} (with {WARM} to keep "
                 f"what was seen), baselines {', '.join(BASELINES)}"
@@ -54,12 +54,12 @@ def is_policy(method: str) -> bool:
     return method.removesuffix(WARM) in POLICIES
 
 
-def scans(method: str) -> bool:
+def is_scan(method: str) -> bool:
     """Whether a baseline compares small frames of the whole video first."""
     return method.startswith("distinct")
 
 
-def answer(
+def answer_item(
     method: str,
     model: ChatModel,
     video: Watchable,
@@ -76,19 +76,21 @@ def answer(
             video, item.question, options=item.options, budget=budget, seed=item.seed
         )
     if method == "one_pass":
-        return baselines.one_pass(model, video, item)
+        return baselines.answer_in_one_pass(model, video, item)
     if method == "gold_clip":
-        return baselines.gold_clip(model, video, item)
+        return baselines.answer_from_gold(model, video, item)
     if method.startswith("exhaustive"):
-        return baselines.exhaustive(model, video, item, look=not method.endswith("_text"))
+        return baselines.answer_exhaustively(model, video, item, look=not method.endswith("_text"))
     frames, look = int(method.split("_")[1]), method.endswith("_look")
-    if scans(method):
-        return baselines.distinct(model, video, item, _scanned(video), frames=frames, look=look)
-    return baselines.stills(model, video, item, frames=frames, look=look)
+    if is_scan(method):
+        return baselines.answer_from_distinct_stills(
+            model, video, item, _scan(video), frames=frames, look=look
+        )
+    return baselines.answer_from_stills(model, video, item, frames=frames, look=look)
 
 
 @lru_cache(maxsize=1)
-def _scanned(video: Watchable) -> moments.Found:
+def _scan(video: Watchable) -> moments.Found:
     """The scan of an open video, which does not depend on the question; smaller budgets take the
     first of it."""
     return moments.find(video, video.info.span, SCAN_BUDGETS[-1])

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from mmreason.video.types import Span
 
 
-def union(spans: Iterable[Span]) -> tuple[Span, ...]:
+def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
     """The same time as disjoint spans in ascending order; empty spans go."""
     merged: list[Span] = []
     for span in sorted(s for s in spans if s.duration_s > 0):
@@ -27,12 +27,12 @@ def union(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 def length_s(spans: Iterable[Span]) -> float:
     """Seconds that the union of `spans` covers."""
-    return sum(span.duration_s for span in union(spans))
+    return sum(span.duration_s for span in merge_spans(spans))
 
 
-def common_s(one: Iterable[Span], other: Iterable[Span]) -> float:
+def common_s(spans: Iterable[Span], others: Iterable[Span]) -> float:
     """Seconds that both unions cover."""
-    first, second = union(one), union(other)
+    first, second = merge_spans(spans), merge_spans(others)
     total = 0.0
     i = j = 0
     while i < len(first) and j < len(second):
@@ -51,34 +51,34 @@ def temporal_iou(visited: Sequence[Span], gold: Sequence[Span]) -> float:
     return min(1.0, both_s / either_s) if either_s else 0.0
 
 
-def coverage(visited: Sequence[Span], gold: Sequence[Span]) -> float:
+def span_coverage(visited: Sequence[Span], gold: Sequence[Span]) -> float:
     """|V and G| / |G|: how much of the gold was visited; 0 for no gold."""
     gold_s = length_s(gold)
     return min(1.0, common_s(visited, gold) / gold_s) if gold_s else 0.0
 
 
-def precision(visited: Sequence[Span], gold: Sequence[Span]) -> float:
+def span_precision(visited: Sequence[Span], gold: Sequence[Span]) -> float:
     """|V and G| / |V|: how much of what was visited is gold; 0 for nothing visited."""
-    return coverage(gold, visited)
+    return span_coverage(gold, visited)
 
 
 def span_f1(visited: Sequence[Span], gold: Sequence[Span]) -> float:
     """Harmonic mean of coverage and precision, never above 1."""
-    return harmonic(coverage(visited, gold), precision(visited, gold))
+    return harmonic_mean(span_coverage(visited, gold), span_precision(visited, gold))
 
 
-def harmonic(one: float, other: float) -> float:
-    return 2 * one * other / (one + other) if one + other else 0.0
+def harmonic_mean(a: float, b: float) -> float:
+    return 2 * a * b / (a + b) if a + b else 0.0
 
 
 def gold_times(gold: Iterable[Span], every_s: float = 1.0) -> tuple[float, ...]:
     """F*: moments at most `every_s` apart, evenly within each gold span (the middle of a short
     one)."""
-    found: list[float] = []
+    times_s: list[float] = []
     for span in gold:
         count = max(1, math.ceil(span.duration_s / every_s))
-        found += [span.start_s + span.duration_s * (i + 0.5) / count for i in range(count)]
-    return tuple(sorted(found))
+        times_s += [span.start_s + span.duration_s * (i + 0.5) / count for i in range(count)]
+    return tuple(sorted(times_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class FrameScores:
 
     @property
     def f1(self) -> float:
-        return harmonic(self.precision, self.recall)
+        return harmonic_mean(self.precision, self.recall)
 
 
 def frame_scores(
@@ -98,18 +98,18 @@ def frame_scores(
 ) -> FrameScores:
     """Frames within `tolerance_s` of a gold time, and the other way round (LV-Haystack's temporal
     scores use 5 s). Frames count once however often they were seen."""
-    seen, gold = sorted(set(seen_s)), sorted(set(gold_s))
-    if not seen or not gold:
+    frames_s, gold_times_s = sorted(set(seen_s)), sorted(set(gold_s))
+    if not frames_s or not gold_times_s:
         return FrameScores(0.0, 0.0)
-    near = sum(_distance(t, gold) <= tolerance_s for t in seen)
-    found = sum(_distance(t, seen) <= tolerance_s for t in gold)
-    return FrameScores(near / len(seen), found / len(gold))
+    near = sum(_distance(t, gold_times_s) <= tolerance_s for t in frames_s)
+    reached = sum(_distance(t, frames_s) <= tolerance_s for t in gold_times_s)
+    return FrameScores(near / len(frames_s), reached / len(gold_times_s))
 
 
 def _distance(time_s: float, times_s: Sequence[float]) -> float:
     """To the nearest of ascending times."""
-    at = bisect_left(times_s, time_s)
-    return min(abs(time_s - t) for t in times_s[max(0, at - 1) : at + 1])
+    index = bisect_left(times_s, time_s)
+    return min(abs(time_s - t) for t in times_s[max(0, index - 1) : index + 1])
 
 
 def scene_hit_rate(seen_s: Sequence[float], gold: Sequence[Span]) -> float:
@@ -119,7 +119,7 @@ def scene_hit_rate(seen_s: Sequence[float], gold: Sequence[Span]) -> float:
     return sum(any(span.contains(t) for t in seen_s) for span in gold) / len(gold)
 
 
-def balance(seen_s: Sequence[float], gold: Sequence[Span]) -> float:
+def span_balance(seen_s: Sequence[float], gold: Sequence[Span]) -> float:
     """How evenly the frames inside gold are spread over the gold spans: their entropy over its
     largest value. 1 for one span that was seen, 0 where nothing or only one of several was."""
     counts = [sum(span.contains(t) for t in seen_s) for span in gold]
@@ -128,5 +128,5 @@ def balance(seen_s: Sequence[float], gold: Sequence[Span]) -> float:
         return 0.0
     if len(counts) == 1:
         return 1.0
-    shares = [n / total for n in counts if n]
-    return min(1.0, -sum(p * math.log(p) for p in shares) / math.log(len(counts)))
+    fractions = [n / total for n in counts if n]
+    return min(1.0, -sum(p * math.log(p) for p in fractions) / math.log(len(counts)))

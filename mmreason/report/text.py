@@ -33,14 +33,14 @@ _SILENT = ("span", "options", "check", "shift", "node", "moments", "count")
 
 def stop_words(answer: Answer) -> str:
     """Why the question ended, as a sentence for people."""
-    words = STOP_WORDS[answer.stop_reason]
+    sentence = STOP_WORDS[answer.stop_reason]
     if answer.stop_reason is StopReason.ANSWERED and is_quotation(answer):
         return QUOTED_WORDS
     if not answer.answered and answer.stop_reason is not StopReason.ABSTAINED:
-        return words.replace(
+        return sentence.replace(
             "This is the best answer until then.", "Nothing could be answered by then."
         )
-    return words
+    return sentence
 
 
 def answer_words(answer: Answer) -> str:
@@ -60,16 +60,16 @@ def looked_words(answer: Answer) -> str:
     steps = [step for step in answer.trace if step.observation.error is None]
     frames = len({t for step in steps for t in step.observation.frame_times_s})
     looks = [step for step in steps if step.call.asks]
-    seen = looks or [step for step in steps if step.call.describes]
-    spans: list[Span] = list(dict.fromkeys(step.observation.span for step in seen))
+    counted_steps = looks or [step for step in steps if step.call.describes]
+    spans: list[Span] = list(dict.fromkeys(step.observation.span for step in counted_steps))
     if not spans:
         return "nothing"
-    places = ", ".join(map(str, spans[:_MOST_PLACES]))
+    span_texts = ", ".join(map(str, spans[:_MOST_PLACES]))
     more = f" and {len(spans) - _MOST_PLACES} more" if len(spans) > _MOST_PLACES else ""
     captions = any(step.call.describes for step in steps) and bool(looks)
     with_captions = " with those of captions" if captions else ""
-    shown = f"{counted(frames, 'frame')}{with_captions}"
-    return f"{counted(len(spans), 'place')} ({places}{more}), {shown}"
+    frame_text = f"{format_count(frames, 'frame')}{with_captions}"
+    return f"{format_count(len(spans), 'place')} ({span_texts}{more}), {frame_text}"
 
 
 def subtitle_words(answer: Answer) -> str:
@@ -78,11 +78,12 @@ def subtitle_words(answer: Answer) -> str:
     if not isinstance(used, dict):
         return ""
     name = PurePath(str(used.get("path", ""))).name or "subtitles"
-    lines, found = int(used.get("lines", 0)), int(used.get("matching_passages", 0))
+    lines, passages = int(used.get("lines", 0)), int(used.get("matching_passages", 0))
     if not lines:
         return ""
-    matching = f"{counted(found, 'passage')} {'matches' if found == 1 else 'match'} the question"
-    return f"{name}: {counted(lines, 'line')}, {matching if found else 'none matches the question'}"
+    verb = "matches" if passages == 1 else "match"
+    matching = f"{format_count(passages, 'passage')} {verb}" if passages else "none matches"
+    return f"{name}: {format_count(lines, 'line')}, {matching} the question"
 
 
 def all_notes(answer: Answer) -> list[str]:
@@ -113,11 +114,11 @@ def checked_words(answer: Answer) -> str:
     counts = Counter(check_words(evidence) for evidence in answer.evidence)
     total = len(answer.evidence)
     stretches = "1 stretch" if total == 1 else f"{total:,} stretches"
-    told = ", ".join(
-        words if count == total else f"{count} of {total} {words}"
-        for words, count in counts.items()
+    outcomes = ", ".join(
+        outcome if count == total else f"{count} of {total} {outcome}"
+        for outcome, count in counts.items()
     )
-    return f"{stretches} of video: {told}"
+    return f"{stretches} of video: {outcomes}"
 
 
 def model_name(answer: Answer) -> str:
@@ -126,17 +127,17 @@ def model_name(answer: Answer) -> str:
     return str(model.get("name", "") if isinstance(model, dict) else model)
 
 
-def percent(share: float) -> str:
+def format_percent(fraction: float) -> str:
     """`0.934` -> `93 %`."""
-    return f"{share:.0%}".replace("%", " %")
+    return f"{fraction:.0%}".replace("%", " %")
 
 
 def confidence_words(answer: Answer) -> str:
     """`93 %` where that is calibrated; else it says that it is the model's own number."""
     if answer.confidence is None:
         return "none: this is a quotation" if is_quotation(answer) else "not known"
-    shown = percent(answer.confidence)
-    return shown if answer.confidence_calibrated else f"model's own {shown}, not calibrated"
+    percent = format_percent(answer.confidence)
+    return percent if answer.confidence_calibrated else f"model's own {percent}, not calibrated"
 
 
 def asked_words(step: Step, question: str) -> str:
@@ -145,15 +146,17 @@ def asked_words(step: Step, question: str) -> str:
     Left out are its span, and the question where it is the one being answered or a part of it.
     """
     arguments = step.call.arguments
-    parts = []
+    details = []
     if node := node_of(step):
-        parts.append("node " + ".".join(map(str, node)))
+        details.append("node " + ".".join(map(str, node)))
     if arguments.get("shift") and not step.call.is_check:
-        parts.append("other frames")
+        details.append("other frames")
     if not isinstance(step.call, ModelTurn):
-        said = ((name, str(value)) for name, value in arguments.items() if name not in _SILENT)
-        parts += [text for name, text in said if not _repeats(name, text, question)]
-    return shortened(", ".join(parts), _LONGEST_ASKED)
+        argument_texts = (
+            (name, str(value)) for name, value in arguments.items() if name not in _SILENT
+        )
+        details += [text for name, text in argument_texts if not _repeats(name, text, question)]
+    return shorten_text(", ".join(details), _LONGEST_ASKED)
 
 
 def _repeats(name: str, text: str, question: str) -> bool:
@@ -184,11 +187,15 @@ def has_place(step: Step) -> bool:
 
 def result_words(step: Step) -> str:
     """What the tool returned, or why it failed; of an answer its text."""
-    seen = step.observation
+    observation = step.observation
     if isinstance(step.call, ModelTurn) and step.call.kind == "answer":
         return show_line(step.call.text)
-    noted = f" ({seen.note})" if seen.note else ""
-    return show_line(f"failed: {seen.error}" if seen.error else (seen.text or "(nothing)") + noted)
+    noted = f" ({observation.note})" if observation.note else ""
+    return show_line(
+        f"failed: {observation.error}"
+        if observation.error
+        else (observation.text or "(nothing)") + noted
+    )
 
 
 def cost_rows(cost: Cost) -> list[tuple[str, str, str]]:
@@ -198,7 +205,7 @@ def cost_rows(cost: Cost) -> list[tuple[str, str, str]]:
         (cost.observer_calls, "observer"),
         (cost.checker_calls, "checker"),
     )
-    by_role = ", ".join(f"{count:,} {role}" for count, role in roles if count)
+    by_role = ", ".join(f"{calls:,} {role}" for calls, role in roles if calls)
     scanned = cost.frames_scanned > 0
     stages = f"{cost.decode_seconds:.2f} decoding, {cost.model_seconds:.2f} models"
     return [
@@ -226,16 +233,16 @@ def spent_words(cost: Cost, *, cached: bool = False) -> str:
     if cached:
         return "from the store"
     tokens = cost.tokens_in + cost.tokens_out
-    frames = f"{counted(cost.frames, 'frame')} · " if cost.frames else ""
-    return f"{frames}{counted(tokens, 'token')} · {cost.seconds:.2f} s"
+    frames = f"{format_count(cost.frames, 'frame')} · " if cost.frames else ""
+    return f"{frames}{format_count(tokens, 'token')} · {cost.seconds:.2f} s"
 
 
-def counted(count: int, one: str, many: str = "") -> str:
+def format_count(count: int, singular: str, plural: str = "") -> str:
     """`1 frame`, `1,024 frames`; `many` is the plural where it is not `one` and an s."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
-def shortened(text: str, limit: int) -> str:
+def shorten_text(text: str, limit: int) -> str:
     """One line of plain text of at most `limit` characters; an ellipsis says where it was cut."""
     text = show_line(text)
     return text if len(text) <= limit else text[:limit].rstrip() + "…"

@@ -23,7 +23,7 @@ class Mark:
 
 
 @dataclass
-class _Place:
+class _MarkGroup:
     centres_pct: list[float]
     numbers: set[int]
 
@@ -40,20 +40,20 @@ class _Place:
         return len(self.text) * _CHARACTER_PCT / 2
 
 
-def marks(places: Sequence[tuple[float, int]]) -> tuple[Mark, ...]:
+def place_marks(centres: Sequence[tuple[float, int]]) -> tuple[Mark, ...]:
     """Marks for (centre in percent, number), from left to right."""
-    placed: list[_Place] = []
-    for centre_pct, number in sorted(places):
-        placed.append(_Place([centre_pct], {number}))
-        while len(placed) > 1 and _touch(placed[-2], placed[-1]):
-            last = placed.pop()
-            placed[-1].centres_pct += last.centres_pct
-            placed[-1].numbers |= last.numbers
-    return tuple(Mark(round(one.centre_pct, 3), one.text) for one in placed)
+    groups: list[_MarkGroup] = []
+    for centre_pct, number in sorted(centres):
+        groups.append(_MarkGroup([centre_pct], {number}))
+        while len(groups) > 1 and _touch(groups[-2], groups[-1]):
+            last = groups.pop()
+            groups[-1].centres_pct += last.centres_pct
+            groups[-1].numbers |= last.numbers
+    return tuple(Mark(round(group.centre_pct, 3), group.text) for group in groups)
 
 
-def _touch(left: _Place, right: _Place) -> bool:
-    free_pct = right.centre_pct - right.half_pct - left.centre_pct - left.half_pct
+def _touch(first: _MarkGroup, second: _MarkGroup) -> bool:
+    free_pct = second.centre_pct - second.half_pct - first.centre_pct - first.half_pct
     return free_pct < _GAP_PCT
 
 
@@ -67,8 +67,8 @@ def _compact(numbers: Iterable[int]) -> str:
         else:
             runs.append([number])
     dash = "\N{EN DASH}"
-    parts = [
+    texts = [
         f"{run[0]}{dash}{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs
     ]
-    text = ", ".join(parts)
+    text = ", ".join(texts)
     return text if len(text) <= _LONGEST else f"{ordered[0]} … {ordered[-1]}"

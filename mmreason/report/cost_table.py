@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmreason.report.words import is_second_look
+from mmreason.report.text import is_second_look
 from mmreason.types import Answer, Cost
 
 _DUTIES = {
@@ -35,18 +35,18 @@ class Stage:
     share_pct: float
 
 
-def roles(answer: Answer) -> tuple[RoleRow, ...]:
+def cost_by_role(answer: Answer) -> tuple[RoleRow, ...]:
     """The roles that asked a model at least once.
 
     Tools are the observer's or the checker's; what is left of the whole is the reasoner's, also
     what it thought after the last step.
     """
-    parts = {"observer": Cost(), "checker": Cost()}
+    costs = {"observer": Cost(), "checker": Cost()}
     for step in answer.trace:
-        parts["checker" if is_second_look(step) else "observer"] += step.observation.cost
-    tools = parts["observer"] + parts["checker"]
+        costs["checker" if is_second_look(step) else "observer"] += step.observation.cost
+    tools = costs["observer"] + costs["checker"]
     total = answer.cost
-    parts["reasoner"] = Cost(
+    costs["reasoner"] = Cost(
         tokens_in=max(0, total.tokens_in - tools.tokens_in),
         tokens_out=max(0, total.tokens_out - tools.tokens_out),
         model_seconds=max(0.0, total.model_seconds - tools.model_seconds),
@@ -62,14 +62,14 @@ def roles(answer: Answer) -> tuple[RoleRow, ...]:
             duty=duty,
             model=_model_of(answer, role),
             calls=calls[role],
-            cost=parts[role],
+            cost=costs[role],
         )
         for role, duty in _DUTIES.items()
         if calls[role]
     )
 
 
-def stages(cost: Cost) -> tuple[Stage, ...]:
+def time_by_stage(cost: Cost) -> tuple[Stage, ...]:
     """Decoding, models and all the rest, with their shares of the whole; empty without times."""
     if cost.seconds <= 0 or not cost.model_seconds:
         return ()
@@ -83,18 +83,18 @@ def stages(cost: Cost) -> tuple[Stage, ...]:
     return tuple(Stage(name, seconds, round(100 * seconds / whole_s, 2)) for name, seconds in named)
 
 
-def limits(answer: Answer) -> dict[str, str]:
+def limits_by_name(answer: Answer) -> dict[str, str]:
     """The limits that were set, under the names of `cost_rows`."""
     budget = answer.settings.get("budget")
     if not isinstance(budget, dict):
         return {}
     named = {"seconds": "seconds", "frames": "frames shown", "rounds": "rounds"}
-    found = {
+    limits = {
         what: f"{budget[name]:,}" for name, what in named.items() if budget.get(name) is not None
     }
     if budget.get("tokens") is not None:
-        found["tokens read"] = f"{budget['tokens']:,} read and written"
-    return found
+        limits["tokens read"] = f"{budget['tokens']:,} read and written"
+    return limits
 
 
 def _model_of(answer: Answer, role: str) -> str:
