@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from mmreason.agent.batch import answer_requests
 from mmreason.models.base import Reply
-from mmreason.tools.calls import FAILURES, Request
+from mmreason.tools.calls import FAILURES, ModelRequest
 from mmreason.training.generation.sampler import Draw, Sampler, keeping
 from mmreason.training.rewards import Scored
 from mmreason.training.rollouts.episode import Ask, Codec, Episode, Task
@@ -89,7 +89,7 @@ class _Flight:
     seed: int
     turns: list[tuple[Prompt, Written]] = field(default_factory=list)
     ask: Ask | None = None
-    request: Request | None = None
+    request: ModelRequest | None = None
     written: Written | None = None
     replies: list[Reply] | None = None
     failure: Exception | None = None
@@ -113,7 +113,7 @@ class _Flight:
         except FAILURES as error:
             self.fail(type(error).__name__, str(error))
             return
-        if isinstance(action, Request):
+        if isinstance(action, ModelRequest):
             self.request = action
         elif len(self.turns) < TURNS_LIMIT:
             self.ask = action

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mmreason.models.base import Conversation
-from mmreason.tools.calls import Request
+from mmreason.tools.calls import ModelRequest
 from mmreason.training.rewards import Scored
 from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
 
@@ -25,8 +25,8 @@ class Ask:
     max_new_tokens: int
 
 
-Episode = Generator[Ask | Request, Any, Outcome]
-"""Sent a `Written` for an `Ask`, a list of `Reply` for a `Request` to some other model (or an
+Episode = Generator[Ask | ModelRequest, Any, Outcome]
+"""Sent a `Written` for an `Ask`, a list of `Reply` for a `ModelRequest` to some other model (or an
 error of `mmreason.tools.calls.FAILURES` is thrown in)."""
 
 

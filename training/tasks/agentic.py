@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmreason.agent.driver import Run
-from mmreason.models.base import ClipRecipe, Conversation, Reply
+from mmreason.models.base import ClipRecipe, Conversation, GenerateRequest, Reply
 from mmreason.reasoner import Reasoner
-from mmreason.tools.calls import FAILURES, Request
+from mmreason.tools.calls import FAILURES, ModelRequest
 from mmreason.training.rewards import (
     Combination,
     Scored,
@@ -44,14 +44,7 @@ class Player:
     def __init__(self, clip: ClipRecipe):
         self.clip = clip
 
-    def generate(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
+    def generate(self, request: GenerateRequest) -> list[Reply]:
         """Raises UsageError: use it in rollouts only."""
         raise UsageError("a player writes in rollouts only; give the reasoner a model of its own")
 
@@ -125,15 +118,15 @@ class AgentTask:
             sent, failure = None, None
             if isinstance(item, Step):
                 continue
-            assert isinstance(item, Request), "no other question shares what is asked for"
+            assert isinstance(item, ModelRequest), "no other question shares what is asked for"
             if item.model is not player:
                 sent, failure = yield from _observed(item)
                 continue
-            (conversation,) = item.conversations
+            (conversation,) = item.request.conversations
             prompt = (
                 codec.prompt(conversation) if last is None else codec.continued(*last, conversation)
             )
-            written: Written = yield Ask(prompt, self.turn_tokens or item.max_new_tokens)
+            written: Written = yield Ask(prompt, self.turn_tokens or item.request.max_new_tokens)
             said.append(written)
             last = (prompt, written, conversation)
             sent = [as_reply(prompt, written)]
@@ -153,7 +146,7 @@ class AgentTask:
         )
 
 
-def _observed(request: Request) -> Any:
+def _observed(request: ModelRequest) -> Any:
     """The replies to a request, or the error that came instead."""
     try:
         return (yield request), None
