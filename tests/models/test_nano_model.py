@@ -7,7 +7,14 @@ from typing import cast
 import numpy as np
 import pytest
 
-from mmreason.models.base import ClipRecipe, FramesPart, GenerateRequest, Message, TextPart
+from mmreason.models.base import (
+    ClipRecipe,
+    FramesPart,
+    GenerateRequest,
+    Message,
+    TextPart,
+    cut_at_stop,
+)
 from mmreason.models.calibration import Calibration
 from mmreason.models.hf import TransformersModel
 from mmreason.models.nano_model import NanoModel
@@ -228,3 +235,20 @@ def test_a_decline_of_a_size_stays_a_decline():
     assert (
         nano.generate(GenerateRequest([_asked("Is there a large yellow ring?")]))[0].text == OUTSIDE
     )
+
+
+def test_weights_write_no_further_than_a_stop_text(nano):
+    """Each row of a batch ends at its own stop text, and tells every token it wrote."""
+    weights = nano.inner
+    later = _batch(np.stack([generate.demo(7).frame(t, (144, 80)) for t in TIMES_S + 16]))
+    asked = [_asked("Describe the clip.", frames) for frames in (WORLD, later)]
+    stop = ("ing", "ll p")  # inside a token, and across two
+    whole = weights.generate(GenerateRequest(asked))
+    ended = weights.generate(GenerateRequest(asked, stop=stop))
+    for before, after in zip(whole, ended, strict=True):
+        assert after.text == cut_at_stop(before.text, stop).strip() != before.text
+        assert after.token_ids == before.token_ids[: after.tokens_out]
+        assert after.logprobs == pytest.approx(before.logprobs[: after.tokens_out], abs=1e-4)
+        written, but_last = map(weights.tokenizer.decode, (after.token_ids, after.token_ids[:-1]))
+        assert cut_at_stop(written, stop) != written and cut_at_stop(but_last, stop) == but_last
+    assert len({reply.tokens_out for reply in ended}) == 2
