@@ -19,7 +19,7 @@ from mmreason.evaluation.calibration import Pair
 from mmreason.evaluation.scoring import Mean, Proportion, normalise_text, says_same
 from mmreason.grounding import Box, iou, parse_boxes
 from mmreason.language.refusals import declines
-from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
+from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, Reply, TextPart
 from mmreason.video import plan
 from mmreason.video.types import FrameBatch, Span
 from mmreason.video.world import World, generate
@@ -103,7 +103,8 @@ def _run(model: ChatModel, asks: list[_Ask]) -> None:
                 [Message("user", (FramesPart(ask.frames, kind), TextPart(ask.prompt)))]
                 for ask in chunk
             ]
-            for ask, reply in zip(chunk, model.generate(conversations), strict=True):
+            replies = model.generate(GenerateRequest(conversations))
+            for ask, reply in zip(chunk, replies, strict=True):
                 ask.score(reply)
 
 

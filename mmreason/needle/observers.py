@@ -12,20 +12,13 @@ import hashlib
 import json
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from mmreason.models.base import (
-    ClipRecipe,
-    Conversation,
-    FramesPart,
-    Message,
-    Reply,
-    TextPart,
-)
+from mmreason.models.base import ClipRecipe, FramesPart, GenerateRequest, Message, Reply, TextPart
 from mmreason.needle.words import (
     ATTRIBUTES,
     VALUES,
@@ -111,16 +104,11 @@ class OracleModel:
     def fingerprint(self) -> str:
         return hashlib.sha256(self.name.encode()).hexdigest()
 
-    def generate(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
+    def generate(self, request: GenerateRequest) -> list[Reply]:
         """See `ChatModel`. Only the last message of a conversation is read."""
-        return [self._reply(conversation[-1]) for conversation in conversations]
+        request.refuse_constraint_and_tools(self.name)
+        replies = [self._reply(conversation[-1]) for conversation in request.conversations]
+        return [reply.cut_at(request.stop) for reply in replies]
 
     def _reply(self, message: Message) -> Reply:
         text = "\n".join(part.text for part in message.parts if isinstance(part, TextPart))

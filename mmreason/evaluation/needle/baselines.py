@@ -28,7 +28,7 @@ from mmreason.evaluation.needle.reading import (
 )
 from mmreason.language.answer_reading import read_answer
 from mmreason.memory.tree import Tree, plan_tree
-from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
+from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, Reply, TextPart
 from mmreason.needle.items import Item
 from mmreason.needle.words import parse_question, split_word_clause
 from mmreason.tool_calls import Caption, Look, Scan, Skim
@@ -243,7 +243,9 @@ class _BaselineRun:
                 kind = "image" if len(times) == 1 else "video"
                 message_parts = (FramesPart(frames, kind), TextPart(prompt))
                 conversations.append([Message("user", message_parts)])
-            replies += self.model.generate(conversations, max_new_tokens=MAX_NEW_TOKENS)
+            replies += self.model.generate(
+                GenerateRequest(conversations, max_new_tokens=MAX_NEW_TOKENS)
+            )
         return replies
 
     def note(

@@ -2,8 +2,8 @@
 
 Visits count in the order they were made; a round is what the cost ledger calls one. A leaf visit is
 a call about a leaf of the tree or about a stretch no longer than one. Gold is seen where a frame
-that was shown together with the question lies in it, or where a leaf's caption had a frame in it. `spans.py` has the measures
-between spans, `summary.py` the tables.
+that was shown together with the question lies in it, or where a leaf's caption had a frame in
+it. `spans.py` has the measures between spans, `summary.py` the tables.
 """
 
 from __future__ import annotations
