@@ -132,6 +132,7 @@ def ask_timed(
     began_s, cpu_s = time.perf_counter(), time.process_time()
     answer = reasoner.ask(film, question, budget=budget)
     wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
+    # What models and decoding took is by their own clocks.
     wall_s -= answer.cost.model_seconds + answer.cost.decode_seconds
     steps = len(answer.trace)
     return StepTime(cpu_s / steps, wall_s / steps), steps
@@ -162,6 +163,7 @@ def measure_warm(count: int) -> tuple[float, float, int]:
     with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder) / "s") as store:
         model = make_observer(film)
         reasoner = Reasoner(model, store=store)
+        # First every question once, so that the store holds all replies.
         for question in dict.fromkeys(asked_questions):
             reasoner.ask(film, question)
         before = model.calls
@@ -180,6 +182,7 @@ def measure_lookups(count: int) -> list[float]:
             store.put(f"key-{i:064d}", value)
         times_s = []
         for i in range(count):
+            # A stride that is prime to the count: no two neighbours lie on a page of the file.
             key = f"key-{i * 7919 % 20_000:064d}"
             began = time.perf_counter()
             value_read = store.get(key)

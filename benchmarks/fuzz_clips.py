@@ -88,6 +88,7 @@ def draw_frame(number: int) -> np.ndarray:
     """uint8 (H, W, 3): the number above, a part that moves and changes its colour below."""
     width_px, height_px = SIZE_PX
     pixels = np.zeros((height_px, width_px, 3), np.uint8)
+    # The ground changes its colour every 40 frames, so that there are cuts.
     pixels[..., number // 40 % 3] = 200
     pixels[:, number : number + 20] = 255
     luma = np.zeros((height_px, width_px), np.uint8)
@@ -152,6 +153,7 @@ def _write_one(path: Path, clip: Clip, number: int) -> Path:
             if lines is None:
                 break
             text = f"line {start_ms}".encode()
+            # Timed text of mp4 begins with its length.
             data = len(text).to_bytes(2) + text if clip.suffix == ".mp4" else text
             packet = av.Packet(data)
             packet.stream, packet.time_base = lines, Fraction(1, 1000)

@@ -86,6 +86,7 @@ def damage_file(whole: np.ndarray, rng: np.random.Generator) -> tuple[str, bytes
     claim = list(LIES)[rng.integers(len(LIES))]
     if way == 4 and LIES[claim][0] in whole.tobytes():
         return "lying header", falsify_header(whole.tobytes(), claim)
+    # Numbers of headers, where they hurt most; other containers have theirs at the start.
     head = max(0, data.tobytes().find(b"moov"))
     for start in rng.integers(head, min(len(data) - 4, head + 1500), 4):
         number = int(rng.choice([0, 1, 2**16, 100_000, 2**31 - 1, 2**31, 2**32 - 1]))
@@ -143,6 +144,7 @@ def _read_frames(source: Path | bytes, way: str) -> str:
         return "refused" if "\n" not in str(error) else f"crash: {error}"
     sure = np.flatnonzero(batch.exact)
     read = [(row, bar_code.read_number(batch.pixels[row])) for row in sure.tolist()]
+    # The number that each picture must bear at its time.
     due = np.round((batch.times_s - start_s) * FPS_HZ).astype(int)
     readable = [(row, number) for row, number in read if number is not None]
     unread = len(read) - len(readable)
@@ -151,6 +153,7 @@ def _read_frames(source: Path | bytes, way: str) -> str:
     elif way in ("lying header", "extreme numbers"):
         wrong = sum(b <= a for (_, a), (_, b) in pairwise(readable))
     else:
+        # The offset that most frames have is that of the file.
         moved = Counter(number - int(due[row]) for row, number in readable)
         wrong = len(readable) - max(moved.values(), default=0)
     whole = "done" if len(sure) == len(batch) else "marked"
@@ -208,9 +211,11 @@ def _try(verb: Sequence[str]) -> str:
 
 def _child(answers: Connection, path: Path, way: str, out: Path, allowed_bytes: int) -> None:
     """In a process of its own: every verb, each answered as soon as it is over."""
+    # FFmpeg writes thousands of lines about such files.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     taken = pages * os.sysconf("SC_PAGE_SIZE") + allowed_bytes
+    # A limit of its own for each process: one that asks for 40 GiB must fail alone.
     resource.setrlimit(resource.RLIMIT_AS, (taken, taken))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -227,10 +232,12 @@ def _child(answers: Connection, path: Path, way: str, out: Path, allowed_bytes: 
 
 def run_file(path: Path, way: str, out: Path, limit_s: float, allowed_bytes: int) -> dict[str, Any]:
     """{verb: [outcome, seconds, MiB taken by then]}; a verb that does not end is a `hang`."""
+    # Forked, so that imports are paid once for hundreds of files.
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(theirs, path, way, out, allowed_bytes))
     process.start()
+    # Or the pipe would stay open when the child ends, and the wait never be over.
     theirs.close()
     outcomes: dict[str, Any] = {}
     for name in (*list_verbs(path, out), *list_checks(path, way)):

@@ -84,6 +84,7 @@ def measure_command(argv: list[str]) -> tuple[float, float]:
     """(seconds, MiB at most) of one run of the command line. RuntimeError where it fails."""
     began = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", "mmreason", *argv], stdout=subprocess.DEVNULL)
+    # The peak of this child alone; `resource` tells that of all children.
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

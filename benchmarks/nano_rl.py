@@ -99,6 +99,7 @@ def paired_gain(
     """
     gain = after - before
     labels = np.arange(len(gain)) if groups is None else groups
+    # Rows of a group are drawn together: plays over one world succeed and fail alike.
     names, group_of_row = np.unique(labels, return_inverse=True)
     total, count = np.bincount(group_of_row, gain), np.bincount(group_of_row)
     rng = np.random.default_rng(0)

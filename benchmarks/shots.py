@@ -65,6 +65,7 @@ class CutFilm:
 
     def _frame(self, time_s: float) -> np.ndarray:
         shot = int(np.searchsorted(self.starts_s[1:-1], time_s + 1e-6, "right"))
+        # Near an edge the neighbour shows too: mixed in a dissolve, through black in a fade.
         pixels = self._shot(shot, time_s)
         for other, edge_s in ((shot - 1, self.starts_s[shot]), (shot + 1, self.starts_s[shot + 1])):
             if not 0 <= other < len(self.shots):
@@ -199,6 +200,7 @@ def score_boundaries(found_s: Sequence[float], truth: Sequence[Span]) -> Score:
         >>> score_boundaries([2.0, 9.0], [Span(2.05, 2.05), Span(5, 6)])
         Score(hits=1, found=2, true=2)
     """
+    # A time counts for one boundary: two hits on one cut are one hit and one false alarm.
     unmatched_s = sorted(found_s)
     hits = 0
     for span in truth:

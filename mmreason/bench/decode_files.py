@@ -171,6 +171,7 @@ def make_file(name: str, folder: Path, scale: Scale, say: OnProgress) -> BenchFi
     path = folder / f"{name}{recipe.suffix}"
     table_path = path.with_suffix(".npz")
     if not (path.exists() and table_path.exists()):
+        # The file first, then its table: a run that is cut short between them makes both anew.
         with _complete_file(path) as partial:
             _write(recipe, partial, folder, scale, say)
             say(f"reading the packets of {name}", 0, 1)
@@ -240,6 +241,7 @@ def _write(recipe: Recipe, path: Path, folder: Path, scale: Scale, say: OnProgre
             path, codec, options, scale, other_frames, lambda *n: say(f"encoding {recipe.name}", *n)
         )
         return
+    # Encoding takes minutes, copying seconds: eight of the ten files are copies of one loop.
     loop = folder / "loop.mp4"
     if not loop.exists():
         with _complete_file(loop) as partial:
@@ -308,6 +310,7 @@ def _copy(
         if rotation_deg:
             copy.set_display_rotation(rotation_deg)
         assert video.time_base is not None
+        # Stamps of the copy are multiples of a frame's length, in units of the container.
         tick = round(1 / (FPS_HZ * video.time_base))
         for loop in range(loops):
             reader.seek(0, stream=video)
@@ -325,6 +328,7 @@ def _whole_groups(
 ) -> Iterator[av.Packet]:
     """Packets with data, up to the first key frame at or after `end_pts`."""
     for packet in reader.demux(video):
+        # The packet that flushes a demuxer has no stamps.
         if packet.pts is None or packet.dts is None:
             continue
         if end_pts is not None and packet.is_keyframe and packet.pts >= end_pts:
@@ -368,6 +372,7 @@ def _is_reference(packet: av.Packet, codec: str, head: bytes | None) -> bool:
         if codec == "h264" and unit & 31 in (1, 5):
             return unit >> 5 & 3 > 0
         if codec == "hevc" and unit >> 1 & 63 < 32:
+            # Even types below 16 are of pictures that no other picture of their layer needs.
             kind = unit >> 1 & 63
             return kind > 14 or kind % 2 == 1
     return True

@@ -40,6 +40,8 @@ def time_methods(
 def _methods(
     path: str, candidates: int, chosen: int, dimensions: int
 ) -> dict[str, Callable[[], SamplePlan]]:
+    # Scores that wander, as those of neighbouring frames do; embeddings without structure, the hard
+    # case.
     noise = np.random.default_rng(0)
     with Video.open(path) as video:
         info = video.info

@@ -64,6 +64,7 @@ class Footage:
         width, height = size_px
         self._canvases = [self._canvas() for _ in range(_CANVASES)]
         room = (height + _GRAIN_ROOM_PX, width + _GRAIN_ROOM_PX)
+        # Drawn once, larger than a frame: a random cut of it costs nothing and never repeats.
         grain = self._noise.normal(128, _GRAIN_LEVELS, room)
         self._grain = grain.clip(0, 255).astype(np.uint8)
         self._scenes = self._script()
@@ -121,6 +122,7 @@ class Footage:
         luma = out[:height]
         chroma = out[height:].reshape(2, height // 2, width // 2)
         shift = np.asarray(scene.start_px) + frames_in * np.asarray(scene.speed_px)
+        # A hand that holds the camera.
         shift += self._noise.normal(0, 1, 2) * scene.shake_px
         scale = 1 + scene.zoom * frames_in
         for plane, source, size_ratio in zip(
@@ -138,6 +140,7 @@ class Footage:
             down, right = self._noise.integers(0, _GRAIN_ROOM_PX, 2)
             grain = self._grain[down : down + height, right : right + width]
             luma[:] = cv2.addWeighted(luma, 1, grain, 1, -128)
+        # Last, on top of grain and light, with no colour below it.
         bar_code.draw_number(number, luma)
         chroma[:, : bar_code.band_rows(height) // 2 + 1] = 128
         return out
@@ -160,6 +163,7 @@ class Footage:
 
 def _bounce(position: float, room: int) -> float:
     """`place` folded into 0..room."""
+    # A triangle wave: there and back within twice the room.
     position %= 2 * room
     return min(position, 2 * room - position)
 

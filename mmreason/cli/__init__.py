@@ -50,12 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         0
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # Anywhere on the line, so that it can be added at the end of one that failed.
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         code = app(arguments, standalone_mode=False, prog_name="mmreason")
         if code == _INTERRUPTED:
             raise KeyboardInterrupt
+        # Here, where a closed pipe or a full disk still becomes an exit code.
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (KeyboardInterrupt, typer.Abort):
@@ -76,9 +78,11 @@ def _report(error: Exception, *, code: int, debug: bool) -> int:
     if debug:
         print(show_text("".join(traceback.format_exception(error))), file=sys.stderr)
     format_message = getattr(error, "format_message", None)
+    # Complaints about options carry their context in a method of their own.
     text = " ".join((format_message() if format_message else str(error)).split())
     if not text and code == 2:
         return code  # `mmreason` alone: its help was printed, and there is nothing to add
+    # What no one foresaw: its type says more than its text.
     if code == 1:
         text = f"{type(error).__name__}: {text}" + ("" if debug else " (--debug shows where)")
     print_notice(f"error: {text}")

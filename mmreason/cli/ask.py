@@ -241,6 +241,7 @@ def _check_is_one_video(video: str) -> None:
     from mmreason.types import UsageError
     from mmreason.video.urls import is_url
 
+    # A file may have such letters in its name, and so may an address.
     is_pattern = any(c in video for c in "*?[") and not (is_url(video) or Path(video).exists())
     if Path(video).is_dir() or is_pattern:
         raise UsageError(
@@ -256,6 +257,7 @@ def _print_estimate(reasoner: Reasoner, video: str, budget: Budget, as_json: boo
     if as_json:
         print_json(estimate.to_dict())
         return
+    # Only long videos are scanned before they are searched.
     is_long = estimate.scanned_frames > 0
     rows = [
         f"{video}: {format_time(estimate.duration_s)}, a tree of {estimate.depth} levels with "

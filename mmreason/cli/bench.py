@@ -55,6 +55,7 @@ def bench_decode(
     scale = decode_files.QUICK if quick else decode_files.FULL
     usual = ("short", "hevc") if quick else decode_files.NAMES
     names = _check_names(tuple(only or ()), (*decode_files.NAMES, _PLANNING)) or (*usual, _PLANNING)
+    # Made files are large and always the same: they outlive the run.
     files_folder = files or cache_folder() / "bench"
     report = decode_report.Report(
         scale=scale.name, machine=decode_report.describe_machine(), files=(), planning=None
@@ -70,6 +71,7 @@ def bench_decode(
                 report = replace(report, planning=planning)
             else:
                 report = _replace_file(report, decode_run.measure_file(file, scale, say))
+            # After each file: a run takes a quarter of an hour.
             _save(report, scale, folder)
     if as_json:
         print_json(decode_report.to_dict(report))
@@ -154,6 +156,7 @@ def _read_earlier(path: Path, fresh: Report) -> Report:
     except (KeyError, TypeError, ValueError):
         progress_console().print(f"{path} is no earlier result: begun anew")
         return fresh
+    # Figures of two machines in one table would be compared.
     if (earlier.scale, earlier.machine) != (fresh.scale, fresh.machine):
         progress_console().print(f"{path} is of another size or machine: begun anew")
         return fresh

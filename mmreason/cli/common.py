@@ -87,6 +87,7 @@ def _as_line(text: str) -> str:
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object with the version of its schema on stdout, nothing else."""
+    # A terminal of another encoding would refuse the letters, and the whole object with them.
     is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     print(encode_json(with_schema(value), indent=2, ascii_only=not is_unicode))
     sys.stdout.flush()
@@ -179,6 +180,7 @@ def api_key(model: str, file: Path | None, openai_key: str | None) -> str | None
 
 def quiet_libraries() -> None:
     """Keep warnings and bars of the model libraries off the terminal; errors still raise."""
+    # Only of verbs that load a model: a user's own program keeps its warnings.
     warnings.simplefilter("ignore")
     from transformers.utils import logging as transformers_logging
 

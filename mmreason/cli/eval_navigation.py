@@ -57,6 +57,7 @@ def eval_navigation(
             for kind, proportion in results.model.by_kind.items()
         },
     }
+    # Per question asked, whether it was answered or not.
     turns = {n: p.turns / p.right.n for n, p in players.items()}
     if as_json:
         rows: dict[str, object] = {

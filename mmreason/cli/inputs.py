@@ -77,7 +77,9 @@ def expand_paths(patterns: Sequence[str]) -> Inputs:
             matches = _matches(path)
             if not matches:
                 raise UsageError(f"{pattern}: no file matches this pattern")
+        # A file that is named twice, or by name and by pattern, is worked on once.
         files |= dict.fromkeys(matches)
+    # One pattern that matches one file is still a list: its form must not hang on what lies there.
     many = len(patterns) > 1 or files.keys() != {Path(patterns[0])}
     return Inputs(tuple(files), many)
 
@@ -97,6 +99,7 @@ def _is_video(file: Path) -> bool:
         return False
     try:
         with file.open("rb") as opened:
+            # A folder may hold any JSON; only scripted worlds are videos.
             return _WORLD_MARK in opened.read(4096)
     except OSError:
         return True  # told as a failure when it is opened
@@ -122,6 +125,7 @@ def work_through(files: Sequence[Path], act: Callable[[Path], T], message: str) 
 def _reason(error: Exception, name: str) -> str:
     """The error on one line, without the path that is told beside it."""
     text = " ".join(str(error).split()).removeprefix(f"{name}: ")
+    # Errors for users speak for themselves; of others the type is told too.
     is_plain = isinstance(error, ValueError | OSError)
     return text if is_plain and text else f"{type(error).__name__}: {text}"
 
@@ -181,6 +185,7 @@ def picture_path(folder: Path, file: Path, taken: set[Path]) -> Path:
         ['x.mp4.png', 'x.mp4-2.png']
     """
     path, number = folder / f"{file.name}.png", 1
+    # Files of one name from two folders would overwrite each other's picture.
     while path in taken:
         number += 1
         path = folder / f"{file.name}-{number}.png"

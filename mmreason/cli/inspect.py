@@ -184,6 +184,7 @@ def _backends(report: FileReport) -> list[tuple[str, str]]:
     """A line of the back ends that read the file, and one for each reason why others do not."""
     readers = ", ".join(check.name for check in report.backends if check.why_not is None)
     rows = [("read by", readers)] if readers else []
+    # Back ends that give the same reason share a line.
     names: dict[str, list[str]] = {}
     for check in report.backends:
         if check.why_not is not None:

@@ -109,6 +109,7 @@ def _runs_table(runs: list[Run]) -> Table:
     from mmreason.viz.axes import format_number
 
     logged_names = {name for run in runs for name in run.names}
+    # Objectives log different figures; empty columns would push others off the screen.
     present = [(short, name) for short, name in KEY_FIGURES.items() if name in logged_names]
     figures = dict(present[:_FIGURES])
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

@@ -49,8 +49,10 @@ def train_rl(
 
     recipe = read_recipe(recipe_file)
     if dry_run:
+        # A task that gives no problem is told before memory is counted.
         recipe.task.problem(0)
         made_plan = plan_run(recipe, recipe_file)
+        # Every video is opened once now, rather than after hours of training.
         wrong = _wrong_data(recipe)
         if as_json:
             print_json(made_plan.to_dict() | {"wrong": wrong})
@@ -73,6 +75,7 @@ def train_rl(
         reports = train(recipe, resume=resume, should_stop=should_stop)
         try:
             for report in watch_steps(reports, recipe.out, trackers=recipe.trackers, table=table):
+                # With the first step: a run that never began leaves no note of itself.
                 if last is None:
                     note_recipe(recipe.out, recipe_file)
                 last = report

@@ -153,6 +153,7 @@ def _confidence(results: NanoResults, is_calibrated: bool) -> str:
             f"| {group.stated:.1%} | {group.right} |"
             for group in bins
         ]
+        # The bins show where it is off; this row, by how much in all.
         rows.append(f"| {kind} | all | {len(pairs)} | mean gap {expected_error(bins):.1%} | |")
     return (
         f"## Confidence\n\n{method}\n\n"

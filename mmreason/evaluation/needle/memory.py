@@ -44,6 +44,8 @@ class FrameCache:
         """See `Video.frames_at`."""
         new = [t for t in dict.fromkeys(times_s) if (t, size_px) not in self._kept]
         drawn = self._video.frames_at(new, size_px) if new else None
+        # Emptied as a whole: methods pass over the video in order, so the oldest frames are not the
+        # least useful.
         if drawn is not None and self._bytes + drawn.pixels.nbytes > MOST_BYTES:
             self._kept.clear()
             self._bytes = 0
@@ -110,6 +112,7 @@ class ReplyCache:
             )
         keys = [self._key(c, max_new_tokens) for c in conversations]
         replies_by_key = {key: self._store.get(key) for key in dict.fromkeys(keys)}
+        # The same request twice in a batch is asked once.
         new = {k: c for k, c in zip(keys, conversations, strict=True) if replies_by_key[k] is None}
         if new:
             replies = self._model.generate(list(new.values()), max_new_tokens=max_new_tokens)
@@ -119,6 +122,8 @@ class ReplyCache:
         return [_reply(replies_by_key[key]) for key in keys]
 
     def _key(self, conversation: Conversation, max_new_tokens: int) -> str:
+        # By pixels and times, not by where the frames come from: what the model cannot tell apart
+        # is one.
         digest = hashlib.sha256(f"{self.fingerprint}/{max_new_tokens}".encode())
         for message in conversation:
             digest.update(f"/{message.role}".encode())

@@ -101,6 +101,8 @@ def _draw_cost(outcomes: Sequence[Outcome]) -> Drawing:
     """Accuracy with its interval against mean frames a question; methods of one kind are joined."""
     groups: dict[str, list[IntervalPoint]] = {}
     for row in summary.build_rows(outcomes):
+        # Warm policies and the gold are no points of this curve: their cost is not that of a
+        # question.
         if row.method.endswith(WARM) or row.method == "gold_clip":
             continue
         point = IntervalPoint(

@@ -112,12 +112,15 @@ def run_plan(
     methods.check_methods(plan.methods)
     folder.mkdir(parents=True, exist_ok=True)
     model = _model(plan.model)
+    # 1. One folder, one way of measuring: outcomes of two would be averaged.
     _check_same_run(plan, model, folder / "run.json")
     results = folder / "results.jsonl"
     mend_last_line(results)
+    # 2. What is there already, also of other lengths, seeds and methods than this plan's.
     done = {_key(outcome.method, outcome.item) for outcome in read_outcomes(results)}
     planned = {_key(method, item) for method, item in plan.asked()}
     count = len(done & planned)
+    # 3. One world and method a job: its frames are drawn, and its scan is made, once.
     jobs = [(d, s, m) for d in plan.durations_s for s in plan.seeds for m in plan.methods]
     for outcome in _outcomes(plan, folder, jobs, done, workers):
         append_lines(results, encode_json_line(outcome.to_dict()))
@@ -149,6 +152,7 @@ def _outcomes(
         for job in jobs:
             yield from _measure_missing(plan, folder, job, done)
         return
+    # Forking after torch has started its threads can hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         waiting = [pool.submit(_in_worker, plan, folder, job, done) for job in jobs]
@@ -162,6 +166,7 @@ def _outcomes(
 def _in_worker(plan: Plan, folder: Path, job: _Job, done: set[_Key]) -> list[Outcome]:
     import torch
 
+    # Processes are the parallelism here; threads in each would fight for the same cores.
     torch.set_num_threads(1)
     return list(_measure_missing(plan, folder, job, done))
 
@@ -243,6 +248,7 @@ def _check_same_run(plan: Plan, model: ChatModel | None, path: Path) -> None:
                 f"{path.parent}: holds another run ({'; '.join(differ)}); give a new folder"
             )
         return
+    # The version is told, not compared: a run may go on after an update.
     text = json.dumps(settings | {"mmreason": __version__}, indent=1)
     write_atomic(path, f"{text}\n".encode())
 
