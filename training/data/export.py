@@ -69,6 +69,7 @@ def ground_truth(truth: Truth) -> str:
         >>> ground_truth(Truth(options=("red", "blue"), choice=1)), ground_truth(Truth(number=2.0))
         ('B', '2')
     """
+    # The order of `rewards.correct`: what is asked for first is what a reward judges first.
     if truth.choice is not None:
         return LETTERS[truth.choice] if truth.choice < len(LETTERS) else str(truth.choice)
     if truth.number is not None:
@@ -152,6 +153,7 @@ def easyr1_rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:
                 "truth": _truth_json(problem),
             }
         )
+    # One of the two columns decides for the whole file.
     if any(row["images"] for row in rows) and any(row["videos"] for row in rows):
         raise UsageError(
             "EasyR1 reads images or videos from one file, never both: export them to two files"
@@ -193,6 +195,7 @@ def _with_video_path(problem: Problem, paths: Paths, folder: Path) -> Problem:
 
 def _prompt_and_media(problem: Problem) -> tuple[str, list[str], list[str]]:
     """(the prompt with its placeholder, paths of images, paths of videos)."""
+    # A library counts placeholders and media, and would give the wrong frames or none.
     text = question_text(problem)
     placeholder = next((token for token in MEDIA_PLACEHOLDERS if token in text), None)
     if placeholder is not None:

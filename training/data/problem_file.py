@@ -201,6 +201,7 @@ def _read_choice(row: Mapping[str, Any], options: tuple[str, ...]) -> int | None
         return None
     if isinstance(value, str):
         value = LETTERS.find(value.strip().upper()) if len(value.strip()) == 1 else -1
+    # True is an int in Python, and no index.
     if type(value) is int and 0 <= value < len(options):
         return value
     raise UsageError(
@@ -215,6 +216,7 @@ def _read_spans(row: Mapping[str, Any], name: str, values: list[Any]) -> tuple[S
         if not isinstance(value, list) or len(value) != 2:
             raise UsageError(f"{name}: expected [start_s, end_s], found {value!r:.60}")
         start_s, end_s = (_check_number(number, name) for number in value)
+        # A span without a length can be neither shown nor overlapped.
         if not 0 <= start_s < end_s:
             raise UsageError(f"{name}: expected 0 <= start_s < end_s, found {value!r:.60}")
         spans.append(Span(start_s, end_s))

@@ -145,9 +145,10 @@ class EndpointSampler:
             "prompt": list(request.prompt.token_ids),
             "max_tokens": request.max_new_tokens,
             "temperature": request.temperature,
-            "seed": request.seed % 2**31,
+            "seed": request.seed % 2**31,  # servers take 32 bits, some of them signed
             "stop_token_ids": list(self._end_ids),
         }
+        # Pauses before further tries are drawn at random, so that requests do not come in step.
         pause = random.Random(request.seed)
         try:
             response = self._client.request("POST", "completions", body, draw=pause, stop=stop)
@@ -183,6 +184,7 @@ class EndpointSampler:
     def _read_token_ids(self, choice: dict[str, Any], request: SampleRequest) -> tuple[int, ...]:
         """The written ids. UsageError where the server does not tell them, or read other ids than
         it was sent."""
+        # A server that truncates or adds a token has answered another question.
         prompt_ids = choice.get("prompt_token_ids")
         if prompt_ids is not None and prompt_ids != list(request.prompt.token_ids):
             raise UsageError(
@@ -213,6 +215,7 @@ class EndpointSampler:
             self._add_note(OTHER_TEMPERATURE)
             return ()
         values = _logprob_list(choice, "token_logprobs")
+        # Rounding may put a probability a little above 1; more is no probability.
         usable = len(values) == count and all(
             isinstance(v, int | float) and math.isfinite(v) and v <= 1e-3 for v in values
         )

@@ -135,6 +135,7 @@ class LocalSampler:
         def kind(i: int) -> tuple[Any, ...]:
             return (input_signature(requests[i].prompt), requests[i].temperature)
 
+        # Longest first: a batch is padded to its first.
         batch: list[int] = []
         for i in sorted(range(len(requests)), key=lambda i: (kind(i), -size(i), i)):
             is_full = bool(batch) and size(batch[0]) * (len(batch) + 1) > self._batch_tokens
@@ -153,6 +154,7 @@ class LocalSampler:
         try:
             return self._sample_batch(requests, cache_completions)
         except FAILURES as error:
+            # What is cached may be what is in the way.
             if isinstance(error, torch.OutOfMemoryError) and self._prefiller is not None:
                 self._prefiller.cache.clear()
             if len(requests) == 1:

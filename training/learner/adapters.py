@@ -79,6 +79,7 @@ def select_trained_weights(policy: PolicyModel, selection: TrainedWeights) -> Po
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in policy.model.parameters()):
         raise UsageError(f"recipe: freeze={freeze} leaves nothing to train")
+    # A prefix with a misspelling would leave weights trained without a word.
     for prefix in freeze:
         if not any(name.startswith(prefix) for name, _ in policy.model.named_parameters()):
             names = sorted({name.rsplit(".", 2)[0] for name, _ in policy.model.named_parameters()})
@@ -128,6 +129,7 @@ def _add_lora(model: Any, lora: Lora) -> Any:
             'adapters need peft; in the clone of mmreason: pip install ".[train]"'
         ) from error
     has_eyes = any(is_of_vision(name) for name, _ in model.named_modules())
+    # A pattern for peft: any name with a part that names eyes.
     excluded = rf".*({'|'.join(VISION_NAMES)}).*" if has_eyes and not lora.with_vision else None
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
     config = LoraConfig(

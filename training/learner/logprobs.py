@@ -114,6 +114,7 @@ def token_logps(
         >>> round(float(logp.exp()), 4), entropy
         (0.75, None)
     """
+    # Checkpointed: the backward pass makes each softmax again instead of keeping all of them.
     pieces = []
     for start in range(0, len(ids), SOFTMAX_TOKENS):
         window = slice(start, start + SOFTMAX_TOKENS)
@@ -132,6 +133,7 @@ def token_logps(
 def _token_logps_piece(
     logits: Tensor, ids: Tensor, temperature: float, need_entropy: bool
 ) -> tuple[Tensor, Tensor | None]:
+    # In float32, whatever the logits are: a sum over a vocabulary loses too much in bfloat16.
     log_all = torch.log_softmax(logits.float() / temperature, dim=-1)
     logp = log_all.gather(1, ids[:, None])[:, 0]
     if not need_entropy:

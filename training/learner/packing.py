@@ -145,6 +145,7 @@ def _concat_row(
     types = [_token_types(sequence, model) for sequence in sequences]
     for sequence, sequence_types in zip(sequences, types, strict=True):
         row = torch.tensor([sequence.token_ids])
+        # Positions are asked for one sequence at a time, as if it were alone.
         inputs: dict[str, Tensor] = {"input_ids": row, "attention_mask": torch.ones_like(row)}
         if sequence.media is not None:
             inputs |= dict(sequence.media.tensors) | sequence_types

@@ -37,6 +37,7 @@ class PolicyModel:
 
     def __post_init__(self) -> None:
         """UsageError where tokenizer and weights do not belong together."""
+        # A token beyond the table is an index error on a CPU and anything on a GPU.
         rows = self.model.get_input_embeddings().weight.shape[0]
         used = max(len(self.tokenizer), *(token + 1 for token in (*self.end_ids, self.pad_id)))
         if used > rows:
@@ -91,4 +92,5 @@ def _merge_adapters(model: Any) -> Any:
     """The model without adapters; a copy with them merged in where it has some."""
     if not hasattr(model, "merge_and_unload"):
         return model
+    # A copy: the run goes on with its adapters.
     return copy.deepcopy(model).merge_and_unload()

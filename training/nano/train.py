@@ -75,7 +75,7 @@ class Batches(Dataset):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class NanoProgress:
     """What happened in a step."""
 
     step: int
@@ -92,7 +92,7 @@ def train_nano(
     device: str = "cpu",
     workers: int = 1,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Progress]:
+) -> Iterator[NanoProgress]:
     """Train and yield after every step. The model folder is written to `out/model` at each
     checkpoint, and where `should_stop` (asked after every step) ends the run early.
 
@@ -142,7 +142,7 @@ def train_nano(
             # A run that is stopped is resumed from the very step.
             if stop or done % config.checkpoint_every == 0 or done == config.steps:
                 _save(learner, processor, done, steps_before, samples_sha256, out)
-            yield Progress(
+            yield NanoProgress(
                 step=done, steps=config.steps, report=report, seconds=time.monotonic() - began
             )
             if stop:

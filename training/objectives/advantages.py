@@ -38,6 +38,7 @@ def group_advantage(
     """
     check_groups(reward, group, "reward")
     statistics = group_statistics(reward, group)
+    # Exactly 0 where all are equal, not what rounding leaves of it.
     centred = torch.where(statistics.deviation > 0, reward - statistics.mean, 0.0)
     if scale == "none":
         return centred.nan_to_num(nan=0.0)
@@ -92,6 +93,7 @@ def gdpo_advantage(
         raise UsageError(
             f"components must have shape (rows, components), got {tuple(components.shape)}"
         )
+    # NaN gives 0 in its column: a component that does not apply adds nothing.
     columns = components.unbind(dim=1)
     each = torch.stack([group_advantage(c, group, epsilon=epsilon) for c in columns], dim=1)
     total = each.sum(dim=1) if weights is None else each @ weights.to(each)

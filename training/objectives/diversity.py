@@ -57,6 +57,7 @@ def embedding_diversity(
     bad = ~torch.isfinite(norm[:, 0]) | (norm[:, 0] == 0)
     if bool(bad.any()):
         raise UsageError(f"embedding of row {int(bad.nonzero()[0])} is zero or not finite")
+    # Cosines of all pairs at once; a row is compared with others of its group only.
     unit = embedding / norm
     compared = _comparison_mask(group, correct, reference)
     distance = ((1 - unit @ unit.T) / 2).clamp(0, 1)
@@ -136,6 +137,7 @@ def cited_evidence(
         raise UsageError(f"cell_s must be a positive number of seconds, got {cell_s}")
     cells: set[Hashable] = set()
     for span in spans:
+        # Half-open: a span that ends on a border does not touch the cell behind it.
         first = math.floor(span.start_s / cell_s)
         last = max(first + 1, math.ceil(span.end_s / cell_s))
         cells.update(range(first, min(last, first + MAX_CELLS - len(cells))))

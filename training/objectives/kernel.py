@@ -71,6 +71,7 @@ def sequence_log_weight(batch: TokenBatch) -> Tensor:
     if batch.correction is not None:
         if batch.correction.shape != batch.logp.shape:
             raise UsageError("vespo needs mismatch corrections per token, not per sequence")
+        # A correction of 0 has no logarithm: it is the floor, which silences the sequence.
         weights = torch.where(batch.mask, batch.correction, 1.0)
         log_w = log_w + weights.log().clamp(LOG_FLOOR, LOG_LIMIT).sum(1, keepdim=True)
     return log_w.clamp(LOG_FLOOR, LOG_LIMIT)
@@ -96,6 +97,7 @@ class VespoReport:
 
 def vespo_report(batch: TokenBatch, weight: Tensor) -> VespoReport:
     """Figures to log, from `weight` (B, 1) of `vespo_weight`; zeros for a batch without tokens."""
+    # An empty row has W = 1, which would pass for one that learns.
     rows = batch.mask.any(dim=1)
     phi = weight[rows, 0].double()
     if not len(phi):

@@ -38,6 +38,7 @@ def k2(batch: TokenBatch, reference_logp: Tensor) -> Tensor:
 
 def k3(batch: TokenBatch, reference_logp: Tensor) -> Tensor:
     """e^x - x - 1 (Schulman 2020; the KL term of GRPO)."""
+    # Impossible under the reference is taken for next to impossible: one token must not end a run.
     gap = _log_gap(batch, reference_logp.clamp(min=LEAST_LOGP)).clamp(max=LOG_LIMIT)
     return gap.expm1() - gap
 

@@ -87,6 +87,7 @@ def cispo(batch: TokenBatch, *, ceiling: float = 5.0, floor: float | None = None
     frameworks take the distance from 1 under the same name.)"""
     if ceiling <= (floor or 0.0):
         raise UsageError(f"ceiling must exceed floor, got {ceiling} and {floor}")
+    # Detached: the clip bounds the weight of the gradient, and does not take it away.
     weight = token_ratio(batch).detach().clamp(min=floor, max=ceiling)
     return _apply_correction(batch, -weight * batch.token_advantage * batch.masked(batch.logp))
 
@@ -106,6 +107,7 @@ def sapo(
     ratio = token_ratio(batch)
     high, low = ratio.new_tensor(temperature_positive), ratio.new_tensor(temperature_negative)
     temperature = torch.where(advantage > 0, high, low)
+    # 4 / t makes the slope 1 at r = 1, whatever the temperature.
     soft = torch.sigmoid(temperature * (ratio - 1)) * 4 / temperature
     return _apply_correction(batch, -soft * advantage)
 

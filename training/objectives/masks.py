@@ -84,6 +84,7 @@ def stapo_mask(batch: TokenBatch, threshold: float, *, probability: float = 0.00
 
     So even quantile 1 spares the most uncertain candidate; an infinite threshold spares none.
     Count the denominator over `batch.mask & keep`."""
+    # Improbable, and yet the model was sure: the mark of a mistake rather than of a search.
     candidate = _find_candidates(batch, probability)
     silenced = candidate & (_require_entropy(batch) < threshold)
     return StapoMask(~silenced, int(silenced.sum()), int(candidate.sum()), int(batch.mask.sum()))
@@ -103,6 +104,7 @@ def without_truncated(mask: Tensor, truncated: Tensor) -> Tensor:
 def _find_candidates(batch: TokenBatch, probability: float) -> Tensor:
     if not 0 <= probability <= 1:
         raise UsageError(f"probability must lie in [0, 1], got {probability}")
+    # Masked before it is exponentiated: what is not trained on may be anything.
     improbable = batch.masked(batch.logp.detach()).exp() < probability
     return batch.mask & improbable & (batch.token_advantage > 0)
 

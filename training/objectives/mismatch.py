@@ -98,6 +98,7 @@ def mismatch_report(old_logp: Tensor, sampler_logp: Tensor | None, mask: Tensor)
     gap = (old_logp - sampler_logp)[mask].double()
     if not gap.numel():
         return MismatchReport(True, 0.0, 0.0, 0.0)
+    # The mean absolute gap is of all; only what is exponentiated is limited.
     limited = gap.clamp(-LOG_LIMIT, LOG_LIMIT)
     return MismatchReport(
         reported=True,

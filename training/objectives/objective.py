@@ -64,6 +64,7 @@ def policy_loss(
     return aggregate(objective.loss(batch), mask, objective.aggregation, denominator)
 
 
+# Two readings of "better than the group": in units of its deviation, or as they are.
 _by_deviation = group_advantage
 _centred = partial(group_advantage, scale="none")
 

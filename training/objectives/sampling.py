@@ -51,6 +51,7 @@ def keep_groups(correct: Tensor, group: Tensor, *, diversity_weight: float = 0.0
         row = int(strange.nonzero()[0])
         raise UsageError(f"correct must be 0, 1 or NaN, got {float(values[row])} in row {row}")
     statistics = group_statistics(values, group)
+    # The mean over a group tells all three apart; without any score it is 0.
     failed = statistics.mean == 0
     solved = statistics.mean == 1
     keep = ~failed if diversity_weight > 0 else ~(failed | solved)

@@ -54,6 +54,7 @@ def temporal_contrast_bonus(
     ordered = torch.arange(len(both), device=both.device) < len(group)
     mean = group_statistics(torch.where(ordered, values, torch.nan), both)
     other = group_statistics(torch.where(ordered, torch.nan, values), both)
+    # Without shuffled answers nothing says that the order helps.
     passes = (other.number > 0) & (mean.mean >= factor * other.mean)
     earned = passes[: len(group)] & (accuracy > correct_above)
     return earned.to(accuracy.dtype) * bonus

@@ -101,6 +101,7 @@ class ZeroStrategy:
 
     def drop_gradients(self) -> None:
         """See `Strategy`: the engine makes no step of NaN, and clears what it has."""
+        # It has no call to forget gradients: NaN makes it skip its own step.
         if not self._is_summed:
             for parameter in self._trained():
                 parameter.grad = torch.full_like(parameter, torch.nan)
@@ -120,6 +121,7 @@ class ZeroStrategy:
     def _finish_sum(self) -> None:
         """Add up those of all processes."""
         self._begin_sum()
+        # The engine reduces what has a gradient, and waits where another process has none.
         for parameter in self._trained():
             if parameter.grad is None:  # the same ones in all processes
                 parameter.grad = torch.zeros_like(parameter)
@@ -155,6 +157,7 @@ class ZeroStrategy:
         with torch.no_grad():
             for name, parameter in trained.items():
                 parameter.copy_(weights[name])
+        # The optimiser steps copies of its own.
         self.optimiser.refresh_fp32_params()
         state = torch.load(folder / _SHARD.format(process), map_location="cpu", weights_only=True)
         self.optimiser.optimizer.load_state_dict(state)

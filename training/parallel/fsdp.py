@@ -58,8 +58,10 @@ def build_sharded(
         if precision == "bf16"
         else MixedPrecisionPolicy()
     )
+    # Before the weights are cut up: a copy to put whole ones into when the model is saved.
     empty = _without_weights(scorer.model)
     wrapped, prepared = accelerator.prepare(scorer, optimiser)
+    # Processes may use different parts of the model in one pass (frames, or text alone).
     wrapped.set_reduce_scatter_unused_params(True)
     with torch.no_grad():
         wrapped(first.to(accelerator.device), 1.0, False)
@@ -77,6 +79,7 @@ class ShardedStrategy:
         self._empty = empty
         self._units = [module for module in scorer.modules() if isinstance(module, FSDPModule)]
         self._used: set[str] = set()
+        # On the gathered weights, where gradients accumulate; the optimiser's are their shards.
         with self.unsharded():
             for name, parameter in scorer.named_parameters():
                 if parameter.requires_grad:
@@ -89,6 +92,8 @@ class ShardedStrategy:
     @contextlib.contextmanager
     def unsharded(self) -> Iterator[None]:
         """See `Strategy`: all weights are gathered, in the precision that is computed in."""
+        # Otherwise a layer would be given back after its first pass, and gathered for the second
+        # one with processes that make no second one.
         self.scorer.set_reshard_after_forward(False)
         try:
             for unit in self._units:
@@ -120,6 +125,7 @@ class ShardedStrategy:
     def clip_gradients(self, max_norm: float) -> float:
         """See `Strategy`."""
         named = {n: p for n, p in self.scorer.named_parameters() if p.requires_grad}
+        # A weight that any process used is stepped in all: their shards are of one tensor.
         used = sum_over_processes(self.accelerator, [float(name in self._used) for name in named])
         trained = [p for p, count in zip(named.values(), used, strict=True) if count]
         for parameter, count in zip(named.values(), used, strict=True):
@@ -142,6 +148,7 @@ class ShardedStrategy:
         """See `Strategy`: tensor by tensor into the memory of the main process's host."""
         weights = {}
         for name, tensor in policy.model.state_dict().items():
+            # All processes take part in gathering each tensor; one keeps it.
             full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
             if self.accelerator.is_main_process:
                 weights[name] = full.cpu()

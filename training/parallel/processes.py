@@ -24,6 +24,7 @@ def sum_over_processes(accelerator: Accelerator, values: Sequence[float]) -> lis
     """Each value summed over processes, in double precision."""
     if accelerator.num_processes == 1:
         return [float(value) for value in values]
+    # Double precision: counts of tokens of a large step are not exact in float32.
     local = torch.tensor(values, dtype=torch.float64, device=accelerator.device)
     summed: Any = accelerator.reduce(local, "sum")
     return summed.tolist()
@@ -55,6 +56,7 @@ def sum_gradients(accelerator: Accelerator, parameters: Sequence[Tensor]) -> Non
     as in one process."""
     if accelerator.num_processes == 1:
         return
+    # All processes must add up the same list, whatever each has gone through.
     used = sum_over_processes(accelerator, [float(p.grad is not None) for p in parameters])
     trained = [p for p, count in zip(parameters, used, strict=True) if count]
     bucket: list[Tensor] = []

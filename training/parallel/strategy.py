@@ -101,6 +101,7 @@ def build_strategy(
 ) -> Strategy:
     """The model with its optimiser, as the launcher asks for. UsageError where that cannot be."""
     scorer = Scorer(model, precision)
+    # Frozen weights have no moments, and no decay.
     optimiser = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad],
         lr=settings.learning_rate,
@@ -154,6 +155,7 @@ class Replicated:
 
     def clip_gradients(self, max_norm: float) -> float:
         """See `Strategy`."""
+        # The norm is of the sum over processes: clipped before, it would depend on their number.
         trained = [p for p in self.scorer.parameters() if p.requires_grad]
         sum_gradients(self.accelerator, trained)
         norm = self.accelerator.clip_grad_norm_(trained, max_norm)
@@ -189,6 +191,7 @@ def _checkpoint_trained_only(accelerator: Accelerator) -> None:
             trained = {
                 n for n, p in accelerator.unwrap_model(model).named_parameters() if p.requires_grad
             }
+            # accelerate writes what is left in the dictionary.
             for name in [name for name in state if name not in trained]:
                 del state[name]
 

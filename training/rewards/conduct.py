@@ -59,6 +59,7 @@ def repetition(trajectory: Trajectory, truth: Truth) -> float | None:
     """
     if not trajectory.turns:
         return None
+    # Runs that come again, as a share of all: 0 where every run is new.
     tokens = _TOKEN.findall("\n".join(trajectory.turns).lower())
     runs = list(zip(*(tokens[i:] for i in range(REPEAT_RUN)), strict=False))
     return len(set(runs)) / len(runs) - 1 if runs else 0.0

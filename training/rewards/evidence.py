@@ -69,6 +69,7 @@ def _mean_by_second(values: Iterable[tuple[Mark, float]]) -> float:
     """The mean over seconds in which something is cited, each with the worst of its marks."""
     worst: dict[float, float] = {}
     for mark, value in values:
+        # A model may write any time, infinity among them: all such marks are of one second.
         second = math.floor(mark.time_s) if math.isfinite(mark.time_s) else math.inf
         worst[second] = min(value, worst.get(second, 1.0))
     return math.fsum(worst.values()) / len(worst) if worst else 0.0

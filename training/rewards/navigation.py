@@ -84,6 +84,7 @@ def _keep_in_tree(visits: Sequence[NodeId], tree: Tree | None) -> list[NodeId]:
     """The visits that are nodes, with repeats. A model may ask for any id."""
     if tree is None:
         return []
+    # Checked without asking the tree, which has no node for an id that is made up.
     digits = range(1, tree.branching + 1)
     return [
         node

@@ -150,6 +150,7 @@ def _to_seconds(text: str) -> float:
 def _chosen_steps(trace: Trace) -> Iterator[Step]:
     """Steps that the model chose: without the opening, which takes no round, without the second
     looks of the loop, and without what no tool answered."""
+    # The opening read comes before the first round.
     rounds = 0
     for step in trace:
         rounds += step.cost.rounds

@@ -84,6 +84,7 @@ def union_tiou(trajectory: Trajectory, truth: Truth) -> float | None:
         return None
     if not truth.spans:
         return float(trajectory.spans == ())
+    # What naming the whole video would score.
     whole = 0.0
     if truth.duration_s is not None:
         whole = temporal_iou([Span(0.0, truth.duration_s)], truth.spans)

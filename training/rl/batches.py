@@ -87,6 +87,7 @@ def split_zero_advantage(
     live: list[TrainingRow] = []
     flat: list[TrainingRow] = []
     for row in rows:
+        # Exactly 0, not nearly: a small advantage has a small gradient.
         is_flat = not looks_at_all and row.advantage == 0 and row.entropy_share == 0
         (flat if is_flat else live).append(row)
     return live, flat
@@ -102,8 +103,10 @@ def split_into_updates(
     by_rollout: dict[tuple[int, ...], list[TrainingRow]] = {}
     for row in rows:
         by_rollout.setdefault(row.rollout_key, []).append(row)
+    # Sorted before it is shuffled: the order of processes must not show.
     order = sorted(gather(list(by_rollout)))
     random.Random(stable_seed(*seed_parts)).shuffle(order)
+    # As equal as can be, and all rollouts are in one of them.
     bounds = [i * len(order) // updates for i in range(updates + 1)]
     return [
         [row for key in order[bounds[i] : bounds[i + 1]] for row in by_rollout.get(key, ())]
@@ -126,6 +129,7 @@ def split_into_micro_batches(
     tokens = 0
     # Longest first, so that the first of a batch is what the others are padded to.
     for i in sorted(range(len(rows)), key=lambda i: (signatures[i], -lengths[i], i)):
+        # Packed rows add up, padded ones are all as long as the first.
         if batches and signatures[i] == signatures[batches[-1][0]]:
             padded = lengths[batches[-1][0]] * (len(batches[-1]) + 1)
             after = tokens + lengths[i] if kind == "packed" else padded

@@ -59,19 +59,19 @@ class RunState:
     """Where a run stands.
 
     Example:
-        >>> RunState(fingerprint="tiny-0", step=3, updates=6).learnt
+        >>> RunState.beginning("tiny-0", settings={}, versions={}).step
         0
     """
 
-    step: int = 0
+    step: int
     """Steps done."""
-    cursor: int = 0
+    cursor: int
     """Problems taken so far."""
-    updates: int = 0
+    updates: int
     """Optimiser updates made: the version of the policy."""
-    skipped: int = 0
+    skipped: int
     """Updates skipped so far."""
-    skipped_in_row: int = 0
+    skipped_in_row: int
     fingerprint: str
     """Of the weights that the run began with."""
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -90,6 +90,22 @@ class RunState:
     """Evaluations since then."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the libraries, by name."""
+
+    @classmethod
+    def beginning(
+        cls, fingerprint: str, settings: Mapping[str, str], versions: Mapping[str, str]
+    ) -> RunState:
+        """Before the first step."""
+        return cls(
+            step=0,
+            cursor=0,
+            updates=0,
+            skipped=0,
+            skipped_in_row=0,
+            fingerprint=fingerprint,
+            settings=settings,
+            versions=versions,
+        )
 
 
 def save_checkpoint(strategy: Strategy, run: Path, state: RunState, keep: int) -> Path:
@@ -113,6 +129,7 @@ def save_checkpoint(strategy: Strategy, run: Path, state: RunState, keep: int) -
         (unfinished / _STATE).write_text(json.dumps(asdict(state), indent=1))
         digests = {name: _digest_file(unfinished / name) for name in _list_files(unfinished)}
         (unfinished / _MANIFEST).write_text(json.dumps(digests, indent=1))
+        # One rename makes it a checkpoint: before it there is none, after it a whole one.
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
         checkpoints = _list_checkpoints(run)
@@ -138,6 +155,7 @@ def write_together(accelerator: Accelerator, write: Callable[[], object] | None)
     if write is not None:
         try:
             write()
+        # All processes must know: one that goes on would wait for those that stopped.
         # What torch and safetensors raise for a full disk is no OSError.
         except (OSError, RuntimeError, SafetensorError) as error:
             faults.append(" ".join(str(error).split()) or type(error).__name__)

@@ -55,6 +55,7 @@ def _source_of(problem: Problem) -> tuple[str | None, Any]:
 
 
 def _find_unreadable(task: Any, advance: Callable[[], None]) -> Iterator[str]:
+    # A video is opened once, however many problems ask about the same part of it.
     first: dict[Any, Problem] = {}
     for problem in task.problems:
         if problem.video is not None:
@@ -94,6 +95,7 @@ def _decode_ends(path: str | Path, shown_span: Span | None) -> None:
                 f"which lasts from {whole.start_s:g} to {whole.end_s:g} s"
             )
         span = span.clip(whole)
+        # The last frame is on the screen a little before the end.
         video.frames_at([span.start_s, max(span.start_s, span.end_s - 0.1)])
 
 
@@ -104,6 +106,7 @@ def _find_unrewarded(task: Any) -> Iterator[str]:
         return
     unknown, faults = [], Counter[str]()
     for problem in task.problems:
+        # "yes" is as good as any: whether a reward applies depends on the truth alone.
         scored = reward(from_turns(["yes"], frame=problem.truth.frame), problem.truth)
         faults.update(f"reward {name} gives no number: {f}" for name, f in scored.faults.items())
         if scored.total is None and not scored.faults:

@@ -73,6 +73,7 @@ def _reduce(metrics: Sequence[Metric]) -> Metric:
         value = sum(values)
     elif reduction != "mean":
         value = _ENDS[reduction](values)
+    # No process had any token or rollout of the kind, and all say the same nothing.
     elif weight == 0:
         value = sum(values) / len(values)
     else:
@@ -87,6 +88,7 @@ def measure_rollouts(groups: Sequence[Group]) -> dict[str, Metric]:
         "failures/groups": Metric.sum(sum(not group.rollouts for group in groups)),
         "failures/samples": Metric.sum(sum(len(g.failures) for g in groups if g.rollouts)),
     }
+    # Means of no rollouts are not numbers; counts of failures are.
     n = len(rollouts)
     if not n:
         return metrics
@@ -98,6 +100,7 @@ def measure_rollouts(groups: Sequence[Group]) -> dict[str, Metric]:
         "length/sequences": Metric.mean(sum(len(r.sequences) for r in rollouts) / n, n),
         "turns/mean": Metric.mean(sum(r.outcome.turns for r in rollouts) / n, n),
     }
+    # Tasks without tools have no calls, which is not the same as none made.
     calls = [rollout.outcome.trajectory.tool_calls for rollout in rollouts]
     if any(count is not None for count in calls):
         errors = sum(rollout.outcome.tool_errors for rollout in rollouts)

@@ -53,7 +53,7 @@ class RunPlan:
             "trained": self.trained,
             "memory_bytes": dict(self.memory),
             "memory_total_bytes": self.total_bytes,
-            "attempts": self.rollouts,
+            "attempts": self.rollouts,  # the key that scripts read
             "updates": self.updates,
             "launches": dict(self.launches),
         }
@@ -63,15 +63,20 @@ def plan_run(recipe: Recipe, file: Path) -> RunPlan:
     """The plan of `recipe`, read from `file` (for the command lines). Raises UsageError for a model
     that cannot be found."""
     model = _model_skeleton(recipe)
+    # Exact: what is trained, and what is not.
     sizes = {name: p.numel() for name, p in model.named_parameters()}
     total = sum(sizes.values())
     frozen = sum(n for name, n in sizes.items() if name.startswith(recipe.freeze or ("\0",)))
     trained = total - frozen if recipe.lora is None else _adapter_size(model, recipe.lora)
+    # Of the usual size: what a token leaves behind for the backward pass. Recomputed layers keep
+    # their input alone.
     text = getattr(model.config, "text_config", model.config)
     width, layers = text.hidden_size, text.num_hidden_layers
     compute = 2 if recipe.precision == "bf16" else 4
     stored = 1 if recipe.gradient_checkpointing else _STORED_PER_LAYER
+    # An adapter that is switched off is the reference, without a copy.
     has_copy = recipe.kl is not None and recipe.lora is None
+    # Weights, gradients and both moments of AdamW are float32, whatever is computed in.
     memory = {
         "weights": 4 * total,
         "gradients": 4 * trained,
@@ -79,6 +84,7 @@ def plan_run(recipe: Recipe, file: Path) -> RunPlan:
         "reference": 4 * total if has_copy else 0,
         "features of frozen eyes, at most": _vision_cache_bytes(recipe, model),
         "activations, about": recipe.micro_tokens * layers * width * stored * compute,
+        # All logits of a pass, and a piece of the softmax with its gradient and probabilities.
         "logits, about": (recipe.micro_tokens * compute + 3 * SOFTMAX_TOKENS * 4) * text.vocab_size,
     }
     return RunPlan(
@@ -100,6 +106,7 @@ def _vision_cache_bytes(recipe: Recipe, model: Any) -> int:
         is_trained = recipe.lora.with_vision
     else:
         frozen = recipe.freeze or ("\0",)
+        # Found by identity: names of the tower do not say where it hangs in the model.
         eyes = {id(parameter) for parameter in tower.parameters()}
         names = [name for name, p in model.named_parameters() if id(p) in eyes]
         is_trained = not all(name.startswith(frozen) for name in names)

@@ -201,6 +201,7 @@ class Recipe:
     """Of accelerate: "tensorboard", "trackio", "wandb"."""
 
     def __post_init__(self) -> None:
+        # Kinds first: later checks compare numbers and look into records.
         check_kinds(self)
         self._normalise()
         self._check_records()
@@ -286,6 +287,7 @@ class Recipe:
 
     def _check_combinations(self) -> None:
         """Settings that make no sense together."""
+        # An objective of the user's own may take single rollouts; the published ones cannot.
         if self.samples < 2 and (self.gdpo or isinstance(self.objective, str)):
             raise UsageError(
                 f"recipe: samples must be >= 2, got {self.samples}: rollouts of a problem are "
@@ -298,6 +300,7 @@ class Recipe:
                 raise UsageError(
                     f"recipe: kind_scale_decay must be >= 0 and < 1, got {self.kind_scale_decay}"
                 )
+            # Divided by the group's deviation already, the scale of every kind would be about 1.
             if self.gdpo or self.resolved_objective.advantage is group_advantage:
                 raise UsageError(
                     "recipe: kind_scale_decay needs an objective that only centres rewards "

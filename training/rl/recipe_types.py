@@ -25,6 +25,7 @@ def check_kinds(recipe: Any) -> None:
 
 
 def _expected_kind(name: str, default: object) -> str | None:
+    # None and functions as defaults do not say what a setting is.
     if name in _KIND_OF:
         return _KIND_OF[name]
     for kind in (bool, int, float):

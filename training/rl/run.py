@@ -67,6 +67,7 @@ class TrainingRun:
         self.policy = select_trained_weights(loaded, recipe.trained_weights)
         model, pad_id = self.policy.model, self.policy.pad_id
         VisionFeatureCache.attach(model, int(recipe.vision_cache_gb * 1e9))
+        # Threads cost a small model more than they give.
         self._is_small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
         self._reference = None
         if recipe.kl is not None and not has_adapter(model):
@@ -80,10 +81,8 @@ class TrainingRun:
         is_current = follows_weights(self._sampler)
         self._judged_sampler = self._sampler if is_current else self._make_local_sampler()
         self._scales = KindScales()
-        self.state = RunState(
-            fingerprint=self.policy.fingerprint,
-            settings=describe_settings(recipe),
-            versions=_library_versions(),
+        self.state = RunState.beginning(
+            self.policy.fingerprint, describe_settings(recipe), _library_versions()
         )
         self._has_noted_gap = False
         self._notes: tuple[str, ...] = ()
@@ -196,6 +195,7 @@ class TrainingRun:
     def save_model(self, folder: Path) -> None:
         """Write a model folder, adapters merged in. OSError where that fails: the folder is then as
         it was."""
+        # Under another name until it is whole: a killed run leaves no half model.
         unfinished = folder.with_name(f".{folder.name}.tmp")
         policy = self._strategy.policy_to_save(self.policy)
 
@@ -305,6 +305,7 @@ class TrainingRun:
                 micro_batch.reference_logp = logp
 
     def _set_learning_rate(self) -> None:
+        # By updates made, not by steps: a skipped update does not warm.
         warmed = min(1.0, (self.state.updates + 1) / max(1, self.recipe.warmup_updates))
         for group in self._strategy.optimiser.param_groups:
             group["lr"] = self.recipe.learning_rate * warmed
@@ -359,6 +360,7 @@ class TrainingRun:
                 self.accelerator,
                 problems=recipe.evaluate_problems,
             )
+        # Right answers count; rewards where no answer can be told right.
         score = metrics.get("eval/correct", metrics.get("eval/reward", 0.0))
         if not state.learnt:
             return metrics  # the model as it came is not the best of this run

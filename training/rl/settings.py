@@ -69,6 +69,7 @@ def describe_changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[
             continue
         if old is None or new is None:
             changes.append(f"{name} is {'new' if old is None else 'gone'}")
+        # Two digests say that something changed, and nothing of what.
         elif old.startswith("#") or new.startswith("#"):
             changes.append(f"{name} changed")
         else:
@@ -83,10 +84,12 @@ def _iter_task_settings(task: Any) -> Iterator[tuple[str, Any]]:
     if is_dataclass(task):
         for field in fields(task):
             value = getattr(task, field.name)
+            # A list and a tuple of the same problems are the same data.
             if field.name == "problems":
                 value = list(value)
             yield field.name, _Description().of(value)
         return
+    # Any other object: what it holds, and the problems that it gives.
     yield "settings", _Description().of(vars(task))
     count = len(task)
     yield "count", count
@@ -95,6 +98,7 @@ def _iter_task_settings(task: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _shorten(described: Any) -> str:
+    # A text that begins like a digest is digested too: no setting can pass for another.
     text = repr(described)
     if len(text) <= _SHOWN and not text.startswith("#"):
         return text
@@ -133,6 +137,7 @@ class _Description:
         if isinstance(value, ModuleType):
             return value.__name__
         name = getattr(value, "__qualname__", type(value).__qualname__)
+        # A reward's own model: its weights are too many to be read at every start.
         if isinstance(value, torch.nn.Module):
             return (name, sum(p.numel() for p in value.parameters()))
         if id(value) in self._met or id(value) in self._inside:
@@ -147,12 +152,14 @@ class _Description:
             self._inside.discard(id(value))
 
     def _of_compound(self, value: Any) -> Any:
+        # Containers by their content, in an order that no hash decides.
         if isinstance(value, Mapping):
             return sorted(((repr(self.of(k)), self.of(v)) for k, v in value.items()), key=repr)
         if isinstance(value, set | frozenset):
             return sorted((self.of(item) for item in value), key=repr)
         if isinstance(value, partial):
             return ("partial", self.of(value.func), self.of(value.args), self.of(value.keywords))
+        # Callables by what they call and what is bound to them.
         if isinstance(value, MethodType):
             return (self.of(value.__func__), self.of(value.__self__))
         if isinstance(value, FunctionType):
@@ -164,6 +171,7 @@ class _Description:
         name = type(value).__qualname__
         if is_dataclass(value):
             described = [(f.name, self.of(getattr(value, f.name))) for f in fields(value)]
+            # A problem's video may be another under the same name.
             if name == "Problem" and (video := getattr(value, "video", None)) is not None:
                 described.append(("frames", _describe_file(Path(video))))
             code = self.code_of_class(type(value)) if callable(value) else ()
@@ -178,8 +186,10 @@ class _Description:
             return kind.__qualname__
         methods = []
         for name, value in sorted(vars(kind).items()):
+            # Properties and static methods wrap the function that has the code.
             value = value.fget if isinstance(value, property) else value
             value = getattr(value, "__func__", value)
+            # What dataclasses write for a class has no file, and follows from its fields.
             if isinstance(value, FunctionType) and value.__code__.co_filename != "<string>":
                 methods.append((name, self.of(value)))
         return methods
@@ -187,6 +197,7 @@ class _Description:
     def _of_function(self, function: FunctionType) -> Any:
         if not _is_followed(function.__module__):
             return (function.__module__, function.__qualname__)
+        # What it does, and all that it can reach: closure, defaults and globals by name.
         code = function.__code__
         cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
         used = [name for name in _global_names(code) if name in function.__globals__]

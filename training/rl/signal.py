@@ -63,9 +63,11 @@ def why_no_signal(groups: Sequence[Group], recipe: Recipe, gather: Gather = list
     signals: list[_RolloutSignal] = gather(
         [signal for group in groups for signal in _signals_of_group(group, recipe)]
     )
+    # 1) Each rollout is one of four: failed, at fault, without a reward that applies, rewarded.
     failures = Counter(signal.failure for signal in signals if signal.failure)
     faults = Counter(signal.fault for signal in signals if signal.fault)
     rewarded = [signal for signal in signals if signal.reward is not None]
+    # 2) A phrase for each that there are any of.
     total, reasons = len(signals), []
     if failures.total() == total:
         reasons.append(f"no rollout came through ({_most_common(failures)})")
@@ -106,6 +108,7 @@ def _signal_of_rollout(group: tuple[int, str], rollout: Rollout, recipe: Recipe)
 
 def _why_no_advantage(rewarded: Sequence[_RolloutSignal], recipe: Recipe) -> str:
     """Why rollouts with rewards teach nothing."""
+    # From the most particular reason to the most general one.
     rewards: dict[tuple[int, str], list[float | None]] = {}
     for signal in rewarded:
         rewards.setdefault(signal.group, []).append(signal.reward)

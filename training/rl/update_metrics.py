@@ -46,6 +46,7 @@ class MetricAccumulator:
 
     def add_stapo(self, mask: StapoMask) -> None:
         """What STAPO did with one micro-batch."""
+        # Counts add up over processes; the share is of the tokens of all.
         silenced = mask.silenced / max(1, mask.tokens)
         self._parts.append(
             {
@@ -67,6 +68,7 @@ class MetricAccumulator:
             return
         self._tokens += tokens
         ratio = token_ratio(batch)[mask]
+        # Of this micro-batch; means are weighed by its tokens when they are merged.
         means: dict[str, float] = {}
         if batch.entropy is not None:
             means["entropy/mean"] = float(batch.entropy[mask].mean())
@@ -74,6 +76,7 @@ class MetricAccumulator:
             means["kl/update"] = float(k3(batch, micro_batch.old_logp)[mask].mean())
         if micro_batch.reference_logp is not None:
             means["kl/reference"] = float(k3(batch, micro_batch.reference_logp)[mask].mean())
+        # Under the weights before the update, so that learning is not taken for a mismatch.
         gap = mismatch_report(batch.old_logp, micro_batch.packed.sampler_logp, mask)
         means |= {
             "mismatch/reported": float(gap.reported),

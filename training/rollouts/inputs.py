@@ -32,6 +32,7 @@ def pad_prompts(
 
     Prompts for which `input_signature` differs do not mix in a batch.
     """
+    # On the left for writing on, so that all rows end together; on the right for training.
     longest = max(len(prompt.token_ids) for prompt in prompts)
 
     def to_table(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
@@ -57,6 +58,7 @@ def pad_prompts(
 def concat_media(media: Sequence[Media | None]) -> dict[str, Tensor]:
     """The tensors of several prompts, concatenated; empty where none has any. UsageError for
     prompts with media and without in one batch."""
+    # All or none: a model cannot tell whose pixels are missing in a batch.
     present = [item for item in media if item is not None]
     if not present:
         return {}

@@ -25,6 +25,7 @@ class _OpenSequence:
 
     def is_continued_by(self, prompt: Prompt) -> bool:
         """Whether `prompt` begins with all of this row. Media must be the same, or first come."""
+        # An object is compared, not pixels: turns of one episode share what was made of its frames.
         n = len(self.token_ids)
         has_same_media = prompt.media is self.media
         return bool(n) and has_same_media and list(prompt.token_ids[:n]) == self.token_ids
@@ -50,6 +51,7 @@ def join_turns(turns: Iterable[tuple[Prompt, Completion]]) -> tuple[TokenSequenc
     rows: list[_OpenSequence] = []
     has_logprobs = True
     for prompt, completion in turns:
+        # What the prompt adds to the row came from tools, or is the template's.
         if rows and rows[-1].is_continued_by(prompt):
             row = rows[-1]
             row.append(prompt.token_ids[len(row.token_ids) :], Role.TOOL)
@@ -57,6 +59,7 @@ def join_turns(turns: Iterable[tuple[Prompt, Completion]]) -> tuple[TokenSequenc
             row = _OpenSequence(media=prompt.media)
             row.append(prompt.token_ids, Role.PROMPT)
             rows.append(row)
+        # A sampler that tells none for one turn makes the whole episode's useless for corrections.
         has_logprobs &= len(completion.logprobs) == len(completion.token_ids)
         logprobs = completion.logprobs if has_logprobs else ()
         row.append(completion.token_ids, Role.ASSISTANT, logprobs)

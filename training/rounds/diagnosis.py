@@ -71,6 +71,7 @@ def allot_quotas(records: Mapping[str, KindRecord], count: int) -> dict[str, int
     weights = weigh_kinds(records)
     if not weights or count < 1:
         raise UsageError("quotas need a count of at least 1 and a kind with a verdict")
+    # Whole problems first, then one more for those that lose most by rounding down.
     exact = {kind: weight * count for kind, weight in weights.items()}
     quotas = {kind: math.floor(value) for kind, value in exact.items()}
     missing = count - sum(quotas.values())
@@ -109,6 +110,7 @@ def select_in_band(
         >>> select_in_band({"easy": 1.0, "fair": 0.5, "hard": 0.0}, 2)
         Selection(in_band=('fair',), refilled=(), shortfall=1)
     """
+    # In the order given, so that the same problems are taken every time.
     low, high = band
     in_band = [name for name, agreed in agreement.items() if low <= agreed <= high][:count]
     missing = count - len(in_band)

@@ -126,12 +126,15 @@ class AgentTask:
             except StopIteration as end:
                 return self._outcome(problem, end.value, completions)
             answer, failure = None, None
+            # 1) A step that is done is only shown.
             if isinstance(item, Step):
                 continue
             assert isinstance(item, Request), "no other question shares what is asked for"
+            # 2) What other models are asked goes on to whoever drives the episodes.
             if item.model is not stand_in:
                 answer, failure = yield from _send_request(item)
                 continue
+            # 3) The policy's turn: its own ids of earlier turns are kept, not encoded again.
             (conversation,) = item.conversations
             prompt = (
                 codec.encode_prompt(conversation)

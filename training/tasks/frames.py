@@ -72,13 +72,13 @@ class FrameTask:
 
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
         """See `Task`."""
-        return self._asked().episodes(problem, codec, count)
+        return self._single_turn().episodes(problem, codec, count)
 
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
         """IoU of boxes, 0 or 1 for all else."""
         return REWARD(outcome.trajectory, problem.truth)
 
-    def _asked(self) -> SingleTurn:
+    def _single_turn(self) -> SingleTurn:
         return SingleTurn(
             name=self.name,
             problems=(),
@@ -90,11 +90,11 @@ class FrameTask:
 
     def world(self, problem: Problem) -> World:
         """The world whose frame a problem shows."""
-        return self._drafted(problem)[1]
+        return self._redraft(problem)[1]
 
     def conversation(self, problem: Problem) -> Conversation:
         """The frame with its question."""
-        _, world, time_s = self._drafted(problem)
+        _, world, time_s = self._redraft(problem)
         frames = FrameBatch(
             pixels=world.frame(time_s, SIZE_PX)[None],
             times_s=np.zeros(1),
@@ -102,7 +102,8 @@ class FrameTask:
         )
         return [Message("user", (FramesPart(frames, "image"), TextPart(problem.question)))]
 
-    def _drafted(self, problem: Problem) -> tuple[Problem, World, float]:
+    def _redraft(self, problem: Problem) -> tuple[Problem, World, float]:
+        # Drafted again from the number in its id: a problem carries no pixels.
         index = int(problem.id.rsplit("/", 1)[1])
         return _draft_problem(self.split, index, self.kinds[index % len(self.kinds)])
 
@@ -111,6 +112,7 @@ def is_right(trajectory: Trajectory, truth: Truth) -> float | None:
     """Whether the answer is right: boxes from an IoU of one half, all else by its words."""
     if truth.boxes is None:
         return correct(trajectory, truth)
+    # Where there is nothing to box, the reward is 0 or 1 already.
     overlap = box_iou(trajectory, truth)
     if overlap is None or not truth.boxes:
         return overlap
@@ -131,9 +133,11 @@ REWARD = Combination(
 def _draft_problem(split: str, index: int, kind: Kind) -> tuple[Problem, World, float]:
     """The problem, its world and the time of its frame: the first draft that has such a one."""
     for attempt in range(_MOST_DRAFTS):
+        # The split is part of the seed, so that no world is in both.
         rng = random.Random(f"frames/{split}/{index}/{attempt}")
         scene = generate.scene(rng, 0.0, 3.0, actors=rng.randint(3, 6), text_share=0.1)
         world = World(name=f"frames-{split}-{index}", scenes=(scene,))
+        # Away from the ends of the scene.
         time_s = rng.uniform(0.25, 0.75) * world.duration_s
         things = sightings(world, Span(time_s, time_s + 1e-3), least_s=MOMENT_LEAST_S)
         drafted = _draft_question(kind, world, time_s, things, rng)
@@ -150,6 +154,7 @@ def _draft_question(
     """The question and its truth; None where this frame has none of the kind."""
     frame = Frame(size_px=SIZE_PX, dialect=Dialect.NORM_1000)
     if kind == "box":
+        # Only things that a name tells apart from all others in the frame.
         box_of = boxes(world, time_s)
         named = [
             (name, box_of[thing.actor.id])
@@ -163,6 +168,7 @@ def _draft_question(
         text = _PROMPTS.find(name)
         return text, Truth(question=text, boxes=(target,), frame=frame)
     if kind == "count":
+        # The scripted world asks of this moment; of its questions those that count.
         counts = [
             q
             for q in questions(
@@ -180,6 +186,7 @@ def _draft_question(
         name = name_thing(thing, rng)
         text = f"Is there {article(name)}?"
         return text, Truth(question=text, answer="yes")
+    # Both others ask for a thing that is not there, though its attributes are.
     name = find_attribute_swap(things, rng)
     if name is None:
         return None

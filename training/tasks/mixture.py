@@ -44,9 +44,11 @@ class Mixture:
 
     def problem(self, index: int) -> Problem:
         """See `Task`. Its id begins with the number of its part."""
+        # A turn takes each task's next problems, in the order of the tasks.
         turn, offset = divmod(index, self._period)
         for number, (task, per_turn) in enumerate(self.parts):
             if offset < per_turn:
+                # Ids are part of seeds: two tasks may have problems of one name.
                 problem = task.problem(turn * per_turn + offset)
                 return replace(problem, id=f"{number}:{problem.id}")
             offset -= per_turn

@@ -51,6 +51,7 @@ class SingleTurn:
 
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
         """See `Task`."""
+        # Frames are read and processed once for all episodes.
         prompt = codec.encode_prompt(self.show(problem))
         return [self._episode(problem, prompt) for _ in range(count)]
 

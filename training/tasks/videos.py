@@ -94,6 +94,7 @@ def is_right(trajectory: Trajectory, truth: Truth) -> float | None:
         >>> is_right(Trajectory(answer="two"), Truth(number=2.0))
         1.0
     """
+    # The strictest rule that there is truth for.
     by_answer = correct(trajectory, truth)
     if by_answer is not None:
         return by_answer
@@ -105,6 +106,7 @@ def is_right(trajectory: Trajectory, truth: Truth) -> float | None:
     if len(truth.boxes) != 1:
         f1 = box_f1(trajectory, truth)
         return None if f1 is None else float(f1 >= RIGHT_OVERLAP)
+    # Of one box exactly one is asked for: a second one would be a guess.
     boxes = trajectory.boxes or ()
     return float(len(boxes) == 1 and iou(boxes[0], truth.boxes[0]) >= RIGHT_OVERLAP)
 
@@ -112,6 +114,7 @@ def is_right(trajectory: Trajectory, truth: Truth) -> float | None:
 def _read_clip(problem: Problem, clip: ClipRecipe, frames: int) -> FrameBatch:
     assert problem.video is not None
     with Video.open(problem.video) as video:
+        # The part that is shown may reach over the end of the video.
         info = video.info
         span = info.span if problem.span is None else problem.span.clip(info.span)
         size_px = clip.frame_size_px(info.width_px, info.height_px)
