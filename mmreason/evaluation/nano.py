@@ -20,6 +20,7 @@ from mmreason.evaluation.scoring import Mean, Proportion, normalise_text, says_s
 from mmreason.grounding import Box, iou, parse_boxes
 from mmreason.language.refusals import declines
 from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
+from mmreason.models.calibration import ReplyKind
 from mmreason.video import plan
 from mmreason.video.types import FrameBatch, Span
 from mmreason.video.world import World, generate
@@ -57,8 +58,8 @@ class NanoResults:
     """Answers that a second look at other frames repeats, and how many of these are right."""
     disagreeing: Proportion = NOTHING
     """The same of answers that the second look does not repeat."""
-    stated: dict[str, list[Pair]] = field(default_factory=dict)
-    """(confidence, right) of every reply, by kind: "question", "caption", "box"."""
+    stated: dict[ReplyKind, list[Pair]] = field(default_factory=dict)
+    """(confidence, right) of every reply, by what it is to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,7 @@ def _question_scorers(
         answer = reply.text
         answers.append(answer)
         right = says_same(answer, question.answer)
-        _note_stated(results, "question", reply, right)
+        _note_stated(results, ReplyKind.QUESTION, reply, right)
         table[question.family] = table.get(question.family, NOTHING) + Proportion(right, 1)
         # Saying "no" to what is not there is as good as declining; declining what is there is a
         # fault.
@@ -193,7 +194,7 @@ def _question_scorers(
     return score, compare
 
 
-def _note_stated(results: NanoResults, kind: str, reply: Reply, right: bool) -> None:
+def _note_stated(results: NanoResults, kind: ReplyKind, reply: Reply, right: bool) -> None:
     if reply.confidence is not None:
         results.stated.setdefault(kind, []).append((reply.confidence, right))
 
@@ -229,7 +230,7 @@ def _caption_scorer(world: World, least_s: float, results: NanoResults) -> Calla
                 hit = Proportion(right and bool(fits), 1)
                 results.caption_words[name] = results.caption_words.get(name, NOTHING) + hit
         whole = Proportion(says_same(answer, caption(world, least_s=least_s)), 1)
-        _note_stated(results, "caption", reply, bool(whole.hits))
+        _note_stated(results, ReplyKind.CAPTION, reply, bool(whole.hits))
         results.caption_words["whole caption"] = (
             results.caption_words.get("whole caption", NOTHING) + whole
         )
@@ -272,10 +273,10 @@ def _box_scorer(
         found_boxes = parse_boxes(reply.text, model.clip.box_dialect, size).boxes
         if truth is None:
             results.box_absent += Proportion(not found_boxes, 1)
-            _note_stated(results, "box", reply, not found_boxes)
+            _note_stated(results, ReplyKind.BOX, reply, not found_boxes)
             return
         overlap = iou(found_boxes[0], truth) if found_boxes else 0.0
-        _note_stated(results, "box", reply, overlap >= 0.5)
+        _note_stated(results, ReplyKind.BOX, reply, overlap >= 0.5)
         results.box_found += Proportion(overlap >= 0.5, 1)
         m = results.box_iou
         # A box that is not found counts as an overlap of 0, and is not left out of the mean.

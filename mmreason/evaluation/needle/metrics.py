@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from enum import StrEnum
+from enum import StrEnum, auto
 
 import numpy as np
 
@@ -26,19 +26,19 @@ _SLACK = 1.01
 
 
 class ErrorKind(StrEnum):
-    """Where an item was lost."""
+    """Where an item was lost; the values are keys of `summary.json`."""
 
-    SEARCH = "search"
+    SEARCH = auto()
     """No leaf that holds gold was visited."""
-    LOOK = "look"
+    LOOK = auto()
     """Visited, but no frame that was shown lies in the gold."""
-    REASON = "reason"
+    REASON = auto()
     """All gold seen, and a wrong answer (or none) given. Global items too: all of the video is
     gold to them."""
-    STOP = "stop"
+    STOP = auto()
     """Ended too early: by the budget, with some gold unseen, or with an answer that nothing
     supports (items without an answer)."""
-    FAILED = "failed"
+    FAILED = auto()
     """The method raised."""
 
 
