@@ -125,10 +125,12 @@ def _write_one(path: Path, clip: Clip, number: int) -> Path:
             still = container.add_stream("mjpeg", rate=FPS_HZ)
             assert isinstance(still, av.VideoStream)
             still.width, still.height, still.pix_fmt = 96, 56, "yuvj420p"
+            # Cover pictures are tracks too: readers must not take them for the film.
             still.disposition = Disposition(0)
         stream = container.add_stream(clip.encoder, rate=FPS_HZ, options=clip.options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = SIZE_PX
+        # A key frame a second: damage then spoils a part, and not all of a clip.
         stream.pix_fmt, stream.gop_size, stream.thread_count = clip.pixel_format, 30, 1
         if clip.tracks == 2:
             stream.disposition = Disposition.default

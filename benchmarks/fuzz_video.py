@@ -83,6 +83,7 @@ def damage_file(whole: np.ndarray, rng: np.random.Generator) -> tuple[str, bytes
         start, length = rng.integers(0, len(data)), rng.integers(1, 4000)
         again = [data[: start + length], data[start:]]
         return "a part twice", np.concatenate(again).tobytes()
+    # Drawn in any case, so that the numbers after it are the same for every kind of file.
     claim = list(LIES)[rng.integers(len(LIES))]
     if way == 4 and LIES[claim][0] in whole.tobytes():
         return "lying header", falsify_header(whole.tobytes(), claim)
@@ -142,6 +143,7 @@ def _read_frames(source: Path | bytes, way: str) -> str:
             start_s = video.info.start_s
     except VideoError as error:
         return "refused" if "\n" not in str(error) else f"crash: {error}"
+    # Frames that are marked as inexact are honest, whatever they show.
     sure = np.flatnonzero(batch.exact)
     read = [(row, bar_code.read_number(batch.pixels[row])) for row in sure.tolist()]
     # The number that each picture must bear at its time.
@@ -205,6 +207,7 @@ def _try(verb: Sequence[str]) -> str:
     if code in (0, NO_ANSWER):
         frames = json.loads(out.getvalue()).get("frames", [])
         return "done" if all(frame.get("exact", True) for frame in frames) else "marked"
+    # One line that names the fault is a refusal; anything else is our fault.
     typed = code == 2 and error_text.startswith("error: ") and "\n" not in error_text
     return "refused" if typed else f"crash: code {code}, {error_text[-300:]}"
 
@@ -227,6 +230,7 @@ def _child(answers: Connection, path: Path, way: str, out: Path, allowed_bytes: 
         except BaseException as error:
             outcome = f"crash: {type(error).__name__}: {str(error)[:300]}"
         grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb
+        # At once: what was done before a crash is kept.
         answers.send((name, outcome, time.monotonic() - began, grown_kb // 1024))
 
 
@@ -270,6 +274,7 @@ def run_fuzz(
         if not path.exists():
             write_clip(path, name)
     load_scripted(next(iter(kinds.values())))
+    # The number is the seed: a bad file can be made again from it.
     for number in sorted(set(files) - done_numbers):
         kind = list(kinds)[number % len(kinds)]
         rng = np.random.default_rng(number)

@@ -119,6 +119,7 @@ def copy_files(package: Path, out: Path, hashes: list[np.ndarray]) -> int:
     with tempfile.TemporaryDirectory() as work:
         unpack_package(package, Path(work))
         for path in by_hash(Path(work)):
+            # Every package weighs about the same, however many pictures it ships.
             if taken == MOST:
                 break
             if path.suffix.lower() in PICTURES:
@@ -143,6 +144,7 @@ def unpack_package(package: Path, folder: Path) -> None:
         subprocess.run(["dpkg", "-x", package, folder], check=True)
         return
     with zipfile.ZipFile(package) as archive:
+        # Nothing else of a package is unpacked, least of all code.
         media_names = [n for n in archive.namelist() if n.lower().endswith(PICTURES + CLIPS)]
         archive.extractall(folder, media_names)
 
@@ -166,6 +168,7 @@ def look_of(path: Path) -> np.ndarray | None:
         with Image.open(path, formats=FORMATS) as opened:
             picture = ImageOps.exif_transpose(opened)
             width, height = picture.size
+            # Icons, banners and strips are no scenes.
             if width < LEAST_PX[0] or height < LEAST_PX[1] or not 1 / 3 <= width / height <= 4:
                 return None
             # What is see-through is made to lie on something, and shows no scene.

@@ -28,6 +28,7 @@ def _pictures() -> Iterator[np.ndarray]:
     """A minute of six shots, each a pan over a rough texture: uint8 (H, W, 3)."""
     noise = np.random.default_rng(0)
     for _ in range(6):
+        # Blocks of texture: easy to draw, and not so plain that an encoder skips them.
         coarse = noise.integers(20, 235, (12, 60, 3))
         canvas = np.kron(coarse, np.ones((15, 15, 1))).astype(np.uint8)
         for shift in range(MINUTE_FRAMES // 6):

@@ -58,6 +58,7 @@ def measure_checkpoint(
 
     def roll_out(task: Task, count: int, first: int = 0) -> list:
         groups = []
+        # Forty at a time, so that progress can be told.
         for start in range(first, first + count, 40):
             problems = [task.problem(i) for i in range(start, min(start + 40, first + count))]
             groups += collect_rollouts(task, problems, policy.codec, sampler, LIKELIEST)

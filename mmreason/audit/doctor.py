@@ -170,6 +170,7 @@ def _opencv() -> tuple[Status, str, str]:
     except ImportError as error:
         advice = "a server has no libGL: pip uninstall opencv-python, then install -headless"
         return "fail", f"{finding}: {error}", advice
+    # pip removes one and leaves the others broken, long after.
     if len(flavours) > 1:
         advice = "these share one folder and overwrite each other: uninstall all, install one"
         return "warn", finding, advice

@@ -43,6 +43,7 @@ def run_job() -> None:
     try:
         answer = kinds[job.pop("job")](**job)
     except Exception as error:
+        # A reader that cannot read this file is a row of the table, with its reason.
         text = " ".join(str(error).split())
         answer = {"error": f"{type(error).__name__}: {text}"[:300]}
     answers.write(json.dumps(answer) + "\n")

@@ -235,6 +235,7 @@ def _write(recipe: Recipe, path: Path, folder: Path, scale: Scale, say: OnProgre
         "vp9": ("libvpx-vp9", _VP9),
         "av1": ("libsvtav1", _AV1),
     }
+    # 1. Files whose encoding is the point are encoded anew.
     if recipe.name in encoders:
         codec, options = encoders[recipe.name]
         _encode(
@@ -243,11 +244,13 @@ def _write(recipe: Recipe, path: Path, folder: Path, scale: Scale, say: OnProgre
         return
     # Encoding takes minutes, copying seconds: eight of the ten files are copies of one loop.
     loop = folder / "loop.mp4"
+    # 2. The loop, which all others are cut from.
     if not loop.exists():
         with _complete_file(loop) as partial:
             frames = scale.loop_s * FPS_HZ
             _encode(partial, "libx264", _X264, scale, frames, lambda *n: say("encoding", *n))
     say(f"copying {recipe.name}", 0, 1)
+    # 3. Copies of it: repeated, with other times, or with a rotation in the header.
     if recipe.loops:
         _copy(loop, path, loops=scale.short_loops if recipe.name == "short" else scale.long_loops)
     elif recipe.name == "vfr":
@@ -312,6 +315,8 @@ def _copy(
         assert video.time_base is not None
         # Stamps of the copy are multiples of a frame's length, in units of the container.
         tick = round(1 / (FPS_HZ * video.time_base))
+        # Whole groups only: a copy that ended within one would end on frames that cannot be
+        # decoded.
         for loop in range(loops):
             reader.seek(0, stream=video)
             for packet in _whole_groups(reader, video, frames and frames * tick):
@@ -380,6 +385,7 @@ def _is_reference(packet: av.Packet, codec: str, head: bytes | None) -> bool:
 
 def _units(data: bytes, *, after_lengths: bool) -> Iterator[int]:
     """The first byte of each unit, found by four-byte lengths or by start codes."""
+    # Raw streams have start codes; mp4 has lengths in their place.
     if not after_lengths:
         for match in re.finditer(rb"\x00\x00\x01([\x00-\xff])", data):
             yield match[1][0]

@@ -157,6 +157,7 @@ def measure_file(
     rates: list[dict[str, float]] = []
     rounds = scale.rounds if file.recipe.loops else scale.other_rounds
     total, done = rounds * (len(readers) + 1), 0
+    # Rounds in shuffled order: a machine that gets busy slows every reader a little, not one a lot.
     for number in range(rounds):
         # None is the decoder alone: measured among the readers, it meets the same machine.
         order: list[Reader | None] = [None, *readers]
@@ -370,6 +371,7 @@ def _ask(job: dict[str, Any]) -> dict[str, Any]:
             child.kill()
             raise
     lines = output.splitlines()
+    # A library may crash the process: that is a result too.
     if not lines:
         return {"error": f"the process ended with code {child.returncode} and no answer"}
     return json.loads(lines[-1])

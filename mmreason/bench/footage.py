@@ -80,6 +80,7 @@ class Footage:
         """Luma, half the size red and blue differences; half as large again as a frame."""
         width, height = (side * 3 // 2 for side in self.size_px)
         luma = 118 + self._noise.uniform(35, 50) * _texture(self._noise, height, width)
+        # Colour at half the size, as video stores it.
         half = (height // 2, width // 2)
         chroma = [128 + 14 * _texture(self._noise, *half) for _ in range(2)]
         first, second, third = (p.clip(16, 235).astype(np.uint8) for p in (luma, *chroma))
@@ -88,6 +89,7 @@ class Footage:
     def _script(self) -> list[_Scene]:
         noise, (width, height) = self._noise, self.size_px
         scenes, first = [], 0
+        # Scenes of random length: encoders then choose their own key frames.
         while first < self.frames:
             things = tuple(self._thing() for _ in range(noise.integers(1, 5)))
             scenes.append(

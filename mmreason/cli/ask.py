@@ -115,6 +115,8 @@ def ask_video(
     budget = Budget(
         frames=budget_frames, rounds=budget_rounds, tokens=budget_tokens, seconds=budget_seconds
     )
+    # Checked before anything is opened; models are loaded by the three ways below, when they need
+    # them.
     setup = ReasonerSetup(
         model=model,
         observer=observer,
@@ -308,6 +310,7 @@ def ask_with_progress(
         stream = reasoner.stream(
             video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
         )
+        # The stream is the work: each turn of this loop is a step that has just been taken.
         for number, step in enumerate(stream, start=1):
             say(f"step {number}: {step.call.name} {step.observation.span}")
     return stream.answer

@@ -58,6 +58,7 @@ def ask_many(
     if unasked:
         reasoner = load()
         with progress_bar("asking", len(questions)) as advance:
+            # A bar that begins where the earlier run ended.
             for _ in range(len(questions) - len(unasked)):
                 advance()
             for result in reasoner.ask_many(unasked, budget=budget, workers=workers, seed=seed):
@@ -93,6 +94,7 @@ def ask_many(
     for name, failure in failed:
         print_notice(f"  {name}: {failure['message']}")
     to_ask = {question.id for question in (*unasked, *(row.question for row in rows.unreadable))}
+    # Said only where it would help: a failure of this very run may fail again.
     if not retry_failed and any(row_id not in to_ask for row_id, _ in failed):
         print_notice("--retry-failed asks those again that failed before")
     if failed:

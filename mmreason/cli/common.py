@@ -62,6 +62,7 @@ FullHash = Annotated[
 def result_console(least_width: int = 0) -> Console:
     """The console of results (stdout), no narrower than so many letters."""
     console = TextConsole()
+    # A pipe has no width: Rich takes 80 letters, and would cut tables.
     console.width = max(console.width, least_width)
     return console
 
@@ -107,6 +108,7 @@ def show_progress(message: str) -> Iterator[Callable[[str], None]]:
     if not console.is_terminal:
         yield lambda _: None
         return
+    # As text: a file may be called [bold].
     with console.status(Text(show_line(message))) as status:
         yield lambda text: status.update(Text(show_line(text)))
 
@@ -155,6 +157,7 @@ def _device_map(model: str) -> str | None:
 
     if is_url(model) or model in PACKAGED:
         return None
+    # Here, since an endpoint needs no torch.
     import torch
 
     return "auto" if torch.accelerator.is_available() else None
@@ -171,6 +174,7 @@ def api_key(model: str, file: Path | None, openai_key: str | None) -> str | None
     from mmreason.types import UsageError
 
     if file is None:
+        # A key that is in the environment for one server must never be sent to another.
         return openai_key if model.startswith("https://api.openai.com/") else None
     try:
         return file.read_text(encoding="utf-8").strip()

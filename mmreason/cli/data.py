@@ -68,6 +68,7 @@ def data_navigation(
 
     check_writable(file)
     split = "held-out" if held_out else "train"
+    # Samples are written as they are played: the file must be there from the first on.
     file.parent.mkdir(parents=True, exist_ok=True)
     with show_progress("playing") as say:
         samples = generate_samples(

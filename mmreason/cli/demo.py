@@ -106,6 +106,7 @@ def run_demo(
         print_json({"good": good, "of": check, "cases": [case.to_dict() for case in cases]})
     else:
         _print_cases(cases)
+    # A check in a script fails where the model does.
     if good < NEEDED_SHARE * check:
         raise typer.Exit(1)
 
@@ -122,6 +123,7 @@ def _check(model: str, seeds: Sequence[int]) -> list[Case]:
             cases.append(run_case(reasoner, folder, seed))
             if progress_console().is_terminal:
                 progress_console().print(f"{number} of {len(seeds)}", end="\r")
+        # Before its folder goes: an open file cannot be removed on every system.
         reasoner.store.close()
     return cases
 

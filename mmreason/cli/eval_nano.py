@@ -75,6 +75,7 @@ def eval_nano(
     from mmreason.video.files import write_atomic
     from mmreason.video.plain_text import show_text
 
+    # A page about footage needs some; drawn footage alone is no honest sample.
     if declines is not None and not real:
         raise typer.BadParameter("goes with --real", param_hint="--declines")
     loaded = models.load(model)
@@ -185,6 +186,7 @@ def _facts(loaded: Any) -> dict[str, str]:
     inner = getattr(loaded, "inner", loaded)
     count = sum(p.numel() for p in inner.model.parameters())
     clip = loaded.clip
+    # Models trained elsewhere have no such file: their steps are unknown, not 0.
     notes = Path(inner.model.name_or_path) / "mmreason.json"
     trained = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
     size = "their own size" if clip.size_px is None else "{}x{} pixels".format(*clip.size_px)

@@ -116,6 +116,7 @@ def _draw_boxes(file: str, grounding: Grounding, picture: Path) -> None:
     if grounding.frame_time_s is None:
         pixels = frame_of_image(file).pixels
     else:
+        # Boxes are in pixels of the stored frame, so it is read again at full size.
         with Video.open(file) as video:
             pixels = video.frames_at([grounding.frame_time_s]).pixels[0]
     image = Image.fromarray(pixels)

@@ -98,6 +98,7 @@ def _is_video(file: Path) -> bool:
     if file.suffix.lower() != ".json" or not file.is_file():
         return False
     try:
+        # The mark is near the start: folders may hold large files of JSON.
         with file.open("rb") as opened:
             # A folder may hold any JSON; only scripted worlds are videos.
             return _WORLD_MARK in opened.read(4096)
@@ -114,6 +115,7 @@ def work_through(files: Sequence[Path], act: Callable[[Path], T], message: str) 
         for path in files:
             try:
                 results.append(act(path))
+            # Any error: whatever is wrong with one file, the others are still to be done.
             except Exception as error:
                 name = restore_url(str(path))
                 failures.append(FileFailure(name, _reason(error, name)))
@@ -161,6 +163,7 @@ def finish_work(work: Work[T]) -> None:
     if work.left:
         verb = "was" if work.left == 1 else "were"
         print_notice(f"{work.left} of {format_count(total, 'file')} {verb} not reached")
+        # `main` makes exit code 130 of it.
         raise KeyboardInterrupt
     if work.failures:
         raise typer.Exit(1)
@@ -210,6 +213,7 @@ def save_picture(picture: Image, path: Path, option: str) -> None:
     """Write a picture, making folders. Raises UsageError as `picture_format` does."""
     from mmreason.video.files import write_atomic
 
+    # Whole in memory first: a picture that cannot be written leaves no half of a file.
     data = BytesIO()
     picture.save(data, picture_format(path, option))
     write_atomic(path, data.getvalue())

@@ -166,6 +166,7 @@ def sample_frames(
         raise UsageError(f"--fps goes with --plan fps, not with --plan {plan}")
     if fps is not None and not 0 < fps < float("inf"):
         raise UsageError(f"--fps must be above 0 frames a second, got {fps}")
+    # Refused now where --n says so; a plan that decides by itself is refused once it is made.
     if sheet is not None and n is not None and n > MOST_ON_A_SHEET:
         raise UsageError(f"a sheet holds {MOST_ON_A_SHEET} frames at most, --n asks for {n}")
     paths = inputs.expand_paths(files)
@@ -251,6 +252,7 @@ def _sample(
 
     with Video.open(path) as video:
         span = checked_part(request.start_s, request.end_s, video.info)
+        # Inside the block: the video is closed below, and the notes need its rate.
         chosen, fps_hz = PLANS[request.plan](video, span, request, say), video.info.mean_fps_hz
         shown_frames: tuple[ShownFrame, ...] = ()
         pictures: tuple[Path, ...] = ()

@@ -88,6 +88,7 @@ def train_report(
     loaded_runs = [Run.read(folder) for folder in runs]
     if len(loaded_runs) == 1:
         path = loaded_runs[0].save_html(page or runs[0] / "report.html")
+    # Of one run the page belongs into its folder; of several there is no such place.
     elif page is None:
         raise UsageError(f"{len(loaded_runs)} runs need --out: the page that compares them")
     else:

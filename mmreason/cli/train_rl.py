@@ -81,6 +81,7 @@ def train_rl(
                 last = report
         except TrainingStopped as error:
             failed = str(error)
+    # Or the others of a distributed run would wait for this one at exit.
     destroy_process_group()
     model = recipe.out / "model"
     has_model = model.is_dir() and not failed
@@ -123,6 +124,7 @@ def _print_plan(plan: RunPlan) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    # In units of 1e9 bytes, as GPUs are sold.
     table = Table("memory for", "GB", title="One process that holds the whole model")
     for name, size in plan.memory.items():
         table.add_row(name, f"{size / 1e9:.2f}")

@@ -63,6 +63,7 @@ def _heading(name: str, facts: dict[str, str]) -> str:
 
 
 def _aims(results: NanoResults) -> str:
+    # Aims are of single scenes; worlds with a cut are in the table below.
     table = results.families.get("single scene", {})
     lines = [
         _aim_line(f"{name}, single scene", table.get(name, Proportion(0, 0)), aim)

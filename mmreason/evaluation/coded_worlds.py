@@ -58,6 +58,7 @@ def _coded(rng: random.Random, clip: ClipRecipe, path: Path) -> FrameBatch:
 
 def _world(rng: random.Random, size_px: tuple[int, int]) -> World:
     scenes, start_s = [], 0.0
+    # Mostly one scene, as most clips of a video; sometimes a cut.
     for _ in range(rng.choice((1, 1, 1, 2))):
         actors = rng.choice((0, 1, 1, 2, 2, 3, 3, 4, 5))
         length_s = rng.uniform(2, 4)

@@ -130,6 +130,7 @@ def _clip_windows(path: Path, frames: int, size_px: tuple[int, int] | None) -> I
 
     with Video.open(path) as video:
         span = video.info.span
+        # Windows do not overlap: two of one clip would be nearly one.
         count = min(MOST_WINDOWS, max(1, int(span.duration_s / CLIP_S)))
         step_s = span.duration_s / count
         for index in range(count):

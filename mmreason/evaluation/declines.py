@@ -91,6 +91,7 @@ def measure_declines(
     for done, source in enumerate(sources, 1):
         try:
             windows = source.windows(model.clip.frames, model.clip.size_px)
+        # What no decoder reads is no finding about the model.
         except VideoError:
             results.unreadable.append(source.name)
         else:
@@ -109,6 +110,7 @@ class _Ask:
 
 
 def _measure(model: ChatModel, source: Source, windows: list[FrameBatch]) -> SourceResult:
+    # Every window at every brightness with every question: one slip makes the source invented.
     asks = [ask for window in windows for ask in _asks(window, model.clip.prompts)]
     invented: list[tuple[float, str, str]] = []
     guarded = 0

@@ -78,6 +78,7 @@ def time_by_stage(cost: Cost) -> tuple[Stage, ...]:
         >>> [(s.name, s.share_pct) for s in time_by_stage(Cost(seconds=4.0, model_seconds=3.0))][:2]
         [('models', 75.0), ('decoding', 0.0)]
     """
+    # Answers that were read back, or made by scripted models, have no times to share out.
     if cost.seconds <= 0 or not cost.model_seconds:
         return ()
     rest_s = max(0.0, cost.seconds - cost.decode_seconds - cost.model_seconds)

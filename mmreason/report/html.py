@@ -226,6 +226,7 @@ def _thumbnail(time_s: float, jpeg: bytes) -> _Thumbnail:
 
 def _round_view(agent_round: Round, answer: Answer, *, is_open: bool) -> _RoundView:
     last = agent_round.steps[-1]
+    # A round of one call is told in its line; of several, why they were made.
     failed, several = last.observation.error is not None, len(agent_round.steps) > 1
     return _RoundView(
         number=agent_round.number,
@@ -285,6 +286,7 @@ def _one_line_result(numbered: tuple[int, Step]) -> object:
 
 def _call_view(number: int, step: Step, answer: Answer) -> _CallView:
     observation = step.observation
+    # The middle frame stands for the clip: the first often still shows what was before.
     middle_s = (
         observation.frame_times_s[len(observation.frame_times_s) // 2]
         if observation.frame_times_s
@@ -323,6 +325,7 @@ def _unread_text(step: Step) -> str:
 def _notes(step: Step) -> tuple[tuple[str, str], ...]:
     """The lines of a result with their times, neighbours that say the same as one."""
     observation = step.observation
+    # A scan's notes are times without words: the timeline shows them.
     if isinstance(step.call, Scan):
         return ()
     if observation.error is not None or (
@@ -342,5 +345,6 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         else:
+            # Settings may hold anything that a model or a user put there.
             text = value if isinstance(value, str) else json.dumps(value, default=str)
             yield f"{prefix}{key}", text

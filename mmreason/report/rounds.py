@@ -87,6 +87,7 @@ def round_numbers(trace: Trace) -> tuple[int, ...]:
 
 def group_rounds(trace: Trace) -> tuple[Round, ...]:
     """The steps of each round together, neighbouring descriptions of a round as one group."""
+    # Steps that cost no round (checks, notes) belong to the one before them.
     numbered = list(zip(round_numbers(trace), range(1, len(trace) + 1), trace, strict=True))
     grouped = []
     for number, members in itertools.groupby(numbered, key=lambda item: item[0]):

@@ -116,6 +116,7 @@ def checked_words(answer: Answer) -> str:
     counts = Counter(check_words(evidence) for evidence in answer.evidence)
     total = len(answer.evidence)
     stretches = "1 stretch" if total == 1 else f"{total:,} stretches"
+    # "1 of 2" only where checks differ.
     outcomes = ", ".join(
         outcome if count == total else f"{count} of {total} {outcome}"
         for outcome, count in counts.items()

@@ -107,6 +107,7 @@ def lay_out_timeline(answer: Answer) -> Timeline | None:
     whole = _whole_span(answer)
     if whole.duration_s <= 0:
         return None
+    # The overview first: where evidence is a sliver in it, it is shown once more, larger.
     picture = _picture(answer, whole)
     zooms = (_zoom(answer, window, whole) for window in _windows(answer, whole))
     return replace(picture, zooms=tuple(zooms))
@@ -202,6 +203,7 @@ def _level_lanes(captions: list[tuple[int, Step]], window: Span) -> list[Lane]:
             for bar, step in zip(bars, steps, strict=True)
             if node_of(step) in opened
         ]
+        # Nodes of a level differ where the tree was cut at shots.
         mean_s = sum(step.observation.span.duration_s for step in steps) / len(steps)
         title = f"Level {level}, {_about(mean_s)} each"
         named = "Captioned" if len(levels) == 1 else title
@@ -246,6 +248,7 @@ def _bar(span: Span, window: Span, label: str) -> Bar:
 
 def _windows(answer: Answer, whole: Span) -> list[Span]:
     """Nodes of the top level that hold evidence too narrow to be seen, in order of time."""
+    # Windows are nodes of the tree, so that a zoom shows whole cells.
     tops = [s.observation.span for s in answer.trace if len(node_of(s)) == 1]
     narrow = [
         e.span
@@ -269,6 +272,7 @@ def _zoom(answer: Answer, window: Span, whole: Span) -> Zoom:
 
 
 def _is_in(span: Span, window: Span) -> bool:
+    # An empty span overlaps nothing, and still lies somewhere.
     is_moment_inside = span.duration_s == 0 and window.start_s <= span.start_s <= window.end_s
     return span.overlap_s(window) > 0 or is_moment_inside
 

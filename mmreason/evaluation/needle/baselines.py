@@ -77,6 +77,7 @@ def answer_from_distinct_stills(
     """As `stills`, of the first `frames` moments of a scan of the whole video, which is part of the
     cost: the frames that the agent looks for, without its search and its checks."""
     run = _BaselineRun(model, video, item)
+    # The scan is paid by every question, as it would be without a store.
     call = Scan(span=video.info.span, count=frames)
     cost = Cost(frames_scanned=salient_frames.frames)
     observation = Observation(text="", span=video.info.span, cost=cost)
@@ -118,6 +119,7 @@ def answer_exhaustively(
 def answer_from_gold(model: ChatModel, video: Watchable, item: Item) -> Answer:
     """What the model answers where the gold is given: a look at the gold of one needle, captions of
     the gold of several, stills of the whole video where all of it is asked about."""
+    # Gold of the whole video is the whole video.
     if item.kind == "global":
         return answer_from_stills(model, video, item, frames=MOST_WORD_STILLS)
     run = _BaselineRun(model, video, item)
@@ -286,6 +288,7 @@ class _BaselineRun:
             for line in reading.lines
             if reading.choice is not None
         )
+        # These ways end by themselves: they have no budget to run out of.
         done = StopReason.ABSTAINED if reading.choice is None else StopReason.ANSWERED
         return Answer(
             question=self.item.question,

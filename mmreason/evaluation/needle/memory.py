@@ -106,6 +106,7 @@ class ReplyCache:
         seed: int = 0,
     ) -> list[Reply]:
         """See `ChatModel`. Only greedy replies are kept; others are asked anew."""
+        # A random reply that is stored would be the same for every seed.
         if temperature > 0:
             return self._model.generate(
                 conversations, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed

@@ -198,6 +198,7 @@ def failed_share(outcome: Outcome) -> float:
 
 def answered_early(outcome: Outcome) -> bool:
     """Whether an option was chosen although some gold had not been seen."""
+    # Where nothing was planted no answer can be early.
     has_gold = outcome.item.kind not in ("global", "absent")
     return has_gold and outcome.choice is not None and seen_round(outcome) is None
 
@@ -300,6 +301,7 @@ def calibration_error(outcomes: Sequence[Outcome], bins: int = 10) -> float:
 def relative_to_gold(full: Sequence[Outcome], gold_given: Sequence[Outcome]) -> float:
     """CRR: accuracy on the whole video over accuracy with the gold clip given, on the same items;
     NaN where the latter is 0."""
+    # Only items that both have: a share of two different sets would be no share.
     ids = {o.item.id for o in full} & {o.item.id for o in gold_given}
     whole = score_accuracy([o for o in full if o.item.id in ids])
     clip = score_accuracy([o for o in gold_given if o.item.id in ids])

@@ -205,6 +205,7 @@ def comparison_sentence(outcomes: Sequence[Outcome], method: str) -> str:
         clauses.append(
             f"{_points(comparison.scan_gain)} to {comparison.best_scan}, the best that scans"
         )
+    # NaN says that the rival was not measured: no sentence about it then.
     if not math.isnan(comparison.frame_share):
         gap = _points(comparison.exhaustive_gap)
         clauses.append(

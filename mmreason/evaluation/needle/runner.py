@@ -173,6 +173,7 @@ def _in_worker(plan: Plan, folder: Path, job: _Job, done: set[_Key]) -> list[Out
 
 def _measure_missing(plan: Plan, folder: Path, job: _Job, done: set[_Key]) -> Iterator[Outcome]:
     """What is missing of one world and method, in order."""
+    # 1. The questions that are missing, in the order of the set.
     duration_s, seed, method = job
     needles = needle_set(seed, duration_s, plan.items)
     items = [item.rotated(turns) for item in needles.items for turns in range(plan.rotations)]
@@ -183,6 +184,8 @@ def _measure_missing(plan: Plan, folder: Path, job: _Job, done: set[_Key]) -> It
     model = _model(plan.model) or make_oracle(
         needles.world, CaptionNoise(p_mention=((math.inf, plan.mention),))
     )
+    # 2. The world is drawn from its script, which is kept beside the results for whoever looks them
+    # up.
     is_warm = method.endswith(methods.WARM)
     store = Store.in_memory() if is_warm else None
     with closing(Store.open(folder / "replies.sqlite3")) as replies, Video.open(script) as video:
@@ -202,6 +205,8 @@ def _outcome(
     item: Item,
     store: Store | None,
 ) -> Outcome:
+    # A fault of a model, of a video or of the policy is the outcome of this item, not the end of
+    # the run.
     budget = Budget(frames=plan.frames)
     try:
         answer = methods.answer_item(method, model, video, item, budget=budget, store=store)
