@@ -52,6 +52,8 @@ class FrameCache:
         """See `Video.frames_at`."""
         new = [t for t in dict.fromkeys(times_s) if (t, size_px) not in self._kept]
         drawn = self._video.frames_at(new, size_px) if new else None
+        # Emptied as a whole: methods pass over the video in order, so the oldest frames are not the
+        # least useful.
         if drawn is not None and self._bytes + drawn.pixels.nbytes > MOST_BYTES:
             self._kept.clear()
             self._bytes = 0
@@ -105,23 +107,27 @@ class ReplyCache:
 
     def generate(self, request: GenerateRequest) -> list[Reply]:
         """See `ChatModel`. Only plain greedy replies are stored; others are asked for anew."""
+        # A random reply that is stored would be the same for every seed.
         if request.temperature > 0 or request.stop or request.constraint or request.tools:
             return self._model.generate(request)
         conversations = request.conversations
         keys = [self._key(c, request.max_new_tokens) for c in conversations]
-        stored = {key: self._store.get(key) for key in dict.fromkeys(keys)}
-        new = {k: c for k, c in zip(keys, conversations, strict=True) if stored[k] is None}
+        replies_by_key = {key: self._store.get(key) for key in dict.fromkeys(keys)}
+        # The same request twice in a batch is asked once.
+        new = {k: c for k, c in zip(keys, conversations, strict=True) if replies_by_key[k] is None}
         if new:
             self.asked += len(new)
             # A reply is for all who will read it here: it has no deadline of one of them.
             new_request = replace(request, conversations=list(new.values()), deadlines_s=())
             replies = self._model.generate(new_request)
             for key, reply in zip(new, replies, strict=True):
-                stored[key] = asdict(reply)
+                replies_by_key[key] = asdict(reply)
                 self._store.put(key, asdict(reply), video="benchmark", model=self.name)
-        return [_reply(stored[key]) for key in keys]
+        return [_reply(replies_by_key[key]) for key in keys]
 
     def _key(self, conversation: Conversation, max_new_tokens: int) -> str:
+        # By pixels and times, not by where the frames come from: what the model cannot tell apart
+        # is one.
         digest = hashlib.sha256(f"{self.fingerprint}/{max_new_tokens}".encode())
         for message in conversation:
             digest.update(f"/{message.role}".encode())
