@@ -197,9 +197,7 @@ class McpSession:
         content = result.get("content", [])
         texts = [part["text"] for part in content if part.get("type") == "text"]
         pictures = tuple(
-            np.asarray(Image.open(io.BytesIO(base64.b64decode(part["data"]))).convert("RGB"))
-            for part in content
-            if part.get("type") == "image"
+            _decode_picture(part["data"]) for part in content if part.get("type") == "image"
         )
         is_error = bool(result.get("isError", result.get("is_error", False)))
         return ToolReply("\n".join(texts), is_error, pictures, took_s, False)
@@ -232,3 +230,9 @@ class McpSession:
         with arrived:
             self._is_closed = self._is_closed or process is self.process
             arrived.notify_all()
+
+
+def _decode_picture(data: str) -> np.ndarray:
+    """uint8 (H, W, 3) RGB of a JPEG in base64, as the server sends them."""
+    with Image.open(io.BytesIO(base64.b64decode(data)), formats=("JPEG",)) as picture:
+        return np.asarray(picture.convert("RGB"))

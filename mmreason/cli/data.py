@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from mmreason.cli.common import Json, out, print_json, print_notice, progress, quiet_libraries
+from mmreason.cli.common import (
+    Json,
+    print_json,
+    print_notice,
+    quiet_libraries,
+    result_console,
+    show_progress,
+)
 
 MOST_WARNED_OF = 10
 """Problems without their video that are named; the rest is counted."""
@@ -62,7 +69,7 @@ def data_navigation(
     check_writable(file)
     split = "held-out" if held_out else "train"
     file.parent.mkdir(parents=True, exist_ok=True)
-    with progress("playing") as say:
+    with show_progress("playing") as say:
         samples = generate_samples(
             worlds,
             split=split,
@@ -76,8 +83,10 @@ def data_navigation(
     if as_json:
         print_json({"samples": count, "worlds": worlds, "split": split, "file": str(file)})
         return
-    told = f"{format_count(count, 'sample')} from {format_count(worlds, 'world')}"
-    out().print(f"{told} {'is' if count == 1 else 'are'} in {file}", soft_wrap=True)
+    sample_count = f"{format_count(count, 'sample')} from {format_count(worlds, 'world')}"
+    result_console().print(
+        f"{sample_count} {'is' if count == 1 else 'are'} in {file}", soft_wrap=True
+    )
 
 
 @data_app.command(
@@ -109,7 +118,7 @@ def data_export(
         return
     problem_count = f"{format_count(len(exported), 'problem')} for {to.value}"
     verb = "is" if len(exported) == 1 else "are"
-    out().print(f"{problem_count} {verb} in {file}", soft_wrap=True)
+    result_console().print(f"{problem_count} {verb} in {file}", soft_wrap=True)
     _warn_of_missing(missing, len(exported))
 
 

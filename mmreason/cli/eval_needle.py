@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from mmreason.cli.common import Json, err, out, print_json, quiet_libraries
+from mmreason.cli.common import Json, print_json, progress_console, quiet_libraries, result_console
 
 if TYPE_CHECKING:
     from mmreason.evaluation.needle.runner import OnProgress
@@ -59,13 +59,13 @@ def eval_needle(
     from mmreason.needle.items import duration_of
 
     names = [
-        *_listed(policy),
+        *_split_names(policy),
         *(needle_methods.BASELINES if baselines else ()),
-        *_listed(methods or ""),
+        *_split_names(methods or ""),
     ]
     plan = Plan(
         model=model,
-        durations_s=tuple(duration_of(name) for name in _listed(lengths)),
+        durations_s=tuple(duration_of(name) for name in _split_names(lengths)),
         seeds=_seeds(seeds),
         items=items,
         methods=needle_methods.check_methods(names),
@@ -85,14 +85,14 @@ def eval_needle(
         return
     table = build_rows(outcomes)
     # Rich drops letters, and whole columns, that do not fit; a line that wraps loses nothing.
-    out(least_width=TABLE_WIDTH).print(_table(table))
+    result_console(least_width=TABLE_WIDTH).print(_table(table))
     for row in table:
-        if words := comparison_sentence(outcomes, row.method):
-            out().print(words)
-    err().print(f"page written to {page}")
+        if sentence := comparison_sentence(outcomes, row.method):
+            result_console().print(sentence)
+    progress_console().print(f"page written to {page}")
 
 
-def _listed(text: str) -> list[str]:
+def _split_names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
@@ -100,13 +100,13 @@ def _seeds(text: str) -> tuple[int, ...]:
     """`0-2` to (0, 1, 2), `1,5` to (1, 5). Raises UsageError."""
     from mmreason.types import UsageError
 
-    found: list[int] = []
-    for part in _listed(text):
-        first, _, last = part.partition("-")
+    seeds: list[int] = []
+    for text_range in _split_names(text):
+        first, _, last = text_range.partition("-")
         if not first.isdigit() or (last and not last.isdigit()) or int(last or first) < int(first):
             raise UsageError(f"seeds {text!r} must be numbers or ranges, such as 0-4 or 1,5")
-        found += range(int(first), int(last or first) + 1)
-    return tuple(dict.fromkeys(found))
+        seeds += range(int(first), int(last or first) + 1)
+    return tuple(dict.fromkeys(seeds))
 
 
 @contextmanager
@@ -120,14 +120,14 @@ def _bar(message: str) -> Iterator[OnProgress | None]:
         TimeRemainingColumn,
     )
 
-    console = err()
+    console = progress_console()
     if not console.is_terminal:
         yield None
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task(message, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task(message, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _table(build_rows: list[Row]) -> Table:

@@ -1,7 +1,7 @@
 """Sources of footage that is no scripted world: files of a folder, and drawn ones.
 
 A source is split into the train half or the held-out half by a hash of its name, before anything is
-tuned on it, and is shown at five brightnesses. Leaves out asking a model (`declines.py`).
+tuned on it, and is shown at five brightnesses. `declines.py` asks a model about them.
 """
 
 from __future__ import annotations

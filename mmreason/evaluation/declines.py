@@ -2,7 +2,7 @@
 
 Each source is shown at five brightnesses, each window is asked every question, as a clip and as a
 still. A source counts as invented if any reply to any of them is neither a decline nor an empty
-list of boxes. Leaves out where sources come from (`decline_sources.py`).
+list of boxes.
 """
 
 from __future__ import annotations
@@ -37,6 +37,13 @@ class SourceResult:
 
     `replies` counts all replies; `invented` those that claim something, of which `examples` holds
     (brightness, prompt, reply).
+
+    Example:
+        >>> SourceResult(
+        ...     name="pictures/cat.png", group="pictures", is_held_out=True, replies=45, invented=1,
+        ...     guarded=40, examples=((0.6, "Where is the square?", "on the left."),),
+        ... ).invented
+        1
     """
 
     name: str

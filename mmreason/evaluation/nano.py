@@ -1,8 +1,8 @@
 """Measures a model on scripted worlds that it was never taught.
 
 Worlds come from seeds that training never uses, are drawn at the size the model watches, and every
-question is asked with the same prompts as in use. Leaves out other footage (`declines.py`), writing
-the card (`card.py`) and the agent: this measures what the model sees in one clip.
+question is asked with the same prompts as in use. The agent has no part in this: it measures
+what the model sees in one clip.
 """
 
 from __future__ import annotations
@@ -77,7 +77,12 @@ def measure_nano(
     second_looks: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> NanoResults:
-    """Measure `model` on `worlds` worlds of a split; each question twice with `second_looks`."""
+    """Measure `model` on `worlds` worlds of a split; each question twice with `second_looks`.
+
+    Example:
+        >>> print(measure_nano(model, worlds=200).absent)  # doctest: +SKIP
+        98.7% (97.1% to 99.4%, n = 447)
+    """
     results = NanoResults(worlds=worlds)
     for index in range(worlds):
         asks = _world_asks(model, index, split, results, second_looks=second_looks)

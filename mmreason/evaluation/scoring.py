@@ -9,7 +9,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Proportion:
-    """`hits` of `n`, with a 95 % Wilson interval."""
+    """`hits` of `n`, with a 95 % Wilson interval.
+
+    Example:
+        >>> print(Proportion(8, 10) + Proportion(1, 10))
+        45.0% (25.8% to 65.8%, n = 20)
+    """
 
     hits: int
     n: int
@@ -40,7 +45,12 @@ class Proportion:
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean with a 95 % interval from the normal approximation."""
+    """A mean with a 95 % interval from the normal approximation.
+
+    Example:
+        >>> print(Mean.of([1.0, 2.0, 3.0]))
+        2.000 (0.868 to 3.132, n = 3)
+    """
 
     total: float
     squares: float
@@ -70,10 +80,20 @@ class Mean:
 
 
 def normalise_text(text: str) -> str:
-    """Lower case, single spaces, without punctuation."""
+    """Lower case, single spaces, without punctuation.
+
+    Example:
+        >>> normalise_text("It moves  LEFT.")
+        'it moves left'
+    """
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def says_same(answer: str, truth: str) -> bool:
-    """Whether an answer says exactly what is true, but for case and punctuation."""
+    """Whether an answer says exactly what is true, but for case and punctuation.
+
+    Example:
+        >>> says_same("Red.", "red"), says_same("dark red", "red")
+        (True, False)
+    """
     return normalise_text(answer) == normalise_text(truth)

@@ -41,7 +41,12 @@ class _MarkGroup:
 
 
 def place_marks(centres: Sequence[tuple[float, int]]) -> tuple[Mark, ...]:
-    """Marks for (centre in percent, number), from left to right."""
+    """Marks for (centre in percent, number), from left to right.
+
+    Example:
+        >>> place_marks([(10.0, 1), (50.0, 2), (50.5, 3)])
+        (Mark(left_pct=10.0, text='1'), Mark(left_pct=50.25, text='2, 3'))
+    """
     groups: list[_MarkGroup] = []
     for centre_pct, number in sorted(centres):
         groups.append(_MarkGroup([centre_pct], {number}))

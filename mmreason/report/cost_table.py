@@ -70,7 +70,12 @@ def cost_by_role(answer: Answer) -> tuple[RoleRow, ...]:
 
 
 def time_by_stage(cost: Cost) -> tuple[Stage, ...]:
-    """Decoding, models and all the rest, with their shares of the whole; empty without times."""
+    """Decoding, models and all the rest, with their shares of the whole; empty without times.
+
+    Example:
+        >>> [(s.name, s.share_pct) for s in time_by_stage(Cost(seconds=4.0, model_seconds=3.0))][:2]
+        [('models', 75.0), ('decoding', 0.0)]
+    """
     if cost.seconds <= 0 or not cost.model_seconds:
         return ()
     rest_s = max(0.0, cost.seconds - cost.decode_seconds - cost.model_seconds)

@@ -114,7 +114,11 @@ class _RoundView:
 
 
 def answer_page(answer: Answer) -> str:
-    """One HTML document that shows all of `answer`; it needs no other file and runs no script."""
+    """One HTML document that shows all of `answer`; it needs no other file and runs no script.
+
+    Example:
+        >>> Path("answer.html").write_text(answer_page(answer), encoding="utf-8")  # doctest: +SKIP
+    """
     return render_document(
         load_templates("mmreason", "report"),
         "answer.html",

@@ -108,7 +108,12 @@ def short_lines(answer: Answer) -> Iterator[str]:
 
 
 def cost_line(cost: Cost) -> str:
-    """`cost: 2.31 seconds (0.18 decoding, 1.9 models), 36 frames shown, ...`."""
+    """`cost: 2.31 seconds (0.18 decoding, 1.9 models), 36 frames shown, ...`.
+
+    Example:
+        >>> cost_line(Cost(seconds=2.0, frames=1))[:44]
+        'cost:        2.00 seconds, 1 frame shown, 0 '
+    """
     rows = (
         f"{amount} {_singular(what) if amount == '1' else what}"
         + (f" ({of_which})" if of_which else "")

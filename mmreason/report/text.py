@@ -128,7 +128,12 @@ def model_name(answer: Answer) -> str:
 
 
 def format_percent(fraction: float) -> str:
-    """`0.934` -> `93 %`."""
+    """`0.934` -> `93 %`.
+
+    Example:
+        >>> format_percent(0.934)
+        '93 %'
+    """
     return f"{fraction:.0%}".replace("%", " %")
 
 
@@ -199,7 +204,12 @@ def result_words(step: Step) -> str:
 
 
 def cost_rows(cost: Cost) -> list[tuple[str, str, str]]:
-    """(what, how much, of which: may be empty) in the order in which people ask for it."""
+    """(what, how much, of which: may be empty) in the order in which people ask for it.
+
+    Example:
+        >>> cost_rows(Cost(seconds=2.0, frames=36))[:2]
+        [('seconds', '2.00', ''), ('frames shown', '36', '')]
+    """
     roles = (
         (cost.reasoner_calls, "reasoner"),
         (cost.observer_calls, "observer"),
@@ -229,7 +239,12 @@ def cost_rows(cost: Cost) -> list[tuple[str, str, str]]:
 
 
 def spent_words(cost: Cost, *, cached: bool = False) -> str:
-    """`8 frames · 59 tokens · 0.42 s`, or where it came from."""
+    """`8 frames · 59 tokens · 0.42 s`, or where it came from.
+
+    Example:
+        >>> spent_words(Cost(frames=8, tokens_in=50, tokens_out=9, seconds=0.42))
+        '8 frames · 59 tokens · 0.42 s'
+    """
     if cached:
         return "from the store"
     tokens = cost.tokens_in + cost.tokens_out
@@ -238,11 +253,21 @@ def spent_words(cost: Cost, *, cached: bool = False) -> str:
 
 
 def format_count(count: int, singular: str, plural: str = "") -> str:
-    """`1 frame`, `1,024 frames`; `many` is the plural where it is not `one` and an s."""
+    """`1 frame`, `1,024 frames`; `many` is the plural where it is not `one` and an s.
+
+    Example:
+        >>> format_count(1, "frame"), format_count(1024, "reply", "replies")
+        ('1 frame', '1,024 replies')
+    """
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
 def shorten_text(text: str, limit: int) -> str:
-    """One line of plain text of at most `limit` characters; an ellipsis says where it was cut."""
+    """One line of plain text of at most `limit` characters; an ellipsis says where it was cut.
+
+    Example:
+        >>> shorten_text("a red star moves left", 10)
+        'a red star…'
+    """
     text = show_line(text)
     return text if len(text) <= limit else text[:limit].rstrip() + "…"

@@ -113,7 +113,12 @@ def lay_out_timeline(answer: Answer) -> Timeline | None:
 
 
 def time_ticks(whole: Span, most: int = 6) -> tuple[Tick, ...]:
-    """At most `most` + 1 round times over `whole`, as positions on it."""
+    """At most `most` + 1 round times over `whole`, as positions on it.
+
+    Example:
+        >>> [tick.label for tick in time_ticks(Span(0, 90))]
+        ['0:00', '0:15', '0:30', '0:45', '1:00', '1:15', '1:30']
+    """
     fitting = (s for s in _NICE_STEPS_S if whole.duration_s / s <= most)
     step_s = next(fitting, _NICE_STEPS_S[-1] * -(-whole.duration_s // (most * _NICE_STEPS_S[-1])))
     first = -int(-(whole.start_s - 1e-9) // step_s)

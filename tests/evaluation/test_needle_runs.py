@@ -219,7 +219,7 @@ def test_what_fails_is_an_outcome(tmp_path, monkeypatch):
     def broken(*_args, **_more):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(baselines, "one_pass", broken)
+    monkeypatch.setattr(baselines, "answer_in_one_pass", broken)
     plan = replace(PLAN, seeds=(0,), methods=("one_pass",))
     failed = read_outcomes(run_plan(plan, tmp_path))
     assert {o.error for o in failed} == {"RuntimeError: out of memory"}

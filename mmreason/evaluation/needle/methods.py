@@ -1,6 +1,6 @@
 """The methods a benchmark run can measure, by name. Policies search; baselines do not.
 
-Leaves out running them over items (`runner.py`).
+`runner.py` runs them over items.
 """
 
 from __future__ import annotations
@@ -39,7 +39,12 @@ WARM = "_warm"
 
 
 def check_methods(names: Sequence[str]) -> tuple[str, ...]:
-    """The names without repeats. Raises UsageError for one that is no method."""
+    """The names without repeats. Raises UsageError for one that is no method.
+
+    Example:
+        >>> check_methods(["greedy", "stills_8", "greedy"])
+        ('greedy', 'stills_8')
+    """
     valid_names = {*POLICIES, *(p + WARM for p in POLICIES), *BASELINES}
     for name in names:
         if name not in valid_names:
@@ -51,6 +56,12 @@ def check_methods(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def is_policy(method: str) -> bool:
+    """Whether a method searches.
+
+    Example:
+        >>> is_policy("greedy_warm"), is_policy("stills_8")
+        (True, False)
+    """
     return method.removesuffix(WARM) in POLICIES
 
 

@@ -2,8 +2,8 @@
 
 Visits count in the order they were made; a round is what the cost ledger calls one. A leaf visit is
 a call about a leaf of the tree or about a stretch no longer than one. Gold is seen where a frame
-that was shown together with the question lies in it, or where a leaf's caption had a frame in it.
-Leaves out measures between spans (`spans.py`) and tables (`summary.py`).
+that was shown together with the question lies in it, or where a leaf's caption had a frame in it. `spans.py` has the measures
+between spans, `summary.py` the tables.
 """
 
 from __future__ import annotations
@@ -325,5 +325,11 @@ def paired_difference(
 
 def expected_uniform_hit(item: Item, frames: int) -> float:
     """Chance that one of `frames` evenly spread frames falls into a needle of the item's length:
-    min(1, N l / T)."""
+    min(1, N l / T).
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> expected_uniform_hit(SimpleNamespace(needle_s=4.0, duration_s=180.0), 9)
+        0.2
+    """
     return min(1.0, frames * item.needle_s / item.duration_s)

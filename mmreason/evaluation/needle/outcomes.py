@@ -1,6 +1,6 @@
 """What came of one item: the answer, what was visited on the way, what it cost. JSON in and out.
 
-Leaves out how good that is (`metrics.py`).
+`metrics.py` says how good that is.
 """
 
 from __future__ import annotations

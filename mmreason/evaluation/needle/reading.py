@@ -1,8 +1,8 @@
 """Answers from lines of text about moments or stretches: what the baselines do with captions.
 
 Plain rules over the question forms of these worlds; no model. A thing is told by a line where one
-phrase of it ("a small red striped star") holds all words it is called by. Leaves out where lines
-come from (`baselines.py`).
+phrase of it ("a small red striped star") holds all words it is called by. `baselines.py` asks
+for the lines.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ _WORD = re.compile(r"\bthe words? ([A-Z]+(?: and [A-Z]+)*)")
 
 @dataclass(frozen=True, slots=True)
 class CaptionLine:
-    """What a model wrote about `span`; a still speaks for the stretch around it."""
+    """What a model wrote about `span`; a still speaks for the stretch around it.
+
+    Example:
+        >>> line = CaptionLine(Span(0, 4), "a red star. the word PARK is on the screen.", (2.0,))
+        >>> line.phrases()[0], line.shown_words()
+        (['a', 'red', 'star'], ('PARK',))
+    """
 
     span: Span
     text: str
@@ -51,7 +57,13 @@ class Reading:
 
 
 def find_phrase(thing: str, line: CaptionLine) -> list[str] | None:
-    """The first phrase of `line` that holds all words of `thing`, or None."""
+    """The first phrase of `line` that holds all words of `thing`, or None.
+
+    Example:
+        >>> line = CaptionLine(Span(0, 4), "a red star and a blue ring.", (2.0,))
+        >>> find_phrase("blue ring", line), find_phrase("blue star", line)
+        (['a', 'blue', 'ring'], None)
+    """
     thing_words = [word for word in thing.split() if word != "object"]
     return next((p for p in line.phrases() if all(w in p for w in thing_words)), None)
 
@@ -68,7 +80,14 @@ ShowsWord = Callable[[CaptionLine], bool]
 def answer_from_lines(
     question: str, options: tuple[str, ...], lines: Sequence[CaptionLine], shows_word: ShowsWord
 ) -> Reading:
-    """The answer to a question without its clause, from `lines` alone."""
+    """The answer to a question without its clause, from `lines` alone.
+
+    Example:
+        >>> lines = [CaptionLine(Span(0, 4), "a red star.", (2.0,))]
+        >>> answer = answer_from_lines("What colour is the star?", ("blue", "red"), lines, bool)
+        >>> answer.choice, answer.text
+        (1, 'red')
+    """
     question_parts = parse_question(question)
     if question_parts is None:
         return Reading(None, "")
@@ -153,7 +172,13 @@ def read_words(
     which: str, options: tuple[str, ...], words_of_lines: Sequence[tuple[CaptionLine, str]]
 ) -> Reading:
     """The word shown `first`, `last`, `for the longest time` or `for the shortest time`, of those
-    that are options, from the word at each line in order of time."""
+    that are options, from the word at each line in order of time.
+
+    Example:
+        >>> words = [(CaptionLine(Span(i, i + 1), "", (i,)), word) for i, word in enumerate("AAB")]
+        >>> read_words("for the longest time", ("B", "A"), words).text
+        'A'
+    """
     seen_s: dict[str, float] = {}
     for line, word in words_of_lines:
         if word in options:

@@ -2,8 +2,8 @@
 
 A folder holds `run.json` (what is measured), `worlds/` (scripts and items), `results.jsonl` (an
 outcome a line, written whole as soon as it is there) and a store of model replies. A run that was
-cut short goes on where it ended. An item that fails is a typed outcome. Leaves out tables and
-pictures (`summary.py`, `page.py`).
+cut short goes on where it ended. An item that fails is a typed outcome. `summary.py` and
+`page.py` show what came of it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,15 @@ ORACLE = "oracle"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is measured."""
+    """What is measured.
+
+    Example:
+        >>> plan = Plan(
+        ...     model="oracle", durations_s=(180.0,), seeds=(0, 1), items=10, methods=("greedy",)
+        ... )
+        >>> run_plan(plan, Path("runs/needle"))  # doctest: +SKIP
+        PosixPath('runs/needle/results.jsonl')
+    """
 
     model: str
     durations_s: tuple[float, ...]

@@ -15,7 +15,12 @@ from mmreason.video.types import Span
 
 
 def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """The same time as disjoint spans in ascending order; empty spans go."""
+    """The same time as disjoint spans in ascending order; empty spans go.
+
+    Example:
+        >>> merge_spans([Span(4, 8), Span(0, 5)])
+        (Span(start_s=0, end_s=8),)
+    """
     merged: list[Span] = []
     for span in sorted(s for s in spans if s.duration_s > 0):
         if merged and span.start_s <= merged[-1].end_s:
@@ -26,12 +31,22 @@ def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 
 def length_s(spans: Iterable[Span]) -> float:
-    """Seconds that the union of `spans` covers."""
+    """Seconds that the union of `spans` covers.
+
+    Example:
+        >>> length_s([Span(4, 8), Span(0, 5)])
+        8
+    """
     return sum(span.duration_s for span in merge_spans(spans))
 
 
 def common_s(spans: Iterable[Span], others: Iterable[Span]) -> float:
-    """Seconds that both unions cover."""
+    """Seconds that both unions cover.
+
+    Example:
+        >>> common_s([Span(0, 4), Span(6, 9)], [Span(3, 8)])
+        3.0
+    """
     first, second = merge_spans(spans), merge_spans(others)
     total = 0.0
     i = j = 0
@@ -45,20 +60,35 @@ def common_s(spans: Iterable[Span], others: Iterable[Span]) -> float:
 
 
 def temporal_iou(visited: Sequence[Span], gold: Sequence[Span]) -> float:
-    """|V and G| / |V or G|; 0 where both are empty."""
+    """|V and G| / |V or G|; 0 where both are empty.
+
+    Example:
+        >>> temporal_iou([Span(0, 4)], [Span(2, 6)]) == 2 / 6
+        True
+    """
     both_s = common_s(visited, gold)
     either_s = length_s([*visited, *gold])
     return min(1.0, both_s / either_s) if either_s else 0.0
 
 
 def span_coverage(visited: Sequence[Span], gold: Sequence[Span]) -> float:
-    """|V and G| / |G|: how much of the gold was visited; 0 for no gold."""
+    """|V and G| / |G|: how much of the gold was visited; 0 for no gold.
+
+    Example:
+        >>> span_coverage([Span(0, 4)], [Span(2, 10)])
+        0.25
+    """
     gold_s = length_s(gold)
     return min(1.0, common_s(visited, gold) / gold_s) if gold_s else 0.0
 
 
 def span_precision(visited: Sequence[Span], gold: Sequence[Span]) -> float:
-    """|V and G| / |V|: how much of what was visited is gold; 0 for nothing visited."""
+    """|V and G| / |V|: how much of what was visited is gold; 0 for nothing visited.
+
+    Example:
+        >>> span_precision([Span(0, 4)], [Span(2, 10)])
+        0.5
+    """
     return span_coverage(gold, visited)
 
 
@@ -68,12 +98,23 @@ def span_f1(visited: Sequence[Span], gold: Sequence[Span]) -> float:
 
 
 def harmonic_mean(a: float, b: float) -> float:
+    """Of two rates; 0 where both are.
+
+    Example:
+        >>> harmonic_mean(0.5, 0.5), harmonic_mean(0.0, 0.0)
+        (0.5, 0.0)
+    """
     return 2 * a * b / (a + b) if a + b else 0.0
 
 
 def gold_times(gold: Iterable[Span], every_s: float = 1.0) -> tuple[float, ...]:
     """F*: moments at most `every_s` apart, evenly within each gold span (the middle of a short
-    one)."""
+    one).
+
+    Example:
+        >>> gold_times([Span(10, 12), Span(20, 20.5)])
+        (10.5, 11.5, 20.25)
+    """
     times_s: list[float] = []
     for span in gold:
         count = max(1, math.ceil(span.duration_s / every_s))
@@ -97,7 +138,12 @@ def frame_scores(
     seen_s: Sequence[float], gold_s: Sequence[float], tolerance_s: float = 5.0
 ) -> FrameScores:
     """Frames within `tolerance_s` of a gold time, and the other way round (LV-Haystack's temporal
-    scores use 5 s). Frames count once however often they were seen."""
+    scores use 5 s). Frames count once however often they were seen.
+
+    Example:
+        >>> frame_scores([0.0, 30.0], [2.0], tolerance_s=5.0)
+        FrameScores(precision=0.5, recall=1.0)
+    """
     frames_s, gold_times_s = sorted(set(seen_s)), sorted(set(gold_s))
     if not frames_s or not gold_times_s:
         return FrameScores(0.0, 0.0)
@@ -113,7 +159,12 @@ def _distance(time_s: float, times_s: Sequence[float]) -> float:
 
 
 def scene_hit_rate(seen_s: Sequence[float], gold: Sequence[Span]) -> float:
-    """Share of gold spans in which at least one frame was seen; 0 for no gold."""
+    """Share of gold spans in which at least one frame was seen; 0 for no gold.
+
+    Example:
+        >>> scene_hit_rate([1.0, 2.0], [Span(0, 4), Span(8, 9)])
+        0.5
+    """
     if not gold:
         return 0.0
     return sum(any(span.contains(t) for t in seen_s) for span in gold) / len(gold)
@@ -121,7 +172,12 @@ def scene_hit_rate(seen_s: Sequence[float], gold: Sequence[Span]) -> float:
 
 def span_balance(seen_s: Sequence[float], gold: Sequence[Span]) -> float:
     """How evenly the frames inside gold are spread over the gold spans: their entropy over its
-    largest value. 1 for one span that was seen, 0 where nothing or only one of several was."""
+    largest value. 1 for one span that was seen, 0 where nothing or only one of several was.
+
+    Example:
+        >>> span_balance([1.0, 8.5], [Span(0, 4), Span(8, 9)])
+        1.0
+    """
     counts = [sum(span.contains(t) for t in seen_s) for span in gold]
     total = sum(counts)
     if not total:

@@ -189,7 +189,8 @@ def test_the_command_names_the_wrong_line(
 
 def test_a_path_that_is_not_utf_8_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     problem = replace(ALL[0], video="/videos/\udcff.mp4")
-    for to, ending in (("trl", "jsonl"), ("verl", "parquet")):
+    targets: tuple[tuple[Target, str], ...] = (("trl", "jsonl"), ("verl", "parquet"))
+    for to, ending in targets:
         with pytest.raises(UsageError, match=f"problem '{problem.id}' holds half a surrogate"):
             export_problems([problem], to, tmp_path / f"o.{ending}")
     assert not list(tmp_path.iterdir())
