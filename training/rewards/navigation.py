@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from mmreason.grounding.spans import intersection_length_us, merge_spans, union_length_us
 from mmreason.memory.tree import NodeId, Tree
 from mmreason.training.rewards.answers import correct
-from mmreason.training.rewards.spans import length_us, shared_us, united
 from mmreason.training.rewards.types import Trajectory, Truth
 from mmreason.video.types import Span
 
@@ -50,8 +50,9 @@ def location(seen: Trajectory, truth: Truth) -> float | None:
         return None
     tree = truth.tree
     leaves = {node for node in _in_tree(seen.visits, tree) if tree.is_leaf(node)}
-    visited, wanted = united(_spans(leaves, tree)), united(truth.spans)
-    return 2 * shared_us(visited, wanted) / (length_us(visited) + length_us(wanted))
+    visited = _spans(leaves, tree)
+    both_us = intersection_length_us(visited, truth.spans)
+    return 2 * both_us / (union_length_us(visited) + union_length_us(truth.spans))
 
 
 def longvideo_r1_published(seen: Trajectory, truth: Truth) -> float | None:
@@ -69,11 +70,11 @@ def longvideo_r1_published(seen: Trajectory, truth: Truth) -> float | None:
     visits = _in_tree(seen.visits, tree)
     if not visits:
         return answered
-    wanted, visited = united(truth.spans, gap_s=CLUE_GAP_S), _spans(visits, tree)
-    overlap = sum(shared_us(united([span]), wanted) for span in visited)
-    coverage = overlap / length_us(wanted)
-    precision = overlap / length_us(united(visited))
-    found = 2 * coverage * precision / (coverage + precision) if overlap else 0.0
+    clues, visited = merge_spans(truth.spans, gap_s=CLUE_GAP_S), _spans(visits, tree)
+    overlap_us = sum(intersection_length_us([span], clues) for span in visited)
+    coverage = overlap_us / union_length_us(clues)
+    precision = overlap_us / union_length_us(visited)
+    found = 2 * coverage * precision / (coverage + precision) if overlap_us else 0.0
     different = len(set(visits))
     return answered + found - REPEAT_WEIGHT * (len(visits) - different) / different
 

@@ -1,64 +1,10 @@
-"""Where in time: overlap of stretches of video, each stretch counted once.
-
-Lengths are whole microseconds, as in the tree, so that they add up exactly in any order. Leaves out
-places in a frame (`boxes.py`) and the way through the tree (`navigation.py`).
-"""
+"""Rewards of where in time: the spans that were named against the true ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
+from mmreason.grounding.spans import tiou
 from mmreason.training.rewards.types import WHOLE_LIMIT, Trajectory, Truth, above_whole
 from mmreason.video.types import Span
-
-LONGEST_S = 1e12
-"""Times beyond this are cut to it: no video is that long."""
-
-Stretch = tuple[int, int]
-"""Half-open, in microseconds."""
-
-
-def united(spans: Iterable[Span], *, gap_s: float = 0.0) -> list[Stretch]:
-    """The union of spans as separate stretches in order of time; those not more than `gap_s` apart
-    become one."""
-    bounds = sorted((_us(span.start_s), _us(span.end_s)) for span in spans)
-    gap_us = _us(gap_s)
-    merged: list[Stretch] = []
-    for start, end in bounds:
-        if merged and start <= merged[-1][1] + gap_us:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def length_us(stretches: Iterable[Stretch]) -> int:
-    return sum(end - start for start, end in stretches)
-
-
-def shared_us(a: Sequence[Stretch], b: Sequence[Stretch]) -> int:
-    """Length of the intersection of two unions, each in order of time."""
-    total = at = 0
-    for start, end in a:
-        while at < len(b) and b[at][1] <= start:
-            at += 1
-        here = at
-        while here < len(b) and b[here][0] < end:
-            total += min(end, b[here][1]) - max(start, b[here][0])
-            here += 1
-    return total
-
-
-def _us(time_s: float) -> int:
-    return round(min(max(time_s, -LONGEST_S), LONGEST_S) * 1_000_000)
-
-
-def tiou(a: Iterable[Span], b: Iterable[Span]) -> float:
-    """Intersection over union of two unions of spans, 0..1; 0 where both are empty."""
-    first, second = united(a), united(b)
-    shared = shared_us(first, second)
-    union = length_us(first) + length_us(second) - shared
-    return shared / union if union else 0.0
 
 
 def union_tiou(seen: Trajectory, truth: Truth) -> float | None:

@@ -16,8 +16,9 @@ from enum import StrEnum
 import numpy as np
 
 from mmreason.evaluation.needle.outcomes import LOOKING, Outcome, Visit
-from mmreason.evaluation.needle.spans import harmonic, temporal_iou, union
+from mmreason.evaluation.needle.spans import harmonic
 from mmreason.evaluation.scoring import Proportion
+from mmreason.grounding.spans import merge_spans, tiou
 from mmreason.needle.items import Item
 from mmreason.video.types import Span
 
@@ -56,7 +57,7 @@ def leaf_visits(outcome: Outcome) -> list[Visit]:
 
 def visited_spans(outcome: Outcome) -> tuple[Span, ...]:
     """V: the union of the stretches of leaf visits."""
-    return union(visit.span for visit in leaf_visits(outcome))
+    return merge_spans(visit.span for visit in leaf_visits(outcome))
 
 
 def seen_times_s(outcome: Outcome) -> list[float]:
@@ -203,13 +204,13 @@ def idle_rounds(outcome: Outcome) -> int | None:
 
 def evidence_iou(outcome: Outcome) -> float:
     """tIoU between all evidence and all gold."""
-    return temporal_iou([span for span, _, _ in outcome.evidence], outcome.item.gold_spans)
+    return tiou([span for span, _, _ in outcome.evidence], outcome.item.gold_spans)
 
 
 def is_ungrounded(outcome: Outcome) -> bool:
     """Whether no evidence span reaches a tIoU of 0.05 with any gold span (H_t's condition)."""
     best = max(
-        (temporal_iou([e], [g]) for e, _, _ in outcome.evidence for g in outcome.item.gold_spans),
+        (tiou([e], [g]) for e, _, _ in outcome.evidence for g in outcome.item.gold_spans),
         default=0.0,
     )
     return best < UNGROUNDED_IOU

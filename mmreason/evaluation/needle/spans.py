@@ -1,4 +1,4 @@
-"""Measures between sets of stretches and sets of moments. Pure functions; all results in 0..1.
+"""What was visited and seen, measured against gold spans. Pure functions; all results in 0..1.
 
 V are visited spans, G gold spans, F times of frames seen, F* gold times, in seconds. A set of spans
 counts as its union: visiting a stretch twice never changes a measure.
@@ -11,50 +11,14 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mmreason.grounding.spans import intersection_length_us, union_length_us
 from mmreason.video.types import Span
-
-
-def union(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """The same time as disjoint spans in ascending order; empty spans go."""
-    merged: list[Span] = []
-    for span in sorted(s for s in spans if s.duration_s > 0):
-        if merged and span.start_s <= merged[-1].end_s:
-            merged[-1] = Span(merged[-1].start_s, max(merged[-1].end_s, span.end_s))
-        else:
-            merged.append(span)
-    return tuple(merged)
-
-
-def length_s(spans: Iterable[Span]) -> float:
-    """Seconds that the union of `spans` covers."""
-    return sum(span.duration_s for span in union(spans))
-
-
-def common_s(one: Iterable[Span], other: Iterable[Span]) -> float:
-    """Seconds that both unions cover."""
-    first, second = union(one), union(other)
-    total = 0.0
-    i = j = 0
-    while i < len(first) and j < len(second):
-        total += first[i].overlap_s(second[j])
-        if first[i].end_s <= second[j].end_s:
-            i += 1
-        else:
-            j += 1
-    return total
-
-
-def temporal_iou(visited: Sequence[Span], gold: Sequence[Span]) -> float:
-    """|V and G| / |V or G|; 0 where both are empty."""
-    both_s = common_s(visited, gold)
-    either_s = length_s([*visited, *gold])
-    return min(1.0, both_s / either_s) if either_s else 0.0
 
 
 def coverage(visited: Sequence[Span], gold: Sequence[Span]) -> float:
     """|V and G| / |G|: how much of the gold was visited; 0 for no gold."""
-    gold_s = length_s(gold)
-    return min(1.0, common_s(visited, gold) / gold_s) if gold_s else 0.0
+    gold_us = union_length_us(gold)
+    return intersection_length_us(visited, gold) / gold_us if gold_us else 0.0
 
 
 def precision(visited: Sequence[Span], gold: Sequence[Span]) -> float:

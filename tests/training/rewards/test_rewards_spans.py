@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from mmreason.grounding import tiou
 from mmreason.training.rewards import Trajectory, Truth, from_turns, time_r1, union_tiou
 from mmreason.training.rewards.reading import read_spans
-from mmreason.training.rewards.spans import tiou
 from mmreason.video.types import Span
 
 D_S = 100.0
