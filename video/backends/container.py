@@ -16,6 +16,7 @@ import av.error
 from av.container import InputContainer
 
 from mmreason.video.backends.mp4_counts import describe_false_count
+from mmreason.video.backends.png_texts import describe_large_text
 from mmreason.video.descriptors import open_regular, unnamed
 from mmreason.video.types import VideoError
 
@@ -30,7 +31,7 @@ def open_container_file(
             return _open(name, {**options, "protocol_whitelist": "file"}, limit_s)
     descriptor = open_regular(path)
     try:
-        if reason := describe_false_count(descriptor):
+        if reason := describe_false_count(descriptor) or describe_large_text(descriptor):
             raise VideoError(f"{path}: {reason}")
         by_descriptor = {"fd": str(descriptor), "protocol_whitelist": "fd"}
         return _open("fd:", {**options, **by_descriptor}, limit_s)
