@@ -5,8 +5,9 @@ Leaves out everything that opens, decodes or draws. Imports numpy only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -270,9 +271,9 @@ class SamplePlan:
 
     def __str__(self) -> str:
         """A head line and a line for each frame; the middle of a long plan is left out."""
-        from mmreason.video.plan.show import text
+        from mmreason.video.plan.show import format_text
 
-        return text(self)
+        return format_text(self)
 
     def __rich__(self) -> Table:
         from mmreason.video.plan.show import rich_table
@@ -281,6 +282,27 @@ class SamplePlan:
 
     def _repr_html_(self) -> str:
         """A head line above a timeline with a mark for each frame."""
-        from mmreason.video.plan.show import html
+        from mmreason.video.plan.show import render_html
 
-        return html(self)
+        return render_html(self)
+
+
+class FrameSource(Protocol):
+    """What looks at a video needs of it; `Video` has it, and so may a video that is only drawn."""
+
+    @property
+    def info(self) -> VideoInfo:
+        """What the video is."""
+        ...
+
+    @property
+    def content_hash(self) -> str:
+        """Names the content: the same for the same frames, whatever the file is called."""
+        ...
+
+    def frames_at(
+        self, times_s: Sequence[float], size_px: tuple[int, int] | None = None
+    ) -> FrameBatch:
+        """The frames displayed at `times_s` seconds, in the order asked for; `size_px` is (width,
+        height), None for the video's own. Raises VideoError."""
+        ...

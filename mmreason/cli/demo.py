@@ -139,7 +139,7 @@ def run_case(reasoner: Reasoner, folder: Path, seed: int) -> Case:
                 f"drawing demo world {seed}: {done} of {total} frames"
             ),
         )
-    asked = questions.questions(world, seed=seed)
+    asked = questions.make_questions(world, seed=seed)
     question = next(question for question in asked if question.family == "attribute")
     options = list(question.options) or None
     answer = watch(reasoner, video, question.text, options=options, seed=seed)

@@ -23,8 +23,8 @@ from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
 from mmreason.video import plan
 from mmreason.video.types import FrameBatch, Span
 from mmreason.video.world import World, generate
-from mmreason.video.world.questions import FAMILIES, Question, questions, refer
-from mmreason.video.world.truth import boxes, caption, motion_phrase, sightings
+from mmreason.video.world.questions import FAMILIES, Question, make_questions, refer_to
+from mmreason.video.world.truth import boxes_at, find_sightings, motion_phrase, write_caption
 
 QUESTIONS_A_WORLD = 8
 BATCH = 16
@@ -125,7 +125,7 @@ def _world_asks(
     again = _drawn(world, tuple(t + shift_s for t in times_s), model)
     least_s = 1.2 * world.duration_s / model.clip.frames
     table = results.families.setdefault(kind, {})
-    for question in _chosen(questions(world, seed=index, least_s=least_s), rng):
+    for question in _chosen(make_questions(world, seed=index, least_s=least_s), rng):
         prompt = model.clip.prompts.ask(question.text)
         first, second = _question_scorers(question, table, results)
         yield _Ask(clip, prompt, first)
@@ -189,7 +189,7 @@ def _note_stated(results: NanoResults, kind: str, reply: Reply, right: bool) -> 
 def _caption_scorer(world: World, least_s: float, results: NanoResults) -> Callable[[Reply], None]:
     """An actor's attribute counts where the one sentence that names its shape holds the right
     word."""
-    seen = sightings(world, least_s=least_s)
+    seen = find_sightings(world, least_s=least_s)
 
     def score(reply: Reply) -> None:
         answer = reply.text
@@ -211,7 +211,7 @@ def _caption_scorer(world: World, least_s: float, results: NanoResults) -> Calla
             for name, right in facts.items():
                 hit = Proportion(right and bool(fits), 1)
                 results.caption_words[name] = results.caption_words.get(name, NOTHING) + hit
-        whole = Proportion(same(answer, caption(world, least_s=least_s)), 1)
+        whole = Proportion(same(answer, write_caption(world, least_s=least_s)), 1)
         _note_stated(results, "caption", reply, bool(whole.hits))
         results.caption_words["whole caption"] = (
             results.caption_words.get("whole caption", NOTHING) + whole
@@ -226,11 +226,11 @@ def _box_asks(
     time_s = rng.uniform(0.3, 0.7) * world.duration_s
     frame = _drawn(world, (time_s,), model)
     moment = Span(time_s, time_s + 1e-3)
-    seen = sightings(world, moment, least_s=1e-4)
-    found = boxes(world, time_s)
+    seen = find_sightings(world, moment, least_s=1e-4)
+    found = boxes_at(world, time_s)
     size = frame.pixels.shape[2], frame.pixels.shape[1]
     for s in seen:
-        name = refer(s, seen)
+        name = refer_to(s, seen)
         if name is None or s.actor.id not in found:
             continue
         truth = Box(*(v * side for v, side in zip(found[s.actor.id], size * 2, strict=True)))

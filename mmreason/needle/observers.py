@@ -40,9 +40,9 @@ from mmreason.needle.words import (
 )
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch, Span
-from mmreason.video.world.motion import position
+from mmreason.video.world.motion import actor_position
 from mmreason.video.world.script import Actor, Scene, World
-from mmreason.video.world.truth import article
+from mmreason.video.world.truth import add_article
 
 STILL_S = 1e-3
 """A single frame is told as a stretch of this length."""
@@ -223,14 +223,14 @@ class ScriptReader:
             for a in ATTRIBUTES
             if a == "shape" or self._draw(span, figure, a) >= self.knobs.drop_rate
         ]
-        return article(named(figure, tuple(kept)))
+        return add_article(named(figure, tuple(kept)))
 
     def _invented(self, span: Span) -> str:
         values: dict[str, Any] = {
             a: VALUES[a][int(self._draw(span, None, f"invented {a}") * len(VALUES[a]))]
             for a in ATTRIBUTES
         }
-        return article(named(Figure(**values), ATTRIBUTES))
+        return add_article(named(Figure(**values), ATTRIBUTES))
 
     def _draw(self, span: Span, figure: Figure | None, what: str) -> float:
         """Uniform in [0, 1), the same for the same arguments, world and seed."""
@@ -243,7 +243,7 @@ _Seen = list[tuple[float, Scene, Actor]]
 
 
 def named(figure: Figure, attributes: tuple[Attribute, ...]) -> str:
-    """`large red striped star`, as `world.truth.noun` has it, of the attributes that are kept."""
+    """`large red striped star`, as `truth.name_sighting` has it, of the attributes that are kept."""
     words = [
         figure.value(a)
         for a in ("size", "colour", "pattern", "shape")
@@ -291,7 +291,7 @@ def _move(_: ScriptReader, rows: _Seen) -> str:
 
 def _place(witness: ScriptReader, rows: _Seen) -> str:
     time_s, scene, actor = rows[len(rows) // 2]
-    x = position(witness.world, scene, actor, time_s)[0] / witness.world.aspect
+    x = actor_position(witness.world, scene, actor, time_s)[0] / witness.world.aspect
     return "on the left" if x < 0.4 else "on the right" if x > 0.6 else "in the middle"
 
 

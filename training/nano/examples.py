@@ -19,10 +19,23 @@ from mmreason.training.nano.outside import outside_frames
 from mmreason.video.types import Span
 from mmreason.video.world import generate
 from mmreason.video.world.motion import colour_at
-from mmreason.video.world.questions import FAMILIES, Question, questions, refer, with_options
-from mmreason.video.world.render import draw
+from mmreason.video.world.questions import (
+    FAMILIES,
+    Question,
+    make_questions,
+    refer_to,
+    with_options,
+)
+from mmreason.video.world.render import draw_frame
 from mmreason.video.world.script import Colour, MotionKind, Pattern, Shape, Size, World
-from mmreason.video.world.truth import Box, article, boxes, caption, noun, sightings
+from mmreason.video.world.truth import (
+    Box,
+    add_article,
+    boxes_at,
+    find_sightings,
+    name_sighting,
+    write_caption,
+)
 
 TOKEN_PX = 16
 LABELS = {
@@ -75,7 +88,7 @@ def image_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Examp
     pairs = _image_dialogue(rng, world, moment, config.questions)
     if rng.random() < stage.half_truth_share:
         pairs = (*pairs, *_half_truths(rng, world, moment))
-    drawing = draw(world, time_s, config.size_px)
+    drawing = draw_frame(world, time_s, config.size_px)
     labels, targets = _dense(
         world, [time_s], [drawing.coverage], Span(scene.start_s, scene.start_s)
     )
@@ -97,10 +110,10 @@ def clip_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Exampl
     span = _window(rng, world)
     step_s = span.duration_s / config.clip_frames
     times_s = [span.start_s + (i + 0.5) * step_s for i in range(config.clip_frames)]
-    drawings = [draw(world, t, config.size_px) for t in times_s]
+    drawings = [draw_frame(world, t, config.size_px) for t in times_s]
     least_s = 1.2 * step_s
-    asked = questions(world, span, seed=rng.randrange(1 << 30), least_s=least_s)
-    pairs = [(CAPTION_PROMPT, caption(world, span, least_s=least_s))]
+    asked = make_questions(world, span, seed=rng.randrange(1 << 30), least_s=least_s)
+    pairs = [(CAPTION_PROMPT, write_caption(world, span, least_s=least_s))]
     pairs += [_ask(rng, q) for q in _balanced(rng, asked, config.questions)]
     labels, targets = _dense(world, times_s, [d.coverage for d in drawings], span)
     offset_s = rng.choice((0.0, rng.uniform(0, 60), rng.uniform(0, 7200)))
@@ -165,11 +178,11 @@ def _image_dialogue(
 ) -> tuple[tuple[str, str], ...]:
     """Boxes for all that is seen and one thing that is not, then questions that a single frame
     answers."""
-    seen = sightings(world, moment, least_s=MOMENT_LEAST_S)
-    found = boxes(world, moment.start_s)
+    seen = find_sightings(world, moment, least_s=MOMENT_LEAST_S)
+    found = boxes_at(world, moment.start_s)
     pairs = []
     for s in seen:
-        name = refer(s, seen) or noun(s)
+        name = refer_to(s, seen) or name_sighting(s)
         if s.actor.id in found:
             pairs.append((box_prompt(name), box_answer(found[s.actor.id], name)))
     missing = [x for x in get_args(Shape) if all(s.actor.shape != x for s in seen)]
@@ -178,7 +191,7 @@ def _image_dialogue(
         pairs.append((box_prompt(name), box_answer(None, name)))
     still = [
         q
-        for q in questions(world, moment, seed=rng.randrange(1 << 30), least_s=MOMENT_LEAST_S)
+        for q in make_questions(world, moment, seed=rng.randrange(1 << 30), least_s=MOMENT_LEAST_S)
         if q.family in ("attribute", "count", "text", "comparison", "absence")
     ]
     rng.shuffle(pairs)
@@ -189,14 +202,14 @@ def _image_dialogue(
 
 def _half_truths(rng: random.Random, world: World, moment: Span) -> tuple[tuple[str, str], ...]:
     """What is there, and what only seems to be, asked in the same words."""
-    seen = sightings(world, moment, least_s=MOMENT_LEAST_S)
+    seen = find_sightings(world, moment, least_s=MOMENT_LEAST_S)
     name = half_truth(seen, rng)
     if name is None:
         return ()
     there = whole_truth(rng.choice(seen), rng)
     return (
-        (f"Is there {article(name)}?", "no"),
-        (f"Is there {article(there)}?", "yes"),
+        (f"Is there {add_article(name)}?", "no"),
+        (f"Is there {add_article(there)}?", "yes"),
         (box_prompt(name), box_answer(None, name)),
     )
 
@@ -205,8 +218,8 @@ def still_caption(world: World, time_s: float) -> str:
     """What is said of a single frame: who is there (motion cannot be told), and the word on the
     screen."""
     moment = Span(time_s, min(world.duration_s, time_s + 1e-3))
-    seen = sightings(world, moment, least_s=MOMENT_LEAST_S)
-    names = " and ".join(f"a {noun(s, size=True)}" for s in seen) or "nothing"
+    seen = find_sightings(world, moment, least_s=MOMENT_LEAST_S)
+    names = " and ".join(f"a {name_sighting(s, size=True)}" for s in seen) or "nothing"
     word = world.scene_at(time_s).text
     return f"{names}." + (f" the word {word} is on the screen." if word else "")
 
@@ -215,7 +228,7 @@ def _dense(
     world: World, times_s: list[float], coverages: list[np.ndarray], span: Span
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """What each visual token (16x16 pixels, two frames) shows: classes and the actor's box."""
-    known = {(id(s.scene), s.actor.id): s for s in sightings(world, span, least_s=0.0)}
+    known = {(id(s.scene), s.actor.id): s for s in find_sightings(world, span, least_s=0.0)}
     slices = [(i, min(i + 1, len(times_s) - 1)) for i in range(0, len(times_s), 2)]
     height, width = coverages[0].shape[1:]
     grid = (len(slices), height // TOKEN_PX, width // TOKEN_PX)
@@ -229,7 +242,7 @@ def _dense(
             share = coverages[i].reshape(len(scene.actors), grid[1], TOKEN_PX, grid[2], TOKEN_PX)
             share = share.mean((2, 4))
             winner = np.where(share.max(0) >= 0.1, share.argmax(0), -1)
-            found = boxes(world, times_s[i])
+            found = boxes_at(world, times_s[i])
             for index, actor in enumerate(scene.actors):
                 where = winner == index
                 if not where.any():
@@ -259,7 +272,7 @@ def _weather(rng: random.Random, frames: np.ndarray) -> np.ndarray:
 def _outside(rng: random.Random, config: NanoConfig, stage: Stage, frames: int) -> Example:
     """Footage that is no scripted world, asked the same kinds of questions."""
     world = _small_world(rng, Stage(share=0, image_share=0), scenes=1)
-    asked = questions(world, world.span, seed=rng.randrange(1 << 30))
+    asked = make_questions(world, world.span, seed=rng.randrange(1 << 30))
     prompts = [
         CAPTION_PROMPT,
         *(_ask(rng, q)[0] for q in _balanced(rng, asked, config.questions - 1)),

@@ -29,7 +29,7 @@ from mmreason.training.navigation.teacher import (
 )
 from mmreason.video.types import format_time
 from mmreason.video.world.generate import WORDS
-from mmreason.video.world.truth import MOTION_PHRASE, article
+from mmreason.video.world.truth import MOTION_PHRASE, add_article
 
 INNER_DEPTHS, LEAF_DEPTHS = (1, 1, 1, 2, 2, 3), (2, 3, 3, 4)
 """Numbers in a node's name. What a caption tells says which nodes are leaves: clips, not stills."""
@@ -110,7 +110,7 @@ def _roll_call(rng: random.Random, *, whole: bool) -> Turns:
     other name has."""
     names = list(dict.fromkeys(_figure(rng) for _ in range(rng.randint(2, CHILDREN_MOST))))
     numbers = [node_number((place,)) for place in range(1, len(names) + 1)]
-    lines = [f"{number} {article(name)}." for number, name in zip(numbers, names, strict=True)]
+    lines = [f"{number} {add_article(name)}." for number, name in zip(numbers, names, strict=True)]
     turns: Turns = []
     for place in rng.sample(range(len(names)), len(names)):
         wanted = names[place] if whole else _telling(rng, names[place], names).thing
@@ -142,7 +142,7 @@ def _plain(rng: random.Random, *, timed: bool, things: int) -> Turns:
             span = f"{format_time(start_s)} to {format_time(start_s + length_s)}"
             lines.append(f"{number} {span}: {_stills(rng, names, None, start_s, length_s)}")
         else:
-            lines.append(f"{number} {article(names[0])}.")
+            lines.append(f"{number} {add_article(names[0])}.")
     everything = [name for names in groups for name in names]
     turns: Turns = []
     for _ in range(QUESTIONS):
@@ -218,7 +218,7 @@ class _Listed:
         for node, name in self._fits(asked):
             if self.leaves:
                 order = asked.question.startswith("Which")
-                question = f"Is there {article(asked.thing)}?" if order else asked.question
+                question = f"Is there {add_article(asked.thing)}?" if order else asked.question
                 return look_turn(asked.thing, name, node, question)
             return open_turn(asked.thing, name, node)
         if self.leaves:
@@ -249,9 +249,10 @@ def _stills(
             groups.append([name])
     shown = f". the word {word} is on the screen." if word else "."
     apart_s = length_s / len(groups)
+    lists = [" and ".join(map(add_article, group)) for group in groups]
     return " / ".join(
-        f"{format_time(begin_s + (k + 0.5) * apart_s)} {' and '.join(map(article, group))}{shown}"
-        for k, group in enumerate(groups)
+        f"{format_time(begin_s + (k + 0.5) * apart_s)} {names}{shown}"
+        for k, names in enumerate(lists)
     )
 
 
@@ -260,10 +261,10 @@ def _clip(
 ) -> str:
     """What a short clip shows; at a cut, names are shorter."""
     if rng.random() < 0.15:
-        short = [article(" ".join(name.split()[1:])) for name in figures[:2]]
+        short = [add_article(" ".join(name.split()[1:])) for name in figures[:2]]
         before = f" and the word {word}" if word else ""
         return f"{short[0]}{before} then {short[-1]}."
-    told = " ".join(f"{article(name)} {rng.choice(_MOTIONS)}." for name in figures)
+    told = " ".join(f"{add_article(name)} {rng.choice(_MOTIONS)}." for name in figures)
     return f"{told} the word {word} is on the screen." if word else told
 
 

@@ -22,7 +22,7 @@ from mmreason.needle.words import VALUES, split_context
 from mmreason.policies.longvideo_r1_text import LAST_TURN
 from mmreason.training.navigation.observer import CLIP
 from mmreason.types import Note
-from mmreason.video.world.truth import article
+from mmreason.video.world.truth import add_article
 
 HINTS = 5
 """Rungs of the ladder: none, high, medium, leaf, look."""
@@ -200,7 +200,7 @@ class Teacher:
         self._asked = (thing, leaf)
         question = split_context(self.item.question)[0]
         if len(self.things) > 1:
-            question = f"Is there {article(thing)}?"
+            question = f"Is there {add_article(thing)}?"
         return look_turn(thing, clue, leaf, question)
 
     def _order(self) -> str:

@@ -61,7 +61,7 @@ class AgentTask:
     """Questions about videos for the agent. See `Task`.
 
     `reasoner` gives a `Reasoner` whose model is the player it is given, with observer and policy as
-    wanted. `watch` opens the video of a problem (a path, or something `Watchable`); it is called
+    wanted. `watch` opens the video of a problem (a path, or something `FrameSource`); it is called
     once a group.
     """
 

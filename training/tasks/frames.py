@@ -34,9 +34,9 @@ from mmreason.training.rollouts.types import Outcome, Problem
 from mmreason.training.tasks.single_turn import SingleTurn
 from mmreason.video.types import FrameBatch, Span
 from mmreason.video.world import generate
-from mmreason.video.world.questions import questions, refer
+from mmreason.video.world.questions import make_questions, refer_to
 from mmreason.video.world.script import World
-from mmreason.video.world.truth import Sighting, article, boxes, sightings
+from mmreason.video.world.truth import Sighting, add_article, boxes_at, find_sightings
 
 Kind = Literal["box", "box_absent", "exists", "half_truth", "count"]
 KINDS: tuple[Kind, ...] = ("box", "box_absent", "exists", "half_truth", "count")
@@ -135,7 +135,7 @@ def _drafted(split: str, index: int, kind: Kind) -> tuple[Problem, World, float]
         scene = generate.scene(rng, 0.0, 3.0, actors=rng.randint(3, 6), text_share=0.1)
         world = World(name=f"frames-{split}-{index}", scenes=(scene,))
         time_s = rng.uniform(0.25, 0.75) * world.duration_s
-        seen = sightings(world, Span(time_s, time_s + 1e-3), least_s=MOMENT_LEAST_S)
+        seen = find_sightings(world, Span(time_s, time_s + 1e-3), least_s=MOMENT_LEAST_S)
         found = _asked(kind, world, time_s, seen, rng)
         if len(seen) >= 3 and found is not None:
             text, truth = found
@@ -150,11 +150,11 @@ def _asked(
     """The question and its truth; None where this frame has none of the kind."""
     frame = Frame(size_px=SIZE_PX, dialect=Dialect.NORM_1000)
     if kind == "box":
-        found = boxes(world, time_s)
+        found = boxes_at(world, time_s)
         named = [
             (name, found[s.actor.id])
             for s in seen
-            if s.actor.id in found and (name := refer(s, seen)) is not None
+            if s.actor.id in found and (name := refer_to(s, seen)) is not None
         ]
         if not named:
             return None
@@ -165,7 +165,7 @@ def _asked(
     if kind == "count":
         asked = [
             q
-            for q in questions(
+            for q in make_questions(
                 world,
                 Span(time_s, time_s + 1e-3),
                 seed=rng.randrange(1 << 30),
@@ -178,13 +178,13 @@ def _asked(
     if kind == "exists":
         thing = rng.choice(seen)
         name = whole_truth(thing, rng)
-        text = f"Is there {article(name)}?"
+        text = f"Is there {add_article(name)}?"
         return text, Truth(question=text, answer="yes")
     name = half_truth(seen, rng)
     if name is None:
         return None
     if kind == "half_truth":
-        text = f"Is there {article(name)}?"
+        text = f"Is there {add_article(name)}?"
         return text, Truth(question=text, answer="no")
     text = _PROMPTS.find(name)
     return text, Truth(question=text, boxes=(), frame=frame)

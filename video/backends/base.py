@@ -82,7 +82,7 @@ class ReadOptions:
             )
 
 
-class Watch:
+class Deadline:
     """Ends a piece of work that takes too long, or whose other parts have failed."""
 
     def __init__(self, path: Path, limit_s: float | None) -> None:
@@ -252,7 +252,7 @@ def _why_missing(path: Path) -> str:
     return f"{path}: is a link to {target}, which is not there{fetch}"
 
 
-def fitted(rgb: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
+def resize_picture(rgb: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
     """uint8 (height, width, 3) for `size_px` (width, height): averaged where it shrinks."""
     height_px, width_px = rgb.shape[:2]
     if (width_px, height_px) == size_px:

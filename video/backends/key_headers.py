@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmreason.video.backends.base import Watch
+from mmreason.video.backends.base import Deadline
 from mmreason.video.backends.packets import Access, open_container, read_packets
 
 _H264_IDR, _H264_PARAMETERS, _HEVC_PARAMETERS = 5, 7, 33
@@ -28,14 +28,14 @@ class KeyHeaders:
     container alone tells, in a file whose pictures keep their size."""
 
 
-def read_key_headers(path: Path, codec: str, watch: Watch, track: int) -> KeyHeaders:
+def read_key_headers(path: Path, codec: str, deadline: Deadline, track: int) -> KeyHeaders:
     """Reads every packet of the track. Raises VideoError."""
-    container, stream = open_container(Access(path=path, track=track), watch)
+    container, stream = open_container(Access(path=path, track=track), deadline)
     without_idr, sizes = 0, set[bytes]()
     with container:
         head = bytes(stream.codec_context.extradata or b"")
         length_bytes = _length_bytes(codec, head)
-        for packet in read_packets(container, stream, watch):
+        for packet in read_packets(container, stream, deadline):
             if not packet.is_keyframe:
                 continue
             data = bytes(packet)

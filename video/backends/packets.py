@@ -23,7 +23,7 @@ from mmreason.video.backends.base import (
     MAX_PICTURE_PX,
     MAX_SIDE_PX,
     BackendError,
-    Watch,
+    Deadline,
     check_file,
 )
 from mmreason.video.backends.container import open_container_file
@@ -70,12 +70,12 @@ class Access:
 
 
 def open_container(
-    access: Access, watch: Watch | None = None
+    access: Access, deadline: Deadline | None = None
 ) -> tuple[InputContainer, VideoStream]:
     """Open a local file and one of its video streams, set to decode with one thread. Raises
     VideoError."""
     path = access.path
-    container = _open(access, watch)
+    container = _open(access, deadline)
     try:
         if not access.generate_pts and container.format.name not in _PARTLY_STAMPED:
             container.flags &= ~Flags.gen_pts.value
@@ -84,7 +84,7 @@ def open_container(
             track = choose_stream(container).index
             flags = container.flags
             container.close()
-            container = _open(access, watch)
+            container = _open(access, deadline)
             container.flags = flags
         return container, _video_stream(path, container, track)
     except BaseException:
@@ -92,16 +92,16 @@ def open_container(
         raise
 
 
-def _open(access: Access, watch: Watch | None) -> InputContainer:
+def _open(access: Access, deadline: Deadline | None) -> InputContainer:
     path = access.path
     check_file(path)
-    watch = watch or Watch(path, None)
-    watch.check()
+    deadline = deadline or Deadline(path, None)
+    deadline.check()
     options = {"max_pixels": str(MAX_PICTURE_PX)}
     if not access.follow_edits:
         options["ignore_editlist"] = "1"
     try:
-        return open_container_file(path, options, watch.left_s)
+        return open_container_file(path, options, deadline.left_s)
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
@@ -146,7 +146,7 @@ def _video_stream(path: Path, container: InputContainer, track: int | None) -> V
     return stream
 
 
-def stamp(item: av.Packet | av.VideoFrame) -> int | None:
+def presentation_stamp(item: av.Packet | av.VideoFrame) -> int | None:
     """Presentation stamp in time-base ticks, or the decoding stamp where the file has no other."""
     return item.pts if item.pts is not None else item.dts
 
@@ -154,25 +154,27 @@ def stamp(item: av.Packet | av.VideoFrame) -> int | None:
 def read_packets(
     container: InputContainer,
     stream: VideoStream,
-    watch: Watch,
+    deadline: Deadline,
     repair: StampRepair | None = None,
 ) -> Iterator[av.Packet]:
     """Packets of `stream` that hold data, from the present position on, with their true stamps by
-    `repair`. Ends early at damage; raises VideoError when `watch` says so."""
-    packets = _demux(container, stream, watch)
+    `repair`. Ends early at damage; raises VideoError when `deadline` says so."""
+    packets = _demux(container, stream, deadline)
     return packets if repair is None else repair.restamp(packets)
 
 
-def _demux(container: InputContainer, stream: VideoStream, watch: Watch) -> Iterator[av.Packet]:
+def _demux(
+    container: InputContainer, stream: VideoStream, deadline: Deadline
+) -> Iterator[av.Packet]:
     try:
         for packet in container.demux(stream):
-            watch.check()
+            deadline.check()
             if packet.size:
                 yield packet
     except MemoryError:  # no damage
         raise
     except av.error.FFmpegError:
-        watch.check()
+        deadline.check()
         return
     except IndexError:  # PyAV, at the end of a file in which a stream appeared after opening
         return
@@ -222,18 +224,18 @@ _MIN_COVERED = 0.8
 def scan_packets(
     container: InputContainer,
     stream: VideoStream,
-    watch: Watch,
+    deadline: Deadline,
     repair: StampRepair | None = None,
     max_packets: int | None = None,
 ) -> PacketTable:
     """Read packets from the present position to the end (or `max_packets`) without decoding."""
-    return tabulate(read_stored(container, stream, watch, repair, max_packets), stream)
+    return build_packet_table(read_stored(container, stream, deadline, repair, max_packets), stream)
 
 
 def read_stored(
     container: InputContainer,
     stream: VideoStream,
-    watch: Watch,
+    deadline: Deadline,
     repair: StampRepair | None = None,
     max_packets: int | None = None,
 ) -> StoredStamps:
@@ -241,7 +243,7 @@ def read_stored(
     codec = stream.codec_context.codec.canonical_name
     rows = array("q")  # pts, dts, duration, flags and place of every packet: 40 bytes each
     complete, needs_order = True, False
-    for place, packet in enumerate(read_packets(container, stream, watch, repair)):
+    for place, packet in enumerate(read_packets(container, stream, deadline, repair)):
         if place == max_packets:
             complete = False
             break
@@ -267,7 +269,7 @@ def read_stored(
     )
 
 
-def tabulate(stored: StoredStamps, stream: VideoStream) -> PacketTable:
+def build_packet_table(stored: StoredStamps, stream: VideoStream) -> PacketTable:
     """The packet table of stamps that can be trusted."""
     kept = stored.either != NO_STAMP
     if len(kept) and stored.is_corrupt[-1]:
@@ -287,11 +289,11 @@ def tabulate(stored: StoredStamps, stream: VideoStream) -> PacketTable:
             losses = losses[losses < len(stored.pts)]
     newest_key = np.maximum.accumulate(np.where(is_key, pts, NO_STAMP))
     key_rows = np.flatnonzero(is_key)[np.argsort(pts[is_key], kind="stable")]
-    shown_pts, first_rows, counts = distinct(pts[is_shown])
+    shown_pts, first_rows, counts = find_distinct(pts[is_shown])
     last_duration = int(duration[is_shown][first_rows[-1]]) if len(shown_pts) else 0
     return PacketTable(
         shown_pts=shown_pts,
-        shown_key_pts=distinct(pts[is_shown & is_key])[0],
+        shown_key_pts=find_distinct(pts[is_shown & is_key])[0],
         key_pts=pts[key_rows],
         key_dts=dts[key_rows],
         end_pts=_end(shown_pts, last_duration, stream) if len(shown_pts) else 0,
@@ -305,7 +307,7 @@ def tabulate(stored: StoredStamps, stream: VideoStream) -> PacketTable:
     )
 
 
-def distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def find_distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Different values (T,) in order, the first row of each, and how often it is there.
 
     As `np.unique`, which imports numpy.ma on its first use: a megabyte, and milliseconds before the
@@ -329,7 +331,7 @@ def _end(shown_pts: np.ndarray, last_duration: int, stream: VideoStream) -> int:
 
 
 def tail_through_index(
-    container: InputContainer, stream: VideoStream, size_bytes: int, watch: Watch
+    container: InputContainer, stream: VideoStream, size_bytes: int, deadline: Deadline
 ) -> PacketTable | None:
     """The last packets, reached through a full index (mp4); None where there is none to trust."""
     entries, duration = stream.index_entries, stream.duration
@@ -344,7 +346,7 @@ def tail_through_index(
         container.seek(last.timestamp, stream=stream)
     except av.error.FFmpegError:
         return None
-    tail = scan_packets(container, stream, watch)
+    tail = scan_packets(container, stream, deadline)
     grew = len(stream.index_entries) > count  # a fragmented file goes on after its index
     return None if grew or tail.corrupt or not len(tail.shown_pts) else tail
 
@@ -358,7 +360,7 @@ def load_cues(container: InputContainer, stream: VideoStream) -> None:
 
 
 def tail_through_cues(
-    container: InputContainer, stream: VideoStream, size_bytes: int, watch: Watch
+    container: InputContainer, stream: VideoStream, size_bytes: int, deadline: Deadline
 ) -> PacketTable | None:
     """The last packets of a Matroska or WebM file, reached through its cues, which hold the times
     of key frames; None where it has none to trust."""
@@ -379,7 +381,7 @@ def tail_through_cues(
         container.seek(last.timestamp, stream=stream)
     except av.error.FFmpegError:
         return None
-    tail = scan_packets(container, stream, watch)
+    tail = scan_packets(container, stream, deadline)
     matches = len(tail.key_pts) and int(tail.key_pts[0]) == last.timestamp
     return tail if matches and len(tail.shown_pts) and not tail.corrupt else None
 
@@ -408,7 +410,7 @@ def shown_in_index(stream: VideoStream) -> int:
 
 
 def key_pts_through_index(
-    container: InputContainer, stream: VideoStream, end_pts: int, watch: Watch
+    container: InputContainer, stream: VideoStream, end_pts: int, deadline: Deadline
 ) -> list[int] | None:
     """Stamps of displayed key frames, one short seek each; None where a full scan is better.
 
@@ -427,7 +429,7 @@ def key_pts_through_index(
             container.seek(aim, stream=stream)
         except av.error.FFmpegError:
             return None
-        packet = next(read_packets(container, stream, watch), None)
+        packet = next(read_packets(container, stream, deadline), None)
         if packet is None or packet.dts != dts or packet.pts is None:
             return None
         found.append(packet.pts)

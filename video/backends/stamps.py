@@ -21,7 +21,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from mmreason.video.backends.base import Watch
+from mmreason.video.backends.base import Deadline
 
 NO_STAMP = np.iinfo(np.int64).min
 _MAX_OVERLAP_S = 0.1
@@ -269,24 +269,24 @@ def _rows_by_dts(dts: np.ndarray) -> dict[int, int] | None:
     return None if NO_STAMP in rows or len(rows) != len(dts) else rows
 
 
-def shown_rows(container: InputContainer, stream: VideoStream, watch: Watch) -> list[int]:
+def shown_rows(container: InputContainer, stream: VideoStream, deadline: Deadline) -> list[int]:
     """Rows of packets in the order in which the decoder shows their frames, from the start of the
     file. Pixels are decoded only as far as the order needs."""
     context = stream.codec_context
     context.options = {**context.options, "skip_loop_filter": "all", "skip_idct": "all"}
     rows: list[int] = []
-    for row, packet in enumerate(_demuxed(container, stream, watch)):
+    for row, packet in enumerate(_demuxed(container, stream, deadline)):
         if packet is not None:
             packet.pts = packet.dts = row
         rows += [pts for pts in _shown_stamps(stream, packet) if pts is not None]
     return rows
 
 
-def goes_back(container: InputContainer, stream: VideoStream, watch: Watch) -> bool:
+def goes_back(container: InputContainer, stream: VideoStream, deadline: Deadline) -> bool:
     """Whether stamps fall among the first frames that the decoder shows, from the start of the
     file, which proves them wrong."""
     newest, shown = NO_STAMP, 0
-    for row, packet in enumerate(_demuxed(container, stream, watch)):
+    for row, packet in enumerate(_demuxed(container, stream, deadline)):
         for pts in _shown_stamps(stream, packet):
             if pts is not None and pts < newest:
                 return True
@@ -298,18 +298,18 @@ def goes_back(container: InputContainer, stream: VideoStream, watch: Watch) -> b
 
 
 def _demuxed(
-    container: InputContainer, stream: VideoStream, watch: Watch
+    container: InputContainer, stream: VideoStream, deadline: Deadline
 ) -> Iterator[av.Packet | None]:
     """Packets that hold data, and None at the end. Ends early at damage."""
     try:
         for packet in container.demux(stream):
-            watch.check()
+            deadline.check()
             if packet.size:
                 yield packet
     except MemoryError:  # no damage
         raise
     except (av.error.FFmpegError, IndexError):
-        watch.check()
+        deadline.check()
     yield None
 
 

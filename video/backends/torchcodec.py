@@ -18,17 +18,17 @@ import numpy as np
 
 from mmreason.video.backends.base import (
     BackendError,
+    Deadline,
     ReadOptions,
-    Watch,
     checked_request,
-    fitted,
+    resize_picture,
     short_reason,
     stream_by_times,
     stream_times,
 )
 from mmreason.video.backends.colour import refuse_colour
 from mmreason.video.backends.timeline import Timeline, read_timeline
-from mmreason.video.descriptors import unnamed
+from mmreason.video.descriptors import open_unnamed
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
 _AT_ONCE_BYTES = 64 * 2**20
@@ -47,10 +47,10 @@ class TorchCodecSource:
         self._name = "torchcodec-cuda" if device == "cuda" else "torchcodec"
         self._lock = threading.Lock()
         decoders = _import_decoders(path, device)
-        self._timeline = read_timeline(path, self._watch(), options.track)
+        self._timeline = read_timeline(path, self._deadline(), options.track)
         self._refuse(self._timeline)
         self._decoder: Any = None
-        with unnamed(path) as (name, _):
+        with open_unnamed(path) as (name, _):
             try:
                 self._decoder = decoders.VideoDecoder(
                     name,
@@ -101,13 +101,13 @@ class TorchCodecSource:
         wanted = np.unique(rows)
         step = max(1, _AT_ONCE_BYTES // (self.info.width_px * self.info.height_px * 3))
         with self._lock:
-            watch = self._watch()
+            deadline = self._deadline()
             for first in range(0, len(wanted), step):
                 self._check_open()
-                watch.check()
+                deadline.check()
                 some = wanted[first : first + step].tolist()
                 for row, picture in zip(some, self._pictures(some), strict=True):
-                    pixels[rows == row] = fitted(picture, size_px)
+                    pixels[rows == row] = resize_picture(picture, size_px)
             self._check_open()
         return FrameBatch(pixels=pixels, times_s=self._timeline.times_s[rows], exact=exact)
 
@@ -129,8 +129,8 @@ class TorchCodecSource:
         if self._decoder is None:
             raise VideoError(f"{self._path}: is closed; open it again")
 
-    def _watch(self) -> Watch:
-        return Watch(self._path, self._options.time_limit_s)
+    def _deadline(self) -> Deadline:
+        return Deadline(self._path, self._options.time_limit_s)
 
     def _refuse(self, timeline: Timeline) -> None:
         if refusal := timeline.refusal(takes_track=True):

@@ -53,8 +53,8 @@ _LONGEST_FLAT_S = 2.0
 Kind = Literal["cut", "dissolve", "fade"]
 
 
-class Watchable(Protocol):
-    """What `detect` needs of a video."""
+class KeyframeSource(Protocol):
+    """A video that knows which of its frames decode by themselves: what `detect` needs."""
 
     @property
     def info(self) -> VideoInfo: ...
@@ -120,7 +120,7 @@ class Shots:
 
 
 def detect(
-    video: Watchable,
+    video: KeyframeSource,
     span: Span | None = None,
     *,
     fps_hz: float = FPS_HZ,

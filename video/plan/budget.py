@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from operator import index
 from typing import Any
 
-from mmreason.video.plan.families import Family, shrunk
+from mmreason.video.plan.families import Family, shrink_size
 
 READABLE_PIXELS = 128 * 28 * 28
 """Frames are not made smaller than this (about 317 x 317) to keep more of them."""
@@ -53,7 +53,7 @@ def as_budget(budget: int | FrameBudget) -> FrameBudget:
     return budget if isinstance(budget, FrameBudget) else FrameBudget(frames=index(budget))
 
 
-def fit(
+def fit_shape(
     n: int,
     size_px: tuple[int, int] | None,
     family: Family | None,
@@ -116,7 +116,7 @@ def _shape(n: int, source_px: tuple[int, int], family: Family | None, budget: Fr
     share = _share(n, family, budget)
     if math.prod(size_px) > share:
         beta = math.sqrt(math.prod(source_px) / max(share, 1))
-        size_px = shrunk(*source_px, beta, 1 if family is None else family.grid_px)
+        size_px = shrink_size(*source_px, beta, 1 if family is None else family.grid_px)
     return Shape(frames=n, size_px=size_px, token_count=_tokens(n, size_px, family))
 
 
@@ -135,7 +135,7 @@ def _fewer(
         if _holds(shape, budget):
             return shape
     grid_px = 1 if family is None else family.grid_px
-    least_px = shrunk(*source_px, math.sqrt(math.prod(source_px)) / grid_px, grid_px)
+    least_px = shrink_size(*source_px, math.sqrt(math.prod(source_px)) / grid_px, grid_px)
     tokens = _tokens(1, least_px, family)
     raise ValueError(
         f"a budget of {budget} holds no frame of this video: the smallest plan is 1 frame of "

@@ -10,7 +10,13 @@ from typing import Protocol
 import numpy as np
 
 from mmreason.video.plan.budget import FrameBudget
-from mmreason.video.plan.build import HasInfo, build, checked_count, middles, place
+from mmreason.video.plan.build import (
+    HasInfo,
+    build_plan,
+    checked_count,
+    middle_times,
+    resolve_scope,
+)
 from mmreason.video.plan.families import Family, FamilyName
 from mmreason.video.types import SamplePlan, Span, format_time
 
@@ -36,11 +42,11 @@ def uniform(
     processor would and counts tokens; `budget` makes frames smaller, then fewer. Raises ValueError
     for n < 1, for an empty span, and for a budget that holds no frame.
     """
-    where = place(video_or_span, size_px)
+    where = resolve_scope(video_or_span, size_px)
     shape = where.fit(checked_count(n), family, budget)
     count = shape.frames
-    return build(
-        middles(where.span, count),
+    return build_plan(
+        middle_times(where.span, count),
         [f"middle of part {k + 1} of {count}" for k in range(count)],
         method="uniform",
         shape=shape,
@@ -68,13 +74,13 @@ def fps(
     """
     if not (np.isfinite(fps) and fps > 0):
         raise ValueError(f"fps must be above 0 frames a second, got {fps}")
-    where = place(video_or_span, size_px)
+    where = resolve_scope(video_or_span, size_px)
     wanted = max(1, round(min(where.span.duration_s * fps, 2**53)))
     shape = where.fit(min(wanted, checked_count(max_frames)), family, budget)
     count = shape.frames
     rate_hz = count / where.span.duration_s
-    return build(
-        middles(where.span, count),
+    return build_plan(
+        middle_times(where.span, count),
         [f"middle of part {k + 1} of {count}, {rate_hz:.3g} a second" for k in range(count)],
         method="fps",
         shape=shape,
@@ -109,10 +115,10 @@ def keyframes(
     not where `uniform` wants them, so that those frames come with `exact` False. Raises ValueError
     as `uniform` does.
     """
-    where = place(video, size_px, within=span)
+    where = resolve_scope(video, size_px, within=span)
     shape = where.fit(checked_count(n), family, budget)
     count = shape.frames
-    times = np.array(middles(where.span, count))
+    times = np.array(middle_times(where.span, count))
     keys = np.array([t for t in video.keyframe_times_s if where.span.contains(t)])
     edges = np.concatenate([[where.span.start_s], keys, [where.span.end_s]])
     gap_s, interval_s = float(np.diff(edges).max()), where.span.duration_s / count
@@ -131,7 +137,7 @@ def keyframes(
         times = nearest
     else:
         reasons = [f"middle of part {k + 1} of {count}, not moved" for k in range(count)]
-    return build(
+    return build_plan(
         times.tolist(),
         reasons,
         method="keyframes",
@@ -167,7 +173,7 @@ def shots(
     and its edges do not count. Raises ValueError as `uniform` does and for times that are not
     finite.
     """
-    where = place(video_or_span, size_px)
+    where = resolve_scope(video_or_span, size_px)
     cuts = {float(t) for t in boundaries_s}
     if not all(np.isfinite(t) for t in cuts):
         raise ValueError("boundaries_s must be finite seconds, got nan or infinity")
@@ -178,13 +184,13 @@ def shots(
     times: list[float] = []
     reasons: list[str] = []
     for k, (part, count) in enumerate(zip(parts, _shares(parts, shape.frames), strict=True)):
-        times += middles(part, count)
+        times += middle_times(part, count)
         name = f"shot {k + 1} of {len(parts)} from {format_time(part.start_s)}"
         reasons += [
             f"middle of {name}" if count == 1 else f"frame {i + 1} of {count} in {name}"
             for i in range(count)
         ]
-    return build(
+    return build_plan(
         times,
         reasons,
         method="shots",

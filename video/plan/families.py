@@ -81,7 +81,7 @@ class Family:
         width, height = _nearest(width_px, self.grid_px), _nearest(height_px, self.grid_px)
         if width * height > share:
             beta = math.sqrt(height_px * width_px / share)
-            return shrunk(width_px, height_px, beta, self.grid_px)
+            return shrink_size(width_px, height_px, beta, self.grid_px)
         if width * height < self.min_pixels:
             beta = math.sqrt(self.min_pixels / (height_px * width_px))
             return _grown(width_px, height_px, beta, self.grid_px)
@@ -101,7 +101,7 @@ class Family:
         frames = round(n / self.frames_per_token) * self.frames_per_token
         if frames * width * height > limit:
             beta = math.sqrt(n * height_px * width_px / limit)
-            return shrunk(width_px, height_px, beta, grid)
+            return shrink_size(width_px, height_px, beta, grid)
         if frames * width * height < self.min_pixels:
             beta = math.sqrt(self.min_pixels / (n * height_px * width_px))
             return _grown(width_px, height_px, beta, grid)
@@ -114,7 +114,7 @@ class Family:
         return slices * (width_px // self.grid_px) * (height_px // self.grid_px)
 
 
-def shrunk(width_px: int, height_px: int, beta: float, grid_px: int) -> tuple[int, int]:
+def shrink_size(width_px: int, height_px: int, beta: float, grid_px: int) -> tuple[int, int]:
     """The shape divided by `beta`, down to whole multiples of `grid_px`, one at least."""
     return (
         max(grid_px, math.floor(width_px / beta / grid_px) * grid_px),

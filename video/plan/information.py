@@ -30,7 +30,7 @@ def at_quantiles(weights: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
     return np.searchsorted(shares / shares[-1], quantiles).clip(0, len(weights) - 1)
 
 
-def spread(available: int, n: int) -> list[int]:
+def spread_evenly(available: int, n: int) -> list[int]:
     """The indices in the middles of `n` equal parts of `available` >= n candidates."""
     return [int((k + 0.5) * available / n) for k in range(n)]
 

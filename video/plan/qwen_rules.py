@@ -22,7 +22,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mmreason.video.plan.budget import FrameBudget, Shape
-from mmreason.video.plan.build import HasInfo, build, checked_count, place
+from mmreason.video.plan.build import HasInfo, build_plan, checked_count, resolve_scope
 from mmreason.video.plan.families import (
     QWEN2_5_VL,
     QWEN3_VL,
@@ -80,7 +80,7 @@ def qwen(
     if family not in _BY_FRAME:
         raise ValueError(f"family must be one of {', '.join(_BY_FRAME)}, got {family!r}")
     base = _BY_FRAME[family]
-    where, frames = place(video, None, within=span), _range(video, span)
+    where, frames = resolve_scope(video, None, within=span), _range(video, span)
     if frames.total == 1:
         wanted = 1
     elif n is not None:
@@ -127,7 +127,7 @@ def qwen3(
     `span` takes the frames inside as if they were the video, which the processor cannot.
     Raises ValueError for counts and rates out of range and for an empty span.
     """
-    where, frames = place(video, None, within=span), _range(video, span)
+    where, frames = resolve_scope(video, None, within=span), _range(video, span)
     if n is not None:
         wanted = min(checked_count(n), frames.total)
     else:
@@ -203,7 +203,7 @@ def _plan(
         "frame_indices": indices,
         "sample_fps_hz": shape.frames / frames.total * frames.fps_hz,
     }
-    return build(
+    return build_plan(
         times_s,
         [f"frame {i} of {frames.first}..{last}" for i in indices],
         method=method,

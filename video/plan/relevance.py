@@ -30,8 +30,8 @@ from mmreason.video.plan.diversity import (
     unit_scores,
 )
 from mmreason.video.plan.families import Family, FamilyName
-from mmreason.video.plan.information import at_quantiles, spread
-from mmreason.video.plan.sequence import MOST_CONDITIONED, choose
+from mmreason.video.plan.information import at_quantiles, spread_evenly
+from mmreason.video.plan.sequence import MOST_CONDITIONED, choose_sequence
 from mmreason.video.types import SamplePlan
 
 RelevantMethod = Literal["aks", "bolt", "qframe", "mdp3", "tstar"]
@@ -95,7 +95,9 @@ def relevant(
     if n == 0:
         pass
     elif not unit.any() and points is None:
-        chosen = {i: "all scores are the same: middle of a part" for i in spread(len(raw), n)}
+        chosen = {
+            i: "all scores are the same: middle of a part" for i in spread_evenly(len(raw), n)
+        }
     elif method == "aks":
         chosen = _aks(unit, n)
     elif method == "bolt":
@@ -196,7 +198,8 @@ def _mdp3(
     if not cosines:
         kernel = replace(kernel, quality=published_relevance(unit_scores(scores)))
     return {
-        i: f"relevant and new in part {part + 1}" for i, part in choose(kernel, times_s, n).items()
+        i: f"relevant and new in part {part + 1}"
+        for i, part in choose_sequence(kernel, times_s, n).items()
     }
 
 
@@ -232,4 +235,4 @@ def _look_evenly(unseen: np.ndarray, n: int) -> None:
     missing = n - int((~unseen).sum())
     if missing > 0:
         rest = np.flatnonzero(unseen)
-        unseen[rest[spread(len(rest), missing)]] = False
+        unseen[rest[spread_evenly(len(rest), missing)]] = False

@@ -49,7 +49,7 @@ def parts_of(total: int) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(edges)]
 
 
-def choose(kernel: Kernel, times_s: np.ndarray, n: int) -> dict[int, int]:
+def choose_sequence(kernel: Kernel, times_s: np.ndarray, n: int) -> dict[int, int]:
     """{candidate: its part} for `n` frames of those at ascending `times_s`.
 
     More than `MOST_CONDITIONED` are chosen in each part by itself and shared to the highest sum of

@@ -17,7 +17,7 @@ import numpy as np
 from mmreason.video.plan.budget import FrameBudget, Shape, as_budget
 from mmreason.video.plan.build import build_chosen, checked_candidates, checked_vector
 from mmreason.video.plan.diversity import unit_scores
-from mmreason.video.plan.families import Family, FamilyName, family_of, shrunk
+from mmreason.video.plan.families import Family, FamilyName, family_of, shrink_size
 from mmreason.video.plan.relevance import gumbel_order
 from mmreason.video.types import SamplePlan
 
@@ -83,7 +83,7 @@ def _shapes(
     grid_px = 1 if family is None else family.grid_px
     beta = 1.0
     while True:
-        sizes = [shrunk(*size_px, beta * 2**k, grid_px) for k in range(len(counts))]
+        sizes = [shrink_size(*size_px, beta * 2**k, grid_px) for k in range(len(counts))]
         shapes = [
             Shape(
                 frames=count,

@@ -12,7 +12,7 @@ import math
 import random
 from typing import get_args
 
-from mmreason.video.world.motion import position
+from mmreason.video.world.motion import actor_position
 from mmreason.video.world.script import (
     RADIUS,
     Actor,
@@ -103,14 +103,14 @@ def _has_room(world: World, trial: Scene, actor: Actor) -> bool:
     radius = RADIUS[actor.size]
     for step in range(9):
         time_s = trial.start_s + (trial.end_s - trial.start_s) * step / 8
-        x, y = position(world, trial, actor, time_s)
+        x, y = actor_position(world, trial, actor, time_s)
         crossing = actor.motion.kind in ("enter", "leave")
         if not crossing and not radius <= x <= world.aspect - radius:
             return False
         if not radius <= y <= floor - radius:
             return False
         for other in trial.actors[:-1]:
-            apart = math.dist((x, y), position(world, trial, other, time_s))
+            apart = math.dist((x, y), actor_position(world, trial, other, time_s))
             if apart < 1.04 * (radius + RADIUS[other.size]):
                 return False
     return True
@@ -143,12 +143,12 @@ def _meeting_is_clear(world: World, trial: Scene, meeting: Event) -> bool:
     floor = TEXT_FLOOR if trial.text else 1.0
     for step in range(9):
         time_s = trial.start_s + (trial.end_s - trial.start_s) * step / 8
-        x, y = position(world, trial, actor, time_s)
+        x, y = actor_position(world, trial, actor, time_s)
         if not (radius <= x <= world.aspect - radius and radius <= y <= floor - radius):
             return False
         for other in trial.actors:
             if other.id not in (actor.id, meeting.other):
-                apart = math.dist((x, y), position(world, trial, other, time_s))
+                apart = math.dist((x, y), actor_position(world, trial, other, time_s))
                 if apart < 1.04 * (radius + RADIUS[other.size]):
                     return False
     return True

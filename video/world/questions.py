@@ -15,9 +15,15 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from mmreason.video.types import Span
-from mmreason.video.world.motion import position
+from mmreason.video.world.motion import actor_position
 from mmreason.video.world.script import Colour, Pattern, Shape, World
-from mmreason.video.world.truth import Sighting, article, motion_phrase, noun, sightings
+from mmreason.video.world.truth import (
+    Sighting,
+    add_article,
+    find_sightings,
+    motion_phrase,
+    name_sighting,
+)
 
 FAMILIES = (
     "attribute",
@@ -45,13 +51,13 @@ class Question:
     options: tuple[str, ...] = ()
 
 
-def questions(
+def make_questions(
     world: World, span: Span | None = None, *, seed: int = 0, least_s: float = 0.25
 ) -> list[Question]:
     """All questions with one right answer about `span` (default: the whole world), in seeded
     order."""
     span = span or world.span
-    seen = sightings(world, span, least_s=least_s)
+    seen = find_sightings(world, span, least_s=least_s)
     rng = random.Random(f"questions/{seed}/{span.start_s}/{span.end_s}")
     found = [
         *_attribute(seen),
@@ -63,7 +69,7 @@ def questions(
         *_text(world, span),
         *_location(world, seen),
         *_comparison(seen),
-        *_absence(seen, sightings(world, span, least_s=0.0), span, rng),
+        *_absence(seen, find_sightings(world, span, least_s=0.0), span, rng),
     ]
     rng.shuffle(found)
     return found
@@ -82,7 +88,7 @@ def with_options(question: Question, rng: random.Random) -> Question:
     return question
 
 
-def refer(target: Sighting, seen: list[Sighting], avoid: str = "") -> str | None:
+def refer_to(target: Sighting, seen: list[Sighting], avoid: str = "") -> str | None:
     """The shortest phrase that names `target` alone among `seen`, without the attribute `avoid`."""
     choices = (
         ("shape",),
@@ -124,7 +130,7 @@ def _attribute(seen: list[Sighting]) -> Iterator[Question]:
     }
     for s in seen:
         for attribute, text in asked.items():
-            name = refer(s, seen, avoid=attribute)
+            name = refer_to(s, seen, avoid=attribute)
             if name is None or (attribute == "colour" and len(s.colours) > 1):
                 continue
             yield Question(
@@ -154,7 +160,7 @@ def _count(seen: list[Sighting], span: Span) -> Iterator[Question]:
 
 def _motion(seen: list[Sighting]) -> Iterator[Question]:
     for s in seen:
-        name, phrase = refer(s, seen), motion_phrase(s)
+        name, phrase = refer_to(s, seen), motion_phrase(s)
         if name and phrase:
             yield Question(
                 text=f"How does the {name} move?",
@@ -167,7 +173,7 @@ def _motion(seen: list[Sighting]) -> Iterator[Question]:
 def _order(seen: list[Sighting], rng: random.Random) -> Iterator[Question]:
     for i, a in enumerate(seen):
         for b in seen[i + 1 :]:
-            names = refer(a, seen), refer(b, seen)
+            names = refer_to(a, seen), refer_to(b, seen)
             if None in names or b.span.start_s - a.span.start_s < ONSET_GAP_S:
                 continue
             pair = names if rng.random() < 0.5 else names[::-1]
@@ -186,11 +192,11 @@ def _before_after(seen: list[Sighting]) -> Iterator[Question]:
         if abs(a.scene.end_s - b.scene.start_s) > 1e-6:
             continue
         for target, other, word in ((a, b, "after"), (b, a, "before")):
-            name = refer(target, seen)
+            name = refer_to(target, seen)
             if name and len(other.colours) == 1:
                 yield Question(
                     text=f"What comes right {word} the {name}?",
-                    answer=article(noun(other)),
+                    answer=add_article(name_sighting(other)),
                     family="before_after",
                     spans=(target.span, other.span),
                 )
@@ -198,7 +204,7 @@ def _before_after(seen: list[Sighting]) -> Iterator[Question]:
 
 def _change(seen: list[Sighting]) -> Iterator[Question]:
     for s in seen:
-        name = refer(s, seen, avoid="colour")
+        name = refer_to(s, seen, avoid="colour")
         told = any(event.kind == "change_colour" for event in s.events)
         if name and told and len(s.colours) == 2:
             yield Question(
@@ -222,10 +228,10 @@ def _text(world: World, span: Span) -> Iterator[Question]:
 
 def _location(world: World, seen: list[Sighting]) -> Iterator[Question]:
     for s in seen:
-        name = refer(s, seen)
+        name = refer_to(s, seen)
         if name is None or s.motion != "still":
             continue
-        x = position(world, s.scene, s.actor, s.span.middle_s)[0] / world.aspect
+        x = actor_position(world, s.scene, s.actor, s.span.middle_s)[0] / world.aspect
         places = {
             "on the left": x < 0.36,
             "in the middle": 0.44 < x < 0.56,
@@ -241,7 +247,7 @@ def _location(world: World, seen: list[Sighting]) -> Iterator[Question]:
 def _comparison(seen: list[Sighting]) -> Iterator[Question]:
     for i, a in enumerate(seen):
         for b in seen[i + 1 :]:
-            names = refer(a, seen, avoid="size"), refer(b, seen, avoid="size")
+            names = refer_to(a, seen, avoid="size"), refer_to(b, seen, avoid="size")
             if None in names or a.actor.size == b.actor.size:
                 continue
             larger = names[0] if a.actor.size == "large" else names[1]
@@ -272,11 +278,14 @@ def _absence(
             text=text.format(name), answer=f"there is no {name}", family="absence", spans=(span,)
         )
         yield Question(
-            text=f"Is there {article(name)}?", answer="no", family="absence", spans=(span,)
+            text=f"Is there {add_article(name)}?", answer="no", family="absence", spans=(span,)
         )
     for s in seen[:3]:
-        name = refer(s, seen) or noun(s)
+        name = refer_to(s, seen) or name_sighting(s)
         if len(s.colours) == 1:
             yield Question(
-                text=f"Is there {article(name)}?", answer="yes", family="absence", spans=(s.span,)
+                text=f"Is there {add_article(name)}?",
+                answer="yes",
+                family="absence",
+                spans=(s.span,),
             )

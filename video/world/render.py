@@ -11,9 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from mmreason.video.world.motion import colour_at, position, presence
+from mmreason.video.world.motion import actor_position, colour_at, presence_span
 from mmreason.video.world.script import RADIUS, Actor, Background, Event, World
-from mmreason.video.world.shapes import distance, shading
+from mmreason.video.world.shapes import shade_pattern, signed_distance
 
 RGB = {
     "red": (222, 32, 32),
@@ -51,7 +51,7 @@ class Drawing:
     ones)."""
 
 
-def draw(world: World, time_s: float, size_px: tuple[int, int]) -> Drawing:
+def draw_frame(world: World, time_s: float, size_px: tuple[int, int]) -> Drawing:
     """Draw the frame shown at a time, and tell which actor is seen where. `size_px` is (width,
     height); later actors are nearer. Takes memory for a whole frame an actor: `draw_pixels` is for
     those who only look."""
@@ -75,9 +75,9 @@ def _paint(
     column = _background(scene.background, height)
     image = np.broadcast_to(column, (height, width, 3)).copy()
     for index, actor in _by_depth(scene.actors, scene.events):
-        if not presence(scene, actor).contains(time_s):
+        if not presence_span(scene, actor).contains(time_s):
             continue
-        stamp = _stamp(world, actor, position(world, scene, actor, time_s), size_px)
+        stamp = _stamp(world, actor, actor_position(world, scene, actor, time_s), size_px)
         if stamp is None:
             continue
         window, alpha, dark = stamp
@@ -117,8 +117,8 @@ def _stamp(
     y = ((np.arange(y0, y1) + 0.5) / scale_y - centre[1]) / radius
     x, y = np.broadcast_to(x, (len(y), len(x))), np.broadcast_to(y[:, None], (len(y), len(x)))
     pixel = 1 / (radius * np.sqrt(scale_x * scale_y))
-    alpha = np.clip(0.5 - distance(actor.shape, x, y) / pixel, 0.0, 1.0).astype(np.float32)
-    return window, alpha, shading(actor.pattern, x, y, pixel).astype(np.float32)
+    alpha = np.clip(0.5 - signed_distance(actor.shape, x, y) / pixel, 0.0, 1.0).astype(np.float32)
+    return window, alpha, shade_pattern(actor.pattern, x, y, pixel).astype(np.float32)
 
 
 @lru_cache(maxsize=64)

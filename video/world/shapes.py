@@ -44,7 +44,7 @@ EXTENT = {
 """Tight box of each shape in unit coordinates: x1, y1, x2, y2 (y down)."""
 
 
-def distance(shape: Shape, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def signed_distance(shape: Shape, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Signed distance at points (x, y) of any equal shape, in radii; negative inside."""
     if shape == "circle":
         return np.hypot(x, y) - 1.0
@@ -84,7 +84,7 @@ def touching_distance(
     for _ in range(24):
         middle = (near + far) / 2
         points = (outline + middle * direction) / other_radius
-        if distance(other, points[:, 0], points[:, 1]).min() <= 0 or _holds_corner(
+        if signed_distance(other, points[:, 0], points[:, 1]).min() <= 0 or _holds_corner(
             shape, radius, other, other_radius, middle * direction
         ):
             near = middle
@@ -98,7 +98,7 @@ def _holds_corner(
 ) -> bool:
     """Whether the outline of `other` (at the origin) enters `shape` at `centre`."""
     points = (other_radius * _outline(other) - centre) / radius
-    return bool(distance(shape, points[:, 0], points[:, 1]).min() <= 0)
+    return bool(signed_distance(shape, points[:, 0], points[:, 1]).min() <= 0)
 
 
 @lru_cache(maxsize=16)
@@ -113,7 +113,7 @@ def _outline(shape: Shape) -> np.ndarray:
     return np.stack([np.cos(turns), np.sin(turns)], 1)
 
 
-def shading(pattern: Pattern, x: np.ndarray, y: np.ndarray, softness: float) -> np.ndarray:
+def shade_pattern(pattern: Pattern, x: np.ndarray, y: np.ndarray, softness: float) -> np.ndarray:
     """How dark the pattern is at a point: 0 plain colour, 1 fully dark. `softness` is a pixel in
     radii."""
     if pattern == "plain":

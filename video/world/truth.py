@@ -11,8 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmreason.video.types import Span
-from mmreason.video.world.motion import ENTER_SHARE, colour_at, on_screen, position, presence
-from mmreason.video.world.render import draw
+from mmreason.video.world.motion import (
+    ENTER_SHARE,
+    actor_position,
+    colour_at,
+    on_screen,
+    presence_span,
+)
+from mmreason.video.world.render import draw_frame
 from mmreason.video.world.script import RADIUS, Actor, Colour, Event, MotionKind, Scene, World
 from mmreason.video.world.shapes import EXTENT
 
@@ -56,7 +62,9 @@ class Sighting:
         return self.colours[0]
 
 
-def sightings(world: World, span: Span | None = None, *, least_s: float = 0.25) -> list[Sighting]:
+def find_sightings(
+    world: World, span: Span | None = None, *, least_s: float = 0.25
+) -> list[Sighting]:
     """Actors that can be seen for at least `least_s` within `span` (default: the whole world), by
     first sight."""
     span = span or world.span
@@ -122,12 +130,12 @@ def _motion_within(world: World, scene: Scene, actor: Actor, span: Span) -> Moti
         return kind if span.duration_s >= 0.7 * actor.motion.period_s else None
     if kind == "still":
         return kind
-    start = position(world, scene, actor, span.start_s)
-    end = position(world, scene, actor, span.end_s)
+    start = actor_position(world, scene, actor, span.start_s)
+    end = actor_position(world, scene, actor, span.end_s)
     return kind if np.hypot(end[0] - start[0], end[1] - start[1]) >= 0.15 else None
 
 
-def noun(sighting: Sighting, *, size: bool = False, colour: bool = True) -> str:
+def name_sighting(sighting: Sighting, *, size: bool = False, colour: bool = True) -> str:
     """`star`, `red star`, `red striped star`, `large red striped star`."""
     actor = sighting.actor
     words = [actor.size] if size else []
@@ -142,17 +150,17 @@ def motion_phrase(sighting: Sighting) -> str | None:
     return MOTION_PHRASE[sighting.motion].format(side=sighting.actor.motion.side)
 
 
-def article(phrase: str) -> str:
+def add_article(phrase: str) -> str:
     return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
-def caption(world: World, span: Span | None = None, *, least_s: float = 0.25) -> str:
+def write_caption(world: World, span: Span | None = None, *, least_s: float = 0.25) -> str:
     """A description of a stretch: in full where it shows one scene, briefer the more scenes it
     shows."""
     span = span or world.span
     scenes = [s for s in world.scenes_in(span) if s.span.overlap_s(span) >= least_s]
     starts_s = {scene.start_s for scene in scenes}
-    seen = [s for s in sightings(world, span, least_s=least_s) if s.scene.start_s in starts_s]
+    seen = [s for s in find_sightings(world, span, least_s=least_s) if s.scene.start_s in starts_s]
     if not scenes:
         return "nothing is there."
     if len(scenes) == 1:
@@ -162,12 +170,12 @@ def caption(world: World, span: Span | None = None, *, least_s: float = 0.25) ->
         return " ".join(parts)
     if len(scenes) <= BRIEF_SCENES:
         return " then ".join(_brief(scene, seen) for scene in scenes) + "."
-    names = dict.fromkeys(noun(s) for s in seen)
-    return f"{len(scenes)} scenes with " + ", ".join(article(name) for name in names) + "."
+    names = dict.fromkeys(name_sighting(s) for s in seen)
+    return f"{len(scenes)} scenes with " + ", ".join(add_article(name) for name in names) + "."
 
 
 def _brief(scene: Scene, seen: list[Sighting]) -> str:
-    names = [article(noun(s)) for s in seen if s.scene is scene]
+    names = [add_article(name_sighting(s)) for s in seen if s.scene is scene]
     if scene.text:
         names.append(f"the word {scene.text}")
     return " and ".join(names) or "nothing"
@@ -188,16 +196,16 @@ def _sentence(sighting: Sighting) -> str:
             phrases.append(f"turns {event.colour}")
         else:
             phrases.append(event.kind + "s")
-    subject = article(noun(sighting, size=True))
+    subject = add_article(name_sighting(sighting, size=True))
     return f"{subject} {' and '.join(phrases) or 'is there'}."
 
 
 def box_at(world: World, scene: Scene, actor: Actor, time_s: float) -> Box | None:
     """Box of an actor as fractions of the frame (x1, y1, x2, y2), cut at its edges; None where it
     is not seen."""
-    if not presence(scene, actor).contains(time_s):
+    if not presence_span(scene, actor).contains(time_s):
         return None
-    cx, cy = position(world, scene, actor, time_s)
+    cx, cy = actor_position(world, scene, actor, time_s)
     radius = RADIUS[actor.size]
     left, top, right, bottom = EXTENT[actor.shape]
     x1, x2 = (cx + left * radius) / world.aspect, (cx + right * radius) / world.aspect
@@ -207,14 +215,14 @@ def box_at(world: World, scene: Scene, actor: Actor, time_s: float) -> Box | Non
     return cut if shown >= 0.25 * (x2 - x1) * (y2 - y1) else None
 
 
-def boxes(world: World, time_s: float) -> dict[str, Box]:
+def boxes_at(world: World, time_s: float) -> dict[str, Box]:
     """Boxes of all actors seen at a time, by actor id."""
     scene = world.scene_at(time_s)
     found = {actor.id: box_at(world, scene, actor, time_s) for actor in scene.actors}
     return {name: box for name, box in found.items() if box is not None}
 
 
-def track(world: World, scene: Scene, actor: Actor, times_s: list[float]) -> list[Box | None]:
+def track_boxes(world: World, scene: Scene, actor: Actor, times_s: list[float]) -> list[Box | None]:
     """Boxes of one actor over times; None where it is not seen or another scene is shown."""
     return [box_at(world, scene, actor, t) if scene.span.contains(t) else None for t in times_s]
 
@@ -224,10 +232,10 @@ def visible_share(world: World, time_s: float, height_px: int = 120) -> dict[str
     frame)."""
     scene = world.scene_at(time_s)
     size_px = (round(height_px * world.aspect), height_px)
-    seen = draw(world, time_s, size_px).coverage.sum((1, 2))
+    seen = draw_frame(world, time_s, size_px).coverage.sum((1, 2))
     shares = {}
     for actor, area in zip(scene.actors, seen, strict=True):
-        if not presence(scene, actor).contains(time_s):
+        if not presence_span(scene, actor).contains(time_s):
             continue
         shares[actor.id] = min(1.0, float(area) / _full_area(world, actor, size_px))
     return shares
@@ -238,4 +246,4 @@ def _full_area(world: World, actor: Actor, size_px: tuple[int, int]) -> float:
     alone = actor.model_copy(update={"x": 0.5, "y": 0.5, "motion": type(actor.motion)()})
     scene = Scene(start_s=0.0, end_s=1.0, actors=(alone,))
     single = world.model_copy(update={"scenes": (scene,)})
-    return float(draw(single, 0.0, size_px).coverage.sum())
+    return float(draw_frame(single, 0.0, size_px).coverage.sum())

@@ -32,12 +32,11 @@ from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
 from mmreason.needle.items import Item
 from mmreason.needle.words import parsed, split_context
 from mmreason.tool_calls import Caption, Look, Scan, Skim
-from mmreason.tools.calls import Watchable
 from mmreason.tools.views import caption_views
 from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason
 from mmreason.video import plan
-from mmreason.video.content import salient as moments
-from mmreason.video.types import Span
+from mmreason.video.content import salient
+from mmreason.video.types import FrameSource, Span
 
 WORD_QUESTION = "What word is on the screen?"
 BATCH = 16
@@ -46,7 +45,7 @@ MOST_WORD_STILLS = 64
 """Stills whose word is asked for where the question is about words of the whole video."""
 
 
-def one_pass(model: ChatModel, video: Watchable, item: Item) -> Answer:
+def one_pass(model: ChatModel, video: FrameSource, item: Item) -> Answer:
     """8 uniform frames (of the packaged model) and the question."""
     desk = _Desk(model, video, item)
     span = video.info.span
@@ -55,7 +54,7 @@ def one_pass(model: ChatModel, video: Watchable, item: Item) -> Answer:
 
 
 def stills(
-    model: ChatModel, video: Watchable, item: Item, *, frames: int, look: bool = False
+    model: ChatModel, video: FrameSource, item: Item, *, frames: int, look: bool = False
 ) -> Answer:
     """`frames` uniform stills, captioned one by one; answered from their lines, with `look` by a
     clip at the best line's moment instead. What is told of the word on the screen is asked of the
@@ -65,9 +64,9 @@ def stills(
 
 def distinct(
     model: ChatModel,
-    video: Watchable,
+    video: FrameSource,
     item: Item,
-    found: moments.Found,
+    found: salient.SalientScan,
     *,
     frames: int,
     look: bool = False,
@@ -92,7 +91,7 @@ def _stills(desk: _Desk, times_s: Sequence[float], look: bool) -> Answer:
     return desk.answer(*desk.concluded(lines, look))
 
 
-def exhaustive(model: ChatModel, video: Watchable, item: Item, *, look: bool = True) -> Answer:
+def exhaustive(model: ChatModel, video: FrameSource, item: Item, *, look: bool = True) -> Answer:
     """Every leaf of the tree captioned by the model's own recipe; answered by a look at the best
     line, or from the text alone."""
     desk = _Desk(model, video, item)
@@ -110,7 +109,7 @@ def exhaustive(model: ChatModel, video: Watchable, item: Item, *, look: bool = T
     return desk.answer(*desk.concluded(lines, look))
 
 
-def gold_clip(model: ChatModel, video: Watchable, item: Item) -> Answer:
+def gold_clip(model: ChatModel, video: FrameSource, item: Item) -> Answer:
     """What the model answers where the gold is given: a look at the gold of one needle, captions of
     the gold of several, stills of the whole video where all of it is asked about."""
     if item.kind == "global":
@@ -141,7 +140,7 @@ class _Desk:
     """One question being answered: what was asked of the model, and what it cost."""
 
     model: ChatModel
-    video: Watchable
+    video: FrameSource
     item: Item
     steps: list[Step] = field(default_factory=list)
     _started: float = field(default_factory=time.perf_counter)

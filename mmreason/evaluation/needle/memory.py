@@ -15,8 +15,7 @@ import numpy as np
 
 from mmreason.memory.store import Store
 from mmreason.models.base import ChatModel, ClipRecipe, Conversation, FramesPart, Reply, TextPart
-from mmreason.tools.calls import Watchable
-from mmreason.video.types import FrameBatch, VideoInfo
+from mmreason.video.types import FrameBatch, FrameSource, VideoInfo
 
 MOST_BYTES = 192 * 2**20
 """Pixels that are kept of a video."""
@@ -25,7 +24,7 @@ MOST_BYTES = 192 * 2**20
 class KeptFrames:
     """Wraps an open video; frames once drawn are kept, up to `MOST_BYTES`."""
 
-    def __init__(self, video: Watchable):
+    def __init__(self, video: FrameSource):
         self._video = video
         self._kept: dict[tuple[float, tuple[int, int] | None], FrameBatch] = {}
         self._bytes = 0
