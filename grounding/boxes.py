@@ -1,6 +1,6 @@
 """Boxes, their overlap, and what grounding an expression came to.
 
-Leaves out reading a model's text (`parse.py`), tubes and spans. Plain Python, no arrays.
+Plain Python, no arrays.
 """
 
 from __future__ import annotations
@@ -105,11 +105,11 @@ class Grounding:
     """Everything that moves the result: model, prompt hash, dialect, size shown."""
 
     def __post_init__(self) -> None:
-        wanted = {
+        count_fits = {
             GroundingStatus.FOUND: len(self.boxes) == 1,
             GroundingStatus.AMBIGUOUS: len(self.boxes) > 1,
         }.get(self.status, not self.boxes)
-        if not wanted or len(self.labels) != len(self.boxes):
+        if not count_fits or len(self.labels) != len(self.boxes):
             raise ValueError(
                 f"status {self.status!r} does not go with {len(self.boxes)} boxes "
                 f"and {len(self.labels)} labels"

@@ -1,6 +1,6 @@
 """Values that cross the borders of `mmreason.video`: spans, frames, plans and what a file is.
 
-Leaves out everything that opens, decodes or draws. Imports numpy only.
+Imports numpy only.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def format_time(time_s: float) -> str:
     """`75.25` -> `1:15.25`; hours only where needed."""
     sign = "-" if time_s < 0 else ""
     hundredths = round(abs(time_s) * 100)
-    minutes, rest = divmod(hundredths, 6000)
+    minutes, remainder = divmod(hundredths, 6000)
     hours, minutes = divmod(minutes, 60)
-    seconds = f"{rest / 100:05.2f}"
+    seconds = f"{remainder / 100:05.2f}"
     return f"{sign}{hours}:{minutes:02d}:{seconds}" if hours else f"{sign}{minutes}:{seconds}"
 
 

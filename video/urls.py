@@ -32,11 +32,11 @@ def restore_url(text: str) -> str:
 
     `https:/example.org/v.mp4` -> `https://example.org/v.mp4`.
     """
-    found = _URL.fullmatch(text)
-    if found is None:
+    match = _URL.fullmatch(text)
+    if match is None:
         return text
-    scheme, _, rest = found.groups()
-    return f"{scheme}:///{rest}" if scheme.lower() == "file" else f"{scheme}://{rest}"
+    scheme, _, remainder = match.groups()
+    return f"{scheme}:///{remainder}" if scheme.lower() == "file" else f"{scheme}://{remainder}"
 
 
 def is_url(text: str) -> bool:
@@ -61,9 +61,9 @@ def explain_url(text: str) -> str:
 
 
 def _web_command(url: str) -> str:
-    parts = urlsplit(url)
-    if any((parts.hostname or "").endswith(page) for page in _PAGES):
+    split = urlsplit(url)
+    if any((split.hostname or "").endswith(page) for page in _PAGES):
         return _PAGE_COMMAND
-    if Path(parts.path).suffix.lower() in (".m3u8", ".mpd"):
+    if Path(split.path).suffix.lower() in (".m3u8", ".mpd"):
         return _PLAYLIST_COMMAND
     return "curl -L -O {url}"

@@ -243,7 +243,7 @@ _Seen = list[tuple[float, Scene, Actor]]
 
 
 def named(figure: Figure, attributes: tuple[Attribute, ...]) -> str:
-    """`large red striped star`, as `truth.name_sighting` has it, of the attributes that are kept."""
+    """`large red striped star`, as `truth.name_sighting` has it, of the attributes in use."""
     words = [
         figure.value(a)
         for a in ("size", "colour", "pattern", "shape")

@@ -1,7 +1,6 @@
 """The protocol every source of frames meets: a decoder for files, a renderer for scripted worlds.
 
-With what they share: limits, checks of a request, reading in small batches. Leaves out how a
-source is chosen for a path (`choose`).
+With what they share: limits, checks of a request, reading in small batches.
 """
 
 from __future__ import annotations

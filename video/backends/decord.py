@@ -94,14 +94,16 @@ class DecordSource:
         times, size_px = checked_request(self.info, times_s, size_px)
         rows, exact = self._timeline.rows(times)
         pixels = np.empty((len(times), size_px[1], size_px[0], 3), np.uint8)
-        wanted = np.unique(rows)
+        distinct_rows = np.unique(rows)
         step = max(1, _AT_ONCE_BYTES // (self.info.width_px * self.info.height_px * 3))
         with self._lock:
             deadline = Deadline(self._path, self._options.time_limit_s)
-            for first in range(0, len(wanted), step):
+            for first in range(0, len(distinct_rows), step):
                 self._check_open()
-                some = wanted[first : first + step].tolist()
-                for row, picture in zip(some, self._pictures(some, deadline), strict=True):
+                step_rows = distinct_rows[first : first + step].tolist()
+                for row, picture in zip(
+                    step_rows, self._pictures(step_rows, deadline), strict=True
+                ):
                     pixels[rows == row] = resize_picture(picture, size_px)
         return FrameBatch(pixels=pixels, times_s=self._timeline.times_s[rows], exact=exact)
 

@@ -1,6 +1,6 @@
 """How a file wants its stored pictures shown: turned, mirrored, with pixels of what shape.
 
-Imported lazily (it imports av at the top). Leaves out doing so, which is for each back end.
+Imported lazily (it imports av at the top).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a file is, found once at opening: its first frame, its end, its index or packet table.
 
-Imported lazily (it imports av through `packets`). Leaves out reading frames, which is `groups`'s.
+Imported lazily (it imports av through `packets`).
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ def _chapters(container: InputContainer) -> tuple[Chapter, ...]:
         span = Span(float(chapter["start"] * tick), float(chapter["end"] * tick))
         title = " ".join(str(chapter["metadata"].get("title", "")).split())[:_MAX_TITLE]
         found.append(Chapter(span, "".join(c for c in title if c.isprintable())))
-    return tuple(sorted(found, key=lambda one: (one.span, one.title)))
+    return tuple(sorted(found, key=lambda chapter: (chapter.span, chapter.title)))
 
 
 def _notes(

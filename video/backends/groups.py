@@ -1,7 +1,7 @@
 """Decoding groups of pictures: from a key frame to the wanted frame, and no further.
 
 A `GroupReader` is one container with one decoder thread; several work side by side on parts of a
-request. Imported lazily (it imports av at the top). Leaves out sharing work (`pyav`).
+request. Imported lazily (it imports av at the top).
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class GroupReader:
         """Explicit, because some decoders leak otherwise."""
         self._container.close()
 
-    def answers(self, wanted: Iterable[int]) -> Iterator[DecodedFrame]:
+    def answers(self, targets: Iterable[int]) -> Iterator[DecodedFrame]:
         """For each of the ascending stamps the frame displayed then."""
-        for _, group in groupby(wanted, key=self.group_of):
+        for _, group in groupby(targets, key=self.group_of):
             yield from self._answer_group(list(group))
 
     def group_of(self, tick: int) -> int:
@@ -156,22 +156,22 @@ class GroupReader:
         """(frame, exact, damaged) for ascending `targets`, decoding from the key frame before
         `start`; nothing at all where nothing decodes."""
         stamps: list[int] = []
-        kept: tuple[av.VideoFrame, bool] | None = None
+        newest: tuple[av.VideoFrame, bool] | None = None
         waiting = iter(targets)
         target = next(waiting, None)
         fell = False
         for frame, is_damaged in self._decoded(targets, start, stamps):
-            fell = fell or (kept is not None and _pts(frame) < _pts(kept[0]))
+            fell = fell or (newest is not None and _pts(frame) < _pts(newest[0]))
             damaged = is_damaged or fell  # see `every_frame`
             while target is not None and target < _pts(frame):
-                yield _answer(target, kept or (frame, damaged), stamps)
+                yield _answer(target, newest or (frame, damaged), stamps)
                 target = next(waiting, None)
-            if kept is None or _pts(frame) > _pts(kept[0]):
-                kept = frame, damaged
+            if newest is None or _pts(frame) > _pts(newest[0]):
+                newest = frame, damaged
             if target is not None and len(stamps) > 4 * _MAX_HELD:
                 del stamps[: max(0, bisect_right(stamps, min(target, _pts(frame))) - 1)]
-        while target is not None and kept is not None:
-            yield _answer(target, kept, stamps)
+        while target is not None and newest is not None:
+            yield _answer(target, newest, stamps)
             target = next(waiting, None)
 
     def _decoded(
@@ -179,24 +179,25 @@ class GroupReader:
     ) -> Iterator[tuple[av.VideoFrame, bool]]:
         """Frames from the key frame before `start` to the last target, each with whether damage
         came before it. Fills `stamps`, sorted, with what the container says is displayed."""
-        held: list[av.Packet] = []
-        held_bytes = 0
+        waiting: list[av.Packet] = []
+        waiting_bytes = 0
         for packet in self._packets_from(start):
             if stamps and packet.dts is not None and packet.dts > targets[-1]:
                 break
             pts = presentation_stamp(packet)
             if pts is not None and not packet.is_discard:
                 insort(stamps, pts)
-            held.append(packet)
-            held_bytes += packet.size
-            if len(held) == _MAX_HELD or held_bytes > _MAX_HELD_BYTES:
-                yield from self._decode_all(held, _needed(targets, stamps))
-                held, held_bytes = [], 0
+            waiting.append(packet)
+            waiting_bytes += packet.size
+            if len(waiting) == _MAX_HELD or waiting_bytes > _MAX_HELD_BYTES:
+                yield from self._decode_all(waiting, _needed(targets, stamps))
+                waiting, waiting_bytes = [], 0
         needed = _needed(targets, stamps)
         last = max(
-            (i for i, packet in enumerate(held) if presentation_stamp(packet) in needed), default=-1
+            (i for i, packet in enumerate(waiting) if presentation_stamp(packet) in needed),
+            default=-1,
         )
-        yield from self._decode_all([*held[: last + 1], None], needed)
+        yield from self._decode_all([*waiting[: last + 1], None], needed)
 
     def _decode_all(
         self, packets: Iterable[av.Packet | None], needed: set[int] | None
@@ -263,10 +264,10 @@ class GroupReader:
                 packets = self._packets()
                 first = next(packets, None)
                 if first is not None and _is_early_enough(first, start, key):
-                    found = _from_key(chain((first,), packets), key)
-                    key_packet = next(found, None)
+                    from_key = _from_key(chain((first,), packets), key)
+                    key_packet = next(from_key, None)
                     if key_packet is not None:
-                        return chain((key_packet,), found)
+                        return chain((key_packet,), from_key)
                 aim, back = aim - back, back * 4
         self._container.close()
         self._container, self._stream = open_container(self._facts.access, self.deadline)
@@ -331,11 +332,11 @@ def _needed(targets: list[int], stamps: list[int]) -> set[int]:
 
 
 def _answer(
-    target: int, kept: tuple[av.VideoFrame, bool], stamps: list[int]
+    target: int, newest: tuple[av.VideoFrame, bool], stamps: list[int]
 ) -> tuple[av.VideoFrame, bool, bool]:
-    """`kept` with whether it is undamaged and what the container says is displayed at `target`, and
+    """`newest` with whether it is undamaged and what the container says is displayed at `target`, and
     whether it is damaged."""
-    frame, damaged = kept
+    frame, damaged = newest
     row = bisect_right(stamps, target) - 1
     return frame, not damaged and row >= 0 and stamps[row] == _pts(frame), damaged
 

@@ -1,6 +1,6 @@
 """The head of a file: its first packets, and the first frame that they bring out.
 
-Imported lazily (it imports av at the top). Leaves out the packets behind it (`packets`, `repair`).
+Imported lazily (it imports av at the top).
 """
 
 from __future__ import annotations
@@ -60,18 +60,18 @@ def read_head(access: Access, opened: Opened, deadline: Deadline) -> Head:
     """Raises VideoError where no frame has a time or none can be decoded."""
     container, stream = opened
     stamps: list[tuple[int | None, int | None]] = []
-    shown: list[int] = []
+    shown_pts: list[int] = []
     first, display, colour, aspect, untimed = None, None, Colour(), 1.0, 0
     marks = container_marks(stream)
     packets = chain(read_packets(container, stream, deadline, access.repair), (None,))
-    for place, packet in enumerate(packets):
-        if place >= _MAX_FIRST or (first is not None and place >= _HEAD_PACKETS):
+    for row, packet in enumerate(packets):
+        if row >= _MAX_FIRST or (first is not None and row >= _HEAD_PACKETS):
             break
         if packet is not None:
             stamps.append((packet.pts, packet.dts))
             pts = presentation_stamp(packet)
             if pts is not None and not packet.is_discard:
-                shown.append(pts)
+                shown_pts.append(pts)
         for frame in _decoded(stream, packet) if first is None else ():
             pts = presentation_stamp(frame)
             if pts is not None and (access.repair is None or pts >= access.repair.start_pts):
@@ -100,7 +100,7 @@ def read_head(access: Access, opened: Opened, deadline: Deadline) -> Head:
         reorder_pts=both[0][0] - both[0][1] if both else 0,
         is_stamped=all(pts is not None for pts, _ in stamps),
         is_as_coded=all(a < b for a, b in pairwise(pts for pts, _ in stamps if pts is not None)),
-        undecodable=sum(pts < start_pts for pts in shown),
+        undecodable=sum(pts < start_pts for pts in shown_pts),
     )
 
 

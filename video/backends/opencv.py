@@ -130,13 +130,13 @@ class OpenCVSource:
         self, times_s: np.ndarray, size_px: tuple[int, int] | None
     ) -> Iterator[FrameBatch]:
         """Through a capture of its own, so that other calls do not throw it back to the start."""
-        own = self.reopened()
+        reader = self.reopened()
         try:
-            for batch in stream_by_times(own, times_s, size_px):
+            for batch in stream_by_times(reader, times_s, size_px):
                 yield batch
                 self._check_open()
         finally:
-            own.close()
+            reader.close()
 
     def _opened(self) -> cv2.VideoCapture:
         with open_unnamed(self._path) as (name, _):
@@ -169,7 +169,7 @@ class OpenCVSource:
                 f"{self._path}: OpenCV shows a frame of {found_s:.3f} s where {wanted_s:.3f} s is "
                 "due; use another back end"
             )
-        found, bgr = self._capture.retrieve()
-        if not found:
+        has_picture, bgr = self._capture.retrieve()
+        if not has_picture:
             raise BackendError(f"{self._path}: OpenCV cannot decode the frame at {wanted_s:.3f} s")
         return bgr

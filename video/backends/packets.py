@@ -1,6 +1,6 @@
 """Opening a container through PyAV and reading its packets: stamps, key frames, no decoding.
 
-Imported lazily (it imports av at the top). Leaves out frames, which are `pyav`'s.
+Imported lazily (it imports av at the top).
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ def _video_stream(path: Path, container: InputContainer, track: int | None) -> V
     if track is None:
         films = film_streams(container)
         if not films:
-            found = "audio only" if container.streams.audio else "no video track"
-            raise VideoError(f"{path}: holds {found}, expected a video")
+            content = "audio only" if container.streams.audio else "no video track"
+            raise VideoError(f"{path}: holds {content}, expected a video")
         stream = films[0]
     else:
         by_index = {stream.index: stream for stream in container.streams.video}
@@ -243,8 +243,8 @@ def read_stored(
     codec = stream.codec_context.codec.canonical_name
     rows = array("q")  # pts, dts, duration, flags and place of every packet: 40 bytes each
     complete, needs_order = True, False
-    for place, packet in enumerate(read_packets(container, stream, deadline, repair)):
-        if place == max_packets:
+    for row, packet in enumerate(read_packets(container, stream, deadline, repair)):
+        if row == max_packets:
             complete = False
             break
         pts = NO_STAMP if packet.pts is None else packet.pts
@@ -271,12 +271,12 @@ def read_stored(
 
 def build_packet_table(stored: StoredStamps, stream: VideoStream) -> PacketTable:
     """The packet table of stamps that can be trusted."""
-    kept = stored.either != NO_STAMP
-    if len(kept) and stored.is_corrupt[-1]:
-        kept[-1] = False  # the file was cut inside this frame: it cannot be shown
-    pts, is_key = stored.either[kept], stored.is_key[kept]
-    dts = np.where(stored.dts[kept] == NO_STAMP, pts, stored.dts[kept])
-    is_shown, duration = ~stored.is_hidden[kept], stored.duration[kept]
+    is_stamped = stored.either != NO_STAMP
+    if len(is_stamped) and stored.is_corrupt[-1]:
+        is_stamped[-1] = False  # the file was cut inside this frame: it cannot be shown
+    pts, is_key = stored.either[is_stamped], stored.is_key[is_stamped]
+    dts = np.where(stored.dts[is_stamped] == NO_STAMP, pts, stored.dts[is_stamped])
+    is_shown, duration = ~stored.is_hidden[is_stamped], stored.duration[is_stamped]
     losses = np.empty(0, np.int64)
     if stream.container.format.name in _LOSSY:
         losses = find_losses(stored)
@@ -394,17 +394,17 @@ def shown_in_index(stream: VideoStream) -> int:
     if len(entries) != stream.frames:
         return sum(not entry.is_discard for entry in entries)
     hidden = 0
-    for at in range(0, len(entries), _INDEX_STEP):
-        found = sum(entry.is_discard for entry in entries[at : at + _INDEX_STEP])
-        hidden += found
-        if not found:
+    for row in range(0, len(entries), _INDEX_STEP):
+        hidden_in_step = sum(entry.is_discard for entry in entries[row : row + _INDEX_STEP])
+        hidden += hidden_in_step
+        if not hidden_in_step:
             break
     else:
         return len(entries) - hidden
-    for at in range(len(entries), 0, -_INDEX_STEP):
-        found = sum(entry.is_discard for entry in entries[max(0, at - _INDEX_STEP) : at])
-        hidden += found
-        if not found:
+    for row in range(len(entries), 0, -_INDEX_STEP):
+        hidden_in_step = sum(entry.is_discard for entry in entries[max(0, row - _INDEX_STEP) : row])
+        hidden += hidden_in_step
+        if not hidden_in_step:
             break
     return len(entries) - hidden
 
@@ -420,7 +420,7 @@ def key_pts_through_index(
     keys = [(entry.timestamp, entry.is_discard) for entry in entries if entry.is_keyframe]
     if not keys or len(keys) > max(16, len(entries) // 8):
         return None
-    found: list[int] = []
+    key_pts: list[int] = []
     ends = [dts - 1 for dts, _ in keys[1:]] + [end_pts]
     for (dts, hidden), aim in zip(keys, ends, strict=True):
         if hidden:
@@ -432,5 +432,5 @@ def key_pts_through_index(
         packet = next(read_packets(container, stream, deadline), None)
         if packet is None or packet.dts != dts or packet.pts is None:
             return None
-        found.append(packet.pts)
-    return found
+        key_pts.append(packet.pts)
+    return key_pts

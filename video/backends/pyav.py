@@ -158,9 +158,9 @@ class PyAVSource:
                 if self._facts.by_cues:
                     load_cues(container, stream)
                     return [entry.timestamp for entry in stream.index_entries]
-                found = key_pts_through_index(container, stream, self._facts.last_pts, deadline)
-            if found is not None:
-                return found
+                key_pts = key_pts_through_index(container, stream, self._facts.last_pts, deadline)
+            if key_pts is not None:
+                return key_pts
             self._table = self._read_table(None)
         return self._table.shown_key_pts.tolist()
 
@@ -174,30 +174,32 @@ class PyAVSource:
 
     def _decode_into(self, batch: FrameBatch, ticks: np.ndarray, size_px: tuple[int, int]) -> None:
         """Fill `batch`, whose rows show `ticks`; each frame is decoded and resized once."""
-        wanted, _, counts = find_distinct(ticks)
+        distinct_ticks, _, counts = find_distinct(ticks)
         rows = np.split(np.argsort(ticks, kind="stable"), np.cumsum(counts))[:-1]
-        parts = deque(self._parts(wanted.tolist()))
+        chunks = deque(self._parts(distinct_ticks.tolist()))
         deadline = self._deadline()
         failures: list[BaseException] = []
 
         def decode(worker: int) -> None:
             try:
-                while not failures and (part := _next(parts)) is not None:
+                while not failures and (chunk := _next(chunks)) is not None:
                     reader = self._reader(worker, deadline)
-                    self._decode_part(reader, wanted[part].tolist(), rows[part], batch, size_px)
+                    self._decode_part(
+                        reader, distinct_ticks[chunk].tolist(), rows[chunk], batch, size_px
+                    )
             except BaseException as error:
                 failures.append(error)
                 deadline.stopped = True
 
-        helpers = min(self._options.workers, len(parts)) - 1
+        helpers = min(self._options.workers, len(chunks)) - 1
         if helpers == 0:
             decode(0)
         else:
             with ThreadPoolExecutor(helpers) as pool:
-                others = [pool.submit(decode, worker) for worker in range(1, helpers + 1)]
+                running = [pool.submit(decode, worker) for worker in range(1, helpers + 1)]
                 decode(0)
                 try:
-                    wait(others)
+                    wait(running)
                 except BaseException:
                     deadline.stopped = True
                     raise
@@ -207,18 +209,18 @@ class PyAVSource:
     def _decode_part(
         self,
         reader: GroupReader,
-        wanted: list[int],
+        ticks: list[int],
         rows: list[np.ndarray],
         batch: FrameBatch,
         size_px: tuple[int, int],
     ) -> None:
         image, last = None, None
-        for here, (frame, is_exact) in zip(rows, reader.answers(wanted), strict=True):
+        for batch_rows, (frame, is_exact) in zip(rows, reader.answers(ticks), strict=True):
             if image is None or frame is not last:
                 image, last = reader.image(frame, size_px), frame
-            batch.pixels[here] = image
-            batch.times_s[here] = (presentation_stamp(frame) or 0) * self._facts.tick_s
-            batch.exact[here] = is_exact
+            batch.pixels[batch_rows] = image
+            batch.times_s[batch_rows] = (presentation_stamp(frame) or 0) * self._facts.tick_s
+            batch.exact[batch_rows] = is_exact
 
     def _reader(self, worker: int, deadline: Deadline) -> GroupReader:
         """The reader of one worker, opened when first needed and kept."""
@@ -227,22 +229,22 @@ class PyAVSource:
         self._readers[worker].deadline = deadline
         return self._readers[worker]
 
-    def _parts(self, wanted: list[int]) -> list[slice]:
-        """Parts of the ascending stamps `wanted` that workers take one after the other: groups, the
+    def _parts(self, ticks: list[int]) -> list[slice]:
+        """Parts of the ascending stamps `ticks` that workers take one after the other: groups, the
         most work first so that all end at about the same time; or everything at once, where more
         than one worker would not pay."""
-        everything = [slice(0, len(wanted))]
-        if self._options.workers == 1 or len(wanted) < 2:
+        everything = [slice(0, len(ticks))]
+        if self._options.workers == 1 or len(ticks) < 2:
             return everything
         reader = self._readers[0]
-        groups = np.asarray([reader.group_of(tick) for tick in wanted])
-        ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(wanted)).tolist()
-        work = np.asarray([reader.work(wanted[end - 1]) for end in ends])
+        groups = np.asarray([reader.group_of(tick) for tick in ticks])
+        ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(ticks)).tolist()
+        work = np.asarray([reader.work(ticks[end - 1]) for end in ends])
         picture_px = self.info.width_px * self.info.height_px
         if work.sum() * picture_px < _MIN_SHARED_PX:
             return everything
-        parts = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
-        return [parts[i] for i in np.argsort(-work, kind="stable").tolist()]
+        chunks = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        return [chunks[i] for i in np.argsort(-work, kind="stable").tolist()]
 
     def _streamed(
         self, times_s: np.ndarray | None, span: Span, size_px: tuple[int, int], length: int
@@ -281,10 +283,10 @@ class PyAVSource:
         return reader.every_frame(int(first // tick_s), int(end // tick_s) + 1)
 
 
-def _next(parts: deque[slice]) -> slice | None:
+def _next(chunks: deque[slice]) -> slice | None:
     """The next part, None where another thread took the last one."""
     try:
-        return parts.popleft()
+        return chunks.popleft()
     except IndexError:
         return None
 

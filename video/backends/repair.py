@@ -52,9 +52,12 @@ def read_table(
     try:
         stored = read_stored(*opened, deadline, access.repair)
         if access.repair is None:
-            found = _find_repair(access, stored, opened[1], deadline)
-            if found is not access:
-                opened, access = reopen_container(found, opened, deadline), found
+            repaired_access = _find_repair(access, stored, opened[1], deadline)
+            if repaired_access is not access:
+                opened, access = (
+                    reopen_container(repaired_access, opened, deadline),
+                    repaired_access,
+                )
                 stored = read_stored(*opened, deadline, access.repair)
         return opened, access, build_packet_table(stored, opened[1])
     except BaseException:
@@ -87,9 +90,11 @@ def _find_repair(
     """How the file has to be read for its stamps to be right."""
     if stream.container.format.name == "avi":
         indexed = {entry.pos + _AVI_HEAD_BYTES: entry.timestamp for entry in stream.index_entries}
-        found = index_losses(stored, indexed)
-        if found is not None:
-            return replace(access, repair=_count_by_index(access, *found, stream, deadline))
+        indexed_losses = index_losses(stored, indexed)
+        if indexed_losses is not None:
+            return replace(
+                access, repair=_count_by_index(access, *indexed_losses, stream, deadline)
+            )
     missing, unknown = stored.pts == NO_STAMP, stored.either == NO_STAMP
     if unknown.sum() > _MAX_UNKNOWN * len(unknown) and not unknown.all():
         return replace(access, repair=_order_by_decoding(access, stored, deadline))
@@ -151,11 +156,15 @@ def _order_by_decoding(
     """None where nothing can be decoded."""
     container, stream = open_container(access, deadline)
     with container:
-        shown = [row for row in shown_rows(container, stream, deadline) if row < len(stored.pts)]
+        display_rows = [
+            row for row in shown_rows(container, stream, deadline) if row < len(stored.pts)
+        ]
         ticks = _frame_ticks(stream)
-    if not shown:
+    if not display_rows:
         return None
-    return order_frames(stored, shown, ticks, hidden=min(hidden, len(shown) - 1), note=note)
+    return order_frames(
+        stored, display_rows, ticks, hidden=min(hidden, len(display_rows) - 1), note=note
+    )
 
 
 def _frame_ticks(stream: VideoStream) -> int:

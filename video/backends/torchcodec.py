@@ -1,8 +1,7 @@
 """The torchcodec source, on the CPU or a CUDA device: its exact mode, frames asked for by number.
 
-The time torchcodec gives for every frame is compared with the container's. torchcodec and torch
-are imported when a source is made; whatever goes wrong then says how to install them. Leaves out
-its approximate mode, which is wrong on variable frame rates.
+The time torchcodec gives for every frame is compared with the container's. torchcodec and torch are
+imported when a source is made; whatever goes wrong then says how to install them.
 """
 
 from __future__ import annotations
@@ -98,15 +97,15 @@ class TorchCodecSource:
         times, size_px = checked_request(self.info, times_s, size_px)
         rows, exact = self._timeline.rows(times)
         pixels = np.empty((len(times), size_px[1], size_px[0], 3), np.uint8)
-        wanted = np.unique(rows)
+        distinct_rows = np.unique(rows)
         step = max(1, _AT_ONCE_BYTES // (self.info.width_px * self.info.height_px * 3))
         with self._lock:
             deadline = self._deadline()
-            for first in range(0, len(wanted), step):
+            for first in range(0, len(distinct_rows), step):
                 self._check_open()
                 deadline.check()
-                some = wanted[first : first + step].tolist()
-                for row, picture in zip(some, self._pictures(some), strict=True):
+                step_rows = distinct_rows[first : first + step].tolist()
+                for row, picture in zip(step_rows, self._pictures(step_rows), strict=True):
                     pixels[rows == row] = resize_picture(picture, size_px)
             self._check_open()
         return FrameBatch(pixels=pixels, times_s=self._timeline.times_s[rows], exact=exact)
@@ -143,15 +142,15 @@ class TorchCodecSource:
 
     def _pictures(self, rows: list[int]) -> list[np.ndarray]:
         """uint8 (H, W, 3) at full size for each of `rows`, with their times checked."""
-        found = self._asked(lambda decoder: decoder.get_frames_at(rows))
-        shown_s, due_s = found.pts_seconds.cpu().numpy(), self._timeline.times_s[rows]
+        batch = self._asked(lambda decoder: decoder.get_frames_at(rows))
+        shown_s, due_s = batch.pts_seconds.cpu().numpy(), self._timeline.times_s[rows]
         off = np.flatnonzero(np.abs(shown_s - due_s) > _TIME_TOLERANCE_S)
         if len(off):
             raise BackendError(
                 f"{self._path}: torchcodec gave the frame of {shown_s[off[0]]:.3f} s for "
                 f"{due_s[off[0]]:.3f} s; use another back end"
             )
-        return [picture.cpu().numpy() for picture in found.data]
+        return [picture.cpu().numpy() for picture in batch.data]
 
     def _asked(self, question: Any) -> Any:
         """What torchcodec answers; its errors (of several kinds) as BackendError."""

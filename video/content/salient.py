@@ -2,8 +2,8 @@
 
 Small frames are compared by how much of each colour they hold, wherever in the picture: what moves
 about stays the same, what comes or goes does not. Moments are chosen by farthest point (Gonzalez'
-greedy k-center, 1985), so that a short event counts as much as a long one. Leaves out borders of
-shots (`shots`), models' embeddings (`plan.diverse`), and changes that keep all colours.
+greedy k-center, 1985), so that a short event counts as much as a long one. Changes that keep all
+colours are not seen.
 """
 
 from __future__ import annotations
@@ -55,11 +55,13 @@ def find_salient(video: FrameSource, span: Span, count: int) -> SalientScan:
     assert count >= 1 and span.duration_s > 0, (count, span)
     times_s = scan_times(video.info, span)
     size_px = _small_size(video.info)
-    parts = [
-        describe_colours(video.frames_at(times_s[at : at + _CHUNK_FRAMES].tolist(), size_px).pixels)
-        for at in range(0, len(times_s), _CHUNK_FRAMES)
+    points = [
+        describe_colours(
+            video.frames_at(times_s[first : first + _CHUNK_FRAMES].tolist(), size_px).pixels
+        )
+        for first in range(0, len(times_s), _CHUNK_FRAMES)
     ]
-    return SalientScan(select_salient(np.concatenate(parts), times_s, span, count), len(times_s))
+    return SalientScan(select_salient(np.concatenate(points), times_s, span, count), len(times_s))
 
 
 def scan_times(info: VideoInfo, span: Span) -> np.ndarray:
@@ -79,9 +81,9 @@ def describe_colours(pixels: np.ndarray) -> np.ndarray:
     cells = (fine[..., 0] * 16 + fine[..., 1]) * 16 + fine[..., 2]
     cells += np.arange(count, dtype=np.int32)[:, None] * 16**3
     counts = np.bincount(cells.ravel(), minlength=count * 16**3).reshape(count, 16**3)
-    seen = np.flatnonzero(counts.any(axis=0))
-    shares = counts[:, seen].astype(np.float32) @ _shared_out()[seen]
-    return np.sqrt(shares / area)
+    present = np.flatnonzero(counts.any(axis=0))
+    coarse = counts[:, present].astype(np.float32) @ _shared_out()[present]
+    return np.sqrt(coarse / area)
 
 
 @cache

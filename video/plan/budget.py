@@ -1,7 +1,7 @@
 """Hard limits of a plan and the frame count and size that keep all of them.
 
 Frames are made smaller first, down to a size one can still read; after that there are fewer of
-them. Leaves out which frames are taken.
+them.
 """
 
 from __future__ import annotations
@@ -106,16 +106,16 @@ def _share(n: int, family: Family | None, budget: FrameBudget) -> float:
 
 def _roomy(n: int, source_px: tuple[int, int], family: Family | None, budget: FrameBudget) -> bool:
     """Whether `n` frames can keep their own size, or at least one that can be read."""
-    own = math.prod(_own_size(n, source_px, family))
-    return _share(n, family, budget) >= min(own, READABLE_PIXELS)
+    full_pixels = math.prod(_own_size(n, source_px, family))
+    return _share(n, family, budget) >= min(full_pixels, READABLE_PIXELS)
 
 
 def _shape(n: int, source_px: tuple[int, int], family: Family | None, budget: FrameBudget) -> Shape:
     """`n` frames at the family's own size, or at the largest that the budget leaves each."""
     size_px = _own_size(n, source_px, family)
-    share = _share(n, family, budget)
-    if math.prod(size_px) > share:
-        beta = math.sqrt(math.prod(source_px) / max(share, 1))
+    most_pixels = _share(n, family, budget)
+    if math.prod(size_px) > most_pixels:
+        beta = math.sqrt(math.prod(source_px) / max(most_pixels, 1))
         size_px = shrink_size(*source_px, beta, 1 if family is None else family.grid_px)
     return Shape(frames=n, size_px=size_px, token_count=_tokens(n, size_px, family))
 

@@ -95,17 +95,17 @@ def build_plan(
     span: Span | None,
     family: Family | FamilyName | None,
     budget: FrameBudget | None,
-    asked: int,
+    frames_asked: int,
     moved: tuple[bool, ...] = (),
 ) -> SamplePlan:
     """The plan; its settings also say which budget it kept and how many frames it cost."""
     assert len(times_s) == shape.frames, (len(times_s), shape)
-    known = family_of(family)
+    model_family = family_of(family)
     extra: dict[str, Any] = {}
     if budget is not None and budget.to_dict():
         extra["budget"] = budget.to_dict()
-    if shape.frames < asked:
-        extra["frames_asked"] = asked
+    if shape.frames < frames_asked:
+        extra["frames_asked"] = frames_asked
     return SamplePlan(
         times_s=tuple(float(t) for t in times_s),
         size_px=shape.size_px,
@@ -114,7 +114,7 @@ def build_plan(
         settings=dict(settings) | extra,
         span=span,
         token_count=shape.token_count,
-        family=None if known is None else known.name,
+        family=None if model_family is None else model_family.name,
         moved=moved,
     )
 
@@ -178,5 +178,5 @@ def build_chosen(
         span=span,
         family=family,
         budget=budget,
-        asked=0,
+        frames_asked=0,
     )

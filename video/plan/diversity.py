@@ -6,7 +6,7 @@
   and Zhou, NeurIPS 2018, arXiv 1709.05135).
 
 All take O(T) memory a chosen frame. Candidates that are equally good are told apart by time: the
-one farthest from the frames chosen so far. Leaves out computing the embeddings.
+one farthest from the frames chosen so far.
 """
 
 from __future__ import annotations
@@ -70,9 +70,11 @@ def diverse(
         kernel = Kernel.of(points, quality)
         order, reason = greedy_dpp(kernel, times, shape.frames).order, "adds the most volume"
     elif method in ("farthest", "mmr"):
-        share = score_share if method == "mmr" and scores is not None else 0.0
-        order = _least_alike(points, quality, times, shape.frames, share)
-        reason = "least like those chosen" if share == 0 else "best mix of score and difference"
+        score_weight = score_share if method == "mmr" and scores is not None else 0.0
+        order = _least_alike(points, quality, times, shape.frames, score_weight)
+        reason = (
+            "least like those chosen" if score_weight == 0 else "best mix of score and difference"
+        )
     else:
         raise ValueError(f"method {method!r} is not known; known are farthest, mmr, dpp")
     return build_chosen(
@@ -136,7 +138,7 @@ class Chooser:
 
 
 def _least_alike(
-    points: np.ndarray, quality: np.ndarray, times_s: np.ndarray, n: int, share: float
+    points: np.ndarray, quality: np.ndarray, times_s: np.ndarray, n: int, score_weight: float
 ) -> list[int]:
     """Greedy argmax of share x quality - (1 - share) x largest cosine to a chosen one, O(T n D).
 
@@ -152,7 +154,7 @@ def _least_alike(
     for _ in range(n):
         i = chooser.best(value)
         likeness = np.maximum(likeness, np.round((points @ points[i]).astype(np.float64), 6))
-        value = share * quality - (1 - share) * likeness
+        value = score_weight * quality - (1 - score_weight) * likeness
     return chooser.order
 
 
@@ -226,16 +228,18 @@ def greedy_dpp(kernel: Kernel, times_s: np.ndarray, n: int) -> Greedy:
     step adds one row and lowers every candidate's remaining volume by its square.
     """
     chooser, gains = Chooser(times_s), []
-    left = kernel.diagonal.copy()
-    least = 1e-10 * left.max(initial=1.0)
-    factor = np.zeros((n, len(left)))
+    volume = kernel.diagonal.copy()
+    least = 1e-10 * volume.max(initial=1.0)
+    factor = np.zeros((n, len(volume)))
     for k in range(n):
-        i = chooser.best(left)
-        gains.append(float(np.log(max(left[i], least))))
-        if left[i] <= least:
-            left = np.zeros_like(left)  # everything is a copy of what is chosen: only time counts
+        i = chooser.best(volume)
+        gains.append(float(np.log(max(volume[i], least))))
+        if volume[i] <= least:
+            volume = np.zeros_like(
+                volume
+            )  # everything is a copy of what is chosen: only time counts
             continue
-        row = (kernel.column(i) - factor[:k, i] @ factor[:k]) / np.sqrt(left[i])
+        row = (kernel.column(i) - factor[:k, i] @ factor[:k]) / np.sqrt(volume[i])
         factor[k] = row
-        left = np.maximum(left - row**2, 0.0)
+        volume = np.maximum(volume - row**2, 0.0)
     return Greedy(chooser.order, gains)

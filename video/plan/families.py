@@ -74,13 +74,13 @@ class Family:
 
     def _frame_rule(self, width_px: int, height_px: int, n: int) -> tuple[int, int]:
         """Each frame within its own limits, and within its share of the clip."""
-        share = max(
+        frame_pixels = max(
             min(self.max_pixels, self.clip_pixels / n * self.frames_per_token),
             min(self.max_pixels, int(self.min_pixels * _FLOOR_SLACK)),
         )
         width, height = _nearest(width_px, self.grid_px), _nearest(height_px, self.grid_px)
-        if width * height > share:
-            beta = math.sqrt(height_px * width_px / share)
+        if width * height > frame_pixels:
+            beta = math.sqrt(height_px * width_px / frame_pixels)
             return shrink_size(width_px, height_px, beta, self.grid_px)
         if width * height < self.min_pixels:
             beta = math.sqrt(self.min_pixels / (height_px * width_px))
@@ -91,8 +91,8 @@ class Family:
         """All frames together within the limits, counted in whole temporal patches."""
         grid, limit = self.grid_px, self.max_pixels
         if self.frame_cap_pixels < math.inf:
-            share = min(self.frame_cap_pixels, limit // n)
-            limit = max(share, int(self.min_pixels * _FLOOR_SLACK)) * n
+            frame_pixels = min(self.frame_cap_pixels, limit // n)
+            limit = max(frame_pixels, int(self.min_pixels * _FLOOR_SLACK)) * n
         if min(width_px, height_px) < grid:
             scale = max(grid / height_px, grid / width_px)
             width_px, height_px = int(width_px * scale), int(height_px * scale)

@@ -26,8 +26,8 @@ from mmreason.video.types import SamplePlan
 def at_quantiles(weights: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
     """The index at which the cumulated share of `weights` (T,), none negative and one above 0,
     reaches each quantile in 0..1. Quantiles inside one weight give its index several times."""
-    shares = np.cumsum(weights)
-    return np.searchsorted(shares / shares[-1], quantiles).clip(0, len(weights) - 1)
+    cumulated = np.cumsum(weights)
+    return np.searchsorted(cumulated / cumulated[-1], quantiles).clip(0, len(weights) - 1)
 
 
 def spread_evenly(available: int, n: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""A plan for people: lines of text, a rich table, a timeline in SVG. Leaves out the pictures."""
+"""A plan for people: lines of text, a rich table, a timeline in SVG."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def format_head(plan: SamplePlan) -> str:
     if plan.size_px is not None:
         pixels = n * prod(plan.size_px)
         text += f", {pixels:,} pixels ({pixels * 3 / 2**20:.1f} MiB)"
-    if asked := plan.settings.get("frames_asked"):
-        text += f"; {asked} frames were asked for"
+    if frames_asked := plan.settings.get("frames_asked"):
+        text += f"; {frames_asked} frames were asked for"
     return text
 
 

@@ -4,7 +4,7 @@
                                    size_px=(1280, 720), family="qwen3_vl")
 
 After Q-Frame (Zhang et al., ICCV 2025, arXiv 2506.22139). A plan has one size, so each tier is a
-plan of its own. Leaves out how a model is shown frames of several sizes.
+plan of its own.
 """
 
 from __future__ import annotations
@@ -47,14 +47,16 @@ def tiers(
     """
     raw = checked_vector(scores, "scores")
     times = checked_candidates(times_s, raw, "scores")
-    known, limits = family_of(family), as_budget(budget)
-    if known is None and limits.tokens is not None:
+    model_family, limits = family_of(family), as_budget(budget)
+    if model_family is None and limits.tokens is not None:
         raise ValueError('a budget of tokens needs the family that counts them: family="qwen3_vl"')
     most = sum(COUNTS) if limits.frames is None else min(sum(COUNTS), limits.frames)
     total = min(most, len(times))
     ends = [round(total * sum(COUNTS[: k + 1]) / sum(COUNTS)) for k in range(len(COUNTS))]
     starts = [0, *ends[:-1]]
-    shapes = _shapes([b - a for a, b in zip(starts, ends, strict=True)], size_px, known, limits)
+    shapes = _shapes(
+        [b - a for a, b in zip(starts, ends, strict=True)], size_px, model_family, limits
+    )
     order = gumbel_order(unit_scores(raw), seed)[:total]
     high, middle, low = (
         build_chosen(

@@ -123,15 +123,15 @@ def _events(rng: random.Random, world: World, full: Scene) -> tuple[Event, ...]:
         return ()
     actor = rng.choice(still)
     time_s = round(rng.uniform(full.start_s + 0.8, full.end_s - 0.8), 3)
-    others = [a for a in still if a.id != actor.id]
+    partners = [a for a in still if a.id != actor.id]
     kind = rng.choice(("appear", "disappear", "change_colour", "change_colour", "touch", "occlude"))
     if kind in ("appear", "disappear"):
         return (Event(kind=kind, actor=actor.id, time_s=time_s),)
-    if kind == "change_colour" or not others:
+    if kind == "change_colour" or not partners:
         used = {a.colour for a in full.actors}
         colour = rng.choice([c for c in get_args(Colour) if c not in used])
         return (Event(kind="change_colour", actor=actor.id, time_s=time_s, colour=colour),)
-    meeting = Event(kind=kind, actor=actor.id, time_s=time_s, other=rng.choice(others).id)
+    meeting = Event(kind=kind, actor=actor.id, time_s=time_s, other=rng.choice(partners).id)
     trial = full.model_copy(update={"events": (meeting,)})
     return (meeting,) if _meeting_is_clear(world, trial, meeting) else ()
 
@@ -177,18 +177,26 @@ def demo(seed: int = 0) -> World:
     rng = random.Random(f"demo/{seed}")
     shapes = list(get_args(Shape))
     rng.shuffle(shapes)
-    chosen, rest = shapes[0], shapes[1:]
-    at = rng.randrange(8)
+    chosen, common_shapes = shapes[0], shapes[1:]
+    unique_index = rng.randrange(8)
     scenes = []
     for index in range(8):
-        drawn = scene(rng, 4.0 * index, 4.0, actors=1 if index == at else rng.randint(1, 2))
+        drawn = scene(
+            rng, 4.0 * index, 4.0, actors=1 if index == unique_index else rng.randint(1, 2)
+        )
         actors = [
             actor.model_copy(
-                update={"shape": chosen if index == at else rest[(rest_index + index) % len(rest)]}
+                update={
+                    "shape": chosen
+                    if index == unique_index
+                    else common_shapes[(rest_index + index) % len(common_shapes)]
+                }
             )
             for rest_index, actor in enumerate(drawn.actors)
         ]
-        events = tuple(e for e in drawn.events if index != at or e.kind != "change_colour")
+        events = tuple(
+            e for e in drawn.events if index != unique_index or e.kind != "change_colour"
+        )
         scenes.append(drawn.model_copy(update={"actors": tuple(actors), "events": events}))
     lines = (SubtitleLine(start_s=0.5, end_s=3.0, text="Welcome to a scripted world."),)
     return World(name=f"demo-{seed}", seed=seed, scenes=tuple(scenes), subtitles=lines)

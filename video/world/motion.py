@@ -53,15 +53,15 @@ def _towards(
     goal = actor_position(world, scene, other, event.time_s)
     start = (actor.x * world.aspect, actor.y)
     away = math.dist(start, goal)
-    share = (time_s - scene.start_s) / max(1e-9, event.time_s - scene.start_s)
+    progress = (time_s - scene.start_s) / max(1e-9, event.time_s - scene.start_s)
     if event.kind == "touch":
         angle = math.atan2(start[1] - goal[1], start[0] - goal[0])
         gap = away - touching_distance(
             actor.shape, RADIUS[actor.size], other.shape, RADIUS[other.size], angle
         )
         gap = max(0.0, gap)
-        share = min(1.0, share) * (gap / away if away else 0.0)
-    return start[0] + (goal[0] - start[0]) * share, start[1] + (goal[1] - start[1]) * share
+        progress = min(1.0, progress) * (gap / away if away else 0.0)
+    return start[0] + (goal[0] - start[0]) * progress, start[1] + (goal[1] - start[1]) * progress
 
 
 def colour_at(scene: Scene, actor: Actor, time_s: float) -> Colour:

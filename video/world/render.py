@@ -1,7 +1,5 @@
 """Draws a world at any time and any size, anti-aliased. Same script, same pixels; nothing is kept
 between frames.
-
-Leaves out encoding (`encode.py`) and truth (`truth.py`).
 """
 
 from __future__ import annotations
@@ -134,9 +132,9 @@ def _letters(text: str, height_px: int, most_width_px: int) -> np.ndarray:
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(size=max(6.0, 1.25 * height_px))
-    left, top, right, bottom = font.getbbox(text)
-    mask = Image.new("L", (max(1, int(right - left) + 2), max(1, int(bottom - top) + 2)))
-    ImageDraw.Draw(mask).text((1 - left, 1 - top), text, fill=255, font=font, stroke_width=0)
+    x_min, y_min, x_max, y_max = font.getbbox(text)
+    mask = Image.new("L", (max(1, int(x_max - x_min) + 2), max(1, int(y_max - y_min) + 2)))
+    ImageDraw.Draw(mask).text((1 - x_min, 1 - y_min), text, fill=255, font=font, stroke_width=0)
     return np.asarray(mask)[:, :most_width_px].copy()
 
 

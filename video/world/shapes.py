@@ -107,8 +107,8 @@ def _outline(shape: Shape) -> np.ndarray:
     if shape in POLYGONS:
         corners = POLYGONS[shape]
         following = np.roll(corners, -1, axis=0)
-        shares = np.linspace(0, 1, 16, endpoint=False)[:, None, None]
-        return (corners + shares * (following - corners)).reshape(-1, 2)
+        steps = np.linspace(0, 1, 16, endpoint=False)[:, None, None]
+        return (corners + steps * (following - corners)).reshape(-1, 2)
     turns = np.linspace(0, 2 * np.pi, 128, endpoint=False)
     return np.stack([np.cos(turns), np.sin(turns)], 1)
 
