@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: demo test test-all card calibration notebooks readme lint types imports wheel-check
+.PHONY: demo test test-all card calibration notebooks readme lint types imports docs wheel-check
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed-base
@@ -60,6 +60,10 @@ types: $(VENV)/.installed-dev
 
 imports: $(VENV)/.installed-dev
 	PYTHONPATH=. $(BIN)/lint-imports
+
+# Pages and the Python reference, into build/docs/. Fails on a broken link or a missing name.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/build.py
 
 wheel-check: $(VENV)/.installed-dev
 	$(BIN)/python tests/packaging/check_wheel.py

@@ -36,7 +36,7 @@ STEP_TARGET_S, WARM_TARGET_S, LOOKUP_TARGET_S = 0.005, 60.0, 0.001
 
 
 @dataclass
-class Film:
+class BlankFilm:
     """An hour in which another thing is seen every half minute; frames are blank."""
 
     duration_s: float = 3_600.0
@@ -76,21 +76,21 @@ class Film:
         return f"{COLOURS[number % 8]} {THINGS[number // 8 % 8]}"
 
 
-def observer(film: Film) -> ScriptedModel:
+def make_observer(film: BlankFilm) -> ScriptedModel:
     """Tells all things between its first frame and its last; answers yes or no."""
 
     def script(text: str, batch: FrameBatch | None) -> str:
         assert batch is not None
         first, last = (int(t // film.scene_s) for t in (batch.times_s[0], batch.times_s[-1]))
-        seen = [film.thing_at(number * film.scene_s) for number in range(first, last + 1)]
+        things = [film.thing_at(number * film.scene_s) for number in range(first, last + 1)]
         if text == CLIP.prompts.caption:
-            return " ".join(f"a {thing}." for thing in seen)
-        return "yes" if any(thing in text for thing in seen) else "no"
+            return " ".join(f"a {thing}." for thing in things)
+        return "yes" if any(thing in text for thing in things) else "no"
 
     return ScriptedModel(script, clip=CLIP)
 
 
-def thinker() -> ScriptedModel:
+def make_thinker() -> ScriptedModel:
     """Looks at another stretch every turn, and answers on the last one."""
     turns = iter(range(10**9))
 
@@ -103,8 +103,13 @@ def thinker() -> ScriptedModel:
     return ScriptedModel(script, clip=CLIP, name="thinker")
 
 
-def questions(count: int) -> list[str]:
-    """Different questions about what is there."""
+def make_questions(count: int) -> list[str]:
+    """Different questions about what is there.
+
+    Example:
+        >>> make_questions(2)
+        ['Is there a red star?', 'Is there a green star?']
+    """
     things = [f"{colour} {thing}" for thing in THINGS for colour in COLOURS]
     forms = ("Is there a {}?", "Is a {} shown?", "Can a {} be seen?", "Does a {} appear?")
     every = [form.format(thing) for form in forms for thing in things]
@@ -112,7 +117,7 @@ def questions(count: int) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StepTime:
     """Seconds a step of one question: on the processor, and by the clock on the wall, the latter
     without those in which models ran and frames were made."""
 
@@ -120,25 +125,31 @@ class Stopped:
     wall_s: float
 
 
-def ask(reasoner: Reasoner, film: Film, question: str, budget: Budget) -> tuple[Stopped, int]:
+def ask_timed(
+    reasoner: Reasoner, film: BlankFilm, question: str, budget: Budget
+) -> tuple[StepTime, int]:
     """What a question takes a step, and its steps."""
     began_s, cpu_s = time.perf_counter(), time.process_time()
     answer = reasoner.ask(film, question, budget=budget)
     wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
     wall_s -= answer.cost.model_seconds + answer.cost.decode_seconds
     steps = len(answer.trace)
-    return Stopped(cpu_s / steps, wall_s / steps), steps
+    return StepTime(cpu_s / steps, wall_s / steps), steps
 
 
-def measure_steps(policy: Policy, budget: Budget, repeats: int) -> tuple[list[Stopped], int]:
+def measure_steps(policy: Policy, budget: Budget, repeats: int) -> tuple[list[StepTime], int]:
     """What each question takes a step, with an empty store in a file; steps in all."""
-    film, spent, steps = Film(), [], 0
-    ask(Reasoner(thinker(), observer=observer(film)), film, "Is there a star?", Budget())
-    for question in questions(repeats):
+    film, spent, steps = BlankFilm(), [], 0
+    ask_timed(
+        Reasoner(make_thinker(), observer=make_observer(film)), film, "Is there a star?", Budget()
+    )
+    for question in make_questions(repeats):
         with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder) / "s") as store:
-            reasoner = Reasoner(thinker(), observer=observer(film), policy=policy, store=store)
-            one, count = ask(reasoner, film, question, budget)
-            spent.append(one)
+            reasoner = Reasoner(
+                make_thinker(), observer=make_observer(film), policy=policy, store=store
+            )
+            step_time, count = ask_timed(reasoner, film, question, budget)
+            spent.append(step_time)
             steps += count
     return spent, steps
 
@@ -146,16 +157,16 @@ def measure_steps(policy: Policy, budget: Budget, repeats: int) -> tuple[list[St
 def measure_warm(count: int) -> tuple[float, float, int]:
     """Seconds by the wall and of the processor for `count` questions on a store that holds all
     replies, and calls of models then."""
-    film = Film()
-    asked = questions(count)
+    film = BlankFilm()
+    asked_questions = make_questions(count)
     with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder) / "s") as store:
-        model = observer(film)
+        model = make_observer(film)
         reasoner = Reasoner(model, store=store)
-        for question in dict.fromkeys(asked):
+        for question in dict.fromkeys(asked_questions):
             reasoner.ask(film, question)
         before = model.calls
         began_s, cpu_s = time.perf_counter(), time.process_time()
-        for question in asked:
+        for question in asked_questions:
             reasoner.ask(film, question)
         wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
         return wall_s, cpu_s, model.calls - before
@@ -171,13 +182,13 @@ def measure_lookups(count: int) -> list[float]:
         for i in range(count):
             key = f"key-{i * 7919 % 20_000:064d}"
             began = time.perf_counter()
-            found = store.get(key)
+            value_read = store.get(key)
             times_s.append(time.perf_counter() - began)
-            assert found is not None
+            assert value_read is not None
     return times_s
 
 
-def rows(repeats: int, count: int) -> list[tuple[str, str, str, bool]]:
+def measure_rows(repeats: int, count: int) -> list[tuple[str, str, str, bool]]:
     """(what, figure, target, whether it is met)."""
     table = []
     plays: list[tuple[Policy, Budget]] = [
@@ -188,7 +199,10 @@ def rows(repeats: int, count: int) -> list[tuple[str, str, str, bool]]:
     ]
     for policy, budget in plays:
         spent, steps = measure_steps(policy, budget, repeats)
-        cpu_s, wall_s = [one.cpu_s for one in spent], [one.wall_s for one in spent]
+        cpu_s, wall_s = (
+            [step_time.cpu_s for step_time in spent],
+            [step_time.wall_s for step_time in spent],
+        )
         worst = max(cpu_s)
         figure = (
             f"{_ms(statistics.median(cpu_s))} (worst {_ms(worst)}); by the wall "
@@ -212,7 +226,7 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1000:.2f} ms"
 
 
-def report(table: Sequence[tuple[str, str, str, bool]], command: str) -> str:
+def build_page(table: Sequence[tuple[str, str, str, bool]], command: str) -> str:
     """The Markdown page."""
     lines = [
         "# Overhead of the agent",
@@ -244,7 +258,7 @@ def main(write: Callable[[str], object] = print) -> None:
         f"python benchmarks/agent.py --repeats {arguments.repeats} "
         f"--questions {arguments.questions}"
     )
-    page = report(rows(arguments.repeats, arguments.questions), command)
+    page = build_page(measure_rows(arguments.repeats, arguments.questions), command)
     RESULTS.write_text(page)
     write(page)
 

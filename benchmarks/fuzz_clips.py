@@ -1,6 +1,6 @@
 """Small clips of many kinds to be damaged, with the number of each frame as a bar code in it.
 
-write(Path("clip.mp4"), "h264 mp4")
+write_clip(Path("clip.mp4"), "h264 mp4")
 """
 
 from __future__ import annotations
@@ -84,31 +84,36 @@ CLIPS: dict[str, Clip] = {
 }
 
 
-def draw(number: int) -> np.ndarray:
+def draw_frame(number: int) -> np.ndarray:
     """uint8 (H, W, 3): the number above, a part that moves and changes its colour below."""
     width_px, height_px = SIZE_PX
     pixels = np.zeros((height_px, width_px, 3), np.uint8)
     pixels[..., number // 40 % 3] = 200
     pixels[:, number : number + 20] = 255
     luma = np.zeros((height_px, width_px), np.uint8)
-    bar_code.draw(number, luma)
+    bar_code.draw_number(number, luma)
     rows = bar_code.band_rows(height_px)
     pixels[:rows] = luma[:rows, :, None]
     return pixels
 
 
-def write(path: Path, kind: str) -> Path:
-    """Write the clip `kind` of `CLIPS`. Raises av's error where there is no such encoder."""
+def write_clip(path: Path, kind: str) -> Path:
+    """Write the clip `kind` of `CLIPS`. Raises av's error where there is no such encoder.
+
+    Example:
+        >>> write_clip(Path("clip.mp4"), "h264 mp4")  # doctest: +SKIP
+        PosixPath('clip.mp4')
+    """
     clip = CLIPS[kind]
     _write_one(path, clip, 0)
-    rest = b""
-    for part in range(1, clip.parts):
-        rest += _write_one(path.with_suffix(f".{part}{clip.suffix}"), clip, part).read_bytes()
-    path.write_bytes(path.read_bytes() + rest)
+    joined = b""
+    for number in range(1, clip.parts):
+        joined += _write_one(path.with_suffix(f".{number}{clip.suffix}"), clip, number).read_bytes()
+    path.write_bytes(path.read_bytes() + joined)
     return path
 
 
-def _write_one(path: Path, clip: Clip, part: int) -> Path:
+def _write_one(path: Path, clip: Clip, number: int) -> Path:
     import av
     from av.stream import Disposition
     from av.subtitles.stream import SubtitleStream
@@ -140,7 +145,7 @@ def _write_one(path: Path, clip: Clip, part: int) -> Path:
             container.mux(still.encode(picture))
             container.mux(still.encode(None))
         for number in range(FRAMES):
-            frame = av.VideoFrame.from_ndarray(draw(FRAMES * part + number), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(draw_frame(FRAMES * number + number), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         for start_ms in range(0, 3000, 300):

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fuzz_clips import CLIPS, FPS_HZ, write
+from benchmarks.fuzz_clips import CLIPS, FPS_HZ, write_clip
 from mmreason.bench import bar_code
 
 _MOST_FRAMES = 500
@@ -54,14 +54,19 @@ LIES: dict[str, tuple[bytes, int, int]] = {
 """Of an mp4: the box, the place of a number of 4 bytes after its name, what it is made to say."""
 
 
-def lie(data: bytes, claim: str) -> bytes:
-    """`data` of an mp4 with one of `LIES` told in it. Raises ValueError where there is no place."""
+def falsify_header(data: bytes, claim: str) -> bytes:
+    """`data` of an mp4 with one of `LIES` told in it. Raises ValueError where there is no place.
+
+    Example:
+        >>> falsify_header(b"stts" + bytes(16), "four billion frames")[12:16]
+        b'\\xff\\xff\\xff\\xff'
+    """
     box, offset, value = LIES[claim]
     start = data.index(box) + len(box) + offset
     return data[:start] + value.to_bytes(4, "big") + data[start + 4 :]
 
 
-def mutated(whole: np.ndarray, rng: np.random.Generator) -> tuple[str, bytes]:
+def damage_file(whole: np.ndarray, rng: np.random.Generator) -> tuple[str, bytes]:
     """How, and the bytes: flipped bits, a missing end, a hole, a part twice, extreme numbers in
     what may be a header, or one of `LIES`."""
     data, way = whole.copy(), int(rng.integers(6))
@@ -80,7 +85,7 @@ def mutated(whole: np.ndarray, rng: np.random.Generator) -> tuple[str, bytes]:
         return "a part twice", np.concatenate(again).tobytes()
     claim = list(LIES)[rng.integers(len(LIES))]
     if way == 4 and LIES[claim][0] in whole.tobytes():
-        return "lying header", lie(whole.tobytes(), claim)
+        return "lying header", falsify_header(whole.tobytes(), claim)
     head = max(0, data.tobytes().find(b"moov"))
     for start in rng.integers(head, min(len(data) - 4, head + 1500), 4):
         number = int(rng.choice([0, 1, 2**16, 100_000, 2**31 - 1, 2**31, 2**32 - 1]))
@@ -88,7 +93,7 @@ def mutated(whole: np.ndarray, rng: np.random.Generator) -> tuple[str, bytes]:
     return "extreme numbers", data.tobytes()
 
 
-def verbs(path: Path, out: Path) -> dict[str, list[str]]:
+def list_verbs(path: Path, out: Path) -> dict[str, list[str]]:
     """What the command line is asked to do with a file."""
     name, few = str(path), ["--n", "6", "--json"]
     return {
@@ -111,7 +116,7 @@ def verbs(path: Path, out: Path) -> dict[str, list[str]]:
     }
 
 
-def checks(path: Path, way: str) -> dict[str, Callable[[], str]]:
+def list_checks(path: Path, way: str) -> dict[str, Callable[[], str]]:
     """What is done in Python with a file damaged in this way, each with how it ends."""
     return {
         "frames_at": lambda: _read_frames(path, way),
@@ -137,17 +142,17 @@ def _read_frames(source: Path | bytes, way: str) -> str:
     except VideoError as error:
         return "refused" if "\n" not in str(error) else f"crash: {error}"
     sure = np.flatnonzero(batch.exact)
-    read = [(row, bar_code.read(batch.pixels[row])) for row in sure.tolist()]
+    read = [(row, bar_code.read_number(batch.pixels[row])) for row in sure.tolist()]
     due = np.round((batch.times_s - start_s) * FPS_HZ).astype(int)
-    known = [(row, number) for row, number in read if number is not None]
-    unread = len(read) - len(known)
+    readable = [(row, number) for row, number in read if number is not None]
+    unread = len(read) - len(readable)
     if way == "a part twice":
         wrong = 0
     elif way in ("lying header", "extreme numbers"):
-        wrong = sum(b <= a for (_, a), (_, b) in pairwise(known))
+        wrong = sum(b <= a for (_, a), (_, b) in pairwise(readable))
     else:
-        moved = Counter(number - int(due[row]) for row, number in known)
-        wrong = len(known) - max(moved.values(), default=0)
+        moved = Counter(number - int(due[row]) for row, number in readable)
+        wrong = len(readable) - max(moved.values(), default=0)
     whole = "done" if len(sure) == len(batch) else "marked"
     outcome = "wrong" if wrong else "smeared" if unread else whole
     return f"{outcome}: {wrong} wrong, {unread} unreadable of {len(sure)} exact"
@@ -193,12 +198,12 @@ def _try(verb: Sequence[str]) -> str:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main(list(verb))
-    said = err.getvalue().strip()
+    error_text = err.getvalue().strip()
     if code in (0, NO_ANSWER):
         frames = json.loads(out.getvalue()).get("frames", [])
         return "done" if all(frame.get("exact", True) for frame in frames) else "marked"
-    typed = code == 2 and said.startswith("error: ") and "\n" not in said
-    return "refused" if typed else f"crash: code {code}, {said[-300:]}"
+    typed = code == 2 and error_text.startswith("error: ") and "\n" not in error_text
+    return "refused" if typed else f"crash: code {code}, {error_text[-300:]}"
 
 
 def _child(answers: Connection, path: Path, way: str, out: Path, allowed_bytes: int) -> None:
@@ -209,8 +214,8 @@ def _child(answers: Connection, path: Path, way: str, out: Path, allowed_bytes: 
     resource.setrlimit(resource.RLIMIT_AS, (taken, taken))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    tries = {name: partial(_try, verb) for name, verb in verbs(path, out).items()}
-    for name, attempt in (tries | checks(path, way)).items():
+    tries = {name: partial(_try, verb) for name, verb in list_verbs(path, out).items()}
+    for name, attempt in (tries | list_checks(path, way)).items():
         began = time.monotonic()
         try:
             outcome = attempt()
@@ -220,31 +225,31 @@ def _child(answers: Connection, path: Path, way: str, out: Path, allowed_bytes: 
         answers.send((name, outcome, time.monotonic() - began, grown_kb // 1024))
 
 
-def run(path: Path, way: str, out: Path, limit_s: float, allowed_bytes: int) -> dict[str, Any]:
+def run_file(path: Path, way: str, out: Path, limit_s: float, allowed_bytes: int) -> dict[str, Any]:
     """{verb: [outcome, seconds, MiB taken by then]}; a verb that does not end is a `hang`."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(theirs, path, way, out, allowed_bytes))
     process.start()
     theirs.close()
-    found: dict[str, Any] = {}
-    for name in (*verbs(path, out), *checks(path, way)):
+    outcomes: dict[str, Any] = {}
+    for name in (*list_verbs(path, out), *list_checks(path, way)):
         try:
             if not ours.poll(limit_s):
-                found[name] = ["hang", limit_s, 0]
+                outcomes[name] = ["hang", limit_s, 0]
                 break
-            verb, *rest = ours.recv()
-            found[verb] = rest
+            verb, *result = ours.recv()
+            outcomes[verb] = result
         except EOFError:
             process.join()
-            found[name] = [f"crash: process ended with {process.exitcode}", 0, 0]
+            outcomes[name] = [f"crash: process ended with {process.exitcode}", 0, 0]
             break
     process.kill()
     process.join()
-    return found
+    return outcomes
 
 
-def fuzz(
+def run_fuzz(
     folder: Path, files: range, limit_s: float, allowed_bytes: int, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """The outcomes of the files of these numbers; those in `folder/results.jsonl` are not tried
@@ -252,20 +257,20 @@ def fuzz(
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "results.jsonl"
     done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    known = {row["file"] for row in done}
+    done_numbers = {row["file"] for row in done}
     kinds = {name: folder / f"{name}{clip.suffix}" for name, clip in CLIPS.items()}
     for name, path in kinds.items():
         if not path.exists():
-            write(path, name)
+            write_clip(path, name)
     load_scripted(next(iter(kinds.values())))
-    for number in sorted(set(files) - known):
+    for number in sorted(set(files) - done_numbers):
         kind = list(kinds)[number % len(kinds)]
         rng = np.random.default_rng(number)
-        way, data = mutated(np.frombuffer(kinds[kind].read_bytes(), np.uint8), rng)
+        way, data = damage_file(np.frombuffer(kinds[kind].read_bytes(), np.uint8), rng)
         bad = folder / f"bad-{number:04d}{kinds[kind].suffix}"
         bad.write_bytes(data)
         row = {"file": number, "kind": kind, "way": way}
-        row["verbs"] = run(bad, way, folder / "out", limit_s, allowed_bytes)
+        row["verbs"] = run_file(bad, way, folder / "out", limit_s, allowed_bytes)
         wrong = _wrong(row)
         for problem in wrong:
             say(f"{bad.name} ({kind}, {way}): {problem}")
@@ -285,7 +290,7 @@ def _wrong(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def build_table(rows: list[dict[str, Any]]) -> str:
     """Counts by verb and by kind of damage, the slowest verb and the most memory, as Markdown."""
     columns = ("done", "marked", "refused", "none", "smeared", "wrong", "crash", "hang")
     by_verb: dict[str, Counter[str]] = {}
@@ -310,7 +315,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     most_mib = max(result[2] for result in every)
     wrong = sum(bool(_wrong(row)) for row in rows)
     numbers = (_FRAMES.search(row["verbs"].get("frames_at", [""])[0]) for row in rows)
-    counted = np.array([[int(n) for n in found.groups()] for found in numbers if found])
+    counted = np.array([[int(n) for n in match.groups()] for match in numbers if match])
     of_other, unreadable, exact = counted.sum(axis=0) if len(counted) else (0, 0, 0)
     lines.append(
         f"{len(rows)} files, {len(every)} runs of a verb; slowest {slowest_s:.1f} s, most memory "
@@ -331,7 +336,7 @@ def main() -> None:
     parser.add_argument("--limit-s", type=float, default=LIMIT_S, help="for one verb")
     options = parser.parse_args()
     files = range(options.first, options.first + options.files)
-    print(table(fuzz(options.folder, files, options.limit_s, MEMORY_BYTES, print)))
+    print(build_table(run_fuzz(options.folder, files, options.limit_s, MEMORY_BYTES, print)))
 
 
 if __name__ == "__main__":

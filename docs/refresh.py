@@ -3,9 +3,9 @@
     python docs/refresh.py            # demo, check, python, plan, long, card: some minutes
     python docs/refresh.py demo card  # these alone
 
-Runs everything in an empty folder with a store of its own, and writes docs/python.md too. The
-blocks `bench` and `test` are copied by hand, from `mmreason bench decode` and `make test`, because
-these take long and mean something on a quiet machine only.
+Runs everything in an empty folder with a store of its own. The blocks `bench` and `test` are copied
+by hand, from `mmreason bench decode` and `make test`, because these take long and mean something on
+a quiet machine only.
 """
 
 from __future__ import annotations
@@ -111,7 +111,6 @@ def main(names: list[str]) -> None:
     for name in wanted:
         readme = replaced(readme, name, outputs[name])
     README.write_text(readme, encoding="utf-8")
-    subprocess.run([sys.executable, str(ROOT / "docs" / "reference.py")], check=True, cwd=ROOT)
     print(f"refreshed in README.md: {', '.join(wanted)}")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mmreason.cli import main
-from mmreason.evaluation.nano import measure
+from mmreason.evaluation.nano import measure_nano
 from mmreason.evaluation.scoring import Proportion
 from mmreason.memory.store import Store
 from mmreason.reasoner import Reasoner
@@ -98,7 +98,7 @@ def test_nano_grounds_the_star(nano, demo_video):
 @pytest.mark.slow
 def test_nano_is_as_good_as_its_card_says(nano):
     """A floor well below the card, so that only a real loss fails: 16 of its held-out worlds."""
-    results = measure(nano, worlds=16)
+    results = measure_nano(nano, worlds=16)
     attribute = sum(
         (table.get("attribute", Proportion(0, 0)) for table in results.families.values()),
         Proportion(0, 0),
@@ -234,12 +234,14 @@ def test_ten_hours_fit_in_memory(tmp_path):
 @pytest.mark.slow
 def test_at_least_nine_of_ten_demo_worlds_are_answered_with_evidence(nano, tmp_path):
     """What `mmreason demo --check 10` measures, on ten seeds and on scripts drawn on demand."""
-    from mmreason.cli.demo import meets, says
+    from mmreason.cli.demo import meets_truth, says_truth
 
     good = 0
     for seed in range(40, 50):
         world = generate.demo(seed)
         question = next(q for q in make_questions(world, seed=seed) if q.family == "attribute")
         answer = Reasoner(nano).ask(world.save(tmp_path / f"{seed}.json"), question.text)
-        good += says(answer.text, question.answer) and meets(answer.evidence, question.spans)
+        good += says_truth(answer.text, question.answer) and meets_truth(
+            answer.evidence, question.spans
+        )
     assert good >= 9

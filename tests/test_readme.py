@@ -79,21 +79,6 @@ def test_the_table_of_nanos_card_is_that_of_its_card() -> None:
     assert table.count("\n") > 5 and table in README
 
 
-def test_the_python_reference_is_what_the_code_says() -> None:
-    reference = _script("reference")
-    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), (
-        "make readme, or python docs/reference.py"
-    )
-
-
-def test_the_python_reference_has_every_public_name() -> None:
-    import mmreason
-
-    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
-    names = [name for name in mmreason.__all__ if not name.startswith("_")]
-    assert [name for name in names if f"\n### {name}\n" not in page] == []
-
-
 def test_every_extra_is_named_and_no_other() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     section = README.split("## Install options")[1].split("\n## ")[0]

@@ -16,6 +16,13 @@ class StopSignal:
     other; a second one ends the run at once.
 
     A shell lets its background jobs ignore Ctrl-C: so does this.
+
+    Example::
+
+        with StopSignal(minutes=30) as should_stop:
+            for step in train(recipe):
+                if should_stop():
+                    break
     """
 
     def __init__(self, minutes: float | None = None):
@@ -28,10 +35,11 @@ class StopSignal:
         return over or self._received != 0
 
     def __enter__(self) -> StopSignal:
-        now = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-        self._before = {one: h for one, h in now.items() if h not in (None, signal.SIG_IGN)}
-        for one in self._before:
-            signal.signal(one, self._note)
+        now = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        # A handler of C code (None) cannot be put back, an ignored signal stays ignored.
+        self._before = {number: h for number, h in now.items() if h not in (None, signal.SIG_IGN)}
+        for number in self._before:
+            signal.signal(number, self._note)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -42,9 +50,10 @@ class StopSignal:
             raise SystemExit(TERMINATED)
 
     def _note(self, number: int, _: FrameType | None) -> None:
+        # The next one reaches the handlers from before: it ends the run at once.
         self._received = number
         self._restore()
 
     def _restore(self) -> None:
-        for one, handler in self._before.items():
-            signal.signal(one, handler)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

@@ -1,7 +1,7 @@
 """What works on this machine, as data: packages, decoders, kernels, devices, memory, a self-test.
 
 Every check answers ok, warn or fail with what was found and, where something is amiss, what to do.
-A check never raises. Leaves out printing (`cli/doctor.py`) and anything that needs a network.
+A check never raises. None needs a network. `cli/doctor.py` prints them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,12 @@ _LOW_DISK_BYTES = 2**30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorCheck:
-    """The outcome of one check."""
+    """The outcome of one check.
+
+    Example:
+        >>> DoctorCheck(name="CUDA", status="ok", found="torch built for CPU").advice
+        ''
+    """
 
     name: str
     status: Status
@@ -57,7 +62,7 @@ class DoctorCheck:
         return asdict(self)
 
 
-def run() -> list[DoctorCheck]:
+def run_checks() -> list[DoctorCheck]:
     """All checks in the order in which a person would ask. Takes seconds: torch is imported."""
     return [
         DoctorCheck(name="Python", status="ok", found=_PYTHON),
@@ -81,7 +86,7 @@ def run() -> list[DoctorCheck]:
 def _guarded(name: str, check: Callable[[], tuple[Status, str, str]]) -> DoctorCheck:
     """Run one check; whatever it raises is its finding."""
     try:
-        status, found, advice = check()
+        status, finding, advice = check()
     except Exception as error:
         text = " ".join(str(error).split()) or "no message"
         return DoctorCheck(
@@ -90,7 +95,7 @@ def _guarded(name: str, check: Callable[[], tuple[Status, str, str]]) -> DoctorC
             found=f"{type(error).__name__}: {text}",
             advice=f"does not work here; reinstall what {name!r} needs or report this line",
         )
-    return DoctorCheck(name=name, status=status, found=found, advice=advice)
+    return DoctorCheck(name=name, status=status, found=finding, advice=advice)
 
 
 def _packages() -> list[DoctorCheck]:
@@ -128,19 +133,19 @@ def _ffmpeg() -> tuple[Status, str, str]:
     import av
 
     libraries = av.library_versions
-    avcodec = ".".join(str(part) for part in libraries["libavcodec"])
+    avcodec = ".".join(str(number) for number in libraries["libavcodec"])
     return "ok", f"{av.ffmpeg_version_info} (libavcodec {avcodec}), bundled with PyAV", ""
 
 
 def _codecs() -> tuple[Status, str, str]:
     """Which common video codecs can be read, and whether H.264 can be written."""
     readable = [name for name in _VIDEO_CODECS if _codec(name, "r")]
-    found = "reads " + ", ".join(readable)
+    finding = "reads " + ", ".join(readable)
     if "h264" not in readable:
-        return "fail", found, "h264 cannot be read: pip install --force-reinstall av"
+        return "fail", finding, "h264 cannot be read: pip install --force-reinstall av"
     if not _codec("libx264", "w"):
-        return "warn", found, "H.264 cannot be written: pip install --force-reinstall av"
-    return "ok", found + "; writes H.264", ""
+        return "warn", finding, "H.264 cannot be written: pip install --force-reinstall av"
+    return "ok", finding + "; writes H.264", ""
 
 
 def _codec(name: str, mode: Literal["r", "w"]) -> bool:
@@ -156,37 +161,37 @@ def _codec(name: str, mode: Literal["r", "w"]) -> bool:
 
 def _opencv() -> tuple[Status, str, str]:
     flavours = [f"{name} {_version(name)}" for name in _CV2_FLAVOURS if _version(name)]
-    found = ", ".join(flavours) or "unknown flavour"
+    finding = ", ".join(flavours) or "unknown flavour"
     if find_spec("cv2") is None:
         return "fail", "not installed", "pip install opencv-python-headless"
     try:
         import cv2
     except ImportError as error:
         advice = "a server has no libGL: pip uninstall opencv-python, then install -headless"
-        return "fail", f"{found}: {error}", advice
+        return "fail", f"{finding}: {error}", advice
     if len(flavours) > 1:
         advice = "these share one folder and overwrite each other: uninstall all, install one"
-        return "warn", found, advice
-    return "ok", f"{found} (cv2 {cv2.__version__})", ""
+        return "warn", finding, advice
+    return "ok", f"{finding} (cv2 {cv2.__version__})", ""
 
 
 def _torchvision() -> tuple[Status, str, str]:
     """Whether the pair belongs together: by its own requirement and by one compiled call."""
     import torch
 
-    found = f"torch {_version('torch')}, torchvision {_version('torchvision')}"
+    finding = f"torch {_version('torch')}, torchvision {_version('torchvision')}"
     advice = "pip install --upgrade torch torchvision together, from the same package index"
     try:
         from torchvision.ops import nms
 
         nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.tensor([1.0]), 0.5)
     except (ImportError, RuntimeError, AttributeError) as error:
-        return "fail", f"{found}: {' '.join(str(error).split())[:120]}", advice
-    wanted = [r for r in metadata.requires("torchvision") or [] if r.startswith("torch==")]
+        return "fail", f"{finding}: {' '.join(str(error).split())[:120]}", advice
+    pinned = [r for r in metadata.requires("torchvision") or [] if r.startswith("torch==")]
     base = torch.__version__.partition("+")[0]
-    if wanted and wanted[0].partition("==")[2].strip() != base:
-        return "warn", f"{found}, which asks for {wanted[0]}", advice
-    return "ok", found, ""
+    if pinned and pinned[0].partition("==")[2].strip() != base:
+        return "warn", f"{finding}, which asks for {pinned[0]}", advice
+    return "ok", finding, ""
 
 
 def _cuda() -> tuple[Status, str, str]:
@@ -234,18 +239,20 @@ def _cpu_bf16() -> tuple[Status, str, str]:
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
     native = sorted(flags & {"avx512_bf16", "amx_bf16", "bf16"})
-    how = f"native ({', '.join(native)})" if native else "no bf16 instructions seen: may be slow"
-    return "ok", f"works on {capability}, {how}", ""
+    instructions = (
+        f"native ({', '.join(native)})" if native else "no bf16 instructions seen: may be slow"
+    )
+    return "ok", f"works on {capability}, {instructions}", ""
 
 
 def _memory() -> tuple[Status, str, str]:
     import psutil
 
     memory = psutil.virtual_memory()
-    found = f"{_gib(memory.available)} of {_gib(memory.total)}"
+    finding = f"{_gib(memory.available)} of {_gib(memory.total)}"
     if memory.available < _LOW_MEMORY_BYTES:
-        return "warn", found, "nano with torch wants about 1.5 GiB: close other programs"
-    return "ok", found, ""
+        return "warn", finding, "nano with torch wants about 1.5 GiB: close other programs"
+    return "ok", finding, ""
 
 
 def _disk() -> tuple[Status, str, str]:
@@ -272,19 +279,19 @@ def _self_test() -> tuple[Status, str, str]:
     with tempfile.TemporaryDirectory(prefix="mmreason-doctor-") as folder:
         path = Path(folder) / "clip.mp4"
         codec = _write_clip(path)
-        asked = [0.02, 1.02, 1.94]
+        times_s = [0.02, 1.02, 1.94]
         with Video.open(path) as video:
-            frames = video.frames_at(asked)
-    for time_s, shown_s, pixels in zip(asked, frames.times_s, frames.pixels, strict=True):
+            frames = video.frames_at(times_s)
+    for time_s, shown_s, pixels in zip(times_s, frames.times_s, frames.pixels, strict=True):
         number = int(time_s * 25)
         level, expected = float(pixels.mean()), _level(number)
         if abs(shown_s - number / 25) > 1e-3 or abs(level - expected) > 6:
-            found = (
+            finding = (
                 f"at {time_s} s: frame of {shown_s:.3f} s with grey {level:.0f}, "
                 f"expected {number / 25:.3f} s with grey {expected}"
             )
-            return "fail", found, "decoding is wrong here: pip install --force-reinstall av"
-    return "ok", f"2 s of {codec} written; {len(asked)} frames read back at the right times", ""
+            return "fail", finding, "decoding is wrong here: pip install --force-reinstall av"
+    return "ok", f"2 s of {codec} written; {len(times_s)} frames read back at the right times", ""
 
 
 def _write_clip(path: Path) -> str:

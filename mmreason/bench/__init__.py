@@ -1,4 +1,4 @@
 """Benchmarks that `mmreason bench NAME` runs: each makes its own data and compares in one run.
 
-`decode_*` is the one of reading frames. Leaves out the tests, which check truth and not speed.
+`decode_*` is the one of reading frames.
 """

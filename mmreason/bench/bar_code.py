@@ -15,8 +15,15 @@ _BANDS_OF_HEIGHT = 8
 _LEAST_CONTRAST = 60
 
 
-def draw(number: int, luma: np.ndarray) -> None:
-    """Draw `number` (0 to 2**18 - 1) into `luma`, uint8 (H, W), in place."""
+def draw_number(number: int, luma: np.ndarray) -> None:
+    """Draw `number` (0 to 2**18 - 1) into `luma`, uint8 (H, W), in place.
+
+    Example:
+        >>> luma = np.full((96, 288), 90, np.uint8)
+        >>> draw_number(5, luma)
+        >>> read_number(np.repeat(luma[..., None], 3, axis=2))
+        5
+    """
     height, width = luma.shape
     band = height // (2 * _BANDS_OF_HEIGHT)
     bits = (number >> (np.arange(width) * BITS // width)) & 1 == 1
@@ -29,7 +36,7 @@ def band_rows(height_px: int) -> int:
     return 2 * (height_px // (2 * _BANDS_OF_HEIGHT))
 
 
-def read(rgb: np.ndarray) -> int | None:
+def read_number(rgb: np.ndarray) -> int | None:
     """The number in a frame, uint8 (H, W, 3) of any size; None where the bars cannot be read."""
     height, width, _ = rgb.shape
     band, bar = height / (2 * _BANDS_OF_HEIGHT), width / BITS
@@ -37,8 +44,8 @@ def read(rgb: np.ndarray) -> int | None:
     for row in range(2):
         top, bottom = round(band * (row + 0.35)), round(band * (row + 0.65)) + 1
         for bit in range(BITS):
-            left, right = round(bar * (bit + 0.35)), round(bar * (bit + 0.65)) + 1
-            levels[row, bit] = rgb[top:bottom, left:right].mean()
+            first_px, last_px = round(bar * (bit + 0.35)), round(bar * (bit + 0.65)) + 1
+            levels[row, bit] = rgb[top:bottom, first_px:last_px].mean()
     if (np.abs(levels[0] - levels[1]) < _LEAST_CONTRAST).any():
         return None
     return int(((levels[0] > levels[1]) << np.arange(BITS)).sum())

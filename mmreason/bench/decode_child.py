@@ -2,7 +2,7 @@
 job as JSON from its stdin and writes what it measured as JSON to its stdout.
 
 Jobs: "read" (a reader), "rate" (how fast one core decodes), "first" (the first frame of a file),
-"plan" (planning). Leaves out repeating them (`decode_run`).
+"plan" (planning). `decode_run` repeats them.
 """
 
 from __future__ import annotations
@@ -23,45 +23,50 @@ import numpy as np
 _STATUS = Path("/proc/self/status")
 
 
-def main() -> None:
+def run_job() -> None:
     job = json.loads(sys.stdin.readline())
-    told = os.fdopen(os.dup(1), "w")
+    answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries that print must not get between
 
     def in_step() -> None:
         """Say that all is ready, and wait for the word to go on."""
-        told.write("ready\n")
-        told.flush()
+        answers.write("ready\n")
+        answers.flush()
         sys.stdin.readline()
 
-    kinds = {"read": read, "rate": partial(rate, in_step), "first": first, "plan": plan}
+    kinds = {
+        "read": measure_reader,
+        "rate": partial(measure_rate, in_step),
+        "first": measure_first_frame,
+        "plan": measure_planning,
+    }
     try:
         answer = kinds[job.pop("job")](**job)
     except Exception as error:
         text = " ".join(str(error).split())
         answer = {"error": f"{type(error).__name__}: {text}"[:300]}
-    told.write(json.dumps(answer) + "\n")
-    told.close()
+    answers.write(json.dumps(answer) + "\n")
+    answers.close()
 
 
-def read(reader: str, request: dict[str, Any], turns: int) -> dict[str, Any]:
+def measure_reader(reader: str, request: dict[str, Any], turns: int) -> dict[str, Any]:
     """Seconds, memory over that after imports (MB of 1e6 bytes, None where the system does not
     tell), and the bar codes that came back."""
     from mmreason.bench import bar_code, decode_readers
 
-    chosen = decode_readers.by_name(reader)
+    chosen = decode_readers.find_reader(reader)
     request["size_px"] = tuple(request["size_px"])
-    asked = decode_readers.DecodeRequest(**request)
+    decode_request = decode_readers.DecodeRequest(**request)
     for module in chosen.imports:
         import_module(module)
     before = _memory_mb(peak=False)
     _forget_peak()
     began = time.perf_counter()
-    frames = chosen.read(asked)
+    frames = chosen.read(decode_request)
     seconds = time.perf_counter() - began
     peak = _memory_mb(peak=True)
     upright = (np.asarray(picture) for picture in frames.pixels)
-    numbers = [bar_code.read(np.rot90(picture, -turns)) for picture in upright]
+    numbers = [bar_code.read_number(np.rot90(picture, -turns)) for picture in upright]
     return {
         "seconds": seconds,
         "extra_mb": None if before is None or peak is None else max(0.0, peak - before),
@@ -70,7 +75,7 @@ def read(reader: str, request: dict[str, Any], turns: int) -> dict[str, Any]:
     }
 
 
-def rate(in_step: Callable[[], None], path: str, max_frames: int) -> dict[str, Any]:
+def measure_rate(in_step: Callable[[], None], path: str, max_frames: int) -> dict[str, Any]:
     """How many frames a second one decoder thread decodes, all of them and with those left out
     that no other needs (frames that were decoded count). `in_step` is called before each, so that
     several processes begin together."""
@@ -96,7 +101,7 @@ def rate(in_step: Callable[[], None], path: str, max_frames: int) -> dict[str, A
     return answer
 
 
-def first(path: str, size_px: list[int]) -> dict[str, Any]:
+def measure_first_frame(path: str, size_px: list[int]) -> dict[str, Any]:
     """Seconds to open a file and have its first frame."""
     from mmreason.video import Video
 
@@ -109,11 +114,11 @@ def first(path: str, size_px: list[int]) -> dict[str, Any]:
     return {"seconds": seconds}
 
 
-def plan(path: str, candidates: int, chosen: int, dimensions: int) -> dict[str, Any]:
+def measure_planning(path: str, candidates: int, chosen: int, dimensions: int) -> dict[str, Any]:
     """(method, seconds, frames chosen) of each planning method for `candidates`."""
     from mmreason.bench import decode_planning
 
-    rows = decode_planning.measure(path, candidates, chosen, dimensions)
+    rows = decode_planning.time_methods(path, candidates, chosen, dimensions)
     return {"rows": [list(row) for row in rows]}
 
 
@@ -133,4 +138,4 @@ def _forget_peak() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_job()

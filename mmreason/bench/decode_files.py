@@ -2,7 +2,7 @@
 
 One loop of made footage is encoded; the two long files and several of the others are stream copies
 of it, so that their frames carry the number within the loop. Others are encoded anew. Each file has
-a table beside it (`.npz`) with what its packets say. Leaves out drawing (`footage`) and reading.
+a table beside it (`.npz`) with what its packets say.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 
 from mmreason.bench.footage import Footage
 
-Say = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 """Called with what is being made, how much of it is done, and of how much."""
 
 FPS_HZ = 30
@@ -158,19 +158,23 @@ class BenchFile:
         return (self.first_number + indices) % self.loop_frames
 
 
-def make(name: str, folder: Path, scale: Scale, say: Say) -> BenchFile:
+def make_file(name: str, folder: Path, scale: Scale, say: OnProgress) -> BenchFile:
     """The file `name` of `NAMES`, made in `folder` unless it is there already. Each file appears
-    only when it is complete."""
+    only when it is complete.
+
+    Example:
+        >>> make_file("short", Path("files"), QUICK, print)  # doctest: +SKIP
+    """
     recipe = next(recipe for recipe in RECIPES if recipe.name == name)
     folder = folder / f"decode-{scale.name}-{_mark(scale)}"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}{recipe.suffix}"
     table_path = path.with_suffix(".npz")
     if not (path.exists() and table_path.exists()):
-        with _whole(path) as partial:
+        with _complete_file(path) as partial:
             _write(recipe, partial, folder, scale, say)
             say(f"reading the packets of {name}", 0, 1)
-            with _whole(table_path) as partial_table:
+            with _complete_file(table_path) as partial_table:
                 _save_table(partial, partial_table)
     stored = np.load(table_path, allow_pickle=False)
     loop_frames = (scale.loop_s if _copied(name) else scale.other_s) * FPS_HZ
@@ -212,7 +216,7 @@ def _mark(scale: Scale) -> str:
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
+def _complete_file(path: Path) -> Iterator[Path]:
     """A place to write to that becomes `path` when the block is done, and is nothing otherwise."""
     partial = path.with_name(f"{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
@@ -222,8 +226,8 @@ def _whole(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def _write(recipe: Recipe, path: Path, folder: Path, scale: Scale, say: Say) -> None:
-    others = scale.other_s * FPS_HZ
+def _write(recipe: Recipe, path: Path, folder: Path, scale: Scale, say: OnProgress) -> None:
+    other_frames = scale.other_s * FPS_HZ
     encoders = {
         "gop30": ("libx264", _X264 | {"g": "30"}),
         "hevc": ("libx265", _X265),
@@ -232,22 +236,24 @@ def _write(recipe: Recipe, path: Path, folder: Path, scale: Scale, say: Say) -> 
     }
     if recipe.name in encoders:
         codec, options = encoders[recipe.name]
-        _encode(path, codec, options, scale, others, lambda *n: say(f"encoding {recipe.name}", *n))
+        _encode(
+            path, codec, options, scale, other_frames, lambda *n: say(f"encoding {recipe.name}", *n)
+        )
         return
     loop = folder / "loop.mp4"
     if not loop.exists():
-        with _whole(loop) as partial:
+        with _complete_file(loop) as partial:
             frames = scale.loop_s * FPS_HZ
             _encode(partial, "libx264", _X264, scale, frames, lambda *n: say("encoding", *n))
     say(f"copying {recipe.name}", 0, 1)
     if recipe.loops:
         _copy(loop, path, loops=scale.short_loops if recipe.name == "short" else scale.long_loops)
     elif recipe.name == "vfr":
-        _copy(loop, path, frames=others, slot=_uneven_slot)
+        _copy(loop, path, frames=other_frames, slot=_uneven_slot)
     elif recipe.name == "edit-list":
-        _copy(loop, path, frames=others, slot=lambda n: n - round(_TRIM_S * FPS_HZ))
+        _copy(loop, path, frames=other_frames, slot=lambda n: n - round(_TRIM_S * FPS_HZ))
     else:
-        _copy(loop, path, frames=others, rotation_deg=90 * recipe.turns)
+        _copy(loop, path, frames=other_frames, rotation_deg=90 * recipe.turns)
 
 
 def _encode(
@@ -281,8 +287,8 @@ def _encode(
 def _uneven_slot(number: int) -> int:
     """When frame `number` is shown, in thirtieths of a second: steps of 1, 1, 3, 1, 2 and, every
     100 frames, a pause of a second."""
-    rounds, rest = divmod(number, 5)
-    return rounds * 8 + (0, 1, 2, 5, 6)[rest] + 30 * (number // 100)
+    rounds, place_in_five = divmod(number, 5)
+    return rounds * 8 + (0, 1, 2, 5, 6)[place_in_five] + 30 * (number // 100)
 
 
 def _copy(
@@ -373,7 +379,7 @@ def _units(data: bytes, *, after_lengths: bool) -> Iterator[int]:
         for match in re.finditer(rb"\x00\x00\x01([\x00-\xff])", data):
             yield match[1][0]
         return
-    place = 0
-    while place + 4 < len(data):
-        yield data[place + 4]
-        place += 4 + int.from_bytes(data[place : place + 4], "big")
+    offset = 0
+    while offset + 4 < len(data):
+        yield data[offset + 4]
+        offset += 4 + int.from_bytes(data[offset : offset + 4], "big")

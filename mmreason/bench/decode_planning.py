@@ -18,7 +18,7 @@ from mmreason.video.types import SamplePlan, VideoInfo
 _CALLS = 5
 
 
-def measure(
+def time_methods(
     path: str, candidates: int, chosen: int, dimensions: int
 ) -> list[tuple[str, float, int]]:
     """(method, seconds, frames in the plan) of every method; seconds are medians of 5 calls.
@@ -31,9 +31,9 @@ def measure(
         seconds = []
         for _ in range(_CALLS):
             began = time.perf_counter()
-            made = make()
+            sample_plan = make()
             seconds.append(time.perf_counter() - began)
-        rows.append((name, median(seconds), len(made)))
+        rows.append((name, median(seconds), len(sample_plan)))
     return rows
 
 
@@ -43,19 +43,21 @@ def _methods(
     noise = np.random.default_rng(0)
     with Video.open(path) as video:
         info = video.info
-        known = _Known(info, video.keyframe_times_s)
+        planning_video = _PlanningVideo(info, video.keyframe_times_s)
     span, duration_s = info.span, info.duration_s
     times = np.linspace(span.start_s, span.end_s, candidates, endpoint=False)
     scores = noise.normal(size=candidates).cumsum()
     embeddings = noise.normal(size=(candidates, dimensions)).astype(np.float32)
     rate = candidates / duration_s
     methods: dict[str, Callable[[], SamplePlan]] = {
-        "uniform": partial(plan.uniform, known, candidates),
-        "fps": partial(plan.fps, known, rate, max_frames=candidates),
-        "qwen": partial(plan.qwen, known, n=2 * (min(candidates, info.frame_count or 0) // 2)),
-        "qwen3": partial(plan.qwen3, known, fps=rate, max_frames=candidates),
-        "keyframes": partial(plan.keyframes, known, candidates),
-        "shots": partial(plan.shots, known, times[1:].tolist(), chosen),
+        "uniform": partial(plan.uniform, planning_video, candidates),
+        "fps": partial(plan.fps, planning_video, rate, max_frames=candidates),
+        "qwen": partial(
+            plan.qwen, planning_video, n=2 * (min(candidates, info.frame_count or 0) // 2)
+        ),
+        "qwen3": partial(plan.qwen3, planning_video, fps=rate, max_frames=candidates),
+        "keyframes": partial(plan.keyframes, planning_video, candidates),
+        "shots": partial(plan.shots, planning_video, times[1:].tolist(), chosen),
         "motion": partial(plan.motion, np.abs(scores), times, chosen),
     }
     for method in get_args(DiverseMethod):
@@ -68,7 +70,7 @@ def _methods(
     return methods
 
 
-class _Known:
+class _PlanningVideo:
     """What planning asks of a video, read beforehand."""
 
     def __init__(self, info: VideoInfo, keyframe_times_s: tuple[float, ...]) -> None:

@@ -2,7 +2,7 @@
 
 All do the same work: open the file, select the frames, decode them, give them resized as RGB. Each
 is written the way its documentation shows, with its own resizing where it has one. Every library is
-imported before the clock starts. Leaves out measuring (`decode_child`).
+imported before the clock starts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeRequest:
-    """What a reader is asked for: the frames `indices`, which begin at `times_s`."""
+    """What a reader is asked for: the frames `indices`, which begin at `times_s`.
+
+    Example:
+        >>> request = DecodeRequest(
+        ...     path="clip.mp4", indices=[0, 75], times_s=[0.0, 2.5], size_px=(640, 360)
+        ... )
+        >>> read_mmreason(request).times_s  # doctest: +SKIP
+        [0.0, 2.5]
+    """
 
     path: str
     indices: list[int]
@@ -53,7 +61,7 @@ class Reader:
     """Longer files are left out: it would take too long."""
 
 
-def ours(request: DecodeRequest) -> Frames:
+def read_mmreason(request: DecodeRequest) -> Frames:
     from mmreason.video import Video
 
     with Video.open(request.path) as video:
@@ -61,14 +69,14 @@ def ours(request: DecodeRequest) -> Frames:
     return Frames(batch.pixels, batch.times_s.tolist())
 
 
-def decord(request: DecodeRequest) -> Frames:
+def read_decord(request: DecodeRequest) -> Frames:
     width_px, height_px = request.size_px
     module = import_module("decord")
     reader = module.VideoReader(request.path, width=width_px, height=height_px, num_threads=0)
     return Frames(reader.get_batch(request.indices).asnumpy())
 
 
-def torchcodec(threads: int) -> Callable[[DecodeRequest], Frames]:
+def read_torchcodec(threads: int) -> Callable[[DecodeRequest], Frames]:
     """Its exact mode, with its own resizing."""
 
     def read(request: DecodeRequest) -> Frames:
@@ -83,7 +91,7 @@ def torchcodec(threads: int) -> Callable[[DecodeRequest], Frames]:
     return read
 
 
-def opencv(request: DecodeRequest) -> Frames:
+def read_opencv(request: DecodeRequest) -> Frames:
     """Seeks by frame number."""
     import cv2
 
@@ -91,23 +99,23 @@ def opencv(request: DecodeRequest) -> Frames:
     pictures = []
     for index in request.indices:
         capture.set(cv2.CAP_PROP_POS_FRAMES, index)
-        found, picture = capture.read()
-        if not found:
+        is_read, picture = capture.read()
+        if not is_read:
             raise RuntimeError(f"frame {index} could not be read")
-        pictures.append(_shrunk(picture[..., ::-1], request.size_px))
+        pictures.append(_shrink(picture[..., ::-1], request.size_px))
     capture.release()
     return Frames(pictures)
 
 
-def transformers(request: DecodeRequest) -> Frames:
+def read_transformers(request: DecodeRequest) -> Frames:
     """`load_video` with its defaults, told which frames; it has no resizing of its own."""
     pixels, _ = import_module("transformers.video_utils").load_video(
         request.path, sample_indices_fn=lambda metadata, **_: np.asarray(request.indices)
     )
-    return Frames([_shrunk(picture, request.size_px) for picture in pixels])
+    return Frames([_shrink(picture, request.size_px) for picture in pixels])
 
 
-def qwen_vl_utils(request: DecodeRequest) -> Frames:
+def read_qwen_vl_utils(request: DecodeRequest) -> Frames:
     """`fetch_video`, whose rule selects the same frames, through the back end it chooses itself; it
     resizes to multiples of 28."""
     width_px, height_px = request.size_px
@@ -122,7 +130,7 @@ def qwen_vl_utils(request: DecodeRequest) -> Frames:
     return Frames(video.permute(0, 2, 3, 1).numpy())
 
 
-def pyav_seek(request: DecodeRequest) -> Frames:
+def read_pyav_seek(request: DecodeRequest) -> Frames:
     """PyAV without a plan: for each time a seek, then decoding up to it, with two threads."""
     import av
 
@@ -134,22 +142,22 @@ def pyav_seek(request: DecodeRequest) -> Frames:
         tick_s = stream.time_base or Fraction(1)
         for time_s in request.times_s:
             container.seek(int(time_s / tick_s), stream=stream)
-            shown = None
+            shown_frame = None
             for frame in container.decode(stream):
-                if shown is not None and frame.time > time_s + 1e-6:
+                if shown_frame is not None and frame.time > time_s + 1e-6:
                     break
-                shown = frame
-            if shown is None:
+                shown_frame = frame
+            if shown_frame is None:
                 raise RuntimeError(f"no frame at {time_s:.3f} s")
-            turns = round(shown.rotation / 90)
+            turns = round(shown_frame.rotation / 90)
             width, height = (height_px, width_px) if turns % 2 else (width_px, height_px)
-            rgb = shown.to_ndarray(format="rgb24", width=width, height=height)
+            rgb = shown_frame.to_ndarray(format="rgb24", width=width, height=height)
             pictures.append(np.rot90(rgb, turns))
-            times_s.append(float(shown.time))
+            times_s.append(float(shown_frame.time))
     return Frames(pictures, times_s)
 
 
-def _shrunk(picture: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
+def _shrink(picture: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
     import cv2
 
     return cv2.resize(np.ascontiguousarray(picture), size_px, interpolation=cv2.INTER_AREA)
@@ -159,47 +167,52 @@ READERS = (
     Reader(
         name="mmreason",
         imports=("mmreason.video", "mmreason.video.backends.pyav"),
-        read=ours,
+        read=read_mmreason,
     ),
-    Reader(name="decord", imports=("decord",), read=decord),
+    Reader(name="decord", imports=("decord",), read=read_decord),
     Reader(
         name="torchcodec, 2 threads",
         imports=("torchcodec.decoders", "torchcodec.transforms"),
-        read=torchcodec(2),
+        read=read_torchcodec(2),
         twins="torchcodec",
     ),
     Reader(
         name="torchcodec",
         imports=("torchcodec.decoders", "torchcodec.transforms"),
-        read=torchcodec(1),
+        read=read_torchcodec(1),
     ),
-    Reader(name="OpenCV seek", imports=("cv2",), read=opencv),
-    Reader(name="PyAV seek, 2 threads", imports=("av",), read=pyav_seek),
+    Reader(name="OpenCV seek", imports=("cv2",), read=read_opencv),
+    Reader(name="PyAV seek, 2 threads", imports=("av",), read=read_pyav_seek),
     Reader(
         name="qwen-vl-utils",
         imports=("qwen_vl_utils.vision_process",),
-        read=qwen_vl_utils,
+        read=read_qwen_vl_utils,
     ),
     Reader(
         name="transformers load_video",
         imports=("transformers.video_utils", "av", "cv2"),
-        read=transformers,
+        read=read_transformers,
         longest_s=1200,
     ),
 )
 
 
-def by_name(name: str) -> Reader:
+def find_reader(name: str) -> Reader:
     return next(reader for reader in READERS if reader.name == name)
 
 
-def missing(reader: Reader) -> str | None:
-    """The top-level module that is not installed, None where all are."""
+def find_missing(reader: Reader) -> str | None:
+    """The top-level module that is not installed, None where all are.
+
+    Example:
+        >>> find_missing(Reader(name="x", imports=("no_such_module.part",), read=read_mmreason))
+        'no_such_module'
+    """
     tops = dict.fromkeys(module.partition(".")[0] for module in reader.imports)
     return next((top for top in tops if find_spec(top) is None), None)
 
 
-def version(reader: Reader) -> str:
+def read_version(reader: Reader) -> str:
     """The version of the distribution that `reader` is of."""
     top = reader.imports[0].partition(".")[0]
     if top == "mmreason":
@@ -209,5 +222,5 @@ def version(reader: Reader) -> str:
 
 @cache
 def _distributions() -> dict[str, set[str]]:
-    found = metadata.packages_distributions()
-    return {top: set(names) for top, names in found.items()}
+    names_of = metadata.packages_distributions()
+    return {top: set(names) for top, names in names_of.items()}

@@ -1,13 +1,13 @@
-"""What the decoding benchmark found, as verdicts, a Markdown page, JSON and a rich table.
+"""What the decoding benchmark found, as verdicts, a Markdown page, a chart, JSON and a rich table.
 
-Leaves out measuring (`decode_run`) and the chart (`decode_chart`).
+Measuring is done in `decode_run`.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +25,8 @@ from mmreason.bench.decode_run import (
     PlanningResult,
     ReaderResult,
 )
+from mmreason.viz.charts import BarPanel, draw_bar_charts
+from mmreason.viz.drawing import render_svg
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,7 +46,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """An aim and what was measured."""
+    """An aim and what was measured.
+
+    Example:
+        >>> Verdict(what="time / decord's", measured=0.4, limit=0.5, unit="").reached
+        True
+    """
 
     what: str
     measured: float
@@ -57,12 +64,12 @@ class Verdict:
         return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
 
-def machine() -> dict[str, str]:
+def describe_machine() -> dict[str, str]:
     """What moves the figures: cores, system, versions of the libraries that decode."""
     import av
 
     names = ("av", "numpy", "torch")
-    ffmpeg = ".".join(str(part) for part in av.library_versions["libavcodec"])
+    ffmpeg = ".".join(str(number) for number in av.library_versions["libavcodec"])
     return {
         "cores": str(os.cpu_count()),
         "processor": _processor(),
@@ -72,42 +79,42 @@ def machine() -> dict[str, str]:
     }
 
 
-def verdicts(report: Report) -> list[Verdict]:
+def judge_aims(report: Report) -> list[Verdict]:
     """The project's aims, as far as what they need was measured; those of speed and memory are for
     the full size."""
-    found: list[Verdict] = []
+    judged: list[Verdict] = []
     by_name = {file.name: file for file in report.files} if report.scale == "full" else {}
     short, long = by_name.get("short"), by_name.get("long")
     if short is not None:
         title = short.title.split(", ")[1]
-        found += _ratio(f"{title}: time / decord's", short, "decord", 0.5)
-        found += _ratio(
+        judged += _ratio(f"{title}: time / decord's", short, "decord", 0.5)
+        judged += _ratio(
             f"{title}: time / torchcodec's, 2 threads", short, "torchcodec, 2 threads", 0.75
         )
-        found += _floor_ratios(title, short)
+        judged += _floor_ratios(title, short)
         theirs, ours = short.of("transformers load_video").seconds, short.of(OURS).seconds
         if theirs is not None and ours is not None:
             what = f"{title}: load_video of transformers / time"
-            found.append(
+            judged.append(
                 Verdict(what=what, measured=theirs / ours, limit=8, unit="", at_least=True)
             )
     if long is not None:
         title = long.title.split(", ")[1]
-        found += _ratio(f"{title}: time / decord's", long, "decord", 0.4)
+        judged += _ratio(f"{title}: time / decord's", long, "decord", 0.4)
         extra_mb = long.of(OURS).extra_mb
         if extra_mb is not None:
             what = f"{title}: peak memory over that after imports"
-            found.append(Verdict(what=what, measured=extra_mb, limit=80, unit="MB"))
+            judged.append(Verdict(what=what, measured=extra_mb, limit=80, unit="MB"))
     wrong = [file.of(OURS).wrong for file in report.files]
     if wrong:
         lost = sum(
             file.targets if w is None else w for w, file in zip(wrong, report.files, strict=True)
         )
         what = f"wrong or missing frames in {len(wrong)} files"
-        found.append(Verdict(what=what, measured=lost, limit=0, unit=""))
+        judged.append(Verdict(what=what, measured=lost, limit=0, unit=""))
     if report.planning is not None:
-        found += _planning(report.planning)
-    return found
+        judged += _planning(report.planning)
+    return judged
 
 
 def _ratio(what: str, file: FileResult, other: str, limit: float) -> list[Verdict]:
@@ -132,9 +139,9 @@ def _floor_ratios(title: str, file: FileResult) -> list[Verdict]:
 
 def _planning(planning: PlanningResult) -> list[Verdict]:
     dpp = {name: s for name, s, _ in planning.methods if "dpp" in name or "mdp3" in name}
-    rest = {name: s for name, s, _ in planning.methods if name not in dpp}
+    without_dpp = {name: s for name, s, _ in planning.methods if name not in dpp}
     rows = [("first frame of the long file", median(planning.first_frame_s), 0.15)]
-    for kind, times, limit in (("without a DPP", rest, 0.05), ("with one", dpp, 0.5)):
+    for kind, times, limit in (("without a DPP", without_dpp, 0.05), ("with one", dpp, 0.5)):
         slowest = max(times, key=lambda name: times[name])
         what = f"planning {CANDIDATES:,} candidates, slowest {kind} ({slowest})"
         rows.append((what, times[slowest], limit))
@@ -147,7 +154,7 @@ def _planning(planning: PlanningResult) -> list[Verdict]:
 # Text
 
 
-def markdown(report: Report, scale: Scale, command: str, chart: str) -> str:
+def build_page(report: Report, scale: Scale, command: str, chart: str) -> str:
     """The page of results."""
     lines = ["# Reading frames", "", f"`{command}`", ""]
     lines += [f"- {name}: {value}" for name, value in report.machine.items()]
@@ -160,7 +167,7 @@ def markdown(report: Report, scale: Scale, command: str, chart: str) -> str:
         "| aim | measured | limit | |",
         "|---|---|---|---|",
     ]
-    for verdict in verdicts(report):
+    for verdict in judge_aims(report):
         limit = f"at {'least' if verdict.at_least else 'most'} {verdict.limit:g} {verdict.unit}"
         measured = f"{_short(verdict.measured)} {verdict.unit}"
         state = "reached" if verdict.reached else "**not reached**"
@@ -208,21 +215,21 @@ def _file_lines(file: FileResult) -> Iterator[str]:
         f"{floor.frames:,} frames: {floor.every_frame_s:.2f} s; {floor.reference_frames:,} without "
         f"those no other needs: {floor.seconds:.2f} s."
     )
-    others = [r.others for result in file.readers for r in result.runs if r.others is not None]
-    if others:
+    other_use = [r.others for result in file.readers for r in result.runs if r.others is not None]
+    if other_use:
         yield (
-            f"Other processes used {100 * median(others):.0f} % of the cores meanwhile (median; "
-            f"at most {100 * max(others):.0f} %)"
-            + (": these are not the times of an idle machine." if median(others) > 0.1 else ".")
+            f"Other processes used {100 * median(other_use):.0f} % of the cores meanwhile (median; "
+            f"at most {100 * max(other_use):.0f} %)"
+            + (": these are not the times of an idle machine." if median(other_use) > 0.1 else ".")
         )
     yield ""
     yield "| reader | seconds | range | / decord | memory MB | wrong |"
     yield "|---|---|---|---|---|---|"
-    for row in rows(file):
+    for row in reader_rows(file):
         yield "| " + " | ".join(row) + " |"
 
 
-def rows(file: FileResult) -> Iterator[tuple[str, str, str, str, str, str]]:
+def reader_rows(file: FileResult) -> Iterator[tuple[str, str, str, str, str, str]]:
     """(reader, seconds, range, ratio to decord, memory, wrong frames) of each reader, as text."""
     decord = next((r.seconds for r in file.readers if r.reader == "decord" and not r.wrong), None)
     for result in file.readers:
@@ -268,7 +275,7 @@ def rich_tables(report: Report) -> Iterator[Table]:
     from rich.table import Table
 
     aims = Table("aim", "measured", "limit", "", title="aims", box=box.SIMPLE_HEAD)
-    for verdict in verdicts(report):
+    for verdict in judge_aims(report):
         sign = ">=" if verdict.at_least else "<="
         state = "[green]reached[/]" if verdict.reached else "[red]not reached[/]"
         measured = f"{_short(verdict.measured)} {verdict.unit}"
@@ -277,9 +284,24 @@ def rich_tables(report: Report) -> Iterator[Table]:
     for file in report.files:
         heads = ("reader", "seconds", "range", "/ decord", "memory MB", "wrong")
         table = Table(*heads, title=file.title, box=box.SIMPLE_HEAD)
-        for row in rows(file):
+        for row in reader_rows(file):
             table.add_row(*row)
         yield table
+
+
+def draw_chart(files: Sequence[FileResult]) -> str:
+    """One panel a file as SVG: a bar a reader, fastest first, and a line where the floor is."""
+    panels = [
+        BarPanel(
+            title=f"{file.title}: seconds for {file.targets} frames",
+            bars={r.reader: r.seconds for r in file.readers if r.seconds is not None},
+            highlight=OURS,
+            limit=file.floor.seconds,
+            limit_name="floor",
+        )
+        for file in files
+    ]
+    return render_svg(draw_bar_charts("Seconds by reader", panels))
 
 
 def _short(value: float) -> str:
@@ -291,8 +313,8 @@ def _short(value: float) -> str:
 
 def to_dict(report: Report) -> dict[str, Any]:
     """JSON types only, verdicts included."""
-    told = [asdict(verdict) | {"reached": verdict.reached} for verdict in verdicts(report)]
-    return asdict(report) | {"verdicts": told}
+    judged = [asdict(verdict) | {"reached": verdict.reached} for verdict in judge_aims(report)]
+    return asdict(report) | {"verdicts": judged}
 
 
 def from_dict(data: dict[str, Any]) -> Report:

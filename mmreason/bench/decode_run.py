@@ -1,7 +1,7 @@
 """Runs the decoding benchmark: every reader on every file in processes of its own, in rounds whose
 order is shuffled, with the speed of the decoder alone measured between them.
 
-Leaves out what a process does (`decode_child`) and how results are told (`decode_report`).
+`decode_child` is what a process does, `decode_report` tells the results.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mmreason.bench import decode_readers
 from mmreason.bench.decode_files import BenchFile, Scale
 from mmreason.bench.decode_readers import READERS, DecodeRequest, Reader
 
-Say = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 """Called with what is being measured, how many measurements are done, and of how many."""
 
 LIMIT_S = 120
@@ -65,8 +65,8 @@ class ReaderResult:
 
     @property
     def extra_mb(self) -> float | None:
-        known = [run.extra_mb for run in self.runs if run.extra_mb is not None]
-        return median(known) if known else None
+        measured = [run.extra_mb for run in self.runs if run.extra_mb is not None]
+        return median(measured) if measured else None
 
     @property
     def wrong(self) -> int | None:
@@ -75,7 +75,16 @@ class ReaderResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """The decoding that cannot be avoided, and how fast it goes."""
+    """The decoding that cannot be avoided, and how fast it goes.
+
+    Example:
+        >>> floor = Floor(
+        ...     frames=900, reference_frames=600, alone_hz=200.0, together_hz=300.0,
+        ...     together_reference_hz=400.0,
+        ... )
+        >>> floor.every_frame_s, floor.seconds
+        (3.0, 1.5)
+    """
 
     frames: int
     """From the key frame before each target up to it, each once."""
@@ -138,12 +147,12 @@ class PlanningResult:
 
 
 def measure_file(
-    file: BenchFile, scale: Scale, say: Say, readers: Sequence[Reader] = READERS
+    file: BenchFile, scale: Scale, say: OnProgress, readers: Sequence[Reader] = READERS
 ) -> FileResult:
     """Every reader on `file`, as often as `scale` says; what fails once is not tried again."""
     indices = file.targets(scale.targets)
     length_s = float(np.ptp(file.table.times_s))
-    notes = {reader.name: _left_out(reader, file, length_s, readers) for reader in readers}
+    notes = {reader.name: _why_not_run(reader, file, length_s, readers) for reader in readers}
     runs: dict[str, list[DecodeRun]] = {reader.name: [] for reader in readers}
     rates: list[dict[str, float]] = []
     rounds = scale.rounds if file.recipe.loops else scale.other_rounds
@@ -176,7 +185,9 @@ def measure_file(
         readers=tuple(
             ReaderResult(
                 reader=reader.name,
-                version="" if decode_readers.missing(reader) else decode_readers.version(reader),
+                version=""
+                if decode_readers.find_missing(reader)
+                else decode_readers.read_version(reader),
                 runs=tuple(runs[reader.name]),
                 note=notes[reader.name],
             )
@@ -185,7 +196,7 @@ def measure_file(
     )
 
 
-def measure_planning(file: BenchFile, scale: Scale, say: Say) -> PlanningResult:
+def measure_planning(file: BenchFile, scale: Scale, say: OnProgress) -> PlanningResult:
     """The first frame of `file`, and planning beside it. Raises RuntimeError where they fail."""
     seconds = []
     for number in range(scale.rounds):
@@ -209,18 +220,23 @@ def run_reader(reader: Reader, file: BenchFile, indices: np.ndarray) -> DecodeRu
         times_s=file.table.times_s[indices].tolist(),
         size_px=file.out_px,
     )
-    asked = {name: getattr(request, name) for name in DecodeRequest.__dataclass_fields__}
-    job = {"job": "read", "reader": reader.name, "request": asked, "turns": file.recipe.turns}
+    request_json = {name: getattr(request, name) for name in DecodeRequest.__dataclass_fields__}
+    job = {
+        "job": "read",
+        "reader": reader.name,
+        "request": request_json,
+        "turns": file.recipe.turns,
+    }
     before = _used_s()
     answer = _ask(job)
     after = _used_s()
     if "error" in answer:
         return str(answer["error"])
-    others = None
+    other_use = None
     if before is not None and after is not None:
-        others = max(0.0, after[0] - before[0]) / (after[1] - before[1]) / (os.cpu_count() or 1)
+        other_use = max(0.0, after[0] - before[0]) / (after[1] - before[1]) / (os.cpu_count() or 1)
     return DecodeRun(
-        others=others,
+        others=other_use,
         seconds=answer["seconds"],
         extra_mb=answer["extra_mb"],
         wrong=count_wrong(
@@ -236,7 +252,12 @@ def count_wrong(
     true_times_s: np.ndarray,
 ) -> int:
     """How many frames are not those asked for: another number (or none that can be read), a time
-    more than a millisecond off where the reader tells times, or no frame at all."""
+    more than a millisecond off where the reader tells times, or no frame at all.
+
+    Example:
+        >>> count_wrong([7, 9, None], None, np.array([7, 8, 9]), np.array([0.0, 0.1, 0.2]))
+        2
+    """
     wrong = 0
     for row, (number, time_s) in enumerate(zip(true_numbers, true_times_s, strict=True)):
         right = row < len(numbers) and numbers[row] == number
@@ -250,13 +271,13 @@ def frames_to_decode(file: BenchFile, indices: np.ndarray) -> tuple[int, int]:
     """(all, those needed): packets from the key frame before each target up to it, each once; and
     of these the targets and those that other frames may need."""
     table = file.table
-    wanted = table.times_s[indices]
+    target_times_s = table.times_s[indices]
     packet_of = {time_s: row for row, time_s in enumerate(table.pts_s.tolist())}
     keys = np.flatnonzero(table.is_key)
     keys = keys[np.argsort(table.pts_s[keys], kind="stable")]
     passed = np.zeros(len(table.pts_s), np.bool_)
     is_target = np.zeros_like(passed)
-    for time_s in wanted.tolist():
+    for time_s in target_times_s.tolist():
         row = packet_of[time_s]
         key = keys[np.searchsorted(table.pts_s[keys], time_s, "right") - 1]
         is_target[row] = True
@@ -267,7 +288,6 @@ def frames_to_decode(file: BenchFile, indices: np.ndarray) -> tuple[int, int]:
 def _floor(file: BenchFile, indices: np.ndarray, rates: Sequence[dict[str, float]]) -> Floor:
     frames, reference_frames = frames_to_decode(file, indices)
     middle = {name: median(rate[name] for rate in rates) for name in rates[0]}
-    skips = not file.table.is_reference.all()
     skips = not file.table.is_reference.all()
     return Floor(
         frames=frames,
@@ -290,8 +310,10 @@ def _rates(file: BenchFile) -> dict[str, float]:
     }
 
 
-def _left_out(reader: Reader, file: BenchFile, length_s: float, readers: Sequence[Reader]) -> str:
-    absent = decode_readers.missing(reader)
+def _why_not_run(
+    reader: Reader, file: BenchFile, length_s: float, readers: Sequence[Reader]
+) -> str:
+    absent = decode_readers.find_missing(reader)
     if absent:
         return f"not installed ({absent})"
     if reader.longest_s is not None and length_s > reader.longest_s:
@@ -311,8 +333,8 @@ def _used_s() -> tuple[float, float] | None:
         int, _STAT.read_text().splitlines()[0].split()[1:]
     )
     busy_s = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-    own = os.times()
-    own_s = own.user + own.system + own.children_user + own.children_system
+    times = os.times()
+    own_s = times.user + times.system + times.children_user + times.children_system
     return busy_s - own_s, time.monotonic()
 
 
@@ -333,14 +355,14 @@ def _ask(job: dict[str, Any]) -> dict[str, Any]:
     """The answer of a fresh process; {"error": ...} where it gave none."""
     with _start() as child:
         try:
-            told, _ = child.communicate(json.dumps(job) + "\n", timeout=LIMIT_S)
+            output, _ = child.communicate(json.dumps(job) + "\n", timeout=LIMIT_S)
         except subprocess.TimeoutExpired:
             child.kill()
             return {"error": f"took longer than {LIMIT_S} s"}
         except BaseException:
             child.kill()
             raise
-    lines = told.splitlines()
+    lines = output.splitlines()
     if not lines:
         return {"error": f"the process ended with code {child.returncode} and no answer"}
     return json.loads(lines[-1])

@@ -50,7 +50,12 @@ class _Scene:
 
 
 class Footage:
-    """Frames in a fixed order from a fixed seed."""
+    """Frames in a fixed order from a fixed seed.
+
+    Example:
+        >>> next(Footage((64, 36), frames=2, fps_hz=30).planes()).shape
+        (54, 64)
+    """
 
     def __init__(self, size_px: tuple[int, int], frames: int, fps_hz: int, seed: int = 0) -> None:
         """`size_px` is (width, height), both even."""
@@ -111,40 +116,40 @@ class Footage:
 
     def _frame(self, scene: _Scene, number: int) -> np.ndarray:
         width, height = self.size_px
-        at = number - scene.first
+        frames_in = number - scene.first
         out = np.empty((height * 3 // 2, width), np.uint8)
         luma = out[:height]
         chroma = out[height:].reshape(2, height // 2, width // 2)
-        shift = np.asarray(scene.start_px) + at * np.asarray(scene.speed_px)
+        shift = np.asarray(scene.start_px) + frames_in * np.asarray(scene.speed_px)
         shift += self._noise.normal(0, 1, 2) * scene.shake_px
-        scale = 1 + scene.zoom * at
-        for plane, source, part in zip(
+        scale = 1 + scene.zoom * frames_in
+        for plane, source, size_ratio in zip(
             (luma, *chroma), self._canvases[scene.ground], (1.0, 0.5, 0.5), strict=True
         ):
-            move = np.array([[scale, 0, shift[0] * part], [0, scale, shift[1] * part]])
+            move = np.array([[scale, 0, shift[0] * size_ratio], [0, scale, shift[1] * size_ratio]])
             size = (plane.shape[1], plane.shape[0])
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
             plane[:] = cv2.warpAffine(source, move, size, None, flags, cv2.BORDER_REFLECT)
         for thing in scene.things:
-            self._paste(luma, chroma, thing, at)
-        if scene.light * at:
-            luma[:] = cv2.convertScaleAbs(luma, None, 1.0, scene.light * at)
+            self._paste(luma, chroma, thing, frames_in)
+        if scene.light * frames_in:
+            luma[:] = cv2.convertScaleAbs(luma, None, 1.0, scene.light * frames_in)
         if scene.grain:
             down, right = self._noise.integers(0, _GRAIN_ROOM_PX, 2)
             grain = self._grain[down : down + height, right : right + width]
             luma[:] = cv2.addWeighted(luma, 1, grain, 1, -128)
-        bar_code.draw(number, luma)
+        bar_code.draw_number(number, luma)
         chroma[:, : bar_code.band_rows(height) // 2 + 1] = 128
         return out
 
-    def _paste(self, luma: np.ndarray, chroma: np.ndarray, thing: _Thing, at: int) -> None:
+    def _paste(self, luma: np.ndarray, chroma: np.ndarray, thing: _Thing, frames_in: int) -> None:
         """Draw `thing` where it is `at` frames into its scene; it bounces off the edges."""
         height, width = luma.shape
         half = thing.side_px // 2
         side = 2 * half
         rooms = (width - side, height - side)
         left, top = (
-            int(_bounced(place + at * speed, room) / 2)
+            int(_bounce(place + frames_in * speed, room) / 2)
             for place, speed, room in zip(thing.place_px, thing.speed_px, rooms, strict=True)
         )
         first, second, third = self._canvases[thing.canvas]
@@ -153,10 +158,10 @@ class Footage:
             plane[top : top + half, left : left + half] = source[:half, :half]
 
 
-def _bounced(place: float, room: int) -> float:
+def _bounce(position: float, room: int) -> float:
     """`place` folded into 0..room."""
-    place %= 2 * room
-    return min(place, 2 * room - place)
+    position %= 2 * room
+    return min(position, 2 * room - position)
 
 
 def _texture(noise: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -164,6 +169,6 @@ def _texture(noise: np.random.Generator, height: int, width: int) -> np.ndarray:
     down, across = np.fft.fftfreq(height)[:, None] * height, np.fft.rfftfreq(width)[None] * width
     falling = 1 / np.maximum(np.hypot(down, across), 1.0) ** _SPECTRUM_POWER
     spectrum = np.fft.rfft2(noise.normal(size=(height, width))) * falling
-    made = np.fft.irfft2(spectrum, s=(height, width))
-    made -= made.mean()
-    return made / made.std()
+    texture = np.fft.irfft2(spectrum, s=(height, width))
+    texture -= texture.mean()
+    return texture / texture.std()

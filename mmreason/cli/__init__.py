@@ -15,20 +15,20 @@ from typing import cast
 
 import typer
 
-from mmreason.cli.ask import ask
+from mmreason.cli.ask import ask_video
 from mmreason.cli.bench import bench_app
-from mmreason.cli.cache import cache
-from mmreason.cli.caption import caption
+from mmreason.cli.cache import manage_store
+from mmreason.cli.caption import caption_video
 from mmreason.cli.common import print_line, print_notice
 from mmreason.cli.data import data_app
-from mmreason.cli.demo import demo
-from mmreason.cli.doctor import doctor
+from mmreason.cli.demo import run_demo
+from mmreason.cli.doctor import check_installation
 from mmreason.cli.eval import eval_app
-from mmreason.cli.ground import ground
-from mmreason.cli.index import index
-from mmreason.cli.inspect import inspect
-from mmreason.cli.mcp import mcp
-from mmreason.cli.sample import sample
+from mmreason.cli.ground import ground_expression
+from mmreason.cli.index import index_videos
+from mmreason.cli.inspect import inspect_videos
+from mmreason.cli.mcp import serve_mcp
+from mmreason.cli.sample import sample_frames
 from mmreason.cli.train import train_app
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_text
@@ -49,11 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         mmreason 0.1.0
         0
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        code = app(words, standalone_mode=False, prog_name="mmreason")
+        code = app(arguments, standalone_mode=False, prog_name="mmreason")
         if code == _INTERRUPTED:
             raise KeyboardInterrupt
         sys.stdout.flush()
@@ -115,18 +115,24 @@ app = typer.Typer(
     callback=_root,
     epilog=EXIT_CODES,
 )
-app.command(epilog='Example: mmreason ask clip.mp4 "What colour is the star?" --html out.html')(ask)
-app.command(epilog='Example: mmreason ground clip.mp4 "the red star" --at 2.5 --out box.png')(
-    ground
+app.command(
+    "ask", epilog='Example: mmreason ask clip.mp4 "What colour is the star?" --html out.html'
+)(ask_video)
+app.command(
+    "ground", epilog='Example: mmreason ground clip.mp4 "the red star" --at 2.5 --out box.png'
+)(ground_expression)
+app.command("caption", epilog="Example: mmreason caption clip.mp4 --start 4 --end 8")(caption_video)
+app.command("index", epilog="Example: mmreason index talks/ --levels high,medium")(index_videos)
+app.command("sample", epilog="Example: mmreason sample clip.mp4 --n 32 --sheet sheet.png")(
+    sample_frames
 )
-app.command(epilog="Example: mmreason caption clip.mp4 --start 4 --end 8")(caption)
-app.command(epilog="Example: mmreason index talks/ --levels high,medium")(index)
-app.command(epilog="Example: mmreason sample clip.mp4 --n 32 --sheet sheet.png")(sample)
-app.command(epilog="Example: mmreason inspect clip.mp4 --sheet sheet.png")(inspect)
-app.command(epilog="Example: mmreason cache --clear")(cache)
-app.command(epilog="Example: mmreason demo --seed 3 | mmreason demo --check 10")(demo)
-app.command(epilog="Example: mmreason mcp --root ~/Videos")(mcp)
-app.command(epilog="Example: mmreason doctor --json")(doctor)
+app.command("inspect", epilog="Example: mmreason inspect clip.mp4 --sheet sheet.png")(
+    inspect_videos
+)
+app.command("cache", epilog="Example: mmreason cache --clear")(manage_store)
+app.command("demo", epilog="Example: mmreason demo --seed 3 | mmreason demo --check 10")(run_demo)
+app.command("mcp", epilog="Example: mmreason mcp --root ~/Videos")(serve_mcp)
+app.command("doctor", epilog="Example: mmreason doctor --json")(check_installation)
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
 app.add_typer(eval_app, name="eval")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,12 +18,13 @@ from mmreason.cli.common import (
     ServedModel,
     StorePath,
     load_reasoner,
-    out,
     print_json,
-    progress,
+    result_console,
+    show_progress,
 )
 
 if TYPE_CHECKING:
+    from mmreason.policies import Policy
     from mmreason.reasoner import Reasoner
     from mmreason.types import Answer, Budget
     from mmreason.video import Video
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 POLICIES = ("greedy", "longvideo_r1", "breadth_first")
 
 
-def ask(
+def ask_video(
     video: Annotated[
         str | None, typer.Argument(help="Video file, or a scripted world (.json).")
     ] = None,
@@ -106,43 +108,34 @@ def ask(
 
     Exit code 3 where there is no answer: what to do next is printed then.
     """
-    from mmreason.report.terminal import print_answer, print_plain, short_lines
     from mmreason.types import Budget, UsageError
     from mmreason.video import Video
     from mmreason.video.files import check_writable
-    from mmreason.video.urls import is_url
 
     budget = Budget(
         frames=budget_frames, rounds=budget_rounds, tokens=budget_tokens, seconds=budget_seconds
     )
-    if compat is not None and (policy, depth, shot_aligned, overlap) != (None, None, False, 0.0):
-        raise UsageError("--compat sets policy and tree; give it without --policy and those")
-    chosen = _policy(policy or "greedy")
-
-    def load() -> Reasoner:
-        from mmreason.memory.tree import TreeRecipe
-
-        own = compat is None
-        tree = TreeRecipe(depth=depth, shot_aligned=shot_aligned, overlap=overlap)
-        return load_reasoner(
-            model,
-            store,
-            observer=observer,
-            checker=checker,
-            policy=chosen if own else None,
-            tree=tree if own else None,
-            compat=compat,
-            served_model=served_model,
-            api_key_file=api_key_file,
-        )
-
+    setup = ReasonerSetup(
+        model=model,
+        observer=observer,
+        checker=checker,
+        policy=policy,
+        compat=compat,
+        depth=depth,
+        shot_aligned=shot_aligned,
+        overlap=overlap,
+        store=store,
+        served_model=served_model,
+        api_key_file=api_key_file,
+    )
+    # 1. A file of questions, answered into another.
     if questions is not None:
         if video is not None or answers is None:
             raise UsageError("--questions needs --out, and no video or question beside it")
         from mmreason.cli.ask_many import ask_many
 
         ask_many(
-            load,
+            setup.load,
             questions,
             answers,
             budget,
@@ -155,24 +148,21 @@ def ask(
         return
     if video is None or (question is None and not dry_run):
         raise UsageError("give a video and a question, or --questions FILE --out FILE")
-    is_pattern = any(c in video for c in "*?[") and not (is_url(video) or Path(video).exists())
-    if Path(video).is_dir() or is_pattern:
-        raise UsageError(
-            f"{video}: ask takes one video; for many write a row for each into a file, and give it "
-            "with --questions FILE --out FILE"
-        )
+    _check_is_one_video(video)
     if subtitles is not None and no_subtitles:
         raise UsageError("give either --subtitles FILE or --no-subtitles")
+    # 2. What a question would cost.
     if dry_run:
-        _tell_cost(load(), video, budget, as_json)
+        _print_estimate(setup.load(), video, budget, as_json)
         return
+    # 3. One question. The report's file is tried first: an answer is paid for.
     assert question is not None
     if html is not None:
         check_writable(html)
     with Video.open(video, full_hash=full_hash) as opened:
-        with progress(f"loading {model}"):
-            reasoner = load()
-        answer = watch(
+        with show_progress(f"loading {model}"):
+            reasoner = setup.load()
+        answer = ask_with_progress(
             reasoner,
             opened,
             question,
@@ -181,55 +171,127 @@ def ask(
             subtitles=None if no_subtitles else subtitles or "auto",
             seed=seed,
         )
+    _print_and_save(answer, html, short=short, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonerSetup:
+    """Which models answer and how they search, as the options name them.
+
+    Raises UsageError for an unknown policy, and where `compat` meets what it sets itself.
+
+    Example:
+        >>> ReasonerSetup(model="nano", policy="breadth_first").load()  # doctest: +SKIP
+    """
+
+    model: str
+    observer: str | None = None
+    checker: str | None = None
+    policy: str | None = None
+    """One of `POLICIES`; None for the first, or for that of `compat`."""
+    compat: str | None = None
+    depth: int | None = None
+    shot_aligned: bool = False
+    overlap: float = 0.0
+    store: Path | None = None
+    served_model: str | None = None
+    api_key_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        from mmreason.types import UsageError
+
+        of_search = (self.policy, self.depth, self.shot_aligned, self.overlap)
+        if self.compat is not None and of_search != (None, None, False, 0.0):
+            raise UsageError("--compat sets policy and tree; give it without --policy and those")
+        if self.policy is not None and self.policy not in POLICIES:
+            raise UsageError(f"--policy is one of {', '.join(POLICIES)}; got {self.policy!r}")
+
+    def load(self) -> Reasoner:
+        """Load the models. UsageError for a model that is unknown or a tree that cannot be."""
+        from mmreason.memory.tree import TreeRecipe
+
+        policy = tree = None
+        if self.compat is None:
+            policy = _build_policy(self.policy or POLICIES[0])
+            tree = TreeRecipe(
+                depth=self.depth, shot_aligned=self.shot_aligned, overlap=self.overlap
+            )
+        return load_reasoner(
+            self.model,
+            self.store,
+            observer=self.observer,
+            checker=self.checker,
+            policy=policy,
+            tree=tree,
+            compat=self.compat,
+            served_model=self.served_model,
+            api_key_file=self.api_key_file,
+        )
+
+
+def _build_policy(name: str) -> Policy:
+    from mmreason.policies import BreadthFirst, Greedy, LongVideoR1
+
+    policies = {"greedy": Greedy, "longvideo_r1": LongVideoR1, "breadth_first": BreadthFirst}
+    return policies[name]()
+
+
+def _check_is_one_video(video: str) -> None:
+    """UsageError for a folder and for a pattern, which other verbs take."""
+    from mmreason.types import UsageError
+    from mmreason.video.urls import is_url
+
+    is_pattern = any(c in video for c in "*?[") and not (is_url(video) or Path(video).exists())
+    if Path(video).is_dir() or is_pattern:
+        raise UsageError(
+            f"{video}: ask takes one video; for many write a row for each into a file, and give it "
+            "with --questions FILE --out FILE"
+        )
+
+
+def _print_estimate(reasoner: Reasoner, video: str, budget: Budget, as_json: bool) -> None:
+    from mmreason.video.types import format_time
+
+    estimate = reasoner.estimate(video, budget)
+    if as_json:
+        print_json(estimate.to_dict())
+        return
+    is_long = estimate.scanned_frames > 0
+    rows = [
+        f"{video}: {format_time(estimate.duration_s)}, a tree of {estimate.depth} levels with "
+        f"{estimate.branching} parts each, leaves of {estimate.leaf_s:.1f} s",
+        *([f"compared first: {estimate.scanned_frames:,} small frames, without a model"] * is_long),
+        f"opening: {estimate.opening_frames:,} frames, kept for later questions",
+        f"each node opened: {estimate.level_frames:,} frames; each look: {estimate.look_frames:,}",
+        f"in all: {estimate.least_frames:,} to {estimate.most_frames:,} frames in "
+        f"{estimate.least_calls:,} to {estimate.most_calls:,} calls, less what the store holds",
+    ]
+    for row in rows:
+        result_console().print(row, soft_wrap=True)
+
+
+def _print_and_save(answer: Answer, html: Path | None, *, short: bool, as_json: bool) -> None:
+    """Print `answer`, then write its report. Exit code 3 where it is none."""
+    from mmreason.report.terminal import print_answer, print_plain, short_lines
+
     # The answer comes first: whatever happens to the report, it is not lost.
     if as_json:
         print_json(answer.to_dict() | ({"html": str(html)} if html else {}))
+    elif short:
+        for line in short_lines(answer):
+            print_plain(line, result_console())
     else:
-        for line in short_lines(answer) if short else ():
-            print_plain(line, out())
-        if not short:
-            print_answer(answer, out())
-        sys.stdout.flush()
+        print_answer(answer, result_console())
+    sys.stdout.flush()
     if html is not None:
         answer.save_html(html)
         if not as_json:
-            print_plain(f"report:      {html}", out())
+            print_plain(f"report:      {html}", result_console())
     if not answer.answered:
         raise typer.Exit(NO_ANSWER)
 
 
-def _policy(name: str):
-    from mmreason.policies import BreadthFirst, Greedy, LongVideoR1
-    from mmreason.types import UsageError
-
-    known = {"greedy": Greedy, "longvideo_r1": LongVideoR1, "breadth_first": BreadthFirst}
-    if name not in known:
-        raise UsageError(f"--policy is one of {', '.join(known)}; got {name!r}")
-    return known[name]()
-
-
-def _tell_cost(reasoner: Reasoner, video: str, budget: Budget, as_json: bool) -> None:
-    from mmreason.video.types import format_time
-
-    plan = reasoner.estimate(video, budget)
-    if as_json:
-        print_json(plan.to_dict())
-        return
-    is_long = plan.scanned_frames > 0
-    rows = [
-        f"{video}: {format_time(plan.duration_s)}, a tree of {plan.depth} levels with "
-        f"{plan.branching} parts each, leaves of {plan.leaf_s:.1f} s",
-        *([f"compared first: {plan.scanned_frames:,} small frames, without a model"] * is_long),
-        f"opening: {plan.opening_frames:,} frames, kept for later questions",
-        f"each node opened: {plan.level_frames:,} frames; each look: {plan.look_frames:,}",
-        f"in all: {plan.least_frames:,} to {plan.most_frames:,} frames in {plan.least_calls:,} to "
-        f"{plan.most_calls:,} calls, less what the store holds",
-    ]
-    for row in rows:
-        out().print(row, soft_wrap=True)
-
-
-def watch(
+def ask_with_progress(
     reasoner: Reasoner,
     video: str | Path | Video,
     question: str,
@@ -240,7 +302,7 @@ def watch(
     seed: int = 0,
 ) -> Answer:
     """Ask and show on stderr, while it works, what the reasoner does."""
-    with progress("opening the video") as say:
+    with show_progress("opening the video") as say:
         stream = reasoner.stream(
             video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
         )

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mmreason.cli.common import out, print_json, print_notice
-from mmreason.cli.inputs import bar
+from mmreason.cli.common import print_json, print_notice, result_console
+from mmreason.cli.inputs import progress_bar
 from mmreason.json_values import to_json
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def ask_many(
     of its own keeps it.
     """
     from mmreason.agent.batch import BatchTotals, ResultsFile, read_questions
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
     from mmreason.video.files import check_writable
 
     rows = read_questions(questions_path)
@@ -49,15 +49,15 @@ def ask_many(
     if not use_subtitles:
         questions = [replace(q, subtitles=None) if q.subtitles == "auto" else q for q in questions]
     results = ResultsFile(answers_path, retry_failed=retry_failed)
-    left = results.left(questions)
+    unasked = results.left(questions)
     for unreadable in rows.unreadable:
         results.add(unreadable)
-    if left:
+    if unasked:
         reasoner = load()
-        with bar("asking", len(questions)) as advance:
-            for _ in range(len(questions) - len(left)):
+        with progress_bar("asking", len(questions)) as advance:
+            for _ in range(len(questions) - len(unasked)):
                 advance()
-            for result in reasoner.ask_many(left, budget=budget, workers=workers, seed=seed):
+            for result in reasoner.ask_many(unasked, budget=budget, workers=workers, seed=seed):
                 _add_or_print(results, result)
                 advance()
     questions += [result.question for result in rows.unreadable]
@@ -68,26 +68,26 @@ def ask_many(
         print_notice(f"{answers_path}: rows stay in the order in which they were answered ({why})")
     # Those of earlier runs are in the file too, and count until they are asked again.
     failed = [(q.id, row["failure"]) for q in questions if "failure" in (row := results.rows[q.id])]
-    before = len(rows.questions) - len(left)
+    answered_before = len(rows.questions) - len(unasked)
     totals = BatchTotals(
         answers=str(answers_path),
         questions=len(questions),
-        answered_before=before,
+        answered_before=answered_before,
         unanswered=sum(results.rows[q.id].get("answered") is False for q in questions),
         failed=len(failed),
     )
     if as_json:
         print_json(to_json(totals))
     else:
-        of_before = f", {before} of them before" if before else ""
+        of_before = f", {answered_before} of them before" if answered_before else ""
         text = (
-            f"{counted(len(questions), 'question')} done{of_before}, {totals.unanswered} without "
-            f"an answer, {len(failed)} failed: {answers_path}"
+            f"{format_count(len(questions), 'question')} done{of_before}, {totals.unanswered} "
+            f"without an answer, {len(failed)} failed: {answers_path}"
         )
-        out().print(text, soft_wrap=True)
+        result_console().print(text, soft_wrap=True)
     for name, failure in failed:
         print_notice(f"  {name}: {failure['message']}")
-    to_ask = {question.id for question in (*left, *(row.question for row in rows.unreadable))}
+    to_ask = {question.id for question in (*unasked, *(row.question for row in rows.unreadable))}
     if not retry_failed and any(row_id not in to_ask for row_id, _ in failed):
         print_notice("--retry-failed asks those again that failed before")
     if failed:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmreason.cli.common import Json, err, out, print_json
+from mmreason.cli.common import Json, print_json, progress_console, result_console
 from mmreason.json_values import encode_json, with_schema
 
 if TYPE_CHECKING:
@@ -54,29 +54,29 @@ def bench_decode(
 
     scale = decode_files.QUICK if quick else decode_files.FULL
     usual = ("short", "hevc") if quick else decode_files.NAMES
-    names = _checked(tuple(only or ()), (*decode_files.NAMES, _PLANNING)) or (*usual, _PLANNING)
-    kept_in = files or cache_folder() / "bench"
+    names = _check_names(tuple(only or ()), (*decode_files.NAMES, _PLANNING)) or (*usual, _PLANNING)
+    files_folder = files or cache_folder() / "bench"
     report = decode_report.Report(
-        scale=scale.name, machine=decode_report.machine(), files=(), planning=None
+        scale=scale.name, machine=decode_report.describe_machine(), files=(), planning=None
     )
     if only:
-        report = _earlier(folder / "decode.json", report)
+        report = _read_earlier(folder / "decode.json", report)
     with _bar() as say:
         for name in names:
-            made = "long" if name == _PLANNING else name
-            file = decode_files.make(made, kept_in, scale, say)
+            source_name = "long" if name == _PLANNING else name
+            file = decode_files.make_file(source_name, files_folder, scale, say)
             if name == _PLANNING:
-                found = decode_run.measure_planning(file, scale, say)
-                report = replace(report, planning=found)
+                planning = decode_run.measure_planning(file, scale, say)
+                report = replace(report, planning=planning)
             else:
-                report = _with_file(report, decode_run.measure_file(file, scale, say))
+                report = _replace_file(report, decode_run.measure_file(file, scale, say))
             _save(report, scale, folder)
     if as_json:
         print_json(decode_report.to_dict(report))
         return
     for table in decode_report.rich_tables(report):
-        out().print(table)
-    out().print(f"written to {folder / 'decode.md'}")
+        result_console().print(table)
+    result_console().print(f"written to {folder / 'decode.md'}")
 
 
 @bench_app.command("rl", epilog="Example: mmreason bench rl --out results --only staleness")
@@ -104,67 +104,73 @@ def bench_rl(
     """
     from mmreason.models.hf import progress_bars, threads
     from mmreason.training.claims import experiment, report, runs
-    from mmreason.training.claims.catalogue import EXPERIMENTS
+    from mmreason.training.claims.runs import EXPERIMENTS
 
-    names = _checked(tuple(only or ()), tuple(EXPERIMENTS)) or tuple(EXPERIMENTS)
+    names = _check_names(tuple(only or ()), tuple(EXPERIMENTS)) or tuple(EXPERIMENTS)
     size = experiment.QUICK if quick else experiment.FULL
-    tried = {name: make(size) for name, make in EXPERIMENTS.items()}
-    kept_in = folder / "rl-runs"
+    experiments = {name: build(size) for name, build in EXPERIMENTS.items()}
+    runs_folder = folder / "rl-runs"
     with threads(1), progress_bars(False):
         for name in names:
-            runs.run(tried[name], range(seeds or tried[name].seeds), kept_in, _say)
-    found = [report.Finding(experiment=e, rows=runs.kept(e, kept_in)) for e in tried.values()]
-    findings = [finding for finding in found if finding.rows]
-    report.write(findings, size.name, folder)
+            wanted_seeds = range(seeds or experiments[name].seeds)
+            runs.run_missing(experiments[name], wanted_seeds, runs_folder, _say)
+    results = [
+        report.ExperimentResult(experiment=e, runs=runs.select_runs(e, runs_folder))
+        for e in experiments.values()
+    ]
+    results = [result for result in results if result.runs]
+    report.write_results(results, size.name, folder)
     if as_json:
-        print_json(report.to_dict(findings, size.name))
+        print_json(report.to_dict(results, size.name))
         return
-    for finding in findings:
-        out().print(report.rich_table(finding))
-    out().print(f"written to {folder / 'rl.md'}")
+    for result in results:
+        result_console().print(report.build_table(result))
+    result_console().print(f"written to {folder / 'rl.md'}")
 
 
 def _say(line: str) -> None:
-    err().print(line, soft_wrap=True)
+    progress_console().print(line, soft_wrap=True)
 
 
-def _checked(names: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+def _check_names(names: tuple[str, ...], measured_names: tuple[str, ...]) -> tuple[str, ...]:
     from mmreason.types import UsageError
 
     for name in names:
-        if name not in known:
-            raise UsageError(f"--only {name}: is not measured; known are {', '.join(known)}")
+        if name not in measured_names:
+            raise UsageError(
+                f"--only {name}: is not measured; known are {', '.join(measured_names)}"
+            )
     return names
 
 
-def _earlier(path: Path, fresh: Report) -> Report:
+def _read_earlier(path: Path, fresh: Report) -> Report:
     """The report at `path` to add to; `fresh` where there is none of this machine and size."""
     from mmreason.bench.decode_report import from_dict
 
     if not path.is_file():
         return fresh
     try:
-        found = from_dict(json.loads(path.read_text(encoding="utf-8")))
+        earlier = from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (KeyError, TypeError, ValueError):
-        err().print(f"{path} is no earlier result: begun anew")
+        progress_console().print(f"{path} is no earlier result: begun anew")
         return fresh
-    if (found.scale, found.machine) != (fresh.scale, fresh.machine):
-        err().print(f"{path} is of another size or machine: begun anew")
+    if (earlier.scale, earlier.machine) != (fresh.scale, fresh.machine):
+        progress_console().print(f"{path} is of another size or machine: begun anew")
         return fresh
-    return found
+    return earlier
 
 
-def _with_file(report: Report, file: FileResult) -> Report:
+def _replace_file(report: Report, file: FileResult) -> Report:
     """`report` with `file` in place of an earlier result of it, in the usual order."""
     from mmreason.bench.decode_files import NAMES
 
-    found = {old.name: old for old in report.files} | {file.name: file}
-    return replace(report, files=tuple(found[name] for name in NAMES if name in found))
+    by_name = {old.name: old for old in report.files} | {file.name: file}
+    return replace(report, files=tuple(by_name[name] for name in NAMES if name in by_name))
 
 
 def _save(report: Report, scale: Scale, folder: Path) -> None:
     """Write what is known so far, so that an interruption loses one file at most."""
-    from mmreason.bench import decode_chart, decode_report
+    from mmreason.bench import decode_report
     from mmreason.video.files import write_atomic
     from mmreason.video.plain_text import show_text
 
@@ -172,8 +178,8 @@ def _save(report: Report, scale: Scale, folder: Path) -> None:
     long_ones = [file for file in report.files if file.name in ("short", "long")]
     chart = "decode.svg" if long_ones else ""
     if chart:
-        write_atomic(folder / chart, decode_chart.svg(long_ones).encode())
-    page = decode_report.markdown(report, scale, command, chart)
+        write_atomic(folder / chart, decode_report.draw_chart(long_ones).encode())
+    page = decode_report.build_page(report, scale, command, chart)
     write_atomic(folder / "decode.md", show_text(page).encode())
     text = encode_json(with_schema(decode_report.to_dict(report)), indent=1)
     write_atomic(folder / "decode.json", (text + "\n").encode())
@@ -182,7 +188,7 @@ def _save(report: Report, scale: Scale, folder: Path) -> None:
 @contextmanager
 def _bar() -> Iterator[Callable[[str, int, int], None]]:
     """A bar on stderr that shows (what, done, of how much); none where it is no terminal."""
-    console = err()
+    console = progress_console()
     if not console.is_terminal:
         yield lambda what, done, total: None
         return
@@ -190,8 +196,8 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import TimeElapsedColumn as Elapsed
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Elapsed())
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as shown:
-        task = shown.add_task("", total=None)
-        yield lambda what, done, total: shown.update(
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(
             task, description=what, completed=done, total=total
         )

@@ -12,11 +12,11 @@ from mmreason.cli.common import Json, print_json, print_line
 if TYPE_CHECKING:
     from mmreason.memory.store import StoreShare, Usage
 
-SHOWN = 20
+MOST_LISTED = 20
 """Videos and models that are listed."""
 
 
-def cache(
+def manage_store(
     store: Annotated[
         Path | None, typer.Option("--store", help="SQLite file; by default that of this user.")
     ] = None,
@@ -37,9 +37,9 @@ def cache(
         print_json(usage.to_dict() | ({} if cleared is None else {"cleared": cleared}))
         return
     if cleared is not None:
-        from mmreason.report.words import counted
+        from mmreason.report.text import format_count
 
-        print_line(f"cleared: {counted(cleared, 'reply', 'replies')}")
+        print_line(f"cleared: {format_count(cleared, 'reply', 'replies')}")
     _print(usage)
 
 
@@ -53,17 +53,17 @@ def _print_nothing(path: Path, *, as_json: bool) -> None:
 def _print(usage: Usage) -> None:
     print_line(f"file:    {usage.path} ({_size(usage.file_bytes)})")
     print_line(f"replies: {usage.entries:,}, {_size(usage.size_bytes)} of {_size(usage.max_bytes)}")
-    for title, shares in (("by model", usage.by_model), ("by video", usage.by_video)):
-        if shares:
+    for title, usages in (("by model", usage.by_model), ("by video", usage.by_video)):
+        if usages:
             print_line(f"{title}:")
-            _print_shares(shares)
+            _print_shares(usages)
 
 
-def _print_shares(shares: tuple[StoreShare, ...]) -> None:
-    for share in shares[:SHOWN]:
-        print_line(f"  {_size(share.size_bytes):>10}  {share.entries:>8,}  {share.name}")
-    if len(shares) > SHOWN:
-        print_line(f"  and {len(shares) - SHOWN:,} more")
+def _print_shares(usages: tuple[StoreShare, ...]) -> None:
+    for usage in usages[:MOST_LISTED]:
+        print_line(f"  {_size(usage.size_bytes):>10}  {usage.entries:>8,}  {usage.name}")
+    if len(usages) > MOST_LISTED:
+        print_line(f"  and {len(usages) - MOST_LISTED:,} more")
 
 
 def _size(size_bytes: int) -> str:

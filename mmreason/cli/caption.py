@@ -16,11 +16,11 @@ from mmreason.cli.common import (
     load_reasoner,
     print_json,
     print_line,
-    progress,
+    show_progress,
 )
 
 
-def caption(
+def caption_video(
     video: Annotated[str, typer.Argument(help="Video file, or a scripted world (.json).")],
     start: Annotated[float | None, typer.Option(help="First second; default: the start.")] = None,
     end: Annotated[float | None, typer.Option(help="Last second; default: the end.")] = None,
@@ -37,7 +37,7 @@ def caption(
 
     with Video.open(video, full_hash=full_hash) as opened:
         span = checked_part(start, end, opened.info)
-        with progress(f"loading {model}") as say:
+        with show_progress(f"loading {model}") as say:
             reasoner = load_reasoner(
                 model, store, served_model=served_model, api_key_file=api_key_file
             )

@@ -59,14 +59,14 @@ FullHash = Annotated[
 ]
 
 
-def out(least_width: int = 0) -> Console:
+def result_console(least_width: int = 0) -> Console:
     """The console of results (stdout), no narrower than so many letters."""
     console = TextConsole()
     console.width = max(console.width, least_width)
     return console
 
 
-def err() -> Console:
+def progress_console() -> Console:
     """The console of progress (stderr)."""
     return TextConsole(stderr=True)
 
@@ -97,12 +97,12 @@ NO_ANSWER = 3
 
 
 @contextmanager
-def progress(message: str) -> Iterator[Callable[[str], None]]:
+def show_progress(message: str) -> Iterator[Callable[[str], None]]:
     """Show `message` on stderr while the block runs; the given function changes it.
 
     Nothing is shown where stderr is not a terminal.
     """
-    console = err()
+    console = progress_console()
     if not console.is_terminal:
         yield lambda _: None
         return
@@ -122,7 +122,11 @@ def load_reasoner(
     served_model: str | None = None,
     api_key_file: Path | None = None,
 ) -> Reasoner:
-    """Load a reasoner with the model libraries kept quiet. UsageError for an unknown model."""
+    """Load a reasoner with the model libraries kept quiet. UsageError for an unknown model.
+
+    Example:
+        >>> load_reasoner("nano").ask("clip.mp4", "What colour is the star?")  # doctest: +SKIP
+    """
     from mmreason.models import is_url
     from mmreason.reasoner import Reasoner
 
@@ -156,7 +160,13 @@ def _device_map(model: str) -> str | None:
 
 
 def api_key(model: str, file: Path | None, openai_key: str | None) -> str | None:
-    """The key in `file`; without one `openai_key`, which is for OpenAI's own server alone."""
+    """The key in `file`; without one `openai_key`, which is for OpenAI's own server alone.
+
+    Example:
+        >>> api_key("https://api.openai.com/v1", None, "sk-1")
+        'sk-1'
+        >>> api_key("http://host/v1", None, "sk-1")
+    """
     from mmreason.types import UsageError
 
     if file is None:

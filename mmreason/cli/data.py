@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from mmreason.cli.common import Json, out, print_json, print_notice, progress, quiet_libraries
+from mmreason.cli.common import (
+    Json,
+    print_json,
+    print_notice,
+    quiet_libraries,
+    result_console,
+    show_progress,
+)
 
 MOST_WARNED_OF = 10
 """Problems without their video that are named; the rest is counted."""
@@ -55,15 +62,15 @@ def data_navigation(
     """
     quiet_libraries()
     from mmreason.needle.items import duration_of
-    from mmreason.report.words import counted
-    from mmreason.training.navigation.samples import navigation_samples, write_samples
+    from mmreason.report.text import format_count
+    from mmreason.training.navigation.samples import generate_samples, write_samples
     from mmreason.video.files import check_writable
 
     check_writable(file)
     split = "held-out" if held_out else "train"
     file.parent.mkdir(parents=True, exist_ok=True)
-    with progress("playing") as say:
-        samples = navigation_samples(
+    with show_progress("playing") as say:
+        samples = generate_samples(
             worlds,
             split=split,
             first=first,
@@ -76,8 +83,10 @@ def data_navigation(
     if as_json:
         print_json({"samples": count, "worlds": worlds, "split": split, "file": str(file)})
         return
-    told = f"{counted(count, 'sample')} from {counted(worlds, 'world')}"
-    out().print(f"{told} {'is' if count == 1 else 'are'} in {file}", soft_wrap=True)
+    sample_count = f"{format_count(count, 'sample')} from {format_count(worlds, 'world')}"
+    result_console().print(
+        f"{sample_count} {'is' if count == 1 else 'are'} in {file}", soft_wrap=True
+    )
 
 
 @data_app.command(
@@ -94,22 +103,22 @@ def data_export(
 ) -> None:
     """Write problems as a data set of another library: TRL, verl, EasyR1 or ms-swift."""
     quiet_libraries()
-    from mmreason.report.words import counted
-    from mmreason.training.data.export import export
+    from mmreason.report.text import format_count
+    from mmreason.training.data.export import export_problems
     from mmreason.training.data.problem_file import read_problems
     from mmreason.video.files import check_writable
 
     check_writable(file)
     exported = read_problems(problems)
-    export(exported, to.value, file, paths="relative" if relative else "absolute")
+    export_problems(exported, to.value, file, paths="relative" if relative else "absolute")
     missing = {p.id: p.video for p in exported if p.video and not _is_file(p.video)}
     if as_json:
         totals = {"problems": len(exported), "to": to.value, "file": str(file)}
         print_json(totals | {"missing_videos": missing})
         return
-    problem_count = f"{counted(len(exported), 'problem')} for {to.value}"
+    problem_count = f"{format_count(len(exported), 'problem')} for {to.value}"
     verb = "is" if len(exported) == 1 else "are"
-    out().print(f"{problem_count} {verb} in {file}", soft_wrap=True)
+    result_console().print(f"{problem_count} {verb} in {file}", soft_wrap=True)
     _warn_of_missing(missing, len(exported))
 
 
@@ -123,12 +132,13 @@ def _is_file(path: str) -> bool:
 
 def _warn_of_missing(missing: dict[str, str], total: int) -> None:
     """Say on stderr which problems (id: path) name a video or image that is not there."""
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
 
     if not missing:
         return
     verb = "names" if len(missing) == 1 else "name"
-    head = f"warning: {len(missing)} of {counted(total, 'problem')} {verb} a file that is not there"
+    total_text = format_count(total, "problem")
+    head = f"warning: {len(missing)} of {total_text} {verb} a file that is not there"
     named = list(missing.items())[:MOST_WARNED_OF]
     lines = [f"  {key}: {path}" for key, path in named]
     if len(missing) > MOST_WARNED_OF:

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmreason.cli.ask import watch
+from mmreason.cli.ask import ask_with_progress
 from mmreason.cli.common import (
     Json,
     ModelName,
     StorePath,
-    err,
     load_reasoner,
-    out,
     print_json,
-    progress,
+    progress_console,
+    result_console,
+    show_progress,
 )
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ class Case:
 
     @property
     def right(self) -> bool:
-        return says(self.answer.text, self.question.answer)
+        return says_truth(self.answer.text, self.question.answer)
 
     @property
     def proven(self) -> bool:
-        return meets(self.answer.evidence, self.question.spans)
+        return meets_truth(self.answer.evidence, self.question.spans)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
@@ -73,7 +73,7 @@ class Case:
         }
 
 
-def demo(
+def run_demo(
     folder: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("demo-out"),
     seed: Annotated[
         int | None, typer.Option(help="Which world; default: 0, and fresh ones for --check.")
@@ -92,7 +92,7 @@ def demo(
     from mmreason.types import UsageError
 
     if check is None:
-        with progress(f"loading {model}"):
+        with show_progress(f"loading {model}"):
             reasoner = load_reasoner(model, store)
         _demo_once(reasoner, folder, seed or 0, short=short, as_json=as_json)
         return
@@ -114,12 +114,12 @@ def _check(model: str, seeds: Sequence[int]) -> list[Case]:
     cases = []
     with tempfile.TemporaryDirectory(prefix="mmreason-demo-") as temporary:
         folder = Path(temporary)
-        with progress(f"loading {model}"):
+        with show_progress(f"loading {model}"):
             reasoner = load_reasoner(model, folder / "store.sqlite3")
         for number, seed in enumerate(seeds, start=1):
             cases.append(run_case(reasoner, folder, seed))
-            if err().is_terminal:
-                err().print(f"{number} of {len(seeds)}", end="\r")
+            if progress_console().is_terminal:
+                progress_console().print(f"{number} of {len(seeds)}", end="\r")
         reasoner.store.close()
     return cases
 
@@ -128,7 +128,7 @@ def run_case(reasoner: Reasoner, folder: Path, seed: int) -> Case:
     """Write world `seed` and its video to `folder` and ask the first attribute question of it."""
     from mmreason.video.world import encode, generate, questions
 
-    with progress(f"drawing demo world {seed}") as say:
+    with show_progress(f"drawing demo world {seed}") as say:
         world = generate.demo(seed)
         script = world.save(folder / f"demo-{seed}.json")
         video = folder / f"demo-{seed}.mp4"
@@ -139,29 +139,37 @@ def run_case(reasoner: Reasoner, folder: Path, seed: int) -> Case:
                 f"drawing demo world {seed}: {done} of {total} frames"
             ),
         )
-    asked = questions.make_questions(world, seed=seed)
-    question = next(question for question in asked if question.family == "attribute")
+    world_questions = questions.make_questions(world, seed=seed)
+    question = next(question for question in world_questions if question.family == "attribute")
     options = list(question.options) or None
-    answer = watch(reasoner, video, question.text, options=options, seed=seed)
+    answer = ask_with_progress(reasoner, video, question.text, options=options, seed=seed)
     return Case(seed=seed, script=script, video=video, question=question, answer=answer)
 
 
-def says(text: str, truth: str) -> bool:
+def says_truth(text: str, truth: str) -> bool:
     """Whether an answer says what is true: the same words, or a sentence that holds them.
 
     A sentence counts only without a negation and without another colour, shape, size or pattern
     beside the true one, so that naming everything is never right.
+
+    Example:
+        >>> says_truth("The star is red.", "red"), says_truth("red or blue", "red")
+        (True, False)
     """
-    words, wanted = _words(text), _words(truth)
-    if words == wanted:
+    answer_words, true_words = _words(text), _words(truth)
+    if answer_words == true_words:
         return True
-    places = range(len(words) - len(wanted) + 1)
-    held = any(words[i : i + len(wanted)] == wanted for i in places)
+    starts = range(len(answer_words) - len(true_words) + 1)
+    holds_truth = any(answer_words[i : i + len(true_words)] == true_words for i in starts)
     rivals = {rival for kind in _kinds() if truth in kind for rival in kind if rival != truth}
-    return held and bool(wanted) and not set(words) & (rivals | (_NEGATIONS - set(wanted)))
+    return (
+        holds_truth
+        and bool(true_words)
+        and not set(answer_words) & (rivals | (_NEGATIONS - set(true_words)))
+    )
 
 
-def meets(evidence: Sequence[Evidence], truth: Sequence[Span]) -> bool:
+def meets_truth(evidence: Sequence[Evidence], truth: Sequence[Span]) -> bool:
     """Whether any evidence shares time with any true span."""
     return any(e.span.overlap_s(span) > 0 for e in evidence for span in truth)
 
@@ -187,11 +195,11 @@ def _demo_once(reasoner: Reasoner, folder: Path, seed: int, *, short: bool, as_j
         print_json(case.to_dict() | {"html": str(report)})
         return
     if short:
-        print_plain(f"question:    {case.question.text}", out())
+        print_plain(f"question:    {case.question.text}", result_console())
         for line in short_lines(case.answer):
-            print_plain(line, out())
+            print_plain(line, result_console())
     else:
-        print_answer(case.answer, out())
+        print_answer(case.answer, result_console())
     spans = ", ".join(str(span) for span in case.question.spans)
     for name, value in {
         "truth": f"{case.question.answer}, seen at {spans}",
@@ -200,27 +208,27 @@ def _demo_once(reasoner: Reasoner, folder: Path, seed: int, *, short: bool, as_j
         "script": case.script,
         "report": report,
     }.items():
-        print_plain(f"{name + ':':<12} {value}", out())
+        print_plain(f"{name + ':':<12} {value}", result_console())
 
 
 def _print_cases(cases: list[Case]) -> None:
     """All cases and their totals."""
     from mmreason.report.terminal import print_plain
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
 
-    if out().is_terminal:
-        out().print(_table(cases))
+    if result_console().is_terminal:
+        result_console().print(_table(cases))
     else:
         for case in cases:
-            print_plain("  ".join(f"{k}: {v}" for k, v in _row(case).items()), out())
+            print_plain("  ".join(f"{k}: {v}" for k, v in _row(case).items()), result_console())
     right, proven = sum(c.right for c in cases), sum(c.proven for c in cases)
     good = sum(c.right and c.proven for c in cases)
     calls = sum(c.answer.cost.model_calls for c in cases)
     seconds = sum(c.answer.cost.seconds for c in cases)
     print_plain(
         f"right {right}, evidence meets the truth {proven}, both {good} of {len(cases)}; "
-        f"{counted(calls, 'model call')}, {seconds:.1f} s",
-        out(),
+        f"{format_count(calls, 'model call')}, {seconds:.1f} s",
+        result_console(),
     )
 
 

@@ -6,28 +6,28 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from mmreason.cli.common import Json, out, print_json, print_line, progress
+from mmreason.cli.common import Json, print_json, print_line, result_console, show_progress
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-def doctor(as_json: Json = False) -> None:
+def check_installation(as_json: Json = False) -> None:
     """Check packages, decoders, attention kernels and devices; exits 1 if anything fails."""
-    from mmreason.audit.doctor import run
+    from mmreason.audit.doctor import run_checks
 
-    with progress("checking"):
-        checks = run()
+    with show_progress("checking"):
+        checks = run_checks()
     if as_json:
         print_json({"checks": [check.to_dict() for check in checks]})
-    elif out().is_terminal:
+    elif result_console().is_terminal:
         table = Table.grid(padding=(0, 2))
         for check in checks:
-            found = Text(check.found)
+            finding = Text(check.found)
             if check.advice:
-                found.append(f"\n{check.advice}", style="dim")
+                finding.append(f"\n{check.advice}", style="dim")
             status = Text(check.status, style=_STYLES[check.status])
-            table.add_row(status, Text(check.name), found)
-        out().print(table)
+            table.add_row(status, Text(check.name), finding)
+        result_console().print(table)
     else:
         for check in checks:
             advice = f" ({check.advice})" if check.advice else ""

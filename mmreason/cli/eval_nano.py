@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmreason.cli.common import Json, ModelName, err, out, print_json, progress, quiet_libraries
+from mmreason.cli.common import (
+    Json,
+    ModelName,
+    print_json,
+    progress_console,
+    quiet_libraries,
+    result_console,
+    show_progress,
+)
 
 if TYPE_CHECKING:
     from mmreason.evaluation.declines import DeclineResults
@@ -61,7 +69,7 @@ def eval_nano(
     from mmreason import models
     from mmreason.evaluation.card import model_card
     from mmreason.evaluation.declines_page import declines_page
-    from mmreason.evaluation.nano import measure
+    from mmreason.evaluation.nano import measure_nano
     from mmreason.models.nano_model import NanoModel
     from mmreason.report.terminal import print_plain
     from mmreason.video.files import write_atomic
@@ -73,10 +81,12 @@ def eval_nano(
     if calibrate:
         _calibrate(loaded, worlds, model)
         return
-    with progress(f"measuring {model}") as say:
-        said = None if not real else _declined(loaded, real, half, say)
-        alarms = _alarms(loaded, coded, say) if coded and isinstance(loaded, NanoModel) else None
-        results = measure(
+    with show_progress(f"measuring {model}") as say:
+        decline_results = None if not real else _measure_declines(loaded, real, half, say)
+        alarms = (
+            _count_alarms(loaded, coded, say) if coded and isinstance(loaded, NanoModel) else None
+        )
+        results = measure_nano(
             loaded,
             worlds=worlds,
             on_progress=lambda done, total: say(f"measuring {model}: world {done} of {total}"),
@@ -88,38 +98,38 @@ def eval_nano(
         _facts(loaded),
         command,
         name,
-        declines=said,
+        declines=decline_results,
         alarms=alarms,
         is_calibrated=isinstance(loaded, NanoModel) and loaded.calibrated,
     )
-    if declines is not None and said is not None:
-        page = show_text(declines_page(said, alarms, name, command))
+    if declines is not None and decline_results is not None:
+        page = show_text(declines_page(decline_results, alarms, name, command))
         write_atomic(declines, page.encode())
-        err().print(f"page written to {declines}")
+        progress_console().print(f"page written to {declines}")
     if card is not None:
         write_atomic(card, show_text(text).encode())
-        err().print(f"card written to {card}")
+        progress_console().print(f"card written to {card}")
     if as_json:
-        print_json(_as_json(results, said, alarms))
+        print_json(_to_json(results, decline_results, alarms))
     elif card is None:
-        print_plain(text, out())
+        print_plain(text, result_console())
 
 
-def _declined(loaded: Any, real: list[Path], half: Half, say: Any) -> DeclineResults:
-    from mmreason.evaluation.decline_sources import drawn, find_sources
+def _measure_declines(loaded: Any, real: list[Path], half: Half, say: Any) -> DeclineResults:
+    from mmreason.evaluation.decline_sources import find_sources, list_drawn_sources
     from mmreason.evaluation.declines import measure_declines
 
     sources = [
-        one
-        for one in (*find_sources(real), *drawn())
-        if half is Half.BOTH or one.is_held_out == (half is Half.HELD_OUT)
+        source
+        for source in (*find_sources(real), *list_drawn_sources())
+        if half is Half.BOTH or source.is_held_out == (half is Half.HELD_OUT)
     ]
     return measure_declines(
         loaded, sources, on_source=lambda n: say(f"other footage: {n} of {len(sources)}")
     )
 
 
-def _alarms(loaded: NanoModel, count: int, say: Any) -> Proportion:
+def _count_alarms(loaded: NanoModel, count: int, say: Any) -> Proportion:
     from mmreason.evaluation.coded_worlds import coded_clips
     from mmreason.evaluation.scoring import Proportion
     from mmreason.models.nano_guard import why_outside
@@ -135,7 +145,7 @@ def _calibrate(
     loaded: TransformersModel | NanoModel | EndpointModel, worlds: int, name: str
 ) -> None:
     from mmreason.evaluation.calibration import fit_rising
-    from mmreason.evaluation.nano import measure
+    from mmreason.evaluation.nano import measure_nano
     from mmreason.models.calibration import Calibration
     from mmreason.models.nano_model import SCRIPTED_WORLD, NanoModel
 
@@ -144,8 +154,8 @@ def _calibrate(
             f"{name} is no model of scripted worlds (its folder has no {SCRIPTED_WORLD})",
             param_hint="--model",
         )
-    with progress(f"calibrating {name}") as say:
-        results = measure(
+    with show_progress(f"calibrating {name}") as say:
+        results = measure_nano(
             NanoModel(loaded.inner),
             worlds=worlds,
             split="calibration",
@@ -155,7 +165,7 @@ def _calibrate(
     maps = {kind: fit_rising(pairs) for kind, pairs in results.stated.items()}
     path = Path(loaded.inner.model.name_or_path) / SCRIPTED_WORLD
     Calibration(maps).save(path)
-    err().print(f"calibration written to {path}")
+    progress_console().print(f"calibration written to {path}")
 
 
 def _command(worlds: int, real: list[Path], half: Half, coded: int, model: str) -> str:
@@ -187,8 +197,8 @@ def _facts(loaded: Any) -> dict[str, str]:
     }
 
 
-def _as_json(
-    results: NanoResults, said: DeclineResults | None, alarms: Proportion | None
+def _to_json(
+    results: NanoResults, decline_results: DeclineResults | None, alarms: Proportion | None
 ) -> dict[str, Any]:
     from mmreason.evaluation.scoring import Mean, Proportion
 
@@ -201,13 +211,13 @@ def _as_json(
 
     report = {name: plain(value) for name, value in vars(results).items() if name != "stated"}
     report["coded_worlds_declined"] = plain(alarms)
-    if said is not None:
+    if decline_results is not None:
         report["other_footage"] = {
             half: {
-                "sources_invented": plain(said.share(held_out=held_out)),
-                "replies_invented": plain(said.replies(held_out=held_out)),
+                "sources_invented": plain(decline_results.share(held_out=held_out)),
+                "replies_invented": plain(decline_results.replies(held_out=held_out)),
             }
             for half, held_out in (("held_out", True), ("train", False))
-            if said.share(held_out=held_out).n
+            if decline_results.share(held_out=held_out).n
         }
     return report

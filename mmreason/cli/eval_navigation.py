@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmreason.cli.common import Json, ModelName, out, print_json, progress, quiet_libraries
+from mmreason.cli.common import (
+    Json,
+    ModelName,
+    print_json,
+    quiet_libraries,
+    result_console,
+    show_progress,
+)
 
 if TYPE_CHECKING:
     from mmreason.evaluation.scoring import Proportion
@@ -25,41 +32,44 @@ def eval_navigation(
     quiet_libraries()
     from mmreason import models
     from mmreason.needle.items import duration_of
-    from mmreason.training.navigation.measure import measure
+    from mmreason.training.navigation.measure import measure_navigation
 
     loaded = models.load(model)
-    with progress(f"measuring {model}") as say:
-        found = measure(
+    with show_progress(f"measuring {model}") as say:
+        results = measure_navigation(
             loaded,
             worlds=worlds,
             duration_s=None if length is None else duration_of(length),
             items=items,
             on_world=lambda done: say(f"measuring {model}: world {done} of {worlds}"),
         )
-    players = {model: found.model, "teacher without hints": found.teacher}
-    shares = {
-        **_told("turns that can be read", {model: found.model.valid}),
-        **_told(
+    players = {model: results.model, "teacher without hints": results.teacher}
+    proportions = {
+        **_label_players("turns that can be read", {model: results.model.valid}),
+        **_label_players(
             "opened nodes on the way to a place", {n: p.right_open for n, p in players.items()}
         ),
-        **_told("looks at a place", {n: p.right_look for n, p in players.items()}),
-        **_told("right", {n: p.right for n, p in players.items()}),
-        "right: greedy, checked": found.greedy,
-        **{f"right: {model}, {kind}": share for kind, share in found.model.by_kind.items()},
+        **_label_players("looks at a place", {n: p.right_look for n, p in players.items()}),
+        **_label_players("right", {n: p.right for n, p in players.items()}),
+        "right: greedy, checked": results.greedy,
+        **{
+            f"right: {model}, {kind}": proportion
+            for kind, proportion in results.model.by_kind.items()
+        },
     }
     turns = {n: p.turns / p.right.n for n, p in players.items()}
     if as_json:
         rows: dict[str, object] = {
             name: {"value": s.value if s.n else None, "interval": list(s.interval), "n": s.n}
-            for name, s in shares.items()
+            for name, s in proportions.items()
         }
         print_json(rows | {"turns a question": turns})
         return
-    for name, share in shares.items():
-        out().print(f"{name}: {share}", soft_wrap=True)
+    for name, proportion in proportions.items():
+        result_console().print(f"{name}: {proportion}", soft_wrap=True)
     for name, count in turns.items():
-        out().print(f"turns a question: {name}: {count:.1f}", soft_wrap=True)
+        result_console().print(f"turns a question: {name}: {count:.1f}", soft_wrap=True)
 
 
-def _told(what: str, by_player: dict[str, Proportion]) -> dict[str, Proportion]:
-    return {f"{what}: {name}": share for name, share in by_player.items()}
+def _label_players(measure: str, by_player: dict[str, Proportion]) -> dict[str, Proportion]:
+    return {f"{measure}: {name}": proportion for name, proportion in by_player.items()}

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from mmreason.cli.common import Json, err, out, print_json, quiet_libraries
+from mmreason.cli.common import Json, print_json, progress_console, quiet_libraries, result_console
 
 if TYPE_CHECKING:
-    from mmreason.evaluation.needle.runner import Done
+    from mmreason.evaluation.needle.runner import OnProgress
     from mmreason.evaluation.needle.summary import Row
 
 TABLE_WIDTH = 120
@@ -52,25 +52,29 @@ def eval_needle(
 ) -> None:
     """Measure how well hours of video are searched: short events, look-alikes, half-truths."""
     quiet_libraries()
-    from mmreason.evaluation.needle import methods as known
-    from mmreason.evaluation.needle.page import versus_words, write_report
-    from mmreason.evaluation.needle.runner import Plan, read_outcomes, run
-    from mmreason.evaluation.needle.summary import rows
+    from mmreason.evaluation.needle import methods as needle_methods
+    from mmreason.evaluation.needle.page import comparison_sentence, write_report
+    from mmreason.evaluation.needle.runner import Plan, read_outcomes, run_plan
+    from mmreason.evaluation.needle.summary import build_rows
     from mmreason.needle.items import duration_of
 
-    names = [*_listed(policy), *(known.BASELINES if baselines else ()), *_listed(methods or "")]
+    names = [
+        *_split_names(policy),
+        *(needle_methods.BASELINES if baselines else ()),
+        *_split_names(methods or ""),
+    ]
     plan = Plan(
         model=model,
-        durations_s=tuple(duration_of(name) for name in _listed(lengths)),
+        durations_s=tuple(duration_of(name) for name in _split_names(lengths)),
         seeds=_seeds(seeds),
         items=items,
-        methods=known.checked(names),
+        methods=needle_methods.check_methods(names),
         frames=frames,
         rotations=rotations,
         mention=mention,
     )
     with _bar(f"measuring {model}") as say:
-        path = run(plan, folder, workers=workers, on_progress=say)
+        path = run_plan(plan, folder, workers=workers, on_progress=say)
     outcomes = read_outcomes(path)
     command = f"mmreason eval needle --model {model} --lengths {lengths} --seeds {seeds}"
     command += f" --items {items} --policy {policy}" + " --baselines" * baselines
@@ -79,16 +83,16 @@ def eval_needle(
     if as_json:
         print_json(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
         return
-    table = rows(outcomes)
+    table = build_rows(outcomes)
     # Rich drops letters, and whole columns, that do not fit; a line that wraps loses nothing.
-    out(least_width=TABLE_WIDTH).print(_table(table))
+    result_console(least_width=TABLE_WIDTH).print(_table(table))
     for row in table:
-        if words := versus_words(outcomes, row.method):
-            out().print(words)
-    err().print(f"page written to {page}")
+        if sentence := comparison_sentence(outcomes, row.method):
+            result_console().print(sentence)
+    progress_console().print(f"page written to {page}")
 
 
-def _listed(text: str) -> list[str]:
+def _split_names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
@@ -96,17 +100,17 @@ def _seeds(text: str) -> tuple[int, ...]:
     """`0-2` to (0, 1, 2), `1,5` to (1, 5). Raises UsageError."""
     from mmreason.types import UsageError
 
-    found: list[int] = []
-    for part in _listed(text):
-        first, _, last = part.partition("-")
+    seeds: list[int] = []
+    for text_range in _split_names(text):
+        first, _, last = text_range.partition("-")
         if not first.isdigit() or (last and not last.isdigit()) or int(last or first) < int(first):
             raise UsageError(f"seeds {text!r} must be numbers or ranges, such as 0-4 or 1,5")
-        found += range(int(first), int(last or first) + 1)
-    return tuple(dict.fromkeys(found))
+        seeds += range(int(first), int(last or first) + 1)
+    return tuple(dict.fromkeys(seeds))
 
 
 @contextmanager
-def _bar(message: str) -> Iterator[Done | None]:
+def _bar(message: str) -> Iterator[OnProgress | None]:
     """A bar with the time left on stderr, where that is a terminal."""
     from rich.progress import (
         BarColumn,
@@ -116,25 +120,25 @@ def _bar(message: str) -> Iterator[Done | None]:
         TimeRemainingColumn,
     )
 
-    console = err()
+    console = progress_console()
     if not console.is_terminal:
         yield None
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task(message, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task(message, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _table(rows: list[Row]) -> Table:
+def _table(build_rows: list[Row]) -> Table:
     """Accuracy with its 95 % interval, costs, and where items were lost."""
     from mmreason.evaluation.needle.metrics import ErrorKind
 
     table = Table("method", box=None, pad_edge=False, padding=(0, 1))
-    kinds = [str(kind) for kind in ErrorKind if any(str(kind) in row.errors for row in rows)]
+    kinds = [str(kind) for kind in ErrorKind if any(str(kind) in row.errors for row in build_rows)]
     for name in ("accuracy", "frames", "scanned", "rounds", "hit@3", "abst.F1", *kinds):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
+    for row in build_rows:
         low, high = row.accuracy.interval
         table.add_row(
             row.method,

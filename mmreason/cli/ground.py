@@ -17,7 +17,7 @@ from mmreason.cli.common import (
     load_reasoner,
     print_json,
     print_line,
-    progress,
+    show_progress,
 )
 from mmreason.cli.inputs import picture_format, save_picture
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MOMENT_S = 1e-6
 
 
-def ground(
+def ground_expression(
     file: Annotated[str, typer.Argument(help="Video, image, or a scripted world (.json).")],
     expression: Annotated[str, typer.Argument(help='What to find, such as "the red star".')],
     at: Annotated[
@@ -52,20 +52,20 @@ def ground(
     if picture is not None:
         _check_picture(picture)
 
-    with progress(f"loading {model}") as say:
+    with show_progress(f"loading {model}") as say:
         reasoner = load_reasoner(model, store, served_model=served_model, api_key_file=api_key_file)
         say("looking")
         span = None if at is None else Span(at, at + _MOMENT_S)
         grounding = reasoner.ground(file, expression, span=span)
     drawn = picture if grounding.boxes else None
     if as_json:
-        shown = {} if picture is None else {"picture": None if drawn is None else str(drawn)}
-        print_json(grounding.to_dict() | shown)
+        picture_json = {} if picture is None else {"picture": None if drawn is None else str(drawn)}
+        print_json(grounding.to_dict() | picture_json)
     else:
-        for line in lines(grounding):
+        for line in describe_grounding(grounding):
             print_line(line)
     if drawn is not None:
-        _draw(file, grounding, drawn)
+        _draw_boxes(file, grounding, drawn)
     if picture is not None and not as_json:
         print_line(f"picture: {drawn or 'not written, there is no box to draw'}")
     if grounding.status is GroundingStatus.ERROR:
@@ -83,23 +83,28 @@ _STATUS_WORDS = {
 }
 
 
-def lines(grounding: Grounding) -> list[str]:
-    """What was found, for people: status, place, boxes, and whatever was odd."""
+def describe_grounding(grounding: Grounding) -> list[str]:
+    """What was found, for people: status, place, boxes, and whatever was odd.
+
+    Example:
+        >>> describe_grounding(reasoner.ground("frame.png", "the red star"))  # doctest: +SKIP
+        ['the red star: found', 'box (x1, y1, x2, y2 in pixels): 12.0, 8.0, 40.0, 36.0']
+    """
     from mmreason.video.types import format_time
 
     time_s = grounding.frame_time_s
-    where = "" if time_s is None else f" at {format_time(time_s)}"
+    time_text = "" if time_s is None else f" at {format_time(time_s)}"
     status = _STATUS_WORDS[grounding.status]
-    found = [f"{grounding.expression}: {status}{where}"]
+    lines = [f"{grounding.expression}: {status}{time_text}"]
     for box, label in zip(grounding.boxes, grounding.labels, strict=True):
         numbers = ", ".join(f"{value:.1f}" for value in box.xyxy)
-        found.append(f"box (x1, y1, x2, y2 in pixels): {numbers}  {label}".rstrip())
+        lines.append(f"box (x1, y1, x2, y2 in pixels): {numbers}  {label}".rstrip())
     if not grounding.boxes and grounding.raw_text:
-        found.append(f"the model said: {grounding.raw_text}")
-    return found + [f"note: {issue}" for issue in grounding.issues]
+        lines.append(f"the model said: {grounding.raw_text}")
+    return lines + [f"note: {issue}" for issue in grounding.issues]
 
 
-def _draw(file: str, grounding: Grounding, picture: Path) -> None:
+def _draw_boxes(file: str, grounding: Grounding, picture: Path) -> None:
     """Write the frame that was looked at, with its boxes, as a picture."""
     from PIL import Image, ImageDraw
 

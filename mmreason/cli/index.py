@@ -15,16 +15,21 @@ from mmreason.cli.common import (
     ServedModel,
     StorePath,
     load_reasoner,
-    out,
     print_json,
-    progress,
+    result_console,
+    show_progress,
 )
-from mmreason.cli.inputs import as_dict, end, expand, work_through
+from mmreason.cli.inputs import expand_paths, finish_work, to_dict, work_through
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indexed:
-    """What indexing one video came to."""
+    """What indexing one video came to.
+
+    Example:
+        >>> Indexed(path="a.mp4", nodes=4, failed=0, from_store=4, frames=0, seconds=0.1).from_store
+        4
+    """
 
     path: str
     nodes: int
@@ -34,7 +39,7 @@ class Indexed:
     seconds: float
 
 
-def index(
+def index_videos(
     files: Annotated[list[str], typer.Argument(help="Videos, folders or patterns.")],
     levels: Annotated[
         str, typer.Option(help="Levels to caption: high, medium, low, separated by commas.")
@@ -48,19 +53,18 @@ def index(
     """Caption videos ahead of questions. Interrupted, it goes on where it was when run again."""
     from mmreason.agent.build_index import nodes_of
     from mmreason.memory.tree import Tree
-    from mmreason.report.words import counted
     from mmreason.video.types import Span
 
     names = tuple(name.strip() for name in levels.split(",") if name.strip())
     nodes_of(Tree(Span(0, 1), 4, 1), names)
-    inputs = expand(files)
-    with progress(f"loading {model}"):
+    inputs = expand_paths(files)
+    with show_progress(f"loading {model}"):
         reasoner = load_reasoner(model, store, served_model=served_model, api_key_file=api_key_file)
 
-    def one(path: Path) -> Indexed:
+    def index_file(path: Path) -> Indexed:
         nodes = failed = from_store = frames = 0
         seconds = 0.0
-        with progress(f"{path.name}") as say:
+        with show_progress(f"{path.name}") as say:
             for item in reasoner.index(path, names):
                 nodes += 1
                 failed += item.seen.error is not None
@@ -79,14 +83,14 @@ def index(
             seconds=round(seconds, 3),
         )
 
-    work = work_through(inputs.files, one, "indexing")
+    work = work_through(inputs.files, index_file, "indexing")
     if as_json:
-        print_json(as_dict(work, asdict))
+        print_json(to_dict(work, asdict))
     else:
         for done in work.results:
             failed = f", {done.failed} failed" if done.failed else ""
-            were = "was" if done.from_store == 1 else "were"
-            count = counted(done.nodes, "caption")
-            text = f"{done.path}: {count}, {done.from_store} {were} there{failed}"
-            out().print(text, soft_wrap=True)
-    end(work)
+            verb = "was" if done.from_store == 1 else "were"
+            captions = f"{done.nodes:,} caption{'s' * (done.nodes != 1)}"
+            text = f"{done.path}: {captions}, {done.from_store} {verb} there{failed}"
+            result_console().print(text, soft_wrap=True)
+    finish_work(work)

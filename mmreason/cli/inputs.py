@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import typer
 
-from mmreason.cli.common import err, print_notice
+from mmreason.cli.common import print_notice, progress_console
 from mmreason.video.files import VIDEO_SUFFIXES
 from mmreason.video.urls import is_url, restore_url
 
@@ -54,26 +54,31 @@ class Work(Generic[T]):
     """Files that were not reached, because the work was interrupted."""
 
 
-def expand(words: Sequence[str]) -> Inputs:
+def expand_paths(patterns: Sequence[str]) -> Inputs:
     """Files, the videos and worlds inside folders (and their folders), and what patterns such as
-    `talks/**/*.mp4` match. Raises UsageError for a folder or pattern that holds nothing."""
+    `talks/**/*.mp4` match. Raises UsageError for a folder or pattern that holds nothing.
+
+    Example:
+        >>> expand_paths(["talks/**/*.mp4"]).files  # doctest: +SKIP
+        (PosixPath('talks/a.mp4'), PosixPath('talks/2026/b.mp4'))
+    """
     from mmreason.types import UsageError
 
     files: dict[Path, None] = {}
-    for word in words:
-        path = Path(word)
+    for pattern in patterns:
+        path = Path(pattern)
         if path.is_dir():
-            found = [file for file in sorted(path.rglob("*")) if _is_video(file)]
-            if not found:
-                raise UsageError(f"{word}: there is no video in this folder")
-        elif path.exists() or is_url(word) or not any(mark in word for mark in "*?["):
-            found = [path]
+            matches = [file for file in sorted(path.rglob("*")) if _is_video(file)]
+            if not matches:
+                raise UsageError(f"{pattern}: there is no video in this folder")
+        elif path.exists() or is_url(pattern) or not any(mark in pattern for mark in "*?["):
+            matches = [path]
         else:
-            found = _matches(path)
-            if not found:
-                raise UsageError(f"{word}: no file matches this pattern")
-        files |= dict.fromkeys(found)
-    many = len(words) > 1 or files.keys() != {Path(words[0])}
+            matches = _matches(path)
+            if not matches:
+                raise UsageError(f"{pattern}: no file matches this pattern")
+        files |= dict.fromkeys(matches)
+    many = len(patterns) > 1 or files.keys() != {Path(patterns[0])}
     return Inputs(tuple(files), many)
 
 
@@ -102,7 +107,7 @@ def work_through(files: Sequence[Path], act: Callable[[Path], T], message: str) 
     interruption ends the work with what is done by then."""
     results: list[T] = []
     failures: list[FileFailure] = []
-    with suppress(KeyboardInterrupt), bar(message, len(files)) as advance:
+    with suppress(KeyboardInterrupt), progress_bar(message, len(files)) as advance:
         for path in files:
             try:
                 results.append(act(path))
@@ -117,14 +122,14 @@ def work_through(files: Sequence[Path], act: Callable[[Path], T], message: str) 
 def _reason(error: Exception, name: str) -> str:
     """The error on one line, without the path that is told beside it."""
     text = " ".join(str(error).split()).removeprefix(f"{name}: ")
-    known = isinstance(error, ValueError | OSError)
-    return text if known and text else f"{type(error).__name__}: {text}"
+    is_plain = isinstance(error, ValueError | OSError)
+    return text if is_plain and text else f"{type(error).__name__}: {text}"
 
 
 @contextmanager
-def bar(message: str, total: int) -> Iterator[Callable[[], None]]:
+def progress_bar(message: str, total: int) -> Iterator[Callable[[], None]]:
     """A progress bar; the given function moves it by one. None where stderr is no terminal."""
-    console = err()
+    console = progress_console()
     if not console.is_terminal:
         yield lambda: None
         return
@@ -134,30 +139,30 @@ def bar(message: str, total: int) -> Iterator[Callable[[], None]]:
     described = TextColumn("{task.description}", markup=False)
     columns = (described, BarColumn(), MofNCompleteColumn(), Remaining())
     # Results go to stdout, which stays as it is.
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as shown:
-        task = shown.add_task(message, total=total)
-        yield lambda: shown.advance(task)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task(message, total=total)
+        yield lambda: bar.advance(task)
 
 
-def end(work: Work[T]) -> None:
+def finish_work(work: Work[T]) -> None:
     """List what failed on stderr and end with the exit code that tells it: 1 where something
     failed, that of an interruption where there was one. Call it last."""
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
 
     total = len(work.results) + len(work.failures) + work.left
     if work.failures:
-        print_notice(f"{len(work.failures)} of {counted(total, 'file')} failed:")
+        print_notice(f"{len(work.failures)} of {format_count(total, 'file')} failed:")
     for failure in work.failures:
         print_notice(f"  {failure.path}: {failure.error}")
     if work.left:
-        were = "was" if work.left == 1 else "were"
-        print_notice(f"{work.left} of {counted(total, 'file')} {were} not reached")
+        verb = "was" if work.left == 1 else "were"
+        print_notice(f"{work.left} of {format_count(total, 'file')} {verb} not reached")
         raise KeyboardInterrupt
     if work.failures:
         raise typer.Exit(1)
 
 
-def as_dict(work: Work[T], plain: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+def to_dict(work: Work[T], plain: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
     """JSON types only; `plain` does so for one result."""
     return {
         "results": [plain(result) for result in work.results],
@@ -168,7 +173,13 @@ def as_dict(work: Work[T], plain: Callable[[T], dict[str, Any]]) -> dict[str, An
 
 def picture_path(folder: Path, file: Path, taken: set[Path]) -> Path:
     """`folder/<name of file>.png`, with a number where two files of one name meet; adds it to
-    `taken`."""
+    `taken`.
+
+    Example:
+        >>> taken = set()
+        >>> [picture_path(Path("out"), Path(name), taken).name for name in ("a/x.mp4", "b/x.mp4")]
+        ['x.mp4.png', 'x.mp4-2.png']
+    """
     path, number = folder / f"{file.name}.png", 1
     while path in taken:
         number += 1

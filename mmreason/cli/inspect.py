@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmreason.cli.common import Json, print_json, print_line, progress
+from mmreason.cli.common import Json, print_json, print_line, show_progress
 
 if TYPE_CHECKING:
     from mmreason.video.inspect import FileReport
@@ -20,7 +20,7 @@ MOST_REASON = 160
 """Letters that are printed of why a back end does not read a file; JSON has all."""
 
 
-def inspect(
+def inspect_videos(
     files: Annotated[
         list[str],
         typer.Argument(help="Video files, scripted worlds (.json), folders or patterns."),
@@ -38,27 +38,27 @@ def inspect(
     subtitles inside and beside, chapters, damage, and which back ends can read them."""
     from mmreason.cli import inputs
 
-    given = inputs.expand(files)
-    if not given.many:
-        with progress("reading"):
-            found = _inspect(given.files[0], sheet, backends)
+    paths = inputs.expand_paths(files)
+    if not paths.many:
+        with show_progress("reading"):
+            inspected = _inspect(paths.files[0], sheet, backends)
         if as_json:
-            print_json(found.to_dict())
+            print_json(inspected.to_dict())
         else:
-            _print(found)
+            _print(inspected)
         return
     taken: set[Path] = set()
 
     def act(path: Path) -> InspectedFile:
         return _inspect(path, sheet and inputs.picture_path(sheet, path, taken), backends)
 
-    work = inputs.work_through(given.files, act, "reading")
+    work = inputs.work_through(paths.files, act, "reading")
     if as_json:
-        print_json(inputs.as_dict(work, InspectedFile.to_dict))
+        print_json(inputs.to_dict(work, InspectedFile.to_dict))
     else:
-        for found in work.results:
-            print_line(_summary(found.report))
-    inputs.end(work)
+        for inspected in work.results:
+            print_line(_summary(inspected.report))
+    inputs.finish_work(work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,10 @@ def _inspect(path: Path, sheet: Path | None, backends: bool) -> InspectedFile:
     return InspectedFile(report, sheet)
 
 
-def _print(found: InspectedFile) -> None:
-    rows = lines(found.report) + ([("contact sheet", str(found.sheet))] if found.sheet else [])
+def _print(inspected: InspectedFile) -> None:
+    rows = describe_file(inspected.report) + (
+        [("contact sheet", str(inspected.sheet))] if inspected.sheet else []
+    )
     for name, value in rows:
         print_line(f"{name + ':':<16} {value}")
 
@@ -92,17 +94,17 @@ def _summary(report: FileReport) -> str:
     turned = f" rotated by {report.rotation_deg}" if report.rotation_deg else ""
     turned += " mirrored" if report.mirrored else ""
     readers = " ".join(check.name for check in report.backends if check.why_not is None)
-    parts = [
+    details = [
         f"{report.codec} {report.width_px}x{report.height_px}{turned}",
         format_time(report.duration_s),
         f"{report.mean_fps_hz:.4g} fps {report.frame_rate}",
         *([f"read by {readers}"] if readers else []),
         *(f"note: {note}" for note in report.notes),
     ]
-    return f"{report.path}: {', '.join(parts)}"
+    return f"{report.path}: {', '.join(details)}"
 
 
-def lines(report: FileReport) -> list[tuple[str, str]]:
+def describe_file(report: FileReport) -> list[tuple[str, str]]:
     """(what, how it is) for people."""
     from mmreason.video.types import format_time
 
@@ -144,27 +146,27 @@ def _picture(report: FileReport) -> str:
 def _colour(report: FileReport) -> str:
     colour = report.colour
     fields = ("transfer", "primaries", "matrix", "range")
-    parts = [
+    tagged = [
         f"{name} {getattr(colour, name)}{' (assumed)' * (name in colour.assumed)}"
         for name in fields
         if getattr(colour, name) != "unknown"
     ]
     mapped = [f"brought to a standard screen by {colour.tone_map}"] * (colour.tone_map != "none")
-    return ", ".join(parts + mapped)
+    return ", ".join(tagged + mapped)
 
 
 def _tracks(report: FileReport) -> str:
     """All of them; the one that is shown is marked."""
-    found = []
+    descriptions = []
     for track in report.tracks:
         marks = ["a picture"] * track.is_picture + ["default"] * track.is_default
         marks += ["shown"] * (track.index == report.track)
         stated = [track.title, track.language, *marks]
         size = f"{track.width_px} x {track.height_px}"
-        found.append(
+        descriptions.append(
             ", ".join([f"track {track.index}, {track.codec} {size}", *filter(None, stated)])
         )
-    return "; ".join(found)
+    return "; ".join(descriptions)
 
 
 def _chapters(report: FileReport) -> str:
@@ -174,8 +176,8 @@ def _chapters(report: FileReport) -> str:
         f"{format_time(chapter.span.start_s)} {chapter.title}".rstrip()
         for chapter in report.chapters[:MOST_CHAPTERS]
     ]
-    left = len(report.chapters) - len(listed)
-    return "; ".join(listed) + (f"; and {left} more" if left else "")
+    unlisted = len(report.chapters) - len(listed)
+    return "; ".join(listed) + (f"; and {unlisted} more" if unlisted else "")
 
 
 def _backends(report: FileReport) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mmreason.server.roots import Roots
 
 
-def mcp(
+def serve_mcp(
     root: Annotated[
         list[Path] | None,
         typer.Option(help="Folder whose files may be read; give it once for each. Default: here."),
@@ -78,7 +78,9 @@ def _roots(folders: list[Path] | None) -> Roots:
     from mmreason.server.roots import Roots
     from mmreason.types import UsageError
 
-    here = Path.cwd()
-    if not folders and here == here.parent:
-        raise UsageError(f"started in {here}, where it could read every file; name a --root FOLDER")
-    return Roots.of(folders or [here])
+    working_folder = Path.cwd()
+    if not folders and working_folder == working_folder.parent:
+        raise UsageError(
+            f"started in {working_folder}, where it could read every file; name a --root FOLDER"
+        )
+    return Roots.of(folders or [working_folder])

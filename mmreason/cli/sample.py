@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmreason.cli.common import Json, print_json, print_line, progress
+from mmreason.cli.common import Json, print_json, print_line, show_progress
 
 if TYPE_CHECKING:
     from mmreason.video import FrameBatch, SamplePlan, Span, Video
@@ -35,8 +35,13 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which frames are asked for, before the video is known."""
+class FrameRequest:
+    """Which frames are asked for, before the video is known.
+
+    Example:
+        >>> FrameRequest(plan="fps", fps=1.0).limit, FrameRequest(n=8).limit
+        (768, 8)
+    """
 
     plan: str = "uniform"
     """A key of `PLANS`."""
@@ -54,19 +59,19 @@ class Wanted:
         return self.n or (MOST_AT_A_RATE if self.plan == "fps" else FRAMES)
 
 
-def _uniform(video: Video, span: Span, wanted: Wanted, say: Say) -> SamplePlan:
+def _uniform(video: Video, span: Span, request: FrameRequest, say: Say) -> SamplePlan:
     from mmreason.video import plan
 
-    return plan.uniform(span, wanted.limit)
+    return plan.uniform(span, request.limit)
 
 
-def _fps(video: Video, span: Span, wanted: Wanted, say: Say) -> SamplePlan:
+def _fps(video: Video, span: Span, request: FrameRequest, say: Say) -> SamplePlan:
     from mmreason.video import plan
 
-    return plan.fps(span, wanted.fps or FPS, max_frames=wanted.limit)
+    return plan.fps(span, request.fps or FPS, max_frames=request.limit)
 
 
-def _keyframes(video: Video, span: Span, wanted: Wanted, say: Say) -> SamplePlan:
+def _keyframes(video: Video, span: Span, request: FrameRequest, say: Say) -> SamplePlan:
     """The key frames themselves: all of them, or as many as are wanted, every so-manyth."""
     from mmreason.types import UsageError
     from mmreason.video.types import SamplePlan
@@ -74,7 +79,7 @@ def _keyframes(video: Video, span: Span, wanted: Wanted, say: Say) -> SamplePlan
     inside = [time_s for time_s in video.keyframe_times_s if span.contains(time_s)]
     if not inside:
         raise UsageError(f"{video.info.path}: no key frame lies in {span}; use --plan uniform")
-    count = min(wanted.limit, len(inside))
+    count = min(request.limit, len(inside))
     chosen = [int((k + 0.5) * len(inside) / count) for k in range(count)]
     return SamplePlan(
         times_s=tuple(inside[i] for i in chosen),
@@ -86,7 +91,7 @@ def _keyframes(video: Video, span: Span, wanted: Wanted, say: Say) -> SamplePlan
     )
 
 
-def _shots(video: Video, span: Span, wanted: Wanted, say: Say) -> SamplePlan:
+def _shots(video: Video, span: Span, request: FrameRequest, say: Say) -> SamplePlan:
     """Decodes all of the span: says how far it is."""
     from mmreason.video import plan
     from mmreason.video.content.shots import detect
@@ -95,11 +100,11 @@ def _shots(video: Video, span: Span, wanted: Wanted, say: Say) -> SamplePlan:
     def tell(seen_s: float) -> None:
         say(f"looking for shots: {format_time(seen_s)} of {format_time(span.end_s)}")
 
-    found = detect(video, span, progress=tell).transitions
-    return plan.shots(span, [transition.time_s for transition in found], wanted.limit)
+    transitions = detect(video, span, progress=tell).transitions
+    return plan.shots(span, [transition.time_s for transition in transitions], request.limit)
 
 
-PLANS: dict[str, Callable[[Video, Span, Wanted, Say], SamplePlan]] = {
+PLANS: dict[str, Callable[[Video, Span, FrameRequest, Say], SamplePlan]] = {
     "uniform": _uniform,
     "fps": _fps,
     "keyframes": _keyframes,
@@ -108,7 +113,7 @@ PLANS: dict[str, Callable[[Video, Span, Wanted, Say], SamplePlan]] = {
 """What --plan chooses from: a plan of the wanted frames in a span of a video."""
 
 
-def sample(
+def sample_frames(
     files: Annotated[
         list[str],
         typer.Argument(help="Video files, scripted worlds (.json), folders or patterns."),
@@ -151,21 +156,21 @@ def sample(
     from mmreason.cli import inputs
     from mmreason.types import UsageError
 
-    wanted = Wanted(
+    request = FrameRequest(
         plan=plan or ("uniform" if fps is None else "fps"), n=n, fps=fps, start_s=start, end_s=end
     )
-    if wanted.plan not in PLANS:
+    if request.plan not in PLANS:
         raise UsageError(f"unknown plan {plan!r}; choose one of {', '.join(PLANS)}")
-    if fps is not None and wanted.plan != "fps":
+    if fps is not None and request.plan != "fps":
         raise UsageError(f"--fps goes with --plan fps, not with --plan {plan}")
     if fps is not None and not 0 < fps < float("inf"):
         raise UsageError(f"--fps must be above 0 frames a second, got {fps}")
     if sheet is not None and n is not None and n > MOST_ON_A_SHEET:
         raise UsageError(f"a sheet holds {MOST_ON_A_SHEET} frames at most, --n asks for {n}")
-    given = inputs.expand(files)
-    if not given.many:
-        with progress("sampling") as say:
-            taken = _sample(given.files[0], wanted, sheet, dump, say)
+    paths = inputs.expand_paths(files)
+    if not paths.many:
+        with show_progress("sampling") as say:
+            taken = _sample(paths.files[0], request, sheet, dump, say)
         if as_json:
             print_json(taken.to_dict())
         else:
@@ -173,22 +178,22 @@ def sample(
         return
     names: set[Path] = set()
 
-    def act(path: Path) -> Sampled:
+    def act(path: Path) -> SampledFile:
         name = inputs.picture_path(Path(), path, names)
         folder = dump and dump / name.stem
-        return _sample(path, wanted, sheet and sheet / name, folder, lambda _: None)
+        return _sample(path, request, sheet and sheet / name, folder, lambda _: None)
 
-    work = inputs.work_through(given.files, act, "sampling")
+    work = inputs.work_through(paths.files, act, "sampling")
     if as_json:
-        print_json(inputs.as_dict(work, Sampled.to_dict))
+        print_json(inputs.to_dict(work, SampledFile.to_dict))
     else:
         for taken in work.results:
             _print_summary(taken)
-    inputs.end(work)
+    inputs.finish_work(work)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ShownFrame:
     """A decoded frame."""
 
     shown_s: float
@@ -199,12 +204,12 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sampled:
+class SampledFile:
     """What was taken of one file."""
 
     video: str
     plan: SamplePlan
-    shown: tuple[Shown, ...]
+    shown: tuple[ShownFrame, ...]
     """One a frame; empty where nothing was decoded."""
     sheet: Path | None
     pictures: tuple[Path, ...]
@@ -235,36 +240,38 @@ class Sampled:
         }
 
 
-def _sample(path: Path, wanted: Wanted, sheet: Path | None, dump: Path | None, say: Say) -> Sampled:
+def _sample(
+    path: Path, request: FrameRequest, sheet: Path | None, dump: Path | None, say: Say
+) -> SampledFile:
     """Plan, and decode no more than the sheet and the pictures need."""
     from mmreason.language.validate import checked_part
     from mmreason.video import Video
 
     with Video.open(path) as video:
-        span = checked_part(wanted.start_s, wanted.end_s, video.info)
-        chosen, fps_hz = PLANS[wanted.plan](video, span, wanted, say), video.info.mean_fps_hz
-        shown: tuple[Shown, ...] = ()
+        span = checked_part(request.start_s, request.end_s, video.info)
+        chosen, fps_hz = PLANS[request.plan](video, span, request, say), video.info.mean_fps_hz
+        shown_frames: tuple[ShownFrame, ...] = ()
         pictures: tuple[Path, ...] = ()
         if sheet is not None:
-            shown = _write_sheet(video, chosen, sheet)
+            shown_frames = _write_sheet(video, chosen, sheet)
         if dump is not None:
-            shown, pictures = _write_pictures(video, chosen, dump)
-    return Sampled(
+            shown_frames, pictures = _write_pictures(video, chosen, dump)
+    return SampledFile(
         video=str(path),
         plan=chosen,
-        shown=shown,
+        shown=shown_frames,
         sheet=sheet,
         pictures=pictures,
-        notes=_notes(wanted, chosen, fps_hz),
+        notes=_notes(request, chosen, fps_hz),
     )
 
 
-def _notes(wanted: Wanted, chosen: SamplePlan, video_fps_hz: float) -> tuple[str, ...]:
+def _notes(request: FrameRequest, chosen: SamplePlan, video_fps_hz: float) -> tuple[str, ...]:
     """Why there are fewer frames than were asked for, or some twice; nothing where there are
     not."""
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
 
-    settings, taken = chosen.settings, counted(len(chosen), "frame")
+    settings, taken = chosen.settings, format_count(len(chosen), "frame")
     rate_hz = settings.get("fps_hz", 0.0)
     if chosen.method == "fps" and rate_hz > video_fps_hz * _CLEARLY_MORE > 0:
         return (
@@ -274,14 +281,14 @@ def _notes(wanted: Wanted, chosen: SamplePlan, video_fps_hz: float) -> tuple[str
     if chosen.method == "fps" and "frames_asked" in settings:
         return (
             f"{settings['fps_asked_hz']:g} frames a second are {settings['frames_asked']:,}; "
-            f"--n {wanted.limit} keeps {taken}, {settings['fps_hz']:.3g} a second",
+            f"--n {request.limit} keeps {taken}, {settings['fps_hz']:.3g} a second",
         )
-    if chosen.method == "keyframes" and len(chosen) < wanted.limit and wanted.n is not None:
-        return (f"{taken}: the video has no more key frames there, {wanted.n} were asked for",)
+    if chosen.method == "keyframes" and len(chosen) < request.limit and request.n is not None:
+        return (f"{taken}: the video has no more key frames there, {request.n} were asked for",)
     return ()
 
 
-def _write_sheet(video: Video, chosen: SamplePlan, sheet: Path) -> tuple[Shown, ...]:
+def _write_sheet(video: Video, chosen: SamplePlan, sheet: Path) -> tuple[ShownFrame, ...]:
     from mmreason.cli.inputs import save_picture
     from mmreason.types import UsageError
     from mmreason.video.sheet import contact_sheet
@@ -296,35 +303,35 @@ def _write_sheet(video: Video, chosen: SamplePlan, sheet: Path) -> tuple[Shown, 
     columns = min(MOST_COLUMNS, round(len(batch) ** 0.5 + 0.49))
     picture = contact_sheet(batch, columns=columns, cell_width_px=CELL_WIDTH_PX)
     save_picture(picture, sheet, "--sheet")
-    return _shown(batch)
+    return _shown_frames(batch)
 
 
 def _write_pictures(
     video: Video, chosen: SamplePlan, folder: Path
-) -> tuple[tuple[Shown, ...], tuple[Path, ...]]:
+) -> tuple[tuple[ShownFrame, ...], tuple[Path, ...]]:
     """Write `folder/0001_12.345s.jpg` and so on, holding a few frames at a time."""
     from mmreason.video.files import write_atomic
     from mmreason.video.sheet import jpeg_bytes
 
     paths: list[Path] = []
-    shown: list[Shown] = []
+    shown_frames: list[ShownFrame] = []
     for first in range(0, len(chosen), _DECODED_AT_ONCE):
         batch = video.sample(chosen.part(first, first + _DECODED_AT_ONCE))
         for pixels, time_s in zip(batch.pixels, batch.times_s, strict=True):
             name = f"{len(paths) + 1:04d}_{float(time_s):.3f}s.jpg"
             paths.append(write_atomic(folder / name, jpeg_bytes(pixels, quality=92)))
-        shown += _shown(batch)
-    return tuple(shown), tuple(paths)
+        shown_frames += _shown_frames(batch)
+    return tuple(shown_frames), tuple(paths)
 
 
-def _shown(batch: FrameBatch) -> tuple[Shown, ...]:
+def _shown_frames(batch: FrameBatch) -> tuple[ShownFrame, ...]:
     return tuple(
-        Shown(shown_s=float(time_s), exact=bool(exact))
+        ShownFrame(shown_s=float(time_s), exact=bool(exact))
         for time_s, exact in zip(batch.times_s, batch.exact, strict=True)
     )
 
 
-def _print(taken: Sampled) -> None:
+def _print(taken: SampledFile) -> None:
     from mmreason.video.types import format_time
 
     for i, (time_s, reason) in enumerate(zip(taken.plan.times_s, taken.plan.reasons, strict=True)):
@@ -340,13 +347,13 @@ def _print(taken: Sampled) -> None:
         print_line(f"pictures:      {len(taken.pictures)} in {taken.pictures[0].parent}")
 
 
-def _print_summary(taken: Sampled) -> None:
-    from mmreason.report.words import counted
+def _print_summary(taken: SampledFile) -> None:
+    from mmreason.report.text import format_count
 
-    inexact = sum(not shown.exact for shown in taken.shown) or sum(taken.plan.moved)
-    parts = [f"{counted(len(taken.plan), 'frame')}, {taken.plan.method}"]
-    parts += [f"{inexact} not exact"] if inexact else []
-    parts += list(taken.notes)
-    parts += [str(taken.sheet)] if taken.sheet is not None else []
-    parts += [str(taken.pictures[0].parent)] if taken.pictures else []
-    print_line(f"{taken.video}: {', '.join(parts)}")
+    inexact = sum(not frame.exact for frame in taken.shown) or sum(taken.plan.moved)
+    details = [f"{format_count(len(taken.plan), 'frame')}, {taken.plan.method}"]
+    details += [f"{inexact} not exact"] if inexact else []
+    details += list(taken.notes)
+    details += [str(taken.sheet)] if taken.sheet is not None else []
+    details += [str(taken.pictures[0].parent)] if taken.pictures else []
+    print_line(f"{taken.video}: {', '.join(details)}")

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from mmreason.cli.common import Json, err, out, print_json, quiet_libraries
+from mmreason.cli.common import Json, print_json, progress_console, quiet_libraries, result_console
 from mmreason.cli.train_export import train_export
 from mmreason.cli.train_rl import train_rl
 
@@ -48,15 +48,17 @@ def train_nano(
 ) -> None:
     """Train nano on scripted worlds. Can be interrupted and resumed."""
     quiet_libraries()
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
     from mmreason.training.nano.cli import train_command
 
     done = train_command(config=config, start=start, out=folder, resume=resume, minutes=minutes)
     if as_json:
         print_json(done)
         return
-    steps = counted(int(done["of"]), "step")
-    out().print(f"{done['steps']} of {steps} done; the model is in {done['model']}", soft_wrap=True)
+    steps = format_count(int(done["of"]), "step")
+    result_console().print(
+        f"{done['steps']} of {steps} done; the model is in {done['model']}", soft_wrap=True
+    )
 
 
 train_app.command("rl", epilog="Example: mmreason train rl recipe.py --dry-run")(train_rl)
@@ -83,38 +85,38 @@ def train_report(
     from mmreason.training.monitoring.compare import Comparison
     from mmreason.types import UsageError
 
-    read = [Run.read(folder) for folder in runs]
-    if len(read) == 1:
-        path = read[0].save_html(page or runs[0] / "report.html")
+    loaded_runs = [Run.read(folder) for folder in runs]
+    if len(loaded_runs) == 1:
+        path = loaded_runs[0].save_html(page or runs[0] / "report.html")
     elif page is None:
-        raise UsageError(f"{len(read)} runs need --out: the page that compares them")
+        raise UsageError(f"{len(loaded_runs)} runs need --out: the page that compares them")
     else:
-        path = Comparison.of(read).save_html(page)
+        path = Comparison.of(loaded_runs).save_html(page)
     if as_json:
-        print_json({"page": str(path), "runs": [run.summary() for run in read]})
+        print_json({"page": str(path), "runs": [run.summary() for run in loaded_runs]})
         return
-    out().print(_runs_table(read))
-    for run in read:
+    result_console().print(_runs_table(loaded_runs))
+    for run in loaded_runs:
         if run.damaged:
             lines = f"{len(run.damaged)} damaged line{'s' if len(run.damaged) > 1 else ''}"
-            err().print(f"{run.name}: {lines} passed over")
-    err().print(f"page written to {path}", soft_wrap=True)
+            progress_console().print(f"{run.name}: {lines} passed over")
+    progress_console().print(f"page written to {path}", soft_wrap=True)
 
 
 def _runs_table(runs: list[Run]) -> Table:
     """Final values (the mean over the last tenth) of the figures one looks at first."""
-    from mmreason.training.monitoring.curves import number_words
     from mmreason.training.monitoring.figures import KEY_FIGURES
+    from mmreason.viz.axes import format_number
 
-    known = {name for run in runs for name in run.names}
-    present = [(short, name) for short, name in KEY_FIGURES.items() if name in known]
+    logged_names = {name for run in runs for name in run.names}
+    present = [(short, name) for short, name in KEY_FIGURES.items() if name in logged_names]
     figures = dict(present[:_FIGURES])
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("run", overflow="fold")
     for short in ("steps", *figures):
         table.add_column(short, justify="right", no_wrap=True)
     for run in runs:
-        finals = (run.final(name) for name in figures.values())
-        cells = ("-" if one is None else number_words(one.mean) for one in finals)
+        ends = (run.final(name) for name in figures.values())
+        cells = ("-" if end is None else format_number(end.mean) for end in ends)
         table.add_row(Text(run.name), f"{run.done}/{run.planned}", *cells)
     return table

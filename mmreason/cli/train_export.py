@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mmreason.cli.common import Json, out, print_json, quiet_libraries
+from mmreason.cli.common import Json, print_json, quiet_libraries, result_console
 
 _NOTE = "recipe.json"
 """In a run's folder: where its recipe lies."""
@@ -19,8 +19,8 @@ def note_recipe(run: Path, recipe_file: Path) -> None:
     from mmreason.video.files import write_atomic
 
     run.mkdir(parents=True, exist_ok=True)
-    told = json.dumps({"recipe": str(recipe_file.resolve())})
-    write_atomic(run / _NOTE, told.encode())
+    note = json.dumps({"recipe": str(recipe_file.resolve())})
+    write_atomic(run / _NOTE, note.encode())
 
 
 def train_export(
@@ -42,21 +42,21 @@ def train_export(
     from dataclasses import replace
 
     from mmreason.training.rl import export, read_recipe
-    from mmreason.training.rl.checkpoint import newest
+    from mmreason.training.rl.checkpoint import find_newest
     from mmreason.types import UsageError
 
     if step is None:
-        found = newest(run)
-        if found is None:
+        checkpoint = find_newest(run)
+        if checkpoint is None:
             raise UsageError(f"{run} has no checkpoint; is it the folder of a run?")
-        step = found[1].step
+        step = checkpoint[1].step
     recipe = replace(read_recipe(recipe_file or _noted_recipe(run)), out=run)
     folder = folder or run / f"model-step-{step:06d}"
     export(recipe, folder, step=step)
     if as_json:
         print_json({"step": step, "model": str(folder)})
         return
-    out().print(f"the model as of step {step} is in {folder}", soft_wrap=True)
+    result_console().print(f"the model as of step {step} is in {folder}", soft_wrap=True)
 
 
 def _noted_recipe(run: Path) -> Path:

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmreason.cli.common import Json, err, out, print_json, print_notice, quiet_libraries
+from mmreason.cli.common import (
+    Json,
+    print_json,
+    print_notice,
+    progress_console,
+    quiet_libraries,
+    result_console,
+)
 from mmreason.cli.train_export import note_recipe
 
 if TYPE_CHECKING:
     from mmreason.training.rl import Recipe
-    from mmreason.training.rl.plan import Plan
+    from mmreason.training.rl.plan import RunPlan
 
 
 def train_rl(
@@ -38,40 +45,40 @@ def train_rl(
     """
     quiet_libraries()
     from mmreason.training.rl import read_recipe
-    from mmreason.training.rl.plan import plan
+    from mmreason.training.rl.plan import plan_run
 
     recipe = read_recipe(recipe_file)
     if dry_run:
         recipe.task.problem(0)
-        made = plan(recipe, recipe_file)
+        made_plan = plan_run(recipe, recipe_file)
         wrong = _wrong_data(recipe)
         if as_json:
-            print_json(made.to_dict() | {"wrong": wrong})
+            print_json(made_plan.to_dict() | {"wrong": wrong})
         else:
-            _print_plan(made)
+            _print_plan(made_plan)
             for line in wrong:
                 print_notice(line)
         if wrong:
             raise typer.Exit(1)
         return
-    from mmreason.report.words import counted
+    from mmreason.report.text import format_count
     from mmreason.training.monitoring.live import LiveTable
-    from mmreason.training.monitoring.watch import watched
-    from mmreason.training.parallel.processes import part
+    from mmreason.training.monitoring.watch import watch_steps
+    from mmreason.training.parallel.processes import destroy_process_group
     from mmreason.training.rl import TrainingStopped, train
     from mmreason.training.stopping import StopSignal
 
     last, failed = None, ""
-    with StopSignal(minutes) as should_stop, LiveTable(err()) as table:
+    with StopSignal(minutes) as should_stop, LiveTable(progress_console()) as table:
         reports = train(recipe, resume=resume, should_stop=should_stop)
         try:
-            for report in watched(reports, recipe.out, trackers=recipe.trackers, table=table):
+            for report in watch_steps(reports, recipe.out, trackers=recipe.trackers, table=table):
                 if last is None:
                     note_recipe(recipe.out, recipe_file)
                 last = report
         except TrainingStopped as error:
             failed = str(error)
-    part()
+    destroy_process_group()
     model = recipe.out / "model"
     has_model = model.is_dir() and not failed
     done = {
@@ -85,10 +92,12 @@ def train_rl(
     if as_json:
         print_json(done)
     else:
-        where = f"the model is in {model}" if has_model else "no model is written"
-        told = f"{done['steps']} of {counted(recipe.steps, 'step')} done"
-        out().print(f"{told}; {where}", soft_wrap=True)
-        out().print(f"look at the run: mmreason train report {recipe.out}", soft_wrap=True)
+        model_text = f"the model is in {model}" if has_model else "no model is written"
+        step_text = f"{done['steps']} of {format_count(recipe.steps, 'step')} done"
+        result_console().print(f"{step_text}; {model_text}", soft_wrap=True)
+        result_console().print(
+            f"look at the run: mmreason train report {recipe.out}", soft_wrap=True
+        )
     if failed:
         print_notice(f"error: {failed}")
         raise typer.Exit(1)
@@ -96,28 +105,28 @@ def train_rl(
 
 def _wrong_data(recipe: Recipe) -> list[str]:
     """A line for each video that cannot be read and each reward that does not apply."""
-    from mmreason.cli.inputs import bar
-    from mmreason.training.rl.data_check import videos_of, wrong_with
+    from mmreason.cli.inputs import progress_bar
+    from mmreason.training.rl.data_check import count_videos, find_faults
 
-    found = []
+    problems = []
     for name, task in (("", recipe.task), ("held out: ", recipe.held_out)):
         if task is not None:
-            with bar("opening videos", videos_of(task)) as advance:
-                found += [name + line for line in wrong_with(task, advance)]
-    return found
+            with progress_bar("opening videos", count_videos(task)) as advance:
+                problems += [name + line for line in find_faults(task, advance)]
+    return problems
 
 
-def _print_plan(made: Plan) -> None:
+def _print_plan(plan: RunPlan) -> None:
     from rich.table import Table
     from rich.text import Text
 
     table = Table("memory for", "GB", title="One process that holds the whole model")
-    for name, size in made.memory.items():
+    for name, size in plan.memory.items():
         table.add_row(name, f"{size / 1e9:.2f}")
-    table.add_row("together", f"{made.total_bytes / 1e9:.2f}", style="bold")
-    console = out()
-    console.print(f"{made.parameters:,} parameters, {made.trained:,} of them trained")
-    console.print(f"{made.attempts:,} attempts, {made.updates:,} updates")
+    table.add_row("together", f"{plan.total_bytes / 1e9:.2f}", style="bold")
+    console = result_console()
+    console.print(f"{plan.parameters:,} parameters, {plan.trained:,} of them trained")
+    console.print(f"{plan.rollouts:,} rollouts, {plan.updates:,} updates")
     console.print(table)
-    for where, line in made.launches.items():
-        console.print(Text(f"{where}: ").append(line, style="bold"), soft_wrap=True)
+    for launcher, line in plan.launches.items():
+        console.print(Text(f"{launcher}: ").append(line, style="bold"), soft_wrap=True)

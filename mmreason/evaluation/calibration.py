@@ -1,7 +1,7 @@
 """Fits and checks how far stated confidence is the share that is right: pure functions of pairs
 (confidence, right).
 
-Leaves out asking a model (`nano.py`) and applying the fit (`mmreason.models.calibration`).
+`mmreason.models.calibration` applies the fit.
 """
 
 from __future__ import annotations
@@ -60,8 +60,14 @@ def _share_right(pool: list[Pair]) -> float:
     return (sum(right for _, right in pool) + 1) / (len(pool) + 2)
 
 
-def reliability(pairs: Sequence[Pair]) -> list[Bin]:
-    """The bins of `EDGES` that hold replies."""
+def reliability_bins(pairs: Sequence[Pair]) -> list[Bin]:
+    """The bins of `EDGES` that hold replies.
+
+    Example:
+        >>> bins = reliability_bins([(0.75, True), (0.75, False)])
+        >>> [(bin_.low, bin_.stated, bin_.right.hits) for bin_ in bins]
+        [(0.7, 0.75, 1)]
+    """
     bins = []
     for low, high in itertools.pairwise(EDGES):
         inside = [p for p in pairs if low <= p[0] < high or (high == EDGES[-1] == p[0])]
@@ -73,6 +79,13 @@ def reliability(pairs: Sequence[Pair]) -> list[Bin]:
 
 
 def expected_error(bins: Sequence[Bin]) -> float:
-    """Expected calibration error: mean gap between stated and right over replies."""
-    total = sum(one.right.n for one in bins)
-    return sum(abs(one.stated - one.right.value) * one.right.n for one in bins) / max(1, total)
+    """Expected calibration error: mean gap between stated and right over replies.
+
+    Example:
+        >>> expected_error(reliability_bins([(0.75, True), (0.75, False)]))
+        0.25
+    """
+    total = sum(group.right.n for group in bins)
+    return sum(abs(group.stated - group.right.value) * group.right.n for group in bins) / max(
+        1, total
+    )

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from mmreason.evaluation.calibration import expected_error, reliability
+from mmreason.evaluation.calibration import expected_error, reliability_bins
 from mmreason.evaluation.declines import DeclineResults
 from mmreason.evaluation.nano import NanoResults, by_family
 from mmreason.evaluation.scoring import Proportion
@@ -27,9 +27,9 @@ def model_card(
     """Markdown about the model `name`. `facts` are lines about the weights, `command` repeats
     the measurement. `declines` is what was said of other footage, `alarms` are clips of worlds that
     the guard took for such; None where these were not measured."""
-    parts = [
-        _head(name, facts),
-        _reached(results),
+    sections = [
+        _heading(name, facts),
+        _aims(results),
         _families(results),
         _boxes(results),
         _captions(results),
@@ -37,7 +37,7 @@ def model_card(
         _confidence(results, is_calibrated),
         f"## Measure again\n\n```\n{command}\n```\n\n{_METHOD}",
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(sections) + "\n"
 
 
 _METHOD = (
@@ -47,7 +47,7 @@ _METHOD = (
 )
 
 
-def _head(name: str, facts: dict[str, str]) -> str:
+def _heading(name: str, facts: dict[str, str]) -> str:
     rows = "\n".join(f"| {what} | {value} |" for what, value in facts.items())
     return (
         f"# {name}\n\n"
@@ -62,22 +62,24 @@ def _head(name: str, facts: dict[str, str]) -> str:
     )
 
 
-def _reached(results: NanoResults) -> str:
+def _aims(results: NanoResults) -> str:
     table = results.families.get("single scene", {})
     lines = [
-        _verdict(f"{name}, single scene", table.get(name, Proportion(0, 0)), aim)
+        _aim_line(f"{name}, single scene", table.get(name, Proportion(0, 0)), aim)
         for name, aim in AIM.items()
     ]
     value = results.box_iou.value
-    lines.append(f"- box mean IoU: {value:.3f}, aim {BOX_AIM}: {_word(value >= BOX_AIM)}")
+    lines.append(f"- box mean IoU: {value:.3f}, aim {BOX_AIM}: {_reached_text(value >= BOX_AIM)}")
     return "## What was aimed at, what was reached\n\n" + "\n".join(lines)
 
 
-def _verdict(name: str, share: Proportion, aim: float) -> str:
-    return f"- {name}: {share.value:.1%}, aim {aim:.0%}: {_word(share.value >= aim)}"
+def _aim_line(name: str, proportion: Proportion, aim: float) -> str:
+    return (
+        f"- {name}: {proportion.value:.1%}, aim {aim:.0%}: {_reached_text(proportion.value >= aim)}"
+    )
 
 
-def _word(reached: bool) -> str:
+def _reached_text(reached: bool) -> str:
     return "reached" if reached else "**not reached**"
 
 
@@ -106,7 +108,9 @@ def _boxes(results: NanoResults) -> str:
 
 
 def _captions(results: NanoResults) -> str:
-    rows = "\n".join(f"| {name} | {share} |" for name, share in results.caption_words.items())
+    rows = "\n".join(
+        f"| {name} | {proportion} |" for name, proportion in results.caption_words.items()
+    )
     return (
         "## Captions of single scenes\n\n"
         "Proportion of actors whose attribute stands in the caption (shape and colour in one "
@@ -136,22 +140,22 @@ def _honesty(
 
 
 def _confidence(results: NanoResults, is_calibrated: bool) -> str:
-    how = (
+    method = (
         "Stated confidence was fitted on other worlds, by a rising map."
         if is_calibrated
         else "Stated confidence is the mean probability of the written tokens, not calibrated."
     )
     rows = []
     for kind, pairs in results.stated.items():
-        bins = reliability(pairs)
+        bins = reliability_bins(pairs)
         rows += [
-            f"| {kind} | {one.low:.0%} to {one.high:.0%} | {one.right.n} | {one.stated:.1%} "
-            f"| {one.right} |"
-            for one in bins
+            f"| {kind} | {group.low:.0%} to {group.high:.0%} | {group.right.n} "
+            f"| {group.stated:.1%} | {group.right} |"
+            for group in bins
         ]
         rows.append(f"| {kind} | all | {len(pairs)} | mean gap {expected_error(bins):.1%} | |")
     return (
-        f"## Confidence\n\n{how}\n\n"
+        f"## Confidence\n\n{method}\n\n"
         "| reply to | stated | replies | mean stated | right |\n| --- | --- | --- | --- | --- |\n"
         + "\n".join(rows)
         + "\n\nAnswers that a second look, at other frames of the same clip, repeats: "

@@ -1,7 +1,7 @@
 """Sources of footage that is no scripted world: files of a folder, and drawn ones.
 
 A source is split into the train half or the held-out half by a hash of its name, before anything is
-tuned on it, and is shown at five brightnesses. Leaves out asking a model (`declines.py`).
+tuned on it, and is shown at five brightnesses. `declines.py` asks a model about them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def find_sources(paths: Iterable[Path]) -> list[Source]:
 
     UsageError for a path that is not there and for a folder without any.
     """
-    found: dict[str, Source] = {}
+    sources: dict[str, Source] = {}
     for path in paths:
         if path.is_dir():
             files = sorted(p for p in path.rglob("*") if p.suffix.lower() in MEDIA and p.is_file())
@@ -72,11 +72,11 @@ def find_sources(paths: Iterable[Path]) -> list[Source]:
         for file in files:
             name = file.relative_to(root).as_posix()
             group = file.parent.name if file.parent != root else root.name
-            found[name] = Source(name=name, group=group, read=_FileReader(file))
-    return [found[name] for name in sorted(found)]
+            sources[name] = Source(name=name, group=group, read=_FileReader(file))
+    return [sources[name] for name in sorted(sources)]
 
 
-def drawn() -> list[Source]:
+def list_drawn_sources() -> list[Source]:
     """The sources of `drawn_sources.py`."""
     return [
         Source(name=name, group="drawn", read=_DrawnReader(draw))
@@ -113,9 +113,9 @@ class _DrawnReader:
     draw: Callable[[], np.ndarray]
 
     def __call__(self, frames: int, size_px: tuple[int, int] | None) -> list[FrameBatch]:
-        shown = self.draw()
-        order = np.linspace(0, len(shown) - 1, frames).round().astype(int)
-        pixels = np.stack([_resized(shown[i], size_px) for i in order])
+        drawings = self.draw()
+        order = np.linspace(0, len(drawings) - 1, frames).round().astype(int)
+        pixels = np.stack([_resized(drawings[i], size_px) for i in order])
         return [_batch(pixels, DRAWN_STEP_S)]
 
 
@@ -133,8 +133,8 @@ def _clip_windows(path: Path, frames: int, size_px: tuple[int, int] | None) -> I
 
 
 def _still_clip(picture: np.ndarray, frames: int, size_px: tuple[int, int] | None) -> FrameBatch:
-    shown = _resized(picture, size_px)
-    return _batch(np.repeat(shown[None], frames, 0), DRAWN_STEP_S)
+    still = _resized(picture, size_px)
+    return _batch(np.repeat(still[None], frames, 0), DRAWN_STEP_S)
 
 
 def _batch(pixels: np.ndarray, step_s: float) -> FrameBatch:

@@ -2,7 +2,7 @@
 
 Each source is shown at five brightnesses, each window is asked every question, as a clip and as a
 still. A source counts as invented if any reply to any of them is neither a decline nor an empty
-list of boxes. Leaves out where sources come from (`decline_sources.py`).
+list of boxes.
 """
 
 from __future__ import annotations
@@ -37,6 +37,13 @@ class SourceResult:
 
     `replies` counts all replies; `invented` those that claim something, of which `examples` holds
     (brightness, prompt, reply).
+
+    Example:
+        >>> SourceResult(
+        ...     name="pictures/cat.png", group="pictures", is_held_out=True, replies=45, invented=1,
+        ...     guarded=40, examples=((0.6, "Where is the square?", "on the left."),),
+        ... ).invented
+        1
     """
 
     name: str
@@ -59,16 +66,18 @@ class DeclineResults:
     def share(self, *, held_out: bool, group: str | None = None) -> Proportion:
         """Sources with an invention, of those of one half (and one group)."""
         chosen = [
-            one
-            for one in self.sources
-            if one.is_held_out == held_out and group in (None, one.group)
+            source
+            for source in self.sources
+            if source.is_held_out == held_out and group in (None, source.group)
         ]
-        return Proportion(sum(one.invented > 0 for one in chosen), len(chosen))
+        return Proportion(sum(source.invented > 0 for source in chosen), len(chosen))
 
     def replies(self, *, held_out: bool) -> Proportion:
         """Replies that invent, of all of one half; they are not independent of each other."""
-        chosen = [one for one in self.sources if one.is_held_out == held_out]
-        return Proportion(sum(one.invented for one in chosen), sum(one.replies for one in chosen))
+        chosen = [source for source in self.sources if source.is_held_out == held_out]
+        return Proportion(
+            sum(source.invented for source in chosen), sum(source.replies for source in chosen)
+        )
 
 
 def measure_declines(

@@ -10,7 +10,7 @@ from mmreason.evaluation.declines import QUESTIONS, DeclineResults
 from mmreason.evaluation.scoring import Proportion
 from mmreason.video.plain_text import show_line
 
-SHOWN = 10
+MOST_EXAMPLES = 10
 """Inventions quoted at most."""
 
 
@@ -23,24 +23,24 @@ def declines_page(
         f"| {_half(half)} | {results.share(held_out=half)} | {results.replies(held_out=half)} |"
         for half in halves
     )
-    parts = [
+    sections = [
         f"# What {name} says of footage that is no scripted world",
         _METHOD.format(
             questions=len(QUESTIONS) + 3, lights=", ".join(f"{light:.0%}" for light in LIGHTS)
         ),
         "| half | sources with an invention | replies that invent |\n| --- | --- | --- |\n" + rows,
         _groups(results, halves),
-        _said(results),
+        _examples(results),
     ]
     if alarms is not None:
-        parts.append(
+        sections.append(
             "Clips of scripted worlds, encoded by several encoders in several sizes and qualities, "
             f"that were declined as a whole: {alarms}."
         )
     if results.unreadable:
-        parts.append(f"Not read, and not counted: {', '.join(map(_plain, results.unreadable))}.")
-    parts.append(f"```\n{command}\n```")
-    return "\n\n".join(parts) + "\n"
+        sections.append(f"Not read, and not counted: {', '.join(map(_plain, results.unreadable))}.")
+    sections.append(f"```\n{command}\n```")
+    return "\n\n".join(sections) + "\n"
 
 
 _METHOD = (
@@ -59,28 +59,28 @@ def _half(is_held_out: bool) -> str:
 
 
 def _groups(results: DeclineResults, halves: Sequence[bool]) -> str:
-    groups = sorted({one.group for one in results.sources})
+    groups = sorted({source.group for source in results.sources})
     head = "| from | " + " | ".join(f"{_half(half)}: invented / sources" for half in halves) + " |"
     lines = [head, "| --- |" + " --- |" * len(halves)]
     for group in groups:
-        shares = [results.share(held_out=half, group=group) for half in halves]
+        proportions = [results.share(held_out=half, group=group) for half in halves]
         lines.append(
-            f"| {_plain(group)} | " + " | ".join(f"{s.hits} / {s.n}" for s in shares) + " |"
+            f"| {_plain(group)} | " + " | ".join(f"{s.hits} / {s.n}" for s in proportions) + " |"
         )
     return "\n".join(lines)
 
 
-def _said(results: DeclineResults) -> str:
-    invented = [one for one in results.sources if one.invented]
-    guarded = sum(one.guarded for one in results.sources)
-    total = sum(one.replies for one in results.sources)
+def _examples(results: DeclineResults) -> str:
+    invented = [source for source in results.sources if source.invented]
+    guarded = sum(source.guarded for source in results.sources)
+    total = sum(source.replies for source in results.sources)
     lines = [
         f"Of {total:,} replies, {guarded:,} are declines of the guard, of words, pictures or "
         "replies; the others are the weights' own."
     ]
-    for one in invented[:SHOWN]:
-        light, prompt, text = one.examples[0]
-        lines.append(f"- {_plain(one.name)} at {light:.0%}: {prompt} “{_plain(text)}”")
+    for source in invented[:MOST_EXAMPLES]:
+        light, prompt, text = source.examples[0]
+        lines.append(f"- {_plain(source.name)} at {light:.0%}: {prompt} “{_plain(text)}”")
     return "\n".join(lines)
 
 

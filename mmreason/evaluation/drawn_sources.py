@@ -104,8 +104,8 @@ def _terminal(rng: random.Random) -> np.ndarray:
         pen = ImageDraw.Draw(picture)
         for i in range(SIZE_PX[1] // (size + 3)):
             row = i + frame * speed
-            at = (4, 2 + i * (size + 3))
-            pen.text(at, rows[row % 40], fill=inks[row % 5 % 3], font=_font(size))
+            corner_px = (4, 2 + i * (size + 3))
+            pen.text(corner_px, rows[row % 40], fill=inks[row % 5 % 3], font=_font(size))
         frames.append(np.asarray(picture))
     return np.stack(frames)
 
@@ -121,8 +121,8 @@ def _page(rng: random.Random) -> np.ndarray:
     pen.rectangle((0, 0, SIZE_PX[0], 16), fill=panel)
     pen.rectangle((0, 16, rng.randint(30, 90), SIZE_PX[1]), fill=panel)
     for _ in range(rng.randint(3, 12)):
-        at = (rng.randint(4, 180), rng.randint(18, 146))
-        pen.text(at, rng.choice(LINES + CODE), fill=ink, font=_font(rng.choice((8, 10, 14))))
+        corner_px = (rng.randint(4, 180), rng.randint(18, 146))
+        pen.text(corner_px, rng.choice(LINES + CODE), fill=ink, font=_font(rng.choice((8, 10, 14))))
     for _ in range(rng.randint(1, 4)):
         x, y = rng.randint(90, 220), rng.randint(20, 140)
         pen.rounded_rectangle((x, y, x + rng.randint(24, 60), y + 14), 4, fill=accent)
@@ -170,8 +170,10 @@ def _blur(rng: random.Random) -> np.ndarray:
     frames = []
     for frame in range(FRAMES):
         picture = Image.new("RGB", SIZE_PX, ground)
-        at = x + step * frame
-        ImageDraw.Draw(picture).ellipse((at - size, y - size * 1.6, at + size, y + size), fill=ink)
+        centre_x_px = x + step * frame
+        ImageDraw.Draw(picture).ellipse(
+            (centre_x_px - size, y - size * 1.6, centre_x_px + size, y + size), fill=ink
+        )
         frames.append(np.asarray(picture.filter(ImageFilter.GaussianBlur(rng.choice((8, 12))))))
     return np.stack(frames)
 
@@ -196,11 +198,11 @@ def _fade(rng: random.Random) -> np.ndarray:
 def _lavfi(graph: str) -> np.ndarray:
     import av
 
-    head, *rest = graph.split(",")
+    head, *filters = graph.split(",")
     join = ":" if "=" in head else "="
     size = f"{head}{join}size={SIZE_PX[0]}x{SIZE_PX[1]}:rate=4"
     frames: list[np.ndarray] = []
-    with av.open(",".join([size, *rest]), format="lavfi") as source:
+    with av.open(",".join([size, *filters]), format="lavfi") as source:
         for frame in source.decode(video=0):
             frames.append(frame.to_ndarray(format="rgb24"))
             if len(frames) == FRAMES:

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Proportion:
-    """`hits` of `n`, with a 95 % Wilson interval."""
+    """`hits` of `n`, with a 95 % Wilson interval.
+
+    Example:
+        >>> print(Proportion(8, 10) + Proportion(1, 10))
+        45.0% (25.8% to 65.8%, n = 20)
+    """
 
     hits: int
     n: int
@@ -40,7 +45,12 @@ class Proportion:
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean with a 95 % interval from the normal approximation."""
+    """A mean with a 95 % interval from the normal approximation.
+
+    Example:
+        >>> print(Mean.of([1.0, 2.0, 3.0]))
+        2.000 (0.868 to 3.132, n = 3)
+    """
 
     total: float
     squares: float
@@ -69,11 +79,21 @@ class Mean:
         return f"{self.value:.3f} ({low:.3f} to {high:.3f}, n = {self.n})"
 
 
-def normalised(text: str) -> str:
-    """Lower case, single spaces, without punctuation."""
+def normalise_text(text: str) -> str:
+    """Lower case, single spaces, without punctuation.
+
+    Example:
+        >>> normalise_text("It moves  LEFT.")
+        'it moves left'
+    """
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
-def same(answer: str, truth: str) -> bool:
-    """Whether an answer says exactly what is true, but for case and punctuation."""
-    return normalised(answer) == normalised(truth)
+def says_same(answer: str, truth: str) -> bool:
+    """Whether an answer says exactly what is true, but for case and punctuation.
+
+    Example:
+        >>> says_same("Red.", "red"), says_same("dark red", "red")
+        (True, False)
+    """
+    return normalise_text(answer) == normalise_text(truth)

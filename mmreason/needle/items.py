@@ -1,6 +1,6 @@
 """Items of the needle benchmark: a question with its options, its answer and where the proof is.
 
-JSON lines in and out. Leaves out how items are made (`worlds.py`).
+JSON lines in and out. `worlds.py` makes them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,21 @@ POSITIONS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One question about one needle world."""
+    """One question about one needle world.
+
+    Example:
+        >>> item = Item(
+        ...     id="needle-3m-0-00", world="needle-3m-0", duration_s=180.0, seed=0,
+        ...     question="What colour is the small star?",
+        ...     options=("red", "blue", "green", "white"), answer=2, kind="attribute",
+        ...     gold_spans=(Span(61.0, 65.0),), needle_s=4.0, position=3, border="inside",
+        ...     context=None, distractors=2,
+        ... )
+        >>> item.rotated(1).options, item.rotated(1).answer
+        (('blue', 'green', 'white', 'red'), 1)
+        >>> Item.from_dict(item.to_dict()) == item
+        True
+    """
 
     id: str
     world: str
@@ -111,7 +125,13 @@ def _item(data: dict[str, Any]) -> Item:
 
 
 def duration_of(name: str) -> float:
-    """Seconds of a length such as `3m`, `90s` or `1h`. Raises UsageError."""
+    """Seconds of a length such as `3m`, `90s` or `1h`. Raises UsageError.
+
+    Example:
+        >>> duration_of("15m")
+        900.0
+    """
+
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     try:
         duration_s = float(name[:-1]) * units[name[-1:]]
@@ -125,7 +145,13 @@ def duration_of(name: str) -> float:
 
 
 def duration_name(duration_s: float) -> str:
-    """`3m`, `1h`: the shortest name that `duration_of` reads back."""
+    """The shortest name that `duration_of` reads back.
+
+    Example:
+        >>> duration_name(3600.0), duration_name(150.0)
+        ('1h', '150s')
+    """
+
     for unit, length_s in (("h", 3600), ("m", 60)):
         if duration_s % length_s == 0:
             return f"{duration_s / length_s:g}{unit}"

@@ -3,7 +3,7 @@
 Films have places; so has this: a chapter (a tenth to a fifth of the video) shows its own word all
 the time, a section (one to two minutes of it) has its own background and one resident actor, a
 scene (8 to 20 s) has the resident at its own place with its own motion. Chapters and scenes do not
-know the tree. Leaves out what is planted (`planting.py`).
+know the tree. `placement.py` says what is planted where.
 """
 
 from __future__ import annotations
@@ -53,7 +53,16 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HiddenEvent:
-    """A second actor that is there for exactly `span`."""
+    """A second actor that is there for exactly `span`.
+
+    Example:
+        >>> star = Figure("star", "red", "small", "plain")
+        >>> event = HiddenEvent(
+        ...     id="item0.0", figure=star, motion="left", span=Span(61.0, 65.0), chapter=2
+        ... )
+        >>> event.figure.phrase(("colour", "shape"))
+        'red star'
+    """
 
     id: str
     figure: Figure
@@ -63,73 +72,74 @@ class HiddenEvent:
     asks_motion: bool = False
 
 
-def chapters(rng: random.Random, duration_s: float) -> tuple[Chapter, ...]:
+def draw_chapters(rng: random.Random, duration_s: float) -> tuple[Chapter, ...]:
     """Six to nine chapters, each a tenth to a fifth of the video, no two with the same word."""
     count = rng.randint(6, 9)
+    # Drawn again until the longest and the shortest chapter stand out: questions ask for them.
     while True:
-        shares = [rng.uniform(0.1, 0.2) for _ in range(count)]
-        shares = [share / sum(shares) for share in shares]
-        ranked = sorted(shares)
+        fractions = [rng.uniform(0.1, 0.2) for _ in range(count)]
+        fractions = [fraction / sum(fractions) for fraction in fractions]
+        ranked = sorted(fractions)
         clear = ranked[-1] >= MARGIN * ranked[-2] and ranked[1] >= MARGIN * ranked[0]
         if clear and ranked[0] >= 0.1 - 0.015 and ranked[-1] <= 0.2 + 0.015:
             break
-    ends_s = [round(duration_s * share, 3) for share in itertools.accumulate(shares)]
+    ends_s = [round(duration_s * fraction, 3) for fraction in itertools.accumulate(fractions)]
     bounds_s = [0.0, *ends_s[:-1], duration_s]
-    words = rng.sample(WORDS, count)
+    screen_words = rng.sample(WORDS, count)
     return tuple(
         Chapter(word, Span(a, b))
-        for word, (a, b) in zip(words, itertools.pairwise(bounds_s), strict=True)
+        for word, (a, b) in zip(screen_words, itertools.pairwise(bounds_s), strict=True)
     )
 
 
-def sections(
-    rng: random.Random, parts: Sequence[Chapter], plants: Sequence[HiddenEvent]
+def draw_sections(
+    rng: random.Random, chapters: Sequence[Chapter], events: Sequence[HiddenEvent]
 ) -> tuple[Section, ...]:
-    """Sections of about 90 s; where one would begin beside the edge of a plant, it is left out."""
-    edges_s = sorted(edge for p in plants for edge in (p.span.start_s, p.span.end_s))
-    found = []
-    for index, chapter in enumerate(parts):
+    """Sections of about 90 s; where one would begin beside the edge of an event, it is left out."""
+    edges_s = sorted(edge for p in events for edge in (p.span.start_s, p.span.end_s))
+    drawn_sections = []
+    for index, chapter in enumerate(chapters):
         cuts_s = [
             cut_s
-            for cut_s in _uneven(rng, chapter.span, SECTION_S)
+            for cut_s in _uneven_cuts_s(rng, chapter.span, SECTION_S)
             if all(abs(cut_s - edge_s) >= EDGE_S for edge_s in edges_s)
         ]
         bounds_s = [chapter.span.start_s, *cuts_s, chapter.span.end_s]
         last: Background | None = None
         for start_s, end_s in itertools.pairwise(bounds_s):
-            others: list[Background] = [b for b in get_args(Background) if b != last]
-            last = background = rng.choice(others)
-            found.append(Section(index, Span(start_s, end_s), background))
-    return tuple(found)
+            backgrounds: list[Background] = [b for b in get_args(Background) if b != last]
+            last = background = rng.choice(backgrounds)
+            drawn_sections.append(Section(index, Span(start_s, end_s), background))
+    return tuple(drawn_sections)
 
 
-def scenes(
+def draw_scenes(
     rng: random.Random,
-    parts: Sequence[Chapter],
-    places: Sequence[Section],
+    chapters: Sequence[Chapter],
+    sections: Sequence[Section],
     residents: Sequence[Figure],
-    plants: Sequence[HiddenEvent],
+    events: Sequence[HiddenEvent],
 ) -> tuple[Scene, ...]:
-    """All scenes of the world: cut anew wherever a plant comes or goes."""
-    found = []
-    waiting = sorted(plants, key=lambda p: p.span.start_s)
-    for number, (place, resident) in enumerate(zip(places, residents, strict=True)):
-        here = [p for p in waiting if p.span.overlap_s(place.span) > 0]
-        for span in _cut(rng, place.span, here):
-            plant = next((p for p in here if p.span.overlap_s(span) > 0), None)
-            found.append(
+    """All scenes of the world: cut anew wherever an event comes or goes."""
+    drawn_scenes = []
+    in_order = sorted(events, key=lambda p: p.span.start_s)
+    for number, (section, resident) in enumerate(zip(sections, residents, strict=True)):
+        inside = [p for p in in_order if p.span.overlap_s(section.span) > 0]
+        for span in _cut(rng, section.span, inside):
+            event = next((p for p in inside if p.span.overlap_s(span) > 0), None)
+            drawn_scenes.append(
                 Scene(
                     start_s=span.start_s,
                     end_s=span.end_s,
-                    background=place.background,
-                    text=parts[place.chapter].word,
-                    actors=_placed(rng, f"resident{number}", resident, plant),
+                    background=section.background,
+                    text=chapters[section.chapter].word,
+                    actors=_place_actors(rng, f"resident{number}", resident, event),
                 )
             )
-    return tuple(found)
+    return tuple(drawn_scenes)
 
 
-def _uneven(rng: random.Random, span: Span, length_s: float) -> list[float]:
+def _uneven_cuts_s(rng: random.Random, span: Span, length_s: float) -> list[float]:
     """Inner borders that cut `span` into pieces of about `length_s`, a quarter up or down."""
     count = max(1, round(span.duration_s / length_s))
     sizes = [rng.uniform(0.8, 1.2) for _ in range(count)]
@@ -137,18 +147,20 @@ def _uneven(rng: random.Random, span: Span, length_s: float) -> list[float]:
     return [round(span.start_s + span.duration_s * s / sum(sizes), 3) for s in steps]
 
 
-def _cut(rng: random.Random, span: Span, plants: Sequence[HiddenEvent]) -> list[Span]:
-    """Scenes of a section: edges of plants are kept to the millisecond, others stay 2 s away."""
+def _cut(rng: random.Random, span: Span, events: Sequence[HiddenEvent]) -> list[Span]:
+    """Scenes of a section: edges of events are kept to the millisecond, others stay 2 s away."""
     hard_s = {span.start_s, span.end_s}
-    for plant in plants:
-        hard_s |= {t for t in (plant.span.start_s, plant.span.end_s) if span.contains(t)}
+    for event in events:
+        hard_s |= {t for t in (event.span.start_s, event.span.end_s) if span.contains(t)}
     bounds_s = set(hard_s)
-    for cut_s in _uneven(rng, span, SCENE_S):
+    # Ordinary cuts give way to the edges of events ...
+    for cut_s in _uneven_cuts_s(rng, span, SCENE_S):
         if all(abs(cut_s - edge_s) >= 2.0 for edge_s in hard_s):
             bounds_s.add(cut_s)
-    for plant in plants:
-        if plant.asks_motion:
-            inside = plant.span.clip(span)
+    # ... and are replaced by even ones where a motion is asked for, which a cut would hide.
+    for event in events:
+        if event.asks_motion:
+            inside = event.span.clip(span)
             bounds_s = {b for b in bounds_s if not inside.start_s < b < inside.end_s}
             count = max(1, round(inside.duration_s / _MOTION_SCENE_S))
             step_s = inside.duration_s / count
@@ -156,26 +168,27 @@ def _cut(rng: random.Random, span: Span, plants: Sequence[HiddenEvent]) -> list[
     return [Span(a, b) for a, b in itertools.pairwise(sorted(bounds_s))]
 
 
-def _placed(
-    rng: random.Random, resident_id: str, resident: Figure, plant: HiddenEvent | None
+def _place_actors(
+    rng: random.Random, resident_id: str, resident: Figure, event: HiddenEvent | None
 ) -> tuple[Actor, ...]:
-    """The resident and the plant, clear of each other, of the edges and of the word."""
+    """The resident and the event's actor, clear of each other, of the edges and of the word."""
+    # Two moving paths seldom fit: after half of the tries the resident stands still.
     for attempt in range(_TRIES):
         calm = attempt >= _TRIES // 2
         first = _actor(rng, resident_id, resident, "still" if calm else rng.choice(NEEDLE_MOTIONS))
-        if plant is None:
+        if event is None:
             return (first[0],)
-        second = _actor(rng, plant.id, plant.figure, plant.motion)
+        second = _actor(rng, event.id, event.figure, event.motion)
         if _apart(first[1], second[1]):
             return (first[0], second[0])
     # A corner is always free: movers take at most two thirds of the width.
-    assert plant is not None
-    second = _actor(rng, plant.id, plant.figure, plant.motion)
+    assert event is not None
+    second = _actor(rng, event.id, event.figure, event.motion)
     for side in (RADIUS[resident.size], ASPECT - RADIUS[resident.size]):
         first = _still(resident_id, resident, side, RADIUS[resident.size] * 1.02)
         if _apart(first[1], second[1]):
             return (first[0], second[0])
-    second = _actor(rng, plant.id, plant.figure, plant.motion, right=True)
+    second = _actor(rng, event.id, event.figure, event.motion, right=True)
     return (_still(resident_id, resident, RADIUS[resident.size], 0.3)[0], second[0])
 
 
@@ -210,16 +223,16 @@ def _actor(
         y + reach[3] + radius,
     )
     motion = Motion(kind=kind, travel=travel)
-    return _made(actor_id, figure, x, y, motion), path
+    return _build_actor(actor_id, figure, x, y, motion), path
 
 
 def _still(actor_id: str, figure: Figure, x: float, y: float) -> tuple[Actor, _Path]:
     radius = RADIUS[figure.size]
     path = (x - radius, x + radius, y - radius, y + radius)
-    return _made(actor_id, figure, x, y, Motion()), path
+    return _build_actor(actor_id, figure, x, y, Motion()), path
 
 
-def _made(actor_id: str, figure: Figure, x: float, y: float, motion: Motion) -> Actor:
+def _build_actor(actor_id: str, figure: Figure, x: float, y: float, motion: Motion) -> Actor:
     return Actor(
         id=actor_id,
         shape=figure.shape,
@@ -232,11 +245,11 @@ def _made(actor_id: str, figure: Figure, x: float, y: float, motion: Motion) -> 
     )
 
 
-def _apart(one: _Path, other: _Path) -> bool:
+def _apart(first: _Path, second: _Path) -> bool:
     gap = 0.02
     return (
-        one[1] + gap <= other[0]
-        or other[1] + gap <= one[0]
-        or one[3] + gap <= other[2]
-        or other[3] + gap <= one[2]
+        first[1] + gap <= second[0]
+        or second[1] + gap <= first[0]
+        or first[3] + gap <= second[2]
+        or second[3] + gap <= first[2]
     )

@@ -1,9 +1,9 @@
 """Models without weights: they read a world's script at the times of the frames they are shown.
 
-The captioner tells what a stretch holds, as well as its knobs allow; the looker answers the
+The captioner tells what a stretch holds, as well as its noise allows; the looker answers the
 question forms of `world.questions` from the shown frames alone and says "there is no star." where
 none of them shows one. Noise comes from a stable hash, so the same frames are always told the same
-way, and what is told at one chance is told at every higher one. Leaves out pixels.
+way, and what is told at one chance is told at every higher one. Pixels are never looked at.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from mmreason.needle.words import (
     Figure,
     figure_of,
     motion_answer,
-    parsed,
-    singular,
-    split_context,
+    parse_question,
+    split_word_clause,
     things_of,
+    to_singular,
 )
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch, Span
@@ -50,7 +50,13 @@ STILL_S = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionNoise:
-    """How good the captioner is. The defaults are perfect."""
+    """How good the captioner is. The defaults are perfect.
+
+    Example:
+        >>> noise = CaptionNoise(p_mention=((10.0, 1.0), (math.inf, 0.5)))
+        >>> noise.chance(3.0), noise.chance(60.0)
+        (1.0, 0.5)
+    """
 
     p_mention: tuple[tuple[float, float], ...] = ((math.inf, 1.0),)
     """(longest stretch in seconds, chance that a thing in it is told), shortest first."""
@@ -87,10 +93,10 @@ TOKENS_PER_FRAME = 46
 class OracleModel:
     """A `ChatModel` that knows one world. Counts a token a word, and `TOKENS_PER_FRAME` a frame.
 
-    It is not bound by `max_new_tokens`: how long a caption may be is one of its knobs.
+    It is not bound by `max_new_tokens`: how long a caption may be is part of its noise.
     """
 
-    witness: ScriptReader
+    reader: ScriptReader
     clip: ClipRecipe
     name: str
     lineage: str = "oracle"
@@ -119,33 +125,33 @@ class OracleModel:
     def _reply(self, message: Message) -> Reply:
         text = "\n".join(part.text for part in message.parts if isinstance(part, TextPart))
         batch = next((p.frames for p in message.parts if isinstance(p, FramesPart)), None)
-        written = self.witness(text, batch)
-        shown = 0 if batch is None else len(batch)
-        words = len(written.split())
-        visual = shown * TOKENS_PER_FRAME
+        written = self.reader(text, batch)
+        frame_count = 0 if batch is None else len(batch)
+        word_count = len(written.split())
+        visual = frame_count * TOKENS_PER_FRAME
         self.calls += 1
-        self.frames += shown
+        self.frames += frame_count
         self.tokens_in += len(text.split()) + visual
-        self.tokens_out += words
+        self.tokens_out += word_count
         return Reply(
             text=written,
-            token_ids=tuple(range(words)),
-            logprobs=(-0.05,) * words,
+            token_ids=tuple(range(word_count)),
+            logprobs=(-0.05,) * word_count,
             tokens_in=len(text.split()) + visual,
-            tokens_out=words,
+            tokens_out=word_count,
             tokens_visual=visual,
         )
 
 
-def oracle(
-    world: World, knobs: CaptionNoise = PERFECT, *, frames: int = 8, leaf_s: float = 3.0
+def make_oracle(
+    world: World, noise: CaptionNoise = PERFECT, *, frames: int = 8, leaf_s: float = 3.0
 ) -> OracleModel:
     """A model that knows `world` and watches clips as the packaged model does, in tiny pictures."""
-    told = json.dumps(asdict(knobs), sort_keys=True)
-    digest = hashlib.sha256((told + world.to_json()).encode()).hexdigest()[:16]
+    settings = json.dumps(asdict(noise), sort_keys=True)
+    digest = hashlib.sha256((settings + world.to_json()).encode()).hexdigest()[:16]
     clip = ClipRecipe(frames=frames, size_px=(16, 16), leaf_s=leaf_s)
-    witness = ScriptReader(world, knobs, clip.prompts.caption)
-    return OracleModel(witness, clip, name=f"oracle {digest}")
+    reader = ScriptReader(world, noise, clip.prompts.caption)
+    return OracleModel(reader, clip, name=f"oracle {digest}")
 
 
 @dataclass
@@ -153,7 +159,7 @@ class ScriptReader:
     """Captions and answers about one world by (prompt, frames)."""
 
     world: World
-    knobs: CaptionNoise
+    noise: CaptionNoise
     caption_prompt: str
     _starts_s: list[float] = field(init=False)
 
@@ -169,42 +175,46 @@ class ScriptReader:
 
     def caption(self, times_s: np.ndarray) -> str:
         """What the stretch that the frames are spread over holds, each thing told once."""
-        span = covered(times_s)
+        span = span_of_frames(times_s)
         scenes = self._scenes_in(span)
-        chance = self.knobs.chance(span.duration_s)
+        chance = self.noise.chance(span.duration_s)
         figures = dict.fromkeys(figure_of(a) for scene in scenes for a in scene.actors)
-        told = [
-            self._told(span, figure)
+        things = [
+            self._describe(span, figure)
             for figure in figures
             if self._draw(span, figure, "mention") < chance
         ]
-        if self._draw(span, None, "false") < self.knobs.false_rate:
-            told.append(self._invented(span))
-        words = dict.fromkeys(scene.text for scene in scenes if scene.text)
-        verb = ("the word", "is") if len(words) == 1 else ("the words", "are")
-        ending = f"{verb[0]} {' and '.join(words)} {verb[1]} on the screen." if words else ""
-        room = math.inf if self.knobs.most_words is None else self.knobs.most_words
+        if self._draw(span, None, "false") < self.noise.false_rate:
+            things.append(self._invented(span))
+        screen_words = dict.fromkeys(scene.text for scene in scenes if scene.text)
+        verb = ("the word", "is") if len(screen_words) == 1 else ("the words", "are")
+        ending = (
+            f"{verb[0]} {' and '.join(screen_words)} {verb[1]} on the screen."
+            if screen_words
+            else ""
+        )
+        room = math.inf if self.noise.most_words is None else self.noise.most_words
         room -= len(ending.split())
-        kept = []
-        for name in sorted(told, key=lambda n: self._draw(span, None, n)):
+        fitting = []
+        for name in sorted(things, key=lambda n: self._draw(span, None, n)):
             if (room := room - len(name.split())) >= 0:
-                kept.append(name)
-        things = "".join(f"{name}. " for name in told if name in kept)
-        return (things + ending).strip() or "nothing is there."
+                fitting.append(name)
+        sentences = "".join(f"{name}. " for name in things if name in fitting)
+        return (sentences + ending).strip() or "nothing is there."
 
     def answer(self, question: str, times_s: np.ndarray) -> str:
         """The answer that the shown frames give; a clause about the word on the screen counts."""
-        plain, word = split_context(question)
-        seen = [
+        plain, word = split_word_clause(question)
+        sightings = [
             (float(t), scene, actor)
             for t in times_s
             for scene in (self._scene_at(float(t)),)
             if word is None or scene.text == word
             for actor in scene.actors
         ]
-        asked = parsed(plain)
-        if asked is not None and asked[0] in _REPLIES:
-            return _REPLIES[asked[0]](self, seen, *asked[1])
+        question_parts = parse_question(plain)
+        if question_parts is not None and question_parts[0] in _REPLIES:
+            return _REPLIES[question_parts[0]](self, sightings, *question_parts[1])
         if plain == "What word is on the screen?":
             return str(self._scene_at(float(times_s[0])).text or "there is no word.")
         return "this is outside my world."
@@ -217,43 +227,56 @@ class ScriptReader:
         last = max(first + 1, bisect_right(self._starts_s, span.end_s - 1e-9))
         return self.world.scenes[first:last]
 
-    def _told(self, span: Span, figure: Figure) -> str:
-        kept: list[Attribute] = [
+    def _describe(self, span: Span, figure: Figure) -> str:
+        attributes: list[Attribute] = [
             a
             for a in ATTRIBUTES
-            if a == "shape" or self._draw(span, figure, a) >= self.knobs.drop_rate
+            if a == "shape" or self._draw(span, figure, a) >= self.noise.drop_rate
         ]
-        return add_article(named(figure, tuple(kept)))
+        return add_article(describe_figure(figure, tuple(attributes)))
 
     def _invented(self, span: Span) -> str:
         values: dict[str, Any] = {
             a: VALUES[a][int(self._draw(span, None, f"invented {a}") * len(VALUES[a]))]
             for a in ATTRIBUTES
         }
-        return add_article(named(Figure(**values), ATTRIBUTES))
+        return add_article(describe_figure(Figure(**values), ATTRIBUTES))
 
     def _draw(self, span: Span, figure: Figure | None, what: str) -> float:
         """Uniform in [0, 1), the same for the same arguments, world and seed."""
-        key = (self.world.name, self.knobs.seed, span.to_list(), repr(figure), what)
+        key = (self.world.name, self.noise.seed, span.to_list(), repr(figure), what)
         digest = hashlib.sha256(repr(key).encode()).digest()
         return int.from_bytes(digest[:8], "big") / 2**64
 
 
-_Seen = list[tuple[float, Scene, Actor]]
+_Sightings = list[tuple[float, Scene, Actor]]
 
 
-def named(figure: Figure, attributes: tuple[Attribute, ...]) -> str:
-    """`large red striped star`, as `truth.name_sighting` has it, of the attributes in use."""
-    words = [
+def describe_figure(figure: Figure, attributes: tuple[Attribute, ...]) -> str:
+    """`figure` in the words of `world.truth.noun`, of `attributes` alone.
+
+    Example:
+        >>> describe_figure(Figure("star", "red", "large", "striped"), ("shape", "colour"))
+        'red star'
+    """
+
+    values = [
         figure.value(a)
         for a in ("size", "colour", "pattern", "shape")
         if a in attributes and (a != "pattern" or figure.pattern != "plain")
     ]
-    return " ".join(words)
+    return " ".join(values)
 
 
-def covered(times_s: np.ndarray) -> Span:
-    """The stretch that evenly spread frames stand for: half a step beyond the first and last."""
+def span_of_frames(times_s: np.ndarray) -> Span:
+    """The stretch that evenly spread frames at `times_s`, float (N,), stand for: half a step beyond
+    the first and the last.
+
+    Example:
+        >>> span_of_frames(np.array([1.0, 3.0, 5.0]))
+        Span(start_s=0.0, end_s=6.0)
+    """
+
     first_s, last_s = float(np.min(times_s)), float(np.max(times_s))
     if len(times_s) < 2 or last_s <= first_s:
         return Span(first_s, first_s + STILL_S)
@@ -261,70 +284,79 @@ def covered(times_s: np.ndarray) -> Span:
     return Span(max(0.0, first_s - half_s), last_s + half_s)
 
 
-def matches(phrase: str, figure: Figure) -> bool:
-    """Whether a phrase such as `small red star` or `red object` fits."""
+def phrase_fits(phrase: str, figure: Figure) -> bool:
+    """Whether all words of a phrase fit.
+
+    Example:
+        >>> star = Figure("star", "red", "large", "plain")
+        >>> phrase_fits("red object", star), phrase_fits("small star", star)
+        (True, False)
+    """
+
     words = phrase.split()
-    held = {figure.value(a) for a in ATTRIBUTES} | {"object"}
-    return bool(words) and all(word in held for word in words)
+    values = {figure.value(a) for a in ATTRIBUTES} | {"object"}
+    return bool(words) and all(word in values for word in words)
 
 
-def _one(reply: Callable[[ScriptReader, _Seen], str]) -> Callable[[ScriptReader, _Seen, str], str]:
+def _about_first(
+    reply: Callable[[ScriptReader, _Sightings], str],
+) -> Callable[[ScriptReader, _Sightings, str], str]:
     """The answer about the first thing that a phrase fits."""
 
-    def about(witness: ScriptReader, seen: _Seen, phrase: str) -> str:
-        fits = [row for row in seen if matches(phrase, figure_of(row[2]))]
-        same = [row for row in fits if row[2].id == fits[0][2].id]
-        return f"{reply(witness, same)}." if same else f"there is no {phrase}."
+    def about(reader: ScriptReader, sightings: _Sightings, phrase: str) -> str:
+        fits = [row for row in sightings if phrase_fits(phrase, figure_of(row[2]))]
+        of_first = [row for row in fits if row[2].id == fits[0][2].id]
+        return f"{reply(reader, of_first)}." if of_first else f"there is no {phrase}."
 
     return about
 
 
-def _value(attribute: Attribute) -> Callable[[ScriptReader, _Seen], str]:
+def _value(attribute: Attribute) -> Callable[[ScriptReader, _Sightings], str]:
     return lambda _, rows: figure_of(rows[0][2]).value(attribute)
 
 
-def _move(_: ScriptReader, rows: _Seen) -> str:
+def _move(_: ScriptReader, rows: _Sightings) -> str:
     """One frame shows no motion."""
     kind = rows[0][2].motion.kind
     return motion_answer(kind if len({t for t, _, _ in rows}) > 1 else "still")
 
 
-def _place(witness: ScriptReader, rows: _Seen) -> str:
+def _place(reader: ScriptReader, rows: _Sightings) -> str:
     time_s, scene, actor = rows[len(rows) // 2]
-    x = actor_position(witness.world, scene, actor, time_s)[0] / witness.world.aspect
+    x = actor_position(reader.world, scene, actor, time_s)[0] / reader.world.aspect
     return "on the left" if x < 0.4 else "on the right" if x > 0.6 else "in the middle"
 
 
-def _is_there(_: ScriptReader, seen: _Seen, phrase: str) -> str:
-    return "yes." if any(matches(phrase, figure_of(a)) for _, _, a in seen) else "no."
+def _is_there(_: ScriptReader, sightings: _Sightings, phrase: str) -> str:
+    return "yes." if any(phrase_fits(phrase, figure_of(a)) for _, _, a in sightings) else "no."
 
 
-def _how_many(_: ScriptReader, seen: _Seen, what: str) -> str:
-    fits = {a.id for _, _, a in seen if matches(singular(what), figure_of(a))}
+def _how_many(_: ScriptReader, sightings: _Sightings, what: str) -> str:
+    fits = {a.id for _, _, a in sightings if phrase_fits(to_singular(what), figure_of(a))}
     return f"{len(fits)}."
 
 
-def _comes(_: ScriptReader, seen: _Seen, place: str, things: str) -> str:
+def _comes(_: ScriptReader, sightings: _Sightings, end: str, things: str) -> str:
     """First or last by first sight; a thing that is not shown is said to be missing."""
     names = things_of(things)
     first_s = {
-        name: min((t for t, _, a in seen if matches(name, figure_of(a))), default=math.inf)
+        name: min((t for t, _, a in sightings if phrase_fits(name, figure_of(a))), default=math.inf)
         for name in names
     }
     missing = [name for name in names if first_s[name] == math.inf]
     if missing:
         return f"there is no {missing[0]}."
-    best = (min if place == "first" else max)(names, key=lambda name: first_s[name])
+    best = (min if end == "first" else max)(names, key=lambda name: first_s[name])
     return f"the {best}."
 
 
 _REPLIES: dict[str, Callable[..., str]] = {
-    "colour": _one(_value("colour")),
-    "shape": _one(_value("shape")),
-    "pattern": _one(_value("pattern")),
-    "size": _one(_value("size")),
-    "motion": _one(_move),
-    "location": _one(_place),
+    "colour": _about_first(_value("colour")),
+    "shape": _about_first(_value("shape")),
+    "pattern": _about_first(_value("pattern")),
+    "size": _about_first(_value("size")),
+    "motion": _about_first(_move),
+    "location": _about_first(_place),
     "existence": _is_there,
     "count": _how_many,
     "order": _comes,

@@ -1,8 +1,7 @@
 """Where needles and look-alikes go, and what may be where so that every question has one answer.
 
 A claim says that in its scope (a chapter, or the whole world) certain attributes belong to its
-owners alone; nothing is planted, and no resident chosen, against a claim. Leaves out questions
-(`worlds.py`).
+owners alone; nothing is planted, and no resident chosen, against a claim.
 """
 
 from __future__ import annotations
@@ -19,22 +18,30 @@ from mmreason.needle.words import ATTRIBUTES, VALUES, Attribute, Figure
 from mmreason.video.types import Span
 
 GAP_S = 1.5
-"""Between two plants."""
+"""Between two events."""
 _TRIES = 60
 
 
 @dataclass(frozen=True, slots=True)
-class TakenSpan:
-    """What looks like `figure` as far as `attributes` go belongs to `owners`, within a chapter
-    (None: in the whole world)."""
+class UniqueLook:
+    """A claim: what looks like `figure` as far as `attributes` go belongs to `owners`, within a
+    chapter (None: in the whole world).
+
+    Example:
+        >>> star = Figure("star", "red", "small", "plain")
+        >>> claim = UniqueLook(star, ("colour", "shape"), None, frozenset({"item0.0"}))
+        >>> claim.allows("double0.0", star.with_value("size", "large"), chapter=4)
+        False
+    """
 
     figure: Figure
     attributes: tuple[Attribute, ...]
     chapter: int | None
     owners: frozenset[str]
 
-    def allows(self, plant_id: str, figure: Figure, chapter: int) -> bool:
-        if plant_id in self.owners or self.chapter not in (None, chapter):
+    def allows(self, event_id: str, figure: Figure, chapter: int) -> bool:
+        """Whether `event_id` may look like `figure` in `chapter`."""
+        if event_id in self.owners or self.chapter not in (None, chapter):
             return True
         return not self.figure.shares(figure, self.attributes)
 
@@ -45,8 +52,8 @@ class PlacementPlan:
 
     tree: Tree
     chapters: tuple[Chapter, ...]
-    plants: list[HiddenEvent] = field(default_factory=list)
-    claims: list[TakenSpan] = field(default_factory=list)
+    events: list[HiddenEvent] = field(default_factory=list)
+    claims: list[UniqueLook] = field(default_factory=list)
 
     def chapter_of(self, span: Span) -> int | None:
         """The chapter that holds `span` with a second to spare; None where it crosses a border."""
@@ -58,26 +65,27 @@ class PlacementPlan:
 
     def is_free(self, span: Span) -> bool:
         wide = Span(max(0.0, span.start_s - GAP_S), span.end_s + GAP_S)
-        return all(plant.span.overlap_s(wide) == 0 for plant in self.plants)
+        return all(event.span.overlap_s(wide) == 0 for event in self.events)
 
-    def allows(self, plant: HiddenEvent) -> bool:
+    def allows(self, event: HiddenEvent) -> bool:
         """Whether its place is free and no claim is broken."""
-        return self.is_free(plant.span) and all(
-            claim.allows(plant.id, plant.figure, plant.chapter) for claim in self.claims
+        return self.is_free(event.span) and all(
+            claim.allows(event.id, event.figure, event.chapter) for claim in self.claims
         )
 
-    def add(self, plants: Iterable[HiddenEvent], claims: Iterable[TakenSpan]) -> bool:
-        """Plant all of `plants` under `claims`, or nothing where anything stands against it."""
-        new, asked = list(plants), list(claims)
-        for index, plant in enumerate(new):
-            wide = Span(max(0.0, plant.span.start_s - GAP_S), plant.span.end_s + GAP_S)
-            if not self.allows(plant) or any(o.span.overlap_s(wide) > 0 for o in new[:index]):
+    def add(self, events: Iterable[HiddenEvent], claims: Iterable[UniqueLook]) -> bool:
+        """Plant all of `events` under `claims`, or nothing where anything stands against it."""
+        new, new_claims = list(events), list(claims)
+        for index, event in enumerate(new):
+            wide = Span(max(0.0, event.span.start_s - GAP_S), event.span.end_s + GAP_S)
+            if not self.allows(event) or any(o.span.overlap_s(wide) > 0 for o in new[:index]):
                 return False
-        everyone = [*self.plants, *new]
-        if not all(c.allows(p.id, p.figure, p.chapter) for c in asked for p in everyone):
+        # New claims bind what was planted before, as old ones bind what is new.
+        everyone = [*self.events, *new]
+        if not all(c.allows(p.id, p.figure, p.chapter) for c in new_claims for p in everyone):
             return False
-        self.plants += new
-        self.claims += asked
+        self.events += new
+        self.claims += new_claims
         return True
 
 
@@ -123,7 +131,7 @@ def _border_in(rng: random.Random, tree: Tree, low_s: float, high_s: float) -> f
     return None
 
 
-def relation(tree: Tree, span: Span) -> Border:
+def classify_border(tree: Tree, span: Span) -> Border:
     """How a stretch lies to the leaves: `near` is within a tenth of a leaf of a border."""
     first, last = tree.leaf_at(span.start_s), tree.leaf_at(span.end_s - 1e-6)
     if first.id != last.id:
@@ -133,54 +141,54 @@ def relation(tree: Tree, span: Span) -> Border:
     return "near" if nearest_s <= 0.1 * tree.leaf_s + 1e-3 else "inside"
 
 
-def look_alikes(
+def plant_look_alikes(
     rng: random.Random,
-    garden: PlacementPlan,
+    placement: PlacementPlan,
     needle: HiddenEvent,
     attributes: tuple[Attribute, ...],
     prefix: str,
 ) -> int:
     """Plant near duplicates of `needle` that differ in one of `attributes`: in a sibling leaf, a
     cousin leaf and a far branch, where there is room. Returns how many."""
-    planted = 0
-    for index, leaf_span in enumerate(_other_leaves(rng, garden.tree, needle.span)):
+    count = 0
+    for index, leaf_span in enumerate(_other_leaves(rng, placement.tree, needle.span)):
         for _ in range(12):
             start_s = round(rng.uniform(leaf_span.start_s, leaf_span.end_s), 3)
             span = Span(start_s, round(start_s + needle.span.duration_s, 3))
-            chapter = garden.chapter_of(span)
-            changed = altered(rng, needle.figure, rng.choice(attributes))
-            if chapter is None or span.end_s > garden.tree.span.end_s:
+            chapter = placement.chapter_of(span)
+            changed = alter_figure(rng, needle.figure, rng.choice(attributes))
+            if chapter is None or span.end_s > placement.tree.span.end_s:
                 continue
-            double = HiddenEvent(
+            look_alike = HiddenEvent(
                 id=f"{prefix}.{index}",
                 figure=changed,
                 motion=needle.motion,
                 span=span,
                 chapter=chapter,
             )
-            if garden.add([double], ()):
-                planted += 1
+            if placement.add([look_alike], ()):
+                count += 1
                 break
-    return planted
+    return count
 
 
 def _other_leaves(rng: random.Random, tree: Tree, span: Span) -> list[Span]:
     """Spans of a sibling leaf, a cousin leaf and a leaf of another top branch."""
     home = tree.leaf_at(span.middle_s).id
-    others = []
+    spans = []
     for level in range(tree.depth - 1, -1, -1):
         digits = list(home)
         digits[level] = rng.choice([i for i in range(1, tree.branching + 1) if i != home[level]])
         for deeper in range(level + 1, tree.depth):
             digits[deeper] = rng.randint(1, tree.branching)
-        others.append(tree.node(tuple(digits)).span)
-    return others
+        spans.append(tree.node(tuple(digits)).span)
+    return spans
 
 
-def altered(rng: random.Random, figure: Figure, attribute: Attribute) -> Figure:
+def alter_figure(rng: random.Random, figure: Figure, attribute: Attribute) -> Figure:
     """The same figure but for one attribute."""
-    others = [v for v in VALUES[attribute] if v != figure.value(attribute)]
-    return figure.with_value(attribute, rng.choice(others))
+    values = [v for v in VALUES[attribute] if v != figure.value(attribute)]
+    return figure.with_value(attribute, rng.choice(values))
 
 
 def random_figure(rng: random.Random) -> Figure:
@@ -188,30 +196,30 @@ def random_figure(rng: random.Random) -> Figure:
     return Figure(**values)
 
 
-def residents(
-    rng: random.Random, garden: PlacementPlan, places: tuple[Section, ...]
+def choose_residents(
+    rng: random.Random, placement: PlacementPlan, sections: tuple[Section, ...]
 ) -> tuple[Figure, ...] | None:
-    """A resident for each section: no two of a chapter alike, none like a plant beside it in
+    """A resident for each section: no two of a chapter alike, none like an event beside it in
     colour and shape, none against a claim. None where no such figure is found."""
-    found: list[Figure] = []
+    figures: list[Figure] = []
     taken: dict[int, set[Figure]] = {}
-    for place in places:
+    for section in sections:
         beside = {
             (p.figure.colour, p.figure.shape)
-            for p in garden.plants
-            if p.span.overlap_s(place.span) > 0
+            for p in placement.events
+            if p.span.overlap_s(section.span) > 0
         }
-        used = taken.setdefault(place.chapter, set())
+        used = taken.setdefault(section.chapter, set())
         for _ in range(_TRIES * 5):
             figure = random_figure(rng)
             if (
                 figure not in used
                 and (figure.colour, figure.shape) not in beside
-                and all(c.allows("", figure, place.chapter) for c in garden.claims)
+                and all(c.allows("", figure, section.chapter) for c in placement.claims)
             ):
                 break
         else:
             return None
         used.add(figure)
-        found.append(figure)
-    return tuple(found)
+        figures.append(figure)
+    return tuple(figures)

@@ -26,7 +26,7 @@ VALUES: dict[Attribute, tuple[str, ...]] = {
     "pattern": get_args(Pattern),
 }
 """What a phrase may tell."""
-ASKED: dict[Attribute, str] = {
+QUESTION_FORMS: dict[Attribute, str] = {
     "colour": "What colour is the {}?",
     "shape": "What shape is the {}?",
     "pattern": "What pattern does the {} have?",
@@ -62,7 +62,13 @@ _CONTEXT = re.compile(r"^(.*) while the word (\w+) is on the screen\?$", re.DOTA
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What a thing looks like."""
+    """What a thing looks like.
+
+    Example:
+        >>> star = Figure("star", "red", "small", "striped")
+        >>> star.phrase(("size", "shape")), star.with_value("colour", "blue").phrase(("colour",))
+        ('small star', 'blue object')
+    """
 
     shape: Shape
     colour: Colour
@@ -87,47 +93,83 @@ class Figure:
 
     def phrase(self, attributes: tuple[Attribute, ...]) -> str:
         """`small star`, `red object`. A plain pattern has no word: it is not for phrases."""
-        words = [self.value(a) for a in attributes]
-        return " ".join(words if "shape" in attributes else [*words, "object"])
+        values = [self.value(a) for a in attributes]
+        return " ".join(values if "shape" in attributes else [*values, "object"])
 
 
 def figure_of(actor: Actor) -> Figure:
     return Figure(actor.shape, actor.colour, actor.size, actor.pattern)
 
 
-def plural(shape: str) -> str:
+def to_plural(shape: str) -> str:
+    """Several of a shape.
+
+    Example:
+        >>> to_plural("cross"), to_plural("star")
+        ('crosses', 'stars')
+    """
     return "crosses" if shape == "cross" else f"{shape}s"
 
 
 def with_context(question: str, word: str | None) -> str:
-    """The question with its clause before the question mark, where there is a word."""
+    """The question with its clause before the question mark, where there is a word.
+
+    Example:
+        >>> with_context("How many stars are there?", "PARK")
+        'How many stars are there while the word PARK is on the screen?'
+    """
+
     if word is None:
         return question
     return f"{question.removesuffix('?')} while the word {word} is on the screen?"
 
 
-def split_context(question: str) -> tuple[str, str | None]:
-    """The question without its clause, and the clause's word (None without one)."""
-    found = _CONTEXT.match(question)
-    return (question, None) if found is None else (f"{found[1]}?", found[2])
+def split_word_clause(question: str) -> tuple[str, str | None]:
+    """The question without its clause, and the clause's word (None without one).
+
+    Example:
+        >>> split_word_clause("How many stars are there while the word PARK is on the screen?")
+        ('How many stars are there?', 'PARK')
+    """
+
+    match = _CONTEXT.match(question)
+    return (question, None) if match is None else (f"{match[1]}?", match[2])
 
 
-def parsed(question: str) -> tuple[str, tuple[str, ...]] | None:
-    """(name of the form, its groups) of a question without clause; None for any other text."""
+def parse_question(question: str) -> tuple[str, tuple[str, ...]] | None:
+    """(name of the form, its groups) of a question without clause; None for any other text.
+
+    Example:
+        >>> parse_question("How does the red star move?")
+        ('motion', ('red star',))
+    """
+
     for name, pattern in FORMS.items():
-        found = pattern.match(question)
-        if found is not None:
-            return name, found.groups()
+        match = pattern.match(question)
+        if match is not None:
+            return name, match.groups()
     return None
 
 
 def things_of(listed: str) -> tuple[str, ...]:
-    """`the A, the B or the C` to (`A`, `B`, `C`)."""
+    """The things of a list in words.
+
+    Example:
+        >>> things_of("the red star, the ring or the cross")
+        ('red star', 'ring', 'cross')
+    """
+
     return tuple(re.split(r", the | or the ", listed.removeprefix("the ")))
 
 
-def singular(counted: str) -> str:
-    """`stars` to `star`, `red objects` to `red object`."""
+def to_singular(counted: str) -> str:
+    """One of what is counted.
+
+    Example:
+        >>> to_singular("red objects"), to_singular("crosses")
+        ('red object', 'cross')
+    """
+
     return counted.removesuffix("es") if counted.endswith("crosses") else counted.removesuffix("s")
 
 
@@ -138,15 +180,15 @@ def motion_answer(kind: MotionKind) -> str:
 def value_options(rng: random.Random, attribute: Attribute, right: str) -> tuple[str, ...]:
     """Four values, the right one among them, in random order."""
     wrong = [v for v in (*VALUES[attribute], *_FILLERS.get(attribute, ())) if v != right]
-    return shuffled(rng, [right, *rng.sample(wrong, 3)])
+    return shuffle_texts(rng, [right, *rng.sample(wrong, 3)])
 
 
 def motion_options(rng: random.Random, right: MotionKind) -> tuple[str, ...]:
     """Four answers to "How does it move?"."""
     wrong: list[MotionKind] = [kind for kind in NEEDLE_MOTIONS if kind != right]
     kinds: list[MotionKind] = [right, *rng.sample(wrong, 3)]
-    return shuffled(rng, [motion_answer(kind) for kind in kinds])
+    return shuffle_texts(rng, [motion_answer(kind) for kind in kinds])
 
 
-def shuffled(rng: random.Random, texts: list[str]) -> tuple[str, ...]:
+def shuffle_texts(rng: random.Random, texts: list[str]) -> tuple[str, ...]:
     return tuple(rng.sample(texts, len(texts)))

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from mmreason.memory.tree import plan_tree
 from mmreason.needle import layout
-from mmreason.needle.item_maker import ItemDraft, ItemSpec, planted
+from mmreason.needle.item_maker import ItemDraft, ItemSpec, plant_item
 from mmreason.needle.items import (
     NEEDLES_S,
     POSITIONS,
@@ -25,8 +25,13 @@ from mmreason.needle.items import (
     NeedleSet,
     duration_name,
 )
-from mmreason.needle.placement import PlacementPlan, look_alikes, relation, residents
-from mmreason.needle.words import shuffled
+from mmreason.needle.placement import (
+    PlacementPlan,
+    choose_residents,
+    classify_border,
+    plant_look_alikes,
+)
+from mmreason.needle.words import shuffle_texts
 from mmreason.types import UsageError
 from mmreason.video.types import Span
 from mmreason.video.world.script import World
@@ -48,7 +53,7 @@ LOCAL_KINDS: tuple[Kind, ...] = (
 )
 """Kinds of items that are neither absent nor global; orders are of two and three needles in
 turn."""
-GLOBALS = (
+GLOBAL_QUESTIONS = (
     "Which word is on the screen for the longest time in the whole video?",
     "Which word is on the screen last in the whole video?",
     "Which word is on the screen for the shortest time in the whole video?",
@@ -64,15 +69,20 @@ def needle_set(seed: int, duration_s: float, items: int = 10) -> NeedleSet:
     tenth is about the whole video (both rounded).
 
     Raises UsageError where so many items do not fit.
+
+    Example:
+        >>> needles = needle_set(0, 180.0, items=4)  # doctest: +SKIP
+        >>> needles.save("worlds")  # doctest: +SKIP
+        PosixPath('worlds/needle-3m-0.json')
     """
     if not 1 <= items <= MOST_ITEMS:
         raise UsageError(f"a needle world has 1 to {MOST_ITEMS} items, got {items}")
     name = f"needle-{duration_name(duration_s)}-{seed}"
     for attempt in range(_ATTEMPTS):
         rng = random.Random(f"{name}/{items}/{attempt}")
-        made = _attempt(rng, name, seed, duration_s, items)
-        if made is not None:
-            return made
+        needles = _attempt(rng, name, seed, duration_s, items)
+        if needles is not None:
+            return needles
     raise UsageError(
         f"{items} items do not fit into {duration_name(duration_s)}; ask for fewer items a world"
     )
@@ -81,54 +91,60 @@ def needle_set(seed: int, duration_s: float, items: int = 10) -> NeedleSet:
 def _attempt(
     rng: random.Random, name: str, seed: int, duration_s: float, count: int
 ) -> NeedleSet | None:
+    # 1. Chapters, and the needles in them: each brings a claim that nothing later may break.
     tree = plan_tree(Span(0.0, duration_s), leaf_s=LEAF_S)
-    garden = PlacementPlan(tree, layout.chapters(rng, duration_s))
-    tenth = min(round(count / 10), len(GLOBALS))
+    placement = PlacementPlan(tree, layout.draw_chapters(rng, duration_s))
+    tenth = min(round(count / 10), len(GLOBAL_QUESTIONS))
     drafts: list[ItemDraft] = []
-    for action in _wishes(rng, duration_s, count - tenth, round(count / 10)):
-        draft = planted(rng, garden, action)
+    for spec in _item_specs(rng, duration_s, count - tenth, round(count / 10)):
+        draft = plant_item(rng, placement, spec)
         if draft is None:
             return None
         drafts.append(draft)
-    drafts.sort(key=lambda d: d.action.index)
-    doubles = [
-        look_alikes(rng, garden, draft.plants[0], draft.vary, f"double{draft.action.index}")
+    # 2. Look-alikes, which differ from their needle in an attribute that the question names.
+    drafts.sort(key=lambda d: d.spec.index)
+    look_alike_counts = [
+        plant_look_alikes(rng, placement, draft.events[0], draft.vary, f"double{draft.spec.index}")
         for draft in drafts
     ]
-    places = layout.sections(rng, garden.chapters, garden.plants)
-    figures = residents(rng, garden, places)
+    # 3. The world around: sections, a resident for each, and scenes cut at every edge of an event.
+    sections = layout.draw_sections(rng, placement.chapters, placement.events)
+    figures = choose_residents(rng, placement, sections)
     if figures is None:
         return None
-    scenes = layout.scenes(rng, garden.chapters, places, figures, garden.plants)
+    scenes = layout.draw_scenes(rng, placement.chapters, sections, figures, placement.events)
     world = World(name=name, seed=seed, scenes=scenes)
-    made = [_item(d, n, garden, world) for d, n in zip(drafts, doubles, strict=True)]
-    for number in rng.sample(range(len(GLOBALS)), tenth):
-        made.append(_global_item(rng, garden, world, number, len(made)))
-    return NeedleSet(world=world, items=tuple(made))
+    # 4. The items, those about the whole video last.
+    made_items = [
+        _item(d, n, placement, world) for d, n in zip(drafts, look_alike_counts, strict=True)
+    ]
+    for number in rng.sample(range(len(GLOBAL_QUESTIONS)), tenth):
+        made_items.append(_global_item(rng, placement, world, number, len(made_items)))
+    return NeedleSet(world=world, items=tuple(made_items))
 
 
-def _wishes(rng: random.Random, duration_s: float, count: int, absent: int) -> list[ItemSpec]:
+def _item_specs(rng: random.Random, duration_s: float, count: int, absent: int) -> list[ItemSpec]:
     """The planted items: kinds, lengths, positions and borders each in their own cycle, from a
     random start. The longest come first, while there is room."""
     lengths_s = [s for s in NEEDLES_S if s <= LONGEST_SHARE * duration_s]
     kinds, sizes = _cycle(rng, LOCAL_KINDS), _cycle(rng, lengths_s)
-    borders, places = _cycle(rng, _BORDERS), _cycle(rng, (2, 3))
+    borders, order_sizes = _cycle(rng, _BORDERS), _cycle(rng, (2, 3))
     positions = itertools.cycle(rng.sample(range(POSITIONS), POSITIONS))
-    actions = []
+    specs = []
     for index in range(count):
         kind: Kind = "absent" if index < absent else next(kinds)
         length_s = next(sizes)
-        actions.append(
+        specs.append(
             ItemSpec(
                 index=index,
                 kind=kind,
                 length_s=max(4.0, length_s) if kind == "motion" else length_s,
                 position=next(positions),
                 border=next(borders),
-                places=next(places) if kind == "order" else 4 if kind == "count" else 1,
+                needles=next(order_sizes) if kind == "order" else 4 if kind == "count" else 1,
             )
         )
-    return sorted(actions, key=lambda w: -w.length_s * w.places)
+    return sorted(specs, key=lambda w: -w.length_s * w.needles)
 
 
 def _cycle(rng: random.Random, values: Sequence[_T]) -> itertools.cycle[_T]:
@@ -136,41 +152,41 @@ def _cycle(rng: random.Random, values: Sequence[_T]) -> itertools.cycle[_T]:
     return itertools.cycle([*values[start:], *values[:start]])
 
 
-def _item(draft: ItemDraft, distractors: int, garden: PlacementPlan, world: World) -> Item:
-    first = draft.plants[0].span
+def _item(draft: ItemDraft, distractors: int, placement: PlacementPlan, world: World) -> Item:
+    first = draft.events[0].span
     is_absent = draft.answer is None
-    spans = sorted(p.span for p in draft.plants)
+    spans = sorted(p.span for p in draft.events)
     return Item(
-        id=f"{world.name}-{draft.action.index:02d}",
+        id=f"{world.name}-{draft.spec.index:02d}",
         world=world.name,
         duration_s=world.duration_s,
         seed=world.seed or 0,
         question=draft.question,
         options=draft.options,
         answer=None if draft.answer is None else draft.options.index(draft.answer),
-        kind=draft.action.kind,
+        kind=draft.spec.kind,
         gold_spans=() if is_absent else tuple(spans),
-        needle_s=draft.action.length_s,
+        needle_s=draft.spec.length_s,
         position=min(9, int(10 * first.middle_s / world.duration_s)),
-        border=relation(garden.tree, first),
+        border=classify_border(placement.tree, first),
         context=draft.context,
         distractors=distractors + is_absent,
     )
 
 
 def _global_item(
-    rng: random.Random, garden: PlacementPlan, world: World, number: int, index: int
+    rng: random.Random, placement: PlacementPlan, world: World, number: int, index: int
 ) -> Item:
-    by_length = sorted(garden.chapters, key=lambda c: -c.span.duration_s)
-    right = (by_length[0], garden.chapters[-1], by_length[-1], garden.chapters[0])[number]
-    wrong = rng.sample([c.word for c in garden.chapters if c is not right], 3)
-    options = shuffled(rng, [right.word, *wrong])
+    by_length = sorted(placement.chapters, key=lambda c: -c.span.duration_s)
+    right = (by_length[0], placement.chapters[-1], by_length[-1], placement.chapters[0])[number]
+    wrong = rng.sample([c.word for c in placement.chapters if c is not right], 3)
+    options = shuffle_texts(rng, [right.word, *wrong])
     return Item(
         id=f"{world.name}-{index:02d}",
         world=world.name,
         duration_s=world.duration_s,
         seed=world.seed or 0,
-        question=GLOBALS[number],
+        question=GLOBAL_QUESTIONS[number],
         options=options,
         answer=options.index(right.word),
         kind="global",

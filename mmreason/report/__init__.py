@@ -1,1 +1,1 @@
-"""How an answer is shown: HTML, terminal, timeline. Leaves out how an answer is found."""
+"""How an answer is shown: HTML, terminal, timeline."""

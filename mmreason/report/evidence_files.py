@@ -1,6 +1,6 @@
 """The frames of a piece of evidence, and PNG files of them.
 
-Leaves out which frames are evidence (`agent.py`) and how they look in a report (`thumbnails.py`).
+Files are replaced as a whole: one that was begun and not finished is never left.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ def save_frames(
 
     A file is named by the video and the time at which its frame is shown, with leading zeros so
     that names sort by time: `talk_00012.340s.png`. A file of that name is replaced as a whole.
+
+    Example:
+        >>> save_frames(answer.evidence[0], "proof")  # doctest: +SKIP
+        [PosixPath('proof/talk_00012.340s.png')]
     """
     folder = Path(folder).expanduser()
     if folder.exists() and not folder.is_dir():

@@ -1,8 +1,8 @@
 """An answer as HTML: one self-contained page, and a fragment for notebooks.
 
 No script, no external file; every text of a model, a user or a file is escaped, and hidden
-characters in it are U+FFFD. Leaves out what the words are (`words.py`), which steps belong together
-(`rounds.py`) and where bars stand (`timeline.py`).
+characters in it are U+FFFD. `text.py` has the words, `rounds.py` says which steps belong together,
+`timeline.py` where bars stand.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mmreason.report.ledger import limits, roles, stages
-from mmreason.report.rounds import Group, Round, rounds, telling
-from mmreason.report.timeline import timeline
-from mmreason.report.words import (
+from mmreason.report.cost_table import cost_by_role, limits_by_name, time_by_stage
+from mmreason.report.rounds import Group, Round, group_rounds, telling_rounds
+from mmreason.report.text import (
     all_notes,
     answer_words,
     asked_words,
@@ -27,25 +25,23 @@ from mmreason.report.words import (
     checked_words,
     confidence_words,
     cost_rows,
+    format_percent,
     has_place,
     looked_words,
     model_name,
-    percent,
     result_words,
-    shortened,
+    shorten_text,
     spent_words,
     stop_words,
     subtitle_words,
     tool_words,
 )
+from mmreason.report.timeline import lay_out_timeline
 from mmreason.tool_calls import ModelTurn, Scan, Search
 from mmreason.tools.replies import merged
 from mmreason.types import Answer, Cost, Evidence, Step
-from mmreason.video.plain_text import show_text
 from mmreason.video.types import Span, format_time
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from mmreason.viz.pages import load_templates, render_document, render_fragment
 
 _MOST_THUMBNAILS = 8
 """Pictures shown for one piece of evidence, spread over its span."""
@@ -77,7 +73,7 @@ class _Card:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
+class _CallView:
     """One call with what came of it."""
 
     number: int
@@ -96,13 +92,13 @@ class _Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
+class _GroupView:
     """Calls of a round that are told together."""
 
     title: str
     span: str
     asked: str
-    rows: tuple[_Row, ...]
+    rows: tuple[_CallView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +106,7 @@ class _RoundView:
     number: int
     is_open: bool
     thoughts: tuple[str, ...]
-    parts: tuple[_Part, ...]
+    parts: tuple[_GroupView, ...]
     brief: str
     """For the folded line: what came of its one call, or why its several were made."""
     failed: bool
@@ -118,37 +114,33 @@ class _RoundView:
 
 
 def answer_page(answer: Answer) -> str:
-    """One HTML document that shows all of `answer`; it needs no other file and runs no script."""
-    return _render("page.html", answer, top="h1", sub="h2")
+    """One HTML document that shows all of `answer`; it needs no other file and runs no script.
+
+    Example:
+        >>> Path("answer.html").write_text(answer_page(answer), encoding="utf-8")  # doctest: +SKIP
+    """
+    return render_document(
+        load_templates("mmreason", "report"),
+        "answer.html",
+        _context(answer) | {"top": "h1", "sub": "h2"},
+        title=f"{answer_words(answer)} · {answer.question}",
+        width_rem=54,
+    )
 
 
 def answer_fragment(answer: Answer) -> str:
     """The same as a `<div>` with its own scoped style, to be put inside another page."""
-    return _render("fragment.html", answer, top="h2", sub="h3")
-
-
-def _render(template: str, answer: Answer, **headings: str) -> str:
-    page = _environment().get_template(template).render(_context(answer), **headings)
-    return show_text(page)
-
-
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("mmreason", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return render_fragment(
+        load_templates("mmreason", "report"),
+        "answer.html",
+        _context(answer) | {"top": "h2", "sub": "h3"},
     )
 
 
 def _context(answer: Answer) -> dict[str, object]:
-    found = rounds(answer.trace)
-    shown = telling(answer, found)
-    limit_of = limits(answer)
+    rounds = group_rounds(answer.trace)
+    open_numbers = telling_rounds(answer, rounds)
+    limit_of = limits_by_name(answer)
     most = _MOST_THUMBNAILS if len(answer.evidence) <= 2 else _FEW_THUMBNAILS
     return {
         "question": answer.question,
@@ -172,12 +164,12 @@ def _context(answer: Answer) -> dict[str, object]:
         "model": model_name(answer),
         "notes": all_notes(answer),
         "cards": [_card(e, answer.thumbnails, most) for e in answer.evidence],
-        "timeline": timeline(answer),
-        "rounds": [_round(one, answer, is_open=one.number in shown) for one in found],
-        "folded": sum(one.number not in shown for one in found),
+        "timeline": lay_out_timeline(answer),
+        "rounds": [_round_view(r, answer, is_open=r.number in open_numbers) for r in rounds],
+        "folded": sum(r.number not in open_numbers for r in rounds),
         "costs": [(*row, limit_of.get(row[0], "")) for row in cost_rows(answer.cost)],
-        "roles": roles(answer),
-        "stages": stages(answer.cost),
+        "roles": cost_by_role(answer),
+        "stages": time_by_stage(answer.cost),
         "settings": list(_flat(answer.settings)),
     }
 
@@ -210,8 +202,8 @@ def _thumbnails(
     evidence: Evidence, thumbnails: dict[float, bytes], most: int
 ) -> tuple[_Thumbnail, ...]:
     """The pictures taken at the evidence's frame times, or inside its span where it names none."""
-    asked = {round(t, 3) for t in evidence.frame_times_s}
-    times_s = [t for t in sorted(thumbnails) if round(t, 3) in asked]
+    wanted_s = {round(t, 3) for t in evidence.frame_times_s}
+    times_s = [t for t in sorted(thumbnails) if round(t, 3) in wanted_s]
     times_s = times_s or [t for t in sorted(thumbnails) if evidence.span.contains(t)]
     if len(times_s) > most:
         last = len(times_s) - 1
@@ -228,52 +220,55 @@ def _thumbnail(time_s: float, jpeg: bytes) -> _Thumbnail:
     )
 
 
-def _round(one: Round, answer: Answer, *, is_open: bool) -> _RoundView:
-    last = one.steps[-1]
-    failed, several = last.observation.error is not None, len(one.steps) > 1
+def _round_view(agent_round: Round, answer: Answer, *, is_open: bool) -> _RoundView:
+    last = agent_round.steps[-1]
+    failed, several = last.observation.error is not None, len(agent_round.steps) > 1
     return _RoundView(
-        number=one.number,
+        number=agent_round.number,
         is_open=is_open,
-        thoughts=one.thoughts,
-        parts=tuple(_part(group, answer) for group in one.groups),
-        brief=shortened(" ".join(one.thoughts) if several else result_words(last), _BRIEF),
+        thoughts=agent_round.thoughts,
+        parts=tuple(_group_view(group, answer) for group in agent_round.groups),
+        brief=shorten_text(
+            " ".join(agent_round.thoughts) if several else result_words(last), _BRIEF
+        ),
         failed=failed and not several,
-        tally=spent_words(one.cost, cached=one.cached) + ("" if several else _sure(last)),
+        tally=spent_words(agent_round.cost, cached=agent_round.cached)
+        + ("" if several else _sure(last)),
     )
 
 
-def _part(group: Group, answer: Answer) -> _Part:
+def _group_view(group: Group, answer: Answer) -> _GroupView:
     first, several = group.steps[0], len(group.steps) > 1
     times = f" \N{MULTIPLICATION SIGN} {len(group.steps)}" if several else ""
-    return _Part(
+    return _GroupView(
         title=tool_words(first) + times,
         span="" if group.span is None else _dash(group.span),
         asked=group.nodes if several else asked_words(first, answer.question),
-        rows=tuple(_rows(group, answer)),
+        rows=tuple(_call_views(group, answer)),
     )
 
 
-def _rows(group: Group, answer: Answer) -> Iterator[_Row]:
+def _call_views(group: Group, answer: Answer) -> Iterator[_CallView]:
     """A row a call; neighbours that came to the same one line as one row."""
     numbered = list(enumerate(group.steps, start=group.first))
-    for _, same in itertools.groupby(numbered, key=_told):
-        members = list(same)
-        row = _row(*members[0], answer)
+    for _, neighbours in itertools.groupby(numbered, key=_one_line_result):
+        members = list(neighbours)
+        row = _call_view(*members[0], answer)
         if len(members) > 1:
             steps = tuple(step for _, step in members)
-            one = Group(members[0][0], steps)
+            merged_group = Group(members[0][0], steps)
             cost = sum((step.cost for step in steps), Cost())
             cached = all(step.observation.cached for step in steps)
             row = replace(
                 row,
-                span="" if one.span is None else _dash(one.span),
-                asked=one.nodes or row.asked,
+                span="" if merged_group.span is None else _dash(merged_group.span),
+                asked=merged_group.nodes or row.asked,
                 tally=f"{len(steps)} calls · {spent_words(cost, cached=cached)}",
             )
         yield row
 
 
-def _told(numbered: tuple[int, Step]) -> object:
+def _one_line_result(numbered: tuple[int, Step]) -> object:
     """What a call came to, where that is one line; else the call itself."""
     number, step = numbered
     is_one_line = len(_notes(step)) < 2 and not (
@@ -282,21 +277,25 @@ def _told(numbered: tuple[int, Step]) -> object:
     return (step.call.name, result_words(step)) if is_one_line else number
 
 
-def _row(number: int, step: Step, answer: Answer) -> _Row:
-    seen = step.observation
-    middle_s = seen.frame_times_s[len(seen.frame_times_s) // 2] if seen.frame_times_s else None
+def _call_view(number: int, step: Step, answer: Answer) -> _CallView:
+    observation = step.observation
+    middle_s = (
+        observation.frame_times_s[len(observation.frame_times_s) // 2]
+        if observation.frame_times_s
+        else None
+    )
     picture = None if middle_s is None else answer.thumbnails.get(middle_s)
-    tally = spent_words(step.cost, cached=seen.cached and not step.thinking.model_calls)
+    tally = spent_words(step.cost, cached=observation.cached and not step.thinking.model_calls)
     written = _unread_text(step)
-    return _Row(
+    return _CallView(
         number=number,
         tool=tool_words(step),
         asked=asked_words(step, answer.question),
-        span=_dash(seen.span) if has_place(step) else "",
+        span=_dash(observation.span) if has_place(step) else "",
         result=result_words(step),
         notes=_notes(step),
         written=written,
-        failed=seen.error is not None,
+        failed=observation.error is not None,
         tally=tally + _sure(step),
         picture=None if middle_s is None or picture is None else _thumbnail(middle_s, picture),
     )
@@ -304,7 +303,7 @@ def _row(number: int, step: Step, answer: Answer) -> _Row:
 
 def _sure(step: Step) -> str:
     sure = step.observation.confidence
-    return "" if sure is None else f" · own confidence {percent(sure)}"
+    return "" if sure is None else f" · own confidence {format_percent(sure)}"
 
 
 def _unread_text(step: Step) -> str:
@@ -316,12 +315,14 @@ def _unread_text(step: Step) -> str:
 
 def _notes(step: Step) -> tuple[tuple[str, str], ...]:
     """The lines of a result with their times, neighbours that say the same as one."""
-    seen = step.observation
+    observation = step.observation
     if isinstance(step.call, Scan):
         return ()
-    if seen.error is not None or (len(seen.notes) < 2 and not isinstance(step.call, Search)):
+    if observation.error is not None or (
+        len(observation.notes) < 2 and not isinstance(step.call, Search)
+    ):
         return ()
-    return tuple((_dash(note.span), note.text) for note in merged(seen.notes))
+    return tuple((_dash(note.span), note.text) for note in merged(observation.notes))
 
 
 def _dash(span: Span) -> str:

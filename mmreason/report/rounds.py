@@ -1,6 +1,6 @@
 """A trace as rounds of calls, so that a long one can be read.
 
-Pure grouping: which steps belong together and which rounds matter most. Leaves out layout.
+Pure grouping: which steps belong together and which rounds matter most.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mmreason.report.words import has_place, is_second_look, node_of
+from mmreason.report.text import has_place, is_second_look, node_of
 from mmreason.tools.replies import merged
 from mmreason.types import Answer, Cost, Step, Trace
 from mmreason.video.types import Span
@@ -18,8 +18,6 @@ SHORT_TRACE = 16
 """Traces of up to this many steps are shown in full, but for long readings."""
 LONG_READING = 24
 """A round that read more lines than this is folded."""
-READING = ("caption", "skim")
-"""Tools that describe; several of them in a round are shown as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +85,30 @@ def round_numbers(trace: Trace) -> tuple[int, ...]:
     return tuple(itertools.accumulate(step.observation.cost.rounds for step in trace))
 
 
-def rounds(trace: Trace) -> tuple[Round, ...]:
+def group_rounds(trace: Trace) -> tuple[Round, ...]:
     """The steps of each round together, neighbouring descriptions of a round as one group."""
     numbered = list(zip(round_numbers(trace), range(1, len(trace) + 1), trace, strict=True))
-    found = []
+    grouped = []
     for number, members in itertools.groupby(numbered, key=lambda item: item[0]):
-        found.append(Round(number, tuple(_groups([(i, step) for _, i, step in members]))))
-    return tuple(found)
+        grouped.append(Round(number, tuple(_groups([(i, step) for _, i, step in members]))))
+    return tuple(grouped)
 
 
-def telling(answer: Answer, found: tuple[Round, ...]) -> set[int]:
+def telling_rounds(answer: Answer, rounds: tuple[Round, ...]) -> set[int]:
     """Numbers of the rounds that are to be seen at once: all of a short trace, but for long
     readings; of a long one the last, and the looks that the evidence rests on."""
     if len(answer.trace) <= SHORT_TRACE:
-        return {one.number for one in found if one.lines <= LONG_READING}
-    return {one.number for one in found if one is found[-1] or _speaks_for(one, answer)}
+        return {agent_round.number for agent_round in rounds if agent_round.lines <= LONG_READING}
+    return {
+        agent_round.number
+        for agent_round in rounds
+        if agent_round is rounds[-1] or _speaks_for(agent_round, answer)
+    }
 
 
-def _speaks_for(one: Round, answer: Answer) -> bool:
+def _speaks_for(agent_round: Round, answer: Answer) -> bool:
     """Whether a look of this round lies in the evidence, for the most part."""
-    looks = (s for s in one.steps if s.call.asks and not s.observation.error)
+    looks = (s for s in agent_round.steps if s.call.asks and not s.observation.error)
     return any(
         2 * evidence.span.overlap_s(look.observation.span) >= look.observation.span.duration_s
         for look in looks
@@ -117,8 +119,9 @@ def _speaks_for(one: Round, answer: Answer) -> bool:
 def _groups(members: list[tuple[int, Step]]) -> Iterator[Group]:
     def kind(item: tuple[int, Step]) -> object:
         index, step = item
-        reading = step.call.name in READING and not is_second_look(step)
-        return (step.call.name, step.thought) if reading else index
+        # Descriptions of one thought are told as one; any other call stands alone.
+        is_reading = step.call.describes and not is_second_look(step)
+        return (step.call.name, step.thought) if is_reading else index
 
     for _, group in itertools.groupby(members, key=kind):
         items = list(group)

@@ -1,6 +1,6 @@
 """An answer and its steps for a terminal: rich tables there, plain lines where output is piped.
 
-Leaves out what the words are (`words.py`). Control characters in model text never reach a terminal.
+The words are those of `text.py`. Control characters in model text never reach a terminal.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mmreason.report.rounds import LONG_READING, SHORT_TRACE, Group, rounds
-from mmreason.report.words import (
+from mmreason.report.rounds import LONG_READING, SHORT_TRACE, Group, group_rounds
+from mmreason.report.text import (
     all_notes,
     answer_words,
     asked_words,
     check_words,
     confidence_words,
     cost_rows,
-    counted,
+    format_count,
     has_place,
     looked_words,
     result_words,
@@ -69,9 +69,10 @@ def plain_lines(answer: Answer, *, steps: bool = True) -> Iterator[str]:
         yield f"evidence:    {evidence.span} ({checked}) {show_line(evidence.quote)}".rstrip()
         if times:
             yield f"  frames at  {times}"
-    for one in rounds(answer.trace) if steps else ():
-        yield f"round {one.number}:     {show_line('; '.join(one.thoughts))}".rstrip()
-        for group in one.groups:
+    for agent_round in group_rounds(answer.trace) if steps else ():
+        thoughts = show_line("; ".join(agent_round.thoughts))
+        yield f"round {agent_round.number}:     {thoughts}".rstrip()
+        for group in agent_round.groups:
             for index, step in enumerate(group.steps, start=group.first):
                 yield _step_line(step, index, answer.question)
     yield cost_line(answer.cost)
@@ -86,26 +87,33 @@ def short_lines(answer: Answer) -> Iterator[str]:
     why = "" if answer.stop_reason is StopReason.ANSWERED else f" ({stop_words(answer)})"
     yield f"answer:      {show_line(answer_words(answer))}{why}"
     if answer.answered:
-        places = ", ".join(str(one.span) for one in answer.evidence) or "none"
-        checks = dict.fromkeys(show_line(check_words(one)) for one in answer.evidence)
-        quotes = dict.fromkeys(show_line(one.quote) for one in answer.evidence if one.quote)
+        span_texts = ", ".join(str(evidence.span) for evidence in answer.evidence) or "none"
+        checks = dict.fromkeys(show_line(check_words(evidence)) for evidence in answer.evidence)
+        quotes = dict.fromkeys(
+            show_line(evidence.quote) for evidence in answer.evidence if evidence.quote
+        )
         quoted = f": {'; '.join(quotes)}" if quotes else ""
-        yield f"evidence:    {places}{quoted}" + (f" ({', '.join(checks)})" if checks else "")
+        yield f"evidence:    {span_texts}{quoted}" + (f" ({', '.join(checks)})" if checks else "")
     else:
         yield f"looked at:   {looked_words(answer)}"
         for step in answer.next_steps:
             yield f"next:        {show_line(step)}"
     cost = answer.cost
-    frames, rounds_ = counted(cost.frames, "frame"), counted(cost.rounds, "round")
-    stored = counted(cost.cache_hits, "reply", "replies")
+    frames, rounds = format_count(cost.frames, "frame"), format_count(cost.rounds, "round")
+    stored = format_count(cost.cache_hits, "reply", "replies")
     of_store = f", {stored} from the store" if cost.cache_hits else ""
-    yield f"cost:        {frames} in {rounds_}, {cost.seconds:.1f} seconds{of_store}"
+    yield f"cost:        {frames} in {rounds}, {cost.seconds:.1f} seconds{of_store}"
     for note in all_notes(answer):
         yield f"note:        {show_line(note)}"
 
 
 def cost_line(cost: Cost) -> str:
-    """`cost: 2.31 seconds (0.18 decoding, 1.9 models), 36 frames shown, ...`."""
+    """`cost: 2.31 seconds (0.18 decoding, 1.9 models), 36 frames shown, ...`.
+
+    Example:
+        >>> cost_line(Cost(seconds=2.0, frames=1))[:44]
+        'cost:        2.00 seconds, 1 frame shown, 0 '
+    """
     rows = (
         f"{amount} {_singular(what) if amount == '1' else what}"
         + (f" ({of_which})" if of_which else "")
@@ -135,24 +143,24 @@ def _facts(answer: Answer) -> Iterator[tuple[str, str]]:
 
 
 def _step_line(step: Step, index: int, question: str) -> str:
-    asked = asked_words(step, question)
+    details = asked_words(step, question)
     spent = "from the store" if step.observation.cached else _spent(step)
-    place = f" {step.observation.span}" if has_place(step) else ""
-    call = f"{tool_words(step)}{place}" + (f" ({asked})" if asked else "")
+    span = f" {step.observation.span}" if has_place(step) else ""
+    call = f"{tool_words(step)}{span}" + (f" ({details})" if details else "")
     return f"step {index}:      {call} -> {result_words(step)} [{spent}]"
 
 
 def _spent(step: Step) -> str:
-    return f"{counted(step.cost.frames, 'frame')}, {step.cost.seconds:.2f} s"
+    return f"{format_count(step.cost.frames, 'frame')}, {step.cost.seconds:.2f} s"
 
 
 def _head(answer: Answer) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    found = "bold green" if answer.answered else "bold yellow"
+    answer_style = "bold green" if answer.answered else "bold yellow"
     table.add_row("question", Text(show_line(answer.question)))
-    table.add_row("answer", Text(show_line(answer_words(answer)), style=found))
+    table.add_row("answer", Text(show_line(answer_words(answer)), style=answer_style))
     for name, value in _facts(answer):
         style = "yellow" if name == "note" else "bold" if name == "next" else ""
         table.add_row(name, Text(show_line(value), style=style))
@@ -184,10 +192,10 @@ def _steps_table(answer: Answer) -> Table:
     table.add_column("returned", overflow="fold", ratio=1)
     table.add_column("frames", justify="right")
     table.add_column("seconds", justify="right", no_wrap=True)
-    for one in rounds(answer.trace):
-        number = str(one.number)
-        is_long = len(answer.trace) > SHORT_TRACE or one.lines > LONG_READING
-        for group in one.groups:
+    for agent_round in group_rounds(answer.trace):
+        number = str(agent_round.number)
+        is_long = len(answer.trace) > SHORT_TRACE or agent_round.lines > LONG_READING
+        for group in agent_round.groups:
             if is_long and len(group.steps) > 1:
                 _add_row(table, number, group)
                 number = ""
@@ -200,9 +208,9 @@ def _steps_table(answer: Answer) -> Table:
 
 def _add_row(table: Table, number: str, group: Group) -> None:
     several, step = len(group.steps) > 1, group.steps[0]
-    cost = sum((one.cost for one in group.steps), Cost())
-    cached = all(one.observation.cached for one in group.steps)
-    failed = any(one.observation.error for one in group.steps)
+    cost = sum((member.cost for member in group.steps), Cost())
+    cached = all(member.observation.cached for member in group.steps)
+    failed = any(member.observation.error for member in group.steps)
     returned = f"{group.nodes}: {step.thought}" if several else result_words(step)
     table.add_row(
         number,

@@ -1,7 +1,7 @@
 """Where everything an answer used lies in its video, as percentages of the whole width.
 
 Pure geometry: the levels of the tree as rows of cells, where it was looked and in which round, the
-evidence, and a closer picture where that would be a sliver. Leaves out drawing.
+evidence, and a closer picture where that would be a sliver.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mmreason.report.marks import Mark, marks
+from mmreason.report.axis_labels import Mark, place_marks
 from mmreason.report.rounds import round_numbers
-from mmreason.report.words import has_place, is_second_look, node_of, result_words, shortened
+from mmreason.report.text import has_place, is_second_look, node_of, result_words, shorten_text
 from mmreason.tool_calls import Caption, Skim
 from mmreason.types import Answer, Step
 from mmreason.video.types import Span, format_time
 
-Kind = Literal["caption", "look", "evidence"]
+LaneKind = Literal["captioned", "looked-at", "evidence"]
+"""Also the name of its colour in the style sheet."""
 
 _NICE_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 _NARROWEST_PCT = 0.6
@@ -45,7 +46,7 @@ class Bar:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
     title: str
-    kind: Kind
+    kind: LaneKind
     bars: tuple[Bar, ...]
     marks: tuple[Mark, ...] = ()
     """Numbers of rounds, under the bars."""
@@ -101,7 +102,7 @@ class Zoom:
     picture: Timeline
 
 
-def timeline(answer: Answer) -> Timeline | None:
+def lay_out_timeline(answer: Answer) -> Timeline | None:
     """Lay out the answer's steps and evidence over the video; None where nothing has a length."""
     whole = _whole_span(answer)
     if whole.duration_s <= 0:
@@ -111,8 +112,13 @@ def timeline(answer: Answer) -> Timeline | None:
     return replace(picture, zooms=tuple(zooms))
 
 
-def ticks(whole: Span, most: int = 6) -> tuple[Tick, ...]:
-    """At most `most` + 1 round times over `whole`, as positions on it."""
+def time_ticks(whole: Span, most: int = 6) -> tuple[Tick, ...]:
+    """At most `most` + 1 round times over `whole`, as positions on it.
+
+    Example:
+        >>> [tick.label for tick in time_ticks(Span(0, 90))]
+        ['0:00', '0:15', '0:30', '0:45', '1:00', '1:15', '1:30']
+    """
     fitting = (s for s in _NICE_STEPS_S if whole.duration_s / s <= most)
     step_s = next(fitting, _NICE_STEPS_S[-1] * -(-whole.duration_s // (most * _NICE_STEPS_S[-1])))
     first = -int(-(whole.start_s - 1e-9) // step_s)
@@ -137,26 +143,32 @@ def _picture(answer: Answer, window: Span) -> Timeline:
     numbered = [
         (number, step)
         for number, step in zip(round_numbers(answer.trace), answer.trace, strict=True)
-        if _meets(step.observation.span, window)
+        if _is_in(step.observation.span, window)
     ]
-    captions = [one for one in numbered if isinstance(one[1].call, Caption)]
-    skims = [one for one in numbered if isinstance(one[1].call, Skim)]
-    second = [one for one in numbered if is_second_look(one[1])]
-    looks = [one for one in numbered if one[1].call.asks and not is_second_look(one[1])]
+    captions = [
+        numbered_step for numbered_step in numbered if isinstance(numbered_step[1].call, Caption)
+    ]
+    skims = [numbered_step for numbered_step in numbered if isinstance(numbered_step[1].call, Skim)]
+    second = [numbered_step for numbered_step in numbered if is_second_look(numbered_step[1])]
+    looks = [
+        numbered_step
+        for numbered_step in numbered
+        if numbered_step[1].call.asks and not is_second_look(numbered_step[1])
+    ]
     lanes = [
         *_level_lanes(captions, window),
-        _step_lane("Skimmed", "caption", skims, window),
-        _step_lane("Looked at", "look", looks, window),
-        _step_lane("Second look", "look", second, window),
+        _step_lane("Skimmed", "captioned", skims, window),
+        _step_lane("Looked at", "looked-at", looks, window),
+        _step_lane("Second look", "looked-at", second, window),
         Lane(title="Evidence", kind="evidence", bars=_evidence_bars(answer, window)),
     ]
-    places = ", ".join(str(e.span) for e in answer.evidence if _meets(e.span, window))
+    span_texts = ", ".join(str(e.span) for e in answer.evidence if _is_in(e.span, window))
     summary = (
         f"Timeline of {format_time(window.duration_s)}: {len(captions)} stretches captioned, "
-        f"{len(looks)} looked at, evidence at {places or 'no place'}."
+        f"{len(looks)} looked at, evidence at {span_texts or 'no place'}."
     )
     stacked = _stacked(lane for lane in lanes if lane.bars)
-    return Timeline(span=window, lanes=stacked, ticks=ticks(window), summary=summary)
+    return Timeline(span=window, lanes=stacked, ticks=time_ticks(window), summary=summary)
 
 
 def _stacked(lanes: Iterable[Lane]) -> tuple[Lane, ...]:
@@ -189,11 +201,11 @@ def _level_lanes(captions: list[tuple[int, Step]], window: Span) -> list[Lane]:
         mean_s = sum(step.observation.span.duration_s for step in steps) / len(steps)
         title = f"Level {level}, {_about(mean_s)} each"
         named = "Captioned" if len(levels) == 1 else title
-        lanes.append(Lane(title=named, kind="caption", bars=tuple(bars), marks=_marks(rounds)))
+        lanes.append(Lane(title=named, kind="captioned", bars=tuple(bars), marks=_marks(rounds)))
     return lanes
 
 
-def _step_lane(title: str, kind: Kind, numbered: list[tuple[int, Step]], window: Span) -> Lane:
+def _step_lane(title: str, kind: LaneKind, numbered: list[tuple[int, Step]], window: Span) -> Lane:
     bars = [_step_bar(step, window) for _, step in numbered]
     rounds = [(bar, number) for bar, (number, _) in zip(bars, numbered, strict=True)]
     widest_first = sorted(bars, key=lambda bar: -bar.width_pct)
@@ -201,20 +213,22 @@ def _step_lane(title: str, kind: Kind, numbered: list[tuple[int, Step]], window:
 
 
 def _marks(rounds: Sequence[tuple[Bar, int]]) -> tuple[Mark, ...]:
-    return marks([(bar.left_pct + bar.width_pct / 2, number) for bar, number in rounds])
+    return place_marks([(bar.left_pct + bar.width_pct / 2, number) for bar, number in rounds])
 
 
 def _step_bar(step: Step, window: Span, *, opened: bool = False) -> Bar:
-    seen = step.observation
-    label = shortened(f"{seen.span} {result_words(step)}", _LONGEST_LABEL)
-    return replace(_bar(seen.span, window, label), dim=seen.error is not None, opened=opened)
+    observation = step.observation
+    label = shorten_text(f"{observation.span} {result_words(step)}", _LONGEST_LABEL)
+    return replace(
+        _bar(observation.span, window, label), dim=observation.error is not None, opened=opened
+    )
 
 
 def _evidence_bars(answer: Answer, window: Span) -> tuple[Bar, ...]:
     return tuple(
         replace(_bar(e.span, window, f"Evidence {e.span} {e.quote}"), dim=not e.verified)
         for e in answer.evidence
-        if _meets(e.span, window)
+        if _is_in(e.span, window)
     )
 
 
@@ -232,8 +246,8 @@ def _windows(answer: Answer, whole: Span) -> list[Span]:
         for e in answer.evidence
         if 100 * e.span.duration_s / whole.duration_s < _ZOOM_BELOW_PCT
     ]
-    found = {top for top in tops for span in narrow if top.contains(span.middle_s)}
-    return sorted(found, key=lambda span: span.start_s)[:_MOST_ZOOMS]
+    windows = {top for top in tops for span in narrow if top.contains(span.middle_s)}
+    return sorted(windows, key=lambda span: span.start_s)[:_MOST_ZOOMS]
 
 
 def _zoom(answer: Answer, window: Span, whole: Span) -> Zoom:
@@ -247,7 +261,7 @@ def _zoom(answer: Answer, window: Span, whole: Span) -> Zoom:
     )
 
 
-def _meets(span: Span, window: Span) -> bool:
+def _is_in(span: Span, window: Span) -> bool:
     is_moment_inside = span.duration_s == 0 and window.start_s <= span.start_s <= window.end_s
     return span.overlap_s(window) > 0 or is_moment_inside
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mmreason.grounding import Grounding, GroundingStatus
 from mmreason.json_values import SCHEMA
-from mmreason.report.words import all_notes, check_words, looked_words
+from mmreason.report.text import all_notes, check_words, looked_words
 from mmreason.types import Answer, Cost, Evidence, StopReason
 from mmreason.video.inspect import FileReport, FrameRateKind
 

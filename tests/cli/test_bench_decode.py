@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from mmreason.bench import (
     bar_code,
-    decode_chart,
     decode_child,
     decode_files,
     decode_readers,
@@ -50,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _made(name: str, folder: Path) -> BenchFile:
     try:
-        return decode_files.make(name, folder, TINY, _quiet)
+        return decode_files.make_file(name, folder, TINY, _quiet)
     except UnknownCodecError as error:
         pytest.skip(f"no encoder for {name}: {error}")
 
@@ -65,19 +64,19 @@ def _made(name: str, folder: Path) -> BenchFile:
 )
 def test_a_number_is_read_back(number: int, height: int, width: int) -> None:
     luma = np.full((height, width), 90, np.uint8)
-    bar_code.draw(number, luma)
-    assert bar_code.read(np.repeat(luma[..., None], 3, axis=2)) == number
+    bar_code.draw_number(number, luma)
+    assert bar_code.read_number(np.repeat(luma[..., None], 3, axis=2)) == number
     assert (luma[bar_code.band_rows(height) :] == 90).all()
 
 
 def test_a_picture_without_the_bars_or_on_its_side_has_no_number() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (96, 160, 3)).astype(np.uint8)
-    assert bar_code.read(noise) is None
+    assert bar_code.read_number(noise) is None
     luma = np.full((180, 320), 90, np.uint8)
-    bar_code.draw(5, luma)
+    bar_code.draw_number(5, luma)
     picture = np.repeat(luma[..., None], 3, axis=2)
-    assert bar_code.read(picture) == 5
-    assert bar_code.read(np.rot90(picture)) is None
+    assert bar_code.read_number(picture) == 5
+    assert bar_code.read_number(np.rot90(picture)) is None
 
 
 # Files
@@ -92,7 +91,7 @@ def test_files_hold_the_frames_they_say(folder: Path, name: str) -> None:
         for frame in container.decode(video=0):
             rgb = frame.to_ndarray(format="rgb24", width=width, height=height)
             assert frame.rotation == 90 * file.recipe.turns
-            shown.append((frame.time or 0.0, bar_code.read(rgb)))
+            shown.append((frame.time or 0.0, bar_code.read_number(rgb)))
     every = np.arange(file.frame_count)
     assert [number for _, number in shown] == file.numbers(every).tolist()
     np.testing.assert_allclose([time_s for time_s, _ in shown], file.table.times_s, atol=1e-6)
@@ -135,16 +134,16 @@ def test_the_floor_counts_from_the_key_frame_to_each_target_once() -> None:
 
 def _off_by_one(request: DecodeRequest) -> Frames:
     later = [time_s + 1 / 30 for time_s in request.times_s]
-    return decode_readers.ours(replace(request, times_s=later))
+    return decode_readers.read_mmreason(replace(request, times_s=later))
 
 
 def _untimely(request: DecodeRequest) -> Frames:
-    frames = decode_readers.ours(request)
+    frames = decode_readers.read_mmreason(request)
     return Frames(frames.pixels, [time_s + 0.01 for time_s in request.times_s])
 
 
 def _one_short(request: DecodeRequest) -> Frames:
-    return Frames(decode_readers.ours(request).pixels[:-1])
+    return Frames(decode_readers.read_mmreason(request).pixels[:-1])
 
 
 def _failing(request: DecodeRequest) -> Frames:
@@ -156,7 +155,8 @@ def _reader(read) -> Reader:
 
 
 @pytest.mark.parametrize(
-    ("read", "wrong"), [(decode_readers.ours, 0), (_off_by_one, 3), (_untimely, 4), (_one_short, 1)]
+    ("read", "wrong"),
+    [(decode_readers.read_mmreason, 0), (_off_by_one, 3), (_untimely, 4), (_one_short, 1)],
 )
 def test_wrong_frames_are_counted(
     folder: Path, monkeypatch: pytest.MonkeyPatch, read, wrong: int
@@ -172,14 +172,14 @@ def test_wrong_frames_are_counted(
 
 
 def _ask_here(job: dict) -> dict:
-    return decode_child.read(job["reader"], job["request"], job["turns"])
+    return decode_child.measure_reader(job["reader"], job["request"], job["turns"])
 
 
 def test_a_reader_that_does_not_turn_pictures_is_wrong(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lying(request: DecodeRequest) -> Frames:
-        frames = decode_readers.ours(request)
+        frames = decode_readers.read_mmreason(request)
         return Frames([np.rot90(picture, -1) for picture in frames.pixels])
 
     planted = _reader(lying)
@@ -203,7 +203,10 @@ def test_what_is_absent_or_fails_is_a_row_that_says_so(
     assert result.of("absent").note == "not installed (no_such_module)"
     assert result.of("unknown to the child").note.startswith("StopIteration")
     assert result.of("slow").note.startswith("left out")
-    assert next(row[1] for row in decode_report.rows(result)) == "not installed (no_such_module)"
+    assert (
+        next(row[1] for row in decode_report.reader_rows(result))
+        == "not installed (no_such_module)"
+    )
 
 
 _RATES = ("alone_hz", "together_hz", "together_reference_hz")
@@ -244,7 +247,7 @@ def _report(*files: FileResult, planning: PlanningResult | None = None) -> decod
 
 
 def _judged(report: decode_report.Report) -> dict[str, bool]:
-    return {verdict.what: verdict.reached for verdict in decode_report.verdicts(report)}
+    return {verdict.what: verdict.reached for verdict in decode_report.judge_aims(report)}
 
 
 SECONDS = {
@@ -278,7 +281,7 @@ def test_aims_are_judged_by_their_limits() -> None:
 def test_a_file_that_we_cannot_read_is_not_counted_as_right() -> None:
     broken = _result("ts", {})
     refused = ReaderResult(reader="mmreason", version="1", runs=(), note="refused")
-    verdict = decode_report.verdicts(_report(replace(broken, readers=(refused,))))[0]
+    verdict = decode_report.judge_aims(_report(replace(broken, readers=(refused,))))[0]
     assert (verdict.measured, verdict.reached) == (4, False)
 
 
@@ -287,7 +290,7 @@ def test_a_report_comes_back_from_json_and_draws() -> None:
     report = _report(_result("short", SECONDS), _result("long", SECONDS), planning=planning)
     data = json.loads(json.dumps(decode_report.to_dict(report)))
     assert decode_report.from_dict(data) == report
-    drawn = ET.fromstring(decode_chart.svg(report.files))
+    drawn = ET.fromstring(decode_report.draw_chart(report.files))
     texts = [element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
     assert texts.count("decord") == 2 and "floor 1.25" in texts
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmreason.cli import main
-from mmreason.cli.demo import meets, run_case, says
+from mmreason.cli.demo import meets_truth, run_case, says_truth
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
@@ -35,14 +35,14 @@ from mmreason.video.world import generate, questions, truth
     ],
 )
 def test_says(text: str, true: str, right: bool) -> None:
-    assert says(text, true) is right
+    assert says_truth(text, true) is right
 
 
 def test_meets() -> None:
     evidence = [Evidence(span=Span(0, 4)), Evidence(span=Span(8, 12))]
-    assert meets(evidence, [Span(11, 20)])
-    assert not meets(evidence, [Span(4, 8), Span(12, 20)])
-    assert not meets([], [Span(0, 1)])
+    assert meets_truth(evidence, [Span(11, 20)])
+    assert not meets_truth(evidence, [Span(4, 8), Span(12, 20)])
+    assert not meets_truth([], [Span(0, 1)])
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from mmreason.video import Video
 
 
 def test_this_machine_passes_what_the_tests_need() -> None:
-    checks = {check.name: check for check in doctor.run()}
+    checks = {check.name: check for check in doctor.run_checks()}
     for name in ("Python", "torch", "av", "codecs", "attention: sdpa"):
         assert checks[name].status == "ok", checks[name]
     assert checks["torch"].found == metadata.version("torch")

@@ -89,10 +89,6 @@ def test_a_report_without_a_place_is_refused_before_anything_is_asked(
 def test_a_folder_that_cannot_be_written_is_refused_first(
     model: ScriptedModel, clip: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def refuses(**_: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("mmreason.cli.common.tempfile.TemporaryFile", refuses)
     monkeypatch.setattr("mmreason.video.files.os.access", lambda *_: False)
     questions = tmp_path / "q.jsonl"
     questions.write_text(json.dumps({"video": str(clip), "question": QUESTION}))

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mmreason.cli import inputs, main
-from mmreason.cli.sample import PLANS, Wanted
+from mmreason.cli.sample import PLANS, FrameRequest
 from mmreason.types import UsageError
 from mmreason.video import Video
 from mmreason.video.world import generate
@@ -152,7 +152,7 @@ def test_one_frame_is_one_frame(clip: Path, capsys: Capture) -> None:
 def test_shots_say_how_far_they_are(clip: Path) -> None:
     said: list[str] = []
     with Video.open(clip) as video:
-        wanted = Wanted(plan="shots", n=4)
+        wanted = FrameRequest(plan="shots", n=4)
         assert len(PLANS["shots"](video, video.info.span, wanted, said.append)) == 4
     assert said == ["looking for shots: 0:03.90 of 0:04.00"]
 
@@ -234,9 +234,9 @@ def test_nothing_found_is_bad_usage(
 def test_a_name_with_marks_of_a_pattern_is_a_file(clip: Path, tmp_path: Path) -> None:
     path = tmp_path / "take [2].mp4"
     shutil.copy(clip, path)
-    assert inputs.expand([str(path)]) == inputs.Inputs((path,), many=False)
+    assert inputs.expand_paths([str(path)]) == inputs.Inputs((path,), many=False)
     with pytest.raises(UsageError, match="no file matches"):
-        inputs.expand([str(tmp_path / "take [3].mp4")])
+        inputs.expand_paths([str(tmp_path / "take [3].mp4")])
 
 
 def test_any_error_of_one_file_is_a_failure(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_a_bar_is_drawn_on_a_terminal_only(
     inputs.work_through(files, str, "reading")
     assert capsys.readouterr() == ("", "")
     terminal = Console(stderr=True, force_terminal=True, width=80)
-    monkeypatch.setattr("mmreason.cli.inputs.err", lambda: terminal)
+    monkeypatch.setattr("mmreason.cli.inputs.progress_console", lambda: terminal)
     inputs.work_through(files, str, "reading")
     out, err = capsys.readouterr()
     assert out == "" and "reading" in err and "/2" in err

@@ -58,20 +58,20 @@ def test_adapters_are_counted_as_peft_makes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     pytest.importorskip("peft")
-    from mmreason.training.learner.adapters import adapted
-    from mmreason.training.rl import Trainee, read_recipe
+    from mmreason.training.learner.adapters import select_trained_weights
+    from mmreason.training.rl import PolicyModel, read_recipe
 
     path = recipe(tmp_path, more="lora=Lora(rank=4),")
     path.write_text(path.read_text().replace('freeze=("model.visual",),', ""))
     assert main(["train", "rl", str(path), "--dry-run", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert "features of frozen eyes, at most" in told["memory_bytes"]  # adapters leave them alone
-    made = adapted(Trainee.load("nano"), read_recipe(path))
+    made = select_trained_weights(PolicyModel.load("nano"), read_recipe(path).trained_weights)
     assert told["trained"] == sum(p.numel() for p in made.model.parameters() if p.requires_grad)
 
 
 def test_a_run_ends_with_a_model_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    path = recipe(tmp_path, more="temperature=2.0,", samples=8)  # so hot that attempts differ
+    path = recipe(tmp_path, more="temperature=2.0,", samples=8)  # so hot that rollouts differ
     assert main(["train", "rl", str(path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["steps"] == 2 and told["learnt_something"] is True
@@ -167,16 +167,16 @@ def test_the_folder_of_a_run_may_be_a_text(tmp_path: Path, capsys: pytest.Captur
     assert "out must be the path of a folder" in capsys.readouterr().err
 
 
-def test_a_run_whose_attempts_all_earn_the_same_is_a_failure(
+def test_a_run_whose_rollouts_all_earn_the_same_is_a_failure(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    """So cold that every attempt at a problem is the likeliest one."""
+    """So cold that every rollout of a problem is the likeliest one."""
     path = recipe(tmp_path, more="temperature=1e-4,")
     assert main(["train", "rl", str(path)]) == 1
     out, err = capsys.readouterr()
     assert "2 of 2 steps done; no model is written" in out
     assert err.splitlines()[-1].startswith("error: nothing was learnt in 2 steps, and no model is")
-    assert "step 1: nothing to learn from in this step: all attempts at a problem earned the" in err
+    assert "step 1: nothing to learn from in this step: all rollouts of a problem earned the" in err
     assert not (tmp_path / "run" / "model").exists()
     assert main(["train", "rl", str(path), "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
@@ -287,7 +287,7 @@ def test_a_dry_run_opens_videos_as_the_task_does(tmp_path: Path) -> None:
     """Tasks of one's own may name videos as they like."""
     from dataclasses import replace
 
-    from mmreason.training.rl.data_check import videos_of, wrong_with
+    from mmreason.training.rl.data_check import count_videos, find_faults
     from mmreason.training.tasks.mixture import Mixture
     from mmreason.video import VideoError
     from tests.fakes import tiny_rl
@@ -298,7 +298,7 @@ def test_a_dry_run_opens_videos_as_the_task_does(tmp_path: Path) -> None:
     def broken(problem: object) -> list[object]:
         raise VideoError("reel 7: no frame could be read")
 
-    assert wrong_with(plain) == wrong_with(named) == [] and videos_of(named) == 1
+    assert find_faults(plain) == find_faults(named) == [] and count_videos(named) == 1
     told = ["problem colour-0: reel 7: no frame could be read"]
-    assert wrong_with(replace(named, show=broken)) == told
-    assert wrong_with(Mixture(parts=((plain, 1), (replace(named, show=broken), 1)))) == told
+    assert find_faults(replace(named, show=broken)) == told
+    assert find_faults(Mixture(parts=((plain, 1), (replace(named, show=broken), 1)))) == told

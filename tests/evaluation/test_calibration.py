@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from mmreason.evaluation.calibration import Bin, expected_error, fit_rising, reliability
+from mmreason.evaluation.calibration import Bin, expected_error, fit_rising, reliability_bins
 from mmreason.evaluation.scoring import Proportion
 from mmreason.models.calibration import Calibration
 
@@ -30,7 +30,7 @@ def test_a_fit_makes_overconfidence_smaller_on_other_pairs():
     known = Calibration({"question": fit_rising(_pairs(2000, 1, lambda s: 0.6 * s))})
     fresh = _pairs(2000, 2, lambda s: 0.6 * s)
     fitted = [(known.right("question", s) or 0.0, right) for s, right in fresh]
-    assert expected_error(reliability(fitted)) < 0.05 < expected_error(reliability(fresh))
+    assert expected_error(reliability_bins(fitted)) < 0.05 < expected_error(reliability_bins(fresh))
 
 
 def test_nothing_is_certain_after_a_fit():
@@ -44,11 +44,11 @@ def test_without_pairs_there_is_no_fit():
 
 def test_bins_hold_their_replies():
     pairs = [(0.4, False), (0.97, True), (0.98, False), (1.0, True)]
-    low, middle, high = reliability(pairs)
+    low, middle, high = reliability_bins(pairs)
     assert (low, high) == (
         Bin(0.0, 0.5, 0.4, Proportion(0, 1)),
         Bin(0.99, 1.0, 1.0, Proportion(1, 1)),
     )
     assert (middle.low, middle.high, middle.right) == (0.95, 0.99, Proportion(1, 2))
     assert middle.stated == pytest.approx(0.975)
-    assert expected_error(reliability(pairs)) == pytest.approx((0.4 + 2 * 0.475) / 4)
+    assert expected_error(reliability_bins(pairs)) == pytest.approx((0.4 + 2 * 0.475) / 4)

@@ -10,7 +10,13 @@ import pytest
 from PIL import Image
 
 from mmreason.evaluation import coded_worlds, drawn_sources
-from mmreason.evaluation.decline_sources import LIGHTS, Source, at_light, drawn, find_sources
+from mmreason.evaluation.decline_sources import (
+    LIGHTS,
+    Source,
+    at_light,
+    find_sources,
+    list_drawn_sources,
+)
 from mmreason.evaluation.declines import QUESTIONS, measure_declines
 from mmreason.evaluation.declines_page import declines_page
 from mmreason.evaluation.scoring import Proportion
@@ -53,7 +59,7 @@ def test_paths_without_footage_are_refused(tmp_path):
 def test_halves_are_decided_by_name_alone(folder):
     halves = {one.name: one.is_held_out for one in find_sources([folder])}
     assert halves == {one.name: one.is_held_out for one in find_sources([folder])}
-    names = [one.is_held_out for one in drawn()]
+    names = [one.is_held_out for one in list_drawn_sources()]
     assert 0.35 < sum(names) / len(names) < 0.65
 
 
@@ -156,5 +162,5 @@ def test_encoded_worlds_are_the_same_each_time():
 
 
 def test_a_source_reads_at_the_size_that_is_asked_for():
-    source: Source = drawn()[0]
+    source: Source = list_drawn_sources()[0]
     assert source.windows(3, (32, 16))[0].pixels.shape == (3, 16, 32, 3)

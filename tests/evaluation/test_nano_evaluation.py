@@ -7,9 +7,9 @@ import json
 import pytest
 
 from mmreason.evaluation.card import model_card
-from mmreason.evaluation.decline_sources import drawn
+from mmreason.evaluation.decline_sources import list_drawn_sources
 from mmreason.evaluation.declines import measure_declines
-from mmreason.evaluation.nano import by_family, held_out_world, measure
+from mmreason.evaluation.nano import by_family, held_out_world, measure_nano
 from mmreason.evaluation.scoring import Proportion
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
@@ -31,7 +31,7 @@ def _oracle(worlds: int) -> dict[str, str]:
 
 def test_a_model_that_always_declines_gets_nothing_right_but_absence():
     model = ScriptedModel(lambda text, frames: "there is no such thing", clip=CLIP)
-    results = measure(model, worlds=6)
+    results = measure_nano(model, worlds=6)
     families = by_family(results)
     assert families["attribute"].hits == families["count"].hits == 0
     assert results.absent.hits == results.absent.n > 0
@@ -49,7 +49,7 @@ def test_one_world_with_its_own_truth_is_all_right():
             return write_caption(world, least_s=least_s)
         return truth.get(text, "```json\n[]\n```")
 
-    results = measure(ScriptedModel(answer, clip=CLIP), worlds=1)
+    results = measure_nano(ScriptedModel(answer, clip=CLIP), worlds=1)
     assert all(share.value == 1.0 for share in by_family(results).values())
     assert all(share.value == 1.0 for share in results.caption_words.values())
     assert results.box_absent.value == 1.0
@@ -64,7 +64,7 @@ def test_second_looks_are_told_apart_by_whether_they_agree():
         wavers = text in truth and asked.count(text) == 2 and text.startswith("How many")
         return "99" if wavers else truth.get(text, "```json\n[]\n```")
 
-    results = measure(ScriptedModel(answer, clip=CLIP), worlds=1)
+    results = measure_nano(ScriptedModel(answer, clip=CLIP), worlds=1)
     counts = sum(text.startswith("How many") for text in set(asked))
     assert results.disagreeing == Proportion(counts, counts) and counts > 0
     assert results.agreeing.hits == results.agreeing.n > 0
@@ -77,8 +77,8 @@ def test_worlds_to_calibrate_on_are_others():
 
 
 def test_the_card_quotes_the_held_out_half(tmp_path):
-    source = next(one for one in drawn() if one.is_held_out)
-    results = measure(ScriptedModel(lambda text, frames: "red", clip=CLIP), worlds=1)
+    source = next(one for one in list_drawn_sources() if one.is_held_out)
+    results = measure_nano(ScriptedModel(lambda text, frames: "red", clip=CLIP), worlds=1)
     said = measure_declines(ScriptedModel(lambda text, frames: "red", clip=CLIP), [source])
     card = model_card(
         results, {}, "c", declines=said, alarms=Proportion(1, 400), is_calibrated=True
@@ -94,7 +94,7 @@ def test_clips_and_single_frames_are_shown():
         counts.add(len(frames))
         return "no"
 
-    measure(ScriptedModel(answer, clip=CLIP), worlds=1)
+    measure_nano(ScriptedModel(answer, clip=CLIP), worlds=1)
     assert counts == {8, 1}
 
 

@@ -27,7 +27,7 @@ TIMES = st.lists(TIME_S, max_size=12)
 
 @given(SPANS, GOLD)
 def test_span_measures_stay_within_bounds(visited, gold):
-    values = [m(visited, gold) for m in (tiou, spans.coverage, spans.precision)]
+    values = [m(visited, gold) for m in (tiou, spans.span_coverage, spans.span_precision)]
     f1 = spans.span_f1(visited, gold)
     assert all(0 <= v <= 1 for v in [*values, f1])
     assert values[0] <= f1 + 1e-9 <= max(values[1:]) + 2e-9
@@ -37,7 +37,7 @@ def test_span_measures_stay_within_bounds(visited, gold):
 def test_repeats_and_order_of_visits_change_nothing(visited, gold, rng):
     again = visited + visited[:3]
     rng.shuffle(again)
-    for measure in (tiou, spans.coverage, spans.precision, spans.span_f1):
+    for measure in (tiou, spans.span_coverage, spans.span_precision, spans.span_f1):
         assert measure(again, gold) == pytest.approx(measure(visited, gold))
 
 
@@ -45,7 +45,7 @@ def test_repeats_and_order_of_visits_change_nothing(visited, gold, rng):
 def test_a_visit_beside_the_gold_never_helps(visited, gold):
     more = [*visited, Span(500.0, 510.0)]
     assert spans.span_f1(more, gold) <= spans.span_f1(visited, gold) + 1e-9
-    assert spans.coverage(more, gold) == pytest.approx(spans.coverage(visited, gold))
+    assert spans.span_coverage(more, gold) == pytest.approx(spans.span_coverage(visited, gold))
 
 
 @given(GOLD)
@@ -67,7 +67,7 @@ def test_frame_scores_grow_with_tolerance(times_s, gold, tolerance_s, more_s):
 @given(TIMES, GOLD)
 def test_hit_rate_and_balance_stay_within_bounds(times_s, gold):
     rate = spans.scene_hit_rate(times_s, gold)
-    assert 0 <= spans.balance(times_s, gold) <= 1
+    assert 0 <= spans.span_balance(times_s, gold) <= 1
     assert rate in [i / len(gold) for i in range(len(gold) + 1)]
     assert spans.scene_hit_rate([s.middle_s for s in gold], gold) == 1
 
@@ -75,11 +75,14 @@ def test_hit_rate_and_balance_stay_within_bounds(times_s, gold):
 def test_spans_by_hand():
     visited, gold = [Span(0, 10), Span(5, 15)], [Span(10, 20)]
     assert tiou(visited, gold) == 5 / 20
-    assert (spans.coverage(visited, gold), spans.precision(visited, gold)) == (0.5, 5 / 15)
+    assert (spans.span_coverage(visited, gold), spans.span_precision(visited, gold)) == (
+        0.5,
+        5 / 15,
+    )
     scores = spans.frame_scores([0, 9, 30], [12, 18], 5)
     assert (scores.precision, scores.recall) == (1 / 3, 1 / 2)
-    assert spans.balance([1, 2, 11, 12], [Span(0, 5), Span(10, 15)]) == 1
-    assert spans.balance([1, 2], [Span(0, 5), Span(10, 15)]) == 0
+    assert spans.span_balance([1, 2, 11, 12], [Span(0, 5), Span(10, 15)]) == 1
+    assert spans.span_balance([1, 2], [Span(0, 5), Span(10, 15)]) == 0
 
 
 ITEM = Item(
@@ -146,15 +149,15 @@ def test_rounds_count_to_the_leaf_and_to_the_frame():
     assert metrics.seen_round(o) == 1
     assert metrics.idle_rounds(o) == 2
     assert metrics.hit_at([o], 1).value == 1 and metrics.hit_at([o], 0).value == 0
-    assert metrics.wrong_turn(o) is None and metrics.returned(o) is None
+    assert metrics.wrong_turn(o) is None and metrics.returned_to_gold(o) is None
 
 
 def test_wrong_turn_and_return():
     o = outcome(*TOP, *WRONG, *SECOND)
-    assert metrics.wrong_turn(o) == 1 and metrics.returned(o) is True
+    assert metrics.wrong_turn(o) == 1 and metrics.returned_to_gold(o) is True
     assert metrics.hit_round(o) == 2
     lost = outcome(*TOP, *WRONG)
-    assert metrics.returned(lost) is False and metrics.hit_round(lost) is None
+    assert metrics.returned_to_gold(lost) is False and metrics.hit_round(lost) is None
 
 
 def test_kinds_of_errors():
@@ -194,8 +197,8 @@ def test_grounding_of_right_answers():
     far = outcome(evidence=((Span(0.0, 4.0), (2.0,), True),))
     wide = outcome(evidence=((Span(0.0, 64.0 * 3), (34.0,), True),))
     assert metrics.evidence_iou(near) == pytest.approx(3 / 5)
-    assert metrics.ungrounded([near, far, wide]).hits == 2
-    assert metrics.ungrounded([near, far, wide], by_frames=True).hits == 1
+    assert metrics.score_ungrounded([near, far, wide]).hits == 2
+    assert metrics.score_ungrounded([near, far, wide], by_frames=True).hits == 1
     assert metrics.accuracy_at_iou([near, far], 0.3).value == 0.5
 
 
@@ -204,7 +207,7 @@ def test_abstention_and_its_scores():
     kept = {"choice": None, "text": "there is no star.", "stop_reason": "abstained"}
     rows = [outcome(**kept), outcome(item=empty, **kept), outcome(item=empty), outcome()]
     assert [o.right for o in rows] == [False, True, False, True]
-    precision, recall, f1 = metrics.abstention(rows)
+    precision, recall, f1 = metrics.score_abstention(rows)
     assert (precision.value, recall.value, f1) == (0.5, 0.5, 0.5)
     unmatched = outcome(choice=None, text="it is a nice day")
     assert not unmatched.abstained and not unmatched.right

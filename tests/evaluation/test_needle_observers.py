@@ -12,8 +12,8 @@ from mmreason.evaluation.needle.outcomes import outcome_of
 from mmreason.language.answer_reading import read_answer
 from mmreason.models.base import FramesPart, Message, TextPart
 from mmreason.needle.items import DURATIONS_S
-from mmreason.needle.observers import CaptionNoise, covered, oracle
-from mmreason.needle.words import split_context
+from mmreason.needle.observers import CaptionNoise, make_oracle, span_of_frames
+from mmreason.needle.words import split_word_clause
 from mmreason.needle.worlds import needle_set
 from mmreason.reasoner import Reasoner
 from mmreason.types import UsageError
@@ -34,7 +34,7 @@ def ask(model, text: str, times_s) -> str:
 
 
 def describe(knobs: CaptionNoise, span: Span) -> str:
-    model = oracle(MADE.world, knobs)
+    model = make_oracle(MADE.world, knobs)
     return ask(model, model.clip.prompts.caption, plan.uniform(span, 8).times_s)
 
 
@@ -75,8 +75,8 @@ def test_knobs_by_length_attributes_inventions_and_words():
 def test_a_look_answers_only_where_its_frames_show_the_evidence(item):
     if item.kind in ("global", "absent"):
         return
-    model = oracle(MADE.world)
-    plain, _ = split_context(item.question)
+    model = make_oracle(MADE.world)
+    plain, _ = split_word_clause(item.question)
     inside = sorted(t for s in item.gold_spans for t in plan.uniform(s, 8).times_s)
     assert read_answer(ask(model, plain, inside), item.options).choice == item.answer
     assert read_answer(ask(model, item.question, inside), item.options).choice == item.answer
@@ -86,7 +86,7 @@ def test_a_look_answers_only_where_its_frames_show_the_evidence(item):
 
 
 def test_usage_is_counted():
-    model = oracle(MADE.world)
+    model = make_oracle(MADE.world)
     ask(model, "Is there a star?", [1.0, 2.0, 3.0])
     ask(model, "Where is the star?", [1.0])
     assert (model.calls, model.frames) == (2, 4)
@@ -96,7 +96,7 @@ def test_usage_is_counted():
 def test_the_ledger_equals_what_the_model_counted(tmp_path):
     path = MADE.save(tmp_path)
     for item in MADE.items[:3]:
-        model = oracle(MADE.world)
+        model = make_oracle(MADE.world)
         answer = Reasoner(model).ask(path, item.question, options=item.options)
         assert answer.cost.frames == model.frames and answer.cost.model_calls == model.calls
         assert answer.cost.tokens_in == model.tokens_in
@@ -105,14 +105,14 @@ def test_the_ledger_equals_what_the_model_counted(tmp_path):
 
 def test_different_worlds_and_knobs_are_different_models():
     other = needle_set(4, 900.0, 10).world
-    prints = {m.fingerprint for m in (oracle(MADE.world), oracle(other))}
-    prints.add(oracle(MADE.world, CaptionNoise(seed=1)).fingerprint)
+    prints = {m.fingerprint for m in (make_oracle(MADE.world), make_oracle(other))}
+    prints.add(make_oracle(MADE.world, CaptionNoise(seed=1)).fingerprint)
     assert len(prints) == 3
 
 
 def test_the_stretch_that_frames_stand_for():
-    assert covered(np.array([1.0, 3.0, 5.0])) == Span(0.0, 6.0)
-    assert covered(np.array([7.0])) == Span(7.0, 7.001)
+    assert span_of_frames(np.array([1.0, 3.0, 5.0])) == Span(0.0, 6.0)
+    assert span_of_frames(np.array([7.0])) == Span(7.0, 7.001)
 
 
 @pytest.mark.parametrize("name", DURATIONS_S)
@@ -123,7 +123,7 @@ def test_perfect_captions_lead_the_greedy_policy_to_the_gold_within_three_rounds
     with Video.open(path) as video:
         for item in made.items:
             if item.places == 1 and item.context is None and item.kind != "global":
-                model = oracle(made.world)
+                model = make_oracle(made.world)
                 answer = Reasoner(model).ask(video, item.question, options=item.options)
                 hit = hit_round(outcome_of(item, "greedy", answer))
                 assert hit is not None and hit <= 3, item.question

@@ -15,13 +15,13 @@ from PIL import Image
 
 from mmreason.cli import main
 from mmreason.evaluation.needle import baselines, methods, metrics, summary
-from mmreason.evaluation.needle.memory import KeptFrames, Remembering
+from mmreason.evaluation.needle.memory import FrameCache, ReplyCache
 from mmreason.evaluation.needle.outcomes import outcome_of
 from mmreason.evaluation.needle.page import write_report
 from mmreason.evaluation.needle.reading import CaptionLine, answer_from_lines, read_words
-from mmreason.evaluation.needle.runner import Plan, read_outcomes, run
+from mmreason.evaluation.needle.runner import Plan, read_outcomes, run_plan
 from mmreason.memory.store import Store
-from mmreason.needle.observers import oracle
+from mmreason.needle.observers import make_oracle
 from mmreason.needle.worlds import needle_set
 from mmreason.types import Budget, StopReason, UsageError
 from mmreason.video import Video
@@ -45,7 +45,7 @@ def script(tmp_path_factory):
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    run(PLAN, folder)
+    run_plan(PLAN, folder)
     return folder
 
 
@@ -62,9 +62,9 @@ FEW = ("one_pass", "stills_8", "stills_16_look", "exhaustive_text", "exhaustive"
 
 @pytest.mark.parametrize("method", FEW)
 def test_baselines_pay_for_what_they_ask(method, script):
-    model = oracle(MADE.world)
+    model = make_oracle(MADE.world)
     with Video.open(script) as video:
-        answer = methods.answer(method, model, video, MADE.items[2], budget=Budget())
+        answer = methods.answer_item(method, model, video, MADE.items[2], budget=Budget())
     assert answer.cost.frames == model.frames and answer.cost.model_calls == model.calls
     assert answer.cost.tokens_in == model.tokens_in
     assert answer.cost.frames == sum(len(s.observation.frame_times_s) for s in answer.trace)
@@ -75,9 +75,15 @@ def test_baselines_pay_for_what_they_ask(method, script):
 
 def test_seeing_all_of_it_answers_and_seeing_little_does_not(script):
     with Video.open(script) as opened:
-        video = KeptFrames(opened)
-        full = [baselines.exhaustive(oracle(MADE.world), video, item) for item in MADE.items]
-        few = [baselines.stills(oracle(MADE.world), video, i, frames=8) for i in MADE.items]
+        video = FrameCache(opened)
+        full = [
+            baselines.answer_exhaustively(make_oracle(MADE.world), video, item)
+            for item in MADE.items
+        ]
+        few = [
+            baselines.answer_from_stills(make_oracle(MADE.world), video, i, frames=8)
+            for i in MADE.items
+        ]
     right = [
         sum(outcome_of(i, "", a).right for i, a in zip(MADE.items, answers, strict=True))
         for answers in (full, few)
@@ -136,11 +142,11 @@ def test_words_of_the_whole_video():
 def test_remembering_changes_no_reply_and_asks_once(script, store_path):
     item = MADE.items[0]
     with Video.open(script) as video, Store.open(store_path) as store:
-        plain = baselines.stills(oracle(MADE.world), video, item, frames=16)
-        model = oracle(MADE.world)
-        memory, frames = Remembering(model, store), KeptFrames(video)
+        plain = baselines.answer_from_stills(make_oracle(MADE.world), video, item, frames=16)
+        model = make_oracle(MADE.world)
+        memory, frames = ReplyCache(model, store), FrameCache(video)
         for _ in range(2):
-            again = baselines.stills(memory, frames, item, frames=16)
+            again = baselines.answer_from_stills(memory, frames, item, frames=16)
             assert again.text == plain.text and again.cost.frames == plain.cost.frames
             assert again.cost.tokens_in == plain.cost.tokens_in
     assert model.frames == plain.cost.frames
@@ -153,7 +159,7 @@ def test_a_run_cut_short_goes_on_where_it_ended(measured, tmp_path):
     (tmp_path / "results.jsonl").write_bytes(b"".join(lines[:7]) + lines[7][:40])
     (tmp_path / "run.json").write_bytes((measured / "run.json").read_bytes())
     counts: list[tuple[int, int]] = []
-    run(PLAN, tmp_path, on_progress=lambda done, total: counts.append((done, total)))
+    run_plan(PLAN, tmp_path, on_progress=lambda done, total: counts.append((done, total)))
     assert counts[0] == (8, 36) and counts[-1] == (36, 36)
     assert same(read_outcomes(tmp_path / "results.jsonl"), whole)
     with (tmp_path / "results.jsonl").open("ab") as file:
@@ -164,7 +170,7 @@ def test_a_run_cut_short_goes_on_where_it_ended(measured, tmp_path):
 
 @pytest.mark.slow
 def test_workers_change_no_result(measured, tmp_path):
-    run(PLAN, tmp_path, workers=2)
+    run_plan(PLAN, tmp_path, workers=2)
     assert same(
         read_outcomes(tmp_path / "results.jsonl"), read_outcomes(measured / "results.jsonl")
     )
@@ -172,7 +178,7 @@ def test_workers_change_no_result(measured, tmp_path):
 
 def test_warm_policies_pay_less_and_resume_the_same(tmp_path):
     plan = replace(PLAN, seeds=(0,), methods=("greedy", "greedy_warm"))
-    path = run(plan, tmp_path)
+    path = run_plan(plan, tmp_path)
     whole = read_outcomes(path)
     assert summary.warm_share(whole, "greedy") < 1
     scans = {m: [o.cost.frames_scanned for o in whole if o.method == m] for m in plan.methods}
@@ -180,17 +186,17 @@ def test_warm_policies_pay_less_and_resume_the_same(tmp_path):
     assert decoded < 1 and sum(scans["greedy_warm"]) <= sum(scans["greedy"])
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-2]))
-    run(plan, tmp_path)
+    run_plan(plan, tmp_path)
     assert same(read_outcomes(path), whole)
 
 
 def test_a_folder_holds_one_way_of_measuring(measured):
     with pytest.raises(UsageError, match="another run"):
-        run(replace(PLAN, items=7), measured)
+        run_plan(replace(PLAN, items=7), measured)
     with pytest.raises(UsageError, match="another run"):
-        run(replace(PLAN, mention=0.5), measured)
+        run_plan(replace(PLAN, mention=0.5), measured)
     with pytest.raises(UsageError, match="no method"):
-        run(replace(PLAN, methods=("guess",)), measured)
+        run_plan(replace(PLAN, methods=("guess",)), measured)
 
 
 def test_captions_that_tell_less_find_less(tmp_path):
@@ -198,7 +204,7 @@ def test_captions_that_tell_less_find_less(tmp_path):
     plan = replace(PLAN, seeds=tuple(range(4)), methods=("greedy",))
     chances = (0.0, 0.5, 1.0)
     few, some, all_ = (
-        read_outcomes(run(replace(plan, mention=p), tmp_path / str(p))) for p in chances
+        read_outcomes(run_plan(replace(plan, mention=p), tmp_path / str(p))) for p in chances
     )
     assert metrics.paired_difference(all_, few)[1] > 0
     for more, less in ((some, few), (all_, some)):
@@ -213,11 +219,11 @@ def test_what_fails_is_an_outcome(tmp_path, monkeypatch):
     def broken(*_args, **_more):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(baselines, "one_pass", broken)
+    monkeypatch.setattr(baselines, "answer_in_one_pass", broken)
     plan = replace(PLAN, seeds=(0,), methods=("one_pass",))
-    failed = read_outcomes(run(plan, tmp_path))
+    failed = read_outcomes(run_plan(plan, tmp_path))
     assert {o.error for o in failed} == {"RuntimeError: out of memory"}
-    row = summary.row("one_pass", failed)
+    row = summary.build_row("one_pass", failed)
     assert row.accuracy.value == 0 and row.errors == {"failed": 6}
 
 
@@ -225,7 +231,7 @@ def test_the_page_holds_the_numbers_and_needs_nothing_else(measured):
     outcomes = read_outcomes(measured / "results.jsonl")
     page = write_report(outcomes, measured, model="oracle <b>", command="mmreason eval needle")
     text = page.read_text(encoding="utf-8")
-    row = next(r for r in summary.rows(outcomes) if r.method == "greedy")
+    row = next(r for r in summary.build_rows(outcomes) if r.method == "greedy")
     assert f"{row.accuracy.value:.1%}" in text and "oracle &lt;b&gt;" in text
     assert "<script" not in text and "http://" not in text.replace("http://www.w3.org/", "")
     table = json.loads((measured / "summary.json").read_text(encoding="utf-8"))

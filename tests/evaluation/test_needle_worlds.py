@@ -19,8 +19,8 @@ from mmreason.needle.items import (
     read_items,
 )
 from mmreason.needle.layout import MARGIN
-from mmreason.needle.words import Figure, figure_of, split_context
-from mmreason.needle.worlds import GLOBALS, needle_set
+from mmreason.needle.words import Figure, figure_of, split_word_clause
+from mmreason.needle.worlds import GLOBAL_QUESTIONS, needle_set
 from mmreason.types import UsageError
 from mmreason.video import Video
 from mmreason.video.types import Span
@@ -51,7 +51,7 @@ def shown(world: World, phrase: str, word: str | None) -> dict[str, Span]:
 
 def truth(world: World, item: Item) -> tuple[str | None, list[Span]]:
     """The answer and its spans by going through all scenes."""
-    plain, word = split_context(item.question)
+    plain, word = split_word_clause(item.question)
     text = plain.removesuffix("?")
     if item.kind == "count":
         what = text.removeprefix("How many ").removesuffix(" are there")
@@ -128,7 +128,9 @@ def test_global_items_follow_the_words_on_the_screen(made):
     assert len(order) == len(list(itertools.groupby(s.text for s in made.world.scenes)))
     by_length = sorted(shown_s, key=lambda word: -shown_s[word])
     assert shown_s[by_length[0]] >= 0.999 * MARGIN * shown_s[by_length[1]]
-    right = dict(zip(GLOBALS, (by_length[0], order[-1], by_length[-1], order[0]), strict=True))
+    right = dict(
+        zip(GLOBAL_QUESTIONS, (by_length[0], order[-1], by_length[-1], order[0]), strict=True)
+    )
     for item in made.items:
         if item.kind == "global":
             assert item.answer is not None

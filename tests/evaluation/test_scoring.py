@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmreason.evaluation.scoring import Mean, Proportion, same
+from mmreason.evaluation.scoring import Mean, Proportion, says_same
 
 
 @given(st.integers(1, 500), st.data())
@@ -37,5 +37,5 @@ def test_mean_interval():
 
 
 def test_right_is_the_same_but_for_case_and_punctuation():
-    assert same("It moves left.", "it moves left")
-    assert not same("red", "dark red")
+    assert says_same("It moves left.", "it moves left")
+    assert not says_same("red", "dark red")

@@ -113,7 +113,7 @@ def _token(text: str, is_right: bool, random: np.random.Generator) -> SampleToke
     logprob = -float(random.exponential(0.6)) * (8 if random.random() < 0.04 else 1)
     return SampleToken(
         text=text,
-        role=Role.MODEL,
+        role=Role.ASSISTANT,
         logprob=logprob,
         entropy=float(random.exponential(0.5)),
         silenced=is_right and logprob < -3.5,

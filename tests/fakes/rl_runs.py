@@ -19,15 +19,15 @@ import torch
 from accelerate import PartialState
 
 from mmreason.training.objectives import PUBLISHED, group_advantage
-from mmreason.training.parallel.processes import part
-from mmreason.training.rl import Dsdr, Kl, Lora, Recipe, Stapo, Trainee, train
+from mmreason.training.parallel.processes import destroy_process_group
+from mmreason.training.rl import Dsdr, Kl, Lora, PolicyModel, Recipe, Stapo, train
 from mmreason.training.rollouts.types import Problem
 from mmreason.training.tasks.single_turn import SingleTurn
 from tests.fakes import tiny_rl
 
 PLAIN: dict[str, Any] = {
     "task": tiny_rl.colours(),
-    "model": tiny_rl.trainee,
+    "model": tiny_rl.policy,
     "steps": 6,
     "problems_per_step": 8,
     "samples": 4,
@@ -51,7 +51,7 @@ EVERYTHING: dict[str, Any] = {
     "problems_per_step": 3,
     "held_out": tiny_rl.colours(4),
     "evaluate_every": 2,
-    "model": partial(tiny_rl.trainee, dropout=0.2),
+    "model": partial(tiny_rl.policy, dropout=0.2),
 }
 
 
@@ -76,7 +76,7 @@ def watched() -> SingleTurn:
 
 NANO: dict[str, Any] = {
     "task": watched(),
-    "model": partial(Trainee.load, "nano"),
+    "model": partial(PolicyModel.load, "nano"),
     "problems_per_step": 3,
     "samples": 2,
     "temperature": 2.0,
@@ -85,9 +85,9 @@ NANO: dict[str, Any] = {
 }
 
 
-def spoilt_in_one(of: str) -> Trainee:
+def spoilt_in_one(of: str) -> PolicyModel:
     """Its first training pass in the second process has a logit or a gradient of NaN."""
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     left = [PartialState().process_index == 1]
 
     def spoil(module: Any, inputs: Any, out: Any) -> None:
@@ -173,7 +173,7 @@ def main() -> None:
         found = run(name, Path(folder), steps=int(steps))
         if PartialState().is_main_process:
             (Path(folder) / f"{name}.json").write_text(json.dumps(found))
-    part()
+    destroy_process_group()
     # All is written. Seen with gloo: a thread of torch at times aborts a process that ends.
     sys.stdout.flush()
     os._exit(0)

@@ -22,7 +22,7 @@ from accelerate import (
 )
 from accelerate.state import AcceleratorState, PartialState
 
-from mmreason.training.parallel.processes import part
+from mmreason.training.parallel.processes import destroy_process_group
 from mmreason.training.rl import Recipe, train
 from mmreason.training.rl.plan import CONFIGS
 from tests.fakes import rl_runs
@@ -75,7 +75,7 @@ def main() -> None:
         found = [dict(report.metrics) for report in train(recipe, accelerator=accelerator)]
         if accelerator.is_main_process:
             (Path(folder) / f"{name}.json").write_text(json.dumps(found))
-    part()
+    destroy_process_group()
     # All is written. Seen with gloo: a thread of torch at times aborts a process that ends.
     sys.stdout.flush()
     os._exit(0)

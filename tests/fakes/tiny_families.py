@@ -14,7 +14,7 @@ import torch
 import transformers as hf
 
 from mmreason.models.hf import TransformersModel
-from mmreason.training.rl import Trainee
+from mmreason.training.rl import PolicyModel
 from tests.fakes.tiny_image_families import idefics3, llava_next
 from tests.fakes.tiny_parts import (
     CLIP,
@@ -459,9 +459,9 @@ def can_be_made(family: str) -> bool:
     return family not in NEEDS or importlib.util.find_spec(NEEDS[family]) is not None
 
 
-def trainee(family: str, seed: int = 0) -> Trainee:
+def policy(family: str, seed: int = 0) -> PolicyModel:
     """A tiny random model of the family, to train."""
-    return Trainee.of_chat(chat(family, seed))
+    return PolicyModel.from_chat(chat(family, seed))
 
 
 def chat(family: str, seed: int = 0) -> TransformersModel:

@@ -12,12 +12,12 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from mmreason.models.base import FramesPart, Message, TextPart
-from mmreason.training.generation.sampler import Draw, LocalSampler
+from mmreason.training.generation.sampler import LocalSampler, SampleRequest
 from mmreason.training.rewards import Combination, Component, Trajectory, Truth, correct
-from mmreason.training.rl import Trainee
+from mmreason.training.rl import PolicyModel
 from mmreason.training.rollouts.codec import TextCodec
-from mmreason.training.rollouts.join import joined
-from mmreason.training.rollouts.types import Problem, Prompt, TokenSequence, Written
+from mmreason.training.rollouts.join import join_turns
+from mmreason.training.rollouts.types import Completion, Problem, Prompt, TokenSequence
 from mmreason.training.tasks.single_turn import SingleTurn
 from mmreason.video.types import FrameBatch
 
@@ -33,7 +33,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def trainee(seed: int = 0, dropout: float = 0.0) -> Trainee:
+def policy(seed: int = 0, dropout: float = 0.0) -> PolicyModel:
     """A model that knows nothing."""
     torch.manual_seed(seed)
     words = tokenizer()
@@ -52,7 +52,7 @@ def trainee(seed: int = 0, dropout: float = 0.0) -> Trainee:
         eos_token_id=1,
         pad_token_id=0,
     )
-    return Trainee(
+    return PolicyModel(
         model=Qwen3ForCausalLM(config),
         tokenizer=words,
         codec=TextCodec(words),
@@ -107,11 +107,13 @@ def said(text: str) -> list[Message]:
     return [Message("user", (TextPart(text),))]
 
 
-def draw(prompt: Prompt, seed: int = 0, temperature: float = 1.0, length: int = 6) -> Draw:
-    return Draw(prompt=prompt, max_new_tokens=length, temperature=temperature, seed=seed)
+def request(
+    prompt: Prompt, seed: int = 0, temperature: float = 1.0, length: int = 6
+) -> SampleRequest:
+    return SampleRequest(prompt=prompt, max_new_tokens=length, temperature=temperature, seed=seed)
 
 
-def sampler(made: Trainee, batch_tokens: int = 65_536) -> LocalSampler:
+def sampler(made: PolicyModel, batch_tokens: int = 65_536) -> LocalSampler:
     return LocalSampler(
         made.model,
         made.tokenizer,
@@ -121,13 +123,13 @@ def sampler(made: Trainee, batch_tokens: int = 65_536) -> LocalSampler:
     )
 
 
-def sequences(made: Trainee, prompts: list[Prompt], length: int = 6) -> list[TokenSequence]:
+def sequences(made: PolicyModel, prompts: list[Prompt], length: int = 6) -> list[TokenSequence]:
     """What the model writes after each prompt, as rows to train on."""
-    draws = [draw(prompt, seed=i, length=length) for i, prompt in enumerate(prompts)]
+    requests = [request(prompt, seed=i, length=length) for i, prompt in enumerate(prompts)]
     rows = []
-    for one, written in zip(draws, sampler(made).draw(draws), strict=True):
-        assert isinstance(written, Written)
-        rows += joined([(one.prompt, written)])
+    for one, written in zip(requests, sampler(made).sample(requests), strict=True):
+        assert isinstance(written, Completion)
+        rows += join_turns([(one.prompt, written)])
     return rows
 
 

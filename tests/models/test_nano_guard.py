@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from mmreason.evaluation.coded_worlds import coded_clips
 from mmreason.models.base import ClipRecipe
 from mmreason.models.nano_guard import frame_signs, why_outside
-from mmreason.training.nano.outside import outside_frames
+from mmreason.training.nano.outside import draw_outside_frames
 from mmreason.video.world import generate
 from mmreason.video.world.script import Scene, World
 
@@ -122,7 +122,7 @@ def test_a_world_in_half_its_light_is_declined():
 
 def test_what_training_shows_as_no_world_is_declined():
     for seed in range(60):
-        assert why_outside(outside_frames(random.Random(seed), 2, SIZE_PX, "all")), seed
+        assert why_outside(draw_outside_frames(random.Random(seed), 2, SIZE_PX, "all")), seed
 
 
 def test_one_frame_of_eight_may_be_smeared():

@@ -197,10 +197,10 @@ def test_the_packaged_model_comes_behind_the_guard(nano):
 
 
 def test_the_weights_themselves_decline_most_footage_at_any_brightness(nano):
-    from mmreason.evaluation.decline_sources import at_light, drawn
+    from mmreason.evaluation.decline_sources import at_light, list_drawn_sources
 
     names = [f"drawn/{kind}-0{i}" for kind in ("card", "terminal", "page", "night") for i in (0, 1)]
-    sources = {one.name: one for one in drawn()}
+    sources = {one.name: one for one in list_drawn_sources()}
     shown = [
         at_light(sources[name].windows(8, (144, 80))[0], light)
         for name in names

@@ -14,7 +14,7 @@ from mmreason.models.nano_questions import (
 )
 from mmreason.models.nano_replies import is_answer, is_box_list, is_caption, whole_sentences
 from mmreason.training.nano.config import NanoConfig, Stage
-from mmreason.training.nano.examples import CAPTION_PROMPT, clip_example, image_example
+from mmreason.training.nano.examples import CAPTION_PROMPT, make_clip_example, make_image_example
 
 STAGE = Stage(
     share=1.0,
@@ -30,7 +30,7 @@ SMALL = NanoConfig(size_px=(32, 16), clip_frames=2)
 
 def _taught_dialogues():
     for index in range(120):
-        make = clip_example if index % 2 else image_example
+        make = make_clip_example if index % 2 else make_image_example
         yield from make(random.Random(f"forms/{index}"), SMALL, STAGE).dialogue
 
 

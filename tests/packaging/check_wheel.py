@@ -28,7 +28,7 @@ NEEDED = (
     "mmreason/models/nano/chat_template.jinja",
     "mmreason/models/nano_reinforced/config.json",
     "mmreason/models/nano_reinforced/model.safetensors",
-    "mmreason/report/page.html",
+    "mmreason/viz/document.html",
 )
 IMPORT_ALL = """
 import importlib, pkgutil, sys

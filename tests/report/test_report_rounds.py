@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from mmreason.report.ledger import limits, roles, stages
-from mmreason.report.rounds import round_numbers, rounds, telling
-from mmreason.report.words import asked_words, cost_rows
+from mmreason.report.cost_table import cost_by_role, limits_by_name, time_by_stage
+from mmreason.report.rounds import group_rounds, round_numbers, telling_rounds
+from mmreason.report.text import asked_words, cost_rows
 from mmreason.types import Answer, Cost
 from mmreason.video.types import Span
 
 
 def test_the_calls_of_a_round_are_together(hour: Answer) -> None:
-    found = rounds(hour.trace)
+    found = group_rounds(hour.trace)
     assert [one.number for one in found] == list(range(15))
     assert [len(one.steps) for one in found] == [6, 6, 6, *([1] * 12)]
     assert [one.groups[0].nodes for one in found[:3]] == [
@@ -28,14 +28,14 @@ def test_the_calls_of_a_round_are_together(hour: Answer) -> None:
 
 
 def test_calls_without_a_place_have_no_span(hour: Answer) -> None:
-    found = rounds(hour.trace)
+    found = group_rounds(hour.trace)
     assert [found[i].groups[0].span for i in (3, 4)] == [None, None]
 
 
 def test_a_long_trace_shows_the_looks_that_matter(hour: Answer) -> None:
-    assert telling(hour, rounds(hour.trace)) == {13, 14}
+    assert telling_rounds(hour, group_rounds(hour.trace)) == {13, 14}
     short = replace(hour, trace=hour.trace[6:18])
-    assert telling(short, rounds(short.trace)) == {1, 2}
+    assert telling_rounds(short, group_rounds(short.trace)) == {1, 2}
 
 
 def test_a_long_reading_is_folded_even_in_a_short_trace(hour: Answer) -> None:
@@ -45,11 +45,11 @@ def test_a_long_reading_is_folded_even_in_a_short_trace(hour: Answer) -> None:
     )
     read = replace(step, observation=replace(step.observation, notes=notes))
     short = replace(hour, trace=(read, *hour.trace[1:6], hour.trace[-1]))
-    assert telling(short, rounds(short.trace)) == {1}
+    assert telling_rounds(short, group_rounds(short.trace)) == {1}
 
 
 def test_the_ledger_adds_up_by_role(hour: Answer) -> None:
-    reasoner, observer, checker = roles(hour)
+    reasoner, observer, checker = cost_by_role(hour)
     assert (reasoner.role, reasoner.model, reasoner.calls) == ("reasoner", "large", 2)
     assert (observer.calls, checker.calls) == (27, 1)
     total = hour.cost
@@ -61,16 +61,16 @@ def test_the_ledger_adds_up_by_role(hour: Answer) -> None:
 
 
 def test_stages_fill_the_whole_time() -> None:
-    found = stages(Cost(seconds=10.0, model_seconds=6.0, decode_seconds=3.0))
+    found = time_by_stage(Cost(seconds=10.0, model_seconds=6.0, decode_seconds=3.0))
     assert [(stage.seconds, stage.share_pct) for stage in found] == [(6, 60), (3, 30), (1, 10)]
-    assert stages(Cost(seconds=1.0)) == ()
-    together = stages(Cost(seconds=5.0, model_seconds=6.0, decode_seconds=2.0))
+    assert time_by_stage(Cost(seconds=1.0)) == ()
+    together = time_by_stage(Cost(seconds=5.0, model_seconds=6.0, decode_seconds=2.0))
     assert sum(stage.share_pct for stage in together) == pytest.approx(100)
 
 
 def test_limits_stand_beside_what_was_spent(hour: Answer) -> None:
-    assert limits(hour) == {"frames shown": "400", "tokens read": "90,000 read and written"}
-    assert limits(replace(hour, settings={})) == {}
+    assert limits_by_name(hour) == {"frames shown": "400", "tokens read": "90,000 read and written"}
+    assert limits_by_name(replace(hour, settings={})) == {}
 
 
 def test_the_parts_of_a_cost_are_told_where_they_are_known() -> None:

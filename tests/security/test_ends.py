@@ -15,6 +15,8 @@ PROGRAM = """
 import atexit, os, signal, sys, threading
 
 moment = sys.argv.pop(1)
+# Whoever runs these tests in the background of a script has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def strike():
     os.kill(os.getpid(), signal.SIGINT)
@@ -80,7 +82,7 @@ def start(folder: Path, *words: str, moment: str) -> subprocess.CompletedProcess
         ("mmreason.cli.inspect", ["inspect", "x.mp4"]),
         ("mmreason.video.inspect", ["inspect", "pyproject.toml"]),
         ("text run for mmreason.video.inspect", ["inspect", "pyproject.toml"]),
-        ("mmreason.server.desk", ["mcp", "--root", "."]),
+        ("mmreason.server.service", ["mcp", "--root", "."]),
         ("after run", ["--version"]),
         ("threads end", ["--version"]),
     ],

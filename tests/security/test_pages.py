@@ -214,7 +214,7 @@ def test_every_document_forbids_scripts_and_requests() -> None:
     """Also of those that no builder above makes: a template, or HTML in a Python file."""
     templates = [file for folder in FOLDERS for file in sorted(folder.rglob("*.html"))]
     documents = [file for file in templates if "<html" in file.read_text(encoding="utf-8")]
-    assert len(documents) >= 3
+    assert documents
     for file in documents:
         assert_policy(file.read_text(encoding="utf-8"))
     assert not [

@@ -29,13 +29,13 @@ def restored_models(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_few_files_through_every_verb(tmp_path: Path) -> None:
     said: list[str] = []
     allowed = fuzz.MEMORY_BYTES
-    rows = fuzz.fuzz(tmp_path, range(4), 60, allowed, said.append)
+    rows = fuzz.run_fuzz(tmp_path, range(4), 60, allowed, said.append)
     assert said == []
     assert [row["file"] for row in rows] == [0, 1, 2, 3]
     assert all(len(row["verbs"]) == 11 for row in rows)
-    again = fuzz.fuzz(tmp_path, range(6), 60, allowed, said.append)
+    again = fuzz.run_fuzz(tmp_path, range(6), 60, allowed, said.append)
     assert again[:4] == rows and len(again) == 6
-    page = fuzz.table(again)
+    page = fuzz.build_table(again)
     assert "6 files, 66 runs of a verb" in page and "files with a crash or a hang: 0" in page
     assert [path.name for path in tmp_path.glob("bad-*")] == []
 
@@ -55,10 +55,10 @@ def test_what_goes_wrong_is_seen(
     monkeypatch.setattr(fuzz, "verbs", lambda *_: {"first": ["x"]})
     monkeypatch.setattr(fuzz, "checks", lambda *_: {})
     monkeypatch.setattr(fuzz, "_try", lambda _: act())
-    found = fuzz.run(tmp_path / "a.mp4", "way", tmp_path, 1.0, fuzz.MEMORY_BYTES)
+    found = fuzz.run_file(tmp_path / "a.mp4", "way", tmp_path, 1.0, fuzz.MEMORY_BYTES)
     assert found["first"][0] == outcome
     row = {"file": 0, "kind": "x", "way": "y", "verbs": found}
-    assert "files with a crash or a hang: 1" in fuzz.table([row])
+    assert "files with a crash or a hang: 1" in fuzz.build_table([row])
 
 
 def test_an_untyped_error_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,14 +72,14 @@ def test_an_untyped_error_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_way_of_damage_changes_the_bytes(tmp_path: Path) -> None:
-    whole = np.frombuffer(fuzz.write(tmp_path / "a.mp4", "h264 mp4").read_bytes(), np.uint8)
+    whole = np.frombuffer(fuzz.write_clip(tmp_path / "a.mp4", "h264 mp4").read_bytes(), np.uint8)
     ways = set()
     for seed in range(60):
-        way, data = fuzz.mutated(whole, np.random.default_rng(seed))
-        same = fuzz.mutated(whole, np.random.default_rng(seed))
+        way, data = fuzz.damage_file(whole, np.random.default_rng(seed))
+        same = fuzz.damage_file(whole, np.random.default_rng(seed))
         assert (way, data) == same
         ways.add(way)
     assert len(ways) == 6
     for claim, (_, _, value) in fuzz.LIES.items():
-        told = fuzz.lie(whole.tobytes(), claim)
+        told = fuzz.falsify_header(whole.tobytes(), claim)
         assert len(told) == len(whole) and value.to_bytes(4, "big") in told

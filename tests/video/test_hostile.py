@@ -45,7 +45,7 @@ def test_mutated_files(files: Files, tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"bad{files(kind).suffix}"
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(15):
-        path.write_bytes(fuzz.mutated(whole, rng)[1])
+        path.write_bytes(fuzz.damage_file(whole, rng)[1])
         read(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 400_000
 
@@ -53,7 +53,7 @@ def test_mutated_files(files: Files, tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("claim", fuzz.LIES)
 def test_headers_that_lie(files: Files, tmp_path: Path, claim: str) -> None:
     path = tmp_path / "lie.mp4"
-    path.write_bytes(fuzz.lie(files("h264").read_bytes(), claim))
+    path.write_bytes(fuzz.falsify_header(files("h264").read_bytes(), claim))
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcome = read(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 400_000

@@ -27,7 +27,7 @@ def test_an_hour_takes_little_more_memory_than_a_minute(
         ["sample", "--n", "16", "--sheet", str(tmp_path / "sheet.png")],
         ["sample", "--plan", "keyframes", "--n", "16", "--dump", str(tmp_path / "frames")],
     ):
-        of_minute, of_hour = (long.measure([*argv, str(path)])[1] for path in files)
+        of_minute, of_hour = (long.measure_command([*argv, str(path)])[1] for path in files)
         assert of_hour < of_minute + 80  # MiB: two workers hold an index of 108,000 frames each
 
 

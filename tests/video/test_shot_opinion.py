@@ -18,13 +18,13 @@ from mmreason.video.content.second_opinion import _pair
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five shots with hard cuts."""
-    made = measure.film("cuts", 100, shots=5)
-    return measure.write(made, tmp_path_factory.mktemp("film") / "cuts.mp4")
+    made = measure.make_film("cuts", 100, shots=5)
+    return measure.write_film(made, tmp_path_factory.mktemp("film") / "cuts.mp4")
 
 
 def test_two_detectors_agree_on_hard_cuts(film: Path) -> None:
     pytest.importorskip("scenedetect")
-    truth_s = [span.middle_s for span in measure.film("cuts", 100, shots=5).truth]
+    truth_s = [span.middle_s for span in measure.make_film("cuts", 100, shots=5).truth]
     with Video.open(film) as video:
         found = shots.detect(video)
         opinion = shots.second_opinion(video, found)

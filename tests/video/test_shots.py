@@ -274,16 +274,16 @@ def test_portions_begin_at_key_frames() -> None:
 
 def test_the_measure_pairs_each_boundary_once() -> None:
     truth = [Span(2.0, 2.0), Span(5.0, 6.0), Span(9.0, 9.0)]
-    whole = measure.score([2.04, 5.5, 9.0], truth)
+    whole = measure.score_boundaries([2.04, 5.5, 9.0], truth)
     assert (whole.precision, whole.recall) == (1.0, 1.0)
-    part = measure.score([1.95, 2.05, 3.0, 6.1], truth)
+    part = measure.score_boundaries([1.95, 2.05, 3.0, 6.1], truth)
     assert (part.hits, part.found, part.true) == (2, 4, 3)
-    assert measure.score([], truth).recall == 0.0
+    assert measure.score_boundaries([], truth).recall == 0.0
 
 
 @pytest.mark.parametrize("kind", measure.KINDS)
 def test_films_show_what_their_truth_says(kind: str) -> None:
-    made = measure.film(kind, 0, shots=3)
+    made = measure.make_film(kind, 0, shots=3)
     assert len(made.truth) == 2
     first, second = (span.middle_s for span in made.truth)
     assert 1.5 < first < second < made.starts_s[-1]

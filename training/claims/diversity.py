@@ -7,33 +7,37 @@ that no other answer of the group takes (formulas there).
 
 from __future__ import annotations
 
-import random
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from mmreason.training.claims import routes, tiny
-from mmreason.training.claims.demonstration import Demonstration
-from mmreason.training.claims.experiment import Arm, Claim, Experiment, Size, View
-from mmreason.training.claims.measuring import attempts, pass_rates
+from mmreason.training.claims import routes
+from mmreason.training.claims.experiment import (
+    Claim,
+    Experiment,
+    Size,
+    base_recipe,
+    make_arms,
+    make_views,
+    measure_attempts,
+    pass_rates,
+)
 from mmreason.training.claims.start import Lesson
-from mmreason.training.claims.text_task import TextTask
-from mmreason.training.learner.policy_model import Trainee
-from mmreason.training.rl.recipe import Dsdr, Recipe
+from mmreason.training.rl.recipe import Dsdr
 from mmreason.training.rollouts.types import Group, Rollout
 
-LEARNING_RATE = 3e-4
 WEIGHT = 1e-3
 """Published for both terms; no cap is."""
 
 
-def places(texts: Sequence[str]) -> Tensor:
+def count_places(texts: Sequence[str]) -> Tensor:
     """(B, places + 1) how often an answer passes each place; the last column is one for all, so
     that an empty answer has a direction too."""
     table = torch.zeros(len(texts), len(routes.PLACES) + 1)
+    # Cosines between rows need a length of more than zero.
     table[:, -1] = 1.0
     for i, text in enumerate(texts):
         for word in text.split():
@@ -42,59 +46,32 @@ def places(texts: Sequence[str]) -> Tensor:
     return table
 
 
-def streets(rollout: Rollout) -> frozenset[Hashable]:
-    """The steps of an attempt."""
-    return routes.streets(" ".join(rollout.outcome.trajectory.turns))
+def list_rollout_streets(rollout: Rollout) -> frozenset[Hashable]:
+    """The steps of a walk."""
+    return routes.list_streets(" ".join(rollout.outcome.trajectory.turns))
 
 
-def experiment(size: Size) -> Experiment:
+def build_experiment(size: Size) -> Experiment:
     """GRPO, DAPO, DSDR, DSDR without each of its terms, and with both ten and a hundred times as
     strong, to see from where on they act."""
+    task = routes.make_task()
     lesson = Lesson(
         name=f"routes-{size.name}",
         words=routes.WORDS,
-        demonstrate=_demonstrate,
+        task=task,
+        demonstrate=partial(routes.demonstrate_walk, heedless=0.5, lost=0.15),
         steps=400 // size.shrink,
     )
-    recipe = partial(_recipe, steps=max(1, 50 // size.shrink))
-    ways = {
-        "grpo": partial(recipe, objective="grpo"),
-        "dapo": recipe,
-        "dsdr": partial(recipe, dsdr=_dsdr(WEIGHT, WEIGHT)),
-        "dsdr, no global term": partial(recipe, dsdr=_dsdr(0.0, WEIGHT)),
-        "dsdr, no local term": partial(recipe, dsdr=_dsdr(WEIGHT, 0.0)),
-        "dsdr, weights x 10": partial(recipe, dsdr=_dsdr(10 * WEIGHT, 10 * WEIGHT)),
-        "dsdr, weights x 100": partial(recipe, dsdr=_dsdr(100 * WEIGHT, 100 * WEIGHT)),
+    dapo = base_recipe(task, steps=50 // size.shrink, problems_per_step=32, updates=4)
+    recipes = {
+        "grpo": replace(dapo, objective="grpo"),
+        "dapo": dapo,
+        "dsdr": replace(dapo, dsdr=_dsdr(WEIGHT, WEIGHT)),
+        "dsdr, no global term": replace(dapo, dsdr=_dsdr(0.0, WEIGHT)),
+        "dsdr, no local term": replace(dapo, dsdr=_dsdr(WEIGHT, 0.0)),
+        "dsdr, weights x 10": replace(dapo, dsdr=_dsdr(10 * WEIGHT, 10 * WEIGHT)),
+        "dsdr, weights x 100": replace(dapo, dsdr=_dsdr(100 * WEIGHT, 100 * WEIGHT)),
     }
-    claims = [
-        Claim(text=f"DSDR is above {against.upper()} on {figure}.", figure=figure, arm="dsdr",
-              against=against)
-        for figure in ("pass@1", "pass@16")
-        for against in ("grpo", "dapo")
-    ]  # fmt: skip
-    claims += [
-        Claim(text=f"Without its {term} term DSDR loses on {figure}.", figure=figure,
-              arm=f"dsdr, no {term} term", against="dsdr", direction="lower")
-        for term in ("global", "local")
-        for figure in ("pass@1", "pass@16")
-    ]  # fmt: skip
-    claims += [
-        Claim(
-            text="DSDR finds more different right answers than DAPO.",
-            figure="ways",
-            arm="dsdr",
-            against="dapo",
-        ),
-        *(
-            Claim(
-                text=f"With a hundred times its weights DSDR is above DAPO on {figure}.",
-                figure=figure,
-                arm="dsdr, weights x 100",
-                against="dapo",
-            )
-            for figure in ("pass@1", "pass@16")
-        ),
-    ]
     return Experiment(
         name="dsdr",
         title="Diversity of right answers: DSDR against GRPO and DAPO",
@@ -105,86 +82,77 @@ def experiment(size: Size) -> Experiment:
             "updates a rollout batch. pass@k at temperature 1. The arm with a hundred times the "
             "weights was added when the others had been seen."
         ),
-        arms=(
-            Arm(name="start", lesson=lesson, recipe=None),
-            *(Arm(name=name, lesson=lesson, recipe=way) for name, way in ways.items()),
+        arms=make_arms(lesson, recipes),
+        measure=partial(
+            measure_attempts,
+            task=routes.make_task(held_out=True, count=2 * size.held_out),
+            figures=_figures,
         ),
-        measure=partial(_measure, held_out=2 * size.held_out),
         figures={
             "pass@1": "share of right attempts on held-out problems",
             "pass@16": "share of problems with a right attempt among 16",
             "ways": "different right answers among 16, of problems with one",
         },
-        views=tuple(
-            View(title=title, metric=metric, arms={name: name for name in ways})
-            for title, metric in (
-                ("share of right attempts", "reward/correct"),
-                ("entropy a token, nats", "entropy/mean"),
-            )
+        views=make_views(
+            recipes,
+            {
+                "share of right attempts": "reward/correct",
+                "entropy a token, nats": "entropy/mean",
+            },
         ),
-        claims=tuple(claims),
+        claims=tuple(_claims()),
     )
+
+
+def _claims() -> list[Claim]:
+    figures = ("pass@1", "pass@16")
+    above = [
+        Claim(f"DSDR is above {against.upper()} on {figure}.", figure, "dsdr", against)
+        for figure in figures
+        for against in ("grpo", "dapo")
+    ]
+    ablations = [
+        Claim(
+            f"Without its {term} term DSDR loses on {figure}.",
+            figure,
+            f"dsdr, no {term} term",
+            "dsdr",
+            "lower",
+        )
+        for term in ("global", "local")
+        for figure in figures
+    ]
+    ways = Claim("DSDR finds more different right answers than DAPO.", "ways", "dsdr", "dapo")
+    strong = [
+        Claim(
+            f"With a hundred times its weights DSDR is above DAPO on {figure}.",
+            figure,
+            "dsdr, weights x 100",
+            "dapo",
+        )
+        for figure in figures
+    ]
+    return [*above, *ablations, ways, *strong]
 
 
 def _dsdr(reward_weight: float, entropy_weight: float) -> Dsdr:
     return Dsdr(
         reward_weight=reward_weight,
         entropy_weight=entropy_weight,
-        embed=places,
-        mentions=streets,
+        embed=count_places,
+        mentions=list_rollout_streets,
     )
 
 
-def _demonstrate(index: int, draw: random.Random) -> Demonstration:
-    return routes.demonstrate(routes.problem(index, held_out=False), draw, heedless=0.5, lost=0.15)
+def _figures(groups: Sequence[Group]) -> Mapping[str, float]:
+    return {**pass_rates(groups), "ways": _count_ways(groups)}
 
 
-def _task(count: int, *, held_out: bool) -> TextTask:
-    return TextTask(
-        name=f"routes{', held out' if held_out else ''}",
-        count=count,
-        make=partial(routes.problem, held_out=held_out),
-        right=routes.arrives,
-        max_new_tokens=routes.LONGEST_WALK + 1,
-    )
-
-
-def _recipe(
-    start: Path,
-    out: Path,
-    seed: int,
-    *,
-    steps: int,
-    objective: str = "dapo",
-    dsdr: Dsdr | None = None,
-) -> Recipe:
-    return Recipe(
-        task=_task(20_000, held_out=False),
-        out=out,
-        model=partial(tiny.load, start),
-        seed=seed,
-        steps=steps,
-        problems_per_step=32,
-        samples=8,
-        updates=4,
-        objective=objective,
-        dsdr=dsdr,
-        learning_rate=LEARNING_RATE,
-        checkpoint_every=1_000_000,
-        show_samples=0,
-    )
-
-
-def _measure(trainee: Trainee, *, held_out: int) -> Mapping[str, float]:
-    groups = attempts(trainee, _task(held_out, held_out=True))
-    return {**pass_rates(groups), "ways": _ways(groups)}
-
-
-def _ways(groups: Sequence[Group]) -> float:
+def _count_ways(groups: Sequence[Group]) -> float:
     """Different right answers of a problem that has one, on average; 0 where none has."""
-    found = [
+    ways = [
         len({r.outcome.trajectory.answer for r in group.rollouts if r.outcome.correct})
         for group in groups
     ]
-    solved = [number for number in found if number]
+    solved = [number for number in ways if number]
     return sum(solved) / len(solved) if solved else 0.0

@@ -7,38 +7,49 @@ each moment once. One task, one start, two rewards.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
-from mmreason.training.claims import search, tiny
-from mmreason.training.claims.demonstration import Demonstration
-from mmreason.training.claims.experiment import Arm, Claim, Experiment, Size, View
-from mmreason.training.claims.measuring import attempts, pass_rates
+from mmreason.training.claims import search
+from mmreason.training.claims.experiment import (
+    Claim,
+    Experiment,
+    Size,
+    base_recipe,
+    make_arms,
+    make_views,
+    measure_attempts,
+    pass_rates,
+)
 from mmreason.training.claims.start import Lesson
-from mmreason.training.learner.policy_model import Trainee
 from mmreason.training.rewards import Combination, Component, longvideo_r1, longvideo_r1_published
-from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rollouts.types import Group
 
-LEARNING_RATE = 3e-4
 CORRECTED = Combination((Component(name="corrected", reward=longvideo_r1, bounds=(-0.2, 2.0)),))
 PUBLISHED = Combination(
     (Component(name="published", reward=longvideo_r1_published, bounds=(-math.inf, math.inf)),)
 )
+_BOTH = Combination((*CORRECTED.components, *PUBLISHED.components))
 
 
-def experiment(size: Size) -> Experiment:
+def build_experiment(size: Size) -> Experiment:
     """The corrected and the published reward."""
+    tasks = {
+        "corrected": search.SearchTask(CORRECTED),
+        "published": search.SearchTask(PUBLISHED),
+    }
     lesson = Lesson(
         name=f"search-{size.name}",
         words=search.WORDS,
-        demonstrate=_demonstrate,
+        task=tasks["corrected"],
+        demonstrate=partial(search.demonstrate_search, slip=0.2, again=0.1),
         steps=450 // size.shrink,
         rows=64,
     )
-    recipe = partial(_recipe, steps=max(1, 80 // size.shrink))
+    recipes = {
+        name: base_recipe(task, steps=80 // size.shrink, problems_per_step=8, updates=1)
+        for name, task in tasks.items()
+    }
     return Experiment(
         name="navigation",
         title="The reward of navigation, as published and corrected",
@@ -47,12 +58,12 @@ def experiment(size: Size) -> Experiment:
             "are enough. Demonstrators take a wrong turn at times and repeat a visit at times. "
             "DAPO with either reward; a search that ends by the limit has no answer."
         ),
-        arms=(
-            Arm(name="start", lesson=lesson, recipe=None),
-            Arm(name="corrected", lesson=lesson, recipe=partial(recipe, reward=CORRECTED)),
-            Arm(name="published", lesson=lesson, recipe=partial(recipe, reward=PUBLISHED)),
+        arms=make_arms(lesson, recipes),
+        measure=partial(
+            measure_attempts,
+            task=search.SearchTask(_BOTH, held_out=True, count=size.held_out // 2),
+            figures=_figures,
         ),
-        measure=partial(_measure, held_out=size.held_out // 2),
         figures={
             "visits": "visits a search",
             "repeats": "those of a node visited before",
@@ -61,85 +72,46 @@ def experiment(size: Size) -> Experiment:
             "published": "mean published reward",
             "corrected": "mean corrected reward",
         },
-        views=tuple(
-            View(title=title, metric=metric, arms={a: a for a in ("corrected", "published")})
-            for title, metric in (
-                ("turns a search", "turns/mean"),
-                ("share of right answers", "reward/correct"),
-            )
+        views=make_views(
+            recipes, {"turns a search": "turns/mean", "share of right answers": "reward/correct"}
         ),
         claims=(
             Claim(
-                text="The published reward teaches more repeated visits than the start made.",
-                figure="repeats",
-                arm="published",
-                against="start",
+                "The published reward teaches more repeated visits than the start made.",
+                "repeats",
+                "published",
+                "start",
             ),
+            Claim("The corrected reward teaches fewer.", "repeats", "corrected", "start", "lower"),
             Claim(
-                text="The corrected reward teaches fewer.",
-                figure="repeats",
-                arm="corrected",
-                against="start",
-                direction="lower",
+                "The published reward's policy earns more of it than the corrected one's.",
+                "published",
+                "published",
+                "corrected",
             ),
-            Claim(
-                text="The published reward's policy earns more of it than the corrected one's.",
-                figure="published",
-                arm="published",
-                against="corrected",
-            ),
-            Claim(
-                text="Without answering better.",
-                figure="right",
-                arm="published",
-                against="corrected",
-                direction="lower",
-            ),
+            Claim("Without answering better.", "right", "published", "corrected", "lower"),
         ),
     )
 
 
-def _demonstrate(index: int, draw: random.Random) -> Demonstration:
-    return search.demonstrate(search.problem(index, held_out=False), draw, slip=0.2, again=0.1)
-
-
-def _recipe(start: Path, out: Path, seed: int, *, steps: int, reward: Combination) -> Recipe:
-    return Recipe(
-        task=search.Search(reward, count=20_000, held_out=False),
-        out=out,
-        model=partial(tiny.load, start),
-        seed=seed,
-        steps=steps,
-        problems_per_step=8,
-        samples=8,
-        objective="dapo",
-        learning_rate=LEARNING_RATE,
-        checkpoint_every=1_000_000,
-        show_samples=0,
-    )
-
-
-def _measure(trainee: Trainee, *, held_out: int) -> Mapping[str, float]:
-    both = Combination((*CORRECTED.components, *PUBLISHED.components))
-    groups = attempts(trainee, search.Search(both, count=held_out, held_out=True))
+def _figures(groups: Sequence[Group]) -> Mapping[str, float]:
     visits = [r.outcome.trajectory.visits for group in groups for r in group.rollouts]
+    reached_leaf = [
+        search.SearchScene(group.problem.id).leaf in r.outcome.trajectory.visits
+        for group in groups
+        for r in group.rollouts
+    ]
     return {
         "right": pass_rates(groups)["pass@1"],
-        "visits": _mean([len(seen) for seen in visits]),
-        "repeats": _mean([len(seen) - len(set(seen)) for seen in visits]),
-        "found": _mean(
-            [
-                search.Scene(group.problem.id).wanted in r.outcome.trajectory.visits
-                for group in groups
-                for r in group.rollouts
-            ]
-        ),
-        "published": _reward(groups, "published"),
-        "corrected": _reward(groups, "corrected"),
+        "visits": _mean([len(nodes) for nodes in visits]),
+        "repeats": _mean([len(nodes) - len(set(nodes)) for nodes in visits]),
+        "found": _mean(reached_leaf),
+        "published": _mean_reward(groups, "published"),
+        "corrected": _mean_reward(groups, "corrected"),
     }
 
 
-def _reward(groups: Sequence[Group], name: str) -> float:
+def _mean_reward(groups: Sequence[Group], name: str) -> float:
     return _mean([r.scored.values[name] or 0.0 for group in groups for r in group.rollouts])
 
 

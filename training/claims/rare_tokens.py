@@ -7,22 +7,28 @@ makes other improbable tokens the ones to learn from.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from mmreason.training.claims import sums, tiny
-from mmreason.training.claims.demonstration import Demonstration
-from mmreason.training.claims.experiment import Arm, Claim, Experiment, Size, View
-from mmreason.training.claims.measuring import attempts, mean_length, pass_rates
+from mmreason.training.claims import sums
+from mmreason.training.claims.experiment import (
+    Arm,
+    Claim,
+    Experiment,
+    Size,
+    base_recipe,
+    make_arms,
+    make_views,
+    mean_length,
+    measure_attempts,
+    pass_rates,
+)
 from mmreason.training.claims.start import Lesson
-from mmreason.training.claims.text_task import TextTask
-from mmreason.training.learner.policy_model import Trainee
 from mmreason.training.objectives import (
     PUBLISHED,
     Objective,
@@ -32,7 +38,8 @@ from mmreason.training.objectives import (
     entropy_threshold,
     stapo_mask,
 )
-from mmreason.training.rl.recipe import Recipe, Stapo
+from mmreason.training.rl.recipe import Stapo
+from mmreason.training.rollouts.types import Group
 
 ADDENDS = 5
 FILLER = 0.05
@@ -41,64 +48,38 @@ PROBABILITY = 0.05
 """Below this a token is rare: the paper's 0.002 is for a vocabulary of 150,000 words, here it has
 37. A filler has about `FILLER` / 4, any number after the hard addend about 1 / 24."""
 QUANTILE = 0.75
-LEARNING_RATE = 3e-4
 
 
-def experiment(size: Size) -> Experiment:
+def build_experiment(size: Size) -> Experiment:
     """DAPO with and without noise, STAPO, and two masks that the paper warns of."""
-    noisy, clean = _lesson(size, FILLER), _lesson(size, 0.0)
-    recipe = partial(_recipe, steps=max(1, 60 // size.shrink))
+    make_task = partial(sums.make_task, ADDENDS, max_new_tokens=2 * ADDENDS)
+    task = make_task()
+    noisy, clean = (
+        Lesson(
+            name=f"{'noisy' if filler else 'clean'}-sums-{size.name}",
+            words=sums.WORDS,
+            task=task,
+            demonstrate=partial(
+                sums.demonstrate_sum, guess=0.2, slip=0.05, filler=filler, hard=True
+            ),
+            steps=500 // size.shrink,
+        )
+        for filler in (FILLER, 0.0)
+    )
+    dapo = base_recipe(task, steps=60 // size.shrink, problems_per_step=32, updates=4)
+    recipes = {
+        "dapo": dapo,
+        "stapo": replace(dapo, stapo=Stapo(probability=PROBABILITY, quantile=QUANTILE)),
+        "all rare masked": replace(dapo, objective=_masking("all")),
+        "uncertain rare masked": replace(dapo, objective=_masking("uncertain")),
+    }
+    # The arms without fillers start from another lesson.
+    start, *trained = make_arms(noisy, recipes)
     arms = (
         Arm(name="start, no fillers", lesson=clean, recipe=None),
-        Arm(name="start", lesson=noisy, recipe=None),
-        Arm(name="dapo, no fillers", lesson=clean, recipe=recipe),
-        Arm(name="dapo", lesson=noisy, recipe=recipe),
-        Arm(
-            name="stapo",
-            lesson=noisy,
-            recipe=partial(recipe, stapo=Stapo(probability=PROBABILITY, quantile=QUANTILE)),
-        ),
-        Arm(
-            name="all rare masked",
-            lesson=noisy,
-            recipe=partial(recipe, objective=_masking("all")),
-        ),
-        Arm(
-            name="uncertain rare masked",
-            lesson=noisy,
-            recipe=partial(recipe, objective=_masking("uncertain")),
-        ),
-    )
-    claims = (
-        Claim(text="STAPO is above DAPO.", figure="pass@1", arm="stapo", against="dapo"),
-        Claim(
-            text="STAPO leaves fewer spurious tokens than DAPO.",
-            figure="fillers",
-            arm="stapo",
-            against="dapo",
-            direction="lower",
-        ),
-        Claim(
-            text="Masking all rare tokens is worse than STAPO.",
-            figure="pass@1",
-            arm="all rare masked",
-            against="stapo",
-            direction="lower",
-        ),
-        Claim(
-            text="Masking the uncertain rare tokens is worse than STAPO.",
-            figure="pass@1",
-            arm="uncertain rare masked",
-            against="stapo",
-            direction="lower",
-        ),
-        Claim(
-            text="Masking the uncertain rare tokens is worse than masking nothing.",
-            figure="pass@1",
-            arm="uncertain rare masked",
-            against="dapo",
-            direction="lower",
-        ),
+        start,
+        Arm(name="dapo, no fillers", lesson=clean, recipe=dapo),
+        *trained,
     )
     return Experiment(
         name="stapo",
@@ -114,22 +95,51 @@ def experiment(size: Size) -> Experiment:
         ),
         arms=arms,
         seeds=10,
-        measure=partial(_measure, held_out=size.held_out),
+        measure=partial(
+            measure_attempts, task=make_task(held_out=True, count=size.held_out), figures=_figures
+        ),
         figures={
             "pass@1": "share of right attempts on held-out problems",
             "hard": "the same, of problems with the hard addend",
             "fillers": "filler words an attempt",
             "length": "tokens an attempt",
         },
-        views=tuple(
-            View(title=title, metric=metric, arms={a.name: a.name for a in arms if a.recipe})
-            for title, metric in (
-                ("share of right attempts", "reward/correct"),
-                ("entropy a token, nats", "entropy/mean"),
-            )
+        views=make_views(
+            (arm.name for arm in arms if arm.recipe is not None),
+            {
+                "share of right attempts": "reward/correct",
+                "entropy a token, nats": "entropy/mean",
+            },
         ),
-        claims=claims,
+        claims=_CLAIMS,
     )
+
+
+_CLAIMS = (
+    Claim("STAPO is above DAPO.", "pass@1", "stapo", "dapo"),
+    Claim("STAPO leaves fewer spurious tokens than DAPO.", "fillers", "stapo", "dapo", "lower"),
+    Claim(
+        "Masking all rare tokens is worse than STAPO.",
+        "pass@1",
+        "all rare masked",
+        "stapo",
+        "lower",
+    ),
+    Claim(
+        "Masking the uncertain rare tokens is worse than STAPO.",
+        "pass@1",
+        "uncertain rare masked",
+        "stapo",
+        "lower",
+    ),
+    Claim(
+        "Masking the uncertain rare tokens is worse than masking nothing.",
+        "pass@1",
+        "uncertain rare masked",
+        "dapo",
+        "lower",
+    ),
+)
 
 
 def masked_clipped(
@@ -140,10 +150,11 @@ def masked_clipped(
     """
     terms = clipped(batch, clip_high=0.28)
     with torch.no_grad():
+        # With an infinite threshold STAPO's mask leaves out every rare token.
         rare = ~stapo_mask(batch, torch.inf, probability=probability).keep
         if which == "uncertain" and batch.entropy is not None:
-            found = candidate_entropies(batch, probability=probability)
-            rare &= batch.entropy > entropy_threshold(found, 1 - quantile)
+            entropies = candidate_entropies(batch, probability=probability)
+            rare &= batch.entropy > entropy_threshold(entropies, 1 - quantile)
     return torch.where(rare, 0.0, terms)
 
 
@@ -152,63 +163,12 @@ def _masking(which: Literal["all", "uncertain"]) -> Objective:
     return Objective(PUBLISHED["dapo"].advantage, loss, "token")
 
 
-def _lesson(size: Size, filler: float) -> Lesson:
-    return Lesson(
-        name=f"{'noisy' if filler else 'clean'}-sums-{size.name}",
-        words=sums.WORDS,
-        demonstrate=partial(_demonstrate, filler=filler),
-        steps=500 // size.shrink,
-    )
-
-
-def _demonstrate(index: int, draw: random.Random, *, filler: float) -> Demonstration:
-    problem = sums.problem(index, held_out=False, addends=ADDENDS)
-    return sums.demonstrate(problem, draw, guess=0.2, slip=0.05, filler=filler, hard=True)
-
-
-def _task(count: int, *, held_out: bool) -> TextTask:
-    return TextTask(
-        name=f"sums of {ADDENDS}{', held out' if held_out else ''}",
-        count=count,
-        make=partial(sums.problem, held_out=held_out, addends=ADDENDS),
-        right=sums.last_number,
-        max_new_tokens=2 * ADDENDS,
-    )
-
-
-def _recipe(
-    start: Path,
-    out: Path,
-    seed: int,
-    *,
-    steps: int,
-    stapo: Stapo | None = None,
-    objective: str | Objective = "dapo",
-) -> Recipe:
-    return Recipe(
-        task=_task(20_000, held_out=False),
-        out=out,
-        model=partial(tiny.load, start),
-        seed=seed,
-        steps=steps,
-        problems_per_step=32,
-        samples=8,
-        updates=4,
-        objective=objective,
-        stapo=stapo,
-        learning_rate=LEARNING_RATE,
-        checkpoint_every=1_000_000,
-        show_samples=0,
-    )
-
-
-def _measure(trainee: Trainee, *, held_out: int) -> Mapping[str, float]:
-    groups = attempts(trainee, _task(held_out, held_out=True))
+def _figures(groups: Sequence[Group]) -> Mapping[str, float]:
     hard = [g for g in groups if str(sums.HARD) in g.problem.question.split()[2:-1]]
     texts = [turn for g in groups for r in g.rollouts for turn in r.outcome.trajectory.turns]
     return {
         "pass@1": pass_rates(groups)["pass@1"],
         "hard": pass_rates(hard)["pass@1"],
-        "fillers": sum(map(sums.fillers, texts)) / len(texts),
+        "fillers": sum(map(sums.count_fillers, texts)) / len(texts),
         "length": mean_length(groups),
     }

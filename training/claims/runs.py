@@ -1,8 +1,8 @@
 """Does the runs of an experiment, one after the other, and keeps each as a line of a file.
 
 A line that is there already is not done again: an interrupted benchmark goes on where it stopped,
-and more seeds add lines. A line counts only for the same size and the same settings (`digest`).
-Leaves out what is made of the lines (`report.py`).
+and more seeds add lines. A line counts only for the same size and the same settings
+(`digest_arm`). What is made of the lines is in `report`.
 """
 
 from __future__ import annotations
@@ -23,19 +23,41 @@ from mmreason.json_lines import (
     require_json_lines,
 )
 from mmreason.models.folders import fingerprint_of, locate
-from mmreason.training.claims.experiment import Arm, Experiment
-from mmreason.training.claims.start import start
+from mmreason.training.claims import (
+    attribute_swaps,
+    diversity,
+    navigation,
+    rare_tokens,
+    staleness,
+)
+from mmreason.training.claims.experiment import Arm, Experiment, Size
+from mmreason.training.claims.start import make_start
 from mmreason.training.rl import settings
 from mmreason.training.rl.trainer import NothingLearnt, train
 
-_FILE = "runs.jsonl"
+EXPERIMENTS: Mapping[str, Callable[[Size], Experiment]] = {
+    "staleness": staleness.build_experiment,
+    "stapo": rare_tokens.build_experiment,
+    "dsdr": diversity.build_experiment,
+    "navigation": navigation.build_experiment,
+    "nano": attribute_swaps.build_experiment,
+}
+"""By the names that the command line knows."""
 NANO = Path(locate("nano")[0])
-KEPT = ("reward/correct", "reward/mean", "entropy/mean", "length/mean", "turns/mean", "kl/update")
+LOGGED_METRICS = (
+    "reward/correct",
+    "reward/mean",
+    "entropy/mean",
+    "length/mean",
+    "turns/mean",
+    "kl/update",
+)
 """Metrics of the steps that a line holds."""
+_FILE = "runs.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ArmRun:
     """A finished run."""
 
     experiment: str
@@ -52,88 +74,90 @@ class Row:
     seconds: float
 
 
-def read(path: Path) -> list[Row]:
+def read_runs(path: Path) -> list[ArmRun]:
     """The lines of `path`, none where there is no file. UsageError for a line that is none; a torn
     last line, as an interruption leaves it, is passed over."""
     if not path.is_file():
         return []
-    lines = require_json_lines(path, _row, is_resumed=True, most_line_bytes=MOST_RESULT_BYTES)
+    lines = require_json_lines(path, _parse_run, is_resumed=True, most_line_bytes=MOST_RESULT_BYTES)
     return [line.row for line in lines]
 
 
-def missing(
-    experiment: Experiment, seeds: Iterable[int], rows: Iterable[Row]
+def find_missing(
+    experiment: Experiment, seeds: Iterable[int], runs: Iterable[ArmRun]
 ) -> Iterator[tuple[Arm, int]]:
-    """Arms and seeds without a row, all arms of a seed together."""
-    done = {(row.experiment, row.arm, row.seed, row.digest) for row in rows}
+    """Arms and seeds without a run, all arms of a seed together."""
+    done = {(run.experiment, run.arm, run.seed, run.digest) for run in runs}
     for seed in seeds:
         for arm in experiment.arms:
-            if (experiment.name, arm.name, seed, digest(arm, seed)) not in done:
+            if (experiment.name, arm.name, seed, digest_arm(arm, seed)) not in done:
                 yield arm, seed
 
 
-def run(
+def run_missing(
     experiment: Experiment,
     seeds: Iterable[int],
     folder: Path,
     say: Callable[[str], None] = lambda line: None,
-) -> list[Row]:
-    """Do what is missing under `folder`, a line told for each run; the rows, as of `kept`."""
+) -> list[ArmRun]:
+    """Do what is missing under `folder`, with a line to `say` for each run; all runs of the
+    experiment."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _FILE
     mend_last_line(path)
-    todo = list(missing(experiment, seeds, read(path)))
-    for i, (arm, seed) in enumerate(todo, 1):
-        row = run_one(experiment, arm, seed, folder)
-        append_lines(path, encode_json_line(asdict(row)))
-        told = ", ".join(f"{name} {value:.3f}" for name, value in row.figures.items())
+    missing = list(find_missing(experiment, seeds, read_runs(path)))
+    for i, (arm, seed) in enumerate(missing, 1):
+        run = run_arm(experiment, arm, seed, folder)
+        append_lines(path, encode_json_line(asdict(run)))
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in run.figures.items())
         say(
-            f"{experiment.name} {i}/{len(todo)}: {arm.name}, seed {seed}: {told} "
-            f"({row.seconds:.0f} s)"
+            f"{experiment.name} {i}/{len(missing)}: {arm.name}, seed {seed}: {figures} "
+            f"({run.seconds:.0f} s)"
         )
-    return kept(experiment, folder)
+    return select_runs(experiment, folder)
 
 
-def kept(experiment: Experiment, folder: Path) -> list[Row]:
-    """The rows under `folder` that are of this experiment as it is now, of whatever seeds."""
+def select_runs(experiment: Experiment, folder: Path) -> list[ArmRun]:
+    """The runs under `folder` that are of this experiment as it is now, of whatever seeds."""
     arms = {arm.name: arm for arm in experiment.arms}
+    # A later line of the same run stands in for an earlier one.
     newest = {
-        (row.arm, row.seed): row
-        for row in read(folder / _FILE)
-        if row.experiment == experiment.name
-        and row.arm in arms
-        and row.digest == digest(arms[row.arm], row.seed)
+        (run.arm, run.seed): run
+        for run in read_runs(folder / _FILE)
+        if run.experiment == experiment.name
+        and run.arm in arms
+        and run.digest == digest_arm(arms[run.arm], run.seed)
     }
     return list(newest.values())
 
 
-def run_one(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> Row:
+def run_arm(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> ArmRun:
     """Train one arm with one seed and measure it. What the trainer wrote is removed again."""
     began = time.perf_counter()
-    taught = arm.lesson
-    begun_with = NANO if taught is None else start(taught, seed, folder / "starts")
+    start = NANO if arm.lesson is None else make_start(arm.lesson, seed, folder / "starts")
     curves: dict[str, list[float]] = {}
     skipped = 0
-    trained = begun_with
+    model = start
     out = folder / "unfinished"
     if arm.recipe is not None:
         shutil.rmtree(out, ignore_errors=True)
         try:
-            for report in train(arm.recipe(begun_with, out, seed)):
-                for name in KEPT:
+            for report in train(arm.recipe_for(start, out, seed)):
+                for name in LOGGED_METRICS:
                     if name in report.metrics:
                         curves.setdefault(name, []).append(round(report.metrics[name], 5))
                 skipped = int(report.metrics.get("optimiser/skipped", 0))
-            trained = out / "model"
+            model = out / "model"
         except NothingLearnt:  # its weights are those it began with, and that is its result
             pass
-    figures = experiment.measure(experiment.load(trained))
+    # The trained model is read back from disk, as a user would.
+    figures = experiment.measure(arm.load_model(model))
     shutil.rmtree(out, ignore_errors=True)
-    return Row(
+    return ArmRun(
         experiment=experiment.name,
         arm=arm.name,
         seed=seed,
-        digest=digest(arm, seed),
+        digest=digest_arm(arm, seed),
         figures=dict(figures),
         curves={name: tuple(values) for name, values in curves.items()},
         skipped=skipped,
@@ -141,22 +165,22 @@ def run_one(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> Row:
     )
 
 
-def digest(arm: Arm, seed: int) -> str:
+def digest_arm(arm: Arm, seed: int) -> str:
     """Identifies a run: lesson, recipe with its data and rewards, steps."""
-    taught = arm.lesson
-    told: list[Any] = ["nano", fingerprint_of(NANO)]
-    if taught is not None:
-        told = [taught.name, taught.steps, taught.rows, taught.learning_rate]
+    lesson = arm.lesson
+    identity: list[Any] = ["nano", fingerprint_of(NANO)]
+    if lesson is not None:
+        identity = [lesson.name, lesson.steps, lesson.rows, lesson.learning_rate]
     if arm.recipe is not None:
-        named = Path("nano" if taught is None else taught.name)
-        recipe = arm.recipe(named, Path("out"), seed)
-        told += [settings.digest(recipe), recipe.steps]
-    return hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()
+        start = Path("nano" if lesson is None else lesson.name)
+        recipe = arm.recipe_for(start, Path("out"), seed)
+        identity += [settings.digest_settings(recipe), recipe.steps]
+    return hashlib.blake2b(repr(identity).encode(), digest_size=8).hexdigest()
 
 
-def _row(values: dict[str, Any]) -> Row:
+def _parse_run(values: dict[str, Any]) -> ArmRun:
     try:
         curves = {name: tuple(curve) for name, curve in values.pop("curves").items()}
-        return Row(**values, curves=curves)
+        return ArmRun(**values, curves=curves)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"is no run ({error}); remove it") from error

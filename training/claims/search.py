@@ -4,7 +4,7 @@ An animal sits in one of the nine leaves of a tree of three by three. The openin
 which child; `go 2` is answered by where it is below child 2, `go 2 3` by its colour if it is there,
 any other visit by `nothing`; `say red` ends the search. The tree is a `Tree` over ninety seconds,
 so that the rewards of navigation read visits here as they do on video. Captions never lie: this is
-about what a reward teaches, not about seeing. Leaves out training (`start.py`, `navigation.py`).
+about what a reward teaches, not about seeing.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Literal
 
 from mmreason.memory.tree import NodeId, Tree
 from mmreason.models.base import Message, TextPart
-from mmreason.training.claims.demonstration import Demonstration
+from mmreason.training.claims.text_task import TRAINING_PROBLEMS, Demonstration
 from mmreason.training.rewards import Combination, Scored, Trajectory, Truth, correct
-from mmreason.training.rollouts.episode import Ask, Codec, Episode
-from mmreason.training.rollouts.types import Outcome, Problem, Written, stable_seed
+from mmreason.training.rollouts.episode import Codec, Episode, TurnRequest
+from mmreason.training.rollouts.types import Completion, Outcome, Problem, stable_seed
 from mmreason.video.types import Span
 
 ANIMALS = ("cat", "dog", "hen", "fox", "owl", "bee")
@@ -30,14 +30,14 @@ TURN_TOKENS = 4
 """`go 2 3` and the end token."""
 
 
-class Scene:
+class SearchScene:
     """What is where, made anew from a problem's id."""
 
     def __init__(self, problem_id: str) -> None:
         draw = random.Random(stable_seed("search", problem_id))
         self.animal = draw.choice(ANIMALS)
         self.colour = draw.choice(COLOURS)
-        self.wanted: NodeId = (draw.randint(1, 3), draw.randint(1, 3))
+        self.leaf: NodeId = (draw.randint(1, 3), draw.randint(1, 3))
 
     def opening(self) -> str:
         """The question with the caption of the whole."""
@@ -45,26 +45,28 @@ class Scene:
 
     def caption(self, node: NodeId) -> str:
         """What a visit is answered by."""
-        if node == self.wanted:
+        if node == self.leaf:
             return f"{self.colour} ="
-        above = len(node) < len(self.wanted) and self.wanted[: len(node)] == node
-        return f"{self.wanted[len(node)] if above else 'nothing'} ="
+        is_above = len(node) < len(self.leaf) and self.leaf[: len(node)] == node
+        return f"{self.leaf[len(node)] if is_above else 'nothing'} ="
 
 
-def problem(index: int, *, held_out: bool) -> Problem:
+def make_problem(index: int, *, held_out: bool) -> Problem:
     """Problem `index`. There are 432 scenes, so the halves share them: held-out problems are held
     out by their numbers alone, enough where the question is what a policy does."""
     name = f"search-{'held' if held_out else 'train'}-{index}"
-    scene = Scene(name)
-    span = TREE.node(scene.wanted).span
+    scene = SearchScene(name)
+    span = TREE.node(scene.leaf).span
     truth = Truth(question=scene.opening(), answer=scene.colour, spans=(span,), tree=TREE)
     return Problem(id=name, question=truth.question, truth=truth)
 
 
-class Search:
+class SearchTask:
     """The task: `count` problems, scored by `reward`. A `Task`."""
 
-    def __init__(self, reward: Combination, *, count: int, held_out: bool) -> None:
+    def __init__(
+        self, reward: Combination, *, held_out: bool = False, count: int = TRAINING_PROBLEMS
+    ) -> None:
         self._reward = reward
         self._count = count
         self._held_out = held_out
@@ -77,7 +79,7 @@ class Search:
         return self._count
 
     def problem(self, index: int) -> Problem:
-        return problem(index, held_out=self._held_out)
+        return make_problem(index, held_out=self._held_out)
 
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
         return [_episode(problem, codec) for _ in range(count)]
@@ -86,67 +88,76 @@ class Search:
         return self._reward(outcome.trajectory, problem.truth)
 
 
-def read_turn(text: str) -> NodeId | str | None:
-    """The node of `go 2 3`, the word of `say red`; None for anything else."""
-    words = text.split()
-    if len(words) == 2 and words[0] == "say":
-        return words[1]
-    if 2 <= len(words) <= 3 and words[0] == "go" and all(word in "123" for word in words[1:]):
-        return tuple(map(int, words[1:]))
+def parse_turn(text: str) -> NodeId | str | None:
+    """The node of `go 2 3`, the word of `say red`; None for anything else.
+
+    Example:
+        >>> parse_turn("go 2 3"), parse_turn("say red"), parse_turn("go home")
+        ((2, 3), 'red', None)
+    """
+    tokens = text.split()
+    if len(tokens) == 2 and tokens[0] == "say":
+        return tokens[1]
+    if 2 <= len(tokens) <= 3 and tokens[0] == "go" and all(word in "123" for word in tokens[1:]):
+        return tuple(map(int, tokens[1:]))
     return None
 
 
-def _episode(of: Problem, codec: Codec) -> Episode:
-    scene = Scene(of.id)
-    conversation = [_message("user", f"{of.question} ")]
-    prompt = codec.prompt(conversation)
+def _episode(problem: Problem, codec: Codec) -> Episode:
+    scene = SearchScene(problem.id)
+    conversation = [_message("user", f"{problem.question} ")]
+    prompt = codec.encode_prompt(conversation)
     turns: list[str] = []
     visits: list[NodeId] = []
     tokens = 0
-    said = ""
+    colour = ""
     while True:
-        written: Written = yield Ask(prompt, TURN_TOKENS)
+        written: Completion = yield TurnRequest(prompt, TURN_TOKENS)
         turns.append(written.text)
         tokens += len(written.token_ids)
-        action = read_turn(written.text)
+        action = parse_turn(written.text)
         if isinstance(action, str):
-            said = action
+            colour = action
+        # Anything that is no visit ends the search, with or without an answer.
         if not isinstance(action, tuple) or len(visits) == MOST_VISITS:
             break
         visits.append(action)
         before = tuple(conversation)
         # Texts are joined as they are: a blank keeps the first word apart from the last.
-        told = _message("user", f" {scene.caption(action)} ")
-        conversation += [_message("assistant", written.text), told]
-        prompt = codec.continued(prompt, written, before, conversation)
+        caption = _message("user", f" {scene.caption(action)} ")
+        conversation += [_message("assistant", written.text), caption]
+        prompt = codec.continue_prompt(prompt, written, before, conversation)
     trajectory = Trajectory(
-        answer=said,
+        answer=colour,
         turns=tuple(turns),
         visits=tuple(visits),
         tool_calls=len(visits),
         tokens_out=tokens,
     )
-    right = correct(trajectory, of.truth) == 1.0
-    return Outcome(trajectory=trajectory, correct=right, turns=len(turns))
+    is_right = correct(trajectory, problem.truth) == 1.0
+    return Outcome(trajectory=trajectory, correct=is_right, turns=len(turns))
 
 
 def _message(role: Literal["user", "assistant"], text: str) -> Message:
     return Message(role, (TextPart(text),))
 
 
-def demonstrate(of: Problem, draw: random.Random, *, slip: float, again: float) -> Demonstration:
+def demonstrate_search(
+    problem: Problem, draw: random.Random, *, slip: float, again: float
+) -> Demonstration:
     """A search as an imperfect teacher would do it.
 
     He follows the captions, goes to any child instead with probability `slip`, repeats a visit with
     probability `again`, and says the colour he has found, or any when his visits are used up."""
-    scene = Scene(of.id)
-    turns = [of.question]
+    scene = SearchScene(problem.id)
+    turns = [problem.question]
     node: NodeId = ()
-    while node != scene.wanted and len(turns) < 2 * MOST_VISITS - 1:
-        right = scene.wanted[len(node)]
+    while node != scene.leaf and len(turns) < 2 * MOST_VISITS - 1:
+        right = scene.leaf[len(node)]
         child = (*node, draw.choice((1, 2, 3)) if draw.random() < slip else right)
         visit = f"go {' '.join(map(str, child))}"
         turns += [visit, scene.caption(child)] * (2 if draw.random() < again else 1)
-        node = child if scene.wanted[: len(child)] == child else node
-    said = scene.colour if node == scene.wanted else draw.choice(COLOURS)
-    return Demonstration((*turns, f"say {said}"))
+        # A wrong turn shows nothing, and he tries again from where he was.
+        node = child if scene.leaf[: len(child)] == child else node
+    colour = scene.colour if node == scene.leaf else draw.choice(COLOURS)
+    return Demonstration((*turns, f"say {colour}"))

@@ -7,79 +7,77 @@ old they are alone.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from mmreason.training.claims import sums, tiny
-from mmreason.training.claims.demonstration import Demonstration
-from mmreason.training.claims.experiment import Arm, Claim, Experiment, Grid, Size, View
-from mmreason.training.claims.measuring import attempts, mean_length, pass_rates
+from mmreason.training.claims import sums
+from mmreason.training.claims.experiment import (
+    Claim,
+    Experiment,
+    Grid,
+    Size,
+    View,
+    base_recipe,
+    make_arms,
+    mean_length,
+    measure_attempts,
+    pass_rates,
+)
 from mmreason.training.claims.start import Lesson
-from mmreason.training.claims.text_task import TextTask
-from mmreason.training.learner.policy_model import Trainee
-from mmreason.training.rl.recipe import Recipe
+from mmreason.training.rollouts.types import Group
 
 METHODS = ("grpo", "gspo", "sapo", "cispo", "vespo")
 ADDENDS = 6
 PROBLEMS_PER_UPDATE = 8
-SAMPLES = 8
 LEARNING_RATE = 5e-4
 
 
-def experiment(size: Size) -> Experiment:
+def build_experiment(size: Size) -> Experiment:
     """Five objectives at each staleness."""
+    make_task = partial(sums.make_task, ADDENDS, max_new_tokens=ADDENDS + 1)
+    task = make_task()
     lesson = Lesson(
         name=f"sums-{size.name}",
         words=sums.WORDS,
-        demonstrate=_demonstrate,
+        task=task,
+        demonstrate=partial(sums.demonstrate_sum, guess=0.6, slip=0.05, filler=0.0, hard=False),
         steps=500 // size.shrink,
     )
-    runs = [
-        Arm(
-            name=f"{method} N={n}",
-            lesson=lesson,
-            recipe=partial(_recipe, objective=method, staleness=n, updates=size.updates),
+    # Larger rollout batches, fewer of them: as many updates on as many attempts.
+    recipes = {
+        n: base_recipe(
+            task,
+            steps=size.updates // n,
+            problems_per_step=PROBLEMS_PER_UPDATE * n,
+            updates=n,
+            learning_rate=LEARNING_RATE,
         )
         for n in size.staleness
-        for method in METHODS
-    ]
-    stale = [n for n in size.staleness if n > 1]
-    claims = [
-        Claim(
-            text=f"At N = {n}, VESPO is above {method.upper()}.",
-            figure="pass@1",
-            arm=f"vespo N={n}",
-            against=f"{method} N={n}",
-        )
-        for n in stale
-        for method in METHODS
-        if method != "vespo"
-    ]
-    claims += [
-        Claim(
-            text=f"From N = 1 to N = {n}, {method.upper()} falls.",
-            figure="pass@1",
-            arm=f"{method} N={n}",
-            against=f"{method} N=1",
-            direction="lower",
-        )
-        for method in METHODS
-        for n in stale[-1:]
-    ]
+    }
+    arms = make_arms(
+        lesson,
+        {
+            f"{method} N={n}": replace(recipe, objective=method)
+            for n, recipe in recipes.items()
+            for method in METHODS
+        },
+    )
+    attempts_per_update = PROBLEMS_PER_UPDATE * recipes[size.staleness[0]].samples
     return Experiment(
         name="staleness",
         title="Stale rollouts: VESPO against GRPO, GSPO, SAPO and CISPO",
         about=(
             f"Chains of {ADDENDS} additions; demonstrators mostly guess. Each of {size.updates} "
-            f"updates takes {PROBLEMS_PER_UPDATE * SAMPLES} attempts; a rollout batch serves N of "
+            f"updates takes {attempts_per_update} attempts; a rollout batch serves N of "
             f"them. One learning rate, {LEARNING_RATE:g}, for all; constants of the papers. At "
             "N = 1 all ratios are 1, so that GRPO, GSPO and SAPO have one gradient, but for "
             "rounding."
         ),
-        arms=(Arm(name="start", lesson=lesson, recipe=None), *runs),
-        measure=partial(_measure, held_out=size.held_out),
+        arms=arms,
+        measure=partial(
+            measure_attempts, task=make_task(held_out=True, count=size.held_out), figures=_figures
+        ),
         figures={
             "pass@1": "share of right attempts on held-out problems",
             "pass@16": "share of problems with a right attempt among 16",
@@ -93,45 +91,36 @@ def experiment(size: Size) -> Experiment:
             )
             for n in size.staleness
         ),
-        claims=tuple(claims),
+        claims=tuple(_claims([n for n in size.staleness if n > 1])),
         grid=Grid(rows=METHODS, columns=tuple(f"N={n}" for n in size.staleness)),
     )
 
 
-def _demonstrate(index: int, draw: random.Random) -> Demonstration:
-    problem = sums.problem(index, held_out=False, addends=ADDENDS)
-    return sums.demonstrate(problem, draw, guess=0.6, slip=0.05, filler=0.0, hard=False)
+def _claims(stale: Sequence[int]) -> list[Claim]:
+    above = [
+        Claim(
+            f"At N = {n}, VESPO is above {method.upper()}.",
+            "pass@1",
+            f"vespo N={n}",
+            f"{method} N={n}",
+        )
+        for n in stale
+        for method in METHODS
+        if method != "vespo"
+    ]
+    falls = [
+        Claim(
+            f"From N = 1 to N = {n}, {method.upper()} falls.",
+            "pass@1",
+            f"{method} N={n}",
+            f"{method} N=1",
+            "lower",
+        )
+        for method in METHODS
+        for n in stale[-1:]
+    ]
+    return above + falls
 
 
-def _task(count: int, *, held_out: bool) -> TextTask:
-    return TextTask(
-        name=f"sums of {ADDENDS}{', held out' if held_out else ''}",
-        count=count,
-        make=partial(sums.problem, held_out=held_out, addends=ADDENDS),
-        right=sums.last_number,
-        max_new_tokens=ADDENDS + 1,
-    )
-
-
-def _recipe(
-    start: Path, out: Path, seed: int, *, objective: str, staleness: int, updates: int
-) -> Recipe:
-    return Recipe(
-        task=_task(20_000, held_out=False),
-        out=out,
-        model=partial(tiny.load, start),
-        seed=seed,
-        steps=updates // staleness,
-        problems_per_step=PROBLEMS_PER_UPDATE * staleness,
-        samples=SAMPLES,
-        updates=staleness,
-        objective=objective,
-        learning_rate=LEARNING_RATE,
-        checkpoint_every=1_000_000,
-        show_samples=0,
-    )
-
-
-def _measure(trainee: Trainee, *, held_out: int) -> Mapping[str, float]:
-    groups = attempts(trainee, _task(held_out, held_out=True))
+def _figures(groups: Sequence[Group]) -> Mapping[str, float]:
     return {**pass_rates(groups), "length": mean_length(groups)}

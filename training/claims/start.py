@@ -1,7 +1,7 @@
 """The supervised start: a tiny model that has seen imperfect demonstrations.
 
 Made once per task and seed and kept in a folder, so that all arms of an experiment begin with the
-same weights. Leaves out the demonstrations (`sums.py`, `routes.py`, `search.py`).
+same weights. What is demonstrated is in `sums`, `routes` and `search`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mmreason.training.claims import tiny
-from mmreason.training.claims.demonstration import Demonstration
-from mmreason.training.rollouts.types import stable_seed
+from mmreason.training.claims.text_task import Demonstration
+from mmreason.training.rollouts.episode import Task
+from mmreason.training.rollouts.types import Problem, stable_seed
 
 IGNORED = -100
 """Target of a token that is read and not learnt, as `cross_entropy` has it."""
@@ -29,29 +30,32 @@ class Lesson:
     name: str
     """Part of the folder's name."""
     words: tuple[str, ...]
-    demonstrate: Callable[[int, random.Random], Demonstration]
-    """From the number of a problem and a source of chance."""
+    task: Task
+    """Whose problems are demonstrated."""
+    demonstrate: Callable[[Problem, random.Random], Demonstration]
+    """How a teacher does a problem, from a source of chance."""
     steps: int
     rows: int = 128
     learning_rate: float = 4e-3
     width: int = 48
 
 
-def start(lesson: Lesson, seed: int, folder: Path) -> Path:
+def make_start(lesson: Lesson, seed: int, folder: Path) -> Path:
     """The folder of the model taught `lesson` with this seed; made where it is not there yet."""
-    made = folder / f"{lesson.name}-{seed}"
-    if (made / "config.json").is_file():
-        return made
+    start = folder / f"{lesson.name}-{seed}"
+    if (start / "config.json").is_file():
+        return start
     tokenizer = tiny.make_tokenizer(lesson.words)
     model = tiny.make_model(tokenizer, seed=seed, width=lesson.width)
-    teach(model, tokenizer, lesson, seed)
-    unfinished = made.with_suffix(".unfinished")
-    tiny.save(model, tokenizer, unfinished)
-    unfinished.rename(made)
-    return made
+    teach_model(model, tokenizer, lesson, seed)
+    # Renamed when whole: an interrupted start is made anew.
+    unfinished = start.with_suffix(".unfinished")
+    tiny.save_model(model, tokenizer, unfinished)
+    unfinished.rename(start)
+    return start
 
 
-def teach(
+def teach_model(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, lesson: Lesson, seed: int
 ) -> list[float]:
     """Cross-entropy of the written words, learning rate falling linearly to 0; the losses."""
@@ -59,9 +63,14 @@ def teach(
     losses = []
     for step in range(lesson.steps):
         draw = random.Random(stable_seed(lesson.name, seed, step))
-        shown = [lesson.demonstrate(draw.getrandbits(40), draw) for _ in range(lesson.rows)]
-        ids, targets = encode(shown, tokenizer)
+        demonstrations = [
+            lesson.demonstrate(lesson.task.problem(draw.getrandbits(40)), draw)
+            for _ in range(lesson.rows)
+        ]
+        # Drawn anew each step: a start sees every problem about once.
+        ids, targets = encode_demonstrations(demonstrations, tokenizer)
         for group in optimiser.param_groups:
+            # Twenty steps of warm-up, then straight down.
             warm = min(1.0, (step + 1) / 20)
             group["lr"] = lesson.learning_rate * warm * (1 - step / lesson.steps)
         logits = model(input_ids=ids, use_cache=False).logits
@@ -76,19 +85,20 @@ def teach(
     return losses
 
 
-def encode(
-    shown: Sequence[Demonstration], tokenizer: PreTrainedTokenizerFast
+def encode_demonstrations(
+    demonstrations: Sequence[Demonstration], tokenizer: PreTrainedTokenizerFast
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and targets, (rows, longest); padded at the end, where nothing looks back from."""
     rows: list[tuple[list[int], list[int]]] = []
-    for one in shown:
+    for demonstration in demonstrations:
         ids: list[int] = []
         targets: list[int] = []
-        for i, turn in enumerate(one.turns):
-            words = tokenizer.encode(turn, add_special_tokens=False)
-            words += [tiny.END_ID] if i % 2 else []
-            ids += words
-            targets += words if i % 2 else [IGNORED] * len(words)
+        for i, turn in enumerate(demonstration.turns):
+            is_written = i % 2 == 1
+            turn_ids = tokenizer.encode(turn, add_special_tokens=False)
+            turn_ids += [tiny.END_ID] if is_written else []
+            ids += turn_ids
+            targets += turn_ids if is_written else [IGNORED] * len(turn_ids)
         rows.append((ids, targets))
     longest = max(len(ids) for ids, _ in rows)
     padded = [ids + [tiny.PAD_ID] * (longest - len(ids)) for ids, _ in rows]

@@ -1,6 +1,6 @@
 """Means over seeds with 95 % intervals, and comparisons that are paired by seed.
 
-Student's t, because seeds are few. Leaves out what the numbers are about.
+Student's t, because seeds are few.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ _T_975 = (
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over seeds with its 95 % interval; both infinite ends where there is one seed only."""
+    """A mean over seeds with its 95 % interval; both infinite ends where there is one seed only.
+
+    Example:
+        >>> interval = estimate_mean([1.0, 2.0, 3.0])
+        >>> round(interval.low, 2), interval.mean, round(interval.high, 2)
+        (-0.48, 2.0, 4.48)
+    """
 
     mean: float
     low: float
@@ -44,14 +50,14 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class PairedComparison:
     """The mean difference of two arms over the seeds that both have, and what it says."""
 
     difference: Estimate
     verdict: Verdict
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def estimate_mean(values: Sequence[float]) -> Estimate:
     """Mean and t interval. ValueError without values."""
     if not values:
         raise ValueError("no values to take the mean of")
@@ -65,18 +71,25 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(mean, mean - half, mean + half, n)
 
 
-def compare(
+def compare_paired(
     values: Mapping[int, float],
     against: Mapping[int, float],
     direction: Literal["higher", "lower"],
-) -> Comparison | None:
+) -> PairedComparison | None:
     """`values` less `against` by seed, and whether it lies in `direction`; None without a seed in
-    common."""
+    common.
+
+    Example:
+        >>> found = compare_paired({0: 0.5, 1: 0.7}, {0: 0.3, 1: 0.5}, "higher")
+        >>> found.verdict.value
+        'holds'
+    """
     seeds = sorted(values.keys() & against.keys())
     if not seeds:
         return None
-    difference = estimate([values[seed] - against[seed] for seed in seeds])
+    difference = estimate_mean([values[seed] - against[seed] for seed in seeds])
+    # An interval that touches zero shows nothing.
     above, below = difference.low > 0, difference.high < 0
-    wanted, unwanted = (above, below) if direction == "higher" else (below, above)
-    verdict = Verdict.HOLDS if wanted else Verdict.REVERSED if unwanted else Verdict.NOT_SHOWN
-    return Comparison(difference, verdict)
+    agrees, contradicts = (above, below) if direction == "higher" else (below, above)
+    verdict = Verdict.HOLDS if agrees else Verdict.REVERSED if contradicts else Verdict.NOT_SHOWN
+    return PairedComparison(difference, verdict)

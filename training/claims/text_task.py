@@ -1,6 +1,6 @@
-"""A task of one question and one answer in words, right or wrong by a rule.
+"""A task of one question and one answer in words, right or wrong by a rule; what a teacher shows.
 
-Leaves out the problems themselves (`sums.py`, `routes.py`).
+The problems themselves are in `sums` and `routes`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,24 @@ from dataclasses import dataclass
 
 from mmreason.models.base import Message, TextPart
 from mmreason.training.rewards import Combination, Component, Reward, Scored, Trajectory
-from mmreason.training.rollouts.episode import Ask, Codec, Episode
-from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
+from mmreason.training.rollouts.episode import Codec, Episode, TurnRequest
+from mmreason.training.rollouts.types import Completion, Outcome, Problem, Prompt
+
+TRAINING_PROBLEMS = 20_000
+"""More than any run draws."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """A text of words, of which a supervised start learns every other turn.
+
+    Example:
+        >>> Demonstration(("sum 7 2 9 =", "9 18")).turns[1]
+        '9 18'
+    """
+
+    turns: tuple[str, ...]
+    """Read, written, read, written, ...; the end token follows each written turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,21 +50,24 @@ class TextTask:
 
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
         """See `Task`."""
-        prompt = codec.prompt([Message("user", (TextPart(problem.question),))])
+        prompt = codec.encode_prompt([Message("user", (TextPart(problem.question),))])
         return [self._episode(problem, prompt) for _ in range(count)]
 
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
         """See `Task`."""
+        # The rule is all of the reward: format and length earn nothing.
         reward = Combination((Component(name="right", reward=self.right),))
         return reward(outcome.trajectory, problem.truth)
 
     def _episode(self, problem: Problem, prompt: Prompt) -> Episode:
-        written: Written = yield Ask(prompt, self.max_new_tokens)
-        seen = Trajectory(
+        written: Completion = yield TurnRequest(prompt, self.max_new_tokens)
+        trajectory = Trajectory(
             answer=written.text, turns=(written.text,), tokens_out=len(written.token_ids)
         )
         # An answer that never ended is wrong, or the last words of endless ones would count.
-        right = written.ended and self.right(seen, problem.truth) == 1.0
-        if not right:
-            seen = Trajectory(answer="", turns=seen.turns, tokens_out=seen.tokens_out)
-        return Outcome(trajectory=seen, correct=right)
+        is_right = written.is_finished and self.right(trajectory, problem.truth) == 1.0
+        if not is_right:
+            trajectory = Trajectory(
+                answer="", turns=trajectory.turns, tokens_out=trajectory.tokens_out
+            )
+        return Outcome(trajectory=trajectory, correct=is_right)

@@ -1,7 +1,7 @@
 """A language model of some 50,000 parameters and a vocabulary of whole words.
 
-Small enough that a step of reinforcement learning takes a tenth of a second on one core. Leaves out
-what it is taught (`start.py`).
+Small enough that a step of reinforcement learning takes a tenth of a second on one core. What
+it is taught is in `start`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from mmreason.training.learner.policy_model import Trainee
+from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.rollouts.codec import TextCodec
 
 PAD, END, UNKNOWN = "<pad>", "<end>", "<unk>"
@@ -57,23 +57,25 @@ def make_model(
         eos_token_id=END_ID,
         use_cache=True,
     )
+    # The seed of the weights must not move other random numbers.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return LlamaForCausalLM(config)
 
 
-def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """As `load` reads it back."""
+def save_model(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """As `load_model` reads it back."""
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-def load(folder: Path) -> Trainee:
+def load_model(folder: Path) -> PolicyModel:
     """The model in `folder` as the trainer takes it."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     model = LlamaForCausalLM.from_pretrained(folder)
+    # Starts of one name and other weights must not be taken for each other.
     weights = (folder / "model.safetensors").read_bytes()
-    return Trainee(
+    return PolicyModel(
         model=model,
         tokenizer=tokenizer,
         codec=TextCodec(tokenizer),

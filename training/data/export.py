@@ -7,8 +7,7 @@
 | ms-swift | JSONL | messages | videos / images | solution |
 
 The right answer is a text (`ground_truth`); everything known of it goes along as the JSON text
-`truth` (verl: `extra_info.truth`), a line of `mmreason.training.data.problem_file`. Leaves out
-reading any of these, and running those libraries.
+`truth` (verl: `extra_info.truth`), a line of `mmreason.training.data.problem_file`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmreason.json_lines import encode_json_line
-from mmreason.training.data.problem_file import LETTERS, row_of
+from mmreason.training.data.problem_file import LETTERS, to_row
 from mmreason.training.rewards import Truth
 from mmreason.training.rollouts.types import Problem
 from mmreason.types import UsageError
@@ -34,11 +33,11 @@ Paths = Literal["absolute", "relative"]
 
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """Endings of paths that are shown as images."""
-PLACES = ("<image>", "<video>", "<audio>")
+MEDIA_PLACEHOLDERS = ("<image>", "<video>", "<audio>")
 """What stands for media in a prompt, in all but TRL."""
 
 
-def export(
+def export_problems(
     problems: Sequence[Problem], to: Target, out: str | Path, *, paths: Paths = "absolute"
 ) -> Path:
     """Write `problems` for a library; returns the path. Atomic.
@@ -56,16 +55,21 @@ def export(
     ending, rows_of = WRITERS[to]
     if out.suffix != ending:
         raise UsageError(f"{out}: a file for {to} must end in {ending}")
-    named = [_named(one, paths, out.parent) for one in problems]
-    rows = rows_of(named)
+    rows = rows_of([_with_video_path(problem, paths, out.parent) for problem in problems])
     if ending == ".jsonl":
         return write_atomic(out, b"".join(map(encode_json_line, rows)))
-    return write_atomic(out, _parquet(rows))
+    return write_atomic(out, _to_parquet(rows))
 
 
 def ground_truth(truth: Truth) -> str:
     """The right answer as one text: the option's letter, else the number, the words, the spans or
-    the boxes (JSON), whichever is known first; empty where nothing is."""
+    the boxes (JSON), whichever is known first; empty where nothing is.
+
+    Example:
+        >>> ground_truth(Truth(options=("red", "blue"), choice=1)), ground_truth(Truth(number=2.0))
+        ('B', '2')
+    """
+    # The order of `rewards.correct`: what is asked for first is what a reward judges first.
     if truth.choice is not None:
         return LETTERS[truth.choice] if truth.choice < len(LETTERS) else str(truth.choice)
     if truth.number is not None:
@@ -80,7 +84,15 @@ def ground_truth(truth: Truth) -> str:
 
 
 def question_text(problem: Problem) -> str:
-    """The question, and its options behind letters, one a line."""
+    """The question, and its options behind letters, one a line.
+
+    Example:
+        >>> truth = Truth(options=("red", "blue"), choice=1)
+        >>> print(question_text(Problem(id="1", question="Which colour?", truth=truth)))
+        Which colour?
+        A. red
+        B. blue
+    """
     options = problem.truth.options
     lettered = [f"{LETTERS[i]}. {option}" for i, option in enumerate(options[: len(LETTERS)])]
     return "\n".join([problem.question, *lettered])
@@ -105,13 +117,13 @@ def verl_rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     qwen-vl-utils reads."""
     rows = []
     for index, problem in enumerate(problems):
-        content, images, videos = _media(problem)
+        content, images, videos = _prompt_and_media(problem)
         rows.append(
             {
                 "data_source": "mmreason",
                 "prompt": [{"role": "user", "content": content}],
                 "images": [{"image": path} for path in images],
-                "videos": [_stretch(problem, path) for path in videos],
+                "videos": [_video_row(problem, path) for path in videos],
                 "ability": problem.kind or "video",
                 "reward_model": {"style": "rule", "ground_truth": ground_truth(problem.truth)},
                 "extra_info": {
@@ -130,7 +142,7 @@ def easyr1_rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     rows = []
     for problem in problems:
         _refuse_span(problem, "EasyR1")
-        content, images, videos = _media(problem)
+        content, images, videos = _prompt_and_media(problem)
         rows.append(
             {
                 "problem": content,
@@ -141,6 +153,7 @@ def easyr1_rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:
                 "truth": _truth_json(problem),
             }
         )
+    # One of the two columns decides for the whole file.
     if any(row["images"] for row in rows) and any(row["videos"] for row in rows):
         raise UsageError(
             "EasyR1 reads images or videos from one file, never both: export them to two files"
@@ -153,7 +166,7 @@ def swift_rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     rows = []
     for problem in problems:
         _refuse_span(problem, "ms-swift")
-        content, images, videos = _media(problem)
+        content, images, videos = _prompt_and_media(problem)
         row: dict[str, Any] = {"messages": [{"role": "user", "content": content}]}
         row |= {name: v for name, v in (("images", images), ("videos", videos)) if v}
         row |= {"solution": ground_truth(problem.truth), "id": problem.id}
@@ -170,7 +183,7 @@ WRITERS: dict[str, tuple[str, Callable[[Sequence[Problem]], list[dict[str, Any]]
 """The ending of the file and its rows, by format."""
 
 
-def _named(problem: Problem, paths: Paths, folder: Path) -> Problem:
+def _with_video_path(problem: Problem, paths: Paths, folder: Path) -> Problem:
     """The problem with its video's path as asked for."""
     if paths not in ("absolute", "relative"):
         raise UsageError(f"paths must be 'absolute' or 'relative', got {paths!r}")
@@ -180,13 +193,14 @@ def _named(problem: Problem, paths: Paths, folder: Path) -> Problem:
     return replace(problem, video=os.path.relpath(video, folder) if paths == "relative" else video)
 
 
-def _media(problem: Problem) -> tuple[str, list[str], list[str]]:
+def _prompt_and_media(problem: Problem) -> tuple[str, list[str], list[str]]:
     """(the prompt with its placeholder, paths of images, paths of videos)."""
+    # A library counts placeholders and media, and would give the wrong frames or none.
     text = question_text(problem)
-    held = next((place for place in PLACES if place in text), None)
-    if held is not None:
+    placeholder = next((token for token in MEDIA_PLACEHOLDERS if token in text), None)
+    if placeholder is not None:
         raise UsageError(
-            f"problem {problem.id!r}: its text holds {held}, which stands for media there"
+            f"problem {problem.id!r}: its text holds {placeholder}, which stands for media there"
         )
     if problem.video is None:
         return text, [], []
@@ -195,7 +209,7 @@ def _media(problem: Problem) -> tuple[str, list[str], list[str]]:
     return f"<video>{text}", [], [problem.video]
 
 
-def _stretch(problem: Problem, path: str) -> dict[str, Any]:
+def _video_row(problem: Problem, path: str) -> dict[str, Any]:
     span = problem.span
     return {
         "video": path,
@@ -215,7 +229,7 @@ def _refuse_span(problem: Problem, library: str) -> None:
 def _truth_json(problem: Problem) -> str:
     """Everything known of the problem; it holds all texts of a row, its video's path included."""
     try:
-        return encode_json_line(row_of(problem)).decode().rstrip("\n")
+        return encode_json_line(to_row(problem)).decode().rstrip("\n")
     except ValueError as error:
         raise UsageError(f"the problem {problem.id!r:.60} {error}") from error
 
@@ -226,7 +240,7 @@ def _without_empty(rows: list[dict[str, Any]], names: Sequence[str]) -> list[dic
     return [{name: v for name, v in row.items() if name not in empty} for row in rows]
 
 
-def _parquet(rows: list[dict[str, Any]]) -> bytes:
+def _to_parquet(rows: list[dict[str, Any]]) -> bytes:
     try:
         import pyarrow
         from pyarrow import parquet

@@ -1,8 +1,8 @@
 """Problems as JSON lines: the format in which one's own data sets are given.
 
 One object a line; `docs/problems.md` describes the fields. A line that cannot be read is one error
-that names the file, the line and the field. Leaves out formats of other libraries
-(`mmreason.training.data.export`) and trees, which are made anew from the video.
+that names the file, the line and the field. Trees are not kept: they are made anew from the video.
+Formats of other libraries: `export.py`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def read_problems(path: str | Path) -> list[Problem]:
     problems: list[Problem] = []
     line_of_id: dict[str, int] = {}
     for line in require_json_lines(
-        path, partial(problem_of, folder=path.parent), refuse_half_pairs=True
+        path, partial(from_row, folder=path.parent), refuse_half_pairs=True
     ):
         problem = line.row
         if problem.id in line_of_id:
@@ -72,7 +72,7 @@ def write_problems(path: str | Path, problems: Iterable[Problem]) -> Path:
     path = Path(path)
     lines = []
     for problem in problems:
-        row = row_of(problem)
+        row = to_row(problem)
         if "video" in row and not Path(row["video"]).is_absolute():
             row["video"] = os.path.relpath(row["video"], path.parent)
         try:
@@ -82,8 +82,13 @@ def write_problems(path: str | Path, problems: Iterable[Problem]) -> Path:
     return write_atomic(path, b"".join(lines))
 
 
-def row_of(problem: Problem) -> dict[str, Any]:
-    """A problem as JSON types; what is not known is left out."""
+def to_row(problem: Problem) -> dict[str, Any]:
+    """A problem as JSON types; what is not known has no field.
+
+    Example:
+        >>> to_row(Problem(id="1", question="Is it hot?", truth=Truth(answer="yes")))
+        {'id': '1', 'question': 'Is it hot?', 'answer': 'yes'}
+    """
     truth = problem.truth
     frame = truth.frame
     row: dict[str, Any] = {
@@ -91,14 +96,14 @@ def row_of(problem: Problem) -> dict[str, Any]:
         "question": problem.question,
         "video": problem.video,
         "kind": problem.kind or None,
-        "span": None if problem.span is None else _pair(problem.span),
+        "span": None if problem.span is None else _span_pair(problem.span),
         "options": list(truth.options) or None,
         "choice": truth.choice,
         "answer": truth.answer,
         "number": truth.number,
-        "spans": None if truth.spans is None else [_pair(span) for span in truth.spans],
+        "spans": None if truth.spans is None else [_span_pair(span) for span in truth.spans],
         "duration_s": truth.duration_s,
-        "frame": None if frame is None else _frame_row(frame),
+        "frame": None if frame is None else _frame_to_row(frame),
         "boxes": None if truth.boxes is None else [list(box.xyxy) for box in truth.boxes],
         "marks": None
         if truth.marks is None
@@ -107,44 +112,51 @@ def row_of(problem: Problem) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def problem_of(row: Mapping[str, Any], *, folder: Path | None = None) -> Problem:
+def from_row(row: Mapping[str, Any], *, folder: Path | None = None) -> Problem:
     """The problem of one object. UsageError (one line) for fields that are missing, unknown or of
-    another type, and for truths that contradict each other."""
+    another type, and for truths that contradict each other.
+
+    Example:
+        >>> from_row({"id": "1", "question": "Is it hot?", "answer": "yes"}).truth.answer
+        'yes'
+    """
     unknown = [name for name in row if name not in FIELDS]
     if unknown:
         raise UsageError(f"unknown field {unknown[0]!r:.60}; the fields are {', '.join(FIELDS)}")
-    question, options = _text(row, "question"), _options(row)
-    video = _text(row, "video", needed=False)
+    question, options = _read_text(row, "question"), _read_options(row)
+    video = _read_text(row, "video", needed=False)
     if video is not None and folder is not None and not Path(video).is_absolute():
         video = os.path.normpath(folder / video)
-    span = _spans(row, "span", [row["span"]]) if row.get("span") is not None else None
+    span = _read_spans(row, "span", [row["span"]]) if row.get("span") is not None else None
     truth = Truth(
         question=question or "",
-        answer=_text(row, "answer", needed=False),
+        answer=_read_text(row, "answer", needed=False),
         options=options,
-        choice=_choice(row, options),
-        number=_number(row, "number"),
-        spans=None if row.get("spans") is None else _spans(row, "spans", _list(row, "spans")),
-        duration_s=_number(row, "duration_s"),
-        frame=_frame(row),
+        choice=_read_choice(row, options),
+        number=_read_number(row, "number"),
+        spans=None
+        if row.get("spans") is None
+        else _read_spans(row, "spans", _read_list(row, "spans")),
+        duration_s=_read_number(row, "duration_s"),
+        frame=_read_frame(row),
         boxes=None
         if row.get("boxes") is None
-        else tuple(_box(one, "boxes") for one in _list(row, "boxes")),
+        else tuple(_read_box(box, "boxes") for box in _read_list(row, "boxes")),
         marks=None
         if row.get("marks") is None
-        else tuple(_mark(one) for one in _list(row, "marks")),
+        else tuple(_read_mark(mark) for mark in _read_list(row, "marks")),
     )
     return Problem(
-        id=_text(row, "id") or "",
+        id=_read_text(row, "id") or "",
         question=question or "",
         truth=truth,
-        kind=_text(row, "kind", needed=False) or "",
+        kind=_read_text(row, "kind", needed=False) or "",
         video=video,
         span=None if span is None else span[0],
     )
 
 
-def _text(row: Mapping[str, Any], name: str, *, needed: bool = True) -> str | None:
+def _read_text(row: Mapping[str, Any], name: str, *, needed: bool = True) -> str | None:
     value = row.get(name)
     if value is None and not needed:
         return None
@@ -153,19 +165,19 @@ def _text(row: Mapping[str, Any], name: str, *, needed: bool = True) -> str | No
     return value
 
 
-def _list(row: Mapping[str, Any], name: str) -> list[Any]:
+def _read_list(row: Mapping[str, Any], name: str) -> list[Any]:
     value = row.get(name)
     if not isinstance(value, list):
         raise UsageError(f"{name}: expected a list, found {value!r:.60}")
     return value
 
 
-def _number(row: Mapping[str, Any], name: str) -> float | None:
+def _read_number(row: Mapping[str, Any], name: str) -> float | None:
     value = row.get(name)
-    return None if value is None else _finite(value, name)
+    return None if value is None else _check_number(value, name)
 
 
-def _finite(value: Any, name: str) -> float:
+def _check_number(value: Any, name: str) -> float:
     # Compared, not converted: an integer of 400 digits has no float.
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not -MOST_MAGNITUDE <= value <= MOST_MAGNITUDE:
@@ -173,22 +185,23 @@ def _finite(value: Any, name: str) -> float:
     return float(value)
 
 
-def _options(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _read_options(row: Mapping[str, Any]) -> tuple[str, ...]:
     if row.get("options") is None:
         return ()
-    options = _list(row, "options")
-    if not all(isinstance(one, str) and one.strip() for one in options):
+    options = _read_list(row, "options")
+    if not all(isinstance(option, str) and option.strip() for option in options):
         raise UsageError(f"options: expected a list of texts, found {options!r:.60}")
     return tuple(options)
 
 
-def _choice(row: Mapping[str, Any], options: tuple[str, ...]) -> int | None:
+def _read_choice(row: Mapping[str, Any], options: tuple[str, ...]) -> int | None:
     """An index from 0, or a letter."""
     value = row.get("choice")
     if value is None:
         return None
     if isinstance(value, str):
         value = LETTERS.find(value.strip().upper()) if len(value.strip()) == 1 else -1
+    # True is an int in Python, and no index.
     if type(value) is int and 0 <= value < len(options):
         return value
     raise UsageError(
@@ -197,31 +210,32 @@ def _choice(row: Mapping[str, Any], options: tuple[str, ...]) -> int | None:
     )
 
 
-def _spans(row: Mapping[str, Any], name: str, values: list[Any]) -> tuple[Span, ...]:
+def _read_spans(row: Mapping[str, Any], name: str, values: list[Any]) -> tuple[Span, ...]:
     spans = []
     for value in values:
         if not isinstance(value, list) or len(value) != 2:
             raise UsageError(f"{name}: expected [start_s, end_s], found {value!r:.60}")
-        start_s, end_s = (_finite(one, name) for one in value)
+        start_s, end_s = (_check_number(number, name) for number in value)
+        # A span without a length can be neither shown nor overlapped.
         if not 0 <= start_s < end_s:
             raise UsageError(f"{name}: expected 0 <= start_s < end_s, found {value!r:.60}")
         spans.append(Span(start_s, end_s))
     return tuple(spans)
 
 
-def _box(value: Any, name: str) -> Box:
+def _read_box(value: Any, name: str) -> Box:
     if not isinstance(value, list) or len(value) != 4:
         raise UsageError(f"{name}: expected [x1, y1, x2, y2] in pixels, found {value!r:.60}")
-    return Box(*(_finite(one, name) for one in value))
+    return Box(*(_check_number(number, name) for number in value))
 
 
-def _mark(value: Any) -> Mark:
+def _read_mark(value: Any) -> Mark:
     if not isinstance(value, dict) or set(value) != {"time_s", "box"}:
         raise UsageError(f'marks: expected {{"time_s": ..., "box": [...]}}, found {value!r:.60}')
-    return Mark(_finite(value["time_s"], "marks"), _box(value["box"], "marks"))
+    return Mark(_check_number(value["time_s"], "marks"), _read_box(value["box"], "marks"))
 
 
-def _frame(row: Mapping[str, Any]) -> Frame | None:
+def _read_frame(row: Mapping[str, Any]) -> Frame | None:
     value = row.get("frame")
     if value is None:
         return None
@@ -231,33 +245,33 @@ def _frame(row: Mapping[str, Any]) -> Frame | None:
         "seen_size_px",
     }:
         raise UsageError(f'frame: expected {{"size_px": [width, height]}}, found {value!r:.60}')
-    dialects = [one.value for one in Dialect]
+    dialects = [dialect.value for dialect in Dialect]
     dialect = value.get("dialect", Dialect.NORM_1000.value)
     if dialect not in dialects:
         raise UsageError(f"frame: dialect must be {' or '.join(dialects)}, found {dialect!r:.60}")
-    seen = value.get("seen_size_px")
+    seen_size = value.get("seen_size_px")
     return Frame(
-        size_px=_size(value["size_px"]),
+        size_px=_read_size(value["size_px"]),
         dialect=Dialect(dialect),
-        seen_size_px=None if seen is None else _size(seen),
+        seen_size_px=None if seen_size is None else _read_size(seen_size),
     )
 
 
-def _size(value: Any) -> tuple[int, int]:
+def _read_size(value: Any) -> tuple[int, int]:
     if (
         not isinstance(value, list)
         or len(value) != 2
-        or not all(type(one) is int and one > 0 for one in value)
+        or not all(type(side) is int and side > 0 for side in value)
     ):
         raise UsageError(f"frame: expected [width, height] in pixels, found {value!r:.60}")
     return value[0], value[1]
 
 
-def _pair(span: Span) -> list[float]:
+def _span_pair(span: Span) -> list[float]:
     return [span.start_s, span.end_s]
 
 
-def _frame_row(frame: Frame) -> dict[str, Any]:
+def _frame_to_row(frame: Frame) -> dict[str, Any]:
     row: dict[str, Any] = {"size_px": list(frame.size_px), "dialect": frame.dialect.value}
     if frame.seen_size_px is not None:
         row["seen_size_px"] = list(frame.seen_size_px)

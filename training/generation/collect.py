@@ -2,7 +2,7 @@
 
 All turns that wait for the trained model go to the sampler as one call, all requests to other
 models (observers) as one call a model. A problem that cannot be shown gives a group without
-rollouts, an attempt that fails is missing from its group, with the reason: nothing is substituted.
+rollouts, an episode that fails is missing from its group, with the reason: nothing is substituted.
 """
 
 from __future__ import annotations
@@ -14,29 +14,35 @@ from dataclasses import dataclass, field
 from mmreason.agent.batch import answer_requests
 from mmreason.models.base import Reply
 from mmreason.tools.calls import FAILURES, Request
-from mmreason.training.generation.sampler import Draw, Sampler, keeping
+from mmreason.training.generation.sampler import Sampler, cache_prefixes
+from mmreason.training.generation.sampling import SampleRequest
 from mmreason.training.rewards import Scored
-from mmreason.training.rollouts.episode import Ask, Codec, Episode, Task
-from mmreason.training.rollouts.join import joined
+from mmreason.training.rollouts.episode import Codec, Episode, Task, TurnRequest
+from mmreason.training.rollouts.join import join_turns
 from mmreason.training.rollouts.types import (
+    Completion,
     Group,
     Outcome,
     Problem,
     Prompt,
     Rollout,
     SampleFailure,
-    Written,
     stable_seed,
 )
 from mmreason.types import UsageError
 
-TURNS_LIMIT = 200
+MOST_TURNS = 200
 """An episode that asks for more turns fails: a task that never ends must not stop the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How attempts are sampled. Seeds come from `seed`, `step`, the problem and the sample."""
+    """How rollouts are sampled. Seeds come from `seed`, `step`, the problem and the sample.
+
+    Example:
+        >>> Sampling(samples=8, temperature=1.0, seed=0, step=3).policy_version
+        0
+    """
 
     samples: int
     temperature: float
@@ -45,52 +51,55 @@ class Sampling:
     policy_version: int = 0
 
 
-def collect(
+def collect_rollouts(
     task: Task,
     problems: Sequence[Problem],
     codec: Codec,
     sampler: Sampler,
-    how: Sampling,
+    sampling: Sampling,
     *,
     epochs: Sequence[int] | None = None,
 ) -> list[Group]:
-    """`how.samples` attempts at each problem, one group a problem, in order.
+    """`sampling.samples` rollouts of each problem, one group a problem, in order.
 
     `epochs`, one a problem, are part of the seeds: how often the problem came before, which tells
-    its attempts apart where it comes more than once in a step. Counted in `problems` where None.
+    its rollouts apart where it comes more than once in a step. Counted in `problems` where None.
     """
     if epochs is None:
-        epochs = _times_before([problem.id for problem in problems])
-    opened = [
-        _open(task, problem, codec, how, epoch)
+        epochs = _count_earlier([problem.id for problem in problems])
+    # 1) Begin all episodes; a problem that cannot be shown has a failure in their place.
+    started = [
+        _start_episodes(task, problem, codec, sampling, epoch)
         for problem, epoch in zip(problems, epochs, strict=True)
     ]
-    flights = [flight for found in opened if isinstance(found, list) for flight in found]
-    waiting = flights
-    with keeping(sampler):  # the weights stay as they are until all episodes are over
-        while waiting:
-            for flight in waiting:
-                flight.advance()
-            waiting = [flight for flight in waiting if not flight.is_over]
-            _write(sampler, [flight for flight in waiting if flight.ask is not None], how)
-            answer_requests([flight for flight in waiting if flight.request is not None])
+    active = [state for states in started if isinstance(states, list) for state in states]
+    with cache_prefixes(sampler):  # the weights stay as they are until all episodes are over
+        while active:
+            # 2) Each goes on to its next action, or to its end.
+            for state in active:
+                state.advance()
+            active = [state for state in active if not state.is_over]
+            # 3) All wishes of a kind are fulfilled together.
+            _sample_turns(sampler, [s for s in active if s.turn_request is not None], sampling)
+            answer_requests([state for state in active if state.request is not None])
     return [
-        _group(task, problem, found, how) for problem, found in zip(problems, opened, strict=True)
+        _build_group(task, problem, states, sampling)
+        for problem, states in zip(problems, started, strict=True)
     ]
 
 
 @dataclass
-class _Flight:
-    """An episode on its way: it waits for a turn (`ask`) or for other models (`request`)."""
+class _EpisodeState:
+    """An episode on its way: it waits for a turn (`turn_request`) or other models (`request`)."""
 
     problem: Problem
     sample: int
     episode: Episode
     seed: int
-    turns: list[tuple[Prompt, Written]] = field(default_factory=list)
-    ask: Ask | None = None
+    turns: list[tuple[Prompt, Completion]] = field(default_factory=list)
+    turn_request: TurnRequest | None = None
     request: Request | None = None
-    written: Written | None = None
+    completion: Completion | None = None
     replies: list[Reply] | None = None
     failure: Exception | None = None
     """Of a request; thrown into the episode, which may go on all the same."""
@@ -103,10 +112,10 @@ class _Flight:
 
     def advance(self) -> None:
         """Go on to the next action, or to the end."""
-        sent, failure = self.written or self.replies, self.failure
-        self.ask = self.request = self.written = self.replies = self.failure = None
+        answer, failure = self.completion or self.replies, self.failure
+        self.turn_request = self.request = self.completion = self.replies = self.failure = None
         try:
-            action = self.episode.send(sent) if failure is None else self.episode.throw(failure)
+            action = self.episode.send(answer) if failure is None else self.episode.throw(failure)
         except StopIteration as end:
             self.outcome = end.value
             return
@@ -115,105 +124,106 @@ class _Flight:
             return
         if isinstance(action, Request):
             self.request = action
-        elif len(self.turns) < TURNS_LIMIT:
-            self.ask = action
+        elif len(self.turns) < MOST_TURNS:
+            self.turn_request = action
         else:
-            self.fail("EndlessEpisode", f"asked for more than {TURNS_LIMIT} turns")
+            self.fail("EndlessEpisode", f"asked for more than {MOST_TURNS} turns")
 
     def fail(self, kind: str, message: str) -> None:
-        """This attempt is missing from its group."""
+        """This rollout is missing from its group."""
         self.failed = SampleFailure(kind=kind, message=" ".join(message.split()) or kind)
         self.episode.close()
 
 
-def _times_before(ids: Sequence[str]) -> list[int]:
+def _count_earlier(ids: Sequence[str]) -> list[int]:
     """For each id, how often it came before."""
-    seen: Counter[str] = Counter()
-    times = []
-    for one in ids:
-        times.append(seen[one])
-        seen[one] += 1
-    return times
+    counts: Counter[str] = Counter()
+    earlier = []
+    for problem_id in ids:
+        earlier.append(counts[problem_id])
+        counts[problem_id] += 1
+    return earlier
 
 
-def _open(
-    task: Task, problem: Problem, codec: Codec, how: Sampling, epoch: int
-) -> list[_Flight] | SampleFailure:
+def _start_episodes(
+    task: Task, problem: Problem, codec: Codec, sampling: Sampling, epoch: int
+) -> list[_EpisodeState] | SampleFailure:
     try:
-        episodes = task.episodes(problem, codec, how.samples)
+        episodes = task.episodes(problem, codec, sampling.samples)
     except FAILURES as error:
         return SampleFailure(kind=type(error).__name__, message=" ".join(str(error).split()))
     return [
-        _Flight(problem, i, episode, stable_seed(how.seed, how.step, problem.id, i, epoch))
+        _EpisodeState(
+            problem, i, episode, stable_seed(sampling.seed, sampling.step, problem.id, i, epoch)
+        )
         for i, episode in enumerate(episodes)
     ]
 
 
-def _write(sampler: Sampler, flights: Sequence[_Flight], how: Sampling) -> None:
+def _sample_turns(sampler: Sampler, states: Sequence[_EpisodeState], sampling: Sampling) -> None:
     """Have the trained model write the turns that are waited for."""
-    draws = [
-        Draw(
-            prompt=flight.ask.prompt,
-            max_new_tokens=flight.ask.max_new_tokens,
-            temperature=how.temperature,
-            # Each turn has numbers of its own, whatever else is in the batch.
-            seed=stable_seed(flight.seed, len(flight.turns)),
+    requests = [
+        SampleRequest(
+            prompt=state.turn_request.prompt,
+            max_new_tokens=state.turn_request.max_new_tokens,
+            temperature=sampling.temperature,
+            # Each turn has a seed of its own, whatever else is in the batch.
+            seed=stable_seed(state.seed, len(state.turns)),
         )
-        for flight in flights
-        if flight.ask is not None
+        for state in states
+        if state.turn_request is not None
     ]
-    if not draws:
+    if not requests:
         return
-    for flight, draw, written in zip(flights, draws, sampler.draw(draws), strict=True):
-        if isinstance(written, SampleFailure):
-            flight.fail(written.kind, written.message)
+    results = sampler.sample(requests)
+    for state, request, result in zip(states, requests, results, strict=True):
+        if isinstance(result, SampleFailure):
+            state.fail(result.kind, result.message)
         else:
-            flight.turns.append((draw.prompt, written))
-            flight.written = written
+            state.turns.append((request.prompt, result))
+            state.completion = result
 
 
-def _group(
-    task: Task, problem: Problem, found: list[_Flight] | SampleFailure, how: Sampling
+def _build_group(
+    task: Task, problem: Problem, states: list[_EpisodeState] | SampleFailure, sampling: Sampling
 ) -> Group:
-    if isinstance(found, SampleFailure):
+    if isinstance(states, SampleFailure):
         return Group(
-            problem=problem, rollouts=(), failures=dict.fromkeys(range(how.samples), found)
+            problem=problem, rollouts=(), failures=dict.fromkeys(range(sampling.samples), states)
         )
     rollouts: list[Rollout] = []
     failures: dict[int, SampleFailure] = {}
-    for flight in found:
-        if flight.failed is None:
-            made = _rollout(task, flight, how)
-            if isinstance(made, Rollout):
-                rollouts.append(made)
-                continue
-            flight.failed = made
-        failures[flight.sample] = flight.failed
+    for state in states:
+        result = state.failed or _build_rollout(task, state, sampling)
+        if isinstance(result, Rollout):
+            rollouts.append(result)
+        else:
+            failures[state.sample] = result
     return Group(problem=problem, rollouts=tuple(rollouts), failures=failures)
 
 
-def _rollout(task: Task, flight: _Flight, how: Sampling) -> Rollout | SampleFailure:
-    """An attempt that came to its end; why it is none, where it cannot be trained on."""
-    if flight.outcome is None or not flight.turns:
+def _build_rollout(task: Task, state: _EpisodeState, sampling: Sampling) -> Rollout | SampleFailure:
+    """A rollout that came to its end; why it is none, where it cannot be trained on."""
+    if state.outcome is None or not state.turns:
         return SampleFailure(kind="NothingWritten", message="the model was never asked")
     try:
-        sequences = joined(flight.turns)
+        sequences = join_turns(state.turns)
     except UsageError as error:  # it wrote a token that stands for frames
         return SampleFailure(kind="PlaceholderWritten", message=str(error))
     try:
-        scored = task.score(flight.problem, flight.outcome)
+        scored = task.score(state.problem, state.outcome)
         if not isinstance(scored, Scored):
             raise TypeError(f"the task's score gave {type(scored).__name__}, expected Scored")
-    except Exception as error:  # of a task of the user's: it costs the attempt, not the run
-        named = "" if isinstance(error, TypeError) else f"{type(error).__name__}: "
-        return SampleFailure(kind="RewardError", message=" ".join(f"{named}{error}".split()))
+    except Exception as error:  # of a task of the user's: it costs the rollout, not the run
+        name = "" if isinstance(error, TypeError) else f"{type(error).__name__}: "
+        return SampleFailure(kind="RewardError", message=" ".join(f"{name}{error}".split()))
     return Rollout(
-        problem=flight.problem,
-        sample=flight.sample,
+        problem=state.problem,
+        sample=state.sample,
         sequences=sequences,
-        outcome=flight.outcome,
+        outcome=state.outcome,
         scored=scored,
-        truncated=not all(written.ended for _, written in flight.turns),
-        policy_version=how.policy_version,
-        temperature=how.temperature,
+        truncated=not all(completion.is_finished for _, completion in state.turns),
+        policy_version=sampling.policy_version,
+        temperature=sampling.temperature,
     )

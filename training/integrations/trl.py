@@ -14,7 +14,6 @@ What TRL cannot carry: video. Its loss passes images to the model but no video t
 `mmreason.training.rl`; with TRL show frames as images, or train a reasoner of text whose tools
 watch (`trl_environment`). Leave-one-out advantages (`rloo`) are not among those TRL computes.
 
-Leaves out DSDR's rows (`trl_dsdr.py`), rewards (`trl_rewards.py`) and tools (`trl_environment.py`).
 Written for TRL's internals, hence the gate on its version.
 """
 
@@ -100,6 +99,7 @@ def grpo_trainer(
         if objective not in PUBLISHED:
             raise UsageError(f"unknown objective {objective!r}; known: {', '.join(PUBLISHED)}")
         objective = PUBLISHED[objective]
+    # TRL makes its trainer itself, so the loss is bound to a subclass and not passed in.
     loss = _Loss(objective, stapo, dsdr)
     members: dict[str, Any] = {
         "__doc__": "TRL's GRPOTrainer with an objective of mmreason.",
@@ -112,16 +112,16 @@ def grpo_trainer(
 
 def require_trl() -> None:
     """UsageError unless TRL is installed in a release that this was checked with."""
-    wanted = " or ".join(f"{one}.*" for one in CHECKED_VERSIONS)
+    releases = " or ".join(f"{release}.*" for release in CHECKED_VERSIONS)
     try:
-        found = version("trl")
+        installed = version("trl")
     except PackageNotFoundError as error:
         raise UsageError(
             'TRL is not installed; in the clone of mmreason: pip install ".[trl]"'
         ) from error
-    if ".".join(found.split(".")[:2]) not in CHECKED_VERSIONS:
+    if ".".join(installed.split(".")[:2]) not in CHECKED_VERSIONS:
         raise UsageError(
-            f"this part of mmreason relies on internals of TRL {wanted}, found {found}; "
+            f"this part of mmreason relies on internals of TRL {releases}, found {installed}; "
             'in its clone: pip install ".[trl]"; or train with mmreason.training.rl'
         )
 
@@ -135,6 +135,7 @@ class _Loss:
         self._dsdr = dsdr
 
     def __call__(self, trainer: Any, model: Any, inputs: dict[str, Any]) -> Tensor:
+        # 1. What the whole optimiser step has in common, counted at its first micro-batch.
         micro_batches, is_first = _micro_batches(trainer, inputs)
         window: _Window | None = getattr(trainer, "_objective_window", None)
         if window is None:
@@ -142,6 +143,7 @@ class _Loss:
         if window is None or is_first:
             window = self._look_ahead(trainer, model, micro_batches)
             trainer._objective_window = window
+        # 2. The forward pass of this micro-batch, and its share of the loss.
         batch, auxiliary = _batch(trainer, model, inputs)
         keep = None
         if window.threshold is not None:
@@ -161,21 +163,25 @@ class _Loss:
         masks = [_mask(inputs) for inputs in micro_batches]
         full = sum(count(mask, aggregation, max_tokens=longest) for mask in masks)
         rows = sum(len(mask) for mask in masks)
-        threshold, kept = None, full
+        threshold, remaining = None, full
         if self._stapo is not None:
+            # STAPO's threshold is a quantile over the whole step, so all of it is looked at first.
             with torch.no_grad():
                 batches = [_batch(trainer, model, inputs)[0] for inputs in micro_batches]
-            found = [
+            entropies = [
                 candidate_entropies(b, probability=self._stapo.probability, scope=self._stapo.scope)
                 for b in batches
             ]
-            gathered = _gather(trainer, torch.cat(found))
+            gathered = _gather(trainer, torch.cat(entropies))
             threshold = entropy_threshold(gathered, self._stapo.quantile)
             masks = [b.mask & self._mask_of(b, threshold) for b in batches]
-            kept = sum(count(mask, aggregation, max_tokens=longest) for mask in masks)
-        local = torch.tensor([[kept, full, rows]], device=micro_batches[0]["completion_ids"].device)
-        kept, full, rows = trainer.accelerator.gather(local).sum(dim=0).tolist()
-        return _Window(kept, full, rows, threshold)
+            remaining = sum(count(mask, aggregation, max_tokens=longest) for mask in masks)
+        # One gather for the three numbers: each is a wait for the slowest process.
+        local = torch.tensor(
+            [[remaining, full, rows]], device=micro_batches[0]["completion_ids"].device
+        )
+        remaining, full, rows = trainer.accelerator.gather(local).sum(dim=0).tolist()
+        return _Window(remaining, full, rows, threshold)
 
     def _mask_of(self, batch: TokenBatch, threshold: float) -> Tensor:
         assert self._stapo is not None
@@ -184,8 +190,8 @@ class _Loss:
     def _silenced(self, trainer: Any, batch: TokenBatch, threshold: float) -> Tensor:
         assert self._stapo is not None
         mask = stapo_mask(batch, threshold, probability=self._stapo.probability)
-        share = mask.silenced / max(1, mask.tokens)
-        _metrics(trainer)["stapo/silenced_share"].append(share)
+        silenced_fraction = mask.silenced / max(1, mask.tokens)
+        _metrics(trainer)["stapo/silenced_share"].append(silenced_fraction)
         _metrics(trainer)["stapo/threshold"].append(threshold)
         return mask.keep
 
@@ -212,12 +218,14 @@ class _Loss:
 def _micro_batches(trainer: Any, inputs: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
     """The micro-batches of this process in the current optimiser step, and whether this is the
     first. TRL keeps those of a whole generation and takes them in turn."""
+    # Evaluation has no optimiser step: a batch stands alone.
     if not trainer.model.training:
         return [inputs], True
     size = trainer.args.gradient_accumulation_steps
-    place = trainer._step % trainer.args.steps_per_generation
-    start = place - place % size
-    return trainer._buffered_inputs[start : start + size], place == start
+    position = trainer._step % trainer.args.steps_per_generation
+    # A generation serves several optimiser steps, each of `size` micro-batches in a row.
+    start = position - position % size
+    return trainer._buffered_inputs[start : start + size], position == start
 
 
 def _mask(inputs: dict[str, Any]) -> Tensor:
@@ -245,6 +253,7 @@ def _batch(trainer: Any, model: Any, inputs: dict[str, Any]) -> tuple[TokenBatch
         correction = inputs["importance_sampling_ratio"].float()
     batch = TokenBatch(
         logp=logp.float(),
+        # Without old log-probabilities the policy has not moved since: the ratio is 1.
         old_logp=logp.detach().float() if old_logp is None else old_logp.float(),
         mask=_mask(inputs),
         advantage=inputs["advantages"].float(),

@@ -1,8 +1,8 @@
 """DSDR inside TRL's trainer: how rewards and groups reach the loss.
 
 TRL shuffles rows before the loss, which then knows neither groups nor rewards. So the shares of
-the entropy term are worked out where rewards are, and travel with the rows. Leaves out the terms
-themselves (`mmreason.training.objectives.dsdr`).
+the entropy term are worked out where rewards are, and travel with the rows. The terms themselves
+are in `mmreason.training.objectives.dsdr`.
 """
 
 from __future__ import annotations
@@ -14,17 +14,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmreason.training.integrations.trl_messages import written_turns
+from mmreason.training.integrations.trl_rewards import written_turns
 from mmreason.training.objectives import dsdr_reward, dsdr_shares, embedding_diversity
+from mmreason.training.objectives.diversity import embed_bag_of_words
 from mmreason.training.rl.recipe import Dsdr
-from mmreason.training.rl.words import embed_words
 from mmreason.types import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DsdrTerm:
     """DSDR's bonus and entropy term in TRL. Raises UsageError for `Dsdr.mentions`, which read
-    rollouts of our own trainer."""
+    rollouts of our own trainer.
+
+    Example:
+        >>> DsdrTerm(correct="answer").at_least
+        1.0
+    """
 
     correct: str
     """Name of the reward function that tells right answers (its `__name__`); gets the bonus."""
@@ -54,6 +59,7 @@ def members_for_dsdr(trainer_class: type[Any], dsdr: DsdrTerm) -> dict[str, Any]
 
     def generate_and_score(self: Any, inputs: Any) -> dict[str, Any]:
         output = trainer_class._generate_and_score_completions(self, inputs)
+        # Rewards are of all processes, rows of this one alone.
         first = self.accelerator.process_index * len(inputs)
         output["dsdr_shares"] = self._dsdr_shares[first : first + len(inputs)]
         return output
@@ -76,13 +82,17 @@ def _with_bonus(
         raise UsageError(f"there is no reward function {dsdr.correct!r} for DSDR; found {names}")
     column = trainer.reward_func_names.index(dsdr.correct)
     size = trainer.num_generations if trainer.model.training else trainer.num_generations_eval
+    # Rewards are gathered in the order of the samplers: a problem's rows stand together.
     group = torch.arange(len(rewards), device=rewards.device) // size
     value = rewards[:, column]
     correct = value >= dsdr.at_least
-    texts = gather_object(["\n".join(written_turns(one)) or " " for one in completions])
+    # An empty answer has no direction in an embedding: a blank stands for it.
+    texts = gather_object(
+        ["\n".join(written_turns(completion)) or " " for completion in completions]
+    )
     settings = dsdr.settings
     diversity = embedding_diversity(
-        (settings.embed or embed_words)(texts).to(rewards.device),
+        (settings.embed or embed_bag_of_words)(texts).to(rewards.device),
         group,
         correct=correct,
         reference=settings.reference,

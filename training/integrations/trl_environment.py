@@ -1,6 +1,7 @@
 """Watching a video as an environment of TRL: a text model calls tools, our `Toolbox` performs them.
 
-    GRPOTrainer(..., environment_factory=watching(find), reward_funcs=TrlReward(...))
+    environments = make_environment_factory(find)
+    GRPOTrainer(..., environment_factory=environments, reward_funcs=TrlReward(...))
 
 TRL 1.16 makes an instance with no arguments for each rollout of a batch and uses it again: `reset`
 gets the row of the data set and returns text that is put behind the prompt; every other public
@@ -11,8 +12,6 @@ the environment. Ill-formed calls raise, which TRL hands to the model as an erro
 What TRL does not do: it calls the tools of a batch one after another, so observers do not see
 batches (share a `Store` between rollouts, to pay for each view once); and it has no budget but
 `max_tool_calling_iterations` and `max_completion_length`.
-
-Leaves out rewards (`trl_rewards.py`), and drives no model that is trained.
 """
 
 from __future__ import annotations
@@ -60,32 +59,37 @@ def scene_of(video: FrameSource, observer: ChatModel, store: Store | None = None
     return Scene(video=video, observer=observer, tree=tree, store=store or Store.in_memory())
 
 
-def by_video(observer: ChatModel, store: Store | None = None, *, column: str = "video") -> Find:
+def scenes_by_video(
+    observer: ChatModel, store: Store | None = None, *, column: str = "video"
+) -> Find:
     """Scenes by the path in a column. Each video is opened once."""
-    kept = store or Store.in_memory()
+    shared_store = store or Store.in_memory()
     scenes: dict[str, Scene] = {}
 
     def find(row: Mapping[str, Any]) -> Scene:
         path = row.get(column)
         if not isinstance(path, str) or not path:
             raise UsageError(f"each row needs the path of its video in {column!r}, got {path!r}")
+        # Opening reads headers and plans a tree: once a file, not once a rollout.
         if path not in scenes:
             from mmreason.video import Video
 
-            scenes[path] = scene_of(Video.open(path), observer, kept)
+            scenes[path] = scene_of(Video.open(path), observer, shared_store)
         return scenes[path]
 
     return find
 
 
-def watching(find: Find, *, opening: bool = True) -> Callable[[], WatchingEnvironment]:
+def make_environment_factory(
+    find: Find, *, opening: bool = True
+) -> Callable[[], WatchingEnvironment]:
     """A value for TRL's `environment_factory`. With `opening` a rollout starts from captions of
     the tree's top level; else the model only learns how long the video is."""
     return lambda: WatchingEnvironment(find, opening)
 
 
 class WatchingEnvironment:
-    """One rollout at one video. Made by `watching`."""
+    """One rollout at one video. Made by `make_environment_factory`."""
 
     def __init__(self, find: Find, opening: bool):
         self._find = find
@@ -100,6 +104,7 @@ class WatchingEnvironment:
         """Start on a row of the data set; returns what is put behind its prompt."""
         scene = self._scene = self._find(row)
         roles = Roles(scene.observer, scene.observer, scene.observer)
+        # One model watches, verifies and answers tools: nothing here is a claim to be checked.
         self._toolbox = Toolbox(scene.video, roles, scene.store, subtitles=scene.subtitles)
         self._visits, self._calls = [], 0
         tree = scene.tree
@@ -111,7 +116,7 @@ class WatchingEnvironment:
             for node in tree.children() or (tree.node(()),):
                 call = caption_call(node)
                 start, end = (format_time(t) for t in (node.span.start_s, node.span.end_s))
-                lines.append(f"{list(node.id)} {start} to {end}: {self._seen(call).text}")
+                lines.append(f"{list(node.id)} {start} to {end}: {self._observe(call).text}")
         return "\n".join(lines)
 
     def caption(self, node: list[int]) -> str:
@@ -124,6 +129,7 @@ class WatchingEnvironment:
             What can be seen there.
         """
         text = self._use("caption", {"node": node})
+        # After the call: one that failed is no visit.
         self._visits.append(tuple(node))
         return text
 
@@ -166,16 +172,17 @@ class WatchingEnvironment:
     def _use(self, name: str, arguments: dict[str, Any]) -> str:
         if self._scene is None:
             raise UsageError("reset the environment before a tool is used")
-        seen = self._seen(make_call(self._scene.tree, name, arguments))
+        observation = self._observe(make_call(self._scene.tree, name, arguments))
+        # Only calls that returned something count; the others raised.
         self._calls += 1
-        return seen.text
+        return observation.text
 
-    def _seen(self, call: ToolCall) -> Observation:
+    def _observe(self, call: ToolCall) -> Observation:
         assert self._toolbox is not None
-        (seen,) = finished(serve(self._toolbox.perform([self._toolbox.prepare(call)])))
-        if seen.error is not None:
-            raise UsageError(f"{call.name}: {seen.error}")
-        return seen
+        (observation,) = finished(serve(self._toolbox.perform([self._toolbox.prepare(call)])))
+        if observation.error is not None:
+            raise UsageError(f"{call.name}: {observation.error}")
+        return observation
 
 
 def conduct_of(environment: Any) -> tuple[tuple[NodeId, ...], int] | None:

@@ -1,7 +1,4 @@
-"""Whether the arguments of a TRL trainer agree with an objective of ours: none is ignored silently.
-
-Leaves out the loss itself (`trl.py`).
-"""
+"""Whether the arguments of a TRL trainer agree with an objective of ours; none is ignored."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ def check_settings(objective: Objective, args: Any) -> None:
     Checked are arguments of the loss that is replaced, the scale of the advantages, and that an
     optimiser step never reaches over two generations: its denominators could not be known.
     """
-    defaults = {one.name: one.default for one in fields(args) if one.default is not MISSING}
+    defaults = {field.name: field.default for field in fields(args) if field.default is not MISSING}
     for name in OURS:
         value = getattr(args, name)
         if name in defaults and value != defaults[name]:
@@ -52,22 +49,24 @@ def check_settings(objective: Objective, args: Any) -> None:
             f"steps_per_generation={args.steps_per_generation} must be a multiple of "
             f"gradient_accumulation_steps={args.gradient_accumulation_steps}"
         )
+    # With several rewards TRL may normalise each by itself: then no scale is asked for.
     if args.multi_objective_aggregation == "sum_then_normalize":
         _check_scale(objective, args.scale_rewards)
 
 
-def _check_scale(objective: Objective, found: str) -> None:
+def _check_scale(objective: Objective, scale_rewards: str) -> None:
     """TRL computes the advantages: by the objective's own rule only if told so."""
+    # Two groups of unlike spread: the three scales give three answers.
     reward = torch.tensor([0.0, 1.0, 3.0, 0.0, 0.5, 0.5], dtype=torch.float64)
     group = torch.tensor([0, 0, 0, 1, 1, 1])
-    wanted = objective.advantage(reward, group)
+    advantages = objective.advantage(reward, group)
     for scale in ("group", "batch", "none"):
-        if torch.allclose(wanted, group_advantage(reward, group, scale=scale), atol=1e-6):
-            if scale == found:
+        if torch.allclose(advantages, group_advantage(reward, group, scale=scale), atol=1e-6):
+            if scale == scale_rewards:
                 return
             raise UsageError(
-                f"the objective's advantages need scale_rewards={scale!r}, found {found!r}; "
-                "TRL computes them"
+                f"the objective's advantages need scale_rewards={scale!r}, found "
+                f"{scale_rewards!r}; TRL computes them"
             )
     raise UsageError(
         "TRL cannot compute the objective's advantages (it knows group_advantage with scale group, "

@@ -1,1 +1,1 @@
-"""The model that is trained: forward pass, packing, adapters, vision cache, reference."""
+"""The model that is trained: weights, adapters, packed forward pass, log-probabilities."""

@@ -7,26 +7,27 @@ its inside is computed again in the backward pass: over a large vocabulary it wo
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mmreason.training.generation.kv_cache import base_of
-from mmreason.training.learner.packing import Layout
-from mmreason.training.rl.recipe import Precision
-from mmreason.training.rollouts.inputs import takes
+from mmreason.training.learner.packing import PackedInputs
+from mmreason.training.rollouts.inputs import takes_argument, unwrap_adapter
 from mmreason.types import UsageError
 
-PIECE = 1024
+Precision = Literal["no", "bf16"]
+"""What is computed in: the weights' own precision, or bfloat16 where that is safe."""
+SOFTMAX_TOKENS = 1024
 """Tokens whose softmax is taken at once."""
 
 
 class Scorer(nn.Module):
     """A model as a module that gives log-probabilities, so that wrappers for many processes see one
-    forward pass. With `precision` "bf16" it computes in bfloat16 where that is safe."""
+    forward pass."""
 
     def __init__(self, model: Any, precision: Precision = "no"):
         super().__init__()
@@ -34,39 +35,42 @@ class Scorer(nn.Module):
         self._precision = precision
 
     def forward(
-        self, layout: Layout, temperature: float, need_entropy: bool
+        self, packed: PackedInputs, temperature: float, need_entropy: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """(B, C) log-probabilities of `layout.ids`, nats, and (B, C) entropies without gradient,
+        """(B, C) log-probabilities of `packed.ids`, nats, and (B, C) entropies without gradient,
         nats; zeros where nothing was written."""
         is_lower = self._precision == "bf16"
-        with torch.autocast(layout.ids.device.type, torch.bfloat16, enabled=is_lower):
-            return self._scores(layout, temperature, need_entropy)
+        with torch.autocast(packed.ids.device.type, torch.bfloat16, enabled=is_lower):
+            return self._score(packed, temperature, need_entropy)
 
-    def _scores(
-        self, layout: Layout, temperature: float, need_entropy: bool
+    def _score(
+        self, packed: PackedInputs, temperature: float, need_entropy: bool
     ) -> tuple[Tensor, Tensor | None]:
         dtype = next(self.model.parameters()).dtype
         inputs = {
             name: tensor.to(dtype) if tensor.is_floating_point() else tensor
-            for name, tensor in layout.inputs.items()
+            for name, tensor in packed.inputs.items()
         }
-        logits = self._logits(inputs, layout.keep)
-        wanted = logits.flatten(0, 1)[layout.source[layout.mask]]
-        logp, entropy = token_logps(wanted, layout.ids[layout.mask], temperature, need_entropy)
+        logits = self._logits(inputs, packed.keep)
+        # One row of logits for each written token of all sequences, in the order of the mask.
+        predicting = logits.flatten(0, 1)[packed.source[packed.mask]]
+        logp, entropy = token_logps(predicting, packed.ids[packed.mask], temperature, need_entropy)
         # The sum keeps the model in the graph where nothing was written.
-        zeros = torch.zeros(layout.mask.shape, device=logits.device) + 0.0 * wanted.sum().float()
-        spread = zeros.masked_scatter(layout.mask, logp)
+        attached = 0.0 * predicting.sum().float()
+        zeros = torch.zeros(packed.mask.shape, device=logits.device) + attached
+        table = zeros.masked_scatter(packed.mask, logp)
         if entropy is None:
-            return spread, None
-        return spread, torch.zeros_like(spread).masked_scatter(layout.mask, entropy)
+            return table, None
+        return table, torch.zeros_like(table).masked_scatter(packed.mask, entropy)
 
     def _logits(self, inputs: Mapping[str, Tensor], keep: Tensor) -> Tensor:
-        """(B, K, V) logits at the places `keep`. UsageError for a model whose forward pass does not
-        work as it does for the families that can be trained."""
-        name = type(base_of(self.model)).__name__
-        asks = {"logits_to_keep": keep} if takes(self.model, "logits_to_keep") else {}
+        """(B, K, V) logits at the positions `keep`. UsageError for a model whose forward pass does
+        not work as it does for the families that can be trained."""
+        name = type(unwrap_adapter(self.model)).__name__
+        takes_keep = takes_argument(self.model, "logits_to_keep")
+        only = {"logits_to_keep": keep} if takes_keep else {}
         try:
-            logits = self.model(**inputs, **asks, use_cache=False).logits
+            logits = self.model(**inputs, **only, use_cache=False).logits
         except torch.OutOfMemoryError:
             raise
         except (TypeError, ValueError, RuntimeError, IndexError, KeyError) as error:
@@ -76,7 +80,7 @@ class Scorer(nn.Module):
                 f"was sampled ({type(error).__name__}: {line}); docs/reinforcement.md lists those "
                 "that can"
             ) from error
-        logits = logits if asks else logits[:, keep]
+        logits = logits if takes_keep else logits[:, keep]
         if logits.shape[1] != len(keep):
             raise UsageError(
                 f"a model of the class {name} cannot be trained: it gives logits at "
@@ -85,29 +89,51 @@ class Scorer(nn.Module):
         return logits
 
 
+class ReferenceModel:
+    """A frozen copy of the model as it was in the beginning, for the distance to it. Not needed
+    with adapters: switched off, they are the reference."""
+
+    def __init__(self, model: Any, device: torch.device, precision: Precision):
+        frozen = copy.deepcopy(model).eval().requires_grad_(False)
+        self._scorer = Scorer(frozen, precision).to(device)
+
+    @torch.no_grad()
+    def score(self, packed: PackedInputs, temperature: float) -> Tensor:
+        """(B, C) log-probabilities, nats."""
+        return self._scorer(packed, temperature, False)[0]
+
+
 def token_logps(
     logits: Tensor, ids: Tensor, temperature: float, need_entropy: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """(N,) log-probabilities of `ids` (N,) under `logits` (N, V), and (N,) entropies."""
+    """(N,) log-probabilities of `ids` (N,) under `logits` (N, V), and (N,) entropies.
+
+    Example:
+        >>> logits = torch.log(torch.tensor([[0.25, 0.75]]))
+        >>> logp, entropy = token_logps(logits, torch.tensor([1]), 1.0, need_entropy=False)
+        >>> round(float(logp.exp()), 4), entropy
+        (0.75, None)
+    """
+    # Checkpointed: the backward pass makes each softmax again instead of keeping all of them.
     pieces = []
-    for start in range(0, len(ids), PIECE):
-        part, wanted = logits[start : start + PIECE], ids[start : start + PIECE]
-        if torch.is_grad_enabled() and part.requires_grad:
-            pieces.append(
-                checkpoint(_piece, part, wanted, temperature, need_entropy, use_reentrant=False)
-            )
+    for start in range(0, len(ids), SOFTMAX_TOKENS):
+        window = slice(start, start + SOFTMAX_TOKENS)
+        arguments = (logits[window], ids[window], temperature, need_entropy)
+        if torch.is_grad_enabled() and logits.requires_grad:
+            pieces.append(checkpoint(_token_logps_piece, *arguments, use_reentrant=False))
         else:
-            pieces.append(_piece(part, wanted, temperature, need_entropy))
+            pieces.append(_token_logps_piece(*arguments))
     if not pieces:
         none = logits.new_zeros(0, dtype=torch.float32)
         return none, none if need_entropy else None
-    logp = torch.cat([one for one, _ in pieces])
-    return logp, torch.cat([one for _, one in pieces]) if need_entropy else None
+    logp = torch.cat([piece_logp for piece_logp, _ in pieces])
+    return logp, torch.cat([entropy for _, entropy in pieces]) if need_entropy else None
 
 
-def _piece(
+def _token_logps_piece(
     logits: Tensor, ids: Tensor, temperature: float, need_entropy: bool
 ) -> tuple[Tensor, Tensor | None]:
+    # In float32, whatever the logits are: a sum over a vocabulary loses too much in bfloat16.
     log_all = torch.log_softmax(logits.float() / temperature, dim=-1)
     logp = log_all.gather(1, ids[:, None])[:, 0]
     if not need_entropy:

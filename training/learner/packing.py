@@ -2,7 +2,7 @@
 
 Both give the same log-probabilities (tested); packing wastes no tokens on padding and pays where
 attention skips what other sequences hold (flash attention), padding pays on a CPU. Sequences are
-never cut. Leaves out the model (`logps.py`) and which sequences go together (`batches.py`).
+never cut. Which sequences go together is decided in `rl/batches.py`.
 """
 
 from __future__ import annotations
@@ -15,20 +15,30 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from mmreason.training.rollouts.inputs import media_tensors, padded, type_names
+from mmreason.training.rollouts.inputs import (
+    concat_media,
+    pad_prompts,
+    token_type_names,
+    unwrap_adapter,
+)
 from mmreason.training.rollouts.types import Prompt, Role, TokenSequence
 
 LayoutKind = Literal["padded", "packed"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Layout:
-    """One forward pass. B sequences, C columns: enough for the most tokens written in any."""
+class PackedInputs:
+    """One forward pass. B sequences, C columns: enough for the most tokens written in any.
+
+    Example: two padded sequences "p p A A" and "p A", where p was read and A was written, have
+    C = 2 columns, `keep` [0, 1, 2] (what predicts any A), `source` [[1, 2], [3, 0]] and `mask`
+    [[1, 1], [1, 0]].
+    """
 
     inputs: Mapping[str, Tensor]
     """Arguments of the model."""
     keep: Tensor
-    """(K,) positions along the input whose logits are wanted."""
+    """(K,) positions along the input whose logits are needed."""
     source: Tensor
     """(B, C): which of the logits, flattened over (rows, K), predicts each written token; 0 where
     there is none."""
@@ -39,124 +49,137 @@ class Layout:
     sampler_logp: Tensor | None
     """(B, C) as the sampler told them; None where it did not."""
 
-    def to(self, device: torch.device) -> Layout:
-        def moved(tensor: Tensor) -> Tensor:
+    def to(self, device: torch.device) -> PackedInputs:
+        """The same on a device."""
+
+        def move(tensor: Tensor) -> Tensor:
             return tensor.to(device, non_blocking=True)
 
-        return Layout(
-            inputs={name: moved(tensor) for name, tensor in self.inputs.items()},
-            keep=moved(self.keep),
-            source=moved(self.source),
-            ids=moved(self.ids),
-            mask=moved(self.mask),
-            sampler_logp=None if self.sampler_logp is None else moved(self.sampler_logp),
+        return PackedInputs(
+            inputs={name: move(tensor) for name, tensor in self.inputs.items()},
+            keep=move(self.keep),
+            source=move(self.source),
+            ids=move(self.ids),
+            mask=move(self.mask),
+            sampler_logp=None if self.sampler_logp is None else move(self.sampler_logp),
         )
 
 
-def lay_out(
+def pack_sequences(
     sequences: Sequence[TokenSequence], *, kind: LayoutKind, pad_id: int, model: Any
-) -> Layout:
-    """The forward pass of some sequences that may share one (`same_inputs`). `model` is asked for
-    its config and, where it has eyes, for the positions of its tokens."""
-    places = [_written_places(sequence) for sequence in sequences]
+) -> PackedInputs:
+    """The forward pass of some sequences that may share one (`input_signature`). `model` is asked
+    for its config and, where it has eyes, for the positions of its tokens."""
+    # 1) Which positions of each sequence were written: (tokens written) for each of B sequences.
+    positions = [_completion_positions(sequence) for sequence in sequences]
+    # 2) Lay out the inputs. The token at position p is predicted by the logits at p - 1, of the one
+    #    row (packed: behind what earlier sequences take) or of the sequence's own row (padded).
     if kind == "packed":
-        inputs, starts = _packed(sequences, model)
-        keep = [start + p - 1 for start, own in zip(starts, places, strict=True) for p in own]
-        rows = [[0] * len(own) for own in places]
+        inputs, starts = _concat_row(sequences, model)
+        rows = [0] * len(sequences)
+        keep = [s + p - 1 for s, written in zip(starts, positions, strict=True) for p in written]
     else:
-        inputs, starts = _padded(sequences, pad_id, model), [0] * len(sequences)
-        keep = sorted({p - 1 for own in places for p in own})
-        rows = [[row] * len(own) for row, own in enumerate(places)]
+        inputs, starts = _pad_rows(sequences, pad_id, model), [0] * len(sequences)
+        rows = list(range(len(sequences)))
+        # All rows get logits at every position that any of them needs.
+        keep = sorted({p - 1 for written in positions for p in written})
     keep = keep or [0]
-    column = {position: i for i, position in enumerate(keep)}
+    # 3) Where each written token finds its logits in (rows, K) laid flat.
+    index_of = {position: i for i, position in enumerate(keep)}
     source = [
-        [row * len(keep) + column[start + p - 1] for row, p in zip(own_rows, own, strict=True)]
-        for own_rows, own, start in zip(rows, places, starts, strict=True)
+        [row * len(keep) + index_of[start + p - 1] for p in written]
+        for row, start, written in zip(rows, starts, positions, strict=True)
     ]
-    ids = [
-        [sequence.token_ids[p] for p in own]
-        for sequence, own in zip(sequences, places, strict=True)
+    # 4) What was written, and what the sampler thought of it, in the same columns.
+    pairs = list(zip(sequences, positions, strict=True))
+    ids = [[sequence.token_ids[p] for p in written] for sequence, written in pairs]
+    logprobs = [
+        [sequence.logprobs[p] for p in written]
+        for sequence, written in pairs
+        if sequence.logprobs is not None
     ]
-    told = [
-        None if sequence.logprobs is None else [sequence.logprobs[p] for p in own]
-        for sequence, own in zip(sequences, places, strict=True)
-    ]
-    known = [one for one in told if one is not None]
-    width = max(1, *(len(own) for own in places)) if places else 1
-    return Layout(
+    has_logprobs = len(logprobs) == len(sequences)
+    width = max([1, *map(len, positions)])
+    return PackedInputs(
         inputs=inputs,
         keep=torch.tensor(keep),
-        source=_table(source, width, torch.long),
-        ids=_table(ids, width, torch.long),
-        mask=_table([[1] * len(own) for own in places], width, torch.bool),
-        sampler_logp=_table(known, width, torch.float32) if len(known) == len(told) else None,
+        source=_to_table(source, width, torch.long),
+        ids=_to_table(ids, width, torch.long),
+        mask=_to_table([[1] * len(written) for written in positions], width, torch.bool),
+        sampler_logp=_to_table(logprobs, width, torch.float32) if has_logprobs else None,
     )
 
 
-def empty_layout(pad_id: int, model: Any) -> Layout:
+def pack_nothing(pad_id: int, model: Any) -> PackedInputs:
     """A forward pass of nothing written, for a process that has nothing when others have."""
     empty = TokenSequence(token_ids=(pad_id,) * 2, roles=(Role.PROMPT,) * 2, logprobs=None)
-    return lay_out([empty], kind="padded", pad_id=pad_id, model=model)
+    return pack_sequences([empty], kind="padded", pad_id=pad_id, model=model)
 
 
-def _written_places(sequence: TokenSequence) -> list[int]:
-    return [i for i, role in enumerate(sequence.roles) if role is Role.MODEL and i > 0]
+def _completion_positions(sequence: TokenSequence) -> list[int]:
+    # Nothing predicts the first token of a sequence.
+    return [i for i, role in enumerate(sequence.roles) if role is Role.ASSISTANT and i > 0]
 
 
-def _table(rows: Sequence[Sequence[float]], width: int, dtype: torch.dtype) -> Tensor:
+def _to_table(rows: Sequence[Sequence[float]], width: int, dtype: torch.dtype) -> Tensor:
+    """(len(rows), width), zeros behind the end of each row."""
     table = torch.zeros((len(rows), width), dtype=dtype)
     for i, row in enumerate(rows):
         table[i, : len(row)] = torch.tensor(row, dtype=dtype)
     return table
 
 
-def _padded(sequences: Sequence[TokenSequence], pad_id: int, model: Any) -> dict[str, Tensor]:
+def _pad_rows(sequences: Sequence[TokenSequence], pad_id: int, model: Any) -> dict[str, Tensor]:
     prompts = [Prompt(sequence.token_ids, sequence.media) for sequence in sequences]
-    inputs = padded(prompts, pad_id=pad_id, side="right", model=model)
-    mask = inputs["attention_mask"]
-    text = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    return inputs | {"position_ids": _positions(model, inputs, text)}
+    inputs = pad_prompts(prompts, pad_id=pad_id, side="right", model=model)
+    text_positions = (inputs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
+    return inputs | {"position_ids": _position_ids(model, inputs, text_positions)}
 
 
-def _packed(sequences: Sequence[TokenSequence], model: Any) -> tuple[dict[str, Tensor], list[int]]:
-    """All sequences in one row; positions begin anew with each, which models take for a border."""
-    parts, starts, at = [], [], 0
-    for sequence in sequences:
-        ids = torch.tensor([sequence.token_ids])
-        own: dict[str, Tensor] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+def _concat_row(
+    sequences: Sequence[TokenSequence], model: Any
+) -> tuple[dict[str, Tensor], list[int]]:
+    """All sequences in one row, and where each starts. Positions begin anew with each, which models
+    take for a border."""
+    ids, positions, starts = [], [], [0]
+    types = [_token_types(sequence, model) for sequence in sequences]
+    for sequence, sequence_types in zip(sequences, types, strict=True):
+        row = torch.tensor([sequence.token_ids])
+        # Positions are asked for one sequence at a time, as if it were alone.
+        inputs: dict[str, Tensor] = {"input_ids": row, "attention_mask": torch.ones_like(row)}
         if sequence.media is not None:
-            own |= dict(sequence.media.tensors) | _types(sequence, model)
-        text = torch.arange(ids.shape[1])[None]
-        parts.append((ids, _positions(model, own, text)))
-        starts.append(at)
-        at += ids.shape[1]
-    inputs = {"input_ids": torch.cat([ids for ids, _ in parts], dim=1)}
-    inputs |= media_tensors([sequence.media for sequence in sequences])
-    types = [_types(sequence, model) for sequence in sequences]
-    inputs |= {name: torch.cat([own[name] for own in types], dim=1) for name in types[0]}
-    return inputs | {"position_ids": torch.cat([where for _, where in parts], dim=-1)}, starts
+            inputs |= dict(sequence.media.tensors) | sequence_types
+        ids.append(row)
+        positions.append(_position_ids(model, inputs, torch.arange(row.shape[1])[None]))
+        starts.append(starts[-1] + row.shape[1])
+    together = {"input_ids": torch.cat(ids, dim=1)}
+    together |= concat_media([sequence.media for sequence in sequences])
+    for name in types[0]:
+        together[name] = torch.cat([row_types[name] for row_types in types], dim=1)
+    # No attention mask: with one, models would not look for borders in the positions.
+    return together | {"position_ids": torch.cat(positions, dim=-1)}, starts[:-1]
 
 
-def _types(sequence: TokenSequence, model: Any) -> dict[str, Tensor]:
+def _token_types(sequence: TokenSequence, model: Any) -> dict[str, Tensor]:
     """(1, T) types of a sequence's tokens, by the arguments that the model takes."""
     if sequence.media is None:
         return {}
-    known = sequence.media.token_types
-    found = {}
-    for name in type_names([sequence.media], model):
-        found[name] = torch.zeros((1, len(sequence.token_ids)), dtype=torch.long)
-        found[name][0, : len(known[name])] = torch.tensor(known[name])
-    return found
+    types = {}
+    for name in token_type_names([sequence.media], model):
+        prompt_types = sequence.media.token_types[name]
+        types[name] = torch.zeros((1, len(sequence.token_ids)), dtype=torch.long)
+        types[name][0, : len(prompt_types)] = torch.tensor(prompt_types)
+    return types
 
 
-def _positions(model: Any, inputs: Mapping[str, Tensor], text: Tensor) -> Tensor:
-    """Positions of every token: `text` (B, T); for models with positions in time and space (4, B,
-    T), of which the first are those in the text. They are told rather than left to the model, which
-    remembers offsets from what it wrote last."""
-    bare = model.get_base_model() if hasattr(model, "get_base_model") else model  # of an adapter
-    index = getattr(getattr(bare, "model", None), "get_rope_index", None)
-    if index is None or "mm_token_type_ids" not in inputs:
-        return text
-    wanted = inspect.signature(index).parameters
-    where, _ = index(**{name: tensor for name, tensor in inputs.items() if name in wanted})
-    return torch.cat([text[None], where.to(text.device)])
+def _position_ids(model: Any, inputs: Mapping[str, Tensor], text_positions: Tensor) -> Tensor:
+    """Positions of every token: `text_positions` (B, T); for models with positions in time and
+    space (4, B, T), of which the first are those in the text. They are told rather than left to the
+    model, which remembers offsets from what it wrote last."""
+    get_rope_index = getattr(getattr(unwrap_adapter(model), "model", None), "get_rope_index", None)
+    if get_rope_index is None or "mm_token_type_ids" not in inputs:
+        return text_positions
+    names = inspect.signature(get_rope_index).parameters
+    arguments = {name: tensor for name, tensor in inputs.items() if name in names}
+    positions, _ = get_rope_index(**arguments)
+    return torch.cat([text_positions[None], positions.to(text_positions.device)])

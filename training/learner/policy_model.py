@@ -1,7 +1,4 @@
-"""The model that is trained, with all that is needed to write with it and to read its tokens.
-
-Leaves out its optimiser (`trainer.py`) and adapters (`adapters.py`).
-"""
+"""The model that is trained, with all that is needed to write with it and to read its tokens."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from mmreason.types import UsageError
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Trainee:
+class PolicyModel:
     """A causal language model of `transformers`, with eyes or without."""
 
     model: Any
@@ -40,16 +37,17 @@ class Trainee:
 
     def __post_init__(self) -> None:
         """UsageError where tokenizer and weights do not belong together."""
+        # A token beyond the table is an index error on a CPU and anything on a GPU.
         rows = self.model.get_input_embeddings().weight.shape[0]
-        most = max((len(self.tokenizer), *(one + 1 for one in (*self.end_ids, self.pad_id))))
-        if most > rows:
+        used = max(len(self.tokenizer), *(token + 1 for token in (*self.end_ids, self.pad_id)))
+        if used > rows:
             raise UsageError(
-                f"model {self.name!r} has embeddings of {rows} tokens, its tokenizer uses {most}: "
+                f"model {self.name!r} has embeddings of {rows} tokens, its tokenizer uses {used}: "
                 "give the tokenizer that it was trained with, or resize its embeddings"
             )
 
     @classmethod
-    def load(cls, name_or_path: str | Path, *, dtype: str = "float32") -> Trainee:
+    def load(cls, name_or_path: str | Path, *, dtype: str = "float32") -> PolicyModel:
         """A model by name or path, as `mmreason.models.load` finds it. Weights are kept in float32:
         small updates vanish in bfloat16; `Recipe.precision` is what is computed in.
 
@@ -57,11 +55,11 @@ class Trainee:
         """
         chat = TransformersModel.load(str(name_or_path), dtype=dtype)
         recipe = weights_folder(locate(str(name_or_path))[0]) / CLIP_RECIPE
-        return replace(cls.of_chat(chat), recipe_file=recipe if recipe.is_file() else None)
+        return replace(cls.from_chat(chat), recipe_file=recipe if recipe.is_file() else None)
 
     @classmethod
-    def of_chat(cls, chat: TransformersModel) -> Trainee:
-        """The trainee behind a loaded model."""
+    def from_chat(cls, chat: TransformersModel) -> PolicyModel:
+        """The policy behind a loaded model."""
         ends = chat.model.generation_config.eos_token_id
         end_ids: Sequence[int] = [ends] if isinstance(ends, int) else ends or []
         if not end_ids:
@@ -81,17 +79,18 @@ class Trainee:
         )
 
     def save(self, folder: Path) -> None:
-        """Write a model folder that `Trainee.load` and `mmreason.models.load` take, adapters merged
-        in. What the model came with for us (how it watches a clip) goes along."""
+        """Write a model folder that `PolicyModel.load` and `mmreason.models.load` take, adapters
+        merged in. What the model came with for us (how it watches a clip) goes along."""
         with progress_bars(False):
-            _merged(self.model).save_pretrained(folder)
+            _merge_adapters(self.model).save_pretrained(folder)
             (self.processor or self.tokenizer).save_pretrained(folder)
         if self.recipe_file is not None:
             shutil.copy(self.recipe_file, folder / self.recipe_file.name)
 
 
-def _merged(model: Any) -> Any:
+def _merge_adapters(model: Any) -> Any:
     """The model without adapters; a copy with them merged in where it has some."""
     if not hasattr(model, "merge_and_unload"):
         return model
+    # A copy: the run goes on with its adapters.
     return copy.deepcopy(model).merge_and_unload()

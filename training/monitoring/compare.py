@@ -1,7 +1,7 @@
 """Several runs on one page: the same figure in one chart, and what each came to.
 
 Runs whose names differ in the seed only (`dapo-seed0`, `dapo_s1`) are one line: their mean, with a
-band from the least to the greatest of them. Leaves out drawing (`curves.py`, `page.py`).
+band from the least to the greatest of them.
 """
 
 from __future__ import annotations
@@ -13,44 +13,58 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmreason.training.monitoring.curves import COLOURS, Chart, Series, chart, number_words
-from mmreason.training.monitoring.figures import KEY_FIGURES, Panel, about, sections
-from mmreason.training.monitoring.page import constant, damage_words, render
-from mmreason.training.monitoring.runs import Final, Run
+from mmreason.training.monitoring.figures import KEY_FIGURES, FigurePanel, group_figures
+from mmreason.training.monitoring.page import (
+    describe_damage,
+    list_constants,
+    render_page,
+    render_page_fragment,
+)
+from mmreason.training.monitoring.runs import CurveEnd, Run
 from mmreason.types import UsageError
 from mmreason.video.files import write_atomic
+from mmreason.viz.axes import format_number
+from mmreason.viz.curves import COLOURS, CurveChart, CurveSeries, draw_curves
 
 _SEED = re.compile(r"^(?P<name>.+?)[-_. ]+(?:seed|s)[-_=]?\d+$", re.IGNORECASE)
+_LONGEST_TITLE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Party:
+class RunGroup:
     """Runs that stand as one line: several seeds, or one run."""
 
     name: str
     runs: tuple[Run, ...]
 
-    def series(self, name: str, colour: int) -> Series:
+    def series(self, name: str, colour: int) -> CurveSeries:
         """The mean over the runs at the steps that all of them have, with their extremes."""
         curves = [dict(run.curve(name)) for run in self.runs]
         curves = [curve for curve in curves if curve]
         if not curves:
-            return Series(name=self.name, curve=(), colour=colour)
+            return CurveSeries(name=self.name, curve=(), colour=colour)
+        # A mean over other runs at other steps would jump where a run ends.
         common = sorted(set.intersection(*(set(curve) for curve in curves)))
-        at = [[curve[step] for curve in curves] for step in common]
-        return Series(
+        values = [[curve[step] for curve in curves] for step in common]
+        means = (math.fsum(v) / len(v) for v in values)
+        return CurveSeries(
             name=self.name,
-            curve=tuple((step, math.fsum(v) / len(v)) for step, v in zip(common, at, strict=True)),
+            curve=tuple(zip(common, means, strict=True)),
             colour=colour,
-            band=tuple((min(v), max(v)) for v in at) if len(curves) > 1 else (),
+            band=tuple((min(v), max(v)) for v in values) if len(curves) > 1 else (),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Runs side by side."""
+    """Runs side by side.
 
-    parties: tuple[Party, ...]
+    Example::
+
+        Comparison.of([Run.read("runs/dapo-s0"), Run.read("runs/vespo-s0")]).save_html("both.html")
+    """
+
+    groups: tuple[RunGroup, ...]
 
     @classmethod
     def of(cls, runs: Sequence[Run]) -> Comparison:
@@ -63,107 +77,105 @@ class Comparison:
                 raise UsageError(f"{folder}: given more than once")
         members: dict[str, list[Run]] = {}
         for run in runs:
-            members.setdefault(_party(run.name), []).append(run)
-        parties: list[Party] = []
-        for name, held in members.items():
-            seeds = len(held) > 1 and all(_SEED.match(run.name) for run in held)
-            if seeds:
-                parties.append(Party(name, tuple(held)))
+            members.setdefault(_name_without_seed(run.name), []).append(run)
+        groups: list[RunGroup] = []
+        for name, namesakes in members.items():
+            # A seed alone keeps its whole name; two folders of one name are not seeds.
+            are_seeds = len(namesakes) > 1 and all(_SEED.match(run.name) for run in namesakes)
+            if are_seeds:
+                groups.append(RunGroup(name, tuple(namesakes)))
             else:
-                parties += [Party(_told(run, runs), (run,)) for run in held]
-        return cls(tuple(parties))
+                groups += [RunGroup(_unique_name(run, runs), (run,)) for run in namesakes]
+        return cls(tuple(groups))
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        return tuple(run for party in self.parties for run in party.runs)
+        """All runs, group by group."""
+        return tuple(run for group in self.groups for run in group.runs)
 
     def save_html(self, path: Path | str) -> Path:
         """Write one self-contained page; returns its path."""
-        title = f"{len(self.runs)} runs: " + ", ".join(party.name for party in self.parties)
-        page = render("compare.html", _context(self), title=title[:200], top="h1")
+        title = f"{len(self.runs)} runs: " + ", ".join(group.name for group in self.groups)
+        page = render_page("compare.html", _page_values(self), title=title[:_LONGEST_TITLE])
         return write_atomic(Path(path), page.encode())
 
     def _repr_html_(self) -> str:
         """The same in a notebook."""
-        return render("compare.html", _context(self), title="", top="h2")
+        return render_page_fragment("compare.html", _page_values(self))
 
     def summary(self) -> list[dict[str, Any]]:
         """JSON types only: every line with its runs."""
         return [
-            {"name": party.name, "runs": [run.summary() for run in party.runs]}
-            for party in self.parties
+            {"name": group.name, "runs": [run.summary() for run in group.runs]}
+            for group in self.groups
         ]
 
 
-def _party(name: str) -> str:
-    found = _SEED.match(name)
-    return found["name"] if found else name
+def _name_without_seed(name: str) -> str:
+    match = _SEED.match(name)
+    return match["name"] if match else name
 
 
-def _told(run: Run, runs: Sequence[Run]) -> str:
+def _unique_name(run: Run, runs: Sequence[Run]) -> str:
     """Its name, with the folder above where another run has the same one."""
-    twins = sum(other.name == run.name for other in runs)
-    return run.name if twins == 1 else f"{run.folder.resolve().parent.name}/{run.name}"
+    namesakes = sum(other.name == run.name for other in runs)
+    return run.name if namesakes == 1 else f"{run.folder.resolve().parent.name}/{run.name}"
 
 
-def _context(comparison: Comparison) -> dict[str, object]:
-    names = dict.fromkeys(name for run in comparison.runs for name in run.names)
-    still = {
-        name: value for name in names if (value := constant(comparison.runs, name)) is not None
-    }
+def _page_values(comparison: Comparison) -> dict[str, object]:
+    """What `compare.html` shows."""
+    names = list(dict.fromkeys(name for run in comparison.runs for name in run.names))
+    constants = list_constants(comparison.runs, names)
+    without_curve = {name for name, _, _ in constants}
+    moving = [name for name in names if name not in without_curve]
+    columns = [name for name in KEY_FIGURES.values() if name in names]
     return {
-        "damage": damage_words(comparison.runs),
+        "damage": describe_damage(comparison.runs),
         "run_count": len(comparison.runs),
-        "columns": (columns := _columns(comparison)),
-        "rows": [_row(i, party, columns) for i, party in enumerate(comparison.parties)],
+        "columns": columns,
+        "rows": [_table_row(i, group, columns) for i, group in enumerate(comparison.groups)],
         "sections": [
-            (section.title, [c for p in section.panels if (c := _chart(comparison, p))])
-            for section in sections([name for name in names if name not in still], shared=False)
+            (section.title, [c for p in section.panels if (c := _draw_panel(comparison, p))])
+            for section in group_figures(moving, is_shared=False)
         ],
-        "still": [(name, number_words(value), about(name)) for name, value in still.items()],
-        "seeded": any(len(party.runs) > 1 for party in comparison.parties),
+        "still": constants,
+        "seeded": any(len(group.runs) > 1 for group in comparison.groups),
     }
 
 
-def _columns(comparison: Comparison) -> list[str]:
-    return [
-        name for name in KEY_FIGURES.values() if any(name in run.names for run in comparison.runs)
-    ]
-
-
-def _row(i: int, party: Party, columns: Sequence[str]) -> dict[str, object]:
-    done = sorted({run.done for run in party.runs})
+def _table_row(i: int, group: RunGroup, columns: Sequence[str]) -> dict[str, object]:
+    done = sorted({run.done for run in group.runs})
     steps = f"{done[0]:,}" if len(done) == 1 else f"{done[0]:,} to {done[-1]:,}"
-    finals = [[run.final(name) for run in party.runs] for name in columns]
+    ends = [[run.final(name) for run in group.runs] for name in columns]
     return {
         "colour": i % COLOURS + 1,
-        "name": party.name,
-        "runs": len(party.runs),
+        "name": group.name,
+        "runs": len(group.runs),
         "steps": steps,
-        "cells": [_cell([one for one in held if one is not None]) for held in finals],
+        "cells": [_table_cell([end for end in column if end is not None]) for column in ends],
     }
 
 
-def _cell(finals: Sequence[Final]) -> tuple[str, str]:
+def _table_cell(ends: Sequence[CurveEnd]) -> tuple[str, str]:
     """(mean of the final values with their standard deviation, mean of the best)."""
-    if not finals:
+    if not ends:
         return "-", ""
-    bests = [one.best for one in finals if one.best is not None]
-    best = f"best {number_words(math.fsum(bests) / len(bests))}" if bests else ""
-    return _spread([one.mean for one in finals]), best
+    bests = [end.best for end in ends if end.best is not None]
+    best = f"best {format_number(math.fsum(bests) / len(bests))}" if bests else ""
+    return _mean_and_deviation([end.mean for end in ends]), best
 
 
-def _spread(values: Sequence[float]) -> str:
+def _mean_and_deviation(values: Sequence[float]) -> str:
     mean = math.fsum(values) / len(values)
     if len(values) < 2:
-        return number_words(mean)
+        return format_number(mean)
     deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
-    return f"{number_words(mean)} ± {deviation:.2g}"
+    return f"{format_number(mean)} ± {deviation:.2g}"
 
 
-def _chart(comparison: Comparison, panel: Panel) -> Chart | None:
+def _draw_panel(comparison: Comparison, panel: FigurePanel) -> CurveChart | None:
     (name,) = panel.names
-    series = [party.series(name, i) for i, party in enumerate(comparison.parties)]
-    if not any(one.curve for one in series):
+    series = [group.series(name, i) for i, group in enumerate(comparison.groups)]
+    if not any(line.curve for line in series):
         return None
-    return chart(series, title=panel.title, about=panel.about)
+    return draw_curves(series, title=panel.title, about=panel.about)

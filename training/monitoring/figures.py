@@ -1,6 +1,6 @@
 """Which figures stand together on a page, under which heading, in what words.
 
-Leaves out their values (`runs.py`) and where points lie (`curves.py`).
+Their values are in `runs`, where their points lie in `viz.curves`.
 """
 
 from __future__ import annotations
@@ -59,8 +59,14 @@ title and, after the colon, what it shows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
-    """One chart."""
+class FigurePanel:
+    """The figures of one chart.
+
+    Example:
+        >>> panel = group_figures(["length/mean", "length/max"])[0].panels[0]
+        >>> panel.title, panel.names
+        ('length', ('length/mean', 'length/max'))
+    """
 
     title: str
     about: str
@@ -68,43 +74,42 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class FigureSection:
+    """Charts under one heading."""
+
     title: str
-    panels: tuple[Panel, ...]
+    panels: tuple[FigurePanel, ...]
 
 
-def sections(names: Sequence[str], *, shared: bool = True) -> tuple[Section, ...]:
-    """Every name in one panel; those that belong together in one where `shared`."""
+def group_figures(names: Sequence[str], *, is_shared: bool = True) -> tuple[FigureSection, ...]:
+    """Every name in one panel; those that belong together in one where `is_shared`."""
+    # Figures of other versions and of users come last.
     headings = [*_SECTIONS, _OTHER]
-    found = [Section(title, _panels(title, names, shared)) for title in headings]
-    return tuple(section for section in found if section.panels)
+    sections = [FigureSection(title, _panels(title, names, is_shared)) for title in headings]
+    return tuple(section for section in sections if section.panels)
 
 
-def about(name: str) -> str:
+def describe_figure(name: str) -> str:
     """What a figure is; empty for one that is not listed."""
     if name.startswith("component/"):
         return METRICS["component/NAME"]
     return METRICS.get(name, "")
 
 
-def _panels(heading: str, names: Sequence[str], shared: bool) -> tuple[Panel, ...]:
-    made: dict[str, Panel] = {}
+def _panels(heading: str, names: Sequence[str], is_shared: bool) -> tuple[FigurePanel, ...]:
+    members: dict[str, list[str]] = {}
     for name in names:
-        if _heading(name) != heading:
-            continue
-        title = _chart(name) if shared else name
-        before = made[title].names if title in made else ()
-        made[title] = Panel(title, "", (*before, name))
-    return tuple(_told(panel) for panel in made.values())
+        if _heading(name) == heading:
+            members.setdefault(_shared_chart(name) if is_shared else name, []).append(name)
+    return tuple(_panel(chart, tuple(figures)) for chart, figures in members.items())
 
 
-def _told(panel: Panel) -> Panel:
-    """Title and words apart; a panel of one figure has its own."""
-    first, *others = panel.names
-    if not others:
-        return Panel(first, about(first), panel.names)
-    title, _, words = panel.title.partition(": ")
-    return Panel(title, words, panel.names)
+def _panel(chart: str, names: tuple[str, ...]) -> FigurePanel:
+    if len(names) == 1:
+        # Alone, a figure says what it is itself.
+        return FigurePanel(names[0], describe_figure(names[0]), names)
+    title, _, about = chart.partition(": ")
+    return FigurePanel(title, about, names)
 
 
 def _heading(name: str) -> str:
@@ -112,7 +117,7 @@ def _heading(name: str) -> str:
     return next((title for title, groups in _SECTIONS.items() if group in groups), _OTHER)
 
 
-def _chart(name: str) -> str:
+def _shared_chart(name: str) -> str:
     for title, members in _SHARED.items():
         if any(name == m or (m.endswith("/") and name.startswith(m)) for m in members):
             return title

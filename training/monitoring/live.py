@@ -1,6 +1,6 @@
 """A live table of a run on a terminal; one plain line a step where there is none.
 
-Leaves out everything but a few figures: the page has the rest (`page.py`).
+It has a few figures; the page (`page.py`) has the rest.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from rich.text import Text
 
 from mmreason.report.console import TextConsole
 from mmreason.report.terminal import print_plain
-from mmreason.report.words import shortened
-from mmreason.training.monitoring.curves import number_words
+from mmreason.report.text import shorten_text
 from mmreason.training.monitoring.figures import KEY_FIGURES
 from mmreason.training.rl.events import StepReport
+from mmreason.viz.axes import format_number
 
 _ROWS = 8
 _MOST_WARNINGS = 4
@@ -65,42 +65,49 @@ class LiveTable:
 
     def show(self, report: StepReport) -> None:
         """The step as a new row, or as a line."""
-        told = [
-            f"step {report.step}: {shortened(text, _LONGEST_WARNING)}" for text in report.warnings
+        warnings = [
+            f"step {report.step}: {shorten_text(text, _LONGEST_WARNING)}"
+            for text in report.warnings
         ]
         if self._live is None:
-            for line in (plain_line(report), *(f"warning: {text}" for text in told)):
+            for line in (format_step(report), *(f"warning: {text}" for text in warnings)):
                 print_plain(line, self._console)
             return
         self._newest.append(report)
-        self._warnings += told
+        self._warnings += warnings
         if "reward/mean" in report.metrics:
             self._rewards.append(report.metrics["reward/mean"])
-        self._live.update(self._drawn(report), refresh=True)
+        # Refreshed by hand, as there is no thread that does.
+        self._live.update(self._layout(report), refresh=True)
 
-    def _drawn(self, report: StepReport) -> Group:
+    def _layout(self, report: StepReport) -> Group:
         head = Table.grid(padding=(0, 2))
         head.add_row(
             Text(f"step {report.step:,} of {report.steps:,}", style="bold"),
             ProgressBar(total=max(report.steps, 1), completed=report.step, width=30),
-            Text("reward " + sparkline(self._rewards)) if self._rewards else Text(),
+            Text("reward " + draw_sparkline(self._rewards)) if self._rewards else Text(),
         )
         warnings = [Text(text, style="yellow", overflow="fold") for text in self._warnings]
         return Group(head, _table(self._newest), *warnings)
 
 
-def plain_line(report: StepReport) -> str:
+def format_step(report: StepReport) -> str:
     """`step 12 of 200: reward 0.41, correct 0.38, ...` with what the step has of it."""
-    shown = ", ".join(
-        f"{heading} {number_words(report.metrics[name])}"
+    figures = ", ".join(
+        f"{heading} {format_number(report.metrics[name])}"
         for heading, name in KEY_FIGURES.items()
         if name in report.metrics
     )
-    return f"step {report.step} of {report.steps}: {shown or 'no figures'}"
+    return f"step {report.step} of {report.steps}: {figures or 'no figures'}"
 
 
-def sparkline(values: Sequence[float], width: int = _SPARK_WIDTH) -> str:
-    """One block a stretch of `values`, its mean between the least and the greatest mean."""
+def draw_sparkline(values: Sequence[float], width: int = _SPARK_WIDTH) -> str:
+    """One block a stretch of `values`, its mean between the least and the greatest mean.
+
+    Example:
+        >>> draw_sparkline([0.0, 0.5, 1.0])
+        '▁▅█'
+    """
     count = min(width, len(values))
     edges = [i * len(values) // count for i in range(count + 1)] if count else [0]
     means = [math.fsum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges) if b > a]
@@ -123,8 +130,9 @@ def _table(reports: Sequence[StepReport]) -> Table:
     for heading in figures:
         table.add_column(heading, justify="right", no_wrap=True)
     for report in reports:
+        # A step without the figure leaves its cell empty.
         values = (report.metrics.get(name) for name in figures.values())
-        cells = ("" if value is None else number_words(value) for value in values)
+        cells = ("" if value is None else format_number(value) for value in values)
         style = "bold" if report is reports[-1] else "dim"
         table.add_row(f"{report.step:,}", *cells, style=style)
     return table

@@ -1,7 +1,7 @@
 """Steps and samples as lines of JSON, and back from files that anyone may have touched.
 
-`metrics.jsonl` has a line a step, `samples.jsonl` a line a sample. Leaves out when they are written
-(`run_log.py`) and what is made of them (`runs.py`).
+`metrics.jsonl` has a line a step, `samples.jsonl` a line a sample. When they are written is
+`run_log`'s business, what is made of them `runs`'.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mmreason.json_lines import MOST_RESULT_BYTES, JsonLine, JsonLineError, read
 from mmreason.training.rl.events import SampleToken, SampleView, StepReport
 from mmreason.training.rollouts.types import Role
 
-Row = TypeVar("Row")
+Parsed = TypeVar("Parsed")
 
 _LONGEST_NAME = 200
 _MOST_TOKENS = 4_096
@@ -27,8 +27,13 @@ _MOST_ALIKE = 3
 """Neighbours with the same text that are kept as they are where the model did not write them."""
 
 
-def step_line(report: StepReport) -> bytes:
-    """One line without the samples. A figure that is not finite is left out, with a warning."""
+def encode_step(report: StepReport) -> bytes:
+    """One line without the samples. A figure that is not finite is left out, with a warning.
+
+    Example:
+        >>> encode_step(StepReport(step=1, steps=9, metrics={"reward/mean": 0.5}))
+        b'{"step":1,"steps":9,"metrics":{"reward/mean":0.5}}\\n'
+    """
     numbers = {name: float(value) for name, value in report.metrics.items()}
     bad = [name for name, value in numbers.items() if not math.isfinite(value)]
     warnings = list(report.warnings) + [f"{name} was {numbers[name]}: not logged" for name in bad]
@@ -40,7 +45,7 @@ def step_line(report: StepReport) -> bytes:
     return _line(row | ({"warnings": warnings} if warnings else {}))
 
 
-def sample_line(step: int, view: SampleView) -> bytes:
+def encode_sample(step: int, view: SampleView) -> bytes:
     """One line; long runs of a token in what the model read, and what exceeds 4,096 tokens of a
     sequence, are told instead of kept."""
     row = {
@@ -55,14 +60,14 @@ def sample_line(step: int, view: SampleView) -> bytes:
         "advantage": _plain(view.advantage),
         "truncated": view.truncated,
         "sequences": [
-            [_token_row(token) for token in _shortened(sequence)] for sequence in view.sequences
+            [_token_row(token) for token in _shorten(sequence)] for sequence in view.sequences
         ],
     }
     return _line(row)
 
 
 def parse_step(row: dict[str, Any]) -> StepReport:
-    """What `step_line` wrote. Raises ValueError."""
+    """What `encode_step` wrote. Raises ValueError."""
     metrics = _dict(row, "metrics")
     return StepReport(
         step=_count(row, "step"),
@@ -73,7 +78,7 @@ def parse_step(row: dict[str, Any]) -> StepReport:
 
 
 def parse_sample(row: dict[str, Any]) -> tuple[int, SampleView]:
-    """(step, sample) as `sample_line` wrote them. Raises ValueError."""
+    """(step, sample) as `encode_sample` wrote them. Raises ValueError."""
     components = _dict(row, "components").items()
     correct = row.get("correct")
     if correct is not None and not isinstance(correct, bool):
@@ -98,8 +103,8 @@ def parse_sample(row: dict[str, Any]) -> tuple[int, SampleView]:
 
 
 def read_rows(
-    path: Path, parse: Callable[[dict[str, Any]], Row]
-) -> Iterator[JsonLine[Row] | JsonLineError]:
+    path: Path, parse: Callable[[dict[str, Any]], Parsed]
+) -> Iterator[JsonLine[Parsed] | JsonLineError]:
     """Every line as a row, or as the error that says what is wrong with it; none where there is no
     file. Raises UsageError where the file cannot be read at all."""
     return (
@@ -140,20 +145,21 @@ def _token(row: Any) -> SampleToken:
     )
 
 
-def _shortened(sequence: tuple[SampleToken, ...]) -> list[SampleToken]:
-    kept: list[SampleToken] = []
+def _shorten(sequence: tuple[SampleToken, ...]) -> list[SampleToken]:
+    tokens: list[SampleToken] = []
     for (role, text), run in groupby(sequence, lambda t: (t.role, t.text)):
-        tokens = list(run)
-        if role is not Role.MODEL and len(tokens) > _MOST_ALIKE:
-            tokens = [replace(tokens[0], text=f"{text} \N{MULTIPLICATION SIGN} {len(tokens):,}")]
-        kept += tokens
-    if len(kept) > _MOST_TOKENS:
+        alike = list(run)
+        if role is not Role.ASSISTANT and len(alike) > _MOST_ALIKE:
+            alike = [replace(alike[0], text=f"{text} \N{MULTIPLICATION SIGN} {len(alike):,}")]
+        tokens += alike
+    # Both ends of a long sequence: the prompt's and the answer's.
+    if len(tokens) > _MOST_TOKENS:
         half = _MOST_TOKENS // 2
         gone = SampleToken(
-            text=f" [{len(kept) - 2 * half:,} tokens are not shown] ", role=Role.PROMPT
+            text=f" [{len(tokens) - 2 * half:,} tokens are not shown] ", role=Role.PROMPT
         )
-        kept = [*kept[:half], gone, *kept[-half:]]
-    return kept
+        tokens = [*tokens[:half], gone, *tokens[-half:]]
+    return tokens
 
 
 def _dict(row: dict[str, Any], key: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The log of a run on disk: every step's figures, and the newest steps' samples.
 
 A step is in the file before `write` returns, whole or not at all, so that a run killed anywhere
-loses none it has told of. Leaves out the format of a line (`rows.py`) and reading (`runs.py`).
+loses none it has told of. The format of a line is `rows`', reading a log `runs`'.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 from mmreason.json_lines import JsonLine, append_lines, mend_last_line
 from mmreason.training.monitoring.rows import (
+    encode_sample,
+    encode_step,
     parse_step,
     read_rows,
-    sample_line,
-    step_line,
 )
 from mmreason.training.rl.events import StepReport
 from mmreason.types import UsageError
@@ -27,6 +27,12 @@ SAMPLES_FILE = "samples.jsonl"
 
 class RunLog:
     """Appends to `metrics.jsonl` and `samples.jsonl` in `folder`.
+
+    Example::
+
+        log = RunLog(Path("runs/dapo"), after_step=0)
+        for report in rl.train(recipe):
+            log.write(report)
 
     `after_step` is the step whose checkpoint the run goes on from, 0 for a new run: later rows, of
     steps that will be taken again, are cut away, and so is a last line that was cut short. Without
@@ -49,13 +55,13 @@ class RunLog:
         self._sample_steps: set[int] = set()
         self._step: int | None = None
         if after_step is not None:
-            self._go_on(after_step)
+            self._resume(after_step)
 
     def write(self, report: StepReport) -> None:
         """Append a step. Raises UsageError for a step that is in the log already, and OSError
         where the disk is full: nothing of the step is in the file then."""
         if self._step is None:
-            self._go_on(report.step - 1)
+            self._resume(report.step - 1)
         assert self._step is not None
         if report.step <= self._step:
             raise UsageError(
@@ -63,16 +69,16 @@ class RunLog:
                 "open it with after_step"
             )
         if report.samples:
-            lines = b"".join(sample_line(report.step, view) for view in report.samples)
+            lines = b"".join(encode_sample(report.step, view) for view in report.samples)
             self._sample_steps.add(report.step)
             append_lines(self.folder / SAMPLES_FILE, lines)
         # Last, so that a step with figures has its samples too.
-        append_lines(self.folder / METRICS_FILE, step_line(report))
+        append_lines(self.folder / METRICS_FILE, encode_step(report))
         self._step = report.step
         if len(self._sample_steps) > 2 * self._keep_samples:
             self._forget_samples()
 
-    def _go_on(self, after_step: int) -> None:
+    def _resume(self, after_step: int) -> None:
         def is_later(step: int) -> bool:
             return step > after_step
 

@@ -1,6 +1,6 @@
 """A run as its log tells it: curves by name, the newest samples, the lines that could not be read.
 
-Leaves out drawing (`page.py`, `compare.py`).
+Pages of it are made by `page` and `compare`.
 """
 
 from __future__ import annotations
@@ -17,19 +17,23 @@ from mmreason.training.monitoring.run_log import METRICS_FILE, SAMPLES_FILE
 from mmreason.training.rl.events import METRICS, SampleView, StepReport
 from mmreason.types import UsageError
 from mmreason.video.files import write_atomic
+from mmreason.viz.curves import StepCurve
 
-Curve = tuple[tuple[int, float], ...]
-"""(step, value), steps rising."""
-
-_FINAL_SHARE = 0.1
+_FINAL_PART = 0.1
 """The last part of a curve whose mean is its final value."""
 _UPWARDS = ("reward/", "eval/", "component/")
 """Groups of figures of which more is better; of others there is no best."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Final:
-    """A curve in numbers."""
+class CurveEnd:
+    """What a curve came to.
+
+    Example:
+        >>> end = summarise_curve("reward/mean", ((1, 0.25), (2, 0.75), (3, 0.5)))
+        >>> end.last, end.best, end.best_step
+        (0.5, 0.75, 2)
+    """
 
     last: float
     mean: float
@@ -41,7 +45,14 @@ class Final:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Run:
-    """What the log in `folder` holds."""
+    """What the log in `folder` holds.
+
+    Example::
+
+        run = Run.read("runs/dapo")
+        run.curve("reward/mean")  # ((1, 0.21), (2, 0.25), ...)
+        run.save_html("dapo.html")
+    """
 
     name: str
     """Of the folder."""
@@ -61,8 +72,9 @@ class Run:
         path = folder / METRICS_FILE
         if not path.is_file():
             raise UsageError(f"{folder}: holds no {METRICS_FILE}; give the folder of a run (--out)")
-        steps, damaged = _steps(path)
-        samples, broken = _samples(folder / SAMPLES_FILE)
+        # Damage is told on the page; a log without any readable step is refused.
+        steps, damaged = _read_steps(path)
+        samples, broken = _read_samples(folder / SAMPLES_FILE)
         if damaged and not steps:
             raise UsageError(f"{path}: none of its {len(damaged)} lines can be read: {damaged[0]}")
         return cls(
@@ -86,26 +98,27 @@ class Run:
     @property
     def names(self) -> tuple[str, ...]:
         """All figures there are: those known first, in the order they are listed in."""
-        found = dict.fromkeys(name for step in self.steps for name in step.metrics)
+        logged = dict.fromkeys(name for step in self.steps for name in step.metrics)
         order = {name: i for i, name in enumerate(METRICS)}
-        at = order["component/NAME"]
+        components = order["component/NAME"]
 
-        def place(name: str) -> tuple[int, str]:
-            return order.get(name, at if name.startswith("component/") else len(order)), name
+        def rank(name: str) -> tuple[int, str]:
+            is_component = name.startswith("component/")
+            return order.get(name, components if is_component else len(order)), name
 
-        return tuple(sorted(found, key=place))
+        return tuple(sorted(logged, key=rank))
 
-    def curve(self, name: str) -> Curve:
+    def curve(self, name: str) -> StepCurve:
         """The figure's value at every step that has it."""
         return tuple((s.step, s.metrics[name]) for s in self.steps if name in s.metrics)
 
-    def final(self, name: str) -> Final | None:
-        """The figure's curve in numbers; None where it has no point."""
-        return final_of(name, self.curve(name))
+    def final(self, name: str) -> CurveEnd | None:
+        """What the figure's curve came to; None where it has no point."""
+        return summarise_curve(name, self.curve(name))
 
     def summary(self) -> dict[str, Any]:
         """JSON types only: how far the run came and every figure's end."""
-        finals = {name: self.final(name) for name in self.names}
+        ends = {name: self.final(name) for name in self.names}
         return {
             "name": self.name,
             "folder": str(self.folder),
@@ -115,41 +128,41 @@ class Run:
             "damaged_lines": len(self.damaged),
             "metrics": {
                 name: {
-                    "last": one.last,
-                    "final": one.mean,
-                    "best": one.best,
-                    "best_step": one.best_step,
+                    "last": end.last,
+                    "final": end.mean,
+                    "best": end.best,
+                    "best_step": end.best_step,
                 }
-                for name, one in finals.items()
-                if one is not None
+                for name, end in ends.items()
+                if end is not None
             },
         }
 
     def save_html(self, path: Path | str) -> Path:
         """Write one self-contained page about the run; returns its path."""
-        from mmreason.training.monitoring.page import run_page
+        from mmreason.training.monitoring.page import render_run_page
 
-        return write_atomic(Path(path), run_page(self).encode())
+        return write_atomic(Path(path), render_run_page(self).encode())
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}, step {self.done:,} of {self.planned:,})"
 
     def _repr_html_(self) -> str:
         """The same in a notebook."""
-        from mmreason.training.monitoring.page import run_fragment
+        from mmreason.training.monitoring.page import render_run_fragment
 
-        return run_fragment(self)
+        return render_run_fragment(self)
 
 
-def final_of(name: str, curve: Curve) -> Final | None:
+def summarise_curve(name: str, curve: StepCurve) -> CurveEnd | None:
     """The numbers that stand for a curve; None where it has no point."""
     if not curve:
         return None
-    tail = [value for _, value in curve[-max(1, round(_FINAL_SHARE * len(curve))) :]]
-    best = max(curve, key=lambda point: point[1]) if name.startswith(_UPWARDS) else None
-    if name == "reward/deviation":
-        best = None
-    return Final(
+    tail = [value for _, value in curve[-max(1, round(_FINAL_PART * len(curve))) :]]
+    # Of the rewards, the deviation alone is not better for being larger.
+    is_upwards = name.startswith(_UPWARDS) and name != "reward/deviation"
+    best = max(curve, key=lambda point: point[1]) if is_upwards else None
+    return CurveEnd(
         last=curve[-1][1],
         mean=math.fsum(tail) / len(tail),
         best=None if best is None else best[1],
@@ -157,7 +170,7 @@ def final_of(name: str, curve: Curve) -> Final | None:
     )
 
 
-def _steps(path: Path) -> tuple[tuple[StepReport, ...], tuple[JsonLineError, ...]]:
+def _read_steps(path: Path) -> tuple[tuple[StepReport, ...], tuple[JsonLineError, ...]]:
     """Rows whose steps rise; one that does not is damage."""
     steps: list[StepReport] = []
     damaged: list[JsonLineError] = []
@@ -172,7 +185,9 @@ def _steps(path: Path) -> tuple[tuple[StepReport, ...], tuple[JsonLineError, ...
     return tuple(steps), tuple(damaged)
 
 
-def _samples(path: Path) -> tuple[dict[int, tuple[SampleView, ...]], tuple[JsonLineError, ...]]:
+def _read_samples(
+    path: Path,
+) -> tuple[dict[int, tuple[SampleView, ...]], tuple[JsonLineError, ...]]:
     samples: dict[int, tuple[SampleView, ...]] = {}
     damaged: list[JsonLineError] = []
     for line in read_rows(path, parse_sample):

@@ -1,6 +1,6 @@
 """Rollouts as coloured tokens, and silenced tokens among their neighbours.
 
-Every text here is a model's or a data set's: templates escape it. Leaves out the page around it.
+Every text here is a model's or a data set's: templates escape it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from mmreason.training.monitoring.curves import number_words
 from mmreason.training.rl.events import SampleToken, SampleView
 from mmreason.training.rollouts.types import Role
+from mmreason.video.plain_text import show_text
+from mmreason.viz.axes import format_number
 
 SHADES_LOGPROB = (-0.105, -0.693, -2.303)
 """Between the shades: probabilities 0.9, 0.5, 0.1."""
-_ROLE_WORDS = {Role.PROMPT: "read", Role.MODEL: "written", Role.TOOL: "came back"}
+_ROLE_WORDS = {Role.PROMPT: "read", Role.ASSISTANT: "written", Role.TOOL: "came back"}
 _AROUND = 8
 """Tokens on each side of a silenced one."""
 _MOST_SILENCED = 12
@@ -27,8 +28,13 @@ _MOST_SHOWN_TOKENS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A token as drawn."""
+class TokenView:
+    """A token as drawn.
+
+    Example:
+        >>> TokenView(text="red", css="mmr-plus mmr-shade-1", title="entropy 0.7 nats").text
+        'red'
+    """
 
     text: str
     css: str
@@ -36,18 +42,18 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class RoleSpan:
     """Neighbours of one role."""
 
-    who: str
+    role: str
     """`read`, `written` or `came back`."""
     text: str
     """Of what the model did not write."""
-    pieces: tuple[Piece, ...]
+    tokens: tuple[TokenView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class RolloutView:
     """One rollout as drawn."""
 
     head: str
@@ -56,14 +62,15 @@ class Sample:
     verdict: str
     """`right`, `wrong` or empty."""
     earned: str
-    rows: tuple[tuple[Stretch, ...], ...]
+    rows: tuple[tuple[RoleSpan, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Silenced:
+class SilencedToken:
     """A token that STAPO left out of the loss, where it stood."""
 
-    where: str
+    origin: str
+    """Step, problem and attempt."""
     before: str
     text: str
     after: str
@@ -72,88 +79,93 @@ class Silenced:
     advantage: str
 
 
-def shown_samples(
+def select_samples(
     samples: Mapping[int, Sequence[SampleView]],
-) -> tuple[list[tuple[int, list[Sample]]], int]:
+) -> tuple[list[tuple[int, list[RolloutView]]], int]:
     """The newest steps' samples, newest first, as many as a page can bear, and how many steps are
     left out. The newest step is always there."""
-    shown: list[tuple[int, list[Sample]]] = []
-    spent = 0
+    views: list[tuple[int, list[RolloutView]]] = []
+    tokens = 0
     for step in sorted(samples, reverse=True):
-        spent += sum(len(row) for view in samples[step] for row in view.sequences)
-        if shown and spent > _MOST_SHOWN_TOKENS:
+        tokens += sum(len(row) for view in samples[step] for row in view.sequences)
+        # Each token is an element of its own, and pages of very many open slowly.
+        if views and tokens > _MOST_SHOWN_TOKENS:
             break
-        shown.append((step, [_sample(view) for view in samples[step]]))
-    return shown, len(samples) - len(shown)
+        views.append((step, [_rollout_view(view) for view in samples[step]]))
+    return views, len(samples) - len(views)
 
 
-def silenced(samples: Mapping[int, Sequence[SampleView]]) -> list[Silenced]:
+def find_silenced(samples: Mapping[int, Sequence[SampleView]]) -> list[SilencedToken]:
     """The newest silenced tokens with what stands round them."""
-    found: list[Silenced] = []
+    newest: list[SilencedToken] = []
     for step in sorted(samples, reverse=True):
         for view in samples[step]:
             for row in view.sequences:
                 for i, token in enumerate(row):
-                    if token.silenced and len(found) < _MOST_SILENCED:
-                        found.append(_in_context(step, view, row, i))
-    return found
+                    if token.silenced and len(newest) < _MOST_SILENCED:
+                        newest.append(_in_context(step, view, row, i))
+    return newest
 
 
-def silenced_texts(samples: Mapping[int, Sequence[SampleView]]) -> list[tuple[str, int]]:
+def count_silenced_texts(samples: Mapping[int, Sequence[SampleView]]) -> list[tuple[str, int]]:
     """The tokens that were silenced most often in the samples, with how often."""
     rows = (row for views in samples.values() for view in views for row in view.sequences)
     counts = Counter(token.text for row in rows for token in row if token.silenced)
-    return [(visible(text), count) for text, count in counts.most_common(_MOST_TEXTS)]
+    return [(mark_breaks(text), count) for text, count in counts.most_common(_MOST_TEXTS)]
 
 
-def visible(text: str) -> str:
-    """Line ends and controls as signs; half a surrogate pair, which no file can hold, as U+FFFD."""
-    marks = {"\n": "↵\n", "\t": "⇥\t"}
-    return "".join(
-        marks.get(c, c if c.isprintable() else "\N{REPLACEMENT CHARACTER}") for c in text
-    )
+def mark_breaks(text: str) -> str:
+    """Plain text with a sign before each line end and tab.
+
+    Example:
+        >>> mark_breaks("two\\nlines")
+        'two↵\\nlines'
+    """
+    return show_text(text).replace("\n", "↵\n").replace("\t", "⇥\t")
 
 
-def _sample(view: SampleView) -> Sample:
+def _rollout_view(view: SampleView) -> RolloutView:
     earned = [f"reward {_number(view.reward)}"]
     earned += [f"{name} {_number(value)}" for name, value in view.components.items()]
     earned.append(f"advantage {view.advantage:+.3g}")
     if view.truncated:
         earned.append("cut off by the length limit")
-    return Sample(
-        head=f"{view.problem} · attempt {view.sample + 1}",
-        question=visible(view.question),
-        wanted=visible(view.wanted),
+    return RolloutView(
+        head=f"{view.problem} · rollout {view.sample + 1}",
+        question=mark_breaks(view.question),
+        wanted=mark_breaks(view.wanted),
         verdict="" if view.correct is None else "right" if view.correct else "wrong",
         earned=" · ".join(earned),
-        rows=tuple(_stretches(row, view.advantage) for row in view.sequences),
+        rows=tuple(_role_spans(row, view.advantage) for row in view.sequences),
     )
 
 
-def _stretches(row: Sequence[SampleToken], advantage: float) -> tuple[Stretch, ...]:
-    made: list[Stretch] = []
+def _role_spans(row: Sequence[SampleToken], advantage: float) -> tuple[RoleSpan, ...]:
+    spans: list[RoleSpan] = []
     for role, group in groupby(row, lambda token: token.role):
         tokens = list(group)
-        if role is Role.MODEL:
-            pieces = tuple(_piece(token, advantage) for token in tokens)
-            made.append(Stretch(_ROLE_WORDS[role], "", pieces))
+        if role is Role.ASSISTANT:
+            views = tuple(_token_view(token, advantage) for token in tokens)
+            spans.append(RoleSpan(_ROLE_WORDS[role], "", views))
         else:
-            made.append(Stretch(_ROLE_WORDS[role], visible("".join(t.text for t in tokens)), ()))
-    return tuple(made)
+            spans.append(
+                RoleSpan(_ROLE_WORDS[role], mark_breaks("".join(t.text for t in tokens)), ())
+            )
+    return tuple(spans)
 
 
-def _piece(token: SampleToken, advantage: float) -> Piece:
+def _token_view(token: SampleToken, advantage: float) -> TokenView:
     sign = "plus" if advantage > 0 else "minus" if advantage < 0 else "zero"
     css = [f"mmr-{sign}", f"mmr-shade-{_shade(token.logprob)}"]
     if token.silenced:
         css.append("mmr-silenced")
-    told = []
+    facts = []
     if token.logprob is not None:
-        told.append(f"log-probability {token.logprob:.3g} (p {_probability(token.logprob)})")
+        facts.append(f"log-probability {token.logprob:.3g} (p {_probability(token.logprob)})")
     if token.entropy is not None:
-        told.append(f"entropy {token.entropy:.3g} nats")
-    told += ["silenced by STAPO"] if token.silenced else []
-    return Piece(visible(token.text), " ".join(css), ", ".join(told))
+        facts.append(f"entropy {token.entropy:.3g} nats")
+    facts += ["silenced by STAPO"] if token.silenced else []
+    return TokenView(mark_breaks(token.text), " ".join(css), ", ".join(facts))
 
 
 def _shade(logprob: float | None) -> int:
@@ -161,26 +173,26 @@ def _shade(logprob: float | None) -> int:
     return 0 if logprob is None else sum(logprob < limit for limit in SHADES_LOGPROB)
 
 
-def _in_context(step: int, view: SampleView, row: Sequence[SampleToken], i: int) -> Silenced:
+def _in_context(step: int, view: SampleView, row: Sequence[SampleToken], i: int) -> SilencedToken:
     token = row[i]
-    return Silenced(
-        where=f"step {step:,}, {view.problem}, attempt {view.sample + 1}",
-        before=_words(row[max(0, i - _AROUND) : i]),
-        text=visible(token.text),
-        after=_words(row[i + 1 : i + 1 + _AROUND]),
+    return SilencedToken(
+        origin=f"step {step:,}, {view.problem}, rollout {view.sample + 1}",
+        before=_join_texts(row[max(0, i - _AROUND) : i]),
+        text=mark_breaks(token.text),
+        after=_join_texts(row[i + 1 : i + 1 + _AROUND]),
         probability="-" if token.logprob is None else _probability(token.logprob),
         entropy=_number(token.entropy),
         advantage=f"{view.advantage:+.3g}",
     )
 
 
-def _words(tokens: Sequence[SampleToken]) -> str:
-    return visible("".join(token.text for token in tokens)).replace("\n", " ")
+def _join_texts(tokens: Sequence[SampleToken]) -> str:
+    return mark_breaks("".join(token.text for token in tokens)).replace("\n", " ")
 
 
 def _probability(logprob: float) -> str:
-    return number_words(math.exp(min(logprob, 0.0)))
+    return format_number(math.exp(min(logprob, 0.0)))
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else number_words(value)
+    return "-" if value is None else format_number(value)

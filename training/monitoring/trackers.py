@@ -23,7 +23,7 @@ PROJECT = "mmreason"
 Setting = str | int | float | bool | None
 
 
-def checked_trackers(names: Sequence[str]) -> tuple[str, ...]:
+def check_trackers(names: Sequence[str]) -> tuple[str, ...]:
     """The names without repetitions. UsageError for an unknown one and for those that are not
     installed, which says what to install."""
     unknown = [name for name in names if name not in _OPENERS]
@@ -32,12 +32,12 @@ def checked_trackers(names: Sequence[str]) -> tuple[str, ...]:
     if names:
         from accelerate.tracking import get_available_trackers
 
-        found = {str(one) for one in get_available_trackers()}
-        if missing := [name for name in dict.fromkeys(names) if name not in found]:
-            one = len(missing) == 1
+        installed = {str(tracker) for tracker in get_available_trackers()}
+        if missing := [name for name in dict.fromkeys(names) if name not in installed]:
+            is_single = len(missing) == 1
             raise UsageError(
-                f"{'the tracker' if one else 'the trackers'} {', '.join(missing)} "
-                f"{'is' if one else 'are'} not installed; pip install {' '.join(missing)}"
+                f"{'the tracker' if is_single else 'the trackers'} {', '.join(missing)} "
+                f"{'is' if is_single else 'are'} not installed; pip install {' '.join(missing)}"
             )
     return tuple(dict.fromkeys(names))
 
@@ -47,7 +47,7 @@ class Trackers:
 
     `folder` is the run's, `run_name` (default: the folder's name) what it is called there,
     `after_step` the step it goes on from: TensorBoard hides what came later. In a run of several
-    processes, open them after the Accelerator. Raises what `checked_trackers` raises.
+    processes, open them after the Accelerator. Raises what `check_trackers` raises.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Trackers:
         after_step: int = 0,
         settings: Mapping[str, Setting] | None = None,
     ) -> None:
-        names = checked_trackers(names)
+        names = check_trackers(names)
         self._open: list[GeneralTracker] = []
         if not names or not _is_main_process():
             return
@@ -97,6 +97,7 @@ def _is_main_process() -> bool:
     """Also makes the state that accelerate's trackers need in order to log."""
     from accelerate import PartialState
 
+    # Other processes would write the same figures again.
     return PartialState().is_main_process
 
 

@@ -1,7 +1,4 @@
-"""A run's steps on their way through: into its log, to trackers, onto the terminal.
-
-Leaves out what each of them does (`run_log.py`, `trackers.py`, `live.py`).
-"""
+"""A run's steps on their way through: into its log, to trackers, onto the terminal."""
 
 from __future__ import annotations
 
@@ -11,11 +8,11 @@ from pathlib import Path
 
 from mmreason.training.monitoring.live import LiveTable
 from mmreason.training.monitoring.run_log import RunLog
-from mmreason.training.monitoring.trackers import Setting, Trackers, checked_trackers
+from mmreason.training.monitoring.trackers import Setting, Trackers, check_trackers
 from mmreason.training.rl.events import StepReport
 
 
-def watched(
+def watch_steps(
     reports: Iterable[StepReport],
     folder: Path,
     *,
@@ -30,16 +27,17 @@ def watched(
     several processes, for the main one only. Raises UsageError for trackers that are unknown or
     not installed, at once; OSError where the disk is full.
     """
-    return _watched(reports, folder, checked_trackers(trackers), settings, table)
+    return _watch(reports, folder, check_trackers(trackers), settings, table)
 
 
-def _watched(
+def _watch(
     reports: Iterable[StepReport],
     folder: Path,
     names: tuple[str, ...],
     settings: Mapping[str, Setting] | None,
     table: LiveTable | None,
 ) -> Iterator[StepReport]:
+    # The log first: what follows may fail.
     log = RunLog(folder)
     tracking: Trackers | None = None
     with ExitStack() as stack:

@@ -20,7 +20,7 @@ from transformers import (
 
 from mmreason.models.folders import PACKAGED, locate
 from mmreason.training.nano.config import Architecture, NanoConfig, Stage
-from mmreason.training.nano.examples import OUTSIDE_ANSWER, clip_example, image_example
+from mmreason.training.nano.examples import OUTSIDE_ANSWER, make_clip_example, make_image_example
 from mmreason.types import UsageError
 
 SPECIAL = (
@@ -57,6 +57,7 @@ def build_model(
         assert isinstance(number, int)
         return number
 
+    # Time, height and width share the rotary dimensions about evenly.
     half = shape.text_head_dim // 2
     mrope = [half - 2 * (half // 3), half // 3, half // 3]
     config = Qwen3VLConfig(
@@ -132,14 +133,16 @@ def build_tokenizer(config: NanoConfig) -> PreTrainedTokenizerFast:
 
 
 def _sentences(config: NanoConfig) -> Iterator[str]:
+    # A small world says the same words as a large one and is drawn faster.
     stage = Stage(share=1.0, image_share=0.5, multi_scene_share=0.3)
     small = NanoConfig(seed=config.seed, clip_frames=2, size_px=(32, 16))
     for index in range(1500):
         rng = random.Random(f"tokenizer/{config.seed}/{index}")
-        make = image_example if index % 2 else clip_example
+        make = make_image_example if index % 2 else make_clip_example
         for question, answer in make(rng, small, stage).dialogue:
             yield question
             yield answer
+    # Stamps and the chat's own words come in every prompt: they get tokens of their own.
     for _ in range(50):
         yield f"<1.5 seconds> user\n assistant\n {OUTSIDE_ANSWER}"
 
@@ -203,6 +206,7 @@ def save_pretrained(
     """Write a folder that `AutoProcessor` and `AutoModelForImageTextToText` load offline; weights
     in bfloat16."""
     folder.mkdir(parents=True, exist_ok=True)
+    # A copy: training goes on in float32.
     half = Qwen3VLForConditionalGeneration(model.config).bfloat16()
     half.load_state_dict(model.state_dict())
     half.generation_config = model.generation_config

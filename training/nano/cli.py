@@ -10,10 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mmreason.report.console import TextConsole
 from mmreason.training.nano.config import NanoConfig
-from mmreason.training.nano.train import train
+from mmreason.training.nano.train import train_nano
 from mmreason.training.stopping import StopSignal
 
-PACKAGED = Path(__file__).with_name("nano.json")
+PACKAGED_CONFIG = Path(__file__).with_name("nano.json")
 """The settings the packaged weights were trained with."""
 
 
@@ -25,7 +25,7 @@ def train_command(
     `start` takes the place of the config's own. Ctrl-C ends the step at hand and writes a
     checkpoint before `KeyboardInterrupt` is raised; a second one ends at once.
     """
-    settings = NanoConfig.load(config or PACKAGED)
+    settings = NanoConfig.load(config or PACKAGED_CONFIG)
     if start is not None:
         settings = replace(settings, start=start)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -43,7 +43,9 @@ def train_command(
         Progress(*columns, console=console, disable=not console.is_terminal) as bar,
     ):
         task = bar.add_task("training nano", total=settings.steps, right="")
-        for progress in train(settings, out, resume=resume, device=device, should_stop=should_stop):
+        for progress in train_nano(
+            settings, out, resume=resume, device=device, should_stop=should_stop
+        ):
             right = f"{progress.report['answer_accuracy']:.0%}"
             done = progress.step
             bar.update(task, completed=done, right=right)

@@ -30,7 +30,12 @@ class Architecture:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """A part of the curriculum. Shares are probabilities; the rest of the steps are single-scene
-    clips."""
+    clips.
+
+    Example:
+        >>> Stage(share=0.3, image_share=0.35).multi_scene_share
+        0.0
+    """
 
     share: float
     """Share of all steps."""
@@ -54,11 +59,18 @@ class Stage:
     drill_share: float = 0.0
     """Share of steps that learn decisions on short made-up lists, of the same."""
     drill_levels: tuple[int, ...] = (0,)
-    """Of such lists (`navigation/drills.py`); one that stands twice is drawn twice as often."""
+    """Of such lists (`navigation/exercises.py`); one that stands twice is drawn twice as often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NanoConfig:
+    """What a run does. Its JSON file may leave out what has a default.
+
+    Example:
+        >>> NanoConfig(steps=100).stage_at(50).image_share
+        0.35
+    """
+
     start: str | None = None
     """Model folder (or `nano`, the packaged one) whose weights and tokenizer the run goes on from;
     None: random weights. The architecture must be the folder's own."""
@@ -81,7 +93,7 @@ class NanoConfig:
     """Weight of the dense targets: what every visual token shows."""
     checkpoint_every: int = 200
     drill_tokens: int = 6144
-    """Tokens of a batch of drills, about."""
+    """Tokens of a batch of made-up lists, about."""
     dialogues: str | None = None
     """File of text samples (`mmreason data navigation`)."""
     dialogue_tokens: int = 8192
@@ -97,14 +109,17 @@ class NanoConfig:
     )
 
     def stage_at(self, step: int) -> Stage:
-        done = 0.0
+        """The part of the curriculum that step 0, 1, ... belongs to."""
+        end = 0.0
         for stage in self.stages:
-            done += stage.share
-            if step < done * self.steps - 1e-9:
+            end += stage.share
+            # Shares such as 0.08 + 0.17 add up to a little more than they say.
+            if step < end * self.steps - 1e-9:
                 return stage
         return self.stages[-1]
 
     def to_json(self) -> str:
+        """As `load` reads it back."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
     @classmethod

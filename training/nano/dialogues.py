@@ -1,8 +1,7 @@
 """Text samples to tensors: conversations of which the assistant's turns are learnt.
 
 Samples that continue each other (the steps of one play) become one row: attention is causal, so
-every turn is predicted exactly as in the sample that ends with it. Leaves out frames
-(`packing.py`).
+every turn is predicted exactly as in the sample that ends with it. Frames are in `packing`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 
 from mmreason.training.nano.config import Stage
 from mmreason.training.nano.packing import IGNORED, LENGTH_STEP, PackedBatch
-from mmreason.training.navigation.drills import drill
+from mmreason.training.navigation.exercises import make_exercise
 from mmreason.training.navigation.samples import read_samples
 from mmreason.types import UsageError
 
@@ -29,7 +28,12 @@ _Message = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """Token ids with the token wanted next where it is learnt, else -100."""
+    """Token ids with the token wanted next where it is learnt, else -100.
+
+    Example:
+        >>> Dialogue(ids=np.array([7, 8, 9]), targets=np.array([-100, 9, -100])).targets[1]
+        np.int64(9)
+    """
 
     ids: np.ndarray
     targets: np.ndarray
@@ -51,52 +55,56 @@ class Dialogues:
     ) -> Dialogues:
         """Batches of up to `batch_tokens` tokens, padding included; what is longer than `longest`
         tokens is left out. UsageError for a file without usable samples."""
-        rows = [_tokens(messages, train, tokenizer) for messages, train in joined(path)]
-        kept = sorted((row for row in rows if len(row.ids) <= longest), key=lambda r: len(r.ids))
-        if not kept:
+        rows = [
+            _encode_dialogue(messages, train, tokenizer) for messages, train in join_steps(path)
+        ]
+        usable = sorted((row for row in rows if len(row.ids) <= longest), key=lambda r: len(r.ids))
+        if not usable:
             raise UsageError(f"{path} holds no dialogue of at most {longest} tokens")
         batches: list[list[Dialogue]] = [[]]
-        for row in kept:
+        for row in usable:
             if batches[-1] and len(row.ids) * (len(batches[-1]) + 1) > batch_tokens:
                 batches.append([])
             batches[-1].append(row)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return cls(digest, tuple(map(tuple, batches)), len(rows) - len(kept))
+        return cls(digest, tuple(map(tuple, batches)), len(rows) - len(usable))
 
     def batch(self, rng: random.Random) -> PackedBatch:
         """One of the batches, each dialogue as likely as any other."""
+        # Batches of short dialogues hold more of them.
         weights = [len(batch) for batch in self.batches]
         return pack_dialogues(rng.choices(self.batches, weights)[0])
 
 
-def drill_batch(
+def draw_exercise_batch(
     rng: random.Random, tokens: int, stage: Stage, tokenizer: PreTrainedTokenizerFast
 ) -> PackedBatch:
-    """Drills of one of the stage's levels, up to about `tokens` tokens, padding left out; every
-    turn of the assistant is learnt."""
+    """Made-up lists of one of the stage's levels, up to about `tokens` tokens without padding;
+    every turn of the assistant is learnt."""
     level = rng.choice(stage.drill_levels)
     rows: list[Dialogue] = []
     while not rows or sum(len(row.ids) for row in rows) + len(rows[-1].ids) <= tokens:
-        turns = drill(rng, level)
-        rows.append(_tokens(turns, [role == "assistant" for role, _ in turns], tokenizer))
+        turns = make_exercise(rng, level)
+        rows.append(_encode_dialogue(turns, [role == "assistant" for role, _ in turns], tokenizer))
     return pack_dialogues(tuple(rows))
 
 
-def joined(path: Path) -> list[tuple[list[_Message], list[bool]]]:
+def join_steps(path: Path) -> list[tuple[list[_Message], list[bool]]]:
     """The conversations of a file: a sample that goes on where the one before ended is joined to
     it, and its turn is learnt too."""
-    found: list[tuple[list[_Message], list[bool]]] = []
+    conversations: list[tuple[list[_Message], list[bool]]] = []
     for row in read_samples(path):
         messages = [(m["role"], m["content"]) for m in row["messages"]]
         train = list(row["train"])
-        if found and messages[: len(found[-1][0])] == found[-1][0]:
-            before = found.pop()[1]
+        # The steps of a play stand one after the other, each with all before it.
+        if conversations and messages[: len(conversations[-1][0])] == conversations[-1][0]:
+            before = conversations.pop()[1]
             train[: len(before)] = [a or b for a, b in zip(before, train, strict=False)]
-        found.append((messages, train))
-    return found
+        conversations.append((messages, train))
+    return conversations
 
 
-def _tokens(
+def _encode_dialogue(
     messages: Iterable[_Message], train: Iterable[bool], tokenizer: PreTrainedTokenizerFast
 ) -> Dialogue:
     """As the chat template writes it: `<|im_start|>role, text<|im_end|>` with newlines."""
@@ -104,12 +112,12 @@ def _tokens(
     targets: list[int] = []
     for (role, text), learnt in zip(messages, train, strict=True):
         head = _encode(tokenizer, f"<|im_start|>{role}\n")
-        said = _encode(tokenizer, text + "<|im_end|>")
+        text_ids = _encode(tokenizer, text + "<|im_end|>")
         tail = _encode(tokenizer, "\n")
-        wanted = said if learnt else [IGNORED] * len(said)
-        ids += [*head, *said, *tail]
+        learnt_ids = text_ids if learnt else [IGNORED] * len(text_ids)
+        ids += [*head, *text_ids, *tail]
         # The token wanted next stands one place before its own.
-        targets += [*[IGNORED] * (len(head) - 1), *wanted, *[IGNORED] * (len(tail) + 1)]
+        targets += [*[IGNORED] * (len(head) - 1), *learnt_ids, *[IGNORED] * (len(tail) + 1)]
     assert len(ids) == len(targets)
     return Dialogue(np.array(ids), np.array(targets))
 

@@ -1,7 +1,7 @@
 """Worlds to training examples: frames, what each visual token shows, and questions with answers.
 
-Draws worlds directly at the size the model sees; no decoder is involved. Leaves out tokens
-(`packing.py`).
+Draws worlds directly at the size the model sees; no decoder is involved. Tokens are made in
+`packing`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import get_args
 
 import numpy as np
 
+from mmreason.training.nano.attribute_swaps import find_attribute_swap, name_thing
 from mmreason.training.nano.config import NanoConfig, Stage
-from mmreason.training.nano.half_truths import half_truth, whole_truth
-from mmreason.training.nano.outside import outside_frames
+from mmreason.training.nano.outside import draw_outside_frames
 from mmreason.video.types import Span
 from mmreason.video.world import generate
 from mmreason.video.world.motion import colour_at
@@ -54,13 +54,15 @@ OUTSIDE_ANSWER = "this is outside my world."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
+    """A clip or a still with all that is learnt from it."""
+
     frames: np.ndarray
     """uint8 (frames, H, W, 3)."""
     times_s: tuple[float, ...]
     is_image: bool
     labels: dict[str, np.ndarray]
     """int64 (slices, rows, columns) by name of the dense target."""
-    boxes: np.ndarray
+    boxes_at: np.ndarray
     """float32 (slices, rows, columns, 4): box of the actor each token shows, as fractions of the
     frame."""
     dialogue: tuple[tuple[str, str], ...]
@@ -68,17 +70,31 @@ class Example:
 
 
 def box_prompt(expression: str) -> str:
+    """The question for the box of a thing.
+
+    Example:
+        >>> box_prompt("red star")
+        'Locate the red star. Output its bbox in JSON.'
+    """
     return f"Locate the {expression}. Output its bbox in JSON."
 
 
 def box_answer(box: Box | None, label: str) -> str:
     """Qwen3-VL's answer format, coordinates 0-1000 in steps of ten (0.8 to 1.4 pixels of nano's
-    frame)."""
-    found = [] if box is None else [{"bbox_2d": [round(v * 100) * 10 for v in box], "label": label}]
-    return f"```json\n{json.dumps(found)}\n```"
+    frame); None is told as an empty list.
+
+    Example:
+        >>> box_answer(None, "red star")
+        '```json\\n[]\\n```'
+    """
+    answers = (
+        [] if box is None else [{"bbox_2d": [round(v * 100) * 10 for v in box], "label": label}]
+    )
+    return f"```json\n{json.dumps(answers)}\n```"
 
 
-def image_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Example:
+def make_image_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Example:
+    """A single frame of a world, or now and then of something else, as the stage says."""
     if rng.random() < stage.outside_share:
         return _outside(rng, config, stage, frames=1)
     world = _small_world(rng, stage, scenes=1)
@@ -87,7 +103,7 @@ def image_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Examp
     moment = Span(time_s, min(world.duration_s, time_s + 1e-3))
     pairs = _image_dialogue(rng, world, moment, config.questions)
     if rng.random() < stage.half_truth_share:
-        pairs = (*pairs, *_half_truths(rng, world, moment))
+        pairs = (*pairs, *_attribute_swap_dialogue(rng, world, moment))
     drawing = draw_frame(world, time_s, config.size_px)
     labels, targets = _dense(
         world, [time_s], [drawing.coverage], Span(scene.start_s, scene.start_s)
@@ -102,7 +118,8 @@ def image_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Examp
     )
 
 
-def clip_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Example:
+def make_clip_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Example:
+    """A clip of a world, or now and then of something else, as the stage says."""
     if rng.random() < stage.outside_share:
         return _outside(rng, config, stage, frames=config.clip_frames)
     multi = rng.random() < stage.multi_scene_share
@@ -111,11 +128,13 @@ def clip_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Exampl
     step_s = span.duration_s / config.clip_frames
     times_s = [span.start_s + (i + 0.5) * step_s for i in range(config.clip_frames)]
     drawings = [draw_frame(world, t, config.size_px) for t in times_s]
+    # What lasts less than a frame and a bit may fall between two frames: it is not asked about.
     least_s = 1.2 * step_s
-    asked = make_questions(world, span, seed=rng.randrange(1 << 30), least_s=least_s)
+    candidates = make_questions(world, span, seed=rng.randrange(1 << 30), least_s=least_s)
     pairs = [(CAPTION_PROMPT, write_caption(world, span, least_s=least_s))]
-    pairs += [_ask(rng, q) for q in _balanced(rng, asked, config.questions)]
+    pairs += [_ask(rng, q) for q in _balanced(rng, candidates, config.questions)]
     labels, targets = _dense(world, times_s, [d.coverage for d in drawings], span)
+    # Clips come from anywhere in a video: the stamps that the model reads may be large.
     offset_s = rng.choice((0.0, rng.uniform(0, 60), rng.uniform(0, 7200)))
     return Example(
         frames=_weather(rng, np.stack([d.pixels for d in drawings])),
@@ -128,19 +147,20 @@ def clip_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Exampl
 
 
 def _small_world(rng: random.Random, stage: Stage, scenes: int) -> World:
-    made, start_s = [], 0.0
+    world_scenes, start_s = [], 0.0
     for _ in range(scenes):
         length_s = rng.uniform(2.0, 6.0) if scenes == 1 else rng.uniform(2.5, 5.0)
         actors = rng.randint(1, stage.most_actors) if rng.random() > 0.03 else 0
         scene = generate.scene(rng, start_s, length_s, actors=actors, text_share=stage.word_share)
+        # Early on things are large and plain, so that looking pays at once.
         if rng.random() < stage.large_share:
             bare = [
                 a.model_copy(update={"size": "large", "pattern": "plain"}) for a in scene.actors
             ]
             scene = scene.model_copy(update={"actors": tuple(bare)})
-        made.append(scene.model_copy(update={"start_s": start_s}))
+        world_scenes.append(scene.model_copy(update={"start_s": start_s}))
         start_s = scene.end_s
-    return World(scenes=tuple(made))
+    return World(scenes=tuple(world_scenes))
 
 
 def _window(rng: random.Random, world: World) -> Span:
@@ -150,16 +170,18 @@ def _window(rng: random.Random, world: World) -> Span:
     first, last = world.scenes[0], world.scenes[-1]
     start_s = rng.uniform(0, 0.5) * (first.end_s - first.start_s)
     end_s = last.end_s - rng.uniform(0, 0.5) * (last.end_s - last.start_s)
+    # Too short a cut tells nothing of motion.
     if len(world.scenes) == 1 and end_s - start_s < 1.0:
         return world.span
     return Span(start_s, end_s)
 
 
-def _balanced(rng: random.Random, asked: list[Question], n: int) -> list[Question]:
+def _balanced(rng: random.Random, candidates: list[Question], n: int) -> list[Question]:
     """Up to `n` questions, families first drawn evenly so that rare ones are not drowned."""
-    by_family = {f: [q for q in asked if q.family == f] for f in FAMILIES}
+    by_family = {f: [q for q in candidates if q.family == f] for f in FAMILIES}
     pool = []
     while len(pool) < n and any(by_family.values()):
+        # A question of each family in turn, in an order drawn anew.
         for family in rng.sample(FAMILIES, len(FAMILIES)):
             if by_family[family]:
                 pool.append(by_family[family].pop())
@@ -178,14 +200,15 @@ def _image_dialogue(
 ) -> tuple[tuple[str, str], ...]:
     """Boxes for all that is seen and one thing that is not, then questions that a single frame
     answers."""
-    seen = find_sightings(world, moment, least_s=MOMENT_LEAST_S)
-    found = boxes_at(world, moment.start_s)
+    visible = find_sightings(world, moment, least_s=MOMENT_LEAST_S)
+    boxes_by_id = boxes_at(world, moment.start_s)
     pairs = []
-    for s in seen:
-        name = refer_to(s, seen) or name_sighting(s)
-        if s.actor.id in found:
-            pairs.append((box_prompt(name), box_answer(found[s.actor.id], name)))
-    missing = [x for x in get_args(Shape) if all(s.actor.shape != x for s in seen)]
+    for s in visible:
+        name = refer_to(s, visible) or name_sighting(s)
+        if s.actor.id in boxes_by_id:
+            pairs.append((box_prompt(name), box_answer(boxes_by_id[s.actor.id], name)))
+    # Now and then a thing that is not there, or every question would have a box.
+    missing = [x for x in get_args(Shape) if all(s.actor.shape != x for s in visible)]
     if rng.random() < 0.4:
         name = rng.choice(missing)
         pairs.append((box_prompt(name), box_answer(None, name)))
@@ -195,18 +218,21 @@ def _image_dialogue(
         if q.family in ("attribute", "count", "text", "comparison", "absence")
     ]
     rng.shuffle(pairs)
+    # Boxes are many; the rest of the questions are of other families.
     pairs = pairs[:2]
     pairs += [_ask(rng, q) for q in _balanced(rng, still, n - len(pairs))]
-    return ((CAPTION_PROMPT, still_caption(world, moment.start_s)), *pairs)
+    return ((CAPTION_PROMPT, describe_still(world, moment.start_s)), *pairs)
 
 
-def _half_truths(rng: random.Random, world: World, moment: Span) -> tuple[tuple[str, str], ...]:
+def _attribute_swap_dialogue(
+    rng: random.Random, world: World, moment: Span
+) -> tuple[tuple[str, str], ...]:
     """What is there, and what only seems to be, asked in the same words."""
-    seen = find_sightings(world, moment, least_s=MOMENT_LEAST_S)
-    name = half_truth(seen, rng)
+    visible = find_sightings(world, moment, least_s=MOMENT_LEAST_S)
+    name = find_attribute_swap(visible, rng)
     if name is None:
         return ()
-    there = whole_truth(rng.choice(seen), rng)
+    there = name_thing(rng.choice(visible), rng)
     return (
         (f"Is there {add_article(name)}?", "no"),
         (f"Is there {add_article(there)}?", "yes"),
@@ -214,12 +240,12 @@ def _half_truths(rng: random.Random, world: World, moment: Span) -> tuple[tuple[
     )
 
 
-def still_caption(world: World, time_s: float) -> str:
+def describe_still(world: World, time_s: float) -> str:
     """What is said of a single frame: who is there (motion cannot be told), and the word on the
     screen."""
     moment = Span(time_s, min(world.duration_s, time_s + 1e-3))
-    seen = find_sightings(world, moment, least_s=MOMENT_LEAST_S)
-    names = " and ".join(f"a {name_sighting(s, size=True)}" for s in seen) or "nothing"
+    visible = find_sightings(world, moment, least_s=MOMENT_LEAST_S)
+    names = " and ".join(f"a {name_sighting(s, size=True)}" for s in visible) or "nothing"
     word = world.scene_at(time_s).text
     return f"{names}." + (f" the word {word} is on the screen." if word else "")
 
@@ -228,35 +254,37 @@ def _dense(
     world: World, times_s: list[float], coverages: list[np.ndarray], span: Span
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """What each visual token (16x16 pixels, two frames) shows: classes and the actor's box."""
-    known = {(id(s.scene), s.actor.id): s for s in find_sightings(world, span, least_s=0.0)}
+    sighting_of = {(id(s.scene), s.actor.id): s for s in find_sightings(world, span, least_s=0.0)}
     slices = [(i, min(i + 1, len(times_s) - 1)) for i in range(0, len(times_s), 2)]
     height, width = coverages[0].shape[1:]
     grid = (len(slices), height // TOKEN_PX, width // TOKEN_PX)
     labels = {name: np.zeros(grid, np.int64) for name in LABELS}
     targets = np.zeros((*grid, 4), np.float32)
-    for at, pair in enumerate(slices):
+    for token_slice, pair in enumerate(slices):
         for i in pair:
             scene = world.scene_at(times_s[i])
             if not scene.actors:
                 continue
-            share = coverages[i].reshape(len(scene.actors), grid[1], TOKEN_PX, grid[2], TOKEN_PX)
-            share = share.mean((2, 4))
-            winner = np.where(share.max(0) >= 0.1, share.argmax(0), -1)
-            found = boxes_at(world, times_s[i])
+            coverage = coverages[i].reshape(len(scene.actors), grid[1], TOKEN_PX, grid[2], TOKEN_PX)
+            coverage = coverage.mean((2, 4))
+            # A token shows the actor that covers most of it, from a tenth on.
+            winner = np.where(coverage.max(0) >= 0.1, coverage.argmax(0), -1)
+            boxes_by_id = boxes_at(world, times_s[i])
+            # What a token shows of its winner: classes, and where all of the actor is.
             for index, actor in enumerate(scene.actors):
-                where = winner == index
-                if not where.any():
+                tokens = winner == index
+                if not tokens.any():
                     continue
-                sighting = known.get((id(scene), actor.id))
+                sighting = sighting_of.get((id(scene), actor.id))
                 colour = actor.colour if sighting is None else colour_at(scene, actor, times_s[i])
                 motion = None if sighting is None else sighting.motion
                 values = {"shape": actor.shape, "colour": colour, "pattern": actor.pattern}
                 values |= {"size": actor.size, "motion": motion}
                 for name, value in values.items():
-                    labels[name][at][where] = (
+                    labels[name][token_slice][tokens] = (
                         -100 if value is None else LABELS[name].index(value) + 1
                     )
-                targets[at][where] = found.get(actor.id, (0, 0, 0, 0))
+                targets[token_slice][tokens] = boxes_by_id.get(actor.id, (0, 0, 0, 0))
     return labels, targets
 
 
@@ -264,6 +292,7 @@ def _weather(rng: random.Random, frames: np.ndarray) -> np.ndarray:
     """Small changes of light and grain, such as encoding leaves behind."""
     noise = np.random.default_rng(rng.randrange(1 << 32))
     gain, lift, grain = rng.uniform(0.92, 1.06), rng.uniform(-6, 6), rng.uniform(0, 4)
+    # Encoders change levels a little, and so do cameras.
     grainy = frames * np.float32(gain) + np.float32(lift)
     grainy += grain * noise.standard_normal(frames.shape, np.float32)
     return grainy.clip(0, 255).astype(np.uint8)
@@ -272,10 +301,10 @@ def _weather(rng: random.Random, frames: np.ndarray) -> np.ndarray:
 def _outside(rng: random.Random, config: NanoConfig, stage: Stage, frames: int) -> Example:
     """Footage that is no scripted world, asked the same kinds of questions."""
     world = _small_world(rng, Stage(share=0, image_share=0), scenes=1)
-    asked = make_questions(world, world.span, seed=rng.randrange(1 << 30))
+    candidates = make_questions(world, world.span, seed=rng.randrange(1 << 30))
     prompts = [
         CAPTION_PROMPT,
-        *(_ask(rng, q)[0] for q in _balanced(rng, asked, config.questions - 1)),
+        *(_ask(rng, q)[0] for q in _balanced(rng, candidates, config.questions - 1)),
     ]
     if stage.outside_kinds == "all" and frames == 1:
         prompts.append(box_prompt(f"{rng.choice(get_args(Colour))} {rng.choice(get_args(Shape))}"))
@@ -283,7 +312,7 @@ def _outside(rng: random.Random, config: NanoConfig, stage: Stage, frames: int) 
     grid = ((frames + 1) // 2, height // TOKEN_PX, width // TOKEN_PX)
     step_s = rng.uniform(0.2, 1.0)
     return Example(
-        frames=outside_frames(rng, frames, config.size_px, stage.outside_kinds),
+        frames=draw_outside_frames(rng, frames, config.size_px, stage.outside_kinds),
         times_s=tuple((i + 0.5) * step_s for i in range(frames)) if frames > 1 else (0.0,),
         is_image=frames == 1,
         labels={name: np.zeros(grid, np.int64) for name in LABELS},

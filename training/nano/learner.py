@@ -1,8 +1,7 @@
 """One training step of nano: forward over a packed batch, losses, and the two optimisers.
 
 Weights are kept in float32 and computed in bfloat16. Beside the answers, throw-away heads learn
-what every visual
-token shows (shape, colour, pattern, size, motion, box).
+what every visual token shows (shape, colour, pattern, size, motion, box).
 """
 
 from __future__ import annotations
@@ -52,8 +51,7 @@ class DenseHeads(nn.Module):
 
     def forward(self, visual: torch.Tensor, context: torch.Tensor) -> dict[str, torch.Tensor]:
         """`visual` (n, width) leaves the vision tower; `context` (n, width) leaves the language
-        model, which
-        alone sees earlier slices: motion is read from it."""
+        model, which alone sees earlier slices: motion is read from it."""
         out = {
             name: head(context if name == "motion" else visual) for name, head in self.seen.items()
         }
@@ -76,13 +74,16 @@ class Learner(nn.Module):
         super().__init__()
         self.config = config
         self.master = ModelWithHeads(model, config.architecture.text_width)
+        # Small updates would vanish in bfloat16, so it only computes.
         self.fast = copy.deepcopy(self.master).to(torch.bfloat16)
+        # Clips of a batch have equal lengths: their attention is one batched call.
         batch_equal_segments(self.fast.model.model.visual)
         self.fast.model.model.language_model.config._attn_implementation = BLOCK_ATTENTION
-        matrices, others = [], []
+        matrices, vectors = [], []
         for name, parameter in self.master.named_parameters():
+            # Muon is for matrices that map activations; tables and heads are AdamW's.
             is_matrix = parameter.ndim == 2 and "embed" not in name and "heads" not in name
-            (matrices if is_matrix else others).append(parameter)
+            (matrices if is_matrix else vectors).append(parameter)
         self.muon = torch.optim.Muon(
             matrices,
             lr=config.matrix_lr,
@@ -90,7 +91,7 @@ class Learner(nn.Module):
             adjust_lr_fn="match_rms_adamw",
         )
         self.adamw = torch.optim.AdamW(
-            others, lr=config.other_lr, weight_decay=0.0, betas=(0.9, 0.98)
+            vectors, lr=config.other_lr, weight_decay=0.0, betas=(0.9, 0.98)
         )
 
     def learning_rate_scale(self, step: int) -> float:
@@ -105,11 +106,14 @@ class Learner(nn.Module):
         """Learn from one batch; returns losses and accuracies as plain numbers."""
         loss, report = self.loss(batch)
         loss.backward()
+        # Gradients are computed in bfloat16 and taken over by the float32 weights that learn.
         for slow, quick in zip(self.master.parameters(), self.fast.parameters(), strict=True):
             slow.grad = None if quick.grad is None else quick.grad.float()
             quick.grad = None
+        # All gradients together, the heads' too.
         norm = nn.utils.clip_grad_norm_(self.master.parameters(), 1.0)
         scale = self.learning_rate_scale(step)
+        # Both optimisers follow one schedule, each with its own rate.
         for optimiser, rate in (
             (self.muon, self.config.matrix_lr),
             (self.adamw, self.config.other_lr),
@@ -127,15 +131,17 @@ class Learner(nn.Module):
             quick.copy_(slow)
 
     def loss(self, batch: PackedBatch) -> tuple[torch.Tensor, dict[str, float]]:
-        hidden, visual = forward(self.fast.model, batch)
-        wanted = batch.targets != IGNORED
-        logits = self.fast.model.lm_head(hidden[wanted]).float()
-        answers = cross_entropy(logits, batch.targets[wanted])
+        """The loss to minimise, and losses and accuracies as plain numbers."""
+        hidden, visual = forward_packed(self.fast.model, batch)
+        is_answer = batch.targets != IGNORED
+        logits = self.fast.model.lm_head(hidden[is_answer]).float()
+        answers = cross_entropy(logits, batch.targets[is_answer])
         report = {"answer_loss": float(answers.detach())}
-        report["answer_accuracy"] = _accuracy(logits, batch.targets[wanted])
+        report["answer_accuracy"] = _accuracy(logits, batch.targets[is_answer])
         if visual is None:
             return answers, report
         read = self.fast.heads(visual, hidden[batch.visual])
+        # Colours and shapes are read from single tokens, so the eyes alone must carry them.
         auxiliary = torch.zeros(())
         for name, truth in batch.dense.items():
             scores = read[name].float()
@@ -144,15 +150,18 @@ class Learner(nn.Module):
             weight[0] = 0.15
             if bool((truth != IGNORED).any()):
                 auxiliary = auxiliary + cross_entropy(scores, truth, weight, ignore_index=IGNORED)
-            shown = truth > 0
-            if bool(shown.any()):
-                report[f"{name}_accuracy"] = _accuracy(scores[shown], truth[shown])
-        shown = batch.boxes.sum(-1) > 0
-        if bool(shown.any()):
-            auxiliary = auxiliary + 4 * l1_loss(read["box"].float()[shown], batch.boxes[shown])
+            is_foreground = truth > 0
+            if bool(is_foreground.any()):
+                report[f"{name}_accuracy"] = _accuracy(scores[is_foreground], truth[is_foreground])
+        is_foreground = batch.boxes.sum(-1) > 0
+        if bool(is_foreground.any()):
+            auxiliary = auxiliary + 4 * l1_loss(
+                read["box"].float()[is_foreground], batch.boxes[is_foreground]
+            )
         return answers + self.config.auxiliary_weight * auxiliary, report
 
     def checkpoint(self) -> dict[str, Any]:
+        """Everything that `restore` needs to go on exactly."""
         return {
             "master": self.master.state_dict(),
             "muon": self.muon.state_dict(),
@@ -160,13 +169,14 @@ class Learner(nn.Module):
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
         self.master.load_state_dict(saved["master"])
         self.muon.load_state_dict(saved["muon"])
         self.adamw.load_state_dict(saved["adamw"])
         self.refresh()
 
 
-def forward(
+def forward_packed(
     model: Qwen3VLForConditionalGeneration, batch: PackedBatch
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Last hidden states (clips, length, width) and merged visual tokens (n, width) of a packed
@@ -180,21 +190,23 @@ def forward(
         ).last_hidden_state
         return hidden, None
     assert batch.attention is not None
-    seen = model.model.visual(batch.patches.to(model.dtype), grid_thw=batch.grid_thw)
+    vision = model.model.visual(batch.patches.to(model.dtype), grid_thw=batch.grid_thw)
     embedded = model.model.language_model.embed_tokens(batch.input_ids)
+    # Merged visual tokens take the places of their pad tokens.
     embedded = embedded.masked_scatter(
-        batch.visual[..., None], seen.pooler_output.to(embedded.dtype)
+        batch.visual[..., None], vision.pooler_output.to(embedded.dtype)
     )
+    # Finite, so that no row of the softmax can be NaN.
     hidden_away = torch.zeros(batch.attention.shape, dtype=model.dtype, device=model.device)
     hidden = model.model.language_model(
         inputs_embeds=embedded,
         attention_mask=hidden_away.masked_fill(~batch.attention, -1e4),
         position_ids=batch.position_ids,
         visual_pos_masks=batch.visual,
-        deepstack_visual_embeds=seen.deepstack_features,
+        deepstack_visual_embeds=vision.deepstack_features,
         use_cache=False,
     ).last_hidden_state
-    return hidden, seen.pooler_output
+    return hidden, vision.pooler_output
 
 
 def _accuracy(scores: torch.Tensor, truth: torch.Tensor) -> float:

@@ -20,18 +20,19 @@ DARKEST = 0.04
 """Light of the dimmest footage; 1 leaves levels as they are."""
 
 
-def outside_frames(
+def draw_outside_frames(
     rng: random.Random, frames: int, size_px: tuple[int, int], kinds: OutsideKinds = "textures"
 ) -> np.ndarray:
     """uint8 (frames, H, W, 3) of footage that is no scripted world; `size_px` is (width,
     height)."""
     if kinds == "textures":
         return _panned(rng, frames, size_px)
-    shown = _any_scene(rng, frames, size_px)
+    footage = _any_scene(rng, frames, size_px)
     if frames > 2 and rng.random() < 0.2:
+        # A cut to another scene inside the clip.
         cut = rng.randint(1, frames - 1)
-        shown[cut:] = _any_scene(rng, frames, size_px)[cut:]
-    return shown.astype(np.uint8)
+        footage[cut:] = _any_scene(rng, frames, size_px)[cut:]
+    return footage.astype(np.uint8)
 
 
 def _any_scene(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.ndarray:
@@ -41,21 +42,23 @@ def _any_scene(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.
             _panned,
             _panned,
             _panned,
-            scenes.card,
-            scenes.card,
-            scenes.terminal,
-            scenes.window,
-            scenes.flat,
-            scenes.noise,
-            scenes.sky,
-            scenes.pattern,
-            scenes.chart,
-            scenes.shapes,
+            scenes.draw_card,
+            scenes.draw_card,
+            scenes.draw_terminal,
+            scenes.draw_window,
+            scenes.draw_flat,
+            scenes.draw_noise,
+            scenes.draw_sky,
+            scenes.draw_pattern,
+            scenes.draw_chart,
+            scenes.draw_shapes,
         )
     )
     levels = draw(rng, frames, size_px).astype(np.float32)
+    # Evenly in the logarithm, so that dim footage comes as often as bright.
     light = 1.0 if rng.random() < 0.4 else float(np.exp(rng.uniform(np.log(DARKEST), 0)))
     contrast = 1.0 if rng.random() < 0.7 else rng.uniform(0.15, 1.0)
+    # Contrast shrinks around the mean, light scales everything.
     middle = levels.mean()
     levels = (middle + contrast * (levels - middle)) * light
     if rng.random() < 0.1:
@@ -69,15 +72,16 @@ def _any_scene(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.
 def _panned(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.ndarray:
     """uint8 (frames, H, W, 3): a window that pans over a random still with moving light."""
     width, height = size_px
+    # The still is larger than the window that pans over it.
     still = _still(rng, 3 * width // 2, 3 * height // 2)
     noise = np.random.default_rng(rng.randrange(1 << 32))
     x, y = rng.uniform(0, width / 2), rng.uniform(0, height / 2)
     dx, dy = rng.uniform(-8, 8), rng.uniform(-5, 5)
     out = np.empty((frames, height, width, 3), np.uint8)
     for i in range(frames):
-        left = int(np.clip(x + dx * i, 0, width // 2))
-        top = int(np.clip(y + dy * i, 0, height // 2))
-        view = still[top : top + height, left : left + width]
+        left_px = int(np.clip(x + dx * i, 0, width // 2))
+        top_px = int(np.clip(y + dy * i, 0, height // 2))
+        view = still[top_px : top_px + height, left_px : left_px + width]
         light = 1 + 0.15 * np.sin(i * 0.7 + x)
         grain = noise.standard_normal(view.shape, np.float32) * 3
         out[i] = (view * light + grain).clip(0, 255).astype(np.uint8)
@@ -103,6 +107,7 @@ def _fractal(noise: np.random.Generator, width: int, height: int, decay: float) 
     weight, cells = 1.0, 2
     base = noise.uniform(40, 215, 3).astype(np.float32)
     tint = noise.uniform(20, 110, 3).astype(np.float32)
+    # Octaves of noise, each finer and weaker than the one before.
     while cells < width:
         grain = noise.standard_normal((cells, cells * 2, 1), np.float32)
         colour = 0.35 * noise.standard_normal((cells, cells * 2, 3), np.float32)
@@ -129,5 +134,6 @@ def _patch(rng: random.Random, noise: np.random.Generator, width: int, height: i
         corners = centre + np.stack([radii * np.cos(angles), radii * np.sin(angles)], 1)
         cv2.fillPoly(mask, [corners.astype(np.int32)], 255)
     if rng.random() < 0.6:
+        # Soft edges are out of focus, hard ones are things.
         mask = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.8, 5))
     return mask.astype(np.float32) / 255

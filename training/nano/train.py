@@ -30,10 +30,10 @@ from mmreason.training.nano.architecture import (
     start_folder,
 )
 from mmreason.training.nano.config import NanoConfig
-from mmreason.training.nano.dialogues import Dialogues, drill_batch
-from mmreason.training.nano.examples import clip_example, image_example
+from mmreason.training.nano.dialogues import Dialogues, draw_exercise_batch
+from mmreason.training.nano.examples import make_clip_example, make_image_example
 from mmreason.training.nano.learner import Learner
-from mmreason.training.nano.packing import PackedBatch, pack
+from mmreason.training.nano.packing import PackedBatch, pack_examples
 from mmreason.types import UsageError
 from mmreason.video.files import write_atomic
 
@@ -57,21 +57,25 @@ class Batches(Dataset):
         config = self.config
         stage = config.stage_at(step)
         rng = random.Random(f"dialogues/{config.seed}/{step}")
+        # One draw decides, so that a batch is a function of its step alone.
         kind = rng.random()
         if kind < stage.dialogue_share:
             assert self.dialogues is not None, "a config with dialogue_share names its dialogues"
             return self.dialogues.batch(rng)
         if kind < stage.dialogue_share + stage.drill_share:
-            return drill_batch(rng, config.drill_tokens, stage, self.tokenizer)
+            return draw_exercise_batch(rng, config.drill_tokens, stage, self.tokenizer)
         images = random.Random(f"kind/{config.seed}/{step}").random() < stage.image_share
-        make = image_example if images else clip_example
+        make = make_image_example if images else make_clip_example
         n = config.image_batch if images else config.clip_batch
+        # One seed an example: a batch needs nothing of those before it.
         seeds = (f"nano/{config.seed}/{step}/{index}" for index in range(n))
-        return pack([make(random.Random(seed), config, stage) for seed in seeds], self.tokenizer)
+        return pack_examples(
+            [make(random.Random(seed), config, stage) for seed in seeds], self.tokenizer
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class NanoProgress:
     """What happened in a step."""
 
     step: int
@@ -80,7 +84,7 @@ class Progress:
     seconds: float
 
 
-def train(
+def train_nano(
     config: NanoConfig,
     out: Path,
     *,
@@ -88,7 +92,7 @@ def train(
     device: str = "cpu",
     workers: int = 1,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Progress]:
+) -> Iterator[NanoProgress]:
     """Train and yield after every step. The model folder is written to `out/model` at each
     checkpoint, and where `should_stop` (asked after every step) ends the run early.
 
@@ -101,9 +105,10 @@ def train(
     _claim(config, out, resume)
     tokenizer = _tokenizer(config, out)
     dialogues = _dialogues(config, tokenizer)
-    told = None if dialogues is None else dialogues.sha256
+    samples_sha256 = None if dialogues is None else dialogues.sha256
     processor = build_processor(config, tokenizer)
     model = build_model(config.architecture, tokenizer)
+    # Weights of a checkpoint stand in for those of the start.
     resumed = resume and (out / "checkpoint.pt").exists()
     if config.start is not None and not resumed:
         load_weights(model, config.start)
@@ -113,9 +118,10 @@ def train(
         saved = torch.load(out / "checkpoint.pt", map_location=device, weights_only=True)
         learner.restore(saved["learner"])
         start, steps_before = saved["step"], saved["steps_before"]
-        if saved["dialogues"] != told:
+        if saved["dialogues"] != samples_sha256:
             raise UsageError(f"{config.dialogues} is not the file that the run in {out} began with")
         _keep_log_before(start, out / "log.jsonl")
+    # Worlds are drawn in a worker while the model learns.
     batches = DataLoader(
         Batches(config, tokenizer, dialogues),
         batch_size=None,
@@ -128,14 +134,15 @@ def train(
         for step, batch in enumerate(batches, start):
             began = time.monotonic()
             report = learner.step(batch.to(torch.device(device)), step)
-            row = {"step": step, "shown": _shown(batch), **report}
+            row = {"step": step, "shown": _kind_of(batch), **report}
             log.write(json.dumps(row) + "\n")
             log.flush()
             done = step + 1
             stop = should_stop()
+            # A run that is stopped is resumed from the very step.
             if stop or done % config.checkpoint_every == 0 or done == config.steps:
-                _save(learner, processor, done, steps_before, told, out)
-            yield Progress(
+                _save(learner, processor, done, steps_before, samples_sha256, out)
+            yield NanoProgress(
                 step=done, steps=config.steps, report=report, seconds=time.monotonic() - began
             )
             if stop:
@@ -181,7 +188,7 @@ def _tokenizer(config: NanoConfig, out: Path) -> PreTrainedTokenizerFast:
     return AutoProcessor.from_pretrained(folder, trust_remote_code=False).tokenizer
 
 
-def _shown(batch: PackedBatch) -> str:
+def _kind_of(batch: PackedBatch) -> str:
     """What a batch is of, for the log."""
     if not len(batch.grid_thw):
         return "text"
@@ -207,8 +214,8 @@ def _steps_of(start: str | None) -> int:
     if start is None:
         return 0
     notes = start_folder(start) / "mmreason.json"
-    known = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
-    return int(known.get("trained_steps", 0))
+    recipe = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
+    return int(recipe.get("trained_steps", 0))
 
 
 def _save(
@@ -227,8 +234,10 @@ def _save(
         "dialogues": dialogues,
     }
     torch.save(state, temporary)
+    # Whole or not at all: a run killed here resumes from the checkpoint before.
     temporary.replace(out / "checkpoint.pt")
     save_pretrained(learner.master.model, processor, out / "model")
+    # How the model wants to be shown video, for whoever loads the folder.
     recipe = {
         "clip_frames": learner.config.clip_frames,
         "clip_size_px": list(learner.config.size_px),
@@ -238,4 +247,5 @@ def _save(
         "trained_steps": steps_before + step,
     }
     write_atomic(out / "model" / "mmreason.json", (json.dumps(recipe, indent=1) + "\n").encode())
+    # New weights are not calibrated: the file says so.
     Calibration({}).save(out / "model" / SCRIPTED_WORLD)

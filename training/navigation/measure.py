@@ -1,7 +1,7 @@
 """How well a model navigates scripted videos that no training saw, beside a policy that needs none.
 
 The observer is faultless and sees no pixels, so that only the choice of where to look is measured.
-Leaves out the loop's check of answers: a play counts by its first answer.
+The loop's check of answers is left aside: a play counts by its first answer.
 """
 
 from __future__ import annotations
@@ -14,14 +14,21 @@ from mmreason.models.base import ChatModel
 from mmreason.needle.items import Item
 from mmreason.reasoner import Reasoner
 from mmreason.tool_calls import Caption
-from mmreason.training.navigation.plays import ITEMS, Table, Turn, is_right, needle_world, play_all
+from mmreason.training.navigation.demonstrations import (
+    ITEMS,
+    PlayedWorld,
+    PlayTurn,
+    is_right,
+    needle_world,
+    play_all,
+)
 from mmreason.training.navigation.teacher import Teacher
 
 NOTHING = Proportion(0, 0)
 
 
 @dataclass
-class Player:
+class NavigationScore:
     """How one player of the same policy does, over the items of held-out worlds."""
 
     valid: Proportion = NOTHING
@@ -37,56 +44,59 @@ class Player:
     by_kind: dict[str, Proportion] = field(default_factory=dict)
     """Items answered right, by kind of item."""
 
-    def add(self, table: Table, item: Item, turns: tuple[Turn, ...]) -> None:
+    def add(self, played: PlayedWorld, item: Item, turns: tuple[PlayTurn, ...]) -> None:
         """Count one play."""
         right = Proportion(bool(turns) and is_right(item, turns[-1].text), 1)
         self.turns += len(turns)
         self.right += right
         self.by_kind[item.kind] = self.by_kind.get(item.kind, NOTHING) + right
         for turn in turns:
-            said = table.said(item, turn.text)
-            self.valid += Proportion(said is not None, 1)
-            node = table.visited(item, turn.text)
-            if said is None or node is None or not item.gold_spans:
+            decision = played.read_turn(item, turn.text)
+            self.valid += Proportion(decision is not None, 1)
+            node = played.visited_node(item, turn.text)
+            if decision is None or node is None or not item.gold_spans:
                 continue
-            span = table.tree.node(node).span
+            span = played.tree.node(node).span
             hit = Proportion(any(gold.overlap_s(span) > 0 for gold in item.gold_spans), 1)
-            if isinstance(said.calls[0], Caption):
+            if isinstance(decision.calls[0], Caption):
                 self.right_open += hit
             else:
                 self.right_look += hit
 
 
 @dataclass
-class Navigation:
+class NavigationComparison:
     """What a model does, beside the teacher at the same tables and a policy that needs neither."""
 
-    model: Player = field(default_factory=Player)
-    teacher: Player = field(default_factory=Player)
+    model: NavigationScore = field(default_factory=NavigationScore)
+    teacher: NavigationScore = field(default_factory=NavigationScore)
     """Without hints."""
     greedy: Proportion = NOTHING
     """Items that `Greedy` answers right, with the loop's checks."""
 
 
-def measure(
+def measure_navigation(
     model: ChatModel,
     *,
     worlds: int,
     duration_s: float | None = None,
     items: int = ITEMS,
     on_world: Callable[[int], None] = lambda _: None,
-) -> Navigation:
+) -> NavigationComparison:
     """Let `model` play every item of `worlds` held-out worlds."""
-    found = Navigation()
+    comparison = NavigationComparison()
     for index in range(worlds):
-        table = Table(needle_world("held-out", index, duration_s, items))
-        asked = table.needles.items
-        plays = play_all([table.play(item) for item in asked], model)
-        for item, turns in zip(asked, plays, strict=True):
-            found.model.add(table, item, turns)
-            teacher = Teacher(item, table.tree, table.read, hints=0)
-            found.teacher.add(table, item, *play_all([table.play(item)], teacher))
-            answer = Reasoner(table.eyes).ask(table.video, item.question, options=item.options)
-            found.greedy += Proportion(answer.choice == item.answer, 1)
+        played = PlayedWorld(needle_world("held-out", index, duration_s, items))
+        questions = played.needles.items
+        plays = play_all([played.play(item) for item in questions], model)
+        for item, turns in zip(questions, plays, strict=True):
+            comparison.model.add(played, item, turns)
+            # Each player has the same captions: what one has read costs the next nothing.
+            teacher = Teacher(item, played.tree, played.read_notes, hints=0)
+            comparison.teacher.add(played, item, *play_all([played.play(item)], teacher))
+            answer = Reasoner(played.observer).ask(
+                played.video, item.question, options=item.options
+            )
+            comparison.greedy += Proportion(answer.choice == item.answer, 1)
         on_world(index + 1)
-    return found
+    return comparison

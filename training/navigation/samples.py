@@ -16,14 +16,29 @@ from typing import Any, TypeGuard
 
 from mmreason.json_lines import MOST_RESULT_BYTES, encode_json_line, require_json_lines
 from mmreason.models.base import Message, TextPart
-from mmreason.training.navigation.plays import ITEMS, Play, Split, needle_world, plays_of
+from mmreason.training.navigation.demonstrations import (
+    ITEMS,
+    NavigationDemonstration,
+    Split,
+    demonstrate_world,
+    needle_world,
+)
 from mmreason.training.navigation.teacher import HINTS
 from mmreason.types import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One step of a play."""
+class StepSample:
+    """One step of a play.
+
+    Example:
+        >>> turns = (("user", "Where is the star?"), ("assistant", "(1)"))
+        >>> sample = StepSample(
+        ...     play="p", step=0, world="w", kind="attribute", hints=0, places=1, messages=turns
+        ... )
+        >>> sample.train
+        (False, True)
+    """
 
     play: str
     step: int
@@ -56,10 +71,10 @@ class Sample:
         }
 
 
-def samples_of(play: Play) -> tuple[Sample, ...]:
+def make_samples(play: NavigationDemonstration) -> tuple[StepSample, ...]:
     """One sample for every turn of a play."""
     return tuple(
-        Sample(
+        StepSample(
             play=play.item.id,
             step=step,
             world=play.item.world,
@@ -72,7 +87,7 @@ def samples_of(play: Play) -> tuple[Sample, ...]:
     )
 
 
-def navigation_samples(
+def generate_samples(
     worlds: int,
     *,
     split: Split = "train",
@@ -81,20 +96,23 @@ def navigation_samples(
     items: int = ITEMS,
     most_hints: int = HINTS - 1,
     on_world: Callable[[int], None] = lambda _: None,
-) -> Iterator[Sample]:
+) -> Iterator[StepSample]:
     """The samples of `worlds` scripted videos from number `first` on: the same whenever asked.
 
     Where the teacher goes by a hint, nothing that is shown says why; `most_hints` = 0 keeps only
     what can be learnt from what is shown. `on_world` is told how many worlds are done.
     """
     for done in range(worlds):
-        for play in plays_of(needle_world(split, first + done, duration_s, items), most_hints):
-            yield from samples_of(play)
+        for play in demonstrate_world(
+            needle_world(split, first + done, duration_s, items), most_hints
+        ):
+            yield from make_samples(play)
         on_world(done + 1)
 
 
-def write_samples(path: Path, samples: Iterable[Sample]) -> int:
+def write_samples(path: Path, samples: Iterable[StepSample]) -> int:
     """Write as they come, into place when all are there; returns how many."""
+    # A run that is cut off leaves no half file under the name.
     temporary = path.with_name(path.name + ".tmp")
     count = 0
     with temporary.open("wb") as file:

@@ -1,8 +1,8 @@
 """The same plays as problems to be reinforced on: what the teacher showed, now tried by oneself.
 
 An attempt ends with its first answer. It earns a point where that is right, and up to half a point
-for places opened and looked at that hold what is asked for. Leaves out the loop's checks
-(`tasks/agentic.py` plays with them).
+for places opened and looked at that hold what is asked for. The loop's checks are not
+made here; `tasks/agentic` plays with them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ from functools import lru_cache
 from mmreason.language.refusals import says_absent
 from mmreason.models.base import Conversation
 from mmreason.needle.items import Item
-from mmreason.training.navigation.plays import ITEMS, Split, Table, is_right, needle_world
+from mmreason.training.navigation.demonstrations import (
+    ITEMS,
+    PlayedWorld,
+    Split,
+    is_right,
+    needle_world,
+)
 from mmreason.training.rewards import Combination, Component, Scored, Trajectory, Truth, correct
 from mmreason.training.rewards.reading import final_answer
-from mmreason.training.rollouts.episode import Ask, Codec, Episode
-from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
-from mmreason.training.tasks.agentic import as_reply
+from mmreason.training.rollouts.episode import Codec, Episode, TurnRequest
+from mmreason.training.rollouts.types import Completion, Outcome, Problem, Prompt
+from mmreason.training.tasks.agentic import to_reply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +52,15 @@ class Navigation:
 
     def problem(self, index: int) -> Problem:
         """See `Task`."""
-        world, place = divmod(index, self.items)
-        table = self._table(world)
-        item = table.needles.items[place]
+        world, position = divmod(index, self.items)
+        played = self._played_world(world)
+        item = played.needles.items[position]
         truth = Truth(
             question=item.question,
             options=item.options,
             choice=item.answer,
             spans=None if item.kind == "global" else item.gold_spans,
-            tree=table.tree,
+            tree=played.tree,
         )
         return Problem(
             id=f"{self.name}/{index}", question=item.question, truth=truth, kind=item.kind
@@ -62,76 +68,80 @@ class Navigation:
 
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
         """See `Task`. What one attempt has seen costs the others nothing."""
-        world, place = divmod(int(problem.id.rsplit("/", 1)[1]), self.items)
-        table = self._table(world)
-        return [_episode(table, table.needles.items[place], codec) for _ in range(count)]
+        world, position = divmod(int(problem.id.rsplit("/", 1)[1]), self.items)
+        played = self._played_world(world)
+        return [_episode(played, played.needles.items[position], codec) for _ in range(count)]
 
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
         """See `Task`."""
         return REWARD(outcome.trajectory, problem.truth)
 
-    def _table(self, world: int) -> Table:
-        return _table(self.split, self.first + world, self.duration_s, self.items)
+    def _played_world(self, world: int) -> PlayedWorld:
+        return _played_world(self.split, self.first + world, self.duration_s, self.items)
 
 
-def answered(seen: Trajectory, truth: Truth) -> float | None:
+def score_answer(trajectory: Trajectory, truth: Truth) -> float | None:
     """Whether the right option was chosen, or said that there is none: 0 or 1."""
-    declined = says_absent(seen.answer, truth.question)
+    # "There is no star" is the right answer where there is none.
+    declined = says_absent(trajectory.answer, truth.question)
     if truth.choice is None:
         return float(declined)
-    return 0.0 if declined else correct(seen, truth)
+    return 0.0 if declined else correct(trajectory, truth)
 
 
-def on_the_way(seen: Trajectory, truth: Truth) -> float | None:
+def score_visits(trajectory: Trajectory, truth: Truth) -> float | None:
     """Share of the visited places that hold what is asked for, 0..1; 0 without visits. None where
     there is no such place."""
     if not truth.spans or truth.tree is None:
         return None
-    visited = [truth.tree.node(node).span for node in seen.visits]
+    visited = [truth.tree.node(node).span for node in trajectory.visits]
     hits = [any(gold.overlap_s(span) > 0 for gold in truth.spans) for span in visited]
     return sum(hits) / len(hits) if hits else 0.0
 
 
 REWARD = Combination(
     (
-        Component(name="answer", reward=answered),
-        Component(name="way", reward=on_the_way, weight=0.5),
+        Component(name="answer", reward=score_answer),
+        Component(name="way", reward=score_visits, weight=0.5),
     )
 )
 
 
 @lru_cache(maxsize=64)
-def _table(split: Split, world: int, duration_s: float | None, items: int) -> Table:
-    return Table(needle_world(split, world, duration_s, items))
+def _played_world(split: Split, world: int, duration_s: float | None, items: int) -> PlayedWorld:
+    return PlayedWorld(needle_world(split, world, duration_s, items))
 
 
-def _episode(table: Table, item: Item, codec: Codec) -> Episode:
+def _episode(played: PlayedWorld, item: Item, codec: Codec) -> Episode:
     """One play, written by whoever drives it."""
-    play = table.play(item)
-    said: list[Written] = []
-    last: tuple[Prompt, Written, Conversation] | None = None
+    play = played.play(item)
+    completions: list[Completion] = []
+    previous: tuple[Prompt, Completion, Conversation] | None = None
     action = next(play, None)
+    # The policy writes prompts, the trainer answers them: one turn a time round.
     while action is not None:
         conversation = list(action.messages)
         prompt = (
-            codec.prompt(conversation) if last is None else codec.continued(*last, conversation)
+            codec.encode_prompt(conversation)
+            if previous is None
+            else codec.continue_prompt(*previous, conversation)
         )
-        written: Written = yield Ask(prompt, action.max_new_tokens)
-        said.append(written)
-        last = (prompt, written, conversation)
+        written: Completion = yield TurnRequest(prompt, action.max_new_tokens)
+        completions.append(written)
+        previous = (prompt, written, conversation)
         try:
-            action = play.send(as_reply(prompt, written))
+            action = play.send(to_reply(prompt, written))
         except StopIteration:
             break
-    turns = tuple(written.text for written in said)
-    visits = [table.visited(item, text) for text in turns]
+    turns = tuple(written.text for written in completions)
+    visits = [played.visited_node(item, text) for text in turns]
     return Outcome(
         trajectory=Trajectory(
             answer=final_answer(turns[-1]) if turns else "",
             turns=turns,
             visits=tuple(node for node in visits if node is not None),
-            tokens_out=sum(len(written.token_ids) for written in said),
+            tokens_out=sum(len(written.token_ids) for written in completions),
         ),
         correct=bool(turns) and is_right(item, turns[-1]),
-        turns=len(said),
+        turns=len(completions),
     )

@@ -3,7 +3,7 @@
 advantage (`advantages`) x token mask (`masks`) x loss (`losses`, `kernel`) x aggregation
 (`aggregation`); `objective` puts them together. Rewards may be shaped before (`dsdr`, `shaping`),
 groups chosen (`sampling`), the sampler's numerics corrected (`mismatch`), other terms added (`kl`,
-`dsdr`). Leaves out models, rollouts and the training loop.
+`dsdr`). No models, rollouts or training loop: tensors in, tensors out.
 """
 
 from mmreason.training.objectives.advantages import (

@@ -1,10 +1,9 @@
 """From (B, T) terms to one number, over denominators of the *whole* optimiser step.
 
-Leaves out the terms themselves and the sums over processes. The denominator is an explicit
-argument: count each micro-batch with `count`, add over micro-batches and processes, then give the
-total to every `aggregate`. So neither the split into micro-batches, nor the number of processes,
-nor padding can change the gradient. A mean of micro-batch means would: lengths differ.
-With averaging data parallelism, multiply the result by the number of processes.
+The denominator is an explicit argument: count each micro-batch with `count`, add over micro-batches
+and processes, then give the total to every `aggregate`. So neither the split into micro-batches,
+nor the number of processes, nor padding can change the gradient. A mean of micro-batch means would:
+lengths differ. With averaging data parallelism, multiply the result by the number of processes.
 
 Where the total is known only after all micro-batches went through (STAPO's kept tokens), pass a
 denominator of 1 and divide the gradients by the total before clipping them: the same, exactly.
@@ -34,7 +33,13 @@ def count(mask: Tensor, aggregation: Aggregation, *, max_tokens: int | None = No
 
     A row that is masked out whole still counts as a sequence, as in TRL; leave rows that only
     fill up a batch out of `mask`. `max_tokens` is for `constant`, a limit that is the same for
-    every step, never the padded width."""
+    every step, never the padded width.
+
+    Example:
+        >>> mask = torch.tensor([[True, True, False], [True, False, False]])
+        >>> count(mask, "token"), count(mask, "sequence"), count(mask, "constant", max_tokens=8)
+        (3, 2, 16)
+    """
     if aggregation == "token":
         return int(mask.sum())
     if aggregation == "constant":
@@ -53,15 +58,23 @@ def aggregate(
 
     `terms` (B, T); `mask` (B, T) bool, the tokens that are trained on (trainable and kept);
     `denominator` the step's total of `count`. Zero, with zero gradients, where nothing is trained
-    on: an empty micro-batch still takes part in backward."""
+    on: an empty micro-batch still takes part in backward.
+
+    Example: means of sequences weigh alike, whatever their lengths:
+
+        >>> mask = torch.tensor([[True, True], [True, False]])
+        >>> terms = torch.tensor([[1.0, 3.0], [4.0, 9.0]])
+        >>> float(aggregate(terms, mask, "sequence", 2)), float(aggregate(terms, mask, "token", 3))
+        (3.0, 2.6666667461395264)
+    """
     if aggregation not in AGGREGATIONS:
         raise UsageError(f"unknown aggregation {aggregation!r}; known: {', '.join(AGGREGATIONS)}")
     if not isinstance(denominator, Tensor):
         if denominator < 0:
             raise UsageError(f"the denominator of a step cannot be negative, got {denominator}")
         denominator = torch.tensor(denominator, dtype=terms.dtype, device=terms.device)
-    kept = torch.where(mask, terms, 0.0)
+    masked = torch.where(mask, terms, 0.0)
     if aggregation == "sequence":
-        kept = kept / tokens_per_row(mask)
+        masked = masked / tokens_per_row(mask)
     # A step without any token has a sum of zero too: 0 / 1 keeps it attached to the graph.
-    return kept.sum() / torch.where(denominator > 0, denominator, torch.ones_like(denominator))
+    return masked.sum() / torch.where(denominator > 0, denominator, torch.ones_like(denominator))

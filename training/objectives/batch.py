@@ -1,7 +1,5 @@
 """What every objective reads: the tensors of one micro-batch, their shapes checked once.
 
-Leaves out where they come from (rollouts, the model's forward pass) and every formula.
-
 Three policies, three tensors, never merged: the policy being trained (`logp`), the same weights
 before this batch of updates (`old_logp`), and the sampler (used only through `correction`, see
 `mismatch.py`). All log-probabilities are taken at the sampling temperature, or ratios, entropies
@@ -26,9 +24,9 @@ class NonFinite(ValueError):
     """NaN or infinity where a token is trained on: `field` names the tensor, `rows` the samples."""
 
     def __init__(self, field: str, rows: tuple[str, ...]) -> None:
-        shown = ", ".join(rows[:5]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+        names = ", ".join(rows[:5]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
         super().__init__(
-            f"{field} is NaN or infinite for sample {shown}; skip this step or drop the sample"
+            f"{field} is NaN or infinite for sample {names}; skip this step or drop the sample"
         )
         self.field = field
         self.rows = rows
@@ -36,7 +34,17 @@ class NonFinite(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenBatch:
-    """One micro-batch of B sequences, padded to T tokens. Raises `UsageError` on other shapes."""
+    """One micro-batch of B sequences, padded to T tokens. Raises `UsageError` on other shapes.
+
+    Example:
+        >>> logp = torch.tensor([[-0.1, -0.2], [-0.3, 0.0]])
+        >>> mask = torch.tensor([[True, True], [True, False]])
+        >>> batch = TokenBatch(
+        ...     logp=logp, old_logp=logp, mask=mask, advantage=torch.tensor([1.0, -1.0])
+        ... )
+        >>> batch.token_advantage.shape
+        torch.Size([2, 1])
+    """
 
     logp: Tensor
     """(B, T) nats, the sampled tokens under the policy being trained; carries the gradient."""
@@ -62,6 +70,7 @@ class TokenBatch:
             raise UsageError(f"logp must be float32 or float64, got {self.logp.dtype}")
         if self.mask.dtype != torch.bool:
             raise UsageError(f"mask must be bool, got {self.mask.dtype}")
+        # Broadcasting would hide a wrong shape, and give a wrong loss.
         for name, allowed in (
             ("old_logp", [shape]),
             ("mask", [shape]),
@@ -71,8 +80,8 @@ class TokenBatch:
         ):
             tensor: Tensor | None = getattr(self, name)
             if tensor is not None and tuple(tensor.shape) not in allowed:
-                wanted = " or ".join(map(str, allowed))
-                raise UsageError(f"{name} must have shape {wanted}, got {tuple(tensor.shape)}")
+                shapes = " or ".join(map(str, allowed))
+                raise UsageError(f"{name} must have shape {shapes}, got {tuple(tensor.shape)}")
 
     @property
     def token_advantage(self) -> Tensor:

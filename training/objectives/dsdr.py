@@ -2,7 +2,7 @@
 
 arXiv 2602.19895, from the paper alone. Two parts: a bonus on the reward before advantages are
 taken (global), and an additive entropy term on correct answers, shared out by the same diversity
-(local). Leaves out measuring diversity (`diversity.py`).
+((local). Diversity is measured in `diversity.py`.
 
 - The paper never gives the cap on diversity; here it is 1, no cap.
 - In a group of correct answers only, rewards differ by the bonus alone. Divided by their deviation
@@ -34,7 +34,13 @@ def dsdr_reward(
 ) -> Tensor:
     """(B,) reward + weight * min(diversity, cap) for correct answers, others unchanged.
 
-    `correct` (B,) bool; `diversity` (B,) in [0, 1], never negative."""
+    `correct` (B,) bool; `diversity` (B,) in [0, 1], never negative.
+
+    Example:
+        >>> reward, diversity = torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5])
+        >>> dsdr_reward(reward, torch.tensor([True, False]), diversity, weight=0.5).tolist()
+        [1.25, 0.0]
+    """
     if weight < 0 or cap < 0:
         raise UsageError(f"weight and cap of dsdr must be >= 0, got {weight} and {cap}")
     _check_diversity(diversity, correct)
@@ -54,11 +60,18 @@ def dsdr_shares(
     """(B,) softmax of temperature * min(diversity, cap) over each group's correct answers.
 
     Sums to 1 in a group with a correct answer, to 0 elsewhere. Despite its name in the paper, a
-    higher `temperature` is *sharper*; 0 is uniform."""
+    higher `temperature` is *sharper*; 0 is uniform.
+
+    Example:
+        >>> diversity, correct = torch.tensor([0.2, 0.9, 0.9]), torch.tensor([True, True, False])
+        >>> dsdr_shares(diversity, correct, torch.tensor([0, 0, 0]), temperature=0.0).tolist()
+        [0.5, 0.5, 0.0]
+    """
     _check_diversity(diversity, correct)
     check_groups(diversity, group, "diversity")
     right = correct.bool()
     score = torch.where(right, temperature * diversity.clamp(max=cap), -torch.inf)
+    # A softmax within each group: its maximum is taken off, so that nothing overflows.
     top = torch.where(right, group_max(score, group), 0.0)
     power = torch.where(right, (score - top).exp(), 0.0)
     total = group_sum(power, group)
@@ -79,6 +92,7 @@ def dsdr_entropy_loss(batch: TokenBatch, shares: Tensor, groups: float | Tensor)
         )
     if not isinstance(groups, Tensor) and groups <= 0:
         raise UsageError(f"groups must count the problems of the step, got {groups}")
+    # The ratio carries the gradient: see above.
     terms = log_ratio(batch).exp() * batch.masked(batch.logp)
     mean = terms.sum(dim=1) / tokens_per_row(batch.mask)[:, 0]
     return (shares.detach().to(mean) * mean).sum() / groups

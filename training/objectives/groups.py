@@ -1,8 +1,7 @@
 """Sums, means and extremes over groups: the answers to one problem, of any number.
 
-Leaves out what is done with them. A group is an integer id per row, ids from 0 without a need to
-be used all; groups may have different sizes, since rollouts can fail. NaN marks a missing value:
-it takes part in nothing.
+A group is an integer id per row, ids from 0 without a need to be used all; groups may have
+different sizes, since rollouts can fail. NaN marks a missing value: it takes part in nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +16,13 @@ from mmreason.types import UsageError
 
 @dataclass(frozen=True, slots=True)
 class GroupStatistics:
-    """Per row, the figures of the row's group over the values that are not missing."""
+    """Per row, the figures of the row's group over the values that are not missing.
+
+    Example:
+        >>> statistics = group_statistics(torch.tensor([1.0, 3.0, 5.0]), torch.tensor([0, 0, 1]))
+        >>> statistics.mean.tolist(), statistics.number.tolist()
+        ([2.0, 2.0, 5.0], [2.0, 2.0, 1.0])
+    """
 
     number: Tensor
     mean: Tensor
@@ -46,7 +51,12 @@ def check_groups(values: Tensor, group: Tensor, name: str) -> None:
 
 
 def group_sum(values: Tensor, group: Tensor) -> Tensor:
-    """(B,) sum over the row's group."""
+    """(B,) sum over the row's group.
+
+    Example:
+        >>> group_sum(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0, 1, 0])).tolist()
+        [5.0, 2.0, 5.0]
+    """
     size = int(group.max()) + 1 if len(group) else 0
     return values.new_zeros(size).index_add(0, group.long(), values)[group.long()]
 
@@ -61,13 +71,15 @@ def group_max(values: Tensor, group: Tensor) -> Tensor:
 
 def group_statistics(values: Tensor, group: Tensor) -> GroupStatistics:
     """Number, mean and deviation per row; mean zero where a group has no value at all."""
+    # 1) Missing values count as 0 in sums, and not at all in numbers.
     present = ~torch.isnan(values)
     filled = torch.where(present, values, 0.0)
     number = group_sum(present.to(values.dtype), group)
     mean = group_sum(filled, group) / number.clamp(min=1)
+    # 2) In two passes: squares of values less their mean, which do not cancel.
     squares = torch.where(present, (filled - mean).square(), 0.0)
     deviation = (group_sum(squares, group) / (number - 1).clamp(min=1)).sqrt()
-    # Rounding gives equal values a deviation of 1e-17, which a small epsilon would blow up.
+    # 3) Rounding gives equal values a deviation of 1e-17, which a small epsilon would blow up.
     low = torch.where(present, values, torch.inf)
     high = torch.where(present, values, -torch.inf)
     varied = group_max(high, group) > -group_max(-low, group)

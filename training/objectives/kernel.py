@@ -1,7 +1,7 @@
 """VESPO: one soft weight per sequence from the whole sequence's importance ratio.
 
 arXiv 2602.10693 with the numerical limits of the authors' code, which the paper does not mention.
-Leaves out the advantage and the aggregation (published: mean over all tokens of the step).
+Published with the mean over all tokens of the step.
 
 The window is narrow: for A >= 0 the weight exceeds 0.5 only while log W lies in about
 [-1.5, 0.4]. log W is a *sum* over tokens, so long sequences and a sampler with other numerics can
@@ -51,6 +51,7 @@ def vespo_weight(
     for name, (power, decay) in (("positive", positive), ("negative", negative)):
         if power <= 0 or decay <= 0:
             raise UsageError(f"{name} of vespo must be two numbers > 0, got {(power, decay)}")
+    # Powers and decays by the sign of the advantage, in log space: W^c1 * e^(c2 (1 - W)).
     log_w = sequence_log_weight(batch)
     nonnegative = batch.token_advantage >= 0
     power, decay = (
@@ -70,6 +71,7 @@ def sequence_log_weight(batch: TokenBatch) -> Tensor:
     if batch.correction is not None:
         if batch.correction.shape != batch.logp.shape:
             raise UsageError("vespo needs mismatch corrections per token, not per sequence")
+        # A correction of 0 has no logarithm: it is the floor, which silences the sequence.
         weights = torch.where(batch.mask, batch.correction, 1.0)
         log_w = log_w + weights.log().clamp(LOG_FLOOR, LOG_LIMIT).sum(1, keepdim=True)
     return log_w.clamp(LOG_FLOOR, LOG_LIMIT)
@@ -77,7 +79,13 @@ def sequence_log_weight(batch: TokenBatch) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class VespoReport:
-    """How much of the batch still learns. Rows without trainable tokens are not counted."""
+    """How much of the batch still learns. Rows without trainable tokens are not counted.
+
+    Example: a tenth of the sequences no longer learns:
+
+        >>> VespoReport(0.9, 0.1, 0.8, 3.2).vanished_share
+        0.1
+    """
 
     mean_weight: float
     vanished_share: float
@@ -89,6 +97,7 @@ class VespoReport:
 
 def vespo_report(batch: TokenBatch, weight: Tensor) -> VespoReport:
     """Figures to log, from `weight` (B, 1) of `vespo_weight`; zeros for a batch without tokens."""
+    # An empty row has W = 1, which would pass for one that learns.
     rows = batch.mask.any(dim=1)
     phi = weight[rows, 0].double()
     if not len(phi):

@@ -1,6 +1,6 @@
 """Estimators of KL(pi || reference) from sampled tokens, each (B, T), zero where masked.
 
-Leaves out the choice of coefficient. With x = log reference - log pi:
+With x = log reference - log pi:
 
 | estimator | value | as a loss term |
 | k1 | -x | its expected gradient is zero: for reports or inside the reward only |
@@ -38,6 +38,7 @@ def k2(batch: TokenBatch, reference_logp: Tensor) -> Tensor:
 
 def k3(batch: TokenBatch, reference_logp: Tensor) -> Tensor:
     """e^x - x - 1 (Schulman 2020; the KL term of GRPO)."""
+    # Impossible under the reference is taken for next to impossible: one token must not end a run.
     gap = _log_gap(batch, reference_logp.clamp(min=LEAST_LOGP)).clamp(max=LOG_LIMIT)
     return gap.expm1() - gap
 

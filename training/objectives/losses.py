@@ -1,9 +1,9 @@
 """Per-token losses: each takes a `TokenBatch` and returns (B, T) terms to minimise.
 
-Leaves out advantages, token masks such as STAPO's, and aggregation: these compose with every loss
-here. Terms are exact zeros outside the mask and already multiplied by `batch.correction`.
-A loss of a whole sequence is repeated on its tokens, so that their mean is the sequence's loss.
-Clip bounds are distances from 1 unless called `floor` or `ceiling`.
+Advantages, token masks such as STAPO's, and aggregation compose with every loss here. Terms are
+exact zeros outside the mask and already multiplied by `batch.correction`. A loss of a whole
+sequence is repeated on its tokens, so that their mean is the sequence's loss. Clip bounds are
+distances from 1 unless called `floor` or `ceiling`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,15 @@ TokenLoss = Callable[[TokenBatch], Tensor]
 
 
 def reinforce(batch: TokenBatch) -> Tensor:
-    """-A * log pi. With leave-one-out advantages this is RLOO (arXiv 2402.14740)."""
-    return _finish(batch, -batch.token_advantage * batch.masked(batch.logp))
+    """-A * log pi. With leave-one-out advantages this is RLOO (arXiv 2402.14740).
+
+    Example:
+        >>> logp, mask = torch.tensor([[-0.5, -2.0]]), torch.tensor([[True, False]])
+        >>> batch = TokenBatch(logp=logp, old_logp=logp, mask=mask, advantage=torch.tensor([2.0]))
+        >>> reinforce(batch).tolist()
+        [[1.0, 0.0]]
+    """
+    return _apply_correction(batch, -batch.token_advantage * batch.masked(batch.logp))
 
 
 def clipped(
@@ -48,10 +55,11 @@ def clipped(
         raise UsageError(f"dual_clip must exceed 1 + clip_high = {1 + clip_high}, got {dual_clip}")
     terms = _surrogate(token_ratio(batch), batch.token_advantage, clip_low, clip_high)
     if dual_clip is not None:
+        # Where A < 0 the surrogate grows with the ratio without an end.
         advantage = batch.token_advantage
         bounded = torch.minimum(terms, -dual_clip * advantage)
         terms = torch.where(advantage < 0, bounded, terms)
-    return _finish(batch, terms)
+    return _apply_correction(batch, terms)
 
 
 def gspo(batch: TokenBatch, *, clip_low: float = 3e-4, clip_high: float = 4e-4) -> Tensor:
@@ -60,7 +68,7 @@ def gspo(batch: TokenBatch, *, clip_low: float = 3e-4, clip_high: float = 4e-4) 
     The ratio uses every trainable token, also those a token mask leaves out of the loss. Summed
     over tokens instead of averaged this is LUSPO."""
     ratio = sequence_ratio(batch)
-    return _finish(batch, _surrogate(ratio, batch.token_advantage, clip_low, clip_high))
+    return _apply_correction(batch, _surrogate(ratio, batch.token_advantage, clip_low, clip_high))
 
 
 def gspo_token(batch: TokenBatch, *, clip_low: float = 3e-4, clip_high: float = 4e-4) -> Tensor:
@@ -69,7 +77,7 @@ def gspo_token(batch: TokenBatch, *, clip_low: float = 3e-4, clip_high: float = 
     Equals `gspo` in value, and in gradient too where the advantage is the same for all tokens of
     a sequence and the terms are averaged per sequence."""
     ratio = straight_through(sequence_ratio(batch), batch.masked(batch.logp))
-    return _finish(batch, _surrogate(ratio, batch.token_advantage, clip_low, clip_high))
+    return _apply_correction(batch, _surrogate(ratio, batch.token_advantage, clip_low, clip_high))
 
 
 def cispo(batch: TokenBatch, *, ceiling: float = 5.0, floor: float | None = None) -> Tensor:
@@ -79,8 +87,9 @@ def cispo(batch: TokenBatch, *, ceiling: float = 5.0, floor: float | None = None
     frameworks take the distance from 1 under the same name.)"""
     if ceiling <= (floor or 0.0):
         raise UsageError(f"ceiling must exceed floor, got {ceiling} and {floor}")
+    # Detached: the clip bounds the weight of the gradient, and does not take it away.
     weight = token_ratio(batch).detach().clamp(min=floor, max=ceiling)
-    return _finish(batch, -weight * batch.token_advantage * batch.masked(batch.logp))
+    return _apply_correction(batch, -weight * batch.token_advantage * batch.masked(batch.logp))
 
 
 def sapo(
@@ -98,8 +107,9 @@ def sapo(
     ratio = token_ratio(batch)
     high, low = ratio.new_tensor(temperature_positive), ratio.new_tensor(temperature_negative)
     temperature = torch.where(advantage > 0, high, low)
+    # 4 / t makes the slope 1 at r = 1, whatever the temperature.
     soft = torch.sigmoid(temperature * (ratio - 1)) * 4 / temperature
-    return _finish(batch, -soft * advantage)
+    return _apply_correction(batch, -soft * advantage)
 
 
 def gmpo(batch: TokenBatch, *, log_clip: float = 0.4) -> Tensor:
@@ -108,11 +118,12 @@ def gmpo(batch: TokenBatch, *, log_clip: float = 0.4) -> Tensor:
     advantage = batch.token_advantage
     if advantage.shape[1] != 1:
         raise UsageError("gmpo needs one advantage per sequence, shape (sequences,)")
+    # Clipped on the side that the advantage pushes to only, as in PPO, but in log space.
     sign = torch.where(advantage > 0, 1.0, -1.0).to(batch.logp)
     pushed = sign * log_ratio(batch)
-    kept = sign * torch.minimum(pushed, pushed.clamp(-log_clip, log_clip))
-    mean = kept.sum(1, keepdim=True) / tokens_per_row(batch.mask)
-    return _finish(batch, -advantage * mean.exp())
+    clipped_log = sign * torch.minimum(pushed, pushed.clamp(-log_clip, log_clip))
+    mean = clipped_log.sum(1, keepdim=True) / tokens_per_row(batch.mask)
+    return _apply_correction(batch, -advantage * mean.exp())
 
 
 def _surrogate(ratio: Tensor, advantage: Tensor, clip_low: float, clip_high: float) -> Tensor:
@@ -125,7 +136,7 @@ def _surrogate(ratio: Tensor, advantage: Tensor, clip_low: float, clip_high: flo
     return -torch.minimum(ratio * advantage, inside * advantage)
 
 
-def _finish(batch: TokenBatch, terms: Tensor) -> Tensor:
+def _apply_correction(batch: TokenBatch, terms: Tensor) -> Tensor:
     """Terms times the correction, exact zeros outside the mask."""
     if batch.correction is not None:
         terms = terms * batch.correction.detach()

@@ -4,7 +4,7 @@ From the paper alone (arXiv 2602.15620; no code of the authors is known). A toke
 it is improbable, the model was *not* uncertain there, and the sequence is rewarded: such tokens
 (wrong arithmetic, stray syntax) otherwise get the largest gradients.
 
-Leaves out the loss: the mask composes with any. It acts on the terms and on the denominator, never
+The mask composes with any loss. It acts on the terms and on the denominator, never
 on a ratio: VESPO's and GSPO's sequence ratios keep every trainable token, or they would no longer
 be likelihood ratios. Probability and entropy are the *current* policy's, at the sampling
 temperature. The evidence published is about text mathematics; visual tokens are untested.
@@ -31,7 +31,12 @@ late versions), or all trainable tokens (a reading of its first two versions).""
 
 @dataclass(frozen=True, slots=True)
 class StapoMask:
-    """Tokens to keep, and figures to log."""
+    """Tokens to keep, and figures to log.
+
+    Example:
+        >>> StapoMask(torch.tensor([[True, False]]), silenced=1, candidates=1, tokens=2).silenced
+        1
+    """
 
     keep: Tensor
     """(B, T) bool, true wherever nothing is silenced, padding included."""
@@ -47,15 +52,20 @@ def candidate_entropies(
     """(n,) entropies this micro-batch adds to the population of the quantile; n may be 0."""
     if scope not in ("candidates", "all_tokens"):
         raise UsageError(f"unknown scope {scope!r}; known: candidates, all_tokens")
-    where = batch.mask if scope == "all_tokens" else _candidates(batch, probability)
-    return _entropy(batch)[where]
+    population = batch.mask if scope == "all_tokens" else _find_candidates(batch, probability)
+    return _require_entropy(batch)[population]
 
 
 @torch.no_grad()
 def entropy_threshold(entropies: Tensor, quantile: float = 0.75) -> float:
     """The `quantile` of (n,) gathered entropies, in nats; minus infinity of none: silences nothing.
 
-    Linear between neighbours, as `torch.quantile`, which refuses more than 2^24 values."""
+    Linear between neighbours, as `torch.quantile`, which refuses more than 2^24 values.
+
+    Example:
+        >>> entropy_threshold(torch.tensor([0.0, 1.0, 2.0, 3.0]), quantile=0.5)
+        1.5
+    """
     if not 0 <= quantile <= 1:
         raise UsageError(f"quantile must lie in [0, 1], got {quantile}")
     if not entropies.numel():
@@ -64,8 +74,8 @@ def entropy_threshold(entropies: Tensor, quantile: float = 0.75) -> float:
     position = quantile * (len(ordered) - 1)
     below = int(position)
     above = min(below + 1, len(ordered) - 1)
-    part = position - below
-    return float(ordered[below] * (1 - part) + ordered[above] * part)
+    fraction = position - below
+    return float(ordered[below] * (1 - fraction) + ordered[above] * fraction)
 
 
 @torch.no_grad()
@@ -74,24 +84,32 @@ def stapo_mask(batch: TokenBatch, threshold: float, *, probability: float = 0.00
 
     So even quantile 1 spares the most uncertain candidate; an infinite threshold spares none.
     Count the denominator over `batch.mask & keep`."""
-    candidate = _candidates(batch, probability)
-    silenced = candidate & (_entropy(batch) < threshold)
+    # Improbable, and yet the model was sure: the mark of a mistake rather than of a search.
+    candidate = _find_candidates(batch, probability)
+    silenced = candidate & (_require_entropy(batch) < threshold)
     return StapoMask(~silenced, int(silenced.sum()), int(candidate.sum()), int(batch.mask.sum()))
 
 
 def without_truncated(mask: Tensor, truncated: Tensor) -> Tensor:
-    """(B, T) mask without the sequences that hit the length limit, `truncated` (B,) bool."""
+    """(B, T) mask without the sequences that hit the length limit, `truncated` (B,) bool.
+
+    Example:
+        >>> mask = torch.tensor([[True, True], [True, False]])
+        >>> without_truncated(mask, torch.tensor([False, True])).tolist()
+        [[True, True], [False, False]]
+    """
     return mask & ~truncated.unsqueeze(1)
 
 
-def _candidates(batch: TokenBatch, probability: float) -> Tensor:
+def _find_candidates(batch: TokenBatch, probability: float) -> Tensor:
     if not 0 <= probability <= 1:
         raise UsageError(f"probability must lie in [0, 1], got {probability}")
+    # Masked before it is exponentiated: what is not trained on may be anything.
     improbable = batch.masked(batch.logp.detach()).exp() < probability
     return batch.mask & improbable & (batch.token_advantage > 0)
 
 
-def _entropy(batch: TokenBatch) -> Tensor:
+def _require_entropy(batch: TokenBatch) -> Tensor:
     if batch.entropy is None:
         raise UsageError("STAPO needs the entropy of every token: TokenBatch(entropy=...)")
     return batch.entropy.detach().to(batch.logp.dtype)

@@ -3,8 +3,8 @@
 rho = pi_old / mu, both without gradient: pi_old recomputed by the trainer, mu as the sampler
 reported it when it drew the token (before any truncation such as top-p, or rho means nothing).
 The result is `TokenBatch.correction`, (B, T) per token or (B, 1) per sequence.
-Leaves out the ratio of the updates themselves (`ratios.py`). Without a report of the sampler there
-is no correction, and `mismatch_report` says so.
+The ratio of the updates themselves is in `ratios.py`. Without a report of the sampler there is no
+correction, and `mismatch_report` says so.
 """
 
 from __future__ import annotations
@@ -30,8 +30,14 @@ def truncated_weight(
     ceiling: float = 2.0,
     level: Level = "token",
 ) -> Tensor:
-    """min(rho, ceiling): truncated importance sampling (TIS)."""
-    return _ratio(old_logp, sampler_logp, mask, level).clamp(max=ceiling)
+    """min(rho, ceiling): truncated importance sampling (TIS).
+
+    Example:
+        >>> old_logp, sampler_logp = torch.tensor([[0.0, -1.0]]), torch.tensor([[-2.0, -1.0]])
+        >>> truncated_weight(old_logp, sampler_logp, torch.tensor([[True, True]])).tolist()
+        [[2.0, 1.0]]
+    """
+    return _importance_ratio(old_logp, sampler_logp, mask, level).clamp(max=ceiling)
 
 
 def masked_weight(
@@ -48,7 +54,7 @@ def masked_weight(
     With VESPO one zero silences the whole sequence: prefer `truncated_weight` there."""
     if not 0 <= floor <= ceiling:
         raise UsageError(f"need 0 <= floor <= ceiling, got {floor} and {ceiling}")
-    ratio = _ratio(old_logp, sampler_logp, mask, level)
+    ratio = _importance_ratio(old_logp, sampler_logp, mask, level)
     # So that NaN is neither: it stays, and `require_finite` names its sample.
     return torch.where((ratio < floor) | (ratio > ceiling), 0.0, ratio)
 
@@ -68,7 +74,12 @@ def icepop_weight(
 
 @dataclass(frozen=True, slots=True)
 class MismatchReport:
-    """How far sampler and trainer are apart, over the trainable tokens."""
+    """How far sampler and trainer are apart, over the trainable tokens.
+
+    Example:
+        >>> mismatch_report(torch.tensor([[-1.0]]), None, torch.tensor([[True]])).reported
+        False
+    """
 
     reported: bool
     """False where the sampler gave no log-probabilities: the other figures are then zero."""
@@ -87,6 +98,7 @@ def mismatch_report(old_logp: Tensor, sampler_logp: Tensor | None, mask: Tensor)
     gap = (old_logp - sampler_logp)[mask].double()
     if not gap.numel():
         return MismatchReport(True, 0.0, 0.0, 0.0)
+    # The mean absolute gap is of all; only what is exponentiated is limited.
     limited = gap.clamp(-LOG_LIMIT, LOG_LIMIT)
     return MismatchReport(
         reported=True,
@@ -97,7 +109,7 @@ def mismatch_report(old_logp: Tensor, sampler_logp: Tensor | None, mask: Tensor)
 
 
 @torch.no_grad()
-def _ratio(old_logp: Tensor, sampler_logp: Tensor, mask: Tensor, level: Level) -> Tensor:
+def _importance_ratio(old_logp: Tensor, sampler_logp: Tensor, mask: Tensor, level: Level) -> Tensor:
     if not old_logp.shape == sampler_logp.shape == mask.shape:
         raise UsageError(
             "old_logp, sampler_logp and mask must have one shape, got "

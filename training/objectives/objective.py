@@ -1,7 +1,7 @@
 """Objectives put together: advantage x loss x aggregation, and the published ones by name.
 
 The token mask is the fourth factor; it depends on the batch and is an argument of `policy_loss`.
-Leaves out KL, DSDR's entropy term and other additive terms: aggregate them and add them.
+KL, DSDR's entropy term and other additive terms are aggregated by themselves, and added.
 `docs/objectives.md` says what composes with what.
 """
 
@@ -35,7 +35,13 @@ Advantage = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """One way to learn from rewarded answers. Constants are bound with `functools.partial`."""
+    """One way to learn from rewarded answers. Constants are bound with `functools.partial`.
+
+    Example:
+        >>> wide = Objective(group_advantage, partial(clipped, clip_high=0.5), "token")
+        >>> wide.aggregation
+        'token'
+    """
 
     advantage: Advantage
     loss: TokenLoss
@@ -58,6 +64,7 @@ def policy_loss(
     return aggregate(objective.loss(batch), mask, objective.aggregation, denominator)
 
 
+# Two readings of "better than the group": in units of its deviation, or as they are.
 _by_deviation = group_advantage
 _centred = partial(group_advantage, scale="none")
 

@@ -34,13 +34,16 @@ def position_weights(log_probabilities: Tensor, mask: Tensor, *, alpha: float = 
         )
     if alpha < 1:
         raise UsageError(f"alpha must be >= 1, got {alpha}")
+    # 1) An answer that has ended says nothing: it is uniform.
     uniform = -math.log(log_probabilities.shape[2])
     filled = torch.where(mask.unsqueeze(2), log_probabilities, uniform)
+    # 2) How far each answer is from the mean of all, at every position.
     gap = (filled.mean(dim=0) - filled).clamp(-LOG_GAP_LIMIT, LOG_GAP_LIMIT)
     spread = (gap.expm1() - gap).sum(dim=2).mean(dim=0)
     used = mask.any(dim=0)
     if not bool(used.any()):
         return torch.ones_like(spread)
+    # 3) Scaled to [1, alpha] over the positions that any answer has.
     low, high = spread[used].min(), spread[used].max()
     # Equal distributions differ by rounding; scaled to [0, 1] that noise would become weights.
     noise = 1e3 * torch.finfo(spread.dtype).eps

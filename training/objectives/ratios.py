@@ -1,6 +1,6 @@
 """Importance ratios between the policy being trained and the one the updates started from.
 
-Leaves out clipping and weighting (`losses.py`) and the sampler's ratio (`mismatch.py`).
+Clipping and weighting are in `losses.py`, the sampler's ratio is in `mismatch.py`.
 
 Masking happens before any sum or exponential: a masked value, whatever it is, has no effect and
 no gradient. Log-ratios are limited to +-20 before they are exponentiated, in float32 exactly as
@@ -39,11 +39,17 @@ def sequence_ratio(batch: TokenBatch) -> Tensor:
 
 
 def tokens_per_row(mask: Tensor) -> Tensor:
-    """(B, 1) number of tokens in `mask` per row, at least 1 so that one can divide by it."""
+    """(B, 1) number of tokens in `mask` per row, at least 1 so that one can divide by it.
+
+    Example:
+        >>> tokens_per_row(torch.tensor([[True, True], [False, False]])).tolist()
+        [[2], [1]]
+    """
     return mask.sum(1, keepdim=True).clamp(min=1)
 
 
 def straight_through(value: Tensor, logp: Tensor) -> Tensor:
     """`value` (detached) with the gradient value * d logp: the token form of a sequence ratio."""
+    # Zero in value, so that the exponential is 1, and its gradient that of logp.
     step = logp - logp.detach()
     return value.detach() * torch.exp(step)

@@ -1,6 +1,6 @@
 """Dynamic sampling: which problems' answers are worth a training step.
 
-Leaves out drawing further problems until the batch is full: the trainer's loop does that.
+Further problems until the batch is full are sampled by the trainer's loop.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from mmreason.types import UsageError
 
 @dataclass(frozen=True, slots=True)
 class GroupFilter:
-    """Rows to keep, and how many groups of each kind there were."""
+    """Rows to keep, and how many groups of each kind there were.
+
+    Example:
+        >>> correct, group = torch.tensor([1.0, 0.0, 1.0, 1.0]), torch.tensor([0, 0, 1, 1])
+        >>> chosen = keep_groups(correct, group)
+        >>> chosen.keep.tolist(), chosen.mixed, chosen.solved
+        ([True, True, False, False], 1, 1)
+    """
 
     keep: Tensor
     """(B,) bool, the same for all rows of a group."""
@@ -44,6 +51,7 @@ def keep_groups(correct: Tensor, group: Tensor, *, diversity_weight: float = 0.0
         row = int(strange.nonzero()[0])
         raise UsageError(f"correct must be 0, 1 or NaN, got {float(values[row])} in row {row}")
     statistics = group_statistics(values, group)
+    # The mean over a group tells all three apart; without any score it is 0.
     failed = statistics.mean == 0
     solved = statistics.mean == 1
     keep = ~failed if diversity_weight > 0 else ~(failed | solved)

@@ -1,6 +1,6 @@
 """Rewards that depend on more than one answer's text: length near its limit, order of frames.
 
-Leaves out rewards of single answers (`mmreason.training.rewards`) and DSDR's bonus (`dsdr.py`).
+Rewards of single answers are in `mmreason.training.rewards`, DSDR's bonus is in `dsdr.py`.
 Plain tensors in, plain tensors out, without gradient.
 """
 
@@ -15,7 +15,13 @@ from mmreason.types import UsageError
 
 def overlong_penalty(length: Tensor, *, max_length: int, buffer: int) -> Tensor:
     """(B,) in [-1, 0]: 0 up to max_length - buffer tokens, then straight down to -1 at max_length
-    and beyond (DAPO, arXiv 2503.14476, eq. 13). Float64."""
+    and beyond (DAPO, arXiv 2503.14476, eq. 13). Float64.
+
+    Example:
+        >>> length = torch.tensor([700, 900, 1100])
+        >>> (overlong_penalty(length, max_length=1000, buffer=200) + 0.0).tolist()
+        [0.0, -0.5, -1.0]
+    """
     if not 0 < buffer <= max_length:
         raise UsageError(f"need 0 < buffer <= max_length, got {buffer} and {max_length}")
     excess = length.double() - (max_length - buffer)
@@ -42,11 +48,13 @@ def temporal_contrast_bonus(
     is missing: it counts in no mean and earns nothing."""
     check_groups(accuracy, group, "accuracy")
     check_groups(shuffled_accuracy, shuffled_group, "shuffled_accuracy")
+    # Both sets of answers in one table, so that their groups are the same numbers.
     values = torch.cat([accuracy, shuffled_accuracy.to(accuracy)])
     both = torch.cat([group, shuffled_group.to(group)])
     ordered = torch.arange(len(both), device=both.device) < len(group)
     mean = group_statistics(torch.where(ordered, values, torch.nan), both)
     other = group_statistics(torch.where(ordered, torch.nan, values), both)
+    # Without shuffled answers nothing says that the order helps.
     passes = (other.number > 0) & (mean.mean >= factor * other.mean)
     earned = passes[: len(group)] & (accuracy > correct_above)
     return earned.to(accuracy.dtype) * bonus

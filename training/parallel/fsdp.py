@@ -27,28 +27,27 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor
 
-from mmreason.training.learner.adapters import VISION_NAMES
-from mmreason.training.learner.logprobs import Scorer
-from mmreason.training.learner.packing import Layout
-from mmreason.training.learner.policy_model import Trainee
-from mmreason.training.parallel.processes import largest, total
-from mmreason.training.rl.recipe import Precision
+from mmreason.training.learner.adapters import is_of_vision
+from mmreason.training.learner.logprobs import Precision, Scorer
+from mmreason.training.learner.packing import PackedInputs
+from mmreason.training.learner.policy_model import PolicyModel
+from mmreason.training.parallel.processes import max_over_processes, sum_over_processes
 from mmreason.types import UsageError
 
 _FOLDER = "shards"
 
 
-def shard(
+def build_sharded(
     accelerator: Accelerator,
     scorer: Scorer,
     optimiser: torch.optim.Optimizer,
-    first: Layout,
+    first: PackedInputs,
     precision: Precision,
-) -> Sharded:
+) -> ShardedStrategy:
     """Shard the model and its optimiser. `first` is a forward pass of no meaning: the one that goes
     through a sharded model first tells it which module is the outermost. UsageError for settings
     that are not supported."""
-    _check(accelerator)
+    _check_plugin(accelerator)
     plugin: Any = accelerator.state.fsdp_plugin
     plugin.transformer_cls_names_to_wrap = layer_names(scorer.model)
     # Log-probabilities stay in float32, and gradients are added up in it.
@@ -59,17 +58,19 @@ def shard(
         if precision == "bf16"
         else MixedPrecisionPolicy()
     )
+    # Before the weights are cut up: a copy to put whole ones into when the model is saved.
     empty = _without_weights(scorer.model)
     wrapped, prepared = accelerator.prepare(scorer, optimiser)
+    # Processes may use different parts of the model in one pass (frames, or text alone).
     wrapped.set_reduce_scatter_unused_params(True)
     with torch.no_grad():
         wrapped(first.to(accelerator.device), 1.0, False)
-    return Sharded(accelerator, wrapped, prepared, empty)
+    return ShardedStrategy(accelerator, wrapped, prepared, empty)
 
 
-class Sharded:
-    """See `mmreason.training.parallel.strategy.Placement`; `shard` makes it. `empty` is the model
-    on no device, to be saved."""
+class ShardedStrategy:
+    """See `mmreason.training.parallel.strategy.Strategy`; `build_sharded` makes it. `empty` is the
+    model on no device, to be saved."""
 
     def __init__(self, accelerator: Accelerator, scorer: Any, optimiser: Any, empty: Any):
         self.accelerator = accelerator
@@ -78,27 +79,30 @@ class Sharded:
         self._empty = empty
         self._units = [module for module in scorer.modules() if isinstance(module, FSDPModule)]
         self._used: set[str] = set()
-        with self.whole():
+        # On the gathered weights, where gradients accumulate; the optimiser's are their shards.
+        with self.unsharded():
             for name, parameter in scorer.named_parameters():
                 if parameter.requires_grad:
-                    note = partial(self._note, name)
-                    parameter.register_post_accumulate_grad_hook(note)
+                    mark = partial(self._mark_used, name)
+                    parameter.register_post_accumulate_grad_hook(mark)
 
-    def _note(self, name: str, _: Tensor) -> None:
+    def _mark_used(self, name: str, _: Tensor) -> None:
         self._used.add(name)
 
     @contextlib.contextmanager
-    def whole(self) -> Iterator[None]:
-        """See `Placement`: all weights are gathered, in the precision that is computed in."""
+    def unsharded(self) -> Iterator[None]:
+        """See `Strategy`: all weights are gathered, in the precision that is computed in."""
+        # Otherwise a layer would be given back after its first pass, and gathered for the second
+        # one with processes that make no second one.
         self.scorer.set_reshard_after_forward(False)
         try:
             for unit in self._units:
                 unit.unshard()
             yield
         finally:
-            self.gather_no_more()
+            self._reshard()
 
-    def gather_no_more(self) -> None:
+    def _reshard(self) -> None:
         """Give back what other processes hold."""
         for unit in self._units:
             unit.reshard()
@@ -109,52 +113,54 @@ class Sharded:
         # What the backward pass begins with would be given back and gathered again.
         self.scorer.set_reshard_after_forward(False, recurse=False)
 
-    def rounds(self, micros: int) -> int:
-        """See `Placement`: as many for all, or those that wait would hang."""
-        return largest(self.accelerator, micros)
+    def count_passes(self, micro_batches: int) -> int:
+        """See `Strategy`: as many for all, or those that wait would hang."""
+        return max_over_processes(self.accelerator, micro_batches)
 
     def backward(self, loss: Tensor, *, is_last: bool) -> None:
-        """See `Placement`. Gradients go to their shards in each pass: none is ever held whole."""
+        """See `Strategy`. Gradients go to their shards in each pass: none is ever held whole."""
         # What is averaged over processes is to be a sum.
         self.accelerator.backward(loss * self.accelerator.num_processes)
 
-    def clipped_norm(self, largest: float) -> float:
-        """See `Placement`."""
+    def clip_gradients(self, max_norm: float) -> float:
+        """See `Strategy`."""
         named = {n: p for n, p in self.scorer.named_parameters() if p.requires_grad}
-        used = total(self.accelerator, [float(name in self._used) for name in named])
+        # A weight that any process used is stepped in all: their shards are of one tensor.
+        used = sum_over_processes(self.accelerator, [float(name in self._used) for name in named])
         trained = [p for p, count in zip(named.values(), used, strict=True) if count]
         for parameter, count in zip(named.values(), used, strict=True):
             if not count:  # what no process has used has no gradient, as in one process
                 parameter.grad = None
-        norm: Any = self.accelerator.clip_grad_norm_(trained, largest)
+        norm: Any = self.accelerator.clip_grad_norm_(trained, max_norm)
         return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
     def step(self) -> None:
-        """See `Placement`."""
+        """See `Strategy`."""
         self.optimiser.step()
-        self.drop()
+        self.drop_gradients()
 
-    def drop(self) -> None:
-        """See `Placement`."""
+    def drop_gradients(self) -> None:
+        """See `Strategy`."""
         self._used.clear()
         self.optimiser.zero_grad(set_to_none=True)
 
-    def to_save(self, trainee: Trainee) -> Trainee | None:
-        """See `Placement`: tensor by tensor into the memory of the main process's host."""
-        found = {}
-        for name, tensor in trainee.model.state_dict().items():
+    def policy_to_save(self, policy: PolicyModel) -> PolicyModel | None:
+        """See `Strategy`: tensor by tensor into the memory of the main process's host."""
+        weights = {}
+        for name, tensor in policy.model.state_dict().items():
+            # All processes take part in gathering each tensor; one keeps it.
             full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
             if self.accelerator.is_main_process:
-                found[name] = full.cpu()
+                weights[name] = full.cpu()
         if not self.accelerator.is_main_process:
             return None
         model = copy.deepcopy(self._empty)
-        model.load_state_dict(found, assign=True)
+        model.load_state_dict(weights, assign=True)
         model.tie_weights()
-        return replace(trainee, model=model)
+        return replace(policy, model=model)
 
     def save(self, folder: Path) -> None:
-        """See `Placement`: each process writes its shards. OSError in all where one cannot."""
+        """See `Strategy`: each process writes its shards. OSError in all where one cannot."""
         try:
             save(self._state(), checkpoint_id=folder / _FOLDER)
         except CheckpointException as error:  # no Exception for torch
@@ -165,14 +171,14 @@ class Sharded:
         )
 
     def load(self, folder: Path) -> None:
-        """See `Placement`. The number of processes may be another."""
-        known = FileSystemReader(folder / _FOLDER).read_metadata().state_dict_metadata
-        has_state = any(name.startswith("optimiser.") for name in known)
-        if has_state:
-            self._allot()
+        """See `Strategy`. The number of processes may be another."""
+        stored = FileSystemReader(folder / _FOLDER).read_metadata().state_dict_metadata
+        # Before its first step the optimiser has no state, and none was written.
+        if any(name.startswith("optimiser.") for name in stored):
+            self._allocate_state()
         state = self._state()
-        wanted = {f"weights.{name}" for name in state["weights"]}
-        if wanted != {name for name in known if name.startswith("weights.")}:
+        expected = {f"weights.{name}" for name in state["weights"]}
+        if expected != {name for name in stored if name.startswith("weights.")}:
             raise UsageError(f"{folder}: holds other weights than this recipe trains")
         load(state, checkpoint_id=folder / _FOLDER)
         load_accelerator_state(str(folder), [], [], [], [], self.accelerator.process_index)
@@ -180,13 +186,13 @@ class Sharded:
     def _state(self) -> dict[str, dict[str, Any]]:
         """Trained weights, and what the optimiser keeps of each; loading writes into them."""
         trained = {n: p for n, p in self.scorer.named_parameters() if p.requires_grad}
-        kept: Mapping[Tensor, Any] = self.optimiser.state
+        of: Mapping[Tensor, Any] = self.optimiser.state
         return {
             "weights": {name: p.detach() for name, p in trained.items()},
-            "optimiser": {name: dict(kept[p]) for name, p in trained.items() if p in kept},
+            "optimiser": {name: dict(of[p]) for name, p in trained.items() if p in of},
         }
 
-    def _allot(self) -> None:
+    def _allocate_state(self) -> None:
         """Room for what AdamW keeps, as it makes it in its first step."""
         for parameter in self.scorer.parameters():
             if parameter.requires_grad:
@@ -199,17 +205,17 @@ class Sharded:
 
 def layer_names(model: Any) -> list[str]:
     """Classes of the layers that every forward pass goes through: those of the language model."""
-    known = set(getattr(model, "_no_split_modules", None) or ())
+    layers = set(getattr(model, "_no_split_modules", None) or ())
     return sorted(
         {
             type(module).__name__
             for name, module in model.named_modules()
-            if type(module).__name__ in known and not any(part in name for part in VISION_NAMES)
+            if type(module).__name__ in layers and not is_of_vision(name)
         }
     )
 
 
-def _check(accelerator: Accelerator) -> None:
+def _check_plugin(accelerator: Accelerator) -> None:
     """UsageError for what is not supported."""
     plugin: Any = accelerator.state.fsdp_plugin
     if not accelerator.is_fsdp2:

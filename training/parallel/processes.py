@@ -1,11 +1,11 @@
-"""What the processes of a run must agree on: sums, flags, figures.
+"""What the processes of a run must agree on: sums, flags, lists of values.
 
 A thin layer over accelerate. With one process every function is the identity.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,47 +13,39 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import gather_object
 from torch import Tensor
 
-BUCKET = 2**24
+BUCKET_VALUES = 2**24
 """Gradients that are added up in one go."""
 
 Gather = Callable[[Sequence[Any]], list[Any]]
 """Gives the values of all processes, in the order of their ranks; `list` for one process."""
 
-Figures = tuple[Mapping[str, float], float]
-"""Some figures with what they are means over: how much they count among several processes."""
 
-_SUMS = frozenset(
-    {
-        "failures/groups",
-        "failures/samples",
-        "failures/rewards",
-        "groups/dropped",
-        "dsdr/groups",
-        "stapo/silenced",
-        "stapo/candidates",
-        "policy/loss",
-        "dsdr/entropy_loss",
-    }
-)
-"""Figures that count and shares of a sum; those that end in max or min are what they say, all else
-are means."""
-
-
-def total(accelerator: Accelerator, values: Sequence[float]) -> list[float]:
+def sum_over_processes(accelerator: Accelerator, values: Sequence[float]) -> list[float]:
     """Each value summed over processes, in double precision."""
     if accelerator.num_processes == 1:
         return [float(value) for value in values]
+    # Double precision: counts of tokens of a large step are not exact in float32.
     local = torch.tensor(values, dtype=torch.float64, device=accelerator.device)
     summed: Any = accelerator.reduce(local, "sum")
     return summed.tolist()
 
 
-def any_of(accelerator: Accelerator, flag: bool) -> bool:
+def any_process(accelerator: Accelerator, flag: bool) -> bool:
     """Whether the flag is set in any process."""
-    return total(accelerator, [float(flag)])[0] > 0
+    return sum_over_processes(accelerator, [float(flag)])[0] > 0
 
 
-def part() -> None:
+def max_over_processes(accelerator: Accelerator, value: int) -> int:
+    """The largest of the processes' values."""
+    return max(gather_values(accelerator, [value]))
+
+
+def gather_values(accelerator: Accelerator, values: Sequence[Any]) -> list[Any]:
+    """The values of all processes, in the order of their ranks."""
+    return list(values) if accelerator.num_processes == 1 else list(gather_object(list(values)))
+
+
+def destroy_process_group() -> None:
     """Let go of the other processes, after the last run of this one: threads that still wait for
     them may abort a process that ends."""
     PartialState().destroy_process_group()
@@ -64,53 +56,24 @@ def sum_gradients(accelerator: Accelerator, parameters: Sequence[Tensor]) -> Non
     as in one process."""
     if accelerator.num_processes == 1:
         return
-    used = total(accelerator, [float(p.grad is not None) for p in parameters])
+    # All processes must add up the same list, whatever each has gone through.
+    used = sum_over_processes(accelerator, [float(p.grad is not None) for p in parameters])
+    trained = [p for p, count in zip(parameters, used, strict=True) if count]
     bucket: list[Tensor] = []
-    shared = [p for p, count in zip(parameters, used, strict=True) if count]
-    for i, parameter in enumerate(shared):
+    for i, parameter in enumerate(trained):
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         bucket.append(parameter.grad)
-        last = i == len(shared) - 1 or shared[i + 1].dtype != parameter.dtype
-        if last or sum(grad.numel() for grad in bucket) >= BUCKET:
+        # A bucket is one tensor: of one dtype.
+        is_last = i == len(trained) - 1 or trained[i + 1].dtype != parameter.dtype
+        if is_last or sum(gradient.numel() for gradient in bucket) >= BUCKET_VALUES:
             _sum_bucket(accelerator, bucket)
             bucket = []
 
 
 def _sum_bucket(accelerator: Accelerator, gradients: Sequence[Tensor]) -> None:
-    summed: Any = accelerator.reduce(torch.cat([one.flatten() for one in gradients]), "sum")
-    parts = summed.split([one.numel() for one in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view_as(gradient))
-
-
-def largest(accelerator: Accelerator, value: int) -> int:
-    """The largest of the processes' values."""
-    return max(gathered(accelerator, [value]))
-
-
-def gathered(accelerator: Accelerator, values: Sequence[Any]) -> list[Any]:
-    """The values of all processes, in the order of their ranks."""
-    return list(values) if accelerator.num_processes == 1 else list(gather_object(list(values)))
-
-
-def merged(parts: Sequence[Figures]) -> dict[str, float]:
-    """Figures of several processes or updates as one set."""
-    found: dict[str, list[tuple[float, float]]] = {}
-    for metrics, weight in parts:
-        for name, value in metrics.items():
-            found.setdefault(name, []).append((value, weight))
-    return {name: _merged(name, values) for name, values in found.items()}
-
-
-def _merged(name: str, values: Sequence[tuple[float, float]]) -> float:
-    if name in _SUMS:
-        return sum(value for value, _ in values)
-    if name.endswith("max"):
-        return max(value for value, _ in values)
-    if name.endswith("min"):
-        return min(value for value, _ in values)
-    whole = sum(weight for _, weight in values)
-    if whole == 0:
-        return sum(value for value, _ in values) / len(values)
-    return sum(value * weight for value, weight in values) / whole
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    summed: Any = accelerator.reduce(flat, "sum")
+    pieces = summed.split([gradient.numel() for gradient in gradients])
+    for gradient, piece in zip(gradients, pieces, strict=True):
+        gradient.copy_(piece.view_as(gradient))

@@ -1,15 +1,15 @@
-"""How a model and its optimiser lie in the processes of a run: whole in each, or in shards.
+"""How a model and its optimiser lie in the processes of a run: replicated, or in shards.
 
-A placement knows how gradients of several processes become one, how weights are made whole to write
-and to be saved, and how the state of a run is stored. Leaves out losses (`update.py`) and what a
-checkpoint is (`checkpoint.py`).
+A strategy knows how gradients of several processes become one, how weights are made whole to write
+and to be saved, and how the state of a run is stored. Losses are in `rl/update.py`, checkpoints in
+`rl/checkpoint.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,18 +17,31 @@ import torch
 from accelerate import Accelerator, DistributedType
 from torch import Tensor
 
-from mmreason.training.learner.logprobs import Scorer
-from mmreason.training.learner.packing import empty_layout
-from mmreason.training.learner.policy_model import Trainee
-from mmreason.training.parallel import deepspeed as zero
-from mmreason.training.parallel import fsdp as sharded
+from mmreason.training.learner.logprobs import Precision, Scorer
+from mmreason.training.learner.packing import pack_nothing
+from mmreason.training.learner.policy_model import PolicyModel
+from mmreason.training.parallel.deepspeed_zero import build_zero
+from mmreason.training.parallel.fsdp import build_sharded
 from mmreason.training.parallel.processes import sum_gradients
-from mmreason.training.parallel.trained_only import train_only_hooks
-from mmreason.training.rl.recipe import Recipe
 from mmreason.types import UsageError
 
 
-class Placement(Protocol):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimiserSettings:
+    """AdamW, and what gradients are clipped to.
+
+    Example:
+        >>> OptimiserSettings(learning_rate=1e-5).betas
+        (0.9, 0.999)
+    """
+
+    learning_rate: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    max_gradient_norm: float = 1.0
+
+
+class Strategy(Protocol):
     """Where weights, gradients and the optimiser's state live. Of all methods, those that say so
     are called by all processes together."""
 
@@ -37,23 +50,23 @@ class Placement(Protocol):
     """A `Scorer`, wrapped."""
     optimiser: Any
 
-    def whole(self) -> contextlib.AbstractContextManager[None]:
+    def unsharded(self) -> contextlib.AbstractContextManager[None]:
         """While it lasts the model runs in this process alone, as often as it likes, without
         gradients. Together."""
         ...
 
-    def rounds(self, micros: int) -> int:
-        """How often this process goes through the model in an update, with `micros` micro-batches
-        of its own; the rest are empty. Together."""
+    def count_passes(self, micro_batches: int) -> int:
+        """How often this process goes through the model in an update, with so many micro-batches of
+        its own; further passes are empty. Together."""
         ...
 
     def backward(self, loss: Tensor, *, is_last: bool) -> None:
         """Add to the gradients. `loss` is a share of the sum over all processes. Together where
-        `rounds` are the same for all."""
+        `count_passes` is the same for all."""
         ...
 
-    def clipped_norm(self, largest: float) -> float:
-        """The norm of the gradients of all processes, clipped to `largest` afterwards; they may be
+    def clip_gradients(self, max_norm: float) -> float:
+        """The norm of the gradients of all processes, clipped to `max_norm` afterwards; they may be
         NaN or infinite. After the last `backward`. Together."""
         ...
 
@@ -61,12 +74,12 @@ class Placement(Protocol):
         """Make the update and drop the gradients. Together."""
         ...
 
-    def drop(self) -> None:
+    def drop_gradients(self) -> None:
         """Drop the gradients without an update. Together."""
         ...
 
-    def to_save(self, trainee: Trainee) -> Trainee | None:
-        """The trainee with all its weights, in the main process. Together."""
+    def policy_to_save(self, policy: PolicyModel) -> PolicyModel | None:
+        """The policy with all its weights, in the main process. Together."""
         ...
 
     def save(self, folder: Path) -> None:
@@ -78,28 +91,35 @@ class Placement(Protocol):
         ...
 
 
-def place(accelerator: Accelerator, model: Any, recipe: Recipe, pad_id: int) -> Placement:
+def build_strategy(
+    accelerator: Accelerator,
+    model: Any,
+    settings: OptimiserSettings,
+    *,
+    precision: Precision,
+    pad_id: int,
+) -> Strategy:
     """The model with its optimiser, as the launcher asks for. UsageError where that cannot be."""
-    scorer = Scorer(model, recipe.precision)
+    scorer = Scorer(model, precision)
+    # Frozen weights have no moments, and no decay.
     optimiser = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad],
-        lr=recipe.learning_rate,
-        betas=recipe.betas,
-        weight_decay=recipe.weight_decay,
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
     )
     if accelerator.distributed_type == DistributedType.FSDP:
-        first = empty_layout(pad_id, model)
-        return sharded.shard(accelerator, scorer, optimiser, first, recipe.precision)
+        return build_sharded(accelerator, scorer, optimiser, pack_nothing(pad_id, model), precision)
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        return zero.zero(accelerator, scorer, optimiser, recipe)
+        return build_zero(accelerator, scorer, optimiser, settings.max_gradient_norm)
     # Not wrapped for many processes: gradients are added up once an update.
-    placed = Whole(
+    replicated = Replicated(
         accelerator,
         accelerator.prepare_model(scorer, evaluation_mode=True),
         accelerator.prepare_optimizer(optimiser),
     )
-    train_only_hooks(accelerator)
-    return placed
+    _checkpoint_trained_only(accelerator)
+    return replicated
 
 
 def check_processes(accelerator: Accelerator) -> None:
@@ -113,54 +133,79 @@ def check_processes(accelerator: Accelerator) -> None:
         )
 
 
-class Whole:
-    """Every process holds the whole model (one process, DDP). See `Placement`."""
+class Replicated:
+    """Every process holds the whole model (one process, DDP). See `Strategy`."""
 
     def __init__(self, accelerator: Accelerator, scorer: Any, optimiser: Any):
         self.accelerator = accelerator
         self.scorer = scorer
         self.optimiser = optimiser
 
-    def whole(self) -> contextlib.AbstractContextManager[None]:
-        """See `Placement`."""
+    def unsharded(self) -> contextlib.AbstractContextManager[None]:
+        """See `Strategy`."""
         return contextlib.nullcontext()
 
-    def rounds(self, micros: int) -> int:
-        """See `Placement`: processes meet only after the last of them."""
-        return micros
+    def count_passes(self, micro_batches: int) -> int:
+        """See `Strategy`: processes meet only after the last of them."""
+        return micro_batches
 
     def backward(self, loss: Tensor, *, is_last: bool) -> None:
-        """See `Placement`."""
+        """See `Strategy`."""
         self.accelerator.backward(loss)
 
-    def clipped_norm(self, largest: float) -> float:
-        """See `Placement`."""
-        trained = list(_trained(self.scorer.parameters()))
+    def clip_gradients(self, max_norm: float) -> float:
+        """See `Strategy`."""
+        # The norm is of the sum over processes: clipped before, it would depend on their number.
+        trained = [p for p in self.scorer.parameters() if p.requires_grad]
         sum_gradients(self.accelerator, trained)
-        norm = self.accelerator.clip_grad_norm_(trained, largest)
+        norm = self.accelerator.clip_grad_norm_(trained, max_norm)
         return 0.0 if norm is None else float(norm)
 
     def step(self) -> None:
-        """See `Placement`."""
+        """See `Strategy`."""
         self.optimiser.step()
-        self.drop()
+        self.drop_gradients()
 
-    def drop(self) -> None:
-        """See `Placement`."""
+    def drop_gradients(self) -> None:
+        """See `Strategy`."""
         self.optimiser.zero_grad(set_to_none=True)
 
-    def to_save(self, trainee: Trainee) -> Trainee | None:
-        """See `Placement`."""
-        return trainee if self.accelerator.is_main_process else None
+    def policy_to_save(self, policy: PolicyModel) -> PolicyModel | None:
+        """See `Strategy`."""
+        return policy if self.accelerator.is_main_process else None
 
     def save(self, folder: Path) -> None:
-        """See `Placement`."""
+        """See `Strategy`."""
         self.accelerator.save_state(str(folder))
 
     def load(self, folder: Path) -> None:
-        """See `Placement`."""
+        """See `Strategy`."""
         self.accelerator.load_state(str(folder))
 
 
-def _trained(parameters: Iterable[Tensor]) -> Iterable[Tensor]:
-    return (p for p in parameters if p.requires_grad)
+def _checkpoint_trained_only(accelerator: Accelerator) -> None:
+    """Have checkpoints hold no frozen weights: those are what the run began with."""
+
+    def on_save(models: list[Any], weights: list[dict[str, Any]], _: str) -> None:
+        for model, state in zip(models, weights, strict=False):
+            trained = {
+                n for n, p in accelerator.unwrap_model(model).named_parameters() if p.requires_grad
+            }
+            # accelerate writes what is left in the dictionary.
+            for name in [name for name in state if name not in trained]:
+                del state[name]
+
+    def on_load(models: list[Any], folder: str) -> None:
+        from safetensors.torch import load_file
+
+        # accelerate loads what is left in the list: nothing is.
+        while models:
+            model = accelerator.unwrap_model(models.pop())
+            weights = load_file(str(Path(folder) / "model.safetensors"))
+            missing, unexpected = model.load_state_dict(weights, strict=False)
+            trained = {name for name, p in model.named_parameters() if p.requires_grad}
+            if unexpected or trained & set(missing):
+                raise UsageError(f"{folder}: holds other weights than this recipe trains")
+
+    accelerator.register_save_state_pre_hook(on_save)
+    accelerator.register_load_state_pre_hook(on_load)

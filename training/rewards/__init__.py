@@ -4,8 +4,8 @@ A reward takes a `Trajectory` and a `Truth` and gives a float, or None where it 
 never raises, whatever a model writes. Options are bound with `functools.partial`; `Combination`
 weighs several and keeps the value of each.
 
-    seen = from_turns(["<think>...</think><answer>B</answer>"])
-    choice(seen, Truth(options=("red", "blue"), choice=1))
+    trajectory = from_turns(["<think>...</think><answer>B</answer>"])
+    choice(trajectory, Truth(options=("red", "blue"), choice=1))
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where in a frame: boxes against boxes, without what naming the whole frame would score.
 
 Under IoU a box round the whole frame scores the target's share of it, and under generalised IoU
-just as much. Leaves out boxes with times (`evidence.py`).
+just as much. Boxes with times are judged by `evidence.py`.
 """
 
 from __future__ import annotations
@@ -15,32 +15,45 @@ from mmreason.training.rewards.types import WHOLE_LIMIT, Frame, Trajectory, Trut
 
 
 def frame_share(box: Box, frame: Frame) -> float:
-    """IoU of a box with the whole frame, 0..1."""
+    """IoU of a box with the whole frame, 0..1.
+
+    Example:
+        >>> frame_share(Box(0, 0, 50, 100), Frame(size_px=(100, 100)))
+        0.5
+    """
     width, height = frame.size_px
     return iou(box, Box(0.0, 0.0, width, height))
 
 
-def box_iou(seen: Trajectory, truth: Truth) -> float | None:
+def box_iou(trajectory: Trajectory, truth: Truth) -> float | None:
     """IoU of the one box asked for, less that of the whole frame, 0..1.
 
     Of several boxes the worst counts, so that no guess beside a box can help. Where there is
     nothing to box, 1 for saying so, else 0. None without truth, where several boxes are wanted, and
     where the target fills so much of the frame that a box says nothing.
+
+    Example: the target itself, and a box round the whole frame:
+
+        >>> target, frame = Box(0, 0, 50, 100), Frame(size_px=(100, 100))
+        >>> truth = Truth(boxes=(target,), frame=frame)
+        >>> guesses = (target, Box(0, 0, 100, 100))
+        >>> [box_iou(Trajectory(answer="", boxes=(guess,)), truth) for guess in guesses]
+        [1.0, 0.0]
     """
     if truth.boxes is None or truth.frame is None or len(truth.boxes) > 1:
         return None
     if not truth.boxes:
-        return float(seen.boxes == ())
-    wanted = truth.boxes[0]
-    whole = frame_share(wanted, truth.frame)
+        return float(trajectory.boxes == ())
+    target = truth.boxes[0]
+    whole = frame_share(target, truth.frame)
     if whole > WHOLE_LIMIT:
         return None
-    if not seen.boxes:
+    if not trajectory.boxes:
         return 0.0
-    return above_whole(min(iou(box, wanted) for box in seen.boxes), whole)
+    return above_whole(min(iou(box, target) for box in trajectory.boxes), whole)
 
 
-def box_f1(seen: Trajectory, truth: Truth) -> float | None:
+def box_f1(trajectory: Trajectory, truth: Truth) -> float | None:
     """Soft F1 of a set of boxes, 0..1: twice the IoU of the best one-to-one matching over the
     number of boxes said and wanted, less what boxes round the frame would score, however many.
 
@@ -50,17 +63,19 @@ def box_f1(seen: Trajectory, truth: Truth) -> float | None:
     if truth.boxes is None or truth.frame is None:
         return None
     if not truth.boxes:
-        return float(seen.boxes == ())
-    wanted = truth.boxes
-    shares = sorted((frame_share(box, truth.frame) for box in wanted), reverse=True)
-    sums = itertools.accumulate(shares)
-    whole = max(2 * total / (count + len(wanted)) for count, total in enumerate(sums, start=1))
+        return float(trajectory.boxes == ())
+    targets = truth.boxes
+    # What the best number of boxes round the whole frame would score: one for each of the largest
+    # targets.
+    largest_first = sorted((frame_share(box, truth.frame) for box in targets), reverse=True)
+    sums = itertools.accumulate(largest_first)
+    whole = max(2 * total / (count + len(targets)) for count, total in enumerate(sums, start=1))
     if whole > WHOLE_LIMIT:
         return None
-    if not seen.boxes:
+    if not trajectory.boxes:
         return 0.0
-    overlap = best_matching([[iou(a, b) for b in wanted] for a in seen.boxes])
-    return above_whole(2 * overlap / (len(seen.boxes) + len(wanted)), whole)
+    overlap = best_matching([[iou(box, target) for target in targets] for box in trajectory.boxes])
+    return above_whole(2 * overlap / (len(trajectory.boxes) + len(targets)), whole)
 
 
 def best_matching(values: Sequence[Sequence[float]]) -> float:
@@ -68,6 +83,11 @@ def best_matching(values: Sequence[Sequence[float]]) -> float:
 
     Shortest augmenting paths with potentials (Kuhn 1955; Jonker and Volgenant 1987), O(n^2 m) for
     the shorter side n. Values are at least 0.
+
+    Example: the diagonal gives 0.9 + 0.1, the other pairs 0.8 + 0.7:
+
+        >>> best_matching([[0.9, 0.8], [0.7, 0.1]])
+        1.5
     """
     if len(values) > len(values[0]):
         values = list(zip(*values, strict=True))
@@ -75,11 +95,11 @@ def best_matching(values: Sequence[Sequence[float]]) -> float:
     row_price, column_price = [0.0] * rows, [0.0] * columns
     row_of: list[int | None] = [None] * columns
     for start in range(rows):
-        _augment(start, values, row_price, column_price, row_of)
+        _match_one_more_row(start, values, row_price, column_price, row_of)
     return sum(values[row][column] for column, row in enumerate(row_of) if row is not None)
 
 
-def _augment(
+def _match_one_more_row(
     start: int,
     values: Sequence[Sequence[float]],
     row_price: list[float],
@@ -87,6 +107,9 @@ def _augment(
     row_of: list[int | None],
 ) -> None:
     """Match one more row, moving matched ones along the cheapest path to a free column."""
+    # 1) Grow a tree of alternating paths from the new row until it meets a free column. `slack` is
+    #    the least reduced cost of a column from any row of the tree, `before` the column it was
+    #    reached through.
     slack = [math.inf] * len(column_price)
     before = [-1] * len(column_price)
     open_columns = list(range(len(column_price)))
@@ -98,6 +121,7 @@ def _augment(
             if gap < slack[column]:
                 slack[column], before[column] = gap, last
         last = min(open_columns, key=slack.__getitem__)
+        # Prices move so that the next column joins at no cost and no other becomes negative.
         step = slack[last]
         row_price[start] += step
         for column, matched in done:
@@ -111,6 +135,7 @@ def _augment(
             break
         done.append((last, matched))
         row = matched
+    # 2) Along the path, every column takes the row of the column before it.
     while before[last] >= 0:
         row_of[last] = row_of[before[last]]
         last = before[last]

@@ -1,7 +1,7 @@
 """Several rewards as one number, with the value of each kept for the log.
 
-Guards against rewards that are wrong themselves, which users write too. Leaves out normalising over
-a group of trajectories: that is an advantage.
+Guards against rewards that are wrong themselves, which users write too. Normalising over a group of
+trajectories is an advantage (`mmreason.training.objectives`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ SLACK = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """One reward in a sum. Raises UsageError for weights and bounds that are none."""
+    """One reward in a sum. Raises UsageError for weights and bounds that are none.
+
+    Example:
+        >>> Component(name="short", reward=lambda trajectory, truth: 0.5, weight=0.1).bounds
+        (0.0, 1.0)
+    """
 
     name: str
     reward: Reward
@@ -38,7 +43,12 @@ class Component:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """What a combination gave for one trajectory."""
+    """What a combination gave for one trajectory.
+
+    Example:
+        >>> Scored(total=1.0, values={"answer": 1.0, "time": None}).faults
+        {}
+    """
 
     total: float | None
     """Weighted sum of the components that apply. None where none does, or where one is at fault:
@@ -57,38 +67,54 @@ class Combination:
     so that a point is worth the same in every problem. One that raises, or gives what is no number
     within its bounds, is a fault of that trajectory (`Scored.faults`) and never of the run. Raises
     UsageError for names that are not different.
+
+    Example:
+        >>> half = Component(name="half", reward=lambda trajectory, truth: 0.5, weight=2.0)
+        >>> Combination((half,))(Trajectory(answer="red"), Truth()).total
+        1.0
     """
 
     components: tuple[Component, ...]
 
     def __post_init__(self) -> None:
-        names = [one.name for one in self.components]
+        names = [component.name for component in self.components]
         if not names or len(set(names)) < len(names):
             raise UsageError(f"a combination needs components of different names, got {names}")
 
     @property
     def bounds(self) -> tuple[float, float]:
         """Range of the total."""
-        ends = [[one.weight * end for end in one.bounds] for one in self.components if one.weight]
-        return sum(min(0.0, *pair) for pair in ends), sum(max(0.0, *pair) for pair in ends)
+        # A component may not apply, and then gives 0. Infinity times a weight of 0 is not a number.
+        ranges = [[c.weight * end for end in c.bounds] for c in self.components if c.weight]
+        return sum(min(0.0, *ends) for ends in ranges), sum(max(0.0, *ends) for ends in ranges)
 
-    def __call__(self, seen: Trajectory, truth: Truth) -> Scored:
+    def __call__(self, trajectory: Trajectory, truth: Truth) -> Scored:
         values: dict[str, float | None] = {}
         faults: dict[str, str] = {}
-        for one in self.components:
-            values[one.name], fault = _value(one, seen, truth)
+        for component in self.components:
+            values[component.name], fault = _read_value(component, trajectory, truth)
             if fault:
-                faults[one.name] = fault
-        known = [
-            one.weight * value for one in self.components if (value := values[one.name]) is not None
+                faults[component.name] = fault
+        terms = [
+            component.weight * value
+            for component in self.components
+            if (value := values[component.name]) is not None
         ]
-        total = math.fsum(known) if known and not faults else None
+        # With a fault the rest is no reward: a part would be trained on as if it were the whole.
+        total = math.fsum(terms) if terms and not faults else None
         return Scored(total=total, values=values, faults=faults)
 
 
 def as_combination(reward: Combination | Component | Reward) -> Combination:
     """A combination as it is; a component, or a plain function without bounds, as the only one of a
-    combination. UsageError for anything else."""
+    combination. UsageError for anything else.
+
+    Example:
+        >>> def brevity(trajectory, truth):
+        ...     return -len(trajectory.answer)
+        >>> as_combination(brevity).components[0].name
+        'brevity'
+    """
     if isinstance(reward, Combination):
         return reward
     if isinstance(reward, Component):
@@ -103,10 +129,12 @@ def as_combination(reward: Combination | Component | Reward) -> Combination:
     return Combination((only,))
 
 
-def _value(one: Component, seen: Trajectory, truth: Truth) -> tuple[float | None, str]:
+def _read_value(
+    component: Component, trajectory: Trajectory, truth: Truth
+) -> tuple[float | None, str]:
     """The value of a component and what is wrong with it."""
     try:
-        value = one.reward(seen, truth)
+        value = component.reward(trajectory, truth)
     except Exception as error:  # whatever a reward of the user's raises is told, not passed on
         return None, f"{type(error).__name__}: {error}".splitlines()[0]
     if value is None:
@@ -114,7 +142,7 @@ def _value(one: Component, seen: Trajectory, truth: Truth) -> tuple[float | None
     if not isinstance(value, Real):
         hint = ": return a float, such as x.item()" if hasattr(value, "item") else ""
         return None, f"expected a number or None, got {type(value).__name__}{hint}"
-    number, (low, high) = float(value), one.bounds
+    number, (low, high) = float(value), component.bounds
     if not low - SLACK <= number <= high + SLACK or not math.isfinite(number):
         return None, f"expected a number from {low:g} to {high:g}, got {number:g}"
     return number, ""

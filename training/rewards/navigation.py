@@ -2,8 +2,8 @@
 
 arXiv 2602.20913 pays R = answer + location - 0.2 * repeats, where location is an F1 of visited and
 true time. The release adds up the overlap of *all* visits: going to the right leaf again and again
-pays more than finding it, and the way through its parent pays less than jumping to it. Leaves out
-whether the answer is right (`answers.correct`).
+pays more than finding it, and the way through its parent pays less than jumping to it. Whether the
+answer is right is judged by `answers.correct`.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ CLUE_GAP_S = 5.0
 """True spans not further apart than this are one, in the published reward."""
 
 
-def longvideo_r1(seen: Trajectory, truth: Truth) -> float | None:
+def longvideo_r1(trajectory: Trajectory, truth: Truth) -> float | None:
     """The corrected reward, -0.2..2: right answer (0 or 1), plus `location`, less 0.2 times the
     share of `REPEAT_LIMIT` visits that were repeats.
 
     Only the answer where true spans or the tree are not known. None where no answer is known.
     """
-    answered = correct(seen, truth)
-    found = location(seen, truth)
-    if answered is None or found is None:
+    answered = correct(trajectory, truth)
+    located = location(trajectory, truth)
+    if answered is None or located is None:
         return answered
-    visits = _in_tree(seen.visits, truth.tree)
+    visits = _keep_in_tree(trajectory.visits, truth.tree)
     repeats = len(visits) - len(set(visits))
-    return answered + found - REPEAT_WEIGHT * min(1.0, repeats / REPEAT_LIMIT)
+    return answered + located - REPEAT_WEIGHT * min(1.0, repeats / REPEAT_LIMIT)
 
 
-def location(seen: Trajectory, truth: Truth) -> float | None:
+def location(trajectory: Trajectory, truth: Truth) -> float | None:
     """F1 of the time in visited leaves and in true spans, 0..1, each moment counted once.
 
     Nodes above the leaves are the way and count for nothing, neither do ids outside the tree.
@@ -49,13 +49,13 @@ def location(seen: Trajectory, truth: Truth) -> float | None:
     if not truth.spans or truth.tree is None:
         return None
     tree = truth.tree
-    leaves = {node for node in _in_tree(seen.visits, tree) if tree.is_leaf(node)}
-    visited = _spans(leaves, tree)
-    both_us = intersection_length_us(visited, truth.spans)
-    return 2 * both_us / (union_length_us(visited) + union_length_us(truth.spans))
+    leaves = {node for node in _keep_in_tree(trajectory.visits, tree) if tree.is_leaf(node)}
+    visited = _spans_of(leaves, tree)
+    both_us = union_length_us(visited) + union_length_us(truth.spans)
+    return 2 * intersection_length_us(visited, truth.spans) / both_us
 
 
-def longvideo_r1_published(seen: Trajectory, truth: Truth) -> float | None:
+def longvideo_r1_published(trajectory: Trajectory, truth: Truth) -> float | None:
     """The reward as released, for comparison only: from -0.2 times the number of visits up, without
     an upper bound, because repeated and nested visits add up in both terms of its location score.
 
@@ -63,26 +63,28 @@ def longvideo_r1_published(seen: Trajectory, truth: Truth) -> float | None:
     where true spans or the tree are not known or no legal node was visited. None where no answer is
     known.
     """
-    answered = correct(seen, truth)
+    answered = correct(trajectory, truth)
     tree = truth.tree
     if answered is None or not truth.spans or tree is None:
         return answered
-    visits = _in_tree(seen.visits, tree)
+    visits = _keep_in_tree(trajectory.visits, tree)
     if not visits:
         return answered
-    clues, visited = merge_spans(truth.spans, gap_s=CLUE_GAP_S), _spans(visits, tree)
+    clues, visited = merge_spans(truth.spans, gap_s=CLUE_GAP_S), _spans_of(visits, tree)
+    # The flaw that is kept: the overlap of every visit counts, also of the same time again.
     overlap_us = sum(intersection_length_us([span], clues) for span in visited)
     coverage = overlap_us / union_length_us(clues)
     precision = overlap_us / union_length_us(visited)
-    found = 2 * coverage * precision / (coverage + precision) if overlap_us else 0.0
+    located = 2 * coverage * precision / (coverage + precision) if overlap_us else 0.0
     different = len(set(visits))
-    return answered + found - REPEAT_WEIGHT * (len(visits) - different) / different
+    return answered + located - REPEAT_WEIGHT * (len(visits) - different) / different
 
 
-def _in_tree(visits: Sequence[NodeId], tree: Tree | None) -> list[NodeId]:
+def _keep_in_tree(visits: Sequence[NodeId], tree: Tree | None) -> list[NodeId]:
     """The visits that are nodes, with repeats. A model may ask for any id."""
     if tree is None:
         return []
+    # Checked without asking the tree, which has no node for an id that is made up.
     digits = range(1, tree.branching + 1)
     return [
         node
@@ -91,5 +93,5 @@ def _in_tree(visits: Sequence[NodeId], tree: Tree | None) -> list[NodeId]:
     ]
 
 
-def _spans(nodes: Iterable[NodeId], tree: Tree) -> list[Span]:
+def _spans_of(nodes: Iterable[NodeId], tree: Tree) -> list[Span]:
     return [tree.node(node).span for node in nodes]

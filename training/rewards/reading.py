@@ -1,7 +1,7 @@
 """From what a model wrote, or an `Answer` of the agent, to the trajectory that rewards see.
 
-Reads untrusted text: with limits, in time linear in its length, without ever raising. Leaves out
-judging what was read.
+Reads untrusted text: with limits, in time linear in its length, without ever raising. What was read
+is judged elsewhere.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ ANSWER_LIMIT = TEXT_LIMIT
 CHAIN_LIMIT = 200_000
 """Characters of a chain of thought in which citations are looked for."""
 MARK_LIMIT = 100
-"""Calls in a trace that no tool answered: they tell of bad output, of a model that failed, and of
-what it answered."""
 
 _TIME = r"((?:\d{1,3}:)?\d{1,3}:\d\d(?:\.\d{1,15})?|\d{1,7}(?:\.\d{1,15})?)"
 _UNIT = r"\s{0,3}(?:seconds?|secs?|s)?\s{0,3}"
@@ -46,6 +44,10 @@ def from_turns(
     """The trajectory of a task without tools: one turn, or several whose last one answers.
 
     `frame` is needed to read boxes and citations; without it there are none.
+
+    Example:
+        >>> from_turns(["<think>Two.</think><answer>2</answer>"]).answer
+        '2'
     """
     turns = tuple(turns)
     answer = final_answer(turns[-1]) if turns else ""
@@ -68,21 +70,20 @@ def from_answer(
     it, and its cost counts the observer's tokens too.
     """
     absent = answer.stop_reason is StopReason.ABSTAINED or declines(answer.text)
-    boxes = tuple(Box(*box) for one in answer.evidence for box in one.boxes_px)
-    own = list(_own_steps(answer.trace))
+    evidence, steps = answer.evidence, list(_chosen_steps(answer.trace))
+    boxes = tuple(Box(*box) for item in evidence for box in item.boxes_px)
+    # A box has a time where its evidence is of one frame.
+    single_frame = [item for item in evidence if len(item.frame_times_s) == 1]
     return Trajectory(
         answer=answer.text,
         turns=tuple(turns),
-        spans=() if absent else tuple(one.span for one in answer.evidence) or None,
+        spans=() if absent else tuple(item.span for item in evidence) or None,
         boxes=() if absent else boxes or None,
         marks=tuple(
-            Mark(one.frame_times_s[0], Box(*box))
-            for one in answer.evidence
-            if len(one.frame_times_s) == 1
-            for box in one.boxes_px
+            Mark(item.frame_times_s[0], Box(*box)) for item in single_frame for box in item.boxes_px
         ),
-        visits=tuple(visit for step in own if (visit := _visit(step)) is not None),
-        tool_calls=sum(step.observation.error is None for step in own),
+        visits=tuple(visit for step in steps if (visit := _visited_node(step)) is not None),
+        tool_calls=sum(step.observation.error is None for step in steps),
         tokens_out=tokens_out,
     )
 
@@ -90,7 +91,12 @@ def from_answer(
 def final_answer(text: str) -> str:
     """What the text answers: the last `<answer>` behind the last thought, or all of it where there
     are no tags. Empty where a thought never ends, where a tool is called instead, and where more
-    than `ANSWER_LIMIT` characters were written."""
+    than `ANSWER_LIMIT` characters were written.
+
+    Example:
+        >>> final_answer("<think>B or C?</think><answer>B</answer>"), final_answer("<think>B or")
+        ('B', '')
+    """
     answer = tagged_answer(split_thought(text)[1])
     return answer if len(answer) <= ANSWER_LIMIT else ""
 
@@ -100,13 +106,18 @@ def read_spans(text: str) -> tuple[Span, ...] | None:
 
     One that ends before it starts is dropped, never turned round. `()` where the text says that
     there is none, None where nothing can be read.
+
+    Example:
+        >>> read_spans("from 1:05 to 1:20")[0].duration_s
+        15.0
     """
-    found = []
+    spans = []
     for match in _SPAN.finditer(text):
-        start_s, end_s = (_seconds(part) for part in match.groups() if part is not None)
+        # Two of the four groups matched: those of one notation.
+        start_s, end_s = (_to_seconds(time) for time in match.groups() if time is not None)
         if start_s <= end_s:
-            found.append(Span(start_s, end_s))
-    return tuple(found) or (() if declines(text) else None)
+            spans.append(Span(start_s, end_s))
+    return tuple(spans) or (() if declines(text) else None)
 
 
 def read_boxes(text: str, frame: Frame) -> tuple[Box, ...] | None:
@@ -119,32 +130,34 @@ def read_boxes(text: str, frame: Frame) -> tuple[Box, ...] | None:
 def read_marks(text: str, frame: Frame) -> tuple[Mark, ...]:
     """Citations `<box>[x1, y1, x2, y2]</box>at<t>12.5</t>`, as Open-o3-Video (arXiv 2510.20579)
     writes them, anywhere in a chain of thought; the first `MARK_LIMIT` of them."""
-    found: list[Mark] = []
+    marks: list[Mark] = []
     for match in _MARK.finditer(text):
-        found += (Mark(_seconds(match[2]), box) for box in read_boxes(match[1], frame) or ())
-        if len(found) >= MARK_LIMIT:
+        time_s = _to_seconds(match[2])
+        marks += (Mark(time_s, box) for box in read_boxes(match[1], frame) or ())
+        if len(marks) >= MARK_LIMIT:
             break
-    return tuple(found[:MARK_LIMIT])
+    return tuple(marks[:MARK_LIMIT])
 
 
-def _seconds(text: str) -> float:
+def _to_seconds(text: str) -> float:
     """`1:15.25` -> 75.25."""
     seconds = 0.0
-    for part in text.split(":"):
-        seconds = seconds * 60 + float(part)
+    for digits in text.split(":"):
+        seconds = seconds * 60 + float(digits)
     return seconds
 
 
-def _own_steps(trace: Trace) -> Iterator[Step]:
+def _chosen_steps(trace: Trace) -> Iterator[Step]:
     """Steps that the model chose: without the opening, which takes no round, without the second
     looks of the loop, and without what no tool answered."""
+    # The opening read comes before the first round.
     rounds = 0
     for step in trace:
         rounds += step.cost.rounds
-        chosen = not isinstance(step.call, ModelTurn) and not step.call.is_check
-        if rounds and chosen:
+        is_chosen = not isinstance(step.call, ModelTurn) and not step.call.is_check
+        if rounds and is_chosen:
             yield step
 
 
-def _visit(step: Step) -> NodeId | None:
+def _visited_node(step: Step) -> NodeId | None:
     return step.call.node if isinstance(step.call, Caption) else None

@@ -7,7 +7,7 @@ from mmreason.training.rewards.types import WHOLE_LIMIT, Trajectory, Truth, abov
 from mmreason.video.types import Span
 
 
-def union_tiou(seen: Trajectory, truth: Truth) -> float | None:
+def union_tiou(trajectory: Trajectory, truth: Truth) -> float | None:
     """Temporal IoU of the union of all spans said with the union of the true ones, 0..1.
 
     Where the length of the video is known, what naming the whole video would score is taken off
@@ -17,16 +17,17 @@ def union_tiou(seen: Trajectory, truth: Truth) -> float | None:
     if truth.spans is None:
         return None
     if not truth.spans:
-        return float(seen.spans == ())
+        return float(trajectory.spans == ())
+    # What naming the whole video would score.
     whole = 0.0
     if truth.duration_s is not None:
         whole = tiou([Span(0.0, truth.duration_s)], truth.spans)
     if whole > WHOLE_LIMIT:
         return None
-    return above_whole(tiou(seen.spans or (), truth.spans), whole)
+    return above_whole(tiou(trajectory.spans or (), truth.spans), whole)
 
 
-def time_r1(seen: Trajectory, truth: Truth) -> float | None:
+def time_r1(trajectory: Trajectory, truth: Truth) -> float | None:
     """The product of Time-R1, 0..1: the IoU of the last span said with the true one, times
     1 - |difference| / length of the video for its start and for its end.
 
@@ -36,10 +37,10 @@ def time_r1(seen: Trajectory, truth: Truth) -> float | None:
     """
     if truth.spans is None or len(truth.spans) != 1 or truth.duration_s is None:
         return None
-    if not seen.spans:
+    if not trajectory.spans:
         return 0.0
-    said, wanted = seen.spans[-1], truth.spans[0]
-    value = tiou([said], [wanted])
-    for off_s in (said.start_s - wanted.start_s, said.end_s - wanted.end_s):
+    answer, target = trajectory.spans[-1], truth.spans[0]
+    value = tiou([answer], [target])
+    for off_s in (answer.start_s - target.start_s, answer.end_s - target.end_s):
         value *= max(0.0, 1 - abs(off_s) / truth.duration_s)
     return value

@@ -1,6 +1,6 @@
 """What a reward sees: one trajectory as it was said, and what is known to be true.
 
-Leaves out reading either from text (`reading.py`). Imports no model library.
+Both are read from text by `reading.py`. Imports no model library.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from mmreason.video.types import Span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """How the numbers of boxes in a text become pixels, as for `parse_boxes`."""
+    """How the numbers of boxes in a text become pixels, as for `parse_boxes`.
+
+    Example:
+        >>> Frame(size_px=(1920, 1080)).dialect.name
+        'NORM_1000'
+    """
 
     size_px: tuple[int, int]
     """(width, height) of the original frame."""
@@ -32,7 +37,12 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something at a time and a place: cited by a model, or annotated."""
+    """Something at a time and a place: cited by a model, or annotated.
+
+    Example:
+        >>> Mark(12.5, Box(10, 20, 110, 220)).time_s
+        12.5
+    """
 
     time_s: float
     box: Box
@@ -41,7 +51,12 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trajectory:
-    """What a model did and said about one problem, read once (`from_turns`, `from_answer`)."""
+    """What a model did and said about one problem, read once (`from_turns`, `from_answer`).
+
+    Example:
+        >>> Trajectory(answer="B", spans=(Span(3, 5),), tool_calls=2).boxes is None
+        True
+    """
 
     answer: str
     """The final answer without thoughts and tags; empty where there is none."""
@@ -66,7 +81,12 @@ class Trajectory:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
     """What is known of one problem. What is left at None is not known, and the rewards that need it
-    are not applicable. Raises UsageError for values that contradict each other."""
+    are not applicable. Raises UsageError for values that contradict each other.
+
+    Example:
+        >>> Truth(question="Which one?", options=("red", "blue"), choice=1).options
+        ('red', 'blue')
+    """
 
     question: str = ""
     answer: str | None = None
@@ -119,6 +139,10 @@ def above_whole(value: float, whole: float) -> float:
 
     Naming everything always scores something under an overlap; here it scores nothing. `whole` is
     its score, at most `WHOLE_LIMIT`.
+
+    Example:
+        >>> [above_whole(value, whole=0.5) for value in (0.25, 0.5, 0.75, 1.0)]
+        [0.0, 0.0, 0.5, 1.0]
     """
     assert 0 <= whole <= WHOLE_LIMIT, whole
     return min(1.0, max(0.0, (value - whole) / (1 - whole)))

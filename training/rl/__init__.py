@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmreason.training.learner.policy_model import Trainee
+    from mmreason.training.learner.policy_model import PolicyModel
     from mmreason.training.rl.events import METRICS, SampleToken, SampleView, StepReport
     from mmreason.training.rl.recipe import Dsdr, Kl, Lora, Overlong, Recipe, Stapo, read_recipe
     from mmreason.training.rl.trainer import NothingLearnt, TrainingStopped, export, train
@@ -27,12 +27,12 @@ __all__ = [
     "Lora",
     "NothingLearnt",
     "Overlong",
+    "PolicyModel",
     "Recipe",
     "SampleToken",
     "SampleView",
     "Stapo",
     "StepReport",
-    "Trainee",
     "TrainingStopped",
     "export",
     "read_recipe",
@@ -51,7 +51,7 @@ _HOMES = {
     "Recipe": "mmreason.training.rl.recipe",
     "Stapo": "mmreason.training.rl.recipe",
     "read_recipe": "mmreason.training.rl.recipe",
-    "Trainee": "mmreason.training.learner.policy_model",
+    "PolicyModel": "mmreason.training.learner.policy_model",
     "NothingLearnt": "mmreason.training.rl.trainer",
     "TrainingStopped": "mmreason.training.rl.trainer",
     "export": "mmreason.training.rl.trainer",

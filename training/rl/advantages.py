@@ -1,14 +1,14 @@
-"""From the rewards of a step's attempts to an advantage for each.
+"""From the rewards of a step's rollouts to an advantage for each.
 
 Reward, shaping (overlong, DSDR), advantage, choice of groups: the pure functions of `objectives`
-put in order. Leaves out everything about tokens.
+put in order. Tokens are no business of this module.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -23,87 +23,144 @@ from mmreason.training.objectives import (
     unique_share,
     zero_variance_share,
 )
-from mmreason.training.parallel.processes import Figures, Gather
-from mmreason.training.rl.batches import Row
+from mmreason.training.objectives.diversity import embed_bag_of_words
+from mmreason.training.parallel.processes import Gather
+from mmreason.training.rl.batches import TrainingRow
+from mmreason.training.rl.metrics import Metric
 from mmreason.training.rl.recipe import Dsdr, Recipe
-from mmreason.training.rl.scales import KindScales
-from mmreason.training.rl.words import embed_words
 from mmreason.training.rollouts.types import Group, Rollout
+
+LEAST_SCALE = 1e-4
+"""Scales of kinds below this are taken for it."""
+RolloutKey = tuple[int, int, int]
+"""(position of the problem in the run, number of the group in this process, sample): another for
+every rollout of all processes, and in the order in which one process would have them."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Credit:
-    """What the attempts of a step are worth."""
+class StepAdvantages:
+    """What the rollouts of a step are worth."""
 
-    rows: tuple[Row, ...]
-    """To train on: those of dropped groups and of attempts without a reward are left out."""
+    rows: tuple[TrainingRow, ...]
+    """To train on: those of dropped groups and of rollouts without a reward are not among them."""
     groups: int
     """Groups with rows."""
-    attempts: int
-    """Attempts that came through, with a reward or without."""
-    figures: tuple[Figures, ...]
+    rollouts: int
+    """Rollouts that came through, with a reward or without."""
+    metrics: Mapping[str, Metric]
 
 
-def assign(
+@dataclass
+class KindScales:
+    """A scale for the rewards of each kind of problem, as a moving average over steps: root mean
+    squares of centred rewards. Part of a checkpoint.
+
+    Kinds with dense rewards (IoU) and with 0 or 1 then weigh alike, without dividing easy and hard
+    problems of one kind by their own deviation (EMA-GRPO, OneThinker, arXiv 2512.03043).
+    """
+
+    squares: dict[str, float] = field(default_factory=dict)
+
+    def scale(
+        self, advantage: Tensor, kinds: Sequence[str], decay: float, gather: Gather = list
+    ) -> Tensor:
+        """(B,) centred rewards divided by the scale of their kind, which they update first.
+
+        `gather` gives the values of all processes, so that all keep the same scales.
+
+        Example:
+            >>> scales = KindScales()
+            >>> advantage = torch.tensor([2.0, -2.0, 0.5])
+            >>> scales.scale(advantage, ["count", "count", "box"], 0.9).tolist()
+            [1.0, -1.0, 1.0]
+        """
+        rows = {kind: torch.tensor([other == kind for other in kinds]) for kind in set(kinds)}
+        sums = [
+            (kind, float(advantage[mask].square().sum()), int(mask.sum()))
+            for kind, mask in rows.items()
+        ]
+        all_sums = gather(sums)
+        for kind in sorted({kind for kind, _, _ in all_sums}):
+            square = sum(total for other, total, _ in all_sums if other == kind)
+            square /= sum(count for other, _, count in all_sums if other == kind)
+            before = self.squares.get(kind)
+            # Not begun with 0 (a step where all were right): what follows would be blown up.
+            self.squares[kind] = decay * before + (1 - decay) * square if before else square
+        scaled = advantage.clone()
+        for kind, mask in rows.items():
+            scaled[mask] = advantage[mask] / max(LEAST_SCALE, self.squares[kind] ** 0.5)
+        return scaled
+
+
+def compute_advantages(
     groups: Sequence[Group], recipe: Recipe, scales: KindScales, gather: Gather = list
-) -> Credit:
-    """Advantages of all attempts of one process. `scales` is updated where the recipe has them,
-    from the attempts of all processes, which `gather` brings together."""
+) -> StepAdvantages:
+    """Advantages of all rollouts of one process. `scales` is updated where the recipe has them,
+    from the rollouts of all processes, which `gather` brings together."""
+    # 1) One row a rollout, NaN where a reward or a verdict is missing.
     rollouts = [rollout for group in groups for rollout in group.rollouts]
-    ids = [i for i, group in enumerate(groups) for _ in group.rollouts]
-    places = [(g.place, i, r.sample) for i, g in enumerate(groups) for r in g.rollouts]
-    group = torch.tensor(ids, dtype=torch.long)
-    reward = torch.tensor([_number(r.scored.total) for r in rollouts], dtype=torch.float64)
-    right = torch.tensor([_number(r.outcome.correct) for r in rollouts], dtype=torch.float64)
-    figures = _reward_figures(rollouts, reward, right, group)
-    shaped, shares = reward, torch.zeros_like(reward)
+    group_ids = [i for i, group in enumerate(groups) for _ in group.rollouts]
+    keys = [(g.position, i, r.sample) for i, g in enumerate(groups) for r in g.rollouts]
+    group = torch.tensor(group_ids, dtype=torch.long)
+    reward = _to_column([r.scored.total for r in rollouts])
+    is_right = _to_column([r.outcome.correct for r in rollouts])
+    metrics = _reward_metrics(rollouts, reward, is_right, group)
+
+    # 2) Shaping: rewards that look at lengths and at the other answers of the group.
+    shaped, entropy_shares = reward, torch.zeros_like(reward)
     if recipe.overlong is not None:
         shaped = shaped + overlong_penalty(
-            torch.tensor([r.written for r in rollouts]),
+            torch.tensor([r.completion_tokens for r in rollouts]),
             max_length=recipe.overlong.max_tokens,
             buffer=recipe.overlong.buffer_tokens,
         )
     if recipe.dsdr is not None and rollouts:
-        shaped, shares, diversity = _diverse(rollouts, shaped, right == 1, group, recipe.dsdr)
-        of_right = diversity[right == 1]
+        shaped, entropy_shares, diversity = _reward_diversity(
+            rollouts, shaped, is_right == 1, group, recipe.dsdr
+        )
+        of_right = diversity[is_right == 1]
         if len(of_right):
-            figures.append(({"dsdr/diversity": float(of_right.mean())}, len(of_right)))
-        figures.append(({"dsdr/groups": float(len(torch.unique(group[right == 1])))}, 0.0))
-    advantage = _advantage(rollouts, shaped, places, recipe, gather)
+            metrics["dsdr/diversity"] = Metric.mean(float(of_right.mean()), len(of_right))
+        metrics["dsdr/groups"] = Metric.sum(len(torch.unique(group[is_right == 1])))
+
+    # 3) Advantages, over the rollouts of all processes.
+    advantage = _advantages_over_all(rollouts, shaped, keys, recipe, gather)
     if recipe.kind_scale_decay is not None:
         kinds = [rollout.problem.kind for rollout in rollouts]
-        advantage = scales.scaled(advantage, kinds, recipe.kind_scale_decay, gather)
+        advantage = scales.scale(advantage, kinds, recipe.kind_scale_decay, gather)
+
+    # 4) Which of them are trained on.
     keep = ~torch.isnan(reward)
     if recipe.dynamic_sampling and rollouts:
         weight = 0.0 if recipe.dsdr is None else recipe.dsdr.reward_weight
-        chosen = keep_groups(right, group, diversity_weight=weight)
-        dropped = float(len(set(ids)) - len(set(group[chosen.keep].tolist())))
-        figures.append(({"groups/dropped": dropped}, 0.0))
+        chosen = keep_groups(is_right, group, diversity_weight=weight)
+        dropped = len(set(group_ids)) - len(set(group[chosen.keep].tolist()))
+        metrics["groups/dropped"] = Metric.sum(dropped)
         keep &= chosen.keep
     if len(advantage):
-        ends = {"advantage/min": float(advantage.min()), "advantage/max": float(advantage.max())}
-        figures.append((ends, 0.0))
-    kept = [i for i, one in enumerate(keep.tolist()) if one]
+        metrics["advantage/min"] = Metric.min(float(advantage.min()))
+        metrics["advantage/max"] = Metric.max(float(advantage.max()))
+    trained = keep.nonzero().flatten().tolist()
     rows = [
-        Row(
+        TrainingRow(
             sequence=sequence,
             rollout=rollouts[i],
             advantage=float(advantage[i]),
-            share=float(shares[i]) / len(rollouts[i].sequences),
-            place=places[i],
+            entropy_share=float(entropy_shares[i]) / len(rollouts[i].sequences),
+            rollout_key=keys[i],
         )
-        for i in kept
+        for i in trained
         for sequence in rollouts[i].sequences
     ]
-    return Credit(
+    return StepAdvantages(
         rows=tuple(rows),
-        groups=len({ids[i] for i in kept}),
-        attempts=len(rollouts),
-        figures=tuple(figures),
+        groups=len({group_ids[i] for i in trained}),
+        rollouts=len(rollouts),
+        metrics=metrics,
     )
 
 
-def teaches(group: Group, recipe: Recipe) -> bool:
+def group_has_signal(group: Group, recipe: Recipe) -> bool:
     """Whether dynamic sampling would keep the group: right and wrong answers in it, or, with a
     bonus for diversity, any right one. Always true without dynamic sampling."""
     if not recipe.dynamic_sampling:
@@ -113,94 +170,105 @@ def teaches(group: Group, recipe: Recipe) -> bool:
     return any(right) and (solved_counts or not all(right))
 
 
-def _number(value: float | bool | None) -> float:
+def _to_column(values: Sequence[float | bool | None]) -> Tensor:
+    """(B,) float64, NaN for None."""
+    return torch.tensor([_as_number(value) for value in values], dtype=torch.float64)
+
+
+def _as_number(value: float | bool | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _advantage(
+def _advantages_over_all(
     rollouts: Sequence[Rollout],
     reward: Tensor,
-    places: Sequence[tuple[int, int, int]],
+    keys: Sequence[RolloutKey],
     recipe: Recipe,
     gather: Gather,
 ) -> Tensor:
-    """Of the rows of this process, taken over those of all: an objective may look at more than one
-    group."""
-    own = [
-        (place, value, r.scored.total, r.scored.values if recipe.gdpo else {})
-        for place, value, r in zip(places, reward.tolist(), rollouts, strict=True)
+    """(B,) of the rows of this process, taken over those of all: an objective may look at more than
+    one group."""
+    # 1) Rows of all processes, in the order in which one process would have them.
+    local = [
+        (key, value, r.scored.total, r.scored.values if recipe.gdpo else {})
+        for key, value, r in zip(keys, reward.tolist(), rollouts, strict=True)
     ]
-    every = sorted(gather(own), key=lambda row: row[0])
-    if not every:
+    rows = sorted(gather(local), key=lambda row: row[0])
+    if not rows:
         return reward
-    numbers = {one: i for i, one in enumerate(dict.fromkeys(place[:2] for place, *_ in every))}
-    group = torch.tensor([numbers[place[:2]] for place, *_ in every], dtype=torch.long)
-    shaped = torch.tensor([value for _, value, *_ in every], dtype=torch.float64)
+    # 2) Groups are numbered anew: a number is of one process only.
+    group_keys = list(dict.fromkeys(key[:2] for key, *_ in rows))
+    number_of = {group_key: i for i, group_key in enumerate(group_keys)}
+    group = torch.tensor([number_of[key[:2]] for key, *_ in rows], dtype=torch.long)
+    shaped = torch.tensor([value for _, value, *_ in rows], dtype=torch.float64)
     if recipe.gdpo:
-        names = sorted({name for *_, values in every for name in values})
-        columns = [[_number(values.get(name)) for name in names] for *_, values in every]
-        table = torch.tensor(columns, dtype=torch.float64)
-        table[torch.isnan(shaped)] = math.nan
-        extra = shaped - shaped.new_tensor([_number(total) for _, _, total, _ in every])
-        if bool((extra.nan_to_num() != 0).any()):
-            # What shaping added is a component too.
-            table = torch.cat([table, extra[:, None]], dim=1)
-        found = gdpo_advantage(table, group)
+        # 3) GDPO: a column a component, and one for what shaping added where it added anything.
+        names = sorted({name for *_, values in rows for name in values})
+        columns = [[_as_number(values.get(name)) for name in names] for *_, values in rows]
+        components = torch.tensor(columns, dtype=torch.float64)
+        components[torch.isnan(shaped)] = math.nan
+        added = shaped - shaped.new_tensor([_as_number(total) for _, _, total, _ in rows])
+        if bool((added.nan_to_num() != 0).any()):
+            components = torch.cat([components, added[:, None]], dim=1)
+        advantage = gdpo_advantage(components, group)
     else:
-        found = recipe.uses.advantage(shaped, group)
-    at = {place: i for i, (place, *_) in enumerate(every)}
-    return found[torch.tensor([at[place] for place in places], dtype=torch.long)]
+        advantage = recipe.resolved_objective.advantage(shaped, group)
+    # 4) Those of this process, in its own order.
+    row_of = {key: i for i, (key, *_) in enumerate(rows)}
+    return advantage[torch.tensor([row_of[key] for key in keys], dtype=torch.long)]
 
 
-def _diverse(
-    rollouts: Sequence[Rollout], reward: Tensor, right: Tensor, group: Tensor, dsdr: Dsdr
+def _reward_diversity(
+    rollouts: Sequence[Rollout], reward: Tensor, is_right: Tensor, group: Tensor, dsdr: Dsdr
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Rewards with the bonus, shares of the entropy term, diversity."""
+    """(B,) rewards with the bonus, (B,) shares of the entropy term, (B,) diversity."""
     measures = []
     if dsdr.embed is not None or dsdr.mentions is None:
         texts = [
             "\n".join(r.outcome.trajectory.turns) or r.outcome.trajectory.answer or " "
             for r in rollouts
         ]
-        embedding = (dsdr.embed or embed_words)(texts)
+        embedding = (dsdr.embed or embed_bag_of_words)(texts)
         measures.append(
-            embedding_diversity(embedding, group, correct=right, reference=dsdr.reference)
+            embedding_diversity(embedding, group, correct=is_right, reference=dsdr.reference)
         )
     if dsdr.mentions is not None:
         items = [dsdr.mentions(rollout) for rollout in rollouts]
-        measures.append(unique_share(items, group, correct=right, reference=dsdr.reference))
-    diversity = torch.stack([one.double() for one in measures]).mean(dim=0)
-    scored = right & ~torch.isnan(reward)
-    shaped = dsdr_reward(reward, scored, diversity, weight=dsdr.reward_weight, cap=dsdr.cap)
-    shares = dsdr_shares(diversity, scored, group, temperature=dsdr.temperature, cap=dsdr.cap)
-    return shaped, shares, diversity
+        measures.append(unique_share(items, group, correct=is_right, reference=dsdr.reference))
+    diversity = torch.stack([measure.double() for measure in measures]).mean(dim=0)
+    is_rewarded = is_right & ~torch.isnan(reward)
+    shaped = dsdr_reward(reward, is_rewarded, diversity, weight=dsdr.reward_weight, cap=dsdr.cap)
+    entropy_shares = dsdr_shares(
+        diversity, is_rewarded, group, temperature=dsdr.temperature, cap=dsdr.cap
+    )
+    return shaped, entropy_shares, diversity
 
 
-def _reward_figures(
-    rollouts: Sequence[Rollout], reward: Tensor, right: Tensor, group: Tensor
-) -> list[Figures]:
-    faults = float(sum(bool(r.scored.faults) for r in rollouts))
-    found: list[Figures] = [({"failures/rewards": faults}, 0.0)]
-    known = reward[~torch.isnan(reward)]
-    if not len(known):
-        return found
-    deviation = float(known.std()) if len(known) > 1 else 0.0
-    rewards = {"reward/mean": float(known.mean()), "reward/deviation": deviation}
-    found.append((rewards, len(known)))
-    scored = len(torch.unique(group[~torch.isnan(reward)]))
-    found.append(({"groups/zero_variance": zero_variance_share(reward, group)}, scored))
+def _reward_metrics(
+    rollouts: Sequence[Rollout], reward: Tensor, is_right: Tensor, group: Tensor
+) -> dict[str, Metric]:
+    metrics = {"failures/rewards": Metric.sum(sum(bool(r.scored.faults) for r in rollouts))}
+    has_reward = ~torch.isnan(reward)
+    rewards = reward[has_reward]
+    n = len(rewards)
+    if not n:
+        return metrics
+    metrics["reward/mean"] = Metric.mean(float(rewards.mean()), n)
+    metrics["reward/deviation"] = Metric.mean(float(rewards.std()) if n > 1 else 0.0, n)
+    rewarded_groups = len(torch.unique(group[has_reward]))
+    metrics["groups/zero_variance"] = Metric.mean(
+        zero_variance_share(reward, group), rewarded_groups
+    )
     for name in sorted({name for r in rollouts for name in r.scored.values}):
         values = [v for r in rollouts if (v := r.scored.values.get(name)) is not None]
         if values:
-            found.append(({f"component/{name}": sum(values) / len(values)}, len(values)))
-    judged = right[~torch.isnan(right)]
+            metrics[f"component/{name}"] = Metric.mean(sum(values) / len(values), len(values))
+    judged = is_right[~torch.isnan(is_right)]
     if len(judged):
-        kinds = keep_groups(right, group)
+        kinds = keep_groups(is_right, group)
         total = kinds.mixed + kinds.solved + kinds.failed
-        shares = {
-            "groups/mixed": kinds.mixed / total,
-            "groups/solved": kinds.solved / total,
-            "groups/failed": kinds.failed / total,
-        }
-        found += [({"reward/correct": float(judged.mean())}, len(judged)), (shares, total)]
-    return found
+        metrics["reward/correct"] = Metric.mean(float(judged.mean()), len(judged))
+        metrics["groups/mixed"] = Metric.mean(kinds.mixed / total, total)
+        metrics["groups/solved"] = Metric.mean(kinds.solved / total, total)
+        metrics["groups/failed"] = Metric.mean(kinds.failed / total, total)
+    return metrics

@@ -1,93 +1,142 @@
-"""Which rows go through the model together, and in which update.
+"""Which problems come when, which rows share an update, and which go through the model together.
 
-Pure planning: rows are dealt out to updates whole attempts at a time, and to micro-batches by a
-budget of tokens. Neither changes any gradient but through rounding. Leaves out tensors.
+Pure planning: problems in an order that follows from the seed, rows dealt out to updates whole
+rollouts at a time, and to micro-batches by a budget of tokens. Neither of the last two changes any
+gradient but through rounding.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
-from mmreason.training.learner.packing import LayoutKind
+from torch import Tensor
+
+from mmreason.training.learner.packing import LayoutKind, PackedInputs
 from mmreason.training.parallel.processes import Gather
 from mmreason.training.rl.recipe import Recipe
-from mmreason.training.rollouts.inputs import same_inputs
+from mmreason.training.rollouts.inputs import input_signature
 from mmreason.training.rollouts.types import Prompt, Rollout, TokenSequence, stable_seed
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Row:
-    """A sequence with what its attempt earned."""
+class TrainingRow:
+    """A sequence with what its rollout earned."""
 
     sequence: TokenSequence
     rollout: Rollout
     advantage: float
-    share: float = 0.0
-    """Of DSDR's entropy term, for this row: the attempt's share over its rows."""
-    place: tuple[int, ...] = ()
-    """Of the attempt among those of all processes; another for every attempt."""
+    entropy_share: float = 0.0
+    """Of DSDR's entropy term, for this row: the rollout's share over its rows."""
+    rollout_key: tuple[int, ...] = ()
+    """Of the rollout among those of all processes; another for every rollout."""
 
     @property
-    def name(self) -> str:
-        """Problem and number of the attempt, for messages."""
+    def label(self) -> str:
+        """Problem and number of the rollout, for messages."""
         return f"{self.rollout.problem.id}#{self.rollout.sample}"
 
 
-def split_flat(rows: Sequence[Row], recipe: Recipe) -> tuple[list[Row], list[Row]]:
+@dataclass(eq=False, kw_only=True)
+class MicroBatch:
+    """Rows that go through the model together, with what is known of them before the update.
+    Tensors are (B, C)."""
+
+    rows: Sequence[TrainingRow]
+    packed: PackedInputs
+    old_logp: Tensor | None = None
+    """None for a single update per batch: the policy's own, detached, is exact."""
+    reference_logp: Tensor | None = None
+    keep: Tensor | None = None
+    """Tokens in the loss; None for all."""
+    reported: dict[str, Tensor] = field(default_factory=dict)
+    """Log-probabilities ("logp"), entropies ("entropy") and the tokens that STAPO took out of the
+    loss ("silenced"), for who looks at samples."""
+
+
+def problem_index_at(position: int, problems: int, seed: int) -> int:
+    """Index of the problem at `position` (from 0) of an endless list: every problem once an epoch,
+    in an order that follows from the seed alone. So a run that goes on sees what it would have
+    seen.
+
+    Example:
+        >>> sorted(problem_index_at(i, 4, seed=1) for i in range(4))
+        [0, 1, 2, 3]
+    """
+    epoch, index = divmod(position, problems)
+    return _epoch_order(problems, epoch, seed)[index]
+
+
+@lru_cache(maxsize=2)
+def _epoch_order(problems: int, epoch: int, seed: int) -> tuple[int, ...]:
+    order = list(range(problems))
+    random.Random(stable_seed("order", seed, epoch)).shuffle(order)
+    return tuple(order)
+
+
+def split_zero_advantage(
+    rows: Sequence[TrainingRow], recipe: Recipe
+) -> tuple[list[TrainingRow], list[TrainingRow]]:
     """Rows that can move the gradient, and those that cannot: advantage exactly 0, and no other
     term or mask that looks at them. The second count in denominators and need not be run."""
-    looks = recipe.kl is not None or (
+    looks_at_all = recipe.kl is not None or (
         recipe.stapo is not None and recipe.stapo.scope == "all_tokens"
     )
-    flat = [not looks and row.advantage == 0 and row.share == 0 for row in rows]
-    return (
-        [row for row, is_flat in zip(rows, flat, strict=True) if not is_flat],
-        [row for row, is_flat in zip(rows, flat, strict=True) if is_flat],
-    )
-
-
-def deal(
-    rows: Sequence[Row], updates: int, *seed_parts: object, gather: Gather = list
-) -> list[list[Row]]:
-    """The rows of each update, whole attempts, shuffled by the seed. Some lists may be empty.
-
-    The attempts of all processes are shuffled, which `gather` brings together, so that which of
-    them share an update does not depend on the number of processes."""
-    attempts: dict[tuple[int, ...], list[Row]] = {}
+    live: list[TrainingRow] = []
+    flat: list[TrainingRow] = []
     for row in rows:
-        attempts.setdefault(row.place, []).append(row)
-    order = sorted(gather(list(attempts)))
+        # Exactly 0, not nearly: a small advantage has a small gradient.
+        is_flat = not looks_at_all and row.advantage == 0 and row.entropy_share == 0
+        (flat if is_flat else live).append(row)
+    return live, flat
+
+
+def split_into_updates(
+    rows: Sequence[TrainingRow], updates: int, *seed_parts: object, gather: Gather = list
+) -> list[list[TrainingRow]]:
+    """The rows of each update, whole rollouts, shuffled by the seed. Some lists may be empty.
+
+    The rollouts of all processes are shuffled, which `gather` brings together, so that which of
+    them share an update does not depend on the number of processes."""
+    by_rollout: dict[tuple[int, ...], list[TrainingRow]] = {}
+    for row in rows:
+        by_rollout.setdefault(row.rollout_key, []).append(row)
+    # Sorted before it is shuffled: the order of processes must not show.
+    order = sorted(gather(list(by_rollout)))
     random.Random(stable_seed(*seed_parts)).shuffle(order)
-    dealt = [
-        order[i * len(order) // updates : (i + 1) * len(order) // updates] for i in range(updates)
+    # As equal as can be, and all rollouts are in one of them.
+    bounds = [i * len(order) // updates for i in range(updates + 1)]
+    return [
+        [row for key in order[bounds[i] : bounds[i + 1]] for row in by_rollout.get(key, ())]
+        for i in range(updates)
     ]
-    return [[row for place in part for row in attempts.get(place, ())] for part in dealt]
 
 
-def micro_batches(
-    rows: Sequence[Row], micro_tokens: int, kind: LayoutKind = "padded"
-) -> list[list[Row]]:
+def split_into_micro_batches(
+    rows: Sequence[TrainingRow], micro_tokens: int, kind: LayoutKind = "padded"
+) -> list[list[TrainingRow]]:
     """Rows of similar length together, up to `micro_tokens` tokens with padding. A row that is
     longer goes alone."""
 
-    def inputs(row: Row) -> tuple[tuple[str, tuple[int, ...]], ...]:
-        return same_inputs(Prompt(row.sequence.token_ids, row.sequence.media))
+    def signature(row: TrainingRow) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        return input_signature(Prompt(row.sequence.token_ids, row.sequence.media))
 
-    kinds = [inputs(row) for row in rows]
-    order = sorted(range(len(rows)), key=lambda i: (kinds[i], -len(rows[i].sequence.token_ids), i))
+    lengths = [len(row.sequence.token_ids) for row in rows]
+    signatures = [signature(row) for row in rows]
     batches: list[list[int]] = []
-    size = 0
-    for i in order:
-        length = len(rows[i].sequence.token_ids)
-        if batches and kinds[i] == kinds[batches[-1][0]]:
-            longest = len(rows[batches[-1][0]].sequence.token_ids)
-            after = size + length if kind == "packed" else longest * (len(batches[-1]) + 1)
+    tokens = 0
+    # Longest first, so that the first of a batch is what the others are padded to.
+    for i in sorted(range(len(rows)), key=lambda i: (signatures[i], -lengths[i], i)):
+        # Packed rows add up, padded ones are all as long as the first.
+        if batches and signatures[i] == signatures[batches[-1][0]]:
+            padded = lengths[batches[-1][0]] * (len(batches[-1]) + 1)
+            after = tokens + lengths[i] if kind == "packed" else padded
             if after <= micro_tokens:
                 batches[-1].append(i)
-                size = after
+                tokens = after
                 continue
         batches.append([i])
-        size = length
+        tokens = lengths[i]
     return [[rows[i] for i in batch] for batch in batches]

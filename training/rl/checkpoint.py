@@ -27,8 +27,8 @@ from accelerate import Accelerator
 from accelerate.utils import load
 from safetensors import SafetensorError
 
-from mmreason.training.parallel.processes import gathered
-from mmreason.training.parallel.strategy import Placement
+from mmreason.training.parallel.processes import gather_values
+from mmreason.training.parallel.strategy import Strategy
 from mmreason.types import UsageError
 from mmreason.video.json_input import read_json
 from mmreason.video.plain_text import show_line
@@ -56,12 +56,17 @@ _FOREIGN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
-    """Where a run stands."""
+    """Where a run stands.
+
+    Example:
+        >>> RunState.beginning("tiny-0", settings={}, versions={}).step
+        0
+    """
 
     step: int
     """Steps done."""
     cursor: int
-    """Problems drawn so far."""
+    """Problems taken so far."""
     updates: int
     """Optimiser updates made: the version of the policy."""
     skipped: int
@@ -70,7 +75,8 @@ class RunState:
     fingerprint: str
     """Of the weights that the run began with."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    """What moves a number in the run (`settings.described`); empty in runs of earlier versions."""
+    """What moves a number in the run (`settings.describe_settings`); empty in runs of earlier
+    versions."""
     learnt: int = 0
     """Steps that moved the weights by what was earned."""
     without_signal: int = 0
@@ -83,39 +89,58 @@ class RunState:
     since_best: int = 0
     """Evaluations since then."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    """Of the libraries, by name."""
+
+    @classmethod
+    def beginning(
+        cls, fingerprint: str, settings: Mapping[str, str], versions: Mapping[str, str]
+    ) -> RunState:
+        """Before the first step."""
+        return cls(
+            step=0,
+            cursor=0,
+            updates=0,
+            skipped=0,
+            skipped_in_row=0,
+            fingerprint=fingerprint,
+            settings=settings,
+            versions=versions,
+        )
 
 
-def save(placement: Placement, run: Path, state: RunState, keep: int) -> Path:
+def save_checkpoint(strategy: Strategy, run: Path, state: RunState, keep: int) -> Path:
     """Write a checkpoint under `run/checkpoints` and drop all but the `keep` newest; those of later
     steps, which were damaged when the run was taken up, go too.
 
     Raises OSError in every process (a full disk in any) and leaves the checkpoints as they were.
     All processes call this together.
     """
-    accelerator = placement.accelerator
+    accelerator = strategy.accelerator
     folder = run / "checkpoints" / f"step-{state.step:06d}"
     unfinished = folder.with_name(f".{folder.name}.tmp")
 
     def begin() -> None:
-        for left in folder.parent.glob(".step-*.tmp"):
-            shutil.rmtree(left)
+        # What an interrupted run left behind.
+        for leftover in folder.parent.glob(".step-*.tmp"):
+            shutil.rmtree(leftover)
         unfinished.mkdir(parents=True)
 
     def finish() -> None:
         (unfinished / _STATE).write_text(json.dumps(asdict(state), indent=1))
-        listed = {name: _digest(unfinished / name) for name in _list_files(unfinished)}
-        (unfinished / _MANIFEST).write_text(json.dumps(listed, indent=1))
+        digests = {name: _digest_file(unfinished / name) for name in _list_files(unfinished)}
+        (unfinished / _MANIFEST).write_text(json.dumps(digests, indent=1))
+        # One rename makes it a checkpoint: before it there is none, after it a whole one.
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
-        known = _checkpoints(run)
-        at = known.index(folder)
-        for old in (*known[: max(0, at + 1 - keep)], *known[at + 1 :]):
-            shutil.rmtree(old)
+        checkpoints = _list_checkpoints(run)
+        end = checkpoints.index(folder) + 1
+        for dropped in (*checkpoints[: max(0, end - keep)], *checkpoints[end:]):
+            shutil.rmtree(dropped)
 
     try:
-        together(accelerator, begin if accelerator.is_main_process else None)
-        together(accelerator, lambda: placement.save(unfinished))
-        together(accelerator, finish if accelerator.is_main_process else None)
+        write_together(accelerator, begin if accelerator.is_main_process else None)
+        write_together(accelerator, lambda: strategy.save(unfinished))
+        write_together(accelerator, finish if accelerator.is_main_process else None)
     except OSError as error:
         free_mb = shutil.disk_usage(run).free / 1e6
         if accelerator.is_main_process:
@@ -124,25 +149,26 @@ def save(placement: Placement, run: Path, state: RunState, keep: int) -> Path:
     return folder
 
 
-def together(accelerator: Accelerator, write: Callable[[], object] | None) -> None:
+def write_together(accelerator: Accelerator, write: Callable[[], object] | None) -> None:
     """Write something in this process, or nothing. OSError in all where it failed in any."""
-    wrong: list[str] = []
+    faults: list[str] = []
     if write is not None:
         try:
             write()
+        # All processes must know: one that goes on would wait for those that stopped.
         # What torch and safetensors raise for a full disk is no OSError.
         except (OSError, RuntimeError, SafetensorError) as error:
-            wrong.append(" ".join(str(error).split()) or type(error).__name__)
-    told = gathered(accelerator, wrong)
-    if told:
-        raise OSError(told[0])
+            faults.append(" ".join(str(error).split()) or type(error).__name__)
+    all_faults = gather_values(accelerator, faults)
+    if all_faults:
+        raise OSError(all_faults[0])
 
 
-def newest(run: Path) -> tuple[Path, RunState, tuple[str, ...]] | None:
+def find_newest(run: Path) -> tuple[Path, RunState, tuple[str, ...]] | None:
     """The newest checkpoint that is whole, its state, and a line for each that is damaged; None
     where there is none at all. UsageError where all of them are damaged."""
     damaged = []
-    for folder in reversed(_checkpoints(run)):
+    for folder in reversed(_list_checkpoints(run)):
         try:
             return folder, _read_checkpoint(folder), tuple(damaged)
         except _DAMAGE as error:
@@ -154,11 +180,11 @@ def newest(run: Path) -> tuple[Path, RunState, tuple[str, ...]] | None:
     return None
 
 
-def at_step(run: Path, step: int) -> tuple[Path, RunState]:
+def find_step(run: Path, step: int) -> tuple[Path, RunState]:
     """The checkpoint of a step. UsageError where there is none, or where it is damaged."""
     folder = run / "checkpoints" / f"step-{step:06d}"
     if not folder.is_dir():
-        steps = ", ".join(str(_step_of(folder)) for folder in _checkpoints(run))
+        steps = ", ".join(str(_step_of(other)) for other in _list_checkpoints(run))
         raise UsageError(f"{run} has no checkpoint of step {step}; it has: {steps or 'none'}")
     try:
         return folder, _read_checkpoint(folder)
@@ -166,11 +192,11 @@ def at_step(run: Path, step: int) -> tuple[Path, RunState]:
         raise UsageError(f"{folder} is damaged: {_line(error)}; take another step") from error
 
 
-def load_into(placement: Placement, folder: Path) -> None:
+def load_checkpoint(strategy: Strategy, folder: Path) -> None:
     """Put weights, optimiser and random numbers of a checkpoint back. UsageError where they are of
     another recipe, or are no such things. All processes call this together."""
     try:
-        placement.load(folder)
+        strategy.load(folder)
     except UsageError:
         raise
     except _FOREIGN as error:
@@ -181,7 +207,7 @@ def load_into(placement: Placement, folder: Path) -> None:
         ) from error
 
 
-def _checkpoints(run: Path) -> list[Path]:
+def _list_checkpoints(run: Path) -> list[Path]:
     """Folders of checkpoints, by their steps."""
     folders = (run / "checkpoints").glob("step-*")
     return sorted(
@@ -210,7 +236,7 @@ def _read_checkpoint(folder: Path) -> RunState:
     if not random_states:
         raise ValueError("the state of the random numbers is missing")
     for name in sorted(names):
-        if _digest(folder / name) != digests[name]:
+        if _digest_file(folder / name) != digests[name]:
             raise ValueError(f"{name!r} is not what was written")
     for name in random_states:
         _check_random_state(folder / name)
@@ -292,7 +318,7 @@ def _list_files(folder: Path) -> list[str]:
     return sorted(names)
 
 
-def _digest(path: Path) -> str:
+def _digest_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,7 +1,7 @@
 """What the trainer tells whoever watches it: one report a step, with samples to look at.
 
-Plain numbers and tokens, so that logs, tables and pages need no tensors. Leaves out showing them
-(`mmreason.training.monitoring`) and making them (`trainer.py`).
+Plain numbers and tokens, so that logs, tables and pages need no tensors. They are made in `run.py`
+and shown by `mmreason.training.monitoring`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from mmreason.training.rollouts.types import Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleToken:
-    """A token of a rollout as a page shows it."""
+    """A token of a rollout as a page shows it.
+
+    Example:
+        >>> SampleToken(text="red", role=Role.ASSISTANT, logprob=-0.1, entropy=0.4).silenced
+        False
+    """
 
     text: str
     role: Role
@@ -46,7 +51,12 @@ class SampleView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepReport:
-    """One step: rollouts, rewards and the optimiser updates made of them."""
+    """One step: rollouts, rewards and the optimiser updates made of them.
+
+    Example:
+        >>> StepReport(step=1, steps=20, metrics={"reward/mean": 0.25}).metrics["reward/mean"]
+        0.25
+    """
 
     step: int
     """From 1."""
@@ -97,16 +107,16 @@ METRICS: Mapping[str, str] = {
     "mismatch/gap_max": "largest of them",
     "mismatch/kl": "KL from sampler to trainer per token (k3), nats",
     "mismatch/corrected_share": "share of tokens whose correction weight is not 1",
-    "length/mean": "tokens written an attempt",
+    "length/mean": "tokens written a rollout",
     "length/max": "most tokens written",
-    "length/truncated": "share of attempts cut off by the length limit",
-    "length/sequences": "rows trained on an attempt; above 1 where turns could not be joined",
-    "turns/mean": "turns of the model an attempt",
-    "tools/calls": "tool calls an attempt",
-    "tools/errors": "tool calls that returned an error, an attempt",
+    "length/truncated": "share of rollouts cut off by the length limit",
+    "length/sequences": "rows trained on a rollout; above 1 where turns could not be joined",
+    "turns/mean": "turns of the model a rollout",
+    "tools/calls": "tool calls a rollout",
+    "tools/errors": "tool calls that returned an error, a rollout",
     "failures/groups": "problems that could not be shown at all",
-    "failures/samples": "attempts that failed",
-    "failures/rewards": "attempts left out because a reward was at fault",
+    "failures/samples": "rollouts that failed",
+    "failures/rewards": "rollouts left out because a reward was at fault",
     "optimiser/gradient_norm": "gradient norm before clipping, last update",
     "optimiser/learning_rate": "learning rate of the last update",
     "optimiser/skipped": "updates skipped so far: for NaN or infinity, or as nothing was rewarded",

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmreason.training.learner.logprobs import PIECE
-from mmreason.training.learner.vision_cache import tower_of
+from mmreason.training.learner.logprobs import SOFTMAX_TOKENS
+from mmreason.training.learner.vision_cache import find_vision_tower
 from mmreason.training.rl.recipe import Lora, Recipe
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -23,14 +23,19 @@ what a block with fused attention keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """A run on paper. Sizes in bytes, for one process that holds the whole model."""
+class RunPlan:
+    """A run on paper. Sizes in bytes, for one process that holds the whole model.
+
+    Example::
+
+        plan_run(recipe, Path("recipe.py")).total_bytes / 1e9
+    """
 
     parameters: int
     trained: int
     memory: Mapping[str, int]
     """By what it is for; the last two are estimates."""
-    attempts: int
+    rollouts: int
     """Sampled in all."""
     updates: int
     launches: Mapping[str, str]
@@ -48,60 +53,67 @@ class Plan:
             "trained": self.trained,
             "memory_bytes": dict(self.memory),
             "memory_total_bytes": self.total_bytes,
-            "attempts": self.attempts,
+            "attempts": self.rollouts,  # the key that scripts read
             "updates": self.updates,
             "launches": dict(self.launches),
         }
 
 
-def plan(recipe: Recipe, file: Path) -> Plan:
+def plan_run(recipe: Recipe, file: Path) -> RunPlan:
     """The plan of `recipe`, read from `file` (for the command lines). Raises UsageError for a model
     that cannot be found."""
-    model = _described(recipe)
+    model = _model_skeleton(recipe)
+    # Exact: what is trained, and what is not.
     sizes = {name: p.numel() for name, p in model.named_parameters()}
     total = sum(sizes.values())
     frozen = sum(n for name, n in sizes.items() if name.startswith(recipe.freeze or ("\0",)))
     trained = total - frozen if recipe.lora is None else _adapter_size(model, recipe.lora)
+    # Of the usual size: what a token leaves behind for the backward pass. Recomputed layers keep
+    # their input alone.
     text = getattr(model.config, "text_config", model.config)
     width, layers = text.hidden_size, text.num_hidden_layers
     compute = 2 if recipe.precision == "bf16" else 4
     stored = 1 if recipe.gradient_checkpointing else _STORED_PER_LAYER
+    # An adapter that is switched off is the reference, without a copy.
     has_copy = recipe.kl is not None and recipe.lora is None
+    # Weights, gradients and both moments of AdamW are float32, whatever is computed in.
     memory = {
         "weights": 4 * total,
         "gradients": 4 * trained,
         "optimiser (AdamW)": 8 * trained,
         "reference": 4 * total if has_copy else 0,
-        "features of frozen eyes, at most": _cache_bytes(recipe, model),
+        "features of frozen eyes, at most": _vision_cache_bytes(recipe, model),
         "activations, about": recipe.micro_tokens * layers * width * stored * compute,
-        "logits, about": (recipe.micro_tokens * compute + 3 * PIECE * 4) * text.vocab_size,
+        # All logits of a pass, and a piece of the softmax with its gradient and probabilities.
+        "logits, about": (recipe.micro_tokens * compute + 3 * SOFTMAX_TOKENS * 4) * text.vocab_size,
     }
-    return Plan(
+    return RunPlan(
         parameters=total,
         trained=trained,
         memory={name: size for name, size in memory.items() if size},
-        attempts=recipe.steps * recipe.problems_per_step * recipe.samples,
+        rollouts=recipe.steps * recipe.problems_per_step * recipe.samples,
         updates=recipe.steps * recipe.updates,
-        launches=launches(file),
+        launches=launch_lines(file),
     )
 
 
-def _cache_bytes(recipe: Recipe, model: Any) -> int:
+def _vision_cache_bytes(recipe: Recipe, model: Any) -> int:
     """Budget of the vision cache where the recipe has one."""
-    tower = tower_of(model)
+    tower = find_vision_tower(model)
     if tower is None:
         return 0
     if recipe.lora is not None:
         is_trained = recipe.lora.with_vision
     else:
         frozen = recipe.freeze or ("\0",)
+        # Found by identity: names of the tower do not say where it hangs in the model.
         eyes = {id(parameter) for parameter in tower.parameters()}
         names = [name for name, p in model.named_parameters() if id(p) in eyes]
         is_trained = not all(name.startswith(frozen) for name in names)
     return 0 if is_trained else int(recipe.vision_cache_gb * 1e9)
 
 
-def launches(file: Path) -> dict[str, str]:
+def launch_lines(file: Path) -> dict[str, str]:
     """Command lines that start the recipe in `file`."""
     many = "accelerate launch --config_file {} -m mmreason train rl {}"
     return {
@@ -112,7 +124,7 @@ def launches(file: Path) -> dict[str, str]:
     }
 
 
-def _described(recipe: Recipe) -> Any:
+def _model_skeleton(recipe: Recipe) -> Any:
     """The model without the memory of its weights; made whole where the recipe makes it."""
     if callable(recipe.model):
         return recipe.model().model
@@ -136,15 +148,15 @@ def _adapter_size(model: Any, lora: Lora) -> int:
     """Weights of adapters on the linear layers that are chosen."""
     import torch
 
-    from mmreason.training.learner.adapters import VISION_NAMES
+    from mmreason.training.learner.adapters import is_of_vision
 
-    found = 0
+    weights = 0
     for name, module in model.named_modules():
         if not isinstance(module, torch.nn.Linear) or name.endswith("lm_head"):
             continue
-        if not lora.with_vision and any(part in name for part in VISION_NAMES):
+        if not lora.with_vision and is_of_vision(name):
             continue
         if isinstance(lora.targets, tuple) and not name.endswith(lora.targets):
             continue
-        found += lora.rank * (module.in_features + module.out_features)
-    return found
+        weights += lora.rank * (module.in_features + module.out_features)
+    return weights

@@ -1,7 +1,7 @@
 """Everything that decides what a run does, in one value. Checked when it is made.
 
 A recipe file is a Python file that sets `recipe = Recipe(...)`; it is the user's own code and is
-run as such. Leaves out doing it (`trainer.py`).
+run as such. `trainer.py` does what it says.
 """
 
 from __future__ import annotations
@@ -9,18 +9,21 @@ from __future__ import annotations
 import os
 import runpy
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from torch import Tensor
 
 from mmreason.training.generation.sampler import Sampler
+from mmreason.training.learner.adapters import Lora, TrainedWeights
+from mmreason.training.learner.logprobs import Precision
 from mmreason.training.learner.packing import LayoutKind
-from mmreason.training.learner.policy_model import Trainee
+from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.objectives import PUBLISHED, Objective, group_advantage
 from mmreason.training.objectives.diversity import ReferenceSet
 from mmreason.training.objectives.masks import EntropyScope
+from mmreason.training.parallel.strategy import OptimiserSettings
 from mmreason.training.rl.recipe_types import check_kinds
 from mmreason.training.rollouts.episode import Task
 from mmreason.training.rollouts.types import Rollout
@@ -28,13 +31,18 @@ from mmreason.types import UsageError
 
 Correction = Literal["tis", "mis", "icepop"]
 Estimator = Literal["k1", "k2", "k3", "k3r"]
-Precision = Literal["no", "bf16"]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stapo:
     """Silence rare spurious tokens (`objectives.stapo_mask`), one threshold for the whole update.
-    Costs a forward pass more for each update."""
+    Costs a forward pass more for each update.
+
+    Example:
+        >>> Stapo(quantile=0.5).probability
+        0.002
+    """
 
     probability: float = 0.002
     quantile: float = 0.75
@@ -47,6 +55,10 @@ class Dsdr:
 
     The diversity of an answer is the mean of the measures that are given; without any it is that of
     the answers' words.
+
+    Example:
+        >>> Dsdr(reward_weight=0.01, reference="correct").cap
+        1.0
     """
 
     reward_weight: float = 1e-3
@@ -55,72 +67,86 @@ class Dsdr:
     cap: float = 1.0
     reference: ReferenceSet = "group"
     embed: Callable[[Sequence[str]], Tensor] | None = None
-    """(B, D) embeddings of texts, of everything the model wrote in an attempt."""
+    """(B, D) embeddings of texts, of everything the model wrote in a rollout."""
     mentions: Callable[[Rollout], frozenset[Hashable]] | None = None
-    """What an attempt points at, such as `objectives.cited_evidence` of its spans."""
+    """What a rollout points at, such as `objectives.cited_evidence` of its spans."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kl:
-    """Distance to the reference: the model at the start, or with its adapter off."""
+    """Distance to the reference: the model at the start, or with its adapter off.
+
+    Example:
+        >>> Kl(coefficient=0.01).estimator
+        'k3'
+    """
 
     coefficient: float
     estimator: Estimator = "k3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lora:
-    """Adapters in place of all weights. Vision towers are left out unless asked for."""
-
-    rank: int = 16
-    alpha: int = 32
-    dropout: float = 0.0
-    targets: str | tuple[str, ...] = "all-linear"
-    with_vision: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Overlong:
-    """Penalty on answers that come near the length limit (`objectives.overlong_penalty`)."""
+    """Penalty on answers that come near the length limit (`objectives.overlong_penalty`).
+
+    Example: up to 768 tokens cost nothing, 1024 cost a whole point:
+
+        >>> Overlong(max_tokens=1024, buffer_tokens=256).buffer_tokens
+        256
+    """
 
     max_tokens: int
     buffer_tokens: int
     """The penalty falls from 0 to -1 over the last of these."""
 
 
+def _setting(default: Value, *, least: int | None = None, moves_numbers: bool = True) -> Value:
+    """A field of a recipe. `least` is its smallest value. Where it does not move any number of a
+    run (how far, where to, how often to save, how much to show), a run may go on with another."""
+    return field(default=default, metadata={"least": least, "moves_numbers": moves_numbers})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A run. Raises UsageError for settings that contradict each other."""
+    """A run. Raises UsageError for settings that contradict each other.
+
+    Example::
+
+        task = video_questions(read_problems("train.jsonl"), load("nano").clip)
+        Recipe(task=task, out=Path("runs/kitchen"), model="nano", steps=20)
+    """
 
     task: Task
-    out: Path
+    out: Path = field(metadata={"moves_numbers": False})
     """Folder of the run: checkpoints, logs, the model."""
-    model: str | Path | Callable[[], Trainee] = "nano"
-    """Name or path, or a function that makes the trainee."""
+    model: str | Path | Callable[[], PolicyModel] = "nano"
+    """Name or path, or a function that makes the policy."""
     held_out: Task | None = None
     seed: int = 0
 
-    steps: int = 100
+    # Sampling.
+    steps: int = _setting(100, least=1, moves_numbers=False)
     """Rollout batches."""
-    problems_per_step: int = 8
+    problems_per_step: int = _setting(8, least=1)
     """Over all processes."""
-    samples: int = 8
-    """Attempts at each problem."""
+    samples: int = _setting(8, least=1)
+    """Rollouts of each problem."""
     temperature: float = 1.0
-    updates: int = 1
+    updates: int = _setting(1, least=1)
     """Optimiser updates made of each rollout batch; above 1 the later ones are off-policy."""
-    sampler: Callable[[Trainee], Sampler] | None = None
+    sampler: Callable[[PolicyModel], Sampler] | None = None
     """Other than the model itself in this process."""
     stale_sampler: bool = False
     """Take a sampler that keeps the weights it was started with, such as a server: it writes as the
     model did in the beginning, however much that has learnt."""
-    sampling_tokens: int = 65_536
+    sampling_tokens: int = _setting(65_536, least=1)
     """Tokens sampled at once, padding included."""
 
+    # Objective.
     objective: str | Objective = "dapo"
     """A name in `objectives.PUBLISHED`, or an objective of your own."""
     max_tokens: int | None = None
-    """Longest allowed attempt: the constant that `dr_grpo` divides by."""
+    """Longest allowed answer: the constant that `dr_grpo` divides by."""
     gdpo: bool = False
     """Normalise each reward component in its group before they are summed."""
     stapo: Stapo | None = None
@@ -131,22 +157,23 @@ class Recipe:
     with `precision="bf16"` and with a stale sampler, else None."""
     overlong: Overlong | None = None
     mask_truncated: bool = False
-    """Leave attempts that the length limit cut off out of the loss."""
+    """Keep rollouts that the length limit cut off out of the loss."""
     dynamic_sampling: bool = False
-    """Draw further problems for groups that teach nothing."""
-    dynamic_rounds: int = 3
-    """Most draws a step with dynamic sampling."""
+    """Sample further problems for groups that teach nothing."""
+    dynamic_rounds: int = _setting(3, least=1)
+    """Most rounds of sampling a step with dynamic sampling."""
     kind_scale_decay: float | None = None
     """With a decay such as 0.99, advantages are divided by a moving average of the deviation of
     their kind of problem in place of the group's own (EMA-GRPO); needs an objective that only
     centres."""
 
+    # Optimiser and batching.
     learning_rate: float = 1e-6
-    warmup_updates: int = 10
+    warmup_updates: int = _setting(10, least=0)
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     max_gradient_norm: float = 1.0
-    micro_tokens: int = 16_384
+    micro_tokens: int = _setting(16_384, least=1)
     """Tokens in one forward pass, padding included."""
     layout: LayoutKind = "padded"
     precision: Precision = "no"
@@ -154,35 +181,76 @@ class Recipe:
     lora: Lora | None = None
     freeze: tuple[str, ...] = ()
     """Parameters whose names begin with one of these are not trained."""
-    vision_cache_gb: float = 4.0
+    vision_cache_gb: float = _setting(4.0, moves_numbers=False)
     """Memory for features of frames from eyes that are not trained, on the device; 0 for none."""
 
-    checkpoint_every: int = 10
-    keep: int = 2
+    # Checkpoints, evaluation, reports.
+    checkpoint_every: int = _setting(10, least=1, moves_numbers=False)
+    keep: int = _setting(2, least=1, moves_numbers=False)
     """Newest checkpoints that are kept."""
-    evaluate_every: int = 0
+    evaluate_every: int = _setting(0, least=0, moves_numbers=False)
     """Steps between evaluations on `held_out`; 0 for none."""
-    evaluate_problems: int = 64
-    patience: int = 0
+    evaluate_problems: int = _setting(64, least=1, moves_numbers=False)
+    patience: int = _setting(0, least=0, moves_numbers=False)
     """Evaluations without a better share of right answers after which the run ends; 0 for never."""
-    max_skipped: int = 5
+    max_skipped: int = _setting(5, least=1)
     """Skipped updates in a row that end the run."""
-    show_samples: int = 4
-    """Attempts in each report."""
-    trackers: tuple[str, ...] = ()
+    show_samples: int = _setting(4, least=0, moves_numbers=False)
+    """Rollouts in each report."""
+    trackers: tuple[str, ...] = _setting((), moves_numbers=False)
     """Of accelerate: "tensorboard", "trackio", "wandb"."""
 
     def __post_init__(self) -> None:
+        # Kinds first: later checks compare numbers and look into records.
         check_kinds(self)
+        self._normalise()
+        self._check_records()
+        self._check_values()
+        self._check_combinations()
+
+    @property
+    def resolved_correction(self) -> Correction | None:
+        """The correction itself."""
+        if self.correction != "auto":
+            return self.correction
+        return "tis" if self.precision == "bf16" or self.stale_sampler else None
+
+    @property
+    def resolved_objective(self) -> Objective:
+        """The objective itself."""
+        named = self.objective
+        return PUBLISHED[named] if isinstance(named, str) else named
+
+    @property
+    def optimiser(self) -> OptimiserSettings:
+        """The settings of the optimiser alone."""
+        return OptimiserSettings(
+            learning_rate=self.learning_rate,
+            betas=self.betas,
+            weight_decay=self.weight_decay,
+            max_gradient_norm=self.max_gradient_norm,
+        )
+
+    @property
+    def trained_weights(self) -> TrainedWeights:
+        """The settings of what is trained alone."""
+        return TrainedWeights(
+            lora=self.lora, freeze=self.freeze, gradient_checkpointing=self.gradient_checkpointing
+        )
+
+    def _normalise(self) -> None:
+        """Lists become tuples, and the folder a path."""
         for name in ("freeze", "trackers", "betas"):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
-        _check_task("task", self.task)
-        if self.held_out is not None:
-            _check_task("held_out", self.held_out)
         if not isinstance(self.out, str | os.PathLike):
             raise UsageError(f"recipe: out must be the path of a folder, got {self.out!r}")
         object.__setattr__(self, "out", Path(self.out))  # a text is a path too
+
+    def _check_records(self) -> None:
+        _check_task("task", self.task)
+        if self.held_out is not None:
+            _check_task("held_out", self.held_out)
         for name, kind in (("stapo", Stapo), ("dsdr", Dsdr), ("kl", Kl), ("lora", Lora)):
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
@@ -192,27 +260,13 @@ class Recipe:
                 raise UsageError(
                     f"recipe: {name} must be a tuple of texts, such as ({getattr(self, name)!r},)"
                 )
-        at_least = {
-            "steps": 1,
-            "problems_per_step": 1,
-            "samples": 1,
-            "updates": 1,
-            "dynamic_rounds": 1,
-            "micro_tokens": 1,
-            "checkpoint_every": 1,
-            "keep": 1,
-            "max_skipped": 1,
-            "warmup_updates": 0,
-            "evaluate_every": 0,
-            "evaluate_problems": 1,
-            "patience": 0,
-            "show_samples": 0,
-            "sampling_tokens": 1,
-        }
-        for name, least in at_least.items():
-            if getattr(self, name) < least:
-                raise UsageError(f"recipe: {name} must be >= {least}, got {getattr(self, name)}")
-        for name, value, known in (
+
+    def _check_values(self) -> None:
+        for setting in fields(self):
+            least, value = setting.metadata.get("least"), getattr(self, setting.name)
+            if least is not None and value < least:
+                raise UsageError(f"recipe: {setting.name} must be >= {least}, got {value}")
+        for name, value, allowed in (
             ("correction", self.correction, (None, "auto", *get_args(Correction))),
             ("layout", self.layout, get_args(LayoutKind)),
             ("precision", self.precision, get_args(Precision)),
@@ -220,29 +274,34 @@ class Recipe:
             ("stapo.scope", self.stapo and self.stapo.scope, (None, *get_args(EntropyScope))),
             ("dsdr.reference", self.dsdr and self.dsdr.reference, (None, *get_args(ReferenceSet))),
         ):
-            if value not in known:
-                names = ", ".join(map(str, known))
+            if value not in allowed:
+                names = ", ".join(map(str, allowed))
                 raise UsageError(f"recipe: unknown {name} {value!r}; known: {names}")
         if isinstance(self.objective, str) and self.objective not in PUBLISHED:
-            known = ", ".join(PUBLISHED)
-            raise UsageError(f"recipe: unknown objective {self.objective!r}; known: {known}")
+            names = ", ".join(PUBLISHED)
+            raise UsageError(f"recipe: unknown objective {self.objective!r}; known: {names}")
         if self.temperature <= 0 or self.learning_rate <= 0:
             raise UsageError("recipe: temperature and learning_rate must be > 0")
         if self.vision_cache_gb < 0:
             raise UsageError(f"recipe: vision_cache_gb must be >= 0, got {self.vision_cache_gb}")
+
+    def _check_combinations(self) -> None:
+        """Settings that make no sense together."""
+        # An objective of the user's own may take single rollouts; the published ones cannot.
         if self.samples < 2 and (self.gdpo or isinstance(self.objective, str)):
             raise UsageError(
-                f"recipe: samples must be >= 2, got {self.samples}: attempts at a problem are "
+                f"recipe: samples must be >= 2, got {self.samples}: rollouts of a problem are "
                 "compared with each other, and one alone teaches nothing"
             )
-        if self.uses.aggregation == "constant" and self.max_tokens is None:
+        if self.resolved_objective.aggregation == "constant" and self.max_tokens is None:
             raise UsageError("recipe: this objective divides by max_tokens; set it")
         if self.kind_scale_decay is not None:
             if not 0 <= self.kind_scale_decay < 1:
                 raise UsageError(
                     f"recipe: kind_scale_decay must be >= 0 and < 1, got {self.kind_scale_decay}"
                 )
-            if self.gdpo or self.uses.advantage is group_advantage:
+            # Divided by the group's deviation already, the scale of every kind would be about 1.
+            if self.gdpo or self.resolved_objective.advantage is group_advantage:
                 raise UsageError(
                     "recipe: kind_scale_decay needs an objective that only centres rewards "
                     "(dr_grpo, rloo, reinforce, vespo), and no gdpo"
@@ -254,23 +313,11 @@ class Recipe:
         if not len(self.task):
             raise UsageError(f"recipe: the task {self.task.name!r} has no problems")
 
-    @property
-    def corrected_by(self) -> Correction | None:
-        """The correction itself."""
-        if self.correction != "auto":
-            return self.correction
-        return "tis" if self.precision == "bf16" or self.stale_sampler else None
-
-    @property
-    def uses(self) -> Objective:
-        """The objective itself."""
-        named = self.objective
-        return PUBLISHED[named] if isinstance(named, str) else named
-
 
 def _check_task(name: str, task: object) -> None:
-    """Found out when the recipe is made, so that a dry run refuses what the run could not use."""
-    missing = [part for part in ("name", "problem", "episodes", "score") if not hasattr(task, part)]
+    """Refused when the recipe is made, so that a dry run refuses what the run could not use."""
+    required = ("name", "problem", "episodes", "score")
+    missing = [member for member in required if not hasattr(task, member)]
     if missing:
         raise UsageError(
             f"recipe: {name} must be a task, got {task!r:.60}, which has no {missing[0]!r}; make "
@@ -283,12 +330,12 @@ def read_recipe(path: Path) -> Recipe:
     if not path.is_file():
         raise UsageError(f"{path}: there is no such recipe file")
     try:
-        found = runpy.run_path(str(path)).get("recipe")
+        recipe = runpy.run_path(str(path)).get("recipe")
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
     except Exception as error:
         line = " ".join(str(error).split())
         raise UsageError(f"{path}: raised {type(error).__name__}: {line}") from error
-    if not isinstance(found, Recipe):
+    if not isinstance(recipe, Recipe):
         raise UsageError(f"{path}: sets no `recipe = mmreason.training.rl.Recipe(...)`")
-    return found
+    return recipe

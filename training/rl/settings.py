@@ -1,8 +1,8 @@
 """What moves a number in a run, as text by name: settings, data with their truths, rewards with the
 code that they are made of. A run goes on only with the same; what changed can be told.
 
-The model is left to the fingerprint of its weights, libraries to their versions. Leaves out where
-it is kept (`checkpoint.py`).
+Which settings move no number is said at the fields of `Recipe`. The model is identified by the
+fingerprint of its weights, libraries by their versions. `checkpoint.py` keeps all this.
 """
 
 from __future__ import annotations
@@ -25,21 +25,6 @@ import torch
 if TYPE_CHECKING:
     from mmreason.training.rl.recipe import Recipe
 
-LEFT_OUT = frozenset(
-    {
-        "out",
-        "steps",
-        "checkpoint_every",
-        "keep",
-        "show_samples",
-        "trackers",
-        "patience",
-        "evaluate_every",
-        "evaluate_problems",
-        "vision_cache_gb",
-    }
-)
-"""Of a recipe: how far, where to, how often to save and how much to show move no number."""
 _BY_NAME = ("model", "sampler")
 _PROBLEMS_LIMIT = 10_000
 """Problems looked at of a task that is no dataclass."""
@@ -52,56 +37,59 @@ _THIRD_PARTY = tuple(
 )
 
 
-def described(recipe: Recipe) -> dict[str, str]:
+def describe_settings(recipe: Recipe) -> dict[str, str]:
     """Name -> value, of tasks one a part (`task.problems`, `task.reward`). The same in every
     process."""
-    found: dict[str, str] = {"python": ".".join(map(str, sys.version_info[:2]))}
+    settings: dict[str, str] = {"python": ".".join(map(str, sys.version_info[:2]))}
     for field in fields(recipe):
         value = getattr(recipe, field.name)
-        if field.name in LEFT_OUT:
+        if not field.metadata.get("moves_numbers", True):
             continue
         if field.name in _BY_NAME:
-            found[field.name] = _short(_name_of(value))
+            settings[field.name] = _shorten(_name_of(value))
         elif hasattr(value, "episodes"):
-            parts = dict(_parts(value))
-            found |= {f"{field.name}.{name}": _short(part) for name, part in parts.items()}
+            for name, described in _iter_task_settings(value):
+                settings[f"{field.name}.{name}"] = _shorten(described)
         else:
-            found[field.name] = _short(_Description().of(value))
-    return found
+            settings[field.name] = _shorten(_Description().of(value))
+    return settings
 
 
-def digest(recipe: Recipe) -> str:
+def digest_settings(recipe: Recipe) -> str:
     """Identifies all of that."""
-    return hashlib.sha256(repr(sorted(described(recipe).items())).encode()).hexdigest()
+    return hashlib.sha256(repr(sorted(describe_settings(recipe).items())).encode()).hexdigest()
 
 
-def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def describe_changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """One phrase for each setting that is another: "learning_rate was 1e-05, is 1e-06"."""
-    found = []
+    changes = []
     for name in sorted({*before, *now}):
         old, new = before.get(name), now.get(name)
         if old == new:
             continue
         if old is None or new is None:
-            found.append(f"{name} is {'new' if old is None else 'gone'}")
+            changes.append(f"{name} is {'new' if old is None else 'gone'}")
+        # Two digests say that something changed, and nothing of what.
         elif old.startswith("#") or new.startswith("#"):
-            found.append(f"{name} changed")
+            changes.append(f"{name} changed")
         else:
-            found.append(f"{name} was {old}, is {new}")
-    return found
+            changes.append(f"{name} was {old}, is {new}")
+    return changes
 
 
-def _parts(task: Any) -> Iterator[tuple[str, Any]]:
+def _iter_task_settings(task: Any) -> Iterator[tuple[str, Any]]:
     """The parts of a task; its code besides."""
     yield "kind", type(task).__qualname__
     yield "code", _Description().code_of_class(type(task))
     if is_dataclass(task):
         for field in fields(task):
             value = getattr(task, field.name)
+            # A list and a tuple of the same problems are the same data.
             if field.name == "problems":
                 value = list(value)
             yield field.name, _Description().of(value)
         return
+    # Any other object: what it holds, and the problems that it gives.
     yield "settings", _Description().of(vars(task))
     count = len(task)
     yield "count", count
@@ -109,7 +97,8 @@ def _parts(task: Any) -> Iterator[tuple[str, Any]]:
     yield "problems", _Description().of(problems)
 
 
-def _short(described: Any) -> str:
+def _shorten(described: Any) -> str:
+    # A text that begins like a digest is digested too: no setting can pass for another.
     text = repr(described)
     if len(text) <= _SHOWN and not text.startswith("#"):
         return text
@@ -118,8 +107,8 @@ def _short(described: Any) -> str:
 
 def _name_of(value: Any) -> Any:
     if isinstance(value, partial):
-        inside = [_name_of(one) for one in value.args]
-        return ("partial", _name_of(value.func), inside, sorted(value.keywords.items()))
+        arguments = [_name_of(argument) for argument in value.args]
+        return ("partial", _name_of(value.func), arguments, sorted(value.keywords.items()))
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, Path):
@@ -144,10 +133,11 @@ class _Description:
         if isinstance(value, Path | re.Pattern | range | complex):
             return str(value)
         if isinstance(value, torch.Tensor | np.ndarray):
-            return _of_array(value)
+            return _describe_array(value)
         if isinstance(value, ModuleType):
             return value.__name__
         name = getattr(value, "__qualname__", type(value).__qualname__)
+        # A reward's own model: its weights are too many to be read at every start.
         if isinstance(value, torch.nn.Module):
             return (name, sum(p.numel() for p in value.parameters()))
         if id(value) in self._met or id(value) in self._inside:
@@ -162,12 +152,14 @@ class _Description:
             self._inside.discard(id(value))
 
     def _of_compound(self, value: Any) -> Any:
+        # Containers by their content, in an order that no hash decides.
         if isinstance(value, Mapping):
             return sorted(((repr(self.of(k)), self.of(v)) for k, v in value.items()), key=repr)
         if isinstance(value, set | frozenset):
-            return sorted((self.of(one) for one in value), key=repr)
+            return sorted((self.of(item) for item in value), key=repr)
         if isinstance(value, partial):
             return ("partial", self.of(value.func), self.of(value.args), self.of(value.keywords))
+        # Callables by what they call and what is bound to them.
         if isinstance(value, MethodType):
             return (self.of(value.__func__), self.of(value.__self__))
         if isinstance(value, FunctionType):
@@ -178,39 +170,43 @@ class _Description:
             return self.of(value.__wrapped__)
         name = type(value).__qualname__
         if is_dataclass(value):
-            known = [(f.name, self.of(getattr(value, f.name))) for f in fields(value)]
+            described = [(f.name, self.of(getattr(value, f.name))) for f in fields(value)]
+            # A problem's video may be another under the same name.
             if name == "Problem" and (video := getattr(value, "video", None)) is not None:
-                known.append(("frames", _of_file(Path(video))))
+                described.append(("frames", _describe_file(Path(video))))
             code = self.code_of_class(type(value)) if callable(value) else ()
-            return (name, known, code)
+            return (name, described, code)
         if isinstance(value, Sequence):
-            return [self.of(one) for one in value]
+            return [self.of(item) for item in value]
         return (name, self.code_of_class(type(value)), self.of(getattr(value, "__dict__", {})))
 
     def code_of_class(self, kind: type) -> Any:
         """The methods of a class of the user's or of ours."""
         if not _is_followed(kind.__module__):
             return kind.__qualname__
-        found = []
+        methods = []
         for name, value in sorted(vars(kind).items()):
+            # Properties and static methods wrap the function that has the code.
             value = value.fget if isinstance(value, property) else value
             value = getattr(value, "__func__", value)
+            # What dataclasses write for a class has no file, and follows from its fields.
             if isinstance(value, FunctionType) and value.__code__.co_filename != "<string>":
-                found.append((name, self.of(value)))
-        return found
+                methods.append((name, self.of(value)))
+        return methods
 
     def _of_function(self, function: FunctionType) -> Any:
         if not _is_followed(function.__module__):
             return (function.__module__, function.__qualname__)
+        # What it does, and all that it can reach: closure, defaults and globals by name.
         code = function.__code__
         cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-        used = [name for name in _names(code) if name in function.__globals__]
+        used = [name for name in _global_names(code) if name in function.__globals__]
         return (
             function.__qualname__,
-            _of_code(code, function.__doc__),
+            _describe_code(code, function.__doc__),
             self.of(function.__defaults__),
             self.of(function.__kwdefaults__),
-            [self.of(one) for one in cells],
+            [self.of(content) for content in cells],
             [(name, self.of(function.__globals__[name])) for name in used],
         )
 
@@ -222,22 +218,27 @@ def _is_followed(module: str | None) -> bool:
     return root in ("mmreason", "__main__") or not (file or "").startswith(_THIRD_PARTY)
 
 
-def _names(code: CodeType) -> list[str]:
+def _global_names(code: CodeType) -> list[str]:
     """Names of globals that code may use, inner functions included."""
-    inner = [name for one in code.co_consts if isinstance(one, CodeType) for name in _names(one)]
+    inner = [
+        name
+        for constant in code.co_consts
+        if isinstance(constant, CodeType)
+        for name in _global_names(constant)
+    ]
     return sorted({*code.co_names, *inner})
 
 
-def _of_code(code: CodeType, doc: str | None) -> Any:
+def _describe_code(code: CodeType, doc: str | None) -> Any:
     """What code does, without its comments, docstring and place in the file."""
     constants = [
-        _of_code(one, None)
-        if isinstance(one, CodeType)
-        else sorted(map(repr, one))
-        if isinstance(one, frozenset)
-        else repr(one)
-        for one in code.co_consts
-        if doc is None or one != doc
+        _describe_code(constant, None)
+        if isinstance(constant, CodeType)
+        else sorted(map(repr, constant))
+        if isinstance(constant, frozenset)
+        else repr(constant)
+        for constant in code.co_consts
+        if doc is None or constant != doc
     ]
     digest = hashlib.sha256(code.co_code).hexdigest()[:16]
     return (digest, constants, code.co_names, code.co_varnames[: code.co_argcount])
@@ -251,13 +252,13 @@ def _is_filled(cell: Any) -> bool:
     return True
 
 
-def _of_array(value: Any) -> tuple[str, str, str]:
+def _describe_array(value: Any) -> tuple[str, str, str]:
     array = value.detach().cpu() if isinstance(value, torch.Tensor) else torch.from_numpy(value)
     raw = array.contiguous().flatten().view(torch.uint8).numpy().tobytes()
     return (str(array.dtype), str(tuple(array.shape)), hashlib.sha256(raw).hexdigest()[:16])
 
 
-def _of_file(path: Path) -> str:
+def _describe_file(path: Path) -> str:
     """Of what a file holds: its size and either end of it. Empty where there is none."""
     try:
         with path.open("rb") as file:

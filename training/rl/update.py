@@ -2,7 +2,7 @@
 
 What is divided by is counted over all micro-batches and processes before any backward pass, so that
 neither the budget of tokens, nor padding, nor the number of processes can change the gradient. A
-NaN names its sample and skips the update in every process. Leaves out rollouts and credit.
+NaN names its sample and skips the update in every process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmreason.training.learner.packing import empty_layout, lay_out
+from mmreason.training.learner.packing import PackedInputs, pack_nothing, pack_sequences
 from mmreason.training.objectives import (
     NonFinite,
     TokenBatch,
@@ -35,29 +35,39 @@ from mmreason.training.objectives import (
     truncated_weight,
     without_truncated,
 )
-from mmreason.training.parallel.processes import any_of, gathered, total
-from mmreason.training.parallel.strategy import Placement
-from mmreason.training.rl.batches import Row, micro_batches
-from mmreason.training.rl.figures import Figures
-from mmreason.training.rl.micro import Micro
+from mmreason.training.parallel.processes import any_process, gather_values, sum_over_processes
+from mmreason.training.parallel.strategy import Strategy
+from mmreason.training.rl.batches import MicroBatch, TrainingRow, split_into_micro_batches
+from mmreason.training.rl.metrics import Metric
 from mmreason.training.rl.recipe import Recipe
+from mmreason.training.rl.update_metrics import MetricAccumulator
 
 _ESTIMATORS = {"k1": k1, "k2": k2, "k3": k3, "k3r": k3r}
+_CORRECTIONS = {"tis": truncated_weight, "mis": masked_weight, "icepop": icepop_weight}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Updated:
-    """What came of an update."""
+class UpdateResult:
+    """What came of an update, in this process.
 
-    metrics: dict[str, float]
-    tokens: float
-    """Of this process, that the figures are means over."""
+    Example:
+        >>> UpdateResult(metrics={}, skipped="the gradient norm is nan").gradient_norm
+        0.0
+    """
+
+    metrics: dict[str, Metric]
     skipped: str = ""
     """Why the update was not made; empty where it was."""
 
+    @property
+    def gradient_norm(self) -> float:
+        """Before clipping; 0 where the update was not made."""
+        norm = self.metrics.get("optimiser/gradient_norm")
+        return 0.0 if norm is None else norm.value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Denominators:
+class _LossDenominators:
     policy: float
     """Of the tokens in the loss."""
     distance: float
@@ -69,177 +79,212 @@ class _Denominators:
 class Updater:
     """Makes updates of one model."""
 
-    def __init__(self, recipe: Recipe, placement: Placement, pad_id: int):
+    def __init__(self, recipe: Recipe, strategy: Strategy, pad_id: int):
         self._recipe = recipe
-        self._placement = placement
-        self._accelerator = placement.accelerator
-        self._scorer = placement.scorer
-        self._model = self._accelerator.unwrap_model(placement.scorer).model
+        self._strategy = strategy
+        self._accelerator = strategy.accelerator
+        self._scorer = strategy.scorer
+        self._model = self._accelerator.unwrap_model(strategy.scorer).model
         self._pad_id = pad_id
 
-    def micros(self, rows: Sequence[Row]) -> list[Micro]:
+    def make_micro_batches(self, rows: Sequence[TrainingRow]) -> list[MicroBatch]:
         """Micro-batches of the rows, on the device."""
         recipe, device = self._recipe, self._accelerator.device
         return [
-            Micro(
+            MicroBatch(
                 rows=batch,
-                layout=lay_out(
+                packed=pack_sequences(
                     [row.sequence for row in batch],
                     kind=recipe.layout,
                     pad_id=self._pad_id,
                     model=self._model,
                 ).to(device),
             )
-            for batch in micro_batches(rows, recipe.micro_tokens, recipe.layout)
+            for batch in split_into_micro_batches(rows, recipe.micro_tokens, recipe.layout)
         ]
 
     @torch.no_grad()
-    def score(self, micro: Micro, *, need_entropy: bool = False) -> tuple[Tensor, Tensor | None]:
-        """Log-probabilities and entropies under the weights as they are; of a model in shards while
-        it is whole."""
+    def score(
+        self, micro_batch: MicroBatch, *, need_entropy: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, C) log-probabilities and entropies under the weights as they are; of a model in
+        shards while it is unsharded."""
         self._scorer.eval()
-        return self._scorer(micro.layout, self._recipe.temperature, need_entropy)
+        return self._scorer(micro_batch.packed, self._recipe.temperature, need_entropy)
 
-    def update(self, micros: Sequence[Micro], groups: float, flat: Sequence[Row] = ()) -> Updated:
-        """One update. `groups` is the share of this process's problems that belongs to it; `flat`
-        are rows that cannot move the gradient: they are counted and not run."""
-        figures = Figures()
-        self._silence(micros, figures)
+    def update(
+        self,
+        micro_batches: Sequence[MicroBatch],
+        groups: float,
+        flat_rows: Sequence[TrainingRow] = (),
+    ) -> UpdateResult:
+        """One update. `groups` is the share of this process's problems that belongs to it;
+        `flat_rows` cannot move the gradient: they are counted and not run."""
+        accumulator = MetricAccumulator()
+        # 1) Which tokens are in the loss, and what it is divided by: before any backward pass.
+        threshold = self._mask_tokens(micro_batches, accumulator)
+        denominators = self._count_denominators(micro_batches, groups, flat_rows)
+        # 2) Gradients of all micro-batches, added up over the processes and clipped.
         self._scorer.train()
-        denominators = self._denominators(micros, groups, flat)
-        wrong = self._backward(micros, denominators, figures)
-        norm = 0.0 if wrong else self._placement.clipped_norm(self._recipe.max_gradient_norm)
-        if wrong or not math.isfinite(norm):
-            self._placement.drop()
-            reason = wrong or f"the gradient norm is {norm}"
-            found = _finite(figures.means())
-            return Updated(metrics=found, tokens=figures.tokens, skipped=reason)
-        self._placement.step()
-        found = figures.means() | {"optimiser/gradient_norm": norm}
-        return Updated(metrics=found, tokens=figures.tokens)
+        fault = self._backward(micro_batches, denominators, accumulator)
+        norm = 0.0 if fault else self._strategy.clip_gradients(self._recipe.max_gradient_norm)
+        metrics = accumulator.metrics() | threshold
+        # 3) A step, or none: in all processes alike.
+        if fault or not math.isfinite(norm):
+            self._strategy.drop_gradients()
+            reason = fault or f"the gradient norm is {norm}"
+            return UpdateResult(metrics=_drop_non_finite(metrics), skipped=reason)
+        self._strategy.step()
+        # The same in every process.
+        return UpdateResult(metrics=metrics | {"optimiser/gradient_norm": Metric.max(norm)})
 
-    def _silence(self, micros: Sequence[Micro], figures: Figures) -> None:
-        """Decide which tokens are left out of the loss, under one threshold for all processes."""
+    def _mask_tokens(
+        self, micro_batches: Sequence[MicroBatch], accumulator: MetricAccumulator
+    ) -> dict[str, Metric]:
+        """Decide which tokens are kept out of the loss; STAPO's threshold, which is one for all
+        processes, where it silences anything."""
         recipe = self._recipe
         if recipe.mask_truncated:
-            for micro in micros:
-                cut = torch.tensor([row.rollout.truncated for row in micro.rows])
-                mask = micro.layout.mask
-                micro.keep = without_truncated(mask, cut.to(mask.device))
+            for micro_batch in micro_batches:
+                cut = torch.tensor([row.rollout.truncated for row in micro_batch.rows])
+                mask = micro_batch.packed.mask
+                micro_batch.keep = without_truncated(mask, cut.to(mask.device))
         stapo = recipe.stapo
         if stapo is None:
-            return
-        with self._placement.whole():
-            seen = [self.score(micro, need_entropy=True) for micro in micros]
-        batches = [self._batch(m, *scores) for m, scores in zip(micros, seen, strict=True)]
-        own = [
+            return {}
+        # 1) Probabilities and entropies under the weights as they are.
+        with self._strategy.unsharded():
+            scores = [self.score(micro_batch, need_entropy=True) for micro_batch in micro_batches]
+        batches = [
+            self._token_batch(micro_batch, logp, entropy)
+            for micro_batch, (logp, entropy) in zip(micro_batches, scores, strict=True)
+        ]
+        # 2) One quantile over the candidates of all processes.
+        entropies = [
             candidate_entropies(batch, probability=stapo.probability, scope=stapo.scope)
             for batch in batches
         ]
-        values = gathered(self._accelerator, torch.cat(own).tolist() if own else [])
-        threshold = entropy_threshold(torch.tensor(values), stapo.quantile)
-        for micro, batch in zip(micros, batches, strict=True):
-            found = stapo_mask(batch, threshold, probability=stapo.probability)
-            micro.keep = found.keep if micro.keep is None else micro.keep & found.keep
-            micro.shown["silenced"] = ~found.keep & micro.layout.mask
-            figures.stapo(found, threshold)
+        local = torch.cat(entropies).tolist() if entropies else []
+        gathered = gather_values(self._accelerator, local)
+        threshold = entropy_threshold(torch.tensor(gathered), stapo.quantile)
+        # 3) What lies below it is silenced.
+        for micro_batch, batch in zip(micro_batches, batches, strict=True):
+            mask = stapo_mask(batch, threshold, probability=stapo.probability)
+            keep = micro_batch.keep
+            micro_batch.keep = mask.keep if keep is None else keep & mask.keep
+            micro_batch.reported["silenced"] = ~mask.keep & micro_batch.packed.mask
+            accumulator.add_stapo(mask)
+        if not micro_batches or threshold == -torch.inf:
+            return {}
+        return {"stapo/threshold": Metric.max(threshold)}
 
-    def _denominators(
-        self, micros: Sequence[Micro], groups: float, flat: Sequence[Row]
-    ) -> _Denominators:
-        """Counted over all processes."""
+    def _count_denominators(
+        self,
+        micro_batches: Sequence[MicroBatch],
+        groups: float,
+        flat_rows: Sequence[TrainingRow],
+    ) -> _LossDenominators:
+        """Counted over all processes, with the rows that are not run."""
         recipe = self._recipe
-        every = [micro.layout.mask for micro in micros]
-        kept = [m.layout.mask if m.keep is None else m.layout.mask & m.keep for m in micros]
-        for row in flat:
-            mask = torch.ones((1, max(1, row.sequence.written)), dtype=torch.bool)
-            every.append(mask)
-            kept.append(mask & ~(recipe.mask_truncated and row.rollout.truncated))
-        counted = [
-            sum(count(mask, recipe.uses.aggregation, max_tokens=recipe.max_tokens) for mask in part)
-            for part in (kept, every)
+        all_masks = [m.packed.mask for m in micro_batches]
+        loss_masks = [
+            m.packed.mask if m.keep is None else m.packed.mask & m.keep for m in micro_batches
         ]
-        sums = total(self._accelerator, [*map(float, counted), groups])
-        return _Denominators(policy=sums[0], distance=sums[1], problems=max(sums[2], 1e-12))
+        for row in flat_rows:
+            tokens = max(1, row.sequence.completion_tokens)
+            mask = torch.ones((1, tokens), dtype=torch.bool)
+            all_masks.append(mask)
+            loss_masks.append(mask & ~(recipe.mask_truncated and row.rollout.truncated))
+        aggregation = recipe.resolved_objective.aggregation
+        local = [
+            sum(count(mask, aggregation, max_tokens=recipe.max_tokens) for mask in masks)
+            for masks in (loss_masks, all_masks)
+        ]
+        sums = sum_over_processes(self._accelerator, [*map(float, local), groups])
+        return _LossDenominators(policy=sums[0], distance=sums[1], problems=max(sums[2], 1e-12))
 
     def _backward(
-        self, micros: Sequence[Micro], denominators: _Denominators, figures: Figures
+        self,
+        micro_batches: Sequence[MicroBatch],
+        denominators: _LossDenominators,
+        accumulator: MetricAccumulator,
     ) -> str:
         """Accumulate the gradients; what is wrong with a sample, empty where nothing is.
 
         Where processes go through the model together, one that has fewer micro-batches than others
         goes through it with nothing.
         """
-        wrong = ""
-        rounds = self._placement.rounds(len(micros))
-        for i in range(rounds):
-            if i < len(micros):
-                loss, problem = self._loss(micros[i], denominators, figures)
-                wrong = wrong or problem
+        fault = ""
+        passes = self._strategy.count_passes(len(micro_batches))
+        for i in range(passes):
+            if i < len(micro_batches):
+                loss, found_fault = self._loss(micro_batches[i], denominators, accumulator)
+                fault = fault or found_fault
             else:
-                loss = self._nothing()
-            self._placement.backward(loss, is_last=i == rounds - 1)
-        if any_of(self._accelerator, bool(wrong)):
-            return wrong or "a sample of another process"
+                loss = self._empty_loss()
+            self._strategy.backward(loss, is_last=i == passes - 1)
+        if any_process(self._accelerator, bool(fault)):
+            return fault or "a sample of another process"
         return ""
 
-    def _nothing(self) -> Tensor:
-        layout = empty_layout(self._pad_id, self._model).to(self._accelerator.device)
-        return self._scorer(layout, 1.0, False)[0].sum() * 0.0
+    def _empty_loss(self) -> Tensor:
+        packed = pack_nothing(self._pad_id, self._model).to(self._accelerator.device)
+        return self._scorer(packed, 1.0, False)[0].sum() * 0.0
 
     def _loss(
-        self, micro: Micro, denominators: _Denominators, figures: Figures
+        self,
+        micro_batch: MicroBatch,
+        denominators: _LossDenominators,
+        accumulator: MetricAccumulator,
     ) -> tuple[Tensor, str]:
         """This micro-batch's share of the loss, and what is wrong with a sample."""
         recipe = self._recipe
-        logp, entropy = self._scorer(micro.layout, recipe.temperature, True)
-        batch = self._batch(micro, logp, entropy)
-        problem = ""
+        logp, entropy = self._scorer(micro_batch.packed, recipe.temperature, True)
+        batch = self._token_batch(micro_batch, logp, entropy)
+        fault = ""
         try:
-            require_finite(batch, [row.name for row in micro.rows])
+            require_finite(batch, [row.label for row in micro_batch.rows])
         except NonFinite as error:
-            problem = str(error)
-        policy = loss = policy_loss(batch, recipe.uses, denominators.policy, keep=micro.keep)
+            fault = str(error)
+        objective = recipe.resolved_objective
+        policy_term = policy_loss(batch, objective, denominators.policy, keep=micro_batch.keep)
+        loss = policy_term
         if recipe.dsdr is not None and recipe.dsdr.entropy_weight:
-            shares = batch.logp.new_tensor([row.share for row in micro.rows])
-            term = dsdr_entropy_loss(batch, shares, denominators.problems)
+            entropy_shares = batch.logp.new_tensor([row.entropy_share for row in micro_batch.rows])
+            term = dsdr_entropy_loss(batch, entropy_shares, denominators.problems)
             loss = loss + recipe.dsdr.entropy_weight * term
-            figures.add("dsdr/entropy_loss", term)
-        if recipe.kl is not None and micro.reference_logp is not None:
-            distance = _ESTIMATORS[recipe.kl.estimator](batch, micro.reference_logp)
-            # Over the tokens of the update, whatever tokens the policy loss leaves out.
-            how = recipe.uses.aggregation
-            term = aggregate(distance, batch.mask, how, denominators.distance)
+            accumulator.add_sum("dsdr/entropy_loss", term)
+        if recipe.kl is not None and micro_batch.reference_logp is not None:
+            distance = _ESTIMATORS[recipe.kl.estimator](batch, micro_batch.reference_logp)
+            # Over the tokens of the update, whatever tokens the policy loss skips.
+            term = aggregate(distance, batch.mask, objective.aggregation, denominators.distance)
             loss = loss + recipe.kl.coefficient * term
-        figures.policy(batch, micro, recipe, policy)
-        micro.shown["logp"] = batch.logp.detach()
+        accumulator.add_policy(batch, micro_batch, recipe, policy_term)
+        micro_batch.reported["logp"] = batch.logp.detach()
         if batch.entropy is not None:
-            micro.shown["entropy"] = batch.entropy
-        return loss, problem
+            micro_batch.reported["entropy"] = batch.entropy
+        return loss, fault
 
-    def _batch(self, micro: Micro, logp: Tensor, entropy: Tensor | None) -> TokenBatch:
-        old = logp.detach() if micro.old_logp is None else micro.old_logp
-        advantage = logp.new_tensor([row.advantage for row in micro.rows])
+    def _token_batch(
+        self, micro_batch: MicroBatch, logp: Tensor, entropy: Tensor | None
+    ) -> TokenBatch:
+        old_logp = logp.detach() if micro_batch.old_logp is None else micro_batch.old_logp
         return TokenBatch(
             logp=logp,
-            old_logp=old,
-            mask=micro.layout.mask,
-            advantage=advantage,
+            old_logp=old_logp,
+            mask=micro_batch.packed.mask,
+            advantage=logp.new_tensor([row.advantage for row in micro_batch.rows]),
             entropy=entropy,
-            correction=self._correction(micro, old),
+            correction=self._correction(micro_batch.packed, old_logp),
         )
 
-    def _correction(self, micro: Micro, old_logp: Tensor) -> Tensor | None:
-        sampler, mask = micro.layout.sampler_logp, micro.layout.mask
-        how = self._recipe.corrected_by
-        if how is None or sampler is None:
+    def _correction(self, packed: PackedInputs, old_logp: Tensor) -> Tensor | None:
+        """For the sampler's other numerics, where it told its own."""
+        correction = self._recipe.resolved_correction
+        if correction is None or packed.sampler_logp is None:
             return None
-        if how == "tis":
-            return truncated_weight(old_logp, sampler, mask)
-        if how == "mis":
-            return masked_weight(old_logp, sampler, mask)
-        return icepop_weight(old_logp, sampler, mask)
+        return _CORRECTIONS[correction](old_logp, packed.sampler_logp, packed.mask)
 
 
-def _finite(metrics: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in metrics.items() if math.isfinite(value)}
+def _drop_non_finite(metrics: dict[str, Metric]) -> dict[str, Metric]:
+    return {name: metric for name, metric in metrics.items() if math.isfinite(metric.value)}

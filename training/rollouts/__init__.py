@@ -1,1 +1,1 @@
-"""Rollouts: attempts at problems by the model that is trained, in batches, as token ids."""
+"""What passes between tasks, samplers and the trainer: problems, prompts, completions, rollouts."""

@@ -1,7 +1,7 @@
 """Conversations to the token ids of the model that is trained.
 
 Text that the model wrote is never encoded again: where a conversation goes on from it, its own ids
-are kept and only what follows is encoded. Leaves out reading frames and running the model.
+are kept and only what follows is encoded.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any
 
 from mmreason.models.base import Conversation, FramesPart, Message, TextPart
 from mmreason.models.hf import TransformersModel
-from mmreason.training.rollouts.types import Media, Prompt, Written
+from mmreason.training.rollouts.types import Completion, Media, Prompt
 from mmreason.types import UsageError
 
-_MADE_ANEW = frozenset({"input_ids", "attention_mask"})
-"""For each batch; all else that a processor gives is media."""
+_MADE_PER_BATCH = frozenset({"input_ids", "attention_mask"})
+"""All else that a processor gives is media."""
 _TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")
 """What a processor says of each token, by the names that families give it."""
 
@@ -28,19 +28,19 @@ class ChatCodec:
         ids = [getattr(config, f"{kind}_token_id", None) for kind in ("image", "video")]
         ends = chat.model.generation_config.eos_token_id
         self._end_ids = frozenset([ends] if isinstance(ends, int) else ends or ())
-        self._place_ids = [token for token in ids if isinstance(token, int)]
+        self._placeholder_ids = [token for token in ids if isinstance(token, int)]
         self._last: tuple[Conversation, Prompt] | None = None
 
-    def prompt(self, conversation: Conversation) -> Prompt:
+    def encode_prompt(self, conversation: Conversation) -> Prompt:
         """See `Codec`. UsageError for a processor whose tensors cannot be batched here."""
         is_text = not _has_frames(conversation)
-        # Attempts at one question begin one after the other, and alike.
+        # Rollouts of one question begin one after the other, and alike.
         if is_text and self._last is not None and tuple(conversation) == self._last[0]:
             return self._last[1]
         inputs = self._chat.prepare([conversation])
         ids = tuple(inputs["input_ids"][0].tolist())
         types = {name: inputs[name] for name in _TOKEN_TYPES if name in inputs}
-        tensors = {n: inputs[n] for n in inputs if n not in _MADE_ANEW and n not in types}
+        tensors = {n: inputs[n] for n in inputs if n not in _MADE_PER_BATCH and n not in types}
         if not tensors:
             prompt = Prompt(ids)
             if is_text:
@@ -52,31 +52,41 @@ class ChatCodec:
                     f"model {self._chat.name!r} needs {name!r} for every token, which rollouts do "
                     "not carry; models with input ids, pixels and grids can be trained"
                 )
-        places = {token: ids.count(token) for token in self._place_ids}
+        counts = {token: ids.count(token) for token in self._placeholder_ids}
         media = Media(
             tensors=tensors,
-            places={token: count for token, count in places.items() if count},
+            placeholder_counts={token: count for token, count in counts.items() if count},
             token_types={name: tuple(tensor[0].tolist()) for name, tensor in types.items()},
         )
         return Prompt(ids, media)
 
-    def continued(
-        self, prompt: Prompt, written: Written, before: Conversation, conversation: Conversation
+    def continue_prompt(
+        self,
+        prompt: Prompt,
+        completion: Completion,
+        before: Conversation,
+        conversation: Conversation,
     ) -> Prompt:
         """See `Codec`."""
-        if not _goes_on(before, written, conversation):
-            return self.prompt(conversation)
-        so_far = self._ids(conversation[: len(before) + 1], ask=False)
-        whole = self._ids(conversation, ask=True)
+        if not _is_continued(before, completion, conversation):
+            return self.encode_prompt(conversation)
+        # 1) The template's ids up to the model's turn, and with all that follows it.
+        up_to_turn = self._template_ids(conversation[: len(before) + 1], ask=False)
+        whole = self._template_ids(conversation, ask=True)
         # Templates may write earlier turns in another way once there are later ones.
-        if whole[: len(so_far)] != so_far:
-            return self.prompt(conversation)
-        ends = [i for i, token in enumerate(so_far) if token in self._end_ids]
-        after = ends[-1] + 1 if ends and written.ended else ends[-1] if ends else len(so_far)
-        rest = (*so_far[after:], *whole[len(so_far) :])
-        return Prompt((*prompt.token_ids, *written.token_ids, *rest), prompt.media)
+        if whole[: len(up_to_turn)] != up_to_turn:
+            return self.encode_prompt(conversation)
+        # 2) What the template puts behind the turn: the end token too, where the model was cut off.
+        ends = [i for i, token in enumerate(up_to_turn) if token in self._end_ids]
+        if not ends:
+            after = len(up_to_turn)
+        else:
+            after = ends[-1] + 1 if completion.is_finished else ends[-1]
+        following = (*up_to_turn[after:], *whole[len(up_to_turn) :])
+        # 3) In front of it, the ids that were read and written.
+        return Prompt((*prompt.token_ids, *completion.token_ids, *following), prompt.media)
 
-    def _ids(self, conversation: Conversation, *, ask: bool) -> tuple[int, ...]:
+    def _template_ids(self, conversation: Conversation, *, ask: bool) -> tuple[int, ...]:
         if _has_frames(conversation):
             return tuple(self._chat.prepare([conversation], ask=ask)["input_ids"][0].tolist())
         return self._chat.text_ids(conversation, ask=ask)
@@ -88,38 +98,44 @@ class TextCodec:
     def __init__(self, tokenizer: Any):
         self._tokenizer = tokenizer
 
-    def prompt(self, conversation: Conversation) -> Prompt:
+    def encode_prompt(self, conversation: Conversation) -> Prompt:
         """See `Codec`."""
-        return Prompt(tuple(self._encode("".join(map(_text, conversation)))))
+        return Prompt(tuple(self._encode("".join(map(_message_text, conversation)))))
 
-    def continued(
-        self, prompt: Prompt, written: Written, before: Conversation, conversation: Conversation
+    def continue_prompt(
+        self,
+        prompt: Prompt,
+        completion: Completion,
+        before: Conversation,
+        conversation: Conversation,
     ) -> Prompt:
         """See `Codec`."""
-        if not _goes_on(before, written, conversation):
-            return self.prompt(conversation)
-        rest = "".join(map(_text, conversation[len(before) + 1 :]))
-        return Prompt((*prompt.token_ids, *written.token_ids, *self._encode(rest)), prompt.media)
+        if not _is_continued(before, completion, conversation):
+            return self.encode_prompt(conversation)
+        following = self._encode("".join(map(_message_text, conversation[len(before) + 1 :])))
+        return Prompt((*prompt.token_ids, *completion.token_ids, *following), prompt.media)
 
     def _encode(self, text: str) -> list[int]:
         return self._tokenizer(text, add_special_tokens=False).input_ids
 
 
-def _goes_on(before: Conversation, written: Written, conversation: Conversation) -> bool:
-    """Whether `conversation` is `before`, then exactly what was written, then text alone."""
+def _is_continued(before: Conversation, completion: Completion, conversation: Conversation) -> bool:
+    """Whether `conversation` is `before`, then exactly the completion, then text alone."""
     n = len(before)
     return (
         len(conversation) > n
         and all(new is old for new, old in zip(conversation, before, strict=False))
         and conversation[n].role == "assistant"
-        and _text(conversation[n]).strip() == written.text
+        and _message_text(conversation[n]).strip() == completion.text
         and not _has_frames(conversation[n:])
     )
 
 
 def _has_frames(conversation: Conversation) -> bool:
-    return any(isinstance(part, FramesPart) for message in conversation for part in message.parts)
+    return any(
+        isinstance(content, FramesPart) for message in conversation for content in message.parts
+    )
 
 
-def _text(message: Message) -> str:
-    return "".join(part.text for part in message.parts if isinstance(part, TextPart))
+def _message_text(message: Message) -> str:
+    return "".join(content.text for content in message.parts if isinstance(content, TextPart))

@@ -1,8 +1,8 @@
-"""What a task is, and what passes between one attempt at a problem and whoever drives it.
+"""What a task is, and what passes between one episode of a problem and whoever drives it.
 
 An episode is a generator without I/O: it yields what it wants written or observed and is sent the
-result. So hundreds run together (`collect.py`), and a test can play the model. Leaves out the
-tasks (`single.py`, `agentic.py`).
+result. So hundreds run together (`generation/collect.py`), and a test can play the model. The tasks
+are in `mmreason.training.tasks`.
 """
 
 from __future__ import annotations
@@ -14,40 +14,49 @@ from typing import Any, Protocol
 from mmreason.models.base import Conversation
 from mmreason.tools.calls import Request
 from mmreason.training.rewards import Scored
-from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
+from mmreason.training.rollouts.types import Completion, Outcome, Problem, Prompt
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ask:
-    """A turn of the model that is trained."""
+class TurnRequest:
+    """A turn of the model that is trained.
+
+    Example:
+        >>> TurnRequest(Prompt((1, 2, 3)), max_new_tokens=64).max_new_tokens
+        64
+    """
 
     prompt: Prompt
     max_new_tokens: int
 
 
-Episode = Generator[Ask | Request, Any, Outcome]
-"""Sent a `Written` for an `Ask`, a list of `Reply` for a `Request` to some other model (or an
-error of `mmreason.tools.calls.FAILURES` is thrown in)."""
+Episode = Generator[TurnRequest | Request, Any, Outcome]
+"""Sent a `Completion` for a `TurnRequest`, a list of `Reply` for a `Request` to some other model
+(or an error of `mmreason.tools.calls.FAILURES` is thrown in)."""
 
 
 class Codec(Protocol):
-    """Turns conversations into the token ids of the model that is trained, and back."""
+    """Turns conversations into the token ids of the model that is trained."""
 
-    def prompt(self, conversation: Conversation) -> Prompt:
+    def encode_prompt(self, conversation: Conversation) -> Prompt:
         """What the model reads before its next turn. Raises UsageError for what it cannot."""
         ...
 
-    def continued(
-        self, prompt: Prompt, written: Written, before: Conversation, conversation: Conversation
+    def continue_prompt(
+        self,
+        prompt: Prompt,
+        completion: Completion,
+        before: Conversation,
+        conversation: Conversation,
     ) -> Prompt:
-        """The prompt of the next turn. `prompt` was made of the messages `before`, `written` came
-        after it. Where `conversation` goes on from there, the result begins with exactly the tokens
-        read and written; else it is `prompt(conversation)`."""
+        """The prompt of the next turn. `prompt` was made of the messages `before`, `completion`
+        came after it. Where `conversation` goes on from there, the result begins with exactly the
+        tokens read and written; else it is `encode_prompt(conversation)`."""
         ...
 
 
 class Task(Protocol):
-    """Yields problems and scores attempts. Picklable, and the same whenever it is made anew."""
+    """Yields problems and scores rollouts. Picklable, and the same whenever it is made anew."""
 
     @property
     def name(self) -> str: ...
@@ -61,10 +70,10 @@ class Task(Protocol):
         ...
 
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
-        """`count` attempts, which share what is read of the video. Raises one of
-        `mmreason.tools.calls.FAILURES` where the problem cannot be shown; it is then left out."""
+        """`count` episodes, which share what is read of the video. Raises one of
+        `mmreason.tools.calls.FAILURES` where the problem cannot be shown: it has no rollouts."""
         ...
 
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
-        """What an attempt earns. Never raises."""
+        """What an episode earns. Never raises."""
         ...

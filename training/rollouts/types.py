@@ -1,7 +1,7 @@
 """What a rollout is: token ids as they were read and written, who wrote them, what it earned.
 
 Token ids are the truth: nothing is ever decoded and encoded again, so what is trained on is what
-was sampled. Leaves out sampling (`sampler.py`), driving (`collect.py`) and training (`rl`).
+was sampled.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mmreason.training.rewards import Scored, Trajectory, Truth
 from mmreason.types import UsageError
@@ -19,26 +19,35 @@ from mmreason.video.types import Span
 if TYPE_CHECKING:
     from torch import Tensor
 
+FinishReason = Literal["stop", "length"]
+"""An end token, or the length limit, which cut the completion off."""
+
 
 class Role(IntEnum):
-    """Who wrote a token. Only the model's own are trained on."""
+    """Who wrote a token. Only the assistant's are trained on."""
 
     PROMPT = 0
-    MODEL = 1
+    ASSISTANT = 1
+    """The model that is trained."""
     TOOL = 2
     """What came back between two turns: observations and the template round them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A question with what is known of its answer: one row of a data set."""
+    """A question with what is known of its answer: one row of a data set.
+
+    Example:
+        >>> Problem(id="kitchen-1", question="Is it hot?", truth=Truth(answer="yes")).video is None
+        True
+    """
 
     id: str
     """Different for every problem of a task; part of every seed."""
     question: str
     truth: Truth
     kind: str = ""
-    """What sort of problem it is ("count", "order"): scales and figures are kept by kind."""
+    """What sort of problem it is ("count", "order"): scales and metrics are kept by kind."""
     video: str | None = None
     """Path of a video or an image; None for text alone."""
     span: Span | None = None
@@ -54,7 +63,7 @@ class Media:
     """
 
     tensors: Mapping[str, Tensor]
-    places: Mapping[int, int]
+    placeholder_counts: Mapping[int, int]
     """How many tokens of the prompt stand for features, by the token's id."""
     token_types: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """What the processor says of each token of the prompt (0 text, 1 image, 2 video), by the name
@@ -63,7 +72,12 @@ class Media:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prompt:
-    """What the model reads before it writes."""
+    """What the model reads before it writes. UsageError where placeholders and features differ.
+
+    Example:
+        >>> Prompt((151644, 872, 198)).media is None
+        True
+    """
 
     token_ids: tuple[int, ...]
     media: Media | None = None
@@ -73,8 +87,17 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """What the model wrote after one prompt."""
+class Completion:
+    """What the model wrote after one prompt.
+
+    Example:
+        >>> ids, logprobs = (9, 8), (-0.1, -0.3)
+        >>> cut = Completion(
+        ...     token_ids=ids, logprobs=logprobs, text="yes and", finish_reason="length"
+        ... )
+        >>> cut.is_finished
+        False
+    """
 
     token_ids: tuple[int, ...]
     """As sampled, the end token included where there is one."""
@@ -82,13 +105,28 @@ class Written:
     """Of each token under the sampler, at the sampling temperature; empty where it tells none."""
     text: str
     """Decoded without special tokens."""
-    ended: bool
-    """False where the length limit cut it off."""
+    finish_reason: FinishReason
+
+    @property
+    def is_finished(self) -> bool:
+        """False where the length limit cut it off."""
+        return self.finish_reason == "stop"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TokenSequence:
-    """A prompt and what followed, as one row that is trained on."""
+    """A prompt and what followed, as one row that is trained on. UsageError for other lengths.
+
+    Example: a question, an answer with a tool call, what the tool gave, and the end:
+
+        >>> row = TokenSequence(
+        ...     token_ids=(1, 2, 7, 8, 9),
+        ...     roles=(Role.PROMPT, Role.PROMPT, Role.ASSISTANT, Role.TOOL, Role.ASSISTANT),
+        ...     logprobs=(0.0, 0.0, -0.1, 0.0, -0.2),
+        ... )
+        >>> row.completion_tokens
+        2
+    """
 
     token_ids: tuple[int, ...]
     roles: tuple[Role, ...]
@@ -103,14 +141,19 @@ class TokenSequence:
         check_placeholders(self.token_ids, self.media)
 
     @property
-    def written(self) -> int:
-        """Tokens that the model wrote."""
-        return sum(role is Role.MODEL for role in self.roles)
+    def completion_tokens(self) -> int:
+        """Number of tokens that the model wrote."""
+        return sum(role is Role.ASSISTANT for role in self.roles)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an episode ended, before it is scored."""
+    """How an episode ended, before it is scored.
+
+    Example:
+        >>> Outcome(trajectory=Trajectory(answer="yes"), correct=True).turns
+        1
+    """
 
     trajectory: Trajectory
     correct: bool | None = None
@@ -121,7 +164,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Rollout:
-    """One sampled attempt at one problem."""
+    """One sampled episode of one problem."""
 
     problem: Problem
     sample: int
@@ -137,14 +180,19 @@ class Rollout:
     temperature: float
 
     @property
-    def written(self) -> int:
-        """Tokens that the model wrote."""
-        return sum(sequence.written for sequence in self.sequences)
+    def completion_tokens(self) -> int:
+        """Number of tokens that the model wrote."""
+        return sum(sequence.completion_tokens for sequence in self.sequences)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleFailure:
-    """Why a sample is missing. Nothing takes its place."""
+    """Why a sample is missing. Nothing takes its place.
+
+    Example:
+        >>> SampleFailure(kind="VideoError", message="kitchen.mp4: no frame could be read").kind
+        'VideoError'
+    """
 
     kind: str
     """Name of the error's type, such as `VideoError`."""
@@ -153,19 +201,24 @@ class SampleFailure:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Group:
-    """All attempts at one problem. Without rollouts where it could not be shown at all."""
+    """All rollouts of one problem; none where it could not be shown at all."""
 
     problem: Problem
     rollouts: tuple[Rollout, ...]
     failures: Mapping[int, SampleFailure] = field(default_factory=dict)
     """By number of the sample."""
-    place: int = 0
+    position: int = 0
     """Of the problem in the order of the run, which is the same for any number of processes."""
 
 
-def stable_seed(*parts: object) -> int:
-    """The same 63-bit number for the same parts, on every machine and in every process."""
-    text = "\x1f".join(map(str, parts))
+def stable_seed(*values: object) -> int:
+    """The same 63-bit number for the same values, on every machine and in every process.
+
+    Example:
+        >>> stable_seed("kitchen-1", 3)
+        2423862236133687130
+    """
+    text = "\x1f".join(map(str, values))
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
@@ -174,10 +227,10 @@ def check_placeholders(token_ids: tuple[int, ...], media: Media | None) -> None:
     """UsageError where the tokens that stand for frames are not as many as their features."""
     if media is None:
         return
-    for token, wanted in media.places.items():
-        found = token_ids.count(token)
-        if found != wanted:
+    for token, expected in media.placeholder_counts.items():
+        count = token_ids.count(token)
+        if count != expected:
             raise UsageError(
-                f"the prompt has {found} places (token {token}) for {wanted} features of frames: "
+                f"the prompt has {count} places (token {token}) for {expected} features of frames: "
                 "was it cut off, or does a text hold the model's own placeholder?"
             )

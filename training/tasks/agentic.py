@@ -1,9 +1,9 @@
 """Tasks that the agent plays: the model that is trained decides where to look.
 
-Attempts run through the one loop that answers users' questions (`mmreason.agent.loop`), with its
-tools, checks and budget; only the reasoning model's turns are sampled and trained on. Observers
-are other models, whose captions go through the reasoner's store and are made once. Their own
-training is `single_turn.py`'s.
+Episodes run through the one loop that answers users' questions (`mmreason.agent.loop`), with its
+tools, checks and budget; only the reasoning model's turns are sampled and trained on. Observers are
+other models, whose captions go through the reasoner's store and are made once; `single_turn.py`
+trains them.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from mmreason.training.rewards import (
     correct,
     from_answer,
 )
-from mmreason.training.rollouts.episode import Ask, Codec, Episode
-from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
-from mmreason.training.tasks.single_turn import judged
+from mmreason.training.rollouts.episode import Codec, Episode, TurnRequest
+from mmreason.training.rollouts.types import Completion, Outcome, Problem, Prompt
+from mmreason.training.tasks.single_turn import judge_answer
 from mmreason.types import Answer, Budget, Step, UsageError
 
 
-class Player:
+class RolloutModel:
     """Stands where the reasoning model would: what it is asked is sampled by whoever drives the
     episodes. Asked directly, it refuses."""
 
@@ -53,21 +53,21 @@ class Player:
         seed: int = 0,
     ) -> list[Reply]:
         """Raises UsageError: use it in rollouts only."""
-        raise UsageError("a player writes in rollouts only; give the reasoner a model of its own")
+        raise UsageError("this model writes in rollouts only; give the reasoner a model of its own")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgentTask:
     """Questions about videos for the agent. See `Task`.
 
-    `reasoner` gives a `Reasoner` whose model is the player it is given, with observer and policy as
-    wanted. `watch` opens the video of a problem (a path, or something `FrameSource`); it is called
-    once a group.
+    `reasoner` gives a `Reasoner` whose model is the stand-in it is given, with observer and policy
+    as wanted. `watch` opens the video of a problem (a path, or any `FrameSource`); it is called once a
+    group.
     """
 
     name: str
     problems: Sequence[Problem]
-    reasoner: Callable[[Player], Reasoner]
+    reasoner: Callable[[RolloutModel], Reasoner]
     clip: ClipRecipe
     """Of the model that is trained."""
     reward: Combination
@@ -89,9 +89,9 @@ class AgentTask:
         return self.problems[index]
 
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
-        """See `Task`. The attempts share a store: what one has seen costs the others nothing."""
-        player = Player(self.clip)
-        reasoner = self.reasoner(player)
+        """See `Task`. The episodes share a store: what one has seen costs the others nothing."""
+        stand_in = RolloutModel(self.clip)
+        reasoner = self.reasoner(stand_in)
         video = self.watch(problem)
         return [
             self._episode(
@@ -102,7 +102,7 @@ class AgentTask:
                     options=problem.truth.options or None,
                     budget=self.budget,
                 ),
-                player,
+                stand_in,
                 codec,
             )
             for _ in range(count)
@@ -112,48 +112,58 @@ class AgentTask:
         """See `Task`."""
         return self.reward(outcome.trajectory, problem.truth)
 
-    def _episode(self, problem: Problem, run: Run[Answer], player: Player, codec: Codec) -> Episode:
-        sent: Any = None
+    def _episode(
+        self, problem: Problem, run: Run[Answer], stand_in: RolloutModel, codec: Codec
+    ) -> Episode:
+        """Plays the agent's loop: turns of the policy are yielded, requests to others passed on."""
+        answer: Any = None
         failure: Exception | None = None
-        said: list[Written] = []
-        last: tuple[Prompt, Written, Conversation] | None = None
+        completions: list[Completion] = []
+        last: tuple[Prompt, Completion, Conversation] | None = None
         while True:
             try:
-                item = run.send(sent) if failure is None else run.throw(failure)
+                item = run.send(answer) if failure is None else run.throw(failure)
             except StopIteration as end:
-                return self._outcome(problem, end.value, said)
-            sent, failure = None, None
+                return self._outcome(problem, end.value, completions)
+            answer, failure = None, None
+            # 1) A step that is done is only shown.
             if isinstance(item, Step):
                 continue
             assert isinstance(item, Request), "no other question shares what is asked for"
-            if item.model is not player:
-                sent, failure = yield from _observed(item)
+            # 2) What other models are asked goes on to whoever drives the episodes.
+            if item.model is not stand_in:
+                answer, failure = yield from _send_request(item)
                 continue
+            # 3) The policy's turn: its own ids of earlier turns are kept, not encoded again.
             (conversation,) = item.conversations
             prompt = (
-                codec.prompt(conversation) if last is None else codec.continued(*last, conversation)
+                codec.encode_prompt(conversation)
+                if last is None
+                else codec.continue_prompt(*last, conversation)
             )
-            written: Written = yield Ask(prompt, self.turn_tokens or item.max_new_tokens)
-            said.append(written)
-            last = (prompt, written, conversation)
-            sent = [as_reply(prompt, written)]
+            max_new_tokens = self.turn_tokens or item.max_new_tokens
+            completion: Completion = yield TurnRequest(prompt, max_new_tokens)
+            completions.append(completion)
+            last = (prompt, completion, conversation)
+            answer = [to_reply(prompt, completion)]
 
-    def _outcome(self, problem: Problem, answer: Answer, said: Sequence[Written]) -> Outcome:
-        seen = from_answer(
+    def _outcome(
+        self, problem: Problem, answer: Answer, completions: Sequence[Completion]
+    ) -> Outcome:
+        trajectory = from_answer(
             answer,
-            turns=[written.text for written in said],
-            tokens_out=sum(len(written.token_ids) for written in said),
+            turns=[completion.text for completion in completions],
+            tokens_out=sum(len(completion.token_ids) for completion in completions),
         )
-        errors = sum(step.observation.error is not None for step in answer.trace)
         return Outcome(
-            trajectory=seen,
-            correct=judged(self.judge, seen, problem.truth),
-            turns=len(said),
-            tool_errors=errors,
+            trajectory=trajectory,
+            correct=judge_answer(self.judge, trajectory, problem.truth),
+            turns=len(completions),
+            tool_errors=sum(step.observation.error is not None for step in answer.trace),
         )
 
 
-def _observed(request: Request) -> Any:
+def _send_request(request: Request) -> Any:
     """The replies to a request, or the error that came instead."""
     try:
         return (yield request), None
@@ -161,12 +171,18 @@ def _observed(request: Request) -> Any:
         return None, error
 
 
-def as_reply(prompt: Prompt, written: Written) -> Reply:
-    """What was sampled, as a model would have given it."""
+def to_reply(prompt: Prompt, completion: Completion) -> Reply:
+    """What was sampled, as a model would have given it.
+
+    Example:
+        >>> yes = Completion(token_ids=(9,), logprobs=(-0.1,), text="yes", finish_reason="length")
+        >>> to_reply(Prompt((1, 2, 3)), yes).tokens_in
+        3
+    """
     return Reply(
-        text=written.text,
-        token_ids=written.token_ids,
-        logprobs=written.logprobs,
+        text=completion.text,
+        token_ids=completion.token_ids,
+        logprobs=completion.logprobs,
         tokens_in=len(prompt.token_ids),
-        tokens_out=len(written.token_ids),
+        tokens_out=len(completion.token_ids),
     )

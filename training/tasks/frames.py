@@ -17,8 +17,8 @@ import numpy as np
 from mmreason.grounding import Box, Dialect, iou
 from mmreason.language.prompts import Prompts
 from mmreason.models.base import Conversation, FramesPart, Message, TextPart
+from mmreason.training.nano.attribute_swaps import find_attribute_swap, name_thing
 from mmreason.training.nano.examples import MOMENT_LEAST_S
-from mmreason.training.nano.half_truths import half_truth, whole_truth
 from mmreason.training.rewards import (
     Combination,
     Component,
@@ -45,7 +45,7 @@ SIZE_PX = (144, 80)
 ACCEPTED_IOU = 0.5
 """A box is right from here on."""
 _PROMPTS = Prompts()
-_TRIES = 200
+_MOST_DRAFTS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +68,17 @@ class FrameTask:
 
     def problem(self, index: int) -> Problem:
         """See `Task`."""
-        return _drafted(self.split, index, self.kinds[index % len(self.kinds)])[0]
+        return _draft_problem(self.split, index, self.kinds[index % len(self.kinds)])[0]
 
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
         """See `Task`."""
-        return self._asked().episodes(problem, codec, count)
+        return self._single_turn().episodes(problem, codec, count)
 
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
         """IoU of boxes, 0 or 1 for all else."""
         return REWARD(outcome.trajectory, problem.truth)
 
-    def _asked(self) -> SingleTurn:
+    def _single_turn(self) -> SingleTurn:
         return SingleTurn(
             name=self.name,
             problems=(),
@@ -90,11 +90,11 @@ class FrameTask:
 
     def world(self, problem: Problem) -> World:
         """The world whose frame a problem shows."""
-        return self._drafted(problem)[1]
+        return self._redraft(problem)[1]
 
     def conversation(self, problem: Problem) -> Conversation:
         """The frame with its question."""
-        _, world, time_s = self._drafted(problem)
+        _, world, time_s = self._redraft(problem)
         frames = FrameBatch(
             pixels=world.frame(time_s, SIZE_PX)[None],
             times_s=np.zeros(1),
@@ -102,24 +102,26 @@ class FrameTask:
         )
         return [Message("user", (FramesPart(frames, "image"), TextPart(problem.question)))]
 
-    def _drafted(self, problem: Problem) -> tuple[Problem, World, float]:
+    def _redraft(self, problem: Problem) -> tuple[Problem, World, float]:
+        # Drafted again from the number in its id: a problem carries no pixels.
         index = int(problem.id.rsplit("/", 1)[1])
-        return _drafted(self.split, index, self.kinds[index % len(self.kinds)])
+        return _draft_problem(self.split, index, self.kinds[index % len(self.kinds)])
 
 
-def is_right(seen: Trajectory, truth: Truth) -> float | None:
+def is_right(trajectory: Trajectory, truth: Truth) -> float | None:
     """Whether the answer is right: boxes from an IoU of one half, all else by its words."""
     if truth.boxes is None:
-        return correct(seen, truth)
-    overlap = box_iou(seen, truth)
+        return correct(trajectory, truth)
+    # Where there is nothing to box, the reward is 0 or 1 already.
+    overlap = box_iou(trajectory, truth)
     if overlap is None or not truth.boxes:
         return overlap
-    return float(bool(seen.boxes) and _iou(seen, truth) >= ACCEPTED_IOU)
+    return float(bool(trajectory.boxes) and _worst_iou(trajectory, truth) >= ACCEPTED_IOU)
 
 
-def _iou(seen: Trajectory, truth: Truth) -> float:
-    assert seen.boxes and truth.boxes
-    return min(iou(box, truth.boxes[0]) for box in seen.boxes)
+def _worst_iou(trajectory: Trajectory, truth: Truth) -> float:
+    assert trajectory.boxes and truth.boxes
+    return min(iou(box, truth.boxes[0]) for box in trajectory.boxes)
 
 
 REWARD = Combination(
@@ -128,42 +130,46 @@ REWARD = Combination(
 """One of the two applies to a problem."""
 
 
-def _drafted(split: str, index: int, kind: Kind) -> tuple[Problem, World, float]:
+def _draft_problem(split: str, index: int, kind: Kind) -> tuple[Problem, World, float]:
     """The problem, its world and the time of its frame: the first draft that has such a one."""
-    for attempt in range(_TRIES):
+    for attempt in range(_MOST_DRAFTS):
+        # The split is part of the seed, so that no world is in both.
         rng = random.Random(f"frames/{split}/{index}/{attempt}")
         scene = generate.scene(rng, 0.0, 3.0, actors=rng.randint(3, 6), text_share=0.1)
         world = World(name=f"frames-{split}-{index}", scenes=(scene,))
+        # Away from the ends of the scene.
         time_s = rng.uniform(0.25, 0.75) * world.duration_s
-        seen = find_sightings(world, Span(time_s, time_s + 1e-3), least_s=MOMENT_LEAST_S)
-        found = _asked(kind, world, time_s, seen, rng)
-        if len(seen) >= 3 and found is not None:
-            text, truth = found
+        things = find_sightings(world, Span(time_s, time_s + 1e-3), least_s=MOMENT_LEAST_S)
+        drafted = _draft_question(kind, world, time_s, things, rng)
+        if len(things) >= 3 and drafted is not None:
+            text, truth = drafted
             problem = Problem(id=f"frames/{split}/{index}", question=text, truth=truth, kind=kind)
             return problem, world, time_s
-    raise AssertionError(f"no frame with a question of kind {kind} in {_TRIES} drafts")
+    raise AssertionError(f"no frame with a question of kind {kind} in {_MOST_DRAFTS} drafts")
 
 
-def _asked(
-    kind: Kind, world: World, time_s: float, seen: list[Sighting], rng: random.Random
+def _draft_question(
+    kind: Kind, world: World, time_s: float, things: list[Sighting], rng: random.Random
 ) -> tuple[str, Truth] | None:
     """The question and its truth; None where this frame has none of the kind."""
     frame = Frame(size_px=SIZE_PX, dialect=Dialect.NORM_1000)
     if kind == "box":
-        found = boxes_at(world, time_s)
+        # Only things that a name tells apart from all others in the frame.
+        box_of = boxes_at(world, time_s)
         named = [
-            (name, found[s.actor.id])
-            for s in seen
-            if s.actor.id in found and (name := refer_to(s, seen)) is not None
+            (name, box_of[thing.actor.id])
+            for thing in things
+            if thing.actor.id in box_of and (name := refer_to(thing, things)) is not None
         ]
         if not named:
             return None
         name, box = rng.choice(named)
-        wanted = Box(*(v * side for v, side in zip(box, SIZE_PX * 2, strict=True)))
+        target = Box(*(v * side for v, side in zip(box, SIZE_PX * 2, strict=True)))
         text = _PROMPTS.find(name)
-        return text, Truth(question=text, boxes=(wanted,), frame=frame)
+        return text, Truth(question=text, boxes=(target,), frame=frame)
     if kind == "count":
-        asked = [
+        # The scripted world asks of this moment; of its questions those that count.
+        counts = [
             q
             for q in make_questions(
                 world,
@@ -173,14 +179,15 @@ def _asked(
             )
             if q.family == "count"
         ]
-        chosen = rng.choice(asked)
+        chosen = rng.choice(counts)
         return chosen.text, Truth(question=chosen.text, number=float(chosen.answer))
     if kind == "exists":
-        thing = rng.choice(seen)
-        name = whole_truth(thing, rng)
+        thing = rng.choice(things)
+        name = name_thing(thing, rng)
         text = f"Is there {add_article(name)}?"
         return text, Truth(question=text, answer="yes")
-    name = half_truth(seen, rng)
+    # Both others ask for a thing that is not there, though its attributes are.
+    name = find_attribute_swap(things, rng)
     if name is None:
         return None
     if kind == "half_truth":

@@ -1,7 +1,7 @@
 """Several tasks as one, so that a run learns all of them at once and forgets none.
 
-Leaves out weighing their rewards against each other: groups are compared within themselves, and
-`Recipe.kind_scale_decay` keeps a scale by kind of problem.
+Rewards of different tasks are not weighed against each other: groups are compared within
+themselves, and `Recipe.kind_scale_decay` keeps a scale by kind of problem.
 """
 
 from __future__ import annotations
@@ -20,48 +20,56 @@ class Mixture:
     """Tasks in turn, each as many problems at a time as its share says. See `Task`.
 
     Raises UsageError without tasks, and for shares below 1.
+
+    Example::
+
+        Mixture(parts=((boxes, 2), (plays, 1)))  # problems 0 and 1 are boxes, 2 is a play, ...
     """
 
     parts: tuple[tuple[Task, int], ...]
     """Tasks with their shares: ((boxes, 2), (plays, 1)) gives two boxes to a play."""
 
     def __post_init__(self) -> None:
-        if not self.parts or any(share < 1 for _, share in self.parts):
+        if not self.parts or any(per_turn < 1 for _, per_turn in self.parts):
             raise UsageError("a mixture needs at least one task, and shares of at least 1")
 
     @property
     def name(self) -> str:
-        return "mixture/" + "+".join(f"{share}x{task.name}" for task, share in self.parts)
+        return "mixture/" + "+".join(f"{per_turn}x{task.name}" for task, per_turn in self.parts)
 
     def __len__(self) -> int:
         """Whole turns only: the shortest task ends them."""
-        return min(len(task) // share for task, share in self.parts) * self._period
+        turns = min(len(task) // per_turn for task, per_turn in self.parts)
+        return turns * self._period
 
     def problem(self, index: int) -> Problem:
         """See `Task`. Its id begins with the number of its part."""
-        turn, place = divmod(index, self._period)
-        for part, (task, share) in enumerate(self.parts):
-            if place < share:
-                problem = task.problem(turn * share + place)
-                return replace(problem, id=f"{part}:{problem.id}")
-            place -= share
+        # A turn takes each task's next problems, in the order of the tasks.
+        turn, offset = divmod(index, self._period)
+        for number, (task, per_turn) in enumerate(self.parts):
+            if offset < per_turn:
+                # Ids are part of seeds: two tasks may have problems of one name.
+                problem = task.problem(turn * per_turn + offset)
+                return replace(problem, id=f"{number}:{problem.id}")
+            offset -= per_turn
         raise AssertionError(index)
 
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
         """See `Task`."""
-        task, own = self._own(problem)
-        return task.episodes(own, codec, count)
+        task, inner = self._find_task(problem)
+        return task.episodes(inner, codec, count)
 
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
         """See `Task`."""
-        task, own = self._own(problem)
-        return task.score(own, outcome)
+        task, inner = self._find_task(problem)
+        return task.score(inner, outcome)
 
     @property
     def _period(self) -> int:
-        return sum(share for _, share in self.parts)
+        """Problems of a turn."""
+        return sum(per_turn for _, per_turn in self.parts)
 
-    def _own(self, problem: Problem) -> tuple[Task, Problem]:
+    def _find_task(self, problem: Problem) -> tuple[Task, Problem]:
         """The task that a problem is of, and the problem as it knows it."""
-        part, _, name = problem.id.partition(":")
-        return self.parts[int(part)][0], replace(problem, id=name)
+        number, _, name = problem.id.partition(":")
+        return self.parts[int(number)][0], replace(problem, id=name)

@@ -1,6 +1,6 @@
 """Tasks of one turn: a question, perhaps with frames, and the answer to it.
 
-Leaves out the agent's tasks (`agentic.py`) and where the rows come from (`problem_file.py`).
+Rows of one's own come from `data/problem_file.py`; tasks with tools are in `agentic.py`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from mmreason.training.rewards import (
     correct,
     from_turns,
 )
-from mmreason.training.rollouts.episode import Ask, Codec, Episode
-from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
+from mmreason.training.rollouts.episode import Codec, Episode, TurnRequest
+from mmreason.training.rollouts.types import Completion, Outcome, Problem, Prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,8 @@ class SingleTurn:
 
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
         """See `Task`."""
-        prompt = codec.prompt(self.show(problem))
+        # Frames are read and processed once for all episodes.
+        prompt = codec.encode_prompt(self.show(problem))
         return [self._episode(problem, prompt) for _ in range(count)]
 
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
@@ -59,20 +60,26 @@ class SingleTurn:
         return self.reward(outcome.trajectory, problem.truth)
 
     def _episode(self, problem: Problem, prompt: Prompt) -> Episode:
-        written: Written = yield Ask(prompt, self.max_new_tokens)
-        seen = from_turns(
-            [written.text], frame=problem.truth.frame, tokens_out=len(written.token_ids)
+        completion: Completion = yield TurnRequest(prompt, self.max_new_tokens)
+        trajectory = from_turns(
+            [completion.text], frame=problem.truth.frame, tokens_out=len(completion.token_ids)
         )
-        return Outcome(trajectory=seen, correct=judged(self.judge, seen, problem.truth))
+        is_right = judge_answer(self.judge, trajectory, problem.truth)
+        return Outcome(trajectory=trajectory, correct=is_right)
 
 
-def judged(
-    judge: Callable[[Trajectory, Truth], float | None], seen: Trajectory, truth: Truth
+def judge_answer(
+    judge: Callable[[Trajectory, Truth], float | None], trajectory: Trajectory, truth: Truth
 ) -> bool | None:
     """Whether an answer is right. ValueError for a judge that raises, or gives no number: it may be
-    the user's own, and costs the attempt."""
+    the user's own, and costs the rollout.
+
+    Example:
+        >>> judge_answer(correct, Trajectory(answer="Yes."), Truth(answer="yes"))
+        True
+    """
     try:
-        right = judge(seen, truth)
-        return None if right is None else float(right) == 1.0
+        value = judge(trajectory, truth)
+        return None if value is None else float(value) == 1.0
     except Exception as error:
         raise ValueError(f"the judge failed ({type(error).__name__}: {error})") from error

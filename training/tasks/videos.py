@@ -69,51 +69,59 @@ def video_questions(
     return SingleTurn(
         name=name,
         problems=problems,
-        show=partial(shown, clip=clip, frames=frames or clip.frames),
+        show=partial(show_problem, clip=clip, frames=frames or clip.frames),
         reward=as_combination(reward),
         judge=is_right,
         max_new_tokens=max_new_tokens,
     )
 
 
-def shown(problem: Problem, *, clip: ClipRecipe, frames: int) -> Conversation:
+def show_problem(problem: Problem, *, clip: ClipRecipe, frames: int) -> Conversation:
     """The message that asks a problem. Raises VideoError or UsageError for what cannot be read."""
     assert problem.video is not None
     text = clip.prompts.ask(problem.question, problem.truth.options)
     if is_image(problem.video):
-        part = FramesPart(_image(Path(problem.video), clip), "image")
+        pixels = FramesPart(_read_image(Path(problem.video), clip), "image")
     else:
-        part = FramesPart(_clip(problem, clip, frames))
-    return [Message("user", (part, TextPart(text)))]
+        pixels = FramesPart(_read_clip(problem, clip, frames))
+    return [Message("user", (pixels, TextPart(text)))]
 
 
-def is_right(seen: Trajectory, truth: Truth) -> float | None:
-    """By its answer, else by its time, else by its box; None where nothing is known."""
-    answered = correct(seen, truth)
-    if answered is not None:
-        return answered
-    overlap = union_tiou(seen, truth)
+def is_right(trajectory: Trajectory, truth: Truth) -> float | None:
+    """By its answer, else by its time, else by its box; None where nothing is known.
+
+    Example:
+        >>> is_right(Trajectory(answer="two"), Truth(number=2.0))
+        1.0
+    """
+    # The strictest rule that there is truth for.
+    by_answer = correct(trajectory, truth)
+    if by_answer is not None:
+        return by_answer
+    overlap = union_tiou(trajectory, truth)
     if overlap is not None:
         return float(overlap >= RIGHT_OVERLAP)
     if truth.boxes is None:
         return None
     if len(truth.boxes) != 1:
-        found = box_f1(seen, truth)
-        return None if found is None else float(found >= RIGHT_OVERLAP)
-    said = seen.boxes or ()
-    return float(len(said) == 1 and iou(said[0], truth.boxes[0]) >= RIGHT_OVERLAP)
+        f1 = box_f1(trajectory, truth)
+        return None if f1 is None else float(f1 >= RIGHT_OVERLAP)
+    # Of one box exactly one is asked for: a second one would be a guess.
+    boxes = trajectory.boxes or ()
+    return float(len(boxes) == 1 and iou(boxes[0], truth.boxes[0]) >= RIGHT_OVERLAP)
 
 
-def _clip(problem: Problem, clip: ClipRecipe, frames: int) -> FrameBatch:
+def _read_clip(problem: Problem, clip: ClipRecipe, frames: int) -> FrameBatch:
     assert problem.video is not None
     with Video.open(problem.video) as video:
+        # The part that is shown may reach over the end of the video.
         info = video.info
         span = info.span if problem.span is None else problem.span.clip(info.span)
         size_px = clip.frame_size_px(info.width_px, info.height_px)
         return video.frames_at(plan.uniform(span, frames).times_s, size_px)
 
 
-def _image(path: Path, clip: ClipRecipe) -> FrameBatch:
+def _read_image(path: Path, clip: ClipRecipe) -> FrameBatch:
     from PIL import Image
 
     pixels = frame_of_image(path).pixels

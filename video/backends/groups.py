@@ -334,8 +334,8 @@ def _needed(targets: list[int], stamps: list[int]) -> set[int]:
 def _answer(
     target: int, newest: tuple[av.VideoFrame, bool], stamps: list[int]
 ) -> tuple[av.VideoFrame, bool, bool]:
-    """`newest` with whether it is undamaged and what the container says is displayed at `target`, and
-    whether it is damaged."""
+    """`newest` with whether it is undamaged and what the container says is displayed at `target`,
+    and whether it is damaged."""
     frame, damaged = newest
     row = bisect_right(stamps, target) - 1
     return frame, not damaged and row >= 0 and stamps[row] == _pts(frame), damaged

@@ -89,7 +89,8 @@ def with_options(question: Question, rng: random.Random) -> Question:
 
 
 def refer_to(target: Sighting, sightings: list[Sighting], avoid: str = "") -> str | None:
-    """The shortest phrase that names `target` alone among `sightings`, without the attribute `avoid`."""
+    """The shortest phrase that names `target` alone among `sightings`, without the attribute
+    `avoid`."""
     choices = (
         ("shape",),
         ("colour", "shape"),

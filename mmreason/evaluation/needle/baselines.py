@@ -30,7 +30,7 @@ from mmreason.language.answer_reading import read_answer
 from mmreason.memory.tree import Tree, plan_tree
 from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
 from mmreason.needle.items import Item
-from mmreason.needle.words import parsed, split_context
+from mmreason.needle.words import parse_question, split_word_clause
 from mmreason.tool_calls import Caption, Look, Scan, Skim
 from mmreason.tools.views import caption_views
 from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason
@@ -45,98 +45,102 @@ MOST_WORD_STILLS = 64
 """Stills whose word is asked for where the question is about words of the whole video."""
 
 
-def one_pass(model: ChatModel, video: FrameSource, item: Item) -> Answer:
+def answer_in_one_pass(model: ChatModel, video: FrameSource, item: Item) -> Answer:
     """8 uniform frames (of the packaged model) and the question."""
-    desk = _Desk(model, video, item)
+    run = _BaselineRun(model, video, item)
     span = video.info.span
-    reading, sure = desk.look(span)
-    return desk.answer(reading, sure)
+    reading, sure = run.look(span)
+    return run.answer(reading, sure)
 
 
-def stills(
+def answer_from_stills(
     model: ChatModel, video: FrameSource, item: Item, *, frames: int, look: bool = False
 ) -> Answer:
     """`frames` uniform stills, captioned one by one; answered from their lines, with `look` by a
     clip at the best line's moment instead. What is told of the word on the screen is asked of the
     stills that matter."""
-    return _stills(_Desk(model, video, item), plan.uniform(video.info.span, frames).times_s, look)
+    return _caption_stills(
+        _BaselineRun(model, video, item), plan.uniform(video.info.span, frames).times_s, look
+    )
 
 
-def distinct(
+def answer_from_distinct_stills(
     model: ChatModel,
     video: FrameSource,
     item: Item,
-    found: salient.SalientScan,
+    salient_frames: salient.SalientScan,
     *,
     frames: int,
     look: bool = False,
 ) -> Answer:
     """As `stills`, of the first `frames` moments of a scan of the whole video, which is part of the
     cost: the frames that the agent looks for, without its search and its checks."""
-    desk = _Desk(model, video, item)
+    run = _BaselineRun(model, video, item)
     call = Scan(span=video.info.span, count=frames)
-    cost = Cost(frames_scanned=found.frames)
-    seen = Observation(text="", span=video.info.span, cost=cost)
-    desk.steps.append(Step(thought="", call=call, observation=seen))
-    return _stills(desk, sorted(m.time_s for m in found.moments[:frames]), look)
+    cost = Cost(frames_scanned=salient_frames.frames)
+    observation = Observation(text="", span=video.info.span, cost=cost)
+    run.steps.append(Step(thought="", call=call, observation=observation))
+    return _caption_stills(run, sorted(m.time_s for m in salient_frames.moments[:frames]), look)
 
 
-def _stills(desk: _Desk, times_s: Sequence[float], look: bool) -> Answer:
-    span = desk.video.info.span
+def _caption_stills(run: _BaselineRun, times_s: Sequence[float], look: bool) -> Answer:
+    span = run.video.info.span
     edges_s = [span.start_s, *((a + b) / 2 for a, b in itertools.pairwise(times_s)), span.end_s]
     views = [
         (Span(a, b), (t,)) for t, (a, b) in zip(times_s, itertools.pairwise(edges_s), strict=True)
     ]
-    lines = desk.captions([(_Place(span), views)])
-    return desk.answer(*desk.concluded(lines, look))
+    lines = run.captions([(_StepTarget(span), views)])
+    return run.answer(*run.conclude(lines, look))
 
 
-def exhaustive(model: ChatModel, video: FrameSource, item: Item, *, look: bool = True) -> Answer:
+def answer_exhaustively(
+    model: ChatModel, video: FrameSource, item: Item, *, look: bool = True
+) -> Answer:
     """Every leaf of the tree captioned by the model's own recipe; answered by a look at the best
     line, or from the text alone."""
-    desk = _Desk(model, video, item)
-    tree = desk.tree
+    run = _BaselineRun(model, video, item)
+    tree = run.tree
     leaves = [
         tree.leaf_at(tree.span.start_s + (i + 0.5) * tree.leaf_s) for i in range(tree.leaf_count)
     ]
-    lines = desk.captions(
+    lines = run.captions(
         [
-            (_Place(leaf.span, leaf.id), [(view.span, view.times_s) for view in views])
+            (_StepTarget(leaf.span, leaf.id), [(view.span, view.times_s) for view in views])
             for leaf in leaves
             for views in (caption_views(model.clip, video.info, leaf.span),)
         ]
     )
-    return desk.answer(*desk.concluded(lines, look))
+    return run.answer(*run.conclude(lines, look))
 
 
-def gold_clip(model: ChatModel, video: FrameSource, item: Item) -> Answer:
+def answer_from_gold(model: ChatModel, video: FrameSource, item: Item) -> Answer:
     """What the model answers where the gold is given: a look at the gold of one needle, captions of
     the gold of several, stills of the whole video where all of it is asked about."""
     if item.kind == "global":
-        return stills(model, video, item, frames=MOST_WORD_STILLS)
-    desk = _Desk(model, video, item)
+        return answer_from_stills(model, video, item, frames=MOST_WORD_STILLS)
+    run = _BaselineRun(model, video, item)
     spans = item.gold_spans or (video.info.span,)
     if len(spans) == 1:
-        reading, sure = desk.look(desk.clip_around(spans[0].middle_s))
-        return desk.answer(reading, sure)
-    places = [(_Place(s), [(s, plan.uniform(s, model.clip.frames).times_s)]) for s in spans]
-    return desk.answer(*desk.concluded(desk.captions(places), look=False))
+        reading, sure = run.look(run.clip_around(spans[0].middle_s))
+        return run.answer(reading, sure)
+    targets = [(_StepTarget(s), [(s, plan.uniform(s, model.clip.frames).times_s)]) for s in spans]
+    return run.answer(*run.conclude(run.captions(targets), look=False))
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _StepTarget:
     """What one step is about."""
 
     span: Span
     node: tuple[int, ...] | None = None
 
 
-_View = tuple[Span, tuple[float, ...]]
+_CaptionView = tuple[Span, tuple[float, ...]]
 """(what a line speaks for, times of its frames)"""
 
 
 @dataclass
-class _Desk:
+class _BaselineRun:
     """One question being answered: what was asked of the model, and what it cost."""
 
     model: ChatModel
@@ -147,34 +151,36 @@ class _Desk:
     _words: dict[Span, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.plain, self.context = split_context(self.item.question)
+        self.plain, self.context = split_word_clause(self.item.question)
         info = self.video.info
         self.tree: Tree = plan_tree(info.span, leaf_s=self.model.clip.leaf_s)
         self.size_px = self.model.clip.frame_size_px(info.width_px, info.height_px)
 
-    def captions(self, places: Sequence[tuple[_Place, Sequence[_View]]]) -> list[CaptionLine]:
+    def captions(
+        self, targets: Sequence[tuple[_StepTarget, Sequence[_CaptionView]]]
+    ) -> list[CaptionLine]:
         """A line a view, and a step a place, all of them in one round."""
-        views = [view for _, held in places for view in held]
+        views = [view for _, target_views in targets for view in target_views]
         replies = self.ask([times for _, times in views], self.model.clip.prompts.caption)
         lines = [
             CaptionLine(span, reply.text, times)
             for (span, times), reply in zip(views, replies, strict=True)
         ]
-        at = 0
-        for place, held in places:
-            part = slice(at, at + len(held))
-            times_s = tuple(t for _, times in held for t in times)
-            node = place.node
-            call = Skim(span=place.span) if node is None else Caption(span=place.span, node=node)
-            self.note(call, times_s, replies[part], rounds=int(at == 0))
-            at = part.stop
+        start = 0
+        for target, target_views in targets:
+            rows = slice(start, start + len(target_views))
+            times_s = tuple(t for _, times in target_views for t in times)
+            node = target.node
+            call = Skim(span=target.span) if node is None else Caption(span=target.span, node=node)
+            self.note(call, times_s, replies[rows], rounds=int(start == 0))
+            start = rows.stop
         return lines
 
-    def concluded(self, lines: list[CaptionLine], look: bool) -> tuple[Reading, float | None]:
+    def conclude(self, lines: list[CaptionLine], look: bool) -> tuple[Reading, float | None]:
         """The answer that lines give, or the look they lead to."""
-        asked = parsed(self.plain)
-        if asked is not None and asked[0] == "word":
-            return self.read_words(asked[1][0], lines), None
+        question_parts = parse_question(self.plain)
+        if question_parts is not None and question_parts[0] == "word":
+            return self.read_words(question_parts[1][0], lines), None
         best = best_line(self.plain, lines, self.shows) if look else None
         if best is not None:
             is_still = len(best.frame_times_s) == 1
@@ -211,8 +217,8 @@ class _Desk:
         if silent:
             times_s = [(line.frame_times_s[len(line.frame_times_s) // 2],) for line in silent]
             replies = self.ask(times_s, self.model.clip.prompts.ask(WORD_QUESTION))
-            shown = tuple(t for times in times_s for t in times)
-            self.note(Skim(span=self.video.info.span), shown, replies, rounds=0)
+            middle_times_s = tuple(t for times in times_s for t in times)
+            self.note(Skim(span=self.video.info.span), middle_times_s, replies, rounds=0)
             for line, reply in zip(silent, replies, strict=True):
                 self._words[line.span] = reply.text.strip(" .").upper()
         return [line.shown_words() or (self._words[line.span],) for line in lines]
@@ -220,8 +226,10 @@ class _Desk:
     def read_words(self, which: str, lines: list[CaptionLine]) -> Reading:
         step = max(1, len(lines) // MOST_WORD_STILLS)
         chosen = lines[::step]
-        shown = zip(chosen, self.words_at(chosen), strict=True)
-        return read_words(which, self.item.options, [(line, w[0]) for line, w in shown if w])
+        words_of_lines = zip(chosen, self.words_at(chosen), strict=True)
+        return read_words(
+            which, self.item.options, [(line, words[0]) for line, words in words_of_lines if words]
+        )
 
     def ask(self, times_s: Sequence[tuple[float, ...]], prompt: str) -> list[Reply]:
         """One reply for each tuple of frame times, in batches of equal kind."""
@@ -232,8 +240,8 @@ class _Desk:
             for times in chunk:
                 frames = self.video.frames_at(times, self.size_px)
                 kind = "image" if len(times) == 1 else "video"
-                parts = (FramesPart(frames, kind), TextPart(prompt))
-                conversations.append([Message("user", parts)])
+                message_parts = (FramesPart(frames, kind), TextPart(prompt))
+                conversations.append([Message("user", message_parts)])
             replies += self.model.generate(conversations, max_new_tokens=MAX_NEW_TOKENS)
         return replies
 
@@ -255,8 +263,8 @@ class _Desk:
             tokens_out=sum(r.tokens_out for r in replies),
         )
         text = replies[0].text if len(replies) == 1 else ""
-        seen = Observation(text=text, span=call.span, frame_times_s=times_s, cost=cost)
-        self.steps.append(Step(thought="", call=call, observation=seen))
+        observation = Observation(text=text, span=call.span, frame_times_s=times_s, cost=cost)
+        self.steps.append(Step(thought="", call=call, observation=observation))
 
     def answer(self, reading: Reading, confidence: float | None = None) -> Answer:
         unique = {t for step in self.steps for t in step.observation.frame_times_s}

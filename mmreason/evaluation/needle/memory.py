@@ -21,7 +21,7 @@ MOST_BYTES = 192 * 2**20
 """Pixels that are kept of a video."""
 
 
-class KeptFrames:
+class FrameCache:
     """Wraps an open video; frames once drawn are kept, up to `MOST_BYTES`."""
 
     def __init__(self, video: FrameSource):
@@ -63,14 +63,12 @@ class KeptFrames:
         )
 
 
-class Remembering:
+class ReplyCache:
     """Wraps a `ChatModel`; `store` holds its replies by words and pixels."""
 
     def __init__(self, model: ChatModel, store: Store):
         self._model = model
         self._store = store
-        self.asked = 0
-        """Conversations that the model itself had to answer."""
 
     @property
     def name(self) -> str:
@@ -110,26 +108,25 @@ class Remembering:
                 conversations, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
             )
         keys = [self._key(c, max_new_tokens) for c in conversations]
-        kept = {key: self._store.get(key) for key in dict.fromkeys(keys)}
-        new = {k: c for k, c in zip(keys, conversations, strict=True) if kept[k] is None}
+        replies_by_key = {key: self._store.get(key) for key in dict.fromkeys(keys)}
+        new = {k: c for k, c in zip(keys, conversations, strict=True) if replies_by_key[k] is None}
         if new:
-            self.asked += len(new)
             replies = self._model.generate(list(new.values()), max_new_tokens=max_new_tokens)
             for key, reply in zip(new, replies, strict=True):
-                kept[key] = asdict(reply)
+                replies_by_key[key] = asdict(reply)
                 self._store.put(key, asdict(reply), video="benchmark", model=self.name)
-        return [_reply(kept[key]) for key in keys]
+        return [_reply(replies_by_key[key]) for key in keys]
 
     def _key(self, conversation: Conversation, max_new_tokens: int) -> str:
         digest = hashlib.sha256(f"{self.fingerprint}/{max_new_tokens}".encode())
         for message in conversation:
             digest.update(f"/{message.role}".encode())
-            for part in message.parts:
-                if isinstance(part, TextPart):
-                    digest.update(b"t" + part.text.encode())
-                elif isinstance(part, FramesPart):
-                    frames = part.frames
-                    digest.update(f"{part.kind}{frames.pixels.shape}".encode())
+            for message_part in message.parts:
+                if isinstance(message_part, TextPart):
+                    digest.update(b"t" + message_part.text.encode())
+                elif isinstance(message_part, FramesPart):
+                    frames = message_part.frames
+                    digest.update(f"{message_part.kind}{frames.pixels.shape}".encode())
                     digest.update(frames.times_s.tobytes() + frames.pixels.tobytes())
         return digest.hexdigest()
 

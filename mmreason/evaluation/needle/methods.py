@@ -1,6 +1,6 @@
 """The methods a benchmark run can measure, by name. Policies search; baselines do not.
 
-Leaves out running them over items (`runner.py`).
+`runner.py` runs them over items.
 """
 
 from __future__ import annotations
@@ -38,11 +38,16 @@ WARM = "_warm"
 """Ending of a policy's name that keeps what it saw for the world's next questions."""
 
 
-def checked(names: Sequence[str]) -> tuple[str, ...]:
-    """The names without repeats. Raises UsageError for one that is no method."""
-    known = {*POLICIES, *(p + WARM for p in POLICIES), *BASELINES}
+def check_methods(names: Sequence[str]) -> tuple[str, ...]:
+    """The names without repeats. Raises UsageError for one that is no method.
+
+    Example:
+        >>> check_methods(["greedy", "stills_8", "greedy"])
+        ('greedy', 'stills_8')
+    """
+    valid_names = {*POLICIES, *(p + WARM for p in POLICIES), *BASELINES}
     for name in names:
-        if name not in known:
+        if name not in valid_names:
             raise UsageError(
                 f"{name!r} is no method; policies are {', '.join(POLICIES)} (with {WARM} to keep "
                 f"what was seen), baselines {', '.join(BASELINES)}"
@@ -51,15 +56,21 @@ def checked(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def is_policy(method: str) -> bool:
+    """Whether a method searches.
+
+    Example:
+        >>> is_policy("greedy_warm"), is_policy("stills_8")
+        (True, False)
+    """
     return method.removesuffix(WARM) in POLICIES
 
 
-def scans(method: str) -> bool:
+def is_scan(method: str) -> bool:
     """Whether a baseline compares small frames of the whole video first."""
     return method.startswith("distinct")
 
 
-def answer(
+def answer_item(
     method: str,
     model: ChatModel,
     video: FrameSource,
@@ -76,19 +87,21 @@ def answer(
             video, item.question, options=item.options, budget=budget, seed=item.seed
         )
     if method == "one_pass":
-        return baselines.one_pass(model, video, item)
+        return baselines.answer_in_one_pass(model, video, item)
     if method == "gold_clip":
-        return baselines.gold_clip(model, video, item)
+        return baselines.answer_from_gold(model, video, item)
     if method.startswith("exhaustive"):
-        return baselines.exhaustive(model, video, item, look=not method.endswith("_text"))
+        return baselines.answer_exhaustively(model, video, item, look=not method.endswith("_text"))
     frames, look = int(method.split("_")[1]), method.endswith("_look")
-    if scans(method):
-        return baselines.distinct(model, video, item, _scanned(video), frames=frames, look=look)
-    return baselines.stills(model, video, item, frames=frames, look=look)
+    if is_scan(method):
+        return baselines.answer_from_distinct_stills(
+            model, video, item, _scan(video), frames=frames, look=look
+        )
+    return baselines.answer_from_stills(model, video, item, frames=frames, look=look)
 
 
 @lru_cache(maxsize=1)
-def _scanned(video: FrameSource) -> salient.SalientScan:
+def _scan(video: FrameSource) -> salient.SalientScan:
     """The scan of an open video, which does not depend on the question; smaller budgets take the
     first of it."""
     return salient.find_salient(video, video.info.span, SCAN_BUDGETS[-1])

@@ -3,7 +3,7 @@
 Visits count in the order they were made; a round is what the cost ledger calls one. A leaf visit is
 a call about a leaf of the tree or about a stretch no longer than one. Gold is seen where a frame
 that was shown together with the question lies in it, or where a leaf's caption had a frame in it.
-Leaves out measures between spans (`spans.py`) and tables (`summary.py`).
+`spans.py` has the measures between spans, `summary.py` the tables.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from mmreason.evaluation.needle.outcomes import LOOKING, Outcome, Visit
-from mmreason.evaluation.needle.spans import harmonic
+from mmreason.evaluation.needle.outcomes import Outcome, Visit
+from mmreason.evaluation.needle.spans import harmonic_mean
 from mmreason.evaluation.scoring import Proportion
 from mmreason.grounding.spans import merge_spans, tiou
 from mmreason.needle.items import Item
@@ -94,7 +94,7 @@ def _meets_leaf(outcome: Outcome, visit: Visit, span: Span) -> bool:
 
 
 def _shows(outcome: Outcome, visit: Visit, span: Span) -> bool:
-    if visit.failed or not (visit.tool in LOOKING or is_leaf(outcome, visit)):
+    if visit.failed or not (visit.shows_question or is_leaf(outcome, visit)):
         return False
     return any(span.contains(t) for t in visit.frame_times_s)
 
@@ -134,7 +134,7 @@ def wrong_turn(outcome: Outcome) -> int | None:
     return next((depth for depth, is_gold in turns if not is_gold), None)
 
 
-def returned(outcome: Outcome) -> bool | None:
+def returned_to_gold(outcome: Outcome) -> bool | None:
     """Whether gold was met by a leaf visit after the first wrong turn; None without one."""
     for index, visit in enumerate(outcome.visits):
         opened = _parent(outcome, visit)
@@ -154,7 +154,8 @@ def _opened(outcome: Outcome) -> list[tuple[int, bool]]:
 
 
 def _parent(outcome: Outcome, visit: Visit) -> tuple[int, ...] | None:
-    if visit.tool != "caption" or not visit.node or not outcome.item.gold_spans:
+    # Only a caption is of a node; other calls are of stretches.
+    if not visit.node or not outcome.item.gold_spans:
         return None
     return visit.node[:-1]
 
@@ -198,8 +199,10 @@ def answered_early(outcome: Outcome) -> bool:
 
 def idle_rounds(outcome: Outcome) -> int | None:
     """Rounds spent after all gold had been seen; None where it never was."""
-    seen = seen_round(outcome)
-    return None if seen is None else sum(v.rounds for v in outcome.visits) - seen
+    all_seen_round = seen_round(outcome)
+    return (
+        None if all_seen_round is None else sum(v.rounds for v in outcome.visits) - all_seen_round
+    )
 
 
 def evidence_iou(outcome: Outcome) -> float:
@@ -223,14 +226,14 @@ def has_evidence_frame(outcome: Outcome) -> bool:
     return any(gold.contains(t) for gold in outcome.item.gold_spans for t in times_s)
 
 
-def ungrounded(outcomes: Iterable[Outcome], by_frames: bool = False) -> Proportion:
+def score_ungrounded(outcomes: Iterable[Outcome], by_frames: bool = False) -> Proportion:
     """H_t: right answers of items with planted gold whose evidence does not show it."""
     right = [o for o in outcomes if o.right and o.item.kind not in ("global", "absent")]
     test = (lambda o: not has_evidence_frame(o)) if by_frames else is_ungrounded
     return Proportion(sum(map(test, right)), len(right))
 
 
-def accuracy(outcomes: Sequence[Outcome]) -> Proportion:
+def score_accuracy(outcomes: Sequence[Outcome]) -> Proportion:
     """Strict: the right option chosen, or an abstention where none is right."""
     return Proportion(sum(o.right for o in outcomes), len(outcomes))
 
@@ -262,52 +265,52 @@ def area_under_cost(outcomes: Sequence[Outcome], least: int = 8, most: int = 409
     return float(np.mean([accuracy_within(outcomes, int(b)).value for b in budgets]))
 
 
-def abstention(outcomes: Sequence[Outcome]) -> tuple[Proportion, Proportion, float]:
+def score_abstention(outcomes: Sequence[Outcome]) -> tuple[Proportion, Proportion, float]:
     """Precision, recall and F1 of abstaining on the items without an answer."""
-    kept = [o for o in outcomes if o.abstained]
+    abstained = [o for o in outcomes if o.abstained]
     empty = [o for o in outcomes if o.item.answer is None]
-    hits = sum(o.item.answer is None for o in kept)
-    found = Proportion(hits, len(kept)), Proportion(hits, len(empty))
-    values = [share.value if share.n else 0.0 for share in found]
-    return *found, harmonic(*values)
+    hits = sum(o.item.answer is None for o in abstained)
+    proportions = Proportion(hits, len(abstained)), Proportion(hits, len(empty))
+    values = [proportion.value if proportion.n else 0.0 for proportion in proportions]
+    return *proportions, harmonic_mean(*values)
 
 
 def calibration_error(outcomes: Sequence[Outcome], bins: int = 10) -> float:
     """ECE: mean gap between confidence and accuracy over equal bins of confidence, weighted by
     their counts; NaN where no answer tells its confidence."""
-    told = [(o.confidence, o.right) for o in outcomes if o.confidence is not None]
-    if not told:
+    stated = [(o.confidence, o.right) for o in outcomes if o.confidence is not None]
+    if not stated:
         return math.nan
     total = 0.0
     for index in range(bins):
-        held = [(c, r) for c, r in told if min(bins - 1, int(c * bins)) == index]
-        if held:
-            total += abs(sum(c for c, _ in held) - sum(r for _, r in held))
-    return total / len(told)
+        in_bin = [(c, r) for c, r in stated if min(bins - 1, int(c * bins)) == index]
+        if in_bin:
+            total += abs(sum(c for c, _ in in_bin) - sum(r for _, r in in_bin))
+    return total / len(stated)
 
 
-def relative_to_gold(full: Sequence[Outcome], given: Sequence[Outcome]) -> float:
+def relative_to_gold(full: Sequence[Outcome], gold_given: Sequence[Outcome]) -> float:
     """CRR: accuracy on the whole video over accuracy with the gold clip given, on the same items;
     NaN where the latter is 0."""
-    ids = {o.item.id for o in full} & {o.item.id for o in given}
-    whole = accuracy([o for o in full if o.item.id in ids])
-    clip = accuracy([o for o in given if o.item.id in ids])
+    ids = {o.item.id for o in full} & {o.item.id for o in gold_given}
+    whole = score_accuracy([o for o in full if o.item.id in ids])
+    clip = score_accuracy([o for o in gold_given if o.item.id in ids])
     return whole.value / clip.value if clip.hits else math.nan
 
 
 def paired_difference(
-    one: Sequence[Outcome], other: Sequence[Outcome], *, draws: int = 2000, seed: int = 0
+    first: Sequence[Outcome], second: Sequence[Outcome], *, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
     """Accuracy of `one` less that of `other` on their common items, with a 95 % interval.
 
     Paired bootstrap over worlds: items of a world are drawn together, since they share their
     look-alikes. Without two worlds there is no interval, without a common item no value: NaN.
     """
-    second = {o.item.id: o.right for o in other}
+    right_by_item = {o.item.id: o.right for o in second}
     by_world: dict[str, list[float]] = {}
-    for o in one:
-        if o.item.id in second:
-            by_world.setdefault(o.item.world, []).append(float(o.right) - second[o.item.id])
+    for o in first:
+        if o.item.id in right_by_item:
+            by_world.setdefault(o.item.world, []).append(float(o.right) - right_by_item[o.item.id])
     if not by_world:
         return math.nan, math.nan, math.nan
     sums = np.array([sum(v) for v in by_world.values()])
@@ -323,5 +326,11 @@ def paired_difference(
 
 def expected_uniform_hit(item: Item, frames: int) -> float:
     """Chance that one of `frames` evenly spread frames falls into a needle of the item's length:
-    min(1, N l / T)."""
+    min(1, N l / T).
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> expected_uniform_hit(SimpleNamespace(needle_s=4.0, duration_s=180.0), 9)
+        0.2
+    """
     return min(1.0, frames * item.needle_s / item.duration_s)

@@ -1,6 +1,6 @@
 """What came of one item: the answer, what was visited on the way, what it cost. JSON in and out.
 
-Leaves out how good that is (`metrics.py`).
+`metrics.py` says how good that is.
 """
 
 from __future__ import annotations
@@ -10,17 +10,25 @@ from typing import Any
 
 from mmreason.language.refusals import says_absent
 from mmreason.needle.items import Item
-from mmreason.tool_calls import Caption
+from mmreason.tool_calls import Caption, Focus, Look, Skim
 from mmreason.types import Answer, Cost, Step, StopReason
 from mmreason.video.types import Span
 
-LOOKING = frozenset({"look", "focus", "skim"})
-"""Tools that show frames together with the question."""
+_TOOLS_WITH_QUESTION = frozenset(tool.__name__.lower() for tool in (Look, Focus, Skim))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """One tool call."""
+    """One tool call.
+
+    Example:
+        >>> visit = Visit(
+        ...     tool="look", node=None, span=Span(60.0, 64.0), frame_times_s=(60.5, 62.5),
+        ...     rounds=1, frames=2,
+        ... )
+        >>> visit.shows_question
+        True
+    """
 
     tool: str
     node: tuple[int, ...] | None
@@ -32,6 +40,11 @@ class Visit:
     """Frames that a model was shown: 0 for a call that the store served."""
     cached: bool = False
     failed: bool = False
+
+    @property
+    def shows_question(self) -> bool:
+        """Whether frames were shown together with the question."""
+        return self.tool in _TOOLS_WITH_QUESTION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +97,7 @@ class Outcome:
             "evidence": [[s.to_list(), list(times), sure] for s, times, sure in self.evidence],
             "cost": self.cost.to_dict(),
             "tree": [self.branching, self.depth],
-            "visits": [_plain(visit) for visit in self.visits],
+            "visits": [_visit_to_row(visit) for visit in self.visits],
             "error": self.error,
         }
 
@@ -100,7 +113,7 @@ class Outcome:
             stop_reason=data["stop_reason"],
             evidence=tuple((Span(*s), tuple(times), sure) for s, times, sure in data["evidence"]),
             cost=Cost(**data["cost"]),
-            visits=tuple(_visit(row) for row in data["visits"]),
+            visits=tuple(_visit_from_row(row) for row in data["visits"]),
             branching=data["tree"][0],
             depth=data["tree"][1],
             error=data["error"],
@@ -149,21 +162,21 @@ def outcome_of(item: Item, method: str, answer: Answer | ItemFailure) -> Outcome
 
 
 def _visit_of(step: Step) -> Visit:
-    seen = step.observation
+    observation = step.observation
     node = step.call.node if isinstance(step.call, Caption) else None
     return Visit(
         tool=step.call.name,
         node=node,
-        span=seen.span,
-        frame_times_s=seen.frame_times_s,
-        rounds=seen.cost.rounds,
-        frames=seen.cost.frames,
-        cached=seen.cached,
-        failed=seen.error is not None,
+        span=observation.span,
+        frame_times_s=observation.frame_times_s,
+        rounds=observation.cost.rounds,
+        frames=observation.cost.frames,
+        cached=observation.cached,
+        failed=observation.error is not None,
     )
 
 
-def _plain(visit: Visit) -> list[Any]:
+def _visit_to_row(visit: Visit) -> list[Any]:
     return [
         visit.tool,
         None if visit.node is None else list(visit.node),
@@ -176,7 +189,7 @@ def _plain(visit: Visit) -> list[Any]:
     ]
 
 
-def _visit(row: list[Any]) -> Visit:
+def _visit_from_row(row: list[Any]) -> Visit:
     tool, node, span, times_s, rounds, frames, cached, failed = row
     return Visit(
         tool=tool,

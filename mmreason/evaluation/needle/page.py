@@ -3,83 +3,129 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mmreason import __version__
-from mmreason.evaluation.needle import charts, summary
-from mmreason.evaluation.needle.canvas import Drawing, png, svg
+from mmreason.evaluation.needle import summary
 from mmreason.evaluation.needle.methods import WARM, is_policy
 from mmreason.evaluation.needle.outcomes import Outcome
 from mmreason.evaluation.scoring import Mean, Proportion
 from mmreason.json_values import encode_json, with_schema
-from mmreason.needle.items import duration_name
+from mmreason.needle.items import POSITIONS, duration_name
 from mmreason.video.files import write_atomic
-from mmreason.video.plain_text import show_text
+from mmreason.viz.axes import Axis, AxisTick, doubling_axis
+from mmreason.viz.charts import (
+    HeatCell,
+    IntervalPoint,
+    LinePanel,
+    PointSeries,
+    draw_heat_map,
+    draw_line_charts,
+)
+from mmreason.viz.drawing import Drawing, render_png, render_svg
+from mmreason.viz.pages import load_templates, render_document
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
+_PERCENTS = Axis(
+    low=0.0, high=1.0, ticks=tuple(AxisTick(tens / 10, f"{tens * 10}%") for tens in range(0, 11, 2))
+)
 
 
 def write_report(outcomes: Sequence[Outcome], folder: Path, *, model: str, command: str) -> Path:
     """Write `report.html`, `summary.json` and the pictures into `folder`; returns the page."""
     drawings = _drawings(outcomes)
     for name, drawing in drawings.items():
-        write_atomic(folder / f"{name}.svg", show_text(svg(drawing)).encode())
-        write_atomic(folder / f"{name}.png", png(drawing))
+        write_atomic(folder / f"{name}.svg", render_svg(drawing).encode())
+        write_atomic(folder / f"{name}.png", render_png(drawing))
     write_atomic(folder / "summary.json", _json(outcomes, model, command).encode())
-    template = _environment().get_template("page.html")
-    text = show_text(template.render(_context(outcomes, drawings, model, command)))
-    return write_atomic(folder / "report.html", text.encode())
+    page = render_document(
+        load_templates("mmreason.evaluation", "needle"),
+        "page.html",
+        _page_values(outcomes, drawings, model, command),
+        title=f"Needle benchmark: {model}",
+        width_rem=72,
+        styles=("page_style.html",),
+    )
+    return write_atomic(folder / "report.html", page.encode())
 
 
 def _drawings(outcomes: Sequence[Outcome]) -> dict[str, Drawing]:
     """By file name: a heat map of depth and of needle length for each policy, and the curve."""
     names = summary.length_names(outcomes)
-    made: dict[str, Drawing] = {"cost": _curve(outcomes)}
+    drawings = {"cost": _draw_cost(outcomes)}
     policies = [m for m in dict.fromkeys(o.method for o in outcomes) if is_policy(m)]
     for method in (m for m in policies if not m.endswith(WARM)):
-        held = [o for o in outcomes if o.method == method]
+        of_method = [o for o in outcomes if o.method == method]
         depth = {
-            (duration_name(s), f"{p * 10}%"): share for (s, p), share in summary.heat(held).items()
+            (duration_name(s), f"{p * 10}%"): proportion
+            for (s, p), proportion in summary.accuracy_by_depth(of_method).items()
         }
-        made[f"depth-{method}"] = charts.heat_map(
-            depth,
+        drawings[f"depth-{method}"] = draw_heat_map(
+            _heat_cells(depth),
             names,
-            [f"{p * 10}%" for p in summary.positions()],
+            [f"{p * 10}%" for p in range(POSITIONS)],
             title=f"{method}: accuracy by length and depth",
             across="where in the video the needle lies",
         )
-        lasting = summary.by_needle(held).items()
-        needles = {(duration_name(s), f"{n:g} s"): share for (s, n), share in lasting}
+        lasting = summary.accuracy_by_needle(of_method).items()
+        needles = {(duration_name(s), f"{n:g} s"): proportion for (s, n), proportion in lasting}
         columns = sorted({column for _, column in needles}, key=lambda c: float(c.split()[0]))
-        made[f"needle-{method}"] = charts.heat_map(
-            needles,
+        drawings[f"needle-{method}"] = draw_heat_map(
+            _heat_cells(needles),
             names,
             columns,
             title=f"{method}: accuracy by length and needle",
             across="how long each needle is to be seen",
         )
-    return made
+    return drawings
 
 
-def _curve(outcomes: Sequence[Outcome]) -> Drawing:
-    rows = summary.rows(outcomes)
-    groups: dict[str, list[charts.Point]] = {}
-    for row in rows:
+def _heat_cells(
+    proportions: Mapping[tuple[str, str], Proportion],
+) -> dict[tuple[str, str], HeatCell]:
+    return {
+        cell: HeatCell(
+            value=proportion.value,
+            text=f"{proportion.value:.0%}",
+            note=f"n={proportion.n}",
+            title=str(proportion),
+        )
+        for cell, proportion in proportions.items()
+        if proportion.n
+    }
+
+
+def _draw_cost(outcomes: Sequence[Outcome]) -> Drawing:
+    """Accuracy with its interval against mean frames a question; methods of one kind are joined."""
+    groups: dict[str, list[IntervalPoint]] = {}
+    for row in summary.build_rows(outcomes):
         if row.method.endswith(WARM) or row.method == "gold_clip":
             continue
-        groups.setdefault(_group(row.method), []).append(
-            charts.Point(row.method, row.frames.value, row.accuracy)
+        point = IntervalPoint(
+            x=row.frames.value,
+            y=row.accuracy.value,
+            interval=row.accuracy.interval,
+            title=f"{row.method}: {row.accuracy} at {row.frames.value:,.0f} frames",
         )
+        groups.setdefault(_group(row.method), []).append(point)
     series = [
-        charts.Series(name, tuple(points), joined=name.startswith(("stills", "distinct")))
+        PointSeries(
+            name=name,
+            points=sorted(points, key=lambda point: point.x),
+            is_joined=name.startswith(("stills", "distinct")),
+        )
         for name, points in groups.items()
     ]
-    return charts.cost_curve(series, title="Accuracy against cost")
+    frames = [point.x for line in series for point in line.points if point.x > 0]
+    across = doubling_axis(
+        min(frames, default=8),
+        max(frames, default=16),
+        "frames shown to the model a question (mean)",
+    )
+    panel = LinePanel(series=series, across=across, up=_PERCENTS)
+    return draw_line_charts("Accuracy against cost", [panel], list(groups), plot=(560, 300))
 
 
 def _group(method: str) -> str:
@@ -92,23 +138,10 @@ def _group(method: str) -> str:
     return method.replace("_", " ")
 
 
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("mmreason", "evaluation/needle"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _context(
+def _page_values(
     outcomes: Sequence[Outcome], drawings: dict[str, Drawing], model: str, command: str
 ) -> dict[str, Any]:
-    rows = summary.rows(outcomes)
+    rows = summary.build_rows(outcomes)
     kinds = list(dict.fromkeys(kind for row in rows for kind in row.by_kind))
     return {
         "version": __version__,
@@ -122,14 +155,18 @@ def _context(
         "rows": [_cells(row, kinds) for row in rows],
         "errors": list(dict.fromkeys(k for row in rows for k in row.errors)),
         "lost": [(row.method, row.errors) for row in rows],
-        "details": [(name, [_number(row.details[name]) for row in rows]) for name in _names(rows)],
+        "details": [
+            (name, [_number(row.details[name]) for row in rows]) for name in _detail_names(rows)
+        ],
         "methods": [row.method for row in rows],
-        "versus": [sentence for row in rows if (sentence := versus_words(outcomes, row.method))],
-        "pictures": [(name, svg(drawing)) for name, drawing in drawings.items()],
+        "versus": [
+            sentence for row in rows if (sentence := comparison_sentence(outcomes, row.method))
+        ],
+        "pictures": [(name, render_svg(drawing)) for name, drawing in drawings.items()],
     }
 
 
-def _names(rows: Sequence[summary.Row]) -> list[str]:
+def _detail_names(rows: Sequence[summary.Row]) -> list[str]:
     return list(rows[0].details) if rows else []
 
 
@@ -137,44 +174,50 @@ def _cells(row: summary.Row, kinds: Sequence[str]) -> dict[str, Any]:
     return {
         "method": row.method,
         "is_policy": is_policy(row.method),
-        "accuracy": _share(row.accuracy),
-        "frames": _mean(row.frames),
+        "accuracy": _proportion_cells(row.accuracy),
+        "frames": _mean_cells(row.frames),
         "scanned": f"{row.scanned.value:,.0f}",
         "rounds": f"{row.rounds.value:.1f}",
         "tokens": f"{row.tokens.value:,.0f}",
-        "hit": _share(row.hit),
+        "hit": _proportion_cells(row.hit),
         "iou": _number(row.evidence_iou.value),
-        "at": [_share(share) for share in row.at_iou.values()],
-        "ungrounded": _share(row.ungrounded),
+        "at": [_proportion_cells(proportion) for proportion in row.at_iou.values()],
+        "ungrounded": _proportion_cells(row.ungrounded),
         "abstention": _number(row.abstention_f1),
-        "kinds": [_share(row.by_kind.get(kind, Proportion(0, 0))) for kind in kinds],
+        "kinds": [_proportion_cells(row.by_kind.get(kind, Proportion(0, 0))) for kind in kinds],
     }
 
 
-def versus_words(outcomes: Sequence[Outcome], method: str) -> str:
+def comparison_sentence(outcomes: Sequence[Outcome], method: str) -> str:
     """How a cold policy compares with the baselines, in a sentence; empty for other methods or
     where no baseline was measured."""
     if not is_policy(method) or method.endswith(WARM):
         return ""
-    found = summary.versus(outcomes, method)
-    parts = []
-    if found.best is not None:
-        parts.append(f"{_points(found.gain)} to {found.best}, the best of equal or smaller cost")
-    if found.best_scan is not None:
-        parts.append(f"{_points(found.scan_gain)} to {found.best_scan}, the best that scans")
-    if not math.isnan(found.frame_share):
-        gap = _points(found.exhaustive_gap)
-        parts.append(f"{gap} to exhaustive captioning at {found.frame_share:.1%} of its frames")
-    if not math.isnan(found.kept):
-        parts.append(f"{found.kept:.1%} of the accuracy with the gold given")
-    share = summary.warm_share(outcomes, method)
-    if not math.isnan(share):
-        decoded = summary.warm_share(outcomes, method, decoded=True)
-        parts.append(
-            f"where it remembers, a world's later questions cost {share:.1%} of the frames shown, "
-            f"{decoded:.1%} of those decoded"
+    comparison = summary.compare_with_baselines(outcomes, method)
+    clauses = []
+    if comparison.best is not None:
+        clauses.append(
+            f"{_points(comparison.gain)} to {comparison.best}, the best of equal or smaller cost"
         )
-    return f"{method}: {'; '.join(parts)}." if parts else ""
+    if comparison.best_scan is not None:
+        clauses.append(
+            f"{_points(comparison.scan_gain)} to {comparison.best_scan}, the best that scans"
+        )
+    if not math.isnan(comparison.frame_share):
+        gap = _points(comparison.exhaustive_gap)
+        clauses.append(
+            f"{gap} to exhaustive captioning at {comparison.frame_share:.1%} of its frames"
+        )
+    if not math.isnan(comparison.kept):
+        clauses.append(f"{comparison.kept:.1%} of the accuracy with the gold given")
+    warm_share = summary.warm_share(outcomes, method)
+    if not math.isnan(warm_share):
+        decoded = summary.warm_share(outcomes, method, decoded=True)
+        clauses.append(
+            f"where it remembers, a world's later questions cost {warm_share:.1%} of the frames "
+            f"shown, {decoded:.1%} of those decoded"
+        )
+    return f"{method}: {'; '.join(clauses)}." if clauses else ""
 
 
 def _points(difference: tuple[float, float, float]) -> str:
@@ -184,18 +227,18 @@ def _points(difference: tuple[float, float, float]) -> str:
     return f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
 
 
-def _share(share: Proportion) -> tuple[str, str]:
+def _proportion_cells(proportion: Proportion) -> tuple[str, str]:
     """(value, interval and count)."""
-    if not share.n:
+    if not proportion.n:
         return "-", ""
-    low, high = share.interval
-    return f"{share.value:.1%}", f"{low:.0%} to {high:.0%}, n = {share.n}"
+    low, high = proportion.interval
+    return f"{proportion.value:.1%}", f"{low:.0%} to {high:.0%}, n = {proportion.n}"
 
 
-def _mean(mean: Mean) -> tuple[str, str]:
+def _mean_cells(mean: Mean) -> tuple[str, str]:
     low, high = mean.interval
-    told = "" if math.isnan(low) else f"{low:,.1f} to {high:,.1f}"
-    return f"{mean.value:,.1f}", told
+    interval = "" if math.isnan(low) else f"{low:,.1f} to {high:,.1f}"
+    return f"{mean.value:,.1f}", interval
 
 
 def _number(value: float) -> str:
@@ -203,8 +246,8 @@ def _number(value: float) -> str:
 
 
 def _json(outcomes: Sequence[Outcome], model: str, command: str) -> str:
-    def tables(held: Sequence[Outcome]) -> list[dict[str, Any]]:
-        return [row.to_dict() for row in summary.rows(held)]
+    def tables(group: Sequence[Outcome]) -> list[dict[str, Any]]:
+        return [row.to_dict() for row in summary.build_rows(group)]
 
     policies = [m for m in dict.fromkeys(o.method for o in outcomes) if is_policy(m)]
     cold = [m for m in policies if not m.endswith(WARM)]
@@ -217,9 +260,9 @@ def _json(outcomes: Sequence[Outcome], model: str, command: str) -> str:
         "methods": tables(outcomes),
         "by_length": {
             duration_name(s): tables([o for o in outcomes if o.item.duration_s == s])
-            for s in summary.lengths(outcomes)
+            for s in summary.list_durations_s(outcomes)
         },
-        "versus": [asdict(summary.versus(outcomes, m)) for m in cold],
+        "versus": [asdict(summary.compare_with_baselines(outcomes, m)) for m in cold],
         "warm_share": {m: summary.warm_share(outcomes, m) for m in cold},
         "warm_share_decoded": {m: summary.warm_share(outcomes, m, decoded=True) for m in cold},
     }

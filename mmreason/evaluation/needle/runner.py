@@ -2,8 +2,8 @@
 
 A folder holds `run.json` (what is measured), `worlds/` (scripts and items), `results.jsonl` (an
 outcome a line, written whole as soon as it is there) and a store of model replies. A run that was
-cut short goes on where it ended. An item that fails is a typed outcome. Leaves out tables and
-pictures (`summary.py`, `page.py`).
+cut short goes on where it ended. An item that fails is a typed outcome. `summary.py` and
+`page.py` show what came of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from mmreason import __version__
 from mmreason.evaluation.needle import methods
-from mmreason.evaluation.needle.memory import KeptFrames, Remembering
+from mmreason.evaluation.needle.memory import FrameCache, ReplyCache
 from mmreason.evaluation.needle.outcomes import ItemFailure, Outcome, outcome_of
 from mmreason.json_lines import (
     append_lines,
@@ -32,7 +32,7 @@ from mmreason.json_lines import (
 from mmreason.memory.store import Store
 from mmreason.models.base import ChatModel
 from mmreason.needle.items import Item, NeedleSet
-from mmreason.needle.observers import CaptionNoise, oracle
+from mmreason.needle.observers import CaptionNoise, make_oracle
 from mmreason.needle.worlds import needle_set
 from mmreason.types import Budget, UsageError
 from mmreason.video import Video
@@ -45,7 +45,15 @@ ORACLE = "oracle"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is measured."""
+    """What is measured.
+
+    Example:
+        >>> plan = Plan(
+        ...     model="oracle", durations_s=(180.0,), seeds=(0, 1), items=10, methods=("greedy",)
+        ... )
+        >>> run_plan(plan, Path("runs/needle"))  # doctest: +SKIP
+        PosixPath('runs/needle/results.jsonl')
+    """
 
     model: str
     durations_s: tuple[float, ...]
@@ -80,40 +88,42 @@ class Plan:
 
     def asked(self) -> Iterator[tuple[str, Item]]:
         """Every method with every item, in every rotation."""
-        for made in self.sets():
-            for item in made.items:
-                for by in range(self.rotations):
+        for needles in self.sets():
+            for item in needles.items:
+                for turns in range(self.rotations):
                     for method in self.methods:
-                        yield method, item.rotated(by)
+                        yield method, item.rotated(turns)
 
 
-Done = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 _Key = tuple[str, str, tuple[str, ...]]
 _Job = tuple[float, int, str]
 """(duration in seconds, seed, method): what one worker does at a time."""
 
 
-def run(plan: Plan, folder: Path, *, workers: int = 1, on_progress: Done | None = None) -> Path:
+def run_plan(
+    plan: Plan, folder: Path, *, workers: int = 1, on_progress: OnProgress | None = None
+) -> Path:
     """Measure what is still missing in `folder`; returns the path of `results.jsonl`.
 
     `on_progress(done, total)` is called after each outcome. Raises UsageError where the folder
     holds a run of another model, item count, budget or number of rotations.
     """
-    methods.checked(plan.methods)
+    methods.check_methods(plan.methods)
     folder.mkdir(parents=True, exist_ok=True)
     model = _model(plan.model)
-    _claim(plan, model, folder / "run.json")
+    _check_same_run(plan, model, folder / "run.json")
     results = folder / "results.jsonl"
     mend_last_line(results)
     done = {_key(outcome.method, outcome.item) for outcome in read_outcomes(results)}
-    wanted = {_key(method, item) for method, item in plan.asked()}
-    count = len(done & wanted)
+    planned = {_key(method, item) for method, item in plan.asked()}
+    count = len(done & planned)
     jobs = [(d, s, m) for d in plan.durations_s for s in plan.seeds for m in plan.methods]
     for outcome in _outcomes(plan, folder, jobs, done, workers):
         append_lines(results, encode_json_line(outcome.to_dict()))
         count += 1
         if on_progress is not None:
-            on_progress(count, len(wanted))
+            on_progress(count, len(planned))
     return results
 
 
@@ -137,7 +147,7 @@ def _outcomes(
     """Missing outcomes as they are there: one by one, or a job at a time from other processes."""
     if workers <= 1:
         for job in jobs:
-            yield from _measured(plan, folder, job, done)
+            yield from _measure_missing(plan, folder, job, done)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
@@ -153,25 +163,25 @@ def _in_worker(plan: Plan, folder: Path, job: _Job, done: set[_Key]) -> list[Out
     import torch
 
     torch.set_num_threads(1)
-    return list(_measured(plan, folder, job, done))
+    return list(_measure_missing(plan, folder, job, done))
 
 
-def _measured(plan: Plan, folder: Path, job: _Job, done: set[_Key]) -> Iterator[Outcome]:
+def _measure_missing(plan: Plan, folder: Path, job: _Job, done: set[_Key]) -> Iterator[Outcome]:
     """What is missing of one world and method, in order."""
     duration_s, seed, method = job
-    made = needle_set(seed, duration_s, plan.items)
-    items = [item.rotated(by) for item in made.items for by in range(plan.rotations)]
+    needles = needle_set(seed, duration_s, plan.items)
+    items = [item.rotated(turns) for item in needles.items for turns in range(plan.rotations)]
     missing = [item for item in items if _key(method, item) not in done]
     if not missing:
         return
-    script = made.save(folder / "worlds")
-    model = _model(plan.model) or oracle(
-        made.world, CaptionNoise(p_mention=((math.inf, plan.mention),))
+    script = needles.save(folder / "worlds")
+    model = _model(plan.model) or make_oracle(
+        needles.world, CaptionNoise(p_mention=((math.inf, plan.mention),))
     )
     is_warm = method.endswith(methods.WARM)
     store = Store.in_memory() if is_warm else None
     with closing(Store.open(folder / "replies.sqlite3")) as replies, Video.open(script) as video:
-        memory, frames = Remembering(model, replies), KeptFrames(video)
+        memory, frames = ReplyCache(model, replies), FrameCache(video)
         # What a warm policy has seen is not kept between runs: it starts again from the first.
         for item in items if is_warm else missing:
             outcome = _outcome(plan, method, memory, frames, item, store)
@@ -183,13 +193,13 @@ def _outcome(
     plan: Plan,
     method: str,
     model: ChatModel,
-    video: KeptFrames,
+    video: FrameCache,
     item: Item,
     store: Store | None,
 ) -> Outcome:
     budget = Budget(frames=plan.frames)
     try:
-        answer = methods.answer(method, model, video, item, budget=budget, store=store)
+        answer = methods.answer_item(method, model, video, item, budget=budget, store=store)
     except (ValueError, RuntimeError, OSError) as error:
         return outcome_of(item, method, ItemFailure(error))
     return outcome_of(item, method, answer)
@@ -205,9 +215,9 @@ def _model(name: str) -> ChatModel | None:
     return models.load(name)
 
 
-def _claim(plan: Plan, model: ChatModel | None, path: Path) -> None:
+def _check_same_run(plan: Plan, model: ChatModel | None, path: Path) -> None:
     """Write what is measured, or check that the folder's earlier run measured the same way."""
-    mine: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "model": plan.model,
         "fingerprint": None if model is None else model.fingerprint,
         "items": plan.items,
@@ -217,19 +227,23 @@ def _claim(plan: Plan, model: ChatModel | None, path: Path) -> None:
     }
     if path.is_file():
         try:
-            theirs = read_json(path)
-            if not isinstance(theirs, dict):
+            earlier = read_json(path)
+            if not isinstance(earlier, dict):
                 raise JsonInputError("is no JSON object")
         except (JsonInputError, OSError) as error:
             raise UsageError(f"{path}: {error}; give a new folder") from error
-        there = {key: theirs.get(key) for key in mine}
-        differ = [f"{k} {there[k]} there, {v} here" for k, v in mine.items() if v != there[k]]
+        earlier_settings = {key: earlier.get(key) for key in settings}
+        differ = [
+            f"{k} {earlier_settings[k]} there, {v} here"
+            for k, v in settings.items()
+            if v != earlier_settings[k]
+        ]
         if differ:
             raise UsageError(
                 f"{path.parent}: holds another run ({'; '.join(differ)}); give a new folder"
             )
         return
-    text = json.dumps(mine | {"mmreason": __version__}, indent=1)
+    text = json.dumps(settings | {"mmreason": __version__}, indent=1)
     write_atomic(path, f"{text}\n".encode())
 
 

@@ -1,31 +1,31 @@
 """Outcomes of a run as tables: per method, per length, by length and depth, by cost.
 
-Pure functions; leaves out drawing (`charts.py`) and the page (`page.py`).
+Pure functions; `page.py` shows what they give.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mmreason.evaluation.needle import metrics
-from mmreason.evaluation.needle.methods import WARM, is_policy, scans
+from mmreason.evaluation.needle.methods import WARM, is_policy, is_scan
 from mmreason.evaluation.needle.metrics import ErrorKind
 from mmreason.evaluation.needle.outcomes import Outcome
 from mmreason.evaluation.needle.spans import (
-    balance,
-    coverage,
     frame_scores,
     gold_times,
-    precision,
     scene_hit_rate,
+    span_balance,
+    span_coverage,
     span_f1,
+    span_precision,
 )
 from mmreason.evaluation.scoring import Mean, Proportion
-from mmreason.needle.items import POSITIONS, duration_name
+from mmreason.needle.items import duration_name
 
 HIT_ROUNDS = 3
 
@@ -60,23 +60,26 @@ class Row:
         return {name: _plain(value) for name, value in vars(self).items()}
 
 
-def rows(outcomes: Sequence[Outcome]) -> list[Row]:
+def build_rows(outcomes: Sequence[Outcome]) -> list[Row]:
     """A row a method, policies first, then by cost."""
     by_method: dict[str, list[Outcome]] = {}
     for o in outcomes:
         by_method.setdefault(o.method, []).append(o)
-    made = [row(method, held) for method, held in by_method.items()]
-    return sorted(made, key=lambda r: (not is_policy(r.method), r.frames.value, r.method))
+    table = [build_row(method, of_method) for method, of_method in by_method.items()]
+    return sorted(table, key=lambda r: (not is_policy(r.method), r.frames.value, r.method))
 
 
-def row(method: str, outcomes: Sequence[Outcome]) -> Row:
+def build_row(method: str, outcomes: Sequence[Outcome]) -> Row:
+    """The row of `method`; `outcomes` are its own."""
     kinds = dict.fromkeys(o.item.kind for o in outcomes)
     planted = [o for o in outcomes if o.item.kind not in ("global", "absent")]
     errors = Counter(kind for o in outcomes if (kind := metrics.error_kind(o)) is not None)
     return Row(
         method=method,
-        accuracy=metrics.accuracy(outcomes),
-        by_kind={k: metrics.accuracy([o for o in outcomes if o.item.kind == k]) for k in kinds},
+        accuracy=metrics.score_accuracy(outcomes),
+        by_kind={
+            k: metrics.score_accuracy([o for o in outcomes if o.item.kind == k]) for k in kinds
+        },
         frames=Mean.of([float(o.cost.frames) for o in outcomes]),
         scanned=Mean.of([float(o.cost.frames_scanned) for o in outcomes]),
         rounds=Mean.of([float(o.cost.rounds) for o in outcomes]),
@@ -84,37 +87,41 @@ def row(method: str, outcomes: Sequence[Outcome]) -> Row:
         hit=metrics.hit_at([o for o in planted if o.item.places == 1], HIT_ROUNDS),
         evidence_iou=Mean.of([metrics.evidence_iou(o) for o in planted]),
         at_iou={least: metrics.accuracy_at_iou(outcomes, least) for least in (0.1, 0.3)},
-        ungrounded=metrics.ungrounded(outcomes, by_frames=True),
-        ungrounded_iou=metrics.ungrounded(outcomes),
-        abstention_f1=metrics.abstention(outcomes)[2],
+        ungrounded=metrics.score_ungrounded(outcomes, by_frames=True),
+        ungrounded_iou=metrics.score_ungrounded(outcomes),
+        abstention_f1=metrics.score_abstention(outcomes)[2],
         errors={str(kind): errors[kind] for kind in ErrorKind if errors[kind]},
         details=_details(outcomes, planted),
     )
 
 
 def _details(outcomes: Sequence[Outcome], planted: Sequence[Outcome]) -> dict[str, float]:
-    seen = {id(o): metrics.seen_times_s(o) for o in planted}
-    visited = {id(o): metrics.visited_spans(o) for o in planted}
-    wide = [frame_scores(seen[id(o)], gold_times(o.item.gold_spans), 5.0) for o in planted]
-    narrow = [frame_scores(seen[id(o)], gold_times(o.item.gold_spans), 1.0) for o in planted]
-    turns = [t for o in planted if (t := metrics.wrong_turn(o)) is not None]
-    back = [b for o in planted if (b := metrics.returned(o)) is not None]
-    idle = [r for o in planted if (r := metrics.idle_rounds(o)) is not None]
-    first = [h for o in planted if (h := metrics.hit_round(o)) is not None]
-    gold = [(o, o.item.gold_spans) for o in planted]
+    """The measures of `Row.details`; those of gold are over `planted` alone."""
+    # 1. Where it looked, against where the gold is.
+    gold = [o.item.gold_spans for o in planted]
+    visits = list(zip(map(metrics.visited_spans, planted), gold, strict=True))
+    frames = list(zip(map(metrics.seen_times_s, planted), gold, strict=True))
+    by_place = {
+        "visited coverage": _mean([span_coverage(spans, g) for spans, g in visits]),
+        "visited precision": _mean([span_precision(spans, g) for spans, g in visits]),
+        "visited span F1": _mean([span_f1(spans, g) for spans, g in visits]),
+        "frame F1 at 5 s": _mean([frame_scores(s, gold_times(g), 5.0).f1 for s, g in frames]),
+        "frame F1 at 1 s": _mean([frame_scores(s, gold_times(g), 1.0).f1 for s, g in frames]),
+        "gold spans seen": _mean([scene_hit_rate(times_s, g) for times_s, g in frames]),
+        "balance": _mean([span_balance(times_s, g) for times_s, g in frames]),
+    }
+    # 2. When it got there: means over the items that it got to at all.
+    by_time = {
+        "hit round": _mean_of(metrics.hit_round, planted),
+        "depth of first wrong turn": _mean_of(metrics.wrong_turn, planted),
+        "return rate": _mean_of(metrics.returned_to_gold, planted),
+        "rounds after seeing all": _mean_of(metrics.idle_rounds, planted),
+        "answered before evidence": _mean_of(metrics.answered_early, planted),
+    }
+    # 3. What was wasted, what it cost, and how far its confidence holds: of every item.
     return {
-        "visited coverage": _mean([coverage(visited[id(o)], g) for o, g in gold]),
-        "visited precision": _mean([precision(visited[id(o)], g) for o, g in gold]),
-        "visited span F1": _mean([span_f1(visited[id(o)], g) for o, g in gold]),
-        "frame F1 at 5 s": _mean([s.f1 for s in wide]),
-        "frame F1 at 1 s": _mean([s.f1 for s in narrow]),
-        "gold spans seen": _mean([scene_hit_rate(seen[id(o)], g) for o, g in gold]),
-        "balance": _mean([balance(seen[id(o)], g) for o, g in gold]),
-        "hit round": _mean(first),
-        "depth of first wrong turn": _mean(turns),
-        "return rate": _mean(back),
-        "rounds after seeing all": _mean(idle),
-        "answered before evidence": _mean([metrics.answered_early(o) for o in planted]),
+        **by_place,
+        **by_time,
         "repeat ratio": _mean([metrics.repeat_ratio(o) for o in outcomes]),
         "loop rate": _mean([metrics.has_loop(o) for o in outcomes]),
         "failed calls": _mean([metrics.failed_share(o) for o in outcomes]),
@@ -126,7 +133,7 @@ def _details(outcomes: Sequence[Outcome], planted: Sequence[Outcome]) -> dict[st
     }
 
 
-def heat(outcomes: Sequence[Outcome]) -> dict[tuple[float, int], Proportion]:
+def accuracy_by_depth(outcomes: Sequence[Outcome]) -> dict[tuple[float, int], Proportion]:
     """Accuracy by (duration in seconds, tenth of the video) of items about one place."""
     cells: dict[tuple[float, int], Proportion] = {}
     for o in outcomes:
@@ -136,7 +143,7 @@ def heat(outcomes: Sequence[Outcome]) -> dict[tuple[float, int], Proportion]:
     return cells
 
 
-def by_needle(outcomes: Sequence[Outcome]) -> dict[tuple[float, float], Proportion]:
+def accuracy_by_needle(outcomes: Sequence[Outcome]) -> dict[tuple[float, float], Proportion]:
     """Accuracy by (duration, needle length) in seconds, of items with planted gold."""
     cells: dict[tuple[float, float], Proportion] = {}
     for o in outcomes:
@@ -147,7 +154,7 @@ def by_needle(outcomes: Sequence[Outcome]) -> dict[tuple[float, float], Proporti
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Versus:
+class BaselineComparison:
     """A policy against the baselines."""
 
     method: str
@@ -167,39 +174,42 @@ class Versus:
     """Accuracy as a share of that with the gold given (CRR)."""
 
 
-def versus(outcomes: Sequence[Outcome], method: str) -> Versus:
+def compare_with_baselines(outcomes: Sequence[Outcome], method: str) -> BaselineComparison:
     """How `method` compares. `gold_clip` and policies are no baselines here."""
-    held = [o for o in outcomes if o.method == method]
-    mine = row(method, held)
-    others = [r for r in rows(outcomes) if not is_policy(r.method) and r.method != "gold_clip"]
-    cheap = [r for r in others if r.frames.value <= mine.frames.value]
+    own_outcomes = [o for o in outcomes if o.method == method]
+    own_row = build_row(method, own_outcomes)
+    baselines = [
+        r for r in build_rows(outcomes) if not is_policy(r.method) and r.method != "gold_clip"
+    ]
+    cheap = [r for r in baselines if r.frames.value <= own_row.frames.value]
 
     def best_of(rivals: Sequence[Row]) -> str | None:
         best = max(rivals, key=lambda r: r.accuracy.value, default=None)
         return None if best is None else best.method
 
-    best = best_of([r for r in cheap if not scans(r.method)])
-    best_scan = best_of([r for r in cheap if scans(r.method)])
+    best = best_of([r for r in cheap if not is_scan(r.method)])
+    best_scan = best_of([r for r in cheap if is_scan(r.method)])
 
-    def of(name: str) -> list[Outcome]:
+    def outcomes_of(name: str | None) -> list[Outcome]:
         return [o for o in outcomes if o.method == name]
 
+    def difference_to(name: str | None) -> tuple[float, float, float]:
+        return metrics.paired_difference(own_outcomes, outcomes_of(name))
+
     full = max(
-        (r for r in others if r.method.startswith("exhaustive")),
+        (r for r in baselines if r.method.startswith("exhaustive")),
         key=lambda r: r.accuracy.value,
         default=None,
     )
-    nothing = (math.nan, math.nan, math.nan)
-    gap = nothing if full is None else metrics.paired_difference(held, of(full.method))
-    return Versus(
+    return BaselineComparison(
         method=method,
         best=best,
-        gain=nothing if best is None else metrics.paired_difference(held, of(best)),
+        gain=difference_to(best),
         best_scan=best_scan,
-        scan_gain=nothing if best_scan is None else metrics.paired_difference(held, of(best_scan)),
-        exhaustive_gap=gap,
-        frame_share=math.nan if full is None else mine.frames.value / full.frames.value,
-        kept=metrics.relative_to_gold(held, of("gold_clip")),
+        scan_gain=difference_to(best_scan),
+        exhaustive_gap=difference_to(full and full.method),
+        frame_share=math.nan if full is None else own_row.frames.value / full.frames.value,
+        kept=metrics.relative_to_gold(own_outcomes, outcomes_of("gold_clip")),
     )
 
 
@@ -219,20 +229,21 @@ def warm_share(outcomes: Sequence[Outcome], method: str, *, decoded: bool = Fals
     return sum(frames(warm[i]) for i in later) / spent if spent else math.nan
 
 
-def _worlds(held: dict[str, Outcome]) -> set[str]:
-    return {o.item.world for o in held.values()}
+def _worlds(by_item: dict[str, Outcome]) -> set[str]:
+    return {o.item.world for o in by_item.values()}
 
 
-def lengths(outcomes: Sequence[Outcome]) -> list[float]:
+def list_durations_s(outcomes: Sequence[Outcome]) -> list[float]:
     return sorted({o.item.duration_s for o in outcomes})
 
 
-def positions() -> range:
-    return range(POSITIONS)
-
-
 def length_names(outcomes: Sequence[Outcome]) -> list[str]:
-    return [duration_name(s) for s in lengths(outcomes)]
+    return [duration_name(s) for s in list_durations_s(outcomes)]
+
+
+def _mean_of(measure: Callable[[Outcome], float | None], outcomes: Sequence[Outcome]) -> float:
+    """Mean of `measure` over the outcomes for which it is defined."""
+    return _mean([value for o in outcomes if (value := measure(o)) is not None])
 
 
 def _mean(values: Sequence[float | bool | int]) -> float:

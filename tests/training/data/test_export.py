@@ -16,11 +16,11 @@ from mmreason.grounding import Box
 from mmreason.training.data.export import (
     WRITERS,
     Target,
-    export,
+    export_problems,
     ground_truth,
     question_text,
 )
-from mmreason.training.data.problem_file import problem_of, write_problems
+from mmreason.training.data.problem_file import from_row, write_problems
 from mmreason.training.rewards import Frame, Truth
 from mmreason.training.rollouts.types import Problem
 from mmreason.types import UsageError
@@ -48,7 +48,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def exported(problems: Any, to: Target, folder: Path, **options: Any) -> list[dict[str, Any]]:
-    out = export(problems, to, folder / f"set{WRITERS[to][0]}", **options)
+    out = export_problems(problems, to, folder / f"set{WRITERS[to][0]}", **options)
     assert [one.name for one in folder.iterdir()] == [out.name]
     return rows_of(out)
 
@@ -58,12 +58,12 @@ def test_trl(tmp_path: Path) -> None:
     assert first["prompt"] == [{"role": "user", "content": "what?\nA. red\nB. blue"}]
     assert [row["solution"] for row in (first, second, third)] == ["B", "3", "because"]
     assert first["video"] == "/videos/a.mp4" and third["video"] is None
-    assert problem_of(json.loads(first["truth"])) == CHOICE
+    assert from_row(json.loads(first["truth"])) == CHOICE
 
 
 def test_trl_rows_are_a_data_set(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
-    path = export(ALL, "trl", tmp_path / "set.jsonl")
+    path = export_problems(ALL, "trl", tmp_path / "set.jsonl")
     read = datasets.Dataset.from_list(rows_of(path))
     assert read.column_names == ["id", "prompt", "video", "solution", "truth"]
 
@@ -83,7 +83,7 @@ def test_verl(tmp_path: Path) -> None:
     }
     assert third["videos"] == [] and third["prompt"][0]["content"] == "why?"
     assert [row["extra_info"]["index"] for row in (first, second, third)] == [0, 1, 2]
-    assert problem_of(json.loads(second["extra_info"]["truth"])) == shown
+    assert from_row(json.loads(second["extra_info"]["truth"])) == shown
     assert "images" not in first
 
 
@@ -160,7 +160,7 @@ def test_what_a_format_cannot_hold_is_told(why: str, tmp_path: Path) -> None:
     problems, to, name, said = REFUSED[why]
     said = said.replace("1.0-2.0 s", str(Span(1, 2)))
     with pytest.raises(UsageError, match=re.escape(said)):
-        export(problems, to, tmp_path / name)
+        export_problems(problems, to, tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
@@ -189,9 +189,10 @@ def test_the_command_names_the_wrong_line(
 
 def test_a_path_that_is_not_utf_8_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     problem = replace(ALL[0], video="/videos/\udcff.mp4")
-    for to, ending in (("trl", "jsonl"), ("verl", "parquet")):
+    targets: tuple[tuple[Target, str], ...] = (("trl", "jsonl"), ("verl", "parquet"))
+    for to, ending in targets:
         with pytest.raises(UsageError, match=f"problem '{problem.id}' holds half a surrogate"):
-            export([problem], to, tmp_path / f"o.{ending}")
+            export_problems([problem], to, tmp_path / f"o.{ending}")
     assert not list(tmp_path.iterdir())
 
 

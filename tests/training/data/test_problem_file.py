@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from mmreason.grounding import Box, Dialect
 from mmreason.training.data.problem_file import (
     FIELDS,
-    problem_of,
+    from_row,
     read_problems,
-    row_of,
+    to_row,
     write_problems,
 )
 from mmreason.training.rewards import Frame, Mark, Truth
@@ -63,9 +63,9 @@ def problems(draw: Any) -> Problem:
 
 @given(problems())
 def test_rows_give_their_problem_back(problem: Problem) -> None:
-    row = json.loads(json.dumps(row_of(problem)))
+    row = json.loads(json.dumps(to_row(problem)))
     assert set(row) <= set(FIELDS)
-    assert problem_of(row) == problem
+    assert from_row(row) == problem
 
 
 @given(st.lists(problems(), min_size=1, max_size=3, unique_by=lambda one: one.id))

@@ -13,12 +13,13 @@ import pytest
 from mmreason.models.base import Conversation, FramesPart, Message, Reply, TextPart
 from mmreason.models.scripted import ScriptedModel
 from mmreason.tools.toolbox import Request
-from mmreason.training.generation.collect import TURNS_LIMIT, Sampling, collect
-from mmreason.training.generation.sampler import Draw
+from mmreason.training.generation.collect import MOST_TURNS, Sampling, collect_rollouts
+from mmreason.training.generation.sampler import SampleRequest
 from mmreason.training.rewards import Combination, Component, Scored, Truth, correct, from_turns
-from mmreason.training.rl import Trainee
-from mmreason.training.rollouts.episode import Ask, Codec, Episode
+from mmreason.training.rl import PolicyModel
+from mmreason.training.rollouts.episode import Codec, Episode, TurnRequest
 from mmreason.training.rollouts.types import (
+    Completion,
     Group,
     Media,
     Outcome,
@@ -27,7 +28,6 @@ from mmreason.training.rollouts.types import (
     Role,
     SampleFailure,
     TokenSequence,
-    Written,
     stable_seed,
 )
 from mmreason.training.tasks.single_turn import SingleTurn
@@ -56,7 +56,7 @@ class Played:
         return COLOUR
 
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
-        prompt = codec.prompt(tiny_rl.said(problem.question))
+        prompt = codec.encode_prompt(tiny_rl.said(problem.question))
         return [self.play(i, prompt) for i in range(count)]
 
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
@@ -68,14 +68,14 @@ def done() -> Outcome:
 
 
 def one_turn(prompt: Prompt) -> Generator[Any, Any, Outcome]:
-    yield Ask(prompt, 2)
+    yield TurnRequest(prompt, 2)
     return done()
 
 
 def played(play: Play, samples: int = 3) -> Group:
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     how = replace(HOW, samples=samples)
-    (group,) = collect(Played(play), [COLOUR], made.codec, tiny_rl.sampler(made), how)
+    (group,) = collect_rollouts(Played(play), [COLOUR], made.codec, tiny_rl.sampler(made), how)
     return group
 
 
@@ -84,8 +84,8 @@ def tokens(groups: Sequence[Group]) -> dict[tuple[str, int], tuple[int, ...]]:
 
 
 def test_groups_come_in_order_and_whole():
-    made, task = tiny_rl.trainee(), tiny_rl.colours(5)
-    groups = collect(task, task.problems, made.codec, tiny_rl.sampler(made), HOW)
+    made, task = tiny_rl.policy(), tiny_rl.colours(5)
+    groups = collect_rollouts(task, task.problems, made.codec, tiny_rl.sampler(made), HOW)
     assert [group.problem.id for group in groups] == [problem.id for problem in task.problems]
     for group in groups:
         assert [rollout.sample for rollout in group.rollouts] == [0, 1, 2]
@@ -94,15 +94,18 @@ def test_groups_come_in_order_and_whole():
             assert rollout.temperature == 1.0 and rollout.policy_version == 0
             (row,) = rollout.sequences
             assert rollout.truncated == (row.token_ids[-1] != 1)
-            prompt = made.codec.prompt(tiny_rl.show(group.problem)).token_ids
+            prompt = made.codec.encode_prompt(tiny_rl.show(group.problem)).token_ids
             assert row.token_ids[: len(prompt)] == prompt
-            assert row.roles == (Role.PROMPT,) * len(prompt) + (Role.MODEL,) * rollout.written
+            assert (
+                row.roles
+                == (Role.PROMPT,) * len(prompt) + (Role.ASSISTANT,) * rollout.completion_tokens
+            )
 
 
-def test_identity_47_an_attempt_depends_on_its_problem_and_number():
-    """Not on the other problems, their order, the number of attempts or the budget of tokens."""
-    made, task = tiny_rl.trainee(), tiny_rl.colours(6)
-    whole = tokens(collect(task, task.problems, made.codec, tiny_rl.sampler(made), HOW))
+def test_identity_47_a_rollout_depends_on_its_problem_and_number():
+    """Not on the other problems, their order, the number of rollouts or the budget of tokens."""
+    made, task = tiny_rl.policy(), tiny_rl.colours(6)
+    whole = tokens(collect_rollouts(task, task.problems, made.codec, tiny_rl.sampler(made), HOW))
     for problems, samples, batch_tokens in [
         (task.problems[::-1], 3, 65_536),
         (task.problems[1::2], 3, 20),
@@ -111,24 +114,26 @@ def test_identity_47_an_attempt_depends_on_its_problem_and_number():
     ]:
         how = replace(HOW, samples=samples)
         found = tokens(
-            collect(task, problems, made.codec, tiny_rl.sampler(made, batch_tokens), how)
+            collect_rollouts(task, problems, made.codec, tiny_rl.sampler(made, batch_tokens), how)
         )
         assert len(found) == len(problems) * samples
         assert all(found[key] == whole[key] for key in found.keys() & whole.keys())
     other = tokens(
-        collect(task, task.problems, made.codec, tiny_rl.sampler(made), replace(HOW, step=3))
+        collect_rollouts(
+            task, task.problems, made.codec, tiny_rl.sampler(made), replace(HOW, step=3)
+        )
     )
     assert sum(other[key] == whole[key] for key in whole) < len(whole) / 2
 
 
-def test_identity_47_a_problem_that_comes_again_gets_other_attempts():
+def test_identity_47_a_problem_that_comes_again_gets_other_rollouts():
     """Wherever the repetition is drawn: in one call, or in several (other processes) by epoch."""
-    made, task = tiny_rl.trainee(), tiny_rl.colours(2)
+    made, task = tiny_rl.policy(), tiny_rl.colours(2)
     twice = [task.problems[0], task.problems[1], task.problems[0]]
 
     def run(problems: Sequence[Problem], epochs: list[int] | None) -> list[Group]:
         sampler = tiny_rl.sampler(made)
-        return collect(task, problems, made.codec, sampler, HOW, epochs=epochs)
+        return collect_rollouts(task, problems, made.codec, sampler, HOW, epochs=epochs)
 
     together = run(twice, None)
     assert tokens(together[:1]) != tokens(together[2:])
@@ -138,16 +143,16 @@ def test_identity_47_a_problem_that_comes_again_gets_other_attempts():
 
 
 def test_a_task_that_raises_leaves_its_problem_out():
-    made, task = tiny_rl.trainee(), tiny_rl.colours(3)
+    made, task = tiny_rl.policy(), tiny_rl.colours(3)
 
     def show(problem: Problem) -> Conversation:
         if problem.id == "colour-1":
             raise VideoError("clip.mp4: no frame\ncould be read")
         return tiny_rl.show(problem)
 
-    whole = tokens(collect(task, task.problems, made.codec, tiny_rl.sampler(made), HOW))
+    whole = tokens(collect_rollouts(task, task.problems, made.codec, tiny_rl.sampler(made), HOW))
     task = replace(task, show=show)
-    groups = collect(task, task.problems, made.codec, tiny_rl.sampler(made), HOW)
+    groups = collect_rollouts(task, task.problems, made.codec, tiny_rl.sampler(made), HOW)
     assert [len(group.rollouts) for group in groups] == [3, 0, 3]
     failure = SampleFailure(kind="VideoError", message="clip.mp4: no frame could be read")
     assert groups[1].failures == {0: failure, 1: failure, 2: failure}
@@ -156,7 +161,7 @@ def test_a_task_that_raises_leaves_its_problem_out():
 
 def test_a_mistake_in_a_task_is_not_taken_for_a_bad_video():
     def play(sample: int, prompt: Prompt) -> Generator[Any, Any, Outcome]:
-        yield Ask(prompt, 2)
+        yield TurnRequest(prompt, 2)
         return {}[sample]
 
     with pytest.raises(KeyError):
@@ -191,24 +196,24 @@ def test_identity_49_a_video_that_fails_is_never_substituted(tmp_path: Path, dam
         reward=Combination((Component(name="right", reward=correct),)),
         max_new_tokens=3,
     )
-    made = Trainee.load("nano")
-    groups = collect(task, problems, made.codec, tiny_rl.sampler(made), HOW)
+    made = PolicyModel.load("nano")
+    groups = collect_rollouts(task, problems, made.codec, tiny_rl.sampler(made), HOW)
     assert [len(group.rollouts) for group in groups] == [3, 0, 3]
     assert set(groups[1].failures) == {0, 1, 2}
     failure = groups[1].failures[0]
     assert failure.kind == "VideoError" and "bad.mp4" in failure.message
-    alone = collect(task, [problems[0]], made.codec, tiny_rl.sampler(made), HOW)
+    alone = collect_rollouts(task, [problems[0]], made.codec, tiny_rl.sampler(made), HOW)
     assert tokens(groups[:1]) == tokens(alone)
     media = [group.rollouts[0].sequences[0].media for group in (groups[0], groups[2])]
-    assert all(one is not None and one.places for one in media)
+    assert all(one is not None and one.placeholder_counts for one in media)
 
 
 def test_identity_49_placeholders_and_features_must_agree():
-    made = Trainee.load("nano")
-    prompt = made.codec.prompt(tiny_rl.clip("What moves?"))
+    made = PolicyModel.load("nano")
+    prompt = made.codec.encode_prompt(tiny_rl.clip("What moves?"))
     media, ids = prompt.media, prompt.token_ids
     assert media is not None
-    (place,) = media.places
+    (place,) = media.placeholder_counts
     at = ids.index(place)
     for wrong in (ids[:at] + ids[at + 1 :], (*ids, place), ids[: at + 3]):
         with pytest.raises(UsageError, match=r"the prompt has \d+ places"):
@@ -221,46 +226,46 @@ def test_identity_49_placeholders_and_features_must_agree():
 
 def test_identity_49_a_text_that_holds_a_placeholder_adds_no_place():
     """The processor makes the marks of a question harmless, or the problem is refused."""
-    made = Trainee.load("nano")
-    prompt = made.codec.prompt(tiny_rl.clip("Is <|video_pad|> <|image_pad|> a video?"))
-    plain = made.codec.prompt(tiny_rl.clip("Is it a video?"))
+    made = PolicyModel.load("nano")
+    prompt = made.codec.encode_prompt(tiny_rl.clip("Is <|video_pad|> <|image_pad|> a video?"))
+    plain = made.codec.encode_prompt(tiny_rl.clip("Is it a video?"))
     assert prompt.media is not None and plain.media is not None
-    assert prompt.media.places == plain.media.places
+    assert prompt.media.placeholder_counts == plain.media.placeholder_counts
 
 
 class Placeholder:
-    """Writes the token that stands for frames in every second attempt."""
+    """Writes the token that stands for frames in every second rollout."""
 
     def __init__(self, place: int, end: int):
         self.written = [(place, end), (end,)]
 
-    def draw(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
+    def sample(self, requests: Sequence[SampleRequest]) -> list[Completion | SampleFailure]:
         return [
-            Written(
+            Completion(
                 token_ids=self.written[i % 2],
                 logprobs=(-1.0,) * len(self.written[i % 2]),
                 text="",
-                ended=True,
+                finish_reason="stop",
             )
-            for i in range(len(draws))
+            for i in range(len(requests))
         ]
 
 
-def test_identity_49_an_attempt_that_writes_a_placeholder_fails_alone():
-    made = Trainee.load("nano")
+def test_identity_49_a_rollout_that_writes_a_placeholder_fails_alone():
+    made = PolicyModel.load("nano")
     task = replace(tiny_rl.colours(1), show=lambda problem: tiny_rl.clip(problem.question))
     sampler = Placeholder(made.model.config.video_token_id, made.end_ids[0])
-    (group,) = collect(task, task.problems, made.codec, sampler, replace(HOW, samples=4))
+    (group,) = collect_rollouts(task, task.problems, made.codec, sampler, replace(HOW, samples=4))
     assert [rollout.sample for rollout in group.rollouts] == [1, 3]
     assert set(group.failures) == {0, 2}
     assert "places" in group.failures[0].message
 
 
-def test_one_attempt_that_fails_leaves_the_others_in_their_places():
+def test_one_rollout_that_fails_leaves_the_others_in_their_places():
     def play(sample: int, prompt: Prompt) -> Generator[Any, Any, Outcome]:
         if sample == 1:
             raise VideoError("seek failed")
-        yield Ask(prompt, 2)
+        yield TurnRequest(prompt, 2)
         if sample == 3:
             raise RuntimeError("")
         return done()
@@ -282,8 +287,8 @@ def test_an_endless_episode_fails_and_the_others_come_to_their_end():
     def play(sample: int, prompt: Prompt) -> Generator[Any, Any, Outcome]:
         try:
             while True:
-                written = yield Ask(prompt, 1)
-                assert isinstance(written, Written)
+                written = yield TurnRequest(prompt, 1)
+                assert isinstance(written, Completion)
                 if sample != 1:
                     return done()
         finally:
@@ -292,14 +297,14 @@ def test_an_endless_episode_fails_and_the_others_come_to_their_end():
     group = played(play)
     assert [rollout.sample for rollout in group.rollouts] == [0, 2]
     assert group.failures[1].kind == "EndlessEpisode"
-    assert str(TURNS_LIMIT) in group.failures[1].message
+    assert str(MOST_TURNS) in group.failures[1].message
     assert sorted(closed) == [0, 1, 2]
 
 
-def test_an_episode_that_asks_nothing_is_no_attempt():
+def test_an_episode_that_asks_nothing_is_no_rollout():
     def play(sample: int, prompt: Prompt) -> Generator[Any, Any, Outcome]:
         if sample:
-            yield Ask(prompt, 2)
+            yield TurnRequest(prompt, 2)
         return done()
 
     group = played(play)
@@ -326,7 +331,7 @@ class Refusing:
 
 def observing(observer: Any, forgiving: bool, seen: list[Any]) -> Play:
     def play(sample: int, prompt: Prompt) -> Generator[Any, Any, Outcome]:
-        yield Ask(prompt, 2)
+        yield TurnRequest(prompt, 2)
         try:
             text = "bad" if sample == 1 else "good"
             replies = yield Request(observer, [tiny_rl.said(text)], 8)
@@ -335,7 +340,7 @@ def observing(observer: Any, forgiving: bool, seen: list[Any]) -> Play:
             if not forgiving:
                 raise
             seen.append((sample, str(error)))
-        yield Ask(prompt, 1)
+        yield TurnRequest(prompt, 1)
         return done()
 
     return play
@@ -368,17 +373,17 @@ def counted(observer: Refusing, conversations: Sequence[Conversation], **options
     return observer.inner.generate(conversations, **options)
 
 
-def test_a_sampler_that_fails_one_draw_loses_one_attempt():
-    made = tiny_rl.trainee()
+def test_a_sampler_that_fails_one_draw_loses_one_rollout():
+    made = tiny_rl.policy()
     inner = tiny_rl.sampler(made)
 
     class Flaky:
-        def draw(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
-            found = inner.draw(draws)
+        def sample(self, requests: Sequence[SampleRequest]) -> list[Completion | SampleFailure]:
+            found = inner.sample(requests)
             return [SampleFailure(kind="Lost", message="no reply"), *found[1:]]
 
     task = tiny_rl.colours(2)
-    groups = collect(task, task.problems, made.codec, Flaky(), HOW)
+    groups = collect_rollouts(task, task.problems, made.codec, Flaky(), HOW)
     assert [len(group.rollouts) for group in groups] == [2, 3]
     assert groups[0].failures == {0: SampleFailure(kind="Lost", message="no reply")}
 
@@ -389,4 +394,4 @@ def test_seeds_are_the_same_everywhere():
     assert stable_seed(1, 2) == 1446411180646796515
     assert stable_seed("a", "b") != stable_seed("ab") != stable_seed("b", "a")
     assert stable_seed("\ud800") >= 0
-    assert Media(tensors={}, places={}).places == {}
+    assert Media(tensors={}, placeholder_counts={}).placeholder_counts == {}

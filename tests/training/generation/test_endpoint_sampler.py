@@ -16,8 +16,8 @@ from mmreason.training.generation.endpoint import (
     OTHER_TEMPERATURE,
     EndpointSampler,
 )
-from mmreason.training.generation.sampler import Draw, LocalSampler
-from mmreason.training.rollouts.types import Media, Prompt, SampleFailure, Written
+from mmreason.training.generation.sampler import LocalSampler, SampleRequest
+from mmreason.training.rollouts.types import Completion, Media, Prompt, SampleFailure
 from mmreason.types import UsageError
 from tests.models.servers import Back, Script, Sent, Server, serving
 
@@ -40,16 +40,16 @@ def loopback_without_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def drawn(
     choice: dict[str, Any] | Script, *, temperature: float = 1.0, **options: Any
-) -> tuple[Written | SampleFailure, EndpointSampler, Server]:
+) -> tuple[Completion | SampleFailure, EndpointSampler, Server]:
     """(what one draw gave, the sampler, the server)."""
     script = choice if callable(choice) else lambda _: Back({"choices": [choice]})
     with serving(script, "one") as server:
         sampler = EndpointSampler.connect(server.url, end_ids=[END], limits=QUICK, **options)
         try:
-            draw = Draw(
+            draw = SampleRequest(
                 prompt=Prompt((1, 5)), max_new_tokens=4, temperature=temperature, seed=2**62 + 9
             )
-            (result,) = sampler.draw([draw])
+            (result,) = sampler.sample([draw])
             return result, sampler, server
         finally:
             sampler.close()
@@ -61,8 +61,8 @@ def without(*names: str, **more: Any) -> dict[str, Any]:
 
 def test_ids_and_logprobs_come_back() -> None:
     result, sampler, server = drawn(WHOLE)
-    assert result == Written(
-        token_ids=(7, 8, END), logprobs=(-0.5, -0.25, 0.0), text="a star", ended=True
+    assert result == Completion(
+        token_ids=(7, 8, END), logprobs=(-0.5, -0.25, 0.0), text="a star", finish_reason="stop"
     )
     assert sampler.notes == ()
     body = server.sent[-1].body
@@ -75,7 +75,7 @@ def test_ids_and_logprobs_come_back() -> None:
 def test_ids_in_place_of_tokens_are_read() -> None:
     told = {"tokens": [f"token_id:{i}" for i in (7, 8, END)], "token_logprobs": [-1, -1, -1]}
     result, _, _ = drawn(without("token_ids", "prompt_token_ids", logprobs=told))
-    assert isinstance(result, Written) and result.token_ids == (7, 8, END)
+    assert isinstance(result, Completion) and result.token_ids == (7, 8, END)
     assert result.logprobs == (-1.0, -1.0, -1.0)
 
 
@@ -83,7 +83,7 @@ def test_the_length_limit_is_told() -> None:
     result, _, _ = drawn(
         without(finish_reason="length", token_ids=[7, 8], logprobs=None, prompt_token_ids=None)
     )
-    assert isinstance(result, Written) and not result.ended and result.logprobs == ()
+    assert isinstance(result, Completion) and not result.is_finished and result.logprobs == ()
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,12 @@ def test_a_refused_field_is_an_error_for_all() -> None:
 
 
 def test_frames_are_refused() -> None:
-    media = Media(tensors={"pixel_values": torch.zeros(1)}, places={5: 1})
-    draw = Draw(prompt=Prompt((1, 5), media), max_new_tokens=4, temperature=1.0, seed=0)
+    media = Media(tensors={"pixel_values": torch.zeros(1)}, placeholder_counts={5: 1})
+    draw = SampleRequest(prompt=Prompt((1, 5), media), max_new_tokens=4, temperature=1.0, seed=0)
     with serving(lambda _: Back(b""), "one") as server:
         sampler = EndpointSampler.connect(server.url, end_ids=[END], limits=QUICK)
-        with pytest.raises(UsageError, match="prompts with frames cannot be drawn"):
-            sampler.draw([draw])
+        with pytest.raises(UsageError, match="prompts with frames cannot be sampled"):
+            sampler.sample([draw])
         sampler.close()
         assert [one.method for one in server.sent] == ["GET"]
 
@@ -157,14 +157,14 @@ def test_logprobs_of_another_temperature_are_left_out(
     result, sampler, _ = drawn(
         WHOLE, temperature=temperature, logprobs_at_temperature=at_temperature
     )
-    assert isinstance(result, Written) and bool(result.logprobs) is told
+    assert isinstance(result, Completion) and bool(result.logprobs) is told
     assert sampler.notes == (() if told else (OTHER_TEMPERATURE,))
 
 
 @pytest.mark.parametrize("values", [[-1, -1], [-1, None, -1], [-1, 5.0, -1], [float("nan")] * 3])
 def test_unusable_logprobs_are_left_out(values: list[Any]) -> None:
     result, sampler, _ = drawn(without(logprobs={"token_logprobs": values}))
-    assert isinstance(result, Written) and result.logprobs == ()
+    assert isinstance(result, Completion) and result.logprobs == ()
     assert sampler.notes == (NO_LOGPROBS,)
 
 
@@ -172,7 +172,7 @@ def test_a_missing_end_token_is_noted() -> None:
     result, sampler, _ = drawn(
         without(token_ids=[7, 8], logprobs={"token_logprobs": [-0.5, -0.25]})
     )
-    assert isinstance(result, Written) and result.ended and sampler.notes == (NO_END,)
+    assert isinstance(result, Completion) and result.is_finished and sampler.notes == (NO_END,)
 
 
 @pytest.fixture(scope="module")
@@ -191,17 +191,17 @@ def behind(sampler: LocalSampler) -> Script:
 
     def answer(sent: Sent) -> Back:
         body = sent.body
-        draw = Draw(
+        draw = SampleRequest(
             prompt=Prompt(tuple(body["prompt"])),
             max_new_tokens=body["max_tokens"],
             temperature=body["temperature"],
             seed=body["seed"],
         )
-        (written,) = sampler.draw([draw])
-        assert isinstance(written, Written)
+        (written,) = sampler.sample([draw])
+        assert isinstance(written, Completion)
         choice = {
             "text": written.text,
-            "finish_reason": "stop" if written.ended else "length",
+            "finish_reason": "stop" if written.is_finished else "length",
             "token_ids": list(written.token_ids),
             "prompt_token_ids": body["prompt"],
             "logprobs": {"token_logprobs": list(written.logprobs)},
@@ -213,8 +213,8 @@ def behind(sampler: LocalSampler) -> Script:
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_equals_the_local_sampler(local: LocalSampler, temperature: float) -> None:
-    draws = [
-        Draw(
+    requests = [
+        SampleRequest(
             prompt=Prompt((1, 300 + i, 310)), max_new_tokens=6, temperature=temperature, seed=i * 7
         )
         for i in range(5)
@@ -223,8 +223,8 @@ def test_equals_the_local_sampler(local: LocalSampler, temperature: float) -> No
         sampler = EndpointSampler.connect(
             server.url, end_ids=local._end_ids, limits=EndpointLimits(concurrency=1)
         )
-        found = sampler.draw(draws)
+        found = sampler.sample(requests)
         sampler.close()
-    for one, other in zip(found, (local.draw([draw])[0] for draw in draws), strict=True):
-        assert isinstance(one, Written) and one == other
-    assert len({one.token_ids for one in found if isinstance(one, Written)}) > 1
+    for one, other in zip(found, (local.sample([request])[0] for request in requests), strict=True):
+        assert isinstance(one, Completion) and one == other
+    assert len({one.token_ids for one in found if isinstance(one, Completion)}) > 1

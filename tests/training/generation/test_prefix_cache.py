@@ -23,21 +23,25 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from mmreason.training.generation.collect import Sampling, collect
-from mmreason.training.generation.kv_cache import CannotKeepError, hindrance, states_of
-from mmreason.training.generation.prefix_cache import Kept, Stretch
-from mmreason.training.generation.sampler import Draw, LocalSampler, keeping
-from mmreason.training.rl import Recipe, Trainee, train
-from mmreason.training.rollouts.types import Media, Prompt, SampleFailure, Written, stable_seed
+from mmreason.training.generation.collect import Sampling, collect_rollouts
+from mmreason.training.generation.kv_cache import (
+    CacheUnsupportedError,
+    stack_states,
+    why_uncacheable,
+)
+from mmreason.training.generation.prefix_cache import CachedPrefix, PrefixCache
+from mmreason.training.generation.sampler import LocalSampler, SampleRequest, cache_prefixes
+from mmreason.training.rl import PolicyModel, Recipe, train
+from mmreason.training.rollouts.types import Completion, Media, Prompt, SampleFailure, stable_seed
 from tests.fakes import tiny_rl
 
 KINDS = ("tiny", "lora", "nano", "frames")
 
 
-def made_of(kind: str) -> Trainee:
+def made_of(kind: str) -> PolicyModel:
     if kind in ("nano", "frames"):
-        return Trainee.load("nano")
-    made = tiny_rl.trainee()
+        return PolicyModel.load("nano")
+    made = tiny_rl.policy()
     if kind == "lora":
         peft = pytest.importorskip("peft")
         config = peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
@@ -46,8 +50,8 @@ def made_of(kind: str) -> Trainee:
     return made
 
 
-def beginnings(kind: str, made: Trainee) -> list[Prompt]:
-    """Three attempts at one question, two at another, one at a third of another length."""
+def beginnings(kind: str, made: PolicyModel) -> list[Prompt]:
+    """Three rollouts of one question, two at another, one at a third of another length."""
     if kind == "nano":
         system = "You look at a video part by part. " * 3
         texts = ("What moves?", "Which one is red?", "How many red circles are there in it?")
@@ -61,18 +65,20 @@ def beginnings(kind: str, made: Trainee) -> list[Prompt]:
     else:
         same = "please say it " * 6
         shown = [tiny_rl.said(same + text) for text in ("red", "blue", "say it please white")]
-    # Each attempt makes its prompt anew: what is shown alike is found by what it is.
-    return [made.codec.prompt(shown[i]) for i in (0, 0, 0, 1, 1, 2)]
+    # Each rollout makes its prompt anew: what is shown alike is found by what it is.
+    return [made.codec.encode_prompt(shown[i]) for i in (0, 0, 0, 1, 1, 2)]
 
 
-def sampler(made: Trainee, batch_tokens: int = 65_536, keep_bytes: int = 2**31) -> LocalSampler:
+def sampler(
+    made: PolicyModel, batch_tokens: int = 65_536, cache_bytes: int = 2**31
+) -> LocalSampler:
     return LocalSampler(
         made.model,
         made.tokenizer,
         end_ids=made.end_ids,
         pad_id=made.pad_id,
         batch_tokens=batch_tokens,
-        keep_bytes=keep_bytes,
+        cache_bytes=cache_bytes,
     )
 
 
@@ -89,14 +95,16 @@ def counted(model: Any) -> Iterator[list[int]]:
         hook.remove()
 
 
-def turn(wanted: Sequence[Draw], one: LocalSampler, reference: LocalSampler) -> list[Written]:
+def turn(
+    wanted: Sequence[SampleRequest], one: LocalSampler, reference: LocalSampler
+) -> list[Completion]:
     """A turn of all; the same from both."""
-    found, expected = one.draw(wanted), reference.draw(wanted)
+    found, expected = one.sample(wanted), reference.sample(wanted)
     for a, b in zip(found, expected, strict=True):
-        assert isinstance(a, Written) and isinstance(b, Written)
-        assert (a.token_ids, a.text, a.ended) == (b.token_ids, b.text, b.ended)
+        assert isinstance(a, Completion) and isinstance(b, Completion)
+        assert (a.token_ids, a.text, a.is_finished) == (b.token_ids, b.text, b.is_finished)
         assert a.logprobs == pytest.approx(b.logprobs, abs=1e-5)
-    return [one for one in found if isinstance(one, Written)]
+    return [one for one in found if isinstance(one, Completion)]
 
 
 def told(kind: str, seed: int) -> tuple[int, ...]:
@@ -113,14 +121,14 @@ def test_turns_equal_those_that_read_everything_again(
     kind: str, temperature: float, batch_tokens: int
 ) -> None:
     made = made_of(kind)
-    one, reference = sampler(made, batch_tokens), sampler(made, keep_bytes=0)
-    assert not one.why_read_again and reference.why_read_again
+    one, reference = sampler(made, batch_tokens), sampler(made, cache_bytes=0)
+    assert not one.why_uncached and reference.why_uncached
     prompts = dict(enumerate(beginnings(kind, made)))
     lengths = set()
-    with one.keeping():
+    with one.cache_prefixes():
         for number in range(4):
             wanted = [
-                Draw(
+                SampleRequest(
                     prompt=prompt,
                     max_new_tokens=1 + (i + number) % 3 * 4,
                     temperature=temperature,
@@ -139,17 +147,17 @@ def test_turns_equal_those_that_read_everything_again(
                 if i != number  # episodes end at different turns
             }
     assert len(lengths) > 2
-    assert not one.why_read_again
+    assert not one.why_uncached
 
 
 def test_different_clips_of_one_shape_are_told_apart() -> None:
-    made = Trainee.load("nano")
+    made = PolicyModel.load("nano")
     first, _, _, second, *_ = beginnings("frames", made)
     assert first.token_ids == second.token_ids and first.media is not None
-    one, reference = sampler(made), sampler(made, keep_bytes=0)
-    with one.keeping():
-        a, b = turn([tiny_rl.draw(p, 1, 4.0) for p in (first, second)], one, reference)
-        (again,) = turn([tiny_rl.draw(second, 1, 4.0)], one, reference)
+    one, reference = sampler(made), sampler(made, cache_bytes=0)
+    with one.cache_prefixes():
+        a, b = turn([tiny_rl.request(p, 1, 4.0) for p in (first, second)], one, reference)
+        (again,) = turn([tiny_rl.request(second, 1, 4.0)], one, reference)
     assert a.logprobs != pytest.approx(b.logprobs, abs=1e-4)
     assert again.logprobs == pytest.approx(b.logprobs, abs=1e-5)
 
@@ -160,22 +168,22 @@ def test_nothing_is_read_twice(kind: str) -> None:
     one = sampler(made)
     prompts = beginnings(kind, made)
     (first, *_), length = prompts, 3
-    with one.keeping(), counted(made.model) as counts:
-        wanted = [tiny_rl.draw(first, seed, 1.5, length) for seed in range(5)]
-        written = one.draw(wanted)
+    with one.cache_prefixes(), counted(made.model) as counts:
+        wanted = [tiny_rl.request(first, seed, 1.5, length) for seed in range(5)]
+        written = one.sample(wanted)
         assert counts[0] == len(first.token_ids)  # of five that are alike
         assert sum(counts) <= len(first.token_ids) + 5 * (length - 1)
         counts.clear()
         longer = []
         for i, each in enumerate(written):
-            assert isinstance(each, Written)
+            assert isinstance(each, Completion)
             back = (2, 3 + i // 4, 7 + i // 2 % 2, 7 + i % 2)
             ids = (*first.token_ids, *each.token_ids, *back)
-            longer.append(tiny_rl.draw(Prompt(ids, first.media), i, length=1))
-        one.draw(longer)
+            longer.append(tiny_rl.request(Prompt(ids, first.media), i, length=1))
+        one.sample(longer)
         assert sum(counts) <= 5 * (1 + 4)  # the last of what was written, and what came after
         counts.clear()
-        one.draw(longer)
+        one.sample(longer)
         assert sum(counts) == 5  # scores of a prompt that is known come of its last token
 
 
@@ -186,17 +194,17 @@ def test_prompts_that_begin_alike_share_the_beginning() -> None:
     shared = next(i for i in range(999) if len({ids[i] for ids in alike}) > 1)
     assert shared > 30
     with counted(made.model) as counts:
-        sampler(made).draw([tiny_rl.draw(prompt, length=1) for prompt in prompts])
+        sampler(made).sample([tiny_rl.request(prompt, length=1) for prompt in prompts])
     rest = [len(ids) - shared for ids in set(alike)]
     assert counts[0] == shared and sum(counts) <= shared + len(rest) * max(rest)
 
 
 def test_nothing_outlives_the_weights() -> None:
-    made, task = tiny_rl.trainee(), tiny_rl.colours(3)
-    one, reference = sampler(made), sampler(made, keep_bytes=0)
+    made, task = tiny_rl.policy(), tiny_rl.colours(3)
+    one, reference = sampler(made), sampler(made, cache_bytes=0)
     how = Sampling(samples=3, temperature=1.0, seed=5, step=2)
     (prompt, *_) = beginnings("tiny", made)
-    wanted = [tiny_rl.draw(prompt, seed) for seed in range(4)]
+    wanted = [tiny_rl.request(prompt, seed) for seed in range(4)]
 
     def change() -> None:
         with torch.no_grad():
@@ -204,13 +212,13 @@ def test_nothing_outlives_the_weights() -> None:
                 parameter.add_(0.3 * torch.randn_like(parameter))
 
     torch.manual_seed(3)
-    collect(task, task.problems, made.codec, one, how)
-    one.draw(wanted)
-    with one.keeping():
-        one.draw(wanted)
+    collect_rollouts(task, task.problems, made.codec, one, how)
+    one.sample(wanted)
+    with one.cache_prefixes():
+        one.sample(wanted)
     change()
     groups, expected = (
-        collect(task, task.problems, made.codec, each, how) for each in (one, reference)
+        collect_rollouts(task, task.problems, made.codec, each, how) for each in (one, reference)
     )
     for a, b in zip(groups, expected, strict=True):
         for mine, theirs in zip(a.rollouts, b.rollouts, strict=True):
@@ -219,7 +227,9 @@ def test_nothing_outlives_the_weights() -> None:
                 theirs.sequences[0].logprobs, abs=1e-5
             )
     turn(wanted, one, reference)
-    with one.keeping():  # what the scope is there for: inside, old keys would go on being used
+    with (
+        one.cache_prefixes()
+    ):  # what the scope is there for: inside, old keys would go on being used
         turn(wanted, one, reference)
         change()
         with pytest.raises(AssertionError):
@@ -230,16 +240,16 @@ def test_a_scope_that_is_broken_off_leaves_nothing() -> None:
     made = made_of("tiny")
     one = sampler(made)
     (prompt, *_) = beginnings("tiny", made)
-    wanted = [tiny_rl.draw(prompt, length=2)]
-    with pytest.raises(KeyboardInterrupt), one.keeping():
-        with one.keeping():
-            one.draw(wanted)
+    wanted = [tiny_rl.request(prompt, length=2)]
+    with pytest.raises(KeyboardInterrupt), one.cache_prefixes():
+        with one.cache_prefixes():
+            one.sample(wanted)
         with counted(made.model) as counts:  # the outer scope still holds
-            one.draw(wanted)
+            one.sample(wanted)
         assert counts[0] == 1
         raise KeyboardInterrupt
     with counted(made.model) as counts:
-        one.draw(wanted)
+        one.sample(wanted)
     assert counts[0] == len(prompt.token_ids)
 
 
@@ -249,12 +259,14 @@ def test_a_draw_that_is_refused_spoils_nothing_that_is_kept() -> None:
     media = good[0].media
     assert media is not None
     torn = dict(media.tensors) | {"pixel_values_videos": media.tensors["pixel_values_videos"][:-4]}
-    bad = Prompt(good[0].token_ids, Media(tensors=torn, places=media.places))
-    one, reference = sampler(made), sampler(made, keep_bytes=0)
-    wanted = [tiny_rl.draw(prompt, i) for i, prompt in enumerate((good[0], bad, *good[3:]))]
-    with one.keeping():
+    bad = Prompt(
+        good[0].token_ids, Media(tensors=torn, placeholder_counts=media.placeholder_counts)
+    )
+    one, reference = sampler(made), sampler(made, cache_bytes=0)
+    wanted = [tiny_rl.request(prompt, i) for i, prompt in enumerate((good[0], bad, *good[3:]))]
+    with one.cache_prefixes():
         for _ in range(2):
-            found = one.draw(wanted)
+            found = one.sample(wanted)
             places = [i for i, each in enumerate(found) if isinstance(each, SampleFailure)]
             assert places == [1]
             turn([wanted[0], *wanted[2:]], one, reference)
@@ -262,29 +274,31 @@ def test_a_draw_that_is_refused_spoils_nothing_that_is_kept() -> None:
 
 def test_a_limit_of_memory_changes_no_draw() -> None:
     made = made_of("tiny")
-    reference = sampler(made, keep_bytes=0)
-    for keep_bytes in (1, 20_000):
-        one = sampler(made, keep_bytes=keep_bytes)
-        with one.keeping():
+    reference = sampler(made, cache_bytes=0)
+    for cache_bytes in (1, 20_000):
+        one = sampler(made, cache_bytes=cache_bytes)
+        with one.cache_prefixes():
             for number in range(3):
                 prompts = beginnings("tiny", made)
-                turn([tiny_rl.draw(p, i + number) for i, p in enumerate(prompts)], one, reference)
+                turn(
+                    [tiny_rl.request(p, i + number) for i, p in enumerate(prompts)], one, reference
+                )
 
 
 def test_samplers_that_keep_nothing_are_driven_all_the_same() -> None:
     class Plain:
-        def draw(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
+        def sample(self, requests: Sequence[SampleRequest]) -> list[Completion | SampleFailure]:
             return []
 
-    with keeping(Plain()):
+    with cache_prefixes(Plain()):
         pass
 
 
 def test_penalties_of_the_models_own_settings_change_no_draw() -> None:
     made = made_of("tiny")
     prompts = beginnings("tiny", made)
-    wanted = [tiny_rl.draw(prompt, i) for i, prompt in enumerate(prompts)]
-    plain = sampler(made, keep_bytes=0)
+    wanted = [tiny_rl.request(prompt, i) for i, prompt in enumerate(prompts)]
+    plain = sampler(made, cache_bytes=0)
     before = turn(wanted, sampler(made), plain)
     made.model.generation_config.repetition_penalty = 9.0
     made.model.generation_config.min_new_tokens = 4
@@ -315,27 +329,27 @@ def recurrent() -> Any:
 @pytest.mark.parametrize(("build", "says"), [(sliding, "Sliding"), (recurrent, "forward pass")])
 def test_models_that_hold_something_else_read_everything_again(build: Any, says: str) -> None:
     torch.manual_seed(0)
-    made = replace(tiny_rl.trainee(), model=build())
+    made = replace(tiny_rl.policy(), model=build())
     made.model.generation_config.eos_token_id = 1
-    one, reference = sampler(made), sampler(made, keep_bytes=0)
-    assert says in one.why_read_again
+    one, reference = sampler(made), sampler(made, cache_bytes=0)
+    assert says in one.why_uncached
     (prompt, *_) = beginnings("tiny", made)
-    with one.keeping():
+    with one.cache_prefixes():
         for seed in range(2):
-            (written,) = turn([tiny_rl.draw(prompt, seed)], one, reference)
+            (written,) = turn([tiny_rl.request(prompt, seed)], one, reference)
             prompt = Prompt((*prompt.token_ids, *written.token_ids, 5, 6))
 
 
 def test_the_trainer_says_where_everything_is_read_again(tmp_path: Path) -> None:
-    def model() -> Trainee:
-        return replace(tiny_rl.trainee(), model=sliding())
+    def model() -> PolicyModel:
+        return replace(tiny_rl.policy(), model=sliding())
 
     settings: Any = {"task": tiny_rl.colours(2), "steps": 2, "problems_per_step": 2, "samples": 2}
     told = {
         name: [
             report.warnings for report in train(Recipe(out=tmp_path / name, model=how, **settings))
         ]
-        for name, how in (("sliding", model), ("plain", tiny_rl.trainee))
+        for name, how in (("sliding", model), ("plain", tiny_rl.policy))
     }
     assert [any("conversation again" in w for w in each) for each in told["plain"]] == [
         False,
@@ -354,41 +368,41 @@ def test_positions_that_change_with_the_length_are_told_of() -> None:
         max_position_embeddings=16,
         rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10_000.0},
     )
-    assert "positions" in hindrance(LlamaForCausalLM(config))
+    assert "positions" in why_uncacheable(LlamaForCausalLM(config))
 
 
 def test_what_the_trainer_trains_can_be_kept() -> None:
     for kind in KINDS[:-1]:
-        assert hindrance(made_of(kind).model) == ""
+        assert why_uncacheable(made_of(kind).model) == ""
 
 
 def test_layers_that_differ_are_refused() -> None:
     cache = DynamicCache()
     cache.update(torch.zeros(1, 2, 3, 4), torch.zeros(1, 2, 3, 4), 0)
-    assert states_of(cache).shape == (1, 2, 1, 2, 3, 4)
+    assert stack_states(cache).shape == (1, 2, 1, 2, 3, 4)
     cache.update(torch.zeros(1, 2, 3, 8), torch.zeros(1, 2, 3, 4), 1)
-    with pytest.raises(CannotKeepError, match="differ"):
-        states_of(cache)
+    with pytest.raises(CacheUnsupportedError, match="differ"):
+        stack_states(cache)
 
 
 Ids = st.lists(st.integers(0, 2**31), min_size=1, max_size=6).map(tuple)
 FewIds = st.lists(st.integers(255, 257), min_size=1, max_size=6).map(tuple)
 
 
-def stretch(ids: tuple[int, ...]) -> Stretch:
-    return Stretch(torch.tensor(ids, dtype=torch.float64).view(1, 1, 1, -1, 1))
+def stretch(ids: tuple[int, ...]) -> CachedPrefix:
+    return CachedPrefix(torch.tensor(ids, dtype=torch.float64).view(1, 1, 1, -1, 1))
 
 
 @given(st.lists(Ids | FewIds, max_size=12), st.lists(Ids | FewIds, min_size=1, max_size=5))
 def test_the_longest_common_beginning_is_found(
     known: list[tuple[int, ...]], asked: list[tuple[int, ...]]
 ) -> None:
-    kept = Kept(10**9)
+    kept = PrefixCache(10**9)
     for ids in known:
-        kept.put(kept.key(Prompt(ids)), stretch(ids))
+        kept.put(kept.make_key(Prompt(ids)), stretch(ids))
     for ids in (*known, *asked):
         expected = max((alike(ids, other) for other in known), default=0)
-        found, tokens = kept.find(kept.key(Prompt(ids)))
+        found, tokens = kept.find_longest(kept.make_key(Prompt(ids)))
         assert tokens == expected
         if tokens:
             assert found is not None
@@ -405,14 +419,14 @@ def alike(a: tuple[int, ...], b: tuple[int, ...]) -> int:
 
 
 def test_memory_is_bounded_and_what_is_used_stays() -> None:
-    kept = Kept(8 * 8)
-    keys = [kept.key(Prompt((i, i, i, i))) for i in range(3)]
+    kept = PrefixCache(8 * 8)
+    keys = [kept.make_key(Prompt((i, i, i, i))) for i in range(3)]
     for i in (0, 1):
         kept.put(keys[i], stretch((i,) * 4))
-    assert kept.find(keys[0])[1] == 4  # used after the other
+    assert kept.find_longest(keys[0])[1] == 4  # used after the other
     kept.put(keys[2], stretch((2,) * 4))
-    assert [kept.find(key)[1] for key in keys] == [4, 0, 4]
-    kept.put(kept.key(Prompt((7,) * 9)), stretch((7,) * 9))  # more than all there is
+    assert [kept.find_longest(key)[1] for key in keys] == [4, 0, 4]
+    kept.put(kept.make_key(Prompt((7,) * 9)), stretch((7,) * 9))  # more than all there is
     assert kept.used_bytes <= 64
     kept.clear()
     assert kept.used_bytes == len(kept) == 0

@@ -13,7 +13,7 @@ import torch
 
 from mmreason.needle.worlds import needle_set
 from mmreason.training.data.problem_file import write_problems
-from mmreason.training.navigation.observer import Unseen, observer
+from mmreason.training.navigation.observer import BlankVideo, make_observer
 from mmreason.training.rewards import Combination, Component, Truth, correct, tag_format, tool_bonus
 from mmreason.training.rollouts.types import Problem
 from mmreason.types import UsageError
@@ -25,13 +25,13 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 from mmreason.training.integrations.trl import grpo_trainer  # noqa: E402
 from mmreason.training.integrations.trl_environment import (  # noqa: E402
-    by_video,
+    make_environment_factory,
     scene_of,
-    watching,
+    scenes_by_video,
 )
 from mmreason.training.integrations.trl_rewards import (  # noqa: E402
     TrlReward,
-    trajectory,
+    read_trajectory,
     truths_by_id,
 )
 
@@ -56,11 +56,11 @@ REWARD = Combination(
 
 @pytest.fixture(scope="module")
 def scene() -> Any:
-    return scene_of(Unseen(NEEDLES.world), observer(NEEDLES.world))
+    return scene_of(BlankVideo(NEEDLES.world), make_observer(NEEDLES.world))
 
 
 def test_the_tools_watch(scene: Any) -> None:
-    environment = watching(lambda row: scene)()
+    environment = make_environment_factory(lambda row: scene)()
     told = environment.reset(id="1", video="x")
     assert "180.0 s long" in told and "\n[1] 0:00" in told
     first = environment.caption([1])
@@ -72,23 +72,23 @@ def test_the_tools_watch(scene: Any) -> None:
     for wrong in (lambda: environment.caption([99]), lambda: environment.look(5.0, 4.0, "what?")):
         with pytest.raises(UsageError):
             wrong()
-    seen = trajectory("<answer>A</answer>", [1, 2], Truth(), environment)
+    seen = read_trajectory("<answer>A</answer>", [1, 2], Truth(), environment)
     assert seen.visits == ((1,),) and seen.tool_calls == 4 and seen.tokens_out == 2
     environment.reset()
-    assert trajectory("A", None, Truth(), environment).visits == ()
+    assert read_trajectory("A", None, Truth(), environment).visits == ()
 
 
 def test_scenes_are_found_by_the_path_of_their_video(tmp_path: Path) -> None:
-    find = by_video(observer(NEEDLES.world))
+    find = scenes_by_video(make_observer(NEEDLES.world))
     path = str(NEEDLES.save(tmp_path))
-    environment = watching(find, opening=False)()
+    environment = make_environment_factory(find, opening=False)()
     told = environment.reset(id="1", video=path)
     assert "180.0 s long" in told and len(told.splitlines()) == 2
     assert find({"video": path}) is find({"video": path})
     with pytest.raises(UsageError, match="path of its video in 'video', got None"):
         environment.reset(id="1", video=None)
     with pytest.raises(UsageError, match="reset the environment"):
-        watching(find)().caption([1])
+        make_environment_factory(find)().caption([1])
 
 
 def test_schemas_are_those_of_our_tools(scene: Any) -> None:
@@ -96,7 +96,7 @@ def test_schemas_are_those_of_our_tools(scene: Any) -> None:
 
     from mmreason.tools.schema import schemas
 
-    environment = watching(lambda row: scene)()
+    environment = make_environment_factory(lambda row: scene)()
     ours = {one["function"]["name"]: one["function"]["parameters"] for one in schemas()}
     for name in ("caption", "look", "skim", "search"):
         found = get_json_schema(getattr(environment, name))["function"]
@@ -157,7 +157,7 @@ def test_trl_plays_the_tools_and_scores_the_answers(scene: Any, tmp_path: Path) 
         reward_funcs=TrlReward(REWARD, truths_by_id(PROBLEMS)),
         train_dataset=datasets.Dataset.from_dict(rows),
         processing_class=tokenizer,
-        environment_factory=watching(lambda row: scene),
+        environment_factory=make_environment_factory(lambda row: scene),
     )
     before = [p.detach().clone() for p in trainer.model.parameters()]
     trainer.train()
@@ -190,7 +190,7 @@ def test_the_page_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     code = code.replace('"Qwen/Qwen3-4B"', repr(path)).replace('load("nano")', "load()")
     assert "GRPOConfig(" in code and repr(path) in code
-    monkeypatch.setattr("mmreason.models.load", lambda: observer(NEEDLES.world))
+    monkeypatch.setattr("mmreason.models.load", lambda: make_observer(NEEDLES.world))
     settings = config_of(tmp_path / "out", {"scale_rewards": "none"})
     monkeypatch.setattr(trl, "GRPOConfig", lambda **_: settings)
     names: dict[str, Any] = {}

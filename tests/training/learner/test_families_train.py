@@ -13,13 +13,12 @@ import torch
 from accelerate import Accelerator
 
 from mmreason.models.base import FramesPart, Message, TextPart
-from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.learner.logprobs import Scorer
-from mmreason.training.parallel.strategy import Whole
+from mmreason.training.parallel.strategy import Replicated
 from mmreason.training.rewards import Combination, Component, Trajectory, Truth
-from mmreason.training.rl import Lora, Recipe, Trainee, train
-from mmreason.training.rl.advantages import assign
-from mmreason.training.rl.scales import KindScales
+from mmreason.training.rl import Lora, PolicyModel, Recipe, train
+from mmreason.training.rl.advantages import KindScales, compute_advantages
 from mmreason.training.rl.update import Updater
 from mmreason.training.rollouts.types import Problem, Role
 from mmreason.training.tasks.single_turn import SingleTurn
@@ -68,7 +67,7 @@ TASK = SingleTurn(
 )
 
 
-def weights(made: Trainee) -> dict[str, torch.Tensor]:
+def weights(made: PolicyModel) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in made.model.named_parameters()}
 
 
@@ -76,7 +75,7 @@ def weights(made: Trainee) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("family", MADE)
 def test_two_steps_move_the_weights(tmp_path: Path, family: str, lora: Lora | None):
     pytest.importorskip("peft")
-    made = tiny_families.trainee(family)
+    made = tiny_families.policy(family)
     before = weights(made)
     given = Recipe(
         task=TASK,
@@ -95,7 +94,7 @@ def test_two_steps_move_the_weights(tmp_path: Path, family: str, lora: Lora | No
         assert report.metrics["failures/groups"] == 0, report.warnings
         # What was sampled is what is trained on, by both ways through the model.
         assert report.metrics["mismatch/gap_max"] < 1e-3
-    after = Trainee.load(tmp_path / "model")
+    after = PolicyModel.load(tmp_path / "model")
     assert after.end_ids == made.end_ids
     moved = {
         name
@@ -109,10 +108,10 @@ def test_two_steps_move_the_weights(tmp_path: Path, family: str, lora: Lora | No
 
 @pytest.mark.parametrize("family", MADE)
 def test_the_gradient_is_that_of_a_plain_loop(family: str):
-    """One attempt at a time, through the model's own forward pass on what its processor made."""
-    made = tiny_families.trainee(family)
+    """One rollout at a time, through the model's own forward pass on what its processor made."""
+    made = tiny_families.policy(family)
     how = Sampling(samples=3, temperature=1.5, seed=0, step=0)
-    groups = collect(TASK, TASK.problems, made.codec, tiny_rl.sampler(made), how)
+    groups = collect_rollouts(TASK, TASK.problems, made.codec, tiny_rl.sampler(made), how)
     given = Recipe(
         task=TASK,
         out=Path("nowhere"),
@@ -120,7 +119,7 @@ def test_the_gradient_is_that_of_a_plain_loop(family: str):
         temperature=1.5,
         max_gradient_norm=1e9,
     )
-    rows = assign(groups, given, KindScales()).rows
+    rows = compute_advantages(groups, given, KindScales()).rows
     assert {row.rollout.problem.id for row in rows} == set(SHOWN)
     by_hand = plain_gradient(made, rows)
     scorer = Scorer(made.model)
@@ -130,9 +129,9 @@ def test_the_gradient_is_that_of_a_plain_loop(family: str):
         def step(self, closure: Any = None) -> None:
             kept.update(gradients(made.model))
 
-    placed = Whole(Accelerator(cpu=True), scorer, Keeping(scorer.parameters(), lr=0.0))
+    placed = Replicated(Accelerator(cpu=True), scorer, Keeping(scorer.parameters(), lr=0.0))
     updater = Updater(given, placed, made.pad_id)
-    assert not updater.update(updater.micros(rows), 4.0).skipped
+    assert not updater.update(updater.make_micro_batches(rows), 4.0).skipped
     assert set(kept) == set(by_hand) and len(kept) > 20
     for name, gradient in by_hand.items():
         scale = float(gradient.abs().max())
@@ -144,10 +143,10 @@ def gradients(model: Any) -> dict[str, torch.Tensor]:
     return {name: g.clone() for name, g in found.items() if float(g.abs().max()) > 0}
 
 
-def plain_gradient(made: Trainee, rows: Any) -> dict[str, torch.Tensor]:
+def plain_gradient(made: PolicyModel, rows: Any) -> dict[str, torch.Tensor]:
     model = made.model.train()
     model.zero_grad()
-    tokens = sum(row.sequence.written for row in rows)
+    tokens = sum(row.sequence.completion_tokens for row in rows)
     for row in rows:
         inputs = dict(made.chat.prepare([show(row.rollout.problem)]))
         ids = torch.tensor([row.sequence.token_ids])
@@ -164,7 +163,7 @@ def plain_gradient(made: Trainee, rows: Any) -> dict[str, torch.Tensor]:
             model.model.rope_deltas = None
         logits = model(**inputs, use_cache=False).logits[0] / 1.5
         logp = torch.log_softmax(logits[:-1], dim=-1).gather(1, ids[0, 1:, None])[:, 0]
-        mine = torch.tensor([role is Role.MODEL for role in row.sequence.roles[1:]])
+        mine = torch.tensor([role is Role.ASSISTANT for role in row.sequence.roles[1:]])
         (-row.advantage * logp[mine].sum() / tokens).backward()
     found = gradients(model)
     model.zero_grad()
@@ -179,8 +178,8 @@ def takes(model: Any) -> tuple[str, ...]:
 
 def test_a_family_is_shown_frames_as_its_processor_makes_them():
     """Types of tokens are the processor's own: GLM marks a clip by the token of images."""
-    made = tiny_families.trainee("glm46v")
-    prompt = made.codec.prompt(show(TASK.problems[0]))
+    made = tiny_families.policy("glm46v")
+    prompt = made.codec.encode_prompt(show(TASK.problems[0]))
     assert prompt.media is not None
     assert set(prompt.media.token_types["mm_token_type_ids"]) == {0, 2}
     assert replace(prompt).media is prompt.media
@@ -188,7 +187,7 @@ def test_a_family_is_shown_frames_as_its_processor_makes_them():
 
 @pytest.mark.parametrize("fault", ["raises", "ignores what is asked"])
 def test_a_model_whose_forward_pass_is_another_is_refused_by_its_name(tmp_path: Path, fault: str):
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
 
     def forward(module: Any, args: Any, kwargs: Any, out: Any) -> Any:
         if "logits_to_keep" not in kwargs or not isinstance(kwargs["logits_to_keep"], torch.Tensor):

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmreason.training.learner.adapters import adapted, adapter_off
-from mmreason.training.learner.logprobs import PIECE, Scorer, token_logps
-from mmreason.training.learner.packing import Layout, LayoutKind, lay_out
-from mmreason.training.learner.vision_cache import install
-from mmreason.training.rl import Lora, Recipe, Trainee
+from mmreason.training.learner.adapters import disable_adapter, select_trained_weights
+from mmreason.training.learner.logprobs import SOFTMAX_TOKENS, Scorer, token_logps
+from mmreason.training.learner.packing import LayoutKind, PackedInputs, pack_sequences
+from mmreason.training.learner.vision_cache import VisionFeatureCache
+from mmreason.training.rl import Lora, PolicyModel, Recipe
 from mmreason.training.rollouts.types import Role, TokenSequence
 from tests.fakes import tiny_rl
 
@@ -20,12 +20,15 @@ def recipe(**settings) -> Recipe:
     return Recipe(task=tiny_rl.colours(), out=Path("nowhere"), **settings)
 
 
-def laid(made: Trainee, rows: list[TokenSequence], kind: LayoutKind) -> Layout:
-    return lay_out(rows, kind=kind, pad_id=made.pad_id, model=made.model)
+def laid(made: PolicyModel, rows: list[TokenSequence], kind: LayoutKind) -> PackedInputs:
+    return pack_sequences(rows, kind=kind, pad_id=made.pad_id, model=made.model)
 
 
 def scored(
-    made: Trainee, rows: list[TokenSequence], kind: LayoutKind = "padded", temperature: float = 1.0
+    made: PolicyModel,
+    rows: list[TokenSequence],
+    kind: LayoutKind = "padded",
+    temperature: float = 1.0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     with torch.no_grad():
         logp, entropy = Scorer(made.model).eval()(laid(made, rows, kind), temperature, True)
@@ -33,36 +36,36 @@ def scored(
     return logp, entropy
 
 
-def text_rows(made: Trainee) -> list[TokenSequence]:
+def text_rows(made: PolicyModel) -> list[TokenSequence]:
     texts = ("say it red", "say it please please blue", "say", "please say it white")
-    return tiny_rl.sequences(made, [made.codec.prompt(tiny_rl.said(text)) for text in texts])
+    return tiny_rl.sequences(made, [made.codec.encode_prompt(tiny_rl.said(text)) for text in texts])
 
 
 def agent_row() -> TokenSequence:
     """Two turns with an observation between them."""
-    roles = [Role.PROMPT] * 3 + [Role.MODEL] * 2 + [Role.TOOL] * 4 + [Role.MODEL] * 3
+    roles = [Role.PROMPT] * 3 + [Role.ASSISTANT] * 2 + [Role.TOOL] * 4 + [Role.ASSISTANT] * 3
     ids = (2, 3, 5, 6, 1, 4, 4, 7, 2, 8, 5, 1)
     return TokenSequence(token_ids=ids, roles=tuple(roles), logprobs=None)
 
 
 @pytest.fixture(scope="module")
-def nano() -> Trainee:
-    return Trainee.load("nano")
+def nano() -> PolicyModel:
+    return PolicyModel.load("nano")
 
 
 @pytest.fixture(scope="module")
-def nano_rows(nano: Trainee) -> list[TokenSequence]:
+def nano_rows(nano: PolicyModel) -> list[TokenSequence]:
     shown = [
         tiny_rl.clip("What moves?", 4, seed=1),
         tiny_rl.clip("How many red circles are there?", 6, seed=2),
         tiny_rl.clip("Is it red?", 2, seed=3),
     ]
-    return tiny_rl.sequences(nano, [nano.codec.prompt(c) for c in shown])
+    return tiny_rl.sequences(nano, [nano.codec.encode_prompt(c) for c in shown])
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_identity_44_packed_equals_padded(attention):
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     made.model.set_attn_implementation(attention)
     rows = [*text_rows(made), agent_row()]
     padded, packed = scored(made, rows, "padded", 0.7), scored(made, rows, "packed", 0.7)
@@ -89,7 +92,7 @@ def test_identity_44_packed_equals_padded_with_frames(nano, nano_rows, attention
 
 
 def test_identity_44_gradients_of_packed_equal_those_of_padded():
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     rows = [*text_rows(made), agent_row()]
     found = []
     for kind in ("padded", "packed"):
@@ -103,7 +106,7 @@ def test_identity_44_gradients_of_packed_equal_those_of_padded():
 
 def test_packed_sequences_do_not_see_each_other():
     """With other tokens in the neighbours, the same numbers to the bit."""
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     rows = text_rows(made)
     middle = scored(made, rows, "packed")[0][1]
     other = [agent_row(), rows[1], *rows[2:]]
@@ -111,7 +114,7 @@ def test_packed_sequences_do_not_see_each_other():
 
 
 def test_observations_are_read_and_not_trained_on():
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     logp, _ = scored(made, [agent_row()])
     assert logp.shape == (1, 5)
     ids = list(agent_row().token_ids)
@@ -123,18 +126,18 @@ def test_observations_are_read_and_not_trained_on():
 
 
 def test_text_after_video_is_scored_at_its_own_positions(nano, nano_rows):
-    (text,) = tiny_rl.sequences(nano, [nano.codec.prompt(tiny_rl.said("What is it?"))])
+    (text,) = tiny_rl.sequences(nano, [nano.codec.encode_prompt(tiny_rl.said("What is it?"))])
     nano.model.model.rope_deltas = None
     fresh, _ = scored(nano, [text])
     scored(nano, nano_rows)
-    tiny_rl.sequences(nano, [nano.codec.prompt(tiny_rl.clip("What?", 6))])
+    tiny_rl.sequences(nano, [nano.codec.encode_prompt(tiny_rl.clip("What?", 6))])
     assert torch.equal(scored(nano, [text])[0], fresh)
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.0])
 def test_a_softmax_in_pieces_is_the_softmax(temperature):
     torch.manual_seed(0)
-    logits = torch.randn(2 * PIECE + 3, 11, dtype=torch.float64, requires_grad=True)
+    logits = torch.randn(2 * SOFTMAX_TOKENS + 3, 11, dtype=torch.float64, requires_grad=True)
     ids = torch.randint(0, 11, (len(logits),))
     logp, entropy = token_logps(logits, ids, temperature, True)
     plain = torch.distributions.Categorical(logits=logits / temperature)
@@ -148,7 +151,7 @@ def test_a_softmax_in_pieces_is_the_softmax(temperature):
 
 
 def test_a_row_where_nothing_was_written_takes_part_with_zeros():
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     silent = TokenSequence(token_ids=(2, 3), roles=(Role.PROMPT,) * 2, logprobs=None)
     for rows in ([silent], [silent, agent_row()]):
         logp, _ = Scorer(made.model)(laid(made, rows, "padded"), 1.0, False)
@@ -164,11 +167,11 @@ LORA = Lora(rank=4, alpha=8)
 @pytest.mark.parametrize("kind", ["tiny", "nano"])
 def test_identity_45_an_adapter_that_is_off_is_the_base_model(kind):
     pytest.importorskip("peft")
-    made = Trainee.load("nano") if kind == "nano" else tiny_rl.trainee()
+    made = PolicyModel.load("nano") if kind == "nano" else tiny_rl.policy()
     shown = tiny_rl.clip("What moves?") if kind == "nano" else tiny_rl.said("say it red")
-    rows = tiny_rl.sequences(made, [made.codec.prompt(shown)])
+    rows = tiny_rl.sequences(made, [made.codec.encode_prompt(shown)])
     base = scored(made, rows)
-    with_adapter = adapted(made, recipe(lora=LORA))
+    with_adapter = select_trained_weights(made, recipe(lora=LORA).trained_weights)
     for layout in ("padded", "packed"):  # new adapters change nothing
         for a, b in zip(scored(with_adapter, rows, layout), base, strict=True):
             assert torch.allclose(a, b, atol=1e-6)
@@ -177,7 +180,7 @@ def test_identity_45_an_adapter_that_is_off_is_the_base_model(kind):
             assert "lora" in name
             torch.nn.init.normal_(parameter, std=0.3)
     assert not torch.allclose(scored(with_adapter, rows)[0], base[0], atol=1e-3)
-    with adapter_off(with_adapter.model):
+    with disable_adapter(with_adapter.model):
         for a, b in zip(scored(with_adapter, rows), base, strict=True):
             assert torch.equal(a, b)
     assert not torch.allclose(scored(with_adapter, rows)[0], base[0], atol=1e-3)
@@ -186,11 +189,11 @@ def test_identity_45_an_adapter_that_is_off_is_the_base_model(kind):
 def test_identity_45_adapters_sample_and_score_alike_on_frames():
     """Positions in time and space are those of the model under the adapter."""
     pytest.importorskip("peft")
-    made = adapted(Trainee.load("nano"), recipe(lora=LORA))
+    made = select_trained_weights(PolicyModel.load("nano"), recipe(lora=LORA).trained_weights)
     for name, parameter in made.model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.05)
-    prompts = [made.codec.prompt(tiny_rl.clip("What moves?", n, seed=n)) for n in (4, 6)]
+    prompts = [made.codec.encode_prompt(tiny_rl.clip("What moves?", n, seed=n)) for n in (4, 6)]
     rows = tiny_rl.sequences(made, prompts)
     for kind in ("padded", "packed"):
         logp, _ = scored(made, rows, kind)
@@ -203,7 +206,9 @@ def test_identity_45_adapters_leave_the_eyes_alone_unless_asked():
     pytest.importorskip("peft")
 
     def trained(lora: Lora) -> set[str]:
-        model = adapted(Trainee.load("nano"), recipe(lora=lora)).model
+        model = select_trained_weights(
+            PolicyModel.load("nano"), recipe(lora=lora).trained_weights
+        ).model
         return {name for name, p in model.named_parameters() if p.requires_grad}
 
     text = trained(LORA)
@@ -214,13 +219,13 @@ def test_identity_45_adapters_leave_the_eyes_alone_unless_asked():
 
 def test_frozen_eyes_see_what_open_ones_see():
     """With and without memory, in sampling and scoring, first and again: the same to the bit."""
-    plain, kept = Trainee.load("nano"), Trainee.load("nano")
+    plain, kept = PolicyModel.load("nano"), PolicyModel.load("nano")
     for name, parameter in kept.model.named_parameters():
         if ".visual." in name:
             parameter.requires_grad_(False)
-    eyes = install(kept.model, 10**9)
-    assert eyes is not None and install(plain.model, 10**9) is None
-    prompts = [plain.codec.prompt(tiny_rl.clip("What moves?", n, seed=n)) for n in (4, 6, 4)]
+    eyes = VisionFeatureCache.attach(kept.model, 10**9)
+    assert eyes is not None and VisionFeatureCache.attach(plain.model, 10**9) is None
+    prompts = [plain.codec.encode_prompt(tiny_rl.clip("What moves?", n, seed=n)) for n in (4, 6, 4)]
     rows = tiny_rl.sequences(plain, prompts)
     for _ in range(2):
         assert [r.token_ids for r in tiny_rl.sequences(kept, prompts)] == [

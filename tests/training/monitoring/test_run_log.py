@@ -46,8 +46,8 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
                 view.correct,
                 view.components,
             )
-            wrote = [t for row in view.sequences for t in row if t.role is Role.MODEL]
-            read = [t for row in found.sequences for t in row if t.role is Role.MODEL]
+            wrote = [t for row in view.sequences for t in row if t.role is Role.ASSISTANT]
+            read = [t for row in found.sequences for t in row if t.role is Role.ASSISTANT]
             assert [(t.text, t.silenced) for t in read] == [(t.text, t.silenced) for t in wrote]
             told = [t.logprob or 0.0 for t in wrote]
             assert [t.logprob for t in read] == pytest.approx(told, rel=1e-5)
@@ -68,7 +68,7 @@ def test_long_runs_of_a_token_are_told_in_one(tmp_path: Path) -> None:
 
 def test_the_middle_of_an_endless_sequence_is_left_out_and_told(tmp_path: Path) -> None:
     (report,) = reports(1, samples=1)
-    token = SampleToken(text="a", role=Role.MODEL, logprob=-1.0)
+    token = SampleToken(text="a", role=Role.ASSISTANT, logprob=-1.0)
     view = replace(report.samples[0], sequences=((token,) * 10_000,))
     RunLog(tmp_path).write(replace(report, samples=(view,)))
     (row,) = Run.read(tmp_path).samples[1][0].sequences

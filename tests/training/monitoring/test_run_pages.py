@@ -14,8 +14,8 @@ import pytest
 from mmreason.cli import main
 from mmreason.training.monitoring import Run, RunLog
 from mmreason.training.monitoring.compare import Comparison
-from mmreason.training.monitoring.figures import sections
-from mmreason.training.monitoring.page import run_fragment, run_page
+from mmreason.training.monitoring.figures import group_figures
+from mmreason.training.monitoring.page import render_run_fragment, render_run_page
 from mmreason.training.rl.events import SampleToken, SampleView, StepReport
 from mmreason.types import UsageError
 from tests.fakes.made_up_runs import reports
@@ -34,10 +34,10 @@ def _run(folder: Path, steps: int = 30, *, seed: int = 0, gain: float = 1.0) -> 
 
 def test_a_page_shows_every_figure_and_the_samples(tmp_path: Path) -> None:
     run = _run(tmp_path / "dapo", 80)
-    page = ParsedPage(run_page(run))
+    page = ParsedPage(render_run_page(run))
     text = " ".join(page.text.split())
     still = {"failures/groups", "failures/samples", "mismatch/reported"}
-    panels = [p for s in sections([n for n in run.names if n not in still]) for p in s.panels]
+    panels = [p for s in group_figures([n for n in run.names if n not in still]) for p in s.panels]
     charts = [a["aria-label"] for tag, a in page.tags if tag == "svg"]
     assert charts == [f"{panel.title} by step" for panel in panels]
     for panel in panels:
@@ -61,7 +61,7 @@ def test_a_page_shows_every_figure_and_the_samples(tmp_path: Path) -> None:
 
 
 def test_tokens_tell_role_sign_probability_and_silence(tmp_path: Path) -> None:
-    page = ParsedPage(run_page(_run(tmp_path / "dapo", 30)))
+    page = ParsedPage(render_run_page(_run(tmp_path / "dapo", 30)))
     titled = [a for a in page.classed("mmr-token") if a.get("title")]
     assert titled and all(
         re.match(r"log-probability -\S+ \(p \S+\), entropy \S+ nats", a["title"] or "")
@@ -74,7 +74,7 @@ def test_tokens_tell_role_sign_probability_and_silence(tmp_path: Path) -> None:
     assert page.classed("mmr-read")
 
 
-@pytest.mark.parametrize("render", [run_page, run_fragment])
+@pytest.mark.parametrize("render", [render_run_page, render_run_fragment])
 def test_nothing_outside_is_loaded_and_nothing_runs(tmp_path: Path, render) -> None:
     html = render(_run(tmp_path))
     page = ParsedPage(html)
@@ -84,7 +84,7 @@ def test_nothing_outside_is_loaded_and_nothing_runs(tmp_path: Path, render) -> N
     assert not [name for _, a in page.tags for name in a if name.startswith("on")]
 
 
-@pytest.mark.parametrize("render", [run_page, run_fragment])
+@pytest.mark.parametrize("render", [render_run_page, render_run_fragment])
 def test_text_of_models_and_files_is_escaped(tmp_path: Path, render) -> None:
     plain = _run(tmp_path / "plain", 3)
     log = RunLog(tmp_path / "evil")
@@ -120,7 +120,7 @@ def test_control_characters_do_not_reach_a_page(tmp_path: Path) -> None:
     (report,) = reports(1, samples=1)
     view = replace(report.samples[0], question="a\x00b\x1b[2Jc\u202ed")
     RunLog(tmp_path).write(replace(report, samples=(view,)))
-    assert not re.search("[\x00\x1b\u202e]", run_page(Run.read(tmp_path)))
+    assert not re.search("[\x00\x1b\u202e]", render_run_page(Run.read(tmp_path)))
 
 
 def test_damaged_lines_are_counted_on_the_page(tmp_path: Path) -> None:
@@ -128,13 +128,13 @@ def test_damaged_lines_are_counted_on_the_page(tmp_path: Path) -> None:
     for name in ("metrics.jsonl", "samples.jsonl"):
         with (tmp_path / "dapo" / name).open("a") as file:
             file.write("<b>torn")
-    page = ParsedPage(run_page(Run.read(tmp_path / "dapo")))
+    page = ParsedPage(render_run_page(Run.read(tmp_path / "dapo")))
     assert "2 lines of the log could not be read and are not shown" in page.text
     assert "metrics.jsonl, line 6" in page.text
 
 
 def test_every_rule_is_scoped_and_every_colour_is_named_in_both_schemes(tmp_path: Path) -> None:
-    styles = re.findall(r"<style>(.*?)</style>", run_fragment(_run(tmp_path)), re.DOTALL)
+    styles = re.findall(r"<style>(.*?)</style>", render_run_fragment(_run(tmp_path)), re.DOTALL)
     for selector in re.findall(r"([^{};]+)\{", "".join(styles)):
         for part in re.split(r",(?![^(]*\))", selector):
             assert part.strip().startswith((".mmr.mmr.mmr", "@media")), part
@@ -144,7 +144,7 @@ def test_every_rule_is_scoped_and_every_colour_is_named_in_both_schemes(tmp_path
 
 def test_tokens_and_lines_have_contrast_in_both_schemes(tmp_path: Path) -> None:
     """WCAG asks for 4.5 : 1 between text and what is behind it, 3 : 1 for lines of charts."""
-    page = run_page(_run(tmp_path))
+    page = render_run_page(_run(tmp_path))
     first, second, _ = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
     shades = [float(a) for a in re.findall(r"mmr-shade-\d \{ .*?/ (\.\d+)\)", second)]
     assert len(shades) == 4
@@ -176,21 +176,21 @@ def _contrast(front: tuple[float, ...], back: tuple[float, ...]) -> float:
 def test_a_run_without_samples_or_with_one_step_has_a_page(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "short")
     log.write(StepReport(step=1, steps=1, metrics={"reward/mean": 0.0}))
-    page = ParsedPage(run_page(Run.read(tmp_path / "short")))
+    page = ParsedPage(render_run_page(Run.read(tmp_path / "short")))
     assert [a["aria-label"] for tag, a in page.tags if tag == "svg"] == ["reward/mean by step"]
     assert "Samples" not in page.text
     RunLog(tmp_path / "empty").write(StepReport(step=1, steps=1, metrics={}))
-    assert "step 1 of 1" in ParsedPage(run_page(Run.read(tmp_path / "empty"))).text
+    assert "step 1 of 1" in ParsedPage(render_run_page(Run.read(tmp_path / "empty"))).text
 
 
 def test_seeds_of_one_name_are_one_line_with_a_band(tmp_path: Path) -> None:
     names = ("dapo-seed0", "dapo-seed1", "vespo_s0", "vespo_s1", "base")
     runs = [_run(tmp_path / name, 12, seed=i) for i, name in enumerate(names)]
     comparison = Comparison.of(runs)
-    assert [(p.name, len(p.runs)) for p in comparison.parties] == [
+    assert [(p.name, len(p.runs)) for p in comparison.groups] == [
         *(("dapo", 2), ("vespo", 2), ("base", 1))
     ]
-    series = comparison.parties[0].series("reward/mean", 0)
+    series = comparison.groups[0].series("reward/mean", 0)
     pairs = [(a[1], b[1]) for a, b in zip(*(r.curve("reward/mean") for r in runs[:2]), strict=True)]
     assert [v for _, v in series.curve] == pytest.approx([(a + b) / 2 for a, b in pairs])
     assert list(series.band) == [(min(pair), max(pair)) for pair in pairs]
@@ -203,7 +203,7 @@ def test_seeds_of_one_name_are_one_line_with_a_band(tmp_path: Path) -> None:
 
 def test_one_seed_alone_keeps_its_name_and_namesakes_their_folder(tmp_path: Path) -> None:
     runs = [_run(tmp_path / name, 3) for name in ("a/dapo-seed0", "b/other", "c/other")]
-    assert [p.name for p in Comparison.of(runs).parties] == ["dapo-seed0", "b/other", "c/other"]
+    assert [p.name for p in Comparison.of(runs).groups] == ["dapo-seed0", "b/other", "c/other"]
     with pytest.raises(UsageError, match="more than once"):
         Comparison.of([runs[0], runs[0]])
     with pytest.raises(UsageError, match="two runs or more"):

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mmreason.training.monitoring.live import LiveTable, plain_line, sparkline
+from mmreason.training.monitoring.live import LiveTable, draw_sparkline, format_step
 from mmreason.training.monitoring.runs import Run
-from mmreason.training.monitoring.trackers import Trackers, checked_trackers
-from mmreason.training.monitoring.watch import watched
+from mmreason.training.monitoring.trackers import Trackers, check_trackers
+from mmreason.training.monitoring.watch import watch_steps
 from mmreason.training.rl.events import StepReport
 from mmreason.types import UsageError
 from tests.fakes.made_up_runs import reports
@@ -37,10 +37,10 @@ def test_without_a_terminal_every_step_is_one_line() -> None:
             live.show(report)
     lines = _shown(console).splitlines()
     assert lines == [
-        plain_line(made[-3]),
-        plain_line(made[-2]),
+        format_step(made[-3]),
+        format_step(made[-2]),
         "warning: step 70: update 70: skipped, the loss of clip-7 was nan",
-        plain_line(made[-1]),
+        format_step(made[-1]),
     ]
     assert re.match(r"step 71 of 71: reward \S+, correct \S+, entropy \S+, length ", lines[-1])
 
@@ -88,20 +88,20 @@ def test_a_step_without_figures_is_shown() -> None:
 
 
 def test_sparklines_follow_the_values() -> None:
-    assert sparkline([]) == "" and sparkline([3.0, 3.0]) == "▁▁"
-    assert sparkline([float(i) for i in range(8)]) == "▁▂▃▄▅▆▇█"
-    assert len(sparkline([float(i % 7) for i in range(1000)], width=10)) == 10
+    assert draw_sparkline([]) == "" and draw_sparkline([3.0, 3.0]) == "▁▁"
+    assert draw_sparkline([float(i) for i in range(8)]) == "▁▂▃▄▅▆▇█"
+    assert len(draw_sparkline([float(i % 7) for i in range(1000)], width=10)) == 10
 
 
 def test_unknown_and_missing_trackers_are_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"no tracker 'tensorbord'; there are tensorboard, wandb"):
-        checked_trackers(["tensorbord"])
+        check_trackers(["tensorbord"])
     monkeypatch.setattr("accelerate.tracking.get_available_trackers", list)
     with pytest.raises(UsageError, match="the tracker wandb is not installed; pip install wandb"):
-        watched([], Path(), trackers=["wandb"])
+        watch_steps([], Path(), trackers=["wandb"])
     with pytest.raises(UsageError, match=r"trackio are not installed; pip install wandb trackio$"):
-        checked_trackers(["wandb", "trackio", "wandb"])
-    assert checked_trackers([]) == ()
+        check_trackers(["wandb", "trackio", "wandb"])
+    assert check_trackers([]) == ()
 
 
 needs_tensorboard = pytest.mark.skipif(
@@ -160,16 +160,16 @@ def test_a_watched_run_is_logged_tracked_and_shown(tmp_path: Path) -> None:
     console = _console(terminal=False)
     made = list(reports(4))
     with LiveTable(console) as table:
-        passing = watched(made, tmp_path, trackers=["tensorboard"], table=table)
+        passing = watch_steps(made, tmp_path, trackers=["tensorboard"], table=table)
         for report in passing:
             assert Run.read(tmp_path).done == report.step
-    again = list(watched(made[2:3], tmp_path, table=table))
+    again = list(watch_steps(made[2:3], tmp_path, table=table))
     assert again == made[2:3] and Run.read(tmp_path).done == 3
     assert len(_shown(console).splitlines()) == 5
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
 def test_a_finished_run_that_is_resumed_keeps_its_log(tmp_path: Path) -> None:
-    for _ in watched(reports(4), tmp_path):
+    for _ in watch_steps(reports(4), tmp_path):
         pass
-    assert list(watched([], tmp_path)) == [] and Run.read(tmp_path).done == 4
+    assert list(watch_steps([], tmp_path)) == [] and Run.read(tmp_path).done == 4

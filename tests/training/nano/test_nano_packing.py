@@ -12,9 +12,9 @@ from transformers.video_utils import VideoMetadata
 from mmreason.models.packed_attention import batch_equal_segments
 from mmreason.training.nano.architecture import build_model, build_processor, build_tokenizer
 from mmreason.training.nano.config import Architecture, NanoConfig, Stage
-from mmreason.training.nano.examples import clip_example, image_example
-from mmreason.training.nano.learner import forward
-from mmreason.training.nano.packing import IGNORED, pack
+from mmreason.training.nano.examples import make_clip_example, make_image_example
+from mmreason.training.nano.learner import forward_packed
+from mmreason.training.nano.packing import IGNORED, pack_examples
 
 SMALL = Architecture(
     vision_width=64, vision_depth=2, vision_mlp=96, text_width=64, text_depth=2, text_mlp=96
@@ -52,13 +52,13 @@ def _processed(example, processor, question, answer):
     )
 
 
-@pytest.mark.parametrize("make", [clip_example, image_example])
+@pytest.mark.parametrize("make", [make_clip_example, make_image_example])
 @torch.no_grad()
 def test_packed_answers_equal_answers_asked_alone(parts, make):
     config, model, processor = parts
     examples = [make(random.Random(seed), config, STAGE) for seed in (3, 4)]
-    batch = pack(examples, processor.tokenizer)
-    hidden, _ = forward(model, batch)
+    batch = pack_examples(examples, processor.tokenizer)
+    hidden, _ = forward_packed(model, batch)
     for row, example in enumerate(examples):
         wanted = batch.targets[row] != IGNORED
         packed_logits = model.lm_head(hidden[row][wanted])
@@ -78,8 +78,8 @@ def test_packed_answers_equal_answers_asked_alone(parts, make):
 
 def test_patches_equal_the_processors(parts):
     config, _, processor = parts
-    example = clip_example(random.Random(5), config, STAGE)
-    batch = pack([example], processor.tokenizer)
+    example = make_clip_example(random.Random(5), config, STAGE)
+    batch = pack_examples([example], processor.tokenizer)
     inputs = _processed(example, processor, *example.dialogue[0])
     assert batch.grid_thw.tolist() == inputs["video_grid_thw"].tolist()
     np.testing.assert_allclose(batch.patches, inputs["pixel_values_videos"], atol=1e-5)

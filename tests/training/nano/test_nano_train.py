@@ -19,16 +19,16 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from mmreason import models
 from mmreason.cli import main
 from mmreason.models.nano_model import NanoModel
-from mmreason.training.nano.cli import PACKAGED
+from mmreason.training.nano.cli import PACKAGED_CONFIG
 from mmreason.training.nano.config import NanoConfig
 from mmreason.training.nano.examples import (
     LABELS,
     OUTSIDE_ANSWER,
     box_answer,
-    clip_example,
-    image_example,
+    make_clip_example,
+    make_image_example,
 )
-from mmreason.training.nano.train import Batches, train
+from mmreason.training.nano.train import Batches, train_nano
 from mmreason.types import UsageError
 
 
@@ -39,7 +39,7 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def whole_run(tiny_config, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("whole")
-    steps = [p.step for p in train(tiny_config, out, workers=0)]
+    steps = [p.step for p in train_nano(tiny_config, out, workers=0)]
     assert steps == [1, 2, 3, 4, 5, 6]
     return out
 
@@ -51,21 +51,21 @@ def test_a_killed_run_continues_to_the_same_weights(tiny_config, whole_run, tmp_
     program = (
         "import os, signal, sys; from pathlib import Path\n"
         "from mmreason.training.nano.config import NanoConfig\n"
-        "from mmreason.training.nano.train import train\n"
-        "for p in train(NanoConfig.load(Path(sys.argv[1])), Path(sys.argv[2]), workers=0):\n"
+        "from mmreason.training.nano.train import train_nano\n"
+        "for p in train_nano(NanoConfig.load(Path(sys.argv[1])), Path(sys.argv[2]), workers=0):\n"
         "    if p.step == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "config.json"), str(out)]
     killed = subprocess.run(command, env={**os.environ, "PYTHONPATH": "."}, check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert [p.step for p in train(tiny_config, out, workers=0)] == [5, 6]
+    assert [p.step for p in train_nano(tiny_config, out, workers=0)] == [5, 6]
     expected = _weights(whole_run)
     for name, value in _weights(out).items():
         assert torch.equal(value, expected[name]), name
 
 
 def test_the_number_of_workers_changes_nothing(tiny_config, whole_run, tmp_path):
-    for _ in train(tiny_config, tmp_path, workers=1):
+    for _ in train_nano(tiny_config, tmp_path, workers=1):
         pass
     expected = _weights(whole_run)
     assert all(torch.equal(v, expected[k]) for k, v in _weights(tmp_path).items())
@@ -90,7 +90,7 @@ def test_the_model_folder_loads_like_a_hub_model(tiny_config, whole_run):
 
 @pytest.mark.parametrize("name", ["declines.json", "declines_reinforced.json"])
 def test_recipes_of_declines_show_all_kinds_beside_worlds(name):
-    config = NanoConfig.load(PACKAGED.with_name(name))
+    config = NanoConfig.load(PACKAGED_CONFIG.with_name(name))
     (stage,) = config.stages
     assert stage.outside_kinds == "all" and 0.2 < stage.outside_share < 0.5
     assert config.checkpoint_every < config.steps
@@ -99,10 +99,12 @@ def test_recipes_of_declines_show_all_kinds_beside_worlds(name):
 def test_a_run_that_is_stopped_early_keeps_every_step(tiny_config, whole_run, tmp_path):
     """Stopped after three steps, between checkpoints; the log holds every step once."""
     done: list[int] = []
-    for progress in train(tiny_config, tmp_path, workers=0, should_stop=lambda: len(done) == 2):
+    for progress in train_nano(
+        tiny_config, tmp_path, workers=0, should_stop=lambda: len(done) == 2
+    ):
         done.append(progress.step)
     assert done == [1, 2, 3]
-    assert [p.step for p in train(tiny_config, tmp_path, workers=0)] == [4, 5, 6]
+    assert [p.step for p in train_nano(tiny_config, tmp_path, workers=0)] == [4, 5, 6]
     expected = _weights(whole_run)
     assert all(torch.equal(v, expected[k]) for k, v in _weights(tmp_path).items())
     log = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -139,7 +141,7 @@ def test_ctrl_c_ends_the_step_and_saves_it(tiny_config, tmp_path):
 
 def test_another_config_in_the_same_folder_is_refused(tiny_config, whole_run):
     with pytest.raises(UsageError, match="another config"):
-        next(iter(train(replace(tiny_config, seed=8), whole_run, workers=0)))
+        next(iter(train_nano(replace(tiny_config, seed=8), whole_run, workers=0)))
 
 
 def test_loss_falls_on_one_repeated_batch(tiny_config):
@@ -185,9 +187,9 @@ def test_the_command_trains_and_says_where_the_model_is(tiny_config, tmp_path, c
 
 
 def test_the_packaged_settings_are_the_defaults():
-    from mmreason.training.nano.cli import PACKAGED
+    from mmreason.training.nano.cli import PACKAGED_CONFIG
 
-    assert NanoConfig.load(PACKAGED) == NanoConfig()
+    assert NanoConfig.load(PACKAGED_CONFIG) == NanoConfig()
     assert sum(stage.share for stage in NanoConfig().stages) == pytest.approx(1.0)
 
 
@@ -195,7 +197,7 @@ def test_dense_targets_lie_where_the_actors_are(tiny_config):
     config = replace(tiny_config, size_px=(144, 80))
     seen = 0
     for seed in range(12):
-        example = clip_example(random.Random(seed), config, config.stages[0])
+        example = make_clip_example(random.Random(seed), config, config.stages[0])
         shapes = example.labels["shape"]
         assert shapes.shape == (2, 5, 9)
         for name, values in LABELS.items():
@@ -215,7 +217,7 @@ def test_dense_targets_lie_where_the_actors_are(tiny_config):
 
 def test_examples_answer_as_the_formats_say(tiny_config):
     stage = replace(tiny_config.stages[0], outside_share=1.0)
-    example = image_example(random.Random(1), tiny_config, stage)
+    example = make_image_example(random.Random(1), tiny_config, stage)
     assert {answer for _, answer in example.dialogue} == {OUTSIDE_ANSWER}
     assert box_answer((0.1234, 0.2, 0.5, 1.0), "red star") == (
         '```json\n[{"bbox_2d": [120, 200, 500, 1000], "label": "red star"}]\n```'

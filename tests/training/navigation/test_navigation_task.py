@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import pytest
 
 from mmreason.models.base import Message, TextPart
-from mmreason.training.generation.collect import Sampling, collect
-from mmreason.training.generation.sampler import Draw
-from mmreason.training.navigation.plays import Table, needle_world
+from mmreason.training.generation.collect import Sampling, collect_rollouts
+from mmreason.training.generation.sampler import SampleRequest
+from mmreason.training.navigation.demonstrations import PlayedWorld, needle_world
 from mmreason.training.navigation.task import Navigation
 from mmreason.training.navigation.teacher import Teacher
-from mmreason.training.rollouts.episode import Ask
-from mmreason.training.rollouts.types import Prompt, SampleFailure, Written
+from mmreason.training.rollouts.episode import TurnRequest
+from mmreason.training.rollouts.types import Completion, Prompt, SampleFailure
 
 TASK = Navigation(split="train", worlds=2, duration_s=180.0, items=4)
 HOW = Sampling(samples=1, temperature=1.0, seed=0, step=0)
@@ -25,13 +25,13 @@ class _Codec:
     def __init__(self):
         self.seen = {}
 
-    def prompt(self, conversation):
+    def encode_prompt(self, conversation):
         prompt = Prompt(token_ids=(len(self.seen) + 1,))
         self.seen[prompt.token_ids] = conversation
         return prompt
 
-    def continued(self, prompt, written, before, conversation):
-        made = Prompt(token_ids=(*prompt.token_ids, *written.token_ids, len(self.seen) + 1))
+    def continue_prompt(self, prompt, completion, before, conversation):
+        made = Prompt(token_ids=(*prompt.token_ids, *completion.token_ids, len(self.seen) + 1))
         self.seen[made.token_ids] = conversation
         return made
 
@@ -42,30 +42,35 @@ class _Says:
     def __init__(self, codec, say):
         self.codec, self.say = codec, say
 
-    def draw(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
+    def sample(self, requests: Sequence[SampleRequest]) -> list[Completion | SampleFailure]:
         return [
-            Written(token_ids=(0,), logprobs=(-0.1,), text=self.say(self._last(d)), ended=True)
-            for d in draws
+            Completion(
+                token_ids=(0,),
+                logprobs=(-0.1,),
+                text=self.say(self._last(request)),
+                finish_reason="stop",
+            )
+            for request in requests
         ]
 
-    def _last(self, draw) -> Message:
-        return self.codec.seen[draw.prompt.token_ids][-1]
+    def _last(self, request) -> Message:
+        return self.codec.seen[request.prompt.token_ids][-1]
 
 
 def _played(index: int, say):
     codec = _Codec()
-    (group,) = collect(TASK, [TASK.problem(index)], codec, _Says(codec, say), HOW)
+    (group,) = collect_rollouts(TASK, [TASK.problem(index)], codec, _Says(codec, say), HOW)
     assert not group.failures, group.failures
     return group.rollouts[0]
 
 
 @pytest.mark.parametrize("index", range(4))
 def test_the_teacher_earns_what_there_is(index):
-    table = Table(needle_world("train", 0, 180.0, 4))
+    table = PlayedWorld(needle_world("train", 0, 180.0, 4))
     item = table.needles.items[index]
     kept = table.best_play(item)
     assert kept is not None
-    teacher = Teacher(item, table.tree, table.read, kept.hints)
+    teacher = Teacher(item, table.tree, table.read_notes, kept.hints)
     rollout = _played(index, lambda message: teacher.generate([[message]])[0].text)
     assert rollout.outcome.correct
     assert rollout.scored.values["answer"] == 1.0
@@ -114,6 +119,6 @@ def test_a_message_is_text():
     codec = _Codec()
     (episode,) = TASK.episodes(problem, codec, 1)
     ask = next(episode)
-    assert isinstance(ask, Ask)
+    assert isinstance(ask, TurnRequest)
     (message,) = codec.seen[ask.prompt.token_ids]
     assert all(isinstance(part, TextPart) for part in message.parts)

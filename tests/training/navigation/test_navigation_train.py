@@ -20,10 +20,10 @@ from mmreason.training.nano.architecture import (
     save_pretrained,
 )
 from mmreason.training.nano.config import NanoConfig, Stage
-from mmreason.training.nano.dialogues import Dialogues, joined
-from mmreason.training.nano.learner import Learner, forward
+from mmreason.training.nano.dialogues import Dialogues, join_steps
+from mmreason.training.nano.learner import Learner, forward_packed
 from mmreason.training.nano.packing import IGNORED
-from mmreason.training.nano.train import train
+from mmreason.training.nano.train import train_nano
 from mmreason.types import UsageError
 
 TURNS = [
@@ -104,9 +104,9 @@ def test_joined_steps_are_predicted_as_each_alone(file, tokenizer, tiny_config):
     torch.manual_seed(0)
     model = build_model(tiny_config.architecture, tokenizer).eval()
     batch = _load(file, tokenizer).batch(random.Random(0))
-    hidden, visual = forward(model, batch)
+    hidden, visual = forward_packed(model, batch)
     assert visual is None
-    for row, (messages, _) in zip((1, 0), joined(file), strict=True):
+    for row, (messages, _) in zip((1, 0), join_steps(file), strict=True):
         for end in (i + 1 for i, (role, _) in enumerate(messages) if role == "assistant"):
             text = "".join(f"<|im_start|>{r}\n{t}<|im_end|>\n" for r, t in messages[:end])
             ids = torch.tensor([tokenizer(text).input_ids])
@@ -134,10 +134,12 @@ def test_a_few_steps_lower_the_loss(config, tokenizer, file):
 
 def test_a_mixed_run_resumes_exactly_and_logs_what_it_saw(config, tmp_path):
     done: list[int] = []
-    for progress in train(config, tmp_path / "cut", workers=0, should_stop=lambda: len(done) == 2):
+    for progress in train_nano(
+        config, tmp_path / "cut", workers=0, should_stop=lambda: len(done) == 2
+    ):
         done.append(progress.step)
-    list(train(config, tmp_path / "cut", workers=0))
-    list(train(config, tmp_path / "whole", workers=0))
+    list(train_nano(config, tmp_path / "cut", workers=0))
+    list(train_nano(config, tmp_path / "whole", workers=0))
     saved = [
         torch.load(tmp_path / n / "checkpoint.pt", weights_only=True) for n in ("cut", "whole")
     ]
@@ -165,16 +167,16 @@ def test_a_run_goes_on_from_a_model_folder(config, untrained, tokenizer, tmp_pat
     with pytest.raises(UsageError, match="architecture is not the config's"):
         load_weights(build_model(wider, tokenizer), str(untrained))
     with pytest.raises(UsageError, match="cannot start from"):
-        list(train(replace(config, start=str(tmp_path)), tmp_path / "none", workers=0))
+        list(train_nano(replace(config, start=str(tmp_path)), tmp_path / "none", workers=0))
 
 
 def test_a_run_refuses_other_samples_and_none(config, tmp_path):
     path = tmp_path / "samples.jsonl"
     path.write_text(Path(str(config.dialogues)).read_text())
     mine = replace(config, steps=2, dialogues=str(path))
-    list(train(mine, tmp_path / "run", workers=0))
+    list(train_nano(mine, tmp_path / "run", workers=0))
     path.write_text(path.read_text() + _row(TURNS, "c") + "\n")
     with pytest.raises(UsageError, match="is not the file"):
-        list(train(mine, tmp_path / "run", workers=0))
+        list(train_nano(mine, tmp_path / "run", workers=0))
     with pytest.raises(UsageError, match="names no dialogues"):
-        list(train(replace(config, dialogues=None), tmp_path / "none", workers=0))
+        list(train_nano(replace(config, dialogues=None), tmp_path / "none", workers=0))

@@ -25,7 +25,7 @@ def test_two_processes_make_the_run_of_one(tmp_path: Path):
 
 @pytest.mark.slow
 def test_two_processes_share_out_updates_as_one_does(tmp_path: Path):
-    """Which attempts share an update does not depend on the processes."""
+    """Which rollouts share an update does not depend on the processes."""
     launched(tmp_path / "two", 6, *DEALT)
     for name in DEALT:
         is_the_run_of_one(name, tmp_path / "two", tmp_path / "one", 6)

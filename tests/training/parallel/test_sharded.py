@@ -13,9 +13,9 @@ import torch
 from accelerate import FullyShardedDataParallelPlugin
 
 from mmreason.training.learner.logprobs import Scorer
-from mmreason.training.parallel.deepspeed import zero
-from mmreason.training.parallel.fsdp import layer_names, shard
-from mmreason.training.rl import Trainee
+from mmreason.training.parallel.deepspeed_zero import build_zero
+from mmreason.training.parallel.fsdp import build_sharded, layer_names
+from mmreason.training.rl import PolicyModel
 from mmreason.types import UsageError
 from tests.fakes import tiny_rl
 from tests.fakes.two_processes import is_the_run_of_one, launched, parameters
@@ -99,8 +99,8 @@ def test_identity_48_what_is_spoilt_in_one_process_skips_the_update_of_all(
 
 
 def test_only_layers_that_every_pass_goes_through_are_sharded_by_themselves():
-    assert layer_names(Trainee.load("nano").model) == ["Qwen3VLTextDecoderLayer"]
-    assert layer_names(tiny_rl.trainee().model) == ["Qwen3DecoderLayer"]
+    assert layer_names(PolicyModel.load("nano").model) == ["Qwen3VLTextDecoderLayer"]
+    assert layer_names(tiny_rl.policy().model) == ["Qwen3DecoderLayer"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_what_is_not_supported_is_refused(monkeypatch, settings: dict[str, Any],
     )
     nothing: Any = None
     with pytest.raises(UsageError, match=named):
-        shard(accelerator, Scorer(torch.nn.Linear(1, 1)), nothing, nothing, "no")
+        build_sharded(accelerator, Scorer(torch.nn.Linear(1, 1)), nothing, nothing, "no")
 
 
 @pytest.mark.parametrize(
@@ -139,4 +139,4 @@ def test_what_deepspeed_is_not_asked_for_is_refused(settings: dict[str, Any], na
     accelerator: Any = SimpleNamespace(state=SimpleNamespace(deepspeed_plugin=plugin))
     nothing: Any = None
     with pytest.raises(UsageError, match=named):
-        zero(accelerator, Scorer(torch.nn.Linear(1, 1)), nothing, nothing)
+        build_zero(accelerator, Scorer(torch.nn.Linear(1, 1)), nothing, nothing)

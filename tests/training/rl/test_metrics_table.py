@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mmreason.training.monitoring.figures import sections
+from mmreason.training.monitoring.figures import group_figures
 from mmreason.training.rl.events import METRICS
 
 ROOT = Path(__file__).parents[3]
@@ -16,7 +16,7 @@ BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 def _list() -> str:
     """A table a section, in the order and under the headings of a run's page."""
     parts = []
-    for section in sections(list(METRICS), shared=False):
+    for section in group_figures(list(METRICS), is_shared=False):
         parts.append(f"### {section.title}\n\n| figure | what it is |\n| --- | --- |")
         names = [name for panel in section.panels for name in panel.names]
         # A bar would end the cell.

@@ -64,7 +64,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_taken(tmp_path, name, h
     assert any("step-000006 is damaged and left out" in line for line in reports[0].warnings)
     assert not reports[1].warnings
     assert tiny_rl.digest(recipe.out / "model") == whole
-    found = checkpoint.newest(recipe.out)
+    found = checkpoint.find_newest(recipe.out)
     assert found is not None and not found[2]
 
 
@@ -91,7 +91,7 @@ def step_folder(whole_run, tmp_path) -> Path:
 
 def refusal(step_folder: Path) -> str:
     with pytest.raises(UsageError, match="is damaged") as error:
-        checkpoint.at_step(step_folder.parent.parent, 2)
+        checkpoint.find_step(step_folder.parent.parent, 2)
     line = str(error.value)
     assert "\n" not in line and len(line) < 600
     return line
@@ -175,10 +175,10 @@ def test_weights_that_are_none_are_one_line(step_folder, name):
 def test_folders_of_other_names_are_no_checkpoints(step_folder):
     (step_folder.with_name("step-9x")).mkdir()
     (step_folder.with_name("step-000009")).write_text("a file")
-    found = checkpoint.newest(step_folder.parent.parent)
+    found = checkpoint.find_newest(step_folder.parent.parent)
     assert found is not None and found[1].step == 2 and not found[2]
     with pytest.raises(UsageError, match="it has: 2"):
-        checkpoint.at_step(step_folder.parent.parent, 9)
+        checkpoint.find_step(step_folder.parent.parent, 9)
 
 
 def test_damaged_checkpoints_do_not_push_whole_ones_out(tmp_path):
@@ -212,7 +212,7 @@ def test_when_all_are_damaged_it_says_so_and_touches_nothing(tmp_path):
         {"objective": "grpo"},
         {"task": tiny_rl.colours(7)},
         {"lora": Lora()},
-        {"model": lambda: tiny_rl.trainee(seed=1)},
+        {"model": lambda: tiny_rl.policy(seed=1)},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -273,7 +273,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(tmp_path, monkeypatch, w
         elif where == "state":
             patch.setattr(Path, "write_text", full)
         else:
-            patch.setattr(type(rl_runs.tiny_rl.trainee().model), "save_pretrained", full)
+            patch.setattr(type(rl_runs.tiny_rl.policy().model), "save_pretrained", full)
         reports.append(next(run))
     reports += list(run)
     told = [line for report in reports for line in report.warnings]
@@ -322,5 +322,5 @@ def test_a_disk_that_is_really_full(tmp_path, small_disk):
     (small_disk / "filler").unlink()
     reports.append(next(run))
     assert not reports[3].warnings and "step-000003" in steps(recipe.out)
-    found = checkpoint.newest(recipe.out)
+    found = checkpoint.find_newest(recipe.out)
     assert found is not None and found[1].step == 3

@@ -14,12 +14,20 @@ from typing import Any
 import pytest
 import torch
 
-from mmreason.training.generation.sampler import Draw
+from mmreason.training.generation.sampler import SampleRequest
 from mmreason.training.objectives import PUBLISHED, Objective
 from mmreason.training.objectives.losses import reinforce
 from mmreason.training.rewards import Combination, Component, Trajectory, Truth, correct
-from mmreason.training.rl import Kl, Recipe, StepReport, Trainee, TrainingStopped, checkpoint, train
-from mmreason.training.rollouts.types import Problem, SampleFailure, Written
+from mmreason.training.rl import (
+    Kl,
+    PolicyModel,
+    Recipe,
+    StepReport,
+    TrainingStopped,
+    checkpoint,
+    train,
+)
+from mmreason.training.rollouts.types import Completion, Problem, SampleFailure
 from mmreason.types import UsageError
 from mmreason.video import VideoError
 from tests.fakes import rl_runs, tiny_rl
@@ -42,13 +50,13 @@ def fruitless(given: Recipe) -> tuple[list[StepReport], str]:
     return seen, str(stopped.value)
 
 
-def weights(made: Trainee) -> torch.Tensor:
+def weights(made: PolicyModel) -> torch.Tensor:
     return torch.cat([p.detach().flatten().clone() for p in made.model.parameters()])
 
 
-def spoilt(spoil: Callable[[int, torch.Tensor], torch.Tensor]) -> Trainee:
-    """A trainee whose logits in training passes go through `spoil(pass, logits)`."""
-    made = tiny_rl.trainee()
+def spoilt(spoil: Callable[[int, torch.Tensor], torch.Tensor]) -> PolicyModel:
+    """A policy whose logits in training passes go through `spoil(pass, logits)`."""
+    made = tiny_rl.policy()
     passes = 0
 
     def hook(module: Any, inputs: Any, out: Any) -> Any:
@@ -91,15 +99,15 @@ def test_identity_48_the_sample_that_is_named_is_the_one(tmp_path: Path):
     """The name leads to the very problem and number, under any division into micro-batches."""
 
     class Marked(tiny_rl.LocalSampler):
-        def draw(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
-            found = super().draw(draws)
+        def sample(self, requests: Sequence[SampleRequest]) -> list[Completion | SampleFailure]:
+            found = super().sample(requests)
             one = found[5]
-            assert isinstance(one, Written)
+            assert isinstance(one, Completion)
             found[5] = replace(one, token_ids=(8, 7, 8, 1), logprobs=(-1.0,) * 4)
             return found
 
     for micro_tokens in (1, 40, 10_000):
-        made = tiny_rl.trainee()
+        made = tiny_rl.policy()
 
         def nan_after_mark(module: Any, args: Any, kwargs: Any, out: Any) -> Any:
             if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
@@ -111,7 +119,7 @@ def test_identity_48_the_sample_that_is_named_is_the_one(tmp_path: Path):
 
         made.model.register_forward_hook(nan_after_mark, with_kwargs=True)
 
-        def marked(made: Trainee) -> Marked:
+        def marked(made: PolicyModel) -> Marked:
             return Marked(made.model, made.tokenizer, end_ids=made.end_ids, pad_id=made.pad_id)
 
         given = recipe(
@@ -129,9 +137,11 @@ def test_identity_48_the_sample_that_is_named_is_the_one(tmp_path: Path):
 
 
 def order(given: Recipe) -> list[int]:
-    from mmreason.training.rl.order import drawn
+    from mmreason.training.rl.batches import problem_index_at
 
-    return [drawn(i, len(given.task), given.seed) for i in range(given.problems_per_step)]
+    return [
+        problem_index_at(i, len(given.task), given.seed) for i in range(given.problems_per_step)
+    ]
 
 
 def test_identity_48_an_infinite_gradient_skips_the_update(tmp_path: Path):
@@ -166,7 +176,7 @@ def test_identity_48_too_many_skipped_updates_stop_the_run_with_its_state_saved(
             seen.append(report)
     assert str(given.out) in str(stopped.value) and "\n" not in str(stopped.value)
     assert [report.metrics["optimiser/skipped"] for report in seen] == [1, 2, 3]
-    found = checkpoint.newest(given.out)
+    found = checkpoint.find_newest(given.out)
     assert found is not None and found[1].step == 3 and found[1].skipped == 3
     # Mended, it goes on from there, with as many tries as before.
     healed = spoilt(lambda number, logits: logits if number else logits * math.nan)
@@ -175,7 +185,7 @@ def test_identity_48_too_many_skipped_updates_stop_the_run_with_its_state_saved(
     assert rest[-1].metrics["optimiser/skipped"] == 4
 
 
-def same_name(make: Callable[[], Trainee]) -> Callable[[], Trainee]:
+def same_name(make: Callable[[], PolicyModel]) -> Callable[[], PolicyModel]:
     make.__qualname__ = (
         "test_identity_48_too_many_skipped_updates_stop_the_run_with_its_state_saved"
         ".<locals>.<lambda>"
@@ -184,12 +194,12 @@ def same_name(make: Callable[[], Trainee]) -> Callable[[], Trainee]:
 
 
 def test_identity_48_a_model_that_is_nan_all_over_stops_the_run(tmp_path: Path):
-    """Its attempts fail one by one, and a run of nothing but failures ends."""
-    made = tiny_rl.trainee()
+    """Its rollouts fail one by one, and a run of nothing but failures ends."""
+    made = tiny_rl.policy()
     with torch.no_grad():
         next(made.model.parameters()).fill_(math.nan)
     given = recipe(tmp_path, model=lambda: made, steps=9, max_skipped=2)
-    with pytest.raises(TrainingStopped, match="no attempt came through"):
+    with pytest.raises(TrainingStopped, match="no rollout came through"):
         for report in train(given):
             assert all(math.isfinite(value) for value in report.metrics.values()), report.metrics
             assert report.metrics["failures/groups"] == 8
@@ -202,7 +212,7 @@ from pathlib import Path
 from accelerate import PartialState
 from mmreason.training.rl import train
 from tests.fakes import rl_runs, tiny_rl
-made, passes = tiny_rl.trainee(), 0
+made, passes = tiny_rl.policy(), 0
 state = PartialState(cpu=True)
 def hook(module, inputs, out):
     global passes
@@ -277,9 +287,9 @@ def infinite(seen: Trajectory, truth: Truth) -> float:
 
 
 @pytest.mark.parametrize("reward", [raises, a_string, nan, infinite])
-def test_a_reward_at_fault_leaves_its_attempts_out(tmp_path: Path, reward: Any):
+def test_a_reward_at_fault_leaves_its_rollouts_out(tmp_path: Path, reward: Any):
     """Two of eight problems are about red; the others are trained on as ever."""
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     before = weights(made)
     given = recipe(tmp_path, task=rewarded(reward), model=lambda: made, steps=1)
     (report,) = list(train(given))
@@ -292,11 +302,11 @@ def test_a_reward_at_fault_leaves_its_attempts_out(tmp_path: Path, reward: Any):
 
 
 def test_a_reward_that_never_works_moves_nothing(tmp_path: Path):
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     before = weights(made)
     task = rewarded(lambda seen, truth: math.nan)
     reports, told = fruitless(recipe(tmp_path, task=task, model=lambda: made))
-    assert "a reward gave no number for 32 of 32 attempts (reward odd: expected a number" in told
+    assert "a reward gave no number for 32 of 32 rollouts (reward odd: expected a number" in told
     assert torch.equal(weights(made), before)
     for report in reports:
         assert report.metrics["failures/rewards"] == 32
@@ -306,7 +316,7 @@ def test_a_reward_that_never_works_moves_nothing(tmp_path: Path):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_equal_rewards_teach_nothing(tmp_path: Path, name: str):
     task = tiny_rl.colours(reward=Combination((Component(name="same", reward=lambda *_: 1.0),)))
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     before = weights(made)
     given = recipe(tmp_path, task=task, model=lambda: made, objective=name, steps=2)
     reports, told = fruitless(given)
@@ -316,7 +326,7 @@ def test_equal_rewards_teach_nothing(tmp_path: Path, name: str):
         assert report.metrics["reward/deviation"] == 0
         assert report.metrics["optimiser/without_signal"] == report.step
     (line,) = reports[0].warnings
-    assert "nothing to learn from in this step: all attempts at a problem earned the same" in line
+    assert "nothing to learn from in this step: all rollouts of a problem earned the same" in line
     assert not reports[1].warnings
     assert torch.equal(weights(made), before)
 
@@ -327,11 +337,13 @@ def test_all_truncated_and_masked_moves_nothing_by_reward(tmp_path: Path, name: 
     """The distance to the reference is 0 at first, and so is its gradient."""
 
     class Cutting(tiny_rl.LocalSampler):
-        def draw(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
-            found = super().draw(draws)
-            return [replace(one, ended=False) for one in found if isinstance(one, Written)]
+        def sample(self, requests: Sequence[SampleRequest]) -> list[Completion | SampleFailure]:
+            found = super().sample(requests)
+            return [
+                replace(one, finish_reason="length") for one in found if isinstance(one, Completion)
+            ]
 
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     before = weights(made)
     given = recipe(
         tmp_path,
@@ -356,29 +368,29 @@ def test_all_truncated_and_masked_moves_nothing_by_reward(tmp_path: Path, name: 
 
 
 def test_the_distance_to_the_reference_does_not_depend_on_what_is_left_out():
-    """Masking all but one attempt must not make the distance of the others weigh more."""
+    """Masking all but one rollout must not make the distance of the others weigh more."""
     from accelerate import Accelerator
 
-    from mmreason.training.generation.collect import Sampling, collect
+    from mmreason.training.generation.collect import Sampling, collect_rollouts
     from mmreason.training.learner.logprobs import Scorer
-    from mmreason.training.parallel.strategy import Whole
-    from mmreason.training.rl.batches import Row
+    from mmreason.training.parallel.strategy import Replicated
+    from mmreason.training.rl.batches import TrainingRow
     from mmreason.training.rl.update import Updater
 
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     task = tiny_rl.colours()
     how = Sampling(samples=2, temperature=1.0, seed=0, step=0)
-    groups = collect(task, task.problems, made.codec, tiny_rl.sampler(made), how)
-    attempts = [rollout for group in groups for rollout in group.rollouts]
+    groups = collect_rollouts(task, task.problems, made.codec, tiny_rl.sampler(made), how)
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
     norms = []
     for cut in (False, True):
         rows = [
-            Row(
-                sequence=attempt.sequences[0],
-                rollout=replace(attempt, truncated=cut and i > 0),
+            TrainingRow(
+                sequence=rollout.sequences[0],
+                rollout=replace(rollout, truncated=cut and i > 0),
                 advantage=0.0,
             )
-            for i, attempt in enumerate(attempts)
+            for i, rollout in enumerate(rollouts)
         ]
         given = Recipe(
             task=task,
@@ -389,11 +401,11 @@ def test_the_distance_to_the_reference_does_not_depend_on_what_is_left_out():
         )
         scorer = Scorer(made.model)
         optimiser = torch.optim.SGD(scorer.parameters(), lr=0.0)
-        updater = Updater(given, Whole(Accelerator(cpu=True), scorer, optimiser), made.pad_id)
-        micros = updater.micros(rows)
+        updater = Updater(given, Replicated(Accelerator(cpu=True), scorer, optimiser), made.pad_id)
+        micros = updater.make_micro_batches(rows)
         for micro in micros:
-            micro.reference_logp = torch.full_like(micro.layout.mask, -1.0, dtype=torch.float32)
-        norms.append(updater.update(micros, 8.0).metrics["optimiser/gradient_norm"])
+            micro.reference_logp = torch.full_like(micro.packed.mask, -1.0, dtype=torch.float32)
+        norms.append(updater.update(micros, 8.0).gradient_norm)
     assert norms[1] == pytest.approx(norms[0], rel=1e-4) and norms[0] > 0.01
 
 
@@ -404,13 +416,13 @@ def test_problems_that_cannot_be_shown_are_left_out(tmp_path: Path, share: str):
             raise VideoError(f"{problem.id}.mp4: no frame could be read")
         return tiny_rl.show(problem)
 
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     before = weights(made)
     task = replace(tiny_rl.colours(), show=show)
     given = recipe(tmp_path, task=task, model=lambda: made, steps=4)
     if share == "all":
         reports, why = fruitless(given)
-        assert "no attempt came through (VideoError: colour-" in why and "more reasons" in why
+        assert "no rollout came through (VideoError: colour-" in why and "more reasons" in why
     else:
         reports = list(train(given))
     lost = 8.0 if share == "all" else 2.0
@@ -425,7 +437,7 @@ def test_problems_that_cannot_be_shown_are_left_out(tmp_path: Path, share: str):
 def test_dynamic_sampling_gives_up_after_its_rounds(tmp_path: Path, kinds: float | None):
     """Where no problem teaches, the step is empty and the run goes on to its end."""
     task = tiny_rl.colours(reward=Combination((Component(name="same", reward=lambda *_: 1.0),)))
-    made = tiny_rl.trainee(seed=4)
+    made = tiny_rl.policy(seed=4)
     given = recipe(
         tmp_path,
         task=replace(task, max_new_tokens=1),
@@ -437,7 +449,7 @@ def test_dynamic_sampling_gives_up_after_its_rounds(tmp_path: Path, kinds: float
         kind_scale_decay=kinds,
     )
     reports, told = fruitless(given)
-    assert "all attempts at a problem earned the same (1)" in told
+    assert "all rollouts of a problem earned the same (1)" in told
     for report in reports:
         assert report.metrics["groups/dropped"] <= 4
         assert all(math.isfinite(value) for value in report.metrics.values())
@@ -454,7 +466,7 @@ def test_a_loss_of_the_users_that_is_wrong_is_told(tmp_path: Path):
 
 
 def test_a_tokenizer_with_more_tokens_than_the_model_is_refused():
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     words = tiny_rl.tokenizer()
     words.add_tokens(["violet", "teal"])
     wanted = r"model 'tiny' has embeddings of 9 tokens, its tokenizer uses 11"

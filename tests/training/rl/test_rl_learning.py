@@ -20,7 +20,7 @@ def settings(tmp_path: Path, **changes) -> Recipe:
     given = {
         "task": tiny_rl.colours(),
         "out": tmp_path / "run",
-        "model": tiny_rl.trainee,
+        "model": tiny_rl.policy,
         "steps": 44,
         "problems_per_step": 8,
         "samples": 8,
@@ -98,7 +98,7 @@ def test_adapters_learn_and_their_model_is_whole(tmp_path):
     from transformers import AutoModelForCausalLM
 
     model: Any = AutoModelForCausalLM.from_pretrained(recipe.out / "model")
-    prompt = tiny_rl.trainee().codec.prompt(tiny_rl.said("say it blue"))
+    prompt = tiny_rl.policy().codec.encode_prompt(tiny_rl.said("say it blue"))
     ids = torch.tensor([prompt.token_ids])
     assert model.generate(ids, max_new_tokens=1, do_sample=False)[0, -1] == 5
 

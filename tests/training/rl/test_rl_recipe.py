@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mmreason.training.learner.adapters import adapted
+from mmreason.training.learner.adapters import select_trained_weights
 from mmreason.training.objectives import PUBLISHED, Objective
-from mmreason.training.rl import Dsdr, Kl, Lora, Recipe, Stapo, Trainee, read_recipe, train
-from mmreason.training.rl.settings import digest
+from mmreason.training.rl import Dsdr, Kl, Lora, PolicyModel, Recipe, Stapo, read_recipe, train
+from mmreason.training.rl.settings import digest_settings
 from mmreason.types import UsageError
 from tests.fakes import rl_runs, tiny_rl
 
@@ -41,16 +41,16 @@ WRONG = [
     ({"steps": "10"}, "steps must be a whole number, got '10'"),
     ({"samples": 4.0}, "samples must be a whole number, got 4.0"),
     ({"samples": True}, "samples must be a whole number, got True"),
-    ({"samples": 1}, "samples must be >= 2, got 1: attempts at a problem are compared"),
+    ({"samples": 1}, "samples must be >= 2, got 1: rollouts of a problem are compared"),
     ({"learning_rate": "1e-5"}, "learning_rate must be a number, got '1e-5'"),
     ({"learning_rate": None}, "learning_rate must be a number, got None"),
     ({"max_tokens": 4.5}, "max_tokens must be a whole number, got 4.5"),
     ({"gdpo": 1}, "gdpo must be True or False, got 1"),
     ({"betas": 0.9}, "betas must be two numbers from 0 to 1, such as (0.9, 0.999), got 0.9"),
     ({"betas": (0.9,)}, "betas must be two numbers"),
-    ({"model": 3}, "model must be a name, a folder, or a function that makes a Trainee, got 3"),
+    ({"model": 3}, "model must be a name, a folder, or a function that makes a PolicyModel, got 3"),
     ({"model": None}, "model must be a name, a folder"),
-    ({"sampler": "vllm"}, "sampler must be a function of the Trainee that makes a sampler"),
+    ({"sampler": "vllm"}, "sampler must be a function of the PolicyModel that makes a sampler"),
     ({"objective": None}, "objective must be a name of objectives.PUBLISHED or an Objective"),
     ({"overlong": 100}, "overlong must be Overlong(max_tokens=..., buffer_tokens=...), got 100"),
     ({"kl": 0.04}, "kl must be Kl(...), got 0.04"),
@@ -84,7 +84,9 @@ def test_settings_that_cannot_be_are_refused(change, message):
 )
 def test_what_is_frozen_must_be_there_and_leave_something(change, message):
     with pytest.raises(UsageError, match=message):
-        adapted(tiny_rl.trainee(), rl_runs.recipe("plain", Path("nowhere"), **change))
+        select_trained_weights(
+            tiny_rl.policy(), rl_runs.recipe("plain", Path("nowhere"), **change).trained_weights
+        )
 
 
 FILES = {
@@ -116,14 +118,14 @@ def test_a_recipe_file_must_be_there(tmp_path, path):
 GOOD = """
 from pathlib import Path
 from mmreason.training import rl
-from mmreason.training.rl.settings import digest
+from mmreason.training.rl.settings import digest_settings
 from tests.fakes import tiny_rl
 
 def model():
-    return tiny_rl.trainee()
+    return tiny_rl.policy()
 
 recipe = rl.Recipe(task=tiny_rl.colours(), out=Path("run"), model=model, kl=rl.Kl(coefficient=0.1))
-print(digest(recipe))
+print(digest_settings(recipe))
 """
 
 
@@ -139,7 +141,7 @@ def test_the_digest_of_a_file_is_the_same_in_every_process(tmp_path):
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == digest(here)
+    assert done.stdout.strip() == digest_settings(here)
 
 
 def test_the_digest_tells_recipes_apart():
@@ -156,12 +158,12 @@ def test_the_digest_tells_recipes_apart():
         replace(base, lora=Lora(rank=8)),
         replace(base, kl=Kl(coefficient=0.1)),
         replace(base, task=tiny_rl.colours(9)),
-        replace(base, model=Trainee.load),  # pyright: ignore[reportArgumentType]
+        replace(base, model=PolicyModel.load),  # pyright: ignore[reportArgumentType]
     ]
-    digests = {digest(one) for one in (base, *others)}
+    digests = {digest_settings(one) for one in (base, *others)}
     assert len(digests) == len(others) + 1
     moved = replace(base, out=Path("elsewhere"), steps=9, keep=1)
-    assert digest(moved) == digest(base)
+    assert digest_settings(moved) == digest_settings(base)
 
 
 def replace_clip(high: float) -> Objective:
@@ -193,7 +195,9 @@ def test_processes_that_do_not_know_of_each_other_are_told(tmp_path, monkeypatch
 
 
 def test_recipe_defaults_are_a_run():
-    assert Recipe(task=tiny_rl.colours(), out=Path("nowhere")).uses is PUBLISHED["dapo"]
+    assert (
+        Recipe(task=tiny_rl.colours(), out=Path("nowhere")).resolved_objective is PUBLISHED["dapo"]
+    )
 
 
 def test_lists_and_texts_are_taken_for_tuples_and_paths():
@@ -220,7 +224,7 @@ def test_what_is_no_reward_is_refused_when_the_task_is_made(reward):
 
 def test_bf16_and_old_weights_are_corrected_unless_it_is_said_otherwise():
     def used(**changes):
-        return rl_runs.recipe("plain", Path("nowhere"), **changes).corrected_by
+        return rl_runs.recipe("plain", Path("nowhere"), **changes).resolved_correction
 
     assert used() is None
     assert used(precision="bf16") == used(stale_sampler=True) == "tis"

@@ -99,7 +99,7 @@ def dying(moment: str, at_step: int, work: Callable[[], object]) -> None:
     def die(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    save = checkpoint.save
+    save = checkpoint.save_checkpoint
 
     def saved(placement, run, state, keep):
         if state.step != at_step:
@@ -113,7 +113,7 @@ def dying(moment: str, at_step: int, work: Callable[[], object]) -> None:
         if moment == "state":
             checkpoint.asdict = die
         if moment == "manifest":
-            checkpoint._digest = die
+            checkpoint._digest_file = die
         if moment in ("renamed", "pruned"):
             rename = Path.rename
 
@@ -125,7 +125,7 @@ def dying(moment: str, at_step: int, work: Callable[[], object]) -> None:
             setattr(Path, "rename", renamed)  # noqa: B010
         return save(placement, run, state, keep)
 
-    checkpoint.save = saved
+    checkpoint.save_checkpoint = saved
     work()
 
 
@@ -136,7 +136,7 @@ def test_identity_46_killed_while_saving(tmp_path: Path, moment: str):
     work = partial(rl_runs.run, "plain", tmp_path / "killed")
     assert in_child(partial(dying, moment, 4, work)) == -signal.SIGKILL
     run = tmp_path / "killed" / "plain"
-    found = checkpoint.newest(run)
+    found = checkpoint.find_newest(run)
     assert found is not None
     assert found[1].step == (4 if moment == "pruned" else 2)
     assert not found[2]
@@ -157,7 +157,7 @@ def test_should_stop_saves_and_goes_on(tmp_path: Path):
     recipe = rl_runs.recipe("plain", tmp_path / "parts" / "plain", checkpoint_every=100)
     seen = list(train(recipe, should_stop=lambda: True))
     assert len(seen) == 1
-    assert checkpoint.newest(recipe.out) is not None
+    assert checkpoint.find_newest(recipe.out) is not None
     rest = list(train(recipe))
     every = [dict(report.metrics) for report in [*seen, *rest]]
     assert figures(every) == figures(whole)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from mmreason.training.generation.endpoint import EndpointSampler
-from mmreason.training.generation.sampler import Draw, LocalSampler, follows_weights
-from mmreason.training.rl import Recipe, Trainee, train
-from mmreason.training.rollouts.types import SampleFailure, Written
+from mmreason.training.generation.sampler import LocalSampler, SampleRequest, follows_weights
+from mmreason.training.rl import PolicyModel, Recipe, train
+from mmreason.training.rollouts.types import Completion, SampleFailure
 from mmreason.types import UsageError
 from tests.fakes import rl_runs, tiny_rl
 
@@ -19,13 +19,13 @@ from tests.fakes import rl_runs, tiny_rl
 class Server:
     """A copy of the model as it was, which no update reaches."""
 
-    def __init__(self, _: Trainee):
-        self._first = tiny_rl.sampler(tiny_rl.trainee())
+    def __init__(self, _: PolicyModel):
+        self._first = tiny_rl.sampler(tiny_rl.policy())
         self.greedy = 0
 
-    def draw(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
-        self.greedy += sum(draw.temperature == 0 for draw in draws)
-        return self._first.draw(draws)
+    def sample(self, requests: Sequence[SampleRequest]) -> list[Completion | SampleFailure]:
+        self.greedy += sum(request.temperature == 0 for request in requests)
+        return self._first.sample(requests)
 
 
 def recipe(tmp_path: Path, **changes: Any) -> Recipe:
@@ -47,8 +47,8 @@ def test_with_leave_its_drift_is_corrected_and_held_out_problems_are_judged_by_t
 ):
     served: list[Server] = []
 
-    def serve(trainee: Trainee) -> Server:
-        served.append(Server(trainee))
+    def serve(policy: PolicyModel) -> Server:
+        served.append(Server(policy))
         return served[-1]
 
     given = recipe(

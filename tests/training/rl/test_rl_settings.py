@@ -17,7 +17,7 @@ import torch
 from mmreason.models.base import ClipRecipe
 from mmreason.training.rewards import Combination, Component, Truth, correct
 from mmreason.training.rl import Recipe, read_recipe, train
-from mmreason.training.rl.settings import changes, described, digest
+from mmreason.training.rl.settings import describe_changes, describe_settings, digest_settings
 from mmreason.training.rollouts.types import Problem
 from mmreason.training.tasks.mixture import Mixture
 from mmreason.training.tasks.videos import video_questions
@@ -153,9 +153,11 @@ CHANGES: dict[str, tuple[Any, Any, str]] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_moves_a_number_is_told_by_its_name(name: str):
     before, now, told = CHANGES[name]
-    assert described(recipe(before)) == described(recipe(before))
-    assert changes(described(recipe(before)), described(recipe(now))) == [told]
-    assert digest(recipe(before)) != digest(recipe(now))
+    assert describe_settings(recipe(before)) == describe_settings(recipe(before))
+    assert describe_changes(describe_settings(recipe(before)), describe_settings(recipe(now))) == [
+        told
+    ]
+    assert digest_settings(recipe(before)) != digest_settings(recipe(now))
 
 
 @pytest.mark.parametrize(
@@ -170,12 +172,14 @@ def test_what_moves_a_number_is_told_by_its_name(name: str):
 )
 def test_an_edit_that_changes_nothing_is_no_change(edited: str):
     assert edited != REWARD
-    assert not changes(described(recipe(written(REWARD))), described(recipe(written(edited))))
+    assert not describe_changes(
+        describe_settings(recipe(written(REWARD))), describe_settings(recipe(written(edited)))
+    )
 
 
 def test_held_out_problems_are_data_too():
     given = [recipe(held_out=task) for task in (PLAIN, answering("white"))]
-    assert changes(*map(described, given)) == ["held_out.problems changed"]
+    assert describe_changes(*map(describe_settings, given)) == ["held_out.problems changed"]
 
 
 def test_a_task_of_the_users_own_is_known_by_its_problems_and_code():
@@ -197,10 +201,10 @@ def test_a_task_of_the_users_own_is_known_by_its_problems_and_code():
         def score(self, problem: Any, outcome: Any) -> Any: ...
 
     tasks = (Own("red"), Own("red"), Own("blue"), Own("red", 1.0))
-    first, same, other, paid = (described(recipe(task)) for task in tasks)
+    first, same, other, paid = (describe_settings(recipe(task)) for task in tasks)
     assert first == same
-    assert "task.problems changed" in changes(first, other)
-    assert changes(first, paid) == ["task.settings changed"]
+    assert "task.problems changed" in describe_changes(first, other)
+    assert describe_changes(first, paid) == ["task.settings changed"]
 
 
 def test_a_tensor_is_known_by_its_values():
@@ -208,8 +212,8 @@ def test_a_tensor_is_known_by_its_values():
         recipe(made_of(Component(name="x", reward=pick(torch.tensor([1.0, x])))))  # pyright: ignore[reportArgumentType]
         for x in (0.0, 0.0, 1.0)
     ]
-    first, same, other = map(described, given)
-    assert first == same and changes(first, other) == ["task.reward changed"]
+    first, same, other = map(describe_settings, given)
+    assert first == same and describe_changes(first, other) == ["task.reward changed"]
 
 
 def test_a_video_that_is_replaced_is_a_change(tmp_path: Path):
@@ -219,12 +223,14 @@ def test_a_video_that_is_replaced_is_a_change(tmp_path: Path):
     for content in (None, b"one" * 9, b"one" * 9, b"two" * 9):
         if content is not None:
             path.write_bytes(content)
-        found.append(described(recipe(video_questions(problems, CLIP))))
+        found.append(describe_settings(recipe(video_questions(problems, CLIP))))
     gone, first, same, other = found
     assert first == same
-    assert changes(first, other) == changes(first, gone) == ["task.problems changed"]
-    fewer = described(recipe(video_questions(problems, CLIP, frames=2)))
-    assert changes(other, fewer) == ["task.show changed"]
+    assert (
+        describe_changes(first, other) == describe_changes(first, gone) == ["task.problems changed"]
+    )
+    fewer = describe_settings(recipe(video_questions(problems, CLIP, frames=2)))
+    assert describe_changes(other, fewer) == ["task.show changed"]
 
 
 @pytest.mark.parametrize(
@@ -233,13 +239,13 @@ def test_a_video_that_is_replaced_is_a_change(tmp_path: Path):
         ({"task": answering("white")}, "task.problems changed"),
         ({"task": weighed(-3.0)}, "task.reward changed"),
         ({"learning_rate": 1e-4}, "learning_rate was 0.003, is 0.0001"),
-        ({"model": partial(tiny_rl.trainee, seed=1)}, "the model starts from other weights"),
+        ({"model": partial(tiny_rl.policy, seed=1)}, "the model starts from other weights"),
     ],
 )
 def test_a_resume_on_something_else_stops_with_what_changed(
     tmp_path: Path, change: dict[str, Any], told: str
 ):
-    first = {"task": PLAIN, "steps": 1, "model": partial(tiny_rl.trainee, seed=0)}
+    first = {"task": PLAIN, "steps": 1, "model": partial(tiny_rl.policy, seed=0)}
     list(train(rl_runs.recipe("plain", tmp_path, **first)))
     other = rl_runs.recipe("plain", tmp_path, **(first | change | {"steps": 2}))
     with pytest.raises(UsageError) as error:
@@ -268,11 +274,11 @@ def test_a_run_of_an_earlier_version_is_refused_with_a_line_that_says_so(tmp_pat
 
 
 def test_a_run_says_with_which_versions_it_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from mmreason.training.rl import trainer
+    from mmreason.training.rl import run
 
     given = rl_runs.recipe("plain", tmp_path, steps=1)
     list(train(given))
-    monkeypatch.setattr(trainer, "_versions", lambda: {"torch": "9.9", "mmreason": "0.0"})
+    monkeypatch.setattr(run, "_library_versions", lambda: {"torch": "9.9", "mmreason": "0.0"})
     (report,) = list(train(replace(given, steps=2)))
     assert any("torch is 9.9, the run began with" in line for line in report.warnings)
 
@@ -294,7 +300,7 @@ def test_a_recipe_file_and_its_import_are_one_recipe(tmp_path: Path):
         path = tmp_path / folder / "recipe.py"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-        found.append(digest(read_recipe(path)))
+        found.append(digest_settings(read_recipe(path)))
     assert len(set(found)) == 1
     path.write_text(text.replace("0.25", "0.75"))
-    assert digest(read_recipe(path)) != found[0]
+    assert digest_settings(read_recipe(path)) != found[0]

@@ -9,38 +9,40 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler
 from mmreason.training.learner.logprobs import Scorer
-from mmreason.training.learner.packing import lay_out
-from mmreason.training.learner.vision_cache import install
-from mmreason.training.parallel.strategy import Whole
-from mmreason.training.rl import Recipe, Stapo, Trainee
-from mmreason.training.rl.batches import Row, split_flat
+from mmreason.training.learner.packing import pack_sequences
+from mmreason.training.learner.vision_cache import VisionFeatureCache
+from mmreason.training.parallel.strategy import Replicated
+from mmreason.training.rl import PolicyModel, Recipe, Stapo
+from mmreason.training.rl.batches import TrainingRow, split_zero_advantage
 from mmreason.training.rl.update import Updater
 from mmreason.training.rollouts.types import Rollout
 from mmreason.training.tasks.frames import FrameTask
 from tests.fakes import tiny_rl
-from tests.fakes.tiny_rl import colours, trainee
+from tests.fakes.tiny_rl import colours, policy
 
 
-def rollouts(of: Trainee) -> list[Rollout]:
+def rollouts(of: PolicyModel) -> list[Rollout]:
     task = colours()
     sampler = LocalSampler(of.model, of.tokenizer, end_ids=of.end_ids, pad_id=of.pad_id)
     how = Sampling(samples=4, temperature=1.0, seed=0, step=0)
-    groups = collect(task, [task.problem(i) for i in range(4)], of.codec, sampler, how)
+    groups = collect_rollouts(task, [task.problem(i) for i in range(4)], of.codec, sampler, how)
     return [rollout for group in groups for rollout in group.rollouts]
 
 
-def gradient(of: Trainee, recipe: Recipe, live: list[Row], flat: list[Row]) -> list[torch.Tensor]:
+def gradient(
+    of: PolicyModel, recipe: Recipe, live: list[TrainingRow], flat: list[TrainingRow]
+) -> list[torch.Tensor]:
     """The gradients of an update, which the optimiser would take."""
     model = copy.deepcopy(of.model)
     optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
     accelerator = Accelerator(cpu=True)
     scorer = Scorer(model)
     before = [p.detach().clone() for p in model.parameters()]
-    updater = Updater(recipe, Whole(accelerator, scorer, optimiser), of.pad_id)
-    done = updater.update(updater.micros(live), 4.0, flat)
+    updater = Updater(recipe, Replicated(accelerator, scorer, optimiser), of.pad_id)
+    done = updater.update(updater.make_micro_batches(live), 4.0, flat)
     assert not done.skipped
     return [b - p.detach() for b, p in zip(before, model.parameters(), strict=True)]
 
@@ -50,7 +52,7 @@ def gradient(of: Trainee, recipe: Recipe, live: list[Row], flat: list[Row]) -> l
 def test_rows_without_advantage_count_and_need_not_run(
     objective: str, cut: bool, tmp_path: Path
 ) -> None:
-    of = trainee()
+    of = policy()
     recipe = Recipe(
         task=colours(),
         out=tmp_path,
@@ -60,32 +62,34 @@ def test_rows_without_advantage_count_and_need_not_run(
         mask_truncated=cut,
     )
     rows = [
-        Row(sequence=r.sequences[0], rollout=r, advantage=0.0 if i % 3 else (-1.0) ** i)
+        TrainingRow(sequence=r.sequences[0], rollout=r, advantage=0.0 if i % 3 else (-1.0) ** i)
         for i, r in enumerate(rollouts(of))
     ]
-    live, flat = split_flat(rows, recipe)
+    live, flat = split_zero_advantage(rows, recipe)
     assert live and flat and len(live) + len(flat) == len(rows)
     for a, b in zip(gradient(of, recipe, rows, []), gradient(of, recipe, live, flat), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-7)
 
 
 def test_rows_are_run_where_something_looks_at_them(tmp_path: Path) -> None:
-    of = trainee()
+    of = policy()
     recipe = Recipe(task=colours(), out=tmp_path, stapo=Stapo(scope="all_tokens"))
-    rows = [Row(sequence=r.sequences[0], rollout=r, advantage=0.0) for r in rollouts(of)]
-    assert split_flat(rows, recipe)[1] == []
+    rows = [TrainingRow(sequence=r.sequences[0], rollout=r, advantage=0.0) for r in rollouts(of)]
+    assert split_zero_advantage(rows, recipe)[1] == []
 
 
 def test_frozen_eyes_give_the_same_and_look_once() -> None:
-    nano = Trainee.load("nano")
+    nano = PolicyModel.load("nano")
     task = FrameTask(split="train")
     sampler = LocalSampler(nano.model, nano.tokenizer, end_ids=nano.end_ids, pad_id=nano.pad_id)
     how = Sampling(samples=3, temperature=1.0, seed=0, step=0)
     problems = [task.problem(i) for i in range(2)]
-    assert install(nano.model, 10**9) is None, "a tower that is trained is left alone"
-    plain = collect(task, problems, nano.codec, sampler, how)
+    assert VisionFeatureCache.attach(nano.model, 10**9) is None, (
+        "a tower that is trained is left alone"
+    )
+    plain = collect_rollouts(task, problems, nano.codec, sampler, how)
     sequences = [r.sequences[0] for group in plain for r in group.rollouts]
-    layout = lay_out(sequences, kind="padded", pad_id=nano.pad_id, model=nano.model)
+    layout = pack_sequences(sequences, kind="padded", pad_id=nano.pad_id, model=nano.model)
     wanted, _ = Scorer(nano.model)(layout, 1.0, False)
     wanted.sum().backward()
     head = nano.model.lm_head.weight
@@ -93,15 +97,15 @@ def test_frozen_eyes_give_the_same_and_look_once() -> None:
     nano.model.zero_grad()
 
     nano.model.model.visual.requires_grad_(False)
-    eyes = install(nano.model, 10**9)
+    eyes = VisionFeatureCache.attach(nano.model, 10**9)
     assert eyes is not None
-    again = collect(task, problems, nano.codec, sampler, how)
+    again = collect_rollouts(task, problems, nano.codec, sampler, how)
     assert [r.sequences[0].token_ids for g in again for r in g.rollouts] == [
         sequence.token_ids for sequence in sequences
     ]
     found, _ = Scorer(nano.model)(layout, 1.0, False)
     found.sum().backward()
-    assert eyes.misses == 2, "a prompt is read once for all attempts at it"
+    assert eyes.misses == 2, "a prompt is read once for all rollouts of it"
     assert eyes.hits == 6, "rows that are scored"
     assert torch.equal(found, wanted)
     assert torch.equal(head.grad, gradient_wanted)
@@ -109,17 +113,17 @@ def test_frozen_eyes_give_the_same_and_look_once() -> None:
 
 def test_features_of_frozen_eyes_stay_within_their_memory() -> None:
     """Whatever the size of clips; the least recently used go first."""
-    nano = Trainee.load("nano")
+    nano = PolicyModel.load("nano")
     nano.model.model.visual.requires_grad_(False)
-    prompts = [nano.codec.prompt(tiny_rl.clip("?", 4, seed=seed)) for seed in range(3)]
-    one = install(nano.model, 10**9)
+    prompts = [nano.codec.encode_prompt(tiny_rl.clip("?", 4, seed=seed)) for seed in range(3)]
+    one = VisionFeatureCache.attach(nano.model, 10**9)
     assert one is not None
     tiny_rl.sequences(nano, prompts[:1])
     size = one.used_bytes
     assert size > 0
-    nano = Trainee.load("nano")
+    nano = PolicyModel.load("nano")
     nano.model.model.visual.requires_grad_(False)
-    eyes = install(nano.model, int(2.5 * size))
+    eyes = VisionFeatureCache.attach(nano.model, int(2.5 * size))
     assert eyes is not None
     for prompt in (prompts[0], prompts[1], prompts[0], prompts[2], prompts[0], prompts[1]):
         tiny_rl.sequences(nano, [prompt])
@@ -127,4 +131,4 @@ def test_features_of_frozen_eyes_stay_within_their_memory() -> None:
     assert (eyes.misses, eyes.hits) == (4, 2)  # the second clip had to go for the third
     tiny_rl.sequences(nano, prompts)  # more at once than is kept
     assert eyes.used_bytes <= 2.5 * size
-    assert install(Trainee.load("nano").model, 0) is None
+    assert VisionFeatureCache.attach(PolicyModel.load("nano").model, 0) is None

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from mmreason.training.generation.sampler import Draw
+from mmreason.training.generation.sampler import SampleRequest
 from mmreason.training.rewards import Combination, Component, Truth
 from mmreason.training.rl import Kl, Recipe, StepReport, TrainingStopped, train
-from mmreason.training.rollouts.types import SampleFailure, Written
+from mmreason.training.rollouts.types import Completion, SampleFailure
 from tests.fakes import rl_runs, tiny_rl
 
 
@@ -41,16 +41,18 @@ def unjudged() -> dict[str, Any]:
 class Refusing(tiny_rl.LocalSampler):
     """As `generate` of a model that does not know an argument."""
 
-    def draw(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
-        return [SampleFailure(kind="ValueError", message="model_kwargs are not used")] * len(draws)
+    def sample(self, requests: Sequence[SampleRequest]) -> list[Completion | SampleFailure]:
+        return [SampleFailure(kind="ValueError", message="model_kwargs are not used")] * len(
+            requests
+        )
 
 
 class HalfRefusing(tiny_rl.LocalSampler):
-    """One attempt at each problem comes through."""
+    """One rollout of each problem comes through."""
 
-    def draw(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
+    def sample(self, requests: Sequence[SampleRequest]) -> list[Completion | SampleFailure]:
         failed = SampleFailure(kind="OutOfMemoryError", message="no memory")
-        return [one if i % 4 == 0 else failed for i, one in enumerate(super().draw(draws))]
+        return [one if i % 4 == 0 else failed for i, one in enumerate(super().sample(requests))]
 
 
 def sampled_by(kind: type) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def sampled_by(kind: type) -> dict[str, Any]:
     return {"sampler": made}
 
 
-NO_NUMBER = "a reward gave no number for 32 of 32 attempts (reward mine: "
+NO_NUMBER = "a reward gave no number for 32 of 32 rollouts (reward mine: "
 FRUITLESS: dict[str, tuple[dict[str, Any], str]] = {
     "raises": (rewarded(raising), NO_NUMBER + "KeyError: 'score')"),
     "a text": (rewarded(lambda *_: "high"), NO_NUMBER + "expected a number or None, got str"),
@@ -72,33 +74,33 @@ FRUITLESS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "None": (
         rewarded(lambda *_: None),
-        "no reward applies to 32 of 32 attempts: give the problems",
+        "no reward applies to 32 of 32 rollouts: give the problems",
     ),
-    "no answers": (without_answers(), "no reward applies to 32 of 32 attempts"),
+    "no answers": (without_answers(), "no reward applies to 32 of 32 rollouts"),
     "constant": (
         rewarded(lambda *_: 0.25),
-        "all attempts at a problem earned the same (0.25): try other problems, another reward",
+        "all rollouts of a problem earned the same (0.25): try other problems, another reward",
     ),
     "constant with a distance": (
         rewarded(lambda *_: 0.25) | {"kl": Kl(coefficient=0.1)},
-        "all attempts at a problem earned the same (0.25)",
+        "all rollouts of a problem earned the same (0.25)",
     ),
     "unjudged": (unjudged(), "of none of these it is known whether they are right"),
     "refused": (
         sampled_by(Refusing),
-        "no attempt came through (ValueError: model_kwargs are not used)",
+        "no rollout came through (ValueError: model_kwargs are not used)",
     ),
     "a judge that raises": (
         {"task": replace(tiny_rl.colours(), judge=raising)},
-        "no attempt came through (ValueError: the judge failed (KeyError: 'score'))",
+        "no rollout came through (ValueError: the judge failed (KeyError: 'score'))",
     ),
     "a judge that gives a text": (
         {"task": replace(tiny_rl.colours(), judge=lambda *_: "yes")},
-        "no attempt came through (ValueError: the judge failed (ValueError: could not convert",
+        "no rollout came through (ValueError: the judge failed (ValueError: could not convert",
     ),
-    "one attempt each": (
+    "one rollout each": (
         sampled_by(HalfRefusing),
-        "24 of 32 attempts failed (OutOfMemoryError: no memory); one attempt at each problem has",
+        "24 of 32 rollouts failed (OutOfMemoryError: no memory); one rollout of each problem has",
     ),
 }
 
@@ -127,7 +129,7 @@ def collect(given: Recipe, seen: list[StepReport]) -> None:
 
 
 def test_steps_without_a_signal_are_counted_and_told_once_in_a_run_that_learns(tmp_path: Path):
-    """Every other step all attempts earn the same."""
+    """Every other step all rollouts earn the same."""
     calls = [0]
 
     def sometimes(seen: Any, truth: Any) -> float:
@@ -147,9 +149,9 @@ def test_steps_without_a_signal_are_counted_and_told_once_in_a_run_that_learns(t
 
 def test_weights_of_too_few_bits_for_small_updates_are_told(tmp_path: Path):
     def made() -> Any:
-        trainee = tiny_rl.trainee()
-        trainee.model.to(torch.bfloat16)
-        return trainee
+        policy = tiny_rl.policy()
+        policy.model.to(torch.bfloat16)
+        return policy
 
     (report,) = list(train(rl_runs.recipe("plain", tmp_path, model=made, steps=1)))
     (told,) = [line for line in report.warnings if "small updates vanish" in line]
@@ -164,7 +166,7 @@ def test_a_run_that_is_stopped_before_it_learnt_writes_no_model_and_goes_on(tmp_
         list(train(given))
 
 
-def test_a_task_that_scores_with_something_else_is_a_failure_of_its_attempts(tmp_path: Path):
+def test_a_task_that_scores_with_something_else_is_a_failure_of_its_rollouts(tmp_path: Path):
     class Odd:
         name = "odd"
         problem = staticmethod(tiny_rl.colours().problem)

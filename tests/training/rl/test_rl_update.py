@@ -1,4 +1,4 @@
-"""The gradient of an update is that of its attempts, however they go through the model."""
+"""The gradient of an update is that of its rollouts, however they go through the model."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.learner.logprobs import Scorer
 from mmreason.training.objectives import PUBLISHED
-from mmreason.training.parallel.strategy import Whole
-from mmreason.training.rl import Dsdr, Kl, Recipe, Stapo, Trainee
-from mmreason.training.rl.advantages import assign
-from mmreason.training.rl.batches import Row, deal, micro_batches, split_flat
-from mmreason.training.rl.scales import KindScales
+from mmreason.training.parallel.strategy import Replicated
+from mmreason.training.rl import Dsdr, Kl, PolicyModel, Recipe, Stapo
+from mmreason.training.rl.advantages import KindScales, compute_advantages
+from mmreason.training.rl.batches import (
+    TrainingRow,
+    split_into_micro_batches,
+    split_into_updates,
+    split_zero_advantage,
+)
 from mmreason.training.rl.update import Updater
 from mmreason.training.rollouts.types import Group, stable_seed
 from tests.fakes import rl_runs, tiny_rl
@@ -25,17 +29,17 @@ from tests.fakes import rl_runs, tiny_rl
 HOW = Sampling(samples=4, temperature=1.0, seed=1, step=0)
 
 
-def groups_of(made: Trainee, task: Any, how: Sampling = HOW) -> list[Group]:
-    return collect(task, task.problems, made.codec, tiny_rl.sampler(made), how)
+def groups_of(made: PolicyModel, task: Any, how: Sampling = HOW) -> list[Group]:
+    return collect_rollouts(task, task.problems, made.codec, tiny_rl.sampler(made), how)
 
 
 def gradient(
-    made: Trainee, groups: list[Group], recipe: Recipe, run_flat: bool = False
+    made: PolicyModel, groups: list[Group], recipe: Recipe, run_flat: bool = False
 ) -> torch.Tensor:
     """Of one update, without clipping."""
     recipe = replace(recipe, max_gradient_norm=1e9)
-    credit = assign(groups, recipe, KindScales())
-    live, flat = split_flat(credit.rows, recipe)
+    credit = compute_advantages(groups, recipe, KindScales())
+    live, flat = split_zero_advantage(credit.rows, recipe)
     if run_flat:
         live, flat = list(credit.rows), []
     kept: list[torch.Tensor] = []
@@ -50,8 +54,8 @@ def gradient(
 
     scorer = Scorer(made.model)
     optimiser = Keeping([p for p in scorer.parameters() if p.requires_grad], lr=0.0)
-    updater = Updater(recipe, Whole(Accelerator(cpu=True), scorer, optimiser), made.pad_id)
-    micros = updater.micros(live)
+    updater = Updater(recipe, Replicated(Accelerator(cpu=True), scorer, optimiser), made.pad_id)
+    micros = updater.make_micro_batches(live)
     for micro in micros:  # an older policy, so that ratios are not 1
         logp, _ = updater.score(micro)
         noise = torch.stack([noise_of(row, logp.shape[1]) for row in micro.rows])
@@ -61,9 +65,9 @@ def gradient(
     return torch.cat(kept)
 
 
-def noise_of(row: Row, width: int) -> torch.Tensor:
-    """The same numbers for the same attempt, wherever it is."""
-    generator = torch.Generator().manual_seed(stable_seed(row.name))
+def noise_of(row: TrainingRow, width: int) -> torch.Tensor:
+    """The same numbers for the same rollout, wherever it is."""
+    generator = torch.Generator().manual_seed(stable_seed(row.label))
     return torch.randn(64, generator=generator)[:width]
 
 
@@ -89,7 +93,7 @@ WAYS: list[dict[str, Any]] = [
 ]
 
 
-def check(made: Trainee, task: Any, **settings: Any) -> None:
+def check(made: PolicyModel, task: Any, **settings: Any) -> None:
     given: dict[str, Any] = {"micro_tokens": 10_000, "max_tokens": 6} | settings
     base = Recipe(task=task, out=Path("nowhere"), **given)
     groups = groups_of(made, task)
@@ -103,18 +107,18 @@ def check(made: Trainee, task: Any, **settings: Any) -> None:
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_the_gradient_does_not_depend_on_how_rows_go_together(extra):
     task = tiny_rl.colours(6, reward=tiny_rl.length_reward())
-    check(tiny_rl.trainee(), task, **EXTRAS[extra])
+    check(tiny_rl.policy(), task, **EXTRAS[extra])
 
 
 @pytest.mark.parametrize("objective", PUBLISHED)
 def test_nor_for_any_objective(objective):
     """Half of the groups have equal rewards: they are counted and need not be run."""
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     check(made, tiny_rl.colours(6), objective=objective, stapo=Stapo(probability=0.3))
 
 
 def test_nor_with_frames():
-    made = Trainee.load("nano")
+    made = PolicyModel.load("nano")
     task = rl_runs.watched()
     how = replace(HOW, samples=3, temperature=2.0)
     groups = groups_of(made, task, how)
@@ -127,7 +131,7 @@ def test_nor_with_frames():
 
 def test_gradient_checkpointing_changes_nothing():
     task = tiny_rl.colours(4, reward=tiny_rl.length_reward())
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     base = Recipe(task=task, out=Path("nowhere"))
     groups = groups_of(made, task)
     whole = gradient(made, groups, base)
@@ -135,32 +139,32 @@ def test_gradient_checkpointing_changes_nothing():
     assert close(whole, gradient(made, groups, base))
 
 
-def rows_of(groups: list[Group]) -> tuple[Row, ...]:
+def rows_of(groups: list[Group]) -> tuple[TrainingRow, ...]:
     recipe = Recipe(task=tiny_rl.colours(), out=Path("nowhere"))
-    return assign(groups, recipe, KindScales()).rows
+    return compute_advantages(groups, recipe, KindScales()).rows
 
 
-def test_every_attempt_is_dealt_to_one_update_whole():
-    made = tiny_rl.trainee()
+def test_every_rollout_is_dealt_to_one_update_whole():
+    made = tiny_rl.policy()
     rows = rows_of(groups_of(made, tiny_rl.colours(5)))
-    twice = [row for row in rows for _ in range(2)]  # attempts of two rows
+    twice = [row for row in rows for _ in range(2)]  # rollouts of two rows
     for updates in (1, 3, 7, 50):
-        dealt = deal(twice, updates, 0, "x")
+        dealt = split_into_updates(twice, updates, 0, "x")
         assert len(dealt) == updates
         assert sorted(map(id, twice)) == sorted(id(row) for part in dealt for row in part)
         homes = [{id(row.rollout) for row in part} for part in dealt]
         assert sum(map(len, homes)) == len({id(row.rollout) for row in rows})
         sizes = [len(home) for home in homes]
         assert max(sizes) - min(sizes) <= 1
-    assert deal(rows, 3, 1) != deal(rows, 3, 2)
+    assert split_into_updates(rows, 3, 1) != split_into_updates(rows, 3, 2)
 
 
 @pytest.mark.parametrize("kind", ["padded", "packed"])
 def test_micro_batches_hold_all_rows_within_the_budget(kind):
-    made = tiny_rl.trainee()
+    made = tiny_rl.policy()
     rows = rows_of(groups_of(made, tiny_rl.colours(5)))
     for budget in (1, 20, 33, 10_000):
-        batches = micro_batches(rows, budget, kind)
+        batches = split_into_micro_batches(rows, budget, kind)
         assert sorted(map(id, rows)) == sorted(id(row) for batch in batches for row in batch)
         for batch in batches:
             lengths = [len(row.sequence.token_ids) for row in batch]
@@ -170,14 +174,14 @@ def test_micro_batches_hold_all_rows_within_the_budget(kind):
 
 def test_scales_of_kinds_are_moving_averages():
     scales = KindScales()
-    first = scales.scaled(torch.tensor([3.0, -3.0, 0.0, 0.0]), ["a", "a", "b", "b"], 0.5)
+    first = scales.scale(torch.tensor([3.0, -3.0, 0.0, 0.0]), ["a", "a", "b", "b"], 0.5)
     assert first.tolist() == pytest.approx([1, -1, 0, 0])
-    second = scales.scaled(torch.tensor([1.0, -1.0, 2.0, -2.0]), ["a", "a", "b", "b"], 0.5)
+    second = scales.scale(torch.tensor([1.0, -1.0, 2.0, -2.0]), ["a", "a", "b", "b"], 0.5)
     root = (0.5 * 9 + 0.5 * 1) ** 0.5
     # A kind whose first step taught nothing begins with the first that does.
     assert second.tolist() == pytest.approx([1 / root, -1 / root, 1, -1])
     shared = [KindScales(), KindScales()]
     parts = [[("a", 18.0, 2)], [("a", 2.0, 2)]]
     for one, own in zip(shared, (3.0, 1.0), strict=True):
-        one.scaled(torch.tensor([own, -own]), ["a", "a"], 0.5, lambda _: parts[0] + parts[1])
+        one.scale(torch.tensor([own, -own]), ["a", "a"], 0.5, lambda _: parts[0] + parts[1])
     assert shared[0].squares == shared[1].squares == {"a": 5.0}

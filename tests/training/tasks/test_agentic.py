@@ -1,4 +1,4 @@
-"""Attempts through the agent's own loop, driven together."""
+"""Rollouts through the agent's own loop, driven together."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from mmreason.needle.items import Item
 from mmreason.needle.worlds import needle_set
 from mmreason.policies.longvideo_r1 import LongVideoR1
 from mmreason.reasoner import Reasoner
-from mmreason.training.generation.collect import Sampling, collect
-from mmreason.training.generation.sampler import Draw, LocalSampler
-from mmreason.training.navigation.observer import CLIP, Unseen, observer
-from mmreason.training.navigation.plays import Table
+from mmreason.training.generation.collect import Sampling, collect_rollouts
+from mmreason.training.generation.sampler import LocalSampler, SampleRequest
+from mmreason.training.navigation.demonstrations import PlayedWorld
+from mmreason.training.navigation.observer import CLIP, BlankVideo, make_observer
 from mmreason.training.navigation.teacher import Teacher
 from mmreason.training.rewards import Combination, Component, Truth, correct
-from mmreason.training.rl import Trainee
-from mmreason.training.rollouts.types import Problem, Role, SampleFailure, Written
-from mmreason.training.tasks.agentic import AgentTask, Player
+from mmreason.training.rl import PolicyModel
+from mmreason.training.rollouts.types import Completion, Problem, Role, SampleFailure
+from mmreason.training.tasks.agentic import AgentTask, RolloutModel
 from mmreason.types import UsageError
 
 NEEDLES = needle_set(7, 180.0, 4)
-VIDEO = Unseen(NEEDLES.world)
-EYES = observer(NEEDLES.world)
+VIDEO = BlankVideo(NEEDLES.world)
+EYES = make_observer(NEEDLES.world)
 
 
-def reasoner(store: Store, player: Player) -> Reasoner:
+def reasoner(store: Store, player: RolloutModel) -> Reasoner:
     policy = LongVideoR1(system="", rounds=6, max_new_tokens=64, context_tokens=4096)
     return Reasoner(player, observer=EYES, policy=policy, store=store)
 
@@ -57,36 +57,39 @@ def task(items: list[Item]) -> AgentTask:
 class TeacherSampler:
     """Writes what the navigation teacher says, in nano's tokens."""
 
-    def __init__(self, trainee: Trainee, item: Item):
-        self.tokenizer = trainee.tokenizer
+    def __init__(self, policy: PolicyModel, item: Item):
+        self.tokenizer = policy.tokenizer
         tree = plan_tree(VIDEO.info.span, leaf_s=CLIP.leaf_s)
-        self.teachers = [Teacher(item, tree, Table(NEEDLES).read, 4) for _ in range(2)]
+        self.teachers = [Teacher(item, tree, PlayedWorld(NEEDLES).read_notes, 4) for _ in range(2)]
 
-    def draw(self, draws: Sequence[Draw]) -> list[Written | SampleFailure]:
-        found: list[Written | SampleFailure] = []
-        for draw, teacher in zip(draws, self.teachers, strict=False):
-            asked = self.tokenizer.decode(draw.prompt.token_ids)
+    def sample(self, requests: Sequence[SampleRequest]) -> list[Completion | SampleFailure]:
+        found: list[Completion | SampleFailure] = []
+        for request, teacher in zip(requests, self.teachers, strict=False):
+            asked = self.tokenizer.decode(request.prompt.token_ids)
             last = asked.rsplit("<|im_start|>user\n", 1)[1].split("<|im_end|>")[0]
             (reply,) = teacher.generate([[Message("user", (TextPart(last),))]])
             ids = self.tokenizer(reply.text + "<|im_end|>", add_special_tokens=False).input_ids
             found.append(
-                Written(
-                    token_ids=tuple(ids), logprobs=(-0.5,) * len(ids), text=reply.text, ended=True
+                Completion(
+                    token_ids=tuple(ids),
+                    logprobs=(-0.5,) * len(ids),
+                    text=reply.text,
+                    finish_reason="stop",
                 )
             )
         return found
 
 
 @pytest.fixture(scope="module")
-def nano() -> Trainee:
-    return Trainee.load("nano")
+def nano() -> PolicyModel:
+    return PolicyModel.load("nano")
 
 
-def test_a_play_becomes_one_sequence_of_the_very_tokens(nano: Trainee) -> None:
+def test_a_play_becomes_one_sequence_of_the_very_tokens(nano: PolicyModel) -> None:
     item = next(i for i in NEEDLES.items if i.kind == "attribute" and len(i.gold_spans) == 1)
     sampler = TeacherSampler(nano, item)
     how = Sampling(samples=2, temperature=1.0, seed=0, step=0)
-    (group,) = collect(task([item]), [task([item]).problem(0)], nano.codec, sampler, how)
+    (group,) = collect_rollouts(task([item]), [task([item]).problem(0)], nano.codec, sampler, how)
     assert not group.failures
     for rollout in group.rollouts:
         assert rollout.outcome.turns > 1
@@ -96,8 +99,8 @@ def test_a_play_becomes_one_sequence_of_the_very_tokens(nano: Trainee) -> None:
         text = nano.tokenizer.decode(sequence.token_ids)
         assert tuple(nano.tokenizer(text, add_special_tokens=False).input_ids) == sequence.token_ids
         roles = sequence.roles
-        assert roles[0] is Role.PROMPT and roles[-1] is Role.MODEL and Role.TOOL in roles
-        written = [t for t, r in zip(sequence.token_ids, roles, strict=True) if r is Role.MODEL]
+        assert roles[0] is Role.PROMPT and roles[-1] is Role.ASSISTANT and Role.TOOL in roles
+        written = [t for t, r in zip(sequence.token_ids, roles, strict=True) if r is Role.ASSISTANT]
         assert nano.tokenizer.decode(written).count("<|im_end|>") == rollout.outcome.turns
         told = [t for t, r in zip(sequence.token_ids, roles, strict=True) if r is Role.TOOL]
         assert "<think>" not in nano.tokenizer.decode(told)
@@ -105,7 +108,7 @@ def test_a_play_becomes_one_sequence_of_the_very_tokens(nano: Trainee) -> None:
     assert group.rollouts[0].scored.total == 1.0
 
 
-def test_what_one_attempt_has_seen_costs_the_others_nothing(nano: Trainee) -> None:
+def test_what_one_rollout_has_seen_costs_the_others_nothing(nano: PolicyModel) -> None:
     item = next(i for i in NEEDLES.items if i.kind == "attribute")
     calls: list[int] = []
     original = EYES.generate
@@ -119,27 +122,27 @@ def test_what_one_attempt_has_seen_costs_the_others_nothing(nano: Trainee) -> No
     one = task([item])
     EYES.generate = counted  # pyright: ignore[reportAttributeAccessIssue]
     try:
-        collect(one, [one.problem(0)], nano.codec, sampler, first)
+        collect_rollouts(one, [one.problem(0)], nano.codec, sampler, first)
         before = sum(calls)
-        collect(one, [one.problem(0)], nano.codec, sampler, first)
+        collect_rollouts(one, [one.problem(0)], nano.codec, sampler, first)
     finally:
         EYES.generate = original  # pyright: ignore[reportAttributeAccessIssue]
     assert before > 0
     assert sum(calls) == before
 
 
-def test_attempts_do_not_depend_on_who_else_plays(nano: Trainee) -> None:
+def test_rollouts_do_not_depend_on_who_else_plays(nano: PolicyModel) -> None:
     items = list(NEEDLES.items[:2])
     sampler = LocalSampler(nano.model, nano.tokenizer, end_ids=nano.end_ids, pad_id=nano.pad_id)
     how = Sampling(samples=2, temperature=1.0, seed=3, step=0)
     both = task(items)
-    together = collect(both, [both.problem(i) for i in range(2)], nano.codec, sampler, how)
+    together = collect_rollouts(both, [both.problem(i) for i in range(2)], nano.codec, sampler, how)
     for i in range(2):
-        alone = collect(both, [both.problem(i)], nano.codec, sampler, how)[0]
+        alone = collect_rollouts(both, [both.problem(i)], nano.codec, sampler, how)[0]
         for ours, theirs in zip(alone.rollouts, together[i].rollouts, strict=True):
             assert [s.token_ids for s in ours.sequences] == [s.token_ids for s in theirs.sequences]
 
 
 def test_a_player_asked_directly_refuses() -> None:
     with pytest.raises(UsageError, match="in rollouts only"):
-        Player(CLIP).generate([])
+        RolloutModel(CLIP).generate([])

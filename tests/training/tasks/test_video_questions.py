@@ -10,12 +10,12 @@ import pytest
 
 from mmreason.grounding import Box
 from mmreason.models import load
-from mmreason.training.generation.collect import Sampling, collect
+from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler
 from mmreason.training.rewards import Frame, Trajectory, Truth
-from mmreason.training.rl import Trainee
+from mmreason.training.rl import PolicyModel
 from mmreason.training.rollouts.types import Problem
-from mmreason.training.tasks.videos import is_right, shown, video_questions
+from mmreason.training.tasks.videos import is_right, show_problem, video_questions
 from mmreason.types import UsageError
 from mmreason.video.types import Span
 from mmreason.video.world import generate
@@ -40,7 +40,7 @@ def test_a_stretch_is_shown_as_the_model_likes_it(clip_file: Path) -> None:
         video=str(clip_file),
         span=Span(2.0, 4.0),
     )
-    (message,) = shown(problem, clip=clip, frames=4)
+    (message,) = show_problem(problem, clip=clip, frames=4)
     frames, text = message.parts
     assert frames.kind == "video" and frames.frames.pixels.shape[1:3] == (80, 144)  # pyright: ignore
     times_s = frames.frames.times_s  # pyright: ignore
@@ -53,7 +53,7 @@ def test_what_cannot_be_read_leaves_its_group_out_and_nothing_takes_its_place(
 ) -> None:
     from PIL import Image
 
-    nano = Trainee.load("nano")
+    nano = PolicyModel.load("nano")
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(clip_file.read_bytes()[:2000])
     picture = tmp_path / "frame.png"
@@ -66,7 +66,7 @@ def test_what_cannot_be_read_leaves_its_group_out_and_nothing_takes_its_place(
             replace(good, id="picture", video=str(picture))]  # fmt: skip
     task = video_questions(rows, load("nano").clip, max_new_tokens=4)
     sampler = LocalSampler(nano.model, nano.tokenizer, end_ids=nano.end_ids, pad_id=nano.pad_id)
-    groups = collect(task, rows, nano.codec, sampler, HOW)
+    groups = collect_rollouts(task, rows, nano.codec, sampler, HOW)
     assert [len(group.rollouts) for group in groups] == [2, 0, 0, 2]
     for group, name in ((groups[1], "broken.mp4"), (groups[2], "gone.mp4")):
         assert set(group.failures) == {0, 1}
