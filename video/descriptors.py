@@ -63,7 +63,7 @@ def open_unnamed(path: Path) -> Iterator[tuple[str, int]]:
     such names, a path that could be taken for a pattern is refused.
 
     Example:
-        >>> with unnamed(Path("img%03d.png")) as (name, descriptor):  # doctest: +SKIP
+        >>> with open_unnamed(Path("img%03d.png")) as (name, descriptor):  # doctest: +SKIP
         ...     name
         '/proc/self/fd/7'
     """

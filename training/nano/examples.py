@@ -62,7 +62,7 @@ class Example:
     is_image: bool
     labels: dict[str, np.ndarray]
     """int64 (slices, rows, columns) by name of the dense target."""
-    boxes_at: np.ndarray
+    boxes: np.ndarray
     """float32 (slices, rows, columns, 4): box of the actor each token shows, as fractions of the
     frame."""
     dialogue: tuple[tuple[str, str], ...]

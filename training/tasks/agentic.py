@@ -61,8 +61,8 @@ class AgentTask:
     """Questions about videos for the agent. See `Task`.
 
     `reasoner` gives a `Reasoner` whose model is the stand-in it is given, with observer and policy
-    as wanted. `watch` opens the video of a problem (a path, or any `FrameSource`); it is called once a
-    group.
+    as wanted. `watch` opens the video of a problem (a path, or any `FrameSource`); it is called
+    once a group.
     """
 
     name: str
