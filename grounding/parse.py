@@ -86,6 +86,11 @@ def parse_boxes(
     `size_px` is the (width, height) of the original frame; `seen_size_px` that of the frame the
     model saw, needed by `Dialect.SEEN_PX` where it differs. Never raises for any text: a text
     without a usable box gives status `none` (it says so) or `unparsed` (it does not).
+
+    Example:
+        >>> reading = parse_boxes("[{'bbox_2d': [0, 0, 500, 500]}]", Dialect.NORM_1000, (640, 360))
+        >>> reading.boxes
+        (Box(x1_px=0.0, y1_px=0.0, x2_px=320.0, y2_px=180.0),)
     """
     issues: list[str] = []
     body = _body(text, issues)

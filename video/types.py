@@ -22,7 +22,12 @@ class VideoError(ValueError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """Half-open interval of presentation time, `[start_s, end_s)` in seconds."""
+    """Half-open interval of presentation time, `[start_s, end_s)` in seconds.
+
+    Example:
+        >>> Span(2, 5).clip(Span(4, 9))
+        Span(start_s=4, end_s=5)
+    """
 
     start_s: float
     end_s: float
@@ -47,12 +52,22 @@ class Span:
         return self.start_s <= time_s < self.end_s
 
     def overlap_s(self, other: Span) -> float:
-        """Length of the intersection in seconds, 0.0 where there is none."""
+        """Length of the intersection in seconds, 0.0 where there is none.
+
+        Example:
+            >>> Span(0, 4).overlap_s(Span(3, 9))
+            1
+        """
         return max(0.0, min(self.end_s, other.end_s) - max(self.start_s, other.start_s))
 
     def clip(self, other: Span) -> Span:
         """The part of this span inside `other`; empty (at the nearer end) where they do not
-        meet."""
+        meet.
+
+        Example:
+            >>> Span(0, 4).clip(Span(6, 9))
+            Span(start_s=6, end_s=6)
+        """
         start_s = min(max(self.start_s, other.start_s), other.end_s)
         return Span(start_s, max(start_s, min(self.end_s, other.end_s)))
 
@@ -64,7 +79,12 @@ class Span:
 
 
 def format_time(time_s: float) -> str:
-    """`75.25` -> `1:15.25`; hours only where needed."""
+    """`75.25` -> `1:15.25`; hours only where needed.
+
+    Example:
+        >>> format_time(3725.5)
+        '1:02:05.50'
+    """
     sign = "-" if time_s < 0 else ""
     hundredths = round(abs(time_s) * 100)
     minutes, remainder = divmod(hundredths, 6000)
@@ -75,7 +95,16 @@ def format_time(time_s: float) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameBatch:
-    """Decoded frames and the times at which they are shown."""
+    """Decoded frames and the times at which they are shown.
+
+    Example:
+        >>> FrameBatch(
+        ...     pixels=np.zeros((2, 36, 64, 3), np.uint8),
+        ...     times_s=np.array([0.0, 0.5]),
+        ...     exact=np.array([True, False]),
+        ... )
+        FrameBatch(2 frames 64x36, 0:00.00..0:00.50, 1 inexact)
+    """
 
     pixels: np.ndarray
     """uint8, shape (N, H, W, 3), RGB."""
@@ -143,7 +172,12 @@ class VideoTrack:
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A named part of a video, as its container lists it."""
+    """A named part of a video, as its container lists it.
+
+    Example:
+        >>> Chapter(Span(0, 90), "Opening").title
+        'Opening'
+    """
 
     span: Span
     title: str = ""
@@ -176,7 +210,12 @@ class Colour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInfo:
-    """What a video is, as read from its container. Sizes are as displayed (after rotation)."""
+    """What a video is, as read from its container. Sizes are as displayed (after rotation).
+
+    Example:
+        >>> Video.open("clip.mp4").info.width_px  # doctest: +SKIP
+        1920
+    """
 
     path: str
     duration_s: float
@@ -226,7 +265,15 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplePlan:
-    """Which frames to take, decided before anything is decoded."""
+    """Which frames to take, decided before anything is decoded.
+
+    Example:
+        >>> plan = SamplePlan(
+        ...     times_s=(0.5, 1.5), size_px=None, method="by hand", reasons=("start", "end")
+        ... )
+        >>> len(plan), plan.part(1, 2).times_s
+        (2, (1.5,))
+    """
 
     times_s: tuple[float, ...]
     size_px: tuple[int, int] | None
@@ -288,7 +335,12 @@ class SamplePlan:
 
 
 class FrameSource(Protocol):
-    """What looks at a video needs of it; `Video` has it, and so may a video that is only drawn."""
+    """What looks at a video needs of it; `Video` has it, and so may a video that is only drawn.
+
+    Example:
+        >>> Video.open("clip.mp4").frames_at([0.0, 2.5])  # doctest: +SKIP
+        FrameBatch(2 frames 1920x1080, 0:00.00..0:02.50)
+    """
 
     @property
     def info(self) -> VideoInfo:

@@ -40,7 +40,12 @@ def restore_url(text: str) -> str:
 
 
 def is_url(text: str) -> bool:
-    """Whether `text` names something by a URL, also one that has been through `Path`."""
+    """Whether `text` names something by a URL, also one that has been through `Path`.
+
+    Example:
+        >>> is_url("https://example.org/talk.mp4"), is_url("talk.mp4")
+        (True, False)
+    """
     return _URL.fullmatch(text) is not None or _DATA_URL.match(text) is not None
 
 

@@ -26,7 +26,12 @@ _MAX_TILT_DEG = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Display:
-    """What is done to a stored picture, in this order."""
+    """What is done to a stored picture, in this order.
+
+    Example:
+        >>> Display(turns=1, mirrored=False, pixel_aspect=1.0).by_picture
+        False
+    """
 
     turns: int
     """Counter-clockwise quarter turns, 0..3."""

@@ -312,6 +312,11 @@ def find_distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
     As `np.unique`, which imports numpy.ma on its first use: a megabyte, and milliseconds before the
     first frame.
+
+    Example:
+        >>> values, first_rows, counts = find_distinct(np.array([7, 3, 7]))
+        >>> values.tolist(), first_rows.tolist(), counts.tolist()
+        ([3, 7], [1, 0], [1, 2])
     """
     order = np.argsort(values, kind="stable")
     ordered = values[order]

@@ -172,7 +172,12 @@ def _usual_gap(ascending: np.ndarray, frame_ticks: int) -> int:
 
 def earliest_later(pts: np.ndarray) -> np.ndarray:
     """int64 (N,): the earliest stamp among each packet and all after it, which is what a decoding
-    stamp promises."""
+    stamp promises.
+
+    Example:
+        >>> earliest_later(np.array([0, 3, 1, 2])).tolist()
+        [0, 1, 1, 2]
+    """
     finite = np.where(pts == NO_STAMP, np.iinfo(np.int64).max, pts)
     return np.minimum.accumulate(finite[::-1])[::-1]
 

@@ -51,6 +51,11 @@ def find_salient(video: FrameSource, span: Span, count: int) -> SalientScan:
 
     Decodes small frames at `SCAN_HZ`, in memory of 500 bytes a frame. Raises VideoError for a video
     that cannot be read.
+
+    Example:
+        >>> scan = find_salient(video, Span(0, 600), count=8)  # doctest: +SKIP
+        >>> [frame.time_s for frame in scan.moments]  # doctest: +SKIP
+        [281.25, 34.75, 590.25]
     """
     assert count >= 1 and span.duration_s > 0, (count, span)
     times_s = scan_times(video.info, span)
@@ -65,7 +70,12 @@ def find_salient(video: FrameSource, span: Span, count: int) -> SalientScan:
 
 
 def scan_times(info: VideoInfo, span: Span) -> np.ndarray:
-    """float64 (N,): what is compared of `span`: middles of equal steps."""
+    """float64 (N,): what is compared of `span`: middles of equal steps.
+
+    Example:
+        >>> scan_times(Video.open("clip.mp4").info, Span(0, 4)).tolist()  # doctest: +SKIP
+        [0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.25, 3.75]
+    """
     rate_hz = min(SCAN_HZ, MOST_SCANNED / max(info.duration_s, 1e-9))
     if info.mean_fps_hz > 0:
         rate_hz = min(rate_hz, info.mean_fps_hz)
@@ -100,7 +110,14 @@ def select_salient(
     points: np.ndarray, times_s: np.ndarray, span: Span, count: int
 ) -> tuple[SalientFrame, ...]:
     """Up to `count` of `points` (N, D) at ascending `times_s` (N,), each least like those before
-    it; the first is the one nearest to the mean. Ties go to the earliest."""
+    it; the first is the one nearest to the mean. Ties go to the earliest.
+
+    Example:
+        >>> points = np.array([[0.0], [0.0], [1.0]], np.float32)
+        >>> frames = select_salient(points, np.array([0.5, 1.5, 2.5]), Span(0, 3), count=2)
+        >>> [(frame.time_s, str(frame.span)) for frame in frames]
+        [(0.5, '0:00.00-0:02.00'), (2.5, '0:02.00-0:03.00')]
+    """
     nearest = np.full(len(points), np.inf, np.float32)
     owner = np.zeros(len(points), np.int64)
     chosen: list[int] = []

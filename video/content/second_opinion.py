@@ -42,7 +42,12 @@ class Streamable(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondOpinion:
-    """Where PySceneDetect sees boundaries, beside those that were found."""
+    """Where PySceneDetect sees boundaries, beside those that were found.
+
+    Example:
+        >>> second_opinion(video, detect(video)).disagreement  # doctest: +SKIP
+        0
+    """
 
     detector: str
     """Its name and version."""

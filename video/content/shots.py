@@ -85,7 +85,12 @@ class Transition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shots:
-    """The shots of a stretch of video: they tile `span`."""
+    """The shots of a stretch of video: they tile `span`.
+
+    Example:
+        >>> detect(Video.open("clip.mp4")).spans[0]  # doctest: +SKIP
+        Span(start_s=0.0, end_s=4.32)
+    """
 
     span: Span
     spans: tuple[Span, ...]
@@ -184,7 +189,12 @@ def find_in_frames(
 
 def scene_keyframes(keyframe_times_s: Sequence[float]) -> list[float]:
     """Those key frames that an encoder did not set because its longest distance was reached; none
-    where it sets them at even distances."""
+    where it sets them at even distances.
+
+    Example:
+        >>> scene_keyframes([0.0, 2.0, 4.0, 4.7, 6.7])
+        [4.7]
+    """
     times_s = np.asarray(keyframe_times_s, np.float64)
     gaps = np.diff(times_s)
     if not len(gaps):

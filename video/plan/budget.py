@@ -20,7 +20,12 @@ READABLE_PIXELS = 128 * 28 * 28
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameBudget:
     """Limits that hold together: `frames`, visual `tokens` of the family that the plan names, and
-    `pixels` (frames x width x height as delivered). None leaves a limit open."""
+    `pixels` (frames x width x height as delivered). None leaves a limit open.
+
+    Example:
+        >>> str(FrameBudget(frames=32, tokens=4096))
+        '32 frames, 4,096 tokens'
+    """
 
     frames: int | None = None
     tokens: int | None = None
@@ -49,7 +54,12 @@ class Shape:
 
 
 def as_budget(budget: int | FrameBudget) -> FrameBudget:
-    """A plain number counts frames. Raises ValueError below 1."""
+    """A plain number counts frames. Raises ValueError below 1.
+
+    Example:
+        >>> as_budget(8)
+        FrameBudget(frames=8, tokens=None, pixels=None)
+    """
     return budget if isinstance(budget, FrameBudget) else FrameBudget(frames=index(budget))
 
 
@@ -68,6 +78,10 @@ def fit_shape(
     says that `size_px` is the video's own, so that None can stand for it where nothing changes it.
     `multiple` keeps the count a multiple, as long as it is not below it. Raises ValueError where
     not even one frame fits, and where a limit cannot be computed.
+
+    Example:
+        >>> fit_shape(32, (1280, 720), None, FrameBudget(pixels=1_000_000)).frames
+        9
     """
     if budget.frames is not None:
         n = _floored(min(n, budget.frames), multiple)

@@ -56,6 +56,10 @@ def resolve_scope(
     """Where to plan: the whole, or the part of it `within` a span.
 
     Raises ValueError for an empty span and for sizes below 1.
+
+    Example:
+        >>> resolve_scope(Span(0, 60), (640, 360), within=Span(50, 70)).span
+        Span(start_s=50, end_s=60)
     """
     if size_px is not None and min(size_px) < 1:
         raise ValueError(f"size_px must be (width, height) of 1 or more, got {size_px}")
@@ -81,7 +85,12 @@ def checked_count(n: int) -> int:
 
 
 def middle_times(span: Span, n: int) -> list[float]:
-    """The middles of `n` equal parts of `span`, in seconds."""
+    """The middles of `n` equal parts of `span`, in seconds.
+
+    Example:
+        >>> middle_times(Span(0, 4), 2)
+        [1.0, 3.0]
+    """
     return [span.start_s + (k + 0.5) * span.duration_s / n for k in range(n)]
 
 

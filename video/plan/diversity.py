@@ -55,6 +55,10 @@ def diverse(
     likeness to chosen frames, "dpp" weighs every frame by them. Without scores "farthest" and "mmr"
     begin with the candidate nearest to the average. Raises ValueError for shapes that do not match,
     times that do not ascend, numbers that are not finite, and a budget that holds no frame.
+
+    Example:
+        >>> diverse([[1, 0], [1, 0.1], [0, 1]], [0, 1, 2], 2).times_s
+        (1.0, 2.0)
     """
     points = unit_rows(embeddings)
     times = checked_candidates(times_s, points, "embeddings")
@@ -90,7 +94,12 @@ def diverse(
 
 def unit_rows(embeddings: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
     """float64 (T, D) of rows with length 1 (or 0). Raises ValueError for another shape and
-    for numbers that are not finite."""
+    for numbers that are not finite.
+
+    Example:
+        >>> unit_rows([[3.0, 4.0]]).tolist()
+        [[0.6, 0.8]]
+    """
     rows = np.asarray(embeddings, dtype=np.float64)
     if rows.shape == (0,):
         rows = rows.reshape(0, 1)
@@ -106,7 +115,12 @@ def unit_rows(embeddings: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
 
 
 def unit_scores(scores: np.ndarray) -> np.ndarray:
-    """`scores` (T,) moved and scaled to 0..1; zeros where all are the same."""
+    """`scores` (T,) moved and scaled to 0..1; zeros where all are the same.
+
+    Example:
+        >>> unit_scores(np.array([2.0, 4.0, 3.0])).tolist()
+        [0.0, 1.0, 0.5]
+    """
     if not len(scores) or scores.max() == scores.min():
         return np.zeros(len(scores))
     return (scores - scores.min()) / (scores.max() - scores.min())

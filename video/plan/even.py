@@ -41,6 +41,10 @@ def uniform(
     `size_px` is (width, height) to deliver, None for the video's own; `family` rounds it as its
     processor would and counts tokens; `budget` makes frames smaller, then fewer. Raises ValueError
     for n < 1, for an empty span, and for a budget that holds no frame.
+
+    Example:
+        >>> uniform(Span(0, 8), 4).times_s
+        (1.0, 3.0, 5.0, 7.0)
     """
     scope = resolve_scope(video_or_span, size_px)
     shape = scope.fit(checked_count(n), family, budget)
@@ -71,6 +75,10 @@ def fps(
 
     At least one frame. `settings["fps_hz"]` is the rate that came out, `settings["fps_asked_hz"]`
     the one asked for. Raises ValueError for a rate that is not above 0, and as `uniform` does.
+
+    Example:
+        >>> fps(Span(0, 2), 2.0).times_s
+        (0.25, 0.75, 1.25, 1.75)
     """
     if not (np.isfinite(fps) and fps > 0):
         raise ValueError(f"fps must be above 0 frames a second, got {fps}")

@@ -115,7 +115,12 @@ class Family:
 
 
 def shrink_size(width_px: int, height_px: int, beta: float, grid_px: int) -> tuple[int, int]:
-    """The shape divided by `beta`, down to whole multiples of `grid_px`, one at least."""
+    """The shape divided by `beta`, down to whole multiples of `grid_px`, one at least.
+
+    Example:
+        >>> shrink_size(1280, 720, 2.0, 28)
+        (616, 336)
+    """
     return (
         max(grid_px, math.floor(width_px / beta / grid_px) * grid_px),
         max(grid_px, math.floor(height_px / beta / grid_px) * grid_px),
@@ -134,7 +139,12 @@ def _nearest(side_px: int, grid_px: int) -> int:
 
 
 def patches(patch_px: int = 16, *, merge: int = 1, frames_per_token: int = 1) -> Family:
-    """Any plain patch encoder: frames keep their size but for rounding to whole tokens."""
+    """Any plain patch encoder: frames keep their size but for rounding to whole tokens.
+
+    Example:
+        >>> patches(14).tokens(1, (28, 28))
+        4
+    """
     name = f"patch{patch_px}" + (f"x{merge}" if merge > 1 else "")
     return Family(name=name, patch_px=patch_px, merge=merge, frames_per_token=frames_per_token)
 

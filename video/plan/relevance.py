@@ -74,6 +74,10 @@ def relevant(
     ValueError for lengths that differ, times that do not ascend, numbers that are not finite, an
     unknown method, embeddings for a method without use for them, cosines without embeddings, and a
     budget that holds no frame.
+
+    Example:
+        >>> relevant([0.1, 0.9, 0.8, 0.2], [0, 1, 2, 3], 2, "aks").times_s
+        (1.0, 2.0)
     """
     raw = checked_vector(scores, "scores")
     times = checked_candidates(times_s, raw, "scores")
@@ -181,7 +185,12 @@ def _qframe(scores: np.ndarray, n: int, seed: int) -> dict[int, str]:
 
 
 def gumbel_order(scores: np.ndarray, seed: int) -> list[int]:
-    """All candidates in the order in which Q-Frame draws them, by `scores` (T,) in 0..1."""
+    """All candidates in the order in which Q-Frame draws them, by `scores` (T,) in 0..1.
+
+    Example:
+        >>> sorted(gumbel_order(np.array([0.0, 1.0, 0.5]), seed=0))
+        [0, 1, 2]
+    """
     noise = np.random.default_rng(seed).gumbel(size=len(scores))
     return np.argsort(-(scores / _QFRAME_TEMPERATURE + noise), kind="stable").tolist()
 

@@ -43,7 +43,12 @@ class _Prefix:
 
 
 def parts_of(total: int) -> list[slice]:
-    """The parts of `total` candidates, all about as long."""
+    """The parts of `total` candidates, all about as long.
+
+    Example:
+        >>> parts_of(64)
+        [slice(0, 32, None), slice(32, 64, None)]
+    """
     count = min(_PARTS, max(1, total // _LEAST_PART))
     edges = [total * k // count for k in range(count + 1)]
     return [slice(a, b) for a, b in pairwise(edges)]

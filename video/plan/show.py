@@ -50,7 +50,11 @@ def format_rows(plan: SamplePlan) -> Iterator[tuple[str, str, str]]:
 
 
 def format_text(plan: SamplePlan) -> str:
-    """The head line and one line a frame, without a line break at the end."""
+    """The head line and one line a frame, without a line break at the end.
+
+    Example:
+        >>> print(format_text(plan.uniform(Span(0, 8), n=4)))  # doctest: +SKIP
+    """
     lines = [format_head(plan)]
     lines += [f"{number:>5} {time:>12}  {reason}" for number, time, reason in format_rows(plan)]
     return "\n".join(lines)

@@ -44,6 +44,11 @@ def tiers(
     Frames are drawn as by `relevant(method="qframe")`; the tiers share them 4 : 8 : 32 where the
     budget or the candidates are fewer than 44. All three shrink together until they fit. Raises
     ValueError as `relevant` does, and where the budget holds no frame of the smallest size.
+
+    Example:
+        >>> plans = tiers([0.9, 0.5, 0.1], [0, 1, 2], 3, size_px=(640, 360))
+        >>> [plan.size_px for plan in plans]
+        [(640, 360), (320, 180), (160, 90)]
     """
     raw = checked_vector(scores, "scores")
     times = checked_candidates(times_s, raw, "scores")

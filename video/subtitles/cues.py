@@ -63,12 +63,22 @@ class _TimeRow:
 
 
 def parse_srt(text: str) -> Cues:
-    """Cues of an srt file; numbers may be wrong or missing, as may blank lines between cues."""
+    """Cues of an srt file; numbers may be wrong or missing, as may blank lines between cues.
+
+    Example:
+        >>> parse_srt("1\\n00:00:01,000 --> 00:00:02,500\\nhello\\n").cues
+        [Cue(start_us=1000000, end_us=2500000, rows=('hello',))]
+    """
     return _parse(text, "srt")
 
 
 def parse_vtt(text: str) -> Cues:
-    """Cues of a WebVTT file; notes, styles, regions and identifiers are left out."""
+    """Cues of a WebVTT file; notes, styles, regions and identifiers are left out.
+
+    Example:
+        >>> parse_vtt("WEBVTT\\n\\n00:01.000 --> 00:02.500\\nhello\\n").cues
+        [Cue(start_us=1000000, end_us=2500000, rows=('hello',))]
+    """
     return _parse(text, "vtt")
 
 

@@ -157,7 +157,12 @@ def _meeting_is_clear(world: World, trial: Scene, meeting: Event) -> bool:
 def world(
     seed: int, *, duration_s: float = 32.0, scene_s: float = 4.0, most_actors: int = 2
 ) -> World:
-    """A world of any length: scenes of about `scene_s` (+-20 %) with 1 to `most_actors` actors."""
+    """A world of any length: scenes of about `scene_s` (+-20 %) with 1 to `most_actors` actors.
+
+    Example:
+        >>> len(world(3, duration_s=40.0, scene_s=5.0).scenes)
+        8
+    """
     rng = random.Random(f"world/{seed}")
     count = max(1, round(duration_s / scene_s))
     lengths = [scene_s * rng.uniform(0.8, 1.2) for _ in range(count)]
@@ -173,7 +178,12 @@ def world(
 
 def demo(seed: int = 0) -> World:
     """The demo: 32 seconds, eight scenes, one shape that is seen only once, and a line of
-    subtitle."""
+    subtitle.
+
+    Example:
+        >>> demo(7).duration_s
+        32.0
+    """
     rng = random.Random(f"demo/{seed}")
     shapes = list(get_args(Shape))
     rng.shuffle(shapes)

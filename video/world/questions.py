@@ -55,7 +55,14 @@ def make_questions(
     world: World, span: Span | None = None, *, seed: int = 0, least_s: float = 0.25
 ) -> list[Question]:
     """All questions with one right answer about `span` (default: the whole world), in seeded
-    order."""
+    order.
+
+    Example:
+        >>> from mmreason.video.world import generate
+        >>> question = make_questions(generate.demo(0))[0]
+        >>> question.text, question.answer
+        ('Which comes first, the square or the large triangle?', 'the square')
+    """
     span = span or world.span
     sightings = find_sightings(world, span, least_s=least_s)
     rng = random.Random(f"questions/{seed}/{span.start_s}/{span.end_s}")

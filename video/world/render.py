@@ -60,7 +60,13 @@ def draw_frame(world: World, time_s: float, size_px: tuple[int, int]) -> Drawing
 
 
 def draw_pixels(world: World, time_s: float, size_px: tuple[int, int]) -> np.ndarray:
-    """The same frame alone: uint8 (H, W, 3) RGB, in time and memory linear in the actors."""
+    """The same frame alone: uint8 (H, W, 3) RGB, in time and memory linear in the actors.
+
+    Example:
+        >>> from mmreason.video.world import generate
+        >>> draw_pixels(generate.demo(0), 1.0, (64, 36)).shape
+        (36, 64, 3)
+    """
     return _paint(world, time_s, size_px, None)
 
 

@@ -45,7 +45,12 @@ EXTENT = {
 
 
 def signed_distance(shape: Shape, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Signed distance at points (x, y) of any equal shape, in radii; negative inside."""
+    """Signed distance at points (x, y) of any equal shape, in radii; negative inside.
+
+    Example:
+        >>> signed_distance("circle", np.array([0.0, 2.0]), np.array([0.0, 0.0])).tolist()
+        [-1.0, 1.0]
+    """
     if shape == "circle":
         return np.hypot(x, y) - 1.0
     if shape == "ring":

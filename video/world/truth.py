@@ -64,7 +64,13 @@ def find_sightings(
     world: World, span: Span | None = None, *, least_s: float = 0.25
 ) -> list[Sighting]:
     """Actors that can be seen for at least `least_s` within `span` (default: the whole world), by
-    first sight."""
+    first sight.
+
+    Example:
+        >>> from mmreason.video.world import generate
+        >>> [name_sighting(s) for s in find_sightings(generate.demo(0), Span(0, 4))]
+        ['red ring', 'blue star']
+    """
     span = span or world.span
     sightings = []
     for scene in world.scenes_in(span):
@@ -143,18 +149,31 @@ def name_sighting(sighting: Sighting, *, size: bool = False, colour: bool = True
 
 
 def motion_phrase(sighting: Sighting) -> str | None:
+    """How an actor moves, as in `moves left`; None where the stretch shows too little to tell."""
     if sighting.motion is None:
         return None
     return MOTION_PHRASE[sighting.motion].format(side=sighting.actor.motion.side)
 
 
 def add_article(phrase: str) -> str:
+    """`phrase` with "a" or "an" before it.
+
+    Example:
+        >>> add_article("orange star")
+        'an orange star'
+    """
     return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
 def write_caption(world: World, span: Span | None = None, *, least_s: float = 0.25) -> str:
     """A description of a stretch: in full where it shows one scene, briefer the more scenes it
-    shows."""
+    shows.
+
+    Example:
+        >>> from mmreason.video.world import generate
+        >>> write_caption(generate.demo(0), Span(0, 4))
+        'a small red ring moves up. a small blue star goes out to the left.'
+    """
     span = span or world.span
     scenes = [s for s in world.scenes_in(span) if s.span.overlap_s(span) >= least_s]
     starts_s = {scene.start_s for scene in scenes}
