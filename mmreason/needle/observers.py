@@ -33,9 +33,9 @@ from mmreason.needle.words import (
 )
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch, Span
-from mmreason.video.world.motion import position
+from mmreason.video.world.motion import actor_position
 from mmreason.video.world.script import Actor, Scene, World
-from mmreason.video.world.truth import article
+from mmreason.video.world.truth import add_article
 
 STILL_S = 1e-3
 """A single frame is told as a stretch of this length."""
@@ -229,14 +229,14 @@ class ScriptReader:
             for a in ATTRIBUTES
             if a == "shape" or self._draw(span, figure, a) >= self.noise.drop_rate
         ]
-        return article(describe_figure(figure, tuple(attributes)))
+        return add_article(describe_figure(figure, tuple(attributes)))
 
     def _invented(self, span: Span) -> str:
         values: dict[str, Any] = {
             a: VALUES[a][int(self._draw(span, None, f"invented {a}") * len(VALUES[a]))]
             for a in ATTRIBUTES
         }
-        return article(describe_figure(Figure(**values), ATTRIBUTES))
+        return add_article(describe_figure(Figure(**values), ATTRIBUTES))
 
     def _draw(self, span: Span, figure: Figure | None, what: str) -> float:
         """Uniform in [0, 1), the same for the same arguments, world and seed."""
@@ -321,7 +321,7 @@ def _move(_: ScriptReader, rows: _Sightings) -> str:
 def _place(reader: ScriptReader, rows: _Sightings) -> str:
     # Of the frames on which it is seen, the middle one.
     time_s, scene, actor = rows[len(rows) // 2]
-    x = position(reader.world, scene, actor, time_s)[0] / reader.world.aspect
+    x = actor_position(reader.world, scene, actor, time_s)[0] / reader.world.aspect
     return "on the left" if x < 0.4 else "on the right" if x > 0.6 else "in the middle"
 
 

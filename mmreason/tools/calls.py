@@ -8,31 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from mmreason.models.base import ChatModel, GenerateRequest, Reply
 from mmreason.tool_calls import ToolCall
 from mmreason.tools.views import View
-from mmreason.video.types import FrameBatch, Span, VideoInfo
+from mmreason.video.types import Span
 
 BATCH_PIXELS = 16_000_000
 """Pixels decoded and shown at once: a batch of calls is cut where it would exceed this."""
 BATCH_VIEWS = 32
 """Requests to a model that go together."""
-
-
-class Watchable(Protocol):
-    """What the tools need of a video; `mmreason.video.Video` has it."""
-
-    @property
-    def info(self) -> VideoInfo: ...
-
-    @property
-    def content_hash(self) -> str: ...
-
-    def frames_at(
-        self, times_s: Sequence[float], size_px: tuple[int, int] | None = None
-    ) -> FrameBatch: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,6 @@ from mmreason.tools.calls import (
     ModelRequest,
     Prepared,
     Roles,
-    Watchable,
     batches,
     first_line,
 )
@@ -50,7 +49,7 @@ from mmreason.tools.transcript import plain_line
 from mmreason.tools.views import View, caption_views, clip_view, focus_views
 from mmreason.types import Cost, Note, Observation, UsageError
 from mmreason.video.subtitles import Subtitles
-from mmreason.video.types import FrameBatch
+from mmreason.video.types import FrameBatch, FrameSource
 
 MAX_NEW_TOKENS = 96
 OVERVIEW_TOKENS = 256
@@ -74,7 +73,7 @@ class Toolbox:
 
     def __init__(
         self,
-        video: Watchable,
+        video: FrameSource,
         roles: Roles,
         store: Store,
         *,

@@ -22,7 +22,7 @@ from mmreason.needle.words import VALUES, split_word_clause
 from mmreason.policies.longvideo_r1_text import LAST_TURN
 from mmreason.training.navigation.observer import CLIP
 from mmreason.types import Note
-from mmreason.video.world.truth import article
+from mmreason.video.world.truth import add_article
 
 HINTS = 5
 """Rungs of the ladder: none, high, medium, leaf, look."""
@@ -221,7 +221,7 @@ class Teacher:
         question = split_word_clause(self.item.question)[0]
         if len(self.things) > 1:
             # An order is settled by where each thing is, not by asking for it.
-            question = f"Is there {article(thing)}?"
+            question = f"Is there {add_article(thing)}?"
         return write_look_turn(thing, clue, leaf, question)
 
     def _order(self) -> str:

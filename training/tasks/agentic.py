@@ -54,7 +54,7 @@ class AgentTask:
     """Questions about videos for the agent. See `Task`.
 
     `reasoner` gives a `Reasoner` whose model is the stand-in it is given, with observer and policy
-    as wanted. `watch` opens the video of a problem (a path, or something `Watchable`); it is called
+    as wanted. `watch` opens the video of a problem (a path, or any `FrameSource`); it is called
     once a group.
     """
 

@@ -23,8 +23,7 @@ from mmreason.models.base import (
     Reply,
     TextPart,
 )
-from mmreason.tools.calls import Watchable
-from mmreason.video.types import FrameBatch, VideoInfo
+from mmreason.video.types import FrameBatch, FrameSource, VideoInfo
 
 MOST_BYTES = 192 * 2**20
 """Pixels that are kept of a video."""
@@ -33,7 +32,7 @@ MOST_BYTES = 192 * 2**20
 class FrameCache:
     """Wraps an open video; frames once drawn are kept, up to `MOST_BYTES`."""
 
-    def __init__(self, video: Watchable):
+    def __init__(self, video: FrameSource):
         self._video = video
         self._kept: dict[tuple[float, tuple[int, int] | None], FrameBatch] = {}
         self._bytes = 0
