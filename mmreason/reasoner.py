@@ -17,13 +17,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from mmreason.agent.batch import Question, Result, drive
-from mmreason.agent.build_index import IndexedNode, build
-from mmreason.agent.driver import Driver, Run, finished, serve
+from mmreason.agent.batch import Question, Result, drive_questions
+from mmreason.agent.build_index import IndexedNode, build_index
+from mmreason.agent.driver import Driver, Run, run_to_end, serve_requests
 from mmreason.agent.loop import AnswerDraft, answer_loop
 from mmreason.agent.next_steps import Unanswered, next_steps
 from mmreason.agent.protocol import Inquiry
-from mmreason.agent.provenance import id_of, recipe_of, standing_notes, told_of, why_declined
+from mmreason.agent.provenance import (
+    describe_model,
+    describe_recipe,
+    id_of,
+    standing_notes,
+    why_declined,
+)
 from mmreason.agent.quoting import SubtitleChoice, Transcript
 from mmreason.agent.stream import AnswerStream
 from mmreason.grounding import Grounding
@@ -32,7 +38,7 @@ from mmreason.memory.store import Store
 from mmreason.memory.tree import Tree, TreeRecipe, plan_tree
 from mmreason.models.base import ChatModel
 from mmreason.policies import Greedy, LongVideoR1, Policy
-from mmreason.policies.estimate import Estimate, estimate
+from mmreason.policies.estimate import Estimate, estimate_cost
 from mmreason.policies.presets import Compat, compatible
 from mmreason.tool_calls import ModelTurn, Scan, Skim
 from mmreason.tools.calls import Roles, Watchable
@@ -185,7 +191,7 @@ class Reasoner:
         run = self.play(
             video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
         )
-        return AnswerStream(serve(run))
+        return AnswerStream(serve_requests(run))
 
     def play(
         self,
@@ -235,7 +241,7 @@ class Reasoner:
             )
             return self._run(question.video, task)
 
-        return drive(questions, start, workers)
+        return drive_questions(questions, start, workers)
 
     def index(
         self, video: VideoInput | Watchable, levels: Sequence[str] = ("high",)
@@ -245,12 +251,14 @@ class Reasoner:
             policy, by_node = self.policy, isinstance(self.policy, LongVideoR1)
             scan = policy.scan if isinstance(policy, LongVideoR1) else isinstance(policy, Greedy)
             toolbox, tree = self._toolbox(source), self._tree(source)
-            yield from build(toolbox, tree, tuple(levels), scan=scan, again=by_node)
+            yield from build_index(toolbox, tree, tuple(levels), scan=scan, again=by_node)
 
     def estimate(self, video: VideoInput | Watchable, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
         with _opened(video) as source:
-            return estimate(self._tree(source), self.model.clip, source.info, budget or Budget())
+            return estimate_cost(
+                self._tree(source), self.model.clip, source.info, budget or Budget()
+            )
 
     def caption(
         self, video: VideoInput | Watchable, span: Span | tuple[float, float] | None = None
@@ -261,7 +269,7 @@ class Reasoner:
             span = checked_span(span, source.info)
             toolbox = self._toolbox(source)
             call = Skim(span=span)
-            seen = finished(serve(toolbox.perform([toolbox.prepare(call)])))[0]
+            seen = run_to_end(serve_requests(toolbox.perform([toolbox.prepare(call)])))[0]
         if seen.error is not None:
             raise VideoError(f"{source.info.path}: no caption for {span}: {seen.error}")
         return seen.text
@@ -406,9 +414,9 @@ class Reasoner:
     ) -> dict[str, Any]:
         model = self.model
         return {
-            **recipe_of(model, tree, info),
+            **describe_recipe(model, tree, info),
             "policy": self.policy.name,
-            "roles": {role: told_of(one) for role, one in self.roles.by_name().items()},
+            "roles": {role: describe_model(one) for role, one in self.roles.by_name().items()},
             "seed": task.seed,
             "budget": asdict(task.budget),
             "subtitles": said.told(),

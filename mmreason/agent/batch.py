@@ -102,7 +102,7 @@ class BatchTotals:
 Run = Generator[Step | Request | Awaited, Any, Answer]
 
 
-def drive(
+def drive_questions(
     questions: Iterable[Question], start: Callable[[Question], Run], workers: int
 ) -> Iterator[Result]:
     """Answer questions, `workers` at a time in flight; results come as they are done.
@@ -112,10 +112,10 @@ def drive(
     if workers < 1:
         raise UsageError(f"workers must be 1 or more, got {workers}")
     waiting = iter(questions)
-    flights: list[_Flight] = []
+    flights: list[QuestionState] = []
     while True:
         while len(flights) < workers and (question := next(waiting, None)) is not None:
-            flights.append(_Flight(question, start))
+            flights.append(QuestionState(question, start))
         if not flights:
             return
         for flight in flights:
@@ -125,7 +125,7 @@ def drive(
         answer_requests([flight for flight in flights if flight.request is not None])
 
 
-class Waiting(Protocol):
+class AwaitsReplies(Protocol):
     """Something that waits for models: it is given the replies, or the failure, to its request."""
 
     request: Request | None
@@ -133,7 +133,7 @@ class Waiting(Protocol):
     failure: Exception | None
 
 
-class _Flight:
+class QuestionState:
     """A question in flight: it waits for the replies to `request`; without one for those that
     another question has asked for."""
 
@@ -167,9 +167,9 @@ class _Flight:
         return run.send(replies) if failure is None else run.throw(failure)
 
 
-def answer_requests(flights: Sequence[Waiting]) -> None:
+def answer_requests(flights: Sequence[AwaitsReplies]) -> None:
     """Ask for all that is waited for, one call for what can go together."""
-    groups: dict[tuple[int, int, float, int], list[Waiting]] = {}
+    groups: dict[tuple[int, int, float, int], list[AwaitsReplies]] = {}
     for flight in flights:
         request = flight.request
         assert request is not None
@@ -179,7 +179,7 @@ def answer_requests(flights: Sequence[Waiting]) -> None:
         _answer_group(group)
 
 
-def _answer_group(group: Sequence[Waiting]) -> None:
+def _answer_group(group: Sequence[AwaitsReplies]) -> None:
     requests = [flight.request for flight in group if flight.request is not None]
     together = [c for request in requests for c in request.conversations]
     first = requests[0]

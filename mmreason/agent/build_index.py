@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mmreason.agent.driver import finished, serve
+from mmreason.agent.driver import run_to_end, serve_requests
 from mmreason.memory.tree import Node, NodeId, Tree
 from mmreason.tool_calls import ToolCall
 from mmreason.tools.scan import caption_call, is_long, scan_calls
@@ -34,7 +34,7 @@ class IndexedNode:
         return self.seen.cost
 
 
-def nodes_of(tree: Tree, levels: tuple[str, ...]) -> tuple[Node, ...]:
+def list_level_nodes(tree: Tree, levels: tuple[str, ...]) -> tuple[Node, ...]:
     """The nodes of the named levels, from the top; levels a short video does not have are left out.
     UsageError for a name that is none."""
     unknown = [level for level in levels if level not in LEVELS]
@@ -48,7 +48,7 @@ def nodes_of(tree: Tree, levels: tuple[str, ...]) -> tuple[Node, ...]:
     return tuple(nodes)
 
 
-def build(
+def build_index(
     toolbox: Toolbox,
     tree: Tree,
     levels: tuple[str, ...],
@@ -61,9 +61,9 @@ def build(
     most, with `again` as in `caption_call`: as the policy that will ask reads it."""
 
     def made(call: ToolCall) -> Observation:
-        return finished(serve(toolbox.perform([toolbox.prepare(call)])))[0]
+        return run_to_end(serve_requests(toolbox.perform([toolbox.prepare(call)])))[0]
 
-    nodes = nodes_of(tree, levels)
+    nodes = list_level_nodes(tree, levels)
     found: dict[NodeId, tuple[Note, ...]] = {}
     if scan and is_long(tree):
         for node, call in zip(tree.children(), scan_calls(tree), strict=True):

@@ -35,19 +35,19 @@ class SeenCaptions:
 
     def expected(self, thing: str) -> frozenset[str]:
         """Words of `thing` that a caption of it would hold, as this captioner writes."""
-        return frozenset(word for word in words_of(thing) if self._used[word] >= USED_OFTEN)
+        return frozenset(word for word in content_words(thing) if self._used[word] >= USED_OFTEN)
 
     def within(self, span: Span) -> list[Note]:
         """Captions of frames in `span` alone."""
         return [note for note in self.notes if _is_within(note, span)]
 
 
-def words_of(thing: str) -> frozenset[str]:
+def content_words(thing: str) -> frozenset[str]:
     """Content words, without pairs of them."""
     return frozenset(term for term in terms(thing) if " " not in term)
 
 
-def bears(
+def supports(
     notes: Sequence[Note], expected: frozenset[str], answer: frozenset[str] = frozenset()
 ) -> bool:
     """Whether one phrase of one caption holds all that is `expected` of a thing, and words of the

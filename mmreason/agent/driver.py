@@ -1,7 +1,7 @@
 """Runs the loop of one question: performs its actions within a hard budget, and keeps the trace.
 
 A generator of steps and of requests to models, so that one question or hundreds can be served: by
-`serve` here one at a time, by `batch.py` together. Leaves out the loop (`agent.py`) and the tools.
+`serve_requests` here one at a time, by `batch.py` together.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mmreason.agent.loop import AnswerDraft, Loop
 from mmreason.agent.protocol import AskModel, CallTools, RecordNote, Results, Stopped
 from mmreason.models.base import Reply, TextPart
 from mmreason.tool_calls import AgentCall, ModelTurn, ToolCall
-from mmreason.tools.calls import FAILURES, Awaited, Prepared, Request, Roles, first_line
+from mmreason.tools.calls import FAILURES, Awaited, PreparedCall, Request, Roles, first_line
 from mmreason.tools.toolbox import Allows, Toolbox
 from mmreason.types import Budget, Cost, Observation, Step, StopReason
 from mmreason.video.types import Span
@@ -114,7 +114,7 @@ class Driver:
         reason = self._budget.exceeded_by(Cost(seconds=self.elapsed_s))
         return reason if reason is StopReason.BUDGET_SECONDS else None
 
-    def _room_beside(self, granted: Sequence[Prepared]) -> Allows:
+    def _room_beside(self, granted: Sequence[PreparedCall]) -> Allows:
         """Whether so many frames more than these calls show are within the budget."""
         limit = self._budget.frames
         ahead = self.cost.frames + sum(one.new_frames for one in granted)
@@ -122,8 +122,8 @@ class Driver:
 
     def _affordable(
         self, calls: Sequence[ToolCall], action: CallTools
-    ) -> tuple[list[Prepared], StopReason | None]:
-        prepared: list[Prepared] = []
+    ) -> tuple[list[PreparedCall], StopReason | None]:
+        prepared: list[PreparedCall] = []
         for call in calls:
             one = self._toolbox.prepare(call)
             refused = self._refusal([*prepared, one], action.opening)
@@ -200,7 +200,7 @@ class Driver:
         self.trace.append(step)
         return step
 
-    def _refusal(self, prepared: Sequence[Prepared], opening: bool) -> StopReason | None:
+    def _refusal(self, prepared: Sequence[PreparedCall], opening: bool) -> StopReason | None:
         """Why the last of these calls may not be made, or None. Tokens are known only after a call:
         the largest so far is the forecast."""
         forecast = max(1, self._largest)
@@ -221,7 +221,7 @@ class Driver:
         return self._budget.exceeded_by(self.cost + ahead)
 
 
-def serve(run: Run[Result]) -> Generator[Step, None, Result]:
+def serve_requests(run: Run[Result]) -> Generator[Step, None, Result]:
     """Answer the requests of one run as they come; its steps are passed on."""
     sent: Any = None
     failure: Exception | None = None
@@ -241,7 +241,7 @@ def serve(run: Run[Result]) -> Generator[Step, None, Result]:
             failure = error
 
 
-def finished(steps: Generator[Any, None, Result]) -> Result:
+def run_to_end(steps: Generator[Any, None, Result]) -> Result:
     """Run to the end and give what is returned."""
     while True:
         try:

@@ -22,13 +22,13 @@ DECLINED = "declined: "
 MOST_REASONS = 5
 
 
-def recipe_of(model: ChatModel, tree: Tree, info: VideoInfo) -> dict[str, Any]:
+def describe_recipe(model: ChatModel, tree: Tree, info: VideoInfo) -> dict[str, Any]:
     """Versions, the model that looks, its prompts and clips of this video, and the tree."""
     clip = model.clip
     return {
         "mmreason": __version__,
         "versions": dict(_versions()),
-        "model": told_of(model),
+        "model": describe_model(model),
         "prompts_sha256": clip.prompts.sha256,
         "tree": {
             "branching": tree.branching,
@@ -45,7 +45,7 @@ def recipe_of(model: ChatModel, tree: Tree, info: VideoInfo) -> dict[str, Any]:
     }
 
 
-def told_of(model: ChatModel) -> dict[str, Any]:
+def describe_model(model: ChatModel) -> dict[str, Any]:
     """Name, fingerprint and family, and whether its confidence is calibrated."""
     return {
         "name": model.name,

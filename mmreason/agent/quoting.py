@@ -14,11 +14,11 @@ from mmreason.tools.calls import Watchable
 from mmreason.tools.transcript import (
     Passage,
     as_evidence,
-    option_quoted,
-    passages,
-    quotable,
-    quotation,
-    supporting,
+    find_passages,
+    find_quoted_option,
+    find_support,
+    format_quotation,
+    select_quotable,
 )
 from mmreason.types import Note, StopReason
 from mmreason.video.reader import Video
@@ -76,7 +76,7 @@ class Transcript:
         cls, question: str, subtitles: Subtitles | None, options: tuple[str, ...] = ()
     ) -> Transcript:
         """Search the subtitles for the question."""
-        found = passages(question, subtitles) if subtitles else ()
+        found = find_passages(question, subtitles) if subtitles else ()
         return cls(question=question, options=options, subtitles=subtitles, passages=found)
 
     @property
@@ -95,15 +95,15 @@ class Transcript:
         and no model has said that what is asked for is not there, the best passages as the
         answer."""
         if draft.decline is None:
-            found = supporting(draft.text, self.question, self.passages, self.name)
+            found = find_support(draft.text, self.question, self.passages, self.name)
             return replace(draft, evidence=draft.evidence + found)
-        quoted = quotable(self.question, self.passages)
+        quoted = select_quotable(self.question, self.passages)
         if not quoted or draft.decline is Decline.ABSENT:
             return draft
         by_itself = draft.stop_reason is StopReason.ABSTAINED
         return AnswerDraft(
-            text=quotation(quoted),
-            choice=option_quoted(self.options, quoted),
+            text=format_quotation(quoted),
+            choice=find_quoted_option(self.options, quoted),
             evidence=as_evidence(quoted, self.name),
             stop_reason=StopReason.ANSWERED if by_itself else draft.stop_reason,
         )

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mmreason.agent.caption_check import SeenCaptions, bears, words_of
+from mmreason.agent.caption_check import SeenCaptions, content_words, supports
 from mmreason.agent.protocol import (
     CallTools,
     CheckResult,
@@ -153,7 +153,7 @@ class ClaimChecker:
         expected = self.captions.expected(thing) if thing else frozenset()
         answer = frozenset(essence(said, look.question))
         agreed = CheckResult(CheckStatus.AGREED, check=check)
-        if not expected or bears(self.captions.within(support.span), expected, answer):
+        if not expected or supports(self.captions.within(support.span), expected, answer):
             return agreed
         call = Skim(span=look.span, shift=OTHER_FRAMES, check=True)
         results: Results = yield CallTools(f"check: do descriptions tell of a {thing}?", (call,))
@@ -164,7 +164,7 @@ class ClaimChecker:
         seen = results.observations[0]
         if seen.error is not None:
             return unclear
-        if bears(seen.notes, expected, answer):
+        if supports(seen.notes, expected, answer):
             return agreed
         told = f"{support.span} is described otherwise: {seen.text}"
         return CheckResult(CheckStatus.UNSUPPORTED, told, self.looked(call, False))
@@ -174,8 +174,8 @@ class ClaimChecker:
         question = look.question
         thing = thing_claimed(question, "yes")
         expected = self.captions.expected(thing) if thing else frozenset()
-        known = bool(thing) and expected == words_of(thing)
-        if known and bears(self.captions.within(evidence), expected):
+        known = bool(thing) and expected == content_words(thing)
+        if known and supports(self.captions.within(evidence), expected):
             return None
         return premise_of(question)
 

@@ -25,7 +25,7 @@ from mmreason.memory.store_file import (
     MOST_VALUE_BYTES,
     UNKNOWN,
     ForeignFileError,
-    connect,
+    connect_store,
     file_bytes,
 )
 from mmreason.types import UsageError
@@ -166,7 +166,7 @@ class Store:
     @classmethod
     def in_memory(cls) -> Store:
         """A store that ends with the process."""
-        return cls(connect(":memory:"), ":memory:")
+        return cls(connect_store(":memory:"), ":memory:")
 
     @classmethod
     def open_default(cls) -> Store:
@@ -187,7 +187,7 @@ class Store:
 
     @classmethod
     def _in_memory_because(cls, reason: str) -> Store:
-        return cls(connect(":memory:"), ":memory:", (f"store kept in memory: {reason}",))
+        return cls(connect_store(":memory:"), ":memory:", (f"store kept in memory: {reason}",))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -332,9 +332,9 @@ class Store:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """`connect`, in a folder that is made for the user alone where there is none."""
+    """`connect_store`, in a folder that is made for the user alone where there is none."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return connect(str(path))
+    return connect_store(str(path))
 
 
 def _make_private(path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mmreason.agent.caption_check import words_of
+from mmreason.agent.caption_check import content_words
 from mmreason.language.wording import NUMBERS, phrases, stem
 from mmreason.types import Note
 
@@ -19,26 +19,26 @@ Description = frozenset[str]
 """Content words told of one thing."""
 
 
-def descriptions(text: str, thing: str) -> tuple[Description, ...]:
+def read_descriptions(text: str, thing: str) -> tuple[Description, ...]:
     """What a caption tells of each `thing` in it ("orange objects"), in order."""
-    asked = words_of(thing)
+    asked = content_words(thing)
     told = (frozenset(t for t in part if " " not in t) for part in phrases(text))
     return tuple(words for words in told if asked and asked <= words)
 
 
-def option_told(notes: Iterable[Note], thing: str, options: Sequence[str]) -> int | None:
+def find_told_option(notes: Iterable[Note], thing: str, options: Sequence[str]) -> int | None:
     """The one option that captions tell of `thing`; None where they tell none, or several."""
     told = {
         index
         for note in notes
-        for one in descriptions(note.text, thing)
+        for one in read_descriptions(note.text, thing)
         for index, option in enumerate(options)
-        if (words := words_of(option)) and words <= one
+        if (words := content_words(option)) and words <= one
     }
     return told.pop() if len(told) == 1 else None
 
 
-def different(found: Iterable[Description]) -> list[Description]:
+def merge_descriptions(found: Iterable[Description]) -> list[Description]:
     """One description a thing, the fullest there is."""
     kept: list[Description] = []
     for one in found:
@@ -50,6 +50,6 @@ def different(found: Iterable[Description]) -> list[Description]:
     return kept
 
 
-def total(found: Sequence[Description]) -> int:
+def count_things(found: Sequence[Description]) -> int:
     """How many things they are: "two red stars" are two."""
     return sum(max([_NUMBERS.get(word, 1) for word in one]) for one in found)

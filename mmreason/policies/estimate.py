@@ -50,7 +50,7 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(tree: Tree, recipe: ClipRecipe, info: VideoInfo, budget: Budget) -> Estimate:
+def estimate_cost(tree: Tree, recipe: ClipRecipe, info: VideoInfo, budget: Budget) -> Estimate:
     """Plan the views of the opening, of one level below and of a look, and add them up."""
     look = len(clip_view(recipe, info, tree.span).times_s)
     # What a scan would find is not known: moments stand in for it, as many as there can be.

@@ -43,10 +43,10 @@ from mmreason.language.wording import (
 from mmreason.memory.tree import NodeId
 from mmreason.policies.counting import (
     Description,
-    descriptions,
-    different,
-    option_told,
-    total,
+    count_things,
+    find_told_option,
+    merge_descriptions,
+    read_descriptions,
 )
 from mmreason.policies.navigate import LookMove, Navigator, OpenMove
 from mmreason.policies.whole import whole_claim
@@ -55,8 +55,8 @@ from mmreason.tools.scan import (
     MOMENT_LEVELS,
     SCAN_THOUGHT,
     caption_call,
+    group_by_node,
     is_long,
-    moments_seen,
     scan_calls,
 )
 from mmreason.types import Note, Observation
@@ -157,8 +157,8 @@ class _Game:
             call = Skim(span=place.span, check=True)
             seen = (yield from self.act(f"describe {place.span}: looks do not agree", (call,)))[0]
             options = self.inquiry.options
-            choice = option_told(seen.notes, thing, options)
-            before = option_told((note,), thing, options)
+            choice = find_told_option(seen.notes, thing, options)
+            before = find_told_option((note,), thing, options)
             if choice is not None and before in (None, choice):
                 yield Claim(
                     text=options[choice],
@@ -181,7 +181,7 @@ class _Game:
         self.scanned = True
         calls = scan_calls(self.inquiry.tree)
         seen = yield from self.act(SCAN_THOUGHT, calls, opening=True)
-        self.moments = moments_seen(self.inquiry.tree, seen)
+        self.moments = group_by_node(self.inquiry.tree, seen)
 
     def start(self, navigator: Navigator) -> _Part:
         """Read the captions of the top level, and the subtitles where there are any."""
@@ -310,15 +310,15 @@ class _Game:
             yield from self.read_on(navigator)
             places: dict[Description, LookMove] = {}
             for look, note in navigator.strong_lines():
-                for one in descriptions(note.text, thing):
+                for one in read_descriptions(note.text, thing):
                     places.setdefault(one, look)
-            kept = different(places)
+            kept = merge_descriptions(places)
             if len(kept) < 2:
                 if kept and is_total(question):
                     yield from self.consider(places[kept[0]], question)
                 return
             places_kept = [places[one] for one in kept[:COUNTED_LIMIT]]
-            yield from self.tell_apart(thing, places_kept, total(kept))
+            yield from self.tell_apart(thing, places_kept, count_things(kept))
         except _OutOfBudget:
             return
 
@@ -331,11 +331,11 @@ class _Game:
         found: list[Description] = []
         supports = []
         for place, call, one in zip(places, calls, seen, strict=True):
-            told = [d for note in one.notes for d in descriptions(note.text, thing)]
+            told = [d for note in one.notes for d in read_descriptions(note.text, thing)]
             if told:
                 supports.append(EvidenceRef(call, one, place.evidence))
                 found += told
-        number = str(total(different(found)))
+        number = str(count_things(merge_descriptions(found)))
         choice = read_answer(number, self.inquiry.options).choice if self.inquiry.options else None
         if found:
             yield Claim(

@@ -35,17 +35,17 @@ from mmreason.policies.longvideo_r1_text import (
     LAST_TURN,
     REMINDER,
     SYSTEM,
-    Said,
-    described,
-    information,
+    ParsedTurn,
+    describe_observation,
     node_text,
     opening_text,
     read_turn,
     system_text,
     tree_levels,
+    wrap_information,
 )
 from mmreason.tool_calls import Caption, ModelTurn, Search, ToolCall
-from mmreason.tools.scan import SCAN_THOUGHT, caption_call, is_long, moments_seen, scan_calls
+from mmreason.tools.scan import SCAN_THOUGHT, caption_call, group_by_node, is_long, scan_calls
 from mmreason.tools.transcript import plain_line
 from mmreason.types import Note, Observation, StopReason, UsageError
 from mmreason.video.types import Span
@@ -123,7 +123,7 @@ class _Game:
                 if done or claims >= CLAIMS_LIMIT or last:
                     return
                 missing = plain_line(result.missing)
-                self.tell(information(CHECKED.format(missing=missing)))
+                self.tell(wrap_information(CHECKED.format(missing=missing)))
             elif last:
                 yield Stopped(self.limit)
                 return
@@ -145,7 +145,7 @@ class _Game:
         nodes = tree_levels(self.inquiry.tree)
         if self.policy.scan and is_long(self.inquiry.tree):
             action = CallTools(SCAN_THOUGHT, scan_calls(self.inquiry.tree), opening=True)
-            self.moments = moments_seen(self.inquiry.tree, (yield action).observations)
+            self.moments = group_by_node(self.inquiry.tree, (yield action).observations)
         calls = tuple(caption_call(node, self.moments) for node in nodes)
         results: Results = yield CallTools(
             "read the captions of the top level", calls, opening=True
@@ -190,7 +190,7 @@ class _Game:
     def say(self, text: str) -> None:
         self.messages.append(Message("assistant", (TextPart(text),)))
 
-    def act(self, said: Said) -> _Part:
+    def act(self, said: ParsedTurn) -> _Part:
         """Make the calls and tell what came of them; False where the budget refused."""
         calls = tuple(self.with_moments(call) for call in said.calls)
         results: Results = yield CallTools(said.thought, calls)
@@ -201,11 +201,11 @@ class _Game:
                 node = self.inquiry.tree.node(call.node)
                 told.append(node_text(node, one))
             else:
-                told.append(described(one))
+                told.append(describe_observation(one))
         if told:
             looked = said.calls[0].asks
             text = "\n".join(told)
-            self.tell(information(text) if looked or not self.policy.published else text)
+            self.tell(wrap_information(text) if looked or not self.policy.published else text)
         return results.spent is None
 
     def with_moments(self, call: ToolCall) -> ToolCall:
@@ -215,7 +215,7 @@ class _Game:
         node = self.inquiry.tree.node(call.node)
         return caption_call(node, self.moments, again=True)
 
-    def answer(self, said: Said) -> _Part:
+    def answer(self, said: ParsedTurn) -> _Part:
         """Claim what the model answers, with the look that speaks for it."""
         assert said.answer is not None
         call = ModelTurn(kind="answer", text=said.answer)

@@ -64,7 +64,7 @@ _TAG = re.compile(r"<(think|tool|answer)>(.*?)(?:</\1>|$)", re.DOTALL | re.IGNOR
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ParsedTurn:
     """What a model wrote in one turn, read."""
 
     thought: str
@@ -74,7 +74,7 @@ class Said:
     """The part of the text that was read: it goes into the history."""
 
 
-def read_turn(text: str, inquiry: Inquiry) -> Said:
+def read_turn(text: str, inquiry: Inquiry) -> ParsedTurn:
     """A thought with one call or one answer. UsageError says in one line what is wrong."""
     if len(text) > TEXT_LIMIT:
         raise UsageError(f"{len(text):,} characters were written; write less")
@@ -96,8 +96,8 @@ def read_turn(text: str, inquiry: Inquiry) -> Said:
     if first.group(1).lower() == "answer":
         if not body:
             raise UsageError("the answer is empty")
-        return Said(thought, answer=body, kept=kept)
-    return Said(thought, calls=read_calls(body, inquiry), kept=kept)
+        return ParsedTurn(thought, answer=body, kept=kept)
+    return ParsedTurn(thought, calls=read_calls(body, inquiry), kept=kept)
 
 
 def read_calls(text: str, inquiry: Inquiry) -> tuple[ToolCall, ...]:
@@ -173,10 +173,10 @@ def opening_text(inquiry: Inquiry, seen: Sequence[tuple[Node, Observation]]) -> 
 def node_text(node: Node, seen: Observation) -> str:
     """One node with its times and what was said of it."""
     start, end = (format_time(t) for t in (node.span.start_s, node.span.end_s))
-    return f"{_id(node.id)} {start} to {end}: {described(seen)}"
+    return f"{_id(node.id)} {start} to {end}: {describe_observation(seen)}"
 
 
-def described(seen: Observation) -> str:
+def describe_observation(seen: Observation) -> str:
     """The text of an observation as a model may read it: every line once, behind its first time;
     tags are taken apart, so that nothing on a screen or in a subtitle can pose as a turn."""
     if seen.error is not None:
@@ -190,7 +190,7 @@ def described(seen: Observation) -> str:
     return " / ".join(lines[:NODE_LINES])
 
 
-def information(text: str) -> str:
+def wrap_information(text: str) -> str:
     """A tool's result as the published agent wraps it."""
     return f"<information>{text}</information>"
 

@@ -14,7 +14,7 @@ from mmreason.language.refusals import says_outside
 from mmreason.language.wording import split_context, terms, without_alternatives
 from mmreason.memory.tree import Node, NodeId, Tree
 from mmreason.policies.matching import STRONG_SCORE, Score, ScoredLine, line_of, scores_of
-from mmreason.tools.views import CLIP_LEAVES, around
+from mmreason.tools.views import CLIP_LEAVES, center_span
 from mmreason.types import Note
 from mmreason.video.types import Span
 
@@ -199,9 +199,9 @@ class Navigator:
             time_s = middle.span.middle_s if middle.time_s is None else middle.time_s
             length_s = self.leaf_s if line.note.time_s is not None else middle.span.duration_s
             # Less than half a clip shows no movement: it goes on beyond what matched.
-            wide = around(evidence.middle_s, self.leaf_s / 2, self.tree.span)
+            wide = center_span(evidence.middle_s, self.leaf_s / 2, self.tree.span)
             room = wide if evidence.duration_s < wide.duration_s else evidence
-            span = around(time_s, length_s, room)
+            span = center_span(time_s, length_s, room)
         self.looked |= {
             i
             for i, other in enumerate(self.lines)

@@ -9,7 +9,7 @@ from mmreason.language.values import read_reply
 from mmreason.language.wording import split_context
 from mmreason.policies.greedy import is_negative
 from mmreason.tools.scan import caption_call
-from mmreason.tools.views import around
+from mmreason.tools.views import center_span
 from mmreason.video.types import Span
 
 
@@ -31,7 +31,7 @@ class Oracle:
                 results = yield CallTools("down to where it is", (call,), opening=depth == 1)
                 if results.spent is not None:
                     return
-            span = around(gold.middle_s, min(inquiry.leaf_s, gold.duration_s), gold)
+            span = center_span(gold.middle_s, min(inquiry.leaf_s, gold.duration_s), gold)
             call = look_call(span, ask, inquiry.options)
             results = yield CallTools("look where it is", (call,))
             if results.spent is not None:

@@ -39,7 +39,7 @@ from mmreason.report.words import (
     tool_words,
 )
 from mmreason.tool_calls import ModelTurn, Scan, Search
-from mmreason.tools.replies import merged
+from mmreason.tools.replies import merge_equal
 from mmreason.types import Answer, Cost, Evidence, Step
 from mmreason.video.plain_text import show_text
 from mmreason.video.types import Span, format_time
@@ -321,7 +321,7 @@ def _notes(step: Step) -> tuple[tuple[str, str], ...]:
         return ()
     if seen.error is not None or (len(seen.notes) < 2 and not isinstance(step.call, Search)):
         return ()
-    return tuple((_dash(note.span), note.text) for note in merged(seen.notes))
+    return tuple((_dash(note.span), note.text) for note in merge_equal(seen.notes))
 
 
 def _dash(span: Span) -> str:

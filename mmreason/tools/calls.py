@@ -95,7 +95,7 @@ class Roles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class PreparedCall:
     """A call whose frames and store key are known, with the stored reply where there is one."""
 
     call: ToolCall
@@ -124,7 +124,7 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def batches(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
+def split_batches(prepared: Sequence[PreparedCall]) -> Iterator[list[int]]:
     """Positions that are asked together: new calls of one role and length, within the limits."""
     waiting: list[int] = []
     pixels = views = 0
@@ -133,7 +133,7 @@ def batches(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
         pixels += sum(view.pixel_count for view in one.views)
         views += len(one.views)
         fits = pixels <= BATCH_PIXELS and views <= BATCH_VIEWS
-        if waiting and (alone or not fits or _kind(prepared[waiting[0]]) != _kind(one)):
+        if waiting and (alone or not fits or _batch_kind(prepared[waiting[0]]) != _batch_kind(one)):
             yield waiting
             waiting = []
             pixels, views = sum(view.pixel_count for view in one.views), len(one.views)
@@ -146,5 +146,5 @@ def batches(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
         yield waiting
 
 
-def _kind(one: Prepared) -> tuple[bool, int]:
+def _batch_kind(one: PreparedCall) -> tuple[bool, int]:
     return one.call.is_check, one.max_new_tokens

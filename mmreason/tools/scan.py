@@ -43,7 +43,7 @@ def scan_calls(tree: Tree) -> tuple[Scan, ...]:
     return tuple(Scan(span=child.span, count=count) for child in tree.children())
 
 
-def moments_seen(tree: Tree, seen: Sequence[Observation]) -> dict[NodeId, tuple[Note, ...]]:
+def group_by_node(tree: Tree, seen: Sequence[Observation]) -> dict[NodeId, tuple[Note, ...]]:
     """What scans of the top level found, by node; nodes whose scan failed are left out."""
     pairs = zip(tree.children(), seen, strict=False)
     return {node.id: one.notes for node, one in pairs if one.error is None}
@@ -77,14 +77,16 @@ def scan_key(call: Scan, content_hash: str) -> str:
     )
 
 
-def scanned(video: moments.Watchable, call: Scan) -> dict[str, Any]:
+def scan_video(video: moments.Watchable, call: Scan) -> dict[str, Any]:
     """Perform a scan; returns what the store keeps of it. Raises VideoError."""
     found = moments.find(video, call.span, call.count)
     rows = [[m.time_s, m.span.start_s, m.span.end_s] for m in found.moments]
     return {"frames": found.frames, "moments": rows}
 
 
-def scan_seen(call: Scan, value: dict[str, Any], seconds: float, *, cached: bool) -> Observation:
+def to_scan_observation(
+    call: Scan, value: dict[str, Any], seconds: float, *, cached: bool
+) -> Observation:
     """What a scan tells: a note without text a moment, in order of how telling they are."""
     rows, frames = value["moments"], value["frames"]
     cost = Cost(frames_scanned=frames, decode_seconds=seconds, seconds=seconds)

@@ -60,7 +60,7 @@ Tool = Callable[..., ToolCall]
 TOOLS: tuple[Tool, ...] = (caption, look, focus, skim, search)
 
 
-def schemas() -> list[dict[str, Any]]:
+def tool_schemas() -> list[dict[str, Any]]:
     """The tools in the form chat templates and endpoints take: name, description, JSON schema."""
     return [
         {

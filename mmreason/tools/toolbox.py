@@ -21,22 +21,22 @@ from mmreason.tool_calls import Caption, Focus, Scan, Search, Skim, ToolCall
 from mmreason.tools.calls import (
     FAILURES,
     Awaited,
-    Prepared,
+    PreparedCall,
     Request,
     Roles,
     Watchable,
-    batches,
     first_line,
+    split_batches,
 )
 from mmreason.tools.replies import (
-    cost_of,
+    as_text,
+    count_cost,
     find_reply_fault,
     find_scan_fault,
-    kept,
-    lines_of,
-    observation_of,
+    to_observation,
+    to_stored,
 )
-from mmreason.tools.scan import scan_key, scan_seen, scanned
+from mmreason.tools.scan import scan_key, scan_video, to_scan_observation
 from mmreason.tools.search import Embed, search_notes
 from mmreason.tools.transcript import plain_line
 from mmreason.tools.views import View, caption_views, clip_view, focus_views
@@ -102,11 +102,11 @@ class Toolbox:
         """Of `count` conversations, for a `Request`."""
         return () if self._deadline_s is None else (self._deadline_s,) * count
 
-    def prepare(self, call: ToolCall) -> Prepared:
+    def prepare(self, call: ToolCall) -> PreparedCall:
         """Decide the frames of a call. Decodes nothing, asks no model."""
         if isinstance(call, Scan):
             key = scan_key(call, self._video.content_hash)
-            return Prepared(
+            return PreparedCall(
                 call=call,
                 prompt="",
                 max_new_tokens=0,
@@ -136,11 +136,13 @@ class Toolbox:
                 views = (clip_view(model.clip, info, span, call.shift),)
         key = self._key(model, prompt, views, limit)
         stored = self._stored(key, views) if views else None
-        return Prepared(
+        return PreparedCall(
             call=call, prompt=prompt, max_new_tokens=limit, views=views, key=key, stored=stored
         )
 
-    def perform(self, prepared: Sequence[Prepared], allows: Allows = lambda frames: True) -> _Part:
+    def perform(
+        self, prepared: Sequence[PreparedCall], allows: Allows = lambda frames: True
+    ) -> _Part:
         """Serve from the store, else decode and ask the model; returns an `Observation` a call.
 
         A generator of `Request`s, and of `Awaited` where `asking` is shared. A failure is the
@@ -149,7 +151,7 @@ class Toolbox:
         """
         seen: dict[int, Observation] = {}
         over = 0
-        for places in batches(prepared):
+        for places in split_batches(prepared):
             batch = [prepared[i] for i in places]
             observations = yield from self._perform(batch, over, allows)
             over += sum(one.cost.frames for one in observations)
@@ -160,7 +162,7 @@ class Toolbox:
                     self._read.extend(one.notes)
         return [seen[index] for index in range(len(prepared))]
 
-    def _perform(self, batch: list[Prepared], over: int, allows: Allows) -> _Part:
+    def _perform(self, batch: list[PreparedCall], over: int, allows: Allows) -> _Part:
         if len(batch) == 1:
             return [(yield from self._one(batch[0]))]
         costs, why = {}, ""
@@ -183,7 +185,7 @@ class Toolbox:
             observations.append(replace(seen, cost=seen.cost + lost))
         return observations
 
-    def _one(self, prepared: Prepared) -> _Part:
+    def _one(self, prepared: PreparedCall) -> _Part:
         started = time.perf_counter()
         if isinstance(prepared.call, Search):
             return self._search(prepared.call)
@@ -206,14 +208,14 @@ class Toolbox:
             found = search_notes(call.text, [*self._read, *said], embed=self._embed)
         except FAILURES as error:
             return Observation(text="", span=call.span, error=first_line(error))
-        text = lines_of(found) or "nothing that was read so far holds these words."
+        text = as_text(found) or "nothing that was read so far holds these words."
         return Observation(text=text, span=call.span, notes=found)
 
-    def _scan(self, prepared: Prepared, call: Scan, started: float) -> Observation:
+    def _scan(self, prepared: PreparedCall, call: Scan, started: float) -> Observation:
         value, error = prepared.stored, None
         if value is None:
             try:
-                value = scanned(self._video, call)
+                value = scan_video(self._video, call)
                 self._keep(prepared.key, value, "no model")
             except FAILURES as failure:
                 error = first_line(failure)
@@ -221,9 +223,9 @@ class Toolbox:
         if value is None:
             cost = Cost(decode_seconds=seconds, seconds=seconds)
             return Observation(text="", span=prepared.span, cost=cost, error=error)
-        return scan_seen(call, value, seconds, cached=prepared.stored is not None)
+        return to_scan_observation(call, value, seconds, cached=prepared.stored is not None)
 
-    def _ask(self, batch: list[Prepared]) -> _Part:
+    def _ask(self, batch: list[PreparedCall]) -> _Part:
         """Observations of calls of one role. What another question is asking for is waited for;
         what the store holds by then is read there."""
         while not self._asking.isdisjoint(one.key for one in batch):
@@ -239,7 +241,7 @@ class Toolbox:
             self._asking.difference_update(keys)
         return [next(shown) if one.stored is None else _from_store(one, started) for one in known]
 
-    def _show(self, batch: list[Prepared]) -> _Part:
+    def _show(self, batch: list[PreparedCall]) -> _Part:
         """Show every view of every call in one go; all are new and of one role."""
         started = time.perf_counter()
         model = self._roles.watcher(batch[0].call)
@@ -273,9 +275,9 @@ class Toolbox:
             places = range(at, at + len(one.views))
             at = places.stop
             got = [(reply, clips[i]) for i in places if (reply := replies[i]) is not None]
-            values = [kept(*pair) for pair in got]
+            values = [to_stored(*pair) for pair in got]
             frames = sum(len(clips[i]) for i in places)
-            cost = costs[one.key] = cost_of(values, one.call, frames, parts)
+            cost = costs[one.key] = count_cost(values, one.call, frames, parts)
             if failure is not None:
                 continue
             if len(values) < len(places):
@@ -283,7 +285,7 @@ class Toolbox:
                 seen.append(Observation(text="", span=one.span, cost=cost, error=why))
                 continue
             self._keep(one.key, {"replies": values}, model.name)
-            seen.append(observation_of(one, values, cost, cached=False))
+            seen.append(to_observation(one, values, cost, cached=False))
         if failure is not None:
             raise _Lost(failure, costs) from failure
         return seen
@@ -353,13 +355,13 @@ def _frames_part(clip: FrameBatch) -> FramesPart:
     return FramesPart(clip, "video" if len(clip) > 1 else "image")
 
 
-def _from_store(prepared: Prepared, started: float) -> Observation:
+def _from_store(prepared: PreparedCall, started: float) -> Observation:
     assert prepared.stored is not None
     cost = Cost(cache_hits=1, seconds=time.perf_counter() - started)
-    return observation_of(prepared, prepared.stored["replies"], cost, cached=True)
+    return to_observation(prepared, prepared.stored["replies"], cost, cached=True)
 
 
-def _most_allowed(batch: Sequence[Prepared], over: int, allows: Allows) -> int:
+def _most_allowed(batch: Sequence[PreparedCall], over: int, allows: Allows) -> int:
     """How many calls of a batch, the first of it, may be made once more when they cost `over`
     frames more than was granted; what the others leave unspent counts."""
     count = len(batch)

@@ -82,7 +82,7 @@ class Passage:
     """Of the question's words, rare ones counting more, 0..1."""
 
 
-def passages(question: str, subtitles: Subtitles) -> tuple[Passage, ...]:
+def find_passages(question: str, subtitles: Subtitles) -> tuple[Passage, ...]:
     """Those that match best, best first; none where the question's words do not occur."""
     asked = _tokens(question, without=_UNSAID)
     lines = subtitles.lines
@@ -167,7 +167,7 @@ def _are_neighbours(before: Line, after: Line) -> bool:
     return after.span.start_s - before.span.end_s <= NEIGHBOUR_GAP_S
 
 
-def quotable(question: str, found: Sequence[Passage]) -> tuple[Passage, ...]:
+def select_quotable(question: str, found: Sequence[Passage]) -> tuple[Passage, ...]:
     """Passages that may be given as an answer: they hold most of what is asked, and a colour or a
     number where the question asks for one."""
     kind = asks_for(question)
@@ -178,18 +178,18 @@ def quotable(question: str, found: Sequence[Passage]) -> tuple[Passage, ...]:
     )
 
 
-def quotation(found: Sequence[Passage]) -> str:
+def format_quotation(found: Sequence[Passage]) -> str:
     """The text of an answer that quotes: it says so."""
     quoted = (one.note.text for one in found[:QUOTED_PASSAGES])
     return "The subtitles say: " + " / ".join(f'"{_shortened(text)}"' for text in quoted)
 
 
-def option_quoted(options: Sequence[str], found: Sequence[Passage]) -> int | None:
+def find_quoted_option(options: Sequence[str], found: Sequence[Passage]) -> int | None:
     """The one option that the best passage holds; None where it holds none, or several."""
     return read_answer(found[0].note.text, options).choice if options and found else None
 
 
-def supporting(
+def find_support(
     answer: str, question: str, found: Sequence[Passage], source: str
 ) -> tuple[Evidence, ...]:
     """Evidence for an answer whose words, without those of the question, all stand in one passage
@@ -197,7 +197,7 @@ def supporting(
     said = _tokens(answer) - _tokens(question)
     if not said or says_no(answer) or words(answer)[:1] == ["yes"]:
         return ()
-    held = (one for one in quotable(question, found) if said <= _tokens(one.note.text))
+    held = (one for one in select_quotable(question, found) if said <= _tokens(one.note.text))
     return as_evidence(tuple(held), source)
 
 

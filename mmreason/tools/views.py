@@ -93,12 +93,12 @@ def focus_views(recipe: ClipRecipe, info: VideoInfo, span: Span) -> tuple[View, 
     count = min(FOCUS_CLIPS, max(1, math.ceil(span.duration_s / recipe.leaf_s - 1e-9)))
     part_s = span.duration_s / count
     return tuple(
-        clip_view(recipe, info, around(span.start_s + (i + 0.5) * part_s, recipe.leaf_s, span))
+        clip_view(recipe, info, center_span(span.start_s + (i + 0.5) * part_s, recipe.leaf_s, span))
         for i in range(count)
     )
 
 
-def around(time_s: float, length_s: float, within: Span) -> Span:
+def center_span(time_s: float, length_s: float, within: Span) -> Span:
     """A stretch of `length_s` centred on `time_s`, moved to lie inside `within`."""
     length_s = min(length_s, within.duration_s)
     start_s = min(max(time_s - length_s / 2, within.start_s), within.end_s - length_s)

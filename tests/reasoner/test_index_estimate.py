@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from mmreason.agent.build_index import nodes_of
+from mmreason.agent.build_index import list_level_nodes
 from mmreason.cli import main
 from mmreason.memory.store import Store
 from mmreason.memory.tree import TreeRecipe, plan_tree
@@ -63,10 +63,10 @@ def test_an_index_broken_off_goes_on(world, tmp_path):
 
 def test_levels_are_named_and_short_videos_have_fewer():
     tree = plan_tree(Span(0, 60), leaf_s=4.0)
-    assert len(nodes_of(tree, ("high", "low"))) == 4, "two levels: the third is not there"
+    assert len(list_level_nodes(tree, ("high", "low"))) == 4, "two levels: the third is not there"
     for wrong in ((), ("highest",)):
         with pytest.raises(UsageError, match="levels are high, medium, low"):
-            nodes_of(tree, wrong)
+            list_level_nodes(tree, wrong)
 
 
 def test_the_index_verb_tells_what_was_there(world, tmp_path, capsys):

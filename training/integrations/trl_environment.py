@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmreason.agent.driver import finished, serve
+from mmreason.agent.driver import run_to_end, serve_requests
 from mmreason.memory.store import Store
 from mmreason.memory.tree import NodeId, Tree, plan_tree
 from mmreason.models.base import ChatModel
@@ -172,7 +172,7 @@ class WatchingEnvironment:
 
     def _seen(self, call: ToolCall) -> Observation:
         assert self._toolbox is not None
-        (seen,) = finished(serve(self._toolbox.perform([self._toolbox.prepare(call)])))
+        (seen,) = run_to_end(serve_requests(self._toolbox.perform([self._toolbox.prepare(call)])))
         if seen.error is not None:
             raise UsageError(f"{call.name}: {seen.error}")
         return seen

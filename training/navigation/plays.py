@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from mmreason.agent.driver import finished, serve
+from mmreason.agent.driver import run_to_end, serve_requests
 from mmreason.agent.protocol import AskModel, CallTools, Claim, Inquiry, Results
 from mmreason.language.answer_reading import read_answer
 from mmreason.language.refusals import says_absent
@@ -23,11 +23,11 @@ from mmreason.memory.tree import NodeId, plan_tree
 from mmreason.models.base import ChatModel, Message, Reply
 from mmreason.needle.items import Item, NeedleSet
 from mmreason.needle.worlds import needle_set
-from mmreason.policies.longvideo_r1_text import Said, read_turn
+from mmreason.policies.longvideo_r1_text import ParsedTurn, read_turn
 from mmreason.policies.presets import NANO_POLICY
 from mmreason.tool_calls import Caption, ToolCall
 from mmreason.tools.calls import Roles
-from mmreason.tools.scan import caption_call, is_long, moments_seen, scan_calls
+from mmreason.tools.scan import caption_call, group_by_node, is_long, scan_calls
 from mmreason.tools.toolbox import Toolbox
 from mmreason.training.navigation.observer import CLIP, Unseen, observer
 from mmreason.training.navigation.teacher import HINTS, Teacher
@@ -121,7 +121,7 @@ class Table:
             question=item.question, options=item.options, tree=self.tree, leaf_s=CLIP.leaf_s
         )
 
-    def said(self, item: Item, text: str) -> Said | None:
+    def said(self, item: Item, text: str) -> ParsedTurn | None:
         """What a turn says; None where it cannot be read."""
         try:
             return read_turn(text, self.inquiry(item))
@@ -145,7 +145,7 @@ class Table:
         key = str(call)
         if key not in self._seen:
             prepared = self._toolbox.prepare(call)
-            self._seen[key] = finished(serve(self._toolbox.perform([prepared])))[0]
+            self._seen[key] = run_to_end(serve_requests(self._toolbox.perform([prepared])))[0]
         return self._seen[key]
 
     def read(self, node: NodeId) -> tuple[Note, ...]:
@@ -157,7 +157,7 @@ class Table:
         """What scans find, as the policy does them; none for a short video."""
         if not is_long(self.tree):
             return {}
-        return moments_seen(self.tree, [self.see(call) for call in scan_calls(self.tree)])
+        return group_by_node(self.tree, [self.see(call) for call in scan_calls(self.tree)])
 
 
 def play_all(
