@@ -19,7 +19,7 @@ import numpy as np
 
 from mmreason.agent.batch import Question, Result, drive_questions
 from mmreason.agent.build_index import IndexedNode, build_index
-from mmreason.agent.driver import Driver, Run, run_to_end, serve_requests
+from mmreason.agent.driver import AgentRun, Driver, run_to_end, serve_requests
 from mmreason.agent.loop import AnswerDraft, answer_loop
 from mmreason.agent.next_steps import Unanswered, next_steps
 from mmreason.agent.protocol import Inquiry
@@ -37,9 +37,9 @@ from mmreason.language.validate import checked_options, checked_question, checke
 from mmreason.memory.store import Store
 from mmreason.memory.tree import Tree, TreeRecipe, plan_tree
 from mmreason.models.base import ChatModel
-from mmreason.policies import Greedy, LongVideoR1, Policy
+from mmreason.policies import Greedy, Policy
 from mmreason.policies.estimate import Estimate, estimate_cost
-from mmreason.policies.presets import Compat, compatible
+from mmreason.policies.presets import Compat, find_preset
 from mmreason.tool_calls import ModelTurn, Scan, Skim
 from mmreason.tools.calls import Roles, Watchable
 from mmreason.tools.search import Embed
@@ -64,8 +64,6 @@ class _Task:
     budget: Budget
     subtitles: SubtitleChoice
     seed: int
-    asking: set[str]
-    """Store keys of what is being asked for, shared by questions in flight together."""
 
 
 class Reasoner:
@@ -143,11 +141,16 @@ class Reasoner:
             served_model=served_model,
             api_key=api_key,
         )
-        eye = loaded if observer is None else models.load(observer)
-        second = eye if checker is None else models.load(checker)
+        watcher = loaded if observer is None else models.load(observer)
+        verifier = None if checker is None else models.load(checker)
         if compat is not None:
-            policy, tree = compatible(compat, eye)
-        return cls(loaded, observer=eye, checker=second, policy=policy, tree=tree, store=store)
+            preset = find_preset(compat)
+            policy, tree = preset.policy, preset.tree
+            watcher = watcher.with_clip(preset.adapt_clip(watcher.clip))
+        decider = watcher if observer is None else loaded
+        return cls(
+            decider, observer=watcher, checker=verifier, policy=policy, tree=tree, store=store
+        )
 
     def ask(
         self,
@@ -202,7 +205,7 @@ class Reasoner:
         budget: Budget | None = None,
         subtitles: Subtitles | str | Path | None = "auto",
         seed: int = 0,
-    ) -> Run[Answer]:
+    ) -> AgentRun[Answer]:
         """`ask` without performing anything: yields every `Step` as it happens and every `Request`
         to a model, to which the caller sends the replies; returns the answer."""
         task = _Task(
@@ -211,7 +214,6 @@ class Reasoner:
             budget=budget or Budget(),
             subtitles=SubtitleChoice.of(subtitles),
             seed=seed,
-            asking=set(),
         )
         return self._run(video, task)
 
@@ -228,18 +230,16 @@ class Reasoner:
         A question that fails is a `Failure`, and the others go on. Models that are asked together
         see bigger batches; answers do not depend on that. What several of them need is asked once.
         """
-        asking: set[str] = set()
 
-        def start(question: Question) -> Run[Answer]:
-            task = _Task(
-                question=checked_question(question.question),
-                options=checked_options(question.options),
-                budget=budget or Budget(),
-                subtitles=SubtitleChoice.of(question.subtitles),
+        def start(question: Question) -> AgentRun[Answer]:
+            return self.play(
+                question.video,
+                question.question,
+                options=question.options,
+                budget=budget,
+                subtitles=question.subtitles,
                 seed=seed,
-                asking=asking,
             )
-            return self._run(question.video, task)
 
         return drive_questions(questions, start, workers)
 
@@ -248,10 +248,8 @@ class Reasoner:
     ) -> Iterator[IndexedNode]:
         """Caption whole levels ahead of questions, into the store; one item a node."""
         with _opened(video) as source:
-            policy, by_node = self.policy, isinstance(self.policy, LongVideoR1)
-            scan = policy.scan if isinstance(policy, LongVideoR1) else isinstance(policy, Greedy)
             toolbox, tree = self._toolbox(source), self._tree(source)
-            yield from build_index(toolbox, tree, tuple(levels), scan=scan, again=by_node)
+            yield from build_index(toolbox, tree, tuple(levels), self.policy.caption_needs)
 
     def estimate(self, video: VideoInput | Watchable, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
@@ -299,7 +297,7 @@ class Reasoner:
                 frame = frame_of_video(source, span)
         return ground_frame(self.model, frame, expression)
 
-    def _run(self, video: VideoInput | Watchable, task: _Task) -> Run[Answer]:
+    def _run(self, video: VideoInput | Watchable, task: _Task) -> AgentRun[Answer]:
         started, limit_s = time.perf_counter(), task.budget.seconds
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
         with _opened(video) as source:
@@ -383,7 +381,6 @@ class Reasoner:
             transcript=said.notes,
             seed=task.seed,
             embed=self.embed,
-            asking=task.asking,
             deadline_s=deadline_s,
         )
 

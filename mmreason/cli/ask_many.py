@@ -49,7 +49,7 @@ def ask_many(
     if not use_subtitles:
         questions = [replace(q, subtitles=None) if q.subtitles == "auto" else q for q in questions]
     results = ResultsFile(answers_path, retry_failed=retry_failed)
-    left = results.left(questions)
+    left = results.unfinished(questions)
     for unreadable in rows.unreadable:
         results.add(unreadable)
     if left:

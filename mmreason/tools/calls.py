@@ -1,14 +1,12 @@
 """What passes between the tools, their driver and the models: calls that are prepared, requests to
-models, who plays which role.
-
-Leaves out performing them (`tools.py`).
+models, who plays which role. Performing them is in `toolbox.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from mmreason.models.base import ChatModel, Conversation, Reply, TimedModel
 from mmreason.tool_calls import ToolCall
@@ -71,9 +69,28 @@ FAILURES = (ValueError, RuntimeError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
-class Awaited:
-    """Yielded instead of a request whose replies another question has asked for already: send None
-    when others have gone on."""
+class Reserve:
+    """Yielded before what is not stored yet is asked for: send None when no other question in
+    flight is asking for these. They are this question's until it yields again after its request."""
+
+    keys: frozenset[str]
+    """Of the store."""
+
+
+ResultT = TypeVar("ResultT")
+ToolRun = Generator[Request | Reserve, Any, ResultT]
+"""Tools at work: sent the replies to a `Request` (or thrown one of `FAILURES`), None to a
+`Reserve`."""
+
+
+def send_request(request: Request) -> Generator[Request, list[Reply], list[Reply]]:
+    """Have a model asked; gives a reply a conversation."""
+    return (yield request)
+
+
+def reserve_keys(keys: frozenset[str]) -> Generator[Reserve, None, None]:
+    """Wait until no other question in flight asks for these."""
+    yield Reserve(keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +145,17 @@ def split_batches(prepared: Sequence[PreparedCall]) -> Iterator[list[int]]:
     """Positions that are asked together: new calls of one role and length, within the limits."""
     waiting: list[int] = []
     pixels = views = 0
-    for index, one in enumerate(prepared):
-        alone = one.stored is not None or not one.views
-        pixels += sum(view.pixel_count for view in one.views)
-        views += len(one.views)
+    for index, call in enumerate(prepared):
+        # What the store holds, searches and scans ask no model: each goes by itself.
+        alone = call.stored is not None or not call.views
+        pixels += sum(view.pixel_count for view in call.views)
+        views += len(call.views)
         fits = pixels <= BATCH_PIXELS and views <= BATCH_VIEWS
-        if waiting and (alone or not fits or _batch_kind(prepared[waiting[0]]) != _batch_kind(one)):
+        differs = waiting and _batch_kind(prepared[waiting[0]]) != _batch_kind(call)
+        if waiting and (alone or not fits or differs):
             yield waiting
             waiting = []
-            pixels, views = sum(view.pixel_count for view in one.views), len(one.views)
+            pixels, views = sum(view.pixel_count for view in call.views), len(call.views)
         if alone:
             yield [index]
             pixels = views = 0
@@ -146,5 +165,5 @@ def split_batches(prepared: Sequence[PreparedCall]) -> Iterator[list[int]]:
         yield waiting
 
 
-def _batch_kind(one: PreparedCall) -> tuple[bool, int]:
-    return one.call.is_check, one.max_new_tokens
+def _batch_kind(prepared: PreparedCall) -> tuple[bool, int]:
+    return prepared.call.is_check, prepared.max_new_tokens

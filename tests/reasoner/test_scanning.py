@@ -240,7 +240,7 @@ def test_a_half_truth_is_no_answer(fake_video, watcher):
 
 def test_words_that_captions_never_use_prove_nothing():
     captions = SeenCaptions()
-    captions.hear([Note(Span(0, 4), "a dog and a red car."), Note(Span(4, 8), "a dog.")])
+    captions.add([Note(Span(0, 4), "a dog and a red car."), Note(Span(4, 8), "a dog.")])
     assert captions.expected("brown puppy") == frozenset()
     assert captions.expected("brown dog") == {"dog"}
     assert captions.within(Span(3, 9)) == [Note(Span(4, 8), "a dog.")]

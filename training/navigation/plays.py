@@ -150,7 +150,7 @@ class Table:
 
     def read(self, node: NodeId) -> tuple[Note, ...]:
         """The notes of a node's caption."""
-        return self.see(caption_call(self.tree.node(node), self.moments, again=True)).notes
+        return self.see(caption_call(self.tree.node(node), self.moments, parent_stills=True)).notes
 
     @cached_property
     def moments(self) -> dict[NodeId, tuple[Note, ...]]:

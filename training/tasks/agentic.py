@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmreason.agent.driver import Run
+from mmreason.agent.driver import AgentRun
 from mmreason.models.base import ClipRecipe, Conversation, Reply
 from mmreason.reasoner import Reasoner
 from mmreason.tools.calls import FAILURES, Request
@@ -28,7 +28,7 @@ from mmreason.training.rewards import (
 from mmreason.training.rollouts.episode import Ask, Codec, Episode
 from mmreason.training.rollouts.types import Outcome, Problem, Prompt, Written
 from mmreason.training.tasks.single_turn import judged
-from mmreason.types import Answer, Budget, Step, UsageError
+from mmreason.types import Answer, Budget, UsageError
 
 
 class Player:
@@ -112,7 +112,9 @@ class AgentTask:
         """See `Task`."""
         return self.reward(outcome.trajectory, problem.truth)
 
-    def _episode(self, problem: Problem, run: Run[Answer], player: Player, codec: Codec) -> Episode:
+    def _episode(
+        self, problem: Problem, run: AgentRun[Answer], player: Player, codec: Codec
+    ) -> Episode:
         sent: Any = None
         failure: Exception | None = None
         said: list[Written] = []
@@ -123,9 +125,8 @@ class AgentTask:
             except StopIteration as end:
                 return self._outcome(problem, end.value, said)
             sent, failure = None, None
-            if isinstance(item, Step):
-                continue
-            assert isinstance(item, Request), "no other question shares what is asked for"
+            if not isinstance(item, Request):
+                continue  # a step, or keys to reserve: attempts wait for nobody
             if item.model is not player:
                 sent, failure = yield from _observed(item)
                 continue
