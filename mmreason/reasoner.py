@@ -1,9 +1,6 @@
 """The front door: ask a video, caption it, ground an expression in it.
 
-Drives the loop of `agent.py` one call at a time, with a hard budget before every call. Leaves out
-the policy, the tools and the reports.
-
-    Reasoner.load("nano").ask("clip.mp4", "What colour is the star?")
+Reasoner.load("nano").ask("clip.mp4", "What colour is the star?")
 """
 
 from __future__ import annotations
@@ -56,7 +53,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class _CheckedQuestion:
     """A question that has been checked."""
 
     question: str
@@ -208,7 +205,7 @@ class Reasoner:
     ) -> AgentRun[Answer]:
         """`ask` without performing anything: yields every `Step` as it happens and every `Request`
         to a model, to which the caller sends the replies; returns the answer."""
-        task = _Task(
+        task = _CheckedQuestion(
             question=checked_question(question),
             options=checked_options(options),
             budget=budget or Budget(),
@@ -267,10 +264,11 @@ class Reasoner:
             span = checked_span(span, source.info)
             toolbox = self._toolbox(source)
             call = Skim(span=span)
-            seen = run_to_end(serve_requests(toolbox.perform([toolbox.prepare(call)])))[0]
-        if seen.error is not None:
-            raise VideoError(f"{source.info.path}: no caption for {span}: {seen.error}")
-        return seen.text
+            run = toolbox.perform([toolbox.prepare(call)])
+            (observation,) = run_to_end(serve_requests(run))
+        if observation.error is not None:
+            raise VideoError(f"{source.info.path}: no caption for {span}: {observation.error}")
+        return observation.text
 
     def ground(
         self,
@@ -297,36 +295,37 @@ class Reasoner:
                 frame = frame_of_video(source, span)
         return ground_frame(self.model, frame, expression)
 
-    def _run(self, video: VideoInput | Watchable, task: _Task) -> AgentRun[Answer]:
+    def _run(self, video: VideoInput | Watchable, task: _CheckedQuestion) -> AgentRun[Answer]:
         started, limit_s = time.perf_counter(), task.budget.seconds
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
         with _opened(video) as source:
             info, tree, roles = source.info, self._tree(source), self.roles
-            said = Transcript.of(task.question, task.subtitles.for_video(source), task.options)
-            shown = said.notes if roles.reasoner.clip.reads_transcript else ()
+            transcript = Transcript.search(
+                task.question, task.subtitles.for_video(source), task.options
+            )
+            passages = transcript.notes if roles.reasoner.clip.reads_transcript else ()
             inquiry = Inquiry(
                 question=task.question,
                 options=task.options,
                 tree=tree,
                 leaf_s=self.model.clip.leaf_s,
-                has_subtitles=bool(said.subtitles),
-                transcript=shown,
+                has_subtitles=bool(transcript.subtitles),
+                transcript=passages,
                 rounds=task.budget.rounds,
                 observer=id_of(roles.observer),
                 checker=id_of(roles.checker),
                 reasoner=id_of(roles.reasoner),
             )
-            toolbox = self._toolbox(source, task, said, deadline_s)
+            toolbox = self._toolbox(source, task, transcript, deadline_s)
             loop = answer_loop(inquiry, self.policy)
             driver = Driver(loop, toolbox, roles, task.budget, task.seed, started)
-            found = yield from driver.run()
-            draft = said.joined(found)
+            draft = transcript.complete((yield from driver.run()))
             # What failed because the time was over is told by the stop reason.
             is_late = draft.stop_reason is StopReason.BUDGET_SECONDS
             if draft.decline is not None and not is_late:
                 _raise_where_all_failed(driver.trace, info)
             thumbnails, failed = take_thumbnails(source, draft.evidence, driver.trace)
-            fallbacks = (*_told_inexact(toolbox), *toolbox.notes, *failed)
+            fallbacks = (*_inexact_notes(toolbox), *toolbox.notes, *failed)
             notes = (*source.info.notes, *why_declined(driver.trace), *fallbacks)
             return Answer(
                 question=task.question,
@@ -335,19 +334,23 @@ class Reasoner:
                 options=task.options,
                 confidence=draft.confidence,
                 confidence_calibrated=roles.observer.calibrated and roles.checker.calibrated,
-                evidence=tuple(replace(one, video=info.path) for one in draft.evidence),
+                evidence=tuple(replace(item, video=info.path) for item in draft.evidence),
                 cost=replace(driver.cost, seconds=time.perf_counter() - started),
                 trace=tuple(driver.trace),
                 stop_reason=draft.stop_reason,
-                next_steps=self._next_steps(task, draft, said, driver.trace),
+                next_steps=self._next_steps(task, draft, transcript, driver.trace),
                 video=info.path,
                 duration_s=info.duration_s,
-                settings=self._settings(task, tree, info, said, notes),
+                settings=self._settings(task, tree, info, transcript, notes),
                 thumbnails=thumbnails,
             )
 
     def _next_steps(
-        self, task: _Task, draft: AnswerDraft, said: Transcript, trace: Sequence[Step]
+        self,
+        task: _CheckedQuestion,
+        draft: AnswerDraft,
+        transcript: Transcript,
+        trace: Sequence[Step],
     ) -> tuple[str, ...]:
         if draft.decline is None:
             return ()
@@ -358,7 +361,7 @@ class Reasoner:
             budget=task.budget,
             roles=self.roles,
             policy=self.policy.name,
-            subtitles=said.subtitles,
+            subtitles=transcript.subtitles,
             subtitles_wanted=not task.subtitles.is_none,
             trace=trace,
         )
@@ -367,18 +370,18 @@ class Reasoner:
     def _toolbox(
         self,
         source: Watchable,
-        task: _Task | None = None,
-        said: Transcript | None = None,
+        task: _CheckedQuestion | None = None,
+        transcript: Transcript | None = None,
         deadline_s: float | None = None,
     ) -> Toolbox:
-        if task is None or said is None:
+        if task is None or transcript is None:
             return Toolbox(source, self.roles, self.store)
         return Toolbox(
             source,
             self.roles,
             self.store,
-            subtitles=said.subtitles,
-            transcript=said.notes,
+            subtitles=transcript.subtitles,
+            transcript=transcript.notes,
             seed=task.seed,
             embed=self.embed,
             deadline_s=deadline_s,
@@ -403,20 +406,23 @@ class Reasoner:
 
     def _settings(
         self,
-        task: _Task,
+        task: _CheckedQuestion,
         tree: Tree,
         info: VideoInfo,
-        said: Transcript,
+        transcript: Transcript,
         notes: tuple[str, ...],
     ) -> dict[str, Any]:
         model = self.model
         return {
             **describe_recipe(model, tree, info),
             "policy": self.policy.name,
-            "roles": {role: describe_model(one) for role, one in self.roles.by_name().items()},
+            "roles": {
+                role: describe_model(role_model)
+                for role, role_model in self.roles.by_name().items()
+            },
             "seed": task.seed,
             "budget": asdict(task.budget),
-            "subtitles": said.told(),
+            "subtitles": transcript.to_settings(),
             "store": self.store.path,
             "notes": [*standing_notes(model), *self.store.notes, *notes],
         }
@@ -444,7 +450,7 @@ def ask(
     )
 
 
-def _told_inexact(toolbox: Toolbox) -> tuple[str, ...]:
+def _inexact_notes(toolbox: Toolbox) -> tuple[str, ...]:
     """A note where models were shown other frames than those that were asked for."""
     count = len(toolbox.inexact_s)
     if not count:

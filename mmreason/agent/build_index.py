@@ -39,6 +39,7 @@ def list_level_nodes(tree: Tree, levels: tuple[str, ...]) -> tuple[Node, ...]:
     UsageError for a name that is none.
 
     Example:
+        >>> from mmreason.video.types import Span
         >>> tree = Tree(Span(0, 64), branching=4, depth=2)
         >>> len(list_level_nodes(tree, ("high", "medium")))
         20

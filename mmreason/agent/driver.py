@@ -120,7 +120,7 @@ class Driver:
                 observations.append(replace(observation, cost=cost + Cost(rounds=rounds)))
                 yield self._step(action.thought, call.call, observations[-1])
             # 3. Go on until something is refused or the time is over.
-            if refused is None and any(seen.error is not None for seen in observations):
+            if refused is None and any(item.error is not None for item in observations):
                 refused = self._out_of_time()
             if refused is not None:
                 return Results(tuple(observations), refused)

@@ -1,6 +1,6 @@
 """What moves an answer besides the question, as plain values for its `settings`.
 
-Leaves out what is known of a single run only: seed, budget, store, notes (`reasoner.py`).
+What is known of a single run only (seed, budget, store, notes) is added in `reasoner.py`.
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ def id_of(model: ChatModel) -> ModelId:
 
 @cache
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in ("av", "numpy", "torch", "transformers"):
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions

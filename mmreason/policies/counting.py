@@ -25,9 +25,11 @@ def read_descriptions(text: str, thing: str) -> tuple[Description, ...]:
         >>> [sorted(words) for words in read_descriptions("a red star and a circle.", "stars")]
         [['red', 'star']]
     """
-    wanted = content_words(thing)
+    thing_words = content_words(thing)
     phrase_words = (frozenset(t for t in phrase if " " not in t) for phrase in phrases(text))
-    return tuple(description for description in phrase_words if wanted and wanted <= description)
+    return tuple(
+        description for description in phrase_words if thing_words and thing_words <= description
+    )
 
 
 def find_told_option(notes: Iterable[Note], thing: str, options: Sequence[str]) -> int | None:
@@ -44,8 +46,8 @@ def find_told_option(notes: Iterable[Note], thing: str, options: Sequence[str]) 
         index
         for note in notes
         for description in read_descriptions(note.text, thing)
-        for index, wanted in enumerate(option_words)
-        if wanted and wanted <= description
+        for index, thing_words in enumerate(option_words)
+        if thing_words and thing_words <= description
     }
     return told_options.pop() if len(told_options) == 1 else None
 

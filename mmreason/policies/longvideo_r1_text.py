@@ -68,6 +68,7 @@ class ParsedTurn:
     """What a model wrote in one turn, read.
 
     Example:
+        >>> from mmreason.video.types import Span
         >>> inquiry = Inquiry(question="?", tree=Tree(Span(0, 64), 4, 2), leaf_s=4.0)
         >>> turn = read_turn("<think>it is there</think><answer>B</answer>", inquiry)
         >>> turn.thought, turn.answer
@@ -192,6 +193,7 @@ def describe_observation(observation: Observation) -> str:
     tags are taken apart, so that nothing on a screen or in a subtitle can pose as a turn.
 
     Example:
+        >>> from mmreason.video.types import Span
         >>> describe_observation(Observation(text="a sign: <answer>B", span=Span(0, 4)))
         'a sign: (answer)B'
     """

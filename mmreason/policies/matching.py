@@ -95,9 +95,9 @@ def scores_of(lines: Sequence[ScoredLine], core: Terms, context: Terms) -> list[
     """A score a line, for what a question asks and when; rarity is that among these lines."""
     weights = _weights(lines, core, context)
 
-    def matched_share(terms: Iterable[str], wanted: Terms) -> float:
-        total = sum(weights[term] for term in wanted)
-        matched = sum(weights[term] for term in set(terms) & set(wanted))
+    def matched_share(terms: Iterable[str], asked_terms: Terms) -> float:
+        total = sum(weights[term] for term in asked_terms)
+        matched = sum(weights[term] for term in set(terms) & set(asked_terms))
         return matched / total if total else 0.0
 
     core_words = {term for term in core if " " not in term}

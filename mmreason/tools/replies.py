@@ -1,5 +1,5 @@
 """Replies of models as the store keeps them, what is wrong with kept ones, and what a tool call
-tells of them. Pure; asking for them is in `tools.py`.
+tells of them. Pure; asking for them is in `toolbox.py`.
 """
 
 from __future__ import annotations
@@ -124,13 +124,13 @@ def to_observation(
         Note(view.span, value["text"], value["frame_times_s"][0] if stills else None)
         for view, value in zip(prepared.views, values, strict=True)
     )
-    sure = [value["confidence"] for value in values if value["confidence"] is not None]
+    confidences = [value["confidence"] for value in values if value["confidence"] is not None]
     return Observation(
         text=values[0]["text"] if len(values) == 1 else as_text(merge_equal(notes)),
         span=prepared.span,
         notes=notes,
         frame_times_s=tuple(t for value in values for t in value["frame_times_s"]),
-        confidence=sum(sure) / len(sure) if sure else None,
+        confidence=sum(confidences) / len(confidences) if confidences else None,
         cached=cached,
         cost=cost,
         note="; ".join(dict.fromkeys(v["note"] for v in values if v.get("note"))),
@@ -138,7 +138,12 @@ def to_observation(
 
 
 def merge_equal(notes: Sequence[Note]) -> tuple[Note, ...]:
-    """Neighbouring notes of the same text as one, over both their spans."""
+    """Neighbouring notes of the same text as one, over both their spans.
+
+    Example:
+        >>> merge_equal([Note(Span(0, 4), "a star."), Note(Span(4, 8), "a star.")])[0].span
+        Span(start_s=0, end_s=8)
+    """
     runs: list[Note] = []
     for note in notes:
         if runs and runs[-1].text == note.text:
@@ -149,5 +154,10 @@ def merge_equal(notes: Sequence[Note]) -> tuple[Note, ...]:
 
 
 def as_text(notes: Sequence[Note]) -> str:
-    """One line a note, behind its time."""
+    """One line a note, behind its time.
+
+    Example:
+        >>> as_text([Note(Span(0, 4), "a star.")])
+        '0:00.00 a star.'
+    """
     return "\n".join(f"{format_time(note.span.start_s)} {note.text}" for note in notes)

@@ -1,6 +1,6 @@
 """Which frames of a stretch a model is shown: one clip, a sparse overview, or several clips.
 
-Pure arithmetic over a `ClipRecipe`. Leaves out decoding, prompts and models (`tools.py`).
+Pure arithmetic over a `ClipRecipe`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,12 @@ FOCUS_CLIPS = 4
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The frames of one request to a model."""
+    """The frames of one request to a model.
+
+    Example:
+        >>> View(Span(0, 4), (1.0, 3.0), (64, 32)).pixel_count
+        4096
+    """
 
     span: Span
     """The stretch that the reply speaks for."""
@@ -99,7 +104,12 @@ def focus_views(recipe: ClipRecipe, info: VideoInfo, span: Span) -> tuple[View, 
 
 
 def center_span(time_s: float, length_s: float, within: Span) -> Span:
-    """A stretch of `length_s` centred on `time_s`, moved to lie inside `within`."""
+    """A stretch of `length_s` centred on `time_s`, moved to lie inside `within`.
+
+    Example:
+        >>> center_span(1.0, 4.0, within=Span(0, 60))
+        Span(start_s=0, end_s=4.0)
+    """
     length_s = min(length_s, within.duration_s)
     start_s = min(max(time_s - length_s / 2, within.start_s), within.end_s - length_s)
     return Span(start_s, start_s + length_s).clip(within)
@@ -117,17 +127,19 @@ def _times_s(info: VideoInfo, span: Span, count: int, shift: float) -> tuple[flo
 def _nearer(times_s: tuple[float, ...], span: Span, telling_s: list[float]) -> tuple[float, ...]:
     """Each of the middles `times_s` of equal steps, or the first of `telling_s` in its step."""
     step_s = span.duration_s / len(times_s)
-    found = list(times_s)
+    chosen_s = list(times_s)
+    # Backwards: the first of those that fall into one step is written last, and stays.
     for time_s in reversed(telling_s):
-        found[min(len(found) - 1, max(0, int((time_s - span.start_s) / step_s)))] = time_s
-    return tuple(found)
+        step = int((time_s - span.start_s) / step_s)
+        chosen_s[min(len(chosen_s) - 1, max(0, step))] = time_s
+    return tuple(chosen_s)
 
 
 def _smaller(recipe: ClipRecipe, info: VideoInfo, halvings: int) -> tuple[int, int]:
     """Frame size with the area halved so many times."""
     width, height = recipe.frame_size_px(info.width_px, info.height_px)
     longest = max(width, height)
-    wanted = min(longest, max(LEAST_OVERVIEW_PX, longest / math.sqrt(2**halvings)))
+    target_px = min(longest, max(LEAST_OVERVIEW_PX, longest / math.sqrt(2**halvings)))
     step = recipe.multiple_px
-    scale = wanted / longest / step
+    scale = target_px / longest / step
     return max(step, round(width * scale) * step), max(step, round(height * scale) * step)
