@@ -2,8 +2,7 @@
 
 Questions in waiter share calls to a model: their requests are put together, so that a local model
 sees batches and an endpoint is asked side by side; what one of them has asked for, the others wait
-for. What is done is on disk at once and is not done again. Leaves out how one question is answered
-(`reasoner.py`).
+for. What is done is on disk at once and is not done again.
 """
 
 from __future__ import annotations
@@ -198,6 +197,7 @@ def answer_requests(waiting: Sequence[AwaitsReplies]) -> None:
     for waiter in waiting:
         request = waiter.request
         assert request is not None
+        # What may not differ within one call to a model.
         key = (id(request.model), request.max_new_tokens, request.temperature, request.seed)
         groups.setdefault(key, []).append(waiter)
     for group in groups.values():
@@ -208,6 +208,7 @@ def _answer_group(group: Sequence[AwaitsReplies]) -> None:
     requests = [waiter.request for waiter in group if waiter.request is not None]
     together = [c for request in requests for c in request.conversations]
     first = requests[0]
+    # One deadline a conversation, infinite for those of questions without a limit.
     deadlines_s: list[float] = []
     if any(request.deadlines_s for request in requests):
         for request in requests:
@@ -226,6 +227,7 @@ def _answer_group(group: Sequence[AwaitsReplies]) -> None:
     except ModelError as error:
         replies, errors = error.replies, error.errors
     except FAILURES as error:
+        # Who caused it is not known: each is asked alone, so that only its own question fails.
         if len(group) == 1:
             group[0].failure = error
             return

@@ -203,6 +203,7 @@ class Driver:
         return reply
 
     def _record_note(self, action: RecordNote) -> AgentRun[Stopped | None]:
+        # A mistake takes a round like a call: it may not go on for ever. An answer takes none.
         is_free = action.counted or action.error is None
         cost = Cost(rounds=0 if is_free else 1)
         refused = None if action.error is None else self._budget.exceeded_by(self.cost + cost)
@@ -224,6 +225,7 @@ class Driver:
     def _refusal(self, prepared: Sequence[PreparedCall], opening: bool) -> StopReason | None:
         """Why the last of these calls may not be made, or None. Tokens are known only after a call:
         the largest so far is the forecast."""
+        # At least 1, so that a budget of 0 refuses the first call.
         forecast = max(1, self._largest)
         new = [call for call in prepared if call.new_frames]
         ahead = Cost(

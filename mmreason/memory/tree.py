@@ -126,13 +126,16 @@ class Tree:
         """The leaf that holds `time_s`; times outside map to the first or last leaf."""
         if self.depth == 0:
             return self.node(())
+        # The inverse of `_bound_s` in whole microseconds, where floats could miss by one leaf.
         time_us = _us(time_s) - _us(self.span.start_s)
         index = ((time_us + 1) * self.leaf_count - 1) // self._length_us
         index = min(max(index, 0), self.leaf_count - 1)
+        # A boundary that moved to a cut moved by less than half a leaf: a neighbour at most.
         if self.cuts_s and index and time_s < self._bound_s(index, self.depth):
             index -= 1
         elif self.cuts_s and index + 1 < self.leaf_count:
             index += time_s >= self._bound_s(index + 1, self.depth)
+        # The index in base K, from the lowest level up, is the id read backwards.
         digits = []
         for _ in range(self.depth):
             index, digit = divmod(index, self.branching)
@@ -145,6 +148,7 @@ class Tree:
 
     def _bound_s(self, index: int, level: int) -> float:
         count = self.branching**level
+        # The ends are the span's own: through microseconds they could move.
         if index == 0:
             return self.span.start_s
         if index == count:
@@ -191,6 +195,7 @@ def plan_tree(
     if not 0.0 <= overlap <= MOST_OVERLAP:
         raise UsageError(f"the overlap of a tree is 0 to {MOST_OVERLAP} of a node, got {overlap}")
     length_s = span.duration_s
+    # Cube root: three levels of K parts have leaves of 16 s (LongVideo-R1).
     k = min(high, max(low, round((length_s / 16) ** (1 / 3))))
     shortest_s = max(frame_interval_s, 0.001)
     possible = [d for d in range(1, MOST_DEPTH + 1) if length_s / k**d >= shortest_s]

@@ -1,7 +1,7 @@
 """What a question would cost, before anything is spent: planned from the tree, nothing decoded.
 
 An estimate for the greedy way through the tree, as ranges: at least the opening and one checked
-look, at most all that may be read. Leaves out what models really write.
+look, at most all that may be read.
 """
 
 from __future__ import annotations

@@ -122,6 +122,7 @@ def read_calls(text: str, inquiry: Inquiry) -> tuple[ToolCall, ...]:
         if (count := len(values) + len(named)) != len(fields):
             raise UsageError(f"{name} takes {len(fields)} arguments, got {count}")
         return (make_call(tree, name, dict(zip(fields, values, strict=False)) | named),)
+    # Published calls name arguments in any order: the id comes before the question.
     question_last = sorted(named, key=lambda key: key in ("question", "query"))
     values += (named[key] for key in question_last)
     if name in ("get_caption", "caption"):

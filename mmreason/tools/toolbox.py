@@ -120,6 +120,7 @@ class Toolbox:
                 views = caption_views(model.clip, info, span, stills=call.stills)
             else:
                 views = caption_views(model.clip, info, span, call.shift)
+            # More frames than a clip show more than one thing: their caption may be longer.
             limit = OVERVIEW_TOKENS if len(views[0].times_s) > model.clip.frames else limit
         elif isinstance(call, Search):
             prompt, views = call.text, ()
@@ -132,6 +133,7 @@ class Toolbox:
             else:
                 views = (clip_view(model.clip, info, span, call.shift),)
         key = self._key(model, prompt, views, limit)
+        # A search asks nothing, and what it finds changes with all that is read.
         stored = self._stored(key, views) if views else None
         return PreparedCall(
             call=call, prompt=prompt, max_new_tokens=limit, views=views, key=key, stored=stored
@@ -151,6 +153,7 @@ class Toolbox:
         for positions in split_batches(prepared):
             batch = [prepared[index] for index in positions]
             batch_observations = yield from self._perform_batch(batch, over, allows)
+            # Batches that failed have shown frames twice: later ones must make room for that.
             over += sum(observation.cost.frames for observation in batch_observations)
             over -= sum(call.new_frames for call in batch)
             for index, observation in zip(positions, batch_observations, strict=True):
@@ -316,7 +319,7 @@ class Toolbox:
         that is told in a note, and asked for anew."""
         try:
             value = self._store.get(key)
-        except ValueError as error:
+        except ValueError as error:  # UsageError: the file is damaged as a whole
             value = self._without_store(error).get(key)
         if value is None:
             return None

@@ -70,22 +70,27 @@ def caption_views(
     frame for recipes of stills. Of `stills`, the most telling first, such recipes show all and
     nothing else; other overviews show the first of them in each even step instead of its middle.
     """
+    # 1. Short: one clip at the rate that the model sees best.
     if span.duration_s <= CLIP_LEAVES * recipe.leaf_s:
         return (clip_view(recipe, info, span, shift),)
+    # 2. A model that loses track across cuts sees one frame at a time.
     if recipe.overview == "stills":
         size_px = recipe.frame_size_px(info.width_px, info.height_px)
         if stills:
             ordered = sorted(stills, key=lambda still: still.time_s)
             return tuple(View(still.span, (still.time_s,), size_px) for still in ordered)
         times_s = _times_s(info, span, recipe.frames, shift)
+        # Each frame speaks up to half-way to its neighbours.
         edges_s = [span.start_s, *((a + b) / 2 for a, b in itertools.pairwise(times_s))]
         edges_s.append(span.end_s)
         return tuple(
             View(Span(edges_s[i], edges_s[i + 1]), (time_s,), size_px)
             for i, time_s in enumerate(times_s)
         )
+    # 3. A model of fixed frame size cannot trade size for number.
     if recipe.size_px is not None:
         return (clip_view(recipe, info, span, shift),)
+    # 4. More and smaller frames, the longer the stretch.
     level = math.log(span.duration_s / recipe.leaf_s, LEVEL_RATIO)
     doublings = min(DOUBLINGS, max(0, round(level)))
     size_px = _smaller(recipe, info, doublings)
@@ -118,6 +123,7 @@ def center_span(time_s: float, length_s: float, within: Span) -> Span:
 def _times_s(info: VideoInfo, span: Span, count: int, shift: float) -> tuple[float, ...]:
     if span.duration_s <= 0:
         return (span.start_s,)
+    # No frame twice: it would count as two, and a model may take it for a pause.
     if info.mean_fps_hz > 0:
         count = min(count, max(1, round(span.duration_s * info.mean_fps_hz)))
     step_s = span.duration_s / count
