@@ -287,8 +287,8 @@ FAULTS = [
     ("INSERT", "database is locked"),
     ("INSERT", "database or disk is full"),
     ("INSERT", "attempt to write a readonly database"),
-    ("SELECT value", "database is locked"),
-    ("SELECT value", "disk I/O error"),
+    ("SELECT CAST(value", "database is locked"),
+    ("SELECT CAST(value", "disk I/O error"),
 ]
 
 
