@@ -1,9 +1,6 @@
 """The front door: ask a video, caption it, ground an expression in it.
 
-Drives the loop of `agent.py` one call at a time, with a hard budget before every call. Leaves out
-the policy, the tools and the reports.
-
-    Reasoner.load("nano").ask("clip.mp4", "What colour is the star?")
+Reasoner.load("nano").ask("clip.mp4", "What colour is the star?")
 """
 
 from __future__ import annotations
@@ -17,13 +14,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from mmreason.agent.batch import Question, Result, drive
-from mmreason.agent.build_index import IndexedNode, build
-from mmreason.agent.driver import Driver, Run, finished, serve
+from mmreason.agent.batch import Question, Result, drive_questions
+from mmreason.agent.build_index import IndexedNode, build_index
+from mmreason.agent.driver import AgentRun, Driver, run_to_end, serve_requests
 from mmreason.agent.loop import AnswerDraft, answer_loop
 from mmreason.agent.next_steps import Unanswered, next_steps
 from mmreason.agent.protocol import Inquiry
-from mmreason.agent.provenance import id_of, recipe_of, standing_notes, told_of, why_declined
+from mmreason.agent.provenance import (
+    describe_model,
+    describe_recipe,
+    id_of,
+    standing_notes,
+    why_declined,
+)
 from mmreason.agent.quoting import SubtitleChoice, Transcript
 from mmreason.agent.stream import AnswerStream
 from mmreason.grounding import Grounding
@@ -31,9 +34,9 @@ from mmreason.language.validate import checked_options, checked_question, checke
 from mmreason.memory.store import Store
 from mmreason.memory.tree import Tree, TreeRecipe, plan_tree
 from mmreason.models.base import ChatModel
-from mmreason.policies import Greedy, LongVideoR1, Policy
-from mmreason.policies.estimate import Estimate, estimate
-from mmreason.policies.presets import Compat, compatible
+from mmreason.policies import Greedy, Policy
+from mmreason.policies.estimate import Estimate, estimate_cost
+from mmreason.policies.presets import Compat, find_preset
 from mmreason.tool_calls import ModelTurn, Scan, Skim
 from mmreason.tools.calls import Roles
 from mmreason.tools.search import Embed
@@ -50,7 +53,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class _CheckedQuestion:
     """A question that has been checked."""
 
     question: str
@@ -58,8 +61,6 @@ class _Task:
     budget: Budget
     subtitles: SubtitleChoice
     seed: int
-    asking: set[str]
-    """Store keys of what is being asked for, shared by questions in flight together."""
 
 
 class Reasoner:
@@ -137,11 +138,16 @@ class Reasoner:
             served_model=served_model,
             api_key=api_key,
         )
-        eye = loaded if observer is None else models.load(observer)
-        second = eye if checker is None else models.load(checker)
+        watcher = loaded if observer is None else models.load(observer)
+        verifier = None if checker is None else models.load(checker)
         if compat is not None:
-            policy, tree = compatible(compat, eye)
-        return cls(loaded, observer=eye, checker=second, policy=policy, tree=tree, store=store)
+            preset = find_preset(compat)
+            policy, tree = preset.policy, preset.tree
+            watcher = watcher.with_clip(preset.adapt_clip(watcher.clip))
+        decider = watcher if observer is None else loaded
+        return cls(
+            decider, observer=watcher, checker=verifier, policy=policy, tree=tree, store=store
+        )
 
     def ask(
         self,
@@ -185,7 +191,7 @@ class Reasoner:
         run = self.play(
             video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
         )
-        return AnswerStream(serve(run))
+        return AnswerStream(serve_requests(run))
 
     def play(
         self,
@@ -196,16 +202,15 @@ class Reasoner:
         budget: Budget | None = None,
         subtitles: Subtitles | str | Path | None = "auto",
         seed: int = 0,
-    ) -> Run[Answer]:
+    ) -> AgentRun[Answer]:
         """`ask` without performing anything: yields every `Step` as it happens and every
         `ModelRequest`, to which the caller sends the replies; returns the answer."""
-        task = _Task(
+        task = _CheckedQuestion(
             question=checked_question(question),
             options=checked_options(options),
             budget=budget or Budget(),
             subtitles=SubtitleChoice.of(subtitles),
             seed=seed,
-            asking=set(),
         )
         return self._run(video, task)
 
@@ -222,35 +227,33 @@ class Reasoner:
         A question that fails is a `Failure`, and the others go on. Models that are asked together
         see bigger batches; answers do not depend on that. What several of them need is asked once.
         """
-        asking: set[str] = set()
 
-        def start(question: Question) -> Run[Answer]:
-            task = _Task(
-                question=checked_question(question.question),
-                options=checked_options(question.options),
-                budget=budget or Budget(),
-                subtitles=SubtitleChoice.of(question.subtitles),
+        def start(question: Question) -> AgentRun[Answer]:
+            return self.play(
+                question.video,
+                question.question,
+                options=question.options,
+                budget=budget,
+                subtitles=question.subtitles,
                 seed=seed,
-                asking=asking,
             )
-            return self._run(question.video, task)
 
-        return drive(questions, start, workers)
+        return drive_questions(questions, start, workers)
 
     def index(
         self, video: VideoInput | FrameSource, levels: Sequence[str] = ("high",)
     ) -> Iterator[IndexedNode]:
         """Caption whole levels ahead of questions, into the store; one item a node."""
         with _opened(video) as source:
-            policy, by_node = self.policy, isinstance(self.policy, LongVideoR1)
-            scan = policy.scan if isinstance(policy, LongVideoR1) else isinstance(policy, Greedy)
             toolbox, tree = self._toolbox(source), self._tree(source)
-            yield from build(toolbox, tree, tuple(levels), scan=scan, again=by_node)
+            yield from build_index(toolbox, tree, tuple(levels), self.policy.caption_needs)
 
     def estimate(self, video: VideoInput | FrameSource, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
         with _opened(video) as source:
-            return estimate(self._tree(source), self.model.clip, source.info, budget or Budget())
+            return estimate_cost(
+                self._tree(source), self.model.clip, source.info, budget or Budget()
+            )
 
     def caption(
         self, video: VideoInput | FrameSource, span: Span | tuple[float, float] | None = None
@@ -261,10 +264,11 @@ class Reasoner:
             span = checked_span(span, source.info)
             toolbox = self._toolbox(source)
             call = Skim(span=span)
-            seen = finished(serve(toolbox.perform([toolbox.prepare(call)])))[0]
-        if seen.error is not None:
-            raise VideoError(f"{source.info.path}: no caption for {span}: {seen.error}")
-        return seen.text
+            run = toolbox.perform([toolbox.prepare(call)])
+            (observation,) = run_to_end(serve_requests(run))
+        if observation.error is not None:
+            raise VideoError(f"{source.info.path}: no caption for {span}: {observation.error}")
+        return observation.text
 
     def ground(
         self,
@@ -291,36 +295,37 @@ class Reasoner:
                 frame = frame_of_video(source, span)
         return ground_frame(self.model, frame, expression)
 
-    def _run(self, video: VideoInput | FrameSource, task: _Task) -> Run[Answer]:
+    def _run(self, video: VideoInput | FrameSource, task: _CheckedQuestion) -> AgentRun[Answer]:
         started, limit_s = time.perf_counter(), task.budget.seconds
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
         with _opened(video) as source:
             info, tree, roles = source.info, self._tree(source), self.roles
-            said = Transcript.of(task.question, task.subtitles.for_video(source), task.options)
-            shown = said.notes if roles.reasoner.clip.reads_transcript else ()
+            transcript = Transcript.search(
+                task.question, task.subtitles.for_video(source), task.options
+            )
+            passages = transcript.notes if roles.reasoner.clip.reads_transcript else ()
             inquiry = Inquiry(
                 question=task.question,
                 options=task.options,
                 tree=tree,
                 leaf_s=self.model.clip.leaf_s,
-                has_subtitles=bool(said.subtitles),
-                transcript=shown,
+                has_subtitles=bool(transcript.subtitles),
+                transcript=passages,
                 rounds=task.budget.rounds,
                 observer=id_of(roles.observer),
                 checker=id_of(roles.checker),
                 reasoner=id_of(roles.reasoner),
             )
-            toolbox = self._toolbox(source, task, said, deadline_s)
+            toolbox = self._toolbox(source, task, transcript, deadline_s)
             loop = answer_loop(inquiry, self.policy)
             driver = Driver(loop, toolbox, roles, task.budget, task.seed, started)
-            found = yield from driver.run()
-            draft = said.joined(found)
+            draft = transcript.complete((yield from driver.run()))
             # What failed because the time was over is told by the stop reason.
             is_late = draft.stop_reason is StopReason.BUDGET_SECONDS
             if draft.decline is not None and not is_late:
                 _raise_where_all_failed(driver.trace, info)
             thumbnails, failed = take_thumbnails(source, draft.evidence, driver.trace)
-            fallbacks = (*_told_inexact(toolbox), *toolbox.notes, *failed)
+            fallbacks = (*_inexact_notes(toolbox), *toolbox.notes, *failed)
             notes = (*source.info.notes, *why_declined(driver.trace), *fallbacks)
             return Answer(
                 question=task.question,
@@ -329,19 +334,23 @@ class Reasoner:
                 options=task.options,
                 confidence=draft.confidence,
                 confidence_calibrated=roles.observer.calibrated and roles.checker.calibrated,
-                evidence=tuple(replace(one, video=info.path) for one in draft.evidence),
+                evidence=tuple(replace(item, video=info.path) for item in draft.evidence),
                 cost=replace(driver.cost, seconds=time.perf_counter() - started),
                 trace=tuple(driver.trace),
                 stop_reason=draft.stop_reason,
-                next_steps=self._next_steps(task, draft, said, driver.trace),
+                next_steps=self._next_steps(task, draft, transcript, driver.trace),
                 video=info.path,
                 duration_s=info.duration_s,
-                settings=self._settings(task, tree, info, said, notes),
+                settings=self._settings(task, tree, info, transcript, notes),
                 thumbnails=thumbnails,
             )
 
     def _next_steps(
-        self, task: _Task, draft: AnswerDraft, said: Transcript, trace: Sequence[Step]
+        self,
+        task: _CheckedQuestion,
+        draft: AnswerDraft,
+        transcript: Transcript,
+        trace: Sequence[Step],
     ) -> tuple[str, ...]:
         if draft.decline is None:
             return ()
@@ -352,7 +361,7 @@ class Reasoner:
             budget=task.budget,
             roles=self.roles,
             policy=self.policy.name,
-            subtitles=said.subtitles,
+            subtitles=transcript.subtitles,
             subtitles_wanted=not task.subtitles.is_none,
             trace=trace,
         )
@@ -361,21 +370,20 @@ class Reasoner:
     def _toolbox(
         self,
         source: FrameSource,
-        task: _Task | None = None,
-        said: Transcript | None = None,
+        task: _CheckedQuestion | None = None,
+        transcript: Transcript | None = None,
         deadline_s: float | None = None,
     ) -> Toolbox:
-        if task is None or said is None:
+        if task is None or transcript is None:
             return Toolbox(source, self.roles, self.store)
         return Toolbox(
             source,
             self.roles,
             self.store,
-            subtitles=said.subtitles,
-            transcript=said.notes,
+            subtitles=transcript.subtitles,
+            transcript=transcript.notes,
             seed=task.seed,
             embed=self.embed,
-            asking=task.asking,
             deadline_s=deadline_s,
         )
 
@@ -398,20 +406,23 @@ class Reasoner:
 
     def _settings(
         self,
-        task: _Task,
+        task: _CheckedQuestion,
         tree: Tree,
         info: VideoInfo,
-        said: Transcript,
+        transcript: Transcript,
         notes: tuple[str, ...],
     ) -> dict[str, Any]:
         model = self.model
         return {
-            **recipe_of(model, tree, info),
+            **describe_recipe(model, tree, info),
             "policy": self.policy.name,
-            "roles": {role: told_of(one) for role, one in self.roles.by_name().items()},
+            "roles": {
+                role: describe_model(role_model)
+                for role, role_model in self.roles.by_name().items()
+            },
             "seed": task.seed,
             "budget": asdict(task.budget),
-            "subtitles": said.told(),
+            "subtitles": transcript.to_settings(),
             "store": self.store.path,
             "notes": [*standing_notes(model), *self.store.notes, *notes],
         }
@@ -439,7 +450,7 @@ def ask(
     )
 
 
-def _told_inexact(toolbox: Toolbox) -> tuple[str, ...]:
+def _inexact_notes(toolbox: Toolbox) -> tuple[str, ...]:
     """A note where models were shown other frames than those that were asked for."""
     count = len(toolbox.inexact_s)
     if not count:

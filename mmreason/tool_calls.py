@@ -60,7 +60,12 @@ class AgentCall:
 
 @dataclass(frozen=True, slots=True)
 class StillFrame:
-    """A frame that speaks for a stretch of video."""
+    """A frame that speaks for a stretch of video.
+
+    Example:
+        >>> StillFrame(5.5, Span(4, 8)).span.duration_s
+        4
+    """
 
     time_s: float
     span: Span
@@ -92,7 +97,12 @@ class Caption(AgentCall):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skim(AgentCall):
-    """Describe any stretch from few frames."""
+    """Describe any stretch from few frames.
+
+    Example:
+        >>> Skim(span=Span(0, 8), check=True).is_check
+        True
+    """
 
     span: Span
     shift: float = 0.0
@@ -132,7 +142,12 @@ class Focus(AgentCall):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search(AgentCall):
-    """Find words in what was described so far and in the subtitles."""
+    """Find words in what was described so far and in the subtitles.
+
+    Example:
+        >>> Search(span=Span(0, 60), text="the budget").arguments["text"]
+        'the budget'
+    """
 
     span: Span
     text: str

@@ -1,8 +1,4 @@
-"""Values that cross the borders of the reasoner: evidence, cost, budget, trace, answer.
-
-Leaves out how an answer is found (`agent.py`) and how it is shown (`report/`). Imports no model
-library.
-"""
+"""Values that cross the borders of the reasoner: evidence, cost, budget, trace, answer."""
 
 from __future__ import annotations
 
@@ -63,7 +59,10 @@ class CheckKind(StrEnum):
 class Check:
     """What was done to test a piece of evidence, by whom, and how it went.
 
-    `Check(kind=CheckKind.OTHER_MODEL, by="Qwen/Qwen3-VL-4B-Instruct", agreed=True)`
+    Example:
+        >>> check = Check(kind=CheckKind.OTHER_MODEL, by="Qwen/Qwen3-VL-4B-Instruct", agreed=True)
+        >>> check.is_independent
+        True
     """
 
     kind: CheckKind = CheckKind.NONE
@@ -82,7 +81,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What was spent. Costs add up with `+`."""
+    """What was spent. Costs add up with `+`.
+
+    Example:
+        >>> (Cost(frames=8, rounds=1) + Cost(frames=4)).frames
+        12
+    """
 
     JSON_WITHOUT_ZEROS: ClassVar[bool] = True
 
@@ -127,7 +131,12 @@ _COST_FIELDS = tuple(field.name for field in fields(Cost))
 @dataclass(frozen=True, slots=True)
 class Budget:
     """Hard limits for one question. None means no limit; zero is allowed and leaves nothing to
-    spend."""
+    spend.
+
+    Example:
+        >>> Budget(frames=48).exceeded_by(Cost(frames=49))
+        <StopReason.BUDGET_FRAMES: 'budget_frames'>
+    """
 
     frames: int | None = None
     rounds: int | None = None
@@ -157,7 +166,13 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A stretch of video that supports an answer."""
+    """A stretch of video that supports an answer.
+
+    Example:
+        >>> check = Check(kind=CheckKind.SECOND_LOOK, by="nano", agreed=True)
+        >>> Evidence(span=Span(8, 11), quote="green", check=check).verified
+        False
+    """
 
     JSON_PROPERTIES: ClassVar[tuple[str, ...]] = ("verified",)
 
@@ -199,7 +214,12 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A line of text about a stretch of video: a caption, a still, a subtitle, an answer."""
+    """A line of text about a stretch of video: a caption, a still, a subtitle, an answer.
+
+    Example:
+        >>> Note(Span(4, 8), "a red star.").time_s is None
+        True
+    """
 
     span: Span
     """What the line speaks for; of a still the stretch up to half-way to its neighbours."""
@@ -210,7 +230,12 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What a tool returned."""
+    """What a tool returned.
+
+    Example:
+        >>> Observation(text="red", span=Span(4, 8), frame_times_s=(5.0, 7.0)).error is None
+        True
+    """
 
     text: str
     span: Span
@@ -230,7 +255,19 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One call of the agent with what came of it. Calls of one round follow each other."""
+    """One call of the agent with what came of it. Calls of one round follow each other.
+
+    Example:
+        >>> from mmreason.tool_calls import Skim
+        >>> span = Span(4, 8)
+        >>> step = Step(
+        ...     thought="look here",
+        ...     call=Skim(span=span),
+        ...     observation=Observation(text="a star.", span=span, cost=Cost(frames=4)),
+        ... )
+        >>> step.call.name, step.cost.frames
+        ('skim', 4)
+    """
 
     thought: str
     call: AgentCall
@@ -240,6 +277,7 @@ class Step:
 
     @property
     def cost(self) -> Cost:
+        """Of deciding and of the call."""
         return self.thinking + self.observation.cost
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,20 +1,20 @@
 """Many questions at once: read from a file, driven together, written as they finish.
 
-Questions in flight share calls to a model: their requests are put together, so that a local model
+Questions in waiter share calls to a model: their requests are put together, so that a local model
 sees batches and an endpoint is asked side by side; what one of them has asked for, the others wait
-for. What is done is on disk at once and is not done again. Leaves out how one question is answered
-(`reasoner.py`).
+for. What is done is on disk at once and is not done again.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from mmreason.agent.driver import AgentRun
 from mmreason.json_lines import (
     MOST_RESULT_BYTES,
     JsonLineError,
@@ -26,7 +26,7 @@ from mmreason.json_lines import (
 )
 from mmreason.json_values import with_schema
 from mmreason.models.base import GenerateRequest, ModelError, Reply
-from mmreason.tools.calls import FAILURES, Awaited, ModelRequest
+from mmreason.tools.calls import FAILURES, ModelRequest, Reserve
 from mmreason.types import Answer, Step, UsageError
 from mmreason.video.files import write_atomic
 from mmreason.video.json_input import replace_half_pairs
@@ -99,33 +99,31 @@ class BatchTotals:
     """Of these, failed, now or in an earlier run."""
 
 
-Run = Generator[Step | ModelRequest | Awaited, Any, Answer]
-
-
-def drive(
-    questions: Iterable[Question], start: Callable[[Question], Run], workers: int
+def drive_questions(
+    questions: Iterable[Question], start: Callable[[Question], AgentRun[Answer]], workers: int
 ) -> Iterator[Result]:
-    """Answer questions, `workers` at a time in flight; results come as they are done.
+    """Answer questions, `workers` at a time in waiter; results come as they are done.
 
     `start` gives the run of one question. An error ends that question only.
     """
     if workers < 1:
         raise UsageError(f"workers must be 1 or more, got {workers}")
     waiting = iter(questions)
-    flights: list[_Flight] = []
+    in_flight: list[QuestionState] = []
+    reserved: set[str] = set()
     while True:
-        while len(flights) < workers and (question := next(waiting, None)) is not None:
-            flights.append(_Flight(question, start))
-        if not flights:
+        while len(in_flight) < workers and (question := next(waiting, None)) is not None:
+            in_flight.append(QuestionState(question, start))
+        if not in_flight:
             return
-        for flight in flights:
-            flight.advance()
-        yield from (flight.result for flight in flights if flight.result is not None)
-        flights = [flight for flight in flights if flight.result is None]
-        answer_requests([flight for flight in flights if flight.request is not None])
+        for state in in_flight:
+            state.advance(reserved)
+        yield from (state.result for state in in_flight if state.result is not None)
+        in_flight = [state for state in in_flight if state.result is None]
+        answer_requests([state for state in in_flight if state.request is not None])
 
 
-class Waiting(Protocol):
+class AwaitsReplies(Protocol):
     """Something that waits for models: it is given the replies, or the failure, to its request."""
 
     request: ModelRequest | None
@@ -133,55 +131,82 @@ class Waiting(Protocol):
     failure: Exception | None
 
 
-class _Flight:
-    """A question in flight: it waits for the replies to `request`; without one for those that
-    another question has asked for."""
+class QuestionState:
+    """A question in waiter. It waits for the replies to `request`; without one for the keys that it
+    wants and that another question has reserved.
 
-    def __init__(self, question: Question, start: Callable[[Question], Run]):
+    Keys are held from when they are granted until the run yields again after its request: what was
+    asked for is in the store by then. Who waits holds none, so that no two wait for each other.
+    """
+
+    def __init__(self, question: Question, start: Callable[[Question], AgentRun[Answer]]):
         self.question = question
         self.request: ModelRequest | None = None
         self.result: Result | None = None
         self.replies: list[Reply] | None = None
         self.failure: Exception | None = None
         self._start = start
-        self._run: Run | None = None
+        self._run: AgentRun[Answer] | None = None
+        self._wanted: frozenset[str] = frozenset()
+        self._held: frozenset[str] = frozenset()
 
-    def advance(self) -> None:
-        """Go on to the next request, or to the result."""
+    def advance(self, reserved: set[str]) -> None:
+        """Go on to the next request, to keys that others have `reserved`, or to the result."""
         try:
             self._run = self._run or self._start(self.question)
-            item = self._next(self._run)
-            while isinstance(item, Step):
-                item = next(self._run)
-            self.request = item if isinstance(item, ModelRequest) else None
+            while self._may_go_on(reserved):
+                is_answered, self.request = self.request is not None, None
+                item = self._resume(self._run)
+                if is_answered or not isinstance(item, ModelRequest):
+                    self._release(reserved)
+                if isinstance(item, Reserve):
+                    self._wanted = item.keys
+                elif isinstance(item, ModelRequest):
+                    self.request = item
+                    return
         except StopIteration as end:
             self.result = Result(question=self.question, answer=end.value)
         except Exception as error:  # whatever it is, the other questions go on
             line = " ".join(str(error).split()) or type(error).__name__
             failure = Failure(kind=type(error).__name__, message=line)
             self.result = Result(question=self.question, failure=failure)
+        if self.result is not None:
+            self._release(reserved)
 
-    def _next(self, run: Run) -> Step | ModelRequest | Awaited:
+    def _may_go_on(self, reserved: set[str]) -> bool:
+        """Whether the wanted keys are free; they are this question's then."""
+        if not self._wanted.isdisjoint(reserved):
+            return False
+        reserved |= self._wanted
+        self._held, self._wanted = self._held | self._wanted, frozenset()
+        return True
+
+    def _release(self, reserved: set[str]) -> None:
+        reserved -= self._held
+        self._held = frozenset()
+
+    def _resume(self, run: AgentRun[Answer]) -> Step | ModelRequest | Reserve:
         replies, failure = self.replies, self.failure
         self.replies = self.failure = None
         return run.send(replies) if failure is None else run.throw(failure)
 
 
-def answer_requests(flights: Sequence[Waiting]) -> None:
+def answer_requests(waiting: Sequence[AwaitsReplies]) -> None:
     """Ask for all that is waited for, one call for what can go together."""
-    groups: dict[tuple[int, GenerateRequest], list[Waiting]] = {}
-    for flight in flights:
-        assert flight.request is not None
+    groups: dict[tuple[int, GenerateRequest], list[AwaitsReplies]] = {}
+    for waiter in waiting:
+        assert waiter.request is not None
         # What has to be equal: all but the conversations and their deadlines.
-        settings = replace(flight.request.request, conversations=(), deadlines_s=())
-        groups.setdefault((id(flight.request.model), settings), []).append(flight)
+        settings = replace(waiter.request.request, conversations=(), deadlines_s=())
+        groups.setdefault((id(waiter.request.model), settings), []).append(waiter)
     for group in groups.values():
         _answer_group(group)
 
 
-def _answer_group(group: Sequence[Waiting]) -> None:
-    model_requests = [flight.request for flight in group if flight.request is not None]
+def _answer_group(group: Sequence[AwaitsReplies]) -> None:
+    model_requests = [waiter.request for waiter in group if waiter.request is not None]
     requests = [model_request.request for model_request in model_requests]
+    # One deadline a conversation, infinite for those of questions without a limit.
     deadlines_s: list[float] = []
     if any(request.deadlines_s for request in requests):
         for request in requests:
@@ -195,21 +220,24 @@ def _answer_group(group: Sequence[Waiting]) -> None:
     except ModelError as error:
         replies, errors = error.replies, error.errors
     except FAILURES as error:
+        # Who caused it is not known: each is asked alone, so that only its own question fails.
         if len(group) == 1:
             group[0].failure = error
             return
-        for flight in group:
-            _answer_group([flight])
+        for waiter in group:
+            _answer_group([waiter])
         return
-    at = 0
-    for flight, request in zip(group, requests, strict=True):
-        own = replies[at : at + len(request.conversations)]
-        lost = {i - at: why for i, why in errors.items() if at <= i < at + len(own)}
-        at += len(own)
+    start = 0
+    for waiter, request in zip(group, requests, strict=True):
+        end = start + len(request.conversations)
+        own_replies = replies[start:end]
+        lost = {i - start: why for i, why in errors.items() if start <= i < end}
+        start = end
         if lost:
-            flight.failure = ModelError(next(iter(lost.values())), replies=own, errors=lost)
+            first_error = next(iter(lost.values()))
+            waiter.failure = ModelError(first_error, replies=own_replies, errors=lost)
         else:
-            flight.replies = [reply for reply in own if reply is not None]
+            waiter.replies = [reply for reply in own_replies if reply is not None]
 
 
 def read_questions(path: Path) -> QuestionFile:
@@ -291,13 +319,13 @@ class ResultsFile:
         if is_dropped:
             self._rewrite(self.rows.values())
 
-    def left(self, questions: Sequence[Question]) -> list[Question]:
+    def unfinished(self, questions: Sequence[Question]) -> list[Question]:
         """The questions that have no result yet. UsageError where a result is of another one."""
-        left = []
+        waiting = []
         for question in questions:
             row = self.rows.get(question.id)
             if row is None:
-                left.append(question)
+                waiting.append(question)
             elif "failure" not in row and row.get("question") != replace_half_pairs(
                 question.question.strip()
             ):
@@ -305,7 +333,7 @@ class ResultsFile:
                     f"{self.path}: its result {question.id!r:.60} is of another question; give "
                     "another --out, or remove that file"
                 )
-        return left
+        return waiting
 
     def add(self, result: Result) -> None:
         """Append one result and wait until it is on disk. Half surrogate pairs are written as

@@ -1,7 +1,6 @@
 """Captions of whole levels of the tree, made ahead of questions and kept in the store.
 
-Questions find them there. Interrupting loses at most one call; running again goes on. Leaves out
-what the captions are used for.
+Questions find them there. Interrupting loses at most one call; running again goes on.
 """
 
 from __future__ import annotations
@@ -9,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mmreason.agent.driver import finished, serve
+from mmreason.agent.driver import run_to_end, serve_requests
+from mmreason.agent.protocol import CaptionNeeds
 from mmreason.memory.tree import Node, NodeId, Tree
 from mmreason.tool_calls import ToolCall
 from mmreason.tools.scan import caption_call, is_long, scan_calls
@@ -34,9 +34,16 @@ class IndexedNode:
         return self.seen.cost
 
 
-def nodes_of(tree: Tree, levels: tuple[str, ...]) -> tuple[Node, ...]:
+def list_level_nodes(tree: Tree, levels: tuple[str, ...]) -> tuple[Node, ...]:
     """The nodes of the named levels, from the top; levels a short video does not have are left out.
-    UsageError for a name that is none."""
+    UsageError for a name that is none.
+
+    Example:
+        >>> from mmreason.video.types import Span
+        >>> tree = Tree(Span(0, 64), branching=4, depth=2)
+        >>> len(list_level_nodes(tree, ("high", "medium")))
+        20
+    """
     unknown = [level for level in levels if level not in LEVELS]
     if unknown or not levels:
         raise UsageError(f"levels are {', '.join(LEVELS)}; got {', '.join(levels) or 'none'}")
@@ -48,25 +55,20 @@ def nodes_of(tree: Tree, levels: tuple[str, ...]) -> tuple[Node, ...]:
     return tuple(nodes)
 
 
-def build(
-    toolbox: Toolbox,
-    tree: Tree,
-    levels: tuple[str, ...],
-    *,
-    scan: bool = False,
-    again: bool = False,
+def build_index(
+    toolbox: Toolbox, tree: Tree, levels: tuple[str, ...], needs: CaptionNeeds
 ) -> Iterator[IndexedNode]:
-    """Caption node by node what the store does not hold yet; a node that fails is told as it is
-    and does not stop the rest. With `scan` a long video is captioned at the frames that differ
-    most, with `again` as in `caption_call`: as the policy that will ask reads it."""
+    """Caption node by node what the store does not hold yet, as the policy that will ask `needs`
+    it; a node that fails is told as it is and does not stop the rest."""
 
-    def made(call: ToolCall) -> Observation:
-        return finished(serve(toolbox.perform([toolbox.prepare(call)])))[0]
+    def make_call(call: ToolCall) -> Observation:
+        return run_to_end(serve_requests(toolbox.perform([toolbox.prepare(call)])))[0]
 
-    nodes = nodes_of(tree, levels)
-    found: dict[NodeId, tuple[Note, ...]] = {}
-    if scan and is_long(tree):
+    nodes = list_level_nodes(tree, levels)
+    moments: dict[NodeId, tuple[Note, ...]] = {}
+    if needs.scan and is_long(tree):
         for node, call in zip(tree.children(), scan_calls(tree), strict=True):
-            found[node.id] = made(call).notes
+            moments[node.id] = make_call(call).notes
     for done, node in enumerate(nodes, start=1):
-        yield IndexedNode(node, made(caption_call(node, found, again=again)), done, len(nodes))
+        call = caption_call(node, moments, parent_stills=needs.parent_stills)
+        yield IndexedNode(node, make_call(call), done, len(nodes))

@@ -1,7 +1,7 @@
 """Runs the loop of one question: performs its actions within a hard budget, and keeps the trace.
 
 A generator of steps and of requests to models, so that one question or hundreds can be served: by
-`serve` here one at a time, by `batch.py` together. Leaves out the loop (`agent.py`) and the tools.
+`serve_requests` here one at a time, by `batch.py` together.
 """
 
 from __future__ import annotations
@@ -9,13 +9,29 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from mmreason.agent.loop import AnswerDraft, Loop
-from mmreason.agent.protocol import AskModel, CallTools, RecordNote, Results, Stopped
+from mmreason.agent.protocol import (
+    AskModel,
+    CallTools,
+    Outcome,
+    RecordNote,
+    Results,
+    Stopped,
+)
 from mmreason.models.base import GenerateRequest, Reply, TextPart
 from mmreason.tool_calls import AgentCall, ModelTurn, ToolCall
-from mmreason.tools.calls import FAILURES, Awaited, ModelRequest, Prepared, Roles, first_line
+from mmreason.tools.calls import (
+    FAILURES,
+    ModelRequest,
+    PreparedCall,
+    Reserve,
+    ResultT,
+    Roles,
+    first_line,
+    send_request,
+)
 from mmreason.tools.toolbox import Allows, Toolbox
 from mmreason.types import Budget, Cost, Observation, Step, StopReason
 from mmreason.video.types import Span
@@ -25,8 +41,9 @@ REASONER_FAILURES = 3
 CHARACTERS_PER_TOKEN = 4
 """Of English text, for the forecast of what a request to the reasoning model reads."""
 
-Result = TypeVar("Result")
-Run = Generator[Step | ModelRequest | Awaited, Any, Result]
+AgentRun = Generator[Step | ModelRequest | Reserve, Any, ResultT]
+"""One question being answered: sent the replies to a `ModelRequest` (or thrown one of `FAILURES`),
+None to all else."""
 
 
 class Driver:
@@ -68,45 +85,46 @@ class Driver:
         total = self._spent + self._thinking
         return replace(total, frames_unique=len(self._shown), seconds=self.elapsed_s)
 
-    def run(self) -> Run[AnswerDraft]:
-        """Yield every `Step` as it happens and every `ModelRequest`; returns the draft.
-
-        Send the replies to a request (None for anything else), or throw one of `FAILURES`. Yields
-        `Awaited` where the toolbox shares with others what is being asked for.
-        """
-        sent: Any = None
+    def run(self) -> AgentRun[AnswerDraft]:
+        """Yield every `Step` as it happens, every `ModelRequest` to be answered, and the keys to
+        `Reserve` before it; returns the draft."""
+        outcome: Outcome = None
         while True:
             try:
-                action = self._loop.send(sent)
+                action = self._loop.send(outcome)
             except StopIteration as end:
                 return end.value
             if isinstance(action, CallTools):
-                sent = yield from self._act(action)
+                outcome = yield from self._call_tools(action)
             elif isinstance(action, AskModel):
-                sent = yield from self._consult(action)
+                outcome = yield from self._ask_model(action)
             else:
-                sent = yield from self._remark(action)
+                outcome = yield from self._record_note(action)
 
-    def _act(self, action: CallTools) -> Run[Results]:
+    def _call_tools(self, action: CallTools) -> AgentRun[Results]:
         """As many of the calls as the budget allows, together. The first call of all goes alone
         where tokens are limited: what it takes is the forecast for the others."""
         observations: list[Observation] = []
-        left = list(action.calls)
-        while left:
-            learning = self._budget.tokens is not None and self._largest == 0
-            together, refused = self._affordable(left[:1] if learning else left, action)
-            allows = self._room_beside(together)
-            seen: list[Observation] = yield from self._toolbox.perform(together, allows)
-            for prepared, one in zip(together, seen, strict=True):
+        waiting = list(action.calls)
+        while waiting:
+            # 1. Take what the budget allows.
+            is_first = self._budget.tokens is not None and self._largest == 0
+            prepared, refused = self._affordable(waiting[:1] if is_first else waiting, action)
+            allows = self._room_beside(prepared)
+            # 2. Perform it; the first call of a round counts the round.
+            new = yield from self._toolbox.perform(prepared, allows)
+            for call, observation in zip(prepared, new, strict=True):
+                cost = observation.cost
+                self._largest = max(self._largest, cost.tokens_in + cost.tokens_out)
                 rounds = int(not observations and not action.opening)
-                self._largest = max(self._largest, one.cost.tokens_in + one.cost.tokens_out)
-                observations.append(replace(one, cost=one.cost + Cost(rounds=rounds)))
-                yield self._step(action.thought, prepared.call, observations[-1])
-            if refused is None and any(one.error is not None for one in observations):
+                observations.append(replace(observation, cost=cost + Cost(rounds=rounds)))
+                yield self._step(action.thought, call.call, observations[-1])
+            # 3. Go on until something is refused or the time is over.
+            if refused is None and any(item.error is not None for item in observations):
                 refused = self._out_of_time()
             if refused is not None:
                 return Results(tuple(observations), refused)
-            left = left[len(together) :]
+            waiting = waiting[len(prepared) :]
         return Results(tuple(observations))
 
     def _out_of_time(self) -> StopReason | None:
@@ -114,35 +132,37 @@ class Driver:
         reason = self._budget.exceeded_by(Cost(seconds=self.elapsed_s))
         return reason if reason is StopReason.BUDGET_SECONDS else None
 
-    def _room_beside(self, granted: Sequence[Prepared]) -> Allows:
+    def _room_beside(self, granted: Sequence[PreparedCall]) -> Allows:
         """Whether so many frames more than these calls show are within the budget."""
         limit = self._budget.frames
-        ahead = self.cost.frames + sum(one.new_frames for one in granted)
+        ahead = self.cost.frames + sum(call.new_frames for call in granted)
         return lambda frames: limit is None or ahead + frames <= limit
 
     def _affordable(
         self, calls: Sequence[ToolCall], action: CallTools
-    ) -> tuple[list[Prepared], StopReason | None]:
-        prepared: list[Prepared] = []
+    ) -> tuple[list[PreparedCall], StopReason | None]:
+        prepared: list[PreparedCall] = []
         for call in calls:
-            one = self._toolbox.prepare(call)
-            refused = self._refusal([*prepared, one], action.opening)
+            candidate = self._toolbox.prepare(call)
+            refused = self._refusal([*prepared, candidate], action.opening)
             if refused is not None:
                 return prepared, refused
-            prepared.append(one)
+            prepared.append(candidate)
         return prepared, None
 
-    def _consult(self, action: AskModel) -> Run[Reply | Stopped]:
-        size = sum(
+    def _ask_model(self, action: AskModel) -> AgentRun[Reply | Stopped]:
+        # 1. May it be asked? What it reads is forecast from its text, as tokens are not known.
+        characters = sum(
             len(part.text)
-            for m in action.messages
-            for part in m.parts
+            for message in action.messages
+            for part in message.parts
             if isinstance(part, TextPart)
         )
-        forecast = max(1, self._largest, size // CHARACTERS_PER_TOKEN)
+        forecast = max(1, self._largest, characters // CHARACTERS_PER_TOKEN)
         refused = self._budget.exceeded_by(self.cost + Cost(rounds=1, tokens_in=forecast))
         if refused is not None:
             return Stopped(refused)
+        # 2. Ask, and again where that fails.
         started = time.perf_counter()
         request = ModelRequest(
             self._roles.reasoner,
@@ -157,7 +177,7 @@ class Driver:
         failures = 0
         while True:
             try:
-                reply: Reply = (yield request)[0]
+                (reply,) = yield from send_request(request)
                 break
             except FAILURES as error:
                 failures += 1
@@ -167,9 +187,10 @@ class Driver:
                 seconds = time.perf_counter() - started
                 self._thinking += Cost(model_seconds=seconds, seconds=seconds)
                 call = ModelTurn(kind="consult")
-                seen = Observation(text="", span=Span(0.0, 0.0), error=first_line(error))
-                yield self._step("ask the model that decides", call, seen)
+                failure = Observation(text="", span=Span(0.0, 0.0), error=first_line(error))
+                yield self._step("ask the model that decides", call, failure)
                 return Stopped(out_of_time or StopReason.MODEL_FAILED)
+        # 3. Its cost goes with the next step.
         seconds = time.perf_counter() - started
         self._largest = max(self._largest, reply.tokens_in + reply.tokens_out)
         self._thinking += Cost(
@@ -182,33 +203,35 @@ class Driver:
         )
         return reply
 
-    def _remark(self, action: RecordNote) -> Run[Stopped | None]:
+    def _record_note(self, action: RecordNote) -> AgentRun[Stopped | None]:
+        # A mistake takes a round like a call: it may not go on for ever. An answer takes none.
         is_free = action.counted or action.error is None
         cost = Cost(rounds=0 if is_free else 1)
         refused = None if action.error is None else self._budget.exceeded_by(self.cost + cost)
         if refused is not None:
             return Stopped(refused)
         span = getattr(action.call, "span", Span(0.0, 0.0))
-        seen = Observation(text="", span=span, cost=cost, error=action.error)
-        yield self._step(action.thought, action.call, seen)
+        observation = Observation(text="", span=span, cost=cost, error=action.error)
+        yield self._step(action.thought, action.call, observation)
         return None
 
-    def _step(self, thought: str, call: AgentCall, seen: Observation) -> Step:
-        step = Step(thought=thought, call=call, observation=seen, thinking=self._thinking)
+    def _step(self, thought: str, call: AgentCall, observation: Observation) -> Step:
+        step = Step(thought=thought, call=call, observation=observation, thinking=self._thinking)
         self._thinking = Cost()
         self._spent += step.cost
-        self._shown.update(() if seen.cached else seen.frame_times_s)
+        self._shown.update(() if observation.cached else observation.frame_times_s)
         self.trace.append(step)
         return step
 
-    def _refusal(self, prepared: Sequence[Prepared], opening: bool) -> StopReason | None:
+    def _refusal(self, prepared: Sequence[PreparedCall], opening: bool) -> StopReason | None:
         """Why the last of these calls may not be made, or None. Tokens are known only after a call:
         the largest so far is the forecast."""
+        # At least 1, so that a budget of 0 refuses the first call.
         forecast = max(1, self._largest)
-        new = [one for one in prepared if one.new_frames]
+        new = [call for call in prepared if call.new_frames]
         ahead = Cost(
             rounds=0 if opening else 1,
-            frames=sum(one.new_frames for one in prepared),
+            frames=sum(call.new_frames for call in prepared),
             tokens_in=forecast * len(new),
         )
         last = prepared[-1]
@@ -222,28 +245,36 @@ class Driver:
         return self._budget.exceeded_by(self.cost + ahead)
 
 
-def serve(run: Run[Result]) -> Generator[Step, None, Result]:
+def serve_requests(run: AgentRun[ResultT]) -> Generator[Step, None, ResultT]:
     """Answer the requests of one run as they come; its steps are passed on."""
-    sent: Any = None
+    replies: list[Reply] | None = None
     failure: Exception | None = None
     while True:
         try:
-            item = run.send(sent) if failure is None else run.throw(failure)
+            item = run.send(replies) if failure is None else run.throw(failure)
         except StopIteration as end:
             return end.value
-        sent, failure = None, None
-        assert not isinstance(item, Awaited), "nobody else asks"
+        replies, failure = None, None
         if isinstance(item, Step):
             yield item
-            continue
-        try:
-            sent = item.perform()
-        except FAILURES as error:
-            failure = error
+        elif isinstance(item, ModelRequest):
+            try:
+                replies = item.perform()
+            except FAILURES as error:
+                failure = error
+        # Else keys to reserve: nobody else asks.
 
 
-def finished(steps: Generator[Any, None, Result]) -> Result:
-    """Run to the end and give what is returned."""
+def run_to_end(steps: Generator[Any, None, ResultT]) -> ResultT:
+    """Run to the end and give what is returned.
+
+    Example:
+        >>> def count_up():
+        ...     yield 1
+        ...     return "done"
+        >>> run_to_end(count_up())
+        'done'
+    """
     while True:
         try:
             next(steps)

@@ -1,9 +1,9 @@
 """The one loop that answers a question, without I/O: it yields actions and is sent results.
 
 A policy proposes (`policies/`), the loop disposes: it notices repeated calls, checks every claim by
-another look at its evidence (`checking.py`), and knows which answer stands in the end. Drivers
-perform the calls (`reasoner.py`). Leaves out models, frames, stores and budgets; a driver that
-cannot afford a action says so, and the policy gets one last try.
+another look at its evidence (`verification.py`), and knows which answer stands in the end. Drivers
+perform the actions (`driver.py`); one that cannot afford an action says so, and the policy gets one
+last try.
 """
 
 from __future__ import annotations
@@ -22,11 +22,16 @@ from mmreason.agent.protocol import (
     CheckStatus,
     Claim,
     Inquiry,
+    Outcome,
     Play,
     Policy,
     RecordNote,
     Results,
+    ResultT,
     Stopped,
+    ask_model,
+    call_tools,
+    record_note,
 )
 from mmreason.agent.verification import WORST_FIRST, ClaimChecker
 from mmreason.language.refusals import says_outside
@@ -54,7 +59,12 @@ class Decline(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerDraft:
-    """What the loop came to; the driver adds cost, trace and settings."""
+    """What the loop came to; the driver adds cost, trace and settings.
+
+    Example:
+        >>> AnswerDraft(text="red", stop_reason=StopReason.ANSWERED).decline is None
+        True
+    """
 
     text: str = ""
     choice: int | None = None
@@ -65,20 +75,21 @@ class AnswerDraft:
     """None where there is an answer."""
 
 
-Loop = Generator[CallTools | AskModel | RecordNote, Any, AnswerDraft]
-_Part = Generator[CallTools | AskModel | RecordNote, Any, Any]
+LoopAction = CallTools | AskModel | RecordNote
+_LoopPart = Generator[LoopAction, Any, ResultT]
+Loop = _LoopPart[AnswerDraft]
 
 
 def answer_loop(inquiry: Inquiry, policy: Policy) -> Loop:
     """Yield a `CallTools`, `AskModel` or `RecordNote`, be sent `Results`, a `Reply`, or None; an
     `AskModel` or `RecordNote` that the budget does not allow is sent `Stopped`."""
-    referee = _Referee(inquiry, ClaimChecker(inquiry))
-    yield from referee.run(policy.play(inquiry))
-    return referee.draft()
+    loop = _AnswerLoop(inquiry, ClaimChecker(inquiry))
+    yield from loop.run(policy.play(inquiry))
+    return loop.draft()
 
 
 @dataclass
-class _Judged:
+class _CheckedClaim:
     claim: Claim
     status: CheckStatus
     checks: tuple[Check, ...]
@@ -86,30 +97,30 @@ class _Judged:
 
 
 @dataclass
-class _Referee:
+class _AnswerLoop:
     inquiry: Inquiry
     checker: ClaimChecker
-    judged: list[_Judged] = field(default_factory=list)
+    checked_claims: list[_CheckedClaim] = field(default_factory=list)
     spent: StopReason | None = None
     calls: Counter[ToolCall] = field(default_factory=Counter)
     invalid: int = 0
-    """Remarks on mistakes in a row."""
+    """Notes of mistakes in a row."""
 
-    def run(self, play: Play) -> _Part:
+    def run(self, play: Play) -> _LoopPart[None]:
         """Let the policy play until it ends, a check agrees to a claim, or the budget says no
         twice."""
-        sent: Any = None
+        outcome: Outcome = None
         refusals = 0
         try:
             while True:
                 try:
-                    action = play.send(sent)
+                    action = play.send(outcome)
                 except StopIteration:
                     return
-                sent = yield from self.grant(action)
-                if isinstance(sent, CheckResult) and sent.status is CheckStatus.AGREED:
+                outcome = yield from self.handle(action)
+                if isinstance(outcome, CheckResult) and outcome.status is CheckStatus.AGREED:
                     return
-                reason = _refused(sent)
+                reason = _refusal_in(outcome)
                 if reason is not None:
                     self.spent = self.spent or reason
                     refusals += 1
@@ -118,82 +129,100 @@ class _Referee:
         finally:
             play.close()
 
-    def grant(self, action: Action) -> _Part:
+    def handle(self, action: Action) -> _LoopPart[Outcome]:
         """Perform one action of the policy, or pass it on to the driver."""
         failed = isinstance(action, RecordNote) and action.error is not None
         self.invalid = self.invalid + 1 if failed else 0
         if isinstance(action, Claim):
-            return (yield from self.judge(action))
+            return (yield from self.verify(action))
         if isinstance(action, CallTools):
-            return (yield from self.act(action))
+            return (yield from self.make_calls(action))
         if isinstance(action, Stopped):
             self.spent = self.spent or action.reason
             return None
-        self.checker.consulted |= isinstance(action, AskModel)
-        return (yield action)
+        if isinstance(action, AskModel):
+            self.checker.consulted = True
+            return (yield from ask_model(action))
+        return (yield from record_note(action))
 
-    def act(self, action: CallTools) -> _Part:
+    def make_calls(self, action: CallTools) -> _LoopPart[Results]:
         """Make the calls of a round, but for those that were made too often already."""
+        # 1. Have the calls made that are new enough.
         is_fresh = [self.count(call) <= SAME_CALLS for call in action.calls]
         fresh = tuple(call for call, new in zip(action.calls, is_fresh, strict=True) if new)
         results = Results(())
         if fresh:
-            results = yield replace(action, calls=fresh)
-            self.hear(fresh, results)
-        seen = iter(results.observations)
-        merged: list[Observation] = []
+            results = yield from call_tools(replace(action, calls=fresh))
+            self.keep_captions(fresh, results)
+        # 2. Put the observations into the order of the calls; a repeated one is answered with an
+        #    error, and recorded. The round is counted once: by the fresh calls, else by the first
+        #    of these notes.
+        new_observations = iter(results.observations)
+        observations: list[Observation] = []
         counted = bool(fresh)
         for call, new in zip(action.calls, is_fresh, strict=True):
-            one = next(seen, None) if new else _repeated(call)
-            if one is None:
-                break
-            merged.append(one)
+            observation = next(new_observations, None) if new else _repeated(call)
+            if observation is None:
+                break  # the budget ended here: what follows was not made
+            observations.append(observation)
             if not new:
-                refused = yield RecordNote(action.thought, call, REPEATED, counted=counted)
+                note = RecordNote(action.thought, call, REPEATED, counted=counted)
+                refusal = yield from record_note(note)
                 counted = True
-                if isinstance(refused, Stopped):
-                    return Results(tuple(merged), refused.reason)
-        return Results(tuple(merged), results.spent)
+                if refusal is not None:
+                    return Results(tuple(observations), refusal.reason)
+        # 3. Tell the policy of the limit that refused the others.
+        return Results(tuple(observations), results.spent)
 
-    def hear(self, calls: Sequence[ToolCall], results: Results) -> None:
+    def keep_captions(self, calls: Sequence[ToolCall], results: Results) -> None:
         """Keep what was described: claims are held against it."""
-        for call, one in zip(calls, results.observations, strict=False):
-            if call.describes and one.error is None:
-                self.checker.captions.hear(one.notes)
+        for call, observation in zip(calls, results.observations, strict=False):
+            if call.describes and observation.error is None:
+                self.checker.captions.add(observation.notes)
 
     def count(self, call: ToolCall) -> int:
         """How often a call was asked for, this time included."""
         self.calls[call] += 1
         return self.calls[call]
 
-    def judge(self, claim: Claim) -> _Part:
+    def verify(self, claim: Claim) -> _LoopPart[CheckResult]:
         """Check a claim and keep how it went; the policy is sent the worst of its places."""
         results = yield from self.checker.check(claim)
         self.spent = self.spent or self.checker.spent
-        result = min(results, key=lambda one: WORST_FIRST.index(one.status))
-        checks = [one.check for one in results] + [Check()] * len(claim.supports)
-        self.judged.append(_Judged(claim, result.status, tuple(checks[: len(claim.supports)])))
-        return result
+        worst = min(results, key=lambda result: WORST_FIRST.index(result.status))
+        # Places behind the one that contradicts the claim were not looked at again.
+        checks = [result.check for result in results] + [Check()] * len(claim.supports)
+        checked = _CheckedClaim(claim, worst.status, tuple(checks[: len(claim.supports)]))
+        self.checked_claims.append(checked)
+        return worst
 
     def draft(self) -> AnswerDraft:
         """The best answer there is: checked, else unchecked, else "no" to a question for yes or
         no. All else is a decline, which has no text and no evidence."""
-        by_status = {s: [j for j in self.judged if j.status is s] for s in CheckStatus}
+        by_status = {
+            status: [claim for claim in self.checked_claims if claim.status is status]
+            for status in CheckStatus
+        }
         reason = self.spent
+        # 1. What a check agreed to, else what none refuted. Where the budget ended the search, what
+        #    was refuted is still the best there is.
         positive = by_status[CheckStatus.AGREED] or by_status[CheckStatus.UNCHECKED]
         if not positive and reason is not None:
             positive = by_status[CheckStatus.UNSUPPORTED]
         if positive:
-            usable = [j for j in positive if j.claim.choice is not None] or positive
-            return _draft_of(usable[0], (usable[0],), reason or StopReason.ANSWERED)
+            usable = [checked for checked in positive if checked.claim.choice is not None]
+            best = (usable or positive)[0]
+            return _draft_of(best, (best,), reason or StopReason.ANSWERED)
+        # 2. "Not there" is an answer to a question for yes or no alone.
         negative = by_status[CheckStatus.NEGATIVE]
-        inside = [j for j in negative if not says_outside(j.claim.text)]
+        inside = [checked for checked in negative if not says_outside(checked.claim.text)]
         if inside and is_yes_no(self.inquiry.question):
             return _draft_of(inside[0], tuple(inside), reason or StopReason.ANSWERED)
+        # 3. A decline, and why.
         decline = Decline.NOTHING
         if negative:
             decline = Decline.ABSENT if inside else Decline.OUTSIDE
-        elif self.judged:
+        elif self.checked_claims:
             decline = Decline.UNSUPPORTED
         done = StopReason.ABSTAINED
         if self.invalid and not negative:
@@ -205,13 +234,13 @@ def _repeated(call: ToolCall) -> Observation:
     return Observation(text="", span=call.span, error=REPEATED)
 
 
-def _refused(sent: Any) -> StopReason | None:
-    if isinstance(sent, Stopped):
-        return sent.reason
-    return sent.spent if isinstance(sent, Results) else None
+def _refusal_in(outcome: Outcome) -> StopReason | None:
+    if isinstance(outcome, Stopped):
+        return outcome.reason
+    return outcome.spent if isinstance(outcome, Results) else None
 
 
-def _evidence(judged: _Judged) -> tuple[Evidence, ...]:
+def _evidence_of(checked: _CheckedClaim) -> tuple[Evidence, ...]:
     return tuple(
         Evidence(
             span=support.span,
@@ -219,17 +248,22 @@ def _evidence(judged: _Judged) -> tuple[Evidence, ...]:
             quote=support.observation.text,
             check=check,
         )
-        for support, check in zip(judged.claim.supports, judged.checks, strict=True)
+        for support, check in zip(checked.claim.supports, checked.checks, strict=True)
     )
 
 
-def _draft_of(best: _Judged, shown: tuple[_Judged, ...], why: StopReason) -> AnswerDraft:
-    sure = [s.observation.confidence for s in best.claim.supports]
-    known = [c for c in sure if c is not None]
+def _draft_of(
+    best: _CheckedClaim, claims: tuple[_CheckedClaim, ...], reason: StopReason
+) -> AnswerDraft:
+    confidences = [
+        support.observation.confidence
+        for support in best.claim.supports
+        if support.observation.confidence is not None
+    ]
     return AnswerDraft(
         text=best.claim.text,
         choice=best.claim.choice,
-        confidence=min(known) if known else None,
-        evidence=tuple(e for judged in shown for e in _evidence(judged)),
-        stop_reason=why,
+        confidence=min(confidences, default=None),
+        evidence=tuple(evidence for claim in claims for evidence in _evidence_of(claim)),
+        stop_reason=reason,
     )

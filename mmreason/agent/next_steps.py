@@ -85,8 +85,8 @@ def _about_models(case: Unanswered) -> list[str]:
 
 def _is_all_unknown(trace: Sequence[Step]) -> bool:
     """Whether all that was said is that footage of this kind is unknown."""
-    said = [step.observation.text for step in trace if step.observation.frame_times_s]
-    return bool(said) and all(says_outside(text) for text in said)
+    texts = [step.observation.text for step in trace if step.observation.frame_times_s]
+    return bool(texts) and all(says_outside(text) for text in texts)
 
 
 def _about_subtitles(case: Unanswered) -> list[str]:

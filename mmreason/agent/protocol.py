@@ -1,7 +1,9 @@
 """What passes between a policy, the loop and its driver: actions one way, results the other.
 
 A policy is a generator: it yields a `CallTools`, `AskModel`, `RecordNote` or `Claim` and is sent
-what came of it. The rules of the game are the loop's (`loop.py`).
+what came of it. The functions below that bear the actions' names make each of them one typed
+expression: `results = yield from call_tools(CallTools("look here", (call,)))`. The rules of the
+game are the loop's (`loop.py`).
 """
 
 from __future__ import annotations
@@ -9,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from mmreason.memory.tree import Tree
-from mmreason.models.base import Message
+from mmreason.models.base import Message, Reply
 from mmreason.tool_calls import AgentCall, Focus, Look, Skim, ToolCall
 from mmreason.types import Check, Note, Observation, StopReason
 from mmreason.video.types import Span
@@ -20,7 +22,12 @@ from mmreason.video.types import Span
 
 @dataclass(frozen=True, slots=True)
 class ModelId:
-    """Who speaks, so that a model's agreement with itself is not taken for another's."""
+    """Who speaks, so that a model's agreement with itself is not taken for another's.
+
+    Example:
+        >>> ModelId("Qwen/Qwen3-VL-4B-Instruct", "qwen").lineage
+        'qwen'
+    """
 
     name: str = ""
     lineage: str = ""
@@ -29,7 +36,13 @@ class ModelId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inquiry:
-    """A question that has been checked, with what a policy may know before it looks."""
+    """A question that has been checked, with what a policy may know before it looks.
+
+    Example:
+        >>> tree = Tree(Span(0, 64), branching=4, depth=2)
+        >>> Inquiry(question="Is there a dog?", tree=tree, leaf_s=4.0).options
+        ()
+    """
 
     question: str
     options: tuple[str, ...] = ()
@@ -48,7 +61,13 @@ class Inquiry:
 
 @dataclass(frozen=True, slots=True)
 class CallTools:
-    """Tool calls to be made in one round, each independent of the others."""
+    """Tool calls to be made in one round, each independent of the others.
+
+    Example:
+        >>> call = look_call(Span(8, 12), "Is there a dog?")
+        >>> CallTools("the caption of this part tells of a dog", (call,)).opening
+        False
+    """
 
     thought: str
     calls: tuple[ToolCall, ...]
@@ -58,7 +77,12 @@ class CallTools:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What came of `CallTools`: observations of its first calls, all of them unless `spent`."""
+    """What came of `CallTools`: observations of its first calls, all of them unless `spent`.
+
+    Example:
+        >>> Results((Observation(text="yes", span=Span(8, 12)),)).spent is None
+        True
+    """
 
     observations: tuple[Observation, ...]
     spent: StopReason | None = None
@@ -108,7 +132,14 @@ class EvidenceRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """An answer that the policy would give. The loop checks it against its evidence."""
+    """An answer that the policy would give. The loop checks it against its evidence.
+
+    Example:
+        >>> look, span = look_call(Span(8, 12), "What colour is the star?"), Span(9, 10)
+        >>> reference = EvidenceRef(look, Observation(text="red", span=look.span), span)
+        >>> Claim(text="red", supports=(reference,)).supports[0].span
+        Span(start_s=9, end_s=10)
+    """
 
     text: str
     choice: int | None = None
@@ -147,9 +178,51 @@ class CheckResult:
 
 
 Action = CallTools | AskModel | RecordNote | Claim | Stopped
-Play = Generator[Action, Any, None]
-"""Sent `Results`, a `Reply` or `Stopped`, None or `Stopped`, a `CheckResult`, or None, in the order
-of `Action`."""
+Outcome = Results | Reply | Stopped | CheckResult | None
+"""What is sent back: `Results` to `CallTools`, a `Reply` or `Stopped` to `AskModel`, None or
+`Stopped` to `RecordNote`, a `CheckResult` to `Claim`, None to `Stopped`."""
+
+ResultT = TypeVar("ResultT")
+# What is sent depends on the action, which a generator's type cannot say: hence Any, and the
+# functions below, which give each action the type of its outcome.
+PlayPart = Generator[Action, Any, ResultT]
+"""A part of a play that comes to a result."""
+Play = PlayPart[None]
+
+
+def call_tools(action: CallTools) -> Generator[CallTools, Results, Results]:
+    """Have calls made; gives what came of them."""
+    return (yield action)
+
+
+def ask_model(action: AskModel) -> Generator[AskModel, Reply | Stopped, Reply | Stopped]:
+    """Ask the reasoning model; gives its reply, or why there is none."""
+    return (yield action)
+
+
+def record_note(action: RecordNote) -> Generator[RecordNote, Stopped | None, Stopped | None]:
+    """Put what happened without a tool into the trace; gives `Stopped` where the budget ends."""
+    return (yield action)
+
+
+def claim_answer(action: Claim) -> Generator[Claim, CheckResult, CheckResult]:
+    """Propose an answer; gives what its check came to."""
+    return (yield action)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionNeeds:
+    """Which captions of a long video a policy reads, so that an index can make them ahead.
+
+    Example:
+        >>> CaptionNeeds(scan=True)
+        CaptionNeeds(scan=True, parent_stills=False)
+    """
+
+    scan: bool = False
+    """Those of the frames that a scan finds to differ most, in place of even ones."""
+    parent_stills: bool = False
+    """See `tools.scan.caption_call`."""
 
 
 class Policy(Protocol):
@@ -160,11 +233,21 @@ class Policy(Protocol):
         """Short name, part of an answer's settings."""
         ...
 
+    @property
+    def caption_needs(self) -> CaptionNeeds:
+        """The captions that it reads."""
+        ...
+
     def play(self, inquiry: Inquiry) -> Play:
         """Start on a question. The play ends by returning; it may end without any claim."""
         ...
 
 
 def look_call(span: Span, question: str, options: tuple[str, ...] = (), shift: float = 0.0) -> Look:
-    """A look at one stretch with a question."""
+    """A look at one stretch with a question.
+
+    Example:
+        >>> str(look_call(Span(8, 12), "Is there a dog?"))
+        'look(span=0:08.00-0:12.00, question=Is there a dog?, shift=0.0)'
+    """
     return Look(span=span, question=question, options=options, shift=shift)

@@ -1,6 +1,6 @@
 """What moves an answer besides the question, as plain values for its `settings`.
 
-Leaves out what is known of a single run only: seed, budget, store, notes (`reasoner.py`).
+What is known of a single run only (seed, budget, store, notes) is added in `reasoner.py`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ DECLINED = "declined: "
 MOST_REASONS = 5
 
 
-def recipe_of(model: ChatModel, tree: Tree, info: VideoInfo) -> dict[str, Any]:
+def describe_recipe(model: ChatModel, tree: Tree, info: VideoInfo) -> dict[str, Any]:
     """Versions, the model that looks, its prompts and clips of this video, and the tree."""
     clip = model.clip
     return {
         "mmreason": __version__,
         "versions": dict(_versions()),
-        "model": told_of(model),
+        "model": describe_model(model),
         "prompts_sha256": clip.prompts.sha256,
         "tree": {
             "branching": tree.branching,
@@ -45,7 +45,7 @@ def recipe_of(model: ChatModel, tree: Tree, info: VideoInfo) -> dict[str, Any]:
     }
 
 
-def told_of(model: ChatModel) -> dict[str, Any]:
+def describe_model(model: ChatModel) -> dict[str, Any]:
     """Name, fingerprint and family, and whether its confidence is calibrated."""
     return {
         "name": model.name,
@@ -73,10 +73,10 @@ def id_of(model: ChatModel) -> ModelId:
 
 @cache
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in ("av", "numpy", "torch", "transformers"):
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions

@@ -1,7 +1,4 @@
-"""What subtitles give an answer: support for what a model says, or the answer itself, quoted.
-
-Leaves out which lines match (`transcript.py`).
-"""
+"""What subtitles give an answer: support for what a model says, or the answer itself, quoted."""
 
 from __future__ import annotations
 
@@ -13,11 +10,11 @@ from mmreason.agent.loop import AnswerDraft, Decline
 from mmreason.tools.transcript import (
     Passage,
     as_evidence,
-    option_quoted,
-    passages,
-    quotable,
-    quotation,
-    supporting,
+    find_passages,
+    find_quoted_option,
+    find_support,
+    format_quotation,
+    select_quotable,
 )
 from mmreason.types import Note, StopReason
 from mmreason.video.reader import Video
@@ -72,17 +69,19 @@ class Transcript:
     """Those that match, best first."""
 
     @classmethod
-    def of(
+    def search(
         cls, question: str, subtitles: Subtitles | None, options: tuple[str, ...] = ()
     ) -> Transcript:
         """Search the subtitles for the question."""
-        found = passages(question, subtitles) if subtitles else ()
-        return cls(question=question, options=options, subtitles=subtitles, passages=found)
+        passages = find_passages(question, subtitles) if subtitles else ()
+        return cls(question=question, options=options, subtitles=subtitles, passages=passages)
 
     @property
     def notes(self) -> tuple[Note, ...]:
         """The passages in order of time, as models are shown them."""
-        return tuple(sorted((one.note for one in self.passages), key=lambda note: note.span))
+        return tuple(
+            sorted((passage.note for passage in self.passages), key=lambda note: note.span)
+        )
 
     @property
     def name(self) -> str:
@@ -90,25 +89,25 @@ class Transcript:
         path = "" if self.subtitles is None else self.subtitles.path
         return PurePath(path).name or "subtitles"
 
-    def joined(self, draft: AnswerDraft) -> AnswerDraft:
+    def complete(self, draft: AnswerDraft) -> AnswerDraft:
         """The draft with what the subtitles add: evidence for its answer; or, where there is none
         and no model has said that what is asked for is not there, the best passages as the
         answer."""
         if draft.decline is None:
-            found = supporting(draft.text, self.question, self.passages, self.name)
-            return replace(draft, evidence=draft.evidence + found)
-        quoted = quotable(self.question, self.passages)
+            support = find_support(draft.text, self.question, self.passages, self.name)
+            return replace(draft, evidence=draft.evidence + support)
+        quoted = select_quotable(self.question, self.passages)
         if not quoted or draft.decline is Decline.ABSENT:
             return draft
         by_itself = draft.stop_reason is StopReason.ABSTAINED
         return AnswerDraft(
-            text=quotation(quoted),
-            choice=option_quoted(self.options, quoted),
+            text=format_quotation(quoted),
+            choice=find_quoted_option(self.options, quoted),
             evidence=as_evidence(quoted, self.name),
             stop_reason=StopReason.ANSWERED if by_itself else draft.stop_reason,
         )
 
-    def told(self) -> dict[str, Any] | None:
+    def to_settings(self) -> dict[str, Any] | None:
         """For an answer's settings: which subtitles, and how much of them matches; None without."""
         if self.subtitles is None:
             return None

@@ -1,7 +1,4 @@
-"""The steps of one question as they happen, with the answer at their end.
-
-Leaves out making them (`reasoner.py`).
-"""
+"""The steps of one question as they happen, with the answer at their end."""
 
 from __future__ import annotations
 

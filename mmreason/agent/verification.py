@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from mmreason.agent.caption_check import SeenCaptions, bears, words_of
+from mmreason.agent.caption_check import SeenCaptions, content_words, supports
 from mmreason.agent.protocol import (
     CallTools,
     CheckResult,
@@ -20,15 +19,13 @@ from mmreason.agent.protocol import (
     EvidenceRef,
     Inquiry,
     Results,
+    ResultT,
+    call_tools,
 )
 from mmreason.language.answer_reading import says_no
 from mmreason.language.refusals import says_absent
 from mmreason.language.values import pick_option
-from mmreason.language.wording import (
-    essence,
-    premise_of,
-    thing_claimed,
-)
+from mmreason.language.wording import essence, premise_of, thing_claimed
 from mmreason.tool_calls import Focus, Look, Skim
 from mmreason.types import Check, CheckKind, StopReason
 from mmreason.video.types import Span
@@ -44,7 +41,7 @@ WORST_FIRST = (
     CheckStatus.AGREED,
 )
 
-_Part = Generator[CallTools, Results, Any]
+_CheckPart = Generator[CallTools, Results, ResultT]
 
 
 @dataclass
@@ -59,7 +56,7 @@ class ClaimChecker:
     spent: StopReason | None = None
     """The limit that refused a check."""
 
-    def check(self, claim: Claim) -> _Part:
+    def check(self, claim: Claim) -> _CheckPart[list[CheckResult]]:
         """A `CheckResult` for each place of the claim, up to the first that contradicts it; one
         for a claim without a place."""
         if claim.negative:
@@ -71,16 +68,18 @@ class ClaimChecker:
             status = CheckStatus.UNCHECKED
             results = yield from self.check_places(claim)
         results = results or [CheckResult(status)]
-        agreed = all(one.status is CheckStatus.AGREED for one in results)
+        agreed = all(result.status is CheckStatus.AGREED for result in results)
         if agreed and self.inquiry.options and claim.choice is None:
             # A check can agree that it is something else: that is no answer to the question.
             return [
-                CheckResult(CheckStatus.UNCHECKED, one.missing, replace(one.check, agreed=None))
-                for one in results
+                CheckResult(
+                    CheckStatus.UNCHECKED, result.missing, replace(result.check, agreed=None)
+                )
+                for result in results
             ]
         return results
 
-    def check_places(self, claim: Claim) -> _Part:
+    def check_places(self, claim: Claim) -> _CheckPart[list[CheckResult]]:
         """A result for each place of a claim, up to the first that contradicts it."""
         results: list[CheckResult] = []
         for support in claim.supports:
@@ -109,77 +108,88 @@ class ClaimChecker:
         kind = CheckKind.OTHER_MODEL if other else CheckKind.SECOND_LOOK
         return Check(kind=kind, by=model.name, agreed=agreed)
 
-    def look_again(self, claim: Claim, support: EvidenceRef) -> _Part:
+    def look_again(self, claim: Claim, support: EvidenceRef) -> _CheckPart[CheckResult]:
         """The second look, and a third where the second says something else.
 
         With the second it is asked whether what the question takes for granted is there at all:
         "What colour is the small star?" has an answer for many models where there is a large one.
         """
-        look, said = support.look, support.observation
+        look, first = support.look, support.observation
         # A description has no question to be asked again: policies check it themselves.
         assert isinstance(look, Look | Focus), f"{look} cannot be looked at again"
         premise = self.premise(look, support.span)
         missing, against, unclear = "", Check(), Check()
         for shift in (OTHER_FRAMES, -OTHER_FRAMES):
+            # 1. Ask the question of other frames, and the first time whether its premise holds.
             calls = [_check_call(look, shift)]
             if premise is not None and shift > 0:
                 calls.append(_check_call(look, shift, premise))
-            results: Results = yield CallTools(claim.thought, tuple(calls))
+            results = yield from call_tools(CallTools(claim.thought, tuple(calls)))
             if results.spent is not None:
                 self.spent = self.spent or results.spent
                 return CheckResult(CheckStatus.UNCHECKED, check=unclear)
-            again, *asked = results.observations
-            if again.error is not None or set(again.frame_times_s) <= set(said.frame_times_s):
+            # 2. A look that failed, or that saw no other frame, checks nothing.
+            again, *premise_looks = results.observations
+            if again.error is not None or set(again.frame_times_s) <= set(first.frame_times_s):
                 return CheckResult(CheckStatus.UNCHECKED, check=unclear)
             against, unclear = self.looked(calls[0], False), self.looked(calls[0], None)
-            if asked and asked[0].error is None and says_no(asked[0].text):
-                told = f"{premise} {asked[0].text}"
-                return CheckResult(CheckStatus.UNSUPPORTED, told, against)
+            # 3. What is not there has no colour.
+            for premise_look in premise_looks:
+                if premise_look.error is None and says_no(premise_look.text):
+                    denial = f"{premise} {premise_look.text}"
+                    return CheckResult(CheckStatus.UNSUPPORTED, denial, against)
+            # 4. Where it says the same, hold it against what was described; where it contradicts,
+            #    a third look decides.
             missing = f"a look at {support.span} with the question alone saw: {again.text}"
-            if self.agree(look, said.text, again.text):
+            if self.agree(look, first.text, again.text):
                 # Two of three looks end the search; the one against it is not kept quiet.
                 check = self.looked(calls[0], True) if shift > 0 else unclear
-                return (yield from self.bear_out(check, look, support))
-            if not self.contradict(look, said.text, again.text):
+                return (yield from self.confirm_by_caption(check, look, support))
+            if not self.contradict(look, first.text, again.text):
                 return CheckResult(CheckStatus.UNCHECKED, missing, unclear)
         return CheckResult(CheckStatus.UNSUPPORTED, missing, against)
 
-    def bear_out(self, check: Check, look: Look | Focus, support: EvidenceRef) -> _Part:
+    def confirm_by_caption(
+        self, check: Check, look: Look | Focus, support: EvidenceRef
+    ) -> _CheckPart[CheckResult]:
         """Whether what was described here, or else a description asked for now, tells of the thing
         that the answer speaks of, in the words that descriptions of this video use, and does not
         tell the answer of another thing. `check` is of the looks that agreed."""
-        said = support.observation.text
-        thing = thing_claimed(look.question, said)
+        answer = support.observation.text
+        thing = thing_claimed(look.question, answer)
         expected = self.captions.expected(thing) if thing else frozenset()
-        answer = frozenset(essence(said, look.question))
+        answer_words = frozenset(essence(answer, look.question))
         agreed = CheckResult(CheckStatus.AGREED, check=check)
-        if not expected or bears(self.captions.within(support.span), expected, answer):
+        captions = self.captions.within(support.span)
+        if not expected or supports(captions, expected, answer_words):
             return agreed
         call = Skim(span=look.span, shift=OTHER_FRAMES, check=True)
-        results: Results = yield CallTools(f"check: do descriptions tell of a {thing}?", (call,))
+        thought = f"check: do descriptions tell of a {thing}?"
+        results = yield from call_tools(CallTools(thought, (call,)))
         unclear = CheckResult(CheckStatus.UNCHECKED, check=replace(check, agreed=None))
         if results.spent is not None:
             self.spent = self.spent or results.spent
             return unclear
-        seen = results.observations[0]
-        if seen.error is not None:
+        description = results.observations[0]
+        if description.error is not None:
             return unclear
-        if bears(seen.notes, expected, answer):
+        if supports(description.notes, expected, answer_words):
             return agreed
-        told = f"{support.span} is described otherwise: {seen.text}"
-        return CheckResult(CheckStatus.UNSUPPORTED, told, self.looked(call, False))
+        missing = f"{support.span} is described otherwise: {description.text}"
+        return CheckResult(CheckStatus.UNSUPPORTED, missing, self.looked(call, False))
 
     def premise(self, look: Look | Focus, evidence: Span) -> str | None:
         """What to ask whether the thing is there; None where captions of the place tell of it."""
         question = look.question
         thing = thing_claimed(question, "yes")
         expected = self.captions.expected(thing) if thing else frozenset()
-        known = bool(thing) and expected == words_of(thing)
-        if known and bears(self.captions.within(evidence), expected):
+        uses_all_words = bool(thing) and expected == content_words(thing)
+        if uses_all_words and supports(self.captions.within(evidence), expected):
             return None
         return premise_of(question)
 
     def agree(self, look: Look | Focus, first: str, second: str) -> bool:
+        """Whether two answers to the same question say the same."""
         options, question = look.options, look.question
         if options:
             choices = [pick_option(text, options, question) for text in (first, second)]

@@ -51,7 +51,7 @@ def ask_many(
     if not use_subtitles:
         questions = [replace(q, subtitles=None) if q.subtitles == "auto" else q for q in questions]
     results = ResultsFile(answers_path, retry_failed=retry_failed)
-    unasked = results.left(questions)
+    unasked = results.unfinished(questions)
     # 2. A row that is no question is a failure of that row, told beside the others.
     for unreadable in rows.unreadable:
         results.add(unreadable)

@@ -166,7 +166,7 @@ def _calibrate(
             second_looks=False,
             on_progress=lambda done, total: say(f"calibrating {name}: world {done} of {total}"),
         )
-    maps = {kind: fit_rising(pairs) for kind, pairs in results.stated.items()}
+    maps = {str(kind): fit_rising(pairs) for kind, pairs in results.stated.items()}
     path = Path(loaded.inner.model.name_or_path) / SCRIPTED_WORLD
     Calibration(maps).save(path)
     progress_console().print(f"calibration written to {path}")

@@ -51,13 +51,13 @@ def index_videos(
     as_json: Json = False,
 ) -> None:
     """Caption videos ahead of questions. Interrupted, it goes on where it was when run again."""
-    from mmreason.agent.build_index import nodes_of
+    from mmreason.agent.build_index import list_level_nodes
     from mmreason.memory.tree import Tree
     from mmreason.video.types import Span
 
     names = tuple(name.strip() for name in levels.split(",") if name.strip())
     # Refuses unknown levels now, not after a model was loaded.
-    nodes_of(Tree(Span(0, 1), 4, 1), names)
+    list_level_nodes(Tree(Span(0, 1), 4, 1), names)
     inputs = expand_paths(files)
     with show_progress(f"loading {model}"):
         reasoner = load_reasoner(model, store, served_model=served_model, api_key_file=api_key_file)

@@ -25,7 +25,7 @@ from mmreason.memory.store_file import (
     MOST_VALUE_BYTES,
     UNKNOWN,
     ForeignFileError,
-    connect,
+    connect_store,
     file_bytes,
 )
 from mmreason.types import UsageError
@@ -113,16 +113,22 @@ class Usage:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
-        shares = {
-            name: [asdict(share) for share in getattr(self, name)]
-            for name in ("by_model", "by_video")
+        tables = {
+            name: [asdict(row) for row in getattr(self, name)] for name in ("by_model", "by_video")
         }
-        return asdict(self) | shares
+        return asdict(self) | tables
 
 
 class Store:
     """Replies by key. What was `put` outlives the process; may be used from several threads and
-    by several processes."""
+    by several processes.
+
+    Example:
+        >>> with Store.in_memory() as store:
+        ...     store.put("key", {"text": "a red star."})
+        ...     store.get("key")
+        {'text': 'a red star.'}
+    """
 
     def __init__(
         self,
@@ -166,7 +172,7 @@ class Store:
     @classmethod
     def in_memory(cls) -> Store:
         """A store that ends with the process."""
-        return cls(connect(":memory:"), ":memory:")
+        return cls(connect_store(":memory:"), ":memory:")
 
     @classmethod
     def open_default(cls) -> Store:
@@ -187,7 +193,7 @@ class Store:
 
     @classmethod
     def _in_memory_because(cls, reason: str) -> Store:
-        return cls(connect(":memory:"), ":memory:", (f"store kept in memory: {reason}",))
+        return cls(connect_store(":memory:"), ":memory:", (f"store kept in memory: {reason}",))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -243,8 +249,10 @@ class Store:
             entries, size = self._connection.execute(_TOTAL).fetchone()
             models, videos = (
                 tuple(
-                    StoreShare(name=name.decode(errors="replace"), entries=count, size_bytes=part)
-                    for name, count, part in self._connection.execute(_SHARES.format(column))
+                    StoreShare(
+                        name=name.decode(errors="replace"), entries=count, size_bytes=size_bytes
+                    )
+                    for name, count, size_bytes in self._connection.execute(_SHARES.format(column))
                 )
                 for column in ("model", "video")
             )
@@ -319,11 +327,11 @@ class Store:
         surplus = size - self.max_bytes * _EVICT_TO
         oldest = self._connection.execute(_OLDEST)
         gone: list[tuple[int]] = []
-        for row, part in oldest:
+        for row_id, size_bytes in oldest:
             if surplus <= 0:
                 break
-            gone.append((row,))
-            surplus -= part
+            gone.append((row_id,))
+            surplus -= size_bytes
         oldest.close()
         self._connection.executemany("DELETE FROM replies WHERE rowid = ?", gone)
 
@@ -332,9 +340,9 @@ class Store:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """`connect`, in a folder that is made for the user alone where there is none."""
+    """`connect_store`, in a folder that is made for the user alone where there is none."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return connect(str(path))
+    return connect_store(str(path))
 
 
 def _make_private(path: Path) -> None:

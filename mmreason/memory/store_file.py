@@ -41,7 +41,7 @@ class ForeignFileError(sqlite3.DatabaseError):
     """A file that another program made, or that holds more than a store does."""
 
 
-def connect(path: str) -> sqlite3.Connection:
+def connect_store(path: str) -> sqlite3.Connection:
     """Open a store file, or create one that its user alone may read. Raises OSError, and
     sqlite3.Error where it is none, is newer than this, or (ForeignFileError, before anything is
     written) holds anything that is not ours.

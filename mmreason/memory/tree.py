@@ -3,8 +3,7 @@
 Branching follows LongVideo-R1, K = clamp(round((T / 16 s)^(1/3)), 4, 8). Depth is a choice of this
 project: the D in 1..3 whose leaf is closest, in log ratio, to the clip length the model sees best.
 Ids are tuples of 1-based ints, `()` is the whole video. Arithmetic is in whole microseconds, so
-children tile their parent exactly; boundaries may give way to a near cut between shots. Leaves out
-captions and any decision where to go.
+children tile their parent exactly; boundaries may give way to a near cut between shots.
 """
 
 from __future__ import annotations
@@ -57,7 +56,15 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """All nodes of one video, computed on demand."""
+    """All nodes of one video, computed on demand.
+
+    Example:
+        >>> tree = Tree(Span(0, 64), branching=4, depth=2)
+        >>> tree.node((1, 2)).span
+        Span(start_s=4.0, end_s=8.0)
+        >>> tree.leaf_at(5.0).id
+        (1, 2)
+    """
 
     span: Span
     branching: int
@@ -75,6 +82,7 @@ class Tree:
 
     @property
     def leaf_count(self) -> int:
+        """Nodes of the lowest level."""
         return self.branching**self.depth
 
     @property
@@ -104,6 +112,7 @@ class Tree:
         return tuple(self.node((*node_id, i + 1)) for i in range(self.branching))
 
     def is_leaf(self, node_id: NodeId) -> bool:
+        """Whether it has no children."""
         return len(node_id) == self.depth
 
     def flat_index(self, node_id: NodeId) -> int:
@@ -117,13 +126,16 @@ class Tree:
         """The leaf that holds `time_s`; times outside map to the first or last leaf."""
         if self.depth == 0:
             return self.node(())
+        # The inverse of `_bound_s` in whole microseconds, where floats could miss by one leaf.
         time_us = _us(time_s) - _us(self.span.start_s)
         index = ((time_us + 1) * self.leaf_count - 1) // self._length_us
         index = min(max(index, 0), self.leaf_count - 1)
+        # A boundary that moved to a cut moved by less than half a leaf: a neighbour at most.
         if self.cuts_s and index and time_s < self._bound_s(index, self.depth):
             index -= 1
         elif self.cuts_s and index + 1 < self.leaf_count:
             index += time_s >= self._bound_s(index + 1, self.depth)
+        # The index in base K, from the lowest level up, is the id read backwards.
         digits = []
         for _ in range(self.depth):
             index, digit = divmod(index, self.branching)
@@ -136,6 +148,7 @@ class Tree:
 
     def _bound_s(self, index: int, level: int) -> float:
         count = self.branching**level
+        # The ends are the span's own: through microseconds they could move.
         if index == 0:
             return self.span.start_s
         if index == count:
@@ -144,8 +157,8 @@ class Tree:
         return self._snapped_s(bound_s) if self.cuts_s else bound_s
 
     def _snapped_s(self, bound_s: float) -> float:
-        at = bisect.bisect_left(self.cuts_s, bound_s)
-        near = self.cuts_s[max(0, at - 1) : at + 1]
+        index = bisect.bisect_left(self.cuts_s, bound_s)
+        near = self.cuts_s[max(0, index - 1) : index + 1]
         best = min(near, key=lambda cut_s: abs(cut_s - bound_s), default=bound_s)
         return best if abs(best - bound_s) <= SNAP_SHARE * self.leaf_s else bound_s
 
@@ -166,6 +179,11 @@ def plan_tree(
     instead, to 0 if need be. `depth` fixes the levels (LongVideo-R1 has 3), `branching` bounds K,
     `cuts_s` aligns boundaries with shots; `overlap` lets captions reach beyond them. UsageError for
     bounds that cannot be met.
+
+    Example:
+        >>> tree = plan_tree(Span(0, 3600), leaf_s=4.0)
+        >>> tree.branching, tree.depth
+        (6, 3)
     """
     assert leaf_s > 0, leaf_s
     low, high = branching
@@ -177,6 +195,7 @@ def plan_tree(
     if not 0.0 <= overlap <= MOST_OVERLAP:
         raise UsageError(f"the overlap of a tree is 0 to {MOST_OVERLAP} of a node, got {overlap}")
     length_s = span.duration_s
+    # Cube root: three levels of K parts have leaves of 16 s (LongVideo-R1).
     k = min(high, max(low, round((length_s / 16) ** (1 / 3))))
     shortest_s = max(frame_interval_s, 0.001)
     possible = [d for d in range(1, MOST_DEPTH + 1) if length_s / k**d >= shortest_s]

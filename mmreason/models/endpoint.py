@@ -10,6 +10,7 @@ The wire is `endpoint_http.py`, the JSON that is sent `endpoint_messages.py`, wh
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -197,6 +198,12 @@ class EndpointModel:
         """What the server refused or did not tell so far, and how it calls its state."""
         with self._lock:
             return tuple(self._notes)
+
+    def with_clip(self, clip: ClipRecipe) -> EndpointModel:
+        """The same model, watching clips by another recipe."""
+        model = copy.copy(self)
+        model.clip = clip
+        return model
 
     def close(self) -> None:
         """Close the connections."""

@@ -193,6 +193,12 @@ class TransformersModel:
                 f"dtype={dtype!r}, attn_implementation={attn_implementation!r}: {reason}"
             ) from error
 
+    def with_clip(self, clip: ClipRecipe) -> TransformersModel:
+        """The same model, watching clips by another recipe."""
+        model = copy.copy(self)
+        model.clip = clip
+        return model
+
     def generate(self, request: GenerateRequest) -> list[Reply]:
         """See `ChatModel`. Conversations that the processor can stack run as one batch, padded on
         the left: a batch answers as each conversation alone.

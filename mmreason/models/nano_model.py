@@ -94,6 +94,10 @@ class NanoModel:
         """See `ChatModel`."""
         return self.inner.clip
 
+    def with_clip(self, clip: ClipRecipe) -> NanoModel:
+        """The same model, watching clips by another recipe."""
+        return NanoModel(self.inner.with_clip(clip), self.calibration)
+
     @property
     def notes(self) -> tuple[str, ...]:
         """See `ChatModel`. With the reasons of the last declines that were not the weights' own."""

@@ -9,7 +9,17 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mmreason.agent.protocol import CallTools, Claim, EvidenceRef, Inquiry, Play, look_call
+from mmreason.agent.protocol import (
+    CallTools,
+    CaptionNeeds,
+    Claim,
+    EvidenceRef,
+    Inquiry,
+    Play,
+    call_tools,
+    claim_answer,
+    look_call,
+)
 from mmreason.language.values import read_reply
 from mmreason.language.wording import split_context
 from mmreason.policies.greedy import is_negative
@@ -25,6 +35,11 @@ class BreadthFirst:
 
     name: str = "breadth_first"
 
+    @property
+    def caption_needs(self) -> CaptionNeeds:
+        """See `Policy`."""
+        return CaptionNeeds()
+
     def play(self, inquiry: Inquiry) -> Play:
         """See `Policy`."""
         yield from _look_at(inquiry, _by_level(inquiry))
@@ -32,10 +47,20 @@ class BreadthFirst:
 
 @dataclass(frozen=True)
 class RandomLeaf:
-    """Look at leaves in a seeded random order until a check agrees to a claim."""
+    """Look at leaves in a seeded random order until a check agrees to a claim.
+
+    Example:
+        >>> RandomLeaf(seed=3).caption_needs.scan
+        False
+    """
 
     seed: int = 0
     name: str = "random_leaf"
+
+    @property
+    def caption_needs(self) -> CaptionNeeds:
+        """See `Policy`."""
+        return CaptionNeeds()
 
     def play(self, inquiry: Inquiry) -> Play:
         """See `Policy`."""
@@ -56,21 +81,23 @@ def _by_level(inquiry: Inquiry) -> Iterator[Span]:
 
 
 def _look_at(inquiry: Inquiry, spans: Iterator[Span]) -> Play:
-    ask, _ = split_context(inquiry.question)
+    question, _ = split_context(inquiry.question)
     for count, span in enumerate(spans):
         if count >= LOOKS_LIMIT:
             return
-        call = look_call(span, ask, inquiry.options)
-        results = yield CallTools(f"look at {span}, the next in order", (call,))
+        call = look_call(span, question, inquiry.options)
+        action = CallTools(f"look at {span}, the next in order", (call,))
+        results = yield from call_tools(action)
         if results.spent is not None:
             return
-        seen = results.observations[0]
-        if seen.error is not None:
+        observation = results.observations[0]
+        if observation.error is not None:
             continue
-        text, choice = read_reply(seen.text, inquiry.options, ask)
-        yield Claim(
+        text, choice = read_reply(observation.text, inquiry.options, question)
+        claim = Claim(
             text=text,
             choice=choice,
-            supports=(EvidenceRef(call, seen, span),),
-            negative=is_negative(seen.text, ask, choice),
+            supports=(EvidenceRef(call, observation, span),),
+            negative=is_negative(observation.text, question, choice),
         )
+        yield from claim_answer(claim)

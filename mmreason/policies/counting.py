@@ -1,15 +1,14 @@
 """How many different things captions tell of, when no single place shows them all.
 
 Two descriptions are of one thing where one says nothing that the other does not: "a red star" and
-"a small red striped star". Things told alike at two places count once. Pure; leaves out where the
-captions come from (`greedy.py`).
+"a small red striped star". Things told alike at two places count once. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mmreason.agent.caption_check import words_of
+from mmreason.agent.caption_check import content_words
 from mmreason.language.wording import NUMBERS, phrases, stem
 from mmreason.types import Note
 
@@ -19,37 +18,64 @@ Description = frozenset[str]
 """Content words told of one thing."""
 
 
-def descriptions(text: str, thing: str) -> tuple[Description, ...]:
-    """What a caption tells of each `thing` in it ("orange objects"), in order."""
-    asked = words_of(thing)
-    told = (frozenset(t for t in part if " " not in t) for part in phrases(text))
-    return tuple(words for words in told if asked and asked <= words)
+def read_descriptions(text: str, thing: str) -> tuple[Description, ...]:
+    """What a caption tells of each `thing` in it ("orange objects"), in order.
+
+    Example:
+        >>> [sorted(words) for words in read_descriptions("a red star and a circle.", "stars")]
+        [['red', 'star']]
+    """
+    thing_words = content_words(thing)
+    phrase_words = (frozenset(t for t in phrase if " " not in t) for phrase in phrases(text))
+    return tuple(
+        description for description in phrase_words if thing_words and thing_words <= description
+    )
 
 
-def option_told(notes: Iterable[Note], thing: str, options: Sequence[str]) -> int | None:
-    """The one option that captions tell of `thing`; None where they tell none, or several."""
-    told = {
+def find_told_option(notes: Iterable[Note], thing: str, options: Sequence[str]) -> int | None:
+    """The one option that captions tell of `thing`; None where they tell none, or several.
+
+    Example:
+        >>> from mmreason.video.types import Span
+        >>> notes = [Note(Span(0, 4), "a dotted cross moves left.")]
+        >>> find_told_option(notes, "dotted cross", ("it moves up", "it moves left"))
+        1
+    """
+    option_words = [content_words(option) for option in options]
+    told_options = {
         index
         for note in notes
-        for one in descriptions(note.text, thing)
-        for index, option in enumerate(options)
-        if (words := words_of(option)) and words <= one
+        for description in read_descriptions(note.text, thing)
+        for index, thing_words in enumerate(option_words)
+        if thing_words and thing_words <= description
     }
-    return told.pop() if len(told) == 1 else None
+    return told_options.pop() if len(told_options) == 1 else None
 
 
-def different(found: Iterable[Description]) -> list[Description]:
-    """One description a thing, the fullest there is."""
-    kept: list[Description] = []
-    for one in found:
-        same = [other for other in kept if one <= other or other <= one]
-        if any(one <= other for other in same):
+def merge_descriptions(descriptions: Iterable[Description]) -> list[Description]:
+    """One description a thing, the fullest there is.
+
+    Example:
+        >>> star = frozenset({"star"})
+        >>> merge_descriptions([star, star | {"red"}]) == [star | {"red"}]
+        True
+    """
+    fullest: list[Description] = []
+    for new in descriptions:
+        # Equal things, and those that one of the two says less of.
+        alike = [other for other in fullest if new <= other or other <= new]
+        if any(new <= other for other in alike):
             continue
-        kept = [other for other in kept if other not in same]
-        kept.append(one)
-    return kept
+        fullest = [other for other in fullest if other not in alike]
+        fullest.append(new)
+    return fullest
 
 
-def total(found: Sequence[Description]) -> int:
-    """How many things they are: "two red stars" are two."""
-    return sum(max([_NUMBERS.get(word, 1) for word in one]) for one in found)
+def count_things(descriptions: Sequence[Description]) -> int:
+    """How many things they are: "two red stars" are two.
+
+    Example:
+        >>> count_things([frozenset({"two", "star"}), frozenset({"circle"})])
+        3
+    """
+    return sum(max(_NUMBERS.get(word, 1) for word in description) for description in descriptions)

@@ -1,7 +1,7 @@
 """What a question would cost, before anything is spent: planned from the tree, nothing decoded.
 
 An estimate for the greedy way through the tree, as ranges: at least the opening and one checked
-look, at most all that may be read. Leaves out what models really write.
+look, at most all that may be read.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(tree: Tree, recipe: ClipRecipe, info: VideoInfo, budget: Budget) -> Estimate:
+def estimate_cost(tree: Tree, recipe: ClipRecipe, info: VideoInfo, budget: Budget) -> Estimate:
     """Plan the views of the opening, of one level below and of a look, and add them up."""
     look = len(clip_view(recipe, info, tree.span).times_s)
     # What a scan would find is not known: moments stand in for it, as many as there can be.

@@ -2,50 +2,53 @@
 
 arXiv 2602.20913, §3, with its tags and limits; what its release gets wrong is put right here: bad
 output is a typed step and answered with what is wrong, ids are checked, and an answer has to stand
-up to another look. Leaves out the words (`longvideo_r1_text.py`).
+up to another look. The words are in `longvideo_r1_text.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any
 
 from mmreason.agent.protocol import (
     AskModel,
     CallTools,
+    CaptionNeeds,
     CheckResult,
     CheckStatus,
     Claim,
     EvidenceRef,
     Inquiry,
     Play,
+    PlayPart,
     RecordNote,
-    Results,
     Stopped,
+    ask_model,
+    call_tools,
+    claim_answer,
     look_call,
+    record_note,
 )
 from mmreason.language.values import pick_option, read_reply
 from mmreason.language.wording import essence, terms
 from mmreason.memory.tree import NodeId
-from mmreason.models.base import Message, Reply, TextPart
+from mmreason.models.base import Message, TextPart
 from mmreason.policies.greedy import is_negative
 from mmreason.policies.longvideo_r1_text import (
     CHECKED,
     LAST_TURN,
     REMINDER,
     SYSTEM,
-    Said,
-    described,
-    information,
+    ParsedTurn,
+    describe_observation,
     node_text,
     opening_text,
     read_turn,
     system_text,
     tree_levels,
+    wrap_information,
 )
 from mmreason.tool_calls import Caption, ModelTurn, Search, ToolCall
-from mmreason.tools.scan import SCAN_THOUGHT, caption_call, is_long, moments_seen, scan_calls
+from mmreason.tools.scan import SCAN_THOUGHT, caption_call, group_by_node, is_long, scan_calls
 from mmreason.tools.transcript import plain_line
 from mmreason.types import Note, Observation, StopReason, UsageError
 from mmreason.video.types import Span
@@ -57,8 +60,6 @@ CLAIMS_LIMIT = 3
 CONTEXT_SHARE = 0.9
 """Share of the context after which the final answer is asked for."""
 
-_Part = Generator[Any, Any, Any]
-
 
 @dataclass(frozen=True)
 class LongVideoR1:
@@ -66,6 +67,10 @@ class LongVideoR1:
 
     The published weights expect three levels (`Reasoner(..., depth=3)`), 30 rounds and a context of
     32,768 tokens; `Reasoner.load(..., compat="longvideo_r1")` sets all of that.
+
+    Example:
+        >>> LongVideoR1(published=True).caption_needs.parent_stills
+        True
     """
 
     published: bool = False
@@ -78,57 +83,65 @@ class LongVideoR1:
     """Told first, with {levels}, {branching} and {tools} filled in; empty for no such message."""
     name: str = "longvideo_r1"
 
+    @property
+    def caption_needs(self) -> CaptionNeeds:
+        """See `Policy`."""
+        return CaptionNeeds(scan=self.scan, parent_stills=True)
+
     def play(self, inquiry: Inquiry) -> Play:
         """See `Policy`."""
-        game = _Game(self, inquiry)
-        yield from game.play()
+        yield from _Conversation(self, inquiry).play()
 
 
 @dataclass
-class _Game:
+class _Conversation:
     policy: LongVideoR1
     inquiry: Inquiry
     messages: list[Message] = field(default_factory=list)
-    seen: list[tuple[ToolCall, Observation]] = field(default_factory=list)
+    observed: list[tuple[ToolCall, Observation]] = field(default_factory=list)
     """Calls of this play, for the evidence of an answer."""
     moments: dict[NodeId, tuple[Note, ...]] = field(default_factory=dict)
     """What scans of the nodes of the top level found."""
     tokens_in: int = 0
     """Length of the conversation at the last turn."""
 
-    def play(self) -> _Part:
+    def play(self) -> PlayPart[None]:
         """Until an answer stands, the limits are reached, or nothing readable comes."""
-        last = not (yield from self.open())
+        is_last = not (yield from self.open())
         limit = min(self.policy.rounds, self.inquiry.rounds or self.policy.rounds)
         invalid = claims = 0
         for round_index in range(limit):
-            if (last := last or round_index == limit - 1) or self.is_full:
+            # 1. The last turn is announced, and asks for an answer.
+            if (is_last := is_last or round_index == limit - 1) or self.is_full:
                 self.tell(LAST_TURN)
-                last = True
-            said = yield from self.turn()
-            if said is None:
+                is_last = True
+            # 2. The model's turn; what cannot be read counts, and has been answered.
+            turn = yield from self.take_turn()
+            if turn is None:
                 return
-            if isinstance(said, str):
+            if isinstance(turn, str):
                 invalid += 1
-                if invalid >= INVALID_LIMIT or last:
+                if invalid >= INVALID_LIMIT or is_last:
                     return
                 continue
             invalid = 0
-            if said.answer is not None:
-                result = yield from self.answer(said)
+            # 3. An answer is claimed; one that its check refutes leads on, with what was seen
+            #    instead. A call is made.
+            if turn.answer is not None:
+                result = yield from self.answer(turn)
                 claims += 1
                 done = result.status is not CheckStatus.UNSUPPORTED
-                if last:
+                if is_last:
                     yield Stopped(self.limit)
-                if done or claims >= CLAIMS_LIMIT or last:
+                if done or claims >= CLAIMS_LIMIT or is_last:
                     return
                 missing = plain_line(result.missing)
-                self.tell(information(CHECKED.format(missing=missing)))
-            elif last:
+                self.tell(wrap_information(CHECKED.format(missing=missing)))
+            elif is_last:
                 yield Stopped(self.limit)
                 return
             else:
-                last = not (yield from self.act(said))
+                is_last = not (yield from self.make_calls(turn))
 
     @property
     def limit(self) -> StopReason:
@@ -140,24 +153,24 @@ class _Game:
         limit = CONTEXT_SHARE * self.policy.context_tokens
         return self.tokens_in + self.policy.max_new_tokens > limit
 
-    def open(self) -> _Part:
+    def open(self) -> PlayPart[bool]:
         """Read the top level and start the conversation; False where the budget ended there."""
         nodes = tree_levels(self.inquiry.tree)
         if self.policy.scan and is_long(self.inquiry.tree):
             action = CallTools(SCAN_THOUGHT, scan_calls(self.inquiry.tree), opening=True)
-            self.moments = moments_seen(self.inquiry.tree, (yield action).observations)
+            scans = yield from call_tools(action)
+            self.moments = group_by_node(self.inquiry.tree, scans.observations)
         calls = tuple(caption_call(node, self.moments) for node in nodes)
-        results: Results = yield CallTools(
-            "read the captions of the top level", calls, opening=True
-        )
-        self.seen += zip(calls, results.observations, strict=False)
+        action = CallTools("read the captions of the top level", calls, opening=True)
+        results = yield from call_tools(action)
+        self.observed += zip(calls, results.observations, strict=False)
         if self.policy.system:
             text = system_text(
                 self.inquiry, published=self.policy.published, template=self.policy.system
             )
             self.messages.append(Message("system", (TextPart(text),)))
-        seen = list(zip(nodes, results.observations, strict=False))
-        self.tell(opening_text(self.inquiry, seen))
+        described_nodes = list(zip(nodes, results.observations, strict=False))
+        self.tell(opening_text(self.inquiry, described_nodes))
         return results.spent is None
 
     def tell(self, text: str) -> None:
@@ -168,44 +181,46 @@ class _Game:
         else:
             self.messages.append(Message("user", (TextPart(text),)))
 
-    def turn(self) -> _Part:
-        """One turn of the model: what it said, a text where that was invalid, None where the
+    def take_turn(self) -> PlayPart[ParsedTurn | str | None]:
+        """One turn of the model: what it wrote, as its text where that was invalid, None where the
         budget is spent."""
         policy = self.policy
-        reply: Reply | Stopped = yield AskModel(tuple(self.messages), policy.max_new_tokens)
+        reply = yield from ask_model(AskModel(tuple(self.messages), policy.max_new_tokens))
         if isinstance(reply, Stopped):
             return None
         self.tokens_in = reply.tokens_in + reply.tokens_out
         try:
-            said = read_turn(reply.written, self.inquiry)
+            turn = read_turn(reply.written, self.inquiry)
         except (UsageError, ValueError) as error:
             call = ModelTurn(kind="invalid", text=reply.written[:500])
-            yield RecordNote("", call, str(error))
-            self.say(reply.written[:2_000])
+            yield from record_note(RecordNote("", call, str(error)))
+            self.add_reply(reply.written[:2_000])
             self.tell(REMINDER.format(error=error))
             return reply.written
-        self.say(said.kept)
-        return said
+        self.add_reply(turn.text)
+        return turn
 
-    def say(self, text: str) -> None:
+    def add_reply(self, text: str) -> None:
+        """Take what the model wrote into the conversation."""
         self.messages.append(Message("assistant", (TextPart(text),)))
 
-    def act(self, said: Said) -> _Part:
+    def make_calls(self, turn: ParsedTurn) -> PlayPart[bool]:
         """Make the calls and tell what came of them; False where the budget refused."""
-        calls = tuple(self.with_moments(call) for call in said.calls)
-        results: Results = yield CallTools(said.thought, calls)
-        told = []
-        for call, one in zip(calls, results.observations, strict=False):
-            self.seen.append((call, one))
+        calls = tuple(self.with_moments(call) for call in turn.calls)
+        results = yield from call_tools(CallTools(turn.thought, calls))
+        lines: list[str] = []
+        for call, observation in zip(calls, results.observations, strict=False):
+            self.observed.append((call, observation))
             if isinstance(call, Caption):
                 node = self.inquiry.tree.node(call.node)
-                told.append(node_text(node, one))
+                lines.append(node_text(node, observation))
             else:
-                told.append(described(one))
-        if told:
-            looked = said.calls[0].asks
-            text = "\n".join(told)
-            self.tell(information(text) if looked or not self.policy.published else text)
+                lines.append(describe_observation(observation))
+        if lines:
+            text = "\n".join(lines)
+            # The published agent wraps what looks say, and not what captions say.
+            is_wrapped = turn.calls[0].asks or not self.policy.published
+            self.tell(wrap_information(text) if is_wrapped else text)
         return results.spent is None
 
     def with_moments(self, call: ToolCall) -> ToolCall:
@@ -213,54 +228,67 @@ class _Game:
         if not isinstance(call, Caption):
             return call
         node = self.inquiry.tree.node(call.node)
-        return caption_call(node, self.moments, again=True)
+        return caption_call(node, self.moments, parent_stills=True)
 
-    def answer(self, said: Said) -> _Part:
+    def answer(self, turn: ParsedTurn) -> PlayPart[CheckResult]:
         """Claim what the model answers, with the look that speaks for it."""
-        assert said.answer is not None
-        call = ModelTurn(kind="answer", text=said.answer)
-        yield RecordNote(said.thought, call, None)
+        assert turn.answer is not None
+        call = ModelTurn(kind="answer", text=turn.answer)
+        yield from record_note(RecordNote(turn.thought, call, None))
         options = self.inquiry.options
-        text, choice = read_reply(said.answer, options, self.inquiry.question)
+        text, choice = read_reply(turn.answer, options, self.inquiry.question)
         support = self.support(text, choice)
-        result: CheckResult = yield Claim(
+        claim = Claim(
             text=text,
             choice=choice,
             supports=() if support is None else (support,),
             negative=choice is None and is_negative(text, self.inquiry.question),
         )
-        return result
+        return (yield from claim_answer(claim))
 
     def support(self, text: str, choice: int | None) -> EvidenceRef | None:
         """The latest look that says the same, else the latest look, else the description that
         holds most of the question and the answer, the latest of them."""
         question, options = self.inquiry.question, self.inquiry.options
-        told = [note for c, o in self.seen if not isinstance(c, Search) for note in o.notes]
-        looks = [(note, o) for c, o in self.seen if c.asks for note in o.notes]
-        for note, one in reversed(looks):
-            same = (
+        described = [
+            note
+            for call, observation in self.observed
+            if not isinstance(call, Search)
+            for note in observation.notes
+        ]
+        looks = [
+            (note, observation)
+            for call, observation in self.observed
+            if call.asks
+            for note in observation.notes
+        ]
+        # 1. The latest look that says the same.
+        for note, observation in reversed(looks):
+            agrees = (
                 pick_option(note.text, options, question) == choice
                 if options
                 else essence(note.text, question) == essence(text, question)
             )
-            if same:
-                return self._support_at(note.span, text, _times_in(one, note))
+            if agrees:
+                return self._support_at(note.span, text, _times_in(observation, note))
+        # 2. The latest look: it shows what the answer is about, though it says something else.
         if looks:
             return self._support_at(looks[-1][0].span, text, ())
-        if not told:
+        if not described:
             return None
-        asked = set(terms(f"{question} {text}"))
-        best = max(reversed(told), key=lambda note: len(asked & set(terms(note.text))))
+        # 3. The description nearest to question and answer, the latest of equal ones.
+        wanted_terms = set(terms(f"{question} {text}"))
+        best = max(reversed(described), key=lambda note: len(wanted_terms & set(terms(note.text))))
         return self._support_at(best.span, text, ())
 
     def _support_at(self, span: Span, text: str, times_s: tuple[float, ...]) -> EvidenceRef:
         call = look_call(span, self.inquiry.question, self.inquiry.options)
-        seen = Observation(text=text, span=span, frame_times_s=times_s)
-        return EvidenceRef(call, seen, span)
+        observation = Observation(text=text, span=span, frame_times_s=times_s)
+        return EvidenceRef(call, observation, span)
 
 
-def _times_in(seen: Observation, note: Note) -> tuple[float, ...]:
+def _times_in(observation: Observation, note: Note) -> tuple[float, ...]:
     """The frames of one clip; a frame may begin before the stretch it is shown in."""
-    if len(seen.notes) < 2:
-        return seen.frame_times_s
-    return tuple(t for t in seen.frame_times_s if note.span.contains(t))
+    if len(observation.notes) < 2:
+        return observation.frame_times_s
+    return tuple(t for t in observation.frame_times_s if note.span.contains(t))

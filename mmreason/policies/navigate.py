@@ -1,8 +1,7 @@
 """Where to look next: a deterministic reading of the captions of the tree.
 
-Strong lines are looked at, promising nodes are opened, then silent ones, then the rest. Leaves out
-how well a line matches (`matching.py`), looking itself and judging answers (`greedy.py`,
-`agent.py`).
+Strong lines are looked at, promising nodes are opened, then silent ones, then the rest. How well a
+line matches is in `matching.py`, looking itself and judging answers in `greedy.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from mmreason.language.refusals import says_outside
 from mmreason.language.wording import split_context, terms, without_alternatives
 from mmreason.memory.tree import Node, NodeId, Tree
 from mmreason.policies.matching import STRONG_SCORE, Score, ScoredLine, line_of, scores_of
-from mmreason.tools.views import CLIP_LEAVES, around
+from mmreason.tools.views import CLIP_LEAVES, center_span
 from mmreason.types import Note
 from mmreason.video.types import Span
 
@@ -42,6 +41,31 @@ class LookMove:
     """Whether words that captions use are missing here."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """A node that could be opened."""
+
+    node: NodeId
+    value: float
+    """Of its best line."""
+    leads: bool
+    """Whether that line says that what is asked for lies in this node."""
+    context_lines: int
+    """Of its lines, those that show the when of the question."""
+    start_s: float
+
+    def sort_key(self) -> tuple[float, ...]:
+        """The smallest first."""
+        return (
+            not self.leads,  # 1. nodes that a line leads to;
+            0 if self.leads else len(self.node),  # 2. of the others, the upper levels;
+            -self.value,  # 3. what matches best;
+            -self.context_lines,  # 4. what shows the when of the question most often;
+            -len(self.node),  # 5. the deepest node: closest to what matched;
+            self.start_s,  # 6. the earliest.
+        )
+
+
 @dataclass
 class Navigator:
     """Lines read so far and the next move. Pure bookkeeping."""
@@ -66,7 +90,7 @@ class Navigator:
         self._core = terms(without_alternatives(core))
         self._context = terms(context)
 
-    def read(self, node_id: NodeId, notes: Sequence[Note]) -> None:
+    def add_caption(self, node_id: NodeId, notes: Sequence[Note]) -> None:
         """Take in the caption of a node, line by line; no notes where it could not be had.
 
         A node the model knows nothing about is not opened further.
@@ -76,11 +100,12 @@ class Navigator:
         if notes and all(says_outside(note.text) for note in notes):
             self.opened.add(node_id)
 
-    def hear(self, notes: Sequence[Note]) -> None:
+    def add_lines(self, notes: Sequence[Note]) -> None:
         """Take in lines that belong to no node, such as subtitles."""
         self._take((), notes, True)
 
     def may_open(self) -> bool:
+        """Whether more captions may be read."""
         limit = CAPTIONS_PER_BRANCH * self.tree.branching
         return len(self.captions) + self.tree.branching <= limit
 
@@ -149,17 +174,24 @@ class Navigator:
 
         Where the when of the question was seen somewhere, nodes without it are left out.
         """
-        found: dict[NodeId, list[tuple[Score, ScoredLine]]] = {node: [] for node in self.captions}
+        # 1. The scored lines of each node that has a caption and is not open yet.
+        scored: dict[NodeId, list[tuple[Score, ScoredLine]]] = {node: [] for node in self.captions}
         for score, line in zip(scores, self.lines, strict=True):
-            found.get(line.node, []).append((score, line))
+            scored.get(line.node, []).append((score, line))
         waiting = {
             node: pairs
-            for node, pairs in found.items()
+            for node, pairs in scored.items()
             if node not in self.opened and not self.tree.is_leaf(node)
         }
+        # 2. Where the when of the question was seen somewhere, only nodes that show it.
         if any(score.context_seen for score in scores):
-            waiting = {n: p for n, p in waiting.items() if any(s.context_seen for s, _ in p)}
-        ranked = []
+            waiting = {
+                node: pairs
+                for node, pairs in waiting.items()
+                if any(score.context_seen for score, _ in pairs)
+            }
+        # 3. What the best line of each node says of the node, and whether it may be opened.
+        candidates: list[_Candidate] = []
         for node, pairs in waiting.items():
             best, line = max(
                 pairs, key=lambda pair: pair[0].value, default=(Score(0.0, None), None)
@@ -172,19 +204,18 @@ class Navigator:
                 continue
             if is_still and len(node) == self.shown_to:
                 continue
-            held = sum(score.context_seen for score, _ in pairs)
-            ranked.append((node, best.value, leads and best.value > 0, held))
-        ranked.sort(
-            key=lambda r: (
-                not r[2],
-                0 if r[2] else len(r[0]),
-                -r[1],
-                -r[3],
-                -len(r[0]),
-                self.tree.node(r[0]).span.start_s,
+            candidates.append(
+                _Candidate(
+                    node=node,
+                    value=best.value,
+                    leads=leads and best.value > 0,
+                    context_lines=sum(score.context_seen for score, _ in pairs),
+                    start_s=self.tree.node(node).span.start_s,
+                )
             )
-        )
-        return [(node, value) for node, value, _, _ in ranked]
+        # 4. Best first.
+        candidates.sort(key=_Candidate.sort_key)
+        return [(candidate.node, candidate.value) for candidate in candidates]
 
     def _look(self, index: int, scores: list[Score], *, alone: bool = False) -> LookMove:
         """A look at one line, unless `alone` with its neighbours of the same score; marks what it
@@ -199,9 +230,9 @@ class Navigator:
             time_s = middle.span.middle_s if middle.time_s is None else middle.time_s
             length_s = self.leaf_s if line.note.time_s is not None else middle.span.duration_s
             # Less than half a clip shows no movement: it goes on beyond what matched.
-            wide = around(evidence.middle_s, self.leaf_s / 2, self.tree.span)
+            wide = center_span(evidence.middle_s, self.leaf_s / 2, self.tree.span)
             room = wide if evidence.duration_s < wide.duration_s else evidence
-            span = around(time_s, length_s, room)
+            span = center_span(time_s, length_s, room)
         self.looked |= {
             i
             for i, other in enumerate(self.lines)
@@ -212,29 +243,30 @@ class Navigator:
 
     def _run(self, index: int, scores: list[Score]) -> list[int]:
         """Positions of the line and of its neighbours in time that match as well, in order."""
-        here = self.lines[index]
+        line = self.lines[index]
         if scores[index].value <= 0:
             return [index]
-        same = [
+        # 1. Lines of the same kind and the same score, in order of time.
+        alike = [
             i
-            for i, line in enumerate(self.lines)
-            if self._side_by_side(line, here)
-            and (line.note.time_s is None) == (here.note.time_s is None)
+            for i, other in enumerate(self.lines)
+            if self._side_by_side(other, line)
+            and (other.note.time_s is None) == (line.note.time_s is None)
             and abs(scores[i].value - scores[index].value) < SAME_SCORE
         ]
-        same.sort(key=lambda i: self.lines[i].note.span.start_s)
-        at = same.index(index)
-        first = last = at
-        while first > 0 and self._touch(same[first - 1], same[first]):
+        alike.sort(key=lambda i: self.lines[i].note.span.start_s)
+        # 2. Of these, those that follow each other without a gap on both sides of the line.
+        first = last = alike.index(index)
+        while first > 0 and self._touch(alike[first - 1], alike[first]):
             first -= 1
-        while last + 1 < len(same) and self._touch(same[last], same[last + 1]):
+        while last + 1 < len(alike) and self._touch(alike[last], alike[last + 1]):
             last += 1
-        return same[first : last + 1]
+        return alike[first : last + 1]
 
-    def _side_by_side(self, line: ScoredLine, here: ScoredLine) -> bool:
+    def _side_by_side(self, line: ScoredLine, other: ScoredLine) -> bool:
         """Whether two lines never speak for the same time: those of a level, or of one scan."""
-        stills = line.note.time_s is not None and here.note.time_s is not None
-        return len(line.node) == len(here.node) or (self.reach is not None and stills)
+        stills = line.note.time_s is not None and other.note.time_s is not None
+        return len(line.node) == len(other.node) or (self.reach is not None and stills)
 
     def _touch(self, before: int, after: int) -> bool:
         gap_s = self.lines[after].note.span.start_s - self.lines[before].note.span.end_s

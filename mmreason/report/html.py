@@ -38,7 +38,7 @@ from mmreason.report.text import (
 )
 from mmreason.report.timeline import lay_out_timeline
 from mmreason.tool_calls import ModelTurn, Scan, Search
-from mmreason.tools.replies import merged
+from mmreason.tools.replies import merge_equal
 from mmreason.types import Answer, Cost, Evidence, Step
 from mmreason.video.types import Span, format_time
 from mmreason.viz.pages import load_templates, render_document, render_fragment
@@ -332,7 +332,7 @@ def _notes(step: Step) -> tuple[tuple[str, str], ...]:
         len(observation.notes) < 2 and not isinstance(step.call, Search)
     ):
         return ()
-    return tuple((_dash(note.span), note.text) for note in merged(observation.notes))
+    return tuple((_dash(note.span), note.text) for note in merge_equal(observation.notes))
 
 
 def _dash(span: Span) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mmreason.report.text import has_place, is_second_look, node_of
-from mmreason.tools.replies import merged
+from mmreason.tools.replies import merge_equal
 from mmreason.types import Answer, Cost, Step, Trace
 from mmreason.video.types import Span
 
@@ -72,7 +72,7 @@ class Round:
     @property
     def lines(self) -> int:
         """Lines of text that it read."""
-        return sum(max(1, len(merged(step.observation.notes))) for step in self.steps)
+        return sum(max(1, len(merge_equal(step.observation.notes))) for step in self.steps)
 
     @property
     def cached(self) -> bool:

@@ -1,14 +1,12 @@
 """What passes between the tools, their driver and the models: calls that are prepared, requests to
-models, who plays which role.
-
-Leaves out performing them (`tools.py`).
+models, who plays which role. Performing them is in `toolbox.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from mmreason.models.base import ChatModel, GenerateRequest, Reply
 from mmreason.tool_calls import ToolCall
@@ -39,9 +37,28 @@ FAILURES = (ValueError, RuntimeError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
-class Awaited:
-    """Yielded instead of a request whose replies another question has asked for already: send None
-    when others have gone on."""
+class Reserve:
+    """Yielded before what is not stored yet is asked for: send None when no other question in
+    flight is asking for these. They are this question's until it yields again after its request."""
+
+    keys: frozenset[str]
+    """Of the store."""
+
+
+ResultT = TypeVar("ResultT")
+ToolRun = Generator[ModelRequest | Reserve, Any, ResultT]
+"""Tools at work: sent the replies to a `ModelRequest` (or thrown one of `FAILURES`), None to a
+`Reserve`."""
+
+
+def send_request(request: ModelRequest) -> Generator[ModelRequest, list[Reply], list[Reply]]:
+    """Have a model asked; gives a reply a conversation."""
+    return (yield request)
+
+
+def reserve_keys(keys: frozenset[str]) -> Generator[Reserve, None, None]:
+    """Wait until no other question in flight asks for these."""
+    yield Reserve(keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +80,7 @@ class Roles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class PreparedCall:
     """A call whose frames and store key are known, with the stored reply where there is one."""
 
     call: ToolCall
@@ -92,19 +109,21 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def batches(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
+def split_batches(prepared: Sequence[PreparedCall]) -> Iterator[list[int]]:
     """Positions that are asked together: new calls of one role and length, within the limits."""
     waiting: list[int] = []
     pixels = views = 0
-    for index, one in enumerate(prepared):
-        alone = one.stored is not None or not one.views
-        pixels += sum(view.pixel_count for view in one.views)
-        views += len(one.views)
+    for index, call in enumerate(prepared):
+        # What the store holds, searches and scans ask no model: each goes by itself.
+        alone = call.stored is not None or not call.views
+        pixels += sum(view.pixel_count for view in call.views)
+        views += len(call.views)
         fits = pixels <= BATCH_PIXELS and views <= BATCH_VIEWS
-        if waiting and (alone or not fits or _kind(prepared[waiting[0]]) != _kind(one)):
+        differs = waiting and _batch_kind(prepared[waiting[0]]) != _batch_kind(call)
+        if waiting and (alone or not fits or differs):
             yield waiting
             waiting = []
-            pixels, views = sum(view.pixel_count for view in one.views), len(one.views)
+            pixels, views = sum(view.pixel_count for view in call.views), len(call.views)
         if alone:
             yield [index]
             pixels = views = 0
@@ -114,5 +133,5 @@ def batches(prepared: Sequence[Prepared]) -> Iterator[list[int]]:
         yield waiting
 
 
-def _kind(one: Prepared) -> tuple[bool, int]:
-    return one.call.is_check, one.max_new_tokens
+def _batch_kind(prepared: PreparedCall) -> tuple[bool, int]:
+    return prepared.call.is_check, prepared.max_new_tokens

@@ -1,6 +1,6 @@
 """Grounding one expression in one frame with a chat model: show, ask, read the boxes.
 
-Leaves out reading the text (`mmreason.grounding.parse`) and following things through time.
+The text is read in `mmreason.grounding.parse`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,12 @@ what the file says: PostScript, for one, which it has a program draw."""
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame in its original size."""
+    """One frame in its original size.
+
+    Example:
+        >>> Frame(np.zeros((32, 64, 3), np.uint8), time_s=None).size_px
+        (64, 32)
+    """
 
     pixels: np.ndarray
     """uint8 (H, W, 3) RGB."""
@@ -127,10 +132,12 @@ def ground_frame(model: ChatModel, frame: Frame, expression: str) -> Grounding:
         times_s=np.array([frame.time_s or 0.0]),
         exact=np.array([True]),
     )
-    parts = (FramesPart(batch, "image"), TextPart(clip.prompts.find(expression)))
+    question = Message(
+        "user", (FramesPart(batch, "image"), TextPart(clip.prompts.find(expression)))
+    )
     common = {"expression": expression, "frame_time_s": frame.time_s, "settings": settings}
     try:
-        reply = model.generate(GenerateRequest([[Message("user", parts)]]))[0]
+        reply = model.generate(GenerateRequest([[question]]))[0]
     except (RuntimeError, ValueError, OSError) as error:
         return Grounding(
             status=GroundingStatus.ERROR,
@@ -138,9 +145,9 @@ def ground_frame(model: ChatModel, frame: Frame, expression: str) -> Grounding:
             size_px=frame.size_px,
             **common,
         )
-    said = split_thought(reply.text)[1]
-    found = parse_boxes(said, clip.box_dialect, frame.size_px, seen_size_px=seen_size_px)
-    return replace(found, **common)
+    _, text = split_thought(reply.text)
+    grounding = parse_boxes(text, clip.box_dialect, frame.size_px, seen_size_px=seen_size_px)
+    return replace(grounding, **common)
 
 
 def _resized(pixels: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:

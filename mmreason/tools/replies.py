@@ -1,5 +1,5 @@
 """Replies of models as the store keeps them, what is wrong with kept ones, and what a tool call
-tells of them. Pure; asking for them is in `tools.py`.
+tells of them. Pure; asking for them is in `toolbox.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 from mmreason.language.thoughts import split_thought
 from mmreason.models.base import Reply
 from mmreason.tool_calls import ToolCall
-from mmreason.tools.calls import Prepared
+from mmreason.tools.calls import PreparedCall
 from mmreason.tools.views import View
 from mmreason.types import Cost, Note, Observation
 from mmreason.video.types import FrameBatch, Span, format_time
@@ -20,7 +20,7 @@ MOST_TOLD = 1e12
 THOUGHT_ONLY = "the model said nothing: all {tokens} tokens went into its thought"
 
 
-def kept(reply: Reply, clip: FrameBatch) -> dict[str, Any]:
+def to_stored(reply: Reply, clip: FrameBatch) -> dict[str, Any]:
     """What the store keeps of a reply to the frames of `clip`."""
     thought, text = split_thought(reply.text)
     note = reply.note
@@ -94,7 +94,7 @@ def _is_moment(row: object) -> bool:
     return isinstance(row, list) and len(row) == 3 and all(map(_is_number, row)) and row[1] < row[2]
 
 
-def cost_of(
+def count_cost(
     values: list[dict[str, Any]], call: ToolCall, frames: int, seconds: list[float]
 ) -> Cost:
     """Cost of a call of which `frames` were shown and `values` came back, in `seconds` of decoding
@@ -114,8 +114,8 @@ def cost_of(
     )
 
 
-def observation_of(
-    prepared: Prepared, values: list[dict[str, Any]], cost: Cost, *, cached: bool
+def to_observation(
+    prepared: PreparedCall, values: list[dict[str, Any]], cost: Cost, *, cached: bool
 ) -> Observation:
     """What a call tells when all its replies are there."""
     reading = prepared.call.describes
@@ -124,21 +124,26 @@ def observation_of(
         Note(view.span, value["text"], value["frame_times_s"][0] if stills else None)
         for view, value in zip(prepared.views, values, strict=True)
     )
-    sure = [value["confidence"] for value in values if value["confidence"] is not None]
+    confidences = [value["confidence"] for value in values if value["confidence"] is not None]
     return Observation(
-        text=values[0]["text"] if len(values) == 1 else lines_of(merged(notes)),
+        text=values[0]["text"] if len(values) == 1 else as_text(merge_equal(notes)),
         span=prepared.span,
         notes=notes,
         frame_times_s=tuple(t for value in values for t in value["frame_times_s"]),
-        confidence=sum(sure) / len(sure) if sure else None,
+        confidence=sum(confidences) / len(confidences) if confidences else None,
         cached=cached,
         cost=cost,
         note="; ".join(dict.fromkeys(v["note"] for v in values if v.get("note"))),
     )
 
 
-def merged(notes: Sequence[Note]) -> tuple[Note, ...]:
-    """Neighbouring notes of the same text as one, over both their spans."""
+def merge_equal(notes: Sequence[Note]) -> tuple[Note, ...]:
+    """Neighbouring notes of the same text as one, over both their spans.
+
+    Example:
+        >>> merge_equal([Note(Span(0, 4), "a star."), Note(Span(4, 8), "a star.")])[0].span
+        Span(start_s=0, end_s=8)
+    """
     runs: list[Note] = []
     for note in notes:
         if runs and runs[-1].text == note.text:
@@ -148,6 +153,11 @@ def merged(notes: Sequence[Note]) -> tuple[Note, ...]:
     return tuple(runs)
 
 
-def lines_of(notes: Sequence[Note]) -> str:
-    """One line a note, behind its time."""
+def as_text(notes: Sequence[Note]) -> str:
+    """One line a note, behind its time.
+
+    Example:
+        >>> as_text([Note(Span(0, 4), "a star.")])
+        '0:00.00 a star.'
+    """
     return "\n".join(f"{format_time(note.span.start_s)} {note.text}" for note in notes)

@@ -2,7 +2,7 @@
 
 `scan` is a tool without a model: it compares small frames of a stretch and its reply is kept in the
 store like any other. Here are its calls, its replies, and the captions that are asked for with what
-it found. Leaves out the comparing (`mmreason.video.content.salient`).
+it found. The comparing itself is in `mmreason.video.content.salient`.
 """
 
 from __future__ import annotations
@@ -43,26 +43,42 @@ def scan_calls(tree: Tree) -> tuple[Scan, ...]:
     return tuple(Scan(span=child.span, count=count) for child in tree.children())
 
 
-def moments_seen(tree: Tree, seen: Sequence[Observation]) -> dict[NodeId, tuple[Note, ...]]:
-    """What scans of the top level found, by node; nodes whose scan failed are left out."""
-    pairs = zip(tree.children(), seen, strict=False)
-    return {node.id: one.notes for node, one in pairs if one.error is None}
+def group_by_node(tree: Tree, scans: Sequence[Observation]) -> dict[NodeId, tuple[Note, ...]]:
+    """What scans of the top level found, by node; nodes whose scan failed are left out.
+
+    Example:
+        >>> tree = Tree(Span(0, 64), branching=4, depth=2)
+        >>> scan = Observation(text="", span=Span(0, 16), notes=(Note(Span(2, 4), "", 3.0),))
+        >>> group_by_node(tree, [scan])[(1,)][0].time_s
+        3.0
+    """
+    pairs = zip(tree.children(), scans, strict=False)
+    return {node.id: scan.notes for node, scan in pairs if scan.error is None}
 
 
-def caption_call(node: Node, found: Moments | None = None, *, again: bool = False) -> Caption:
+def caption_call(
+    node: Node, moments: Moments | None = None, *, parent_stills: bool = False
+) -> Caption:
     """The caption of a node: on the top level with the moments that differ most, below it with the
     others that lie in the node, or one frame where nothing more differs; elsewhere, and where there
-    was no scan, with evenly spaced frames. With `again` nodes below the top level also show what
-    their parent did: for those who go by what is said of each node."""
+    was no scan, with evenly spaced frames. With `parent_stills` nodes below the top level also show
+    what their parent did: for those who go by what is said of each node.
+
+    Example:
+        >>> tree = Tree(Span(0, 64), branching=4, depth=2)
+        >>> str(caption_call(tree.node((1,))))
+        'caption(span=0:00.00-0:16.00, node=(1,))'
+    """
     stills: tuple[StillFrame, ...] = ()
-    known = (found or {}).get(node.id[:1], ()) if len(node.id) <= MOMENT_LEVELS else ()
-    if known:
-        shown = known[:FIRST_MOMENTS]
+    top_moments = (moments or {}).get(node.id[:1], ()) if len(node.id) <= MOMENT_LEVELS else ()
+    if top_moments:
+        chosen = list(top_moments[:FIRST_MOMENTS])
         if len(node.id) == MOMENT_LEVELS:
-            others = known if again else known[FIRST_MOMENTS:]
-            inside = [n for n in others if node.span.contains(_time_s(n))]
-            shown = inside or [Note(node.span, "", node.span.middle_s)]
-        stills = tuple(StillFrame(_time_s(note), note.span) for note in shown)
+            # The parent's caption shows the first moments: its children show what is new.
+            candidates = top_moments if parent_stills else top_moments[FIRST_MOMENTS:]
+            chosen = [note for note in candidates if node.span.contains(_time_s(note))]
+            chosen = chosen or [Note(node.span, "", node.span.middle_s)]
+        stills = tuple(StillFrame(_time_s(note), note.span) for note in chosen)
     return Caption(span=node.watched, node=node.id, stills=stills)
 
 
@@ -77,14 +93,16 @@ def scan_key(call: Scan, content_hash: str) -> str:
     )
 
 
-def scanned(video: FrameSource, call: Scan) -> dict[str, Any]:
+def scan_video(video: FrameSource, call: Scan) -> dict[str, Any]:
     """Perform a scan; returns what the store keeps of it. Raises VideoError."""
-    found = salient.find_salient(video, call.span, call.count)
-    rows = [[m.time_s, m.span.start_s, m.span.end_s] for m in found.moments]
-    return {"frames": found.frames, "moments": rows}
+    result = salient.find_salient(video, call.span, call.count)
+    rows = [[m.time_s, m.span.start_s, m.span.end_s] for m in result.moments]
+    return {"frames": result.frames, "moments": rows}
 
 
-def scan_seen(call: Scan, value: dict[str, Any], seconds: float, *, cached: bool) -> Observation:
+def to_scan_observation(
+    call: Scan, value: dict[str, Any], seconds: float, *, cached: bool
+) -> Observation:
     """What a scan tells: a note without text a moment, in order of how telling they are."""
     rows, frames = value["moments"], value["frames"]
     cost = Cost(frames_scanned=frames, decode_seconds=seconds, seconds=seconds)

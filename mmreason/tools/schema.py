@@ -2,7 +2,7 @@
 describes them to a model are derived from them.
 
 Each function checks its arguments and returns the `ToolCall` to make. They hold no state and touch
-no video: ids become spans here, frames are chosen in `tools.py`.
+no video: ids become spans here, frames are chosen in `toolbox.py`. Their names are the tools'.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ Tool = Callable[..., ToolCall]
 TOOLS: tuple[Tool, ...] = (caption, look, focus, skim, search)
 
 
-def schemas() -> list[dict[str, Any]]:
+def tool_schemas() -> list[dict[str, Any]]:
     """The tools in the form chat templates and endpoints take: name, description, JSON schema."""
     return [
         {
@@ -93,15 +93,20 @@ def describe_tool(tool: Tool) -> str:
         'search("text"): find words in what has been described so far and in the subtitles.'
     """
     hints = inspect.get_annotations(tool, eval_str=True)
-    shown = (f'"{name}"' if hints[name] == Text else name for name in argument_names(tool))
+    names = (f'"{name}"' if hints[name] == Text else name for name in argument_names(tool))
     text = inspect.getdoc(tool) or ""
-    return f"{tool.__name__}({', '.join(shown)}): {text[:1].lower()}{text[1:]}"
+    return f"{tool.__name__}({', '.join(names)}): {text[:1].lower()}{text[1:]}"
 
 
 def read_call(tree: Tree, text: str) -> ToolCall:
     """The call that `{"name": ..., "arguments": {...}}` asks for.
 
     Raises UsageError with one line for the model: what was wrong and what was expected.
+
+    Example:
+        >>> tree = Tree(Span(0, 64), branching=4, depth=2)
+        >>> str(read_call(tree, '{"name": "skim", "arguments": {"start_s": 4, "end_s": 8}}'))
+        'skim(span=0:04.00-0:08.00)'
     """
     if len(text) > TEXT_LIMIT:
         raise UsageError(f"the call has {len(text):,} characters; write one short JSON object")
@@ -125,9 +130,9 @@ def make_call(tree: Tree, name: str, arguments: dict[str, Any]) -> ToolCall:
         return tool(tree, **checked)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "arguments"
-        where = where if where.isprintable() else ascii(where)
-        raise UsageError(f"{name}: {where[:60]}: {first['msg']}") from error
+        argument = ".".join(map(str, first["loc"])) or "arguments"
+        argument = argument if argument.isprintable() else ascii(argument)
+        raise UsageError(f"{name}: {argument[:60]}: {first['msg']}") from error
     except ValueError as error:
         raise UsageError(f"{name}: {error}") from error
 

@@ -1,7 +1,5 @@
 """Finds words in timed notes: captions read so far, subtitles, answers. No index file, and no model
 but an embedder where one is given.
-
-Leaves out where notes come from (`tools.py`).
 """
 
 from __future__ import annotations
@@ -29,6 +27,12 @@ def search_notes(
 
     With `embed`, those whose embeddings point most the way of the text's, by cosine; notes at a
     right angle or more are left out. Raises UsageError for embeddings of another shape.
+
+    Example:
+        >>> from mmreason.video.types import Span
+        >>> notes = [Note(Span(0, 4), "a dog runs."), Note(Span(4, 8), "a red car.")]
+        >>> [note.text for note in search_notes("the car", notes)]
+        ['a red car.']
     """
     notes = list(dict.fromkeys(notes))
     scores = _by_words(text, notes) if embed is None else _by_meaning(text, notes, embed)
@@ -38,13 +42,13 @@ def search_notes(
 
 
 def _by_words(text: str, notes: Sequence[Note]) -> list[float]:
-    asked = set(terms(text))
-    held = [asked & set(terms(note.text)) for note in notes]
+    query_terms = set(terms(text))
+    matches = [query_terms & set(terms(note.text)) for note in notes]
     weights = {
-        term: math.log(1 + len(notes) / max(1, sum(term in found for found in held)))
-        for term in asked
+        term: math.log(1 + len(notes) / max(1, sum(term in match for match in matches)))
+        for term in query_terms
     }
-    return [sum(weights[term] for term in found) for found in held]
+    return [sum(weights[term] for term in match) for match in matches]
 
 
 def _by_meaning(text: str, notes: Sequence[Note], embed: Embed) -> list[float]:

@@ -23,21 +23,22 @@ def take_thumbnails(
     """
     from mmreason.video.sheet import jpeg_bytes
 
-    wanted = dict.fromkeys(t for one in evidence for t in one.frame_times_s)
+    # The order of a dict decides which 40 they are.
+    wanted_s = dict.fromkeys(t for item in evidence for t in item.frame_times_s)
     for step in sorted(trace, key=lambda step: not step.call.asks):
         times_s = step.observation.frame_times_s
         if times_s:
-            wanted.setdefault(times_s[len(times_s) // 2])
-    times = sorted(list(wanted)[:THUMBNAILS_LIMIT])
+            wanted_s.setdefault(times_s[len(times_s) // 2])
+    times = sorted(list(wanted_s)[:THUMBNAILS_LIMIT])
     info = video.info
     width_px = min(WIDTH_PX, info.width_px)
     size_px = (width_px, max(1, round(info.height_px * width_px / info.width_px)))
     pictures: dict[float, bytes] = {}
     try:
         for start in range(0, len(times), BATCH):
-            part = times[start : start + BATCH]
-            frames = video.frames_at(part, size_px)
-            for time_s, pixels in zip(part, frames.pixels, strict=True):
+            batch_s = times[start : start + BATCH]
+            frames = video.frames_at(batch_s, size_px)
+            for time_s, pixels in zip(batch_s, frames.pixels, strict=True):
                 pictures[time_s] = jpeg_bytes(pixels, max_width_px=WIDTH_PX)
     except FAILURES as error:
         return pictures, (f"not all thumbnails could be taken: {error}",)

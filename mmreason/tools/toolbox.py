@@ -2,13 +2,12 @@
 
 Each call is prepared first (exact frames, store key) and performed second, so that a budget can
 refuse it in between. Calls of one round are decoded and asked together, in batches of bounded size.
-Leaves out the budget itself and what a model may write (`toolset.py`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,22 +27,24 @@ from mmreason.models.base import (
 from mmreason.tool_calls import Caption, Focus, Scan, Search, Skim, ToolCall
 from mmreason.tools.calls import (
     FAILURES,
-    Awaited,
     ModelRequest,
-    Prepared,
+    PreparedCall,
     Roles,
-    batches,
+    ToolRun,
     first_line,
+    reserve_keys,
+    send_request,
+    split_batches,
 )
 from mmreason.tools.replies import (
-    cost_of,
+    as_text,
+    count_cost,
     find_reply_fault,
     find_scan_fault,
-    kept,
-    lines_of,
-    observation_of,
+    to_observation,
+    to_stored,
 )
-from mmreason.tools.scan import scan_key, scan_seen, scanned
+from mmreason.tools.scan import scan_key, scan_video, to_scan_observation
 from mmreason.tools.search import Embed, search_notes
 from mmreason.tools.transcript import plain_line
 from mmreason.tools.views import View, caption_views, clip_view, focus_views
@@ -54,7 +55,6 @@ from mmreason.video.types import FrameBatch, FrameSource
 MAX_NEW_TOKENS = 96
 OVERVIEW_TOKENS = 256
 """Tokens for a caption of a stretch longer than a clip, written in one piece."""
-_Part = Generator[ModelRequest | Awaited, list[Reply], Any]
 Allows = Callable[[int], bool]
 """Whether the budget has room for so many frames beside those of the calls themselves."""
 
@@ -81,14 +81,12 @@ class Toolbox:
         transcript: Sequence[Note] = (),
         seed: int = 0,
         embed: Embed | None = None,
-        asking: set[str] | None = None,
         deadline_s: float | None = None,
     ):
         """`subtitles` are there for `search`; `transcript`, the passages of them that match the
         question, is shown with every question to models that read it. `embed` finds by meaning in
-        `search`. `asking` holds the store keys of what is being asked for: toolboxes that share it,
-        and a store, ask for nothing twice. Calls to models end at `deadline_s`, a value of
-        `time.monotonic()`, where the model can."""
+        `search`. Calls to models end at `deadline_s`, a value of `time.monotonic()`, where the
+        model can."""
         self._video = video
         self._roles = roles
         self._store = store
@@ -96,7 +94,6 @@ class Toolbox:
         self._transcript = [(str(note.span), plain_line(note.text)) for note in transcript]
         self._seed = seed
         self._embed = embed
-        self._asking = set[str]() if asking is None else asking
         self._deadline_s = deadline_s
         self._read: list[Note] = []
         """Captions read in this conversation, for `search`."""
@@ -109,11 +106,11 @@ class Toolbox:
         """Of `count` conversations, for a `ModelRequest`."""
         return () if self._deadline_s is None else (self._deadline_s,) * count
 
-    def prepare(self, call: ToolCall) -> Prepared:
+    def prepare(self, call: ToolCall) -> PreparedCall:
         """Decide the frames of a call. Decodes nothing, asks no model."""
         if isinstance(call, Scan):
             key = scan_key(call, self._video.content_hash)
-            return Prepared(
+            return PreparedCall(
                 call=call,
                 prompt="",
                 max_new_tokens=0,
@@ -130,67 +127,79 @@ class Toolbox:
                 views = caption_views(model.clip, info, span, stills=call.stills)
             else:
                 views = caption_views(model.clip, info, span, call.shift)
+            # More frames than a clip show more than one thing: their caption may be longer.
             limit = OVERVIEW_TOKENS if len(views[0].times_s) > model.clip.frames else limit
         elif isinstance(call, Search):
             prompt, views = call.text, ()
         else:
             options = call.options if model.clip.reads_options else ()
-            said = self._transcript if model.clip.reads_transcript else ()
-            prompt = prompts.ask(call.question, options, said)
+            lines = self._transcript if model.clip.reads_transcript else ()
+            prompt = prompts.ask(call.question, options, lines)
             if isinstance(call, Focus):
                 views = focus_views(model.clip, info, span)
             else:
                 views = (clip_view(model.clip, info, span, call.shift),)
         key = self._key(model, prompt, views, limit)
+        # A search asks nothing, and what it finds changes with all that is read.
         stored = self._stored(key, views) if views else None
-        return Prepared(
+        return PreparedCall(
             call=call, prompt=prompt, max_new_tokens=limit, views=views, key=key, stored=stored
         )
 
-    def perform(self, prepared: Sequence[Prepared], allows: Allows = lambda frames: True) -> _Part:
-        """Serve from the store, else decode and ask the model; returns an `Observation` a call.
+    def perform(
+        self, prepared: Sequence[PreparedCall], allows: Allows = lambda frames: True
+    ) -> ToolRun[list[Observation]]:
+        """Serve from the store, else decode and ask the model; returns an observation a call.
 
-        A generator of `ModelRequest`s, and of `Awaited` where `asking` is shared. A failure is the
-        `error` of its call. Costs are without rounds: those are the driver's to count. Calls whose
-        batch failed are made again one by one, as far as the budget `allows`.
+        Yields `Reserve` and `ModelRequest`. A failure is the `error` of its call. Costs are without
+        rounds: those are the driver's to count. Calls whose batch failed are made again one by
+        one, as far as the budget `allows`.
         """
-        seen: dict[int, Observation] = {}
+        observations: dict[int, Observation] = {}
         over = 0
-        for places in batches(prepared):
-            batch = [prepared[i] for i in places]
-            observations = yield from self._perform(batch, over, allows)
-            over += sum(one.cost.frames for one in observations)
-            over -= sum(one.new_frames for one in batch)
-            for index, one in zip(places, observations, strict=True):
-                seen[index] = one
+        for positions in split_batches(prepared):
+            batch = [prepared[index] for index in positions]
+            batch_observations = yield from self._perform_batch(batch, over, allows)
+            # Batches that failed have shown frames twice: later ones must make room for that.
+            over += sum(observation.cost.frames for observation in batch_observations)
+            over -= sum(call.new_frames for call in batch)
+            for index, observation in zip(positions, batch_observations, strict=True):
+                observations[index] = observation
                 if prepared[index].call.describes:
-                    self._read.extend(one.notes)
-        return [seen[index] for index in range(len(prepared))]
+                    self._read.extend(observation.notes)
+        return [observations[index] for index in range(len(prepared))]
 
-    def _perform(self, batch: list[Prepared], over: int, allows: Allows) -> _Part:
+    def _perform_batch(
+        self, batch: list[PreparedCall], over: int, allows: Allows
+    ) -> ToolRun[list[Observation]]:
+        """`over` is how many frames more than was granted the batches before have shown."""
         if len(batch) == 1:
-            return [(yield from self._one(batch[0]))]
-        costs, why = {}, ""
+            return [(yield from self._perform_one(batch[0]))]
+        # 1. All together.
+        costs: dict[str, Cost] = {}
+        reason = ""
         try:
             return (yield from self._ask(batch))
         except _Lost as error:
-            costs, why = error.costs, str(error)
+            costs, reason = error.costs, str(error)
         except FAILURES:
             pass  # one damaged stretch must not cost the others: each by itself
-        observations = []
+        # 2. Where that failed, one by one. What the failed request showed is paid for: it is added
+        #    to the cost of each call, and may leave no room to show it again.
+        observations: list[Observation] = []
         over += sum(cost.frames for cost in costs.values())
-        again = _most_allowed(batch, over, allows) if costs else len(batch)
-        for place, one in enumerate(batch):
-            lost = costs.get(one.key, Cost())
-            if place >= again:
-                why_not = f"{why}; the budget allows no second try"
-                observations.append(Observation(text="", span=one.span, cost=lost, error=why_not))
+        allowed = _most_allowed(batch, over, allows) if costs else len(batch)
+        for position, call in enumerate(batch):
+            lost = costs.get(call.key, Cost())
+            if position >= allowed:
+                why_not = f"{reason}; the budget allows no second try"
+                observations.append(Observation(text="", span=call.span, cost=lost, error=why_not))
                 continue
-            seen: Observation = yield from self._one(one)
-            observations.append(replace(seen, cost=seen.cost + lost))
+            observation = yield from self._perform_one(call)
+            observations.append(replace(observation, cost=observation.cost + lost))
         return observations
 
-    def _one(self, prepared: Prepared) -> _Part:
+    def _perform_one(self, prepared: PreparedCall) -> ToolRun[Observation]:
         started = time.perf_counter()
         if isinstance(prepared.call, Search):
             return self._search(prepared.call)
@@ -201,26 +210,25 @@ class Toolbox:
         try:
             return (yield from self._ask([prepared]))[0]
         except _Lost as error:
-            cost, why = error.costs[prepared.key], str(error)
+            cost, reason = error.costs[prepared.key], str(error)
         except FAILURES as error:
-            cost, why = Cost(seconds=time.perf_counter() - started), first_line(error)
-        return Observation(text="", span=prepared.span, cost=cost, error=why)
+            cost, reason = Cost(seconds=time.perf_counter() - started), first_line(error)
+        return Observation(text="", span=prepared.span, cost=cost, error=reason)
 
     def _search(self, call: Search) -> Observation:
-        lines = self._subtitles or ()
-        said = [Note(line.span, line.text) for line in lines]
+        subtitle_notes = [Note(line.span, line.text) for line in self._subtitles or ()]
         try:
-            found = search_notes(call.text, [*self._read, *said], embed=self._embed)
+            notes = search_notes(call.text, [*self._read, *subtitle_notes], embed=self._embed)
         except FAILURES as error:
             return Observation(text="", span=call.span, error=first_line(error))
-        text = lines_of(found) or "nothing that was read so far holds these words."
-        return Observation(text=text, span=call.span, notes=found)
+        text = as_text(notes) or "nothing that was read so far holds these words."
+        return Observation(text=text, span=call.span, notes=notes)
 
-    def _scan(self, prepared: Prepared, call: Scan, started: float) -> Observation:
+    def _scan(self, prepared: PreparedCall, call: Scan, started: float) -> Observation:
         value, error = prepared.stored, None
         if value is None:
             try:
-                value = scanned(self._video, call)
+                value = scan_video(self._video, call)
                 self._keep(prepared.key, value, "no model")
             except FAILURES as failure:
                 error = first_line(failure)
@@ -228,34 +236,32 @@ class Toolbox:
         if value is None:
             cost = Cost(decode_seconds=seconds, seconds=seconds)
             return Observation(text="", span=prepared.span, cost=cost, error=error)
-        return scan_seen(call, value, seconds, cached=prepared.stored is not None)
+        return to_scan_observation(call, value, seconds, cached=prepared.stored is not None)
 
-    def _ask(self, batch: list[Prepared]) -> _Part:
+    def _ask(self, batch: list[PreparedCall]) -> ToolRun[list[Observation]]:
         """Observations of calls of one role. What another question is asking for is waited for;
         what the store holds by then is read there."""
-        while not self._asking.isdisjoint(one.key for one in batch):
-            yield Awaited()
+        yield from reserve_keys(frozenset(call.key for call in batch))
         started = time.perf_counter()
-        known = [replace(one, stored=self._stored(one.key, one.views)) for one in batch]
-        new = [one for one in known if one.stored is None]
-        keys = {one.key for one in new}
-        self._asking.update(keys)
-        try:
-            shown = iter((yield from self._show(new)) if new else ())
-        finally:
-            self._asking.difference_update(keys)
-        return [next(shown) if one.stored is None else _from_store(one, started) for one in known]
+        calls = [replace(call, stored=self._stored(call.key, call.views)) for call in batch]
+        new = [call for call in calls if call.stored is None]
+        observations = iter((yield from self._show(new)) if new else ())
+        return [
+            next(observations) if call.stored is None else _from_store(call, started)
+            for call in calls
+        ]
 
-    def _show(self, batch: list[Prepared]) -> _Part:
+    def _show(self, batch: list[PreparedCall]) -> ToolRun[list[Observation]]:
         """Show every view of every call in one go; all are new and of one role."""
+        # 1. Decode, and ask for all views together.
         started = time.perf_counter()
         model = self._roles.watcher(batch[0].call)
-        views = [(one, view) for one in batch for view in one.views]
+        views = [(call, view) for call in batch for view in call.views]
         clips = self._frames([view for _, view in views])
         decoded = time.perf_counter()
         conversations = [
-            [Message("user", (_frames_part(clip), TextPart(one.prompt)))]
-            for (one, _), clip in zip(views, clips, strict=True)
+            [Message("user", (_frames_part(clip), TextPart(call.prompt)))]
+            for (call, _), clip in zip(views, clips, strict=True)
         ]
         request = ModelRequest(
             model,
@@ -270,48 +276,49 @@ class Toolbox:
         errors: dict[int, str] = {}
         failure: Exception | None = None
         try:
-            replies = yield request
+            replies = yield from send_request(request)
         except ModelError as error:
             replies, errors = error.replies, error.errors
         except FAILURES as error:
             replies, failure = [None] * len(clips), error
+        # 2. Deal the replies to the calls. Time is shared evenly; frames were shown, and are paid
+        #    for, also where nothing came back.
         times = (decoded - started, time.perf_counter() - decoded)
-        parts = [seconds / len(batch) for seconds in times]
-        at, costs, seen = 0, {}, []
-        for one in batch:
-            places = range(at, at + len(one.views))
-            at = places.stop
-            got = [(reply, clips[i]) for i in places if (reply := replies[i]) is not None]
-            values = [kept(*pair) for pair in got]
-            frames = sum(len(clips[i]) for i in places)
-            cost = costs[one.key] = cost_of(values, one.call, frames, parts)
+        seconds = [total / len(batch) for total in times]
+        observations: list[Observation] = []
+        costs: dict[str, Cost] = {}
+        for call, indices in _deal_views(batch):
+            pairs = [(reply, clips[i]) for i in indices if (reply := replies[i]) is not None]
+            values = [to_stored(reply, clip) for reply, clip in pairs]
+            frames = sum(len(clips[i]) for i in indices)
+            cost = costs[call.key] = count_cost(values, call.call, frames, seconds)
             if failure is not None:
                 continue
-            if len(values) < len(places):
-                why = next(errors[i] for i in places if i in errors)
-                seen.append(Observation(text="", span=one.span, cost=cost, error=why))
+            if len(values) < len(indices):
+                error = next(errors[i] for i in indices if i in errors)
+                observations.append(Observation(text="", span=call.span, cost=cost, error=error))
                 continue
-            self._keep(one.key, {"replies": values}, model.name)
-            seen.append(observation_of(one, values, cost, cached=False))
+            self._keep(call.key, {"replies": values}, model.name)
+            observations.append(to_observation(call, values, cost, cached=False))
         if failure is not None:
             raise _Lost(failure, costs) from failure
-        return seen
+        return observations
 
     def _frames(self, views: list[View]) -> list[FrameBatch]:
         """One batch a view, decoded together where the sizes agree."""
         clips: dict[int, FrameBatch] = {}
         for size_px in dict.fromkeys(view.size_px for view in views):
-            same = [i for i, view in enumerate(views) if view.size_px == size_px]
-            frames = self._video.frames_at([t for i in same for t in views[i].times_s], size_px)
-            at = 0
-            for i in same:
-                part = slice(at, at + len(views[i].times_s))
-                at = part.stop
-                exact = np.asarray(frames.exact)[part]
-                self.inexact_s.update(frames.times_s[part][~exact].tolist())
+            indices = [i for i, view in enumerate(views) if view.size_px == size_px]
+            frames = self._video.frames_at([t for i in indices for t in views[i].times_s], size_px)
+            start = 0
+            for i in indices:
+                frame_range = slice(start, start + len(views[i].times_s))
+                start = frame_range.stop
+                exact = np.asarray(frames.exact)[frame_range]
+                self.inexact_s.update(frames.times_s[frame_range][~exact].tolist())
                 clips[i] = FrameBatch(
-                    pixels=frames.pixels[part],
-                    times_s=frames.times_s[part],
+                    pixels=frames.pixels[frame_range],
+                    times_s=frames.times_s[frame_range],
                     exact=exact,
                 )
         return [clips[i] for i in range(len(views))]
@@ -321,7 +328,7 @@ class Toolbox:
         that is told in a note, and asked for anew."""
         try:
             value = self._store.get(key)
-        except ValueError as error:
+        except ValueError as error:  # UsageError: the file is damaged as a whole
             value = self._without_store(error).get(key)
         if value is None:
             return None
@@ -358,17 +365,25 @@ class Toolbox:
         return f"{Path(self._video.info.path).name} [{self._video.content_hash[:8]}]"
 
 
+def _deal_views(batch: Sequence[PreparedCall]) -> Iterator[tuple[PreparedCall, range]]:
+    """Each call with the positions of its views among those of all."""
+    start = 0
+    for call in batch:
+        yield call, range(start, start + len(call.views))
+        start += len(call.views)
+
+
 def _frames_part(clip: FrameBatch) -> FramesPart:
     return FramesPart(clip, "video" if len(clip) > 1 else "image")
 
 
-def _from_store(prepared: Prepared, started: float) -> Observation:
+def _from_store(prepared: PreparedCall, started: float) -> Observation:
     assert prepared.stored is not None
     cost = Cost(cache_hits=1, seconds=time.perf_counter() - started)
-    return observation_of(prepared, prepared.stored["replies"], cost, cached=True)
+    return to_observation(prepared, prepared.stored["replies"], cost, cached=True)
 
 
-def _most_allowed(batch: Sequence[Prepared], over: int, allows: Allows) -> int:
+def _most_allowed(batch: Sequence[PreparedCall], over: int, allows: Allows) -> int:
     """How many calls of a batch, the first of it, may be made once more when they cost `over`
     frames more than was granted; what the others leave unspent counts."""
     count = len(batch)

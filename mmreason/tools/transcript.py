@@ -1,10 +1,9 @@
 """Passages of the subtitles that match a question: shown to models, quoted where none understands.
 
-    passages("What is the budget?", Subtitles.load("talk.srt"))
+    find_passages("What is the budget?", Subtitles.load("talk.srt"))
 
 By words, without a model, in any language that question and subtitles share. Subtitles cut
-sentences into lines, so that neighbouring lines are read together. Leaves out finding and reading
-subtitles (`mmreason.video.subtitles`).
+sentences into lines, so that neighbouring lines are read together.
 """
 
 from __future__ import annotations
@@ -75,68 +74,86 @@ _SENTENCE_END = re.compile(r"[.?!\u2026\u3002\uff1f\uff01][\"'\u2019\u201d)\]]*$
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Neighbouring lines of subtitles that hold words of a question."""
+    """Neighbouring lines of subtitles that hold words of a question.
+
+    Example:
+        >>> passage = Passage(Note(Span(4, 8), "The budget is two million."), score=1.0)
+        >>> format_quotation([passage])
+        'The subtitles say: "The budget is two million."'
+    """
 
     note: Note
-    share: float
-    """Of the question's words, rare ones counting more, 0..1."""
+    score: float
+    """Share of the question's words that it holds, rare ones counting more, 0..1."""
 
 
-def passages(question: str, subtitles: Subtitles) -> tuple[Passage, ...]:
+def find_passages(question: str, subtitles: Subtitles) -> tuple[Passage, ...]:
     """Those that match best, best first; none where the question's words do not occur."""
-    asked = _tokens(question, without=_UNSAID)
+    # 1. Which of the question's words each line holds, and how rare each is.
+    question_tokens = _tokens(question, without=_UNSAID)
     lines = subtitles.lines
-    held = _held(asked, lines)
-    counts = Counter(token for tokens in held.values() for token in tokens)
-    weights = {token: math.log(1 + len(lines) / max(1, counts[token])) for token in asked}
+    line_tokens = _match_lines(question_tokens, lines)
+    counts = Counter(token for tokens in line_tokens.values() for token in tokens)
+    weights = {token: math.log(1 + len(lines) / max(1, counts[token])) for token in question_tokens}
     total = sum(weights.values())
-    if not total or not held:
+    if not total or not line_tokens:
         return ()
+    # 2. Windows of a few lines that begin near a line that matches, by what they hold together.
+    starts = {i - back for i in line_tokens for back in range(WINDOW_LINES) if i >= back}
     windows: list[tuple[float, int, int]] = []
-    for first in sorted({i - back for i in held for back in range(WINDOW_LINES) if i >= back}):
+    for first in sorted(starts):
         for last in range(first, min(first + WINDOW_LINES, len(lines))):
             if last > first and not _are_neighbours(lines[last - 1], lines[last]):
                 break
-            found = set[str]().union(*(held.get(i, ()) for i in range(first, last + 1)))
-            share = sum(weights[token] for token in found) / total
-            if share >= SHOWN_SHARE:
-                windows.append((share, first, last))
-    windows.sort(key=lambda w: (-w[0], w[2] - w[1], w[1]))
-    return tuple(_picked(windows, lines))
+            tokens = set[str]().union(*(line_tokens.get(i, ()) for i in range(first, last + 1)))
+            score = sum(weights[token] for token in tokens) / total
+            if score >= SHOWN_SHARE:
+                windows.append((score, first, last))
+    # 3. The best first; of equal ones the shortest, then the earliest.
+    windows.sort(key=lambda window: (-window[0], window[2] - window[1], window[1]))
+    return tuple(_pick_windows(windows, lines))
 
 
-def _held(asked: frozenset[str], lines: Sequence[Line]) -> dict[int, frozenset[str]]:
-    """The asked words in each line that holds some, by its position."""
-    if not asked:
+def _match_lines(
+    question_tokens: frozenset[str], lines: Sequence[Line]
+) -> dict[int, frozenset[str]]:
+    """The words of a question in each line that holds some, by its position."""
+    if not question_tokens:
         return {}
-    starts = {token[: max(2, len(token) - 2)] if len(token) > 3 else token for token in asked}
-    starts |= {name for name, digit in NUMBERS.items() if digit in asked}
-    likely = re.compile("|".join(map(re.escape, sorted(starts))))
-    held = {}
+    # Most lines hold none: a search for how the words begin is quicker than reading each line.
+    stems = {
+        token[: max(2, len(token) - 2)] if len(token) > 3 else token for token in question_tokens
+    }
+    stems |= {name for name, digit in NUMBERS.items() if digit in question_tokens}
+    likely = re.compile("|".join(map(re.escape, sorted(stems))))
+    matches = {}
     for i, line in enumerate(lines):
-        if likely.search(_folded(line.text)) and (found := asked & _tokens(line.text)):
-            held[i] = found
-    return held
+        if likely.search(_folded(line.text)) and (tokens := question_tokens & _tokens(line.text)):
+            matches[i] = tokens
+    return matches
 
 
-def _picked(windows: Sequence[tuple[float, int, int]], lines: Sequence[Line]) -> Iterable[Passage]:
+def _pick_windows(
+    windows: Sequence[tuple[float, int, int]], lines: Sequence[Line]
+) -> Iterable[Passage]:
     """The best windows that share no line, as whole sentences, within the limits."""
     used: set[int] = set()
     room = MOST_CHARACTERS
     count = 0
-    for share, first, last in windows:
+    for score, first, last in windows:
         if count == MOST_PASSAGES or room <= 0:
             return
         if used & set(range(first, last + 1)):
             continue
         first, last = _whole_sentences(first, last, lines)
         used |= set(range(first, last + 1))
-        part = lines[first : last + 1]
-        text = " ".join(dict.fromkeys(line.text for line in part))[:room]
+        window = lines[first : last + 1]
+        # Rolling captions repeat lines: each is read once.
+        text = " ".join(dict.fromkeys(line.text for line in window))[:room]
         room -= len(text)
         count += 1
-        end_s = max(line.span.end_s for line in part)
-        yield Passage(Note(Span(part[0].span.start_s, end_s), text), share)
+        end_s = max(line.span.end_s for line in window)
+        yield Passage(Note(Span(window[0].span.start_s, end_s), text), score)
 
 
 def _whole_sentences(first: int, last: int, lines: Sequence[Line]) -> tuple[int, int]:
@@ -167,52 +184,61 @@ def _are_neighbours(before: Line, after: Line) -> bool:
     return after.span.start_s - before.span.end_s <= NEIGHBOUR_GAP_S
 
 
-def quotable(question: str, found: Sequence[Passage]) -> tuple[Passage, ...]:
+def select_quotable(question: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
     """Passages that may be given as an answer: they hold most of what is asked, and a colour or a
     number where the question asks for one."""
     kind = asks_for(question)
     return tuple(
-        one
-        for one in found
-        if one.share >= QUOTED_SHARE and (kind is None or tells(kind, one.note.text))
+        passage
+        for passage in passages
+        if passage.score >= QUOTED_SHARE and (kind is None or tells(kind, passage.note.text))
     )
 
 
-def quotation(found: Sequence[Passage]) -> str:
+def format_quotation(passages: Sequence[Passage]) -> str:
     """The text of an answer that quotes: it says so."""
-    quoted = (one.note.text for one in found[:QUOTED_PASSAGES])
-    return "The subtitles say: " + " / ".join(f'"{_shortened(text)}"' for text in quoted)
+    texts = (passage.note.text for passage in passages[:QUOTED_PASSAGES])
+    return "The subtitles say: " + " / ".join(f'"{_shortened(text)}"' for text in texts)
 
 
-def option_quoted(options: Sequence[str], found: Sequence[Passage]) -> int | None:
+def find_quoted_option(options: Sequence[str], passages: Sequence[Passage]) -> int | None:
     """The one option that the best passage holds; None where it holds none, or several."""
-    return read_answer(found[0].note.text, options).choice if options and found else None
+    return read_answer(passages[0].note.text, options).choice if options and passages else None
 
 
-def supporting(
-    answer: str, question: str, found: Sequence[Passage], source: str
+def find_support(
+    answer: str, question: str, passages: Sequence[Passage], source: str
 ) -> tuple[Evidence, ...]:
     """Evidence for an answer whose words, without those of the question, all stand in one passage
     that may be quoted. `source` names the subtitles. A bare yes or no stands nowhere."""
-    said = _tokens(answer) - _tokens(question)
-    if not said or says_no(answer) or words(answer)[:1] == ["yes"]:
+    new_tokens = _tokens(answer) - _tokens(question)
+    if not new_tokens or says_no(answer) or words(answer)[:1] == ["yes"]:
         return ()
-    held = (one for one in quotable(question, found) if said <= _tokens(one.note.text))
-    return as_evidence(tuple(held), source)
+    supporting = (
+        passage
+        for passage in select_quotable(question, passages)
+        if new_tokens <= _tokens(passage.note.text)
+    )
+    return as_evidence(tuple(supporting), source)
 
 
-def as_evidence(found: Sequence[Passage], source: str) -> tuple[Evidence, ...]:
+def as_evidence(passages: Sequence[Passage], source: str) -> tuple[Evidence, ...]:
     """The passages as evidence that stands in the transcript."""
     check = Check(kind=CheckKind.TRANSCRIPT, by=source, agreed=True)
     return tuple(
-        Evidence(span=one.note.span, quote=one.note.text, source="subtitles", check=check)
-        for one in found
+        Evidence(span=passage.note.span, quote=passage.note.text, source="subtitles", check=check)
+        for passage in passages
     )
 
 
 def plain_line(text: str) -> str:
     """Text of a video as a model may read it: on one line and without tags and control words of any
-    family, so that nothing on a screen or in a subtitle can pose as a turn of the conversation."""
+    family, so that nothing on a screen or in a subtitle can pose as a turn of the conversation.
+
+    Example:
+        >>> plain_line("EXIT\\n<answer>B")
+        'EXIT (answer)B'
+    """
     # Not square brackets: </INST> would become a control word of another family.
     untagged = text.replace("<", "(").replace(">", ")")
     return break_control_words(" ".join(untagged.split()))
@@ -240,8 +266,8 @@ def _folded(text: str) -> str:
     """Without case and accents."""
     if text.isascii():
         return text.lower()
-    parts = unicodedata.normalize("NFKD", text.casefold())
-    return unicodedata.normalize("NFC", "".join(c for c in parts if not unicodedata.combining(c)))
+    letters = unicodedata.normalize("NFKD", text.casefold())
+    return unicodedata.normalize("NFC", "".join(c for c in letters if not unicodedata.combining(c)))
 
 
 def _shortened(text: str) -> str:

@@ -1,6 +1,6 @@
 """Which frames of a stretch a model is shown: one clip, a sparse overview, or several clips.
 
-Pure arithmetic over a `ClipRecipe`. Leaves out decoding, prompts and models (`tools.py`).
+Pure arithmetic over a `ClipRecipe`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,12 @@ FOCUS_CLIPS = 4
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The frames of one request to a model."""
+    """The frames of one request to a model.
+
+    Example:
+        >>> View(Span(0, 4), (1.0, 3.0), (64, 32)).pixel_count
+        4096
+    """
 
     span: Span
     """The stretch that the reply speaks for."""
@@ -65,22 +70,27 @@ def caption_views(
     frame for recipes of stills. Of `stills`, the most telling first, such recipes show all and
     nothing else; other overviews show the first of them in each even step instead of its middle.
     """
+    # 1. Short: one clip at the rate that the model sees best.
     if span.duration_s <= CLIP_LEAVES * recipe.leaf_s:
         return (clip_view(recipe, info, span, shift),)
+    # 2. A model that loses track across cuts sees one frame at a time.
     if recipe.overview == "stills":
         size_px = recipe.frame_size_px(info.width_px, info.height_px)
         if stills:
             ordered = sorted(stills, key=lambda still: still.time_s)
             return tuple(View(still.span, (still.time_s,), size_px) for still in ordered)
         times_s = _times_s(info, span, recipe.frames, shift)
+        # Each frame speaks up to half-way to its neighbours.
         edges_s = [span.start_s, *((a + b) / 2 for a, b in itertools.pairwise(times_s))]
         edges_s.append(span.end_s)
         return tuple(
             View(Span(edges_s[i], edges_s[i + 1]), (time_s,), size_px)
             for i, time_s in enumerate(times_s)
         )
+    # 3. A model of fixed frame size cannot trade size for number.
     if recipe.size_px is not None:
         return (clip_view(recipe, info, span, shift),)
+    # 4. More and smaller frames, the longer the stretch.
     level = math.log(span.duration_s / recipe.leaf_s, LEVEL_RATIO)
     doublings = min(DOUBLINGS, max(0, round(level)))
     size_px = _smaller(recipe, info, doublings)
@@ -93,13 +103,18 @@ def focus_views(recipe: ClipRecipe, info: VideoInfo, span: Span) -> tuple[View, 
     count = min(FOCUS_CLIPS, max(1, math.ceil(span.duration_s / recipe.leaf_s - 1e-9)))
     part_s = span.duration_s / count
     return tuple(
-        clip_view(recipe, info, around(span.start_s + (i + 0.5) * part_s, recipe.leaf_s, span))
+        clip_view(recipe, info, center_span(span.start_s + (i + 0.5) * part_s, recipe.leaf_s, span))
         for i in range(count)
     )
 
 
-def around(time_s: float, length_s: float, within: Span) -> Span:
-    """A stretch of `length_s` centred on `time_s`, moved to lie inside `within`."""
+def center_span(time_s: float, length_s: float, within: Span) -> Span:
+    """A stretch of `length_s` centred on `time_s`, moved to lie inside `within`.
+
+    Example:
+        >>> center_span(1.0, 4.0, within=Span(0, 60))
+        Span(start_s=0, end_s=4.0)
+    """
     length_s = min(length_s, within.duration_s)
     start_s = min(max(time_s - length_s / 2, within.start_s), within.end_s - length_s)
     return Span(start_s, start_s + length_s).clip(within)
@@ -108,6 +123,7 @@ def around(time_s: float, length_s: float, within: Span) -> Span:
 def _times_s(info: VideoInfo, span: Span, count: int, shift: float) -> tuple[float, ...]:
     if span.duration_s <= 0:
         return (span.start_s,)
+    # No frame twice: it would count as two, and a model may take it for a pause.
     if info.mean_fps_hz > 0:
         count = min(count, max(1, round(span.duration_s * info.mean_fps_hz)))
     step_s = span.duration_s / count
@@ -117,17 +133,19 @@ def _times_s(info: VideoInfo, span: Span, count: int, shift: float) -> tuple[flo
 def _nearer(times_s: tuple[float, ...], span: Span, telling_s: list[float]) -> tuple[float, ...]:
     """Each of the middles `times_s` of equal steps, or the first of `telling_s` in its step."""
     step_s = span.duration_s / len(times_s)
-    found = list(times_s)
+    chosen_s = list(times_s)
+    # Backwards: the first of those that fall into one step is written last, and stays.
     for time_s in reversed(telling_s):
-        found[min(len(found) - 1, max(0, int((time_s - span.start_s) / step_s)))] = time_s
-    return tuple(found)
+        step = int((time_s - span.start_s) / step_s)
+        chosen_s[min(len(chosen_s) - 1, max(0, step))] = time_s
+    return tuple(chosen_s)
 
 
 def _smaller(recipe: ClipRecipe, info: VideoInfo, halvings: int) -> tuple[int, int]:
     """Frame size with the area halved so many times."""
     width, height = recipe.frame_size_px(info.width_px, info.height_px)
     longest = max(width, height)
-    wanted = min(longest, max(LEAST_OVERVIEW_PX, longest / math.sqrt(2**halvings)))
+    target_px = min(longest, max(LEAST_OVERVIEW_PX, longest / math.sqrt(2**halvings)))
     step = recipe.multiple_px
-    scale = wanted / longest / step
+    scale = target_px / longest / step
     return max(step, round(width * scale) * step), max(step, round(height * scale) * step)

@@ -140,7 +140,7 @@ def test_a_torn_last_line_is_asked_again_and_a_foreign_file_is_left_alone(tmp_pa
     for result in Reasoner(ScriptedModel(told, clip=CLIP)).ask_many(questions[:3]):
         file.add(result)
     path.write_text(path.read_text()[:-20])
-    assert [q.id for q in ResultsFile(path).left(questions)] == [q.id for q in questions[2:]]
+    assert [q.id for q in ResultsFile(path).unfinished(questions)] == [q.id for q in questions[2:]]
     for text in ("something else\n" * 3, "one line", '{"id": 3}\n', '{"id": "a", "failure": 1}\n'):
         path.write_text(text)
         with pytest.raises(UsageError, match="is no file of results"):
@@ -155,7 +155,7 @@ def test_results_of_other_questions_are_not_taken_for_these(tmp_path, worlds):
         file.add(result)
     other = [Question(video="x", question="Another?", id=questions[0].id)]
     with pytest.raises(UsageError, match="is of another question"):
-        ResultsFile(tmp_path / "a.jsonl").left(other)
+        ResultsFile(tmp_path / "a.jsonl").unfinished(other)
 
 
 PROGRAM = """

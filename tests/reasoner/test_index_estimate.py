@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import islice
 
 import pytest
 
-from mmreason.agent.build_index import nodes_of
+from mmreason.agent.build_index import list_level_nodes
 from mmreason.cli import main
 from mmreason.memory.store import Store
 from mmreason.memory.tree import TreeRecipe, plan_tree
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
-from mmreason.policies import LongVideoR1
-from mmreason.policies.presets import NANO_POLICY, compatible
+from mmreason.policies.presets import NANO_POLICY, Preset, find_preset
 from mmreason.reasoner import Reasoner
 from mmreason.types import Budget, UsageError
 from mmreason.video.types import Span
@@ -63,10 +63,10 @@ def test_an_index_broken_off_goes_on(world, tmp_path):
 
 def test_levels_are_named_and_short_videos_have_fewer():
     tree = plan_tree(Span(0, 60), leaf_s=4.0)
-    assert len(nodes_of(tree, ("high", "low"))) == 4, "two levels: the third is not there"
+    assert len(list_level_nodes(tree, ("high", "low"))) == 4, "two levels: the third is not there"
     for wrong in ((), ("highest",)):
         with pytest.raises(UsageError, match="levels are high, medium, low"):
-            nodes_of(tree, wrong)
+            list_level_nodes(tree, wrong)
 
 
 def test_the_index_verb_tells_what_was_there(world, tmp_path, capsys):
@@ -106,14 +106,17 @@ def test_a_dry_run_looks_at_nothing(world, tmp_path, capsys):
 
 
 def test_compat_is_what_the_weights_expect():
-    observer = ScriptedModel({}, clip=ClipRecipe(frames=16, leaf_s=16.0, multiple_px=2))
-    policy, tree = compatible("longvideo_r1", observer)
-    assert isinstance(policy, LongVideoR1) and policy.published and policy.rounds == 30
-    assert tree == TreeRecipe(depth=3)
-    assert (observer.clip.frames, observer.clip.longest_px) == (32, 512)
-    assert compatible("nano", observer) == (NANO_POLICY, TreeRecipe())
-    assert observer.clip.frames == 32, "that is the observer's own affair"
+    preset = find_preset("longvideo_r1")
+    assert preset.policy.published and preset.policy.rounds == 30
+    assert preset.tree == TreeRecipe(depth=3)
+    clip = ClipRecipe(frames=16, leaf_s=16.0, multiple_px=2)
+    adapted = preset.adapt_clip(clip)
+    assert (adapted.frames, adapted.longest_px, adapted.multiple_px) == (32, 512, 2)
+    fixed = replace(clip, size_px=(64, 32))
+    assert preset.adapt_clip(fixed) == fixed
+    assert find_preset("nano") == Preset(policy=NANO_POLICY, tree=TreeRecipe())
+    assert find_preset("nano").adapt_clip(clip) == clip, "that is the observer's own affair"
     with pytest.raises(UsageError, match="compat is 'longvideo_r1' or 'nano'"):
-        compatible("other", observer)
+        find_preset("other")
     with pytest.raises(UsageError, match="either compat or those"):
         Reasoner.load("nano", compat="longvideo_r1", tree=TreeRecipe(depth=2))

@@ -13,7 +13,12 @@ from mmreason.memory.tree import Tree
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.policies import LongVideoR1
-from mmreason.policies.longvideo_r1_text import described, information, read_calls, read_turn
+from mmreason.policies.longvideo_r1_text import (
+    describe_observation,
+    read_calls,
+    read_turn,
+    wrap_information,
+)
 from mmreason.reasoner import Reasoner
 from mmreason.types import Answer, Budget, Note, Observation, StopReason, UsageError
 from mmreason.video.subtitles import Line, Subtitles
@@ -233,9 +238,9 @@ def test_tags_in_what_is_seen_are_taken_apart(text):
         Observation(text=text, span=span, notes=notes),
         Observation(text="", span=span, error=text),
     ):
-        assert "<" not in described(one) and ">" not in described(one)
-        assert "\n" not in described(one)
-    assert information(described(Observation(text=text, span=span))).count("<") == 2
+        assert "<" not in describe_observation(one) and ">" not in describe_observation(one)
+        assert "\n" not in describe_observation(one)
+    assert wrap_information(describe_observation(Observation(text=text, span=span))).count("<") == 2
 
 
 @pytest.mark.parametrize("text", INJECTED)

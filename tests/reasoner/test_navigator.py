@@ -19,7 +19,7 @@ def looks_at(question: str, *told: str) -> list[tuple[str, bool]]:
     navigator = Navigator(TREE, question, leaf_s=4.0)
     for place, text in enumerate(told, start=1):
         middle_s = 16.0 * place - 8
-        navigator.read((place,), [Note(Span(middle_s - 2, middle_s + 2), text, middle_s)])
+        navigator.add_caption((place,), [Note(Span(middle_s - 2, middle_s + 2), text, middle_s)])
         navigator.opened.add((place,))
     found = []
     while isinstance(move := navigator.next_move(), LookMove):

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from mmreason import models
+from mmreason.memory.store import Store
 from mmreason.models.base import FramesPart, GenerateRequest, Message, TextPart
+from mmreason.reasoner import Reasoner
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch
 
@@ -283,6 +285,20 @@ def test_recipe_beside_the_weights_is_used_and_checked(folder, model, tmp_path):
     (copy / "mmreason.json").write_text('{"clip_frames": "many"}')
     with pytest.raises(UsageError, match=r"mmreason\.json is no clip recipe"):
         models.load(str(copy))
+
+
+def test_published_settings_adapt_the_clips_of_the_observer_alone(folder, model):
+    reasoner = Reasoner.load(str(folder), compat="longvideo_r1", store=Store.in_memory())
+    observer = reasoner.roles.observer
+    assert (observer.clip.frames, observer.clip.longest_px) == (32, 512)
+    assert observer.clip.multiple_px == model.clip.multiple_px, "the rest is the model's own"
+    assert reasoner.roles.reasoner is reasoner.roles.checker is observer, "loaded once"
+    assert model.with_clip(observer.clip).clip == observer.clip != model.clip
+    other = Reasoner.load(
+        "nano", observer=str(folder), compat="longvideo_r1", store=Store.in_memory()
+    )
+    assert other.roles.observer.clip.frames == 32
+    assert other.roles.reasoner.name == "nano" and other.roles.reasoner.clip.frames != 32
 
 
 def test_fingerprint_follows_the_weights(folder, model, tmp_path):

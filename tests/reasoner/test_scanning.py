@@ -8,13 +8,18 @@ from dataclasses import replace
 
 import pytest
 
-from mmreason.agent.caption_check import SeenCaptions, bears, words_of
+from mmreason.agent.caption_check import SeenCaptions, content_words, supports
 from mmreason.language.wording import is_count, premise_of, thing_claimed
 from mmreason.memory.store import Store
 from mmreason.memory.tree import Tree
 from mmreason.models.base import ClipRecipe
 from mmreason.policies import LongVideoR1
-from mmreason.policies.counting import descriptions, different, option_told, total
+from mmreason.policies.counting import (
+    count_things,
+    find_told_option,
+    merge_descriptions,
+    read_descriptions,
+)
 from mmreason.policies.presets import LONGVIDEO_R1_POLICY
 from mmreason.reasoner import Reasoner
 from mmreason.tools.scan import caption_call
@@ -198,21 +203,21 @@ def test_things_that_captions_tell_of_are_looked_at_once_by_the_checker(fake_vid
 
 def test_descriptions_that_do_not_differ_are_of_one_thing():
     told = [
-        *descriptions("a red star and a circle.", "stars"),
-        *descriptions("a small red striped star.", "stars"),
-        *descriptions("two blue stars.", "stars"),
+        *read_descriptions("a red star and a circle.", "stars"),
+        *read_descriptions("a small red striped star.", "stars"),
+        *read_descriptions("two blue stars.", "stars"),
     ]
-    assert len(told) == 3 and len(different(told)) == 2
-    assert total(different(told)) == 3
-    assert descriptions("a red circle and a blue star.", "red stars") == ()
+    assert len(told) == 3 and len(merge_descriptions(told)) == 2
+    assert count_things(merge_descriptions(told)) == 3
+    assert read_descriptions("a red circle and a blue star.", "red stars") == ()
 
 
 def test_one_option_is_told_of_the_thing_asked_about():
     note = Note(Span(0, 1), "a small purple cross and a small white dotted cross.")
     options = ("white", "green", "purple")
-    assert option_told([note], "dotted cross", options) == 0
-    assert option_told([note], "cross", options) is None
-    assert option_told([note], "star", options) is None
+    assert find_told_option([note], "dotted cross", options) == 0
+    assert find_told_option([note], "cross", options) is None
+    assert find_told_option([note], "star", options) is None
 
 
 # Claims
@@ -235,7 +240,7 @@ def test_a_half_truth_is_no_answer(fake_video, watcher):
 
 def test_words_that_captions_never_use_prove_nothing():
     captions = SeenCaptions()
-    captions.hear([Note(Span(0, 4), "a dog and a red car."), Note(Span(4, 8), "a dog.")])
+    captions.add([Note(Span(0, 4), "a dog and a red car."), Note(Span(4, 8), "a dog.")])
     assert captions.expected("brown puppy") == frozenset()
     assert captions.expected("brown dog") == {"dog"}
     assert captions.within(Span(3, 9)) == [Note(Span(4, 8), "a dog.")]
@@ -243,10 +248,10 @@ def test_words_that_captions_never_use_prove_nothing():
 
 def test_the_answer_has_to_be_told_of_the_same_thing():
     notes = [Note(Span(0, 1), "a purple cross and a white dotted cross.")]
-    thing = words_of("dotted cross")
-    assert bears(notes, thing, words_of("white"))
-    assert not bears(notes, thing, words_of("purple"))
-    assert bears(notes, thing, words_of("spinning")), "not told of anything"
+    thing = content_words("dotted cross")
+    assert supports(notes, thing, content_words("white"))
+    assert not supports(notes, thing, content_words("purple"))
+    assert supports(notes, thing, content_words("spinning")), "not told of anything"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from mmreason.memory.tree import Tree
 from mmreason.tool_calls import Caption
-from mmreason.tools.schema import QUESTION_LIMIT, TEXT_LIMIT, TOOLS, make_call, read_call, schemas
+from mmreason.tools.schema import (
+    QUESTION_LIMIT,
+    TEXT_LIMIT,
+    TOOLS,
+    make_call,
+    read_call,
+    tool_schemas,
+)
 from mmreason.types import UsageError
 from mmreason.video.types import Span
 
@@ -26,7 +33,7 @@ ARGUMENTS = {
 
 
 def test_every_tool_has_a_schema_without_bound_state():
-    told = schemas()
+    told = tool_schemas()
     assert [one["function"]["name"] for one in told] == [tool.__name__ for tool in TOOLS]
     assert json.loads(json.dumps(told)) == told
     for one in told:
@@ -41,7 +48,7 @@ def test_every_tool_has_a_schema_without_bound_state():
 
 
 def test_schemas_say_what_is_allowed():
-    by_name = {one["function"]["name"]: one["function"]["parameters"] for one in schemas()}
+    by_name = {one["function"]["name"]: one["function"]["parameters"] for one in tool_schemas()}
     node = by_name["caption"]["properties"]["node"]
     assert node["type"] == "array" and node["items"] == {"minimum": 1, "type": "integer"}
     assert (node["minItems"], node["maxItems"]) == (1, 8)
@@ -53,7 +60,7 @@ def test_schemas_say_what_is_allowed():
 def test_schemas_accept_what_calls_accept():
     """By a validator that is not ours, where one is installed."""
     jsonschema = pytest.importorskip("jsonschema")
-    for one in schemas():
+    for one in tool_schemas():
         parameters = one["function"]["parameters"]
         jsonschema.Draft202012Validator.check_schema(parameters)
         good = ARGUMENTS[one["function"]["name"]]

@@ -17,10 +17,10 @@ from mmreason.tools.transcript import (
     MOST_CHARACTERS,
     MOST_PASSAGES,
     Passage,
-    passages,
-    quotable,
-    quotation,
-    supporting,
+    find_passages,
+    find_support,
+    format_quotation,
+    select_quotable,
 )
 from mmreason.types import Budget, Check, CheckKind, Note, StopReason
 from mmreason.video.subtitles import Line, Subtitles
@@ -50,7 +50,7 @@ BUDGET = "Today we talk about the budget for the coming year, which is four mill
 
 
 def found(question: str, subtitles: Subtitles = TALK) -> list[str]:
-    return [one.note.text for one in quotable(question, passages(question, subtitles))]
+    return [one.note.text for one in select_quotable(question, find_passages(question, subtitles))]
 
 
 # Which lines match
@@ -104,7 +104,7 @@ def test_nothing_is_quoted_for_words_that_do_not_occur(question):
 )
 def test_other_languages_match_themselves(question, line):
     other = said("...", line, "Something else is said.")
-    assert [one.note.text for one in passages(question, other)][:1] == [line]
+    assert [one.note.text for one in find_passages(question, other)][:1] == [line]
 
 
 def test_automatic_captions_without_stops_bring_a_line_of_what_stands_around():
@@ -122,7 +122,7 @@ def test_lines_far_apart_are_not_read_together():
 
 def test_passages_are_few_and_short():
     many = said(*(f"The budget number {i} is {'very ' * 60}large." for i in range(500)))
-    seen = passages("What is the budget?", many)
+    seen = find_passages("What is the budget?", many)
     assert 1 <= len(seen) <= MOST_PASSAGES
     assert sum(len(one.note.text) for one in seen) <= MOST_CHARACTERS
 
@@ -130,7 +130,7 @@ def test_passages_are_few_and_short():
 def test_a_day_of_subtitles_is_searched_in_a_moment():
     long = said(*(f"line {i} of a long day with many words in it" for i in range(50_000)))
     started = time.perf_counter()
-    assert passages("Where does the elephant stand?", long) == ()
+    assert find_passages("Where does the elephant stand?", long) == ()
     assert time.perf_counter() - started < 2.0
 
 
@@ -154,7 +154,7 @@ def _passage(text: str) -> Passage:
     ],
 )
 def test_words_of_an_answer_stand_in_the_transcript_or_not(answer, stands):
-    evidence = supporting(answer, "How much is the budget?", [_passage(BUDGET)], "talk.srt")
+    evidence = find_support(answer, "How much is the budget?", [_passage(BUDGET)], "talk.srt")
     assert bool(evidence) == stands
     for one in evidence:
         assert (one.source, one.quote, one.verified) == ("subtitles", BUDGET, True)
@@ -162,7 +162,7 @@ def test_words_of_an_answer_stand_in_the_transcript_or_not(answer, stands):
 
 
 def test_a_quotation_says_that_it_is_one_and_stays_short():
-    text = quotation([_passage("word " * 200), _passage("b"), _passage("c")])
+    text = format_quotation([_passage("word " * 200), _passage("b"), _passage("c")])
     assert text.startswith('The subtitles say: "word') and text.endswith('…" / "b"')
     assert len(text) < 320
 

@@ -13,8 +13,8 @@ from mmreason.models.base import ClipRecipe
 from mmreason.tools.views import (
     FOCUS_CLIPS,
     LEAST_OVERVIEW_PX,
-    around,
     caption_views,
+    center_span,
     clip_view,
     focus_views,
 )
@@ -172,7 +172,7 @@ def test_close_looks_are_bounded(recipe, info, span):
 
 @given(spans, st.floats(-1e3, 5e4), st.floats(0, 100))
 def test_a_stretch_around_a_time_lies_inside(within, time_s, length_s):
-    found = around(time_s, length_s, within)
+    found = center_span(time_s, length_s, within)
     tiny_s = 1e-6 * max(1.0, within.end_s)
     assert found.duration_s == pytest.approx(min(length_s, within.duration_s), abs=tiny_s)
     assert found.start_s >= within.start_s and found.end_s <= within.end_s

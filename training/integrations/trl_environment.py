@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmreason.agent.driver import finished, serve
+from mmreason.agent.driver import run_to_end, serve_requests
 from mmreason.memory.store import Store
 from mmreason.memory.tree import NodeId, Tree, plan_tree
 from mmreason.models.base import ChatModel
@@ -179,7 +179,8 @@ class WatchingEnvironment:
 
     def _observe(self, call: ToolCall) -> Observation:
         assert self._toolbox is not None
-        (observation,) = finished(serve(self._toolbox.perform([self._toolbox.prepare(call)])))
+        run = self._toolbox.perform([self._toolbox.prepare(call)])
+        (observation,) = run_to_end(serve_requests(run))
         if observation.error is not None:
             raise UsageError(f"{call.name}: {observation.error}")
         return observation

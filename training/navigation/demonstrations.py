@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from mmreason.agent.driver import finished, serve
+from mmreason.agent.driver import run_to_end, serve_requests
 from mmreason.agent.protocol import AskModel, CallTools, Claim, Inquiry, Results
 from mmreason.language.answer_reading import read_answer
 from mmreason.language.refusals import says_absent
@@ -22,11 +22,11 @@ from mmreason.memory.tree import NodeId, plan_tree
 from mmreason.models.base import ChatModel, GenerateRequest, Message, Reply
 from mmreason.needle.items import Item, NeedleSet
 from mmreason.needle.worlds import needle_set
-from mmreason.policies.longvideo_r1_text import Said, read_turn
+from mmreason.policies.longvideo_r1_text import ParsedTurn, read_turn
 from mmreason.policies.presets import NANO_POLICY
 from mmreason.tool_calls import Caption, ToolCall
 from mmreason.tools.calls import Roles
-from mmreason.tools.scan import caption_call, is_long, moments_seen, scan_calls
+from mmreason.tools.scan import caption_call, group_by_node, is_long, scan_calls
 from mmreason.tools.toolbox import Toolbox
 from mmreason.training.navigation.observer import CLIP, BlankVideo, make_observer
 from mmreason.training.navigation.teacher import HINTS, Teacher
@@ -130,7 +130,7 @@ class PlayedWorld:
             question=item.question, options=item.options, tree=self.tree, leaf_s=CLIP.leaf_s
         )
 
-    def read_turn(self, item: Item, text: str) -> Said | None:
+    def read_turn(self, item: Item, text: str) -> ParsedTurn | None:
         """What a turn says; None where it cannot be read."""
         try:
             return read_turn(text, self.inquiry(item))
@@ -155,19 +155,21 @@ class PlayedWorld:
         # Plays of one world ask for the same captions again and again.
         if key not in self._observations:
             prepared = self._toolbox.prepare(call)
-            self._observations[key] = finished(serve(self._toolbox.perform([prepared])))[0]
+            run = self._toolbox.perform([prepared])
+            self._observations[key] = run_to_end(serve_requests(run))[0]
         return self._observations[key]
 
     def read_notes(self, node: NodeId) -> tuple[Note, ...]:
         """The notes of a node's caption."""
-        return self.observe(caption_call(self.tree.node(node), self.moments, again=True)).notes
+        call = caption_call(self.tree.node(node), self.moments, parent_stills=True)
+        return self.observe(call).notes
 
     @cached_property
     def moments(self) -> dict[NodeId, tuple[Note, ...]]:
         """What scans find, as the policy does them; none for a short video."""
         if not is_long(self.tree):
             return {}
-        return moments_seen(self.tree, [self.observe(call) for call in scan_calls(self.tree)])
+        return group_by_node(self.tree, [self.observe(call) for call in scan_calls(self.tree)])
 
 
 def play_all(

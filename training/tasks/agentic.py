@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmreason.agent.driver import Run
+from mmreason.agent.driver import AgentRun
 from mmreason.models.base import ClipRecipe, Conversation, GenerateRequest, Reply
 from mmreason.reasoner import Reasoner
 from mmreason.tools.calls import FAILURES, ModelRequest
@@ -28,7 +28,7 @@ from mmreason.training.rewards import (
 from mmreason.training.rollouts.episode import Codec, Episode, TurnRequest
 from mmreason.training.rollouts.types import Completion, Outcome, Problem, Prompt
 from mmreason.training.tasks.single_turn import judge_answer
-from mmreason.types import Answer, Budget, Step, UsageError
+from mmreason.types import Answer, Budget, UsageError
 
 
 class RolloutModel:
@@ -106,7 +106,7 @@ class AgentTask:
         return self.reward(outcome.trajectory, problem.truth)
 
     def _episode(
-        self, problem: Problem, run: Run[Answer], stand_in: RolloutModel, codec: Codec
+        self, problem: Problem, run: AgentRun[Answer], stand_in: RolloutModel, codec: Codec
     ) -> Episode:
         """Plays the agent's loop: turns of the policy are yielded, requests to others passed on."""
         answer: Any = None
@@ -119,10 +119,9 @@ class AgentTask:
             except StopIteration as end:
                 return self._outcome(problem, end.value, completions)
             answer, failure = None, None
-            # 1) A step that is done is only shown.
-            if isinstance(item, Step):
+            # 1) A step, or keys to reserve, is only seen: rollouts wait for nobody.
+            if not isinstance(item, ModelRequest):
                 continue
-            assert isinstance(item, ModelRequest), "no other question shares what is asked for"
             # 2) What other models are asked goes on to whoever drives the episodes.
             if item.model is not stand_in:
                 answer, failure = yield from _send_request(item)

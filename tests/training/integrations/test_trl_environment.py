@@ -94,10 +94,10 @@ def test_scenes_are_found_by_the_path_of_their_video(tmp_path: Path) -> None:
 def test_schemas_are_those_of_our_tools(scene: Any) -> None:
     from transformers.utils.chat_template_utils import get_json_schema
 
-    from mmreason.tools.schema import schemas
+    from mmreason.tools.schema import tool_schemas
 
     environment = make_environment_factory(lambda row: scene)()
-    ours = {one["function"]["name"]: one["function"]["parameters"] for one in schemas()}
+    ours = {one["function"]["name"]: one["function"]["parameters"] for one in tool_schemas()}
     for name in ("caption", "look", "skim", "search"):
         found = get_json_schema(getattr(environment, name))["function"]
         assert found["name"] == name and found["description"]
