@@ -4,8 +4,7 @@ A scene of that world has one of six dark grounds, each with the same shade from
 on it flat shapes in nine colours and at most a line of light text at the bottom. So most pixels of
 a frame lie within a few levels of one ground, that ground gets darker towards the bottom as it
 should, what is not ground is one of the nine colours or the rim of one, and shapes are thicker than
-strokes. Footage of other kinds fails one of these. Leaves out words (`nano_words.py`) and asking
-the model (`nano_model.py`).
+strokes. Footage of other kinds fails one of these. What nano says is read in `nano_replies.py`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from mmreason.video.inspect import FileReport, FrameRateKind
 _CONFIG = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
-class Result(BaseModel):
+class ToolResult(BaseModel):
     """What a tool gives, with the version of its schema."""
 
     model_config = _CONFIG
@@ -39,7 +39,7 @@ class Picture:
 class ToolOutput:
     """What a tool gives: values, and the pictures that go with them."""
 
-    values: Result
+    values: ToolResult
     pictures: tuple[Picture, ...] = ()
 
 
@@ -104,7 +104,7 @@ class CostResult(BaseModel):
         )
 
 
-class AskResult(Result):
+class AskResult(ToolResult):
     """An answer, what supports it and what it took; or that there is none, and what to do."""
 
     answered: bool
@@ -150,7 +150,7 @@ class AskResult(Result):
         )
 
 
-class CaptionResult(Result):
+class CaptionResult(ToolResult):
     """What is to be seen in a stretch of video."""
 
     start_s: float
@@ -159,7 +159,7 @@ class CaptionResult(Result):
     """One description, or a line a moment that begins with its time."""
 
 
-class GroundResult(Result):
+class GroundResult(ToolResult):
     """Where an expression is in one frame."""
 
     status: GroundingStatus
@@ -187,7 +187,7 @@ class GroundResult(Result):
         )
 
 
-class InspectResult(Result):
+class InspectResult(ToolResult):
     """What is in a video file."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, from_attributes=True)
@@ -230,7 +230,7 @@ class FrameTime(BaseModel):
     """Whether this is the frame shown at asked_s; false outside the video."""
 
 
-class FramesResult(Result):
+class FramesResult(ToolResult):
     """The times of the pictures given with this, in their order."""
 
     frames: list[FrameTime]
