@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from mmreason.agent.protocol import Action, CaptionNeeds, Inquiry, Outcome, Play
+from mmreason.agent.protocol import Action, CaptionNeeds, Inquiry, Play
 
 
 @dataclass(frozen=True)
