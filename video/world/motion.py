@@ -56,6 +56,7 @@ def _towards(
     progress = (time_s - scene.start_s) / max(1e-9, event.time_s - scene.start_s)
     if event.kind == "touch":
         angle = math.atan2(start[1] - goal[1], start[0] - goal[0])
+        # Touching stops at the edge of the other, passing in front goes on.
         gap = away - touching_distance(
             actor.shape, RADIUS[actor.size], other.shape, RADIUS[other.size], angle
         )

@@ -123,6 +123,7 @@ def _motion_within(world: World, scene: Scene, actor: Actor, span: Span) -> Moti
         return None
     kind = actor.motion.kind
     length_s = scene.end_s - scene.start_s
+    # Told only where the span shows a good part of the way in or out, or none of it.
     if kind in ("enter", "leave"):
         moving = ENTER_SHARE * length_s
         slot = Span(scene.start_s, scene.start_s + moving)
