@@ -92,6 +92,7 @@ def make_observer(film: BlankFilm) -> ScriptedModel:
 
 def make_thinker() -> ScriptedModel:
     """Looks at another stretch every turn, and answers on the last one."""
+    # Other places each turn, or the agent would refuse the call as a repetition.
     turns = iter(range(10**9))
 
     def script(text: str, batch: FrameBatch | None) -> str:
@@ -113,6 +114,7 @@ def make_questions(count: int) -> list[str]:
     things = [f"{colour} {thing}" for thing in THINGS for colour in COLOURS]
     forms = ("Is there a {}?", "Is a {} shown?", "Can a {} be seen?", "Does a {} appear?")
     every = [form.format(thing) for form in forms for thing in things]
+    # More questions than there are forms: the store then serves whole answers' worth of replies.
     return [every[i % len(every)] for i in range(count)]
 
 
@@ -132,6 +134,7 @@ def ask_timed(
     began_s, cpu_s = time.perf_counter(), time.process_time()
     answer = reasoner.ask(film, question, budget=budget)
     wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
+    # What models and decoding took is by their own clocks.
     wall_s -= answer.cost.model_seconds + answer.cost.decode_seconds
     steps = len(answer.trace)
     return StepTime(cpu_s / steps, wall_s / steps), steps
@@ -162,6 +165,7 @@ def measure_warm(count: int) -> tuple[float, float, int]:
     with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder) / "s") as store:
         model = make_observer(film)
         reasoner = Reasoner(model, store=store)
+        # First every question once, so that the store holds all replies.
         for question in dict.fromkeys(asked_questions):
             reasoner.ask(film, question)
         before = model.calls
@@ -180,6 +184,7 @@ def measure_lookups(count: int) -> list[float]:
             store.put(f"key-{i:064d}", value)
         times_s = []
         for i in range(count):
+            # A stride that is prime to the count: no two neighbours lie on a page of the file.
             key = f"key-{i * 7919 % 20_000:064d}"
             began = time.perf_counter()
             value_read = store.get(key)
@@ -191,6 +196,7 @@ def measure_lookups(count: int) -> list[float]:
 def measure_rows(repeats: int, count: int) -> list[tuple[str, str, str, bool]]:
     """(what, figure, target, whether it is met)."""
     table = []
+    # Policies without an end of their own get one by rounds.
     plays: list[tuple[Policy, Budget]] = [
         (Greedy(), Budget()),
         (BreadthFirst(), Budget(rounds=300)),
@@ -203,6 +209,7 @@ def measure_rows(repeats: int, count: int) -> list[tuple[str, str, str, bool]]:
             [step_time.cpu_s for step_time in spent],
             [step_time.wall_s for step_time in spent],
         )
+        # Judged by the worst: a user waits for that one too.
         worst = max(cpu_s)
         figure = (
             f"{_ms(statistics.median(cpu_s))} (worst {_ms(worst)}); by the wall "

@@ -88,6 +88,7 @@ def draw_frame(number: int) -> np.ndarray:
     """uint8 (H, W, 3): the number above, a part that moves and changes its colour below."""
     width_px, height_px = SIZE_PX
     pixels = np.zeros((height_px, width_px, 3), np.uint8)
+    # The ground changes its colour every 40 frames, so that there are cuts.
     pixels[..., number // 40 % 3] = 200
     pixels[:, number : number + 20] = 255
     luma = np.zeros((height_px, width_px), np.uint8)
@@ -124,10 +125,12 @@ def _write_one(path: Path, clip: Clip, number: int) -> Path:
             still = container.add_stream("mjpeg", rate=FPS_HZ)
             assert isinstance(still, av.VideoStream)
             still.width, still.height, still.pix_fmt = 96, 56, "yuvj420p"
+            # Cover pictures are tracks too: readers must not take them for the film.
             still.disposition = Disposition(0)
         stream = container.add_stream(clip.encoder, rate=FPS_HZ, options=clip.options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = SIZE_PX
+        # A key frame a second: damage then spoils a part, and not all of a clip.
         stream.pix_fmt, stream.gop_size, stream.thread_count = clip.pixel_format, 30, 1
         if clip.tracks == 2:
             stream.disposition = Disposition.default
@@ -152,6 +155,7 @@ def _write_one(path: Path, clip: Clip, number: int) -> Path:
             if lines is None:
                 break
             text = f"line {start_ms}".encode()
+            # Timed text of mp4 begins with its length.
             data = len(text).to_bytes(2) + text if clip.suffix == ".mp4" else text
             packet = av.Packet(data)
             packet.stream, packet.time_base = lines, Fraction(1, 1000)

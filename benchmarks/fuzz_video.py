@@ -83,9 +83,11 @@ def damage_file(whole: np.ndarray, rng: np.random.Generator) -> tuple[str, bytes
         start, length = rng.integers(0, len(data)), rng.integers(1, 4000)
         again = [data[: start + length], data[start:]]
         return "a part twice", np.concatenate(again).tobytes()
+    # Drawn in any case, so that the numbers after it are the same for every kind of file.
     claim = list(LIES)[rng.integers(len(LIES))]
     if way == 4 and LIES[claim][0] in whole.tobytes():
         return "lying header", falsify_header(whole.tobytes(), claim)
+    # Numbers of headers, where they hurt most; other containers have theirs at the start.
     head = max(0, data.tobytes().find(b"moov"))
     for start in rng.integers(head, min(len(data) - 4, head + 1500), 4):
         number = int(rng.choice([0, 1, 2**16, 100_000, 2**31 - 1, 2**31, 2**32 - 1]))
@@ -141,8 +143,10 @@ def _read_frames(source: Path | bytes, way: str) -> str:
             start_s = video.info.start_s
     except VideoError as error:
         return "refused" if "\n" not in str(error) else f"crash: {error}"
+    # Frames that are marked as inexact are honest, whatever they show.
     sure = np.flatnonzero(batch.exact)
     read = [(row, bar_code.read_number(batch.pixels[row])) for row in sure.tolist()]
+    # The number that each picture must bear at its time.
     due = np.round((batch.times_s - start_s) * FPS_HZ).astype(int)
     readable = [(row, number) for row, number in read if number is not None]
     unread = len(read) - len(readable)
@@ -151,6 +155,7 @@ def _read_frames(source: Path | bytes, way: str) -> str:
     elif way in ("lying header", "extreme numbers"):
         wrong = sum(b <= a for (_, a), (_, b) in pairwise(readable))
     else:
+        # The offset that most frames have is that of the file.
         moved = Counter(number - int(due[row]) for row, number in readable)
         wrong = len(readable) - max(moved.values(), default=0)
     whole = "done" if len(sure) == len(batch) else "marked"
@@ -202,15 +207,18 @@ def _try(verb: Sequence[str]) -> str:
     if code in (0, NO_ANSWER):
         frames = json.loads(out.getvalue()).get("frames", [])
         return "done" if all(frame.get("exact", True) for frame in frames) else "marked"
+    # One line that names the fault is a refusal; anything else is our fault.
     typed = code == 2 and error_text.startswith("error: ") and "\n" not in error_text
     return "refused" if typed else f"crash: code {code}, {error_text[-300:]}"
 
 
 def _child(answers: Connection, path: Path, way: str, out: Path, allowed_bytes: int) -> None:
     """In a process of its own: every verb, each answered as soon as it is over."""
+    # FFmpeg writes thousands of lines about such files.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     taken = pages * os.sysconf("SC_PAGE_SIZE") + allowed_bytes
+    # A limit of its own for each process: one that asks for 40 GiB must fail alone.
     resource.setrlimit(resource.RLIMIT_AS, (taken, taken))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -222,15 +230,18 @@ def _child(answers: Connection, path: Path, way: str, out: Path, allowed_bytes: 
         except BaseException as error:
             outcome = f"crash: {type(error).__name__}: {str(error)[:300]}"
         grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb
+        # At once: what was done before a crash is kept.
         answers.send((name, outcome, time.monotonic() - began, grown_kb // 1024))
 
 
 def run_file(path: Path, way: str, out: Path, limit_s: float, allowed_bytes: int) -> dict[str, Any]:
     """{verb: [outcome, seconds, MiB taken by then]}; a verb that does not end is a `hang`."""
+    # Forked, so that imports are paid once for hundreds of files.
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(theirs, path, way, out, allowed_bytes))
     process.start()
+    # Or the pipe would stay open when the child ends, and the wait never be over.
     theirs.close()
     outcomes: dict[str, Any] = {}
     for name in (*list_verbs(path, out), *list_checks(path, way)):
@@ -263,6 +274,7 @@ def run_fuzz(
         if not path.exists():
             write_clip(path, name)
     load_scripted(next(iter(kinds.values())))
+    # The number is the seed: a bad file can be made again from it.
     for number in sorted(set(files) - done_numbers):
         kind = list(kinds)[number % len(kinds)]
         rng = np.random.default_rng(number)

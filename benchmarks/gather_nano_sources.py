@@ -119,10 +119,13 @@ def copy_files(package: Path, out: Path, hashes: list[np.ndarray]) -> int:
     with tempfile.TemporaryDirectory() as work:
         unpack_package(package, Path(work))
         for path in by_hash(Path(work)):
+            # Every package weighs about the same, however many pictures it ships.
             if taken == MOST:
                 break
             if path.suffix.lower() in PICTURES:
                 mark = look_of(path)
+                # One picture in five sizes is one source: counted five times it would weigh five
+                # times.
                 if mark is None or any((mark != old).sum() < ALIKE_BITS for old in hashes):
                     continue
                 hashes.append(mark)
@@ -141,6 +144,7 @@ def unpack_package(package: Path, folder: Path) -> None:
         subprocess.run(["dpkg", "-x", package, folder], check=True)
         return
     with zipfile.ZipFile(package) as archive:
+        # Nothing else of a package is unpacked, least of all code.
         media_names = [n for n in archive.namelist() if n.lower().endswith(PICTURES + CLIPS)]
         archive.extractall(folder, media_names)
 
@@ -153,6 +157,7 @@ def by_hash(folder: Path) -> Iterator[Path]:
         if p.suffix.lower() in PICTURES + CLIPS and p.is_file() and not p.is_symlink()
     ]
     order = {p: hashlib.sha256(str(p.relative_to(folder)).encode()).hexdigest() for p in media}
+    # Clips first: they are rarer.
     yield from sorted(media, key=lambda p: (p.suffix.lower() in PICTURES, order[p]))
 
 
@@ -163,8 +168,10 @@ def look_of(path: Path) -> np.ndarray | None:
         with Image.open(path, formats=FORMATS) as opened:
             picture = ImageOps.exif_transpose(opened)
             width, height = picture.size
+            # Icons, banners and strips are no scenes.
             if width < LEAST_PX[0] or height < LEAST_PX[1] or not 1 / 3 <= width / height <= 4:
                 return None
+            # What is see-through is made to lie on something, and shows no scene.
             alpha = np.asarray(picture.convert("RGBA").resize((16, 16)))[..., 3]
             grey = np.asarray(picture.convert("L").resize((17, 16), Image.Resampling.BOX), int)
     except (OSError, ValueError, Image.DecompressionBombError):

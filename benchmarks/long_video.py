@@ -28,6 +28,7 @@ def _pictures() -> Iterator[np.ndarray]:
     """A minute of six shots, each a pan over a rough texture: uint8 (H, W, 3)."""
     noise = np.random.default_rng(0)
     for _ in range(6):
+        # Blocks of texture: easy to draw, and not so plain that an encoder skips them.
         coarse = noise.integers(20, 235, (12, 60, 3))
         canvas = np.kron(coarse, np.ones((15, 15, 1))).astype(np.uint8)
         for shift in range(MINUTE_FRAMES // 6):
@@ -84,6 +85,7 @@ def measure_command(argv: list[str]) -> tuple[float, float]:
     """(seconds, MiB at most) of one run of the command line. RuntimeError where it fails."""
     began = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", "mmreason", *argv], stdout=subprocess.DEVNULL)
+    # The peak of this child alone; `resource` tells that of all children.
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

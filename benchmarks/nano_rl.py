@@ -58,6 +58,7 @@ def measure_checkpoint(
 
     def roll_out(task: Task, count: int, first: int = 0) -> list:
         groups = []
+        # Forty at a time, so that progress can be told.
         for start in range(first, first + count, 40):
             problems = [task.problem(i) for i in range(start, min(start + 40, first + count))]
             groups += collect_rollouts(task, problems, policy.codec, sampler, LIKELIEST)
@@ -99,6 +100,7 @@ def paired_gain(
     """
     gain = after - before
     labels = np.arange(len(gain)) if groups is None else groups
+    # Rows of a group are drawn together: plays over one world succeed and fail alike.
     names, group_of_row = np.unique(labels, return_inverse=True)
     total, count = np.bincount(group_of_row, gain), np.bincount(group_of_row)
     rng = np.random.default_rng(0)

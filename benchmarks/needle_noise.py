@@ -41,6 +41,7 @@ def build_table(by_chance: dict[float, list[Outcome]]) -> list[str]:
     before: list[Outcome] | None = None
     for chance, outcomes in by_chance.items():
         noise_row = build_row(POLICY, outcomes)
+        # Paired: the same questions at the next lower chance.
         gain = "" if before is None else _points(paired_difference(outcomes, before))
         lines.append(
             f"| {chance:.0%} | {noise_row.accuracy} | {noise_row.frames.value:.0f} | {gain} |"

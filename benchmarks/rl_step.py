@@ -167,6 +167,7 @@ def against_trl(folder: Path, steps: int) -> tuple[Interleaved, list[dict[str, f
     from trl.trainer.grpo_config import GRPOConfig
     from trl.trainer.grpo_trainer import GRPOTrainer
 
+    # Ours runs inside TRL's callbacks: each of its steps is followed by one of ours.
     callback = Interleaved(our_steps(folder / "ours", steps))
     trainer = GRPOTrainer(
         model=make_model(),
@@ -196,6 +197,7 @@ def against_trl(folder: Path, steps: int) -> tuple[Interleaved, list[dict[str, f
             seed=0,
         ),
     )
+    # TRL prints every log line.
     with contextlib.redirect_stdout(io.StringIO()):
         trainer.train()
     return callback, [row for row in trainer.state.log_history if "completions/mean_length" in row]
@@ -253,6 +255,7 @@ def time_episodes(rounds: int, *, ends: bool) -> EpisodeTimes:
             batch_tokens=batch_tokens,
             cache_bytes=keep_bytes,
         )
+        # A cache that was refused would make the ways the same.
         assert not keep_bytes or not sampler.why_uncached
         began = time.perf_counter()
         (group,) = collect_rollouts(task, [problem], nano.codec, sampler, sampling)
@@ -300,6 +303,7 @@ def format_speedup(slow: list[float], fast: list[float]) -> str:
 def build_page(steps: int, rounds: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         met, log = against_trl(Path(folder), steps + WARM_UP)
+    # The first steps pay for imports and allocations.
     theirs, ours = met.their_s[WARM_UP:], met.our_s[WARM_UP:]
     figures = met.figures[WARM_UP:]
     lengths = (

@@ -58,6 +58,7 @@ class CutFilm:
 
     def frames(self) -> Iterator[np.ndarray]:
         """uint8 (H, W, 3) at 25 Hz."""
+        # Grain keeps detectors from finding a cut in two equal frames.
         grain = np.random.default_rng(self.seed)
         for index in range(round(self.starts_s[-1] * FPS_HZ)):
             pixels = self._frame(index / FPS_HZ) + grain.normal(0, 1.5, (*SIZE_PX[::-1], 1))
@@ -65,10 +66,12 @@ class CutFilm:
 
     def _frame(self, time_s: float) -> np.ndarray:
         shot = int(np.searchsorted(self.starts_s[1:-1], time_s + 1e-6, "right"))
+        # Near an edge the neighbour shows too: mixed in a dissolve, through black in a fade.
         pixels = self._shot(shot, time_s)
         for other, edge_s in ((shot - 1, self.starts_s[shot]), (shot + 1, self.starts_s[shot + 1])):
             if not 0 <= other < len(self.shots):
                 continue
+            # A transition belongs to the shot that it leads to.
             half_s = self.blend_s[max(shot, other)] / 2
             apart_s = abs(time_s - edge_s)
             if apart_s >= half_s:
@@ -85,6 +88,8 @@ class CutFilm:
 
     def _lit(self, pixels: np.ndarray, time_s: float) -> np.ndarray:
         for flash_s in self.flashes_s:
+            # Flashes and changes of light are no cuts: detectors that take them for one lose
+            # precision.
             after_s = time_s - flash_s
             if self.kind == "flashes" and 0 <= after_s < 0.12:
                 return pixels * 0.25 + 190
@@ -199,6 +204,7 @@ def score_boundaries(found_s: Sequence[float], truth: Sequence[Span]) -> Score:
         >>> score_boundaries([2.0, 9.0], [Span(2.05, 2.05), Span(5, 6)])
         Score(hits=1, found=2, true=2)
     """
+    # A time counts for one boundary: two hits on one cut are one hit and one false alarm.
     unmatched_s = sorted(found_s)
     hits = 0
     for span in truth:

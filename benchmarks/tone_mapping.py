@@ -27,6 +27,7 @@ TRANSFERS = {"PQ": 16, "HLG": 18}
 def write_clip(path: Path, transfer: int, frames: int) -> Path:
     noise = np.random.default_rng(0)
     coarse = noise.integers(100, 680, (SIZE_PX[1] // 8, SIZE_PX[0] // 8 + frames))
+    # Ten bits: levels up to 1023.
     canvas = np.kron(coarse, np.ones((8, 8))) + noise.normal(0, 6, (SIZE_PX[1], 1)) + 32
     options = {"preset": "veryfast", "x265-params": "log-level=none"}
     with av.open(str(path), "w") as container:
@@ -45,6 +46,7 @@ def write_clip(path: Path, transfer: int, frames: int) -> Path:
 
 
 def decode_s(path: Path, tone_map, size_px: tuple[int, int]) -> float:
+    # Of the processor: other processes do not count.
     start_s = time.process_time()
     with Video.open(path, "pyav", workers=1, tone_map=tone_map) as video:
         for _ in video.stream(size_px=size_px):
@@ -64,6 +66,7 @@ def main() -> None:
             path = write_clip(Path(folder) / f"{name}.mp4", transfer, options.frames)
             for size_px in (SIZE_PX, (960, 540), (448, 252)):
                 decode_s(path, "auto", size_px)
+                # In turns, so that both meet the same machine.
                 pairs = [
                     (decode_s(path, "none", size_px), decode_s(path, "auto", size_px))
                     for _ in range(options.rounds)

@@ -197,8 +197,8 @@ class Reasoner:
         subtitles: Subtitles | str | Path | None = "auto",
         seed: int = 0,
     ) -> Run[Answer]:
-        """`ask` without performing anything: yields every `Step` as it happens and every `Request`
-        to a model, to which the caller sends the replies; returns the answer."""
+        """`ask` without performing anything: yields every `Step` as it happens and every
+        `ModelRequest`, to which the caller sends the replies; returns the answer."""
         task = _Task(
             question=checked_question(question),
             options=checked_options(options),

@@ -122,6 +122,7 @@ def _optional_package(name: str, extra: str) -> DoctorCheck:
         return DoctorCheck(name=name, status="ok", found="not installed", advice=advice)
     try:
         import_module(name)
+    # A wheel for another system fails in as many ways as there are loaders.
     except (ImportError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
         advice = f"does not load here; not needed: pip uninstall {name}"
@@ -169,6 +170,7 @@ def _opencv() -> tuple[Status, str, str]:
     except ImportError as error:
         advice = "a server has no libGL: pip uninstall opencv-python, then install -headless"
         return "fail", f"{finding}: {error}", advice
+    # pip removes one and leaves the others broken, long after.
     if len(flavours) > 1:
         advice = "these share one folder and overwrite each other: uninstall all, install one"
         return "warn", finding, advice
@@ -182,12 +184,14 @@ def _torchvision() -> tuple[Status, str, str]:
     finding = f"torch {_version('torch')}, torchvision {_version('torchvision')}"
     advice = "pip install --upgrade torch torchvision together, from the same package index"
     try:
+        # A pair that does not match imports well, and fails at its first compiled operator.
         from torchvision.ops import nms
 
         nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.tensor([1.0]), 0.5)
     except (ImportError, RuntimeError, AttributeError) as error:
         return "fail", f"{finding}: {' '.join(str(error).split())[:120]}", advice
     pinned = [r for r in metadata.requires("torchvision") or [] if r.startswith("torch==")]
+    # Local parts of a version (+cpu, +cu128) are no difference.
     base = torch.__version__.partition("+")[0]
     if pinned and pinned[0].partition("==")[2].strip() != base:
         return "warn", f"{finding}, which asks for {pinned[0]}", advice
@@ -201,6 +205,7 @@ def _cuda() -> tuple[Status, str, str]:
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         return "ok", f"CUDA {torch.version.cuda}: " + ", ".join(names), ""
     if torch.version.cuda is None:
+        # A GPU beside a torch for CPUs is worth a warning; no GPU is not.
         nvidia = shutil.which("nvidia-smi") is not None
         advice = "this torch has no CUDA: install a CUDA build to use the GPU" if nvidia else ""
         return ("warn" if nvidia else "ok"), "torch built for CPU; the CPU is used", advice
@@ -211,6 +216,7 @@ def _sdpa() -> tuple[Status, str, str]:
     """Compare torch's attention with the formula on a tiny case."""
     import torch
 
+    # Kernels of broken builds run, and give wrong numbers.
     query, key, value = torch.randn(3, 1, 2, 5, 8, generator=torch.Generator().manual_seed(0))
     fast = torch.nn.functional.scaled_dot_product_attention(query, key, value)
     plain = torch.softmax(query @ key.transpose(-1, -2) / 8**0.5, dim=-1) @ value
@@ -236,6 +242,7 @@ def _cpu_bf16() -> tuple[Status, str, str]:
     capability = torch.backends.cpu.get_cpu_capability()
     if not bool(((a @ a) == 8).all()):
         return "warn", f"wrong results ({capability})", 'load models with dtype="float32"'
+    # Without the instructions bf16 is right, and many times slower than float32.
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
     native = sorted(flags & {"avx512_bf16", "amx_bf16", "bf16"})
@@ -265,6 +272,7 @@ def _disk() -> tuple[Status, str, str]:
 
 def _nano() -> tuple[Status, str, str]:
     folder = resources.files("mmreason.models") / "nano"
+    # A clone without large files has a small pointer, or nothing, in the place of weights.
     weights = folder / "model.safetensors"
     if not weights.is_file():
         advice = "clone mmreason again with its large files, or train it: mmreason train nano"
@@ -285,6 +293,8 @@ def _self_test() -> tuple[Status, str, str]:
     for time_s, shown_s, pixels in zip(times_s, frames.times_s, frames.pixels, strict=True):
         number = int(time_s * 25)
         level, expected = float(pixels.mean()), _level(number)
+        # Grey levels drift by a few in H.264; frames are four apart, so a neighbour is told by its
+        # time.
         if abs(shown_s - number / 25) > 1e-3 or abs(level - expected) > 6:
             finding = (
                 f"at {time_s} s: frame of {shown_s:.3f} s with grey {level:.0f}, "

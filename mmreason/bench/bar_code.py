@@ -26,6 +26,7 @@ def draw_number(number: int, luma: np.ndarray) -> None:
     """
     height, width = luma.shape
     band = height // (2 * _BANDS_OF_HEIGHT)
+    # Every column knows its bit: bars fill any width, also one that 18 does not divide.
     bits = (number >> (np.arange(width) * BITS // width)) & 1 == 1
     luma[:band] = np.where(bits, _WHITE, _BLACK)
     luma[band : 2 * band] = np.where(bits, _BLACK, _WHITE)
@@ -42,10 +43,12 @@ def read_number(rgb: np.ndarray) -> int | None:
     band, bar = height / (2 * _BANDS_OF_HEIGHT), width / BITS
     levels = np.empty((2, BITS))
     for row in range(2):
+        # The inner third of a bar: resizing blurs its borders.
         top, bottom = round(band * (row + 0.35)), round(band * (row + 0.65)) + 1
         for bit in range(BITS):
             first_px, last_px = round(bar * (bit + 0.35)), round(bar * (bit + 0.65)) + 1
             levels[row, bit] = rgb[top:bottom, first_px:last_px].mean()
+    # A bar and its complement must differ: smeared and turned pictures fail here.
     if (np.abs(levels[0] - levels[1]) < _LEAST_CONTRAST).any():
         return None
     return int(((levels[0] > levels[1]) << np.arange(BITS)).sum())

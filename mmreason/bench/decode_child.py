@@ -43,6 +43,7 @@ def run_job() -> None:
     try:
         answer = kinds[job.pop("job")](**job)
     except Exception as error:
+        # A reader that cannot read this file is a row of the table, with its reason.
         text = " ".join(str(error).split())
         answer = {"error": f"{type(error).__name__}: {text}"[:300]}
     answers.write(json.dumps(answer) + "\n")
@@ -57,14 +58,17 @@ def measure_reader(reader: str, request: dict[str, Any], turns: int) -> dict[str
     chosen = decode_readers.find_reader(reader)
     request["size_px"] = tuple(request["size_px"])
     decode_request = decode_readers.DecodeRequest(**request)
+    # Imports are paid once a process; a program that reads videos has paid them.
     for module in chosen.imports:
         import_module(module)
+    # The peak is begun anew after the imports, or their own peak would hide that of reading.
     before = _memory_mb(peak=False)
     _forget_peak()
     began = time.perf_counter()
     frames = chosen.read(decode_request)
     seconds = time.perf_counter() - began
     peak = _memory_mb(peak=True)
+    # Checked after the clock has stopped.
     upright = (np.asarray(picture) for picture in frames.pixels)
     numbers = [bar_code.read_number(np.rot90(picture, -turns)) for picture in upright]
     return {
@@ -89,6 +93,7 @@ def measure_rate(in_step: Callable[[], None], path: str, max_frames: int) -> dic
             context.thread_count = 1
             context.skip_frame = "DEFAULT" if name == "all_hz" else "NONREF"
             packets = []
+            # Packets are read first: this is the speed of the decoder, not of the disk.
             for packet in container.demux(stream):
                 if packet.size:
                     packets.append(packet)

@@ -171,6 +171,7 @@ def make_file(name: str, folder: Path, scale: Scale, say: OnProgress) -> BenchFi
     path = folder / f"{name}{recipe.suffix}"
     table_path = path.with_suffix(".npz")
     if not (path.exists() and table_path.exists()):
+        # The file first, then its table: a run that is cut short between them makes both anew.
         with _complete_file(path) as partial:
             _write(recipe, partial, folder, scale, say)
             say(f"reading the packets of {name}", 0, 1)
@@ -234,18 +235,22 @@ def _write(recipe: Recipe, path: Path, folder: Path, scale: Scale, say: OnProgre
         "vp9": ("libvpx-vp9", _VP9),
         "av1": ("libsvtav1", _AV1),
     }
+    # 1. Files whose encoding is the point are encoded anew.
     if recipe.name in encoders:
         codec, options = encoders[recipe.name]
         _encode(
             path, codec, options, scale, other_frames, lambda *n: say(f"encoding {recipe.name}", *n)
         )
         return
+    # Encoding takes minutes, copying seconds: eight of the ten files are copies of one loop.
     loop = folder / "loop.mp4"
+    # 2. The loop, which all others are cut from.
     if not loop.exists():
         with _complete_file(loop) as partial:
             frames = scale.loop_s * FPS_HZ
             _encode(partial, "libx264", _X264, scale, frames, lambda *n: say("encoding", *n))
     say(f"copying {recipe.name}", 0, 1)
+    # 3. Copies of it: repeated, with other times, or with a rotation in the header.
     if recipe.loops:
         _copy(loop, path, loops=scale.short_loops if recipe.name == "short" else scale.long_loops)
     elif recipe.name == "vfr":
@@ -308,7 +313,10 @@ def _copy(
         if rotation_deg:
             copy.set_display_rotation(rotation_deg)
         assert video.time_base is not None
+        # Stamps of the copy are multiples of a frame's length, in units of the container.
         tick = round(1 / (FPS_HZ * video.time_base))
+        # Whole groups only: a copy that ended within one would end on frames that cannot be
+        # decoded.
         for loop in range(loops):
             reader.seek(0, stream=video)
             for packet in _whole_groups(reader, video, frames and frames * tick):
@@ -325,6 +333,7 @@ def _whole_groups(
 ) -> Iterator[av.Packet]:
     """Packets with data, up to the first key frame at or after `end_pts`."""
     for packet in reader.demux(video):
+        # The packet that flushes a demuxer has no stamps.
         if packet.pts is None or packet.dts is None:
             continue
         if end_pts is not None and packet.is_keyframe and packet.pts >= end_pts:
@@ -368,6 +377,7 @@ def _is_reference(packet: av.Packet, codec: str, head: bytes | None) -> bool:
         if codec == "h264" and unit & 31 in (1, 5):
             return unit >> 5 & 3 > 0
         if codec == "hevc" and unit >> 1 & 63 < 32:
+            # Even types below 16 are of pictures that no other picture of their layer needs.
             kind = unit >> 1 & 63
             return kind > 14 or kind % 2 == 1
     return True
@@ -375,6 +385,7 @@ def _is_reference(packet: av.Packet, codec: str, head: bytes | None) -> bool:
 
 def _units(data: bytes, *, after_lengths: bool) -> Iterator[int]:
     """The first byte of each unit, found by four-byte lengths or by start codes."""
+    # Raw streams have start codes; mp4 has lengths in their place.
     if not after_lengths:
         for match in re.finditer(rb"\x00\x00\x01([\x00-\xff])", data):
             yield match[1][0]

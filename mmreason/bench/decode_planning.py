@@ -40,6 +40,8 @@ def time_methods(
 def _methods(
     path: str, candidates: int, chosen: int, dimensions: int
 ) -> dict[str, Callable[[], SamplePlan]]:
+    # Scores that wander, as those of neighbouring frames do; embeddings without structure, the hard
+    # case.
     noise = np.random.default_rng(0)
     with Video.open(path) as video:
         info = video.info
@@ -49,6 +51,7 @@ def _methods(
     scores = noise.normal(size=candidates).cumsum()
     embeddings = noise.normal(size=(candidates, dimensions)).astype(np.float32)
     rate = candidates / duration_s
+    # By time alone, or by one score a candidate.
     methods: dict[str, Callable[[], SamplePlan]] = {
         "uniform": partial(plan.uniform, planning_video, candidates),
         "fps": partial(plan.fps, planning_video, rate, max_frames=candidates),
@@ -60,6 +63,7 @@ def _methods(
         "shots": partial(plan.shots, planning_video, times[1:].tolist(), chosen),
         "motion": partial(plan.motion, np.abs(scores), times, chosen),
     }
+    # By all pairs of candidates: these are the slow ones.
     for method in get_args(DiverseMethod):
         methods[f"diverse ({method})"] = partial(plan.diverse, embeddings, times, chosen, method)
     for method in get_args(RelevantMethod):

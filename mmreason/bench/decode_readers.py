@@ -72,6 +72,7 @@ def read_mmreason(request: DecodeRequest) -> Frames:
 def read_decord(request: DecodeRequest) -> Frames:
     width_px, height_px = request.size_px
     module = import_module("decord")
+    # 0 threads: as many as it likes.
     reader = module.VideoReader(request.path, width=width_px, height=height_px, num_threads=0)
     return Frames(reader.get_batch(request.indices).asnumpy())
 
@@ -144,11 +145,13 @@ def read_pyav_seek(request: DecodeRequest) -> Frames:
             container.seek(int(time_s / tick_s), stream=stream)
             shown_frame = None
             for frame in container.decode(stream):
+                # The first frame after the time says that the one before it was shown then.
                 if shown_frame is not None and frame.time > time_s + 1e-6:
                     break
                 shown_frame = frame
             if shown_frame is None:
                 raise RuntimeError(f"no frame at {time_s:.3f} s")
+            # PyAV gives frames as stored, and their rotation beside them.
             turns = round(shown_frame.rotation / 90)
             width, height = (height_px, width_px) if turns % 2 else (width_px, height_px)
             rgb = shown_frame.to_ndarray(format="rgb24", width=width, height=height)

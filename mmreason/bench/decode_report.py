@@ -83,6 +83,7 @@ def judge_aims(report: Report) -> list[Verdict]:
     """The project's aims, as far as what they need was measured; those of speed and memory are for
     the full size."""
     judged: list[Verdict] = []
+    # Small files are all overhead: their ratios say nothing about aims.
     by_name = {file.name: file for file in report.files} if report.scale == "full" else {}
     short, long = by_name.get("short"), by_name.get("long")
     if short is not None:
@@ -105,6 +106,7 @@ def judge_aims(report: Report) -> list[Verdict]:
         if extra_mb is not None:
             what = f"{title}: peak memory over that after imports"
             judged.append(Verdict(what=what, measured=extra_mb, limit=80, unit="MB"))
+    # Right frames are an aim at any size.
     wrong = [file.of(OURS).wrong for file in report.files]
     if wrong:
         lost = sum(
@@ -138,6 +140,7 @@ def _floor_ratios(title: str, file: FileResult) -> list[Verdict]:
 
 
 def _planning(planning: PlanningResult) -> list[Verdict]:
+    # Determinantal methods solve for a kernel: another class of work, with a limit of its own.
     dpp = {name: s for name, s, _ in planning.methods if "dpp" in name or "mdp3" in name}
     without_dpp = {name: s for name, s, _ in planning.methods if name not in dpp}
     rows = [("first frame of the long file", median(planning.first_frame_s), 0.15)]
@@ -231,6 +234,7 @@ def _file_lines(file: FileResult) -> Iterator[str]:
 
 def reader_rows(file: FileResult) -> Iterator[tuple[str, str, str, str, str, str]]:
     """(reader, seconds, range, ratio to decord, memory, wrong frames) of each reader, as text."""
+    # A reader that gives wrong frames is no measure for others.
     decord = next((r.seconds for r in file.readers if r.reader == "decord" and not r.wrong), None)
     for result in file.readers:
         name = f"{result.reader} {result.version}".strip()

@@ -157,7 +157,9 @@ def measure_file(
     rates: list[dict[str, float]] = []
     rounds = scale.rounds if file.recipe.loops else scale.other_rounds
     total, done = rounds * (len(readers) + 1), 0
+    # Rounds in shuffled order: a machine that gets busy slows every reader a little, not one a lot.
     for number in range(rounds):
+        # None is the decoder alone: measured among the readers, it meets the same machine.
         order: list[Reader | None] = [None, *readers]
         random.Random(f"{file.recipe.name}/{number}").shuffle(order)
         for reader in order:
@@ -260,6 +262,7 @@ def count_wrong(
     """
     wrong = 0
     for row, (number, time_s) in enumerate(zip(true_numbers, true_times_s, strict=True)):
+        # The number in the picture first: times are what a reader says of itself.
         right = row < len(numbers) and numbers[row] == number
         if right and times_s is not None:
             right = abs(times_s[row] - time_s) <= _LATE_S
@@ -274,11 +277,14 @@ def frames_to_decode(file: BenchFile, indices: np.ndarray) -> tuple[int, int]:
     target_times_s = table.times_s[indices]
     packet_of = {time_s: row for row, time_s in enumerate(table.pts_s.tolist())}
     keys = np.flatnonzero(table.is_key)
+    # 1. Key frames by the time they are shown; packets stay in the order of decoding.
     keys = keys[np.argsort(table.pts_s[keys], kind="stable")]
     passed = np.zeros(len(table.pts_s), np.bool_)
     is_target = np.zeros_like(passed)
     for time_s in target_times_s.tolist():
         row = packet_of[time_s]
+        # 2. From the last key frame up to the target everything has to be decoded; runs may
+        # overlap.
         key = keys[np.searchsorted(table.pts_s[keys], time_s, "right") - 1]
         is_target[row] = True
         passed[key : row + 1] = True
@@ -318,6 +324,7 @@ def _why_not_run(
         return f"not installed ({absent})"
     if reader.longest_s is not None and length_s > reader.longest_s:
         return "left out: decodes every frame up to the last one"
+    # On small files threads make no difference worth a row.
     twin_runs = any(other.name == reader.twins for other in readers)
     if reader.twins is not None and twin_runs and not file.recipe.loops:
         return f"see {reader.twins}"
@@ -332,6 +339,7 @@ def _used_s() -> tuple[float, float] | None:
     user, nice, system, _, _, irq, softirq, steal, *_ = map(
         int, _STAT.read_text().splitlines()[0].split()[1:]
     )
+    # Time waiting for the disk is idle time: it takes no core from anyone.
     busy_s = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
     times = os.times()
     own_s = times.user + times.system + times.children_user + times.children_system
@@ -363,6 +371,7 @@ def _ask(job: dict[str, Any]) -> dict[str, Any]:
             child.kill()
             raise
     lines = output.splitlines()
+    # A library may crash the process: that is a result too.
     if not lines:
         return {"error": f"the process ended with code {child.returncode} and no answer"}
     return json.loads(lines[-1])
@@ -377,6 +386,7 @@ def _ask_in_step(jobs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             assert child.stdin is not None
             child.stdin.write(json.dumps(job) + "\n")
             child.stdin.flush()
+        # All say that they are ready, then all are told to go on: they begin together.
         while not answers:
             lines = [child.stdout.readline() if child.stdout else "" for child in children]
             if any(line != "ready\n" for line in lines):

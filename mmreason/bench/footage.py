@@ -64,6 +64,7 @@ class Footage:
         width, height = size_px
         self._canvases = [self._canvas() for _ in range(_CANVASES)]
         room = (height + _GRAIN_ROOM_PX, width + _GRAIN_ROOM_PX)
+        # Drawn once, larger than a frame: a random cut of it costs nothing and never repeats.
         grain = self._noise.normal(128, _GRAIN_LEVELS, room)
         self._grain = grain.clip(0, 255).astype(np.uint8)
         self._scenes = self._script()
@@ -79,6 +80,7 @@ class Footage:
         """Luma, half the size red and blue differences; half as large again as a frame."""
         width, height = (side * 3 // 2 for side in self.size_px)
         luma = 118 + self._noise.uniform(35, 50) * _texture(self._noise, height, width)
+        # Colour at half the size, as video stores it.
         half = (height // 2, width // 2)
         chroma = [128 + 14 * _texture(self._noise, *half) for _ in range(2)]
         first, second, third = (p.clip(16, 235).astype(np.uint8) for p in (luma, *chroma))
@@ -87,6 +89,7 @@ class Footage:
     def _script(self) -> list[_Scene]:
         noise, (width, height) = self._noise, self.size_px
         scenes, first = [], 0
+        # Scenes of random length: encoders then choose their own key frames.
         while first < self.frames:
             things = tuple(self._thing() for _ in range(noise.integers(1, 5)))
             scenes.append(
@@ -121,6 +124,7 @@ class Footage:
         luma = out[:height]
         chroma = out[height:].reshape(2, height // 2, width // 2)
         shift = np.asarray(scene.start_px) + frames_in * np.asarray(scene.speed_px)
+        # A hand that holds the camera.
         shift += self._noise.normal(0, 1, 2) * scene.shake_px
         scale = 1 + scene.zoom * frames_in
         for plane, source, size_ratio in zip(
@@ -138,6 +142,7 @@ class Footage:
             down, right = self._noise.integers(0, _GRAIN_ROOM_PX, 2)
             grain = self._grain[down : down + height, right : right + width]
             luma[:] = cv2.addWeighted(luma, 1, grain, 1, -128)
+        # Last, on top of grain and light, with no colour below it.
         bar_code.draw_number(number, luma)
         chroma[:, : bar_code.band_rows(height) // 2 + 1] = 128
         return out
@@ -160,6 +165,7 @@ class Footage:
 
 def _bounce(position: float, room: int) -> float:
     """`place` folded into 0..room."""
+    # A triangle wave: there and back within twice the room.
     position %= 2 * room
     return min(position, 2 * room - position)
 

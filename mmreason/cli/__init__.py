@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import typer
@@ -50,12 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         0
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # Anywhere on the line, so that it can be added at the end of one that failed.
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         code = app(arguments, standalone_mode=False, prog_name="mmreason")
         if code == _INTERRUPTED:
             raise KeyboardInterrupt
+        # Here, where a closed pipe or a full disk still becomes an exit code.
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (KeyboardInterrupt, typer.Abort):
@@ -76,9 +78,11 @@ def _report(error: Exception, *, code: int, debug: bool) -> int:
     if debug:
         print(show_text("".join(traceback.format_exception(error))), file=sys.stderr)
     format_message = getattr(error, "format_message", None)
+    # Complaints about options carry their context in a method of their own.
     text = " ".join((format_message() if format_message else str(error)).split())
     if not text and code == 2:
         return code  # `mmreason` alone: its help was printed, and there is nothing to add
+    # What no one foresaw: its type says more than its text.
     if code == 1:
         text = f"{type(error).__name__}: {text}" + ("" if debug else " (--debug shows where)")
     print_notice(f"error: {text}")
@@ -115,24 +119,23 @@ app = typer.Typer(
     callback=_root,
     epilog=EXIT_CODES,
 )
-app.command(
-    "ask", epilog='Example: mmreason ask clip.mp4 "What colour is the star?" --html out.html'
-)(ask_video)
-app.command(
-    "ground", epilog='Example: mmreason ground clip.mp4 "the red star" --at 2.5 --out box.png'
-)(ground_expression)
-app.command("caption", epilog="Example: mmreason caption clip.mp4 --start 4 --end 8")(caption_video)
-app.command("index", epilog="Example: mmreason index talks/ --levels high,medium")(index_videos)
-app.command("sample", epilog="Example: mmreason sample clip.mp4 --n 32 --sheet sheet.png")(
-    sample_frames
-)
-app.command("inspect", epilog="Example: mmreason inspect clip.mp4 --sheet sheet.png")(
-    inspect_videos
-)
-app.command("cache", epilog="Example: mmreason cache --clear")(manage_store)
-app.command("demo", epilog="Example: mmreason demo --seed 3 | mmreason demo --check 10")(run_demo)
-app.command("mcp", epilog="Example: mmreason mcp --root ~/Videos")(serve_mcp)
-app.command("doctor", epilog="Example: mmreason doctor --json")(check_installation)
+
+
+def _add_verb(verb: Callable[..., None], example: str) -> None:
+    """`verb` is named as its module is."""
+    app.command(verb.__module__.rpartition(".")[2], epilog=f"Example: {example}")(verb)
+
+
+_add_verb(ask_video, 'mmreason ask clip.mp4 "What colour is the star?" --html out.html')
+_add_verb(ground_expression, 'mmreason ground clip.mp4 "the red star" --at 2.5 --out box.png')
+_add_verb(caption_video, "mmreason caption clip.mp4 --start 4 --end 8")
+_add_verb(index_videos, "mmreason index talks/ --levels high,medium")
+_add_verb(sample_frames, "mmreason sample clip.mp4 --n 32 --sheet sheet.png")
+_add_verb(inspect_videos, "mmreason inspect clip.mp4 --sheet sheet.png")
+_add_verb(manage_store, "mmreason cache --clear")
+_add_verb(run_demo, "mmreason demo --seed 3 | mmreason demo --check 10")
+_add_verb(serve_mcp, "mmreason mcp --root ~/Videos")
+_add_verb(check_installation, "mmreason doctor --json")
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
 app.add_typer(eval_app, name="eval")

@@ -115,6 +115,8 @@ def ask_video(
     budget = Budget(
         frames=budget_frames, rounds=budget_rounds, tokens=budget_tokens, seconds=budget_seconds
     )
+    # Checked before anything is opened; models are loaded by the three ways below, when they need
+    # them.
     setup = ReasonerSetup(
         model=model,
         observer=observer,
@@ -241,6 +243,7 @@ def _check_is_one_video(video: str) -> None:
     from mmreason.types import UsageError
     from mmreason.video.urls import is_url
 
+    # A file may have such letters in its name, and so may an address.
     is_pattern = any(c in video for c in "*?[") and not (is_url(video) or Path(video).exists())
     if Path(video).is_dir() or is_pattern:
         raise UsageError(
@@ -256,6 +259,7 @@ def _print_estimate(reasoner: Reasoner, video: str, budget: Budget, as_json: boo
     if as_json:
         print_json(estimate.to_dict())
         return
+    # Only long videos are scanned before they are searched.
     is_long = estimate.scanned_frames > 0
     rows = [
         f"{video}: {format_time(estimate.duration_s)}, a tree of {estimate.depth} levels with "
@@ -306,6 +310,7 @@ def ask_with_progress(
         stream = reasoner.stream(
             video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
         )
+        # The stream is the work: each turn of this loop is a step that has just been taken.
         for number, step in enumerate(stream, start=1):
             say(f"step {number}: {step.call.name} {step.observation.span}")
     return stream.answer

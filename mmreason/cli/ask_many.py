@@ -43,6 +43,8 @@ def ask_many(
     from mmreason.report.text import format_count
     from mmreason.video.files import check_writable
 
+    # 1. What is asked, and what of it the answers do not hold yet. Both files are tried before a
+    # model is loaded.
     rows = read_questions(questions_path)
     questions = list(rows.questions)
     check_writable(answers_path)
@@ -50,16 +52,19 @@ def ask_many(
         questions = [replace(q, subtitles=None) if q.subtitles == "auto" else q for q in questions]
     results = ResultsFile(answers_path, retry_failed=retry_failed)
     unasked = results.left(questions)
+    # 2. A row that is no question is a failure of that row, told beside the others.
     for unreadable in rows.unreadable:
         results.add(unreadable)
     if unasked:
         reasoner = load()
         with progress_bar("asking", len(questions)) as advance:
+            # A bar that begins where the earlier run ended.
             for _ in range(len(questions) - len(unasked)):
                 advance()
             for result in reasoner.ask_many(unasked, budget=budget, workers=workers, seed=seed):
                 _add_or_print(results, result)
                 advance()
+    # 3. In the order of the questions, whatever order they were answered in.
     questions += [result.question for result in rows.unreadable]
     try:
         results.sort(questions)
@@ -69,6 +74,7 @@ def ask_many(
     # Those of earlier runs are in the file too, and count until they are asked again.
     failed = [(q.id, row["failure"]) for q in questions if "failure" in (row := results.rows[q.id])]
     answered_before = len(rows.questions) - len(unasked)
+    # 4. What came of it: in numbers on stdout, failures by name on stderr.
     totals = BatchTotals(
         answers=str(answers_path),
         questions=len(questions),
@@ -88,6 +94,7 @@ def ask_many(
     for name, failure in failed:
         print_notice(f"  {name}: {failure['message']}")
     to_ask = {question.id for question in (*unasked, *(row.question for row in rows.unreadable))}
+    # Said only where it would help: a failure of this very run may fail again.
     if not retry_failed and any(row_id not in to_ask for row_id, _ in failed):
         print_notice("--retry-failed asks those again that failed before")
     if failed:

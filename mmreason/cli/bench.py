@@ -53,8 +53,10 @@ def bench_decode(
     from mmreason.memory.store import cache_folder
 
     scale = decode_files.QUICK if quick else decode_files.FULL
+    # The quick ones: the format that most files have, and the one that is hardest to seek in.
     usual = ("short", "hevc") if quick else decode_files.NAMES
     names = _check_names(tuple(only or ()), (*decode_files.NAMES, _PLANNING)) or (*usual, _PLANNING)
+    # Made files are large and always the same: they outlive the run.
     files_folder = files or cache_folder() / "bench"
     report = decode_report.Report(
         scale=scale.name, machine=decode_report.describe_machine(), files=(), planning=None
@@ -63,6 +65,7 @@ def bench_decode(
         report = _read_earlier(folder / "decode.json", report)
     with _bar() as say:
         for name in names:
+            # Planning is measured on the file where it would hurt.
             source_name = "long" if name == _PLANNING else name
             file = decode_files.make_file(source_name, files_folder, scale, say)
             if name == _PLANNING:
@@ -70,6 +73,7 @@ def bench_decode(
                 report = replace(report, planning=planning)
             else:
                 report = _replace_file(report, decode_run.measure_file(file, scale, say))
+            # After each file: a run takes a quarter of an hour.
             _save(report, scale, folder)
     if as_json:
         print_json(decode_report.to_dict(report))
@@ -110,6 +114,7 @@ def bench_rl(
     size = experiment.QUICK if quick else experiment.FULL
     experiments = {name: build(size) for name, build in EXPERIMENTS.items()}
     runs_folder = folder / "rl-runs"
+    # One thread: results are to be the same on every machine.
     with threads(1), progress_bars(False):
         for name in names:
             wanted_seeds = range(seeds or experiments[name].seeds)
@@ -118,6 +123,7 @@ def bench_rl(
         report.ExperimentResult(experiment=e, runs=runs.select_runs(e, runs_folder))
         for e in experiments.values()
     ]
+    # Earlier runs of other experiments are on the page too; those never begun are not.
     results = [result for result in results if result.runs]
     report.write_results(results, size.name, folder)
     if as_json:
@@ -154,6 +160,7 @@ def _read_earlier(path: Path, fresh: Report) -> Report:
     except (KeyError, TypeError, ValueError):
         progress_console().print(f"{path} is no earlier result: begun anew")
         return fresh
+    # Figures of two machines in one table would be compared.
     if (earlier.scale, earlier.machine) != (fresh.scale, fresh.machine):
         progress_console().print(f"{path} is of another size or machine: begun anew")
         return fresh
@@ -175,6 +182,7 @@ def _save(report: Report, scale: Scale, folder: Path) -> None:
     from mmreason.video.plain_text import show_text
 
     command = "mmreason bench decode" + (" --quick" if scale.name == "quick" else "")
+    # The others are too small for a chart of seconds.
     long_ones = [file for file in report.files if file.name in ("short", "long")]
     chart = "decode.svg" if long_ones else ""
     if chart:

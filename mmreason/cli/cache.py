@@ -27,6 +27,7 @@ def manage_store(
     from mmreason.memory.store import Store, default_path
 
     path = (default_path() if store is None else store).expanduser()
+    # Opening would create the file.
     if not path.exists():
         _print_nothing(path, as_json=as_json)
         return

@@ -35,6 +35,7 @@ def caption_video(
     from mmreason.language.validate import checked_part
     from mmreason.video import Video
 
+    # The span is checked against the file before a model is loaded, which takes longer.
     with Video.open(video, full_hash=full_hash) as opened:
         span = checked_part(start, end, opened.info)
         with show_progress(f"loading {model}") as say:

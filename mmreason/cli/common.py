@@ -62,6 +62,7 @@ FullHash = Annotated[
 def result_console(least_width: int = 0) -> Console:
     """The console of results (stdout), no narrower than so many letters."""
     console = TextConsole()
+    # A pipe has no width: Rich takes 80 letters, and would cut tables.
     console.width = max(console.width, least_width)
     return console
 
@@ -87,6 +88,7 @@ def _as_line(text: str) -> str:
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object with the version of its schema on stdout, nothing else."""
+    # A terminal of another encoding would refuse the letters, and the whole object with them.
     is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     print(encode_json(with_schema(value), indent=2, ascii_only=not is_unicode))
     sys.stdout.flush()
@@ -106,6 +108,7 @@ def show_progress(message: str) -> Iterator[Callable[[str], None]]:
     if not console.is_terminal:
         yield lambda _: None
         return
+    # As text: a file may be called [bold].
     with console.status(Text(show_line(message))) as status:
         yield lambda text: status.update(Text(show_line(text)))
 
@@ -154,6 +157,7 @@ def _device_map(model: str) -> str | None:
 
     if is_url(model) or model in PACKAGED:
         return None
+    # Here, since an endpoint needs no torch.
     import torch
 
     return "auto" if torch.accelerator.is_available() else None
@@ -170,6 +174,7 @@ def api_key(model: str, file: Path | None, openai_key: str | None) -> str | None
     from mmreason.types import UsageError
 
     if file is None:
+        # A key that is in the environment for one server must never be sent to another.
         return openai_key if model.startswith("https://api.openai.com/") else None
     try:
         return file.read_text(encoding="utf-8").strip()
@@ -179,6 +184,7 @@ def api_key(model: str, file: Path | None, openai_key: str | None) -> str | None
 
 def quiet_libraries() -> None:
     """Keep warnings and bars of the model libraries off the terminal; errors still raise."""
+    # Only of verbs that load a model: a user's own program keeps its warnings.
     warnings.simplefilter("ignore")
     from transformers.utils import logging as transformers_logging
 

@@ -68,6 +68,7 @@ def data_navigation(
 
     check_writable(file)
     split = "held-out" if held_out else "train"
+    # Samples are written as they are played: the file must be there from the first on.
     file.parent.mkdir(parents=True, exist_ok=True)
     with show_progress("playing") as say:
         samples = generate_samples(
@@ -111,6 +112,7 @@ def data_export(
     check_writable(file)
     exported = read_problems(problems)
     export_problems(exported, to.value, file, paths="relative" if relative else "absolute")
+    # Told, not refused: rows are often written on another machine than the one that trains.
     missing = {p.id: p.video for p in exported if p.video and not _is_file(p.video)}
     if as_json:
         totals = {"problems": len(exported), "to": to.value, "file": str(file)}

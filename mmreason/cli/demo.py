@@ -98,6 +98,7 @@ def run_demo(
         return
     if short or store is not None:
         raise UsageError("--check has its own store and form; give it without --short and --store")
+    # Fresh worlds each time: a check that always asks the same would be learnt by heart.
     first = secrets.randbelow(10**6) if seed is None else seed
     cases = _check(model, range(first, first + check))
     good = sum(case.right and case.proven for case in cases)
@@ -105,6 +106,7 @@ def run_demo(
         print_json({"good": good, "of": check, "cases": [case.to_dict() for case in cases]})
     else:
         _print_cases(cases)
+    # A check in a script fails where the model does.
     if good < NEEDED_SHARE * check:
         raise typer.Exit(1)
 
@@ -112,6 +114,7 @@ def run_demo(
 def _check(model: str, seeds: Sequence[int]) -> list[Case]:
     """One case a seed, with a store of their own that starts empty."""
     cases = []
+    # The user's store would serve replies of an earlier check.
     with tempfile.TemporaryDirectory(prefix="mmreason-demo-") as temporary:
         folder = Path(temporary)
         with show_progress(f"loading {model}"):
@@ -120,6 +123,7 @@ def _check(model: str, seeds: Sequence[int]) -> list[Case]:
             cases.append(run_case(reasoner, folder, seed))
             if progress_console().is_terminal:
                 progress_console().print(f"{number} of {len(seeds)}", end="\r")
+        # Before its folder goes: an open file cannot be removed on every system.
         reasoner.store.close()
     return cases
 
@@ -140,6 +144,7 @@ def run_case(reasoner: Reasoner, folder: Path, seed: int) -> Case:
             ),
         )
     world_questions = questions.make_questions(world, seed=seed)
+    # Every demo world has one.
     question = next(question for question in world_questions if question.family == "attribute")
     options = list(question.options) or None
     answer = ask_with_progress(reasoner, video, question.text, options=options, seed=seed)
@@ -156,11 +161,14 @@ def says_truth(text: str, truth: str) -> bool:
         >>> says_truth("The star is red.", "red"), says_truth("red or blue", "red")
         (True, False)
     """
+    # 1. The same words, and nothing else.
     answer_words, true_words = _words(text), _words(truth)
     if answer_words == true_words:
         return True
+    # 2. A sentence that holds them side by side ...
     starts = range(len(answer_words) - len(true_words) + 1)
     holds_truth = any(answer_words[i : i + len(true_words)] == true_words for i in starts)
+    # 3. ... and neither denies them nor names another value of the same kind.
     rivals = {rival for kind in _kinds() if truth in kind for rival in kind if rival != truth}
     return (
         holds_truth

@@ -19,6 +19,7 @@ def check_installation(as_json: Json = False) -> None:
         checks = run_checks()
     if as_json:
         print_json({"checks": [check.to_dict() for check in checks]})
+    # Piped, a check is one line, so that grep finds it with its advice.
     elif result_console().is_terminal:
         table = Table.grid(padding=(0, 2))
         for check in checks:

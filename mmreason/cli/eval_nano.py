@@ -75,9 +75,11 @@ def eval_nano(
     from mmreason.video.files import write_atomic
     from mmreason.video.plain_text import show_text
 
+    # A page about footage needs some; drawn footage alone is no honest sample.
     if declines is not None and not real:
         raise typer.BadParameter("goes with --real", param_hint="--declines")
     loaded = models.load(model)
+    # Calibration has worlds of its own: figures of the card come from others.
     if calibrate:
         _calibrate(loaded, worlds, model)
         return
@@ -136,6 +138,7 @@ def _count_alarms(loaded: NanoModel, count: int, say: Any) -> Proportion:
 
     fired = 0
     for done, frames in enumerate(coded_clips(count, loaded.clip), 1):
+        # The guard alone: the weights are not asked, so that thousands of clips take minutes.
         fired += bool(why_outside(frames.pixels))
         say(f"encoded worlds: {done} of {count}")
     return Proportion(fired, count)
@@ -156,6 +159,7 @@ def _calibrate(
         )
     with show_progress(f"calibrating {name}") as say:
         results = measure_nano(
+            # The bare weights: confidence that is already mapped would be mapped twice.
             NanoModel(loaded.inner),
             worlds=worlds,
             split="calibration",
@@ -178,9 +182,11 @@ def _command(worlds: int, real: list[Path], half: Half, coded: int, model: str) 
 
 def _facts(loaded: Any) -> dict[str, str]:
     """Lines about the weights."""
+    # nano wraps the weights in a guard; other models are measured as they are.
     inner = getattr(loaded, "inner", loaded)
     count = sum(p.numel() for p in inner.model.parameters())
     clip = loaded.clip
+    # Models trained elsewhere have no such file: their steps are unknown, not 0.
     notes = Path(inner.model.name_or_path) / "mmreason.json"
     trained = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
     size = "their own size" if clip.size_px is None else "{}x{} pixels".format(*clip.size_px)

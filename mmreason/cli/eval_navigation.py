@@ -57,8 +57,10 @@ def eval_navigation(
             for kind, proportion in results.model.by_kind.items()
         },
     }
+    # Per question asked, whether it was answered or not.
     turns = {n: p.turns / p.right.n for n, p in players.items()}
     if as_json:
+        # JSON has no NaN: a share of nothing is null.
         rows: dict[str, object] = {
             name: {"value": s.value if s.n else None, "interval": list(s.interval), "n": s.n}
             for name, s in proportions.items()

@@ -76,6 +76,7 @@ def eval_needle(
     with _bar(f"measuring {model}") as say:
         path = run_plan(plan, folder, workers=workers, on_progress=say)
     outcomes = read_outcomes(path)
+    # The page tells how to make it again, so only what moves a figure is in the line.
     command = f"mmreason eval needle --model {model} --lengths {lengths} --seeds {seeds}"
     command += f" --items {items} --policy {policy}" + " --baselines" * baselines
     command += f" --mention {mention:g}" * (mention < 1.0)
@@ -103,6 +104,7 @@ def _seeds(text: str) -> tuple[int, ...]:
     seeds: list[int] = []
     for text_range in _split_names(text):
         first, _, last = text_range.partition("-")
+        # `isdigit` refuses signs and blanks, which `int` would take.
         if not first.isdigit() or (last and not last.isdigit()) or int(last or first) < int(first):
             raise UsageError(f"seeds {text!r} must be numbers or ranges, such as 0-4 or 1,5")
         seeds += range(int(first), int(last or first) + 1)

@@ -55,6 +55,7 @@ def ground_expression(
     with show_progress(f"loading {model}") as say:
         reasoner = load_reasoner(model, store, served_model=served_model, api_key_file=api_key_file)
         say("looking")
+        # A moment is a span that holds one frame.
         span = None if at is None else Span(at, at + _MOMENT_S)
         grounding = reasoner.ground(file, expression, span=span)
     drawn = picture if grounding.boxes else None
@@ -68,6 +69,7 @@ def ground_expression(
         _draw_boxes(file, grounding, drawn)
     if picture is not None and not as_json:
         print_line(f"picture: {drawn or 'not written, there is no box to draw'}")
+    # A model that failed is exit code 1; a thing that is nowhere is 3.
     if grounding.status is GroundingStatus.ERROR:
         raise typer.Exit(1)
     if not grounding.boxes:
@@ -114,12 +116,14 @@ def _draw_boxes(file: str, grounding: Grounding, picture: Path) -> None:
     if grounding.frame_time_s is None:
         pixels = frame_of_image(file).pixels
     else:
+        # Boxes are in pixels of the stored frame, so it is read again at full size.
         with Video.open(file) as video:
             pixels = video.frames_at([grounding.frame_time_s]).pixels[0]
     image = Image.fromarray(pixels)
     width_px = max(2, image.height // 180)
     draw = ImageDraw.Draw(image)
     for box in grounding.boxes:
+        # White on black is seen on any ground.
         draw.rectangle(box.xyxy, outline=(0, 0, 0), width=width_px + 2)
         draw.rectangle(box.xyxy, outline=(255, 255, 255), width=width_px)
     save_picture(image, picture, "--out")

@@ -56,6 +56,7 @@ def index_videos(
     from mmreason.video.types import Span
 
     names = tuple(name.strip() for name in levels.split(",") if name.strip())
+    # Refuses unknown levels now, not after a model was loaded.
     nodes_of(Tree(Span(0, 1), 4, 1), names)
     inputs = expand_paths(files)
     with show_progress(f"loading {model}"):
@@ -72,6 +73,8 @@ def index_videos(
                 frames += item.cost.frames
                 seconds += item.cost.seconds
                 say(f"{path.name}: {item.done} of {item.total} captions")
+        # Single failures are counted; a file of which nothing could be captioned is a failure
+        # itself.
         if nodes and failed == nodes:
             raise ValueError(f"none of its {nodes} stretches could be captioned")
         return Indexed(

@@ -77,7 +77,9 @@ def expand_paths(patterns: Sequence[str]) -> Inputs:
             matches = _matches(path)
             if not matches:
                 raise UsageError(f"{pattern}: no file matches this pattern")
+        # A file that is named twice, or by name and by pattern, is worked on once.
         files |= dict.fromkeys(matches)
+    # One pattern that matches one file is still a list: its form must not hang on what lies there.
     many = len(patterns) > 1 or files.keys() != {Path(patterns[0])}
     return Inputs(tuple(files), many)
 
@@ -96,7 +98,9 @@ def _is_video(file: Path) -> bool:
     if file.suffix.lower() != ".json" or not file.is_file():
         return False
     try:
+        # The mark is near the start: folders may hold large files of JSON.
         with file.open("rb") as opened:
+            # A folder may hold any JSON; only scripted worlds are videos.
             return _WORLD_MARK in opened.read(4096)
     except OSError:
         return True  # told as a failure when it is opened
@@ -111,6 +115,7 @@ def work_through(files: Sequence[Path], act: Callable[[Path], T], message: str) 
         for path in files:
             try:
                 results.append(act(path))
+            # Any error: whatever is wrong with one file, the others are still to be done.
             except Exception as error:
                 name = restore_url(str(path))
                 failures.append(FileFailure(name, _reason(error, name)))
@@ -122,6 +127,7 @@ def work_through(files: Sequence[Path], act: Callable[[Path], T], message: str) 
 def _reason(error: Exception, name: str) -> str:
     """The error on one line, without the path that is told beside it."""
     text = " ".join(str(error).split()).removeprefix(f"{name}: ")
+    # Errors for users speak for themselves; of others the type is told too.
     is_plain = isinstance(error, ValueError | OSError)
     return text if is_plain and text else f"{type(error).__name__}: {text}"
 
@@ -157,6 +163,7 @@ def finish_work(work: Work[T]) -> None:
     if work.left:
         verb = "was" if work.left == 1 else "were"
         print_notice(f"{work.left} of {format_count(total, 'file')} {verb} not reached")
+        # `main` makes exit code 130 of it.
         raise KeyboardInterrupt
     if work.failures:
         raise typer.Exit(1)
@@ -181,6 +188,7 @@ def picture_path(folder: Path, file: Path, taken: set[Path]) -> Path:
         ['x.mp4.png', 'x.mp4-2.png']
     """
     path, number = folder / f"{file.name}.png", 1
+    # Files of one name from two folders would overwrite each other's picture.
     while path in taken:
         number += 1
         path = folder / f"{file.name}-{number}.png"
@@ -205,6 +213,7 @@ def save_picture(picture: Image, path: Path, option: str) -> None:
     """Write a picture, making folders. Raises UsageError as `picture_format` does."""
     from mmreason.video.files import write_atomic
 
+    # Whole in memory first: a picture that cannot be written leaves no half of a file.
     data = BytesIO()
     picture.save(data, picture_format(path, option))
     write_atomic(path, data.getvalue())

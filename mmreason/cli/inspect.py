@@ -134,6 +134,7 @@ def _picture(report: FileReport) -> str:
     text = f"{report.width_px} x {report.height_px} pixels"
     text += f", rotated by {report.rotation_deg} degrees" if report.rotation_deg else ""
     text += ", mirrored" if report.mirrored else ""
+    # Frames are delivered as stored: who draws boxes must know that they are not square.
     if report.pixel_aspect != 1:
         width_px = round(report.width_px * report.pixel_aspect)
         text += (
@@ -151,6 +152,7 @@ def _colour(report: FileReport) -> str:
         for name in fields
         if getattr(colour, name) != "unknown"
     ]
+    # HDR is changed on its way to a model: that is said, since colours are asked about.
     mapped = [f"brought to a standard screen by {colour.tone_map}"] * (colour.tone_map != "none")
     return ", ".join(tagged + mapped)
 
@@ -184,12 +186,14 @@ def _backends(report: FileReport) -> list[tuple[str, str]]:
     """A line of the back ends that read the file, and one for each reason why others do not."""
     readers = ", ".join(check.name for check in report.backends if check.why_not is None)
     rows = [("read by", readers)] if readers else []
+    # Back ends that give the same reason share a line.
     names: dict[str, list[str]] = {}
     for check in report.backends:
         if check.why_not is not None:
             names.setdefault(check.why_not, []).append(check.name)
     for reason, those in names.items():
         reason = reason.removeprefix(f"{those[0]} ")
+        # Reasons quote libraries, which may print a page.
         short = reason if len(reason) <= MOST_REASON else f"{reason[:MOST_REASON]} ..."
         rows.append(("not read by", f"{', '.join(those)}: {short}"))
     return rows

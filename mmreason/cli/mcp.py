@@ -55,6 +55,7 @@ def serve_mcp(
     try:
         from mmreason.server.server import serve
     except ImportError as error:
+        # A module of our own that is missing is a fault, not an extra.
         if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
             raise
         raise UsageError(
@@ -69,6 +70,7 @@ def serve_mcp(
 
     limits = CallLimits(seconds=call_seconds, memory_mb=call_memory_mb, frames=call_frames)
     service = VideoService(load, _roots(root), limits)
+    # A person who starts it by hand would see nothing happen.
     if sys.stdin.isatty():
         print_notice("waiting for a client on standard input; Ctrl-C ends this")
     serve(service, observer or model)
@@ -79,6 +81,7 @@ def _roots(folders: list[Path] | None) -> Roots:
     from mmreason.types import UsageError
 
     working_folder = Path.cwd()
+    # A client that starts it in / would give an assistant the whole disk.
     if not folders and working_folder == working_folder.parent:
         raise UsageError(
             f"started in {working_folder}, where it could read every file; name a --root FOLDER"

@@ -80,6 +80,7 @@ def _keyframes(video: Video, span: Span, request: FrameRequest, say: Say) -> Sam
     if not inside:
         raise UsageError(f"{video.info.path}: no key frame lies in {span}; use --plan uniform")
     count = min(request.limit, len(inside))
+    # The middles of equal runs of key frames, as uniform plans take the middles of equal times.
     chosen = [int((k + 0.5) * len(inside) / count) for k in range(count)]
     return SamplePlan(
         times_s=tuple(inside[i] for i in chosen),
@@ -165,6 +166,7 @@ def sample_frames(
         raise UsageError(f"--fps goes with --plan fps, not with --plan {plan}")
     if fps is not None and not 0 < fps < float("inf"):
         raise UsageError(f"--fps must be above 0 frames a second, got {fps}")
+    # Refused now where --n says so; a plan that decides by itself is refused once it is made.
     if sheet is not None and n is not None and n > MOST_ON_A_SHEET:
         raise UsageError(f"a sheet holds {MOST_ON_A_SHEET} frames at most, --n asks for {n}")
     paths = inputs.expand_paths(files)
@@ -176,6 +178,7 @@ def sample_frames(
         else:
             _print(taken)
         return
+    # Of many files pictures go to a folder, each file's under a name of its own.
     names: set[Path] = set()
 
     def act(path: Path) -> SampledFile:
@@ -249,6 +252,7 @@ def _sample(
 
     with Video.open(path) as video:
         span = checked_part(request.start_s, request.end_s, video.info)
+        # Inside the block: the video is closed below, and the notes need its rate.
         chosen, fps_hz = PLANS[request.plan](video, span, request, say), video.info.mean_fps_hz
         shown_frames: tuple[ShownFrame, ...] = ()
         pictures: tuple[Path, ...] = ()
@@ -272,6 +276,7 @@ def _notes(request: FrameRequest, chosen: SamplePlan, video_fps_hz: float) -> tu
     from mmreason.report.text import format_count
 
     settings, taken = chosen.settings, format_count(len(chosen), "frame")
+    # In the order in which they matter: repeated frames, a thinned rate, too few key frames.
     rate_hz = settings.get("fps_hz", 0.0)
     if chosen.method == "fps" and rate_hz > video_fps_hz * _CLEARLY_MORE > 0:
         return (
@@ -298,8 +303,10 @@ def _write_sheet(video: Video, chosen: SamplePlan, sheet: Path) -> tuple[ShownFr
             f"a sheet holds {MOST_ON_A_SHEET} frames at most, these are {len(chosen)}; give --n"
         )
     info = video.info
+    # Decoded at the size of a cell: a thousand frames in full would not fit into memory.
     height_px = max(1, round(CELL_WIDTH_PX * info.height_px / info.width_px))
     batch = video.sample(replace(chosen, size_px=(CELL_WIDTH_PX, height_px)))
+    # About square, and no wider than a screen.
     columns = min(MOST_COLUMNS, round(len(batch) ** 0.5 + 0.49))
     picture = contact_sheet(batch, columns=columns, cell_width_px=CELL_WIDTH_PX)
     save_picture(picture, sheet, "--sheet")
@@ -336,6 +343,7 @@ def _print(taken: SampledFile) -> None:
 
     for i, (time_s, reason) in enumerate(zip(taken.plan.times_s, taken.plan.reasons, strict=True)):
         moved = bool(taken.plan.moved) and taken.plan.moved[i]
+        # A plan may move a frame to a key frame, and a damaged file may show another.
         inexact = moved or (bool(taken.shown) and not taken.shown[i].exact)
         mark = "  (not exact)" if inexact else ""
         print_line(f"{i + 1:>4}  {format_time(time_s):>12}  {reason}{mark}")

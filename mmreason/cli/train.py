@@ -88,6 +88,7 @@ def train_report(
     loaded_runs = [Run.read(folder) for folder in runs]
     if len(loaded_runs) == 1:
         path = loaded_runs[0].save_html(page or runs[0] / "report.html")
+    # Of one run the page belongs into its folder; of several there is no such place.
     elif page is None:
         raise UsageError(f"{len(loaded_runs)} runs need --out: the page that compares them")
     else:
@@ -109,6 +110,7 @@ def _runs_table(runs: list[Run]) -> Table:
     from mmreason.viz.axes import format_number
 
     logged_names = {name for run in runs for name in run.names}
+    # Objectives log different figures; empty columns would push others off the screen.
     present = [(short, name) for short, name in KEY_FIGURES.items() if name in logged_names]
     figures = dict(present[:_FIGURES])
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

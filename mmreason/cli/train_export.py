@@ -50,6 +50,7 @@ def train_export(
         if checkpoint is None:
             raise UsageError(f"{run} has no checkpoint; is it the folder of a run?")
         step = checkpoint[1].step
+    # The folder may have been moved since; the checkpoints are where the user says.
     recipe = replace(read_recipe(recipe_file or _noted_recipe(run)), out=run)
     folder = folder or run / f"model-step-{step:06d}"
     export(recipe, folder, step=step)

@@ -49,8 +49,10 @@ def train_rl(
 
     recipe = read_recipe(recipe_file)
     if dry_run:
+        # A task that gives no problem is told before memory is counted.
         recipe.task.problem(0)
         made_plan = plan_run(recipe, recipe_file)
+        # Every video is opened once now, rather than after hours of training.
         wrong = _wrong_data(recipe)
         if as_json:
             print_json(made_plan.to_dict() | {"wrong": wrong})
@@ -73,11 +75,13 @@ def train_rl(
         reports = train(recipe, resume=resume, should_stop=should_stop)
         try:
             for report in watch_steps(reports, recipe.out, trackers=recipe.trackers, table=table):
+                # With the first step: a run that never began leaves no note of itself.
                 if last is None:
                     note_recipe(recipe.out, recipe_file)
                 last = report
         except TrainingStopped as error:
             failed = str(error)
+    # Or the others of a distributed run would wait for this one at exit.
     destroy_process_group()
     model = recipe.out / "model"
     has_model = model.is_dir() and not failed
@@ -120,6 +124,7 @@ def _print_plan(plan: RunPlan) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    # In units of 1e9 bytes, as GPUs are sold.
     table = Table("memory for", "GB", title="One process that holds the whole model")
     for name, size in plan.memory.items():
         table.add_row(name, f"{size / 1e9:.2f}")

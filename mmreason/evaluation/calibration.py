@@ -39,12 +39,14 @@ def fit_rising(pairs: Sequence[Pair]) -> tuple[tuple[float, float], ...]:
 
     Each step counts one right and one wrong reply more than it has, so that none is certain.
     """
+    # 1. Steps of equal counts over the stated confidence; a short last one joins its neighbour.
     ordered = sorted(pairs)
     steps = [
         ordered[start : start + LEAST_IN_STEP] for start in range(0, len(ordered), LEAST_IN_STEP)
     ]
     if len(steps) > 1 and len(steps[-1]) < LEAST_IN_STEP:
         steps[-2:] = [steps[-2] + steps[-1]]
+    # 2. Pool neighbours for as long as the later one is not right more often: what remains rises.
     pools: list[list[Pair]] = []
     for step in steps:
         pools.append(step)
@@ -57,6 +59,7 @@ def fit_rising(pairs: Sequence[Pair]) -> tuple[tuple[float, float], ...]:
 
 
 def _share_right(pool: list[Pair]) -> float:
+    # Laplace's rule of succession.
     return (sum(right for _, right in pool) + 1) / (len(pool) + 2)
 
 

@@ -63,6 +63,7 @@ def _heading(name: str, facts: dict[str, str]) -> str:
 
 
 def _aims(results: NanoResults) -> str:
+    # Aims are of single scenes; worlds with a cut are in the table below.
     table = results.families.get("single scene", {})
     lines = [
         _aim_line(f"{name}, single scene", table.get(name, Proportion(0, 0)), aim)
@@ -153,6 +154,7 @@ def _confidence(results: NanoResults, is_calibrated: bool) -> str:
             f"| {group.stated:.1%} | {group.right} |"
             for group in bins
         ]
+        # The bins show where it is off; this row, by how much in all.
         rows.append(f"| {kind} | all | {len(pairs)} | mean gap {expected_error(bins):.1%} | |")
     return (
         f"## Confidence\n\n{method}\n\n"

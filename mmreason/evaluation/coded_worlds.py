@@ -39,6 +39,7 @@ def coded_clips(count: int, clip: ClipRecipe, seed: str = "held-out") -> Iterato
     """`count` clips as a model with this recipe would watch them, each of a world of its own."""
     with tempfile.TemporaryDirectory() as folder:
         for index in range(count):
+            # One generator a clip: clip 7 is the same whether 8 or 800 are asked for.
             rng = random.Random(f"coded/{seed}/{index}")
             yield _coded(rng, clip, Path(folder) / "world.mkv")
 
@@ -47,6 +48,7 @@ def _coded(rng: random.Random, clip: ClipRecipe, path: Path) -> FrameBatch:
     from mmreason.video.reader import Video
 
     world = _world(rng, rng.choice(SIZES_PX))
+    # The guard measures light, so light is what may set it off by mistake.
     light = rng.uniform(*LIGHTS) if rng.random() < DIMMED_SHARE else 1.0
     _encode(world, light, path, *rng.choice(ENCODERS))
     with Video.open(path) as video:
@@ -56,6 +58,7 @@ def _coded(rng: random.Random, clip: ClipRecipe, path: Path) -> FrameBatch:
 
 def _world(rng: random.Random, size_px: tuple[int, int]) -> World:
     scenes, start_s = [], 0.0
+    # Mostly one scene, as most clips of a video; sometimes a cut.
     for _ in range(rng.choice((1, 1, 1, 2))):
         actors = rng.choice((0, 1, 1, 2, 2, 3, 3, 4, 5))
         length_s = rng.uniform(2, 4)
@@ -72,6 +75,7 @@ def _encode(world: World, light: float, path: Path, encoder: str, options: dict[
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = world.size_px
         stream.pix_fmt = "yuv420p"
+        # What is measured must not depend on how many cores there are.
         stream.codec_context.thread_count = 1
         for index in range(world.frame_count):
             levels = world.frame(index / FPS_HZ) * np.float32(light)

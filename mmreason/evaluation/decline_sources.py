@@ -45,6 +45,8 @@ class Source:
     @property
     def is_held_out(self) -> bool:
         """Whether it is kept for the final measurement."""
+        # By name, not by order: a source that is added or removed moves no other into the other
+        # half.
         return hashlib.sha256(self.name.encode()).digest()[0] % 2 == 1
 
     def windows(self, frames: int, size_px: tuple[int, int] | None) -> list[FrameBatch]:
@@ -68,6 +70,7 @@ def find_sources(paths: Iterable[Path]) -> list[Source]:
             files = [path]
         else:
             raise UsageError(f"{path}: no such file or folder")
+        # Names are below the folder that was given, so that they do not change with where it lies.
         root = path if path.is_dir() else path.parent
         for file in files:
             name = file.relative_to(root).as_posix()
@@ -88,6 +91,7 @@ def at_light(frames: FrameBatch, light: float) -> FrameBatch:
     """The same frames with all levels times `light`."""
     if light == 1.0:
         return frames
+    # Rounded, so that brightness 1 and brightness 0.999 do not differ by a level everywhere.
     dim = (frames.pixels * np.float32(light) + 0.5).astype(np.uint8)
     return FrameBatch(pixels=dim, times_s=frames.times_s, exact=frames.exact)
 
@@ -102,6 +106,8 @@ class _FileReader:
         if is_image(self.path):
             try:
                 picture = frame_of_image(self.path).pixels
+            # A picture that cannot be read is a finding about the source, not about how it was
+            # called.
             except UsageError as error:
                 raise VideoError(str(error)) from error
             return [_still_clip(picture, frames, size_px)]
@@ -124,10 +130,12 @@ def _clip_windows(path: Path, frames: int, size_px: tuple[int, int] | None) -> I
 
     with Video.open(path) as video:
         span = video.info.span
+        # Windows do not overlap: two of one clip would be nearly one.
         count = min(MOST_WINDOWS, max(1, int(span.duration_s / CLIP_S)))
         step_s = span.duration_s / count
         for index in range(count):
             start_s = span.start_s + index * step_s
+            # The last window may reach beyond the end by rounding.
             window = Span(start_s, start_s + min(CLIP_S, step_s)).clip(span)
             yield video.frames_at(plan.uniform(window, frames).times_s, size_px)
 

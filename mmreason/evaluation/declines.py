@@ -15,7 +15,7 @@ from mmreason.evaluation.scoring import Proportion
 from mmreason.grounding import parse_boxes
 from mmreason.language.prompts import Prompts
 from mmreason.language.refusals import declines
-from mmreason.models.base import ChatModel, FramesPart, Message, TextPart
+from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, TextPart
 from mmreason.video.types import FrameBatch, VideoError
 
 QUESTIONS = (
@@ -91,6 +91,7 @@ def measure_declines(
     for done, source in enumerate(sources, 1):
         try:
             windows = source.windows(model.clip.frames, model.clip.size_px)
+        # What no decoder reads is no finding about the model.
         except VideoError:
             results.unreadable.append(source.name)
         else:
@@ -109,17 +110,21 @@ class _Ask:
 
 
 def _measure(model: ChatModel, source: Source, windows: list[FrameBatch]) -> SourceResult:
+    # Every window at every brightness with every question: one slip makes the source invented.
     asks = [ask for window in windows for ask in _asks(window, model.clip.prompts)]
     invented: list[tuple[float, str, str]] = []
     guarded = 0
+    # A batch holds clips or stills: models take one kind of input at a time.
     for kind in ("video", "image"):
         same_kind = [ask for ask in asks if ask.kind == kind]
         for start in range(0, len(same_kind), BATCH):
             chunk = same_kind[start : start + BATCH]
-            replies = model.generate(
-                [[Message("user", (FramesPart(a.frames, kind), TextPart(a.prompt)))] for a in chunk]
-            )
+            conversations = [
+                [Message("user", (FramesPart(a.frames, kind), TextPart(a.prompt)))] for a in chunk
+            ]
+            replies = model.generate(GenerateRequest(conversations))
             for ask, reply in zip(chunk, replies, strict=True):
+                # The guard marks what it said in the place of the weights.
                 guarded += reply.note.startswith("declined: ")
                 if not _is_declined(model, reply.text):
                     invented.append((ask.light, ask.prompt, reply.text))
@@ -130,6 +135,7 @@ def _measure(model: ChatModel, source: Source, windows: list[FrameBatch]) -> Sou
         replies=len(asks),
         invented=len(invented),
         guarded=guarded,
+        # Three are enough to see what kind of thing is invented.
         examples=tuple(invented[:3]),
     )
 
@@ -143,6 +149,7 @@ def _asks(window: FrameBatch, prompts: Prompts) -> Iterator[_Ask]:
             times_s=clip.times_s[middle : middle + 1],
             exact=clip.exact[middle : middle + 1],
         )
+        # Questions may be about motion, so they get the clip; boxes are of one picture.
         for question in QUESTIONS:
             yield _Ask(light, clip, "video", prompts.ask(question))
         yield _Ask(light, clip, "video", prompts.caption)
@@ -151,6 +158,7 @@ def _asks(window: FrameBatch, prompts: Prompts) -> Iterator[_Ask]:
 
 
 def _is_declined(model: ChatModel, text: str) -> bool:
+    # A reply in a fence is a list of boxes: an empty one claims nothing.
     if text.lstrip().startswith("```"):
         return not parse_boxes(text, model.clip.box_dialect, (1000, 1000)).boxes
     return declines(text)

@@ -18,6 +18,7 @@ def declines_page(
     results: DeclineResults, alarms: Proportion | None, name: str, command: str
 ) -> str:
     """`alarms` are clips of scripted worlds that were declined; `command` repeats it all."""
+    # A half without sources would be a row of "not measured".
     halves = [half for half in (True, False) if results.share(held_out=half).n]
     rows = "\n".join(
         f"| {_half(half)} | {results.share(held_out=half)} | {results.replies(held_out=half)} |"

@@ -94,6 +94,7 @@ def _card(rng: random.Random) -> np.ndarray:
 
 
 def _terminal(rng: random.Random) -> np.ndarray:
+    # More rows than fit, so that a terminal can scroll.
     rows = [rng.choice(CODE) for _ in range(40)]
     ground, size = rng.choice(GROUNDS[:8]), rng.choice((7, 9, 11))
     inks = rng.sample(INKS, 3)
@@ -158,6 +159,7 @@ def _night(rng: random.Random) -> np.ndarray:
     for _ in range(rng.randint(2, 90)):
         x, y, r = rng.uniform(0, 288), rng.uniform(0, 160), rng.choice((0.5, 0.5, 1, 2, 5))
         pen.ellipse((x - r, y - r, x + r, y + r), fill=rng.choice(INKS))
+    # Light at night bleeds: without it lamps look like the shapes of a world.
     glow = picture.filter(ImageFilter.GaussianBlur(rng.choice((0.5, 2, 5))))
     return _still(Image.blend(picture, glow, 0.7))
 
@@ -199,6 +201,7 @@ def _lavfi(graph: str) -> np.ndarray:
     import av
 
     head, *filters = graph.split(",")
+    # The first option of a filter follows `=`, further ones follow `:`.
     join = ":" if "=" in head else "="
     size = f"{head}{join}size={SIZE_PX[0]}x{SIZE_PX[1]}:rate=4"
     frames: list[np.ndarray] = []
@@ -207,6 +210,7 @@ def _lavfi(graph: str) -> np.ndarray:
             frames.append(frame.to_ndarray(format="rgb24"))
             if len(frames) == FRAMES:
                 break
+    # Some sources end early; their last picture stays.
     return np.stack([frames[min(i, len(frames) - 1)] for i in range(FRAMES)])
 
 

@@ -19,7 +19,8 @@ from mmreason.evaluation.calibration import Pair
 from mmreason.evaluation.scoring import Mean, Proportion, normalise_text, says_same
 from mmreason.grounding import Box, iou, parse_boxes
 from mmreason.language.refusals import declines
-from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
+from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, Reply, TextPart
+from mmreason.models.calibration import ReplyKind
 from mmreason.video import plan
 from mmreason.video.types import FrameBatch, Span
 from mmreason.video.world import World, generate
@@ -57,8 +58,8 @@ class NanoResults:
     """Answers that a second look at other frames repeats, and how many of these are right."""
     disagreeing: Proportion = NOTHING
     """The same of answers that the second look does not repeat."""
-    stated: dict[str, list[Pair]] = field(default_factory=dict)
-    """(confidence, right) of every reply, by kind: "question", "caption", "box"."""
+    stated: dict[ReplyKind, list[Pair]] = field(default_factory=dict)
+    """(confidence, right) of every reply, by what it is to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +104,14 @@ def _run(model: ChatModel, asks: list[_Ask]) -> None:
                 [Message("user", (FramesPart(ask.frames, kind), TextPart(ask.prompt)))]
                 for ask in chunk
             ]
-            for ask, reply in zip(chunk, model.generate(conversations), strict=True):
+            replies = model.generate(GenerateRequest(conversations))
+            for ask, reply in zip(chunk, replies, strict=True):
                 ask.score(reply)
 
 
 def held_out_world(index: int, split: Split = "held-out") -> World:
     """World number `index` of a split: even ones show one scene of 4 s, odd ones a cut."""
+    # The split is part of the seed: no world of one is in the other, and none is of training.
     rng = random.Random(f"{split}/{index}")
     scenes, start_s = [], 0.0
     for _ in range(1 + index % 2):
@@ -125,9 +128,11 @@ def _world_asks(
     kind = "with a cut" if index % 2 else "single scene"
     rng = random.Random(f"{split}/questions/{index}")
     times_s = plan.uniform(world.span, model.clip.frames).times_s
+    # 1. The clip, and the same moments a little later for the second look.
     shift_s = SECOND_LOOK * world.duration_s / model.clip.frames
     clip = _draw_frames(world, times_s, model)
     again = _draw_frames(world, tuple(t + shift_s for t in times_s), model)
+    # 2. Only what lasts longer than the gap between two frames is sure to be on one of them.
     least_s = 1.2 * world.duration_s / model.clip.frames
     table = results.families.setdefault(kind, {})
     for question in _choose_questions(make_questions(world, seed=index, least_s=least_s), rng):
@@ -136,6 +141,7 @@ def _world_asks(
         yield _Ask(clip, prompt, first)
         if second_looks:
             yield _Ask(again, prompt, second)
+    # 3. Captions and boxes are asked of single scenes: over a cut neither has one right answer.
     if index % 2 == 0:
         yield _Ask(clip, model.clip.prompts.caption, _caption_scorer(world, least_s, results))
         yield from _box_asks(model, world, rng, results)
@@ -151,6 +157,7 @@ def _draw_frames(world: World, times_s: tuple[float, ...], model: ChatModel) -> 
 
 def _choose_questions(candidates: list[Question], rng: random.Random) -> list[Question]:
     """One question of every family, then more at random."""
+    # Families are rare to different degrees; each must be measured in every world that has it.
     first = [next((q for q in candidates if q.family == f), None) for f in FAMILIES]
     chosen = [q for q in first if q is not None]
     remaining = [q for q in candidates if q not in chosen]
@@ -168,8 +175,10 @@ def _question_scorers(
         answer = reply.text
         answers.append(answer)
         right = says_same(answer, question.answer)
-        _note_stated(results, "question", reply, right)
+        _note_stated(results, ReplyKind.QUESTION, reply, right)
         table[question.family] = table.get(question.family, NOTHING) + Proportion(right, 1)
+        # Saying "no" to what is not there is as good as declining; declining what is there is a
+        # fault.
         is_absent = question.family == "absence" and question.answer != "yes"
         if is_absent:
             results.absent += Proportion(declines(answer) or normalise_text(answer) == "no", 1)
@@ -186,7 +195,7 @@ def _question_scorers(
     return score, compare
 
 
-def _note_stated(results: NanoResults, kind: str, reply: Reply, right: bool) -> None:
+def _note_stated(results: NanoResults, kind: ReplyKind, reply: Reply, right: bool) -> None:
     if reply.confidence is not None:
         results.stated.setdefault(kind, []).append((reply.confidence, right))
 
@@ -214,6 +223,7 @@ def _caption_scorer(world: World, least_s: float, results: NanoResults) -> Calla
                     for word in ("striped", "dotted")
                 ),
             }
+            # What an event changes (a colour, a direction) has no one word, so it is not counted.
             phrase = motion_phrase(sighting)
             if phrase is not None and not sighting.events:
                 facts["motion"] = phrase in sentence
@@ -221,7 +231,7 @@ def _caption_scorer(world: World, least_s: float, results: NanoResults) -> Calla
                 hit = Proportion(right and bool(fits), 1)
                 results.caption_words[name] = results.caption_words.get(name, NOTHING) + hit
         whole = Proportion(says_same(answer, write_caption(world, least_s=least_s)), 1)
-        _note_stated(results, "caption", reply, bool(whole.hits))
+        _note_stated(results, ReplyKind.CAPTION, reply, bool(whole.hits))
         results.caption_words["whole caption"] = (
             results.caption_words.get("whole caption", NOTHING) + whole
         )
@@ -232,6 +242,7 @@ def _caption_scorer(world: World, least_s: float, results: NanoResults) -> Calla
 def _box_asks(
     model: ChatModel, world: World, rng: random.Random, results: NanoResults
 ) -> Iterator[_Ask]:
+    # Not near the ends: actors may still come in, or be gone already.
     time_s = rng.uniform(0.3, 0.7) * world.duration_s
     frame = _draw_frames(world, (time_s,), model)
     moment = Span(time_s, time_s + 1e-3)
@@ -249,6 +260,8 @@ def _box_asks(
             frame, model.clip.prompts.find(name), _box_scorer(truth, size, model, results), True
         )
     shapes = {sighting.actor.shape for sighting in visible}
+    # One question about nothing a frame: a model that always finds something would score well
+    # without.
     missing = sorted({"circle", "square", "triangle", "star", "cross", "ring"} - shapes)
     prompt = model.clip.prompts.find(rng.choice(missing))
     yield _Ask(frame, prompt, _box_scorer(None, size, model, results), True)
@@ -261,12 +274,13 @@ def _box_scorer(
         found_boxes = parse_boxes(reply.text, model.clip.box_dialect, size).boxes
         if truth is None:
             results.box_absent += Proportion(not found_boxes, 1)
-            _note_stated(results, "box", reply, not found_boxes)
+            _note_stated(results, ReplyKind.BOX, reply, not found_boxes)
             return
         overlap = iou(found_boxes[0], truth) if found_boxes else 0.0
-        _note_stated(results, "box", reply, overlap >= 0.5)
+        _note_stated(results, ReplyKind.BOX, reply, overlap >= 0.5)
         results.box_found += Proportion(overlap >= 0.5, 1)
         m = results.box_iou
+        # A box that is not found counts as an overlap of 0, and is not left out of the mean.
         results.box_iou = Mean(m.total + overlap, m.squares + overlap**2, m.n + 1)
 
     return score

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum, auto
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,14 @@ import numpy as np
 from mmreason.types import UsageError
 from mmreason.video.json_input import read_json
 from mmreason.video.plain_text import show_line
+
+
+class ReplyKind(StrEnum):
+    """What a reply is to: each has a map of its own. The values are keys of the file."""
+
+    QUESTION = auto()
+    CAPTION = auto()
+    BOX = auto()
 
 
 @dataclass(frozen=True, slots=True)

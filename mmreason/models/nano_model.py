@@ -19,11 +19,12 @@ from mmreason.models.base import (
     ClipRecipe,
     Conversation,
     FramesPart,
+    GenerateRequest,
     Message,
     Reply,
     TextPart,
 )
-from mmreason.models.calibration import Calibration
+from mmreason.models.calibration import Calibration, ReplyKind
 from mmreason.models.hf import TransformersModel
 from mmreason.models.nano_guard import why_outside
 from mmreason.models.nano_questions import (
@@ -98,23 +99,13 @@ class NanoModel:
         """See `ChatModel`. With the reasons of the last declines that were not the weights' own."""
         return (*self.inner.notes, *self._declined)
 
-    def generate(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
-        """See `ChatModel`."""
-        plans = self._plans(conversations)
+    def generate(self, request: GenerateRequest) -> list[Reply]:
+        """See `ChatModel`. The guard reads whole replies, which are cut at stop texts after it."""
+        plans = self._plans(request.conversations)
         # One batch: what is asked, and whether the things that it takes for granted are there.
         asked = [c for plan in plans for c in plan.conversations]
-        written = iter(
-            self.inner.generate(
-                asked, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
-            )
-        )
+        inner_request = replace(request, conversations=asked, stop=(), deadlines_s=())
+        written = iter(self.inner.generate(inner_request))
         done = []
         for plan in plans:
             replies = [next(written) for _ in plan.conversations]
@@ -124,7 +115,7 @@ class NanoModel:
                 self._declined[reply.note] = None
         for old in list(self._declined)[:-MOST_NOTES]:
             del self._declined[old]
-        return done
+        return [reply.cut_at(request.stop) for reply in done]
 
     def _plans(self, conversations: Sequence[Conversation]) -> list[_Plan]:
         seen: dict[int, str] = {}
@@ -151,12 +142,12 @@ class NanoModel:
         prompts = self.clip.prompts
         start, end = prompts.locate.split("{expression}")
         if text == prompts.caption:
-            return _Plan((_one_turn(shown, text),), "caption")
+            return _Plan((_one_turn(shown, text),), ReplyKind.CAPTION)
         if text.startswith(start) and text.endswith(end):
             name = understand_expression(text[len(start) : len(text) - len(end)])
             if isinstance(name, NotTaught):
                 return _Plan((), declined=name.reason)
-            return _Plan((_one_turn(shown, prompts.find(name)),), "box")
+            return _Plan((_one_turn(shown, prompts.find(name)),), ReplyKind.BOX)
         question, *options = text.split("\n")
         taught = understand(question)
         if isinstance(taught, NotTaught):
@@ -164,13 +155,13 @@ class NanoModel:
         said_differently = "" if taught.prompt == question else taught.prompt
         texts = ["\n".join([taught.prompt, *options]), *map(is_there, taught.things)]
         asked = tuple(_one_turn(shown, text) for text in texts)
-        return _Plan(asked, "question", taught, said_differently)
+        return _Plan(asked, ReplyKind.QUESTION, taught, said_differently)
 
     def _checked(self, plan: _Plan, replies: Sequence[Reply]) -> Reply:
         """The reply to the question, where it is one and its things are there; with its confidence
         as measured."""
         reply = _with_cost_of(replies)
-        if plan.kind == "":
+        if plan.kind is None:
             return reply
         if plan.taught is not None:
             for thing, there in zip(plan.taught.things, replies[1:], strict=True):
@@ -182,10 +173,10 @@ class NanoModel:
                     absent = replace(reply, text=text, note=note)
                     return self._calibrated(absent, plan.kind, there.confidence)
         text, taught = reply.text, plan.taught
-        if plan.kind == "caption":
+        if plan.kind is ReplyKind.CAPTION:
             text = whole_sentences(text)
             is_one = is_caption(text)
-        elif plan.kind == "box":
+        elif plan.kind is ReplyKind.BOX:
             is_one = is_box_list(text)
         else:
             assert taught is not None
@@ -198,7 +189,7 @@ class NanoModel:
             text = "yes" if text.rstrip(".") == taught.yes else "no"
         return self._calibrated(replace(reply, text=text, note=note), plan.kind, reply.confidence)
 
-    def _calibrated(self, reply: Reply, kind: str, raw: float | None) -> Reply:
+    def _calibrated(self, reply: Reply, kind: ReplyKind, raw: float | None) -> Reply:
         if self.calibration is None or raw is None:
             return reply
         return replace(reply, stated_right=self.calibration.right(kind, raw))
@@ -211,8 +202,8 @@ class _Plan:
     conversations: tuple[Conversation, ...]
     """What to ask the weights: the question, then whether each of its things is there. Empty where
     it is declined."""
-    kind: str = ""
-    """"question", "caption" or "box"; empty where the weights are asked as they are."""
+    kind: ReplyKind | None = None
+    """None where the weights are asked as they are."""
     taught: Taught | None = None
     asked_as: str = ""
     declined: str = ""

@@ -116,6 +116,7 @@ def _relax_spec(rng: random.Random, spec: ItemSpec, attempt: int) -> ItemSpec:
     spec = replace(spec, border=rng.choice(("inside", "near", "across")))
     if attempt < 2 * _TRIES // 3:
         return spec
+    # Every other of the last tries is short; the rest keep their length and look for another place.
     least_s = _LEAST_MOTION_S if spec.kind == "motion" else 1.0
     return replace(
         spec,
@@ -166,6 +167,7 @@ def _event(
 def _attribute(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> ItemDraft | None:
     """ "What colour is the small star?": one attribute of one needle."""
     attribute = rng.choice(ATTRIBUTES)
+    # Without its shape a thing is "the red object", of which a whole world has too many.
     in_chapter = attribute == "shape" or rng.random() < 0.5
     phrase = _phrase(rng, avoid=attribute, in_chapter=in_chapter)
     figure = _figure(rng, phrase)
@@ -224,6 +226,7 @@ def _single(
         return None
     span, chapter = spot
     event = _event(spec, 0, figure, span, chapter, motion)
+    # The claim is what the question rests on: nothing else may be called by this phrase.
     claim = UniqueLook(figure, phrase, chapter if in_chapter else None, frozenset({event.id}))
     if not placement.add([event], [claim]):
         return None
@@ -251,8 +254,10 @@ def _order(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> Item
         for i, (span, chapter) in enumerate(spots)
     )
     names = [f"the {p.figure.phrase(phrase)}" for p in events]
+    # Options that are there no time: one that nearly is a needle, the others anything.
     absent_name = f"the {alter_figure(rng, events[0].figure, rng.choice(phrase)).phrase(phrase)}"
     fillers = [f"the {random_figure(rng).phrase(phrase)}" for _ in range(3 - len(events))]
+    # Two figures may be drawn alike: options must differ.
     if len({*names, absent_name, *fillers}) < 4:
         return None
     scope = spots[0][1] if in_chapter else None
@@ -260,6 +265,7 @@ def _order(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> Item
     if not placement.add(events, claims):
         return None
     end = rng.choice(("first", "last")) if len(events) > 2 else "first"
+    # "First" and "last" are of the start: events may overlap in a reader's mind, starts do not.
     ordered = sorted(events, key=lambda p: p.span.start_s)
     answer = ordered[0 if end == "first" else -1]
     listed = shuffle_texts(rng, names)
@@ -285,6 +291,7 @@ def _free_stretches(
     if first is None:
         return None
     stretches = [first]
+    # Well apart, so that "first" is not a matter of a frame.
     room = placement.chapters[first[1]].span if in_chapter else placement.tree.span
     apart_s = min(30.0, 0.1 * room.duration_s)
     for _ in range(40):
@@ -306,6 +313,7 @@ def _count(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> Item
     spots = _free_stretches(rng, placement, spec, count, in_chapter=True)
     if spots is None:
         return None
+    # Alike in what is counted, different in what is not: each is a thing of its own.
     base = random_figure(rng)
     shared: Attribute = rng.choice(("shape", "colour"))
     varied: Attribute = "colour" if shared == "shape" else "shape"
@@ -345,12 +353,14 @@ def _absent(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> Ite
     if spot is None:
         return None
     span, chapter = spot
+    # Half of them are there, in another chapter: right thing, wrong place.
     elsewhere = rng.random() < 0.5
     attribute = rng.choice(("colour", "pattern", "size"))
     phrase = rng.choice([p for p in _WORLD_PHRASES[:3] if attribute not in p])
     figure = _figure(rng, phrase)
     decoy = figure if elsewhere else alter_figure(rng, figure, rng.choice(phrase))
     event = _event(spec, 0, decoy, span, chapter, rng.choice(NEEDLE_MOTIONS))
+    # The claim has no owner: nothing in its scope may look like what is asked for.
     scope: int | None = None
     if elsewhere:
         scope = rng.choice([i for i in range(len(placement.chapters)) if i != chapter])

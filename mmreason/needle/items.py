@@ -137,6 +137,7 @@ def duration_of(name: str) -> float:
         duration_s = float(name[:-1]) * units[name[-1:]]
     except (ValueError, KeyError):
         duration_s = 0.0
+    # Chapters are a tenth of the video: below two minutes they are too short for a needle.
     if not 120.0 <= duration_s <= 86_400.0:
         raise UsageError(
             f"length {name!r} must be from 2m to 24h, such as {', '.join(DURATIONS_S)}"
@@ -153,6 +154,7 @@ def duration_name(duration_s: float) -> str:
     """
 
     for unit, length_s in (("h", 3600), ("m", 60)):
+        # The largest unit that needs no fraction.
         if duration_s % length_s == 0:
             return f"{duration_s / length_s:g}{unit}"
     return f"{duration_s:g}s"

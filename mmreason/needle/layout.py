@@ -84,6 +84,7 @@ def draw_chapters(rng: random.Random, duration_s: float) -> tuple[Chapter, ...]:
         if clear and ranked[0] >= 0.1 - 0.015 and ranked[-1] <= 0.2 + 0.015:
             break
     ends_s = [round(duration_s * fraction, 3) for fraction in itertools.accumulate(fractions)]
+    # The last border is the exact length: shares add up to 1 but for rounding.
     bounds_s = [0.0, *ends_s[:-1], duration_s]
     screen_words = rng.sample(WORDS, count)
     return tuple(
@@ -96,6 +97,7 @@ def draw_sections(
     rng: random.Random, chapters: Sequence[Chapter], events: Sequence[HiddenEvent]
 ) -> tuple[Section, ...]:
     """Sections of about 90 s; where one would begin beside the edge of an event, it is left out."""
+    # A background that changes as an event begins would give the event away.
     edges_s = sorted(edge for p in events for edge in (p.span.start_s, p.span.end_s))
     drawn_sections = []
     for index, chapter in enumerate(chapters):
@@ -124,6 +126,8 @@ def draw_scenes(
     drawn_scenes = []
     in_order = sorted(events, key=lambda p: p.span.start_s)
     for number, (section, resident) in enumerate(zip(sections, residents, strict=True)):
+        # A scene never shows two events: they were planted apart, and scenes are cut at their
+        # edges.
         inside = [p for p in in_order if p.span.overlap_s(section.span) > 0]
         for span in _cut(rng, section.span, inside):
             event = next((p for p in inside if p.span.overlap_s(span) > 0), None)
@@ -202,9 +206,11 @@ def _actor(
     """An actor at a random place where its whole path is in the picture and above the word."""
     radius = RADIUS[figure.size]
     height = TEXT_FLOOR - 2 * radius
+    # In frame heights. Vertical room is scarcer, above the word.
     travel = round(rng.uniform(0.5, 0.7), 3)
     if kind in ("up", "down"):
         travel = round(min(height, rng.uniform(0.35, 0.48)) - 0.002, 3)
+    # How far the centre goes from its start: left, right, up, down.
     reach = {
         "left": (-travel, 0.0, 0.0, 0.0),
         "right": (0.0, travel, 0.0, 0.0),
@@ -213,6 +219,7 @@ def _actor(
         "circle": (-0.16, 0.16, -0.16, 0.16),
         "bounce": (0.0, 0.0, -0.3, 0.0),
     }.get(kind, (0.0, 0.0, 0.0, 0.0))
+    # The start is drawn so that the whole path stays in the picture.
     lowest, highest = radius - reach[0], ASPECT - radius - reach[1]
     x = highest if right else rng.uniform(lowest, highest)
     y = rng.uniform(radius - reach[2], TEXT_FLOOR - radius - reach[3])
@@ -246,6 +253,7 @@ def _build_actor(actor_id: str, figure: Figure, x: float, y: float, motion: Moti
 
 
 def _apart(first: _Path, second: _Path) -> bool:
+    # Boxes around whole paths: two that are apart can never touch, whatever the time.
     gap = 0.02
     return (
         first[1] + gap <= second[0]

@@ -12,20 +12,13 @@ import hashlib
 import json
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from mmreason.models.base import (
-    ClipRecipe,
-    Conversation,
-    FramesPart,
-    Message,
-    Reply,
-    TextPart,
-)
+from mmreason.models.base import ClipRecipe, FramesPart, GenerateRequest, Message, Reply, TextPart
 from mmreason.needle.words import (
     ATTRIBUTES,
     VALUES,
@@ -111,16 +104,11 @@ class OracleModel:
     def fingerprint(self) -> str:
         return hashlib.sha256(self.name.encode()).hexdigest()
 
-    def generate(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
+    def generate(self, request: GenerateRequest) -> list[Reply]:
         """See `ChatModel`. Only the last message of a conversation is read."""
-        return [self._reply(conversation[-1]) for conversation in conversations]
+        request.refuse_constraint_and_tools(self.name)
+        replies = [self._reply(conversation[-1]) for conversation in request.conversations]
+        return [reply.cut_at(request.stop) for reply in replies]
 
     def _reply(self, message: Message) -> Reply:
         text = "\n".join(part.text for part in message.parts if isinstance(part, TextPart))
@@ -128,6 +116,7 @@ class OracleModel:
         written = self.reader(text, batch)
         frame_count = 0 if batch is None else len(batch)
         word_count = len(written.split())
+        # Costs as a real model would report them, so that budgets and ledgers work.
         visual = frame_count * TOKENS_PER_FRAME
         self.calls += 1
         self.frames += frame_count
@@ -148,6 +137,7 @@ def make_oracle(
 ) -> OracleModel:
     """A model that knows `world` and watches clips as the packaged model does, in tiny pictures."""
     settings = json.dumps(asdict(noise), sort_keys=True)
+    # World and noise are the model: another of either may not share stored replies.
     digest = hashlib.sha256((settings + world.to_json()).encode()).hexdigest()[:16]
     clip = ClipRecipe(frames=frames, size_px=(16, 16), leaf_s=leaf_s)
     reader = ScriptReader(world, noise, clip.prompts.caption)
@@ -178,6 +168,7 @@ class ScriptReader:
         span = span_of_frames(times_s)
         scenes = self._scenes_in(span)
         chance = self.noise.chance(span.duration_s)
+        # 1. The things, each once however many scenes show it.
         figures = dict.fromkeys(figure_of(a) for scene in scenes for a in scene.actors)
         things = [
             self._describe(span, figure)
@@ -186,6 +177,8 @@ class ScriptReader:
         ]
         if self._draw(span, None, "false") < self.noise.false_rate:
             things.append(self._invented(span))
+        # 2. The words on the screen always stay: without them no question of a chapter could be
+        # answered.
         screen_words = dict.fromkeys(scene.text for scene in scenes if scene.text)
         verb = ("the word", "is") if len(screen_words) == 1 else ("the words", "are")
         ending = (
@@ -193,6 +186,7 @@ class ScriptReader:
             if screen_words
             else ""
         )
+        # 3. Things in random order while there is room, told in their own.
         room = math.inf if self.noise.most_words is None else self.noise.most_words
         room -= len(ending.split())
         fitting = []
@@ -204,6 +198,7 @@ class ScriptReader:
 
     def answer(self, question: str, times_s: np.ndarray) -> str:
         """The answer that the shown frames give; a clause about the word on the screen counts."""
+        # Only frames on which the clause's word is shown count.
         plain, word = split_word_clause(question)
         sightings = [
             (float(t), scene, actor)
@@ -224,6 +219,7 @@ class ScriptReader:
 
     def _scenes_in(self, span: Span) -> tuple[Scene, ...]:
         first = max(0, bisect_right(self._starts_s, span.start_s) - 1)
+        # Half-open: a scene that begins where the span ends is not in it.
         last = max(first + 1, bisect_right(self._starts_s, span.end_s - 1e-9))
         return self.world.scenes[first:last]
 
@@ -244,6 +240,7 @@ class ScriptReader:
 
     def _draw(self, span: Span, figure: Figure | None, what: str) -> float:
         """Uniform in [0, 1), the same for the same arguments, world and seed."""
+        # No state: the order in which captions are made changes nothing.
         key = (self.world.name, self.noise.seed, span.to_list(), repr(figure), what)
         digest = hashlib.sha256(repr(key).encode()).digest()
         return int.from_bytes(digest[:8], "big") / 2**64
@@ -322,6 +319,7 @@ def _move(_: ScriptReader, rows: _Sightings) -> str:
 
 
 def _place(reader: ScriptReader, rows: _Sightings) -> str:
+    # Of the frames on which it is seen, the middle one.
     time_s, scene, actor = rows[len(rows) // 2]
     x = actor_position(reader.world, scene, actor, time_s)[0] / reader.world.aspect
     return "on the left" if x < 0.4 else "on the right" if x > 0.6 else "in the middle"

@@ -97,6 +97,8 @@ def border_span(
     duration_s = tree.span.duration_s
     low_s, high_s = (duration_s * (position + i) / POSITIONS for i in (0, 1))
     leaf_s = tree.leaf_s
+    # 1. Within a leaf, with a tenth of a second to its borders; a needle longer than a leaf lies
+    # anywhere.
     if border == "inside":
         slack_s = leaf_s - length_s - 0.2
         if slack_s <= 0:
@@ -105,6 +107,7 @@ def border_span(
             leaf = tree.leaf_at(rng.uniform(low_s, high_s)).span
             start_s = leaf.start_s + 0.1 + rng.uniform(0.25, 0.75) * slack_s
     else:
+        # 2. At a border of some level: across it, or just after or before it.
         at_s = _border_in(rng, tree, low_s, high_s)
         if at_s is None:
             return None
@@ -114,6 +117,7 @@ def border_span(
             start_s = at_s + rng.uniform(0.02, 0.1) * leaf_s
         else:
             start_s = at_s - length_s - rng.uniform(0.02, 0.1) * leaf_s
+    # 3. To the millisecond, as scripts hold times.
     start_s = round(start_s, 3)
     if start_s < 0 or start_s + length_s > duration_s:
         return None
@@ -122,6 +126,7 @@ def border_span(
 
 def _border_in(rng: random.Random, tree: Tree, low_s: float, high_s: float) -> float | None:
     """A border between nodes inside (low_s, high_s), of a random level that has one there."""
+    # Levels in random order: most borders are of the lowest, which would always be taken.
     for level in rng.sample(range(1, tree.depth + 1), tree.depth):
         count = tree.branching**level
         borders_s = [tree.span.duration_s * i / count for i in range(1, count)]
@@ -133,6 +138,7 @@ def _border_in(rng: random.Random, tree: Tree, low_s: float, high_s: float) -> f
 
 def classify_border(tree: Tree, span: Span) -> Border:
     """How a stretch lies to the leaves: `near` is within a tenth of a leaf of a border."""
+    # Half-open: an end on a border is still in the leaf before it.
     first, last = tree.leaf_at(span.start_s), tree.leaf_at(span.end_s - 1e-6)
     if first.id != last.id:
         return "across"
@@ -174,6 +180,7 @@ def plant_look_alikes(
 
 def _other_leaves(rng: random.Random, tree: Tree, span: Span) -> list[Span]:
     """Spans of a sibling leaf, a cousin leaf and a leaf of another top branch."""
+    # A search that goes wrong at one level is misled by the look-alike of that level.
     home = tree.leaf_at(span.middle_s).id
     spans = []
     for level in range(tree.depth - 1, -1, -1):
@@ -210,6 +217,7 @@ def choose_residents(
             if p.span.overlap_s(section.span) > 0
         }
         used = taken.setdefault(section.chapter, set())
+        # Drawn until one fits: near many claims few figures do.
         for _ in range(_TRIES * 5):
             figure = random_figure(rng)
             if (

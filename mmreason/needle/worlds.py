@@ -79,6 +79,8 @@ def needle_set(seed: int, duration_s: float, items: int = 10) -> NeedleSet:
         raise UsageError(f"a needle world has 1 to {MOST_ITEMS} items, got {items}")
     name = f"needle-{duration_name(duration_s)}-{seed}"
     for attempt in range(_ATTEMPTS):
+        # The attempt is part of the seed: a world that did not come out is drawn anew, the same
+        # everywhere.
         rng = random.Random(f"{name}/{items}/{attempt}")
         needles = _attempt(rng, name, seed, duration_s, items)
         if needles is not None:
@@ -126,6 +128,7 @@ def _attempt(
 def _item_specs(rng: random.Random, duration_s: float, count: int, absent: int) -> list[ItemSpec]:
     """The planted items: kinds, lengths, positions and borders each in their own cycle, from a
     random start. The longest come first, while there is room."""
+    # Cycles, not draws: in a world of ten items every position and every border occurs.
     lengths_s = [s for s in NEEDLES_S if s <= LONGEST_SHARE * duration_s]
     kinds, sizes = _cycle(rng, LOCAL_KINDS), _cycle(rng, lengths_s)
     borders, order_sizes = _cycle(rng, _BORDERS), _cycle(rng, (2, 3))
@@ -178,6 +181,7 @@ def _global_item(
     rng: random.Random, placement: PlacementPlan, world: World, number: int, index: int
 ) -> Item:
     by_length = sorted(placement.chapters, key=lambda c: -c.span.duration_s)
+    # In the order of `GLOBAL_QUESTIONS`.
     right = (by_length[0], placement.chapters[-1], by_length[-1], placement.chapters[0])[number]
     wrong = rng.sample([c.word for c in placement.chapters if c is not right], 3)
     options = shuffle_texts(rng, [right.word, *wrong])

@@ -50,6 +50,7 @@ def place_marks(centres: Sequence[tuple[float, int]]) -> tuple[Mark, ...]:
     groups: list[_MarkGroup] = []
     for centre_pct, number in sorted(centres):
         groups.append(_MarkGroup([centre_pct], {number}))
+        # A merged label is wider, and may now touch the one before it.
         while len(groups) > 1 and _touch(groups[-2], groups[-1]):
             last = groups.pop()
             groups[-1].centres_pct += last.centres_pct
@@ -76,4 +77,5 @@ def _compact(numbers: Iterable[int]) -> str:
         f"{run[0]}{dash}{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs
     ]
     text = ", ".join(texts)
+    # The exact numbers are in the list of steps below.
     return text if len(text) <= _LONGEST else f"{ordered[0]} … {ordered[-1]}"

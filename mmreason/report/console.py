@@ -22,5 +22,6 @@ class TextConsole(Console):
     ) -> Iterable[Segment]:
         """The segments of `renderable`, their texts made plain."""
         for segment in super().render(renderable, options):
+            # Rich's own control codes move bars; what looks like one in a text is made plain.
             is_text = segment.control is None
             yield Segment(show_text(segment.text), segment.style) if is_text else segment

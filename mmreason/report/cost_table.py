@@ -46,6 +46,8 @@ def cost_by_role(answer: Answer) -> tuple[RoleRow, ...]:
         costs["checker" if is_second_look(step) else "observer"] += step.observation.cost
     tools = costs["observer"] + costs["checker"]
     total = answer.cost
+    # The total counts every call, so that what tools do not account for is thinking. Clocks may
+    # overlap by a hair, hence no value below 0.
     costs["reasoner"] = Cost(
         tokens_in=max(0, total.tokens_in - tools.tokens_in),
         tokens_out=max(0, total.tokens_out - tools.tokens_out),
@@ -76,6 +78,7 @@ def time_by_stage(cost: Cost) -> tuple[Stage, ...]:
         >>> [(s.name, s.share_pct) for s in time_by_stage(Cost(seconds=4.0, model_seconds=3.0))][:2]
         [('models', 75.0), ('decoding', 0.0)]
     """
+    # Answers that were read back, or made by scripted models, have no times to share out.
     if cost.seconds <= 0 or not cost.model_seconds:
         return ()
     rest_s = max(0.0, cost.seconds - cost.decode_seconds - cost.model_seconds)
@@ -84,6 +87,7 @@ def time_by_stage(cost: Cost) -> tuple[Stage, ...]:
         ("decoding", cost.decode_seconds),
         ("all else: the agent, the store, pictures for this report", rest_s),
     )
+    # Shares of their own sum: clocks of models on other machines may exceed the wall time.
     whole_s = sum(seconds for _, seconds in named)
     return tuple(Stage(name, seconds, round(100 * seconds / whole_s, 2)) for name, seconds in named)
 

@@ -56,11 +56,13 @@ def save_frames(
         [PosixPath('proof/talk_00012.340s.png')]
     """
     folder = Path(folder).expanduser()
+    # Before anything is decoded.
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: is a file; give a folder to save the frames in")
     times_s = _times_s(evidence)
     paths: dict[Path, None] = {}
     with _opened(evidence, video) as source:
+        # A few frames at a time: evidence of a long scene in 4K would not fit into memory.
         stem = _NOT_IN_NAMES.sub("", Path(source.info.path).stem) or "video"
         for first in range(0, len(times_s), _DECODED_AT_ONCE):
             batch = source.frames_at(times_s[first : first + _DECODED_AT_ONCE])
@@ -71,6 +73,7 @@ def save_frames(
 
 
 def _times_s(evidence: Evidence) -> list[float]:
+    # A line of subtitles was heard, not seen: one frame shows where.
     return sorted(evidence.frame_times_s) or [evidence.span.middle_s]
 
 
@@ -79,6 +82,7 @@ def _opened(evidence: Evidence, video: VideoInput | Video | None) -> AbstractCon
         return nullcontext(video)
     if video is not None:
         return closing(Video.open(video))
+    # An answer may be read back elsewhere, where its video is not.
     if not evidence.video or not Path(evidence.video).is_file():
         raise UsageError(
             f"the video of this evidence, {evidence.video or 'unnamed'}, is no file here; pass it: "

@@ -141,12 +141,14 @@ def _context(answer: Answer) -> dict[str, object]:
     rounds = group_rounds(answer.trace)
     open_numbers = telling_rounds(answer, rounds)
     limit_of = limits_by_name(answer)
+    # Pictures are in the page itself: many of them make it heavy.
     most = _MOST_THUMBNAILS if len(answer.evidence) <= 2 else _FEW_THUMBNAILS
     return {
         "question": answer.question,
         "text": answer_words(answer),
         "answered": answer.answered,
         "options": [
+            # Letters as the model saw them, as far as the alphabet goes.
             (f"{chr(65 + i)}." if i < 26 else f"{i + 1}.", option, i == answer.choice)
             for i, option in enumerate(answer.options)
         ],
@@ -202,11 +204,13 @@ def _thumbnails(
     evidence: Evidence, thumbnails: dict[float, bytes], most: int
 ) -> tuple[_Thumbnail, ...]:
     """The pictures taken at the evidence's frame times, or inside its span where it names none."""
+    # To the millisecond: times go through JSON and come back a little other.
     wanted_s = {round(t, 3) for t in evidence.frame_times_s}
     times_s = [t for t in sorted(thumbnails) if round(t, 3) in wanted_s]
     times_s = times_s or [t for t in sorted(thumbnails) if evidence.span.contains(t)]
     if len(times_s) > most:
         last = len(times_s) - 1
+        # Spread over all of them, the first and the last included.
         picked = [round(i * last / (most - 1)) for i in range(most)]
         times_s = [times_s[i] for i in picked]
     return tuple(_thumbnail(t, thumbnails[t]) for t in times_s)
@@ -222,6 +226,7 @@ def _thumbnail(time_s: float, jpeg: bytes) -> _Thumbnail:
 
 def _round_view(agent_round: Round, answer: Answer, *, is_open: bool) -> _RoundView:
     last = agent_round.steps[-1]
+    # A round of one call is told in its line; of several, why they were made.
     failed, several = last.observation.error is not None, len(agent_round.steps) > 1
     return _RoundView(
         number=agent_round.number,
@@ -250,6 +255,7 @@ def _group_view(group: Group, answer: Answer) -> _GroupView:
 
 def _call_views(group: Group, answer: Answer) -> Iterator[_CallView]:
     """A row a call; neighbours that came to the same one line as one row."""
+    # Numbers are those of the trace, so that a folded row can be found in the JSON.
     numbered = list(enumerate(group.steps, start=group.first))
     for _, neighbours in itertools.groupby(numbered, key=_one_line_result):
         members = list(neighbours)
@@ -271,6 +277,7 @@ def _call_views(group: Group, answer: Answer) -> Iterator[_CallView]:
 def _one_line_result(numbered: tuple[int, Step]) -> object:
     """What a call came to, where that is one line; else the call itself."""
     number, step = numbered
+    # Rows of several lines, hits of a search and what could not be read are shown each by itself.
     is_one_line = len(_notes(step)) < 2 and not (
         isinstance(step.call, Search) or _unread_text(step)
     )
@@ -279,12 +286,14 @@ def _one_line_result(numbered: tuple[int, Step]) -> object:
 
 def _call_view(number: int, step: Step, answer: Answer) -> _CallView:
     observation = step.observation
+    # The middle frame stands for the clip: the first often still shows what was before.
     middle_s = (
         observation.frame_times_s[len(observation.frame_times_s) // 2]
         if observation.frame_times_s
         else None
     )
     picture = None if middle_s is None else answer.thumbnails.get(middle_s)
+    # A step from the store may still have cost a thought.
     tally = spent_words(step.cost, cached=observation.cached and not step.thinking.model_calls)
     written = _unread_text(step)
     return _CallView(
@@ -316,6 +325,7 @@ def _unread_text(step: Step) -> str:
 def _notes(step: Step) -> tuple[tuple[str, str], ...]:
     """The lines of a result with their times, neighbours that say the same as one."""
     observation = step.observation
+    # A scan's notes are times without words: the timeline shows them.
     if isinstance(step.call, Scan):
         return ()
     if observation.error is not None or (
@@ -335,5 +345,6 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         else:
+            # Settings may hold anything that a model or a user put there.
             text = value if isinstance(value, str) else json.dumps(value, default=str)
             yield f"{prefix}{key}", text

@@ -87,6 +87,7 @@ def round_numbers(trace: Trace) -> tuple[int, ...]:
 
 def group_rounds(trace: Trace) -> tuple[Round, ...]:
     """The steps of each round together, neighbouring descriptions of a round as one group."""
+    # Steps that cost no round (checks, notes) belong to the one before them.
     numbered = list(zip(round_numbers(trace), range(1, len(trace) + 1), trace, strict=True))
     grouped = []
     for number, members in itertools.groupby(numbered, key=lambda item: item[0]):
@@ -97,6 +98,7 @@ def group_rounds(trace: Trace) -> tuple[Round, ...]:
 def telling_rounds(answer: Answer, rounds: tuple[Round, ...]) -> set[int]:
     """Numbers of the rounds that are to be seen at once: all of a short trace, but for long
     readings; of a long one the last, and the looks that the evidence rests on."""
+    # A short trace is read from top to bottom; of a long one few rounds matter.
     if len(answer.trace) <= SHORT_TRACE:
         return {agent_round.number for agent_round in rounds if agent_round.lines <= LONG_READING}
     return {
@@ -108,6 +110,7 @@ def telling_rounds(answer: Answer, rounds: tuple[Round, ...]) -> set[int]:
 
 def _speaks_for(agent_round: Round, answer: Answer) -> bool:
     """Whether a look of this round lies in the evidence, for the most part."""
+    # A look may be longer than the evidence that was taken from it: half of it is enough.
     looks = (s for s in agent_round.steps if s.call.asks and not s.observation.error)
     return any(
         2 * evidence.span.overlap_s(look.observation.span) >= look.observation.span.duration_s

@@ -35,6 +35,7 @@ from mmreason.video.types import format_time
 
 def print_answer(answer: Answer, console: Console, *, steps: bool = True) -> None:
     """Print question, answer, evidence, cost and (with `steps`) every step taken."""
+    # What is piped is read by programs: one fact a line, nothing wrapped or coloured.
     if not console.is_terminal:
         for line in plain_lines(answer, steps=steps):
             print_plain(line, console)
@@ -84,6 +85,7 @@ def short_lines(answer: Answer) -> Iterator[str]:
     An answer that did not come in the ordinary way is followed by why the question ended; in place
     of evidence, "No answer" has what was looked at and what to do next.
     """
+    # The ordinary end needs no words.
     why = "" if answer.stop_reason is StopReason.ANSWERED else f" ({stop_words(answer)})"
     yield f"answer:      {show_line(answer_words(answer))}{why}"
     if answer.answered:
@@ -194,6 +196,7 @@ def _steps_table(answer: Answer) -> Table:
     table.add_column("seconds", justify="right", no_wrap=True)
     for agent_round in group_rounds(answer.trace):
         number = str(agent_round.number)
+        # The same limits as those of the page, so that both fold the same rounds.
         is_long = len(answer.trace) > SHORT_TRACE or agent_round.lines > LONG_READING
         for group in agent_round.groups:
             if is_long and len(group.steps) > 1:

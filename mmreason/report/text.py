@@ -34,6 +34,7 @@ _SILENT = ("span", "options", "check", "shift", "node", "moments", "count")
 def stop_words(answer: Answer) -> str:
     """Why the question ended, as a sentence for people."""
     sentence = STOP_WORDS[answer.stop_reason]
+    # No frame was looked at, so the usual sentence would not be true.
     if answer.stop_reason is StopReason.ANSWERED and is_quotation(answer):
         return QUOTED_WORDS
     if not answer.answered and answer.stop_reason is not StopReason.ABSTAINED:
@@ -59,6 +60,7 @@ def looked_words(answer: Answer) -> str:
     looks."""
     steps = [step for step in answer.trace if step.observation.error is None]
     frames = len({t for step in steps for t in step.observation.frame_times_s})
+    # Captions are the way there; where it looked is what a reader would check.
     looks = [step for step in steps if step.call.asks]
     counted_steps = looks or [step for step in steps if step.call.describes]
     spans: list[Span] = list(dict.fromkeys(step.observation.span for step in counted_steps))
@@ -114,6 +116,7 @@ def checked_words(answer: Answer) -> str:
     counts = Counter(check_words(evidence) for evidence in answer.evidence)
     total = len(answer.evidence)
     stretches = "1 stretch" if total == 1 else f"{total:,} stretches"
+    # "1 of 2" only where checks differ.
     outcomes = ", ".join(
         outcome if count == total else f"{count} of {total} {outcome}"
         for outcome, count in counts.items()
@@ -154,6 +157,7 @@ def asked_words(step: Step, question: str) -> str:
     details = []
     if node := node_of(step):
         details.append("node " + ".".join(map(str, node)))
+    # A check always shifts: that is what makes it a second look.
     if arguments.get("shift") and not step.call.is_check:
         details.append("other frames")
     if not isinstance(step.call, ModelTurn):
@@ -165,6 +169,7 @@ def asked_words(step: Step, question: str) -> str:
 
 
 def _repeats(name: str, text: str, question: str) -> bool:
+    # A look may be asked a part of the question, without its clause or its options.
     return text == question or (name == "question" and text.rstrip("?") in question)
 
 

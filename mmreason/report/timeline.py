@@ -107,6 +107,7 @@ def lay_out_timeline(answer: Answer) -> Timeline | None:
     whole = _whole_span(answer)
     if whole.duration_s <= 0:
         return None
+    # The overview first: where evidence is a sliver in it, it is shown once more, larger.
     picture = _picture(answer, whole)
     zooms = (_zoom(answer, window, whole) for window in _windows(answer, whole))
     return replace(picture, zooms=tuple(zooms))
@@ -119,8 +120,10 @@ def time_ticks(whole: Span, most: int = 6) -> tuple[Tick, ...]:
         >>> [tick.label for tick in time_ticks(Span(0, 90))]
         ['0:00', '0:15', '0:30', '0:45', '1:00', '1:15', '1:30']
     """
+    # The smallest step that people count in and that gives few enough ticks.
     fitting = (s for s in _NICE_STEPS_S if whole.duration_s / s <= most)
     step_s = next(fitting, _NICE_STEPS_S[-1] * -(-whole.duration_s // (most * _NICE_STEPS_S[-1])))
+    # Rounded up and down, with a hair of room for times that are sums of floats.
     first = -int(-(whole.start_s - 1e-9) // step_s)
     last = int((whole.end_s + 1e-9) // step_s)
     times_s = [i * step_s for i in range(first, last + 1)]
@@ -133,6 +136,7 @@ def _whole_span(answer: Answer) -> Span:
     spans += [s.observation.span for s in answer.trace if has_place(s)]
     first_s = min((s.start_s for s in spans), default=0.0)
     last_s = max((s.end_s for s in spans), default=0.0)
+    # Stamps that start late put everything past the length of the video.
     if last_s <= answer.duration_s + 0.05:
         return Span(min(0.0, first_s), max(last_s, answer.duration_s))
     return Span(first_s, max(last_s, first_s + answer.duration_s))
@@ -182,6 +186,7 @@ def _stacked(lanes: Iterable[Lane]) -> tuple[Lane, ...]:
 def _level_lanes(captions: list[tuple[int, Step]], window: Span) -> list[Lane]:
     """One lane for each level of the tree, the longest stretches first; a cell is marked with the
     round in which it was opened."""
+    # A node was opened in the round in which the first of its children was captioned.
     opened: dict[tuple[int, ...], int] = {}
     levels: dict[int, list[Step]] = {}
     for number, step in captions:
@@ -198,6 +203,7 @@ def _level_lanes(captions: list[tuple[int, Step]], window: Span) -> list[Lane]:
             for bar, step in zip(bars, steps, strict=True)
             if node_of(step) in opened
         ]
+        # Nodes of a level differ where the tree was cut at shots.
         mean_s = sum(step.observation.span.duration_s for step in steps) / len(steps)
         title = f"Level {level}, {_about(mean_s)} each"
         named = "Captioned" if len(levels) == 1 else title
@@ -208,6 +214,7 @@ def _level_lanes(captions: list[tuple[int, Step]], window: Span) -> list[Lane]:
 def _step_lane(title: str, kind: LaneKind, numbered: list[tuple[int, Step]], window: Span) -> Lane:
     bars = [_step_bar(step, window) for _, step in numbered]
     rounds = [(bar, number) for bar, (number, _) in zip(bars, numbered, strict=True)]
+    # Narrow bars are drawn last, on top of wide ones.
     widest_first = sorted(bars, key=lambda bar: -bar.width_pct)
     return Lane(title=title, kind=kind, bars=tuple(widest_first), marks=_marks(rounds))
 
@@ -234,12 +241,14 @@ def _evidence_bars(answer: Answer, window: Span) -> tuple[Bar, ...]:
 
 def _bar(span: Span, window: Span, label: str) -> Bar:
     left_pct = max(0.0, _at_pct(span.start_s, window))
+    # A second in an hour is less than a pixel: every bar can be seen, and stays inside.
     width_pct = max(min(100.0, _at_pct(span.end_s, window)) - left_pct, _NARROWEST_PCT)
     return Bar(left_pct=min(left_pct, 100 - width_pct), width_pct=round(width_pct, 3), label=label)
 
 
 def _windows(answer: Answer, whole: Span) -> list[Span]:
     """Nodes of the top level that hold evidence too narrow to be seen, in order of time."""
+    # Windows are nodes of the tree, so that a zoom shows whole cells.
     tops = [s.observation.span for s in answer.trace if len(node_of(s)) == 1]
     narrow = [
         e.span
@@ -252,6 +261,7 @@ def _windows(answer: Answer, whole: Span) -> list[Span]:
 
 def _zoom(answer: Answer, window: Span, whole: Span) -> Zoom:
     picture = _picture(answer, window)
+    # The window is one cell of the top level, which would fill its lane.
     lower = (lane for lane in picture.lanes if not lane.title.startswith("Level 1,"))
     return Zoom(
         left_pct=_at_pct(window.start_s, whole),
@@ -262,6 +272,7 @@ def _zoom(answer: Answer, window: Span, whole: Span) -> Zoom:
 
 
 def _is_in(span: Span, window: Span) -> bool:
+    # An empty span overlaps nothing, and still lies somewhere.
     is_moment_inside = span.duration_s == 0 and window.start_s <= span.start_s <= window.end_s
     return span.overlap_s(window) > 0 or is_moment_inside
 

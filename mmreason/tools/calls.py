@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmreason.models.base import ChatModel, Conversation, Reply, TimedModel
+from mmreason.models.base import ChatModel, GenerateRequest, Reply
 from mmreason.tool_calls import ToolCall
 from mmreason.tools.views import View
 from mmreason.video.types import Span
@@ -22,34 +22,16 @@ BATCH_VIEWS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What a model is to be asked. Drivers send back the replies, or throw in what went wrong."""
+class ModelRequest:
+    """Which model is to be asked for what. Drivers send back the replies, or throw in what went
+    wrong."""
 
     model: ChatModel
-    conversations: Sequence[Conversation]
-    max_new_tokens: int
-    temperature: float = 0.0
-    seed: int = 0
-    deadlines_s: Sequence[float] = ()
-    """Of each conversation, as `time.monotonic()` counts; empty where there is none. Models that
-    end a call by time keep to them (`TimedModel`)."""
+    request: GenerateRequest
 
     def perform(self) -> list[Reply]:
         """Ask now, and only this."""
-        if self.deadlines_s and isinstance(self.model, TimedModel):
-            return self.model.generate_until(
-                self.deadlines_s,
-                self.conversations,
-                max_new_tokens=self.max_new_tokens,
-                temperature=self.temperature,
-                seed=self.seed,
-            )
-        return self.model.generate(
-            self.conversations,
-            max_new_tokens=self.max_new_tokens,
-            temperature=self.temperature,
-            seed=self.seed,
-        )
+        return self.model.generate(self.request)
 
 
 FAILURES = (ValueError, RuntimeError, OSError)

@@ -14,7 +14,7 @@ import numpy as np
 
 from mmreason.grounding import Grounding, GroundingStatus, parse_boxes
 from mmreason.language.thoughts import split_thought
-from mmreason.models.base import ChatModel, FramesPart, Message, TextPart
+from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, TextPart
 from mmreason.types import UsageError
 from mmreason.video.backends.base import MAX_PICTURE_PX, MAX_SIDE_PX
 from mmreason.video.plain_text import show_line
@@ -130,7 +130,7 @@ def ground_frame(model: ChatModel, frame: Frame, expression: str) -> Grounding:
     parts = (FramesPart(batch, "image"), TextPart(clip.prompts.find(expression)))
     common = {"expression": expression, "frame_time_s": frame.time_s, "settings": settings}
     try:
-        reply = model.generate([[Message("user", parts)]])[0]
+        reply = model.generate(GenerateRequest([[Message("user", parts)]]))[0]
     except (RuntimeError, ValueError, OSError) as error:
         return Grounding(
             status=GroundingStatus.ERROR,

@@ -88,10 +88,10 @@ def test_doctor_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     good = doctor.DoctorCheck(name="a", status="ok", found="1.0")
     warn = doctor.DoctorCheck(name="b", status="warn", found="old", advice="renew it")
     fail = doctor.DoctorCheck(name="c", status="fail", found="gone")
-    monkeypatch.setattr(doctor, "run", lambda: [good, warn])
+    monkeypatch.setattr(doctor, "run_checks", lambda: [good, warn])
     assert main(["doctor"]) == 0
     assert capsys.readouterr().out == "ok    a: 1.0\nwarn  b: old (renew it)\n"
-    monkeypatch.setattr(doctor, "run", lambda: [good, fail])
+    monkeypatch.setattr(doctor, "run_checks", lambda: [good, fail])
     assert main(["doctor", "--json"]) == 1
     checks = json.loads(capsys.readouterr().out)["checks"]
     assert checks == [good.to_dict(), fail.to_dict()]

@@ -52,8 +52,8 @@ def test_a_few_files_through_every_verb(tmp_path: Path) -> None:
 def test_what_goes_wrong_is_seen(
     act, outcome: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fuzz, "verbs", lambda *_: {"first": ["x"]})
-    monkeypatch.setattr(fuzz, "checks", lambda *_: {})
+    monkeypatch.setattr(fuzz, "list_verbs", lambda *_: {"first": ["x"]})
+    monkeypatch.setattr(fuzz, "list_checks", lambda *_: {})
     monkeypatch.setattr(fuzz, "_try", lambda _: act())
     found = fuzz.run_file(tmp_path / "a.mp4", "way", tmp_path, 1.0, fuzz.MEMORY_BYTES)
     assert found["first"][0] == outcome

@@ -28,7 +28,7 @@ from mmreason.evaluation.needle.reading import (
 )
 from mmreason.language.answer_reading import read_answer
 from mmreason.memory.tree import Tree, plan_tree
-from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
+from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, Reply, TextPart
 from mmreason.needle.items import Item
 from mmreason.needle.words import parse_question, split_word_clause
 from mmreason.tool_calls import Caption, Look, Scan, Skim
@@ -76,6 +76,7 @@ def answer_from_distinct_stills(
     """As `stills`, of the first `frames` moments of a scan of the whole video, which is part of the
     cost: the frames that the agent looks for, without its search and its checks."""
     run = _BaselineRun(model, video, item)
+    # The scan is paid by every question, as it would be without a store.
     call = Scan(span=video.info.span, count=frames)
     cost = Cost(frames_scanned=salient_frames.frames)
     observation = Observation(text="", span=video.info.span, cost=cost)
@@ -85,6 +86,7 @@ def answer_from_distinct_stills(
 
 def _caption_stills(run: _BaselineRun, times_s: Sequence[float], look: bool) -> Answer:
     span = run.video.info.span
+    # A still speaks for the time up to half way to its neighbours: together they cover the video.
     edges_s = [span.start_s, *((a + b) / 2 for a, b in itertools.pairwise(times_s)), span.end_s]
     views = [
         (Span(a, b), (t,)) for t, (a, b) in zip(times_s, itertools.pairwise(edges_s), strict=True)
@@ -116,6 +118,7 @@ def answer_exhaustively(
 def answer_from_gold(model: ChatModel, video: FrameSource, item: Item) -> Answer:
     """What the model answers where the gold is given: a look at the gold of one needle, captions of
     the gold of several, stills of the whole video where all of it is asked about."""
+    # Gold of the whole video is the whole video.
     if item.kind == "global":
         return answer_from_stills(model, video, item, frames=MOST_WORD_STILLS)
     run = _BaselineRun(model, video, item)
@@ -161,6 +164,7 @@ class _BaselineRun:
     ) -> list[CaptionLine]:
         """A line a view, and a step a place, all of them in one round."""
         views = [view for _, target_views in targets for view in target_views]
+        # All views at once fill batches; the replies are dealt out to their steps afterwards.
         replies = self.ask([times for _, times in views], self.model.clip.prompts.caption)
         lines = [
             CaptionLine(span, reply.text, times)
@@ -178,9 +182,12 @@ class _BaselineRun:
 
     def conclude(self, lines: list[CaptionLine], look: bool) -> tuple[Reading, float | None]:
         """The answer that lines give, or the look they lead to."""
+        # 1. Words of the whole video are counted, not looked for.
         question_parts = parse_question(self.plain)
         if question_parts is not None and question_parts[0] == "word":
             return self.read_words(question_parts[1][0], lines), None
+        # 2. A look where the text leads. A still has no motion, so the clip around its moment is
+        # shown.
         best = best_line(self.plain, lines, self.shows) if look else None
         if best is not None:
             is_still = len(best.frame_times_s) == 1
@@ -188,6 +195,7 @@ class _BaselineRun:
             reading, sure = self.look(span)
             if reading.choice is not None:
                 return reading, sure
+        # 3. From the text alone: no look was wanted, or it picked no option.
         return answer_from_lines(self.plain, self.item.options, lines, self.shows), None
 
     def look(self, span: Span) -> tuple[Reading, float | None]:
@@ -204,6 +212,7 @@ class _BaselineRun:
     def clip_around(self, time_s: float) -> Span:
         """The clip length the model sees best around a moment, or all of a shorter video."""
         whole, half_s = self.video.info.span, self.model.clip.leaf_s / 2
+        # Moved inwards at the borders, so that the clip keeps its length.
         start_s = min(max(whole.start_s, time_s - half_s), max(0.0, whole.end_s - 2 * half_s))
         return Span(start_s, min(whole.end_s, start_s + 2 * half_s))
 
@@ -213,6 +222,7 @@ class _BaselineRun:
 
     def words_at(self, lines: Sequence[CaptionLine]) -> list[tuple[str, ...]]:
         """On-screen words of each line: as told by it, else asked of its middle frame."""
+        # Captions often leave the word out; it is asked for only there, and once.
         silent = [line for line in lines if not line.shown_words() and line.span not in self._words]
         if silent:
             times_s = [(line.frame_times_s[len(line.frame_times_s) // 2],) for line in silent]
@@ -224,6 +234,7 @@ class _BaselineRun:
         return [line.shown_words() or (self._words[line.span],) for line in lines]
 
     def read_words(self, which: str, lines: list[CaptionLine]) -> Reading:
+        # Chapters are long: a thinner row of lines finds them all, and each word may cost a call.
         step = max(1, len(lines) // MOST_WORD_STILLS)
         chosen = lines[::step]
         words_of_lines = zip(chosen, self.words_at(chosen), strict=True)
@@ -242,7 +253,9 @@ class _BaselineRun:
                 kind = "image" if len(times) == 1 else "video"
                 message_parts = (FramesPart(frames, kind), TextPart(prompt))
                 conversations.append([Message("user", message_parts)])
-            replies += self.model.generate(conversations, max_new_tokens=MAX_NEW_TOKENS)
+            replies += self.model.generate(
+                GenerateRequest(conversations, max_new_tokens=MAX_NEW_TOKENS)
+            )
         return replies
 
     def note(
@@ -267,6 +280,7 @@ class _BaselineRun:
         self.steps.append(Step(thought="", call=call, observation=observation))
 
     def answer(self, reading: Reading, confidence: float | None = None) -> Answer:
+        # `frames` counts what a model was shown, again and again; this is what was decoded.
         unique = {t for step in self.steps for t in step.observation.frame_times_s}
         cost = sum((step.cost for step in self.steps), Cost())
         seconds = time.perf_counter() - self._started
@@ -275,6 +289,7 @@ class _BaselineRun:
             for line in reading.lines
             if reading.choice is not None
         )
+        # These ways end by themselves: they have no budget to run out of.
         done = StopReason.ABSTAINED if reading.choice is None else StopReason.ANSWERED
         return Answer(
             question=self.item.question,

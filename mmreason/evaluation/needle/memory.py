@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from mmreason.memory.store import Store
-from mmreason.models.base import ChatModel, ClipRecipe, Conversation, FramesPart, Reply, TextPart
+from mmreason.models.base import (
+    ChatModel,
+    ClipRecipe,
+    Conversation,
+    FramesPart,
+    GenerateRequest,
+    Reply,
+    TextPart,
+)
 from mmreason.video.types import FrameBatch, FrameSource, VideoInfo
 
 MOST_BYTES = 192 * 2**20
@@ -43,6 +51,8 @@ class FrameCache:
         """See `Video.frames_at`."""
         new = [t for t in dict.fromkeys(times_s) if (t, size_px) not in self._kept]
         drawn = self._video.frames_at(new, size_px) if new else None
+        # Emptied as a whole: methods pass over the video in order, so the oldest frames are not the
+        # least useful.
         if drawn is not None and self._bytes + drawn.pixels.nbytes > MOST_BYTES:
             self._kept.clear()
             self._bytes = 0
@@ -94,30 +104,29 @@ class ReplyCache:
     def notes(self) -> tuple[str, ...]:
         return self._model.notes
 
-    def generate(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
-        """See `ChatModel`. Only greedy replies are kept; others are asked anew."""
-        if temperature > 0:
-            return self._model.generate(
-                conversations, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
-            )
-        keys = [self._key(c, max_new_tokens) for c in conversations]
+    def generate(self, request: GenerateRequest) -> list[Reply]:
+        """See `ChatModel`. Only plain greedy replies are stored; others are asked for anew."""
+        # A random reply that is stored would be the same for every seed.
+        if request.temperature > 0 or request.stop or request.constraint or request.tools:
+            return self._model.generate(request)
+        conversations = request.conversations
+        keys = [self._key(c, request.max_new_tokens) for c in conversations]
         replies_by_key = {key: self._store.get(key) for key in dict.fromkeys(keys)}
+        # The same request twice in a batch is asked once.
         new = {k: c for k, c in zip(keys, conversations, strict=True) if replies_by_key[k] is None}
         if new:
-            replies = self._model.generate(list(new.values()), max_new_tokens=max_new_tokens)
+            self.asked += len(new)
+            # A reply is for all who will read it here: it has no deadline of one of them.
+            new_request = replace(request, conversations=list(new.values()), deadlines_s=())
+            replies = self._model.generate(new_request)
             for key, reply in zip(new, replies, strict=True):
                 replies_by_key[key] = asdict(reply)
                 self._store.put(key, asdict(reply), video="benchmark", model=self.name)
         return [_reply(replies_by_key[key]) for key in keys]
 
     def _key(self, conversation: Conversation, max_new_tokens: int) -> str:
+        # By pixels and times, not by where the frames come from: what the model cannot tell apart
+        # is one.
         digest = hashlib.sha256(f"{self.fingerprint}/{max_new_tokens}".encode())
         for message in conversation:
             digest.update(f"/{message.role}".encode())

@@ -81,6 +81,8 @@ def answer_item(
 ) -> Answer:
     """Answer one item. `budget` binds policies only; `store` is what a warm policy has seen."""
     if is_policy(method):
+        # A new policy and reasoner an item: only `store` carries what was seen from one to the
+        # next.
         policy = _policy(method.removesuffix(WARM), item)
         reasoner = Reasoner(model, policy=policy, store=store)
         return reasoner.ask(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from enum import StrEnum
+from enum import StrEnum, auto
 
 import numpy as np
 
@@ -27,19 +27,19 @@ _SLACK = 1.01
 
 
 class ErrorKind(StrEnum):
-    """Where an item was lost."""
+    """Where an item was lost; the values are keys of `summary.json`."""
 
-    SEARCH = "search"
+    SEARCH = auto()
     """No leaf that holds gold was visited."""
-    LOOK = "look"
+    LOOK = auto()
     """Visited, but no frame that was shown lies in the gold."""
-    REASON = "reason"
+    REASON = auto()
     """All gold seen, and a wrong answer (or none) given. Global items too: all of the video is
     gold to them."""
-    STOP = "stop"
+    STOP = auto()
     """Ended too early: by the budget, with some gold unseen, or with an answer that nothing
     supports (items without an answer)."""
-    FAILED = "failed"
+    FAILED = auto()
     """The method raised."""
 
 
@@ -47,6 +47,7 @@ def is_leaf(outcome: Outcome, visit: Visit) -> bool:
     """Whether a call was about a leaf, or about no more than one."""
     if visit.node is not None and len(visit.node) >= outcome.depth:
         return True
+    # Looks name a stretch, not a node. Borders are rounded, hence the slack.
     return visit.span.duration_s <= _SLACK * outcome.leaf_s
 
 
@@ -77,6 +78,7 @@ def seen_round(outcome: Outcome) -> int | None:
 
 
 def _round_of(outcome: Outcome, test: Callable[[Outcome, Visit, Span], bool]) -> int | None:
+    # Several spans may be met in one round; the round of the last of them counts.
     waiting = list(outcome.item.gold_spans)
     if not waiting:
         return None
@@ -111,6 +113,7 @@ def error_kind(outcome: Outcome) -> ErrorKind | None:
         return None
     if outcome.error is not None:
         return ErrorKind.FAILED
+    # From the end backwards: what was seen, then what was met, then what was missed.
     by_budget = outcome.stop_reason.startswith("budget")
     if outcome.item.kind == "global":
         return ErrorKind.STOP if by_budget else ErrorKind.REASON
@@ -123,6 +126,8 @@ def error_kind(outcome: Outcome) -> ErrorKind | None:
     if hit_round(outcome) is not None:
         return ErrorKind.LOOK
     gold = outcome.item.gold_spans
+    # Some of several spans met, and others not: it stopped too early; none met: it searched
+    # wrongly.
     met = [any(_meets_leaf(outcome, v, span) for v in outcome.visits) for span in gold]
     return ErrorKind.STOP if any(met) else ErrorKind.SEARCH
 
@@ -161,6 +166,7 @@ def _parent(outcome: Outcome, visit: Visit) -> tuple[int, ...] | None:
 
 
 def _holds_gold(outcome: Outcome, node: tuple[int, ...]) -> bool:
+    # A node id is its digits from the top; read in base `branching` it is the place on its level.
     index = 0
     for digit in node:
         index = index * outcome.branching + digit - 1
@@ -193,6 +199,7 @@ def failed_share(outcome: Outcome) -> float:
 
 def answered_early(outcome: Outcome) -> bool:
     """Whether an option was chosen although some gold had not been seen."""
+    # Where nothing was planted no answer can be early.
     has_gold = outcome.item.kind not in ("global", "absent")
     return has_gold and outcome.choice is not None and seen_round(outcome) is None
 
@@ -229,6 +236,8 @@ def has_evidence_frame(outcome: Outcome) -> bool:
 def score_ungrounded(outcomes: Iterable[Outcome], by_frames: bool = False) -> Proportion:
     """H_t: right answers of items with planted gold whose evidence does not show it."""
     right = [o for o in outcomes if o.right and o.item.kind not in ("global", "absent")]
+    # A leaf that holds a short needle has a tiny tIoU with it: by frames is the fair test of
+    # search.
     test = (lambda o: not has_evidence_frame(o)) if by_frames else is_ungrounded
     return Proportion(sum(map(test, right)), len(right))
 
@@ -260,6 +269,7 @@ def accuracy_within(outcomes: Sequence[Outcome], frames: int) -> Proportion:
 def area_under_cost(outcomes: Sequence[Outcome], least: int = 8, most: int = 4096) -> float:
     """Mean of `accuracy_within` over budgets evenly spaced in log2 from `least` to `most`: the area
     under the accuracy-cost curve, 0..1."""
+    # Eight budgets an octave: fine enough that the sum is the area.
     steps = round(8 * math.log2(most / least))
     budgets = [least * 2 ** (i / 8) for i in range(steps + 1)]
     return float(np.mean([accuracy_within(outcomes, int(b)).value for b in budgets]))
@@ -292,6 +302,7 @@ def calibration_error(outcomes: Sequence[Outcome], bins: int = 10) -> float:
 def relative_to_gold(full: Sequence[Outcome], gold_given: Sequence[Outcome]) -> float:
     """CRR: accuracy on the whole video over accuracy with the gold clip given, on the same items;
     NaN where the latter is 0."""
+    # Only items that both have: a share of two different sets would be no share.
     ids = {o.item.id for o in full} & {o.item.id for o in gold_given}
     whole = score_accuracy([o for o in full if o.item.id in ids])
     clip = score_accuracy([o for o in gold_given if o.item.id in ids])
@@ -313,6 +324,7 @@ def paired_difference(
             by_world.setdefault(o.item.world, []).append(float(o.right) - right_by_item[o.item.id])
     if not by_world:
         return math.nan, math.nan, math.nan
+    # Sums and counts a world: drawing worlds then needs no more than indexing.
     sums = np.array([sum(v) for v in by_world.values()])
     counts = np.array([len(v) for v in by_world.values()])
     value = float(sums.sum() / counts.sum())
@@ -320,6 +332,7 @@ def paired_difference(
         return value, math.nan, math.nan
     drawn = np.random.default_rng(seed).integers(0, len(sums), (draws, len(sums)))
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    # The percentile interval.
     low, high = np.quantile(means, (0.025, 0.975))
     return value, float(low), float(high)
 

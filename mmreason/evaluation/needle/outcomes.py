@@ -70,6 +70,7 @@ class Outcome:
     @property
     def abstained(self) -> bool:
         """Whether it says that nothing supports an answer."""
+        # A failure is not an abstention, though neither chose an option.
         if self.choice is not None or self.error is not None:
             return False
         return self.stop_reason == StopReason.ABSTAINED or says_absent(self.text)
@@ -145,6 +146,7 @@ def outcome_of(item: Item, method: str, answer: Answer | ItemFailure) -> Outcome
             branching=2,
             error=f"{type(answer.error).__name__}: {answer.error}",
         )
+    # The tree that was searched, from which metrics know what a leaf is.
     tree = answer.settings["tree"]
     return Outcome(
         item=item,

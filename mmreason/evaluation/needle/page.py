@@ -101,6 +101,8 @@ def _draw_cost(outcomes: Sequence[Outcome]) -> Drawing:
     """Accuracy with its interval against mean frames a question; methods of one kind are joined."""
     groups: dict[str, list[IntervalPoint]] = {}
     for row in summary.build_rows(outcomes):
+        # Warm policies and the gold are no points of this curve: their cost is not that of a
+        # question.
         if row.method.endswith(WARM) or row.method == "gold_clip":
             continue
         point = IntervalPoint(
@@ -203,6 +205,7 @@ def comparison_sentence(outcomes: Sequence[Outcome], method: str) -> str:
         clauses.append(
             f"{_points(comparison.scan_gain)} to {comparison.best_scan}, the best that scans"
         )
+    # NaN says that the rival was not measured: no sentence about it then.
     if not math.isnan(comparison.frame_share):
         gap = _points(comparison.exhaustive_gap)
         clauses.append(

@@ -38,6 +38,7 @@ class CaptionLine:
         """Words of each thing told."""
         if says_outside(self.text):
             return []
+        # "and" parts things only before an article: "red and blue stripes" is one.
         pieces = re.split(r"[.,;]| and (?=an? |the )| then ", self.text)
         return [words(piece) for piece in pieces]
 
@@ -126,6 +127,7 @@ def _single(
     if form == "motion":
         return Reading(read_answer(line.text, options).choice, line.text, (line,))
     values: dict[str, tuple[str, ...]] = {**VALUES}
+    # A pattern that is not told is plain, as captions leave that word out.
     values_told = [v for v in values.get(form, ()) if v in phrase]
     value = values_told[0] if values_told else "plain" if form == "pattern" else ""
     choice = options.index(value) if value in options else None
@@ -185,6 +187,7 @@ def read_words(
             seen_s[word] = seen_s.get(word, 0.0) + line.span.duration_s
     if not seen_s:
         return Reading(None, "")
+    # By first sight, since dictionaries keep their order.
     order = list(seen_s)
     last = next(word for _, word in reversed(words_of_lines) if word in seen_s)
     pick = {

@@ -112,12 +112,15 @@ def run_plan(
     methods.check_methods(plan.methods)
     folder.mkdir(parents=True, exist_ok=True)
     model = _model(plan.model)
+    # 1. One folder, one way of measuring: outcomes of two would be averaged.
     _check_same_run(plan, model, folder / "run.json")
     results = folder / "results.jsonl"
     mend_last_line(results)
+    # 2. What is there already, also of other lengths, seeds and methods than this plan's.
     done = {_key(outcome.method, outcome.item) for outcome in read_outcomes(results)}
     planned = {_key(method, item) for method, item in plan.asked()}
     count = len(done & planned)
+    # 3. One world and method a job: its frames are drawn, and its scan is made, once.
     jobs = [(d, s, m) for d in plan.durations_s for s in plan.seeds for m in plan.methods]
     for outcome in _outcomes(plan, folder, jobs, done, workers):
         append_lines(results, encode_json_line(outcome.to_dict()))
@@ -149,6 +152,7 @@ def _outcomes(
         for job in jobs:
             yield from _measure_missing(plan, folder, job, done)
         return
+    # Forking after torch has started its threads can hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         waiting = [pool.submit(_in_worker, plan, folder, job, done) for job in jobs]
@@ -162,12 +166,14 @@ def _outcomes(
 def _in_worker(plan: Plan, folder: Path, job: _Job, done: set[_Key]) -> list[Outcome]:
     import torch
 
+    # Processes are the parallelism here; threads in each would fight for the same cores.
     torch.set_num_threads(1)
     return list(_measure_missing(plan, folder, job, done))
 
 
 def _measure_missing(plan: Plan, folder: Path, job: _Job, done: set[_Key]) -> Iterator[Outcome]:
     """What is missing of one world and method, in order."""
+    # 1. The questions that are missing, in the order of the set.
     duration_s, seed, method = job
     needles = needle_set(seed, duration_s, plan.items)
     items = [item.rotated(turns) for item in needles.items for turns in range(plan.rotations)]
@@ -178,6 +184,8 @@ def _measure_missing(plan: Plan, folder: Path, job: _Job, done: set[_Key]) -> It
     model = _model(plan.model) or make_oracle(
         needles.world, CaptionNoise(p_mention=((math.inf, plan.mention),))
     )
+    # 2. The world is drawn from its script, which is kept beside the results for whoever looks them
+    # up.
     is_warm = method.endswith(methods.WARM)
     store = Store.in_memory() if is_warm else None
     with closing(Store.open(folder / "replies.sqlite3")) as replies, Video.open(script) as video:
@@ -197,6 +205,8 @@ def _outcome(
     item: Item,
     store: Store | None,
 ) -> Outcome:
+    # A fault of a model, of a video or of the policy is the outcome of this item, not the end of
+    # the run.
     budget = Budget(frames=plan.frames)
     try:
         answer = methods.answer_item(method, model, video, item, budget=budget, store=store)
@@ -243,6 +253,7 @@ def _check_same_run(plan: Plan, model: ChatModel | None, path: Path) -> None:
                 f"{path.parent}: holds another run ({'; '.join(differ)}); give a new folder"
             )
         return
+    # The version is told, not compared: a run may go on after an update.
     text = json.dumps(settings | {"mmreason": __version__}, indent=1)
     write_atomic(path, f"{text}\n".encode())
 

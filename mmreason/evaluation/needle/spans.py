@@ -91,6 +91,7 @@ def frame_scores(
     frames_s, gold_times_s = sorted(set(seen_s)), sorted(set(gold_s))
     if not frames_s or not gold_times_s:
         return FrameScores(0.0, 0.0)
+    # Precision asks of every frame, recall of every gold time.
     near = sum(_distance(t, gold_times_s) <= tolerance_s for t in frames_s)
     reached = sum(_distance(t, frames_s) <= tolerance_s for t in gold_times_s)
     return FrameScores(near / len(frames_s), reached / len(gold_times_s))

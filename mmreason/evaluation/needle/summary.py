@@ -72,6 +72,7 @@ def build_rows(outcomes: Sequence[Outcome]) -> list[Row]:
 def build_row(method: str, outcomes: Sequence[Outcome]) -> Row:
     """The row of `method`; `outcomes` are its own."""
     kinds = dict.fromkeys(o.item.kind for o in outcomes)
+    # Gold that was planted: of the whole video, or of nothing, there is no place to find.
     planted = [o for o in outcomes if o.item.kind not in ("global", "absent")]
     errors = Counter(kind for o in outcomes if (kind := metrics.error_kind(o)) is not None)
     return Row(
@@ -181,6 +182,8 @@ def compare_with_baselines(outcomes: Sequence[Outcome], method: str) -> Baseline
     baselines = [
         r for r in build_rows(outcomes) if not is_policy(r.method) and r.method != "gold_clip"
     ]
+    # Rivals may cost as much as the policy, and no more. Scans pay in decoding, which frames shown
+    # do not tell.
     cheap = [r for r in baselines if r.frames.value <= own_row.frames.value]
 
     def best_of(rivals: Sequence[Row]) -> str | None:
@@ -223,6 +226,7 @@ def warm_share(outcomes: Sequence[Outcome], method: str, *, decoded: bool = Fals
 
     warm = {o.item.id: o for o in outcomes if o.method == method + WARM}
     cold = {o.item.id: o for o in outcomes if o.method == method}
+    # A world's first question pays for the opening either way: the gain is in those after it.
     first = {min(i for i in warm if warm[i].item.world == w) for w in _worlds(warm)}
     later = [i for i in warm if i in cold and i not in first]
     spent = sum(frames(cold[i]) for i in later)
