@@ -79,6 +79,7 @@ def giou(a: Box, b: Box) -> float:
     """
     shared = _intersection_px2(a, b)
     union = a.area_px2 + b.area_px2 - shared
+    # The smallest box around both.
     width = max(a.x2_px, b.x2_px) - min(a.x1_px, b.x1_px)
     height = max(a.y2_px, b.y2_px) - min(a.y1_px, b.y1_px)
     hull = width * height

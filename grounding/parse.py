@@ -172,6 +172,7 @@ def _embedded_json(text: str, rule: str) -> list[tuple[str, Any]]:
         if opening is None:
             break
         try:
+            # A bracket may begin prose: what does not parse is searched on one character later.
             value, offset = decoder.raw_decode(text, opening.start())
         except (ValueError, RecursionError):
             offset = opening.start() + 1

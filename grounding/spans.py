@@ -70,6 +70,7 @@ def tiou(first: Iterable[Span], second: Iterable[Span]) -> float:
 def _merge(spans: Iterable[Span], gap_us: int = 0) -> list[_IntervalUs]:
     """Disjoint intervals that are not empty, in ascending order."""
     merged: list[_IntervalUs] = []
+    # In order of their starts, each either goes on where the last one is, or opens a new one.
     for start_us, end_us in sorted((_to_us(span.start_s), _to_us(span.end_s)) for span in spans):
         if start_us == end_us:
             continue

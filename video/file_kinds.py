@@ -54,6 +54,7 @@ def _xml(pattern: str) -> Callable[[bytes], object]:
 
     def begins(head: bytes) -> object:
         offset = 0
+        # Declarations, comments and white space may come before the first element.
         while skipped := _PROLOGUE.match(head, offset):
             offset = skipped.end()
         return compiled.match(head, offset)

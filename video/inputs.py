@@ -68,6 +68,7 @@ def as_path(source: VideoInput, name: str | None = None) -> Path | PrivateFile:
         return path
     if isinstance(source, bytes | bytearray | memoryview):
         data = memoryview(source)
+        # A view with gaps, such as every other byte, is made one piece first.
         data = data if data.c_contiguous else memoryview(data.tobytes())
         return copy_bytes(data, name or "<bytes>")
     if hasattr(source, "read"):
@@ -101,6 +102,7 @@ def _copy(name: str, head: bytes, write: _Write) -> PrivateFile:
 
 def _open_file(file: BinaryIO, name: str) -> PrivateFile:
     try:
+        # A descriptor of its own, so that the caller may close or move the file.
         descriptor = reopen_descriptor(file)
         if descriptor is None:
             return _copy_file(file, name)
@@ -114,6 +116,7 @@ def _open_file(file: BinaryIO, name: str) -> PrivateFile:
 
 
 def _copy_file(file: BinaryIO, name: str) -> PrivateFile:
+    # Left where it stood, if it can be moved at all.
     start = file.tell() if _seekable(file) else None
     head = file.read(64)
     if not isinstance(head, bytes):

@@ -169,6 +169,7 @@ class Video:
             name = self.path if self._private is None else self._private.name
             raise VideoError(f"{name}: is closed; open it again")
         if self._pid != os.getpid():
+            # The parent's source is held, not closed: it still reads from it.
             self._inherited, self._source = self._source, self._source.reopened()
             self._pid = os.getpid()
         return self._source
@@ -196,6 +197,7 @@ class Video:
         if self._full_hash or is_world_script(self.path):
             with self.path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
+        # Samples of a large file name it well enough, in milliseconds instead of minutes.
         size = self.path.stat().st_size
         digest = hashlib.sha256(str(size).encode())
         last_start = max(0, size - _HASH_BLOCK_BYTES)

@@ -68,6 +68,7 @@ def explain_unreadable(path: Path) -> str:
     OSError."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
+    # The name of an unfinished download says more than its first bytes, which look whole.
     if path.suffix.lower() in _UNFINISHED:
         return (
             f"is not a video file that can be read: its name says that it is unfinished; {_AGAIN}"
@@ -96,6 +97,7 @@ def explain_unreadable(path: Path) -> str:
 def _explain_boxes(path: Path) -> str:
     """Of an mp4 or mov file by the boxes on its outermost level."""
     names, is_cut = _outer_boxes(path)
+    # Without the index no frame can be found; segments have theirs in another file.
     if b"moov" not in names:
         if names.keys() & {b"moof", b"styp", b"sidx"}:
             return fill_in(_segment_advice("DASH or CMAF"), path)

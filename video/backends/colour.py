@@ -83,6 +83,7 @@ def read_colour(path: Path, frame: av.VideoFrame, stream: VideoStream, container
     Raises VideoError for colours that are not converted, which no back end shows correctly.
     """
     codec = stream.codec_context.codec.canonical_name
+    # 1. Marks: those of the picture lead, those of the container fill in (2 is "unspecified").
     says_matrix = frame.colorspace != 2 and codec != "vp8"  # which knows BT.601 only
     by_container = not says_matrix and container.matrix not in (0, 2)
     marks = Marks(
@@ -96,6 +97,7 @@ def read_colour(path: Path, frame: av.VideoFrame, stream: VideoStream, container
             f"{path}: is Dolby Vision without a picture for other players, whose colours (IPT) are "
             f"not converted; {_convert_command(path, 'libplacebo=format=yuv420p')}"
         )
+    # 2. What neither says is assumed, and told as assumed.
     assumed: list[str] = []
     transfer = _TRANSFERS.get(marks.transfer, f"reserved ({marks.transfer})")
     primaries = _PRIMARIES.get(marks.primaries, f"reserved ({marks.primaries})")
@@ -105,6 +107,7 @@ def read_colour(path: Path, frame: av.VideoFrame, stream: VideoStream, container
     if primaries == "unknown" and (is_hdr or matrix == "bt2020nc"):
         primaries = "bt2020"
         assumed.append("primaries")
+    # 3. Transparency: what the picture has, and what its decoder does not deliver.
     alpha = "none"
     if frame.format.has_palette:  # of which only the entries in use tell
         alpha = "on black" if frame.to_ndarray(format="rgba")[..., 3].min() < 255 else "none"
@@ -133,6 +136,7 @@ def _matrix(
         return "unknown"
     if matrix == "unknown":
         assumed.append("matrix")
+        # HDR without a matrix is BT.2020 in practice; else size tells, as players have it.
         if is_bt2020:
             return "bt2020nc"
         return "bt709" if frame.height >= HD_LINES else "smpte170m"

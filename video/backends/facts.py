@@ -104,6 +104,7 @@ def read_facts(
     table, by_cues, tail = None, False, None
     if access.repair is None and head.is_stamped and not head.undecodable:
         size_bytes = path.stat().st_size
+        # A full index makes the end known without reading the middle.
         tail = tail_through_index(*opened, size_bytes, deadline)
         if tail is None and (opened[0].duration or 0) / av.time_base > _MAX_SCANNED_S:
             tail = tail_through_cues(*opened, size_bytes, deadline)
@@ -116,6 +117,7 @@ def read_facts(
         tail = table = table.shown_from(head.start_pts)
     if not len(tail.shown_pts):
         raise VideoError(f"{path}: no frame of it can be shown")
+    # The first frame that decodes may lie after the last stamp of a damaged file.
     last_pts = max(int(tail.shown_pts[-1]), head.start_pts)
     end_pts = max(tail.end_pts, last_pts + 1)
     colour = replace(head.colour, tone_map=operator_for(head.colour, tone_map))

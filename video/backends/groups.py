@@ -69,12 +69,15 @@ class GroupReader:
         """Roughly how many frames are decoded to reach `tick`."""
         table, entries = self._facts.table, self._stream.index_entries
         if table is not None:
+            # With a table the way is known exactly: from the key frame to the tick.
             key = self._key_before(tick)
             first = tick if key is None else key[0]
             low, high = np.searchsorted(table.shown_pts, (first, tick))
             return 1 + int(high - low)
+        # Index entries hold decoding stamps, which run ahead of presentation by the reorder delay.
         aim = tick - self._facts.reorder_pts
         if self._facts.by_cues:
+            # Cues list key frames alone, so frames in between are guessed from the rate.
             passed = tick - entries[max(0, entries.search_timestamp(aim))].timestamp
             return 1 + round(passed * self._facts.tick_s * self._facts.info.mean_fps_hz)
         return 1 + entries.search_timestamp(aim, any_frame=True) - entries.search_timestamp(aim)
@@ -91,6 +94,7 @@ class GroupReader:
             fell = fell or (newest is not None and pts < newest and not damaged)
             if pts >= end:
                 break
+            # The last frame at or before the start is the one displayed there.
             if pts <= start:
                 if newest is None:  # later on it is a damaged file that goes back in time
                     before = frame, not damaged
@@ -108,6 +112,8 @@ class GroupReader:
         """Frames in order, the first one shown at or before `start`: from the key frame before it,
         or an earlier one where that needs more than itself."""
         frames: Iterator[tuple[av.VideoFrame, bool]] = iter(())
+        # 1. From the key frame before `start`. 2. Some key frames need frames before them: earlier
+        # ones are tried. 3. At last from the first again, taking what comes.
         for begin in (start, *self._earlier(start), start):
             frames = self._decode_all(chain(self._packets_from(begin), (None,)), None)
             first = next(frames, None)
@@ -129,6 +135,8 @@ class GroupReader:
         """Answers for `targets` of one group. Where the group gives other frames than the container
         promises, though nothing is damaged, it is read again from earlier key frames: some
         encoders mark key frames that need more than themselves."""
+        # 1. Decode the group; an undamaged frame other than the container promises means that the
+        #    key frame was none: start again from an earlier one, for the targets still open.
         starts = [targets[0]]
         for start in chain(starts, self._earlier(targets[0])):
             done, last_look = 0, self._vain_looks >= _MAX_VAIN_LOOKS
@@ -142,11 +150,13 @@ class GroupReader:
                 return
             if last_look:
                 break
+        # 2. Looking back did not help: take what the group gives, and do not look back for ever.
         self._vain_looks += 1
         done = 0
         for frame, exact, _ in self._decode_group(targets, targets[0]):
             done += 1
             yield frame, exact
+        # 3. Nothing decodes for the rest: the nearest frame before stands for all of them.
         if done < len(targets):
             yield from repeat((self._recover(targets[done]), False), len(targets) - done)
 
@@ -163,13 +173,17 @@ class GroupReader:
         for frame, is_damaged in self._decoded(targets, start, stamps):
             fell = fell or (newest is not None and _pts(frame) < _pts(newest[0]))
             damaged = is_damaged or fell  # see `every_frame`
+            # A frame is displayed until the next one: the first past a target answers it with the
+            # one before.
             while target is not None and target < _pts(frame):
                 yield _answer(target, newest or (frame, damaged), stamps)
                 target = next(waiting, None)
             if newest is None or _pts(frame) > _pts(newest[0]):
                 newest = frame, damaged
+            # Stamps long past are forgotten, all but the one displayed now.
             if target is not None and len(stamps) > 4 * _MAX_HELD:
                 del stamps[: max(0, bisect_right(stamps, min(target, _pts(frame))) - 1)]
+        # The group ended: its last frame is displayed for all targets that are left.
         while target is not None and newest is not None:
             yield _answer(target, newest, stamps)
             target = next(waiting, None)
@@ -182,16 +196,19 @@ class GroupReader:
         waiting: list[av.Packet] = []
         waiting_bytes = 0
         for packet in self._packets_from(start):
+            # No packet from here on is shown before its decoding stamp: nothing later is needed.
             if stamps and packet.dts is not None and packet.dts > targets[-1]:
                 break
             pts = presentation_stamp(packet)
             if pts is not None and not packet.is_discard:
                 insort(stamps, pts)
+            # Held back until it is known which frames are wanted: the others need not be decoded.
             waiting.append(packet)
             waiting_bytes += packet.size
             if len(waiting) == _MAX_HELD or waiting_bytes > _MAX_HELD_BYTES:
                 yield from self._decode_all(waiting, _needed(targets, stamps))
                 waiting, waiting_bytes = [], 0
+        # At the end of the group all stamps are known: feed up to the last wanted packet.
         needed = _needed(targets, stamps)
         last = max(
             (i for i, packet in enumerate(waiting) if presentation_stamp(packet) in needed),
@@ -209,6 +226,7 @@ class GroupReader:
         try:
             for packet in packets:
                 if needed is not None and self._facts.can_skip and packet is not None:
+                    # Frames that no other refers to (NONREF) can be skipped at no loss.
                     skip = packet.pts is not None and packet.pts not in needed
                     if skip != skipping:
                         skipping = skip
@@ -225,9 +243,11 @@ class GroupReader:
     def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
         """Frames that `packet` brings out (None drains); one that fails marks what follows, up to
         the next key frame."""
+        # 1. Damage ends at the next key frame that is whole.
         if packet is not None and packet.is_keyframe and self._damaged_until is not None:
             pts = presentation_stamp(packet)
             if pts is not None and not packet.is_corrupt:
+                # What is shown from a whole key frame on refers to nothing before it.
                 self._damaged_until = min(self._damaged_until, pts)
         try:
             frames = self._stream.codec_context.decode(packet)
@@ -236,6 +256,7 @@ class GroupReader:
         except av.error.FFmpegError:
             self._damaged_until = np.inf
             return []
+        # 2. Damage begins at a packet that is marked so, or that refers to one that was lost.
         is_broken = packet is not None and (packet.is_corrupt or self._refers_to_lost(packet))
         if is_broken or any(f.is_corrupt for f in frames):
             self._damaged_until = np.inf
@@ -254,6 +275,8 @@ class GroupReader:
         self._damaged_until = None
         key = self._key_before(start) if self._facts.table is not None else None
         if self._facts.can_seek and (self._facts.table is None or key is not None):
+            # 1. Seek, and see whether the first packet lies early enough; else aim further back,
+            #    four times as far each time: some formats seek only roughly.
             aim = start if key is None else key[0]
             back = round(1 / self._facts.tick_s)
             for _ in range(_MAX_SEEKS):
@@ -269,6 +292,7 @@ class GroupReader:
                     if key_packet is not None:
                         return chain((key_packet,), from_key)
                 aim, back = aim - back, back * 4
+        # 2. Seeking does not help: open the file anew and read it from its start.
         self._container.close()
         self._container, self._stream = open_container(self._facts.access, self.deadline)
         return _from_key(self._packets(), key)
@@ -310,6 +334,7 @@ class GroupReader:
     def image(self, frame: av.VideoFrame, size_px: tuple[int, int]) -> np.ndarray:
         """uint8 (height, width, 3) for `size_px` (width, height), resized by the converter and
         turned upright. Raises VideoError."""
+        # Sizes are asked for as displayed, the stored picture lies on its side at odd turns.
         turns = self._facts.turns
         stored_px = (size_px[1], size_px[0]) if turns % 2 else size_px
         upright = np.rot90(self._converter.picture(frame, self._stream, stored_px), k=turns)
@@ -327,6 +352,7 @@ def _needed(targets: list[int], stamps: list[int]) -> set[int]:
     targets away from stamps known now, so nothing needed is missed."""
     if not stamps:
         return set()
+    # Displayed at a target is the last stamp at or before it.
     rows = np.searchsorted(stamps, targets, "right") - 1
     return {stamps[row] for row in set(rows.clip(0).tolist())}
 

@@ -65,6 +65,7 @@ def read_head(access: Access, opened: Opened, deadline: Deadline) -> Head:
     marks = container_marks(stream)
     packets = chain(read_packets(container, stream, deadline, access.repair), (None,))
     for row, packet in enumerate(packets):
+        # Go on past the first frame for a while: reordering shows in the packets after it.
         if row >= _MAX_FIRST or (first is not None and row >= _HEAD_PACKETS):
             break
         if packet is not None:
@@ -72,6 +73,7 @@ def read_head(access: Access, opened: Opened, deadline: Deadline) -> Head:
             pts = presentation_stamp(packet)
             if pts is not None and not packet.is_discard:
                 shown_pts.append(pts)
+        # A repaired file starts at the first frame that is shown, others at the first with a time.
         for frame in _decoded(stream, packet) if first is None else ():
             pts = presentation_stamp(frame)
             if pts is not None and (access.repair is None or pts >= access.repair.start_pts):

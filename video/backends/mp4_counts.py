@@ -63,6 +63,7 @@ def _count_samples(boxes: Iterator[_Box]) -> int:
     samples, of_track, is_sound, is_plain = 0, 0, False, False
     for box in boxes:
         first, second, third = (int.from_bytes(box.body[i : i + 4]) for i in (4, 8, 12))
+        # A new track: the samples of the one before count now that its kind is known.
         if box.name == b"trak":
             samples += 0 if is_sound and is_plain else of_track
             of_track, is_sound, is_plain = 0, False, False
@@ -81,6 +82,7 @@ def _boxes(read: _Read, size_bytes: int) -> Iterator[_Box]:
     """Boxes of `size_bytes` and those inside them, in order, up to a limit."""
     ranges = [(0, size_bytes)]
     for _ in range(_MOST_BOXES):
+        # A stack of byte ranges still to read: inner boxes first, then what follows their parent.
         while ranges and ranges[-1][0] + 8 > ranges[-1][1]:
             ranges.pop()
         if not ranges:

@@ -247,12 +247,14 @@ def read_stored(
         if row == max_packets:
             complete = False
             break
+        # One flat array of integers: an hour of video has 200,000 packets and more.
         pts = NO_STAMP if packet.pts is None else packet.pts
         dts = NO_STAMP if packet.dts is None else packet.dts
         flags = _KEY * packet.is_keyframe + _HIDDEN * packet.is_discard
         flags += _CORRUPT * packet.is_corrupt
         pos = -1 if packet.pos is None else packet.pos
         rows.extend((pts, dts, packet.duration or 0, flags, pos))
+        # Looked at until one shows it: the bytes of a packet are not kept.
         if pts == NO_STAMP and not needs_order:
             needs_order = needs_decoding(codec, memoryview(packet))
     table = np.array(rows, np.int64).reshape(-1, 5)
@@ -271,12 +273,15 @@ def read_stored(
 
 def build_packet_table(stored: StoredStamps, stream: VideoStream) -> PacketTable:
     """The packet table of stamps that can be trusted."""
+    # 1. Only packets with a stamp are frames that can be asked for.
     is_stamped = stored.either != NO_STAMP
     if len(is_stamped) and stored.is_corrupt[-1]:
         is_stamped[-1] = False  # the file was cut inside this frame: it cannot be shown
     pts, is_key = stored.either[is_stamped], stored.is_key[is_stamped]
     dts = np.where(stored.dts[is_stamped] == NO_STAMP, pts, stored.dts[is_stamped])
+    # 2. Packets that an edit list hides are decoded and not shown.
     is_shown, duration = ~stored.is_hidden[is_stamped], stored.duration[is_stamped]
+    # 3. Broadcasts lose packets without a mark: frames after a loss are delivered as inexact.
     losses = np.empty(0, np.int64)
     if stream.container.format.name in _LOSSY:
         losses = find_losses(stored)
@@ -287,8 +292,10 @@ def build_packet_table(stored: StoredStamps, stream: VideoStream) -> PacketTable
             groups = np.searchsorted(keys, losses, "right") - 1
             losses = np.unique(keys[groups[groups >= 0]]) + 1
             losses = losses[losses < len(stored.pts)]
+    # 4. Leading packets are stored after a key frame and shown before it (open groups).
     newest_key = np.maximum.accumulate(np.where(is_key, pts, NO_STAMP))
     key_rows = np.flatnonzero(is_key)[np.argsort(pts[is_key], kind="stable")]
+    # 5. Frames with one stamp are one frame to who asks by time; the first of them counts.
     shown_pts, first_rows, counts = find_distinct(pts[is_shown])
     last_duration = int(duration[is_shown][first_rows[-1]]) if len(shown_pts) else 0
     return PacketTable(
@@ -318,6 +325,7 @@ def find_distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
         >>> values.tolist(), first_rows.tolist(), counts.tolist()
         ([3, 7], [1, 0], [1, 2])
     """
+    # Stable, so that of equal values the first row leads.
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     starts = np.flatnonzero(np.r_[len(ordered) > 0, ordered[1:] != ordered[:-1]][: len(ordered)])
@@ -326,8 +334,10 @@ def find_distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 def _end(shown_pts: np.ndarray, last_duration: int, stream: VideoStream) -> int:
     """End of the last frame: its length, else the usual gap, else a frame of the stated rate."""
+    # 1. Its length is not stored: the usual gap of the last frames.
     if last_duration <= 0 and len(shown_pts) > 1:
         last_duration = int(np.median(np.diff(shown_pts[-64:])))
+    # 2. The only frame: one frame of the rate that is stated, or 1/25 s.
     if last_duration <= 1 and len(shown_pts) == 1:
         assert stream.time_base is not None
         rate_hz = stream.average_rate or stream.guessed_rate or 25
@@ -343,6 +353,7 @@ def tail_through_index(
     if "mp4" not in container.format.name or not len(entries) or not duration:
         return None
     count, last = len(entries), entries[len(entries) - 1]
+    # An index that covers a part of the film only (fragments) tells nothing of its end.
     if last.timestamp - entries[0].timestamp < _MIN_COVERED * duration:
         return None
     if last.pos + last.size > size_bytes:  # the file is cut short
@@ -376,6 +387,7 @@ def tail_through_cues(
     if not len(entries):
         return None
     assert stream.time_base is not None
+    # Cues that end early were not written to the end of the film.
     covered_s = (entries[len(entries) - 1].timestamp - entries[0].timestamp) * stream.time_base
     if covered_s < _MIN_COVERED * container.duration / av.time_base:
         return None
@@ -398,6 +410,7 @@ def shown_in_index(stream: VideoStream) -> int:
     entries = stream.index_entries
     if len(entries) != stream.frames:
         return sum(not entry.is_discard for entry in entries)
+    # Trims hide runs of frames at both ends: looked at in steps, until a step hides none.
     hidden = 0
     for row in range(0, len(entries), _INDEX_STEP):
         hidden_in_step = sum(entry.is_discard for entry in entries[row : row + _INDEX_STEP])
@@ -423,9 +436,11 @@ def key_pts_through_index(
     """
     entries = stream.index_entries
     keys = [(entry.timestamp, entry.is_discard) for entry in entries if entry.is_keyframe]
+    # With key frames so dense a seek for each costs more than reading the file once.
     if not keys or len(keys) > max(16, len(entries) // 8):
         return None
     key_pts: list[int] = []
+    # Seeking to just before the next key frame lands on this one.
     ends = [dts - 1 for dts, _ in keys[1:]] + [end_pts]
     for (dts, hidden), aim in zip(keys, ends, strict=True):
         if hidden:

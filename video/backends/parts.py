@@ -37,6 +37,7 @@ def _boxes(file: BinaryIO, end: int) -> Iterator[bytes]:
         if len(head) < 8 or not head[4:8].isalnum():
             return
         size = int.from_bytes(head[:4])
+        # Length 1: the true one follows in 8 bytes. Length 0: to the end of the file.
         size = int.from_bytes(head[8:16]) if size == 1 else size or end - offset
         yield head[4:8]
         offset += max(8, size)
@@ -50,6 +51,7 @@ def _riffs(file: BinaryIO, end: int) -> Iterator[bytes]:
             return
         yield head[8:12]
         size = int.from_bytes(head[4:8], "little")
+        # RIFF chunks are padded to whole words.
         offset += 8 + size + size % 2
 
 
@@ -60,6 +62,7 @@ def _elements(file: BinaryIO, end: int) -> Iterator[int]:
         head = _read_at(file, offset, end)
         if len(head) < 12 or not head[0]:
             return
+        # EBML numbers tell their length by the zeros before their first bit.
         id_bytes = 9 - head[0].bit_length()
         kind = int.from_bytes(head[:id_bytes])
         if kind not in (_EBML, _SEGMENT) and id_bytes == 4:
@@ -70,6 +73,7 @@ def _elements(file: BinaryIO, end: int) -> Iterator[int]:
         size_bytes = 9 - size_field[0].bit_length()
         size = int.from_bytes(size_field[:size_bytes]) & ((1 << (7 * size_bytes)) - 1)
         yield kind
+        # All ones: a live recording, whose length was not known.
         if size == (1 << (7 * size_bytes)) - 1:
             return
         offset += id_bytes + size_bytes + size

@@ -95,6 +95,7 @@ class PictureConverter:
         )  # fmt: skip
         if marks == self._marks:
             return
+        # A stream may change its colours on the way: every change is looked at and told.
         colour = read_colour(self._path, frame, stream, self._shown.container)
         colour = replace(colour, tone_map=operator_for(colour, self._shown.tone_map))
         if colour != self._shown.colour:
@@ -155,6 +156,7 @@ class PictureConverter:
         """As `_rgb`, transparent parts on black. Colours are weighed before they are resized, so
         that none of a transparent part bleeds over an edge."""
         own_px = frame.width, frame.height
+        # Weigh each colour by its opacity (rounded), and only then resize.
         alpha = self._scaled(frame, own_px, "rgba").to_ndarray()[..., 3:]
         if alpha.min() == 255:
             return self._rgb(frame, size_px)

@@ -29,6 +29,7 @@ def describe_large_text(descriptor: int) -> str | None:
     size_bytes, start = os.fstat(descriptor).st_size, len(_SIGNATURE)
     texts, text_bytes = 0, 0
     for _ in range(_MOST_CHUNKS):
+        # A chunk: length, name, body, checksum. Bodies of other chunks are passed over.
         header = os.pread(descriptor, 8, start)
         length, name = int.from_bytes(header[:4]), header[4:]
         if len(header) < 8 or name == b"IEND":

@@ -174,8 +174,10 @@ class PyAVSource:
 
     def _decode_into(self, batch: FrameBatch, ticks: np.ndarray, size_px: tuple[int, int]) -> None:
         """Fill `batch`, whose rows show `ticks`; each frame is decoded and resized once."""
+        # 1. Each frame once, in order of time, with the rows of the batch that show it.
         distinct_ticks, _, counts = find_distinct(ticks)
         rows = np.split(np.argsort(ticks, kind="stable"), np.cumsum(counts))[:-1]
+        # 2. Chunks of work that need no frame in common; this thread and the helpers share them.
         chunks = deque(self._parts(distinct_ticks.tolist()))
         deadline = self._deadline()
         failures: list[BaseException] = []
@@ -203,6 +205,7 @@ class PyAVSource:
                 except BaseException:
                     deadline.stopped = True
                     raise
+        # 3. The first failure is the one to tell: the others ended because of it.
         if failures:
             raise failures[0]
 
@@ -216,6 +219,7 @@ class PyAVSource:
     ) -> None:
         image, last = None, None
         for batch_rows, (frame, is_exact) in zip(rows, reader.answers(ticks), strict=True):
+            # A frame displayed at several times is converted once.
             if image is None or frame is not last:
                 image, last = reader.image(frame, size_px), frame
             batch.pixels[batch_rows] = image
@@ -237,10 +241,12 @@ class PyAVSource:
         if self._options.workers == 1 or len(ticks) < 2:
             return everything
         reader = self._readers[0]
+        # Chunks end where a group of pictures ends: no group is decoded twice.
         groups = np.asarray([reader.group_of(tick) for tick in ticks])
         ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(ticks)).tolist()
         work = np.asarray([reader.work(ticks[end - 1]) for end in ends])
         picture_px = self.info.width_px * self.info.height_px
+        # Below this a second container costs more than it saves.
         if work.sum() * picture_px < _MIN_SHARED_PX:
             return everything
         chunks = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]

@@ -88,6 +88,7 @@ def _find_repair(
     access: Access, stored: StoredStamps, stream: VideoStream, deadline: Deadline
 ) -> Access:
     """How the file has to be read for its stamps to be right."""
+    # 1. AVI counts its packets: a lost one moves all after it, which the index tells.
     if stream.container.format.name == "avi":
         indexed = {entry.pos + _AVI_HEAD_BYTES: entry.timestamp for entry in stream.index_entries}
         indexed_losses = index_losses(stored, indexed)
@@ -95,9 +96,12 @@ def _find_repair(
             return replace(
                 access, repair=_count_by_index(access, *indexed_losses, stream, deadline)
             )
+    # 2. Too many packets without any stamp: only decoding tells the order.
     missing, unknown = stored.pts == NO_STAMP, stored.either == NO_STAMP
     if unknown.sum() > _MAX_UNKNOWN * len(unknown) and not unknown.all():
         return replace(access, repair=_order_by_decoding(access, stored, deadline))
+    # 3. Some lack a presentation stamp though frames are reordered: FFmpeg fills them in, unless
+    #    its guesses are proved wrong.
     if missing.any() and _may_reorder(stream):
         is_mpeg4 = stream.codec_context.codec.canonical_name == "mpeg4"
         if stored.needs_order and (missing.all() or is_mpeg4):
@@ -107,6 +111,7 @@ def _find_repair(
             stored = _stored(access, deadline)
             if _goes_back(access, deadline):
                 return replace(access, repair=_order_by_decoding(access, stored, deadline))
+    # 4. Files joined end to end: their stamps begin again.
     restarts = find_restarts(stored, float(stream.time_base or 0))
     if not len(restarts):
         return access

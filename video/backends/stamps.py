@@ -69,6 +69,8 @@ class StampRepair:
         row = -1
         for packet in packets:
             row += 1  # packets follow each other; some formats lose stamps after a seek
+            # Rows are found by the decoding stamp after a seek; without unique ones a file is read
+            # from its start and packets are counted.
             if self.row_of_dts is not None and packet.dts is not None:
                 row = self.row_of_dts.get(packet.dts, row)
             is_stamped = row < len(self.pts) and self.pts[row] != NO_STAMP
@@ -110,17 +112,22 @@ def find_restarts(stored: StoredStamps, tick_s: float) -> np.ndarray:
     so does any stamp that falls by more than reordering can explain. A single stamp that is too
     late proves nothing.
     """
+    # 1. Only packets with a stamp can prove anything; where they have no dts, pts stands for it.
     stamped_rows = np.flatnonzero(stored.either != NO_STAMP)
     either, is_key = stored.either[stamped_rows], stored.is_key[stamped_rows]
     dts = np.where(stored.dts[stamped_rows] == NO_STAMP, either, stored.dts[stamped_rows])
+    # 2. A restart shows as a decoding stamp that falls. Where presentation falls alone it is
+    #    reordering; a key frame starts a group, so there the decoding stamp is enough.
     falls = (np.diff(dts) < 0) & ((np.diff(either) < 0) | is_key[1:])
     restarts: list[int] = []
     start, newest = 0, NO_STAMP
     for row in (np.flatnonzero(falls) + 1).tolist():  # few, so that they are looked at one by one
         newest = max(newest, int(either[start:row].max()))
         start = row
+        # 3. How far the row lies behind what was shown before it, and behind what was decoded.
         behind = newest - int(either[row])
         back = int(dts[max(0, row - 2) : row].min()) - int(dts[row])
+        # Key frames prove a restart by a small step back, other packets only by a large one.
         joined = is_key[row] and back > 0 and behind * tick_s > _MAX_OVERLAP_S
         if joined or min(behind, back) * tick_s > _MAX_FALL_S:
             restarts.append(row)
@@ -137,8 +144,11 @@ def join_restarts(stored: StoredStamps, restarts: np.ndarray, frame_ticks: int) 
         is_stamped = file_pts != NO_STAMP
         if not is_stamped.any():
             continue
+        # The first packets of a file are in coding order: the earliest of a few is shown first.
         if end is not None:
             file_pts[is_stamped] += end - int(file_pts[is_stamped][:_REORDERED].min())
+        # Where this file ends the next one goes on. Damage makes a few stamps far too late:
+        # counted as the end they would open a hole before the next file.
         ascending = np.sort(file_pts[is_stamped])
         gap = _usual_gap(ascending, frame_ticks)
         end = int(_without_strays(ascending, gap)[-1]) + gap
@@ -187,10 +197,12 @@ def find_losses(stored: StoredStamps) -> np.ndarray:
     there a time is missing among otherwise even ones."""
     ascending = np.sort(stored.either[stored.either != NO_STAMP])
     gaps = np.diff(ascending)
+    # Packets with equal stamps (fields, repeats) are one time.
     gaps, before = gaps[gaps > 0], ascending[:-1][gaps > 0]
     if not len(gaps):
         return np.empty(0, np.int64)
     usual = float(np.median(gaps))
+    # Where frame rates vary, an uneven gap proves no loss.
     if (np.abs(gaps - usual) <= 0.1 * usual).mean() < _CONSTANT_SHARE:
         return np.empty(0, np.int64)
     rows = [int((stored.either > stamp).argmax()) for stamp in before[gaps > 1.5 * usual]]
@@ -209,6 +221,8 @@ def index_losses(
     is_indexed = dts != NO_STAMP
     if len(indexed) <= len(dts) or not is_indexed.any():
         return None
+    # Packets that the index does not list lie evenly between those that it does; a step of more
+    # than one packet is where some are missing.
     dts = _fill(dts, is_indexed, 1)
     losses = np.flatnonzero(np.diff(dts) > 1) + 1
     if not len(losses):  # the end of the file is missing, and nothing before it
@@ -238,6 +252,8 @@ def order_frames(
     rows = np.asarray(display_rows, np.int64)
     times = stored.pts[rows]
     is_stamped = times != NO_STAMP
+    # The decoder shows frames in ascending time: stored stamps that fall in its order are wrong.
+    # Then the same decoding stamps are dealt out again, in order.
     if not is_stamped.any() or (np.diff(times[is_stamped]) <= 0).any():
         decoded = stored.dts[rows]
         is_stamped = decoded != NO_STAMP
@@ -247,6 +263,7 @@ def order_frames(
         decoded[is_stamped] = times + delay
         times = decoded
     times = _fill(times, is_stamped, frame_ticks)
+    # An edit list hides the first frames: the first one shown takes the time of the first stored.
     times -= times[hidden] - times[0]
     pts = np.full(len(stored.pts), NO_STAMP)
     pts[rows] = times
@@ -267,6 +284,7 @@ def _fill(times: np.ndarray, is_stamped: np.ndarray, frame_ticks: int) -> np.nda
     known_rows = rows[is_stamped]
     if not len(known_rows):
         return rows * frame_ticks
+    # Between known times evenly; before the first and after the last a frame apart.
     filled = np.interp(rows, known_rows, times[is_stamped].astype(np.float64))
     filled[: known_rows[0]] = (
         times[known_rows[0]] - (known_rows[0] - rows[: known_rows[0]]) * frame_ticks
@@ -286,10 +304,12 @@ def shown_rows(container: InputContainer, stream: VideoStream, deadline: Deadlin
     """Rows of packets in the order in which the decoder shows their frames, from the start of the
     file. Pixels are decoded only as far as the order needs."""
     context = stream.codec_context
+    # Only the order of frames matters here: the costly steps that make pixels are left out.
     context.options = {**context.options, "skip_loop_filter": "all", "skip_idct": "all"}
     rows: list[int] = []
     for row, packet in enumerate(_demuxed(container, stream, deadline)):
         if packet is not None:
+            # Numbered instead of stamped, so that each frame tells which packet it came from.
             packet.pts = packet.dts = row
         rows += [pts for pts in _shown_stamps(stream, packet) if pts is not None]
     return rows

@@ -70,6 +70,7 @@ class Timeline:
 
     def rows(self, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which frame (0-based, int64) is displayed at each time, and whether one is (bool)."""
+        # Displayed at a time is the last frame at or before it, with room for rounding.
         rows = np.searchsorted(self.times_s, times_s + SLACK_S, "right") - 1
         return rows.clip(0), (rows >= 0) & (times_s < self.end_s)
 
@@ -77,6 +78,7 @@ class Timeline:
         """float64 (N,): the times of the frames displayed at some moment of `span`."""
         if span.duration_s <= 0:
             return self.times_s[:0]
+        # The frame that is displayed when the span begins may have started before it.
         first, end = np.searchsorted(
             self.times_s, (span.start_s + SLACK_S, span.end_s - SLACK_S), "right"
         )
@@ -116,9 +118,12 @@ def read_timeline(path: Path, deadline: Deadline, track: int | None) -> Timeline
     access = Access(path=path, track=track)
     opened = open_container(access, deadline)
     try:
+        # 1. Keep to the stream that was chosen, whatever is opened again below.
         access = replace(access, track=opened[1].index)
         head = read_head(access, opened, deadline)
+        # 2. Stamps are proved wrong by the order in which the decoder gives frames.
         access = verify_stamps(access, opened, head, deadline)
+        # 3. Read every packet, repaired where that is needed; then the first frame is another one.
         opened, access, table = read_table(access, opened, deadline)
         if access.repair is not None or access.generate_pts:
             opened = reopen_container(access, opened, deadline)
@@ -131,6 +136,7 @@ def read_timeline(path: Path, deadline: Deadline, track: int | None) -> Timeline
 def _timeline(access: Access, opened: Opened, head: Head, table: PacketTable) -> Timeline:
     container, stream = opened
     tick_s = float(stream.time_base or 0)
+    # Frames before the first that decodes are promised by the packets and cannot be shown.
     undecodable = len(table.shown_pts)
     table = table.shown_from(head.start_pts)
     if not len(table.shown_pts):

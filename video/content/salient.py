@@ -90,8 +90,10 @@ def describe_colours(pixels: np.ndarray) -> np.ndarray:
     fine = (pixels.reshape(count, area, 3) >> 4).astype(np.int32)
     cells = (fine[..., 0] * 16 + fine[..., 1]) * 16 + fine[..., 2]
     cells += np.arange(count, dtype=np.int32)[:, None] * 16**3
+    # 1. Count 16 x 16 x 16 colours of all frames at once, each in cells of its own.
     counts = np.bincount(cells.ravel(), minlength=count * 16**3).reshape(count, 16**3)
     present = np.flatnonzero(counts.any(axis=0))
+    # 2. Spread each colour over the nearest of 5 x 5 x 5, so that a small change of light is small.
     coarse = counts[:, present].astype(np.float32) @ _shared_out()[present]
     return np.sqrt(coarse / area)
 
@@ -121,6 +123,7 @@ def select_salient(
     nearest = np.full(len(points), np.inf, np.float32)
     owner = np.zeros(len(points), np.int64)
     chosen: list[int] = []
+    # The most typical frame first; then always the one farthest from all chosen.
     row = int(((points - points.mean(axis=0)) ** 2).sum(axis=1).argmin())
     while len(chosen) < count and nearest[row] > _SAME:
         apart = ((points - points[row]) ** 2).sum(axis=1)

@@ -207,10 +207,13 @@ def scene_keyframes(keyframe_times_s: Sequence[float]) -> list[float]:
 
 def find_transitions(signals: Signals, hints_s: Sequence[float] = ()) -> tuple[Transition, ...]:
     """Decide from the signals of a video, and from the times of its scene key frames. Pure."""
+    # 1. Fades explain the change inside them: no cut or dissolve is looked for there.
     fades = _fades(signals)
     cuts = [cut for jump in signals.jumps if (cut := _cut(jump, signals, hints_s))]
     cuts = [cut for cut in cuts if not _touches(cut, fades)]
+    # 2. Dissolves are what gradual change is left.
     blends = _blends(signals, cuts + fades)
+    # 3. Of transitions too near to each other the clearer one stays.
     chosen: list[Transition] = []
     for item in sorted(fades + cuts + blends, key=lambda t: t.time_s):
         if chosen and item.time_s - chosen[-1].time_s < _SHORTEST_SHOT_S:
@@ -224,6 +227,7 @@ def find_transitions(signals: Signals, hints_s: Sequence[float] = ()) -> tuple[T
 def _cut(jump: Jump, signals: Signals, hints_s: Sequence[float]) -> Transition | None:
     before_s, time_s = (float(t) for t in signals.times_s[jump.row - 1 : jump.row + 1])
     hint = next((t for t in hints_s if before_s + 1e-3 < t <= time_s + 1e-3), None)
+    # An encoder that set a key frame here saw a change too: less of it is enough.
     floor, ratio = (_CUT_FLOOR, _CUT_RATIO) if hint is None else (_HINTED_FLOOR, _HINTED_RATIO)
     if jump.change < max(floor, ratio * signals.level(jump.row)):
         return None
@@ -271,9 +275,11 @@ def _fades(signals: Signals) -> list[Transition]:
     fades: list[Transition] = []
     for start, end in zip(starts.tolist(), (ends - 1).tolist(), strict=True):
         flat_s = Span(float(signals.times_s[start]), float(signals.times_s[end]))
+        # A film that begins or ends black fades from or to nothing.
         if start == 0 or end == last or flat_s.duration_s > _LONGEST_FLAT_S:
             continue
         reach = round(_LONGEST_FADE_S * signals.rate_hz)
+        # Detail that falls step by step before the flat, and comes back step by step after it.
         rows_before = _slope(signals.detail[max(0, start - reach) : start + 1][::-1])
         rows_after = _slope(signals.detail[end : end + reach + 1])
         if rows_before and rows_after:

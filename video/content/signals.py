@@ -101,6 +101,8 @@ class Scan:
         self._planes = new if self._planes is None else np.concatenate((self._planes, new))
         self._times.append(np.asarray(times_s, np.float64))
         self._detail.append(new[:, 0].std(axis=(1, 2), dtype=np.float32) / 255)
+        # Signals of a frame need some later ones: the last few wait. What no later one is compared
+        # with is dropped, so that memory does not grow.
         end = self._offset + len(self._planes)
         self._advance(end - self._reach)
         drop = max(0, self._done - self._reach - self._offset)
@@ -139,6 +141,7 @@ class Scan:
         self._done = end
 
     def _jump(self, row: int, change: float) -> Jump:
+        # A flash: the picture of before is soon back, or the new one was there before.
         steps = np.arange(1, self._flash + 1)
         before, now = self._at(np.array([row - 1])), self._at(np.array([row]))
         comes_back = _change(before, self._at(row + steps)).min()
@@ -157,8 +160,10 @@ class Scan:
         if not big.any():
             return
         rows, first, last, change = rows[big], first[big], last[big], change[big]
+        # How far the middle frame is from the mean of both ends, against how far these are apart.
         mixed = np.abs(2 * self._at(rows) - (first + last)).mean(axis=(1, 2, 3)) / 2
         ratio = mixed / np.abs(first - last).mean(axis=(1, 2, 3)).clip(1e-6)
+        # A dissolve lies between two calm stretches; movement goes on outside.
         outside = np.maximum(
             _change(self._at(rows - 3 * lag), first), _change(last, self._at(rows + 3 * lag))
         )
@@ -196,6 +201,7 @@ def _same_structure(first: np.ndarray, second: np.ndarray, shift_px: int) -> np.
     """bool (N,): whether two frames have the same edges, up to a shift, whatever their light."""
     a, b = _edges(first[:, 0]), _edges(second[:, 0])
     height, width = a.shape[1:3]
+    # Normalised correlation of edges, the best over small shifts (a moving camera).
     norms = np.sqrt((a * a).sum(axis=(1, 2, 3)) * (b * b).sum(axis=(1, 2, 3))).clip(1e-6)
     padded = np.pad(a, ((0, 0), (shift_px, shift_px), (shift_px, shift_px), (0, 0)))
     best = np.zeros(len(a), np.float32)

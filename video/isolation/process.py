@@ -95,6 +95,7 @@ class ReadingProcess:
         self.check_open()
         with self._ending_on_failure():
             self._write(json.dumps(request).encode() + b"\n")
+            # One answer to one request, in order: whoever asks holds the lock until it is read.
             answer, byte_count = self._read_answer(deadline)
             if answer.get("out_of_memory"):
                 self._end_with(self._needs_more())
@@ -133,6 +134,7 @@ class ReadingProcess:
         head = bytearray(ANSWER_HEAD.size)
         self._fill(memoryview(head), deadline)
         text_bytes, array_bytes = ANSWER_HEAD.unpack(head)
+        # The process has read a hostile file and may be in its hands: its lengths are not believed.
         if text_bytes > _MOST_TEXT_BYTES:
             self.fail(f"{text_bytes} bytes of text")
         text = bytearray(text_bytes)
@@ -150,6 +152,7 @@ class ReadingProcess:
         while filled < len(target):
             self._wait(deadline)
             count = os.readv(self._answers, [target[filled:]])
+            # The end of the pipe: the process has ended.
             if not count:
                 self._end_with(self._explain_end())
             filled += count
@@ -159,6 +162,7 @@ class ReadingProcess:
         poll = select.poll()
         poll.register(self._answers, select.POLLIN)
         while True:
+            # Woken a few times a second: a caller who gives up does not wait for the decoder.
             check_stop()
             left_s = deadline - time.monotonic()
             if left_s <= 0:
@@ -180,6 +184,7 @@ class ReadingProcess:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE_S)
         code = self._process.poll()
+        # It could not even say that there was too little memory.
         if code == MEMORY_EXIT:
             return self._needs_more()
         if code is None:

@@ -46,6 +46,7 @@ def record_from_json(kind: Any, value: Any) -> Any:
         return tuple(record_from_json(arguments[0], item) for item in value)
     if origin is Literal and value in arguments:
         return value
+    # JSON has one kind of number: 2.0 may come as 2.
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is kind or (kind is type(None) and value is None):
@@ -58,6 +59,7 @@ def _dataclass_from_json(kind: type, value: Any) -> Any:
         raise RecordError(f"expected {kind.__name__}, found {type(value).__name__}")
     hints = get_type_hints(kind)
     names = {field.name for field in dataclasses.fields(kind)}
+    # All fields or none: what is missing must not take a default that hides it.
     if value.keys() != names:
         raise RecordError(f"{kind.__name__} has other fields than {', '.join(sorted(names))}")
     try:

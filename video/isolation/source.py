@@ -163,6 +163,7 @@ class IsolatedSource:
     ) -> FrameBatch:
         count = checked_field(self._process, int, answer, "count")
         frame_bytes = size_px[0] * size_px[1] * 3
+        # A picture, a time (8 bytes) and a mark (1 byte) for each frame, and nothing else.
         due_bytes = count * (frame_bytes + 8 + 1)
         most_bytes = max(_MOST_CHUNK_BYTES * 4, frame_bytes + 9)
         if not 0 <= due_bytes <= most_bytes or due_bytes != self._array_bytes:
@@ -175,6 +176,7 @@ class IsolatedSource:
         if count:
             for array in (batch.pixels, batch.times_s, batch.exact.view(np.uint8)):
                 self._process.read(array.data.cast("B"), deadline)
+            # A bool of another byte than 0 or 1 is undefined; a time may be any bit pattern.
             if batch.exact.view(np.uint8).max() > 1 or not np.isfinite(batch.times_s).all():
                 self._process.fail("times that are none")
             notes = checked_field(self._process, tuple[str, ...], answer, "notes")

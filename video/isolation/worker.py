@@ -93,10 +93,13 @@ class Reader:
 
 def main() -> None:
     """Serve requests from stdin until it ends."""
+    # 1. Answers get a descriptor of their own.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
+    # 2. A thread takes requests, and ends all when nobody is there to ask.
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_take_requests, args=(requests, os.getppid()), daemon=True).start()
+    # 3. Requests are served one after the other, for one file.
     reader = Reader()
     while True:
         _serve(reader, requests.get(), answers)
@@ -153,6 +156,7 @@ def _load(decoders: Sequence[str]) -> None:
 
 def _limit_memory(memory_mb: int) -> None:
     """Address space from here on; decoders ask for it in ways that no library counts."""
+    # What the program itself takes, with all decoders loaded, is no part of the limit.
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit_bytes = pages * resource.getpagesize() + memory_mb * 1_000_000
     resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
@@ -163,6 +167,7 @@ def _take_requests(requests: queue.SimpleQueue[dict[str, Any]], parent_pid: int)
     """Lines of stdin, in a thread of its own: the process ends with its parent in the middle of
     decoding too. (A death signal would come with the thread that started it, not the process.)"""
     waiting = b""
+    # A process whose parent ended gets another one.
     while os.getppid() == parent_pid:
         if not select.select([0], [], [], _PARENT_CHECK_S)[0]:
             continue
@@ -172,6 +177,7 @@ def _take_requests(requests: queue.SimpleQueue[dict[str, Any]], parent_pid: int)
         *lines, waiting = (waiting + data).split(b"\n")
         for line in lines:
             requests.put(json.loads(line))
+    # The whole group, so that a decoder started from here ends too.
     os.killpg(0, signal.SIGKILL)
 
 

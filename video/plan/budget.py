@@ -83,6 +83,7 @@ def fit_shape(
         >>> fit_shape(32, (1280, 720), None, FrameBudget(pixels=1_000_000)).frames
         9
     """
+    # 1. The plain limit of frames.
     if budget.frames is not None:
         n = _floored(min(n, budget.frames), multiple)
     if n == 0:
@@ -90,6 +91,7 @@ def fit_shape(
         return Shape(frames=0, size_px=None if keep_size else size_px, token_count=tokens)
     if family is None and budget.tokens is not None:
         raise ValueError('a budget of tokens needs the family that counts them: family="qwen3_vl"')
+    # 2. Tokens and pixels need a size.
     if size_px is None:
         if family is not None or budget.pixels is not None:
             raise ValueError(
@@ -97,9 +99,11 @@ def fit_shape(
                 "or plan for an opened video"
             )
         return Shape(frames=n, size_px=None, token_count=None)
+    # 3. Smaller frames first, as long as one can read them; then fewer.
     shape = _shape(n, size_px, family, budget)
     if not _roomy(n, size_px, family, budget) or not _holds(shape, budget):
         shape = _fewer(n, size_px, family, budget, multiple)
+    # 4. Nothing changed the size: deliver the stored frames as they are.
     if keep_size and family is None and shape.size_px == size_px:
         return Shape(frames=shape.frames, size_px=None, token_count=None)
     return shape
@@ -114,6 +118,7 @@ def _share(n: int, family: Family | None, budget: FrameBudget) -> float:
     pixels = math.inf if budget.pixels is None else budget.pixels / n
     if family is None or budget.tokens is None:
         return pixels
+    # Frames that share tokens cost as much as a whole group of them.
     slices = -(-n // family.frames_per_token)
     return min(pixels, budget.tokens // slices * family.grid_px**2)
 
@@ -144,6 +149,7 @@ def _fewer(
         few, many = (
             (middle, many) if _roomy(middle, source_px, family, budget) else (few, middle - 1)
         )
+    # Rounding to the grid may break the budget by a little: fewer frames until it holds.
     for frames in dict.fromkeys(_floored(k, multiple) for k in range(few, 0, -1)):
         shape = _shape(frames, source_px, family, budget)
         if _holds(shape, budget):

@@ -248,11 +248,13 @@ def greedy_dpp(kernel: Kernel, times_s: np.ndarray, n: int) -> Greedy:
     for k in range(n):
         i = chooser.best(volume)
         gains.append(float(np.log(max(volume[i], least))))
+        # Only copies are left: no volume to add, time alone decides.
         if volume[i] <= least:
             volume = np.zeros_like(
                 volume
             )  # everything is a copy of what is chosen: only time counts
             continue
+        # Gram-Schmidt against the frames chosen so far.
         row = (kernel.column(i) - factor[:k, i] @ factor[:k]) / np.sqrt(volume[i])
         factor[k] = row
         volume = np.maximum(volume - row**2, 0.0)

@@ -129,10 +129,12 @@ def keyframes(
     times = np.array(middle_times(scope.span, count))
     keys = np.array([t for t in video.keyframe_times_s if scope.span.contains(t)])
     edges = np.concatenate([[scope.span.start_s], keys, [scope.span.end_s]])
+    # Dense enough: every frame finds a key frame within a quarter of the interval.
     gap_s, interval_s = float(np.diff(edges).max()), scope.span.duration_s / count
     snapped = gap_s <= interval_s / 2
     moved: tuple[bool, ...] = ()
     if snapped:
+        # The nearer of the key frames on both sides; the earlier one of equals.
         after = np.searchsorted(keys, times).clip(1, len(keys) - 1)
         later = keys[after] - times < times - keys[after - 1]
         nearest = np.where(later, keys[after], keys[after - 1])
@@ -215,10 +217,12 @@ def shots(
 
 def _shares(shot_spans: Sequence[Span], n: int) -> list[int]:
     """How many of `n` frames each part gets; equal lengths are served from the first on."""
+    # 1. One frame a shot, the longest first where there are too few.
     counts = [0] * len(shot_spans)
     by_length = sorted(range(len(shot_spans)), key=lambda k: (-shot_spans[k].duration_s, k))
     for k in by_length[:n]:
         counts[k] = 1
+    # 2. Each further frame goes to the shot with the most seconds a frame: a heap of those.
     heap = [(-shot_span.duration_s, k) for k, shot_span in enumerate(shot_spans)]
     heapify(heap)
     for _ in range(n - len(shot_spans)):

@@ -79,9 +79,11 @@ class Family:
             min(self.max_pixels, int(self.min_pixels * _FLOOR_SLACK)),
         )
         width, height = _nearest(width_px, self.grid_px), _nearest(height_px, self.grid_px)
+        # Too large: shrink by the area, sides rounded down to the grid.
         if width * height > frame_pixels:
             beta = math.sqrt(height_px * width_px / frame_pixels)
             return shrink_size(width_px, height_px, beta, self.grid_px)
+        # Too small: grow by the area, sides rounded up.
         if width * height < self.min_pixels:
             beta = math.sqrt(self.min_pixels / (height_px * width_px))
             return _grown(width_px, height_px, beta, self.grid_px)
@@ -93,6 +95,7 @@ class Family:
         if self.frame_cap_pixels < math.inf:
             frame_pixels = min(self.frame_cap_pixels, limit // n)
             limit = max(frame_pixels, int(self.min_pixels * _FLOOR_SLACK)) * n
+        # A side below the grid is first grown to it, as the processor does.
         if min(width_px, height_px) < grid:
             scale = max(grid / height_px, grid / width_px)
             width_px, height_px = int(width_px * scale), int(height_px * scale)

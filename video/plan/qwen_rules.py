@@ -86,6 +86,7 @@ def qwen(
     elif n is not None:
         frame_count = round(checked_count(n) / _PAIR) * _PAIR
     else:
+        # As `smart_nframes`: bounds are rounded to pairs first, the rate afterwards.
         least = math.ceil(min_frames / _PAIR) * _PAIR
         most = math.floor(min(max_frames, frames.total) / _PAIR) * _PAIR
         rate = frames.total / frames.fps_hz * _checked_rate(fps)
@@ -131,6 +132,7 @@ def qwen3(
     if n is not None:
         frame_count = min(checked_count(n), frames.total)
     else:
+        # As the processor: the rate is cut to a whole number before the bounds hold.
         rate = int(frames.total / frames.fps_hz * _checked_rate(fps))
         frame_count = min(max(rate, min_frames), checked_count(max_frames), frames.total)
     model = replace(
@@ -173,6 +175,7 @@ def _range(video: HasInfo, span: Span | None) -> _Range:
 def _times_s(indices: list[int], frames: _Range, info: VideoInfo) -> list[float]:
     if frames.times_s is not None:
         return frames.times_s[indices].tolist()
+    # Middles of frames, so that rounding cannot give the neighbour.
     half_s = 0.5 / frames.fps_hz
     last_s = info.span.end_s - half_s
     return [min(info.start_s + i / frames.fps_hz + half_s, last_s) for i in indices]

@@ -96,6 +96,7 @@ def relevant(
     unit, n = unit_scores(raw), shape.frames
     looked_at = len(raw)
     chosen: dict[int, str] = {}
+    # Chosen by the method; what it leaves open goes to the best scores (`_refill`).
     if n == 0:
         pass
     elif not unit.any() and points is None:
@@ -149,6 +150,7 @@ def _aks(scores: np.ndarray, n: int) -> dict[int, str]:
         if count == 0:
             continue
         best = np.argsort(-stretch_scores, kind="stable")[:count]
+        # Best well above the mean: something happens in here, take it. Else look closer.
         stands_out = stretch_scores[best].mean() - stretch_scores.mean() > _AKS_STANDS_OUT
         if stands_out or depth == _AKS_DEPTH or count == 1 or count == len(stretch_scores):
             why = f"best of candidates {start + 1}-{stop}"
@@ -156,6 +158,7 @@ def _aks(scores: np.ndarray, n: int) -> dict[int, str]:
             continue
         middle = (start + stop) // 2
         first_count = count // 2
+        # The odd frame goes to the half with the higher peak; no half gets more than it holds.
         if count % 2 and scores[start:middle].max() >= scores[middle:stop].max():
             first_count += 1
         first_count = min(max(first_count, count - (stop - middle)), middle - start)
@@ -231,9 +234,11 @@ def _tstar(raw: np.ndarray, n: int, seed: int) -> tuple[dict[int, str], int]:
         weights = hope * unseen
         if not weights.any():
             break
+        # Systematic sampling: one random shift for an even comb over the weights.
         steps = (np.arange(looks) + rng.random()) / looks
         unseen[at_quantiles(weights, steps)] = False
         looked_at = np.flatnonzero(~unseen)
+        # Scores of unseen candidates are guessed from those seen around them.
         around = np.interp(np.arange(total), looked_at, unit_scores(raw[looked_at])) ** _TSTAR_POWER
         hope = _TSTAR_EVEN_SHARE * max(around.mean(), 1e-9) + around
     _look_evenly(unseen, n)

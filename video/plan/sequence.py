@@ -87,12 +87,15 @@ def _extend(
     n: int,
 ) -> dict[int, _Prefix]:
     """The best choices after one more part, by number of frames."""
+    # 1. Runs through the part differ only by the frame chosen before it: one run for each such
+    #    frame, as long as the smallest prefix with it allows.
     before = {m: prefix.chosen[-1][1] if prefix.chosen else -1 for m, prefix in best.items()}
     least: dict[int, int] = {}
     for m in sorted(before):
         least.setdefault(before[m], m)
     lengths = [min(n - m, rows.stop - rows.start) for m in least.values()]
     runs = dict(zip(least, _greedy(kernel, times_s, rows, list(least), lengths), strict=True))
+    # 2. Every prefix goes on with the first k frames of its run, and the best of each total stays.
     extended: dict[int, _Prefix] = {}
     for m, prefix in best.items():
         run = runs[before[m]]
@@ -100,6 +103,7 @@ def _extend(
             value, total = prefix.value + run.value[k], m + k
             uneven = abs(m - total * number / (number + 1))
             other = extended.get(total)
+            # Equal values: the choice whose last part is nearest to an even share.
             is_tie = other is not None and abs(value - other.value) <= TIE
             if other is None or (uneven < other.uneven if is_tie else value > other.value):
                 new = tuple((number, i) for i in sorted(run.order[:k]))
@@ -120,6 +124,7 @@ def _greedy(
     gap_s = np.full((count, total), np.inf)
     factor = np.zeros((count, longest + 1, total))
     for row, j in enumerate(before):
+        # Condition on the frame chosen before: take its share of every volume away.
         if j >= 0:
             factor[row, 0] = kernel.column(j, part_rows) / np.sqrt(kernel.diagonal[j])
             volume_left[row] = np.maximum(volume_left[row] - factor[row, 0] ** 2, 0.0)
@@ -130,6 +135,7 @@ def _greedy(
     for k in range(longest):
         active = sum(length > k for length in lengths)
         value = np.where(free[:active], volume_left[:active], -np.inf)
+        # Among equals the one farthest in time from what is chosen.
         tied = value >= value.max(axis=1, keepdims=True) - TIE
         picks = np.where(tied, gap_s[:active], -np.inf).argmax(axis=1)
         rows = np.arange(active)
@@ -142,6 +148,7 @@ def _greedy(
         free[rows, picks] = False
         gap_s[:active] = np.minimum(gap_s[:active], np.abs(at_s - at_s[picks, None]))
         rows_so_far = factor[:active, : k + 1]
+        # The next row of the Cholesky factor, for all runs at once.
         shared = (rows_so_far[rows, :, picks][:, None] @ rows_so_far)[:, 0]
         new = (np.stack([columns[i] for i in picks.tolist()]) - shared) / np.sqrt(volume)[:, None]
         new[volume <= least] = 0.0  # a copy of what is chosen takes no more volume away

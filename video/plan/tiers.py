@@ -57,6 +57,7 @@ def tiers(
         raise ValueError('a budget of tokens needs the family that counts them: family="qwen3_vl"')
     most = sum(COUNTS) if limits.frames is None else min(sum(COUNTS), limits.frames)
     total = min(most, len(times))
+    # Tiers share the frames 4 : 8 : 32 by cumulated shares, so that they add up to the total.
     ends = [round(total * sum(COUNTS[: k + 1]) / sum(COUNTS)) for k in range(len(COUNTS))]
     starts = [0, *ends[:-1]]
     shapes = _shapes(
@@ -88,6 +89,7 @@ def _shapes(
     if min(size_px) < 1:
         raise ValueError(f"size_px must be (width, height) of 1 or more, got {size_px}")
     grid_px = 1 if family is None else family.grid_px
+    # Shrink all tiers by 2 % until they fit together.
     beta = 1.0
     while True:
         sizes = [shrink_size(*size_px, beta * 2**k, grid_px) for k in range(len(counts))]

@@ -87,14 +87,17 @@ def _parse(text: str, kind: Format) -> Cues:
     times = _time_rows(rows, strict=True) or _time_rows(rows, strict=False)
     if not times:
         return Cues([], [])
+    # 1. What stands before the first time: a number, or lines that belong to nothing.
     preamble = [row.strip() for row in rows[: times[0].row] if row.strip()]
     is_numbered = bool(preamble) and _NUMBER.fullmatch(preamble[-1]) is not None
     notes = []
     if kind == "srt" and len(preamble) > is_numbered:
         notes.append(f"left out {count_lines(len(preamble) - is_numbered)} before the first time")
     cues, unread = [], []
+    # 2. A cue goes on to the next row of times, whatever blank lines there are in it.
     ends = [time_row.row for time_row in times[1:]] + [len(rows)]
     for time_row, end in zip(times, ends, strict=True):
+        # 3. A time that cannot be read ends the cue before it and is told; its text is left out.
         if time_row.times_us is None:
             unread.append(rows[time_row.row].strip()[:60])
             continue
@@ -149,9 +152,11 @@ def _without_settings(trailing: str) -> str:
 def _text_rows(rows: Sequence[str], kind: Format, is_last: bool, is_numbered: bool) -> list[str]:
     """The rows of a cue's text out of all up to the next time: without the number or identifier of
     the next cue and, for vtt, comments."""
+    # 1. The first block is the cue's own; later ones follow a blank line.
     blocks = _blocks(rows, kind)
     if kind == "vtt":
         blocks = [b for index, b in enumerate(blocks) if not index or not _VTT_BLOCKS.match(b[0])]
+    # 2. The last row may be the number or identifier of the cue that follows.
     touches_next = not is_last and bool(rows) and bool(rows[-1].strip())
     if blocks and blocks[-1]:
         ends_in_number = is_numbered and _NUMBER.fullmatch(blocks[-1][-1].strip()) is not None
@@ -168,6 +173,7 @@ def _blocks(rows: Sequence[str], kind: Format) -> list[list[str]]:
     spaces is not blank: YouTube writes one to keep a cue going."""
     blocks: list[list[str]] = [[]]
     for row in rows:
+        # Blank means empty in vtt; in srt also a row of spaces.
         if row if kind == "vtt" else row.strip():
             blocks[-1].append(row)
         elif blocks[-1] or len(blocks) == 1:

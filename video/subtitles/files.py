@@ -62,6 +62,7 @@ def read_open_subtitles(file: BinaryIO, path: Path, encoding: str | None = None)
     text, guessed = decode_text(_read(file, path), path, encoding)
     notes = guess_notes(guessed)
     kind = _format_of(text, path)
+    # What a file is called is told where it is wrong, and never decides.
     if kind != path.suffix.lower()[1:].replace("ssa", "ass"):
         notes.append(f"its name ends in {path.suffix}, it is {kind}")
     parsed = _PARSERS[kind](text)
@@ -182,6 +183,7 @@ def _decode_by_line(data: bytes) -> tuple[str, int]:
 def _hint_utf16(data: bytes) -> str:
     """What to do where every other byte is zero, as in utf-16 without a mark."""
     for name, first in (("utf-16-le", 1), ("utf-16-be", 0)):
+        # ASCII as utf-16 has a zero in every other byte, on one side only.
         zeros, other_zeros = data[first::2].count(0), data[1 - first :: 2].count(0)
         if len(data) >= 16 and zeros > len(data) // 4 and not other_zeros:
             return f"; it looks like {name}: give encoding={name!r}"

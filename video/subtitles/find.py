@@ -81,6 +81,7 @@ def find_subtitles(path: str | Path, *, language: str | None = None) -> Subtitle
     """
     path = Path(path)
     files, notes = _look_beside(path)
+    # 1. Files beside the video, the most fitting first; one that cannot be read is passed over.
     candidates = _by_rank(files, language)[:MAX_FILES_TRIED]
     for file in candidates:
         try:
@@ -93,6 +94,7 @@ def find_subtitles(path: str | Path, *, language: str | None = None) -> Subtitle
         left_note = _left_note([*other_names, *map(str, _tracks_or_none(path)[0])])
         notes = [chosen, *left_note, *notes, *read.notes]
         return replace(read, language=file.language, notes=tuple(notes))
+    # 2. Else a track inside the video.
     tracks, fault = _tracks_or_none(path)
     track = choose_track(tracks, language)
     unused = [file.path.name for file in files if file not in candidates]
@@ -106,6 +108,7 @@ def find_subtitles(path: str | Path, *, language: str | None = None) -> Subtitle
             notes = [f"read from {track} inside the video", *left_note, *notes, *read.notes]
             return replace(read, notes=tuple(notes))
     notes += _left_note([*unused, *(str(other) for other in tracks if other != track)])
+    # 3. Nothing was read: say what there was, where there was something.
     notes += [fault] if fault and notes else []
     return Subtitles(lines=(), path=str(path), notes=tuple(notes)) if notes else None
 
@@ -133,6 +136,7 @@ def place_in_times(subtitles: Subtitles, clock: ContainerTimes) -> Subtitles:
     start_s, end_s = clock.start_s, math.inf if clock.end_s is None else clock.end_s
     if abs(start_s) < _MIN_OFFSET_S:
         return subtitles
+    # Whichever clock has more of the lines inside the video is the one they were made for.
     stated = sum(start_s <= x.span.start_s < end_s for x in subtitles)
     moved = sum(start_s <= x.span.start_s + start_s < end_s for x in subtitles)
     if stated > moved:
@@ -213,11 +217,13 @@ def _as_subtitle_file(file: Path, video: Path, rivals: Set[str]) -> SubtitleFile
     if file.suffix.lower() not in SUFFIXES:
         return None
     name = _key(file.stem)
+    # 1. `film.mp4.srt` or `film.srt`, unless another video has a longer name that fits.
     stem = next(
         (stem for stem in (_key(video.name), _key(video.stem)) if name.startswith(stem)), None
     )
     if stem is None or any(name[:end] in rivals for end in range(len(stem) + 1, len(name) + 1)):
         return None
+    # 2. What follows the name: at most one language, and known marks such as `forced`.
     tags = [tag for tag in re.split(r"[. _\[\]()]+", name[len(stem) :]) if tag.strip("-")]
     tags = [tag.strip("-") for tag in tags]
     if tags and name[len(stem)] not in ". _-[(":

@@ -35,6 +35,7 @@ def strip_tags(text: str) -> str:
 
     `<i>all</i><00:00:01.640><c> right</c>` -> `all right`.
     """
+    # Tags before entities: `&lt;i&gt;` is text that shows a tag, no tag.
     text = WORD_STAMP.sub("", text)
     text = _SPEAKER.sub(lambda match: f"{match[1].strip()}: ", text)
     text = _STYLE.sub("", _TAG.sub("", _BREAK.sub("\n", text)))
@@ -54,6 +55,7 @@ def strip_ass(text: str) -> str:
     for block in _ASS_BLOCK.finditer(text):
         if not drawing:
             runs.append(text[offset : block.start()])
+        # `\p1` begins a drawing, whose text is coordinates, and `\p0` ends it.
         for scale in _ASS_DRAWING.findall(block[1]):
             drawing = scale != "0"
         offset = block.end()
@@ -77,6 +79,7 @@ def name_first(names: Sequence[str]) -> str:
 def plain_line(text: str) -> str:
     """One line of printable text of at most `MAX_TEXT` characters. Marks that are not seen, such as
     those of direction, are taken out."""
+    # Cut first: looking at each character of a gigabyte takes too long.
     text = text[:MAX_RAW_TEXT]
     visible = text if text.isascii() else "".join(c for c in text if category(c) != "Cf")
     joined = " ".join(visible.split())[:MAX_TEXT]

@@ -31,6 +31,7 @@ def fold_rolling(cues: Sequence[Cue]) -> tuple[list[Cue], int]:
     before: Cue | None = None
     for cue in cues:
         shared = _shared_rows(before, cue) if before is not None else 0
+        # Nothing new for long: the row was said again, not held on the screen.
         if shared == len(cue.rows) and cue.end_us - cue.start_us > _HELD_US:
             shared = 0
         repeats += shared
@@ -45,6 +46,7 @@ def _shared_rows(before: Cue, after: Cue) -> int:
     """How many rows end `before` and begin `after`, which follows at once."""
     if abs(after.start_us - before.end_us) > _TOUCHING_US:
         return 0
+    # The longest run of rows that one ends with and the other begins with.
     for count in range(min(len(before.rows), len(after.rows), 8), 0, -1):
         if before.rows[-count:] == after.rows[:count]:
             return count

@@ -119,6 +119,7 @@ def _has_room(world: World, trial: Scene, actor: Actor) -> bool:
 def _events(rng: random.Random, world: World, full: Scene) -> tuple[Event, ...]:
     """One event for one of the still actors, at least 0.8 s from either end of the scene."""
     still = [a for a in full.actors if a.motion.kind == "still"]
+    # Room for what was before the event and what is after it.
     if not still or full.end_s - full.start_s < 2.4:
         return ()
     actor = rng.choice(still)
@@ -132,6 +133,7 @@ def _events(rng: random.Random, world: World, full: Scene) -> tuple[Event, ...]:
         colour = rng.choice([c for c in get_args(Colour) if c not in used])
         return (Event(kind="change_colour", actor=actor.id, time_s=time_s, colour=colour),)
     meeting = Event(kind=kind, actor=actor.id, time_s=time_s, other=rng.choice(partners).id)
+    # A meeting is kept only where no third actor is in the way.
     trial = full.model_copy(update={"events": (meeting,)})
     return (meeting,) if _meeting_is_clear(world, trial, meeting) else ()
 
@@ -166,6 +168,7 @@ def world(
     rng = random.Random(f"world/{seed}")
     count = max(1, round(duration_s / scene_s))
     lengths = [scene_s * rng.uniform(0.8, 1.2) for _ in range(count)]
+    # Random lengths, scaled to add up to the length asked for.
     scale = duration_s / sum(lengths)
     scenes, start_s = [], 0.0
     for index, length_s in enumerate(lengths):

@@ -24,6 +24,7 @@ def actor_position(world: World, scene: Scene, actor: Actor, time_s: float) -> t
         if event.actor == actor.id and event.kind in ("touch", "occlude"):
             return _towards(world, scene, actor, event, time_s)
     x, y = actor.x * world.aspect, actor.y
+    # How much of the scene is over, 0..1.
     done = min(1.0, max(0.0, (time_s - scene.start_s) / (scene.end_s - scene.start_s)))
     motion = actor.motion
     if motion.kind in DIRECTION:
@@ -32,6 +33,7 @@ def actor_position(world: World, scene: Scene, actor: Actor, time_s: float) -> t
     if motion.kind in ("enter", "leave"):
         radius = RADIUS[actor.size]
         outside = -1.2 * radius if motion.side == "left" else world.aspect + 1.2 * radius
+        # Comes in over the first part of the scene, then stays; `leave` is the same backwards.
         away = max(0.0, 1 - done / ENTER_SHARE)
         if motion.kind == "leave":
             away = max(0.0, 1 - (1 - done) / ENTER_SHARE)
@@ -56,6 +58,7 @@ def _towards(
     progress = (time_s - scene.start_s) / max(1e-9, event.time_s - scene.start_s)
     if event.kind == "touch":
         angle = math.atan2(start[1] - goal[1], start[0] - goal[0])
+        # Touching stops at the edge of the other, passing in front goes on.
         gap = away - touching_distance(
             actor.shape, RADIUS[actor.size], other.shape, RADIUS[other.size], angle
         )

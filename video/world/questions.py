@@ -65,6 +65,7 @@ def make_questions(
     """
     span = span or world.span
     sightings = find_sightings(world, span, least_s=least_s)
+    # Seeded by what is asked about, so that a span has its questions whatever else is asked.
     rng = random.Random(f"questions/{seed}/{span.start_s}/{span.end_s}")
     questions = [
         *_attribute(sightings),
@@ -112,6 +113,7 @@ def refer_to(target: Sighting, sightings: list[Sighting], avoid: str = "") -> st
             continue
         if "pattern" in attributes and target.actor.pattern == "plain":
             continue
+        # From the shortest phrase up: the first that fits the target alone.
         fits = [s for s in sightings if all(_shares(s, target, a) for a in attributes)]
         if len(fits) == 1:
             terms = [str(_value(target, a)) for a in attributes]

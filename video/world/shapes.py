@@ -65,6 +65,7 @@ def _polygon_distance(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.n
     for corner in corners:
         ex, ey = corner - previous
         wx, wy = x - previous[0], y - previous[1]
+        # Nearest point of the edge; a ray to the right crosses an odd number of edges from inside.
         along = np.clip((wx * ex + wy * ey) / (ex * ex + ey * ey), 0.0, 1.0)
         nearest = np.minimum(nearest, (wx - ex * along) ** 2 + (wy - ey * along) ** 2)
         if ey != 0:
@@ -85,6 +86,7 @@ def touching_distance(
     from the direction `angle` (radians, y down) towards the other. In the unit of the radii."""
     outline = radius * _outline(shape)
     direction = np.array([math.cos(angle), math.sin(angle)])
+    # Halve the distance at which the outlines meet; 24 halvings are exact to a pixel of any size.
     near, far = 0.0, radius + other_radius
     for _ in range(24):
         middle = (near + far) / 2

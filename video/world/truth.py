@@ -123,6 +123,7 @@ def _motion_within(world: World, scene: Scene, actor: Actor, span: Span) -> Moti
         return None
     kind = actor.motion.kind
     length_s = scene.end_s - scene.start_s
+    # Told only where the span shows a good part of the way in or out, or none of it.
     if kind in ("enter", "leave"):
         moving = ENTER_SHARE * length_s
         slot = Span(scene.start_s, scene.start_s + moving)
@@ -176,6 +177,7 @@ def write_caption(world: World, span: Span | None = None, *, least_s: float = 0.
     """
     span = span or world.span
     scenes = [s for s in world.scenes_in(span) if s.span.overlap_s(span) >= least_s]
+    # A scene that the span only touches is not told.
     starts_s = {scene.start_s for scene in scenes}
     sightings = [
         s for s in find_sightings(world, span, least_s=least_s) if s.scene.start_s in starts_s
@@ -189,6 +191,7 @@ def write_caption(world: World, span: Span | None = None, *, least_s: float = 0.
         return " ".join(sentences)
     if len(scenes) <= BRIEF_SCENES:
         return " then ".join(_brief(scene, sightings) for scene in scenes) + "."
+    # Many scenes: each kind of thing once, in order of its first sight.
     names = dict.fromkeys(name_sighting(s) for s in sightings)
     return f"{len(scenes)} scenes with " + ", ".join(add_article(name) for name in names) + "."
 
