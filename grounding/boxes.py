@@ -1,6 +1,6 @@
 """Boxes, their overlap, and what grounding an expression came to.
 
-Leaves out reading a model's text (`parse.py`), tubes and spans. Plain Python, no arrays.
+Plain Python, no arrays.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Half-open box, xyxy in pixels of the original frame. Raises ValueError when malformed."""
+    """Half-open box, xyxy in pixels of the original frame. Raises ValueError when malformed.
+
+    Example:
+        >>> Box(10, 20, 30, 60).area_px2
+        800
+    """
 
     x1_px: float
     y1_px: float
@@ -36,7 +41,12 @@ class Box:
         return (self.x2_px - self.x1_px) * (self.y2_px - self.y1_px)
 
     def clip(self, width_px: float, height_px: float) -> Box:
-        """The part inside a frame of the given size; empty (at its edge) where there is none."""
+        """The part inside a frame of the given size; empty (at its edge) where there is none.
+
+        Example:
+            >>> Box(-5, 0, 20, 10).clip(16, 9).xyxy
+            (0.0, 0, 16, 9)
+        """
         x1, x2 = (min(max(x, 0.0), width_px) for x in (self.x1_px, self.x2_px))
         y1, y2 = (min(max(y, 0.0), height_px) for y in (self.y1_px, self.y2_px))
         return Box(x1, y1, x2, y2)
@@ -49,14 +59,24 @@ def _intersection_px2(a: Box, b: Box) -> float:
 
 
 def iou(a: Box, b: Box) -> float:
-    """Intersection over union, 0..1. Two boxes without area give 0."""
+    """Intersection over union, 0..1. Two boxes without area give 0.
+
+    Example:
+        >>> iou(Box(0, 0, 10, 10), Box(5, 0, 15, 10)) == 50 / 150
+        True
+    """
     shared = _intersection_px2(a, b)
     union = a.area_px2 + b.area_px2 - shared
     return shared / union if union > 0 else 0.0
 
 
 def giou(a: Box, b: Box) -> float:
-    """Generalised IoU, -1..1: IoU less the share of the common hull that neither covers."""
+    """Generalised IoU, -1..1: IoU less the share of the common hull that neither covers.
+
+    Example:
+        >>> giou(Box(0, 0, 10, 10), Box(20, 0, 30, 10)) == -10 / 30
+        True
+    """
     shared = _intersection_px2(a, b)
     union = a.area_px2 + b.area_px2 - shared
     width = max(a.x2_px, b.x2_px) - min(a.x1_px, b.x1_px)
@@ -84,7 +104,13 @@ class GroundingStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grounding:
-    """Where an expression is in a frame. Never empty without a status that says why."""
+    """Where an expression is in a frame. Never empty without a status that says why.
+
+    Example:
+        >>> star = Box(1, 2, 3, 4)
+        >>> Grounding(status=GroundingStatus.FOUND, boxes=(star,), labels=("star",)).labels
+        ('star',)
+    """
 
     status: GroundingStatus
     boxes: tuple[Box, ...] = ()
@@ -105,11 +131,11 @@ class Grounding:
     """Everything that moves the result: model, prompt hash, dialect, size shown."""
 
     def __post_init__(self) -> None:
-        wanted = {
+        count_fits = {
             GroundingStatus.FOUND: len(self.boxes) == 1,
             GroundingStatus.AMBIGUOUS: len(self.boxes) > 1,
         }.get(self.status, not self.boxes)
-        if not wanted or len(self.labels) != len(self.boxes):
+        if not count_fits or len(self.labels) != len(self.boxes):
             raise ValueError(
                 f"status {self.status!r} does not go with {len(self.boxes)} boxes "
                 f"and {len(self.labels)} labels"

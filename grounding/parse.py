@@ -1,7 +1,7 @@
 """From a model's text to boxes in pixels of the original frame. Tolerant, and never silent.
 
 The scale of the numbers is declared by the caller's `Dialect` and never guessed; what was mended is
-in `issues`, the rule that found the boxes in `rule`. Leaves out asking the model again.
+in `issues`, the rule that found the boxes in `rule`.
 
     parse_boxes('[{"bbox_2d": [0, 0, 500, 500]}]', Dialect.NORM_1000, (640, 360)).boxes
 """
@@ -86,6 +86,11 @@ def parse_boxes(
     `size_px` is the (width, height) of the original frame; `seen_size_px` that of the frame the
     model saw, needed by `Dialect.SEEN_PX` where it differs. Never raises for any text: a text
     without a usable box gives status `none` (it says so) or `unparsed` (it does not).
+
+    Example:
+        >>> reading = parse_boxes("[{'bbox_2d': [0, 0, 500, 500]}]", Dialect.NORM_1000, (640, 360))
+        >>> reading.boxes
+        (Box(x1_px=0.0, y1_px=0.0, x2_px=320.0, y2_px=180.0),)
     """
     issues: list[str] = []
     body = _body(text, issues)
@@ -161,21 +166,21 @@ def _embedded_json(text: str, rule: str) -> list[tuple[str, Any]]:
     Objects that follow each other with only commas between them are what is left of a list that was
     cut off: they become one value under the rule "cut_list".
     """
-    decoder, groups, at, end = json.JSONDecoder(), [], 0, -1
+    decoder, groups, offset, end = json.JSONDecoder(), [], 0, -1
     for _ in range(JSON_TRIES):
-        opening = re.compile(r"[\[{]").search(text, at)
+        opening = re.compile(r"[\[{]").search(text, offset)
         if opening is None:
             break
         try:
-            value, at = decoder.raw_decode(text, opening.start())
+            value, offset = decoder.raw_decode(text, opening.start())
         except (ValueError, RecursionError):
-            at = opening.start() + 1
+            offset = opening.start() + 1
             continue
         if groups and end >= 0 and re.fullmatch(r"\s*,\s*", text[end : opening.start()]):
             groups[-1].append(value)
         else:
             groups.append([value])
-        end = at
+        end = offset
     return [
         (rule, group[0]) if len(group) == 1 else ("cut_list", group) for group in reversed(groups)
     ]

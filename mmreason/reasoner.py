@@ -35,7 +35,7 @@ from mmreason.policies import Greedy, LongVideoR1, Policy
 from mmreason.policies.estimate import Estimate, estimate
 from mmreason.policies.presets import Compat, compatible
 from mmreason.tool_calls import ModelTurn, Scan, Skim
-from mmreason.tools.calls import Roles, Watchable
+from mmreason.tools.calls import Roles
 from mmreason.tools.search import Embed
 from mmreason.tools.thumbnails import take_thumbnails
 from mmreason.tools.toolbox import Toolbox
@@ -43,7 +43,7 @@ from mmreason.types import Answer, Budget, Step, StopReason, UsageError
 from mmreason.video.inputs import VideoInput
 from mmreason.video.reader import Video
 from mmreason.video.subtitles import Subtitles
-from mmreason.video.types import Span, VideoError, VideoInfo
+from mmreason.video.types import FrameSource, Span, VideoError, VideoInfo
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -145,7 +145,7 @@ class Reasoner:
 
     def ask(
         self,
-        video: VideoInput | Watchable,
+        video: VideoInput | FrameSource,
         question: str,
         *,
         options: Sequence[str] | None = None,
@@ -173,7 +173,7 @@ class Reasoner:
 
     def stream(
         self,
-        video: VideoInput | Watchable,
+        video: VideoInput | FrameSource,
         question: str,
         *,
         options: Sequence[str] | None = None,
@@ -189,7 +189,7 @@ class Reasoner:
 
     def play(
         self,
-        video: VideoInput | Watchable,
+        video: VideoInput | FrameSource,
         question: str,
         *,
         options: Sequence[str] | None = None,
@@ -197,8 +197,8 @@ class Reasoner:
         subtitles: Subtitles | str | Path | None = "auto",
         seed: int = 0,
     ) -> Run[Answer]:
-        """`ask` without performing anything: yields every `Step` as it happens and every `Request`
-        to a model, to which the caller sends the replies; returns the answer."""
+        """`ask` without performing anything: yields every `Step` as it happens and every
+        `ModelRequest`, to which the caller sends the replies; returns the answer."""
         task = _Task(
             question=checked_question(question),
             options=checked_options(options),
@@ -238,7 +238,7 @@ class Reasoner:
         return drive(questions, start, workers)
 
     def index(
-        self, video: VideoInput | Watchable, levels: Sequence[str] = ("high",)
+        self, video: VideoInput | FrameSource, levels: Sequence[str] = ("high",)
     ) -> Iterator[IndexedNode]:
         """Caption whole levels ahead of questions, into the store; one item a node."""
         with _opened(video) as source:
@@ -247,13 +247,13 @@ class Reasoner:
             toolbox, tree = self._toolbox(source), self._tree(source)
             yield from build(toolbox, tree, tuple(levels), scan=scan, again=by_node)
 
-    def estimate(self, video: VideoInput | Watchable, budget: Budget | None = None) -> Estimate:
+    def estimate(self, video: VideoInput | FrameSource, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
         with _opened(video) as source:
             return estimate(self._tree(source), self.model.clip, source.info, budget or Budget())
 
     def caption(
-        self, video: VideoInput | Watchable, span: Span | tuple[float, float] | None = None
+        self, video: VideoInput | FrameSource, span: Span | tuple[float, float] | None = None
     ) -> str:
         """What the model says about a stretch of video (default: all of it): one text for a clip,
         one timed line a change for longer stretches that it watches frame by frame."""
@@ -268,7 +268,7 @@ class Reasoner:
 
     def ground(
         self,
-        video_or_image: VideoInput | Watchable | np.ndarray | Image,
+        video_or_image: VideoInput | FrameSource | np.ndarray | Image,
         expression: str,
         *,
         span: Span | tuple[float, float] | None = None,
@@ -286,12 +286,12 @@ class Reasoner:
                 raise UsageError("span goes with a video, but an image was given")
             frame = frame_of_image(cast("str | Path | np.ndarray | Image", video_or_image))
         else:
-            with _opened(cast("VideoInput | Watchable", video_or_image)) as source:
+            with _opened(cast("VideoInput | FrameSource", video_or_image)) as source:
                 span = checked_span(span, source.info)
                 frame = frame_of_video(source, span)
         return ground_frame(self.model, frame, expression)
 
-    def _run(self, video: VideoInput | Watchable, task: _Task) -> Run[Answer]:
+    def _run(self, video: VideoInput | FrameSource, task: _Task) -> Run[Answer]:
         started, limit_s = time.perf_counter(), task.budget.seconds
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
         with _opened(video) as source:
@@ -360,7 +360,7 @@ class Reasoner:
 
     def _toolbox(
         self,
-        source: Watchable,
+        source: FrameSource,
         task: _Task | None = None,
         said: Transcript | None = None,
         deadline_s: float | None = None,
@@ -379,7 +379,7 @@ class Reasoner:
             deadline_s=deadline_s,
         )
 
-    def _tree(self, source: Watchable) -> Tree:
+    def _tree(self, source: FrameSource) -> Tree:
         fps_hz, recipe = source.info.mean_fps_hz, self.tree
         cuts_s: tuple[float, ...] = ()
         if recipe.shot_aligned and isinstance(source, Video):
@@ -418,7 +418,7 @@ class Reasoner:
 
 
 def ask(
-    video: VideoInput | Watchable,
+    video: VideoInput | FrameSource,
     question: str,
     *,
     model: str = "nano",
@@ -455,8 +455,8 @@ def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:
         raise VideoError(f"{info.path}: nothing could be looked at: {errors[0]}")
 
 
-def _opened(video: VideoInput | Watchable) -> AbstractContextManager[Watchable]:
+def _opened(video: VideoInput | FrameSource) -> AbstractContextManager[FrameSource]:
     """What is open already stays open; a path, bytes or a binary file is opened and closed."""
     if hasattr(video, "info"):
-        return nullcontext(cast("Watchable", video))
+        return nullcontext(cast("FrameSource", video))
     return closing(Video.open(cast("VideoInput", video)))

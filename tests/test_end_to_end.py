@@ -18,7 +18,7 @@ from mmreason.reasoner import Reasoner
 from mmreason.types import Budget, StopReason
 from mmreason.video import Video
 from mmreason.video.world import encode, generate
-from mmreason.video.world.questions import questions
+from mmreason.video.world.questions import make_questions
 from tests.video import clips
 
 QUESTION = "What colour is the star?"
@@ -41,7 +41,7 @@ def demo_video(tmp_path_factory) -> Path:
 
 
 def test_the_answer_is_right_and_its_evidence_meets_the_truth(nano, demo_video):
-    truth = next(q for q in questions(generate.demo(7)) if q.text == QUESTION)
+    truth = next(q for q in make_questions(generate.demo(7)) if q.text == QUESTION)
     answer = Reasoner(nano).ask(demo_video, QUESTION)
     assert answer.text == truth.answer == "pink"
     assert answer.stop_reason is StopReason.ANSWERED
@@ -84,12 +84,12 @@ def test_nano_says_what_is_not_there(nano, tmp_path):
 
 def test_nano_grounds_the_star(nano, demo_video):
     from mmreason.video.types import Span
-    from mmreason.video.world.truth import boxes
+    from mmreason.video.world.truth import boxes_at
 
     found = Reasoner(nano).ground(demo_video, "star", span=Span(17.0, 19.0))
     world = generate.demo(7)
     assert found.frame_time_s is not None and len(found.boxes) == 1
-    truth = next(iter(boxes(world, found.frame_time_s).values()))
+    truth = next(iter(boxes_at(world, found.frame_time_s).values()))
     x1, y1, x2, y2 = found.boxes[0].xyxy
     middle = ((x1 + x2) / 2 / 320, (y1 + y2) / 2 / 180)
     assert truth[0] < middle[0] < truth[2] and truth[1] < middle[1] < truth[3]
@@ -239,7 +239,7 @@ def test_at_least_nine_of_ten_demo_worlds_are_answered_with_evidence(nano, tmp_p
     good = 0
     for seed in range(40, 50):
         world = generate.demo(seed)
-        question = next(q for q in questions(world, seed=seed) if q.family == "attribute")
+        question = next(q for q in make_questions(world, seed=seed) if q.family == "attribute")
         answer = Reasoner(nano).ask(world.save(tmp_path / f"{seed}.json"), question.text)
         good += says_truth(answer.text, question.answer) and meets_truth(
             answer.evidence, question.spans

@@ -55,7 +55,7 @@ def descriptor_path(descriptor: int) -> Path | None:
 
 
 @contextmanager
-def unnamed(path: Path) -> Iterator[tuple[str, int]]:
+def open_unnamed(path: Path) -> Iterator[tuple[str, int]]:
     """A name for a library that opens by name, and the descriptor that it stands for, both valid
     inside the block: it says nothing of what the file is called or lies beside.
 
@@ -63,7 +63,7 @@ def unnamed(path: Path) -> Iterator[tuple[str, int]]:
     such names, a path that could be taken for a pattern is refused.
 
     Example:
-        >>> with unnamed(Path("img%03d.png")) as (name, descriptor):  # doctest: +SKIP
+        >>> with open_unnamed(Path("img%03d.png")) as (name, descriptor):  # doctest: +SKIP
         ...     name
         '/proc/self/fd/7'
     """

@@ -1,7 +1,7 @@
 """What a file is that is no video, told by its first bytes: one line that says so and what to do.
 
 Knows kinds that no back end reads, and is asked before any is tried. At most a few kilobytes are
-read. Leaves out why a file that looks like a video cannot be read (`unreadable`).
+read.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def _xml(pattern: str) -> Callable[[bytes], object]:
     compiled = re.compile(pattern.encode(), re.IGNORECASE)
 
     def begins(head: bytes) -> object:
-        place = 0
-        while found := _PROLOGUE.match(head, place):
-            place = found.end()
-        return compiled.match(head, place)
+        offset = 0
+        while skipped := _PROLOGUE.match(head, offset):
+            offset = skipped.end()
+        return compiled.match(head, offset)
 
     return begins
 
@@ -286,4 +286,4 @@ def fill_in(advice: str, path: Path) -> str:
     webp, gif = (json.dumps(name, ensure_ascii=False) for name in (str(path), f"{path.stem}.gif"))
     program = f"Image.open({webp}).save({gif}, save_all=True)"
     names["{webp_to_gif}"] = shlex.quote(f"from PIL import Image; {program}")
-    return re.sub(r"\{\w+\}", lambda found: names[found[0]], advice)
+    return re.sub(r"\{\w+\}", lambda field: names[field[0]], advice)

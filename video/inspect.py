@@ -2,7 +2,7 @@
 
     print(inspect_file("clip.mp4").to_dict())
 
-Packets are read, and a few frames decoded to see whether they are whole. Leaves out the others.
+Packets are read, and a few frames decoded to see whether they are whole.
 """
 
 from __future__ import annotations
@@ -214,9 +214,9 @@ def _report_file(path: Path, try_backends: bool, options: ReadOptions) -> FileRe
 
 def _checked_backends(path: Path) -> tuple[BackendCheck, ...]:
     """PyAV has read the file by now."""
-    others: list[Backend] = [name for name in BACKENDS if name != "pyav"]
-    found = (BackendCheck(name, why_not(path, name, _BACKEND_LIMIT_S)) for name in others)
-    return (BackendCheck("pyav", None), *found)
+    names: list[Backend] = [name for name in BACKENDS if name != "pyav"]
+    checks = (BackendCheck(name, why_not(path, name, _BACKEND_LIMIT_S)) for name in names)
+    return (BackendCheck("pyav", None), *checks)
 
 
 def _shared(info: VideoInfo) -> dict[str, Any]:
@@ -253,12 +253,12 @@ def _damage_notes(source: PyAVSource) -> list[str]:
     """What comes of decoding a few frames from all over the video."""
     span, started = source.info.span, time.monotonic()
     looked = damaged = 0
-    for at in np.linspace(0, 1, _FRAMES_LOOKED_AT, endpoint=False) + 0.5 / _FRAMES_LOOKED_AT:
+    for fraction in np.linspace(0, 1, _FRAMES_LOOKED_AT, endpoint=False) + 0.5 / _FRAMES_LOOKED_AT:
         if looked and time.monotonic() - started > _LOOK_LIMIT_S:
             break
         looked += 1
         try:
-            frames = source.frames_at([span.start_s + at * span.duration_s], (32, 32))
+            frames = source.frames_at([span.start_s + fraction * span.duration_s], (32, 32))
             damaged += not frames.exact[0]
         except VideoError:
             damaged += 1

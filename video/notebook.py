@@ -1,6 +1,6 @@
 """How frames and what is known of a file show themselves in a notebook.
 
-Leaves out reports of answers (`mmreason.report`). Imports Pillow, no decoder.
+Imports Pillow, no decoder.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ def frames_html(batch: FrameBatch) -> str:
     head = escape(show_text(repr(batch)))
     if not len(batch):
         return f"<div>{head}</div>"
-    shown = batch
+    visible = batch
     if len(batch) > MOST_SHOWN:
         picked = np.linspace(0, len(batch) - 1, MOST_SHOWN).round().astype(int)
-        shown = replace(
+        visible = replace(
             batch,
             pixels=batch.pixels[picked],
             times_s=batch.times_s[picked],
             exact=batch.exact[picked],
         )
         head += f": {MOST_SHOWN} of {len(batch):,} shown"
-    if not shown.exact.all():
+    if not visible.exact.all():
         head += "; ~ marks a frame that is not the exact one"
-    sheet = jpeg_bytes(contact_sheet(shown, columns=_COLUMNS))
+    sheet = jpeg_bytes(contact_sheet(visible, columns=_COLUMNS))
     src = "data:image/jpeg;base64," + base64.b64encode(sheet).decode()
     return (
         f'<div>{head}</div><img src="{src}" alt="{head}" '

@@ -1,8 +1,4 @@
-"""`Video`: an opened file or scripted world that gives frames at times.
-
-Leaves out how frames are made (`backends/`, `world/`), who makes them (`backends.choose`) and which
-frames to take (`plan`).
-"""
+"""`Video`: an opened file or scripted world that gives frames at times."""
 
 from __future__ import annotations
 

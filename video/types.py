@@ -1,12 +1,13 @@
 """Values that cross the borders of `mmreason.video`: spans, frames, plans and what a file is.
 
-Leaves out everything that opens, decodes or draws. Imports numpy only.
+Imports numpy only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,7 +22,12 @@ class VideoError(ValueError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """Half-open interval of presentation time, `[start_s, end_s)` in seconds."""
+    """Half-open interval of presentation time, `[start_s, end_s)` in seconds.
+
+    Example:
+        >>> Span(2, 5).clip(Span(4, 9))
+        Span(start_s=4, end_s=5)
+    """
 
     start_s: float
     end_s: float
@@ -46,12 +52,22 @@ class Span:
         return self.start_s <= time_s < self.end_s
 
     def overlap_s(self, other: Span) -> float:
-        """Length of the intersection in seconds, 0.0 where there is none."""
+        """Length of the intersection in seconds, 0.0 where there is none.
+
+        Example:
+            >>> Span(0, 4).overlap_s(Span(3, 9))
+            1
+        """
         return max(0.0, min(self.end_s, other.end_s) - max(self.start_s, other.start_s))
 
     def clip(self, other: Span) -> Span:
         """The part of this span inside `other`; empty (at the nearer end) where they do not
-        meet."""
+        meet.
+
+        Example:
+            >>> Span(0, 4).clip(Span(6, 9))
+            Span(start_s=6, end_s=6)
+        """
         start_s = min(max(self.start_s, other.start_s), other.end_s)
         return Span(start_s, max(start_s, min(self.end_s, other.end_s)))
 
@@ -63,18 +79,32 @@ class Span:
 
 
 def format_time(time_s: float) -> str:
-    """`75.25` -> `1:15.25`; hours only where needed."""
+    """`75.25` -> `1:15.25`; hours only where needed.
+
+    Example:
+        >>> format_time(3725.5)
+        '1:02:05.50'
+    """
     sign = "-" if time_s < 0 else ""
     hundredths = round(abs(time_s) * 100)
-    minutes, rest = divmod(hundredths, 6000)
+    minutes, remainder = divmod(hundredths, 6000)
     hours, minutes = divmod(minutes, 60)
-    seconds = f"{rest / 100:05.2f}"
+    seconds = f"{remainder / 100:05.2f}"
     return f"{sign}{hours}:{minutes:02d}:{seconds}" if hours else f"{sign}{minutes}:{seconds}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameBatch:
-    """Decoded frames and the times at which they are shown."""
+    """Decoded frames and the times at which they are shown.
+
+    Example:
+        >>> FrameBatch(
+        ...     pixels=np.zeros((2, 36, 64, 3), np.uint8),
+        ...     times_s=np.array([0.0, 0.5]),
+        ...     exact=np.array([True, False]),
+        ... )
+        FrameBatch(2 frames 64x36, 0:00.00..0:00.50, 1 inexact)
+    """
 
     pixels: np.ndarray
     """uint8, shape (N, H, W, 3), RGB."""
@@ -142,7 +172,12 @@ class VideoTrack:
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A named part of a video, as its container lists it."""
+    """A named part of a video, as its container lists it.
+
+    Example:
+        >>> Chapter(Span(0, 90), "Opening").title
+        'Opening'
+    """
 
     span: Span
     title: str = ""
@@ -175,7 +210,12 @@ class Colour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInfo:
-    """What a video is, as read from its container. Sizes are as displayed (after rotation)."""
+    """What a video is, as read from its container. Sizes are as displayed (after rotation).
+
+    Example:
+        >>> Video.open("clip.mp4").info.width_px  # doctest: +SKIP
+        1920
+    """
 
     path: str
     duration_s: float
@@ -225,7 +265,15 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplePlan:
-    """Which frames to take, decided before anything is decoded."""
+    """Which frames to take, decided before anything is decoded.
+
+    Example:
+        >>> plan = SamplePlan(
+        ...     times_s=(0.5, 1.5), size_px=None, method="by hand", reasons=("start", "end")
+        ... )
+        >>> len(plan), plan.part(1, 2).times_s
+        (2, (1.5,))
+    """
 
     times_s: tuple[float, ...]
     size_px: tuple[int, int] | None
@@ -270,9 +318,9 @@ class SamplePlan:
 
     def __str__(self) -> str:
         """A head line and a line for each frame; the middle of a long plan is left out."""
-        from mmreason.video.plan.show import text
+        from mmreason.video.plan.show import format_text
 
-        return text(self)
+        return format_text(self)
 
     def __rich__(self) -> Table:
         from mmreason.video.plan.show import rich_table
@@ -281,6 +329,32 @@ class SamplePlan:
 
     def _repr_html_(self) -> str:
         """A head line above a timeline with a mark for each frame."""
-        from mmreason.video.plan.show import html
+        from mmreason.video.plan.show import render_html
 
-        return html(self)
+        return render_html(self)
+
+
+class FrameSource(Protocol):
+    """What looks at a video needs of it; `Video` has it, and so may a video that is only drawn.
+
+    Example:
+        >>> Video.open("clip.mp4").frames_at([0.0, 2.5])  # doctest: +SKIP
+        FrameBatch(2 frames 1920x1080, 0:00.00..0:02.50)
+    """
+
+    @property
+    def info(self) -> VideoInfo:
+        """What the video is."""
+        ...
+
+    @property
+    def content_hash(self) -> str:
+        """Names the content: the same for the same frames, whatever the file is called."""
+        ...
+
+    def frames_at(
+        self, times_s: Sequence[float], size_px: tuple[int, int] | None = None
+    ) -> FrameBatch:
+        """The frames displayed at `times_s` seconds, in the order asked for; `size_px` is (width,
+        height), None for the video's own. Raises VideoError."""
+        ...

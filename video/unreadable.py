@@ -120,19 +120,19 @@ def _is_encrypted(path: Path) -> bool:
 def _outer_boxes(path: Path) -> tuple[dict[bytes, int], bool]:
     """Names and places of the outermost boxes, and whether the last one is longer than the file."""
     names: dict[bytes, int] = {}
-    size, place = path.stat().st_size, 0
+    size, offset = path.stat().st_size, 0
     with path.open("rb") as file:
         for _ in range(_MAX_BOXES):
-            file.seek(place)
+            file.seek(offset)
             header = file.read(16)
             if len(header) < 8:
                 return names, False
             length = int.from_bytes(header[:4])
             length = int.from_bytes(header[8:16]) if length == 1 else length
-            names[header[4:8]] = place
-            if length < 8 or place + length > size:
+            names[header[4:8]] = offset
+            if length < 8 or offset + length > size:
                 return names, length != 0
-            place += length
+            offset += length
     return names, False
 
 

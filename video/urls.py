@@ -32,15 +32,20 @@ def restore_url(text: str) -> str:
 
     `https:/example.org/v.mp4` -> `https://example.org/v.mp4`.
     """
-    found = _URL.fullmatch(text)
-    if found is None:
+    match = _URL.fullmatch(text)
+    if match is None:
         return text
-    scheme, _, rest = found.groups()
-    return f"{scheme}:///{rest}" if scheme.lower() == "file" else f"{scheme}://{rest}"
+    scheme, _, remainder = match.groups()
+    return f"{scheme}:///{remainder}" if scheme.lower() == "file" else f"{scheme}://{remainder}"
 
 
 def is_url(text: str) -> bool:
-    """Whether `text` names something by a URL, also one that has been through `Path`."""
+    """Whether `text` names something by a URL, also one that has been through `Path`.
+
+    Example:
+        >>> is_url("https://example.org/talk.mp4"), is_url("talk.mp4")
+        (True, False)
+    """
     return _URL.fullmatch(text) is not None or _DATA_URL.match(text) is not None
 
 
@@ -61,9 +66,9 @@ def explain_url(text: str) -> str:
 
 
 def _web_command(url: str) -> str:
-    parts = urlsplit(url)
-    if any((parts.hostname or "").endswith(page) for page in _PAGES):
+    split = urlsplit(url)
+    if any((split.hostname or "").endswith(page) for page in _PAGES):
         return _PAGE_COMMAND
-    if Path(parts.path).suffix.lower() in (".m3u8", ".mpd"):
+    if Path(split.path).suffix.lower() in (".m3u8", ".mpd"):
         return _PLAYLIST_COMMAND
     return "curl -L -O {url}"

@@ -301,7 +301,7 @@ def key_answers() -> dict[str, bytes]:
 
 def generate_once(url: str, key: str | None = None) -> int:
     """One request with short time-outs, in a child."""
-    from mmreason.models.base import Message, TextPart
+    from mmreason.models.base import GenerateRequest, Message, TextPart
     from mmreason.models.endpoint import EndpointModel
     from mmreason.models.endpoint_http import EndpointLimits
     from mmreason.types import UsageError
@@ -310,7 +310,8 @@ def generate_once(url: str, key: str | None = None) -> int:
     began_s = time.monotonic()
     try:
         model = EndpointModel.connect(url, limits=limits, api_key=key)
-        (reply,) = model.generate([[Message("user", (TextPart("What is it?"),))]])
+        question = Message("user", (TextPart("What is it?"),))
+        (reply,) = model.generate(GenerateRequest([[question]]))
         print("reply:", len(reply.text), reply.text[:200].encode("ascii", "replace"), *model.notes)
     except (UsageError, RuntimeError, ValueError) as error:
         print(f"refused: {str(error)[:2000]}")

@@ -25,8 +25,8 @@ from mmreason.json_lines import (
     require_json_lines,
 )
 from mmreason.json_values import with_schema
-from mmreason.models.base import ModelError, Reply
-from mmreason.tools.calls import FAILURES, Awaited, Request
+from mmreason.models.base import GenerateRequest, ModelError, Reply
+from mmreason.tools.calls import FAILURES, Awaited, ModelRequest
 from mmreason.types import Answer, Step, UsageError
 from mmreason.video.files import write_atomic
 from mmreason.video.json_input import replace_half_pairs
@@ -99,7 +99,7 @@ class BatchTotals:
     """Of these, failed, now or in an earlier run."""
 
 
-Run = Generator[Step | Request | Awaited, Any, Answer]
+Run = Generator[Step | ModelRequest | Awaited, Any, Answer]
 
 
 def drive(
@@ -128,7 +128,7 @@ def drive(
 class Waiting(Protocol):
     """Something that waits for models: it is given the replies, or the failure, to its request."""
 
-    request: Request | None
+    request: ModelRequest | None
     replies: list[Reply] | None
     failure: Exception | None
 
@@ -139,7 +139,7 @@ class _Flight:
 
     def __init__(self, question: Question, start: Callable[[Question], Run]):
         self.question = question
-        self.request: Request | None = None
+        self.request: ModelRequest | None = None
         self.result: Result | None = None
         self.replies: list[Reply] | None = None
         self.failure: Exception | None = None
@@ -153,7 +153,7 @@ class _Flight:
             item = self._next(self._run)
             while isinstance(item, Step):
                 item = next(self._run)
-            self.request = item if isinstance(item, Request) else None
+            self.request = item if isinstance(item, ModelRequest) else None
         except StopIteration as end:
             self.result = Result(question=self.question, answer=end.value)
         except Exception as error:  # whatever it is, the other questions go on
@@ -161,7 +161,7 @@ class _Flight:
             failure = Failure(kind=type(error).__name__, message=line)
             self.result = Result(question=self.question, failure=failure)
 
-    def _next(self, run: Run) -> Step | Request | Awaited:
+    def _next(self, run: Run) -> Step | ModelRequest | Awaited:
         replies, failure = self.replies, self.failure
         self.replies = self.failure = None
         return run.send(replies) if failure is None else run.throw(failure)
@@ -169,34 +169,28 @@ class _Flight:
 
 def answer_requests(flights: Sequence[Waiting]) -> None:
     """Ask for all that is waited for, one call for what can go together."""
-    groups: dict[tuple[int, int, float, int], list[Waiting]] = {}
+    groups: dict[tuple[int, GenerateRequest], list[Waiting]] = {}
     for flight in flights:
-        request = flight.request
-        assert request is not None
-        same = (id(request.model), request.max_new_tokens, request.temperature, request.seed)
-        groups.setdefault(same, []).append(flight)
+        assert flight.request is not None
+        # What has to be equal: all but the conversations and their deadlines.
+        settings = replace(flight.request.request, conversations=(), deadlines_s=())
+        groups.setdefault((id(flight.request.model), settings), []).append(flight)
     for group in groups.values():
         _answer_group(group)
 
 
 def _answer_group(group: Sequence[Waiting]) -> None:
-    requests = [flight.request for flight in group if flight.request is not None]
-    together = [c for request in requests for c in request.conversations]
-    first = requests[0]
+    model_requests = [flight.request for flight in group if flight.request is not None]
+    requests = [model_request.request for model_request in model_requests]
     deadlines_s: list[float] = []
     if any(request.deadlines_s for request in requests):
         for request in requests:
             deadlines_s += request.deadlines_s or [math.inf] * len(request.conversations)
     replies: Sequence[Reply | None]
     try:
-        replies = Request(
-            first.model,
-            together,
-            first.max_new_tokens,
-            first.temperature,
-            first.seed,
-            deadlines_s,
-        ).perform()
+        conversations = [c for request in requests for c in request.conversations]
+        merged = replace(requests[0], conversations=conversations, deadlines_s=deadlines_s)
+        replies = ModelRequest(model_requests[0].model, merged).perform()
         errors: dict[int, str] = {}
     except ModelError as error:
         replies, errors = error.replies, error.errors

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from mmreason.agent.loop import AnswerDraft, Loop
 from mmreason.agent.protocol import AskModel, CallTools, RecordNote, Results, Stopped
-from mmreason.models.base import Reply, TextPart
+from mmreason.models.base import GenerateRequest, Reply, TextPart
 from mmreason.tool_calls import AgentCall, ModelTurn, ToolCall
-from mmreason.tools.calls import FAILURES, Awaited, Prepared, Request, Roles, first_line
+from mmreason.tools.calls import FAILURES, Awaited, ModelRequest, Prepared, Roles, first_line
 from mmreason.tools.toolbox import Allows, Toolbox
 from mmreason.types import Budget, Cost, Observation, Step, StopReason
 from mmreason.video.types import Span
@@ -26,7 +26,7 @@ CHARACTERS_PER_TOKEN = 4
 """Of English text, for the forecast of what a request to the reasoning model reads."""
 
 Result = TypeVar("Result")
-Run = Generator[Step | Request | Awaited, Any, Result]
+Run = Generator[Step | ModelRequest | Awaited, Any, Result]
 
 
 class Driver:
@@ -69,7 +69,7 @@ class Driver:
         return replace(total, frames_unique=len(self._shown), seconds=self.elapsed_s)
 
     def run(self) -> Run[AnswerDraft]:
-        """Yield every `Step` as it happens and every `Request` to be answered; returns the draft.
+        """Yield every `Step` as it happens and every `ModelRequest`; returns the draft.
 
         Send the replies to a request (None for anything else), or throw one of `FAILURES`. Yields
         `Awaited` where the toolbox shares with others what is being asked for.
@@ -144,14 +144,15 @@ class Driver:
         if refused is not None:
             return Stopped(refused)
         started = time.perf_counter()
-        model = self._roles.reasoner
-        request = Request(
-            model,
-            [action.messages],
-            action.max_new_tokens,
-            action.temperature,
-            self._seed,
-            self._toolbox.deadlines_s(1),
+        request = ModelRequest(
+            self._roles.reasoner,
+            GenerateRequest(
+                [action.messages],
+                max_new_tokens=action.max_new_tokens,
+                temperature=action.temperature,
+                seed=self._seed,
+                deadlines_s=self._toolbox.deadlines_s(1),
+            ),
         )
         failures = 0
         while True:

@@ -10,7 +10,6 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from mmreason.agent.loop import AnswerDraft, Decline
-from mmreason.tools.calls import Watchable
 from mmreason.tools.transcript import (
     Passage,
     as_evidence,
@@ -23,6 +22,7 @@ from mmreason.tools.transcript import (
 from mmreason.types import Note, StopReason
 from mmreason.video.reader import Video
 from mmreason.video.subtitles import Subtitles, find_subtitles, place_on_video
+from mmreason.video.types import FrameSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class SubtitleChoice:
         """Whether none were wanted."""
         return self.given is None and not self.find
 
-    def for_video(self, source: Watchable) -> Subtitles | None:
+    def for_video(self, source: FrameSource) -> Subtitles | None:
         """The subtitles on the clock of this video; None without any."""
         path = source.path if isinstance(source, Video) else Path(source.info.path)
         if not path.is_file():

@@ -143,7 +143,7 @@ def run_case(reasoner: Reasoner, folder: Path, seed: int) -> Case:
                 f"drawing demo world {seed}: {done} of {total} frames"
             ),
         )
-    world_questions = questions.questions(world, seed=seed)
+    world_questions = questions.make_questions(world, seed=seed)
     # Every demo world has one.
     question = next(question for question in world_questions if question.family == "attribute")
     options = list(question.options) or None

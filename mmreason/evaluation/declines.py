@@ -15,7 +15,7 @@ from mmreason.evaluation.scoring import Proportion
 from mmreason.grounding import parse_boxes
 from mmreason.language.prompts import Prompts
 from mmreason.language.refusals import declines
-from mmreason.models.base import ChatModel, FramesPart, Message, TextPart
+from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, TextPart
 from mmreason.video.types import FrameBatch, VideoError
 
 QUESTIONS = (
@@ -119,9 +119,10 @@ def _measure(model: ChatModel, source: Source, windows: list[FrameBatch]) -> Sou
         same_kind = [ask for ask in asks if ask.kind == kind]
         for start in range(0, len(same_kind), BATCH):
             chunk = same_kind[start : start + BATCH]
-            replies = model.generate(
-                [[Message("user", (FramesPart(a.frames, kind), TextPart(a.prompt)))] for a in chunk]
-            )
+            conversations = [
+                [Message("user", (FramesPart(a.frames, kind), TextPart(a.prompt)))] for a in chunk
+            ]
+            replies = model.generate(GenerateRequest(conversations))
             for ask, reply in zip(chunk, replies, strict=True):
                 # The guard marks what it said in the place of the weights.
                 guarded += reply.note.startswith("declined: ")

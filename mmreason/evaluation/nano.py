@@ -19,13 +19,13 @@ from mmreason.evaluation.calibration import Pair
 from mmreason.evaluation.scoring import Mean, Proportion, normalise_text, says_same
 from mmreason.grounding import Box, iou, parse_boxes
 from mmreason.language.refusals import declines
-from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
+from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, Reply, TextPart
 from mmreason.models.calibration import ReplyKind
 from mmreason.video import plan
 from mmreason.video.types import FrameBatch, Span
 from mmreason.video.world import World, generate
-from mmreason.video.world.questions import FAMILIES, Question, questions, refer
-from mmreason.video.world.truth import boxes, caption, motion_phrase, sightings
+from mmreason.video.world.questions import FAMILIES, Question, make_questions, refer_to
+from mmreason.video.world.truth import boxes_at, find_sightings, motion_phrase, write_caption
 
 QUESTIONS_A_WORLD = 8
 BATCH = 16
@@ -104,7 +104,8 @@ def _run(model: ChatModel, asks: list[_Ask]) -> None:
                 [Message("user", (FramesPart(ask.frames, kind), TextPart(ask.prompt)))]
                 for ask in chunk
             ]
-            for ask, reply in zip(chunk, model.generate(conversations), strict=True):
+            replies = model.generate(GenerateRequest(conversations))
+            for ask, reply in zip(chunk, replies, strict=True):
                 ask.score(reply)
 
 
@@ -134,7 +135,7 @@ def _world_asks(
     # 2. Only what lasts longer than the gap between two frames is sure to be on one of them.
     least_s = 1.2 * world.duration_s / model.clip.frames
     table = results.families.setdefault(kind, {})
-    for question in _choose_questions(questions(world, seed=index, least_s=least_s), rng):
+    for question in _choose_questions(make_questions(world, seed=index, least_s=least_s), rng):
         prompt = model.clip.prompts.ask(question.text)
         first, second = _question_scorers(question, table, results)
         yield _Ask(clip, prompt, first)
@@ -202,7 +203,7 @@ def _note_stated(results: NanoResults, kind: ReplyKind, reply: Reply, right: boo
 def _caption_scorer(world: World, least_s: float, results: NanoResults) -> Callable[[Reply], None]:
     """An actor's attribute counts where the one sentence that names its shape holds the right
     word."""
-    visible = sightings(world, least_s=least_s)
+    visible = find_sightings(world, least_s=least_s)
 
     def score(reply: Reply) -> None:
         answer = reply.text
@@ -229,7 +230,7 @@ def _caption_scorer(world: World, least_s: float, results: NanoResults) -> Calla
             for name, right in facts.items():
                 hit = Proportion(right and bool(fits), 1)
                 results.caption_words[name] = results.caption_words.get(name, NOTHING) + hit
-        whole = Proportion(says_same(answer, caption(world, least_s=least_s)), 1)
+        whole = Proportion(says_same(answer, write_caption(world, least_s=least_s)), 1)
         _note_stated(results, ReplyKind.CAPTION, reply, bool(whole.hits))
         results.caption_words["whole caption"] = (
             results.caption_words.get("whole caption", NOTHING) + whole
@@ -245,11 +246,11 @@ def _box_asks(
     time_s = rng.uniform(0.3, 0.7) * world.duration_s
     frame = _draw_frames(world, (time_s,), model)
     moment = Span(time_s, time_s + 1e-3)
-    visible = sightings(world, moment, least_s=1e-4)
-    true_boxes = boxes(world, time_s)
+    visible = find_sightings(world, moment, least_s=1e-4)
+    true_boxes = boxes_at(world, time_s)
     size = frame.pixels.shape[2], frame.pixels.shape[1]
     for sighting in visible:
-        name = refer(sighting, visible)
+        name = refer_to(sighting, visible)
         if name is None or sighting.actor.id not in true_boxes:
             continue
         truth = Box(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from mmreason.models.base import (
     ChatModel,
     ClipRecipe,
+    Constraint,
     FramesPart,
+    GenerateRequest,
     Message,
     ModelError,
     Part,
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ChatModel",
     "ClipRecipe",
+    "Constraint",
     "FramesPart",
+    "GenerateRequest",
     "Message",
     "ModelError",
     "Part",

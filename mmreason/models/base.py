@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 from mmreason.grounding import Dialect
 from mmreason.language.prompts import Prompts
@@ -56,6 +56,69 @@ def times_line(times_s: Iterable[float]) -> str:
     return f"<frames at {', '.join(f'{time_s:.1f}' for time_s in times_s)} seconds>"
 
 
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """The reply has to be one of these texts."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """What a model is asked for: one reply to each conversation.
+
+    Example:
+        >>> request = GenerateRequest([[Message("user", (TextPart("Is it day?"),))]], stop=(".",))
+        >>> request.max_new_tokens, request.temperature
+        (96, 0.0)
+    """
+
+    conversations: Sequence[Conversation]
+    _: KW_ONLY
+    max_new_tokens: int = 96
+    temperature: float = 0.0
+    """0 takes the likeliest token each time; above, `seed` decides."""
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    """A reply ends before the first of these texts."""
+    constraint: Constraint | None = None
+    tools: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    """JSON schemas of functions that the model may call, as `mmreason.tools.schema` makes them."""
+    deadlines_s: Sequence[float] = ()
+    """Of each conversation, as `time.monotonic()` counts; empty where there is none. A model behind
+    a server ends a reply there; models of this process end by the number of their tokens."""
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise UsageError(f"max_new_tokens must be 1 or more, got {self.max_new_tokens}")
+        if not 0 <= self.temperature < math.inf:
+            raise UsageError(f"temperature must be 0 or a finite number, got {self.temperature}")
+        if isinstance(self.stop, str) or not all(self.stop):
+            raise UsageError(f"stop must be texts of one character or more, got {self.stop!r}")
+        if self.deadlines_s and len(self.deadlines_s) != len(self.conversations):
+            raise UsageError(
+                f"expected a deadline for each of {len(self.conversations)} conversations, got "
+                f"{len(self.deadlines_s)}"
+            )
+
+    def refuse_constraint_and_tools(self, model_name: str) -> None:
+        """For models that can do neither. UsageError where the request has one of them."""
+        if self.constraint is not None or self.tools:
+            extra = "tools" if self.constraint is None else "constraint"
+            raise UsageError(f"model {model_name!r} takes no {extra}; leave it out of the request")
+
+
+def cut_at_stop(text: str, stop: Iterable[str]) -> str:
+    """The text before the first of the `stop` texts; all of it where it holds none.
+
+    Example:
+        >>> cut_at_stop("a star. And more.", [".", "And"])
+        'a star'
+    """
+    starts = [start for word in stop if (start := text.find(word)) >= 0]
+    return text[: min(starts)] if starts else text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What a model wrote, and what reading and writing it took."""
@@ -71,6 +134,7 @@ class Reply:
     tokens_in: int
     """Text and visual tokens read."""
     tokens_out: int
+    """All that were written: those of a stop text too, before which `text` ends."""
     tokens_visual: int = 0
     """The visual ones among `tokens_in`; 0 where the model does not tell."""
     note: str = ""
@@ -89,6 +153,15 @@ class Reply:
     def written(self) -> str:
         """All that was written, for a reader of the thought and its tags."""
         return self.raw_text or self.text
+
+    def cut_at(self, stop: Iterable[str]) -> Reply:
+        """This reply up to the first of the stop texts after its thought; it cost what it cost."""
+        text = cut_at_stop(self.text, stop)
+        if text == self.text:
+            return self
+        before, is_held, _ = self.raw_text.rpartition(self.text)
+        raw_text = before + text if is_held else cut_at_stop(self.raw_text, stop)
+        return replace(self, text=text.strip(), raw_text=raw_text.strip())
 
     @property
     def confidence(self) -> float | None:
@@ -205,36 +278,11 @@ class ChatModel(Protocol):
         """Fallbacks taken so far; empty where everything went the plain way."""
         ...
 
-    def generate(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
-        """One reply a conversation, in order. Greedy at temperature 0; else `seed` decides.
+    def generate(self, request: GenerateRequest) -> list[Reply]:
+        """One reply a conversation, in order.
 
-        Raises ValueError, RuntimeError or OSError for what cannot be answered. Where conversations
-        fail one by one, all are tried first, and a `ModelError` carries the replies there are.
+        Raises ValueError, RuntimeError or OSError for what cannot be answered: UsageError for a
+        constraint or tools that the model cannot do. Where conversations fail one by one, all are
+        tried first, and a `ModelError` carries the replies there are.
         """
-        ...
-
-
-@runtime_checkable
-class TimedModel(Protocol):
-    """A `ChatModel` that can end a call when its time is up: one behind a server, which answers as
-    slowly as it likes. Models of this process end by the number of their tokens."""
-
-    def generate_until(
-        self,
-        deadlines_s: Sequence[float],
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
-        """`generate` with a deadline for each conversation, a value of `time.monotonic()`; `inf`
-        for none. What is not there by then is an error of a `ModelError`."""
         ...

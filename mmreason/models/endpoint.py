@@ -5,7 +5,7 @@ does not tell (token counts, log-probabilities) is estimated or left empty, and 
 The wire is `endpoint_http.py`, the JSON that is sent `endpoint_messages.py`, what comes back
 `endpoint_replies.py`.
 
-    EndpointModel.connect("http://localhost:8000/v1").generate([...])
+    EndpointModel.connect("http://localhost:8000/v1").generate(GenerateRequest([...]))
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from mmreason.grounding import Dialect
-from mmreason.models.base import ClipRecipe, Conversation, ModelError, Reply, family_of
+from mmreason.models.base import (
+    ClipRecipe,
+    Conversation,
+    GenerateRequest,
+    ModelError,
+    Reply,
+    family_of,
+)
 from mmreason.models.box_dialects import dialect_of, recipe_for
 from mmreason.models.context import count_frames, halve_frames
 from mmreason.models.endpoint_http import (
@@ -61,6 +68,7 @@ _OTHERWISE = {
     "max_tokens": "max_completion_tokens",
     "mm_processor_kwargs": None,
     "media_io_kwargs": None,
+    "stop": None,
 }
 """Fields that some servers refuse, and what takes their place."""
 
@@ -68,6 +76,7 @@ _WITHOUT = {
     "temperature": ": it samples as it likes, and answers may differ from run to run",
     "mm_processor_kwargs": ": it may drop frames of a clip",
     "media_io_kwargs": ": it may drop frames of a clip",
+    "stop": ": it writes on, and its replies are cut here",
 }
 """What leaving a field out means, where that is not plain."""
 
@@ -193,53 +202,36 @@ class EndpointModel:
         """Close the connections."""
         self._client.close()
 
-    def generate(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
+    def generate(self, request: GenerateRequest) -> list[Reply]:
         """See `ChatModel`. Where replies are drawn, each conversation has a seed of its own, made
-        from `seed` and its place. Raises ModelError after all conversations were tried."""
-        return self.generate_until(
-            [math.inf] * len(conversations),
-            conversations,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            seed=seed,
-        )
+        from `seed` and its place. Raises ModelError after all conversations were tried, for those
+        too whose reply was not there at its deadline."""
+        request.refuse_constraint_and_tools(self.name)
+        conversations = request.conversations
+        deadlines_s = request.deadlines_s or [math.inf] * len(conversations)
+        interrupt = threading.Event()
 
-    def generate_until(
-        self,
-        deadlines_s: Sequence[float],
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
-        """See `TimedModel`: `generate`, which for each conversation ends at its deadline."""
-        stop = threading.Event()
-
-        def reply(place: int) -> Reply | str:
-            own_seed = _seed_of(seed, place) if temperature > 0 else seed
-            body = {
+        def reply_to(index: int) -> Reply | str:
+            samples = request.temperature > 0
+            seed = _seed_of(request.seed, index) if samples else request.seed
+            body: dict[str, Any] = {
                 "model": self._served_model,
-                "max_tokens": max_new_tokens,
-                "temperature": temperature,
-                "seed": own_seed,
+                "max_tokens": request.max_new_tokens,
+                "temperature": request.temperature,
+                "seed": seed,
                 "logprobs": True,
                 "stream": False,
             }
+            if request.stop:
+                body["stop"] = list(request.stop)
             try:
-                draw = random.Random(own_seed)
-                return self._reply(conversations[place], body, deadlines_s[place], draw, stop)
+                draw = random.Random(seed)
+                reply = self._reply(conversations[index], body, deadlines_s[index], draw, interrupt)
+                return reply.cut_at(request.stop)
             except (ValueError, RuntimeError, OSError) as error:
                 return " ".join(str(error).split()) or type(error).__name__
 
-        outcomes = side_by_side(reply, len(conversations), self._limits.concurrency, stop)
+        outcomes = side_by_side(reply_to, len(conversations), self._limits.concurrency, interrupt)
         errors = {i: outcome for i, outcome in enumerate(outcomes) if isinstance(outcome, str)}
         replies = [None if isinstance(outcome, str) else outcome for outcome in outcomes]
         if errors:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,9 +32,11 @@ from mmreason.models.base import (
     ClipRecipe,
     Conversation,
     FramesPart,
+    GenerateRequest,
     ModelError,
     Reply,
     TextPart,
+    cut_at_stop,
     family_of,
     times_line,
 )
@@ -57,7 +59,7 @@ from mmreason.models.hf_frames import (
     video_metadata,
     video_support,
 )
-from mmreason.models.hf_stopping import STOP_CHECKS
+from mmreason.models.hf_stopping import StopAtText, stopping_criteria
 from mmreason.models.hf_text import check_template, prepare_text, reads_text_only
 from mmreason.models.hf_traits import EVERYTHING, measure
 from mmreason.types import UsageError
@@ -191,14 +193,7 @@ class TransformersModel:
                 f"dtype={dtype!r}, attn_implementation={attn_implementation!r}: {reason}"
             ) from error
 
-    def generate(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
+    def generate(self, request: GenerateRequest) -> list[Reply]:
         """See `ChatModel`. Conversations that the processor can stack run as one batch, padded on
         the left: a batch answers as each conversation alone.
 
@@ -206,17 +201,20 @@ class TransformersModel:
         model's context, frames are left out and `notes` says so; ModelError where that is not
         enough. Sampling draws from a generator seeded here and leaves torch's own as it was.
         """
+        request.refuse_constraint_and_tools(self.name)
+        conversations, max_new_tokens = request.conversations, request.max_new_tokens
+        samples = request.temperature > 0
         devices = [self.model.device] if self.model.device.type == "cuda" else []
         replies: dict[int, Reply] = {}
         errors: dict[int, str] = {}
         waiting = dict(enumerate(conversations))
         with (
             torch.inference_mode(),
-            torch.random.fork_rng(devices, enabled=temperature > 0),
+            torch.random.fork_rng(devices, enabled=samples),
             threads(1 if self._is_small else torch.get_num_threads()),
         ):
-            if temperature > 0:
-                torch.manual_seed(seed)
+            if samples:
+                torch.manual_seed(request.seed)
             while waiting:
                 group = self._next_stack(waiting)
                 inputs = self.prepare(list(group.values()))
@@ -228,12 +226,14 @@ class TransformersModel:
                 inputs = inputs.to(self.model.device)
                 if not self.is_text_only:
                     inputs = inputs.to(dtype=self.model.dtype)
+                ends = StopAtText(self.tokenizer, request.stop, inputs["input_ids"].shape[1])
                 out = self.model.generate(
                     **inputs,
-                    generation_config=self._generation_config(max_new_tokens, temperature),
-                    stopping_criteria=STOP_CHECKS,
+                    generation_config=self._generation_config(max_new_tokens, request.temperature),
+                    stopping_criteria=stopping_criteria(ends),
                 )
-                replies |= zip(group, self._replies(inputs, out), strict=True)
+                written = self._replies(inputs, out, request.stop, ends.lengths)
+                replies |= zip(group, written, strict=True)
                 waiting = {i: one for i, one in waiting.items() if i not in group}
         if errors:
             first = next(iter(errors.values()))
@@ -408,7 +408,10 @@ class TransformersModel:
         config.top_p, config.top_k = (1.0, 0) if temperature > 0 else (None, None)
         return config
 
-    def _replies(self, inputs: Any, out: Any) -> list[Reply]:
+    def _replies(
+        self, inputs: Any, out: Any, stop: Sequence[str], stopped_after: Mapping[int, int]
+    ) -> list[Reply]:
+        """One a row; `stopped_after` so many tokens the rows ended in which a stop text stands."""
         attention_mask = inputs["attention_mask"]
         visual = self._visual_counts(inputs["input_ids"])
         start = attention_mask.shape[1]
@@ -423,10 +426,11 @@ class TransformersModel:
         ends_of_prompts = self.tokenizer.batch_decode(inputs["input_ids"][:, -8:])
         are_open = map(opens_thought, ends_of_prompts)
         rows = zip(new_ids.tolist(), logprobs, attention_mask, visual, are_open, strict=True)
-        for row, row_logprobs, mask, seen, opened in rows:
+        for index, (row, row_logprobs, mask, seen, opened) in enumerate(rows):
+            row = row[: stopped_after.get(index)]
             length = next((i + 1 for i, token in enumerate(row) if token in ends), len(row))
             ids = tuple(row[:length])
-            thought, text, raw_text = self._read(ids, opened)
+            thought, text, raw_text = self._read(ids, opened, stop)
             replies.append(
                 Reply(
                     text=text,
@@ -441,13 +445,16 @@ class TransformersModel:
             )
         return replies
 
-    def _read(self, ids: tuple[int, ...], opened: bool) -> tuple[str, str, str]:
-        """(thought, text, both as written) of generated tokens; `opened` where the chat template
-        has begun the thought. Tags may be special tokens, which a text has no more."""
-        written = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
+    def _read(
+        self, ids: tuple[int, ...], opened: bool, stop: Sequence[str]
+    ) -> tuple[str, str, str]:
+        """(thought, text, both as written) of generated tokens before a stop text; `opened` where
+        the chat template has begun the thought. Tags may be special tokens, which a text has no
+        more."""
+        written = cut_at_stop(self.tokenizer.decode(ids, skip_special_tokens=True), stop).strip()
         thought, text = split_thought(written, opened=opened)
         if not thought:
-            written = self.tokenizer.decode(ids).strip()
+            written = cut_at_stop(self.tokenizer.decode(ids), stop).strip()
             thought, said = split_thought(written)
             if not thought:
                 return "", text, ""

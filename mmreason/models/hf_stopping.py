@@ -1,8 +1,9 @@
-"""Has a generation of transformers ask before every token whether it is to go on (`stopping`)."""
+"""Ends a generation of transformers: from outside (`stopping`), and at stop texts."""
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
@@ -10,16 +11,53 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from mmreason.video.stopping import check_stop
 
 
-class _StopCheck(StoppingCriteria):
+class StopCheck(StoppingCriteria):
     """Stops no row by itself: what `check_stop` raises ends the generation."""
 
     def __call__(
         self, input_ids: torch.Tensor, scores: torch.Tensor, **settings: object
     ) -> torch.BoolTensor:
         check_stop()
-        nowhere = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-        return cast(torch.BoolTensor, nowhere)
+        return _as_mask([False] * len(input_ids), input_ids)
 
 
-STOP_CHECKS = StoppingCriteriaList([_StopCheck()])
-"""For `generate(stopping_criteria=)`."""
+class StopAtText(StoppingCriteria):
+    """Stops each row whose written text holds one of the `stop` texts."""
+
+    def __init__(self, tokenizer: Any, stop: Sequence[str], prompt_length: int):
+        self._tokenizer = tokenizer
+        self._stop = tuple(stop)
+        self._prompt_length = prompt_length
+        # A token writes a byte or more, so that the last tokens hold a text that has just ended.
+        self._last_tokens = max((len(text.encode()) for text in self._stop), default=0) + 1
+        self.lengths: dict[int, int] = {}
+        """Tokens written when a stop text was complete, by row; no entry where there was none."""
+
+    def __call__(
+        self, input_ids: torch.Tensor, scores: torch.Tensor, **settings: object
+    ) -> torch.BoolTensor:
+        written = input_ids[:, self._prompt_length :]
+        if self._stop:
+            for row, tail in enumerate(self._decode(written[:, -self._last_tokens :])):
+                # The whole is read only where its end promises: reading it at each step would
+                # take time with the square of its length.
+                if row not in self.lengths and self._holds_stop(tail):
+                    (text,) = self._decode(written[row : row + 1])
+                    if self._holds_stop(text):
+                        self.lengths[row] = written.shape[1]
+        return _as_mask([row in self.lengths for row in range(len(input_ids))], input_ids)
+
+    def _decode(self, ids: torch.Tensor) -> list[str]:
+        return self._tokenizer.batch_decode(ids, skip_special_tokens=True)
+
+    def _holds_stop(self, text: str) -> bool:
+        return any(stop in text for stop in self._stop)
+
+
+def stopping_criteria(stop_at_text: StopAtText) -> StoppingCriteriaList:
+    """For `generate(stopping_criteria=)`."""
+    return StoppingCriteriaList([StopCheck(), stop_at_text])
+
+
+def _as_mask(rows: Sequence[bool], input_ids: torch.Tensor) -> torch.BoolTensor:
+    return cast(torch.BoolTensor, torch.tensor(rows, dtype=torch.bool, device=input_ids.device))

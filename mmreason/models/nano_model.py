@@ -19,6 +19,7 @@ from mmreason.models.base import (
     ClipRecipe,
     Conversation,
     FramesPart,
+    GenerateRequest,
     Message,
     Reply,
     TextPart,
@@ -98,23 +99,13 @@ class NanoModel:
         """See `ChatModel`. With the reasons of the last declines that were not the weights' own."""
         return (*self.inner.notes, *self._declined)
 
-    def generate(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
-        """See `ChatModel`."""
-        plans = self._plans(conversations)
+    def generate(self, request: GenerateRequest) -> list[Reply]:
+        """See `ChatModel`. The guard reads whole replies, which are cut at stop texts after it."""
+        plans = self._plans(request.conversations)
         # One batch: what is asked, and whether the things that it takes for granted are there.
         asked = [c for plan in plans for c in plan.conversations]
-        written = iter(
-            self.inner.generate(
-                asked, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
-            )
-        )
+        inner_request = replace(request, conversations=asked, stop=(), deadlines_s=())
+        written = iter(self.inner.generate(inner_request))
         done = []
         for plan in plans:
             replies = [next(written) for _ in plan.conversations]
@@ -124,7 +115,7 @@ class NanoModel:
                 self._declined[reply.note] = None
         for old in list(self._declined)[:-MOST_NOTES]:
             del self._declined[old]
-        return done
+        return [reply.cut_at(request.stop) for reply in done]
 
     def _plans(self, conversations: Sequence[Conversation]) -> list[_Plan]:
         seen: dict[int, str] = {}

@@ -2,16 +2,24 @@
 
 Leaves out any understanding: a reply is a function of the text and the frames, nothing else.
 
-    ScriptedModel({"Describe the clip.": "a red star."}).generate([...])
+    ScriptedModel({"Describe the clip.": "a red star."}).generate(GenerateRequest([...]))
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from mmreason.models.base import ClipRecipe, Conversation, FramesPart, Reply, TextPart
+from mmreason.models.base import (
+    ClipRecipe,
+    Conversation,
+    FramesPart,
+    GenerateRequest,
+    Reply,
+    TextPart,
+    cut_at_stop,
+)
 from mmreason.video.types import FrameBatch
 
 Script = Callable[[str, FrameBatch | None], str] | Mapping[str, str]
@@ -58,18 +66,12 @@ class ScriptedModel:
         """Frames shown so far."""
         return sum(len(one.times_s) for one in self.asked)
 
-    def generate(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
+    def generate(self, request: GenerateRequest) -> list[Reply]:
         """See `ChatModel`. `temperature` and `seed` do nothing. KeyError for unscripted text."""
-        return [self._reply(conversation, max_new_tokens) for conversation in conversations]
+        request.refuse_constraint_and_tools(self.name)
+        return [self._reply(conversation, request) for conversation in request.conversations]
 
-    def _reply(self, conversation: Conversation, max_new_tokens: int) -> Reply:
+    def _reply(self, conversation: Conversation, request: GenerateRequest) -> Reply:
         last = conversation[-1]
         text = "\n".join(part.text for part in last.parts if isinstance(part, TextPart))
         batch = next((part.frames for part in last.parts if isinstance(part, FramesPart)), None)
@@ -79,10 +81,10 @@ class ScriptedModel:
             height, width = batch.pixels.shape[1:3]
             self.asked.append(Asked(text, tuple(map(float, batch.times_s)), (width, height)))
         written = self.script(text, batch) if callable(self.script) else self.script[text]
-        words = written.split()[:max_new_tokens]
+        words = written.split()[: request.max_new_tokens]
         shown = 0 if batch is None else len(batch)
         reply = Reply(
-            text=" ".join(words),
+            text=cut_at_stop(" ".join(words), request.stop).strip(),
             token_ids=tuple(range(len(words))),
             logprobs=(-0.1,) * len(words),
             tokens_in=len(text.split()) + shown * self.tokens_per_frame,

@@ -12,20 +12,13 @@ import hashlib
 import json
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from mmreason.models.base import (
-    ClipRecipe,
-    Conversation,
-    FramesPart,
-    Message,
-    Reply,
-    TextPart,
-)
+from mmreason.models.base import ClipRecipe, FramesPart, GenerateRequest, Message, Reply, TextPart
 from mmreason.needle.words import (
     ATTRIBUTES,
     VALUES,
@@ -40,9 +33,9 @@ from mmreason.needle.words import (
 )
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch, Span
-from mmreason.video.world.motion import position
+from mmreason.video.world.motion import actor_position
 from mmreason.video.world.script import Actor, Scene, World
-from mmreason.video.world.truth import article
+from mmreason.video.world.truth import add_article
 
 STILL_S = 1e-3
 """A single frame is told as a stretch of this length."""
@@ -111,16 +104,11 @@ class OracleModel:
     def fingerprint(self) -> str:
         return hashlib.sha256(self.name.encode()).hexdigest()
 
-    def generate(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
+    def generate(self, request: GenerateRequest) -> list[Reply]:
         """See `ChatModel`. Only the last message of a conversation is read."""
-        return [self._reply(conversation[-1]) for conversation in conversations]
+        request.refuse_constraint_and_tools(self.name)
+        replies = [self._reply(conversation[-1]) for conversation in request.conversations]
+        return [reply.cut_at(request.stop) for reply in replies]
 
     def _reply(self, message: Message) -> Reply:
         text = "\n".join(part.text for part in message.parts if isinstance(part, TextPart))
@@ -241,14 +229,14 @@ class ScriptReader:
             for a in ATTRIBUTES
             if a == "shape" or self._draw(span, figure, a) >= self.noise.drop_rate
         ]
-        return article(describe_figure(figure, tuple(attributes)))
+        return add_article(describe_figure(figure, tuple(attributes)))
 
     def _invented(self, span: Span) -> str:
         values: dict[str, Any] = {
             a: VALUES[a][int(self._draw(span, None, f"invented {a}") * len(VALUES[a]))]
             for a in ATTRIBUTES
         }
-        return article(describe_figure(Figure(**values), ATTRIBUTES))
+        return add_article(describe_figure(Figure(**values), ATTRIBUTES))
 
     def _draw(self, span: Span, figure: Figure | None, what: str) -> float:
         """Uniform in [0, 1), the same for the same arguments, world and seed."""
@@ -333,7 +321,7 @@ def _move(_: ScriptReader, rows: _Sightings) -> str:
 def _place(reader: ScriptReader, rows: _Sightings) -> str:
     # Of the frames on which it is seen, the middle one.
     time_s, scene, actor = rows[len(rows) // 2]
-    x = position(reader.world, scene, actor, time_s)[0] / reader.world.aspect
+    x = actor_position(reader.world, scene, actor, time_s)[0] / reader.world.aspect
     return "on the left" if x < 0.4 else "on the right" if x > 0.6 else "in the middle"
 
 

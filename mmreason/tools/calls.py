@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from mmreason.models.base import ChatModel, Conversation, Reply, TimedModel
+from mmreason.models.base import ChatModel, GenerateRequest, Reply
 from mmreason.tool_calls import ToolCall
 from mmreason.tools.views import View
-from mmreason.video.types import FrameBatch, Span, VideoInfo
+from mmreason.video.types import Span
 
 BATCH_PIXELS = 16_000_000
 """Pixels decoded and shown at once: a batch of calls is cut where it would exceed this."""
@@ -21,49 +21,17 @@ BATCH_VIEWS = 32
 """Requests to a model that go together."""
 
 
-class Watchable(Protocol):
-    """What the tools need of a video; `mmreason.video.Video` has it."""
-
-    @property
-    def info(self) -> VideoInfo: ...
-
-    @property
-    def content_hash(self) -> str: ...
-
-    def frames_at(
-        self, times_s: Sequence[float], size_px: tuple[int, int] | None = None
-    ) -> FrameBatch: ...
-
-
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What a model is to be asked. Drivers send back the replies, or throw in what went wrong."""
+class ModelRequest:
+    """Which model is to be asked for what. Drivers send back the replies, or throw in what went
+    wrong."""
 
     model: ChatModel
-    conversations: Sequence[Conversation]
-    max_new_tokens: int
-    temperature: float = 0.0
-    seed: int = 0
-    deadlines_s: Sequence[float] = ()
-    """Of each conversation, as `time.monotonic()` counts; empty where there is none. Models that
-    end a call by time keep to them (`TimedModel`)."""
+    request: GenerateRequest
 
     def perform(self) -> list[Reply]:
         """Ask now, and only this."""
-        if self.deadlines_s and isinstance(self.model, TimedModel):
-            return self.model.generate_until(
-                self.deadlines_s,
-                self.conversations,
-                max_new_tokens=self.max_new_tokens,
-                temperature=self.temperature,
-                seed=self.seed,
-            )
-        return self.model.generate(
-            self.conversations,
-            max_new_tokens=self.max_new_tokens,
-            temperature=self.temperature,
-            seed=self.seed,
-        )
+        return self.model.generate(self.request)
 
 
 FAILURES = (ValueError, RuntimeError, OSError)

@@ -14,12 +14,11 @@ import numpy as np
 
 from mmreason.grounding import Grounding, GroundingStatus, parse_boxes
 from mmreason.language.thoughts import split_thought
-from mmreason.models.base import ChatModel, FramesPart, Message, TextPart
-from mmreason.tools.calls import Watchable
+from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, TextPart
 from mmreason.types import UsageError
 from mmreason.video.backends.base import MAX_PICTURE_PX, MAX_SIDE_PX
 from mmreason.video.plain_text import show_line
-from mmreason.video.types import FrameBatch, Span
+from mmreason.video.types import FrameBatch, FrameSource, Span
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -106,7 +105,7 @@ def _read_picture(source: str | Path | BinaryIO, name: str) -> Frame:
         raise UsageError(f"{show_line(name)}: cannot be read as an image ({reason})") from error
 
 
-def frame_of_video(video: Watchable, span: Span) -> Frame:
+def frame_of_video(video: FrameSource, span: Span) -> Frame:
     """The middle frame of a stretch, in its original size. VideoError when it cannot be read."""
     frames = video.frames_at([span.middle_s])
     return Frame(frames.pixels[0], float(frames.times_s[0]))
@@ -131,7 +130,7 @@ def ground_frame(model: ChatModel, frame: Frame, expression: str) -> Grounding:
     parts = (FramesPart(batch, "image"), TextPart(clip.prompts.find(expression)))
     common = {"expression": expression, "frame_time_s": frame.time_s, "settings": settings}
     try:
-        reply = model.generate([[Message("user", parts)]])[0]
+        reply = model.generate(GenerateRequest([[Message("user", parts)]]))[0]
     except (RuntimeError, ValueError, OSError) as error:
         return Grounding(
             status=GroundingStatus.ERROR,

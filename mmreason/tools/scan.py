@@ -14,8 +14,8 @@ from mmreason.memory.store import make_key
 from mmreason.memory.tree import Node, NodeId, Tree
 from mmreason.tool_calls import Caption, Scan, StillFrame
 from mmreason.types import Cost, Note, Observation
-from mmreason.video.content import salient as moments
-from mmreason.video.types import Span
+from mmreason.video.content import salient
+from mmreason.video.types import FrameSource, Span
 
 LONG_LEAVES = 16
 """Videos of more leaves than this are scanned before they are read."""
@@ -70,16 +70,16 @@ def scan_key(call: Scan, content_hash: str) -> str:
     """Names what the reply to a scan depends on."""
     return make_key(
         content_hash=content_hash,
-        fingerprint=f"scan: {moments.RECIPE}",
+        fingerprint=f"scan: {salient.RECIPE}",
         prompt=str(call.count),
         clips=[((call.span.start_s, call.span.end_s), (0, 0))],
         max_new_tokens=0,
     )
 
 
-def scanned(video: moments.Watchable, call: Scan) -> dict[str, Any]:
+def scanned(video: FrameSource, call: Scan) -> dict[str, Any]:
     """Perform a scan; returns what the store keeps of it. Raises VideoError."""
-    found = moments.find(video, call.span, call.count)
+    found = salient.find_salient(video, call.span, call.count)
     rows = [[m.time_s, m.span.start_s, m.span.end_s] for m in found.moments]
     return {"frames": found.frames, "moments": rows}
 

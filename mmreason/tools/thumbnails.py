@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmreason.tools.calls import FAILURES, Watchable
+from mmreason.tools.calls import FAILURES
 from mmreason.types import Evidence, Step
+from mmreason.video.types import FrameSource
 
 THUMBNAILS_LIMIT = 40
 WIDTH_PX = 320
@@ -13,7 +14,7 @@ BATCH = 8
 
 
 def take_thumbnails(
-    video: Watchable, evidence: Sequence[Evidence], trace: Sequence[Step]
+    video: FrameSource, evidence: Sequence[Evidence], trace: Sequence[Step]
 ) -> tuple[dict[float, bytes], tuple[str, ...]]:
     """(JPEG bytes by time in seconds, notes on what failed).
 

@@ -16,15 +16,22 @@ from typing import Any
 import numpy as np
 
 from mmreason.memory.store import Store, make_key
-from mmreason.models.base import ChatModel, FramesPart, Message, ModelError, Reply, TextPart
+from mmreason.models.base import (
+    ChatModel,
+    FramesPart,
+    GenerateRequest,
+    Message,
+    ModelError,
+    Reply,
+    TextPart,
+)
 from mmreason.tool_calls import Caption, Focus, Scan, Search, Skim, ToolCall
 from mmreason.tools.calls import (
     FAILURES,
     Awaited,
+    ModelRequest,
     Prepared,
-    Request,
     Roles,
-    Watchable,
     batches,
     first_line,
 )
@@ -42,12 +49,12 @@ from mmreason.tools.transcript import plain_line
 from mmreason.tools.views import View, caption_views, clip_view, focus_views
 from mmreason.types import Cost, Note, Observation, UsageError
 from mmreason.video.subtitles import Subtitles
-from mmreason.video.types import FrameBatch
+from mmreason.video.types import FrameBatch, FrameSource
 
 MAX_NEW_TOKENS = 96
 OVERVIEW_TOKENS = 256
 """Tokens for a caption of a stretch longer than a clip, written in one piece."""
-_Part = Generator[Request | Awaited, list[Reply], Any]
+_Part = Generator[ModelRequest | Awaited, list[Reply], Any]
 Allows = Callable[[int], bool]
 """Whether the budget has room for so many frames beside those of the calls themselves."""
 
@@ -66,7 +73,7 @@ class Toolbox:
 
     def __init__(
         self,
-        video: Watchable,
+        video: FrameSource,
         roles: Roles,
         store: Store,
         *,
@@ -81,7 +88,7 @@ class Toolbox:
         question, is shown with every question to models that read it. `embed` finds by meaning in
         `search`. `asking` holds the store keys of what is being asked for: toolboxes that share it,
         and a store, ask for nothing twice. Calls to models end at `deadline_s`, a value of
-        `time.monotonic()`, where the model can (`TimedModel`)."""
+        `time.monotonic()`, where the model can."""
         self._video = video
         self._roles = roles
         self._store = store
@@ -99,7 +106,7 @@ class Toolbox:
         """Times of frames that were shown in place of others, which could not be had."""
 
     def deadlines_s(self, count: int) -> tuple[float, ...]:
-        """Of `count` conversations, for a `Request`."""
+        """Of `count` conversations, for a `ModelRequest`."""
         return () if self._deadline_s is None else (self._deadline_s,) * count
 
     def prepare(self, call: ToolCall) -> Prepared:
@@ -143,7 +150,7 @@ class Toolbox:
     def perform(self, prepared: Sequence[Prepared], allows: Allows = lambda frames: True) -> _Part:
         """Serve from the store, else decode and ask the model; returns an `Observation` a call.
 
-        A generator of `Request`s, and of `Awaited` where `asking` is shared. A failure is the
+        A generator of `ModelRequest`s, and of `Awaited` where `asking` is shared. A failure is the
         `error` of its call. Costs are without rounds: those are the driver's to count. Calls whose
         batch failed are made again one by one, as far as the budget `allows`.
         """
@@ -250,12 +257,14 @@ class Toolbox:
             [Message("user", (_frames_part(clip), TextPart(one.prompt)))]
             for (one, _), clip in zip(views, clips, strict=True)
         ]
-        request = Request(
+        request = ModelRequest(
             model,
-            conversations,
-            batch[0].max_new_tokens,
-            seed=self._seed,
-            deadlines_s=self.deadlines_s(len(conversations)),
+            GenerateRequest(
+                conversations,
+                max_new_tokens=batch[0].max_new_tokens,
+                seed=self._seed,
+                deadlines_s=self.deadlines_s(len(conversations)),
+            ),
         )
         replies: Sequence[Reply | None]
         errors: dict[int, str] = {}

@@ -59,14 +59,14 @@ def knowing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
     def make(seed: int, answer: str | None = None) -> ScriptedModel:
         world = generate.demo(seed)
-        asked = questions.questions(world, seed=seed)
+        asked = questions.make_questions(world, seed=seed)
         question = next(q for q in asked if q.family == "attribute")
 
         def reply(text: str, frames: FrameBatch | None) -> str:
             assert frames is not None
             span = Span(float(frames.times_s[0]), float(frames.times_s[-1]))
             if text == "Describe the clip.":
-                return truth.caption(world, span)
+                return truth.write_caption(world, span)
             if text.startswith("Is there"):
                 return "yes"
             assert text == question.text

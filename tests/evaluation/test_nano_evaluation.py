@@ -13,8 +13,8 @@ from mmreason.evaluation.nano import by_family, held_out_world, measure_nano
 from mmreason.evaluation.scoring import Proportion
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
-from mmreason.video.world.questions import questions
-from mmreason.video.world.truth import caption
+from mmreason.video.world.questions import make_questions
+from mmreason.video.world.truth import write_caption
 
 CLIP = ClipRecipe(frames=8, size_px=(144, 80), leaf_s=4.0)
 
@@ -24,7 +24,7 @@ def _oracle(worlds: int) -> dict[str, str]:
     table: dict[str, str] = {}
     for index in range(worlds):
         world = held_out_world(index)
-        for q in questions(world, seed=index, least_s=1.2 * world.duration_s / 8):
+        for q in make_questions(world, seed=index, least_s=1.2 * world.duration_s / 8):
             table[q.text] = q.answer
     return table
 
@@ -46,7 +46,7 @@ def test_one_world_with_its_own_truth_is_all_right():
 
     def answer(text, frames):
         if text == CLIP.prompts.caption:
-            return caption(world, least_s=least_s)
+            return write_caption(world, least_s=least_s)
         return truth.get(text, "```json\n[]\n```")
 
     results = measure_nano(ScriptedModel(answer, clip=CLIP), worlds=1)

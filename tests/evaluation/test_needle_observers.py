@@ -10,7 +10,7 @@ import pytest
 from mmreason.evaluation.needle.metrics import hit_round
 from mmreason.evaluation.needle.outcomes import outcome_of
 from mmreason.language.answer_reading import read_answer
-from mmreason.models.base import FramesPart, Message, TextPart
+from mmreason.models.base import FramesPart, GenerateRequest, Message, TextPart
 from mmreason.needle.items import DURATIONS_S
 from mmreason.needle.observers import CaptionNoise, make_oracle, span_of_frames
 from mmreason.needle.words import split_word_clause
@@ -30,7 +30,9 @@ def ask(model, text: str, times_s) -> str:
         times_s=np.asarray(times_s, float),
         exact=np.ones(count, bool),
     )
-    return model.generate([[Message("user", (FramesPart(frames), TextPart(text)))]])[0].text
+    return model.generate(
+        GenerateRequest([[Message("user", (FramesPart(frames), TextPart(text)))]])
+    )[0].text
 
 
 def describe(knobs: CaptionNoise, span: Span) -> str:

@@ -25,7 +25,7 @@ from mmreason.types import UsageError
 from mmreason.video import Video
 from mmreason.video.types import Span
 from mmreason.video.world.script import RADIUS, Scene, World
-from mmreason.video.world.truth import boxes
+from mmreason.video.world.truth import boxes_at
 
 DURATION_S = st.sampled_from(list(DURATIONS_S.values()))
 SETS = st.builds(needle_set, st.integers(0, 10_000), DURATION_S, st.integers(6, 10))
@@ -159,7 +159,7 @@ def test_actors_are_wholly_in_the_picture_above_the_word_and_apart(seed, duratio
 
 
 def check_places(world: World, scene: Scene, time_s: float) -> None:
-    found = boxes(world, time_s)
+    found = boxes_at(world, time_s)
     assert set(found) == {actor.id for actor in scene.actors}
     for actor in scene.actors:
         x1, y1, x2, y2 = found[actor.id]

@@ -18,7 +18,15 @@ import av
 import numpy as np
 from PIL import Image
 
-from mmreason.models.base import ChatModel, Conversation, FramesPart, Message, Part, TextPart
+from mmreason.models.base import (
+    ChatModel,
+    Conversation,
+    FramesPart,
+    GenerateRequest,
+    Message,
+    Part,
+    TextPart,
+)
 from mmreason.video.types import FrameBatch
 
 
@@ -189,10 +197,13 @@ def running(model: ChatModel) -> Script:
         conversation = conversation_of(sent.body["messages"])
         with lock:
             reply = model.generate(
-                [conversation],
-                max_new_tokens=sent.body["max_tokens"],
-                temperature=sent.body["temperature"],
-                seed=sent.body["seed"],
+                GenerateRequest(
+                    [conversation],
+                    max_new_tokens=sent.body["max_tokens"],
+                    temperature=sent.body["temperature"],
+                    seed=sent.body["seed"],
+                    stop=tuple(sent.body.get("stop", ())),
+                )
             )[0]
         logprobs = [{"token": "?", "logprob": value} for value in reply.logprobs]
         usage = {"prompt_tokens": reply.tokens_in, "completion_tokens": reply.tokens_out}

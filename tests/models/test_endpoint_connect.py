@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mmreason import models
+from mmreason.models.base import GenerateRequest
 from mmreason.models.endpoint import EndpointModel
 from mmreason.models.endpoint_http import EndpointLimits
 from mmreason.types import UsageError
@@ -55,7 +56,7 @@ def test_the_model_must_be_clear(back: Back, words: str) -> None:
                 models.load(server.url, served_model="b")
             return
         named = models.load(server.url, served_model="b")
-        assert named.generate([user()])[0].text == "a red star"
+        assert named.generate(GenerateRequest([user()]))[0].text == "a red star"
         assert server.chats[0].body["model"] == "b"
     assert [note for note in named.notes if "taken as given" in note] == list(named.notes)
     assert bool(named.notes) == (words != "found a, b; name the one")
@@ -126,10 +127,10 @@ def test_ctrl_c_waits_for_no_request(slow_server: Server, count: int) -> None:
         "import signal, sys\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from mmreason import models\n"
-        "from mmreason.models.base import Message, TextPart\n"
+        "from mmreason.models import GenerateRequest, Message, TextPart\n"
         f"model = models.load({slow_server.url!r})\n"
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
-        f"model.generate([[Message('user', (TextPart('?'),))]] * {count})\n"
+        f"model.generate(GenerateRequest([[Message('user', (TextPart('?'),))]] * {count}))\n"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"],

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mmreason.models.base import ModelError
+from mmreason.models.base import GenerateRequest, ModelError
 from mmreason.models.endpoint import EndpointModel
 from mmreason.models.endpoint_http import EndpointLimits, JsonClient, RequestError
 from mmreason.models.endpoint_replies import NO_LOGPROBS, NO_USAGE
@@ -36,7 +36,7 @@ def asked(script: Script, *, limits: EndpointLimits = QUICK, **settings: Any) ->
     with serving(script, "one") as server:
         model = EndpointModel.connect(server.url, limits=limits, **settings)
         try:
-            return model.generate([user()])[0], server
+            return model.generate(GenerateRequest([user()]))[0], server
         except ModelError as error:
             return error, server
         finally:
@@ -182,7 +182,7 @@ def test_tokens_that_are_not_counted_are_estimated_and_said_to_be() -> None:
     with serving(in_turn(Back(plain)), "one") as server:
         model = EndpointModel.connect(server.url)
         assert model.notes == ()
-        reply = model.generate([user("x" * 40)])[0]
+        reply = model.generate(GenerateRequest([user("x" * 40)]))[0]
         assert (reply.tokens_in, reply.tokens_out, reply.confidence) == (10, 3, None)
         assert set(model.notes) == {NO_USAGE, NO_LOGPROBS}
         model.close()
@@ -201,7 +201,9 @@ def test_what_is_told_is_used() -> None:
     with serving(in_turn(Back(back)), "one") as server:
         model = EndpointModel.connect(server.url, extra_body={"top_k": 5})
         before = model.fingerprint
-        reply = model.generate([user()], max_new_tokens=9, temperature=0.5, seed=4)[0]
+        reply = model.generate(
+            GenerateRequest([user()], max_new_tokens=9, temperature=0.5, seed=4)
+        )[0]
         assert reply.text == "a red star" and reply.logprobs == (-0.25,) * 3
         assert (reply.tokens_in, reply.tokens_out) == (7, 3)
         assert model.notes == ("the server's system_fingerprint is fp_1",)
@@ -217,8 +219,8 @@ def test_equal_conversations_are_drawn_apart_and_again() -> None:
     with serving(in_turn(FINE), "one") as server:
         model = EndpointModel.connect(server.url)
         for _ in range(2):
-            model.generate([user()] * 3, temperature=1.0, seed=7)
-        model.generate([user()] * 2, seed=7)
+            model.generate(GenerateRequest([user()] * 3, temperature=1.0, seed=7))
+        model.generate(GenerateRequest([user()] * 2, seed=7))
         model.close()
     seeds = [one.body["seed"] for one in server.chats]
     assert len(set(seeds[:3])) == 3 and sorted(seeds[:3]) == sorted(seeds[3:6])
@@ -234,9 +236,11 @@ def test_fields_that_are_refused_are_done_without() -> None:
 
     with serving(picky, "one") as server:
         model = EndpointModel.connect(server.url, limits=QUICK)
-        assert [one.text for one in model.generate([user()] * 2)] == ["a red star"] * 2
+        assert [one.text for one in model.generate(GenerateRequest([user()] * 2))] == [
+            "a red star"
+        ] * 2
         before = len(server.chats)
-        model.generate([user()])
+        model.generate(GenerateRequest([user()]))
         assert len(server.chats) == before + 1
         assert server.chats[-1].body["max_completion_tokens"] == 96
         assert [note for note in model.notes if "refuses" in note] == [
@@ -259,7 +263,7 @@ def test_replies_keep_their_order_and_the_limit_holds() -> None:
 
     with serving(slow, "one") as server:
         model = EndpointModel.connect(server.url, limits=QUICK)
-        replies = model.generate([user(str(i)) for i in range(12)])
+        replies = model.generate(GenerateRequest([user(str(i)) for i in range(12)]))
         model.close()
     assert [one.text for one in replies] == [str(i) for i in range(12)]
     assert 2 <= server.most_at_once <= QUICK.concurrency
@@ -275,7 +279,7 @@ def test_one_failure_loses_no_other_reply() -> None:
         with pytest.raises(
             ModelError, match=r"2 of 5 .* \(no\. 2, 4\): .*status 400: no"
         ) as caught:
-            model.generate([user(str(i)) for i in range(5)])
+            model.generate(GenerateRequest([user(str(i)) for i in range(5)]))
         model.close()
     kept = [None if one is None else one.text for one in caught.value.replies]
     assert kept == ["0", None, "2", None, "4"] and set(caught.value.errors) == {1, 3}

@@ -14,7 +14,7 @@ from mmreason import models
 from mmreason.cli import main
 from mmreason.cli.common import api_key
 from mmreason.memory.store import Store
-from mmreason.models.base import ChatModel, Message, ModelError, TextPart
+from mmreason.models.base import ChatModel, GenerateRequest, Message, ModelError, TextPart
 from mmreason.models.endpoint import EndpointModel
 from mmreason.models.endpoint_http import EndpointLimits, is_private
 from mmreason.models.folders import NANO_FOLDER
@@ -59,7 +59,7 @@ def test_a_key_is_in_no_error_and_no_log(caplog: pytest.LogCaptureFixture) -> No
         model = EndpointModel.connect(server.url, served_model="m", api_key=KEY, limits=QUICK)
         for how in ("refuse", "page", "schema", "busy", "silent", "cut"):
             with pytest.raises(ModelError) as failed:
-                model.generate([[Message("user", (TextPart(how),))]])
+                model.generate(GenerateRequest([[Message("user", (TextPart(how),))]]))
             seen += [str(failed.value), repr(failed.value), repr(failed.value.errors)]
             seen.append("".join(traceback.format_exception(failed.value)))
         seen += [repr(model), str(model), model.name, model.fingerprint, *model.notes]
@@ -78,7 +78,7 @@ def test_a_key_in_the_headers_of_a_server_is_in_no_error() -> None:
         with serving(lambda _, back=back: back, "m") as server:
             model = EndpointModel.connect(server.url, api_key=KEY)
             with pytest.raises(ModelError, match=r"\[key\]") as failed:
-                model.generate([[Message("user", (TextPart("?"),))]])
+                model.generate(GenerateRequest([[Message("user", (TextPart("?"),))]]))
             model.close()
         assert KEY not in "".join(traceback.format_exception(failed.value))
 

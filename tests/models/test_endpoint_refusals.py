@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmreason.models.base import Conversation, FramesPart, Message, ModelError, TextPart
+from mmreason.models.base import (
+    Conversation,
+    FramesPart,
+    GenerateRequest,
+    Message,
+    ModelError,
+    TextPart,
+)
 from mmreason.models.endpoint import EndpointModel
 from mmreason.models.endpoint_http import EndpointLimits
 from mmreason.types import UsageError
@@ -37,7 +44,7 @@ def test_a_refused_temperature_is_left_out_and_noted() -> None:
 
     with serving(picky, "one") as server:
         model = EndpointModel.connect(server.url, limits=QUICK)
-        assert [one.text for one in model.generate([user()])] == ["a red star"]
+        assert [one.text for one in model.generate(GenerateRequest([user()]))] == ["a red star"]
         assert any("'temperature', which is left out" in note for note in model.notes)
         model.close()
 
@@ -61,7 +68,7 @@ def test_fewer_frames_are_shown_where_the_server_takes_no_more(words: str) -> No
 
     with serving(short, "one") as server:
         model = EndpointModel.connect(server.url, limits=QUICK)
-        assert model.generate([shown(16)])[0].text == "a red star"
+        assert model.generate(GenerateRequest([shown(16)]))[0].text == "a red star"
         model.close()
     assert [len(one.body["messages"][0]["content"]) for one in server.chats] == [33, 17, 9]
     times = [one.get("text") for one in server.chats[-1].body["messages"][0]["content"]]
@@ -73,7 +80,7 @@ def test_a_text_that_is_too_long_is_an_error() -> None:
     with serving(in_turn(Back({"error": {"message": TOO_LONG["vLLM"]}}, 400)), "one") as server:
         model = EndpointModel.connect(server.url, limits=QUICK)
         with pytest.raises(ModelError, match="maximum context length"):
-            model.generate([user()])
+            model.generate(GenerateRequest([user()]))
         model.close()
     assert len(server.chats) == 1
 
@@ -87,8 +94,8 @@ def test_a_clip_that_goes_as_video_asks_for_every_frame(refuses: bool) -> None:
 
     with serving(strict, "one") as server:
         model = EndpointModel.connect(server.url, limits=QUICK, frames_as="video")
-        model.generate([shown(4)])
-        model.generate([user()])
+        model.generate(GenerateRequest([shown(4)]))
+        model.generate(GenerateRequest([user()]))
         model.close()
     first, last = server.chats[0].body, server.chats[-1].body
     assert first["mm_processor_kwargs"] == {"do_sample_frames": False}
@@ -104,7 +111,7 @@ def test_a_server_that_does_not_list_its_models_is_asked_for_the_one_named(statu
 
     with serving(script) as server:
         model = EndpointModel.connect(server.url, served_model="claude", limits=QUICK)
-        assert model.generate([user()])[0].text == "a red star"
+        assert model.generate(GenerateRequest([user()]))[0].text == "a red star"
         assert any("taken as given" in note for note in model.notes)
         model.close()
         with pytest.raises(UsageError, match=f"cannot be listed.*status {status}"):
@@ -115,5 +122,5 @@ def test_a_wrong_key_is_told_at_the_first_request_where_the_list_is_closed() -> 
     with serving(in_turn(Back({"error": "bad key"}, 401))) as server:
         model = EndpointModel.connect(server.url, served_model="one", limits=QUICK)
         with pytest.raises(ModelError, match="status 401: bad key; check the API key"):
-            model.generate([user()])
+            model.generate(GenerateRequest([user()]))
         model.close()

@@ -12,7 +12,14 @@ import pytest
 import torch
 
 from mmreason import Budget, Question, Reasoner, models
-from mmreason.models.base import Conversation, FramesPart, Message, ModelError, TextPart
+from mmreason.models.base import (
+    Conversation,
+    FramesPart,
+    GenerateRequest,
+    Message,
+    ModelError,
+    TextPart,
+)
 from mmreason.models.hf import CLIPS_AS_IMAGES, TIMES_IN_A_LINE, TransformersModel
 from mmreason.policies import BreadthFirst, Greedy, LongVideoR1, RandomLeaf
 from mmreason.types import UsageError
@@ -89,9 +96,9 @@ REFUSED = [("perception_lm", "images of two sizes")]
 def test_a_batch_of_any_mixture_equals_each_alone(family: str) -> None:
     model = tiny(family)
     mixture = {name: one for name, one in MIXTURE.items() if (family, name) not in REFUSED}
-    together = model.generate(list(mixture.values()), max_new_tokens=3)
+    together = model.generate(GenerateRequest(list(mixture.values()), max_new_tokens=3))
     for (name, conversation), reply in zip(mixture.items(), together, strict=True):
-        alone = model.generate([conversation], max_new_tokens=3)[0]
+        alone = model.generate(GenerateRequest([conversation], max_new_tokens=3))[0]
         assert reply.token_ids == alone.token_ids, name
         assert reply.logprobs == pytest.approx(alone.logprobs, abs=2e-4), name
         assert reply.tokens_in == alone.tokens_in, name
@@ -102,7 +109,7 @@ def test_what_a_processor_cannot_stack_in_one_conversation_is_an_error(
     family: str, name: str
 ) -> None:
     with pytest.raises(ValueError, match="stack expects each tensor to be equal size"):
-        tiny(family).generate([MIXTURE[name]], max_new_tokens=3)
+        tiny(family).generate(GenerateRequest([MIXTURE[name]], max_new_tokens=3))
 
 
 @every_family
@@ -136,7 +143,9 @@ def test_what_is_shown_makes_a_difference(family: str) -> None:
     model = tiny(family)
     black = frames(4)
     black.frames.pixels[:] = 0
-    seen, unseen = model.generate([asked(frames(4)), asked(black)], max_new_tokens=3)
+    seen, unseen = model.generate(
+        GenerateRequest([asked(frames(4)), asked(black)], max_new_tokens=3)
+    )
     assert seen.logprobs != pytest.approx(unseen.logprobs, abs=1e-6)
 
 
@@ -162,7 +171,7 @@ def test_a_prompt_longer_than_the_context_loses_frames_and_says_so(family: str) 
     assert eight > limit
     made.model.config.get_text_config().max_position_embeddings = limit
     model = TransformersModel(made.model, made.processor, name="short", fingerprint="0")
-    short, long = model.generate([asked(), asked(frames(8))], max_new_tokens=3)
+    short, long = model.generate(GenerateRequest([asked(), asked(frames(8))], max_new_tokens=3))
     assert long.tokens_in + 3 <= limit
     assert short.tokens_in < long.tokens_in
     assert any(f"context of {limit} tokens does not hold 8 frames" in note for note in model.notes)
@@ -173,7 +182,7 @@ def test_a_text_longer_than_the_context_is_one_line_and_the_others_are_answered(
     made.model.config.get_text_config().max_position_embeddings = 100
     model = TransformersModel(made.model, made.processor, name="short", fingerprint="0")
     with pytest.raises(ModelError, match=r"do not fit into its context of 100 tokens") as caught:
-        model.generate([asked(question="why? " * 50), asked()], max_new_tokens=3)
+        model.generate(GenerateRequest([asked(question="why? " * 50), asked()], max_new_tokens=3))
     assert set(caught.value.errors) == {0}
     assert caught.value.replies[0] is None and caught.value.replies[1] is not None
     assert "\n" not in str(caught.value)
@@ -183,7 +192,9 @@ def test_a_text_longer_than_the_context_is_one_line_and_the_others_are_answered(
 def test_log_probabilities_of_a_sample_equal_a_teacher_forced_pass(family: str) -> None:
     model = tiny(family)
     conversation = asked(frames(4))
-    reply = model.generate([conversation], max_new_tokens=4, temperature=1.0, seed=3)[0]
+    reply = model.generate(
+        GenerateRequest([conversation], max_new_tokens=4, temperature=1.0, seed=3)
+    )[0]
     inputs = model.prepare([conversation])
     written = torch.tensor([reply.token_ids])
     start = inputs["input_ids"].shape[1]

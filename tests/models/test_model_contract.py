@@ -6,6 +6,7 @@ and a small server of ours, which decodes clips too. The answers are those of na
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,8 +18,10 @@ from mmreason.agent.provenance import standing_notes
 from mmreason.models.base import (
     ChatModel,
     ClipRecipe,
+    Constraint,
     Conversation,
     FramesPart,
+    GenerateRequest,
     Message,
     TextPart,
     time_label,
@@ -28,7 +31,7 @@ from mmreason.models.endpoint_replies import NO_LOGPROBS
 from mmreason.models.folders import NANO_FOLDER
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
-from mmreason.types import StopReason
+from mmreason.types import StopReason, UsageError
 from mmreason.video import Video
 from mmreason.video.types import FrameBatch
 from mmreason.video.world import World, generate
@@ -113,20 +116,20 @@ def test_it_says_what_it_is(model: ChatModel) -> None:
 
 
 def test_nothing_in_nothing_out(model: ChatModel) -> None:
-    assert model.generate([]) == []
+    assert model.generate(GenerateRequest([])) == []
 
 
 def test_one_reply_each_in_order(model: ChatModel, star: FrameBatch) -> None:
     asked = conversations(star)
-    together = model.generate(asked, max_new_tokens=40)
-    alone = [model.generate([one], max_new_tokens=40)[0] for one in asked]
+    together = model.generate(GenerateRequest(asked, max_new_tokens=40))
+    alone = [model.generate(GenerateRequest([one], max_new_tokens=40))[0] for one in asked]
     assert [one.text for one in together] == [one.text for one in alone]
     assert len({one.text for one in alone}) >= 3
     assert [one.tokens_in for one in together] == [one.tokens_in for one in alone]
 
 
 def test_replies_hold_together(model: ChatModel, star: FrameBatch) -> None:
-    for reply in model.generate(conversations(star), max_new_tokens=40):
+    for reply in model.generate(GenerateRequest(conversations(star), max_new_tokens=40)):
         assert reply.text == reply.text.strip()
         assert 0 < reply.tokens_out <= 40 and reply.tokens_in > 0
         assert len(reply.token_ids) in (0, reply.tokens_out)
@@ -138,17 +141,39 @@ def test_replies_hold_together(model: ChatModel, star: FrameBatch) -> None:
 
 
 def test_the_limit_of_tokens_is_kept(model: ChatModel, star: FrameBatch) -> None:
-    reply = model.generate([user(FramesPart(star), CAPTION)], max_new_tokens=2)[0]
+    reply = model.generate(GenerateRequest([user(FramesPart(star), CAPTION)], max_new_tokens=2))[0]
     assert reply.tokens_out == 2
+
+
+def test_a_reply_ends_before_the_first_stop_text(model: ChatModel, star: FrameBatch) -> None:
+    asked = conversations(star)
+    whole = model.generate(GenerateRequest(asked, max_new_tokens=40))
+    stop = ("a", "e")
+    for reply, ended in zip(whole, model.generate(GenerateRequest(asked, stop=stop)), strict=True):
+        assert ended.text == re.split("[ae]", reply.text)[0].strip()
+        assert not set(stop) & set(ended.text)
+        assert 0 < ended.tokens_out <= reply.tokens_out
+        assert len(ended.token_ids) in (0, ended.tokens_out)
+
+
+@pytest.mark.parametrize(
+    ("extra", "name"),
+    [({"constraint": Constraint(("yes", "no"))}, "constraint"), ({"tools": ({},)}, "tools")],
+)
+def test_what_a_model_cannot_do_is_refused_by_name(model: ChatModel, extra, name: str) -> None:
+    with pytest.raises(UsageError, match=f"takes no {name}"):
+        model.generate(GenerateRequest([user(QUESTION)], **extra))
 
 
 def test_frames_cost_tokens(model: ChatModel, star: FrameBatch) -> None:
     text, one, six = model.generate(
-        [
-            user(QUESTION),
-            user(FramesPart(part_of(star, 0)), QUESTION),
-            user(FramesPart(star), QUESTION),
-        ]
+        GenerateRequest(
+            [
+                user(QUESTION),
+                user(FramesPart(part_of(star, 0)), QUESTION),
+                user(FramesPart(star), QUESTION),
+            ]
+        )
     )
     assert text.tokens_in < one.tokens_in < six.tokens_in
 
@@ -157,8 +182,14 @@ def test_greedy_replies_repeat_and_a_seed_decides_the_others(
     model: ChatModel, star: FrameBatch
 ) -> None:
     asked = [user(FramesPart(star), CAPTION)] * 2
-    assert model.generate(asked, seed=1)[0].text == model.generate(asked, seed=2)[1].text
-    drawn = [[one.text for one in model.generate(asked, temperature=1.5, seed=3)] for _ in range(2)]
+    assert (
+        model.generate(GenerateRequest(asked, seed=1))[0].text
+        == model.generate(GenerateRequest(asked, seed=2))[1].text
+    )
+    drawn = [
+        [one.text for one in model.generate(GenerateRequest(asked, temperature=1.5, seed=3))]
+        for _ in range(2)
+    ]
     assert drawn[0] == drawn[1]
 
 
@@ -184,8 +215,8 @@ def test_behind_an_endpoint_nano_answers_as_here(
     model: EndpointModel, nano: ChatModel, star: FrameBatch
 ) -> None:
     for asked in conversations(star):
-        there = model.generate([asked], max_new_tokens=40)[0]
-        here = nano.generate([_as_sent(asked, model)], max_new_tokens=40)[0]
+        there = model.generate(GenerateRequest([asked], max_new_tokens=40))[0]
+        here = nano.generate(GenerateRequest([_as_sent(asked, model)], max_new_tokens=40))[0]
         assert (there.text, there.tokens_in, there.tokens_out) == (
             here.text,
             here.tokens_in,

@@ -7,7 +7,14 @@ from typing import cast
 import numpy as np
 import pytest
 
-from mmreason.models.base import ClipRecipe, FramesPart, Message, TextPart
+from mmreason.models.base import (
+    ClipRecipe,
+    FramesPart,
+    GenerateRequest,
+    Message,
+    TextPart,
+    cut_at_stop,
+)
 from mmreason.models.calibration import Calibration
 from mmreason.models.hf import TransformersModel
 from mmreason.models.nano_model import NanoModel
@@ -41,7 +48,7 @@ def _nano(script, calibration: Calibration | None = None) -> tuple[NanoModel, Sc
 
 def test_a_picture_of_another_kind_is_declined_unseen_and_says_why():
     nano, inner = _nano({})
-    reply = nano.generate([_asked("What colour is the star?", PHOTO)])[0]
+    reply = nano.generate(GenerateRequest([_asked("What colour is the star?", PHOTO)]))[0]
     assert reply.text == OUTSIDE and reply.confidence is None and inner.calls == 0
     assert reply.note.startswith("declined: the picture is not of its world: ")
     assert nano.notes == (reply.note,)
@@ -58,7 +65,7 @@ def test_a_picture_of_another_kind_is_declined_unseen_and_says_why():
 )
 def test_a_question_that_it_was_not_taught_is_declined_unasked(question, why):
     nano, inner = _nano({})
-    reply = nano.generate([_asked(question)])[0]
+    reply = nano.generate(GenerateRequest([_asked(question)]))[0]
     assert (reply.text, reply.note, inner.calls) == (OUTSIDE, f"declined: {why}", 0)
 
 
@@ -73,7 +80,7 @@ def test_a_question_that_it_was_not_taught_is_declined_unasked(question, why):
 )
 def test_what_is_no_answer_is_not_passed_on(question, written):
     nano, _ = _nano({question: written})
-    reply = nano.generate([_asked(question)])[0]
+    reply = nano.generate(GenerateRequest([_asked(question)]))[0]
     assert reply.text == OUTSIDE
     assert reply.note == (
         f"declined: what it wrote is no answer that it was taught to give: {written!r}"
@@ -92,25 +99,25 @@ def test_what_is_no_answer_is_not_passed_on(question, written):
 )
 def test_answers_pass_as_they_are(question, written):
     nano, _ = _nano({question: written})
-    reply = nano.generate([_asked(question)])[0]
+    reply = nano.generate(GenerateRequest([_asked(question)]))[0]
     assert (reply.text, reply.note) == (written, "")
 
 
 def test_a_question_in_other_words_is_asked_in_the_taught_ones_and_says_so():
     nano, inner = _nano({"What colour is the star?": "pink"})
-    reply = nano.generate([_asked("what color is the star")])[0]
+    reply = nano.generate(GenerateRequest([_asked("what color is the star")]))[0]
     assert reply.text == "pink" and reply.note == "asked as 'What colour is the star?'"
     assert [one.text for one in inner.asked] == ["What colour is the star?"]
 
 
 def test_yes_or_no_about_a_size_is_answered_with_the_size():
     nano, _ = _nano({"Is the star small or large?": "small", "Is there a star?": "yes"})
-    assert nano.generate([_asked("Is the star large?")])[0].text == "small"
+    assert nano.generate(GenerateRequest([_asked("Is the star large?")]))[0].text == "small"
 
 
 def test_nothing_is_said_of_a_thing_that_is_not_there():
     nano, _ = _nano({"Is the star small or large?": "small", "Is there a star?": "no"})
-    reply = nano.generate([_asked("Is the star small or large?")])[0]
+    reply = nano.generate(GenerateRequest([_asked("Is the star small or large?")]))[0]
     assert reply.text == "there is no star"
     assert reply.note == "'Is there a star?' was answered 'no'"
 
@@ -122,7 +129,9 @@ def test_nothing_is_said_of_a_thing_that_is_not_there():
 def test_a_thing_of_a_size_is_there_where_the_thing_is_and_has_it(there, size, answer):
     script = {"Is there a yellow ring?": there, "Is the yellow ring small or large?": size}
     nano, _ = _nano(script)
-    assert nano.generate([_asked("Is there a large yellow ring?")])[0].text == answer
+    assert (
+        nano.generate(GenerateRequest([_asked("Is there a large yellow ring?")]))[0].text == answer
+    )
 
 
 def test_replies_stand_in_the_order_of_the_questions():
@@ -134,7 +143,7 @@ def test_replies_stand_in_the_order_of_the_questions():
         }
     )
     texts = ["Is there a dog?", "Is the ring small or large?", "What colour is the star?"]
-    replies = nano.generate([*map(_asked, texts), _asked(texts[2], PHOTO)])
+    replies = nano.generate(GenerateRequest([*map(_asked, texts), _asked(texts[2], PHOTO)]))
     assert [one.text for one in replies] == [OUTSIDE, "large", "pink", OUTSIDE]
     assert replies[1].tokens_in > replies[2].tokens_in  # two questions were asked for it
     assert inner.calls == 3
@@ -143,7 +152,7 @@ def test_replies_stand_in_the_order_of_the_questions():
 def test_conversations_of_agents_go_to_the_weights_as_they_are():
     nano, _ = _nano(lambda text, frames: "<tool>look</tool>")
     told = [Message("user", (TextPart("Where to look for the dog?"),))]
-    assert nano.generate([told, [*told, *told]])[1].text == "<tool>look</tool>"
+    assert nano.generate(GenerateRequest([told, [*told, *told]]))[1].text == "<tool>look</tool>"
 
 
 def test_confidence_is_the_measured_share_that_is_right():
@@ -151,14 +160,18 @@ def test_confidence_is_the_measured_share_that_is_right():
     known = Calibration({"question": ((0.5, 0.2), (1.0, 0.6))})
     nano, _ = _nano({"What colour is the star?": "pink"}, known)
     asked = [_asked("What colour is the star?")]
-    stated = raw.generate(asked)[0].confidence
+    stated = raw.generate(GenerateRequest(asked))[0].confidence
     assert stated is not None and not raw.calibrated and nano.calibrated
-    assert nano.generate(asked)[0].confidence == pytest.approx(0.2 + 0.8 * (stated - 0.5))
+    assert nano.generate(GenerateRequest(asked))[0].confidence == pytest.approx(
+        0.2 + 0.8 * (stated - 0.5)
+    )
 
 
 def test_kinds_that_were_not_measured_keep_the_stated_confidence():
     nano, _ = _nano({"Describe the clip.": "nothing is there."}, Calibration({}))
-    assert nano.generate([_asked("Describe the clip.")])[0].confidence == pytest.approx(0.905, 0.01)
+    assert nano.generate(GenerateRequest([_asked("Describe the clip.")]))[
+        0
+    ].confidence == pytest.approx(0.905, 0.01)
 
 
 def test_the_rules_are_part_of_the_fingerprint():
@@ -169,7 +182,7 @@ def test_the_rules_are_part_of_the_fingerprint():
 def test_notes_stay_few():
     nano, _ = _nano({})
     for letter in "bcdefghijklm":
-        nano.generate([_asked(f"Is there a {letter}?")])
+        nano.generate(GenerateRequest([_asked(f"Is there a {letter}?")]))
     assert len(nano.notes) == 10 and "'m'" in nano.notes[-1]
 
 
@@ -192,7 +205,9 @@ def test_a_damaged_calibration_is_refused(tmp_path, text):
 
 def test_the_packaged_model_comes_behind_the_guard(nano):
     assert isinstance(nano, NanoModel) and nano.lineage == "nano"
-    replies = nano.generate([_asked("What colour is the star?", PHOTO), _asked("Is there a dog?")])
+    replies = nano.generate(
+        GenerateRequest([_asked("What colour is the star?", PHOTO), _asked("Is there a dog?")])
+    )
     assert [one.text for one in replies] == [OUTSIDE] * 2
 
 
@@ -207,7 +222,9 @@ def test_the_weights_themselves_decline_most_footage_at_any_brightness(nano):
         for light in (1.0, 0.15)
     ]
     replies = nano.inner.generate(
-        [_asked("How many objects are there?", frames) for frames in shown], max_new_tokens=10
+        GenerateRequest(
+            [_asked("How many objects are there?", frames) for frames in shown], max_new_tokens=10
+        )
     )
     assert sum(one.text == OUTSIDE for one in replies) >= len(replies) - 1
 
@@ -215,4 +232,23 @@ def test_the_weights_themselves_decline_most_footage_at_any_brightness(nano):
 def test_a_decline_of_a_size_stays_a_decline():
     script = {"Is there a yellow ring?": "yes", "Is the yellow ring small or large?": OUTSIDE}
     nano, _ = _nano(script)
-    assert nano.generate([_asked("Is there a large yellow ring?")])[0].text == OUTSIDE
+    assert (
+        nano.generate(GenerateRequest([_asked("Is there a large yellow ring?")]))[0].text == OUTSIDE
+    )
+
+
+def test_weights_write_no_further_than_a_stop_text(nano):
+    """Each row of a batch ends at its own stop text, and tells every token it wrote."""
+    weights = nano.inner
+    later = _batch(np.stack([generate.demo(7).frame(t, (144, 80)) for t in TIMES_S + 16]))
+    asked = [_asked("Describe the clip.", frames) for frames in (WORLD, later)]
+    stop = ("ing", "ll p")  # inside a token, and across two
+    whole = weights.generate(GenerateRequest(asked))
+    ended = weights.generate(GenerateRequest(asked, stop=stop))
+    for before, after in zip(whole, ended, strict=True):
+        assert after.text == cut_at_stop(before.text, stop).strip() != before.text
+        assert after.token_ids == before.token_ids[: after.tokens_out]
+        assert after.logprobs == pytest.approx(before.logprobs[: after.tokens_out], abs=1e-4)
+        written, but_last = map(weights.tokenizer.decode, (after.token_ids, after.token_ids[:-1]))
+        assert cut_at_stop(written, stop) != written and cut_at_stop(but_last, stop) == but_last
+    assert len({reply.tokens_out for reply in ended}) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmreason import models
+from mmreason.models.base import GenerateRequest
 from mmreason.models.folders import PACKAGED
 from mmreason.training.nano.architecture import start_folder
 from mmreason.training.tasks.frames import FrameTask
@@ -20,7 +21,9 @@ def both():
 def _right(model, kind) -> int:
     task = FrameTask(split="held-out", kinds=(kind,))
     asked = [task.problem(20_000 + i) for i in range(FRAMES)]
-    replies = model.generate([task.conversation(one) for one in asked], max_new_tokens=4)
+    replies = model.generate(
+        GenerateRequest([task.conversation(one) for one in asked], max_new_tokens=4)
+    )
     return sum(
         r.text.rstrip(".") == one.truth.answer for r, one in zip(replies, asked, strict=True)
     )

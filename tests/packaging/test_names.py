@@ -13,16 +13,19 @@ FOLDERS = ("video", "grounding", "mmreason", "training")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 
+def _paths(folder: str) -> list[str]:
+    """Files below `folder` as paths in the repository, without what links lead to."""
+    linked = [link for link in (ROOT / folder).iterdir() if link.is_symlink()]
+    return [
+        file.relative_to(ROOT).as_posix()
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        if not any(link in file.parents for link in linked)
+    ]
+
+
 @cache
 def _modules(folder: str) -> dict[str, ast.Module]:
-    """Path below the repository -> what the file holds, without what links lead to."""
-    files = sorted((ROOT / folder).rglob("*.py"))
-    linked = [link for link in (ROOT / folder).iterdir() if link.is_symlink()]
-    return {
-        file.relative_to(ROOT).as_posix(): ast.parse(file.read_text(encoding="utf-8"))
-        for file in files
-        if not any(link in file.parents for link in linked)
-    }
+    return {path: ast.parse((ROOT / path).read_text(encoding="utf-8")) for path in _paths(folder)}
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -37,7 +40,7 @@ def test_no_two_public_classes_of_a_folder_share_a_name(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", [*FOLDERS, "tests", "benchmarks", "docs"])
 def test_files_that_docstrings_name_exist(folder: str) -> None:
-    known = {path for part in (*FOLDERS, "tests", "benchmarks", "docs") for path in _modules(part)}
+    known = [path for part in (*FOLDERS, "tests", "benchmarks", "docs") for path in _paths(part)]
     missing = [
         f"{path}: {name}"
         for path, module in _modules(folder).items()

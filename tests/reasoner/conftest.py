@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from mmreason.models.base import ClipRecipe, Conversation, Reply, TextPart
+from mmreason.models.base import ClipRecipe, GenerateRequest, Reply, TextPart
 from mmreason.models.scripted import ScriptedModel
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
@@ -166,15 +166,8 @@ class Thinker:
     told: list[str] = field(default_factory=list)
     said: list[Reply] = field(default_factory=list)
 
-    def generate(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
-        (conversation,) = conversations
+    def generate(self, request: GenerateRequest) -> list[Reply]:
+        (conversation,) = request.conversations
         parts = conversation[-1].parts
         text = "\n".join(part.text for part in parts if isinstance(part, TextPart))
         self.told.append(text)

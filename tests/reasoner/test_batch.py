@@ -67,9 +67,9 @@ def test_requests_in_flight_go_to_the_model_together(worlds):
     sizes = []
 
     class Counting(ScriptedModel):
-        def generate(self, conversations, **settings):
-            sizes.append(len(conversations))
-            return super().generate(conversations, **settings)
+        def generate(self, request):
+            sizes.append(len(request.conversations))
+            return super().generate(request)
 
     questions = [Question(video=str(p), question="Is there a star?", id=p.stem) for p in worlds]
     assert len(list(Reasoner(Counting(told, clip=CLIP)).ask_many(questions, workers=3))) == 3
@@ -94,8 +94,8 @@ def test_a_failure_ends_its_question_only(worlds, tmp_path):
 
 def test_a_model_that_refuses_one_conversation_fails_that_call_only(worlds):
     class Moody(ScriptedModel):
-        def generate(self, conversations, **settings):
-            replies = super().generate(conversations, **settings)
+        def generate(self, request):
+            replies = super().generate(request)
             bad = {i: "no reply" for i, r in enumerate(replies) if r.text.endswith("7")}
             if bad:
                 kept = [None if i in bad else r for i, r in enumerate(replies)]
@@ -328,10 +328,10 @@ def test_who_waits_for_another_asks_for_itself_where_that_fails(worlds):
     count = iter(range(1_000))
 
     class Shaky(ScriptedModel):
-        def generate(self, conversations, **settings):
+        def generate(self, request):
             if next(count) < 1:
                 raise RuntimeError("out of memory")
-            return super().generate(conversations, **settings)
+            return super().generate(request)
 
     questions = [Question(video=str(worlds[0]), question="Is there a star?", id=i) for i in "ab"]
     model = Shaky(told, clip=CLIP)
@@ -347,12 +347,13 @@ def test_budgets_hold_though_batches_fail(worlds, frames):
     shown = []
 
     class Small(ScriptedModel):
-        def generate(self, conversations, **settings):
-            shown.extend(len(part.frames) for c in conversations for m in c for part in m.parts
-                         if isinstance(part, FramesPart))  # fmt: skip
-            if len(conversations) > 1:
+        def generate(self, request):
+            messages = [message for c in request.conversations for message in c]
+            parts = [part for message in messages for part in message.parts]
+            shown.extend(len(part.frames) for part in parts if isinstance(part, FramesPart))
+            if len(request.conversations) > 1:
                 raise RuntimeError("out of memory")
-            return super().generate(conversations, **settings)
+            return super().generate(request)
 
     reasoner = Reasoner(Small(told, clip=CLIP))
     answer = reasoner.ask(worlds[0], "Is there a star?", budget=Budget(frames=frames))

@@ -209,8 +209,8 @@ def test_replies_that_came_before_a_fault_are_kept(video, model):
     generate = type(model).generate
 
     class Partly(ScriptedModel):
-        def generate(self, conversations, **settings):
-            replies = generate(self, conversations, **settings)
+        def generate(self, request):
+            replies = generate(self, request)
             if len(replies) < 4:
                 return replies
             raise ModelError("one failed", replies=[*replies[:3], None], errors={3: "HTTP 500"})
@@ -287,8 +287,8 @@ FAULTS = [
     ("INSERT", "database is locked"),
     ("INSERT", "database or disk is full"),
     ("INSERT", "attempt to write a readonly database"),
-    ("SELECT value", "database is locked"),
-    ("SELECT value", "disk I/O error"),
+    ("SELECT CAST(value", "database is locked"),
+    ("SELECT CAST(value", "disk I/O error"),
 ]
 
 

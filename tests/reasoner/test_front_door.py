@@ -144,7 +144,8 @@ def test_an_answer_knows_the_video_of_its_evidence(tmp_path: Path) -> None:
     world = generate.demo(0).save(tmp_path / "w.json")
     from mmreason.video.world import questions
 
-    question = next(q for q in questions.questions(generate.demo(0)) if q.family == "attribute")
+    made = questions.make_questions(generate.demo(0))
+    question = next(q for q in made if q.family == "attribute")
     answer = mmreason.ask(world, question.text, store=Store.in_memory())
     assert answer.evidence and "video" not in answer.evidence[0].to_dict()
     paths = answer.evidence[0].save(tmp_path / "frames")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mmreason import models
-from mmreason.models.base import FramesPart, Message, TextPart
+from mmreason.models.base import FramesPart, GenerateRequest, Message, TextPart
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch
 
@@ -186,8 +186,8 @@ def test_batch_of_different_lengths_equals_one_by_one(model):
         user("No picture at all, only a rather long text to be read by the model."),
         user(FramesPart(clip([4.0], seed=3), "image"), "Where?"),
     ]
-    together = model.generate(conversations, max_new_tokens=12)
-    alone = [model.generate([c], max_new_tokens=12)[0] for c in conversations]
+    together = model.generate(GenerateRequest(conversations, max_new_tokens=12))
+    alone = [model.generate(GenerateRequest([c], max_new_tokens=12))[0] for c in conversations]
     for one, other in zip(together, alone, strict=True):
         assert one.token_ids == other.token_ids
         assert one.text == other.text
@@ -200,7 +200,7 @@ def test_greedy_log_probabilities_are_the_models_own(model):
     import torch
 
     conversation = user(FramesPart(clip([0.5, 1.5])), "What?")
-    reply = model.generate([conversation], max_new_tokens=6)[0]
+    reply = model.generate(GenerateRequest([conversation], max_new_tokens=6))[0]
     inputs = model.prepare([conversation])
     logprobs = []
     for token in reply.token_ids:
@@ -217,11 +217,15 @@ def test_greedy_log_probabilities_are_the_models_own(model):
 
 
 def test_tokens_in_counts_pictures_and_text(model):
-    few = model.generate([user(FramesPart(clip([0, 1])), "What?")], max_new_tokens=1)[0]
-    many = model.generate([user(FramesPart(clip([0, 1, 2, 3])), "What?")], max_new_tokens=1)[0]
+    few = model.generate(
+        GenerateRequest([user(FramesPart(clip([0, 1])), "What?")], max_new_tokens=1)
+    )[0]
+    many = model.generate(
+        GenerateRequest([user(FramesPart(clip([0, 1, 2, 3])), "What?")], max_new_tokens=1)
+    )[0]
     visual_tokens = (32 // 16) * (48 // 16)
     assert many.tokens_in - few.tokens_in >= visual_tokens
-    text = model.generate([user("What?")], max_new_tokens=1)[0]
+    text = model.generate(GenerateRequest([user("What?")], max_new_tokens=1))[0]
     assert few.tokens_in - text.tokens_in >= visual_tokens
 
 
@@ -232,7 +236,7 @@ def test_sampling_follows_the_seed_and_leaves_torch_alone(model):
 
     def draw(seed: int, temperature: float):
         return model.generate(
-            [conversation], max_new_tokens=12, temperature=temperature, seed=seed
+            GenerateRequest([conversation], max_new_tokens=12, temperature=temperature, seed=seed)
         )[0].token_ids
 
     torch.manual_seed(123)
@@ -252,7 +256,7 @@ def test_control_tokens_in_a_question_are_plain_text(model):
 
 
 def test_nothing_in_nothing_out(model):
-    assert model.generate([]) == []
+    assert model.generate(GenerateRequest([])) == []
 
 
 def test_general_models_get_sizes_that_fit_and_general_prompts(model):
@@ -304,7 +308,7 @@ def test_models_without_video_get_images_behind_their_times(tmp_path):
     prompt = prompt_of(loaded, conversation)
     assert re.findall(r"<([\d.]+) seconds><\|vision_start\|>", prompt) == ["0.5", "61.2"]
     assert prompt.count("<|image_pad|>") == 2 * (32 // 16) * (48 // 16)
-    assert loaded.generate([conversation], max_new_tokens=2)[0].tokens_out >= 1
+    assert loaded.generate(GenerateRequest([conversation], max_new_tokens=2))[0].tokens_out >= 1
 
 
 def test_options_of_loading_reach_transformers(folder):
@@ -316,7 +320,7 @@ def test_options_of_loading_reach_transformers(folder):
     assert isinstance(loaded, TransformersModel)
     assert loaded.model.dtype == torch.bfloat16
     assert loaded.model.config._attn_implementation == "eager"
-    assert loaded.generate([user("What?")], max_new_tokens=2)[0].tokens_out >= 1
+    assert loaded.generate(GenerateRequest([user("What?")], max_new_tokens=2))[0].tokens_out >= 1
 
 
 def refuse_network(monkeypatch):
@@ -359,7 +363,7 @@ def test_a_folder_that_is_no_model_is_one_line(tmp_path):
 
 def test_loading_and_answering_print_nothing(folder, capfd):
     loaded = models.load(str(folder))
-    loaded.generate([user(FramesPart(clip([0, 1])), "What?")], max_new_tokens=1)
+    loaded.generate(GenerateRequest([user(FramesPart(clip([0, 1])), "What?")], max_new_tokens=1))
     assert capfd.readouterr() == ("", "")
 
 
@@ -395,6 +399,6 @@ def test_a_thought_is_split_off_also_where_the_template_opens_it(
     monkeypatch.setattr(model.model, "generate", generate)
     template = TEMPLATE.replace(" and VIDEO", "").replace("assistant\n", f"assistant\n{opened}")
     monkeypatch.setattr(model.processor, "chat_template", template)
-    (reply,) = model.generate([user("What?")])
+    (reply,) = model.generate(GenerateRequest([user("What?")]))
     assert (reply.text, reply.thought) == (text, thought)
     assert reply.written == written and reply.tokens_out == ids.shape[1]

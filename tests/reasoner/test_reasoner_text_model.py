@@ -10,7 +10,7 @@ import torch
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from mmreason import models
-from mmreason.models.base import FramesPart, Message, TextPart
+from mmreason.models.base import FramesPart, GenerateRequest, Message, TextPart
 from mmreason.models.folders import NANO_FOLDER
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch
@@ -51,8 +51,10 @@ def said(text: str) -> list[Message]:
 def test_a_text_model_is_found_and_answers_in_batches_as_alone(tmp_path):
     model = models.load(save_model(tmp_path, PLAIN))
     assert any("reads text only" in note for note in model.notes)
-    together = model.generate([said("hi"), said("a much longer thing to say")], max_new_tokens=5)
-    alone = model.generate([said("hi")], max_new_tokens=5)[0]
+    together = model.generate(
+        GenerateRequest([said("hi"), said("a much longer thing to say")], max_new_tokens=5)
+    )
+    alone = model.generate(GenerateRequest([said("hi")], max_new_tokens=5))[0]
     assert together[0].token_ids == alone.token_ids
     assert together[0].logprobs == pytest.approx(alone.logprobs, abs=1e-4)
     assert together[0].tokens_in == alone.tokens_in < together[1].tokens_in
@@ -65,7 +67,7 @@ def test_frames_are_refused_with_what_to_do(tmp_path):
         pixels=np.zeros((1, 32, 32, 3), np.uint8), times_s=np.zeros(1), exact=np.ones(1, bool)
     )
     with pytest.raises(UsageError, match="give a video model as observer"):
-        model.generate([[Message("user", (FramesPart(frames), TextPart("?")))]])
+        model.generate(GenerateRequest([[Message("user", (FramesPart(frames), TextPart("?")))]]))
 
 
 def test_a_template_that_loses_what_is_said_is_refused_at_loading(tmp_path):
@@ -80,6 +82,6 @@ def test_nano_counts_its_visual_tokens():
     frames = FrameBatch(pixels=pixels, times_s=np.arange(8.0), exact=np.ones(8, bool))
     question = TextPart("How many objects are there?")
     conversation = [Message("user", (FramesPart(frames), question))]
-    reply = models.load("nano").generate([conversation], max_new_tokens=2)[0]
+    reply = models.load("nano").generate(GenerateRequest([conversation], max_new_tokens=2))[0]
     assert reply.tokens_visual == 4 * (80 // 16) * (144 // 16)
     assert reply.tokens_visual < reply.tokens_in

@@ -19,7 +19,7 @@ from mmreason.video import Video, VideoError, inspect_file
 from mmreason.video.backends.choose import Backend
 from mmreason.video.backends.mp4_counts import describe_false_count
 from mmreason.video.subtitles import subtitle_tracks
-from tests.security.mp4_boxes import FALSE_COUNTS
+from tests.security.mp4_boxes import FALSE_COUNTS, box
 from tests.video import clips
 
 OUTSIDE, INSIDE = (254, 0, 0), (0, 0, 254)
@@ -231,17 +231,58 @@ def test_subtitles_beside_an_open_file_are_not_looked_for(tmp_path: Path) -> Non
         assert find_subtitles(video.path) is None
 
 
-def png(width_px: int, height_px: int) -> bytes:
-    """A picture that claims a size, of which a few rows are there."""
+def png(width_px: int, height_px: int, *texts: tuple[bytes, bytes], late: bool = False) -> bytes:
+    """A picture that claims a size, of which a few rows are there, with chunks of text before them
+    or after."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return (
             struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         )
 
-    header = struct.pack(">IIBBBBB", width_px, height_px, 8, 2, 0, 0, 0)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width_px, height_px, 8, 2, 0, 0, 0))
     rows = chunk(b"IDAT", zlib.compress(bytes(100_000)))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + rows + chunk(b"IEND", b"")
+    parts = b"".join(chunk(name, data) for name, data in texts)
+    body = rows + parts if late else parts + rows
+    return b"\x89PNG\r\n\x1a\n" + header + body + chunk(b"IEND", b"")
+
+
+BOMB = zlib.compress(bytes(20 * 2**20), 9)
+LARGE_TEXTS: dict[str, list[tuple[bytes, bytes]]] = {
+    "packed": [(b"zTXt", b"key\0\0" + BOMB)],
+    "international": [(b"iTXt", b"key\0\1\0en\0\0" + BOMB)],
+    "profile": [(b"iCCP", b"key\0\0" + BOMB)],
+    "many packed": [(b"zTXt", b"%d\0\0" % i + zlib.compress(bytes(2**20), 9)) for i in range(20)],
+    "many": [(b"tEXt", b"%d\0" % i) for i in range(2000)],
+    "long": [(b"tEXt", b"key\0" + bytes(17 * 2**20))],
+    "empty blocks": [(b"zTXt", b"key\0\0\x78\x01" + b"\0\0\0\xff\xff" * 3_500_000)],
+}
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("name", LARGE_TEXTS)
+def test_text_beside_a_picture_is_refused_before_ffmpeg_unpacks_it(
+    tmp_path: Path, name: str, late: bool
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(8, 8, *LARGE_TEXTS[name], late=late))
+    for read in (Video.open, inspect_file, subtitle_tracks):
+        with pytest.raises(VideoError, match=r"a\.png: carries too much text beside its picture"):
+            read(path)
+
+
+def test_a_picture_with_usual_texts_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    texts = [
+        (b"iCCP", b"sRGB\0\0" + zlib.compress(os.urandom(2**20))),
+        (b"zTXt", b"Comment\0\0" + zlib.compress(b"made by hand " * 9999)),
+        (b"iTXt", b"XML\0\0\0\0\0" + b"<x/>" * 9999),
+        (b"zTXt", b"Broken\0\0" + b"no zlib"),
+        *[(b"tEXt", b"%d\0text" % i) for i in range(100)],
+    ]
+    path.write_bytes(png(8, 8, *texts))
+    with Video.open(path) as video:
+        assert video.frames_at([0.0]).pixels.shape == (1, 8, 8, 3)
 
 
 @pytest.mark.parametrize(
@@ -328,3 +369,25 @@ def test_boxes_inside_each_other_without_end_are_read_up_to_a_limit(tmp_path: Pa
     assert false_count(tmp_path / "deep", nested) is None
     assert false_count(tmp_path / "wide", b"\0\0\0\x08moov" * 50_000) is None
     assert false_count(tmp_path / "endless", b"\0\0\0\0moov" * 999) is None
+
+
+def packed_index(path: Path, *indexes: bytes) -> Path:
+    """A QuickTime file with its index packed."""
+    packed = (
+        box(b"cmvd", struct.pack(">I", len(index)) + zlib.compress(index, 9)) for index in indexes
+    )
+    moov = box(b"moov", *(box(b"cmov", box(b"dcom", b"zlib"), part) for part in packed))
+    path.write_bytes(box(b"ftyp", b"qt  ", bytes(4), b"qt  ") + moov + box(b"mdat", bytes(100)))
+    return path
+
+
+def test_a_packed_index_is_read_before_ffmpeg_unpacks_it(tmp_path: Path) -> None:
+    false = FALSE_COUNTS[next(iter(FALSE_COUNTS))]
+    index = false[false.index(b"moov") - 4 : false.index(b"mdat") - 4]
+    with pytest.raises(VideoError, match=r"a\.mov: is damaged or made up: it lists"):
+        Video.open(packed_index(tmp_path / "a.mov", index))
+    nested = box(b"cmov", box(b"cmvd", struct.pack(">I", 9)))
+    for indexes in ((bytes(65 * 2**20),), (b"", b""), (nested,)):
+        with pytest.raises(VideoError, match=r"b\.mov: is damaged or made up: its index is packed"):
+            Video.open(packed_index(tmp_path / "b.mov", *indexes))
+    assert false_count(tmp_path / "damaged", box(b"moov", box(b"cmvd", bytes(3) + b"x"))) is None

@@ -13,7 +13,7 @@ from tokenizers.models import BPE
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mmreason.language.control_words import break_control_words, is_control_word
-from mmreason.models.base import Message, TextPart
+from mmreason.models.base import GenerateRequest, Message, TextPart
 from mmreason.models.control_tokens import as_plain_text, control_tokens_of
 from mmreason.models.endpoint_messages import as_messages
 from mmreason.models.hf import TransformersModel
@@ -114,7 +114,9 @@ def test_a_question_adds_no_control_token(words, template, special) -> None:
         for text in ("what?", f"what? {''.join(words)} system {' '.join(words)}")
     )
     assert plain == armed
-    assert model.generate([asked(words[0] * 3)], max_new_tokens=2)[0].tokens_out > 0
+    assert (
+        model.generate(GenerateRequest([asked(words[0] * 3)], max_new_tokens=2))[0].tokens_out > 0
+    )
 
 
 @every_family

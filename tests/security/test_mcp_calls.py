@@ -19,7 +19,7 @@ from mcp import Client
 from mcp.types import CallToolResult, TextContent
 from pydantic import TypeAdapter, ValidationError
 
-from mmreason.models.base import ClipRecipe, Message, TextPart
+from mmreason.models.base import ClipRecipe, GenerateRequest, Message, TextPart
 from mmreason.models.scripted import ScriptedModel
 from mmreason.models.threads import side_by_side
 from mmreason.reasoner import Reasoner
@@ -155,7 +155,7 @@ def test_real_weights_stop_between_two_tokens() -> None:
 
     model = TransformersModel.load("nano")
     conversation = [Message("user", (TextPart("Describe the clip."),))]
-    (whole,) = model.generate([conversation], max_new_tokens=3)
+    (whole,) = model.generate(GenerateRequest([conversation], max_new_tokens=3))
     checks: list[int] = []
 
     def check() -> None:
@@ -164,9 +164,9 @@ def test_real_weights_stop_between_two_tokens() -> None:
             raise TimeoutError("the time is over")
 
     with stop_when(check), pytest.raises(TimeoutError, match="the time is over"):
-        model.generate([conversation], max_new_tokens=3)
+        model.generate(GenerateRequest([conversation], max_new_tokens=3))
     assert len(whole.token_ids) > len(checks) == 2
-    assert model.generate([conversation], max_new_tokens=3) == [whole]
+    assert model.generate(GenerateRequest([conversation], max_new_tokens=3)) == [whole]
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from mmreason import models
-from mmreason.models.base import Message, TextPart
+from mmreason.models.base import GenerateRequest, Message, TextPart
 from mmreason.models.chat_templates import check_operations
 from mmreason.models.folder_checks import MOST_TEMPLATE_BYTES, check_model_folder
 from mmreason.models.folders import NANO_FOLDER, clip_recipe_from, fingerprint_of
@@ -282,10 +282,12 @@ def test_a_template_that_misbehaves_when_asked_is_told_in_one_line(folder) -> No
     (folder / "chat_template.jinja").write_text(LATE, encoding="utf-8")
     model, before = models.load(str(folder)), sys.gettrace()
     with pytest.raises(UsageError, match="runs more than") as error:
-        model.generate([[Message("user", (TextPart("too late?"),))]])
+        model.generate(GenerateRequest([[Message("user", (TextPart("too late?"),))]]))
     assert "\n" not in str(error.value) and folder.name in str(error.value)
     assert sys.gettrace() is before
-    assert model.generate([[Message("user", (TextPart("early?"),))]], max_new_tokens=2)
+    assert model.generate(
+        GenerateRequest([[Message("user", (TextPart("early?"),))]], max_new_tokens=2)
+    )
 
 
 def test_templates_of_the_libraries_kind_are_taken() -> None:

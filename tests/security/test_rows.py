@@ -25,7 +25,7 @@ from mmreason.json_lines import (
     require_json_lines,
 )
 from mmreason.needle.items import read_items
-from mmreason.training.claims.runs import read as read_runs
+from mmreason.training.claims.runs import read_runs
 from mmreason.training.data.problem_file import read_problems
 from mmreason.training.monitoring import Run
 from mmreason.training.navigation.samples import read_samples

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmreason.agent.batch import Question
-from mmreason.models.base import ModelError
+from mmreason.models.base import GenerateRequest, ModelError
 from mmreason.models.endpoint import KEY_CAME_BACK, EndpointModel
 from mmreason.models.endpoint_http import EndpointLimits, JsonClient, RequestError
 from mmreason.models.endpoint_replies import MOST_MODELS, NO_LOGPROBS, NO_USAGE
@@ -191,7 +191,7 @@ def test_the_total_holds_over_all_requests_of_one_reply() -> None:
     with serving(picky, "m") as server:
         model = EndpointModel.connect(server.url, limits=limits)
         with pytest.raises(ModelError):
-            model.generate([user()])
+            model.generate(GenerateRequest([user()]))
         assert len(server.chats) < 4
         model.close()
 
@@ -201,7 +201,9 @@ def test_deadlines_hold_for_each_conversation_of_a_call() -> None:
         model = EndpointModel.connect(server.url)
         now = time.monotonic()
         with pytest.raises(ModelError) as error:
-            model.generate_until([now + 0.1, math.inf, now - 1.0], [user()] * 3)
+            model.generate(
+                GenerateRequest([user()] * 3, deadlines_s=[now + 0.1, math.inf, now - 1.0])
+            )
         assert [reply and reply.text for reply in error.value.replies] == [None, "late", None]
         assert "no whole answer within 0.0" in error.value.errors[0]
         assert "nothing was sent" in error.value.errors[2]
@@ -262,7 +264,7 @@ def reply_to(body: Any, *, headers: dict[str, str] | None = None, **settings: An
     with serving(in_turn(Back(body, headers=headers or {})), "m") as server:
         model = EndpointModel.connect(server.url, limits=QUICK, **settings)
         try:
-            return model.generate([user()], max_new_tokens=10)[0], model.notes
+            return model.generate(GenerateRequest([user()], max_new_tokens=10))[0], model.notes
         except ModelError as error:
             return error, model.notes
         finally:
@@ -336,7 +338,7 @@ def test_a_wait_of_any_form_is_bounded_or_ignored(header: str) -> None:
         model = EndpointModel.connect(server.url, limits=QUICK)
         began = time.monotonic()
         with pytest.raises(ModelError, match="status 429"):
-            model.generate([user()])
+            model.generate(GenerateRequest([user()]))
         assert time.monotonic() - began < ENDED_S
         model.close()
 
@@ -395,7 +397,7 @@ def test_a_key_that_comes_back_is_in_no_reply_and_no_error(piece: str) -> None:
         with serving(leaks(answer), "m") as server:
             model = EndpointModel.connect(server.url, api_key=KEY, served_model="m", limits=QUICK)
             try:
-                outcome: Any = model.generate([user()])
+                outcome: Any = model.generate(GenerateRequest([user()]))
                 assert KEY_CAME_BACK in model.notes
             except ModelError as error:
                 outcome = error

@@ -19,8 +19,8 @@ from mmreason.needle.worlds import needle_set
 from mmreason.video import Video, VideoError
 from mmreason.video.world import World, generate
 from mmreason.video.world import script as parts
-from mmreason.video.world.motion import colour_at, position, presence
-from mmreason.video.world.render import BACKGROUND_RGB, RGB, draw, draw_pixels
+from mmreason.video.world.motion import actor_position, colour_at, presence_span
+from mmreason.video.world.render import BACKGROUND_RGB, RGB, draw_frame, draw_pixels
 from mmreason.video.world.script import (
     MAX_ACTORS,
     MAX_BYTES,
@@ -31,7 +31,7 @@ from mmreason.video.world.script import (
     Event,
     Scene,
 )
-from mmreason.video.world.shapes import distance, shading
+from mmreason.video.world.shapes import shade_pattern, signed_distance
 
 
 def _actors(count: int) -> list[dict[str, Any]]:
@@ -170,14 +170,14 @@ def _drawn_plainly(world: World, time_s: float, size_px: tuple[int, int]) -> np.
                                        (np.arange(height) + 0.5) / height)  # fmt: skip
     front = {event.actor for event in scene.events if event.kind == "occlude"}
     for actor in sorted(scene.actors, key=lambda actor: actor.id in front):
-        if not presence(scene, actor).contains(time_s):
+        if not presence_span(scene, actor).contains(time_s):
             continue
         radius = parts.RADIUS[actor.size]
-        x_centre, y_centre = position(world, scene, actor, time_s)
+        x_centre, y_centre = actor_position(world, scene, actor, time_s)
         x, y = (x_heights - x_centre) / radius, (y_heights - y_centre) / radius
         pixel = 1 / (radius * np.sqrt(scale_x * height))
-        alpha = np.clip(0.5 - distance(actor.shape, x, y) / pixel, 0, 1).astype(np.float32)
-        dark = shading(actor.pattern, x, y, pixel).astype(np.float32)
+        alpha = np.clip(0.5 - signed_distance(actor.shape, x, y) / pixel, 0, 1).astype(np.float32)
+        dark = shade_pattern(actor.pattern, x, y, pixel).astype(np.float32)
         colour = np.array(RGB[colour_at(scene, actor, time_s)], np.float32)
         image += alpha[..., None] * (colour * (1 - 0.72 * dark[..., None]) - image)
     return (image + 0.5).clip(0, 255).astype(np.uint8)
@@ -230,7 +230,7 @@ def test_pixels_are_those_of_the_plain_way(
 ) -> None:
     world = WORLDS[name]()
     time_s = share * world.duration_s
-    drawing = draw(world, time_s, size_px)
+    drawing = draw_frame(world, time_s, size_px)
     assert np.array_equal(draw_pixels(world, time_s, size_px), drawing.pixels)
     silent = _without_text(world)
     plain = _drawn_plainly(silent, time_s, size_px).astype(int)

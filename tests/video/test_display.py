@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from shutil import which
@@ -10,7 +11,7 @@ from shutil import which
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from mmreason.cli import main
 from mmreason.video import Video, VideoError, inspect_file
@@ -165,3 +166,20 @@ def test_a_tilt_that_is_no_quarter_turn_is_told(tmp_path: Path) -> None:
         assert any("only quarter turns are done" in note for note in video.info.notes)
     with Video.open(write(tmp_path / "turned.mp4", 90)) as video:
         assert not any("quarter turns" in note for note in video.info.notes)
+
+
+def test_a_picture_with_a_named_colour_profile_is_read_again_and_again(tmp_path: Path) -> None:
+    """PyAV frees the name of such a profile twice, which ends the process: hence one of its own."""
+    path = tmp_path / "photo.png"
+    profile, exif = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")), Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (8, 4)).save(path, icc_profile=profile.tobytes(), exif=exif)
+    program = (
+        "import gc, sys\n"
+        "from mmreason.video import Video\n"
+        "for _ in range(20):\n"
+        "    with Video.open(sys.argv[1]) as video:\n"
+        "        assert video.frames_at([0.0]).pixels.shape == (1, 8, 4, 3)\n"
+        "    gc.collect()\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True)

@@ -21,7 +21,7 @@ from mmreason.video.plan.diversity import (
     unit_rows,
     unit_scores,
 )
-from mmreason.video.plan.information import at_quantiles, spread
+from mmreason.video.plan.information import at_quantiles, spread_evenly
 from mmreason.video.plan.relevance import RelevantMethod
 from tests.video.plans import chosen
 
@@ -377,7 +377,7 @@ def test_a_planted_needle_is_found_more_often_than_by_chance(name: str) -> None:
         scores = 0.2 * rng.random(total) + np.exp(-(((np.arange(total) - needle) / 12) ** 2))
         found = chosen(make(name, scores, n, trial), times(total))
         hits += any(abs(i - needle) <= 3 for i in found)
-        even_hits += any(abs(i - needle) <= 3 for i in spread(total, n))
+        even_hits += any(abs(i - needle) <= 3 for i in spread_evenly(total, n))
     assert hits >= 0.9 * tries > 2 * even_hits
 
 

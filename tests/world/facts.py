@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmreason.video.types import Span
-from mmreason.video.world.render import draw
+from mmreason.video.world.render import draw_frame
 from mmreason.video.world.script import RADIUS, Actor, Scene, World
 
 STEP_S = 0.02
@@ -84,7 +84,7 @@ def centres(
     width_px = round(height_px * world.width_px / world.height_px)
     found = []
     for time_s in times_s:
-        seen = draw(world, time_s, (width_px, height_px)).coverage[index]
+        seen = draw_frame(world, time_s, (width_px, height_px)).coverage[index]
         total = max(1e-9, float(seen.sum()))
         x = float((seen.sum(0) * (np.arange(width_px) + 0.5)).sum()) / total / height_px
         y = float((seen.sum(1) * (np.arange(height_px) + 0.5)).sum()) / total / height_px

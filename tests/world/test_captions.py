@@ -22,7 +22,7 @@ def test_a_caption_of_one_scene_names_exactly_what_is_there(seed: int) -> None:
     world = generate.world(seed, duration_s=24, most_actors=3)
     for scene in world.scenes:
         for span in (scene.span, Span(scene.start_s + 0.7, scene.end_s - 0.9)):
-            text = truth.caption(world, span)
+            text = truth.write_caption(world, span)
             told = []
             for sentence in text.removesuffix(".").split(". "):
                 if sentence.startswith("the word"):
@@ -50,7 +50,7 @@ def test_a_caption_tells_events_in_words() -> None:
         event = Event.model_validate(data)
         scene = Scene(start_s=4, end_s=8, actors=actors, events=(event,), text="EXIT")
         world = World(scenes=(Scene(start_s=0, end_s=4), scene))
-        first, rest = truth.caption(world, Span(4, 8)).split(". ", 1)
+        first, rest = truth.write_caption(world, Span(4, 8)).split(". ", 1)
         words = "a large blue ring stays still. the word EXIT is on the screen."
         if kind == "appear":
             first, rest = rest.split(". ")[1], words if "blue ring" in first else rest
@@ -66,7 +66,7 @@ def test_a_caption_tells_events_in_words() -> None:
 @pytest.mark.parametrize("scenes", [2, 5, 8, 9, 30])
 def test_captions_of_many_scenes_name_exactly_what_is_there(scenes: int) -> None:
     world = generate.world(scenes, duration_s=4.0 * scenes)
-    text = truth.caption(world)
+    text = truth.write_caption(world)
     there = facts(world, world.span)
 
     def name(fact: Fact) -> str:
@@ -87,6 +87,6 @@ def test_captions_of_many_scenes_name_exactly_what_is_there(scenes: int) -> None
 
 def test_captions_of_nothing() -> None:
     world = World(scenes=(Scene(start_s=0, end_s=4), Scene(start_s=4, end_s=8)))
-    assert truth.caption(world, Span(0, 4)) == "nothing is there."
-    assert truth.caption(world) == "nothing then nothing."
-    assert truth.caption(world, Span(9, 10)) == "nothing is there."
+    assert truth.write_caption(world, Span(0, 4)) == "nothing is there."
+    assert truth.write_caption(world) == "nothing then nothing."
+    assert truth.write_caption(world, Span(9, 10)) == "nothing is there."

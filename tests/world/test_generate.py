@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from mmreason.video import Video
 from mmreason.video.world import World, generate, render, truth
 from mmreason.video.world import script as parts
-from mmreason.video.world.motion import position
-from mmreason.video.world.questions import questions
+from mmreason.video.world.motion import actor_position
+from mmreason.video.world.questions import make_questions
 from mmreason.video.world.source import WorldSource
 
 HOURS_S = 36_000.0
@@ -101,7 +101,7 @@ def test_actors_stay_in_the_frame_and_above_the_words() -> None:
         for actor in free(scene):
             radius = parts.RADIUS[actor.size]
             for step in range(21):
-                x, y = position(world, scene, actor, scene.end_s * step / 20)
+                x, y = actor_position(world, scene, actor, scene.end_s * step / 20)
                 assert 0.8 * radius <= x <= world.aspect - 0.8 * radius
                 assert 0.8 * radius <= y <= floor - 0.8 * radius
 
@@ -119,7 +119,7 @@ def test_events_leave_time_before_and_after_and_scenes_are_valid_scripts() -> No
 def test_orders_are_asked_where_onsets_lie_apart() -> None:
     checked = 0
     for seed in range(12):
-        for question in questions(generate.world(seed, duration_s=24, most_actors=3)):
+        for question in make_questions(generate.world(seed, duration_s=24, most_actors=3)):
             if question.family == "order":
                 first, second = question.spans
                 assert second.start_s - first.start_s >= 0.5
@@ -173,7 +173,7 @@ def test_the_demo_shows_one_shape_once(seed: int) -> None:
     for scene in world.scenes:
         assert scene.actors, "something is there in each scene"
         assert len({(a.colour, a.shape) for a in scene.actors}) == len(scene.actors)
-    texts = {q.text: q.answer for q in questions(world) if q.family == "attribute"}
+    texts = {q.text: q.answer for q in make_questions(world) if q.family == "attribute"}
     told = [(a.colour, texts.get(f"What colour is the {a.shape}?")) for s in once for a in s.actors]
     assert any(colour == answer for colour, answer in told)
     assert World.model_validate_json(world.to_json()) == world
@@ -232,7 +232,7 @@ def test_ten_hours_are_described_piece_by_piece_and_as_a_whole(
     world, _ = ten_hours
     scene = world.scenes[8000]
     alone = World(scenes=(parts.Scene(start_s=0, end_s=scene.start_s), scene))
-    assert truth.caption(world, scene.span) == truth.caption(alone, scene.span)
-    assert truth.caption(world).startswith("9000 scenes with ")
+    assert truth.write_caption(world, scene.span) == truth.write_caption(alone, scene.span)
+    assert truth.write_caption(world).startswith("9000 scenes with ")
     frames = [w.frame(scene.start_s + 1, (64, 36)) for w in (world, alone)]
     assert (frames[0] == frames[1]).all()

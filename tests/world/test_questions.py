@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from mmreason.video.types import Span
 from mmreason.video.world import World, generate
-from mmreason.video.world.questions import FAMILIES, Question, questions, with_options
+from mmreason.video.world.questions import FAMILIES, Question, make_questions, with_options
 from mmreason.video.world.script import Shape
-from mmreason.video.world.truth import sightings
+from mmreason.video.world.truth import find_sightings
 from tests.world.facts import STEP_S, Fact, centres, facts
 
 LEAST_S = 0.3
@@ -155,7 +155,7 @@ def in_doubt(question: Question, glimpsed: list[Fact]) -> bool:
 def test_every_answer_is_found_again() -> None:
     asked = Counter[str]()
     for world, span, glimpsed in windows(range(8), count=3):
-        for question in questions(world, span, seed=1, least_s=LEAST_S):
+        for question in make_questions(world, span, seed=1, least_s=LEAST_S):
             if in_doubt(question, glimpsed):
                 continue
             told, _ = evaluate(question.text, world, span, glimpsed)
@@ -168,7 +168,7 @@ def test_every_answer_is_found_again() -> None:
 def test_evidence_shows_what_is_asked_about() -> None:
     checked = 0
     for world, span, glimpsed in windows(range(20, 27)):
-        for question in questions(world, span, seed=1, least_s=LEAST_S):
+        for question in make_questions(world, span, seed=1, least_s=LEAST_S):
             assert question.spans
             for proof in question.spans:
                 assert span.start_s <= proof.start_s < proof.end_s <= span.end_s
@@ -197,15 +197,15 @@ def _proves(question: Question, about: list[Fact]) -> None:
 
 
 def test_all_ten_families_are_asked() -> None:
-    found = Counter(q.family for seed in range(25) for q in questions(generate.world(seed)))
+    found = Counter(q.family for seed in range(25) for q in make_questions(generate.world(seed)))
     assert set(found) == set(FAMILIES) and len(FAMILIES) == 10
     assert min(found.values()) >= 5
 
 
 def test_the_same_seed_asks_the_same() -> None:
     world = generate.world(2)
-    assert questions(world, seed=5) == questions(world, seed=5)
-    first, second = questions(world, seed=5), questions(world, seed=6)
+    assert make_questions(world, seed=5) == make_questions(world, seed=5)
+    first, second = make_questions(world, seed=5), make_questions(world, seed=6)
     assert first != second
     coined = ("absence", "order")
     kept = [[q for q in asked if q.family not in coined] for asked in (first, second)]
@@ -215,7 +215,7 @@ def test_the_same_seed_asks_the_same() -> None:
 def test_the_same_question_has_one_answer() -> None:
     for world, span, _ in windows(range(40, 60), count=2):
         answers: dict[str, str] = {}
-        for question in questions(world, span):
+        for question in make_questions(world, span):
             assert answers.setdefault(question.text, question.answer) == question.answer
 
 
@@ -231,11 +231,11 @@ def test_a_window_asks_of_nothing_that_is_hardly_seen(
 ) -> None:
     world = generate.world(seed, duration_s=20, most_actors=3)
     span = Span(start, start + length)
-    seen = sightings(world, span, least_s=least_s)
+    seen = find_sightings(world, span, least_s=least_s)
     hardly = [f for f in facts(world, span) if f.seen_s < least_s - 2 * STEP_S]
     names = {(s.scene.start_s, s.actor.id) for s in seen}
     assert names.isdisjoint((f.scene.start_s, f.actor.id) for f in hardly)
-    for question in questions(world, span, least_s=least_s):
+    for question in make_questions(world, span, least_s=least_s):
         if question.family == "text":
             continue
         for proof in question.spans:
@@ -245,7 +245,7 @@ def test_a_window_asks_of_nothing_that_is_hardly_seen(
 
 def test_a_window_asks_for_changes_that_can_be_seen() -> None:
     for world, span, glimpsed in windows(range(60), count=5):
-        for question in questions(world, span, least_s=LEAST_S):
+        for question in make_questions(world, span, least_s=LEAST_S):
             if question.family == "change":
                 _, about = evaluate(question.text, world, span, glimpsed)
                 assert about and min(about[0].colours.values()) >= LEAST_S - 2 * STEP_S
@@ -256,8 +256,10 @@ def test_a_moment_is_asked_about_what_is_there() -> None:
         world = generate.world(seed)
         for index in range(15):
             span = Span(2.1 * index + 0.3, 2.1 * index + 0.301)
-            shown = [s for s in sightings(world, span, least_s=1e-4) if s.span.duration_s > 0]
-            counts = [q for q in questions(world, span, least_s=1e-4) if "objects are" in q.text]
+            shown = [s for s in find_sightings(world, span, least_s=1e-4) if s.span.duration_s > 0]
+            counts = [
+                q for q in make_questions(world, span, least_s=1e-4) if "objects are" in q.text
+            ]
             assert str(len(shown)) in [q.answer for q in counts if q.text.startswith("How many o")]
 
 
@@ -265,7 +267,7 @@ def test_the_wording_does_not_give_the_order_away() -> None:
     first = Counter[bool]()
     for seed in range(60):
         world = generate.world(seed, duration_s=8, most_actors=1)
-        for question in questions(world, seed=seed):
+        for question in make_questions(world, seed=seed):
             if question.family == "order":
                 named_first = question.text.split("first, ")[1].split(" or ")[0]
                 first[named_first == question.answer] += 1
@@ -275,7 +277,7 @@ def test_the_wording_does_not_give_the_order_away() -> None:
 def test_options_hold_the_answer_once() -> None:
     rng = random.Random(3)
     places = Counter[int]()
-    for question in questions(generate.world(1)) + questions(generate.world(7)):
+    for question in make_questions(generate.world(1)) + make_questions(generate.world(7)):
         choice = with_options(question, rng)
         assert replace(choice, options=()) == question
         if choice.options:
@@ -303,7 +305,7 @@ def test_options_are_of_one_kind() -> None:
 
 def test_an_empty_world_has_none_of_everything() -> None:
     world = World.model_validate({"scenes": [{"start_s": 0, "end_s": 3}]})
-    asked = questions(world)
+    asked = make_questions(world)
     assert {q.answer for q in asked if q.family == "count"} == {"0"}
     assert {q.family for q in asked} == {"count", "absence"}
     denied = [q.answer for q in asked if q.family == "absence"]

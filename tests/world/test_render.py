@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmreason.video.world import World, generate
-from mmreason.video.world.render import BACKGROUND_RGB, RGB, draw
+from mmreason.video.world.render import BACKGROUND_RGB, RGB, draw_frame
 from mmreason.video.world.script import (
     RADIUS,
     Actor,
@@ -67,13 +67,13 @@ def test_the_size_of_the_script_is_the_default() -> None:
 @pytest.mark.parametrize("size", ["small", "large"])
 def test_area_of_a_circle(size: Size, height: int) -> None:
     width = round(height * 16 / 9)
-    drawn = draw(alone(circle(size)), 1.0, (width, height))
+    drawn = draw_frame(alone(circle(size)), 1.0, (width, height))
     true_px = math.pi * (RADIUS[size] * height) * (RADIUS[size] * width / (16 / 9))
     assert drawn.coverage.sum() == pytest.approx(true_px, rel=0.02)
 
 
 def test_area_and_height_on_a_canvas_of_another_shape() -> None:
-    covered = draw(alone(circle()), 1.0, (100, 200)).coverage[0]
+    covered = draw_frame(alone(circle()), 1.0, (100, 200)).coverage[0]
     true_px = math.pi * (0.2 * 200) * (0.2 * 100 / (16 / 9))
     assert covered.sum() == pytest.approx(true_px, rel=0.02)
     rows = np.flatnonzero(covered.max(1) > 0.5)
@@ -83,12 +83,14 @@ def test_area_and_height_on_a_canvas_of_another_shape() -> None:
 @pytest.mark.parametrize("shape", get_args(Shape))
 def test_edges_are_mixtures_of_both_sides(shape: Shape) -> None:
     actor = Actor(id="a", shape=shape, colour="yellow")
-    drawn = draw(alone(actor), 1.0, (320, 180))
+    drawn = draw_frame(alone(actor), 1.0, (320, 180))
     covered = drawn.coverage[0]
     edge = (covered > 0.05) & (covered < 0.95)
     radius_px = RADIUS["large"] * 180
     assert 2 * radius_px < edge.sum() < 16 * radius_px, "a rim of about one pixel"
-    ground = draw(World(scenes=(Scene(start_s=0, end_s=4, background="black"),)), 1, (320, 180))
+    ground = draw_frame(
+        World(scenes=(Scene(start_s=0, end_s=4, background="black"),)), 1, (320, 180)
+    )
     expected = ground.pixels + covered[..., None] * (np.array(RGB["yellow"]) - ground.pixels)
     assert np.abs(drawn.pixels - expected).max() <= 1
     assert (drawn.pixels[covered == 0] == ground.pixels[covered == 0]).all()
@@ -107,7 +109,7 @@ def test_small_frames_look_like_large_ones_seen_from_afar() -> None:
 def test_patterns_darken_the_inside_only(shape: Shape, pattern: Pattern) -> None:
     plain = Actor(id="a", shape=shape, colour="cyan", size="small")
     patterned = plain.model_copy(update={"pattern": pattern})
-    first, second = (draw(alone(a), 1.0, (320, 180)) for a in (plain, patterned))
+    first, second = (draw_frame(alone(a), 1.0, (320, 180)) for a in (plain, patterned))
     assert (first.coverage == second.coverage).all()
     inside = first.coverage[0] > 0.99
     light = second.pixels[inside].sum(-1) / first.pixels[inside].sum(-1)
@@ -121,7 +123,7 @@ def test_later_actors_are_nearer() -> None:
     far = circle("large", "red").model_copy(update={"id": "far"})
     near = circle("small", "blue")
     scene = Scene(start_s=0, end_s=4, actors=(far, near))
-    drawn = draw(World(scenes=(scene,)), 1.0, (160, 90))
+    drawn = draw_frame(World(scenes=(scene,)), 1.0, (160, 90))
     assert drawn.pixels[45, 80].tolist() == list(RGB["blue"])
     assert drawn.coverage[:, 45, 80].tolist() == [0.0, 1.0]
     assert drawn.coverage.sum(0).max() <= 1.0 + 1e-6

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from mmreason.video.types import Span
 from mmreason.video.world import World, generate, truth
-from mmreason.video.world.motion import on_screen, position
-from mmreason.video.world.render import RGB, draw
+from mmreason.video.world.motion import actor_position, on_screen
+from mmreason.video.world.render import RGB, draw_frame
 from mmreason.video.world.script import (
     RADIUS,
     Actor,
@@ -68,8 +68,8 @@ def test_a_box_is_the_box_of_the_pixels(
         id="a", shape=shape, colour="red", size=size, pattern=pattern, x=x, y=y, motion=motion
     )
     world = world_of(actor)
-    covered = draw(world, time_s, SIZE_PX).coverage[0]
-    told = truth.boxes(world, time_s).get("a")
+    covered = draw_frame(world, time_s, SIZE_PX).coverage[0]
+    told = truth.boxes_at(world, time_s).get("a")
     if told is None:
         area = covered.sum() / (4 * (RADIUS[size] * SIZE_PX[1]) ** 2)
         assert area < 0.3, "most of it is outside"
@@ -80,14 +80,14 @@ def test_a_box_is_the_box_of_the_pixels(
         whole = min(told) > 0 and max(told) < 1
         assert slack.max() <= 1.5 or not whole, "what the frame cuts may have a loose box"
         assert min(told) >= 0 and max(told) <= 1
-    assert truth.track(world, world.scenes[1], actor, [time_s]) == [told]
+    assert truth.track_boxes(world, world.scenes[1], actor, [time_s]) == [told]
 
 
 def test_boxes_fit_at_the_size_of_the_model_too() -> None:
     for shape, size in itertools.product(get_args(Shape), get_args(Size)):
         world = world_of(Actor(id="a", shape=shape, colour="red", size=size))
-        covered = draw(world, 5.0, (144, 80)).coverage[0]
-        scaled = np.array(truth.boxes(world, 5.0)["a"]) * [144, 80, 144, 80]
+        covered = draw_frame(world, 5.0, (144, 80)).coverage[0]
+        scaled = np.array(truth.boxes_at(world, 5.0)["a"]) * [144, 80, 144, 80]
         assert np.abs(scaled - drawn_box(covered)).max() <= 1.5
 
 
@@ -96,7 +96,7 @@ def test_a_track_has_no_jumps_and_ends_with_its_scene(kind: MotionKind) -> None:
     actor = Actor(id="a", shape="star", colour="red", size="small", motion=Motion(kind=kind))
     world = world_of(actor)
     times_s = [i / 50 for i in range(500)]
-    boxes = truth.track(world, world.scenes[1], actor, times_s)
+    boxes = truth.track_boxes(world, world.scenes[1], actor, times_s)
     outside = [box for t, box in zip(times_s, boxes, strict=True) if not 4 <= t < 8]
     assert outside == [None] * 300
     steps = [
@@ -107,7 +107,7 @@ def test_a_track_has_no_jumps_and_ends_with_its_scene(kind: MotionKind) -> None:
     assert max(steps) < 0.03 and len(steps) > 150
     assert (max(steps) == 0) == (kind == "still")
     for t in (3.0, 4.5, 6.0, 7.9):
-        assert truth.boxes(world, t).get("a") == boxes[round(t * 50)]
+        assert truth.boxes_at(world, t).get("a") == boxes[round(t * 50)]
 
 
 def test_appearing_disappearing_and_turning_happen_on_time() -> None:
@@ -130,15 +130,15 @@ def test_appearing_disappearing_and_turning_happen_on_time() -> None:
     assert shown("comes", 4.99) != red and shown("comes", 5.0) == red == shown("comes", 7.9)
     assert shown("goes", 4.0) == red == shown("goes", 5.99) and shown("goes", 6.0) != red
     assert shown("turns", 6.99) == red and shown("turns", 7.0) == blue == shown("turns", 7.9)
-    ids = [set(truth.boxes(world, t)) for t in (4.5, 5.5, 6.5)]
+    ids = [set(truth.boxes_at(world, t)) for t in (4.5, 5.5, 6.5)]
     assert ids == [{"goes", "turns"}, {"comes", "goes", "turns"}, {"comes", "turns"}]
-    spans = {s.actor.id: s.span for s in truth.sightings(world)}
+    spans = {s.actor.id: s.span for s in truth.find_sightings(world)}
     assert spans == {"comes": Span(5, 8), "goes": Span(4, 6), "turns": Span(4, 8)}
-    colours = {s.actor.id: s.colours for s in truth.sightings(world)}
+    colours = {s.actor.id: s.colours for s in truth.find_sightings(world)}
     assert colours == {"comes": ("red",), "goes": ("red",), "turns": ("red", "blue")}
-    assert [s.colours for s in truth.sightings(world, Span(7.2, 8)) if s.actor.id == "turns"] == [
-        ("blue",)
-    ]
+    assert [
+        s.colours for s in truth.find_sightings(world, Span(7.2, 8)) if s.actor.id == "turns"
+    ] == [("blue",)]
 
 
 @settings(max_examples=20)
@@ -163,7 +163,7 @@ def test_who_enters_or_leaves_is_seen_when_half_of_it_is_drawn(
     assert len(differing) <= 1, "told to within a frame"
     beside = truth.visible_share(world, 4.0 if kind == "enter" else 7.999)["a"]
     assert beside < 0.02 and not half[0 if kind == "enter" else -1]
-    settled_x = position(world, world.scenes[1], actor, 7.9 if kind == "enter" else 4.1)[0]
+    settled_x = actor_position(world, world.scenes[1], actor, 7.9 if kind == "enter" else 4.1)[0]
     assert settled_x == pytest.approx(x * world.aspect)
 
 
@@ -179,7 +179,7 @@ def meeting(kind: str, first: Shape, second: Shape, size: Size, y: float = 0.5) 
 
 def gap_px(world: World, time_s: float) -> float:
     """Pixels between the nearest drawn points of two actors; 0 where they meet."""
-    first, second = draw(world, time_s, (320, 180)).coverage > 0.3
+    first, second = draw_frame(world, time_s, (320, 180)).coverage > 0.3
     away = cv2.distanceTransform((~first).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return max(0.0, float(away[second].min()) - 1)
 
@@ -190,7 +190,7 @@ def test_circles_touch_at_the_time_and_stay(size: Size, y: float) -> None:
     world = meeting("touch", "circle", "circle", size, y)
     scene = world.scenes[1]
     apart = [
-        math.dist(*(position(world, scene, actor, t) for actor in scene.actors))
+        math.dist(*(actor_position(world, scene, actor, t) for actor in scene.actors))
         for t in (4.0, 5.0, 5.9, 6.0, 6.5, 7.9)
     ]
     assert apart[0] > apart[1] > apart[2] > apart[3]
@@ -226,7 +226,7 @@ def test_sightings_lie_inside_what_is_asked_and_last(
 ) -> None:
     world = generate.world(seed, duration_s=16, most_actors=3)
     span = Span(16 * start, min(16.0, 16 * (start + length)))
-    seen = truth.sightings(world, span, least_s=0.3)
+    seen = truth.find_sightings(world, span, least_s=0.3)
     assert all(s.span.duration_s >= 0.3 for s in seen)
     assert all(span.start_s <= s.span.start_s and s.span.end_s <= span.end_s for s in seen)
     assert [s.span.start_s for s in seen] == sorted(s.span.start_s for s in seen)

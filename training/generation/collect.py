@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from mmreason.agent.batch import answer_requests
 from mmreason.models.base import Reply
-from mmreason.tools.calls import FAILURES, Request
+from mmreason.tools.calls import FAILURES, ModelRequest
 from mmreason.training.generation.sampler import Sampler, cache_prefixes
 from mmreason.training.generation.sampling import SampleRequest
 from mmreason.training.rewards import Scored
@@ -98,7 +98,7 @@ class _EpisodeState:
     seed: int
     turns: list[tuple[Prompt, Completion]] = field(default_factory=list)
     turn_request: TurnRequest | None = None
-    request: Request | None = None
+    request: ModelRequest | None = None
     completion: Completion | None = None
     replies: list[Reply] | None = None
     failure: Exception | None = None
@@ -122,7 +122,7 @@ class _EpisodeState:
         except FAILURES as error:
             self.fail(type(error).__name__, str(error))
             return
-        if isinstance(action, Request):
+        if isinstance(action, ModelRequest):
             self.request = action
         elif len(self.turns) < MOST_TURNS:
             self.turn_request = action

@@ -25,20 +25,20 @@ from mmreason.memory.store import Store
 from mmreason.memory.tree import NodeId, Tree, plan_tree
 from mmreason.models.base import ChatModel
 from mmreason.tool_calls import ToolCall
-from mmreason.tools.calls import Roles, Watchable
+from mmreason.tools.calls import Roles
 from mmreason.tools.scan import caption_call
 from mmreason.tools.schema import make_call
 from mmreason.tools.toolbox import Toolbox
 from mmreason.types import Observation, UsageError
 from mmreason.video.subtitles import Subtitles
-from mmreason.video.types import format_time
+from mmreason.video.types import FrameSource, format_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """What the tools work on for one row."""
 
-    video: Watchable
+    video: FrameSource
     observer: ChatModel
     tree: Tree
     store: Store
@@ -50,7 +50,7 @@ Find = Callable[[Mapping[str, Any]], Scene]
 """The scene of a row of the data set."""
 
 
-def scene_of(video: Watchable, observer: ChatModel, store: Store | None = None) -> Scene:
+def scene_of(video: FrameSource, observer: ChatModel, store: Store | None = None) -> Scene:
     """A video with the tree that suits its observer; what is seen is kept in memory without a
     store."""
     info = video.info

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from mmreason.video.world.truth import Sighting, noun
+from mmreason.video.world.truth import Sighting, name_sighting
 
 
 def find_attribute_swap(sightings: Sequence[Sighting], rng: random.Random) -> str | None:
@@ -35,7 +35,7 @@ def name_thing(thing: Sighting, rng: random.Random) -> str:
     options = [f"{thing.colour} {actor.shape}", f"{actor.size} {actor.shape}"]
     if actor.pattern != "plain":
         options.append(f"{actor.pattern} {actor.shape}")
-    return rng.choice(options) if rng.random() < 0.8 else noun(thing)
+    return rng.choice(options) if rng.random() < 0.8 else name_sighting(thing)
 
 
 def _has(sighting: Sighting, attribute: str, value: str) -> bool:

@@ -19,10 +19,23 @@ from mmreason.training.nano.outside import draw_outside_frames
 from mmreason.video.types import Span
 from mmreason.video.world import generate
 from mmreason.video.world.motion import colour_at
-from mmreason.video.world.questions import FAMILIES, Question, questions, refer, with_options
-from mmreason.video.world.render import draw
+from mmreason.video.world.questions import (
+    FAMILIES,
+    Question,
+    make_questions,
+    refer_to,
+    with_options,
+)
+from mmreason.video.world.render import draw_frame
 from mmreason.video.world.script import Colour, MotionKind, Pattern, Shape, Size, World
-from mmreason.video.world.truth import Box, article, boxes, caption, noun, sightings
+from mmreason.video.world.truth import (
+    Box,
+    add_article,
+    boxes_at,
+    find_sightings,
+    name_sighting,
+    write_caption,
+)
 
 TOKEN_PX = 16
 LABELS = {
@@ -91,7 +104,7 @@ def make_image_example(rng: random.Random, config: NanoConfig, stage: Stage) -> 
     pairs = _image_dialogue(rng, world, moment, config.questions)
     if rng.random() < stage.half_truth_share:
         pairs = (*pairs, *_attribute_swap_dialogue(rng, world, moment))
-    drawing = draw(world, time_s, config.size_px)
+    drawing = draw_frame(world, time_s, config.size_px)
     labels, targets = _dense(
         world, [time_s], [drawing.coverage], Span(scene.start_s, scene.start_s)
     )
@@ -114,11 +127,11 @@ def make_clip_example(rng: random.Random, config: NanoConfig, stage: Stage) -> E
     span = _window(rng, world)
     step_s = span.duration_s / config.clip_frames
     times_s = [span.start_s + (i + 0.5) * step_s for i in range(config.clip_frames)]
-    drawings = [draw(world, t, config.size_px) for t in times_s]
+    drawings = [draw_frame(world, t, config.size_px) for t in times_s]
     # What lasts less than a frame and a bit may fall between two frames: it is not asked about.
     least_s = 1.2 * step_s
-    candidates = questions(world, span, seed=rng.randrange(1 << 30), least_s=least_s)
-    pairs = [(CAPTION_PROMPT, caption(world, span, least_s=least_s))]
+    candidates = make_questions(world, span, seed=rng.randrange(1 << 30), least_s=least_s)
+    pairs = [(CAPTION_PROMPT, write_caption(world, span, least_s=least_s))]
     pairs += [_ask(rng, q) for q in _balanced(rng, candidates, config.questions)]
     labels, targets = _dense(world, times_s, [d.coverage for d in drawings], span)
     # Clips come from anywhere in a video: the stamps that the model reads may be large.
@@ -187,11 +200,11 @@ def _image_dialogue(
 ) -> tuple[tuple[str, str], ...]:
     """Boxes for all that is seen and one thing that is not, then questions that a single frame
     answers."""
-    visible = sightings(world, moment, least_s=MOMENT_LEAST_S)
-    boxes_by_id = boxes(world, moment.start_s)
+    visible = find_sightings(world, moment, least_s=MOMENT_LEAST_S)
+    boxes_by_id = boxes_at(world, moment.start_s)
     pairs = []
     for s in visible:
-        name = refer(s, visible) or noun(s)
+        name = refer_to(s, visible) or name_sighting(s)
         if s.actor.id in boxes_by_id:
             pairs.append((box_prompt(name), box_answer(boxes_by_id[s.actor.id], name)))
     # Now and then a thing that is not there, or every question would have a box.
@@ -201,7 +214,7 @@ def _image_dialogue(
         pairs.append((box_prompt(name), box_answer(None, name)))
     still = [
         q
-        for q in questions(world, moment, seed=rng.randrange(1 << 30), least_s=MOMENT_LEAST_S)
+        for q in make_questions(world, moment, seed=rng.randrange(1 << 30), least_s=MOMENT_LEAST_S)
         if q.family in ("attribute", "count", "text", "comparison", "absence")
     ]
     rng.shuffle(pairs)
@@ -215,14 +228,14 @@ def _attribute_swap_dialogue(
     rng: random.Random, world: World, moment: Span
 ) -> tuple[tuple[str, str], ...]:
     """What is there, and what only seems to be, asked in the same words."""
-    visible = sightings(world, moment, least_s=MOMENT_LEAST_S)
+    visible = find_sightings(world, moment, least_s=MOMENT_LEAST_S)
     name = find_attribute_swap(visible, rng)
     if name is None:
         return ()
     there = name_thing(rng.choice(visible), rng)
     return (
-        (f"Is there {article(name)}?", "no"),
-        (f"Is there {article(there)}?", "yes"),
+        (f"Is there {add_article(name)}?", "no"),
+        (f"Is there {add_article(there)}?", "yes"),
         (box_prompt(name), box_answer(None, name)),
     )
 
@@ -231,8 +244,8 @@ def describe_still(world: World, time_s: float) -> str:
     """What is said of a single frame: who is there (motion cannot be told), and the word on the
     screen."""
     moment = Span(time_s, min(world.duration_s, time_s + 1e-3))
-    visible = sightings(world, moment, least_s=MOMENT_LEAST_S)
-    names = " and ".join(f"a {noun(s, size=True)}" for s in visible) or "nothing"
+    visible = find_sightings(world, moment, least_s=MOMENT_LEAST_S)
+    names = " and ".join(f"a {name_sighting(s, size=True)}" for s in visible) or "nothing"
     word = world.scene_at(time_s).text
     return f"{names}." + (f" the word {word} is on the screen." if word else "")
 
@@ -241,7 +254,7 @@ def _dense(
     world: World, times_s: list[float], coverages: list[np.ndarray], span: Span
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """What each visual token (16x16 pixels, two frames) shows: classes and the actor's box."""
-    sighting_of = {(id(s.scene), s.actor.id): s for s in sightings(world, span, least_s=0.0)}
+    sighting_of = {(id(s.scene), s.actor.id): s for s in find_sightings(world, span, least_s=0.0)}
     slices = [(i, min(i + 1, len(times_s) - 1)) for i in range(0, len(times_s), 2)]
     height, width = coverages[0].shape[1:]
     grid = (len(slices), height // TOKEN_PX, width // TOKEN_PX)
@@ -256,7 +269,7 @@ def _dense(
             coverage = coverage.mean((2, 4))
             # A token shows the actor that covers most of it, from a tenth on.
             winner = np.where(coverage.max(0) >= 0.1, coverage.argmax(0), -1)
-            boxes_by_id = boxes(world, times_s[i])
+            boxes_by_id = boxes_at(world, times_s[i])
             # What a token shows of its winner: classes, and where all of the actor is.
             for index, actor in enumerate(scene.actors):
                 tokens = winner == index
@@ -288,7 +301,7 @@ def _weather(rng: random.Random, frames: np.ndarray) -> np.ndarray:
 def _outside(rng: random.Random, config: NanoConfig, stage: Stage, frames: int) -> Example:
     """Footage that is no scripted world, asked the same kinds of questions."""
     world = _small_world(rng, Stage(share=0, image_share=0), scenes=1)
-    candidates = questions(world, world.span, seed=rng.randrange(1 << 30))
+    candidates = make_questions(world, world.span, seed=rng.randrange(1 << 30))
     prompts = [
         CAPTION_PROMPT,
         *(_ask(rng, q)[0] for q in _balanced(rng, candidates, config.questions - 1)),

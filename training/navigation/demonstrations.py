@@ -19,7 +19,7 @@ from mmreason.language.answer_reading import read_answer
 from mmreason.language.refusals import says_absent
 from mmreason.memory.store import Store
 from mmreason.memory.tree import NodeId, plan_tree
-from mmreason.models.base import ChatModel, Message, Reply
+from mmreason.models.base import ChatModel, GenerateRequest, Message, Reply
 from mmreason.needle.items import Item, NeedleSet
 from mmreason.needle.worlds import needle_set
 from mmreason.policies.longvideo_r1_text import Said, read_turn
@@ -182,7 +182,7 @@ def play_all(
         # All plays are of one policy, so one limit serves a round.
         limit = next(iter(waiting.values())).max_new_tokens
         conversations = [action.messages for action in waiting.values()]
-        replies = model.generate(conversations, max_new_tokens=limit)
+        replies = model.generate(GenerateRequest(conversations, max_new_tokens=limit))
         next_actions: dict[int, AskModel] = {}
         for (i, action), reply in zip(waiting.items(), replies, strict=True):
             turns[i].append(PlayTurn(tuple(action.messages), reply.written))

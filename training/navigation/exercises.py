@@ -29,7 +29,7 @@ from mmreason.training.navigation.teacher import (
 )
 from mmreason.video.types import format_time
 from mmreason.video.world.generate import WORDS
-from mmreason.video.world.truth import MOTION_PHRASE, article
+from mmreason.video.world.truth import MOTION_PHRASE, add_article
 
 INNER_DEPTHS, LEAF_DEPTHS = (1, 1, 1, 2, 2, 3), (2, 3, 3, 4)
 """Numbers in a node's name. What a caption tells says which nodes are leaves: clips, not stills."""
@@ -126,7 +126,7 @@ def _name_by_number(rng: random.Random, *, whole: bool) -> Turns:
     # A name stands once, or its number would not be settled.
     names = list(dict.fromkeys(_figure(rng) for _ in range(rng.randint(2, CHILDREN_MOST))))
     numbers = [format_node((position,)) for position in range(1, len(names) + 1)]
-    lines = [f"{number} {article(name)}." for number, name in zip(numbers, names, strict=True)]
+    lines = [f"{number} {add_article(name)}." for number, name in zip(numbers, names, strict=True)]
     turns: Turns = []
     for position in rng.sample(range(len(names)), len(names)):
         name = names[position]
@@ -162,7 +162,7 @@ def _plain(rng: random.Random, *, timed: bool, things: int) -> Turns:
                 f"{number} {span}: {_describe_stills(rng, names, None, start_s, length_s)}"
             )
         else:
-            lines.append(f"{number} {article(names[0])}.")
+            lines.append(f"{number} {add_article(names[0])}.")
     everything = [name for names in groups for name in names]
     turns: Turns = []
     for _ in range(QUESTIONS):
@@ -246,7 +246,7 @@ class _Listed:
             if self.are_leaves:
                 # Which of several came first is settled by looks at each of them.
                 is_order = question.text.startswith("Which")
-                text = f"Is there {article(question.thing)}?" if is_order else question.text
+                text = f"Is there {add_article(question.thing)}?" if is_order else question.text
                 return write_look_turn(question.thing, name, node, text)
             return write_open_turn(question.thing, name, node)
         if self.are_leaves:
@@ -280,7 +280,7 @@ def _describe_stills(
     apart_s = length_s / len(groups)
     times = (format_time(begin_s + (k + 0.5) * apart_s) for k in range(len(groups)))
     return " / ".join(
-        f"{time} {' and '.join(map(article, group))}{screen_text}"
+        f"{time} {' and '.join(map(add_article, group))}{screen_text}"
         for time, group in zip(times, groups, strict=True)
     )
 
@@ -291,10 +291,10 @@ def _describe_clip(
     """What a short clip shows; at a cut, names are shorter."""
     # A clip with a cut in it, as nano words it.
     if rng.random() < 0.15:
-        short = [article(" ".join(name.split()[1:])) for name in figures[:2]]
+        short = [add_article(" ".join(name.split()[1:])) for name in figures[:2]]
         before = f" and the word {word}" if word else ""
         return f"{short[0]}{before} then {short[-1]}."
-    movements = " ".join(f"{article(name)} {rng.choice(_MOTIONS)}." for name in figures)
+    movements = " ".join(f"{add_article(name)} {rng.choice(_MOTIONS)}." for name in figures)
     return f"{movements} the word {word} is on the screen." if word else movements
 
 

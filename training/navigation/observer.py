@@ -15,9 +15,9 @@ from mmreason.models.scripted import ScriptedModel
 from mmreason.needle.observers import PERFECT, ScriptReader, span_of_frames
 from mmreason.training.nano.examples import describe_still
 from mmreason.video.types import FrameBatch, VideoInfo
-from mmreason.video.world.render import draw
+from mmreason.video.world.render import draw_frame
 from mmreason.video.world.script import World
-from mmreason.video.world.truth import caption
+from mmreason.video.world.truth import write_caption
 
 SIZE_PX = (16, 9)
 CLIP = ClipRecipe(frames=8, size_px=SIZE_PX, leaf_s=3.0, overview="stills")
@@ -25,7 +25,7 @@ CLIP = ClipRecipe(frames=8, size_px=SIZE_PX, leaf_s=3.0, overview="stills")
 
 
 class BlankVideo:
-    """A world as a video whose clips are blank. Meets `mmreason.tools.calls.Watchable`.
+    """A world as a video whose clips are blank. Meets `mmreason.video.types.FrameSource`.
 
     Frames of other sizes, which scans compare, are drawn, each as the first that showed the same:
     things that only move change no colours.
@@ -66,7 +66,7 @@ class BlankVideo:
     def _picture(self, time_s: float, size_px: tuple[int, int]) -> np.ndarray:
         key = describe_still(self._world, time_s), size_px
         if key not in self._pictures:
-            self._pictures[key] = draw(self._world, time_s, size_px).pixels
+            self._pictures[key] = draw_frame(self._world, time_s, size_px).pixels
         return self._pictures[key]
 
 
@@ -84,6 +84,6 @@ def make_observer(world: World) -> ScriptedModel:
         if len(times_s) == 1:
             return describe_still(world, float(times_s[0]))
         span = span_of_frames(times_s)
-        return caption(world, span, least_s=1.2 * span.duration_s / len(times_s))
+        return write_caption(world, span, least_s=1.2 * span.duration_s / len(times_s))
 
     return ScriptedModel(reply, clip=CLIP, name=f"script of {world.name}")

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from mmreason.language.refusals import says_absent
 from mmreason.language.wording import order_of
 from mmreason.memory.tree import NodeId, Tree
-from mmreason.models.base import Conversation, Message, Reply, TextPart
+from mmreason.models.base import GenerateRequest, Message, Reply, TextPart
 from mmreason.needle.items import Item
 from mmreason.needle.words import VALUES, split_word_clause
 from mmreason.policies.longvideo_r1_text import LAST_TURN
 from mmreason.training.navigation.observer import CLIP
 from mmreason.types import Note
-from mmreason.video.world.truth import article
+from mmreason.video.world.truth import add_article
 
 HINTS = 5
 """Rungs of the ladder: none, high, medium, leaf, look."""
@@ -118,18 +118,13 @@ class Teacher:
         self.read_nodes += [node.id for node in self.tree.children()]
         self._pending_look: tuple[str, NodeId] | None = None
 
-    def generate(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
+    def generate(self, request: GenerateRequest) -> list[Reply]:
         """See `ChatModel`; one conversation at a time."""
-        (conversation,) = conversations
+        request.refuse_constraint_and_tools(self.name)
+        (conversation,) = request.conversations
         text = self._turn(conversation[-1])
-        return [Reply(text=text, token_ids=(), logprobs=(), tokens_in=1, tokens_out=1)]
+        reply = Reply(text=text, token_ids=(), logprobs=(), tokens_in=1, tokens_out=1)
+        return [reply.cut_at(request.stop)]
 
     def _turn(self, last: Message) -> str:
         text = "".join(p.text for p in last.parts if isinstance(p, TextPart))
@@ -226,7 +221,7 @@ class Teacher:
         question = split_word_clause(self.item.question)[0]
         if len(self.things) > 1:
             # An order is settled by where each thing is, not by asking for it.
-            question = f"Is there {article(thing)}?"
+            question = f"Is there {add_article(thing)}?"
         return write_look_turn(thing, clue, leaf, question)
 
     def _order(self) -> str:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from mmreason.grounding.spans import intersection_length_us, merge_spans, union_length_us
 from mmreason.memory.tree import NodeId, Tree
 from mmreason.training.rewards.answers import correct
-from mmreason.training.rewards.spans import intersection_us, total_length_us, union_spans
 from mmreason.training.rewards.types import Trajectory, Truth
 from mmreason.video.types import Span
 
@@ -50,9 +50,9 @@ def location(trajectory: Trajectory, truth: Truth) -> float | None:
         return None
     tree = truth.tree
     leaves = {node for node in _keep_in_tree(trajectory.visits, tree) if tree.is_leaf(node)}
-    visited, true = union_spans(_spans_of(leaves, tree)), union_spans(truth.spans)
-    both_us = total_length_us(visited) + total_length_us(true)
-    return 2 * intersection_us(visited, true) / both_us
+    visited = _spans_of(leaves, tree)
+    both_us = union_length_us(visited) + union_length_us(truth.spans)
+    return 2 * intersection_length_us(visited, truth.spans) / both_us
 
 
 def longvideo_r1_published(trajectory: Trajectory, truth: Truth) -> float | None:
@@ -70,12 +70,12 @@ def longvideo_r1_published(trajectory: Trajectory, truth: Truth) -> float | None
     visits = _keep_in_tree(trajectory.visits, tree)
     if not visits:
         return answered
-    true, visited = union_spans(truth.spans, gap_s=CLUE_GAP_S), _spans_of(visits, tree)
+    clues, visited = merge_spans(truth.spans, gap_s=CLUE_GAP_S), _spans_of(visits, tree)
     # The flaw that is kept: the overlap of every visit counts, also of the same time again.
-    overlap = sum(intersection_us(union_spans([span]), true) for span in visited)
-    coverage = overlap / total_length_us(true)
-    precision = overlap / total_length_us(union_spans(visited))
-    located = 2 * coverage * precision / (coverage + precision) if overlap else 0.0
+    overlap_us = sum(intersection_length_us([span], clues) for span in visited)
+    coverage = overlap_us / union_length_us(clues)
+    precision = overlap_us / union_length_us(visited)
+    located = 2 * coverage * precision / (coverage + precision) if overlap_us else 0.0
     different = len(set(visits))
     return answered + located - REPEAT_WEIGHT * (len(visits) - different) / different
 

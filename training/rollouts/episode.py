@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mmreason.models.base import Conversation
-from mmreason.tools.calls import Request
+from mmreason.tools.calls import ModelRequest
 from mmreason.training.rewards import Scored
 from mmreason.training.rollouts.types import Completion, Outcome, Problem, Prompt
 
@@ -30,9 +30,9 @@ class TurnRequest:
     max_new_tokens: int
 
 
-Episode = Generator[TurnRequest | Request, Any, Outcome]
-"""Sent a `Completion` for a `TurnRequest`, a list of `Reply` for a `Request` to some other model
-(or an error of `mmreason.tools.calls.FAILURES` is thrown in)."""
+Episode = Generator[TurnRequest | ModelRequest, Any, Outcome]
+"""Sent a `Completion` for a `TurnRequest`, a list of `Reply` for a `ModelRequest` to some other
+model (or an error of `mmreason.tools.calls.FAILURES` is thrown in)."""
 
 
 class Codec(Protocol):

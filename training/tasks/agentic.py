@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmreason.agent.driver import Run
-from mmreason.models.base import ClipRecipe, Conversation, Reply
+from mmreason.models.base import ClipRecipe, Conversation, GenerateRequest, Reply
 from mmreason.reasoner import Reasoner
-from mmreason.tools.calls import FAILURES, Request
+from mmreason.tools.calls import FAILURES, ModelRequest
 from mmreason.training.rewards import (
     Combination,
     Scored,
@@ -44,14 +44,7 @@ class RolloutModel:
     def __init__(self, clip: ClipRecipe):
         self.clip = clip
 
-    def generate(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
+    def generate(self, request: GenerateRequest) -> list[Reply]:
         """Raises UsageError: use it in rollouts only."""
         raise UsageError("this model writes in rollouts only; give the reasoner a model of its own")
 
@@ -61,7 +54,7 @@ class AgentTask:
     """Questions about videos for the agent. See `Task`.
 
     `reasoner` gives a `Reasoner` whose model is the stand-in it is given, with observer and policy
-    as wanted. `watch` opens the video of a problem (a path, or something `Watchable`); it is called
+    as wanted. `watch` opens the video of a problem (a path, or any `FrameSource`); it is called
     once a group.
     """
 
@@ -129,19 +122,19 @@ class AgentTask:
             # 1) A step that is done is only shown.
             if isinstance(item, Step):
                 continue
-            assert isinstance(item, Request), "no other question shares what is asked for"
+            assert isinstance(item, ModelRequest), "no other question shares what is asked for"
             # 2) What other models are asked goes on to whoever drives the episodes.
             if item.model is not stand_in:
                 answer, failure = yield from _send_request(item)
                 continue
             # 3) The policy's turn: its own ids of earlier turns are kept, not encoded again.
-            (conversation,) = item.conversations
+            (conversation,) = item.request.conversations
             prompt = (
                 codec.encode_prompt(conversation)
                 if last is None
                 else codec.continue_prompt(*last, conversation)
             )
-            max_new_tokens = self.turn_tokens or item.max_new_tokens
+            max_new_tokens = self.turn_tokens or item.request.max_new_tokens
             completion: Completion = yield TurnRequest(prompt, max_new_tokens)
             completions.append(completion)
             last = (prompt, completion, conversation)
@@ -163,7 +156,7 @@ class AgentTask:
         )
 
 
-def _send_request(request: Request) -> Any:
+def _send_request(request: ModelRequest) -> Any:
     """The replies to a request, or the error that came instead."""
     try:
         return (yield request), None

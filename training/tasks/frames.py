@@ -34,9 +34,9 @@ from mmreason.training.rollouts.types import Outcome, Problem
 from mmreason.training.tasks.single_turn import SingleTurn
 from mmreason.video.types import FrameBatch, Span
 from mmreason.video.world import generate
-from mmreason.video.world.questions import questions, refer
+from mmreason.video.world.questions import make_questions, refer_to
 from mmreason.video.world.script import World
-from mmreason.video.world.truth import Sighting, article, boxes, sightings
+from mmreason.video.world.truth import Sighting, add_article, boxes_at, find_sightings
 
 Kind = Literal["box", "box_absent", "exists", "half_truth", "count"]
 KINDS: tuple[Kind, ...] = ("box", "box_absent", "exists", "half_truth", "count")
@@ -139,7 +139,7 @@ def _draft_problem(split: str, index: int, kind: Kind) -> tuple[Problem, World, 
         world = World(name=f"frames-{split}-{index}", scenes=(scene,))
         # Away from the ends of the scene.
         time_s = rng.uniform(0.25, 0.75) * world.duration_s
-        things = sightings(world, Span(time_s, time_s + 1e-3), least_s=MOMENT_LEAST_S)
+        things = find_sightings(world, Span(time_s, time_s + 1e-3), least_s=MOMENT_LEAST_S)
         drafted = _draft_question(kind, world, time_s, things, rng)
         if len(things) >= 3 and drafted is not None:
             text, truth = drafted
@@ -155,11 +155,11 @@ def _draft_question(
     frame = Frame(size_px=SIZE_PX, dialect=Dialect.NORM_1000)
     if kind == "box":
         # Only things that a name tells apart from all others in the frame.
-        box_of = boxes(world, time_s)
+        box_of = boxes_at(world, time_s)
         named = [
             (name, box_of[thing.actor.id])
             for thing in things
-            if thing.actor.id in box_of and (name := refer(thing, things)) is not None
+            if thing.actor.id in box_of and (name := refer_to(thing, things)) is not None
         ]
         if not named:
             return None
@@ -171,7 +171,7 @@ def _draft_question(
         # The scripted world asks of this moment; of its questions those that count.
         counts = [
             q
-            for q in questions(
+            for q in make_questions(
                 world,
                 Span(time_s, time_s + 1e-3),
                 seed=rng.randrange(1 << 30),
@@ -184,14 +184,14 @@ def _draft_question(
     if kind == "exists":
         thing = rng.choice(things)
         name = name_thing(thing, rng)
-        text = f"Is there {article(name)}?"
+        text = f"Is there {add_article(name)}?"
         return text, Truth(question=text, answer="yes")
     # Both others ask for a thing that is not there, though its attributes are.
     name = find_attribute_swap(things, rng)
     if name is None:
         return None
     if kind == "half_truth":
-        text = f"Is there {article(name)}?"
+        text = f"Is there {add_article(name)}?"
         return text, Truth(question=text, answer="no")
     text = _PROMPTS.find(name)
     return text, Truth(question=text, boxes=(), frame=frame)

@@ -1,7 +1,6 @@
 """The protocol every source of frames meets: a decoder for files, a renderer for scripted worlds.
 
-With what they share: limits, checks of a request, reading in small batches. Leaves out how a
-source is chosen for a path (`choose`).
+With what they share: limits, checks of a request, reading in small batches.
 """
 
 from __future__ import annotations
@@ -82,8 +81,18 @@ class ReadOptions:
             )
 
 
-class Watch:
-    """Ends a piece of work that takes too long, or whose other parts have failed."""
+class Deadline:
+    """Ends a piece of work that takes too long, or whose other parts have failed.
+
+    Example:
+        >>> deadline = Deadline(Path("clip.mp4"), limit_s=None)
+        >>> deadline.check()
+        >>> deadline.stopped = True
+        >>> deadline.check()
+        Traceback (most recent call last):
+        ...
+        mmreason.video.types.VideoError: clip.mp4: reading was stopped
+    """
 
     def __init__(self, path: Path, limit_s: float | None) -> None:
         self._path, self._limit_s = path, limit_s
@@ -160,7 +169,12 @@ def stream_length(info: VideoInfo, size_px: tuple[int, int] | None) -> int:
 
 
 def stream_times(fps_hz: float, span: Span) -> np.ndarray:
-    """Every `1 / fps_hz` seconds from the start of `span`, float64 (N,). Raises VideoError."""
+    """Every `1 / fps_hz` seconds from the start of `span`, float64 (N,). Raises VideoError.
+
+    Example:
+        >>> stream_times(2.0, Span(1, 3)).tolist()
+        [1.0, 1.5, 2.0, 2.5]
+    """
     if not (np.isfinite(fps_hz) and 0 < fps_hz <= 1000):
         raise VideoError(f"fps_hz must be above 0 and at most 1000, got {fps_hz}")
     count = np.ceil(span.duration_s * fps_hz - 1e-6)
@@ -237,7 +251,12 @@ _SOURCE_PLACE = re.compile(r"\[\d\d:\d\d:\d\d\] |(?:\w+, )?/\S+\.(?:cc|cpp|cu|h|
 
 
 def short_reason(error: Exception | str) -> str:
-    """The first line of another library's error, without the place in that library's source."""
+    """The first line of another library's error, without the place in that library's source.
+
+    Example:
+        >>> short_reason("[00:00:01] /src/video.cc:12: cannot open\\n  at ...")
+        'cannot open'
+    """
     lines = str(error).strip().splitlines()
     return _SOURCE_PLACE.sub("", lines[0])[:120] if lines else type(error).__name__
 
@@ -252,7 +271,7 @@ def _why_missing(path: Path) -> str:
     return f"{path}: is a link to {target}, which is not there{fetch}"
 
 
-def fitted(rgb: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
+def resize_picture(rgb: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
     """uint8 (height, width, 3) for `size_px` (width, height): averaged where it shrinks."""
     height_px, width_px = rgb.shape[:2]
     if (width_px, height_px) == size_px:

@@ -1,6 +1,6 @@
 """Which back end opens a file, and why: a named one, or the first that can.
 
-Back ends are imported when they are tried. Leaves out what they do (a module each).
+Back ends are imported when they are tried.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the stored pixels of a picture mean: the file's marks, what is taken where it has none, and
 which files cannot be shown in their right colours.
 
-Names are those of ITU-T H.273 as FFmpeg writes them. Leaves out converting pixels (`pictures`).
+Names are those of ITU-T H.273 as FFmpeg writes them.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _convert_command(path: Path, filters: str) -> str:
 
 def has_alpha(pixels: av.VideoFormat) -> bool:
     """Whether pixels may be transparent; those of a palette may."""
-    return pixels.has_palette or any(part.is_alpha for part in pixels.components)
+    return pixels.has_palette or any(component.is_alpha for component in pixels.components)
 
 
 def is_rgb(pixels: av.VideoFormat) -> bool:
@@ -178,7 +178,9 @@ def is_rgb(pixels: av.VideoFormat) -> bool:
 
 
 def is_grey(pixels: av.VideoFormat) -> bool:
-    return not is_rgb(pixels) and sum(not part.is_alpha for part in pixels.components) == 1
+    return (
+        not is_rgb(pixels) and sum(not component.is_alpha for component in pixels.components) == 1
+    )
 
 
 def operator_for(colour: Colour, tone_map: ToneMap) -> str:

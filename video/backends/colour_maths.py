@@ -1,9 +1,8 @@
 """The maths of colours on arrays: luma and colour differences to RGB, high dynamic range and wide
 colours to a standard screen (BT.709, gamma 2.4).
 
-A signal is uint16, 0..4095 for 0..1. Light is linear, 1.0 is the white of a standard picture:
-203 cd/m2 in HDR (ITU-R BT.2408). Leaves out what a file says of itself (`colour`) and decoded
-frames (`pictures`). Imports cv2 when used.
+A signal is uint16, 0..4095 for 0..1. Light is linear, 1.0 is the white of a standard picture: 203
+cd/m2 in HDR (ITU-R BT.2408). Imports cv2 when used.
 """
 
 from __future__ import annotations

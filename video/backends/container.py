@@ -16,7 +16,8 @@ import av.error
 from av.container import InputContainer
 
 from mmreason.video.backends.mp4_counts import describe_false_count
-from mmreason.video.descriptors import open_regular, unnamed
+from mmreason.video.backends.png_texts import describe_large_text
+from mmreason.video.descriptors import open_regular, open_unnamed
 from mmreason.video.types import VideoError
 
 
@@ -26,11 +27,11 @@ def open_container_file(
     """The container in the file at `path`, opened within `limit_s` seconds, with `options` of
     FFmpeg's demuxers. Raises VideoError, MemoryError and av.error.FFmpegError."""
     if os.name != "posix":  # Python's descriptors may not be those of FFmpeg's C library
-        with unnamed(path) as (name, _):
+        with open_unnamed(path) as (name, _):
             return _open(name, {**options, "protocol_whitelist": "file"}, limit_s)
     descriptor = open_regular(path)
     try:
-        if reason := describe_false_count(descriptor):
+        if reason := describe_false_count(descriptor) or describe_large_text(descriptor):
             raise VideoError(f"{path}: {reason}")
         by_descriptor = {"fd": str(descriptor), "protocol_whitelist": "fd"}
         return _open("fd:", {**options, **by_descriptor}, limit_s)

@@ -21,10 +21,10 @@ import numpy as np
 
 from mmreason.video.backends.base import (
     BackendError,
+    Deadline,
     ReadOptions,
-    Watch,
     checked_request,
-    fitted,
+    resize_picture,
     short_reason,
     stream_by_times,
     stream_times,
@@ -32,7 +32,7 @@ from mmreason.video.backends.base import (
 from mmreason.video.backends.colour import refuse_colour
 from mmreason.video.backends.key_headers import read_key_headers
 from mmreason.video.backends.timeline import Timeline, read_timeline
-from mmreason.video.descriptors import unnamed
+from mmreason.video.descriptors import open_unnamed
 from mmreason.video.file_kinds import is_webm
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
@@ -49,19 +49,19 @@ class DecordSource:
         """Read every packet's time and start a worker. Raises VideoError."""
         self._path, self._options = path, options
         self._lock = threading.Lock()
-        watch = Watch(path, options.time_limit_s)
-        self._timeline = read_timeline(path, watch, options.track)
-        self._refuse(self._timeline, watch)
-        with unnamed(path) as (name, descriptor):
+        deadline = Deadline(path, options.time_limit_s)
+        self._timeline = read_timeline(path, deadline, options.track)
+        self._refuse(self._timeline, deadline)
+        with open_unnamed(path) as (name, descriptor):
             self._worker = _Worker(path, descriptor)
-            opened = self._opened(name, watch)
+            opened = self._opened(name, deadline)
         self._early_s = float(self._timeline.times_s[0]) - opened["start_s"]
         self._info = self._timeline.info("decord", tuple(opened["size_px"]))
 
-    def _opened(self, name: str, watch: Watch) -> dict[str, Any]:
+    def _opened(self, name: str, deadline: Deadline) -> dict[str, Any]:
         """What decord says of the file called `name` in its process."""
         try:
-            opened = self._worker.ask({"path": name}, watch)
+            opened = self._worker.ask({"path": name}, deadline)
             if opened["frames"] != len(self._timeline.times_s):
                 raise BackendError(
                     f"{self._path}: decord counts {opened['frames']} frames, "
@@ -94,15 +94,17 @@ class DecordSource:
         times, size_px = checked_request(self.info, times_s, size_px)
         rows, exact = self._timeline.rows(times)
         pixels = np.empty((len(times), size_px[1], size_px[0], 3), np.uint8)
-        wanted = np.unique(rows)
+        distinct_rows = np.unique(rows)
         step = max(1, _AT_ONCE_BYTES // (self.info.width_px * self.info.height_px * 3))
         with self._lock:
-            watch = Watch(self._path, self._options.time_limit_s)
-            for first in range(0, len(wanted), step):
+            deadline = Deadline(self._path, self._options.time_limit_s)
+            for first in range(0, len(distinct_rows), step):
                 self._check_open()
-                some = wanted[first : first + step].tolist()
-                for row, picture in zip(some, self._pictures(some, watch), strict=True):
-                    pixels[rows == row] = fitted(picture, size_px)
+                step_rows = distinct_rows[first : first + step].tolist()
+                for row, picture in zip(
+                    step_rows, self._pictures(step_rows, deadline), strict=True
+                ):
+                    pixels[rows == row] = resize_picture(picture, size_px)
         return FrameBatch(pixels=pixels, times_s=self._timeline.times_s[rows], exact=exact)
 
     def stream(
@@ -123,7 +125,7 @@ class DecordSource:
         if self._worker.closed:
             raise VideoError(f"{self._path}: is closed; open it again")
 
-    def _refuse(self, timeline: Timeline, watch: Watch) -> None:
+    def _refuse(self, timeline: Timeline, deadline: Deadline) -> None:
         if refusal := timeline.refusal():
             raise BackendError(f"{self._path}: {refusal} decord does not tell")
         reasons = {
@@ -137,7 +139,7 @@ class DecordSource:
         }
         wrong = [name for name, met in reasons.items() if met]
         if not wrong:
-            headers = read_key_headers(self._path, timeline.codec, watch, timeline.track)
+            headers = read_key_headers(self._path, timeline.codec, deadline, timeline.track)
             if headers.without_idr:
                 wrong = ["key frames that need more than themselves"]
             elif headers.sizes > 1:
@@ -146,10 +148,10 @@ class DecordSource:
             raise BackendError(f"{self._path}: decord does not read {wrong[0]} correctly")
         refuse_colour(self._path, timeline.colour, "decord", self._options.tone_map)
 
-    def _pictures(self, rows: list[int], watch: Watch) -> np.ndarray:
+    def _pictures(self, rows: list[int], deadline: Deadline) -> np.ndarray:
         """uint8 (N, H, W, 3) at full size, with their times checked."""
-        answer = self._worker.ask({"rows": rows}, watch)
-        data = self._worker.read(int(np.prod(answer["shape"])), watch)
+        answer = self._worker.ask({"rows": rows}, deadline)
+        data = self._worker.read(int(np.prod(answer["shape"])), deadline)
         starts_s = np.asarray(answer["spans_s"])[:, 0] + self._early_s
         due_s = self._timeline.times_s[rows]
         off = np.abs(starts_s - due_s) > _TIME_TOLERANCE_S
@@ -179,7 +181,7 @@ class _Worker:
         )
         self.closed = False
         try:
-            version = self._answer(Watch(path, None))["version"]
+            version = self._answer(Deadline(path, None))["version"]
         except BackendError as error:
             self.close()
             raise BackendError(f"{error}; {_INSTALL}") from error
@@ -189,7 +191,7 @@ class _Worker:
                 f"{path}: decord {version} is decord2, which returns wrong frames; {_INSTALL}"
             )
 
-    def ask(self, request: dict[str, Any], watch: Watch) -> dict[str, Any]:
+    def ask(self, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
         """The worker's answer. Raises BackendError with decord's words, or after the limit."""
         line = json.dumps(request).encode() + b"\n"
         try:
@@ -198,11 +200,11 @@ class _Worker:
             stdin.flush()
         except OSError as error:
             raise BackendError(f"{self._path}: decord's process has ended") from error
-        return self._answer(watch)
+        return self._answer(deadline)
 
-    def read(self, count: int, watch: Watch) -> bytes:
+    def read(self, count: int, deadline: Deadline) -> bytes:
         """Exactly `count` bytes that follow an answer."""
-        data = self._in_time(lambda pipe: pipe.read(count), watch)
+        data = self._in_time(lambda pipe: pipe.read(count), deadline)
         if len(data) < count:
             raise BackendError(f"{self._path}: decord's process has ended")
         return data
@@ -215,8 +217,8 @@ class _Worker:
                 self._pipe(pipe).close()
         self._process.wait()
 
-    def _answer(self, watch: Watch) -> dict[str, Any]:
-        line = self._in_time(lambda pipe: pipe.readline(), watch)
+    def _answer(self, deadline: Deadline) -> dict[str, Any]:
+        line = self._in_time(lambda pipe: pipe.readline(), deadline)
         if not line:
             raise BackendError(f"{self._path}: decord's process has ended")
         answer = json.loads(line)
@@ -224,10 +226,10 @@ class _Worker:
             raise BackendError(f"{self._path}: decord failed ({short_reason(answer['error'])})")
         return answer
 
-    def _in_time(self, action: Any, watch: Watch) -> bytes:
+    def _in_time(self, action: Any, deadline: Deadline) -> bytes:
         """What `action` reads, unless the limit passes first: then the process is ended, so that
         reading ends too."""
-        left_s = watch.left_s
+        left_s = deadline.left_s
         limit_s = _ANSWER_LIMIT_S if left_s is None else min(left_s, _ANSWER_LIMIT_S)
         late = threading.Event()
 

@@ -1,6 +1,6 @@
 """Reads frames through decord in a process of its own, because decord can hang for ever while it
 holds the interpreter's lock. Run as a script by `decord`: one JSON line in, one JSON line out,
-pixels after it. Leaves out every decision, which is `decord`'s; imports nothing of this package.
+pixels after it. It imports nothing of this package.
 """
 
 from __future__ import annotations

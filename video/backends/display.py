@@ -1,6 +1,6 @@
 """How a file wants its stored pictures shown: turned, mirrored, with pixels of what shape.
 
-Imported lazily (it imports av at the top). Leaves out doing so, which is for each back end.
+Imported lazily (it imports av at the top).
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ _MAX_TILT_DEG = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Display:
-    """What is done to a stored picture, in this order."""
+    """What is done to a stored picture, in this order.
+
+    Example:
+        >>> Display(turns=1, mirrored=False, pixel_aspect=1.0).by_picture
+        False
+    """
 
     turns: int
     """Counter-clockwise quarter turns, 0..3."""
@@ -46,15 +51,15 @@ def display_of(frame: av.VideoFrame, stream: VideoStream, packet: av.Packet | No
     cannot tell the matrix.
     """
     by_picture, notes = False, ()
-    try:
-        across, down, mirrored = _turned(frame)
-        turn_deg = degrees(-atan2(down, across))
-    except ValueError:  # side data of a kind that PyAV does not know hides all of it (PyAV #2392)
+    matrix = None if _has_colour_profile(stream, packet) else _matrix_turn(frame)
+    if matrix is None:
         turns, mirrored = _exif_turns(b"" if packet is None else bytes(packet)) or (
             frame.rotation / 90,
             False,
         )
-        by_picture, turn_deg = True, 90.0 * turns
+        by_picture, turn_deg = bool(turns or mirrored), 90.0 * turns
+    else:
+        turn_deg, mirrored = matrix
     turns = round(turn_deg / 90) % 4
     tilt_deg = turn_deg - 90 * round(turn_deg / 90)
     if abs(tilt_deg) > _MAX_TILT_DEG:
@@ -81,12 +86,24 @@ def _exif_turns(data: bytes) -> tuple[int, bool] | None:
         return None
 
 
-def _turned(frame: av.VideoFrame) -> tuple[float, float, bool]:
-    """Where the matrix (a, b; c, d) turns the direction to the right, as (to the right, downwards),
-    and whether it then mirrors, which a negative determinant tells."""
-    data = frame.side_data.get(Type.DISPLAYMATRIX.name)
+def _has_colour_profile(stream: VideoStream, packet: av.Packet | None) -> bool:
+    """Whether a PNG picture may bring a colour profile. FFmpeg names such a profile, and PyAV frees
+    the name twice once the side data of the frame was looked at."""
+    if stream.codec_context.codec.canonical_name not in ("png", "apng"):
+        return False
+    head = stream.codec_context.extradata or b""  # of an APNG; a plain PNG has all in its packet
+    return packet is None or b"iCCP" in head or b"iCCP" in bytes(packet)
+
+
+def _matrix_turn(frame: av.VideoFrame) -> tuple[float, bool] | None:
+    """By how many degrees counter-clockwise the display matrix (a, b; c, d) of `frame` turns it,
+    and whether it then mirrors, which a negative determinant tells; None where PyAV cannot tell."""
+    try:
+        data = frame.side_data.get(Type.DISPLAYMATRIX.name)
+    except ValueError:  # side data of a kind that PyAV does not know hides all of it (PyAV #2392)
+        return None
     if data is None:
-        return 1.0, 0.0, False
+        return 0.0, False
     a, b, _, c, d = (np.frombuffer(bytes(data), "<i4")[:5] / 2**16).tolist()
     mirrored = a * d - b * c < 0
-    return (-a if mirrored else a), b, mirrored
+    return degrees(-atan2(b, -a if mirrored else a)), mirrored

@@ -1,6 +1,6 @@
 """What a file is, found once at opening: its first frame, its end, its index or packet table.
 
-Imported lazily (it imports av through `packets`). Leaves out reading frames, which is `groups`'s.
+Imported lazily (it imports av through `packets`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import av.error
 import numpy as np
 from av.container import InputContainer
 
-from mmreason.video.backends.base import SLACK_S, ToneMap, Watch
+from mmreason.video.backends.base import SLACK_S, Deadline, ToneMap
 from mmreason.video.backends.colour import (
     colour_notes,
     operator_for,
@@ -28,7 +28,7 @@ from mmreason.video.backends.packets import (
 )
 from mmreason.video.backends.parts import count_parts
 from mmreason.video.backends.pictures import Shown
-from mmreason.video.backends.repair import read_table, reopen, verify_stamps
+from mmreason.video.backends.repair import read_table, reopen_container, verify_stamps
 from mmreason.video.backends.tracks import list_tracks
 from mmreason.video.types import Chapter, Colour, Span, VideoError, VideoInfo, format_time
 
@@ -89,7 +89,7 @@ class Facts:
 
 
 def read_facts(
-    access: Access, opened: Opened, watch: Watch, tone_map: ToneMap
+    access: Access, opened: Opened, deadline: Deadline, tone_map: ToneMap
 ) -> tuple[Facts, Opened]:
     """The facts of a file just opened, and the container to go on with. Raises VideoError.
 
@@ -99,20 +99,20 @@ def read_facts(
     """
     path, track = access.path, opened[1].index
     access = replace(access, track=track)
-    head = read_head(access, opened, watch)
-    access = verify_stamps(access, opened, head, watch)
+    head = read_head(access, opened, deadline)
+    access = verify_stamps(access, opened, head, deadline)
     table, by_cues, tail = None, False, None
     if access.repair is None and head.is_stamped and not head.undecodable:
         size_bytes = path.stat().st_size
-        tail = tail_through_index(*opened, size_bytes, watch)
+        tail = tail_through_index(*opened, size_bytes, deadline)
         if tail is None and (opened[0].duration or 0) / av.time_base > _MAX_SCANNED_S:
-            tail = tail_through_cues(*opened, size_bytes, watch)
+            tail = tail_through_cues(*opened, size_bytes, deadline)
             by_cues = tail is not None
     if tail is None:
-        opened, access, table = read_table(access, opened, watch)
+        opened, access, table = read_table(access, opened, deadline)
         if access.repair is not None or access.generate_pts:
-            opened = reopen(access, opened, watch)
-            head = read_head(access, opened, watch)
+            opened = reopen_container(access, opened, deadline)
+            head = read_head(access, opened, deadline)
         tail = table = table.shown_from(head.start_pts)
     if not len(tail.shown_pts):
         raise VideoError(f"{path}: no frame of it can be shown")
@@ -236,7 +236,7 @@ def _chapters(container: InputContainer) -> tuple[Chapter, ...]:
         span = Span(float(chapter["start"] * tick), float(chapter["end"] * tick))
         title = " ".join(str(chapter["metadata"].get("title", "")).split())[:_MAX_TITLE]
         found.append(Chapter(span, "".join(c for c in title if c.isprintable())))
-    return tuple(sorted(found, key=lambda one: (one.span, one.title)))
+    return tuple(sorted(found, key=lambda chapter: (chapter.span, chapter.title)))
 
 
 def _notes(

@@ -1,7 +1,7 @@
 """Decoding groups of pictures: from a key frame to the wanted frame, and no further.
 
 A `GroupReader` is one container with one decoder thread; several work side by side on parts of a
-request. Imported lazily (it imports av at the top). Leaves out sharing work (`pyav`).
+request. Imported lazily (it imports av at the top).
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ import av
 import av.error
 import numpy as np
 
-from mmreason.video.backends.base import BackendError, Watch
+from mmreason.video.backends.base import BackendError, Deadline
 from mmreason.video.backends.facts import Facts
-from mmreason.video.backends.packets import Opened, load_cues, open_container, read_packets, stamp
+from mmreason.video.backends.packets import (
+    Opened,
+    load_cues,
+    open_container,
+    presentation_stamp,
+    read_packets,
+)
 from mmreason.video.backends.pictures import PictureConverter
 
-Answer = tuple[av.VideoFrame, bool]
+DecodedFrame = tuple[av.VideoFrame, bool]
 """A frame, and whether it surely is the one displayed at the time asked for."""
 
 _MAX_SEEKS = 4
@@ -34,9 +40,9 @@ _MAX_HELD_BYTES = 32 * 2**20
 class GroupReader:
     """Reads frames of one file for one thread at a time."""
 
-    def __init__(self, facts: Facts, opened: Opened | None, watch: Watch) -> None:
+    def __init__(self, facts: Facts, opened: Opened | None, deadline: Deadline) -> None:
         """`opened` is taken over; None opens the file. Raises VideoError."""
-        self.watch = watch
+        self.deadline = deadline
         self._facts = facts
         self._container, self._stream = opened or self._opened()
         self._converter = PictureConverter(facts.access.path, facts.shown)
@@ -48,9 +54,9 @@ class GroupReader:
         """Explicit, because some decoders leak otherwise."""
         self._container.close()
 
-    def answers(self, wanted: Iterable[int]) -> Iterator[Answer]:
+    def answers(self, targets: Iterable[int]) -> Iterator[DecodedFrame]:
         """For each of the ascending stamps the frame displayed then."""
-        for _, group in groupby(wanted, key=self.group_of):
+        for _, group in groupby(targets, key=self.group_of):
             yield from self._answer_group(list(group))
 
     def group_of(self, tick: int) -> int:
@@ -73,9 +79,9 @@ class GroupReader:
             return 1 + round(passed * self._facts.tick_s * self._facts.info.mean_fps_hz)
         return 1 + entries.search_timestamp(aim, any_frame=True) - entries.search_timestamp(aim)
 
-    def every_frame(self, start: int, end: int) -> Iterator[Answer]:
+    def every_frame(self, start: int, end: int) -> Iterator[DecodedFrame]:
         """Each frame displayed at some moment of `[start, end)`, in order."""
-        before: Answer | None = None
+        before: DecodedFrame | None = None
         newest: int | None = None
         fell = False
         for frame, damaged in self._frames_from(start):
@@ -112,14 +118,14 @@ class GroupReader:
         return frames
 
     def _opened(self) -> Opened:
-        opened = open_container(self._facts.access, self.watch)
+        opened = open_container(self._facts.access, self.deadline)
         if self._facts.by_cues:
             load_cues(*opened)
         return opened
 
     # One group
 
-    def _answer_group(self, targets: list[int]) -> Iterator[Answer]:
+    def _answer_group(self, targets: list[int]) -> Iterator[DecodedFrame]:
         """Answers for `targets` of one group. Where the group gives other frames than the container
         promises, though nothing is damaged, it is read again from earlier key frames: some
         encoders mark key frames that need more than themselves."""
@@ -150,22 +156,22 @@ class GroupReader:
         """(frame, exact, damaged) for ascending `targets`, decoding from the key frame before
         `start`; nothing at all where nothing decodes."""
         stamps: list[int] = []
-        kept: tuple[av.VideoFrame, bool] | None = None
+        newest: tuple[av.VideoFrame, bool] | None = None
         waiting = iter(targets)
         target = next(waiting, None)
         fell = False
         for frame, is_damaged in self._decoded(targets, start, stamps):
-            fell = fell or (kept is not None and _pts(frame) < _pts(kept[0]))
+            fell = fell or (newest is not None and _pts(frame) < _pts(newest[0]))
             damaged = is_damaged or fell  # see `every_frame`
             while target is not None and target < _pts(frame):
-                yield _answer(target, kept or (frame, damaged), stamps)
+                yield _answer(target, newest or (frame, damaged), stamps)
                 target = next(waiting, None)
-            if kept is None or _pts(frame) > _pts(kept[0]):
-                kept = frame, damaged
+            if newest is None or _pts(frame) > _pts(newest[0]):
+                newest = frame, damaged
             if target is not None and len(stamps) > 4 * _MAX_HELD:
                 del stamps[: max(0, bisect_right(stamps, min(target, _pts(frame))) - 1)]
-        while target is not None and kept is not None:
-            yield _answer(target, kept, stamps)
+        while target is not None and newest is not None:
+            yield _answer(target, newest, stamps)
             target = next(waiting, None)
 
     def _decoded(
@@ -173,22 +179,25 @@ class GroupReader:
     ) -> Iterator[tuple[av.VideoFrame, bool]]:
         """Frames from the key frame before `start` to the last target, each with whether damage
         came before it. Fills `stamps`, sorted, with what the container says is displayed."""
-        held: list[av.Packet] = []
-        held_bytes = 0
+        waiting: list[av.Packet] = []
+        waiting_bytes = 0
         for packet in self._packets_from(start):
             if stamps and packet.dts is not None and packet.dts > targets[-1]:
                 break
-            pts = stamp(packet)
+            pts = presentation_stamp(packet)
             if pts is not None and not packet.is_discard:
                 insort(stamps, pts)
-            held.append(packet)
-            held_bytes += packet.size
-            if len(held) == _MAX_HELD or held_bytes > _MAX_HELD_BYTES:
-                yield from self._decode_all(held, _needed(targets, stamps))
-                held, held_bytes = [], 0
+            waiting.append(packet)
+            waiting_bytes += packet.size
+            if len(waiting) == _MAX_HELD or waiting_bytes > _MAX_HELD_BYTES:
+                yield from self._decode_all(waiting, _needed(targets, stamps))
+                waiting, waiting_bytes = [], 0
         needed = _needed(targets, stamps)
-        last = max((i for i, packet in enumerate(held) if stamp(packet) in needed), default=-1)
-        yield from self._decode_all([*held[: last + 1], None], needed)
+        last = max(
+            (i for i, packet in enumerate(waiting) if presentation_stamp(packet) in needed),
+            default=-1,
+        )
+        yield from self._decode_all([*waiting[: last + 1], None], needed)
 
     def _decode_all(
         self, packets: Iterable[av.Packet | None], needed: set[int] | None
@@ -205,7 +214,7 @@ class GroupReader:
                         skipping = skip
                         context.skip_frame = "NONREF" if skip else "DEFAULT"
                 for frame in self._decode(packet):
-                    pts = stamp(frame)
+                    pts = presentation_stamp(frame)
                     if pts is not None:
                         until = self._damaged_until
                         yield frame, until is not None and pts < until
@@ -217,7 +226,7 @@ class GroupReader:
         """Frames that `packet` brings out (None drains); one that fails marks what follows, up to
         the next key frame."""
         if packet is not None and packet.is_keyframe and self._damaged_until is not None:
-            pts = stamp(packet)
+            pts = presentation_stamp(packet)
             if pts is not None and not packet.is_corrupt:
                 self._damaged_until = min(self._damaged_until, pts)
         try:
@@ -238,7 +247,7 @@ class GroupReader:
     # Finding the way
 
     def _packets(self) -> Iterator[av.Packet]:
-        return read_packets(self._container, self._stream, self.watch, self._facts.access.repair)
+        return read_packets(self._container, self._stream, self.deadline, self._facts.access.repair)
 
     def _packets_from(self, start: int) -> Iterator[av.Packet]:
         """Packets in decoding order from the last key frame shown at or before `start`."""
@@ -255,13 +264,13 @@ class GroupReader:
                 packets = self._packets()
                 first = next(packets, None)
                 if first is not None and _is_early_enough(first, start, key):
-                    found = _from_key(chain((first,), packets), key)
-                    key_packet = next(found, None)
+                    from_key = _from_key(chain((first,), packets), key)
+                    key_packet = next(from_key, None)
                     if key_packet is not None:
-                        return chain((key_packet,), found)
+                        return chain((key_packet,), from_key)
                 aim, back = aim - back, back * 4
         self._container.close()
-        self._container, self._stream = open_container(self._facts.access, self.watch)
+        self._container, self._stream = open_container(self._facts.access, self.deadline)
         return _from_key(self._packets(), key)
 
     def _key_before(self, tick: int) -> tuple[int, int] | None:
@@ -308,7 +317,7 @@ class GroupReader:
 
 
 def _pts(frame: av.VideoFrame) -> int:
-    pts = stamp(frame)
+    pts = presentation_stamp(frame)
     assert pts is not None
     return pts
 
@@ -323,17 +332,17 @@ def _needed(targets: list[int], stamps: list[int]) -> set[int]:
 
 
 def _answer(
-    target: int, kept: tuple[av.VideoFrame, bool], stamps: list[int]
+    target: int, newest: tuple[av.VideoFrame, bool], stamps: list[int]
 ) -> tuple[av.VideoFrame, bool, bool]:
-    """`kept` with whether it is undamaged and what the container says is displayed at `target`, and
-    whether it is damaged."""
-    frame, damaged = kept
+    """`newest` with whether it is undamaged and what the container says is displayed at `target`,
+    and whether it is damaged."""
+    frame, damaged = newest
     row = bisect_right(stamps, target) - 1
     return frame, not damaged and row >= 0 and stamps[row] == _pts(frame), damaged
 
 
 def _is_early_enough(first: av.Packet, start: int, key: tuple[int, int] | None) -> bool:
-    pts = stamp(first)
+    pts = presentation_stamp(first)
     if pts is None:
         return False
     if key is None:
@@ -347,7 +356,7 @@ def _from_key(packets: Iterator[av.Packet], key: tuple[int, int] | None) -> Iter
         yield from packets
         return
     for packet in packets:
-        if packet.is_keyframe and stamp(packet) == key[0]:
+        if packet.is_keyframe and presentation_stamp(packet) == key[0]:
             yield packet
             yield from packets
         elif packet.dts is not None and packet.dts > key[1]:

@@ -1,6 +1,6 @@
 """The head of a file: its first packets, and the first frame that they bring out.
 
-Imported lazily (it imports av at the top). Leaves out the packets behind it (`packets`, `repair`).
+Imported lazily (it imports av at the top).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import av
 import av.error
 from av.video.stream import VideoStream
 
-from mmreason.video.backends.base import BackendError, Watch
+from mmreason.video.backends.base import BackendError, Deadline
 from mmreason.video.backends.colour import (
     Marks,
     container_marks,
@@ -22,8 +22,8 @@ from mmreason.video.backends.display import Display, display_of
 from mmreason.video.backends.packets import (
     Access,
     Opened,
+    presentation_stamp,
     read_packets,
-    stamp,
 )
 from mmreason.video.backends.pictures import pixel_aspect
 from mmreason.video.types import Colour, VideoError
@@ -56,24 +56,24 @@ class Head:
     """Packets that are to be shown before the first frame that can be decoded."""
 
 
-def read_head(access: Access, opened: Opened, watch: Watch) -> Head:
+def read_head(access: Access, opened: Opened, deadline: Deadline) -> Head:
     """Raises VideoError where no frame has a time or none can be decoded."""
     container, stream = opened
     stamps: list[tuple[int | None, int | None]] = []
-    shown: list[int] = []
+    shown_pts: list[int] = []
     first, display, colour, aspect, untimed = None, None, Colour(), 1.0, 0
     marks = container_marks(stream)
-    packets = chain(read_packets(container, stream, watch, access.repair), (None,))
-    for place, packet in enumerate(packets):
-        if place >= _MAX_FIRST or (first is not None and place >= _HEAD_PACKETS):
+    packets = chain(read_packets(container, stream, deadline, access.repair), (None,))
+    for row, packet in enumerate(packets):
+        if row >= _MAX_FIRST or (first is not None and row >= _HEAD_PACKETS):
             break
         if packet is not None:
             stamps.append((packet.pts, packet.dts))
-            pts = stamp(packet)
+            pts = presentation_stamp(packet)
             if pts is not None and not packet.is_discard:
-                shown.append(pts)
+                shown_pts.append(pts)
         for frame in _decoded(stream, packet) if first is None else ():
-            pts = stamp(frame)
+            pts = presentation_stamp(frame)
             if pts is not None and (access.repair is None or pts >= access.repair.start_pts):
                 first = frame
                 display = display_of(frame, stream, packet)
@@ -88,7 +88,7 @@ def read_head(access: Access, opened: Opened, watch: Watch) -> Head:
         )
     if first is None or display is None:
         raise BackendError(f"{access.path}: no frame of it can be decoded")
-    start_pts = stamp(first) or 0
+    start_pts = presentation_stamp(first) or 0
     both = [(pts, dts) for pts, dts in stamps if pts is not None and dts is not None]
     return Head(
         first=first,
@@ -100,7 +100,7 @@ def read_head(access: Access, opened: Opened, watch: Watch) -> Head:
         reorder_pts=both[0][0] - both[0][1] if both else 0,
         is_stamped=all(pts is not None for pts, _ in stamps),
         is_as_coded=all(a < b for a, b in pairwise(pts for pts, _ in stamps if pts is not None)),
-        undecodable=sum(pts < start_pts for pts in shown),
+        undecodable=sum(pts < start_pts for pts in shown_pts),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmreason.video.backends.base import Watch
+from mmreason.video.backends.base import Deadline
 from mmreason.video.backends.packets import Access, open_container, read_packets
 
 _H264_IDR, _H264_PARAMETERS, _HEVC_PARAMETERS = 5, 7, 33
@@ -28,14 +28,14 @@ class KeyHeaders:
     container alone tells, in a file whose pictures keep their size."""
 
 
-def read_key_headers(path: Path, codec: str, watch: Watch, track: int) -> KeyHeaders:
+def read_key_headers(path: Path, codec: str, deadline: Deadline, track: int) -> KeyHeaders:
     """Reads every packet of the track. Raises VideoError."""
-    container, stream = open_container(Access(path=path, track=track), watch)
+    container, stream = open_container(Access(path=path, track=track), deadline)
     without_idr, sizes = 0, set[bytes]()
     with container:
         head = bytes(stream.codec_context.extradata or b"")
         length_bytes = _length_bytes(codec, head)
-        for packet in read_packets(container, stream, watch):
+        for packet in read_packets(container, stream, deadline):
             if not packet.is_keyframe:
                 continue
             data = bytes(packet)
@@ -43,9 +43,13 @@ def read_key_headers(path: Path, codec: str, watch: Watch, track: int) -> KeyHea
                 units = list(_units(data, length_bytes))
                 types = [_unit_type(codec, unit) for unit in units]
                 without_idr += codec == "h264" and _H264_IDR not in types
-                wanted = _H264_PARAMETERS if codec == "h264" else _HEVC_PARAMETERS
-                found = [u.rstrip(b"\0") for u, t in zip(units, types, strict=True) if t == wanted]
-                sizes.update(found)
+                parameter_type = _H264_PARAMETERS if codec == "h264" else _HEVC_PARAMETERS
+                parameters = [
+                    u.rstrip(b"\0")
+                    for u, t in zip(units, types, strict=True)
+                    if t == parameter_type
+                ]
+                sizes.update(parameters)
             else:
                 sizes.update(_size_bytes(codec, data))
     return KeyHeaders(without_idr, len(sizes))
@@ -53,8 +57,8 @@ def read_key_headers(path: Path, codec: str, watch: Watch, track: int) -> KeyHea
 
 def _length_bytes(codec: str, head: bytes) -> int:
     """Bytes that tell the length of each unit, 0 where units follow a start code."""
-    place = 4 if codec == "h264" else 21
-    return (head[place] & 3) + 1 if len(head) > place and head[0] == 1 else 0
+    offset = 4 if codec == "h264" else 21
+    return (head[offset] & 3) + 1 if len(head) > offset and head[0] == 1 else 0
 
 
 def _units(data: bytes, length_bytes: int) -> Iterator[bytes]:
@@ -62,11 +66,11 @@ def _units(data: bytes, length_bytes: int) -> Iterator[bytes]:
     if not length_bytes:
         yield from re.split(rb"\x00\x00\x01", data)[1:]
         return
-    place = 0
-    while place + length_bytes < len(data):
-        start = place + length_bytes
-        place = start + int.from_bytes(data[place:start], "big")
-        yield data[start:place]
+    offset = 0
+    while offset + length_bytes < len(data):
+        start = offset + length_bytes
+        offset = start + int.from_bytes(data[offset:start], "big")
+        yield data[start:offset]
 
 
 def _unit_type(codec: str, unit: bytes) -> int:

@@ -19,17 +19,17 @@ import numpy as np
 
 from mmreason.video.backends.base import (
     BackendError,
+    Deadline,
     ReadOptions,
-    Watch,
     checked_request,
-    fitted,
+    resize_picture,
     stream_by_times,
     stream_times,
 )
 from mmreason.video.backends.colour import refuse_colour
 from mmreason.video.backends.key_headers import read_key_headers
 from mmreason.video.backends.timeline import read_timeline
-from mmreason.video.descriptors import unnamed
+from mmreason.video.descriptors import open_unnamed
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
 # OpenCV's FFmpeg prints what it meets in damaged files; results tell it already.
@@ -46,8 +46,8 @@ class OpenCVSource:
         """Read every packet's time and decode the first frame. Raises VideoError."""
         self._path, self._options = path, options
         self._lock = threading.Lock()
-        watch = Watch(path, options.time_limit_s)
-        self._timeline = read_timeline(path, watch, options.track)
+        deadline = Deadline(path, options.time_limit_s)
+        self._timeline = read_timeline(path, deadline, options.track)
         self._closed = False
         if refusal := self._timeline.refusal():
             raise BackendError(f"{path}: {refusal} OpenCV does not tell")
@@ -66,12 +66,12 @@ class OpenCVSource:
             options.tone_map,
             takes_all_as_bt601=int(cv2.__version__.split(".")[0]) < 5,
         )
-        headers = read_key_headers(path, self._timeline.codec, watch, self._timeline.track)
+        headers = read_key_headers(path, self._timeline.codec, deadline, self._timeline.track)
         if headers.sizes > 1:
             raise BackendError(f"{path}: changes the size of its pictures, which OpenCV squeezes")
         self._capture, self._row = self._opened(), -1
         try:
-            first = self._frame(0, watch)
+            first = self._frame(0, deadline)
         except BaseException:
             self._capture.release()
             raise
@@ -101,10 +101,10 @@ class OpenCVSource:
         pixels = np.empty((len(times), height_px, width_px, 3), np.uint8)
         with self._lock:
             self._check_open()
-            watch = Watch(self._path, self._options.time_limit_s)
+            deadline = Deadline(self._path, self._options.time_limit_s)
             for row in np.unique(rows).tolist():
-                bgr = self._frame(row, watch)
-                pixels[rows == row] = fitted(bgr[..., ::-1], (width_px, height_px))
+                bgr = self._frame(row, deadline)
+                pixels[rows == row] = resize_picture(bgr[..., ::-1], (width_px, height_px))
         return FrameBatch(pixels=pixels, times_s=self._timeline.times_s[rows], exact=exact)
 
     def stream(
@@ -130,16 +130,16 @@ class OpenCVSource:
         self, times_s: np.ndarray, size_px: tuple[int, int] | None
     ) -> Iterator[FrameBatch]:
         """Through a capture of its own, so that other calls do not throw it back to the start."""
-        own = self.reopened()
+        reader = self.reopened()
         try:
-            for batch in stream_by_times(own, times_s, size_px):
+            for batch in stream_by_times(reader, times_s, size_px):
                 yield batch
                 self._check_open()
         finally:
-            own.close()
+            reader.close()
 
     def _opened(self) -> cv2.VideoCapture:
-        with unnamed(self._path) as (name, _):
+        with open_unnamed(self._path) as (name, _):
             try:
                 name.encode()
             except UnicodeEncodeError as error:  # OpenCV would end the process
@@ -149,13 +149,13 @@ class OpenCVSource:
             raise BackendError(f"{self._path}: cannot be opened by OpenCV")
         return capture
 
-    def _frame(self, row: int, watch: Watch) -> np.ndarray:
+    def _frame(self, row: int, deadline: Deadline) -> np.ndarray:
         """uint8 (H, W, 3), BGR: frame `row` of the timeline, with its time checked."""
         if row < self._row:
             self._capture.release()
             self._capture, self._row = self._opened(), -1
         while self._row < row:
-            watch.check()
+            deadline.check()
             if not self._capture.grab():
                 raise BackendError(
                     f"{self._path}: OpenCV finds no frame after {self._row + 1}, "
@@ -169,7 +169,7 @@ class OpenCVSource:
                 f"{self._path}: OpenCV shows a frame of {found_s:.3f} s where {wanted_s:.3f} s is "
                 "due; use another back end"
             )
-        found, bgr = self._capture.retrieve()
-        if not found:
+        has_picture, bgr = self._capture.retrieve()
+        if not has_picture:
             raise BackendError(f"{self._path}: OpenCV cannot decode the frame at {wanted_s:.3f} s")
         return bgr

@@ -1,6 +1,6 @@
 """Opening a container through PyAV and reading its packets: stamps, key frames, no decoding.
 
-Imported lazily (it imports av at the top). Leaves out frames, which are `pyav`'s.
+Imported lazily (it imports av at the top).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mmreason.video.backends.base import (
     MAX_PICTURE_PX,
     MAX_SIDE_PX,
     BackendError,
-    Watch,
+    Deadline,
     check_file,
 )
 from mmreason.video.backends.container import open_container_file
@@ -70,12 +70,12 @@ class Access:
 
 
 def open_container(
-    access: Access, watch: Watch | None = None
+    access: Access, deadline: Deadline | None = None
 ) -> tuple[InputContainer, VideoStream]:
     """Open a local file and one of its video streams, set to decode with one thread. Raises
     VideoError."""
     path = access.path
-    container = _open(access, watch)
+    container = _open(access, deadline)
     try:
         if not access.generate_pts and container.format.name not in _PARTLY_STAMPED:
             container.flags &= ~Flags.gen_pts.value
@@ -84,7 +84,7 @@ def open_container(
             track = choose_stream(container).index
             flags = container.flags
             container.close()
-            container = _open(access, watch)
+            container = _open(access, deadline)
             container.flags = flags
         return container, _video_stream(path, container, track)
     except BaseException:
@@ -92,16 +92,16 @@ def open_container(
         raise
 
 
-def _open(access: Access, watch: Watch | None) -> InputContainer:
+def _open(access: Access, deadline: Deadline | None) -> InputContainer:
     path = access.path
     check_file(path)
-    watch = watch or Watch(path, None)
-    watch.check()
+    deadline = deadline or Deadline(path, None)
+    deadline.check()
     options = {"max_pixels": str(MAX_PICTURE_PX)}
     if not access.follow_edits:
         options["ignore_editlist"] = "1"
     try:
-        return open_container_file(path, options, watch.left_s)
+        return open_container_file(path, options, deadline.left_s)
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
@@ -122,8 +122,8 @@ def _video_stream(path: Path, container: InputContainer, track: int | None) -> V
     if track is None:
         films = film_streams(container)
         if not films:
-            found = "audio only" if container.streams.audio else "no video track"
-            raise VideoError(f"{path}: holds {found}, expected a video")
+            content = "audio only" if container.streams.audio else "no video track"
+            raise VideoError(f"{path}: holds {content}, expected a video")
         stream = films[0]
     else:
         by_index = {stream.index: stream for stream in container.streams.video}
@@ -146,7 +146,7 @@ def _video_stream(path: Path, container: InputContainer, track: int | None) -> V
     return stream
 
 
-def stamp(item: av.Packet | av.VideoFrame) -> int | None:
+def presentation_stamp(item: av.Packet | av.VideoFrame) -> int | None:
     """Presentation stamp in time-base ticks, or the decoding stamp where the file has no other."""
     return item.pts if item.pts is not None else item.dts
 
@@ -154,25 +154,27 @@ def stamp(item: av.Packet | av.VideoFrame) -> int | None:
 def read_packets(
     container: InputContainer,
     stream: VideoStream,
-    watch: Watch,
+    deadline: Deadline,
     repair: StampRepair | None = None,
 ) -> Iterator[av.Packet]:
     """Packets of `stream` that hold data, from the present position on, with their true stamps by
-    `repair`. Ends early at damage; raises VideoError when `watch` says so."""
-    packets = _demux(container, stream, watch)
+    `repair`. Ends early at damage; raises VideoError when `deadline` says so."""
+    packets = _demux(container, stream, deadline)
     return packets if repair is None else repair.restamp(packets)
 
 
-def _demux(container: InputContainer, stream: VideoStream, watch: Watch) -> Iterator[av.Packet]:
+def _demux(
+    container: InputContainer, stream: VideoStream, deadline: Deadline
+) -> Iterator[av.Packet]:
     try:
         for packet in container.demux(stream):
-            watch.check()
+            deadline.check()
             if packet.size:
                 yield packet
     except MemoryError:  # no damage
         raise
     except av.error.FFmpegError:
-        watch.check()
+        deadline.check()
         return
     except IndexError:  # PyAV, at the end of a file in which a stream appeared after opening
         return
@@ -222,18 +224,18 @@ _MIN_COVERED = 0.8
 def scan_packets(
     container: InputContainer,
     stream: VideoStream,
-    watch: Watch,
+    deadline: Deadline,
     repair: StampRepair | None = None,
     max_packets: int | None = None,
 ) -> PacketTable:
     """Read packets from the present position to the end (or `max_packets`) without decoding."""
-    return tabulate(read_stored(container, stream, watch, repair, max_packets), stream)
+    return build_packet_table(read_stored(container, stream, deadline, repair, max_packets), stream)
 
 
 def read_stored(
     container: InputContainer,
     stream: VideoStream,
-    watch: Watch,
+    deadline: Deadline,
     repair: StampRepair | None = None,
     max_packets: int | None = None,
 ) -> StoredStamps:
@@ -241,8 +243,8 @@ def read_stored(
     codec = stream.codec_context.codec.canonical_name
     rows = array("q")  # pts, dts, duration, flags and place of every packet: 40 bytes each
     complete, needs_order = True, False
-    for place, packet in enumerate(read_packets(container, stream, watch, repair)):
-        if place == max_packets:
+    for row, packet in enumerate(read_packets(container, stream, deadline, repair)):
+        if row == max_packets:
             complete = False
             break
         pts = NO_STAMP if packet.pts is None else packet.pts
@@ -267,14 +269,14 @@ def read_stored(
     )
 
 
-def tabulate(stored: StoredStamps, stream: VideoStream) -> PacketTable:
+def build_packet_table(stored: StoredStamps, stream: VideoStream) -> PacketTable:
     """The packet table of stamps that can be trusted."""
-    kept = stored.either != NO_STAMP
-    if len(kept) and stored.is_corrupt[-1]:
-        kept[-1] = False  # the file was cut inside this frame: it cannot be shown
-    pts, is_key = stored.either[kept], stored.is_key[kept]
-    dts = np.where(stored.dts[kept] == NO_STAMP, pts, stored.dts[kept])
-    is_shown, duration = ~stored.is_hidden[kept], stored.duration[kept]
+    is_stamped = stored.either != NO_STAMP
+    if len(is_stamped) and stored.is_corrupt[-1]:
+        is_stamped[-1] = False  # the file was cut inside this frame: it cannot be shown
+    pts, is_key = stored.either[is_stamped], stored.is_key[is_stamped]
+    dts = np.where(stored.dts[is_stamped] == NO_STAMP, pts, stored.dts[is_stamped])
+    is_shown, duration = ~stored.is_hidden[is_stamped], stored.duration[is_stamped]
     losses = np.empty(0, np.int64)
     if stream.container.format.name in _LOSSY:
         losses = find_losses(stored)
@@ -287,11 +289,11 @@ def tabulate(stored: StoredStamps, stream: VideoStream) -> PacketTable:
             losses = losses[losses < len(stored.pts)]
     newest_key = np.maximum.accumulate(np.where(is_key, pts, NO_STAMP))
     key_rows = np.flatnonzero(is_key)[np.argsort(pts[is_key], kind="stable")]
-    shown_pts, first_rows, counts = distinct(pts[is_shown])
+    shown_pts, first_rows, counts = find_distinct(pts[is_shown])
     last_duration = int(duration[is_shown][first_rows[-1]]) if len(shown_pts) else 0
     return PacketTable(
         shown_pts=shown_pts,
-        shown_key_pts=distinct(pts[is_shown & is_key])[0],
+        shown_key_pts=find_distinct(pts[is_shown & is_key])[0],
         key_pts=pts[key_rows],
         key_dts=dts[key_rows],
         end_pts=_end(shown_pts, last_duration, stream) if len(shown_pts) else 0,
@@ -305,11 +307,16 @@ def tabulate(stored: StoredStamps, stream: VideoStream) -> PacketTable:
     )
 
 
-def distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def find_distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Different values (T,) in order, the first row of each, and how often it is there.
 
     As `np.unique`, which imports numpy.ma on its first use: a megabyte, and milliseconds before the
     first frame.
+
+    Example:
+        >>> values, first_rows, counts = find_distinct(np.array([7, 3, 7]))
+        >>> values.tolist(), first_rows.tolist(), counts.tolist()
+        ([3, 7], [1, 0], [1, 2])
     """
     order = np.argsort(values, kind="stable")
     ordered = values[order]
@@ -329,7 +336,7 @@ def _end(shown_pts: np.ndarray, last_duration: int, stream: VideoStream) -> int:
 
 
 def tail_through_index(
-    container: InputContainer, stream: VideoStream, size_bytes: int, watch: Watch
+    container: InputContainer, stream: VideoStream, size_bytes: int, deadline: Deadline
 ) -> PacketTable | None:
     """The last packets, reached through a full index (mp4); None where there is none to trust."""
     entries, duration = stream.index_entries, stream.duration
@@ -344,7 +351,7 @@ def tail_through_index(
         container.seek(last.timestamp, stream=stream)
     except av.error.FFmpegError:
         return None
-    tail = scan_packets(container, stream, watch)
+    tail = scan_packets(container, stream, deadline)
     grew = len(stream.index_entries) > count  # a fragmented file goes on after its index
     return None if grew or tail.corrupt or not len(tail.shown_pts) else tail
 
@@ -358,7 +365,7 @@ def load_cues(container: InputContainer, stream: VideoStream) -> None:
 
 
 def tail_through_cues(
-    container: InputContainer, stream: VideoStream, size_bytes: int, watch: Watch
+    container: InputContainer, stream: VideoStream, size_bytes: int, deadline: Deadline
 ) -> PacketTable | None:
     """The last packets of a Matroska or WebM file, reached through its cues, which hold the times
     of key frames; None where it has none to trust."""
@@ -379,7 +386,7 @@ def tail_through_cues(
         container.seek(last.timestamp, stream=stream)
     except av.error.FFmpegError:
         return None
-    tail = scan_packets(container, stream, watch)
+    tail = scan_packets(container, stream, deadline)
     matches = len(tail.key_pts) and int(tail.key_pts[0]) == last.timestamp
     return tail if matches and len(tail.shown_pts) and not tail.corrupt else None
 
@@ -392,23 +399,23 @@ def shown_in_index(stream: VideoStream) -> int:
     if len(entries) != stream.frames:
         return sum(not entry.is_discard for entry in entries)
     hidden = 0
-    for at in range(0, len(entries), _INDEX_STEP):
-        found = sum(entry.is_discard for entry in entries[at : at + _INDEX_STEP])
-        hidden += found
-        if not found:
+    for row in range(0, len(entries), _INDEX_STEP):
+        hidden_in_step = sum(entry.is_discard for entry in entries[row : row + _INDEX_STEP])
+        hidden += hidden_in_step
+        if not hidden_in_step:
             break
     else:
         return len(entries) - hidden
-    for at in range(len(entries), 0, -_INDEX_STEP):
-        found = sum(entry.is_discard for entry in entries[max(0, at - _INDEX_STEP) : at])
-        hidden += found
-        if not found:
+    for row in range(len(entries), 0, -_INDEX_STEP):
+        hidden_in_step = sum(entry.is_discard for entry in entries[max(0, row - _INDEX_STEP) : row])
+        hidden += hidden_in_step
+        if not hidden_in_step:
             break
     return len(entries) - hidden
 
 
 def key_pts_through_index(
-    container: InputContainer, stream: VideoStream, end_pts: int, watch: Watch
+    container: InputContainer, stream: VideoStream, end_pts: int, deadline: Deadline
 ) -> list[int] | None:
     """Stamps of displayed key frames, one short seek each; None where a full scan is better.
 
@@ -418,7 +425,7 @@ def key_pts_through_index(
     keys = [(entry.timestamp, entry.is_discard) for entry in entries if entry.is_keyframe]
     if not keys or len(keys) > max(16, len(entries) // 8):
         return None
-    found: list[int] = []
+    key_pts: list[int] = []
     ends = [dts - 1 for dts, _ in keys[1:]] + [end_pts]
     for (dts, hidden), aim in zip(keys, ends, strict=True):
         if hidden:
@@ -427,8 +434,8 @@ def key_pts_through_index(
             container.seek(aim, stream=stream)
         except av.error.FFmpegError:
             return None
-        packet = next(read_packets(container, stream, watch), None)
+        packet = next(read_packets(container, stream, deadline), None)
         if packet is None or packet.dts != dts or packet.pts is None:
             return None
-        found.append(packet.pts)
-    return found
+        key_pts.append(packet.pts)
+    return key_pts

@@ -1,7 +1,7 @@
 """How many files a file is made of: whole ones copied one behind the other, of which a reader may
 stop after the first.
 
-Reads heads of top-level boxes, chunks and elements only. Leaves out what is inside them.
+Reads heads of top-level boxes, chunks and elements only.
 """
 
 from __future__ import annotations
@@ -31,53 +31,53 @@ def count_parts(path: Path, container: str) -> int:
 
 
 def _boxes(file: BinaryIO, end: int) -> Iterator[bytes]:
-    place = 0
+    offset = 0
     for _ in range(_MAX_HEADS):
-        head = _read_at(file, place, end)
+        head = _read_at(file, offset, end)
         if len(head) < 8 or not head[4:8].isalnum():
             return
         size = int.from_bytes(head[:4])
-        size = int.from_bytes(head[8:16]) if size == 1 else size or end - place
+        size = int.from_bytes(head[8:16]) if size == 1 else size or end - offset
         yield head[4:8]
-        place += max(8, size)
+        offset += max(8, size)
 
 
 def _riffs(file: BinaryIO, end: int) -> Iterator[bytes]:
-    place = 0
+    offset = 0
     for _ in range(_MAX_HEADS):
-        head = _read_at(file, place, end)
+        head = _read_at(file, offset, end)
         if len(head) < 12 or head[:4] != b"RIFF":
             return
         yield head[8:12]
         size = int.from_bytes(head[4:8], "little")
-        place += 8 + size + size % 2
+        offset += 8 + size + size % 2
 
 
 def _elements(file: BinaryIO, end: int) -> Iterator[int]:
     """Kinds of the top-level elements, up to one whose length is not known."""
-    place = 0
+    offset = 0
     for _ in range(_MAX_HEADS):
-        head = _read_at(file, place, end)
+        head = _read_at(file, offset, end)
         if len(head) < 12 or not head[0]:
             return
         id_bytes = 9 - head[0].bit_length()
         kind = int.from_bytes(head[:id_bytes])
         if kind not in (_EBML, _SEGMENT) and id_bytes == 4:
             return
-        rest = head[id_bytes:]
-        if not rest[0]:
+        size_field = head[id_bytes:]
+        if not size_field[0]:
             return
-        size_bytes = 9 - rest[0].bit_length()
-        size = int.from_bytes(rest[:size_bytes]) & ((1 << (7 * size_bytes)) - 1)
+        size_bytes = 9 - size_field[0].bit_length()
+        size = int.from_bytes(size_field[:size_bytes]) & ((1 << (7 * size_bytes)) - 1)
         yield kind
         if size == (1 << (7 * size_bytes)) - 1:
             return
-        place += id_bytes + size_bytes + size
+        offset += id_bytes + size_bytes + size
 
 
-def _read_at(file: BinaryIO, place: int, end: int) -> bytes:
+def _read_at(file: BinaryIO, offset: int, end: int) -> bytes:
     """Up to 16 bytes; none past the end, where a damaged length may lead."""
-    if place >= end:
+    if offset >= end:
         return b""
-    file.seek(place)
+    file.seek(offset)
     return file.read(16)

@@ -122,8 +122,8 @@ class PictureConverter:
         # The decoder may be at a later size than the frame it gives: the first of a size tells.
         relative = self._aspects.setdefault(frame_px, aspect) / self._shown.pixel_aspect
         inner_px = fit_inside(frame_px, stored_px, size_px, relative)
-        how = "scaled to the video's" if inner_px == size_px else "shown between black bars"
-        self._shown.add_note(f"frames of another size ({frame.width}x{frame.height}) are {how}")
+        manner = "scaled to the video's" if inner_px == size_px else "shown between black bars"
+        self._shown.add_note(f"frames of another size ({frame.width}x{frame.height}) are {manner}")
         return inner_px
 
     def _rgb(self, frame: av.VideoFrame, size_px: Size) -> np.ndarray:

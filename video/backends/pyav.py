@@ -20,23 +20,23 @@ import numpy as np
 
 from mmreason.video.backends.base import (
     SLACK_S,
+    Deadline,
     ReadOptions,
-    Watch,
     checked_request,
     stream_length,
     stream_times,
 )
 from mmreason.video.backends.facts import Facts, read_facts
-from mmreason.video.backends.groups import Answer, GroupReader
+from mmreason.video.backends.groups import DecodedFrame, GroupReader
 from mmreason.video.backends.packets import (
     Access,
     PacketTable,
-    distinct,
+    find_distinct,
     key_pts_through_index,
     load_cues,
     open_container,
+    presentation_stamp,
     scan_packets,
-    stamp,
 )
 from mmreason.video.backends.timeline import read_timeline
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
@@ -66,17 +66,17 @@ class PyAVSource:
         self._lock = threading.Lock()
         self._key_times_s: tuple[float, ...] | None = None
         self._closed = False
-        watch = self._watch()
+        deadline = self._deadline()
         access = Access(path=path, track=options.track) if facts is None else facts.access
-        opened = open_container(access, watch)
+        opened = open_container(access, deadline)
         try:
             if facts is None:
-                facts, opened = read_facts(access, opened, watch, options.tone_map)
+                facts, opened = read_facts(access, opened, deadline, options.tone_map)
         except BaseException:
             opened[0].close()
             raise
         self._facts, self._table = facts, facts.table
-        self._readers = {0: GroupReader(facts, opened, watch)}
+        self._readers = {0: GroupReader(facts, opened, deadline)}
 
     @property
     def info(self) -> VideoInfo:
@@ -96,7 +96,7 @@ class PyAVSource:
     def read_frame_times(self) -> np.ndarray:
         """See `Source.read_frame_times`."""
         self._check_open()
-        return read_timeline(self._path, self._watch(), self._options.track).times_s
+        return read_timeline(self._path, self._deadline(), self._options.track).times_s
 
     def frames_at(
         self, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None = None
@@ -145,61 +145,63 @@ class PyAVSource:
         if self._closed:
             raise VideoError(f"{self._path}: is closed; open it again")
 
-    def _watch(self) -> Watch:
-        return Watch(self._path, self._options.time_limit_s)
+    def _deadline(self) -> Deadline:
+        return Deadline(self._path, self._options.time_limit_s)
 
     # Packets
 
     def _key_pts(self) -> list[int]:
         if self._table is None:
-            watch = self._watch()
-            container, stream = open_container(self._facts.access, watch)
+            deadline = self._deadline()
+            container, stream = open_container(self._facts.access, deadline)
             with container:
                 if self._facts.by_cues:
                     load_cues(container, stream)
                     return [entry.timestamp for entry in stream.index_entries]
-                found = key_pts_through_index(container, stream, self._facts.last_pts, watch)
-            if found is not None:
-                return found
+                key_pts = key_pts_through_index(container, stream, self._facts.last_pts, deadline)
+            if key_pts is not None:
+                return key_pts
             self._table = self._read_table(None)
         return self._table.shown_key_pts.tolist()
 
     def _read_table(self, max_packets: int | None) -> PacketTable:
-        watch = self._watch()
-        container, stream = open_container(self._facts.access, watch)
+        deadline = self._deadline()
+        container, stream = open_container(self._facts.access, deadline)
         with container:
-            return scan_packets(container, stream, watch, self._facts.access.repair, max_packets)
+            return scan_packets(container, stream, deadline, self._facts.access.repair, max_packets)
 
     # Frames
 
     def _decode_into(self, batch: FrameBatch, ticks: np.ndarray, size_px: tuple[int, int]) -> None:
         """Fill `batch`, whose rows show `ticks`; each frame is decoded and resized once."""
-        wanted, _, counts = distinct(ticks)
+        distinct_ticks, _, counts = find_distinct(ticks)
         rows = np.split(np.argsort(ticks, kind="stable"), np.cumsum(counts))[:-1]
-        parts = deque(self._parts(wanted.tolist()))
-        watch = self._watch()
+        chunks = deque(self._parts(distinct_ticks.tolist()))
+        deadline = self._deadline()
         failures: list[BaseException] = []
 
         def decode(worker: int) -> None:
             try:
-                while not failures and (part := _next(parts)) is not None:
-                    reader = self._reader(worker, watch)
-                    self._decode_part(reader, wanted[part].tolist(), rows[part], batch, size_px)
+                while not failures and (chunk := _next(chunks)) is not None:
+                    reader = self._reader(worker, deadline)
+                    self._decode_part(
+                        reader, distinct_ticks[chunk].tolist(), rows[chunk], batch, size_px
+                    )
             except BaseException as error:
                 failures.append(error)
-                watch.stopped = True
+                deadline.stopped = True
 
-        helpers = min(self._options.workers, len(parts)) - 1
+        helpers = min(self._options.workers, len(chunks)) - 1
         if helpers == 0:
             decode(0)
         else:
             with ThreadPoolExecutor(helpers) as pool:
-                others = [pool.submit(decode, worker) for worker in range(1, helpers + 1)]
+                running = [pool.submit(decode, worker) for worker in range(1, helpers + 1)]
                 decode(0)
                 try:
-                    wait(others)
+                    wait(running)
                 except BaseException:
-                    watch.stopped = True
+                    deadline.stopped = True
                     raise
         if failures:
             raise failures[0]
@@ -207,61 +209,63 @@ class PyAVSource:
     def _decode_part(
         self,
         reader: GroupReader,
-        wanted: list[int],
+        ticks: list[int],
         rows: list[np.ndarray],
         batch: FrameBatch,
         size_px: tuple[int, int],
     ) -> None:
         image, last = None, None
-        for here, (frame, is_exact) in zip(rows, reader.answers(wanted), strict=True):
+        for batch_rows, (frame, is_exact) in zip(rows, reader.answers(ticks), strict=True):
             if image is None or frame is not last:
                 image, last = reader.image(frame, size_px), frame
-            batch.pixels[here] = image
-            batch.times_s[here] = (stamp(frame) or 0) * self._facts.tick_s
-            batch.exact[here] = is_exact
+            batch.pixels[batch_rows] = image
+            batch.times_s[batch_rows] = (presentation_stamp(frame) or 0) * self._facts.tick_s
+            batch.exact[batch_rows] = is_exact
 
-    def _reader(self, worker: int, watch: Watch) -> GroupReader:
+    def _reader(self, worker: int, deadline: Deadline) -> GroupReader:
         """The reader of one worker, opened when first needed and kept."""
         if worker not in self._readers:
-            self._readers[worker] = GroupReader(self._facts, None, watch)
-        self._readers[worker].watch = watch
+            self._readers[worker] = GroupReader(self._facts, None, deadline)
+        self._readers[worker].deadline = deadline
         return self._readers[worker]
 
-    def _parts(self, wanted: list[int]) -> list[slice]:
-        """Parts of the ascending stamps `wanted` that workers take one after the other: groups, the
+    def _parts(self, ticks: list[int]) -> list[slice]:
+        """Parts of the ascending stamps `ticks` that workers take one after the other: groups, the
         most work first so that all end at about the same time; or everything at once, where more
         than one worker would not pay."""
-        everything = [slice(0, len(wanted))]
-        if self._options.workers == 1 or len(wanted) < 2:
+        everything = [slice(0, len(ticks))]
+        if self._options.workers == 1 or len(ticks) < 2:
             return everything
         reader = self._readers[0]
-        groups = np.asarray([reader.group_of(tick) for tick in wanted])
-        ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(wanted)).tolist()
-        work = np.asarray([reader.work(wanted[end - 1]) for end in ends])
+        groups = np.asarray([reader.group_of(tick) for tick in ticks])
+        ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(ticks)).tolist()
+        work = np.asarray([reader.work(ticks[end - 1]) for end in ends])
         picture_px = self.info.width_px * self.info.height_px
         if work.sum() * picture_px < _MIN_SHARED_PX:
             return everything
-        parts = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
-        return [parts[i] for i in np.argsort(-work, kind="stable").tolist()]
+        chunks = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        return [chunks[i] for i in np.argsort(-work, kind="stable").tolist()]
 
     def _streamed(
         self, times_s: np.ndarray | None, span: Span, size_px: tuple[int, int], length: int
     ) -> Iterator[FrameBatch]:
         self._check_open()
-        watch = self._watch()
-        reader = GroupReader(self._facts, None, watch)
+        deadline = self._deadline()
+        reader = GroupReader(self._facts, None, deadline)
         rows: list[tuple[np.ndarray, float, bool]] = []
         image, last = None, None
         try:
             for frame, is_exact in self._sequence(reader, times_s, span):
                 if image is None or frame is not last:
                     image, last = reader.image(frame, size_px), frame
-                rows.append((image, (stamp(frame) or 0) * self._facts.tick_s, is_exact))
+                rows.append(
+                    (image, (presentation_stamp(frame) or 0) * self._facts.tick_s, is_exact)
+                )
                 if len(rows) == length:
                     yield _batch(rows)
                     rows = []
                     self._check_open()
-                    watch.restart()
+                    deadline.restart()
             if rows:
                 yield _batch(rows)
         finally:
@@ -269,7 +273,7 @@ class PyAVSource:
 
     def _sequence(
         self, reader: GroupReader, times_s: np.ndarray | None, span: Span
-    ) -> Iterator[Answer]:
+    ) -> Iterator[DecodedFrame]:
         if times_s is not None:
             return reader.answers(int(tick) for tick in self._facts.ticks(times_s))
         if span.duration_s <= 0:
@@ -279,10 +283,10 @@ class PyAVSource:
         return reader.every_frame(int(first // tick_s), int(end // tick_s) + 1)
 
 
-def _next(parts: deque[slice]) -> slice | None:
+def _next(chunks: deque[slice]) -> slice | None:
     """The next part, None where another thread took the last one."""
     try:
-        return parts.popleft()
+        return chunks.popleft()
     except IndexError:
         return None
 

@@ -11,15 +11,15 @@ from dataclasses import replace
 import numpy as np
 from av.video.stream import VideoStream
 
-from mmreason.video.backends.base import Watch
+from mmreason.video.backends.base import Deadline
 from mmreason.video.backends.head import Head
 from mmreason.video.backends.packets import (
     Access,
     Opened,
     PacketTable,
+    build_packet_table,
     open_container,
     read_stored,
-    tabulate,
 )
 from mmreason.video.backends.stamps import (
     NO_STAMP,
@@ -41,81 +41,94 @@ _MAX_UNKNOWN = 0.05
 """Share of packets that may lack any stamp, as the first ones of a recording do."""
 
 
-def read_table(access: Access, opened: Opened, watch: Watch) -> tuple[Opened, Access, PacketTable]:
+def read_table(
+    access: Access, opened: Opened, deadline: Deadline
+) -> tuple[Opened, Access, PacketTable]:
     """Stamps of all packets, from the start, and how the file has to be read for them to be right.
 
     The file is opened again, as not all can be sought. Raises VideoError.
     """
-    opened = reopen(access, opened, watch)
+    opened = reopen_container(access, opened, deadline)
     try:
-        stored = read_stored(*opened, watch, access.repair)
+        stored = read_stored(*opened, deadline, access.repair)
         if access.repair is None:
-            found = _find_repair(access, stored, opened[1], watch)
-            if found is not access:
-                opened, access = reopen(found, opened, watch), found
-                stored = read_stored(*opened, watch, access.repair)
-        return opened, access, tabulate(stored, opened[1])
+            repaired_access = _find_repair(access, stored, opened[1], deadline)
+            if repaired_access is not access:
+                opened, access = (
+                    reopen_container(repaired_access, opened, deadline),
+                    repaired_access,
+                )
+                stored = read_stored(*opened, deadline, access.repair)
+        return opened, access, build_packet_table(stored, opened[1])
     except BaseException:
         opened[0].close()
         raise
 
 
-def reopen(access: Access, opened: Opened, watch: Watch) -> Opened:
+def reopen_container(access: Access, opened: Opened, deadline: Deadline) -> Opened:
     opened[0].close()
-    return open_container(access, watch)
+    return open_container(access, deadline)
 
 
-def verify_stamps(access: Access, opened: Opened, head: Head, watch: Watch) -> Access:
+def verify_stamps(access: Access, opened: Opened, head: Head, deadline: Deadline) -> Access:
     """With a repair where stamps are those of decoding though the decoder reorders frames."""
     if (
         not (head.is_stamped and head.is_as_coded)
         or not _may_reorder(opened[1])
-        or not _goes_back(access, watch)
+        or not _goes_back(access, deadline)
     ):
         return access
-    hidden = int(_stored(access, watch).is_hidden.sum())
+    hidden = int(_stored(access, deadline).is_hidden.sum())
     access = replace(access, follow_edits=False)
-    repair = _order_by_decoding(access, _stored(access, watch), watch, hidden=hidden)
+    repair = _order_by_decoding(access, _stored(access, deadline), deadline, hidden=hidden)
     return replace(access, repair=repair)
 
 
-def _find_repair(access: Access, stored: StoredStamps, stream: VideoStream, watch: Watch) -> Access:
+def _find_repair(
+    access: Access, stored: StoredStamps, stream: VideoStream, deadline: Deadline
+) -> Access:
     """How the file has to be read for its stamps to be right."""
     if stream.container.format.name == "avi":
         indexed = {entry.pos + _AVI_HEAD_BYTES: entry.timestamp for entry in stream.index_entries}
-        found = index_losses(stored, indexed)
-        if found is not None:
-            return replace(access, repair=_count_by_index(access, *found, stream, watch))
+        indexed_losses = index_losses(stored, indexed)
+        if indexed_losses is not None:
+            return replace(
+                access, repair=_count_by_index(access, *indexed_losses, stream, deadline)
+            )
     missing, unknown = stored.pts == NO_STAMP, stored.either == NO_STAMP
     if unknown.sum() > _MAX_UNKNOWN * len(unknown) and not unknown.all():
-        return replace(access, repair=_order_by_decoding(access, stored, watch))
+        return replace(access, repair=_order_by_decoding(access, stored, deadline))
     if missing.any() and _may_reorder(stream):
         is_mpeg4 = stream.codec_context.codec.canonical_name == "mpeg4"
         if stored.needs_order and (missing.all() or is_mpeg4):
-            return replace(access, repair=_order_by_decoding(access, stored, watch))
+            return replace(access, repair=_order_by_decoding(access, stored, deadline))
         if not missing.all():
             access = replace(access, generate_pts=True)
-            stored = _stored(access, watch)
-            if _goes_back(access, watch):
-                return replace(access, repair=_order_by_decoding(access, stored, watch))
+            stored = _stored(access, deadline)
+            if _goes_back(access, deadline):
+                return replace(access, repair=_order_by_decoding(access, stored, deadline))
     restarts = find_restarts(stored, float(stream.time_base or 0))
     if not len(restarts):
         return access
     repair = join_restarts(stored, restarts, _frame_ticks(stream))
     if stream.container.format.name == "ogg":  # its headers are packets too, but bring no frame
         stored, note = repair.repaired(stored), repair.note
-        repair = _order_by_decoding(access, stored, watch, note=note) or repair
+        repair = _order_by_decoding(access, stored, deadline, note=note) or repair
     return replace(access, repair=repair)
 
 
 def _count_by_index(
-    access: Access, stored: StoredStamps, losses: np.ndarray, stream: VideoStream, watch: Watch
+    access: Access,
+    stored: StoredStamps,
+    losses: np.ndarray,
+    stream: VideoStream,
+    deadline: Deadline,
 ) -> StampRepair:
     lost = int((np.diff(stored.dts) - 1).clip(0).sum())
     note = f"{lost} frames are missing, as its index tells; those after them keep their times"
     repair = None
     if _may_reorder(stream):
-        repair = _order_by_decoding(access, stored, watch, note=note)
+        repair = _order_by_decoding(access, stored, deadline, note=note)
     repair = repair or keep_order(stored)
     after_loss = frozenset(repair.pts[losses].tolist()) - {NO_STAMP}
     return replace(repair, note=note, after_loss=after_loss)
@@ -125,29 +138,33 @@ def _may_reorder(stream: VideoStream) -> bool:
     return may_reorder(stream.codec_context.codec.canonical_name, stream.codec_context)
 
 
-def _goes_back(access: Access, watch: Watch) -> bool:
-    container, stream = open_container(access, watch)
+def _goes_back(access: Access, deadline: Deadline) -> bool:
+    container, stream = open_container(access, deadline)
     with container:
-        return goes_back(container, stream, watch)
+        return goes_back(container, stream, deadline)
 
 
-def _stored(access: Access, watch: Watch) -> StoredStamps:
-    container, stream = open_container(access, watch)
+def _stored(access: Access, deadline: Deadline) -> StoredStamps:
+    container, stream = open_container(access, deadline)
     with container:
-        return read_stored(container, stream, watch)
+        return read_stored(container, stream, deadline)
 
 
 def _order_by_decoding(
-    access: Access, stored: StoredStamps, watch: Watch, *, hidden: int = 0, note: str = ""
+    access: Access, stored: StoredStamps, deadline: Deadline, *, hidden: int = 0, note: str = ""
 ) -> StampRepair | None:
     """None where nothing can be decoded."""
-    container, stream = open_container(access, watch)
+    container, stream = open_container(access, deadline)
     with container:
-        shown = [row for row in shown_rows(container, stream, watch) if row < len(stored.pts)]
+        display_rows = [
+            row for row in shown_rows(container, stream, deadline) if row < len(stored.pts)
+        ]
         ticks = _frame_ticks(stream)
-    if not shown:
+    if not display_rows:
         return None
-    return order_frames(stored, shown, ticks, hidden=min(hidden, len(shown) - 1), note=note)
+    return order_frames(
+        stored, display_rows, ticks, hidden=min(hidden, len(display_rows) - 1), note=note
+    )
 
 
 def _frame_ticks(stream: VideoStream) -> int:

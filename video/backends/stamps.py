@@ -5,8 +5,7 @@ the stamps are wrong. Three kinds of file have such stamps: those that store non
 FFmpeg makes them up from the order of coding; raw streams that were copied into a container, whose
 presentation stamps are those of decoding; and files joined end to end, whose stamps begin again.
 
-Imported lazily (it imports av at the top). Leaves out opening a container (`packets`) and deciding
-when to look (`facts`).
+Imported lazily (it imports av at the top).
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from mmreason.video.backends.base import Watch
+from mmreason.video.backends.base import Deadline
 
 NO_STAMP = np.iinfo(np.int64).min
 _MAX_OVERLAP_S = 0.1
@@ -72,9 +71,9 @@ class StampRepair:
             row += 1  # packets follow each other; some formats lose stamps after a seek
             if self.row_of_dts is not None and packet.dts is not None:
                 row = self.row_of_dts.get(packet.dts, row)
-            known = row < len(self.pts) and self.pts[row] != NO_STAMP
-            packet.pts = int(self.pts[row]) if known else None
-            packet.dts = int(self.dts[row]) if known else None
+            is_stamped = row < len(self.pts) and self.pts[row] != NO_STAMP
+            packet.pts = int(self.pts[row]) if is_stamped else None
+            packet.dts = int(self.dts[row]) if is_stamped else None
             yield packet
 
 
@@ -111,9 +110,9 @@ def find_restarts(stored: StoredStamps, tick_s: float) -> np.ndarray:
     so does any stamp that falls by more than reordering can explain. A single stamp that is too
     late proves nothing.
     """
-    known = np.flatnonzero(stored.either != NO_STAMP)
-    either, is_key = stored.either[known], stored.is_key[known]
-    dts = np.where(stored.dts[known] == NO_STAMP, either, stored.dts[known])
+    stamped_rows = np.flatnonzero(stored.either != NO_STAMP)
+    either, is_key = stored.either[stamped_rows], stored.is_key[stamped_rows]
+    dts = np.where(stored.dts[stamped_rows] == NO_STAMP, either, stored.dts[stamped_rows])
     falls = (np.diff(dts) < 0) & ((np.diff(either) < 0) | is_key[1:])
     restarts: list[int] = []
     start, newest = 0, NO_STAMP
@@ -126,7 +125,7 @@ def find_restarts(stored: StoredStamps, tick_s: float) -> np.ndarray:
         if joined or min(behind, back) * tick_s > _MAX_FALL_S:
             restarts.append(row)
             newest = NO_STAMP
-    return known[restarts].astype(np.int64)
+    return stamped_rows[restarts].astype(np.int64)
 
 
 def join_restarts(stored: StoredStamps, restarts: np.ndarray, frame_ticks: int) -> StampRepair:
@@ -134,13 +133,13 @@ def join_restarts(stored: StoredStamps, restarts: np.ndarray, frame_ticks: int) 
     either = stored.either
     pts = either.copy()
     end: int | None = None
-    for part in np.split(pts, restarts):  # views: they are moved in place
-        known = part != NO_STAMP
-        if not known.any():
+    for file_pts in np.split(pts, restarts):  # views: they are moved in place
+        is_stamped = file_pts != NO_STAMP
+        if not is_stamped.any():
             continue
         if end is not None:
-            part[known] += end - int(part[known][:_REORDERED].min())
-        ascending = np.sort(part[known])
+            file_pts[is_stamped] += end - int(file_pts[is_stamped][:_REORDERED].min())
+        ascending = np.sort(file_pts[is_stamped])
         gap = _usual_gap(ascending, frame_ticks)
         end = int(_without_strays(ascending, gap)[-1]) + gap
     return StampRepair(
@@ -173,17 +172,22 @@ def _usual_gap(ascending: np.ndarray, frame_ticks: int) -> int:
 
 def earliest_later(pts: np.ndarray) -> np.ndarray:
     """int64 (N,): the earliest stamp among each packet and all after it, which is what a decoding
-    stamp promises."""
-    known = np.where(pts == NO_STAMP, np.iinfo(np.int64).max, pts)
-    return np.minimum.accumulate(known[::-1])[::-1]
+    stamp promises.
+
+    Example:
+        >>> earliest_later(np.array([0, 3, 1, 2])).tolist()
+        [0, 1, 1, 2]
+    """
+    finite = np.where(pts == NO_STAMP, np.iinfo(np.int64).max, pts)
+    return np.minimum.accumulate(finite[::-1])[::-1]
 
 
 def find_losses(stored: StoredStamps) -> np.ndarray:
     """Rows before which packets were lost, int64 (L,), of a recording with a constant frame rate:
     there a time is missing among otherwise even ones."""
-    shown = np.sort(stored.either[stored.either != NO_STAMP])
-    gaps = np.diff(shown)
-    gaps, before = gaps[gaps > 0], shown[:-1][gaps > 0]
+    ascending = np.sort(stored.either[stored.either != NO_STAMP])
+    gaps = np.diff(ascending)
+    gaps, before = gaps[gaps > 0], ascending[:-1][gaps > 0]
     if not len(gaps):
         return np.empty(0, np.int64)
     usual = float(np.median(gaps))
@@ -201,11 +205,11 @@ def index_losses(
 
     AVI stores no times: they are counted, and a packet that is lost moves all that follow.
     """
-    dts = np.asarray([indexed.get(place, NO_STAMP) for place in stored.pos.tolist()], np.int64)
-    known = dts != NO_STAMP
-    if len(indexed) <= len(dts) or not known.any():
+    dts = np.asarray([indexed.get(pos, NO_STAMP) for pos in stored.pos.tolist()], np.int64)
+    is_indexed = dts != NO_STAMP
+    if len(indexed) <= len(dts) or not is_indexed.any():
         return None
-    dts = _fill(dts, known, 1)
+    dts = _fill(dts, is_indexed, 1)
     losses = np.flatnonzero(np.diff(dts) > 1) + 1
     if not len(losses):  # the end of the file is missing, and nothing before it
         return None
@@ -218,26 +222,31 @@ def keep_order(stored: StoredStamps) -> StampRepair:
 
 
 def order_frames(
-    stored: StoredStamps, shown: list[int], frame_ticks: int, *, hidden: int = 0, note: str = ""
+    stored: StoredStamps,
+    display_rows: list[int],
+    frame_ticks: int,
+    *,
+    hidden: int = 0,
+    note: str = "",
 ) -> StampRepair:
-    """Stamps for packets whose frames the decoder shows in the order of the rows `shown`.
+    """Stamps for packets whose frames the decoder shows in the order of `display_rows`.
 
     Stored presentation stamps are kept where they rise in that order; otherwise the decoding
     stamps of the same packets are dealt out in order. What has neither lies evenly between. The
     first `hidden` frames are not shown, and the next one takes the time of the first.
     """
-    rows = np.asarray(shown, np.int64)
+    rows = np.asarray(display_rows, np.int64)
     times = stored.pts[rows]
-    known = times != NO_STAMP
-    if not known.any() or (np.diff(times[known]) <= 0).any():
+    is_stamped = times != NO_STAMP
+    if not is_stamped.any() or (np.diff(times[is_stamped]) <= 0).any():
         decoded = stored.dts[rows]
-        known = decoded != NO_STAMP
-        times = np.sort(decoded[known])
+        is_stamped = decoded != NO_STAMP
+        times = np.sort(decoded[is_stamped])
         # A frame is not shown before it is decoded, unless an edit list takes that delay out.
-        delay = 0 if hidden or not len(times) else max(0, int((decoded[known] - times).max()))
-        decoded[known] = times + delay
+        delay = 0 if hidden or not len(times) else max(0, int((decoded[is_stamped] - times).max()))
+        decoded[is_stamped] = times + delay
         times = decoded
-    times = _fill(times, known, frame_ticks)
+    times = _fill(times, is_stamped, frame_ticks)
     times -= times[hidden] - times[0]
     pts = np.full(len(stored.pts), NO_STAMP)
     pts[rows] = times
@@ -252,15 +261,19 @@ def order_frames(
     )
 
 
-def _fill(times: np.ndarray, known: np.ndarray, frame_ticks: int) -> np.ndarray:
+def _fill(times: np.ndarray, is_stamped: np.ndarray, frame_ticks: int) -> np.ndarray:
     """`times` with the unknown ones a frame apart before and after, evenly between known ones."""
-    places = np.arange(len(times))
-    at = places[known]
-    if not len(at):
-        return places * frame_ticks
-    filled = np.interp(places, at, times[known].astype(np.float64))
-    filled[: at[0]] = times[at[0]] - (at[0] - places[: at[0]]) * frame_ticks
-    filled[at[-1] + 1 :] = times[at[-1]] + (places[at[-1] + 1 :] - at[-1]) * frame_ticks
+    rows = np.arange(len(times))
+    known_rows = rows[is_stamped]
+    if not len(known_rows):
+        return rows * frame_ticks
+    filled = np.interp(rows, known_rows, times[is_stamped].astype(np.float64))
+    filled[: known_rows[0]] = (
+        times[known_rows[0]] - (known_rows[0] - rows[: known_rows[0]]) * frame_ticks
+    )
+    filled[known_rows[-1] + 1 :] = (
+        times[known_rows[-1]] + (rows[known_rows[-1] + 1 :] - known_rows[-1]) * frame_ticks
+    )
     return np.round(filled).astype(np.int64)
 
 
@@ -269,47 +282,47 @@ def _rows_by_dts(dts: np.ndarray) -> dict[int, int] | None:
     return None if NO_STAMP in rows or len(rows) != len(dts) else rows
 
 
-def shown_rows(container: InputContainer, stream: VideoStream, watch: Watch) -> list[int]:
+def shown_rows(container: InputContainer, stream: VideoStream, deadline: Deadline) -> list[int]:
     """Rows of packets in the order in which the decoder shows their frames, from the start of the
     file. Pixels are decoded only as far as the order needs."""
     context = stream.codec_context
     context.options = {**context.options, "skip_loop_filter": "all", "skip_idct": "all"}
     rows: list[int] = []
-    for row, packet in enumerate(_demuxed(container, stream, watch)):
+    for row, packet in enumerate(_demuxed(container, stream, deadline)):
         if packet is not None:
             packet.pts = packet.dts = row
         rows += [pts for pts in _shown_stamps(stream, packet) if pts is not None]
     return rows
 
 
-def goes_back(container: InputContainer, stream: VideoStream, watch: Watch) -> bool:
+def goes_back(container: InputContainer, stream: VideoStream, deadline: Deadline) -> bool:
     """Whether stamps fall among the first frames that the decoder shows, from the start of the
     file, which proves them wrong."""
-    newest, shown = NO_STAMP, 0
-    for row, packet in enumerate(_demuxed(container, stream, watch)):
+    newest, frame_count = NO_STAMP, 0
+    for row, packet in enumerate(_demuxed(container, stream, deadline)):
         for pts in _shown_stamps(stream, packet):
             if pts is not None and pts < newest:
                 return True
             newest = newest if pts is None else pts
-            shown += 1
-        if shown >= _CHECKED_FRAMES or row >= _CHECKED_PACKETS:
+            frame_count += 1
+        if frame_count >= _CHECKED_FRAMES or row >= _CHECKED_PACKETS:
             break
     return False
 
 
 def _demuxed(
-    container: InputContainer, stream: VideoStream, watch: Watch
+    container: InputContainer, stream: VideoStream, deadline: Deadline
 ) -> Iterator[av.Packet | None]:
     """Packets that hold data, and None at the end. Ends early at damage."""
     try:
         for packet in container.demux(stream):
-            watch.check()
+            deadline.check()
             if packet.size:
                 yield packet
     except MemoryError:  # no damage
         raise
     except (av.error.FFmpegError, IndexError):
-        watch.check()
+        deadline.check()
     yield None
 
 
@@ -337,4 +350,6 @@ def needs_decoding(codec: str, data: memoryview) -> bool:
     if codec != "mpeg4" or len(data) <= _EMPTY_BYTES:
         return True
     head = bytes(data[:_HEAD_BYTES])
-    return any(head[at.end()] >> 6 == _BIDIRECTIONAL for at in _VOP_START.finditer(head, 0, -1))
+    return any(
+        head[start.end()] >> 6 == _BIDIRECTIONAL for start in _VOP_START.finditer(head, 0, -1)
+    )

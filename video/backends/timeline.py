@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmreason.video.backends.base import SLACK_S, BackendError, Watch
+from mmreason.video.backends.base import SLACK_S, BackendError, Deadline
 from mmreason.video.backends.colour import colour_notes
 from mmreason.video.backends.display import Display
 from mmreason.video.backends.facts import stamp_notes
@@ -21,7 +21,7 @@ from mmreason.video.backends.packets import (
     PacketTable,
     open_container,
 )
-from mmreason.video.backends.repair import read_table, reopen, verify_stamps
+from mmreason.video.backends.repair import read_table, reopen_container, verify_stamps
 from mmreason.video.backends.tracks import list_tracks
 from mmreason.video.types import Colour, Span, VideoInfo, VideoTrack
 
@@ -111,18 +111,18 @@ class Timeline:
         )
 
 
-def read_timeline(path: Path, watch: Watch, track: int | None) -> Timeline:
+def read_timeline(path: Path, deadline: Deadline, track: int | None) -> Timeline:
     """Raises VideoError."""
     access = Access(path=path, track=track)
-    opened = open_container(access, watch)
+    opened = open_container(access, deadline)
     try:
         access = replace(access, track=opened[1].index)
-        head = read_head(access, opened, watch)
-        access = verify_stamps(access, opened, head, watch)
-        opened, access, table = read_table(access, opened, watch)
+        head = read_head(access, opened, deadline)
+        access = verify_stamps(access, opened, head, deadline)
+        opened, access, table = read_table(access, opened, deadline)
         if access.repair is not None or access.generate_pts:
-            opened = reopen(access, opened, watch)
-            head = read_head(access, opened, watch)
+            opened = reopen_container(access, opened, deadline)
+            head = read_head(access, opened, deadline)
         return _timeline(access, opened, head, table)
     finally:
         opened[0].close()

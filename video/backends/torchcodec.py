@@ -1,8 +1,7 @@
 """The torchcodec source, on the CPU or a CUDA device: its exact mode, frames asked for by number.
 
-The time torchcodec gives for every frame is compared with the container's. torchcodec and torch
-are imported when a source is made; whatever goes wrong then says how to install them. Leaves out
-its approximate mode, which is wrong on variable frame rates.
+The time torchcodec gives for every frame is compared with the container's. torchcodec and torch are
+imported when a source is made; whatever goes wrong then says how to install them.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ import numpy as np
 
 from mmreason.video.backends.base import (
     BackendError,
+    Deadline,
     ReadOptions,
-    Watch,
     checked_request,
-    fitted,
+    resize_picture,
     short_reason,
     stream_by_times,
     stream_times,
 )
 from mmreason.video.backends.colour import refuse_colour
 from mmreason.video.backends.timeline import Timeline, read_timeline
-from mmreason.video.descriptors import unnamed
+from mmreason.video.descriptors import open_unnamed
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
 _AT_ONCE_BYTES = 64 * 2**20
@@ -47,10 +46,10 @@ class TorchCodecSource:
         self._name = "torchcodec-cuda" if device == "cuda" else "torchcodec"
         self._lock = threading.Lock()
         decoders = _import_decoders(path, device)
-        self._timeline = read_timeline(path, self._watch(), options.track)
+        self._timeline = read_timeline(path, self._deadline(), options.track)
         self._refuse(self._timeline)
         self._decoder: Any = None
-        with unnamed(path) as (name, _):
+        with open_unnamed(path) as (name, _):
             try:
                 self._decoder = decoders.VideoDecoder(
                     name,
@@ -98,16 +97,16 @@ class TorchCodecSource:
         times, size_px = checked_request(self.info, times_s, size_px)
         rows, exact = self._timeline.rows(times)
         pixels = np.empty((len(times), size_px[1], size_px[0], 3), np.uint8)
-        wanted = np.unique(rows)
+        distinct_rows = np.unique(rows)
         step = max(1, _AT_ONCE_BYTES // (self.info.width_px * self.info.height_px * 3))
         with self._lock:
-            watch = self._watch()
-            for first in range(0, len(wanted), step):
+            deadline = self._deadline()
+            for first in range(0, len(distinct_rows), step):
                 self._check_open()
-                watch.check()
-                some = wanted[first : first + step].tolist()
-                for row, picture in zip(some, self._pictures(some), strict=True):
-                    pixels[rows == row] = fitted(picture, size_px)
+                deadline.check()
+                step_rows = distinct_rows[first : first + step].tolist()
+                for row, picture in zip(step_rows, self._pictures(step_rows), strict=True):
+                    pixels[rows == row] = resize_picture(picture, size_px)
             self._check_open()
         return FrameBatch(pixels=pixels, times_s=self._timeline.times_s[rows], exact=exact)
 
@@ -129,8 +128,8 @@ class TorchCodecSource:
         if self._decoder is None:
             raise VideoError(f"{self._path}: is closed; open it again")
 
-    def _watch(self) -> Watch:
-        return Watch(self._path, self._options.time_limit_s)
+    def _deadline(self) -> Deadline:
+        return Deadline(self._path, self._options.time_limit_s)
 
     def _refuse(self, timeline: Timeline) -> None:
         if refusal := timeline.refusal(takes_track=True):
@@ -143,15 +142,15 @@ class TorchCodecSource:
 
     def _pictures(self, rows: list[int]) -> list[np.ndarray]:
         """uint8 (H, W, 3) at full size for each of `rows`, with their times checked."""
-        found = self._asked(lambda decoder: decoder.get_frames_at(rows))
-        shown_s, due_s = found.pts_seconds.cpu().numpy(), self._timeline.times_s[rows]
+        batch = self._asked(lambda decoder: decoder.get_frames_at(rows))
+        shown_s, due_s = batch.pts_seconds.cpu().numpy(), self._timeline.times_s[rows]
         off = np.flatnonzero(np.abs(shown_s - due_s) > _TIME_TOLERANCE_S)
         if len(off):
             raise BackendError(
                 f"{self._path}: torchcodec gave the frame of {shown_s[off[0]]:.3f} s for "
                 f"{due_s[off[0]]:.3f} s; use another back end"
             )
-        return [picture.cpu().numpy() for picture in found.data]
+        return [picture.cpu().numpy() for picture in batch.data]
 
     def _asked(self, question: Any) -> Any:
         """What torchcodec answers; its errors (of several kinds) as BackendError."""

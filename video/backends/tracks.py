@@ -1,6 +1,6 @@
 """Which video stream of a container is the film: listing them and choosing one.
 
-Imported lazily (it imports av at the top). Leaves out opening the container (`packets`).
+Imported lazily (it imports av at the top).
 """
 
 from __future__ import annotations

@@ -2,20 +2,18 @@
 
 Small frames are compared by how much of each colour they hold, wherever in the picture: what moves
 about stays the same, what comes or goes does not. Moments are chosen by farthest point (Gonzalez'
-greedy k-center, 1985), so that a short event counts as much as a long one. Leaves out borders of
-shots (`shots`), models' embeddings (`plan.diverse`), and changes that keep all colours.
+greedy k-center, 1985), so that a short event counts as much as a long one. Changes that keep all
+colours are not seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
 
 import numpy as np
 
-from mmreason.video.types import FrameBatch, Span, VideoInfo
+from mmreason.video.types import FrameSource, Span, VideoInfo
 
 SCAN_HZ = 2.0
 """Frames a second that are compared, as long as `MOST_SCANNED` allows."""
@@ -32,19 +30,8 @@ _SAME = 1e-6
 """Frames no further apart than this show the same."""
 
 
-class Watchable(Protocol):
-    """What `find` needs of a video."""
-
-    @property
-    def info(self) -> VideoInfo: ...
-
-    def frames_at(
-        self, times_s: Sequence[float], size_px: tuple[int, int] | None = None
-    ) -> FrameBatch: ...
-
-
 @dataclass(frozen=True, slots=True)
-class Moment:
+class SalientFrame:
     """A frame with the stretch around it that looks more like it than like other moments."""
 
     time_s: float
@@ -52,31 +39,43 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SalientScan:
     """Moments of a stretch, the most telling first, and what was compared for them."""
 
-    moments: tuple[Moment, ...]
+    moments: tuple[SalientFrame, ...]
     frames: int
 
 
-def find(video: Watchable, span: Span, count: int) -> Found:
+def find_salient(video: FrameSource, span: Span, count: int) -> SalientScan:
     """Up to `count` moments of `span` that differ most; fewer where less differs.
 
     Decodes small frames at `SCAN_HZ`, in memory of 500 bytes a frame. Raises VideoError for a video
     that cannot be read.
+
+    Example:
+        >>> scan = find_salient(video, Span(0, 600), count=8)  # doctest: +SKIP
+        >>> [frame.time_s for frame in scan.moments]  # doctest: +SKIP
+        [281.25, 34.75, 590.25]
     """
     assert count >= 1 and span.duration_s > 0, (count, span)
     times_s = scan_times(video.info, span)
     size_px = _small_size(video.info)
-    parts = [
-        described(video.frames_at(times_s[at : at + _CHUNK_FRAMES].tolist(), size_px).pixels)
-        for at in range(0, len(times_s), _CHUNK_FRAMES)
+    points = [
+        describe_colours(
+            video.frames_at(times_s[first : first + _CHUNK_FRAMES].tolist(), size_px).pixels
+        )
+        for first in range(0, len(times_s), _CHUNK_FRAMES)
     ]
-    return Found(choose(np.concatenate(parts), times_s, span, count), len(times_s))
+    return SalientScan(select_salient(np.concatenate(points), times_s, span, count), len(times_s))
 
 
 def scan_times(info: VideoInfo, span: Span) -> np.ndarray:
-    """float64 (N,): what is compared of `span`: middles of equal steps."""
+    """float64 (N,): what is compared of `span`: middles of equal steps.
+
+    Example:
+        >>> scan_times(Video.open("clip.mp4").info, Span(0, 4)).tolist()  # doctest: +SKIP
+        [0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.25, 3.75]
+    """
     rate_hz = min(SCAN_HZ, MOST_SCANNED / max(info.duration_s, 1e-9))
     if info.mean_fps_hz > 0:
         rate_hz = min(rate_hz, info.mean_fps_hz)
@@ -84,7 +83,7 @@ def scan_times(info: VideoInfo, span: Span) -> np.ndarray:
     return span.start_s + (np.arange(count) + 0.5) * (span.duration_s / count)
 
 
-def described(pixels: np.ndarray) -> np.ndarray:
+def describe_colours(pixels: np.ndarray) -> np.ndarray:
     """float32 (N, 125) of uint8 (N, H, W, 3): roots of the shares of colours, so that squared
     distances are those of Hellinger and small things count."""
     count, area = len(pixels), pixels.shape[1] * pixels.shape[2]
@@ -92,9 +91,9 @@ def described(pixels: np.ndarray) -> np.ndarray:
     cells = (fine[..., 0] * 16 + fine[..., 1]) * 16 + fine[..., 2]
     cells += np.arange(count, dtype=np.int32)[:, None] * 16**3
     counts = np.bincount(cells.ravel(), minlength=count * 16**3).reshape(count, 16**3)
-    seen = np.flatnonzero(counts.any(axis=0))
-    shares = counts[:, seen].astype(np.float32) @ _shared_out()[seen]
-    return np.sqrt(shares / area)
+    present = np.flatnonzero(counts.any(axis=0))
+    coarse = counts[:, present].astype(np.float32) @ _shared_out()[present]
+    return np.sqrt(coarse / area)
 
 
 @cache
@@ -107,9 +106,18 @@ def _shared_out() -> np.ndarray:
     return joint.reshape(16**3, _LEVELS**3).astype(np.float32)
 
 
-def choose(points: np.ndarray, times_s: np.ndarray, span: Span, count: int) -> tuple[Moment, ...]:
+def select_salient(
+    points: np.ndarray, times_s: np.ndarray, span: Span, count: int
+) -> tuple[SalientFrame, ...]:
     """Up to `count` of `points` (N, D) at ascending `times_s` (N,), each least like those before
-    it; the first is the one nearest to the mean. Ties go to the earliest."""
+    it; the first is the one nearest to the mean. Ties go to the earliest.
+
+    Example:
+        >>> points = np.array([[0.0], [0.0], [1.0]], np.float32)
+        >>> frames = select_salient(points, np.array([0.5, 1.5, 2.5]), Span(0, 3), count=2)
+        >>> [(frame.time_s, str(frame.span)) for frame in frames]
+        [(0.5, '0:00.00-0:02.00'), (2.5, '0:02.00-0:03.00')]
+    """
     nearest = np.full(len(points), np.inf, np.float32)
     owner = np.zeros(len(points), np.int64)
     chosen: list[int] = []
@@ -123,7 +131,7 @@ def choose(points: np.ndarray, times_s: np.ndarray, span: Span, count: int) -> t
     return tuple(_moment(i, owner, times_s, span) for i in chosen)
 
 
-def _moment(row: int, owner: np.ndarray, times_s: np.ndarray, span: Span) -> Moment:
+def _moment(row: int, owner: np.ndarray, times_s: np.ndarray, span: Span) -> SalientFrame:
     first = last = row
     while first > 0 and owner[first - 1] == owner[row]:
         first -= 1
@@ -131,7 +139,7 @@ def _moment(row: int, owner: np.ndarray, times_s: np.ndarray, span: Span) -> Mom
         last += 1
     start_s = span.start_s if first == 0 else (times_s[first - 1] + times_s[first]) / 2
     end_s = span.end_s if last + 1 == len(owner) else (times_s[last] + times_s[last + 1]) / 2
-    return Moment(float(times_s[row]), Span(float(start_s), float(end_s)))
+    return SalientFrame(float(times_s[row]), Span(float(start_s), float(end_s)))
 
 
 def _small_size(info: VideoInfo) -> tuple[int, int]:

@@ -42,7 +42,12 @@ class Streamable(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondOpinion:
-    """Where PySceneDetect sees boundaries, beside those that were found."""
+    """Where PySceneDetect sees boundaries, beside those that were found.
+
+    Example:
+        >>> second_opinion(video, detect(video)).disagreement  # doctest: +SKIP
+        0
+    """
 
     detector: str
     """Its name and version."""
@@ -69,9 +74,9 @@ class SecondOpinion:
 
 
 def second_opinion(
-    video: Streamable, found: Shots, *, tolerance_s: float = TOLERANCE_S
+    video: Streamable, shots: Shots, *, tolerance_s: float = TOLERANCE_S
 ) -> SecondOpinion:
-    """What PySceneDetect's AdaptiveDetector, on its defaults, says to the shots that were `found`.
+    """What PySceneDetect's AdaptiveDetector, on its defaults, says to the `shots` that were found.
 
     Every frame of their span is decoded once more, in constant memory. Raises VideoError where
     PySceneDetect is not installed and where the video cannot be read.
@@ -83,18 +88,18 @@ def second_opinion(
             f"{video.info.path}: a second opinion needs PySceneDetect ({error}); in the "
             'clone of mmreason: pip install ".[scenedetect]"'
         ) from error
-    theirs_s = _boundaries(scenedetect, video, found.span)
-    ours = [transition.span for transition in found.transitions]
-    confirmed, left_s = _pair(ours, theirs_s, tolerance_s)
+    theirs_s = _boundaries(scenedetect, video, shots.span)
+    ours = [transition.span for transition in shots.transitions]
+    confirmed, unmatched_s = _pair(ours, theirs_s, tolerance_s)
     return SecondOpinion(
         detector=f"PySceneDetect {scenedetect.__version__} AdaptiveDetector",
         confirmed=tuple(confirmed),
         only_ours_s=tuple(
             transition.time_s
-            for transition, seen in zip(found.transitions, confirmed, strict=True)
-            if not seen
+            for transition, is_confirmed in zip(shots.transitions, confirmed, strict=True)
+            if not is_confirmed
         ),
-        only_theirs_s=tuple(left_s),
+        only_theirs_s=tuple(unmatched_s),
     )
 
 
@@ -122,12 +127,12 @@ def _pair(
     spans: Sequence[Span], times_s: Sequence[float], tolerance_s: float
 ) -> tuple[list[bool], list[float]]:
     """Whether each span has a time near it, each time serving once, and the times left over."""
-    left = list(times_s)
-    seen: list[bool] = []
+    unmatched_s = list(times_s)
+    confirmed: list[bool] = []
     for span in spans:
         first_s, last_s = span.start_s - tolerance_s, span.end_s + tolerance_s
-        near = [time_s for time_s in left if first_s <= time_s <= last_s]
-        seen.append(bool(near))
+        near = [time_s for time_s in unmatched_s if first_s <= time_s <= last_s]
+        confirmed.append(bool(near))
         if near:
-            left.remove(min(near, key=lambda time_s: abs(time_s - span.middle_s)))
-    return seen, left
+            unmatched_s.remove(min(near, key=lambda time_s: abs(time_s - span.middle_s)))
+    return confirmed, unmatched_s

@@ -4,7 +4,7 @@
 
 Small frames are compared in one pass from start to end, in memory that does not grow with the
 video. Key frames that an encoder set at a change of scene serve as hints. How frames are compared
-is in `shot_signals`; which frames to take from a shot is for `plan`.
+is in `signals`; which frames to take from a shot is for `plan`.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ _LONGEST_FLAT_S = 2.0
 Kind = Literal["cut", "dissolve", "fade"]
 
 
-class Watchable(Protocol):
-    """What `detect` needs of a video."""
+class KeyframeSource(Protocol):
+    """A video that knows which of its frames decode by themselves: what `detect` needs."""
 
     @property
     def info(self) -> VideoInfo: ...
@@ -85,7 +85,12 @@ class Transition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shots:
-    """The shots of a stretch of video: they tile `span`."""
+    """The shots of a stretch of video: they tile `span`.
+
+    Example:
+        >>> detect(Video.open("clip.mp4")).spans[0]  # doctest: +SKIP
+        Span(start_s=0.0, end_s=4.32)
+    """
 
     span: Span
     spans: tuple[Span, ...]
@@ -106,13 +111,13 @@ class Shots:
             "shots": [span.to_list() for span in self.spans],
             "transitions": [
                 {
-                    "kind": found.kind,
-                    "time_s": round(found.time_s, 6),
-                    "span": found.span.to_list(),
-                    "score": round(found.score, 4),
-                    "hinted": found.hinted,
+                    "kind": transition.kind,
+                    "time_s": round(transition.time_s, 6),
+                    "span": transition.span.to_list(),
+                    "score": round(transition.score, 4),
+                    "hinted": transition.hinted,
                 }
-                for found in self.transitions
+                for transition in self.transitions
             ],
             "frames_read": self.frames_read,
             "fps_hz": round(self.fps_hz, 6),
@@ -120,7 +125,7 @@ class Shots:
 
 
 def detect(
-    video: Watchable,
+    video: KeyframeSource,
     span: Span | None = None,
     *,
     fps_hz: float = FPS_HZ,
@@ -151,13 +156,13 @@ def detect(
     times_s = span.start_s + np.arange(count) / rate_hz
     keys = [time_s for time_s in video.keyframe_times_s if span.contains(time_s)]
     scan = Scan(rate_hz)
-    for part in _chunks(times_s, keys):
-        batch = video.frames_at(part, _small_size(info))
+    for chunk_s in _chunks(times_s, keys):
+        batch = video.frames_at(chunk_s, _small_size(info))
         scan.push(batch.pixels, batch.times_s)
         if progress is not None:
-            progress(float(part[-1]))
+            progress(float(chunk_s[-1]))
     transitions = find_transitions(scan.finish(), scene_keyframes(keys))
-    edges = [span.start_s, *(found.time_s for found in transitions), span.end_s]
+    edges = [span.start_s, *(transition.time_s for transition in transitions), span.end_s]
     return Shots(
         span=span,
         spans=tuple(Span(a, b) for a, b in pairwise(edges)),
@@ -184,7 +189,12 @@ def find_in_frames(
 
 def scene_keyframes(keyframe_times_s: Sequence[float]) -> list[float]:
     """Those key frames that an encoder did not set because its longest distance was reached; none
-    where it sets them at even distances."""
+    where it sets them at even distances.
+
+    Example:
+        >>> scene_keyframes([0.0, 2.0, 4.0, 4.7, 6.7])
+        [4.7]
+    """
     times_s = np.asarray(keyframe_times_s, np.float64)
     gaps = np.diff(times_s)
     if not len(gaps):
@@ -201,14 +211,14 @@ def find_transitions(signals: Signals, hints_s: Sequence[float] = ()) -> tuple[T
     cuts = [cut for jump in signals.jumps if (cut := _cut(jump, signals, hints_s))]
     cuts = [cut for cut in cuts if not _touches(cut, fades)]
     blends = _blends(signals, cuts + fades)
-    kept: list[Transition] = []
+    chosen: list[Transition] = []
     for item in sorted(fades + cuts + blends, key=lambda t: t.time_s):
-        if kept and item.time_s - kept[-1].time_s < _SHORTEST_SHOT_S:
-            if item.score > kept[-1].score:
-                kept[-1] = item
+        if chosen and item.time_s - chosen[-1].time_s < _SHORTEST_SHOT_S:
+            if item.score > chosen[-1].score:
+                chosen[-1] = item
             continue
-        kept.append(item)
-    return tuple(kept)
+        chosen.append(item)
+    return tuple(chosen)
 
 
 def _cut(jump: Jump, signals: Signals, hints_s: Sequence[float]) -> Transition | None:
@@ -229,21 +239,21 @@ def _cut(jump: Jump, signals: Signals, hints_s: Sequence[float]) -> Transition |
     )
 
 
-def _blends(signals: Signals, known: list[Transition]) -> list[Transition]:
+def _blends(signals: Signals, sharper: list[Transition]) -> list[Transition]:
     """The clearest blend of every stretch in which there are some, and nothing else is known."""
-    found: list[Transition] = []
+    dissolves: list[Transition] = []
     for blend in sorted(signals.blends, key=Blend.clarity, reverse=True):
         span = _span(blend, signals)
         item = Transition(kind="dissolve", span=span, time_s=span.middle_s, score=blend.change)
-        if not _touches(item, known + found):
-            found.append(item)
-    return found
+        if not _touches(item, sharper + dissolves):
+            dissolves.append(item)
+    return dissolves
 
 
-def _touches(item: Transition, others: list[Transition]) -> bool:
+def _touches(item: Transition, transitions: list[Transition]) -> bool:
     return any(
         item.span.start_s <= other.span.end_s and other.span.start_s <= item.span.end_s
-        for other in others
+        for other in transitions
     )
 
 
@@ -258,22 +268,22 @@ def _fades(signals: Signals) -> list[Transition]:
     flat = np.concatenate(([False], signals.detail < _FLAT, [False]))
     starts, ends = (np.flatnonzero(np.diff(flat.astype(np.int8)) == step) for step in (1, -1))
     last = len(signals.times_s) - 1
-    found: list[Transition] = []
+    fades: list[Transition] = []
     for start, end in zip(starts.tolist(), (ends - 1).tolist(), strict=True):
         flat_s = Span(float(signals.times_s[start]), float(signals.times_s[end]))
         if start == 0 or end == last or flat_s.duration_s > _LONGEST_FLAT_S:
             continue
         reach = round(_LONGEST_FADE_S * signals.rate_hz)
-        left = _slope(signals.detail[max(0, start - reach) : start + 1][::-1])
-        right = _slope(signals.detail[end : end + reach + 1])
-        if left and right:
-            first, after = start - left, end + right
+        rows_before = _slope(signals.detail[max(0, start - reach) : start + 1][::-1])
+        rows_after = _slope(signals.detail[end : end + reach + 1])
+        if rows_before and rows_after:
+            first, after = start - rows_before, end + rows_after
             span = Span(float(signals.times_s[first]), float(signals.times_s[after]))
             change = 4 * float(max(signals.detail[first], signals.detail[after]))
-            found.append(
+            fades.append(
                 Transition(kind="fade", span=span, time_s=flat_s.middle_s, score=min(1.0, change))
             )
-    return found
+    return fades
 
 
 def _slope(detail: np.ndarray) -> int:

@@ -1,7 +1,6 @@
 """What small frames tell about changes of shot: sudden jumps, gradual blends, flashes, light.
 
-Pure arithmetic on arrays, frame after frame, holding a few seconds of frames only. Leaves out the
-decision (`shots`).
+Pure arithmetic on arrays, frame after frame, holding a few seconds of frames only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Hard limits of a plan and the frame count and size that keep all of them.
 
 Frames are made smaller first, down to a size one can still read; after that there are fewer of
-them. Leaves out which frames are taken.
+them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from operator import index
 from typing import Any
 
-from mmreason.video.plan.families import Family, shrunk
+from mmreason.video.plan.families import Family, shrink_size
 
 READABLE_PIXELS = 128 * 28 * 28
 """Frames are not made smaller than this (about 317 x 317) to keep more of them."""
@@ -20,7 +20,12 @@ READABLE_PIXELS = 128 * 28 * 28
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameBudget:
     """Limits that hold together: `frames`, visual `tokens` of the family that the plan names, and
-    `pixels` (frames x width x height as delivered). None leaves a limit open."""
+    `pixels` (frames x width x height as delivered). None leaves a limit open.
+
+    Example:
+        >>> str(FrameBudget(frames=32, tokens=4096))
+        '32 frames, 4,096 tokens'
+    """
 
     frames: int | None = None
     tokens: int | None = None
@@ -49,11 +54,16 @@ class Shape:
 
 
 def as_budget(budget: int | FrameBudget) -> FrameBudget:
-    """A plain number counts frames. Raises ValueError below 1."""
+    """A plain number counts frames. Raises ValueError below 1.
+
+    Example:
+        >>> as_budget(8)
+        FrameBudget(frames=8, tokens=None, pixels=None)
+    """
     return budget if isinstance(budget, FrameBudget) else FrameBudget(frames=index(budget))
 
 
-def fit(
+def fit_shape(
     n: int,
     size_px: tuple[int, int] | None,
     family: Family | None,
@@ -68,6 +78,10 @@ def fit(
     says that `size_px` is the video's own, so that None can stand for it where nothing changes it.
     `multiple` keeps the count a multiple, as long as it is not below it. Raises ValueError where
     not even one frame fits, and where a limit cannot be computed.
+
+    Example:
+        >>> fit_shape(32, (1280, 720), None, FrameBudget(pixels=1_000_000)).frames
+        9
     """
     if budget.frames is not None:
         n = _floored(min(n, budget.frames), multiple)
@@ -106,17 +120,17 @@ def _share(n: int, family: Family | None, budget: FrameBudget) -> float:
 
 def _roomy(n: int, source_px: tuple[int, int], family: Family | None, budget: FrameBudget) -> bool:
     """Whether `n` frames can keep their own size, or at least one that can be read."""
-    own = math.prod(_own_size(n, source_px, family))
-    return _share(n, family, budget) >= min(own, READABLE_PIXELS)
+    full_pixels = math.prod(_own_size(n, source_px, family))
+    return _share(n, family, budget) >= min(full_pixels, READABLE_PIXELS)
 
 
 def _shape(n: int, source_px: tuple[int, int], family: Family | None, budget: FrameBudget) -> Shape:
     """`n` frames at the family's own size, or at the largest that the budget leaves each."""
     size_px = _own_size(n, source_px, family)
-    share = _share(n, family, budget)
-    if math.prod(size_px) > share:
-        beta = math.sqrt(math.prod(source_px) / max(share, 1))
-        size_px = shrunk(*source_px, beta, 1 if family is None else family.grid_px)
+    most_pixels = _share(n, family, budget)
+    if math.prod(size_px) > most_pixels:
+        beta = math.sqrt(math.prod(source_px) / max(most_pixels, 1))
+        size_px = shrink_size(*source_px, beta, 1 if family is None else family.grid_px)
     return Shape(frames=n, size_px=size_px, token_count=_tokens(n, size_px, family))
 
 
@@ -135,7 +149,7 @@ def _fewer(
         if _holds(shape, budget):
             return shape
     grid_px = 1 if family is None else family.grid_px
-    least_px = shrunk(*source_px, math.sqrt(math.prod(source_px)) / grid_px, grid_px)
+    least_px = shrink_size(*source_px, math.sqrt(math.prod(source_px)) / grid_px, grid_px)
     tokens = _tokens(1, least_px, family)
     raise ValueError(
         f"a budget of {budget} holds no frame of this video: the smallest plan is 1 frame of "

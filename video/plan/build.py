@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mmreason.video.plan.budget import FrameBudget, Shape, fit
+from mmreason.video.plan.budget import FrameBudget, Shape, fit_shape
 from mmreason.video.plan.families import Family, FamilyName, family_of
 from mmreason.video.types import SamplePlan, Span, VideoInfo
 
@@ -22,7 +22,7 @@ class HasInfo(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PlanScope:
     """The stretch to plan for and what is known of its frames."""
 
     span: Span
@@ -39,8 +39,8 @@ class Place:
         *,
         multiple: int = 1,
     ) -> Shape:
-        """At most `n` frames within `budget`; see `budget.fit`."""
-        return fit(
+        """At most `n` frames within `budget`; see `budget.fit_shape`."""
+        return fit_shape(
             n,
             self.size_px,
             family_of(family),
@@ -50,12 +50,16 @@ class Place:
         )
 
 
-def place(
+def resolve_scope(
     video_or_span: HasInfo | Span, size_px: tuple[int, int] | None, within: Span | None = None
-) -> Place:
+) -> PlanScope:
     """Where to plan: the whole, or the part of it `within` a span.
 
     Raises ValueError for an empty span and for sizes below 1.
+
+    Example:
+        >>> resolve_scope(Span(0, 60), (640, 360), within=Span(50, 70)).span
+        Span(start_s=50, end_s=60)
     """
     if size_px is not None and min(size_px) < 1:
         raise ValueError(f"size_px must be (width, height) of 1 or more, got {size_px}")
@@ -70,7 +74,7 @@ def place(
         raise ValueError(
             f"cannot sample an empty span ({span}); give one that ends after it starts"
         )
-    return Place(span, size_px or own_px, is_own_size=size_px is None)
+    return PlanScope(span, size_px or own_px, is_own_size=size_px is None)
 
 
 def checked_count(n: int) -> int:
@@ -80,12 +84,17 @@ def checked_count(n: int) -> int:
     return index(n)
 
 
-def middles(span: Span, n: int) -> list[float]:
-    """The middles of `n` equal parts of `span`, in seconds."""
+def middle_times(span: Span, n: int) -> list[float]:
+    """The middles of `n` equal parts of `span`, in seconds.
+
+    Example:
+        >>> middle_times(Span(0, 4), 2)
+        [1.0, 3.0]
+    """
     return [span.start_s + (k + 0.5) * span.duration_s / n for k in range(n)]
 
 
-def build(
+def build_plan(
     times_s: Sequence[float],
     reasons: Sequence[str],
     *,
@@ -95,17 +104,17 @@ def build(
     span: Span | None,
     family: Family | FamilyName | None,
     budget: FrameBudget | None,
-    asked: int,
+    frames_asked: int,
     moved: tuple[bool, ...] = (),
 ) -> SamplePlan:
     """The plan; its settings also say which budget it kept and how many frames it cost."""
     assert len(times_s) == shape.frames, (len(times_s), shape)
-    known = family_of(family)
+    model_family = family_of(family)
     extra: dict[str, Any] = {}
     if budget is not None and budget.to_dict():
         extra["budget"] = budget.to_dict()
-    if shape.frames < asked:
-        extra["frames_asked"] = asked
+    if shape.frames < frames_asked:
+        extra["frames_asked"] = frames_asked
     return SamplePlan(
         times_s=tuple(float(t) for t in times_s),
         size_px=shape.size_px,
@@ -114,7 +123,7 @@ def build(
         settings=dict(settings) | extra,
         span=span,
         token_count=shape.token_count,
-        family=None if known is None else known.name,
+        family=None if model_family is None else model_family.name,
         moved=moved,
     )
 
@@ -153,7 +162,7 @@ def fit_candidates(
     family: Family | FamilyName | None,
 ) -> Shape:
     """The shape of a plan that takes frames out of `available` candidates."""
-    return fit(available, size_px, family_of(family), budget)
+    return fit_shape(available, size_px, family_of(family), budget)
 
 
 def build_chosen(
@@ -169,7 +178,7 @@ def build_chosen(
     """A plan of the chosen candidates (index -> reason), in order of time."""
     order = sorted(chosen)
     span = Span(float(times_s[0]), float(times_s[-1])) if len(times_s) else None
-    return build(
+    return build_plan(
         times_s[order].tolist(),
         [chosen[i] for i in order],
         method=method,
@@ -178,5 +187,5 @@ def build_chosen(
         span=span,
         family=family,
         budget=budget,
-        asked=0,
+        frames_asked=0,
     )

@@ -6,7 +6,7 @@
   and Zhou, NeurIPS 2018, arXiv 1709.05135).
 
 All take O(T) memory a chosen frame. Candidates that are equally good are told apart by time: the
-one farthest from the frames chosen so far. Leaves out computing the embeddings.
+one farthest from the frames chosen so far.
 """
 
 from __future__ import annotations
@@ -55,6 +55,10 @@ def diverse(
     likeness to chosen frames, "dpp" weighs every frame by them. Without scores "farthest" and "mmr"
     begin with the candidate nearest to the average. Raises ValueError for shapes that do not match,
     times that do not ascend, numbers that are not finite, and a budget that holds no frame.
+
+    Example:
+        >>> diverse([[1, 0], [1, 0.1], [0, 1]], [0, 1, 2], 2).times_s
+        (1.0, 2.0)
     """
     points = unit_rows(embeddings)
     times = checked_candidates(times_s, points, "embeddings")
@@ -70,9 +74,11 @@ def diverse(
         kernel = Kernel.of(points, quality)
         order, reason = greedy_dpp(kernel, times, shape.frames).order, "adds the most volume"
     elif method in ("farthest", "mmr"):
-        share = score_share if method == "mmr" and scores is not None else 0.0
-        order = _least_alike(points, quality, times, shape.frames, share)
-        reason = "least like those chosen" if share == 0 else "best mix of score and difference"
+        score_weight = score_share if method == "mmr" and scores is not None else 0.0
+        order = _least_alike(points, quality, times, shape.frames, score_weight)
+        reason = (
+            "least like those chosen" if score_weight == 0 else "best mix of score and difference"
+        )
     else:
         raise ValueError(f"method {method!r} is not known; known are farthest, mmr, dpp")
     return build_chosen(
@@ -88,7 +94,12 @@ def diverse(
 
 def unit_rows(embeddings: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
     """float64 (T, D) of rows with length 1 (or 0). Raises ValueError for another shape and
-    for numbers that are not finite."""
+    for numbers that are not finite.
+
+    Example:
+        >>> unit_rows([[3.0, 4.0]]).tolist()
+        [[0.6, 0.8]]
+    """
     rows = np.asarray(embeddings, dtype=np.float64)
     if rows.shape == (0,):
         rows = rows.reshape(0, 1)
@@ -104,7 +115,12 @@ def unit_rows(embeddings: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
 
 
 def unit_scores(scores: np.ndarray) -> np.ndarray:
-    """`scores` (T,) moved and scaled to 0..1; zeros where all are the same."""
+    """`scores` (T,) moved and scaled to 0..1; zeros where all are the same.
+
+    Example:
+        >>> unit_scores(np.array([2.0, 4.0, 3.0])).tolist()
+        [0.0, 1.0, 0.5]
+    """
     if not len(scores) or scores.max() == scores.min():
         return np.zeros(len(scores))
     return (scores - scores.min()) / (scores.max() - scores.min())
@@ -136,7 +152,7 @@ class Chooser:
 
 
 def _least_alike(
-    points: np.ndarray, quality: np.ndarray, times_s: np.ndarray, n: int, share: float
+    points: np.ndarray, quality: np.ndarray, times_s: np.ndarray, n: int, score_weight: float
 ) -> list[int]:
     """Greedy argmax of share x quality - (1 - share) x largest cosine to a chosen one, O(T n D).
 
@@ -152,7 +168,7 @@ def _least_alike(
     for _ in range(n):
         i = chooser.best(value)
         likeness = np.maximum(likeness, np.round((points @ points[i]).astype(np.float64), 6))
-        value = share * quality - (1 - share) * likeness
+        value = score_weight * quality - (1 - score_weight) * likeness
     return chooser.order
 
 
@@ -226,16 +242,18 @@ def greedy_dpp(kernel: Kernel, times_s: np.ndarray, n: int) -> Greedy:
     step adds one row and lowers every candidate's remaining volume by its square.
     """
     chooser, gains = Chooser(times_s), []
-    left = kernel.diagonal.copy()
-    least = 1e-10 * left.max(initial=1.0)
-    factor = np.zeros((n, len(left)))
+    volume = kernel.diagonal.copy()
+    least = 1e-10 * volume.max(initial=1.0)
+    factor = np.zeros((n, len(volume)))
     for k in range(n):
-        i = chooser.best(left)
-        gains.append(float(np.log(max(left[i], least))))
-        if left[i] <= least:
-            left = np.zeros_like(left)  # everything is a copy of what is chosen: only time counts
+        i = chooser.best(volume)
+        gains.append(float(np.log(max(volume[i], least))))
+        if volume[i] <= least:
+            volume = np.zeros_like(
+                volume
+            )  # everything is a copy of what is chosen: only time counts
             continue
-        row = (kernel.column(i) - factor[:k, i] @ factor[:k]) / np.sqrt(left[i])
+        row = (kernel.column(i) - factor[:k, i] @ factor[:k]) / np.sqrt(volume[i])
         factor[k] = row
-        left = np.maximum(left - row**2, 0.0)
+        volume = np.maximum(volume - row**2, 0.0)
     return Greedy(chooser.order, gains)

@@ -10,7 +10,13 @@ from typing import Protocol
 import numpy as np
 
 from mmreason.video.plan.budget import FrameBudget
-from mmreason.video.plan.build import HasInfo, build, checked_count, middles, place
+from mmreason.video.plan.build import (
+    HasInfo,
+    build_plan,
+    checked_count,
+    middle_times,
+    resolve_scope,
+)
 from mmreason.video.plan.families import Family, FamilyName
 from mmreason.video.types import SamplePlan, Span, format_time
 
@@ -35,20 +41,24 @@ def uniform(
     `size_px` is (width, height) to deliver, None for the video's own; `family` rounds it as its
     processor would and counts tokens; `budget` makes frames smaller, then fewer. Raises ValueError
     for n < 1, for an empty span, and for a budget that holds no frame.
+
+    Example:
+        >>> uniform(Span(0, 8), 4).times_s
+        (1.0, 3.0, 5.0, 7.0)
     """
-    where = place(video_or_span, size_px)
-    shape = where.fit(checked_count(n), family, budget)
+    scope = resolve_scope(video_or_span, size_px)
+    shape = scope.fit(checked_count(n), family, budget)
     count = shape.frames
-    return build(
-        middles(where.span, count),
+    return build_plan(
+        middle_times(scope.span, count),
         [f"middle of part {k + 1} of {count}" for k in range(count)],
         method="uniform",
         shape=shape,
-        settings={"n": count, "span": where.span.to_list()},
-        span=where.span,
+        settings={"n": count, "span": scope.span.to_list()},
+        span=scope.span,
         family=family,
         budget=budget,
-        asked=n,
+        frames_asked=n,
     )
 
 
@@ -65,16 +75,20 @@ def fps(
 
     At least one frame. `settings["fps_hz"]` is the rate that came out, `settings["fps_asked_hz"]`
     the one asked for. Raises ValueError for a rate that is not above 0, and as `uniform` does.
+
+    Example:
+        >>> fps(Span(0, 2), 2.0).times_s
+        (0.25, 0.75, 1.25, 1.75)
     """
     if not (np.isfinite(fps) and fps > 0):
         raise ValueError(f"fps must be above 0 frames a second, got {fps}")
-    where = place(video_or_span, size_px)
-    wanted = max(1, round(min(where.span.duration_s * fps, 2**53)))
-    shape = where.fit(min(wanted, checked_count(max_frames)), family, budget)
+    scope = resolve_scope(video_or_span, size_px)
+    due_count = max(1, round(min(scope.span.duration_s * fps, 2**53)))
+    shape = scope.fit(min(due_count, checked_count(max_frames)), family, budget)
     count = shape.frames
-    rate_hz = count / where.span.duration_s
-    return build(
-        middles(where.span, count),
+    rate_hz = count / scope.span.duration_s
+    return build_plan(
+        middle_times(scope.span, count),
         [f"middle of part {k + 1} of {count}, {rate_hz:.3g} a second" for k in range(count)],
         method="fps",
         shape=shape,
@@ -82,12 +96,12 @@ def fps(
             "fps_asked_hz": fps,
             "fps_hz": round(rate_hz, 6),
             "max_frames": max_frames,
-            "span": where.span.to_list(),
+            "span": scope.span.to_list(),
         },
-        span=where.span,
+        span=scope.span,
         family=family,
         budget=budget,
-        asked=wanted,
+        frames_asked=due_count,
     )
 
 
@@ -109,13 +123,13 @@ def keyframes(
     not where `uniform` wants them, so that those frames come with `exact` False. Raises ValueError
     as `uniform` does.
     """
-    where = place(video, size_px, within=span)
-    shape = where.fit(checked_count(n), family, budget)
+    scope = resolve_scope(video, size_px, within=span)
+    shape = scope.fit(checked_count(n), family, budget)
     count = shape.frames
-    times = np.array(middles(where.span, count))
-    keys = np.array([t for t in video.keyframe_times_s if where.span.contains(t)])
-    edges = np.concatenate([[where.span.start_s], keys, [where.span.end_s]])
-    gap_s, interval_s = float(np.diff(edges).max()), where.span.duration_s / count
+    times = np.array(middle_times(scope.span, count))
+    keys = np.array([t for t in video.keyframe_times_s if scope.span.contains(t)])
+    edges = np.concatenate([[scope.span.start_s], keys, [scope.span.end_s]])
+    gap_s, interval_s = float(np.diff(edges).max()), scope.span.duration_s / count
     snapped = gap_s <= interval_s / 2
     moved: tuple[bool, ...] = ()
     if snapped:
@@ -131,22 +145,22 @@ def keyframes(
         times = nearest
     else:
         reasons = [f"middle of part {k + 1} of {count}, not moved" for k in range(count)]
-    return build(
+    return build_plan(
         times.tolist(),
         reasons,
         method="keyframes",
         shape=shape,
         settings={
             "n": count,
-            "span": where.span.to_list(),
+            "span": scope.span.to_list(),
             "snapped": snapped,
             "largest_gap_s": round(gap_s, 6),
             "interval_s": round(interval_s, 6),
         },
-        span=where.span,
+        span=scope.span,
         family=family,
         budget=budget,
-        asked=n,
+        frames_asked=n,
         moved=moved,
     )
 
@@ -167,46 +181,48 @@ def shots(
     and its edges do not count. Raises ValueError as `uniform` does and for times that are not
     finite.
     """
-    where = place(video_or_span, size_px)
+    scope = resolve_scope(video_or_span, size_px)
     cuts = {float(t) for t in boundaries_s}
     if not all(np.isfinite(t) for t in cuts):
         raise ValueError("boundaries_s must be finite seconds, got nan or infinity")
-    inner = sorted(t for t in cuts if where.span.start_s < t < where.span.end_s)
-    edges = [where.span.start_s, *inner, where.span.end_s]
-    parts = [Span(a, b) for a, b in pairwise(edges)]
-    shape = where.fit(checked_count(n), family, budget)
+    inner = sorted(t for t in cuts if scope.span.start_s < t < scope.span.end_s)
+    edges = [scope.span.start_s, *inner, scope.span.end_s]
+    shot_spans = [Span(a, b) for a, b in pairwise(edges)]
+    shape = scope.fit(checked_count(n), family, budget)
     times: list[float] = []
     reasons: list[str] = []
-    for k, (part, count) in enumerate(zip(parts, _shares(parts, shape.frames), strict=True)):
-        times += middles(part, count)
-        name = f"shot {k + 1} of {len(parts)} from {format_time(part.start_s)}"
+    for k, (shot_span, count) in enumerate(
+        zip(shot_spans, _shares(shot_spans, shape.frames), strict=True)
+    ):
+        times += middle_times(shot_span, count)
+        name = f"shot {k + 1} of {len(shot_spans)} from {format_time(shot_span.start_s)}"
         reasons += [
             f"middle of {name}" if count == 1 else f"frame {i + 1} of {count} in {name}"
             for i in range(count)
         ]
-    return build(
+    return build_plan(
         times,
         reasons,
         method="shots",
         shape=shape,
-        settings={"n": shape.frames, "span": where.span.to_list(), "shots": len(parts)},
-        span=where.span,
+        settings={"n": shape.frames, "span": scope.span.to_list(), "shots": len(shot_spans)},
+        span=scope.span,
         family=family,
         budget=budget,
-        asked=n,
+        frames_asked=n,
     )
 
 
-def _shares(parts: Sequence[Span], n: int) -> list[int]:
+def _shares(shot_spans: Sequence[Span], n: int) -> list[int]:
     """How many of `n` frames each part gets; equal lengths are served from the first on."""
-    counts = [0] * len(parts)
-    by_length = sorted(range(len(parts)), key=lambda k: (-parts[k].duration_s, k))
+    counts = [0] * len(shot_spans)
+    by_length = sorted(range(len(shot_spans)), key=lambda k: (-shot_spans[k].duration_s, k))
     for k in by_length[:n]:
         counts[k] = 1
-    heap = [(-part.duration_s, k) for k, part in enumerate(parts)]
+    heap = [(-shot_span.duration_s, k) for k, shot_span in enumerate(shot_spans)]
     heapify(heap)
-    for _ in range(n - len(parts)):
+    for _ in range(n - len(shot_spans)):
         k = heap[0][1]
         counts[k] += 1
-        heapreplace(heap, (-parts[k].duration_s / counts[k], k))
+        heapreplace(heap, (-shot_spans[k].duration_s / counts[k], k))
     return counts

@@ -74,14 +74,14 @@ class Family:
 
     def _frame_rule(self, width_px: int, height_px: int, n: int) -> tuple[int, int]:
         """Each frame within its own limits, and within its share of the clip."""
-        share = max(
+        frame_pixels = max(
             min(self.max_pixels, self.clip_pixels / n * self.frames_per_token),
             min(self.max_pixels, int(self.min_pixels * _FLOOR_SLACK)),
         )
         width, height = _nearest(width_px, self.grid_px), _nearest(height_px, self.grid_px)
-        if width * height > share:
-            beta = math.sqrt(height_px * width_px / share)
-            return shrunk(width_px, height_px, beta, self.grid_px)
+        if width * height > frame_pixels:
+            beta = math.sqrt(height_px * width_px / frame_pixels)
+            return shrink_size(width_px, height_px, beta, self.grid_px)
         if width * height < self.min_pixels:
             beta = math.sqrt(self.min_pixels / (height_px * width_px))
             return _grown(width_px, height_px, beta, self.grid_px)
@@ -91,8 +91,8 @@ class Family:
         """All frames together within the limits, counted in whole temporal patches."""
         grid, limit = self.grid_px, self.max_pixels
         if self.frame_cap_pixels < math.inf:
-            share = min(self.frame_cap_pixels, limit // n)
-            limit = max(share, int(self.min_pixels * _FLOOR_SLACK)) * n
+            frame_pixels = min(self.frame_cap_pixels, limit // n)
+            limit = max(frame_pixels, int(self.min_pixels * _FLOOR_SLACK)) * n
         if min(width_px, height_px) < grid:
             scale = max(grid / height_px, grid / width_px)
             width_px, height_px = int(width_px * scale), int(height_px * scale)
@@ -101,7 +101,7 @@ class Family:
         frames = round(n / self.frames_per_token) * self.frames_per_token
         if frames * width * height > limit:
             beta = math.sqrt(n * height_px * width_px / limit)
-            return shrunk(width_px, height_px, beta, grid)
+            return shrink_size(width_px, height_px, beta, grid)
         if frames * width * height < self.min_pixels:
             beta = math.sqrt(self.min_pixels / (n * height_px * width_px))
             return _grown(width_px, height_px, beta, grid)
@@ -114,8 +114,13 @@ class Family:
         return slices * (width_px // self.grid_px) * (height_px // self.grid_px)
 
 
-def shrunk(width_px: int, height_px: int, beta: float, grid_px: int) -> tuple[int, int]:
-    """The shape divided by `beta`, down to whole multiples of `grid_px`, one at least."""
+def shrink_size(width_px: int, height_px: int, beta: float, grid_px: int) -> tuple[int, int]:
+    """The shape divided by `beta`, down to whole multiples of `grid_px`, one at least.
+
+    Example:
+        >>> shrink_size(1280, 720, 2.0, 28)
+        (616, 336)
+    """
     return (
         max(grid_px, math.floor(width_px / beta / grid_px) * grid_px),
         max(grid_px, math.floor(height_px / beta / grid_px) * grid_px),
@@ -134,7 +139,12 @@ def _nearest(side_px: int, grid_px: int) -> int:
 
 
 def patches(patch_px: int = 16, *, merge: int = 1, frames_per_token: int = 1) -> Family:
-    """Any plain patch encoder: frames keep their size but for rounding to whole tokens."""
+    """Any plain patch encoder: frames keep their size but for rounding to whole tokens.
+
+    Example:
+        >>> patches(14).tokens(1, (28, 28))
+        4
+    """
     name = f"patch{patch_px}" + (f"x{merge}" if merge > 1 else "")
     return Family(name=name, patch_px=patch_px, merge=merge, frames_per_token=frames_per_token)
 

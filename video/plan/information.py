@@ -25,13 +25,23 @@ from mmreason.video.types import SamplePlan
 
 def at_quantiles(weights: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
     """The index at which the cumulated share of `weights` (T,), none negative and one above 0,
-    reaches each quantile in 0..1. Quantiles inside one weight give its index several times."""
-    shares = np.cumsum(weights)
-    return np.searchsorted(shares / shares[-1], quantiles).clip(0, len(weights) - 1)
+    reaches each quantile in 0..1. Quantiles inside one weight give its index several times.
+
+    Example:
+        >>> at_quantiles(np.array([1.0, 2.0, 1.0]), np.array([0.2, 0.5])).tolist()
+        [0, 1]
+    """
+    cumulated = np.cumsum(weights)
+    return np.searchsorted(cumulated / cumulated[-1], quantiles).clip(0, len(weights) - 1)
 
 
-def spread(available: int, n: int) -> list[int]:
-    """The indices in the middles of `n` equal parts of `available` >= n candidates."""
+def spread_evenly(available: int, n: int) -> list[int]:
+    """The indices in the middles of `n` equal parts of `available` >= n candidates.
+
+    Example:
+        >>> spread_evenly(10, 2)
+        [2, 7]
+    """
     return [int((k + 0.5) * available / n) for k in range(n)]
 
 
@@ -52,6 +62,10 @@ def motion(
     fall into one candidate, the places left go to the middles of the stretches with the most change
     unseen. Raises ValueError for negative or non-finite differences, for times that do not ascend,
     and for a budget that holds no frame.
+
+    Example:
+        >>> motion([0, 0, 0, 9, 9], [0, 1, 2, 3, 4], 2, even_share=0).times_s
+        (3.0, 4.0)
     """
     change = checked_vector(differences, "differences")
     times = checked_candidates(times_s, change, "differences")

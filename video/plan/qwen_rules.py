@@ -22,7 +22,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mmreason.video.plan.budget import FrameBudget, Shape
-from mmreason.video.plan.build import HasInfo, build, checked_count, place
+from mmreason.video.plan.build import HasInfo, build_plan, checked_count, resolve_scope
 from mmreason.video.plan.families import (
     QWEN2_5_VL,
     QWEN3_VL,
@@ -80,19 +80,19 @@ def qwen(
     if family not in _BY_FRAME:
         raise ValueError(f"family must be one of {', '.join(_BY_FRAME)}, got {family!r}")
     base = _BY_FRAME[family]
-    where, frames = place(video, None, within=span), _range(video, span)
+    scope, frames = resolve_scope(video, None, within=span), _range(video, span)
     if frames.total == 1:
-        wanted = 1
+        frame_count = 1
     elif n is not None:
-        wanted = round(checked_count(n) / _PAIR) * _PAIR
+        frame_count = round(checked_count(n) / _PAIR) * _PAIR
     else:
         least = math.ceil(min_frames / _PAIR) * _PAIR
         most = math.floor(min(max_frames, frames.total) / _PAIR) * _PAIR
         rate = frames.total / frames.fps_hz * _checked_rate(fps)
-        wanted = math.floor(min(max(rate, least), most, frames.total) / _PAIR) * _PAIR
-    if frames.total > 1 and not _PAIR <= wanted <= frames.total:
+        frame_count = math.floor(min(max(rate, least), most, frames.total) / _PAIR) * _PAIR
+    if frames.total > 1 and not _PAIR <= frame_count <= frames.total:
         raise ValueError(
-            f"{video.info.path}: these settings ask for {wanted} frames, which must lie in "
+            f"{video.info.path}: these settings ask for {frame_count} frames, which must lie in "
             f"{_PAIR}..{frames.total}, the frames there are; change n, or min_frames and max_frames"
         )
     model = replace(
@@ -101,9 +101,9 @@ def qwen(
         max_pixels=base.max_pixels if max_pixels is None else min(max_pixels, base.max_pixels),
         clip_pixels=base.clip_pixels if total_pixels is None else total_pixels,
     )
-    shape = where.fit(wanted, model, budget, multiple=_PAIR)
+    shape = scope.fit(frame_count, model, budget, multiple=_PAIR)
     settings = {"n": n} if n is not None else {"fps": fps, "min": min_frames, "max": max_frames}
-    return _plan("qwen", video, frames, shape, settings, model, budget, where.span, wanted)
+    return _plan("qwen", video, frames, shape, settings, model, budget, scope.span, frame_count)
 
 
 def qwen3(
@@ -127,21 +127,21 @@ def qwen3(
     `span` takes the frames inside as if they were the video, which the processor cannot.
     Raises ValueError for counts and rates out of range and for an empty span.
     """
-    where, frames = place(video, None, within=span), _range(video, span)
+    scope, frames = resolve_scope(video, None, within=span), _range(video, span)
     if n is not None:
-        wanted = min(checked_count(n), frames.total)
+        frame_count = min(checked_count(n), frames.total)
     else:
         rate = int(frames.total / frames.fps_hz * _checked_rate(fps))
-        wanted = min(max(rate, min_frames), checked_count(max_frames), frames.total)
+        frame_count = min(max(rate, min_frames), checked_count(max_frames), frames.total)
     model = replace(
         QWEN3_VL,
         min_pixels=min_pixels,
         max_pixels=max_pixels,
         frame_cap_pixels=768 * QWEN3_VL.grid_px**2 if cap_pixels_per_frame else math.inf,
     )
-    shape = where.fit(wanted, model, budget)
+    shape = scope.fit(frame_count, model, budget)
     settings = {"n": n} if n is not None else {"fps": fps, "min": min_frames, "max": max_frames}
-    return _plan("qwen3", video, frames, shape, settings, model, budget, where.span, wanted)
+    return _plan("qwen3", video, frames, shape, settings, model, budget, scope.span, frame_count)
 
 
 def _range(video: HasInfo, span: Span | None) -> _Range:
@@ -193,7 +193,7 @@ def _plan(
     family: Family,
     budget: FrameBudget | None,
     span: Span,
-    asked: int,
+    frames_asked: int,
 ) -> SamplePlan:
     last = frames.first + frames.total - 1
     indices = np.linspace(frames.first, last, shape.frames).round().astype(int).tolist()
@@ -203,7 +203,7 @@ def _plan(
         "frame_indices": indices,
         "sample_fps_hz": shape.frames / frames.total * frames.fps_hz,
     }
-    return build(
+    return build_plan(
         times_s,
         [f"frame {i} of {frames.first}..{last}" for i in indices],
         method=method,
@@ -212,5 +212,5 @@ def _plan(
         span=span,
         family=family,
         budget=budget,
-        asked=asked,
+        frames_asked=frames_asked,
     )

@@ -1,4 +1,4 @@
-"""Frames that answer a query, from one score a candidate. Leaves out computing the scores.
+"""Frames that answer a query, from one score a candidate.
 
     plan.relevant(scores, times_s, 32, "bolt")
 
@@ -30,8 +30,8 @@ from mmreason.video.plan.diversity import (
     unit_scores,
 )
 from mmreason.video.plan.families import Family, FamilyName
-from mmreason.video.plan.information import at_quantiles, spread
-from mmreason.video.plan.sequence import MOST_CONDITIONED, choose
+from mmreason.video.plan.information import at_quantiles, spread_evenly
+from mmreason.video.plan.sequence import MOST_CONDITIONED, choose_sequence
 from mmreason.video.types import SamplePlan
 
 RelevantMethod = Literal["aks", "bolt", "qframe", "mdp3", "tstar"]
@@ -74,12 +74,16 @@ def relevant(
     ValueError for lengths that differ, times that do not ascend, numbers that are not finite, an
     unknown method, embeddings for a method without use for them, cosines without embeddings, and a
     budget that holds no frame.
+
+    Example:
+        >>> relevant([0.1, 0.9, 0.8, 0.2], [0, 1, 2, 3], 2, "aks").times_s
+        (1.0, 2.0)
     """
     raw = checked_vector(scores, "scores")
     times = checked_candidates(times_s, raw, "scores")
     if method not in get_args(RelevantMethod):
-        known = ", ".join(get_args(RelevantMethod))
-        raise ValueError(f"method {method!r} is not known; known are {known}")
+        methods = ", ".join(get_args(RelevantMethod))
+        raise ValueError(f"method {method!r} is not known; known are {methods}")
     if embeddings is not None and method != "mdp3":
         raise ValueError(f'only "mdp3" compares embeddings; leave them out for {method!r}')
     if cosines and (embeddings is None or np.abs(raw).max(initial=0.0) > 1 + 1e-6):
@@ -95,7 +99,9 @@ def relevant(
     if n == 0:
         pass
     elif not unit.any() and points is None:
-        chosen = {i: "all scores are the same: middle of a part" for i in spread(len(raw), n)}
+        chosen = {
+            i: "all scores are the same: middle of a part" for i in spread_evenly(len(raw), n)
+        }
     elif method == "aks":
         chosen = _aks(unit, n)
     elif method == "bolt":
@@ -139,21 +145,24 @@ def _aks(scores: np.ndarray, n: int) -> dict[int, str]:
     stretches = [(0, len(scores), n, 0)]
     while stretches:
         start, stop, count, depth = stretches.pop()
-        part = scores[start:stop]
+        stretch_scores = scores[start:stop]
         if count == 0:
             continue
-        best = np.argsort(-part, kind="stable")[:count]
-        stands_out = part[best].mean() - part.mean() > _AKS_STANDS_OUT
-        if stands_out or depth == _AKS_DEPTH or count == 1 or count == len(part):
+        best = np.argsort(-stretch_scores, kind="stable")[:count]
+        stands_out = stretch_scores[best].mean() - stretch_scores.mean() > _AKS_STANDS_OUT
+        if stands_out or depth == _AKS_DEPTH or count == 1 or count == len(stretch_scores):
             why = f"best of candidates {start + 1}-{stop}"
             chosen |= {start + int(i): why for i in best}
             continue
         middle = (start + stop) // 2
-        left = count // 2
+        first_count = count // 2
         if count % 2 and scores[start:middle].max() >= scores[middle:stop].max():
-            left += 1
-        left = min(max(left, count - (stop - middle)), middle - start)
-        stretches += [(start, middle, left, depth + 1), (middle, stop, count - left, depth + 1)]
+            first_count += 1
+        first_count = min(max(first_count, count - (stop - middle)), middle - start)
+        stretches += [
+            (start, middle, first_count, depth + 1),
+            (middle, stop, count - first_count, depth + 1),
+        ]
     return chosen
 
 
@@ -161,10 +170,10 @@ def _bolt(scores: np.ndarray, n: int) -> dict[int, str]:
     """Inverse transform sampling (Liu et al., CVPR 2025, arXiv 2503.21483) of scores cubed, at
     quantiles 1/n to 1 - 1/n. Repeated frames are taken once."""
     quantiles = np.linspace(1 / n, 1 - 1 / n, n) if n > 1 else np.array([0.5])
-    found = at_quantiles(scores**_BOLT_POWER, quantiles).tolist()
+    picks = at_quantiles(scores**_BOLT_POWER, quantiles).tolist()
     return {
         i: f"{100 * quantile:.0f}% of the score behind"
-        for i, quantile in reversed(list(zip(found, quantiles, strict=True)))
+        for i, quantile in reversed(list(zip(picks, quantiles, strict=True)))
     }
 
 
@@ -176,7 +185,12 @@ def _qframe(scores: np.ndarray, n: int, seed: int) -> dict[int, str]:
 
 
 def gumbel_order(scores: np.ndarray, seed: int) -> list[int]:
-    """All candidates in the order in which Q-Frame draws them, by `scores` (T,) in 0..1."""
+    """All candidates in the order in which Q-Frame draws them, by `scores` (T,) in 0..1.
+
+    Example:
+        >>> sorted(gumbel_order(np.array([0.0, 1.0, 0.5]), seed=0))
+        [0, 1, 2]
+    """
     noise = np.random.default_rng(seed).gumbel(size=len(scores))
     return np.argsort(-(scores / _QFRAME_TEMPERATURE + noise), kind="stable").tolist()
 
@@ -196,7 +210,8 @@ def _mdp3(
     if not cosines:
         kernel = replace(kernel, quality=published_relevance(unit_scores(scores)))
     return {
-        i: f"relevant and new in part {part + 1}" for i, part in choose(kernel, times_s, n).items()
+        i: f"relevant and new in part {number + 1}"
+        for i, number in choose_sequence(kernel, times_s, n).items()
     }
 
 
@@ -218,18 +233,18 @@ def _tstar(raw: np.ndarray, n: int, seed: int) -> tuple[dict[int, str], int]:
             break
         steps = (np.arange(looks) + rng.random()) / looks
         unseen[at_quantiles(weights, steps)] = False
-        seen = np.flatnonzero(~unseen)
-        around = np.interp(np.arange(total), seen, unit_scores(raw[seen])) ** _TSTAR_POWER
+        looked_at = np.flatnonzero(~unseen)
+        around = np.interp(np.arange(total), looked_at, unit_scores(raw[looked_at])) ** _TSTAR_POWER
         hope = _TSTAR_EVEN_SHARE * max(around.mean(), 1e-9) + around
     _look_evenly(unseen, n)
-    seen = np.flatnonzero(~unseen)
-    best = seen[np.argsort(-raw[seen], kind="stable")[:n]].tolist()
-    return {i: "best of those looked at" for i in best}, len(seen)
+    looked_at = np.flatnonzero(~unseen)
+    best = looked_at[np.argsort(-raw[looked_at], kind="stable")[:n]].tolist()
+    return {i: "best of those looked at" for i in best}, len(looked_at)
 
 
 def _look_evenly(unseen: np.ndarray, n: int) -> None:
     """See as many more as are needed for `n`, spread over those unseen."""
     missing = n - int((~unseen).sum())
     if missing > 0:
-        rest = np.flatnonzero(unseen)
-        unseen[rest[spread(len(rest), missing)]] = False
+        open_rows = np.flatnonzero(unseen)
+        unseen[open_rows[spread_evenly(len(open_rows), missing)]] = False

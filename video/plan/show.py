@@ -1,4 +1,4 @@
-"""A plan for people: lines of text, a rich table, a timeline in SVG. Leaves out the pictures."""
+"""A plan for people: lines of text, a rich table, a timeline in SVG."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 36
 _MOST_TICKS = 6
 
 
-def head(plan: SamplePlan) -> str:
+def format_head(plan: SamplePlan) -> str:
     """Method, count, size, span, cost: `uniform: 4 frames of 64x36 over 0:00.00-0:08.00, ...`."""
     n = len(plan)
     text = f"{plan.method}: {n} frame" + ("" if n == 1 else "s")
@@ -33,12 +33,12 @@ def head(plan: SamplePlan) -> str:
     if plan.size_px is not None:
         pixels = n * prod(plan.size_px)
         text += f", {pixels:,} pixels ({pixels * 3 / 2**20:.1f} MiB)"
-    if asked := plan.settings.get("frames_asked"):
-        text += f"; {asked} frames were asked for"
+    if frames_asked := plan.settings.get("frames_asked"):
+        text += f"; {frames_asked} frames were asked for"
     return text
 
 
-def rows(plan: SamplePlan) -> Iterator[tuple[str, str, str]]:
+def format_rows(plan: SamplePlan) -> Iterator[tuple[str, str, str]]:
     """(number, time, reason) of each frame; one row of dots for the middle of a long plan."""
     n = len(plan)
     hidden = range(_HEAD_ROWS, n - _TAIL_ROWS) if n > _HEAD_ROWS + _TAIL_ROWS + 1 else range(0)
@@ -49,10 +49,14 @@ def rows(plan: SamplePlan) -> Iterator[tuple[str, str, str]]:
             yield "...", "...", f"{len(hidden)} more"
 
 
-def text(plan: SamplePlan) -> str:
-    """The head line and one line a frame, without a line break at the end."""
-    lines = [head(plan)]
-    lines += [f"{number:>5} {time:>12}  {reason}" for number, time, reason in rows(plan)]
+def format_text(plan: SamplePlan) -> str:
+    """The head line and one line a frame, without a line break at the end.
+
+    Example:
+        >>> print(format_text(plan.uniform(Span(0, 8), n=4)))  # doctest: +SKIP
+    """
+    lines = [format_head(plan)]
+    lines += [f"{number:>5} {time:>12}  {reason}" for number, time, reason in format_rows(plan)]
     return "\n".join(lines)
 
 
@@ -61,16 +65,16 @@ def rich_table(plan: SamplePlan) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(head(plan)), title_justify="left")
+    table = Table(title=Text(format_head(plan)), title_justify="left")
     table.add_column("frame", justify="right")
     table.add_column("time", justify="right")
     table.add_column("reason")
-    for row in rows(plan):
+    for row in format_rows(plan):
         table.add_row(*(Text(cell) for cell in row))
     return table
 
 
-def html(plan: SamplePlan) -> str:
+def render_html(plan: SamplePlan) -> str:
     """The head line above an SVG timeline; each mark tells its time and reason when pointed at."""
     axis = _axis(plan)
     marks = "".join(
@@ -79,7 +83,7 @@ def html(plan: SamplePlan) -> str:
         f"<title>{escape(show_text(f'{format_time(time_s)}: {reason}'))}</title></line>"
         for time_s, reason in zip(plan.times_s, plan.reasons, strict=True)
     )
-    caption = escape(show_text(head(plan)))
+    caption = escape(show_text(format_head(plan)))
     return (
         f'<div>{caption}</div><svg role="img" aria-label="{caption}" '
         f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH_PX} 56" width="100%" '

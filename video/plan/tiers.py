@@ -4,7 +4,7 @@
                                    size_px=(1280, 720), family="qwen3_vl")
 
 After Q-Frame (Zhang et al., ICCV 2025, arXiv 2506.22139). A plan has one size, so each tier is a
-plan of its own. Leaves out how a model is shown frames of several sizes.
+plan of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from mmreason.video.plan.budget import FrameBudget, Shape, as_budget
 from mmreason.video.plan.build import build_chosen, checked_candidates, checked_vector
 from mmreason.video.plan.diversity import unit_scores
-from mmreason.video.plan.families import Family, FamilyName, family_of, shrunk
+from mmreason.video.plan.families import Family, FamilyName, family_of, shrink_size
 from mmreason.video.plan.relevance import gumbel_order
 from mmreason.video.types import SamplePlan
 
@@ -44,17 +44,24 @@ def tiers(
     Frames are drawn as by `relevant(method="qframe")`; the tiers share them 4 : 8 : 32 where the
     budget or the candidates are fewer than 44. All three shrink together until they fit. Raises
     ValueError as `relevant` does, and where the budget holds no frame of the smallest size.
+
+    Example:
+        >>> plans = tiers([0.9, 0.5, 0.1], [0, 1, 2], 3, size_px=(640, 360))
+        >>> [plan.size_px for plan in plans]
+        [(640, 360), (320, 180), (160, 90)]
     """
     raw = checked_vector(scores, "scores")
     times = checked_candidates(times_s, raw, "scores")
-    known, limits = family_of(family), as_budget(budget)
-    if known is None and limits.tokens is not None:
+    model_family, limits = family_of(family), as_budget(budget)
+    if model_family is None and limits.tokens is not None:
         raise ValueError('a budget of tokens needs the family that counts them: family="qwen3_vl"')
     most = sum(COUNTS) if limits.frames is None else min(sum(COUNTS), limits.frames)
     total = min(most, len(times))
     ends = [round(total * sum(COUNTS[: k + 1]) / sum(COUNTS)) for k in range(len(COUNTS))]
     starts = [0, *ends[:-1]]
-    shapes = _shapes([b - a for a, b in zip(starts, ends, strict=True)], size_px, known, limits)
+    shapes = _shapes(
+        [b - a for a, b in zip(starts, ends, strict=True)], size_px, model_family, limits
+    )
     order = gumbel_order(unit_scores(raw), seed)[:total]
     high, middle, low = (
         build_chosen(
@@ -83,7 +90,7 @@ def _shapes(
     grid_px = 1 if family is None else family.grid_px
     beta = 1.0
     while True:
-        sizes = [shrunk(*size_px, beta * 2**k, grid_px) for k in range(len(counts))]
+        sizes = [shrink_size(*size_px, beta * 2**k, grid_px) for k in range(len(counts))]
         shapes = [
             Shape(
                 frames=count,

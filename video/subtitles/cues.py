@@ -1,7 +1,6 @@
 """Cues: stretches of text with a time, as srt, vtt and ass files hold them.
 
-Every parser here reads a text once, line by line, and tells what it could not read. Leaves out
-bytes and encodings (`files`) and what a cue's text becomes (`markup`).
+Every parser here reads a text once, line by line, and tells what it could not read.
 """
 
 from __future__ import annotations
@@ -64,12 +63,22 @@ class _TimeRow:
 
 
 def parse_srt(text: str) -> Cues:
-    """Cues of an srt file; numbers may be wrong or missing, as may blank lines between cues."""
+    """Cues of an srt file; numbers may be wrong or missing, as may blank lines between cues.
+
+    Example:
+        >>> parse_srt("1\\n00:00:01,000 --> 00:00:02,500\\nhello\\n").cues
+        [Cue(start_us=1000000, end_us=2500000, rows=('hello',))]
+    """
     return _parse(text, "srt")
 
 
 def parse_vtt(text: str) -> Cues:
-    """Cues of a WebVTT file; notes, styles, regions and identifiers are left out."""
+    """Cues of a WebVTT file; notes, styles, regions and identifiers are left out.
+
+    Example:
+        >>> parse_vtt("WEBVTT\\n\\n00:01.000 --> 00:02.500\\nhello\\n").cues
+        [Cue(start_us=1000000, end_us=2500000, rows=('hello',))]
+    """
     return _parse(text, "vtt")
 
 
@@ -84,15 +93,15 @@ def _parse(text: str, kind: Format) -> Cues:
     if kind == "srt" and len(preamble) > is_numbered:
         notes.append(f"left out {count_lines(len(preamble) - is_numbered)} before the first time")
     cues, unread = [], []
-    ends = [found.row for found in times[1:]] + [len(rows)]
-    for found, end in zip(times, ends, strict=True):
-        if found.times_us is None:
-            unread.append(rows[found.row].strip()[:60])
+    ends = [time_row.row for time_row in times[1:]] + [len(rows)]
+    for time_row, end in zip(times, ends, strict=True):
+        if time_row.times_us is None:
+            unread.append(rows[time_row.row].strip()[:60])
             continue
-        body = _text_rows(rows[found.row + 1 : end], kind, end == len(rows), is_numbered)
-        joined = strip_tags("\n".join((found.trailing, *body)))
-        kept = tuple(row.strip() for row in joined.split("\n") if row.strip())
-        cues.append(Cue(*found.times_us, kept))
+        body = _text_rows(rows[time_row.row + 1 : end], kind, end == len(rows), is_numbered)
+        joined = strip_tags("\n".join((time_row.trailing, *body)))
+        lines = tuple(row.strip() for row in joined.split("\n") if row.strip())
+        cues.append(Cue(*time_row.times_us, lines))
     if unread:
         notes.append(
             f"left out {count_lines(len(unread))} whose time cannot be read, the first at "
@@ -104,37 +113,37 @@ def _parse(text: str, kind: Format) -> Cues:
 def _time_rows(rows: Sequence[str], *, strict: bool) -> list[_TimeRow]:
     """The rows of times. `strict` takes `-->` between times that have hours or a fraction; without
     it anything like it counts, for files in which no row is strictly right."""
-    found: list[_TimeRow] = []
+    time_rows: list[_TimeRow] = []
     for number, row in enumerate(rows):
         if ":" not in row and ">" not in row:
             continue
         row = row.strip()
         match = _TIMES.match(row)
         if match and (not strict or _is_strict(match)):
-            parts = match.groups()
-            times_us = (_microseconds(parts[:5]), _microseconds(parts[6:11]))
-            found.append(_TimeRow(number, times_us, _without_settings(parts[11])))
+            fields = match.groups()
+            times_us = (_microseconds(fields[:5]), _microseconds(fields[6:11]))
+            time_rows.append(_TimeRow(number, times_us, _without_settings(fields[11])))
         elif _BROKEN_TIMES.match(row):
-            found.append(_TimeRow(number, None, ""))
-    return found if any(row.times_us for row in found) else []
+            time_rows.append(_TimeRow(number, None, ""))
+    return time_rows if any(row.times_us for row in time_rows) else []
 
 
 def _is_strict(match: re.Match[str]) -> bool:
-    parts = match.groups()
-    whole = all(parts[at + 1] or parts[at + 4] for at in (0, 6))
-    return whole and parts[5] in ("-->", "-- >")
+    fields = match.groups()
+    whole = all(fields[first + 1] or fields[first + 4] for first in (0, 6))
+    return whole and fields[5] in ("-->", "-- >")
 
 
-def _microseconds(parts: Sequence[str | None]) -> int:
-    sign, hours, minutes, seconds, fraction = parts
+def _microseconds(fields: Sequence[str | None]) -> int:
+    sign, hours, minutes, seconds, fraction = fields
     total_s = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)
     total_us = total_s * 1_000_000 + int((fraction or "0")[:6].ljust(6, "0"))
     return -total_us if sign else total_us
 
 
 def _without_settings(trailing: str) -> str:
-    words = trailing.split()
-    return " ".join(word for word in words if not word.lower().startswith(_SETTINGS))
+    terms = trailing.split()
+    return " ".join(word for word in terms if not word.lower().startswith(_SETTINGS))
 
 
 def _text_rows(rows: Sequence[str], kind: Format, is_last: bool, is_numbered: bool) -> list[str]:
@@ -142,7 +151,7 @@ def _text_rows(rows: Sequence[str], kind: Format, is_last: bool, is_numbered: bo
     the next cue and, for vtt, comments."""
     blocks = _blocks(rows, kind)
     if kind == "vtt":
-        blocks = [b for at, b in enumerate(blocks) if not at or not _VTT_BLOCKS.match(b[0])]
+        blocks = [b for index, b in enumerate(blocks) if not index or not _VTT_BLOCKS.match(b[0])]
     touches_next = not is_last and bool(rows) and bool(rows[-1].strip())
     if blocks and blocks[-1]:
         ends_in_number = is_numbered and _NUMBER.fullmatch(blocks[-1][-1].strip()) is not None
@@ -190,13 +199,13 @@ def _ass_events(text: str) -> Iterator[tuple[list[str], tuple[str, ...]]]:
         if row.startswith("[") and row.endswith("]"):
             in_events = row.lower() == "[events]"
             continue
-        key, colon, rest = row.partition(":")
+        key, colon, values = row.partition(":")
         if not (in_events and colon):
             continue
         if key.strip().lower() == "format":
-            fields = tuple(name.strip().lower() for name in rest.split(","))
+            fields = tuple(name.strip().lower() for name in values.split(","))
         elif key.strip().lower() == "dialogue":
-            yield rest.split(",", len(fields) - 1), fields
+            yield values.split(",", len(fields) - 1), fields
 
 
 def _ass_microseconds(text: str) -> int | None:

@@ -1,7 +1,4 @@
-"""Reading subtitle files: limits, encodings, which format it is, and what was left out.
-
-Leaves out the grammar of the formats (`cues`) and tracks inside videos (`tracks`).
-"""
+"""Reading subtitle files: limits, encodings, which format it is, and what was left out."""
 
 from __future__ import annotations
 
@@ -69,8 +66,8 @@ def read_open_subtitles(file: BinaryIO, path: Path, encoding: str | None = None)
         notes.append(f"its name ends in {path.suffix}, it is {kind}")
     parsed = _PARSERS[kind](text)
     if not parsed.cues:
-        found = f", {'; '.join(parsed.notes)}" if parsed.notes else ""
-        raise VideoError(f"{path}: holds no {kind} subtitles: expected {_EXPECTED[kind]}{found}")
+        problems = f", {'; '.join(parsed.notes)}" if parsed.notes else ""
+        raise VideoError(f"{path}: holds no {kind} subtitles: expected {_EXPECTED[kind]}{problems}")
     if WORD_STAMP.search(text) or is_rolling(parsed.cues):
         cues, repeats = fold_rolling(parsed.cues)
         if repeats:
@@ -83,7 +80,7 @@ def read_open_subtitles(file: BinaryIO, path: Path, encoding: str | None = None)
 def lines_of(cues: Iterable[Cue], source: Path | str) -> tuple[tuple[Line, ...], list[str]]:
     """Lines in order of time, and notes of what was left out. Raises VideoError where no line or
     too many are left."""
-    found: list[Line] = []
+    kept_lines: list[Line] = []
     backward = empty = 0
     for cue in cues:
         text = plain_line("\n".join(cue.rows))
@@ -92,13 +89,13 @@ def lines_of(cues: Iterable[Cue], source: Path | str) -> tuple[tuple[Line, ...],
         elif not text:
             empty += 1
         else:
-            found.append(Line(Span(cue.start_us / 1e6, cue.end_us / 1e6), text))
-        if len(found) > MAX_LINES:
+            kept_lines.append(Line(Span(cue.start_us / 1e6, cue.end_us / 1e6), text))
+        if len(kept_lines) > MAX_LINES:
             raise VideoError(
                 f"{source}: holds more than {MAX_LINES:,} lines of subtitles, the limit"
             )
-    lines = tuple(sorted(set(found)))
-    twice, cut = len(found) - len(lines), sum(len(line.text) == MAX_TEXT for line in lines)
+    lines = tuple(sorted(set(kept_lines)))
+    twice, cut = len(kept_lines) - len(lines), sum(len(line.text) == MAX_TEXT for line in lines)
     counts = {
         f"left out {count_lines(backward)} whose end is not after the start": backward,
         f"left out {count_lines(twice)} written twice": twice,
@@ -157,8 +154,8 @@ def _decode_as(data: bytes, source: Path | str, encoding: str) -> str:
         return data.decode(encoding)
     except (LookupError, ValueError) as error:
         if isinstance(error, UnicodeError):
-            found = f"cannot be read as {encoding} ({' '.join(str(error).split())[:120]})"
-            raise VideoError(f"{source}: {found}; give another encoding") from error
+            problem = f"cannot be read as {encoding} ({' '.join(str(error).split())[:120]})"
+            raise VideoError(f"{source}: {problem}; give another encoding") from error
         raise VideoError(
             f"{source}: encoding {encoding!r} is not known; give one such as utf-8, cp1252, "
             "cp1251, gbk, shift_jis or utf-16-le"
@@ -185,8 +182,8 @@ def _decode_by_line(data: bytes) -> tuple[str, int]:
 def _hint_utf16(data: bytes) -> str:
     """What to do where every other byte is zero, as in utf-16 without a mark."""
     for name, first in (("utf-16-le", 1), ("utf-16-be", 0)):
-        zeros, others = data[first::2].count(0), data[1 - first :: 2].count(0)
-        if len(data) >= 16 and zeros > len(data) // 4 and not others:
+        zeros, other_zeros = data[first::2].count(0), data[1 - first :: 2].count(0)
+        if len(data) >= 16 and zeros > len(data) // 4 and not other_zeros:
             return f"; it looks like {name}: give encoding={name!r}"
     return ""
 

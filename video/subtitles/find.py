@@ -88,10 +88,10 @@ def find_subtitles(path: str | Path, *, language: str | None = None) -> Subtitle
         except VideoError as error:
             notes.append(f"{file.path.name} was not read: {_reason(error, file.path)}")
             continue
-        others = [other.path.name for other in files if other != file]
+        other_names = [other.path.name for other in files if other != file]
         chosen = f"read from {file.path.name}, found beside the video"
-        left = _left_note([*others, *map(str, _tracks_or_none(path)[0])])
-        notes = [chosen, *left, *notes, *read.notes]
+        left_note = _left_note([*other_names, *map(str, _tracks_or_none(path)[0])])
+        notes = [chosen, *left_note, *notes, *read.notes]
         return replace(read, language=file.language, notes=tuple(notes))
     tracks, fault = _tracks_or_none(path)
     track = choose_track(tracks, language)
@@ -102,8 +102,8 @@ def find_subtitles(path: str | Path, *, language: str | None = None) -> Subtitle
         except VideoError as error:
             notes.append(f"{track} was not read: {_reason(error, path)}")
         else:
-            left = _left_note([*unused, *(str(other) for other in tracks if other != track)])
-            notes = [f"read from {track} inside the video", *left, *notes, *read.notes]
+            left_note = _left_note([*unused, *(str(other) for other in tracks if other != track)])
+            notes = [f"read from {track} inside the video", *left_note, *notes, *read.notes]
             return replace(read, notes=tuple(notes))
     notes += _left_note([*unused, *(str(other) for other in tracks if other != track)])
     notes += [fault] if fault and notes else []
@@ -124,13 +124,13 @@ def place_on_video(subtitles: Subtitles, path: str | Path) -> Subtitles:
     stay where they are if more of them lie inside the video as they are than after the move: then
     they were made from the video's own clock. Starts under 0.1 s are not looked at.
     """
-    shown = container_times(Path(path))
-    return subtitles if shown is None else place_in_times(subtitles, shown)
+    clock = container_times(Path(path))
+    return subtitles if clock is None else place_in_times(subtitles, clock)
 
 
-def place_in_times(subtitles: Subtitles, shown: ContainerTimes) -> Subtitles:
+def place_in_times(subtitles: Subtitles, clock: ContainerTimes) -> Subtitles:
     """`place_on_video` for a video whose times are known."""
-    start_s, end_s = shown.start_s, math.inf if shown.end_s is None else shown.end_s
+    start_s, end_s = clock.start_s, math.inf if clock.end_s is None else clock.end_s
     if abs(start_s) < _MIN_OFFSET_S:
         return subtitles
     stated = sum(start_s <= x.span.start_s < end_s for x in subtitles)
@@ -213,12 +213,14 @@ def _as_subtitle_file(file: Path, video: Path, rivals: Set[str]) -> SubtitleFile
     if file.suffix.lower() not in SUFFIXES:
         return None
     name = _key(file.stem)
-    own = next((own for own in (_key(video.name), _key(video.stem)) if name.startswith(own)), None)
-    if own is None or any(name[:end] in rivals for end in range(len(own) + 1, len(name) + 1)):
+    stem = next(
+        (stem for stem in (_key(video.name), _key(video.stem)) if name.startswith(stem)), None
+    )
+    if stem is None or any(name[:end] in rivals for end in range(len(stem) + 1, len(name) + 1)):
         return None
-    tags = [tag for tag in re.split(r"[. _\[\]()]+", name[len(own) :]) if tag.strip("-")]
+    tags = [tag for tag in re.split(r"[. _\[\]()]+", name[len(stem) :]) if tag.strip("-")]
     tags = [tag.strip("-") for tag in tags]
-    if tags and name[len(own)] not in ". _-[(":
+    if tags and name[len(stem)] not in ". _-[(":
         return None
     languages = [tag for tag in tags if tag not in _MARKS and is_language(tag)]
     if len(languages) + sum(tag in _MARKS for tag in tags) < len(tags) or len(languages) > 1:

@@ -1,7 +1,4 @@
-"""The record of subtitles: lines of plain text over spans of time, windowed, searched and saved.
-
-Leaves out how they are read (`files`, `tracks`) and found (`find`).
-"""
+"""The record of subtitles: lines of plain text over spans of time, windowed, searched and saved."""
 
 from __future__ import annotations
 
@@ -98,11 +95,11 @@ class Subtitles:
 
         Raises ValueError where `text` holds no word.
         """
-        words = _folded(text).split()
-        if not words:
+        terms = _folded(text).split()
+        if not terms:
             raise ValueError("search needs at least one word, got none")
         return tuple(
-            line for line in self.lines if all(word in _folded(line.text) for word in words)
+            line for line in self.lines if all(word in _folded(line.text) for word in terms)
         )
 
     def shifted(self, offset_s: float) -> Subtitles:
@@ -141,8 +138,8 @@ class Subtitles:
 
 
 def _folded(text: str) -> str:
-    parts = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(c for c in parts if not unicodedata.combining(c))
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
 def _as_entity(misread: re.Match[str]) -> str:

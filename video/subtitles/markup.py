@@ -36,7 +36,7 @@ def strip_tags(text: str) -> str:
     `<i>all</i><00:00:01.640><c> right</c>` -> `all right`.
     """
     text = WORD_STAMP.sub("", text)
-    text = _SPEAKER.sub(lambda found: f"{found[1].strip()}: ", text)
+    text = _SPEAKER.sub(lambda match: f"{match[1].strip()}: ", text)
     text = _STYLE.sub("", _TAG.sub("", _BREAK.sub("\n", text)))
     return _ENTITY.sub(_unescape, text)
 
@@ -49,17 +49,17 @@ def _unescape(entity: re.Match[str]) -> str:
 
 def strip_ass(text: str) -> str:
     r"""Text of an ass event without styles and drawings: `{\i1}Good{\i0}\Nmorning` -> two lines."""
-    kept: list[str] = []
-    place, drawing = 0, False
+    runs: list[str] = []
+    offset, drawing = 0, False
     for block in _ASS_BLOCK.finditer(text):
         if not drawing:
-            kept.append(text[place : block.start()])
+            runs.append(text[offset : block.start()])
         for scale in _ASS_DRAWING.findall(block[1]):
             drawing = scale != "0"
-        place = block.end()
+        offset = block.end()
     if not drawing:
-        kept.append(text[place:])
-    joined = "".join(kept).replace("\\N", "\n").replace("\\n", "\n")
+        runs.append(text[offset:])
+    joined = "".join(runs).replace("\\N", "\n").replace("\\n", "\n")
     return joined.replace("\\h", " ")
 
 

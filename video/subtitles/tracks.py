@@ -1,7 +1,6 @@
 """Subtitle tracks inside video files, read through PyAV: which there are, and their text.
 
-The packets of a text track hold the same markup as files do, so nothing is decoded. Leaves out
-bitmaps (DVD, Blu-ray), whose text would have to be recognised: they are named, not read.
+The packets of a text track hold the same markup as files do, so nothing is decoded.
 """
 
 from __future__ import annotations
@@ -56,8 +55,8 @@ class SubtitleTrack:
 
     def __str__(self) -> str:
         marks = [self.language, self.title, "default" * self.is_default, "forced" * self.is_forced]
-        found = ", ".join(mark for mark in (f"track {self.index}", self.codec, *marks) if mark)
-        return found + (f" (not read: {self.why_unreadable})" if self.why_unreadable else "")
+        label = ", ".join(mark for mark in (f"track {self.index}", self.codec, *marks) if mark)
+        return label + (f" (not read: {self.why_unreadable})" if self.why_unreadable else "")
 
 
 def subtitle_tracks(path: str | Path) -> tuple[SubtitleTrack, ...]:
@@ -117,11 +116,11 @@ def open_for_subtitles(path: Path) -> InputContainer:
 def _tracks(container: InputContainer) -> tuple[SubtitleTrack, ...]:
     from av.stream import Disposition
 
-    found = []
+    tracks = []
     for stream in container.streams.subtitles:
         context = stream.codec_context
         codec = "unknown" if context is None else context.codec.canonical_name
-        found.append(
+        tracks.append(
             SubtitleTrack(
                 index=stream.index,
                 codec=codec,
@@ -132,7 +131,7 @@ def _tracks(container: InputContainer) -> tuple[SubtitleTrack, ...]:
                 why_unreadable=_why_unreadable(codec),
             )
         )
-    return tuple(found)
+    return tuple(tracks)
 
 
 def _why_unreadable(codec: str) -> str | None:
@@ -150,8 +149,10 @@ def _named_track(
     if index is None:
         chosen = choose_track(tracks, language)
         if chosen is None:
-            wanted = f"in {language!r} " if language is not None else ""
-            raise VideoError(f"{path}: carries no subtitles {wanted}that can be read: {listed}")
+            in_language = f"in {language!r} " if language is not None else ""
+            raise VideoError(
+                f"{path}: carries no subtitles {in_language}that can be read: {listed}"
+            )
         return chosen
     chosen = next((t for t in tracks if t.index == index), None)
     if chosen is None:

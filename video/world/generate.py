@@ -12,7 +12,7 @@ import math
 import random
 from typing import get_args
 
-from mmreason.video.world.motion import position
+from mmreason.video.world.motion import actor_position
 from mmreason.video.world.script import (
     RADIUS,
     Actor,
@@ -103,14 +103,14 @@ def _has_room(world: World, trial: Scene, actor: Actor) -> bool:
     radius = RADIUS[actor.size]
     for step in range(9):
         time_s = trial.start_s + (trial.end_s - trial.start_s) * step / 8
-        x, y = position(world, trial, actor, time_s)
+        x, y = actor_position(world, trial, actor, time_s)
         crossing = actor.motion.kind in ("enter", "leave")
         if not crossing and not radius <= x <= world.aspect - radius:
             return False
         if not radius <= y <= floor - radius:
             return False
         for other in trial.actors[:-1]:
-            apart = math.dist((x, y), position(world, trial, other, time_s))
+            apart = math.dist((x, y), actor_position(world, trial, other, time_s))
             if apart < 1.04 * (radius + RADIUS[other.size]):
                 return False
     return True
@@ -123,15 +123,15 @@ def _events(rng: random.Random, world: World, full: Scene) -> tuple[Event, ...]:
         return ()
     actor = rng.choice(still)
     time_s = round(rng.uniform(full.start_s + 0.8, full.end_s - 0.8), 3)
-    others = [a for a in still if a.id != actor.id]
+    partners = [a for a in still if a.id != actor.id]
     kind = rng.choice(("appear", "disappear", "change_colour", "change_colour", "touch", "occlude"))
     if kind in ("appear", "disappear"):
         return (Event(kind=kind, actor=actor.id, time_s=time_s),)
-    if kind == "change_colour" or not others:
+    if kind == "change_colour" or not partners:
         used = {a.colour for a in full.actors}
         colour = rng.choice([c for c in get_args(Colour) if c not in used])
         return (Event(kind="change_colour", actor=actor.id, time_s=time_s, colour=colour),)
-    meeting = Event(kind=kind, actor=actor.id, time_s=time_s, other=rng.choice(others).id)
+    meeting = Event(kind=kind, actor=actor.id, time_s=time_s, other=rng.choice(partners).id)
     trial = full.model_copy(update={"events": (meeting,)})
     return (meeting,) if _meeting_is_clear(world, trial, meeting) else ()
 
@@ -143,12 +143,12 @@ def _meeting_is_clear(world: World, trial: Scene, meeting: Event) -> bool:
     floor = TEXT_FLOOR if trial.text else 1.0
     for step in range(9):
         time_s = trial.start_s + (trial.end_s - trial.start_s) * step / 8
-        x, y = position(world, trial, actor, time_s)
+        x, y = actor_position(world, trial, actor, time_s)
         if not (radius <= x <= world.aspect - radius and radius <= y <= floor - radius):
             return False
         for other in trial.actors:
             if other.id not in (actor.id, meeting.other):
-                apart = math.dist((x, y), position(world, trial, other, time_s))
+                apart = math.dist((x, y), actor_position(world, trial, other, time_s))
                 if apart < 1.04 * (radius + RADIUS[other.size]):
                     return False
     return True
@@ -157,7 +157,12 @@ def _meeting_is_clear(world: World, trial: Scene, meeting: Event) -> bool:
 def world(
     seed: int, *, duration_s: float = 32.0, scene_s: float = 4.0, most_actors: int = 2
 ) -> World:
-    """A world of any length: scenes of about `scene_s` (+-20 %) with 1 to `most_actors` actors."""
+    """A world of any length: scenes of about `scene_s` (+-20 %) with 1 to `most_actors` actors.
+
+    Example:
+        >>> len(world(3, duration_s=40.0, scene_s=5.0).scenes)
+        8
+    """
     rng = random.Random(f"world/{seed}")
     count = max(1, round(duration_s / scene_s))
     lengths = [scene_s * rng.uniform(0.8, 1.2) for _ in range(count)]
@@ -173,22 +178,35 @@ def world(
 
 def demo(seed: int = 0) -> World:
     """The demo: 32 seconds, eight scenes, one shape that is seen only once, and a line of
-    subtitle."""
+    subtitle.
+
+    Example:
+        >>> demo(7).duration_s
+        32.0
+    """
     rng = random.Random(f"demo/{seed}")
     shapes = list(get_args(Shape))
     rng.shuffle(shapes)
-    chosen, rest = shapes[0], shapes[1:]
-    at = rng.randrange(8)
+    chosen, common_shapes = shapes[0], shapes[1:]
+    unique_index = rng.randrange(8)
     scenes = []
     for index in range(8):
-        drawn = scene(rng, 4.0 * index, 4.0, actors=1 if index == at else rng.randint(1, 2))
+        drawn = scene(
+            rng, 4.0 * index, 4.0, actors=1 if index == unique_index else rng.randint(1, 2)
+        )
         actors = [
             actor.model_copy(
-                update={"shape": chosen if index == at else rest[(rest_index + index) % len(rest)]}
+                update={
+                    "shape": chosen
+                    if index == unique_index
+                    else common_shapes[(rest_index + index) % len(common_shapes)]
+                }
             )
             for rest_index, actor in enumerate(drawn.actors)
         ]
-        events = tuple(e for e in drawn.events if index != at or e.kind != "change_colour")
+        events = tuple(
+            e for e in drawn.events if index != unique_index or e.kind != "change_colour"
+        )
         scenes.append(drawn.model_copy(update={"actors": tuple(actors), "events": events}))
     lines = (SubtitleLine(start_s=0.5, end_s=3.0, text="Welcome to a scripted world."),)
     return World(name=f"demo-{seed}", seed=seed, scenes=tuple(scenes), subtitles=lines)

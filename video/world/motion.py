@@ -17,7 +17,7 @@ ENTER_SHARE = 0.4
 """Share of the scene that an `enter` or `leave` takes."""
 
 
-def position(world: World, scene: Scene, actor: Actor, time_s: float) -> tuple[float, float]:
+def actor_position(world: World, scene: Scene, actor: Actor, time_s: float) -> tuple[float, float]:
     """Centre of an actor in frame heights: x in 0..aspect, y in 0..1 (outside while entering or
     leaving)."""
     for event in scene.events:
@@ -50,18 +50,18 @@ def _towards(
     """Even travel from the actor's own place to the other's, meeting at the event's time."""
     assert event.other is not None
     other = scene.actor(event.other)
-    goal = position(world, scene, other, event.time_s)
+    goal = actor_position(world, scene, other, event.time_s)
     start = (actor.x * world.aspect, actor.y)
     away = math.dist(start, goal)
-    share = (time_s - scene.start_s) / max(1e-9, event.time_s - scene.start_s)
+    progress = (time_s - scene.start_s) / max(1e-9, event.time_s - scene.start_s)
     if event.kind == "touch":
         angle = math.atan2(start[1] - goal[1], start[0] - goal[0])
         gap = away - touching_distance(
             actor.shape, RADIUS[actor.size], other.shape, RADIUS[other.size], angle
         )
         gap = max(0.0, gap)
-        share = min(1.0, share) * (gap / away if away else 0.0)
-    return start[0] + (goal[0] - start[0]) * share, start[1] + (goal[1] - start[1]) * share
+        progress = min(1.0, progress) * (gap / away if away else 0.0)
+    return start[0] + (goal[0] - start[0]) * progress, start[1] + (goal[1] - start[1]) * progress
 
 
 def colour_at(scene: Scene, actor: Actor, time_s: float) -> Colour:
@@ -73,7 +73,7 @@ def colour_at(scene: Scene, actor: Actor, time_s: float) -> Colour:
     return colour
 
 
-def presence(scene: Scene, actor: Actor) -> Span:
+def presence_span(scene: Scene, actor: Actor) -> Span:
     """When an actor is in its scene: from its `appear` (or the start) to its `disappear` (or the
     end)."""
     start_s, end_s = scene.start_s, scene.end_s
@@ -88,7 +88,7 @@ def presence(scene: Scene, actor: Actor) -> Span:
 def on_screen(world: World, scene: Scene, actor: Actor) -> Span:
     """When at least about half of an actor can be seen: its presence less the part spent outside
     the frame."""
-    span = presence(scene, actor)
+    span = presence_span(scene, actor)
     slot_s = ENTER_SHARE * (scene.end_s - scene.start_s)
     inset = actor.x * world.aspect
     if actor.motion.kind in ("enter", "leave"):

@@ -15,9 +15,15 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from mmreason.video.types import Span
-from mmreason.video.world.motion import position
+from mmreason.video.world.motion import actor_position
 from mmreason.video.world.script import Colour, Pattern, Shape, World
-from mmreason.video.world.truth import Sighting, article, motion_phrase, noun, sightings
+from mmreason.video.world.truth import (
+    Sighting,
+    add_article,
+    find_sightings,
+    motion_phrase,
+    name_sighting,
+)
 
 FAMILIES = (
     "attribute",
@@ -45,28 +51,35 @@ class Question:
     options: tuple[str, ...] = ()
 
 
-def questions(
+def make_questions(
     world: World, span: Span | None = None, *, seed: int = 0, least_s: float = 0.25
 ) -> list[Question]:
     """All questions with one right answer about `span` (default: the whole world), in seeded
-    order."""
+    order.
+
+    Example:
+        >>> from mmreason.video.world import generate
+        >>> question = make_questions(generate.demo(0))[0]
+        >>> question.text, question.answer
+        ('Which comes first, the square or the large triangle?', 'the square')
+    """
     span = span or world.span
-    seen = sightings(world, span, least_s=least_s)
+    sightings = find_sightings(world, span, least_s=least_s)
     rng = random.Random(f"questions/{seed}/{span.start_s}/{span.end_s}")
-    found = [
-        *_attribute(seen),
-        *_count(seen, span),
-        *_motion(seen),
-        *_order(seen, rng),
-        *_before_after(seen),
-        *_change(seen),
+    questions = [
+        *_attribute(sightings),
+        *_count(sightings, span),
+        *_motion(sightings),
+        *_order(sightings, rng),
+        *_before_after(sightings),
+        *_change(sightings),
         *_text(world, span),
-        *_location(world, seen),
-        *_comparison(seen),
-        *_absence(seen, sightings(world, span, least_s=0.0), span, rng),
+        *_location(world, sightings),
+        *_comparison(sightings),
+        *_absence(sightings, find_sightings(world, span, least_s=0.0), span, rng),
     ]
-    rng.shuffle(found)
-    return found
+    rng.shuffle(questions)
+    return questions
 
 
 def with_options(question: Question, rng: random.Random) -> Question:
@@ -75,15 +88,16 @@ def with_options(question: Question, rng: random.Random) -> Question:
     kinds = (get_args(Colour), get_args(Shape), get_args(Pattern), ("0", "1", "2", "3", "4"))
     for kind in kinds:
         if question.answer in kind:
-            others = [word for word in kind if word != question.answer]
-            options = [question.answer, *rng.sample(others, min(3, len(others)))]
+            wrong_words = [word for word in kind if word != question.answer]
+            options = [question.answer, *rng.sample(wrong_words, min(3, len(wrong_words)))]
             rng.shuffle(options)
             return replace(question, options=tuple(options))
     return question
 
 
-def refer(target: Sighting, seen: list[Sighting], avoid: str = "") -> str | None:
-    """The shortest phrase that names `target` alone among `seen`, without the attribute `avoid`."""
+def refer_to(target: Sighting, sightings: list[Sighting], avoid: str = "") -> str | None:
+    """The shortest phrase that names `target` alone among `sightings`, without the attribute
+    `avoid`."""
     choices = (
         ("shape",),
         ("colour", "shape"),
@@ -98,10 +112,10 @@ def refer(target: Sighting, seen: list[Sighting], avoid: str = "") -> str | None
             continue
         if "pattern" in attributes and target.actor.pattern == "plain":
             continue
-        fits = [s for s in seen if all(_shares(s, target, a) for a in attributes)]
+        fits = [s for s in sightings if all(_shares(s, target, a) for a in attributes)]
         if len(fits) == 1:
-            words = [str(_value(target, a)) for a in attributes]
-            return " ".join(words if "shape" in attributes else [*words, "object"])
+            terms = [str(_value(target, a)) for a in attributes]
+            return " ".join(terms if "shape" in attributes else [*terms, "object"])
     return None
 
 
@@ -115,16 +129,16 @@ def _shares(other: Sighting, target: Sighting, attribute: str) -> bool:
     return _value(other, attribute) == _value(target, attribute)
 
 
-def _attribute(seen: list[Sighting]) -> Iterator[Question]:
-    asked = {
+def _attribute(sightings: list[Sighting]) -> Iterator[Question]:
+    texts = {
         "colour": "What colour is the {}?",
         "shape": "What shape is the {}?",
         "pattern": "What pattern does the {} have?",
         "size": "Is the {} small or large?",
     }
-    for s in seen:
-        for attribute, text in asked.items():
-            name = refer(s, seen, avoid=attribute)
+    for s in sightings:
+        for attribute, text in texts.items():
+            name = refer_to(s, sightings, avoid=attribute)
             if name is None or (attribute == "colour" and len(s.colours) > 1):
                 continue
             yield Question(
@@ -135,26 +149,26 @@ def _attribute(seen: list[Sighting]) -> Iterator[Question]:
             )
 
 
-def _count(seen: list[Sighting], span: Span) -> Iterator[Question]:
+def _count(sightings: list[Sighting], span: Span) -> Iterator[Question]:
     def ask(what: str, fits: list[Sighting]) -> Question:
         spans = tuple(dict.fromkeys(s.span for s in fits)) or (span,)
         return Question(
             text=f"How many {what} are there?", answer=str(len(fits)), family="count", spans=spans
         )
 
-    yield ask("objects", seen)
-    for shape in dict.fromkeys(s.actor.shape for s in seen):
+    yield ask("objects", sightings)
+    for shape in dict.fromkeys(s.actor.shape for s in sightings):
         plural = "crosses" if shape == "cross" else f"{shape}s"
-        yield ask(plural, [s for s in seen if s.actor.shape == shape])
-    for colour in dict.fromkeys(s.colour for s in seen if len(s.colours) == 1):
-        fits = [s for s in seen if colour in s.colours]
+        yield ask(plural, [s for s in sightings if s.actor.shape == shape])
+    for colour in dict.fromkeys(s.colour for s in sightings if len(s.colours) == 1):
+        fits = [s for s in sightings if colour in s.colours]
         if all(len(s.colours) == 1 for s in fits):
             yield ask(f"{colour} objects", fits)
 
 
-def _motion(seen: list[Sighting]) -> Iterator[Question]:
-    for s in seen:
-        name, phrase = refer(s, seen), motion_phrase(s)
+def _motion(sightings: list[Sighting]) -> Iterator[Question]:
+    for s in sightings:
+        name, phrase = refer_to(s, sightings), motion_phrase(s)
         if name and phrase:
             yield Question(
                 text=f"How does the {name} move?",
@@ -164,10 +178,10 @@ def _motion(seen: list[Sighting]) -> Iterator[Question]:
             )
 
 
-def _order(seen: list[Sighting], rng: random.Random) -> Iterator[Question]:
-    for i, a in enumerate(seen):
-        for b in seen[i + 1 :]:
-            names = refer(a, seen), refer(b, seen)
+def _order(sightings: list[Sighting], rng: random.Random) -> Iterator[Question]:
+    for i, a in enumerate(sightings):
+        for b in sightings[i + 1 :]:
+            names = refer_to(a, sightings), refer_to(b, sightings)
             if None in names or b.span.start_s - a.span.start_s < ONSET_GAP_S:
                 continue
             pair = names if rng.random() < 0.5 else names[::-1]
@@ -179,28 +193,28 @@ def _order(seen: list[Sighting], rng: random.Random) -> Iterator[Question]:
             )
 
 
-def _before_after(seen: list[Sighting]) -> Iterator[Question]:
+def _before_after(sightings: list[Sighting]) -> Iterator[Question]:
     """Asked between neighbours that are each alone in their scene."""
-    alone = [s for s in seen if len(s.scene.actors) == 1]
+    alone = [s for s in sightings if len(s.scene.actors) == 1]
     for a, b in itertools.pairwise(alone):
         if abs(a.scene.end_s - b.scene.start_s) > 1e-6:
             continue
         for target, other, word in ((a, b, "after"), (b, a, "before")):
-            name = refer(target, seen)
+            name = refer_to(target, sightings)
             if name and len(other.colours) == 1:
                 yield Question(
                     text=f"What comes right {word} the {name}?",
-                    answer=article(noun(other)),
+                    answer=add_article(name_sighting(other)),
                     family="before_after",
                     spans=(target.span, other.span),
                 )
 
 
-def _change(seen: list[Sighting]) -> Iterator[Question]:
-    for s in seen:
-        name = refer(s, seen, avoid="colour")
-        told = any(event.kind == "change_colour" for event in s.events)
-        if name and told and len(s.colours) == 2:
+def _change(sightings: list[Sighting]) -> Iterator[Question]:
+    for s in sightings:
+        name = refer_to(s, sightings, avoid="colour")
+        changes_colour = any(event.kind == "change_colour" for event in s.events)
+        if name and changes_colour and len(s.colours) == 2:
             yield Question(
                 text=f"What colour does the {name} become?",
                 answer=s.colours[1],
@@ -210,38 +224,38 @@ def _change(seen: list[Sighting]) -> Iterator[Question]:
 
 
 def _text(world: World, span: Span) -> Iterator[Question]:
-    shown = [scene for scene in world.scenes_in(span) if scene.text]
-    if len(shown) == 1 and shown[0].span.overlap_s(span) >= ONSET_GAP_S:
+    text_scenes = [scene for scene in world.scenes_in(span) if scene.text]
+    if len(text_scenes) == 1 and text_scenes[0].span.overlap_s(span) >= ONSET_GAP_S:
         yield Question(
             text="What word is on the screen?",
-            answer=str(shown[0].text),
+            answer=str(text_scenes[0].text),
             family="text",
-            spans=(shown[0].span.clip(span),),
+            spans=(text_scenes[0].span.clip(span),),
         )
 
 
-def _location(world: World, seen: list[Sighting]) -> Iterator[Question]:
-    for s in seen:
-        name = refer(s, seen)
+def _location(world: World, sightings: list[Sighting]) -> Iterator[Question]:
+    for s in sightings:
+        name = refer_to(s, sightings)
         if name is None or s.motion != "still":
             continue
-        x = position(world, s.scene, s.actor, s.span.middle_s)[0] / world.aspect
-        places = {
+        x = actor_position(world, s.scene, s.actor, s.span.middle_s)[0] / world.aspect
+        sides = {
             "on the left": x < 0.36,
             "in the middle": 0.44 < x < 0.56,
             "on the right": x > 0.64,
         }
-        for place, holds in places.items():
+        for side, holds in sides.items():
             if holds:
                 yield Question(
-                    text=f"Where is the {name}?", answer=place, family="location", spans=(s.span,)
+                    text=f"Where is the {name}?", answer=side, family="location", spans=(s.span,)
                 )
 
 
-def _comparison(seen: list[Sighting]) -> Iterator[Question]:
-    for i, a in enumerate(seen):
-        for b in seen[i + 1 :]:
-            names = refer(a, seen, avoid="size"), refer(b, seen, avoid="size")
+def _comparison(sightings: list[Sighting]) -> Iterator[Question]:
+    for i, a in enumerate(sightings):
+        for b in sightings[i + 1 :]:
+            names = refer_to(a, sightings, avoid="size"), refer_to(b, sightings, avoid="size")
             if None in names or a.actor.size == b.actor.size:
                 continue
             larger = names[0] if a.actor.size == "large" else names[1]
@@ -254,14 +268,14 @@ def _comparison(seen: list[Sighting]) -> Iterator[Question]:
 
 
 def _absence(
-    seen: list[Sighting], glimpsed: list[Sighting], span: Span, rng: random.Random
+    sightings: list[Sighting], glimpsed: list[Sighting], span: Span, rng: random.Random
 ) -> Iterator[Question]:
     """Questions about what is not there even for a moment (`glimpsed` holds all that is), among
     them
     half-truths: the right shape in a wrong colour."""
     missing = [shape for shape in get_args(Shape) if all(s.actor.shape != shape for s in glimpsed)]
     names = rng.sample(missing, min(2, len(missing)))
-    for s in seen[:3]:
+    for s in sightings[:3]:
         unused = [c for c in get_args(Colour) if all(c not in o.colours for o in glimpsed)]
         if unused:
             names.append(f"{rng.choice(unused)} {s.actor.shape}")
@@ -272,11 +286,14 @@ def _absence(
             text=text.format(name), answer=f"there is no {name}", family="absence", spans=(span,)
         )
         yield Question(
-            text=f"Is there {article(name)}?", answer="no", family="absence", spans=(span,)
+            text=f"Is there {add_article(name)}?", answer="no", family="absence", spans=(span,)
         )
-    for s in seen[:3]:
-        name = refer(s, seen) or noun(s)
+    for s in sightings[:3]:
+        name = refer_to(s, sightings) or name_sighting(s)
         if len(s.colours) == 1:
             yield Question(
-                text=f"Is there {article(name)}?", answer="yes", family="absence", spans=(s.span,)
+                text=f"Is there {add_article(name)}?",
+                answer="yes",
+                family="absence",
+                spans=(s.span,),
             )

@@ -1,7 +1,5 @@
 """Draws a world at any time and any size, anti-aliased. Same script, same pixels; nothing is kept
 between frames.
-
-Leaves out encoding (`encode.py`) and truth (`truth.py`).
 """
 
 from __future__ import annotations
@@ -11,9 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from mmreason.video.world.motion import colour_at, position, presence
+from mmreason.video.world.motion import actor_position, colour_at, presence_span
 from mmreason.video.world.script import RADIUS, Actor, Background, Event, World
-from mmreason.video.world.shapes import distance, shading
+from mmreason.video.world.shapes import shade_pattern, signed_distance
 
 RGB = {
     "red": (222, 32, 32),
@@ -51,7 +49,7 @@ class Drawing:
     ones)."""
 
 
-def draw(world: World, time_s: float, size_px: tuple[int, int]) -> Drawing:
+def draw_frame(world: World, time_s: float, size_px: tuple[int, int]) -> Drawing:
     """Draw the frame shown at a time, and tell which actor is seen where. `size_px` is (width,
     height); later actors are nearer. Takes memory for a whole frame an actor: `draw_pixels` is for
     those who only look."""
@@ -62,7 +60,13 @@ def draw(world: World, time_s: float, size_px: tuple[int, int]) -> Drawing:
 
 
 def draw_pixels(world: World, time_s: float, size_px: tuple[int, int]) -> np.ndarray:
-    """The same frame alone: uint8 (H, W, 3) RGB, in time and memory linear in the actors."""
+    """The same frame alone: uint8 (H, W, 3) RGB, in time and memory linear in the actors.
+
+    Example:
+        >>> from mmreason.video.world import generate
+        >>> draw_pixels(generate.demo(0), 1.0, (64, 36)).shape
+        (36, 64, 3)
+    """
     return _paint(world, time_s, size_px, None)
 
 
@@ -75,9 +79,9 @@ def _paint(
     column = _background(scene.background, height)
     image = np.broadcast_to(column, (height, width, 3)).copy()
     for index, actor in _by_depth(scene.actors, scene.events):
-        if not presence(scene, actor).contains(time_s):
+        if not presence_span(scene, actor).contains(time_s):
             continue
-        stamp = _stamp(world, actor, position(world, scene, actor, time_s), size_px)
+        stamp = _stamp(world, actor, actor_position(world, scene, actor, time_s), size_px)
         if stamp is None:
             continue
         window, alpha, dark = stamp
@@ -117,8 +121,8 @@ def _stamp(
     y = ((np.arange(y0, y1) + 0.5) / scale_y - centre[1]) / radius
     x, y = np.broadcast_to(x, (len(y), len(x))), np.broadcast_to(y[:, None], (len(y), len(x)))
     pixel = 1 / (radius * np.sqrt(scale_x * scale_y))
-    alpha = np.clip(0.5 - distance(actor.shape, x, y) / pixel, 0.0, 1.0).astype(np.float32)
-    return window, alpha, shading(actor.pattern, x, y, pixel).astype(np.float32)
+    alpha = np.clip(0.5 - signed_distance(actor.shape, x, y) / pixel, 0.0, 1.0).astype(np.float32)
+    return window, alpha, shade_pattern(actor.pattern, x, y, pixel).astype(np.float32)
 
 
 @lru_cache(maxsize=64)
@@ -134,9 +138,9 @@ def _letters(text: str, height_px: int, most_width_px: int) -> np.ndarray:
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(size=max(6.0, 1.25 * height_px))
-    left, top, right, bottom = font.getbbox(text)
-    mask = Image.new("L", (max(1, int(right - left) + 2), max(1, int(bottom - top) + 2)))
-    ImageDraw.Draw(mask).text((1 - left, 1 - top), text, fill=255, font=font, stroke_width=0)
+    x_min, y_min, x_max, y_max = font.getbbox(text)
+    mask = Image.new("L", (max(1, int(x_max - x_min) + 2), max(1, int(y_max - y_min) + 2)))
+    ImageDraw.Draw(mask).text((1 - x_min, 1 - y_min), text, fill=255, font=font, stroke_width=0)
     return np.asarray(mask)[:, :most_width_px].copy()
 
 

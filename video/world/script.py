@@ -2,7 +2,7 @@
 
 Coordinates are fractions of the frame (x of width, y of height), sizes are fractions of the frame
 *height*, times are seconds. Scripts are untrusted: the limits below bound what one can ask of
-memory and time. Leaves out drawing (`render.py`) and what can be said about a script (`truth.py`).
+memory and time.
 """
 
 from __future__ import annotations
@@ -304,7 +304,7 @@ class World(_Part):
             return cls.model_validate(read_json(path, most_bytes=MAX_BYTES))
         except ValidationError as error:
             first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "the file"
+            field = ".".join(str(step) for step in first["loc"]) or "the file"
             raise VideoError(
                 f"{path}: not a valid world script: {show_line(field)[:_MAX_REASON]}: "
                 f"{show_line(first['msg'])[:_MAX_REASON]}"

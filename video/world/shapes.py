@@ -44,8 +44,13 @@ EXTENT = {
 """Tight box of each shape in unit coordinates: x1, y1, x2, y2 (y down)."""
 
 
-def distance(shape: Shape, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Signed distance at points (x, y) of any equal shape, in radii; negative inside."""
+def signed_distance(shape: Shape, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Signed distance at points (x, y) of any equal shape, in radii; negative inside.
+
+    Example:
+        >>> signed_distance("circle", np.array([0.0, 2.0]), np.array([0.0, 0.0])).tolist()
+        [-1.0, 1.0]
+    """
     if shape == "circle":
         return np.hypot(x, y) - 1.0
     if shape == "ring":
@@ -84,7 +89,7 @@ def touching_distance(
     for _ in range(24):
         middle = (near + far) / 2
         points = (outline + middle * direction) / other_radius
-        if distance(other, points[:, 0], points[:, 1]).min() <= 0 or _holds_corner(
+        if signed_distance(other, points[:, 0], points[:, 1]).min() <= 0 or _holds_corner(
             shape, radius, other, other_radius, middle * direction
         ):
             near = middle
@@ -98,7 +103,7 @@ def _holds_corner(
 ) -> bool:
     """Whether the outline of `other` (at the origin) enters `shape` at `centre`."""
     points = (other_radius * _outline(other) - centre) / radius
-    return bool(distance(shape, points[:, 0], points[:, 1]).min() <= 0)
+    return bool(signed_distance(shape, points[:, 0], points[:, 1]).min() <= 0)
 
 
 @lru_cache(maxsize=16)
@@ -107,13 +112,13 @@ def _outline(shape: Shape) -> np.ndarray:
     if shape in POLYGONS:
         corners = POLYGONS[shape]
         following = np.roll(corners, -1, axis=0)
-        shares = np.linspace(0, 1, 16, endpoint=False)[:, None, None]
-        return (corners + shares * (following - corners)).reshape(-1, 2)
+        steps = np.linspace(0, 1, 16, endpoint=False)[:, None, None]
+        return (corners + steps * (following - corners)).reshape(-1, 2)
     turns = np.linspace(0, 2 * np.pi, 128, endpoint=False)
     return np.stack([np.cos(turns), np.sin(turns)], 1)
 
 
-def shading(pattern: Pattern, x: np.ndarray, y: np.ndarray, softness: float) -> np.ndarray:
+def shade_pattern(pattern: Pattern, x: np.ndarray, y: np.ndarray, softness: float) -> np.ndarray:
     """How dark the pattern is at a point: 0 plain colour, 1 fully dark. `softness` is a pixel in
     radii."""
     if pattern == "plain":

@@ -1,7 +1,5 @@
 """What is true of a world: sightings, captions at any level, boxes and tracks. Pure functions of
 the script.
-
-Leaves out questions (`questions.py`).
 """
 
 from __future__ import annotations
@@ -11,8 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmreason.video.types import Span
-from mmreason.video.world.motion import ENTER_SHARE, colour_at, on_screen, position, presence
-from mmreason.video.world.render import draw
+from mmreason.video.world.motion import (
+    ENTER_SHARE,
+    actor_position,
+    colour_at,
+    on_screen,
+    presence_span,
+)
+from mmreason.video.world.render import draw_frame
 from mmreason.video.world.script import RADIUS, Actor, Colour, Event, MotionKind, Scene, World
 from mmreason.video.world.shapes import EXTENT
 
@@ -56,18 +60,26 @@ class Sighting:
         return self.colours[0]
 
 
-def sightings(world: World, span: Span | None = None, *, least_s: float = 0.25) -> list[Sighting]:
+def find_sightings(
+    world: World, span: Span | None = None, *, least_s: float = 0.25
+) -> list[Sighting]:
     """Actors that can be seen for at least `least_s` within `span` (default: the whole world), by
-    first sight."""
+    first sight.
+
+    Example:
+        >>> from mmreason.video.world import generate
+        >>> [name_sighting(s) for s in find_sightings(generate.demo(0), Span(0, 4))]
+        ['red ring', 'blue star']
+    """
     span = span or world.span
-    found = []
+    sightings = []
     for scene in world.scenes_in(span):
         for actor in scene.actors:
-            seen = on_screen(world, scene, actor).clip(span)
-            if seen.duration_s < least_s:
+            visible_span = on_screen(world, scene, actor).clip(span)
+            if visible_span.duration_s < least_s:
                 continue
-            turns = [e for e in _turns(scene, actor) if seen.contains(e.time_s)]
-            colours: list[Colour] = [colour_at(scene, actor, seen.start_s)]
+            turns = [e for e in _turns(scene, actor) if visible_span.contains(e.time_s)]
+            colours: list[Colour] = [colour_at(scene, actor, visible_span.start_s)]
             for turn in turns:
                 assert turn.colour is not None
                 colours.append(turn.colour)
@@ -76,20 +88,20 @@ def sightings(world: World, span: Span | None = None, *, least_s: float = 0.25) 
                 for e in scene.events
                 if e.actor == actor.id
                 and span.contains(e.time_s)
-                and (e not in turns or _told(e, turns, seen, min(least_s, LEAST_COLOUR_S)))
+                and (e not in turns or _told(e, turns, visible_span, min(least_s, LEAST_COLOUR_S)))
             )
-            motion = _motion_within(world, scene, actor, seen)
-            found.append(
+            motion = _motion_within(world, scene, actor, visible_span)
+            sightings.append(
                 Sighting(
                     actor=actor,
                     scene=scene,
-                    span=seen,
+                    span=visible_span,
                     colours=tuple(colours),
                     motion=motion,
                     events=events,
                 )
             )
-    return sorted(found, key=lambda s: s.span.start_s)
+    return sorted(sightings, key=lambda s: s.span.start_s)
 
 
 def _turns(scene: Scene, actor: Actor) -> list[Event]:
@@ -98,11 +110,11 @@ def _turns(scene: Scene, actor: Actor) -> list[Event]:
     return sorted(changes, key=lambda e: e.time_s)
 
 
-def _told(turn: Event, turns: list[Event], seen: Span, least_s: float) -> bool:
+def _told(turn: Event, turns: list[Event], visible_span: Span, least_s: float) -> bool:
     """Whether the colours before and after `turn` are both shown for at least `least_s`."""
-    times_s = [seen.start_s, *(e.time_s for e in turns), seen.end_s]
-    at = turns.index(turn) + 1
-    return min(times_s[at] - times_s[at - 1], times_s[at + 1] - times_s[at]) >= least_s
+    times_s = [visible_span.start_s, *(e.time_s for e in turns), visible_span.end_s]
+    row = turns.index(turn) + 1
+    return min(times_s[row] - times_s[row - 1], times_s[row + 1] - times_s[row]) >= least_s
 
 
 def _motion_within(world: World, scene: Scene, actor: Actor, span: Span) -> MotionKind | None:
@@ -116,58 +128,73 @@ def _motion_within(world: World, scene: Scene, actor: Actor, span: Span) -> Moti
         slot = Span(scene.start_s, scene.start_s + moving)
         if kind == "leave":
             slot = Span(scene.end_s - moving, scene.end_s)
-        share = slot.overlap_s(span) / moving
-        return kind if share >= 0.4 else ("still" if share <= 0.02 else None)
+        moving_share = slot.overlap_s(span) / moving
+        return kind if moving_share >= 0.4 else ("still" if moving_share <= 0.02 else None)
     if kind in ("circle", "bounce"):
         return kind if span.duration_s >= 0.7 * actor.motion.period_s else None
     if kind == "still":
         return kind
-    start = position(world, scene, actor, span.start_s)
-    end = position(world, scene, actor, span.end_s)
+    start = actor_position(world, scene, actor, span.start_s)
+    end = actor_position(world, scene, actor, span.end_s)
     return kind if np.hypot(end[0] - start[0], end[1] - start[1]) >= 0.15 else None
 
 
-def noun(sighting: Sighting, *, size: bool = False, colour: bool = True) -> str:
+def name_sighting(sighting: Sighting, *, size: bool = False, colour: bool = True) -> str:
     """`star`, `red star`, `red striped star`, `large red striped star`."""
     actor = sighting.actor
-    words = [actor.size] if size else []
-    words += [sighting.colour] if colour else []
-    words += [actor.pattern] if actor.pattern != "plain" and colour else []
-    return " ".join([*words, actor.shape])
+    terms = [actor.size] if size else []
+    terms += [sighting.colour] if colour else []
+    terms += [actor.pattern] if actor.pattern != "plain" and colour else []
+    return " ".join([*terms, actor.shape])
 
 
 def motion_phrase(sighting: Sighting) -> str | None:
+    """How an actor moves, as in `moves left`; None where the stretch shows too little to tell."""
     if sighting.motion is None:
         return None
     return MOTION_PHRASE[sighting.motion].format(side=sighting.actor.motion.side)
 
 
-def article(phrase: str) -> str:
+def add_article(phrase: str) -> str:
+    """`phrase` with "a" or "an" before it.
+
+    Example:
+        >>> add_article("orange star")
+        'an orange star'
+    """
     return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
-def caption(world: World, span: Span | None = None, *, least_s: float = 0.25) -> str:
+def write_caption(world: World, span: Span | None = None, *, least_s: float = 0.25) -> str:
     """A description of a stretch: in full where it shows one scene, briefer the more scenes it
-    shows."""
+    shows.
+
+    Example:
+        >>> from mmreason.video.world import generate
+        >>> write_caption(generate.demo(0), Span(0, 4))
+        'a small red ring moves up. a small blue star goes out to the left.'
+    """
     span = span or world.span
     scenes = [s for s in world.scenes_in(span) if s.span.overlap_s(span) >= least_s]
     starts_s = {scene.start_s for scene in scenes}
-    seen = [s for s in sightings(world, span, least_s=least_s) if s.scene.start_s in starts_s]
+    sightings = [
+        s for s in find_sightings(world, span, least_s=least_s) if s.scene.start_s in starts_s
+    ]
     if not scenes:
         return "nothing is there."
     if len(scenes) == 1:
-        parts = [_sentence(s) for s in seen] or ["nothing is there."]
+        sentences = [_sentence(s) for s in sightings] or ["nothing is there."]
         if scenes[0].text:
-            parts.append(f"the word {scenes[0].text} is on the screen.")
-        return " ".join(parts)
+            sentences.append(f"the word {scenes[0].text} is on the screen.")
+        return " ".join(sentences)
     if len(scenes) <= BRIEF_SCENES:
-        return " then ".join(_brief(scene, seen) for scene in scenes) + "."
-    names = dict.fromkeys(noun(s) for s in seen)
-    return f"{len(scenes)} scenes with " + ", ".join(article(name) for name in names) + "."
+        return " then ".join(_brief(scene, sightings) for scene in scenes) + "."
+    names = dict.fromkeys(name_sighting(s) for s in sightings)
+    return f"{len(scenes)} scenes with " + ", ".join(add_article(name) for name in names) + "."
 
 
-def _brief(scene: Scene, seen: list[Sighting]) -> str:
-    names = [article(noun(s)) for s in seen if s.scene is scene]
+def _brief(scene: Scene, sightings: list[Sighting]) -> str:
+    names = [add_article(name_sighting(s)) for s in sightings if s.scene is scene]
     if scene.text:
         names.append(f"the word {scene.text}")
     return " and ".join(names) or "nothing"
@@ -188,33 +215,33 @@ def _sentence(sighting: Sighting) -> str:
             phrases.append(f"turns {event.colour}")
         else:
             phrases.append(event.kind + "s")
-    subject = article(noun(sighting, size=True))
+    subject = add_article(name_sighting(sighting, size=True))
     return f"{subject} {' and '.join(phrases) or 'is there'}."
 
 
 def box_at(world: World, scene: Scene, actor: Actor, time_s: float) -> Box | None:
     """Box of an actor as fractions of the frame (x1, y1, x2, y2), cut at its edges; None where it
     is not seen."""
-    if not presence(scene, actor).contains(time_s):
+    if not presence_span(scene, actor).contains(time_s):
         return None
-    cx, cy = position(world, scene, actor, time_s)
+    cx, cy = actor_position(world, scene, actor, time_s)
     radius = RADIUS[actor.size]
-    left, top, right, bottom = EXTENT[actor.shape]
-    x1, x2 = (cx + left * radius) / world.aspect, (cx + right * radius) / world.aspect
-    y1, y2 = cy + top * radius, cy + bottom * radius
+    x_min, y_min, x_max, y_max = EXTENT[actor.shape]
+    x1, x2 = (cx + x_min * radius) / world.aspect, (cx + x_max * radius) / world.aspect
+    y1, y2 = cy + y_min * radius, cy + y_max * radius
     cut = (max(0.0, x1), max(0.0, y1), min(1.0, x2), min(1.0, y2))
-    shown = max(0.0, cut[2] - cut[0]) * max(0.0, cut[3] - cut[1])
-    return cut if shown >= 0.25 * (x2 - x1) * (y2 - y1) else None
+    visible_area = max(0.0, cut[2] - cut[0]) * max(0.0, cut[3] - cut[1])
+    return cut if visible_area >= 0.25 * (x2 - x1) * (y2 - y1) else None
 
 
-def boxes(world: World, time_s: float) -> dict[str, Box]:
+def boxes_at(world: World, time_s: float) -> dict[str, Box]:
     """Boxes of all actors seen at a time, by actor id."""
     scene = world.scene_at(time_s)
-    found = {actor.id: box_at(world, scene, actor, time_s) for actor in scene.actors}
-    return {name: box for name, box in found.items() if box is not None}
+    boxes = {actor.id: box_at(world, scene, actor, time_s) for actor in scene.actors}
+    return {name: box for name, box in boxes.items() if box is not None}
 
 
-def track(world: World, scene: Scene, actor: Actor, times_s: list[float]) -> list[Box | None]:
+def track_boxes(world: World, scene: Scene, actor: Actor, times_s: list[float]) -> list[Box | None]:
     """Boxes of one actor over times; None where it is not seen or another scene is shown."""
     return [box_at(world, scene, actor, t) if scene.span.contains(t) else None for t in times_s]
 
@@ -224,13 +251,13 @@ def visible_share(world: World, time_s: float, height_px: int = 120) -> dict[str
     frame)."""
     scene = world.scene_at(time_s)
     size_px = (round(height_px * world.aspect), height_px)
-    seen = draw(world, time_s, size_px).coverage.sum((1, 2))
-    shares = {}
-    for actor, area in zip(scene.actors, seen, strict=True):
-        if not presence(scene, actor).contains(time_s):
+    areas = draw_frame(world, time_s, size_px).coverage.sum((1, 2))
+    visible_shares = {}
+    for actor, area in zip(scene.actors, areas, strict=True):
+        if not presence_span(scene, actor).contains(time_s):
             continue
-        shares[actor.id] = min(1.0, float(area) / _full_area(world, actor, size_px))
-    return shares
+        visible_shares[actor.id] = min(1.0, float(area) / _full_area(world, actor, size_px))
+    return visible_shares
 
 
 def _full_area(world: World, actor: Actor, size_px: tuple[int, int]) -> float:
@@ -238,4 +265,4 @@ def _full_area(world: World, actor: Actor, size_px: tuple[int, int]) -> float:
     alone = actor.model_copy(update={"x": 0.5, "y": 0.5, "motion": type(actor.motion)()})
     scene = Scene(start_s=0.0, end_s=1.0, actors=(alone,))
     single = world.model_copy(update={"scenes": (scene,)})
-    return float(draw(single, 0.0, size_px).coverage.sum())
+    return float(draw_frame(single, 0.0, size_px).coverage.sum())

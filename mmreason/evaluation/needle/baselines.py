@@ -28,16 +28,15 @@ from mmreason.evaluation.needle.reading import (
 )
 from mmreason.language.answer_reading import read_answer
 from mmreason.memory.tree import Tree, plan_tree
-from mmreason.models.base import ChatModel, FramesPart, Message, Reply, TextPart
+from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, Reply, TextPart
 from mmreason.needle.items import Item
 from mmreason.needle.words import parse_question, split_word_clause
 from mmreason.tool_calls import Caption, Look, Scan, Skim
-from mmreason.tools.calls import Watchable
 from mmreason.tools.views import caption_views
 from mmreason.types import Answer, Cost, Evidence, Observation, Step, StopReason
 from mmreason.video import plan
-from mmreason.video.content import salient as moments
-from mmreason.video.types import Span
+from mmreason.video.content import salient
+from mmreason.video.types import FrameSource, Span
 
 WORD_QUESTION = "What word is on the screen?"
 BATCH = 16
@@ -46,7 +45,7 @@ MOST_WORD_STILLS = 64
 """Stills whose word is asked for where the question is about words of the whole video."""
 
 
-def answer_in_one_pass(model: ChatModel, video: Watchable, item: Item) -> Answer:
+def answer_in_one_pass(model: ChatModel, video: FrameSource, item: Item) -> Answer:
     """8 uniform frames (of the packaged model) and the question."""
     run = _BaselineRun(model, video, item)
     span = video.info.span
@@ -55,7 +54,7 @@ def answer_in_one_pass(model: ChatModel, video: Watchable, item: Item) -> Answer
 
 
 def answer_from_stills(
-    model: ChatModel, video: Watchable, item: Item, *, frames: int, look: bool = False
+    model: ChatModel, video: FrameSource, item: Item, *, frames: int, look: bool = False
 ) -> Answer:
     """`frames` uniform stills, captioned one by one; answered from their lines, with `look` by a
     clip at the best line's moment instead. What is told of the word on the screen is asked of the
@@ -67,9 +66,9 @@ def answer_from_stills(
 
 def answer_from_distinct_stills(
     model: ChatModel,
-    video: Watchable,
+    video: FrameSource,
     item: Item,
-    salient_frames: moments.Found,
+    salient_frames: salient.SalientScan,
     *,
     frames: int,
     look: bool = False,
@@ -97,7 +96,7 @@ def _caption_stills(run: _BaselineRun, times_s: Sequence[float], look: bool) -> 
 
 
 def answer_exhaustively(
-    model: ChatModel, video: Watchable, item: Item, *, look: bool = True
+    model: ChatModel, video: FrameSource, item: Item, *, look: bool = True
 ) -> Answer:
     """Every leaf of the tree captioned by the model's own recipe; answered by a look at the best
     line, or from the text alone."""
@@ -116,7 +115,7 @@ def answer_exhaustively(
     return run.answer(*run.conclude(lines, look))
 
 
-def answer_from_gold(model: ChatModel, video: Watchable, item: Item) -> Answer:
+def answer_from_gold(model: ChatModel, video: FrameSource, item: Item) -> Answer:
     """What the model answers where the gold is given: a look at the gold of one needle, captions of
     the gold of several, stills of the whole video where all of it is asked about."""
     # Gold of the whole video is the whole video.
@@ -148,7 +147,7 @@ class _BaselineRun:
     """One question being answered: what was asked of the model, and what it cost."""
 
     model: ChatModel
-    video: Watchable
+    video: FrameSource
     item: Item
     steps: list[Step] = field(default_factory=list)
     _started: float = field(default_factory=time.perf_counter)
@@ -254,7 +253,9 @@ class _BaselineRun:
                 kind = "image" if len(times) == 1 else "video"
                 message_parts = (FramesPart(frames, kind), TextPart(prompt))
                 conversations.append([Message("user", message_parts)])
-            replies += self.model.generate(conversations, max_new_tokens=MAX_NEW_TOKENS)
+            replies += self.model.generate(
+                GenerateRequest(conversations, max_new_tokens=MAX_NEW_TOKENS)
+            )
         return replies
 
     def note(

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from mmreason.memory.store import Store
-from mmreason.models.base import ChatModel, ClipRecipe, Conversation, FramesPart, Reply, TextPart
-from mmreason.tools.calls import Watchable
-from mmreason.video.types import FrameBatch, VideoInfo
+from mmreason.models.base import (
+    ChatModel,
+    ClipRecipe,
+    Conversation,
+    FramesPart,
+    GenerateRequest,
+    Reply,
+    TextPart,
+)
+from mmreason.video.types import FrameBatch, FrameSource, VideoInfo
 
 MOST_BYTES = 192 * 2**20
 """Pixels that are kept of a video."""
@@ -25,7 +32,7 @@ MOST_BYTES = 192 * 2**20
 class FrameCache:
     """Wraps an open video; frames once drawn are kept, up to `MOST_BYTES`."""
 
-    def __init__(self, video: Watchable):
+    def __init__(self, video: FrameSource):
         self._video = video
         self._kept: dict[tuple[float, tuple[int, int] | None], FrameBatch] = {}
         self._bytes = 0
@@ -97,26 +104,21 @@ class ReplyCache:
     def notes(self) -> tuple[str, ...]:
         return self._model.notes
 
-    def generate(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        max_new_tokens: int = 96,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[Reply]:
-        """See `ChatModel`. Only greedy replies are kept; others are asked anew."""
+    def generate(self, request: GenerateRequest) -> list[Reply]:
+        """See `ChatModel`. Only plain greedy replies are stored; others are asked for anew."""
         # A random reply that is stored would be the same for every seed.
-        if temperature > 0:
-            return self._model.generate(
-                conversations, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
-            )
-        keys = [self._key(c, max_new_tokens) for c in conversations]
+        if request.temperature > 0 or request.stop or request.constraint or request.tools:
+            return self._model.generate(request)
+        conversations = request.conversations
+        keys = [self._key(c, request.max_new_tokens) for c in conversations]
         replies_by_key = {key: self._store.get(key) for key in dict.fromkeys(keys)}
         # The same request twice in a batch is asked once.
         new = {k: c for k, c in zip(keys, conversations, strict=True) if replies_by_key[k] is None}
         if new:
-            replies = self._model.generate(list(new.values()), max_new_tokens=max_new_tokens)
+            self.asked += len(new)
+            # A reply is for all who will read it here: it has no deadline of one of them.
+            new_request = replace(request, conversations=list(new.values()), deadlines_s=())
+            replies = self._model.generate(new_request)
             for key, reply in zip(new, replies, strict=True):
                 replies_by_key[key] = asdict(reply)
                 self._store.put(key, asdict(reply), video="benchmark", model=self.name)

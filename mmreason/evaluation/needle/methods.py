@@ -15,9 +15,9 @@ from mmreason.models.base import ChatModel
 from mmreason.needle.items import Item
 from mmreason.policies import Policy
 from mmreason.reasoner import Reasoner
-from mmreason.tools.calls import Watchable
 from mmreason.types import Answer, Budget, UsageError
-from mmreason.video.content import salient as moments
+from mmreason.video.content import salient
+from mmreason.video.types import FrameSource
 
 POLICIES = ("greedy", "breadth_first", "random_leaf", "oracle", "longvideo_r1")
 BUDGETS = (8, 16, 32, 64, 128, 256, 512)
@@ -73,7 +73,7 @@ def is_scan(method: str) -> bool:
 def answer_item(
     method: str,
     model: ChatModel,
-    video: Watchable,
+    video: FrameSource,
     item: Item,
     *,
     budget: Budget,
@@ -103,10 +103,10 @@ def answer_item(
 
 
 @lru_cache(maxsize=1)
-def _scan(video: Watchable) -> moments.Found:
+def _scan(video: FrameSource) -> salient.SalientScan:
     """The scan of an open video, which does not depend on the question; smaller budgets take the
     first of it."""
-    return moments.find(video, video.info.span, SCAN_BUDGETS[-1])
+    return salient.find_salient(video, video.info.span, SCAN_BUDGETS[-1])
 
 
 def _policy(name: str, item: Item) -> Policy:

@@ -16,8 +16,9 @@ from enum import StrEnum, auto
 import numpy as np
 
 from mmreason.evaluation.needle.outcomes import Outcome, Visit
-from mmreason.evaluation.needle.spans import harmonic_mean, merge_spans, temporal_iou
+from mmreason.evaluation.needle.spans import harmonic_mean
 from mmreason.evaluation.scoring import Proportion
+from mmreason.grounding.spans import merge_spans, tiou
 from mmreason.needle.items import Item
 from mmreason.video.types import Span
 
@@ -213,13 +214,13 @@ def idle_rounds(outcome: Outcome) -> int | None:
 
 def evidence_iou(outcome: Outcome) -> float:
     """tIoU between all evidence and all gold."""
-    return temporal_iou([span for span, _, _ in outcome.evidence], outcome.item.gold_spans)
+    return tiou([span for span, _, _ in outcome.evidence], outcome.item.gold_spans)
 
 
 def is_ungrounded(outcome: Outcome) -> bool:
     """Whether no evidence span reaches a tIoU of 0.05 with any gold span (H_t's condition)."""
     best = max(
-        (temporal_iou([e], [g]) for e, _, _ in outcome.evidence for g in outcome.item.gold_spans),
+        (tiou([e], [g]) for e, _, _ in outcome.evidence for g in outcome.item.gold_spans),
         default=0.0,
     )
     return best < UNGROUNDED_IOU

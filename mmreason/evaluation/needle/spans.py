@@ -1,4 +1,4 @@
-"""Measures between sets of stretches and sets of moments. Pure functions; all results in 0..1.
+"""What was visited and seen, measured against gold spans. Pure functions; all results in 0..1.
 
 V are visited spans, G gold spans, F times of frames seen, F* gold times, in seconds. A set of spans
 counts as its union: visiting a stretch twice never changes a measure.
@@ -11,64 +11,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mmreason.grounding.spans import intersection_length_us, union_length_us
 from mmreason.video.types import Span
-
-
-def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """The same time as disjoint spans in ascending order; empty spans go.
-
-    Example:
-        >>> merge_spans([Span(4, 8), Span(0, 5)])
-        (Span(start_s=0, end_s=8),)
-    """
-    merged: list[Span] = []
-    for span in sorted(s for s in spans if s.duration_s > 0):
-        if merged and span.start_s <= merged[-1].end_s:
-            merged[-1] = Span(merged[-1].start_s, max(merged[-1].end_s, span.end_s))
-        else:
-            merged.append(span)
-    return tuple(merged)
-
-
-def length_s(spans: Iterable[Span]) -> float:
-    """Seconds that the union of `spans` covers.
-
-    Example:
-        >>> length_s([Span(4, 8), Span(0, 5)])
-        8
-    """
-    return sum(span.duration_s for span in merge_spans(spans))
-
-
-def common_s(spans: Iterable[Span], others: Iterable[Span]) -> float:
-    """Seconds that both unions cover.
-
-    Example:
-        >>> common_s([Span(0, 4), Span(6, 9)], [Span(3, 8)])
-        3.0
-    """
-    first, second = merge_spans(spans), merge_spans(others)
-    total = 0.0
-    i = j = 0
-    while i < len(first) and j < len(second):
-        total += first[i].overlap_s(second[j])
-        if first[i].end_s <= second[j].end_s:
-            i += 1
-        else:
-            j += 1
-    return total
-
-
-def temporal_iou(visited: Sequence[Span], gold: Sequence[Span]) -> float:
-    """|V and G| / |V or G|; 0 where both are empty.
-
-    Example:
-        >>> temporal_iou([Span(0, 4)], [Span(2, 6)]) == 2 / 6
-        True
-    """
-    both_s = common_s(visited, gold)
-    either_s = length_s([*visited, *gold])
-    return min(1.0, both_s / either_s) if either_s else 0.0
 
 
 def span_coverage(visited: Sequence[Span], gold: Sequence[Span]) -> float:
@@ -78,8 +22,8 @@ def span_coverage(visited: Sequence[Span], gold: Sequence[Span]) -> float:
         >>> span_coverage([Span(0, 4)], [Span(2, 10)])
         0.25
     """
-    gold_s = length_s(gold)
-    return min(1.0, common_s(visited, gold) / gold_s) if gold_s else 0.0
+    gold_us = union_length_us(gold)
+    return intersection_length_us(visited, gold) / gold_us if gold_us else 0.0
 
 
 def span_precision(visited: Sequence[Span], gold: Sequence[Span]) -> float:

@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 
-from mmreason.models.base import Conversation, FramesPart, Message, Reply, TextPart
+from mmreason.models.base import Conversation, FramesPart, GenerateRequest, Message, Reply, TextPart
 from mmreason.models.scripted import ScriptedModel
-from mmreason.tools.toolbox import Request
-from mmreason.training.generation.collect import MOST_TURNS, Sampling, collect_rollouts
+from mmreason.tools.calls import ModelRequest
+from mmreason.training.generation.collect import (
+    MOST_TURNS,
+    Sampling,
+    collect_rollouts,
+)
 from mmreason.training.generation.sampler import SampleRequest
 from mmreason.training.rewards import Combination, Component, Scored, Truth, correct, from_turns
 from mmreason.training.rl import PolicyModel
@@ -322,11 +326,11 @@ class Refusing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def generate(self, conversations: Sequence[Conversation], **options: Any) -> list[Reply]:
+    def generate(self, request: GenerateRequest) -> list[Reply]:
         self.calls += 1
-        if any("bad" in str(c[-1].parts[0].text) for c in conversations):  # pyright: ignore
+        if any("bad" in str(c[-1].parts[0].text) for c in request.conversations):  # pyright: ignore
             raise VideoError("the observer cannot read this")
-        return self.inner.generate(conversations, **options)
+        return self.inner.generate(request)
 
 
 def observing(observer: Any, forgiving: bool, seen: list[Any]) -> Play:
@@ -334,7 +338,9 @@ def observing(observer: Any, forgiving: bool, seen: list[Any]) -> Play:
         yield TurnRequest(prompt, 2)
         try:
             text = "bad" if sample == 1 else "good"
-            replies = yield Request(observer, [tiny_rl.said(text)], 8)
+            replies = yield ModelRequest(
+                observer, GenerateRequest([tiny_rl.said(text)], max_new_tokens=8)
+            )
             seen.append((sample, [reply.text for reply in replies]))
         except VideoError as error:
             if not forgiving:
@@ -368,9 +374,9 @@ def test_requests_of_all_episodes_go_to_a_model_as_one_call():
     assert observer.calls == 1 and len(seen) == 6
 
 
-def counted(observer: Refusing, conversations: Sequence[Conversation], **options: Any) -> Any:
+def counted(observer: Refusing, request: GenerateRequest) -> Any:
     observer.calls += 1
-    return observer.inner.generate(conversations, **options)
+    return observer.inner.generate(request)
 
 
 def test_a_sampler_that_fails_one_draw_loses_one_rollout():

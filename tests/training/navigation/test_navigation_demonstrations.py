@@ -10,7 +10,7 @@ import pytest
 
 from mmreason.agent.protocol import Inquiry
 from mmreason.cli import main
-from mmreason.models.base import Message, TextPart
+from mmreason.models.base import GenerateRequest, Message, TextPart
 from mmreason.models.scripted import ScriptedModel
 from mmreason.policies.longvideo_r1_text import read_turn
 from mmreason.training.navigation import demonstrations, samples
@@ -168,7 +168,7 @@ def test_the_teacher_gives_up_on_the_last_turn(table, needles):
     teacher = Teacher(item, table.tree, table.read_notes, 0)
     last = Message("user", (TextPart("This is the last turn. Give your best answer now"),))
     told = Message("user", (*last.parts, TextPart(" inside <answer></answer>.")))
-    (reply,) = teacher.generate([[told]])
+    (reply,) = teacher.generate(GenerateRequest([[told]]))
     assert "<answer>there is no" in reply.text
 
 

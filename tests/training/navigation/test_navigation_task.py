@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from mmreason.models.base import Message, TextPart
+from mmreason.models.base import GenerateRequest, Message, TextPart
 from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import SampleRequest
 from mmreason.training.navigation.demonstrations import PlayedWorld, needle_world
@@ -71,7 +71,7 @@ def test_the_teacher_earns_what_there_is(index):
     kept = table.best_play(item)
     assert kept is not None
     teacher = Teacher(item, table.tree, table.read_notes, kept.hints)
-    rollout = _played(index, lambda message: teacher.generate([[message]])[0].text)
+    rollout = _played(index, lambda message: teacher.generate(GenerateRequest([[message]]))[0].text)
     assert rollout.outcome.correct
     assert rollout.scored.values["answer"] == 1.0
     assert len(rollout.outcome.trajectory.visits) == rollout.outcome.turns - 1

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from mmreason.grounding import tiou
 from mmreason.training.rewards import Trajectory, Truth, from_turns, time_r1, union_tiou
 from mmreason.training.rewards.reading import read_spans
-from mmreason.training.rewards.spans import temporal_iou
 from mmreason.video.types import Span
 
 D_S = 100.0
@@ -51,20 +51,20 @@ def test_what_is_no_span_is_not_read():
 
 @given(many_spans, many_spans)
 def test_identity_40_tiou_is_symmetric_and_bounded(a, b):
-    value = temporal_iou(a, b)
+    value = tiou(a, b)
     assert 0 <= value <= 1
-    assert value == temporal_iou(b, a)
-    assert value == temporal_iou(a[::-1] + a, b)
+    assert value == tiou(b, a)
+    assert value == tiou(a[::-1] + a, b)
 
 
 @given(spans, spans)
 def test_identity_40_tiou_is_one_only_for_the_same_and_zero_when_apart(a, b):
     assume(min(a.duration_s, b.duration_s) > 1e-3)
-    assert temporal_iou([a], [a]) == 1
+    assert tiou([a], [a]) == 1
     if a.overlap_s(b) < 1e-7:
-        assert temporal_iou([a], [b]) < 1e-3
+        assert tiou([a], [b]) < 1e-3
     if max(abs(a.start_s - b.start_s), abs(a.end_s - b.end_s)) > 1e-3:
-        assert temporal_iou([a], [b]) < 1
+        assert tiou([a], [b]) < 1
 
 
 def test_two_true_spans_want_both():
@@ -101,12 +101,12 @@ def test_time_r1_is_the_published_product(said, wanted):
     truth = Truth(spans=(wanted,), duration_s=D_S)
     value = paid(time_r1(cited(said), truth))
     product = (
-        temporal_iou([said], [wanted])
+        tiou([said], [wanted])
         * (1 - abs(said.start_s - wanted.start_s) / D_S)
         * (1 - abs(said.end_s - wanted.end_s) / D_S)
     )
     assert value == pytest.approx(product)
-    assert 0 <= value <= temporal_iou([said], [wanted])
+    assert 0 <= value <= tiou([said], [wanted])
 
 
 def test_identity_40_time_r1_never_fails_where_the_release_does():

@@ -9,7 +9,7 @@ import pytest
 
 from mmreason.memory.store import Store
 from mmreason.memory.tree import plan_tree
-from mmreason.models.base import Message, Reply, TextPart
+from mmreason.models.base import GenerateRequest, Message, Reply, TextPart
 from mmreason.needle.items import Item
 from mmreason.needle.worlds import needle_set
 from mmreason.policies.longvideo_r1 import LongVideoR1
@@ -67,7 +67,7 @@ class TeacherSampler:
         for request, teacher in zip(requests, self.teachers, strict=False):
             asked = self.tokenizer.decode(request.prompt.token_ids)
             last = asked.rsplit("<|im_start|>user\n", 1)[1].split("<|im_end|>")[0]
-            (reply,) = teacher.generate([[Message("user", (TextPart(last),))]])
+            (reply,) = teacher.generate(GenerateRequest([[Message("user", (TextPart(last),))]]))
             ids = self.tokenizer(reply.text + "<|im_end|>", add_special_tokens=False).input_ids
             found.append(
                 Completion(
@@ -145,4 +145,4 @@ def test_rollouts_do_not_depend_on_who_else_plays(nano: PolicyModel) -> None:
 
 def test_a_player_asked_directly_refuses() -> None:
     with pytest.raises(UsageError, match="in rollouts only"):
-        RolloutModel(CLIP).generate([])
+        RolloutModel(CLIP).generate(GenerateRequest([]))
