@@ -45,12 +45,7 @@ _LOW_DISK_BYTES = 2**30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorCheck:
-    """The outcome of one check.
-
-    Example:
-        >>> DoctorCheck(name="CUDA", status="ok", found="torch built for CPU").advice
-        ''
-    """
+    """The outcome of one check."""
 
     name: str
     status: Status

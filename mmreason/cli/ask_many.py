@@ -14,7 +14,7 @@ from mmreason.cli.inputs import progress_bar
 from mmreason.json_values import to_json
 
 if TYPE_CHECKING:
-    from mmreason.agent.batch import Result, ResultsFile
+    from mmreason.agent.batch import BatchTotals, Question, Result, ResultsFile
     from mmreason.reasoner import Reasoner
     from mmreason.types import Budget
 
@@ -40,7 +40,6 @@ def ask_many(
     of its own keeps it.
     """
     from mmreason.agent.batch import BatchTotals, ResultsFile, read_questions
-    from mmreason.report.text import format_count
     from mmreason.video.files import check_writable
 
     # 1. What is asked, and what of it the answers do not hold yet. Both files are tried before a
@@ -56,41 +55,24 @@ def ask_many(
     for unreadable in rows.unreadable:
         results.add(unreadable)
     if unasked:
-        reasoner = load()
-        with progress_bar("asking", len(questions)) as advance:
-            # A bar that begins where the earlier run ended.
-            for _ in range(len(questions) - len(unasked)):
-                advance()
-            for result in reasoner.ask_many(unasked, budget=budget, workers=workers, seed=seed):
-                _add_or_print(results, result)
-                advance()
+        _ask_unasked(load(), unasked, results, len(questions), budget, workers, seed)
     # 3. In the order of the questions, whatever order they were answered in.
     questions += [result.question for result in rows.unreadable]
-    try:
-        results.sort(questions)
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        print_notice(f"{answers_path}: rows stay in the order in which they were answered ({why})")
+    _sort_rows(results, questions, answers_path)
     # Those of earlier runs are in the file too, and count until they are asked again.
     failed = [(q.id, row["failure"]) for q in questions if "failure" in (row := results.rows[q.id])]
-    answered_before = len(rows.questions) - len(unasked)
     # 4. What came of it: in numbers on stdout, failures by name on stderr.
     totals = BatchTotals(
         answers=str(answers_path),
         questions=len(questions),
-        answered_before=answered_before,
+        answered_before=len(rows.questions) - len(unasked),
         unanswered=sum(results.rows[q.id].get("answered") is False for q in questions),
         failed=len(failed),
     )
     if as_json:
         print_json(to_json(totals))
     else:
-        of_before = f", {answered_before} of them before" if answered_before else ""
-        text = (
-            f"{format_count(len(questions), 'question')} done{of_before}, {totals.unanswered} "
-            f"without an answer, {len(failed)} failed: {answers_path}"
-        )
-        result_console().print(text, soft_wrap=True)
+        result_console().print(_totals_line(totals), soft_wrap=True)
     for name, failure in failed:
         print_notice(f"  {name}: {failure['message']}")
     to_ask = {question.id for question in (*unasked, *(row.question for row in rows.unreadable))}
@@ -99,6 +81,45 @@ def ask_many(
         print_notice("--retry-failed asks those again that failed before")
     if failed:
         raise typer.Exit(1)
+
+
+def _ask_unasked(
+    reasoner: Reasoner,
+    unasked: list[Question],
+    results: ResultsFile,
+    total: int,
+    budget: Budget,
+    workers: int,
+    seed: int,
+) -> None:
+    """Ask, each result being in the file before the next is waited for."""
+    with progress_bar("asking", total) as advance:
+        # A bar that begins where the earlier run ended.
+        for _ in range(total - len(unasked)):
+            advance()
+        for result in reasoner.ask_many(unasked, budget=budget, workers=workers, seed=seed):
+            _add_or_print(results, result)
+            advance()
+
+
+def _sort_rows(results: ResultsFile, questions: list[Question], path: Path) -> None:
+    """Into the order of `questions`; a full disk leaves them as they are, and is told."""
+    try:
+        results.sort(questions)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        print_notice(f"{path}: rows stay in the order in which they were answered ({why})")
+
+
+def _totals_line(totals: BatchTotals) -> str:
+    from mmreason.report.text import format_count
+
+    before = totals.answered_before
+    of_before = f", {before} of them before" if before else ""
+    return (
+        f"{format_count(totals.questions, 'question')} done{of_before}, {totals.unanswered} "
+        f"without an answer, {totals.failed} failed: {totals.answers}"
+    )
 
 
 def _add_or_print(results: ResultsFile, result: Result) -> None:

@@ -24,12 +24,7 @@ from mmreason.cli.inputs import expand_paths, finish_work, to_dict, work_through
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indexed:
-    """What indexing one video came to.
-
-    Example:
-        >>> Indexed(path="a.mp4", nodes=4, failed=0, from_store=4, frames=0, seconds=0.1).from_store
-        4
-    """
+    """What indexing one video came to."""
 
     path: str
     nodes: int

@@ -79,7 +79,7 @@ def test_errors_become_codes(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("mmreason.audit.doctor.run", _raising(error))
+    monkeypatch.setattr("mmreason.audit.doctor.run_checks", _raising(error))
     assert main(["doctor"]) == code
     assert capfd.readouterr().err.strip() == line
 
@@ -87,7 +87,7 @@ def test_errors_become_codes(
 def test_debug_shows_the_traceback_wherever_it_stands(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("mmreason.audit.doctor.run", _raising(mmreason.UsageError("bad")))
+    monkeypatch.setattr("mmreason.audit.doctor.run_checks", _raising(mmreason.UsageError("bad")))
     for argv in (["--debug", "doctor"], ["doctor", "--debug"]):
         assert main(argv) == 2
         err = capsys.readouterr().err

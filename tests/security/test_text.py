@@ -225,7 +225,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
     )
     checks = [DoctorCheck(name=EVIL, status="warn", found=EVIL, advice=EVIL)]
     monkeypatch.setattr("mmreason.models.load", lambda *_, **__: model)
-    monkeypatch.setattr("mmreason.audit.doctor.run", lambda: checks)
+    monkeypatch.setattr("mmreason.audit.doctor.run_checks", lambda: checks)
     monkeypatch.setattr(
         "mmreason.memory.store.default_path", lambda: tmp_path / "home" / "s.sqlite3"
     )
@@ -290,7 +290,7 @@ def test_an_error_is_told_as_text(
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr("mmreason.audit.doctor.run", fail)
+    monkeypatch.setattr("mmreason.audit.doctor.run_checks", fail)
     assert main(["doctor", *debug]) in (1, 2)
     out, err = capsys.readouterr()
     assert out == "" and "MARK" in err
