@@ -172,15 +172,15 @@ def _declines_in_english(text: str, question: str) -> bool:
         return True
     if (bare := re.fullmatch(r"no (.+)", clause, re.IGNORECASE)) is not None:
         return bool(question) and _is_asked(bare[1], question)
-    if (found := _THERE_IS_NO.fullmatch(clause)) is not None:
-        return _is_missing(found["thing"], question)
-    found = _NOT_TOLD.fullmatch(clause) or _IS_HIDDEN.fullmatch(clause)
-    if found is None or _TELLS.search(found["subject"]):
+    if (match := _THERE_IS_NO.fullmatch(clause)) is not None:
+        return _is_missing(match["thing"], question)
+    match = _NOT_TOLD.fullmatch(clause) or _IS_HIDDEN.fullmatch(clause)
+    if match is None or _TELLS.search(match["subject"]):
         return False
-    if found.groupdict().get("matter") is None:
+    if match.groupdict().get("matter") is None:
         return True
-    about = _MATTER.search(found["subject"]) and found["matter"].lower() != "there"
-    return bool(about) or _is_asked(found["subject"], question)
+    about = _MATTER.search(match["subject"]) and match["matter"].lower() != "there"
+    return bool(about) or _is_asked(match["subject"], question)
 
 
 def _is_missing(thing: str, question: str) -> bool:
@@ -193,6 +193,8 @@ def _is_missing(thing: str, question: str) -> bool:
 
 def _is_asked(thing: str, question: str) -> bool:
     """Whether the question holds a content word of `thing`, in whatever number."""
-    asked = re.findall(r"\w{3,}", question.lower())
+    question_words = re.findall(r"\w{3,}", question.lower())
     named = [w for w in re.findall(r"\w+", thing.lower()) if w not in _SMALL_WORDS]
-    return any(w.startswith(q) or q.startswith(w) for w in named if len(w) > 2 for q in asked)
+    return any(
+        w.startswith(q) or q.startswith(w) for w in named if len(w) > 2 for q in question_words
+    )

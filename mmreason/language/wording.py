@@ -67,33 +67,33 @@ def stem(word: str) -> str:
 
 def terms(text: str) -> Terms:
     """Distinct stems of the content words, and of neighbouring pairs of them as `one two`."""
-    found: dict[str, None] = {}
+    stems: dict[str, None] = {}
     before: str | None = None
     for clause in re.split(r"[.,;:!?\n]", text):
         before = None
         for word in words(clause):
-            here = None if word in _STOP else stem(word)
-            if here is not None:
-                found.setdefault(here)
+            current = None if word in _STOP else stem(word)
+            if current is not None:
+                stems.setdefault(current)
                 if before is not None:
-                    found.setdefault(f"{before} {here}")
-            before = here
-    return tuple(found)
+                    stems.setdefault(f"{before} {current}")
+            before = current
+    return tuple(stems)
 
 
 def phrases(text: str) -> tuple[Terms, ...]:
     """Terms of each thing told, one by one: what belongs together stays together, so that "a large
     green ring and a small star" tells of no small ring."""
-    parts = re.split(r"[.,;:!?\n]|\b(?:and|then|while|but)\b", text)
-    return tuple(found for part in parts if (found := terms(part)))
+    clauses = re.split(r"[.,;:!?\n]|\b(?:and|then|while|but)\b", text)
+    return tuple(clause_terms for clause in clauses if (clause_terms := terms(clause)))
 
 
 def without_alternatives(question: str) -> str:
     """The question without single words offered as its answer: "small or large" goes."""
 
-    def drop(found: re.Match[str]) -> str:
-        offered = found.group(1).lower() not in _STOP and found.group(2).lower() not in _STOP
-        return "" if offered else found.group(0)
+    def drop(match: re.Match[str]) -> str:
+        offered = match.group(1).lower() not in _STOP and match.group(2).lower() not in _STOP
+        return "" if offered else match.group(0)
 
     return re.sub(r"\b(\w+) or (\w+)\b", drop, question)
 
@@ -124,11 +124,11 @@ def split_context(question: str) -> tuple[str, str]:
     if leading:
         core = leading.group(2).strip()
         return core[:1].upper() + core[1:], leading.group(1).strip()
-    found = _CONTEXT.search(question)
-    core = "" if found is None else question[: found.start()].rstrip()
-    if found is None or not _ASKS.match(core):
+    match = _CONTEXT.search(question)
+    core = "" if match is None else question[: match.start()].rstrip()
+    if match is None or not _ASKS.match(core):
         return question, ""
-    return core + "?", question[found.end() :].rstrip(" ?.!")
+    return core + "?", question[match.end() :].rstrip(" ?.!")
 
 
 _ORDER = re.compile(
@@ -142,14 +142,14 @@ def order_of(question: str) -> tuple[bool, tuple[str, ...]] | None:
     """For "Which comes first, the A, the B or the C?": (whether the first is wanted, the things as
     said). None for other questions: "What colour is the first star, red or blue?" has no things to
     find."""
-    found = _ORDER.match(question)
-    if found is None:
+    match = _ORDER.match(question)
+    if match is None:
         return None
-    things = re.split(r"\s*,\s*(?:or\s+)?|\s+or\s+", found.group(2).strip().rstrip("?.! "))
+    things = re.split(r"\s*,\s*(?:or\s+)?|\s+or\s+", match.group(2).strip().rstrip("?.! "))
     things = [thing for thing in things if thing]
     if len(things) < 2:
         return None
-    return found.group(1).lower() in ("first", "earliest", "earlier"), tuple(things)
+    return match.group(1).lower() in ("first", "earliest", "earlier"), tuple(things)
 
 
 Place = Literal["first", "last", "longest", "shortest"]
@@ -168,13 +168,13 @@ _PLACE = re.compile(
 def place_in_whole(question: str) -> Place | None:
     """Which of several things a question about the whole video asks for: the one seen first, last,
     for the longest or the shortest time. None for other questions."""
-    found = _PLACE.search(question)
-    if found is None or _WHOLE.search(question) is None:
+    match = _PLACE.search(question)
+    if match is None or _WHOLE.search(question) is None:
         return None
-    said = found.group(0).lower()
-    if said.startswith(("most", "least")):
-        return "longest" if said.startswith("most") else "shortest"
-    return cast(Place, said)
+    phrase = match.group(0).lower()
+    if phrase.startswith(("most", "least")):
+        return "longest" if phrase.startswith("most") else "shortest"
+    return cast(Place, phrase)
 
 
 _PREMISE = re.compile(
@@ -193,14 +193,14 @@ _SAYS_SOMETHING = re.compile(
 
 
 def _taken_for_granted(core: str) -> str | None:
-    asked = re.sub(r"\s+(?=\W*$)", "", without_alternatives(core))
-    found = _PREMISE.match(asked)
-    if found is None:
+    core_question = re.sub(r"\s+(?=\W*$)", "", without_alternatives(core))
+    match = _PREMISE.match(core_question)
+    if match is None:
         return None
-    thing, rest = found["thing"].strip(), found["rest"].strip(" ?.!")
-    whole = asked == core.strip()
+    thing, remainder = match["thing"].strip(), match["rest"].strip(" ?.!")
+    whole = core_question == core.strip()
     # Where nothing parts them, the last word is what is said of the thing, no part of its name.
-    if whole and not rest and _SAYS_SOMETHING.match(found["asks"]):
+    if whole and not remainder and _SAYS_SOMETHING.match(match["asks"]):
         thing = thing.rpartition(" ")[0]
     return thing or None
 
@@ -228,9 +228,9 @@ def thing_claimed(question: str, answer: str) -> str | None:
     if says_no(answer):
         return None
     core = split_context(question)[0]
-    found = _THERE.match(core)
-    if found is not None:
-        return found.group(1).strip()
+    match = _THERE.match(core)
+    if match is not None:
+        return match.group(1).strip()
     return _taken_for_granted(core)
 
 
@@ -271,5 +271,5 @@ def essence(text: str, question: str = "") -> Terms:
     text = read_answer(text).said or text
     filler = (_FUNCTION_WORDS - keep) | _HEDGES
     plain = [NUMBERS.get(w, stem(w)) for w in words(text) if w not in filler]
-    asked = {NUMBERS.get(w, stem(w)) for w in words(question)} - keep
-    return tuple(w for w in plain if w not in asked) or tuple(plain) or tuple(words(text))
+    question_words = {NUMBERS.get(w, stem(w)) for w in words(question)} - keep
+    return tuple(w for w in plain if w not in question_words) or tuple(plain) or tuple(words(text))

@@ -65,8 +65,8 @@ class NanoModel:
     @classmethod
     def around(cls, inner: TransformersModel, folder: Path) -> NanoModel:
         """With the calibration that the model folder holds. UsageError where that is damaged."""
-        known = Calibration.load(folder / SCRIPTED_WORLD)
-        return cls(inner, known if known.maps else None)
+        calibration = Calibration.load(folder / SCRIPTED_WORLD)
+        return cls(inner, calibration if calibration.maps else None)
 
     @property
     def name(self) -> str:
@@ -103,8 +103,8 @@ class NanoModel:
         """See `ChatModel`. The guard reads whole replies, which are cut at stop texts after it."""
         plans = self._plans(request.conversations)
         # One batch: what is asked, and whether the things that it takes for granted are there.
-        asked = [c for plan in plans for c in plan.conversations]
-        inner_request = replace(request, conversations=asked, stop=(), deadlines_s=())
+        questions = [c for plan in plans for c in plan.conversations]
+        inner_request = replace(request, conversations=questions, stop=(), deadlines_s=())
         written = iter(self.inner.generate(inner_request))
         done = []
         for plan in plans:
@@ -118,44 +118,44 @@ class NanoModel:
         return [reply.cut_at(request.stop) for reply in done]
 
     def _plans(self, conversations: Sequence[Conversation]) -> list[_Plan]:
-        seen: dict[int, str] = {}
+        reasons: dict[int, str] = {}
         plans = []
         for conversation in conversations:
-            parts = _shown_and_asked(conversation)
-            if parts is None:
+            shown_and_text = _shown_and_asked(conversation)
+            if shown_and_text is None:
                 plans.append(_Plan((conversation,)))
                 continue
-            shown, text = parts
-            plan = self._plan(shown, text)
+            frames, text = shown_and_text
+            plan = self._plan(frames, text)
             if not plan.declined:
                 # Several questions of a batch are mostly asked about the same frames.
-                pixels = shown.frames.pixels
-                why = seen.get(id(pixels))
+                pixels = frames.frames.pixels
+                why = reasons.get(id(pixels))
                 if why is None:
-                    why = seen[id(pixels)] = _why_outside(pixels)
+                    why = reasons[id(pixels)] = _why_outside(pixels)
                 plan = plan if not why else _Plan((), declined=why)
             plans.append(plan)
         return plans
 
-    def _plan(self, shown: FramesPart, text: str) -> _Plan:
+    def _plan(self, frames: FramesPart, text: str) -> _Plan:
         """What to ask in the place of `text`, or why not."""
         prompts = self.clip.prompts
         start, end = prompts.locate.split("{expression}")
         if text == prompts.caption:
-            return _Plan((_one_turn(shown, text),), "caption")
+            return _Plan((_one_turn(frames, text),), "caption")
         if text.startswith(start) and text.endswith(end):
             name = understand_expression(text[len(start) : len(text) - len(end)])
             if isinstance(name, NotTaught):
                 return _Plan((), declined=name.reason)
-            return _Plan((_one_turn(shown, prompts.find(name)),), "box")
+            return _Plan((_one_turn(frames, prompts.find(name)),), "box")
         question, *options = text.split("\n")
         taught = understand(question)
         if isinstance(taught, NotTaught):
             return _Plan((), declined=taught.reason)
         said_differently = "" if taught.prompt == question else taught.prompt
         texts = ["\n".join([taught.prompt, *options]), *map(is_there, taught.things)]
-        asked = tuple(_one_turn(shown, text) for text in texts)
-        return _Plan(asked, "question", taught, said_differently)
+        conversations = tuple(_one_turn(frames, text) for text in texts)
+        return _Plan(conversations, "question", taught, said_differently)
 
     def _checked(self, plan: _Plan, replies: Sequence[Reply]) -> Reply:
         """The reply to the question, where it is one and its things are there; with its confidence
@@ -214,14 +214,14 @@ def _shown_and_asked(conversation: Conversation) -> tuple[FramesPart, str] | Non
     """The frames and the text of a conversation of one turn that holds just these."""
     if len(conversation) != 1 or len(conversation[0].parts) != 2:
         return None
-    shown, text = conversation[0].parts
-    if not isinstance(shown, FramesPart) or not isinstance(text, TextPart):
+    frames, text = conversation[0].parts
+    if not isinstance(frames, FramesPart) or not isinstance(text, TextPart):
         return None
-    return shown, text.text
+    return frames, text.text
 
 
-def _one_turn(shown: FramesPart, text: str) -> Conversation:
-    return [Message("user", (shown, TextPart(text)))]
+def _one_turn(frames: FramesPart, text: str) -> Conversation:
+    return [Message("user", (frames, TextPart(text)))]
 
 
 def _why_outside(pixels: np.ndarray) -> str:
@@ -248,7 +248,7 @@ def _with_cost_of(replies: Sequence[Reply]) -> Reply:
     """The first reply, with what all of them took."""
     return replace(
         replies[0],
-        tokens_in=sum(one.tokens_in for one in replies),
-        tokens_out=sum(one.tokens_out for one in replies),
-        tokens_visual=sum(one.tokens_visual for one in replies),
+        tokens_in=sum(reply.tokens_in for reply in replies),
+        tokens_out=sum(reply.tokens_out for reply in replies),
+        tokens_visual=sum(reply.tokens_visual for reply in replies),
     )

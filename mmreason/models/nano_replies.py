@@ -17,8 +17,8 @@ OUTSIDE = "this is outside my world."
 """How nano declines."""
 
 
-def _any(words: Sequence[str]) -> str:
-    return "|".join(words)
+def _any(alternatives: Sequence[str]) -> str:
+    return "|".join(alternatives)
 
 
 _SHAPE, _COLOUR = _any(get_args(Shape)), _any(get_args(Colour))
