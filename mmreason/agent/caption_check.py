@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from mmreason.language.wording import phrases, terms
+from mmreason.language.wording import extract_phrases, extract_terms
 from mmreason.types import Note
 from mmreason.video.types import Span
 
@@ -31,7 +31,7 @@ class SeenCaptions:
         """Take in captions."""
         for note in notes:
             self.notes.append(note)
-            self._used.update({term for part in phrases(note.text) for term in part})
+            self._used.update({term for part in extract_phrases(note.text) for term in part})
 
     def expected(self, thing: str) -> frozenset[str]:
         """Words of `thing` that a caption of it would hold, as this captioner writes."""
@@ -44,7 +44,7 @@ class SeenCaptions:
 
 def words_of(thing: str) -> frozenset[str]:
     """Content words, without pairs of them."""
-    return frozenset(term for term in terms(thing) if " " not in term)
+    return frozenset(term for term in extract_terms(thing) if " " not in term)
 
 
 def bears(
@@ -52,7 +52,7 @@ def bears(
 ) -> bool:
     """Whether one phrase of one caption holds all that is `expected` of a thing, and words of the
     `answer` that are told at all are told of that thing too."""
-    parts = [set(part) for note in notes for part in phrases(note.text)]
+    parts = [set(part) for note in notes for part in extract_phrases(note.text)]
     bearing = [part for part in parts if expected <= part]
     told = {word for word in answer if any(word in part for part in parts)}
     return any(told <= part for part in bearing)

@@ -29,7 +29,7 @@ from mmreason.agent.protocol import (
     Stopped,
 )
 from mmreason.agent.verification import WORST_FIRST, ClaimChecker
-from mmreason.language.refusals import says_outside
+from mmreason.language.refusals import is_out_of_domain
 from mmreason.language.wording import is_yes_no
 from mmreason.tool_calls import ToolCall
 from mmreason.types import Check, Evidence, Observation, StopReason
@@ -187,7 +187,7 @@ class _Referee:
             usable = [j for j in positive if j.claim.choice is not None] or positive
             return _draft_of(usable[0], (usable[0],), reason or StopReason.ANSWERED)
         negative = by_status[CheckStatus.NEGATIVE]
-        inside = [j for j in negative if not says_outside(j.claim.text)]
+        inside = [j for j in negative if not is_out_of_domain(j.claim.text)]
         if inside and is_yes_no(self.inquiry.question):
             return _draft_of(inside[0], tuple(inside), reason or StopReason.ANSWERED)
         decline = Decline.NOTHING

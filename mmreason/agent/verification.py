@@ -25,9 +25,9 @@ from mmreason.language.answer_reading import says_no
 from mmreason.language.refusals import says_absent
 from mmreason.language.values import pick_option
 from mmreason.language.wording import (
-    essence,
+    claimed_object,
+    normalise_answer,
     premise_of,
-    thing_claimed,
 )
 from mmreason.tool_calls import Focus, Look, Skim
 from mmreason.types import Check, CheckKind, StopReason
@@ -149,9 +149,9 @@ class ClaimChecker:
         that the answer speaks of, in the words that descriptions of this video use, and does not
         tell the answer of another thing. `check` is of the looks that agreed."""
         said = support.observation.text
-        thing = thing_claimed(look.question, said)
+        thing = claimed_object(look.question, said)
         expected = self.captions.expected(thing) if thing else frozenset()
-        answer = frozenset(essence(said, look.question))
+        answer = frozenset(normalise_answer(said, look.question))
         agreed = CheckResult(CheckStatus.AGREED, check=check)
         if not expected or bears(self.captions.within(support.span), expected, answer):
             return agreed
@@ -172,7 +172,7 @@ class ClaimChecker:
     def premise(self, look: Look | Focus, evidence: Span) -> str | None:
         """What to ask whether the thing is there; None where captions of the place tell of it."""
         question = look.question
-        thing = thing_claimed(question, "yes")
+        thing = claimed_object(question, "yes")
         expected = self.captions.expected(thing) if thing else frozenset()
         known = bool(thing) and expected == words_of(thing)
         if known and bears(self.captions.within(evidence), expected):
@@ -185,14 +185,14 @@ class ClaimChecker:
             choices = [pick_option(text, options, question) for text in (first, second)]
             if choices != [None, None]:
                 return choices[0] == choices[1]
-        return essence(first, question) == essence(second, question)
+        return normalise_answer(first, question) == normalise_answer(second, question)
 
     def contradict(self, look: Look | Focus, first: str, second: str) -> bool:
         """Whether two answers that do not agree cannot both be right."""
         if look.options:
             return True
         question = look.question
-        lengths = (len(essence(text, question)) for text in (first, second))
+        lengths = (len(normalise_answer(text, question)) for text in (first, second))
         return (
             says_absent(first, question) != says_absent(second, question)
             or max(lengths) <= SHORT_ANSWER

@@ -102,7 +102,7 @@ def bench_rl(
     OUT/rl-runs and not done again; the page tells of all that are there. Writes rl.md, rl.json and
     charts.
     """
-    from mmreason.models.hf import progress_bars, threads
+    from mmreason.models.hf import limit_threads, progress_bars
     from mmreason.training.claims import experiment, report, runs
     from mmreason.training.claims.catalogue import EXPERIMENTS
 
@@ -110,7 +110,7 @@ def bench_rl(
     size = experiment.QUICK if quick else experiment.FULL
     tried = {name: make(size) for name, make in EXPERIMENTS.items()}
     kept_in = folder / "rl-runs"
-    with threads(1), progress_bars(False):
+    with limit_threads(1), progress_bars(False):
         for name in names:
             runs.run(tried[name], range(seeds or tried[name].seeds), kept_in, _say)
     found = [report.Finding(experiment=e, rows=runs.kept(e, kept_in)) for e in tried.values()]

@@ -53,7 +53,7 @@ def mcp(
     from mmreason.types import UsageError
 
     try:
-        from mmreason.server.server import serve
+        from mmreason.server.server import serve_stdio
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
             raise
@@ -71,7 +71,7 @@ def mcp(
     service = VideoService(load, _roots(root), limits)
     if sys.stdin.isatty():
         print_notice("waiting for a client on standard input; Ctrl-C ends this")
-    serve(service, observer or model)
+    serve_stdio(service, observer or model)
 
 
 def _roots(folders: list[Path] | None) -> Roots:

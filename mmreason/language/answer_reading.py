@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mmreason.language.markup import tagged_answer, unwrap
+from mmreason.language.markup import tagged_answer, unwrap_markup
 from mmreason.language.negation import is_denied_by
-from mmreason.language.option_mentions import Mention, find_mentions, normalise, option_pattern
+from mmreason.language.option_mentions import Mention, find_mentions, normalise_text, option_pattern
 from mmreason.language.prompts import LETTERS
-from mmreason.language.refusals import declines, says_absent, says_outside
+from mmreason.language.refusals import declines_to_answer, is_out_of_domain, says_absent
 from mmreason.language.thoughts import split_thought
 
 TEXT_LIMIT = 20_000
@@ -58,13 +58,13 @@ def read_answer(text: str, options: Sequence[str] = (), question: str = "") -> A
     The `question` helps to tell refusals from answers such as "The red book is not there."
     """
     written = split_thought(text)[1]
-    answer = unwrap(tagged_answer(written[-10 * TEXT_LIMIT :]))
+    answer = unwrap_markup(tagged_answer(written[-10 * TEXT_LIMIT :]))
     if len(answer) > TEXT_LIMIT or not re.search(r"\w", answer):
         return AnswerReading(kind=AnswerKind.UNREADABLE, said="")
     plain = _without_lead(answer)
     if not options:
         return AnswerReading(kind=_kind_of(plain, question), said=plain)
-    choice, several = _pick(normalise(answer), options, question)
+    choice, several = _pick(normalise_text(answer), options, question)
     if choice is not None:
         return AnswerReading(kind=AnswerKind.CHOICE, said=plain, choice=choice)
     kind = AnswerKind.UNREADABLE if several else _kind_of(plain, question)
@@ -74,7 +74,7 @@ def read_answer(text: str, options: Sequence[str] = (), question: str = "") -> A
 def says_no(text: str) -> bool:
     """Whether the answer to a question for yes or no is no, or that the thing is not there."""
     kind = read_answer(text).kind
-    return kind is AnswerKind.NO or (says_absent(text) and not says_outside(text))
+    return kind is AnswerKind.NO or (says_absent(text) and not is_out_of_domain(text))
 
 
 _YES = r"(?:yes|yeah|yep|yup|ja|jawohl|oui|s[ií]|sim|да|是的?|对|對|はい|네|예|نعم|हाँ|हां|evet|tak)"
@@ -92,7 +92,7 @@ def _kind_of(answer: str, question: str) -> AnswerKind:
         return AnswerKind.YES
     if _NO_START.match(answer):
         return AnswerKind.NO
-    if declines(answer, question):
+    if declines_to_answer(answer, question):
         return AnswerKind.ABSENT
     return AnswerKind.NO if answer.lower().startswith("no ") else AnswerKind.TEXT
 
@@ -164,7 +164,7 @@ _SENTENCE_END = re.compile(r"(?<!\b[A-Za-z])[.!?](?=\s|$)|[\n。！？]")
 def _without_lead(answer: str) -> str:
     """The answer without "The answer is", where something stands behind it."""
     ends = [lead.end() for lead in _LEAD.finditer(answer)]
-    remainder = unwrap(answer[ends[-1] :]) if ends else ""
+    remainder = unwrap_markup(answer[ends[-1] :]) if ends else ""
     return remainder if re.search(r"\w", remainder) else answer
 
 
@@ -184,9 +184,11 @@ def _pick(answer: str, options: Sequence[str], question: str) -> tuple[int | Non
     if yes_no is not None:
         return yes_no, False
     mentions = find_mentions(answer, options)
-    if declines(answer, question) and not _UNSURE.search(answer):
+    if declines_to_answer(answer, question) and not _UNSURE.search(answer):
         # An option may itself say that there is nothing.
-        mentions = [m for m in mentions if declines(options[m.index]) or _is_yes_no(options)]
+        mentions = [
+            m for m in mentions if declines_to_answer(options[m.index]) or _is_yes_no(options)
+        ]
     picked, several = _only(mentions)
     reason = _REASON.search(answer)
     if several and reason is not None and _SENTENCE_END.search(answer.rstrip(" .!")) is None:
@@ -212,13 +214,13 @@ def _whole(answer: str, options: Sequence[str]) -> set[int] | None:
         if pattern is not None and pattern.fullmatch(bare):
             worded.add(index)
     # "$5" and "5%" differ in signs alone.
-    alike = {i for i in worded if normalise(options[i]).lower() == answer.strip(" .").lower()}
+    alike = {i for i in worded if normalise_text(options[i]).lower() == answer.strip(" .").lower()}
     return letters | (alike or worded) or None
 
 
 def _pick_stated(stated: str, options: Sequence[str]) -> int | None:
     """The option in a text behind "The answer is": by its first sentence, else by all of it."""
-    stated = unwrap(stated)
+    stated = unwrap_markup(stated)
     exact = _whole(stated, options)
     if exact is not None:
         return exact.pop() if len(exact) == 1 else None

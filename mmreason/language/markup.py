@@ -57,7 +57,7 @@ def tagged_answer(text: str) -> str:
     return text[last.end() : end].strip()
 
 
-def unwrap(text: str) -> str:
+def unwrap_markup(text: str) -> str:
     """The text without what it is wrapped in: `\\boxed{\\text{blue}}`, `{"answer": "blue"}` and
     `**blue**` are all "blue". Of several boxes the last counts."""
     for _ in range(3):

@@ -74,7 +74,7 @@ _PLAIN_QUOTES = str.maketrans(
 )
 
 
-def normalise(text: str) -> str:
+def normalise_text(text: str) -> str:
     """The text in one writing: full-width letters as usual ones, numbers in digits."""
     return numbers_as_digits(unicodedata.normalize("NFKC", text).translate(_PLAIN_QUOTES))
 
@@ -82,7 +82,7 @@ def normalise(text: str) -> str:
 @lru_cache(maxsize=4096)
 def option_pattern(option: str) -> re.Pattern[str] | None:
     """Finds the words of an option, whatever case, punctuation and articles; None without any."""
-    tokens = _TOKEN.findall(re.sub(r"(?<=\w)'s\b", "", normalise(option)))
+    tokens = _TOKEN.findall(re.sub(r"(?<=\w)'s\b", "", normalise_text(option)))
     tokens = [t for t in tokens if t.lower() not in _ARTICLES] or tokens
     if not tokens:
         return None
@@ -140,10 +140,10 @@ def find_mentions(text: str, options: Sequence[str]) -> list[Mention]:
         if (pattern := option_pattern(option)) is not None
         for match in pattern.finditer(text)
     ]
-    mentions = _letters(text, _widest(spelled), len(options))
+    spans = _letters(text, _widest(spelled), len(options))
     clauses = Clauses.of(text)
     mentions: list[Mention] = []
-    for listed in _lists(text, sorted(mentions)):
+    for listed in _lists(text, sorted(spans)):
         # "neither A, B nor C", "A, C and D are wrong": what denies one of a list denies all.
         denied = [clauses.denies(start, end) for start, end, _ in listed]
         mentions += [Mention(index, start, end, any(denied)) for start, end, index in listed]

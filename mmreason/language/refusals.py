@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from mmreason.language.markup import unwrap
+from mmreason.language.markup import unwrap_markup
 from mmreason.language.refusal_phrases import declines_in_other_language
 
 _OUTSIDE = re.compile(r"\boutside (?:of )?my world\b", re.IGNORECASE)
@@ -138,26 +138,26 @@ _MATTER = re.compile(
 _SMALL_WORDS = frozenset(("any", "some", "such", "the", "this", "that", "these", "those", "not"))
 
 
-def says_outside(text: str) -> bool:
+def is_out_of_domain(text: str) -> bool:
     """Whether the answer is that the footage is nothing the model knows."""
     return _OUTSIDE.search(text) is not None
 
 
-def declines(text: str, question: str = "") -> bool:
+def declines_to_answer(text: str, question: str = "") -> bool:
     """Whether the answer is that the thing asked for is not there, or that nobody can tell.
 
     The `question` decides where words alone cannot: "The red book is not there." answers "What is
     missing?" and declines to answer "What colour is the red book?".
     """
-    if says_outside(text):
+    if is_out_of_domain(text):
         return True
-    text = unwrap(text).replace("\u2019", "'")
+    text = unwrap_markup(text).replace("\u2019", "'")
     return _declines_in_english(text, question) or declines_in_other_language(text)
 
 
 def says_absent(text: str, question: str = "") -> bool:
-    """Whether the answer declines (see `declines`) or says nothing at all."""
-    return not re.search(r"\w", text) or declines(text, question)
+    """Whether the answer declines (see `declines_to_answer`) or says nothing at all."""
+    return not re.search(r"\w", text) or declines_to_answer(text, question)
 
 
 def _declines_in_english(text: str, question: str) -> bool:

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 from mmreason.language.answer_reading import AnswerKind, read_answer
-from mmreason.language.refusals import says_absent, says_outside
+from mmreason.language.refusals import is_out_of_domain, says_absent
 from mmreason.language.wording import (
     NUMBERS,
+    extract_terms,
     is_yes_no,
     split_context,
-    terms,
-    words,
+    split_words,
 )
 
 Kind = Literal["colour", "number"]
@@ -58,9 +58,9 @@ def asks_for(question: str) -> Kind | None:
     return None
 
 
-def tells(kind: Kind, text: str) -> bool:
+def tells_value(kind: Kind, text: str) -> bool:
     """Whether the text holds a value of that kind."""
-    values = {_SAME.get(word, word) for word in words(text)}
+    values = {_SAME.get(word, word) for word in split_words(text)}
     if kind == "colour":
         return bool(values & _ALL_COLOURS)
     return any(any(c.isdigit() for c in w) or w in NUMBERS or w in _QUANTITIES for w in values)
@@ -72,9 +72,9 @@ def yes_or_no(question: str, reply: str) -> bool | None:
     "small" is no to "Is the star large?", since one excludes the other; "the star is large" is
     yes, since it says again what is asked.
     """
-    if not is_yes_no(question) or says_outside(reply):
+    if not is_yes_no(question) or is_out_of_domain(reply):
         return None
-    reply_words = [_SAME.get(word, word) for word in words(reply)]
+    reply_words = [_SAME.get(word, word) for word in split_words(reply)]
     if (kind := read_answer(reply).kind) in (AnswerKind.YES, AnswerKind.NO):
         return kind is AnswerKind.YES
     if not reply_words:
@@ -82,12 +82,12 @@ def yes_or_no(question: str, reply: str) -> bool | None:
     if says_absent(reply, question):
         return False
     core, _ = split_context(question)
-    content = [term for term in terms(core) if " " not in term]
-    again = {term for term in terms(reply) if " " not in term}
+    content = [term for term in extract_terms(core) if " " not in term]
+    again = {term for term in extract_terms(reply) if " " not in term}
     says_again = bool(content) and content[-1] in again
     if {"not", "never", "t"} & set(reply_words):
         return False if says_again else None
-    question_words = [_SAME.get(word, word) for word in words(core)]
+    question_words = [_SAME.get(word, word) for word in split_words(core)]
     predicate = question_words[-1]
     met = says_again and again <= set(content)
     for kind in _EXCLUSIVE:
@@ -120,5 +120,5 @@ def pick_option(reply: str, options: Sequence[str], question: str) -> int | None
     if answer is None:
         return None
     word = "yes" if answer else "no"
-    matching = [i for i, option in enumerate(options) if words(option)[:1] == [word]]
+    matching = [i for i, option in enumerate(options) if split_words(option)[:1] == [word]]
     return matching[0] if len(matching) == 1 else None

@@ -42,12 +42,12 @@ _GLOBAL = re.compile(
 )
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Lower-case words and numbers, without possessive endings."""
     return re.findall(r"[^\W_]+", re.sub(r"['\u2019]s\b", "", text.lower()))
 
 
-def stem(word: str) -> str:
+def stem_word(word: str) -> str:
     """A light stem: plural, -ing, -ed and a final e go; short words stay."""
     word = _SPELLINGS.get(word, word)
     if len(word) > 4 and word.endswith("ies"):
@@ -65,14 +65,14 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("e") else word
 
 
-def terms(text: str) -> Terms:
+def extract_terms(text: str) -> Terms:
     """Distinct stems of the content words, and of neighbouring pairs of them as `one two`."""
     stems: dict[str, None] = {}
     before: str | None = None
     for clause in re.split(r"[.,;:!?\n]", text):
         before = None
-        for word in words(clause):
-            current = None if word in _STOP else stem(word)
+        for word in split_words(clause):
+            current = None if word in _STOP else stem_word(word)
             if current is not None:
                 stems.setdefault(current)
                 if before is not None:
@@ -81,11 +81,11 @@ def terms(text: str) -> Terms:
     return tuple(stems)
 
 
-def phrases(text: str) -> tuple[Terms, ...]:
+def extract_phrases(text: str) -> tuple[Terms, ...]:
     """Terms of each thing told, one by one: what belongs together stays together, so that "a large
     green ring and a small star" tells of no small ring."""
     clauses = re.split(r"[.,;:!?\n]|\b(?:and|then|while|but)\b", text)
-    return tuple(clause_terms for clause in clauses if (clause_terms := terms(clause)))
+    return tuple(clause_terms for clause in clauses if (clause_terms := extract_terms(clause)))
 
 
 def without_alternatives(question: str) -> str:
@@ -210,7 +210,7 @@ def premise_of(question: str) -> str | None:
     for "How does the red star move?". None without a thing of two words or more: "the star" alone
     is seldom mistaken for another."""
     thing = _taken_for_granted(split_context(question)[0])
-    if thing is None or len(words(thing)) < 2:
+    if thing is None or len(split_words(thing)) < 2:
         return None
     return f"Is there {'an' if thing[0].lower() in 'aeiou' else 'a'} {thing}?"
 
@@ -222,7 +222,7 @@ _THERE = re.compile(
 )
 
 
-def thing_claimed(question: str, answer: str) -> str | None:
+def claimed_object(question: str, answer: str) -> str | None:
     """What must be there if `answer` is right: "red star" for "How does the red star move?", and
     for "Is there a red star?" where the answer is not no. None where the words do not tell."""
     if says_no(answer):
@@ -262,7 +262,7 @@ def is_yes_no(question: str) -> bool:
     return _YES_NO.match(question) is not None and not re.search(r"\bor\b", question.lower())
 
 
-def essence(text: str, question: str = "") -> Terms:
+def normalise_answer(text: str, question: str = "") -> Terms:
     """What an answer says, for comparison: stems in order, without filler and the question's words.
 
     "The star is red." and "red" have the same essence for "What colour is the star?".
@@ -270,6 +270,10 @@ def essence(text: str, question: str = "") -> Terms:
     keep = {"not", "no", "yes"}
     text = read_answer(text).said or text
     filler = (_FUNCTION_WORDS - keep) | _HEDGES
-    plain = [NUMBERS.get(w, stem(w)) for w in words(text) if w not in filler]
-    question_words = {NUMBERS.get(w, stem(w)) for w in words(question)} - keep
-    return tuple(w for w in plain if w not in question_words) or tuple(plain) or tuple(words(text))
+    plain = [NUMBERS.get(w, stem_word(w)) for w in split_words(text) if w not in filler]
+    question_words = {NUMBERS.get(w, stem_word(w)) for w in split_words(question)} - keep
+    return (
+        tuple(w for w in plain if w not in question_words)
+        or tuple(plain)
+        or tuple(split_words(text))
+    )

@@ -146,7 +146,7 @@ class EndpointModel:
         if frames_as == "video" and clip is not None and not _has_even_sides(clip):
             raise UsageError("frames_as='video' needs frames of even sides; set multiple_px=2")
         limits = limits or EndpointLimits()
-        client, served_model, notes = connected(url, served_model, api_key, limits)
+        client, served_model, notes = connect_client(url, served_model, api_key, limits)
         return cls(
             client,
             served_model,
@@ -311,7 +311,7 @@ class EndpointModel:
         return {name: body[key] for key, name in names.items() if name is not None}
 
 
-def connected(
+def connect_client(
     url: str, requested_model: str | None, api_key: str | None, limits: EndpointLimits
 ) -> tuple[JsonClient, str, tuple[str, ...]]:
     """A client of the server, the model to ask for, and notes. UsageError for a URL or key that is

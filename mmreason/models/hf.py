@@ -48,7 +48,7 @@ from mmreason.models.folders import (
     PACKAGED,
     clip_recipe_from,
     fingerprint_of,
-    locate,
+    locate_weights,
     weights_folder,
 )
 from mmreason.models.hf_frames import (
@@ -61,7 +61,7 @@ from mmreason.models.hf_frames import (
 )
 from mmreason.models.hf_stopping import StopAtText, stopping_criteria
 from mmreason.models.hf_text import check_template, prepare_text, reads_text_only
-from mmreason.models.hf_traits import EVERYTHING, measure
+from mmreason.models.hf_traits import EVERYTHING, measure_traits
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_line
 from mmreason.video.types import FrameBatch
@@ -121,7 +121,7 @@ class TransformersModel:
         self._control_ids = control_tokens_of(self.tokenizer, processor)
         self.traits = EVERYTHING
         if not self.is_text_only:
-            self.traits = measure(
+            self.traits = measure_traits(
                 lambda conversations, sanitize: self._process(
                     conversations, ask=True, sanitize=sanitize
                 ),
@@ -153,7 +153,7 @@ class TransformersModel:
         attn_implementation: str = "sdpa",
     ) -> TransformersModel:
         """See `mmreason.models.load`."""
-        source, only_local = locate(name_or_path)
+        source, only_local = locate_weights(name_or_path)
         settings = {"local_files_only": only_local, "trust_remote_code": False}
         try:
             with progress_bars(name_or_path not in PACKAGED and sys.stderr.isatty()):
@@ -211,7 +211,7 @@ class TransformersModel:
         with (
             torch.inference_mode(),
             torch.random.fork_rng(devices, enabled=samples),
-            threads(1 if self._is_small else torch.get_num_threads()),
+            limit_threads(1 if self._is_small else torch.get_num_threads()),
         ):
             if samples:
                 torch.manual_seed(request.seed)
@@ -473,7 +473,7 @@ def _without(text: str, tokens: Sequence[str]) -> str:
 
 
 @contextmanager
-def threads(count: int) -> Iterator[None]:
+def limit_threads(count: int) -> Iterator[None]:
     """Run with `count` torch threads; the caller's number is put back."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)

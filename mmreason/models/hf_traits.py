@@ -52,7 +52,7 @@ EVERYTHING = ProcessorTraits(
 )
 
 
-def measure(
+def measure_traits(
     process: Process,
     *,
     takes_video: bool,

@@ -31,15 +31,15 @@ from mmreason.models.nano_questions import (
     NotTaught,
     Taught,
     is_there,
-    understand,
     understand_expression,
+    understand_question,
 )
 from mmreason.models.nano_replies import (
     OUTSIDE,
-    declines,
     is_answer,
     is_box_list,
     is_caption,
+    is_decline,
     whole_sentences,
 )
 
@@ -149,7 +149,7 @@ class NanoModel:
                 return _Plan((), declined=name.reason)
             return _Plan((_one_turn(frames, prompts.find(name)),), "box")
         question, *options = text.split("\n")
-        taught = understand(question)
+        taught = understand_question(question)
         if isinstance(taught, NotTaught):
             return _Plan((), declined=taught.reason)
         said_differently = "" if taught.prompt == question else taught.prompt
@@ -165,7 +165,7 @@ class NanoModel:
             return reply
         if plan.taught is not None:
             for thing, there in zip(plan.taught.things, replies[1:], strict=True):
-                if declines(there.text) or not is_answer(there.text, "yes_no"):
+                if is_decline(there.text) or not is_answer(there.text, "yes_no"):
                     return _refused(there)
                 if there.text.rstrip(".") != "yes":
                     note = f"{is_there(thing)!r} was answered {there.text!r}"
@@ -184,7 +184,7 @@ class NanoModel:
         if not is_one:
             return _refused(reply)
         note = f"asked as {plan.asked_as!r}" if plan.asked_as else ""
-        if taught is not None and taught.yes and not declines(text):
+        if taught is not None and taught.yes and not is_decline(text):
             note = f"{note}, answered {text!r}"
             text = "yes" if text.rstrip(".") == taught.yes else "no"
         return self._calibrated(replace(reply, text=text, note=note), plan.kind, reply.confidence)
@@ -237,7 +237,7 @@ def _declined(why: str) -> Reply:
 
 def _refused(reply: Reply) -> Reply:
     """A decline in the place of what the weights wrote; as it is where they declined themselves."""
-    if declines(reply.text):
+    if is_decline(reply.text):
         return reply
     quoted = " ".join(reply.text.split())[:QUOTED]
     why = f"what it wrote is no answer that it was taught to give: {quoted!r}"

@@ -138,7 +138,7 @@ _KNOWN = frozenset(
 _TIMES = re.compile(r"^(?:when|how long|how often|at what time|since when|until when)\b")
 
 
-def understand(question: str) -> Taught | NotTaught:
+def understand_question(question: str) -> Taught | NotTaught:
     """The question in the words nano was taught, or why it cannot be asked."""
     plain = _plain(question)
     if _TIMES.match(plain):

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mmreason.agent.caption_check import words_of
-from mmreason.language.wording import NUMBERS, phrases, stem
+from mmreason.language.wording import NUMBERS, extract_phrases, stem_word
 from mmreason.types import Note
 
-_NUMBERS = {stem(word): int(number) for word, number in NUMBERS.items()}
+_NUMBERS = {stem_word(word): int(number) for word, number in NUMBERS.items()}
 
 Description = frozenset[str]
 """Content words told of one thing."""
@@ -22,7 +22,7 @@ Description = frozenset[str]
 def descriptions(text: str, thing: str) -> tuple[Description, ...]:
     """What a caption tells of each `thing` in it ("orange objects"), in order."""
     asked = words_of(thing)
-    told = (frozenset(t for t in part if " " not in t) for part in phrases(text))
+    told = (frozenset(t for t in part if " " not in t) for part in extract_phrases(text))
     return tuple(words for words in told if asked and asked <= words)
 
 

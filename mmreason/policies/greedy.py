@@ -26,19 +26,19 @@ from mmreason.agent.protocol import (
     look_call,
 )
 from mmreason.language.answer_reading import read_answer, says_no
-from mmreason.language.refusals import says_absent, says_outside
+from mmreason.language.refusals import is_out_of_domain, says_absent
 from mmreason.language.values import read_reply
 from mmreason.language.wording import (
+    claimed_object,
     counted_thing,
-    essence,
     is_count,
     is_global,
     is_total,
     is_yes_no,
+    normalise_answer,
     order_of,
     place_in_whole,
     split_context,
-    thing_claimed,
 )
 from mmreason.memory.tree import NodeId
 from mmreason.policies.counting import (
@@ -150,7 +150,7 @@ class _Game:
     def read_off(self, navigator: Navigator, question: str) -> _Part:
         """Where looks do not agree: claim the option that two captions of one place tell of the
         thing that is asked about."""
-        thing = thing_claimed(question, "yes")
+        thing = claimed_object(question, "yes")
         if not thing or not self.inquiry.options or is_yes_no(question):
             return
         for place, note in navigator.strong_lines(whole=True)[:LOOKS_LIMIT]:
@@ -351,7 +351,7 @@ def is_negative(text: str, question: str, choice: int | None = None) -> bool:
     """Whether another place may still hold a better answer than this "not here", be it the option
     "no" or none of the options."""
     if is_yes_no(question):
-        return says_outside(text) or (says_no(text) and not _says_instead(text, question))
+        return is_out_of_domain(text) or (says_no(text) and not _says_instead(text, question))
     return choice is None and says_absent(text, question)
 
 
@@ -368,4 +368,6 @@ def _says_instead(text: str, question: str) -> bool:
         return False
     told = text.partition(",")[2]
     stated = re.sub(r"n['\u2019]t\b|\b(?:not|no|never)\b", "", told)
-    return not says_absent(told) and bool(set(essence(stated)) - set(essence(question)))
+    return not says_absent(told) and bool(
+        set(normalise_answer(stated)) - set(normalise_answer(question))
+    )

@@ -26,7 +26,7 @@ from mmreason.agent.protocol import (
     look_call,
 )
 from mmreason.language.values import pick_option, read_reply
-from mmreason.language.wording import essence, terms
+from mmreason.language.wording import extract_terms, normalise_answer
 from mmreason.memory.tree import NodeId
 from mmreason.models.base import Message, Reply, TextPart
 from mmreason.policies.greedy import is_negative
@@ -241,7 +241,7 @@ class _Game:
             same = (
                 pick_option(note.text, options, question) == choice
                 if options
-                else essence(note.text, question) == essence(text, question)
+                else normalise_answer(note.text, question) == normalise_answer(text, question)
             )
             if same:
                 return self._support_at(note.span, text, _times_in(one, note))
@@ -249,8 +249,8 @@ class _Game:
             return self._support_at(looks[-1][0].span, text, ())
         if not told:
             return None
-        asked = set(terms(f"{question} {text}"))
-        best = max(reversed(told), key=lambda note: len(asked & set(terms(note.text))))
+        asked = set(extract_terms(f"{question} {text}"))
+        best = max(reversed(told), key=lambda note: len(asked & set(extract_terms(note.text))))
         return self._support_at(best.span, text, ())
 
     def _support_at(self, span: Span, text: str, times_s: tuple[float, ...]) -> EvidenceRef:

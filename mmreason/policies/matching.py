@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mmreason.language.wording import Terms, phrases
+from mmreason.language.wording import Terms, extract_phrases
 from mmreason.memory.tree import NodeId
 from mmreason.types import Note
 
@@ -66,7 +66,7 @@ class Score:
 
 def line_of(node: NodeId, note: Note, pinpointed: bool) -> ScoredLine:
     """A note of the caption of `node`, read."""
-    parts = phrases(note.text)
+    parts = extract_phrases(note.text)
     held = frozenset(term for part in parts for term in part)
     return ScoredLine(node, note, parts, held, pinpointed)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from mmreason.agent.protocol import CallTools, Claim, EvidenceRef, Inquiry, Results
-from mmreason.language.wording import Place, terms
+from mmreason.language.wording import Place, extract_terms
 from mmreason.memory.tree import Node
 from mmreason.tool_calls import Skim
 from mmreason.types import Note, Observation
@@ -128,5 +128,5 @@ def _picked(options: Sequence[str], place: Place, notes: Sequence[Note]) -> int 
 
 
 def _holds(text: str, option: str) -> bool:
-    asked = set(terms(option))
-    return bool(asked) and asked <= set(terms(text))
+    asked = set(extract_terms(option))
+    return bool(asked) and asked <= set(extract_terms(text))

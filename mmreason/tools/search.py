@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mmreason.language.wording import terms
+from mmreason.language.wording import extract_terms
 from mmreason.types import Note, UsageError
 
 MOST_FOUND = 8
@@ -38,8 +38,8 @@ def search_notes(
 
 
 def _by_words(text: str, notes: Sequence[Note]) -> list[float]:
-    asked = set(terms(text))
-    held = [asked & set(terms(note.text)) for note in notes]
+    asked = set(extract_terms(text))
+    held = [asked & set(extract_terms(note.text)) for note in notes]
     weights = {
         term: math.log(1 + len(notes) / max(1, sum(term in found for found in held)))
         for term in asked

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 from mmreason.language.answer_reading import read_answer, says_no
 from mmreason.language.control_words import break_control_words
-from mmreason.language.values import asks_for, tells
-from mmreason.language.wording import NUMBERS, terms, words
+from mmreason.language.values import asks_for, tells_value
+from mmreason.language.wording import NUMBERS, extract_terms, split_words
 from mmreason.types import Check, CheckKind, Evidence, Note
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import Span
@@ -174,7 +174,7 @@ def quotable(question: str, found: Sequence[Passage]) -> tuple[Passage, ...]:
     return tuple(
         one
         for one in found
-        if one.share >= QUOTED_SHARE and (kind is None or tells(kind, one.note.text))
+        if one.share >= QUOTED_SHARE and (kind is None or tells_value(kind, one.note.text))
     )
 
 
@@ -195,7 +195,7 @@ def supporting(
     """Evidence for an answer whose words, without those of the question, all stand in one passage
     that may be quoted. `source` names the subtitles. A bare yes or no stands nowhere."""
     said = _tokens(answer) - _tokens(question)
-    if not said or says_no(answer) or words(answer)[:1] == ["yes"]:
+    if not said or says_no(answer) or split_words(answer)[:1] == ["yes"]:
         return ()
     held = (one for one in quotable(question, found) if said <= _tokens(one.note.text))
     return as_evidence(tuple(held), source)
@@ -224,8 +224,8 @@ def _tokens(text: str, without: frozenset[str] = frozenset()) -> frozenset[str]:
     pairs: set[str] = set()
     for run in _UNSPACED.findall(_UNSPACED_FUNCTION.sub(" ", text)):
         pairs |= {run[i : i + 2] for i in range(max(1, len(run) - 1))}
-    spaced = (w for w in words(_UNSPACED.sub(" ", text)) if w not in without)
-    stems = {t for t in terms(" ".join(NUMBERS.get(w, w) for w in spaced)) if " " not in t}
+    spaced = (w for w in split_words(_UNSPACED.sub(" ", text)) if w not in without)
+    stems = {t for t in extract_terms(" ".join(NUMBERS.get(w, w) for w in spaced)) if " " not in t}
     return frozenset(pairs | {_short(stem) for stem in stems}) - _HANGUL_ASKING
 
 

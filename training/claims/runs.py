@@ -22,14 +22,14 @@ from mmreason.json_lines import (
     mend_last_line,
     require_json_lines,
 )
-from mmreason.models.folders import fingerprint_of, locate
+from mmreason.models.folders import fingerprint_of, locate_weights
 from mmreason.training.claims.experiment import Arm, Experiment
 from mmreason.training.claims.start import start
 from mmreason.training.rl import settings
 from mmreason.training.rl.trainer import NothingLearnt, train
 
 _FILE = "runs.jsonl"
-NANO = Path(locate("nano")[0])
+NANO = Path(locate_weights("nano")[0])
 KEPT = ("reward/correct", "reward/mean", "entropy/mean", "length/mean", "turns/mean", "kl/update")
 """Metrics of the steps that a line holds."""
 

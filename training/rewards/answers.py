@@ -12,7 +12,7 @@ from itertools import islice
 from mmreason.language.answer_reading import read_answer
 from mmreason.language.negation import Clauses
 from mmreason.language.numbers import numbers_as_digits
-from mmreason.language.wording import essence, words
+from mmreason.language.wording import normalise_answer, split_words
 from mmreason.training.rewards.types import Trajectory, Truth
 
 _TAG = re.compile(r"</?(?:think|tool|answer)>", re.IGNORECASE)
@@ -92,10 +92,10 @@ def _numbers_in(text: str) -> set[float]:
 def text_overlap(seen: Trajectory, truth: Truth) -> float | None:
     """Mean F of ROUGE-1, ROUGE-2 and ROUGE-L against the right answer, 0..1 (Lin 2004; the mean as
     in Video-R1, arXiv 2503.21776). None without a right answer in words."""
-    wanted = words(truth.answer or "")
+    wanted = split_words(truth.answer or "")
     if not wanted:
         return None
-    said = words(read_answer(seen.answer).said)
+    said = split_words(read_answer(seen.answer).said)
     scores = [_f_measure(_shared(said, wanted, n), said, wanted, n) for n in (1, 2)]
     if len(wanted) < 2:
         del scores[1]
@@ -139,7 +139,7 @@ def correct(seen: Trajectory, truth: Truth) -> float | None:
         return choice(seen, truth)
     if truth.number is not None:
         return numeric(seen, truth)
-    if truth.answer is None or not words(truth.answer):
+    if truth.answer is None or not split_words(truth.answer):
         return None
-    said = essence(read_answer(seen.answer).said, truth.question)
-    return float(said == essence(truth.answer, truth.question))
+    said = normalise_answer(read_answer(seen.answer).said, truth.question)
+    return float(said == normalise_answer(truth.answer, truth.question))

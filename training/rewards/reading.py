@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from mmreason.grounding import Box, GroundingStatus, parse_boxes
 from mmreason.language.answer_reading import TEXT_LIMIT
 from mmreason.language.markup import tagged_answer
-from mmreason.language.refusals import declines
+from mmreason.language.refusals import declines_to_answer
 from mmreason.language.thoughts import split_thought
 from mmreason.memory.tree import NodeId
 from mmreason.tool_calls import Caption, ModelTurn
@@ -67,7 +67,7 @@ def from_answer(
     `turns` and `tokens_out` are what the deciding model itself wrote: an `Answer` does not keep
     it, and its cost counts the observer's tokens too.
     """
-    absent = answer.stop_reason is StopReason.ABSTAINED or declines(answer.text)
+    absent = answer.stop_reason is StopReason.ABSTAINED or declines_to_answer(answer.text)
     boxes = tuple(Box(*box) for one in answer.evidence for box in one.boxes_px)
     own = list(_own_steps(answer.trace))
     return Trajectory(
@@ -106,7 +106,7 @@ def read_spans(text: str) -> tuple[Span, ...] | None:
         start_s, end_s = (_seconds(part) for part in match.groups() if part is not None)
         if start_s <= end_s:
             found.append(Span(start_s, end_s))
-    return tuple(found) or (() if declines(text) else None)
+    return tuple(found) or (() if declines_to_answer(text) else None)
 
 
 def read_boxes(text: str, frame: Frame) -> tuple[Box, ...] | None:

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from mmreason.models.hf import ONE_THREAD_PARAMETERS, threads
+from mmreason.models.hf import ONE_THREAD_PARAMETERS, limit_threads
 from mmreason.report.words import counted
 from mmreason.training.generation.collect import Sampling, collect
 from mmreason.training.generation.sampler import LocalSampler, Sampler, follows_weights
@@ -316,7 +316,7 @@ class _Run:
         return gathered(self.accelerator, values)
 
     def _threads(self) -> contextlib.AbstractContextManager[None]:
-        return threads(1 if self._small else torch.get_num_threads())
+        return limit_threads(1 if self._small else torch.get_num_threads())
 
     def _rollouts(self) -> list[Group]:
         """This process's groups of the step; with dynamic sampling, drawn until enough teach."""

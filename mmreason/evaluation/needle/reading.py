@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mmreason.language.answer_reading import read_answer
-from mmreason.language.refusals import says_outside
-from mmreason.language.wording import words
+from mmreason.language.refusals import is_out_of_domain
+from mmreason.language.wording import split_words
 from mmreason.needle.words import VALUES, parsed, singular, things_of
 from mmreason.video.types import Span
 
@@ -30,10 +30,10 @@ class CaptionLine:
 
     def phrases(self) -> list[list[str]]:
         """Words of each thing told."""
-        if says_outside(self.text):
+        if is_out_of_domain(self.text):
             return []
         parts = re.split(r"[.,;]| and (?=an? |the )| then ", self.text)
-        return [words(part) for part in parts]
+        return [split_words(part) for part in parts]
 
     def shown_words(self) -> tuple[str, ...]:
         """On-screen words that the line tells."""
