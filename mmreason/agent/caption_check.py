@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from mmreason.language.wording import extract_phrases, extract_terms
+from mmreason.language.text import extract_phrases, extract_terms
 from mmreason.types import Note
 from mmreason.video.types import Span
 

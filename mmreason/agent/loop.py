@@ -29,8 +29,8 @@ from mmreason.agent.protocol import (
     Stopped,
 )
 from mmreason.agent.verification import WORST_FIRST, ClaimChecker
+from mmreason.language.question import is_yes_no
 from mmreason.language.refusals import is_out_of_domain
-from mmreason.language.wording import is_yes_no
 from mmreason.tool_calls import ToolCall
 from mmreason.types import Check, Evidence, Observation, StopReason
 

@@ -21,14 +21,10 @@ from mmreason.agent.protocol import (
     Inquiry,
     Results,
 )
-from mmreason.language.answer_reading import says_no
+from mmreason.language.answer_reading import normalise_answer, says_no
+from mmreason.language.question import claimed_object, premise_of
 from mmreason.language.refusals import says_absent
 from mmreason.language.values import pick_option
-from mmreason.language.wording import (
-    claimed_object,
-    normalise_answer,
-    premise_of,
-)
 from mmreason.tool_calls import Focus, Look, Skim
 from mmreason.types import Check, CheckKind, StopReason
 from mmreason.video.types import Span

@@ -13,9 +13,11 @@ from enum import StrEnum
 
 from mmreason.language.markup import tagged_answer, unwrap_markup
 from mmreason.language.negation import is_denied_by
+from mmreason.language.numbers import NUMBERS
 from mmreason.language.option_mentions import Mention, find_mentions, normalise_text, option_pattern
 from mmreason.language.prompts import LETTERS
 from mmreason.language.refusals import declines_to_answer, is_out_of_domain, says_absent
+from mmreason.language.text import FUNCTION_WORDS, Terms, split_words, stem_word
 from mmreason.language.thoughts import split_thought
 
 TEXT_LIMIT = 20_000
@@ -282,3 +284,23 @@ def _pick_yes_no(answer: str, options: Sequence[str]) -> int | None:
             matching = [i for i, option in enumerate(options) if start.match(option)]
             return matching[0] if len(matching) == 1 else None
     return None
+
+
+_HEDGES = frozenset(["think", "believe", "guess", "probably", "likely", "maybe", "perhaps"])
+
+
+def normalise_answer(text: str, question: str = "") -> Terms:
+    """What an answer says, for comparison: stems in order, without filler and the question's words.
+
+    "The star is red." and "red" have the same essence for "What colour is the star?".
+    """
+    keep = {"not", "no", "yes"}
+    text = read_answer(text).said or text
+    filler = (FUNCTION_WORDS - keep) | _HEDGES
+    plain = [NUMBERS.get(w, stem_word(w)) for w in split_words(text) if w not in filler]
+    question_words = {NUMBERS.get(w, stem_word(w)) for w in split_words(question)} - keep
+    return (
+        tuple(w for w in plain if w not in question_words)
+        or tuple(plain)
+        or tuple(split_words(text))
+    )

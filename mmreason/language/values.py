@@ -11,14 +11,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from mmreason.language.answer_reading import AnswerKind, read_answer
+from mmreason.language.numbers import NUMBERS
+from mmreason.language.question import is_yes_no, split_context
 from mmreason.language.refusals import is_out_of_domain, says_absent
-from mmreason.language.wording import (
-    NUMBERS,
-    extract_terms,
-    is_yes_no,
-    split_context,
-    split_words,
-)
+from mmreason.language.text import extract_terms, split_words
 
 Kind = Literal["colour", "number"]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mmreason.agent.protocol import CallTools, Claim, EvidenceRef, Inquiry, Play, look_call
+from mmreason.language.question import split_context
 from mmreason.language.values import read_reply
-from mmreason.language.wording import split_context
 from mmreason.policies.greedy import is_negative
 from mmreason.video.types import Span
 

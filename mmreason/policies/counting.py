@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mmreason.agent.caption_check import words_of
-from mmreason.language.wording import NUMBERS, extract_phrases, stem_word
+from mmreason.language.numbers import NUMBERS
+from mmreason.language.text import extract_phrases, stem_word
 from mmreason.types import Note
 
 _NUMBERS = {stem_word(word): int(number) for word, number in NUMBERS.items()}

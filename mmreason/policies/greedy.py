@@ -25,21 +25,20 @@ from mmreason.agent.protocol import (
     Results,
     look_call,
 )
-from mmreason.language.answer_reading import read_answer, says_no
-from mmreason.language.refusals import is_out_of_domain, says_absent
-from mmreason.language.values import read_reply
-from mmreason.language.wording import (
+from mmreason.language.answer_reading import normalise_answer, read_answer, says_no
+from mmreason.language.question import (
     claimed_object,
     counted_thing,
     is_count,
     is_global,
     is_total,
     is_yes_no,
-    normalise_answer,
     order_of,
     place_in_whole,
     split_context,
 )
+from mmreason.language.refusals import is_out_of_domain, says_absent
+from mmreason.language.values import read_reply
 from mmreason.memory.tree import NodeId
 from mmreason.policies.counting import (
     Description,

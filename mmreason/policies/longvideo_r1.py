@@ -25,8 +25,9 @@ from mmreason.agent.protocol import (
     Stopped,
     look_call,
 )
+from mmreason.language.answer_reading import normalise_answer
+from mmreason.language.text import extract_terms
 from mmreason.language.values import pick_option, read_reply
-from mmreason.language.wording import extract_terms, normalise_answer
 from mmreason.memory.tree import NodeId
 from mmreason.models.base import Message, Reply, TextPart
 from mmreason.policies.greedy import is_negative

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mmreason.language.wording import Terms, extract_phrases
+from mmreason.language.text import Terms, extract_phrases
 from mmreason.memory.tree import NodeId
 from mmreason.types import Note
 

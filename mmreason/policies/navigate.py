@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mmreason.language.question import split_context, without_alternatives
 from mmreason.language.refusals import is_out_of_domain
-from mmreason.language.wording import extract_terms, split_context, without_alternatives
+from mmreason.language.text import extract_terms
 from mmreason.memory.tree import Node, NodeId, Tree
 from mmreason.policies.matching import STRONG_SCORE, Score, ScoredLine, line_of, scores_of
 from mmreason.tools.views import CLIP_LEAVES, around

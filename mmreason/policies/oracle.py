@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mmreason.agent.protocol import CallTools, Claim, EvidenceRef, Inquiry, Play, look_call
+from mmreason.language.question import split_context
 from mmreason.language.values import read_reply
-from mmreason.language.wording import split_context
 from mmreason.policies.greedy import is_negative
 from mmreason.tools.scan import caption_call
 from mmreason.tools.views import around

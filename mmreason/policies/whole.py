@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from mmreason.agent.protocol import CallTools, Claim, EvidenceRef, Inquiry, Results
-from mmreason.language.wording import Place, extract_terms
+from mmreason.language.question import Place
+from mmreason.language.text import extract_terms
 from mmreason.memory.tree import Node
 from mmreason.tool_calls import Skim
 from mmreason.types import Note, Observation

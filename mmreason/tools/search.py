@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mmreason.language.wording import extract_terms
+from mmreason.language.text import extract_terms
 from mmreason.types import Note, UsageError
 
 MOST_FOUND = 8

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 
 from mmreason.language.answer_reading import read_answer, says_no
 from mmreason.language.control_words import break_control_words
+from mmreason.language.numbers import NUMBERS
+from mmreason.language.text import extract_terms, split_words
 from mmreason.language.values import asks_for, tells_value
-from mmreason.language.wording import NUMBERS, extract_terms, split_words
 from mmreason.types import Check, CheckKind, Evidence, Note
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import Span

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mmreason.agent.caption_check import SeenCaptions, bears, words_of
-from mmreason.language.wording import claimed_object, is_count, premise_of
+from mmreason.language.question import claimed_object, is_count, premise_of
 from mmreason.memory.store import Store
 from mmreason.memory.tree import Tree
 from mmreason.models.base import ClipRecipe

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mmreason.language.question import premise_of
 from mmreason.language.values import asks_for, pick_option, read_reply, tells_value, yes_or_no
-from mmreason.language.wording import premise_of
 from mmreason.reasoner import Reasoner
 from mmreason.types import StopReason
 

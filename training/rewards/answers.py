@@ -9,10 +9,10 @@ import re
 from collections import Counter
 from itertools import islice
 
-from mmreason.language.answer_reading import read_answer
+from mmreason.language.answer_reading import normalise_answer, read_answer
 from mmreason.language.negation import Clauses
 from mmreason.language.numbers import numbers_as_digits
-from mmreason.language.wording import normalise_answer, split_words
+from mmreason.language.text import split_words
 from mmreason.training.rewards.types import Trajectory, Truth
 
 _TAG = re.compile(r"</?(?:think|tool|answer)>", re.IGNORECASE)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from mmreason.language.answer_reading import read_answer
 from mmreason.language.refusals import is_out_of_domain
-from mmreason.language.wording import split_words
+from mmreason.language.text import split_words
 from mmreason.needle.words import VALUES, parsed, singular, things_of
 from mmreason.video.types import Span
 

@@ -1,7 +1,6 @@
-"""Reading words: content terms of a text, and what a question asks for.
+"""What a question asks for: when, which of several, how many, and what it takes for granted.
 
-Plain English rules, no model. Leaves out what an answer says (`language/`) and where to look
-(`navigate.py`).
+Plain English rules, no model.
 """
 
 from __future__ import annotations
@@ -9,28 +8,9 @@ from __future__ import annotations
 import re
 from typing import Literal, cast
 
-from mmreason.language.answer_reading import read_answer, says_no
-from mmreason.language.numbers import NUMBERS
+from mmreason.language.answer_reading import says_no
+from mmreason.language.text import STOP_WORDS, split_words
 
-Terms = tuple[str, ...]
-
-_FUNCTION_TEXT = """
-a an the this that these those it its they them their he she his her we you i who whom whose which
-what where when why how is are was were be been being am do does did doing done has have had having
-can could will would shall should may might must of in on at to from by for with about into over
-under and or but not no nor so than then there here as if while any some all each every both other
-another same very just only also more most please tell me us
-"""
-_ASKED_FOR_TEXT = """
-color colour shape size kind type sort number many much count direction way pattern motion
-object objects thing things item something anything someone anyone happen happens happening
-appear appears appearing visible seen see show shown shows showing look looks video clip scene
-moment time frame footage movie
-"""
-_FUNCTION_WORDS = frozenset(_FUNCTION_TEXT.split())
-_STOP = _FUNCTION_WORDS | frozenset(_ASKED_FOR_TEXT.split())
-_HEDGES = frozenset(["think", "believe", "guess", "probably", "likely", "maybe", "perhaps"])
-_SPELLINGS = {"gray": "grey", "color": "colour", "centre": "center"}
 _YES_NO = re.compile(
     r"^\W*(?:is|are|was|were|do|does|did|can|could|has|have|had|will)\b", re.IGNORECASE
 )
@@ -42,57 +22,13 @@ _GLOBAL = re.compile(
 )
 
 
-def split_words(text: str) -> list[str]:
-    """Lower-case words and numbers, without possessive endings."""
-    return re.findall(r"[^\W_]+", re.sub(r"['\u2019]s\b", "", text.lower()))
-
-
-def stem_word(word: str) -> str:
-    """A light stem: plural, -ing, -ed and a final e go; short words stay."""
-    word = _SPELLINGS.get(word, word)
-    if len(word) > 4 and word.endswith("ies"):
-        word = word[:-3] + "y"
-    elif len(word) > 4 and re.search(r"(?:s|x|z|ch|sh)es$", word):
-        word = word[:-2]
-    elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        word = word[:-1]
-    for ending in ("ing", "ed"):
-        if len(word) > len(ending) + 2 and word.endswith(ending):
-            word = word[: -len(ending)]
-            if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "lsz":
-                word = word[:-1]
-            break
-    return word[:-1] if len(word) > 3 and word.endswith("e") else word
-
-
-def extract_terms(text: str) -> Terms:
-    """Distinct stems of the content words, and of neighbouring pairs of them as `one two`."""
-    stems: dict[str, None] = {}
-    before: str | None = None
-    for clause in re.split(r"[.,;:!?\n]", text):
-        before = None
-        for word in split_words(clause):
-            current = None if word in _STOP else stem_word(word)
-            if current is not None:
-                stems.setdefault(current)
-                if before is not None:
-                    stems.setdefault(f"{before} {current}")
-            before = current
-    return tuple(stems)
-
-
-def extract_phrases(text: str) -> tuple[Terms, ...]:
-    """Terms of each thing told, one by one: what belongs together stays together, so that "a large
-    green ring and a small star" tells of no small ring."""
-    clauses = re.split(r"[.,;:!?\n]|\b(?:and|then|while|but)\b", text)
-    return tuple(clause_terms for clause in clauses if (clause_terms := extract_terms(clause)))
-
-
 def without_alternatives(question: str) -> str:
     """The question without single words offered as its answer: "small or large" goes."""
 
     def drop(match: re.Match[str]) -> str:
-        offered = match.group(1).lower() not in _STOP and match.group(2).lower() not in _STOP
+        offered = (
+            match.group(1).lower() not in STOP_WORDS and match.group(2).lower() not in STOP_WORDS
+        )
         return "" if offered else match.group(0)
 
     return re.sub(r"\b(\w+) or (\w+)\b", drop, question)
@@ -241,7 +177,12 @@ def is_count(question: str) -> bool:
 
 
 def counted_thing(question: str) -> str:
-    """What is to be counted: "orange objects" of "How many orange objects are there?"."""
+    """What is to be counted, with what follows it.
+
+    Example:
+        >>> counted_thing("How many orange objects are there?")
+        ' orange objects are there?'
+    """
     core, _ = split_context(question)
     return re.sub(r"^\W*how many\b", "", core, flags=re.IGNORECASE)
 
@@ -258,22 +199,10 @@ def is_total(question: str) -> bool:
 
 
 def is_yes_no(question: str) -> bool:
-    """Whether the question asks for yes or no."""
-    return _YES_NO.match(question) is not None and not re.search(r"\bor\b", question.lower())
+    """Whether the question asks for yes or no.
 
-
-def normalise_answer(text: str, question: str = "") -> Terms:
-    """What an answer says, for comparison: stems in order, without filler and the question's words.
-
-    "The star is red." and "red" have the same essence for "What colour is the star?".
+    Example:
+        >>> is_yes_no("Is there a star?"), is_yes_no("Is it red or blue?")
+        (True, False)
     """
-    keep = {"not", "no", "yes"}
-    text = read_answer(text).said or text
-    filler = (_FUNCTION_WORDS - keep) | _HEDGES
-    plain = [NUMBERS.get(w, stem_word(w)) for w in split_words(text) if w not in filler]
-    question_words = {NUMBERS.get(w, stem_word(w)) for w in split_words(question)} - keep
-    return (
-        tuple(w for w in plain if w not in question_words)
-        or tuple(plain)
-        or tuple(split_words(text))
-    )
+    return _YES_NO.match(question) is not None and not re.search(r"\bor\b", question.lower())
