@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from mmreason.language.wording import phrases, terms
+from mmreason.language.text import extract_phrases, extract_terms
 from mmreason.types import Note
 from mmreason.video.types import Span
 
@@ -39,7 +39,7 @@ class SeenCaptions:
         for note in notes:
             self.notes.append(note)
             # A set: a caption counts once, however often it says a word.
-            self._used.update({term for phrase in phrases(note.text) for term in phrase})
+            self._used.update({term for phrase in extract_phrases(note.text) for term in phrase})
 
     def expected(self, thing: str) -> frozenset[str]:
         """Words of `thing` that a caption of it would hold, as this captioner writes."""
@@ -57,7 +57,7 @@ def content_words(thing: str) -> frozenset[str]:
         >>> sorted(content_words("the red star"))
         ['red', 'star']
     """
-    return frozenset(term for term in terms(thing) if " " not in term)
+    return frozenset(term for term in extract_terms(thing) if " " not in term)
 
 
 def supports(
@@ -73,7 +73,7 @@ def supports(
         >>> supports(notes, content_words("striped circle"))
         False
     """
-    phrase_words = [set(phrase) for note in notes for phrase in phrases(note.text)]
+    phrase_words = [set(phrase) for note in notes for phrase in extract_phrases(note.text)]
     matching = [words for words in phrase_words if expected <= words]
     told_answer = {word for word in answer if any(word in words for words in phrase_words)}
     return any(told_answer <= words for words in matching)

@@ -34,8 +34,8 @@ from mmreason.agent.protocol import (
     record_note,
 )
 from mmreason.agent.verification import WORST_FIRST, ClaimChecker
-from mmreason.language.refusals import says_outside
-from mmreason.language.wording import is_yes_no
+from mmreason.language.question import is_yes_no
+from mmreason.language.refusals import is_out_of_domain
 from mmreason.tool_calls import ToolCall
 from mmreason.types import Check, Evidence, Observation, StopReason
 
@@ -215,7 +215,7 @@ class _AnswerLoop:
             return _draft_of(best, (best,), reason or StopReason.ANSWERED)
         # 2. "Not there" is an answer to a question for yes or no alone.
         negative = by_status[CheckStatus.NEGATIVE]
-        inside = [checked for checked in negative if not says_outside(checked.claim.text)]
+        inside = [checked for checked in negative if not is_out_of_domain(checked.claim.text)]
         if inside and is_yes_no(self.inquiry.question):
             return _draft_of(inside[0], tuple(inside), reason or StopReason.ANSWERED)
         # 3. A decline, and why.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mmreason.agent.loop import Decline
 from mmreason.agent.provenance import DECLINED
-from mmreason.language.refusals import says_outside
+from mmreason.language.refusals import is_out_of_domain
 from mmreason.tools.calls import Roles
 from mmreason.types import Budget, Step, StopReason
 from mmreason.video.subtitles import Subtitles
@@ -86,7 +86,7 @@ def _about_models(case: Unanswered) -> list[str]:
 def _is_all_unknown(trace: Sequence[Step]) -> bool:
     """Whether all that was said is that footage of this kind is unknown."""
     texts = [step.observation.text for step in trace if step.observation.frame_times_s]
-    return bool(texts) and all(says_outside(text) for text in texts)
+    return bool(texts) and all(is_out_of_domain(text) for text in texts)
 
 
 def _about_subtitles(case: Unanswered) -> list[str]:

@@ -22,10 +22,10 @@ from mmreason.agent.protocol import (
     ResultT,
     call_tools,
 )
-from mmreason.language.answer_reading import says_no
+from mmreason.language.answer_reading import normalise_answer, says_no
+from mmreason.language.question import claimed_object, premise_of
 from mmreason.language.refusals import says_absent
 from mmreason.language.values import pick_option
-from mmreason.language.wording import essence, premise_of, thing_claimed
 from mmreason.tool_calls import Focus, Look, Skim
 from mmreason.types import Check, CheckKind, StopReason
 from mmreason.video.types import Span
@@ -156,9 +156,9 @@ class ClaimChecker:
         that the answer speaks of, in the words that descriptions of this video use, and does not
         tell the answer of another thing. `check` is of the looks that agreed."""
         answer = support.observation.text
-        thing = thing_claimed(look.question, answer)
+        thing = claimed_object(look.question, answer)
         expected = self.captions.expected(thing) if thing else frozenset()
-        answer_words = frozenset(essence(answer, look.question))
+        answer_words = frozenset(normalise_answer(answer, look.question))
         agreed = CheckResult(CheckStatus.AGREED, check=check)
         captions = self.captions.within(support.span)
         if not expected or supports(captions, expected, answer_words):
@@ -181,7 +181,7 @@ class ClaimChecker:
     def premise(self, look: Look | Focus, evidence: Span) -> str | None:
         """What to ask whether the thing is there; None where captions of the place tell of it."""
         question = look.question
-        thing = thing_claimed(question, "yes")
+        thing = claimed_object(question, "yes")
         expected = self.captions.expected(thing) if thing else frozenset()
         uses_all_words = bool(thing) and expected == content_words(thing)
         if uses_all_words and supports(self.captions.within(evidence), expected):
@@ -195,14 +195,14 @@ class ClaimChecker:
             choices = [pick_option(text, options, question) for text in (first, second)]
             if choices != [None, None]:
                 return choices[0] == choices[1]
-        return essence(first, question) == essence(second, question)
+        return normalise_answer(first, question) == normalise_answer(second, question)
 
     def contradict(self, look: Look | Focus, first: str, second: str) -> bool:
         """Whether two answers that do not agree cannot both be right."""
         if look.options:
             return True
         question = look.question
-        lengths = (len(essence(text, question)) for text in (first, second))
+        lengths = (len(normalise_answer(text, question)) for text in (first, second))
         return (
             says_absent(first, question) != says_absent(second, question)
             or max(lengths) <= SHORT_ANSWER

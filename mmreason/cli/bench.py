@@ -106,7 +106,7 @@ def bench_rl(
     OUT/rl-runs and not done again; the page tells of all that are there. Writes rl.md, rl.json and
     charts.
     """
-    from mmreason.models.hf import progress_bars, threads
+    from mmreason.models.hf import limit_threads, progress_bars
     from mmreason.training.claims import experiment, report, runs
     from mmreason.training.claims.runs import EXPERIMENTS
 
@@ -115,7 +115,7 @@ def bench_rl(
     experiments = {name: build(size) for name, build in EXPERIMENTS.items()}
     runs_folder = folder / "rl-runs"
     # One thread: results are to be the same on every machine.
-    with threads(1), progress_bars(False):
+    with limit_threads(1), progress_bars(False):
         for name in names:
             wanted_seeds = range(seeds or experiments[name].seeds)
             runs.run_missing(experiments[name], wanted_seeds, runs_folder, _say)

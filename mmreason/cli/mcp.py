@@ -53,7 +53,7 @@ def serve_mcp(
     from mmreason.types import UsageError
 
     try:
-        from mmreason.server.server import serve
+        from mmreason.server.server import serve_stdio
     except ImportError as error:
         # A module of our own that is missing is a fault, not an extra.
         if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
@@ -73,7 +73,7 @@ def serve_mcp(
     # A person who starts it by hand would see nothing happen.
     if sys.stdin.isatty():
         print_notice("waiting for a client on standard input; Ctrl-C ends this")
-    serve(service, observer or model)
+    serve_stdio(service, observer or model)
 
 
 def _roots(folders: list[Path] | None) -> Roots:

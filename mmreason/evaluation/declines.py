@@ -14,7 +14,7 @@ from mmreason.evaluation.decline_sources import LIGHTS, Source, at_light
 from mmreason.evaluation.scoring import Proportion
 from mmreason.grounding import parse_boxes
 from mmreason.language.prompts import Prompts
-from mmreason.language.refusals import declines
+from mmreason.language.refusals import declines_to_answer
 from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, TextPart
 from mmreason.video.types import FrameBatch, VideoError
 
@@ -161,4 +161,4 @@ def _is_declined(model: ChatModel, text: str) -> bool:
     # A reply in a fence is a list of boxes: an empty one claims nothing.
     if text.lstrip().startswith("```"):
         return not parse_boxes(text, model.clip.box_dialect, (1000, 1000)).boxes
-    return declines(text)
+    return declines_to_answer(text)

@@ -18,7 +18,7 @@ import numpy as np
 from mmreason.evaluation.calibration import Pair
 from mmreason.evaluation.scoring import Mean, Proportion, normalise_text, says_same
 from mmreason.grounding import Box, iou, parse_boxes
-from mmreason.language.refusals import declines
+from mmreason.language.refusals import declines_to_answer
 from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, Reply, TextPart
 from mmreason.models.calibration import ReplyKind
 from mmreason.video import plan
@@ -181,9 +181,11 @@ def _question_scorers(
         # fault.
         is_absent = question.family == "absence" and question.answer != "yes"
         if is_absent:
-            results.absent += Proportion(declines(answer) or normalise_text(answer) == "no", 1)
+            results.absent += Proportion(
+                declines_to_answer(answer) or normalise_text(answer) == "no", 1
+            )
         else:
-            results.present_declined += Proportion(declines(answer), 1)
+            results.present_declined += Proportion(declines_to_answer(answer), 1)
 
     def compare(reply: Reply) -> None:
         right = Proportion(says_same(answers[0], question.answer), 1)

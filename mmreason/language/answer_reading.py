@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mmreason.language.markup import tagged_answer, unwrap
+from mmreason.language.markup import tagged_answer, unwrap_markup
 from mmreason.language.negation import is_denied_by
-from mmreason.language.option_mentions import Mention, find_mentions, normalise, option_pattern
+from mmreason.language.numbers import NUMBERS
+from mmreason.language.option_mentions import Mention, find_mentions, normalise_text, option_pattern
 from mmreason.language.prompts import LETTERS
-from mmreason.language.refusals import declines, says_absent, says_outside
+from mmreason.language.refusals import declines_to_answer, is_out_of_domain, says_absent
+from mmreason.language.text import FUNCTION_WORDS, Terms, split_words, stem_word
 from mmreason.language.thoughts import split_thought
 
 TEXT_LIMIT = 20_000
@@ -58,13 +60,13 @@ def read_answer(text: str, options: Sequence[str] = (), question: str = "") -> A
     The `question` helps to tell refusals from answers such as "The red book is not there."
     """
     written = split_thought(text)[1]
-    said = unwrap(tagged_answer(written[-10 * TEXT_LIMIT :]))
-    if len(said) > TEXT_LIMIT or not re.search(r"\w", said):
+    answer = unwrap_markup(tagged_answer(written[-10 * TEXT_LIMIT :]))
+    if len(answer) > TEXT_LIMIT or not re.search(r"\w", answer):
         return AnswerReading(kind=AnswerKind.UNREADABLE, said="")
-    plain = _without_lead(said)
+    plain = _without_lead(answer)
     if not options:
         return AnswerReading(kind=_kind_of(plain, question), said=plain)
-    choice, several = _pick(normalise(said), options, question)
+    choice, several = _pick(normalise_text(answer), options, question)
     if choice is not None:
         return AnswerReading(kind=AnswerKind.CHOICE, said=plain, choice=choice)
     kind = AnswerKind.UNREADABLE if several else _kind_of(plain, question)
@@ -74,7 +76,7 @@ def read_answer(text: str, options: Sequence[str] = (), question: str = "") -> A
 def says_no(text: str) -> bool:
     """Whether the answer to a question for yes or no is no, or that the thing is not there."""
     kind = read_answer(text).kind
-    return kind is AnswerKind.NO or (says_absent(text) and not says_outside(text))
+    return kind is AnswerKind.NO or (says_absent(text) and not is_out_of_domain(text))
 
 
 _YES = r"(?:yes|yeah|yep|yup|ja|jawohl|oui|s[ií]|sim|да|是的?|对|對|はい|네|예|نعم|हाँ|हां|evet|tak)"
@@ -87,14 +89,14 @@ _YES_START = re.compile(rf"\W*{_YES}{_END}", re.IGNORECASE)
 _NO_START = re.compile(rf"\W*(?!no\.\s*\d){_NO}{_END}", re.IGNORECASE)
 
 
-def _kind_of(said: str, question: str) -> AnswerKind:
-    if _YES_START.match(said):
+def _kind_of(answer: str, question: str) -> AnswerKind:
+    if _YES_START.match(answer):
         return AnswerKind.YES
-    if _NO_START.match(said):
+    if _NO_START.match(answer):
         return AnswerKind.NO
-    if declines(said, question):
+    if declines_to_answer(answer, question):
         return AnswerKind.ABSENT
-    return AnswerKind.NO if said.lower().startswith("no ") else AnswerKind.TEXT
+    return AnswerKind.NO if answer.lower().startswith("no ") else AnswerKind.TEXT
 
 
 _ADJECTIVE = r"(?:final|correct|right|best|most likely|most accurate|chosen|appropriate|only|true)"
@@ -161,35 +163,37 @@ _WRONG = re.compile(r"\W*(?:no|wrong|incorrect|false|not)\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<!\b[A-Za-z])[.!?](?=\s|$)|[\n。！？]")
 
 
-def _without_lead(said: str) -> str:
+def _without_lead(answer: str) -> str:
     """The answer without "The answer is", where something stands behind it."""
-    ends = [found.end() for found in _LEAD.finditer(said)]
-    rest = unwrap(said[ends[-1] :]) if ends else ""
-    return rest if re.search(r"\w", rest) else said
+    ends = [lead.end() for lead in _LEAD.finditer(answer)]
+    remainder = unwrap_markup(answer[ends[-1] :]) if ends else ""
+    return remainder if re.search(r"\w", remainder) else answer
 
 
-def _pick(said: str, options: Sequence[str], question: str) -> tuple[int | None, bool]:
+def _pick(answer: str, options: Sequence[str], question: str) -> tuple[int | None, bool]:
     """(the index of the one option that is picked, whether several are named)."""
-    exact = _whole(said, options)
+    exact = _whole(answer, options)
     if exact is not None:
         return (exact.pop(), False) if len(exact) == 1 else (None, True)
     for lead in (_LEAD, _CONCLUSION):
-        starts = [found.end() for found in lead.finditer(said)]
-        if starts and (picked := _pick_stated(said[starts[-1] :], options)) is not None:
+        starts = [match.end() for match in lead.finditer(answer)]
+        if starts and (picked := _pick_stated(answer[starts[-1] :], options)) is not None:
             return picked, False
-    picked = _pick_line(said, options)
+    picked = _pick_line(answer, options)
     if picked is not None:
         return picked, False
-    yes_no = _pick_yes_no(said, options)
+    yes_no = _pick_yes_no(answer, options)
     if yes_no is not None:
         return yes_no, False
-    mentions = find_mentions(said, options)
-    if declines(said, question) and not _UNSURE.search(said):
+    mentions = find_mentions(answer, options)
+    if declines_to_answer(answer, question) and not _UNSURE.search(answer):
         # An option may itself say that there is nothing.
-        mentions = [m for m in mentions if declines(options[m.index]) or _is_yes_no(options)]
+        mentions = [
+            m for m in mentions if declines_to_answer(options[m.index]) or _is_yes_no(options)
+        ]
     picked, several = _only(mentions)
-    reason = _REASON.search(said)
-    if several and reason is not None and _SENTENCE_END.search(said.rstrip(" .!")) is None:
+    reason = _REASON.search(answer)
+    if several and reason is not None and _SENTENCE_END.search(answer.rstrip(" .!")) is None:
         picked, _ = _only([m for m in mentions if m.start < reason.start()])
     return picked, several and picked is None
 
@@ -200,25 +204,25 @@ def _only(mentions: Sequence[Mention]) -> tuple[int | None, bool]:
     return (named.pop(), False) if len(named) == 1 else (None, len(named) > 1)
 
 
-def _whole(said: str, options: Sequence[str]) -> set[int] | None:
+def _whole(answer: str, options: Sequence[str]) -> set[int] | None:
     """Options that all of the text names, by letter or by words; None where it says more."""
-    form = _LETTER_FORM.fullmatch(said.strip().rstrip(" .!?"))
+    form = _LETTER_FORM.fullmatch(answer.strip().rstrip(" .!?"))
     letter = -1 if form is None else LETTERS.find(form["letter"].upper())
-    found = {letter} if 0 <= letter < len(options) else set[int]()
-    bare = _AROUND_WORDS.sub("", said)
+    letters = {letter} if 0 <= letter < len(options) else set[int]()
+    bare = _AROUND_WORDS.sub("", answer)
     worded: set[int] = set()
     for index, option in enumerate(options):
         pattern = option_pattern(option)
         if pattern is not None and pattern.fullmatch(bare):
             worded.add(index)
     # "$5" and "5%" differ in signs alone.
-    alike = {i for i in worded if normalise(options[i]).lower() == said.strip(" .").lower()}
-    return found | (alike or worded) or None
+    alike = {i for i in worded if normalise_text(options[i]).lower() == answer.strip(" .").lower()}
+    return letters | (alike or worded) or None
 
 
 def _pick_stated(stated: str, options: Sequence[str]) -> int | None:
     """The option in a text behind "The answer is": by its first sentence, else by all of it."""
-    stated = unwrap(stated)
+    stated = unwrap_markup(stated)
     exact = _whole(stated, options)
     if exact is not None:
         return exact.pop() if len(exact) == 1 else None
@@ -251,16 +255,16 @@ def _pick_lettered(text: str, options: Sequence[str]) -> int | None:
     mentions = find_mentions(_REASON.split(sentences[0])[0], options)
     if any(m.denied and m.index == index for m in mentions):
         return None
-    told = _only(mentions)
-    if told == (None, False):
+    choice = _only(mentions)
+    if choice == (None, False):
         return None if _WRONG.match(sentences[0]) else index
-    return index if told == (index, False) else None
+    return index if choice == (index, False) else None
 
 
-def _pick_line(said: str, options: Sequence[str]) -> int | None:
+def _pick_line(answer: str, options: Sequence[str]) -> int | None:
     """The option of the one line that is nothing but a pick, such as the last one behind a
     description; letters alone go before letters with their text."""
-    lines = [line.strip() for line in said.split("\n") if line.strip()]
+    lines = [line.strip() for line in answer.split("\n") if line.strip()]
     alone = [whole for line in lines if (whole := _whole(line, options)) is not None]
     if alone:
         picks = set().union(*alone)
@@ -273,10 +277,30 @@ def _is_yes_no(options: Sequence[str]) -> bool:
     return any(_NO_START.match(option) for option in options)
 
 
-def _pick_yes_no(said: str, options: Sequence[str]) -> int | None:
+def _pick_yes_no(answer: str, options: Sequence[str]) -> int | None:
     """The one option that begins with the yes or no that the text begins with."""
     for start in (_YES_START, _NO_START):
-        if start.match(said):
+        if start.match(answer):
             matching = [i for i, option in enumerate(options) if start.match(option)]
             return matching[0] if len(matching) == 1 else None
     return None
+
+
+_HEDGES = frozenset(["think", "believe", "guess", "probably", "likely", "maybe", "perhaps"])
+
+
+def normalise_answer(text: str, question: str = "") -> Terms:
+    """What an answer says, for comparison: stems in order, without filler and the question's words.
+
+    "The star is red." and "red" have the same essence for "What colour is the star?".
+    """
+    keep = {"not", "no", "yes"}
+    text = read_answer(text).said or text
+    filler = (FUNCTION_WORDS - keep) | _HEDGES
+    plain = [NUMBERS.get(w, stem_word(w)) for w in split_words(text) if w not in filler]
+    question_words = {NUMBERS.get(w, stem_word(w)) for w in split_words(question)} - keep
+    return (
+        tuple(w for w in plain if w not in question_words)
+        or tuple(plain)
+        or tuple(split_words(text))
+    )

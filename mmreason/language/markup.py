@@ -47,7 +47,7 @@ def tagged_answer(text: str) -> str:
     """What stands in the last `<answer>`, closed or not, or all of it where there are no such
     tags. Empty where a `<tool>` is opened last: that is a call, no answer."""
     tags = list(_TAG.finditer(text))
-    opened = [at for at, tag in enumerate(tags) if not tag.group(1)]
+    opened = [index for index, tag in enumerate(tags) if not tag.group(1)]
     if not opened:
         return _TAG.sub("", text).strip() if tags else text.strip()
     last = tags[opened[-1]]
@@ -57,7 +57,7 @@ def tagged_answer(text: str) -> str:
     return text[last.end() : end].strip()
 
 
-def unwrap(text: str) -> str:
+def unwrap_markup(text: str) -> str:
     """The text without what it is wrapped in: `\\boxed{\\text{blue}}`, `{"answer": "blue"}` and
     `**blue**` are all "blue". Of several boxes the last counts."""
     for _ in range(3):
@@ -82,10 +82,10 @@ def _boxed(text: str) -> str | None:
         return None
     start, depth = opened[-1].end(), 1
     end = len(text)
-    for at in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[at], 0)
+    for position in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[position], 0)
         if not depth:
-            end = at
+            end = position
             break
     inner = text[start:end].strip()
     before = _MATH.sub("", text[: opened[-1].start()])
@@ -100,13 +100,13 @@ def _json_value(text: str) -> str | None:
     if start < 0 or end < start:
         return None
     try:
-        told = json.loads(text[start : end + 1])
+        parsed = json.loads(text[start : end + 1])
     except (ValueError, RecursionError):
-        found = list(_KEY_VALUE.finditer(text, start, end))
+        pairs = list(_KEY_VALUE.finditer(text, start, end))
         return (
-            None if not found else next(group for group in found[-1].groups() if group is not None)
+            None if not pairs else next(group for group in pairs[-1].groups() if group is not None)
         )
-    values = {re.sub(r"[\W_]", "", key).lower(): value for key, value in told.items()}
+    values = {re.sub(r"[\W_]", "", key).lower(): item for key, item in parsed.items()}
     value = next((values[key] for key in _KEYS if key in values), None)
     if isinstance(value, list) and len(value) == 1:
         value = value[0]

@@ -61,9 +61,9 @@ _CLOSING = " \t\n\"')].:"
 """What may stand between a thing and what denies it, such as the full stop of "B. is wrong"."""
 
 
-def is_denied_by(rest: str) -> bool:
+def is_denied_by(text_after: str) -> bool:
     """Whether what follows a thing denies it: " is wrong.", "ではない"."""
-    return _DENIES_AFTER.match(rest) is not None
+    return _DENIES_AFTER.match(text_after) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +77,17 @@ class Clauses:
     @classmethod
     def of(cls, text: str) -> Clauses:
         """The clauses of a text, in which "no doubt" and the like deny nothing."""
-        text = _NEUTRAL.sub(lambda found: " " * len(found[0]), text)
+        text = _NEUTRAL.sub(lambda match: " " * len(match[0]), text)
         breaks = list(_BREAK.finditer(text))
         return cls(text, [b.end() for b in breaks], [b.start() for b in breaks])
 
     def denies(self, start: int, end: int) -> bool:
         """Whether the clause denies what stands from `start` to `end`."""
-        at = bisect_right(self.starts, start)
-        first = self.starts[at - 1] if at else 0
-        rest = self.text[end:]
-        at = bisect_left(self.ends, end + len(rest) - len(rest.lstrip(_CLOSING)))
-        last = self.ends[at] if at < len(self.ends) else len(self.text)
+        index = bisect_right(self.starts, start)
+        first = self.starts[index - 1] if index else 0
+        text_after = self.text[end:]
+        index = bisect_left(self.ends, end + len(text_after) - len(text_after.lstrip(_CLOSING)))
+        last = self.ends[index] if index < len(self.ends) else len(self.text)
         before, after = self.text[first:start], self.text[end:last]
         return bool(
             _DENIES_BEFORE.search(before[-200:])

@@ -30,4 +30,4 @@ _IN_WORDS = re.compile(
 def numbers_as_digits(text: str) -> str:
     """The text with its numbers in digits: "twenty-one of 1,200 stars" is "21 of 1200 stars"."""
     text = re.sub(r"(?<=\d)[,\u202f\u00a0'](?=\d{3}(?!\d))", "", text)
-    return _IN_WORDS.sub(lambda found: _WORDS[found[0].lower().replace("-", " ")], text)
+    return _IN_WORDS.sub(lambda match: _WORDS[match[0].lower().replace("-", " ")], text)

@@ -74,7 +74,7 @@ _PLAIN_QUOTES = str.maketrans(
 )
 
 
-def normalise(text: str) -> str:
+def normalise_text(text: str) -> str:
     """The text in one writing: full-width letters as usual ones, numbers in digits."""
     return numbers_as_digits(unicodedata.normalize("NFKC", text).translate(_PLAIN_QUOTES))
 
@@ -82,7 +82,7 @@ def normalise(text: str) -> str:
 @lru_cache(maxsize=4096)
 def option_pattern(option: str) -> re.Pattern[str] | None:
     """Finds the words of an option, whatever case, punctuation and articles; None without any."""
-    tokens = _TOKEN.findall(re.sub(r"(?<=\w)'s\b", "", normalise(option)))
+    tokens = _TOKEN.findall(re.sub(r"(?<=\w)'s\b", "", normalise_text(option)))
     tokens = [t for t in tokens if t.lower() not in _ARTICLES] or tokens
     if not tokens:
         return None
@@ -135,15 +135,15 @@ def find_mentions(text: str, options: Sequence[str]) -> list[Mention]:
     "plan B" is no letter where that is an option.
     """
     spelled = [
-        (found.start(), found.end(), index)
+        (match.start(), match.end(), index)
         for index, option in enumerate(options)
         if (pattern := option_pattern(option)) is not None
-        for found in pattern.finditer(text)
+        for match in pattern.finditer(text)
     ]
-    places = _letters(text, _widest(spelled), len(options))
+    spans = _letters(text, _widest(spelled), len(options))
     clauses = Clauses.of(text)
     mentions: list[Mention] = []
-    for listed in _lists(text, sorted(places)):
+    for listed in _lists(text, sorted(spans)):
         # "neither A, B nor C", "A, C and D are wrong": what denies one of a list denies all.
         denied = [clauses.denies(start, end) for start, end, _ in listed]
         mentions += [Mention(index, start, end, any(denied)) for start, end, index in listed]
@@ -154,32 +154,32 @@ _Place = tuple[int, int, int]
 """(start, end, index of the option)."""
 
 
-def _lists(text: str, places: list[_Place]) -> list[list[_Place]]:
+def _lists(text: str, mentions: list[_Place]) -> list[list[_Place]]:
     """The places, those of one list together: "A, B or C", with a word such as "or" in it."""
     runs: list[list[_Place]] = []
     joined: list[bool] = []
-    for place in places:
-        gap = _JOINT.fullmatch(text, runs[-1][-1][1], place[0]) if runs else None
+    for mention in mentions:
+        gap = _JOINT.fullmatch(text, runs[-1][-1][1], mention[0]) if runs else None
         if gap is None:
-            runs.append([place])
+            runs.append([mention])
             joined.append(False)
         else:
-            runs[-1].append(place)
+            runs[-1].append(mention)
             joined[-1] = joined[-1] or gap["word"] is not None
     return [
-        part
+        group
         for run, is_list in zip(runs, joined, strict=True)
-        for part in ([run] if is_list else [[place] for place in run])
+        for group in ([run] if is_list else [[mention] for mention in run])
     ]
 
 
-def _widest(places: list[_Place]) -> list[_Place]:
+def _widest(mentions: list[_Place]) -> list[_Place]:
     """Those that do not lie inside a wider one."""
-    kept: list[_Place] = []
-    for one in sorted(places, key=lambda place: (place[0], -place[1])):
-        if not kept or one[1] > kept[-1][1] or one[:2] == kept[-1][:2]:
-            kept.append(one)
-    return kept
+    widest: list[_Place] = []
+    for mention in sorted(mentions, key=lambda mention: (mention[0], -mention[1])):
+        if not widest or mention[1] > widest[-1][1] or mention[:2] == widest[-1][:2]:
+            widest.append(mention)
+    return widest
 
 
 def _letters(text: str, spelled: list[_Place], count: int) -> list[_Place]:
@@ -187,30 +187,30 @@ def _letters(text: str, spelled: list[_Place], count: int) -> list[_Place]:
     starts = {(start, index): end for start, end, index in spelled}
     inside = sorted((start, end) for start, end, _ in spelled)
     merged: set[tuple[int, int]] = set()
-    places: list[_Place] = []
-    for found in _LETTER.finditer(text):
-        index = LETTERS.find(found["letter"].upper())
-        at = found.start("letter")
-        before = bisect_right(inside, (at, len(text))) - 1
-        if index >= count or (before >= 0 and at < inside[before][1]):
+    mentions: list[_Place] = []
+    for match in _LETTER.finditer(text):
+        index = LETTERS.find(match["letter"].upper())
+        start = match.start("letter")
+        before = bisect_right(inside, (start, len(text))) - 1
+        if index >= count or (before >= 0 and start < inside[before][1]):
             continue
-        gap = _DELIMITER.match(text, found.end("letter"))
-        own = None if gap is None else starts.get((gap.end(), index))
-        if gap is not None and own is not None:
+        gap = _DELIMITER.match(text, match.end("letter"))
+        spelled_end = None if gap is None else starts.get((gap.end(), index))
+        if gap is not None and spelled_end is not None:
             merged.add((gap.end(), index))
-            places.append((found.start(), own, index))
-        elif _is_letter(text, found):
-            places.append((found.start(), found.end(), index))
-    return places + [one for one in spelled if (one[0], one[2]) not in merged]
+            mentions.append((match.start(), spelled_end, index))
+        elif _is_letter(text, match):
+            mentions.append((match.start(), match.end(), index))
+    return mentions + [mention for mention in spelled if (mention[0], mention[2]) not in merged]
 
 
-def _is_letter(text: str, found: re.Match[str]) -> bool:
+def _is_letter(text: str, match: re.Match[str]) -> bool:
     """Whether a single letter names an option here: "A" may be an article, "I" a person, and the
     letter of "vitamin C" stands behind a word that no answer stands behind."""
-    letter = found["letter"]
-    if found["open"][-1:] in tuple("([{<") and found["close"][:1] in tuple(")]}>"):
+    letter = match["letter"]
+    if match["open"][-1:] in tuple("([{<") and match["close"][:1] in tuple(")]}>"):
         return True
-    before, after = text[: found.start()][-40:].rstrip(" "), text[found.end() : found.end() + 20]
+    before, after = text[: match.start()][-40:].rstrip(" "), text[match.end() : match.end() + 20]
     fits_after = _AFTER_LETTER.match(after) is not None
     is_labelled = _LABEL_BEFORE.search(before) is not None
     if is_labelled and (letter.isupper() or fits_after):

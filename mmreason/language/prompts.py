@@ -37,16 +37,19 @@ class Prompts:
                 raise ValueError(f"prompt {name!r} must hold {slot}, got {template!r}")
 
     def ask(
-        self, question: str, options: Sequence[str] = (), said: Sequence[tuple[str, str]] = ()
+        self,
+        question: str,
+        options: Sequence[str] = (),
+        timed_lines: Sequence[tuple[str, str]] = (),
     ) -> str:
         """The question with its options, one `A. text` line each, behind what is `said` at which
         times, as (time, text)."""
         lines = [question, *(f"{LETTERS[i]}. {text}" for i, text in enumerate(options))]
-        asked = self.question.replace("{question}", "\n".join(lines))
-        if not said:
-            return asked
-        told = "\n".join(f"[{time}] {text}" for time, text in said)
-        return self.transcript.replace("{lines}", told) + asked
+        question_text = self.question.replace("{question}", "\n".join(lines))
+        if not timed_lines:
+            return question_text
+        transcript_text = "\n".join(f"[{time}] {text}" for time, text in timed_lines)
+        return self.transcript.replace("{lines}", transcript_text) + question_text
 
     def find(self, expression: str) -> str:
         """The request for the box of `expression`, without its article where the template has one:

@@ -92,5 +92,5 @@ def declines_in_other_language(text: str) -> bool:
     """Whether the first sentence declines to answer in a language that is not English."""
     end = _FIRST_SENTENCE.search(text)
     sentence = text if end is None else text[: end.start()]
-    found = _PHRASES.search(sentence)
-    return found is not None and _PERSON.search(sentence, 0, found.start()) is None
+    phrase = _PHRASES.search(sentence)
+    return phrase is not None and _PERSON.search(sentence, 0, phrase.start()) is None

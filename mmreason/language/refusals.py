@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from mmreason.language.markup import unwrap
+from mmreason.language.markup import unwrap_markup
 from mmreason.language.refusal_phrases import declines_in_other_language
 
 _OUTSIDE = re.compile(r"\boutside (?:of )?my world\b", re.IGNORECASE)
@@ -138,26 +138,26 @@ _MATTER = re.compile(
 _SMALL_WORDS = frozenset(("any", "some", "such", "the", "this", "that", "these", "those", "not"))
 
 
-def says_outside(text: str) -> bool:
+def is_out_of_domain(text: str) -> bool:
     """Whether the answer is that the footage is nothing the model knows."""
     return _OUTSIDE.search(text) is not None
 
 
-def declines(text: str, question: str = "") -> bool:
+def declines_to_answer(text: str, question: str = "") -> bool:
     """Whether the answer is that the thing asked for is not there, or that nobody can tell.
 
     The `question` decides where words alone cannot: "The red book is not there." answers "What is
     missing?" and declines to answer "What colour is the red book?".
     """
-    if says_outside(text):
+    if is_out_of_domain(text):
         return True
-    text = unwrap(text).replace("\u2019", "'")
+    text = unwrap_markup(text).replace("\u2019", "'")
     return _declines_in_english(text, question) or declines_in_other_language(text)
 
 
 def says_absent(text: str, question: str = "") -> bool:
-    """Whether the answer declines (see `declines`) or says nothing at all."""
-    return not re.search(r"\w", text) or declines(text, question)
+    """Whether the answer declines (see `declines_to_answer`) or says nothing at all."""
+    return not re.search(r"\w", text) or declines_to_answer(text, question)
 
 
 def _declines_in_english(text: str, question: str) -> bool:
@@ -172,15 +172,15 @@ def _declines_in_english(text: str, question: str) -> bool:
         return True
     if (bare := re.fullmatch(r"no (.+)", clause, re.IGNORECASE)) is not None:
         return bool(question) and _is_asked(bare[1], question)
-    if (found := _THERE_IS_NO.fullmatch(clause)) is not None:
-        return _is_missing(found["thing"], question)
-    found = _NOT_TOLD.fullmatch(clause) or _IS_HIDDEN.fullmatch(clause)
-    if found is None or _TELLS.search(found["subject"]):
+    if (match := _THERE_IS_NO.fullmatch(clause)) is not None:
+        return _is_missing(match["thing"], question)
+    match = _NOT_TOLD.fullmatch(clause) or _IS_HIDDEN.fullmatch(clause)
+    if match is None or _TELLS.search(match["subject"]):
         return False
-    if found.groupdict().get("matter") is None:
+    if match.groupdict().get("matter") is None:
         return True
-    about = _MATTER.search(found["subject"]) and found["matter"].lower() != "there"
-    return bool(about) or _is_asked(found["subject"], question)
+    about = _MATTER.search(match["subject"]) and match["matter"].lower() != "there"
+    return bool(about) or _is_asked(match["subject"], question)
 
 
 def _is_missing(thing: str, question: str) -> bool:
@@ -193,6 +193,8 @@ def _is_missing(thing: str, question: str) -> bool:
 
 def _is_asked(thing: str, question: str) -> bool:
     """Whether the question holds a content word of `thing`, in whatever number."""
-    asked = re.findall(r"\w{3,}", question.lower())
+    question_words = re.findall(r"\w{3,}", question.lower())
     named = [w for w in re.findall(r"\w+", thing.lower()) if w not in _SMALL_WORDS]
-    return any(w.startswith(q) or q.startswith(w) for w in named if len(w) > 2 for q in asked)
+    return any(
+        w.startswith(q) or q.startswith(w) for w in named if len(w) > 2 for q in question_words
+    )

@@ -11,14 +11,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from mmreason.language.answer_reading import AnswerKind, read_answer
-from mmreason.language.refusals import says_absent, says_outside
-from mmreason.language.wording import (
-    NUMBERS,
-    is_yes_no,
-    split_context,
-    terms,
-    words,
-)
+from mmreason.language.numbers import NUMBERS
+from mmreason.language.question import is_yes_no, split_context
+from mmreason.language.refusals import is_out_of_domain, says_absent
+from mmreason.language.text import extract_terms, split_words
 
 Kind = Literal["colour", "number"]
 
@@ -58,12 +54,12 @@ def asks_for(question: str) -> Kind | None:
     return None
 
 
-def tells(kind: Kind, text: str) -> bool:
+def tells_value(kind: Kind, text: str) -> bool:
     """Whether the text holds a value of that kind."""
-    said = {_SAME.get(word, word) for word in words(text)}
+    values = {_SAME.get(word, word) for word in split_words(text)}
     if kind == "colour":
-        return bool(said & _ALL_COLOURS)
-    return any(any(c.isdigit() for c in w) or w in NUMBERS or w in _QUANTITIES for w in said)
+        return bool(values & _ALL_COLOURS)
+    return any(any(c.isdigit() for c in w) or w in NUMBERS or w in _QUANTITIES for w in values)
 
 
 def yes_or_no(question: str, reply: str) -> bool | None:
@@ -72,29 +68,31 @@ def yes_or_no(question: str, reply: str) -> bool | None:
     "small" is no to "Is the star large?", since one excludes the other; "the star is large" is
     yes, since it says again what is asked.
     """
-    if not is_yes_no(question) or says_outside(reply):
+    if not is_yes_no(question) or is_out_of_domain(reply):
         return None
-    said = [_SAME.get(word, word) for word in words(reply)]
+    reply_words = [_SAME.get(word, word) for word in split_words(reply)]
     if (kind := read_answer(reply).kind) in (AnswerKind.YES, AnswerKind.NO):
         return kind is AnswerKind.YES
-    if not said:
+    if not reply_words:
         return None
     if says_absent(reply, question):
         return False
     core, _ = split_context(question)
-    content = [term for term in terms(core) if " " not in term]
-    again = {term for term in terms(reply) if " " not in term}
+    content = [term for term in extract_terms(core) if " " not in term]
+    again = {term for term in extract_terms(reply) if " " not in term}
     says_again = bool(content) and content[-1] in again
-    if {"not", "never", "t"} & set(said):
+    if {"not", "never", "t"} & set(reply_words):
         return False if says_again else None
-    asked = [_SAME.get(word, word) for word in words(core)]
-    predicate = asked[-1]
+    question_words = [_SAME.get(word, word) for word in split_words(core)]
+    predicate = question_words[-1]
     met = says_again and again <= set(content)
     for kind in _EXCLUSIVE:
-        wanted = {i for i, same in enumerate(kind) if set(same) & set(asked)}
-        told = {i for i, same in enumerate(kind) if set(same) & set(said)}
-        if wanted and told:
-            if not told & wanted:
+        kinds_of_question = {
+            i for i, synonyms in enumerate(kind) if set(synonyms) & set(question_words)
+        }
+        kinds_of_reply = {i for i, synonyms in enumerate(kind) if set(synonyms) & set(reply_words)}
+        if kinds_of_question and kinds_of_reply:
+            if not kinds_of_reply & kinds_of_question:
                 return False
             # The thing by its name again says nothing of what is asked about it.
             met = met or predicate in sum(kind, ()) or "1" in sum(kind, ())
@@ -111,12 +109,12 @@ def read_reply(reply: str, options: Sequence[str], question: str) -> tuple[str, 
 def pick_option(reply: str, options: Sequence[str], question: str) -> int | None:
     """Index of the one option that a reply picks: by its letter or text, or by what it says to a
     question for yes or no. None where unclear."""
-    found = read_answer(reply, options, question).choice
-    if found is not None or not options:
-        return found
+    choice = read_answer(reply, options, question).choice
+    if choice is not None or not options:
+        return choice
     answer = yes_or_no(question, reply)
     if answer is None:
         return None
-    wanted = "yes" if answer else "no"
-    matching = [i for i, option in enumerate(options) if words(option)[:1] == [wanted]]
+    word = "yes" if answer else "no"
+    matching = [i for i, option in enumerate(options) if split_words(option)[:1] == [word]]
     return matching[0] if len(matching) == 1 else None

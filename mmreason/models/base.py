@@ -224,8 +224,8 @@ def family_of(name: str) -> str:
     """The letters that a model's name begins with, of its last part: "qwen" for
     "Qwen/Qwen3-VL-4B-Instruct" and for the model type "qwen3_vl"."""
     last = re.split(r"[/\\]", name.strip().rstrip("/\\"))[-1].lower()
-    found = re.match(r"[^\W\d_]+", last)
-    return found.group(0) if found else last
+    letters = re.match(r"[^\W\d_]+", last)
+    return letters.group(0) if letters else last
 
 
 class ModelError(ValueError):

@@ -16,33 +16,35 @@ def halve_frames(conversation: Conversation) -> Conversation | None:
 
     None where no part has more than one frame: there is nothing to leave out.
     """
-    if not any(len(part.frames) > 1 for part in _shown(conversation)):
+    if not any(len(item.frames) > 1 for item in _shown(conversation)):
         return None
     return [
-        Message(message.role, tuple(_halved(part) for part in message.parts))
+        Message(message.role, tuple(_halved(item) for item in message.parts))
         for message in conversation
     ]
 
 
 def count_frames(conversation: Conversation) -> int:
     """Frames of all parts together."""
-    return sum(len(part.frames) for part in _shown(conversation))
+    return sum(len(item.frames) for item in _shown(conversation))
 
 
 def _shown(conversation: Conversation) -> list[FramesPart]:
     return [
-        part for message in conversation for part in message.parts if isinstance(part, FramesPart)
+        item for message in conversation for item in message.parts if isinstance(item, FramesPart)
     ]
 
 
-def _halved(part: Part) -> Part:
-    if not isinstance(part, FramesPart) or len(part.frames) < 2:
-        return part
-    frames = part.frames
-    kept = np.linspace(0, len(frames) - 1, math.ceil(len(frames) / 2)).round().astype(int)
+def _halved(item: Part) -> Part:
+    if not isinstance(item, FramesPart) or len(item.frames) < 2:
+        return item
+    frames = item.frames
+    kept_indices = np.linspace(0, len(frames) - 1, math.ceil(len(frames) / 2)).round().astype(int)
     return replace(
-        part,
+        item,
         frames=FrameBatch(
-            pixels=frames.pixels[kept], times_s=frames.times_s[kept], exact=frames.exact[kept]
+            pixels=frames.pixels[kept_indices],
+            times_s=frames.times_s[kept_indices],
+            exact=frames.exact[kept_indices],
         ),
     )

@@ -19,8 +19,10 @@ def control_tokens_of(tokenizer: Any, processor: Any) -> dict[str, int]:
     """Tokens that a text must not write, with their ids: the special ones, those that some family
     has for control, and the placeholders of the processor (its attributes `*_token`), which need
     not be among them."""
-    own = (getattr(processor, name, None) for name in dir(processor) if name.endswith("_token"))
-    tokens = {*tokenizer.all_special_tokens, *own, "<image>", "<video>"}
+    processor_tokens = (
+        getattr(processor, name, None) for name in dir(processor) if name.endswith("_token")
+    )
+    tokens = {*tokenizer.all_special_tokens, *processor_tokens, "<image>", "<video>"}
     for token in tokenizer.added_tokens_decoder.values():
         if token.special or is_control_word(token.content):
             tokens.add(token.content)

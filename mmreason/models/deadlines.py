@@ -99,11 +99,11 @@ class _DeadlineBackend(httpcore2.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise httpcore2.ConnectError(str(error)) from error
         # One by one: the library gives each address of a name all of the time.
-        addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
+        addresses = dict.fromkeys(str(entry[4][0]) for entry in entries)
         failure: Exception = httpcore2.ConnectError("the name has no address")
         for address in addresses:
             time_s = _left(timeout, httpcore2.ConnectTimeout)

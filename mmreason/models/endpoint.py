@@ -147,7 +147,7 @@ class EndpointModel:
         if frames_as == "video" and clip is not None and not _has_even_sides(clip):
             raise UsageError("frames_as='video' needs frames of even sides; set multiple_px=2")
         limits = limits or EndpointLimits()
-        client, served_model, notes = connected(url, served_model, api_key, limits)
+        client, served_model, notes = connect_client(url, served_model, api_key, limits)
         return cls(
             client,
             served_model,
@@ -183,7 +183,7 @@ class EndpointModel:
 
         Weights that change behind one name cannot be told: give them another name.
         """
-        known = (
+        settings = (
             self._client.base_url,
             self._served_model,
             self.frames_as,
@@ -191,7 +191,9 @@ class EndpointModel:
             self._extra_body,
             asdict(self.clip),
         )
-        return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps(settings, sort_keys=True, default=str).encode()
+        ).hexdigest()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -243,7 +245,7 @@ class EndpointModel:
         replies = [None if isinstance(outcome, str) else outcome for outcome in outcomes]
         if errors:
             raise ModelError(_summary(errors, len(outcomes)), replies=replies, errors=errors)
-        return [one for one in replies if one is not None]
+        return [reply for reply in replies if reply is not None]
 
     def _reply(
         self,
@@ -316,15 +318,15 @@ class EndpointModel:
         return {name: body[key] for key, name in names.items() if name is not None}
 
 
-def connected(
-    url: str, wanted: str | None, api_key: str | None, limits: EndpointLimits
+def connect_client(
+    url: str, requested_model: str | None, api_key: str | None, limits: EndpointLimits
 ) -> tuple[JsonClient, str, tuple[str, ...]]:
     """A client of the server, the model to ask for, and notes. UsageError for a URL or key that is
     none, and where the server or the model cannot be told."""
     base_url, key = checked_url(url), checked_key(api_key)
     client = JsonClient(base_url, api_key=key, limits=limits)
     try:
-        served_model, notes = _find_served_model(client, wanted, limits)
+        served_model, notes = _find_served_model(client, requested_model, limits)
     except BaseException:
         client.close()
         raise
@@ -334,7 +336,7 @@ def connected(
 
 
 def _find_served_model(
-    client: JsonClient, wanted: str | None, limits: EndpointLimits
+    client: JsonClient, requested_model: str | None, limits: EndpointLimits
 ) -> tuple[str, tuple[str, ...]]:
     """(the model to ask for, notes). UsageError where the server or the model cannot be told."""
     first_look = replace(
@@ -351,19 +353,21 @@ def _find_served_model(
         names = listed_models(answer)
     except RequestError as error:
         # Servers may let a key chat that may not list.
-        if wanted is None or (error.status or 0) < 400:
+        if requested_model is None or (error.status or 0) < 400:
             raise UsageError(f"the models of the endpoint cannot be listed: {error}") from error
-        return wanted, (_TAKEN.format(wanted),)
+        return requested_model, (_TAKEN.format(requested_model),)
     except SchemaError as error:
-        if wanted is None:
+        if requested_model is None:
             raise UsageError(f"{url}: {client.said(str(error))}; name the model") from error
-        return wanted, (_TAKEN.format(wanted),)
-    if wanted is not None:
-        return wanted, () if wanted in names else (_TAKEN.format(wanted),)
+        return requested_model, (_TAKEN.format(requested_model),)
+    if requested_model is not None:
+        return requested_model, () if requested_model in names else (
+            _TAKEN.format(requested_model),
+        )
     if len(names) != 1:
-        found = client.said(", ".join(names)) or "none"
+        listed = client.said(", ".join(names)) or "none"
         raise UsageError(
-            f"{url}: expected one model, found {found}; name the one to use (served_model, "
+            f"{url}: expected one model, found {listed}; name the one to use (served_model, "
             "--served-model)"
         )
     return names[0], ()
@@ -377,9 +381,9 @@ def _most_tokens_of(sent: Mapping[str, Any]) -> int:
     return max(counts, default=MOST_TOKENS)
 
 
-def _seed_of(seed: int, place: int) -> int:
+def _seed_of(seed: int, index: int) -> int:
     """A seed for one conversation of a call: equal conversations are drawn apart. 31 bits."""
-    digest = hashlib.sha256(f"{seed}:{place}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}:{index}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 
@@ -388,9 +392,9 @@ def _summary(errors: Mapping[int, str], count: int) -> str:
     first = next(iter(errors.values()))
     if count == 1:
         return first
-    places = ", ".join(str(place + 1) for place in list(errors)[:_PLACES_SHOWN])
+    numbers = ", ".join(str(index + 1) for index in list(errors)[:_PLACES_SHOWN])
     more = ", ..." if len(errors) > _PLACES_SHOWN else ""
-    return f"{len(errors)} of {count} conversations got no reply (no. {places}{more}): {first}"
+    return f"{len(errors)} of {count} conversations got no reply (no. {numbers}{more}): {first}"
 
 
 def _recipe_for(served_model: str) -> ClipRecipe:

@@ -91,31 +91,36 @@ def checked_url(url: str) -> str:
     for what is none."""
     todo = "give http(s)://host[:port]/path up to and including /v1"
     try:
-        parts = urlsplit(url.strip())
-        port = parts.port
+        url_parts = urlsplit(url.strip())
+        port = url_parts.port
     except ValueError as error:
         raise UsageError(f"the URL of the endpoint cannot be read; {todo}") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if url_parts.scheme not in ("http", "https") or not url_parts.hostname:
         raise UsageError(f"the URL of the endpoint has no host; {todo}")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+    if (
+        url_parts.username is not None
+        or url_parts.password is not None
+        or url_parts.query
+        or url_parts.fragment
+    ):
         raise UsageError(
-            f"the URL of the endpoint at {parts.hostname} holds a user, a query or a fragment; "
+            f"the URL of the endpoint at {url_parts.hostname} holds a user, a query or a fragment; "
             f"{todo}, and the key apart from it (api_key, --api-key-file)"
         )
-    path = parts.path.rstrip("/").removesuffix("/chat/completions")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path}"
+    path = url_parts.path.rstrip("/").removesuffix("/chat/completions")
+    host = f"[{url_parts.hostname}]" if ":" in url_parts.hostname else url_parts.hostname
+    return f"{url_parts.scheme}://{host}{'' if port is None else f':{port}'}{path}"
 
 
 def is_private(url: str) -> bool:
     """Whether what is sent to the URL cannot be read on the way: https, or this machine."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+    url_parts = urlsplit(url)
+    host = url_parts.hostname or ""
     try:
         local = ip_address(host).is_loopback
     except ValueError:
         local = host == "localhost"
-    return parts.scheme == "https" or local
+    return url_parts.scheme == "https" or local
 
 
 def checked_key(api_key: str | None) -> str | None:
@@ -248,8 +253,8 @@ class JsonClient:
             reason = f"status {status}: {self._complaint(text)}"
             raise _AgainError(reason, status=status, pause_s=pause_s)
         if 300 <= status < 400:
-            found = self.said(_without_query(response.headers.get("Location", "")))
-            raise RequestError(f"{url}: redirects to {found!r}; give that URL", status=status)
+            location = self.said(_without_query(response.headers.get("Location", "")))
+            raise RequestError(f"{url}: redirects to {location!r}; give that URL", status=status)
         if status != 200:
             hint = "; check the API key" if status in (401, 403) else ""
             raise RequestError(

@@ -41,33 +41,33 @@ def as_messages(
     messages = []
     for message in conversation:
         content: str | list[dict[str, Any]]
-        if all(isinstance(part, TextPart) for part in message.parts):
-            text = "".join(part.text for part in message.parts if isinstance(part, TextPart))
+        if all(isinstance(item, TextPart) for item in message.parts):
+            text = "".join(item.text for item in message.parts if isinstance(item, TextPart))
             content = break_control_words(text)
         else:
             content = [
-                piece for part in message.parts for piece in _pieces(part, frames_as, image_format)
+                piece for item in message.parts for piece in _pieces(item, frames_as, image_format)
             ]
         messages.append({"role": message.role, "content": content})
     return messages
 
 
-def _pieces(part: Part, frames_as: FramesAs, image_format: ImageFormat) -> list[dict[str, Any]]:
-    if isinstance(part, TextPart):
-        return [_text(break_control_words(part.text))]
-    if part.kind == "video" and frames_as == "video":
-        url = _data_url("video/mp4", encode_mp4(part.frames))
+def _pieces(item: Part, frames_as: FramesAs, image_format: ImageFormat) -> list[dict[str, Any]]:
+    if isinstance(item, TextPart):
+        return [_text(break_control_words(item.text))]
+    if item.kind == "video" and frames_as == "video":
+        url = _data_url("video/mp4", encode_mp4(item.frames))
         return [
-            _text(times_line(part.frames.times_s)),
+            _text(times_line(item.frames.times_s)),
             {"type": "video_url", "video_url": {"url": url}},
         ]
-    return _images(part, image_format)
+    return _images(item, image_format)
 
 
-def _images(part: FramesPart, image_format: ImageFormat) -> list[dict[str, Any]]:
+def _images(item: FramesPart, image_format: ImageFormat) -> list[dict[str, Any]]:
     pieces = []
-    for pixels, time_s in zip(part.frames.pixels, part.frames.times_s, strict=True):
-        if part.kind == "video":
+    for pixels, time_s in zip(item.frames.pixels, item.frames.times_s, strict=True):
+        if item.kind == "video":
             pieces.append(_text(time_label(float(time_s))))
         url = _data_url(f"image/{image_format}", encode_image(pixels, image_format))
         pieces.append({"type": "image_url", "image_url": {"url": url}})

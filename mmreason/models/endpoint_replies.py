@@ -147,8 +147,10 @@ def _choice_and_text(answer: dict[str, Any]) -> tuple[dict[str, Any], str, str]:
     if not isinstance(message, dict):
         message = {}
     text, thought = _text_of(message.get("content"))
-    told = [message.get(key) for key in ("reasoning_content", "reasoning")]
-    thought = thought or next((one.strip() for one in told if isinstance(one, str)), "")
+    thoughts = [message.get(key) for key in ("reasoning_content", "reasoning")]
+    thought = thought or next(
+        (candidate.strip() for candidate in thoughts if isinstance(candidate, str)), ""
+    )
     if text or (text is not None and not thought):
         return choice, text, thought
     if thought or (message and choice.get("finish_reason") == "length"):
@@ -167,14 +169,14 @@ def _text_of(content: object) -> tuple[str | None, str]:
         return None, ""
     texts: list[str] = []
     thoughts: list[str] = []
-    for part in content:
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind in ("text", "output_text") and isinstance(part.get("text"), str):
-            texts.append(part["text"])
+    for item in content:
+        kind = item.get("type") if isinstance(item, dict) else None
+        if kind in ("text", "output_text") and isinstance(item.get("text"), str):
+            texts.append(item["text"])
         elif kind in ("thinking", "reasoning"):
-            inner = part.get(kind, part.get("text"))
-            told = inner if isinstance(inner, str) else _text_of(inner)[0]
-            thoughts.append(told or "")
+            inner = item.get(kind, item.get("text"))
+            thought = inner if isinstance(inner, str) else _text_of(inner)[0]
+            thoughts.append(thought or "")
         else:
             return None, ""
     return "".join(texts), "\n".join(thoughts).strip()
@@ -183,15 +185,15 @@ def _text_of(content: object) -> tuple[str | None, str]:
 def _logprobs(choice: dict[str, Any], most: int) -> tuple[float, ...] | None:
     """Log-probabilities of the written tokens, `most` of them, or None where they are not told as
     they should."""
-    told = choice.get("logprobs")
-    content = told.get("content") if isinstance(told, dict) else None
+    logprobs = choice.get("logprobs")
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
     if not isinstance(content, list) or not 0 < len(content) <= most:
         return None
-    values = [one.get("logprob") if isinstance(one, dict) else None for one in content]
-    known = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    if len(known) < len(values) or not all(math.isfinite(v) and v <= 1e-3 for v in known):
+    values = [entry.get("logprob") if isinstance(entry, dict) else None for entry in content]
+    numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(numbers) < len(values) or not all(math.isfinite(v) and v <= 1e-3 for v in numbers):
         return None
-    return tuple(min(0.0, v) for v in known)
+    return tuple(min(0.0, v) for v in numbers)
 
 
 def _count(value: object) -> int | None:
@@ -202,8 +204,8 @@ def _count(value: object) -> int | None:
 def _estimate(conversation: Conversation) -> int:
     total = 0
     for message in conversation:
-        for part in message.parts:
-            total += _text_tokens(part.text) if isinstance(part, TextPart) else _visual_tokens(part)
+        for item in message.parts:
+            total += _text_tokens(item.text) if isinstance(item, TextPart) else _visual_tokens(item)
     return total
 
 
@@ -211,8 +213,8 @@ def _text_tokens(text: str) -> int:
     return math.ceil(len(text) / CHARACTERS_A_TOKEN)
 
 
-def _visual_tokens(part: FramesPart) -> int:
-    count, height, width = part.frames.pixels.shape[:3]
+def _visual_tokens(frames_part: FramesPart) -> int:
+    count, height, width = frames_part.frames.pixels.shape[:3]
     return count * math.ceil(height / TOKEN_SIDE_PX) * math.ceil(width / TOKEN_SIDE_PX)
 
 

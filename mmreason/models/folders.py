@@ -36,7 +36,7 @@ _Side = Annotated[int, Field(ge=16, le=8192)]
 _PromptText = Annotated[str, Field(max_length=4000)]
 
 
-def locate(name_or_path: str) -> tuple[str, bool]:
+def locate_weights(name_or_path: str) -> tuple[str, bool]:
     """(what to give to `from_pretrained`, whether it is all here already).
 
     UsageError when it is nowhere (the hub is asked once, with a short timeout), and for files that

@@ -48,7 +48,7 @@ from mmreason.models.folders import (
     PACKAGED,
     clip_recipe_from,
     fingerprint_of,
-    locate,
+    locate_weights,
     weights_folder,
 )
 from mmreason.models.hf_frames import (
@@ -61,7 +61,7 @@ from mmreason.models.hf_frames import (
 )
 from mmreason.models.hf_stopping import StopAtText, stopping_criteria
 from mmreason.models.hf_text import check_template, prepare_text, reads_text_only
-from mmreason.models.hf_traits import EVERYTHING, measure
+from mmreason.models.hf_traits import EVERYTHING, measure_traits
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_line
 from mmreason.video.types import FrameBatch
@@ -121,7 +121,7 @@ class TransformersModel:
         self._control_ids = control_tokens_of(self.tokenizer, processor)
         self.traits = EVERYTHING
         if not self.is_text_only:
-            self.traits = measure(
+            self.traits = measure_traits(
                 lambda conversations, sanitize: self._process(
                     conversations, ask=True, sanitize=sanitize
                 ),
@@ -153,7 +153,7 @@ class TransformersModel:
         attn_implementation: str = "sdpa",
     ) -> TransformersModel:
         """See `mmreason.models.load`."""
-        source, only_local = locate(name_or_path)
+        source, only_local = locate_weights(name_or_path)
         settings = {"local_files_only": only_local, "trust_remote_code": False}
         try:
             with progress_bars(name_or_path not in PACKAGED and sys.stderr.isatty()):
@@ -217,7 +217,7 @@ class TransformersModel:
         with (
             torch.inference_mode(),
             torch.random.fork_rng(devices, enabled=samples),
-            threads(1 if self._is_small else torch.get_num_threads()),
+            limit_threads(1 if self._is_small else torch.get_num_threads()),
         ):
             if samples:
                 torch.manual_seed(request.seed)
@@ -225,9 +225,11 @@ class TransformersModel:
                 group = self._next_stack(waiting)
                 inputs = self.prepare(list(group.values()))
                 shorter = self._shorten(group, inputs, max_new_tokens, errors)
-                if shorter or any(place in errors for place in group):
+                if shorter or any(index in errors for index in group):
                     waiting |= shorter
-                    waiting = {i: one for i, one in waiting.items() if i not in errors}
+                    waiting = {
+                        i: conversation for i, conversation in waiting.items() if i not in errors
+                    }
                     continue
                 inputs = inputs.to(self.model.device)
                 if not self.is_text_only:
@@ -240,7 +242,7 @@ class TransformersModel:
                 )
                 written = self._replies(inputs, out, request.stop, ends.lengths)
                 replies |= zip(group, written, strict=True)
-                waiting = {i: one for i, one in waiting.items() if i not in group}
+                waiting = {i: conversation for i, conversation in waiting.items() if i not in group}
         if errors:
             first = next(iter(errors.values()))
             partly = [replies.get(i) for i in range(len(conversations))]
@@ -249,17 +251,19 @@ class TransformersModel:
 
     def _next_stack(self, waiting: dict[int, Conversation]) -> dict[int, Conversation]:
         """The first conversation with all others that can be read in one batch with it."""
-        keys = {place: self._stack_key(one) for place, one in waiting.items()}
+        keys = {index: self._stack_key(conversation) for index, conversation in waiting.items()}
         first = next(iter(keys.values()))
-        return {place: one for place, one in waiting.items() if keys[place] == first}
+        return {
+            index: conversation for index, conversation in waiting.items() if keys[index] == first
+        }
 
     def _stack_key(self, conversation: Conversation) -> tuple[Any, ...]:
         """Equal for conversations whose frames the processor and the model take in one batch."""
-        _, shown = self._turns(conversation)
-        kinds = () if self.traits.mixes_kinds else tuple(sorted({kind for _, kind in shown}))
+        _, clips = self._turns(conversation)
+        kinds = () if self.traits.mixes_kinds else tuple(sorted({kind for _, kind in clips}))
         if self.traits.stacks_uneven:
             return kinds
-        return kinds, tuple(sorted({(kind, one.pixels.shape) for one, kind in shown}))
+        return kinds, tuple(sorted({(kind, frames.pixels.shape) for frames, kind in clips}))
 
     def _shorten(
         self,
@@ -274,18 +278,18 @@ class TransformersModel:
             return {}
         shorter = {}
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
-        for (place, conversation), length in zip(group.items(), lengths, strict=True):
+        for (index, conversation), length in zip(group.items(), lengths, strict=True):
             if length + max_new_tokens <= self._context_tokens:
                 continue
             halved = halve_frames(conversation)
             if halved is None:
-                errors[place] = (
+                errors[index] = (
                     f"model {self.name!r}: a prompt of {length} tokens and {max_new_tokens} to "
                     f"write do not fit into its context of {self._context_tokens} tokens; ask "
                     "less at once or name a model with a longer context"
                 )
                 continue
-            shorter[place] = halved
+            shorter[index] = halved
             self._note(
                 f"the model's context of {self._context_tokens} tokens does not hold "
                 f"{count_frames(conversation)} frames of a look with its text: "
@@ -307,11 +311,11 @@ class TransformersModel:
         return self._process(conversations, ask=ask, sanitize=self.traits.sanitizes)
 
     def _process(self, conversations: Sequence[Conversation], *, ask: bool, sanitize: bool) -> Any:
-        shown = [self._turns(conversation) for conversation in conversations]
-        messages = [turns for turns, _ in shown]
-        frames = [one for _, clips in shown for one in clips]
-        metadata = [video_metadata(one) for one, kind in frames if kind == "video"]
-        same_size = all(self._fits(one) for one, _ in frames)
+        prepared = [self._turns(conversation) for conversation in conversations]
+        messages = [turns for turns, _ in prepared]
+        frames = [batch for _, clips in prepared for batch in clips]
+        metadata = [video_metadata(batch) for batch, kind in frames if kind == "video"]
+        same_size = all(self._fits(batch) for batch, _ in frames)
         settings: dict[str, Any] = {"text_kwargs": {"padding": True, "padding_side": "left"}}
         resizing = {"do_resize": False} if same_size and self._factor > 1 else {}
         if metadata:
@@ -338,8 +342,8 @@ class TransformersModel:
         if self.is_text_only:
             inputs = self.prepare([conversation], ask=ask)
             return tuple(inputs["input_ids"][0].tolist())
-        turns, shown = self._turns(conversation)
-        assert not shown, "frames need the processor's tensors"
+        turns, clips = self._turns(conversation)
+        assert not clips, "frames need the processor's tensors"
         with within_limits(self.name):
             inputs = self.processor.apply_chat_template(
                 [turns],
@@ -354,35 +358,35 @@ class TransformersModel:
         self, conversation: Conversation
     ) -> tuple[list[dict[str, Any]], list[tuple[FrameBatch, str]]]:
         """Messages as the processor takes them, and the frames in them with the kind they go as."""
-        turns, shown = [], []
+        turns, clips = [], []
         as_video = self.takes_video and self._takes_clips_of(conversation)
         for message in conversation:
             content: list[dict[str, Any]] = []
-            for part in message.parts:
-                if isinstance(part, TextPart):
-                    content.append({"type": "text", "text": self._harmless(part.text)})
+            for item in message.parts:
+                if isinstance(item, TextPart):
+                    content.append({"type": "text", "text": self._harmless(item.text)})
                     continue
-                if part.kind == "video" and not self.traits.tells_times:
-                    content.append({"type": "text", "text": times_line(part.frames.times_s)})
-                if part.kind == "video" and as_video:
-                    frames = fill_last_pair(part.frames, self._temporal)
+                if item.kind == "video" and not self.traits.tells_times:
+                    content.append({"type": "text", "text": times_line(item.frames.times_s)})
+                if item.kind == "video" and as_video:
+                    frames = fill_last_pair(item.frames, self._temporal)
                     content.append({"type": "video", "video": frames.pixels})
-                    shown.append((frames, "video"))
+                    clips.append((frames, "video"))
                 else:
                     content += labelled_images(
-                        part, labels=self.takes_video or self.traits.tells_times
+                        item, labels=self.takes_video or self.traits.tells_times
                     )
-                    shown.append((part.frames, "image"))
+                    clips.append((item.frames, "image"))
             turns.append({"role": message.role, "content": content})
-        return turns, shown
+        return turns, clips
 
     def _takes_clips_of(self, conversation: Conversation) -> bool:
         """Whether the clips of one conversation can go as videos together with what else it shows;
         where not, they go as single images and a note says so."""
-        shown = [p for m in conversation for p in m.parts if isinstance(p, FramesPart)]
-        clips = [part for part in shown if part.kind == "video"]
-        mixed = 0 < len(clips) < len(shown)
-        uneven = len({part.frames.pixels.shape for part in clips}) > 1
+        frames_parts = [p for m in conversation for p in m.parts if isinstance(p, FramesPart)]
+        clips = [clip for clip in frames_parts if clip.kind == "video"]
+        mixed = 0 < len(clips) < len(frames_parts)
+        uneven = len({clip.frames.pixels.shape for clip in clips}) > 1
         if (mixed and not self.traits.mixes_kinds) or (uneven and not self.traits.stacks_uneven):
             self._note(CLIPS_AS_IMAGES)
             return False
@@ -397,8 +401,8 @@ class TransformersModel:
     def _visual_counts(self, input_ids: torch.Tensor) -> list[int]:
         """Visual tokens of each row, by the ids that stand for them."""
         ids = [placeholder_id(self.model.config, kind) for kind in ("image", "video")]
-        known = torch.tensor([i for i in ids if i is not None], device=input_ids.device)
-        return torch.isin(input_ids, known).sum(dim=1).tolist()
+        placeholder_ids = torch.tensor([i for i in ids if i is not None], device=input_ids.device)
+        return torch.isin(input_ids, placeholder_ids).sum(dim=1).tolist()
 
     def _fits(self, frames: FrameBatch) -> bool:
         height, width = frames.pixels.shape[1:3]
@@ -432,7 +436,7 @@ class TransformersModel:
         ends_of_prompts = self.tokenizer.batch_decode(inputs["input_ids"][:, -8:])
         are_open = map(opens_thought, ends_of_prompts)
         rows = zip(new_ids.tolist(), logprobs, attention_mask, visual, are_open, strict=True)
-        for index, (row, row_logprobs, mask, seen, opened) in enumerate(rows):
+        for index, (row, row_logprobs, mask, tokens_visual, opened) in enumerate(rows):
             row = row[: stopped_after.get(index)]
             length = next((i + 1 for i, token in enumerate(row) if token in ends), len(row))
             ids = tuple(row[:length])
@@ -446,7 +450,7 @@ class TransformersModel:
                     logprobs=tuple(row_logprobs[:length]),
                     tokens_in=int(mask.sum()),
                     tokens_out=length,
-                    tokens_visual=seen,
+                    tokens_visual=tokens_visual,
                 )
             )
         return replies
@@ -461,10 +465,10 @@ class TransformersModel:
         thought, text = split_thought(written, opened=opened)
         if not thought:
             written = cut_at_stop(self.tokenizer.decode(ids), stop).strip()
-            thought, said = split_thought(written)
+            thought, answer = split_thought(written)
             if not thought:
                 return "", text, ""
-            text = _without(said, self.tokenizer.all_special_tokens)
+            text = _without(answer, self.tokenizer.all_special_tokens)
         return thought, text, written
 
 
@@ -475,7 +479,7 @@ def _without(text: str, tokens: Sequence[str]) -> str:
 
 
 @contextmanager
-def threads(count: int) -> Iterator[None]:
+def limit_threads(count: int) -> Iterator[None]:
     """Run with `count` torch threads; the caller's number is put back."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -486,10 +490,10 @@ def threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def progress_bars(shown: bool) -> Iterator[None]:
+def progress_bars(is_shown: bool) -> Iterator[None]:
     """Bars of loading and saving only where wanted; the caller's choice is put back."""
     before = logging.is_progress_bar_enabled()
-    if not shown:
+    if not is_shown:
         logging.disable_progress_bar()
     try:
         yield

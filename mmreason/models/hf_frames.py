@@ -33,8 +33,8 @@ def video_support(processor: Any) -> tuple[bool, tuple[str, ...]]:
 
 def patch_factors(processor: Any) -> tuple[int, int]:
     """(sides that need no resizing are multiples of this, frames that make one visual token)."""
-    for part in ("video_processor", "image_processor"):
-        eye = getattr(processor, part, None)
+    for processor_name in ("video_processor", "image_processor"):
+        eye = getattr(processor, processor_name, None)
         patch, merge = getattr(eye, "patch_size", None), getattr(eye, "merge_size", None)
         if isinstance(patch, int) and isinstance(merge, int):
             return patch * merge, int(getattr(eye, "temporal_patch_size", None) or 1)
@@ -76,11 +76,11 @@ def video_metadata(frames: FrameBatch) -> dict[str, Any]:
     }
 
 
-def labelled_images(part: FramesPart, *, labels: bool) -> list[dict[str, Any]]:
+def labelled_images(stills: FramesPart, *, labels: bool) -> list[dict[str, Any]]:
     """Frames as single images; with `labels` those of a clip each behind its time."""
     content: list[dict[str, Any]] = []
-    for pixels, time_s in zip(part.frames.pixels, part.frames.times_s, strict=True):
-        if labels and part.kind == "video":
+    for pixels, time_s in zip(stills.frames.pixels, stills.frames.times_s, strict=True):
+        if labels and stills.kind == "video":
             content.append({"type": "text", "text": time_label(time_s)})
         content.append({"type": "image", "image": Image.fromarray(pixels)})
     return content

@@ -75,12 +75,12 @@ def _turns(
 ) -> list[dict[str, str]]:
     turns = []
     for message in conversation:
-        if any(isinstance(part, FramesPart) for part in message.parts):
+        if any(isinstance(item, FramesPart) for item in message.parts):
             raise UsageError(
                 f"model {name!r} reads text only and was shown frames; give a video model as "
                 "observer"
             )
-        text = "".join(part.text for part in message.parts if isinstance(part, TextPart))
+        text = "".join(item.text for item in message.parts if isinstance(item, TextPart))
         content = as_plain_text(tokenizer, control_ids, text)
         turns.append({"role": message.role, "content": content})
     return turns

@@ -52,7 +52,7 @@ EVERYTHING = ProcessorTraits(
 )
 
 
-def measure(
+def measure_traits(
     process: Process,
     *,
     takes_video: bool,
@@ -77,8 +77,10 @@ def measure(
 
 
 def _shows_frames(process: Process, takes_video: bool) -> bool:
-    shown = _asked(_clip(2) if takes_video else _image())
-    with_frames, without = (_ids(process([one], False))[0] for one in (shown, _asked()))
+    with_clip = _asked(_clip(2) if takes_video else _image())
+    with_frames, without = (
+        _ids(process([conversation], False))[0] for conversation in (with_clip, _asked())
+    )
     return len(with_frames) > len(without)
 
 
@@ -88,8 +90,8 @@ def _tells_times(process: Process, takes_video: bool) -> bool:
         return early != late
     # Single images get a label each: it has to stand before its own image.
     apart, together = (
-        [Message("user", parts)]
-        for parts in (
+        [Message("user", content)]
+        for content in (
             (TextPart("A"), _image(), TextPart("B"), _image()),
             (_image(), _image(), TextPart("A"), TextPart("B")),
         )
@@ -103,8 +105,8 @@ def _mixes_kinds(process: Process, image_token_id: int | None) -> bool:
         return True
     # Clips written with the token of images: right only where both share one row of pictures.
     both = process([_asked(_clip(2), _image())], False)
-    pixels = [one.get("pixel_values") for one in (clip, image, both)]
-    if any(one is None for one in pixels):
+    pixels = [inputs.get("pixel_values") for inputs in (clip, image, both)]
+    if any(inputs is None for inputs in pixels):
         return False
     return pixels[0].numel() + pixels[1].numel() == pixels[2].numel()
 
@@ -112,16 +114,20 @@ def _mixes_kinds(process: Process, image_token_id: int | None) -> bool:
 def _stacks_uneven(process: Process) -> bool:
     conversations = [_asked(_clip(2)), _asked(_clip(4))]
     together = _ids(process(conversations, False))
-    return together == [_ids(process([one], False))[0] for one in conversations]
+    return together == [_ids(process([conversation], False))[0] for conversation in conversations]
 
 
 def _sanitizes(process: Process, takes_video: bool, control_ids: Mapping[str, int]) -> bool:
     """Whether a question made of control tokens adds none of them to what is read."""
-    known = set(control_ids.values())
-    shown = [(), (_image(),), *([(_clip(2),)] if takes_video else [])]
-    for parts in shown:
+    ids_of_controls = set(control_ids.values())
+    contents = [(), (_image(),), *([(_clip(2),)] if takes_video else [])]
+    for content in contents:
         plain, armed = (
-            [i for i in _ids(process([[Message("user", (*parts, text))]], True))[0] if i in known]
+            [
+                i
+                for i in _ids(process([[Message("user", (*content, text))]], True))[0]
+                if i in ids_of_controls
+            ]
             for text in (TextPart("?"), TextPart(" ".join(control_ids)))
         )
         if plain != armed:
@@ -135,8 +141,8 @@ def _ids(inputs: Any) -> list[list[int]]:
     return [ids[mask.bool()].tolist() for ids, mask in rows]
 
 
-def _asked(*parts: FramesPart) -> Conversation:
-    return [Message("user", (*parts, TextPart("?")))]
+def _asked(*content: FramesPart) -> Conversation:
+    return [Message("user", (*content, TextPart("?")))]
 
 
 def _clip(count: int, start_s: float = 0.0) -> FramesPart:

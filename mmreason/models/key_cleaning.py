@@ -70,11 +70,11 @@ def _pattern_of(key: str) -> str:
     """Matches nothing, in front of a part of the key, which is group 1: parts may overlap."""
     if len(key) < PART_LENGTH:
         return rf"(?=(?<![A-Za-z0-9])({re.escape(key)})(?![A-Za-z0-9]))"
-    parts = dict.fromkeys(
+    spellings = dict.fromkeys(
         key[start : start + PART_LENGTH] for start in range(len(key) - PART_LENGTH + 1)
     )
-    first = re.escape("".join(sorted({part[0] for part in parts})))
-    return rf"(?=[{first}])(?=({'|'.join(map(re.escape, parts))}))"
+    first = re.escape("".join(sorted({spelling[0] for spelling in spellings})))
+    return rf"(?=[{first}])(?=({'|'.join(map(re.escape, spellings))}))"
 
 
 def _map_texts(value: Any, change: Callable[[str], str]) -> Any:

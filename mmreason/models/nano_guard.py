@@ -119,8 +119,8 @@ def frame_signs(frame: np.ndarray) -> FrameSigns:
     off = levels - ground[:, :, None]
     distance = np.abs(off).max(0)
     is_ground = distance <= GROUND_LEVELS
-    place = tuple(np.moveaxis(frame >> 3, -1, 0))
-    is_figure, is_bright = (table[place] & (distance > LOOSE_LEVELS) for table in _figure_tables())
+    cell = tuple(np.moveaxis(frame >> 3, -1, 0))
+    is_figure, is_bright = (table[cell] & (distance > LOOSE_LEVELS) for table in _figure_tables())
     explained = (distance <= LOOSE_LEVELS) | _grown(is_figure, RIM_PX)
     return FrameSigns(
         ground=float(is_ground.mean()),
@@ -145,14 +145,14 @@ def _best_ground(levels: np.ndarray) -> np.ndarray:
     near = _all_within(off, GROUND_LEVELS + MOST_LIFT)
     lift = ((off[0] + off[1] + off[2]) * near).sum((1, 2)) / np.maximum(3 * near.sum((1, 2)), 1)
     lift = lift.clip(-MOST_LIFT, MOST_LIFT).astype(np.float32)
-    lifted = [one - lift[:, None, None] for one in off]
+    lifted = [distance - lift[:, None, None] for distance in off]
     best = int(_all_within(lifted, GROUND_LEVELS).sum((1, 2)).argmax())
     return grounds[best] + lift[best]
 
 
 def _all_within(off: list[np.ndarray], levels: float) -> np.ndarray:
     """Where all three channels lie within so many levels."""
-    first, second, third = (np.abs(one) <= levels for one in off)
+    first, second, third = (np.abs(distance) <= levels for distance in off)
     return first & second & third
 
 
@@ -176,20 +176,20 @@ def _figure_tables() -> tuple[np.ndarray, np.ndarray]:
         for table, least in zip(tables, (STRIPE, BRIGHT), strict=True):
             dark = least * colour
             along = colour - dark
-            share = ((cells - dark) @ along / (along @ along)).clip(0, 1)
-            off = np.linalg.norm(cells - (dark + share[..., None] * along), axis=-1)
+            fraction = ((cells - dark) @ along / (along @ along)).clip(0, 1)
+            off = np.linalg.norm(cells - (dark + fraction[..., None] * along), axis=-1)
             table |= off <= FIGURE_LEVELS
     return tables[0], tables[1]
 
 
-def _slope(light: np.ndarray, wanted: np.ndarray, is_ground: np.ndarray) -> float:
+def _slope(light: np.ndarray, target: np.ndarray, is_ground: np.ndarray) -> float:
     """Least-squares slope of row means of ground pixels over the rows' wanted levels."""
     counts = is_ground.sum(1)
     rows = counts >= max(4, 0.05 * light.shape[1])
     if rows.sum() < 0.25 * len(light):
         return math.nan
     means = (light * is_ground).sum(1)[rows] / counts[rows]
-    x = wanted[rows] - wanted[rows].mean()
+    x = target[rows] - target[rows].mean()
     return float((x * (means - means.mean())).sum() / max(float((x * x).sum()), 1e-6))
 
 

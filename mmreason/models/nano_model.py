@@ -31,15 +31,15 @@ from mmreason.models.nano_questions import (
     NotTaught,
     Taught,
     is_there,
-    understand,
     understand_expression,
+    understand_question,
 )
 from mmreason.models.nano_replies import (
     OUTSIDE,
-    declines,
     is_answer,
     is_box_list,
     is_caption,
+    is_decline,
     whole_sentences,
 )
 
@@ -65,8 +65,8 @@ class NanoModel:
     @classmethod
     def around(cls, inner: TransformersModel, folder: Path) -> NanoModel:
         """With the calibration that the model folder holds. UsageError where that is damaged."""
-        known = Calibration.load(folder / SCRIPTED_WORLD)
-        return cls(inner, known if known.maps else None)
+        calibration = Calibration.load(folder / SCRIPTED_WORLD)
+        return cls(inner, calibration if calibration.maps else None)
 
     @property
     def name(self) -> str:
@@ -107,8 +107,8 @@ class NanoModel:
         """See `ChatModel`. The guard reads whole replies, which are cut at stop texts after it."""
         plans = self._plans(request.conversations)
         # One batch: what is asked, and whether the things that it takes for granted are there.
-        asked = [c for plan in plans for c in plan.conversations]
-        inner_request = replace(request, conversations=asked, stop=(), deadlines_s=())
+        questions = [c for plan in plans for c in plan.conversations]
+        inner_request = replace(request, conversations=questions, stop=(), deadlines_s=())
         written = iter(self.inner.generate(inner_request))
         done = []
         for plan in plans:
@@ -122,43 +122,43 @@ class NanoModel:
         return [reply.cut_at(request.stop) for reply in done]
 
     def _plans(self, conversations: Sequence[Conversation]) -> list[_Plan]:
-        seen: dict[int, str] = {}
+        reasons: dict[int, str] = {}
         plans = []
         for conversation in conversations:
-            parts = _shown_and_asked(conversation)
-            if parts is None:
+            shown_and_text = _shown_and_asked(conversation)
+            if shown_and_text is None:
                 plans.append(_Plan((conversation,)))
                 continue
-            shown, text = parts
-            plan = self._plan(shown, text)
+            frames, text = shown_and_text
+            plan = self._plan(frames, text)
             if not plan.declined:
                 # Several questions of a batch are mostly asked about the same frames.
-                pixels = shown.frames.pixels
-                why = seen.get(id(pixels))
+                pixels = frames.frames.pixels
+                why = reasons.get(id(pixels))
                 if why is None:
-                    why = seen[id(pixels)] = _why_outside(pixels)
+                    why = reasons[id(pixels)] = _why_outside(pixels)
                 plan = plan if not why else _Plan((), declined=why)
             plans.append(plan)
         return plans
 
-    def _plan(self, shown: FramesPart, text: str) -> _Plan:
+    def _plan(self, frames: FramesPart, text: str) -> _Plan:
         """What to ask in the place of `text`, or why not."""
         prompts = self.clip.prompts
         start, end = prompts.locate.split("{expression}")
         if text == prompts.caption:
-            return _Plan((_one_turn(shown, text),), ReplyKind.CAPTION)
+            return _Plan((_one_turn(frames, text),), ReplyKind.CAPTION)
         if text.startswith(start) and text.endswith(end):
             name = understand_expression(text[len(start) : len(text) - len(end)])
             if isinstance(name, NotTaught):
                 return _Plan((), declined=name.reason)
-            return _Plan((_one_turn(shown, prompts.find(name)),), ReplyKind.BOX)
+            return _Plan((_one_turn(frames, prompts.find(name)),), ReplyKind.BOX)
         question, *options = text.split("\n")
-        taught = understand(question)
+        taught = understand_question(question)
         if isinstance(taught, NotTaught):
             return _Plan((), declined=taught.reason)
         said_differently = "" if taught.prompt == question else taught.prompt
         texts = ["\n".join([taught.prompt, *options]), *map(is_there, taught.things)]
-        asked = tuple(_one_turn(shown, text) for text in texts)
+        asked = tuple(_one_turn(frames, text) for text in texts)
         return _Plan(asked, ReplyKind.QUESTION, taught, said_differently)
 
     def _checked(self, plan: _Plan, replies: Sequence[Reply]) -> Reply:
@@ -169,7 +169,7 @@ class NanoModel:
             return reply
         if plan.taught is not None:
             for thing, there in zip(plan.taught.things, replies[1:], strict=True):
-                if declines(there.text) or not is_answer(there.text, "yes_no"):
+                if is_decline(there.text) or not is_answer(there.text, "yes_no"):
                     return _refused(there)
                 if there.text.rstrip(".") != "yes":
                     note = f"{is_there(thing)!r} was answered {there.text!r}"
@@ -188,7 +188,7 @@ class NanoModel:
         if not is_one:
             return _refused(reply)
         note = f"asked as {plan.asked_as!r}" if plan.asked_as else ""
-        if taught is not None and taught.yes and not declines(text):
+        if taught is not None and taught.yes and not is_decline(text):
             note = f"{note}, answered {text!r}"
             text = "yes" if text.rstrip(".") == taught.yes else "no"
         return self._calibrated(replace(reply, text=text, note=note), plan.kind, reply.confidence)
@@ -218,14 +218,14 @@ def _shown_and_asked(conversation: Conversation) -> tuple[FramesPart, str] | Non
     """The frames and the text of a conversation of one turn that holds just these."""
     if len(conversation) != 1 or len(conversation[0].parts) != 2:
         return None
-    shown, text = conversation[0].parts
-    if not isinstance(shown, FramesPart) or not isinstance(text, TextPart):
+    frames, text = conversation[0].parts
+    if not isinstance(frames, FramesPart) or not isinstance(text, TextPart):
         return None
-    return shown, text.text
+    return frames, text.text
 
 
-def _one_turn(shown: FramesPart, text: str) -> Conversation:
-    return [Message("user", (shown, TextPart(text)))]
+def _one_turn(frames: FramesPart, text: str) -> Conversation:
+    return [Message("user", (frames, TextPart(text)))]
 
 
 def _why_outside(pixels: np.ndarray) -> str:
@@ -241,7 +241,7 @@ def _declined(why: str) -> Reply:
 
 def _refused(reply: Reply) -> Reply:
     """A decline in the place of what the weights wrote; as it is where they declined themselves."""
-    if declines(reply.text):
+    if is_decline(reply.text):
         return reply
     quoted = " ".join(reply.text.split())[:QUOTED]
     why = f"what it wrote is no answer that it was taught to give: {quoted!r}"
@@ -252,7 +252,7 @@ def _with_cost_of(replies: Sequence[Reply]) -> Reply:
     """The first reply, with what all of them took."""
     return replace(
         replies[0],
-        tokens_in=sum(one.tokens_in for one in replies),
-        tokens_out=sum(one.tokens_out for one in replies),
-        tokens_visual=sum(one.tokens_visual for one in replies),
+        tokens_in=sum(reply.tokens_in for reply in replies),
+        tokens_out=sum(reply.tokens_out for reply in replies),
+        tokens_visual=sum(reply.tokens_visual for reply in replies),
     )

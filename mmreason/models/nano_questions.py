@@ -48,8 +48,8 @@ class NotTaught:
     reason: str
 
 
-def _any(words: tuple[str, ...]) -> str:
-    return "|".join(words)
+def _any(alternatives: tuple[str, ...]) -> str:
+    return "|".join(alternatives)
 
 
 _SHAPES = get_args(Shape)
@@ -138,7 +138,7 @@ _KNOWN = frozenset(
 _TIMES = re.compile(r"^(?:when|how long|how often|at what time|since when|until when)\b")
 
 
-def understand(question: str) -> Taught | NotTaught:
+def understand_question(question: str) -> Taught | NotTaught:
     """The question in the words nano was taught, or why it cannot be asked."""
     plain = _plain(question)
     if _TIMES.match(plain):
@@ -148,10 +148,10 @@ def understand(question: str) -> Taught | NotTaught:
         prompt = f"Is the {sized['rest']} small or large?"
         things, yes = (sized["rest"],), sized["size"]
         return Taught(prompt=prompt, kind="size", things=things, yes=yes)
-    for form, words, kind in (*_FORMS, *_AS_ANOTHER):
-        found = re.fullmatch(form, plain)
-        if found is not None:
-            return _asked(found.groupdict(), words, kind)
+    for form, template, kind in (*_FORMS, *_AS_ANOTHER):
+        match = re.fullmatch(form, plain)
+        if match is not None:
+            return _asked(match.groupdict(), template, kind)
     unknown = unknown_words(plain)
     if unknown:
         return NotTaught(f"it does not know the word{'s'[: len(unknown) > 1]} {_listed(unknown)}")
@@ -160,8 +160,8 @@ def understand(question: str) -> Taught | NotTaught:
 
 def unknown_words(text: str) -> tuple[str, ...]:
     """Words that nano never saw in a question, in order, each once."""
-    found = re.findall(r"[^\W\d_][\w'-]*|\d+", text.lower())
-    return tuple(dict.fromkeys(word for word in found if word not in _KNOWN))
+    spelled = re.findall(r"[^\W\d_][\w'-]*|\d+", text.lower())
+    return tuple(dict.fromkeys(word for word in spelled if word not in _KNOWN))
 
 
 def understand_expression(expression: str) -> str | NotTaught:
@@ -186,13 +186,13 @@ def _bare(name: str) -> str:
     return "" if name.endswith("object") else re.sub(rf"^(?:{_SIZE}) ", "", name)
 
 
-def _asked(parts: dict[str, str], words: str, kind: ReplyKind) -> Taught:
-    names = tuple(parts[key] for key in ("a", "b") if parts.get(key) not in (None, *_ORDERS))
-    knows_absence = words.startswith(_TAUGHT_ABSENCE) or kind == "count"
+def _asked(groups: dict[str, str], template: str, kind: ReplyKind) -> Taught:
+    names = tuple(groups[key] for key in ("a", "b") if groups.get(key) not in (None, *_ORDERS))
+    knows_absence = template.startswith(_TAUGHT_ABSENCE) or kind == "count"
     return Taught(
-        prompt=is_there(names[0]) if kind == "yes_no" else words.format(**parts),
+        prompt=is_there(names[0]) if kind == "yes_no" else template.format(**groups),
         kind=kind,
-        choices=names if words.startswith("Which") else (),
+        choices=names if template.startswith("Which") else (),
         things=() if knows_absence else tuple(bare for name in names if (bare := _bare(name))),
     )
 
@@ -212,5 +212,5 @@ def _plain(text: str) -> str:
     return re.sub(r"^is there a (?=an? )", "is there ", plain)
 
 
-def _listed(words: tuple[str, ...]) -> str:
-    return ", ".join(repr(word) for word in words[:5]) + (" ..." if len(words) > 5 else "")
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(repr(word) for word in names[:5]) + (" ..." if len(names) > 5 else "")

@@ -17,8 +17,8 @@ OUTSIDE = "this is outside my world."
 """How nano declines."""
 
 
-def _any(words: Sequence[str]) -> str:
-    return "|".join(words)
+def _any(alternatives: Sequence[str]) -> str:
+    return "|".join(alternatives)
 
 
 _SHAPE, _COLOUR = _any(get_args(Shape)), _any(get_args(Colour))
@@ -55,7 +55,7 @@ _ANSWERS: dict[ReplyKind, str] = {
 }
 
 
-def declines(text: str) -> bool:
+def is_decline(text: str) -> bool:
     """Whether nano says that the picture is outside its world."""
     return _bare(text) == _bare(OUTSIDE)
 
@@ -67,7 +67,7 @@ def is_answer(text: str, kind: ReplyKind, choices: Sequence[str] = ()) -> bool:
     `is_answer("pink", "colour")` holds, `is_answer("pink", "count")` does not.
     """
     bare = _bare(text)
-    if declines(text) or re.fullmatch(_DECLINE, bare):
+    if is_decline(text) or re.fullmatch(_DECLINE, bare):
         return True
     if choices:
         return bare in {f"the {choice}" for choice in choices}
@@ -76,7 +76,7 @@ def is_answer(text: str, kind: ReplyKind, choices: Sequence[str] = ()) -> bool:
 
 def is_caption(text: str) -> bool:
     """Whether `text` is a description as nano was taught them, or a decline."""
-    return declines(text) or re.fullmatch(_CAPTION, text) is not None
+    return is_decline(text) or re.fullmatch(_CAPTION, text) is not None
 
 
 def whole_sentences(text: str) -> str:
@@ -88,7 +88,7 @@ def whole_sentences(text: str) -> str:
 def is_box_list(text: str) -> bool:
     """Whether `text` looks like the list of boxes that nano was taught, or is a decline. What the
     numbers say is read by `mmreason.grounding.parse_boxes`."""
-    return declines(text) or re.fullmatch(r"```json\s*\[.*\]\s*```", text, re.DOTALL) is not None
+    return is_decline(text) or re.fullmatch(r"```json\s*\[.*\]\s*```", text, re.DOTALL) is not None
 
 
 def _bare(text: str) -> str:

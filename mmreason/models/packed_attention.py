@@ -50,11 +50,11 @@ def _forward(
         x.reshape(tokens // segment, segment, self.num_heads, -1).transpose(1, 2)
         for x in (query, key, value)
     )
-    mixed = attend(query, key, value, scale=self.scaling)
+    mixed = attend_packed(query, key, value, scale=self.scaling)
     return self.proj(mixed.transpose(1, 2).reshape(tokens, -1))
 
 
-def attend(
+def attend_packed(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,

@@ -53,8 +53,8 @@ class ScriptedModel:
     @property
     def fingerprint(self) -> str:
         """Hash of the name, and of the script where it is a mapping."""
-        known = sorted(self.script.items()) if isinstance(self.script, Mapping) else ()
-        return hashlib.sha256(repr((self.name, known)).encode()).hexdigest()
+        lines = sorted(self.script.items()) if isinstance(self.script, Mapping) else ()
+        return hashlib.sha256(repr((self.name, lines)).encode()).hexdigest()
 
     @property
     def calls(self) -> int:
@@ -64,7 +64,7 @@ class ScriptedModel:
     @property
     def frames(self) -> int:
         """Frames shown so far."""
-        return sum(len(one.times_s) for one in self.asked)
+        return sum(len(question.times_s) for question in self.asked)
 
     def generate(self, request: GenerateRequest) -> list[Reply]:
         """See `ChatModel`. `temperature` and `seed` do nothing. KeyError for unscripted text."""
@@ -73,23 +73,23 @@ class ScriptedModel:
 
     def _reply(self, conversation: Conversation, request: GenerateRequest) -> Reply:
         last = conversation[-1]
-        text = "\n".join(part.text for part in last.parts if isinstance(part, TextPart))
-        batch = next((part.frames for part in last.parts if isinstance(part, FramesPart)), None)
+        text = "\n".join(item.text for item in last.parts if isinstance(item, TextPart))
+        batch = next((item.frames for item in last.parts if isinstance(item, FramesPart)), None)
         if batch is None:
             self.asked.append(Asked(text, (), None))
         else:
             height, width = batch.pixels.shape[1:3]
             self.asked.append(Asked(text, tuple(map(float, batch.times_s)), (width, height)))
         written = self.script(text, batch) if callable(self.script) else self.script[text]
-        words = written.split()[: request.max_new_tokens]
-        shown = 0 if batch is None else len(batch)
+        tokens = written.split()[: request.max_new_tokens]
+        frame_count = 0 if batch is None else len(batch)
         reply = Reply(
-            text=cut_at_stop(" ".join(words), request.stop).strip(),
-            token_ids=tuple(range(len(words))),
-            logprobs=(-0.1,) * len(words),
-            tokens_in=len(text.split()) + shown * self.tokens_per_frame,
-            tokens_out=len(words),
-            tokens_visual=shown * self.tokens_per_frame,
+            text=cut_at_stop(" ".join(tokens), request.stop).strip(),
+            token_ids=tuple(range(len(tokens))),
+            logprobs=(-0.1,) * len(tokens),
+            tokens_in=len(text.split()) + frame_count * self.tokens_per_frame,
+            tokens_out=len(tokens),
+            tokens_visual=frame_count * self.tokens_per_frame,
         )
         self.replies.append(reply)
         return reply

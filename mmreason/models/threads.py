@@ -18,21 +18,21 @@ def side_by_side(act: Callable[[int], T], count: int, most: int, stop: threading
 
     Threads are daemons, so that Ctrl-C waits for no request; `stop` is set when one is left.
     """
-    places: queue.SimpleQueue[int] = queue.SimpleQueue()
+    indices: queue.SimpleQueue[int] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[int, T | BaseException]] = queue.SimpleQueue()
-    for place in range(count):
-        places.put(place)
+    for index in range(count):
+        indices.put(index)
 
     def work() -> None:
         while not stop.is_set():
             try:
-                place = places.get_nowait()
+                index = indices.get_nowait()
             except queue.Empty:
                 return
             try:
-                done.put((place, act(place)))
+                done.put((index, act(index)))
             except BaseException as error:
-                done.put((place, error))
+                done.put((index, error))
 
     for _ in range(min(most, count)):
         threading.Thread(target=work, daemon=True, name="mmreason-endpoint").start()
@@ -40,13 +40,13 @@ def side_by_side(act: Callable[[int], T], count: int, most: int, stop: threading
     try:
         while len(results) < count:
             try:
-                place, result = done.get(timeout=CHECK_INTERVAL_S)
+                index, result = done.get(timeout=CHECK_INTERVAL_S)
             except queue.Empty:
                 check_stop()
                 continue
             if isinstance(result, BaseException):
                 raise result
-            results[place] = result
+            results[index] = result
     finally:
         stop.set()
-    return [results[place] for place in range(count)]
+    return [results[index] for index in range(count)]

@@ -20,8 +20,8 @@ from mmreason.agent.protocol import (
     claim_answer,
     look_call,
 )
+from mmreason.language.question import split_context
 from mmreason.language.values import read_reply
-from mmreason.language.wording import split_context
 from mmreason.policies.greedy import is_negative
 from mmreason.video.types import Span
 

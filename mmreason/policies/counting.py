@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mmreason.agent.caption_check import content_words
-from mmreason.language.wording import NUMBERS, phrases, stem
+from mmreason.language.numbers import NUMBERS
+from mmreason.language.text import extract_phrases, stem_word
 from mmreason.types import Note
 
-_NUMBERS = {stem(word): int(number) for word, number in NUMBERS.items()}
+_NUMBERS = {stem_word(word): int(number) for word, number in NUMBERS.items()}
 
 Description = frozenset[str]
 """Content words told of one thing."""
@@ -26,7 +27,9 @@ def read_descriptions(text: str, thing: str) -> tuple[Description, ...]:
         [['red', 'star']]
     """
     thing_words = content_words(thing)
-    phrase_words = (frozenset(t for t in phrase if " " not in t) for phrase in phrases(text))
+    phrase_words = (
+        frozenset(t for t in phrase if " " not in t) for phrase in extract_phrases(text)
+    )
     return tuple(
         description for description in phrase_words if thing_words and thing_words <= description
     )

@@ -24,12 +24,10 @@ from mmreason.agent.protocol import (
     claim_answer,
     look_call,
 )
-from mmreason.language.answer_reading import read_answer, says_no
-from mmreason.language.refusals import says_absent, says_outside
-from mmreason.language.values import read_reply
-from mmreason.language.wording import (
+from mmreason.language.answer_reading import normalise_answer, read_answer, says_no
+from mmreason.language.question import (
+    claimed_object,
     counted_thing,
-    essence,
     is_count,
     is_global,
     is_total,
@@ -37,8 +35,9 @@ from mmreason.language.wording import (
     order_of,
     place_in_whole,
     split_context,
-    thing_claimed,
 )
+from mmreason.language.refusals import is_out_of_domain, says_absent
+from mmreason.language.values import read_reply
 from mmreason.memory.tree import NodeId
 from mmreason.policies.counting import (
     Description,
@@ -162,7 +161,7 @@ class _GreedySearch:
     def claim_from_captions(self, navigator: Navigator, question: str) -> PlayPart[None]:
         """Where looks do not agree: claim the option that two captions of one place tell of the
         thing that is asked about."""
-        thing = thing_claimed(question, "yes")
+        thing = claimed_object(question, "yes")
         options = self.inquiry.options
         if not thing or not options or is_yes_no(question):
             return
@@ -383,7 +382,7 @@ def is_negative(text: str, question: str, choice: int | None = None) -> bool:
         False
     """
     if is_yes_no(question):
-        return says_outside(text) or (says_no(text) and not _says_instead(text, question))
+        return is_out_of_domain(text) or (says_no(text) and not _says_instead(text, question))
     return choice is None and says_absent(text, question)
 
 
@@ -400,4 +399,6 @@ def _says_instead(text: str, question: str) -> bool:
         return False
     clause = text.partition(",")[2]
     stated = re.sub(r"n['\u2019]t\b|\b(?:not|no|never)\b", "", clause)
-    return not says_absent(clause) and bool(set(essence(stated)) - set(essence(question)))
+    return not says_absent(clause) and bool(
+        set(normalise_answer(stated)) - set(normalise_answer(question))
+    )

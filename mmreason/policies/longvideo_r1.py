@@ -28,8 +28,9 @@ from mmreason.agent.protocol import (
     look_call,
     record_note,
 )
+from mmreason.language.answer_reading import normalise_answer
+from mmreason.language.text import extract_terms
 from mmreason.language.values import pick_option, read_reply
-from mmreason.language.wording import essence, terms
 from mmreason.memory.tree import NodeId
 from mmreason.models.base import Message, TextPart
 from mmreason.policies.greedy import is_negative
@@ -267,7 +268,7 @@ class _Conversation:
             agrees = (
                 pick_option(note.text, options, question) == choice
                 if options
-                else essence(note.text, question) == essence(text, question)
+                else normalise_answer(note.text, question) == normalise_answer(text, question)
             )
             if agrees:
                 return self._support_at(note.span, text, _times_in(observation, note))
@@ -277,8 +278,10 @@ class _Conversation:
         if not described:
             return None
         # 3. The description nearest to question and answer, the latest of equal ones.
-        wanted_terms = set(terms(f"{question} {text}"))
-        best = max(reversed(described), key=lambda note: len(wanted_terms & set(terms(note.text))))
+        wanted_terms = set(extract_terms(f"{question} {text}"))
+        best = max(
+            reversed(described), key=lambda note: len(wanted_terms & set(extract_terms(note.text)))
+        )
         return self._support_at(best.span, text, ())
 
     def _support_at(self, span: Span, text: str, times_s: tuple[float, ...]) -> EvidenceRef:

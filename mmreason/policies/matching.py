@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mmreason.language.wording import Terms, phrases
+from mmreason.language.text import Terms, extract_phrases
 from mmreason.memory.tree import NodeId
 from mmreason.types import Note
 
@@ -86,7 +86,7 @@ def line_of(node: NodeId, note: Note, pinpointed: bool) -> ScoredLine:
         >>> len(line.phrases), sorted(line.terms)
         (2, ['dog', 'star'])
     """
-    note_phrases = phrases(note.text)
+    note_phrases = extract_phrases(note.text)
     note_terms = frozenset(term for phrase in note_phrases for term in phrase)
     return ScoredLine(node, note, note_phrases, note_terms, pinpointed)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mmreason.language.refusals import says_outside
-from mmreason.language.wording import split_context, terms, without_alternatives
+from mmreason.language.question import split_context, without_alternatives
+from mmreason.language.refusals import is_out_of_domain
+from mmreason.language.text import extract_terms
 from mmreason.memory.tree import Node, NodeId, Tree
 from mmreason.policies.matching import STRONG_SCORE, Score, ScoredLine, line_of, scores_of
 from mmreason.tools.views import CLIP_LEAVES, center_span
@@ -87,8 +88,8 @@ class Navigator:
 
     def __post_init__(self) -> None:
         core, context = split_context(self.question)
-        self._core = terms(without_alternatives(core))
-        self._context = terms(context)
+        self._core = extract_terms(without_alternatives(core))
+        self._context = extract_terms(context)
 
     def add_caption(self, node_id: NodeId, notes: Sequence[Note]) -> None:
         """Take in the caption of a node, line by line; no notes where it could not be had.
@@ -97,7 +98,7 @@ class Navigator:
         """
         self.captions.add(node_id)
         self._take(node_id, notes, self.tree.is_leaf(node_id))
-        if notes and all(says_outside(note.text) for note in notes):
+        if notes and all(is_out_of_domain(note.text) for note in notes):
             self.opened.add(node_id)
 
     def add_lines(self, notes: Sequence[Note]) -> None:

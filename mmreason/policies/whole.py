@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from mmreason.agent.protocol import CallTools, Claim, EvidenceRef, Inquiry, Results, call_tools
-from mmreason.language.wording import Place, terms
+from mmreason.language.question import Place
+from mmreason.language.text import extract_terms
 from mmreason.memory.tree import Node
 from mmreason.tool_calls import Skim
 from mmreason.types import Note, Observation
@@ -142,5 +143,5 @@ def _pick_option(options: Sequence[str], rank: Place, notes: Sequence[Note]) -> 
 
 
 def _holds(text: str, option: str) -> bool:
-    option_terms = set(terms(option))
-    return bool(option_terms) and option_terms <= set(terms(text))
+    option_terms = set(extract_terms(option))
+    return bool(option_terms) and option_terms <= set(extract_terms(text))

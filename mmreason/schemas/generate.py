@@ -53,12 +53,14 @@ def _object(record: type, shared: dict[str, Any]) -> dict[str, Any]:
         kind = get_type_hints(getter)["return"]
         properties[name] = _described(_type(kind, shared), inspect.getdoc(getter))
         required.append(name)
-    for one in fields(record):
-        if not (one.metadata.get("json", True) and getattr(record, "JSON_FIELDS", True)):
+    for record_field in fields(record):
+        if not (record_field.metadata.get("json", True) and getattr(record, "JSON_FIELDS", True)):
             continue
-        properties[one.name] = _described(_type(hints[one.name], shared), docs.get(one.name))
-        if not one.metadata.get("optional", False):
-            required.append(one.name)
+        properties[record_field.name] = _described(
+            _type(hints[record_field.name], shared), docs.get(record_field.name)
+        )
+        if not record_field.metadata.get("optional", False):
+            required.append(record_field.name)
     description = _one_line(inspect.getdoc(record) or "")
     if getattr(record, "JSON_WITHOUT_ZEROS", False):
         description, required = f"{description} Numbers that are 0 may be left out.", []
@@ -104,8 +106,10 @@ def _type(kind: Any, shared: dict[str, Any]) -> dict[str, Any]:
 
 def _enum(kind: type[Enum]) -> dict[str, Any]:
     docs = _field_docs(kind)
-    told = [f"{one.value}: {_one_line(docs[one.name])}" for one in kind if one.name in docs]
-    return _described({"enum": [one.value for one in kind]}, " ".join(told))
+    lines = [
+        f"{member.value}: {_one_line(docs[member.name])}" for member in kind if member.name in docs
+    ]
+    return _described({"enum": [member.value for member in kind]}, " ".join(lines))
 
 
 def _described(schema: dict[str, Any], text: str | None) -> dict[str, Any]:
@@ -118,7 +122,7 @@ def _described(schema: dict[str, Any], text: str | None) -> dict[str, Any]:
 
 def _field_docs(record: type) -> dict[str, str]:
     """Docstrings that stand below the fields of a class, its bases' first."""
-    found: dict[str, str] = {}
+    docs: dict[str, str] = {}
     for base in reversed(record.__mro__):
         if not (is_dataclass(base) or issubclass(base, Enum)) or base.__module__ == "enum":
             continue
@@ -131,8 +135,8 @@ def _field_docs(record: type) -> dict[str, str]:
                     | ast.Assign(targets=[ast.Name(id=name)]),
                     ast.Expr(value=ast.Constant(value=str(text))),
                 ):
-                    found[name] = text
-    return found
+                    docs[name] = text
+    return docs
 
 
 def _one_line(text: str) -> str:

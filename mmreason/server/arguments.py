@@ -55,14 +55,14 @@ def describe_rejection(error: ValidationError) -> str:
     rejections = error.errors(include_url=False, include_context=False)
     lines = []
     for rejection in rejections[:_SHOWN_REJECTIONS]:
-        place = ".".join(map(str, rejection["loc"]))
+        path = ".".join(map(str, rejection["loc"]))
         is_missing = rejection["type"] == "missing"
         got = "" if is_missing else f" (got {_shorten(repr(rejection['input']))})"
-        lines.append(f"{place}: {rejection['msg']}{got}")
+        lines.append(f"{path}: {rejection['msg']}{got}")
     more = len(rejections) - len(lines)
     return show_line("; ".join(lines) + (f"; and {more:,} more" if more else ""))
 
 
 def _shorten(text: str) -> str:
-    shown = show_line(text[:_SHOWN_CHARACTERS])
-    return shown if len(text) <= _SHOWN_CHARACTERS else f"{shown}..."
+    line = show_line(text[:_SHOWN_CHARACTERS])
+    return line if len(text) <= _SHOWN_CHARACTERS else f"{line}..."

@@ -56,11 +56,11 @@ class CallLimits:
             >>> CallLimits().budget(None, 1e9, remaining_s=200.0)
             Budget(frames=4096, rounds=None, tokens=None, seconds=180.0)
         """
-        asked = Budget(frames=frames, seconds=seconds)
+        requested = Budget(frames=frames, seconds=seconds)
         most_s = max(0.0, _ASK_SHARE * remaining_s)
         return Budget(
-            frames=self.frames if asked.frames is None else min(asked.frames, self.frames),
-            seconds=most_s if asked.seconds is None else min(asked.seconds, most_s),
+            frames=self.frames if requested.frames is None else min(requested.frames, self.frames),
+            seconds=most_s if requested.seconds is None else min(requested.seconds, most_s),
         )
 
 

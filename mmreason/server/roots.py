@@ -75,10 +75,10 @@ class Roots:
                 "not be kept to; run the server on Linux or macOS"
             )
         resolved = tuple(folder.expanduser().resolve() for folder in folders)
-        for given, folder in zip(folders, resolved, strict=True):
+        for root, folder in zip(folders, resolved, strict=True):
             if not folder.is_dir():
                 raise UsageError(
-                    f"{show_line(str(given))}: is not a folder; --root names folders that are there"
+                    f"{show_line(str(root))}: is not a folder; --root names folders that are there"
                 )
         return cls(resolved, tuple(_identity(folder.stat()) for folder in resolved))
 
@@ -119,30 +119,30 @@ class Roots:
     @contextmanager
     def _parent_of(self, name: str) -> Iterator[tuple[_Walk, str]]:
         """The walk to the folder that holds what `name` leads to, and the name of that in it."""
-        shown = show_line(name[:MAX_PATH_BYTES])
-        parts = _parts(name)
+        line = show_line(name[:MAX_PATH_BYTES])
+        steps = _parts(name)
         starts = [[]] if name.startswith("/") else self._starts()
         dangling: list[str] = []
         for start in starts:
             with _Walk(self.identities) as walk:
                 try:
-                    last = walk.go([*start, *parts])
+                    last = walk.go([*start, *steps])
                     is_there = _exists(last, walk.here)
                 except _OutsideError as error:
                     raise UsageError(
-                        f"{shown}: lies outside the folders that may be read ({self}); use a file "
+                        f"{line}: lies outside the folders that may be read ({self}); use a file "
                         "in them, or start the server with --root FOLDER for its folder too"
                     ) from error
                 except OSError as error:
                     if error.errno != errno.ENOENT:
-                        raise UsageError(f"{shown}: {_reason(error)}") from error
+                        raise UsageError(f"{line}: {_reason(error)}") from error
                     is_there = False
                 if is_there:
                     yield walk, last
                     return
                 dangling = dangling or walk.links
         target = f" (a link to {show_line(dangling[-1])})" if dangling else ""
-        raise UsageError(f"{shown}: no such file{target}")
+        raise UsageError(f"{line}: no such file{target}")
 
     def _starts(self) -> list[list[str]]:
         """The parts of the folders that are there now; the first one's where none is."""
@@ -188,27 +188,27 @@ class _Walk:
         """The path of an entry of the folder that the walk has come to."""
         return str(Path(*(name for name, _, _ in self._folders), last))
 
-    def go(self, parts: Sequence[str]) -> str:
+    def go(self, steps: Sequence[str]) -> str:
         """Walk to the folder of the last part; returns the name in it, "." for the folder itself.
         Raises _OutsideError where that folder is below no root, or where the way ends outside of
         them, and OSError."""
-        ahead = list(reversed(parts))
+        ahead = list(reversed(steps))
         try:
             while ahead:
-                part = ahead.pop()
-                if part == "..":
+                step = ahead.pop()
+                if step == "..":
                     if len(self._folders) > 1:
                         os.close(self._folders.pop()[1])
                     continue
-                target = self._read_link(part)
+                target = self._read_link(step)
                 if target is not None:
                     self._follow(target, ahead)
                 elif ahead:
-                    self._push(part, os.open(part, _PASS, dir_fd=self.here))
+                    self._push(step, os.open(step, _PASS, dir_fd=self.here))
                 elif self._is_inside:
-                    return part
+                    return step
                 else:
-                    self._push(part, os.open(part, _PASS, dir_fd=self.here))
+                    self._push(step, os.open(step, _PASS, dir_fd=self.here))
         except OSError as error:
             # What is outside is not told, not even whether it is there.
             if not self._is_inside:
@@ -265,18 +265,18 @@ def _parts(path: str) -> list[str]:
             f"{MAX_PATH_BYTES:,} bytes; give the path of a file"
         )
     try:
-        names = [(part, os.fsencode(part)) for part in path.split("/") if part not in ("", ".")]
+        names = [(step, os.fsencode(step)) for step in path.split("/") if step not in ("", ".")]
     except UnicodeEncodeError as error:
         raise UsageError(f"{show_line(path[:60])!r}: no file can have this name") from error
     if "\0" in path or not path:
         raise UsageError(f"{show_line(path[:60])!r}: is no path; give the path of a file")
-    for part, encoded in names:
+    for step, encoded in names:
         if len(encoded) > MAX_NAME_BYTES:
             raise UsageError(
-                f"{show_line(part[:60])}...: is a name of {len(encoded):,} bytes, the limit is "
+                f"{show_line(step[:60])}...: is a name of {len(encoded):,} bytes, the limit is "
                 f"{MAX_NAME_BYTES}"
             )
-    return [part for part, _ in names]
+    return [step for step, _ in names]
 
 
 def _exists(name: str, folder: int) -> bool:

@@ -309,7 +309,7 @@ def _line_of(error: ToolError | UsageError) -> str:
     return show_line(str(cause or error)[:MAX_ERROR_CHARACTERS])
 
 
-def build(service: VideoService, model: str) -> VideoServer:
+def build_server(service: VideoService, model: str) -> VideoServer:
     """A server with all tools; `model` is the name that clients are told."""
     server = VideoServer(
         "mmreason",
@@ -326,14 +326,14 @@ def build(service: VideoService, model: str) -> VideoServer:
     return server
 
 
-def serve(service: VideoService, model: str) -> None:
+def serve_stdio(service: VideoService, model: str) -> None:
     """Serve one client until standard input is closed. Only protocol goes to standard output.
 
     Ctrl-C ends the process. Raises BrokenPipeError where the client does not listen any more.
     """
     signal.signal(signal.SIGINT, _end)
     try:
-        build(service, model).run("stdio")
+        build_server(service, model).run("stdio")
     except BaseExceptionGroup as group:
         if group.subgroup(BrokenPipeError) is None:
             raise

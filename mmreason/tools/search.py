@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mmreason.language.wording import terms
+from mmreason.language.text import extract_terms
 from mmreason.types import Note, UsageError
 
 MOST_FOUND = 8
@@ -42,8 +42,8 @@ def search_notes(
 
 
 def _by_words(text: str, notes: Sequence[Note]) -> list[float]:
-    query_terms = set(terms(text))
-    matches = [query_terms & set(terms(note.text)) for note in notes]
+    query_terms = set(extract_terms(text))
+    matches = [query_terms & set(extract_terms(note.text)) for note in notes]
     weights = {
         term: math.log(1 + len(notes) / max(1, sum(term in match for match in matches)))
         for term in query_terms

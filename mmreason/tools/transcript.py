@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 from mmreason.language.answer_reading import read_answer, says_no
 from mmreason.language.control_words import break_control_words
-from mmreason.language.values import asks_for, tells
-from mmreason.language.wording import NUMBERS, terms, words
+from mmreason.language.numbers import NUMBERS
+from mmreason.language.text import extract_terms, split_words
+from mmreason.language.values import asks_for, tells_value
 from mmreason.types import Check, CheckKind, Evidence, Note
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import Span
@@ -191,7 +192,7 @@ def select_quotable(question: str, passages: Sequence[Passage]) -> tuple[Passage
     return tuple(
         passage
         for passage in passages
-        if passage.score >= QUOTED_SHARE and (kind is None or tells(kind, passage.note.text))
+        if passage.score >= QUOTED_SHARE and (kind is None or tells_value(kind, passage.note.text))
     )
 
 
@@ -212,7 +213,7 @@ def find_support(
     """Evidence for an answer whose words, without those of the question, all stand in one passage
     that may be quoted. `source` names the subtitles. A bare yes or no stands nowhere."""
     new_tokens = _tokens(answer) - _tokens(question)
-    if not new_tokens or says_no(answer) or words(answer)[:1] == ["yes"]:
+    if not new_tokens or says_no(answer) or split_words(answer)[:1] == ["yes"]:
         return ()
     supporting = (
         passage
@@ -250,8 +251,8 @@ def _tokens(text: str, without: frozenset[str] = frozenset()) -> frozenset[str]:
     pairs: set[str] = set()
     for run in _UNSPACED.findall(_UNSPACED_FUNCTION.sub(" ", text)):
         pairs |= {run[i : i + 2] for i in range(max(1, len(run) - 1))}
-    spaced = (w for w in words(_UNSPACED.sub(" ", text)) if w not in without)
-    stems = {t for t in terms(" ".join(NUMBERS.get(w, w) for w in spaced)) if " " not in t}
+    spaced = (w for w in split_words(_UNSPACED.sub(" ", text)) if w not in without)
+    stems = {t for t in extract_terms(" ".join(NUMBERS.get(w, w) for w in spaced)) if " " not in t}
     return frozenset(pairs | {_short(stem) for stem in stems}) - _HANGUL_ASKING
 
 

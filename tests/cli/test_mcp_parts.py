@@ -17,7 +17,7 @@ from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
 from mmreason.server.call import Call, CallLimits
 from mmreason.server.roots import Roots
-from mmreason.server.server import build
+from mmreason.server.server import build_server
 from mmreason.server.service import (
     MOST_PICTURES,
     VideoService,
@@ -181,7 +181,7 @@ def test_the_protocol_lives_while_the_model_works_and_calls_can_be_cancelled(
     model = ScriptedModel(reply, clip=recipe)
     limits = CallLimits(memory_mb=0)  # the start of 60 processes would take most of the time
     service = VideoService(lambda: Reasoner(model), Roots.of([clip.parent]), limits)
-    server = build(service, "scripted")
+    server = build_server(service, "scripted")
     ask = {"video": clip.name, "question": "what?"}
     part = {"video": clip.name, "end_s": 2.0}
     with (

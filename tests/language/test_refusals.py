@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmreason.language.answer_reading import AnswerKind, read_answer, says_no
-from mmreason.language.refusals import declines, says_absent, says_outside
+from mmreason.language.refusals import declines_to_answer, is_out_of_domain, says_absent
 
 REFUSALS = (
     "there is no star.",
@@ -331,19 +331,19 @@ ANSWERS = (
 
 @pytest.mark.parametrize("text", REFUSALS)
 def test_a_refusal_declines_also_in_capitals_and_in_a_wrapping(text):
-    assert declines(text) and says_absent(text)
-    assert declines(text.upper()) or not text.isascii()
+    assert declines_to_answer(text) and says_absent(text)
+    assert declines_to_answer(text.upper()) or not text.isascii()
     assert read_answer(f"<think>hm</think>**{text}**").kind is AnswerKind.ABSENT
     assert read_answer(text, ("red", "blue")).choice is None
 
 
 @pytest.mark.parametrize("text", ANSWERS)
 def test_an_answer_with_a_negation_does_not_decline(text):
-    assert not declines(text) and not says_absent(text)
+    assert not declines_to_answer(text) and not says_absent(text)
 
 
 def test_nothing_said_is_absent_but_no_refusal():
-    assert says_absent("") and says_absent(" ...") and not declines("")
+    assert says_absent("") and says_absent(" ...") and not declines_to_answer("")
     assert read_answer("").kind is AnswerKind.UNREADABLE
 
 
@@ -363,11 +363,11 @@ def test_nothing_said_is_absent_but_no_refusal():
     ],
 )
 def test_the_question_decides_where_the_words_alone_cannot(text, question, is_refusal):
-    assert declines(text, question) is is_refusal
+    assert declines_to_answer(text, question) is is_refusal
 
 
 def test_only_footage_of_another_kind_is_outside():
-    assert says_outside("This is outside of my world.") and not says_outside("outside")
+    assert is_out_of_domain("This is outside of my world.") and not is_out_of_domain("outside")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from mmreason.models.nano_questions import (
     NotTaught,
     Taught,
-    understand,
     understand_expression,
+    understand_question,
 )
 from mmreason.models.nano_replies import is_answer, is_box_list, is_caption, whole_sentences
 from mmreason.training.nano.config import NanoConfig, Stage
@@ -43,7 +43,7 @@ def test_all_that_is_taught_is_understood_as_it_stands_and_its_answers_are_answe
             name = question.removeprefix("Locate the ").removesuffix(". Output its bbox in JSON.")
             assert understand_expression(name) == name and is_box_list(answer)
         else:
-            taught = understand(question)
+            taught = understand_question(question)
             assert isinstance(taught, Taught) and taught.prompt == question
             assert is_answer(answer, taught.kind, taught.choices), (question, answer)
 
@@ -70,7 +70,7 @@ def test_all_that_is_taught_is_understood_as_it_stands_and_its_answers_are_answe
     ],
 )
 def test_other_ways_to_say_it_are_asked_in_the_taught_words(said, taught):
-    found = understand(said)
+    found = understand_question(said)
     assert isinstance(found, Taught) and found.prompt == taught
 
 
@@ -83,12 +83,12 @@ def test_other_ways_to_say_it_are_asked_in_the_taught_words(said, taught):
     ],
 )
 def test_yes_or_no_about_an_attribute_is_asked_as_the_attribute(question, prompt):
-    found = understand(question)
+    found = understand_question(question)
     assert isinstance(found, Taught) and (found.prompt, found.yes) == (prompt, "")
 
 
 def test_whether_a_thing_of_a_size_is_there_is_asked_as_its_size():
-    found = understand("Is there a large yellow ring?")
+    found = understand_question("Is there a large yellow ring?")
     assert isinstance(found, Taught)
     assert (found.prompt, found.yes) == ("Is the yellow ring small or large?", "large")
     assert found.things == ("yellow ring",)
@@ -109,7 +109,7 @@ def test_whether_a_thing_of_a_size_is_there_is_asked_as_its_size():
     ],
 )
 def test_unknown_words_are_named(question, word):
-    found = understand(question)
+    found = understand_question(question)
     assert isinstance(found, NotTaught) and word in found.reason
 
 
@@ -117,26 +117,26 @@ def test_unknown_words_are_named(question, word):
     "question", ["When does the star appear?", "how long is the ring there?", "When is it red?"]
 )
 def test_times_are_not_known(question):
-    assert understand(question) == NotTaught("it does not know times")
+    assert understand_question(question) == NotTaught("it does not know times")
 
 
 @pytest.mark.parametrize(
     "question", ["Where are the stars?", "Is there a star or a ring?", "What is there?", "star", ""]
 )
 def test_known_words_in_another_form_are_not_asked(question):
-    assert understand(question) == NotTaught("it was not taught questions of this form")
+    assert understand_question(question) == NotTaught("it was not taught questions of this form")
 
 
 def test_things_that_are_taken_for_granted_are_named_where_absence_was_not_taught():
-    both = understand("Which is larger, the purple ring or the cyan star?")
+    both = understand_question("Which is larger, the purple ring or the cyan star?")
     assert isinstance(both, Taught) and both.things == ("purple ring", "cyan star")
-    after = understand("What comes right after the red star?")
+    after = understand_question("What comes right after the red star?")
     assert isinstance(after, Taught) and after.things == ("red star",)
-    large = understand("What pattern does the large red star have?")
+    large = understand_question("What pattern does the large red star have?")
     assert isinstance(large, Taught) and large.things == ("red star",)
-    red = understand("What shape is the red object?")
+    red = understand_question("What shape is the red object?")
     assert isinstance(red, Taught) and red.things == ()
-    colour = understand("What colour is the star?")
+    colour = understand_question("What colour is the star?")
     assert isinstance(colour, Taught) and colour.things == ()
 
 

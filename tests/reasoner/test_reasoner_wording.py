@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mmreason.language import wording
+from mmreason.language.answer_reading import normalise_answer
+from mmreason.language.question import is_global, without_alternatives
+from mmreason.language.text import extract_phrases, extract_terms, stem_word
 
 
 @pytest.mark.parametrize(
@@ -19,29 +21,29 @@ from mmreason.language import wording
     ],
 )
 def test_forms_of_a_word_share_their_stem(a, b):
-    assert wording.stem(a) == wording.stem(b)
+    assert stem_word(a) == stem_word(b)
 
 
 @pytest.mark.parametrize(("a", "b"), [("red", "read"), ("left", "leave"), ("star", "stair")])
 def test_different_words_keep_different_stems(a, b):
-    assert wording.stem(a) != wording.stem(b)
+    assert stem_word(a) != stem_word(b)
 
 
 def test_terms_hold_neighbours_but_no_filler():
-    assert wording.terms("What colour is the red star?") == ("red", "star", "red star")
-    assert "star blue" not in wording.terms("the red star or the blue circle")
-    assert wording.terms("How many objects are there?") == ()
+    assert extract_terms("What colour is the red star?") == ("red", "star", "red star")
+    assert "star blue" not in extract_terms("the red star or the blue circle")
+    assert extract_terms("How many objects are there?") == ()
 
 
 def test_single_word_alternatives_are_no_clue():
-    kept = wording.without_alternatives("Is the star small or large?")
-    assert wording.terms(kept) == ("star",)
+    kept = without_alternatives("Is the star small or large?")
+    assert extract_terms(kept) == ("star",)
     both = "Which is larger, the red star or the blue circle?"
-    assert wording.without_alternatives(both) == both
+    assert without_alternatives(both) == both
 
 
 @pytest.mark.parametrize(
-    ("question", "is_global"),
+    ("question", "is_about_the_whole"),
     [
         ("How many stars are there in the video?", True),
         ("What comes right after the red star?", True),
@@ -50,8 +52,8 @@ def test_single_word_alternatives_are_no_clue():
         ("How many stars are there?", True),
     ],
 )
-def test_questions_about_the_whole(question, is_global):
-    assert wording.is_global(question) == is_global
+def test_questions_about_the_whole(question, is_about_the_whole):
+    assert is_global(question) == is_about_the_whole
 
 
 @pytest.mark.parametrize(
@@ -70,16 +72,16 @@ def test_questions_about_the_whole(question, is_global):
 )
 def test_same_answer_in_other_words(a, b, same):
     question = "What does the star do?"
-    assert (wording.essence(a, question) == wording.essence(b, question)) == same
+    assert (normalise_answer(a, question) == normalise_answer(b, question)) == same
 
 
 def test_words_of_the_question_count_where_nothing_else_is_said():
     question = "Is it red or blue?"
-    assert wording.essence("red", question) != wording.essence("blue", question)
+    assert normalise_answer("red", question) != normalise_answer("blue", question)
 
 
 def test_phrases_keep_together_what_is_said_of_one_thing():
-    told = wording.phrases("a large green ring stays still. a small star and a red cross.")
+    told = extract_phrases("a large green ring stays still. a small star and a red cross.")
     assert ("small", "ring") not in told and any("ring" in p and "larg" in p for p in told)
     assert not any("ring" in p and "small" in p for p in told)
     assert sum("cross" in p for p in told) == 1

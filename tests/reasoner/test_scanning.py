@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mmreason.agent.caption_check import SeenCaptions, content_words, supports
-from mmreason.language.wording import is_count, premise_of, thing_claimed
+from mmreason.language.question import claimed_object, is_count, premise_of
 from mmreason.memory.store import Store
 from mmreason.memory.tree import Tree
 from mmreason.models.base import ClipRecipe
@@ -265,7 +265,7 @@ def test_the_answer_has_to_be_told_of_the_same_thing():
     ],
 )
 def test_what_an_answer_claims(question, answer, thing):
-    assert thing_claimed(question, answer) == thing
+    assert claimed_object(question, answer) == thing
 
 
 def test_alternatives_are_no_part_of_what_is_taken_for_granted():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmreason.language.values import asks_for, pick_option, read_reply, tells, yes_or_no
-from mmreason.language.wording import premise_of
+from mmreason.language.question import premise_of
+from mmreason.language.values import asks_for, pick_option, read_reply, tells_value, yes_or_no
 from mmreason.reasoner import Reasoner
 from mmreason.types import StopReason
 
@@ -85,9 +85,9 @@ def test_the_kind_of_value_that_a_question_asks_for(question, kind):
 
 
 def test_texts_that_hold_a_value_of_a_kind():
-    assert tells("colour", "my gray car") and not tells("colour", "my fast car")
-    assert tells("number", "four million") and tells("number", "in 2024 or so")
-    assert not tells("number", "a few")
+    assert tells_value("colour", "my gray car") and not tells_value("colour", "my fast car")
+    assert tells_value("number", "four million") and tells_value("number", "in 2024 or so")
+    assert not tells_value("number", "a few")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmreason.language.wording import order_of, place_in_whole, split_context
+from mmreason.language.question import order_of, place_in_whole, split_context
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from mmreason.server.arguments import check_arguments, describe_rejection
 from mmreason.server.call import Call, CallCancelled, CallLimits
 from mmreason.server.results import AskResult, ToolOutput
 from mmreason.server.roots import Roots
-from mmreason.server.server import FILE_CALLS, build, describe_error
+from mmreason.server.server import FILE_CALLS, build_server, describe_error
 from mmreason.server.service import VideoService
 from mmreason.types import Budget, StopReason, UsageError
 from mmreason.video.stopping import check_stop, stop_when
@@ -84,7 +84,7 @@ def _quickly(text: str, frames: object) -> str:
 def _client(service: VideoService) -> Iterator[tuple[BlockingPortal, Client]]:
     with (
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(Client(build(service, "scripted"))) as client,
+        portal.wrap_async_context_manager(Client(build_server(service, "scripted"))) as client,
     ):
         yield portal, client
 

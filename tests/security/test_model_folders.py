@@ -7,6 +7,7 @@ import builtins
 import json
 import os
 import pickle
+import resource
 import shutil
 import sys
 import time
@@ -15,10 +16,11 @@ from typing import Any
 
 import pytest
 import torch
+from transformers.utils.chat_template_utils import render_jinja_template
 
 from mmreason import models
 from mmreason.models.base import GenerateRequest, Message, TextPart
-from mmreason.models.chat_templates import check_operations
+from mmreason.models.chat_templates import check_operations, within_limits
 from mmreason.models.folder_checks import MOST_TEMPLATE_BYTES, check_model_folder
 from mmreason.models.folders import NANO_FOLDER, clip_recipe_from, fingerprint_of
 from mmreason.types import UsageError
@@ -166,6 +168,51 @@ def test_an_index_of_weights_stays_in_its_folder(folder, shard) -> None:
     assert "model.safetensors.index.json" in refusal(folder)
 
 
+MUCH_OF_LITTLE = [
+    "{{ '%999999999d' % 1 }}",
+    "{{ '%*d' % (999999999, 1) }}",
+    "{{ messages[0].content[2:] % 1 }}",
+    "{{ 'x' * 10000 * 10000 }}",
+    "{{ 999999999 * 'x' }}",
+    "{{ [0] * 999999999 }}",
+    "{{ 9 ** 999999999 }}",
+    "{% set n = 2 ** 9999 %}{{ n * n * n }}",
+    "{{ 'x'.ljust(999999999) }}",
+    "{{ 'x'['cen' ~ 'ter'](999999999) }}",
+    "{{ ('x'|attr('zfill'))(999999999) }}",
+    "{% set pad = 'x'.rjust %}{{ pad(999999999) }}",
+    "{{ '\t'.expandtabs(999999999) }}",
+    "{{ (1).to_bytes(999999999, 'big') }}",
+    "{{ ('x' * 9999).replace('x', 'y' * 9999) }}",
+    "{{ ('x' * 9999).join(['y'] * 9999) }}",
+    "{{ 'x'.translate({120: 'y' * 9999999}) * 9 }}",
+    "{{ '{:999999999}'.format(1) }}",
+    "{{ '{x:999999999}'.format_map({'x': 1}) }}",
+    "{{ 'x'|center(999999999) }}",
+    "{{ ['x']|map('center', 999999999)|first }}",
+    "{% filter center(999999999) %}x{% endfilter %}",
+    "{{ 'x'|indent(999999999, true) }}",
+    "{{ 'x'|indent('y' * 9999999, true) * 2 }}",
+    "{{ '%999999999d'|format(1) }}",
+    "{{ ('x' * 9999)|replace('x', 'y' * 9999) }}",
+    "{{ range(99999)|join('y' * 9999) }}",
+    "{{ [1]|tojson(indent=999999999) }}",
+    "{{ [1]|batch(999999999, 0)|list }}",
+    "{{ [1]|slice(999999999)|list }}",
+    "{{ 1|round(999999999, 'ceil') }}",
+    "{{ 'x y'|wordwrap(1, true, 'y' * 9999) }}",
+    "{{ lipsum(999999999) }}",
+    "{{ strftime_now('%c' * 999999) }}",
+    "{{ dict.fromkeys(range(99999), 'x' * 9999) }}",
+    "{{ [0]|map('default', 'x' * 9999999, true)|list }}",
+    "{{ messages|tojson" + "|tojson" * 60 + " }}",
+    "{{ messages" + "|list|string" * 30 + " }}",
+    "{{ " + "[" * 40 + "messages" + "]|string" * 40 + " }}",
+    "{% set x = 'x' * 9999999 %}{{ x" + " ~ x" * 99 + " }}",
+    "{% set x = 'x' * 9999999 %}{{ [x" + ", x" * 99 + "] }}",
+    "{% set a = ['x'] %}" + "{% set a = [a, a, a, a] %}" * 40 + "{{ a }}",
+]
+"""Templates without a loop that would write gigabytes or reckon for hours."""
 BROKEN = {
     "deep config": ("config.json", "[" * 100_000),
     "config of a list": ("config.json", "[]"),
@@ -214,8 +261,9 @@ BROKEN = {
         "chat_template.jinja",
         "{% for a in range(999999999) %}{% endfor %}",
     ),
-    "template of a power": ("chat_template.jinja", "{{ 9 ** 9 ** 9 ** 9 }}"),
+    "template of a power": ("chat_template.jinja", "{{ 9 ** 999999999 }}"),
     "template of a product": ("chat_template.jinja", "{{ 'a' * 99999999999 }}"),
+    "template of a width": ("chat_template.jinja", "{{ '%999999999d' % 1 }}"),
     "recipe of a list": ("mmreason.json", "[]"),
     "endless recipe": ("mmreason.json", '{"clip_frames": 8, "leaf_s": 1e999}'),
     "deep recipe": ("mmreason.json", '{"a": ' + "[" * 100_000),
@@ -238,6 +286,39 @@ BROKEN = {
     "endless calibration": ("scripted_world.json", '{"question": [[0.5, 1e999]]}'),
     "deep calibration": ("scripted_world.json", "[" * 100_000),
 }
+
+
+@pytest.mark.parametrize("template", MUCH_OF_LITTLE)
+def test_a_template_that_makes_much_of_little_is_refused_at_once(template) -> None:
+    """No loop, so that only what is about to be made can be measured; rendered as the libraries
+    do, without a model."""
+    began, memory = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UsageError) as error, within_limits("m"):
+        check_operations(template, "m")
+        render_jinja_template(
+            [[{"role": "user", "content": "\\ %999999999d"}]], chat_template=template
+        )
+    assert "\n" not in str(error.value)
+    assert time.process_time() - began < 2.0
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 400_000, "in KiB"
+
+
+USUAL = r"""{%- set ns = namespace(text='', count=0) %}{%- for message in messages %}
+{%- if (message['role'] == 'user') != (ns.count % 2 == 0) %}{{ raise_exception('no') }}{% endif %}
+{%- set ns.count = ns.count + 1 %}{%- set content = message.content|trim|replace('\\', '/') %}
+{{- '<|' + message.role ~ '|>' + content.split('</think>')[-1].lstrip('\n')|indent(4) }}
+{{- [message]|map(attribute='role')|join(', ') ~ message|tojson(indent=4) ~ '-' * 3 }}
+{{- strftime_now('%Y')|length ~ (messages|selectattr('role', 'equalto', 'user')|list|length) }}
+{%- endfor %}{%- if add_generation_prompt %}<|assistant|>{%- endif %}"""
+
+
+def test_a_template_of_the_usual_kind_writes_as_without_limits() -> None:
+    turns = [[{"role": "user", "content": "a\\b</think>\nhello\nthere"}]]
+    check_operations(USUAL, "m")
+    with within_limits("m"):
+        limited = render_jinja_template(turns, chat_template=USUAL, add_generation_prompt=True)
+    assert limited == render_jinja_template(turns, chat_template=USUAL, add_generation_prompt=True)
+    assert "<|user|>hello\n    thereuser" in limited[0][0] and "---" in limited[0][0]
 
 
 @pytest.mark.parametrize(("name", "content"), BROKEN.values(), ids=BROKEN)

@@ -22,7 +22,7 @@ from mmreason.json_lines import (
     mend_last_line,
     require_json_lines,
 )
-from mmreason.models.folders import fingerprint_of, locate
+from mmreason.models.folders import fingerprint_of, locate_weights
 from mmreason.training.claims import (
     attribute_swaps,
     diversity,
@@ -43,7 +43,7 @@ EXPERIMENTS: Mapping[str, Callable[[Size], Experiment]] = {
     "nano": attribute_swaps.build_experiment,
 }
 """By the names that the command line knows."""
-NANO = Path(locate("nano")[0])
+NANO = Path(locate_weights("nano")[0])
 LOGGED_METRICS = (
     "reward/correct",
     "reward/mean",

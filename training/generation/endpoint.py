@@ -19,7 +19,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmreason.models.endpoint import connected
+from mmreason.models.endpoint import connect_client
 from mmreason.models.endpoint_http import (
     EndpointLimits,
     JsonClient,
@@ -100,7 +100,7 @@ class EndpointSampler:
         Raises UsageError when the server cannot be reached or the model not be told.
         """
         limits = limits or EndpointLimits()
-        client, served_model, notes = connected(url, served_model, api_key, limits)
+        client, served_model, notes = connect_client(url, served_model, api_key, limits)
         return cls(
             client,
             served_model,

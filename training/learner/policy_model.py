@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mmreason.models.folders import CLIP_RECIPE, locate, weights_folder
+from mmreason.models.folders import CLIP_RECIPE, locate_weights, weights_folder
 from mmreason.models.hf import TransformersModel, progress_bars
 from mmreason.training.rollouts.codec import ChatCodec
 from mmreason.training.rollouts.episode import Codec
@@ -54,7 +54,7 @@ class PolicyModel:
         Raises UsageError where it cannot be loaded or has no token that ends a turn.
         """
         chat = TransformersModel.load(str(name_or_path), dtype=dtype)
-        recipe = weights_folder(locate(str(name_or_path))[0]) / CLIP_RECIPE
+        recipe = weights_folder(locate_weights(str(name_or_path))[0]) / CLIP_RECIPE
         return replace(cls.from_chat(chat), recipe_file=recipe if recipe.is_file() else None)
 
     @classmethod

@@ -18,7 +18,7 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
-from mmreason.models.folders import PACKAGED, locate
+from mmreason.models.folders import PACKAGED, locate_weights
 from mmreason.training.nano.config import Architecture, NanoConfig, Stage
 from mmreason.training.nano.examples import OUTSIDE_ANSWER, make_clip_example, make_image_example
 from mmreason.types import UsageError
@@ -176,7 +176,7 @@ def build_processor(config: NanoConfig, tokenizer: PreTrainedTokenizerFast) -> Q
 def start_folder(name_or_path: str) -> Path:
     """The folder of a model to go on from, or the name of a packaged one. UsageError where it is no
     folder of this machine."""
-    source, _ = locate(name_or_path) if name_or_path in PACKAGED else (name_or_path, True)
+    source, _ = locate_weights(name_or_path) if name_or_path in PACKAGED else (name_or_path, True)
     folder = Path(source)
     if not (folder / "model.safetensors").is_file():
         raise UsageError(

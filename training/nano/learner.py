@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy, l1_loss, scaled_dot_product_atten
 from transformers import AttentionInterface, Qwen3VLForConditionalGeneration
 from transformers.models.qwen3_vl.modeling_qwen3_vl import repeat_kv
 
-from mmreason.models.packed_attention import attend, batch_equal_segments
+from mmreason.models.packed_attention import attend_packed, batch_equal_segments
 from mmreason.training.nano.config import NanoConfig
 from mmreason.training.nano.examples import LABELS
 from mmreason.training.nano.packing import IGNORED, PackedBatch
@@ -32,7 +32,7 @@ def _block_attention(module, query, key, value, attention_mask, scaling: float, 
     if attention_mask is None:
         mixed = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
         return mixed.transpose(1, 2), None
-    mixed = attend(query, key, value, scale=scaling, mask=attention_mask)
+    mixed = attend_packed(query, key, value, scale=scaling, mask=attention_mask)
     return mixed.transpose(1, 2), None
 
 

@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from mmreason.language.question import order_of
 from mmreason.language.refusals import says_absent
-from mmreason.language.wording import order_of
 from mmreason.memory.tree import NodeId, Tree
 from mmreason.models.base import GenerateRequest, Message, Reply, TextPart
 from mmreason.needle.items import Item

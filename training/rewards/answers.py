@@ -9,10 +9,10 @@ import re
 from collections import Counter
 from itertools import islice
 
-from mmreason.language.answer_reading import read_answer
+from mmreason.language.answer_reading import normalise_answer, read_answer
 from mmreason.language.negation import Clauses
 from mmreason.language.numbers import numbers_as_digits
-from mmreason.language.wording import essence, words
+from mmreason.language.text import split_words
 from mmreason.training.rewards.types import Trajectory, Truth
 
 _TAG = re.compile(r"</?(?:think|tool|answer)>", re.IGNORECASE)
@@ -116,10 +116,10 @@ def text_overlap(trajectory: Trajectory, truth: Truth) -> float | None:
         >>> text_overlap(Trajectory(answer="a red kettle boils"), truth)
         1.0
     """
-    right = words(truth.answer or "")
+    right = split_words(truth.answer or "")
     if not right:
         return None
-    answer = words(read_answer(trajectory.answer).said)
+    answer = split_words(read_answer(trajectory.answer).said)
     # A right answer of one word has no pairs of words.
     lengths = (1, 2) if len(right) > 1 else (1,)
     scores = [_f_measure(_count_shared_runs(answer, right, n), answer, right, n) for n in lengths]
@@ -172,7 +172,7 @@ def correct(trajectory: Trajectory, truth: Truth) -> float | None:
         return choice(trajectory, truth)
     if truth.number is not None:
         return numeric(trajectory, truth)
-    if truth.answer is None or not words(truth.answer):
+    if truth.answer is None or not split_words(truth.answer):
         return None
-    answer = essence(read_answer(trajectory.answer).said, truth.question)
-    return float(answer == essence(truth.answer, truth.question))
+    answer = normalise_answer(read_answer(trajectory.answer).said, truth.question)
+    return float(answer == normalise_answer(truth.answer, truth.question))

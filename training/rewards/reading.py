@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from mmreason.grounding import Box, GroundingStatus, parse_boxes
 from mmreason.language.answer_reading import TEXT_LIMIT
 from mmreason.language.markup import tagged_answer
-from mmreason.language.refusals import declines
+from mmreason.language.refusals import declines_to_answer
 from mmreason.language.thoughts import split_thought
 from mmreason.memory.tree import NodeId
 from mmreason.tool_calls import Caption, ModelTurn
@@ -69,7 +69,7 @@ def from_answer(
     `turns` and `tokens_out` are what the deciding model itself wrote: an `Answer` does not keep
     it, and its cost counts the observer's tokens too.
     """
-    absent = answer.stop_reason is StopReason.ABSTAINED or declines(answer.text)
+    absent = answer.stop_reason is StopReason.ABSTAINED or declines_to_answer(answer.text)
     evidence, steps = answer.evidence, list(_chosen_steps(answer.trace))
     boxes = tuple(Box(*box) for item in evidence for box in item.boxes_px)
     # A box has a time where its evidence is of one frame.
@@ -117,7 +117,7 @@ def read_spans(text: str) -> tuple[Span, ...] | None:
         start_s, end_s = (_to_seconds(time) for time in match.groups() if time is not None)
         if start_s <= end_s:
             spans.append(Span(start_s, end_s))
-    return tuple(spans) or (() if declines(text) else None)
+    return tuple(spans) or (() if declines_to_answer(text) else None)
 
 
 def read_boxes(text: str, frame: Frame) -> tuple[Box, ...] | None:

@@ -131,10 +131,10 @@ def _model_skeleton(recipe: Recipe) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
-    from mmreason.models.folders import locate
+    from mmreason.models.folders import locate_weights
     from mmreason.models.hf_text import reads_text_only
 
-    source, only_local = locate(str(recipe.model))
+    source, only_local = locate_weights(str(recipe.model))
     config = AutoConfig.from_pretrained(
         source, local_files_only=only_local, trust_remote_code=False
     )

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from mmreason.models.hf import ONE_THREAD_PARAMETERS, threads
+from mmreason.models.hf import ONE_THREAD_PARAMETERS
 from mmreason.training.generation.sampler import LocalSampler, Sampler, follows_weights
 from mmreason.training.learner.adapters import (
     disable_adapter,
@@ -237,7 +237,7 @@ class TrainingRun:
         return gather_values(self.accelerator, values)
 
     def _limit_threads(self) -> contextlib.AbstractContextManager[None]:
-        return threads(1 if self._is_small else torch.get_num_threads())
+        return limit_threads(1 if self._is_small else torch.get_num_threads())
 
     def _sample_groups(self) -> list[Group]:
         state = self.state

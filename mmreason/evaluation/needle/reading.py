@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mmreason.language.answer_reading import read_answer
-from mmreason.language.refusals import says_outside
-from mmreason.language.wording import words
+from mmreason.language.refusals import is_out_of_domain
+from mmreason.language.text import split_words
 from mmreason.needle.words import VALUES, parse_question, things_of, to_singular
 from mmreason.video.types import Span
 
@@ -36,11 +36,11 @@ class CaptionLine:
 
     def phrases(self) -> list[list[str]]:
         """Words of each thing told."""
-        if says_outside(self.text):
+        if is_out_of_domain(self.text):
             return []
         # "and" parts things only before an article: "red and blue stripes" is one.
         pieces = re.split(r"[.,;]| and (?=an? |the )| then ", self.text)
-        return [words(piece) for piece in pieces]
+        return [split_words(piece) for piece in pieces]
 
     def shown_words(self) -> tuple[str, ...]:
         """On-screen words that the line tells."""

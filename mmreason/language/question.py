@@ -1,7 +1,6 @@
-"""Reading words: content terms of a text, and what a question asks for.
+"""What a question asks for: when, which of several, how many, and what it takes for granted.
 
-Plain English rules, no model. Leaves out what an answer says (`language/`) and where to look
-(`navigate.py`).
+Plain English rules, no model.
 """
 
 from __future__ import annotations
@@ -9,28 +8,9 @@ from __future__ import annotations
 import re
 from typing import Literal, cast
 
-from mmreason.language.answer_reading import read_answer, says_no
-from mmreason.language.numbers import NUMBERS
+from mmreason.language.answer_reading import says_no
+from mmreason.language.text import STOP_WORDS, split_words
 
-Terms = tuple[str, ...]
-
-_FUNCTION_TEXT = """
-a an the this that these those it its they them their he she his her we you i who whom whose which
-what where when why how is are was were be been being am do does did doing done has have had having
-can could will would shall should may might must of in on at to from by for with about into over
-under and or but not no nor so than then there here as if while any some all each every both other
-another same very just only also more most please tell me us
-"""
-_ASKED_FOR_TEXT = """
-color colour shape size kind type sort number many much count direction way pattern motion
-object objects thing things item something anything someone anyone happen happens happening
-appear appears appearing visible seen see show shown shows showing look looks video clip scene
-moment time frame footage movie
-"""
-_FUNCTION_WORDS = frozenset(_FUNCTION_TEXT.split())
-_STOP = _FUNCTION_WORDS | frozenset(_ASKED_FOR_TEXT.split())
-_HEDGES = frozenset(["think", "believe", "guess", "probably", "likely", "maybe", "perhaps"])
-_SPELLINGS = {"gray": "grey", "color": "colour", "centre": "center"}
 _YES_NO = re.compile(
     r"^\W*(?:is|are|was|were|do|does|did|can|could|has|have|had|will)\b", re.IGNORECASE
 )
@@ -42,58 +22,14 @@ _GLOBAL = re.compile(
 )
 
 
-def words(text: str) -> list[str]:
-    """Lower-case words and numbers, without possessive endings."""
-    return re.findall(r"[^\W_]+", re.sub(r"['\u2019]s\b", "", text.lower()))
-
-
-def stem(word: str) -> str:
-    """A light stem: plural, -ing, -ed and a final e go; short words stay."""
-    word = _SPELLINGS.get(word, word)
-    if len(word) > 4 and word.endswith("ies"):
-        word = word[:-3] + "y"
-    elif len(word) > 4 and re.search(r"(?:s|x|z|ch|sh)es$", word):
-        word = word[:-2]
-    elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        word = word[:-1]
-    for ending in ("ing", "ed"):
-        if len(word) > len(ending) + 2 and word.endswith(ending):
-            word = word[: -len(ending)]
-            if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "lsz":
-                word = word[:-1]
-            break
-    return word[:-1] if len(word) > 3 and word.endswith("e") else word
-
-
-def terms(text: str) -> Terms:
-    """Distinct stems of the content words, and of neighbouring pairs of them as `one two`."""
-    found: dict[str, None] = {}
-    before: str | None = None
-    for clause in re.split(r"[.,;:!?\n]", text):
-        before = None
-        for word in words(clause):
-            here = None if word in _STOP else stem(word)
-            if here is not None:
-                found.setdefault(here)
-                if before is not None:
-                    found.setdefault(f"{before} {here}")
-            before = here
-    return tuple(found)
-
-
-def phrases(text: str) -> tuple[Terms, ...]:
-    """Terms of each thing told, one by one: what belongs together stays together, so that "a large
-    green ring and a small star" tells of no small ring."""
-    parts = re.split(r"[.,;:!?\n]|\b(?:and|then|while|but)\b", text)
-    return tuple(found for part in parts if (found := terms(part)))
-
-
 def without_alternatives(question: str) -> str:
     """The question without single words offered as its answer: "small or large" goes."""
 
-    def drop(found: re.Match[str]) -> str:
-        offered = found.group(1).lower() not in _STOP and found.group(2).lower() not in _STOP
-        return "" if offered else found.group(0)
+    def drop(match: re.Match[str]) -> str:
+        offered = (
+            match.group(1).lower() not in STOP_WORDS and match.group(2).lower() not in STOP_WORDS
+        )
+        return "" if offered else match.group(0)
 
     return re.sub(r"\b(\w+) or (\w+)\b", drop, question)
 
@@ -124,11 +60,11 @@ def split_context(question: str) -> tuple[str, str]:
     if leading:
         core = leading.group(2).strip()
         return core[:1].upper() + core[1:], leading.group(1).strip()
-    found = _CONTEXT.search(question)
-    core = "" if found is None else question[: found.start()].rstrip()
-    if found is None or not _ASKS.match(core):
+    match = _CONTEXT.search(question)
+    core = "" if match is None else question[: match.start()].rstrip()
+    if match is None or not _ASKS.match(core):
         return question, ""
-    return core + "?", question[found.end() :].rstrip(" ?.!")
+    return core + "?", question[match.end() :].rstrip(" ?.!")
 
 
 _ORDER = re.compile(
@@ -142,14 +78,14 @@ def order_of(question: str) -> tuple[bool, tuple[str, ...]] | None:
     """For "Which comes first, the A, the B or the C?": (whether the first is wanted, the things as
     said). None for other questions: "What colour is the first star, red or blue?" has no things to
     find."""
-    found = _ORDER.match(question)
-    if found is None:
+    match = _ORDER.match(question)
+    if match is None:
         return None
-    things = re.split(r"\s*,\s*(?:or\s+)?|\s+or\s+", found.group(2).strip().rstrip("?.! "))
+    things = re.split(r"\s*,\s*(?:or\s+)?|\s+or\s+", match.group(2).strip().rstrip("?.! "))
     things = [thing for thing in things if thing]
     if len(things) < 2:
         return None
-    return found.group(1).lower() in ("first", "earliest", "earlier"), tuple(things)
+    return match.group(1).lower() in ("first", "earliest", "earlier"), tuple(things)
 
 
 Place = Literal["first", "last", "longest", "shortest"]
@@ -168,13 +104,13 @@ _PLACE = re.compile(
 def place_in_whole(question: str) -> Place | None:
     """Which of several things a question about the whole video asks for: the one seen first, last,
     for the longest or the shortest time. None for other questions."""
-    found = _PLACE.search(question)
-    if found is None or _WHOLE.search(question) is None:
+    match = _PLACE.search(question)
+    if match is None or _WHOLE.search(question) is None:
         return None
-    said = found.group(0).lower()
-    if said.startswith(("most", "least")):
-        return "longest" if said.startswith("most") else "shortest"
-    return cast(Place, said)
+    phrase = match.group(0).lower()
+    if phrase.startswith(("most", "least")):
+        return "longest" if phrase.startswith("most") else "shortest"
+    return cast(Place, phrase)
 
 
 _PREMISE = re.compile(
@@ -193,14 +129,14 @@ _SAYS_SOMETHING = re.compile(
 
 
 def _taken_for_granted(core: str) -> str | None:
-    asked = re.sub(r"\s+(?=\W*$)", "", without_alternatives(core))
-    found = _PREMISE.match(asked)
-    if found is None:
+    core_question = re.sub(r"\s+(?=\W*$)", "", without_alternatives(core))
+    match = _PREMISE.match(core_question)
+    if match is None:
         return None
-    thing, rest = found["thing"].strip(), found["rest"].strip(" ?.!")
-    whole = asked == core.strip()
+    thing, remainder = match["thing"].strip(), match["rest"].strip(" ?.!")
+    whole = core_question == core.strip()
     # Where nothing parts them, the last word is what is said of the thing, no part of its name.
-    if whole and not rest and _SAYS_SOMETHING.match(found["asks"]):
+    if whole and not remainder and _SAYS_SOMETHING.match(match["asks"]):
         thing = thing.rpartition(" ")[0]
     return thing or None
 
@@ -210,7 +146,7 @@ def premise_of(question: str) -> str | None:
     for "How does the red star move?". None without a thing of two words or more: "the star" alone
     is seldom mistaken for another."""
     thing = _taken_for_granted(split_context(question)[0])
-    if thing is None or len(words(thing)) < 2:
+    if thing is None or len(split_words(thing)) < 2:
         return None
     return f"Is there {'an' if thing[0].lower() in 'aeiou' else 'a'} {thing}?"
 
@@ -222,15 +158,15 @@ _THERE = re.compile(
 )
 
 
-def thing_claimed(question: str, answer: str) -> str | None:
+def claimed_object(question: str, answer: str) -> str | None:
     """What must be there if `answer` is right: "red star" for "How does the red star move?", and
     for "Is there a red star?" where the answer is not no. None where the words do not tell."""
     if says_no(answer):
         return None
     core = split_context(question)[0]
-    found = _THERE.match(core)
-    if found is not None:
-        return found.group(1).strip()
+    match = _THERE.match(core)
+    if match is not None:
+        return match.group(1).strip()
     return _taken_for_granted(core)
 
 
@@ -241,7 +177,12 @@ def is_count(question: str) -> bool:
 
 
 def counted_thing(question: str) -> str:
-    """What is to be counted: "orange objects" of "How many orange objects are there?"."""
+    """What is to be counted, with what follows it.
+
+    Example:
+        >>> counted_thing("How many orange objects are there?")
+        ' orange objects are there?'
+    """
     core, _ = split_context(question)
     return re.sub(r"^\W*how many\b", "", core, flags=re.IGNORECASE)
 
@@ -258,18 +199,10 @@ def is_total(question: str) -> bool:
 
 
 def is_yes_no(question: str) -> bool:
-    """Whether the question asks for yes or no."""
-    return _YES_NO.match(question) is not None and not re.search(r"\bor\b", question.lower())
+    """Whether the question asks for yes or no.
 
-
-def essence(text: str, question: str = "") -> Terms:
-    """What an answer says, for comparison: stems in order, without filler and the question's words.
-
-    "The star is red." and "red" have the same essence for "What colour is the star?".
+    Example:
+        >>> is_yes_no("Is there a star?"), is_yes_no("Is it red or blue?")
+        (True, False)
     """
-    keep = {"not", "no", "yes"}
-    text = read_answer(text).said or text
-    filler = (_FUNCTION_WORDS - keep) | _HEDGES
-    plain = [NUMBERS.get(w, stem(w)) for w in words(text) if w not in filler]
-    asked = {NUMBERS.get(w, stem(w)) for w in words(question)} - keep
-    return tuple(w for w in plain if w not in asked) or tuple(plain) or tuple(words(text))
+    return _YES_NO.match(question) is not None and not re.search(r"\bor\b", question.lower())
