@@ -140,4 +140,5 @@ def _field_docs(record: type) -> dict[str, str]:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """A docstring as one line, without its example: that is Python, and this is about JSON."""
+    return " ".join(text.partition("\n\nExample:")[0].split())
