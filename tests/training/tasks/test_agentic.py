@@ -112,7 +112,7 @@ def test_what_one_attempt_has_seen_costs_the_others_nothing(nano: Trainee) -> No
 
     def counted(request: GenerateRequest) -> list[Reply]:
         calls.append(len(request.conversations))
-        return original(request)  # pyright: ignore[reportArgumentType]
+        return original(request)
 
     sampler = LocalSampler(nano.model, nano.tokenizer, end_ids=nano.end_ids, pad_id=nano.pad_id)
     first = Sampling(samples=1, temperature=1.0, seed=0, step=0)
