@@ -11,7 +11,6 @@ Imports torch and transformers at top: import this module only when a model is w
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -59,7 +58,12 @@ from mmreason.models.hf_frames import (
     video_metadata,
     video_support,
 )
-from mmreason.models.hf_stopping import StopAtText, stopping_criteria
+from mmreason.models.hf_stopping import (
+    StopAtText,
+    build_generation_config,
+    end_ids_of,
+    stopping_criteria,
+)
 from mmreason.models.hf_text import check_template, prepare_text, reads_text_only
 from mmreason.models.hf_traits import EVERYTHING, measure_traits
 from mmreason.types import UsageError
@@ -237,7 +241,9 @@ class TransformersModel:
                 ends = StopAtText(self.tokenizer, request.stop, inputs["input_ids"].shape[1])
                 out = self.model.generate(
                     **inputs,
-                    generation_config=self._generation_config(max_new_tokens, request.temperature),
+                    generation_config=build_generation_config(
+                        self.model, request, pad_token_id=self._pad_token_id
+                    ),
                     stopping_criteria=stopping_criteria(ends),
                 )
                 written = self._replies(inputs, out, request.stop, ends.lengths)
@@ -408,16 +414,6 @@ class TransformersModel:
         height, width = frames.pixels.shape[1:3]
         return height % self._factor == 0 and width % self._factor == 0
 
-    def _generation_config(self, max_new_tokens: int, temperature: float) -> Any:
-        config = copy.deepcopy(self.model.generation_config)
-        config.max_new_tokens, config.max_length = max_new_tokens, None
-        config.pad_token_id = self._pad_token_id
-        config.return_dict_in_generate = config.output_logits = True
-        config.do_sample = temperature > 0
-        config.temperature = temperature if temperature > 0 else None
-        config.top_p, config.top_k = (1.0, 0) if temperature > 0 else (None, None)
-        return config
-
     def _replies(
         self, inputs: Any, out: Any, stop: Sequence[str], stopped_after: Mapping[int, int]
     ) -> list[Reply]:
@@ -425,7 +421,7 @@ class TransformersModel:
         attention_mask = inputs["attention_mask"]
         visual = self._visual_counts(inputs["input_ids"])
         start = attention_mask.shape[1]
-        ends = _end_ids(self.model.generation_config)
+        ends = end_ids_of(self.model.generation_config)
         new_ids = out.sequences[:, start:]
         columns = [
             torch.log_softmax(step.float(), dim=-1).gather(1, new_ids[:, i : i + 1])
@@ -468,14 +464,10 @@ class TransformersModel:
             thought, answer = split_thought(written)
             if not thought:
                 return "", text, ""
-            text = _without(answer, self.tokenizer.all_special_tokens)
+            for token in self.tokenizer.all_special_tokens:
+                answer = answer.replace(token, "")
+            text = answer.strip()
         return thought, text, written
-
-
-def _without(text: str, tokens: Sequence[str]) -> str:
-    for token in tokens:
-        text = text.replace(token, "")
-    return text.strip()
 
 
 @contextmanager
@@ -506,11 +498,6 @@ def _set_padding(tokenizer: Any) -> int:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer.pad_token_id
-
-
-def _end_ids(generation_config: Any) -> frozenset[int]:
-    ends = generation_config.eos_token_id
-    return frozenset([ends] if isinstance(ends, int) else ends or ())
 
 
 def _line(error: BaseException) -> str:

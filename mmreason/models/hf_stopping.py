@@ -1,13 +1,15 @@
-"""Ends a generation of transformers: from outside (`stopping`), and at stop texts."""
+"""How a generation of transformers is set, and ends: from outside (`stopping`), at stop texts."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
+from mmreason.models.base import GenerateRequest
 from mmreason.video.stopping import check_stop
 
 
@@ -57,6 +59,25 @@ class StopAtText(StoppingCriteria):
 def stopping_criteria(stop_at_text: StopAtText) -> StoppingCriteriaList:
     """For `generate(stopping_criteria=)`."""
     return StoppingCriteriaList([StopCheck(), stop_at_text])
+
+
+def build_generation_config(model: Any, request: GenerateRequest, *, pad_token_id: int) -> Any:
+    """The model's own settings, with the limits of a request; sampling is plain, or greedy."""
+    config = copy.deepcopy(model.generation_config)
+    config.max_new_tokens, config.max_length = request.max_new_tokens, None
+    config.pad_token_id = pad_token_id
+    config.return_dict_in_generate = config.output_logits = True
+    samples = request.temperature > 0
+    config.do_sample = samples
+    config.temperature = request.temperature if samples else None
+    config.top_p, config.top_k = (1.0, 0) if samples else (None, None)
+    return config
+
+
+def end_ids_of(generation_config: Any) -> frozenset[int]:
+    """Token ids that end a reply."""
+    ends = generation_config.eos_token_id
+    return frozenset([ends] if isinstance(ends, int) else ends or ())
 
 
 def _as_mask(rows: Sequence[bool], input_ids: torch.Tensor) -> torch.BoolTensor:

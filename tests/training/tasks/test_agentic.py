@@ -113,9 +113,9 @@ def test_what_one_rollout_has_seen_costs_the_others_nothing(nano: PolicyModel) -
     calls: list[int] = []
     original = EYES.generate
 
-    def counted(conversations: list[object], **settings: object) -> list[Reply]:
-        calls.append(len(conversations))
-        return original(conversations, **settings)  # pyright: ignore[reportArgumentType]
+    def counted(request: GenerateRequest) -> list[Reply]:
+        calls.append(len(request.conversations))
+        return original(request)
 
     sampler = LocalSampler(nano.model, nano.tokenizer, end_ids=nano.end_ids, pad_id=nano.pad_id)
     first = Sampling(samples=1, temperature=1.0, seed=0, step=0)
