@@ -8,6 +8,7 @@ for. What is done is on disk at once and is not done again.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,6 +35,8 @@ from mmreason.video.plain_text import show_line
 
 UNREADABLE_ROW = "UnreadableRow"
 """Kind of the failure of a row that is no question."""
+_ROW_ID = re.compile(r"line \d+")
+"""What such a row is called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,28 +248,31 @@ def read_questions(path: Path) -> QuestionFile:
     "auto", which is the default, or null for none) and `id`.
 
     Videos and subtitles are looked for beside the file. A row that is no question is that row's
-    failure. UsageError where no row is a question, or two have one id.
+    failure, and so is one with the id of a row before it. UsageError where no row is a question.
     """
     questions: list[Question] = []
     unreadable: list[Result] = []
     line_of_id: dict[str, int] = {}
+
+    def refuse_row(line: int, reason: str) -> None:
+        question = Question(video="", question="", id=f"line {line}")
+        failure = Failure(kind=UNREADABLE_ROW, message=show_line(f"{path}, line {line}: {reason}"))
+        unreadable.append(Result(question=question, failure=failure))
+
     parse = partial(_parse_question, folder=path.parent)
     for line in read_json_lines(path, parse, refuse_half_pairs=True):
         if isinstance(line, JsonLineError):
-            question = Question(video="", question="", id=f"line {line.line}")
-            failure = Failure(kind=UNREADABLE_ROW, message=show_line(str(line)))
-            unreadable.append(Result(question=question, failure=failure))
-            number = line.line
+            refuse_row(line.line, line.reason)
+            continue
+        question = line.row if line.row.id else replace(line.row, id=str(line.number))
+        first_line_number = line_of_id.setdefault(question.id, line.number)
+        if first_line_number != line.number:
+            reason = f"has the id {question.id!r:.60} of line {first_line_number}; ids must differ"
+            refuse_row(line.number, reason)
+        elif _ROW_ID.fullmatch(question.id):
+            refuse_row(line.number, f"the id {question.id!r} is kept for rows that cannot be read")
         else:
-            question = line.row if line.row.id else replace(line.row, id=str(line.number))
             questions.append(question)
-            number = line.number
-        if question.id in line_of_id:
-            raise UsageError(
-                f"{path}: two questions have the id {question.id!r:.60} (lines "
-                f"{line_of_id[question.id]} and {number}); ids must differ"
-            )
-        line_of_id[question.id] = number
     if not questions:
         why = f": {unreadable[0].failure.message}" if unreadable and unreadable[0].failure else ""
         raise UsageError(f"{path}: holds no question{why}; write one JSON object a line")

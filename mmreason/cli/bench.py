@@ -106,7 +106,7 @@ def bench_rl(
     OUT/rl-runs and not done again; the page tells of all that are there. Writes rl.md, rl.json and
     charts.
     """
-    from mmreason.models.hf import limit_threads, progress_bars
+    from mmreason.models.hf_settings import limit_threads, progress_bars
     from mmreason.training.claims import experiment, report, runs
     from mmreason.training.claims.runs import EXPERIMENTS
 

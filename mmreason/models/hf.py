@@ -11,9 +11,9 @@ Imports torch and transformers at top: import this module only when a model is w
 
 from __future__ import annotations
 
+import copy
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,7 +24,6 @@ from transformers import (
     AutoTokenizer,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging
 
 from mmreason.language.thoughts import opens_thought, split_thought
 from mmreason.models.base import (
@@ -58,6 +57,7 @@ from mmreason.models.hf_frames import (
     video_metadata,
     video_support,
 )
+from mmreason.models.hf_settings import ONE_THREAD_PARAMETERS, limit_threads, progress_bars
 from mmreason.models.hf_stopping import (
     StopAtText,
     build_generation_config,
@@ -69,10 +69,6 @@ from mmreason.models.hf_traits import EVERYTHING, measure_traits
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_line
 from mmreason.video.types import FrameBatch
-
-ONE_THREAD_PARAMETERS = 50_000_000
-"""Smaller models run on one thread: their products are too short to share, and on a busy machine
-threads mostly wait for each other."""
 
 TIMES_IN_A_LINE = (
     "this model's prompts hold no time of a frame: times are told in one line before each clip"
@@ -468,30 +464,6 @@ class TransformersModel:
                 answer = answer.replace(token, "")
             text = answer.strip()
         return thought, text, written
-
-
-@contextmanager
-def limit_threads(count: int) -> Iterator[None]:
-    """Run with `count` torch threads; the caller's number is put back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def progress_bars(is_shown: bool) -> Iterator[None]:
-    """Bars of loading and saving only where wanted; the caller's choice is put back."""
-    before = logging.is_progress_bar_enabled()
-    if not is_shown:
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if before:
-            logging.enable_progress_bar()
 
 
 def _set_padding(tokenizer: Any) -> int:

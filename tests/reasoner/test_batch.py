@@ -121,8 +121,7 @@ def test_no_workers_is_a_usage_error(worlds):
         ("[1]", "line 1: expected a JSON object, found list"),
         ('{"video": "a.mp4"}', 'needs the texts "video" and "question"'),
         ('{"video": "a", "question": "b", "options": "red"}', '"options" must be a list'),
-        ('{"video": "a", "question": "b", "id": 1}\n{"video": "a", "question": "c", "id": "1"}',
-         "two questions have the id '1'"),
+        ('{"video": "a", "question": "b", "id": "line 7"}', "kept for rows"),
     ],
 )  # fmt: skip
 def test_files_that_are_no_questions_name_the_line(tmp_path, lines, words):
@@ -131,6 +130,19 @@ def test_files_that_are_no_questions_name_the_line(tmp_path, lines, words):
     with pytest.raises(UsageError, match=words) as caught:
         read_questions(path)
     assert "\n" not in str(caught.value) and "q.jsonl" in str(caught.value)
+
+
+def test_a_row_with_the_id_of_another_fails_alone(tmp_path):
+    path = tmp_path / "q.jsonl"
+    rows = [
+        {"video": "a", "question": text, "id": row_id} for text, row_id in (("b", 1), ("c", "1"))
+    ]
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    file = read_questions(path)
+    assert [question.question for question in file.questions] == ["b"]
+    (failed,) = file.unreadable
+    assert failed.question.id == "line 2" and failed.failure is not None
+    assert "has the id '1' of line 1" in failed.failure.message
 
 
 def test_a_torn_last_line_is_asked_again_and_a_foreign_file_is_left_alone(tmp_path, worlds):

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from mmreason.models.hf import ONE_THREAD_PARAMETERS, limit_threads
+from mmreason.models.hf_settings import ONE_THREAD_PARAMETERS, limit_threads
 from mmreason.training.generation.sampler import LocalSampler, Sampler, follows_weights
 from mmreason.training.learner.adapters import (
     disable_adapter,
