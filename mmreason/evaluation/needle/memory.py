@@ -115,7 +115,6 @@ class ReplyCache:
         # The same request twice in a batch is asked once.
         new = {k: c for k, c in zip(keys, conversations, strict=True) if replies_by_key[k] is None}
         if new:
-            self.asked += len(new)
             # A reply is for all who will read it here: it has no deadline of one of them.
             new_request = replace(request, conversations=list(new.values()), deadlines_s=())
             replies = self._model.generate(new_request)
