@@ -47,7 +47,7 @@ def connect_store(path: str) -> sqlite3.Connection:
     written) holds anything that is not ours.
 
     Example:
-        >>> connect(":memory:").execute("SELECT COUNT(*) FROM replies").fetchone()
+        >>> connect_store(":memory:").execute("SELECT COUNT(*) FROM replies").fetchone()
         (0,)
     """
     if path != ":memory:":
