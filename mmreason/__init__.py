@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+# As `typing` has it, without importing that: the command line meets Ctrl-C only after this module.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from mmreason.agent.batch import Failure, Question, Result
     from mmreason.grounding import Grounding
     from mmreason.memory.store import Store

@@ -11,8 +11,12 @@ import sys
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
+
+# Before Ctrl-C is met in `run`, as little as can be is imported: not even `typing`.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import NoReturn
 
 _INTERRUPTED = 130
 

@@ -16,9 +16,9 @@ from mmreason.grounding import Grounding, GroundingStatus, parse_boxes
 from mmreason.language.thoughts import split_thought
 from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, TextPart
 from mmreason.types import UsageError
-from mmreason.video.backends.base import MAX_PICTURE_PX, MAX_SIDE_PX
+from mmreason.video.backends.base import MAX_PICTURE_PX, MAX_SIDE_PX, check_regular_file
 from mmreason.video.plain_text import show_line
-from mmreason.video.types import FrameBatch, FrameSource, Span
+from mmreason.video.types import FrameBatch, FrameSource, Span, VideoError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -76,6 +76,10 @@ def frame_of_image(source: str | Path | BinaryIO | np.ndarray | Image) -> Frame:
             )
         return Frame(source, None)
     if isinstance(source, str | Path):
+        try:
+            check_regular_file(Path(source), "an image")  # a pipe would hold the reader for ever
+        except VideoError as error:
+            raise UsageError(str(error)) from error
         return _read_picture(source, str(source))
     if isinstance(source, PIL.Image.Image):
         return Frame(np.asarray(ImageOps.exif_transpose(source).convert("RGB")), None)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmreason.types import UsageError
 from mmreason.video import Video, VideoError, inspect_file
 from mmreason.video.backends.choose import Backend
 from mmreason.video.backends.mp4_counts import describe_false_count
@@ -391,3 +392,12 @@ def test_a_packed_index_is_read_before_ffmpeg_unpacks_it(tmp_path: Path) -> None
         with pytest.raises(VideoError, match=r"b\.mov: is damaged or made up: its index is packed"):
             Video.open(packed_index(tmp_path / "b.mov", *indexes))
     assert false_count(tmp_path / "damaged", box(b"moov", box(b"cmvd", bytes(3) + b"x"))) is None
+
+
+def test_a_pipe_with_the_name_of_a_picture_is_refused_and_holds_nobody(tmp_path: Path) -> None:
+    from mmreason.tools.ground import frame_of_image
+
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="is not a regular file, expected an image"):
+        frame_of_image(pipe)
