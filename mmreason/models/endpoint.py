@@ -298,9 +298,13 @@ class EndpointModel:
 
     def _does_without(self, error: RequestError, sent: Mapping[str, Any]) -> bool:
         """Whether a field was refused that can be left out from now on, or sent by another name."""
-        if error.status not in (400, 422):
+        if error.status == 500 and "stop" in sent:
+            # `transformers serve` falls over it in place of refusing it.
+            field = "stop"
+        elif error.status in (400, 422):
+            field = refused_field(str(error), [name for name in _OTHERWISE if name in sent])
+        else:
             return False
-        field = refused_field(str(error), [name for name in _OTHERWISE if name in sent])
         if field is None or field in self._extra_body:
             return False
         instead = _OTHERWISE[field]

@@ -299,7 +299,7 @@ def test_a_template_that_makes_much_of_little_is_refused_at_once(template) -> No
             [[{"role": "user", "content": "\\ %999999999d"}]], chat_template=template
         )
     assert "\n" not in str(error.value)
-    assert time.process_time() - began < 2.0
+    assert time.process_time() - began < 10.0  # unbounded ones take minutes, or all memory
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 400_000, "in KiB"
 
 
