@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from benchmarks.attacks.harness import Attack, Limits, find_fault
+from benchmarks.attacks.harness import Attack, Limits, cli_call, find_fault
 from benchmarks.attacks.material import OUTSIDE_SIZE_PX, Bench, answers
 
 KIND = "containers"
@@ -131,7 +131,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
     def control(folder: Path) -> str:
         words = ["inspect", str(bench.clip), "--json"]
-        return answers(bench.children.run_cli(words, folder), '"width_px": 160')
+        return answers(bench.children.run(*cli_call(words), folder), '"width_px": 160')
 
     yield Attack(KIND, "a good clip", control, is_control=True)
     for number, (name, data) in enumerate(hostile_files(clip, bench.seed).items()):
@@ -144,7 +144,9 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                 folder: Path, name: str = name, data: bytes = data, words: list[str] = words
             ) -> str:
                 (folder / name).write_bytes(data)
-                return find_fault(bench.children.run_cli(words, folder, limits=LIMITS), LIMITS)
+                return find_fault(
+                    bench.children.run(*cli_call(words), folder, limits=LIMITS), LIMITS
+                )
 
             yield Attack(KIND, f"{verb}: {name}", attempt)
     yield from _attachments(bench)
@@ -163,7 +165,7 @@ def _attachments(bench: Bench) -> Iterator[Attack]:
                 frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
-        ended = bench.children.run_cli(["inspect", "t.mkv"], folder, limits=LIMITS)
+        ended = bench.children.run(*cli_call(["inspect", "t.mkv"]), folder, limits=LIMITS)
         is_raw = any(mark in ended.out for mark in ("\x1b", "\x9b", "\u202e"))
         return "a title was printed as it is" if is_raw else find_fault(ended, LIMITS)
 
@@ -179,7 +181,8 @@ def _attachments(bench: Bench) -> Iterator[Attack]:
                 container.mux(stream.encode(frame))
                 container.mux(stream.encode())
         return find_fault(
-            bench.children.run_cli(["inspect", "m.mkv", "--json"], folder, limits=LIMITS), LIMITS
+            bench.children.run(*cli_call(["inspect", "m.mkv", "--json"]), folder, limits=LIMITS),
+            LIMITS,
         )
 
     yield Attack(KIND, "inspect: 100 streams", many_streams)

@@ -1,7 +1,7 @@
 """Running one attack: a child with limits of its own, how it ended, and whether that is right.
 
 children = Children(preload=["benchmarks.attacks.warm"])
-ended = children.run_cli(["inspect", "bad.mp4"], folder)
+ended = children.run(*cli_call(["inspect", "bad.mp4"]), folder)
 fault = find_fault(ended, Limits(seconds=5))   # "" where it held
 """
 
@@ -80,6 +80,11 @@ class Ended:
     """Most memory beyond what it began with, its own children included."""
 
 
+def cli_call(words: Sequence[str]) -> tuple[Callable[..., object], tuple[str, ...]]:
+    """`mmreason WORDS`, as `Children.run` takes it."""
+    return run_command_line, tuple(words)
+
+
 @dataclass(frozen=True)
 class Children:
     """Starts children that fork from one process, which has imported `preload`."""
@@ -91,10 +96,6 @@ class Children:
 
     def __post_init__(self) -> None:
         _CONTEXT.set_forkserver_preload([*self.preload, "benchmarks.attacks.child"])
-
-    def run_cli(self, words: Sequence[str], folder: Path, **settings: object) -> Ended:
-        """Run `mmreason WORDS` in `folder`; for `settings` see `run`."""
-        return self.run(run_command_line, tuple(words), folder, **settings)  # type: ignore[arg-type]
 
     def run(
         self,

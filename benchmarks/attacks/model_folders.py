@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.attacks.harness import Attack, Limits, find_fault
+from benchmarks.attacks.harness import Attack, Limits, cli_call, find_fault
 from benchmarks.attacks.material import QUESTION, Bench, answers
 
 KIND, TOKENS = "model folders", "control tokens"
@@ -207,7 +207,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
         if spoil is not None:
             spoil(model, marker)
         words = ["ask", str(bench.world), QUESTION, "--model", "./model", "--store", "s"]
-        ended = bench.children.run_cli(words, folder, limits=LIMITS, stdin=str(stdin))
+        ended = bench.children.run(*cli_call(words), folder, limits=LIMITS, stdin=str(stdin))
         return ended, marker.exists()
 
     def control(folder: Path) -> str:
@@ -234,7 +234,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
         _with_code("AutoConfig")(model, marker)
         words = ["ask", str(bench.world), QUESTION, "--policy", "longvideo_r1", "--observer"]
         words += ["nano", "--model", "./model", "--store", "s"]
-        ended = bench.children.run_cli(words, folder, limits=LIMITS, stdin=str(stdin))
+        ended = bench.children.run(*cli_call(words), folder, limits=LIMITS, stdin=str(stdin))
         return "code of the folder ran" if marker.exists() else find_fault(ended, LIMITS)
 
     yield Attack(KIND, "auto_map behind --policy longvideo_r1", policy)

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.attacks.harness import Attack, Limits, NotTriedError, find_fault
+from benchmarks.attacks.harness import Attack, Limits, NotTriedError, cli_call, find_fault
 from benchmarks.attacks.material import Bench
 
 KIND = "pictures"
@@ -105,15 +105,15 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
     def run(folder: Path, *words: str) -> str:
         called.unlink(missing_ok=True)
-        ended = bench.children.run_cli(
-            [*words, "--json"], folder, limits=LIMITS, environment={"PATH": path}
+        ended = bench.children.run(
+            *cli_call([*words, "--json"]), folder, limits=LIMITS, environment={"PATH": path}
         )
         started = called.read_text().split()[0] if called.exists() else ""
         return f"started {started}" if started else find_fault(ended, LIMITS)
 
     def control(folder: Path) -> str:
         (folder / "a.png").write_bytes(png_of(64, 48))
-        ended = bench.children.run_cli(["ground", "a.png", "the red star", "--json"], folder)
+        ended = bench.children.run(*cli_call(["ground", "a.png", "the red star", "--json"]), folder)
         is_read = ended.code in (0, 3) and '"size_px"' in ended.out
         return "" if is_read else f"code {ended.code}: {ended.err[-200:]!r}"
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.attacks.harness import Attack, Limits, find_fault
+from benchmarks.attacks.harness import Attack, Limits, cli_call, find_fault
 from benchmarks.attacks.material import QUESTION, Bench
 
 KIND = "rows"
@@ -54,7 +54,6 @@ def hostile_rows() -> dict[str, bytes]:
         "subtitles that are a device": line(subtitles="/dev/zero"),
         "no video": b'{"question": "x"}',
         "null": b"null",
-        "an id that was there": line(id="good"),
         "an empty question": line(question=""),
         "other separators": b'{"video": "star.json",\x85"question": "x"}',
     }
@@ -93,7 +92,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
         (folder / "star.json").write_bytes(bench.world.read_bytes())
         (folder / "q.jsonl").write_bytes(data)
         words = ["ask", "--questions", "q.jsonl", "--out", "a.jsonl", "--store", "s"]
-        return bench.children.run_cli(words, folder, limits=LIMITS)
+        return bench.children.run(*cli_call(words), folder, limits=LIMITS)
 
     def answered(folder: Path) -> bool:
         path = folder / "a.jsonl"
@@ -146,7 +145,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
             file.write(b'{"video": "')
             file.truncate(500_000_000)
         words = ["ask", "--questions", "q.jsonl", "--out", "a.jsonl", "--store", "s"]
-        return find_fault(bench.children.run_cli(words, folder, limits=LIMITS), LIMITS)
+        return find_fault(bench.children.run(*cli_call(words), folder, limits=LIMITS), LIMITS)
 
     yield Attack(KIND, "ask: a torn last answer", torn)
     yield Attack(KIND, "ask: a byte order mark", byte_order_mark)
@@ -160,7 +159,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     def export(folder: Path, data: bytes):
         (folder / "p.jsonl").write_bytes(data)
         words = ["data", "export", "p.jsonl", "--to", "trl", "--out", "o.jsonl"]
-        return bench.children.run_cli(words, folder, limits=LIMITS)
+        return bench.children.run(*cli_call(words), folder, limits=LIMITS)
 
     def control_export(folder: Path) -> str:
         ended = export(folder, problem.encode() + b"\n")

@@ -10,7 +10,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.attacks.harness import Attack, Limits, find_control_character, find_fault
+from benchmarks.attacks.harness import (
+    Attack,
+    Limits,
+    cli_call,
+    find_control_character,
+    find_fault,
+)
 from benchmarks.attacks.material import QUESTION, Bench
 
 KIND = "servers"
@@ -330,7 +336,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
     def ask(folder: Path, url: str, *more: str):
         words = ["ask", str(bench.clip), QUESTION, "--model", url, "--store", "s", *more]
-        return children.run_cli(words, folder, limits=LIMITS)
+        return children.run(*cli_call(words), folder, limits=LIMITS)
 
     def control(folder: Path) -> str:
         with Loopback(replying(http(completion("a red star")))) as server:
@@ -368,7 +374,9 @@ def attacks(bench: Bench) -> Iterator[Attack]:
             limits = Limits(cpu_s=10, wall_s=14)
             with Loopback(dripping(*drip, "/chat/completions")) as server:
                 words = ["ask", str(bench.clip), QUESTION, "--model", server.url, "--store", "s"]
-                ended = children.run_cli([*words, "--budget-seconds", "2"], folder, limits=limits)
+                ended = children.run(
+                    *cli_call([*words, "--budget-seconds", "2"]), folder, limits=limits
+                )
             return find_fault(ended, limits)
 
         yield Attack(KIND, f"ask --budget-seconds 2, and the chat drips {name}", budget)

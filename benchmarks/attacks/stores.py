@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.attacks.harness import Attack, Limits, find_fault
+from benchmarks.attacks.harness import Attack, Limits, cli_call, find_fault
 from benchmarks.attacks.material import QUESTION, Bench, answers
 
 KIND = "store"
@@ -111,7 +111,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
     def ask(folder: Path, path: Path):
         words = ["ask", str(bench.world), QUESTION, "--store", str(path)]
-        return children.run_cli(words, folder, limits=LIMITS)
+        return children.run(*cli_call(words), folder, limits=LIMITS)
 
     def copy(folder: Path) -> Path:
         path = folder / "s"
@@ -152,7 +152,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                 ended = (
                     ask(folder, path)
                     if verb == "ask"
-                    else children.run_cli(["cache", "--store", "s"], folder, limits=LIMITS)
+                    else children.run(*cli_call(["cache", "--store", "s"]), folder, limits=LIMITS)
                 )
                 if fault := find_fault(ended, LIMITS):
                     return fault
@@ -172,7 +172,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                 if verb == "ask":
                     return find_fault(ask(folder, path), LIMITS)
                 words = ["cache", "--store", "s"]
-                return find_fault(children.run_cli(words, folder, limits=LIMITS), LIMITS)
+                return find_fault(children.run(*cli_call(words), folder, limits=LIMITS), LIMITS)
 
             yield Attack(KIND, f"{verb}: {name}", damaged)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.attacks.harness import Attack, Limits, find_fault
+from benchmarks.attacks.harness import Attack, Limits, cli_call, find_fault
 from benchmarks.attacks.material import QUESTION, Bench, answers
 
 KIND = "subtitles"
@@ -100,13 +100,13 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
     def ask(folder: Path, *more: str):
         words = ["ask", str(bench.world), QUESTION, "--store", str(folder / "store"), *more]
-        return bench.children.run_cli(words, folder, limits=LIMITS)
+        return bench.children.run(*cli_call(words), folder, limits=LIMITS)
 
     def control(folder: Path) -> str:
         path = folder / "good.srt"
         path.write_text("1\n00:00:00,000 --> 00:00:02,000\nThe meeting is on Friday.\n")
         words = ["ask", str(bench.world), "When is the meeting?", "--subtitles", str(path)]
-        ended = bench.children.run_cli([*words, "--store", str(folder / "s")], folder)
+        ended = bench.children.run(*cli_call([*words, "--store", str(folder / "s")]), folder)
         return answers(ended, "Friday")
 
     yield Attack(KIND, "a plain file is quoted", control, is_control=True)
@@ -123,6 +123,6 @@ def attacks(bench: Bench) -> Iterator[Attack]:
             (folder / f"film{Path(name).suffix}").write_bytes(hostile_files()[name])
             (folder / "film.mp4").write_bytes(bench.clip.read_bytes())
             words = ["ask", "film.mp4", QUESTION, "--store", "store"]
-            return find_fault(bench.children.run_cli(words, folder, limits=LIMITS), LIMITS)
+            return find_fault(bench.children.run(*cli_call(words), folder, limits=LIMITS), LIMITS)
 
         yield Attack(KIND, f"{name} beside the video", beside)

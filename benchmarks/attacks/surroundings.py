@@ -13,7 +13,14 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.attacks.harness import Attack, Ended, Limits, NotTriedError, find_fault
+from benchmarks.attacks.harness import (
+    Attack,
+    Ended,
+    Limits,
+    NotTriedError,
+    cli_call,
+    find_fault,
+)
 from benchmarks.attacks.material import QUESTION, Bench, answers
 
 MODES, ENVIRONMENT, SIGNALS = "file modes", "environment", "signals"
@@ -64,7 +71,7 @@ def _prepare(folder: Path, bench: Bench) -> None:
 
 def _modes(bench: Bench) -> Iterator[Attack]:
     def write(folder: Path, words: Sequence[str], umask: int) -> Ended:
-        return bench.children.run_cli(words, folder, limits=LIMITS, umask=umask)
+        return bench.children.run(*cli_call(words), folder, limits=LIMITS, umask=umask)
 
     def control(folder: Path) -> str:
         (folder / "x").write_text("")
@@ -108,8 +115,8 @@ def _modes(bench: Bench) -> Iterator[Attack]:
     def default_store(folder: Path) -> str:
         home = folder / "home"
         home.mkdir()
-        ended = bench.children.run_cli(
-            ["ask", str(bench.world), QUESTION],
+        ended = bench.children.run(
+            *cli_call(["ask", str(bench.world), QUESTION]),
             folder,
             limits=LIMITS,
             environment={"HOME": str(home)},
@@ -132,7 +139,7 @@ def _environment(bench: Bench) -> Iterator[Attack]:
     asked = ["ask", str(bench.world), QUESTION]
 
     def control(folder: Path) -> str:
-        return answers(children.run_cli(asked, folder, limits=LIMITS), "red")
+        return answers(children.run(*cli_call(asked), folder, limits=LIMITS), "red")
 
     yield Attack(ENVIRONMENT, "an answer in an ordinary one", control, is_control=True)
     homes: dict[str, str | None] = {
@@ -149,7 +156,9 @@ def _environment(bench: Bench) -> Iterator[Attack]:
     for name, home in homes.items():
 
         def homeless(folder: Path, home: str | None = home) -> str:
-            ended = children.run_cli(asked, folder, limits=LIMITS, environment={"HOME": home})
+            ended = children.run(
+                *cli_call(asked), folder, limits=LIMITS, environment={"HOME": home}
+            )
             if Path("/.cache").exists() and home == "":
                 shutil.rmtree("/.cache", ignore_errors=True)
                 return "a store was made in /.cache"
@@ -162,8 +171,8 @@ def _environment(bench: Bench) -> Iterator[Attack]:
         def full_store(folder: Path, most_bytes: int = most_bytes) -> str:
             home = folder / "home"
             home.mkdir()
-            ended = children.run_cli(
-                asked,
+            ended = children.run(
+                *cli_call(asked),
                 folder,
                 limits=LIMITS,
                 most_file_bytes=most_bytes,
@@ -173,8 +182,8 @@ def _environment(bench: Bench) -> Iterator[Attack]:
             return _answers_in(folder, ended, "red")
 
         def full_report(folder: Path, most_bytes: int = most_bytes) -> str:
-            ended = children.run_cli(
-                [*asked, "--store", ":memory:", "--html", "r.html"],
+            ended = children.run(
+                *cli_call([*asked, "--store", ":memory:", "--html", "r.html"]),
                 folder,
                 limits=LIMITS,
                 most_file_bytes=most_bytes,
@@ -199,7 +208,7 @@ def _environment(bench: Bench) -> Iterator[Attack]:
             with contextlib.suppress(OSError):
                 (disk / "fill").write_bytes(bytes(60_000))
             words = [*asked, "--store", str(folder / "s"), "--html", str(disk / "r.html")]
-            ended = children.run_cli(words, folder, limits=LIMITS)
+            ended = children.run(*cli_call(words), folder, limits=LIMITS)
             if "red" not in ended.out:
                 return f"no answer was printed: {ended.err[-150:]!a}"
             return find_fault(ended, LIMITS) or (
@@ -227,7 +236,7 @@ def _environment(bench: Bench) -> Iterator[Attack]:
             (folder / "real.html").write_text("old")
             (folder / "link.html").symlink_to("real.html")
             words = [*asked, "--store", "s", "--html", target]
-            ended = children.run_cli(words, folder, limits=LIMITS)
+            ended = children.run(*cli_call(words), folder, limits=LIMITS)
             if ended.code == 2 and "red" not in ended.out:
                 return find_fault(ended, LIMITS)  # told before any work
             return find_fault(ended, LIMITS) or ("" if "red" in ended.out else "no answer printed")
@@ -245,7 +254,7 @@ def _environment(bench: Bench) -> Iterator[Attack]:
             ["caption", name, "--store", "s"],
             ["index", name, "--store", "s"],
         ):
-            ended = children.run_cli(words, folder, limits=LIMITS)
+            ended = children.run(*cli_call(words), folder, limits=LIMITS)
             if fault := find_fault(ended, LIMITS):
                 faults.append(f"{words[0]}: {fault}")
         return "; ".join(faults)
@@ -425,7 +434,7 @@ def _signals(bench: Bench) -> Iterator[Attack]:
         if not path.exists():
             raise NotTriedError("no store was there when it was killed")
         (state,) = sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone()
-        ended = bench.children.run_cli(verbs["ask"], folder, limits=LIMITS)
+        ended = bench.children.run(*cli_call(verbs["ask"]), folder, limits=LIMITS)
         return answers(ended, "red") if state == "ok" else f"the store is {state}"
 
     yield Attack(SIGNALS, "ask: SIGKILL three times, then the store is whole", killed)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
-from benchmarks.attacks.harness import Attack, Limits, NotTriedError, find_fault
+from benchmarks.attacks.harness import Attack, Limits, NotTriedError, cli_call, find_fault
 from benchmarks.attacks.material import QUESTION, Bench, small_world
 from benchmarks.attacks.servers import Loopback, completion, http
 
@@ -129,8 +129,8 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                 more: Sequence[str] = more,
             ) -> str:
                 _write_files(folder, bench)
-                ended = children.run_cli(
-                    [*words, *more],
+                ended = children.run(
+                    *cli_call([*words, *more]),
                     folder,
                     limits=LIMITS,
                     on_terminal=on_terminal,
@@ -270,7 +270,7 @@ def _pages(bench: Bench) -> Iterator[Attack]:
                 "--store",
                 "s",
             ]
-            ended = children.run_cli(words, folder, limits=LIMITS)
+            ended = children.run(*cli_call(words), folder, limits=LIMITS)
         path = folder / "r.html"
         if not path.exists():
             raise NotTriedError(f"no report was written: {ended.err[:200]!a}")

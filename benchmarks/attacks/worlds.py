@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.attacks.harness import Attack, Limits, find_fault
+from benchmarks.attacks.harness import Attack, Limits, cli_call, find_fault
 from benchmarks.attacks.material import QUESTION, Bench, answers, small_world
 
 KIND = "worlds"
@@ -103,7 +103,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
     def control(folder: Path) -> str:
         words = ["ask", str(bench.world), QUESTION, "--store", str(folder / "s")]
-        return answers(bench.children.run_cli(words, folder), "red")
+        return answers(bench.children.run(*cli_call(words), folder), "red")
 
     yield Attack(KIND, "a small world is answered", control, is_control=True)
     verbs = {
@@ -116,7 +116,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
             def attempt(folder: Path, text: str = text, words: list[str] = words) -> str:
                 (folder / "w.json").write_text(text)
-                ended = bench.children.run_cli(words, folder, limits=LIMITS)
+                ended = bench.children.run(*cli_call(words), folder, limits=LIMITS)
                 return find_fault(ended, LIMITS) or _find_odd_time(ended.out)
 
             yield Attack(KIND, f"{verb}: {name}", attempt)
@@ -125,7 +125,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
         with (folder / "w.json").open("wb") as file:
             file.write(b'{"format": "mmreason-world-1", ')
             file.truncate(800_000_000)
-        return find_fault(bench.children.run_cli(verbs["inspect"], folder), LIMITS)
+        return find_fault(bench.children.run(*cli_call(verbs["inspect"]), folder), LIMITS)
 
     yield Attack(KIND, "inspect: a sparse file of 800 MB", sparse)
 

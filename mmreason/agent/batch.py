@@ -1,6 +1,6 @@
 """Many questions at once: read from a file, driven together, written as they finish.
 
-Questions in waiter share calls to a model: their requests are put together, so that a local model
+Questions in flight share calls to a model: their requests are put together, so that a local model
 sees batches and an endpoint is asked side by side; what one of them has asked for, the others wait
 for. What is done is on disk at once and is not done again.
 """
@@ -105,7 +105,7 @@ class BatchTotals:
 def drive_questions(
     questions: Iterable[Question], start: Callable[[Question], AgentRun[Answer]], workers: int
 ) -> Iterator[Result]:
-    """Answer questions, `workers` at a time in waiter; results come as they are done.
+    """Answer questions, `workers` at a time in flight; results come as they are done.
 
     `start` gives the run of one question. An error ends that question only.
     """
@@ -135,7 +135,7 @@ class AwaitsReplies(Protocol):
 
 
 class QuestionState:
-    """A question in waiter. It waits for the replies to `request`; without one for the keys that it
+    """A question in flight. It waits for the replies to `request`; without one for the keys that it
     wants and that another question has reserved.
 
     Keys are held from when they are granted until the run yields again after its request: what was
