@@ -18,7 +18,7 @@ from benchmarks.attacks.mcp_client import McpSession
 from benchmarks.attacks.worlds import hostile_scripts
 
 KIND = "mcp load and cancel"
-_SLOW_FRAMES, _SLOW_SIZE_PX, _FPS_HZ = 240, (1280, 720), 10
+_SLOW_FRAMES, _SLOW_SIZE_PX, _FPS_HZ = 580, (1280, 720), 10  # mpeg4 takes 600 behind a key frame
 _LEAST_SLOW_S = 1.5
 """What the slow call must take by itself, for the others to be held by it."""
 
@@ -55,10 +55,12 @@ def write_slow_clip(path: Path, seed: int) -> None:
         stream = container.add_stream("mpeg4", rate=_FPS_HZ)
         stream.width, stream.height, stream.pix_fmt = width_px, height_px, "yuv420p"
         stream.codec_context.gop_size = 600
+        stream.codec_context.options = {"sc_threshold": "1000000000"}  # no other key frames
         stream.codec_context.bit_rate = 40_000_000
         for number in range(_SLOW_FRAMES):
             shift_px = number * 37 % width_px
-            pixels = np.ascontiguousarray(noise[:, shift_px : shift_px + width_px])
+            # Turned into other numbers each time, so that no frame is a moved copy of another.
+            pixels = noise[:, shift_px : shift_px + width_px] ^ np.uint8(number * 53 % 256)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
         container.mux(stream.encode())
 

@@ -31,7 +31,11 @@ from mmreason.training.learner.adapters import is_of_vision
 from mmreason.training.learner.logprobs import Precision, Scorer
 from mmreason.training.learner.packing import PackedInputs
 from mmreason.training.learner.policy_model import PolicyModel
-from mmreason.training.parallel.processes import max_over_processes, sum_over_processes
+from mmreason.training.parallel.processes import (
+    insist_on_steps,
+    max_over_processes,
+    sum_over_processes,
+)
 from mmreason.types import UsageError
 
 _FOLDER = "shards"
@@ -136,12 +140,14 @@ class ShardedStrategy:
 
     def step(self) -> None:
         """See `Strategy`."""
+        insist_on_steps(self.accelerator)
         self.optimiser.step()
         self.drop_gradients()
 
     def drop_gradients(self) -> None:
         """See `Strategy`."""
         self._used.clear()
+        insist_on_steps(self.accelerator)
         self.optimiser.zero_grad(set_to_none=True)
 
     def policy_to_save(self, policy: PolicyModel) -> PolicyModel | None:

@@ -20,6 +20,16 @@ Gather = Callable[[Sequence[Any]], list[Any]]
 """Gives the values of all processes, in the order of their ranks; `list` for one process."""
 
 
+def insist_on_steps(accelerator: Accelerator) -> None:
+    """Have the optimiser's next `step` and `zero_grad` be carried out.
+
+    accelerate keeps, for the whole process, whether gradients are accumulated, and its optimisers
+    silently do nothing while they are. A trainer of another library that ended within an
+    accumulation leaves that behind; micro-batches are counted here, never by accelerate.
+    """
+    accelerator.sync_gradients = True
+
+
 def sum_over_processes(accelerator: Accelerator, values: Sequence[float]) -> list[float]:
     """Each value summed over processes, in double precision."""
     if accelerator.num_processes == 1:

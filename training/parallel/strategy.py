@@ -22,7 +22,7 @@ from mmreason.training.learner.packing import pack_nothing
 from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.parallel.deepspeed_zero import build_zero
 from mmreason.training.parallel.fsdp import build_sharded
-from mmreason.training.parallel.processes import sum_gradients
+from mmreason.training.parallel.processes import insist_on_steps, sum_gradients
 from mmreason.types import UsageError
 
 
@@ -163,11 +163,13 @@ class Replicated:
 
     def step(self) -> None:
         """See `Strategy`."""
+        insist_on_steps(self.accelerator)
         self.optimiser.step()
         self.drop_gradients()
 
     def drop_gradients(self) -> None:
         """See `Strategy`."""
+        insist_on_steps(self.accelerator)
         self.optimiser.zero_grad(set_to_none=True)
 
     def policy_to_save(self, policy: PolicyModel) -> PolicyModel | None:

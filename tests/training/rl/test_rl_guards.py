@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 
 from mmreason.training.generation.sampler import SampleRequest
 from mmreason.training.objectives import PUBLISHED, Objective
@@ -475,3 +476,15 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused():
     assert "\n" not in str(error.value)
     with pytest.raises(UsageError, match="its tokenizer uses 100"):
         replace(made, end_ids=(1, 99))
+
+
+def test_a_trainer_that_ended_within_an_accumulation_does_not_stop_this_one(tmp_path: Path):
+    """accelerate's optimisers do nothing while the process is said to accumulate."""
+    made = tiny_rl.policy()
+    before = {name: value.clone() for name, value in made.model.state_dict().items()}
+    accelerator = Accelerator(cpu=True)
+    accelerator.sync_gradients = False
+    reports = list(train(recipe(tmp_path, model=lambda: made), accelerator=accelerator))
+    assert not any(report.warnings for report in reports)
+    after = made.model.state_dict()
+    assert any(not torch.equal(value, before[name]) for name, value in after.items())
