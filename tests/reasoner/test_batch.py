@@ -212,7 +212,9 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.full
 @pytest.mark.parametrize("wait_s", [0.3, 0.9])
 def test_killed_and_run_again_gives_what_an_undisturbed_run_gives(tmp_path, worlds, wait_s):
-    rows = [{"id": q.id, "video": Path(q.video).name, "question": q.text} for q in some(worlds)]
+    rows = [
+        {"id": q.id, "video": Path(str(q.video)).name, "question": q.text} for q in some(worlds)
+    ]
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     program = tmp_path / "run.py"
     program.write_text(PROGRAM.format(here=str(Path(__file__).parent)))
