@@ -81,6 +81,18 @@ def select_records(
         yield number, _read_record(row)
 
 
+def delete_upper(connection: sqlite3.Connection, video: str, model: str) -> None:
+    """Forget the scenes and the root that were made from what one model wrote. Whoever has read the
+    memory reads it anew."""
+    where = "WHERE video = ? AND model = ? AND level > 0"
+    size = f"SELECT COUNT(*), COALESCE(SUM(LENGTH(CAST(text AS BLOB)) + {_ROW_BYTES}), 0)"
+    count, size_bytes = connection.execute(
+        f"{size} FROM records {where}", (video, model)
+    ).fetchone()
+    connection.execute(f"DELETE FROM records {where}", (video, model))
+    connection.execute(_SHRINK, (count, size_bytes, time.time_ns(), video))
+
+
 def insert_vectors(
     connection: sqlite3.Connection, video: str, embedder: str, vectors: dict[str, np.ndarray]
 ) -> None:
@@ -146,6 +158,7 @@ INSERT INTO memories (video, name, made_ns, records, size, used_ns) VALUES (?, ?
 ON CONFLICT (video) DO UPDATE SET records = records + excluded.records,
     size = size + excluded.size, used_ns = excluded.used_ns
 """
+_SHRINK = "UPDATE memories SET records = records - ?, size = size - ?, made_ns = ? WHERE video = ?"
 _SELECT = (
     "SELECT number, channel, start_us, end_us, text, source, model, level FROM records "
     "WHERE video = ? AND number > ? ORDER BY number LIMIT ?"

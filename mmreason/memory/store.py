@@ -27,6 +27,7 @@ from mmreason.json_values import encode_json
 from mmreason.memory.record_tables import (
     MemoryState,
     delete_memory,
+    delete_upper,
     insert_records,
     insert_vectors,
     list_embedders,
@@ -273,6 +274,16 @@ class Store:
             new = insert_records(self._connection, video, name or UNKNOWN, records)
             self._evict_if_due(sum(len(record.text) for record in records))
         return new
+
+    def replace_upper(
+        self, video: str, model: str, records: Sequence[MemoryRecord], *, name: str = ""
+    ) -> None:
+        """Keep these scenes and this root in place of those that were made from what `model`
+        wrote."""
+        with self._lock, self._translated(), self._connection:
+            delete_upper(self._connection, video, model)
+            insert_records(self._connection, video, name or UNKNOWN, records)
+            self._evict_if_due(sum(len(record.text) for record in records))
 
     def read_records(self, video: str, after: int = 0) -> list[tuple[int, MemoryRecord]]:
         """The records of a video that were written after the one of a number, each with its

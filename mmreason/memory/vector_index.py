@@ -35,7 +35,8 @@ class Embedder:
     """
 
     name: str
-    """Of the weights; vectors of another name are never compared with these."""
+    """Of the weights; vectors of another name are never compared with these. Those of an embedder
+    without a name are not kept in the store."""
     embed: Embed
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:

@@ -15,11 +15,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from mmreason.memory.hierarchy import make_hierarchy, measure_covered_s
 from mmreason.memory.ranking import fuse_rankings
 from mmreason.memory.record_columns import RecordColumns
 from mmreason.memory.records import (
     CHANNELS,
     LEAF,
+    ROOT,
+    SCENE,
     Channel,
     Hit,
     MemoryQuery,
@@ -118,13 +121,27 @@ class VideoMemory:
 
     def overview(self, span: Span | None = None) -> tuple[MemoryRecord, ...]:
         """The record of the whole video and those of its scenes (that overlap `span`): the highest
-        level first, then by time. Empty where none were made yet."""
+        level first, then by time. Those that `mmreason index` made, else drawn from the captions
+        that there are; empty without any."""
         with self._lock:
             self._load_new()
             model = self._columns.choose_model(self._model)
-            upper = [r for r in self._records if r.level > LEAF and r.model == model]
+            upper = tuple(r for r in self._records if r.level > LEAF and r.model == model)
+            if not any(r.level == ROOT for r in upper):
+                scenes = [r for r in upper if r.level == SCENE]
+                upper = make_hierarchy(self.select_leaves("event") or scenes)
         inside = [r for r in upper if span is None or r.span.overlap_s(span) > 0]
         return tuple(sorted(inside, key=lambda r: (-r.level, r.span.start_s)))
+
+    def replace_overview(self, records: Sequence[MemoryRecord]) -> None:
+        """Keep this root and these scenes in place of those there are."""
+        model = self._model or ""
+        assert all(r.level > LEAF and r.model == model for r in records), "of the model's own"
+        self._store.replace_upper(self._video, model, records, name=self._name)
+
+    def measure_covered_s(self) -> float:
+        """Seconds of the video that captions speak of: all of it where its index is complete."""
+        return measure_covered_s(self.select_leaves("event"))
 
     def select_leaves(self, channel: Channel = "event") -> tuple[MemoryRecord, ...]:
         """The records of the lowest level of one channel, by time; of what models observed only
@@ -206,9 +223,9 @@ class VideoMemory:
             return
         vectors = self._vectors.embedder.embed_texts([self._records[row].text for row in rows])
         self._vectors.add_vectors(rows, vectors)
-        ids = [self._records[row].id for row in rows]
-        name = self._vectors.embedder.name
-        self._store.add_vectors(self._video, name, dict(zip(ids, vectors, strict=True)))
+        if name := self._vectors.embedder.name:
+            ids = [self._records[row].id for row in rows]
+            self._store.add_vectors(self._video, name, dict(zip(ids, vectors, strict=True)))
 
 
 def _tell_embedders(names: Sequence[str], embedder: Embedder | None) -> str:
