@@ -11,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from mmreason.language.refusals import declines_to_answer, is_out_of_domain
@@ -92,9 +91,8 @@ def make_caption_records(notes: Iterable[Note], model: str) -> tuple[MemoryRecor
 
 def make_speech_records(subtitles: Subtitles) -> tuple[MemoryRecord, ...]:
     """One record a line; lines without words give none."""
-    source = PurePath(subtitles.path).name or "subtitles"
     return tuple(
-        MemoryRecord("speech", line.span, line.text[:MOST_TEXT_CHARACTERS], source)
+        MemoryRecord("speech", line.span, line.text[:MOST_TEXT_CHARACTERS], subtitles.name)
         for line in subtitles.lines
         if line.text.strip()
     )
