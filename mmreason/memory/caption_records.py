@@ -78,12 +78,15 @@ def make_caption_records(notes: Iterable[Note], model: str) -> tuple[MemoryRecor
         level = LEAF if note.span.duration_s <= LONGEST_LEAF_S else SCENE
         if is_refusal(events):
             continue
-        texts: list[tuple[Channel, str]] = [("event", events)]
-        texts += [("entity", text) for text in entities]
-        texts += [("screen_text", text) for text in screen_texts]
+        by_channel: tuple[tuple[Channel, tuple[str, ...]], ...] = (
+            ("event", (events,)),
+            ("entity", entities),
+            ("screen_text", screen_texts),
+        )
         records += [
             MemoryRecord(channel, note.span, text[:MOST_TEXT_CHARACTERS], "frames", model, level)
-            for channel, text in texts
+            for channel, texts in by_channel
+            for text in texts
             if text.strip()
         ]
     return tuple(records)

@@ -171,8 +171,11 @@ class VideoMemory:
     def count_channels(self) -> dict[Channel, int]:
         """Records of the lowest level by channel; of what models observed only what the searched
         one did."""
-        counts = {channel: len(self.select_leaves(channel)) for channel in CHANNELS}
-        return {channel: count for channel, count in counts.items() if count}
+        counts: dict[Channel, int] = {}
+        for channel in CHANNELS:
+            if count := len(self.select_leaves(channel)):
+                counts[channel] = count
+        return counts
 
     def embed_records(self) -> Iterator[int]:
         """Embed all that has no embedding yet, a batch at a time; yields how many are left. Ends
