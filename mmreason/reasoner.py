@@ -106,6 +106,7 @@ class Reasoner:
         tree: TreeRecipe | None = None,
         compat: Compat | None = None,
         store: Store | str | Path | None = None,
+        embed: Embed | Embedder | str | None = None,
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
         attn_implementation: str = "sdpa",
@@ -114,18 +115,23 @@ class Reasoner:
     ) -> Reasoner:
         """Load "nano", a folder, a Hugging Face name, or the URL of a server (see `models.load`).
 
-        `observer` and `checker` name other models for these roles (see `Reasoner`); the settings
-        after `store` are those of `model`. `compat="longvideo_r1"` sets tree, frames, tools and
-        limits as the published weights of that agent expect them, `compat="nano"` as those that
-        were trained on `mmreason data navigation` do. `store` is a `Store` or a file;
-        by default the one in the user's cache folder. It knows a video by samples of its bytes, or
-        by all of them where that was opened with `Video.open(path, full_hash=True)`.
+        `observer` and `checker` name other models for these roles (see `Reasoner`), `embed` may be
+        the name of a sentence embedder; the settings after `embed` are those of `model`.
+        `compat="longvideo_r1"` sets tree, frames, tools and limits as the published weights of that
+        agent expect them, `compat="nano"` as those that were trained on `mmreason data navigation`
+        do. `store` is a `Store` or a file; by default the one in the user's cache folder. It knows
+        a video by samples of its bytes, or by all of them where that was opened with
+        `Video.open(path, full_hash=True)`.
         """
         from mmreason import models
 
         if compat is not None and (policy is not None or tree is not None):
             raise UsageError("compat sets policy and tree; give either compat or those")
 
+        if isinstance(embed, str):
+            from mmreason.models.text_embedder import load_embedder
+
+            embed = load_embedder(embed)
         if store is None:
             store = Store.open_default()
         elif not isinstance(store, Store):
@@ -146,7 +152,13 @@ class Reasoner:
             watcher = watcher.with_clip(preset.adapt_clip(watcher.clip))
         decider = watcher if observer is None else loaded
         return cls(
-            decider, observer=watcher, checker=verifier, policy=policy, tree=tree, store=store
+            decider,
+            observer=watcher,
+            checker=verifier,
+            policy=policy,
+            tree=tree,
+            store=store,
+            embed=embed,
         )
 
     def ask(

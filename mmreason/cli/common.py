@@ -52,6 +52,13 @@ StorePath = Annotated[
     Path | None,
     typer.Option("--store", help="SQLite file that keeps what was seen, for later questions."),
 ]
+EmbedderName = Annotated[
+    str | None,
+    typer.Option(
+        "--embedder",
+        help="Search by meaning too: Hugging Face name or folder of a sentence embedder.",
+    ),
+]
 FullHash = Annotated[
     bool,
     typer.Option(
@@ -123,6 +130,7 @@ def load_reasoner(
     policy: Policy | None = None,
     tree: TreeRecipe | None = None,
     compat: str | None = None,
+    embedder: str | None = None,
     served_model: str | None = None,
     api_key_file: Path | None = None,
 ) -> Reasoner:
@@ -144,6 +152,7 @@ def load_reasoner(
         tree=tree,
         compat=cast("Compat | None", compat),
         store=store,
+        embed=embedder,
         device_map=_device_map(model),
         served_model=served_model,
         api_key=api_key(model, api_key_file, os.environ.get("OPENAI_API_KEY")),

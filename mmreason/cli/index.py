@@ -10,6 +10,7 @@ import typer
 
 from mmreason.cli.common import (
     ApiKeyFile,
+    EmbedderName,
     Json,
     ModelName,
     ServedModel,
@@ -66,6 +67,7 @@ def index_videos(
     ] = None,
     model: ModelName = "nano",
     store: StorePath = None,
+    embedder: EmbedderName = None,
     served_model: ServedModel = None,
     api_key_file: ApiKeyFile = None,
     as_json: Json = False,
@@ -82,7 +84,13 @@ def index_videos(
         list_level_nodes(Tree(Span(0, 1), 4, 1), names)
     inputs = expand_paths(files)
     with show_progress(f"loading {model}"):
-        reasoner = load_reasoner(model, store, served_model=served_model, api_key_file=api_key_file)
+        reasoner = load_reasoner(
+            model,
+            store,
+            embedder=embedder,
+            served_model=served_model,
+            api_key_file=api_key_file,
+        )
     work = work_through(inputs.files, lambda path: _index_file(reasoner, path, names), "indexing")
     if as_json:
         print_json(to_dict(work, asdict))
