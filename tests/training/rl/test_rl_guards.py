@@ -21,6 +21,8 @@ from mmreason.training.objectives.losses import reinforce
 from mmreason.training.rewards import Combination, Component, Trajectory, Truth, correct
 from mmreason.training.rl import (
     Kl,
+    ObjectiveSettings,
+    OptimiserSettings,
     PolicyModel,
     Recipe,
     StepReport,
@@ -396,9 +398,10 @@ def test_the_distance_to_the_reference_does_not_depend_on_what_is_left_out():
         given = Recipe(
             task=task,
             out=Path("nowhere"),
-            kl=Kl(coefficient=1.0, estimator="k2"),
-            mask_truncated=True,
-            max_gradient_norm=1e9,
+            objective=ObjectiveSettings(
+                kl=Kl(coefficient=1.0, estimator="k2"), mask_truncated=True
+            ),
+            optimiser=OptimiserSettings(max_gradient_norm=1e9),
         )
         scorer = Scorer(made.model)
         optimiser = torch.optim.SGD(scorer.parameters(), lr=0.0)
