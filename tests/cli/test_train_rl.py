@@ -166,11 +166,13 @@ def test_a_dry_run_refuses_a_task_that_the_run_could_not_use(
     if field == "task":
         text = text.replace('FrameTask(split="train", kinds=("count",))', '"probs.jsonl"')
     else:
-        text = text.replace("steps=2,", 'steps=2, held_out="probs.jsonl",')
+        text = text.replace(
+            "steps=2,", 'steps=2, evaluation=rl.EvaluationSettings(held_out="probs.jsonl"),'
+        )
     path.write_text(text)
     assert main(["train", "rl", str(path), "--dry-run"]) == 2
     error = capsys.readouterr().err
-    assert f"recipe: {field} must be a task, got 'probs.jsonl'" in error
+    assert f"{field} must be a task, got 'probs.jsonl'" in error
     assert "docs/problems.md" in error and error.count("\n") == 1
 
 

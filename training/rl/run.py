@@ -215,12 +215,12 @@ class TrainingRun:
     def _make_sampler(self) -> Sampler:
         if self.recipe.sampling.sampler is None:
             return self._make_local_sampler()
-        sampler = self.recipe.sampler(self.policy)
+        sampler = self.recipe.sampling.sampler(self.policy)
         if not follows_weights(sampler) and not self.recipe.sampling.stale_sampler:
             raise UsageError(
                 f"recipe: the sampler {type(sampler).__name__} goes on with the weights that it "
-                "was started with, however much the model has learnt; leave sampler out, or set "
-                "stale_sampler=True to train on what it writes all the same"
+                "was started with, however much the model has learnt; leave sampling.sampler out, or "
+                "set sampling.stale_sampler=True to train on what it writes all the same"
             )
         return sampler
 

@@ -125,13 +125,13 @@ def _why_no_advantage(rewarded: Sequence[_RolloutSignal], recipe: Recipe) -> str
         return f"all rollouts of a problem earned the same ({earned}): {TRY_OTHERS}"
     if recipe.sampling.dynamic and all(signal.correct is None for signal in rewarded):
         return (
-            "dynamic_sampling keeps problems with right and wrong answers, and of none of these it "
+            "dynamic sampling keeps problems with right and wrong answers, and of none of these it "
             "is known whether they are right: give the problems their answers, or switch it off"
         )
     if recipe.sampling.dynamic:
         right = sum(bool(signal.correct) for signal in rewarded)
         return (
-            f"dynamic_sampling keeps problems with right and wrong answers, and found none in "
+            f"dynamic sampling keeps problems with right and wrong answers, and found none in "
             f"{len(rewards)} ({right} of {len(rewarded)} answers right): {TRY_OTHERS}"
         )
     return "the objective gives no advantage to rewards that differ"

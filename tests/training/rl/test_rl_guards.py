@@ -142,9 +142,8 @@ def test_identity_48_the_sample_that_is_named_is_the_one(tmp_path: Path):
 def order(given: Recipe) -> list[int]:
     from mmreason.training.rl.batches import problem_index_at
 
-    return [
-        problem_index_at(i, len(given.task), given.seed) for i in range(given.problems_per_step)
-    ]
+    count = given.sampling.problems_per_step
+    return [problem_index_at(i, len(given.task), given.seed) for i in range(count)]
 
 
 def test_identity_48_an_infinite_gradient_skips_the_update(tmp_path: Path):
