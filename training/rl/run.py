@@ -219,8 +219,8 @@ class TrainingRun:
         if not follows_weights(sampler) and not self.recipe.sampling.stale_sampler:
             raise UsageError(
                 f"recipe: the sampler {type(sampler).__name__} goes on with the weights that it "
-                "was started with, however much the model has learnt; leave sampling.sampler out, or "
-                "set sampling.stale_sampler=True to train on what it writes all the same"
+                "was started with, however much the model has learnt; leave sampling.sampler out, "
+                "or set sampling.stale_sampler=True to train on what it writes all the same"
             )
         return sampler
 
