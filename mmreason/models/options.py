@@ -231,6 +231,17 @@ OF_EVERY_MODEL = frozenset(
 _IN_CLIP_RECIPE = frozenset(("max_frames", "longest_px", "box_dialect"))
 
 
+def names_model_option(item: str) -> bool:
+    """Whether a text begins with the name of an option, before "=" or a full stop.
+
+    Example:
+        >>> names_model_option("max_frames=8"), names_model_option("E = mc2")
+        (True, False)
+    """
+    key, is_pair, _ = item.partition("=")
+    return bool(is_pair) and key.partition(".")[0] in {item.name for item in fields(ModelOptions)}
+
+
 def as_options(options: ModelOptions | Mapping[str, Any] | None) -> ModelOptions:
     """Options as a record, from whatever a caller gives."""
     if options is None:
