@@ -50,7 +50,12 @@ from mmreason.models.endpoint_traits import ServerTraits, may_refuse_tools
 from mmreason.models.key_cleaning import KEY_MARK
 from mmreason.models.options import ModelOptions, as_options
 from mmreason.models.serving_engines import ServingEngine, find_engine, thinking_fields
-from mmreason.models.thought_budget import THOUGHT_TOKENS, is_thought_only, tokens_with_thought
+from mmreason.models.thought_budget import (
+    THOUGHT_TOKENS,
+    add_cost,
+    is_thought_only,
+    tokens_with_thought,
+)
 from mmreason.models.threads import side_by_side
 from mmreason.models.tier import thinks_by_name, tier_of_name
 from mmreason.models.written_calls import describe_tools
@@ -301,8 +306,7 @@ class EndpointModel:
                     "thoughts (option thought_tokens; enable_thinking=false asks for none)"
                 )
                 continue
-            if thought_only is not None:
-                reply = _add_cost(reply, thought_only)
+            reply = add_cost(reply, thought_only)
             shown, planned = count_frames(conversation), count_frames(ask.conversation)
             if shown < planned:
                 note = f"{shown} of {planned} frames were shown: the server takes no more"
@@ -414,14 +418,6 @@ def _with_system(conversation: Conversation, told: Message) -> Conversation:
         joined = replace(first, parts=(*first.parts, TextPart("\n\n"), *told.parts))
         return [joined, *conversation[1:]]
     return [told, *conversation]
-
-
-def _add_cost(reply: Reply, before: Reply) -> Reply:
-    return replace(
-        reply,
-        tokens_in=reply.tokens_in + before.tokens_in,
-        tokens_out=reply.tokens_out + before.tokens_out,
-    )
 
 
 def _most_tokens_of(sent: Mapping[str, Any]) -> int:
