@@ -35,7 +35,7 @@ from mmreason.models.base import (
     Tier,
     family_of,
 )
-from mmreason.models.box_dialects import dialect_of, recipe_for
+from mmreason.models.box_dialects import dialect_of, limit_tokens, recipe_for
 from mmreason.models.context import count_frames, halve_frames
 from mmreason.models.endpoint_connect import Connection, connect_client
 from mmreason.models.endpoint_http import EndpointLimits, RequestError
@@ -49,7 +49,12 @@ from mmreason.models.endpoint_replies import (
 from mmreason.models.endpoint_traits import ServerTraits, may_refuse_tools
 from mmreason.models.key_cleaning import KEY_MARK
 from mmreason.models.options import ModelOptions, as_options
-from mmreason.models.serving_engines import ServingEngine, find_engine, thinking_fields
+from mmreason.models.serving_engines import (
+    ServingEngine,
+    find_engine,
+    is_own_network,
+    thinking_fields,
+)
 from mmreason.models.thought_budget import (
     THOUGHT_TOKENS,
     add_cost,
@@ -105,7 +110,10 @@ class EndpointModel:
         self._client = connection.client
         self._served_model = connection.model.name
         self.clip = clip
-        self.tier: Tier = options.tier or tier_of_name(self._served_model) or "small"
+        known_tier = options.tier or tier_of_name(self._served_model)
+        self.tier: Tier = known_tier or "small"
+        self.may_be_probed = known_tier is None and is_own_network(self._client.base_url)
+        """Whether nothing tells its tier, and asking costs no money."""
         self.engine = engine
         self.options = options
         self.wire_style = WireStyle(
@@ -214,10 +222,12 @@ class EndpointModel:
         model.clip = clip
         return model
 
-    def with_tier(self, tier: Tier) -> EndpointModel:
-        """The same model, of another tier: one that was probed."""
+    def with_tier(self, tier: Tier, note: str) -> EndpointModel:
+        """The same model in another tier, for the reason that `note` says."""
+        self._traits.note(note)
         model = copy.copy(self)
         model.tier = tier
+        model.clip = self.options.adapt_clip(limit_tokens(self.clip, tier))
         return model
 
     def close(self) -> None:

@@ -35,7 +35,7 @@ from mmreason.models.base import (
     Tier,
     family_of,
 )
-from mmreason.models.box_dialects import recipe_for
+from mmreason.models.box_dialects import limit_tokens, recipe_for
 from mmreason.models.chat_templates import check_operations, within_limits
 from mmreason.models.context import count_frames, halve_frames
 from mmreason.models.control_tokens import control_tokens_of
@@ -171,6 +171,7 @@ class TransformersModel:
         # The name knows of experts that do not work on each token; the weights know the rest.
         by_size = "nano" if is_nano else tier_of_name(name) or tier_of_size(parameter_count)
         self.tier: Tier = options.tier or by_size
+        self.may_be_probed = False  # its size is known
         self.takes_tools = writes_tools(self._render)
         self.clip = options.adapt_clip(
             clip or recipe_for(model.config.model_type, multiple_px=multiple_px, tier=self.tier)
@@ -261,6 +262,14 @@ class TransformersModel:
         """The same model, watching clips by another recipe."""
         model = copy.copy(self)
         model.clip = clip
+        return model
+
+    def with_tier(self, tier: Tier, note: str) -> TransformersModel:
+        """The same model in another tier, for the reason that `note` says."""
+        self._note(note)
+        model = copy.copy(self)
+        model.tier = tier
+        model.clip = self.options.adapt_clip(limit_tokens(self.clip, tier))
         return model
 
     def generate(self, request: GenerateRequest) -> list[Reply]:
