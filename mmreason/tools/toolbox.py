@@ -53,9 +53,6 @@ from mmreason.types import Cost, Note, Observation, UsageError
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import FrameBatch, FrameSource
 
-MAX_NEW_TOKENS = 96
-OVERVIEW_TOKENS = 256
-"""Tokens for a caption of a stretch longer than a clip, written in one piece."""
 Allows = Callable[[int], bool]
 """Whether the budget has room for so many frames beside those of the calls themselves."""
 
@@ -122,7 +119,7 @@ class Toolbox:
             )
         model = self._roles.watcher(call)
         prompts, info, span = model.clip.prompts, self._video.info, call.span
-        limit = MAX_NEW_TOKENS
+        limit = model.clip.answer_tokens
         if isinstance(call, Caption | Skim):
             prompt = caption_prompt or prompts.caption
             if isinstance(call, Caption):
@@ -131,7 +128,7 @@ class Toolbox:
                 views = caption_views(model.clip, info, span, call.shift)
             # More frames than a clip show more than one thing: their caption may be longer.
             is_overview = bool(caption_prompt) or len(views[0].times_s) > model.clip.frames
-            limit = OVERVIEW_TOKENS if is_overview else limit
+            limit = model.clip.overview_tokens if is_overview else model.clip.caption_tokens
         elif isinstance(call, Search):
             prompt, views = call.text, ()
         else:
