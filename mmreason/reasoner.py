@@ -107,6 +107,7 @@ class Reasoner:
         tree: TreeRecipe | None = None,
         compat: Compat | None = None,
         store: Store | str | Path | None = None,
+        embed: Embed | Embedder | str | None = None,
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
         attn_implementation: str = "sdpa",
@@ -117,9 +118,10 @@ class Reasoner:
     ) -> Reasoner:
         """Load "nano", a folder, a Hugging Face name, or the URL of a server (see `models.load`).
 
-        `observer` and `checker` name other models for these roles (see `Reasoner`); the settings
-        after `store` are those of `model`, and `options` say how it is asked, such as
-        `{"enable_thinking": False, "max_frames": 32}` (see `ModelOptions`).
+        `observer` and `checker` name other models for these roles (see `Reasoner`), `embed` may be
+        the name of a sentence embedder; the settings after `embed` are those of `model`, and
+        `options` say how it is asked, such as `{"enable_thinking": False, "max_frames": 32}` (see
+        `ModelOptions`).
         `compat="longvideo_r1"` sets tree, frames, tools and limits as the published weights of that
         agent expect them, `compat="nano"` as those that were trained on `mmreason data navigation`
         do. `store` is a `Store` or a file; by default the one in the user's cache folder. It knows
@@ -135,6 +137,10 @@ class Reasoner:
         if compat is not None and (policy is not None or tree is not None):
             raise UsageError("compat sets policy and tree; give either compat or those")
 
+        if isinstance(embed, str):
+            from mmreason.models.text_embedder import load_embedder
+
+            embed = load_embedder(embed)
         if store is None:
             store = Store.open_default()
         elif not isinstance(store, Store):
@@ -158,7 +164,13 @@ class Reasoner:
             watcher = watcher.with_clip(preset.adapt_clip(watcher.clip))
         decider = watcher if observer is None else loaded
         return cls(
-            decider, observer=watcher, checker=verifier, policy=policy, tree=tree, store=store
+            decider,
+            observer=watcher,
+            checker=verifier,
+            policy=policy,
+            tree=tree,
+            store=store,
+            embed=embed,
         )
 
     def ask(
@@ -263,12 +275,8 @@ class Reasoner:
 
     def memory(self, video: FrameSource) -> VideoMemory:
         """What is known of an open video: to be searched, and added to. Cues, not evidence."""
-        return VideoMemory(
-            self.store,
-            video.content_hash,
-            name=f"{Path(video.info.path).name} [{video.content_hash[:8]}]",
-            model=self.model.name,
-            embedder=self.embedder,
+        return VideoMemory.of_video(
+            video, self.store, model=self.model.name, embedder=self.embedder
         )
 
     def estimate(self, video: VideoInput | FrameSource, budget: Budget | None = None) -> Estimate:
