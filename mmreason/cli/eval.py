@@ -7,6 +7,7 @@ import typer
 from mmreason.cli.eval_nano import eval_nano
 from mmreason.cli.eval_navigation import eval_navigation
 from mmreason.cli.eval_needle import eval_needle
+from mmreason.cli.eval_public import eval_public
 
 eval_app = typer.Typer(no_args_is_help=True, help="Measure a model.")
 
@@ -25,3 +26,7 @@ eval_app.command(
 eval_app.command("nano", epilog="Example: mmreason eval nano --worlds 200 --card MODEL_CARD.md")(
     eval_nano
 )
+eval_app.command(
+    "public",
+    epilog="Example: mmreason eval public lvbench data/LVBench --model URL --out runs/lvbench",
+)(eval_public)

@@ -1,0 +1,98 @@
+"""What came of one question of a benchmark, as a line of `results.jsonl`.
+
+Only what was answered is kept, not whether it is right: scores are made of it anew each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmreason.agent.batch import Result
+from mmreason.json_lines import require_json_lines
+from mmreason.types import StopReason
+from mmreason.video.types import Span
+
+FAILED = "failed"
+"""In place of a stop reason, where no question was answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkOutcome:
+    """One question, answered, declined or failed.
+
+    Example:
+        >>> BenchmarkOutcome(id="001-1", text="B", choice=1, stop_reason="answered").failed
+        False
+    """
+
+    id: str
+    text: str = ""
+    """What was answered, as it was written; empty without an answer."""
+    choice: int | None = None
+    stop_reason: str
+    confidence: float | None = None
+    evidence: tuple[Span, ...] = ()
+    frames: int = 0
+    """Shown to models."""
+    tokens: int = 0
+    """Read and written."""
+    model_calls: int = 0
+    seconds: float = 0.0
+    error: str = ""
+    """Kind and message of what went wrong."""
+    judged_right: bool | None = None
+    """By the judge of the run; None without one, and where its reply said neither."""
+
+    @property
+    def failed(self) -> bool:
+        return self.stop_reason == FAILED
+
+    @property
+    def abstained(self) -> bool:
+        """Whether no answer was given, and none was lost to an error."""
+        return not self.text and not self.failed
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        row = {name: getattr(self, name) for name in self.__slots__}
+        return row | {"evidence": [span.to_list() for span in self.evidence]}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> BenchmarkOutcome:
+        """What `to_dict` gave. KeyError, TypeError or ValueError for anything else."""
+        values = {name: row[name] for name in cls.__slots__}
+        if not isinstance(values["id"], str) or not isinstance(values["text"], str):
+            raise TypeError("needs the texts 'id' and 'text'")
+        return cls(**values | {"evidence": tuple(Span(*pair) for pair in values["evidence"])})
+
+
+def outcome_of(result: Result) -> BenchmarkOutcome:
+    """Keep of a result what is scored."""
+    answer, failure = result.answer, result.failure
+    if answer is None:
+        error = "" if failure is None else f"{failure.kind}: {failure.message}"
+        return BenchmarkOutcome(id=result.question.id, stop_reason=FAILED, error=error)
+    return BenchmarkOutcome(
+        id=result.question.id,
+        text=answer.text,
+        choice=answer.choice,
+        stop_reason=str(StopReason(answer.stop_reason)),
+        confidence=answer.confidence,
+        evidence=tuple(evidence.span for evidence in answer.evidence),
+        frames=answer.cost.frames,
+        tokens=answer.cost.tokens_in + answer.cost.tokens_out,
+        model_calls=answer.cost.model_calls,
+        seconds=round(answer.cost.seconds, 3),
+    )
+
+
+def read_outcomes(path: Path) -> dict[str, BenchmarkOutcome]:
+    """The last outcome of each question by id: one that failed may have been asked again. Raises
+    UsageError naming the first line that is none, but for a torn last one."""
+    if not path.is_file():
+        return {}
+    lines = require_json_lines(path, BenchmarkOutcome.from_dict, is_resumed=True)
+    return {line.row.id: line.row for line in lines}

@@ -1,0 +1,154 @@
+"""Asks the questions of a public benchmark: resumable, one line a question.
+
+A folder holds `run.json` (every setting that moves a number), `results.jsonl` and `subtitles/`. A
+run that was cut short goes on where it ended; one of other settings is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mmreason import __version__
+from mmreason.agent.batch import Failure, Question, Result
+from mmreason.agent.provenance import describe_model
+from mmreason.evaluation.public.items import BenchmarkItem, BenchmarkQuestions
+from mmreason.evaluation.public.judge import JUDGE_PROMPT, judge_answers
+from mmreason.evaluation.public.outcomes import BenchmarkOutcome, outcome_of, read_outcomes
+from mmreason.evaluation.public.subtitle_files import prepare_subtitles
+from mmreason.evaluation.run_settings import require_same_settings
+from mmreason.json_lines import append_lines, encode_json_line, mend_last_line
+from mmreason.models.base import ChatModel
+from mmreason.reasoner import Reasoner
+from mmreason.types import Budget
+from mmreason.video.types import VideoError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkRun:
+    """How the questions are asked.
+
+    Example:
+        >>> BenchmarkRun(with_subtitles=True, budget=Budget(frames=128)).seed
+        0
+    """
+
+    with_subtitles: bool = False
+    """Whether the benchmark's own subtitles are used; never those inside a video."""
+    budget: Budget = field(default_factory=Budget)
+    """Of each question."""
+    seed: int = 0
+    workers: int = 1
+    """Questions in flight; no result depends on it."""
+    retry_failed: bool = False
+    judge: ChatModel | None = None
+    """Scores open answers; without one they are not scored."""
+
+
+OnProgress = Callable[[int, int], None]
+
+
+def run_benchmark(
+    reasoner: Reasoner,
+    questions: BenchmarkQuestions,
+    items: Sequence[BenchmarkItem],
+    run: BenchmarkRun,
+    folder: Path,
+    *,
+    on_progress: OnProgress | None = None,
+) -> Path:
+    """Ask those of `items` that have a video and no outcome in `folder` yet; returns the path of
+    `results.jsonl`. `on_progress(done, total)` is called after each.
+
+    Raises UsageError where the folder holds a run of other settings. A question that fails is a
+    line with its error.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = describe_run(reasoner, questions, run)
+    require_same_settings(folder / "run.json", settings, told={"mmreason": __version__})
+    results = folder / "results.jsonl"
+    mend_last_line(results)
+    outcomes = read_outcomes(results)
+    to_ask = [item for item in items if item.video is not None]
+    waiting = [i for i in to_ask if _is_missing(outcomes.get(i.id), retry=run.retry_failed)]
+    done = len(to_ask) - len(waiting)
+    item_of_id = {item.id: item for item in waiting}
+    for result in _ask(reasoner, waiting, run, folder):
+        outcome = outcome_of(result)
+        outcome = _judge(outcome, item_of_id[outcome.id], run.judge)
+        append_lines(results, encode_json_line(outcome.to_dict()), wait_for_disk=True)
+        done += 1
+        if on_progress is not None:
+            on_progress(done, len(to_ask))
+    return results
+
+
+def describe_run(
+    reasoner: Reasoner, questions: BenchmarkQuestions, run: BenchmarkRun
+) -> dict[str, Any]:
+    """Every setting that moves a number, as JSON types: a folder holds results of one of them."""
+    clip = reasoner.model.clip
+    return {
+        "benchmark": questions.benchmark,
+        # By content: a data set may be mended under the same name.
+        "questions": {file.name: _digest(file) for file in questions.files},
+        "roles": {name: describe_model(m) for name, m in reasoner.roles.by_name().items()},
+        "policy": reasoner.policy.name,
+        "tree": asdict(reasoner.tree),
+        "frames": {
+            "of_a_clip": clip.frames,
+            "size_px": None if clip.size_px is None else list(clip.size_px),
+            "longest_px": clip.longest_px,
+            "overview": clip.overview,
+        },
+        "prompts": asdict(clip.prompts),
+        "reads_options": clip.reads_options,
+        "subtitles": run.with_subtitles,
+        "reads_transcript": clip.reads_transcript,
+        "budget": asdict(run.budget),
+        "seed": run.seed,
+        "judge": None if run.judge is None else describe_model(run.judge),
+        "judge_prompt": None if run.judge is None else JUDGE_PROMPT,
+    }
+
+
+def _ask(
+    reasoner: Reasoner, items: Sequence[BenchmarkItem], run: BenchmarkRun, folder: Path
+) -> Iterator[Result]:
+    asked: list[Question] = []
+    for item in items:
+        question = Question(
+            video=str(item.video),
+            question=item.question,
+            options=item.options or None,
+            subtitles=None,
+            id=item.id,
+        )
+        try:
+            path = prepare_subtitles(item, folder / "subtitles") if run.with_subtitles else None
+        except VideoError as error:
+            # Without them it would be another question: it fails, and can be asked again.
+            yield Result(question=question, failure=Failure(kind="VideoError", message=str(error)))
+            continue
+        asked.append(replace(question, subtitles=None if path is None else str(path)))
+    yield from reasoner.ask_many(asked, budget=run.budget, workers=run.workers, seed=run.seed)
+
+
+def _judge(
+    outcome: BenchmarkOutcome, item: BenchmarkItem, judge: ChatModel | None
+) -> BenchmarkOutcome:
+    if judge is None or not item.is_open or not outcome.text:
+        return outcome
+    return replace(outcome, judged_right=judge_answers(judge, [(item, outcome.text)])[0])
+
+
+def _is_missing(outcome: BenchmarkOutcome | None, *, retry: bool) -> bool:
+    return outcome is None or (retry and outcome.failed)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
