@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from mmreason.evaluation.public.items import BenchmarkItem
 from mmreason.language.answer_reading import AnswerKind, read_answer
-from mmreason.models.base import ChatModel, GenerateRequest, Message, ModelError, TextPart
+from mmreason.models.base import ChatModel, GenerateRequest, Message, ModelError, Reply, TextPart
+from mmreason.tools.calls import FAILURES
 
 JUDGE_PROMPT = (
     "A question about a video was answered. Compare the answer with the right one; what stands "
@@ -33,10 +34,14 @@ def judge_answers(
     ]
     if not conversations:
         return []
+    replies: Sequence[Reply | None]
     try:
         replies = judge.generate(GenerateRequest(conversations, max_new_tokens=_TOKENS))
     except ModelError as error:
         replies = error.replies
+    except FAILURES:
+        # The answers are paid for, and can be judged later.
+        replies = [None] * len(conversations)
     return [None if reply is None else read_verdict(reply.text) for reply in replies]
 
 

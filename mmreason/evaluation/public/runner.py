@@ -7,7 +7,7 @@ run that was cut short goes on where it ended; one of other settings is refused.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,9 @@ def run_benchmark(
     to_ask = [item for item in items if item.video is not None]
     waiting = [i for i in to_ask if _is_missing(outcomes.get(i.id), retry=run.retry_failed)]
     done = len(to_ask) - len(waiting)
-    item_of_id = {item.id: item for item in waiting}
+    item_of_id = {item.id: item for item in to_ask}
+    if run.retry_failed:
+        _judge_again(outcomes, item_of_id, run.judge, results)
     for result in _ask(reasoner, waiting, run, folder):
         outcome = outcome_of(result)
         outcome = _judge(outcome, item_of_id[outcome.id], run.judge)
@@ -143,6 +145,22 @@ def _judge(
     if judge is None or not item.is_open or not outcome.text:
         return outcome
     return replace(outcome, judged_right=judge_answers(judge, [(item, outcome.text)])[0])
+
+
+def _judge_again(
+    outcomes: Mapping[str, BenchmarkOutcome],
+    item_of_id: Mapping[str, BenchmarkItem],
+    judge: ChatModel | None,
+    results: Path,
+) -> None:
+    """Judge open answers that have no verdict yet, without asking the question again."""
+    for outcome in outcomes.values():
+        item = item_of_id.get(outcome.id)
+        if item is None or outcome.judged_right is not None:
+            continue
+        judged = _judge(outcome, item, judge)
+        if judged.judged_right is not None:
+            append_lines(results, encode_json_line(judged.to_dict()), wait_for_disk=True)
 
 
 def _is_missing(outcome: BenchmarkOutcome | None, *, retry: bool) -> bool:

@@ -51,6 +51,8 @@ def read_json_subtitles(path: Path, *, start_s: float = 0.0) -> Subtitles:
             lines = _join_words(_read_words(path))
         else:
             rows = read_json(path, most_bytes=64_000_000, odd_numbers_as_null=True)
+            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+                raise TypeError("expected a list of objects")
             lines = [_line_of(row) for row in rows]
     except (JsonInputError, OSError, KeyError, TypeError, ValueError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
@@ -69,7 +71,7 @@ def _line_of(row: dict[str, Any]) -> Line:
         # The last line of some files has no end.
         span = Span(float(start_s), float(start_s) + 2.0 if end_s is None else float(end_s))
         return Line(span, " ".join(str(row["text"]).split()))
-    span = Span(parse_clock(row["start"]), parse_clock(row["end"]))
+    span = Span(parse_clock(str(row["start"])), parse_clock(str(row["end"])))
     return Line(span, " ".join(str(row["line"]).split()))
 
 
