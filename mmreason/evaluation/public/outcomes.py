@@ -74,9 +74,9 @@ def outcome_of(result: Result) -> BenchmarkOutcome:
     answer, failure = result.answer, result.failure
     if answer is None:
         error = "" if failure is None else f"{failure.kind}: {failure.message}"
-        return BenchmarkOutcome(id=result.question.id, stop_reason=FAILED, error=error)
+        return BenchmarkOutcome(id=result.id, stop_reason=FAILED, error=error)
     return BenchmarkOutcome(
-        id=result.question.id,
+        id=result.id,
         text=answer.text,
         choice=answer.choice,
         stop_reason=str(StopReason(answer.stop_reason)),

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from mmreason import __version__
-from mmreason.agent.batch import Failure, Question, Result
+from mmreason.agent.batch import Failure, Result
 from mmreason.agent.provenance import describe_model
+from mmreason.agent.question import Question
 from mmreason.evaluation.public.items import BenchmarkItem, BenchmarkQuestions
 from mmreason.evaluation.public.judge import JUDGE_PROMPT, judge_answers
 from mmreason.evaluation.public.outcomes import BenchmarkOutcome, outcome_of, read_outcomes
@@ -23,7 +24,7 @@ from mmreason.evaluation.run_settings import require_same_settings
 from mmreason.json_lines import append_lines, encode_json_line, mend_last_line
 from mmreason.models.base import ChatModel
 from mmreason.reasoner import Reasoner
-from mmreason.types import Budget
+from mmreason.types import Budget, UsageError
 from mmreason.video.types import VideoError
 
 
@@ -122,20 +123,23 @@ def _ask(
 ) -> Iterator[Result]:
     asked: list[Question] = []
     for item in items:
-        question = Question(
-            video=str(item.video),
-            question=item.question,
-            options=item.options or None,
-            subtitles=None,
-            id=item.id,
-        )
         try:
-            path = prepare_subtitles(item, folder / "subtitles") if run.with_subtitles else None
-        except VideoError as error:
-            # Without them it would be another question: it fails, and can be asked again.
-            yield Result(question=question, failure=Failure(kind="VideoError", message=str(error)))
+            # Without its subtitles it would be another question: it fails, and can be asked again.
+            subtitles = (
+                prepare_subtitles(item, folder / "subtitles") if run.with_subtitles else None
+            )
+            question = Question(
+                video=str(item.video),
+                text=item.question,
+                options=item.options,
+                subtitles=subtitles,
+                id=item.id,
+            )
+        except (UsageError, VideoError) as error:
+            failure = Failure(kind=type(error).__name__, message=str(error))
+            yield Result(id=item.id, failure=failure)
             continue
-        asked.append(replace(question, subtitles=None if path is None else str(path)))
+        asked.append(question)
     yield from reasoner.ask_many(asked, budget=run.budget, workers=run.workers, seed=run.seed)
 
 
