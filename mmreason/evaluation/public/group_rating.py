@@ -1,6 +1,6 @@
 """The grouped rating of Video-MME-v2: four questions about one video are rated together.
 
-As in `test_video_mme_v2.py` of `MME-Benchmarks/Video-MME-v2`. In a relevance group the score is the
+As in "test_video_mme_v2" of `MME-Benchmarks/Video-MME-v2`. In a relevance group the score is the
 square of the share that is right. In a logic group it is that of the chain of right answers from
 its start; two questions that stand beside each other in the chain may stand in for each other once.
 """

@@ -1,6 +1,6 @@
 """What a public benchmark asks: one record a question, and what of a folder could be read.
 
-The adapters beside this file make these records; `runner.py` asks them, `scoring.py` scores them.
+The adapters beside this file make these records; `runner.py` asks them, `summary.py` scores them.
 """
 
 from __future__ import annotations

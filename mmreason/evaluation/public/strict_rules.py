@@ -1,6 +1,6 @@
 """How each benchmark itself finds the letter in a reply: the strict score.
 
-Rules are those of the authors' own scripts, letter for letter; where a script draws a letter at
+Rules are those of the authors' own scripts, but for what is said of it; where a script draws a letter at
 random for a reply without one, the reply is wrong here. Benchmarks that take a number or a letter
 and read no text count a letter alone.
 """
@@ -57,7 +57,7 @@ def letter_alone(reply: str, options: int) -> int | None:
 
 def first_capital(reply: str, options: int) -> int | None:
     """The first capital that is a letter of an option, behind "The best answer is" and the like:
-    `eval_your_results.py` of Video-MME, but for two commas that its list of phrases lacks.
+    "eval_your_results" of Video-MME, but for two commas that its list of phrases lacks.
 
     Example:
         >>> first_capital("The best answer is C.", 4), first_capital("A man eats: C", 4)
@@ -79,7 +79,7 @@ def first_capital_of_five(reply: str, options: int) -> int | None:
 
 
 def first_capital_v2(reply: str, options: int) -> int | None:
-    """The same with the phrases of `test_video_mme_v2.py`, Video-MME-v2.
+    """The same with the phrases of "test_video_mme_v2" of Video-MME-v2.
 
     Example:
         >>> first_capital_v2("Final Answer: H", 8)
@@ -98,7 +98,7 @@ def _first_capital(reply: str, options: int, phrases: Sequence[str]) -> int | No
 
 def bracketed_letter(reply: str, options: int) -> int | None:
     """What stands before the first closing bracket and behind an opening one, its first character:
-    `answer_util.py` of LVBench.
+    "answer_util" of LVBench.
 
     Example:
         >>> bracketed_letter("The answer is (B) the cat", 4), bracketed_letter("B. cat", 4)
@@ -111,7 +111,7 @@ def bracketed_letter(reply: str, options: int) -> int | None:
 
 
 def letter_before_bracket(reply: str, options: int) -> int | None:
-    """All that stands before the first closing bracket: `choice_bench.py` of MLVU, whose prompt
+    """All that stands before the first closing bracket: "choice_bench" of MLVU, whose prompt
     ends in an opening one.
 
     Example:
@@ -122,7 +122,7 @@ def letter_before_bracket(reply: str, options: int) -> int | None:
 
 
 def first_letter(reply: str, options: int) -> int | None:
-    """The first character, where it is a letter: `gemini_utils.py` of HourVideo.
+    """The first character, where it is a letter: "gemini_utils" of HourVideo.
 
     Example:
         >>> first_letter("D: a kitchen", 5), first_letter(" D", 5)
