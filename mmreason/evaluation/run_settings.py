@@ -25,9 +25,10 @@ def require_same_settings(
         >>> require_same_settings(Path("runs/a/run.json"), {"seed": 0}, told={})  # doctest: +SKIP
     """
     # As they would come back from the file: tuples are lists then.
-    settings = json.loads(json.dumps(settings))
+    plain_settings: dict[str, Any] = json.loads(json.dumps(settings))
     if not path.is_file():
-        write_atomic(path, (json.dumps(settings | dict(told), indent=1) + "\n").encode())
+        text = json.dumps(plain_settings | dict(told), indent=1)
+        write_atomic(path, f"{text}\n".encode())
         return
     try:
         earlier = read_json(path)
@@ -37,7 +38,7 @@ def require_same_settings(
         raise UsageError(f"{path}: {error}; give a new folder") from error
     differ = [
         f"{name} {_show(earlier.get(name))} there, {_show(value)} here"
-        for name, value in settings.items()
+        for name, value in plain_settings.items()
         if value != earlier.get(name)
     ]
     if differ:

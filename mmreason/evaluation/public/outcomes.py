@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from mmreason.agent.batch import Result
@@ -17,6 +18,16 @@ from mmreason.video.types import Span
 
 FAILED = "failed"
 """In place of a stop reason, where no question was answered."""
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("id", "text", "stop_reason", "error"), (str,)),
+    **dict.fromkeys(("frames", "tokens", "model_calls"), (int,)),
+    "choice": (int, NoneType),
+    "confidence": (float, int, NoneType),
+    "seconds": (float, int),
+    "judged_right": (bool, NoneType),
+}
+"""What a line holds, but for its evidence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +74,12 @@ class BenchmarkOutcome:
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> BenchmarkOutcome:
         """What `to_dict` gave. KeyError, TypeError or ValueError for anything else."""
-        values = {name: row[name] for name in cls.__slots__}
-        if not isinstance(values["id"], str) or not isinstance(values["text"], str):
-            raise TypeError("needs the texts 'id' and 'text'")
-        return cls(**values | {"evidence": tuple(Span(*pair) for pair in values["evidence"])})
+        values: dict[str, Any] = {name: row[name] for name in cls.__slots__}
+        for name, kinds in _KINDS.items():
+            if not isinstance(values[name], kinds):
+                raise TypeError(f"has no {name!r} of an outcome: {values[name]!r:.40}")
+        values["evidence"] = tuple(Span(*pair) for pair in values["evidence"])
+        return cls(**values)
 
 
 def outcome_of(result: Result) -> BenchmarkOutcome:

@@ -1,8 +1,8 @@
 """How each benchmark itself finds the letter in a reply: the strict score.
 
-Rules are those of the authors' own scripts, but for what is said of it; where a script draws a letter at
-random for a reply without one, the reply is wrong here. Benchmarks that take a number or a letter
-and read no text count a letter alone.
+Rules are those of the authors' own scripts. Where a script draws a letter at random for a reply
+without one, the reply is wrong here. Benchmarks that take a number or a letter and read no text
+count a letter alone.
 """
 
 from __future__ import annotations

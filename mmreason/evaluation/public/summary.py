@@ -53,7 +53,13 @@ class ScoredItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccuracyRow:
-    """Accuracy over some questions, by both ways of reading."""
+    """Accuracy over some questions, by both ways of reading.
+
+    Example:
+        >>> share = ClusteredShare.of([("a", True)])
+        >>> AccuracyRow(name="reasoning", strict=share, lenient=share).strict.value
+        1.0
+    """
 
     name: str
     strict: ClusteredShare
@@ -62,7 +68,12 @@ class AccuracyRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRating:
-    """Mean score of groups of questions, 0 to 100 as it is published."""
+    """Mean score of groups of questions, 0 to 100 as it is published.
+
+    Example:
+        >>> GroupRating(name="level 3", strict=25.0, lenient=56.25, groups=1).groups
+        1
+    """
 
     name: str
     strict: float
