@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mmreason.agent.batch import Result, drive_questions
-from mmreason.agent.build_index import IndexedNode, build_index
+from mmreason.agent.build_index import (
+    IndexStep,
+    caption_leaves,
+    caption_levels,
+    fill_memory,
+    make_overview,
+)
 from mmreason.agent.driver import AgentRun, Driver, run_to_end, serve_requests
 from mmreason.agent.loop import AnswerDraft, answer_loop
 from mmreason.agent.next_steps import Unanswered, next_steps
@@ -32,15 +38,18 @@ from mmreason.agent.quoting import SubtitleChoice, Transcript
 from mmreason.agent.stream import AnswerStream
 from mmreason.grounding import Grounding
 from mmreason.language.validate import checked_options, checked_question, checked_span
+from mmreason.memory.caption_records import make_speech_records
+from mmreason.memory.hierarchy import plan_leaves
 from mmreason.memory.store import Store
 from mmreason.memory.tree import Tree, TreeRecipe, plan_tree
+from mmreason.memory.vector_index import Embed, Embedder
+from mmreason.memory.video_memory import VideoMemory
 from mmreason.models.base import ChatModel
 from mmreason.policies import Greedy, Policy
 from mmreason.policies.estimate import Estimate, estimate_cost
 from mmreason.policies.presets import Compat, find_preset
 from mmreason.tool_calls import ModelTurn, Scan, Skim
 from mmreason.tools.calls import Roles
-from mmreason.tools.search import Embed
 from mmreason.tools.thumbnails import take_thumbnails
 from mmreason.tools.toolbox import Toolbox
 from mmreason.types import Answer, Budget, Step, StopReason, UsageError
@@ -65,20 +74,21 @@ class Reasoner:
         policy: Policy | None = None,
         tree: TreeRecipe | None = None,
         store: Store | None = None,
-        embed: Embed | None = None,
+        embed: Embed | Embedder | None = None,
     ):
         """Use models that are already there; without `store` what they say is kept in memory.
 
         `model` decides where to look, where the policy asks a model, and plays the other roles
         too unless they are given: `observer` captions and looks, `checker` looks again at the
         evidence. The default policy is `Greedy`, which asks no model where to look. `embed` (texts
-        to an array of a row each) lets policies search what was read by meaning instead of words.
+        to an array of a row each) lets policies search what was read by meaning beside the words;
+        as an `Embedder`, which has a name, what it made is kept in the store.
         """
         self.roles = Roles(observer or model, checker or observer or model, model)
         self.policy = policy or Greedy()
         self.tree = tree or TreeRecipe()
         self.store = Store.in_memory() if store is None else store
-        self.embed = embed
+        self.embedder = Embedder("", embed) if callable(embed) else embed
 
     @property
     def model(self) -> ChatModel:
@@ -211,12 +221,43 @@ class Reasoner:
         return drive_questions(questions, start, workers)
 
     def index(
-        self, video: VideoInput | FrameSource, levels: Sequence[str] = ("high",)
-    ) -> Iterator[IndexedNode]:
-        """Caption whole levels ahead of questions, into the store; one item a node."""
+        self,
+        video: VideoInput | FrameSource,
+        levels: Sequence[str] | None = None,
+        *,
+        subtitles: Subtitles | str | Path | None = "auto",
+    ) -> Iterator[IndexStep]:
+        """Make what questions will look for, into the store; one item a stretch.
+
+        Whole `levels` of the tree are captioned, or, as is usual for models other than nano (where
+        it is "high"), leaves of half a minute are described. The memory of the video (`memory`)
+        holds then what they tell, what the subtitles say, and scenes and root made of it.
+        """
+        if levels is None and self.model.tier == "nano":
+            levels = ("high",)
         with _opened(video) as source:
-            toolbox, tree = self._toolbox(source), self._tree(source)
-            yield from build_index(toolbox, tree, tuple(levels), self.policy.caption_needs)
+            toolbox, tree, model = self._toolbox(source), self._tree(source), self.model
+            memory = self.memory(source)
+            lines = SubtitleChoice.of(subtitles).for_video(source)
+            memory.add(make_speech_records(lines) if lines else ())
+            if levels is None:
+                steps = caption_leaves(toolbox, plan_leaves(source.info.span, tree.cuts_s))
+            else:
+                steps = caption_levels(toolbox, tree, levels, self.policy.caption_needs)
+            yield from fill_memory(memory, steps, model.name)
+            for _ in memory.embed_records():
+                pass
+            make_overview(memory, model, self.store, writes_sums=levels is None)
+
+    def memory(self, video: FrameSource) -> VideoMemory:
+        """What is known of an open video: to be searched, and added to. Cues, not evidence."""
+        return VideoMemory(
+            self.store,
+            video.content_hash,
+            name=f"{Path(video.info.path).name} [{video.content_hash[:8]}]",
+            model=self.model.name,
+            embedder=self.embedder,
+        )
 
     def estimate(self, video: VideoInput | FrameSource, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
@@ -351,7 +392,7 @@ class Reasoner:
             subtitles=transcript.subtitles,
             transcript=transcript.notes,
             seed=seed,
-            embed=self.embed,
+            embed=None if self.embedder is None else self.embedder.embed,
             deadline_s=deadline_s,
         )
 
