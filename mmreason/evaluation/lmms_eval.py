@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from mmreason.agent.batch import Failure, Result
@@ -29,9 +30,10 @@ _LOGGER = logging.getLogger(__name__)
 
 def model_manifest() -> Any:
     """What `lmms-eval` reads at the entry point: the name of the model and of its class."""
-    from lmms_eval.models.registry_v2 import ModelManifest
-
-    return ModelManifest(model_id=MODEL_NAME, simple_class_path=f"{__name__}.{_CLASS_NAME}")
+    registry = import_module("lmms_eval.models.registry_v2")
+    return registry.ModelManifest(
+        model_id=MODEL_NAME, simple_class_path=f"{__name__}.{_CLASS_NAME}"
+    )
 
 
 def __getattr__(name: str) -> Any:
@@ -67,14 +69,15 @@ def find_video(visuals: Any, task: str) -> str:
 def build_model_class() -> type:
     """The class that `lmms-eval` makes from `--model_args`. Raises UsageError without it."""
     try:
-        from lmms_eval.api.instance import GenerationResult, TokenCounts
-        from lmms_eval.api.model import lmms
+        # By name: nothing of ours needs it, and it is no extra.
+        instances = import_module("lmms_eval.api.instance")
+        base_class: Any = import_module("lmms_eval.api.model").lmms
     except ImportError as error:
         raise UsageError(
             "this model is for lmms-eval, which is not installed; see docs/benchmarks.md"
         ) from error
 
-    class MmreasonModel(lmms):
+    class MmreasonModel(base_class):
         """Answers every request with the agent. `model_args` are those of this constructor."""
 
         is_simple = True
@@ -142,12 +145,14 @@ def build_model_class() -> type:
             if result.answer is None:
                 reason = result.failure.message if result.failure else "no answer"
                 _LOGGER.warning("question %s of lmms-eval failed: %s", result.id, reason)
-                return GenerationResult(text="")
+                return instances.GenerationResult(text="")
             cost = result.answer.cost
             text = cut_at_stop(write_reply(result.answer), _stop_texts(settings))
             self.cache_hook.add_partial("generate_until", (context, settings), text)
-            counts = TokenCounts(input_tokens=cost.tokens_in, output_tokens=cost.tokens_out)
-            return GenerationResult(text=text, token_counts=counts)
+            counts = instances.TokenCounts(
+                input_tokens=cost.tokens_in, output_tokens=cost.tokens_out
+            )
+            return instances.GenerationResult(text=text, token_counts=counts)
 
     return MmreasonModel
 
