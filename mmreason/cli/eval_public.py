@@ -93,9 +93,10 @@ def eval_public(
     from mmreason.evaluation.public.items import spread_items
     from mmreason.evaluation.public.outcomes import read_outcomes
     from mmreason.evaluation.public.page import BenchmarkReport
-    from mmreason.evaluation.public.runner import BenchmarkRun, describe_run, run_benchmark
+    from mmreason.evaluation.public.runner import BenchmarkRun, run_benchmark
     from mmreason.evaluation.public.summary import summarise
     from mmreason.types import Budget, UsageError
+    from mmreason.video.json_input import read_json
 
     # 1. The files are read before a model is loaded.
     benchmark = find_benchmark(name)
@@ -107,8 +108,8 @@ def eval_public(
     items = spread_items([item for item in loaded.items if item.video is not None], limit)
     if not items:
         raise UsageError(
-            f"{folder}: none of the videos is there, such as {loaded.missing_videos[0]}; give "
-            "their folder with --videos"
+            f"{folder}: none of the videos is there, such as {loaded.missing_videos[0]}; unpack "
+            "their archives, or give their folder with --videos"
         )
     out.mkdir(parents=True, exist_ok=True)
     setup = ReasonerSetup(
@@ -141,7 +142,7 @@ def eval_public(
         benchmark=benchmark,
         questions=loaded,
         summary=summary,
-        settings=describe_run(reasoner, loaded, run),
+        settings=read_json(out / "run.json"),
         command=_command(name, folder, out, model, policy, with_subtitles, limit, budget_frames),
     )
     page = report.write(out)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from mmreason import __version__
 from mmreason.agent.batch import Result
 from mmreason.json_lines import require_json_lines
 from mmreason.types import StopReason
@@ -20,7 +21,7 @@ FAILED = "failed"
 """In place of a stop reason, where no question was answered."""
 
 _KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("id", "text", "stop_reason", "error"), (str,)),
+    **dict.fromkeys(("id", "text", "stop_reason", "error", "policy", "version"), (str,)),
     **dict.fromkeys(("frames", "tokens", "model_calls"), (int,)),
     "choice": (int, NoneType),
     "confidence": (float, int, NoneType),
@@ -54,6 +55,10 @@ class BenchmarkOutcome:
     seconds: float = 0.0
     error: str = ""
     """Kind and message of what went wrong."""
+    policy: str = ""
+    """That answered; "auto" chooses another."""
+    version: str = __version__
+    """Of mmreason, which may change in the course of a run."""
     judged_right: bool | None = None
     """By the judge of the run; None without one, and where its reply said neither."""
 
@@ -99,6 +104,7 @@ def outcome_of(result: Result) -> BenchmarkOutcome:
         tokens=answer.cost.tokens_in + answer.cost.tokens_out,
         model_calls=answer.cost.model_calls,
         seconds=round(answer.cost.seconds, 3),
+        policy=str(answer.settings["policy"]),
     )
 
 

@@ -120,6 +120,9 @@ class BenchmarkReport:
             f"{summary.unread_strictly:,} answers the benchmark's rule finds no option; "
             f"{summary.unscored:,} have no published answer and are not scored.",
         ]
+        policies = ", ".join(f"{name} {count:,}" for name, count in summary.policies.items())
+        if policies:
+            lines.append(f"Answered by {policies}, with mmreason {', '.join(summary.versions)}.")
         if summary.overall.strict.n:
             lines.append(
                 "Strict: the benchmark's own rule. Lenient: the reader of mmreason. Guessing "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from mmreason.evaluation.public.subtitle_files import prepare_subtitles
 from mmreason.evaluation.run_settings import require_same_settings
 from mmreason.json_lines import append_lines, encode_json_line, mend_last_line
 from mmreason.models.base import ChatModel
+from mmreason.policies import Policy
 from mmreason.reasoner import Reasoner
 from mmreason.types import Budget, UsageError
 from mmreason.video.types import VideoError
@@ -99,7 +100,7 @@ def describe_run(
         # By content: a data set may be mended under the same name.
         "questions": {file.name: _digest(file) for file in questions.files},
         "roles": {name: describe_model(m) for name, m in reasoner.roles.by_name().items()},
-        "policy": reasoner.policy.name,
+        "policy": _describe_policy(reasoner.policy),
         "tree": asdict(reasoner.tree),
         "frames": {
             "of_a_clip": clip.frames,
@@ -169,6 +170,15 @@ def _judge_again(
 
 def _is_missing(outcome: BenchmarkOutcome | None, *, retry: bool) -> bool:
     return outcome is None or (retry and outcome.failed)
+
+
+def _describe_policy(policy: Policy) -> dict[str, Any]:
+    """Its name and what it was made with."""
+    values = {"name": policy.name}
+    if is_dataclass(policy):
+        values |= {field.name: getattr(policy, field.name) for field in fields(policy)}
+    # The order of a set is another one in each process.
+    return {name: sorted(v) if isinstance(v, frozenset) else v for name, v in values.items()}
 
 
 def _digest(file: Path) -> str:

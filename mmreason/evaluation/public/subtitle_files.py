@@ -32,10 +32,8 @@ def prepare_subtitles(item: BenchmarkItem, folder: Path) -> Path | None:
     if source is None or source.suffix.lower() not in (".json", ".jsonl"):
         return source
     # Two videos that are cut from one share its subtitles, and begin at other times of it.
-    target = folder / f"{source.stem}@{item.subtitle_start_s:g}.srt"
-    if not target.is_file():
-        read_json_subtitles(source, start_s=item.subtitle_start_s).save(target)
-    return target
+    target = folder / f"{source.stem}@{item.subtitle_start_s}.srt"
+    return read_json_subtitles(source, start_s=item.subtitle_start_s).save(target)
 
 
 def read_json_subtitles(path: Path, *, start_s: float = 0.0) -> Subtitles:

@@ -6,6 +6,7 @@ Pure functions; `page.py` shows what they give. Failed and declined questions co
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +100,10 @@ class BenchmarkSummary:
     """Open answers without a verdict."""
     chance: float
     """Expected accuracy of guessing."""
+    policies: dict[str, int]
+    """Questions by the policy that answered."""
+    versions: tuple[str, ...]
+    """Of mmreason, those that asked."""
     asked: int
     unscored: int
     """Asked, and their answers are not published."""
@@ -140,6 +145,8 @@ def summarise(
         judged=ClusteredShare.of((s.item.video_name, bool(s.outcome.judged_right)) for s in judged),
         unjudged=len(open_items) - len(judged),
         chance=_mean([1 / len(s.item.options) for s in lettered]),
+        policies=dict(Counter(s.outcome.policy for s in scored if s.outcome.policy)),
+        versions=tuple(sorted({s.outcome.version for s in scored})),
         asked=len(scored),
         unscored=sum(not s.item.has_answer for s in scored),
         failed=sum(s.outcome.failed for s in scored),

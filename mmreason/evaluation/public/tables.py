@@ -20,6 +20,8 @@ from mmreason.video.plain_text import show_line
 MOST_BYTES = 256_000_000
 """Of one file of questions; the largest that is published has about 30 million."""
 MOST_ROWS = 1_000_000
+_LFS_POINTER = b"version https://git-lfs"
+"""How a file begins that was cloned without its content."""
 _MOST_NAMED = 8
 """Fields named in an error."""
 
@@ -141,6 +143,7 @@ def _read_json_lines(path: Path) -> Iterator[SourceRow | RowError]:
 
 
 def _read_json(path: Path) -> list[Any]:
+    _check_size(path)
     try:
         value = read_json(path, most_bytes=MOST_BYTES, odd_numbers_as_null=True)
     except (JsonInputError, OSError) as error:
@@ -185,6 +188,9 @@ def _read_parquet(path: Path) -> list[Any]:
 def _check_size(path: Path) -> None:
     if not path.is_file():
         raise UsageError(f"{path}: is no regular file")
+    with path.open("rb") as file:
+        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise UsageError(f"{path}: is a pointer of Git LFS, not the file; run git lfs pull")
     size = path.stat().st_size
     if size > MOST_BYTES:
         raise UsageError(f"{path}: has {size:,} bytes, the limit is {MOST_BYTES:,}")

@@ -328,6 +328,14 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, ending: str) -> None:
         _load("videomme", tmp_path)
 
 
+@pytest.mark.parametrize("ending", ["parquet", "json"])
+def test_a_file_that_was_cloned_without_its_content_says_so(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"videomme.{ending}"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:9059\nsize 335293\n")
+    with pytest.raises(UsageError, match="is a pointer of Git LFS, not the file; run git lfs pull"):
+        _load("videomme", tmp_path)
+
+
 def test_two_videos_of_one_name_are_not_guessed_between(tmp_path: Path) -> None:
     write_lines(tmp_path / "video_info.meta.jsonl", [lvbench_line(), lvbench_line(key="other")])
     touch(tmp_path / "a" / "Cm73ma6Ibcs.mp4", tmp_path / "b" / "Cm73ma6Ibcs.mp4")
