@@ -356,3 +356,56 @@ def test_a_limit_takes_questions_from_all_over_the_file(tmp_path: Path) -> None:
     items = _load("videomme", tmp_path).items
     assert [item.id for item in spread_items(items, 3)] == ["001-1", "001-4", "001-7"]
     assert spread_items(items, 99) == spread_items(items, None) == list(items)
+
+
+_WHOLE_ROWS: dict[str, dict[str, Any]] = {
+    "videomme": videomme_row(),
+    "videomme-v2": videomme_v2_row(1),
+    "lvbench": lvbench_line(),
+    "longvideobench": _LONGVIDEOBENCH | {"candidates": ["a", "b"], "correct_choice": 1},
+    "mlvu": {
+        "video": "a.mp4",
+        "duration": 480.0,
+        "question": "Who?",
+        "candidates": ["Ada", "Bo"],
+        "answer": "Bo",
+        "question_type": "plotQA",
+    },
+    "egoschema": {"q_uid": "u", "question": "What?"} | {f"option {n}": f"o{n}" for n in range(5)},
+    "nextqa": _NEXTQA,
+    "cgbench": {
+        "qid": 1,
+        "video_uid": "u",
+        "question": "Which?",
+        "choices": ["a", "b"],
+        "right_answer": "A",
+        "clue_intervals": [[1, 2]],
+        "domain": "d",
+        "duration": 3,
+    },
+    "hourvideo": {
+        "key": "u",
+        "video_metadata": {"video_uid": "u", "duration_in_seconds": 3},
+        "benchmark_dataset": [
+            {"qid": "q", "task": "t", "question": "What?", "correct_answer_label": "A"}
+            | {f"answer_{n}": f"e{n}" for n in range(1, 6)}
+        ],
+    },
+}
+_ODD_VALUES = (None, True, -1, 1e300, "", "\ud800", "Z" * 3_000, [], [1, None], {"a": [1]})
+
+
+@pytest.mark.parametrize("name", _WHOLE_ROWS)
+def test_whatever_a_field_holds_its_row_is_an_item_or_one_line(tmp_path: Path, name: str) -> None:
+    row = _WHOLE_ROWS[name]
+    odd = [row | {field: value} for field in row for value in _ODD_VALUES]
+    missing = [{k: v for k, v in row.items() if k != field} for field in row]
+    rows = [row, *odd, *missing]
+    table = write_json(tmp_path / "rows.json", rows)
+    loaded = _load(name, tmp_path, questions=table)
+    questions = len(row.get("qa", [row]))
+    # Of the first row at the least; those with the same id are lines.
+    assert loaded.items[0].question and len(loaded.problems) > len(rows) / 2
+    assert len(loaded.items) + len(loaded.problems) <= questions * len(rows)
+    assert all(line.startswith(f"{table}, row ") for line in loaded.problems)
+    assert not any("\n" in line or len(line) > 600 for line in loaded.problems)
