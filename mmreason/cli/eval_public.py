@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -143,7 +143,23 @@ def eval_public(
         questions=loaded,
         summary=summary,
         settings=read_json(out / "run.json"),
-        command=_command(name, folder, out, model, policy, with_subtitles, limit, budget_frames),
+        command=_command(
+            name,
+            folder,
+            out,
+            {
+                "--model": model,
+                "--observer": observer,
+                "--policy": policy,
+                "--videos": videos,
+                "--questions": questions,
+                "--with-subtitles": with_subtitles,
+                "--limit": limit,
+                "--budget-frames": budget_frames,
+                "--judge": judge,
+                "--seed": seed or None,
+            },
+        ),
     )
     page = report.write(out)
     if as_json:
@@ -184,7 +200,7 @@ def _print_found(loaded: BenchmarkQuestions) -> None:
     files = ", ".join(file.name for file in loaded.files)
     print_notice(
         f"{len(loaded.items):,} questions in {files}; {found:,} of {named:,} videos found, "
-        f"subtitles for {sum(item.subtitles is not None for item in loaded.items):,} questions"
+        f"subtitles for {loaded.subtitled:,} questions"
     )
     missing = loaded.missing_videos
     if missing:
@@ -214,19 +230,13 @@ def _print_report(report: BenchmarkReport) -> None:
 
 
 def _command(
-    name: str,
-    folder: Path,
-    out: Path,
-    model: str,
-    policy: str | None,
-    with_subtitles: bool,
-    limit: int | None,
-    budget_frames: int | None,
+    name: str, folder: Path, out: Path, options: Mapping[str, str | int | Path | bool | None]
 ) -> str:
-    """The line that makes these results again: what moves a figure."""
-    words = ["mmreason", "eval", "public", name, str(folder), "--out", str(out), "--model", model]
-    words += [] if policy is None else ["--policy", policy]
-    words += ["--with-subtitles"] * with_subtitles
-    words += [] if limit is None else ["--limit", str(limit)]
-    words += [] if budget_frames is None else ["--budget-frames", str(budget_frames)]
+    """The line that makes these results again, with the options that move a figure."""
+    words = ["mmreason", "eval", "public", name, str(folder), "--out", str(out)]
+    for option, value in options.items():
+        if value is True:
+            words.append(option)
+        elif value is not None and value is not False:
+            words += [option, str(value)]
     return shlex.join(words)

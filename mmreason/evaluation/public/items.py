@@ -101,6 +101,11 @@ class BenchmarkQuestions:
         return len(names) - len(self.missing_videos), len(names)
 
     @property
+    def subtitled(self) -> int:
+        """Questions that have subtitles."""
+        return sum(item.subtitles is not None for item in self.items)
+
+    @property
     def missing_videos(self) -> tuple[str, ...]:
         """Names of the others, in order."""
         return tuple(dict.fromkeys(i.video_name for i in self.items if i.video is None))

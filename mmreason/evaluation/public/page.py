@@ -116,9 +116,9 @@ class BenchmarkReport:
         lines = [
             f"{summary.asked:,} of {len(self.questions.items):,} questions asked; {found:,} of "
             f"{named:,} videos found; {len(self.questions.problems):,} rows not used.",
-            f"Failed {summary.failed:,}, declined {summary.abstained:,} (both count as wrong); in "
-            f"{summary.unread_strictly:,} answers the benchmark's rule finds no option; "
-            f"{summary.unscored:,} have no published answer and are not scored.",
+            f"Failed: {summary.failed:,}; declined: {summary.abstained:,}; both count as wrong. "
+            f"The benchmark's rule finds no option in {summary.unread_strictly:,} of the others. "
+            f"Without a published answer, and not scored: {summary.unscored:,}.",
         ]
         policies = ", ".join(f"{name} {count:,}" for name, count in summary.policies.items())
         if policies:

@@ -65,9 +65,14 @@ def run_benchmark(
     """Ask those of `items` that have a video and no outcome in `folder` yet; returns the path of
     `results.jsonl`. `on_progress(done, total)` is called after each.
 
-    Raises UsageError where the folder holds a run of other settings. A question that fails is a
-    line with its error.
+    Raises UsageError where the folder holds a run of other settings, and for a run with subtitles
+    where there are none. A question that fails is a line with its error.
     """
+    if run.with_subtitles and not questions.subtitled:
+        raise UsageError(
+            f"no subtitles of {questions.benchmark} were found; put them where docs/benchmarks.md "
+            "shows, or ask without them"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     settings = describe_run(reasoner, questions, run)
     require_same_settings(folder / "run.json", settings, told={"mmreason": __version__})
@@ -110,7 +115,8 @@ def describe_run(
         },
         "prompts": asdict(clip.prompts),
         "reads_options": clip.reads_options,
-        "subtitles": run.with_subtitles,
+        # None where they are not used: with those that are there later, it would be another run.
+        "questions_with_subtitles": questions.subtitled if run.with_subtitles else None,
         "reads_transcript": clip.reads_transcript,
         "budget": asdict(run.budget),
         "seed": run.seed,

@@ -71,7 +71,7 @@ def test_a_run_goes_on_where_it_ended_and_asks_nothing_twice(lvbench: Path, tmp_
 def test_a_folder_holds_one_way_of_asking(lvbench: Path, tmp_path: Path) -> None:
     _run(lvbench, tmp_path / "run", _model())
     settings = json.loads((tmp_path / "run" / "run.json").read_text())
-    for name in ("benchmark", "questions", "roles", "policy", "frames", "prompts", "subtitles"):
+    for name in ("benchmark", "questions", "roles", "policy", "frames", "prompts", "seed"):
         assert name in settings
     assert settings["mmreason"] and settings["roles"]["observer"]["fingerprint"]
     with pytest.raises(UsageError, match=r"budget .* there, .*'frames': 4.* here"):
@@ -145,6 +145,12 @@ def _summary_task(folder: Path, clip_bytes: bytes) -> BenchmarkQuestions:
     (folder / "video" / "9_summary").mkdir(parents=True)
     (folder / "video" / "9_summary" / "a.mp4").write_bytes(clip_bytes)
     return load_questions(find_benchmark("mlvu"), folder)
+
+
+def test_a_run_with_subtitles_needs_some(lvbench: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no subtitles of lvbench were found"):
+        _run(lvbench, tmp_path / "run", _model(), with_subtitles=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_open_answers_are_scored_by_a_judge_alone(tmp_path: Path, clip_bytes: bytes) -> None:
