@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmreason.types import UsageError
 from mmreason.video.files import VIDEO_SUFFIXES
+from mmreason.video.json_input import JsonInputError, read_json
 
 SUBTITLE_SUFFIXES = (".srt", ".vtt", ".ass", ".json", ".jsonl")
 MOST_FILES = 2_000_000
+_NUMBER = re.compile(r"\d{6,12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class MediaIndex:
     """
 
     videos: dict[str, list[Path]] = field(default_factory=dict)
-    """By name without ending."""
+    """By name without ending, or by the id that they were downloaded under."""
     subtitles: dict[str, list[Path]] = field(default_factory=dict)
     """Of folders whose name begins with or ends in "subtitle" or "subtitles"."""
 
@@ -41,7 +44,8 @@ class MediaIndex:
             for path in _walk(folder, entered):
                 suffix = path.suffix.lower()
                 if suffix in VIDEO_SUFFIXES:
-                    index.videos.setdefault(path.stem, []).append(path)
+                    name = _read_source_name(path) or path.stem
+                    index.videos.setdefault(name, []).append(path)
                 elif suffix in SUBTITLE_SUFFIXES and "subtitle" in path.parent.name.lower():
                     index.subtitles.setdefault(path.stem, []).append(path)
         return index
@@ -70,6 +74,20 @@ def _choose(files: dict[str, list[Path]], name: str, folder: str) -> Path | None
         named = ", ".join(map(str, candidates[:3]))
         raise ValueError(f"{len(candidates)} files are called {last!r}: {named}; leave one there")
     return candidates[0] if candidates else None
+
+
+def _read_source_name(video: Path) -> str:
+    """The id in the address that a video came from, which video2dataset writes beside it: it calls
+    files 00000000.mp4 and so on. Empty for other files."""
+    beside = video.with_suffix(".json")
+    if not _NUMBER.fullmatch(video.stem) or not beside.is_file():
+        return ""
+    try:
+        about = read_json(beside, most_bytes=1_000_000, odd_numbers_as_null=True)
+    except (JsonInputError, OSError):
+        return ""
+    address = about.get("url") if isinstance(about, dict) else None
+    return address.rpartition("v=")[2].rpartition("/")[2] if isinstance(address, str) else ""
 
 
 def _walk(folder: Path, entered: set[str]) -> Iterator[Path]:

@@ -87,6 +87,18 @@ def test_lvbench_splits_options_and_reads_times(tmp_path: Path) -> None:
     assert second.reference_spans == () and second.answer == 0
 
 
+def test_videos_that_were_downloaded_as_numbers_are_found_by_their_addresses(
+    tmp_path: Path,
+) -> None:
+    write_lines(tmp_path / "video_info.meta.jsonl", [lvbench_line()])
+    videos = tmp_path / "videos" / "00000"
+    touch(videos / "00000000.mp4", videos / "00000001.mp4")
+    write_json(videos / "00000001.json", {"url": "https://www.youtube.com/watch?v=Cm73ma6Ibcs"})
+    write_json(videos / "00000000.json", {"url": None})
+    first, _ = _load("lvbench", tmp_path).items
+    assert first.video == videos / "00000001.mp4"
+
+
 def test_lvbench_is_read_from_the_parquet_of_others(tmp_path: Path) -> None:
     row = {
         "uid": "4",

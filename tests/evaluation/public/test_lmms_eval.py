@@ -3,6 +3,7 @@
 import abc
 import logging
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -178,6 +179,13 @@ def test_what_is_not_offered_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
         model.loglikelihood([])
     with pytest.raises(NotImplementedError, match="single questions"):
         model.generate_until_multi_round([])
+
+
+def test_the_entry_point_names_the_manifest() -> None:
+    root = Path(__file__).parents[3]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (target,) = project["entry-points"]["lmms_eval.models"].values()
+    assert target == f"{lmms_eval.__name__}:{lmms_eval.model_manifest.__name__}"
 
 
 def test_without_lmms_eval_the_module_imports_and_the_class_says_what_is_missing(
