@@ -16,13 +16,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from mmreason import __version__
 from mmreason.evaluation.needle import methods
 from mmreason.evaluation.needle.memory import FrameCache, ReplyCache
 from mmreason.evaluation.needle.outcomes import ItemFailure, Outcome, outcome_of
-from mmreason.evaluation.run_settings import require_same_settings
+from mmreason.evaluation.runs import check_same_run
 from mmreason.json_lines import (
     append_lines,
     encode_json_line,
@@ -110,9 +108,16 @@ def run_plan(
     methods.check_methods(plan.methods)
     folder.mkdir(parents=True, exist_ok=True)
     model = _model(plan.model)
-    # 1. One folder, one way of measuring.
-    settings = _describe_plan(plan, model)
-    require_same_settings(folder / "run.json", settings, told={"mmreason": __version__})
+    # 1. One folder, one way of measuring: outcomes of two would be averaged.
+    settings = {
+        "model": plan.model,
+        "fingerprint": None if model is None else model.fingerprint,
+        "items": plan.items,
+        "frames": plan.frames,
+        "rotations": plan.rotations,
+        "mention": plan.mention,
+    }
+    check_same_run(settings, folder / "run.json")
     results = folder / "results.jsonl"
     mend_last_line(results)
     # 2. What is there already, also of other lengths, seeds and methods than this plan's.
@@ -222,18 +227,6 @@ def _model(name: str) -> ChatModel | None:
     from mmreason import models
 
     return models.load(name)
-
-
-def _describe_plan(plan: Plan, model: ChatModel | None) -> dict[str, Any]:
-    """What moves a figure. Lengths, seeds and methods may be added to a run."""
-    return {
-        "model": plan.model,
-        "fingerprint": None if model is None else model.fingerprint,
-        "items": plan.items,
-        "frames": plan.frames,
-        "rotations": plan.rotations,
-        "mention": plan.mention,
-    }
 
 
 def _key(method: str, item: Item) -> _Key:

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mmreason import __version__
 from mmreason.agent.batch import Failure, Result
 from mmreason.agent.provenance import describe_model
 from mmreason.agent.question import Question
@@ -20,8 +19,9 @@ from mmreason.evaluation.public.items import BenchmarkItem, BenchmarkQuestions
 from mmreason.evaluation.public.judge import JUDGE_PROMPT, judge_answers
 from mmreason.evaluation.public.outcomes import BenchmarkOutcome, outcome_of, read_outcomes
 from mmreason.evaluation.public.subtitle_files import prepare_subtitles
-from mmreason.evaluation.run_settings import require_same_settings
+from mmreason.evaluation.runs import check_same_run
 from mmreason.json_lines import append_lines, encode_json_line, mend_last_line
+from mmreason.json_values import to_json
 from mmreason.models.base import ChatModel
 from mmreason.policies import Policy
 from mmreason.reasoner import Reasoner
@@ -74,8 +74,7 @@ def run_benchmark(
             "shows, or ask without them"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    settings = describe_run(reasoner, questions, run)
-    require_same_settings(folder / "run.json", settings, told={"mmreason": __version__})
+    check_same_run(describe_run(reasoner, questions, run), folder / "run.json")
     results = folder / "results.jsonl"
     mend_last_line(results)
     outcomes = read_outcomes(results)
@@ -99,8 +98,8 @@ def describe_run(
     reasoner: Reasoner, questions: BenchmarkQuestions, run: BenchmarkRun
 ) -> dict[str, Any]:
     """Every setting that moves a number, as JSON types: a folder holds results of one of them."""
-    clip = reasoner.model.clip
-    return {
+    clip, judge = reasoner.model.clip, run.judge
+    settings = {
         "benchmark": questions.benchmark,
         # By content: a data set may be mended under the same name.
         "questions": {file.name: _digest(file) for file in questions.files},
@@ -120,9 +119,10 @@ def describe_run(
         "reads_transcript": clip.reads_transcript,
         "budget": asdict(run.budget),
         "seed": run.seed,
-        "judge": None if run.judge is None else describe_model(run.judge),
-        "judge_prompt": None if run.judge is None else JUDGE_PROMPT,
+        "judge": None if judge is None else describe_model(judge) | {"prompt": JUDGE_PROMPT},
     }
+    # As they come back from the file: what is compared is the same then.
+    return to_json(settings)
 
 
 def _ask(
