@@ -21,12 +21,12 @@ eval_app.command(
     "needle", epilog="Example: mmreason eval needle --lengths 3m,1h --baselines --out runs/needle"
 )(eval_needle)
 eval_app.command(
+    "public",
+    epilog="Example: mmreason eval public lvbench data/LVBench --model URL --out runs/lvbench",
+)(eval_public)
+eval_app.command(
     "navigation", epilog="Example: mmreason eval navigation --length 3m --items 4 --worlds 10"
 )(eval_navigation)
 eval_app.command("nano", epilog="Example: mmreason eval nano --worlds 200 --card MODEL_CARD.md")(
     eval_nano
 )
-eval_app.command(
-    "public",
-    epilog="Example: mmreason eval public lvbench data/LVBench --model URL --out runs/lvbench",
-)(eval_public)

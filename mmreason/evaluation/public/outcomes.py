@@ -104,8 +104,13 @@ def outcome_of(result: Result) -> BenchmarkOutcome:
         tokens=answer.cost.tokens_in + answer.cost.tokens_out,
         model_calls=answer.cost.model_calls,
         seconds=round(answer.cost.seconds, 3),
-        policy=str(answer.settings["policy"]),
+        policy=_name_policy(answer.settings["policy"]),
     )
+
+
+def _name_policy(policy: str | dict[str, Any]) -> str:
+    """Its name; one that chose another tells why as well."""
+    return policy if isinstance(policy, str) else str(policy["name"])
 
 
 def read_outcomes(path: Path) -> dict[str, BenchmarkOutcome]:
