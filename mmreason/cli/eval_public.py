@@ -105,12 +105,15 @@ def eval_public(
     _print_found(loaded)
     if dry_run:
         return
+    # Of those that can be asked: a limit of 100 asks 100.
     items = spread_items([item for item in loaded.items if item.video is not None], limit)
     if not items:
         raise UsageError(
             f"{folder}: none of the videos is there, such as {loaded.missing_videos[0]}; unpack "
             "their archives, or give their folder with --videos"
         )
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; give a folder with --out")
     out.mkdir(parents=True, exist_ok=True)
     setup = ReasonerSetup(
         model=model,

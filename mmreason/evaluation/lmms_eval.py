@@ -124,6 +124,7 @@ def build_model_class() -> type:
             questions: list[Question] = []
             for number, (context, _, doc_to_visual, doc_id, task, split) in enumerate(arguments):
                 video = find_video(doc_to_visual(self.task_dict[task][split][doc_id]), task)
+                # Options of their own are read better than lines of a question.
                 text, options = split_options(context)
                 try:
                     question = Question(
@@ -142,6 +143,7 @@ def build_model_class() -> type:
 
         def _reply(self, arguments: Sequence[Any], result: Result) -> Any:
             context, settings = arguments[0], arguments[1]
+            # Tasks score whatever they get: an empty text is wrong in all of them.
             if result.answer is None:
                 reason = result.failure.message if result.failure else "no answer"
                 _LOGGER.warning("question %s of lmms-eval failed: %s", result.id, reason)

@@ -48,8 +48,10 @@ class BenchmarkFolder:
         match names. UsageError where there is none, or more than one where one is expected."""
         if self.questions is not None:
             return (self.questions,)
+        # In the order of the adapter: its authors' own files before those of mirrors.
         for pattern in patterns:
             tables = sorted(path for path in self.path.glob(pattern) if path.is_file())
+            # Two splits have other questions: which is meant is not guessed.
             if len(tables) > 1 and not several:
                 named = ", ".join(str(path.relative_to(self.path)) for path in tables)
                 raise UsageError(
@@ -101,12 +103,14 @@ def read_items(
             if isinstance(row, RowError):
                 raise row
             item = _make_item(row, make_item)
+            # Results are kept by id: a second one would take the place of the first.
             first = row_of_id.setdefault(item.id, row)
             if first is not row:
                 raise row.error(f"has the id {item.id!r:.60} of {first.path}, row {first.number}")
             items.append(item)
         except RowError as error:
             problems.append(str(error))
+    # A file of another kind has no row that fits; the first reason tells which field is missing.
     if not items:
         why = problems[0] if problems else f"{', '.join(map(str, tables))}: holds no rows"
         raise UsageError(f"no question of {benchmark} could be read: {why}")

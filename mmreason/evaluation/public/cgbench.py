@@ -34,6 +34,7 @@ def read_cgbench(folder: BenchmarkFolder) -> BenchmarkQuestions:
             subtitles=folder.find_subtitles(row, name),
         )
 
+    # Who has both has the mini set for a reason: it is what its authors report for dear models.
     tables = folder.find_tables("cgbench_mini.json", "cgbench.json", "*.parquet")
     return read_items("cgbench", tables, make_item)
 

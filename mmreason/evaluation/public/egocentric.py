@@ -45,6 +45,7 @@ def read_egoschema(folder: BenchmarkFolder) -> BenchmarkQuestions:
             options = strip_letters(row.texts("option"))
         else:
             options = tuple(row.text(f"option {number}") for number in range(5))
+        # The mirror has answers in its rows, the authors in a file of their own.
         answer = answers.get(name, row.values.get("answer"))
         return BenchmarkItem(
             id=name,
@@ -78,6 +79,7 @@ def read_hourvideo(folder: BenchmarkFolder) -> BenchmarkQuestions:
     def make_item(row: SourceRow) -> BenchmarkItem:
         name, task = row.text("video_uid"), row.text("task")
         options = tuple(row.text(f"answer_{number}") for number in range(1, 6))
+        # Told, not dropped: who compares numbers must know what was left out.
         if all(option.lower().endswith(_PICTURE_ENDINGS) for option in options):
             raise row.error(f"{row.text('qid')} ({task}) has pictures as options; it is not asked")
         if task == "reasoning/predictive":
@@ -107,6 +109,7 @@ def _rows_of_video(row: SourceRow) -> Iterable[SourceRow | RowError]:
     of_video = {"video_uid": row.values.get("key")} | (
         metadata if isinstance(metadata, dict) else {}
     )
+    # The name of the video stands above its rows, and in none of them.
     for inner in row.inner("benchmark_dataset"):
         if isinstance(inner, RowError):
             yield inner

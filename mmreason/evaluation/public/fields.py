@@ -26,6 +26,7 @@ def strip_letters(options: Sequence[str]) -> tuple[str, ...]:
         >>> strip_letters(["A. Lincoln", "Grant"])
         ('A. Lincoln', 'Grant')
     """
+    # "A. Lincoln" among other names is a name: only where all are lettered, in order, they go.
     matches = [_LETTERED.match(option) for option in options]
     lettered = [match for match in matches if match is not None]
     if [match["letter"] for match in lettered] != list(LETTERS[: len(options)]):
@@ -42,6 +43,7 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
         ('Who wins?', ('Anna', 'Ben'))
     """
     lines = text.strip().splitlines()
+    # The first line from which letters run on from A: a question may itself have lines.
     for start in range(len(lines)):
         options = []
         for line in lines[start:]:
@@ -50,6 +52,7 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
             if match is None or match["letter"] != expected:
                 break
             options.append(match["text"])
+        # One such line may be a sentence that begins with "A.".
         if len(options) >= 2:
             remainder = lines[:start] + lines[start + len(options) :]
             return "\n".join(remainder).strip(), tuple(options)
@@ -124,6 +127,7 @@ def parse_clock_spans(text: str) -> tuple[Span, ...]:
     """
     spans = []
     for part in re.split(r"\s*[,;]\s*(?=\d)", text.strip()):
+        # Dashes of all kinds, and "to", stand between two times.
         start, dash, end = re.sub(r"[\u2013\u2014~]|\bto\b", "-", part).partition("-")
         start_s = parse_clock(start)
         spans.append(Span(start_s, parse_clock(end) if dash else start_s + 1.0))

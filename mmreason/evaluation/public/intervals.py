@@ -79,6 +79,7 @@ def _count_effective(clusters: list[list[bool]], hits: int, n: int) -> float:
     # All right or all wrong tell nothing of how alike a cluster is: each counts once then.
     if hits in (0, n) or len(clusters) < 2:
         return float(len(clusters))
+    # Residuals summed by cluster: they grow with its size where its questions fall alike.
     totals = [sum(cluster) - share * len(cluster) for cluster in clusters]
     correction = len(clusters) / (len(clusters) - 1)
     variance = correction * sum(total * total for total in totals) / n**2

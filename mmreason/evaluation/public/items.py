@@ -97,6 +97,7 @@ class BenchmarkQuestions:
     @property
     def found_videos(self) -> tuple[int, int]:
         """(videos that were found, videos that are asked about)."""
+        # By name: many questions are about one video.
         names = {item.video_name for item in self.items}
         return len(names) - len(self.missing_videos), len(names)
 

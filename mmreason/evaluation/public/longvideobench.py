@@ -41,6 +41,7 @@ def read_longvideobench(folder: BenchmarkFolder) -> BenchmarkQuestions:
             subtitle_start_s=row.optional_number("starting_timestamp_for_subtitles") or 0.0,
         )
 
+    # The test set last: its answers are not published, and nothing of it can be scored.
     tables = folder.find_tables(
         "lvb_val.json", "validation-*.parquet", "data/validation-*.parquet", "lvb_test*.json"
     )
@@ -50,6 +51,7 @@ def read_longvideobench(folder: BenchmarkFolder) -> BenchmarkQuestions:
 def _options_of(row: SourceRow) -> tuple[str, ...]:
     if row.has("candidates"):
         return row.texts("candidates")
+    # A table has as many columns in each row; those without an option say so.
     texts = [row.optional_text(f"option{number}") for number in range(5)]
     if not texts[0]:
         raise row.error("lacks 'candidates' and 'option0'")

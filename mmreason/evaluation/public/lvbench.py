@@ -32,6 +32,7 @@ def read_lvbench(folder: BenchmarkFolder) -> BenchmarkQuestions:
         name = row.text("key" if row.has("key") else "video_path")
         question, options = _split_question(row)
         minutes = row.optional_number("duration_minutes")
+        # A list, or absent in copies that lost it: the question can be asked all the same.
         kinds = row.values.get("question_type")
         return BenchmarkItem(
             id=row.text("uid"),
@@ -58,6 +59,7 @@ def _question_rows(row: SourceRow) -> Iterable[SourceRow | RowError]:
     info = row.values.get("video_info")
     if isinstance(info, dict):
         of_video["duration_minutes"] = info.get("duration_minutes")
+    # The Parquet of others has a row a question already.
     if not row.has("qa"):
         yield replace(row, values=dict(row.values) | of_video)
         return

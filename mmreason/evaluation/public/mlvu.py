@@ -60,6 +60,7 @@ def _make_id(row: SourceRow) -> str:
 def _find_answer(answer: str, options: tuple[str, ...]) -> int | None:
     if not answer or not options:
         return None
+    # Words first, as the authors write it: a candidate may be a single letter.
     try:
         return find_words(answer, options)
     except ValueError:

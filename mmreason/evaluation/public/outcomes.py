@@ -13,7 +13,7 @@ from typing import Any
 
 from mmreason import __version__
 from mmreason.agent.batch import Result
-from mmreason.json_lines import require_json_lines
+from mmreason.json_lines import MOST_RESULT_BYTES, require_json_lines
 from mmreason.types import StopReason
 from mmreason.video.types import Span
 
@@ -89,6 +89,7 @@ class BenchmarkOutcome:
 
 def outcome_of(result: Result) -> BenchmarkOutcome:
     """Keep of a result what is scored."""
+    # Not the trace: a run has thousands of questions, and all of its file is read to go on.
     answer, failure = result.answer, result.failure
     if answer is None:
         error = "" if failure is None else f"{failure.kind}: {failure.message}"
@@ -118,5 +119,8 @@ def read_outcomes(path: Path) -> dict[str, BenchmarkOutcome]:
     UsageError naming the first line that is none, but for a torn last one."""
     if not path.is_file():
         return {}
-    lines = require_json_lines(path, BenchmarkOutcome.from_dict, is_resumed=True)
+    # Lines are added and never changed, so that a crash can cost one at most.
+    lines = require_json_lines(
+        path, BenchmarkOutcome.from_dict, is_resumed=True, most_line_bytes=MOST_RESULT_BYTES
+    )
     return {line.row.id: line.row for line in lines}

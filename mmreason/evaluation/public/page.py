@@ -47,6 +47,7 @@ class BenchmarkReport:
         text = encode_json(with_schema(figures), indent=1)
         write_atomic(folder / "summary.json", f"{text}\n".encode())
         write_atomic(folder / "report.md", self.to_markdown().encode())
+        # All of them: the terminal names the first only.
         if self.questions.problems:
             lines = "\n".join(self.questions.problems)
             write_atomic(folder / "problems.txt", show_text(f"{lines}\n").encode())
@@ -86,6 +87,7 @@ class BenchmarkReport:
             ("By kind of question", summary.by_category),
             ("By length of video", summary.by_duration),
         )
+        # Benchmarks without kinds or lengths have no empty tables.
         for title, rows in sections:
             if rows:
                 tables.append((title, header, [_accuracy_cells(row) for row in rows]))

@@ -26,6 +26,7 @@ from mmreason.models.base import ChatModel
 from mmreason.policies import Policy
 from mmreason.reasoner import Reasoner
 from mmreason.types import Budget, UsageError
+from mmreason.video.json_input import replace_half_pairs
 from mmreason.video.types import VideoError
 
 
@@ -73,8 +74,10 @@ def run_benchmark(
             f"no subtitles of {questions.benchmark} were found; put them where docs/benchmarks.md "
             "shows, or ask without them"
         )
+    # 1. One folder, one way of asking.
     folder.mkdir(parents=True, exist_ok=True)
     check_same_run(describe_run(reasoner, questions, run), folder / "run.json")
+    # 2. What an earlier run has done already.
     results = folder / "results.jsonl"
     mend_last_line(results)
     outcomes = read_outcomes(results)
@@ -84,10 +87,11 @@ def run_benchmark(
     item_of_id = {item.id: item for item in to_ask}
     if run.retry_failed:
         _judge_again(outcomes, item_of_id, run.judge, results)
+    # 3. The rest, each on disk before the next is waited for.
     for result in _ask(reasoner, waiting, run, folder):
         outcome = outcome_of(result)
         outcome = _judge(outcome, item_of_id[outcome.id], run.judge)
-        append_lines(results, encode_json_line(outcome.to_dict()), wait_for_disk=True)
+        _append(results, outcome)
         done += 1
         if on_progress is not None:
             on_progress(done, len(to_ask))
@@ -153,6 +157,7 @@ def _ask(
 def _judge(
     outcome: BenchmarkOutcome, item: BenchmarkItem, judge: ChatModel | None
 ) -> BenchmarkOutcome:
+    # Where there are options, their letter is scored, and no opinion is needed.
     if judge is None or not item.is_open or not outcome.text:
         return outcome
     return replace(outcome, judged_right=judge_answers(judge, [(item, outcome.text)])[0])
@@ -171,7 +176,13 @@ def _judge_again(
             continue
         judged = _judge(outcome, item, judge)
         if judged.judged_right is not None:
-            append_lines(results, encode_json_line(judged.to_dict()), wait_for_disk=True)
+            _append(results, judged)
+
+
+def _append(results: Path, outcome: BenchmarkOutcome) -> None:
+    # File names and replies may hold what no file can.
+    row = replace_half_pairs(outcome.to_dict())
+    append_lines(results, encode_json_line(row), wait_for_disk=True)
 
 
 def _is_missing(outcome: BenchmarkOutcome | None, *, retry: bool) -> bool:

@@ -90,6 +90,7 @@ def first_capital_v2(reply: str, options: int) -> int | None:
 
 
 def _first_capital(reply: str, options: int, phrases: Sequence[str]) -> int | None:
+    # Case matters, as in the scripts: "the answer is" stays, and its letters are small.
     for phrase in phrases:
         reply = reply.replace(phrase, "")
     match = re.search(f"[{LETTERS[:options]}]", reply)
@@ -139,6 +140,7 @@ def json_result(reply: str, options: int) -> int | None:
         >>> json_result('{"result": "B"}', 6), json_result("B", 6)
         (1, 1)
     """
+    # The first object that holds no other: replies wrap it in a fence, or in words.
     match = re.search(r"\{[^{}]*\}", reply)
     if match is None:
         return letter_alone(reply, options)

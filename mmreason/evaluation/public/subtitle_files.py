@@ -55,6 +55,7 @@ def read_json_subtitles(path: Path, *, start_s: float = 0.0) -> Subtitles:
     except (JsonInputError, OSError, KeyError, TypeError, ValueError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise VideoError(f"{path}: no subtitles of a known form: {reason}") from error
+    # The published video is a part of a longer one: its subtitles go on before and behind it.
     moved = [
         Line(Span(max(0.0, line.span.start_s - start_s), line.span.end_s - start_s), line.text)
         for line in lines

@@ -129,11 +129,14 @@ def summarise(
     outcomes: Mapping[str, BenchmarkOutcome],
 ) -> BenchmarkSummary:
     """The figures over those of `items` that have an outcome."""
+    # Of the questions that were asked: with --limit, and without some videos, not all are.
     scored = [_score(benchmark, item, outcomes[item.id]) for item in items if item.id in outcomes]
+    # Two ways of scoring that must not be averaged: a letter, and an opinion.
     lettered = [s for s in scored if not s.item.is_open and s.item.has_answer]
     open_items = [s for s in scored if s.item.is_open and s.item.has_answer]
     by_category = _rows_by(lettered, lambda s: s.item.categories)
     ratings, incomplete = _rate_groups(lettered)
+    # No answer needs no judge: it is wrong.
     judged = [s for s in open_items if s.outcome.judged_right is not None or not s.outcome.text]
     return BenchmarkSummary(
         overall=_row("all", lettered),
@@ -173,6 +176,7 @@ def _score(
     # A choice beyond the options is of a file that somebody changed.
     choice = choice if choice is not None and 0 <= choice < len(options) else None
     strict = read_strictly(benchmark.strict_rule, text, choice, options) if options else None
+    # What no policy read as an option may still be one, such as the best of a spent budget.
     if choice is None and options:
         choice = read_answer(text, options, item.question).choice
     return ScoredItem(item=item, outcome=outcome, strict_choice=strict, lenient_choice=choice)
@@ -217,6 +221,7 @@ def _rate_groups(scored: Sequence[ScoredItem]) -> tuple[tuple[GroupRating, ...],
             rate_group(last.kind, last.structure, [s.is_right_strictly for s in members]),
             rate_group(last.kind, last.structure, [s.is_right_leniently for s in members]),
         )
+        # By the authors' script a group is of the level of its last question.
         level = f"level {last.level}" if last.level else ""
         for name in filter(None, ("all groups", last.kind, level)):
             ratings.setdefault(name, []).append(pair)
@@ -237,6 +242,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _plain(value: Any) -> Any:
+    # NaN is no JSON, and an interval of nothing is no number either.
     if isinstance(value, ClusteredShare):
         low, high = value.interval
         return {

@@ -112,6 +112,7 @@ def read_rows(path: Path) -> Iterator[SourceRow | RowError]:
         >>> list(read_rows(Path("val.csv")))  # doctest: +SKIP
         [SourceRow(path=PosixPath('val.csv'), number=1, values={'video': '4010069381'})]
     """
+    # By the ending, which the adapters' patterns choose; content is checked by each reader.
     ending = path.suffix.lower()
     if ending == ".jsonl":
         return _read_json_lines(path)
@@ -145,6 +146,7 @@ def _read_json_lines(path: Path) -> Iterator[SourceRow | RowError]:
 def _read_json(path: Path) -> list[Any]:
     _check_size(path)
     try:
+        # A number that is none costs its field, and not the file.
         value = read_json(path, most_bytes=MOST_BYTES, odd_numbers_as_null=True)
     except (JsonInputError, OSError) as error:
         raise UsageError(f"{path}: {error}") from error
@@ -159,6 +161,7 @@ def _read_csv(path: Path) -> list[Any]:
     _check_size(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
+            # Fields beyond the header are kept under a name that no adapter asks for.
             return list(csv.DictReader(file, restkey="further columns"))
     except (OSError, ValueError, csv.Error) as error:
         raise UsageError(f"{path}: cannot be read as CSV ({error})") from error

@@ -70,6 +70,7 @@ def read_videomme_v2(folder: BenchmarkFolder) -> BenchmarkQuestions:
         kind = row.text("group_type")
         if kind not in ("relevance", "logic"):
             raise row.error(f"'group_type' must be relevance or logic, found {kind!r:.40}")
+        # The order in the group decides its score, and the id alone tells it.
         place = question_id.rpartition("-")[2]
         if not place.isdigit():
             raise row.error(f"'question_id' must end in -1 to -4, found {question_id!r:.40}")
@@ -81,6 +82,7 @@ def read_videomme_v2(folder: BenchmarkFolder) -> BenchmarkQuestions:
             structure=row.optional_text("group_structure"),
             level="" if level == "None" else level,
         )
+        # Heads of the radar: both are kinds of question, and either may be "None" as a text.
         heads = (row.optional_text("second_head"), row.optional_text("third_head"))
         return BenchmarkItem(
             id=question_id,

@@ -97,6 +97,12 @@ def test_a_video_that_is_damaged_fails_its_questions_alone_and_can_be_asked_agai
     assert not read_outcomes(tmp_path / "run" / "results.jsonl")["94"].failed
 
 
+def test_what_no_file_can_hold_is_replaced_in_results(lvbench: Path, tmp_path: Path) -> None:
+    model = ScriptedModel(lambda text, frames: "B. Blue \ud800", clip=_model().clip)
+    _run(lvbench, tmp_path / "run", model)
+    assert "\ufffd" in read_outcomes(tmp_path / "run" / "results.jsonl")["4"].text
+
+
 def _longvideobench(folder: Path, clip_bytes: bytes) -> Path:
     row = {
         "id": "v_0",
@@ -223,3 +229,12 @@ def test_without_any_video_nothing_is_loaded(
     (lvbench / "videos" / "Cm73ma6Ibcs.mp4").unlink()
     assert main(["eval", "public", "lvbench", str(lvbench), "--out", str(tmp_path / "run")]) == 2
     assert "none of the videos is there, such as Cm73ma6Ibcs" in capsys.readouterr().err
+
+
+def test_a_file_in_the_place_of_the_folder_is_left_alone(
+    lvbench: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "run").write_text("mine")
+    assert main(["eval", "public", "lvbench", str(lvbench), "--out", str(tmp_path / "run")]) == 2
+    assert "is a file; give a folder" in capsys.readouterr().err
+    assert (tmp_path / "run").read_text() == "mine"
