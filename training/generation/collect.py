@@ -156,8 +156,8 @@ def _start_episodes(
     except FAILURES as error:
         return SampleFailure(kind=type(error).__name__, message=" ".join(str(error).split()))
     return [
+        # By what the rollout is, not by its row: processes and orders give the same rollouts.
         _EpisodeState(
-            # By what the rollout is, not by its row: processes and orders give the same rollouts.
             problem, i, episode, stable_seed(sampling.seed, sampling.step, problem.id, i, epoch)
         )
         for i, episode in enumerate(episodes)

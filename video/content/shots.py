@@ -291,8 +291,7 @@ def _fades(signals: Signals) -> list[Transition]:
         if rows_before and rows_after:
             first, after = start - rows_before, end + rows_after
             span = Span(float(signals.times_s[first]), float(signals.times_s[after]))
-            # All of it changes; how clearly is how much detail was lost. Scaled to be about that of
-            # a cut.
+            # All of the picture changes: the detail that was lost says how clearly.
             change = 4 * float(max(signals.detail[first], signals.detail[after]))
             fades.append(
                 Transition(kind="fade", span=span, time_s=flat_s.middle_s, score=min(1.0, change))
