@@ -40,9 +40,11 @@ _THIRD_PARTY = tuple(
 def describe_settings(recipe: Recipe) -> dict[str, str]:
     """Name -> value, of tasks one a part (`task.problems`, `task.reward`). The same in every
     process."""
+    # Bytecode, which stands for functions below, is another in each version.
     settings: dict[str, str] = {"python": ".".join(map(str, sys.version_info[:2]))}
     for field in fields(recipe):
         value = getattr(recipe, field.name)
+        # Where to write and how often are free to change from one start to the next.
         if not field.metadata.get("moves_numbers", True):
             continue
         if field.name in _BY_NAME:
@@ -154,6 +156,7 @@ class _Description:
     def _of_compound(self, value: Any) -> Any:
         # Containers by their content, in an order that no hash decides.
         if isinstance(value, Mapping):
+            # By text, since keys of different types have no order among themselves.
             return sorted(((repr(self.of(k)), self.of(v)) for k, v in value.items()), key=repr)
         if isinstance(value, set | frozenset):
             return sorted((self.of(item) for item in value), key=repr)
