@@ -142,10 +142,10 @@ class EndpointSampler:
         body = {
             **REQUEST_FIELDS,
             "model": self._served_model,
+            # No text: a template or tokenizer of the server's might read it in another way.
             "prompt": list(request.prompt.token_ids),
             "max_tokens": request.max_new_tokens,
             "temperature": request.temperature,
-            # No text: a template or tokenizer of the server's might read it in another way.
             "seed": request.seed % 2**31,  # servers take 32 bits, some of them signed
             "stop_token_ids": list(self._end_ids),
         }
