@@ -216,7 +216,7 @@ class _AnswerLoop:
         # 2. "Not there" is an answer to a question for yes or no alone.
         negative = by_status[CheckStatus.NEGATIVE]
         inside = [checked for checked in negative if not is_out_of_domain(checked.claim.text)]
-        if inside and is_yes_no(self.inquiry.question):
+        if inside and is_yes_no(self.inquiry.question.text):
             return _draft_of(inside[0], tuple(inside), reason or StopReason.ANSWERED)
         # 3. A decline, and why.
         decline = Decline.NOTHING

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mmreason.memory.store import Store, make_key
+from mmreason.memory.vector_index import Embed
 from mmreason.models.base import (
     ChatModel,
     FramesPart,
@@ -45,7 +46,7 @@ from mmreason.tools.replies import (
     to_stored,
 )
 from mmreason.tools.scan import scan_key, scan_video, to_scan_observation
-from mmreason.tools.search import Embed, search_notes
+from mmreason.tools.search import search_notes
 from mmreason.tools.transcript import plain_line
 from mmreason.tools.views import View, caption_views, clip_view, focus_views
 from mmreason.types import Cost, Note, Observation, UsageError
@@ -106,8 +107,9 @@ class Toolbox:
         """Of `count` conversations, for a `ModelRequest`."""
         return () if self._deadline_s is None else (self._deadline_s,) * count
 
-    def prepare(self, call: ToolCall) -> PreparedCall:
-        """Decide the frames of a call. Decodes nothing, asks no model."""
+    def prepare(self, call: ToolCall, *, caption_prompt: str = "") -> PreparedCall:
+        """Decide the frames of a call. Decodes nothing, asks no model. `caption_prompt` asks for a
+        description in other words than the model's own."""
         if isinstance(call, Scan):
             key = scan_key(call, self._video.content_hash)
             return PreparedCall(
@@ -122,13 +124,14 @@ class Toolbox:
         prompts, info, span = model.clip.prompts, self._video.info, call.span
         limit = MAX_NEW_TOKENS
         if isinstance(call, Caption | Skim):
-            prompt = prompts.caption
+            prompt = caption_prompt or prompts.caption
             if isinstance(call, Caption):
                 views = caption_views(model.clip, info, span, stills=call.stills)
             else:
                 views = caption_views(model.clip, info, span, call.shift)
             # More frames than a clip show more than one thing: their caption may be longer.
-            limit = OVERVIEW_TOKENS if len(views[0].times_s) > model.clip.frames else limit
+            is_overview = bool(caption_prompt) or len(views[0].times_s) > model.clip.frames
+            limit = OVERVIEW_TOKENS if is_overview else limit
         elif isinstance(call, Search):
             prompt, views = call.text, ()
         else:

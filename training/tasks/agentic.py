@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmreason.agent.driver import AgentRun
-from mmreason.models.base import ClipRecipe, Conversation, GenerateRequest, Reply
+from mmreason.agent.question import Question
+from mmreason.models.base import ClipRecipe, Conversation, GenerateRequest, Reply, Tier
 from mmreason.reasoner import Reasoner
 from mmreason.tools.calls import FAILURES, ModelRequest
 from mmreason.training.rewards import (
@@ -40,6 +41,8 @@ class RolloutModel:
     lineage = "player"
     calibrated = False
     notes: tuple[str, ...] = ()
+    tier: Tier = "small"
+    takes_tools = False
 
     def __init__(self, clip: ClipRecipe):
         self.clip = clip
@@ -85,16 +88,13 @@ class AgentTask:
         """See `Task`. The episodes share a store: what one has seen costs the others nothing."""
         stand_in = RolloutModel(self.clip)
         reasoner = self.reasoner(stand_in)
-        video = self.watch(problem)
+        question = Question(
+            video=self.watch(problem), text=problem.question, options=problem.truth.options
+        )
         return [
             self._episode(
                 problem,
-                reasoner.play(
-                    video,
-                    problem.question,
-                    options=problem.truth.options or None,
-                    budget=self.budget,
-                ),
+                reasoner.play(question, budget=self.budget),
                 stand_in,
                 codec,
             )
