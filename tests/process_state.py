@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-import warnings
+from pathlib import Path
 from typing import Any
 
 
@@ -14,17 +14,16 @@ def read_process_state() -> dict[str, Any]:
     """The state by name. Libraries that no test has imported yet are not imported for it.
 
     Example:
-        >>> read_process_state()["current folder"] == os.getcwd()
+        >>> read_process_state()["current folder"] == Path.cwd()
         True
     """
     state: dict[str, Any] = {
         # pytest itself says there which test runs.
         "environment": {n: v for n, v in os.environ.items() if n != "PYTEST_CURRENT_TEST"},
-        "current folder": os.getcwd(),
+        "current folder": Path.cwd(),
         "import path": list(sys.path),
         "level of the root logger": logging.getLogger().level,
         "disabled logging": logging.root.manager.disable,
-        "filters of warnings": len(warnings.filters),
         "handler of SIGINT": signal.getsignal(signal.SIGINT),
         "handler of SIGTERM": signal.getsignal(signal.SIGTERM),
     }

@@ -58,7 +58,7 @@ from mmreason.models.hf_frames import (
     video_metadata,
     video_support,
 )
-from mmreason.models.hf_settings import ONE_THREAD_PARAMETERS, limit_threads, progress_bars
+from mmreason.models.hf_settings import is_small, limit_threads, progress_bars
 from mmreason.models.hf_stopping import (
     StopAtText,
     build_generation_config,
@@ -138,7 +138,7 @@ class TransformersModel:
                 )
             if not self.traits.tells_times:
                 self.notes += (TIMES_IN_A_LINE,)
-        self._is_small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
+        self._is_small = is_small(model)
         # Small weights with a clip recipe beside them were trained by this project.
         is_nano = self._is_small and clip is not None
         self.lineage = "nano" if is_nano else family_of(model.config.model_type)
@@ -180,6 +180,9 @@ class TransformersModel:
                     attn_implementation=attn_implementation,
                     **settings,
                 )
+            if dtype == "auto" and model.device.type == "cpu" and is_small(model):
+                # Many processors have no arithmetic for bfloat16 and take several times as long.
+                model.float()
             folder = weights_folder(source)
             return cls(
                 model,

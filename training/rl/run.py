@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from mmreason.models.hf_settings import ONE_THREAD_PARAMETERS, limit_threads
+from mmreason.models.hf_settings import is_small, limit_threads
 from mmreason.training.generation.sampler import LocalSampler, Sampler, follows_weights
 from mmreason.training.learner.adapters import (
     disable_adapter,
@@ -68,7 +68,7 @@ class TrainingRun:
         model, pad_id = self.policy.model, self.policy.pad_id
         VisionFeatureCache.attach(model, int(recipe.vision_cache_gb * 1e9))
         # Threads cost a small model more than they give.
-        self._is_small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
+        self._is_small = is_small(model)
         # Without its adapters a model is its own reference: no second copy in memory.
         self._reference = None
         if recipe.kl is not None and not has_adapter(model):
