@@ -113,6 +113,7 @@ class _EpisodeState:
 
     def advance(self) -> None:
         """Go on to the next action, or to the end."""
+        # Taken and cleared first: whatever happens next, no answer is given twice.
         answer, failure = self.completion or self.replies, self.failure
         self.turn_request = self.request = self.completion = self.replies = self.failure = None
         try:
@@ -125,6 +126,7 @@ class _EpisodeState:
             return
         if isinstance(action, ModelRequest):
             self.request = action
+        # An episode that never ends would hold up all the others.
         elif len(self.turns) < MOST_TURNS:
             self.turn_request = action
         else:
@@ -133,6 +135,7 @@ class _EpisodeState:
     def fail(self, kind: str, message: str) -> None:
         """This rollout is missing from its group."""
         self.failed = SampleFailure(kind=kind, message=" ".join(message.split()) or kind)
+        # Its `finally` blocks run now, not when memory is cleaned up.
         self.episode.close()
 
 
@@ -154,6 +157,7 @@ def _start_episodes(
     except FAILURES as error:
         return SampleFailure(kind=type(error).__name__, message=" ".join(str(error).split()))
     return [
+        # By what the rollout is, not by its row: processes and orders give the same rollouts.
         _EpisodeState(
             problem, i, episode, stable_seed(sampling.seed, sampling.step, problem.id, i, epoch)
         )
@@ -205,6 +209,7 @@ def _build_group(
 
 def _build_rollout(task: Task, state: _EpisodeState, sampling: Sampling) -> Rollout | SampleFailure:
     """A rollout that came to its end; why it is none, where it cannot be trained on."""
+    # Without a turn there is no token to train on.
     if state.outcome is None or not state.turns:
         return SampleFailure(kind="NothingWritten", message="the model was never asked")
     try:

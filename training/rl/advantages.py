@@ -75,11 +75,13 @@ class KindScales:
             [1.0, -1.0, 1.0]
         """
         rows = {kind: torch.tensor([other == kind for other in kinds]) for kind in set(kinds)}
+        # Sums and counts, not means: only these add up over processes with unequal rows.
         sums = [
             (kind, float(advantage[mask].square().sum()), int(mask.sum()))
             for kind, mask in rows.items()
         ]
         all_sums = gather(sums)
+        # In one order everywhere, so that a checkpoint reads alike whichever process wrote it.
         for kind in sorted({kind for kind, _, _ in all_sums}):
             square = sum(total for other, total, _ in all_sums if other == kind)
             square /= sum(count for other, _, count in all_sums if other == kind)
@@ -101,6 +103,7 @@ def compute_advantages(
     # 1) One row a rollout, NaN where a reward or a verdict is missing.
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     group_ids = [i for i, group in enumerate(groups) for _ in group.rollouts]
+    # The position is that in the whole step: keys sort alike however processes share it out.
     keys = [(g.position, i, r.sample) for i, g in enumerate(groups) for r in g.rollouts]
     group = torch.tensor(group_ids, dtype=torch.long)
     reward = _to_column([r.scored.total for r in rollouts])
@@ -147,6 +150,7 @@ def compute_advantages(
             sequence=sequence,
             rollout=rollouts[i],
             advantage=float(advantage[i]),
+            # The share is of the rollout; its rows divide it.
             entropy_share=float(entropy_shares[i]) / len(rollouts[i].sequences),
             rollout_key=keys[i],
         )
@@ -166,6 +170,7 @@ def group_has_signal(group: Group, recipe: Recipe) -> bool:
     bonus for diversity, any right one. Always true without dynamic sampling."""
     if not recipe.sampling.dynamic:
         return True
+    # Before any advantage is known, so that the trainer can draw another group in its place.
     right = [r.outcome.correct for r in group.rollouts if r.outcome.correct is not None]
     solved_counts = recipe.objective.dsdr is not None and recipe.objective.dsdr.reward_weight > 0
     return any(right) and (solved_counts or not all(right))
@@ -173,6 +178,7 @@ def group_has_signal(group: Group, recipe: Recipe) -> bool:
 
 def _to_column(values: Sequence[float | bool | None]) -> Tensor:
     """(B,) float64, NaN for None."""
+    # Doubles: rewards that differ in the last digit must not make a signal of rounding.
     return torch.tensor([_as_number(value) for value in values], dtype=torch.float64)
 
 
@@ -207,8 +213,10 @@ def _advantages_over_all(
         names = sorted({name for *_, values in rows for name in values})
         columns = [[_as_number(values.get(name)) for name in names] for *_, values in rows]
         components = torch.tensor(columns, dtype=torch.float64)
+        # A rollout without a reward counts in none of its components either.
         components[torch.isnan(shaped)] = math.nan
         added = shaped - shaped.new_tensor([_as_number(total) for _, _, total, _ in rows])
+        # A column of zeros would have no deviation to be divided by.
         if bool((added.nan_to_num() != 0).any()):
             components = torch.cat([components, added[:, None]], dim=1)
         advantage = gdpo_advantage(components, group)
@@ -224,8 +232,10 @@ def _reward_diversity(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(B,) rewards with the bonus, (B,) shares of the entropy term, (B,) diversity."""
     measures = []
+    # Words serve where nothing else is asked for; with `mentions` alone they stay out.
     if dsdr.embed is not None or dsdr.mentions is None:
         texts = [
+            # Never an empty text, whose embedding would have no direction.
             "\n".join(r.outcome.trajectory.turns) or r.outcome.trajectory.answer or " "
             for r in rollouts
         ]
@@ -237,6 +247,7 @@ def _reward_diversity(
         items = [dsdr.mentions(rollout) for rollout in rollouts]
         measures.append(unique_share(items, group, correct=is_right, reference=dsdr.reference))
     diversity = torch.stack([measure.double() for measure in measures]).mean(dim=0)
+    # Diversity is paid for right answers only: else a wrong one earns by being odd.
     is_rewarded = is_right & ~torch.isnan(reward)
     shaped = dsdr_reward(reward, is_rewarded, diversity, weight=dsdr.reward_weight, cap=dsdr.cap)
     entropy_shares = dsdr_shares(
@@ -255,6 +266,7 @@ def _reward_metrics(
     if not n:
         return metrics
     metrics["reward/mean"] = Metric.mean(float(rewards.mean()), n)
+    # torch's deviation of a single value is NaN.
     metrics["reward/deviation"] = Metric.mean(float(rewards.std()) if n > 1 else 0.0, n)
     rewarded_groups = len(torch.unique(group[has_reward]))
     metrics["groups/zero_variance"] = Metric.mean(
@@ -266,6 +278,7 @@ def _reward_metrics(
             metrics[f"component/{name}"] = Metric.mean(sum(values) / len(values), len(values))
     judged = is_right[~torch.isnan(is_right)]
     if len(judged):
+        # Counted whether or not dynamic sampling drops the groups.
         kinds = keep_groups(is_right, group)
         total = kinds.mixed + kinds.solved + kinds.failed
         metrics["reward/correct"] = Metric.mean(float(judged.mean()), len(judged))

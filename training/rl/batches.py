@@ -81,6 +81,7 @@ def split_zero_advantage(
 ) -> tuple[list[TrainingRow], list[TrainingRow]]:
     """Rows that can move the gradient, and those that cannot: advantage exactly 0, and no other
     term or mask that looks at them. The second count in denominators and need not be run."""
+    # The distance to the reference pulls at every row, and STAPO's quantile counts every token.
     looks_at_all = objective.kl is not None or (
         objective.stapo is not None and objective.stapo.scope == "all_tokens"
     )
@@ -121,6 +122,7 @@ def split_into_micro_batches(
     longer goes alone."""
 
     def signature(row: TrainingRow) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        # Rows with frames of other shapes have tensors that cannot be stacked.
         return input_signature(Prompt(row.sequence.token_ids, row.sequence.media))
 
     lengths = [len(row.sequence.token_ids) for row in rows]

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from mmreason.models.hf_settings import ONE_THREAD_PARAMETERS, limit_threads
+from mmreason.models.hf_settings import is_small, limit_threads
 from mmreason.training.generation.sampler import LocalSampler, Sampler, follows_weights
 from mmreason.training.learner.adapters import (
     disable_adapter,
@@ -68,7 +68,8 @@ class TrainingRun:
         model, pad_id = self.policy.model, self.policy.pad_id
         VisionFeatureCache.attach(model, int(recipe.batching.vision_cache_gb * 1e9))
         # Threads cost a small model more than they give.
-        self._is_small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
+        self._is_small = is_small(model)
+        # Without its adapters a model is its own reference: no second copy in memory.
         self._reference = None
         if recipe.objective.kl is not None and not has_adapter(model):
             self._reference = ReferenceModel(model, accelerator.device, recipe.batching.precision)
@@ -109,6 +110,7 @@ class TrainingRun:
         newest = checkpoint.find_newest(out)
         if newest is None:
             return
+        # Checked whether or not it goes on: a folder never holds two runs.
         if not resume:
             raise UsageError(f"{out} holds a run already; go on with it, or give another folder")
         folder, state, notes = newest
@@ -123,6 +125,8 @@ class TrainingRun:
                 f"{out} holds a run of an earlier version of mmreason, which did not keep what its "
                 "data and rewards were; give another folder, or remove it"
             )
+        # Everything that moves a number must be as it was, or the run would be none of either
+        # recipe.
         changes = describe_changes(state.settings, self.state.settings)
         if state.fingerprint != self.policy.fingerprint:
             changes.append("the model starts from other weights")
@@ -149,6 +153,7 @@ class TrainingRun:
         with self._limit_threads():
             # 1) Rollouts.
             start_s = time.perf_counter()
+            # Every token is a pass: gathering the shards for each would take all the time.
             with self._unsharded_to_sample():
                 groups = self._sample_groups()
             sampled_s = time.perf_counter()
@@ -186,6 +191,7 @@ class TrainingRun:
         report; OSError for one that is required."""
         if not is_required and self.state.step % self.recipe.checkpoints.every:
             return
+        # Lost steps are cheaper than a lost run: the next checkpoint may find room again.
         state = replace(self.state, kind_scales=self._scales.squares)
         try:
             checkpoint.save_checkpoint(
@@ -235,6 +241,7 @@ class TrainingRun:
 
     def _unsharded_to_sample(self) -> contextlib.AbstractContextManager[None]:
         """While rollouts are sampled: by this model where nothing else does it."""
+        # A server samples with weights of its own.
         is_local = self.recipe.sampling.sampler is None
         return self._strategy.unsharded() if is_local else contextlib.nullcontext()
 
@@ -278,6 +285,8 @@ class TrainingRun:
         if recipe.batching.updates > 1 or recipe.resolved_correction is not None:
             with self._strategy.unsharded():
                 for micro_batch in micro_batches:
+                    # Of the trainer's own numerics: the sampler's differ by rounding, which a ratio
+                    # would amplify.
                     micro_batch.old_logp, _ = self._updater.score(micro_batch)
         if recipe.objective.kl is not None:
             with self._strategy.unsharded():
@@ -293,6 +302,7 @@ class TrainingRun:
             results.append(result)
             if self.is_failing:
                 break
+        # Weights that only moved towards the reference have learnt nothing.
         if has_signal and any(not r.skipped and r.gradient_norm > 0 for r in results):
             self.state = replace(self.state, learnt=self.state.learnt + 1)
         self._note_gap(results)
@@ -355,6 +365,7 @@ class TrainingRun:
         recipe, state = self.recipe, self.state
         if not recipe.evaluation.every or recipe.evaluation.held_out is None:
             return {}
+        # The last step is always judged: the run ends with it.
         if state.step % recipe.evaluation.every and state.step != recipe.steps:
             return {}
         with self._strategy.unsharded():

@@ -40,6 +40,7 @@ _THIRD_PARTY = tuple(
 def describe_settings(recipe: Recipe) -> dict[str, str]:
     """Name -> value, of tasks one a part (`task.problems`, `task.reward`). The same in every
     process."""
+    # Bytecode, which stands for functions below, is another in each version.
     settings: dict[str, str] = {"python": ".".join(map(str, sys.version_info[:2]))}
     for name, value in iter_settings(recipe):
         if name in _BY_NAME:
@@ -151,6 +152,7 @@ class _Description:
     def _of_compound(self, value: Any) -> Any:
         # Containers by their content, in an order that no hash decides.
         if isinstance(value, Mapping):
+            # By text, since keys of different types have no order among themselves.
             return sorted(((repr(self.of(k)), self.of(v)) for k, v in value.items()), key=repr)
         if isinstance(value, set | frozenset):
             return sorted((self.of(item) for item in value), key=repr)

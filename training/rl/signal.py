@@ -76,6 +76,7 @@ def why_no_signal(groups: Sequence[Group], recipe: Recipe, gather: Gather = list
     if faults:
         count = f"{faults.total()} of {total} rollouts"
         reasons.append(f"a reward gave no number for {count} ({_most_common(faults)})")
+    # What is neither: the rewards do not apply, as without a known answer.
     unknown = total - failures.total() - faults.total() - len(rewarded)
     if unknown:
         reasons.append(

@@ -132,6 +132,7 @@ class Updater:
         metrics = accumulator.metrics() | threshold
         # 3) A step, or none: in all processes alike.
         if fault or not math.isfinite(norm):
+            # The weights stay, and so do Adam's moments: one NaN in them would never leave again.
             self._strategy.drop_gradients()
             reason = fault or f"the gradient norm is {norm}"
             return UpdateResult(metrics=_drop_non_finite(metrics), skipped=reason)
@@ -154,6 +155,8 @@ class Updater:
         if stapo is None:
             return {}
         # 1) Probabilities and entropies under the weights as they are.
+        # A pass of its own, before the loss: the quantile needs the tokens of all micro-batches at
+        # once.
         with self._strategy.unsharded():
             scores = [self.score(micro_batch, need_entropy=True) for micro_batch in micro_batches]
         batches = [
@@ -192,6 +195,8 @@ class Updater:
             m.packed.mask if m.keep is None else m.packed.mask & m.keep for m in micro_batches
         ]
         for row in flat_rows:
+            # Tokens whose gradient is zero still thin out the others: the mean is over all that
+            # were sampled.
             tokens = max(1, row.sequence.completion_tokens)
             mask = torch.ones((1, tokens), dtype=torch.bool)
             all_masks.append(mask)
@@ -201,6 +206,8 @@ class Updater:
             sum(count(mask, aggregation, max_tokens=objective.max_tokens) for mask in masks)
             for masks in (loss_masks, all_masks)
         ]
+        # Divided before the backward pass: gradients then only add up, over micro-batches and
+        # processes.
         sums = sum_over_processes(self._accelerator, [*map(float, local), groups])
         return _LossDenominators(policy=sums[0], distance=sums[1], problems=max(sums[2], 1e-12))
 
@@ -220,6 +227,7 @@ class Updater:
         for i in range(passes):
             if i < len(micro_batches):
                 loss, found_fault = self._loss(micro_batches[i], denominators, accumulator)
+                # The loop goes on: other processes wait in their own passes for this one.
                 fault = fault or found_fault
             else:
                 loss = self._empty_loss()
@@ -230,6 +238,8 @@ class Updater:
 
     def _empty_loss(self) -> Tensor:
         packed = pack_nothing(self._pad_id, self._model).to(self._accelerator.device)
+        # A real pass with a gradient of zero, so that shards are gathered and reduced as often as
+        # elsewhere.
         return self._scorer(packed, 1.0, False)[0].sum() * 0.0
 
     def _loss(
@@ -244,6 +254,8 @@ class Updater:
         batch = self._token_batch(micro_batch, logp, entropy)
         fault = ""
         try:
+            # Named here, where the sample is known; the norm of the gradient would only say that
+            # one is bad.
             require_finite(batch, [row.label for row in micro_batch.rows])
         except NonFinite as error:
             fault = str(error)
@@ -269,6 +281,7 @@ class Updater:
     def _token_batch(
         self, micro_batch: MicroBatch, logp: Tensor, entropy: Tensor | None
     ) -> TokenBatch:
+        # In the first update of a batch the ratio is 1 by definition, and needs no pass of its own.
         old_logp = logp.detach() if micro_batch.old_logp is None else micro_batch.old_logp
         return TokenBatch(
             logp=logp,
