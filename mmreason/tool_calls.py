@@ -233,6 +233,74 @@ class Search(AgentCall):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Overview(AgentCall):
+    """Tell what is known of the video as a whole and of its scenes. Asks no model.
+
+    Example:
+        >>> Overview(span=Span(0, 600)).name
+        'overview'
+    """
+
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchMemory(AgentCall):
+    """Find what was read or said, by words, in channels and times. Asks no model.
+
+    Example:
+        >>> SearchMemory(span=Span(0, 600), text="red car").name
+        'search'
+    """
+
+    span: Span
+    text: str
+    channels: tuple[str, ...] = ()
+    """Of `mmreason.memory.records.CHANNELS`; empty for all."""
+    limit: int = 8
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "search"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRecords(AgentCall):
+    """Read records of the memory in full. Asks no model.
+
+    Example:
+        >>> ReadRecords(span=Span(0, 600), ids=("ev-2f6xqlvb",)).name
+        'read'
+    """
+
+    span: Span
+    ids: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadTranscript(AgentCall):
+    """Read what is said in a stretch, in passages. Asks no model.
+
+    Example:
+        >>> ReadTranscript(span=Span(0, 600)).name
+        'transcript'
+    """
+
+    span: Span
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "transcript"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scan(AgentCall):
     """Find the frames of a stretch that differ most. Asks no model."""
 
@@ -241,7 +309,60 @@ class Scan(AgentCall):
     """Most frames to find."""
 
 
-ToolCall = Caption | Skim | Look | Focus | LookAtSpans | ScoreStretch | DescribeStills | Search | Scan
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundFrame(AgentCall):
+    """Find the box of something in the frame at one time.
+
+    Example:
+        >>> GroundFrame(span=Span(8, 9), time_s=8.5, expression="the red cup").name
+        'ground'
+    """
+
+    span: Span
+    time_s: float
+    expression: str
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "ground"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenAnswer(AgentCall):
+    """The answer of a model that decides, with the ids of what it observed for it.
+
+    Example:
+        >>> WrittenAnswer(choice="B", evidence_ids=("look-1",)).name
+        'answer'
+    """
+
+    text: str = ""
+    choice: str = ""
+    """Letter of the option."""
+    evidence_ids: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "answer"
+
+
+MemoryCall = Overview | SearchMemory | ReadRecords | ReadTranscript
+"""Answered from what is known already: no frames, no model."""
+ToolCall = (
+    Caption
+    | Skim
+    | Look
+    | Focus
+    | LookAtSpans
+    | ScoreStretch
+    | DescribeStills
+    | Search
+    | Scan
+    | GroundFrame
+    | MemoryCall
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mmreason.memory.store import Store, make_key
+from mmreason.memory.video_memory import VideoMemory
 from mmreason.models.base import (
     ChatModel,
     FramesPart,
@@ -28,12 +29,15 @@ from mmreason.tool_calls import (
     Caption,
     DescribeStills,
     Focus,
+    GroundFrame,
     Look,
     LookAtSpans,
+    MemoryCall,
     Scan,
     ScoreStretch,
     Search,
     Skim,
+    StillFrame,
     ToolCall,
 )
 from mmreason.tools.calls import (
@@ -47,6 +51,7 @@ from mmreason.tools.calls import (
     send_request,
     split_batches,
 )
+from mmreason.tools.known import answer_from_memory, to_records
 from mmreason.tools.prompts import look_text, score_text
 from mmreason.tools.replies import (
     as_text,
@@ -183,8 +188,12 @@ class Toolbox:
             if isinstance(call, Focus):
                 return prompt, focus_views(recipe, info, span), MAX_NEW_TOKENS
             return prompt, (clip_view(recipe, info, span, call.shift),), MAX_NEW_TOKENS
-        assert isinstance(call, Search), call
-        return call.text, (), MAX_NEW_TOKENS
+        if isinstance(call, GroundFrame):
+            still = StillFrame(call.time_s, call.span)
+            prompt = recipe.prompts.find(call.expression)
+            return prompt, stills_views(recipe, info, (still,)), MAX_NEW_TOKENS
+        # What is told without a model has no prompt and no frames.
+        return "", (), 1
 
     def perform(
         self, prepared: Sequence[PreparedCall], allows: Allows = lambda frames: True
@@ -243,6 +252,8 @@ class Toolbox:
         started = time.perf_counter()
         if isinstance(prepared.call, Search):
             return self._search(prepared.call)
+        if isinstance(prepared.call, MemoryCall):
+            return self._tell_known(prepared.call)
         if isinstance(prepared.call, Scan):
             return self._scan(prepared, prepared.call, started)
         if prepared.stored is not None:
@@ -263,6 +274,14 @@ class Toolbox:
             return Observation(text="", span=call.span, error=first_line(error))
         text = as_text(notes) or "nothing that was read so far holds these words."
         return Observation(text=text, span=call.span, notes=notes)
+
+    def _tell_known(self, call: MemoryCall) -> Observation:
+        memory = VideoMemory()
+        memory.add(to_records(self._read, self._subtitles, self._roles.observer.name))
+        try:
+            return answer_from_memory(call, memory, self._subtitles)
+        except FAILURES as error:
+            return Observation(text="", span=call.span, error=first_line(error))
 
     def _scan(self, prepared: PreparedCall, call: Scan, started: float) -> Observation:
         value, error = prepared.stored, None
