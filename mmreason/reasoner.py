@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from mmreason.agent.batch import Question, Result, drive_questions
+from mmreason.agent.batch import Result, drive_questions
 from mmreason.agent.build_index import IndexedNode, build_index
 from mmreason.agent.driver import AgentRun, Driver, run_to_end, serve_requests
 from mmreason.agent.loop import AnswerDraft, answer_loop
@@ -27,6 +27,7 @@ from mmreason.agent.provenance import (
     standing_notes,
     why_declined,
 )
+from mmreason.agent.question import Question
 from mmreason.agent.quoting import SubtitleChoice, Transcript
 from mmreason.agent.stream import AnswerStream
 from mmreason.grounding import Grounding
@@ -50,17 +51,6 @@ from mmreason.video.types import FrameSource, Span, VideoError, VideoInfo
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-
-@dataclass(frozen=True, slots=True)
-class _CheckedQuestion:
-    """A question that has been checked."""
-
-    question: str
-    options: tuple[str, ...]
-    budget: Budget
-    subtitles: SubtitleChoice
-    seed: int
 
 
 class Reasoner:
@@ -188,31 +178,18 @@ class Reasoner:
         seed: int = 0,
     ) -> AnswerStream:
         """`ask`, step by step: iterate over the steps, then read `.answer`."""
-        run = self.play(
-            video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
+        asked = Question(
+            video=video, text=question, options=checked_options(options), subtitles=subtitles
         )
-        return AnswerStream(serve_requests(run))
+        return AnswerStream(serve_requests(self.play(asked, budget=budget, seed=seed)))
 
     def play(
-        self,
-        video: VideoInput | FrameSource,
-        question: str,
-        *,
-        options: Sequence[str] | None = None,
-        budget: Budget | None = None,
-        subtitles: Subtitles | str | Path | None = "auto",
-        seed: int = 0,
+        self, question: Question, *, budget: Budget | None = None, seed: int = 0
     ) -> AgentRun[Answer]:
         """`ask` without performing anything: yields every `Step` as it happens and every
         `ModelRequest`, to which the caller sends the replies; returns the answer."""
-        task = _CheckedQuestion(
-            question=checked_question(question),
-            options=checked_options(options),
-            budget=budget or Budget(),
-            subtitles=SubtitleChoice.of(subtitles),
-            seed=seed,
-        )
-        return self._run(video, task)
+        subtitles = SubtitleChoice.of(question.subtitles)
+        return self._run(question, subtitles, budget or Budget(), seed)
 
     def ask_many(
         self,
@@ -229,14 +206,7 @@ class Reasoner:
         """
 
         def start(question: Question) -> AgentRun[Answer]:
-            return self.play(
-                question.video,
-                question.question,
-                options=question.options,
-                budget=budget,
-                subtitles=question.subtitles,
-                seed=seed,
-            )
+            return self.play(question, budget=budget, seed=seed)
 
         return drive_questions(questions, start, workers)
 
@@ -295,30 +265,29 @@ class Reasoner:
                 frame = frame_of_video(source, span)
         return ground_frame(self.model, frame, expression)
 
-    def _run(self, video: VideoInput | FrameSource, task: _CheckedQuestion) -> AgentRun[Answer]:
-        started, limit_s = time.perf_counter(), task.budget.seconds
+    def _run(
+        self, question: Question, subtitles: SubtitleChoice, budget: Budget, seed: int
+    ) -> AgentRun[Answer]:
+        started, limit_s = time.perf_counter(), budget.seconds
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
-        with _opened(video) as source:
+        with _opened(question.video) as source:
             info, tree, roles = source.info, self._tree(source), self.roles
-            transcript = Transcript.search(
-                task.question, task.subtitles.for_video(source), task.options
-            )
+            transcript = Transcript.search(question, subtitles.for_video(source))
             passages = transcript.notes if roles.reasoner.clip.reads_transcript else ()
             inquiry = Inquiry(
-                question=task.question,
-                options=task.options,
+                question=question,
                 tree=tree,
                 leaf_s=self.model.clip.leaf_s,
                 has_subtitles=bool(transcript.subtitles),
                 transcript=passages,
-                rounds=task.budget.rounds,
+                budget=budget,
                 observer=id_of(roles.observer),
                 checker=id_of(roles.checker),
                 reasoner=id_of(roles.reasoner),
             )
-            toolbox = self._toolbox(source, task, transcript, deadline_s)
+            toolbox = self._toolbox(source, transcript, seed, deadline_s)
             loop = answer_loop(inquiry, self.policy)
-            driver = Driver(loop, toolbox, roles, task.budget, task.seed, started)
+            driver = Driver(loop, toolbox, roles, budget, seed, started)
             draft = transcript.complete((yield from driver.run()))
             # What failed because the time was over is told by the stop reason.
             is_late = draft.stop_reason is StopReason.BUDGET_SECONDS
@@ -328,26 +297,26 @@ class Reasoner:
             fallbacks = (*_inexact_notes(toolbox), *toolbox.notes, *failed)
             notes = (*source.info.notes, *why_declined(driver.trace), *fallbacks)
             return Answer(
-                question=task.question,
+                question=question.text,
                 text=draft.text,
                 choice=draft.choice,
-                options=task.options,
+                options=question.options,
                 confidence=draft.confidence,
                 confidence_calibrated=roles.observer.calibrated and roles.checker.calibrated,
                 evidence=tuple(replace(item, video=info.path) for item in draft.evidence),
                 cost=replace(driver.cost, seconds=time.perf_counter() - started),
                 trace=tuple(driver.trace),
                 stop_reason=draft.stop_reason,
-                next_steps=self._next_steps(task, draft, transcript, driver.trace),
+                next_steps=self._next_steps(inquiry, draft, transcript, driver.trace),
                 video=info.path,
                 duration_s=info.duration_s,
-                settings=self._settings(task, tree, info, transcript, notes),
+                settings=self._settings(inquiry, seed, info, transcript, notes),
                 thumbnails=thumbnails,
             )
 
     def _next_steps(
         self,
-        task: _CheckedQuestion,
+        inquiry: Inquiry,
         draft: AnswerDraft,
         transcript: Transcript,
         trace: Sequence[Step],
@@ -357,12 +326,11 @@ class Reasoner:
         case = Unanswered(
             stop_reason=draft.stop_reason,
             decline=draft.decline,
-            options=task.options,
-            budget=task.budget,
+            question=inquiry.question,
+            budget=inquiry.budget,
             roles=self.roles,
             policy=self.policy.name,
             subtitles=transcript.subtitles,
-            subtitles_wanted=not task.subtitles.is_none,
             trace=trace,
         )
         return next_steps(case)
@@ -370,11 +338,11 @@ class Reasoner:
     def _toolbox(
         self,
         source: FrameSource,
-        task: _CheckedQuestion | None = None,
         transcript: Transcript | None = None,
+        seed: int = 0,
         deadline_s: float | None = None,
     ) -> Toolbox:
-        if task is None or transcript is None:
+        if transcript is None:
             return Toolbox(source, self.roles, self.store)
         return Toolbox(
             source,
@@ -382,7 +350,7 @@ class Reasoner:
             self.store,
             subtitles=transcript.subtitles,
             transcript=transcript.notes,
-            seed=task.seed,
+            seed=seed,
             embed=self.embed,
             deadline_s=deadline_s,
         )
@@ -406,22 +374,22 @@ class Reasoner:
 
     def _settings(
         self,
-        task: _CheckedQuestion,
-        tree: Tree,
+        inquiry: Inquiry,
+        seed: int,
         info: VideoInfo,
         transcript: Transcript,
         notes: tuple[str, ...],
     ) -> dict[str, Any]:
         model = self.model
         return {
-            **describe_recipe(model, tree, info),
+            **describe_recipe(model, inquiry.tree, info),
             "policy": self.policy.name,
             "roles": {
                 role: describe_model(role_model)
                 for role, role_model in self.roles.by_name().items()
             },
-            "seed": task.seed,
-            "budget": asdict(task.budget),
+            "seed": seed,
+            "budget": asdict(inquiry.budget),
             "subtitles": transcript.to_settings(),
             "store": self.store.path,
             "notes": [*standing_notes(model), *self.store.notes, *notes],

@@ -220,7 +220,7 @@ class _AnswerLoop:
         negative = by_status[CheckStatus.NEGATIVE]
         inside = [checked for checked in negative if not is_out_of_domain(checked.claim.text)]
         denials = [checked for checked in inside if not checked.claim.abstains]
-        if denials and is_yes_no(self.inquiry.question):
+        if denials and is_yes_no(self.inquiry.question.text):
             return _draft_of(denials[0], tuple(denials), reason or StopReason.ANSWERED)
         # 3. A decline, and why.
         decline = Decline.NOTHING

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
+from mmreason.agent.question import Question
 from mmreason.memory.tree import Tree
 from mmreason.models.base import Message, Reply, Tier
 from mmreason.tool_calls import AgentCall, Focus, Look, LookAtSpans, Skim, ToolCall
-from mmreason.types import Check, Note, Observation, StopReason
+from mmreason.types import Budget, Check, Note, Observation, StopReason
 from mmreason.video.types import Span
 
 
@@ -36,26 +37,24 @@ class ModelId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inquiry:
-    """A question that has been checked, with what a policy may know before it looks.
+    """A question with what a policy may know before it looks.
 
     Example:
+        >>> question = Question(video="dog.mp4", text="Is there a dog?")
         >>> tree = Tree(Span(0, 64), branching=4, depth=2)
-        >>> Inquiry(question="Is there a dog?", tree=tree, leaf_s=4.0).options
-        ()
+        >>> Inquiry(question=question, tree=tree, leaf_s=4.0).question.text
+        'Is there a dog?'
     """
 
-    question: str
-    options: tuple[str, ...] = ()
+    question: Question
     tree: Tree
     leaf_s: float
     """Clip length the observer sees best, in seconds."""
     has_subtitles: bool = False
     transcript: tuple[Note, ...] = ()
     """Passages of the subtitles that match the question, for a reasoning model that reads them."""
-    rounds: int | None = None
-    """Most rounds the budget allows."""
-    frames: int | None = None
-    """Most frames the budget allows."""
+    budget: Budget = field(default_factory=Budget)
+    """The driver's: it refuses what goes beyond, whatever a policy makes of it."""
     tier: Tier = "nano"
     """The lower one of the models that look and decide."""
     takes_tools: bool = False

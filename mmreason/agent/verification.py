@@ -69,7 +69,7 @@ class ClaimChecker:
             results = yield from self.check_places(claim)
         results = results or [CheckResult(status)]
         agreed = all(result.status is CheckStatus.AGREED for result in results)
-        if agreed and self.inquiry.options and claim.choice is None:
+        if agreed and self.inquiry.question.options and claim.choice is None:
             # A check can agree that it is something else: that is no answer to the question.
             return [
                 CheckResult(

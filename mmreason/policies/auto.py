@@ -81,7 +81,7 @@ class Auto:
         if inquiry.tier == "nano":
             return PolicyChoice(Greedy(), "nano is asked in the words that it was trained on")
         span = inquiry.tree.span
-        if fits_directly(span, inquiry.frames):
+        if fits_directly(span, inquiry.budget.frames):
             reason = f"the video has {span.duration_s:,.0f} s: one look over all of it is enough"
             return PolicyChoice(Direct(self.without), reason)
         return None
@@ -111,7 +111,7 @@ class Auto:
 def _ask_kind(inquiry: Inquiry) -> PlayPart[str]:
     """What the model takes the question for: a hint that only saves a search. Empty where it does
     not tell, and where there is no reply."""
-    text = KIND.format(question=ask_text(inquiry.question, inquiry.options))
+    text = KIND.format(question=ask_text(inquiry.question.text, inquiry.question.options))
     action = AskModel([Message("user", (TextPart(text),))], KIND_TOKENS, may_fail=True)
     reply = yield from ask_model(action)
     if isinstance(reply, Stopped):

@@ -57,7 +57,7 @@ class Direct:
 
     def play(self, inquiry: Inquiry) -> Play:
         """See `Policy`."""
-        frames = planned_frames(inquiry.tree.span, inquiry.frames)
+        frames = planned_frames(inquiry.tree.span, inquiry.budget.frames)
         reading = yield from take_look(
             inquiry, (inquiry.tree.span,), frames, "look at the whole video"
         )

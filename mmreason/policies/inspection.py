@@ -80,12 +80,12 @@ def take_look(
 ) -> PlayPart[Reading | None]:
     """Look at stretches with the whole question; None where the budget refuses or the look fails.
     No more frames than the budget has in all."""
-    if inquiry.frames is not None:
-        frames = min(frames, inquiry.frames)
+    if inquiry.budget.frames is not None:
+        frames = min(frames, inquiry.budget.frames)
     call = LookAtSpans(
         spans=tuple(spans),
-        question=question or inquiry.question,
-        options=() if question else inquiry.options,
+        question=question or inquiry.question.text,
+        options=() if question else inquiry.question.options,
         frames=max(1, frames),
         cues=tuple(cues),
     )
@@ -177,9 +177,9 @@ def _judge(
 def _says_same(inquiry: Inquiry, first: Reading, second: Reading) -> PlayPart[bool | None]:
     """Whether two answers say the same; None where they do in part. Open ones that differ in words
     are compared by the model, in whatever language they are."""
-    if inquiry.options:
+    if inquiry.question.options:
         return first.agrees_in_choice(second)
-    question = inquiry.question
+    question = inquiry.question.text
     terms = [set(normalise_answer(item.text, question)) for item in (first, second)]
     if terms[0] <= terms[1] or terms[1] <= terms[0]:
         return True

@@ -139,7 +139,7 @@ class _Search:
         lines = yield from self.read_video(stills)
         # By words, then by what the model makes of all that was read: that needs no words in
         # common, in whatever language the question is.
-        call = SearchMemory(span=span, text=self.inquiry.question, limit=HITS)
+        call = SearchMemory(span=span, text=self.inquiry.question.text, limit=HITS)
         results = yield from call_tools(CallTools("search what was read", (call,)))
         hits = [note for seen in results.observations for note in seen.notes]
         ranked = yield from self.rank(lines)
@@ -171,7 +171,7 @@ class _Search:
         lines = lines[::step]
         if not lines:
             return []
-        text = rank_text(lines, self.inquiry.question, self.inquiry.options)
+        text = rank_text(lines, self.inquiry.question.text, self.inquiry.question.options)
         action = AskModel([Message("user", (TextPart(text),))], RANK_TOKENS, may_fail=True)
         reply = yield from ask_model(action)
         if isinstance(reply, Stopped):
@@ -196,7 +196,7 @@ class _Search:
         """The candidates that a few frames speak for."""
         if "score" in self.without:
             return batch[:SPANS]
-        question, options = self.inquiry.question, self.inquiry.options
+        question, options = self.inquiry.question.text, self.inquiry.question.options
         calls = tuple(
             ScoreStretch(
                 span=self.trim(candidate.span),

@@ -137,8 +137,8 @@ class _Conversation:
         empty text."""
         inquiry = self.inquiry
         self.is_native = inquiry.takes_tools
-        self.video = AskedVideo(inquiry.tree.span, inquiry.question, inquiry.options)
-        turns = min(self.policy.turns, inquiry.rounds or self.policy.turns)
+        self.video = AskedVideo(inquiry.tree.span, inquiry.question.text, inquiry.question.options)
+        turns = min(self.policy.turns, inquiry.budget.rounds or self.policy.turns)
         outline = yield from self.read_outline()
         self.tell("system", system_text(turns, native=self.is_native))
         self.tell("user", opening_text(self.video, outline))
@@ -226,7 +226,7 @@ class _Conversation:
         """A turn without a call: an answer where it picks an option, else a mistake. Why a led
         search has to take over, or an empty text."""
         letter = answer_in_prose(reply, self.video)
-        if letter is None and is_last and reply.text.strip() and not self.inquiry.options:
+        if letter is None and is_last and reply.text.strip() and not self.inquiry.question.options:
             # The last turn asks for an answer alone: what it says is one.
             answer = WrittenAnswer(text=reply.text.strip()[:500])
         elif letter is not None and (is_last or self.invalid):
@@ -314,7 +314,7 @@ class _Conversation:
         evidence_id = f"{call.name}-{number}"
         spans = call.spans if isinstance(call, LookAtSpans) else (call.span,)
         self.seen_spans[evidence_id] = spans
-        if isinstance(call, LookAtSpans) and call.question == self.inquiry.question:
+        if isinstance(call, LookAtSpans) and call.question == self.inquiry.question.text:
             self.looked_at_question = True
         return evidence_id
 
@@ -331,7 +331,7 @@ class _Conversation:
             call = ModelTurn(kind="invalid", text=str(answer)[:500])
             yield from record_note(RecordNote("", call, error, counted=True))
             return REMINDER.format(error=error)
-        if not answer.choice and says_absent(answer.text, self.inquiry.question):
+        if not answer.choice and says_absent(answer.text, self.inquiry.question.text):
             self.is_over = True
             yield from claim_answer(Claim(text=NOT_SHOWN, negative=True, abstains=True))
             return "taken"
@@ -354,7 +354,7 @@ class _Conversation:
         whole question and none will check it, one is taken now."""
         spans = [s for i in answer.evidence_ids for s in self.seen_spans.get(i, ())]
         windows = merge_spans(spans)[:MOST_WINDOWS] or (self.inquiry.tree.span,)
-        question, options = self.inquiry.question, self.inquiry.options
+        question, options = self.inquiry.question.text, self.inquiry.question.options
         choice = LETTERS.index(answer.choice) if answer.choice else None
         text = answer.text if choice is None else options[choice]
         call = LookAtSpans(spans=windows, question=question, options=options, frames=WHOLE_FRAMES)

@@ -22,6 +22,7 @@ from mmreason.agent.protocol import (
     Stopped,
     look_call,
 )
+from mmreason.agent.question import Question
 from mmreason.memory.tree import Tree
 from mmreason.policies import Scripted
 from mmreason.tool_calls import ModelTurn, ToolCall
@@ -59,8 +60,7 @@ def play(
     Calls after `spent_after` are refused. Returns the draft, the policy and what was yielded."""
     policy = Scripted(actions)
     inquiry = Inquiry(
-        question=question,
-        options=options,
+        question=Question(video="world.json", text=question, options=options),
         tree=TREE,
         leaf_s=4.0,
         observer=OBSERVER,
