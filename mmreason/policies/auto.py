@@ -8,6 +8,7 @@ The evidence for that is in docs/agent.md.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -29,8 +30,10 @@ from mmreason.policies.greedy import Greedy
 from mmreason.policies.scripted_search import ScriptedSearch
 from mmreason.policies.stages import Stage
 from mmreason.policies.tool_loop import ToolLoop
+from mmreason.report.text import NAMED
 from mmreason.tool_calls import ChoosePolicy
 from mmreason.tools.prompts import ask_text
+from mmreason.types import Step
 
 Kind = Literal["moment", "whole", "order", "count", "speech", "text", "when"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -120,3 +123,19 @@ def _ask_kind(inquiry: Inquiry) -> PlayPart[str]:
     named = dict.fromkeys(word for word in words if word in KINDS)
     # One that names several has not decided.
     return next(iter(named)) if len(named) == 1 else ""
+
+
+def describe_policy(policy: Policy, inquiry: Inquiry, trace: Sequence[Step]) -> dict[str, str]:
+    """Which policy answered and why, for an answer's settings: name, reason, tier of the model,
+    kind of question (empty where no model was asked for it)."""
+    choices = [(step.call, step.thought) for step in trace if isinstance(step.call, ChoosePolicy)]
+    if choices:
+        last = choices[-1][0]
+        kind = next((call.kind for call, _ in choices if call.kind), "")
+        reason = "; then: ".join(thought for _, thought in choices)
+        return {"name": last.policy, "reason": reason, "tier": last.tier, "kind": kind}
+    name, reason = policy.name, NAMED
+    choice = policy.choose_at_once(inquiry) if isinstance(policy, Auto) else None
+    if choice is not None:
+        name, reason = choice.policy.name, choice.reason
+    return {"name": name, "reason": reason, "tier": inquiry.tier, "kind": ""}

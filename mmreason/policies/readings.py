@@ -17,8 +17,9 @@ LEAST_WINDOW_S = 4.0
 """Evidence around one frame is at least this long."""
 MOST_WINDOWS = 4
 
-_SEEN_AT = re.compile(r"^[\W_]*seen\s+at\b[\W_]*(?P<times>.*)$", re.IGNORECASE | re.MULTILINE)
-_LINE_1 = re.compile(r"^\s*line\s*1\s*:\s*", re.IGNORECASE)
+# On a line of its own or behind the answer; some models repeat the words "line 1" and "line 2".
+_SEEN_AT = re.compile(r"[\W_]*(?:line\s*2\W*)?\bseen\s+at\W*:\W*(?P<times>.*)", re.IGNORECASE)
+_LINE_1 = re.compile(r"^\W*line\s*1\W*:\s*", re.IGNORECASE)
 _TIME = re.compile(r"(?<![\d.:])(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d{1,6}(?:\.\d+)?)(?![\d:])")
 _MOST_TIMES = 16
 

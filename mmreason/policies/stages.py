@@ -17,6 +17,16 @@ check: other frames are asked the question again before an answer stands.
 speech: subtitles are read."""
 
 
+def stages_without(policy: object) -> frozenset[Stage]:
+    """The stages that a policy does without; none for one that knows no stages.
+
+    Example:
+        >>> stages_without("any other")
+        frozenset()
+    """
+    return getattr(policy, "without", frozenset())
+
+
 def check_stages(names: Iterable[str]) -> frozenset[Stage]:
     """The stages of these names. UsageError for a name that is none.
 
