@@ -6,7 +6,7 @@ Reasoner.load("nano").ask("clip.mp4", "What colour is the star?")
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -36,6 +36,7 @@ from mmreason.language.validate import checked_options, checked_question, checke
 from mmreason.memory.store import Store
 from mmreason.memory.tree import Tree, TreeRecipe, plan_tree
 from mmreason.models.base import ChatModel
+from mmreason.models.options import ModelOptions
 from mmreason.policies import Auto, Policy
 from mmreason.policies.auto import describe_policy
 from mmreason.policies.estimate import Estimate, estimate_cost
@@ -119,11 +120,14 @@ class Reasoner:
         attn_implementation: str = "sdpa",
         served_model: str | None = None,
         api_key: str | None = None,
+        options: ModelOptions | Mapping[str, Any] | None = None,
     ) -> Reasoner:
         """Load "nano", a folder, a Hugging Face name, or the URL of a server (see `models.load`).
 
         `observer` and `checker` name other models for these roles, `without` leaves stages out (see
-        `Reasoner`); the settings after `store` are those of `model`. `compat="longvideo_r1"` sets tree, frames, tools and
+        `Reasoner`); the settings after `store` are those of `model`, of which `options` say how it
+        is asked, such as `{"enable_thinking": False, "max_frames": 32}` (see `ModelOptions`).
+        `compat="longvideo_r1"` sets tree, frames, tools and
         limits as the published weights of that agent expect them, `compat="nano"` as those that
         were trained on `mmreason data navigation` do. `store` is a `Store` or a file;
         by default the one in the user's cache folder. It knows a video by samples of its bytes, or
@@ -146,6 +150,7 @@ class Reasoner:
             attn_implementation=attn_implementation,
             served_model=served_model,
             api_key=api_key,
+            options=options,
         )
         watcher = loaded if observer is None else models.load(observer)
         verifier = None if checker is None else models.load(checker)

@@ -12,10 +12,13 @@ from mmreason.cli.common import (
     ApiKeyFile,
     Json,
     ModelName,
+    OptionItems,
+    OptionsFile,
     ServedModel,
     StorePath,
     load_reasoner,
     print_json,
+    read_model_options,
     result_console,
     show_progress,
 )
@@ -43,6 +46,8 @@ def index_videos(
     store: StorePath = None,
     served_model: ServedModel = None,
     api_key_file: ApiKeyFile = None,
+    option: OptionItems = None,
+    options_file: OptionsFile = None,
     as_json: Json = False,
 ) -> None:
     """Caption videos ahead of questions. Interrupted, it goes on where it was when run again."""
@@ -54,8 +59,15 @@ def index_videos(
     # Refuses unknown levels now, not after a model was loaded.
     list_level_nodes(Tree(Span(0, 1), 4, 1), names)
     inputs = expand_paths(files)
+    options = read_model_options(option, options_file)
     with show_progress(f"loading {model}"):
-        reasoner = load_reasoner(model, store, served_model=served_model, api_key_file=api_key_file)
+        reasoner = load_reasoner(
+            model,
+            store,
+            served_model=served_model,
+            api_key_file=api_key_file,
+            options=options,
+        )
 
     def index_file(path: Path) -> Indexed:
         nodes = failed = from_store = frames = 0
