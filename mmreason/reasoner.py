@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mmreason.agent.batch import Result, drive_questions
-from mmreason.agent.build_index import IndexedNode, build_index
+from mmreason.agent.build_index import (
+    IndexStep,
+    caption_leaves,
+    caption_levels,
+    fill_memory,
+    make_overview,
+)
 from mmreason.agent.driver import AgentRun, Driver, run_to_end, serve_requests
 from mmreason.agent.loop import AnswerDraft, answer_loop
 from mmreason.agent.next_steps import Unanswered, next_steps
@@ -33,8 +39,12 @@ from mmreason.agent.quoting import SubtitleChoice, Transcript
 from mmreason.agent.stream import AnswerStream
 from mmreason.grounding import Grounding
 from mmreason.language.validate import checked_options, checked_question, checked_span
+from mmreason.memory.caption_records import make_speech_records
+from mmreason.memory.hierarchy import plan_leaves
 from mmreason.memory.store import Store
 from mmreason.memory.tree import Tree, TreeRecipe, plan_tree
+from mmreason.memory.vector_index import Embed, Embedder
+from mmreason.memory.video_memory import VideoMemory
 from mmreason.models.base import ChatModel
 from mmreason.models.options import ModelOptions
 from mmreason.policies import Auto, Policy
@@ -44,7 +54,6 @@ from mmreason.policies.presets import Compat, find_preset
 from mmreason.policies.stages import check_stages, stages_without
 from mmreason.tool_calls import ChoosePolicy, MemoryCall, ModelTurn, Scan, Skim, WrittenAnswer
 from mmreason.tools.calls import Roles
-from mmreason.tools.search import Embed
 from mmreason.tools.thumbnails import take_thumbnails
 from mmreason.tools.toolbox import Toolbox
 from mmreason.types import Answer, Budget, Step, StopReason, UsageError
@@ -73,7 +82,7 @@ class Reasoner:
         policy: Policy | None = None,
         tree: TreeRecipe | None = None,
         store: Store | None = None,
-        embed: Embed | None = None,
+        embed: Embed | Embedder | None = None,
         without: Iterable[str] = (),
     ):
         """Use models that are already there; without `store` what they say is kept in memory.
@@ -82,9 +91,9 @@ class Reasoner:
         too unless they are given: `observer` captions and looks, `checker` looks again at the
         evidence. The default policy is `Auto`, which chooses by model, question and video, and
         says what it chose; `without` leaves stages out of it: search, score, check, speech. `embed`
-        (texts to an array of a row each) lets policies search what was read by meaning instead of
-        words. UsageError for a stage that is none, and for stages beside a policy, which takes its
-        own.
+        (texts to an array of a row each) lets policies search what was read by meaning beside the
+        words; as an `Embedder`, which has a name, what it made is kept in the store. UsageError for
+        a stage that is none, and for stages beside a policy, which takes its own.
         """
         stages = check_stages(without)
         if stages and policy is not None:
@@ -96,7 +105,7 @@ class Reasoner:
         self.policy = policy or Auto(stages)
         self.tree = tree or TreeRecipe()
         self.store = Store.in_memory() if store is None else store
-        self.embed = embed
+        self.embedder = Embedder("", embed) if callable(embed) else embed
 
     @property
     def model(self) -> ChatModel:
@@ -241,12 +250,43 @@ class Reasoner:
         return drive_questions(questions, start, workers)
 
     def index(
-        self, video: VideoInput | FrameSource, levels: Sequence[str] = ("high",)
-    ) -> Iterator[IndexedNode]:
-        """Caption whole levels ahead of questions, into the store; one item a node."""
+        self,
+        video: VideoInput | FrameSource,
+        levels: Sequence[str] | None = None,
+        *,
+        subtitles: Subtitles | str | Path | None = "auto",
+    ) -> Iterator[IndexStep]:
+        """Make what questions will look for, into the store; one item a stretch.
+
+        Whole `levels` of the tree are captioned, or, as is usual for models other than nano (where
+        it is "high"), leaves of half a minute are described. The memory of the video (`memory`)
+        holds then what they tell, what the subtitles say, and scenes and root made of it.
+        """
+        if levels is None and self.model.tier == "nano":
+            levels = ("high",)
         with _opened(video) as source:
-            toolbox, tree = self._toolbox(source), self._tree(source)
-            yield from build_index(toolbox, tree, tuple(levels), self.policy.caption_needs)
+            toolbox, tree, model = self._toolbox(source), self._tree(source), self.model
+            memory = self.memory(source)
+            lines = SubtitleChoice.of(subtitles).for_video(source)
+            memory.add(make_speech_records(lines) if lines else ())
+            if levels is None:
+                steps = caption_leaves(toolbox, plan_leaves(source.info.span, tree.cuts_s))
+            else:
+                steps = caption_levels(toolbox, tree, levels, self.policy.caption_needs)
+            yield from fill_memory(memory, steps, model.name)
+            for _ in memory.embed_records():
+                pass
+            make_overview(memory, model, self.store, writes_sums=levels is None)
+
+    def memory(self, video: FrameSource) -> VideoMemory:
+        """What is known of an open video: to be searched, and added to. Cues, not evidence."""
+        return VideoMemory(
+            self.store,
+            video.content_hash,
+            name=f"{Path(video.info.path).name} [{video.content_hash[:8]}]",
+            model=self.model.name,
+            embedder=self.embedder,
+        )
 
     def estimate(self, video: VideoInput | FrameSource, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
@@ -385,7 +425,7 @@ class Reasoner:
             subtitles=transcript.subtitles,
             transcript=transcript.notes,
             seed=seed,
-            embed=self.embed,
+            embed=None if self.embedder is None else self.embedder.embed,
             deadline_s=deadline_s,
         )
 

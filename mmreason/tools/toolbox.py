@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mmreason.memory.store import Store, make_key
+from mmreason.memory.vector_index import Embed
 from mmreason.memory.video_memory import VideoMemory
 from mmreason.models.base import (
     ChatModel,
@@ -62,7 +63,7 @@ from mmreason.tools.replies import (
     to_stored,
 )
 from mmreason.tools.scan import scan_key, scan_video, to_scan_observation
-from mmreason.tools.search import Embed, search_notes
+from mmreason.tools.search import search_notes
 from mmreason.tools.transcript import plain_line
 from mmreason.tools.views import (
     View,
@@ -133,8 +134,9 @@ class Toolbox:
         """Of `count` conversations, for a `ModelRequest`."""
         return () if self._deadline_s is None else (self._deadline_s,) * count
 
-    def prepare(self, call: ToolCall) -> PreparedCall:
-        """Decide the frames of a call. Decodes nothing, asks no model."""
+    def prepare(self, call: ToolCall, *, caption_prompt: str = "") -> PreparedCall:
+        """Decide the frames of a call. Decodes nothing, asks no model. `caption_prompt` asks for a
+        description in other words than the model's own."""
         if isinstance(call, Scan):
             key = scan_key(call, self._video.content_hash)
             return PreparedCall(
@@ -146,7 +148,7 @@ class Toolbox:
                 stored=self._stored(key, ()),
             )
         model = self._roles.watcher(call)
-        prompt, views, limit = self._plan(call, model)
+        prompt, views, limit = self._plan(call, model, caption_prompt)
         key = self._key(model, prompt, views, limit)
         # A search asks nothing, and what it finds changes with all that is read.
         stored = self._stored(key, views) if views else None
@@ -154,7 +156,9 @@ class Toolbox:
             call=call, prompt=prompt, max_new_tokens=limit, views=views, key=key, stored=stored
         )
 
-    def _plan(self, call: ToolCall, model: ChatModel) -> tuple[str, tuple[View, ...], int]:
+    def _plan(
+        self, call: ToolCall, model: ChatModel, caption_prompt: str
+    ) -> tuple[str, tuple[View, ...], int]:
         """What a model is asked, the frames it is shown, and most tokens of its reply."""
         recipe, info, span = model.clip, self._video.info, call.span
         lines = self._transcript if recipe.reads_transcript else ()
@@ -164,8 +168,9 @@ class Toolbox:
             else:
                 views = caption_views(recipe, info, span, call.shift)
             # More frames than a clip show more than one thing: their caption may be longer.
-            is_overview = len(views[0].times_s) > recipe.frames
-            return recipe.prompts.caption, views, OVERVIEW_TOKENS if is_overview else MAX_NEW_TOKENS
+            is_overview = bool(caption_prompt) or len(views[0].times_s) > recipe.frames
+            limit = OVERVIEW_TOKENS if is_overview else MAX_NEW_TOKENS
+            return caption_prompt or recipe.prompts.caption, views, limit
         if isinstance(call, DescribeStills):
             return recipe.prompts.caption, stills_views(recipe, info, call.stills), MAX_NEW_TOKENS
         if isinstance(call, LookAtSpans):
