@@ -427,6 +427,7 @@ class Reasoner:
             seed=seed,
             embed=None if self.embedder is None else self.embedder.embed,
             deadline_s=deadline_s,
+            memory=self.memory(source),
         )
 
     def _tree(self, source: FrameSource) -> Tree:

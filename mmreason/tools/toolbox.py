@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from mmreason.memory.caption_records import make_speech_records
+from mmreason.memory.records import MemoryRecord
 from mmreason.memory.store import Store, make_key
 from mmreason.memory.vector_index import Embed
 from mmreason.memory.video_memory import VideoMemory
@@ -52,7 +54,7 @@ from mmreason.tools.calls import (
     send_request,
     split_batches,
 )
-from mmreason.tools.known import answer_from_memory, to_records
+from mmreason.tools.known import answer_from_memory
 from mmreason.tools.prompts import look_text, score_text
 from mmreason.tools.replies import (
     as_text,
@@ -110,10 +112,12 @@ class Toolbox:
         seed: int = 0,
         embed: Embed | None = None,
         deadline_s: float | None = None,
+        memory: VideoMemory | None = None,
     ):
         """`subtitles` are there for `search`; `transcript`, the passages of them that match the
         question, is shown with every question to models that read it. `embed` finds by meaning in
-        `search`. Calls to models end at `deadline_s`, a value of `time.monotonic()`, where the
+        `search`. `memory` is what is known of the video, for tools that
+        tell it. Calls to models end at `deadline_s`, a value of `time.monotonic()`, where the
         model can."""
         self._video = video
         self._roles = roles
@@ -123,6 +127,7 @@ class Toolbox:
         self._seed = seed
         self._embed = embed
         self._deadline_s = deadline_s
+        self._memory = VideoMemory() if memory is None else memory
         self._read: list[Note] = []
         """Captions read in this conversation, for `search`."""
         self.notes: list[str] = []
@@ -281,10 +286,16 @@ class Toolbox:
         return Observation(text=text, span=call.span, notes=notes)
 
     def _tell_known(self, call: MemoryCall) -> Observation:
-        memory = VideoMemory()
-        memory.add(to_records(self._read, self._subtitles, self._roles.observer.name))
+        name = self._roles.observer.name
+        described = [note for note in self._read if note.text.strip()]
         try:
-            return answer_from_memory(call, memory, self._subtitles)
+            # What was read in this conversation is known from here on, to later questions too.
+            self._memory.add(
+                MemoryRecord("event", note.span, note.text, "frames", name) for note in described
+            )
+            if self._subtitles:
+                self._memory.add(make_speech_records(self._subtitles))
+            return answer_from_memory(call, self._memory, self._subtitles)
         except FAILURES as error:
             return Observation(text="", span=call.span, error=first_line(error))
 
