@@ -16,6 +16,8 @@ from mmreason.models.base import (
     Part,
     Reply,
     TextPart,
+    Tier,
+    WrittenCall,
 )
 from mmreason.types import UsageError
 
@@ -35,6 +37,8 @@ __all__ = [
     "Part",
     "Reply",
     "TextPart",
+    "Tier",
+    "WrittenCall",
     "is_url",
     "load",
 ]

@@ -33,14 +33,45 @@ class FramesPart:
 
 
 Part = TextPart | FramesPart
+Role = Literal["system", "user", "assistant", "tool"]
+Tier = Literal["nano", "small", "strong"]
+"""How much may be left to a model: nano knows scripted worlds, small is led step by step, strong
+decides for itself. Small where nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenCall:
+    """A tool call as a model wrote it: nothing of it is checked yet.
+
+    Example:
+        >>> WrittenCall("call_1", "search", '{"text": "budget"}').name
+        'search'
+    """
+
+    id: str
+    """Names the call in the message that answers it; a model behind a server chooses it."""
+    name: str
+    arguments: str
+    """JSON text, as written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation."""
+    """One message of a conversation.
 
-    role: Literal["system", "user", "assistant"]
+    Example:
+        >>> call = WrittenCall("call_1", "search", '{"text": "budget"}')
+        >>> turn = Message("assistant", (), calls=(call,))
+        >>> Message("tool", (TextPart("nothing found"),), call_id=turn.calls[0].id).role
+        'tool'
+    """
+
+    role: Role
     parts: tuple[Part, ...]
+    calls: tuple[WrittenCall, ...] = ()
+    """Of the assistant: what it called in this turn."""
+    call_id: str = ""
+    """Of a tool: which call this answers."""
 
 
 Conversation = Sequence[Message]
@@ -101,11 +132,17 @@ class GenerateRequest:
                 f"{len(self.deadlines_s)}"
             )
 
-    def refuse_constraint_and_tools(self, model_name: str) -> None:
-        """For models that can do neither. UsageError where the request has one of them."""
-        if self.constraint is not None or self.tools:
-            extra = "tools" if self.constraint is None else "constraint"
-            raise UsageError(f"model {model_name!r} takes no {extra}; leave it out of the request")
+    def refuse_constraint(self, model_name: str) -> None:
+        """For models that cannot be held to one. UsageError where the request has one."""
+        if self.constraint is not None:
+            raise UsageError(
+                f"model {model_name!r} takes no constraint; leave it out of the request"
+            )
+
+    def refuse_tools(self, model_name: str) -> None:
+        """For models that cannot call any. UsageError where the request has some."""
+        if self.tools:
+            raise UsageError(f"model {model_name!r} takes no tools; leave them out of the request")
 
 
 def cut_at_stop(text: str, stop: Iterable[str]) -> str:
@@ -148,6 +185,8 @@ class Reply:
     """What it thought before it spoke; empty where it did not, or did not tell."""
     raw_text: str = ""
     """Thought, tags and text as written, where there is a thought."""
+    calls: tuple[WrittenCall, ...] = ()
+    """Tools that it calls, of a request with `tools`; `text` is what it says beside them."""
 
     @property
     def written(self) -> str:
@@ -271,6 +310,17 @@ class ChatModel(Protocol):
     @property
     def clip(self) -> ClipRecipe:
         """How this model watches a clip."""
+        ...
+
+    @property
+    def tier(self) -> Tier:
+        """How much may be left to it."""
+        ...
+
+    @property
+    def takes_tools(self) -> bool:
+        """Whether `GenerateRequest.tools` reach it, as far as is known: a server that refuses them
+        once is asked without from then on."""
         ...
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mmreason.models.base import Conversation, FramesPart, Message, Part
+from mmreason.models.base import Conversation, FramesPart, Part
 from mmreason.video.types import FrameBatch
 
 
@@ -19,7 +19,7 @@ def halve_frames(conversation: Conversation) -> Conversation | None:
     if not any(len(item.frames) > 1 for item in _shown(conversation)):
         return None
     return [
-        Message(message.role, tuple(_halved(item) for item in message.parts))
+        replace(message, parts=tuple(_halved(item) for item in message.parts))
         for message in conversation
     ]
 

@@ -28,6 +28,7 @@ from mmreason.models.base import (
     GenerateRequest,
     ModelError,
     Reply,
+    Tier,
     family_of,
 )
 from mmreason.models.box_dialects import dialect_of, recipe_for
@@ -173,6 +174,16 @@ class EndpointModel:
         return family_of(self._served_model)
 
     @property
+    def tier(self) -> Tier:
+        """See `ChatModel`."""
+        return "small"
+
+    @property
+    def takes_tools(self) -> bool:
+        """See `ChatModel`."""
+        return False
+
+    @property
     def calibrated(self) -> bool:
         """See `ChatModel`. Never: nobody has measured it."""
         return False
@@ -215,7 +226,8 @@ class EndpointModel:
         """See `ChatModel`. Where replies are drawn, each conversation has a seed of its own, made
         from `seed` and its place. Raises ModelError after all conversations were tried, for those
         too whose reply was not there at its deadline."""
-        request.refuse_constraint_and_tools(self.name)
+        request.refuse_constraint(self.name)
+        request.refuse_tools(self.name)
         conversations = request.conversations
         deadlines_s = request.deadlines_s or [math.inf] * len(conversations)
         interrupt = threading.Event()

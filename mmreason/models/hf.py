@@ -34,6 +34,7 @@ from mmreason.models.base import (
     ModelError,
     Reply,
     TextPart,
+    Tier,
     cut_at_stop,
     family_of,
     times_line,
@@ -143,6 +144,16 @@ class TransformersModel:
         self.lineage = "nano" if is_nano else family_of(model.config.model_type)
         self.clip = clip or recipe_for(model.config.model_type, multiple_px=self._factor)
 
+    @property
+    def tier(self) -> Tier:
+        """See `ChatModel`."""
+        return "nano" if self.lineage == "nano" else "small"
+
+    @property
+    def takes_tools(self) -> bool:
+        """See `ChatModel`."""
+        return False
+
     @classmethod
     def load(
         cls,
@@ -207,7 +218,8 @@ class TransformersModel:
         model's context, frames are left out and `notes` says so; ModelError where that is not
         enough. Sampling draws from a generator seeded here and leaves torch's own as it was.
         """
-        request.refuse_constraint_and_tools(self.name)
+        request.refuse_constraint(self.name)
+        request.refuse_tools(self.name)
         conversations, max_new_tokens = request.conversations, request.max_new_tokens
         samples = request.temperature > 0
         devices = [self.model.device] if self.model.device.type == "cuda" else []

@@ -23,6 +23,7 @@ from mmreason.models.base import (
     Message,
     Reply,
     TextPart,
+    Tier,
 )
 from mmreason.models.calibration import Calibration, ReplyKind
 from mmreason.models.hf import TransformersModel
@@ -83,6 +84,16 @@ class NanoModel:
     def lineage(self) -> str:
         """See `ChatModel`."""
         return "nano"
+
+    @property
+    def tier(self) -> Tier:
+        """See `ChatModel`."""
+        return "nano"
+
+    @property
+    def takes_tools(self) -> bool:
+        """See `ChatModel`. It was taught none."""
+        return False
 
     @property
     def calibrated(self) -> bool:

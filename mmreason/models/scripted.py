@@ -8,7 +8,7 @@ Leaves out any understanding: a reply is a function of the text and the frames, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mmreason.models.base import (
@@ -16,14 +16,17 @@ from mmreason.models.base import (
     Conversation,
     FramesPart,
     GenerateRequest,
+    Message,
     Reply,
     TextPart,
+    Tier,
     cut_at_stop,
 )
 from mmreason.video.types import FrameBatch
 
-Script = Callable[[str, FrameBatch | None], str] | Mapping[str, str]
-"""Reply by (text of the last message, its frames), or by that text alone."""
+Script = Callable[[str, FrameBatch | None], str | Reply] | Mapping[str, str | Reply]
+"""Reply by (text of the last message, its frames), or by that text alone; the last messages where
+tools answered several calls of one turn. A `Reply` is given as it is, calls and all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Asked:
     text: str
     times_s: tuple[float, ...]
     size_px: tuple[int, int] | None
+    tool_names: tuple[str, ...] = ()
+    """Which tools it could have called."""
 
 
 @dataclass
@@ -45,6 +50,8 @@ class ScriptedModel:
     lineage: str = "scripted"
     calibrated: bool = False
     notes: tuple[str, ...] = ()
+    tier: Tier = "nano"
+    takes_tools: bool = False
     tokens_per_frame: int = 4
     asked: list[Asked] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
@@ -68,19 +75,26 @@ class ScriptedModel:
 
     def generate(self, request: GenerateRequest) -> list[Reply]:
         """See `ChatModel`. `temperature` and `seed` do nothing. KeyError for unscripted text."""
-        request.refuse_constraint_and_tools(self.name)
+        request.refuse_constraint(self.name)
+        if not self.takes_tools:
+            request.refuse_tools(self.name)
         return [self._reply(conversation, request) for conversation in request.conversations]
 
     def _reply(self, conversation: Conversation, request: GenerateRequest) -> Reply:
-        last = conversation[-1]
-        text = "\n".join(item.text for item in last.parts if isinstance(item, TextPart))
-        batch = next((item.frames for item in last.parts if isinstance(item, FramesPart)), None)
+        parts = [part for message in _last_turn(conversation) for part in message.parts]
+        text = "\n".join(part.text for part in parts if isinstance(part, TextPart))
+        batch = next((part.frames for part in parts if isinstance(part, FramesPart)), None)
+        tool_names = tuple(str(tool["function"]["name"]) for tool in request.tools)
         if batch is None:
-            self.asked.append(Asked(text, (), None))
+            self.asked.append(Asked(text, (), None, tool_names))
         else:
             height, width = batch.pixels.shape[1:3]
-            self.asked.append(Asked(text, tuple(map(float, batch.times_s)), (width, height)))
+            times_s = tuple(map(float, batch.times_s))
+            self.asked.append(Asked(text, times_s, (width, height), tool_names))
         written = self.script(text, batch) if callable(self.script) else self.script[text]
+        if isinstance(written, Reply):
+            self.replies.append(written)
+            return written
         tokens = written.split()[: request.max_new_tokens]
         frame_count = 0 if batch is None else len(batch)
         reply = Reply(
@@ -93,3 +107,11 @@ class ScriptedModel:
         )
         self.replies.append(reply)
         return reply
+
+
+def _last_turn(conversation: Conversation) -> Sequence[Message]:
+    """The last message, or all that tools answered since the model wrote."""
+    first = len(conversation) - 1
+    while first > 0 and conversation[first].role == conversation[first - 1].role == "tool":
+        first -= 1
+    return conversation[first:]

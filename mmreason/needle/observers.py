@@ -18,7 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from mmreason.models.base import ClipRecipe, FramesPart, GenerateRequest, Message, Reply, TextPart
+from mmreason.models.base import (
+    ClipRecipe,
+    FramesPart,
+    GenerateRequest,
+    Message,
+    Reply,
+    TextPart,
+    Tier,
+)
 from mmreason.needle.words import (
     ATTRIBUTES,
     VALUES,
@@ -95,6 +103,8 @@ class OracleModel:
     lineage: str = "oracle"
     calibrated: bool = False
     notes: tuple[str, ...] = ()
+    tier: Tier = "nano"
+    takes_tools: bool = False
     calls: int = 0
     frames: int = 0
     tokens_in: int = 0
@@ -106,7 +116,8 @@ class OracleModel:
 
     def generate(self, request: GenerateRequest) -> list[Reply]:
         """See `ChatModel`. Only the last message of a conversation is read."""
-        request.refuse_constraint_and_tools(self.name)
+        request.refuse_constraint(self.name)
+        request.refuse_tools(self.name)
         replies = [self._reply(conversation[-1]) for conversation in request.conversations]
         return [reply.cut_at(request.stop) for reply in replies]
 

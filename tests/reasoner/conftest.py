@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from mmreason.models.base import ClipRecipe, GenerateRequest, Reply, TextPart
+from mmreason.models.base import ClipRecipe, GenerateRequest, Reply, TextPart, Tier
 from mmreason.models.scripted import ScriptedModel
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
@@ -163,6 +163,8 @@ class Thinker:
     calibrated: bool = False
     clip: ClipRecipe = field(default_factory=lambda: ClipRecipe(frames=1, leaf_s=4.0))
     notes: tuple[str, ...] = ()
+    tier: Tier = "small"
+    takes_tools: bool = False
     told: list[str] = field(default_factory=list)
     said: list[Reply] = field(default_factory=list)
 

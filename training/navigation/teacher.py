@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from mmreason.language.question import order_of
 from mmreason.language.refusals import says_absent
 from mmreason.memory.tree import NodeId, Tree
-from mmreason.models.base import GenerateRequest, Message, Reply, TextPart
+from mmreason.models.base import GenerateRequest, Message, Reply, TextPart, Tier
 from mmreason.needle.items import Item
 from mmreason.needle.words import VALUES, split_word_clause
 from mmreason.policies.longvideo_r1_text import LAST_TURN
@@ -105,6 +105,8 @@ class Teacher:
     fingerprint: str = "teacher"
     lineage: str = "teacher"
     calibrated: bool = False
+    tier: Tier = "nano"
+    takes_tools: bool = False
     clip = CLIP
     notes = ()
 
@@ -120,7 +122,8 @@ class Teacher:
 
     def generate(self, request: GenerateRequest) -> list[Reply]:
         """See `ChatModel`; one conversation at a time."""
-        request.refuse_constraint_and_tools(self.name)
+        request.refuse_constraint(self.name)
+        request.refuse_tools(self.name)
         (conversation,) = request.conversations
         text = self._turn(conversation[-1])
         reply = Reply(text=text, token_ids=(), logprobs=(), tokens_in=1, tokens_out=1)

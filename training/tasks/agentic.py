@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmreason.agent.driver import AgentRun
-from mmreason.models.base import ClipRecipe, Conversation, GenerateRequest, Reply
+from mmreason.models.base import ClipRecipe, Conversation, GenerateRequest, Reply, Tier
 from mmreason.reasoner import Reasoner
 from mmreason.tools.calls import FAILURES, ModelRequest
 from mmreason.training.rewards import (
@@ -40,6 +40,8 @@ class RolloutModel:
     lineage = "player"
     calibrated = False
     notes: tuple[str, ...] = ()
+    tier: Tier = "small"
+    takes_tools = False
 
     def __init__(self, clip: ClipRecipe):
         self.clip = clip

@@ -22,6 +22,7 @@ from mmreason.models.base import (
     GenerateRequest,
     Reply,
     TextPart,
+    Tier,
 )
 from mmreason.video.types import FrameBatch, FrameSource, VideoInfo
 
@@ -101,6 +102,14 @@ class ReplyCache:
         return self._model.clip
 
     @property
+    def tier(self) -> Tier:
+        return self._model.tier
+
+    @property
+    def takes_tools(self) -> bool:
+        return self._model.takes_tools
+
+    @property
     def notes(self) -> tuple[str, ...]:
         return self._model.notes
 
@@ -142,4 +151,5 @@ class ReplyCache:
 def _reply(value: dict[str, Any] | None) -> Reply:
     assert value is not None
     lists: dict[str, Any] = {name: tuple(value[name]) for name in ("token_ids", "logprobs")}
+    lists["calls"] = ()  # of requests without tools, as these are
     return Reply(**value | lists)
