@@ -18,7 +18,17 @@ from mmreason.natural.wording import say_event, say_speech
 OPTIONS = 4
 OPEN_EVERY = 4
 """Every so manieth item that can be asked without options is."""
-CLOSED = ("when", "after", "first", "last", "comparison", "summary", "reason", "place")
+CLOSED = (
+    "when",
+    "after",
+    "first",
+    "last",
+    "visitor_last",
+    "comparison",
+    "summary",
+    "reason",
+    "place",
+)
 """Families whose answers only options make exact."""
 Slots = dict[str, Text]
 

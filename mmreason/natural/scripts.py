@@ -16,6 +16,7 @@ from mmreason.natural.records import Event, Shot, SpeechKind, SpeechLine, VideoS
 from mmreason.natural.texts import Genre, Language, read_genre, read_shared_texts
 from mmreason.natural.wording import say_speech
 from mmreason.types import UsageError
+from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import Span
 from mmreason.video.world.script import (
     Actor,
@@ -159,6 +160,17 @@ def _draw_speech(
     return tuple(sorted(lines, key=lambda line: line.span.start_s))
 
 
+def script_subtitles(script: VideoScript, language: Language) -> Subtitles:
+    """What is said, as subtitles in one language.
+
+    Example:
+        >>> len(script_subtitles(draw_script("vlog", 0, 600.0), "zh").lines) > 5
+        True
+    """
+    lines = [Line(line.span, say_speech(script.genre, line, language)) for line in script.speech]
+    return Subtitles(lines=tuple(sorted(lines)), language=language)
+
+
 def script_world(script: VideoScript, language: Language) -> World:
     """The script as cards that differ from shot to shot, with its speech as subtitles.
 
@@ -186,12 +198,8 @@ def script_world(script: VideoScript, language: Language) -> World:
             )
         )
     lines = tuple(
-        SubtitleLine(
-            start_s=line.span.start_s,
-            end_s=line.span.end_s,
-            text=say_speech(script.genre, line, language),
-        )
-        for line in script.speech
+        SubtitleLine(start_s=line.span.start_s, end_s=line.span.end_s, text=line.text)
+        for line in script_subtitles(script, language)
     )
     width_px, height_px = CARD_PX
     return World(

@@ -87,6 +87,9 @@ class SharedTexts:
     reasons: tuple[Text, ...]
     same_number: Text
     not_shown: Text
+    verbose: Text
+    """An answer with much around it."""
+    refusal: Text
     questions: Mapping[str, tuple[Text, ...]]
     """Ways to ask, by family."""
 
