@@ -16,7 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from mmreason.agent.batch import Failure, Question, Result
+    from mmreason.agent.batch import Failure, Result
+    from mmreason.agent.question import Question
     from mmreason.grounding import Grounding
     from mmreason.memory.store import Store
     from mmreason.reasoner import Reasoner, ask
@@ -62,7 +63,7 @@ _HOMES = {
     "Evidence": "mmreason.types",
     "Failure": "mmreason.agent.batch",
     "Grounding": "mmreason.grounding",
-    "Question": "mmreason.agent.batch",
+    "Question": "mmreason.agent.question",
     "Reasoner": "mmreason.reasoner",
     "Result": "mmreason.agent.batch",
     "Span": "mmreason.video.types",

@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from mmreason.agent.batch import Question, Result, drive_questions
+from mmreason.agent.batch import Result, drive_questions
 from mmreason.agent.build_index import IndexedNode, build_index
 from mmreason.agent.driver import AgentRun, Driver, run_to_end, serve_requests
 from mmreason.agent.loop import AnswerDraft, answer_loop
@@ -24,9 +24,11 @@ from mmreason.agent.provenance import (
     describe_model,
     describe_recipe,
     id_of,
+    lower_tier,
     standing_notes,
     why_declined,
 )
+from mmreason.agent.question import Question
 from mmreason.agent.quoting import SubtitleChoice, Transcript
 from mmreason.agent.stream import AnswerStream
 from mmreason.grounding import Grounding
@@ -34,10 +36,12 @@ from mmreason.language.validate import checked_options, checked_question, checke
 from mmreason.memory.store import Store
 from mmreason.memory.tree import Tree, TreeRecipe, plan_tree
 from mmreason.models.base import ChatModel
-from mmreason.policies import Greedy, Policy
+from mmreason.policies import Auto, Policy
+from mmreason.policies.auto import describe_policy
 from mmreason.policies.estimate import Estimate, estimate_cost
 from mmreason.policies.presets import Compat, find_preset
-from mmreason.tool_calls import ModelTurn, Scan, Skim
+from mmreason.policies.stages import check_stages, stages_without
+from mmreason.tool_calls import ChoosePolicy, MemoryCall, ModelTurn, Scan, Skim, WrittenAnswer
 from mmreason.tools.calls import Roles
 from mmreason.tools.search import Embed
 from mmreason.tools.thumbnails import take_thumbnails
@@ -52,15 +56,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-@dataclass(frozen=True, slots=True)
-class _CheckedQuestion:
-    """A question that has been checked."""
-
-    question: str
-    options: tuple[str, ...]
-    budget: Budget
-    subtitles: SubtitleChoice
-    seed: int
+_SHOW_NOTHING = ModelTurn | Scan | MemoryCall | ChoosePolicy | WrittenAnswer
+"""Calls whose failure says nothing of the video."""
 
 
 class Reasoner:
@@ -76,16 +73,26 @@ class Reasoner:
         tree: TreeRecipe | None = None,
         store: Store | None = None,
         embed: Embed | None = None,
+        without: Iterable[str] = (),
     ):
         """Use models that are already there; without `store` what they say is kept in memory.
 
         `model` decides where to look, where the policy asks a model, and plays the other roles
         too unless they are given: `observer` captions and looks, `checker` looks again at the
-        evidence. The default policy is `Greedy`, which asks no model where to look. `embed` (texts
-        to an array of a row each) lets policies search what was read by meaning instead of words.
+        evidence. The default policy is `Auto`, which chooses by model, question and video, and
+        says what it chose; `without` leaves stages out of it: search, score, check, speech. `embed`
+        (texts to an array of a row each) lets policies search what was read by meaning instead of
+        words. UsageError for a stage that is none, and for stages beside a policy, which takes its
+        own.
         """
+        stages = check_stages(without)
+        if stages and policy is not None:
+            raise UsageError(
+                "without goes with the default policy; give another its own, such as "
+                "ScriptedSearch(without=frozenset({'check'}))"
+            )
         self.roles = Roles(observer or model, checker or observer or model, model)
-        self.policy = policy or Greedy()
+        self.policy = policy or Auto(stages)
         self.tree = tree or TreeRecipe()
         self.store = Store.in_memory() if store is None else store
         self.embed = embed
@@ -105,6 +112,7 @@ class Reasoner:
         policy: Policy | None = None,
         tree: TreeRecipe | None = None,
         compat: Compat | None = None,
+        without: Iterable[str] = (),
         store: Store | str | Path | None = None,
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
@@ -114,8 +122,8 @@ class Reasoner:
     ) -> Reasoner:
         """Load "nano", a folder, a Hugging Face name, or the URL of a server (see `models.load`).
 
-        `observer` and `checker` name other models for these roles (see `Reasoner`); the settings
-        after `store` are those of `model`. `compat="longvideo_r1"` sets tree, frames, tools and
+        `observer` and `checker` name other models for these roles, `without` leaves stages out (see
+        `Reasoner`); the settings after `store` are those of `model`. `compat="longvideo_r1"` sets tree, frames, tools and
         limits as the published weights of that agent expect them, `compat="nano"` as those that
         were trained on `mmreason data navigation` do. `store` is a `Store` or a file;
         by default the one in the user's cache folder. It knows a video by samples of its bytes, or
@@ -125,6 +133,7 @@ class Reasoner:
 
         if compat is not None and (policy is not None or tree is not None):
             raise UsageError("compat sets policy and tree; give either compat or those")
+        without = check_stages(without)  # before a model is loaded
 
         if store is None:
             store = Store.open_default()
@@ -146,7 +155,13 @@ class Reasoner:
             watcher = watcher.with_clip(preset.adapt_clip(watcher.clip))
         decider = watcher if observer is None else loaded
         return cls(
-            decider, observer=watcher, checker=verifier, policy=policy, tree=tree, store=store
+            decider,
+            observer=watcher,
+            checker=verifier,
+            policy=policy,
+            tree=tree,
+            store=store,
+            without=without,
         )
 
     def ask(
@@ -188,31 +203,18 @@ class Reasoner:
         seed: int = 0,
     ) -> AnswerStream:
         """`ask`, step by step: iterate over the steps, then read `.answer`."""
-        run = self.play(
-            video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
+        asked = Question(
+            video=video, text=question, options=checked_options(options), subtitles=subtitles
         )
-        return AnswerStream(serve_requests(run))
+        return AnswerStream(serve_requests(self.play(asked, budget=budget, seed=seed)))
 
     def play(
-        self,
-        video: VideoInput | FrameSource,
-        question: str,
-        *,
-        options: Sequence[str] | None = None,
-        budget: Budget | None = None,
-        subtitles: Subtitles | str | Path | None = "auto",
-        seed: int = 0,
+        self, question: Question, *, budget: Budget | None = None, seed: int = 0
     ) -> AgentRun[Answer]:
         """`ask` without performing anything: yields every `Step` as it happens and every
         `ModelRequest`, to which the caller sends the replies; returns the answer."""
-        task = _CheckedQuestion(
-            question=checked_question(question),
-            options=checked_options(options),
-            budget=budget or Budget(),
-            subtitles=SubtitleChoice.of(subtitles),
-            seed=seed,
-        )
-        return self._run(video, task)
+        subtitles = SubtitleChoice.of(question.subtitles)
+        return self._run(question, subtitles, budget or Budget(), seed)
 
     def ask_many(
         self,
@@ -229,14 +231,7 @@ class Reasoner:
         """
 
         def start(question: Question) -> AgentRun[Answer]:
-            return self.play(
-                question.video,
-                question.question,
-                options=question.options,
-                budget=budget,
-                subtitles=question.subtitles,
-                seed=seed,
-            )
+            return self.play(question, budget=budget, seed=seed)
 
         return drive_questions(questions, start, workers)
 
@@ -295,30 +290,33 @@ class Reasoner:
                 frame = frame_of_video(source, span)
         return ground_frame(self.model, frame, expression)
 
-    def _run(self, video: VideoInput | FrameSource, task: _CheckedQuestion) -> AgentRun[Answer]:
-        started, limit_s = time.perf_counter(), task.budget.seconds
+    def _run(
+        self, question: Question, subtitles: SubtitleChoice, budget: Budget, seed: int
+    ) -> AgentRun[Answer]:
+        started, limit_s = time.perf_counter(), budget.seconds
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
-        with _opened(video) as source:
+        with _opened(question.video) as source:
             info, tree, roles = source.info, self._tree(source), self.roles
-            transcript = Transcript.search(
-                task.question, task.subtitles.for_video(source), task.options
-            )
+            is_deaf = "speech" in stages_without(self.policy)
+            lines = None if is_deaf else subtitles.for_video(source)
+            transcript = Transcript.search(question, lines)
             passages = transcript.notes if roles.reasoner.clip.reads_transcript else ()
             inquiry = Inquiry(
-                question=task.question,
-                options=task.options,
+                question=question,
                 tree=tree,
                 leaf_s=self.model.clip.leaf_s,
                 has_subtitles=bool(transcript.subtitles),
                 transcript=passages,
-                rounds=task.budget.rounds,
+                budget=budget,
                 observer=id_of(roles.observer),
                 checker=id_of(roles.checker),
                 reasoner=id_of(roles.reasoner),
+                tier=lower_tier(roles.observer, roles.reasoner),
+                takes_tools=roles.reasoner.takes_tools,
             )
-            toolbox = self._toolbox(source, task, transcript, deadline_s)
+            toolbox = self._toolbox(source, transcript, seed, deadline_s)
             loop = answer_loop(inquiry, self.policy)
-            driver = Driver(loop, toolbox, roles, task.budget, task.seed, started)
+            driver = Driver(loop, toolbox, roles, budget, seed, started)
             draft = transcript.complete((yield from driver.run()))
             # What failed because the time was over is told by the stop reason.
             is_late = draft.stop_reason is StopReason.BUDGET_SECONDS
@@ -328,26 +326,26 @@ class Reasoner:
             fallbacks = (*_inexact_notes(toolbox), *toolbox.notes, *failed)
             notes = (*source.info.notes, *why_declined(driver.trace), *fallbacks)
             return Answer(
-                question=task.question,
+                question=question.text,
                 text=draft.text,
                 choice=draft.choice,
-                options=task.options,
+                options=question.options,
                 confidence=draft.confidence,
                 confidence_calibrated=roles.observer.calibrated and roles.checker.calibrated,
                 evidence=tuple(replace(item, video=info.path) for item in draft.evidence),
                 cost=replace(driver.cost, seconds=time.perf_counter() - started),
                 trace=tuple(driver.trace),
                 stop_reason=draft.stop_reason,
-                next_steps=self._next_steps(task, draft, transcript, driver.trace),
+                next_steps=self._next_steps(inquiry, draft, transcript, driver.trace),
                 video=info.path,
                 duration_s=info.duration_s,
-                settings=self._settings(task, tree, info, transcript, notes),
+                settings=self._settings(inquiry, seed, info, transcript, notes, driver.trace),
                 thumbnails=thumbnails,
             )
 
     def _next_steps(
         self,
-        task: _CheckedQuestion,
+        inquiry: Inquiry,
         draft: AnswerDraft,
         transcript: Transcript,
         trace: Sequence[Step],
@@ -357,12 +355,11 @@ class Reasoner:
         case = Unanswered(
             stop_reason=draft.stop_reason,
             decline=draft.decline,
-            options=task.options,
-            budget=task.budget,
+            question=inquiry.question,
+            budget=inquiry.budget,
             roles=self.roles,
-            policy=self.policy.name,
+            policy=describe_policy(self.policy, inquiry, trace)["name"],
             subtitles=transcript.subtitles,
-            subtitles_wanted=not task.subtitles.is_none,
             trace=trace,
         )
         return next_steps(case)
@@ -370,11 +367,11 @@ class Reasoner:
     def _toolbox(
         self,
         source: FrameSource,
-        task: _CheckedQuestion | None = None,
         transcript: Transcript | None = None,
+        seed: int = 0,
         deadline_s: float | None = None,
     ) -> Toolbox:
-        if task is None or transcript is None:
+        if transcript is None:
             return Toolbox(source, self.roles, self.store)
         return Toolbox(
             source,
@@ -382,7 +379,7 @@ class Reasoner:
             self.store,
             subtitles=transcript.subtitles,
             transcript=transcript.notes,
-            seed=task.seed,
+            seed=seed,
             embed=self.embed,
             deadline_s=deadline_s,
         )
@@ -406,22 +403,23 @@ class Reasoner:
 
     def _settings(
         self,
-        task: _CheckedQuestion,
-        tree: Tree,
+        inquiry: Inquiry,
+        seed: int,
         info: VideoInfo,
         transcript: Transcript,
         notes: tuple[str, ...],
+        trace: Sequence[Step],
     ) -> dict[str, Any]:
         model = self.model
         return {
-            **describe_recipe(model, tree, info),
-            "policy": self.policy.name,
+            **describe_recipe(model, inquiry.tree, info),
+            "policy": describe_policy(self.policy, inquiry, trace),
             "roles": {
                 role: describe_model(role_model)
                 for role, role_model in self.roles.by_name().items()
             },
-            "seed": task.seed,
-            "budget": asdict(task.budget),
+            "seed": seed,
+            "budget": asdict(inquiry.budget),
             "subtitles": transcript.to_settings(),
             "store": self.store.path,
             "notes": [*standing_notes(model), *self.store.notes, *notes],
@@ -460,7 +458,7 @@ def _inexact_notes(toolbox: Toolbox) -> tuple[str, ...]:
 
 
 def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:
-    looked_for = (step for step in trace if not isinstance(step.call, ModelTurn | Scan))
+    looked_for = (step for step in trace if not isinstance(step.call, _SHOW_NOTHING))
     errors = [step.observation.error for step in looked_for]
     if errors and None not in errors:
         raise VideoError(f"{info.path}: nothing could be looked at: {errors[0]}")

@@ -116,7 +116,9 @@ def test_every_reason_to_stop_and_every_field_of_a_question_is_described() -> No
     from mmreason import Question, StopReason
 
     page = (ROOT / "docs" / "answers.md").read_text(encoding="utf-8")
-    wanted = [*(str(reason) for reason in StopReason), *(field.name for field in fields(Question))]
+    # A row of a file calls the text of a question `question`.
+    names = {field.name for field in fields(Question)} - {"text"} | {"question"}
+    wanted = [*(str(reason) for reason in StopReason), *sorted(names)]
     assert [name for name in wanted if f"| `{name}` |" not in page] == []
 
 

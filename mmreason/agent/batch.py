@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mmreason.agent.driver import AgentRun
+from mmreason.agent.question import Question
 from mmreason.json_lines import (
     MOST_RESULT_BYTES,
     JsonLineError,
@@ -40,19 +41,6 @@ _ROW_ID = re.compile(r"line \d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """One row of a batch."""
-
-    video: str
-    question: str
-    options: tuple[str, ...] | None = None
-    subtitles: str | None = "auto"
-    """A file, "auto" for those beside or inside the video, None for none."""
-    id: str = ""
-    """Names the row in results; its line number where the file gives none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """Why a question got no answer."""
 
@@ -65,13 +53,16 @@ class Failure:
 class Result:
     """What came of one question: an answer or a failure."""
 
-    question: Question
+    id: str
+    """The question's, or "line 3" of a row that is none."""
+    question: Question | None = None
+    """None for a row that is none."""
     answer: Answer | None = None
     failure: Failure | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
-        row = with_schema({"id": self.question.id})
+        row = with_schema({"id": self.id})
         if self.failure is not None:
             return row | {"failure": {"kind": self.failure.kind, "message": self.failure.message}}
         assert self.answer is not None
@@ -84,7 +75,7 @@ class QuestionFile:
 
     questions: tuple[Question, ...]
     unreadable: tuple[Result, ...]
-    """Rows that are no question, each as its failure; the id of one is "line 3"."""
+    """Rows that are no question, each as its failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,13 +159,15 @@ class QuestionState:
                     self.request = item
                     return
         except StopIteration as end:
-            self.result = Result(question=self.question, answer=end.value)
+            self.result = self._result(answer=end.value)
         except Exception as error:  # whatever it is, the other questions go on
             line = " ".join(str(error).split()) or type(error).__name__
-            failure = Failure(kind=type(error).__name__, message=line)
-            self.result = Result(question=self.question, failure=failure)
+            self.result = self._result(failure=Failure(kind=type(error).__name__, message=line))
         if self.result is not None:
             self._release(reserved)
+
+    def _result(self, answer: Answer | None = None, failure: Failure | None = None) -> Result:
+        return Result(id=self.question.id, question=self.question, answer=answer, failure=failure)
 
     def _may_go_on(self, reserved: set[str]) -> bool:
         """Whether the wanted keys are free; they are this question's then."""
@@ -255,9 +248,8 @@ def read_questions(path: Path) -> QuestionFile:
     line_of_id: dict[str, int] = {}
 
     def refuse_row(line: int, reason: str) -> None:
-        question = Question(video="", question="", id=f"line {line}")
         failure = Failure(kind=UNREADABLE_ROW, message=show_line(f"{path}, line {line}: {reason}"))
-        unreadable.append(Result(question=question, failure=failure))
+        unreadable.append(Result(id=f"line {line}", failure=failure))
 
     parse = partial(_parse_question, folder=path.parent)
     for line in read_json_lines(path, parse, refuse_half_pairs=True):
@@ -281,8 +273,8 @@ def read_questions(path: Path) -> QuestionFile:
 
 def _parse_question(row: dict[str, Any], folder: Path) -> Question:
     """The question of a row, with "" for an id that it does not have."""
-    video, question = row.get("video"), row.get("question")
-    if not isinstance(video, str) or not isinstance(question, str):
+    video, text = row.get("video"), row.get("question")
+    if not isinstance(video, str) or not isinstance(text, str):
         raise UsageError('needs the texts "video" and "question"')
     options, subtitles = row.get("options"), row.get("subtitles", "auto")
     if options is not None and not (
@@ -296,8 +288,8 @@ def _parse_question(row: dict[str, Any], folder: Path) -> Question:
         raise UsageError('"id" must be a text or a number')
     return Question(
         video=str(folder / video),
-        question=question,
-        options=tuple(options) if options else None,
+        text=text,
+        options=tuple(options or ()),
         subtitles=subtitles if subtitles in (None, "auto") else str(folder / subtitles),
         id=str(row_id),
     )
@@ -332,9 +324,7 @@ class ResultsFile:
             row = self.rows.get(question.id)
             if row is None:
                 waiting.append(question)
-            elif "failure" not in row and row.get("question") != replace_half_pairs(
-                question.question.strip()
-            ):
+            elif "failure" not in row and row.get("question") != question.text:
                 raise UsageError(
                     f"{self.path}: its result {question.id!r:.60} is of another question; give "
                     "another --out, or remove that file"
@@ -350,15 +340,15 @@ class ResultsFile:
             line = _encode_result(row)
         except (ValueError, TypeError) as error:
             failure = Failure(kind=type(error).__name__, message=f"cannot be written: {error}")
-            row = replace_half_pairs(Result(question=result.question, failure=failure).to_dict())
+            row = replace_half_pairs(replace(result, answer=None, failure=failure).to_dict())
             line = _encode_result(row)
         self.rows[row["id"]] = row
         self.path.parent.mkdir(parents=True, exist_ok=True)
         append_lines(self.path, line, wait_for_disk=True)
 
-    def sort(self, questions: Sequence[Question]) -> None:
+    def sort(self, ids_in_order: Sequence[str]) -> None:
         """Put the file into the order of the questions, whatever order they were answered in."""
-        in_order = dict.fromkeys(q.id for q in questions if q.id in self.rows)
+        in_order = dict.fromkeys(row_id for row_id in ids_in_order if row_id in self.rows)
         ids = [*in_order, *(row_id for row_id in self.rows if row_id not in in_order)]
         if ids != list(self.rows):
             self._rewrite(self.rows[row_id] for row_id in ids)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mmreason.agent.loop import Decline
 from mmreason.agent.provenance import DECLINED
+from mmreason.agent.question import Question
 from mmreason.language.refusals import is_out_of_domain
 from mmreason.tools.calls import Roles
 from mmreason.types import Budget, Step, StopReason
@@ -26,13 +27,12 @@ class Unanswered:
 
     stop_reason: StopReason
     decline: Decline
-    options: tuple[str, ...]
+    question: Question
     budget: Budget
     roles: Roles
     policy: str
     subtitles: Subtitles | None
-    subtitles_wanted: bool
-    """Whether subtitles were looked for, or given."""
+    """Those that were used."""
     trace: Sequence[Step]
 
 
@@ -41,7 +41,7 @@ def next_steps(case: Unanswered) -> tuple[str, ...]:
     steps = [*_about_limits(case), *_about_models(case), *_about_subtitles(case)]
     if case.decline in (Decline.ABSENT, Decline.UNSUPPORTED):
         steps.append("Ask about something that the captions in the trace tell of, in their words.")
-        if case.options:
+        if case.question.options:
             steps.append("Ask without options, to read what the model says by itself.")
     return tuple(steps)
 
@@ -90,7 +90,7 @@ def _is_all_unknown(trace: Sequence[Step]) -> bool:
 
 
 def _about_subtitles(case: Unanswered) -> list[str]:
-    if not case.subtitles_wanted:
+    if case.question.subtitles is None:
         return ["Leave out --no-subtitles, where words that are said may answer."]
     if case.subtitles is not None and not case.subtitles:
         return ["Give other subtitles with --subtitles FILE: those that were found hold no line."]

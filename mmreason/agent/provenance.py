@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, get_args
 
 from mmreason import __version__
 from mmreason.agent.protocol import ModelId
 from mmreason.memory.tree import Tree
-from mmreason.models.base import ChatModel
+from mmreason.models.base import ChatModel, Tier
 from mmreason.types import Step
 from mmreason.video.types import VideoInfo
 
@@ -69,6 +69,11 @@ def why_declined(trace: Sequence[Step]) -> tuple[str, ...]:
 def id_of(model: ChatModel) -> ModelId:
     """Who speaks, for the checks of claims."""
     return ModelId(model.name, model.lineage)
+
+
+def lower_tier(*models: ChatModel) -> Tier:
+    """Of models that work together: what the weakest of them can do decides."""
+    return min((model.tier for model in models), key=get_args(Tier).index)
 
 
 @cache

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from mmreason.agent.loop import AnswerDraft, Decline
+from mmreason.agent.question import Question
 from mmreason.tools.transcript import (
     Passage,
     as_evidence,
@@ -41,11 +42,6 @@ class SubtitleChoice:
             return cls(find=True)
         return cls(given=Subtitles.load(subtitles), is_file=True)
 
-    @property
-    def is_none(self) -> bool:
-        """Whether none were wanted."""
-        return self.given is None and not self.find
-
     def for_video(self, source: FrameSource) -> Subtitles | None:
         """The subtitles on the clock of this video; None without any."""
         path = source.path if isinstance(source, Video) else Path(source.info.path)
@@ -62,19 +58,16 @@ class SubtitleChoice:
 class Transcript:
     """The subtitles of a video with a question about it."""
 
-    question: str
-    options: tuple[str, ...]
+    question: Question
     subtitles: Subtitles | None
     passages: tuple[Passage, ...]
     """Those that match, best first."""
 
     @classmethod
-    def search(
-        cls, question: str, subtitles: Subtitles | None, options: tuple[str, ...] = ()
-    ) -> Transcript:
+    def search(cls, question: Question, subtitles: Subtitles | None) -> Transcript:
         """Search the subtitles for the question."""
-        passages = find_passages(question, subtitles) if subtitles else ()
-        return cls(question=question, options=options, subtitles=subtitles, passages=passages)
+        passages = find_passages(question.text, subtitles) if subtitles else ()
+        return cls(question=question, subtitles=subtitles, passages=passages)
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -94,15 +87,15 @@ class Transcript:
         and no model has said that what is asked for is not there, the best passages as the
         answer."""
         if draft.decline is None:
-            support = find_support(draft.text, self.question, self.passages, self.name)
+            support = find_support(draft.text, self.question.text, self.passages, self.name)
             return replace(draft, evidence=draft.evidence + support)
-        quoted = select_quotable(self.question, self.passages)
+        quoted = select_quotable(self.question.text, self.passages)
         if not quoted or draft.decline is Decline.ABSENT:
             return draft
         by_itself = draft.stop_reason is StopReason.ABSTAINED
         return AnswerDraft(
             text=format_quotation(quoted),
-            choice=find_quoted_option(self.options, quoted),
+            choice=find_quoted_option(self.question.options, quoted),
             evidence=as_evidence(quoted, self.name),
             stop_reason=StopReason.ANSWERED if by_itself else draft.stop_reason,
         )

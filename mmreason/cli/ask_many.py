@@ -14,7 +14,8 @@ from mmreason.cli.inputs import progress_bar
 from mmreason.json_values import to_json
 
 if TYPE_CHECKING:
-    from mmreason.agent.batch import BatchTotals, Question, Result, ResultsFile
+    from mmreason.agent.batch import BatchTotals, Result, ResultsFile
+    from mmreason.agent.question import Question
     from mmreason.reasoner import Reasoner
     from mmreason.types import Budget
 
@@ -57,16 +58,17 @@ def ask_many(
     if unasked:
         _ask_unasked(load(), unasked, results, len(questions), budget, workers, seed)
     # 3. In the order of the questions, whatever order they were answered in.
-    questions += [result.question for result in rows.unreadable]
-    _sort_rows(results, questions, answers_path)
+    ids = [question.id for question in questions] + [result.id for result in rows.unreadable]
+    _sort_rows(results, ids, answers_path)
     # Those of earlier runs are in the file too, and count until they are asked again.
-    failed = [(q.id, row["failure"]) for q in questions if "failure" in (row := results.rows[q.id])]
+    rows_by_id = [(row_id, results.rows[row_id]) for row_id in ids]
+    failed = [(row_id, row["failure"]) for row_id, row in rows_by_id if "failure" in row]
     # 4. What came of it: in numbers on stdout, failures by name on stderr.
     totals = BatchTotals(
         answers=str(answers_path),
-        questions=len(questions),
+        questions=len(ids),
         answered_before=len(rows.questions) - len(unasked),
-        unanswered=sum(results.rows[q.id].get("answered") is False for q in questions),
+        unanswered=sum(row.get("answered") is False for _, row in rows_by_id),
         failed=len(failed),
     )
     if as_json:
@@ -75,9 +77,9 @@ def ask_many(
         result_console().print(_totals_line(totals), soft_wrap=True)
     for name, failure in failed:
         print_notice(f"  {name}: {failure['message']}")
-    to_ask = {question.id for question in (*unasked, *(row.question for row in rows.unreadable))}
+    just_tried = {item.id for item in (*unasked, *rows.unreadable)}
     # Said only where it would help: a failure of this very run may fail again.
-    if not retry_failed and any(row_id not in to_ask for row_id, _ in failed):
+    if not retry_failed and any(row_id not in just_tried for row_id, _ in failed):
         print_notice("--retry-failed asks those again that failed before")
     if failed:
         raise typer.Exit(1)
@@ -102,10 +104,10 @@ def _ask_unasked(
             advance()
 
 
-def _sort_rows(results: ResultsFile, questions: list[Question], path: Path) -> None:
-    """Into the order of `questions`; a full disk leaves them as they are, and is told."""
+def _sort_rows(results: ResultsFile, ids: list[str], path: Path) -> None:
+    """Into the order of `ids`; a full disk leaves them as they are, and is told."""
     try:
-        results.sort(questions)
+        results.sort(ids)
     except OSError as error:
         why = error.strerror or type(error).__name__
         print_notice(f"{path}: rows stay in the order in which they were answered ({why})")
@@ -127,5 +129,5 @@ def _add_or_print(results: ResultsFile, result: Result) -> None:
     try:
         results.add(result)
     except OSError:
-        print_json(results.rows[result.question.id])
+        print_json(results.rows[result.id])
         raise

@@ -66,7 +66,7 @@ class RandomLeaf:
         """See `Policy`."""
         tree = inquiry.tree
         order = list(range(tree.leaf_count))
-        random.Random(f"leaves/{self.seed}/{inquiry.question}").shuffle(order)
+        random.Random(f"leaves/{self.seed}/{inquiry.question.text}").shuffle(order)
         length_s = tree.leaf_s
         spans = (tree.leaf_at(tree.span.start_s + (i + 0.5) * length_s).span for i in order)
         yield from _look_at(inquiry, spans)
@@ -81,11 +81,11 @@ def _by_level(inquiry: Inquiry) -> Iterator[Span]:
 
 
 def _look_at(inquiry: Inquiry, spans: Iterator[Span]) -> Play:
-    question, _ = split_context(inquiry.question)
+    question, _ = split_context(inquiry.question.text)
     for count, span in enumerate(spans):
         if count >= LOOKS_LIMIT:
             return
-        call = look_call(span, question, inquiry.options)
+        call = look_call(span, question, inquiry.question.options)
         action = CallTools(f"look at {span}, the next in order", (call,))
         results = yield from call_tools(action)
         if results.spent is not None:
@@ -93,7 +93,7 @@ def _look_at(inquiry: Inquiry, spans: Iterator[Span]) -> Play:
         observation = results.observations[0]
         if observation.error is not None:
             continue
-        text, choice = read_reply(observation.text, inquiry.options, question)
+        text, choice = read_reply(observation.text, inquiry.question.options, question)
         claim = Claim(
             text=text,
             choice=choice,

@@ -86,7 +86,7 @@ class Greedy:
     def play(self, inquiry: Inquiry) -> Play:
         """See `Policy`."""
         search = _GreedySearch(inquiry)
-        core, _ = split_context(inquiry.question)
+        core, _ = split_context(inquiry.question.text)
         order = order_of(core)
         long = is_long(inquiry.tree)
         # 1. Two questions have ways of their own, before or in place of a search.
@@ -95,13 +95,13 @@ class Greedy:
         if is_count(core) and long:
             yield from search.claim_count()
         # 2. So has one about the whole of a long video, where options say what to look for.
-        rank = place_in_whole(inquiry.question) if inquiry.options else None
+        rank = place_in_whole(inquiry.question.text) if inquiry.question.options else None
         if rank is not None and long:
             claim = yield from whole_claim(inquiry, rank)
             if claim is not None:
                 yield from claim_answer(claim)
         # 3. Of a long video no single place tells a total, an order, or what is seen longest.
-        whole = order is not None or rank is not None or is_total(inquiry.question)
+        whole = order is not None or rank is not None or is_total(inquiry.question.text)
         if not (long and whole):
             yield from search.find_answer()
 
@@ -122,21 +122,21 @@ class _GreedySearch:
     def find_answer(self) -> PlayPart[None]:
         """Look at places until a check agrees or none is left; then a last try if cut short."""
         inquiry, tree = self.inquiry, self.inquiry.tree
-        question, _ = split_context(inquiry.question)
-        navigator = self.make_navigator(inquiry.question)
+        question, _ = split_context(inquiry.question.text)
+        navigator = self.make_navigator(inquiry.question.text)
         looks = weak = 0
         try:
             # 1. A short video is looked at; so is, first, all of it where that is asked about.
             if tree.depth == 0:
                 why = "the video is short: look at it directly"
-                yield from self.consider(LookMove(tree.span, tree.span, why), inquiry.question)
+                yield from self.consider(LookMove(tree.span, tree.span, why), inquiry.question.text)
                 return
-            if is_global(inquiry.question) and not is_long(tree):
+            if is_global(inquiry.question.text) and not is_long(tree):
                 why = "the question is about the whole video: look at all of it first"
                 looks += 1
                 navigator.blind.add(())
                 move = LookMove(tree.span, tree.span, why)
-                if (yield from self.consider(move, inquiry.question)):
+                if (yield from self.consider(move, inquiry.question.text)):
                     return
             # 2. Read captions and look where they match, the best first.
             yield from self.start(navigator)
@@ -162,7 +162,7 @@ class _GreedySearch:
         """Where looks do not agree: claim the option that two captions of one place tell of the
         thing that is asked about."""
         thing = claimed_object(question, "yes")
-        options = self.inquiry.options
+        options = self.inquiry.question.options
         if not thing or not options or is_yes_no(question):
             return
         for move, note in navigator.strong_lines(whole=True)[:LOOKS_LIMIT]:
@@ -176,7 +176,7 @@ class _GreedySearch:
                     text=options[choice],
                     choice=choice,
                     supports=(EvidenceRef(call, observation, move.evidence),),
-                    checked=True,
+                    status=CheckStatus.AGREED,
                     compared=before is not None,
                 )
                 yield from claim_answer(claim)
@@ -236,11 +236,11 @@ class _GreedySearch:
 
     def consider(self, move: LookMove, question: str) -> PlayPart[bool]:
         """Look at one place and claim what it shows; True when a check agrees."""
-        call = look_call(move.span, question, self.inquiry.options)
+        call = look_call(move.span, question, self.inquiry.question.options)
         (observation,) = yield from self.make_calls(move.why, (call,))
         if observation.error is not None:
             return False
-        text, choice = read_reply(observation.text, self.inquiry.options, question)
+        text, choice = read_reply(observation.text, self.inquiry.question.options, question)
         claim = Claim(
             text=text,
             choice=choice,
@@ -253,7 +253,7 @@ class _GreedySearch:
     def claim_order(self, first: bool, things: tuple[str, ...]) -> PlayPart[None]:
         """Find each thing, compare when they are seen, and claim the first or the last."""
         sights: list[tuple[str, EvidenceRef]] = []
-        _, context = split_context(self.inquiry.question)
+        _, context = split_context(self.inquiry.question.text)
         try:
             for thing in things:
                 support = yield from self.find_thing(thing, context)
@@ -270,7 +270,7 @@ class _GreedySearch:
 
     def claim_of(self, text: str, *, supports: tuple[EvidenceRef, ...]) -> Claim:
         """A claim that says this, as the option that it is where there are options."""
-        options = self.inquiry.options
+        options = self.inquiry.question.options
         choice = read_answer(text, options).choice if options else None
         return Claim(text=text, choice=choice, supports=supports)
 
@@ -329,7 +329,7 @@ class _GreedySearch:
     def claim_count(self) -> PlayPart[None]:
         """Claim how many different things are described at the places that match; where there is
         one place only, a look there tells."""
-        question = self.inquiry.question
+        question = self.inquiry.question.text
         thing = counted_thing(question)
         navigator = self.make_navigator(question)
         try:
@@ -367,7 +367,7 @@ class _GreedySearch:
         if described:
             claim = self.claim_of(number, supports=tuple(supports))
             yield from claim_answer(
-                replace(claim, checked=True, compared=number == str(count_before))
+                replace(claim, status=CheckStatus.AGREED, compared=number == str(count_before))
             )
 
 

@@ -109,7 +109,7 @@ class _Conversation:
     def play(self) -> PlayPart[None]:
         """Until an answer stands, the limits are reached, or nothing readable comes."""
         is_last = not (yield from self.open())
-        limit = min(self.policy.rounds, self.inquiry.rounds or self.policy.rounds)
+        limit = min(self.policy.rounds, self.inquiry.budget.rounds or self.policy.rounds)
         invalid = claims = 0
         for round_index in range(limit):
             # 1. The last turn is announced, and asks for an answer.
@@ -236,21 +236,21 @@ class _Conversation:
         assert turn.answer is not None
         call = ModelTurn(kind="answer", text=turn.answer)
         yield from record_note(RecordNote(turn.thought, call, None))
-        options = self.inquiry.options
-        text, choice = read_reply(turn.answer, options, self.inquiry.question)
+        options = self.inquiry.question.options
+        text, choice = read_reply(turn.answer, options, self.inquiry.question.text)
         support = self.support(text, choice)
         claim = Claim(
             text=text,
             choice=choice,
             supports=() if support is None else (support,),
-            negative=choice is None and is_negative(text, self.inquiry.question),
+            negative=choice is None and is_negative(text, self.inquiry.question.text),
         )
         return (yield from claim_answer(claim))
 
     def support(self, text: str, choice: int | None) -> EvidenceRef | None:
         """The latest look that says the same, else the latest look, else the description that
         holds most of the question and the answer, the latest of them."""
-        question, options = self.inquiry.question, self.inquiry.options
+        question, options = self.inquiry.question.text, self.inquiry.question.options
         described = [
             note
             for call, observation in self.observed
@@ -285,7 +285,7 @@ class _Conversation:
         return self._support_at(best.span, text, ())
 
     def _support_at(self, span: Span, text: str, times_s: tuple[float, ...]) -> EvidenceRef:
-        call = look_call(span, self.inquiry.question, self.inquiry.options)
+        call = look_call(span, self.inquiry.question.text, self.inquiry.question.options)
         observation = Observation(text=text, span=span, frame_times_s=times_s)
         return EvidenceRef(call, observation, span)
 

@@ -42,7 +42,7 @@ class Oracle:
 
     def play(self, inquiry: Inquiry) -> Play:
         """See `Policy`."""
-        question, _ = split_context(inquiry.question)
+        question, _ = split_context(inquiry.question.text)
         tree = inquiry.tree
         for gold in self.spans:
             leaf = tree.leaf_at(gold.middle_s)
@@ -53,13 +53,13 @@ class Oracle:
                 if results.spent is not None:
                     return
             span = center_span(gold.middle_s, min(inquiry.leaf_s, gold.duration_s), gold)
-            call = look_call(span, question, inquiry.options)
+            call = look_call(span, question, inquiry.question.options)
             results = yield from call_tools(CallTools("look where it is", (call,)))
             if results.spent is not None:
                 return
             observation = results.observations[0]
             if observation.error is None:
-                text, choice = read_reply(observation.text, inquiry.options, question)
+                text, choice = read_reply(observation.text, inquiry.question.options, question)
                 claim = Claim(
                     text=text,
                     choice=choice,

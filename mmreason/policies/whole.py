@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from mmreason.agent.protocol import CallTools, Claim, EvidenceRef, Inquiry, Results, call_tools
+from mmreason.agent.protocol import (
+    CallTools,
+    CheckStatus,
+    Claim,
+    EvidenceRef,
+    Inquiry,
+    Results,
+    call_tools,
+)
 from mmreason.language.question import Place
 from mmreason.language.text import extract_terms
 from mmreason.memory.tree import Node
@@ -34,7 +42,7 @@ def whole_claim(inquiry: Inquiry, rank: Place) -> Generator[CallTools, Results, 
         readings = yield from _read_from_end(inquiry, is_last=rank == "last")
     else:
         readings = yield from _read_twice(inquiry.tree.children(), "the whole video")
-    return None if readings is None else overview_claim(inquiry.options, rank, *readings)
+    return None if readings is None else overview_claim(inquiry.question.options, rank, *readings)
 
 
 def _read_from_end(inquiry: Inquiry, *, is_last: bool) -> _ReadPart:
@@ -50,11 +58,11 @@ def _read_from_end(inquiry: Inquiry, *, is_last: bool) -> _ReadPart:
         if readings is None:
             return None
         so_far = readings_before[0] + readings[0], readings_before[1] + readings[1]
-        if not all(is_told(inquiry.options, notes) for notes in so_far):
+        if not all(is_told(inquiry.question.options, notes) for notes in so_far):
             readings_before = so_far
             continue
         children = inquiry.tree.children(node.id)
-        if not children or overview_claim(inquiry.options, rank, *so_far) is not None:
+        if not children or overview_claim(inquiry.question.options, rank, *so_far) is not None:
             return so_far
         # Several options at once, or other ones in the two readings: its parts tell more, and
         # replace what was read of it.
@@ -93,7 +101,7 @@ def overview_claim(
     if any(_pick_option(options, rank, notes) != choice for notes in (first, second)):
         return Claim(text=options[choice], choice=choice)
     supports = _supports(options[choice], rank, [*first, *second])
-    return Claim(text=options[choice], choice=choice, supports=supports, checked=True)
+    return Claim(text=options[choice], choice=choice, supports=supports, status=CheckStatus.AGREED)
 
 
 def _supports(option: str, rank: Place, notes: Sequence[Note]) -> tuple[EvidenceRef, ...]:

@@ -13,6 +13,7 @@ import os
 import signal
 from base64 import b64encode
 from collections.abc import Callable
+from enum import Enum
 from typing import Annotated, Any
 
 from anyio import (
@@ -48,8 +49,11 @@ from mmreason.types import UsageError
 from mmreason.video.plain_text import show_line, show_text
 from mmreason.video.types import VideoError, format_time
 
-FILE_CALLS = 6
-"""Calls without a model that may run at the same time."""
+FRAME_CALLS = 3
+"""Calls that decode frames and may run at the same time."""
+INSPECT_CALLS = 3
+"""Calls that read what a file says of itself and may run at the same time. Frames that are slow to
+decode never hold them."""
 MAX_ERROR_CHARACTERS = 1_000
 """Of the line that tells a client what went wrong."""
 _INTERRUPTED = 130
@@ -58,14 +62,25 @@ FilePath = Annotated[str, Field(description="Path of a video file.", max_length=
 Seconds = Annotated[FiniteFloat, Field(ge=-1e9, le=1e9)]
 
 
+class Work(Enum):
+    """What a call needs most: calls of one kind wait for each other, never for another kind."""
+
+    MODEL = "model"
+    FRAMES = "frames"
+    INSPECT = "inspect"
+
+
 class Tools:
     """The tools as clients see them: their docstrings and signatures are what is published."""
 
     def __init__(self, service: VideoService):
         self._service = service
-        self._model_turn = Semaphore(1)
-        self._file_turns = Semaphore(FILE_CALLS)
-        self._threads = CapacityLimiter(1 + FILE_CALLS)
+        self._turns = {
+            Work.MODEL: Semaphore(1),
+            Work.FRAMES: Semaphore(FRAME_CALLS),
+            Work.INSPECT: Semaphore(INSPECT_CALLS),
+        }
+        self._threads = CapacityLimiter(1 + FRAME_CALLS + INSPECT_CALLS)
 
     async def ask(
         self,
@@ -111,7 +126,7 @@ class Tools:
                 report_step=report_step,
             )
 
-        return await self._perform(work, asks_model=True)
+        return await self._perform(work, Work.MODEL)
 
     async def caption(
         self,
@@ -129,7 +144,7 @@ class Tools:
         def work(call: Call) -> ToolOutput:
             return self._service.caption(call, video, start_s, end_s)
 
-        return await self._perform(work, asks_model=True)
+        return await self._perform(work, Work.MODEL)
 
     async def ground(
         self,
@@ -152,7 +167,7 @@ class Tools:
         def work(call: Call) -> ToolOutput:
             return self._service.ground(call, file, expression, at_s)
 
-        return await self._perform(work, asks_model=True)
+        return await self._perform(work, Work.MODEL)
 
     async def inspect(self, video: FilePath) -> Annotated[CallToolResult, InspectResult]:
         """Tell what is in a video file: duration, picture size, codec, constant or variable frame
@@ -161,7 +176,7 @@ class Tools:
         def work(call: Call) -> ToolOutput:
             return self._service.inspect(call, video)
 
-        return await self._perform(work, asks_model=False)
+        return await self._perform(work, Work.INSPECT)
 
     async def frames(
         self,
@@ -174,15 +189,14 @@ class Tools:
         def work(call: Call) -> ToolOutput:
             return self._service.frames(call, video, times_s)
 
-        return await self._perform(work, asks_model=False)
+        return await self._perform(work, Work.FRAMES)
 
-    async def _perform(
-        self, work: Callable[[Call], ToolOutput], *, asks_model: bool
-    ) -> CallToolResult:
+    async def _perform(self, work: Callable[[Call], ToolOutput], kind: Work) -> CallToolResult:
         """Do the work in a thread when it is its turn, and end it where its time is over or its
         client no longer waits. ToolError tells the client what went wrong."""
+        asks_model = kind is Work.MODEL
         call = self._service.new_call(asks_model=asks_model)
-        turns = self._model_turn if asks_model else self._file_turns
+        turns = self._turns[kind]
         async with create_task_group() as group:
             group.start_soon(_cancel_together, call)
             with move_on_after(call.remaining_s) as wait:

@@ -232,7 +232,7 @@ def test_a_folder_is_loaded_and_asked_about_a_video(family: str, tmp_path: Path)
     reasoner = Reasoner(model)
     reasoner.caption(video)
     assert reasoner.ground(video, "the cup").status != "error"
-    questions = [Question(video=str(video), question=f"What? {i}") for i in range(2)]
+    questions = [Question(video=str(video), text=f"What? {i}") for i in range(2)]
     results = list(reasoner.ask_many(questions, workers=2))
     assert [result.failure for result in results] == [None, None]
 

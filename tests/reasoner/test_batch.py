@@ -10,10 +10,12 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from mmreason.agent.batch import Question, ResultsFile, read_questions
+from mmreason.agent.batch import ResultsFile, read_questions
+from mmreason.agent.question import Question
 from mmreason.cli import main
 from mmreason.models.base import ClipRecipe, FramesPart, ModelError
 from mmreason.models.scripted import ScriptedModel
@@ -40,7 +42,7 @@ def worlds(tmp_path) -> list[Path]:
 def some(worlds: list[Path]) -> list[Question]:
     asked = ("What shade is the star?", "How does the star move?", "Is there a star?")
     return [
-        Question(video=str(path), question=text, id=f"{path.stem}-{i}")
+        Question(video=str(path), text=text, id=f"{path.stem}-{i}")
         for path in worlds
         for i, text in enumerate(asked)
     ]
@@ -58,7 +60,7 @@ def test_answers_do_not_depend_on_how_many_are_in_flight(worlds, workers):
     def answers(count: int) -> dict[str, dict]:
         reasoner = Reasoner(ScriptedModel(told, clip=CLIP))
         results = reasoner.ask_many(some(worlds), workers=count, seed=3)
-        return {result.question.id: plain(result) for result in results}
+        return {result.id: plain(result) for result in results}
 
     assert answers(workers) == answers(1)
 
@@ -71,25 +73,38 @@ def test_requests_in_flight_go_to_the_model_together(worlds):
             sizes.append(len(request.conversations))
             return super().generate(request)
 
-    questions = [Question(video=str(p), question="Is there a star?", id=p.stem) for p in worlds]
+    questions = [Question(video=str(p), text="Is there a star?", id=p.stem) for p in worlds]
     assert len(list(Reasoner(Counting(told, clip=CLIP)).ask_many(questions, workers=3))) == 3
     assert sizes[0] == 3 * 4, "the captions of three openings"
 
 
 def test_a_failure_ends_its_question_only(worlds, tmp_path):
     bad = [
-        Question(video=str(tmp_path / "missing.mp4"), question="What?", id="missing"),
-        Question(video=str(worlds[0]), question=" ", id="empty"),
-        Question(video=str(worlds[0]), question="?", options=("a",), id="options"),
+        Question(video=str(tmp_path / "missing.mp4"), text="What?", id="missing"),
+        Question(video=str(worlds[0]), text="?", subtitles=tmp_path / "missing.srt", id="lines"),
     ]
     results = Reasoner(ScriptedModel(told, clip=CLIP)).ask_many(bad + some(worlds), workers=4)
-    failed = {r.question.id: r.failure for r in results if r.failure}
+    failed = {r.id: r.failure for r in results if r.failure}
     assert {k: v.kind for k, v in failed.items()} == {
         "missing": "VideoError",
-        "empty": "UsageError",
-        "options": "UsageError",
+        "lines": "VideoError",
     }
     assert all("\n" not in failure.message for failure in failed.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "words"),
+    [(" ", (), "is empty"), ("?", ("a",), "2 to 26"), ("?", [], "2 to 26"), ("?", "red", "a list")],
+)
+def test_a_question_that_cannot_be_asked_cannot_be_made(text, options, words):
+    with pytest.raises(UsageError, match=words):
+        Question(video="a.mp4", text=text, options=options)
+
+
+def test_a_question_is_kept_as_it_is_asked():
+    question = Question(video="a.mp4", text=" Which? ", options=cast(Any, [" red", "blue "]))
+    assert (question.text, question.options) == ("Which?", ("red", "blue"))
+    assert Question(video="a.mp4", text="?", options=cast(Any, None)).options == ()
 
 
 def test_a_model_that_refuses_one_conversation_fails_that_call_only(worlds):
@@ -104,8 +119,8 @@ def test_a_model_that_refuses_one_conversation_fails_that_call_only(worlds):
 
     results = list(Reasoner(Moody(told, clip=CLIP)).ask_many(some(worlds), workers=9))
     alone = list(Reasoner(Moody(told, clip=CLIP)).ask_many(some(worlds), workers=1))
-    by_id = {r.question.id: plain(r) for r in results}
-    assert by_id == {r.question.id: plain(r) for r in alone}
+    by_id = {r.id: plain(r) for r in results}
+    assert by_id == {r.id: plain(r) for r in alone}
 
 
 def test_no_workers_is_a_usage_error(worlds):
@@ -122,6 +137,8 @@ def test_no_workers_is_a_usage_error(worlds):
         ('{"video": "a.mp4"}', 'needs the texts "video" and "question"'),
         ('{"video": "a", "question": "b", "options": "red"}', '"options" must be a list'),
         ('{"video": "a", "question": "b", "id": "line 7"}', "kept for rows"),
+        ('{"video": "a", "question": " "}', "line 1: the question is empty"),
+        ('{"video": "a", "question": "b", "options": ["c"]}', "line 1: options must be 2 to 26"),
     ],
 )  # fmt: skip
 def test_files_that_are_no_questions_name_the_line(tmp_path, lines, words):
@@ -139,9 +156,9 @@ def test_a_row_with_the_id_of_another_fails_alone(tmp_path):
     ]
     path.write_text("\n".join(json.dumps(row) for row in rows))
     file = read_questions(path)
-    assert [question.question for question in file.questions] == ["b"]
+    assert [question.text for question in file.questions] == ["b"]
     (failed,) = file.unreadable
-    assert failed.question.id == "line 2" and failed.failure is not None
+    assert failed.id == "line 2" and failed.failure is not None
     assert "has the id '1' of line 1" in failed.failure.message
 
 
@@ -165,7 +182,7 @@ def test_results_of_other_questions_are_not_taken_for_these(tmp_path, worlds):
     questions = some(worlds)[:1]
     for result in Reasoner(ScriptedModel(told, clip=CLIP)).ask_many(questions):
         file.add(result)
-    other = [Question(video="x", question="Another?", id=questions[0].id)]
+    other = [Question(video="x", text="Another?", id=questions[0].id)]
     with pytest.raises(UsageError, match="is of another question"):
         ResultsFile(tmp_path / "a.jsonl").unfinished(other)
 
@@ -195,7 +212,9 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.full
 @pytest.mark.parametrize("wait_s", [0.3, 0.9])
 def test_killed_and_run_again_gives_what_an_undisturbed_run_gives(tmp_path, worlds, wait_s):
-    rows = [{"id": q.id, "video": Path(q.video).name, "question": q.question} for q in some(worlds)]
+    rows = [
+        {"id": q.id, "video": Path(str(q.video)).name, "question": q.text} for q in some(worlds)
+    ]
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     program = tmp_path / "run.py"
     program.write_text(PROGRAM.format(here=str(Path(__file__).parent)))
@@ -290,9 +309,7 @@ def test_an_answer_that_no_file_can_hold_is_a_failure_of_its_question(tmp_path, 
     (result,) = Reasoner(ScriptedModel(told, clip=CLIP)).ask_many([question])
     assert result.answer is not None
     bad = replace(result, answer=replace(result.answer, duration_s=math.inf))
-    odd = replace(
-        result, question=replace(question, id="odd"), answer=replace(result.answer, text="a\ud800")
-    )
+    odd = replace(result, id="odd", answer=replace(result.answer, text="a\ud800"))
     file = ResultsFile(tmp_path / "a.jsonl")
     file.add(bad)
     file.add(odd)
@@ -312,12 +329,12 @@ def test_what_several_need_is_asked_once(worlds, workers):
     same words, and who comes second counts a hit."""
     asked = ["Is there a star?", "What shade is the star?", "Is there a star?"]
     questions = [
-        *(Question(video=str(worlds[0]), question=q, id=str(i)) for i, q in enumerate(asked)),
-        Question(video=str(worlds[1]), question=asked[0], id="other"),
+        *(Question(video=str(worlds[0]), text=q, id=str(i)) for i, q in enumerate(asked)),
+        Question(video=str(worlds[1]), text=asked[0], id="other"),
     ]
     model = ScriptedModel(told, clip=CLIP)
     results = list(Reasoner(model).ask_many(questions, workers=workers))
-    answers = {r.question.id: r.answer for r in results if r.answer is not None}
+    answers = {r.id: r.answer for r in results if r.answer is not None}
     assert len(answers) == 4
     requests = [(a.text, a.times_s, a.size_px) for a in model.asked]
     # The two worlds may have frames at the same times: each request comes once a world.
@@ -325,7 +342,7 @@ def test_what_several_need_is_asked_once(worlds, workers):
     alone = ScriptedModel(told, clip=CLIP)
     reasoner = Reasoner(alone)
     for question in questions:
-        reasoner.ask(question.video, question.question)
+        reasoner.ask(question.video, question.text)
     assert model.calls == alone.calls
     assert sum(a.cost.frames for a in answers.values()) == model.frames
     first, second = answers["0"], answers["2"]
@@ -345,7 +362,7 @@ def test_who_waits_for_another_asks_for_itself_where_that_fails(worlds):
                 raise RuntimeError("out of memory")
             return super().generate(request)
 
-    questions = [Question(video=str(worlds[0]), question="Is there a star?", id=i) for i in "ab"]
+    questions = [Question(video=str(worlds[0]), text="Is there a star?", id=i) for i in "ab"]
     model = Shaky(told, clip=CLIP)
     first, second = Reasoner(model).ask_many(questions, workers=2)
     assert first.answer is not None and second.answer is not None

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmreason.agent.protocol import Inquiry
+from mmreason.agent.question import Question
 from mmreason.memory.tree import Tree
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
@@ -27,7 +28,9 @@ from mmreason.video.types import Span
 QUESTION = "How does the red star move?"
 GOOD = ("<think>there</think><tool>look(16, 20, 'How does the red star move?')</tool>",)
 FINAL = "<think>seen</think><answer>it moves left</answer>"
-INQUIRY = Inquiry(question=QUESTION, tree=Tree(Span(0, 64), 4, 2), leaf_s=4.0)
+INQUIRY = Inquiry(
+    question=Question(video="world.json", text=QUESTION), tree=Tree(Span(0, 64), 4, 2), leaf_s=4.0
+)
 
 
 def tool(call: str) -> str:

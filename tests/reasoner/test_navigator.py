@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmreason.agent.protocol import CallTools, CheckResult, CheckStatus, Claim, Inquiry, Results
+from mmreason.agent.question import Question
 from mmreason.memory.tree import Tree
 from mmreason.policies import BreadthFirst
 from mmreason.policies.navigate import LookMove, Navigator
@@ -46,7 +47,8 @@ def test_words_that_are_told_of_two_things_are_weak_for_one():
 @pytest.mark.parametrize(("depth", "nodes"), [(1, 9), (2, 73), (3, 585), (4, 585)])
 def test_breadth_first_looks_at_every_node_of_the_usual_trees(depth, nodes):
     tree = Tree(Span(0, 40_000), 8, depth)
-    play = BreadthFirst().play(Inquiry(question="Is it there?", tree=tree, leaf_s=4.0))
+    question = Question(video="world.json", text="Is it there?")
+    play = BreadthFirst().play(Inquiry(question=question, tree=tree, leaf_s=4.0))
     action, spans = next(play), []
     with pytest.raises(StopIteration):
         while True:

@@ -18,6 +18,7 @@ from mmreason.agent.protocol import (
     look_call,
 )
 from mmreason.agent.provenance import id_of
+from mmreason.agent.question import Question
 from mmreason.memory.store import Store
 from mmreason.memory.tree import Tree, TreeRecipe
 from mmreason.models.base import ClipRecipe, Reply
@@ -159,10 +160,10 @@ def test_a_trace_replays_without_a_model(policy, reasoner, video, navigator, bud
     answer = reasoner.ask(video, QUESTION, budget=budget)
     tree = answer.settings["tree"]
     inquiry = Inquiry(
-        question=QUESTION,
+        question=Question(video=video, text=QUESTION),
         tree=Tree(video.info.span, tree["branching"], tree["depth"]),
         leaf_s=reasoner.model.clip.leaf_s,
-        rounds=budget.rounds,
+        budget=budget,
         observer=id_of(reasoner.roles.observer),
         checker=id_of(reasoner.roles.checker),
         reasoner=id_of(reasoner.roles.reasoner),

@@ -27,7 +27,7 @@ from mmreason.server.arguments import check_arguments, describe_rejection
 from mmreason.server.call import Call, CallCancelled, CallLimits
 from mmreason.server.results import AskResult, ToolOutput
 from mmreason.server.roots import Roots
-from mmreason.server.server import FILE_CALLS, build_server, describe_error
+from mmreason.server.server import FRAME_CALLS, build_server, describe_error
 from mmreason.server.service import VideoService
 from mmreason.types import Budget, StopReason, UsageError
 from mmreason.video.stopping import check_stop, stop_when
@@ -292,26 +292,26 @@ def test_a_model_that_loads_for_long_is_waited_for_until_the_limit(folder: Path)
 
 
 def test_slow_calls_do_not_hold_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor do they where more of them come than may run at the same time."""
     started, go = threading.Semaphore(0), threading.Event()
-    inspect = VideoService.inspect
+    frames = VideoService.frames
 
-    def slowly(self: VideoService, call: Call, video: str) -> ToolOutput:
-        if video == "slow.mp4":
-            started.release()
-            assert go.wait(LIMIT_S)
-            return inspect(self, call, "clip.mp4")
-        return inspect(self, call, video)
+    def slowly(self: VideoService, call: Call, video: str, times_s: list[float]) -> ToolOutput:
+        started.release()
+        assert go.wait(LIMIT_S)
+        return frames(self, call, video, times_s)
 
-    monkeypatch.setattr(VideoService, "inspect", slowly)
+    monkeypatch.setattr(VideoService, "frames", slowly)
     with _client(_service(folder, _quickly)) as (portal, client):
         slow = [
-            portal.start_task_soon(client.call_tool, "inspect", {"video": "slow.mp4"})
-            for _ in range(FILE_CALLS - 1)
+            portal.start_task_soon(
+                client.call_tool, "frames", {"video": "clip.mp4", "times_s": [1.0]}
+            )
+            for _ in range(2 * FRAME_CALLS)
         ]
-        for _ in slow:
+        for _ in range(FRAME_CALLS):
             assert started.acquire(timeout=LIMIT_S)
-        frames = {"video": "clip.mp4", "times_s": [1.0]}
-        assert not portal.call(client.call_tool, "frames", frames).is_error
+        assert not portal.call(client.call_tool, "inspect", {"video": "clip.mp4"}).is_error
         assert not portal.call(client.call_tool, "caption", {"video": "clip.mp4"}).is_error
         assert not any(call.done() for call in slow)
         go.set()

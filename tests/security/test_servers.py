@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmreason.agent.batch import Question
+from mmreason.agent.question import Question
 from mmreason.models.base import GenerateRequest, ModelError
 from mmreason.models.endpoint import KEY_CAME_BACK, EndpointModel
 from mmreason.models.endpoint_http import EndpointLimits, JsonClient, RequestError
@@ -233,7 +233,7 @@ def test_a_budget_of_seconds_ends_a_call_and_gives_the_answer_so_far(
         question, budget = "What colour is the circle?", Budget(seconds=0.4)
         began = time.monotonic()
         if many:
-            items = [Question(video=str(short_video), question=question, id="1")]
+            items = [Question(video=str(short_video), text=question, id="1")]
             answer = next(iter(reasoner.ask_many(items, budget=budget))).answer
         else:
             answer = reasoner.ask(short_video, question, budget=budget)

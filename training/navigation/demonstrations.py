@@ -15,6 +15,7 @@ from typing import Literal
 
 from mmreason.agent.driver import run_to_end, serve_requests
 from mmreason.agent.protocol import AskModel, CallTools, Claim, Inquiry, Results
+from mmreason.agent.question import Question
 from mmreason.language.answer_reading import read_answer
 from mmreason.language.refusals import says_absent
 from mmreason.memory.store import Store
@@ -126,9 +127,8 @@ class PlayedWorld:
 
     def inquiry(self, item: Item) -> Inquiry:
         """What the policy knows of a question."""
-        return Inquiry(
-            question=item.question, options=item.options, tree=self.tree, leaf_s=CLIP.leaf_s
-        )
+        question = Question(video=item.world, text=item.question, options=item.options)
+        return Inquiry(question=question, tree=self.tree, leaf_s=CLIP.leaf_s)
 
     def read_turn(self, item: Item, text: str) -> ParsedTurn | None:
         """What a turn says; None where it cannot be read."""

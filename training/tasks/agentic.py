@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmreason.agent.driver import AgentRun
+from mmreason.agent.question import Question
 from mmreason.models.base import ClipRecipe, Conversation, GenerateRequest, Reply, Tier
 from mmreason.reasoner import Reasoner
 from mmreason.tools.calls import FAILURES, ModelRequest
@@ -87,16 +88,13 @@ class AgentTask:
         """See `Task`. The episodes share a store: what one has seen costs the others nothing."""
         stand_in = RolloutModel(self.clip)
         reasoner = self.reasoner(stand_in)
-        video = self.watch(problem)
+        question = Question(
+            video=self.watch(problem), text=problem.question, options=problem.truth.options
+        )
         return [
             self._episode(
                 problem,
-                reasoner.play(
-                    video,
-                    problem.question,
-                    options=problem.truth.options or None,
-                    budget=self.budget,
-                ),
+                reasoner.play(question, budget=self.budget),
                 stand_in,
                 codec,
             )

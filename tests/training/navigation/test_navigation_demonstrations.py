@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from mmreason.agent.protocol import Inquiry
 from mmreason.cli import main
 from mmreason.models.base import GenerateRequest, Message, TextPart
 from mmreason.models.scripted import ScriptedModel
@@ -72,12 +71,7 @@ def test_the_ladder_stops_at_the_first_rung_that_is_right(table, kept):
 
 def test_every_turn_is_read_by_the_policy(table, kept):
     for play in kept.values():
-        inquiry = Inquiry(
-            question=play.item.question,
-            options=play.item.options,
-            tree=table.tree,
-            leaf_s=CLIP.leaf_s,
-        )
+        inquiry = table.inquiry(play.item)
         said = [read_turn(turn.text, inquiry) for turn in play.turns]
         assert said[-1].answer is not None
         assert all(one.calls for one in said[:-1])

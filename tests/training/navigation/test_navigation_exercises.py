@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmreason.agent.protocol import Inquiry
+from mmreason.agent.question import Question
 from mmreason.memory.tree import plan_tree
 from mmreason.policies.longvideo_r1_text import read_turn
 from mmreason.training.nano.architecture import build_tokenizer
@@ -21,7 +22,7 @@ from mmreason.training.navigation.teacher import find_things_told
 from mmreason.video.types import Span
 
 TREE = plan_tree(Span(0, 3600), leaf_s=3.0, depth=4)
-INQUIRY = Inquiry(question="?", options=(), tree=TREE, leaf_s=3.0)
+INQUIRY = Inquiry(question=Question(video="world.json", text="?"), tree=TREE, leaf_s=3.0)
 TURN = re.compile(r"<think>(.+): (.+)</think><(?:tool>(?:open|video_qa)\((\(.*?\))|answer>)")
 CLIP = re.compile(r"\b(?:moves|stays|goes|bounces|then)\b")
 """In captions of clips, never of stills."""

@@ -1,0 +1,160 @@
+"""Ranks texts by the words of a query: BM25 by SQLite's FTS5, over terms of any language.
+
+The index lies in memory and is made from the records when they are read. So nothing of it is in the
+store, where it could be out of date or be somebody's trap, and how rare a word is counts within
+this video.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from mmreason.memory.terms import QueryTerm, extract_query_terms, extract_record_terms
+
+COMMON_SHARE = 0.2
+"""A term that more of the texts hold tells nothing where rarer ones are there, and takes long."""
+FEWEST_COMMON = 5
+"""Texts that may hold a term whatever their share: in a few texts every share is large."""
+MOST_MATCHES = 8_000
+"""Texts that hold the terms of one search together: rarer terms come first, and those that do not
+fit are not looked for. About 10 ms."""
+STEM_WEIGHT = 0.8
+"""What a word of another form counts beside one of the same form."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextMatch:
+    """One text that holds terms of a query."""
+
+    row: int
+    """Number of the text, as it was given to `add_texts`."""
+    bm25: float
+    """Larger is better."""
+    coverage: float
+    """Share of the query's terms that it holds, rare ones counting more, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextSearch:
+    """What a search by words found, the best first, and which words it did not look for."""
+
+    matches: tuple[TextMatch, ...]
+    common: tuple[str, ...] = ()
+    """Words of the query that too many texts hold to find anything by."""
+
+
+class TextIndex:
+    """Texts by number, and their terms.
+
+    Example:
+        >>> index = TextIndex()
+        >>> index.add_texts([(0, "A dog runs."), (1, "Two red cars.")])
+        >>> [match.row for match in index.search("the red car").matches]
+        [1]
+    """
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect(":memory:", check_same_thread=False)
+        # The terms are made here, so the tokenizer only parts them: letters beyond ASCII stay.
+        self._connection.execute("CREATE VIRTUAL TABLE texts USING fts5(terms, tokenize='ascii')")
+        self._connection.execute("CREATE VIRTUAL TABLE vocabulary USING fts5vocab(texts, 'row')")
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add_texts(self, texts: Iterable[tuple[int, str]]) -> None:
+        """Take in texts by number (from 0); no number may be there already."""
+        rows = [(row + 1, " ".join(extract_record_terms(text))) for row, text in texts]
+        with self._connection:
+            self._connection.executemany("INSERT INTO texts (rowid, terms) VALUES (?, ?)", rows)
+        self._count += len(rows)
+
+    def search(self, text: str, rows: frozenset[int] | None = None) -> TextSearch:
+        """The texts (of `rows`, where given) that hold words of `text`, best first by BM25."""
+        # 1. How many texts hold each term; words that stand in most of them find nothing.
+        most = max(FEWEST_COMMON, COMMON_SHARE * self._count)
+        common: list[str] = []
+        counts: dict[QueryTerm, int] = {}
+        for term in extract_query_terms(text):
+            if self._count_texts(term) > most and term.stem:
+                term = replace(term, stem="")  # the word itself may be rarer than its stem
+            count = self._count_texts(term)
+            if count > most:
+                common.append(term.exact)
+            else:
+                counts[term] = count
+        present = _fit_terms(counts)
+        if not present:
+            return TextSearch((), tuple(common))
+        # 2. How much of the query each text holds. Words that stand nowhere count as rare ones do.
+        weights = {t: math.log(1 + self._count / max(1, n)) for t, n in counts.items()}
+        coverage = self._weigh_texts({term: weights[term] for term in present})
+        total = sum(weights.values())
+        # 3. BM25 of the texts that hold any of it.
+        scores = self._score_texts(" OR ".join(map(_format_term, present)))
+        matches = [
+            TextMatch(row, bm25, min(1.0, coverage[row] / total))
+            for row, bm25 in scores.items()
+            if rows is None or row in rows
+        ]
+        matches.sort(key=lambda match: (-match.bm25, match.row))
+        return TextSearch(tuple(matches), tuple(common))
+
+    def _count_texts(self, term: QueryTerm) -> int:
+        """How many texts hold a term in any form that counts as it."""
+        if term.is_prefix:
+            sql, keys = "SELECT SUM(doc) FROM vocabulary WHERE term GLOB ?", [f"{term.exact}*"]
+        else:
+            # Whatever holds the word holds its stem too.
+            sql, keys = "SELECT doc FROM vocabulary WHERE term = ?", [term.stem or term.exact]
+        row = self._connection.execute(sql, keys).fetchone()
+        return (row[0] or 0) if row else 0
+
+    def _weigh_texts(self, weights: dict[QueryTerm, float]) -> dict[int, float]:
+        """Sum of the weights of the terms that each text holds, by its number."""
+        sums: dict[int, float] = defaultdict(float)
+        for term, weight in weights.items():
+            forms = {term: weight}
+            if term.stem:
+                # Whoever holds the word itself holds its stem too, so these add up.
+                forms = {
+                    QueryTerm(term.exact): (1 - STEM_WEIGHT) * weight,
+                    QueryTerm(term.stem): STEM_WEIGHT * weight,
+                }
+            for form, form_weight in forms.items():
+                for row in self._find_rows(_format_term(form)):
+                    sums[row] += form_weight
+        return sums
+
+    def _find_rows(self, query: str) -> list[int]:
+        rows = self._connection.execute("SELECT rowid FROM texts WHERE texts MATCH ?", (query,))
+        return [row - 1 for (row,) in rows]
+
+    def _score_texts(self, query: str) -> dict[int, float]:
+        sql = "SELECT rowid, -bm25(texts) FROM texts WHERE texts MATCH ?"
+        return {row - 1: bm25 for row, bm25 in self._connection.execute(sql, (query,))}
+
+
+def _fit_terms(counts: dict[QueryTerm, int]) -> list[QueryTerm]:
+    """The terms that stand anywhere, rarest first, as far as they fit into `MOST_MATCHES`
+    together; one at least."""
+    fitting: list[QueryTerm] = []
+    room = MOST_MATCHES
+    for term in sorted(filter(counts.get, counts), key=lambda term: counts[term]):
+        room -= counts[term]
+        if room < 0 and fitting:
+            break
+        fitting.append(term)
+    return fitting
+
+
+def _format_term(term: QueryTerm) -> str:
+    """As FTS5 reads it. Terms hold letters and numbers only, so that no quote can end early."""
+    if term.is_prefix:
+        return f'"{term.exact}"*'
+    return f'"{term.exact}" OR "{term.stem}"' if term.stem else f'"{term.exact}"'

@@ -1,0 +1,108 @@
+"""Tools that tell what is known of a video already: its overview, records found by words, what is said.
+
+They show no frames and ask no model. What they tell are cues where to look, never evidence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from mmreason.memory.records import Channel, MemoryQuery, MemoryRecord
+from mmreason.memory.video_memory import VideoMemory
+from mmreason.tool_calls import MemoryCall, Overview, ReadRecords, SearchMemory
+from mmreason.types import Note, Observation
+from mmreason.video.subtitles import Subtitles
+from mmreason.video.types import Span
+
+PASSAGES = 48
+"""Most passages of a transcript that is read at once."""
+LEAST_PASSAGE_S = 15.0
+PASSAGE_CHARACTERS = 400
+_RECORD_ID = re.compile(r"^\[([a-z]{2}-[a-z2-7]{8})\]", re.MULTILINE)
+NOTHING_READ = "nothing was read of the video yet: search, or look at it"
+NOTHING_SAID = "nothing is said here, as far as the subtitles tell"
+
+
+def answer_from_memory(
+    call: MemoryCall, memory: VideoMemory, subtitles: Subtitles | None
+) -> Observation:
+    """What a call tells. Raises UsageError for a query that cannot be asked."""
+    if isinstance(call, Overview):
+        return _observe(call.span, memory.overview(call.span), NOTHING_READ)
+    if isinstance(call, SearchMemory):
+        query = MemoryQuery(
+            call.text,
+            channels=tuple(cast("Channel", channel) for channel in call.channels),
+            span=call.span,
+            limit=call.limit,
+        )
+        result = memory.search(query)
+        return _observe(call.span, [hit.record for hit in result.hits], result.note)
+    if isinstance(call, ReadRecords):
+        records = memory.read(call.ids)
+        missing = [i for i in call.ids if i not in {record.id for record in records}]
+        note = f"there is no record {', '.join(missing)}" if missing else ""
+        return _observe(call.span, records, note)
+    notes = read_passages(subtitles, call.span)
+    text = "\n".join(f"{note.span} {note.text}" for note in notes)
+    return Observation(text=text or NOTHING_SAID, span=call.span, notes=notes)
+
+
+def read_passages(subtitles: Subtitles | None, span: Span) -> tuple[Note, ...]:
+    """What is said in `span`, in at most `PASSAGES` passages of equal length, each cut where it
+    gets long.
+
+    Example:
+        >>> read_passages(None, Span(0, 60))
+        ()
+    """
+    lines = [line for line in subtitles or () if line.span.overlap_s(span) > 0]
+    length_s = max(LEAST_PASSAGE_S, span.duration_s / PASSAGES)
+    passages: dict[int, list[Note]] = {}
+    for line in lines:
+        number = int(max(0.0, line.span.start_s - span.start_s) / length_s)
+        passages.setdefault(number, []).append(Note(line.span, line.text))
+    return tuple(_join(notes) for _, notes in sorted(passages.items()))
+
+
+def record_spans(seen: Observation) -> dict[str, tuple[Span, ...]]:
+    """The ids of the records that an observation told of, with where each is.
+
+    Example:
+        >>> record = MemoryRecord("event", Span(0, 30), "A chef chops onions.", "frames")
+        >>> record_spans(_observe(Span(0, 60), [record], "")) == {record.id: (Span(0, 30),)}
+        True
+    """
+    ids = _RECORD_ID.findall(seen.text)
+    return {i: (note.span,) for i, note in zip(ids, seen.notes, strict=False)}
+
+
+def to_records(notes: Iterable[Note], subtitles: Subtitles | None, model: str) -> list[MemoryRecord]:
+    """What was described and what is said, as records of a memory."""
+    records = [
+        MemoryRecord("event", note.span, note.text, "frames", model)
+        for note in notes
+        if note.text.strip()
+    ]
+    source = "" if subtitles is None else subtitles.path
+    for line in subtitles or ():
+        if line.text.strip():
+            records.append(MemoryRecord("speech", line.span, line.text, source or "subtitles"))
+    return records
+
+
+def _join(notes: Sequence[Note]) -> Note:
+    # Rolling captions repeat lines: each is read once.
+    text = " ".join(dict.fromkeys(note.text for note in notes))
+    if len(text) > PASSAGE_CHARACTERS:
+        text = text[: PASSAGE_CHARACTERS - 1] + "\u2026"
+    return Note(Span(notes[0].span.start_s, max(note.span.end_s for note in notes)), text)
+
+
+def _observe(span: Span, records: Sequence[MemoryRecord], note: str) -> Observation:
+    rows = [f"[{r.id}] {r.channel} {r.span} {' '.join(r.text.split())}" for r in records]
+    text = "\n".join([*rows, *([note] if note else [])])
+    notes = tuple(Note(record.span, record.text) for record in records)
+    return Observation(text=text or NOTHING_READ, span=span, notes=notes)
