@@ -39,6 +39,7 @@ TOKENS_PER_FRAME = 64
 LEAST_SUMMARY_SHOTS = 3
 """Different shots that tell what the whole video is about."""
 _SCALE = re.compile(r"\b1\b[^.\n]{0,80}?\b4\b")
+_ONE_WORD = re.compile(r"with one word: ([^.\n]+)")
 _JSON_KEY = re.compile(r'"(\w+)"\s*:')
 
 
@@ -209,6 +210,8 @@ class ShotReader:
             if wants_json:
                 return self._fill_json(text, {"score": score}, "", times_s, item.language)
             return f"{score}: {self.caption(times_s[:1], item.language, 30)}"
+        if one_word := _ONE_WORD.search(context):
+            return _pick_word(item, re.findall(r"\w+", one_word[1].lower()), context)
         answer = self._answer(item, shots, context)
         if answer is None:
             # Told what to say, a model says that.
@@ -217,6 +220,10 @@ class ShotReader:
         elif item.options and all(option in text for option in item.options):
             is_option = answer in item.options
             answer = f"{LETTERS[item.options.index(answer)]}. {answer}" if is_option else answer
+        # A form that the prompt asks for: the times of the frames that show it on a line of theirs.
+        if answer is not None and "seen at:" in context and _is_shown(answer, item):
+            proof = [t for t in times_s if self._shots_at((t,)).intersection(item.shots)]
+            answer += "\nseen at: " + ", ".join(f"{t:.1f}" for t in proof[:4])
         if wants_json:
             return self._fill_json(text, {"answer": answer}, answer, times_s, item.language)
         if self.habits.is_verbose:
@@ -350,6 +357,39 @@ class ShotReader:
         """Uniform in [0, 1), the same for the same arguments and video."""
         key = repr((self.script.name, text, [round(n, 3) for n in numbers], what))
         return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+
+
+def _is_shown(answer: str, item: NaturalItem) -> bool:
+    absent = (*read_shared_texts().not_shown, "not shown")
+    return item.is_answerable and answer not in absent
+
+
+_KINDS = {
+    "summary": "whole",
+    "first": "order",
+    "last": "order",
+    "after": "order",
+    "visitor_last": "order",
+    "count": "count",
+    "price": "speech",
+    "weight": "speech",
+    "origin": "speech",
+    "sign": "text",
+    "label": "text",
+    "when": "when",
+}
+"""What a question takes, in one word, by family."""
+
+
+def _pick_word(item: NaturalItem, words: Sequence[str], context: str) -> str:
+    """The word for a request to choose one: the kind of the question, or whether two answers say
+    the same."""
+    answers = re.findall(r"(?m)^(?:First|Second) answer: (.*)$", context)
+    if len(answers) == 2 and "same" in words:
+        first, second = (says.casefold().strip(" .") for says in answers)
+        return "same" if first in second or second in first else "different"
+    kind = _KINDS.get(item.family, "moment")
+    return kind if kind in words else words[0]
 
 
 def _pick_in_order(item: NaturalItem, seen: set[int]) -> str | None:

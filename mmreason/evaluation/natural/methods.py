@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmreason import policies
@@ -14,6 +15,7 @@ from mmreason.language.answer_reading import read_answer
 from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, TextPart
 from mmreason.natural.items import NaturalItem
 from mmreason.policies import Policy
+from mmreason.policies.stages import Stage, check_stages
 from mmreason.reasoner import Reasoner
 from mmreason.tool_calls import Look
 from mmreason.types import (
@@ -30,7 +32,19 @@ from mmreason.video import plan
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import FrameSource
 
-POLICIES = ("greedy", "breadth_first", "longvideo_r1")
+STAGED: dict[str, Callable[[frozenset[Stage]], Policy]] = {
+    "auto": policies.Auto,
+    "direct": policies.Direct,
+    "global": policies.Global,
+    "scripted_search": policies.ScriptedSearch,
+    "tool_loop": policies.ToolLoop,
+}
+"""Policies that have stages."""
+UNSTAGED: dict[str, Callable[[], Policy]] = {
+    "greedy": policies.Greedy,
+    "breadth_first": policies.BreadthFirst,
+    "longvideo_r1": policies.LongVideoR1,
+}
 _METHOD = re.compile(r"(?P<policy>[a-z0-9_]+)(?P<stages>(?:-[a-z_]+)*)(?:@(?P<reasoner>[a-z]+))?")
 _EVEN = re.compile(r"even_(\d{1,4})")
 MAX_NEW_TOKENS = 256
@@ -70,12 +84,15 @@ def parse_method(name: str) -> Method:
             raise UsageError(f"{name!r} shows no frame; give even_1 or more")
         return Method(even_frames=frames)
     match = _METHOD.fullmatch(name)
-    if match is None or match["policy"] not in POLICIES:
+    if match is None or match["policy"] not in {*STAGED, *UNSTAGED}:
         raise UsageError(
-            f"{name!r} is no method; policies are {', '.join(POLICIES)} (auto-check leaves out a "
+            f"{name!r} is no method; policies are {', '.join([*STAGED, *UNSTAGED])} (auto-check leaves out a "
             "stage, auto@strong has a reasoner decide), even_64 shows 64 even frames"
         )
     stages = tuple(stage for stage in match["stages"].split("-") if stage)
+    if stages and match["policy"] in UNSTAGED:
+        raise UsageError(f"{name!r}: {match['policy']} has no stages to leave out")
+    check_stages(stages)
     return Method(policy=match["policy"], without=stages, reasoner=match["reasoner"] or "")
 
 
@@ -91,7 +108,7 @@ def answer_item(
     """Answer one item with nothing in the store."""
     if method.even_frames:
         return answer_from_even_frames(observer, video, item, subtitles, method.even_frames)
-    reasoner = Reasoner(observer, policy=_policy(method))
+    reasoner = Reasoner(observer, policy=_build_policy(method))
     return reasoner.ask(
         video,
         item.question,
@@ -102,10 +119,10 @@ def answer_item(
     )
 
 
-def _policy(method: Method) -> Policy:
-    if method.policy == "longvideo_r1":
-        return policies.LongVideoR1()
-    return policies.BreadthFirst() if method.policy == "breadth_first" else policies.Greedy()
+def _build_policy(method: Method) -> Policy:
+    if method.policy in UNSTAGED:
+        return UNSTAGED[method.policy]()
+    return STAGED[method.policy](check_stages(method.without))
 
 
 def answer_from_even_frames(
