@@ -93,13 +93,18 @@ def take_look(
     return readings[0] if readings else None
 
 
-def inspect_answer(inquiry: Inquiry, reading: Reading) -> PlayPart[Inspection]:
-    """Ask other frames the question alone: all windows together where the first look named its
-    times, else each stretch by itself, which also tells where the answer is to be seen."""
+def inspect_answer(
+    inquiry: Inquiry, reading: Reading, *, together: bool = False
+) -> PlayPart[Inspection]:
+    """Ask other frames the question alone: all windows `together`, as where the first look named
+    its times, else each stretch by itself, which also tells where the answer is to be seen."""
     windows = reading.windows
+    if together:
+        calls = [_again(reading, windows, len(windows), OTHER_FRAMES)]
+        why = "check: other frames of all of it, the question alone"
+        return (yield from _judge(inquiry, reading, why, calls))
     groups = [windows] if reading.seen_at_s else [(window,) for window in windows]
     each = INSPECTED_FRAMES if len(groups) == 1 else FRAMES_EACH
-    # One stretch needs no more frames than a second each.
     calls = [_again(reading, group, each, OTHER_FRAMES) for group in groups]
     found = yield from _judge(inquiry, reading, "check: other frames, the question alone", calls)
     if found.verdict is not Verdict.PARTIAL:

@@ -45,7 +45,7 @@ from mmreason.policies.inspection import (
 )
 from mmreason.policies.readings import Reading
 from mmreason.policies.stages import Stage
-from mmreason.policies.stills import read_descriptions
+from mmreason.policies.stills import describe_unknown, read_known, survey_video
 from mmreason.tool_calls import (
     ReadTranscript,
     ScoreStretch,
@@ -72,6 +72,7 @@ LEAST_S = 8.0
 """And no shorter: what is said is seen before or after."""
 WHOLE_FRAMES = 64
 HITS = 8
+CUE_LINES = 40
 
 
 @dataclass(frozen=True)
@@ -108,31 +109,54 @@ class _Search:
 
     def run(self) -> PlayPart[None]:
         """Search until an answer stands; then claim the best there is."""
-        candidates = yield from self.find_candidates()
+        # What is known already says where to look. Of a video that nobody has described, one look
+        # at all its shots costs less than describing them, and finds most.
+        known, is_known = yield from read_known(self.inquiry)
+        ways = [self.survey, self.search]
+        if is_known:
+            ways.reverse()
+        for way in ways:
+            if self.is_spent and self.answers:
+                break
+            if (yield from way(known)):
+                return
+            known, _ = yield from read_known(self.inquiry)
+        yield from self.claim_best()
+
+    def survey(self, known: list[Note]) -> PlayPart[bool]:
+        """One look at frames of every shot with the full question; whether its answer stands."""
+        cues: list[str] = []
+        if "search" not in self.without:
+            cues = [f"{note.span} {note.text}" for note in known[:CUE_LINES]]
+            reading = yield from survey_video(self.inquiry, cues, "look at frames of each shot")
+        else:
+            whole = (self.inquiry.tree.span,)
+            why = "look at even frames of all of it with the full question"
+            reading = yield from take_look(self.inquiry, whole, WHOLE_FRAMES, why)
+        self.is_spent |= reading is None
+        return reading is not None and reading.answers and (yield from self.judge(reading))
+
+    def search(self, known: list[Note]) -> PlayPart[bool]:
+        """Find candidates, score them, look at the best together; at most two loops."""
+        candidates = yield from self.find_candidates(known)
         for _ in range(LOOPS):
             batch = self.take_batch(candidates)
             if self.is_spent or not batch:
                 break
             best = yield from self.score(batch)
             if best and (yield from self.look_at(best)):
-                return
-        if not self.is_spent or not self.answers:
-            whole = self.inquiry.tree.span
-            why = "no stretch tells it: look at all of it with the full question"
-            reading = yield from take_look(self.inquiry, (whole,), WHOLE_FRAMES, why)
-            if reading is not None and reading.answers and (yield from self.judge(reading)):
-                return
-        yield from self.claim_best()
+                return True
+        return False
 
     # Where to look
 
-    def find_candidates(self) -> PlayPart[list[Candidate]]:
+    def find_candidates(self, known: list[Note]) -> PlayPart[list[Candidate]]:
         """Stretches that something speaks for, the best first."""
         span = self.inquiry.tree.span
         if "search" in self.without:
             self.stretches = even_stretches(span, RETRIEVED + SAFETY)
             return []
-        lines = yield from self.read_video()
+        lines = yield from self.read_video(known)
         # By words, then by what the model makes of all that was read: that needs no words in
         # common, in whatever language the question is.
         call = SearchMemory(span=span, text=self.inquiry.question.text, limit=HITS)
@@ -142,9 +166,9 @@ class _Search:
         by_words = [Candidate(note.span, note.text) for note in hits]
         return interleave(ranked, by_words)
 
-    def read_video(self) -> PlayPart[list[Note]]:
+    def read_video(self, known: list[Note]) -> PlayPart[list[Note]]:
         """Lines on all of the video: what was described of it, what is said."""
-        lines, self.is_spent = yield from read_descriptions(self.inquiry, STILLS)
+        lines, self.is_spent = yield from describe_unknown(self.inquiry, known, STILLS)
         self.stretches = [Candidate(note.span) for note in lines]
         span = self.inquiry.tree.span
         if "speech" not in self.without and self.inquiry.has_subtitles:

@@ -40,7 +40,7 @@ from mmreason.policies.inspection import (
 from mmreason.policies.readings import MOST_WINDOWS, Reading
 from mmreason.policies.scripted_search import ScriptedSearch
 from mmreason.policies.stages import Stage
-from mmreason.policies.stills import read_descriptions
+from mmreason.policies.stills import describe_unknown, read_known
 from mmreason.policies.tool_loop_text import (
     LAST_TURN,
     NO_TOOL,
@@ -180,7 +180,8 @@ class _Conversation:
         """What is known of the video; where that is nothing, what stills of its shots show."""
         notes: list[Note] = []
         if "search" not in self.policy.without:
-            known, _ = yield from read_descriptions(self.inquiry, OUTLINE_STILLS)
+            known, _ = yield from read_known(self.inquiry)
+            known, _ = yield from describe_unknown(self.inquiry, known, OUTLINE_STILLS)
             results = yield from call_tools(
                 CallTools("read its overview", (Overview(span=self.video.span),), opening=True)
             )
