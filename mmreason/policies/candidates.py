@@ -137,6 +137,40 @@ def even_stretches(span: Span, count: int) -> list[Candidate]:
     return [Candidate(Span(bounds_s[i], bounds_s[i + 1])) for i in range(count)]
 
 
+def split_parts(notes: Sequence[Note], most_characters: int) -> list[list[Note]]:
+    """Notes in order, in parts of at most so many characters each, if no note alone is longer.
+
+    Example:
+        >>> notes = [Note(Span(i, i + 1), "word") for i in range(3)]
+        >>> [len(part) for part in split_parts(notes, 8)]
+        [2, 1]
+    """
+    parts: list[list[Note]] = []
+    room = 0
+    for note in notes:
+        if not parts or len(note.text) > room:
+            parts.append([])
+            room = most_characters
+        parts[-1].append(note)
+        room -= len(note.text)
+    return parts
+
+
+def holds_text(text: str, answer: str) -> bool:
+    """Whether an answer stands in a text word for word, whatever the case.
+
+    Example:
+        >>> holds_text("It comes from Cracow.", "cracow"), holds_text("It is twice.", "ice")
+        (True, False)
+    """
+    words = " ".join(answer.casefold().strip(" .").split())
+    if not words:
+        return False
+    # Letters of scripts without spaces have no word boundary between them.
+    pattern = rf"(?<![a-z0-9]){re.escape(words)}(?![a-z0-9])"
+    return re.search(pattern, " ".join(text.casefold().split())) is not None
+
+
 def cut_line(text: str) -> str:
     """A text on one line, cut where it is long.
 

@@ -25,7 +25,7 @@ from mmreason.agent.protocol import (
 )
 from mmreason.language.answer_reading import normalise_answer
 from mmreason.models.base import Message, TextPart
-from mmreason.policies.readings import Reading, read_look
+from mmreason.policies.readings import MOST_WINDOWS, Reading, read_look
 from mmreason.tool_calls import LookAtSpans
 from mmreason.tools.prompts import ask_text
 from mmreason.types import Observation
@@ -99,6 +99,11 @@ def inspect_answer(
     """Ask other frames the question alone: all windows `together`, as where the first look named
     its times, else each stretch by itself, which also tells where the answer is to be seen."""
     windows = reading.windows
+    if not reading.seen_at_s and len(windows) > MOST_WINDOWS and not together:
+        # Too many to look at each: all of it again, from few frames.
+        calls = [_again(reading, merge_spans(windows), 2 * INSPECTED_FRAMES, OTHER_FRAMES)]
+        why = "check: other frames of all of it, the question alone"
+        return (yield from _judge(inquiry, reading, why, calls))
     if together:
         calls = [_again(reading, windows, len(windows), OTHER_FRAMES)]
         why = "check: other frames of all of it, the question alone"

@@ -44,10 +44,14 @@ class Reading:
     """Times that the model names, of those that it was shown."""
     answers: bool
     """False where it declines, or says nothing that can be read."""
+    told_at: tuple[Span, ...] = ()
+    """Where the answer stands in the subtitles, if it was read there."""
 
     @property
     def windows(self) -> tuple[Span, ...]:
         """Where the answer is to be seen: around the times named, else all that was looked at."""
+        if self.told_at:
+            return self.told_at
         if not self.seen_at_s:
             return self.call.spans
         return frame_windows(self.seen_at_s, self.observation.frame_times_s, self.call.spans)

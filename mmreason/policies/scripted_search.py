@@ -28,11 +28,13 @@ from mmreason.policies.candidates import (
     RANKED_LINES,
     Candidate,
     even_stretches,
+    holds_text,
     interleave,
     keep_above_mean,
     rank_text,
     read_ranking,
     read_score,
+    split_parts,
     spread_evenly,
 )
 from mmreason.policies.inspection import (
@@ -55,7 +57,7 @@ from mmreason.tools.prompts import NOT_SHOWN
 from mmreason.types import Note
 from mmreason.video.types import Span
 
-STILLS = 40
+STILLS = 24
 """Frames that are described of a video of which nothing was read: one a shot, as far as they go."""
 LOOPS = 2
 RETRIEVED = 6
@@ -73,6 +75,12 @@ LEAST_S = 8.0
 WHOLE_FRAMES = 64
 HITS = 8
 CUE_LINES = 40
+SPEECH_FRAMES = 16
+SPEECH_CHARACTERS = 24_000
+"""Of a transcript that a model reads at once."""
+MOST_PARTS = 8
+"""Parts of a longer one: about six hours of speech."""
+BEST_PASSAGES = 12
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,8 @@ class ScriptedSearch:
     """
 
     without: frozenset[Stage] = frozenset()
+    reads_first: bool = False
+    """Begin with what is said: for questions about that."""
     name: str = "scripted_search"
 
     @property
@@ -94,16 +104,18 @@ class ScriptedSearch:
 
     def play(self, inquiry: Inquiry) -> Play:
         """See `Policy`."""
-        yield from _Search(inquiry, self.without).run()
+        yield from _Search(inquiry, self.without, self.reads_first).run()
 
 
 @dataclass
 class _Search:
     inquiry: Inquiry
     without: frozenset[Stage]
+    reads_first: bool
     stretches: list[Candidate] = field(default_factory=list)
     """All of the video, by its shots."""
     answers: list[tuple[Reading, Inspection | None]] = field(default_factory=list)
+    surveyed: bool = False
     is_spent: bool = False
     """The budget has refused something."""
 
@@ -115,6 +127,8 @@ class _Search:
         ways = [self.survey, self.search]
         if is_known:
             ways.reverse()
+        if self.reads_first and self.hears:
+            ways.insert(0, self.read_speech)
         for way in ways:
             if self.is_spent and self.answers:
                 break
@@ -122,6 +136,42 @@ class _Search:
                 return
             known, _ = yield from read_known(self.inquiry)
         yield from self.claim_best()
+
+    @property
+    def hears(self) -> bool:
+        return self.inquiry.has_subtitles and "speech" not in self.without
+
+    def read_speech(self, known: list[Note]) -> PlayPart[bool]:
+        """Put the question to what is said, with few frames; whether its answer stands. A long
+        transcript is read part by part for the passages that matter."""
+        whole = self.inquiry.tree.span
+        read = CallTools("read what is said", (ReadTranscript(span=whole, in_full=True),))
+        results = yield from call_tools(read)
+        passages = [note for seen in results.observations for note in seen.notes]
+        spans = [whole]
+        parts = split_parts(passages, SPEECH_CHARACTERS)
+        if len(parts) > 1:
+            ranked: list[list[Candidate]] = []
+            for part in parts[:MOST_PARTS]:
+                ranked.append((yield from self.rank(part)))
+            best = interleave(*ranked)[:BEST_PASSAGES]
+            passages = [Note(candidate.span, candidate.text) for candidate in best]
+            spans = [self.trim(candidate.span) for candidate in best[:SPANS]]
+        if not passages:
+            return False
+        cues = [f"{note.span} said: {note.text}" for note in passages]
+        why = "the question is about what is said: put it to the subtitles, with few frames"
+        spans = list(merge_spans(spans))
+        reading = yield from take_look(self.inquiry, spans, SPEECH_FRAMES, why, cues=cues)
+        if reading is None or not reading.answers:
+            return False
+        told = [note.span for note in passages if holds_text(note.text, reading.text)]
+        if not told:
+            return (yield from self.judge(reading))
+        # It stands in the subtitles, which frames neither prove nor refute.
+        reading = replace(reading, told_at=merge_spans(told)[:SPANS])
+        yield from claim_answer(claim_of(reading, None))
+        return True
 
     def survey(self, known: list[Note]) -> PlayPart[bool]:
         """One look at frames of every shot with the full question; whether its answer stands."""
@@ -134,12 +184,14 @@ class _Search:
             why = "look at even frames of all of it with the full question"
             reading = yield from take_look(self.inquiry, whole, WHOLE_FRAMES, why)
         self.is_spent |= reading is None
+        self.surveyed = True
         return reading is not None and reading.answers and (yield from self.judge(reading))
 
     def search(self, known: list[Note]) -> PlayPart[bool]:
         """Find candidates, score them, look at the best together; at most two loops."""
         candidates = yield from self.find_candidates(known)
-        for _ in range(LOOPS):
+        # After a survey that saw nothing more can hardly be found: once is enough.
+        for _ in range(1 if self.surveyed else LOOPS):
             batch = self.take_batch(candidates)
             if self.is_spent or not batch:
                 break
@@ -171,7 +223,7 @@ class _Search:
         lines, self.is_spent = yield from describe_unknown(self.inquiry, known, STILLS)
         self.stretches = [Candidate(note.span) for note in lines]
         span = self.inquiry.tree.span
-        if "speech" not in self.without and self.inquiry.has_subtitles:
+        if self.hears:
             read = CallTools("read what is said", (ReadTranscript(span=span),), opening=True)
             results = yield from call_tools(read)
             said = [note for seen in results.observations for note in seen.notes]

@@ -18,11 +18,9 @@ from mmreason.video.types import Span
 
 KNOWN_SHARE = 0.8
 """Of the video that has to be described already for no stills to be taken."""
-SURVEY_FRAMES = 96
-"""Of one look at all shots; leaves room for the check within 128."""
+SURVEY_FRAMES = 112
+"""Most frames of one look at all shots; leaves room for the check within 128."""
 LEAST_SURVEY_FRAMES = 32
-FRAMES_A_SHOT = 2
-"""Where that many fit."""
 LEAST_GAP_S = 4.0
 
 
@@ -89,7 +87,7 @@ def survey_video(inquiry: Inquiry, cues: Sequence[str], why: str) -> PlayPart[Re
     gaps = find_gaps(inquiry.tree.span, spans)
     gaps.sort(key=lambda gap: -gap.duration_s)
     spans = sorted([*spans, *gaps[: SURVEY_FRAMES - len(spans)]])
-    frames = min(SURVEY_FRAMES, max(LEAST_SURVEY_FRAMES, FRAMES_A_SHOT * len(spans)))
+    frames = max(LEAST_SURVEY_FRAMES, len(spans))
     return (yield from take_look(inquiry, spans, frames, why, cues=cues))
 
 
