@@ -132,7 +132,9 @@ def _draw_sign(rng: random.Random) -> str | None:
     """A name as no language translates it, on every other shot."""
     if rng.random() < 0.5:
         return None
-    syllables = [rng.choice("BDFGKLMNPRSTVZ") + rng.choice("AEIOU") for _ in range(rng.choice((2, 3)))]
+    syllables = [
+        rng.choice("BDFGKLMNPRSTVZ") + rng.choice("AEIOU") for _ in range(rng.choice((2, 3)))
+    ]
     return f"{''.join(syllables)} {rng.randint(10, 99)}"
 
 

@@ -29,7 +29,8 @@ class Reading:
     """An answer as one look gave it.
 
     Example:
-        >>> look = LookAtSpans(spans=(Span(0, 60),), question="Which?", options=("a", "b"), frames=4)
+        >>> options = ("a", "b")
+        >>> look = LookAtSpans(spans=(Span(0, 60),), question="Which?", options=options, frames=4)
         >>> reading = read_look(look, Observation(text="B\\nseen at: 12.5", span=Span(0, 60)))
         >>> reading.choice, reading.seen_at_s, reading.answers
         (1, (12.5,), True)

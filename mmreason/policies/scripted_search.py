@@ -1,8 +1,8 @@
 """The search that is led step by step, for models that do not decide well where to look.
 
-Read stills of the shots -> find candidate stretches by words and by the model's ranking -> the model
-scores them from a few frames -> one look at the best, joined -> the inspector. At most two loops,
-then one look over all of it with the full question.
+What is known says where to look: candidate stretches by words and by the model's ranking -> the model
+scores them from a few frames -> one look at the best, joined -> the inspector; at most two loops. A
+video of which nothing is known is surveyed first: one look at all its shots with the full question.
 """
 
 from __future__ import annotations

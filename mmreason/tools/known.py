@@ -1,4 +1,4 @@
-"""Tools that tell what is known of a video already: its overview, records found by words, what is said.
+"""Tools that tell what is known of a video: its overview, records found by words, what is said.
 
 They show no frames and ask no model. What they tell are cues where to look, never evidence.
 """

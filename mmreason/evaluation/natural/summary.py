@@ -86,9 +86,7 @@ def build_row(outcomes: Sequence[NaturalOutcome]) -> NaturalRow:
     )
 
 
-def share(
-    outcomes: Sequence[NaturalOutcome], test: Callable[[NaturalOutcome], bool]
-) -> Interval:
+def share(outcomes: Sequence[NaturalOutcome], test: Callable[[NaturalOutcome], bool]) -> Interval:
     """Share that passes a test. Its interval is the wider of two at each end: bootstrap over videos,
     whose items are not independent, and Wilson's, which stays open where all or none pass."""
     hits = Proportion(sum(map(test, outcomes)), len(outcomes))
@@ -118,9 +116,7 @@ def compare(first: Sequence[NaturalOutcome], second: Sequence[NaturalOutcome]) -
     return _paired(first, lambda o: right.get(o.item.id))
 
 
-def compare_languages(
-    outcomes: Sequence[NaturalOutcome], first: str, second: str
-) -> Interval:
+def compare_languages(outcomes: Sequence[NaturalOutcome], first: str, second: str) -> Interval:
     """The same between two languages, on the items that were asked in both."""
     right = {o.item.pair: o.is_right for o in outcomes if o.item.language == second}
     of_first = [o for o in outcomes if o.item.language == first]
@@ -149,9 +145,7 @@ def is_policy(method: str) -> bool:
     return not parse_method(method).even_frames
 
 
-def select(
-    outcomes: Sequence[NaturalOutcome], observer: str, method: str
-) -> list[NaturalOutcome]:
+def select(outcomes: Sequence[NaturalOutcome], observer: str, method: str) -> list[NaturalOutcome]:
     """The outcomes of one row."""
     return [o for o in outcomes if (o.observer, o.method) == (observer, method)]
 
