@@ -12,12 +12,14 @@ from mmreason.policies.candidates import even_stretches
 from mmreason.policies.inspection import merge_spans, take_look
 from mmreason.policies.readings import Reading
 from mmreason.tool_calls import DescribeStills, Overview, Scan, StillFrame
-from mmreason.tools.scan import SCAN_THOUGHT, scan_calls
+from mmreason.tools.scan import SCAN_THOUGHT
 from mmreason.types import Note
 from mmreason.video.types import Span
 
 KNOWN_SHARE = 0.8
 """Of the video that has to be described already for no stills to be taken."""
+MOST_STILLS = 160
+"""Moments that a scan looks for, the most telling first."""
 SURVEY_FRAMES = 112
 """Most frames of one look at all shots; leaves room for the check within 128."""
 LEAST_SURVEY_FRAMES = 32
@@ -58,19 +60,14 @@ def describe_unknown(
 def find_stills(inquiry: Inquiry, count: int) -> PlayPart[list[StillFrame]]:
     """Up to `count` frames that differ most, found without a model, in order of time; even ones
     where that fails."""
-    calls = scan_calls(inquiry.tree) or (Scan(span=inquiry.tree.span, count=count),)
-    results = yield from call_tools(CallTools(SCAN_THOUGHT, calls, opening=True))
-    # The most telling of each part of the video first, then the second of each, and so on.
-    ranked = [
-        (rank, note)
-        for seen in results.observations
-        for rank, note in enumerate(seen.notes)
-        if note.span.duration_s > 0
-    ]
-    ranked.sort(key=lambda pair: pair[0])
+    # One scan of all of it, of the same count whoever asks: its reply is kept in the store.
+    scan = Scan(span=inquiry.tree.span, count=MOST_STILLS)
+    results = yield from call_tools(CallTools(SCAN_THOUGHT, (scan,), opening=True))
+    notes = [note for seen in results.observations for note in seen.notes]
     stills = [
         StillFrame(note.span.middle_s if note.time_s is None else note.time_s, note.span)
-        for _, note in ranked[:count]
+        for note in notes[:count]
+        if note.span.duration_s > 0
     ]
     if not stills:
         parts = even_stretches(inquiry.tree.span, count)

@@ -50,9 +50,7 @@ class PlainQuestion:
 
 def plain_video(repeats: int = 1) -> FakeVideo:
     """Every shot `repeats` times over, one after the other."""
-    scenes = tuple(
-        (SHOT_S * (i + 1), SHOTS[i % len(SHOTS)]) for i in range(len(SHOTS) * repeats)
-    )
+    scenes = tuple((SHOT_S * (i + 1), SHOTS[i % len(SHOTS)]) for i in range(len(SHOTS) * repeats))
     return FakeVideo(scenes=scenes, fps_hz=2.0)
 
 
@@ -127,9 +125,7 @@ class StrongScript:
         return turn
 
 
-QUESTION = PlainQuestion(
-    "What do the guests eat?", "noodles", (10,), ("pasta", "noodles", "cake")
-)
+QUESTION = PlainQuestion("What do the guests eat?", "noodles", (10,), ("pasta", "noodles", "cake"))
 
 
 @pytest.fixture

@@ -27,9 +27,7 @@ QUESTIONS = {
     "premise of an order": PlainQuestion(
         "What is the first thing the man does after entering?", "he stirs", (3,)
     ),
-    "premise of a tool": PlainQuestion(
-        "Which utensil does the man use to stir?", "a whisk", (3,)
-    ),
+    "premise of a tool": PlainQuestion("Which utensil does the man use to stir?", "a whisk", (3,)),
     "premise of a name": PlainQuestion(
         "What is the name of the team in the white jersey?", "the Lions", (11,)
     ),
@@ -56,9 +54,7 @@ QUESTIONS = {
         (2,),
     ),
     "context of a reason": PlainQuestion("Why was he sad when she left?", "it rained", (13,)),
-    "no order": PlainQuestion(
-        "What is the first, and most important, rule?", "open daily", (4,)
-    ),
+    "no order": PlainQuestion("What is the first, and most important, rule?", "open daily", (4,)),
     "order with a clause": PlainQuestion(
         "Which comes first, the scene where Anna, the nurse, cries, or the wedding?",
         "the wedding",
