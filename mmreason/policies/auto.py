@@ -44,7 +44,8 @@ KIND = (
     "summary. order: in which order things happen. count: how often, or how many over the whole "
     "video. speech: what is said. text: what is written in the picture. when: at which time."
 )
-KIND_TOKENS = 16
+KIND_TOKENS = 256
+"""For one word, behind whatever a model thinks first."""
 
 
 @dataclass(frozen=True, slots=True)

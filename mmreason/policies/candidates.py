@@ -29,7 +29,7 @@ RANK = (
     "best first, one a line: the number, a colon, a score from 1 to 4, and a short reason. "
     "Reply none where no entry helps."
 )
-RANK_TOKENS = 320
+RANK_TOKENS = 512
 
 _RANK_LINE = re.compile(r"^\W*(\d{1,4})\W{1,4}([1-4])\b", re.MULTILINE)
 _RANK_NUMBER = re.compile(r"^\W*(\d{1,4})\b", re.MULTILINE)

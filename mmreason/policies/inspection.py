@@ -43,7 +43,8 @@ COMPARE = (
     "Two people answered the same question about a video.\n{question}\nFirst answer: {first}\n"
     "Second answer: {second}\nDo they say the same? Reply with one word: same, partly or different."
 )
-COMPARE_TOKENS = 16
+COMPARE_TOKENS = 256
+"""For one word, behind whatever a model thinks first."""
 
 
 class Verdict(StrEnum):

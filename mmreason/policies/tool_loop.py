@@ -309,9 +309,9 @@ class _Conversation:
     def refuse(self, call: ToolCall) -> str:
         """Why a call is not made that could be: it repeats another, or shows too many frames. Empty
         where it is made, which is counted here."""
-        if isinstance(call, LookAtSpans):
-            if call in self.looks or sum(call.spans == look.spans for look in self.looks) > 1:
-                return REPEATED
+        same = [look for look in self.looks if look.spans == getattr(call, "spans", ())]
+        if call in same or len(same) > 1:
+            return REPEATED
         frames = _frames_of(call)
         if frames > self.frames_left:
             return FRAMES_SPENT.format(left=self.frames_left)

@@ -191,7 +191,7 @@ class Toolbox:
             return prompt, (view,), LOOK_TOKENS
         if isinstance(call, ScoreStretch):
             prompt = score_text(call.question, call.options, span)
-            return prompt, (spans_view(recipe, info, (span,), call.frames),), MAX_NEW_TOKENS
+            return prompt, (spans_view(recipe, info, (span,), call.frames),), LOOK_TOKENS
         if isinstance(call, Look | Focus):
             options = call.options if recipe.reads_options else ()
             prompt = recipe.prompts.ask(call.question, options, lines)

@@ -71,7 +71,7 @@ QUESTIONS = {
     "another place on the body": PlainQuestion(
         "What is the man wearing on his head?", "a red cap", (3,), ("a red cap", "a watch")
     ),
-    "Chinese": PlainQuestion("厨师在水烧开后做了什么？", "他加了盐", (1,)),
+    "Chinese": PlainQuestion("厨师在水烧开后做了什么", "他加了盐", (1,)),
     "German": PlainQuestion("Was macht der Koch, wenn das Wasser kocht?", "er salzt es", (1,)),
     "total of goals": PlainQuestion(
         "What is the total number of goals scored?", "one", (11,), ("one", "two")
