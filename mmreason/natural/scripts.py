@@ -36,7 +36,7 @@ SOLO_PAIRS = 4
 """Pairs of verb and object that only one person has: "who" has one answer."""
 UNUSED_EVENTS = 3
 """Events that seem likely and are never shown."""
-FRAMES_HZ = 2.0
+FRAMES_HZ = 1.0
 CARD_PX = (64, 36)
 """(width, height)"""
 
@@ -132,7 +132,9 @@ def _draw_sign(rng: random.Random) -> str | None:
     """A name as no language translates it, on every other shot."""
     if rng.random() < 0.5:
         return None
-    syllables = [rng.choice("BDFGKLMNPRSTVZ") + rng.choice("AEIOU") for _ in range(rng.choice((2, 3)))]
+    syllables = [
+        rng.choice("BDFGKLMNPRSTVZ") + rng.choice("AEIOU") for _ in range(rng.choice((2, 3)))
+    ]
     return f"{''.join(syllables)} {rng.randint(10, 99)}"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmreason import policies
 from mmreason.language.answer_reading import read_answer
@@ -94,6 +94,16 @@ def parse_method(name: str) -> Method:
         raise UsageError(f"{name!r}: {match['policy']} has no stages to leave out")
     check_stages(stages)
     return Method(policy=match["policy"], without=stages, reasoner=match["reasoner"] or "")
+
+
+def without_stage(method: Method, stage: str) -> Method:
+    """The same policy without one more stage.
+
+    Example:
+        >>> without_stage(parse_method("auto"), "check").name
+        'auto-check'
+    """
+    return parse_method(replace(method, without=(*method.without, stage)).name)
 
 
 def answer_item(

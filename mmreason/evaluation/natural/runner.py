@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from mmreason.evaluation.natural.cards import CardVideo
 from mmreason.evaluation.natural.methods import Method, answer_item, parse_method
 from mmreason.evaluation.natural.outcomes import NaturalOutcome, outcome_of
-from mmreason.evaluation.needle.memory import FrameCache
 from mmreason.evaluation.runs import check_same_run
 from mmreason.json_lines import (
     append_lines,
@@ -182,7 +182,7 @@ def _measure_video(
         path = world.save(folder / f"{world.name}.json")
         subtitles = script_subtitles(script, language)
         with Video.open(path) as video:
-            frames = FrameCache(video)
+            frames = CardVideo(video, script)
             for observer, method, item in missing:
                 model = _model(observer, script, all_items)
                 yield _outcome(plan, observer, method, model, frames, item, subtitles)
@@ -204,7 +204,7 @@ def _outcome(
     observer: str,
     method: str,
     model: ChatModel,
-    video: FrameCache,
+    video: CardVideo,
     item: NaturalItem,
     subtitles: Subtitles,
 ) -> NaturalOutcome:
