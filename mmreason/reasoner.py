@@ -6,7 +6,7 @@ Reasoner.load("nano").ask("clip.mp4", "What colour is the star?")
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mmreason.agent.batch import Result, drive_questions
-from mmreason.agent.build_index import IndexedNode, build_index
+from mmreason.agent.build_index import (
+    IndexStep,
+    caption_leaves,
+    caption_levels,
+    fill_memory,
+    make_overview,
+)
 from mmreason.agent.driver import AgentRun, Driver, run_to_end, serve_requests
 from mmreason.agent.loop import AnswerDraft, answer_loop
 from mmreason.agent.next_steps import Unanswered, next_steps
@@ -33,9 +39,14 @@ from mmreason.agent.quoting import SubtitleChoice, Transcript
 from mmreason.agent.stream import AnswerStream
 from mmreason.grounding import Grounding
 from mmreason.language.validate import checked_options, checked_question, checked_span
+from mmreason.memory.caption_records import make_speech_records
+from mmreason.memory.hierarchy import plan_leaves
 from mmreason.memory.store import Store
 from mmreason.memory.tree import Tree, TreeRecipe, plan_tree
+from mmreason.memory.vector_index import Embed, Embedder
+from mmreason.memory.video_memory import VideoMemory
 from mmreason.models.base import ChatModel
+from mmreason.models.options import ModelOptions
 from mmreason.policies import Auto, Policy
 from mmreason.policies.auto import describe_policy
 from mmreason.policies.estimate import Estimate, estimate_cost
@@ -43,7 +54,6 @@ from mmreason.policies.presets import Compat, find_preset
 from mmreason.policies.stages import check_stages, stages_without
 from mmreason.tool_calls import ChoosePolicy, MemoryCall, ModelTurn, Scan, Skim, WrittenAnswer
 from mmreason.tools.calls import Roles
-from mmreason.tools.search import Embed
 from mmreason.tools.thumbnails import take_thumbnails
 from mmreason.tools.toolbox import Toolbox
 from mmreason.types import Answer, Budget, Step, StopReason, UsageError
@@ -72,7 +82,7 @@ class Reasoner:
         policy: Policy | None = None,
         tree: TreeRecipe | None = None,
         store: Store | None = None,
-        embed: Embed | None = None,
+        embed: Embed | Embedder | None = None,
         without: Iterable[str] = (),
     ):
         """Use models that are already there; without `store` what they say is kept in memory.
@@ -81,9 +91,9 @@ class Reasoner:
         too unless they are given: `observer` captions and looks, `checker` looks again at the
         evidence. The default policy is `Auto`, which chooses by model, question and video, and
         says what it chose; `without` leaves stages out of it: search, score, check, speech. `embed`
-        (texts to an array of a row each) lets policies search what was read by meaning instead of
-        words. UsageError for a stage that is none, and for stages beside a policy, which takes its
-        own.
+        (texts to an array of a row each) lets policies search what was read by meaning beside the
+        words; as an `Embedder`, which has a name, what it made is kept in the store. UsageError for
+        a stage that is none, and for stages beside a policy, which takes its own.
         """
         stages = check_stages(without)
         if stages and policy is not None:
@@ -95,7 +105,7 @@ class Reasoner:
         self.policy = policy or Auto(stages)
         self.tree = tree or TreeRecipe()
         self.store = Store.in_memory() if store is None else store
-        self.embed = embed
+        self.embedder = Embedder("", embed) if callable(embed) else embed
 
     @property
     def model(self) -> ChatModel:
@@ -119,11 +129,14 @@ class Reasoner:
         attn_implementation: str = "sdpa",
         served_model: str | None = None,
         api_key: str | None = None,
+        options: ModelOptions | Mapping[str, Any] | None = None,
     ) -> Reasoner:
         """Load "nano", a folder, a Hugging Face name, or the URL of a server (see `models.load`).
 
         `observer` and `checker` name other models for these roles, `without` leaves stages out (see
-        `Reasoner`); the settings after `store` are those of `model`. `compat="longvideo_r1"` sets tree, frames, tools and
+        `Reasoner`); the settings after `store` are those of `model`, of which `options` say how it
+        is asked, such as `{"enable_thinking": False, "max_frames": 32}` (see `ModelOptions`).
+        `compat="longvideo_r1"` sets tree, frames, tools and
         limits as the published weights of that agent expect them, `compat="nano"` as those that
         were trained on `mmreason data navigation` do. `store` is a `Store` or a file;
         by default the one in the user's cache folder. It knows a video by samples of its bytes, or
@@ -146,6 +159,7 @@ class Reasoner:
             attn_implementation=attn_implementation,
             served_model=served_model,
             api_key=api_key,
+            options=options,
         )
         watcher = loaded if observer is None else models.load(observer)
         verifier = None if checker is None else models.load(checker)
@@ -236,12 +250,43 @@ class Reasoner:
         return drive_questions(questions, start, workers)
 
     def index(
-        self, video: VideoInput | FrameSource, levels: Sequence[str] = ("high",)
-    ) -> Iterator[IndexedNode]:
-        """Caption whole levels ahead of questions, into the store; one item a node."""
+        self,
+        video: VideoInput | FrameSource,
+        levels: Sequence[str] | None = None,
+        *,
+        subtitles: Subtitles | str | Path | None = "auto",
+    ) -> Iterator[IndexStep]:
+        """Make what questions will look for, into the store; one item a stretch.
+
+        Whole `levels` of the tree are captioned, or, as is usual for models other than nano (where
+        it is "high"), leaves of half a minute are described. The memory of the video (`memory`)
+        holds then what they tell, what the subtitles say, and scenes and root made of it.
+        """
+        if levels is None and self.model.tier == "nano":
+            levels = ("high",)
         with _opened(video) as source:
-            toolbox, tree = self._toolbox(source), self._tree(source)
-            yield from build_index(toolbox, tree, tuple(levels), self.policy.caption_needs)
+            toolbox, tree, model = self._toolbox(source), self._tree(source), self.model
+            memory = self.memory(source)
+            lines = SubtitleChoice.of(subtitles).for_video(source)
+            memory.add(make_speech_records(lines) if lines else ())
+            if levels is None:
+                steps = caption_leaves(toolbox, plan_leaves(source.info.span, tree.cuts_s))
+            else:
+                steps = caption_levels(toolbox, tree, levels, self.policy.caption_needs)
+            yield from fill_memory(memory, steps, model.name)
+            for _ in memory.embed_records():
+                pass
+            make_overview(memory, model, self.store, writes_sums=levels is None)
+
+    def memory(self, video: FrameSource) -> VideoMemory:
+        """What is known of an open video: to be searched, and added to. Cues, not evidence."""
+        return VideoMemory(
+            self.store,
+            video.content_hash,
+            name=f"{Path(video.info.path).name} [{video.content_hash[:8]}]",
+            model=self.model.name,
+            embedder=self.embedder,
+        )
 
     def estimate(self, video: VideoInput | FrameSource, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
@@ -380,8 +425,9 @@ class Reasoner:
             subtitles=transcript.subtitles,
             transcript=transcript.notes,
             seed=seed,
-            embed=self.embed,
+            embed=None if self.embedder is None else self.embedder.embed,
             deadline_s=deadline_s,
+            memory=self.memory(source),
         )
 
     def _tree(self, source: FrameSource) -> Tree:

@@ -242,6 +242,8 @@ class Overview(AgentCall):
     """
 
     span: Span
+    leaves: bool = False
+    """What was described of each short stretch, in place of the whole and its scenes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,15 +15,18 @@ from mmreason.cli.common import (
     FullHash,
     Json,
     ModelName,
+    OptionsFile,
     ServedModel,
     StorePath,
     load_reasoner,
     print_json,
+    read_model_options,
     result_console,
     show_progress,
 )
 
 if TYPE_CHECKING:
+    from mmreason.models.options import ModelOptions
     from mmreason.policies import Policy
     from mmreason.reasoner import Reasoner
     from mmreason.types import Answer, Budget
@@ -47,7 +50,11 @@ def ask_video(
     ] = None,
     question: Annotated[str | None, typer.Argument(help="The question, in plain words.")] = None,
     option: Annotated[
-        list[str] | None, typer.Option(help="A possible answer; give it once for each.")
+        list[str] | None,
+        typer.Option(
+            help="A possible answer; give it once for each. With the name of an option of the "
+            "model before =, that option: enable_thinking=false."
+        ),
     ] = None,
     subtitles: Annotated[
         Path | None,
@@ -116,6 +123,7 @@ def ask_video(
     seed: Annotated[int, typer.Option(help="Seed of whatever is drawn at random.")] = 0,
     served_model: ServedModel = None,
     api_key_file: ApiKeyFile = None,
+    options_file: OptionsFile = None,
     as_json: Json = False,
 ) -> None:
     """Ask a question about a video; prints the answer, its evidence, every step and the cost.
@@ -129,6 +137,7 @@ def ask_video(
     budget = Budget(
         frames=budget_frames, rounds=budget_rounds, tokens=budget_tokens, seconds=budget_seconds
     )
+    answer_options, model_options = _split_options(option)
     # Checked before anything is opened; models are loaded by the three ways below, when they need
     # them.
     setup = ReasonerSetup(
@@ -144,6 +153,7 @@ def ask_video(
         store=store,
         served_model=served_model,
         api_key_file=api_key_file,
+        options=read_model_options(model_options, options_file),
     )
     # 1. A file of questions, answered into another.
     if questions is not None:
@@ -183,7 +193,7 @@ def ask_video(
             reasoner,
             opened,
             question,
-            options=option,
+            options=answer_options,
             budget=budget,
             subtitles=None if no_subtitles else subtitles or "auto",
             seed=seed,
@@ -215,6 +225,8 @@ class ReasonerSetup:
     store: Path | None = None
     served_model: str | None = None
     api_key_file: Path | None = None
+    options: ModelOptions | None = None
+    """Of `model`."""
 
     def __post_init__(self) -> None:
         from mmreason.types import UsageError
@@ -246,7 +258,16 @@ class ReasonerSetup:
             compat=self.compat,
             served_model=self.served_model,
             api_key_file=self.api_key_file,
+            options=self.options,
         )
+
+
+def _split_options(items: list[str] | None) -> tuple[list[str] | None, list[str]]:
+    """(possible answers, options of the model): "B=3" may be an answer, "max_frames=3" is none."""
+    from mmreason.models.options import names_model_option
+
+    of_model = [item for item in items or [] if names_model_option(item)]
+    return [item for item in items or [] if item not in of_model] or None, of_model
 
 
 def _build_policy(name: str, without: tuple[str, ...] = ()) -> Policy:

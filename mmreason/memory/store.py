@@ -1,8 +1,10 @@
 """What models have already said about videos: an SQLite file that several processes may share.
 
-A key names everything a reply depends on; a value is a small JSON object. When the values grow
-beyond a size, those that were not used for longest are forgotten. A value that is damaged counts as
-not there. Holds no frames; only its user may read it; deleting the file is always safe.
+Replies lie by key, which names everything a reply depends on; a value is a small JSON object.
+Beside them lies what is known of each video (`VideoMemory`). When all this grows beyond a size,
+what was not used for longest is forgotten: replies one by one, the memory of a video as a whole.
+What is damaged counts as not there. Holds no frames; only its user may read it; deleting the file
+is always safe.
 """
 
 from __future__ import annotations
@@ -19,7 +21,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mmreason.json_values import encode_json
+from mmreason.memory.record_tables import (
+    MemoryState,
+    delete_memory,
+    delete_upper,
+    insert_records,
+    insert_vectors,
+    list_embedders,
+    read_state,
+    select_records,
+    select_vectors,
+)
+from mmreason.memory.records import MemoryRecord
 from mmreason.memory.store_file import (
     BUSY_TIMEOUT_S,
     MOST_VALUE_BYTES,
@@ -93,8 +109,9 @@ class StoreShare:
 
     name: str
     entries: int
+    """Replies, and of a video also the records of its memory."""
     size_bytes: int
-    """Of keys and values."""
+    """Of keys, values and memories."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +120,11 @@ class Usage:
 
     path: str
     entries: int
+    """Replies."""
+    records: int = 0
+    """Of the memories of videos, which `mmreason index` makes."""
     size_bytes: int
-    """Of keys and values: what `max_bytes` limits."""
+    """Of keys, values and memories: what `max_bytes` limits."""
     max_bytes: int
     file_bytes: int
     """Of the file and its write-ahead log, 0 in memory."""
@@ -151,7 +171,7 @@ class Store:
         self.path = path
         """File as text, or `:memory:`."""
         self._notes = notes
-        self._damaged = self._too_long = 0
+        self._damaged = self._too_long = self._damaged_records = 0
 
     @classmethod
     def open(cls, path: str | Path, *, max_bytes: int = MAX_BYTES) -> Store:
@@ -200,6 +220,7 @@ class Store:
         """Fallbacks taken while opening and since: for those who read the answers."""
         counts = (
             (self._damaged, "damaged and not used: the models are asked again"),
+            (self._damaged_records, "damaged records of a memory and not used: index it again"),
             (self._too_long, f"longer than {MOST_VALUE_BYTES:,} bytes and not kept"),
         )
         return (
@@ -239,26 +260,76 @@ class Store:
             self._connection.execute(_PUT, row)
             self._used.pop(key, None)
             self._write_uses()
-            self._unchecked_bytes += size
-            if self._unchecked_bytes >= self.max_bytes * _CHECK_SHARE:
-                self._evict()
+            self._evict_if_due(size)
+
+    def memory_state(self, video: str) -> MemoryState:
+        """What is kept of the memory of a video, known by its content hash."""
+        with self._lock, self._translated():
+            return read_state(self._connection, video)
+
+    def add_records(self, video: str, records: Sequence[MemoryRecord], *, name: str = "") -> int:
+        """Keep records of a video; those that are there already are not written again. `name`
+        tells people which video it is. Returns how many are new."""
+        with self._lock, self._translated(), self._connection:
+            new = insert_records(self._connection, video, name or UNKNOWN, records)
+            self._evict_if_due(sum(len(record.text) for record in records))
+        return new
+
+    def replace_upper(
+        self, video: str, model: str, records: Sequence[MemoryRecord], *, name: str = ""
+    ) -> None:
+        """Keep these scenes and this root in place of those that were made from what `model`
+        wrote."""
+        with self._lock, self._translated(), self._connection:
+            delete_upper(self._connection, video, model)
+            insert_records(self._connection, video, name or UNKNOWN, records)
+            self._evict_if_due(sum(len(record.text) for record in records))
+
+    def read_records(self, video: str, after: int = 0) -> list[tuple[int, MemoryRecord]]:
+        """The records of a video that were written after the one of a number, each with its
+        number. What is no record is left out, which is then in `notes`."""
+        with self._lock, self._translated():
+            rows = list(select_records(self._connection, video, after))
+            with suppress(sqlite3.Error), self._connection:  # only for what is forgotten first
+                self._connection.execute(_USE_MEMORY, (time.time_ns(), video))
+        records = [(number, record) for number, record in rows if record is not None]
+        self._damaged_records += len(rows) - len(records)
+        return records
+
+    def add_vectors(self, video: str, embedder: str, vectors: dict[str, np.ndarray]) -> None:
+        """Keep embeddings of records by id, beside the name of what made them."""
+        with self._lock, self._translated(), self._connection:
+            insert_vectors(self._connection, video, embedder, vectors)
+            self._evict_if_due(sum(vector.size * 4 for vector in vectors.values()))
+
+    def read_vectors(self, video: str, embedder: str) -> tuple[tuple[str, ...], np.ndarray]:
+        """Ids of records, and the embeddings that one embedder made of them: float32
+        (records, width)."""
+        with self._lock, self._translated():
+            return select_vectors(self._connection, video, embedder)
+
+    def list_embedders(self, video: str) -> tuple[str, ...]:
+        """Names of those whose embeddings of this video are kept."""
+        with self._lock, self._translated():
+            return list_embedders(self._connection, video)
 
     def usage(self) -> Usage:
         """What the store holds, by model and by video."""
         with self._lock, self._translated():
-            entries, size = self._connection.execute(_TOTAL).fetchone()
+            entries, records, size = self._connection.execute(_TOTAL).fetchone()
             models, videos = (
                 tuple(
                     StoreShare(
                         name=name.decode(errors="replace"), entries=count, size_bytes=size_bytes
                     )
-                    for name, count, size_bytes in self._connection.execute(_SHARES.format(column))
+                    for name, count, size_bytes in self._connection.execute(_SHARES.format(table))
                 )
-                for column in ("model", "video")
+                for table in (_BY_MODEL, _BY_VIDEO)
             )
         return Usage(
             path=self.path,
             entries=entries,
+            records=records,
             size_bytes=size,
             max_bytes=self.max_bytes,
             file_bytes=file_bytes(self.path),
@@ -267,11 +338,13 @@ class Store:
         )
 
     def clear(self) -> int:
-        """Forget everything and give the disk back; returns how many values there were. Space is
+        """Forget everything and give the disk back; returns how many replies there were. Space is
         kept for later use where another process is reading."""
         with self._lock, self._translated():
             with self._connection:
                 count = self._connection.execute("DELETE FROM replies").rowcount
+                for table in ("vectors", "records", "memories"):
+                    self._connection.execute(f"DELETE FROM {table}")
                 self._used.clear()
             with suppress(sqlite3.OperationalError):
                 self._connection.execute("PRAGMA busy_timeout = 1000")
@@ -318,22 +391,32 @@ class Store:
         )
         self._used.clear()
 
-    def _evict(self) -> None:
-        """Forget the values that were not used for longest. Inside a transaction, with the lock."""
+    def _evict_if_due(self, written_bytes: int) -> None:
+        """Forget what was not used for longest, where much was written since the last look. Inside
+        a transaction, with the lock."""
+        self._unchecked_bytes += written_bytes
+        if self._unchecked_bytes < self.max_bytes * _CHECK_SHARE:
+            return
         self._unchecked_bytes = 0
-        size = self._connection.execute(_TOTAL).fetchone()[1]
+        size = self._connection.execute(_TOTAL).fetchone()[2]
         if size <= self.max_bytes:
             return
         surplus = size - self.max_bytes * _EVICT_TO
         oldest = self._connection.execute(_OLDEST)
         gone: list[tuple[int]] = []
-        for row_id, size_bytes in oldest:
+        videos: list[str] = []
+        for row_id, video, size_bytes, _ in oldest:
             if surplus <= 0:
                 break
-            gone.append((row_id,))
+            if video is None:
+                gone.append((row_id,))
+            else:
+                videos.append(video)
             surplus -= size_bytes
         oldest.close()
         self._connection.executemany("DELETE FROM replies WHERE rowid = ?", gone)
+        for video in videos:
+            delete_memory(self._connection, video)
 
     def _translated(self) -> _Translated:
         return _Translated(self.path)
@@ -383,9 +466,24 @@ ON CONFLICT (key) DO UPDATE SET value = excluded.value, video = excluded.video,
 """
 # Casts: SQLite keeps what was written, whatever the type of the column.
 _GET = "SELECT CAST(value AS BLOB) FROM replies WHERE key = ?"
-_TOTAL = "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS INTEGER) FROM replies"
-_SHARES = """
-SELECT CAST(SUBSTR({0}, 1, 200) AS BLOB), COUNT(*), CAST(SUM(size) AS INTEGER) AS part
-FROM replies GROUP BY {0} ORDER BY part DESC, {0}
+_TOTAL = """
+SELECT (SELECT COUNT(*) FROM replies), CAST(COALESCE(SUM(records), 0) AS INTEGER), CAST(
+    COALESCE(SUM(size), 0) + (SELECT COALESCE(SUM(size), 0) FROM replies) AS INTEGER)
+FROM memories
 """
-_OLDEST = "SELECT rowid, CAST(size AS INTEGER) FROM replies ORDER BY used_ns, rowid"
+_BY_MODEL = "SELECT model AS name, 1 AS entries, size FROM replies"
+_BY_VIDEO = """
+SELECT video AS name, 1 AS entries, size FROM replies
+UNION ALL SELECT name, records, size FROM memories
+"""
+_SHARES = """
+SELECT CAST(SUBSTR(name, 1, 200) AS BLOB), CAST(SUM(entries) AS INTEGER),
+    CAST(SUM(size) AS INTEGER) AS part
+FROM ({0}) GROUP BY name ORDER BY part DESC, name
+"""
+_OLDEST = """
+SELECT rowid, NULL, CAST(size AS INTEGER), used_ns FROM replies
+UNION ALL SELECT rowid, CAST(video AS TEXT), CAST(size AS INTEGER), used_ns FROM memories
+ORDER BY used_ns, rowid
+"""
+_USE_MEMORY = "UPDATE memories SET used_ns = ? WHERE video = ?"

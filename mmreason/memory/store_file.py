@@ -11,6 +11,8 @@ from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
+from mmreason.memory.record_tables import RECORD_SCHEMA
+
 BUSY_TIMEOUT_S = 30.0
 UNKNOWN = "(unknown)"
 """The video or model of a value written without one."""
@@ -21,8 +23,8 @@ MOST_VALUE_BYTES = 1_000_000
 
 _REST_OF_ROW_BYTES = 65_536
 
-_VERSION = 1
-_SCHEMA = (
+_VERSION = 2
+_VERSION_1 = (
     "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
     f"ALTER TABLE replies ADD COLUMN video TEXT NOT NULL DEFAULT '{UNKNOWN}'",
     f"ALTER TABLE replies ADD COLUMN model TEXT NOT NULL DEFAULT '{UNKNOWN}'",
@@ -30,10 +32,11 @@ _SCHEMA = (
     "ALTER TABLE replies ADD COLUMN used_ns INTEGER NOT NULL DEFAULT 0",
     "UPDATE replies SET size = LENGTH(CAST(key AS BLOB)) + LENGTH(CAST(value AS BLOB))",
     "CREATE INDEX replies_by_use ON replies (used_ns, size)",
-    f"PRAGMA user_version = {_VERSION}",
 )
-"""From nothing, or from a file of before there were versions, to the present one."""
-_OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT 10"
+"""From nothing, or from a file of before there were versions."""
+_UPGRADES = (_VERSION_1, RECORD_SCHEMA)
+"""What brings a file from each version to the next, beginning with none."""
+_OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT 20"
 """More than a store has, and few enough of what anybody may have put there."""
 
 
@@ -63,9 +66,11 @@ def connect_store(path: str) -> sqlite3.Connection:
         if not _is_present(connection):
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                # Another process may have been faster.
-                for statement in _SCHEMA if _pragma(connection, "user_version") < _VERSION else ():
-                    connection.execute(statement)
+                # Another process may have been faster, and leaves nothing to do.
+                for upgrade in _UPGRADES[_pragma(connection, "user_version") :]:
+                    for statement in upgrade:
+                        connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {_VERSION}")
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     except BaseException:
         connection.close()
@@ -124,8 +129,10 @@ def _check_schema(connection: sqlite3.Connection) -> None:
 def _objects(version: int) -> frozenset[tuple[str, str, str, str | None]]:
     """What a file of a version holds: (type, name, table, SQL)."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        for statement in _SCHEMA if version else _SCHEMA[:1]:
-            connection.execute(statement)
+        # Before there were versions a store was the first statement alone.
+        for upgrade in _UPGRADES[:version] or (_VERSION_1[:1],):
+            for statement in upgrade:
+                connection.execute(statement)
         return frozenset(connection.execute(_OBJECTS).fetchall())
 
 

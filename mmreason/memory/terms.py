@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 STEM_LETTERS = 5
 """Letters of a stem: endings and second halves of compounds lie behind them."""
@@ -28,6 +29,8 @@ _UNSPACED_FUNCTION = re.compile(
 _WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0900-\u0963\u0966-\u0dff])*")
 """Letters and numbers, with the vowel signs of Indian scripts, which are neither."""
 _HANGUL = re.compile(r"[\uac00-\ud7af]")
+_OTHER_STEM_LETTERS = 4
+"""Of words in letters other than a to z, whose endings are not known here."""
 _HANGUL_STEM_LETTERS = 2
 """Of Korean words, whose particles are joined to them."""
 
@@ -89,23 +92,24 @@ def extract_query_terms(text: str) -> tuple[QueryTerm, ...]:
 
 
 def extract_record_terms(text: str) -> tuple[str, ...]:
-    """All terms of a record's text in order, repeated ones too: words, their stems, pairs of
-    letters.
+    """All terms of a record's text, repeated ones too: pairs of letters, words, stems of words.
 
     Example:
         >>> extract_record_terms("Häuser")
-        ('hauser', '·haus')
+        ('hauser', '·hau')
     """
     folded = fold_text(text)
     terms: list[str] = []
-    for run in _UNSPACED.findall(folded):
-        # The last letter by itself too: a query of one letter finds what begins with it.
-        terms += [run[i : i + 2] for i in range(len(run))]
-    for word in _WORD.findall(_UNSPACED.sub(" ", folded)):
-        terms += [word, stem_term(word)]
-    return tuple(filter(None, terms))
+    if not folded.isascii():
+        for run in _UNSPACED.findall(folded):
+            # The last letter by itself too: a query of one letter finds what begins with it.
+            terms += [run[i : i + 2] for i in range(len(run))]
+        folded = _UNSPACED.sub(" ", folded)
+    words = _WORD.findall(folded)
+    return (*terms, *words, *filter(None, map(stem_term, words)))
 
 
+@lru_cache(maxsize=65_536)
 def stem_term(word: str) -> str:
     """The stem of a folded word as a term, by its first letters; empty for numbers.
 
@@ -116,8 +120,8 @@ def stem_term(word: str) -> str:
     if word.isdecimal():
         return ""
     if word.isascii():
-        word = _ENDINGS.sub("", word)
-    letters = _HANGUL_STEM_LETTERS if _HANGUL.match(word) else STEM_LETTERS
+        return _STEM_MARK + _ENDINGS.sub("", word)[:STEM_LETTERS]
+    letters = _HANGUL_STEM_LETTERS if _HANGUL.match(word) else _OTHER_STEM_LETTERS
     return _STEM_MARK + word[:letters]
 
 

@@ -13,15 +13,19 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from mmreason.memory.terms import QueryTerm, extract_query_terms, extract_record_terms
 
 COMMON_SHARE = 0.2
 """A term that more of the texts hold tells nothing where rarer ones are there, and takes long."""
 FEWEST_COMMON = 5
 """Texts that may hold a term whatever their share: in a few texts every share is large."""
-MOST_MATCHES = 8_000
+MOST_MATCHES = 4_000
 """Texts that hold the terms of one search together: rarer terms come first, and those that do not
 fit are not looked for. About 10 ms."""
+MOST_RANKED = 500
+"""Texts of a search that are told, the best by BM25."""
 STEM_WEIGHT = 0.8
 """What a word of another form counts beside one of the same form."""
 
@@ -74,8 +78,9 @@ class TextIndex:
             self._connection.executemany("INSERT INTO texts (rowid, terms) VALUES (?, ?)", rows)
         self._count += len(rows)
 
-    def search(self, text: str, rows: frozenset[int] | None = None) -> TextSearch:
-        """The texts (of `rows`, where given) that hold words of `text`, best first by BM25."""
+    def search(self, text: str, allowed: np.ndarray | None = None) -> TextSearch:
+        """The texts that hold words of `text`, best first by BM25; of those alone that `allowed`
+        (bool, one a text) says, where it is given."""
         # 1. How many texts hold each term; words that stand in most of them find nothing.
         most = max(FEWEST_COMMON, COMMON_SHARE * self._count)
         common: list[str] = []
@@ -91,18 +96,15 @@ class TextIndex:
         present = _fit_terms(counts)
         if not present:
             return TextSearch((), tuple(common))
-        # 2. How much of the query each text holds. Words that stand nowhere count as rare ones do.
+        # 2. The best by BM25 of the texts that hold any of it.
+        scores = self._score_texts(" OR ".join(map(_format_term, present)))
+        rows = scores if allowed is None else [row for row in scores if allowed[row]]
+        best = sorted(rows, key=lambda row: (-scores[row], row))[:MOST_RANKED]
+        # 3. How much of the query each holds. Words that stand nowhere count as rare ones do.
         weights = {t: math.log(1 + self._count / max(1, n)) for t, n in counts.items()}
         coverage = self._weigh_texts({term: weights[term] for term in present})
         total = sum(weights.values())
-        # 3. BM25 of the texts that hold any of it.
-        scores = self._score_texts(" OR ".join(map(_format_term, present)))
-        matches = [
-            TextMatch(row, bm25, min(1.0, coverage[row] / total))
-            for row, bm25 in scores.items()
-            if rows is None or row in rows
-        ]
-        matches.sort(key=lambda match: (-match.bm25, match.row))
+        matches = (TextMatch(row, scores[row], min(1.0, coverage[row] / total)) for row in best)
         return TextSearch(tuple(matches), tuple(common))
 
     def _count_texts(self, term: QueryTerm) -> int:

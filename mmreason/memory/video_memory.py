@@ -1,4 +1,4 @@
-"""The memory of one video: its records, searched by words.
+"""The memory of one video: its records, searched by words and by meaning.
 
     memory = VideoMemory()
     memory.add([MemoryRecord("speech", Span(4, 8), "The budget is two million.", "talk.srt")])
@@ -10,26 +10,38 @@ nobody has described yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+
+from mmreason.memory.hierarchy import make_hierarchy, measure_covered_s
+from mmreason.memory.ranking import fuse_rankings
+from mmreason.memory.record_columns import RecordColumns
 from mmreason.memory.records import (
+    CHANNELS,
     LEAF,
+    ROOT,
+    SCENE,
+    Channel,
     Hit,
     MemoryQuery,
     MemoryRecord,
     SearchResult,
 )
+from mmreason.memory.store import Store
 from mmreason.memory.text_index import TextIndex
+from mmreason.memory.vector_index import Embedder, VectorIndex
 from mmreason.video.types import Span
 
-COVERAGE_FLOOR = 0.3
-"""Share of a query's words below which a record is not near it."""
-FUSION_K = 60
-"""Of reciprocal-rank fusion: how little a place among the first counts more than one behind."""
+EMBED_BATCH = 64
+MOST_EMBEDDED = 512
+"""Records that a search embeds before it answers. More are the work of `embed_records`."""
 
 
 class VideoMemory:
-    """Records of one video, by id and by search.
+    """Records of one video, by id and by search. May be used from several threads; what another
+    process adds to the store is seen by the next call.
 
     Example:
         >>> memory = VideoMemory()
@@ -41,59 +53,194 @@ class VideoMemory:
         'nothing found: no record holds enough of these words'
     """
 
-    def __init__(self) -> None:
-        self._records: list[MemoryRecord] = []
-        self._rows: dict[str, int] = {}
-        self._index = TextIndex()
+    def __init__(
+        self,
+        store: Store | None = None,
+        video: str = "video",
+        *,
+        name: str = "",
+        model: str | None = None,
+        embedder: Embedder | None = None,
+    ):
+        """The memory of the video with this content hash, in `store`, or in this process alone.
+
+        `name` tells people which video it is. What `model` wrote is searched, and what other models
+        wrote is told and not mixed in; None takes the model that wrote most. `embedder` finds by
+        meaning beside the words.
+        """
+        self._store = Store.in_memory() if store is None else store
+        self._video = video
+        self._name = name
+        self._model = model
+        self._embedder = embedder
+        self._lock = threading.RLock()
+        self._begin_anew(0)
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self.records)
+
+    @property
+    def records(self) -> tuple[MemoryRecord, ...]:
+        """All there are, of every model and level, in the order in which they were added."""
+        with self._lock:
+            self._load_new()
+            return tuple(self._records)
 
     def add(self, records: Iterable[MemoryRecord]) -> int:
-        """Take in records; those that are there already are not added again. Returns how many are
+        """Keep records; those that are there already are not added again. Returns how many are
         new."""
-        new = {record.id: record for record in records if record.id not in self._rows}
-        first_row = len(self._records)
-        self._rows.update({record_id: first_row + i for i, record_id in enumerate(new)})
-        self._records += new.values()
-        texts = enumerate((record.text for record in new.values()), start=first_row)
-        self._index.add_texts(texts)
-        return len(new)
-
-    def search(self, query: MemoryQuery) -> SearchResult:
-        """The records nearest to the query, best first: cues where to look, not evidence. None
-        where nothing is near enough, which `note` then says."""
-        rows = frozenset(i for i, r in enumerate(self._records) if _is_asked_for(r, query))
-        if not rows:
-            return SearchResult((), "nothing found: no record is of these channels and times")
-        found = self._index.search(query.text, rows)
-        near = [match for match in found.matches if match.coverage >= COVERAGE_FLOOR]
-        hits = tuple(
-            Hit(self._records[match.row], 1 / (FUSION_K + rank), match.coverage)
-            for rank, match in enumerate(near[: query.limit], start=1)
-        )
-        return SearchResult(hits, "" if hits else _explain_nothing(found.common))
+        return self._store.add_records(self._video, tuple(records), name=self._name)
 
     def read(self, ids: Sequence[str]) -> tuple[MemoryRecord, ...]:
         """The records of these ids, in this order; ids that are not there are left out."""
-        return tuple(self._records[self._rows[i]] for i in ids if i in self._rows)
+        with self._lock:
+            self._load_new()
+            return tuple(self._records[self._rows[i]] for i in ids if i in self._rows)
+
+    def search(self, query: MemoryQuery) -> SearchResult:
+        """The records of the lowest level that are nearest to the query, best first: cues where to
+        look, not evidence. None where nothing is near enough, which `note` then says."""
+        with self._lock:
+            self._load_new()
+            model = self._columns.choose_model(self._model)
+            notes = [_tell_models(self._columns.count_others(model)), self._embedder_note]
+            asked_for = self._columns.select(query, model)
+            if not asked_for.any():
+                return SearchResult((), _join("nothing found: no such record is there", *notes))
+            words = self._index.search(query.text, asked_for)
+            cosines, floor = np.zeros(0), 0.0
+            if self._vectors is not None:
+                notes.append(self._embed_missing(MOST_EMBEDDED))
+                cosines = np.where(
+                    asked_for, self._vectors.search(query.text, len(asked_for)), -np.inf
+                )
+                floor = self._vectors.measure_floor()
+            ranked = fuse_rankings(words.matches, cosines, floor)[: query.limit]
+            hits = tuple(Hit(self._records[r.row], r.score, r.similarity) for r in ranked)
+        return SearchResult(hits, _join("" if hits else _explain_nothing(words.common), *notes))
 
     def overview(self, span: Span | None = None) -> tuple[MemoryRecord, ...]:
-        """The record of the whole video and those of its scenes (within `span`), by time."""
-        upper = (r for r in self._records if r.level > LEAF and _overlaps(r.span, span))
-        return tuple(sorted(upper, key=lambda r: (-r.level, r.span.start_s)))
+        """The record of the whole video and those of its scenes (that overlap `span`): the highest
+        level first, then by time. Those that `mmreason index` made, else drawn from the captions
+        that there are; empty without any."""
+        with self._lock:
+            self._load_new()
+            model = self._columns.choose_model(self._model)
+            upper = tuple(r for r in self._records if r.level > LEAF and r.model == model)
+            if not any(r.level == ROOT for r in upper):
+                scenes = [r for r in upper if r.level == SCENE]
+                upper = make_hierarchy(self.select_leaves("event") or scenes)
+        inside = [r for r in upper if span is None or r.span.overlap_s(span) > 0]
+        return tuple(sorted(inside, key=lambda r: (-r.level, r.span.start_s)))
+
+    def replace_overview(self, records: Sequence[MemoryRecord]) -> None:
+        """Keep this root and these scenes in place of those there are."""
+        model = self._model or ""
+        assert all(r.level > LEAF and r.model == model for r in records), "of the model's own"
+        self._store.replace_upper(self._video, model, records, name=self._name)
+
+    def measure_covered_s(self) -> float:
+        """Seconds of the video that captions speak of: all of it where its index is complete."""
+        return measure_covered_s(self.select_leaves("event"))
+
+    def select_leaves(self, channel: Channel = "event") -> tuple[MemoryRecord, ...]:
+        """The records of the lowest level of one channel, by time; of what models observed only
+        what the searched one did."""
+        with self._lock:
+            self._load_new()
+            rows = self._columns.select(
+                MemoryQuery("all", channels=(channel,)), self._columns.choose_model(self._model)
+            )
+            leaves = [self._records[row] for row in np.flatnonzero(rows)]
+        return tuple(sorted(leaves, key=lambda r: r.span_us))
+
+    def count_channels(self) -> dict[Channel, int]:
+        """Records of the lowest level by channel; of what models observed only what the searched
+        one did."""
+        counts = {channel: len(self.select_leaves(channel)) for channel in CHANNELS}
+        return {channel: count for channel, count in counts.items() if count}
+
+    def embed_records(self) -> Iterator[int]:
+        """Embed all that has no embedding yet, a batch at a time; yields how many are left. Ends
+        at once without an embedder."""
+        while self._vectors is not None:
+            with self._lock:
+                self._load_new()
+                missing = self._vectors.find_missing(len(self._records))
+                self._embed_rows(missing[:EMBED_BATCH].tolist())
+            if not len(missing):
+                return
+            yield len(missing[EMBED_BATCH:])
+
+    def _begin_anew(self, made_ns: int) -> None:
+        self._made_ns = made_ns
+        self._stored_count = self._last_number = 0
+        self._records: list[MemoryRecord] = []
+        self._rows: dict[str, int] = {}
+        self._columns = RecordColumns.of(())
+        self._index = TextIndex()
+        self._vectors = None if self._embedder is None else VectorIndex(self._embedder)
+        self._embedder_note = ""
+
+    def _load_new(self) -> None:
+        """Read what the store holds beyond what was read; all of it where the memory was forgotten
+        and begun anew."""
+        state = self._store.memory_state(self._video)
+        if state.made_ns != self._made_ns:
+            self._begin_anew(state.made_ns)
+        if state.records == self._stored_count:
+            return
+        # What is damaged counts as read, or each call would read it again.
+        self._stored_count = state.records
+        first_row = len(self._records)
+        for number, record in self._store.read_records(self._video, self._last_number):
+            self._last_number = number
+            self._rows[record.id] = len(self._records)
+            self._records.append(record)
+        new_texts = (record.text for record in self._records[first_row:])
+        self._index.add_texts(enumerate(new_texts, start=first_row))
+        self._columns = RecordColumns.of(self._records)
+        self._embedder_note = _tell_embedders(
+            self._store.list_embedders(self._video), self._embedder
+        )
+        if self._vectors is not None:
+            ids, vectors = self._store.read_vectors(self._video, self._vectors.embedder.name)
+            kept = [i for i, record_id in enumerate(ids) if record_id in self._rows]
+            self._vectors.add_vectors([self._rows[ids[i]] for i in kept], vectors[kept])
+
+    def _embed_missing(self, most: int) -> str:
+        """Embed up to so many records that have no embedding; a note where some have none still."""
+        assert self._vectors is not None
+        missing = self._vectors.find_missing(len(self._records)).tolist()
+        for start in range(0, min(most, len(missing)), EMBED_BATCH):
+            self._embed_rows(missing[start : min(start + EMBED_BATCH, most)])
+        if len(missing) <= most:
+            return ""
+        return f"{len(missing) - most:,} records are searched by words alone: index the video"
+
+    def _embed_rows(self, rows: Sequence[int]) -> None:
+        if not rows or self._vectors is None:
+            return
+        vectors = self._vectors.embedder.embed_texts([self._records[row].text for row in rows])
+        self._vectors.add_vectors(rows, vectors)
+        if name := self._vectors.embedder.name:
+            ids = [self._records[row].id for row in rows]
+            self._store.add_vectors(self._video, name, dict(zip(ids, vectors, strict=True)))
 
 
-def _is_asked_for(record: MemoryRecord, query: MemoryQuery) -> bool:
-    in_channel = not query.channels or record.channel in query.channels
-    return in_channel and _overlaps(record.span, query.span)
+def _tell_embedders(names: Sequence[str], embedder: Embedder | None) -> str:
+    """A note where the embeddings that are kept are all of others."""
+    if not names or (embedder is not None and embedder.name in names):
+        return ""
+    return f"the embeddings of {', '.join(names)} were not used"
 
 
-def _overlaps(span: Span, other: Span | None) -> bool:
-    """Whether they share a time; a span of no length (a still) is one time."""
-    if other is None:
-        return True
-    return span.overlap_s(other) > 0 or other.contains(span.start_s)
+def _tell_models(counts: dict[str, int]) -> str:
+    """A note on what other models observed."""
+    return "; ".join(
+        f"{count:,} records by {name or 'an unnamed model'} were not searched"
+        for name, count in counts.items()
+    )
 
 
 def _explain_nothing(common: Sequence[str]) -> str:
@@ -101,3 +248,7 @@ def _explain_nothing(common: Sequence[str]) -> str:
         words = ", ".join(common[:5])
         return f"nothing found: too many records hold {words}; give rarer words"
     return "nothing found: no record holds enough of these words"
+
+
+def _join(*notes: str) -> str:
+    return "; ".join(filter(None, notes))

@@ -67,6 +67,7 @@ from mmreason.models.hf_stopping import (
 )
 from mmreason.models.hf_text import check_template, prepare_text, reads_text_only
 from mmreason.models.hf_traits import EVERYTHING, measure_traits
+from mmreason.models.options import ModelOptions
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_line
 from mmreason.video.types import FrameBatch
@@ -142,7 +143,9 @@ class TransformersModel:
         # Small weights with a clip recipe beside them were trained by this project.
         is_nano = self._is_small and clip is not None
         self.lineage = "nano" if is_nano else family_of(model.config.model_type)
-        self.clip = clip or recipe_for(model.config.model_type, multiple_px=self._factor)
+        self.clip = clip or recipe_for(
+            model.config.model_type, multiple_px=self._factor, tier=self.tier
+        )
 
     @property
     def tier(self) -> Tier:
@@ -162,6 +165,7 @@ class TransformersModel:
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
         attn_implementation: str = "sdpa",
+        options: ModelOptions | None = None,
     ) -> TransformersModel:
         """See `mmreason.models.load`."""
         source, only_local = locate_weights(name_or_path)

@@ -47,6 +47,7 @@ from mmreason.policies.readings import Reading
 from mmreason.policies.stages import Stage
 from mmreason.tool_calls import (
     DescribeStills,
+    Overview,
     ReadTranscript,
     ScoreStretch,
     SearchMemory,
@@ -59,6 +60,8 @@ from mmreason.video.types import Span
 
 STILLS = 40
 """Frames that are described of a video of which nothing was read: one a shot, as far as they go."""
+KNOWN_SHARE = 0.8
+"""Of the video that has to be described already for no stills to be taken."""
 LOOPS = 2
 RETRIEVED = 6
 """Candidates of one loop that something speaks for."""
@@ -134,9 +137,7 @@ class _Search:
         if "search" in self.without:
             self.stretches = even_stretches(span, RETRIEVED + SAFETY)
             return []
-        stills = yield from find_stills(self.inquiry, STILLS)
-        self.stretches = [Candidate(still.span) for still in stills]
-        lines = yield from self.read_video(stills)
+        lines = yield from self.read_video()
         # By words, then by what the model makes of all that was read: that needs no words in
         # common, in whatever language the question is.
         call = SearchMemory(span=span, text=self.inquiry.question.text, limit=HITS)
@@ -146,23 +147,16 @@ class _Search:
         by_words = [Candidate(note.span, note.text) for note in hits]
         return interleave(ranked, by_words)
 
-    def read_video(self, stills: list[StillFrame]) -> PlayPart[list[Note]]:
-        """Lines on all of the video: what stills show, what is said."""
+    def read_video(self) -> PlayPart[list[Note]]:
+        """Lines on all of the video: what was described of it, what is said."""
+        lines, self.is_spent = yield from read_descriptions(self.inquiry, STILLS)
+        self.stretches = [Candidate(note.span) for note in lines]
         span = self.inquiry.tree.span
-        describe = DescribeStills(span=span, stills=tuple(stills))
-        action = CallTools("describe a frame of each shot", (describe,), opening=True)
-        results = yield from call_tools(action)
-        self.is_spent = results.spent is not None
-        lines = [note for seen in results.observations for note in seen.notes]
         if "speech" not in self.without and self.inquiry.has_subtitles:
-            said = yield from call_tools(
-                CallTools("read what is said", (ReadTranscript(span=span),), opening=True)
-            )
-            lines += [
-                replace(note, text=f"said: {note.text}")
-                for seen in said.observations
-                for note in seen.notes
-            ]
+            read = CallTools("read what is said", (ReadTranscript(span=span),), opening=True)
+            results = yield from call_tools(read)
+            said = [note for seen in results.observations for note in seen.notes]
+            lines += [replace(note, text=f"said: {note.text}") for note in said]
         return sorted(lines, key=lambda note: note.span.start_s)
 
     def rank(self, lines: list[Note]) -> PlayPart[list[Candidate]]:
@@ -262,6 +256,25 @@ class _Search:
         length_s = min(LONGEST_S, max(LEAST_S, span.duration_s))
         start_s = max(0.0, span.middle_s - length_s / 2)
         return Span(start_s, start_s + length_s).clip(self.inquiry.tree.span)
+
+
+def read_descriptions(inquiry: Inquiry, count: int) -> PlayPart[tuple[list[Note], bool]]:
+    """What is known of the video already, where that is most of it; else beside it what `count`
+    stills of its shots show. And whether the budget refused that."""
+    span = inquiry.tree.span
+    read = CallTools("read what is known of it", (Overview(span=span, leaves=True),), opening=True)
+    results = yield from call_tools(read)
+    notes = [note for seen in results.observations for note in seen.notes]
+    known_s = sum(part.duration_s for part in merge_spans([note.span for note in notes]))
+    # An index that is half made tells nothing of the other half.
+    if known_s >= KNOWN_SHARE * span.duration_s:
+        return notes, False
+    stills = yield from find_stills(inquiry, count)
+    describe = DescribeStills(span=span, stills=tuple(stills))
+    action = CallTools("describe a frame of each shot", (describe,), opening=True)
+    results = yield from call_tools(action)
+    notes += [note for seen in results.observations for note in seen.notes]
+    return notes, results.spent is not None
 
 
 def find_stills(inquiry: Inquiry, count: int) -> PlayPart[list[StillFrame]]:

@@ -38,11 +38,12 @@ from mmreason.policies.inspection import (
     take_look,
 )
 from mmreason.policies.readings import MOST_WINDOWS, Reading
-from mmreason.policies.scripted_search import ScriptedSearch, find_stills
+from mmreason.policies.scripted_search import ScriptedSearch, read_descriptions
 from mmreason.policies.stages import Stage
 from mmreason.policies.tool_loop_text import (
     LAST_TURN,
     NO_TOOL,
+    OUTLINE_LINES,
     REFUTED,
     REMINDER,
     UNSEEN_IDS,
@@ -176,19 +177,19 @@ class _Conversation:
 
     def read_outline(self) -> PlayPart[list[Note]]:
         """What is known of the video; where that is nothing, what stills of its shots show."""
-        span = self.inquiry.tree.span
-        results = yield from call_tools(
-            CallTools("read what is known of it", (Overview(span=span),), opening=True)
-        )
-        notes = [note for seen in results.observations for note in seen.notes]
-        if not notes and "search" not in self.policy.without:
-            stills = yield from find_stills(self.inquiry, OUTLINE_STILLS)
-            describe = DescribeStills(span=span, stills=tuple(stills))
-            why = "describe a frame of each shot"
-            results = yield from call_tools(CallTools(why, (describe,), opening=True))
-            notes = [note for seen in results.observations for note in seen.notes]
+        notes: list[Note] = []
+        if "search" not in self.policy.without:
+            known, _ = yield from read_descriptions(self.inquiry, OUTLINE_STILLS)
+            results = yield from call_tools(
+                CallTools("read its overview", (Overview(span=self.video.span),), opening=True)
+            )
+            upper = [note for seen in results.observations for note in seen.notes]
+            # Scenes tell of a long index in few lines; a few stills are told one by one.
+            notes = upper if len(known) > OUTLINE_LINES else known
         if self.inquiry.has_subtitles and "speech" not in self.policy.without:
-            read = CallTools("read what is said", (ReadTranscript(span=span),), opening=True)
+            read = CallTools(
+                "read what is said", (ReadTranscript(span=self.video.span),), opening=True
+            )
             results = yield from call_tools(read)
             said = [note for seen in results.observations for note in seen.notes]
             notes += [Note(note.span, f"said: {note.text}") for note in said]
@@ -260,7 +261,9 @@ class _Conversation:
                 continue
             error = call.error or "not made: this turn only answers"
             mistakes += 1
-            note = ModelTurn(kind="invalid", text=f"{call.written.name} {call.written.arguments}"[:500])
+            note = ModelTurn(
+                kind="invalid", text=f"{call.written.name} {call.written.arguments}"[:500]
+            )
             counted = mistakes > 1 or bool(results)
             yield from record_note(RecordNote("", note, error, counted=counted))
             self.tell_result(call, REMINDER.format(error=error))

@@ -147,4 +147,3 @@ def _read_call(video: AskedVideo, written: WrittenCall) -> ReadCall:
         return ReadCall(written, call_tool(LOOP_TOOLS, video, written.name, arguments))
     except (UsageError, JsonInputError) as error:
         return ReadCall(written, None, str(error))
-

@@ -30,7 +30,19 @@ _MOST_PLACES = 4
 """Stretches named of those that were looked at."""
 _LONGEST_ASKED = 90
 """Characters of a call's arguments that are shown."""
-_SILENT = ("span", "options", "check", "shift", "node", "moments", "count", "spans", "frames", "cues", "limit")
+_SILENT = (
+    "span",
+    "options",
+    "check",
+    "shift",
+    "node",
+    "moments",
+    "count",
+    "spans",
+    "frames",
+    "cues",
+    "limit",
+)
 """Arguments that are plain from elsewhere, or have words of their own."""
 
 

@@ -6,7 +6,7 @@ They show no frames and ask no model. What they tell are cues where to look, nev
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 from mmreason.memory.records import Channel, MemoryQuery, MemoryRecord
@@ -30,7 +30,8 @@ def answer_from_memory(
 ) -> Observation:
     """What a call tells. Raises UsageError for a query that cannot be asked."""
     if isinstance(call, Overview):
-        return _observe(call.span, memory.overview(call.span), NOTHING_READ)
+        known = memory.select_leaves("event") if call.leaves else memory.overview(call.span)
+        return _observe(call.span, known, "" if known else NOTHING_READ)
     if isinstance(call, SearchMemory):
         query = MemoryQuery(
             call.text,
@@ -77,20 +78,6 @@ def record_spans(seen: Observation) -> dict[str, tuple[Span, ...]]:
     """
     ids = _RECORD_ID.findall(seen.text)
     return {i: (note.span,) for i, note in zip(ids, seen.notes, strict=False)}
-
-
-def to_records(notes: Iterable[Note], subtitles: Subtitles | None, model: str) -> list[MemoryRecord]:
-    """What was described and what is said, as records of a memory."""
-    records = [
-        MemoryRecord("event", note.span, note.text, "frames", model)
-        for note in notes
-        if note.text.strip()
-    ]
-    source = "" if subtitles is None else subtitles.path
-    for line in subtitles or ():
-        if line.text.strip():
-            records.append(MemoryRecord("speech", line.span, line.text, source or "subtitles"))
-    return records
 
 
 def _join(notes: Sequence[Note]) -> Note:

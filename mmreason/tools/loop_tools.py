@@ -174,9 +174,7 @@ LOOP_TOOLS: tuple[Tool, ...] = (
 )
 
 
-def _look(
-    video: AskedVideo, spans: tuple[Span, ...], question: str, frames: int
-) -> LookAtSpans:
+def _look(video: AskedVideo, spans: tuple[Span, ...], question: str, frames: int) -> LookAtSpans:
     # The model's own question is another one: the options do not belong to it.
     own = question.strip()
     is_same = not own or own == video.question

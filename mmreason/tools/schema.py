@@ -153,7 +153,10 @@ def _arguments_model(tool: Tool) -> Any:
     hints = inspect.get_annotations(tool, eval_str=True)
     parameters = inspect.signature(tool).parameters
     fields: dict[str, Any] = {
-        name: (hints[name], ... if (value := parameters[name].default) is Parameter.empty else value)
+        name: (
+            hints[name],
+            ... if (value := parameters[name].default) is Parameter.empty else value,
+        )
         for name in argument_names(tool)
     }
     strict = ConfigDict(extra="forbid")

@@ -5,18 +5,15 @@ but an embedder where one is given.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from mmreason.language.text import extract_terms
+from mmreason.memory.vector_index import Embed
 from mmreason.types import Note, UsageError
 
 MOST_FOUND = 8
-
-Embed = Callable[[Sequence[str]], Any]
-"""Texts to embeddings: an array, or a tensor on the CPU, of shape (texts, width)."""
 
 
 def search_notes(

@@ -14,7 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from mmreason.memory.caption_records import make_speech_records
+from mmreason.memory.records import MemoryRecord
 from mmreason.memory.store import Store, make_key
+from mmreason.memory.vector_index import Embed
 from mmreason.memory.video_memory import VideoMemory
 from mmreason.models.base import (
     ChatModel,
@@ -51,7 +54,7 @@ from mmreason.tools.calls import (
     send_request,
     split_batches,
 )
-from mmreason.tools.known import answer_from_memory, to_records
+from mmreason.tools.known import answer_from_memory
 from mmreason.tools.prompts import look_text, score_text
 from mmreason.tools.replies import (
     as_text,
@@ -62,7 +65,7 @@ from mmreason.tools.replies import (
     to_stored,
 )
 from mmreason.tools.scan import scan_key, scan_video, to_scan_observation
-from mmreason.tools.search import Embed, search_notes
+from mmreason.tools.search import search_notes
 from mmreason.tools.transcript import plain_line
 from mmreason.tools.views import (
     View,
@@ -109,10 +112,12 @@ class Toolbox:
         seed: int = 0,
         embed: Embed | None = None,
         deadline_s: float | None = None,
+        memory: VideoMemory | None = None,
     ):
         """`subtitles` are there for `search`; `transcript`, the passages of them that match the
         question, is shown with every question to models that read it. `embed` finds by meaning in
-        `search`. Calls to models end at `deadline_s`, a value of `time.monotonic()`, where the
+        `search`. `memory` is what is known of the video, for tools that
+        tell it. Calls to models end at `deadline_s`, a value of `time.monotonic()`, where the
         model can."""
         self._video = video
         self._roles = roles
@@ -122,6 +127,7 @@ class Toolbox:
         self._seed = seed
         self._embed = embed
         self._deadline_s = deadline_s
+        self._memory = VideoMemory() if memory is None else memory
         self._read: list[Note] = []
         """Captions read in this conversation, for `search`."""
         self.notes: list[str] = []
@@ -133,8 +139,9 @@ class Toolbox:
         """Of `count` conversations, for a `ModelRequest`."""
         return () if self._deadline_s is None else (self._deadline_s,) * count
 
-    def prepare(self, call: ToolCall) -> PreparedCall:
-        """Decide the frames of a call. Decodes nothing, asks no model."""
+    def prepare(self, call: ToolCall, *, caption_prompt: str = "") -> PreparedCall:
+        """Decide the frames of a call. Decodes nothing, asks no model. `caption_prompt` asks for a
+        description in other words than the model's own."""
         if isinstance(call, Scan):
             key = scan_key(call, self._video.content_hash)
             return PreparedCall(
@@ -146,7 +153,7 @@ class Toolbox:
                 stored=self._stored(key, ()),
             )
         model = self._roles.watcher(call)
-        prompt, views, limit = self._plan(call, model)
+        prompt, views, limit = self._plan(call, model, caption_prompt)
         key = self._key(model, prompt, views, limit)
         # A search asks nothing, and what it finds changes with all that is read.
         stored = self._stored(key, views) if views else None
@@ -154,7 +161,9 @@ class Toolbox:
             call=call, prompt=prompt, max_new_tokens=limit, views=views, key=key, stored=stored
         )
 
-    def _plan(self, call: ToolCall, model: ChatModel) -> tuple[str, tuple[View, ...], int]:
+    def _plan(
+        self, call: ToolCall, model: ChatModel, caption_prompt: str
+    ) -> tuple[str, tuple[View, ...], int]:
         """What a model is asked, the frames it is shown, and most tokens of its reply."""
         recipe, info, span = model.clip, self._video.info, call.span
         lines = self._transcript if recipe.reads_transcript else ()
@@ -164,8 +173,9 @@ class Toolbox:
             else:
                 views = caption_views(recipe, info, span, call.shift)
             # More frames than a clip show more than one thing: their caption may be longer.
-            is_overview = len(views[0].times_s) > recipe.frames
-            return recipe.prompts.caption, views, OVERVIEW_TOKENS if is_overview else MAX_NEW_TOKENS
+            is_overview = bool(caption_prompt) or len(views[0].times_s) > recipe.frames
+            limit = OVERVIEW_TOKENS if is_overview else MAX_NEW_TOKENS
+            return caption_prompt or recipe.prompts.caption, views, limit
         if isinstance(call, DescribeStills):
             return recipe.prompts.caption, stills_views(recipe, info, call.stills), MAX_NEW_TOKENS
         if isinstance(call, LookAtSpans):
@@ -276,10 +286,16 @@ class Toolbox:
         return Observation(text=text, span=call.span, notes=notes)
 
     def _tell_known(self, call: MemoryCall) -> Observation:
-        memory = VideoMemory()
-        memory.add(to_records(self._read, self._subtitles, self._roles.observer.name))
+        name = self._roles.observer.name
+        described = [note for note in self._read if note.text.strip()]
         try:
-            return answer_from_memory(call, memory, self._subtitles)
+            # What was read in this conversation is known from here on, to later questions too.
+            self._memory.add(
+                MemoryRecord("event", note.span, note.text, "frames", name) for note in described
+            )
+            if self._subtitles:
+                self._memory.add(make_speech_records(self._subtitles))
+            return answer_from_memory(call, self._memory, self._subtitles)
         except FAILURES as error:
             return Observation(text="", span=call.span, error=first_line(error))
 

@@ -40,24 +40,24 @@ def test_an_index_is_what_questions_find(world):
     reasoner = Reasoner(observer)
     built = list(reasoner.index(world, ("high", "medium")))
     assert [one.done for one in built] == list(range(1, 21)) and built[0].total == 20
-    assert not any(one.seen.cached or one.seen.error for one in built)
+    assert not any(one.observation.cached or one.observation.error for one in built)
     calls = observer.calls
     answer = reasoner.ask(world, "What colour is the ring?")
     captions = [s for s in answer.trace if s.call.name == "caption"]
     known = [s for s in captions if len(s.call.arguments["node"]) <= 2]
     assert known and all(s.observation.cached for s in known)
     again = list(reasoner.index(world, ("high",)))
-    assert all(one.seen.cached for one in again)
+    assert all(one.observation.cached for one in again)
     assert observer.calls == calls + answer.cost.model_calls
 
 
 def test_an_index_broken_off_goes_on(world, tmp_path):
     with Store.open(tmp_path / "s.sqlite3") as store:
         first = islice(Reasoner(model(), store=store).index(world, ("medium",)), 7)
-        assert not any(one.seen.cached for one in first)
+        assert not any(one.observation.cached for one in first)
     with Store.open(tmp_path / "s.sqlite3") as store:
         whole = Reasoner(model(), store=store).index(world, ("medium",))
-        cached = [one.seen.cached for one in whole]
+        cached = [one.observation.cached for one in whole]
     assert cached == [True] * 7 + [False] * 9
 
 

@@ -128,7 +128,7 @@ def test_an_index_captions_as_a_model_that_decides_reads(fake_video, watcher, th
     observer = watcher(video, answers, clip=CLIP)
     plays = thinker(["<think>a</think><tool>open((2,))</tool>", "<answer>red</answer>"])
     reasoner = Reasoner(plays, observer=observer, policy=LongVideoR1(scan=scan))
-    assert all(one.seen.error is None for one in reasoner.index(video, ("high", "medium")))
+    assert all(one.observation.error is None for one in reasoner.index(video, ("high", "medium")))
     answer = reasoner.ask(video, "What colour is the star?")
     read = [step.observation.cached for step in answer.trace if step.call.name == "caption"]
     assert read == [True] * 8
@@ -142,7 +142,7 @@ def test_an_index_scans_as_questions_do(fake_video, watcher):
     video = long_video(fake_video, (431.3, 432.3, "a small red star."))
     model = watcher(video, answers, clip=CLIP)
     reasoner = Reasoner(model)
-    assert not any(one.seen.cached for one in reasoner.index(video, ("high",)))
+    assert not any(one.observation.cached for one in reasoner.index(video, ("high",)))
     answer = reasoner.ask(video, "What colour is the star?")
     opening = [s for s in answer.trace if len(getattr(s.call, "node", ())) == 1]
     assert len(opening) == 4 and all(s.observation.cached for s in opening)

@@ -1,0 +1,168 @@
+"""The tables of a store that hold what is known of videos: records and their embeddings.
+
+Functions over an open connection; locks, transactions and errors are the affair of `store`. What is
+read is checked as what anybody may have written.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmreason.memory.records import MemoryRecord
+from mmreason.types import UsageError
+from mmreason.video.plain_text import show_line
+from mmreason.video.types import Span
+
+RECORD_SCHEMA = (
+    # One row a video; `made_ns` tells a memory from one that was forgotten and begun anew.
+    "CREATE TABLE memories (video TEXT PRIMARY KEY, name TEXT NOT NULL, made_ns INTEGER NOT NULL, "
+    "records INTEGER NOT NULL, size INTEGER NOT NULL, used_ns INTEGER NOT NULL)",
+    "CREATE TABLE records (number INTEGER PRIMARY KEY, video TEXT NOT NULL, id TEXT NOT NULL, "
+    "channel TEXT NOT NULL, start_us INTEGER NOT NULL, end_us INTEGER NOT NULL, "
+    "text TEXT NOT NULL, source TEXT NOT NULL, model TEXT NOT NULL, level INTEGER NOT NULL, "
+    "UNIQUE (video, id))",
+    "CREATE TABLE vectors (video TEXT NOT NULL, embedder TEXT NOT NULL, id TEXT NOT NULL, "
+    "vector BLOB NOT NULL, PRIMARY KEY (video, embedder, id)) WITHOUT ROWID",
+)
+MOST_RECORDS = 200_000
+"""Of one video: a line a second of more than two days."""
+_ROW_BYTES = 100
+"""Of a record beside its texts, for the size of the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryState:
+    """What tells whether a memory that was read is still all there is."""
+
+    made_ns: int
+    records: int
+
+
+def read_state(connection: sqlite3.Connection, video: str) -> MemoryState:
+    """Zeros where nothing is kept of this video."""
+    row = connection.execute(_STATE, (video,)).fetchone()
+    return MemoryState(*row) if row else MemoryState(0, 0)
+
+
+def insert_records(
+    connection: sqlite3.Connection, video: str, name: str, records: Sequence[MemoryRecord]
+) -> int:
+    """Write those that are not there; returns how many were new. UsageError beyond
+    `MOST_RECORDS`."""
+    known = read_state(connection, video).records
+    if known + len(records) > MOST_RECORDS:
+        raise UsageError(
+            f"the memory of a video holds at most {MOST_RECORDS:,} records; there are {known:,} "
+            f"and {len(records):,} more were to be added"
+        )
+    new = size = 0
+    for record in records:
+        row = (video, record.id, record.channel, *record.span_us, record.text, record.source)
+        inserted = connection.execute(_INSERT, (*row, record.model, record.level)).rowcount
+        new += inserted
+        size += inserted * (len(record.text.encode()) + _ROW_BYTES)
+    now_ns = time.time_ns()
+    connection.execute(_GROW, (video, show_line(name), now_ns, new, size, now_ns))
+    return new
+
+
+def select_records(
+    connection: sqlite3.Connection, video: str, after: int
+) -> Iterator[tuple[int, MemoryRecord | None]]:
+    """(number, record) of those beyond a number, in the order in which they were written; None for
+    a row that is none."""
+    for number, *row in connection.execute(_SELECT, (video, after, MOST_RECORDS)):
+        yield number, _read_record(row)
+
+
+def delete_upper(connection: sqlite3.Connection, video: str, model: str) -> None:
+    """Forget the scenes and the root that were made from what one model wrote. Whoever has read the
+    memory reads it anew."""
+    where = "WHERE video = ? AND model = ? AND level > 0"
+    size = f"SELECT COUNT(*), COALESCE(SUM(LENGTH(CAST(text AS BLOB)) + {_ROW_BYTES}), 0)"
+    count, size_bytes = connection.execute(
+        f"{size} FROM records {where}", (video, model)
+    ).fetchone()
+    connection.execute(f"DELETE FROM records {where}", (video, model))
+    connection.execute(_SHRINK, (count, size_bytes, time.time_ns(), video))
+
+
+def insert_vectors(
+    connection: sqlite3.Connection, video: str, embedder: str, vectors: dict[str, np.ndarray]
+) -> None:
+    """Keep the embedding of records by id, as 32-bit floats; the last writer wins."""
+    rows = [(video, embedder, i, _to_blob(vector)) for i, vector in vectors.items()]
+    connection.executemany(_INSERT_VECTOR, rows)
+    connection.execute(_ADD_SIZE, (sum(len(row[3]) + _ROW_BYTES for row in rows), video))
+
+
+def select_vectors(
+    connection: sqlite3.Connection, video: str, embedder: str
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Ids of records and an array of float32 (records, width) with an embedding each. Those of
+    another width than most are left out, and so are those with a number that is none."""
+    rows = connection.execute(_SELECT_VECTORS, (video, embedder, MOST_RECORDS))
+    blobs = {i: blob for i, blob in rows if isinstance(i, str) and isinstance(blob, bytes)}
+    lengths = Counter(len(blob) for blob in blobs.values() if blob and len(blob) % 4 == 0)
+    if not lengths:
+        return (), np.zeros((0, 0), np.float32)
+    usual = lengths.most_common(1)[0][0]
+    blobs = {i: blob for i, blob in blobs.items() if len(blob) == usual}
+    vectors = np.frombuffer(b"".join(blobs.values()), "<f4").reshape(len(blobs), -1)
+    sound = np.isfinite(vectors).all(axis=1)
+    return tuple(i for i, ok in zip(blobs, sound, strict=True) if ok), vectors[sound]
+
+
+def list_embedders(connection: sqlite3.Connection, video: str) -> tuple[str, ...]:
+    """Names of those whose embeddings are kept of this video."""
+    rows = connection.execute("SELECT DISTINCT embedder FROM vectors WHERE video = ?", (video,))
+    return tuple(str(name) for (name,) in rows)
+
+
+def delete_memory(connection: sqlite3.Connection, video: str) -> None:
+    """Forget all that is known of one video."""
+    for table in ("vectors", "records", "memories"):
+        connection.execute(f"DELETE FROM {table} WHERE video = ?", (video,))
+
+
+def _to_blob(vector: np.ndarray) -> bytes:
+    return np.ascontiguousarray(vector, "<f4").tobytes()
+
+
+def _read_record(row: Sequence[object]) -> MemoryRecord | None:
+    channel, start_us, end_us, text, source, model, level = row
+    texts = (channel, text, source, model)
+    numbers = (start_us, end_us, level)
+    if not all(isinstance(t, str) for t in texts) or not all(type(n) is int for n in numbers):
+        return None
+    try:
+        span = Span(start_us / 1_000_000, end_us / 1_000_000)
+        return MemoryRecord(channel, span, text, source, model, level)
+    except ValueError:
+        return None
+
+
+_STATE = "SELECT CAST(made_ns AS INTEGER), CAST(records AS INTEGER) FROM memories WHERE video = ?"
+_INSERT = (
+    "INSERT OR IGNORE INTO records (video, id, channel, start_us, end_us, text, source, model, "
+    "level) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_GROW = """
+INSERT INTO memories (video, name, made_ns, records, size, used_ns) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (video) DO UPDATE SET records = records + excluded.records,
+    size = size + excluded.size, used_ns = excluded.used_ns
+"""
+_SHRINK = "UPDATE memories SET records = records - ?, size = size - ?, made_ns = ? WHERE video = ?"
+_SELECT = (
+    "SELECT number, channel, start_us, end_us, text, source, model, level FROM records "
+    "WHERE video = ? AND number > ? ORDER BY number LIMIT ?"
+)
+_INSERT_VECTOR = "INSERT OR REPLACE INTO vectors (video, embedder, id, vector) VALUES (?, ?, ?, ?)"
+_ADD_SIZE = "UPDATE memories SET size = size + ? WHERE video = ?"
+_SELECT_VECTORS = "SELECT id, vector FROM vectors WHERE video = ? AND embedder = ? LIMIT ?"
