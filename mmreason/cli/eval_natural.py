@@ -36,8 +36,8 @@ def eval_natural(
         str,
         typer.Option(
             "--observer",
-            help="Models by script: perfect, forgetful, wrong, verbose, thinking, refusing, random, "
-            "stubborn; separated by commas.",
+            help="Models by script: perfect, forgetful, wrong, verbose, thinking, refusing, "
+            "random, stubborn; separated by commas.",
         ),
     ] = OBSERVERS,
     model: Annotated[

@@ -421,9 +421,9 @@ def _language_asked(text: str) -> Language:
 def _think(text: str) -> str:
     opening = " ".join(text.split()[:12])
     return (
-        f"<think>The user asks: {opening} ... Let me go through the frames in order. I see a scene, "
-        "then another one. Wait, is it B? Let me check once more before I answer. Maybe A. No, I "
-        "should rely on what the frames show and on nothing else.</think>\n"
+        f"<think>The user asks: {opening} ... Let me go through the frames in order. I see a "
+        "scene, then another one. Wait, is it B? Let me check once more before I answer. Maybe A. "
+        "No, I should rely on what the frames show and on nothing else.</think>\n"
     )
 
 

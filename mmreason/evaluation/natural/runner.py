@@ -27,6 +27,7 @@ from mmreason.models.base import ChatModel
 from mmreason.natural.items import NaturalItem
 from mmreason.natural.observers import HABITS, make_observer
 from mmreason.natural.questions import draw_items
+from mmreason.natural.reasoners import make_reasoner
 from mmreason.natural.records import VideoScript
 from mmreason.natural.scripts import draw_script, script_subtitles, script_world
 from mmreason.natural.texts import GENRES, Language
@@ -184,8 +185,10 @@ def _measure_video(
         with Video.open(path) as video:
             frames = CardVideo(video, script)
             for observer, method, item in missing:
-                model = _model(observer, script, all_items)
-                yield _outcome(plan, observer, method, model, frames, item, subtitles)
+                name = parse_method(method).reasoner
+                decider = make_reasoner(name, script.genre, all_items) if name else None
+                models = _model(observer, script, all_items), decider
+                yield _outcome(plan, observer, method, models, frames, item, subtitles)
 
 
 def _model(name: str, script: VideoScript, items: tuple[NaturalItem, ...]) -> ChatModel:
@@ -203,15 +206,18 @@ def _outcome(
     plan: NaturalPlan,
     observer: str,
     method: str,
-    model: ChatModel,
+    models: tuple[ChatModel, ChatModel | None],
     video: CardVideo,
     item: NaturalItem,
     subtitles: Subtitles,
 ) -> NaturalOutcome:
     # A fault of a model or a policy is the outcome of this item, not the end of the run.
     budget = Budget(frames=plan.frames)
+    model, decider = models
     try:
-        answer = answer_item(parse_method(method), model, video, item, subtitles, budget=budget)
+        answer = answer_item(
+            parse_method(method), model, video, item, subtitles, budget=budget, decider=decider
+        )
     except (ValueError, RuntimeError, OSError) as error:
         return outcome_of(item, observer, method, error)
     return outcome_of(item, observer, method, answer)

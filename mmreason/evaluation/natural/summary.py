@@ -87,8 +87,9 @@ def build_row(outcomes: Sequence[NaturalOutcome]) -> NaturalRow:
 
 
 def share(outcomes: Sequence[NaturalOutcome], test: Callable[[NaturalOutcome], bool]) -> Interval:
-    """Share that passes a test. Its interval is the wider of two at each end: bootstrap over videos,
-    whose items are not independent, and Wilson's, which stays open where all or none pass."""
+    """Share that passes a test. Its interval is at each end the wider of two: bootstrap over
+    videos, whose items are not independent, and Wilson's, which stays open where all or none
+    pass."""
     hits = Proportion(sum(map(test, outcomes)), len(outcomes))
     by_video: dict[str, list[float]] = {}
     for outcome in outcomes:
