@@ -276,7 +276,8 @@ class ShotReader:
         if self.habits.is_stubborn:
             return item.options[0] if item.options else "yes"
         if self.habits.is_blind:
-            number = int(self._draw(context, sorted(shots), "guess") * max(1, len(item.options)))
+            draw = self._draw(f"{item.id} {context}", sorted(shots), "guess")
+            number = int(draw * max(1, len(item.options)))
             return item.options[number] if item.options else "something"
         if item.rule == "heard":
             return item.answer_text if item.fact in context else None

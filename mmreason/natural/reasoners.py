@@ -45,8 +45,9 @@ _TRANSCRIPT_ID = re.compile(r"id: (transcript\S*)")
 _COMMON = frozenset(
     re.findall(
         r"\w+",
-        "the a an of in on at is are it that when which what who where how many much can be seen one "
-        "does do did by with for to and or video scene there this comes happens first last while",
+        "the a an of in on at is are it that when which what who where how many much can be seen "
+        "one does do did by with for to and or video scene there this comes happens first last "
+        "while",
     )
 )
 """Words of English questions that say nothing about what is asked for."""

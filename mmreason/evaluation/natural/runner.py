@@ -82,9 +82,10 @@ class NaturalPlan:
         if self.most_items is None:
             return items
         pairs = list(dict.fromkeys(item.pair for item in items))
-        # Turned from video to video: each family has its turn in a short run.
-        turn = (self.seed + GENRES.index(script.genre.name)) * self.most_items % len(pairs)
-        chosen = set([*pairs[turn:], *pairs[:turn]][: self.most_items])
+        # Spread over the families, and shifted from video to video: each has its turn.
+        count = min(self.most_items, len(pairs))
+        shift = self.seed + GENRES.index(script.genre.name)
+        chosen = {pairs[(shift + i * len(pairs) // count) % len(pairs)] for i in range(count)}
         return tuple(item for item in items if item.pair in chosen)
 
 
