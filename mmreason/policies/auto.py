@@ -104,6 +104,9 @@ class Auto:
         if kind == "whole":
             reason = "the question is about the whole video: even frames are as good as a search"
             return PolicyChoice(Global(self.without), reason, kind)
+        if kind in ("order", "count"):
+            reason = "the question needs all of the video, in order: one look at each of its shots"
+            return PolicyChoice(Global(self.without, by_shots=True), reason, kind)
         if inquiry.tier == "strong":
             reason = "the model is strong: it decides itself where to look, with tools"
             return PolicyChoice(ToolLoop(self.without), reason, kind)

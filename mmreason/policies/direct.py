@@ -7,6 +7,7 @@ whole of a long one, with what was read of it as cues: even frames are as good a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmreason.agent.protocol import (
@@ -22,6 +23,7 @@ from mmreason.agent.protocol import (
 from mmreason.policies.inspection import claim_of, inspect_answer, take_look
 from mmreason.policies.readings import Reading
 from mmreason.policies.stages import Stage
+from mmreason.policies.stills import find_stills
 from mmreason.tool_calls import Overview
 from mmreason.tools.prompts import NOT_SHOWN
 from mmreason.video.types import Span
@@ -74,6 +76,9 @@ class Global:
     """
 
     without: frozenset[Stage] = frozenset()
+    by_shots: bool = False
+    """Show frames of each shot in place of even ones: for counts and orders, where none may be
+    missed."""
     name: str = "global"
 
     @property
@@ -90,8 +95,13 @@ class Global:
             results = yield from call_tools(overview)
             notes = [note for seen in results.observations for note in seen.notes]
             cues = tuple(f"{note.span} {note.text}" for note in notes[:CUE_LINES])
+        spans: Sequence[Span] = (span,)
         why = "the question is about the whole video: look at even frames of all of it"
-        reading = yield from take_look(inquiry, (span,), GLOBAL_FRAMES, why, cues=cues)
+        if self.by_shots and "search" not in self.without:
+            stills = yield from find_stills(inquiry, GLOBAL_FRAMES)
+            spans = [still.span for still in stills]
+            why = "the question needs all of the video: look at frames of each shot"
+        reading = yield from take_look(inquiry, spans, GLOBAL_FRAMES, why, cues=cues)
         yield from claim_reading(inquiry, reading, is_checked="check" not in self.without)
 
 

@@ -45,23 +45,18 @@ from mmreason.policies.inspection import (
 )
 from mmreason.policies.readings import Reading
 from mmreason.policies.stages import Stage
+from mmreason.policies.stills import read_descriptions
 from mmreason.tool_calls import (
-    DescribeStills,
-    Overview,
     ReadTranscript,
     ScoreStretch,
     SearchMemory,
-    StillFrame,
 )
 from mmreason.tools.prompts import NOT_SHOWN
-from mmreason.tools.scan import SCAN_THOUGHT, scan_calls
 from mmreason.types import Note
 from mmreason.video.types import Span
 
 STILLS = 40
 """Frames that are described of a video of which nothing was read: one a shot, as far as they go."""
-KNOWN_SHARE = 0.8
-"""Of the video that has to be described already for no stills to be taken."""
 LOOPS = 2
 RETRIEVED = 6
 """Candidates of one loop that something speaks for."""
@@ -256,38 +251,3 @@ class _Search:
         length_s = min(LONGEST_S, max(LEAST_S, span.duration_s))
         start_s = max(0.0, span.middle_s - length_s / 2)
         return Span(start_s, start_s + length_s).clip(self.inquiry.tree.span)
-
-
-def read_descriptions(inquiry: Inquiry, count: int) -> PlayPart[tuple[list[Note], bool]]:
-    """What is known of the video already, where that is most of it; else beside it what `count`
-    stills of its shots show. And whether the budget refused that."""
-    span = inquiry.tree.span
-    read = CallTools("read what is known of it", (Overview(span=span, leaves=True),), opening=True)
-    results = yield from call_tools(read)
-    notes = [note for seen in results.observations for note in seen.notes]
-    known_s = sum(part.duration_s for part in merge_spans([note.span for note in notes]))
-    # An index that is half made tells nothing of the other half.
-    if known_s >= KNOWN_SHARE * span.duration_s:
-        return notes, False
-    stills = yield from find_stills(inquiry, count)
-    describe = DescribeStills(span=span, stills=tuple(stills))
-    action = CallTools("describe a frame of each shot", (describe,), opening=True)
-    results = yield from call_tools(action)
-    notes += [note for seen in results.observations for note in seen.notes]
-    return notes, results.spent is not None
-
-
-def find_stills(inquiry: Inquiry, count: int) -> PlayPart[list[StillFrame]]:
-    """The frames that differ most, found without a model; even ones where that fails."""
-    tree = inquiry.tree
-    calls = scan_calls(tree)
-    if calls:
-        results = yield from call_tools(CallTools(SCAN_THOUGHT, calls, opening=True))
-        each = max(1, count // len(calls))
-        notes = [note for seen in results.observations for note in seen.notes[:each]]
-        times = [(note.span.middle_s if note.time_s is None else note.time_s) for note in notes]
-        stills = [StillFrame(time_s, note.span) for time_s, note in zip(times, notes, strict=True)]
-        if stills:
-            return sorted(stills, key=lambda still: still.time_s)
-    parts = even_stretches(tree.span, count)
-    return [StillFrame(part.span.middle_s, part.span) for part in parts]

@@ -38,8 +38,9 @@ from mmreason.policies.inspection import (
     take_look,
 )
 from mmreason.policies.readings import MOST_WINDOWS, Reading
-from mmreason.policies.scripted_search import ScriptedSearch, read_descriptions
+from mmreason.policies.scripted_search import ScriptedSearch
 from mmreason.policies.stages import Stage
+from mmreason.policies.stills import read_descriptions
 from mmreason.policies.tool_loop_text import (
     LAST_TURN,
     NO_TOOL,
