@@ -276,7 +276,8 @@ class ShotReader:
         if self.habits.is_stubborn:
             return item.options[0] if item.options else "yes"
         if self.habits.is_blind:
-            number = int(self._draw(context, sorted(shots), "guess") * max(1, len(item.options)))
+            draw = self._draw(f"{item.id} {context}", sorted(shots), "guess")
+            number = int(draw * max(1, len(item.options)))
             return item.options[number] if item.options else "something"
         if item.rule == "heard":
             return item.answer_text if item.fact in context else None
@@ -421,9 +422,9 @@ def _language_asked(text: str) -> Language:
 def _think(text: str) -> str:
     opening = " ".join(text.split()[:12])
     return (
-        f"<think>The user asks: {opening} ... Let me go through the frames in order. I see a scene, "
-        "then another one. Wait, is it B? Let me check once more before I answer. Maybe A. No, I "
-        "should rely on what the frames show and on nothing else.</think>\n"
+        f"<think>The user asks: {opening} ... Let me go through the frames in order. I see a "
+        "scene, then another one. Wait, is it B? Let me check once more before I answer. Maybe A. "
+        "No, I should rely on what the frames show and on nothing else.</think>\n"
     )
 
 

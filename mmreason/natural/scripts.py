@@ -36,7 +36,7 @@ SOLO_PAIRS = 4
 """Pairs of verb and object that only one person has: "who" has one answer."""
 UNUSED_EVENTS = 3
 """Events that seem likely and are never shown."""
-FRAMES_HZ = 2.0
+FRAMES_HZ = 1.0
 CARD_PX = (64, 36)
 """(width, height)"""
 

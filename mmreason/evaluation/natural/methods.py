@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmreason import policies
 from mmreason.language.answer_reading import read_answer
 from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, TextPart
 from mmreason.natural.items import NaturalItem
+from mmreason.natural.reasoners import REASONERS
 from mmreason.policies import Policy
 from mmreason.policies.stages import Stage, check_stages
 from mmreason.reasoner import Reasoner
@@ -86,14 +87,26 @@ def parse_method(name: str) -> Method:
     match = _METHOD.fullmatch(name)
     if match is None or match["policy"] not in {*STAGED, *UNSTAGED}:
         raise UsageError(
-            f"{name!r} is no method; policies are {', '.join([*STAGED, *UNSTAGED])} (auto-check leaves out a "
-            "stage, auto@strong has a reasoner decide), even_64 shows 64 even frames"
+            f"{name!r} is no method; policies are {', '.join([*STAGED, *UNSTAGED])} (auto-check "
+            "leaves out a stage, auto@strong has a reasoner decide), even_64 shows 64 even frames"
         )
     stages = tuple(stage for stage in match["stages"].split("-") if stage)
     if stages and match["policy"] in UNSTAGED:
         raise UsageError(f"{name!r}: {match['policy']} has no stages to leave out")
     check_stages(stages)
+    if match["reasoner"] and match["reasoner"] not in REASONERS:
+        raise UsageError(f"{name!r}: no such reasoner; there is {', '.join(REASONERS)}")
     return Method(policy=match["policy"], without=stages, reasoner=match["reasoner"] or "")
+
+
+def without_stage(method: Method, stage: str) -> Method:
+    """The same policy without one more stage.
+
+    Example:
+        >>> without_stage(parse_method("auto"), "check").name
+        'auto-check'
+    """
+    return parse_method(replace(method, without=(*method.without, stage)).name)
 
 
 def answer_item(
@@ -104,11 +117,13 @@ def answer_item(
     subtitles: Subtitles,
     *,
     budget: Budget,
+    decider: ChatModel | None = None,
 ) -> Answer:
-    """Answer one item with nothing in the store."""
+    """Answer one item with nothing in the store. `decider` decides where to look, in place of the
+    observer."""
     if method.even_frames:
         return answer_from_even_frames(observer, video, item, subtitles, method.even_frames)
-    reasoner = Reasoner(observer, policy=_build_policy(method))
+    reasoner = Reasoner(decider or observer, observer=observer, policy=_build_policy(method))
     return reasoner.ask(
         video,
         item.question,

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from mmreason.evaluation.natural.cards import CardVideo
 from mmreason.evaluation.natural.methods import Method, answer_item, parse_method
 from mmreason.evaluation.natural.outcomes import NaturalOutcome, outcome_of
-from mmreason.evaluation.needle.memory import FrameCache
 from mmreason.evaluation.runs import check_same_run
 from mmreason.json_lines import (
     append_lines,
@@ -27,6 +27,7 @@ from mmreason.models.base import ChatModel
 from mmreason.natural.items import NaturalItem
 from mmreason.natural.observers import HABITS, make_observer
 from mmreason.natural.questions import draw_items
+from mmreason.natural.reasoners import make_reasoner
 from mmreason.natural.records import VideoScript
 from mmreason.natural.scripts import draw_script, script_subtitles, script_world
 from mmreason.natural.texts import GENRES, Language
@@ -81,9 +82,10 @@ class NaturalPlan:
         if self.most_items is None:
             return items
         pairs = list(dict.fromkeys(item.pair for item in items))
-        # Turned from video to video: each family has its turn in a short run.
-        turn = (self.seed + GENRES.index(script.genre.name)) * self.most_items % len(pairs)
-        chosen = set([*pairs[turn:], *pairs[:turn]][: self.most_items])
+        # Spread over the families, and shifted from video to video: each has its turn.
+        count = min(self.most_items, len(pairs))
+        shift = self.seed + GENRES.index(script.genre.name)
+        chosen = {pairs[(shift + i * len(pairs) // count) % len(pairs)] for i in range(count)}
         return tuple(item for item in items if item.pair in chosen)
 
 
@@ -182,10 +184,12 @@ def _measure_video(
         path = world.save(folder / f"{world.name}.json")
         subtitles = script_subtitles(script, language)
         with Video.open(path) as video:
-            frames = FrameCache(video)
+            frames = CardVideo(video, script)
             for observer, method, item in missing:
-                model = _model(observer, script, all_items)
-                yield _outcome(plan, observer, method, model, frames, item, subtitles)
+                name = parse_method(method).reasoner
+                decider = make_reasoner(name, script.genre, all_items) if name else None
+                models = _model(observer, script, all_items), decider
+                yield _outcome(plan, observer, method, models, frames, item, subtitles)
 
 
 def _model(name: str, script: VideoScript, items: tuple[NaturalItem, ...]) -> ChatModel:
@@ -203,15 +207,18 @@ def _outcome(
     plan: NaturalPlan,
     observer: str,
     method: str,
-    model: ChatModel,
-    video: FrameCache,
+    models: tuple[ChatModel, ChatModel | None],
+    video: CardVideo,
     item: NaturalItem,
     subtitles: Subtitles,
 ) -> NaturalOutcome:
     # A fault of a model or a policy is the outcome of this item, not the end of the run.
     budget = Budget(frames=plan.frames)
+    model, decider = models
     try:
-        answer = answer_item(parse_method(method), model, video, item, subtitles, budget=budget)
+        answer = answer_item(
+            parse_method(method), model, video, item, subtitles, budget=budget, decider=decider
+        )
     except (ValueError, RuntimeError, OSError) as error:
         return outcome_of(item, observer, method, error)
     return outcome_of(item, observer, method, answer)

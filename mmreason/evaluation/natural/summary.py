@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmreason.evaluation.natural.methods import Method, parse_method
+from mmreason.evaluation.natural.methods import parse_method
 from mmreason.evaluation.natural.outcomes import NaturalOutcome
 from mmreason.evaluation.scoring import Mean, Proportion, bootstrap_mean
 
@@ -87,8 +87,9 @@ def build_row(outcomes: Sequence[NaturalOutcome]) -> NaturalRow:
 
 
 def share(outcomes: Sequence[NaturalOutcome], test: Callable[[NaturalOutcome], bool]) -> Interval:
-    """Share that passes a test. Its interval is the wider of two at each end: bootstrap over videos,
-    whose items are not independent, and Wilson's, which stays open where all or none pass."""
+    """Share that passes a test. Its interval is at each end the wider of two: bootstrap over
+    videos, whose items are not independent, and Wilson's, which stays open where all or none
+    pass."""
     hits = Proportion(sum(map(test, outcomes)), len(outcomes))
     by_video: dict[str, list[float]] = {}
     for outcome in outcomes:
@@ -123,6 +124,43 @@ def compare_languages(outcomes: Sequence[NaturalOutcome], first: str, second: st
     return _paired(of_first, lambda o: right.get(o.item.pair))
 
 
+def comparison_lines(outcomes: Sequence[NaturalOutcome]) -> list[str]:
+    """How each policy compares with direct viewing at equal frames, and its languages with each
+    other, a sentence each."""
+    lines = []
+    for row in build_rows(outcomes):
+        if not is_policy(row.method):
+            continue
+        own = select(outcomes, row.observer, row.method)
+        # Means are of the first language, in which even frames were shown.
+        even = [
+            o.method for o in outcomes if o.observer == row.observer and not is_policy(o.method)
+        ]
+        name = f"{row.method} ({row.observer})"
+        for method in sorted(dict.fromkeys(even), key=lambda m: parse_method(m).even_frames):
+            gain = compare(own, select(outcomes, row.observer, method))
+            lines.append(f"{name}: {points(gain)} to {method}, the same items")
+        languages = list(dict.fromkeys(o.item.language for o in own))
+        for other in languages:
+            if other != "en" and "en" in languages:
+                gain = compare_languages(own, other, "en")
+                lines.append(f"{name}: {points(gain)} in {other} to en, the same items")
+    return lines
+
+
+def points(difference: Interval) -> str:
+    """A difference of shares with its interval.
+
+    Example:
+        >>> points((0.05, -0.01, 0.1))
+        '+5.0 points (-1.0 to +10.0)'
+    """
+    value, low, high = (100 * v for v in difference)
+    if math.isnan(low):
+        return f"{value:+.1f} points (one video: no interval)"
+    return f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
+
+
 def _paired(
     outcomes: Sequence[NaturalOutcome], other: Callable[[NaturalOutcome], bool | None]
 ) -> Interval:
@@ -133,11 +171,6 @@ def _paired(
             gain = float(outcome.is_right) - float(other_right)
             by_video.setdefault(outcome.item.video, []).append(gain)
     return bootstrap_mean(by_video.values())
-
-
-def even_method(row: NaturalRow) -> str:
-    """The direct viewing that a policy is compared with: as many frames as it took on average."""
-    return Method(even_frames=max(1, round(row.frames.value))).name
 
 
 def is_policy(method: str) -> bool:
