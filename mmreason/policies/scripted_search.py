@@ -1,8 +1,8 @@
 """The search that is led step by step, for models that do not decide well where to look.
 
 What is known says where to look: candidate stretches by words and by the model's ranking -> the
-model scores them from a few frames -> one look at the best, joined -> the inspector; at most two loops. A
-video of which nothing is known is surveyed first: one look at all its shots with the full question.
+model scores them from a few frames -> one look at the best, joined -> the inspector; at most two
+loops. A video of which nothing is known is surveyed first: one look at all its shots.
 """
 
 from __future__ import annotations

@@ -79,12 +79,15 @@ from mmreason.types import Cost, Note, Observation, UsageError
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import FrameBatch, FrameSource
 
+<<<<<<< HEAD
 MAX_NEW_TOKENS = 96
 OVERVIEW_TOKENS = 256
 """Tokens for a caption of a stretch longer than a clip, written in one piece."""
 LOOK_TOKENS = 256
 """Tokens for an answer with the times that show it, and for the words around it of a model that
 does not keep to the form."""
+=======
+>>>>>>> options
 Allows = Callable[[int], bool]
 """Whether the budget has room for so many frames beside those of the calls themselves."""
 
@@ -153,7 +156,31 @@ class Toolbox:
                 stored=self._stored(key, ()),
             )
         model = self._roles.watcher(call)
+<<<<<<< HEAD
         prompt, views, limit = self._plan(call, model, caption_prompt)
+=======
+        prompts, info, span = model.clip.prompts, self._video.info, call.span
+        limit = model.clip.answer_tokens
+        if isinstance(call, Caption | Skim):
+            prompt = caption_prompt or prompts.caption
+            if isinstance(call, Caption):
+                views = caption_views(model.clip, info, span, stills=call.stills)
+            else:
+                views = caption_views(model.clip, info, span, call.shift)
+            # More frames than a clip show more than one thing: their caption may be longer.
+            is_overview = bool(caption_prompt) or len(views[0].times_s) > model.clip.frames
+            limit = model.clip.overview_tokens if is_overview else model.clip.caption_tokens
+        elif isinstance(call, Search):
+            prompt, views = call.text, ()
+        else:
+            options = call.options if model.clip.reads_options else ()
+            lines = self._transcript if model.clip.reads_transcript else ()
+            prompt = prompts.ask(call.question, options, lines)
+            if isinstance(call, Focus):
+                views = focus_views(model.clip, info, span)
+            else:
+                views = (clip_view(model.clip, info, span, call.shift),)
+>>>>>>> options
         key = self._key(model, prompt, views, limit)
         # A search asks nothing, and what it finds changes with all that is read.
         stored = self._stored(key, views) if views else None
