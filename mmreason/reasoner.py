@@ -134,19 +134,9 @@ class Reasoner:
     ) -> Reasoner:
         """Load "nano", a folder, a Hugging Face name, or the URL of a server (see `models.load`).
 
-<<<<<<< HEAD
         `observer` and `checker` name other models for these roles, `without` leaves stages out (see
-        `Reasoner`); the settings after `store` are those of `model`, of which `options` say how it
-        is asked, such as `{"enable_thinking": False, "max_frames": 32}` (see `ModelOptions`).
-        `compat="longvideo_r1"` sets tree, frames, tools and
-        limits as the published weights of that agent expect them, `compat="nano"` as those that
-        were trained on `mmreason data navigation` do. `store` is a `Store` or a file;
-        by default the one in the user's cache folder. It knows a video by samples of its bytes, or
-        by all of them where that was opened with `Video.open(path, full_hash=True)`.
-=======
-        `observer` and `checker` name other models for these roles (see `Reasoner`); the settings
-        after `store` are those of `model`, and `options` say how it is asked, such as
-        `{"enable_thinking": False, "max_frames": 32}` (see `ModelOptions`).
+        `Reasoner`); the settings after `store` are those of `model`, and `options` say how it is
+        asked, such as `{"enable_thinking": False, "max_frames": 32}` (see `ModelOptions`).
         `compat="longvideo_r1"` sets tree, frames, tools and limits as the published weights of that
         agent expect them, `compat="nano"` as those that were trained on `mmreason data navigation`
         do. `store` is a `Store` or a file; by default the one in the user's cache folder. It knows
@@ -156,7 +146,6 @@ class Reasoner:
         How much is left to `model` (its tier) follows from the option `tier`, its name or its size.
         Where none of them tells, a server in the own network is probed with three tiny calls, once;
         `probe=True` probes any model, `probe=False` none.
->>>>>>> options
         """
         from mmreason import models
 
