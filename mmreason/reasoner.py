@@ -287,12 +287,8 @@ class Reasoner:
 
     def memory(self, video: FrameSource) -> VideoMemory:
         """What is known of an open video: to be searched, and added to. Cues, not evidence."""
-        return VideoMemory(
-            self.store,
-            video.content_hash,
-            name=f"{Path(video.info.path).name} [{video.content_hash[:8]}]",
-            model=self.model.name,
-            embedder=self.embedder,
+        return VideoMemory.of_video(
+            video, self.store, model=self.model.name, embedder=self.embedder
         )
 
     def estimate(self, video: VideoInput | FrameSource, budget: Budget | None = None) -> Estimate:

@@ -23,6 +23,7 @@ from mmreason.report.console import TextConsole
 from mmreason.video.plain_text import show_line, show_text
 
 if TYPE_CHECKING:
+    from mmreason.memory.store import Store
     from mmreason.memory.tree import TreeRecipe
     from mmreason.models.options import ModelOptions
     from mmreason.policies import Policy
@@ -134,7 +135,7 @@ def show_progress(message: str) -> Iterator[Callable[[str], None]]:
 
 def load_reasoner(
     model: str,
-    store: Path | None = None,
+    store: Store | Path | None = None,
     *,
     observer: str | None = None,
     checker: str | None = None,
