@@ -174,7 +174,11 @@ class Toolbox:
             limit = recipe.overview_tokens if is_overview else recipe.caption_tokens
             return caption_prompt or recipe.prompts.caption, views, limit
         if isinstance(call, DescribeStills):
-            return recipe.prompts.caption, stills_views(recipe, info, call.stills), recipe.caption_tokens
+            return (
+                recipe.prompts.caption,
+                stills_views(recipe, info, call.stills),
+                recipe.caption_tokens,
+            )
         if isinstance(call, LookAtSpans):
             view = spans_view(recipe, info, call.spans, call.frames, call.shift)
             prompt = look_text(
