@@ -113,6 +113,12 @@ def inspect_answer(
     each = INSPECTED_FRAMES if len(groups) == 1 else FRAMES_EACH
     calls = [_again(reading, group, each, OTHER_FRAMES) for group in groups]
     found = yield from _judge(inquiry, reading, "check: other frames, the question alone", calls)
+    if found.verdict is Verdict.NOT and len(reading.call.spans) > MOST_WINDOWS:
+        # A few places do not refute what all the shots together say, such as a count.
+        spans = reading.call.spans
+        calls = [_again(reading, spans, len(spans), OTHER_FRAMES)]
+        why = "check: other frames of each shot, the question alone"
+        return (yield from _judge(inquiry, reading, why, calls))
     if found.verdict is not Verdict.PARTIAL:
         return found
     # Partly: one more look, at a wider window.
