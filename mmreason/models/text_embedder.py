@@ -19,7 +19,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from mmreason.memory.vector_index import Embedder
 from mmreason.models.folders import fingerprint_of, locate_weights, weights_folder
-from mmreason.models.hf_settings import ONE_THREAD_PARAMETERS, limit_threads, progress_bars
+from mmreason.models.hf_settings import is_small, limit_threads, progress_bars
 from mmreason.types import UsageError
 from mmreason.video.json_input import JsonInputError, read_json
 
@@ -60,7 +60,7 @@ class _Encoder:
         self._model = model
         self._tokenizer = tokenizer
         self._takes_first = takes_first
-        self._is_small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
+        self._is_small = is_small(model)
         longest = getattr(model.config, "max_position_embeddings", MOST_TOKENS)
         self._most_tokens = min(MOST_TOKENS, tokenizer.model_max_length, longest)
 
