@@ -97,12 +97,6 @@ def test_a_video_that_is_damaged_fails_its_questions_alone_and_can_be_asked_agai
     assert not read_outcomes(tmp_path / "run" / "results.jsonl")["94"].failed
 
 
-def test_what_no_file_can_hold_is_replaced_in_results(lvbench: Path, tmp_path: Path) -> None:
-    model = ScriptedModel(lambda text, frames: "B. Blue \ud800", clip=_model().clip)
-    _run(lvbench, tmp_path / "run", model)
-    assert "\ufffd" in read_outcomes(tmp_path / "run" / "results.jsonl")["4"].text
-
-
 def _longvideobench(folder: Path, clip_bytes: bytes) -> Path:
     row = {
         "id": "v_0",
@@ -157,6 +151,14 @@ def test_a_run_with_subtitles_needs_some(lvbench: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no subtitles of lvbench were found"):
         _run(lvbench, tmp_path / "run", _model(), with_subtitles=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_no_file_can_hold_is_replaced_in_results(tmp_path: Path, clip_bytes: bytes) -> None:
+    loaded = _summary_task(tmp_path / "MLVU", clip_bytes)
+    model = ScriptedModel(lambda text, frames: "It turns red \ud800", clip=_model().clip)
+    run = BenchmarkRun()
+    path = run_benchmark(Reasoner(model), loaded, loaded.items, run, tmp_path / "run")
+    assert "\ufffd" in read_outcomes(path)["9_summary-1"].text
 
 
 def test_open_answers_are_scored_by_a_judge_alone(tmp_path: Path, clip_bytes: bytes) -> None:
