@@ -89,7 +89,7 @@ def run_benchmark(
         _judge_again(outcomes, item_of_id, run.judge, results)
     # 3. The rest, each on disk before the next is waited for.
     for result in _ask(reasoner, waiting, run, folder):
-        outcome = outcome_of(result)
+        outcome = outcome_of(result, reads_options=reasoner.model.clip.reads_options)
         outcome = _judge(outcome, item_of_id[outcome.id], run.judge)
         _append(results, outcome)
         done += 1

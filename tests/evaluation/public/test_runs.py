@@ -1,6 +1,7 @@
 """Runs over made-up benchmarks: resumed, refused, reported, and the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from mmreason.evaluation.public.catalog import find_benchmark, load_questions
 from mmreason.evaluation.public.items import BenchmarkQuestions
 from mmreason.evaluation.public.outcomes import read_outcomes
 from mmreason.evaluation.public.runner import BenchmarkRun, run_benchmark
+from mmreason.evaluation.public.summary import summarise
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
@@ -66,6 +68,19 @@ def test_a_run_goes_on_where_it_ended_and_asks_nothing_twice(lvbench: Path, tmp_
     assert calls > 0
     _run(lvbench, out, again)
     assert again.calls == calls
+
+
+def test_strict_scores_are_of_what_the_model_wrote(lvbench: Path, tmp_path: Path) -> None:
+    figures = {}
+    for reply, reads_options in (("The answer is B.", True), ("(B)", True), ("blue", False)):
+        clip = replace(_model().clip, reads_options=reads_options)
+        model = ScriptedModel(lambda text, frames, reply=reply: reply, clip=clip)
+        loaded = _run(lvbench, tmp_path / reply, model)
+        outcomes = read_outcomes(tmp_path / reply / "results.jsonl")
+        overall = summarise(find_benchmark("lvbench"), loaded.items, outcomes).overall
+        figures[reply] = (overall.strict.hits, overall.lenient.hits)
+    # LVBench's rule finds a T in a sentence. nano's kind is never asked for a letter.
+    assert figures == {"The answer is B.": (0, 1), "(B)": (1, 1), "blue": (1, 1)}
 
 
 def test_a_folder_holds_one_way_of_asking(lvbench: Path, tmp_path: Path) -> None:
