@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from mmreason.cli.eval_nano import eval_nano
+from mmreason.cli.eval_natural import eval_natural
 from mmreason.cli.eval_navigation import eval_navigation
 from mmreason.cli.eval_needle import eval_needle
 from mmreason.cli.eval_public import eval_public
@@ -30,3 +31,6 @@ eval_app.command(
 eval_app.command("nano", epilog="Example: mmreason eval nano --worlds 200 --card MODEL_CARD.md")(
     eval_nano
 )
+eval_app.command(
+    "natural", epilog="Example: mmreason eval natural --without check --out runs/natural"
+)(eval_natural)

@@ -105,9 +105,9 @@ def test_the_fingerprint_follows_what_is_sent() -> None:
         variants: list[dict[str, Any]] = [
             {"served_model": "one"},
             {"served_model": "two"},
-            {"served_model": "one", "frames_as": "video"},
-            {"served_model": "one", "image_format": "png"},
-            {"served_model": "one", "extra_body": {"top_k": 1}},
+            {"served_model": "one", "options": {"frames_as": "video"}},
+            {"served_model": "one", "options": {"image_format": "png"}},
+            {"served_model": "one", "options": {"extra_body": {"top_k": 1}}},
         ]
         loaded = [EndpointModel.connect(server.url, **one) for one in variants]
         again = EndpointModel.connect(server.url + "/", **variants[0])
