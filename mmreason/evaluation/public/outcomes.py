@@ -111,7 +111,7 @@ def outcome_of(result: Result, *, reads_options: bool) -> BenchmarkOutcome:
         tokens=answer.cost.tokens_in + answer.cost.tokens_out,
         model_calls=answer.cost.model_calls,
         seconds=round(answer.cost.seconds, 3),
-        policy=_name_policy(answer.settings["policy"]),
+        policy=answer.settings["policy"]["name"],
     )
 
 
@@ -125,11 +125,6 @@ def _find_reply(answer: Answer) -> str:
     quote = answer.evidence[0].quote
     reading = read_answer(quote, answer.options, answer.question)
     return quote if reading.choice == answer.choice else ""
-
-
-def _name_policy(policy: str | dict[str, Any]) -> str:
-    """Its name; one that chose another tells why as well."""
-    return policy if isinstance(policy, str) else str(policy["name"])
 
 
 def read_outcomes(path: Path) -> dict[str, BenchmarkOutcome]:

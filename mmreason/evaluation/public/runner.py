@@ -107,7 +107,10 @@ def describe_run(
         "benchmark": questions.benchmark,
         # By content: a data set may be mended under the same name.
         "questions": {file.name: _digest(file) for file in questions.files},
-        "roles": {name: describe_model(m) for name, m in reasoner.roles.by_name().items()},
+        "roles": {
+            name: describe_model(model) | {"tier": model.tier}
+            for name, model in reasoner.roles.by_name().items()
+        },
         "policy": _describe_policy(reasoner.policy),
         "tree": asdict(reasoner.tree),
         "frames": {
