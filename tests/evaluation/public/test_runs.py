@@ -1,13 +1,14 @@
 """Runs over made-up benchmarks: resumed, refused, reported, and the command line."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mmreason.cli import main
-from mmreason.evaluation.public.catalog import find_benchmark, load_questions
+from mmreason.evaluation.public.catalog import BENCHMARKS, find_benchmark, load_questions
 from mmreason.evaluation.public.items import BenchmarkQuestions
 from mmreason.evaluation.public.outcomes import read_outcomes
 from mmreason.evaluation.public.runner import BenchmarkRun, run_benchmark
@@ -255,3 +256,21 @@ def test_a_file_in_the_place_of_the_folder_is_left_alone(
     assert main(["eval", "public", "lvbench", str(lvbench), "--out", str(tmp_path / "run")]) == 2
     assert "is a file; give a folder" in capsys.readouterr().err
     assert (tmp_path / "run").read_text() == "mine"
+
+
+def test_the_page_names_what_there_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    names = re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.MULTILINE)
+    assert names == [benchmark.name for benchmark in BENCHMARKS]
+    imports = re.findall(r"^from [\w.]+ import .*$", page, re.MULTILINE)
+    assert len(imports) > 5
+    exec("\n".join(imports), {})
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["eval", "public", "--help"]) == 0
+    help_text = capsys.readouterr().out
+    assert all(name in help_text for name in names)
+    # Behind this, options are of lmms-eval.
+    options = set(re.findall(r"--[a-z-]{3,}", page.partition("## In `lmms-eval`")[0]))
+    assert options and [option for option in options if option not in help_text] == []
