@@ -20,6 +20,7 @@ from mmreason.cli.common import (
     Probe,
     ServedModel,
     StorePath,
+    load_reasoner,
     print_json,
     print_notice,
     read_model_options,
@@ -31,7 +32,6 @@ from mmreason.cli.measuring import show_bar
 if TYPE_CHECKING:
     from mmreason.evaluation.public.items import BenchmarkQuestions
     from mmreason.evaluation.public.page import BenchmarkReport
-    from mmreason.models.base import ChatModel
 
 TABLE_WIDTH = 100
 _MOST_NAMED = 5
@@ -145,7 +145,8 @@ def eval_public(
             seed=seed,
             workers=workers,
             retry_failed=retry_failed,
-            judge=None if judge is None else _load_judge(judge),
+            # As any model is loaded; the key of --model's server is not for the judge's.
+            judge=None if judge is None else load_reasoner(judge, setup.store).model,
         )
     # 2. Asked, each outcome on disk before the next is waited for.
     with show_bar(f"asking {benchmark.title}") as on_progress:
@@ -191,12 +192,6 @@ def eval_public(
     if failed:
         print_notice(f"{len(failed)} questions failed; --retry-failed asks them again")
         raise typer.Exit(1)
-
-
-def _load_judge(name: str) -> ChatModel:
-    from mmreason import models
-
-    return models.load(name)
 
 
 def _print_found(loaded: BenchmarkQuestions) -> None:

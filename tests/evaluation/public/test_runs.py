@@ -230,6 +230,24 @@ def test_the_command_asks_scores_and_writes_its_report(
     assert json.loads(capsys.readouterr().out)["overall"]["lenient"]["n"] == 2
 
 
+def test_the_command_names_the_judge_of_open_answers(
+    tmp_path: Path,
+    clip_bytes: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    _summary_task(tmp_path / "MLVU", clip_bytes)
+    judge = ScriptedModel(lambda text, frames: "No.", name="a judge")
+    models = {"nano": _model(), "judge": judge}
+    monkeypatch.setattr("mmreason.models.load", lambda name, **_: models[name])
+    out = tmp_path / "run"
+    line = ["eval", "public", "mlvu", str(tmp_path / "MLVU"), "--out", str(out), "--judge", "judge"]
+    assert main(line) == 0
+    assert "judge takes for right: 0.0%" in capsys.readouterr().out
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["settings"]["judge"]["name"] == "a judge" and "--judge" in summary["command"]
+
+
 def test_a_dry_run_loads_no_model_and_writes_nothing(
     lvbench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
