@@ -68,7 +68,8 @@ def test_terminal_escapes_and_markup_of_a_model_are_inert(
 def test_a_step_that_failed_is_one_line_with_its_reason(make_answer: Callable[..., Answer]) -> None:
     lines = _shown(make_answer(), terminal=False).splitlines()
     assert [line for line in lines if line.startswith("step 5:")] == [
-        "step 5:      look 0:12.00-0:16.00 (How many circles?) -> failed: no frame there [0 frames, 0.00 s]"
+        "step 5:      look 0:12.00-0:16.00 (How many circles?) -> failed: no frame there"
+        " [0 frames, 0.00 s]"
     ]
 
 
