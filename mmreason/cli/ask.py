@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     from mmreason.types import Answer, Budget
     from mmreason.video import Video
 
-POLICIES = ("greedy", "longvideo_r1", "breadth_first")
+POLICIES = (
+    "auto",
+    "direct",
+    "global",
+    "scripted_search",
+    "tool_loop",
+    "greedy",
+    "longvideo_r1",
+    "breadth_first",
+)
 
 
 def ask_video(
@@ -66,8 +75,13 @@ def ask_video(
     policy: Annotated[
         str | None,
         typer.Option(
-            help="Who decides where to look: " + ", ".join(POLICIES) + "; default greedy."
+            help="Who decides where to look: " + ", ".join(POLICIES) + "; default auto, which "
+            "chooses by model, question and video and says what it chose."
         ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="A stage to do without: search, score, check, speech; may be repeated."),
     ] = None,
     compat: Annotated[
         str | None,
@@ -133,6 +147,7 @@ def ask_video(
         observer=observer,
         checker=checker,
         policy=policy,
+        without=tuple(without or ()),
         compat=compat,
         depth=depth,
         shot_aligned=shot_aligned,
@@ -204,6 +219,8 @@ class ReasonerSetup:
     checker: str | None = None
     policy: str | None = None
     """One of `POLICIES`; None for the first, or for that of `compat`."""
+    without: tuple[str, ...] = ()
+    """Stages to do without, see `policies.stages`."""
     compat: str | None = None
     depth: int | None = None
     shot_aligned: bool = False
@@ -218,11 +235,12 @@ class ReasonerSetup:
     def __post_init__(self) -> None:
         from mmreason.types import UsageError
 
-        of_search = (self.policy, self.depth, self.shot_aligned, self.overlap)
-        if self.compat is not None and of_search != (None, None, False, 0.0):
+        of_search = (self.policy, self.without, self.depth, self.shot_aligned, self.overlap)
+        if self.compat is not None and of_search != (None, (), None, False, 0.0):
             raise UsageError("--compat sets policy and tree; give it without --policy and those")
         if self.policy is not None and self.policy not in POLICIES:
             raise UsageError(f"--policy is one of {', '.join(POLICIES)}; got {self.policy!r}")
+        _build_policy(self.policy or POLICIES[0], self.without)  # an unknown stage is told at once
 
     def load(self) -> Reasoner:
         """Load the models. UsageError for a model that is unknown or a tree that cannot be."""
@@ -230,7 +248,7 @@ class ReasonerSetup:
 
         policy = tree = None
         if self.compat is None:
-            policy = _build_policy(self.policy or POLICIES[0])
+            policy = _build_policy(self.policy or POLICIES[0], self.without)
             tree = TreeRecipe(
                 depth=self.depth, shot_aligned=self.shot_aligned, overlap=self.overlap
             )
@@ -257,11 +275,38 @@ def _split_options(items: list[str] | None) -> tuple[list[str] | None, list[str]
     return [item for item in items or [] if item not in of_model] or None, of_model
 
 
-def _build_policy(name: str) -> Policy:
-    from mmreason.policies import BreadthFirst, Greedy, LongVideoR1
+def _build_policy(name: str, without: tuple[str, ...] = ()) -> Policy:
+    """The policy of this name. UsageError for a stage that is none, or that the policy has not."""
+    from mmreason.policies import (
+        Auto,
+        BreadthFirst,
+        Direct,
+        Global,
+        Greedy,
+        LongVideoR1,
+        ScriptedSearch,
+        ToolLoop,
+    )
+    from mmreason.policies.stages import check_stages
+    from mmreason.types import UsageError
 
-    policies = {"greedy": Greedy, "longvideo_r1": LongVideoR1, "breadth_first": BreadthFirst}
-    return policies[name]()
+    in_stages = {
+        "auto": Auto,
+        "direct": Direct,
+        "global": Global,
+        "scripted_search": ScriptedSearch,
+        "tool_loop": ToolLoop,
+    }
+    stages = check_stages(without)
+    if name in in_stages:
+        return in_stages[name](stages)
+    if stages:
+        raise UsageError(
+            f"--without {min(stages)} goes with --policy {', '.join(in_stages)}; {name} has no "
+            "stages to leave out"
+        )
+    others = {"greedy": Greedy, "longvideo_r1": LongVideoR1, "breadth_first": BreadthFirst}
+    return others[name]()
 
 
 def _check_is_one_video(video: str) -> None:

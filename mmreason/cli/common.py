@@ -23,6 +23,7 @@ from mmreason.report.console import TextConsole
 from mmreason.video.plain_text import show_line, show_text
 
 if TYPE_CHECKING:
+    from mmreason.memory.store import Store
     from mmreason.memory.tree import TreeRecipe
     from mmreason.models.options import ModelOptions
     from mmreason.policies import Policy
@@ -69,6 +70,13 @@ Probe = Annotated[
 StorePath = Annotated[
     Path | None,
     typer.Option("--store", help="SQLite file that keeps what was seen, for later questions."),
+]
+EmbedderName = Annotated[
+    str | None,
+    typer.Option(
+        "--embedder",
+        help="Search by meaning too: Hugging Face name or folder of a sentence embedder.",
+    ),
 ]
 FullHash = Annotated[
     bool,
@@ -134,13 +142,14 @@ def show_progress(message: str) -> Iterator[Callable[[str], None]]:
 
 def load_reasoner(
     model: str,
-    store: Path | None = None,
+    store: Store | Path | None = None,
     *,
     observer: str | None = None,
     checker: str | None = None,
     policy: Policy | None = None,
     tree: TreeRecipe | None = None,
     compat: str | None = None,
+    embedder: str | None = None,
     served_model: str | None = None,
     api_key_file: Path | None = None,
     options: ModelOptions | None = None,
@@ -165,6 +174,7 @@ def load_reasoner(
         tree=tree,
         compat=cast("Compat | None", compat),
         store=store,
+        embed=embedder,
         device_map=_device_map(model),
         served_model=served_model,
         api_key=api_key(model, api_key_file, os.environ.get("OPENAI_API_KEY")),

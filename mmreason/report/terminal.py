@@ -23,6 +23,7 @@ from mmreason.report.text import (
     format_count,
     has_place,
     looked_words,
+    policy_words,
     result_words,
     stop_words,
     subtitle_words,
@@ -138,6 +139,8 @@ def _facts(answer: Answer) -> Iterator[tuple[str, str]]:
         yield "looked at", looked_words(answer)
         for step in answer.next_steps:
             yield "next", step
+    if chosen := policy_words(answer):
+        yield "policy", chosen
     if used := subtitle_words(answer):
         yield "subtitles", used
     for note in all_notes(answer):
