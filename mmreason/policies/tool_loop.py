@@ -380,7 +380,8 @@ class _Conversation:
             self.is_over = True
             yield from claim_answer(claim_of(reading, None))
             return "taken"
-        inspection = yield from inspect_answer(self.inquiry, reading)
+        # Together: of a count or a comparison no stretch tells all by itself.
+        inspection = yield from inspect_answer(self.inquiry, reading, together=True)
         if inspection.verdict is Verdict.NOT and not is_last and len(self.refuted) < REFUTED_LIMIT:
             self.refuted.append((reading, inspection))
             seen = "; ".join(plain_line(other.text) for other in inspection.readings)
