@@ -41,7 +41,7 @@ from mmreason.grounding import Grounding
 from mmreason.language.validate import checked_options, checked_question, checked_span
 from mmreason.memory.caption_records import make_speech_records
 from mmreason.memory.hierarchy import plan_leaves
-from mmreason.memory.store import Store
+from mmreason.memory.store import Store, cache_folder
 from mmreason.memory.tree import Tree, TreeRecipe, plan_tree
 from mmreason.memory.vector_index import Embed, Embedder
 from mmreason.memory.video_memory import VideoMemory
@@ -130,17 +130,22 @@ class Reasoner:
         served_model: str | None = None,
         api_key: str | None = None,
         options: ModelOptions | Mapping[str, Any] | None = None,
+        probe: bool | None = None,
     ) -> Reasoner:
         """Load "nano", a folder, a Hugging Face name, or the URL of a server (see `models.load`).
 
         `observer` and `checker` name other models for these roles, `without` leaves stages out (see
-        `Reasoner`); the settings after `store` are those of `model`, of which `options` say how it
-        is asked, such as `{"enable_thinking": False, "max_frames": 32}` (see `ModelOptions`).
-        `compat="longvideo_r1"` sets tree, frames, tools and
-        limits as the published weights of that agent expect them, `compat="nano"` as those that
-        were trained on `mmreason data navigation` do. `store` is a `Store` or a file;
-        by default the one in the user's cache folder. It knows a video by samples of its bytes, or
-        by all of them where that was opened with `Video.open(path, full_hash=True)`.
+        `Reasoner`); the settings after `store` are those of `model`, and `options` say how it is
+        asked, such as `{"enable_thinking": False, "max_frames": 32}` (see `ModelOptions`).
+        `compat="longvideo_r1"` sets tree, frames, tools and limits as the published weights of that
+        agent expect them, `compat="nano"` as those that were trained on `mmreason data navigation`
+        do. `store` is a `Store` or a file; by default the one in the user's cache folder. It knows
+        a video by samples of its bytes, or by all of them where that was opened with
+        `Video.open(path, full_hash=True)`.
+
+        How much is left to `model` (its tier) follows from the option `tier`, its name or its size.
+        Where none of them tells, a server in the own network is probed with three tiny calls, once;
+        `probe=True` probes any model, `probe=False` none.
         """
         from mmreason import models
 
@@ -160,6 +165,8 @@ class Reasoner:
             served_model=served_model,
             api_key=api_key,
             options=options,
+            probe=probe,
+            probe_file=_find_probe_file(),
         )
         watcher = loaded if observer is None else models.load(observer)
         verifier = None if checker is None else models.load(checker)
@@ -280,12 +287,8 @@ class Reasoner:
 
     def memory(self, video: FrameSource) -> VideoMemory:
         """What is known of an open video: to be searched, and added to. Cues, not evidence."""
-        return VideoMemory(
-            self.store,
-            video.content_hash,
-            name=f"{Path(video.info.path).name} [{video.content_hash[:8]}]",
-            model=self.model.name,
-            embedder=self.embedder,
+        return VideoMemory.of_video(
+            video, self.store, model=self.model.name, embedder=self.embedder
         )
 
     def estimate(self, video: VideoInput | FrameSource, budget: Budget | None = None) -> Estimate:
@@ -515,3 +518,11 @@ def _opened(video: VideoInput | FrameSource) -> AbstractContextManager[FrameSour
     if hasattr(video, "info"):
         return nullcontext(cast("FrameSource", video))
     return closing(Video.open(cast("VideoInput", video)))
+
+
+def _find_probe_file() -> Path | None:
+    """Where the results of probes are kept; None for a user without a home, who is asked anew."""
+    try:
+        return cache_folder() / "probes.json"
+    except UsageError:
+        return None

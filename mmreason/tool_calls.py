@@ -295,6 +295,8 @@ class ReadTranscript(AgentCall):
     """
 
     span: Span
+    in_full: bool = False
+    """Every word, in place of an outline of what is long."""
 
     @property
     def name(self) -> str:

@@ -168,7 +168,7 @@ class Claim:
     negative: bool = False
     """Says that the thing asked for is not there: kept for the end, not checked."""
     abstains: bool = False
-    """With `negative`: says that nobody can tell, which answers no question, for yes or no either."""
+    """With `negative`: says that nobody can tell, which is no answer to yes or no either."""
     status: CheckStatus | None = None
     """Set by a policy that has checked it by other means."""
     compared: bool = True

@@ -16,6 +16,7 @@ from mmreason.cli.common import (
     Json,
     ModelName,
     OptionsFile,
+    Probe,
     ServedModel,
     StorePath,
     load_reasoner,
@@ -124,6 +125,7 @@ def ask_video(
     served_model: ServedModel = None,
     api_key_file: ApiKeyFile = None,
     options_file: OptionsFile = None,
+    probe: Probe = False,
     as_json: Json = False,
 ) -> None:
     """Ask a question about a video; prints the answer, its evidence, every step and the cost.
@@ -154,6 +156,7 @@ def ask_video(
         served_model=served_model,
         api_key_file=api_key_file,
         options=read_model_options(model_options, options_file),
+        probe=probe,
     )
     # 1. A file of questions, answered into another.
     if questions is not None:
@@ -227,6 +230,7 @@ class ReasonerSetup:
     api_key_file: Path | None = None
     options: ModelOptions | None = None
     """Of `model`."""
+    probe: bool = False
 
     def __post_init__(self) -> None:
         from mmreason.types import UsageError
@@ -259,6 +263,7 @@ class ReasonerSetup:
             served_model=self.served_model,
             api_key_file=self.api_key_file,
             options=self.options,
+            probe=self.probe,
         )
 
 

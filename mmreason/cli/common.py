@@ -23,6 +23,7 @@ from mmreason.report.console import TextConsole
 from mmreason.video.plain_text import show_line, show_text
 
 if TYPE_CHECKING:
+    from mmreason.memory.store import Store
     from mmreason.memory.tree import TreeRecipe
     from mmreason.models.options import ModelOptions
     from mmreason.policies import Policy
@@ -57,6 +58,14 @@ OptionItems = Annotated[
 ]
 OptionsFile = Annotated[
     Path | None, typer.Option("--options-file", help="TOML file of options of the model.")
+]
+Probe = Annotated[
+    bool,
+    typer.Option(
+        "--probe",
+        help="Find out with three small calls how much can be left to the model, also where they "
+        "cost money. Servers in the own network are asked anyway, once.",
+    ),
 ]
 StorePath = Annotated[
     Path | None,
@@ -126,7 +135,7 @@ def show_progress(message: str) -> Iterator[Callable[[str], None]]:
 
 def load_reasoner(
     model: str,
-    store: Path | None = None,
+    store: Store | Path | None = None,
     *,
     observer: str | None = None,
     checker: str | None = None,
@@ -136,8 +145,10 @@ def load_reasoner(
     served_model: str | None = None,
     api_key_file: Path | None = None,
     options: ModelOptions | None = None,
+    probe: bool = False,
 ) -> Reasoner:
-    """Load a reasoner with the model libraries kept quiet. UsageError for an unknown model.
+    """Load a reasoner with the model libraries kept quiet; `probe` asks any model what it can, a
+    hosted one too. UsageError for an unknown model.
 
     Example:
         >>> load_reasoner("nano").ask("clip.mp4", "What colour is the star?")  # doctest: +SKIP
@@ -159,6 +170,7 @@ def load_reasoner(
         served_model=served_model,
         api_key=api_key(model, api_key_file, os.environ.get("OPENAI_API_KEY")),
         options=options,
+        probe=probe or None,
     )
 
 

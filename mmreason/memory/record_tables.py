@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -115,7 +116,7 @@ def select_vectors(
     usual = lengths.most_common(1)[0][0]
     blobs = {i: blob for i, blob in blobs.items() if len(blob) == usual}
     vectors = np.frombuffer(b"".join(blobs.values()), "<f4").reshape(len(blobs), -1)
-    sound = np.isfinite(vectors).all(axis=1)
+    sound: np.ndarray = np.logical_and.reduce(np.isfinite(vectors), axis=1)
     return tuple(i for i, ok in zip(blobs, sound, strict=True) if ok), vectors[sound]
 
 
@@ -135,7 +136,7 @@ def _to_blob(vector: np.ndarray) -> bytes:
     return np.ascontiguousarray(vector, "<f4").tobytes()
 
 
-def _read_record(row: Sequence[object]) -> MemoryRecord | None:
+def _read_record(row: Sequence[Any]) -> MemoryRecord | None:
     channel, start_us, end_us, text, source, model, level = row
     texts = (channel, text, source, model)
     numbers = (start_us, end_us, level)

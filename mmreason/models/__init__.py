@@ -61,6 +61,8 @@ def load(
     served_model: str | None = None,
     api_key: str | None = None,
     options: ModelOptions | Mapping[str, Any] | None = None,
+    probe: bool | None = False,
+    probe_file: Path | None = None,
 ) -> TransformersModel | NanoModel | EndpointModel:
     """Load a video-language model, or connect to one.
 
@@ -76,8 +78,14 @@ def load(
     `options` are those of `ModelOptions`, such as `{"enable_thinking": False, "max_frames": 32}`:
     each reaches the model, or is refused by its name.
 
+    `probe` has three tiny calls tell the tier, which are made once where there is a `probe_file`:
+    True of any model but nano, None of a server in the own network whose tier nothing else tells.
+
     Raises `UsageError` (one line) when the model cannot be had.
     """
+    # Here, since most that import this load nothing.
+    from mmreason.models.probe import ProbeFile, settle_tier
+
     if is_url(name_or_path):
         if device_map is not None or dtype != "auto" or attn_implementation != "sdpa":
             raise UsageError(
@@ -86,9 +94,10 @@ def load(
             )
         from mmreason.models.endpoint import EndpointModel
 
-        return EndpointModel.connect(
+        served = EndpointModel.connect(
             name_or_path, served_model=served_model, api_key=api_key, options=options
         )
+        return settle_tier(served, ProbeFile(probe_file), probe)
     if served_model is not None or api_key is not None:
         raise UsageError(
             f"served_model and api_key go with the URL of a server, but the model is "
@@ -107,7 +116,7 @@ def load(
     )
     folder = Path(loaded.model.name_or_path)
     if not (folder / SCRIPTED_WORLD).is_file():
-        return loaded
+        return settle_tier(loaded, ProbeFile(probe_file), probe)
     options.refuse(
         set(options.given) - OF_EVERY_MODEL, f"{name_or_path!r} is asked as it was taught"
     )

@@ -59,4 +59,9 @@ def recipe_for(name: str, *, multiple_px: int, tier: Tier) -> ClipRecipe:
     clip = ClipRecipe(
         frames=16, leaf_s=16.0, multiple_px=multiple_px, prompts=prompts, box_dialect=dialect
     )
+    return limit_tokens(clip, tier)
+
+
+def limit_tokens(clip: ClipRecipe, tier: Tier) -> ClipRecipe:
+    """The recipe, with the token limits of a tier."""
     return replace(clip, **(_TOKENS_OF_STRONG if tier == "strong" else _TOKENS_OF_OTHERS))

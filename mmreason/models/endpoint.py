@@ -35,7 +35,7 @@ from mmreason.models.base import (
     Tier,
     family_of,
 )
-from mmreason.models.box_dialects import dialect_of, recipe_for
+from mmreason.models.box_dialects import dialect_of, limit_tokens, recipe_for
 from mmreason.models.context import count_frames, halve_frames
 from mmreason.models.endpoint_connect import Connection, connect_client
 from mmreason.models.endpoint_http import EndpointLimits, RequestError
@@ -49,8 +49,18 @@ from mmreason.models.endpoint_replies import (
 from mmreason.models.endpoint_traits import ServerTraits, may_refuse_tools
 from mmreason.models.key_cleaning import KEY_MARK
 from mmreason.models.options import ModelOptions, as_options
-from mmreason.models.serving_engines import ServingEngine, find_engine, thinking_fields
-from mmreason.models.thought_budget import THOUGHT_TOKENS, is_thought_only, tokens_with_thought
+from mmreason.models.serving_engines import (
+    ServingEngine,
+    find_engine,
+    is_own_network,
+    thinking_fields,
+)
+from mmreason.models.thought_budget import (
+    THOUGHT_TOKENS,
+    add_cost,
+    is_thought_only,
+    tokens_with_thought,
+)
 from mmreason.models.threads import side_by_side
 from mmreason.models.tier import thinks_by_name, tier_of_name
 from mmreason.models.written_calls import describe_tools
@@ -100,7 +110,10 @@ class EndpointModel:
         self._client = connection.client
         self._served_model = connection.model.name
         self.clip = clip
-        self.tier: Tier = options.tier or tier_of_name(self._served_model) or "small"
+        known_tier = options.tier or tier_of_name(self._served_model)
+        self.tier: Tier = known_tier or "small"
+        self.may_be_probed = known_tier is None and is_own_network(self._client.base_url)
+        """Whether nothing tells its tier, and asking costs no money."""
         self.engine = engine
         self.options = options
         self.wire_style = WireStyle(
@@ -209,10 +222,12 @@ class EndpointModel:
         model.clip = clip
         return model
 
-    def with_tier(self, tier: Tier) -> EndpointModel:
-        """The same model, of another tier: one that was probed."""
+    def with_tier(self, tier: Tier, note: str) -> EndpointModel:
+        """The same model in another tier, for the reason that `note` says."""
+        self._traits.note(note)
         model = copy.copy(self)
         model.tier = tier
+        model.clip = self.options.adapt_clip(limit_tokens(self.clip, tier))
         return model
 
     def close(self) -> None:
@@ -301,8 +316,7 @@ class EndpointModel:
                     "thoughts (option thought_tokens; enable_thinking=false asks for none)"
                 )
                 continue
-            if thought_only is not None:
-                reply = _add_cost(reply, thought_only)
+            reply = add_cost(reply, thought_only)
             shown, planned = count_frames(conversation), count_frames(ask.conversation)
             if shown < planned:
                 note = f"{shown} of {planned} frames were shown: the server takes no more"
@@ -414,14 +428,6 @@ def _with_system(conversation: Conversation, told: Message) -> Conversation:
         joined = replace(first, parts=(*first.parts, TextPart("\n\n"), *told.parts))
         return [joined, *conversation[1:]]
     return [told, *conversation]
-
-
-def _add_cost(reply: Reply, before: Reply) -> Reply:
-    return replace(
-        reply,
-        tokens_in=reply.tokens_in + before.tokens_in,
-        tokens_out=reply.tokens_out + before.tokens_out,
-    )
 
 
 def _most_tokens_of(sent: Mapping[str, Any]) -> int:

@@ -3,6 +3,8 @@ all thought is told as one."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mmreason.models.base import Reply
 
 THOUGHT_TOKENS = 4096
@@ -41,4 +43,15 @@ def is_thought_only(reply: Reply) -> bool:
         not reply.text
         and not reply.calls
         and (bool(reply.thought) or reply.note.startswith(_THOUGHT_ONLY.partition("{")[0]))
+    )
+
+
+def add_cost(reply: Reply, before: Reply | None) -> Reply:
+    """The reply, with what the one before it cost, which was all thought."""
+    if before is None:
+        return reply
+    return replace(
+        reply,
+        tokens_in=reply.tokens_in + before.tokens_in,
+        tokens_out=reply.tokens_out + before.tokens_out,
     )

@@ -15,7 +15,8 @@ _EXPERTS = re.compile(r"(?<![A-Za-z0-9])\d{1,3}x(\d{1,3})b(?![A-Za-z0-9])", re.I
 _HOSTED_STRONG = re.compile(
     r"(?:^|[/:])(?:gpt-[45]|o[134](?:$|-)|gemini-|claude-|grok-)", re.IGNORECASE
 )
-_HOSTED_SMALL = re.compile(r"mini|nano|lite|haiku|flash-8b|small", re.IGNORECASE)
+_HOSTED_SMALL = re.compile(r"(?<![a-z])(?:mini|nano|lite|haiku)(?![a-z])", re.IGNORECASE)
+_MILLIONS = re.compile(r"(?<![A-Za-z0-9.])\d{1,4}m(?![A-Za-z0-9])", re.IGNORECASE)
 _THINKS = re.compile(
     r"think|reason|(?:^|[/:_-])(?:r1|qwq|qvq|o[134]|gpt-5|gpt-oss|kimi-k2)(?:$|[-_.:])|magistral",
     re.IGNORECASE,
@@ -33,6 +34,8 @@ def tier_of_name(name: str) -> Tier | None:
         sizes = [float(size) for size in pattern.findall(name)]
         if sizes:
             return tier_of_size(max(sizes) * 1e9)
+    if _MILLIONS.search(name):
+        return "small"
     if _HOSTED_STRONG.search(name):
         return "small" if _HOSTED_SMALL.search(name) else "strong"
     return None

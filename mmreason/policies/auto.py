@@ -44,7 +44,8 @@ KIND = (
     "summary. order: in which order things happen. count: how often, or how many over the whole "
     "video. speech: what is said. text: what is written in the picture. when: at which time."
 )
-KIND_TOKENS = 16
+KIND_TOKENS = 256
+"""For one word, behind whatever a model thinks first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +108,12 @@ class Auto:
         if kind in ("order", "count"):
             reason = "the question needs all of the video, in order: one look at each of its shots"
             return PolicyChoice(Global(self.without, by_shots=True), reason, kind)
+        reads_first = kind == "speech"
         if inquiry.tier == "strong":
             reason = "the model is strong: it decides itself where to look, with tools"
             return PolicyChoice(ToolLoop(self.without), reason, kind)
         reason = "the video is long and the model small: the search is led step by step"
-        return PolicyChoice(ScriptedSearch(self.without), reason, kind)
+        return PolicyChoice(ScriptedSearch(self.without, reads_first), reason, kind)
 
 
 def _ask_kind(inquiry: Inquiry) -> PlayPart[str]:

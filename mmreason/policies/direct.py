@@ -7,8 +7,7 @@ whole of a long one, with what was read of it as cues: even frames are as good a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmreason.agent.protocol import (
     CallTools,
@@ -23,7 +22,7 @@ from mmreason.agent.protocol import (
 from mmreason.policies.inspection import claim_of, inspect_answer, take_look
 from mmreason.policies.readings import Reading
 from mmreason.policies.stages import Stage
-from mmreason.policies.stills import find_stills
+from mmreason.policies.stills import survey_video
 from mmreason.tool_calls import Overview
 from mmreason.tools.prompts import NOT_SHOWN
 from mmreason.video.types import Span
@@ -37,6 +36,8 @@ DIRECT_FRAMES = 96
 GLOBAL_FRAMES = 96
 DIRECT_S = 300.0
 """Videos up to this long are looked at directly: below five minutes tools bring nothing."""
+SHOTS_CHECKED = 64
+"""Of more shots no second survey fits: the answer stays unchecked, and says so."""
 CUE_LINES = 40
 
 
@@ -95,18 +96,26 @@ class Global:
             results = yield from call_tools(overview)
             notes = [note for seen in results.observations for note in seen.notes]
             cues = tuple(f"{note.span} {note.text}" for note in notes[:CUE_LINES])
-        spans: Sequence[Span] = (span,)
-        why = "the question is about the whole video: look at even frames of all of it"
-        if self.by_shots and "search" not in self.without:
-            stills = yield from find_stills(inquiry, GLOBAL_FRAMES)
-            spans = [still.span for still in stills]
-            why = "the question needs all of the video: look at frames of each shot"
-        reading = yield from take_look(inquiry, spans, GLOBAL_FRAMES, why, cues=cues)
-        yield from claim_reading(inquiry, reading, is_checked="check" not in self.without)
+        is_checked = "check" not in self.without
+        if not self.by_shots:
+            why = "the question is about the whole video: look at even frames of all of it"
+            reading = yield from take_look(inquiry, (span,), GLOBAL_FRAMES, why, cues=cues)
+            yield from claim_reading(inquiry, reading, is_checked=is_checked)
+            return
+        why = "the question needs all of the video: look at frames of each shot"
+        reading = yield from survey_video(inquiry, cues, why)
+        # A few windows tell no count and no order: the inspector needs all shots again.
+        is_checked &= reading is not None and len(reading.call.spans) <= SHOTS_CHECKED
+        if reading is not None:
+            reading = replace(reading, seen_at_s=())
+        yield from claim_reading(inquiry, reading, is_checked=is_checked, together=True)
 
 
-def claim_reading(inquiry: Inquiry, reading: Reading | None, *, is_checked: bool) -> PlayPart[None]:
-    """Have an answer inspected, and claim it; claim that nobody can tell where the look says so."""
+def claim_reading(
+    inquiry: Inquiry, reading: Reading | None, *, is_checked: bool, together: bool = False
+) -> PlayPart[None]:
+    """Have an answer inspected (all its stretches `together`), and claim it; claim that nobody can
+    tell where the look says so."""
     if reading is None:
         return
     if not reading.answers:
@@ -114,7 +123,7 @@ def claim_reading(inquiry: Inquiry, reading: Reading | None, *, is_checked: bool
         return
     inspection = None
     if is_checked:
-        inspection = yield from inspect_answer(inquiry, reading)
+        inspection = yield from inspect_answer(inquiry, reading, together=together)
     yield from claim_answer(claim_of(reading, inspection))
 
 

@@ -25,7 +25,7 @@ from mmreason.agent.protocol import (
 )
 from mmreason.language.answer_reading import normalise_answer
 from mmreason.models.base import Message, TextPart
-from mmreason.policies.readings import Reading, read_look
+from mmreason.policies.readings import MOST_WINDOWS, Reading, read_look
 from mmreason.tool_calls import LookAtSpans
 from mmreason.tools.prompts import ask_text
 from mmreason.types import Observation
@@ -43,7 +43,8 @@ COMPARE = (
     "Two people answered the same question about a video.\n{question}\nFirst answer: {first}\n"
     "Second answer: {second}\nDo they say the same? Reply with one word: same, partly or different."
 )
-COMPARE_TOKENS = 16
+COMPARE_TOKENS = 256
+"""For one word, behind whatever a model thinks first."""
 
 
 class Verdict(StrEnum):
@@ -93,13 +94,23 @@ def take_look(
     return readings[0] if readings else None
 
 
-def inspect_answer(inquiry: Inquiry, reading: Reading) -> PlayPart[Inspection]:
-    """Ask other frames the question alone: all windows together where the first look named its
-    times, else each stretch by itself, which also tells where the answer is to be seen."""
+def inspect_answer(
+    inquiry: Inquiry, reading: Reading, *, together: bool = False
+) -> PlayPart[Inspection]:
+    """Ask other frames the question alone: all windows `together`, as where the first look named
+    its times, else each stretch by itself, which also tells where the answer is to be seen."""
     windows = reading.windows
+    if not reading.seen_at_s and len(windows) > MOST_WINDOWS and not together:
+        # Too many to look at each: all of it again, from few frames.
+        calls = [_again(reading, merge_spans(windows), 2 * INSPECTED_FRAMES, OTHER_FRAMES)]
+        why = "check: other frames of all of it, the question alone"
+        return (yield from _judge(inquiry, reading, why, calls))
+    if together:
+        calls = [_again(reading, windows, len(windows), OTHER_FRAMES)]
+        why = "check: other frames of all of it, the question alone"
+        return (yield from _judge(inquiry, reading, why, calls))
     groups = [windows] if reading.seen_at_s else [(window,) for window in windows]
     each = INSPECTED_FRAMES if len(groups) == 1 else FRAMES_EACH
-    # One stretch needs no more frames than a second each.
     calls = [_again(reading, group, each, OTHER_FRAMES) for group in groups]
     found = yield from _judge(inquiry, reading, "check: other frames, the question alone", calls)
     if found.verdict is not Verdict.PARTIAL:

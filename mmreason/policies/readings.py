@@ -29,7 +29,8 @@ class Reading:
     """An answer as one look gave it.
 
     Example:
-        >>> look = LookAtSpans(spans=(Span(0, 60),), question="Which?", options=("a", "b"), frames=4)
+        >>> options = ("a", "b")
+        >>> look = LookAtSpans(spans=(Span(0, 60),), question="Which?", options=options, frames=4)
         >>> reading = read_look(look, Observation(text="B\\nseen at: 12.5", span=Span(0, 60)))
         >>> reading.choice, reading.seen_at_s, reading.answers
         (1, (12.5,), True)
@@ -44,10 +45,14 @@ class Reading:
     """Times that the model names, of those that it was shown."""
     answers: bool
     """False where it declines, or says nothing that can be read."""
+    told_at: tuple[Span, ...] = ()
+    """Where the answer stands in the subtitles, if it was read there."""
 
     @property
     def windows(self) -> tuple[Span, ...]:
         """Where the answer is to be seen: around the times named, else all that was looked at."""
+        if self.told_at:
+            return self.told_at
         if not self.seen_at_s:
             return self.call.spans
         return frame_windows(self.seen_at_s, self.observation.frame_times_s, self.call.spans)

@@ -1,8 +1,8 @@
 """The search that is led step by step, for models that do not decide well where to look.
 
-Read stills of the shots -> find candidate stretches by words and by the model's ranking -> the model
-scores them from a few frames -> one look at the best, joined -> the inspector. At most two loops,
-then one look over all of it with the full question.
+What is known says where to look: candidate stretches by words and by the model's ranking -> the
+model scores them from a few frames -> one look at the best, joined -> the inspector; at most two
+loops. A video of which nothing is known is surveyed first: one look at all its shots.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ from mmreason.policies.candidates import (
     RANKED_LINES,
     Candidate,
     even_stretches,
+    holds_text,
     interleave,
     keep_above_mean,
     rank_text,
     read_ranking,
     read_score,
+    split_parts,
     spread_evenly,
 )
 from mmreason.policies.inspection import (
@@ -45,7 +47,7 @@ from mmreason.policies.inspection import (
 )
 from mmreason.policies.readings import Reading
 from mmreason.policies.stages import Stage
-from mmreason.policies.stills import read_descriptions
+from mmreason.policies.stills import describe_unknown, read_known, survey_video
 from mmreason.tool_calls import (
     ReadTranscript,
     ScoreStretch,
@@ -55,7 +57,7 @@ from mmreason.tools.prompts import NOT_SHOWN
 from mmreason.types import Note
 from mmreason.video.types import Span
 
-STILLS = 40
+STILLS = 24
 """Frames that are described of a video of which nothing was read: one a shot, as far as they go."""
 LOOPS = 2
 RETRIEVED = 6
@@ -72,6 +74,13 @@ LEAST_S = 8.0
 """And no shorter: what is said is seen before or after."""
 WHOLE_FRAMES = 64
 HITS = 8
+CUE_LINES = 40
+SPEECH_FRAMES = 16
+SPEECH_CHARACTERS = 24_000
+"""Of a transcript that a model reads at once."""
+MOST_PARTS = 8
+"""Parts of a longer one: about six hours of speech."""
+BEST_PASSAGES = 12
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,8 @@ class ScriptedSearch:
     """
 
     without: frozenset[Stage] = frozenset()
+    reads_first: bool = False
+    """Begin with what is said: for questions about that."""
     name: str = "scripted_search"
 
     @property
@@ -93,46 +104,111 @@ class ScriptedSearch:
 
     def play(self, inquiry: Inquiry) -> Play:
         """See `Policy`."""
-        yield from _Search(inquiry, self.without).run()
+        yield from _Search(inquiry, self.without, self.reads_first).run()
 
 
 @dataclass
 class _Search:
     inquiry: Inquiry
     without: frozenset[Stage]
+    reads_first: bool
     stretches: list[Candidate] = field(default_factory=list)
     """All of the video, by its shots."""
     answers: list[tuple[Reading, Inspection | None]] = field(default_factory=list)
+    surveyed: bool = False
     is_spent: bool = False
     """The budget has refused something."""
 
     def run(self) -> PlayPart[None]:
         """Search until an answer stands; then claim the best there is."""
-        candidates = yield from self.find_candidates()
-        for _ in range(LOOPS):
+        # What is known already says where to look. Of a video that nobody has described, one look
+        # at all its shots costs less than describing them, and finds most.
+        known, is_known = yield from read_known(self.inquiry)
+        ways = [self.survey, self.search]
+        if is_known:
+            ways.reverse()
+        if self.reads_first and self.hears:
+            ways.insert(0, self.read_speech)
+        for way in ways:
+            if self.is_spent and self.answers:
+                break
+            if (yield from way(known)):
+                return
+            known, _ = yield from read_known(self.inquiry)
+        yield from self.claim_best()
+
+    @property
+    def hears(self) -> bool:
+        return self.inquiry.has_subtitles and "speech" not in self.without
+
+    def read_speech(self, known: list[Note]) -> PlayPart[bool]:
+        """Put the question to what is said, with few frames; whether its answer stands. A long
+        transcript is read part by part for the passages that matter."""
+        whole = self.inquiry.tree.span
+        read = CallTools("read what is said", (ReadTranscript(span=whole, in_full=True),))
+        results = yield from call_tools(read)
+        passages = [note for seen in results.observations for note in seen.notes]
+        spans = [whole]
+        parts = split_parts(passages, SPEECH_CHARACTERS)
+        if len(parts) > 1:
+            ranked: list[list[Candidate]] = []
+            for part in parts[:MOST_PARTS]:
+                ranked.append((yield from self.rank(part)))
+            best = interleave(*ranked)[:BEST_PASSAGES]
+            passages = [Note(candidate.span, candidate.text) for candidate in best]
+            spans = [self.trim(candidate.span) for candidate in best[:SPANS]]
+        if not passages:
+            return False
+        cues = [f"{note.span} said: {note.text}" for note in passages]
+        why = "the question is about what is said: put it to the subtitles, with few frames"
+        spans = list(merge_spans(spans))
+        reading = yield from take_look(self.inquiry, spans, SPEECH_FRAMES, why, cues=cues)
+        if reading is None or not reading.answers:
+            return False
+        told = [note.span for note in passages if holds_text(note.text, reading.text)]
+        if not told:
+            return (yield from self.judge(reading))
+        # It stands in the subtitles, which frames neither prove nor refute.
+        reading = replace(reading, told_at=merge_spans(told)[:SPANS])
+        yield from claim_answer(claim_of(reading, None))
+        return True
+
+    def survey(self, known: list[Note]) -> PlayPart[bool]:
+        """One look at frames of every shot with the full question; whether its answer stands."""
+        cues: list[str] = []
+        if "search" not in self.without:
+            cues = [f"{note.span} {note.text}" for note in known[:CUE_LINES]]
+            reading = yield from survey_video(self.inquiry, cues, "look at frames of each shot")
+        else:
+            whole = (self.inquiry.tree.span,)
+            why = "look at even frames of all of it with the full question"
+            reading = yield from take_look(self.inquiry, whole, WHOLE_FRAMES, why)
+        self.is_spent |= reading is None
+        self.surveyed = True
+        return reading is not None and reading.answers and (yield from self.judge(reading))
+
+    def search(self, known: list[Note]) -> PlayPart[bool]:
+        """Find candidates, score them, look at the best together; at most two loops."""
+        candidates = yield from self.find_candidates(known)
+        # After a survey that saw nothing more can hardly be found: once is enough.
+        for _ in range(1 if self.surveyed else LOOPS):
             batch = self.take_batch(candidates)
             if self.is_spent or not batch:
                 break
             best = yield from self.score(batch)
             if best and (yield from self.look_at(best)):
-                return
-        if not self.is_spent or not self.answers:
-            whole = self.inquiry.tree.span
-            why = "no stretch tells it: look at all of it with the full question"
-            reading = yield from take_look(self.inquiry, (whole,), WHOLE_FRAMES, why)
-            if reading is not None and reading.answers and (yield from self.judge(reading)):
-                return
-        yield from self.claim_best()
+                return True
+        return False
 
     # Where to look
 
-    def find_candidates(self) -> PlayPart[list[Candidate]]:
+    def find_candidates(self, known: list[Note]) -> PlayPart[list[Candidate]]:
         """Stretches that something speaks for, the best first."""
         span = self.inquiry.tree.span
         if "search" in self.without:
             self.stretches = even_stretches(span, RETRIEVED + SAFETY)
             return []
-        lines = yield from self.read_video()
+        lines = yield from self.read_video(known)
         # By words, then by what the model makes of all that was read: that needs no words in
         # common, in whatever language the question is.
         call = SearchMemory(span=span, text=self.inquiry.question.text, limit=HITS)
@@ -142,12 +218,12 @@ class _Search:
         by_words = [Candidate(note.span, note.text) for note in hits]
         return interleave(ranked, by_words)
 
-    def read_video(self) -> PlayPart[list[Note]]:
+    def read_video(self, known: list[Note]) -> PlayPart[list[Note]]:
         """Lines on all of the video: what was described of it, what is said."""
-        lines, self.is_spent = yield from read_descriptions(self.inquiry, STILLS)
+        lines, self.is_spent = yield from describe_unknown(self.inquiry, known, STILLS)
         self.stretches = [Candidate(note.span) for note in lines]
         span = self.inquiry.tree.span
-        if "speech" not in self.without and self.inquiry.has_subtitles:
+        if self.hears:
             read = CallTools("read what is said", (ReadTranscript(span=span),), opening=True)
             results = yield from call_tools(read)
             said = [note for seen in results.observations for note in seen.notes]

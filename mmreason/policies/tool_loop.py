@@ -8,7 +8,9 @@ its server drops tools, the search goes on led step by step, and the trace says 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 from mmreason.agent.protocol import (
     AskModel,
@@ -40,13 +42,18 @@ from mmreason.policies.inspection import (
 from mmreason.policies.readings import MOST_WINDOWS, Reading
 from mmreason.policies.scripted_search import ScriptedSearch
 from mmreason.policies.stages import Stage
-from mmreason.policies.stills import read_descriptions
+from mmreason.policies.stills import describe_unknown, read_known
 from mmreason.policies.tool_loop_text import (
+    BUDGET_SPENT,
+    FRAMES_SPENT,
     LAST_TURN,
     NO_TOOL,
+    ONLY_ANSWERS,
     OUTLINE_LINES,
     REFUTED,
     REMINDER,
+    REPEATED,
+    SECOND_ANSWER,
     UNSEEN_IDS,
     ReadCall,
     answer_in_prose,
@@ -126,20 +133,25 @@ class _Conversation:
     seen_spans: dict[str, tuple[Span, ...]] = field(default_factory=dict)
     """Where each id was observed."""
     frames_left: int = LOOP_FRAMES
-    looked_at_question: bool = False
-    """Whether a look was asked the user's whole question."""
+    looks: list[LookAtSpans] = field(default_factory=list)
+    """Made so far."""
     invalid: int = 0
     """Turns in a row without a call that can be made."""
     refuted: list[tuple[Reading, Inspection]] = field(default_factory=list)
-    is_native: bool = False
     is_over: bool = False
+    is_native: bool = field(init=False)
+    """Whether tools are sent as such; else they are told in words."""
+    video: AskedVideo = field(init=False)
+
+    def __post_init__(self) -> None:
+        asked = self.inquiry.question
+        self.is_native = self.inquiry.takes_tools
+        self.video = AskedVideo(self.inquiry.tree.span, asked.text, asked.options)
 
     def run(self) -> PlayPart[str]:
         """Until an answer stands or the turns are over; why a led search has to take over, or an
         empty text."""
         inquiry = self.inquiry
-        self.is_native = inquiry.takes_tools
-        self.video = AskedVideo(inquiry.tree.span, inquiry.question.text, inquiry.question.options)
         turns = min(self.policy.turns, inquiry.budget.rounds or self.policy.turns)
         outline = yield from self.read_outline()
         self.tell("system", system_text(turns, native=self.is_native))
@@ -180,7 +192,8 @@ class _Conversation:
         """What is known of the video; where that is nothing, what stills of its shots show."""
         notes: list[Note] = []
         if "search" not in self.policy.without:
-            known, _ = yield from read_descriptions(self.inquiry, OUTLINE_STILLS)
+            known, _ = yield from read_known(self.inquiry)
+            known, _ = yield from describe_unknown(self.inquiry, known, OUTLINE_STILLS)
             results = yield from call_tools(
                 CallTools("read its overview", (Overview(span=self.video.span),), opening=True)
             )
@@ -253,58 +266,59 @@ class _Conversation:
         """Make the calls that can be made, and tell what came of each; an answer comes last."""
         answers = [call for call in calls if isinstance(call.call, WrittenAnswer)]
         others = [call for call in calls if call not in answers]
-        results = {} if is_last else (yield from self.perform(others))
-        mistakes = 0
-        for call in others:
-            seen = results.get(call.written.id)
-            if seen is not None:
-                self.tell_result(call, seen)
-                continue
-            error = call.error or "not made: this turn only answers"
-            mistakes += 1
-            note = ModelTurn(
-                kind="invalid", text=f"{call.written.name} {call.written.arguments}"[:500]
-            )
-            counted = mistakes > 1 or bool(results)
-            yield from record_note(RecordNote("", note, error, counted=counted))
-            self.tell_result(call, REMINDER.format(error=error))
-        self.invalid = 0 if results or answers else self.invalid + 1
-        for index, call in enumerate(answers):
+        if is_last:
+            others = [replace(call, call=None, error=ONLY_ANSWERS) for call in others]
+        told = yield from self.perform(others)
+        was_made = any(not call.error for call in others)
+        for number, (call, text) in enumerate(zip(others, told, strict=True)):
+            if call.error:
+                written = f"{call.written.name} {call.written.arguments}"[:500]
+                note = ModelTurn(kind="invalid", text=written)
+                counted = number > 0 or was_made
+                yield from record_note(RecordNote("", note, call.error, counted=counted))
+            self.tell_result(call, text)
+        self.invalid = 0 if was_made or answers else self.invalid + 1
+        for number, call in enumerate(answers):
             assert isinstance(call.call, WrittenAnswer)
-            if index:
-                self.tell_result(call, "not taken: an answer was given in this turn already")
-                continue
-            told = yield from self.settle(call.call, "", is_last=is_last)
-            self.tell_result(call, told)
-        if self.is_native is False and is_last:
-            return
+            text = SECOND_ANSWER
+            if number == 0:
+                text = yield from self.settle(call.call, "", is_last=is_last)
+            self.tell_result(call, text)
 
-    def perform(self, calls: list[ReadCall]) -> PlayPart[dict[str, str]]:
-        """What came of the calls that can be made, by the id that the model gave each."""
-        told: dict[str, str] = {}
-        wanted: list[tuple[ReadCall, ToolCall]] = []
-        for call in calls:
-            if call.call is None:
+    def perform(self, calls: Sequence[ReadCall]) -> PlayPart[list[str]]:
+        """What came of each call, as the model is told it."""
+        told = [REMINDER.format(error=call.error) for call in calls]
+        made: list[tuple[int, ToolCall]] = []
+        for number, call in enumerate(calls):
+            if call.error or call.call is None:
                 continue
-            assert not isinstance(call.call, WrittenAnswer | ModelTurn | ChoosePolicy)
-            frames = _frames_of(call.call)
-            if frames > self.frames_left:
-                told[call.written.id] = (
-                    f"failed: the frames of this question are used up ({self.frames_left} are "
-                    "left): answer with what was observed"
-                )
+            tool = cast("ToolCall", call.call)
+            if refusal := self.refuse(tool):
+                told[number] = refusal
                 continue
-            self.frames_left -= frames
-            wanted.append((call, call.call))  # pyright: ignore[reportArgumentType]
-        if not wanted:
+            made.append((number, tool))
+        if not made:
             return told
-        results = yield from call_tools(CallTools("", tuple(tool for _, tool in wanted)))
-        for (call, tool), seen in zip(wanted, results.observations, strict=False):
-            evidence_id = self.remember(tool, seen)
-            told[call.written.id] = result_text(seen, tool, evidence_id)
-        for call, _ in wanted[len(results.observations) :]:
-            told[call.written.id] = "failed: the budget of this question is spent: answer now"
+        results = yield from call_tools(CallTools("", tuple(tool for _, tool in made)))
+        for (number, tool), seen in zip(made, results.observations, strict=False):
+            told[number] = result_text(seen, tool, self.remember(tool, seen))
+        for number, _ in made[len(results.observations) :]:
+            told[number] = BUDGET_SPENT
         return told
+
+    def refuse(self, call: ToolCall) -> str:
+        """Why a call is not made that could be: it repeats another, or shows too many frames. Empty
+        where it is made, which is counted here."""
+        same = [look for look in self.looks if look.spans == getattr(call, "spans", ())]
+        if call in same or len(same) > 1:
+            return REPEATED
+        frames = _frames_of(call)
+        if frames > self.frames_left:
+            return FRAMES_SPENT.format(left=self.frames_left)
+        self.frames_left -= frames
+        if isinstance(call, LookAtSpans):
+            self.looks.append(call)
+        return ""
 
     def remember(self, call: ToolCall, seen: Observation) -> str:
         """Keep where something was observed; gives its id, empty for a failure."""
@@ -316,10 +330,7 @@ class _Conversation:
                 return ""  # its records have ids of their own
         number = sum(known.startswith(call.name) for known in self.seen_spans) + 1
         evidence_id = f"{call.name}-{number}"
-        spans = call.spans if isinstance(call, LookAtSpans) else (call.span,)
-        self.seen_spans[evidence_id] = spans
-        if isinstance(call, LookAtSpans) and call.question == self.inquiry.question.text:
-            self.looked_at_question = True
+        self.seen_spans[evidence_id] = call.spans if isinstance(call, LookAtSpans) else (call.span,)
         return evidence_id
 
     # Answers
@@ -362,7 +373,8 @@ class _Conversation:
         choice = LETTERS.index(answer.choice) if answer.choice else None
         text = answer.text if choice is None else options[choice]
         call = LookAtSpans(spans=windows, question=question, options=options, frames=WHOLE_FRAMES)
-        if "check" in self.policy.without and not self.looked_at_question:
+        was_asked = any(look.question == question for look in self.looks)
+        if "check" in self.policy.without and not was_asked:
             why = "no answer without a look with the whole question"
             seen = yield from take_look(self.inquiry, windows, WHOLE_FRAMES, why)
             if seen is not None and seen.answers:
@@ -376,7 +388,7 @@ class _Conversation:
             yield from claim_answer(claim_of(*self.refuted[-1]))
 
 
-def _frames_of(call: object) -> int:
+def _frames_of(call: ToolCall) -> int:
     if isinstance(call, LookAtSpans):
         return call.frames
     return len(call.stills) if isinstance(call, DescribeStills) else 0

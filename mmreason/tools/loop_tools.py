@@ -6,6 +6,7 @@ checked against their types. They touch no video.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -95,7 +96,7 @@ def look(
     """Look at up to four stretches, each [start_s, end_s] in seconds, in one clip, with a question;
     without one, the question asked by the user."""
     stretches = sorted(clip_span(video.span, start_s, end_s) for start_s, end_s in spans)
-    if any(a.end_s > b.start_s for a, b in zip(stretches, stretches[1:], strict=False)):
+    if any(a.end_s > b.start_s for a, b in itertools.pairwise(stretches)):
         raise UsageError("the spans overlap; give each stretch once")
     return _look(video, tuple(stretches), question, frames)
 

@@ -31,8 +31,8 @@ LOOK = (
     f"{NOT_SHOWN}"
 )
 SCORE = (
-    "You see a few frames of one stretch of a video, {span}. How much would looking closely at this "
-    "stretch help to answer the question below? Score it from 1 to 4: 1 not at all, 2 little, "
+    "You see a few frames of one stretch of a video, {span}. How much would looking closely at "
+    "this stretch help to answer the question below? Score it from 1 to 4: 1 not at all, 2 little, "
     "3 probably, 4 it shows the answer.\n{question}\n"
     "Do not answer the question. Reply in one line: the score, a colon, and a short reason."
 )

@@ -79,11 +79,8 @@ from mmreason.types import Cost, Note, Observation, UsageError
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import FrameBatch, FrameSource
 
-MAX_NEW_TOKENS = 96
-OVERVIEW_TOKENS = 256
-"""Tokens for a caption of a stretch longer than a clip, written in one piece."""
 LOOK_TOKENS = 256
-"""Tokens for an answer with the times that show it, and for the words around it of a model that
+"""At least, for an answer with the times that show it, and for the words around it of a model that
 does not keep to the form."""
 Allows = Callable[[int], bool]
 """Whether the budget has room for so many frames beside those of the calls themselves."""
@@ -174,10 +171,14 @@ class Toolbox:
                 views = caption_views(recipe, info, span, call.shift)
             # More frames than a clip show more than one thing: their caption may be longer.
             is_overview = bool(caption_prompt) or len(views[0].times_s) > recipe.frames
-            limit = OVERVIEW_TOKENS if is_overview else MAX_NEW_TOKENS
+            limit = recipe.overview_tokens if is_overview else recipe.caption_tokens
             return caption_prompt or recipe.prompts.caption, views, limit
         if isinstance(call, DescribeStills):
-            return recipe.prompts.caption, stills_views(recipe, info, call.stills), MAX_NEW_TOKENS
+            return (
+                recipe.prompts.caption,
+                stills_views(recipe, info, call.stills),
+                recipe.caption_tokens,
+            )
         if isinstance(call, LookAtSpans):
             view = spans_view(recipe, info, call.spans, call.frames, call.shift)
             prompt = look_text(
@@ -188,20 +189,20 @@ class Toolbox:
                 timed_lines=lines,
                 cues=[plain_line(cue) for cue in call.cues],
             )
-            return prompt, (view,), LOOK_TOKENS
+            return prompt, (view,), max(LOOK_TOKENS, recipe.answer_tokens)
         if isinstance(call, ScoreStretch):
             prompt = score_text(call.question, call.options, span)
-            return prompt, (spans_view(recipe, info, (span,), call.frames),), MAX_NEW_TOKENS
+            return prompt, (spans_view(recipe, info, (span,), call.frames),), LOOK_TOKENS
         if isinstance(call, Look | Focus):
             options = call.options if recipe.reads_options else ()
             prompt = recipe.prompts.ask(call.question, options, lines)
             if isinstance(call, Focus):
-                return prompt, focus_views(recipe, info, span), MAX_NEW_TOKENS
-            return prompt, (clip_view(recipe, info, span, call.shift),), MAX_NEW_TOKENS
+                return prompt, focus_views(recipe, info, span), recipe.answer_tokens
+            return prompt, (clip_view(recipe, info, span, call.shift),), recipe.answer_tokens
         if isinstance(call, GroundFrame):
             still = StillFrame(call.time_s, call.span)
             prompt = recipe.prompts.find(call.expression)
-            return prompt, stills_views(recipe, info, (still,)), MAX_NEW_TOKENS
+            return prompt, stills_views(recipe, info, (still,)), recipe.answer_tokens
         # What is told without a model has no prompt and no frames.
         return "", (), 1
 

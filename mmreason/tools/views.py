@@ -111,19 +111,28 @@ def spans_view(
         >>> spans_view(recipe, video.info, spans, frames=8).times_s  # doctest: +SKIP
         (2.5, 7.5, 62.5, 67.5, 72.5, 77.5, 82.5, 87.5)
     """
-    total_s = sum(span.duration_s for span in spans)
-    times_s: list[float] = []
-    for span in spans:
-        count = max(1, round(frames * span.duration_s / total_s)) if total_s > 0 else 1
-        times_s += _times_s(info, span, count, shift)
-    # Rounding may deal out a few too many: the budget was asked for `frames`.
-    most = max(frames, len(spans))
-    while len(times_s) > most:
-        del times_s[len(times_s) // 2]
+    counts = _deal_out(max(frames, len(spans)), [span.duration_s for span in spans])
+    times_s = [
+        time_s
+        for span, count in zip(spans, counts, strict=True)
+        for time_s in _times_s(info, span, count, shift)
+    ]
     halvings = math.ceil(math.log2(max(1.0, len(times_s) / MANY_FRAMES)))
     size_px = _smaller(recipe, info, min(DOUBLINGS, halvings)) if recipe.size_px is None else None
     size_px = size_px or recipe.frame_size_px(info.width_px, info.height_px)
     return View(Span(spans[0].start_s, spans[-1].end_s), tuple(times_s), size_px)
+
+
+def _deal_out(count: int, lengths_s: Sequence[float]) -> list[int]:
+    """How many of `count` each of these gets: one, and of the others by length."""
+    total_s = sum(lengths_s) or 1.0
+    extra = count - len(lengths_s)
+    shares = [extra * length_s / total_s for length_s in lengths_s]
+    dealt = [int(share) for share in shares]
+    by_rest = sorted(range(len(shares)), key=lambda i: dealt[i] - shares[i])
+    for i in by_rest[: extra - sum(dealt)]:
+        dealt[i] += 1
+    return [1 + more for more in dealt]
 
 
 def stills_views(

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from mmreason.video.files import write_atomic
@@ -47,6 +47,11 @@ class Subtitles:
     def __post_init__(self) -> None:
         if list(self.lines) != sorted(self.lines):
             raise ValueError("subtitle lines must be in ascending order of time")
+
+    @property
+    def name(self) -> str:
+        """Of the file, without its folders; "subtitles" where there is none."""
+        return PurePath(self.path).name or "subtitles"
 
     @classmethod
     def load(
