@@ -222,8 +222,8 @@ class ShotReader:
             answer = f"{LETTERS[item.options.index(answer)]}. {answer}" if is_option else answer
         # A form that the prompt asks for: the times of the frames that show it on a line of theirs.
         if answer is not None and "seen at:" in context and _is_shown(answer, item):
-            proof = [t for t in times_s if self._shots_at((t,)).intersection(item.shots)]
-            answer += "\nseen at: " + ", ".join(f"{t:.1f}" for t in proof[:4])
+            proof = self._pick_proof(item, times_s)
+            answer += "\nseen at: " + ", ".join(f"{t:.1f}" for t in proof)
         if wants_json:
             return self._fill_json(text, {"answer": answer}, answer, times_s, item.language)
         if self.habits.is_verbose:
@@ -292,6 +292,17 @@ class ShotReader:
         found = seen.intersection(item.shots)
         enough = found == set(item.shots) if item.rule == "all" else bool(found)
         return item.answer_text if enough and item.rule != "never" else None
+
+    def _pick_proof(self, item: NaturalItem, times_s: Sequence[float]) -> list[float]:
+        """A frame of each shot that the answer rests on, four at most: of a whole, the first; of a
+        last visit, the last."""
+        frames: dict[int, float] = {}
+        for time_s in times_s:
+            (shot,) = self._shots_at((time_s,))
+            if item.rule == "most" or shot in item.shots:
+                frames.setdefault(shot, time_s)
+        proof = sorted(frames.values())
+        return proof[-1:] if item.family == "visitor_last" else proof[:4]
 
     def _shots_told(self, item: NaturalItem, context: str) -> set[int]:
         """Shots whose event and fact stand in one line of the text, in any language."""
