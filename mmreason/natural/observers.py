@@ -40,7 +40,7 @@ LEAST_SUMMARY_SHOTS = 3
 """Different shots that tell what the whole video is about."""
 _SCALE = re.compile(r"\b1\b[^.\n]{0,80}?\b4\b")
 _ONE_WORD = re.compile(r"with one word: ([^.\n]+)")
-_JSON_KEY = re.compile(r'"(\w+)"\s*:')
+_JSON_KEY = re.compile(r'"(\w+)"\s*:\s*(\[?)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +192,7 @@ class ShotReader:
             return say(read_shared_texts().refusal, language)
         wants_json = "JSON" in text
         if item is None:
-            room = most_tokens - (60 if self.habits.thinks else 0)
+            room = most_tokens - 60 * self.habits.thinks - 60 * wants_json
             spoken = self.caption(times_s, language, room)
             if wants_json:
                 spoken = self._fill_json(text, {}, spoken, times_s, language)
@@ -344,12 +344,18 @@ class ShotReader:
             "reason": self.caption(times_s[:1], language, 30),
             "caption": spoken,
             "events": spoken.splitlines(),
-            "event": spoken,
             **self._channels(times_s, language),
             **values,
         }
-        keys = dict.fromkeys(_JSON_KEY.findall(text)) or dict.fromkeys(values) or {"text": None}
-        return json.dumps({key: known.get(key, "") for key in keys}, ensure_ascii=False)
+        form: dict[str, object] = {}
+        for key, bracket in _JSON_KEY.findall(text) or [("text", "")]:
+            value = known.get(key, "")
+            # A list where the form has one, a text where it has none.
+            is_list = isinstance(value, list)
+            form[key] = value if is_list or not bracket else [value] * bool(value)
+            if is_list and not bracket:
+                form[key] = " ".join(map(str, value))
+        return json.dumps(form, ensure_ascii=False)
 
     def _channels(self, times_s: Sequence[float], language: Language) -> dict[str, object]:
         """Who is seen and what is written in these shots."""
@@ -360,7 +366,7 @@ class ShotReader:
         )
         signs = [sign for i in shots if (sign := self.script.shots[i].sign)]
         names = sorted({*people, *visits})
-        return {"entities": names, "entity": names, "screen_text": signs, "on_screen_text": signs}
+        return {"entities": names, "screen_text": signs}
 
     def _shots_at(self, times_s: Iterable[float]) -> set[int]:
         return {max(0, bisect_right(self._starts_s, time_s) - 1) for time_s in times_s}
