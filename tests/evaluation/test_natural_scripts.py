@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_shots_tile_the_video_and_last_from_5_to_150_s(scripts: list[VideoScript
     for script in scripts:
         edges = [(shot.span.start_s, shot.span.end_s) for shot in script.shots]
         assert edges[0][0] == 0.0
-        assert all(a[1] == b[0] for a, b in zip(edges, edges[1:], strict=False))
+        assert all(a[1] == b[0] for a, b in itertools.pairwise(edges))
         # Scaled to the length of the video, and rounded to its frames.
         assert all(0.7 * SHORTEST_S <= b - a <= 1.3 * LONGEST_S for a, b in edges), script.name
 
