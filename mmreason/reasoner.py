@@ -30,8 +30,8 @@ from mmreason.agent.provenance import (
     describe_model,
     describe_recipe,
     id_of,
-    lower_tier,
     standing_notes,
+    tier_of,
     why_declined,
 )
 from mmreason.agent.question import Question
@@ -359,7 +359,7 @@ class Reasoner:
                 observer=id_of(roles.observer),
                 checker=id_of(roles.checker),
                 reasoner=id_of(roles.reasoner),
-                tier=lower_tier(roles.observer, roles.reasoner),
+                tier=tier_of(roles.observer, roles.reasoner),
                 takes_tools=roles.reasoner.takes_tools,
             )
             toolbox = self._toolbox(source, transcript, seed, deadline_s)

@@ -56,7 +56,7 @@ class Inquiry:
     budget: Budget = field(default_factory=Budget)
     """The driver's: it refuses what goes beyond, whatever a policy makes of it."""
     tier: Tier = "nano"
-    """The lower one of the models that look and decide."""
+    """Of the model that decides; nano where the one that looks is."""
     takes_tools: bool = False
     """Whether the model that decides can be sent tools as such."""
     observer: ModelId = ModelId()

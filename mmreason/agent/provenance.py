@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, get_args
+from typing import Any
 
 from mmreason import __version__
 from mmreason.agent.protocol import ModelId
@@ -71,9 +71,10 @@ def id_of(model: ChatModel) -> ModelId:
     return ModelId(model.name, model.lineage)
 
 
-def lower_tier(*models: ChatModel) -> Tier:
-    """Of models that work together: what the weakest of them can do decides."""
-    return min((model.tier for model in models), key=get_args(Tier).index)
+def tier_of(observer: ChatModel, reasoner: ChatModel) -> Tier:
+    """How much may be left to two models that work together: what the one that decides can do, but
+    for nano, which reads only questions in its own words."""
+    return "nano" if observer.tier == "nano" else reasoner.tier
 
 
 @cache

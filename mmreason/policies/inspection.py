@@ -100,20 +100,23 @@ def inspect_answer(
     """Ask other frames the question alone: all windows `together`, as where the first look named
     its times, else each stretch by itself, which also tells where the answer is to be seen."""
     windows = reading.windows
-    if not reading.seen_at_s and len(windows) > MOST_WINDOWS and not together:
+    if not together and not reading.seen_at_s and len(windows) > MOST_WINDOWS:
         # Too many to look at each: all of it again, from few frames.
-        calls = [_again(reading, merge_spans(windows), 2 * INSPECTED_FRAMES, OTHER_FRAMES)]
-        why = "check: other frames of all of it, the question alone"
-        return (yield from _judge(inquiry, reading, why, calls))
-    if together:
-        calls = [_again(reading, windows, len(windows), OTHER_FRAMES)]
-        why = "check: other frames of all of it, the question alone"
-        return (yield from _judge(inquiry, reading, why, calls))
-    groups = [windows] if reading.seen_at_s else [(window,) for window in windows]
-    each = INSPECTED_FRAMES if len(groups) == 1 else FRAMES_EACH
-    calls = [_again(reading, group, each, OTHER_FRAMES) for group in groups]
+        windows, together = merge_spans(windows), True
+    if together or reading.seen_at_s:
+        calls = [_again(reading, windows, max(INSPECTED_FRAMES, len(windows)), OTHER_FRAMES)]
+    else:
+        each = INSPECTED_FRAMES if len(windows) == 1 else FRAMES_EACH
+        calls = [_again(reading, (window,), each, OTHER_FRAMES) for window in windows]
     found = yield from _judge(inquiry, reading, "check: other frames, the question alone", calls)
-    if found.verdict is not Verdict.PARTIAL:
+    is_survey = len(reading.call.spans) > MOST_WINDOWS
+    if found.verdict is Verdict.NOT and is_survey and len(windows) <= MOST_WINDOWS:
+        # A few places do not refute what all the shots together say, such as a count.
+        spans = reading.call.spans
+        calls = [_again(reading, spans, len(spans), OTHER_FRAMES)]
+        why = "check: other frames of each shot, the question alone"
+        return (yield from _judge(inquiry, reading, why, calls))
+    if found.verdict is not Verdict.PARTIAL or len(windows) > MOST_WINDOWS:
         return found
     # Partly: one more look, at a wider window.
     video = inquiry.tree.span

@@ -31,6 +31,7 @@ from mmreason.language.prompts import LETTERS
 from mmreason.language.refusals import says_absent
 from mmreason.models.base import Message, Reply, Role, TextPart
 from mmreason.models.written_calls import write_calls
+from mmreason.policies.candidates import holds_text
 from mmreason.policies.inspection import (
     Inspection,
     Verdict,
@@ -42,7 +43,7 @@ from mmreason.policies.inspection import (
 from mmreason.policies.readings import MOST_WINDOWS, Reading
 from mmreason.policies.scripted_search import ScriptedSearch
 from mmreason.policies.stages import Stage
-from mmreason.policies.stills import describe_unknown, read_known
+from mmreason.policies.stills import read_known, survey_video
 from mmreason.policies.tool_loop_text import (
     BUDGET_SPENT,
     FRAMES_SPENT,
@@ -89,10 +90,8 @@ INVALID_LIMIT = 3
 """Turns in a row without a call that can be made."""
 REFUTED_LIMIT = 2
 """Answers that may fail their check."""
-OUTLINE_STILLS = 24
-"""Frames described for the first message where nothing was read of the video yet."""
-LOOP_FRAMES = 72
-"""Frames that the model may have shown; with outline and check within 128."""
+LOOP_FRAMES = 64
+"""Frames that the model may have shown, beside those of the first look and of checks."""
 WHOLE_FRAMES = 64
 _ANSWER_TOOL = tuple(tool for tool in LOOP_TOOLS if tool.__name__ == "answer")
 
@@ -139,6 +138,12 @@ class _Conversation:
     """Turns in a row without a call that can be made."""
     refuted: list[tuple[Reading, Inspection]] = field(default_factory=list)
     is_over: bool = False
+    first_look: tuple[str, Reading] | None = None
+    """Its id, and what it said."""
+    passages: list[Note] = field(default_factory=list)
+    """Of the subtitles, as far as they were read."""
+    is_known: bool = False
+    """Whether most of the video was described before."""
     is_native: bool = field(init=False)
     """Whether tools are sent as such; else they are told in words."""
     video: AskedVideo = field(init=False)
@@ -154,8 +159,11 @@ class _Conversation:
         inquiry = self.inquiry
         turns = min(self.policy.turns, inquiry.budget.rounds or self.policy.turns)
         outline = yield from self.read_outline()
+        seen = ""
+        if not outline or not self.is_known:
+            seen = yield from self.survey()
         self.tell("system", system_text(turns, native=self.is_native))
-        self.tell("user", opening_text(self.video, outline))
+        self.tell("user", opening_text(self.video, outline, seen))
         for turn in range(turns):
             is_last = turn == turns - 1
             if is_last:
@@ -189,25 +197,36 @@ class _Conversation:
         return ""
 
     def read_outline(self) -> PlayPart[list[Note]]:
-        """What is known of the video; where that is nothing, what stills of its shots show."""
+        """What is known of the video, and what is said in it."""
         notes: list[Note] = []
         if "search" not in self.policy.without:
-            known, _ = yield from read_known(self.inquiry)
-            known, _ = yield from describe_unknown(self.inquiry, known, OUTLINE_STILLS)
-            results = yield from call_tools(
-                CallTools("read its overview", (Overview(span=self.video.span),), opening=True)
-            )
-            upper = [note for seen in results.observations for note in seen.notes]
-            # Scenes tell of a long index in few lines; a few stills are told one by one.
-            notes = upper if len(known) > OUTLINE_LINES else known
+            notes, self.is_known = yield from read_known(self.inquiry)
+            if len(notes) > OUTLINE_LINES:
+                # Scenes tell of a long index in few lines.
+                overview = CallTools("read its overview", (Overview(span=self.video.span),), True)
+                results = yield from call_tools(overview)
+                notes = [note for seen in results.observations for note in seen.notes]
         if self.inquiry.has_subtitles and "speech" not in self.policy.without:
             read = CallTools(
                 "read what is said", (ReadTranscript(span=self.video.span),), opening=True
             )
             results = yield from call_tools(read)
             said = [note for seen in results.observations for note in seen.notes]
+            self.passages += said
             notes += [Note(note.span, f"said: {note.text}") for note in said]
         return sorted(notes, key=lambda note: note.span.start_s)
+
+    def survey(self) -> PlayPart[str]:
+        """One look at frames of each shot with the whole question, where nobody has described the
+        video; what the model is told of it."""
+        why = "nobody has described the video: look at frames of each shot first"
+        reading = yield from survey_video(self.inquiry, (), why)
+        if reading is None:
+            return ""
+        evidence_id = self.remember(reading.call, reading.observation)
+        self.seen_spans[evidence_id] = reading.windows
+        self.first_look = (evidence_id, reading)
+        return result_text(reading.observation, reading.call, evidence_id)
 
     # What the model is told
 
@@ -328,6 +347,7 @@ class _Conversation:
             self.seen_spans.update(record_spans(seen))
             if not isinstance(call, ReadTranscript):
                 return ""  # its records have ids of their own
+            self.passages += seen.notes
         number = sum(known.startswith(call.name) for known in self.seen_spans) + 1
         evidence_id = f"{call.name}-{number}"
         self.seen_spans[evidence_id] = call.spans if isinstance(call, LookAtSpans) else (call.span,)
@@ -355,7 +375,13 @@ class _Conversation:
             self.is_over = True
             yield from claim_answer(claim_of(reading, None))
             return "taken"
-        inspection = yield from inspect_answer(self.inquiry, reading)
+        if reading.told_at:
+            # It stands in the subtitles, which frames neither prove nor refute.
+            self.is_over = True
+            yield from claim_answer(claim_of(reading, None))
+            return "taken"
+        # Together: of a count or a comparison no stretch tells all by itself.
+        inspection = yield from inspect_answer(self.inquiry, reading, together=True)
         if inspection.verdict is Verdict.NOT and not is_last and len(self.refuted) < REFUTED_LIMIT:
             self.refuted.append((reading, inspection))
             seen = "; ".join(plain_line(other.text) for other in inspection.readings)
@@ -367,20 +393,29 @@ class _Conversation:
     def to_reading(self, answer: WrittenAnswer) -> PlayPart[Reading]:
         """The answer as if a look at its evidence had given it. Where no look was asked the user's
         whole question and none will check it, one is taken now."""
-        spans = [s for i in answer.evidence_ids for s in self.seen_spans.get(i, ())]
-        windows = merge_spans(spans)[:MOST_WINDOWS] or (self.inquiry.tree.span,)
         question, options = self.inquiry.question.text, self.inquiry.question.options
         choice = LETTERS.index(answer.choice) if answer.choice else None
         text = answer.text if choice is None else options[choice]
+        ids = answer.evidence_ids
+        # 1. What the first look was asked and said again: with all that it showed.
+        if self.first_look is not None and ids == (self.first_look[0],):
+            return replace(self.first_look[1], text=text, choice=choice, answers=True)
+        # 2. What was read in the subtitles: where it stands there.
+        is_heard = any(i.startswith(("transcript", "sp-")) for i in ids)
+        told = [n.span for n in self.passages if is_heard and holds_text(n.text, text)]
+        spans = [s for i in ids for s in self.seen_spans.get(i, ())]
+        windows = merge_spans(spans)[:MOST_WINDOWS] or (self.inquiry.tree.span,)
         call = LookAtSpans(spans=windows, question=question, options=options, frames=WHOLE_FRAMES)
+        # 3. What looks showed. One of them has to be asked the user's whole question.
         was_asked = any(look.question == question for look in self.looks)
-        if "check" in self.policy.without and not was_asked:
+        if "check" in self.policy.without and not was_asked and not told:
             why = "no answer without a look with the whole question"
             seen = yield from take_look(self.inquiry, windows, WHOLE_FRAMES, why)
             if seen is not None and seen.answers:
                 return seen
         observation = Observation(text=text, span=call.span)
-        return Reading(call, observation, text, choice, (), True)
+        told_at = merge_spans(told)[:MOST_WINDOWS]
+        return Reading(call, observation, text, choice, (), True, told_at)
 
     def claim_refuted(self) -> PlayPart[None]:
         """Where no answer stood to the end: the last that was given, as what it is."""

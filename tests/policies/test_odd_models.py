@@ -10,10 +10,11 @@ from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
 from mmreason.tool_calls import ChoosePolicy, LookAtSpans, ModelTurn, WrittenAnswer
 from mmreason.types import Budget, StopReason
+from mmreason.video.types import Span
 from tests.policies.conftest import QUESTION, PerfectObserver, calling, plain_video
 
 LOOK = ("look", '{"spans": [[300, 330]]}')
-ANSWER = ("answer", '{"choice": "B", "evidence_ids": ["look-1"]}')
+ANSWER = ("answer", '{"choice": "B", "evidence_ids": ["look-2"]}')
 
 
 def ask(reasoner, video, **settings):
@@ -35,14 +36,23 @@ def test_a_strong_model_looks_and_answers_with_what_it_observed(strong):
     assert (answer.text, answer.stop_reason) == ("noodles", StopReason.ANSWERED)
     assert answer.evidence[0].check.agreed is True
     assert answer.settings["policy"]["name"] == "tool_loop"
-    assert "id: look-1" in script.told[1]
+    assert "id: look-1" in script.told[0] and "id: look-2" in script.told[1]
     assert answer.cost.frames <= 128
+
+
+def test_the_first_look_may_be_all_that_a_strong_model_needs(strong):
+    at_once = calling(("answer", '{"choice": "B", "evidence_ids": ["look-1"]}'))
+    reasoner, script, video = strong(at_once)
+    answer = ask(reasoner, video)
+    assert answer.text == "noodles" and len(script.told) == 1
+    assert answer.evidence[0].span.overlap_s(Span(300, 330)) > 0
+    assert answer.evidence[0].check.agreed is True
 
 
 def test_tools_are_told_in_words_where_the_model_takes_none(strong):
     turns = [
         '<tool_call>{"name": "look", "arguments": {"spans": [[300, 330]]}}</tool_call>',
-        '{"name": "answer", "arguments": {"choice": "B", "evidence_ids": ["look-1"]}}',
+        '{"name": "answer", "arguments": {"choice": "B", "evidence_ids": ["look-2"]}}',
     ]
     reasoner, script, video = strong(*turns, takes_tools=False)
     answer = ask(reasoner, video)
@@ -70,7 +80,7 @@ def test_two_tools_at_once_are_both_answered(strong):
     reasoner, script, video = strong(two, calling(ANSWER))
     answer = ask(reasoner, video)
     assert answer.text == "noodles"
-    assert "id: look-1" in script.told[1] and "Guests eat noodles" in script.told[1]
+    assert "id: look-2" in script.told[1] and "nothing found" in script.told[1]
 
 
 def test_more_than_five_calls_are_told_that_they_were_not_made(strong):
@@ -121,7 +131,7 @@ def test_the_same_stretch_is_not_shown_again_and_again(strong):
     answer = ask(reasoner, video)
     assert "were looked at before" in script.told[2]
     looks = [s for s in answer.trace if isinstance(s.call, LookAtSpans) and not s.call.check]
-    assert len(looks) == 1 and answer.text == "noodles"
+    assert len(looks) == 2 and answer.text == "noodles"
 
 
 def test_an_answer_that_other_frames_refute_goes_back_to_the_model(strong):
