@@ -211,6 +211,8 @@ class ShotReader:
     ) -> str:
         shots = self._noticed(times_s)
         context = _without_question(text, item)
+        if "entries that help" in context:
+            return self._rank(item, context)
         if _SCALE.search(context) and re.search(r"scor|rate|rating", context, re.IGNORECASE):
             score = self._score(item, shots)
             if wants_json:
@@ -323,6 +325,22 @@ class ShotReader:
             if sentences[index]["event"] in line
             and sentences[index].get(item.fact if item.rule != "most" else "event", "") in line
         }
+
+    def _rank(self, item: NaturalItem, context: str) -> str:
+        """The numbered entries that tell of a shot of the question, or hold what is asked of what
+        is said."""
+        told = [
+            sentences[index]["event"]
+            for sentences in self._sentences.values()
+            for index in item.shots
+            if index >= 0
+        ]
+        clues = [item.fact] if item.rule == "heard" else told
+        entries = re.findall(r"(?m)^\[(\d+)\] (.*)$", context)
+        lines = [
+            f"{n}: 4 tells of it" for n, text in entries if any(clue in text for clue in clues)
+        ]
+        return "\n".join(lines) or "none"
 
     def _score(self, item: NaturalItem, shots: set[int]) -> int:
         """1 to 4: how well a stretch answers; 4 where it shows what the answer needs."""
