@@ -58,6 +58,9 @@ class Habits:
     """Chance that a shot's caption is that of another shot."""
     refusal_rate: float = 0.0
     """Chance that a request is refused."""
+    attention_frames: int | None = None
+    """Frames that it can attend to at once: of more, a shot is noticed at the chance that its
+    frames are among as many as it attends to. None for no limit."""
     is_verbose: bool = False
     thinks: bool = False
     is_blind: bool = False
@@ -69,6 +72,8 @@ class Habits:
         for name in ("forget_rate", "wrong_rate", "refusal_rate"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UsageError(f"{name} is a chance from 0 to 1, got {getattr(self, name)}")
+        if self.attention_frames is not None and self.attention_frames < 1:
+            raise UsageError(f"attention_frames must be 1 or more, got {self.attention_frames}")
 
 
 HABITS: dict[str, Habits] = {
@@ -78,6 +83,7 @@ HABITS: dict[str, Habits] = {
     "verbose": Habits(is_verbose=True),
     "thinking": Habits(thinks=True),
     "refusing": Habits(refusal_rate=0.1),
+    "distracted": Habits(attention_frames=32),
     "random": Habits(is_blind=True),
     "stubborn": Habits(is_stubborn=True),
 }
@@ -203,8 +209,10 @@ class ShotReader:
     def _reply_to_item(
         self, item: NaturalItem, text: str, times_s: Sequence[float], wants_json: bool
     ) -> str:
-        shots = self._shots_at(times_s)
+        shots = self._noticed(times_s)
         context = _without_question(text, item)
+        if "entries that help" in context:
+            return self._rank(item, context)
         if _SCALE.search(context) and re.search(r"scor|rate|rating", context, re.IGNORECASE):
             score = self._score(item, shots)
             if wants_json:
@@ -318,6 +326,22 @@ class ShotReader:
             and sentences[index].get(item.fact if item.rule != "most" else "event", "") in line
         }
 
+    def _rank(self, item: NaturalItem, context: str) -> str:
+        """The numbered entries that tell of a shot of the question, or hold what is asked of what
+        is said."""
+        told = [
+            sentences[index]["event"]
+            for sentences in self._sentences.values()
+            for index in item.shots
+            if index >= 0
+        ]
+        clues = [item.fact] if item.rule == "heard" else told
+        entries = re.findall(r"(?m)^\[(\d+)\] (.*)$", context)
+        lines = [
+            f"{n}: 4 tells of it" for n, text in entries if any(clue in text for clue in clues)
+        ]
+        return "\n".join(lines) or "none"
+
     def _score(self, item: NaturalItem, shots: set[int]) -> int:
         """1 to 4: how well a stretch answers; 4 where it shows what the answer needs."""
         if self.habits.is_stubborn or self.habits.is_blind:
@@ -367,6 +391,20 @@ class ShotReader:
         signs = [sign for i in shots if (sign := self.script.shots[i].sign)]
         names = sorted({*people, *visits})
         return {"entities": names, "screen_text": signs}
+
+    def _noticed(self, times_s: Sequence[float]) -> set[int]:
+        """The shots that are shown, as far as attention goes."""
+        shots = self._shots_at(times_s)
+        if self.habits.attention_frames is None or not times_s:
+            return shots
+        attended = min(1.0, self.habits.attention_frames / len(times_s))
+        noticed = set()
+        for shot in shots:
+            inside = [t for t in times_s if self._shots_at((t,)) == {shot}]
+            overlooked = (1 - attended) ** len(inside)
+            if self._draw(f"{len(times_s)}", inside, "notice") >= overlooked:
+                noticed.add(shot)
+        return noticed
 
     def _shots_at(self, times_s: Iterable[float]) -> set[int]:
         return {max(0, bisect_right(self._starts_s, time_s) - 1) for time_s in times_s}
