@@ -1,6 +1,6 @@
 """The tools of `service` in the Model Context Protocol, on standard input and output.
 
-CallKind runs in threads, so that the protocol stays alive: what asks the model goes one at a time, what
+Calls run in threads, so that the protocol stays alive: what asks the model goes one at a time, what
 reads files a few at a time, and each within the time limit of its call. Whatever goes wrong reaches
 the client as one line. Imports the SDK.
 """
