@@ -125,7 +125,7 @@ def main() -> None:
     draw = random.Random(2)
     queried = draw.sample(texts, QUERIES)
     if options.embedder:
-        from mmreason.models.text_embedder import load_embedder
+        from mmreason.tools.text_embedder import load_embedder
 
         embedder = with_drawn_vectors(load_embedder(options.embedder), set(texts) - set(queried))
     memory = fill_memory(texts, embedder)

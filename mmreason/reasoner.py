@@ -156,7 +156,7 @@ class Reasoner:
         without = check_stages(without)  # before a model is loaded
 
         if isinstance(embed, str):
-            from mmreason.models.text_embedder import load_embedder
+            from mmreason.tools.text_embedder import load_embedder
 
             embed = load_embedder(embed)
         if store is None:
