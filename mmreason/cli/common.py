@@ -153,10 +153,10 @@ def load_reasoner(
     served_model: str | None = None,
     api_key_file: Path | None = None,
     options: ModelOptions | None = None,
-    probe: bool = False,
+    probe: bool | None = None,
 ) -> Reasoner:
-    """Load a reasoner with the model libraries kept quiet; `probe` asks any model what it can, a
-    hosted one too. UsageError for an unknown model.
+    """Load a reasoner with the model libraries kept quiet. `probe` is that of `Reasoner.load`:
+    False for what decides nothing. UsageError for an unknown model.
 
     Example:
         >>> load_reasoner("nano").ask("clip.mp4", "What colour is the star?")  # doctest: +SKIP
@@ -179,7 +179,7 @@ def load_reasoner(
         served_model=served_model,
         api_key=api_key(model, api_key_file, os.environ.get("OPENAI_API_KEY")),
         options=options,
-        probe=probe or None,
+        probe=probe,
     )
 
 

@@ -97,6 +97,7 @@ def index_videos(
             served_model=served_model,
             api_key_file=api_key_file,
             options=options,
+            probe=False,
         )
     work = work_through(inputs.files, lambda path: _index_file(reasoner, path, names), "indexing")
     if as_json:

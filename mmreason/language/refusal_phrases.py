@@ -40,10 +40,11 @@ _GERMAN = RefusalPhrases(
         r"|\b(?:zeigt|liefert|nennt|enthält) das video\b.*\b(?:nicht|kein\w*)\b"
         r"|\bgeht\b.* nicht\b.* hervor\b|\b(?:lässt|kann) (?:es |das )?(?:sich|man)\b.*\bnicht\b"
         r"|\b(?:video|clip) kommt kein\w*\b.* vor\b|\bes (?:gibt|ist|sind) keine?n? (?!zeit\b)"
+        r"|\bwird (?:\w+ )?nichts (?:gesagt|gezeigt|erwähnt)\b|\bman sieht (?:es |das )?nicht\W*$"
         r"|(?:^\W*|\b(?:ist|sind|bleibt) )(?:unklar|unbekannt)\W*$"
     ),
     of_oneself=(
-        r"\bweiß (?:ich|es)\b.*\bnicht\b|\bkann ich\b.*\bnicht\b"
+        r"\bweiß (?:ich|es)\b.*\bnicht\b|\bkann ich\b.*\bnicht\b|\bich bin (?:mir )?nicht sicher\b"
         r"|\bich (?:weiß|kann|sehe|erkenne)\b.*\b(?:nicht|kein\w*)\b"
     ),
     persons=r"\b(?:er|sie|mann|frau|junge|mädchen|kind|jemand|niemand)\b",
@@ -52,11 +53,12 @@ _GERMAN = RefusalPhrases(
 _FRENCH = RefusalPhrases(
     of_matter=(
         r"\bpas (?:\w+ )?(?:montrée?s?|visibles?|mentionnée?s?|précisée?s?|indiquée?s?|clair"
-        r"|spécifiée?s?|dans la vidéo|possible|connue?|dite?)\b"
+        r"|spécifiée?s?|dans la vidéo|possible|connue?|dite?|disponible)\b"
         r"|\bnon (?:précis|spécifi|mentionn|montr|visible|indiqu|disponible|renseign)\w*"
         r"|\baucune (?:information|réponse|indication)\b|(?:^\W*|\b(?:est|reste) )inconnue?s?\W*$"
-        r"|\bvidéo ne (?:l[ea] )?(?:montre|précise|mentionne|fournit|dit|contient|donne|indique)"
-        r"|\bil n'y a (?:pas (?!de temps)|aucun)|\bimpossible (?:à|de) \w+"
+        r"|\b(?:vidéo|clip) n(?:e |['’])(?:l[ea] )?(?:permet|montre|précise|mentionne"
+        r"|fournit|dit|contient|donne|indique)"
+        r"|\bil n'y a (?:pas (?!de (?:temps|quoi))|aucun)|\bimpossible (?:à|de) \w+"
         r"|\bon ne (?:\w+ )?(?:voit|sait|peut) pas\b"
     ),
     of_oneself=r"\bje ne (?:sais|peux|vois|suis pas)\b|\bje n'ai pas\b",
@@ -68,21 +70,25 @@ _SPANISH = RefusalPhrases(
         r"\bno se (?:muestra|ve|menciona|especifica|indica|sabe|puede|aprecia|proporciona|dice)\b"
         r"|\bno (?:está|queda) (?:claro|visible|especificad|indicad)|\bno (?:hay (?!tiempo)"
         r"|es visible|es posible|especificad\w|mostrad\w|mencionad\w|disponible)"
-        r"|\bv[ií]deo no\b|\bsin información\W*$|\b(?:es )?imposible \w+"
+        r"|\b(?:v[ií]deo|clip) no\b|\bsin información\W*$|\b(?:es )?imposible \w+"
         r"|(?:^\W*|\b(?:es|sigue siendo) )desconocid[oa]s?\W*$"
     ),
-    of_oneself=r"\bno (?:aparece|lo sé|puedo|sé|veo)\b",
+    of_oneself=(
+        r"\bno (?:aparece|lo sé|puedo|sé|veo|estoy segur[oa])\b"
+        r"|\bno tengo (?:\w+ )?(?:información|datos|certeza|idea)\b"
+    ),
     persons=r"\b(?:él|ella|hombre|mujer|niñ[oa]|chic[oa])\b",
     telling=r"\b(?:dice|dijo|piensa|cree|pregunta)\b",
 )
 _PORTUGUESE = RefusalPhrases(
     of_matter=(
-        r"\bnão (?:(?:é|está|foi|são) )?(?:mostrad|visível|especificad|mencionad|clar|possível"
-        r"|informad|disponível|identificad|fornecid)\w*|\bnão (?:há (?!tempo)|se sabe|dá para)\b"
+        r"\bnão (?:(?:é|está|foi|são|fica) )?(?:mostrad|visível|especificad|mencionad|clar|possível"
+        r"|informad|disponível|identificad|fornecid|consta)\w*|\bnão (?:há (?!tempo)"
+        r"|se sabe|dá para)\b"
         r"|\bnão há (?!tempo)|\bvídeo não\b|\bsem informaç\w+\W*$|\bimpossível \w+"
         r"|(?:^\W*|\b(?:é|são) )desconhecid[oa]s?\W*$"
     ),
-    of_oneself=r"\bnão (?:aparece|sei|consigo|posso|vejo)\b",
+    of_oneself=r"\bnão (?:tenho certeza|aparece|sei|consigo|posso|vejo)\b",
     persons=r"\b(?:ele|ela|homem|mulher|menin[oa]|rapaz|moça)\b",
     telling=r"\b(?:diz|disse|pensa|acha|pergunta)\b",
 )
@@ -109,10 +115,11 @@ _RUSSIAN = RefusalPhrases(
     of_matter=(
         r"\bне (?:показан|указан|видно|виден|видна|упомин|упомянут|известн|ясно|понятно|сказано"
         r"|говорится|определ|уточня|представлен)\w*|\bнет (?:\w+ )?(?:информации|данных|ответа)\b"
-        r"|\bневозможно\b|^\W*(?:неизвестно|неясно)\b"
+        r"|\bневозможно\b|\bнедостаточно (?:информации|данных)\b|\bне уда[её]тся\b"
+        r"|\b(?:определить нельзя|нельзя определить)\b|^\W*(?:неизвестно|неясно)\b"
         r"|\bвидео (?:это |этого |об этом )?не (?:показ|содерж|дает|даёт|говор|видно)"
     ),
-    of_oneself=r"\bне (?:могу|знаю|вижу)\b",
+    of_oneself=r"\bне (?:могу|знаю|вижу|увере\w+)\b",
     persons=r"\b(?:он|она|мужчина|женщина|мальчик|девочка|парень|девушка)\b",
     telling=r"\b(?:говорит|сказал|сказала|думает|спрашивает)\b",
 )
@@ -120,7 +127,8 @@ _CHINESE = RefusalPhrases(
     of_matter=(
         r"[没沒]有?(?:显示|顯示|提到|提及|说明|說明|展示|给出|提供|明确|足够|相关|信息)"
         r"|未(?:显示|顯示|提及|提到|说明|展示|提供|指明)|(?:信息|資訊)不足"
-        r"|[无無]法(?:从\S{1,8})?(?:确定|確定|判断|得知|看出|辨认|判斷)|看不(?:出|清)|不(?:详|詳|可见)"
+        r"|[无無]法(?:从\S{1,8})?(?:确定|確定|判断|得知|看出|看清|分辨|识别|辨认|判斷)"
+        r"|看不(?:出|清)|不(?:详|詳|可见)"
         r"|^\W*(?:未知|[无無](?:答案|法)?)\W*$"
     ),
     of_oneself=r"[没沒]有?(?:出现|出現|看到|答案)|未出现|不(?:清楚|知道|确定|確定|明确)"
@@ -131,17 +139,20 @@ _CHINESE = RefusalPhrases(
 _JAPANESE = RefusalPhrases(
     of_matter=(
         r"(?:映|写|示さ|表示さ|言及さ|見られ|記載さ|描か|触れられ)\S{0,4}(?:ない|ません|いない)"
-        r"|^\W*(?:不明|情報なし|該当なし)|情報(?:が|は)(?:ない|あり)|登場し(?:ない|ません|ていま?せ?ん?)"
+        r"|^\W*(?:不明(?:です|瞭\S*)?|情報なし|該当なし)\W*$|はっきりし(?:ない|ません)"
+        r"|情報が不足|説明されてい?(?:ない|ません)|情報(?:が|は)(?:ない|あり)"
+        r"|登場し(?:ない|ません|ていま?せ?ん?)"
         r"|(?:判断|確認|特定)(?:は)?でき(?:ない|ません)|明らか(?:では|じゃ)(?:ない|ありません)"
     ),
-    of_oneself=r"[わ分]か(?:りません|らない)|見え(?:ない|ません|ていない)|答えられ(?:ない|ません)|お答えでき|お手伝いでき",
+    of_oneself=r"[わ分]か(?:りません|らない)|見え(?:ません|て?い?ない(?=\W*$|です|ので|ため))|答えられ(?:ない|ません)|お答えでき|お手伝いでき",
     persons=r"彼|(?:男|女)(?:人|の|性|は|が)|少[年女]|子供",
     telling=r"(?:言|話|思)(?:う|っ|い)",
 )
 _KOREAN = RefusalPhrases(
     of_matter=(
-        r"(?:보이|나오|나타나|표시되|언급되|명확하|제공하|제공되|보여주)지\s?(?:않|못)|나와\s?있지\s?않"
-        r"|(?:확인|판단|특정)할\s?수\s?없|정보가\s?(?:없|부족)|^\W*(?:불명|없음)"
+        r"(?:보이|나오|나타나|표시되|언급되|명확하|제공하|제공되|보여주)지\s?(?:않|못)"
+        r"|나와\s?있지\s?않|(?:확인되|확실하|명시되(?:어\s?있)?)지\s?않"
+        r"|(?:확인|판단|특정)할\s?수\s?없|정보가\s?(?:없|부족)|^\W*(?:불명|불분명|없음)"
     ),
     of_oneself=r"알\s?수\s?없|모르겠|(?:대답|답변|답)할\s?수\s?없|도와드릴\s?수\s?없",
     persons=r"그[는녀가]|남자|여자|소년|소녀|아이",
@@ -149,11 +160,11 @@ _KOREAN = RefusalPhrases(
 )
 _ARABIC = RefusalPhrases(
     of_matter=(
-        r"غير (?:مذكور|ظاهر|معروف|واضح|مرئي|محدد|موجود|متاح|متوفر|معروض)\w*|ليس واضح"
+        r"غير (?:مذكور|ظاهر|معروف|واضح|مرئي|محدد|موجود|متاح|متوفر|معروض|موضح)\w*|ليس واضح"
         r"|لا (?:يظهر|يوجد|تظهر|يمكن|يذكر|توجد|تتوفر|يتضح|يُظهر|يعرض|يوضح|يقدم)"
         r"|لم (?:يظهر|يذكر|يُذكر|تظهر|يتم (?:ذكر|عرض|تحديد)|يُعرض|يعرض)"
     ),
-    of_oneself=r"لا (?:أعرف|أعلم|أستطيع|يمكنني|أرى)",
+    of_oneself=r"لست متأكد|لا (?:أعرف|أعلم|أستطيع|يمكنني|أرى)",
     persons=r"(?:^|\s)(?:هو|هي|الرجل|المرأة|الولد|الفتاة|الطفل)(?:\s|$)",
     telling=r"(?:^|\s)(?:قال|قالت|يقول|تقول|يعتقد|تعتقد)(?:\s|$)",
 )
@@ -163,7 +174,10 @@ _HINDI = RefusalPhrases(
         "|नहीं (?:दिखा|बता|दिख|कहा जा|किया जा)|(?:वीडियो).{0,40}नहीं (?:देता|दिखाता|बताता)"
         "|कोई जानकारी नहीं|^\\W*अज्ञात"
     ),
-    of_oneself="पता ?(?:नहीं|नही)|नहीं (?:पता|बता सक|जानता|जानती|कह सक)|मदद नहीं कर सक",
+    of_oneself=(
+        "पता ?(?:नहीं|नही)|नहीं (?:पता|बता सक|जानता|जानती|कह सक)|मदद नहीं कर सक"
+        "|(?:उत्तर|जवाब) नहीं दे|(?:यकीन|निश्चित) नहीं"
+    ),
     persons="लड़क|आदमी|औरत|महिला|पुरुष|व्यक्ति|बच्च|उसे|उसने|उसको|(?:^|\\s)(?:वह|वे)\\s",
     telling="(?:कहत|कहा कि|बोल|सोचत)",
 )
@@ -173,9 +187,11 @@ _BENGALI = RefusalPhrases(
         "| নেই| যায় না"
         "| যাচ্ছে না)|(?:স্পষ্ট|পরিষ্কার|নির্দিষ্ট) (?:নয়|না)|তথ্য(?: ভিডিওতে"
         "| এখানে)? (?:নেই|নাই|দেয় না)"
-        "|^\\W*অজানা|জানা (?:নেই|যায় না)|উল্লেখ নেই"
+        "|তথ্য দেওয়া হয়নি|সম্ভব নয়|^\\W*অজানা|জানা (?:নেই|যায় না)|উল্লেখ নেই"
     ),
-    of_oneself=("জানি না|বলতে পার(?:ছি|ি|বো) না|উত্তর দিতে পার(?:ছি|ি) না|দেখতে পাচ্ছি না|সাহায্য করতে পার"),
+    of_oneself=(
+        "নিশ্চিত নই|জানি না|বলতে পার(?:ছি|ি|বো) না|উত্তর দিতে পার(?:ছি|ি) না|দেখতে পাচ্ছি না|সাহায্য করতে পার"
+    ),
     persons="(?:^|\\s)(?:সে|তিনি|তার|তাকে)\\s|লোক|ছেলে|মেয়ে|মহিলা|পুরুষ|ব্যক্তি",
     telling="(?:বলে|বলেন|বলল|ভাবে) যে",
 )
@@ -187,7 +203,7 @@ _URDU = RefusalPhrases(
         "|تعین نہیں"
     ),
     of_oneself=(
-        "معلوم نہیں|مجھے (?:نہیں|پتہ نہیں|علم نہیں)|نہیں (?:بتا سک|جانت|دیکھ سک|کہہ سک)"
+        "معلوم نہیں|یقین نہیں|مجھے (?:نہیں|پتہ نہیں|علم نہیں)|نہیں (?:بتا سک|جانت|دیکھ سک|کہہ سک)"
         "|(?:جواب|مدد) نہیں"
     ),
     persons="(?:^|\\s)(?:وہ|اسے|اسکو|انہیں|اس (?:نے|کو))\\s|آدمی|عورت|لڑک|مرد|بچ",
@@ -200,6 +216,7 @@ _INDONESIAN = RefusalPhrases(
         r"|ada (?:informasi|jawaban|keterangan|dalam (?:video|klip))|ditunjukkan|dijelaskan"
         r"|diperlihatkan|tampak|muncul)\b"
         r"|\b(?:video|klip)(?: ini| itu| tersebut)? tidak (?:me\w+)"
+        r"|\btidak cukup informasi\b|\binformasi\b.* tidak (?:ada|tersedia)\b"
         r"|\btidak mungkin (?:di\w+|untuk)\b"
     ),
     of_oneself=r"\b(?:saya|aku|kami) (?:tidak|tak|belum) (?:tahu|bisa|dapat|melihat|yakin|mampu)\b"
@@ -210,9 +227,10 @@ _INDONESIAN = RefusalPhrases(
 _TURKISH = RefusalPhrases(
     of_matter=(
         r"\b(?:göster|belirt|söylen|bahsed|veril|anlaşıl|belirlen|görün|bilin|açıklan|anıl"
-        r")(?:il|in|l)?(?:m[iıuü]yor|memiş|mamış|medi|madı|mez|maz|emiyor|emez)\w*"
+        r")(?:il|in|l|a|e)?(?:m[iıuü]yor|memiş|mamış|medi|madı|mez|maz|emiyor|emez)\w*"
         r"|\b(?:belli|net|açık|belirgin|mevcut|mümkün) değil\b|\bbilgi (?:yok|bulunmuyor|verilm)\w*"
-        r"|\byer almıyor\b|^\W*(?:bilinmiyor|belirsiz)\W*$|\bvideo\b.* (?:göster|içer"
+        r"|\b(?:videoda|klipte) yok\b|\byer almıyor\b|^\W*(?:bilinmiyor|belirsiz)\W*$"
+        r"|\bvideo\b.* (?:göster|içer"
         r"|ver)m[iıuü]yor\b"
     ),
     of_oneself=(
@@ -277,7 +295,8 @@ _REASON = re.compile(
     re.IGNORECASE,
 )
 _OF_VIDEO = re.compile(
-    r"vid[eé]o|vídeo|видео|clip|klip|film|bild|image|imagen|imagem|кадр|gambar|görüntü|视频|影片|画面"
+    r"vid[eé]o|vídeo|видео|clip|klip|film|bild|image|imagen|imagem|кадр|gambar|görüntü"
+    r"|视频|影片|画面"
     r"|動画|映像|영상|화면|वीडियो|ভিডিও|فيديو|ویڈیو",
     re.IGNORECASE,
 )

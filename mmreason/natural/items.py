@@ -71,7 +71,7 @@ class NaturalItem:
     def from_dict(cls, data: dict[str, Any]) -> NaturalItem:
         """What `to_dict` gave. Raises TypeError, KeyError or ValueError for anything else."""
         spans = tuple(Span(*map(float, pair)) for pair in data["gold_spans"])
-        tuples = {"options": tuple(data["options"]), "shots": tuple(data["shots"])}
+        tuples: dict[str, Any] = {"options": tuple(data["options"]), "shots": tuple(data["shots"])}
         return cls(**data | tuples | {"gold_spans": spans})
 
 

@@ -40,7 +40,7 @@ LEAST_SUMMARY_SHOTS = 3
 """Different shots that tell what the whole video is about."""
 _SCALE = re.compile(r"\b1\b[^.\n]{0,80}?\b4\b")
 _ONE_WORD = re.compile(r"with one word: ([^.\n]+)")
-_JSON_KEY = re.compile(r'"(\w+)"\s*:')
+_JSON_KEY = re.compile(r'"(\w+)"\s*:\s*(\[?)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,9 @@ class Habits:
     """Chance that a shot's caption is that of another shot."""
     refusal_rate: float = 0.0
     """Chance that a request is refused."""
+    attention_frames: int | None = None
+    """Frames that it can attend to at once: of more, a shot is noticed at the chance that its
+    frames are among as many as it attends to. None for no limit."""
     is_verbose: bool = False
     thinks: bool = False
     is_blind: bool = False
@@ -69,6 +72,8 @@ class Habits:
         for name in ("forget_rate", "wrong_rate", "refusal_rate"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UsageError(f"{name} is a chance from 0 to 1, got {getattr(self, name)}")
+        if self.attention_frames is not None and self.attention_frames < 1:
+            raise UsageError(f"attention_frames must be 1 or more, got {self.attention_frames}")
 
 
 HABITS: dict[str, Habits] = {
@@ -78,6 +83,7 @@ HABITS: dict[str, Habits] = {
     "verbose": Habits(is_verbose=True),
     "thinking": Habits(thinks=True),
     "refusing": Habits(refusal_rate=0.1),
+    "distracted": Habits(attention_frames=32),
     "random": Habits(is_blind=True),
     "stubborn": Habits(is_stubborn=True),
 }
@@ -192,7 +198,7 @@ class ShotReader:
             return say(read_shared_texts().refusal, language)
         wants_json = "JSON" in text
         if item is None:
-            room = most_tokens - (60 if self.habits.thinks else 0)
+            room = most_tokens - 60 * self.habits.thinks - 60 * wants_json
             spoken = self.caption(times_s, language, room)
             if wants_json:
                 spoken = self._fill_json(text, {}, spoken, times_s, language)
@@ -203,8 +209,10 @@ class ShotReader:
     def _reply_to_item(
         self, item: NaturalItem, text: str, times_s: Sequence[float], wants_json: bool
     ) -> str:
-        shots = self._shots_at(times_s)
+        shots = self._noticed(times_s)
         context = _without_question(text, item)
+        if "entries that help" in context:
+            return self._rank(item, context)
         if _SCALE.search(context) and re.search(r"scor|rate|rating", context, re.IGNORECASE):
             score = self._score(item, shots)
             if wants_json:
@@ -222,8 +230,8 @@ class ShotReader:
             answer = f"{LETTERS[item.options.index(answer)]}. {answer}" if is_option else answer
         # A form that the prompt asks for: the times of the frames that show it on a line of theirs.
         if answer is not None and "seen at:" in context and _is_shown(answer, item):
-            proof = [t for t in times_s if self._shots_at((t,)).intersection(item.shots)]
-            answer += "\nseen at: " + ", ".join(f"{t:.1f}" for t in proof[:4])
+            proof = self._pick_proof(item, times_s)
+            answer += "\nseen at: " + ", ".join(f"{t:.1f}" for t in proof)
         if wants_json:
             return self._fill_json(text, {"answer": answer}, answer, times_s, item.language)
         if self.habits.is_verbose:
@@ -293,6 +301,17 @@ class ShotReader:
         enough = found == set(item.shots) if item.rule == "all" else bool(found)
         return item.answer_text if enough and item.rule != "never" else None
 
+    def _pick_proof(self, item: NaturalItem, times_s: Sequence[float]) -> list[float]:
+        """A frame of each shot that the answer rests on, four at most: of a whole, the first; of a
+        last visit, the last."""
+        frames: dict[int, float] = {}
+        for time_s in times_s:
+            (shot,) = self._shots_at((time_s,))
+            if item.rule == "most" or shot in item.shots:
+                frames.setdefault(shot, time_s)
+        proof = sorted(frames.values())
+        return proof[-1:] if item.family == "visitor_last" else proof[:4]
+
     def _shots_told(self, item: NaturalItem, context: str) -> set[int]:
         """Shots whose event and fact stand in one line of the text, in any language."""
         wanted = range(len(self._starts_s)) if item.rule == "most" else item.shots
@@ -306,6 +325,22 @@ class ShotReader:
             if sentences[index]["event"] in line
             and sentences[index].get(item.fact if item.rule != "most" else "event", "") in line
         }
+
+    def _rank(self, item: NaturalItem, context: str) -> str:
+        """The numbered entries that tell of a shot of the question, or hold what is asked of what
+        is said."""
+        told = [
+            sentences[index]["event"]
+            for sentences in self._sentences.values()
+            for index in item.shots
+            if index >= 0
+        ]
+        clues = [item.fact] if item.rule == "heard" else told
+        entries = re.findall(r"(?m)^\[(\d+)\] (.*)$", context)
+        lines = [
+            f"{n}: 4 tells of it" for n, text in entries if any(clue in text for clue in clues)
+        ]
+        return "\n".join(lines) or "none"
 
     def _score(self, item: NaturalItem, shots: set[int]) -> int:
         """1 to 4: how well a stretch answers; 4 where it shows what the answer needs."""
@@ -333,12 +368,18 @@ class ShotReader:
             "reason": self.caption(times_s[:1], language, 30),
             "caption": spoken,
             "events": spoken.splitlines(),
-            "event": spoken,
             **self._channels(times_s, language),
             **values,
         }
-        keys = dict.fromkeys(_JSON_KEY.findall(text)) or dict.fromkeys(values) or {"text": None}
-        return json.dumps({key: known.get(key, "") for key in keys}, ensure_ascii=False)
+        form: dict[str, object] = {}
+        for key, bracket in _JSON_KEY.findall(text) or [("text", "")]:
+            value = known.get(key, "")
+            # A list where the form has one, a text where it has none.
+            is_list = isinstance(value, list)
+            form[key] = value if is_list or not bracket else [value] * bool(value)
+            if is_list and not bracket:
+                form[key] = " ".join(map(str, value))
+        return json.dumps(form, ensure_ascii=False)
 
     def _channels(self, times_s: Sequence[float], language: Language) -> dict[str, object]:
         """Who is seen and what is written in these shots."""
@@ -349,7 +390,21 @@ class ShotReader:
         )
         signs = [sign for i in shots if (sign := self.script.shots[i].sign)]
         names = sorted({*people, *visits})
-        return {"entities": names, "entity": names, "screen_text": signs, "on_screen_text": signs}
+        return {"entities": names, "screen_text": signs}
+
+    def _noticed(self, times_s: Sequence[float]) -> set[int]:
+        """The shots that are shown, as far as attention goes."""
+        shots = self._shots_at(times_s)
+        if self.habits.attention_frames is None or not times_s:
+            return shots
+        attended = min(1.0, self.habits.attention_frames / len(times_s))
+        noticed = set()
+        for shot in shots:
+            inside = [t for t in times_s if self._shots_at((t,)) == {shot}]
+            overlooked = (1 - attended) ** len(inside)
+            if self._draw(f"{len(times_s)}", inside, "notice") >= overlooked:
+                noticed.add(shot)
+        return noticed
 
     def _shots_at(self, times_s: Iterable[float]) -> set[int]:
         return {max(0, bisect_right(self._starts_s, time_s) - 1) for time_s in times_s}

@@ -162,6 +162,18 @@ def test_a_thought_that_is_cut_says_nothing() -> None:
     assert item.answer_text in full.text and "think" not in full.text
 
 
+def test_a_distracted_observer_overlooks_single_frames_among_many() -> None:
+    model = make_observer(SCRIPT, ITEMS, "distracted")
+    padding_s = list(np.linspace(SCRIPT.shots[-1].span.start_s, SCRIPT.duration_s - 0.1, 128))
+    items = [i for i in ITEMS if i.rule == "any" and i.shots[0] < len(SCRIPT.shots) - 1]
+    few = [ask(model, prompt_of(i), gold_times_s(i)).text != "not shown" for i in items]
+    many = [
+        ask(model, prompt_of(i), [*gold_times_s(i), *padding_s]).text != "not shown" for i in items
+    ]
+    assert all(few)
+    assert 0.05 < sum(many) / len(many) < 0.5
+
+
 def test_blind_observers_answer_without_seeing() -> None:
     stubborn, random = (make_observer(SCRIPT, ITEMS, name) for name in ("stubborn", "random"))
     items = [i for i in ITEMS if i.options]

@@ -8,6 +8,8 @@ from mmreason.language.answer_reading import AnswerKind, read_answer
 from tests.language.languages import (
     ANSWERS,
     HEDGED,
+    MORE_ANSWERS,
+    MORE_REFUSALS,
     PICKS_OF_B,
     POLICY_REFUSALS,
     REFUSALS,
@@ -33,6 +35,12 @@ def test_refusals_pick_no_option(language: str) -> None:
 def test_answers_with_a_negation_are_no_refusals(language: str) -> None:
     read = {text: read_answer(text).kind for text in ANSWERS[language]}
     assert {text: kind for text, kind in read.items() if kind is AnswerKind.ABSENT} == {}
+
+
+def test_refusals_and_answers_of_another_hand_are_told_apart() -> None:
+    missed = [text for text in MORE_REFUSALS if read_answer(text).kind is not AnswerKind.ABSENT]
+    taken = [text for text in MORE_ANSWERS if read_answer(text).kind is AnswerKind.ABSENT]
+    assert (missed, taken) == ([], [])
 
 
 @pytest.mark.parametrize("language", YES_AND_NO)

@@ -32,6 +32,8 @@ class NaturalRow:
     evidence_share: float
     """Mean length of the evidence of such answers as a share of the video."""
     frames: Mean
+    index_frames: float
+    """Frames of the indexes, spread over the questions about their videos; beside `frames`."""
     scanned: Mean
     """Small frames compared without a model."""
     calls: Mean
@@ -72,6 +74,7 @@ def build_row(outcomes: Sequence[NaturalOutcome]) -> NaturalRow:
         grounded=share(proven, lambda o: o.is_grounded),
         evidence_share=_mean([o.evidence_share for o in proven]),
         frames=Mean.of([float(o.cost.frames) for o in outcomes]),
+        index_frames=_spread_index(outcomes),
         scanned=Mean.of([float(o.cost.frames_scanned) for o in outcomes]),
         calls=Mean.of([float(o.cost.model_calls) for o in outcomes]),
         tokens=Mean.of([float(o.cost.tokens_in + o.cost.tokens_out) for o in outcomes]),
@@ -181,6 +184,12 @@ def is_policy(method: str) -> bool:
 def select(outcomes: Sequence[NaturalOutcome], observer: str, method: str) -> list[NaturalOutcome]:
     """The outcomes of one row."""
     return [o for o in outcomes if (o.observer, o.method) == (observer, method)]
+
+
+def _spread_index(outcomes: Sequence[NaturalOutcome]) -> float:
+    # One index serves all questions about a video in a language.
+    videos = {(o.item.video, o.item.language): o.index_frames for o in outcomes}
+    return sum(videos.values()) / len(outcomes)
 
 
 def _right_by(
