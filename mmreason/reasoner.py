@@ -221,10 +221,10 @@ class Reasoner:
         seed: int = 0,
     ) -> AnswerStream:
         """`ask`, step by step: iterate over the steps, then read `.answer`."""
-        asked = Question(
+        checked = Question(
             video=video, text=question, options=checked_options(options), subtitles=subtitles
         )
-        return AnswerStream(serve_requests(self.play(asked, budget=budget, seed=seed)))
+        return AnswerStream(serve_requests(self.play(checked, budget=budget, seed=seed)))
 
     def play(
         self, question: Question, *, budget: Budget | None = None, seed: int = 0
