@@ -64,10 +64,10 @@ class Loopback:
                 while True:
                     head = b""
                     while b"\r\n\r\n" not in head:
-                        part = connection.recv(65536)
-                        if not part:
+                        block = connection.recv(65536)
+                        if not block:
                             return
-                        head += part
+                        head += block
                     head, _, body = head.partition(b"\r\n\r\n")
                     lines = head.decode("latin-1").split("\r\n")
                     sizes = [
@@ -337,8 +337,18 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     children = bench.children
 
     def ask(folder: Path, url: str, *more: str):
-        words = ["ask", str(bench.clip), QUESTION, "--model", url, *_TIER, "--store", "s", *more]
-        return children.run(*cli_call(words), folder, limits=LIMITS)
+        arguments = [
+            "ask",
+            str(bench.clip),
+            QUESTION,
+            "--model",
+            url,
+            *_TIER,
+            "--store",
+            "s",
+            *more,
+        ]
+        return children.run(*cli_call(arguments), folder, limits=LIMITS)
 
     def control(folder: Path) -> str:
         with Loopback(replying(http(completion("a red star")))) as server:
@@ -375,7 +385,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
         def budget(folder: Path, drip: tuple[bytes, bytes, float] = drips()[name]) -> str:
             limits = Limits(cpu_s=10, wall_s=14)
             with Loopback(dripping(*drip, "/chat/completions")) as server:
-                words = [
+                arguments = [
                     "ask",
                     str(bench.clip),
                     QUESTION,
@@ -386,7 +396,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                     "s",
                 ]
                 ended = children.run(
-                    *cli_call([*words, "--budget-seconds", "2"]), folder, limits=limits
+                    *cli_call([*arguments, "--budget-seconds", "2"]), folder, limits=limits
                 )
             return find_fault(ended, limits)
 
@@ -435,10 +445,10 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                 for path in folder.rglob("*")
                 if path.is_file() and path.name != "key"
             )
-            shown = (ended.out + ended.err).encode(errors="replace") + written
+            output = (ended.out + ended.err).encode(errors="replace") + written
             for length in (len(KEY), len(KEY) - 1, 12):
                 for start in range(len(KEY) - length + 1):
-                    if KEY[start : start + length].encode() in shown:
+                    if KEY[start : start + length].encode() in output:
                         return f"{length} letters of the key are in what was printed or written"
             return find_fault(ended, LIMITS)
 
