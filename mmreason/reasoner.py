@@ -6,7 +6,7 @@ Reasoner.load("nano").ask("clip.mp4", "What colour is the star?")
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from mmreason.agent.provenance import (
     describe_recipe,
     id_of,
     standing_notes,
+    tier_of,
     why_declined,
 )
 from mmreason.agent.question import Question
@@ -40,15 +41,18 @@ from mmreason.grounding import Grounding
 from mmreason.language.validate import checked_options, checked_question, checked_span
 from mmreason.memory.caption_records import make_speech_records
 from mmreason.memory.hierarchy import plan_leaves
-from mmreason.memory.store import Store
+from mmreason.memory.store import Store, cache_folder
 from mmreason.memory.tree import Tree, TreeRecipe, plan_tree
 from mmreason.memory.vector_index import Embed, Embedder
 from mmreason.memory.video_memory import VideoMemory
 from mmreason.models.base import ChatModel
-from mmreason.policies import Greedy, Policy
+from mmreason.models.options import ModelOptions
+from mmreason.policies import Auto, Policy
+from mmreason.policies.auto import describe_policy
 from mmreason.policies.estimate import Estimate, estimate_cost
 from mmreason.policies.presets import Compat, find_preset
-from mmreason.tool_calls import ModelTurn, Scan, Skim
+from mmreason.policies.stages import check_stages, stages_without
+from mmreason.tool_calls import ChoosePolicy, MemoryCall, ModelTurn, Scan, Skim, WrittenAnswer
 from mmreason.tools.calls import Roles
 from mmreason.tools.thumbnails import take_thumbnails
 from mmreason.tools.toolbox import Toolbox
@@ -60,6 +64,10 @@ from mmreason.video.types import FrameSource, Span, VideoError, VideoInfo
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+_SHOW_NOTHING = ModelTurn | Scan | MemoryCall | ChoosePolicy | WrittenAnswer
+"""Calls whose failure says nothing of the video."""
 
 
 class Reasoner:
@@ -75,17 +83,26 @@ class Reasoner:
         tree: TreeRecipe | None = None,
         store: Store | None = None,
         embed: Embed | Embedder | None = None,
+        without: Iterable[str] = (),
     ):
         """Use models that are already there; without `store` what they say is kept in memory.
 
         `model` decides where to look, where the policy asks a model, and plays the other roles
         too unless they are given: `observer` captions and looks, `checker` looks again at the
-        evidence. The default policy is `Greedy`, which asks no model where to look. `embed` (texts
-        to an array of a row each) lets policies search what was read by meaning beside the words;
-        as an `Embedder`, which has a name, what it made is kept in the store.
+        evidence. The default policy is `Auto`, which chooses by model, question and video, and
+        says what it chose; `without` leaves stages out of it: search, score, check, speech. `embed`
+        (texts to an array of a row each) lets policies search what was read by meaning beside the
+        words; as an `Embedder`, which has a name, what it made is kept in the store. UsageError for
+        a stage that is none, and for stages beside a policy, which takes its own.
         """
+        stages = check_stages(without)
+        if stages and policy is not None:
+            raise UsageError(
+                "without goes with the default policy; give another its own, such as "
+                "ScriptedSearch(without=frozenset({'check'}))"
+            )
         self.roles = Roles(observer or model, checker or observer or model, model)
-        self.policy = policy or Greedy()
+        self.policy = policy or Auto(stages)
         self.tree = tree or TreeRecipe()
         self.store = Store.in_memory() if store is None else store
         self.embedder = Embedder("", embed) if callable(embed) else embed
@@ -105,27 +122,43 @@ class Reasoner:
         policy: Policy | None = None,
         tree: TreeRecipe | None = None,
         compat: Compat | None = None,
+        without: Iterable[str] = (),
         store: Store | str | Path | None = None,
+        embed: Embed | Embedder | str | None = None,
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
         attn_implementation: str = "sdpa",
         served_model: str | None = None,
         api_key: str | None = None,
+        options: ModelOptions | Mapping[str, Any] | None = None,
+        probe: bool | None = None,
     ) -> Reasoner:
         """Load "nano", a folder, a Hugging Face name, or the URL of a server (see `models.load`).
 
-        `observer` and `checker` name other models for these roles (see `Reasoner`); the settings
-        after `store` are those of `model`. `compat="longvideo_r1"` sets tree, frames, tools and
-        limits as the published weights of that agent expect them, `compat="nano"` as those that
-        were trained on `mmreason data navigation` do. `store` is a `Store` or a file;
-        by default the one in the user's cache folder. It knows a video by samples of its bytes, or
-        by all of them where that was opened with `Video.open(path, full_hash=True)`.
+        `observer` and `checker` name other models for these roles, `without` leaves stages out (see
+        `Reasoner`), `embed` may be the name of a sentence embedder; the settings after `embed` are
+        those of `model`, and `options` say how it is asked, such as `{"enable_thinking": False,
+        "max_frames": 32}` (see `ModelOptions`).
+        `compat="longvideo_r1"` sets tree, frames, tools and limits as the published weights of that
+        agent expect them, `compat="nano"` as those that were trained on `mmreason data navigation`
+        do. `store` is a `Store` or a file; by default the one in the user's cache folder. It knows
+        a video by samples of its bytes, or by all of them where that was opened with
+        `Video.open(path, full_hash=True)`.
+
+        How much is left to `model` (its tier) follows from the option `tier`, its name or its size.
+        Where none of them tells, a server in the own network is probed with three tiny calls, once;
+        `probe=True` probes any model, `probe=False` none.
         """
         from mmreason import models
 
         if compat is not None and (policy is not None or tree is not None):
             raise UsageError("compat sets policy and tree; give either compat or those")
+        without = check_stages(without)  # before a model is loaded
 
+        if isinstance(embed, str):
+            from mmreason.models.text_embedder import load_embedder
+
+            embed = load_embedder(embed)
         if store is None:
             store = Store.open_default()
         elif not isinstance(store, Store):
@@ -137,6 +170,9 @@ class Reasoner:
             attn_implementation=attn_implementation,
             served_model=served_model,
             api_key=api_key,
+            options=options,
+            probe=probe,
+            probe_file=_find_probe_file(),
         )
         watcher = loaded if observer is None else models.load(observer)
         verifier = None if checker is None else models.load(checker)
@@ -146,7 +182,14 @@ class Reasoner:
             watcher = watcher.with_clip(preset.adapt_clip(watcher.clip))
         decider = watcher if observer is None else loaded
         return cls(
-            decider, observer=watcher, checker=verifier, policy=policy, tree=tree, store=store
+            decider,
+            observer=watcher,
+            checker=verifier,
+            policy=policy,
+            tree=tree,
+            store=store,
+            embed=embed,
+            without=without,
         )
 
     def ask(
@@ -251,12 +294,8 @@ class Reasoner:
 
     def memory(self, video: FrameSource) -> VideoMemory:
         """What is known of an open video: to be searched, and added to. Cues, not evidence."""
-        return VideoMemory(
-            self.store,
-            video.content_hash,
-            name=f"{Path(video.info.path).name} [{video.content_hash[:8]}]",
-            model=self.model.name,
-            embedder=self.embedder,
+        return VideoMemory.of_video(
+            video, self.store, model=self.model.name, embedder=self.embedder
         )
 
     def estimate(self, video: VideoInput | FrameSource, budget: Budget | None = None) -> Estimate:
@@ -313,7 +352,9 @@ class Reasoner:
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
         with _opened(question.video) as source:
             info, tree, roles = source.info, self._tree(source), self.roles
-            transcript = Transcript.search(question, subtitles.for_video(source))
+            is_deaf = "speech" in stages_without(self.policy)
+            lines = None if is_deaf else subtitles.for_video(source)
+            transcript = Transcript.search(question, lines)
             passages = transcript.notes if roles.reasoner.clip.reads_transcript else ()
             inquiry = Inquiry(
                 question=question,
@@ -325,6 +366,8 @@ class Reasoner:
                 observer=id_of(roles.observer),
                 checker=id_of(roles.checker),
                 reasoner=id_of(roles.reasoner),
+                tier=tier_of(roles.observer, roles.reasoner),
+                takes_tools=roles.reasoner.takes_tools,
             )
             toolbox = self._toolbox(source, transcript, seed, deadline_s)
             loop = answer_loop(inquiry, self.policy)
@@ -351,7 +394,7 @@ class Reasoner:
                 next_steps=self._next_steps(inquiry, draft, transcript, driver.trace),
                 video=info.path,
                 duration_s=info.duration_s,
-                settings=self._settings(inquiry, seed, info, transcript, notes),
+                settings=self._settings(inquiry, seed, info, transcript, notes, driver.trace),
                 thumbnails=thumbnails,
             )
 
@@ -370,7 +413,7 @@ class Reasoner:
             question=inquiry.question,
             budget=inquiry.budget,
             roles=self.roles,
-            policy=self.policy.name,
+            policy=describe_policy(self.policy, inquiry, trace)["name"],
             subtitles=transcript.subtitles,
             trace=trace,
         )
@@ -394,6 +437,7 @@ class Reasoner:
             seed=seed,
             embed=None if self.embedder is None else self.embedder.embed,
             deadline_s=deadline_s,
+            memory=self.memory(source),
         )
 
     def _tree(self, source: FrameSource) -> Tree:
@@ -420,11 +464,12 @@ class Reasoner:
         info: VideoInfo,
         transcript: Transcript,
         notes: tuple[str, ...],
+        trace: Sequence[Step],
     ) -> dict[str, Any]:
         model = self.model
         return {
             **describe_recipe(model, inquiry.tree, info),
-            "policy": self.policy.name,
+            "policy": describe_policy(self.policy, inquiry, trace),
             "roles": {
                 role: describe_model(role_model)
                 for role, role_model in self.roles.by_name().items()
@@ -469,7 +514,7 @@ def _inexact_notes(toolbox: Toolbox) -> tuple[str, ...]:
 
 
 def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:
-    looked_for = (step for step in trace if not isinstance(step.call, ModelTurn | Scan))
+    looked_for = (step for step in trace if not isinstance(step.call, _SHOW_NOTHING))
     errors = [step.observation.error for step in looked_for]
     if errors and None not in errors:
         raise VideoError(f"{info.path}: nothing could be looked at: {errors[0]}")
@@ -480,3 +525,11 @@ def _opened(video: VideoInput | FrameSource) -> AbstractContextManager[FrameSour
     if hasattr(video, "info"):
         return nullcontext(cast("FrameSource", video))
     return closing(Video.open(cast("VideoInput", video)))
+
+
+def _find_probe_file() -> Path | None:
+    """Where the results of probes are kept; None for a user without a home, who is asked anew."""
+    try:
+        return cache_folder() / "probes.json"
+    except UsageError:
+        return None

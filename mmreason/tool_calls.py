@@ -42,17 +42,17 @@ class AgentCall:
     @property
     def describes(self) -> bool:
         """Whether it tells what is to be seen, without a question."""
-        return isinstance(self, Caption | Skim)
+        return isinstance(self, Caption | Skim | DescribeStills)
 
     @property
     def asks(self) -> bool:
         """Whether it puts a question to what is to be seen."""
-        return isinstance(self, Look | Focus)
+        return isinstance(self, Look | Focus | LookAtSpans)
 
     @property
     def is_check(self) -> bool:
         """Whether it looks again, to check an answer."""
-        return isinstance(self, Skim | Look | Focus) and self.check
+        return isinstance(self, Skim | Look | Focus | LookAtSpans) and self.check
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(f'{k}={v}' for k, v in self.arguments.items())})"
@@ -141,6 +141,85 @@ class Focus(AgentCall):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LookAtSpans(AgentCall):
+    """Put a question to one clip that joins frames of several stretches, with their times.
+
+    Example:
+        >>> look = LookAtSpans(spans=(Span(0, 4), Span(60, 64)), question="Who?", frames=8)
+        >>> look.name, look.span
+        ('look', Span(start_s=0, end_s=64))
+    """
+
+    spans: tuple[Span, ...]
+    """In order of time, none overlapping another."""
+    question: str
+    options: tuple[str, ...] = ()
+    frames: int
+    """Frames of all stretches together, at most."""
+    shift: float = 0.0
+    """See `Skim`."""
+    check: bool = False
+    """See `Skim`."""
+    cues: tuple[str, ...] = ()
+    """Timed lines that were read of the video, shown with the question as cues."""
+
+    @property
+    def name(self) -> str:
+        """The same tool as `Look` to a model."""
+        return "look"
+
+    @property
+    def span(self) -> Span:
+        """From the start of the first stretch to the end of the last."""
+        return Span(self.spans[0].start_s, self.spans[-1].end_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreStretch(AgentCall):
+    """Ask how much a stretch would help to answer a question: 1 (not at all) to 4, and why.
+
+    Example:
+        >>> ScoreStretch(span=Span(0, 8), question="Who?", frames=2).asks
+        False
+    """
+
+    span: Span
+    question: str
+    options: tuple[str, ...] = ()
+    frames: int
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "score"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeStills(AgentCall):
+    """Describe frames one by one, each speaking for a stretch.
+
+    Example:
+        >>> call = DescribeStills(span=Span(0, 8), stills=(StillFrame(5.5, Span(4, 8)),))
+        >>> call.arguments["moments"]
+        [(5.5, 4, 8)]
+    """
+
+    span: Span
+    stills: tuple[StillFrame, ...]
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "describe"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """`stills` stand there as in `Caption`."""
+        rows = [(still.time_s, still.span.start_s, still.span.end_s) for still in self.stills]
+        return {"span": self.span, "moments": rows}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Search(AgentCall):
     """Find words in what was described so far and in the subtitles.
 
@@ -154,6 +233,78 @@ class Search(AgentCall):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Overview(AgentCall):
+    """Tell what is known of the video as a whole and of its scenes. Asks no model.
+
+    Example:
+        >>> Overview(span=Span(0, 600)).name
+        'overview'
+    """
+
+    span: Span
+    leaves: bool = False
+    """What was described of each short stretch, in place of the whole and its scenes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchMemory(AgentCall):
+    """Find what was read or said, by words, in channels and times. Asks no model.
+
+    Example:
+        >>> SearchMemory(span=Span(0, 600), text="red car").name
+        'search'
+    """
+
+    span: Span
+    text: str
+    channels: tuple[str, ...] = ()
+    """Of `mmreason.memory.records.CHANNELS`; empty for all."""
+    limit: int = 8
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "search"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRecords(AgentCall):
+    """Read records of the memory in full. Asks no model.
+
+    Example:
+        >>> ReadRecords(span=Span(0, 600), ids=("ev-2f6xqlvb",)).name
+        'read'
+    """
+
+    span: Span
+    ids: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadTranscript(AgentCall):
+    """Read what is said in a stretch, in passages. Asks no model.
+
+    Example:
+        >>> ReadTranscript(span=Span(0, 600)).name
+        'transcript'
+    """
+
+    span: Span
+    in_full: bool = False
+    """Every word, in place of an outline of what is long."""
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "transcript"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scan(AgentCall):
     """Find the frames of a stretch that differ most. Asks no model."""
 
@@ -162,7 +313,82 @@ class Scan(AgentCall):
     """Most frames to find."""
 
 
-ToolCall = Caption | Skim | Look | Focus | Search | Scan
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundFrame(AgentCall):
+    """Find the box of something in the frame at one time.
+
+    Example:
+        >>> GroundFrame(span=Span(8, 9), time_s=8.5, expression="the red cup").name
+        'ground'
+    """
+
+    span: Span
+    time_s: float
+    expression: str
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "ground"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenAnswer(AgentCall):
+    """The answer of a model that decides, with the ids of what it observed for it.
+
+    Example:
+        >>> WrittenAnswer(choice="B", evidence_ids=("look-1",)).name
+        'answer'
+    """
+
+    text: str = ""
+    choice: str = ""
+    """Letter of the option."""
+    evidence_ids: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "answer"
+
+
+MemoryCall = Overview | SearchMemory | ReadRecords | ReadTranscript
+"""Answered from what is known already: no frames, no model."""
+ToolCall = (
+    Caption
+    | Skim
+    | Look
+    | Focus
+    | LookAtSpans
+    | ScoreStretch
+    | DescribeStills
+    | Search
+    | Scan
+    | GroundFrame
+    | MemoryCall
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoosePolicy(AgentCall):
+    """Which policy answers a question from here on; why is the step's thought.
+
+    Example:
+        >>> ChoosePolicy(policy="direct", tier="small").name
+        'choose'
+    """
+
+    policy: str
+    tier: str
+    """Of the model, see `ChatModel.tier`."""
+    kind: str = ""
+    """What the model takes the question for, such as "moment" or "whole"; empty where it was not
+    asked."""
+
+    @property
+    def name(self) -> str:
+        """The step's."""
+        return "choose"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,6 +158,7 @@ class Driver:
             for part in message.parts
             if isinstance(part, TextPart)
         )
+        characters += sum(len(c.arguments) for message in action.messages for c in message.calls)
         forecast = max(1, self._largest, characters // CHARACTERS_PER_TOKEN)
         refused = self._budget.exceeded_by(self.cost + Cost(rounds=1, tokens_in=forecast))
         if refused is not None:
@@ -170,6 +171,7 @@ class Driver:
                 [action.messages],
                 max_new_tokens=action.max_new_tokens,
                 temperature=action.temperature,
+                tools=action.tools,
                 seed=self._seed,
                 deadlines_s=self._toolbox.deadlines_s(1),
             ),
@@ -182,7 +184,8 @@ class Driver:
             except FAILURES as error:
                 failures += 1
                 out_of_time = self._out_of_time()
-                if failures < REASONER_FAILURES and out_of_time is None:
+                allowed = 1 if action.may_fail else REASONER_FAILURES
+                if failures < allowed and out_of_time is None:
                     continue
                 seconds = time.perf_counter() - started
                 self._thinking += Cost(model_seconds=seconds, seconds=seconds)

@@ -121,6 +121,9 @@ class _AnswerLoop:
                 if isinstance(outcome, CheckResult) and outcome.status is CheckStatus.AGREED:
                     return
                 reason = _refusal_in(outcome)
+                may_fail = isinstance(action, AskModel) and action.may_fail
+                if reason is StopReason.MODEL_FAILED and may_fail:
+                    continue
                 if reason is not None:
                     self.spent = self.spent or reason
                     refusals += 1
@@ -216,8 +219,9 @@ class _AnswerLoop:
         # 2. "Not there" is an answer to a question for yes or no alone.
         negative = by_status[CheckStatus.NEGATIVE]
         inside = [checked for checked in negative if not is_out_of_domain(checked.claim.text)]
-        if inside and is_yes_no(self.inquiry.question.text):
-            return _draft_of(inside[0], tuple(inside), reason or StopReason.ANSWERED)
+        denials = [checked for checked in inside if not checked.claim.abstains]
+        if denials and is_yes_no(self.inquiry.question.text):
+            return _draft_of(denials[0], tuple(denials), reason or StopReason.ANSWERED)
         # 3. A decline, and why.
         decline = Decline.NOTHING
         if negative:

@@ -8,15 +8,15 @@ game are the loop's (`loop.py`).
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from mmreason.agent.question import Question
 from mmreason.memory.tree import Tree
-from mmreason.models.base import Message, Reply
-from mmreason.tool_calls import AgentCall, Focus, Look, Skim, ToolCall
+from mmreason.models.base import Message, Reply, Tier
+from mmreason.tool_calls import AgentCall, Focus, Look, LookAtSpans, Skim, ToolCall
 from mmreason.types import Budget, Check, Note, Observation, StopReason
 from mmreason.video.types import Span
 
@@ -55,6 +55,10 @@ class Inquiry:
     """Passages of the subtitles that match the question, for a reasoning model that reads them."""
     budget: Budget = field(default_factory=Budget)
     """The driver's: it refuses what goes beyond, whatever a policy makes of it."""
+    tier: Tier = "nano"
+    """Of the model that decides; nano where the one that looks is."""
+    takes_tools: bool = False
+    """Whether the model that decides can be sent tools as such."""
     observer: ModelId = ModelId()
     checker: ModelId = ModelId()
     reasoner: ModelId = ModelId()
@@ -97,6 +101,10 @@ class AskModel:
     messages: Sequence[Message]
     max_new_tokens: int
     temperature: float = 0.0
+    tools: tuple[Mapping[str, Any], ...] = ()
+    """JSON schemas of what it may call, for models that take tools."""
+    may_fail: bool = False
+    """The policy has another way where this gets no reply: asked once, and no end of the play."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +131,24 @@ class RecordNote:
 class EvidenceRef:
     """A look that speaks for a claim, so that it can be looked at again."""
 
-    look: Look | Focus | Skim
+    look: Look | Focus | Skim | LookAtSpans
     observation: Observation
     span: Span
     """What the answer's evidence will name: the look's own span, or what matched around it."""
     checked: bool = False
     """The look was itself the check, of what a description of the place told before."""
+
+
+class CheckStatus(StrEnum):
+    """How a claim stands after its check."""
+
+    AGREED = "agreed"
+    """Looking again says the same: enough to end the search, whoever looked."""
+    UNCHECKED = "unchecked"
+    """No other frames could be seen, or the second look says something else at length."""
+    UNSUPPORTED = "unsupported"
+    """Looking again contradicts it."""
+    NEGATIVE = "negative"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,24 +167,14 @@ class Claim:
     supports: tuple[EvidenceRef, ...] = ()
     negative: bool = False
     """Says that the thing asked for is not there: kept for the end, not checked."""
-    checked: bool | None = None
+    abstains: bool = False
+    """With `negative`: says that nobody can tell, which is no answer to yes or no either."""
+    status: CheckStatus | None = None
     """Set by a policy that has checked it by other means."""
     compared: bool = True
-    """With `checked`: whether what was seen first said the same as the check. Where the answer was
-    read from the second reading alone, nothing has checked that."""
+    """With `status`: whether what was seen first was held against another look. Where the answer
+    was read from one reading alone, nothing has checked that."""
     thought: str = "check: other frames of the same stretch, the question only"
-
-
-class CheckStatus(StrEnum):
-    """How a claim stands after its check."""
-
-    AGREED = "agreed"
-    """Looking again says the same: enough to end the search, whoever looked."""
-    UNCHECKED = "unchecked"
-    """No other frames could be seen, or the second look says something else at length."""
-    UNSUPPORTED = "unsupported"
-    """Looking again contradicts it."""
-    NEGATIVE = "negative"
 
 
 @dataclass(frozen=True, slots=True)

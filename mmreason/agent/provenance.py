@@ -13,7 +13,7 @@ from typing import Any
 from mmreason import __version__
 from mmreason.agent.protocol import ModelId
 from mmreason.memory.tree import Tree
-from mmreason.models.base import ChatModel
+from mmreason.models.base import ChatModel, Tier
 from mmreason.types import Step
 from mmreason.video.types import VideoInfo
 
@@ -69,6 +69,12 @@ def why_declined(trace: Sequence[Step]) -> tuple[str, ...]:
 def id_of(model: ChatModel) -> ModelId:
     """Who speaks, for the checks of claims."""
     return ModelId(model.name, model.lineage)
+
+
+def tier_of(observer: ChatModel, reasoner: ChatModel) -> Tier:
+    """How much may be left to two models that work together: what the one that decides can do, but
+    for nano, which reads only questions in its own words."""
+    return "nano" if observer.tier == "nano" else reasoner.tier
 
 
 @cache

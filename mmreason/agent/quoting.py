@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from mmreason.agent.loop import AnswerDraft, Decline
@@ -79,8 +79,7 @@ class Transcript:
     @property
     def name(self) -> str:
         """What the subtitles are called."""
-        path = "" if self.subtitles is None else self.subtitles.path
-        return PurePath(path).name or "subtitles"
+        return "subtitles" if self.subtitles is None else self.subtitles.name
 
     def complete(self, draft: AnswerDraft) -> AnswerDraft:
         """The draft with what the subtitles add: evidence for its answer; or, where there is none

@@ -26,7 +26,7 @@ from mmreason.language.answer_reading import normalise_answer, says_no
 from mmreason.language.question import claimed_object, premise_of
 from mmreason.language.refusals import says_absent
 from mmreason.language.values import pick_option
-from mmreason.tool_calls import Focus, Look, Skim
+from mmreason.tool_calls import Focus, Look, LookAtSpans, Skim
 from mmreason.types import Check, CheckKind, StopReason
 from mmreason.video.types import Span
 
@@ -61,8 +61,8 @@ class ClaimChecker:
         for a claim without a place."""
         if claim.negative:
             return [CheckResult(CheckStatus.NEGATIVE)]
-        if claim.checked is not None:
-            status = CheckStatus.AGREED if claim.checked else CheckStatus.UNSUPPORTED
+        if claim.status is not None:
+            status = claim.status
             results = [self.checked(status, claim, support) for support in claim.supports]
         else:
             status = CheckStatus.UNCHECKED
@@ -95,9 +95,10 @@ class ClaimChecker:
         """The result of a check that the policy made itself, by the look of `support`."""
         if not claim.compared:
             return CheckResult(status)
-        return CheckResult(status, check=self.looked(support.look, status is CheckStatus.AGREED))
+        agreed = {CheckStatus.AGREED: True, CheckStatus.UNSUPPORTED: False}.get(status)
+        return CheckResult(status, check=self.looked(support.look, agreed))
 
-    def looked(self, look: Look | Focus | Skim, agreed: bool | None) -> Check:
+    def looked(self, look: Look | Focus | Skim | LookAtSpans, agreed: bool | None) -> Check:
         """Who made this look, and whether that is somebody else than those who made the claim."""
         inquiry = self.inquiry
         model = inquiry.checker if look.is_check else inquiry.observer

@@ -29,6 +29,8 @@ from mmreason.cli.index import index_videos
 from mmreason.cli.inspect import inspect_videos
 from mmreason.cli.mcp import serve_mcp
 from mmreason.cli.sample import sample_frames
+from mmreason.cli.search import search_memory
+from mmreason.cli.skill import print_skill
 from mmreason.cli.train import train_app
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_text
@@ -130,11 +132,13 @@ _add_verb(ask_video, 'mmreason ask clip.mp4 "What colour is the star?" --html ou
 _add_verb(ground_expression, 'mmreason ground clip.mp4 "the red star" --at 2.5 --out box.png')
 _add_verb(caption_video, "mmreason caption clip.mp4 --start 4 --end 8")
 _add_verb(index_videos, "mmreason index talks/ --levels high,medium")
+_add_verb(search_memory, 'mmreason search talk.mp4 "the budget" --channel speech')
 _add_verb(sample_frames, "mmreason sample clip.mp4 --n 32 --sheet sheet.png")
 _add_verb(inspect_videos, "mmreason inspect clip.mp4 --sheet sheet.png")
 _add_verb(manage_store, "mmreason cache --clear")
 _add_verb(run_demo, "mmreason demo --seed 3 | mmreason demo --check 10")
 _add_verb(serve_mcp, "mmreason mcp --root ~/Videos")
+_add_verb(print_skill, "mmreason skill > .claude/skills/mmreason/SKILL.md")
 _add_verb(check_installation, "mmreason doctor --json")
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")

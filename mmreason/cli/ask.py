@@ -15,21 +15,34 @@ from mmreason.cli.common import (
     FullHash,
     Json,
     ModelName,
+    OptionsFile,
+    Probe,
     ServedModel,
     StorePath,
     load_reasoner,
     print_json,
+    read_model_options,
     result_console,
     show_progress,
 )
 
 if TYPE_CHECKING:
+    from mmreason.models.options import ModelOptions
     from mmreason.policies import Policy
     from mmreason.reasoner import Reasoner
     from mmreason.types import Answer, Budget
     from mmreason.video import Video
 
-POLICIES = ("greedy", "longvideo_r1", "breadth_first")
+POLICIES = (
+    "auto",
+    "direct",
+    "global",
+    "scripted_search",
+    "tool_loop",
+    "greedy",
+    "longvideo_r1",
+    "breadth_first",
+)
 
 
 def ask_video(
@@ -38,7 +51,11 @@ def ask_video(
     ] = None,
     question: Annotated[str | None, typer.Argument(help="The question, in plain words.")] = None,
     option: Annotated[
-        list[str] | None, typer.Option(help="A possible answer; give it once for each.")
+        list[str] | None,
+        typer.Option(
+            help="A possible answer; give it once for each. With the name of an option of the "
+            "model before =, that option: enable_thinking=false."
+        ),
     ] = None,
     subtitles: Annotated[
         Path | None,
@@ -58,8 +75,13 @@ def ask_video(
     policy: Annotated[
         str | None,
         typer.Option(
-            help="Who decides where to look: " + ", ".join(POLICIES) + "; default greedy."
+            help="Who decides where to look: " + ", ".join(POLICIES) + "; default auto, which "
+            "chooses by model, question and video and says what it chose."
         ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="A stage to do without: search, score, check, speech; may be repeated."),
     ] = None,
     compat: Annotated[
         str | None,
@@ -102,6 +124,8 @@ def ask_video(
     seed: Annotated[int, typer.Option(help="Seed of whatever is drawn at random.")] = 0,
     served_model: ServedModel = None,
     api_key_file: ApiKeyFile = None,
+    options_file: OptionsFile = None,
+    probe: Probe = False,
     as_json: Json = False,
 ) -> None:
     """Ask a question about a video; prints the answer, its evidence, every step and the cost.
@@ -115,6 +139,7 @@ def ask_video(
     budget = Budget(
         frames=budget_frames, rounds=budget_rounds, tokens=budget_tokens, seconds=budget_seconds
     )
+    answer_options, model_options = _split_options(option)
     # Checked before anything is opened; models are loaded by the three ways below, when they need
     # them.
     setup = ReasonerSetup(
@@ -122,6 +147,7 @@ def ask_video(
         observer=observer,
         checker=checker,
         policy=policy,
+        without=tuple(without or ()),
         compat=compat,
         depth=depth,
         shot_aligned=shot_aligned,
@@ -129,6 +155,8 @@ def ask_video(
         store=store,
         served_model=served_model,
         api_key_file=api_key_file,
+        options=read_model_options(model_options, options_file),
+        probe=probe,
     )
     # 1. A file of questions, answered into another.
     if questions is not None:
@@ -168,7 +196,7 @@ def ask_video(
             reasoner,
             opened,
             question,
-            options=option,
+            options=answer_options,
             budget=budget,
             subtitles=None if no_subtitles else subtitles or "auto",
             seed=seed,
@@ -191,6 +219,8 @@ class ReasonerSetup:
     checker: str | None = None
     policy: str | None = None
     """One of `POLICIES`; None for the first, or for that of `compat`."""
+    without: tuple[str, ...] = ()
+    """Stages to do without, see `policies.stages`."""
     compat: str | None = None
     depth: int | None = None
     shot_aligned: bool = False
@@ -198,15 +228,19 @@ class ReasonerSetup:
     store: Path | None = None
     served_model: str | None = None
     api_key_file: Path | None = None
+    options: ModelOptions | None = None
+    """Of `model`."""
+    probe: bool = False
 
     def __post_init__(self) -> None:
         from mmreason.types import UsageError
 
-        of_search = (self.policy, self.depth, self.shot_aligned, self.overlap)
-        if self.compat is not None and of_search != (None, None, False, 0.0):
+        of_search = (self.policy, self.without, self.depth, self.shot_aligned, self.overlap)
+        if self.compat is not None and of_search != (None, (), None, False, 0.0):
             raise UsageError("--compat sets policy and tree; give it without --policy and those")
         if self.policy is not None and self.policy not in POLICIES:
             raise UsageError(f"--policy is one of {', '.join(POLICIES)}; got {self.policy!r}")
+        _build_policy(self.policy or POLICIES[0], self.without)  # an unknown stage is told at once
 
     def load(self) -> Reasoner:
         """Load the models. UsageError for a model that is unknown or a tree that cannot be."""
@@ -214,7 +248,7 @@ class ReasonerSetup:
 
         policy = tree = None
         if self.compat is None:
-            policy = _build_policy(self.policy or POLICIES[0])
+            policy = _build_policy(self.policy or POLICIES[0], self.without)
             tree = TreeRecipe(
                 depth=self.depth, shot_aligned=self.shot_aligned, overlap=self.overlap
             )
@@ -228,14 +262,51 @@ class ReasonerSetup:
             compat=self.compat,
             served_model=self.served_model,
             api_key_file=self.api_key_file,
+            options=self.options,
+            probe=self.probe or None,
         )
 
 
-def _build_policy(name: str) -> Policy:
-    from mmreason.policies import BreadthFirst, Greedy, LongVideoR1
+def _split_options(items: list[str] | None) -> tuple[list[str] | None, list[str]]:
+    """(possible answers, options of the model): "B=3" may be an answer, "max_frames=3" is none."""
+    from mmreason.models.options import names_model_option
 
-    policies = {"greedy": Greedy, "longvideo_r1": LongVideoR1, "breadth_first": BreadthFirst}
-    return policies[name]()
+    of_model = [item for item in items or [] if names_model_option(item)]
+    return [item for item in items or [] if item not in of_model] or None, of_model
+
+
+def _build_policy(name: str, without: tuple[str, ...] = ()) -> Policy:
+    """The policy of this name. UsageError for a stage that is none, or that the policy has not."""
+    from mmreason.policies import (
+        Auto,
+        BreadthFirst,
+        Direct,
+        Global,
+        Greedy,
+        LongVideoR1,
+        ScriptedSearch,
+        ToolLoop,
+    )
+    from mmreason.policies.stages import check_stages
+    from mmreason.types import UsageError
+
+    in_stages = {
+        "auto": Auto,
+        "direct": Direct,
+        "global": Global,
+        "scripted_search": ScriptedSearch,
+        "tool_loop": ToolLoop,
+    }
+    stages = check_stages(without)
+    if name in in_stages:
+        return in_stages[name](stages)
+    if stages:
+        raise UsageError(
+            f"--without {min(stages)} goes with --policy {', '.join(in_stages)}; {name} has no "
+            "stages to leave out"
+        )
+    others = {"greedy": Greedy, "longvideo_r1": LongVideoR1, "breadth_first": BreadthFirst}
+    return others[name]()
 
 
 def _check_is_one_video(video: str) -> None:

@@ -11,11 +11,14 @@ from mmreason.cli.common import (
     FullHash,
     Json,
     ModelName,
+    OptionItems,
+    OptionsFile,
     ServedModel,
     StorePath,
     load_reasoner,
     print_json,
     print_line,
+    read_model_options,
     show_progress,
 )
 
@@ -27,6 +30,8 @@ def caption_video(
     model: ModelName = "nano",
     served_model: ServedModel = None,
     api_key_file: ApiKeyFile = None,
+    option: OptionItems = None,
+    options_file: OptionsFile = None,
     store: StorePath = None,
     full_hash: FullHash = False,
     as_json: Json = False,
@@ -36,11 +41,17 @@ def caption_video(
     from mmreason.video import Video
 
     # The span is checked against the file before a model is loaded, which takes longer.
+    options = read_model_options(option, options_file)
     with Video.open(video, full_hash=full_hash) as opened:
         span = checked_part(start, end, opened.info)
         with show_progress(f"loading {model}") as say:
             reasoner = load_reasoner(
-                model, store, served_model=served_model, api_key_file=api_key_file
+                model,
+                store,
+                served_model=served_model,
+                api_key_file=api_key_file,
+                options=options,
+                probe=False,
             )
             say(f"watching {span}")
             text = reasoner.caption(opened, span)

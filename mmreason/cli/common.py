@@ -23,7 +23,9 @@ from mmreason.report.console import TextConsole
 from mmreason.video.plain_text import show_line, show_text
 
 if TYPE_CHECKING:
+    from mmreason.memory.store import Store
     from mmreason.memory.tree import TreeRecipe
+    from mmreason.models.options import ModelOptions
     from mmreason.policies import Policy
     from mmreason.policies.presets import Compat
     from mmreason.reasoner import Reasoner
@@ -47,9 +49,34 @@ ApiKeyFile = Annotated[
         help="With a URL: file that holds the key. OPENAI_API_KEY is read for api.openai.com only.",
     ),
 ]
+OptionItems = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        help="An option of the model, key=value, such as enable_thinking=false or max_frames=32.",
+    ),
+]
+OptionsFile = Annotated[
+    Path | None, typer.Option("--options-file", help="TOML file of options of the model.")
+]
+Probe = Annotated[
+    bool,
+    typer.Option(
+        "--probe",
+        help="Find out with three small calls how much can be left to the model, also where they "
+        "cost money. Servers in the own network are asked anyway, once.",
+    ),
+]
 StorePath = Annotated[
     Path | None,
     typer.Option("--store", help="SQLite file that keeps what was seen, for later questions."),
+]
+EmbedderName = Annotated[
+    str | None,
+    typer.Option(
+        "--embedder",
+        help="Search by meaning too: Hugging Face name or folder of a sentence embedder.",
+    ),
 ]
 FullHash = Annotated[
     bool,
@@ -115,17 +142,21 @@ def show_progress(message: str) -> Iterator[Callable[[str], None]]:
 
 def load_reasoner(
     model: str,
-    store: Path | None = None,
+    store: Store | Path | None = None,
     *,
     observer: str | None = None,
     checker: str | None = None,
     policy: Policy | None = None,
     tree: TreeRecipe | None = None,
     compat: str | None = None,
+    embedder: str | None = None,
     served_model: str | None = None,
     api_key_file: Path | None = None,
+    options: ModelOptions | None = None,
+    probe: bool | None = None,
 ) -> Reasoner:
-    """Load a reasoner with the model libraries kept quiet. UsageError for an unknown model.
+    """Load a reasoner with the model libraries kept quiet. `probe` is that of `Reasoner.load`:
+    False for what decides nothing. UsageError for an unknown model.
 
     Example:
         >>> load_reasoner("nano").ask("clip.mp4", "What colour is the star?")  # doctest: +SKIP
@@ -143,10 +174,26 @@ def load_reasoner(
         tree=tree,
         compat=cast("Compat | None", compat),
         store=store,
+        embed=embedder,
         device_map=_device_map(model),
         served_model=served_model,
         api_key=api_key(model, api_key_file, os.environ.get("OPENAI_API_KEY")),
+        options=options,
+        probe=probe,
     )
+
+
+def read_model_options(items: list[str] | None, file: Path | None) -> ModelOptions:
+    """What `--options-file` sets, and `--option` over it. UsageError for what is no option.
+
+    Example:
+        >>> read_model_options(["tier=strong"], None).tier
+        'strong'
+    """
+    from mmreason.models.options import ModelOptions
+
+    options = ModelOptions() if file is None else ModelOptions.from_toml(file)
+    return options.overridden_by(ModelOptions.parse(items or []))
 
 
 def _device_map(model: str) -> str | None:

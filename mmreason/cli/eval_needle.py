@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +10,9 @@ import typer
 from rich.table import Table
 
 from mmreason.cli.common import Json, print_json, progress_console, quiet_libraries, result_console
+from mmreason.cli.measuring import read_seeds, show_bar, split_names
 
 if TYPE_CHECKING:
-    from mmreason.evaluation.needle.runner import OnProgress
     from mmreason.evaluation.needle.summary import Row
 
 TABLE_WIDTH = 120
@@ -59,21 +57,21 @@ def eval_needle(
     from mmreason.needle.items import duration_of
 
     names = [
-        *_split_names(policy),
+        *split_names(policy),
         *(needle_methods.BASELINES if baselines else ()),
-        *_split_names(methods or ""),
+        *split_names(methods or ""),
     ]
     plan = Plan(
         model=model,
-        durations_s=tuple(duration_of(name) for name in _split_names(lengths)),
-        seeds=_seeds(seeds),
+        durations_s=tuple(duration_of(name) for name in split_names(lengths)),
+        seeds=read_seeds(seeds),
         items=items,
         methods=needle_methods.check_methods(names),
         frames=frames,
         rotations=rotations,
         mention=mention,
     )
-    with _bar(f"measuring {model}") as say:
+    with show_bar(f"measuring {model}") as say:
         path = run_plan(plan, folder, workers=workers, on_progress=say)
     outcomes = read_outcomes(path)
     # The page tells how to make it again, so only what moves a figure is in the line.
@@ -91,45 +89,6 @@ def eval_needle(
         if sentence := comparison_sentence(outcomes, row.method):
             result_console().print(sentence)
     progress_console().print(f"page written to {page}")
-
-
-def _split_names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    """`0-2` to (0, 1, 2), `1,5` to (1, 5). Raises UsageError."""
-    from mmreason.types import UsageError
-
-    seeds: list[int] = []
-    for text_range in _split_names(text):
-        first, _, last = text_range.partition("-")
-        # `isdigit` refuses signs and blanks, which `int` would take.
-        if not first.isdigit() or (last and not last.isdigit()) or int(last or first) < int(first):
-            raise UsageError(f"seeds {text!r} must be numbers or ranges, such as 0-4 or 1,5")
-        seeds += range(int(first), int(last or first) + 1)
-    return tuple(dict.fromkeys(seeds))
-
-
-@contextmanager
-def _bar(message: str) -> Iterator[OnProgress | None]:
-    """A bar with the time left on stderr, where that is a terminal."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = progress_console()
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
-        task = bar.add_task(message, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _table(build_rows: list[Row]) -> Table:

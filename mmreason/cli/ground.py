@@ -12,11 +12,14 @@ from mmreason.cli.common import (
     ApiKeyFile,
     Json,
     ModelName,
+    OptionItems,
+    OptionsFile,
     ServedModel,
     StorePath,
     load_reasoner,
     print_json,
     print_line,
+    read_model_options,
     show_progress,
 )
 from mmreason.cli.inputs import picture_format, save_picture
@@ -39,6 +42,8 @@ def ground_expression(
     model: ModelName = "nano",
     served_model: ServedModel = None,
     api_key_file: ApiKeyFile = None,
+    option: OptionItems = None,
+    options_file: OptionsFile = None,
     store: StorePath = None,
     as_json: Json = False,
 ) -> None:
@@ -52,8 +57,16 @@ def ground_expression(
     if picture is not None:
         _check_picture(picture)
 
+    options = read_model_options(option, options_file)
     with show_progress(f"loading {model}") as say:
-        reasoner = load_reasoner(model, store, served_model=served_model, api_key_file=api_key_file)
+        reasoner = load_reasoner(
+            model,
+            store,
+            served_model=served_model,
+            api_key_file=api_key_file,
+            options=options,
+            probe=False,
+        )
         say("looking")
         # A moment is a span that holds one frame.
         span = None if at is None else Span(at, at + _MOMENT_S)

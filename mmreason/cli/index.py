@@ -10,13 +10,17 @@ import typer
 
 from mmreason.cli.common import (
     ApiKeyFile,
+    EmbedderName,
     Json,
     ModelName,
+    OptionItems,
+    OptionsFile,
     ServedModel,
     StorePath,
     load_reasoner,
     print_json,
     print_line,
+    read_model_options,
     show_progress,
 )
 from mmreason.cli.inputs import expand_paths, finish_work, to_dict, work_through
@@ -66,8 +70,11 @@ def index_videos(
     ] = None,
     model: ModelName = "nano",
     store: StorePath = None,
+    embedder: EmbedderName = None,
     served_model: ServedModel = None,
     api_key_file: ApiKeyFile = None,
+    option: OptionItems = None,
+    options_file: OptionsFile = None,
     as_json: Json = False,
 ) -> None:
     """Describe videos ahead of questions. Interrupted, it goes on where it was when run again."""
@@ -81,8 +88,17 @@ def index_videos(
         # Refuses unknown levels now, not after a model was loaded.
         list_level_nodes(Tree(Span(0, 1), 4, 1), names)
     inputs = expand_paths(files)
+    options = read_model_options(option, options_file)
     with show_progress(f"loading {model}"):
-        reasoner = load_reasoner(model, store, served_model=served_model, api_key_file=api_key_file)
+        reasoner = load_reasoner(
+            model,
+            store,
+            embedder=embedder,
+            served_model=served_model,
+            api_key_file=api_key_file,
+            options=options,
+            probe=False,
+        )
     work = work_through(inputs.files, lambda path: _index_file(reasoner, path, names), "indexing")
     if as_json:
         print_json(to_dict(work, asdict))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,6 +49,7 @@ def serve_mcp(
 
     A client starts it; docs/mcp.md shows how.
     """
+    from mmreason.memory.store import Store
     from mmreason.server.call import CallLimits
     from mmreason.server.service import VideoService
     from mmreason.types import UsageError
@@ -63,13 +65,21 @@ def serve_mcp(
             'pip install ".[mcp]"'
         ) from error
 
+    @cache
+    def open_store() -> Store:
+        return Store.open_default() if store is None else Store.open(store)
+
     def load() -> Reasoner:
         return load_reasoner(
-            model, store, observer=observer, served_model=served_model, api_key_file=api_key_file
+            model,
+            open_store(),
+            observer=observer,
+            served_model=served_model,
+            api_key_file=api_key_file,
         )
 
     limits = CallLimits(seconds=call_seconds, memory_mb=call_memory_mb, frames=call_frames)
-    service = VideoService(load, _roots(root), limits)
+    service = VideoService(load, _roots(root), limits, open_store)
     # A person who starts it by hand would see nothing happen.
     if sys.stdin.isatty():
         print_notice("waiting for a client on standard input; Ctrl-C ends this")

@@ -11,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from mmreason.language.refusals import declines_to_answer, is_out_of_domain
@@ -79,12 +78,15 @@ def make_caption_records(notes: Iterable[Note], model: str) -> tuple[MemoryRecor
         level = LEAF if note.span.duration_s <= LONGEST_LEAF_S else SCENE
         if is_refusal(events):
             continue
-        texts: list[tuple[Channel, str]] = [("event", events)]
-        texts += [("entity", text) for text in entities]
-        texts += [("screen_text", text) for text in screen_texts]
+        by_channel: tuple[tuple[Channel, tuple[str, ...]], ...] = (
+            ("event", (events,)),
+            ("entity", entities),
+            ("screen_text", screen_texts),
+        )
         records += [
             MemoryRecord(channel, note.span, text[:MOST_TEXT_CHARACTERS], "frames", model, level)
-            for channel, text in texts
+            for channel, texts in by_channel
+            for text in texts
             if text.strip()
         ]
     return tuple(records)
@@ -92,9 +94,8 @@ def make_caption_records(notes: Iterable[Note], model: str) -> tuple[MemoryRecor
 
 def make_speech_records(subtitles: Subtitles) -> tuple[MemoryRecord, ...]:
     """One record a line; lines without words give none."""
-    source = PurePath(subtitles.path).name or "subtitles"
     return tuple(
-        MemoryRecord("speech", line.span, line.text[:MOST_TEXT_CHARACTERS], source)
+        MemoryRecord("speech", line.span, line.text[:MOST_TEXT_CHARACTERS], subtitles.name)
         for line in subtitles.lines
         if line.text.strip()
     )

@@ -114,7 +114,7 @@ def draw_text(records: Sequence[MemoryRecord], most_characters: int) -> str:
     room = max(1, most_characters // 60)
     if len(sentences) > room:
         sentences = [sentences[i * len(sentences) // room] for i in range(room)]
-    each = most_characters // max(1, len(sentences))
+    each = (most_characters + 1) // max(1, len(sentences)) - 1
     return " ".join(_shorten(sentence, each) for sentence in sentences)
 
 

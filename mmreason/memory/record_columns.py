@@ -74,8 +74,8 @@ class RecordColumns:
         return rows
 
     def count_others(self, model: str) -> dict[str, int]:
-        """Records that other models observed, by their names."""
-        numbers = self.model[~self._is_by(model)]
+        """Records of the lowest level that other models observed, by their names."""
+        numbers = self.model[self.is_leaf & ~self._is_by(model)]
         return {self.models[n]: int(count) for n, count in Counter(numbers.tolist()).items()}
 
     def _is_by(self, model: str) -> np.ndarray:

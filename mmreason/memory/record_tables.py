@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,10 @@ RECORD_SCHEMA = (
 )
 MOST_RECORDS = 200_000
 """Of one video: a line a second of more than two days."""
+MOST_TEXT_BYTES = 2**29
+"""Of all texts of one video that are read: as much as a whole store holds."""
+MOST_VECTOR_BYTES = 2**30
+"""Of all embeddings of one video that are read: 200,000 of 1,024 numbers are less."""
 _ROW_BYTES = 100
 """Of a record beside its texts, for the size of the store."""
 
@@ -76,9 +81,12 @@ def select_records(
     connection: sqlite3.Connection, video: str, after: int
 ) -> Iterator[tuple[int, MemoryRecord | None]]:
     """(number, record) of those beyond a number, in the order in which they were written; None for
-    a row that is none."""
+    a row that is none, and for those behind more texts than a store holds."""
+    room = MOST_TEXT_BYTES
     for number, *row in connection.execute(_SELECT, (video, after, MOST_RECORDS)):
-        yield number, _read_record(row)
+        record = _read_record(row)
+        room -= 0 if record is None else len(record.text)
+        yield number, record if room >= 0 else None
 
 
 def delete_upper(connection: sqlite3.Connection, video: str, model: str) -> None:
@@ -106,16 +114,21 @@ def select_vectors(
     connection: sqlite3.Connection, video: str, embedder: str
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Ids of records and an array of float32 (records, width) with an embedding each. Those of
-    another width than most are left out, and so are those with a number that is none."""
-    rows = connection.execute(_SELECT_VECTORS, (video, embedder, MOST_RECORDS))
-    blobs = {i: blob for i, blob in rows if isinstance(i, str) and isinstance(blob, bytes)}
+    another width than most are left out, and so are those with a number that is none, and those
+    beyond `MOST_VECTOR_BYTES`."""
+    blobs: dict[str, bytes] = {}
+    room = MOST_VECTOR_BYTES
+    for record_id, blob in connection.execute(_SELECT_VECTORS, (video, embedder, MOST_RECORDS)):
+        if isinstance(record_id, str) and isinstance(blob, bytes) and len(blob) <= room:
+            blobs[record_id] = blob
+            room -= len(blob)
     lengths = Counter(len(blob) for blob in blobs.values() if blob and len(blob) % 4 == 0)
     if not lengths:
         return (), np.zeros((0, 0), np.float32)
     usual = lengths.most_common(1)[0][0]
     blobs = {i: blob for i, blob in blobs.items() if len(blob) == usual}
     vectors = np.frombuffer(b"".join(blobs.values()), "<f4").reshape(len(blobs), -1)
-    sound = np.isfinite(vectors).all(axis=1)
+    sound: np.ndarray = np.logical_and.reduce(np.isfinite(vectors), axis=1)
     return tuple(i for i, ok in zip(blobs, sound, strict=True) if ok), vectors[sound]
 
 
@@ -135,7 +148,7 @@ def _to_blob(vector: np.ndarray) -> bytes:
     return np.ascontiguousarray(vector, "<f4").tobytes()
 
 
-def _read_record(row: Sequence[object]) -> MemoryRecord | None:
+def _read_record(row: Sequence[Any]) -> MemoryRecord | None:
     channel, start_us, end_us, text, source, model, level = row
     texts = (channel, text, source, model)
     numbers = (start_us, end_us, level)

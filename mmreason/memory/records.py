@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -96,9 +97,7 @@ class MemoryQuery:
     """Most hits, 1 to 100."""
 
     def __post_init__(self) -> None:
-        unknown = [str(channel) for channel in self.channels if channel not in CHANNELS]
-        if unknown:
-            raise UsageError(f"channels are {', '.join(CHANNELS)}; got {', '.join(unknown)[:100]}")
+        read_channels(self.channels)
         if not 1 <= self.limit <= MOST_HITS:
             raise UsageError(f"a search gives 1 to {MOST_HITS} hits, got limit {self.limit}")
         if not self.text.strip():
@@ -108,6 +107,19 @@ class MemoryQuery:
                 f"a search takes at most {MOST_QUERY_CHARACTERS:,} characters, got "
                 f"{len(self.text):,}: give the words that matter"
             )
+
+
+def read_channels(names: Sequence[str]) -> tuple[Channel, ...]:
+    """The channels of these names. UsageError for a name that is none.
+
+    Example:
+        >>> read_channels(["speech"])
+        ('speech',)
+    """
+    unknown = [str(name) for name in names if name not in CHANNELS]
+    if unknown:
+        raise UsageError(f"channels are {', '.join(CHANNELS)}; got {', '.join(unknown)[:100]}")
+    return tuple(channel for channel in CHANNELS if channel in names)
 
 
 @dataclass(frozen=True, slots=True)

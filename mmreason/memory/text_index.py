@@ -18,7 +18,10 @@ import numpy as np
 from mmreason.memory.terms import QueryTerm, extract_query_terms, extract_record_terms
 
 COMMON_SHARE = 0.2
-"""A term that more of the texts hold tells nothing where rarer ones are there, and takes long."""
+"""A term that more of the texts hold is not looked for where rarer ones of the query stand
+somewhere."""
+USELESS_SHARE = 0.5
+"""A term that more of the texts hold finds nothing, whatever stands beside it."""
 FEWEST_COMMON = 5
 """Texts that may hold a term whatever their share: in a few texts every share is large."""
 MOST_MATCHES = 4_000
@@ -82,17 +85,15 @@ class TextIndex:
         """The texts that hold words of `text`, best first by BM25; of those alone that `allowed`
         (bool, one a text) says, where it is given."""
         # 1. How many texts hold each term; words that stand in most of them find nothing.
-        most = max(FEWEST_COMMON, COMMON_SHARE * self._count)
-        common: list[str] = []
         counts: dict[QueryTerm, int] = {}
         for term in extract_query_terms(text):
-            if self._count_texts(term) > most and term.stem:
+            if self._is_common(self._count_texts(term), COMMON_SHARE) and term.stem:
                 term = replace(term, stem="")  # the word itself may be rarer than its stem
-            count = self._count_texts(term)
-            if count > most:
-                common.append(term.exact)
-            else:
-                counts[term] = count
+            counts[term] = self._count_texts(term)
+        is_rare_there = any(n and not self._is_common(n, COMMON_SHARE) for n in counts.values())
+        share = COMMON_SHARE if is_rare_there else USELESS_SHARE
+        common = [term.exact for term, n in counts.items() if self._is_common(n, share)]
+        counts = {term: n for term, n in counts.items() if not self._is_common(n, share)}
         present = _fit_terms(counts)
         if not present:
             return TextSearch((), tuple(common))
@@ -106,6 +107,9 @@ class TextIndex:
         total = sum(weights.values())
         matches = (TextMatch(row, scores[row], min(1.0, coverage[row] / total)) for row in best)
         return TextSearch(tuple(matches), tuple(common))
+
+    def _is_common(self, count: int, share: float) -> bool:
+        return count > min(MOST_MATCHES, max(FEWEST_COMMON, share * self._count))
 
     def _count_texts(self, term: QueryTerm) -> int:
         """How many texts hold a term in any form that counts as it."""
@@ -144,12 +148,12 @@ class TextIndex:
 
 def _fit_terms(counts: dict[QueryTerm, int]) -> list[QueryTerm]:
     """The terms that stand anywhere, rarest first, as far as they fit into `MOST_MATCHES`
-    together; one at least."""
+    together."""
     fitting: list[QueryTerm] = []
     room = MOST_MATCHES
     for term in sorted(filter(counts.get, counts), key=lambda term: counts[term]):
         room -= counts[term]
-        if room < 0 and fitting:
+        if room < 0:
             break
         fitting.append(term)
     return fitting

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -32,7 +33,7 @@ from mmreason.memory.records import (
 from mmreason.memory.store import Store
 from mmreason.memory.text_index import TextIndex
 from mmreason.memory.vector_index import Embedder, VectorIndex
-from mmreason.video.types import Span
+from mmreason.video.types import FrameSource, Span
 
 EMBED_BATCH = 64
 MOST_EMBEDDED = 512
@@ -75,6 +76,19 @@ class VideoMemory:
         self._embedder = embedder
         self._lock = threading.RLock()
         self._begin_anew(0)
+
+    @classmethod
+    def of_video(
+        cls,
+        video: FrameSource,
+        store: Store,
+        *,
+        model: str | None = None,
+        embedder: Embedder | None = None,
+    ) -> VideoMemory:
+        """The memory of an open video in a store."""
+        name = f"{Path(video.info.path).name} [{video.content_hash[:8]}]"
+        return cls(store, video.content_hash, name=name, model=model, embedder=embedder)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -157,8 +171,11 @@ class VideoMemory:
     def count_channels(self) -> dict[Channel, int]:
         """Records of the lowest level by channel; of what models observed only what the searched
         one did."""
-        counts = {channel: len(self.select_leaves(channel)) for channel in CHANNELS}
-        return {channel: count for channel, count in counts.items() if count}
+        counts: dict[Channel, int] = {}
+        for channel in CHANNELS:
+            if count := len(self.select_leaves(channel)):
+                counts[channel] = count
+        return counts
 
     def embed_records(self) -> Iterator[int]:
         """Embed all that has no embedding yet, a batch at a time; yields how many are left. Ends

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmreason.models.base import (
     ChatModel,
@@ -19,6 +20,7 @@ from mmreason.models.base import (
     Tier,
     WrittenCall,
 )
+from mmreason.models.options import OF_EVERY_MODEL, ModelOptions, as_options
 from mmreason.types import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ __all__ = [
     "GenerateRequest",
     "Message",
     "ModelError",
+    "ModelOptions",
     "Part",
     "Reply",
     "TextPart",
@@ -57,6 +60,9 @@ def load(
     attn_implementation: str = "sdpa",
     served_model: str | None = None,
     api_key: str | None = None,
+    options: ModelOptions | Mapping[str, Any] | None = None,
+    probe: bool | None = False,
+    probe_file: Path | None = None,
 ) -> TransformersModel | NanoModel | EndpointModel:
     """Load a video-language model, or connect to one.
 
@@ -68,10 +74,19 @@ def load(
 
     Or it is the URL of an OpenAI-compatible server, up to and including `/v1`. `served_model` is
     the name of one of its models, needed where it has several; `api_key` is sent to it and kept
-    nowhere else. `endpoint.EndpointModel.connect` has more to choose.
+    nowhere else.
+
+    `options` are those of `ModelOptions`, such as `{"enable_thinking": False, "max_frames": 32}`:
+    each reaches the model, or is refused by its name.
+
+    `probe` has three tiny calls tell the tier, which are made once where there is a `probe_file`:
+    True of any model but nano, None of a server in the own network whose tier nothing else tells.
 
     Raises `UsageError` (one line) when the model cannot be had.
     """
+    # Here, since most that import this load nothing.
+    from mmreason.models.probe import ProbeFile, settle_tier
+
     if is_url(name_or_path):
         if device_map is not None or dtype != "auto" or attn_implementation != "sdpa":
             raise UsageError(
@@ -80,7 +95,10 @@ def load(
             )
         from mmreason.models.endpoint import EndpointModel
 
-        return EndpointModel.connect(name_or_path, served_model=served_model, api_key=api_key)
+        served = EndpointModel.connect(
+            name_or_path, served_model=served_model, api_key=api_key, options=options
+        )
+        return settle_tier(served, ProbeFile(probe_file), probe)
     if served_model is not None or api_key is not None:
         raise UsageError(
             f"served_model and api_key go with the URL of a server, but the model is "
@@ -89,8 +107,18 @@ def load(
     from mmreason.models.hf import TransformersModel
     from mmreason.models.nano_model import SCRIPTED_WORLD, NanoModel
 
+    options = as_options(options)
     loaded = TransformersModel.load(
-        name_or_path, device_map=device_map, dtype=dtype, attn_implementation=attn_implementation
+        name_or_path,
+        device_map=device_map,
+        dtype=dtype,
+        attn_implementation=attn_implementation,
+        options=options,
     )
     folder = Path(loaded.model.name_or_path)
-    return NanoModel.around(loaded, folder) if (folder / SCRIPTED_WORLD).is_file() else loaded
+    if not (folder / SCRIPTED_WORLD).is_file():
+        return settle_tier(loaded, ProbeFile(probe_file), probe)
+    options.refuse(
+        set(options.given) - OF_EVERY_MODEL, f"{name_or_path!r} is asked as it was taught"
+    )
+    return NanoModel.around(loaded, folder)

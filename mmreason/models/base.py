@@ -236,6 +236,14 @@ class ClipRecipe:
     reads_transcript: bool = True
     """Whether lines of subtitles are shown with a question: not to models that were trained on
     short prompts alone."""
+    answer_tokens: int = 96
+    """Most tokens of an answer to a question."""
+    caption_tokens: int = 96
+    """Most tokens of the description of a clip."""
+    overview_tokens: int = 256
+    """Most tokens of the description of a stretch longer than a clip, written in one piece."""
+    decide_tokens: int = 1024
+    """Most tokens of a turn that decides where to look."""
     prompts: Prompts = field(default_factory=Prompts)
     box_dialect: Dialect = Dialect.NORM_1000
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from mmreason.grounding import Dialect
 from mmreason.language.prompts import GENERAL
-from mmreason.models.base import ClipRecipe
+from mmreason.models.base import ClipRecipe, Tier
 
 _FAMILIES = (
     (Dialect.SEEN_PX, r"qwen25(?:vl|omni)"),
@@ -35,7 +35,17 @@ def dialect_of(name: str) -> Dialect:
     return next((d for d, pattern in _FAMILIES if re.search(pattern, letters)), Dialect.NORM_1000)
 
 
-def recipe_for(name: str, *, multiple_px: int) -> ClipRecipe:
+_TOKENS_OF_STRONG = {
+    "answer_tokens": 512,
+    "caption_tokens": 256,
+    "overview_tokens": 512,
+    "decide_tokens": 2048,
+}
+_TOKENS_OF_OTHERS = {"answer_tokens": 128, "caption_tokens": 128}
+"""Limits by role: a strong model may be asked to explain, and plans in words."""
+
+
+def recipe_for(name: str, *, multiple_px: int, tier: Tier) -> ClipRecipe:
     """How a model without a recipe of its own is asked: in general words, and for boxes in the
     form that its family was trained on. `multiple_px` is of the sides of its frames."""
     dialect = dialect_of(name)
@@ -46,6 +56,12 @@ def recipe_for(name: str, *, multiple_px: int) -> ClipRecipe:
             f"{_FORMS[dialect]}; output [] if it is not there."
         )
         prompts = replace(GENERAL, locate=locate)
-    return ClipRecipe(
+    clip = ClipRecipe(
         frames=16, leaf_s=16.0, multiple_px=multiple_px, prompts=prompts, box_dialect=dialect
     )
+    return limit_tokens(clip, tier)
+
+
+def limit_tokens(clip: ClipRecipe, tier: Tier) -> ClipRecipe:
+    """The recipe, with the token limits of a tier."""
+    return replace(clip, **(_TOKENS_OF_STRONG if tier == "strong" else _TOKENS_OF_OTHERS))

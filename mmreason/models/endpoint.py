@@ -1,9 +1,11 @@
-"""A model behind an OpenAI-compatible server: vLLM, SGLang, `transformers serve`, a hosted API.
+"""A model behind an OpenAI-compatible server: vLLM, SGLang, Ollama, `transformers serve`, a hosted
+API.
 
 Conversations of one call go out together, up to a limit; each is retried by itself. What a server
-does not tell (token counts, log-probabilities) is estimated or left empty, and `notes` says so.
-The wire is `endpoint_http.py`, the JSON that is sent `endpoint_messages.py`, what comes back
-`endpoint_replies.py`.
+does not tell (token counts, log-probabilities) is estimated or left empty, what it refuses is left
+out, and `notes` says so. The wire is `endpoint_http.py`, the JSON that is sent
+`endpoint_messages.py`, what comes back `endpoint_replies.py`, what was learnt of the server
+`endpoint_traits.py`.
 
     EndpointModel.connect("http://localhost:8000/v1").generate(GenerateRequest([...]))
 """
@@ -17,8 +19,8 @@ import math
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mmreason.grounding import Dialect
@@ -26,65 +28,49 @@ from mmreason.models.base import (
     ClipRecipe,
     Conversation,
     GenerateRequest,
+    Message,
     ModelError,
     Reply,
+    TextPart,
     Tier,
     family_of,
 )
-from mmreason.models.box_dialects import dialect_of, recipe_for
+from mmreason.models.box_dialects import dialect_of, limit_tokens, recipe_for
 from mmreason.models.context import count_frames, halve_frames
-from mmreason.models.endpoint_http import (
-    EndpointLimits,
-    JsonClient,
-    RequestError,
-    checked_key,
-    checked_url,
-    is_private,
-)
-from mmreason.models.endpoint_messages import FramesAs, ImageFormat, as_messages
+from mmreason.models.endpoint_connect import Connection, connect_client
+from mmreason.models.endpoint_http import EndpointLimits, RequestError
+from mmreason.models.endpoint_messages import IMAGE_QUALITY, WireStyle, as_messages
 from mmreason.models.endpoint_replies import (
     MOST_TOKENS,
     SchemaError,
-    listed_models,
+    estimate_tokens,
     read_reply,
-    refused_field,
-    says_too_long,
 )
+from mmreason.models.endpoint_traits import ServerTraits, may_refuse_tools
 from mmreason.models.key_cleaning import KEY_MARK
+from mmreason.models.options import ModelOptions, as_options
+from mmreason.models.serving_engines import (
+    ServingEngine,
+    find_engine,
+    is_own_network,
+    thinking_fields,
+)
+from mmreason.models.thought_budget import (
+    THOUGHT_TOKENS,
+    add_cost,
+    is_thought_only,
+    tokens_with_thought,
+)
 from mmreason.models.threads import side_by_side
+from mmreason.models.tier import thinks_by_name, tier_of_name
+from mmreason.models.written_calls import describe_tools
 from mmreason.types import UsageError
-
-_FIRST_LOOK = EndpointLimits(attempts=2, timeout_s=20.0, total_s=40.0)
-"""Connecting fails sooner than a reply does."""
 
 _PLACES_SHOWN = 10
 
 KEY_CAME_BACK = "the server sent back parts of the API key, which are shown as [key]"
 
-_TAKEN = "the server does not list the model {!r}, which is taken as given"
-
-_OTHERWISE = {
-    "logprobs": None,
-    "seed": None,
-    "temperature": None,
-    "max_tokens": "max_completion_tokens",
-    "mm_processor_kwargs": None,
-    "media_io_kwargs": None,
-    "stop": None,
-}
-"""Fields that some servers refuse, and what takes their place."""
-
-_WITHOUT = {
-    "temperature": ": it samples as it likes, and answers may differ from run to run",
-    "mm_processor_kwargs": ": it may drop frames of a clip",
-    "media_io_kwargs": ": it may drop frames of a clip",
-    "stop": ": it writes on, and its replies are cut here",
-}
-"""What leaving a field out means, where that is not plain."""
-
-_TOO_LONG = (400, 413, 422)
-
-_EVERY_FRAME = {
+_EVERY_FRAME: dict[str, dict[str, Any]] = {
     "mm_processor_kwargs": {"do_sample_frames": False},
     "media_io_kwargs": {"video": {"num_frames": -1}},
 }
@@ -96,32 +82,54 @@ _PATCH_SEEN_PX = 28
 not resize: families that write boxes in pixels of what they saw cut into 28."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ask:
+    """One conversation of a call, with all that stays the same over its requests."""
+
+    conversation: Conversation
+    request: GenerateRequest
+    seed: int
+    deadline_s: float
+    draw: random.Random
+    interrupt: threading.Event
+
+
 class EndpointModel:
     """A served model. See `ChatModel`."""
 
     def __init__(
         self,
-        client: JsonClient,
-        served_model: str,
+        connection: Connection,
         *,
         clip: ClipRecipe,
-        frames_as: FramesAs,
-        image_format: ImageFormat,
+        engine: ServingEngine,
+        options: ModelOptions,
         limits: EndpointLimits,
-        extra_body: Mapping[str, Any],
-        notes: Sequence[str] = (),
     ):
         """Use `connect`, which checks all of this."""
-        self._client = client
-        self._served_model = served_model
+        self._client = connection.client
+        self._served_model = connection.model.name
         self.clip = clip
-        self.frames_as: FramesAs = frames_as
-        self._image_format: ImageFormat = image_format
+        known_tier = options.tier or tier_of_name(self._served_model)
+        self.tier: Tier = known_tier or "small"
+        self.may_be_probed = known_tier is None and is_own_network(self._client.base_url)
+        """Whether nothing tells its tier, and asking costs no money."""
+        self.engine = engine
+        self.options = options
+        self.wire_style = WireStyle(
+            frames_as=options.frames_as or "images",
+            image_format=options.image_format or "jpeg",
+            image_quality=options.image_quality or IMAGE_QUALITY,
+        )
         self._limits = limits
-        self._extra_body = dict(extra_body)
-        self._lock = threading.Lock()
-        self._refused: frozenset[str] = frozenset()
-        self._notes = dict.fromkeys(notes)
+        self._own_fields = _fields_of(options, engine)
+        thinks = thinks_by_name(self._served_model) or options.enable_thinking is True
+        self._traits = ServerTraits(
+            takes_no=engine.takes_no,
+            thinks=thinks and options.enable_thinking is not False,
+            context_tokens=options.context_tokens or connection.model.context_tokens,
+            notes=(*connection.notes, *([engine.caution] if engine.caution else [])),
+        )
 
     @classmethod
     def connect(
@@ -131,37 +139,39 @@ class EndpointModel:
         served_model: str | None = None,
         api_key: str | None = None,
         clip: ClipRecipe | None = None,
-        frames_as: FramesAs = "images",
-        image_format: ImageFormat = "jpeg",
         limits: EndpointLimits | None = None,
-        extra_body: Mapping[str, Any] | None = None,
+        options: ModelOptions | Mapping[str, Any] | None = None,
     ) -> EndpointModel:
         """Connect to the server at `url`, given up to and including `/v1`.
 
-        `served_model` may be left out where the server has one model. Frames of a clip go as
-        images, each behind its time, or as one MP4 (`frames_as`); images are JPEG or, exact to
-        the pixel, PNG. Without `clip` boxes are read as the family of the served model's name
-        writes them. `extra_body` joins every request: settings that only some servers have,
-        such as `{"chat_template_kwargs": {"enable_thinking": False}}`.
-        Raises UsageError (one line) when the server cannot be reached or the model not be told.
+        `served_model` may be left out where the server has one model. Without `clip` boxes are read
+        as the family of the served model's name writes them. `options` are those of `ModelOptions`:
+        by default frames of a clip go as JPEG images, each behind its time.
+        Raises UsageError (one line) when the server cannot be reached, the model not be told, or
+        the engine cannot do what an option asks for.
         """
-        if frames_as == "video" and clip is not None and not _has_even_sides(clip):
-            raise UsageError("frames_as='video' needs frames of even sides; set multiple_px=2")
+        options = as_options(options)
         limits = limits or EndpointLimits()
-        client, served_model, notes = connect_client(url, served_model, api_key, limits)
-        return cls(
-            client,
-            served_model,
-            clip=clip or _recipe_for(served_model),
-            frames_as=frames_as,
-            image_format=image_format,
-            limits=limits,
-            extra_body=extra_body or {},
-            notes=notes,
-        )
+        if options.frames_as == "video" and clip is not None and not _has_even_sides(clip):
+            raise UsageError("frames_as='video' needs frames of even sides; set multiple_px=2")
+        connection = connect_client(url, served_model, api_key, limits)
+        try:
+            client, model = connection.client, connection.model
+            engine = find_engine(client.base_url, [model.owner], options.served_by)
+            tier = options.tier or tier_of_name(model.name) or "small"
+            recipe = options.adapt_clip(clip or _recipe_for(model.name, tier))
+            if options.frames_as == "video" and not engine.takes_video:
+                raise UsageError(
+                    f"option frames_as: {engine.title} takes no clips; use frames_as=images, the "
+                    "default"
+                )
+            return cls(connection, clip=recipe, engine=engine, options=options, limits=limits)
+        except BaseException:
+            connection.client.close()
+            raise
 
     def __repr__(self) -> str:
-        return f"EndpointModel({self.name!r}, frames_as={self.frames_as!r})"
+        return f"EndpointModel({self.name!r}, frames_as={self.wire_style.frames_as!r})"
 
     @property
     def name(self) -> str:
@@ -174,19 +184,15 @@ class EndpointModel:
         return family_of(self._served_model)
 
     @property
-    def tier(self) -> Tier:
-        """See `ChatModel`."""
-        return "small"
-
-    @property
-    def takes_tools(self) -> bool:
-        """See `ChatModel`."""
-        return False
-
-    @property
     def calibrated(self) -> bool:
         """See `ChatModel`. Never: nobody has measured it."""
         return False
+
+    @property
+    def takes_tools(self) -> bool:
+        """See `ChatModel`. Taken as given until the server refuses them; a request with tools is
+        answered then too, by a model that is told of them in words."""
+        return self._traits.takes_tools
 
     @property
     def fingerprint(self) -> str:
@@ -197,9 +203,8 @@ class EndpointModel:
         settings = (
             self._client.base_url,
             self._served_model,
-            self.frames_as,
-            self._image_format,
-            self._extra_body,
+            asdict(self.wire_style),
+            self.options.changing_replies,
             asdict(self.clip),
         )
         return hashlib.sha256(
@@ -209,13 +214,20 @@ class EndpointModel:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the server refused or did not tell so far, and how it calls its state."""
-        with self._lock:
-            return tuple(self._notes)
+        return self._traits.notes
 
     def with_clip(self, clip: ClipRecipe) -> EndpointModel:
         """The same model, watching clips by another recipe."""
         model = copy.copy(self)
         model.clip = clip
+        return model
+
+    def with_tier(self, tier: Tier, note: str) -> EndpointModel:
+        """The same model in another tier, for the reason that `note` says."""
+        self._traits.note(note)
+        model = copy.copy(self)
+        model.tier = tier
+        model.clip = self.options.adapt_clip(limit_tokens(self.clip, tier))
         return model
 
     def close(self) -> None:
@@ -227,7 +239,8 @@ class EndpointModel:
         from `seed` and its place. Raises ModelError after all conversations were tried, for those
         too whose reply was not there at its deadline."""
         request.refuse_constraint(self.name)
-        request.refuse_tools(self.name)
+        if request.temperature == 0 and self.options.temperature:
+            request = replace(request, temperature=self.options.temperature)
         conversations = request.conversations
         deadlines_s = request.deadlines_s or [math.inf] * len(conversations)
         interrupt = threading.Event()
@@ -235,20 +248,17 @@ class EndpointModel:
         def reply_to(index: int) -> Reply | str:
             samples = request.temperature > 0
             seed = _seed_of(request.seed, index) if samples else request.seed
-            body: dict[str, Any] = {
-                "model": self._served_model,
-                "max_tokens": request.max_new_tokens,
-                "temperature": request.temperature,
-                "seed": seed,
-                "logprobs": True,
-                "stream": False,
-            }
-            if request.stop:
-                body["stop"] = list(request.stop)
+            ask = _Ask(
+                conversation=conversations[index],
+                request=request,
+                seed=seed,
+                # One limit for all requests of a reply: with fewer fields, then with fewer frames.
+                deadline_s=min(deadlines_s[index], time.monotonic() + self._limits.total_s),
+                draw=random.Random(seed),
+                interrupt=interrupt,
+            )
             try:
-                draw = random.Random(seed)
-                reply = self._reply(conversations[index], body, deadlines_s[index], draw, interrupt)
-                return reply.cut_at(request.stop)
+                return self._reply(ask).cut_at(request.stop)
             except (ValueError, RuntimeError, OSError) as error:
                 return " ".join(str(error).split()) or type(error).__name__
 
@@ -259,134 +269,165 @@ class EndpointModel:
             raise ModelError(_summary(errors, len(outcomes)), replies=replies, errors=errors)
         return [reply for reply in replies if reply is not None]
 
-    def _reply(
-        self,
-        conversation: Conversation,
-        body: dict[str, Any],
-        deadline_s: float,
-        draw: random.Random,
-        stop: threading.Event,
-    ) -> Reply:
-        # One limit for all requests of a reply: with fewer fields, then with fewer frames.
-        deadline_s = min(deadline_s, time.monotonic() + self._limits.total_s)
-        if self.frames_as == "video" and count_frames(conversation):
-            body |= _EVERY_FRAME
+    def _reply(self, ask: _Ask) -> Reply:
+        """Ask until there is a reply: each turn leaves out what the last one was refused for. What
+        was tried before is part of the cost."""
+        traits = self._traits
+        conversation = ask.conversation
+        tools_dropped = ""
+        thought_only: Reply | None = None
         while True:
-            body["messages"] = as_messages(conversation, self.frames_as, self._image_format)
-            sent = self._without_refused(body) | self._extra_body
+            conversation = self._fit(conversation, ask.request.max_new_tokens)
+            with_tools = bool(ask.request.tools) and traits.takes_tools and not tools_dropped
+            sent = self._body(ask, conversation, with_tools)
+            limits = self._limits
+            if with_tools and not traits.has_called_tools:
+                # A server may fall over tools: that is found out without long pauses.
+                limits = replace(limits, attempts=min(2, limits.attempts))
             try:
                 answer = self._client.request(
-                    "POST", "chat/completions", sent, deadline_s=deadline_s, draw=draw, stop=stop
+                    "POST",
+                    "chat/completions",
+                    sent,
+                    limits=limits,
+                    deadline_s=ask.deadline_s,
+                    draw=ask.draw,
+                    stop=ask.interrupt,
                 )
             except RequestError as error:
-                if self._does_without(error, sent):
-                    continue
-                shorter = (
-                    halve_frames(conversation)
-                    if error.status in _TOO_LONG and says_too_long(str(error))
-                    else None
-                )
-                if shorter is None:
+                shorter = halve_frames(conversation) if traits.learn_limits(error) else None
+                if shorter is not None:
+                    conversation = shorter
+                elif with_tools and may_refuse_tools(error):
+                    tools_dropped = str(error.status)
+                elif not traits.learn_refused_field(error, sent, self._own_fields):
                     raise
-                with self._lock:
-                    self._notes[
-                        f"the server takes no {count_frames(conversation)} frames in one request: "
-                        f"{count_frames(shorter)} are shown"
-                    ] = None
-                conversation = shorter
                 continue
-            try:
-                reply, notes = read_reply(
-                    answer, conversation, _most_tokens_of(sent), self._client.clean
+            reply = self._read(answer, ask, conversation, sent)
+            if tools_dropped:
+                traits.drop_tools(f"status {tools_dropped}")
+            elif with_tools and reply.calls:
+                traits.has_called_tools = True
+            if is_thought_only(reply) and not traits.thinks and thought_only is None:
+                # It thinks, which nothing told before: asked again with room for the thought.
+                traits.thinks, thought_only = True, reply
+                traits.note(
+                    f"the model thinks: {self._thought_tokens} tokens more are asked for, for its "
+                    "thoughts (option thought_tokens; enable_thinking=false asks for none)"
                 )
-            except SchemaError as error:
-                url = f"{self._client.base_url}/chat/completions"
-                raise RequestError(f"{url}: {self._client.said(str(error))}") from error
-            if self._client.has_key and KEY_MARK in reply.written:
-                notes += (KEY_CAME_BACK,)
-            with self._lock:
-                self._notes |= dict.fromkeys(notes)
+                continue
+            reply = add_cost(reply, thought_only)
+            shown, planned = count_frames(conversation), count_frames(ask.conversation)
+            if shown < planned:
+                note = f"{shown} of {planned} frames were shown: the server takes no more"
+                traits.note(
+                    f"the server takes no {planned} frames in one request: {shown} are shown"
+                )
+                reply = replace(reply, note="; ".join(filter(None, (reply.note, note))))
             return reply
 
-    def _does_without(self, error: RequestError, sent: Mapping[str, Any]) -> bool:
-        """Whether a field was refused that can be left out from now on, or sent by another name."""
-        if error.status == 500 and "stop" in sent:
-            # `transformers serve` falls over it in place of refusing it.
-            field = "stop"
-        elif error.status in (400, 422):
-            field = refused_field(str(error), [name for name in _OTHERWISE if name in sent])
-        else:
-            return False
-        if field is None or field in self._extra_body:
-            return False
-        instead = _OTHERWISE[field]
-        done = "left out" if instead is None else f"sent as {instead}"
-        done += _WITHOUT.get(field, "")
-        with self._lock:
-            self._refused |= {field}
-            self._notes[f"the server refuses {field!r}, which is {done}"] = None
-        return True
+    @property
+    def _thought_tokens(self) -> int:
+        given = self.options.thought_tokens
+        return THOUGHT_TOKENS if given is None else given
 
-    def _without_refused(self, body: dict[str, Any]) -> dict[str, Any]:
-        with self._lock:
-            refused = self._refused
-        names = {key: _OTHERWISE[key] if key in refused else key for key in body}
-        return {name: body[key] for key, name in names.items() if name is not None}
+    def _fit(self, conversation: Conversation, max_new_tokens: int) -> Conversation:
+        """The conversation with no more frames than the server is known to take."""
+        traits = self._traits
+        while (shorter := halve_frames(conversation)) is not None:
+            tokens, context = self._expect_tokens(conversation), traits.context_tokens
+            is_long = context is not None and tokens is not None
+            is_long = is_long and tokens + max_new_tokens > context
+            if not is_long and not traits.has_too_many_images(count_frames(conversation)):
+                break
+            conversation = shorter
+        return conversation
 
+    def _expect_tokens(self, conversation: Conversation) -> int | None:
+        """Tokens that the server will count; None where nothing is known yet: a server that tells
+        what is too long is asked first."""
+        estimated = estimate_tokens(conversation)
+        counted = self._traits.expect_tokens(estimated)
+        # A user who names the context of a server that cuts without a word wants it kept now.
+        return estimated if counted is None and self.options.context_tokens else counted
 
-def connect_client(
-    url: str, requested_model: str | None, api_key: str | None, limits: EndpointLimits
-) -> tuple[JsonClient, str, tuple[str, ...]]:
-    """A client of the server, the model to ask for, and notes. UsageError for a URL or key that is
-    none, and where the server or the model cannot be told."""
-    base_url, key = checked_url(url), checked_key(api_key)
-    client = JsonClient(base_url, api_key=key, limits=limits)
-    try:
-        served_model, notes = _find_served_model(client, requested_model, limits)
-    except BaseException:
-        client.close()
-        raise
-    if key is not None and not is_private(base_url):
-        notes += ("the API key travels without encryption: the URL is no https",)
-    return client, served_model, notes
+    def _body(self, ask: _Ask, conversation: Conversation, with_tools: bool) -> dict[str, Any]:
+        """The request as it goes out."""
+        request, traits = ask.request, self._traits
+        style = self.wire_style
+        body: dict[str, Any] = {
+            "model": self._served_model,
+            self.engine.token_limit: self._token_limit(request.max_new_tokens, conversation),
+            "temperature": request.temperature,
+            "seed": ask.seed,
+            "logprobs": True,
+            "stream": False,
+        }
+        if request.stop:
+            body["stop"] = list(request.stop)
+        if with_tools:
+            body |= {"tools": list(request.tools), "tool_choice": "auto"}
+        elif request.tools or not traits.takes_tools:
+            style = replace(style, calls_as_text=True)
+            if request.tools:
+                told = Message("system", (TextPart(describe_tools(request.tools)),))
+                conversation = _with_system(conversation, told)
+        is_clip = style.frames_as == "video" and count_frames(conversation)
+        if is_clip and self.engine.samples_clips:
+            body |= _EVERY_FRAME
+        body["messages"] = as_messages(conversation, style)
+        return traits.without_refused(body) | self._own_fields
 
-
-def _find_served_model(
-    client: JsonClient, requested_model: str | None, limits: EndpointLimits
-) -> tuple[str, tuple[str, ...]]:
-    """(the model to ask for, notes). UsageError where the server or the model cannot be told."""
-    first_look = replace(
-        limits,
-        attempts=min(limits.attempts, _FIRST_LOOK.attempts),
-        timeout_s=min(limits.timeout_s, _FIRST_LOOK.timeout_s),
-        total_s=min(limits.total_s, _FIRST_LOOK.total_s),
-    )
-    url = f"{client.base_url}/models"
-    try:
-        answer = client.request(
-            "GET", "models", limits=first_look, draw=random.Random(0), stop=threading.Event()
+    def _token_limit(self, max_new_tokens: int, conversation: Conversation) -> int:
+        """With room for a thought, as far as the context has it."""
+        traits = self._traits
+        if not traits.thinks:
+            return max_new_tokens
+        expected = self._expect_tokens(conversation) or estimate_tokens(conversation)
+        return tokens_with_thought(
+            max_new_tokens, self._thought_tokens, expected, traits.context_tokens
         )
-        names = listed_models(answer)
-    except RequestError as error:
-        # Servers may let a key chat that may not list.
-        if requested_model is None or (error.status or 0) < 400:
-            raise UsageError(f"the models of the endpoint cannot be listed: {error}") from error
-        return requested_model, (_TAKEN.format(requested_model),)
-    except SchemaError as error:
-        if requested_model is None:
-            raise UsageError(f"{url}: {client.said(str(error))}; name the model") from error
-        return requested_model, (_TAKEN.format(requested_model),)
-    if requested_model is not None:
-        return requested_model, () if requested_model in names else (
-            _TAKEN.format(requested_model),
-        )
-    if len(names) != 1:
-        listed = client.said(", ".join(names)) or "none"
-        raise UsageError(
-            f"{url}: expected one model, found {listed}; name the one to use (served_model, "
-            "--served-model)"
-        )
-    return names[0], ()
+
+    def _read(
+        self, answer: dict[str, Any], ask: _Ask, conversation: Conversation, sent: dict[str, Any]
+    ) -> Reply:
+        tool_names = [str(tool["function"]["name"]) for tool in ask.request.tools]
+        try:
+            reply, notes = read_reply(
+                answer, conversation, _most_tokens_of(sent), self._client.clean, tool_names
+            )
+        except SchemaError as error:
+            url = f"{self._client.base_url}/chat/completions"
+            raise RequestError(f"{url}: {self._client.said(str(error))}") from error
+        if self._client.has_key and KEY_MARK in reply.written:
+            notes += (KEY_CAME_BACK,)
+        self._traits.note(*notes)
+        if isinstance(answer.get("usage"), dict) and count_frames(conversation):
+            self._traits.learn_tokens(reply.tokens_in, estimate_tokens(conversation))
+        return reply
+
+
+def _fields_of(options: ModelOptions, engine: ServingEngine) -> dict[str, Any]:
+    """What the options add to every request. UsageError where the engine has no such field."""
+    own: dict[str, Any] = {}
+    if options.enable_thinking is not None:
+        budget = THOUGHT_TOKENS if options.thought_tokens is None else options.thought_tokens
+        own |= thinking_fields(engine, options.enable_thinking, budget)
+    for name in ("chat_template_kwargs", "mm_processor_kwargs", "media_io_kwargs"):
+        fields: Mapping[str, Any] = getattr(options, name)
+        if fields:
+            # Beside what we send there ourselves: one setting does not take another's place.
+            own[name] = _EVERY_FRAME.get(name, {}) | own.get(name, {}) | dict(fields)
+    return own | dict(options.extra_body)
+
+
+def _with_system(conversation: Conversation, told: Message) -> Conversation:
+    """The conversation with another text in its system message, which stands first."""
+    if conversation and conversation[0].role == "system":
+        first = conversation[0]
+        joined = replace(first, parts=(*first.parts, TextPart("\n\n"), *told.parts))
+        return [joined, *conversation[1:]]
+    return [told, *conversation]
 
 
 def _most_tokens_of(sent: Mapping[str, Any]) -> int:
@@ -413,9 +454,10 @@ def _summary(errors: Mapping[int, str], count: int) -> str:
     return f"{len(errors)} of {count} conversations got no reply (no. {numbers}{more}): {first}"
 
 
-def _recipe_for(served_model: str) -> ClipRecipe:
+def _recipe_for(served_model: str, tier: Tier) -> ClipRecipe:
     sees_px = dialect_of(served_model) is Dialect.SEEN_PX
-    return recipe_for(served_model, multiple_px=_PATCH_SEEN_PX if sees_px else _PATCH_PX)
+    patch_px = _PATCH_SEEN_PX if sees_px else _PATCH_PX
+    return recipe_for(served_model, multiple_px=patch_px, tier=tier)
 
 
 def _has_even_sides(clip: ClipRecipe) -> bool:

@@ -8,79 +8,151 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmreason.language.control_words import break_control_words
-from mmreason.models.base import Conversation, FramesPart, Part, TextPart, time_label, times_line
+from mmreason.models.base import (
+    Conversation,
+    FramesPart,
+    Message,
+    Part,
+    TextPart,
+    time_label,
+    times_line,
+)
+from mmreason.models.options import FramesAs, ImageFormat
+from mmreason.models.written_calls import write_calls
 
 if TYPE_CHECKING:
     from mmreason.video.types import FrameBatch
 
-FramesAs = Literal["images", "video"]
-ImageFormat = Literal["jpeg", "png"]
-
-JPEG_QUALITY = 92
+IMAGE_QUALITY = 92
+"""Of JPEG and WebP, 1 to 100."""
 VIDEO_QUALITY = 12
 """Constant rate factor of H.264: 0 loses nothing, 18 is hard to tell from the original."""
 CLOCK_HZ = 1000
 """Times of a clip are whole milliseconds."""
 
 
-def as_messages(
-    conversation: Conversation, frames_as: FramesAs, image_format: ImageFormat
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireStyle:
+    """How conversations are written for one server.
+
+    Example:
+        >>> WireStyle(frames_as="images", image_format="png").calls_as_text
+        False
+    """
+
+    frames_as: FramesAs = "images"
+    """Each frame of a clip is an image behind its time, or the clip is one MP4 behind the times of
+    its frames: servers count the time of a video from 0 and may take it from a mean frame rate."""
+    image_format: ImageFormat = "jpeg"
+    image_quality: int = IMAGE_QUALITY
+    calls_as_text: bool = False
+    """Tool calls and what came of them are text, for servers without fields for them."""
+
+
+def as_messages(conversation: Conversation, style: WireStyle) -> list[dict[str, Any]]:
     """The `messages` of a chat request.
 
-    Each frame of a clip is an image behind its time, or the clip is one MP4 behind the times of
-    its frames: servers count the time of a video from 0 and may take it from a mean frame rate.
     The server's tokenizer is not known: words that any family has for control are broken.
     """
-    messages = []
+    messages: list[dict[str, Any]] = []
+    # Tools answer in text alone: frames that they give follow as the user's, once all have spoken.
+    shown: list[Part] = []
     for message in conversation:
-        content: str | list[dict[str, Any]]
-        if all(isinstance(item, TextPart) for item in message.parts):
-            text = "".join(item.text for item in message.parts if isinstance(item, TextPart))
-            content = break_control_words(text)
+        if shown and message.role != "tool":
+            messages.append({"role": "user", "content": _content(shown, style)})
+            shown = []
+        if message.role == "tool":
+            messages.append(_tool_message(message, style))
+            shown += [part for part in message.parts if isinstance(part, FramesPart)]
+        elif message.calls:
+            messages.append(_calling_message(message, style))
         else:
-            content = [
-                piece for item in message.parts for piece in _pieces(item, frames_as, image_format)
-            ]
-        messages.append({"role": message.role, "content": content})
+            messages.append({"role": message.role, "content": _content(message.parts, style)})
+    if shown:
+        messages.append({"role": "user", "content": _content(shown, style)})
     return messages
 
 
-def _pieces(item: Part, frames_as: FramesAs, image_format: ImageFormat) -> list[dict[str, Any]]:
+def _tool_message(message: Message, style: WireStyle) -> dict[str, Any]:
+    text = _plain_text(message.parts)
+    if style.calls_as_text:
+        return {"role": "user", "content": f"<tool_response>\n{text}\n</tool_response>"}
+    return {"role": "tool", "tool_call_id": message.call_id, "content": text}
+
+
+def _calling_message(message: Message, style: WireStyle) -> dict[str, Any]:
+    text = _plain_text(message.parts)
+    if style.calls_as_text:
+        written = break_control_words(write_calls(message.calls))
+        return {"role": message.role, "content": f"{text}\n{written}".strip()}
+    calls = [
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {
+                "name": call.name,
+                "arguments": break_control_words(call.arguments),
+            },
+        }
+        for call in message.calls
+    ]
+    # Null is what a server writes itself beside calls; some refuse an empty text here.
+    return {"role": message.role, "content": text or None, "tool_calls": calls}
+
+
+def _content(parts: Sequence[Part], style: WireStyle) -> str | list[dict[str, Any]]:
+    if all(isinstance(item, TextPart) for item in parts):
+        return _plain_text(parts)
+    return [piece for item in parts for piece in _pieces(item, style)]
+
+
+def _plain_text(parts: Sequence[Part]) -> str:
+    text = "".join(item.text for item in parts if isinstance(item, TextPart))
+    return break_control_words(text)
+
+
+def _pieces(item: Part, style: WireStyle) -> list[dict[str, Any]]:
     if isinstance(item, TextPart):
         return [_text(break_control_words(item.text))]
-    if item.kind == "video" and frames_as == "video":
+    if item.kind == "video" and style.frames_as == "video":
         url = _data_url("video/mp4", encode_mp4(item.frames))
         return [
             _text(times_line(item.frames.times_s)),
             {"type": "video_url", "video_url": {"url": url}},
         ]
-    return _images(item, image_format)
+    return _images(item, style)
 
 
-def _images(item: FramesPart, image_format: ImageFormat) -> list[dict[str, Any]]:
+def _images(item: FramesPart, style: WireStyle) -> list[dict[str, Any]]:
     pieces = []
     for pixels, time_s in zip(item.frames.pixels, item.frames.times_s, strict=True):
         if item.kind == "video":
             pieces.append(_text(time_label(float(time_s))))
-        url = _data_url(f"image/{image_format}", encode_image(pixels, image_format))
+        content = encode_image(pixels, style.image_format, style.image_quality)
+        url = _data_url(f"image/{style.image_format}", content)
         pieces.append({"type": "image_url", "image_url": {"url": url}})
     return pieces
 
 
-def encode_image(pixels: np.ndarray, image_format: ImageFormat) -> bytes:
-    """A uint8 (H, W, 3) RGB frame as a PNG, which is exact, or a JPEG with whole colours."""
+def encode_image(
+    pixels: np.ndarray, image_format: ImageFormat, quality: int = IMAGE_QUALITY
+) -> bytes:
+    """A uint8 (H, W, 3) RGB frame as a PNG, which is exact, a JPEG of whole colours, or a WebP."""
     from PIL import Image
 
+    settings: dict[str, Any] = {"quality": quality}
+    if image_format == "jpeg":
+        settings["subsampling"] = 0
     file = io.BytesIO()
-    settings = {"quality": JPEG_QUALITY, "subsampling": 0} if image_format == "jpeg" else {}
-    Image.fromarray(pixels).save(file, image_format, **settings)
+    Image.fromarray(pixels).save(file, image_format, **({} if image_format == "png" else settings))
     return file.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible server answered: the reply, the models it lists, the fields it refuses.
+"""What an OpenAI-compatible server answered: the reply with its tool calls, the models it lists.
 
 Pure functions over parsed JSON, which is not trusted: what is longer or larger than it can be is
 cut or left out, and a note says so. The wire is `endpoint_http.py`.
@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from mmreason.language.thoughts import split_thought
-from mmreason.models.base import Conversation, FramesPart, Reply, TextPart
+from mmreason.models.base import Conversation, FramesPart, Reply, TextPart, WrittenCall
 from mmreason.models.key_cleaning import KEY_MARK
+from mmreason.models.thought_budget import describe_thought_only
+from mmreason.models.written_calls import (
+    MOST_CALL_CHARACTERS,
+    MOST_CALLS,
+    arguments_as_text,
+    read_written_calls,
+)
 
 CHARACTERS_A_TOKEN = 4
 TOKEN_SIDE_PX = 32
@@ -28,6 +35,8 @@ _MOST_SHOWN = 2000
 """Characters of an answer in an error, which is cut further where it is told."""
 MOST_TOKENS = 10**9
 """Larger counts are not believed."""
+_CONTEXT_KEYS = ("max_model_len", "max_context_length", "context_length", "context_window")
+"""Under which servers tell the context of a model that they list."""
 MOST_MODELS = 1000
 MOST_NAME_LENGTH = 200
 """Of a list of models: how many are read, and how long a name may be."""
@@ -39,22 +48,27 @@ NO_USAGE = (
 )
 
 
-_REFUSAL = re.compile(
-    r"unsupported|unexpected|unknown|unrecogni[sz]ed|not (?:supported|allowed|permitted)",
-    re.IGNORECASE,
-)
-
-
-_TOO_LONG = re.compile(
-    r"context[ _](?:length|window|size)|max_model_len|maximum model length"
-    r"|(?:prompt|input|request)\b.{0,20}\btoo (?:long|large)|too many (?:tokens|images)"
-    r"|at most \d+ (?:image|video)",
-    re.IGNORECASE,
-)
+REFUSED_BY_SERVER = "the server's own rules refused the reply"
 
 
 class SchemaError(ValueError):
     """An answer is JSON, but not what it should be: says what was expected and found."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """A model that a server lists, with what it tells of it.
+
+    Example:
+        >>> ListedModel("qwen", "vllm", 32768).context_tokens
+        32768
+    """
+
+    name: str
+    owner: str = ""
+    """`owned_by`, which tells engines apart."""
+    context_tokens: int | None = None
+    """Most tokens of a request and its reply."""
 
 
 def read_reply(
@@ -62,11 +76,15 @@ def read_reply(
     conversation: Conversation,
     max_new_tokens: int,
     clean: Callable[[str], str] = str,
+    tool_names: Collection[str] = (),
 ) -> tuple[Reply, tuple[str, ...]]:
     """The reply in a chat completion to a request for `max_new_tokens`, and notes of what the
     server left open or did not keep to. `clean` takes secrets out of texts that came in pieces.
+    Calls are read where the request had tools, called `tool_names`: from the field for them, else
+    from the text. A thought that took all tokens is a reply that says nothing, and whose note says
+    so.
 
-    SchemaError where `choices[0].message.content` is no text.
+    SchemaError where `choices[0].message` has neither text, thought nor calls.
     """
     choice, written, told_thought = _choice_and_text(answer)
     most = MOST_CHARACTERS_A_TOKEN * max_new_tokens + SPARE_CHARACTERS
@@ -81,6 +99,11 @@ def read_reply(
     raw_text = written if thought else ""
     if told_thought:
         thought, raw_text = told_thought, f"<think>{told_thought}</think>{written}"
+    calls: tuple[WrittenCall, ...] = ()
+    if tool_names:
+        calls = _calls_in(choice["message"], clean)
+        if not calls:
+            calls, text = read_written_calls(text, tool_names)
     logprobs = _logprobs(choice, most)
     if logprobs is None:
         notes.append(NO_LOGPROBS)
@@ -94,25 +117,44 @@ def read_reply(
     state = answer.get("system_fingerprint")
     if isinstance(state, str) and state.isprintable() and 0 < len(state) <= 100:
         notes.append(f"the server's system_fingerprint is {state}")
+    tokens_out = _text_tokens(raw_text or written) if tokens_out is None else tokens_out
+    note = ""
+    if not text.strip() and not calls and (thought or _is_cut(choice)):
+        note = describe_thought_only(tokens_out)
+    elif choice.get("finish_reason") == "content_filter" or choice["message"].get("refusal"):
+        note = REFUSED_BY_SERVER
     reply = Reply(
         text=text.strip(),
+        note=note,
+        calls=calls,
         thought=thought,
         raw_text=raw_text,
         token_ids=(),
         logprobs=logprobs or (),
-        tokens_in=_estimate(conversation) if tokens_in is None else tokens_in,
-        tokens_out=_text_tokens(raw_text or text) if tokens_out is None else tokens_out,
+        tokens_in=estimate_tokens(conversation) if tokens_in is None else tokens_in,
+        tokens_out=tokens_out,
     )
     return reply, tuple(notes)
 
 
-def listed_models(answer: dict[str, Any]) -> tuple[str, ...]:
-    """The usable names in an answer to GET /models. SchemaError where there is no such list."""
+def listed_models(answer: dict[str, Any]) -> tuple[ListedModel, ...]:
+    """The models with usable names in an answer to GET /models. SchemaError where there is no such
+    list."""
     data = answer.get("data")
     if not isinstance(data, list):
         raise SchemaError(f"expected a list of models in 'data', found {_shown(answer)}")
-    names = [entry.get("id") if isinstance(entry, dict) else None for entry in data[:MOST_MODELS]]
-    return tuple(dict.fromkeys(name for name in names if _is_name(name)))
+    models: dict[str, ListedModel] = {}
+    for entry in data[:MOST_MODELS]:
+        name = entry.get("id") if isinstance(entry, dict) else None
+        if _is_name(name) and name not in models:
+            owner = entry.get("owned_by")
+            lengths = (entry.get(key) for key in _CONTEXT_KEYS)
+            models[name] = ListedModel(
+                name,
+                owner if _is_name(owner) else "",
+                next((length for length in lengths if _count(length)), None),
+            )
+    return tuple(models.values())
 
 
 def _is_name(name: object) -> TypeGuard[str]:
@@ -125,18 +167,6 @@ def _is_name(name: object) -> TypeGuard[str]:
     )
 
 
-def says_too_long(complaint: str) -> bool:
-    """Whether a server refuses a request for its length or its number of pictures."""
-    return _TOO_LONG.search(complaint) is not None
-
-
-def refused_field(complaint: str, fields: Collection[str]) -> str | None:
-    """Which of `fields` a server says it does not take, or None."""
-    if not _REFUSAL.search(complaint):
-        return None
-    return next((field for field in fields if re.search(rf"\b{field}\b", complaint)), None)
-
-
 def _choice_and_text(answer: dict[str, Any]) -> tuple[dict[str, Any], str, str]:
     """The first choice, the text of its message and the thought that the server tells apart."""
     choices = answer.get("choices")
@@ -145,20 +175,47 @@ def _choice_and_text(answer: dict[str, Any]) -> tuple[dict[str, Any], str, str]:
     choice = choices[0]
     message = choice.get("message")
     if not isinstance(message, dict):
-        message = {}
+        raise SchemaError(f"expected a text in choices[0].message.content, found {_shown(choice)}")
     text, thought = _text_of(message.get("content"))
+    if text is None and isinstance(message.get("refusal"), str):
+        text = message["refusal"]
     thoughts = [message.get(key) for key in ("reasoning_content", "reasoning")]
     thought = thought or next(
         (candidate.strip() for candidate in thoughts if isinstance(candidate, str)), ""
     )
-    if text or (text is not None and not thought):
-        return choice, text, thought
-    if thought or (message and choice.get("finish_reason") == "length"):
-        raise SchemaError(
-            "expected a text in choices[0].message.content, found none: all tokens went into "
-            "thought; switch thinking off for this server (extra_body)"
-        )
-    raise SchemaError(f"expected a text in choices[0].message.content, found {_shown(choice)}")
+    if text is None and not (thought or _has_calls(message) or _is_cut(choice)):
+        raise SchemaError(f"expected a text in choices[0].message.content, found {_shown(choice)}")
+    return choice, text or "", thought
+
+
+def _is_cut(choice: dict[str, Any]) -> bool:
+    """Whether the limit of tokens ended the reply: where it is empty, a hidden thought took all."""
+    return choice.get("finish_reason") == "length"
+
+
+def _has_calls(message: dict[str, Any]) -> bool:
+    return bool(message.get("tool_calls") or message.get("function_call"))
+
+
+def _calls_in(message: dict[str, Any], clean: Callable[[str], str]) -> tuple[WrittenCall, ...]:
+    """The calls in a message's field for them, also where they lack an id or their arguments are an
+    object. What has no name is no call."""
+    entries = message.get("tool_calls")
+    if not isinstance(entries, list):
+        entries = [{"function": message.get("function_call")}]
+    calls: list[WrittenCall] = []
+    for entry in entries[:MOST_CALLS]:
+        function = entry.get("function") if isinstance(entry, dict) else None
+        name = function.get("name") if isinstance(function, dict) else None
+        if not isinstance(function, dict) or not _is_name(name):
+            continue
+        arguments = clean(arguments_as_text(function.get("arguments")))[:MOST_CALL_CHARACTERS]
+        call_id = entry.get("id")
+        taken = {call.id for call in calls}
+        if not _is_name(call_id) or call_id in taken:
+            call_id = f"call_{len(calls) + 1}"
+        calls.append(WrittenCall(call_id, name, arguments))
+    return tuple(calls)
 
 
 def _text_of(content: object) -> tuple[str | None, str]:
@@ -201,7 +258,8 @@ def _count(value: object) -> int | None:
     return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
 
 
-def _estimate(conversation: Conversation) -> int:
+def estimate_tokens(conversation: Conversation) -> int:
+    """Tokens of a conversation where nobody has counted them."""
     total = 0
     for message in conversation:
         for item in message.parts:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,24 +26,19 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from mmreason.language.thoughts import opens_thought, split_thought
 from mmreason.models.base import (
     ClipRecipe,
     Conversation,
-    FramesPart,
     GenerateRequest,
     ModelError,
     Reply,
-    TextPart,
     Tier,
-    cut_at_stop,
     family_of,
-    times_line,
 )
-from mmreason.models.box_dialects import recipe_for
+from mmreason.models.box_dialects import limit_tokens, recipe_for
 from mmreason.models.chat_templates import check_operations, within_limits
 from mmreason.models.context import count_frames, halve_frames
-from mmreason.models.control_tokens import as_plain_text, control_tokens_of
+from mmreason.models.control_tokens import control_tokens_of
 from mmreason.models.folders import (
     PACKAGED,
     clip_recipe_from,
@@ -51,32 +47,39 @@ from mmreason.models.folders import (
     weights_folder,
 )
 from mmreason.models.hf_frames import (
-    fill_last_pair,
-    labelled_images,
-    patch_factors,
     placeholder_id,
-    video_metadata,
     video_support,
 )
+from mmreason.models.hf_options import (
+    check_hf_options,
+    fingerprint_with,
+    processor_settings,
+    template_variables,
+)
+from mmreason.models.hf_prompts import PromptWriter
+from mmreason.models.hf_replies import ReplyReader, opened_thoughts
 from mmreason.models.hf_settings import is_small, limit_threads, progress_bars
 from mmreason.models.hf_stopping import (
     StopAtText,
     build_generation_config,
-    end_ids_of,
     stopping_criteria,
 )
 from mmreason.models.hf_text import check_template, prepare_text, reads_text_only
+from mmreason.models.hf_tools import writes_tools
 from mmreason.models.hf_traits import EVERYTHING, measure_traits
+from mmreason.models.options import ModelOptions
+from mmreason.models.thought_budget import (
+    THOUGHT_TOKENS,
+    add_cost,
+    is_thought_only,
+    tokens_with_thought,
+)
+from mmreason.models.tier import thinks_by_name, tier_of_name, tier_of_size
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_line
-from mmreason.video.types import FrameBatch
 
 TIMES_IN_A_LINE = (
     "this model's prompts hold no time of a frame: times are told in one line before each clip"
-)
-CLIPS_AS_IMAGES = (
-    "the model does not take clips of different lengths or sizes, or clips beside images, in one "
-    "prompt: such clips are shown as single images"
 )
 
 
@@ -94,14 +97,18 @@ class TransformersModel:
         name: str,
         fingerprint: str,
         clip: ClipRecipe | None = None,
+        options: ModelOptions | None = None,
     ):
+        options = options or ModelOptions()
+        self.is_text_only = isinstance(processor, PreTrainedTokenizerBase)
+        check_hf_options(options, name, is_text_only=self.is_text_only)
         self.model = model.eval()
         self.processor = processor
         self.name = name
-        self.fingerprint = fingerprint
+        self.fingerprint = fingerprint_with(fingerprint, options)
+        self.options = options
         self.calibrated = False
         self.tokenizer = processor.tokenizer if hasattr(processor, "tokenizer") else processor
-        self.is_text_only = isinstance(processor, PreTrainedTokenizerBase)
         self._pad_token_id = _set_padding(self.tokenizer)
         if self.is_text_only:
             check_template(self.tokenizer, name)
@@ -115,15 +122,33 @@ class TransformersModel:
             check_operations(processor.chat_template, name)
             with within_limits(name):
                 self.takes_video, notes = video_support(processor)
-        self.notes: tuple[str, ...] = notes
-        self._factor, self._temporal = patch_factors(processor)
+            notes += self._choose_frames_as(options)
+        self._notes = dict.fromkeys(notes)
+        """Shared by copies: what is learnt of the weights holds for all of them."""
+        template = str(
+            self.tokenizer.chat_template if self.is_text_only else processor.chat_template
+        )
+        self._template_variables = template_variables(options, template, name)
+        self._thinks = options.enable_thinking is True
+        self._thinks = self._thinks or (options.enable_thinking is None and thinks_by_name(name))
         text_config = model.config.get_text_config()
-        self._context_tokens: int | None = getattr(text_config, "max_position_embeddings", None)
+        context_tokens = getattr(text_config, "max_position_embeddings", None)
+        self._context_tokens: int | None = options.context_tokens or context_tokens
         self._control_ids = control_tokens_of(self.tokenizer, processor)
-        self.traits = EVERYTHING
+        self.traits, multiple_px = EVERYTHING, 1
         if not self.is_text_only:
-            self.traits = measure_traits(
-                lambda conversations, sanitize: self._process(
+            self._writer = PromptWriter(
+                processor,
+                name=name,
+                takes_video=self.takes_video,
+                control_ids=self._control_ids,
+                variables=self._template_variables,
+                settings=processor_settings(options, processor, name),
+                note=self._note,
+            )
+            multiple_px = self._writer.factor
+            self.traits = self._writer.traits = measure_traits(
+                lambda conversations, sanitize: self._writer.process(
                     conversations, ask=True, sanitize=sanitize
                 ),
                 takes_video=self.takes_video,
@@ -137,22 +162,48 @@ class TransformersModel:
                     "or videos"
                 )
             if not self.traits.tells_times:
-                self.notes += (TIMES_IN_A_LINE,)
+                self._note(TIMES_IN_A_LINE)
         self._is_small = is_small(model)
         # Small weights with a clip recipe beside them were trained by this project.
         is_nano = self._is_small and clip is not None
         self.lineage = "nano" if is_nano else family_of(model.config.model_type)
-        self.clip = clip or recipe_for(model.config.model_type, multiple_px=self._factor)
+        # The name knows of experts that do not work on each token; the weights know the rest.
+        by_size = "nano" if is_nano else tier_of_name(name) or tier_of_size(model.num_parameters())
+        self.tier: Tier = options.tier or by_size
+        self.may_be_probed = False  # its size is known
+        self.takes_tools = writes_tools(self._render)
+        self.clip = options.adapt_clip(
+            clip or recipe_for(model.config.model_type, multiple_px=multiple_px, tier=self.tier)
+        )
 
     @property
-    def tier(self) -> Tier:
+    def notes(self) -> tuple[str, ...]:
         """See `ChatModel`."""
-        return "nano" if self.lineage == "nano" else "small"
+        return tuple(self._notes)
 
-    @property
-    def takes_tools(self) -> bool:
-        """See `ChatModel`."""
-        return False
+    def _choose_frames_as(self, options: ModelOptions) -> tuple[str, ...]:
+        """Follow the option `frames_as`; gives notes."""
+        if options.frames_as == "video" and not self.takes_video:
+            raise UsageError(
+                f"option frames_as: model {self.name!r} takes no clips; use frames_as=images"
+            )
+        if options.frames_as == "images" and self.takes_video:
+            self.takes_video = False
+            return ("frames are shown as single images, as the option frames_as says",)
+        return ()
+
+    def _render(self, turns: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> str:
+        """The prompt of turns whose content is text."""
+        if not self.is_text_only:
+            turns = [t | {"content": [{"type": "text", "text": t["content"]}]} for t in turns]
+        with within_limits(self.name):
+            return self.processor.apply_chat_template(
+                turns,
+                tools=tools,
+                tokenize=False,
+                add_generation_prompt=True,
+                **self._template_variables,
+            )
 
     @classmethod
     def load(
@@ -162,6 +213,7 @@ class TransformersModel:
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
         attn_implementation: str = "sdpa",
+        options: ModelOptions | None = None,
     ) -> TransformersModel:
         """See `mmreason.models.load`."""
         source, only_local = locate_weights(name_or_path)
@@ -190,6 +242,7 @@ class TransformersModel:
                 name=name_or_path,
                 fingerprint=fingerprint_of(folder),
                 clip=clip_recipe_from(folder),
+                options=options,
             )
         except UsageError:
             raise
@@ -213,6 +266,14 @@ class TransformersModel:
         model.clip = clip
         return model
 
+    def with_tier(self, tier: Tier, note: str) -> TransformersModel:
+        """The same model in another tier, for the reason that `note` says."""
+        self._note(note)
+        model = copy.copy(self)
+        model.tier = tier
+        model.clip = self.options.adapt_clip(limit_tokens(self.clip, tier))
+        return model
+
     def generate(self, request: GenerateRequest) -> list[Reply]:
         """See `ChatModel`. Conversations that the processor can stack run as one batch, padded on
         the left: a batch answers as each conversation alone.
@@ -222,12 +283,16 @@ class TransformersModel:
         enough. Sampling draws from a generator seeded here and leaves torch's own as it was.
         """
         request.refuse_constraint(self.name)
-        request.refuse_tools(self.name)
+        if not self.takes_tools:
+            request.refuse_tools(self.name)
+        if request.temperature == 0 and self.options.temperature:
+            request = replace(request, temperature=self.options.temperature)
         conversations, max_new_tokens = request.conversations, request.max_new_tokens
         samples = request.temperature > 0
         devices = [self.model.device] if self.model.device.type == "cuda" else []
         replies: dict[int, Reply] = {}
         errors: dict[int, str] = {}
+        cut_thoughts: dict[int, Reply] = {}
         waiting = dict(enumerate(conversations))
         with (
             torch.inference_mode(),
@@ -238,7 +303,7 @@ class TransformersModel:
                 torch.manual_seed(request.seed)
             while waiting:
                 group = self._next_stack(waiting)
-                inputs = self.prepare(list(group.values()))
+                inputs = self.prepare(list(group.values()), tools=request.tools)
                 shorter = self._shorten(group, inputs, max_new_tokens, errors)
                 if shorter or any(index in errors for index in group):
                     waiting |= shorter
@@ -249,17 +314,31 @@ class TransformersModel:
                 inputs = inputs.to(self.model.device)
                 if not self.is_text_only:
                     inputs = inputs.to(dtype=self.model.dtype)
+                limit = self._token_limit(max_new_tokens, inputs)
                 ends = StopAtText(self.tokenizer, request.stop, inputs["input_ids"].shape[1])
                 out = self.model.generate(
                     **inputs,
                     generation_config=build_generation_config(
-                        self.model, request, pad_token_id=self._pad_token_id
+                        self.model,
+                        replace(request, max_new_tokens=limit),
+                        pad_token_id=self._pad_token_id,
                     ),
                     stopping_criteria=stopping_criteria(ends),
                 )
-                written = self._replies(inputs, out, request.stop, ends.lengths)
-                replies |= zip(group, written, strict=True)
-                waiting = {i: conversation for i, conversation in waiting.items() if i not in group}
+                reader = ReplyReader(
+                    model=self.model,
+                    tokenizer=self.tokenizer,
+                    stop=request.stop,
+                    tool_names=[str(tool["function"]["name"]) for tool in request.tools],
+                )
+                written = dict(zip(group, reader.read_rows(inputs, out, ends.lengths), strict=True))
+                again = {} if limit > max_new_tokens else self._cut_thoughts(written, limit)
+                for index in written.keys() - again.keys():
+                    reply = add_cost(written[index], cut_thoughts.pop(index, None))
+                    shown, planned = map(count_frames, (group[index], conversations[index]))
+                    replies[index] = _noted(reply, shown, planned)
+                cut_thoughts |= again
+                waiting = {i: c for i, c in waiting.items() if i not in replies}
         if errors:
             first = next(iter(errors.values()))
             partly = [replies.get(i) for i in range(len(conversations))]
@@ -268,19 +347,13 @@ class TransformersModel:
 
     def _next_stack(self, waiting: dict[int, Conversation]) -> dict[int, Conversation]:
         """The first conversation with all others that can be read in one batch with it."""
-        keys = {index: self._stack_key(conversation) for index, conversation in waiting.items()}
+        if self.is_text_only:
+            return waiting
+        keys = {i: self._writer.stack_key(conversation) for i, conversation in waiting.items()}
         first = next(iter(keys.values()))
         return {
             index: conversation for index, conversation in waiting.items() if keys[index] == first
         }
-
-    def _stack_key(self, conversation: Conversation) -> tuple[Any, ...]:
-        """Equal for conversations whose frames the processor and the model take in one batch."""
-        _, clips = self._turns(conversation)
-        kinds = () if self.traits.mixes_kinds else tuple(sorted({kind for _, kind in clips}))
-        if self.traits.stacks_uneven:
-            return kinds
-        return kinds, tuple(sorted({(kind, frames.pixels.shape) for frames, kind in clips}))
 
     def _shorten(
         self,
@@ -314,171 +387,71 @@ class TransformersModel:
             )
         return shorter
 
-    def _note(self, note: str) -> None:
-        if note not in self.notes:
-            self.notes += (note,)
+    def _token_limit(self, max_new_tokens: int, inputs: Any) -> int:
+        """With room for a thought where a prompt opens one, or the model is known to think."""
+        opened = any(opened_thoughts(self.tokenizer, inputs["input_ids"]))
+        if not (self._thinks or opened):
+            return max_new_tokens
+        given = self.options.thought_tokens
+        longest = int(inputs["attention_mask"].sum(dim=1).max())
+        return tokens_with_thought(
+            max_new_tokens,
+            THOUGHT_TOKENS if given is None else given,
+            longest,
+            self._context_tokens,
+        )
 
-    def prepare(self, conversations: Sequence[Conversation], *, ask: bool = True) -> Any:
+    def _cut_thoughts(self, written: dict[int, Reply], limit: int) -> dict[int, Reply]:
+        """The replies that a thought took up to the limit. Those are asked for again, with room for
+        it, which the model gets from now on."""
+        if self._thinks:
+            return {}
+        cut = {i: r for i, r in written.items() if is_thought_only(r) and r.tokens_out >= limit}
+        if cut:
+            self._thinks = True
+            self._note(
+                "the model thinks: its replies get tokens more for thoughts (option thought_tokens)"
+            )
+        return cut
+
+    def _note(self, note: str) -> None:
+        self._notes[note] = None
+
+    def prepare(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        ask: bool = True,
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> Any:
         """The processor's tensors for a batch, left-padded: ids, mask, pixels, grids. With `ask`
         up to where the model is to write."""
         if self.is_text_only:
             return prepare_text(
-                self.tokenizer, conversations, self.name, self._control_ids, ask=ask
+                self.tokenizer,
+                conversations,
+                self.name,
+                self._control_ids,
+                ask=ask,
+                tools=tools,
+                variables=self._template_variables,
             )
-        return self._process(conversations, ask=ask, sanitize=self.traits.sanitizes)
-
-    def _process(self, conversations: Sequence[Conversation], *, ask: bool, sanitize: bool) -> Any:
-        prepared = [self._turns(conversation) for conversation in conversations]
-        messages = [turns for turns, _ in prepared]
-        frames = [batch for _, clips in prepared for batch in clips]
-        metadata = [video_metadata(batch) for batch, kind in frames if kind == "video"]
-        same_size = all(self._fits(batch) for batch, _ in frames)
-        settings: dict[str, Any] = {"text_kwargs": {"padding": True, "padding_side": "left"}}
-        resizing = {"do_resize": False} if same_size and self._factor > 1 else {}
-        if metadata:
-            settings["videos_kwargs"] = {
-                "do_sample_frames": False,
-                "video_metadata": metadata,
-                **resizing,
-            }
-        if resizing and any(kind == "image" for _, kind in frames):
-            settings["images_kwargs"] = resizing
-        with within_limits(self.name):
-            return self.processor.apply_chat_template(
-                messages,
-                tokenize=True,
-                add_generation_prompt=ask,
-                return_dict=True,
-                return_tensors="pt",
-                sanitize_control_tokens=sanitize,
-                processor_kwargs=settings,
-            )
+        return self._writer.prepare(conversations, ask=ask, tools=tools)
 
     def text_ids(self, conversation: Conversation, *, ask: bool = True) -> tuple[int, ...]:
         """The token ids that `prepare` gives for one conversation without frames, in less time."""
         if self.is_text_only:
             inputs = self.prepare([conversation], ask=ask)
             return tuple(inputs["input_ids"][0].tolist())
-        turns, clips = self._turns(conversation)
-        assert not clips, "frames need the processor's tensors"
-        with within_limits(self.name):
-            inputs = self.processor.apply_chat_template(
-                [turns],
-                tokenize=True,
-                add_generation_prompt=ask,
-                return_dict=True,
-                sanitize_control_tokens=self.traits.sanitizes,
-            )
-        return tuple(inputs["input_ids"][0])
+        return self._writer.text_ids(conversation, ask=ask)
 
-    def _turns(
-        self, conversation: Conversation
-    ) -> tuple[list[dict[str, Any]], list[tuple[FrameBatch, str]]]:
-        """Messages as the processor takes them, and the frames in them with the kind they go as."""
-        turns, clips = [], []
-        as_video = self.takes_video and self._takes_clips_of(conversation)
-        for message in conversation:
-            content: list[dict[str, Any]] = []
-            for item in message.parts:
-                if isinstance(item, TextPart):
-                    content.append({"type": "text", "text": self._harmless(item.text)})
-                    continue
-                if item.kind == "video" and not self.traits.tells_times:
-                    content.append({"type": "text", "text": times_line(item.frames.times_s)})
-                if item.kind == "video" and as_video:
-                    frames = fill_last_pair(item.frames, self._temporal)
-                    content.append({"type": "video", "video": frames.pixels})
-                    clips.append((frames, "video"))
-                else:
-                    content += labelled_images(
-                        item, labels=self.takes_video or self.traits.tells_times
-                    )
-                    clips.append((item.frames, "image"))
-            turns.append({"role": message.role, "content": content})
-        return turns, clips
 
-    def _takes_clips_of(self, conversation: Conversation) -> bool:
-        """Whether the clips of one conversation can go as videos together with what else it shows;
-        where not, they go as single images and a note says so."""
-        frames_parts = [p for m in conversation for p in m.parts if isinstance(p, FramesPart)]
-        clips = [clip for clip in frames_parts if clip.kind == "video"]
-        mixed = 0 < len(clips) < len(frames_parts)
-        uneven = len({clip.frames.pixels.shape for clip in clips}) > 1
-        if (mixed and not self.traits.mixes_kinds) or (uneven and not self.traits.stacks_uneven):
-            self._note(CLIPS_AS_IMAGES)
-            return False
-        return True
-
-    def _harmless(self, text: str) -> str:
-        """The text, with its control tokens broken where the processor would obey them."""
-        if self.traits.sanitizes:
-            return text
-        return as_plain_text(self.tokenizer, self._control_ids, text)
-
-    def _visual_counts(self, input_ids: torch.Tensor) -> list[int]:
-        """Visual tokens of each row, by the ids that stand for them."""
-        ids = [placeholder_id(self.model.config, kind) for kind in ("image", "video")]
-        placeholder_ids = torch.tensor([i for i in ids if i is not None], device=input_ids.device)
-        return torch.isin(input_ids, placeholder_ids).sum(dim=1).tolist()
-
-    def _fits(self, frames: FrameBatch) -> bool:
-        height, width = frames.pixels.shape[1:3]
-        return height % self._factor == 0 and width % self._factor == 0
-
-    def _replies(
-        self, inputs: Any, out: Any, stop: Sequence[str], stopped_after: Mapping[int, int]
-    ) -> list[Reply]:
-        """One a row; `stopped_after` so many tokens the rows ended in which a stop text stands."""
-        attention_mask = inputs["attention_mask"]
-        visual = self._visual_counts(inputs["input_ids"])
-        start = attention_mask.shape[1]
-        ends = end_ids_of(self.model.generation_config)
-        new_ids = out.sequences[:, start:]
-        columns = [
-            torch.log_softmax(step.float(), dim=-1).gather(1, new_ids[:, i : i + 1])
-            for i, step in enumerate(out.logits)
-        ]
-        logprobs = torch.cat(columns, dim=1).tolist() if columns else [[] for _ in new_ids]
-        replies = []
-        ends_of_prompts = self.tokenizer.batch_decode(inputs["input_ids"][:, -8:])
-        are_open = map(opens_thought, ends_of_prompts)
-        rows = zip(new_ids.tolist(), logprobs, attention_mask, visual, are_open, strict=True)
-        for index, (row, row_logprobs, mask, tokens_visual, opened) in enumerate(rows):
-            row = row[: stopped_after.get(index)]
-            length = next((i + 1 for i, token in enumerate(row) if token in ends), len(row))
-            ids = tuple(row[:length])
-            thought, text, raw_text = self._read(ids, opened, stop)
-            replies.append(
-                Reply(
-                    text=text,
-                    thought=thought,
-                    raw_text=raw_text,
-                    token_ids=ids,
-                    logprobs=tuple(row_logprobs[:length]),
-                    tokens_in=int(mask.sum()),
-                    tokens_out=length,
-                    tokens_visual=tokens_visual,
-                )
-            )
-        return replies
-
-    def _read(
-        self, ids: tuple[int, ...], opened: bool, stop: Sequence[str]
-    ) -> tuple[str, str, str]:
-        """(thought, text, both as written) of generated tokens before a stop text; `opened` where
-        the chat template has begun the thought. Tags may be special tokens, which a text has no
-        more."""
-        written = cut_at_stop(self.tokenizer.decode(ids, skip_special_tokens=True), stop).strip()
-        thought, text = split_thought(written, opened=opened)
-        if not thought:
-            written = cut_at_stop(self.tokenizer.decode(ids), stop).strip()
-            thought, answer = split_thought(written)
-            if not thought:
-                return "", text, ""
-            for token in self.tokenizer.all_special_tokens:
-                answer = answer.replace(token, "")
-            text = answer.strip()
-        return thought, text, written
+def _noted(reply: Reply, shown: int, planned: int) -> Reply:
+    """The reply, with a note where it is to fewer frames than were planned."""
+    if shown == planned:
+        return reply
+    note = f"{shown} of {planned} frames were shown: the model's context holds no more"
+    return replace(reply, note="; ".join(filter(None, (reply.note, note))))
 
 
 def _set_padding(tokenizer: Any) -> int:

@@ -6,6 +6,7 @@ LongVideo-R1's published weights are such a model. Generation is shared.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
@@ -13,6 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from mmreason.models.base import Conversation, FramesPart, TextPart
 from mmreason.models.chat_templates import check_operations, within_limits
 from mmreason.models.control_tokens import as_plain_text
+from mmreason.models.hf_tools import as_template_call
 from mmreason.types import UsageError
 
 _PROBE = "Does this sentence arrive?"
@@ -51,6 +53,8 @@ def prepare_text(
     control_ids: Mapping[str, int],
     *,
     ask: bool = True,
+    tools: Sequence[Mapping[str, Any]] = (),
+    variables: Mapping[str, Any],
 ) -> Any:
     """The tokenizer's tensors for a batch, left-padded. Content goes as plain strings, in which the
     words of `control_ids` are letters.
@@ -67,13 +71,15 @@ def prepare_text(
             return_tensors="pt",
             padding=True,
             tokenizer_kwargs={"padding_side": "left"},
+            tools=[dict(tool) for tool in tools] or None,
+            **variables,
         )
 
 
 def _turns(
     tokenizer: Any, control_ids: Mapping[str, int], conversation: Conversation, name: str
-) -> list[dict[str, str]]:
-    turns = []
+) -> list[dict[str, Any]]:
+    turns: list[dict[str, Any]] = []
     for message in conversation:
         if any(isinstance(item, FramesPart) for item in message.parts):
             raise UsageError(
@@ -82,5 +88,11 @@ def _turns(
             )
         text = "".join(item.text for item in message.parts if isinstance(item, TextPart))
         content = as_plain_text(tokenizer, control_ids, text)
-        turns.append({"role": message.role, "content": content})
+        turn: dict[str, Any] = {"role": message.role, "content": content}
+        if message.calls:
+            harmless = partial(as_plain_text, tokenizer, control_ids)
+            turn["tool_calls"] = [as_template_call(call, harmless) for call in message.calls]
+        if message.call_id:
+            turn["tool_call_id"] = message.call_id
+        turns.append(turn)
     return turns

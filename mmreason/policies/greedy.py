@@ -176,7 +176,7 @@ class _GreedySearch:
                     text=options[choice],
                     choice=choice,
                     supports=(EvidenceRef(call, observation, move.evidence),),
-                    checked=True,
+                    status=CheckStatus.AGREED,
                     compared=before is not None,
                 )
                 yield from claim_answer(claim)
@@ -367,7 +367,7 @@ class _GreedySearch:
         if described:
             claim = self.claim_of(number, supports=tuple(supports))
             yield from claim_answer(
-                replace(claim, checked=True, compared=number == str(count_before))
+                replace(claim, status=CheckStatus.AGREED, compared=number == str(count_before))
             )
 
 

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from mmreason.agent.protocol import CallTools, Claim, EvidenceRef, Inquiry, Results, call_tools
+from mmreason.agent.protocol import (
+    CallTools,
+    CheckStatus,
+    Claim,
+    EvidenceRef,
+    Inquiry,
+    Results,
+    call_tools,
+)
 from mmreason.language.question import Place
 from mmreason.language.text import extract_terms
 from mmreason.memory.tree import Node
@@ -93,7 +101,7 @@ def overview_claim(
     if any(_pick_option(options, rank, notes) != choice for notes in (first, second)):
         return Claim(text=options[choice], choice=choice)
     supports = _supports(options[choice], rank, [*first, *second])
-    return Claim(text=options[choice], choice=choice, supports=supports, checked=True)
+    return Claim(text=options[choice], choice=choice, supports=supports, status=CheckStatus.AGREED)
 
 
 def _supports(option: str, rank: Place, notes: Sequence[Note]) -> tuple[EvidenceRef, ...]:

@@ -23,6 +23,7 @@ from mmreason.report.text import (
     format_count,
     has_place,
     looked_words,
+    policy_words,
     result_words,
     stop_words,
     subtitle_words,
@@ -46,11 +47,6 @@ def print_answer(answer: Answer, console: Console, *, steps: bool = True) -> Non
     if steps and answer.trace:
         console.print(_steps_table(answer))
     console.print(Text(cost_line(answer.cost), style="dim"))
-
-
-def print_step(step: Step, index: int, console: Console, *, question: str = "") -> None:
-    """Print one step as one line; `index` counts from 1. The `question` is not repeated in it."""
-    print_plain(_step_line(step, index, question), console)
 
 
 def print_plain(line: str, console: Console) -> None:
@@ -138,6 +134,8 @@ def _facts(answer: Answer) -> Iterator[tuple[str, str]]:
         yield "looked at", looked_words(answer)
         for step in answer.next_steps:
             yield "next", step
+    if chosen := policy_words(answer):
+        yield "policy", chosen
     if used := subtitle_words(answer):
         yield "subtitles", used
     for note in all_notes(answer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import PurePath
 
-from mmreason.tool_calls import Caption, ModelTurn, Search
+from mmreason.tool_calls import Caption, ChoosePolicy, ModelTurn, Search, WrittenAnswer
 from mmreason.types import Answer, CheckKind, Cost, Evidence, Step, StopReason
 from mmreason.video.plain_text import show_line
 from mmreason.video.types import Span
@@ -23,11 +23,26 @@ STOP_WORDS = {
 
 QUOTED_WORDS = "No model had an answer: matching lines of the subtitles are quoted."
 
+NAMED = "named by the caller"
+"""Why a policy answers that was not chosen."""
+
 _MOST_PLACES = 4
 """Stretches named of those that were looked at."""
 _LONGEST_ASKED = 90
 """Characters of a call's arguments that are shown."""
-_SILENT = ("span", "options", "check", "shift", "node", "moments", "count")
+_SILENT = (
+    "span",
+    "options",
+    "check",
+    "shift",
+    "node",
+    "moments",
+    "count",
+    "spans",
+    "frames",
+    "cues",
+    "limit",
+)
 """Arguments that are plain from elsewhere, or have words of their own."""
 
 
@@ -86,6 +101,15 @@ def subtitle_words(answer: Answer) -> str:
     verb = "matches" if passages == 1 else "match"
     matching = f"{format_count(passages, 'passage')} {verb}" if passages else "none matches"
     return f"{name}: {format_count(lines, 'line')}, {matching} the question"
+
+
+def policy_words(answer: Answer) -> str:
+    """`direct, for a small model: the video has 20 s: ...`; empty where nothing was chosen for this
+    question: nano has one way, and a policy that the caller named is known to the caller."""
+    policy = answer.settings.get("policy")
+    if not isinstance(policy, dict) or policy.get("reason") == NAMED or policy["tier"] == "nano":
+        return ""
+    return f"{policy['name']}, for a {policy['tier']} model: {policy['reason']}"
 
 
 def all_notes(answer: Answer) -> list[str]:
@@ -192,7 +216,7 @@ def is_second_look(step: Step) -> bool:
 
 def has_place(step: Step) -> bool:
     """Whether the call is about a stretch of video, so that its span says something."""
-    return not isinstance(step.call, Search | ModelTurn)
+    return not isinstance(step.call, Search | ModelTurn | ChoosePolicy | WrittenAnswer)
 
 
 def result_words(step: Step) -> str:
@@ -200,6 +224,10 @@ def result_words(step: Step) -> str:
     observation = step.observation
     if isinstance(step.call, ModelTurn) and step.call.kind == "answer":
         return show_line(step.call.text)
+    if isinstance(step.call, WrittenAnswer):
+        return show_line(step.call.choice or step.call.text)
+    if isinstance(step.call, ChoosePolicy):
+        return show_line(step.call.policy)
     noted = f" ({observation.note})" if observation.note else ""
     return show_line(
         f"failed: {observation.error}"

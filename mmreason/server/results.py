@@ -31,8 +31,10 @@ class Picture:
     """A frame to be shown."""
 
     time_s: float
-    """Presentation time of the frame."""
+    """Presentation time of the frame; of a sheet of many the first."""
     jpeg: bytes
+    label: str = "frame at"
+    """What the picture is; its time follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,16 @@ class InspectResult(ToolResult):
     @classmethod
     def of(cls, report: FileReport) -> InspectResult:
         return cls.model_validate(report)
+
+
+class SheetResult(ToolResult):
+    """The times of the frames on the contact sheet that is given with this, in reading order."""
+
+    start_s: float
+    end_s: float
+    times_s: list[float]
+    size_px: tuple[int, int]
+    """Width and height of the picture."""
 
 
 class FrameTime(BaseModel):

@@ -33,14 +33,17 @@ from pydantic import Field, FiniteFloat, ValidationError
 
 import mmreason
 from mmreason.language.validate import OPTION_LIMIT, QUESTION_LIMIT
+from mmreason.memory.records import Channel
 from mmreason.server.arguments import check_arguments, describe_rejection
 from mmreason.server.call import Call, CallCancelled
+from mmreason.server.known import OverviewResult, SearchToolResult, TranscriptResult
 from mmreason.server.results import (
     AskResult,
     CaptionResult,
     FramesResult,
     GroundResult,
     InspectResult,
+    SheetResult,
     ToolOutput,
 )
 from mmreason.server.roots import MAX_PATH_BYTES
@@ -60,6 +63,9 @@ _INTERRUPTED = 130
 
 FilePath = Annotated[str, Field(description="Path of a video file.", max_length=MAX_PATH_BYTES)]
 Seconds = Annotated[FiniteFloat, Field(ge=-1e9, le=1e9)]
+
+PartStart = Annotated[Seconds | None, Field(description="First second; default: the start.")]
+PartEnd = Annotated[Seconds | None, Field(description="Last second; default: the end.")]
 
 
 class Work(Enum):
@@ -100,16 +106,19 @@ class Tools:
                 max_length=MAX_PATH_BYTES,
             ),
         ] = None,
+        start_s: PartStart = None,
+        end_s: PartEnd = None,
         budget_frames: Annotated[int | None, Field(description="Most frames to look at.")] = None,
         budget_seconds: Annotated[
             FiniteFloat | None, Field(description="Most seconds to spend.")
         ] = None,
     ) -> Annotated[CallToolResult, AskResult]:
         """Answer a question about what is to be seen or is said in subtitles in a video, of seconds
-        or of hours. Gives the answer, its confidence, the stretches of video that support it with
-        how each was checked and by whom, pictures of them and the cost. Takes seconds to minutes; a
-        later question about the same video is faster. answered: false means that there is no
-        answer: do not make one up, and tell what next_steps say."""
+        or of hours, or in the part of it between start_s and end_s. Gives the answer, its
+        confidence, the stretches of video that support it with how each was checked and by whom,
+        pictures of them and the cost. Takes seconds to minutes; a later question about the same
+        video is faster. answered: false means that there is no answer: do not make one up, and
+        tell what next_steps say."""
 
         def report_step(number: int, doing: str) -> None:
             from_thread.run(context.report_progress, number, None, show_line(doing))
@@ -121,6 +130,8 @@ class Tools:
                 question,
                 options=options,
                 subtitles=subtitles,
+                start_s=start_s,
+                end_s=end_s,
                 frames=budget_frames,
                 seconds=budget_seconds,
                 report_step=report_step,
@@ -131,12 +142,8 @@ class Tools:
     async def caption(
         self,
         video: FilePath,
-        start_s: Annotated[
-            Seconds | None, Field(description="First second; default: the start.")
-        ] = None,
-        end_s: Annotated[
-            Seconds | None, Field(description="Last second; default: the end.")
-        ] = None,
+        start_s: PartStart = None,
+        end_s: PartEnd = None,
     ) -> Annotated[CallToolResult, CaptionResult]:
         """Describe what is to be seen in a video, or between two of its times. Good for some
         seconds; over long stretches it sees few moments, and ask finds more."""
@@ -190,6 +197,87 @@ class Tools:
             return self._service.frames(call, video, times_s)
 
         return await self._perform(work, Work.FRAMES)
+
+    async def sheet(
+        self,
+        video: FilePath,
+        start_s: PartStart = None,
+        end_s: PartEnd = None,
+        count: Annotated[int, Field(description="1 to 36 frames.")] = 12,
+    ) -> Annotated[CallToolResult, SheetResult]:
+        """Show a video, or the part of it between two times, as one picture of small frames in even
+        steps, each with its time. The cheapest look at a long stretch; asks no model."""
+
+        def work(call: Call) -> ToolOutput:
+            return self._service.sheet(call, video, start_s, end_s, count)
+
+        return await self._perform(work, Work.FRAMES)
+
+    async def overview(
+        self, video: FilePath, start_s: PartStart = None, end_s: PartEnd = None
+    ) -> Annotated[CallToolResult, OverviewResult]:
+        """Tell what is known of a video as a whole and of its scenes (between two times), from its
+        index and from earlier questions, and how much of it was described. Fast, and asks no
+        model."""
+
+        def work(call: Call) -> ToolOutput:
+            return self._service.overview(call, video, start_s, end_s)
+
+        return await self._perform(work, Work.INSPECT)
+
+    async def search(
+        self,
+        video: FilePath,
+        text: Annotated[
+            str,
+            Field(description="Words or a question, in any language.", max_length=QUESTION_LIMIT),
+        ],
+        channels: Annotated[
+            list[Channel] | None,
+            Field(description="Only these kinds of records; default: all."),
+        ] = None,
+        start_s: PartStart = None,
+        end_s: PartEnd = None,
+        limit: Annotated[int, Field(description="Most hits, 1 to 100.")] = 8,
+    ) -> Annotated[CallToolResult, SearchToolResult]:
+        """Find words in what is known of a video: its subtitles, its index, what earlier questions
+        described. Hits are cues where to look, not evidence: look there with ask, sheet or frames.
+        Nothing found is no answer, since most of a video may be undescribed (covered_s). Fast, and
+        asks no model."""
+
+        def work(call: Call) -> ToolOutput:
+            return self._service.search(
+                call,
+                video,
+                text,
+                channels=channels or (),
+                start_s=start_s,
+                end_s=end_s,
+                limit=limit,
+            )
+
+        return await self._perform(work, Work.INSPECT)
+
+    async def transcript(
+        self,
+        video: FilePath,
+        start_s: PartStart = None,
+        end_s: PartEnd = None,
+        subtitles: Annotated[
+            str | None,
+            Field(
+                description="Path of subtitles (.srt, .vtt, .ass); default: beside or in it.",
+                max_length=MAX_PATH_BYTES,
+            ),
+        ] = None,
+    ) -> Annotated[CallToolResult, TranscriptResult]:
+        """Give what is said in a video, or between two of its times, from its subtitles: up to 200
+        lines, and where to go on. Fast, and asks no model: read it before you look."""
+
+        def work(call: Call) -> ToolOutput:
+            return self._service.transcript(call, video, subtitles, start_s, end_s)
+
+        return await self._perform(work, Work.INSPECT)
 
     async def _perform(self, work: Callable[[Call], ToolOutput], kind: Work) -> CallToolResult:
         """Do the work in a thread when it is its turn, and end it where its time is over or its
@@ -263,7 +351,8 @@ def _as_tool_result(output: ToolOutput) -> CallToolResult:
     text = json.dumps(values, ensure_ascii=False, allow_nan=False)
     content: list[ContentBlock] = [TextContent(type="text", text=text)]
     for picture in output.pictures:
-        content.append(TextContent(type="text", text=f"frame at {format_time(picture.time_s)}:"))
+        label = f"{picture.label} {format_time(picture.time_s)}:"
+        content.append(TextContent(type="text", text=label))
         data = b64encode(picture.jpeg).decode()
         content.append(ImageContent(type="image", data=data, mime_type="image/jpeg"))
     return CallToolResult(content=content, structured_content=json.loads(text))
@@ -335,7 +424,17 @@ def build_server(service: VideoService, model: str) -> VideoServer:
         ),
     )
     tools = Tools(service)
-    for tool in (tools.ask, tools.caption, tools.ground, tools.inspect, tools.frames):
+    for tool in (
+        tools.ask,
+        tools.overview,
+        tools.search,
+        tools.transcript,
+        tools.sheet,
+        tools.frames,
+        tools.caption,
+        tools.ground,
+        tools.inspect,
+    ):
         server.add_video_tool(tool)
     return server
 

@@ -11,11 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+import numpy as np
+
 from mmreason.language.validate import checked_options, checked_part, checked_question
+from mmreason.memory.caption_records import make_speech_records
+from mmreason.memory.records import MemoryQuery, read_channels
+from mmreason.memory.store import Store
+from mmreason.memory.video_memory import VideoMemory
 from mmreason.server.call import Call, CallLimits
+from mmreason.server.known import tell_hits, tell_overview, tell_transcript
 from mmreason.server.results import (
     AskResult,
     CaptionResult,
@@ -24,6 +32,7 @@ from mmreason.server.results import (
     GroundResult,
     InspectResult,
     Picture,
+    SheetResult,
     ToolOutput,
 )
 from mmreason.server.roots import Roots
@@ -32,10 +41,12 @@ from mmreason.tools.ground import is_image
 from mmreason.types import Answer, UsageError
 from mmreason.video import Span, Video, inspect_file
 from mmreason.video.backends.base import ReadOptions
-from mmreason.video.sheet import jpeg_bytes
+from mmreason.video.sheet import cell_size_px, contact_sheet, jpeg_bytes
 from mmreason.video.stopping import stop_when
 from mmreason.video.subtitles.find import match_subtitle_files
-from mmreason.video.types import VideoInfo
+from mmreason.video.subtitles.lines import Subtitles
+from mmreason.video.types import FrameSource, VideoInfo
+from mmreason.video.window import VideoWindow
 
 if TYPE_CHECKING:
     from mmreason.reasoner import Reasoner
@@ -44,8 +55,13 @@ MOST_PICTURES = 6
 """Frames of evidence that go with an answer."""
 MOST_FRAMES = 8
 """Frames that one call may ask for."""
+MOST_SHEET_FRAMES = 36
+"""Frames on one contact sheet."""
 LONGEST_SIDE_PX = 640
 """Of frames that are asked for."""
+SHEET_COLUMNS = 4
+SHEET_CELL_PX = 240
+"""Width of a frame on a contact sheet."""
 FILE_CALL_SECONDS = 60.0
 """Limit of a call that asks no model, where the limit of all calls is not lower."""
 
@@ -59,11 +75,18 @@ class VideoService:
     """Does what the tools ask for. Its model is loaded when it is first needed, and kept."""
 
     def __init__(
-        self, load: Callable[[], Reasoner], roots: Roots, limits: CallLimits | None = None
+        self,
+        load: Callable[[], Reasoner],
+        roots: Roots,
+        limits: CallLimits | None = None,
+        open_store: Callable[[], Store] = Store.in_memory,
     ) -> None:
+        """`open_store` opens the store that `load` gives its reasoner: what is known of a video is
+        told without a model."""
         self.roots = roots
         self.limits = limits or CallLimits()
         self._load = load
+        self._open_store = open_store
         self._loader = ThreadPoolExecutor(1, "load model")
         self._loading: Future[Reasoner] | None = None
         self._lock = threading.Lock()
@@ -83,30 +106,28 @@ class VideoService:
         *,
         options: Sequence[str] | None,
         subtitles: str | None,
+        start_s: float | None = None,
+        end_s: float | None = None,
         frames: int | None,
         seconds: float | None,
         report_step: ReportStep,
     ) -> ToolOutput:
         """An `AskResult` with frames of its evidence: of what was found until then where the time
-        is over. `frames` and `seconds` are the client's budget, within the limits of a call."""
+        is over. With `start_s` or `end_s` only the part between them is looked at and heard.
+        `frames` and `seconds` are the client's budget, within the limits of a call."""
         checked_question(question)
         checked_options(options)
         self.limits.budget(frames, seconds, call.remaining_s)
         with self._opened(call, video) as (file, opened):
-            reader = SubtitleReader(
-                roots=self.roots,
-                video_name=file.name,
-                video_path=opened.path,
-                options=self._read_options(call),
-            )
-            lines = reader.find() if subtitles is None else reader.read(subtitles)
+            part = checked_part(start_s, end_s, opened.info)
+            lines = self._subtitles(call, file, opened, subtitles)
             reasoner = self._reasoner(call, report_step)
             steps = reasoner.stream(
-                opened,
+                _take_part(opened, part),
                 question,
                 options=options,
                 budget=self.limits.budget(frames, seconds, call.remaining_s),
-                subtitles=lines,
+                subtitles=_take_lines(lines, part),
             )
             with closing(steps):
                 for number, step in enumerate(steps, start=1):
@@ -174,6 +195,95 @@ class VideoService:
         )
         return ToolOutput(FramesResult(frames=frames, size_px=size_px), pictures)
 
+    def sheet(
+        self, call: Call, video: str, start_s: float | None, end_s: float | None, count: int
+    ) -> ToolOutput:
+        """A `SheetResult` with one picture: up to 36 frames, evenly over the part between two
+        times, each with its time. Asks no model."""
+        if not 1 <= count <= MOST_SHEET_FRAMES:
+            raise UsageError(f"count must be 1 to {MOST_SHEET_FRAMES} frames, got {count}")
+        with self._opened(call, video) as (file, opened):
+            part = checked_part(start_s, end_s, opened.info)
+            middles = (np.arange(count) + 0.5) / count
+            batch = opened.frames_at(
+                (part.start_s + middles * part.duration_s).tolist(),
+                cell_size_px(opened.info.square_size_px, SHEET_CELL_PX),
+            )
+        picture = contact_sheet(
+            batch,
+            columns=SHEET_COLUMNS,
+            cell_width_px=SHEET_CELL_PX,
+            title=f"{Path(file.name).name} {part}",
+        )
+        start_s, end_s = part.to_list()
+        times_s = [round(float(time_s), 6) for time_s in batch.times_s]
+        values = SheetResult(start_s=start_s, end_s=end_s, times_s=times_s, size_px=picture.size)
+        return ToolOutput(values, (Picture(times_s[0], jpeg_bytes(picture), "contact sheet from"),))
+
+    def overview(
+        self, call: Call, video: str, start_s: float | None, end_s: float | None
+    ) -> ToolOutput:
+        """An `OverviewResult`: the whole, and the scenes between two times. Asks no model."""
+        with self._opened(call, video) as (file, opened):
+            info = opened.info
+            part = checked_part(start_s, end_s, info)
+            memory = self._memory(opened, self._subtitles(call, file, opened))
+            return ToolOutput(tell_overview(memory, info.span, part))
+
+    def search(
+        self,
+        call: Call,
+        video: str,
+        text: str,
+        *,
+        channels: Sequence[str],
+        start_s: float | None,
+        end_s: float | None,
+        limit: int,
+    ) -> ToolOutput:
+        """A `SearchToolResult`: cues in what is known of the video. Asks no model."""
+        query = MemoryQuery(text, read_channels(channels), limit=limit)
+        with self._opened(call, video) as (file, opened):
+            query = replace(query, span=checked_part(start_s, end_s, opened.info))
+            memory = self._memory(opened, self._subtitles(call, file, opened))
+            return ToolOutput(tell_hits(memory, query, opened.info.span))
+
+    def transcript(
+        self,
+        call: Call,
+        video: str,
+        subtitles: str | None,
+        start_s: float | None,
+        end_s: float | None,
+    ) -> ToolOutput:
+        """A `TranscriptResult` of the part between two times. Asks no model."""
+        with self._opened(call, video) as (file, opened):
+            part = checked_part(start_s, end_s, opened.info)
+            lines = self._subtitles(call, file, opened, subtitles)
+        return ToolOutput(tell_transcript(lines, part))
+
+    def _subtitles(
+        self, call: Call, file: BinaryIO, video: Video, name: str | None = None
+    ) -> Subtitles | None:
+        """Those of the file that is named, else those beside or inside the video."""
+        reader = SubtitleReader(
+            roots=self.roots,
+            video_name=file.name,
+            video_path=video.path,
+            options=self._read_options(call),
+        )
+        return reader.find() if name is None else reader.read(name)
+
+    def _memory(self, video: Video, subtitles: Subtitles | None) -> VideoMemory:
+        """What is known of a video, what is said in it included."""
+        memory = VideoMemory.of_video(video, self._store)
+        memory.add(make_speech_records(subtitles) if subtitles else ())
+        return memory
+
+    @cached_property
+    def _store(self) -> Store:
+        return self._open_store()
+
     @contextmanager
     def _opened(self, call: Call, name: str) -> Iterator[tuple[BinaryIO, Video]]:
         """The file, and the video in it, which is read and shown to models until `call` ends."""
@@ -213,6 +323,19 @@ class VideoService:
                 f"the model was still being loaded after {call.limit_s:g} s; call again, since it "
                 "goes on loading"
             ) from error
+
+
+def _take_part(video: Video, part: Span) -> FrameSource:
+    """The video where all of it is asked for, else a window on it."""
+    return video if part == video.info.span else VideoWindow(video, part)
+
+
+def _take_lines(subtitles: Subtitles | None, part: Span) -> Subtitles | None:
+    """The subtitles with those lines alone that overlap a part of the video."""
+    if subtitles is None:
+        return None
+    lines = tuple(line for line in subtitles.lines if line.span.overlap_s(part) > 0)
+    return replace(subtitles, lines=lines)
 
 
 def evidence_pictures(answer: Answer) -> tuple[Picture, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmreason.language.thoughts import split_thought
 from mmreason.models.base import Reply
+from mmreason.models.thought_budget import describe_thought_only
 from mmreason.tool_calls import ToolCall
 from mmreason.tools.calls import PreparedCall
 from mmreason.tools.views import View
@@ -17,7 +18,6 @@ from mmreason.video.types import FrameBatch, Span, format_time
 
 MOST_TOLD = 1e12
 """No number of tokens and no second of a video is as large."""
-THOUGHT_ONLY = "the model said nothing: all {tokens} tokens went into its thought"
 
 
 def to_stored(reply: Reply, clip: FrameBatch) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def to_stored(reply: Reply, clip: FrameBatch) -> dict[str, Any]:
     thought, text = split_thought(reply.text)
     note = reply.note
     if not text and (thought or reply.thought):
-        note = THOUGHT_ONLY.format(tokens=reply.tokens_out)
+        note = describe_thought_only(reply.tokens_out)
     noted = {"note": note} if note else {}
     return noted | {
         "text": text,

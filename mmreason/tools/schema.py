@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Annotated, Any
+from inspect import Parameter
+from typing import Annotated, Any, cast
 
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from mmreason.memory.tree import Tree
-from mmreason.tool_calls import Focus, Look, Search, Skim, ToolCall
+from mmreason.tool_calls import AgentCall, Focus, Look, Search, Skim, ToolCall
 from mmreason.tools.scan import caption_call
 from mmreason.types import UsageError
 from mmreason.video.types import Span
@@ -36,19 +37,19 @@ def caption(tree: Tree, node: Ids) -> ToolCall:
 
 def look(tree: Tree, start_s: Seconds, end_s: Seconds, question: Text) -> ToolCall:
     """Look at one stretch, from start_s to end_s in seconds, with a question."""
-    span = _inside(tree, start_s, end_s)
+    span = clip_span(tree.span, start_s, end_s)
     return Look(span=span, question=question, shift=0.0)
 
 
 def focus(tree: Tree, start_s: Seconds, end_s: Seconds, question: Text) -> ToolCall:
     """Look closely at up to four short clips of a stretch, each with the question."""
-    span = _inside(tree, start_s, end_s)
+    span = clip_span(tree.span, start_s, end_s)
     return Focus(span=span, question=question)
 
 
 def skim(tree: Tree, start_s: Seconds, end_s: Seconds) -> ToolCall:
     """Describe any stretch from few frames."""
-    return Skim(span=_inside(tree, start_s, end_s))
+    return Skim(span=clip_span(tree.span, start_s, end_s))
 
 
 def search(tree: Tree, text: Text) -> ToolCall:
@@ -56,11 +57,12 @@ def search(tree: Tree, text: Text) -> ToolCall:
     return Search(span=tree.span, text=text)
 
 
-Tool = Callable[..., ToolCall]
+Tool = Callable[..., AgentCall]
+"""Its first parameter is ours to give, such as the tree; the others are what a model gives."""
 TOOLS: tuple[Tool, ...] = (caption, look, focus, skim, search)
 
 
-def tool_schemas() -> list[dict[str, Any]]:
+def tool_schemas(tools: Sequence[Tool] = TOOLS) -> list[dict[str, Any]]:
     """The tools in the form chat templates and endpoints take: name, description, JSON schema."""
     return [
         {
@@ -71,7 +73,7 @@ def tool_schemas() -> list[dict[str, Any]]:
                 "parameters": _arguments_model(tool).model_json_schema(),
             },
         }
-        for tool in TOOLS
+        for tool in tools
     ]
 
 
@@ -82,7 +84,7 @@ def argument_names(tool: Tool) -> tuple[str, ...]:
         >>> argument_names(look)
         ('start_s', 'end_s', 'question')
     """
-    return tuple(name for name in inspect.signature(tool).parameters if name != "tree")
+    return tuple(inspect.signature(tool).parameters)[1:]
 
 
 def describe_tool(tool: Tool) -> str:
@@ -120,14 +122,22 @@ def read_call(tree: Tree, text: str) -> ToolCall:
 
 
 def make_call(tree: Tree, name: str, arguments: dict[str, Any]) -> ToolCall:
-    """The call of a tool by name with plain arguments. UsageError as in `read_call`."""
-    tool = next((tool for tool in TOOLS if tool.__name__ == name), None)
+    """The call of a tool of the tree by name with plain arguments. UsageError as in `read_call`."""
+    return cast("ToolCall", call_tool(TOOLS, tree, name, arguments))
+
+
+def call_tool(
+    tools: Sequence[Tool], first: object, name: str, arguments: dict[str, Any]
+) -> AgentCall:
+    """The call that one of `tools` makes of a model's arguments, with what is ours to give `first`.
+    UsageError with one line for the model where they do not fit."""
+    tool = next((tool for tool in tools if tool.__name__ == name), None)
     if tool is None:
-        names = ", ".join(tool.__name__ for tool in TOOLS)
+        names = ", ".join(tool.__name__ for tool in tools)
         raise UsageError(f"there is no tool {name[:60]!r}; the tools are {names}")
     try:
         checked = _arguments_model(tool).model_validate(arguments).model_dump()
-        return tool(tree, **checked)
+        return tool(first, **checked)
     except ValidationError as error:
         first = error.errors()[0]
         argument = ".".join(map(str, first["loc"])) or "arguments"
@@ -139,19 +149,25 @@ def make_call(tree: Tree, name: str, arguments: dict[str, Any]) -> ToolCall:
 
 @cache
 def _arguments_model(tool: Tool) -> Any:
-    """A pydantic model of a tool's parameters; the tree is ours to give, not the caller's."""
+    """A pydantic model of the parameters that are the model's to give."""
     hints = inspect.get_annotations(tool, eval_str=True)
+    parameters = inspect.signature(tool).parameters
     fields: dict[str, Any] = {
-        name: (hint, ...) for name, hint in hints.items() if name not in ("tree", "return")
+        name: (
+            hints[name],
+            ... if (value := parameters[name].default) is Parameter.empty else value,
+        )
+        for name in argument_names(tool)
     }
     strict = ConfigDict(extra="forbid")
     return create_model(tool.__name__, __config__=strict, **fields)
 
 
-def _inside(tree: Tree, start_s: float, end_s: float) -> Span:
+def clip_span(video: Span, start_s: float, end_s: float) -> Span:
+    """The stretch inside the video. UsageError where there is none."""
     if end_s <= start_s:
         raise UsageError(f"end_s must be after start_s, got {start_s} and {end_s}")
-    span = Span(start_s, end_s).clip(tree.span)
+    span = Span(start_s, end_s).clip(video)
     if span.duration_s <= 0:
-        raise UsageError(f"{start_s} to {end_s} s lies outside the video, which is {tree.span}")
+        raise UsageError(f"{start_s} to {end_s} s lies outside the video, which is {video}")
     return span

@@ -14,8 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from mmreason.memory.caption_records import make_speech_records
+from mmreason.memory.records import MemoryRecord
 from mmreason.memory.store import Store, make_key
 from mmreason.memory.vector_index import Embed
+from mmreason.memory.video_memory import VideoMemory
 from mmreason.models.base import (
     ChatModel,
     FramesPart,
@@ -25,7 +28,21 @@ from mmreason.models.base import (
     Reply,
     TextPart,
 )
-from mmreason.tool_calls import Caption, Focus, Scan, Search, Skim, ToolCall
+from mmreason.tool_calls import (
+    Caption,
+    DescribeStills,
+    Focus,
+    GroundFrame,
+    Look,
+    LookAtSpans,
+    MemoryCall,
+    Scan,
+    ScoreStretch,
+    Search,
+    Skim,
+    StillFrame,
+    ToolCall,
+)
 from mmreason.tools.calls import (
     FAILURES,
     ModelRequest,
@@ -37,6 +54,8 @@ from mmreason.tools.calls import (
     send_request,
     split_batches,
 )
+from mmreason.tools.known import answer_from_memory
+from mmreason.tools.prompts import look_text, score_text
 from mmreason.tools.replies import (
     as_text,
     count_cost,
@@ -48,14 +67,21 @@ from mmreason.tools.replies import (
 from mmreason.tools.scan import scan_key, scan_video, to_scan_observation
 from mmreason.tools.search import search_notes
 from mmreason.tools.transcript import plain_line
-from mmreason.tools.views import View, caption_views, clip_view, focus_views
+from mmreason.tools.views import (
+    View,
+    caption_views,
+    clip_view,
+    focus_views,
+    spans_view,
+    stills_views,
+)
 from mmreason.types import Cost, Note, Observation, UsageError
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import FrameBatch, FrameSource
 
-MAX_NEW_TOKENS = 96
-OVERVIEW_TOKENS = 256
-"""Tokens for a caption of a stretch longer than a clip, written in one piece."""
+LOOK_TOKENS = 256
+"""At least, for an answer with the times that show it, and for the words around it of a model that
+does not keep to the form."""
 Allows = Callable[[int], bool]
 """Whether the budget has room for so many frames beside those of the calls themselves."""
 
@@ -83,10 +109,12 @@ class Toolbox:
         seed: int = 0,
         embed: Embed | None = None,
         deadline_s: float | None = None,
+        memory: VideoMemory | None = None,
     ):
         """`subtitles` are there for `search`; `transcript`, the passages of them that match the
         question, is shown with every question to models that read it. `embed` finds by meaning in
-        `search`. Calls to models end at `deadline_s`, a value of `time.monotonic()`, where the
+        `search`. `memory` is what is known of the video, for tools that
+        tell it. Calls to models end at `deadline_s`, a value of `time.monotonic()`, where the
         model can."""
         self._video = video
         self._roles = roles
@@ -96,6 +124,7 @@ class Toolbox:
         self._seed = seed
         self._embed = embed
         self._deadline_s = deadline_s
+        self._memory = VideoMemory() if memory is None else memory
         self._read: list[Note] = []
         """Captions read in this conversation, for `search`."""
         self.notes: list[str] = []
@@ -121,33 +150,61 @@ class Toolbox:
                 stored=self._stored(key, ()),
             )
         model = self._roles.watcher(call)
-        prompts, info, span = model.clip.prompts, self._video.info, call.span
-        limit = MAX_NEW_TOKENS
-        if isinstance(call, Caption | Skim):
-            prompt = caption_prompt or prompts.caption
-            if isinstance(call, Caption):
-                views = caption_views(model.clip, info, span, stills=call.stills)
-            else:
-                views = caption_views(model.clip, info, span, call.shift)
-            # More frames than a clip show more than one thing: their caption may be longer.
-            is_overview = bool(caption_prompt) or len(views[0].times_s) > model.clip.frames
-            limit = OVERVIEW_TOKENS if is_overview else limit
-        elif isinstance(call, Search):
-            prompt, views = call.text, ()
-        else:
-            options = call.options if model.clip.reads_options else ()
-            lines = self._transcript if model.clip.reads_transcript else ()
-            prompt = prompts.ask(call.question, options, lines)
-            if isinstance(call, Focus):
-                views = focus_views(model.clip, info, span)
-            else:
-                views = (clip_view(model.clip, info, span, call.shift),)
+        prompt, views, limit = self._plan(call, model, caption_prompt)
         key = self._key(model, prompt, views, limit)
         # A search asks nothing, and what it finds changes with all that is read.
         stored = self._stored(key, views) if views else None
         return PreparedCall(
             call=call, prompt=prompt, max_new_tokens=limit, views=views, key=key, stored=stored
         )
+
+    def _plan(
+        self, call: ToolCall, model: ChatModel, caption_prompt: str
+    ) -> tuple[str, tuple[View, ...], int]:
+        """What a model is asked, the frames it is shown, and most tokens of its reply."""
+        recipe, info, span = model.clip, self._video.info, call.span
+        lines = self._transcript if recipe.reads_transcript else ()
+        if isinstance(call, Caption | Skim):
+            if isinstance(call, Caption):
+                views = caption_views(recipe, info, span, stills=call.stills)
+            else:
+                views = caption_views(recipe, info, span, call.shift)
+            # More frames than a clip show more than one thing: their caption may be longer.
+            is_overview = bool(caption_prompt) or len(views[0].times_s) > recipe.frames
+            limit = recipe.overview_tokens if is_overview else recipe.caption_tokens
+            return caption_prompt or recipe.prompts.caption, views, limit
+        if isinstance(call, DescribeStills):
+            return (
+                recipe.prompts.caption,
+                stills_views(recipe, info, call.stills),
+                recipe.caption_tokens,
+            )
+        if isinstance(call, LookAtSpans):
+            view = spans_view(recipe, info, call.spans, call.frames, call.shift)
+            prompt = look_text(
+                call.question,
+                call.options,
+                spans=call.spans,
+                video=info.span,
+                timed_lines=lines,
+                cues=[plain_line(cue) for cue in call.cues],
+            )
+            return prompt, (view,), max(LOOK_TOKENS, recipe.answer_tokens)
+        if isinstance(call, ScoreStretch):
+            prompt = score_text(call.question, call.options, span)
+            return prompt, (spans_view(recipe, info, (span,), call.frames),), LOOK_TOKENS
+        if isinstance(call, Look | Focus):
+            options = call.options if recipe.reads_options else ()
+            prompt = recipe.prompts.ask(call.question, options, lines)
+            if isinstance(call, Focus):
+                return prompt, focus_views(recipe, info, span), recipe.answer_tokens
+            return prompt, (clip_view(recipe, info, span, call.shift),), recipe.answer_tokens
+        if isinstance(call, GroundFrame):
+            still = StillFrame(call.time_s, call.span)
+            prompt = recipe.prompts.find(call.expression)
+            return prompt, stills_views(recipe, info, (still,)), recipe.answer_tokens
+        # What is told without a model has no prompt and no frames.
+        return "", (), 1
 
     def perform(
         self, prepared: Sequence[PreparedCall], allows: Allows = lambda frames: True
@@ -206,6 +263,8 @@ class Toolbox:
         started = time.perf_counter()
         if isinstance(prepared.call, Search):
             return self._search(prepared.call)
+        if isinstance(prepared.call, MemoryCall):
+            return self._tell_known(prepared.call)
         if isinstance(prepared.call, Scan):
             return self._scan(prepared, prepared.call, started)
         if prepared.stored is not None:
@@ -226,6 +285,20 @@ class Toolbox:
             return Observation(text="", span=call.span, error=first_line(error))
         text = as_text(notes) or "nothing that was read so far holds these words."
         return Observation(text=text, span=call.span, notes=notes)
+
+    def _tell_known(self, call: MemoryCall) -> Observation:
+        name = self._roles.observer.name
+        described = [note for note in self._read if note.text.strip()]
+        try:
+            # What was read in this conversation is known from here on, to later questions too.
+            self._memory.add(
+                MemoryRecord("event", note.span, note.text, "frames", name) for note in described
+            )
+            if self._subtitles:
+                self._memory.add(make_speech_records(self._subtitles))
+            return answer_from_memory(call, self._memory, self._subtitles)
+        except FAILURES as error:
+            return Observation(text="", span=call.span, error=first_line(error))
 
     def _scan(self, prepared: PreparedCall, call: Scan, started: float) -> Observation:
         value, error = prepared.stored, None

@@ -23,6 +23,8 @@ LEVEL_RATIO = 5.0
 """How much longer a stretch is one level further up: about the branching of the tree."""
 LEAST_OVERVIEW_PX = 140
 """The frames of an overview are never made smaller than this (longest side)."""
+MANY_FRAMES = 32
+"""Frames of one clip that are shown at full size; more share the same area."""
 FOCUS_CLIPS = 4
 """Most clips of one `focus`."""
 
@@ -77,8 +79,7 @@ def caption_views(
     if recipe.overview == "stills":
         size_px = recipe.frame_size_px(info.width_px, info.height_px)
         if stills:
-            ordered = sorted(stills, key=lambda still: still.time_s)
-            return tuple(View(still.span, (still.time_s,), size_px) for still in ordered)
+            return stills_views(recipe, info, sorted(stills, key=lambda still: still.time_s))
         times_s = _times_s(info, span, recipe.frames, shift)
         # Each frame speaks up to half-way to its neighbours.
         edges_s = [span.start_s, *((a + b) / 2 for a, b in itertools.pairwise(times_s))]
@@ -96,6 +97,50 @@ def caption_views(
     size_px = _smaller(recipe, info, doublings)
     times_s = _times_s(info, span, recipe.frames * 2**doublings, shift)
     return (View(span, _nearer(times_s, span, [still.time_s for still in stills]), size_px),)
+
+
+def spans_view(
+    recipe: ClipRecipe, info: VideoInfo, spans: Sequence[Span], frames: int, shift: float = 0.0
+) -> View:
+    """One clip that joins even frames of several stretches: `frames` in all, dealt out by length,
+    at least one each. More than `MANY_FRAMES` are shown smaller, so that a model's context holds
+    them.
+
+    Example:
+        >>> recipe, spans = ClipRecipe(frames=8, leaf_s=4), (Span(0, 10), Span(60, 90))
+        >>> spans_view(recipe, video.info, spans, frames=8).times_s  # doctest: +SKIP
+        (2.5, 7.5, 62.5, 67.5, 72.5, 77.5, 82.5, 87.5)
+    """
+    counts = _deal_out(max(frames, len(spans)), [span.duration_s for span in spans])
+    times_s = [
+        time_s
+        for span, count in zip(spans, counts, strict=True)
+        for time_s in _times_s(info, span, count, shift)
+    ]
+    halvings = math.ceil(math.log2(max(1.0, len(times_s) / MANY_FRAMES)))
+    size_px = _smaller(recipe, info, min(DOUBLINGS, halvings)) if recipe.size_px is None else None
+    size_px = size_px or recipe.frame_size_px(info.width_px, info.height_px)
+    return View(Span(spans[0].start_s, spans[-1].end_s), tuple(times_s), size_px)
+
+
+def _deal_out(count: int, lengths_s: Sequence[float]) -> list[int]:
+    """How many of `count` each of these gets: one, and of the others by length."""
+    total_s = sum(lengths_s) or 1.0
+    extra = count - len(lengths_s)
+    shares = [extra * length_s / total_s for length_s in lengths_s]
+    dealt = [int(share) for share in shares]
+    by_rest = sorted(range(len(shares)), key=lambda i: dealt[i] - shares[i])
+    for i in by_rest[: extra - sum(dealt)]:
+        dealt[i] += 1
+    return [1 + more for more in dealt]
+
+
+def stills_views(
+    recipe: ClipRecipe, info: VideoInfo, stills: Sequence[StillFrame]
+) -> tuple[View, ...]:
+    """One view a frame."""
+    size_px = recipe.frame_size_px(info.width_px, info.height_px)
+    return tuple(View(still.span, (still.time_s,), size_px) for still in stills)
 
 
 def focus_views(recipe: ClipRecipe, info: VideoInfo, span: Span) -> tuple[View, ...]:

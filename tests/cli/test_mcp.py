@@ -96,10 +96,17 @@ def _pictures(result: CallToolResult) -> list[Image.Image]:
 
 def test_tools_tell_what_they_take_and_give(served: Served) -> None:
     tools = {tool.name: tool for tool in served.portal.call(served.client.list_tools).tools}
-    assert set(tools) == {"ask", "caption", "ground", "inspect", "frames"}
+    assert list(tools) == [
+        *("ask", "overview", "search", "transcript", "sheet"),
+        *("frames", "caption", "ground", "inspect"),
+    ]
     required = {name: tool.input_schema["required"] for name, tool in tools.items()}
     assert required == {
         "ask": ["video", "question"],
+        "overview": ["video"],
+        "search": ["video", "text"],
+        "transcript": ["video"],
+        "sheet": ["video"],
         "caption": ["video"],
         "ground": ["file", "expression"],
         "inspect": ["video"],
@@ -215,6 +222,16 @@ CLIP = {"video": "clip.mp4"}
         ("frames", {**CLIP, "times_s": [1.0] * 9}, "times_s must be 1 to 8 times, got 9"),
         ("frames", {**CLIP, "times_s": ["soon"]}, "times_s.0: Input should be a valid number"),
         ("frames", {**CLIP, "times_s": [0] * 100_000}, "holds 100,000 items, the limit is 64"),
+        ("ask", {**CLIP, "question": "what?", "start_s": 3, "end_s": 3}, "start and end must lie"),
+        ("overview", {**CLIP, "start_s": 5}, "shown over 0:00.00-0:04.00"),
+        ("overview", {"video": "link.mp4"}, "link.mp4: lies outside the folders"),
+        ("search", {**CLIP, "text": " "}, "a search needs words to look for"),
+        ("search", {**CLIP, "text": "a", "limit": 101}, "gives 1 to 100 hits, got limit 101"),
+        ("search", {**CLIP, "text": "a", "channels": ["sound"]}, "channels.0: Input should be"),
+        ("search", {**CLIP, "text": "a" * 3_000}, "at most 2000 characters"),
+        ("transcript", {**CLIP, "subtitles": "/etc/hosts"}, "lies outside the folders"),
+        ("sheet", {**CLIP, "count": 37}, "count must be 1 to 36 frames, got 37"),
+        ("sheet", {**CLIP, "count": 0}, "count must be 1 to 36 frames, got 0"),
         ("inspect", {"video": "."}, "is a folder"),
         ("inspect", {"video": "A" * 4_097}, "at most 4096 characters"),
         ("inspect", {"video": "A" * 300}, "is a name of 300 bytes, the limit is 255"),

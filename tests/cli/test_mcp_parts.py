@@ -114,6 +114,8 @@ def test_the_model_is_loaded_once_and_only_when_needed(clip: Path, model: Script
     service = VideoService(load, Roots.of([clip.parent]))
     service.inspect(_call(), clip.name)
     service.frames(_call(), clip.name, [1.0])
+    service.sheet(_call(), clip.name, None, None, 4)
+    service.overview(_call(), clip.name, None, None)
     with pytest.raises(UsageError, match="no such file"):
         service.caption(_call(), "none.mp4", None, None)
     assert loads == []

@@ -33,12 +33,16 @@ from tests.models.servers import fine, in_turn, serving
 )
 def test_a_name_tells_how_boxes_are_written(name: str, dialect: Dialect) -> None:
     assert dialect_of(name) is dialect
-    assert recipe_for(name, multiple_px=28).box_dialect is dialect
+    assert recipe_for(name, multiple_px=28, tier="small").box_dialect is dialect
 
 
 def test_y_first_families_are_asked_for_y_first() -> None:
-    assert "[y1, x1, y2, x2]" in recipe_for("gemma3", multiple_px=1).prompts.find("cup")
-    assert "[x1, y1, x2, y2]" in recipe_for("qwen3_vl", multiple_px=1).prompts.find("cup")
+    assert "[y1, x1, y2, x2]" in recipe_for("gemma3", multiple_px=1, tier="small").prompts.find(
+        "cup"
+    )
+    assert "[x1, y1, x2, y2]" in recipe_for("qwen3_vl", multiple_px=1, tier="small").prompts.find(
+        "cup"
+    )
 
 
 @pytest.mark.parametrize(

@@ -154,10 +154,6 @@ FINAL = {
     "no message": (Back({"choices": [{"text": "a"}]}), "expected a text in choices[0]"),
     "null": (Back({"choices": [{"message": {"content": None}}]}), '{"content": null}'),
     "number": (Back({"choices": [{"message": {"content": 4}}]}), '{"content": 4}'),
-    "thought": (
-        Back({"choices": [{"message": {"content": None}, "finish_reason": "length"}]}),
-        "switch thinking off",
-    ),
     "not zipped": (Back(b"plain", 200, {"Content-Encoding": "gzip"}), "not compressed"),
 }
 
@@ -199,7 +195,7 @@ def test_log_probabilities_in_no_known_form_are_left_out(told: Any) -> None:
 def test_what_is_told_is_used() -> None:
     back = completion("  a red star\n", system_fingerprint="fp_1")
     with serving(in_turn(Back(back)), "one") as server:
-        model = EndpointModel.connect(server.url, extra_body={"top_k": 5})
+        model = EndpointModel.connect(server.url, options={"extra_body": {"top_k": 5}})
         before = model.fingerprint
         reply = model.generate(
             GenerateRequest([user()], max_new_tokens=9, temperature=0.5, seed=4)

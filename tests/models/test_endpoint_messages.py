@@ -14,7 +14,8 @@ from PIL import Image
 
 from mmreason.models.base import ClipRecipe, FramesPart, Message, TextPart
 from mmreason.models.endpoint import EndpointModel
-from mmreason.models.endpoint_messages import FramesAs, ImageFormat, as_messages, encode_mp4
+from mmreason.models.endpoint_messages import WireStyle, as_messages, encode_mp4
+from mmreason.models.options import FramesAs, ImageFormat
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
 from mmreason.types import CheckKind, UsageError
@@ -34,7 +35,8 @@ def clip(times_s: list[float], size_px: tuple[int, int] = (64, 48)) -> FrameBatc
 def sent(
     *parts: TextPart | FramesPart, frames_as: FramesAs = "images", image_format: ImageFormat = "png"
 ) -> list[dict[str, Any]]:
-    return as_messages([Message("user", parts)], frames_as, image_format)[0]["content"]
+    style = WireStyle(frames_as=frames_as, image_format=image_format)
+    return as_messages([Message("user", parts)], style)[0]["content"]
 
 
 def test_text_alone_is_a_plain_string() -> None:
@@ -42,7 +44,7 @@ def test_text_alone_is_a_plain_string() -> None:
         Message("system", (TextPart("Be brief."),)),
         Message("user", (TextPart("a"), TextPart("b"))),
     ]
-    assert as_messages(turns, "images", "png") == [
+    assert as_messages(turns, WireStyle(image_format="png")) == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "ab"},
     ]
@@ -114,7 +116,7 @@ def test_frames_of_one_time_are_all_kept() -> None:
 def test_a_video_needs_even_sides() -> None:
     odd = ClipRecipe(frames=4, size_px=(33, 20), leaf_s=4.0)
     with pytest.raises(UsageError, match="even sides"):
-        EndpointModel.connect("http://127.0.0.1:9/v1", clip=odd, frames_as="video")
+        EndpointModel.connect("http://127.0.0.1:9/v1", clip=odd, options={"frames_as": "video"})
 
 
 def test_subtitles_that_match_reach_a_model_behind_an_endpoint(tmp_path: Path) -> None:

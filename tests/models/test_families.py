@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -20,7 +20,9 @@ from mmreason.models.base import (
     ModelError,
     TextPart,
 )
-from mmreason.models.hf import CLIPS_AS_IMAGES, TIMES_IN_A_LINE, TransformersModel
+from mmreason.models.hf import TIMES_IN_A_LINE, TransformersModel
+from mmreason.models.hf_prompts import CLIPS_AS_IMAGES
+from mmreason.models.options import ModelOptions
 from mmreason.policies import BreadthFirst, Greedy, LongVideoR1, RandomLeaf
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch
@@ -270,3 +272,27 @@ def test_a_folder_that_cannot_show_frames_is_refused(
             TransformersModel(good.model, good.processor, name="a folder", fingerprint="x")
     finally:
         good.processor.chat_template = whole
+
+
+def test_settings_of_a_processor_reach_it_or_are_refused() -> None:
+    made = tiny("qwen3_vl")
+
+    def again(**options: Any) -> TransformersModel:
+        return TransformersModel(
+            made.model,
+            made.processor,
+            name="again",
+            fingerprint="0",
+            options=ModelOptions.from_mapping(options),
+        )
+
+    with pytest.raises(UsageError, match=r"mm_processor_kwargs\.zoom: the processor"):
+        again(mm_processor_kwargs={"zoom": 2})
+    clip = [asked(frames(4, size_px=(112, 56)))]
+    plain = int(made.prepare(clip)["attention_mask"].sum())
+    size = {"shortest_edge": 100_000, "longest_edge": 1_000_000}
+    resized = again(mm_processor_kwargs={"do_resize": True, "size": size})
+    assert int(resized.prepare(clip)["attention_mask"].sum()) != plain
+    stills = again(frames_as="images")
+    assert not stills.takes_video and any("frames_as" in note for note in stills.notes)
+    assert again(max_frames=3, longest_px=64).clip.frames == 3

@@ -70,7 +70,9 @@ def model(request: pytest.FixtureRequest) -> Iterator[ChatModel]:
 
 
 def behind(url: str, nano: ChatModel, **settings: Any) -> EndpointModel:
-    return EndpointModel.connect(url, image_format="png", clip=nano.clip, **settings)
+    frames_as = settings.pop("frames_as", "images")
+    options = {"image_format": "png", "frames_as": frames_as}
+    return EndpointModel.connect(url, clip=nano.clip, options=options, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +225,7 @@ def test_behind_an_endpoint_nano_answers_as_here(
             here.tokens_out,
         )
         # A clip has gone through a lossy codec, images have not.
-        close = 0.05 if model.frames_as == "video" else 1e-5
+        close = 0.05 if model.wire_style.frames_as == "video" else 1e-5
         assert not there.logprobs or there.logprobs == pytest.approx(here.logprobs, abs=close)
 
 
@@ -235,7 +237,7 @@ def _as_sent(conversation: Conversation, model: EndpointModel) -> Conversation:
         for part in message.parts:
             if isinstance(part, TextPart) or part.kind == "image":
                 parts.append(part)
-            elif model.frames_as == "video":
+            elif model.wire_style.frames_as == "video":
                 frames = part.frames
                 times = ", ".join(f"{t:.1f}" for t in frames.times_s)
                 shifted = replace(frames, times_s=frames.times_s - frames.times_s[0])

@@ -187,11 +187,15 @@ def test_a_claim_without_a_place_stands_unchecked():
 
 
 @pytest.mark.parametrize(
-    ("checked", "text", "reason"),
-    [(True, "red", StopReason.ANSWERED), (False, "", StopReason.ABSTAINED)],
+    ("status", "text", "reason"),
+    [
+        (CheckStatus.AGREED, "red", StopReason.ANSWERED),
+        (CheckStatus.UNCHECKED, "red", StopReason.ANSWERED),
+        (CheckStatus.UNSUPPORTED, "", StopReason.ABSTAINED),
+    ],
 )
-def test_a_policy_may_have_checked_by_itself(checked, text, reason):
-    draft, _, asked = play([claim("red", checked=checked)])
+def test_a_policy_may_have_checked_by_itself(status, text, reason):
+    draft, _, asked = play([claim("red", status=status)])
     assert (draft.text, draft.stop_reason, asked) == (text, reason, [])
 
 
@@ -226,7 +230,7 @@ def test_another_model_that_disagrees_verifies_nothing():
 
 
 def test_a_number_read_from_the_second_descriptions_alone_is_not_checked():
-    draft, _, _ = play([claim("3", checked=True, compared=False)])
+    draft, _, _ = play([claim("3", status=CheckStatus.AGREED, compared=False)])
     assert draft.text == "3" and draft.evidence[0].check == Check()
 
 

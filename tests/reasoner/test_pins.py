@@ -68,7 +68,9 @@ def answers(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 )
                 with closing(sqlite3.connect(store)) as connection:
                     rows = sorted(connection.execute("SELECT key, value FROM replies"))
-                whole = json.dumps(_without_volatile(answer.to_dict()), sort_keys=True)
+                row = answer.to_dict()
+                row["settings"]["policy"] = row["settings"]["policy"]["name"]
+                whole = json.dumps(_without_volatile(row), sort_keys=True)
                 yield (
                     f"{length} {policy_name} {question_name}",
                     {

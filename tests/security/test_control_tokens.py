@@ -15,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from mmreason.language.control_words import break_control_words, is_control_word
 from mmreason.models.base import GenerateRequest, Message, TextPart
 from mmreason.models.control_tokens import as_plain_text, control_tokens_of
-from mmreason.models.endpoint_messages import as_messages
+from mmreason.models.endpoint_messages import WireStyle, as_messages
 from mmreason.models.hf import TransformersModel
 from mmreason.tools.transcript import plain_line
 from mmreason.types import UsageError
@@ -156,7 +156,7 @@ def test_thoughts_of_the_history_stay_as_they_are() -> None:
 
 @every_family
 def test_what_a_server_is_sent_holds_no_control_word(words, template) -> None:
-    sent = as_messages(asked(f"what {' '.join(words)}?"), "images", "jpeg")
+    sent = as_messages(asked(f"what {' '.join(words)}?"), WireStyle())
     assert not any(word in sent[0]["content"] for word in words)
 
 

@@ -253,6 +253,10 @@ def test_no_file_is_written_by_any_tool(root: Path, monkeypatch: pytest.MonkeyPa
     for name in ("inside.mp4", "star.json"):
         service.inspect(Call(60), name)
         service.frames(Call(60), name, [0.5])
+        service.sheet(Call(60), name, None, None, 2)
+        service.overview(Call(60), name, None, None)
+        service.transcript(Call(60), name, None, None, None)
+        service.search(Call(60), name, "star", channels=(), start_s=None, end_s=None, limit=8)
     service.caption(Call(60), "inside.mp4", None, 1.0)
     service.ground(Call(60), "star.png", "the star", None)
     service.ask(

@@ -283,7 +283,7 @@ def test_a_reply_is_cut_to_what_was_asked_for_and_says_so() -> None:
 
 
 def test_tokens_that_extra_settings_ask_for_are_not_cut() -> None:
-    reply, notes = reply_to(completion("a " * 5_000), extra_body={"max_tokens": 9_000})
+    reply, notes = reply_to(completion("a " * 5_000), options={"extra_body": {"max_tokens": 9_000}})
     assert len(reply.text) == 9_999 and not any("asked for" in note for note in notes)
 
 

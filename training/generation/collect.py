@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mmreason.agent.batch import answer_requests
+from mmreason.agent.scheduler import answer_requests, run_together
 from mmreason.models.base import Reply
 from mmreason.tools.calls import FAILURES, ModelRequest
 from mmreason.training.generation.sampler import Sampler, cache_prefixes
@@ -72,16 +72,17 @@ def collect_rollouts(
         _start_episodes(task, problem, codec, sampling, epoch)
         for problem, epoch in zip(problems, epochs, strict=True)
     ]
+    # 2) Each goes on to its next action or to its end; what they wait for is asked together.
     active = [state for states in started if isinstance(states, list) for state in states]
+
+    def answer(waiting: Sequence[_EpisodeState]) -> None:
+        _sample_turns(sampler, waiting, sampling)
+        answer_requests(waiting)
+
     with cache_prefixes(sampler):  # the weights stay as they are until all episodes are over
-        while active:
-            # 2) Each goes on to its next action, or to its end.
-            for state in active:
-                state.advance()
-            active = [state for state in active if not state.is_over]
-            # 3) All wishes of a kind are fulfilled together.
-            _sample_turns(sampler, [s for s in active if s.turn_request is not None], sampling)
-            answer_requests([state for state in active if state.request is not None])
+        for _ in run_together(active, answer):
+            pass
+    # 3) What came of them, by problem.
     return [
         _build_group(task, problem, states, sampling)
         for problem, states in zip(problems, started, strict=True)

@@ -19,13 +19,13 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmreason.models.endpoint import connect_client
+from mmreason.models.endpoint_connect import connect_client
 from mmreason.models.endpoint_http import (
     EndpointLimits,
     JsonClient,
     RequestError,
 )
-from mmreason.models.endpoint_replies import refused_field
+from mmreason.models.endpoint_traits import refused_field
 from mmreason.models.threads import side_by_side
 from mmreason.training.generation.sampling import SampleRequest
 from mmreason.training.rollouts.types import Completion, SampleFailure
@@ -100,14 +100,14 @@ class EndpointSampler:
         Raises UsageError when the server cannot be reached or the model not be told.
         """
         limits = limits or EndpointLimits()
-        client, served_model, notes = connect_client(url, served_model, api_key, limits)
+        connection = connect_client(url, served_model, api_key, limits)
         return cls(
-            client,
-            served_model,
+            connection.client,
+            connection.model.name,
             end_ids=end_ids,
             limits=limits,
             logprobs_at_temperature=logprobs_at_temperature,
-            notes=notes,
+            notes=connection.notes,
         )
 
     @property

@@ -27,7 +27,7 @@ from mmreason.training.objectives.diversity import embed_bag_of_words
 from mmreason.training.parallel.processes import Gather
 from mmreason.training.rl.batches import TrainingRow
 from mmreason.training.rl.metrics import Metric
-from mmreason.training.rl.recipe import Dsdr, Recipe
+from mmreason.training.rl.recipe import Dsdr, ObjectiveSettings, Recipe
 from mmreason.training.rollouts.types import Group, Rollout
 
 LEAST_SCALE = 1e-4
@@ -99,6 +99,7 @@ def compute_advantages(
 ) -> StepAdvantages:
     """Advantages of all rollouts of one process. `scales` is updated where the recipe has them,
     from the rollouts of all processes, which `gather` brings together."""
+    objective = recipe.objective
     # 1) One row a rollout, NaN where a reward or a verdict is missing.
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     group_ids = [i for i, group in enumerate(groups) for _ in group.rollouts]
@@ -111,15 +112,15 @@ def compute_advantages(
 
     # 2) Shaping: rewards that look at lengths and at the other answers of the group.
     shaped, entropy_shares = reward, torch.zeros_like(reward)
-    if recipe.overlong is not None:
+    if objective.overlong is not None:
         shaped = shaped + overlong_penalty(
             torch.tensor([r.completion_tokens for r in rollouts]),
-            max_length=recipe.overlong.max_tokens,
-            buffer=recipe.overlong.buffer_tokens,
+            max_length=objective.overlong.max_tokens,
+            buffer=objective.overlong.buffer_tokens,
         )
-    if recipe.dsdr is not None and rollouts:
+    if objective.dsdr is not None and rollouts:
         shaped, entropy_shares, diversity = _reward_diversity(
-            rollouts, shaped, is_right == 1, group, recipe.dsdr
+            rollouts, shaped, is_right == 1, group, objective.dsdr
         )
         of_right = diversity[is_right == 1]
         if len(of_right):
@@ -127,15 +128,15 @@ def compute_advantages(
         metrics["dsdr/groups"] = Metric.sum(len(torch.unique(group[is_right == 1])))
 
     # 3) Advantages, over the rollouts of all processes.
-    advantage = _advantages_over_all(rollouts, shaped, keys, recipe, gather)
-    if recipe.kind_scale_decay is not None:
+    advantage = _advantages_over_all(rollouts, shaped, keys, objective, gather)
+    if objective.kind_scale_decay is not None:
         kinds = [rollout.problem.kind for rollout in rollouts]
-        advantage = scales.scale(advantage, kinds, recipe.kind_scale_decay, gather)
+        advantage = scales.scale(advantage, kinds, objective.kind_scale_decay, gather)
 
     # 4) Which of them are trained on.
     keep = ~torch.isnan(reward)
-    if recipe.dynamic_sampling and rollouts:
-        weight = 0.0 if recipe.dsdr is None else recipe.dsdr.reward_weight
+    if recipe.sampling.dynamic and rollouts:
+        weight = 0.0 if objective.dsdr is None else objective.dsdr.reward_weight
         chosen = keep_groups(is_right, group, diversity_weight=weight)
         dropped = len(set(group_ids)) - len(set(group[chosen.keep].tolist()))
         metrics["groups/dropped"] = Metric.sum(dropped)
@@ -167,11 +168,11 @@ def compute_advantages(
 def group_has_signal(group: Group, recipe: Recipe) -> bool:
     """Whether dynamic sampling would keep the group: right and wrong answers in it, or, with a
     bonus for diversity, any right one. Always true without dynamic sampling."""
-    if not recipe.dynamic_sampling:
+    if not recipe.sampling.dynamic:
         return True
     # Before any advantage is known, so that the trainer can draw another group in its place.
     right = [r.outcome.correct for r in group.rollouts if r.outcome.correct is not None]
-    solved_counts = recipe.dsdr is not None and recipe.dsdr.reward_weight > 0
+    solved_counts = recipe.objective.dsdr is not None and recipe.objective.dsdr.reward_weight > 0
     return any(right) and (solved_counts or not all(right))
 
 
@@ -189,14 +190,14 @@ def _advantages_over_all(
     rollouts: Sequence[Rollout],
     reward: Tensor,
     keys: Sequence[RolloutKey],
-    recipe: Recipe,
+    objective: ObjectiveSettings,
     gather: Gather,
 ) -> Tensor:
     """(B,) of the rows of this process, taken over those of all: an objective may look at more than
     one group."""
     # 1) Rows of all processes, in the order in which one process would have them.
     local = [
-        (key, value, r.scored.total, r.scored.values if recipe.gdpo else {})
+        (key, value, r.scored.total, r.scored.values if objective.gdpo else {})
         for key, value, r in zip(keys, reward.tolist(), rollouts, strict=True)
     ]
     rows = sorted(gather(local), key=lambda row: row[0])
@@ -207,7 +208,7 @@ def _advantages_over_all(
     number_of = {group_key: i for i, group_key in enumerate(group_keys)}
     group = torch.tensor([number_of[key[:2]] for key, *_ in rows], dtype=torch.long)
     shaped = torch.tensor([value for _, value, *_ in rows], dtype=torch.float64)
-    if recipe.gdpo:
+    if objective.gdpo:
         # 3) GDPO: a column a component, and one for what shaping added where it added anything.
         names = sorted({name for *_, values in rows for name in values})
         columns = [[_as_number(values.get(name)) for name in names] for *_, values in rows]
@@ -220,7 +221,7 @@ def _advantages_over_all(
             components = torch.cat([components, added[:, None]], dim=1)
         advantage = gdpo_advantage(components, group)
     else:
-        advantage = recipe.resolved_objective.advantage(shaped, group)
+        advantage = objective.resolved_formula.advantage(shaped, group)
     # 4) Those of this process, in its own order.
     row_of = {key: i for i, (key, *_) in enumerate(rows)}
     return advantage[torch.tensor([row_of[key] for key in keys], dtype=torch.long)]

@@ -89,18 +89,18 @@ class Updater:
 
     def make_micro_batches(self, rows: Sequence[TrainingRow]) -> list[MicroBatch]:
         """Micro-batches of the rows, on the device."""
-        recipe, device = self._recipe, self._accelerator.device
+        batching, device = self._recipe.batching, self._accelerator.device
         return [
             MicroBatch(
                 rows=batch,
                 packed=pack_sequences(
                     [row.sequence for row in batch],
-                    kind=recipe.layout,
+                    kind=batching.layout,
                     pad_id=self._pad_id,
                     model=self._model,
                 ).to(device),
             )
-            for batch in split_into_micro_batches(rows, recipe.micro_tokens, recipe.layout)
+            for batch in split_into_micro_batches(rows, batching.micro_tokens, batching.layout)
         ]
 
     @torch.no_grad()
@@ -110,7 +110,7 @@ class Updater:
         """(B, C) log-probabilities and entropies under the weights as they are; of a model in
         shards while it is unsharded."""
         self._scorer.eval()
-        return self._scorer(micro_batch.packed, self._recipe.temperature, need_entropy)
+        return self._scorer(micro_batch.packed, self._recipe.sampling.temperature, need_entropy)
 
     def update(
         self,
@@ -127,7 +127,8 @@ class Updater:
         # 2) Gradients of all micro-batches, added up over the processes and clipped.
         self._scorer.train()
         fault = self._backward(micro_batches, denominators, accumulator)
-        norm = 0.0 if fault else self._strategy.clip_gradients(self._recipe.max_gradient_norm)
+        max_norm = self._recipe.optimiser.max_gradient_norm
+        norm = 0.0 if fault else self._strategy.clip_gradients(max_norm)
         metrics = accumulator.metrics() | threshold
         # 3) A step, or none: in all processes alike.
         if fault or not math.isfinite(norm):
@@ -144,13 +145,13 @@ class Updater:
     ) -> dict[str, Metric]:
         """Decide which tokens are kept out of the loss; STAPO's threshold, which is one for all
         processes, where it silences anything."""
-        recipe = self._recipe
-        if recipe.mask_truncated:
+        objective = self._recipe.objective
+        if objective.mask_truncated:
             for micro_batch in micro_batches:
                 cut = torch.tensor([row.rollout.truncated for row in micro_batch.rows])
                 mask = micro_batch.packed.mask
                 micro_batch.keep = without_truncated(mask, cut.to(mask.device))
-        stapo = recipe.stapo
+        stapo = objective.stapo
         if stapo is None:
             return {}
         # 1) Probabilities and entropies under the weights as they are.
@@ -188,7 +189,7 @@ class Updater:
         flat_rows: Sequence[TrainingRow],
     ) -> _LossDenominators:
         """Counted over all processes, with the rows that are not run."""
-        recipe = self._recipe
+        objective = self._recipe.objective
         all_masks = [m.packed.mask for m in micro_batches]
         loss_masks = [
             m.packed.mask if m.keep is None else m.packed.mask & m.keep for m in micro_batches
@@ -199,10 +200,10 @@ class Updater:
             tokens = max(1, row.sequence.completion_tokens)
             mask = torch.ones((1, tokens), dtype=torch.bool)
             all_masks.append(mask)
-            loss_masks.append(mask & ~(recipe.mask_truncated and row.rollout.truncated))
-        aggregation = recipe.resolved_objective.aggregation
+            loss_masks.append(mask & ~(objective.mask_truncated and row.rollout.truncated))
+        aggregation = objective.resolved_formula.aggregation
         local = [
-            sum(count(mask, aggregation, max_tokens=recipe.max_tokens) for mask in masks)
+            sum(count(mask, aggregation, max_tokens=objective.max_tokens) for mask in masks)
             for masks in (loss_masks, all_masks)
         ]
         # Divided before the backward pass: gradients then only add up, over micro-batches and
@@ -248,8 +249,8 @@ class Updater:
         accumulator: MetricAccumulator,
     ) -> tuple[Tensor, str]:
         """This micro-batch's share of the loss, and what is wrong with a sample."""
-        recipe = self._recipe
-        logp, entropy = self._scorer(micro_batch.packed, recipe.temperature, True)
+        settings, temperature = self._recipe.objective, self._recipe.sampling.temperature
+        logp, entropy = self._scorer(micro_batch.packed, temperature, True)
         batch = self._token_batch(micro_batch, logp, entropy)
         fault = ""
         try:
@@ -258,20 +259,20 @@ class Updater:
             require_finite(batch, [row.label for row in micro_batch.rows])
         except NonFinite as error:
             fault = str(error)
-        objective = recipe.resolved_objective
+        objective = settings.resolved_formula
         policy_term = policy_loss(batch, objective, denominators.policy, keep=micro_batch.keep)
         loss = policy_term
-        if recipe.dsdr is not None and recipe.dsdr.entropy_weight:
+        if settings.dsdr is not None and settings.dsdr.entropy_weight:
             entropy_shares = batch.logp.new_tensor([row.entropy_share for row in micro_batch.rows])
             term = dsdr_entropy_loss(batch, entropy_shares, denominators.problems)
-            loss = loss + recipe.dsdr.entropy_weight * term
+            loss = loss + settings.dsdr.entropy_weight * term
             accumulator.add_sum("dsdr/entropy_loss", term)
-        if recipe.kl is not None and micro_batch.reference_logp is not None:
-            distance = _ESTIMATORS[recipe.kl.estimator](batch, micro_batch.reference_logp)
+        if settings.kl is not None and micro_batch.reference_logp is not None:
+            distance = _ESTIMATORS[settings.kl.estimator](batch, micro_batch.reference_logp)
             # Over the tokens of the update, whatever tokens the policy loss skips.
             term = aggregate(distance, batch.mask, objective.aggregation, denominators.distance)
-            loss = loss + recipe.kl.coefficient * term
-        accumulator.add_policy(batch, micro_batch, recipe, policy_term)
+            loss = loss + settings.kl.coefficient * term
+        accumulator.add_policy(batch, micro_batch, objective, policy_term)
         micro_batch.reported["logp"] = batch.logp.detach()
         if batch.entropy is not None:
             micro_batch.reported["entropy"] = batch.entropy

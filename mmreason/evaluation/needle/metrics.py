@@ -17,7 +17,7 @@ import numpy as np
 
 from mmreason.evaluation.needle.outcomes import Outcome, Visit
 from mmreason.evaluation.needle.spans import harmonic_mean
-from mmreason.evaluation.scoring import Proportion
+from mmreason.evaluation.scoring import Proportion, bootstrap_mean
 from mmreason.grounding.spans import merge_spans, tiou
 from mmreason.needle.items import Item
 from mmreason.video.types import Span
@@ -330,19 +330,7 @@ def paired_difference(
     for o in first:
         if o.item.id in right_by_item:
             by_world.setdefault(o.item.world, []).append(float(o.right) - right_by_item[o.item.id])
-    if not by_world:
-        return math.nan, math.nan, math.nan
-    # Sums and counts a world: drawing worlds then needs no more than indexing.
-    sums = np.array([sum(v) for v in by_world.values()])
-    counts = np.array([len(v) for v in by_world.values()])
-    value = float(sums.sum() / counts.sum())
-    if len(sums) < 2:
-        return value, math.nan, math.nan
-    drawn = np.random.default_rng(seed).integers(0, len(sums), (draws, len(sums)))
-    means = sums[drawn].sum(1) / counts[drawn].sum(1)
-    # The percentile interval.
-    low, high = np.quantile(means, (0.025, 0.975))
-    return value, float(low), float(high)
+    return bootstrap_mean(by_world.values(), draws=draws, seed=seed)
 
 
 def expected_uniform_hit(item: Item, frames: int) -> float:

@@ -8,7 +8,6 @@ cut short goes on where it ended. An item that fails is a typed outcome. `summar
 
 from __future__ import annotations
 
-import json
 import math
 import multiprocessing
 from collections.abc import Callable, Iterator
@@ -17,12 +16,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from mmreason import __version__
 from mmreason.evaluation.needle import methods
 from mmreason.evaluation.needle.memory import FrameCache, ReplyCache
 from mmreason.evaluation.needle.outcomes import ItemFailure, Outcome, outcome_of
+from mmreason.evaluation.runs import check_same_run
 from mmreason.json_lines import (
     append_lines,
     encode_json_line,
@@ -36,8 +34,6 @@ from mmreason.needle.observers import CaptionNoise, make_oracle
 from mmreason.needle.worlds import needle_set
 from mmreason.types import Budget, UsageError
 from mmreason.video import Video
-from mmreason.video.files import write_atomic
-from mmreason.video.json_input import JsonInputError, read_json
 
 ORACLE = "oracle"
 """Name of the model that reads the script."""
@@ -113,7 +109,15 @@ def run_plan(
     folder.mkdir(parents=True, exist_ok=True)
     model = _model(plan.model)
     # 1. One folder, one way of measuring: outcomes of two would be averaged.
-    _check_same_run(plan, model, folder / "run.json")
+    settings = {
+        "model": plan.model,
+        "fingerprint": None if model is None else model.fingerprint,
+        "items": plan.items,
+        "frames": plan.frames,
+        "rotations": plan.rotations,
+        "mention": plan.mention,
+    }
+    check_same_run(settings, folder / "run.json")
     results = folder / "results.jsonl"
     mend_last_line(results)
     # 2. What is there already, also of other lengths, seeds and methods than this plan's.
@@ -223,39 +227,6 @@ def _model(name: str) -> ChatModel | None:
     from mmreason import models
 
     return models.load(name)
-
-
-def _check_same_run(plan: Plan, model: ChatModel | None, path: Path) -> None:
-    """Write what is measured, or check that the folder's earlier run measured the same way."""
-    settings: dict[str, Any] = {
-        "model": plan.model,
-        "fingerprint": None if model is None else model.fingerprint,
-        "items": plan.items,
-        "frames": plan.frames,
-        "rotations": plan.rotations,
-        "mention": plan.mention,
-    }
-    if path.is_file():
-        try:
-            earlier = read_json(path)
-            if not isinstance(earlier, dict):
-                raise JsonInputError("is no JSON object")
-        except (JsonInputError, OSError) as error:
-            raise UsageError(f"{path}: {error}; give a new folder") from error
-        earlier_settings = {key: earlier.get(key) for key in settings}
-        differ = [
-            f"{k} {earlier_settings[k]} there, {v} here"
-            for k, v in settings.items()
-            if v != earlier_settings[k]
-        ]
-        if differ:
-            raise UsageError(
-                f"{path.parent}: holds another run ({'; '.join(differ)}); give a new folder"
-            )
-        return
-    # The version is told, not compared: a run may go on after an update.
-    text = json.dumps(settings | {"mmreason": __version__}, indent=1)
-    write_atomic(path, f"{text}\n".encode())
 
 
 def _key(method: str, item: Item) -> _Key:
