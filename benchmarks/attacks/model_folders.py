@@ -43,6 +43,7 @@ def _with_code(auto: str, model_type: str | None = "unheard_of") -> Callable[[Pa
         for name in ("tokenizer_config.json", "preprocessor_config.json", "processor_config.json"):
             path = folder / name
             config = json.loads(path.read_text()) if path.exists() else {}
+            # Of a tokenizer there are two, a slow and a fast one.
             value = ["evil.Evil", "evil.Evil"] if auto == "AutoTokenizer" else "evil.Evil"
             path.write_text(json.dumps(config | {"auto_map": {auto: value}}))
 
@@ -75,6 +76,7 @@ def _pickled(name: str) -> Callable[[Path, Path], None]:
 
 def _template(text: str) -> Callable[[Path, Path], None]:
     def spoil(folder: Path, marker: Path) -> None:
+        # Every place that a template could come from instead is cleared.
         for path in folder.glob("*.jinja"):
             path.unlink()
         source = text.replace("MARKER", str(marker))
@@ -199,6 +201,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     from mmreason.models.folders import NANO_FOLDER
 
     stdin = bench.folder / "yes"
+    # Some libraries ask before they run foreign code: whoever pipes `yes` in must be safe too.
     stdin.write_text("y\n" * 200)
 
     def ask(folder: Path, spoil: Callable[[Path, Path], None] | None):
@@ -327,6 +330,7 @@ def ask_and_count(family: str, words: tuple[str, ...]) -> int:
         ids = settings.get("input_ids", arguments[0] if arguments else None)
         for row in ids.tolist() if isinstance(ids, torch.Tensor) else []:
             # What fills up the left of a batch is no control token of its text.
+            # Printed, since the child's numbers reach the attack only through what it prints.
             print("control tokens:", sum(token in special for token in _without_padding(row)))
         return generate(self, *arguments, **settings)
 
@@ -366,6 +370,7 @@ def _token_attacks(bench: Bench) -> Iterator[Attack]:
         output = (ended.err or ended.out)[-200:]
         return find_fault(ended, LIMITS) or f"no request was made: {output!r}"
 
+    # Counted once by the controls: a template has control tokens of its own.
     usual: dict[str, int | str] = {}
 
     def control(folder: Path, family: str) -> str:

@@ -94,6 +94,7 @@ def _modes(bench: Bench) -> Iterator[Attack]:
             ended = write(folder, words, 0o002)
             if not (folder / name).exists():
                 return find_fault(ended, LIMITS) or "nothing was written"
+            # The store holds what was asked and said, and is its user's alone under any umask.
             expected = 0o600 if name == "store" else 0o664
             mode = _mode(folder / name)
             return "" if mode == expected else f"mode {mode:o}, expected {expected:o}"
@@ -160,6 +161,7 @@ def _environment(bench: Bench) -> Iterator[Attack]:
                 *cli_call(command), folder, limits=LIMITS, environment={"HOME": home}
             )
             if Path("/.cache").exists() and home == "":
+                # Taken back, or the next attack would find it there.
                 shutil.rmtree("/.cache", ignore_errors=True)
                 return "a store was made in /.cache"
             return find_fault(ended, LIMITS) or answers(ended, "red")
@@ -237,6 +239,8 @@ def _environment(bench: Bench) -> Iterator[Attack]:
             (folder / "link.html").symlink_to("real.html")
             arguments = [*command, "--store", "s", "--html", target]
             ended = children.run(*cli_call(arguments), folder, limits=LIMITS)
+            # A place that cannot be written may be told before any work, or after the answer is
+            # printed.
             if ended.code == 2 and "red" not in ended.out:
                 return find_fault(ended, LIMITS)  # told before any work
             return find_fault(ended, LIMITS) or ("" if "red" in ended.out else "no answer printed")
@@ -273,6 +277,7 @@ def _pipe_of(folder: Path) -> str:
 
 def _answers_in(folder: Path, ended: Ended, expected: str, codes: Sequence[int] = (0,)) -> str:
     """A fault unless `expected` was printed into `printed`."""
+    # The program behind the pipe writes a moment after the child has ended.
     for _ in range(50):
         if (folder / "printed").exists() and expected in (folder / "printed").read_text():
             break
@@ -375,6 +380,7 @@ def _signals(bench: Bench) -> Iterator[Attack]:
         process = start(folder, words)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(after_s)
+        # Too late is no proof of anything: it is told as not tried.
         had_ended = process.poll() is not None
         if not had_ended:
             process.send_signal(number)
@@ -397,6 +403,7 @@ def _signals(bench: Bench) -> Iterator[Attack]:
             raise NotTriedError("it had ended before the signal")
         if code is None:
             return "still running 30 s after the signal"
+        # Before our first line Python itself prints what it likes.
         is_early = "Traceback" in errors and "/mmreason/" not in errors
         if is_early or (code == -signal.SIGINT and not errors):
             raise NotTriedError("it came before Python had begun to run mmreason")
@@ -433,6 +440,7 @@ def _signals(bench: Bench) -> Iterator[Attack]:
         path = folder / "s"
         if not path.exists():
             raise NotTriedError("no store was there when it was killed")
+        # By SQLite itself, not by our reader, which may pass over damage.
         (state,) = sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone()
         ended = bench.children.run(*cli_call(verbs["ask"]), folder, limits=LIMITS)
         return answers(ended, "red") if state == "ok" else f"the store is {state}"
@@ -448,6 +456,7 @@ def _signals(bench: Bench) -> Iterator[Attack]:
         process.communicate()
         time.sleep(0.5)
         with contextlib.suppress(ProcessLookupError):
+            # Signal 0 only asks whether anybody is there.
             os.killpg(group, 0)
             os.killpg(group, signal.SIGKILL)
             return "a child of the killed server lives on"

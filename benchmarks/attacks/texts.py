@@ -117,6 +117,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
     yield Attack(TERMINAL, "raw escapes are seen by the check", control_terminal, is_control=True)
     for name, words in _verbs(bench).items():
+        # A library may colour and interpret text on a terminal only, and leave it alone in a pipe.
         ways = [("piped", False, []), ("on a terminal", True, [])]
         if words[0] not in ("mcp", HOSTILE) and words[:1] != ["data"]:
             ways.append(("--json", False, ["--json"]))
@@ -134,12 +135,14 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                     folder,
                     limits=LIMITS,
                     on_terminal=on_terminal,
+                    # Wide, so that wrapping does not cut an escape in two.
                     environment={"TERM": "xterm-256color", "COLUMNS": "500"},
                 )
                 if fault := _find_raw(ended.out + ended.err):
                     return fault
                 if "MarkupError" in ended.out + ended.err:
                     return "markup of foreign text was interpreted"
+                # On a terminal both streams are one, and lines of error cannot be counted.
                 if on_terminal and ended.code in (0, 1, 2, 3) and "Traceback" not in ended.out:
                     return ""
                 return find_fault(ended, LIMITS)
@@ -195,6 +198,7 @@ class _Reader(HTMLParser):
         self._in_script = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        # What stands in there is read by another grammar than text.
         self._in_script = tag in ("script", "style")
         if tag in ("iframe", "object", "embed", "base", "form", "math"):
             self.faults.append(f"<{tag}> in the page")
@@ -277,6 +281,7 @@ def _pages(bench: Bench) -> Iterator[Attack]:
         return path.read_text()
 
     def control_reading(folder: Path) -> str:
+        # A check that sees nothing would pass every page.
         fired = [find_live(f"<p>{payload}</p>", needs_policy=False) for payload in PAYLOADS[:8]]
         return "" if all(fired) else "the check does not see live elements"
 
