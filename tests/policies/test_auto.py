@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ SHORT = FakeVideo(scenes=((40.0, "Guests eat noodles from deep bowls."), (60.0, 
 LONG = plain_video()
 
 
-def make(video=LONG, *, tier="small", kind="moment", question=QUESTION, **settings):
+def make(video=LONG, *, tier: Any = "small", kind="moment", question=QUESTION, **settings):
     observer = PerfectObserver(video, (question,), kind=kind)
     return Reasoner(ScriptedModel(observer, tier=tier), **settings), observer
 
