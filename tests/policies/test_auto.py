@@ -192,3 +192,12 @@ def test_a_second_question_pays_for_no_description_again():
     answer = ask(second)
     described = [s for s in answer.trace if s.call.name == "describe"]
     assert not described and answer.text == "noodles"
+
+
+@pytest.mark.parametrize("video", [SHORT, LONG])
+def test_a_question_takes_what_the_estimate_says(video):
+    reasoner, _ = make(video)
+    estimate = reasoner.estimate(video)
+    answer = ask(reasoner, video)
+    assert estimate.least_frames <= answer.cost.frames <= estimate.most_frames
+    assert estimate.least_calls <= answer.cost.model_calls <= estimate.most_calls
