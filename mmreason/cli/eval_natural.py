@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mmreason.evaluation.natural.runner import NaturalPlan
     from mmreason.evaluation.natural.summary import NaturalRow
 
-OBSERVERS = "perfect,forgetful,wrong,verbose,thinking,refusing"
+OBSERVERS = "perfect,forgetful,wrong,verbose,thinking,refusing,distracted"
 TABLE_WIDTH = 130
 
 
@@ -37,7 +37,7 @@ def eval_natural(
         typer.Option(
             "--observer",
             help="Models by script: perfect, forgetful, wrong, verbose, thinking, refusing, "
-            "random, stubborn; separated by commas.",
+            "distracted, random, stubborn; separated by commas.",
         ),
     ] = OBSERVERS,
     model: Annotated[

@@ -10,8 +10,9 @@ import pytest
 from mmreason.language.answer_reading import read_answer
 from mmreason.language.prompts import GENERAL
 from mmreason.models.base import FramesPart, GenerateRequest, Message, Reply, TextPart
+from mmreason.natural.habits import HABITS, Habits
 from mmreason.natural.items import NaturalItem
-from mmreason.natural.observers import HABITS, Habits, ScriptObserver, make_observer
+from mmreason.natural.observers import ScriptObserver, make_observer
 from mmreason.natural.questions import draw_items
 from mmreason.natural.scripts import draw_script
 from mmreason.natural.texts import LANGUAGES
@@ -160,6 +161,18 @@ def test_a_thought_that_is_cut_says_nothing() -> None:
     assert cut.text == "" and cut.thought
     full = ask(model, prompt_of(item), gold_times_s(item))
     assert item.answer_text in full.text and "think" not in full.text
+
+
+def test_a_distracted_observer_overlooks_single_frames_among_many() -> None:
+    model = make_observer(SCRIPT, ITEMS, "distracted")
+    padding_s = list(np.linspace(SCRIPT.shots[-1].span.start_s, SCRIPT.duration_s - 0.1, 128))
+    items = [i for i in ITEMS if i.rule == "any" and i.shots[0] < len(SCRIPT.shots) - 1]
+    few = [ask(model, prompt_of(i), gold_times_s(i)).text != "not shown" for i in items]
+    many = [
+        ask(model, prompt_of(i), [*gold_times_s(i), *padding_s]).text != "not shown" for i in items
+    ]
+    assert all(few)
+    assert 0.05 < sum(many) / len(many) < 0.5
 
 
 def test_blind_observers_answer_without_seeing() -> None:

@@ -25,7 +25,9 @@ question is asked.
 Observers know what the shots of the frames that they are shown hold, and no more: *perfect* tells
 it, *forgetful* leaves 40 % of the details out of captions, *wrong* captions a fifth of the shots as
 another, *verbose* and *thinking* say it with many words, *refusing* refuses a tenth of the
-requests. They stand for no real model; what is compared is the policies.
+requests, *distracted* attends to 32 frames at once and overlooks shots where there are more. They
+stand for no real model; what is compared is the policies. Every shot is a still card of its own
+colours, so that a scan without a model finds each of them: real footage is not that kind.
 
 "Right" is the right option or the right words, or an abstention where there is no answer. "Evidence
 right" is the share of right answers whose evidence has a frame (or line of speech) in a shot that
