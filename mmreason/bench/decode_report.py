@@ -109,6 +109,7 @@ def judge_aims(report: Report) -> list[Verdict]:
     # Right frames are an aim at any size.
     wrong = [file.of(OURS).wrong for file in report.files]
     if wrong:
+        # A file that could not be read at all has lost every frame asked for.
         lost = sum(
             file.targets if w is None else w for w, file in zip(wrong, report.files, strict=True)
         )
@@ -145,6 +146,7 @@ def _planning(planning: PlanningResult) -> list[Verdict]:
     without_dpp = {name: s for name, s, _ in planning.methods if name not in dpp}
     rows = [("first frame of the long file", median(planning.first_frame_s), 0.15)]
     for kind, times, limit in (("without a DPP", without_dpp, 0.05), ("with one", dpp, 0.5)):
+        # The aim is for all of them: the slowest stands for the group.
         slowest = max(times, key=lambda name: times[name])
         what = f"planning {CANDIDATES:,} candidates, slowest {kind} ({slowest})"
         rows.append((what, times[slowest], limit))
@@ -241,6 +243,7 @@ def reader_rows(file: FileResult) -> Iterator[tuple[str, str, str, str, str, str
         if result.seconds is None:
             yield name, result.note.replace("|", "/"), "", "", "", ""
             continue
+        # The range beside the median tells whether a difference is larger than the noise.
         spent = [run.seconds for run in result.runs]
         ratio = "" if decord is None else f"{result.seconds / decord:.2f}"
         memory = "?" if result.extra_mb is None else f"{result.extra_mb:.0f}"

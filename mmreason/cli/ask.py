@@ -263,7 +263,7 @@ class ReasonerSetup:
             served_model=self.served_model,
             api_key_file=self.api_key_file,
             options=self.options,
-            probe=self.probe,
+            probe=self.probe or None,
         )
 
 

@@ -146,6 +146,7 @@ def _figure(rng: random.Random, phrase: Phrase) -> Figure:
 
 def _phrase(rng: random.Random, *, avoid: str, in_chapter: bool) -> Phrase:
     if avoid == "shape":
+        # "the red object": the shape is what is asked for.
         return ("colour",)
     choices = _CHAPTER_PHRASES if in_chapter else _WORLD_PHRASES
     return rng.choice([p for p in choices if avoid not in p])
@@ -339,6 +340,7 @@ def _count(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> Item
     return ItemDraft(
         spec=spec,
         question=with_context(f"How many {what} are there?", word),
+        # All counts there can be, so that no option is more likely than another.
         options=shuffle_texts(rng, ["1", "2", "3", "4"]),
         answer=str(count),
         events=events,
@@ -358,9 +360,11 @@ def _absent(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> Ite
     attribute = rng.choice(("colour", "pattern", "size"))
     phrase = rng.choice([p for p in _WORLD_PHRASES[:3] if attribute not in p])
     figure = _figure(rng, phrase)
+    # Changed in what the question names: whoever overlooks that finds an answer.
     decoy = figure if elsewhere else alter_figure(rng, figure, rng.choice(phrase))
     event = _event(spec, 0, decoy, span, chapter, rng.choice(NEEDLE_MOTIONS))
     # The claim has no owner: nothing in its scope may look like what is asked for.
+    # In another chapter, in this one, or in the whole world.
     scope: int | None = None
     if elsewhere:
         scope = rng.choice([i for i in range(len(placement.chapters)) if i != chapter])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from accelerate import PartialState
 from mmreason.training.objectives import PUBLISHED, group_advantage
 from mmreason.training.parallel.processes import destroy_process_group
 from mmreason.training.rl import Dsdr, Kl, Lora, PolicyModel, Recipe, Stapo, train
+from mmreason.training.rl.recipe import find_part
 from mmreason.training.rollouts.types import Problem
 from mmreason.training.tasks.single_turn import SingleTurn
 from tests.fakes import tiny_rl
@@ -158,8 +159,37 @@ NAMES: dict[str, dict[str, Any]] = {
 
 
 def recipe(name: str, out: Path, **changes: Any) -> Recipe:
-    given: dict[str, Any] = {**PLAIN, **NAMES[name], "out": out, **changes}
-    return Recipe(**given)
+    return make_recipe(**{**PLAIN, **NAMES[name], "out": out, **changes})
+
+
+def make_recipe(**settings: Any) -> Recipe:
+    """A recipe of settings by the names that logs have for them, each put into its part."""
+    own, parts = split_into_parts(settings)
+    return Recipe(**own, **{name: KINDS[name](**values) for name, values in parts.items()})
+
+
+def change_recipe(recipe: Recipe, **settings: Any) -> Recipe:
+    """The same recipe with other settings, by the same names."""
+    own, parts = split_into_parts(settings)
+    changed = {name: replace(getattr(recipe, name), **values) for name, values in parts.items()}
+    return replace(recipe, **own, **changed)
+
+
+def split_into_parts(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    own: dict[str, Any] = {}
+    parts: dict[str, dict[str, Any]] = {}
+    for name, value in settings.items():
+        place = find_part(name)
+        if place is None:
+            own[name] = value
+        else:
+            parts.setdefault(place.part, {})[place.setting] = value
+    return own, parts
+
+
+KINDS: dict[str, Any] = {
+    field.name: field.metadata["kind"] for field in fields(Recipe) if field.metadata.get("is_part")
+}
 
 
 def run(name: str, folder: Path, **changes: Any) -> list[dict[str, float]]:

@@ -40,7 +40,7 @@ def sharding(recipe: Recipe, config: str) -> Accelerator:
     AcceleratorState._reset_state()
     if PartialState._shared_state:
         PartialState._shared_state["distributed_type"] = DistributedType.MULTI_CPU
-    accelerator = Accelerator(mixed_precision=recipe.precision)
+    accelerator = Accelerator(mixed_precision=recipe.batching.precision)
     state: Any = accelerator.state
     if config == "deepspeed":
         from deepspeed import comm, ops  # pyright: ignore[reportMissingImports]
@@ -59,8 +59,8 @@ def sharding(recipe: Recipe, config: str) -> Accelerator:
         os.environ.update({name.upper(): str(value) for name, value in shipped(config).items()})
         plugin = FullyShardedDataParallelPlugin()
         state.distributed_type = DistributedType.FSDP
-        if recipe.precision != "no":
-            plugin.set_mixed_precision(recipe.precision)
+        if recipe.batching.precision != "no":
+            plugin.set_mixed_precision(recipe.batching.precision)
         state.fsdp_plugin = plugin
         assert accelerator.is_fsdp2
     PartialState._shared_state["distributed_type"] = state.distributed_type

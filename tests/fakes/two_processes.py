@@ -69,4 +69,4 @@ def is_the_run_of_one(name: str, many: Path, one: Path, steps: int) -> None:
     # The first steps of Adam are signs: where a gradient is next to nothing they may differ.
     far = (a - b).abs() > 1e-5
     assert float(far.double().mean()) < 0.005, name
-    assert float((a - b).abs().max()) <= 4 * rl_runs.recipe(name, one).learning_rate
+    assert float((a - b).abs().max()) <= 4 * rl_runs.recipe(name, one).optimiser.learning_rate

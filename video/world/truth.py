@@ -75,9 +75,12 @@ def find_sightings(
     sightings = []
     for scene in world.scenes_in(span):
         for actor in scene.actors:
+            # Seen is what lies inside the frame, while the actor is there, within the stretch.
             visible_span = on_screen(world, scene, actor).clip(span)
             if visible_span.duration_s < least_s:
                 continue
+            # All changes count for what colours are there, also those too short to be told as
+            # events.
             turns = [e for e in _turns(scene, actor) if visible_span.contains(e.time_s)]
             colours: list[Colour] = [colour_at(scene, actor, visible_span.start_s)]
             for turn in turns:
@@ -112,6 +115,7 @@ def _turns(scene: Scene, actor: Actor) -> list[Event]:
 
 def _told(turn: Event, turns: list[Event], visible_span: Span, least_s: float) -> bool:
     """Whether the colours before and after `turn` are both shown for at least `least_s`."""
+    # Borders of the stretches of one colour: the turn in `row` lies between two of them.
     times_s = [visible_span.start_s, *(e.time_s for e in turns), visible_span.end_s]
     row = turns.index(turn) + 1
     return min(times_s[row] - times_s[row - 1], times_s[row + 1] - times_s[row]) >= least_s
@@ -119,6 +123,7 @@ def _told(turn: Event, turns: list[Event], visible_span: Span, least_s: float) -
 
 def _motion_within(world: World, scene: Scene, actor: Actor, span: Span) -> MotionKind | None:
     """The motion that can be told from `span` alone."""
+    # Its way is then that of the event, which is told as such.
     if any(e.actor == actor.id and e.kind in ("touch", "occlude") for e in scene.events):
         return None
     kind = actor.motion.kind
@@ -132,9 +137,11 @@ def _motion_within(world: World, scene: Scene, actor: Actor, span: Span) -> Moti
         moving_share = slot.overlap_s(span) / moving
         return kind if moving_share >= 0.4 else ("still" if moving_share <= 0.02 else None)
     if kind in ("circle", "bounce"):
+        # A small arc of a circle, or one way of a bounce, looks like a straight move.
         return kind if span.duration_s >= 0.7 * actor.motion.period_s else None
     if kind == "still":
         return kind
+    # Straight moves: told from 15 % of the picture's height on.
     start = actor_position(world, scene, actor, span.start_s)
     end = actor_position(world, scene, actor, span.end_s)
     return kind if np.hypot(end[0] - start[0], end[1] - start[1]) >= 0.15 else None
@@ -145,6 +152,7 @@ def name_sighting(sighting: Sighting, *, size: bool = False, colour: bool = True
     actor = sighting.actor
     terms = [actor.size] if size else []
     terms += [sighting.colour] if colour else []
+    # The pattern stands only beside a colour, as captions of training have it.
     terms += [actor.pattern] if actor.pattern != "plain" and colour else []
     return " ".join([*terms, actor.shape])
 
@@ -206,6 +214,7 @@ def _brief(scene: Scene, sightings: list[Sighting]) -> str:
 def _sentence(sighting: Sighting) -> str:
     phrases = []
     phrase = motion_phrase(sighting)
+    # "stays still and hides" would contradict itself.
     if phrase and not (sighting.motion == "still" and sighting.events):
         phrases.append(phrase)
     for event in sighting.events:
@@ -232,6 +241,7 @@ def box_at(world: World, scene: Scene, actor: Actor, time_s: float) -> Box | Non
     x_min, y_min, x_max, y_max = EXTENT[actor.shape]
     x1, x2 = (cx + x_min * radius) / world.aspect, (cx + x_max * radius) / world.aspect
     y1, y2 = cy + y_min * radius, cy + y_max * radius
+    # Less than a quarter inside the frame counts as not seen.
     cut = (max(0.0, x1), max(0.0, y1), min(1.0, x2), min(1.0, y2))
     visible_area = max(0.0, cut[2] - cut[0]) * max(0.0, cut[3] - cut[1])
     return cut if visible_area >= 0.25 * (x2 - x1) * (y2 - y1) else None
@@ -259,6 +269,7 @@ def visible_share(world: World, time_s: float, height_px: int = 120) -> dict[str
     for actor, area in zip(scene.actors, areas, strict=True):
         if not presence_span(scene, actor).contains(time_s):
             continue
+        # Edges are drawn smoothly, so that a shape off the pixel grid may cover a little more.
         visible_shares[actor.id] = min(1.0, float(area) / _full_area(world, actor, size_px))
     return visible_shares
 

@@ -228,6 +228,7 @@ class _BaselineRun:
             times_s = [(line.frame_times_s[len(line.frame_times_s) // 2],) for line in silent]
             replies = self.ask(times_s, self.model.clip.prompts.ask(WORD_QUESTION))
             middle_times_s = tuple(t for times in times_s for t in times)
+            # No round of its own: it belongs to the captions that left the word out.
             self.note(Skim(span=self.video.info.span), middle_times_s, replies, rounds=0)
             for line, reply in zip(silent, replies, strict=True):
                 self._words[line.span] = reply.text.strip(" .").upper()

@@ -122,6 +122,7 @@ def _single(
 ) -> Reading:
     line = next((line for line in lines_about(thing, lines) if shows_word(line)), None)
     phrase = None if line is None else find_phrase(thing, line)
+    # Captions tell all there is to tell: what none of them names is not there.
     if line is None or phrase is None:
         return Reading(None, f"there is no {thing}.")
     if form == "motion":
@@ -144,6 +145,7 @@ def _order(
     first = {}
     for thing in things:
         line = next((line for line in lines_about(thing, lines) if shows_word(line)), None)
+        # An order needs both: one thing alone is before nothing.
         if line is None:
             return Reading(None, f"there is no {thing}.")
         first[thing] = line
@@ -160,6 +162,7 @@ def _count(
     named = {value for values in VALUES.values() for value in values}
     for line in lines_about(thing, lines):
         phrase = find_phrase(thing, line)
+        # A thing told in ten captions is one thing, known by its colour, size and pattern.
         key = tuple(word for word in phrase or () if word in named)
         if key not in support and shows_word(line):
             support[key] = line

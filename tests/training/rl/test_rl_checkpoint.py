@@ -247,7 +247,7 @@ def test_frozen_weights_are_not_written_again(tmp_path):
 
     written = load_file(recipe.out / "checkpoints" / "step-000006" / "model.safetensors")
     assert written and not any("embed_tokens" in name or "lm_head" in name for name in written)
-    assert list(train(rl_runs.recipe("plain", recipe.out, steps=7, freeze=recipe.freeze)))
+    assert list(train(rl_runs.recipe("plain", recipe.out, steps=7, freeze=recipe.weights.freeze)))
 
 
 def full(*_: object, **__: object) -> None:

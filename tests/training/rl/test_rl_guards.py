@@ -21,6 +21,8 @@ from mmreason.training.objectives.losses import reinforce
 from mmreason.training.rewards import Combination, Component, Trajectory, Truth, correct
 from mmreason.training.rl import (
     Kl,
+    ObjectiveSettings,
+    OptimiserSettings,
     PolicyModel,
     Recipe,
     StepReport,
@@ -140,9 +142,8 @@ def test_identity_48_the_sample_that_is_named_is_the_one(tmp_path: Path):
 def order(given: Recipe) -> list[int]:
     from mmreason.training.rl.batches import problem_index_at
 
-    return [
-        problem_index_at(i, len(given.task), given.seed) for i in range(given.problems_per_step)
-    ]
+    count = given.sampling.problems_per_step
+    return [problem_index_at(i, len(given.task), given.seed) for i in range(count)]
 
 
 def test_identity_48_an_infinite_gradient_skips_the_update(tmp_path: Path):
@@ -396,9 +397,10 @@ def test_the_distance_to_the_reference_does_not_depend_on_what_is_left_out():
         given = Recipe(
             task=task,
             out=Path("nowhere"),
-            kl=Kl(coefficient=1.0, estimator="k2"),
-            mask_truncated=True,
-            max_gradient_norm=1e9,
+            objective=ObjectiveSettings(
+                kl=Kl(coefficient=1.0, estimator="k2"), mask_truncated=True
+            ),
+            optimiser=OptimiserSettings(max_gradient_norm=1e9),
         )
         scorer = Scorer(made.model)
         optimiser = torch.optim.SGD(scorer.parameters(), lr=0.0)
