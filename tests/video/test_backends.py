@@ -250,7 +250,7 @@ def fake_decord(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         text = textwrap.dedent(FAKE_DECORD).format(
             version=version, frames=frames, off=off, hangs=hangs, breaks=breaks
         )
-        # A folder each: rewritten within a second, Python takes a module for what it compiled of it.
+        # A folder each: a module rewritten within a second is taken for its compiled form.
         folder = Path(tempfile.mkdtemp(dir=tmp_path))
         (folder / "decord.py").write_text(text)
         monkeypatch.syspath_prepend(str(folder))
