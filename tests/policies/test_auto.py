@@ -201,3 +201,15 @@ def test_a_question_takes_what_the_estimate_says(video):
     answer = ask(reasoner, video)
     assert estimate.least_frames <= answer.cost.frames <= estimate.most_frames
     assert estimate.least_calls <= answer.cost.model_calls <= estimate.most_calls
+
+
+def test_a_look_that_is_refused_is_taken_once_more_at_other_frames():
+    observer = PerfectObserver(LONG, (QUESTION,))
+    refusals = iter(["I'm sorry, I cannot help with that."])
+
+    def script(text, frames):
+        is_look = frames is not None and "Line 1" in text
+        return next(refusals, "") or observer(text, frames) if is_look else observer(text, frames)
+
+    answer = ask(Reasoner(ScriptedModel(script, tier="small")))
+    assert answer.text == "noodles" and answer.evidence[0].check.agreed is True
