@@ -44,7 +44,7 @@ from mmreason.models.base import ChatModel
 from mmreason.models.options import ModelOptions
 from mmreason.policies import Auto, Policy
 from mmreason.policies.auto import describe_policy
-from mmreason.policies.estimate import Estimate, estimate_cost
+from mmreason.policies.estimate import Estimate, estimate_cost, estimate_looks
 from mmreason.policies.presets import Compat, find_preset
 from mmreason.policies.stages import check_stages, stages_without
 from mmreason.tool_calls import Skim
@@ -291,9 +291,10 @@ class Reasoner:
     def estimate(self, video: VideoInput | FrameSource, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
         with _opened(video) as source:
-            return estimate_cost(
-                self._tree(source), self.model.clip, source.info, budget or Budget()
-            )
+            tree, budget = self._tree(source), budget or Budget()
+            if isinstance(self.policy, Auto) and tier_of(self.model, self.roles.reasoner) != "nano":
+                return estimate_looks(tree, source.info, budget)
+            return estimate_cost(tree, self.model.clip, source.info, budget)
 
     def caption(
         self, video: VideoInput | FrameSource, span: Span | tuple[float, float] | None = None

@@ -10,8 +10,9 @@ import pytest
 from mmreason.language.answer_reading import read_answer
 from mmreason.language.prompts import GENERAL
 from mmreason.models.base import FramesPart, GenerateRequest, Message, Reply, TextPart
+from mmreason.natural.habits import HABITS, Habits
 from mmreason.natural.items import NaturalItem
-from mmreason.natural.observers import HABITS, Habits, ScriptObserver, make_observer
+from mmreason.natural.observers import ScriptObserver, make_observer
 from mmreason.natural.questions import draw_items
 from mmreason.natural.scripts import draw_script
 from mmreason.natural.texts import LANGUAGES
