@@ -4,6 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
+# Tests start Python hundreds of times: it should compile our modules once, and not each time.
+unexport PYTHONDONTWRITEBYTECODE
+# Each worker begins with a run of neighbouring tests, which share fixtures, and then helps out.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 .PHONY: demo test test-all card calibration notebooks readme lint types imports docs wheel-check
 .DEFAULT_GOAL := demo
@@ -12,14 +16,14 @@ demo: $(VENV)/.installed-base
 	$(BIN)/mmreason demo --short
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -n 2 -m "not full"
+	$(PYTEST) -m "not full"
 
 # All tests, and the tests of models on the lowest version of transformers that is taken.
 LOWEST := $(shell sed -n 's/.*"transformers>=\([0-9.]*\)".*/\1/p' pyproject.toml)
 LOWEST_AT := build/transformers-$(LOWEST)
 test-all: $(VENV)/.installed-dev | $(LOWEST_AT)
-	$(BIN)/python -m pytest -q -n 2
-	PYTHONPATH=$(LOWEST_AT) $(BIN)/python -m pytest -q -n 2 tests/models/test_families.py \
+	$(PYTEST)
+	PYTHONPATH=$(LOWEST_AT) $(PYTEST) tests/models/test_families.py \
 	  tests/reasoner/test_reasoner_hf.py
 
 $(LOWEST_AT): | $(VENV)/.installed-dev

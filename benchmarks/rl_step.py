@@ -26,6 +26,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from mmreason.training.rl import (
+    BatchingSettings,
+    CheckpointSettings,
+    ObjectiveSettings,
+    OptimiserSettings,
+    ReportSettings,
+    SamplingSettings,
+)
+
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -129,13 +138,12 @@ def our_steps(folder: Path, steps: int) -> Iterator[dict[str, float]]:
         out=folder,
         model=make_policy_model,
         steps=steps + 1,
-        problems_per_step=PROBLEMS,
-        samples=SAMPLES,
-        objective="dapo",
-        learning_rate=1e-6,
-        micro_tokens=1_000_000,
-        checkpoint_every=10**9,
-        show_samples=0,
+        sampling=SamplingSettings(problems_per_step=PROBLEMS, samples=SAMPLES),
+        objective=ObjectiveSettings(formula="dapo"),
+        optimiser=OptimiserSettings(learning_rate=1e-6),
+        batching=BatchingSettings(micro_tokens=1_000_000),
+        checkpoints=CheckpointSettings(every=10**9),
+        report=ReportSettings(samples=0),
     )
     for report in train(recipe):
         yield dict(report.metrics)

@@ -42,6 +42,8 @@ _SCALES = {Dialect.NORM_1000: 1000, Dialect.NORM_1000_YX: 1000, Dialect.NORM_1: 
 """The largest number of dialects that have one."""
 
 
+# In order of preference: an object that has two of them is read by the first. Keys of boxes come
+# before those of lists, which some models wrap around everything.
 _BOX_KEYS = ("bbox_2d", "bbox", "bboxes", "boxes", "box_2d", "box", "coordinates")
 _NEST_KEYS = ("predictions", "results", "objects", "detections", "answer")
 _LABEL_KEYS = ("label", "name", "text", "description")
@@ -99,10 +101,12 @@ def parse_boxes(
     scale = _SCALES.get(dialect)
     grid = (seen_size_px or size_px) if scale is None else (scale, scale)
     if dialect is Dialect.NORM_1000_YX:
+        # From here on x comes first, whatever the model writes.
         reading.rows = [(x1, y1, x2, y2) for y1, x1, y2, x2 in reading.rows]
     boxes, labels = _to_pixels(reading, scale, grid, size_px, issues)
     if boxes:
         status = GroundingStatus.FOUND if len(boxes) == 1 else GroundingStatus.AMBIGUOUS
+    # "None" counts only where nothing hints at a box: an unusable box is not its absence.
     elif reading.says_none and not reading.rows and not reading.issues:
         status = GroundingStatus.NONE
     else:
@@ -123,8 +127,10 @@ def _body(text: str, issues: list[str]) -> str:
     """The part of `text` that answers: without thoughts, within limits."""
     if len(text) > TEXT_LIMIT:
         issues.append(f"text cut to its last {TEXT_LIMIT} of {len(text)} characters")
+        # The end, since models answer after their thoughts.
         text = text[-TEXT_LIMIT:]
     if "</think>" in text:
+        # Boxes that a model only weighs in its thoughts are no answer.
         text = text.rsplit("</think>", 1)[1]
     elif "<think>" in text:
         issues.append("thoughts never closed; nothing after them")
@@ -135,6 +141,7 @@ def _body(text: str, issues: list[str]) -> str:
 
 def _read(body: str) -> tuple[_Reading, str]:
     """The first rule that finds rows, complaints or an explicit "none", and its name."""
+    # 1. JSON, which says which numbers are a box. 2. Rows of four by their brackets. 3. Words.
     for rule, value in _json_candidates(body):
         reading = _Reading()
         _walk(value, "", reading, depth=0)
@@ -144,6 +151,7 @@ def _read(body: str) -> tuple[_Reading, str]:
         reading = _Reading()
         for row in pattern.findall(body)[:BOX_LIMIT]:
             _add_row(row, "", reading)
+        # Complaints end the search too: a looser rule could read another box out of the same text.
         if reading.rows or reading.issues:
             return reading, rule
     return (_Reading(says_none=True), "refusal") if _REFUSAL.search(body) else (_Reading(), "")
@@ -177,6 +185,7 @@ def _embedded_json(text: str, rule: str) -> list[tuple[str, Any]]:
         except (ValueError, RecursionError):
             offset = opening.start() + 1
             continue
+        # Anything else between two values means that they are two answers.
         if groups and end >= 0 and re.fullmatch(r"\s*,\s*", text[end : opening.start()]):
             groups[-1].append(value)
         else:
@@ -215,6 +224,7 @@ def _is_number(value: Any) -> bool:
 
 def _walk(value: Any, label: str, out: _Reading, *, depth: int) -> None:
     """Collect rows from parsed JSON, whatever its shape."""
+    # Nobody nests boxes deeper, and text made to cost time does.
     if depth > 8 or len(out.rows) >= BOX_LIMIT:
         return
     if isinstance(value, dict):
@@ -222,6 +232,7 @@ def _walk(value: Any, label: str, out: _Reading, *, depth: int) -> None:
     elif isinstance(value, list) and value and all(_is_number(item) for item in value):
         _add_row(value, label, out)
     elif isinstance(value, list):
+        # An empty list says that nothing is there.
         out.says_none = out.says_none or not value
         for item in value:
             if isinstance(item, dict | list):
@@ -229,12 +240,14 @@ def _walk(value: Any, label: str, out: _Reading, *, depth: int) -> None:
 
 
 def _walk_object(value: dict[str, Any], out: _Reading, depth: int) -> None:
+    # The label of an object is that of all boxes inside it.
     label = next((str(value[key]) for key in _LABEL_KEYS if value.get(key) is not None), "")
     key = next((key for key in (*_BOX_KEYS, *_NEST_KEYS) if key in value), None)
     if key is None:
         for item in value.values():
             if isinstance(item, dict | list) and item:
                 _walk(item, label, out, depth=depth + 1)
+    # {"bbox_2d": null} is how several models say that they see no such thing.
     elif value[key] is None:
         out.says_none = True
     elif isinstance(value[key], dict | list):
@@ -252,6 +265,9 @@ def _to_pixels(
 ) -> tuple[list[Box], list[str]]:
     """Rows in the model's own grid to distinct boxes in original pixels."""
     if scale is not None and reading.rows:
+        # Numbers beyond the scale, or fractions on one of 1000, are another dialect. That is told
+        # and
+        # not mended: a guess would put the box somewhere else without a word.
         largest = max(max(row) for row in reading.rows)
         if largest > scale or (scale > 1 and largest <= 1):
             issues.append(
@@ -262,6 +278,7 @@ def _to_pixels(
     labels: list[str] = []
     for row, label in zip(reading.rows, reading.labels, strict=True):
         box = _box(row, (width / grid[0], height / grid[1]), issues)
+        # A little over the edge is rounding and clipped; mostly outside is a wrong scale.
         inside = box.clip(width, height)
         if box.area_px2 <= 0:
             issues.append(f"a box without area was dropped: {list(row)}")

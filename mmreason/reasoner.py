@@ -49,7 +49,7 @@ from mmreason.models.base import ChatModel
 from mmreason.models.options import ModelOptions
 from mmreason.policies import Auto, Policy
 from mmreason.policies.auto import describe_policy
-from mmreason.policies.estimate import Estimate, estimate_cost
+from mmreason.policies.estimate import Estimate, estimate_cost, estimate_looks
 from mmreason.policies.presets import Compat, find_preset
 from mmreason.policies.stages import check_stages, stages_without
 from mmreason.tool_calls import ChoosePolicy, MemoryCall, ModelTurn, Scan, Skim, WrittenAnswer
@@ -124,6 +124,7 @@ class Reasoner:
         compat: Compat | None = None,
         without: Iterable[str] = (),
         store: Store | str | Path | None = None,
+        embed: Embed | Embedder | str | None = None,
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
         attn_implementation: str = "sdpa",
@@ -135,8 +136,9 @@ class Reasoner:
         """Load "nano", a folder, a Hugging Face name, or the URL of a server (see `models.load`).
 
         `observer` and `checker` name other models for these roles, `without` leaves stages out (see
-        `Reasoner`); the settings after `store` are those of `model`, and `options` say how it is
-        asked, such as `{"enable_thinking": False, "max_frames": 32}` (see `ModelOptions`).
+        `Reasoner`), `embed` may be the name of a sentence embedder; the settings after `embed` are
+        those of `model`, and `options` say how it is asked, such as `{"enable_thinking": False,
+        "max_frames": 32}` (see `ModelOptions`).
         `compat="longvideo_r1"` sets tree, frames, tools and limits as the published weights of that
         agent expect them, `compat="nano"` as those that were trained on `mmreason data navigation`
         do. `store` is a `Store` or a file; by default the one in the user's cache folder. It knows
@@ -153,6 +155,10 @@ class Reasoner:
             raise UsageError("compat sets policy and tree; give either compat or those")
         without = check_stages(without)  # before a model is loaded
 
+        if isinstance(embed, str):
+            from mmreason.models.text_embedder import load_embedder
+
+            embed = load_embedder(embed)
         if store is None:
             store = Store.open_default()
         elif not isinstance(store, Store):
@@ -182,6 +188,7 @@ class Reasoner:
             policy=policy,
             tree=tree,
             store=store,
+            embed=embed,
             without=without,
         )
 
@@ -294,9 +301,10 @@ class Reasoner:
     def estimate(self, video: VideoInput | FrameSource, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
         with _opened(video) as source:
-            return estimate_cost(
-                self._tree(source), self.model.clip, source.info, budget or Budget()
-            )
+            tree, budget = self._tree(source), budget or Budget()
+            if isinstance(self.policy, Auto) and tier_of(self.model, self.roles.reasoner) != "nano":
+                return estimate_looks(tree, source.info, budget)
+            return estimate_cost(tree, self.model.clip, source.info, budget)
 
     def caption(
         self, video: VideoInput | FrameSource, span: Span | tuple[float, float] | None = None

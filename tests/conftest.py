@@ -1,16 +1,29 @@
-"""What every test shares: one torch thread, no network, and no error logged by passing code."""
+"""What every test shares: one torch thread, no network, no error logged by passing code, and a
+process that is left as it was."""
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests.process_state import (
+    describe_changes,
+    forget_accelerate,
+    read_process_state,
+    restore_environment,
+)
+
 # Read by torch and huggingface_hub when they are first imported, here and in child processes.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# Ignored where tests run in the background of a script: those of Ctrl-C would wait for ever.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("mmreason", deadline=None, derandomize=True, database=None)
 settings.load_profile("mmreason")
@@ -48,6 +61,17 @@ def no_logged_errors() -> Iterator[None]:
         logging.getLogger().removeHandler(errors)
     if errors.lines:
         pytest.fail("logged at ERROR: " + "; ".join(errors.lines))
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail a test after which the process is another than before: tests run in any order."""
+    state, environment = read_process_state(), dict(os.environ)
+    yield
+    restore_environment(environment)
+    forget_accelerate()
+    if changes := describe_changes(state, read_process_state()):
+        pytest.fail(f"left behind: {changes}")
 
 
 @pytest.fixture

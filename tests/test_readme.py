@@ -4,17 +4,20 @@ So are the pages in docs/ that say what commands and names there are.
 """
 
 import importlib.util
+import io
 import os
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from unittest import mock
 
 import pytest
+
+from mmreason.cli import main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -124,16 +127,13 @@ def test_every_reason_to_stop_and_every_field_of_a_question_is_described() -> No
 
 @cache
 def _help(*verbs: str) -> str:
-    run = subprocess.run(
-        [sys.executable, "-m", "mmreason", *verbs, "--help"],
-        cwd=ROOT,
-        env=os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert run.returncode == 0, f"mmreason {' '.join(verbs)} --help: {run.stderr}"
-    return run.stdout
+    printed = io.StringIO()
+    with (
+        mock.patch.dict(os.environ, {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}),
+        redirect_stdout(printed),
+    ):
+        assert main([*verbs, "--help"]) == 0, verbs
+    return printed.getvalue()
 
 
 @pytest.mark.parametrize("words", _mmreason_commands(), ids=" ".join)

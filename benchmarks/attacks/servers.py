@@ -24,6 +24,8 @@ TIMEOUT_S, TOTAL_S = 0.5, 1.5
 LIMITS = Limits(cpu_s=10, wall_s=12, grown_mb=400)
 """A child begins in some seconds on a busy machine."""
 KEY = "sk-canary-0123456789abcdefghij"
+_TIER = ("--option", "tier=small")
+"""Told, so that no probe is among the requests of a run."""
 Talk = Callable[[socket.socket, str], None]
 """Given the connection and the path that was asked for."""
 
@@ -335,7 +337,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     children = bench.children
 
     def ask(folder: Path, url: str, *more: str):
-        words = ["ask", str(bench.clip), QUESTION, "--model", url, "--store", "s", *more]
+        words = ["ask", str(bench.clip), QUESTION, "--model", url, *_TIER, "--store", "s", *more]
         return children.run(*cli_call(words), folder, limits=LIMITS)
 
     def control(folder: Path) -> str:
@@ -373,7 +375,16 @@ def attacks(bench: Bench) -> Iterator[Attack]:
         def budget(folder: Path, drip: tuple[bytes, bytes, float] = drips()[name]) -> str:
             limits = Limits(cpu_s=10, wall_s=14)
             with Loopback(dripping(*drip, "/chat/completions")) as server:
-                words = ["ask", str(bench.clip), QUESTION, "--model", server.url, "--store", "s"]
+                words = [
+                    "ask",
+                    str(bench.clip),
+                    QUESTION,
+                    "--model",
+                    server.url,
+                    *_TIER,
+                    "--store",
+                    "s",
+                ]
                 ended = children.run(
                     *cli_call([*words, "--budget-seconds", "2"]), folder, limits=limits
                 )

@@ -1,22 +1,21 @@
 """Many questions at once: read from a file, driven together, written as they finish.
 
-Questions in flight share calls to a model: their requests are put together, so that a local model
-sees batches and an endpoint is asked side by side; what one of them has asked for, the others wait
-for. What is done is on disk at once and is not done again.
+Questions in flight share calls to a model (`scheduler.py`); what one of them has asked for, the
+others wait for. What is done is on disk at once and is not done again.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mmreason.agent.driver import AgentRun
 from mmreason.agent.question import Question
+from mmreason.agent.scheduler import answer_requests, run_together
 from mmreason.json_lines import (
     MOST_RESULT_BYTES,
     JsonLineError,
@@ -27,8 +26,8 @@ from mmreason.json_lines import (
     require_json_lines,
 )
 from mmreason.json_values import with_schema
-from mmreason.models.base import GenerateRequest, ModelError, Reply
-from mmreason.tools.calls import FAILURES, ModelRequest, Reserve
+from mmreason.models.base import Reply
+from mmreason.tools.calls import ModelRequest, Reserve
 from mmreason.types import Answer, Step, UsageError
 from mmreason.video.files import write_atomic
 from mmreason.video.json_input import replace_half_pairs
@@ -102,27 +101,11 @@ def drive_questions(
     """
     if workers < 1:
         raise UsageError(f"workers must be 1 or more, got {workers}")
-    waiting = iter(questions)
-    in_flight: list[QuestionState] = []
     reserved: set[str] = set()
-    while True:
-        while len(in_flight) < workers and (question := next(waiting, None)) is not None:
-            in_flight.append(QuestionState(question, start))
-        if not in_flight:
-            return
-        for state in in_flight:
-            state.advance(reserved)
-        yield from (state.result for state in in_flight if state.result is not None)
-        in_flight = [state for state in in_flight if state.result is None]
-        answer_requests([state for state in in_flight if state.request is not None])
-
-
-class AwaitsReplies(Protocol):
-    """Something that waits for models: it is given the replies, or the failure, to its request."""
-
-    request: ModelRequest | None
-    replies: list[Reply] | None
-    failure: Exception | None
+    states = (QuestionState(question, start, reserved) for question in questions)
+    for state in run_together(states, answer_requests, most_in_flight=workers):
+        assert state.result is not None
+        yield state.result
 
 
 class QuestionState:
@@ -133,26 +116,38 @@ class QuestionState:
     asked for is in the store by then. Who waits holds none, so that no two wait for each other.
     """
 
-    def __init__(self, question: Question, start: Callable[[Question], AgentRun[Answer]]):
+    def __init__(
+        self,
+        question: Question,
+        start: Callable[[Question], AgentRun[Answer]],
+        reserved: set[str],
+    ):
+        """`reserved` are the keys that questions in flight hold, one set for all of them."""
         self.question = question
         self.request: ModelRequest | None = None
         self.result: Result | None = None
         self.replies: list[Reply] | None = None
         self.failure: Exception | None = None
         self._start = start
+        self._reserved = reserved
         self._run: AgentRun[Answer] | None = None
         self._wanted: frozenset[str] = frozenset()
         self._held: frozenset[str] = frozenset()
 
-    def advance(self, reserved: set[str]) -> None:
-        """Go on to the next request, to keys that others have `reserved`, or to the result."""
+    @property
+    def is_over(self) -> bool:
+        """Whether there is a result."""
+        return self.result is not None
+
+    def advance(self) -> None:
+        """Go on to the next request, to keys that others have reserved, or to the result."""
         try:
             self._run = self._run or self._start(self.question)
-            while self._may_go_on(reserved):
+            while self._may_go_on():
                 is_answered, self.request = self.request is not None, None
                 item = self._resume(self._run)
                 if is_answered or not isinstance(item, ModelRequest):
-                    self._release(reserved)
+                    self._release()
                 if isinstance(item, Reserve):
                     self._wanted = item.keys
                 elif isinstance(item, ModelRequest):
@@ -164,76 +159,27 @@ class QuestionState:
             line = " ".join(str(error).split()) or type(error).__name__
             self.result = self._result(failure=Failure(kind=type(error).__name__, message=line))
         if self.result is not None:
-            self._release(reserved)
+            self._release()
 
     def _result(self, answer: Answer | None = None, failure: Failure | None = None) -> Result:
         return Result(id=self.question.id, question=self.question, answer=answer, failure=failure)
 
-    def _may_go_on(self, reserved: set[str]) -> bool:
+    def _may_go_on(self) -> bool:
         """Whether the wanted keys are free; they are this question's then."""
-        if not self._wanted.isdisjoint(reserved):
+        if not self._wanted.isdisjoint(self._reserved):
             return False
-        reserved |= self._wanted
+        self._reserved |= self._wanted
         self._held, self._wanted = self._held | self._wanted, frozenset()
         return True
 
-    def _release(self, reserved: set[str]) -> None:
-        reserved -= self._held
+    def _release(self) -> None:
+        self._reserved -= self._held
         self._held = frozenset()
 
     def _resume(self, run: AgentRun[Answer]) -> Step | ModelRequest | Reserve:
         replies, failure = self.replies, self.failure
         self.replies = self.failure = None
         return run.send(replies) if failure is None else run.throw(failure)
-
-
-def answer_requests(waiting: Sequence[AwaitsReplies]) -> None:
-    """Ask for all that is waited for, one call for what can go together."""
-    groups: dict[tuple[int, GenerateRequest], list[AwaitsReplies]] = {}
-    for waiter in waiting:
-        assert waiter.request is not None
-        # What has to be equal: all but the conversations and their deadlines.
-        settings = replace(waiter.request.request, conversations=(), deadlines_s=())
-        groups.setdefault((id(waiter.request.model), settings), []).append(waiter)
-    for group in groups.values():
-        _answer_group(group)
-
-
-def _answer_group(group: Sequence[AwaitsReplies]) -> None:
-    model_requests = [waiter.request for waiter in group if waiter.request is not None]
-    requests = [model_request.request for model_request in model_requests]
-    # One deadline a conversation, infinite for those of questions without a limit.
-    deadlines_s: list[float] = []
-    if any(request.deadlines_s for request in requests):
-        for request in requests:
-            deadlines_s += request.deadlines_s or [math.inf] * len(request.conversations)
-    replies: Sequence[Reply | None]
-    try:
-        conversations = [c for request in requests for c in request.conversations]
-        merged = replace(requests[0], conversations=conversations, deadlines_s=deadlines_s)
-        replies = ModelRequest(model_requests[0].model, merged).perform()
-        errors: dict[int, str] = {}
-    except ModelError as error:
-        replies, errors = error.replies, error.errors
-    except FAILURES as error:
-        # Who caused it is not known: each is asked alone, so that only its own question fails.
-        if len(group) == 1:
-            group[0].failure = error
-            return
-        for waiter in group:
-            _answer_group([waiter])
-        return
-    start = 0
-    for waiter, request in zip(group, requests, strict=True):
-        end = start + len(request.conversations)
-        own_replies = replies[start:end]
-        lost = {i - start: why for i, why in errors.items() if start <= i < end}
-        start = end
-        if lost:
-            first_error = next(iter(lost.values()))
-            waiter.failure = ModelError(first_error, replies=own_replies, errors=lost)
-        else:
-            waiter.replies = [reply for reply in own_replies if reply is not None]
 
 
 def read_questions(path: Path) -> QuestionFile:

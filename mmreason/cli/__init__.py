@@ -30,6 +30,7 @@ from mmreason.cli.inspect import inspect_videos
 from mmreason.cli.mcp import serve_mcp
 from mmreason.cli.sample import sample_frames
 from mmreason.cli.search import search_memory
+from mmreason.cli.skill import print_skill
 from mmreason.cli.train import train_app
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_text
@@ -137,6 +138,7 @@ _add_verb(inspect_videos, "mmreason inspect clip.mp4 --sheet sheet.png")
 _add_verb(manage_store, "mmreason cache --clear")
 _add_verb(run_demo, "mmreason demo --seed 3 | mmreason demo --check 10")
 _add_verb(serve_mcp, "mmreason mcp --root ~/Videos")
+_add_verb(print_skill, "mmreason skill > .claude/skills/mmreason/SKILL.md")
 _add_verb(check_installation, "mmreason doctor --json")
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")

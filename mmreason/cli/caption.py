@@ -51,6 +51,7 @@ def caption_video(
                 served_model=served_model,
                 api_key_file=api_key_file,
                 options=options,
+                probe=False,
             )
             say(f"watching {span}")
             text = reasoner.caption(opened, span)

@@ -71,6 +71,13 @@ StorePath = Annotated[
     Path | None,
     typer.Option("--store", help="SQLite file that keeps what was seen, for later questions."),
 ]
+EmbedderName = Annotated[
+    str | None,
+    typer.Option(
+        "--embedder",
+        help="Search by meaning too: Hugging Face name or folder of a sentence embedder.",
+    ),
+]
 FullHash = Annotated[
     bool,
     typer.Option(
@@ -142,13 +149,14 @@ def load_reasoner(
     policy: Policy | None = None,
     tree: TreeRecipe | None = None,
     compat: str | None = None,
+    embedder: str | None = None,
     served_model: str | None = None,
     api_key_file: Path | None = None,
     options: ModelOptions | None = None,
-    probe: bool = False,
+    probe: bool | None = None,
 ) -> Reasoner:
-    """Load a reasoner with the model libraries kept quiet; `probe` asks any model what it can, a
-    hosted one too. UsageError for an unknown model.
+    """Load a reasoner with the model libraries kept quiet. `probe` is that of `Reasoner.load`:
+    False for what decides nothing. UsageError for an unknown model.
 
     Example:
         >>> load_reasoner("nano").ask("clip.mp4", "What colour is the star?")  # doctest: +SKIP
@@ -166,11 +174,12 @@ def load_reasoner(
         tree=tree,
         compat=cast("Compat | None", compat),
         store=store,
+        embed=embedder,
         device_map=_device_map(model),
         served_model=served_model,
         api_key=api_key(model, api_key_file, os.environ.get("OPENAI_API_KEY")),
         options=options,
-        probe=probe or None,
+        probe=probe,
     )
 
 

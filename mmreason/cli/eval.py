@@ -8,6 +8,7 @@ from mmreason.cli.eval_nano import eval_nano
 from mmreason.cli.eval_natural import eval_natural
 from mmreason.cli.eval_navigation import eval_navigation
 from mmreason.cli.eval_needle import eval_needle
+from mmreason.cli.eval_public import eval_public
 
 eval_app = typer.Typer(no_args_is_help=True, help="Measure a model.")
 
@@ -20,6 +21,10 @@ def _eval_group() -> None:
 eval_app.command(
     "needle", epilog="Example: mmreason eval needle --lengths 3m,1h --baselines --out runs/needle"
 )(eval_needle)
+eval_app.command(
+    "public",
+    epilog="Example: mmreason eval public lvbench data/LVBench --model URL --out runs/lvbench",
+)(eval_public)
 eval_app.command(
     "navigation", epilog="Example: mmreason eval navigation --length 3m --items 4 --worlds 10"
 )(eval_navigation)

@@ -65,6 +65,7 @@ def ground_expression(
             served_model=served_model,
             api_key_file=api_key_file,
             options=options,
+            probe=False,
         )
         say("looking")
         # A moment is a span that holds one frame.

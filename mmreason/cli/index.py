@@ -10,6 +10,7 @@ import typer
 
 from mmreason.cli.common import (
     ApiKeyFile,
+    EmbedderName,
     Json,
     ModelName,
     OptionItems,
@@ -69,6 +70,7 @@ def index_videos(
     ] = None,
     model: ModelName = "nano",
     store: StorePath = None,
+    embedder: EmbedderName = None,
     served_model: ServedModel = None,
     api_key_file: ApiKeyFile = None,
     option: OptionItems = None,
@@ -91,9 +93,11 @@ def index_videos(
         reasoner = load_reasoner(
             model,
             store,
+            embedder=embedder,
             served_model=served_model,
             api_key_file=api_key_file,
             options=options,
+            probe=False,
         )
     work = work_through(inputs.files, lambda path: _index_file(reasoner, path, names), "indexing")
     if as_json:

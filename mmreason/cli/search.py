@@ -12,7 +12,16 @@ from typing import Annotated
 
 import typer
 
-from mmreason.cli.common import NO_ANSWER, FullHash, Json, StorePath, print_json, print_line
+from mmreason.cli.common import (
+    NO_ANSWER,
+    EmbedderName,
+    FullHash,
+    Json,
+    StorePath,
+    print_json,
+    print_line,
+    quiet_libraries,
+)
 from mmreason.json_values import to_json
 from mmreason.memory.records import Channel, SearchResult
 from mmreason.video.types import Span, format_time
@@ -63,6 +72,7 @@ def search_memory(
         str | None,
         typer.Option(help="Search what this model described; default: the one with most."),
     ] = None,
+    embedder: EmbedderName = None,
     store: StorePath = None,
     full_hash: FullHash = False,
     as_json: Json = False,
@@ -77,12 +87,18 @@ def search_memory(
     from mmreason.video.subtitles import find_subtitles
 
     query = MemoryQuery(text, read_channels(channel or ()), limit=limit)
+    loaded = None
+    if embedder is not None:
+        from mmreason.models.text_embedder import load_embedder
+
+        quiet_libraries()
+        loaded = load_embedder(embedder)
     with Video.open(video, full_hash=full_hash) as opened:
         info = opened.info
         if start is not None or end is not None:
             query = replace(query, span=checked_part(start, end, info))
         with Store.open_default() if store is None else Store.open(store) as open_store:
-            memory = VideoMemory.of_video(opened, open_store, model=model)
+            memory = VideoMemory.of_video(opened, open_store, model=model, embedder=loaded)
             subtitles = find_subtitles(opened.path) if Path(info.path).is_file() else None
             memory.add(make_speech_records(subtitles) if subtitles else ())
             result = memory.search(query)

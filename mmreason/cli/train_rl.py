@@ -72,9 +72,10 @@ def train_rl(
 
     last, failed = None, ""
     with StopSignal(minutes) as should_stop, LiveTable(progress_console()) as table:
+        trackers = recipe.report.trackers
         reports = train(recipe, resume=resume, should_stop=should_stop)
         try:
-            for report in watch_steps(reports, recipe.out, trackers=recipe.trackers, table=table):
+            for report in watch_steps(reports, recipe.out, trackers=trackers, table=table):
                 # With the first step: a run that never began leaves no note of itself.
                 if last is None:
                     note_recipe(recipe.out, recipe_file)
@@ -113,7 +114,7 @@ def _wrong_data(recipe: Recipe) -> list[str]:
     from mmreason.training.rl.data_check import count_videos, find_faults
 
     problems = []
-    for name, task in (("", recipe.task), ("held out: ", recipe.held_out)):
+    for name, task in (("", recipe.task), ("held out: ", recipe.evaluation.held_out)):
         if task is not None:
             with progress_bar("opening videos", count_videos(task)) as advance:
                 problems += [name + line for line in find_faults(task, advance)]

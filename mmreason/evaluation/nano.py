@@ -97,6 +97,7 @@ def _run(model: ChatModel, asks: list[_Ask]) -> None:
     """Ask in batches of equal kind, so that all rows hold clips or all hold images."""
     for is_image in (False, True):
         same_kind = [ask for ask in asks if ask.is_image == is_image]
+        # In the order of the asks: a second look is scored after the first.
         for start in range(0, len(same_kind), BATCH):
             chunk = same_kind[start : start + BATCH]
             kind = "image" if is_image else "video"
@@ -188,6 +189,7 @@ def _question_scorers(
             results.present_declined += Proportion(declines_to_answer(answer), 1)
 
     def compare(reply: Reply) -> None:
+        # Of the first look: whether agreement says anything about being right.
         right = Proportion(says_same(answers[0], question.answer), 1)
         if says_same(answers[0], reply.text):
             results.agreeing += right
@@ -230,6 +232,7 @@ def _caption_scorer(world: World, least_s: float, results: NanoResults) -> Calla
             if phrase is not None and not sighting.events:
                 facts["motion"] = phrase in sentence
             for name, right in facts.items():
+                # Words of a sentence that is not there are wrong, "not striped" included.
                 hit = Proportion(right and bool(fits), 1)
                 results.caption_words[name] = results.caption_words.get(name, NOTHING) + hit
         whole = Proportion(says_same(answer, write_caption(world, least_s=least_s)), 1)
@@ -256,6 +259,7 @@ def _box_asks(
         if name is None or sighting.actor.id not in true_boxes:
             continue
         truth = Box(
+            # Fractions to pixels: x, y, x, y by width, height, width, height.
             *(v * side for v, side in zip(true_boxes[sighting.actor.id], size * 2, strict=True))
         )
         yield _Ask(

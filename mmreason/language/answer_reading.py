@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mmreason.language.hedges import expresses_doubt
 from mmreason.language.markup import tagged_answer, unwrap_markup
 from mmreason.language.negation import is_denied_by
 from mmreason.language.numbers import NUMBERS
@@ -52,6 +53,8 @@ class AnswerReading:
     """The answer without thought, markup and "The answer is"; empty where nothing is said."""
     choice: int | None = None
     """Index of the option that is picked."""
+    is_hedged: bool = False
+    """Whether it is said with doubt: "probably", "vielleicht", "可能"."""
 
 
 def read_answer(text: str, options: Sequence[str] = (), question: str = "") -> AnswerReading:
@@ -65,12 +68,18 @@ def read_answer(text: str, options: Sequence[str] = (), question: str = "") -> A
         return AnswerReading(kind=AnswerKind.UNREADABLE, said="")
     plain = _without_lead(answer)
     if not options:
-        return AnswerReading(kind=_kind_of(plain, question), said=plain)
+        kind = _kind_of(plain, question)
+        return AnswerReading(kind=kind, said=plain, is_hedged=_is_hedged(kind, answer))
     choice, several = _pick(normalise_text(answer), options, question)
     if choice is not None:
-        return AnswerReading(kind=AnswerKind.CHOICE, said=plain, choice=choice)
+        is_hedged = _is_hedged(AnswerKind.CHOICE, answer)
+        return AnswerReading(kind=AnswerKind.CHOICE, said=plain, choice=choice, is_hedged=is_hedged)
     kind = AnswerKind.UNREADABLE if several else _kind_of(plain, question)
-    return AnswerReading(kind=kind, said=plain)
+    return AnswerReading(kind=kind, said=plain, is_hedged=_is_hedged(kind, answer))
+
+
+def _is_hedged(kind: AnswerKind, answer: str) -> bool:
+    return kind is not AnswerKind.ABSENT and expresses_doubt(answer)
 
 
 def says_no(text: str) -> bool:
@@ -79,12 +88,17 @@ def says_no(text: str) -> bool:
     return kind is AnswerKind.NO or (says_absent(text) and not is_out_of_domain(text))
 
 
-_YES = r"(?:yes|yeah|yep|yup|ja|jawohl|oui|s[ií]|sim|да|是的?|对|對|はい|네|예|نعم|हाँ|हां|evet|tak)"
-_NO = (
-    r"(?:no|nope|nein|non|não|nee|нет|不是?|不对|否|没有|沒有|いいえ|아니[요오]?|아뇨|لا|नहीं|hayır"
-    r"|nie)"
+_YES = (
+    r"(?:yes|yeah|yep|yup|ja|jawohl|oui|s[ií]|sim|да|是的?|对|對|はい|ええ|네|예|نعم"
+    r"|(?:जी )?(?:हाँ|हां)|হ্যাঁ|হ্যা|(?:جی )?ہاں|جی|ya|iya|evet|tak)"
 )
-_END = r"(?=\s*(?:$|[.,;:!?\n。，；！、)-])|\s+(?:it|he|she|they|there|the|that|this|you|we|i)\b)"
+_NO = (
+    r"(?:no|nope|nein|non|não|nee|нет|不是?|不对|否|没有|沒有|いいえ|아니[요오]?|아뇨|لا"
+    r"|(?:जी )?नहीं|না|(?:جی )?نہیں|tidak|bukan|hayır|nie)"
+)
+_END = (
+    r"(?=\s*(?:$|[.,;:!?\n。，；！、।۔،؛)-])|\s+(?:it|he|she|they|there|the|that|this|you|we|i)\b)"
+)
 _YES_START = re.compile(rf"\W*{_YES}{_END}", re.IGNORECASE)
 _NO_START = re.compile(rf"\W*(?!no\.\s*\d){_NO}{_END}", re.IGNORECASE)
 
@@ -123,12 +137,16 @@ _ANSWER_WORDS = (
     r"|\s+это\s)",
     r"(?:(?:doğru|poprawna|oikea|rätt|rett|rigtigt?|správná)\s+)?"
     r"(?:cevap|odpowiedź|đáp án(?: đúng)?|jawaban(?:nya)?|svar(?:et)?|vastaus|odpověď)"
-    r"(?:\s+(?:to|je|là|adalah|är|er|on)\s|\s*[:=\n\s])",
+    r"(?:\s+yang (?:benar|tepat|paling tepat))?(?:\s+(?:to|je|là|adalah|är|er|on)\s"
+    r"|\s*[:=\n\s])",
     r"(?:所以|因此)?[,，]?(?:我的|最终|正确|最佳|的)*(?:答案|选项|選項|回答)(?:应该|應該|就)?(?:[是为為选選](?!不)|[::\n])",
     r"(?:正解|答え|回答|解答)(?:は|[::\n])",
     r"(?:정답|답|대답|답변)(?:은|는|[::\n])",
     r"(?:الإجابة|الجواب|الخيار)(?:\s+(?:الصحيحة|الصحيح|النهائية))?(?:\s+(?:هي|هو)\b\s*:?|\s*[:\n])",
     r"(?:सही\s+)?(?:उत्तर|जवाब)(?:\s+है)?\s*[:\n-]",
+    r"(?:সঠিক\s+)?উত্তর(?:টি)?(?:\s+(?:হলো|হল))?\s*[:\n-]",
+    r"(?:صحیح\s+|درست\s+)?جواب(?:\s+ہے)?\s*[:\n-]",
+    r"(?:doğru\s+)?yanıt\s*[:\n-]",
 )
 _LEAD = re.compile(
     r"(?:(?<=[.!?;,\n。！，])|^)\s*(?:" + "|".join(_ANSWER_WORDS) + r")[ \t]*", re.IGNORECASE
@@ -160,7 +178,7 @@ _AROUND_WORDS = re.compile(
     r"^(?:[^\w-]|-(?!\d))*(?:(?:an?|the)\s+)?(?=[\w-])|[\s.!?。！？,;:\"')\]%]+$", re.IGNORECASE
 )
 _WRONG = re.compile(r"\W*(?:no|wrong|incorrect|false|not)\b", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"(?<!\b[A-Za-z])[.!?](?=\s|$)|[\n。！？]")
+_SENTENCE_END = re.compile(r"(?<!\b[A-Za-z])[.!?](?=\s|$)|[\n。！？।۔]")
 
 
 def _without_lead(answer: str) -> str:

@@ -37,15 +37,17 @@ _BEFORE_LETTER = re.compile(
     r"|probablement|es|o|y|e|u|и|или|oppure|respuesta|opción|sino|probablemente|é|letra|resposta|opção"
     r"|alternativa|mas|provavelmente"
     r"|è|risposta|opzione|het|antwoord|это|ответ|вариант|не|а|или|هي|هو|الإجابة|الخيار|ليس|أو"
+    r"|जवाब|शायद|উত্তর(?:টি)?|হলো|হল|বিকল্প|সম্ভবত|جواب|آپشن|شاید|ربما|jawaban(?:nya)?|adalah|pilihan"
+    r"|opsi|mungkin|cevap|yanıt|muhtemelen|вероятно|наверное|答え|選択肢|おそらく|아마"
     r"|है|उत्तर|विकल्प|답은|정답은|정답|답)$"
     r"|[是为為选選项項案择擇はがのく라或和与與跟及：]$|[-\u2013\u2014:=>/,;.!?\n、。，；|]$",
     re.IGNORECASE,
 )
 _AFTER_LETTER = re.compile(
-    r"^\s*(?:$|[.,;:!?)/=、。，；।|\n-]|(?:is|are|was|because|since|as|and|or|not|but|seems|looks"
+    r"^\s*(?:$|[.,;:!?)/=、。，；।۔،|\n-]|(?:is|are|was|because|since|as|and|or|not|but|seems|looks"
     r"|appears"
     r"|matches|fits|rather|instead|ist|und|oder|nicht|est|et|ou|pas|es|y|o|no|é|e|è|и|или|а|не|है"
-    r"|नहीं"
+    r"|नहीं|ہے|হলো|হল|adalah|seçeneği|şıkkı|olabilir"
     r"|it is|i think|i believe)\b|\("
     r"|选项|選項|번|番|が|です|でし|だ|では|じゃ|가|이|입니다|예요|是|项|項|不|而|和|或|、)",
     re.IGNORECASE,
@@ -63,7 +65,9 @@ _JOINT = re.compile(
 _LABEL_BEFORE = re.compile(r"(?<![A-Za-z])(?:option|choice|letter)s?\s*$", re.IGNORECASE)
 _NAMED_BEFORE = re.compile(
     r"(?<![A-Za-z])(?:answer(?: is|:)?|antwort(?: ist|:)?|réponse(?: est|:)?|respuesta(?: es|:)?"
-    r"|opción|opção|resposta(?: é|:)?|вариант|ответ:?)\s*$|(?:选项?|選項?|答案[是为為:]?)\s*$",
+    r"|opción|opção|resposta(?: é|:)?|вариант|ответ:?|jawaban(?:nya)?(?: adalah|:)?|pilihan|opsi"
+    r"|(?:cevap|yanıt):?)\s*$|(?:选项?|選項?|答案[是为為:]?|選択肢|答え)\s*$"
+    r"|(?:उत्तर|जवाब|विकल्प|উত্তর(?:টি)?|বিকল্প|হলো?|جواب|آپشن|الخيار)\s*$",
     re.IGNORECASE,
 )
 

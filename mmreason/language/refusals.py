@@ -51,7 +51,7 @@ _HIDDEN = r"(?:unclear|unknown|unspecified|uncertain|undetermined|indeterminate|
 _HARD = r"(?:impossible|not possible|hard|difficult)"
 
 _LEAD_IN = re.compile(
-    r"^(?:(?:i['\u2019]m |i am )?(?:very )?sorry|i apologi[sz]e(?:,? but\b)?"
+    r"^(?:(?:i['\u2019]m |i am )?(?:very )?sorry(?:,? but\b)?|i apologi[sz]e(?:,? but\b)?"
     r"|unfortunately|apologies|i['\u2019]m afraid"
     r"|i am afraid"
     r"|it (?:seems|appears)|i (?:think|believe)|well|hm+|as an? (?:ai|[\w ]*model)\b[^,.]*"

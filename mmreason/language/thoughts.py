@@ -1,6 +1,7 @@
 """Splits what a model thought from what it says.
 
-Knows the tags of Qwen, GLM, DeepSeek and MiniCPM (`<think>`), Kimi-VL, Gemma 4 and gpt-oss.
+Knows the tags of Qwen, GLM, DeepSeek and MiniCPM (`<think>`), Kimi-VL, Gemma 4, gpt-oss, Magistral
+and Command A.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import re
 _NAMES = r"(?:think|thinking|thought|reasoning|seed:think)"
 _MARK = re.compile(
     rf"(?P<open><{_NAMES}>|◁think▷|<\|channel>thought\b|<\|channel\|>(?:analysis|commentary)"
-    r"(?:<\|message\|>)?)"
-    rf"|</{_NAMES}>|◁/think▷|<channel\|>|(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>",
+    r"(?:<\|message\|>)?|\[THINK\]|<\|(?:begin_of_thought|START_THINKING)\|>)"
+    rf"|\[/THINK\]|<\|(?:end_of_thought|END_THINKING)\|>|</{_NAMES}>|◁/think▷|<channel\|>|(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>",
     re.IGNORECASE,
 )
 

@@ -10,7 +10,8 @@ from mmreason.types import UsageError
 from mmreason.video.types import Span, VideoInfo
 
 QUESTION_LIMIT = 2_000
-OPTION_LIMIT = 500
+OPTION_LIMIT = 2_000
+"""Those of public benchmarks may be whole summaries."""
 
 
 def checked_question(text: str, what: str = "question") -> str:
@@ -38,7 +39,7 @@ def checked_options(options: Sequence[str] | None) -> tuple[str, ...]:
     for i, option in enumerate(stripped):
         if not option or len(option) > OPTION_LIMIT:
             raise UsageError(
-                f"option {LETTERS[i]} must have 1 to {OPTION_LIMIT} characters, got {len(option)}"
+                f"option {LETTERS[i]} must have 1 to {OPTION_LIMIT:,} characters, got {len(option)}"
             )
         _check_characters(option, f"option {LETTERS[i]}")
     folded = [option.casefold() for option in stripped]

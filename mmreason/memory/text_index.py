@@ -29,6 +29,8 @@ MOST_MATCHES = 4_000
 fit are not looked for. About 10 ms."""
 MOST_RANKED = 500
 """Texts of a search that are told, the best by BM25."""
+MOST_EXPECTED = 6
+"""Terms of a query that one text can be expected to hold: long questions have many more."""
 STEM_WEIGHT = 0.8
 """What a word of another form counts beside one of the same form."""
 
@@ -42,7 +44,8 @@ class TextMatch:
     bm25: float
     """Larger is better."""
     coverage: float
-    """Share of the query's terms that it holds, rare ones counting more, 0..1."""
+    """Share of the query's terms that it holds, rare ones counting more, 0..1; of a long query the
+    share of as many as a text can be expected to hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ class TextIndex:
         # 3. How much of the query each holds. Words that stand nowhere count as rare ones do.
         weights = {t: math.log(1 + self._count / max(1, n)) for t, n in counts.items()}
         coverage = self._weigh_texts({term: weights[term] for term in present})
-        total = sum(weights.values())
+        total = sum(sorted(weights.values(), reverse=True)[:MOST_EXPECTED])
         matches = (TextMatch(row, scores[row], min(1.0, coverage[row] / total)) for row in best)
         return TextSearch(tuple(matches), tuple(common))
 

@@ -58,7 +58,7 @@ from mmreason.models.hf_options import (
 )
 from mmreason.models.hf_prompts import PromptWriter
 from mmreason.models.hf_replies import ReplyReader, opened_thoughts
-from mmreason.models.hf_settings import ONE_THREAD_PARAMETERS, limit_threads, progress_bars
+from mmreason.models.hf_settings import is_small, limit_threads, progress_bars
 from mmreason.models.hf_stopping import (
     StopAtText,
     build_generation_config,
@@ -163,13 +163,12 @@ class TransformersModel:
                 )
             if not self.traits.tells_times:
                 self._note(TIMES_IN_A_LINE)
-        parameter_count = sum(p.numel() for p in model.parameters())
-        self._is_small = parameter_count < ONE_THREAD_PARAMETERS
+        self._is_small = is_small(model)
         # Small weights with a clip recipe beside them were trained by this project.
         is_nano = self._is_small and clip is not None
         self.lineage = "nano" if is_nano else family_of(model.config.model_type)
         # The name knows of experts that do not work on each token; the weights know the rest.
-        by_size = "nano" if is_nano else tier_of_name(name) or tier_of_size(parameter_count)
+        by_size = "nano" if is_nano else tier_of_name(name) or tier_of_size(model.num_parameters())
         self.tier: Tier = options.tier or by_size
         self.may_be_probed = False  # its size is known
         self.takes_tools = writes_tools(self._render)
@@ -233,6 +232,9 @@ class TransformersModel:
                     attn_implementation=attn_implementation,
                     **settings,
                 )
+            if dtype == "auto" and model.device.type == "cpu" and is_small(model):
+                # Many processors have no arithmetic for bfloat16 and take several times as long.
+                model.float()
             folder = weights_folder(source)
             return cls(
                 model,

@@ -11,9 +11,13 @@ from contextlib import contextmanager
 import torch
 from transformers.utils import logging
 
-ONE_THREAD_PARAMETERS = 50_000_000
-"""Smaller models run on one thread: their products are too short to share, and on a busy machine
-threads mostly wait for each other."""
+_SMALL_PARAMETERS = 50_000_000
+
+
+def is_small(model: torch.nn.Module) -> bool:
+    """Whether a model is to run on one thread: its products are too short to share, and on a busy
+    machine threads mostly wait for each other."""
+    return sum(parameter.numel() for parameter in model.parameters()) < _SMALL_PARAMETERS
 
 
 @contextmanager

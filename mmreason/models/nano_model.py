@@ -88,7 +88,7 @@ class NanoModel:
     @property
     def tier(self) -> Tier:
         """See `ChatModel`."""
-        return "nano"
+        return self.inner.tier
 
     @property
     def takes_tools(self) -> bool:

@@ -273,6 +273,8 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
     merged = dict(first)
     for name, value in second.items():
         before = merged.get(name)
-        is_table = isinstance(before, Mapping) and isinstance(value, Mapping)
-        merged[name] = _merged(before, value) if is_table else value
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            merged[name] = _merged(before, value)
+        else:
+            merged[name] = value
     return merged

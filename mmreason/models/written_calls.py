@@ -166,10 +166,11 @@ def _calls_in_json(body: str) -> list[tuple[str, str]]:
 def _call_of_object(value: object) -> tuple[str, str] | None:
     if not isinstance(value, dict):
         return None
-    if isinstance(value.get("function"), dict):  # as OpenAI's `tool_calls` are written
-        value = value["function"]
-    name = next((value[key] for key in _NAME_KEYS if isinstance(value.get(key), str)), None)
-    arguments = next((value[key] for key in _ARGUMENT_KEYS if key in value), None)
+    # As OpenAI's `tool_calls` are written.
+    inner = value.get("function")
+    entry: dict[str, Any] = inner if isinstance(inner, dict) else value
+    name = next((entry[key] for key in _NAME_KEYS if isinstance(entry.get(key), str)), None)
+    arguments = next((entry[key] for key in _ARGUMENT_KEYS if key in entry), None)
     if not name or not isinstance(arguments, str | dict | None):
         return None
     text = arguments_as_text(arguments)

@@ -128,6 +128,7 @@ class OracleModel:
         frame_count = 0 if batch is None else len(batch)
         word_count = len(written.split())
         # Costs as a real model would report them, so that budgets and ledgers work.
+        # Costs are what benchmarks compare, so an oracle has to have some.
         visual = frame_count * TOKENS_PER_FRAME
         self.calls += 1
         self.frames += frame_count
@@ -199,6 +200,8 @@ class ScriptReader:
         )
         # 3. Things in random order while there is room, told in their own.
         room = math.inf if self.noise.most_words is None else self.noise.most_words
+        # What has no room is left out at random and not from the end, or late things would never be
+        # told.
         room -= len(ending.split())
         fitting = []
         for name in sorted(things, key=lambda n: self._draw(span, None, n)):
@@ -313,6 +316,7 @@ def _about_first(
 
     def about(reader: ScriptReader, sightings: _Sightings, phrase: str) -> str:
         fits = [row for row in sightings if phrase_fits(phrase, figure_of(row[2]))]
+        # Several may fit a phrase: a model talks of the first one it sees.
         of_first = [row for row in fits if row[2].id == fits[0][2].id]
         return f"{reply(reader, of_first)}." if of_first else f"there is no {phrase}."
 
@@ -326,6 +330,7 @@ def _value(attribute: Attribute) -> Callable[[ScriptReader, _Sightings], str]:
 def _move(_: ScriptReader, rows: _Sightings) -> str:
     """One frame shows no motion."""
     kind = rows[0][2].motion.kind
+    # Seen on one frame alone, everything stands still.
     return motion_answer(kind if len({t for t, _, _ in rows}) > 1 else "still")
 
 

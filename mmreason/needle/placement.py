@@ -43,6 +43,7 @@ class UniqueLook:
         """Whether `event_id` may look like `figure` in `chapter`."""
         if event_id in self.owners or self.chapter not in (None, chapter):
             return True
+        # Alike in what the question names is alike to its reader, whatever else differs.
         return not self.figure.shares(figure, self.attributes)
 
 
@@ -100,6 +101,7 @@ def border_span(
     # 1. Within a leaf, with a tenth of a second to its borders; a needle longer than a leaf lies
     # anywhere.
     if border == "inside":
+        # A tenth of a second to either border.
         slack_s = leaf_s - length_s - 0.2
         if slack_s <= 0:
             start_s = rng.uniform(low_s, high_s)

@@ -88,6 +88,7 @@ def draw_curves(series: Sequence[CurveSeries], *, title: str, about: str = "") -
     series = [line for line in series if line.curve]
     assert series, title
     field = _Field(_steps_axis(series), _values_axis(series))
+    # One window for all lines, or a shorter run would look noisier than a longer one.
     window = _mean_window(series)
     lines = [field.place(line, window) for line in series]
     marks = [
@@ -151,6 +152,7 @@ class _Field:
         below: list[Mark] = []
         if line.band:
             low, high = _smooth_edges(line, window)
+            # There along the upper edge and back along the lower one.
             ring = self.points(high) + self.points(low)[::-1]
             below.append(Area(points=ring, paint=f"mmr-band {css}"))
         elif is_smoothed:
@@ -203,6 +205,7 @@ def smooth_curve(curve: StepCurve, window: int) -> StepCurve:
 def is_noisy(curve: StepCurve) -> bool:
     """Whether it turns at a tenth of its points or more: schedules and counters do not."""
     values = [value for _, value in curve]
+    # Plateaus are no turns.
     changes = [b - a for a, b in itertools.pairwise(values) if b != a]
     turns = sum(a * b < 0 for a, b in itertools.pairwise(changes))
     return turns >= len(curve) / 10
@@ -237,6 +240,9 @@ def _values_axis(series: Sequence[CurveSeries]) -> Axis:
         air = abs(high) / 2 or 1.0
         low, high = low - air, high + air
     else:
+        # An axis that begins far above 0 makes small changes look large; one from 0 hides them
+        # where
+        # all values are high.
         low = 0.0 if 0 <= low < high / 3 else low
         air = 0.05 * (high - low)
         low, high = (low - air if low else low), high + air
@@ -254,6 +260,7 @@ def _steps_axis(series: Sequence[CurveSeries]) -> Axis:
     marked = [v for v in round_ticks(first, last) if first <= v <= last and v == round(v)]
     marked = marked or [first, last]
     room = (last - first) / 12
+    # The ends are named where their texts do not run into those of round steps.
     if marked[0] - first > room:
         marked = [first, *marked]
     if last - marked[-1] > room:
@@ -291,6 +298,7 @@ def _reading_columns(series: Sequence[CurveSeries], field: _Field) -> list[Mark]
 def _reading(series: Sequence[CurveSeries], step: int) -> str:
     lines = [f"step {step:,}"]
     for line in series:
+        # Lines may have other steps: those without a value here are not named.
         i = bisect_left(line.curve, step, key=lambda point: point[0])
         if i < len(line.curve) and line.curve[i][0] == step:
             text = format_number(line.curve[i][1])

@@ -8,7 +8,6 @@ where it finds some; the settings are those of the configs that are shipped.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -40,7 +39,7 @@ def sharding(recipe: Recipe, config: str) -> Accelerator:
     AcceleratorState._reset_state()
     if PartialState._shared_state:
         PartialState._shared_state["distributed_type"] = DistributedType.MULTI_CPU
-    accelerator = Accelerator(mixed_precision=recipe.precision)
+    accelerator = Accelerator(mixed_precision=recipe.batching.precision)
     state: Any = accelerator.state
     if config == "deepspeed":
         from deepspeed import comm, ops  # pyright: ignore[reportMissingImports]
@@ -59,8 +58,8 @@ def sharding(recipe: Recipe, config: str) -> Accelerator:
         os.environ.update({name.upper(): str(value) for name, value in shipped(config).items()})
         plugin = FullyShardedDataParallelPlugin()
         state.distributed_type = DistributedType.FSDP
-        if recipe.precision != "no":
-            plugin.set_mixed_precision(recipe.precision)
+        if recipe.batching.precision != "no":
+            plugin.set_mixed_precision(recipe.batching.precision)
         state.fsdp_plugin = plugin
         assert accelerator.is_fsdp2
     PartialState._shared_state["distributed_type"] = state.distributed_type
@@ -72,9 +71,8 @@ def main() -> None:
     for name in names:
         recipe = rl_runs.recipe(name, Path(folder) / name, steps=int(steps))
         accelerator = sharding(recipe, config)
-        found = [dict(report.metrics) for report in train(recipe, accelerator=accelerator)]
-        if accelerator.is_main_process:
-            (Path(folder) / f"{name}.json").write_text(json.dumps(found))
+        reports = list(train(recipe, accelerator=accelerator))
+        rl_runs.write_reports(reports, name, Path(folder))
     destroy_process_group()
     # All is written. Seen with gloo: a thread of torch at times aborts a process that ends.
     sys.stdout.flush()

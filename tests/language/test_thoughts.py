@@ -24,6 +24,8 @@ from mmreason.language.thoughts import opens_thought, split_thought
         ("◁think▷a◁/think▷B", "a", "B"),
         ("<|channel>thought\na<channel|>B", "a", "B"),
         ("<|channel|>analysis<|message|>a<|channel|>final<|message|>B", "a", "B"),
+        ("[THINK]a[/THINK]B", "a", "B"),
+        ("<|START_THINKING|>a<|END_THINKING|>B", "a", "B"),
         ("I think it is B", "", "I think it is B"),
         ("a < b, think > c", "", "a < b, think > c"),
     ],

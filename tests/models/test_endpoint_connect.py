@@ -92,7 +92,8 @@ def test_what_is_no_url_is_told_without_its_secrets(url: str) -> None:
 def test_settings_of_the_other_kind_are_refused() -> None:
     with pytest.raises(UsageError, match="set by its server"):
         models.load("http://127.0.0.1:9/v1", dtype="bfloat16")
-    for settings in ({"served_model": "a"}, {"api_key": "s3cret"}):
+    of_servers: list[dict[str, Any]] = [{"served_model": "a"}, {"api_key": "s3cret"}]
+    for settings in of_servers:
         with pytest.raises(UsageError, match="go with the URL of a server") as caught:
             models.load("nano", **settings)
         assert "s3cret" not in str(caught.value)

@@ -272,9 +272,7 @@ def test_the_command_line_takes_options_and_files(
 
 def test_plain_requests_go_out_as_before() -> None:
     with serving(in_turn(fine()), "one") as server:
-        model = models.load(server.url)
-        model.generate(GenerateRequest([user()]))
-        model.close()
+        models.load(server.url).generate(GenerateRequest([user()]))
     assert server.chats[0].body.keys() == {
         *("model", "max_tokens", "temperature", "seed", "logprobs", "stream", "messages")
     }

@@ -63,11 +63,9 @@ def test_a_probe_is_made_once_and_kept(tmp_path: Path) -> None:
             model = models.load(server.url, probe=None, probe_file=kept)
             assert model.tier == "strong" and any("by a probe" in note for note in model.notes)
             assert model.clip.answer_tokens == 512
-            model.close()
         assert len(server.chats) == 3
         declared = models.load(server.url, probe=None, options={"tier": "small"})
         assert declared.tier == "small" and len(server.chats) == 3
-        declared.close()
     kept.write_text("{")
     assert ProbeFile(kept).read_result("any") is None
 
@@ -77,14 +75,13 @@ def test_nobody_is_asked_where_the_name_tells_or_the_user_says_so(name, probe) -
     with serving(able(), name) as server:
         model = models.load(server.url, probe=probe)
         assert model.tier == "small" and not server.chats
-        model.close()
 
 
 def test_a_hosted_server_is_never_probed_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmreason.models.endpoint.is_own_network", lambda url: False)
     with serving(able(), "my-model") as server:
         for probe, count in ((None, 0), (True, 3)):
-            models.load(server.url, probe=probe).close()
+            models.load(server.url, probe=probe)
             assert len(server.chats) == count
 
 

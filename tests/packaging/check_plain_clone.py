@@ -1,9 +1,11 @@
-"""Clone the committed state with links disabled and run the packaging and video tests there.
+"""Clone the committed state with links disabled and run some tests of each kind there.
 
     .venv/bin/python tests/packaging/check_plain_clone.py
 
 A system without links (core.symlinks=false) checks them out as small text files; mmreason must
-import from such a clone all the same. Exits with 1 and one line when it does not.
+import from such a clone all the same. What could differ is how modules and files beside them are
+found, so the tests are those that find them in another way each, and not all there are. Exits with
+1 and one line when something is wrong.
 """
 
 import os
@@ -13,6 +15,16 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+TESTS = (
+    "tests/packaging",
+    "tests/grounding",
+    "tests/video/test_inspect.py",
+    # Modules found by a process that the library starts itself.
+    "tests/security/test_isolation.py",
+    # Templates and settings beside modules.
+    "tests/training/monitoring/test_run_pages.py",
+    "tests/training/nano/test_nano_packing.py",
+)
 ORIGIN = "import mmreason, mmreason.video; print(mmreason.__file__); print(mmreason.video.__file__)"
 
 
@@ -33,8 +45,7 @@ def main() -> None:
         files = _run(sys.executable, "-c", ORIGIN, cwd=clone.parent, paths=clone).split()
         if not all(Path(file).is_relative_to(clone) for file in files):
             sys.exit(f"imported {files} instead of the clone {clone}")
-        tests = ("tests/packaging", "tests/video")
-        pytest = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
+        pytest = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS)
         print("without links:", _run(*pytest, cwd=clone, paths=clone).strip().splitlines()[-1])
 
 

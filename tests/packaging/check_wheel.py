@@ -28,6 +28,8 @@ NEEDED = (
     "mmreason/models/nano/chat_template.jinja",
     "mmreason/models/nano_reinforced/config.json",
     "mmreason/models/nano_reinforced/model.safetensors",
+    "mmreason/evaluation/public/page.html",
+    "mmreason/skill/SKILL.md",
     "mmreason/viz/document.html",
 )
 IMPORT_ALL = """

@@ -16,7 +16,16 @@ from mmreason.training.claims.experiment import Claim, Experiment, Size, make_ar
 from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler
 from mmreason.training.learner.policy_model import PolicyModel
-from mmreason.training.rl.recipe import Recipe
+from mmreason.training.rl.recipe import (
+    BatchingSettings,
+    CheckpointSettings,
+    ObjectiveSettings,
+    OptimiserSettings,
+    Recipe,
+    ReportSettings,
+    SamplingSettings,
+    TrainedWeights,
+)
 from mmreason.training.tasks.frames import FrameTask, Kind
 
 TRAINED_KINDS: tuple[Kind, ...] = ("exists", "half_truth")
@@ -30,17 +39,15 @@ def build_experiment(size: Size) -> Experiment:
         task=FrameTask(split="train", kinds=TRAINED_KINDS),
         out=Path("out"),
         steps=max(1, 40 // size.shrink),
-        problems_per_step=16,
-        samples=8,
-        temperature=2.0,
-        objective="dapo",
-        learning_rate=2e-4,
-        warmup_updates=3,
-        freeze=("model.visual",),
-        micro_tokens=4_000,
-        sampling_tokens=12_000,
-        checkpoint_every=1_000_000,
-        show_samples=0,
+        sampling=SamplingSettings(
+            problems_per_step=16, samples=8, temperature=2.0, batch_tokens=12_000
+        ),
+        objective=ObjectiveSettings(formula="dapo"),
+        optimiser=OptimiserSettings(learning_rate=2e-4, warmup_updates=3),
+        weights=TrainedWeights(freeze=("model.visual",)),
+        batching=BatchingSettings(micro_tokens=4_000),
+        checkpoints=CheckpointSettings(every=1_000_000),
+        report=ReportSettings(samples=0),
     )
     return Experiment(
         name="nano",

@@ -26,7 +26,7 @@ from mmreason.training.claims.experiment import (
     pass_rates,
 )
 from mmreason.training.claims.start import Lesson
-from mmreason.training.rl.recipe import Dsdr
+from mmreason.training.rl.recipe import Dsdr, ObjectiveSettings
 from mmreason.training.rollouts.types import Group, Rollout
 
 WEIGHT = 1e-3
@@ -64,13 +64,13 @@ def build_experiment(size: Size) -> Experiment:
     )
     dapo = base_recipe(task, steps=50 // size.shrink, problems_per_step=32, updates=4)
     recipes = {
-        "grpo": replace(dapo, objective="grpo"),
+        "grpo": replace(dapo, objective=ObjectiveSettings(formula="grpo")),
         "dapo": dapo,
-        "dsdr": replace(dapo, dsdr=_dsdr(WEIGHT, WEIGHT)),
-        "dsdr, no global term": replace(dapo, dsdr=_dsdr(0.0, WEIGHT)),
-        "dsdr, no local term": replace(dapo, dsdr=_dsdr(WEIGHT, 0.0)),
-        "dsdr, weights x 10": replace(dapo, dsdr=_dsdr(10 * WEIGHT, 10 * WEIGHT)),
-        "dsdr, weights x 100": replace(dapo, dsdr=_dsdr(100 * WEIGHT, 100 * WEIGHT)),
+        "dsdr": replace(dapo, objective=_dsdr(WEIGHT, WEIGHT)),
+        "dsdr, no global term": replace(dapo, objective=_dsdr(0.0, WEIGHT)),
+        "dsdr, no local term": replace(dapo, objective=_dsdr(WEIGHT, 0.0)),
+        "dsdr, weights x 10": replace(dapo, objective=_dsdr(10 * WEIGHT, 10 * WEIGHT)),
+        "dsdr, weights x 100": replace(dapo, objective=_dsdr(100 * WEIGHT, 100 * WEIGHT)),
     }
     return Experiment(
         name="dsdr",
@@ -135,13 +135,14 @@ def _claims() -> list[Claim]:
     return [*above, *ablations, ways, *strong]
 
 
-def _dsdr(reward_weight: float, entropy_weight: float) -> Dsdr:
-    return Dsdr(
+def _dsdr(reward_weight: float, entropy_weight: float) -> ObjectiveSettings:
+    dsdr = Dsdr(
         reward_weight=reward_weight,
         entropy_weight=entropy_weight,
         embed=count_places,
         mentions=list_rollout_streets,
     )
+    return ObjectiveSettings(dsdr=dsdr)
 
 
 def _figures(groups: Sequence[Group]) -> Mapping[str, float]:

@@ -17,7 +17,15 @@ from mmreason.training.claims.start import Lesson
 from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler
 from mmreason.training.learner.policy_model import PolicyModel
-from mmreason.training.rl.recipe import Recipe
+from mmreason.training.rl.recipe import (
+    BatchingSettings,
+    CheckpointSettings,
+    ObjectiveSettings,
+    OptimiserSettings,
+    Recipe,
+    ReportSettings,
+    SamplingSettings,
+)
 from mmreason.training.rollouts.episode import Task
 from mmreason.training.rollouts.types import Group
 
@@ -138,14 +146,13 @@ def base_recipe(
         task=task,
         out=Path("out"),
         steps=max(1, steps),
-        problems_per_step=problems_per_step,
-        samples=8,
-        updates=updates,
-        objective="dapo",
-        learning_rate=learning_rate,
+        sampling=SamplingSettings(problems_per_step=problems_per_step, samples=8),
+        objective=ObjectiveSettings(formula="dapo"),
+        optimiser=OptimiserSettings(learning_rate=learning_rate),
+        batching=BatchingSettings(updates=updates),
         # Nothing is resumed, and the log shows nobody samples.
-        checkpoint_every=1_000_000,
-        show_samples=0,
+        checkpoints=CheckpointSettings(every=1_000_000),
+        report=ReportSettings(samples=0),
     )
 
 

@@ -38,7 +38,7 @@ from mmreason.training.objectives import (
     entropy_threshold,
     stapo_mask,
 )
-from mmreason.training.rl.recipe import Stapo
+from mmreason.training.rl.recipe import ObjectiveSettings, Stapo
 from mmreason.training.rollouts.types import Group
 
 ADDENDS = 5
@@ -69,9 +69,14 @@ def build_experiment(size: Size) -> Experiment:
     dapo = base_recipe(task, steps=60 // size.shrink, problems_per_step=32, updates=4)
     recipes = {
         "dapo": dapo,
-        "stapo": replace(dapo, stapo=Stapo(probability=PROBABILITY, quantile=QUANTILE)),
-        "all rare masked": replace(dapo, objective=_masking("all")),
-        "uncertain rare masked": replace(dapo, objective=_masking("uncertain")),
+        "stapo": replace(
+            dapo,
+            objective=ObjectiveSettings(stapo=Stapo(probability=PROBABILITY, quantile=QUANTILE)),
+        ),
+        "all rare masked": replace(dapo, objective=ObjectiveSettings(formula=_masking("all"))),
+        "uncertain rare masked": replace(
+            dapo, objective=ObjectiveSettings(formula=_masking("uncertain"))
+        ),
     }
     # The arms without fillers start from another lesson.
     start, *trained = make_arms(noisy, recipes)

@@ -130,6 +130,7 @@ def draw_learning_curves(result: ExperimentResult) -> str:
             if (points := _curve_points(result, name, arm, view.metric))
         ]
         if lines:
+            # By the means, not by intervals: one wild seed would flatten all curves.
             largest = max(point.y for line in lines for point in line.points)
             ends = (AxisTick(0.0, "begin", "start"), AxisTick(1.0, "end of the run", "end"))
             across = Axis(low=0.0, high=1.0, ticks=ends)
@@ -148,9 +149,11 @@ def _curve_points(
     runs = sorted(result.runs, key=lambda run: run.seed)
     curves = [run.curves[metric] for run in runs if run.arm == arm and metric in run.curves]
     steps = min(map(len, curves), default=0)
+    # The shortest seed bounds the curve: every point is a mean over all seeds.
     count = min(_CURVE_POINTS, steps)
     edges = [round(i * steps / count) for i in range(count + 1)] if count else []
     points = []
+    # First smoothed within a seed, then over seeds: the interval is that between seeds alone.
     for i, (a, b) in enumerate(itertools.pairwise(edges)):
         estimate = estimate_mean([sum(curve[a:b]) / (b - a) for curve in curves])
         low, high = estimate.low, estimate.high
@@ -193,6 +196,7 @@ def build_table(result: ExperimentResult) -> Table:
 
 def make_command(result: ExperimentResult, size: str) -> str:
     """The command line that does the runs."""
+    # Seeds count from 0, so that this does every run again.
     seeds = max(run.seed for run in result.runs) + 1
     quick = " --quick" if size == "quick" else ""
     return f"mmreason bench rl --only {result.experiment.name} --seeds {seeds}{quick}"
@@ -296,6 +300,7 @@ def _result_dict(result: ExperimentResult, size: str) -> dict[str, Any]:
 
 
 def _estimate_dict(estimate: Estimate) -> dict[str, Any]:
+    # Infinite ends are no JSON.
     has_interval = estimate.seeds > 1
     return {
         "mean": estimate.mean,

@@ -25,6 +25,7 @@ from mmreason.training.claims.experiment import (
     pass_rates,
 )
 from mmreason.training.claims.start import Lesson
+from mmreason.training.rl.recipe import ObjectiveSettings
 from mmreason.training.rollouts.types import Group
 
 METHODS = ("grpo", "gspo", "sapo", "cispo", "vespo")
@@ -58,12 +59,12 @@ def build_experiment(size: Size) -> Experiment:
     arms = make_arms(
         lesson,
         {
-            f"{method} N={n}": replace(recipe, objective=method)
+            f"{method} N={n}": replace(recipe, objective=ObjectiveSettings(formula=method))
             for n, recipe in recipes.items()
             for method in METHODS
         },
     )
-    attempts_per_update = PROBLEMS_PER_UPDATE * recipes[size.staleness[0]].samples
+    attempts_per_update = PROBLEMS_PER_UPDATE * recipes[size.staleness[0]].sampling.samples
     return Experiment(
         name="staleness",
         title="Stale rollouts: VESPO against GRPO, GSPO, SAPO and CISPO",

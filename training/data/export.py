@@ -73,6 +73,7 @@ def ground_truth(truth: Truth) -> str:
     if truth.choice is not None:
         return LETTERS[truth.choice] if truth.choice < len(LETTERS) else str(truth.choice)
     if truth.number is not None:
+        # 2.0 as "2": answers are compared as texts there.
         return f"{truth.number:.15g}"
     if truth.answer is not None:
         return truth.answer
@@ -142,6 +143,7 @@ def easyr1_rows(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     rows = []
     for problem in problems:
         _refuse_span(problem, "EasyR1")
+        # Refused before anything is written: half a file would be trained on.
         content, images, videos = _prompt_and_media(problem)
         rows.append(
             {
@@ -213,6 +215,7 @@ def _video_row(problem: Problem, path: str) -> dict[str, Any]:
     span = problem.span
     return {
         "video": path,
+        # Both columns in every row: Parquet has one schema for all of them.
         "video_start": None if span is None else span.start_s,
         "video_end": None if span is None else span.end_s,
     }

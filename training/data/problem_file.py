@@ -74,6 +74,8 @@ def write_problems(path: str | Path, problems: Iterable[Problem]) -> Path:
     for problem in problems:
         row = to_row(problem)
         if "video" in row and not Path(row["video"]).is_absolute():
+            # `read_problems` takes relative paths from the folder of the file, not from where it
+            # runs.
             row["video"] = os.path.relpath(row["video"], path.parent)
         try:
             lines.append(encode_json_line(row))
@@ -109,6 +111,7 @@ def to_row(problem: Problem) -> dict[str, Any]:
         if truth.marks is None
         else [{"time_s": mark.time_s, "box": list(mark.box.xyxy)} for mark in truth.marks],
     }
+    # None is "not known"; an empty list of spans is a truth ("never") and stays.
     return {name: value for name, value in row.items() if value is not None}
 
 
@@ -120,6 +123,7 @@ def from_row(row: Mapping[str, Any], *, folder: Path | None = None) -> Problem:
         >>> from_row({"id": "1", "question": "Is it hot?", "answer": "yes"}).truth.answer
         'yes'
     """
+    # A misspelt field would be a truth that silently is not there.
     unknown = [name for name in row if name not in FIELDS]
     if unknown:
         raise UsageError(f"unknown field {unknown[0]!r:.60}; the fields are {', '.join(FIELDS)}")
@@ -160,6 +164,7 @@ def _read_text(row: Mapping[str, Any], name: str, *, needed: bool = True) -> str
     value = row.get(name)
     if value is None and not needed:
         return None
+    # A text of blanks only is as good as none.
     if not isinstance(value, str) or (needed and not value.strip()):
         raise UsageError(f"{name}: expected a text, found {value!r:.60}")
     return value
@@ -200,6 +205,7 @@ def _read_choice(row: Mapping[str, Any], options: tuple[str, ...]) -> int | None
     if value is None:
         return None
     if isinstance(value, str):
+        # One letter alone: "" and "BC" would be found in the alphabet too.
         value = LETTERS.find(value.strip().upper()) if len(value.strip()) == 1 else -1
     # True is an int in Python, and no index.
     if type(value) is int and 0 <= value < len(options):
@@ -239,6 +245,7 @@ def _read_frame(row: Mapping[str, Any]) -> Frame | None:
     value = row.get("frame")
     if value is None:
         return None
+    # The size is needed, the other two are optional, and nothing else is known.
     if not isinstance(value, dict) or not {"size_px"} <= set(value) <= {
         "size_px",
         "dialect",

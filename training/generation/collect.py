@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mmreason.agent.batch import answer_requests
+from mmreason.agent.scheduler import answer_requests, run_together
 from mmreason.models.base import Reply
 from mmreason.tools.calls import FAILURES, ModelRequest
 from mmreason.training.generation.sampler import Sampler, cache_prefixes
@@ -72,16 +72,17 @@ def collect_rollouts(
         _start_episodes(task, problem, codec, sampling, epoch)
         for problem, epoch in zip(problems, epochs, strict=True)
     ]
+    # 2) Each goes on to its next action or to its end; what they wait for is asked together.
     active = [state for states in started if isinstance(states, list) for state in states]
+
+    def answer(waiting: Sequence[_EpisodeState]) -> None:
+        _sample_turns(sampler, waiting, sampling)
+        answer_requests(waiting)
+
     with cache_prefixes(sampler):  # the weights stay as they are until all episodes are over
-        while active:
-            # 2) Each goes on to its next action, or to its end.
-            for state in active:
-                state.advance()
-            active = [state for state in active if not state.is_over]
-            # 3) All wishes of a kind are fulfilled together.
-            _sample_turns(sampler, [s for s in active if s.turn_request is not None], sampling)
-            answer_requests([state for state in active if state.request is not None])
+        for _ in run_together(active, answer):
+            pass
+    # 3) What came of them, by problem.
     return [
         _build_group(task, problem, states, sampling)
         for problem, states in zip(problems, started, strict=True)
@@ -112,6 +113,7 @@ class _EpisodeState:
 
     def advance(self) -> None:
         """Go on to the next action, or to the end."""
+        # Taken and cleared first: whatever happens next, no answer is given twice.
         answer, failure = self.completion or self.replies, self.failure
         self.turn_request = self.request = self.completion = self.replies = self.failure = None
         try:
@@ -124,6 +126,7 @@ class _EpisodeState:
             return
         if isinstance(action, ModelRequest):
             self.request = action
+        # An episode that never ends would hold up all the others.
         elif len(self.turns) < MOST_TURNS:
             self.turn_request = action
         else:
@@ -132,6 +135,7 @@ class _EpisodeState:
     def fail(self, kind: str, message: str) -> None:
         """This rollout is missing from its group."""
         self.failed = SampleFailure(kind=kind, message=" ".join(message.split()) or kind)
+        # Its `finally` blocks run now, not when memory is cleaned up.
         self.episode.close()
 
 
@@ -153,6 +157,7 @@ def _start_episodes(
     except FAILURES as error:
         return SampleFailure(kind=type(error).__name__, message=" ".join(str(error).split()))
     return [
+        # By what the rollout is, not by its row: processes and orders give the same rollouts.
         _EpisodeState(
             problem, i, episode, stable_seed(sampling.seed, sampling.step, problem.id, i, epoch)
         )
@@ -204,6 +209,7 @@ def _build_group(
 
 def _build_rollout(task: Task, state: _EpisodeState, sampling: Sampling) -> Rollout | SampleFailure:
     """A rollout that came to its end; why it is none, where it cannot be trained on."""
+    # Without a turn there is no token to train on.
     if state.outcome is None or not state.turns:
         return SampleFailure(kind="NothingWritten", message="the model was never asked")
     try:

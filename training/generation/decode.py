@@ -91,6 +91,7 @@ class _ActiveBatch:
         prefixes = [row.prompt.prefix for row in rows]
         lengths = [prefix.length for prefix in prefixes]
         self.width = max(lengths)
+        # One column less than tokens: the last one is never read.
         self._states = buffer.lay_out(prefixes, lengths, self.width, self.width + longest - 1)
         self._cache = wrap_buffer(self._states, self.width)
         columns = torch.arange(self.width + longest)
@@ -98,6 +99,7 @@ class _ActiveBatch:
         self._mask = (columns >= starts[:, None]).long().to(device)
         next_positions = [prefix.length + prefix.position_shift for prefix in prefixes]
         self._next_positions = torch.tensor(next_positions, device=device)
+        # Drawn before: what a row gets does not depend on how long the others go on.
         uniforms = [uniform_draws(row.request.seed, longest) for row in rows]
         self.uniforms = torch.stack(uniforms).to(device)
 
@@ -105,6 +107,7 @@ class _ActiveBatch:
         """A copy of what has been read of a row."""
         prefix = self.rows[row].prompt.prefix
         columns = slice(self.width - prefix.length, self.width + self.step)
+        # A copy: the row's columns are about to be given to another row.
         return CachedPrefix(self._states[:, :, row, :, columns].clone(), prefix.position_shift)
 
     def keep_rows(self, going: Sequence[int]) -> list[int]:
@@ -114,6 +117,7 @@ class _ActiveBatch:
         order = list(range(count))
         gaps = [row for row in order if row not in going]
         used = slice(self.width + self.step)
+        # As many gaps below `count` as rows at or above it, since `count` rows go on.
         for gap, row in zip(gaps, (row for row in going if row >= count), strict=True):
             self._states[:, :, gap, :, used] = self._states[:, :, row, :, used]
             order[gap] = row

@@ -142,6 +142,7 @@ class EndpointSampler:
         body = {
             **REQUEST_FIELDS,
             "model": self._served_model,
+            # No text: a template or tokenizer of the server's might read it in another way.
             "prompt": list(request.prompt.token_ids),
             "max_tokens": request.max_new_tokens,
             "temperature": request.temperature,
@@ -153,6 +154,8 @@ class EndpointSampler:
         try:
             response = self._client.request("POST", "completions", body, draw=pause, stop=stop)
         except RequestError as error:
+            # A server without one of these would sample from another distribution than is trained
+            # on.
             if error.status in (400, 422) and refused_field(str(error), REQUIRED_FIELDS):
                 raise UsageError(f"{error}: sampling for training needs this field") from error
             raise
@@ -165,6 +168,7 @@ class EndpointSampler:
         if reason not in ("stop", "length") or not isinstance(text, str):
             raise self._bad_response("expected a text that ended by 'stop' or 'length'", choice)
         has_end = bool(ids) and ids[-1] in self._end_ids
+        # Without its end token the model never learns to stop.
         if reason == "stop" and not has_end:
             self._add_note(NO_END)
         return Completion(
@@ -211,6 +215,7 @@ class EndpointSampler:
     ) -> tuple[float, ...]:
         """One a token, or none at all; a note says why none. Of greedy requests those at
         temperature 1 are wanted."""
+        # At temperature 1 both kinds of server say the same.
         if temperature != 1 and self._at_temperature != (temperature > 0):
             self._add_note(OTHER_TEMPERATURE)
             return ()

@@ -69,6 +69,7 @@ class Prefiller:
         """One result a prompt, in order. Raises CacheUnsupportedError, or what the model raises."""
         keys = [self.cache.make_key(prompt) for prompt in prompts]
         # 1) Equal prompts are one.
+        # The samples of a problem have one prompt: a group reads it once.
         distinct = dict(zip(keys, prompts, strict=True))
         # 2) What all of them begin with goes into the cache first.
         self._read_common_beginning(distinct)
@@ -87,6 +88,7 @@ class Prefiller:
         shared = count_common_tokens(keys[0], keys[-1])
         beginning = Prompt(prompts[keys[0]].token_ids[:shared])
         key = self.cache.make_key(beginning)
+        # Less than that is not worth a pass of its own.
         if shared - self.cache.find_longest(key)[1] >= _LEAST_SHARED_TOKENS:
             self._forward([self._look_up(key, beginning)])
 
@@ -102,10 +104,12 @@ class Prefiller:
     def _batch(self, pending: Sequence[_PendingPrompt]) -> Iterator[list[_PendingPrompt]]:
         """Prompts that are read together: the same kinds of input, nearly as much to read."""
         batch: list[_PendingPrompt] = []
+        # Longest first: the first of a batch says how wide all of it is.
         for item in sorted(pending, key=lambda item: (item.signature, -item.unread)):
             grown = [*batch, item]
             real = sum(row.unread for row in grown)
             padding = grown[0].unread * len(grown) - real
+            # Memory goes with the whole width, cached columns included.
             cells = (max(row.start for row in grown) + grown[0].unread) * len(grown)
             is_full = padding > real / 4 + _SLACK_TOKENS or cells > self._batch_tokens
             if batch and (is_full or item.signature != batch[0].signature):
@@ -127,6 +131,7 @@ class Prefiller:
             buffer = self.buffer.lay_out(prefixes, starts, filled, filled + fresh)
             cache = wrap_buffer(buffer, filled)
         else:
+            # Nothing cached: the model's own kind of cache, which it fills itself.
             cache = DynamicCache(config=unwrap_adapter(self._model).config)
         if batch[0].signature:
             logits, shifts = self._read_frames([item.prompt for item in batch], cache)
@@ -139,6 +144,7 @@ class Prefiller:
             cached = states[:, :, row, :, filled - item.start : filled]
             new = states[:, :, row, :, filled + fresh - item.unread :]
             prefix = CachedPrefix(torch.cat((cached, new), dim=3), shifts[row])
+            # Copied out, since the buffer is written over by the next batch.
             self.cache.put(item.key, prefix)
             results.append(PrefilledPrompt(item.key, prefix, logits[row]))
         return results
@@ -152,6 +158,7 @@ class Prefiller:
         positions = torch.zeros((len(batch), fresh), dtype=torch.long)
         shifts = [0 if item.prefix is None else item.prefix.position_shift for item in batch]
         for row, (item, shift) in enumerate(zip(batch, shifts, strict=True)):
+            # The position of a token counts what the model has read, not the columns it lies in.
             ids[row, fresh - item.unread :] = torch.tensor(item.prompt.token_ids[item.start :])
             mask[row, filled - item.start : filled] = 1
             mask[row, filled + fresh - item.unread :] = 1
@@ -170,4 +177,5 @@ class Prefiller:
             if tensor.is_floating_point():
                 inputs[name] = tensor.to(base.dtype)
         logits = forward_last(self._model, cache, **inputs)
+        # By how much the frames moved the positions of what follows them.
         return logits, base.model.rope_deltas.flatten().tolist()

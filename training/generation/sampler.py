@@ -115,6 +115,7 @@ class LocalSampler:
         was_training = self._model.training
         # A cache of this call alone is not worth what was written: nothing goes on from it.
         cache_completions = self._prefiller is not None
+        # Dropout would make tokens of another distribution than the one that is reported.
         self._model.eval()
         try:
             with self.cache_prefixes():
@@ -133,6 +134,7 @@ class LocalSampler:
             return len(requests[i].prompt.token_ids) + requests[i].max_new_tokens
 
         def kind(i: int) -> tuple[Any, ...]:
+            # One forward pass has one set of tensors and one temperature.
             return (input_signature(requests[i].prompt), requests[i].temperature)
 
         # Longest first: a batch is padded to its first.
@@ -160,6 +162,7 @@ class LocalSampler:
             if len(requests) == 1:
                 line = " ".join(str(error).split()) or type(error).__name__
                 return [SampleFailure(kind=type(error).__name__, message=line)]
+        # Draws depend on a request's own seed, so that halves write what the whole would have.
         half = len(requests) // 2
         first = self._sample_or_halve(requests[:half], cache_completions)
         return first + self._sample_or_halve(requests[half:], cache_completions)
@@ -173,6 +176,7 @@ class LocalSampler:
             try:
                 return self._sample_cached(requests, cache_completions)
             except CacheUnsupportedError as error:
+                # Kept: the model will not learn it, and trying costs a pass each time.
                 self.why_uncached = str(error)
         return self._sample_uncached(requests)
 
@@ -267,4 +271,5 @@ class _SeededChoice(LogitsProcessor):
         uniforms = self._uniforms[:, len(self.logprobs)]
         chosen, logprobs = sample_token(scores, uniforms, self._temperature)
         self.logprobs.append(logprobs)
+        # `generate` is greedy here and has one token to take.
         return torch.full_like(scores, -torch.inf).scatter(1, chosen[:, None], 0.0)

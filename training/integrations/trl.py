@@ -139,12 +139,14 @@ class _Loss:
         micro_batches, is_first = _micro_batches(trainer, inputs)
         window: _Window | None = getattr(trainer, "_objective_window", None)
         if window is None:
+            # At the first step: before, TRL still fills in defaults of its own.
             check_settings(self._objective, trainer.args)
         if window is None or is_first:
             window = self._look_ahead(trainer, model, micro_batches)
             trainer._objective_window = window
         # 2. The forward pass of this micro-batch, and its share of the loss.
         batch, auxiliary = _batch(trainer, model, inputs)
+        # The same threshold for every micro-batch, so that the split into them does not matter.
         keep = None
         if window.threshold is not None:
             keep = self._silenced(trainer, batch, window.threshold)
@@ -204,10 +206,12 @@ class _Loss:
             estimate = k3r if trainer.args.use_bias_correction_kl else k3
             kl = estimate(batch, inputs["ref_per_token_logps"].float())
             denominator = window.full_denominator
+            # Over all trainable tokens: silencing one does not free it from the reference.
             kl_loss = aggregate(kl, batch.mask, self._objective.aggregation, denominator)
             terms = terms + trainer.beta * kl_loss
             _metrics(trainer)["kl"].append(_mean(trainer, kl, batch.mask))
         if self._dsdr is not None and "dsdr_shares" in inputs:
+            # DSDR's term is a mean over problems, of which each has `num_generations` rows.
             groups = window.rows / trainer.num_generations
             entropy = dsdr_entropy_loss(batch, inputs["dsdr_shares"], groups)
             terms = terms + self._dsdr.settings.entropy_weight * entropy
@@ -269,6 +273,7 @@ def _gather(trainer: Any, values: Tensor) -> Tensor:
         return values
     from accelerate.utils import gather_object
 
+    # As objects: `gather` of tensors needs equal lengths.
     return torch.tensor(gather_object(values.tolist()), dtype=values.dtype)
 
 
@@ -278,6 +283,7 @@ def _metrics(trainer: Any) -> Any:
 
 def _mean(trainer: Any, values: Tensor, mask: Tensor) -> float:
     """Mean over the tokens of all processes."""
+    # Sums and counts: means of processes with unequal lengths would not add up.
     both = torch.stack([torch.where(mask, values.detach(), 0.0).sum(), mask.sum().to(values)])
     total, number = trainer.accelerator.reduce(both, reduction="sum").tolist()
     return total / max(1.0, number)

@@ -85,6 +85,7 @@ def read_trajectory(
 
     Tokens are counted only where no tool answered: TRL's ids hold the answers too.
     """
+    # Unknown is better than wrong: a reward for length would punish what tools said.
     tokens_out = None
     if completion_ids is not None and not has_tool_replies(completion):
         tokens_out = len(completion_ids)
@@ -126,5 +127,6 @@ def _turn(message: Mapping[str, Any]) -> str:
         content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
     texts.append(content or "")
     for call in message.get("tool_calls") or ():
+        # As our own tasks write calls, so that rewards on format read both alike.
         texts.append(f"<tool>{json.dumps(call.get('function'), ensure_ascii=False)}</tool>")
     return "".join(texts)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mmreason.training.checked_settings import NAMES, check_settings, setting
 from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.types import UsageError
 
@@ -62,10 +63,14 @@ class TrainedWeights:
         True
     """
 
-    lora: Lora | None = None
-    freeze: tuple[str, ...] = ()
+    lora: Lora | None = setting(None, kind=Lora)
+    freeze: tuple[str, ...] = setting((), kind=NAMES)
     """Parameters whose names begin with one of these are not trained."""
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool = setting(False)
+    """Compute activations anew for the gradient: less memory, more time."""
+
+    def __post_init__(self) -> None:
+        check_settings(self, "weights")
 
 
 def select_trained_weights(policy: PolicyModel, selection: TrainedWeights) -> PolicyModel:
@@ -78,7 +83,7 @@ def select_trained_weights(policy: PolicyModel, selection: TrainedWeights) -> Po
         if freeze and name.startswith(freeze):
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in policy.model.parameters()):
-        raise UsageError(f"recipe: freeze={freeze} leaves nothing to train")
+        raise UsageError(f"recipe: weights.freeze={freeze} leaves nothing to train")
     # A prefix with a misspelling would leave weights trained without a word.
     for prefix in freeze:
         if not any(name.startswith(prefix) for name, _ in policy.model.named_parameters()):

@@ -83,6 +83,7 @@ def pack_sequences(
         rows = list(range(len(sequences)))
         # All rows get logits at every position that any of them needs.
         keep = sorted({p - 1 for written in positions for p in written})
+    # Never empty: a pass without a logit would have no gradient to join in.
     keep = keep or [0]
     # 3) Where each written token finds its logits in (rows, K) laid flat.
     index_of = {position: i for i, position in enumerate(keep)}
@@ -98,6 +99,7 @@ def pack_sequences(
         for sequence, written in pairs
         if sequence.logprobs is not None
     ]
+    # All or none: a correction of some rows only would weigh them against the others.
     has_logprobs = len(logprobs) == len(sequences)
     width = max([1, *map(len, positions)])
     return PackedInputs(
@@ -132,6 +134,7 @@ def _to_table(rows: Sequence[Sequence[float]], width: int, dtype: torch.dtype) -
 def _pad_rows(sequences: Sequence[TokenSequence], pad_id: int, model: Any) -> dict[str, Tensor]:
     prompts = [Prompt(sequence.token_ids, sequence.media) for sequence in sequences]
     inputs = pad_prompts(prompts, pad_id=pad_id, side="right", model=model)
+    # Counted over real tokens, so that padding does not shift what follows.
     text_positions = (inputs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
     return inputs | {"position_ids": _position_ids(model, inputs, text_positions)}
 

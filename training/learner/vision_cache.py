@@ -50,6 +50,7 @@ class VisionFeatureCache:
         def forward(self: Any, hidden_states: Tensor, grid_thw: Tensor, **settings: Any) -> Any:
             return cache(hidden_states, grid_thw, **settings)
 
+        # On the instance alone: other models of the class go on as they were.
         tower.forward = MethodType(forward, tower)
         return cache
 
@@ -77,6 +78,8 @@ class VisionFeatureCache:
         # 3) Put the output together, and only then let go of what is over the budget.
         by_clip = [self._features[key] for key in keys]
         for key in keys:
+            # The least recently used go first; the clips of a problem come again for each of its
+            # samples.
             self._features.move_to_end(key)
         while self.used_bytes > self._most_bytes:
             self.used_bytes -= _count_bytes(self._features.popitem(last=False)[1])
@@ -100,6 +103,7 @@ def _count_bytes(features: dict[str, Any]) -> int:
 
 
 def _pixel_key(clip: Tensor, grid: Tensor) -> bytes:
+    # By the very pixels: a clip is known again under any name, and never taken for a similar one.
     raw = clip.detach().cpu().contiguous().view(torch.uint8).numpy()
     shape = repr((grid.tolist(), str(clip.dtype))).encode()
     return hashlib.blake2b(raw.tobytes() + shape, digest_size=16).digest()
@@ -111,6 +115,7 @@ def _split_by_clip(output: Any, sizes: list[int]) -> list[dict[str, Any]]:
 
     def cut(tensor: Tensor) -> list[Tensor]:
         merged = patches // len(tensor)  # patches that the tower merges into one token
+        # Clones, since a view would keep the features of all other clips alive too.
         return [piece.clone() for piece in tensor.split([size // merged for size in sizes])]
 
     by_clip: list[dict[str, Any]] = [{"__kind__": type(output)} for _ in sizes]

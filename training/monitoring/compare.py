@@ -51,6 +51,7 @@ class RunGroup:
             name=self.name,
             curve=tuple(zip(common, means, strict=True)),
             colour=colour,
+            # Extremes, since two or three seeds have no deviation worth drawing.
             band=tuple((min(v), max(v)) for v in values) if len(curves) > 1 else (),
         )
 
@@ -69,6 +70,7 @@ class Comparison:
     @classmethod
     def of(cls, runs: Sequence[Run]) -> Comparison:
         """Group the runs by name. Raises UsageError for fewer than two, or one given twice."""
+        # Resolved: a run would otherwise be compared with itself under another name.
         folders = [run.folder.resolve() for run in runs]
         if len(runs) < 2:
             raise UsageError(f"a comparison needs two runs or more, got {len(runs)}")
@@ -126,6 +128,7 @@ def _page_values(comparison: Comparison) -> dict[str, object]:
     """What `compare.html` shows."""
     names = list(dict.fromkeys(name for run in comparison.runs for name in run.names))
     constants = list_constants(comparison.runs, names)
+    # A figure that never moves is one line of text instead of a panel.
     without_curve = {name for name, _, _ in constants}
     moving = [name for name in names if name not in without_curve]
     columns = [name for name in KEY_FIGURES.values() if name in names]
@@ -169,6 +172,7 @@ def _mean_and_deviation(values: Sequence[float]) -> str:
     mean = math.fsum(values) / len(values)
     if len(values) < 2:
         return format_number(mean)
+    # Of a sample: the seeds stand for all that could have been drawn.
     deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
     return f"{format_number(mean)} ± {deviation:.2g}"
 

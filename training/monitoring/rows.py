@@ -34,6 +34,7 @@ def encode_step(report: StepReport) -> bytes:
         >>> encode_step(StepReport(step=1, steps=9, metrics={"reward/mean": 0.5}))
         b'{"step":1,"steps":9,"metrics":{"reward/mean":0.5}}\\n'
     """
+    # JSON has no NaN, and a word in its place would break every reader of the log.
     numbers = {name: float(value) for name, value in report.metrics.items()}
     bad = [name for name, value in numbers.items() if not math.isfinite(value)]
     warnings = list(report.warnings) + [f"{name} was {numbers[name]}: not logged" for name in bad]
@@ -126,6 +127,7 @@ def _plain(value: float | None) -> float | None:
 
 def _token_row(token: SampleToken) -> list[Any]:
     row = [token.text, int(token.role), _plain(token.logprob), _plain(token.entropy)]
+    # A fifth field where it says something: most lines of a log are tokens.
     return [*row, 1] if token.silenced else row
 
 
@@ -149,6 +151,7 @@ def _shorten(sequence: tuple[SampleToken, ...]) -> list[SampleToken]:
     tokens: list[SampleToken] = []
     for (role, text), run in groupby(sequence, lambda t: (t.role, t.text)):
         alike = list(run)
+        # The places of frames: hundreds of one token, which tell nothing each.
         if role is not Role.ASSISTANT and len(alike) > _MOST_ALIKE:
             alike = [replace(alike[0], text=f"{text} \N{MULTIPLICATION SIGN} {len(alike):,}")]
         tokens += alike
@@ -201,6 +204,7 @@ def _whole(value: Any, what: str) -> int:
 
 
 def _number(value: Any, what: str) -> float:
+    # Compared before conversion: float() of a very long integer raises another error.
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300:
         raise ValueError(f"'{what}' must be a finite number, found {str(value)[:40]!r}")
     if not math.isfinite(value):

@@ -100,6 +100,7 @@ class Run:
         """All figures there are: those known first, in the order they are listed in."""
         logged = dict.fromkeys(name for step in self.steps for name in step.metrics)
         order = {name: i for i, name in enumerate(METRICS)}
+        # Components have names of the user's; they stand where the list has them.
         components = order["component/NAME"]
 
         def rank(name: str) -> tuple[int, str]:
@@ -158,6 +159,7 @@ def summarise_curve(name: str, curve: StepCurve) -> CurveEnd | None:
     """The numbers that stand for a curve; None where it has no point."""
     if not curve:
         return None
+    # Single steps are noisy: runs are compared by the mean of their ends.
     tail = [value for _, value in curve[-max(1, round(_FINAL_PART * len(curve))) :]]
     # Of the rewards, the deviation alone is not better for being larger.
     is_upwards = name.startswith(_UPWARDS) and name != "reward/deviation"

@@ -98,6 +98,7 @@ def select_samples(
 def find_silenced(samples: Mapping[int, Sequence[SampleView]]) -> list[SilencedToken]:
     """The newest silenced tokens with what stands round them."""
     newest: list[SilencedToken] = []
+    # Newest first, so that the limit cuts off the oldest.
     for step in sorted(samples, reverse=True):
         for view in samples[step]:
             for row in view.sequences:
@@ -144,6 +145,8 @@ def _role_spans(row: Sequence[SampleToken], advantage: float) -> tuple[RoleSpan,
     spans: list[RoleSpan] = []
     for role, group in groupby(row, lambda token: token.role):
         tokens = list(group)
+        # Only what the model wrote has figures a token; the rest is one text, and a fraction of the
+        # page.
         if role is Role.ASSISTANT:
             views = tuple(_token_view(token, advantage) for token in tokens)
             spans.append(RoleSpan(_ROLE_WORDS[role], "", views))
@@ -155,6 +158,7 @@ def _role_spans(row: Sequence[SampleToken], advantage: float) -> tuple[RoleSpan,
 
 
 def _token_view(token: SampleToken, advantage: float) -> TokenView:
+    # The colour says what training does to the token, the shade how unlikely it was.
     sign = "plus" if advantage > 0 else "minus" if advantage < 0 else "zero"
     css = [f"mmr-{sign}", f"mmr-shade-{_shade(token.logprob)}"]
     if token.silenced:
@@ -191,6 +195,7 @@ def _join_texts(tokens: Sequence[SampleToken]) -> str:
 
 
 def _probability(logprob: float) -> str:
+    # Rounding can lift the logarithm of 1 a little above 0.
     return format_number(math.exp(min(logprob, 0.0)))
 
 

@@ -58,6 +58,7 @@ class Dialogues:
         rows = [
             _encode_dialogue(messages, train, tokenizer) for messages, train in join_steps(path)
         ]
+        # By length, so that a batch is hardly padded.
         usable = sorted((row for row in rows if len(row.ids) <= longest), key=lambda r: len(r.ids))
         if not usable:
             raise UsageError(f"{path} holds no dialogue of at most {longest} tokens")
@@ -99,6 +100,7 @@ def join_steps(path: Path) -> list[tuple[list[_Message], list[bool]]]:
         # The steps of a play stand one after the other, each with all before it.
         if conversations and messages[: len(conversations[-1][0])] == conversations[-1][0]:
             before = conversations.pop()[1]
+            # One long conversation in place of all its beginnings: each turn is read once.
             train[: len(before)] = [a or b for a, b in zip(before, train, strict=False)]
         conversations.append((messages, train))
     return conversations

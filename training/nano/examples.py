@@ -100,6 +100,7 @@ def make_image_example(rng: random.Random, config: NanoConfig, stage: Stage) -> 
     world = _small_world(rng, stage, scenes=1)
     scene = world.scenes[0]
     time_s = rng.uniform(0.25, 0.75) * world.duration_s
+    # A moment as a stretch, since questions are made of stretches.
     moment = Span(time_s, min(world.duration_s, time_s + 1e-3))
     pairs = _image_dialogue(rng, world, moment, config.questions)
     if rng.random() < stage.half_truth_share:
@@ -151,6 +152,7 @@ def _small_world(rng: random.Random, stage: Stage, scenes: int) -> World:
     for _ in range(scenes):
         length_s = rng.uniform(2.0, 6.0) if scenes == 1 else rng.uniform(2.5, 5.0)
         actors = rng.randint(1, stage.most_actors) if rng.random() > 0.03 else 0
+        # Now and then an empty scene: "nothing" has to be learnt as well.
         scene = generate.scene(rng, start_s, length_s, actors=actors, text_share=stage.word_share)
         # Early on things are large and plain, so that looking pays at once.
         if rng.random() < stage.large_share:
@@ -158,6 +160,7 @@ def _small_world(rng: random.Random, stage: Stage, scenes: int) -> World:
                 a.model_copy(update={"size": "large", "pattern": "plain"}) for a in scene.actors
             ]
             scene = scene.model_copy(update={"actors": tuple(bare)})
+        # Scenes follow each other without a gap, whatever their rounded times.
         world_scenes.append(scene.model_copy(update={"start_s": start_s}))
         start_s = scene.end_s
     return World(scenes=tuple(world_scenes))
@@ -189,6 +192,7 @@ def _balanced(rng: random.Random, candidates: list[Question], n: int) -> list[Qu
 
 
 def _ask(rng: random.Random, question: Question) -> tuple[str, str]:
+    # Few: nano answers in words, and options are what benchmarks add.
     if rng.random() < 0.1:
         question = with_options(question, rng)
     lines = [f"{chr(65 + i)}. {option}" for i, option in enumerate(question.options)]
@@ -254,7 +258,9 @@ def _dense(
     world: World, times_s: list[float], coverages: list[np.ndarray], span: Span
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """What each visual token (16x16 pixels, two frames) shows: classes and the actor's box."""
+    # Motion is that of the whole clip: no single token shows it.
     sighting_of = {(id(s.scene), s.actor.id): s for s in find_sightings(world, span, least_s=0.0)}
+    # A token covers two frames; an odd last frame stands twice, as `patchify` has it.
     slices = [(i, min(i + 1, len(times_s) - 1)) for i in range(0, len(times_s), 2)]
     height, width = coverages[0].shape[1:]
     grid = (len(slices), height // TOKEN_PX, width // TOKEN_PX)
@@ -282,6 +288,8 @@ def _dense(
                 values |= {"size": actor.size, "motion": motion}
                 for name, value in values.items():
                     labels[name][token_slice][tokens] = (
+                        # 0 is the background; -100 is ignored by the loss, as a motion that cannot
+                        # be told must be.
                         -100 if value is None else LABELS[name].index(value) + 1
                     )
                 targets[token_slice][tokens] = boxes_by_id.get(actor.id, (0, 0, 0, 0))
@@ -302,6 +310,7 @@ def _outside(rng: random.Random, config: NanoConfig, stage: Stage, frames: int) 
     """Footage that is no scripted world, asked the same kinds of questions."""
     world = _small_world(rng, Stage(share=0, image_share=0), scenes=1)
     candidates = make_questions(world, world.span, seed=rng.randrange(1 << 30))
+    # Questions of a world that is not shown, so that only the picture tells that it is another.
     prompts = [
         CAPTION_PROMPT,
         *(_ask(rng, q)[0] for q in _balanced(rng, candidates, config.questions - 1)),

@@ -107,6 +107,7 @@ class Learner(nn.Module):
         loss, report = self.loss(batch)
         loss.backward()
         # Gradients are computed in bfloat16 and taken over by the float32 weights that learn.
+        # One after the other, so that both sets of gradients are never whole in memory.
         for slow, quick in zip(self.master.parameters(), self.fast.parameters(), strict=True):
             slow.grad = None if quick.grad is None else quick.grad.float()
             quick.grad = None
@@ -146,6 +147,7 @@ class Learner(nn.Module):
         for name, truth in batch.dense.items():
             scores = read[name].float()
             # Most tokens show background; what matters is on the actors.
+            # Less for background, not nothing: a token has to say when it shows no actor.
             weight = torch.ones(scores.shape[1], device=scores.device)
             weight[0] = 0.15
             if bool((truth != IGNORED).any()):

@@ -48,6 +48,7 @@ def draw_terminal(rng: random.Random, frames: int, size_px: tuple[int, int]) -> 
     inks = [_ink(rng) for _ in range(rng.randint(1, 4))]
     # More rows than fit, so that they can scroll.
     rows = [_random_words(rng, rng.randint(0, 7)) for _ in range(height // step + 3 * frames)]
+    # Indented like code.
     left_px = [2 + 6 * rng.choice((0, 0, 1, 2)) for _ in rows]
     speed = rng.choice((0, 0, 1, 2))
     grows = rng.random() < 0.3
@@ -129,6 +130,7 @@ def draw_sky(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.nd
     width, height = size_px
     grain = np.random.default_rng(rng.randrange(1 << 32))
     count = rng.randint(3, 160)
+    # Beyond the edges too, so that glows drift in and out.
     centres = grain.uniform((-20, -20), (width + 20, height + 20), (count, 2))
     radius = np.abs(grain.standard_normal(count)) * rng.uniform(0.3, 3) + 0.5
     bright = grain.uniform(30, 255, count)
@@ -157,6 +159,7 @@ def draw_pattern(rng: random.Random, frames: int, size_px: tuple[int, int]) -> n
     kind = rng.choice(("bars", "checks", "rings", "wave", "grid"))
     pictures = []
     for frame in range(frames):
+        # Coordinates turned by the pattern's angle; moving is a shift along one of them.
         along = np.cos(angle) * x + np.sin(angle) * y + speed * frame
         across = np.cos(angle) * y - np.sin(angle) * x
         if kind == "rings":
@@ -204,6 +207,7 @@ def draw_chart(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.
                 cv2.polylines(picture, [line], False, inks[s], rng.choice((1, 1, 2)), cv2.LINE_AA)
             for x, y in line.tolist():
                 if kind == "bars":
+                    # Bars of several series stand beside each other.
                     x += 2 * s
                     cv2.rectangle(picture, (x, y), (x + 2, bottom_px), inks[s], -1)
                 elif kind == "dots":
@@ -275,6 +279,7 @@ def _colour(rng: random.Random) -> np.ndarray:
 
 
 def _ink(rng: random.Random) -> tuple[float, float, float]:
+    # Most text is black, white or nearly so.
     grey = rng.choice((0.0, 255.0, 230.0, rng.uniform(0, 255)))
     if rng.random() < 0.5:
         return (grey, grey, grey)
@@ -297,6 +302,7 @@ def _write(
 ) -> None:
     import cv2
 
+    # Thicker strokes would run small letters together.
     weight = 1 if scale < 0.7 else 2
     cv2.putText(
         picture, text, (int(corner[0]), int(corner[1])), font, scale, ink, weight, cv2.LINE_AA

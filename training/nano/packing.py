@@ -69,6 +69,7 @@ def patchify(frames: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
         >>> patches.shape, grid
         ((8, 384), (1, 2, 4))
     """
+    # The vision tower reads frames in pairs.
     if len(frames) % 2:
         frames = np.concatenate([frames, frames[-1:]])
     f, height, width, _ = frames.shape
@@ -87,6 +88,8 @@ def slice_times(times_s: tuple[float, ...]) -> list[float]:
         >>> slice_times((0.5, 1.5, 2.5))
         [1.0, 2.5]
     """
+    # In the processor's own order of rounding, or training would read other digits than asking
+    # does.
     stamps = [round(t * 1000) / 1000 for t in times_s]
     return [(stamps[i] + stamps[min(i + 1, len(stamps) - 1)]) / 2 for i in range(0, len(stamps), 2)]
 
@@ -94,6 +97,7 @@ def slice_times(times_s: tuple[float, ...]) -> list[float]:
 def pack_examples(examples: list[Example], tokenizer: PreTrainedTokenizerFast) -> PackedBatch:
     """One batch of examples that are all images or all clips of one length."""
     rows = [_pack_row(example, tokenizer) for example in examples]
+    # Few different lengths: kernels and memory are reused from batch to batch.
     length = -(-max(len(row.ids) for row in rows) // LENGTH_STEP) * LENGTH_STEP
     n = len(rows)
     pad = tokenizer.convert_tokens_to_ids("<|endoftext|>")
@@ -208,6 +212,7 @@ def _encode_text(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[int, ..
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+    # A fresh list, since callers extend it and the cached tuple is everybody's.
     return list(_encode_text(tokenizer, text))
 
 
@@ -215,5 +220,6 @@ def _visibility(segments: np.ndarray) -> np.ndarray:
     """bool (n, n): row i may look at column j."""
     n = len(segments)
     causal = np.tril(np.ones((n, n), bool))
+    # Each question sees the clip and itself: many questions cost one pass over the clip.
     is_same = segments[:, None] == segments[None, :]
     return causal & (is_same | (segments == 0)[None, :])

@@ -26,20 +26,16 @@ KINDS: tuple[Kind, ...] = (
 
 recipe = rl.Recipe(
     task=FrameTask(split="train", kinds=KINDS),
-    held_out=FrameTask(split="held-out", kinds=KINDS),
     out=Path("runs/reinforced"),
     model=Path("runs/half_truths/model"),
     steps=150,
-    problems_per_step=16,
-    samples=8,
-    objective="dapo",
-    learning_rate=1e-4,
-    warmup_updates=5,
-    kl=rl.Kl(coefficient=0.01),
-    freeze=("model.visual",),
-    micro_tokens=4_000,
-    sampling_tokens=12_000,
-    evaluate_every=50,
-    evaluate_problems=160,
-    checkpoint_every=25,
+    sampling=rl.SamplingSettings(problems_per_step=16, samples=8, batch_tokens=12_000),
+    objective=rl.ObjectiveSettings(formula="dapo", kl=rl.Kl(coefficient=0.01)),
+    optimiser=rl.OptimiserSettings(learning_rate=1e-4, warmup_updates=5),
+    weights=rl.TrainedWeights(freeze=("model.visual",)),
+    batching=rl.BatchingSettings(micro_tokens=4_000),
+    checkpoints=rl.CheckpointSettings(every=25),
+    evaluation=rl.EvaluationSettings(
+        held_out=FrameTask(split="held-out", kinds=KINDS), every=50, problems=160
+    ),
 )

@@ -96,6 +96,7 @@ def make_exercise(rng: random.Random, level: int) -> Turns:
         return _plain(rng, timed=level > 2, things=1 if level < 4 else 2)
     while True:
         listed = _Listed.draw(rng, things=level - 3)
+        # More than are needed: many fit several things, and those are not asked.
         questions = [listed.draw_question(rng) for _ in range(3 * QUESTIONS)]
         answered = [
             (question, turn)
@@ -130,6 +131,7 @@ def _name_by_number(rng: random.Random, *, whole: bool) -> Turns:
     turns: Turns = []
     for position in rng.sample(range(len(names)), len(names)):
         name = names[position]
+        # The list stands in the first question alone, as in a conversation.
         phrase = name if whole else _distinctive_question(rng, name, names).thing
         head = [] if turns else lines
         turns.append(("user", "\n".join([*head, f"find {phrase}"])))
@@ -141,6 +143,7 @@ def _distinctive_question(rng: random.Random, name: str, names: list[str]) -> _L
     """A question about the thing of that name that fits no other of `names`, if one is found."""
     question = _ask(rng, name)
     for _ in range(TRIES):
+        # By the parser that the teacher reads captions with, so that both mean the same.
         if {other for other in names if find_things_told(other, question.thing)} == {name}:
             break
         question = _ask(rng, name)
@@ -207,6 +210,7 @@ class _Listed:
             screen_words.append(word)
             # Things stay in view over a border now and then, as in real captions.
             staying = figures[-1:] if rng.random() < STAYS else []
+            # A caption has as many things with one that stayed as without.
             new = rng.randint(1, things) - len(staying)
             figures = [*staying, *(_figure(rng) for _ in range(new))]
             describe = _describe_clip if leaves else _describe_stills
@@ -228,6 +232,7 @@ class _Listed:
         if not sized_things or rng.random() < ABSENT:
             return replace(_ask(rng, _figure(rng)), word=word)
         question = replace(_ask(rng, rng.choice(sized_things)), word=word)
+        # The same thing in two captions is one thing: the first of them is the one to go to.
         return question if len({name for _, name in self._fits(question)}) == 1 else None
 
     def _fits(self, question: _ListQuestion) -> list[tuple[NodeId, str]]:
@@ -301,6 +306,7 @@ def _describe_clip(
 def _ask(rng: random.Random, name: str) -> _ListQuestion:
     """A question about the thing of that full name."""
     size, colour, *pattern, shape = name.split()
+    # Captions leave "plain" out; questions ask for it all the same.
     attributes = {"size": size, "colour": colour, "shape": shape, "pattern": (*pattern, "plain")[0]}
     kind = rng.choice((*_ATTRIBUTES, "motion", "order"))
     if kind in _ATTRIBUTES:
@@ -311,6 +317,7 @@ def _ask(rng: random.Random, name: str) -> _ListQuestion:
     if kind == "motion":
         moves = motion_answer(rng.choice(NEEDLE_MOTIONS))
         return _ListQuestion(thing, f"How does the {thing} move?", None, moves)
+    # Rivals need not be in the list: which comes first is for looks to find out.
     rivals = [" ".join(_figure(rng).split()[:2]) for _ in range(rng.randint(1, 2))]
     rivals = [f"{other} {rng.choice(VALUES['shape'])}" for other in rivals]
     enumeration = ", the ".join([thing, *rivals[:-1]])

@@ -62,6 +62,7 @@ def find_things_asked(question: str) -> tuple[str, ...]:
         return tuple(thing.removeprefix("the ") for thing in order[1])
     for form in _FORMS:
         if (match := re.match(form, plain)) is not None:
+            # The one shape whose plural is not a mere s.
             single = {"crosses": "cross"}
             singular = [single.get(w, w.removesuffix("s")) for w in match[1].split()]
             return (" ".join(singular) if plain.startswith("How many") else match[1],)
@@ -180,6 +181,7 @@ class Teacher:
             if (names := self._names(node, thing))
         ]
         # Node ids sort by their place in time.
+        # The deepest tells most: what was found on the way down is not left for another branch.
         return min(fits, key=lambda fit: (-len(fit[0]), fit[0]), default=None)
 
     def _names(self, node: NodeId, thing: str) -> list[str]:
@@ -203,6 +205,7 @@ class Teacher:
 
     def _is_inside_hint(self, node: NodeId) -> bool:
         """Whether no hint speaks against the node."""
+        # A hint speaks of its own level and those above: deeper down nothing is known.
         levels = {len(hint) for hint in self.hinted if len(hint) <= len(node)}
         return all(node[:level] in self.hinted for level in levels)
 
@@ -215,6 +218,7 @@ class Teacher:
 
     def _open(self, thing: str, node: NodeId, clue: str) -> str:
         self.opened.add(node)
+        # Opening a node is what shows the captions of its children.
         self.read_nodes += [child.id for child in self.tree.children(node)]
         return write_open_turn(thing, clue, node)
 
@@ -270,6 +274,7 @@ def _first_sight(text: str) -> str | None:
     """The first line of a look that says more than "it is not there"."""
     match = _INFORMATION.search(text)
     sights = [] if match is None else [_TIME.sub("", line) for line in match[1].split(" / ")]
+    # A look may be at several frames, of which some miss the thing.
     return next((x for x in sights if not says_absent(x) and x.split()[:1] != ["no"]), None)
 
 

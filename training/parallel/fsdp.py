@@ -238,7 +238,7 @@ def _check_plugin(accelerator: Accelerator) -> None:
         (
             "fsdp_activation_checkpointing",
             plugin.activation_checkpointing,
-            "set gradient_checkpointing=True in the recipe",
+            "set weights=TrainedWeights(gradient_checkpointing=True) in the recipe",
         ),
     ):
         if is_set:

@@ -17,6 +17,7 @@ import torch
 from accelerate import Accelerator, DistributedType
 from torch import Tensor
 
+from mmreason.training.checked_settings import BETAS, check_settings, setting
 from mmreason.training.learner.logprobs import Precision, Scorer
 from mmreason.training.learner.packing import pack_nothing
 from mmreason.training.learner.policy_model import PolicyModel
@@ -28,17 +29,24 @@ from mmreason.types import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimiserSettings:
-    """AdamW, and what gradients are clipped to.
+    """AdamW, what gradients are clipped to, and how the rate begins.
 
     Example:
         >>> OptimiserSettings(learning_rate=1e-5).betas
         (0.9, 0.999)
     """
 
-    learning_rate: float
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    max_gradient_norm: float = 1.0
+    learning_rate: float = setting(1e-6, above=0)
+    warmup_updates: int = setting(10, least=0)
+    """Over these the rate rises in a line."""
+    weight_decay: float = setting(0.0)
+    betas: tuple[float, float] = setting((0.9, 0.999), kind=BETAS)
+    max_gradient_norm: float = setting(1.0)
+    max_skipped: int = setting(5, least=1)
+    """Skipped updates in a row that end the run."""
+
+    def __post_init__(self) -> None:
+        check_settings(self, "optimiser")
 
 
 class Strategy(Protocol):

@@ -50,6 +50,7 @@ def box_iou(trajectory: Trajectory, truth: Truth) -> float | None:
         return None
     if not trajectory.boxes:
         return 0.0
+    # What a box round everything would score is no merit: it is taken off.
     return above_whole(min(iou(box, target) for box in trajectory.boxes), whole)
 
 
@@ -90,6 +91,7 @@ def best_matching(values: Sequence[Sequence[float]]) -> float:
         1.5
     """
     if len(values) > len(values[0]):
+        # The shorter side as rows, since each row costs a search over all columns.
         values = list(zip(*values, strict=True))
     rows, columns = len(values), len(values[0])
     row_price, column_price = [0.0] * rows, [0.0] * columns
@@ -117,6 +119,7 @@ def _match_one_more_row(
     row, last = start, -1
     while True:
         for column in open_columns:
+            # Negated: the algorithm looks for the least cost, we for the most overlap.
             gap = -values[row][column] - row_price[row] - column_price[column]
             if gap < slack[column]:
                 slack[column], before[column] = gap, last

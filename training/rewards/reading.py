@@ -71,6 +71,7 @@ def from_answer(
     """
     absent = answer.stop_reason is StopReason.ABSTAINED or declines_to_answer(answer.text)
     evidence, steps = answer.evidence, list(_chosen_steps(answer.trace))
+    # () says that there is none, None that nothing is said of it: rewards judge only the first.
     boxes = tuple(Box(*box) for item in evidence for box in item.boxes_px)
     # A box has a time where its evidence is of one frame.
     single_frame = [item for item in evidence if len(item.frame_times_s) == 1]

@@ -2,7 +2,11 @@
 
 from mmreason.training import rl
 
-recipe = rl.Recipe(task=task, out=Path("runs/first"), model="nano", steps=20)
+recipe = rl.Recipe(
+    task=task,
+    out=Path("runs/first"),
+    optimiser=rl.OptimiserSettings(learning_rate=1e-5),
+)
 for report in rl.train(recipe):
     print(report.step, report.metrics["reward/mean"])
 
@@ -17,22 +21,46 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmreason.training.learner.policy_model import PolicyModel
     from mmreason.training.rl.events import METRICS, SampleToken, SampleView, StepReport
-    from mmreason.training.rl.recipe import Dsdr, Kl, Lora, Overlong, Recipe, Stapo, read_recipe
+    from mmreason.training.rl.recipe import (
+        BatchingSettings,
+        CheckpointSettings,
+        Dsdr,
+        EvaluationSettings,
+        Kl,
+        Lora,
+        ObjectiveSettings,
+        OptimiserSettings,
+        Overlong,
+        Recipe,
+        ReportSettings,
+        SamplingSettings,
+        Stapo,
+        TrainedWeights,
+        read_recipe,
+    )
     from mmreason.training.rl.trainer import NothingLearnt, TrainingStopped, export, train
 
 __all__ = [
     "METRICS",
+    "BatchingSettings",
+    "CheckpointSettings",
     "Dsdr",
+    "EvaluationSettings",
     "Kl",
     "Lora",
     "NothingLearnt",
+    "ObjectiveSettings",
+    "OptimiserSettings",
     "Overlong",
     "PolicyModel",
     "Recipe",
+    "ReportSettings",
     "SampleToken",
     "SampleView",
+    "SamplingSettings",
     "Stapo",
     "StepReport",
+    "TrainedWeights",
     "TrainingStopped",
     "export",
     "read_recipe",
@@ -44,6 +72,14 @@ _HOMES = {
     "SampleToken": "mmreason.training.rl.events",
     "SampleView": "mmreason.training.rl.events",
     "StepReport": "mmreason.training.rl.events",
+    "BatchingSettings": "mmreason.training.rl.recipe",
+    "CheckpointSettings": "mmreason.training.rl.recipe",
+    "EvaluationSettings": "mmreason.training.rl.recipe",
+    "ObjectiveSettings": "mmreason.training.rl.recipe",
+    "OptimiserSettings": "mmreason.training.rl.recipe",
+    "ReportSettings": "mmreason.training.rl.recipe",
+    "SamplingSettings": "mmreason.training.rl.recipe",
+    "TrainedWeights": "mmreason.training.rl.recipe",
     "Dsdr": "mmreason.training.rl.recipe",
     "Kl": "mmreason.training.rl.recipe",
     "Lora": "mmreason.training.rl.recipe",

@@ -27,7 +27,7 @@ from mmreason.training.objectives.diversity import embed_bag_of_words
 from mmreason.training.parallel.processes import Gather
 from mmreason.training.rl.batches import TrainingRow
 from mmreason.training.rl.metrics import Metric
-from mmreason.training.rl.recipe import Dsdr, Recipe
+from mmreason.training.rl.recipe import Dsdr, ObjectiveSettings, Recipe
 from mmreason.training.rollouts.types import Group, Rollout
 
 LEAST_SCALE = 1e-4
@@ -75,11 +75,13 @@ class KindScales:
             [1.0, -1.0, 1.0]
         """
         rows = {kind: torch.tensor([other == kind for other in kinds]) for kind in set(kinds)}
+        # Sums and counts, not means: only these add up over processes with unequal rows.
         sums = [
             (kind, float(advantage[mask].square().sum()), int(mask.sum()))
             for kind, mask in rows.items()
         ]
         all_sums = gather(sums)
+        # In one order everywhere, so that a checkpoint reads alike whichever process wrote it.
         for kind in sorted({kind for kind, _, _ in all_sums}):
             square = sum(total for other, total, _ in all_sums if other == kind)
             square /= sum(count for other, _, count in all_sums if other == kind)
@@ -97,9 +99,11 @@ def compute_advantages(
 ) -> StepAdvantages:
     """Advantages of all rollouts of one process. `scales` is updated where the recipe has them,
     from the rollouts of all processes, which `gather` brings together."""
+    objective = recipe.objective
     # 1) One row a rollout, NaN where a reward or a verdict is missing.
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     group_ids = [i for i, group in enumerate(groups) for _ in group.rollouts]
+    # The position is that in the whole step: keys sort alike however processes share it out.
     keys = [(g.position, i, r.sample) for i, g in enumerate(groups) for r in g.rollouts]
     group = torch.tensor(group_ids, dtype=torch.long)
     reward = _to_column([r.scored.total for r in rollouts])
@@ -108,15 +112,15 @@ def compute_advantages(
 
     # 2) Shaping: rewards that look at lengths and at the other answers of the group.
     shaped, entropy_shares = reward, torch.zeros_like(reward)
-    if recipe.overlong is not None:
+    if objective.overlong is not None:
         shaped = shaped + overlong_penalty(
             torch.tensor([r.completion_tokens for r in rollouts]),
-            max_length=recipe.overlong.max_tokens,
-            buffer=recipe.overlong.buffer_tokens,
+            max_length=objective.overlong.max_tokens,
+            buffer=objective.overlong.buffer_tokens,
         )
-    if recipe.dsdr is not None and rollouts:
+    if objective.dsdr is not None and rollouts:
         shaped, entropy_shares, diversity = _reward_diversity(
-            rollouts, shaped, is_right == 1, group, recipe.dsdr
+            rollouts, shaped, is_right == 1, group, objective.dsdr
         )
         of_right = diversity[is_right == 1]
         if len(of_right):
@@ -124,15 +128,15 @@ def compute_advantages(
         metrics["dsdr/groups"] = Metric.sum(len(torch.unique(group[is_right == 1])))
 
     # 3) Advantages, over the rollouts of all processes.
-    advantage = _advantages_over_all(rollouts, shaped, keys, recipe, gather)
-    if recipe.kind_scale_decay is not None:
+    advantage = _advantages_over_all(rollouts, shaped, keys, objective, gather)
+    if objective.kind_scale_decay is not None:
         kinds = [rollout.problem.kind for rollout in rollouts]
-        advantage = scales.scale(advantage, kinds, recipe.kind_scale_decay, gather)
+        advantage = scales.scale(advantage, kinds, objective.kind_scale_decay, gather)
 
     # 4) Which of them are trained on.
     keep = ~torch.isnan(reward)
-    if recipe.dynamic_sampling and rollouts:
-        weight = 0.0 if recipe.dsdr is None else recipe.dsdr.reward_weight
+    if recipe.sampling.dynamic and rollouts:
+        weight = 0.0 if objective.dsdr is None else objective.dsdr.reward_weight
         chosen = keep_groups(is_right, group, diversity_weight=weight)
         dropped = len(set(group_ids)) - len(set(group[chosen.keep].tolist()))
         metrics["groups/dropped"] = Metric.sum(dropped)
@@ -146,6 +150,7 @@ def compute_advantages(
             sequence=sequence,
             rollout=rollouts[i],
             advantage=float(advantage[i]),
+            # The share is of the rollout; its rows divide it.
             entropy_share=float(entropy_shares[i]) / len(rollouts[i].sequences),
             rollout_key=keys[i],
         )
@@ -163,15 +168,17 @@ def compute_advantages(
 def group_has_signal(group: Group, recipe: Recipe) -> bool:
     """Whether dynamic sampling would keep the group: right and wrong answers in it, or, with a
     bonus for diversity, any right one. Always true without dynamic sampling."""
-    if not recipe.dynamic_sampling:
+    if not recipe.sampling.dynamic:
         return True
+    # Before any advantage is known, so that the trainer can draw another group in its place.
     right = [r.outcome.correct for r in group.rollouts if r.outcome.correct is not None]
-    solved_counts = recipe.dsdr is not None and recipe.dsdr.reward_weight > 0
+    solved_counts = recipe.objective.dsdr is not None and recipe.objective.dsdr.reward_weight > 0
     return any(right) and (solved_counts or not all(right))
 
 
 def _to_column(values: Sequence[float | bool | None]) -> Tensor:
     """(B,) float64, NaN for None."""
+    # Doubles: rewards that differ in the last digit must not make a signal of rounding.
     return torch.tensor([_as_number(value) for value in values], dtype=torch.float64)
 
 
@@ -183,14 +190,14 @@ def _advantages_over_all(
     rollouts: Sequence[Rollout],
     reward: Tensor,
     keys: Sequence[RolloutKey],
-    recipe: Recipe,
+    objective: ObjectiveSettings,
     gather: Gather,
 ) -> Tensor:
     """(B,) of the rows of this process, taken over those of all: an objective may look at more than
     one group."""
     # 1) Rows of all processes, in the order in which one process would have them.
     local = [
-        (key, value, r.scored.total, r.scored.values if recipe.gdpo else {})
+        (key, value, r.scored.total, r.scored.values if objective.gdpo else {})
         for key, value, r in zip(keys, reward.tolist(), rollouts, strict=True)
     ]
     rows = sorted(gather(local), key=lambda row: row[0])
@@ -201,18 +208,20 @@ def _advantages_over_all(
     number_of = {group_key: i for i, group_key in enumerate(group_keys)}
     group = torch.tensor([number_of[key[:2]] for key, *_ in rows], dtype=torch.long)
     shaped = torch.tensor([value for _, value, *_ in rows], dtype=torch.float64)
-    if recipe.gdpo:
+    if objective.gdpo:
         # 3) GDPO: a column a component, and one for what shaping added where it added anything.
         names = sorted({name for *_, values in rows for name in values})
         columns = [[_as_number(values.get(name)) for name in names] for *_, values in rows]
         components = torch.tensor(columns, dtype=torch.float64)
+        # A rollout without a reward counts in none of its components either.
         components[torch.isnan(shaped)] = math.nan
         added = shaped - shaped.new_tensor([_as_number(total) for _, _, total, _ in rows])
+        # A column of zeros would have no deviation to be divided by.
         if bool((added.nan_to_num() != 0).any()):
             components = torch.cat([components, added[:, None]], dim=1)
         advantage = gdpo_advantage(components, group)
     else:
-        advantage = recipe.resolved_objective.advantage(shaped, group)
+        advantage = objective.resolved_formula.advantage(shaped, group)
     # 4) Those of this process, in its own order.
     row_of = {key: i for i, (key, *_) in enumerate(rows)}
     return advantage[torch.tensor([row_of[key] for key in keys], dtype=torch.long)]
@@ -223,8 +232,10 @@ def _reward_diversity(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(B,) rewards with the bonus, (B,) shares of the entropy term, (B,) diversity."""
     measures = []
+    # Words serve where nothing else is asked for; with `mentions` alone they stay out.
     if dsdr.embed is not None or dsdr.mentions is None:
         texts = [
+            # Never an empty text, whose embedding would have no direction.
             "\n".join(r.outcome.trajectory.turns) or r.outcome.trajectory.answer or " "
             for r in rollouts
         ]
@@ -236,6 +247,7 @@ def _reward_diversity(
         items = [dsdr.mentions(rollout) for rollout in rollouts]
         measures.append(unique_share(items, group, correct=is_right, reference=dsdr.reference))
     diversity = torch.stack([measure.double() for measure in measures]).mean(dim=0)
+    # Diversity is paid for right answers only: else a wrong one earns by being odd.
     is_rewarded = is_right & ~torch.isnan(reward)
     shaped = dsdr_reward(reward, is_rewarded, diversity, weight=dsdr.reward_weight, cap=dsdr.cap)
     entropy_shares = dsdr_shares(
@@ -254,6 +266,7 @@ def _reward_metrics(
     if not n:
         return metrics
     metrics["reward/mean"] = Metric.mean(float(rewards.mean()), n)
+    # torch's deviation of a single value is NaN.
     metrics["reward/deviation"] = Metric.mean(float(rewards.std()) if n > 1 else 0.0, n)
     rewarded_groups = len(torch.unique(group[has_reward]))
     metrics["groups/zero_variance"] = Metric.mean(
@@ -265,6 +278,7 @@ def _reward_metrics(
             metrics[f"component/{name}"] = Metric.mean(sum(values) / len(values), len(values))
     judged = is_right[~torch.isnan(is_right)]
     if len(judged):
+        # Counted whether or not dynamic sampling drops the groups.
         kinds = keep_groups(is_right, group)
         total = kinds.mixed + kinds.solved + kinds.failed
         metrics["reward/correct"] = Metric.mean(float(judged.mean()), len(judged))

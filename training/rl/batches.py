@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mmreason.training.learner.packing import LayoutKind, PackedInputs
 from mmreason.training.parallel.processes import Gather
-from mmreason.training.rl.recipe import Recipe
+from mmreason.training.rl.recipe import ObjectiveSettings
 from mmreason.training.rollouts.inputs import input_signature
 from mmreason.training.rollouts.types import Prompt, Rollout, TokenSequence, stable_seed
 
@@ -77,12 +77,13 @@ def _epoch_order(problems: int, epoch: int, seed: int) -> tuple[int, ...]:
 
 
 def split_zero_advantage(
-    rows: Sequence[TrainingRow], recipe: Recipe
+    rows: Sequence[TrainingRow], objective: ObjectiveSettings
 ) -> tuple[list[TrainingRow], list[TrainingRow]]:
     """Rows that can move the gradient, and those that cannot: advantage exactly 0, and no other
     term or mask that looks at them. The second count in denominators and need not be run."""
-    looks_at_all = recipe.kl is not None or (
-        recipe.stapo is not None and recipe.stapo.scope == "all_tokens"
+    # The distance to the reference pulls at every row, and STAPO's quantile counts every token.
+    looks_at_all = objective.kl is not None or (
+        objective.stapo is not None and objective.stapo.scope == "all_tokens"
     )
     live: list[TrainingRow] = []
     flat: list[TrainingRow] = []
@@ -121,6 +122,7 @@ def split_into_micro_batches(
     longer goes alone."""
 
     def signature(row: TrainingRow) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        # Rows with frames of other shapes have tensors that cannot be stacked.
         return input_signature(Prompt(row.sequence.token_ids, row.sequence.media))
 
     lengths = [len(row.sequence.token_ids) for row in rows]

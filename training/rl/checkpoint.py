@@ -127,6 +127,8 @@ def save_checkpoint(strategy: Strategy, run: Path, state: RunState, keep: int) -
 
     def finish() -> None:
         (unfinished / _STATE).write_text(json.dumps(asdict(state), indent=1))
+        # Read back from the disk, so that a file cut short by it is told now and not at resuming.
+        # The manifest comes last: a folder that has one was finished.
         digests = {name: _digest_file(unfinished / name) for name in _list_files(unfinished)}
         (unfinished / _MANIFEST).write_text(json.dumps(digests, indent=1))
         # One rename makes it a checkpoint: before it there is none, after it a whole one.
@@ -138,10 +140,13 @@ def save_checkpoint(strategy: Strategy, run: Path, state: RunState, keep: int) -
             shutil.rmtree(dropped)
 
     try:
+        # Three meetings of all processes: the folder is there, the weights are in it, it has its
+        # name.
         write_together(accelerator, begin if accelerator.is_main_process else None)
         write_together(accelerator, lambda: strategy.save(unfinished))
         write_together(accelerator, finish if accelerator.is_main_process else None)
     except OSError as error:
+        # Before the unfinished folder is dropped: how full it was when it failed.
         free_mb = shutil.disk_usage(run).free / 1e6
         if accelerator.is_main_process:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -171,6 +176,7 @@ def find_newest(run: Path) -> tuple[Path, RunState, tuple[str, ...]] | None:
     for folder in reversed(_list_checkpoints(run)):
         try:
             return folder, _read_checkpoint(folder), tuple(damaged)
+        # Not the end: an older one may be whole, and losing some steps beats losing the run.
         except _DAMAGE as error:
             damaged.append(f"{folder.name} is damaged and left out: {_line(error)}")
     if damaged:
@@ -226,6 +232,9 @@ def _read_checkpoint(folder: Path) -> RunState:
     Whoever can write the folder can make a manifest that fits: digests find damage, and what is
     read here is checked as what a stranger wrote.
     """
+    # 1. Exactly the files that were written: accelerate loads whatever it finds by name.
+    # 2. Each byte as it was written.
+    # 3. Contents of the right kind, before any of them is used.
     names = set(_list_files(folder)) - {_MANIFEST}
     digests = _read_object(folder / _MANIFEST)
     if missing := sorted({_STATE, *digests} - names):
@@ -270,6 +279,7 @@ def _read_state(path: Path) -> RunState:
 
 
 def _is_count(value: Any) -> bool:
+    # `type`, since True is an int to isinstance.
     return type(value) is int and value >= 0
 
 
@@ -296,6 +306,8 @@ def _check_random_state(path: Path) -> None:
     Tried on generators of no use; the file is read without running code."""
     try:
         states = load(path, map_location="cpu")
+        # accelerate only warns for a state that does not fit, and the run would go on with other
+        # numbers.
         random.Random().setstate(states["random_state"])
         np.random.RandomState().set_state(states["numpy_random_seed"])
         torch.Generator().set_state(states["torch_manual_seed"])
@@ -310,6 +322,7 @@ def _list_files(folder: Path) -> list[str]:
     for parent, folder_names, file_names in os.walk(folder):
         for name in (*folder_names, *file_names):
             path = Path(parent, name)
+            # lstat: of the link itself, not of what it leads to.
             mode = path.lstat().st_mode
             if stat.S_ISREG(mode):
                 names.append(str(path.relative_to(folder)))

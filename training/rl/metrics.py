@@ -119,6 +119,7 @@ def _sampled_entropy(rollouts: Sequence[Rollout]) -> dict[str, Metric]:
     tokens = sum(sequence.completion_tokens for sequence in with_logprobs)
     if not tokens:
         return {}
+    # The mean surprise of sampled tokens is an estimate of the entropy that costs nothing.
     nats = -sum(sum(sequence.logprobs or ()) for sequence in with_logprobs)
     return {"entropy/sampled": Metric.mean(nats / tokens, tokens)}
 
@@ -131,4 +132,5 @@ def peak_memory_mb(device: torch.device) -> float:
     if not status.exists():
         return 0.0
     peak = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+    # The kernel counts in KiB.
     return int(peak[0].split()[1]) * 1024 / 1e6 if peak else 0.0

@@ -64,18 +64,20 @@ def plan_run(recipe: Recipe, file: Path) -> RunPlan:
     that cannot be found."""
     model = _model_skeleton(recipe)
     # Exact: what is trained, and what is not.
+    weights = recipe.weights
     sizes = {name: p.numel() for name, p in model.named_parameters()}
     total = sum(sizes.values())
-    frozen = sum(n for name, n in sizes.items() if name.startswith(recipe.freeze or ("\0",)))
-    trained = total - frozen if recipe.lora is None else _adapter_size(model, recipe.lora)
+    frozen = sum(n for name, n in sizes.items() if name.startswith(weights.freeze or ("\0",)))
+    trained = total - frozen if weights.lora is None else _adapter_size(model, weights.lora)
     # Of the usual size: what a token leaves behind for the backward pass. Recomputed layers keep
     # their input alone.
     text = getattr(model.config, "text_config", model.config)
     width, layers = text.hidden_size, text.num_hidden_layers
-    compute = 2 if recipe.precision == "bf16" else 4
-    stored = 1 if recipe.gradient_checkpointing else _STORED_PER_LAYER
+    tokens = recipe.batching.micro_tokens
+    compute = 2 if recipe.batching.precision == "bf16" else 4
+    stored = 1 if weights.gradient_checkpointing else _STORED_PER_LAYER
     # An adapter that is switched off is the reference, without a copy.
-    has_copy = recipe.kl is not None and recipe.lora is None
+    has_copy = recipe.objective.kl is not None and weights.lora is None
     # Weights, gradients and both moments of AdamW are float32, whatever is computed in.
     memory = {
         "weights": 4 * total,
@@ -83,16 +85,16 @@ def plan_run(recipe: Recipe, file: Path) -> RunPlan:
         "optimiser (AdamW)": 8 * trained,
         "reference": 4 * total if has_copy else 0,
         "features of frozen eyes, at most": _vision_cache_bytes(recipe, model),
-        "activations, about": recipe.micro_tokens * layers * width * stored * compute,
+        "activations, about": tokens * layers * width * stored * compute,
         # All logits of a pass, and a piece of the softmax with its gradient and probabilities.
-        "logits, about": (recipe.micro_tokens * compute + 3 * SOFTMAX_TOKENS * 4) * text.vocab_size,
+        "logits, about": (tokens * compute + 3 * SOFTMAX_TOKENS * 4) * text.vocab_size,
     }
     return RunPlan(
         parameters=total,
         trained=trained,
         memory={name: size for name, size in memory.items() if size},
-        rollouts=recipe.steps * recipe.problems_per_step * recipe.samples,
-        updates=recipe.steps * recipe.updates,
+        rollouts=recipe.steps * recipe.sampling.problems_per_step * recipe.sampling.samples,
+        updates=recipe.steps * recipe.batching.updates,
         launches=launch_lines(file),
     )
 
@@ -102,15 +104,15 @@ def _vision_cache_bytes(recipe: Recipe, model: Any) -> int:
     tower = find_vision_tower(model)
     if tower is None:
         return 0
-    if recipe.lora is not None:
-        is_trained = recipe.lora.with_vision
+    if recipe.weights.lora is not None:
+        is_trained = recipe.weights.lora.with_vision
     else:
-        frozen = recipe.freeze or ("\0",)
+        frozen = recipe.weights.freeze or ("\0",)
         # Found by identity: names of the tower do not say where it hangs in the model.
         eyes = {id(parameter) for parameter in tower.parameters()}
         names = [name for name, p in model.named_parameters() if id(p) in eyes]
         is_trained = not all(name.startswith(frozen) for name in names)
-    return 0 if is_trained else int(recipe.vision_cache_gb * 1e9)
+    return 0 if is_trained else int(recipe.batching.vision_cache_gb * 1e9)
 
 
 def launch_lines(file: Path) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from mmreason.models.hf_settings import ONE_THREAD_PARAMETERS, limit_threads
+from mmreason.models.hf_settings import is_small, limit_threads
 from mmreason.training.generation.sampler import LocalSampler, Sampler, follows_weights
 from mmreason.training.learner.adapters import (
     disable_adapter,
@@ -64,16 +64,17 @@ class TrainingRun:
         loaded = recipe.model() if callable(recipe.model) else PolicyModel.load(recipe.model)
         # New adapters and dropout follow from the recipe alone.
         torch.manual_seed(recipe.seed)
-        self.policy = select_trained_weights(loaded, recipe.trained_weights)
+        self.policy = select_trained_weights(loaded, recipe.weights)
         model, pad_id = self.policy.model, self.policy.pad_id
-        VisionFeatureCache.attach(model, int(recipe.vision_cache_gb * 1e9))
+        VisionFeatureCache.attach(model, int(recipe.batching.vision_cache_gb * 1e9))
         # Threads cost a small model more than they give.
-        self._is_small = sum(p.numel() for p in model.parameters()) < ONE_THREAD_PARAMETERS
+        self._is_small = is_small(model)
+        # Without its adapters a model is its own reference: no second copy in memory.
         self._reference = None
-        if recipe.kl is not None and not has_adapter(model):
-            self._reference = ReferenceModel(model, accelerator.device, recipe.precision)
+        if recipe.objective.kl is not None and not has_adapter(model):
+            self._reference = ReferenceModel(model, accelerator.device, recipe.batching.precision)
         self._strategy = build_strategy(
-            accelerator, model, recipe.optimiser, precision=recipe.precision, pad_id=pad_id
+            accelerator, model, recipe.optimiser, precision=recipe.batching.precision, pad_id=pad_id
         )
         self._updater = Updater(recipe, self._strategy, pad_id)
         self._sampler = self._make_sampler()
@@ -93,12 +94,15 @@ class TrainingRun:
     @property
     def is_failing(self) -> bool:
         """Whether too many updates in a row were skipped."""
-        return self.state.skipped_in_row >= self.recipe.max_skipped
+        return self.state.skipped_in_row >= self.recipe.optimiser.max_skipped
 
     @property
     def is_done(self) -> bool:
         """Whether held-out problems have not gone better for too long."""
-        return bool(self.recipe.patience) and self.state.since_best >= self.recipe.patience
+        return (
+            bool(self.recipe.evaluation.patience)
+            and self.state.since_best >= self.recipe.evaluation.patience
+        )
 
     def begin(self, resume: bool) -> None:
         """Go on from the newest checkpoint, or begin anew."""
@@ -106,6 +110,7 @@ class TrainingRun:
         newest = checkpoint.find_newest(out)
         if newest is None:
             return
+        # Checked whether or not it goes on: a folder never holds two runs.
         if not resume:
             raise UsageError(f"{out} holds a run already; go on with it, or give another folder")
         folder, state, notes = newest
@@ -120,6 +125,8 @@ class TrainingRun:
                 f"{out} holds a run of an earlier version of mmreason, which did not keep what its "
                 "data and rewards were; give another folder, or remove it"
             )
+        # Everything that moves a number must be as it was, or the run would be none of either
+        # recipe.
         changes = describe_changes(state.settings, self.state.settings)
         if state.fingerprint != self.policy.fingerprint:
             changes.append("the model starts from other weights")
@@ -136,7 +143,7 @@ class TrainingRun:
         )
         checkpoint.load_checkpoint(self._strategy, folder)
         # A run that was stopped for skipped updates is given as many tries again.
-        was_failing = state.skipped_in_row >= self.recipe.max_skipped
+        was_failing = state.skipped_in_row >= self.recipe.optimiser.max_skipped
         in_row = 0 if was_failing else state.skipped_in_row
         self.state = replace(state, skipped_in_row=in_row, versions=versions)
         self._scales = KindScales(dict(state.kind_scales))
@@ -146,6 +153,7 @@ class TrainingRun:
         with self._limit_threads():
             # 1) Rollouts.
             start_s = time.perf_counter()
+            # Every token is a pass: gathering the shards for each would take all the time.
             with self._unsharded_to_sample():
                 groups = self._sample_groups()
             sampled_s = time.perf_counter()
@@ -173,7 +181,7 @@ class TrainingRun:
             steps=self.recipe.steps,
             metrics=metrics,
             samples=samples_for_report(
-                micro_batches, self.policy.tokenizer, self.recipe.show_samples
+                micro_batches, self.policy.tokenizer, self.recipe.report.samples
             ),
             warnings=(*notes, *self._list_warnings(groups, updates)),
         )
@@ -181,11 +189,14 @@ class TrainingRun:
     def save_checkpoint(self, *, is_required: bool) -> None:
         """Write a checkpoint where one is due. One that cannot be written is told in the next
         report; OSError for one that is required."""
-        if not is_required and self.state.step % self.recipe.checkpoint_every:
+        if not is_required and self.state.step % self.recipe.checkpoints.every:
             return
+        # Lost steps are cheaper than a lost run: the next checkpoint may find room again.
         state = replace(self.state, kind_scales=self._scales.squares)
         try:
-            checkpoint.save_checkpoint(self._strategy, self.recipe.out, state, self.recipe.keep)
+            checkpoint.save_checkpoint(
+                self._strategy, self.recipe.out, state, self.recipe.checkpoints.keep
+            )
         except OSError as error:
             if is_required:
                 raise
@@ -208,14 +219,14 @@ class TrainingRun:
         checkpoint.write_together(self.accelerator, partial(write, policy) if policy else None)
 
     def _make_sampler(self) -> Sampler:
-        if self.recipe.sampler is None:
+        if self.recipe.sampling.sampler is None:
             return self._make_local_sampler()
-        sampler = self.recipe.sampler(self.policy)
-        if not follows_weights(sampler) and not self.recipe.stale_sampler:
+        sampler = self.recipe.sampling.sampler(self.policy)
+        if not follows_weights(sampler) and not self.recipe.sampling.stale_sampler:
             raise UsageError(
                 f"recipe: the sampler {type(sampler).__name__} goes on with the weights that it "
-                "was started with, however much the model has learnt; leave sampler out, or set "
-                "stale_sampler=True to train on what it writes all the same"
+                "was started with, however much the model has learnt; leave sampling.sampler out, "
+                "or set sampling.stale_sampler=True to train on what it writes all the same"
             )
         return sampler
 
@@ -225,12 +236,13 @@ class TrainingRun:
             self.policy.tokenizer,
             end_ids=self.policy.end_ids,
             pad_id=self.policy.pad_id,
-            batch_tokens=self.recipe.sampling_tokens,
+            batch_tokens=self.recipe.sampling.batch_tokens,
         )
 
     def _unsharded_to_sample(self) -> contextlib.AbstractContextManager[None]:
         """While rollouts are sampled: by this model where nothing else does it."""
-        is_local = self.recipe.sampler is None
+        # A server samples with weights of its own.
+        is_local = self.recipe.sampling.sampler is None
         return self._strategy.unsharded() if is_local else contextlib.nullcontext()
 
     def _gather(self, values: Sequence[Any]) -> list[Any]:
@@ -255,7 +267,7 @@ class TrainingRun:
         recipe, rows = self.recipe, advantages.rows
         # 1) Without a signal weights may still move, towards the reference say; without any reward
         #    there is no update at all.
-        has_signal = any_process(self.accelerator, rows_have_signal(rows, recipe))
+        has_signal = any_process(self.accelerator, rows_have_signal(rows, recipe.objective))
         if not has_signal:
             no_signal = why_no_signal(groups, recipe, self._gather)
             if no_signal.is_fault:
@@ -265,16 +277,18 @@ class TrainingRun:
             self._count_without_signal(no_signal.reason)
         # 2) Rows are dealt out to updates, and to micro-batches where they can move the gradient.
         seed = (recipe.seed, self.state.step, "updates")
-        per_update = split_into_updates(rows, recipe.updates, *seed, gather=self._gather)
-        splits = [split_zero_advantage(update_rows, recipe) for update_rows in per_update]
+        per_update = split_into_updates(rows, recipe.batching.updates, *seed, gather=self._gather)
+        splits = [split_zero_advantage(update_rows, recipe.objective) for update_rows in per_update]
         batches = [self._updater.make_micro_batches(live) for live, _ in splits]
         micro_batches = [micro_batch for batch in batches for micro_batch in batch]
         # 3) Log-probabilities before the first update, and under the reference.
-        if recipe.updates > 1 or recipe.resolved_correction is not None:
+        if recipe.batching.updates > 1 or recipe.resolved_correction is not None:
             with self._strategy.unsharded():
                 for micro_batch in micro_batches:
+                    # Of the trainer's own numerics: the sampler's differ by rounding, which a ratio
+                    # would amplify.
                     micro_batch.old_logp, _ = self._updater.score(micro_batch)
-        if recipe.kl is not None:
+        if recipe.objective.kl is not None:
             with self._strategy.unsharded():
                 self._score_reference(micro_batches)
         # 4) The updates, but for those whose rows are all flat.
@@ -283,11 +297,12 @@ class TrainingRun:
             if not sum_over_processes(self.accelerator, [float(len(live))])[0]:
                 continue
             self._set_learning_rate()
-            result = self._updater.update(batch, advantages.groups / recipe.updates, flat)
+            result = self._updater.update(batch, advantages.groups / recipe.batching.updates, flat)
             self._count_update(result)
             results.append(result)
             if self.is_failing:
                 break
+        # Weights that only moved towards the reference have learnt nothing.
         if has_signal and any(not r.skipped and r.gradient_norm > 0 for r in results):
             self.state = replace(self.state, learnt=self.state.learnt + 1)
         self._note_gap(results)
@@ -295,7 +310,7 @@ class TrainingRun:
 
     def _score_reference(self, micro_batches: Sequence[MicroBatch]) -> None:
         """Log-probabilities under the reference."""
-        temperature = self.recipe.temperature
+        temperature = self.recipe.sampling.temperature
         for micro_batch in micro_batches:
             if self._reference is None:
                 with disable_adapter(self.policy.model):
@@ -306,9 +321,9 @@ class TrainingRun:
 
     def _set_learning_rate(self) -> None:
         # By updates made, not by steps: a skipped update does not warm.
-        warmed = min(1.0, (self.state.updates + 1) / max(1, self.recipe.warmup_updates))
+        warmed = min(1.0, (self.state.updates + 1) / max(1, self.recipe.optimiser.warmup_updates))
         for group in self._strategy.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * warmed
+            group["lr"] = self.recipe.optimiser.learning_rate * warmed
 
     def _count_update(self, result: UpdateResult) -> None:
         state = self.state
@@ -348,17 +363,18 @@ class TrainingRun:
     def _evaluate(self) -> dict[str, float]:
         """Metrics on held-out problems; the best model so far is written."""
         recipe, state = self.recipe, self.state
-        if not recipe.evaluate_every or recipe.held_out is None:
+        if not recipe.evaluation.every or recipe.evaluation.held_out is None:
             return {}
-        if state.step % recipe.evaluate_every and state.step != recipe.steps:
+        # The last step is always judged: the run ends with it.
+        if state.step % recipe.evaluation.every and state.step != recipe.steps:
             return {}
         with self._strategy.unsharded():
             metrics = evaluate_held_out(
-                recipe.held_out,
+                recipe.evaluation.held_out,
                 self.policy.codec,
                 self._judged_sampler,
                 self.accelerator,
-                problems=recipe.evaluate_problems,
+                problems=recipe.evaluation.problems,
             )
         # Right answers count; rewards where no answer can be told right.
         score = metrics.get("eval/correct", metrics.get("eval/reward", 0.0))
@@ -382,7 +398,7 @@ class TrainingRun:
     ) -> dict[str, float]:
         """Of the rollouts and of the last update, over all processes."""
         rows = advantages.rows
-        flat = len(split_zero_advantage(rows, self.recipe)[1]) / max(1, len(rows))
+        flat = len(split_zero_advantage(rows, self.recipe.objective)[1]) / max(1, len(rows))
         local = [
             advantages.metrics,
             measure_rollouts(groups),

@@ -1,8 +1,9 @@
 """What moves a number in a run, as text by name: settings, data with their truths, rewards with the
 code that they are made of. A run goes on only with the same; what changed can be told.
 
-Which settings move no number is said at the fields of `Recipe`. The model is identified by the
-fingerprint of its weights, libraries by their versions. `checkpoint.py` keeps all this.
+Which settings move no number is said at the fields of a recipe and its parts. The model is
+identified by the fingerprint of its weights, libraries by their versions. `checkpoint.py` keeps all
+this.
 """
 
 from __future__ import annotations
@@ -17,13 +18,12 @@ from enum import Enum
 from functools import partial
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-if TYPE_CHECKING:
-    from mmreason.training.rl.recipe import Recipe
+from mmreason.training.rl.recipe import Recipe, iter_settings
 
 _BY_NAME = ("model", "sampler")
 _PROBLEMS_LIMIT = 10_000
@@ -40,18 +40,16 @@ _THIRD_PARTY = tuple(
 def describe_settings(recipe: Recipe) -> dict[str, str]:
     """Name -> value, of tasks one a part (`task.problems`, `task.reward`). The same in every
     process."""
+    # Bytecode, which stands for functions below, is another in each version.
     settings: dict[str, str] = {"python": ".".join(map(str, sys.version_info[:2]))}
-    for field in fields(recipe):
-        value = getattr(recipe, field.name)
-        if not field.metadata.get("moves_numbers", True):
-            continue
-        if field.name in _BY_NAME:
-            settings[field.name] = _shorten(_name_of(value))
+    for name, value in iter_settings(recipe):
+        if name in _BY_NAME:
+            settings[name] = _shorten(_name_of(value))
         elif hasattr(value, "episodes"):
-            for name, described in _iter_task_settings(value):
-                settings[f"{field.name}.{name}"] = _shorten(described)
+            for task_part, described in _iter_task_settings(value):
+                settings[f"{name}.{task_part}"] = _shorten(described)
         else:
-            settings[field.name] = _shorten(_Description().of(value))
+            settings[name] = _shorten(_Description().of(value))
     return settings
 
 
@@ -154,6 +152,7 @@ class _Description:
     def _of_compound(self, value: Any) -> Any:
         # Containers by their content, in an order that no hash decides.
         if isinstance(value, Mapping):
+            # By text, since keys of different types have no order among themselves.
             return sorted(((repr(self.of(k)), self.of(v)) for k, v in value.items()), key=repr)
         if isinstance(value, set | frozenset):
             return sorted((self.of(item) for item in value), key=repr)

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 
 from mmreason.training.parallel.processes import Gather
 from mmreason.training.rl.batches import TrainingRow
-from mmreason.training.rl.recipe import Recipe
+from mmreason.training.rl.recipe import ObjectiveSettings, Recipe
 from mmreason.training.rollouts.types import Group, Rollout
 
 TRY_OTHERS = "try other problems, another reward or a higher temperature"
 
 
-def rows_have_signal(rows: Iterable[TrainingRow], recipe: Recipe) -> bool:
+def rows_have_signal(rows: Iterable[TrainingRow], objective: ObjectiveSettings) -> bool:
     """Whether any row can move the weights towards what earned more: it has an advantage, or a
     share of DSDR's entropy term, and is in the loss."""
     return any(
         row.entropy_share != 0
-        or (row.advantage != 0 and not (recipe.mask_truncated and row.rollout.truncated))
+        or (row.advantage != 0 and not (objective.mask_truncated and row.rollout.truncated))
         for row in rows
     )
 
@@ -76,6 +76,7 @@ def why_no_signal(groups: Sequence[Group], recipe: Recipe, gather: Gather = list
     if faults:
         count = f"{faults.total()} of {total} rollouts"
         reasons.append(f"a reward gave no number for {count} ({_most_common(faults)})")
+    # What is neither: the rewards do not apply, as without a known answer.
     unknown = total - failures.total() - faults.total() - len(rewarded)
     if unknown:
         reasons.append(
@@ -102,7 +103,7 @@ def _signal_of_rollout(group: tuple[int, str], rollout: Rollout, recipe: Recipe)
         fault=faults[0] if faults else "",
         reward=None if faults else rollout.scored.total,
         correct=rollout.outcome.correct,
-        is_masked=recipe.mask_truncated and rollout.truncated,
+        is_masked=recipe.objective.mask_truncated and rollout.truncated,
     )
 
 
@@ -123,15 +124,15 @@ def _why_no_advantage(rewarded: Sequence[_RolloutSignal], recipe: Recipe) -> str
         least, most = (f"{end(v[0] or 0.0 for v in rewards.values()):g}" for end in (min, max))
         earned = least if least == most else f"{least} to {most}"
         return f"all rollouts of a problem earned the same ({earned}): {TRY_OTHERS}"
-    if recipe.dynamic_sampling and all(signal.correct is None for signal in rewarded):
+    if recipe.sampling.dynamic and all(signal.correct is None for signal in rewarded):
         return (
-            "dynamic_sampling keeps problems with right and wrong answers, and of none of these it "
+            "dynamic sampling keeps problems with right and wrong answers, and of none of these it "
             "is known whether they are right: give the problems their answers, or switch it off"
         )
-    if recipe.dynamic_sampling:
+    if recipe.sampling.dynamic:
         right = sum(bool(signal.correct) for signal in rewarded)
         return (
-            f"dynamic_sampling keeps problems with right and wrong answers, and found none in "
+            f"dynamic sampling keeps problems with right and wrong answers, and found none in "
             f"{len(rewards)} ({right} of {len(rewarded)} answers right): {TRY_OTHERS}"
         )
     return "the objective gives no advantage to rewards that differ"

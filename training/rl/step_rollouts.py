@@ -40,11 +40,11 @@ def sample_groups(
 ) -> tuple[list[Group], int]:
     """This process's groups of a step, and the cursor behind them; with dynamic sampling, further
     problems are taken until enough groups have a signal."""
-    per_round, count = recipe.problems_per_step, len(recipe.task)
-    rounds = recipe.dynamic_rounds if recipe.dynamic_sampling else 1
+    per_round, count = recipe.sampling.problems_per_step, len(recipe.task)
+    rounds = recipe.sampling.dynamic_rounds if recipe.sampling.dynamic else 1
     sampling = Sampling(
-        samples=recipe.samples,
-        temperature=recipe.temperature,
+        samples=recipe.sampling.samples,
+        temperature=recipe.sampling.temperature,
         seed=recipe.seed,
         step=progress.step,
         policy_version=progress.updates,

@@ -48,7 +48,7 @@ def train(
         for report in train(recipe):
             print(report.step, report.metrics["reward/mean"])
     """
-    run = TrainingRun(recipe, accelerator or Accelerator(mixed_precision=recipe.precision))
+    run = TrainingRun(recipe, accelerator or Accelerator(mixed_precision=recipe.batching.precision))
     run.begin(resume)
     while run.state.step < recipe.steps:
         # Told before it is saved: who keeps a log then has every step that a checkpoint counts.
@@ -90,7 +90,7 @@ def export(
         checkpoint, state, _ = newest
     else:
         checkpoint, state = find_step(recipe.out, step)
-    run = TrainingRun(recipe, accelerator or Accelerator(mixed_precision=recipe.precision))
+    run = TrainingRun(recipe, accelerator or Accelerator(mixed_precision=recipe.batching.precision))
     run.restore(checkpoint, state)
     folder.parent.mkdir(parents=True, exist_ok=True)
     run.save_model(folder)

@@ -89,18 +89,18 @@ class Updater:
 
     def make_micro_batches(self, rows: Sequence[TrainingRow]) -> list[MicroBatch]:
         """Micro-batches of the rows, on the device."""
-        recipe, device = self._recipe, self._accelerator.device
+        batching, device = self._recipe.batching, self._accelerator.device
         return [
             MicroBatch(
                 rows=batch,
                 packed=pack_sequences(
                     [row.sequence for row in batch],
-                    kind=recipe.layout,
+                    kind=batching.layout,
                     pad_id=self._pad_id,
                     model=self._model,
                 ).to(device),
             )
-            for batch in split_into_micro_batches(rows, recipe.micro_tokens, recipe.layout)
+            for batch in split_into_micro_batches(rows, batching.micro_tokens, batching.layout)
         ]
 
     @torch.no_grad()
@@ -110,7 +110,7 @@ class Updater:
         """(B, C) log-probabilities and entropies under the weights as they are; of a model in
         shards while it is unsharded."""
         self._scorer.eval()
-        return self._scorer(micro_batch.packed, self._recipe.temperature, need_entropy)
+        return self._scorer(micro_batch.packed, self._recipe.sampling.temperature, need_entropy)
 
     def update(
         self,
@@ -127,10 +127,12 @@ class Updater:
         # 2) Gradients of all micro-batches, added up over the processes and clipped.
         self._scorer.train()
         fault = self._backward(micro_batches, denominators, accumulator)
-        norm = 0.0 if fault else self._strategy.clip_gradients(self._recipe.max_gradient_norm)
+        max_norm = self._recipe.optimiser.max_gradient_norm
+        norm = 0.0 if fault else self._strategy.clip_gradients(max_norm)
         metrics = accumulator.metrics() | threshold
         # 3) A step, or none: in all processes alike.
         if fault or not math.isfinite(norm):
+            # The weights stay, and so do Adam's moments: one NaN in them would never leave again.
             self._strategy.drop_gradients()
             reason = fault or f"the gradient norm is {norm}"
             return UpdateResult(metrics=_drop_non_finite(metrics), skipped=reason)
@@ -143,16 +145,18 @@ class Updater:
     ) -> dict[str, Metric]:
         """Decide which tokens are kept out of the loss; STAPO's threshold, which is one for all
         processes, where it silences anything."""
-        recipe = self._recipe
-        if recipe.mask_truncated:
+        objective = self._recipe.objective
+        if objective.mask_truncated:
             for micro_batch in micro_batches:
                 cut = torch.tensor([row.rollout.truncated for row in micro_batch.rows])
                 mask = micro_batch.packed.mask
                 micro_batch.keep = without_truncated(mask, cut.to(mask.device))
-        stapo = recipe.stapo
+        stapo = objective.stapo
         if stapo is None:
             return {}
         # 1) Probabilities and entropies under the weights as they are.
+        # A pass of its own, before the loss: the quantile needs the tokens of all micro-batches at
+        # once.
         with self._strategy.unsharded():
             scores = [self.score(micro_batch, need_entropy=True) for micro_batch in micro_batches]
         batches = [
@@ -185,21 +189,25 @@ class Updater:
         flat_rows: Sequence[TrainingRow],
     ) -> _LossDenominators:
         """Counted over all processes, with the rows that are not run."""
-        recipe = self._recipe
+        objective = self._recipe.objective
         all_masks = [m.packed.mask for m in micro_batches]
         loss_masks = [
             m.packed.mask if m.keep is None else m.packed.mask & m.keep for m in micro_batches
         ]
         for row in flat_rows:
+            # Tokens whose gradient is zero still thin out the others: the mean is over all that
+            # were sampled.
             tokens = max(1, row.sequence.completion_tokens)
             mask = torch.ones((1, tokens), dtype=torch.bool)
             all_masks.append(mask)
-            loss_masks.append(mask & ~(recipe.mask_truncated and row.rollout.truncated))
-        aggregation = recipe.resolved_objective.aggregation
+            loss_masks.append(mask & ~(objective.mask_truncated and row.rollout.truncated))
+        aggregation = objective.resolved_formula.aggregation
         local = [
-            sum(count(mask, aggregation, max_tokens=recipe.max_tokens) for mask in masks)
+            sum(count(mask, aggregation, max_tokens=objective.max_tokens) for mask in masks)
             for masks in (loss_masks, all_masks)
         ]
+        # Divided before the backward pass: gradients then only add up, over micro-batches and
+        # processes.
         sums = sum_over_processes(self._accelerator, [*map(float, local), groups])
         return _LossDenominators(policy=sums[0], distance=sums[1], problems=max(sums[2], 1e-12))
 
@@ -219,6 +227,7 @@ class Updater:
         for i in range(passes):
             if i < len(micro_batches):
                 loss, found_fault = self._loss(micro_batches[i], denominators, accumulator)
+                # The loop goes on: other processes wait in their own passes for this one.
                 fault = fault or found_fault
             else:
                 loss = self._empty_loss()
@@ -229,6 +238,8 @@ class Updater:
 
     def _empty_loss(self) -> Tensor:
         packed = pack_nothing(self._pad_id, self._model).to(self._accelerator.device)
+        # A real pass with a gradient of zero, so that shards are gathered and reduced as often as
+        # elsewhere.
         return self._scorer(packed, 1.0, False)[0].sum() * 0.0
 
     def _loss(
@@ -238,28 +249,30 @@ class Updater:
         accumulator: MetricAccumulator,
     ) -> tuple[Tensor, str]:
         """This micro-batch's share of the loss, and what is wrong with a sample."""
-        recipe = self._recipe
-        logp, entropy = self._scorer(micro_batch.packed, recipe.temperature, True)
+        settings, temperature = self._recipe.objective, self._recipe.sampling.temperature
+        logp, entropy = self._scorer(micro_batch.packed, temperature, True)
         batch = self._token_batch(micro_batch, logp, entropy)
         fault = ""
         try:
+            # Named here, where the sample is known; the norm of the gradient would only say that
+            # one is bad.
             require_finite(batch, [row.label for row in micro_batch.rows])
         except NonFinite as error:
             fault = str(error)
-        objective = recipe.resolved_objective
+        objective = settings.resolved_formula
         policy_term = policy_loss(batch, objective, denominators.policy, keep=micro_batch.keep)
         loss = policy_term
-        if recipe.dsdr is not None and recipe.dsdr.entropy_weight:
+        if settings.dsdr is not None and settings.dsdr.entropy_weight:
             entropy_shares = batch.logp.new_tensor([row.entropy_share for row in micro_batch.rows])
             term = dsdr_entropy_loss(batch, entropy_shares, denominators.problems)
-            loss = loss + recipe.dsdr.entropy_weight * term
+            loss = loss + settings.dsdr.entropy_weight * term
             accumulator.add_sum("dsdr/entropy_loss", term)
-        if recipe.kl is not None and micro_batch.reference_logp is not None:
-            distance = _ESTIMATORS[recipe.kl.estimator](batch, micro_batch.reference_logp)
+        if settings.kl is not None and micro_batch.reference_logp is not None:
+            distance = _ESTIMATORS[settings.kl.estimator](batch, micro_batch.reference_logp)
             # Over the tokens of the update, whatever tokens the policy loss skips.
             term = aggregate(distance, batch.mask, objective.aggregation, denominators.distance)
-            loss = loss + recipe.kl.coefficient * term
-        accumulator.add_policy(batch, micro_batch, recipe, policy_term)
+            loss = loss + settings.kl.coefficient * term
+        accumulator.add_policy(batch, micro_batch, objective, policy_term)
         micro_batch.reported["logp"] = batch.logp.detach()
         if batch.entropy is not None:
             micro_batch.reported["entropy"] = batch.entropy
@@ -268,6 +281,7 @@ class Updater:
     def _token_batch(
         self, micro_batch: MicroBatch, logp: Tensor, entropy: Tensor | None
     ) -> TokenBatch:
+        # In the first update of a batch the ratio is 1 by definition, and needs no pass of its own.
         old_logp = logp.detach() if micro_batch.old_logp is None else micro_batch.old_logp
         return TokenBatch(
             logp=logp,

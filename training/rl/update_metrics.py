@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmreason.training.objectives import (
+    Objective,
     StapoMask,
     TokenBatch,
     clipped,
@@ -22,7 +23,6 @@ from mmreason.training.objectives import (
 from mmreason.training.objectives.ratios import token_ratio
 from mmreason.training.rl.batches import MicroBatch
 from mmreason.training.rl.metrics import Metric, merge_metrics
-from mmreason.training.rl.recipe import Recipe
 
 DEFAULT_CLIP = 0.2
 """What `objectives.clipped` clips at where the recipe does not say."""
@@ -58,7 +58,7 @@ class MetricAccumulator:
 
     @torch.no_grad()
     def add_policy(
-        self, batch: TokenBatch, micro_batch: MicroBatch, recipe: Recipe, loss: Tensor
+        self, batch: TokenBatch, micro_batch: MicroBatch, objective: Objective, loss: Tensor
     ) -> None:
         """Of one micro-batch in the backward pass."""
         self.add_sum("policy/loss", loss)
@@ -86,7 +86,7 @@ class MetricAccumulator:
         if batch.correction is not None:
             is_moved = (batch.correction != 1).expand_as(mask)[mask]
             means["mismatch/corrected_share"] = float(is_moved.float().mean())
-        loss_means, loss_maxima = _loss_metrics(batch, recipe, ratio)
+        loss_means, loss_maxima = _loss_metrics(batch, objective, ratio)
         maxima = {"policy/ratio_max": float(ratio.max()), "mismatch/gap_max": gap.gap_max}
         self._parts.append(
             {name: Metric.mean(value, tokens) for name, value in (means | loss_means).items()}
@@ -99,10 +99,10 @@ class MetricAccumulator:
 
 
 def _loss_metrics(
-    batch: TokenBatch, recipe: Recipe, ratio: Tensor
+    batch: TokenBatch, objective: Objective, ratio: Tensor
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """(means, maxima) of what the loss of the recipe has to tell."""
-    loss, options = _split_partial(recipe.resolved_objective.loss)
+    """(means, maxima) of what the loss has to tell."""
+    loss, options = _split_partial(objective.loss)
     if loss is vespo:
         report = vespo_report(batch, vespo_weight(batch, **options)[:, :1])
         return {

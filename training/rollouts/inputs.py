@@ -96,6 +96,7 @@ def input_signature(prompt: Prompt) -> tuple[tuple[str, tuple[int, ...]], ...]:
     signature = []
     for name, tensor in prompt.media.tensors.items():
         shape = list(tensor.shape)
+        # How many patches a picture has may differ: they are laid one behind the other.
         del shape[_concat_dimension(name, prompt.media)]
         signature.append((name, tuple(shape)))
     return tuple(sorted(signature))

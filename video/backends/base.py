@@ -109,6 +109,7 @@ class Deadline:
         """Seconds left, None for no limit."""
         if self._limit_s is None:
             return None
+        # Never 0, which many calls take for "without a limit".
         return max(0.001, self._limit_s - (time.monotonic() - self._started))
 
     def check(self) -> None:
@@ -177,6 +178,7 @@ def stream_times(fps_hz: float, span: Span) -> np.ndarray:
     """
     if not (np.isfinite(fps_hz) and 0 < fps_hz <= 1000):
         raise VideoError(f"fps_hz must be above 0 and at most 1000, got {fps_hz}")
+    # 0.3 s at 10 Hz is 3 frames, though 0.3 * 10 is a little more in floats.
     count = np.ceil(span.duration_s * fps_hz - 1e-6)
     if count > 2**27:
         raise VideoError(f"{count:.3g} frames are too many for one stream; give a shorter span")
@@ -196,6 +198,7 @@ def checked_request(
     info: VideoInfo, times_s: Sequence[float] | np.ndarray, size_px: tuple[int, int] | None
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """`times_s` as finite float64 (N,) and the (width, height) to deliver. Raises VideoError."""
+    # Checked before any allocation: what is asked for may be larger than the machine.
     times = np.asarray(times_s, dtype=np.float64)
     if times.ndim != 1:
         raise VideoError(f"times_s must be a list of seconds, got an array of shape {times.shape}")
@@ -266,6 +269,7 @@ def _why_missing(path: Path) -> str:
         return explain_url(str(path))
     if not path.is_symlink():
         return f"{path}: no such file"
+    # A data set of git-annex has such links for files that are not fetched yet.
     target = path.readlink()
     fetch = f"; fetch it: `git annex get {path}`" if "annex" in target.parts else ""
     return f"{path}: is a link to {target}, which is not there{fetch}"
@@ -279,5 +283,6 @@ def resize_picture(rgb: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
     import cv2
 
     shrinks = size_px[0] <= width_px and size_px[1] <= height_px
+    # Averaging keeps thin lines and text that other methods would skip, and has no sense upwards.
     way = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return cv2.resize(np.ascontiguousarray(rgb), size_px, interpolation=way)

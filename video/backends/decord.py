@@ -195,6 +195,7 @@ class _Worker:
         """The worker's answer. Raises BackendError with decord's words, or after the limit."""
         line = json.dumps(request).encode() + b"\n"
         try:
+            # A process that was killed closes its end; that shows only when we write.
             stdin = self._pipe(self._process.stdin)
             stdin.write(line)
             stdin.flush()
@@ -237,6 +238,7 @@ class _Worker:
             late.set()
             self._process.kill()
 
+        # A blocking read cannot be given up, only made to end: by the death of who should write.
         timer = threading.Timer(limit_s, end)
         timer.start()
         try:

@@ -79,6 +79,7 @@ class Facts:
 
     def ticks(self, times_s: np.ndarray) -> np.ndarray:
         """int64: `times_s` as stamps inside the video."""
+        # The slack: a time that went through a float and back may lie just below its own frame.
         ticks = np.floor((times_s + SLACK_S) / self.tick_s)
         return np.clip(ticks, self.start_pts, self.last_pts).astype(np.int64)
 
@@ -111,6 +112,7 @@ def read_facts(
             by_cues = tail is not None
     if tail is None:
         opened, access, table = read_table(access, opened, deadline)
+        # Stamps are other ones now, those of the head too.
         if access.repair is not None or access.generate_pts:
             opened = reopen_container(access, opened, deadline)
             head = read_head(access, opened, deadline)
@@ -119,6 +121,7 @@ def read_facts(
         raise VideoError(f"{path}: no frame of it can be shown")
     # The first frame that decodes may lie after the last stamp of a damaged file.
     last_pts = max(int(tail.shown_pts[-1]), head.start_pts)
+    # Never empty: a span without a length could not be asked for.
     end_pts = max(tail.end_pts, last_pts + 1)
     colour = replace(head.colour, tone_map=operator_for(head.colour, tone_map))
     facts = Facts(
@@ -136,6 +139,7 @@ def read_facts(
             container=head.container,
             tone_map=tone_map,
         ),
+        # Cues hold presentation times, an mp4's index decoding times.
         reorder_pts=0 if by_cues else head.reorder_pts,
         can_seek=opened[0].format.name not in _UNSEEKABLE and not access.by_place,
         can_skip=opened[1].codec_context.codec.canonical_name in _SKIPPABLE,
@@ -160,9 +164,11 @@ def _describe(
     tick_s = float(stream.time_base or 0)
     duration_s = (end_pts - head.start_pts) * tick_s
     first, display = head.first, head.display
+    # Cues list key frames alone.
     count = None
     if not by_cues:
         count = len(table.shown_pts) if table is not None else shown_in_index(stream)
+    # A single picture: once in its duration.
     stated_hz = stream.average_rate or stream.guessed_rate or 1 / duration_s
     sides_px = (first.width, first.height)[:: -1 if display.turns % 2 else 1]
     return VideoInfo(
@@ -216,6 +222,7 @@ def stamp_notes(access: Access, table: PacketTable | None, opened: Opened) -> tu
 def _longest_pause(times_s: np.ndarray, least_s: float, usual: float) -> tuple[str, ...]:
     """A line on the longest time without a new frame, where it is longer than `least_s` and than
     `usual` usual ones."""
+    # Longer than usual by count too: a film of one picture a minute has no pause.
     gaps_s = np.diff(times_s)
     if not len(gaps_s):
         return ()
@@ -236,6 +243,7 @@ def _chapters(container: InputContainer) -> tuple[Chapter, ...]:
         if tick is None or chapter["end"] <= chapter["start"]:
             continue
         span = Span(float(chapter["start"] * tick), float(chapter["end"] * tick))
+        # Titles are foreign text, and get one line each.
         title = " ".join(str(chapter["metadata"].get("title", "")).split())[:_MAX_TITLE]
         found.append(Chapter(span, "".join(c for c in title if c.isprintable())))
     return tuple(sorted(found, key=lambda chapter: (chapter.span, chapter.title)))
@@ -247,6 +255,7 @@ def _notes(
     container, stream = opened
     notes: list[str] = []
     header_s = (container.duration or 0) / av.time_base
+    # Headers round, and count the sound that outlasts the picture: small differences are normal.
     if abs(header_s - duration_s) > max(0.5, 0.05 * duration_s) and header_s:
         notes.append(f"the header says {header_s:.2f} s, frames were found for {duration_s:.2f} s")
     if table is not None and table.corrupt:

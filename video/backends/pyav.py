@@ -108,6 +108,7 @@ class PyAVSource:
             times_s=np.empty(len(times)),
             exact=np.empty(len(times), np.bool_),
         )
+        # Outside the lock: only decoding has to take turns.
         ticks = self._facts.ticks(times)
         with self._lock:
             self._check_open()
@@ -136,6 +137,7 @@ class PyAVSource:
 
     def close(self) -> None:
         """Close every container; explicit, because some decoders leak otherwise."""
+        # Before the lock, so that whoever holds it ends at its next look.
         self._closed = True
         with self._lock:
             for reader in self._readers.values():
@@ -191,6 +193,7 @@ class PyAVSource:
                     )
             except BaseException as error:
                 failures.append(error)
+                # The others end at their next packet, instead of finishing what nobody will get.
                 deadline.stopped = True
 
         helpers = min(self._options.workers, len(chunks)) - 1
@@ -199,6 +202,7 @@ class PyAVSource:
         else:
             with ThreadPoolExecutor(helpers) as pool:
                 running = [pool.submit(decode, worker) for worker in range(1, helpers + 1)]
+                # This thread works too, and not only waits.
                 decode(0)
                 try:
                     wait(running)
@@ -242,6 +246,7 @@ class PyAVSource:
             return everything
         reader = self._readers[0]
         # Chunks end where a group of pictures ends: no group is decoded twice.
+        # Work is counted to the last target of a group: what lies behind it is not decoded.
         groups = np.asarray([reader.group_of(tick) for tick in ticks])
         ends = np.append(np.flatnonzero(np.diff(groups)) + 1, len(ticks)).tolist()
         work = np.asarray([reader.work(ticks[end - 1]) for end in ends])
@@ -271,6 +276,7 @@ class PyAVSource:
                     yield _batch(rows)
                     rows = []
                     self._check_open()
+                    # The limit is for the work between two batches, not for who uses them.
                     deadline.restart()
             if rows:
                 yield _batch(rows)
@@ -284,6 +290,7 @@ class PyAVSource:
             return reader.answers(int(tick) for tick in self._facts.ticks(times_s))
         if span.duration_s <= 0:
             return iter(())
+        # Inwards: a frame that ends where the span begins is not displayed in it.
         first, end = span.start_s + SLACK_S, span.end_s - SLACK_S
         tick_s = self._facts.tick_s
         return reader.every_frame(int(first // tick_s), int(end // tick_s) + 1)

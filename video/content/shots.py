@@ -153,7 +153,9 @@ def detect(
             f"{info.path}: {count:,} frames are too many to look for shots in; "
             "give a shorter span or a lower fps_hz"
         )
+    # Not more often than there are frames: one shown twice looks like a pause.
     times_s = span.start_s + np.arange(count) / rate_hz
+    # Encoders set a key frame where a scene changes: a hint that costs nothing.
     keys = [time_s for time_s in video.keyframe_times_s if span.contains(time_s)]
     scan = Scan(rate_hz)
     for chunk_s in _chunks(times_s, keys):
@@ -199,6 +201,7 @@ def scene_keyframes(keyframe_times_s: Sequence[float]) -> list[float]:
     gaps = np.diff(times_s)
     if not len(gaps):
         return []
+    # A little less than the longest distance: it is counted in frames, which may vary in length.
     regular = gaps > 0.98 * gaps.max()
     if regular.sum() == 1:
         regular[:] = False  # a longest distance that is reached once is no rule
@@ -216,6 +219,7 @@ def find_transitions(signals: Signals, hints_s: Sequence[float] = ()) -> tuple[T
     # 3. Of transitions too near to each other the clearer one stays.
     chosen: list[Transition] = []
     for item in sorted(fades + cuts + blends, key=lambda t: t.time_s):
+        # Nobody cuts that fast on purpose; a flash and its decay do.
         if chosen and item.time_s - chosen[-1].time_s < _SHORTEST_SHOT_S:
             if item.score > chosen[-1].score:
                 chosen[-1] = item
@@ -231,6 +235,7 @@ def _cut(jump: Jump, signals: Signals, hints_s: Sequence[float]) -> Transition |
     floor, ratio = (_CUT_FLOOR, _CUT_RATIO) if hint is None else (_HINTED_FLOOR, _HINTED_RATIO)
     if jump.change < max(floor, ratio * signals.level(jump.row)):
         return None
+    # The picture comes back after a flash, and lies under another light: the shot goes on.
     if jump.is_flash or jump.is_lighting:
         return None
     at_s = time_s if hint is None else hint
@@ -245,6 +250,7 @@ def _cut(jump: Jump, signals: Signals, hints_s: Sequence[float]) -> Transition |
 
 def _blends(signals: Signals, sharper: list[Transition]) -> list[Transition]:
     """The clearest blend of every stretch in which there are some, and nothing else is known."""
+    # One dissolve is found at many rows and lengths: the clearest first, and none that touches it.
     dissolves: list[Transition] = []
     for blend in sorted(signals.blends, key=Blend.clarity, reverse=True):
         span = _span(blend, signals)
@@ -285,6 +291,7 @@ def _fades(signals: Signals) -> list[Transition]:
         if rows_before and rows_after:
             first, after = start - rows_before, end + rows_after
             span = Span(float(signals.times_s[first]), float(signals.times_s[after]))
+            # All of the picture changes: the detail that was lost says how clearly.
             change = 4 * float(max(signals.detail[first], signals.detail[after]))
             fades.append(
                 Transition(kind="fade", span=span, time_s=flat_s.middle_s, score=min(1.0, change))

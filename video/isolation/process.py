@@ -53,6 +53,7 @@ class ReadingProcess:
         self._limit_s: float | None = None
         self._why_ended = "is closed; open it again"
         self.lock = threading.RLock()
+        # A file given by its descriptor has no name that another process could open.
         inherited = (int(path.name),) if is_descriptor_path(path) else ()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "mmreason.video.isolation.worker"],
@@ -62,6 +63,7 @@ class ReadingProcess:
             bufsize=0,
             pass_fds=inherited,
             start_new_session=True,  # so that a process it starts ends with it
+            # The very modules of this process, and `-P` against those of the folder it stands in.
             env={**os.environ, "PYTHONPATH": os.pathsep.join(entry or "." for entry in sys.path)},
         )
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -72,6 +74,7 @@ class ReadingProcess:
             fcntl.fcntl(self._answers, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         load = {"action": "load", "decoders": list(decoders), "memory_mb": self._memory_mb}
         self.ask(load, time.monotonic() + _START_LIMIT_S)
+        # From here on: starting Python is not the file's fault.
         self._limit_s = options.time_limit_s
 
     @property
@@ -126,6 +129,7 @@ class ReadingProcess:
     def _write(self, line: bytes) -> None:
         try:
             while line:
+                # A pipe takes as much as it has room for.
                 line = line[os.write(self._requests, line) :]
         except OSError:
             self._end_with(self._explain_end())
@@ -182,6 +186,7 @@ class ReadingProcess:
         if self.closed:
             return self._why_ended
         with suppress(subprocess.TimeoutExpired):
+            # The pipe ends a moment before the exit code is there.
             self._process.wait(_GRACE_S)
         code = self._process.poll()
         # It could not even say that there was too little memory.
@@ -208,6 +213,7 @@ def _end(process: subprocess.Popen[bytes], lock: threading.RLock, owner_pid: int
     if os.getpid() != owner_pid:
         return
     with suppress(ProcessLookupError, PermissionError):
+        # The group first: a back end may have started a decoder of its own.
         os.killpg(process.pid, signal.SIGKILL)
     process.kill()
     process.wait()

@@ -85,22 +85,27 @@ class IsolatedSource:
             times_s=np.empty(len(times)),
             exact=np.empty(len(times), np.bool_),
         )
+        # In order of time, so that parts that follow each other decode forward.
         order = np.argsort(times, kind="stable")
         step = max(1, min(_MOST_FRAMES, self._chunk_bytes() // (size_px[0] * size_px[1] * 3)))
         with self._process.lock:
             self._process.check_open()
+            # One limit for the whole call, however many parts it has.
             deadline = self._process.deadline()
             for first in range(0, len(times), step):
                 rows = order[first : first + step]
                 request = {"action": "frames", "times_s": times[rows].tolist(), "size_px": size_px}
                 answer = self._ask(request, deadline)
                 chunk = self._read_batch(answer, size_px, deadline)
+                # The process has read a hostile file: what it answers is checked like the file
+                # itself.
                 if len(chunk) != len(rows):
                     self._process.fail(f"{len(chunk)} frames for {len(rows)}")
                 batch.pixels[rows] = chunk.pixels
                 batch.times_s[rows] = chunk.times_s
                 batch.exact[rows] = chunk.exact
         span = self._info.span
+        # Outside the video no frame is exact, and nothing is damaged.
         is_inside = (times >= span.start_s) & (times < span.end_s)
         self._has_damage |= bool((is_inside & ~batch.exact).any())
         return batch
@@ -110,6 +115,7 @@ class IsolatedSource:
     ) -> Iterator[FrameBatch]:
         """See `Source.stream`."""
         if fps_hz is not None:
+            # For its errors: they come at the call and not at the first frame.
             stream_times(fps_hz, span)
         _, size_px = checked_request(self._info, [], size_px)
         self._process.check_open()
@@ -137,6 +143,7 @@ class IsolatedSource:
         )
         try:
             while True:
+                # Held for a part only: between two parts the source answers other calls.
                 with self._process.lock:
                     deadline = self._process.deadline()
                     answer = self._ask({"action": "next", "id": stream_id}, deadline)
@@ -146,6 +153,7 @@ class IsolatedSource:
                 self._has_damage |= not batch.exact.all()
                 yield batch
         finally:
+            # A stream given up half way keeps its decoder open over there otherwise.
             if not self._process.closed:
                 with suppress(VideoError):
                     self._ask({"action": "end", "id": stream_id})
@@ -165,6 +173,7 @@ class IsolatedSource:
         frame_bytes = size_px[0] * size_px[1] * 3
         # A picture, a time (8 bytes) and a mark (1 byte) for each frame, and nothing else.
         due_bytes = count * (frame_bytes + 8 + 1)
+        # One frame may be larger than any part, which it then is alone.
         most_bytes = max(_MOST_CHUNK_BYTES * 4, frame_bytes + 9)
         if not 0 <= due_bytes <= most_bytes or due_bytes != self._array_bytes:
             self._process.fail(f"{self._array_bytes} bytes for {count} frames")
@@ -179,6 +188,7 @@ class IsolatedSource:
             # A bool of another byte than 0 or 1 is undefined; a time may be any bit pattern.
             if batch.exact.view(np.uint8).max() > 1 or not np.isfinite(batch.times_s).all():
                 self._process.fail("times that are none")
+            # Notes grow while frames are decoded, as damage is met.
             notes = checked_field(self._process, tuple[str, ...], answer, "notes")
             if notes != self._info.notes:
                 self._info = replace(self._info, notes=notes)
@@ -200,6 +210,7 @@ class IsolatedSource:
 
     def _chunk_bytes(self) -> int:
         """What a part of the frames asked for may take of the memory allowed."""
+        # The decoder's own pictures, the resized ones and the pipe's copies have to fit beside it.
         limit_bytes = (self._options.memory_limit_mb or 0) * 1_000_000 // 16
         return min(_MOST_CHUNK_BYTES, max(_LEAST_CHUNK_BYTES, limit_bytes))
 
@@ -229,6 +240,7 @@ def _decoders(path: Path, backend: Backend) -> list[str]:
 
 def file_request(action: str, path: Path, options: ReadOptions) -> dict[str, Any]:
     """What the process is asked to do with the file at `path`."""
+    # Without the limit, or the process would start one of its own.
     inner = asdict(replace(options, memory_limit_mb=None))
     return {"action": action, "path": str(path), "options": inner}
 

@@ -51,6 +51,7 @@ class Reader:
         action = request["action"]
         if action == "load":
             _load(request["decoders"])
+            # After loading: libraries take hundreds of megabytes that no file is to blame for.
             _limit_memory(request["memory_mb"])
             return {}, ()
         if action == "open":
@@ -94,6 +95,7 @@ class Reader:
 def main() -> None:
     """Serve requests from stdin until it ends."""
     # 1. Answers get a descriptor of their own.
+    # stdout is everybody's; this copy is ours.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
     # 2. A thread takes requests, and ends all when nobody is there to ask.
@@ -116,6 +118,7 @@ def _serve(reader: Reader, request: dict[str, Any], answers: BinaryIO) -> None:
     try:
         _send(answers, answer, arrays)
     except MemoryError:
+        # No memory even to say so; a number needs none.
         os._exit(MEMORY_EXIT)
 
 
@@ -160,6 +163,7 @@ def _limit_memory(memory_mb: int) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit_bytes = pages * resource.getpagesize() + memory_mb * 1_000_000
     resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+    # A crash over a made-up file would leave its whole memory on the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

@@ -114,6 +114,7 @@ def build_plan(
     if budget is not None and budget.to_dict():
         extra["budget"] = budget.to_dict()
     if shape.frames < frames_asked:
+        # Told only where fewer came out: a plan that did as asked has nothing to explain.
         extra["frames_asked"] = frames_asked
     return SamplePlan(
         times_s=tuple(float(t) for t in times_s),

@@ -106,10 +106,12 @@ def unit_rows(embeddings: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
     if rows.ndim != 2:
         raise ValueError(f"embeddings must be one row a candidate, got shape {rows.shape}")
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    # The lengths first: they are T numbers, the rows T x D. Large finite rows overflow a length.
     if not np.isfinite(lengths).all() and not np.isfinite(rows).all():
         bad = int(np.argwhere(~np.isfinite(rows))[0][0])
         raise ValueError(f"embeddings must be finite, got nan or infinity at candidate {bad}")
     lengths[lengths == 0] = 1.0
+    # In place where no one else holds the array: embeddings of a long film are hundreds of MB.
     ours = rows is not embeddings and rows.flags.owndata
     return np.divide(rows, lengths[:, None], out=rows if ours else None)
 
@@ -143,6 +145,7 @@ class Chooser:
 
     def best(self, value: np.ndarray) -> int:
         """The candidate with the highest value (T,); among ties the farthest in time. Takes it."""
+        # A gap of 0 is a chosen candidate, or one at the very time of one.
         value = np.where(self._gap_s > 0, value, -np.inf)
         tied = np.flatnonzero(value >= value.max() - TIE)
         i = int(tied[self._gap_s[tied].argmax()])
@@ -164,6 +167,7 @@ def _least_alike(
     if n == 0:
         return chooser.order
     likeness = np.full(len(points), -np.inf)
+    # Nothing is chosen yet that candidates could differ from: the first is the most typical one.
     value = quality if quality.any() else points @ points.mean(axis=0)
     for _ in range(n):
         i = chooser.best(value)
@@ -195,6 +199,7 @@ class Kernel:
         """The kernel over `points` (T, D) for `scores` (T,) in 0..1; `width` is the distance that
         counts as near, the root mean square of all distances if None."""
         if len(points):
+            # About their average, for the sake of digits: distances do not change.
             points = points - points.mean(axis=0)
         squares = (points**2).sum(axis=1)
         if width is None and len(points):
@@ -221,6 +226,7 @@ class Kernel:
 
     def column(self, j: int, rows: slice = slice(None)) -> np.ndarray:
         """L[rows, j], float64 (T,) for all rows."""
+        # |a - b|^2 by one product of a matrix and a vector; rounding can make it a little negative.
         apart = self.squares[rows] + self.squares[j] - 2 * self.points[rows] @ self.points[j]
         apart = np.maximum(apart, 0.0) / self.width**2
         near = np.mean([np.exp(apart / (-2 * w**2)) for w in self.widths], axis=0)
@@ -243,6 +249,7 @@ def greedy_dpp(kernel: Kernel, times_s: np.ndarray, n: int) -> Greedy:
     """
     chooser, gains = Chooser(times_s), []
     volume = kernel.diagonal.copy()
+    # Below this a remaining volume is rounding, and its logarithm noise.
     least = 1e-10 * volume.max(initial=1.0)
     factor = np.zeros((n, len(volume)))
     for k in range(n):
@@ -250,9 +257,7 @@ def greedy_dpp(kernel: Kernel, times_s: np.ndarray, n: int) -> Greedy:
         gains.append(float(np.log(max(volume[i], least))))
         # Only copies are left: no volume to add, time alone decides.
         if volume[i] <= least:
-            volume = np.zeros_like(
-                volume
-            )  # everything is a copy of what is chosen: only time counts
+            volume = np.zeros_like(volume)
             continue
         # Gram-Schmidt against the frames chosen so far.
         row = (kernel.column(i) - factor[:k, i] @ factor[:k]) / np.sqrt(volume[i])

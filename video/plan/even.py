@@ -83,6 +83,7 @@ def fps(
     if not (np.isfinite(fps) and fps > 0):
         raise ValueError(f"fps must be above 0 frames a second, got {fps}")
     scope = resolve_scope(video_or_span, size_px)
+    # Up to where a float still holds every whole number.
     due_count = max(1, round(min(scope.span.duration_s * fps, 2**53)))
     shape = scope.fit(min(due_count, checked_count(max_frames)), family, budget)
     count = shape.frames

@@ -175,6 +175,7 @@ def _bolt(scores: np.ndarray, n: int) -> dict[int, str]:
     quantiles = np.linspace(1 / n, 1 - 1 / n, n) if n > 1 else np.array([0.5])
     picks = at_quantiles(scores**_BOLT_POWER, quantiles).tolist()
     return {
+        # Reversed, so that of equal picks the first quantile's words stay.
         i: f"{100 * quantile:.0f}% of the score behind"
         for i, quantile in reversed(list(zip(picks, quantiles, strict=True)))
     }
@@ -203,6 +204,7 @@ def _mdp3(
 ) -> dict[int, str]:
     """See `sequence`. The kernel is the paper's where the scores are cosines; else its widths go
     with the distances that there are, and scores brought to 0..1 stand for the cosines."""
+    # Without embeddings nearness in time stands for likeness, a part of the clip wide.
     if points is None:
         length_s = max(float(times_s[-1] - times_s[0]), 1e-9)
         kernel = Kernel.of(times_s[:, None], unit_scores(scores), width=length_s / n)
@@ -231,6 +233,7 @@ def _tstar(raw: np.ndarray, n: int, seed: int) -> tuple[dict[int, str], int]:
     unseen = np.ones(total, dtype=bool)
     hope = np.full(total, 1.0)
     for _ in range(_TSTAR_ROUNDS):
+        # What was looked at is not looked at again.
         weights = hope * unseen
         if not weights.any():
             break
@@ -240,6 +243,7 @@ def _tstar(raw: np.ndarray, n: int, seed: int) -> tuple[dict[int, str], int]:
         looked_at = np.flatnonzero(~unseen)
         # Scores of unseen candidates are guessed from those seen around them.
         around = np.interp(np.arange(total), looked_at, unit_scores(raw[looked_at])) ** _TSTAR_POWER
+        # An even part stays, so that no stretch is given up for one bad look.
         hope = _TSTAR_EVEN_SHARE * max(around.mean(), 1e-9) + around
     _look_evenly(unseen, n)
     looked_at = np.flatnonzero(~unseen)

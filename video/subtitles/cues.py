@@ -84,6 +84,7 @@ def parse_vtt(text: str) -> Cues:
 
 def _parse(text: str, kind: Format) -> Cues:
     rows = text.split("\n")
+    # Loosely only where nothing is found else: prose may hold two times with a dash.
     times = _time_rows(rows, strict=True) or _time_rows(rows, strict=False)
     if not times:
         return Cues([], [])

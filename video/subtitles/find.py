@@ -206,6 +206,7 @@ def match_subtitle_files(video: Path, names: Iterable[str]) -> list[SubtitleFile
         ['film.srt', 'film.en.srt']
     """
     names = sorted(names)
+    # `film 2.srt` begins with the name of `film.mkv` and belongs to `film 2.mkv`.
     rivals = {_key(Path(name).stem) for name in names if _is_video(name) and name != video.name}
     matches = (_as_subtitle_file(video.parent / name, video, rivals) for name in names)
     return sorted((file for file in matches if file is not None), key=_rank)
@@ -250,6 +251,7 @@ def _by_rank(files: list[SubtitleFile], language: str | None) -> list[SubtitleFi
     whole = [file for file in files if not file.is_forced]
     if language is None:
         return whole
+    # A file without a language may be in any, so that those come after.
     named = [file for file in whole if same_language(file.language, language)]
     return named + [file for file in whole if not file.language]
 

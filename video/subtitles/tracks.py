@@ -71,8 +71,10 @@ def choose_track(
 ) -> SubtitleTrack | None:
     """The track that players show: one that can be read and holds all that is said, the default one
     before others; None where there is none (in that language, unless one states no language)."""
+    # Forced ones hold signs alone: they would pass for a film in which hardly anyone speaks.
     fitting = [t for t in tracks if t.why_unreadable is None and not t.is_forced]
     if language is not None:
+        # A track that states no language may be in any; one that states another is not taken.
         named = [t for t in fitting if same_language(t.language, language)]
         fitting = named or [t for t in fitting if t.language in ("", "und")]
     return min(fitting, key=lambda t: (not t.is_default, t.index), default=None)
@@ -169,6 +171,7 @@ def _read_cues(
     cues: list[Cue] = []
     guessed = size_bytes = 0
     for count, (start_us, length_us, packet) in enumerate(_packets(container, track.index), 1):
+        # A subtitle stream may be made of any bytes, a film's worth of them.
         size_bytes += packet.size
         if size_bytes > MAX_BYTES or count > MAX_PACKETS:
             raise VideoError(
@@ -193,6 +196,7 @@ def _packets(container: InputContainer, index: int) -> Iterator[tuple[int, int, 
     discard = getattr(av.stream, "Discard", None)  # PyAV 16 has none, and reads the pictures too
     for other in container.streams:
         if discard is not None and other.index != index:
+            # Else FFmpeg would read every picture of the film to reach its text.
             other.discard = discard.all
     try:
         for packet in container.demux(stream):
@@ -211,6 +215,7 @@ def _with_lengths(cues: list[Cue]) -> list[Cue]:
     for cue, following in zip_longest(cues, cues[1:]):
         end_us = cue.end_us
         if end_us <= cue.start_us:
+            # A line at the very end, or before a long silence, does not stay for ever.
             end_us = cue.start_us + _LAST_LINE_US
             if following is not None:
                 end_us = min(end_us, following.start_us)
@@ -219,6 +224,7 @@ def _with_lengths(cues: list[Cue]) -> list[Cue]:
 
 
 def _whole(data: bytes) -> bytes:
+    # UTF-16, told by its mark, is full of zeros; other text that has them was padded.
     return data.replace(b"\0", b"") if data[:2] not in (b"\xff\xfe", b"\xfe\xff") else data
 
 

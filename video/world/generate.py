@@ -55,9 +55,12 @@ def scene(
         background=rng.choice(get_args(Background)),
         text=text,
     )
+    # A world of this scene alone, since positions are computed within one. `model_copy` does not
+    # validate: it starts before this scene, whose own times stay.
     world = World(scenes=(blank.model_copy(update={"start_s": 0.0}),))
     placed: list[Actor] = []
     for index in range(actors):
+        # Drawn until it fits; a crowded scene goes without the last ones.
         for _ in range(40):
             actor = _actor(rng, f"a{index}", still_share)
             trial = blank.model_copy(update={"actors": (*placed, actor)})
@@ -76,6 +79,7 @@ def _actor(rng: random.Random, name: str, still_share: float) -> Actor:
     upright = kind in ("up", "down")
     motion = Motion(
         kind=kind,
+        # The frame is wider than high.
         travel=round(rng.uniform(0.35, 0.5) if upright else rng.uniform(0.5, 0.9), 3),
         side=rng.choice(("left", "right")),
     )
@@ -84,6 +88,7 @@ def _actor(rng: random.Random, name: str, still_share: float) -> Actor:
         shape=rng.choice(get_args(Shape)),
         colour=rng.choice(get_args(Colour)),
         size=rng.choice(get_args(Size)),
+        # Twice in the draw: most things should be plain.
         pattern=rng.choice((*get_args(Pattern), "plain")),
         x=round(rng.uniform(0.1, 0.9), 3),
         y=round(rng.uniform(0.14, 0.86), 3),
@@ -101,9 +106,11 @@ def _has_room(world: World, trial: Scene, actor: Actor) -> bool:
     others."""
     floor = TEXT_FLOOR if trial.text else 1.0
     radius = RADIUS[actor.size]
+    # Nine moments of a smooth way: nothing can pass between two of them unseen at these speeds.
     for step in range(9):
         time_s = trial.start_s + (trial.end_s - trial.start_s) * step / 8
         x, y = actor_position(world, trial, actor, time_s)
+        # Those cross the edge on their way.
         crossing = actor.motion.kind in ("enter", "leave")
         if not crossing and not radius <= x <= world.aspect - radius:
             return False
@@ -130,6 +137,7 @@ def _events(rng: random.Random, world: World, full: Scene) -> tuple[Event, ...]:
         return (Event(kind=kind, actor=actor.id, time_s=time_s),)
     if kind == "change_colour" or not partners:
         used = {a.colour for a in full.actors}
+        # A colour that nobody has, or it might become the double of another actor.
         colour = rng.choice([c for c in get_args(Colour) if c not in used])
         return (Event(kind="change_colour", actor=actor.id, time_s=time_s, colour=colour),)
     meeting = Event(kind=kind, actor=actor.id, time_s=time_s, other=rng.choice(partners).id)
@@ -172,8 +180,10 @@ def world(
     scale = duration_s / sum(lengths)
     scenes, start_s = [], 0.0
     for index, length_s in enumerate(lengths):
+        # The last scene ends exactly there, whatever rounding has added up to.
         end_s = round(duration_s if index == count - 1 else start_s + length_s * scale, 3)
         drawn = scene(rng, start_s, end_s - start_s, actors=rng.randint(1, most_actors))
+        # Each begins where the one before ended: worlds are refused for gaps.
         scenes.append(drawn.model_copy(update={"start_s": start_s, "end_s": end_s}))
         start_s = end_s
     return World(name=f"world-{seed}", seed=seed, scenes=tuple(scenes))
@@ -190,6 +200,7 @@ def demo(seed: int = 0) -> World:
     rng = random.Random(f"demo/{seed}")
     shapes = list(get_args(Shape))
     rng.shuffle(shapes)
+    # The one that is seen once is what the demo asks for.
     chosen, common_shapes = shapes[0], shapes[1:]
     unique_index = rng.randrange(8)
     scenes = []

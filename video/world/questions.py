@@ -89,6 +89,7 @@ def with_options(question: Question, rng: random.Random) -> Question:
     kinds = (get_args(Colour), get_args(Shape), get_args(Pattern), ("0", "1", "2", "3", "4"))
     for kind in kinds:
         if question.answer in kind:
+            # Wrong options are of the answer's own kind: others would give it away.
             wrong_words = [word for word in kind if word != question.answer]
             options = [question.answer, *rng.sample(wrong_words, min(3, len(wrong_words)))]
             rng.shuffle(options)
@@ -109,8 +110,10 @@ def refer_to(target: Sighting, sightings: list[Sighting], avoid: str = "") -> st
         ("colour", "pattern", "shape"),
     )
     for attributes in choices:
+        # What is asked must not stand in the question, and an actor that changes has no one colour.
         if avoid in attributes or (len(target.colours) > 1 and "colour" in attributes):
             continue
+        # "plain" is said of nothing: captions leave it out.
         if "pattern" in attributes and target.actor.pattern == "plain":
             continue
         # From the shortest phrase up: the first that fits the target alone.
@@ -127,11 +130,14 @@ def _value(sighting: Sighting, attribute: str) -> str:
 
 def _shares(other: Sighting, target: Sighting, attribute: str) -> bool:
     if attribute == "colour":
+        # Any colour that the other ever has: a phrase that fits it for a moment is not its
+        # target's.
         return target.colour in other.colours
     return _value(other, attribute) == _value(target, attribute)
 
 
 def _attribute(sightings: list[Sighting]) -> Iterator[Question]:
+    # An attribute is asked where the rest of the actor still names it alone.
     texts = {
         "colour": "What colour is the {}?",
         "shape": "What shape is the {}?",
@@ -153,6 +159,7 @@ def _attribute(sightings: list[Sighting]) -> Iterator[Question]:
 
 def _count(sightings: list[Sighting], span: Span) -> Iterator[Question]:
     def ask(what: str, fits: list[Sighting]) -> Question:
+        # Where nothing fits, the evidence of "0" is the whole stretch.
         spans = tuple(dict.fromkeys(s.span for s in fits)) or (span,)
         return Question(
             text=f"How many {what} are there?", answer=str(len(fits)), family="count", spans=spans
@@ -162,6 +169,7 @@ def _count(sightings: list[Sighting], span: Span) -> Iterator[Question]:
     for shape in dict.fromkeys(s.actor.shape for s in sightings):
         plural = "crosses" if shape == "cross" else f"{shape}s"
         yield ask(plural, [s for s in sightings if s.actor.shape == shape])
+    # Whether an actor that turned red is a red object is open, so such counts are not asked.
     for colour in dict.fromkeys(s.colour for s in sightings if len(s.colours) == 1):
         fits = [s for s in sightings if colour in s.colours]
         if all(len(s.colours) == 1 for s in fits):
@@ -184,8 +192,11 @@ def _order(sightings: list[Sighting], rng: random.Random) -> Iterator[Question]:
     for i, a in enumerate(sightings):
         for b in sightings[i + 1 :]:
             names = refer_to(a, sightings), refer_to(b, sightings)
+            # Sightings come by first sight; two that begin almost together have no order to be
+            # seen.
             if None in names or b.span.start_s - a.span.start_s < ONSET_GAP_S:
                 continue
+            # Else the first one named would always be right.
             pair = names if rng.random() < 0.5 else names[::-1]
             yield Question(
                 text=f"Which comes first, the {pair[0]} or the {pair[1]}?",
@@ -199,10 +210,12 @@ def _before_after(sightings: list[Sighting]) -> Iterator[Question]:
     """Asked between neighbours that are each alone in their scene."""
     alone = [s for s in sightings if len(s.scene.actors) == 1]
     for a, b in itertools.pairwise(alone):
+        # Only of scenes that touch: something else may be shown in a gap.
         if abs(a.scene.end_s - b.scene.start_s) > 1e-6:
             continue
         for target, other, word in ((a, b, "after"), (b, a, "before")):
             name = refer_to(target, sightings)
+            # The answer names the neighbour by its colour.
             if name and len(other.colours) == 1:
                 yield Question(
                     text=f"What comes right {word} the {name}?",
@@ -216,6 +229,7 @@ def _change(sightings: list[Sighting]) -> Iterator[Question]:
     for s in sightings:
         name = refer_to(s, sightings, avoid="colour")
         changes_colour = any(event.kind == "change_colour" for event in s.events)
+        # After two changes "becomes" has two answers; a change too short to see is no event here.
         if name and changes_colour and len(s.colours) == 2:
             yield Question(
                 text=f"What colour does the {name} become?",
@@ -227,6 +241,7 @@ def _change(sightings: list[Sighting]) -> Iterator[Question]:
 
 def _text(world: World, span: Span) -> Iterator[Question]:
     text_scenes = [scene for scene in world.scenes_in(span) if scene.text]
+    # With two words on the screen the question would have two answers.
     if len(text_scenes) == 1 and text_scenes[0].span.overlap_s(span) >= ONSET_GAP_S:
         yield Question(
             text="What word is on the screen?",
@@ -242,6 +257,7 @@ def _location(world: World, sightings: list[Sighting]) -> Iterator[Question]:
         if name is None or s.motion != "still":
             continue
         x = actor_position(world, s.scene, s.actor, s.span.middle_s)[0] / world.aspect
+        # Nothing is asked between the ranges, where two answers could be defended.
         sides = {
             "on the left": x < 0.36,
             "in the middle": 0.44 < x < 0.56,
@@ -275,6 +291,8 @@ def _absence(
     """Questions about what is not there even for a moment (`glimpsed` holds all that is), among
     them
     half-truths: the right shape in a wrong colour."""
+    # 1. Shapes that are nowhere.
+    # 2. Half-truths: a shape that is there, in a colour that is nowhere.
     missing = [shape for shape in get_args(Shape) if all(s.actor.shape != shape for s in glimpsed)]
     names = rng.sample(missing, min(2, len(missing)))
     for s in sightings[:3]:
@@ -283,6 +301,7 @@ def _absence(
             names.append(f"{rng.choice(unused)} {s.actor.shape}")
     texts = ("What colour is the {}?", "How does the {} move?", "Where is the {}?")
     for name in names:
+        # The colour of a thing that is named by its colour is not asked.
         text = rng.choice(texts[1:] if " " in name else texts)
         yield Question(
             text=text.format(name), answer=f"there is no {name}", family="absence", spans=(span,)
@@ -290,6 +309,7 @@ def _absence(
         yield Question(
             text=f"Is there {add_article(name)}?", answer="no", family="absence", spans=(span,)
         )
+    # As many that are there, so that "yes" and "no" are about as frequent.
     for s in sightings[:3]:
         name = refer_to(s, sightings) or name_sighting(s)
         if len(s.colours) == 1:

@@ -185,6 +185,7 @@ def _check_life(events: list[Event]) -> None:
 def _check_meetings(partners: dict[str, str]) -> None:
     """Who travels to whom must not lead back to where it began: nobody would know where to go."""
     for start in partners:
+        # Each has one partner at most, so that a walk either ends or comes round.
         name, path = start, [start]
         while name in partners and len(path) <= len(partners):
             name = partners[name]
@@ -231,6 +232,7 @@ class World(_Part):
     def _tiles(self) -> World:
         expected_s = 0.0
         for index, scene in enumerate(self.scenes):
+            # Times are rounded to milliseconds when a world is written.
             if abs(scene.start_s - expected_s) > 1e-6:
                 raise ValueError(
                     f"scene {index} must start where the one before ends "
@@ -246,6 +248,7 @@ class World(_Part):
     @property
     def frame_count(self) -> int:
         """Frames of the video: those of the grid `i / fps_hz` that begin before its end."""
+        # 0.3 s at 10 Hz is 3 frames, though 0.3 * 10 is a little more in floats.
         return math.ceil(self.duration_s * self.fps_hz - 1e-9)
 
     @property
@@ -262,6 +265,7 @@ class World(_Part):
 
     def scene_at(self, time_s: float) -> Scene:
         """The scene shown at a time; before the start the first, after the end the last."""
+        # Bisection: worlds of a day have thousands of scenes, and every frame asks.
         low, high = 0, len(self.scenes) - 1
         while low < high:
             middle = (low + high + 1) // 2
@@ -284,6 +288,7 @@ class World(_Part):
         return draw_pixels(self, shown_s, size_px or self.size_px)
 
     def to_json(self) -> str:
+        # The format first and always, since readers tell a script by it.
         data = {"format": self.format} | self.model_dump(exclude_defaults=True, mode="json")
         return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
@@ -303,6 +308,7 @@ class World(_Part):
         try:
             return cls.model_validate(read_json(path, most_bytes=MAX_BYTES))
         except ValidationError as error:
+            # One is enough to mend: pydantic lists every field of every scene.
             first = error.errors()[0]
             field = ".".join(str(step) for step in first["loc"]) or "the file"
             raise VideoError(

@@ -16,7 +16,6 @@ from mmreason.video.world.motion import (
     on_screen,
     presence_span,
 )
-from mmreason.video.world.render import draw_frame
 from mmreason.video.world.script import RADIUS, Actor, Colour, Event, MotionKind, Scene, World
 from mmreason.video.world.shapes import EXTENT
 
@@ -75,9 +74,12 @@ def find_sightings(
     sightings = []
     for scene in world.scenes_in(span):
         for actor in scene.actors:
+            # Seen is what lies inside the frame, while the actor is there, within the stretch.
             visible_span = on_screen(world, scene, actor).clip(span)
             if visible_span.duration_s < least_s:
                 continue
+            # All changes count for what colours are there, also those too short to be told as
+            # events.
             turns = [e for e in _turns(scene, actor) if visible_span.contains(e.time_s)]
             colours: list[Colour] = [colour_at(scene, actor, visible_span.start_s)]
             for turn in turns:
@@ -112,6 +114,7 @@ def _turns(scene: Scene, actor: Actor) -> list[Event]:
 
 def _told(turn: Event, turns: list[Event], visible_span: Span, least_s: float) -> bool:
     """Whether the colours before and after `turn` are both shown for at least `least_s`."""
+    # Borders of the stretches of one colour: the turn in `row` lies between two of them.
     times_s = [visible_span.start_s, *(e.time_s for e in turns), visible_span.end_s]
     row = turns.index(turn) + 1
     return min(times_s[row] - times_s[row - 1], times_s[row + 1] - times_s[row]) >= least_s
@@ -119,6 +122,7 @@ def _told(turn: Event, turns: list[Event], visible_span: Span, least_s: float) -
 
 def _motion_within(world: World, scene: Scene, actor: Actor, span: Span) -> MotionKind | None:
     """The motion that can be told from `span` alone."""
+    # Its way is then that of the event, which is told as such.
     if any(e.actor == actor.id and e.kind in ("touch", "occlude") for e in scene.events):
         return None
     kind = actor.motion.kind
@@ -132,9 +136,11 @@ def _motion_within(world: World, scene: Scene, actor: Actor, span: Span) -> Moti
         moving_share = slot.overlap_s(span) / moving
         return kind if moving_share >= 0.4 else ("still" if moving_share <= 0.02 else None)
     if kind in ("circle", "bounce"):
+        # A small arc of a circle, or one way of a bounce, looks like a straight move.
         return kind if span.duration_s >= 0.7 * actor.motion.period_s else None
     if kind == "still":
         return kind
+    # Straight moves: told from 15 % of the picture's height on.
     start = actor_position(world, scene, actor, span.start_s)
     end = actor_position(world, scene, actor, span.end_s)
     return kind if np.hypot(end[0] - start[0], end[1] - start[1]) >= 0.15 else None
@@ -145,6 +151,7 @@ def name_sighting(sighting: Sighting, *, size: bool = False, colour: bool = True
     actor = sighting.actor
     terms = [actor.size] if size else []
     terms += [sighting.colour] if colour else []
+    # The pattern stands only beside a colour, as captions of training have it.
     terms += [actor.pattern] if actor.pattern != "plain" and colour else []
     return " ".join([*terms, actor.shape])
 
@@ -206,6 +213,7 @@ def _brief(scene: Scene, sightings: list[Sighting]) -> str:
 def _sentence(sighting: Sighting) -> str:
     phrases = []
     phrase = motion_phrase(sighting)
+    # "stays still and hides" would contradict itself.
     if phrase and not (sighting.motion == "still" and sighting.events):
         phrases.append(phrase)
     for event in sighting.events:
@@ -232,6 +240,7 @@ def box_at(world: World, scene: Scene, actor: Actor, time_s: float) -> Box | Non
     x_min, y_min, x_max, y_max = EXTENT[actor.shape]
     x1, x2 = (cx + x_min * radius) / world.aspect, (cx + x_max * radius) / world.aspect
     y1, y2 = cy + y_min * radius, cy + y_max * radius
+    # Less than a quarter inside the frame counts as not seen.
     cut = (max(0.0, x1), max(0.0, y1), min(1.0, x2), min(1.0, y2))
     visible_area = max(0.0, cut[2] - cut[0]) * max(0.0, cut[3] - cut[1])
     return cut if visible_area >= 0.25 * (x2 - x1) * (y2 - y1) else None
@@ -242,30 +251,3 @@ def boxes_at(world: World, time_s: float) -> dict[str, Box]:
     scene = world.scene_at(time_s)
     boxes = {actor.id: box_at(world, scene, actor, time_s) for actor in scene.actors}
     return {name: box for name, box in boxes.items() if box is not None}
-
-
-def track_boxes(world: World, scene: Scene, actor: Actor, times_s: list[float]) -> list[Box | None]:
-    """Boxes of one actor over times; None where it is not seen or another scene is shown."""
-    return [box_at(world, scene, actor, t) if scene.span.contains(t) else None for t in times_s]
-
-
-def visible_share(world: World, time_s: float, height_px: int = 120) -> dict[str, float]:
-    """Share of each actor's own area that is seen at a time, 0..1 (less where hidden or cut by the
-    frame)."""
-    scene = world.scene_at(time_s)
-    size_px = (round(height_px * world.aspect), height_px)
-    areas = draw_frame(world, time_s, size_px).coverage.sum((1, 2))
-    visible_shares = {}
-    for actor, area in zip(scene.actors, areas, strict=True):
-        if not presence_span(scene, actor).contains(time_s):
-            continue
-        visible_shares[actor.id] = min(1.0, float(area) / _full_area(world, actor, size_px))
-    return visible_shares
-
-
-def _full_area(world: World, actor: Actor, size_px: tuple[int, int]) -> float:
-    """Pixels that an actor covers when it stands alone in the middle."""
-    alone = actor.model_copy(update={"x": 0.5, "y": 0.5, "motion": type(actor.motion)()})
-    scene = Scene(start_s=0.0, end_s=1.0, actors=(alone,))
-    single = world.model_copy(update={"scenes": (scene,)})
-    return float(draw_frame(single, 0.0, size_px).coverage.sum())

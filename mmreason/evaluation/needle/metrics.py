@@ -63,6 +63,7 @@ def visited_spans(outcome: Outcome) -> tuple[Span, ...]:
 
 def seen_times_s(outcome: Outcome) -> list[float]:
     """F: times of all frames that were shown, each once."""
+    # Frames shown twice tell nothing new.
     return sorted({t for v in outcome.visits if not v.failed for t in v.frame_times_s})
 
 
@@ -96,6 +97,8 @@ def _meets_leaf(outcome: Outcome, visit: Visit, span: Span) -> bool:
 
 
 def _shows(outcome: Outcome, visit: Visit, span: Span) -> bool:
+    # A caption of a large node spreads a few frames over minutes: that one of them falls on gold is
+    # luck, unless the question was put to them.
     if visit.failed or not (visit.shows_question or is_leaf(outcome, visit)):
         return False
     return any(span.contains(t) for t in visit.frame_times_s)
@@ -184,6 +187,7 @@ def repeat_ratio(outcome: Outcome) -> float:
 
 def has_loop(outcome: Outcome) -> bool:
     """Whether the same call was made three times in a row."""
+    # Three, since asking again once can be a policy's way of making sure.
     calls = [_call(v) for v in outcome.visits]
     return any(a == b == c for a, b, c in zip(calls, calls[1:], calls[2:], strict=False))
 
@@ -219,6 +223,7 @@ def evidence_iou(outcome: Outcome) -> float:
 
 def is_ungrounded(outcome: Outcome) -> bool:
     """Whether no evidence span reaches a tIoU of 0.05 with any gold span (H_t's condition)."""
+    # Without any evidence 0: an answer from nowhere is ungrounded.
     best = max(
         (tiou([e], [g]) for e, _, _ in outcome.evidence for g in outcome.item.gold_spans),
         default=0.0,
@@ -257,6 +262,7 @@ def circular_accuracy(outcomes: Sequence[Outcome]) -> Proportion:
     """An item counts where it is right under every rotation of its options that was asked."""
     by_item: dict[str, bool] = {}
     for o in outcomes:
+        # A guess by the place of an option is right under one rotation and wrong under another.
         by_item[o.item.id] = by_item.get(o.item.id, True) and o.right
     return Proportion(sum(by_item.values()), len(by_item))
 
@@ -279,6 +285,7 @@ def score_abstention(outcomes: Sequence[Outcome]) -> tuple[Proportion, Proportio
     """Precision, recall and F1 of abstaining on the items without an answer."""
     abstained = [o for o in outcomes if o.abstained]
     empty = [o for o in outcomes if o.item.answer is None]
+    # The same hits over two totals: of all abstentions, and of all that called for one.
     hits = sum(o.item.answer is None for o in abstained)
     proportions = Proportion(hits, len(abstained)), Proportion(hits, len(empty))
     values = [proportion.value if proportion.n else 0.0 for proportion in proportions]
@@ -293,6 +300,7 @@ def calibration_error(outcomes: Sequence[Outcome], bins: int = 10) -> float:
         return math.nan
     total = 0.0
     for index in range(bins):
+        # A confidence of 1 belongs to the last bin.
         in_bin = [(c, r) for c, r in stated if min(bins - 1, int(c * bins)) == index]
         if in_bin:
             total += abs(sum(c for c, _ in in_bin) - sum(r for _, r in in_bin))

@@ -66,6 +66,7 @@ def build_rows(outcomes: Sequence[Outcome]) -> list[Row]:
     for o in outcomes:
         by_method.setdefault(o.method, []).append(o)
     table = [build_row(method, of_method) for method, of_method in by_method.items()]
+    # False sorts before True.
     return sorted(table, key=lambda r: (not is_policy(r.method), r.frames.value, r.method))
 
 
@@ -85,6 +86,7 @@ def build_row(method: str, outcomes: Sequence[Outcome]) -> Row:
         scanned=Mean.of([float(o.cost.frames_scanned) for o in outcomes]),
         rounds=Mean.of([float(o.cost.rounds) for o in outcomes]),
         tokens=Mean.of([float(o.cost.tokens_in + o.cost.tokens_out) for o in outcomes]),
+        # Several places cannot all be reached in three rounds, however good the search.
         hit=metrics.hit_at([o for o in planted if o.item.places == 1], HIT_ROUNDS),
         evidence_iou=Mean.of([metrics.evidence_iou(o) for o in planted]),
         at_iou={least: metrics.accuracy_at_iou(outcomes, least) for least in (0.1, 0.3)},
@@ -199,6 +201,7 @@ def compare_with_baselines(outcomes: Sequence[Outcome], method: str) -> Baseline
     def difference_to(name: str | None) -> tuple[float, float, float]:
         return metrics.paired_difference(own_outcomes, outcomes_of(name))
 
+    # The best of the exhaustive ones is the ceiling that search has to come near.
     full = max(
         (r for r in baselines if r.method.startswith("exhaustive")),
         key=lambda r: r.accuracy.value,

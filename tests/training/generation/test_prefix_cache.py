@@ -31,9 +31,9 @@ from mmreason.training.generation.kv_cache import (
 )
 from mmreason.training.generation.prefix_cache import CachedPrefix, PrefixCache
 from mmreason.training.generation.sampler import LocalSampler, SampleRequest, cache_prefixes
-from mmreason.training.rl import PolicyModel, Recipe, train
+from mmreason.training.rl import PolicyModel, train
 from mmreason.training.rollouts.types import Completion, Media, Prompt, SampleFailure, stable_seed
-from tests.fakes import tiny_rl
+from tests.fakes import rl_runs, tiny_rl
 
 KINDS = ("tiny", "lora", "nano", "frames")
 
@@ -347,7 +347,8 @@ def test_the_trainer_says_where_everything_is_read_again(tmp_path: Path) -> None
     settings: Any = {"task": tiny_rl.colours(2), "steps": 2, "problems_per_step": 2, "samples": 2}
     told = {
         name: [
-            report.warnings for report in train(Recipe(out=tmp_path / name, model=how, **settings))
+            report.warnings
+            for report in train(rl_runs.make_recipe(out=tmp_path / name, model=how, **settings))
         ]
         for name, how in (("sliding", model), ("plain", tiny_rl.policy))
     }

@@ -17,7 +17,17 @@ from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.learner.logprobs import Scorer
 from mmreason.training.parallel.strategy import Replicated
 from mmreason.training.rewards import Combination, Component, Trajectory, Truth
-from mmreason.training.rl import Lora, PolicyModel, Recipe, train
+from mmreason.training.rl import (
+    Lora,
+    ObjectiveSettings,
+    OptimiserSettings,
+    PolicyModel,
+    Recipe,
+    ReportSettings,
+    SamplingSettings,
+    TrainedWeights,
+    train,
+)
 from mmreason.training.rl.advantages import KindScales, compute_advantages
 from mmreason.training.rl.update import Updater
 from mmreason.training.rollouts.types import Problem, Role
@@ -82,12 +92,10 @@ def test_two_steps_move_the_weights(tmp_path: Path, family: str, lora: Lora | No
         out=tmp_path,
         model=lambda: made,
         steps=2,
-        problems_per_step=4,
-        samples=3,
-        temperature=1.5,
-        learning_rate=1e-2,
-        lora=lora,
-        show_samples=0,
+        sampling=SamplingSettings(problems_per_step=4, samples=3, temperature=1.5),
+        optimiser=OptimiserSettings(learning_rate=1e-2),
+        weights=TrainedWeights(lora=lora),
+        report=ReportSettings(samples=0),
     )
     reports = list(train(given))
     for report in reports:
@@ -115,9 +123,9 @@ def test_the_gradient_is_that_of_a_plain_loop(family: str):
     given = Recipe(
         task=TASK,
         out=Path("nowhere"),
-        objective="reinforce",
-        temperature=1.5,
-        max_gradient_norm=1e9,
+        sampling=SamplingSettings(temperature=1.5),
+        objective=ObjectiveSettings(formula="reinforce"),
+        optimiser=OptimiserSettings(max_gradient_norm=1e9),
     )
     rows = compute_advantages(groups, given, KindScales()).rows
     assert {row.rollout.problem.id for row in rows} == set(SHOWN)
@@ -199,7 +207,13 @@ def test_a_model_whose_forward_pass_is_another_is_refused_by_its_name(tmp_path: 
 
     made.model.register_forward_hook(forward, with_kwargs=True)
     task = tiny_rl.colours(reward=tiny_rl.length_reward())
-    given = Recipe(task=task, out=tmp_path, model=lambda: made, steps=1, samples=4)
+    given = Recipe(
+        task=task,
+        out=tmp_path,
+        model=lambda: made,
+        steps=1,
+        sampling=SamplingSettings(samples=4),
+    )
     with pytest.raises(UsageError) as error:
         list(train(given))
     told = str(error.value)

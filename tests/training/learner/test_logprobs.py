@@ -13,11 +13,11 @@ from mmreason.training.learner.packing import LayoutKind, PackedInputs, pack_seq
 from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.rl import Lora, PolicyModel, Recipe
 from mmreason.training.rollouts.types import Role, TokenSequence
-from tests.fakes import tiny_rl
+from tests.fakes import rl_runs, tiny_rl
 
 
 def recipe(**settings) -> Recipe:
-    return Recipe(task=tiny_rl.colours(), out=Path("nowhere"), **settings)
+    return rl_runs.make_recipe(task=tiny_rl.colours(), out=Path("nowhere"), **settings)
 
 
 def laid(made: PolicyModel, rows: list[TokenSequence], kind: LayoutKind) -> PackedInputs:
@@ -171,7 +171,7 @@ def test_identity_45_an_adapter_that_is_off_is_the_base_model(kind):
     shown = tiny_rl.clip("What moves?") if kind == "nano" else tiny_rl.said("say it red")
     rows = tiny_rl.sequences(made, [made.codec.encode_prompt(shown)])
     base = scored(made, rows)
-    with_adapter = select_trained_weights(made, recipe(lora=LORA).trained_weights)
+    with_adapter = select_trained_weights(made, recipe(lora=LORA).weights)
     for layout in ("padded", "packed"):  # new adapters change nothing
         for a, b in zip(scored(with_adapter, rows, layout), base, strict=True):
             assert torch.allclose(a, b, atol=1e-6)
@@ -189,7 +189,7 @@ def test_identity_45_an_adapter_that_is_off_is_the_base_model(kind):
 def test_identity_45_adapters_sample_and_score_alike_on_frames():
     """Positions in time and space are those of the model under the adapter."""
     pytest.importorskip("peft")
-    made = select_trained_weights(PolicyModel.load("nano"), recipe(lora=LORA).trained_weights)
+    made = select_trained_weights(PolicyModel.load("nano"), recipe(lora=LORA).weights)
     for name, parameter in made.model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.05)
@@ -206,9 +206,7 @@ def test_identity_45_adapters_leave_the_eyes_alone_unless_asked():
     pytest.importorskip("peft")
 
     def trained(lora: Lora) -> set[str]:
-        model = select_trained_weights(
-            PolicyModel.load("nano"), recipe(lora=lora).trained_weights
-        ).model
+        model = select_trained_weights(PolicyModel.load("nano"), recipe(lora=lora).weights).model
         return {name for name, p in model.named_parameters() if p.requires_grad}
 
     text = trained(LORA)

@@ -13,7 +13,7 @@ from mmreason.training.objectives import PUBLISHED
 from mmreason.training.rewards import Combination, Component, Trajectory, Truth
 from mmreason.training.rl import Dsdr, Kl, Lora, Overlong, Recipe, Stapo, StepReport, train
 from mmreason.training.rl.events import METRICS
-from tests.fakes import tiny_rl
+from tests.fakes import rl_runs, tiny_rl
 
 
 def settings(tmp_path: Path, **changes) -> Recipe:
@@ -29,7 +29,7 @@ def settings(tmp_path: Path, **changes) -> Recipe:
         "checkpoint_every": 100,
         "max_tokens": 4,
     }
-    return Recipe(**(given | changes))
+    return rl_runs.make_recipe(**(given | changes))
 
 
 def learned(recipe: Recipe) -> list[StepReport]:

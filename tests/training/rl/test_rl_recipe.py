@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mmreason.training.learner.adapters import select_trained_weights
 from mmreason.training.objectives import PUBLISHED, Objective
 from mmreason.training.rl import Dsdr, Kl, Lora, PolicyModel, Recipe, Stapo, read_recipe, train
+from mmreason.training.rl.recipe import find_part, iter_settings
 from mmreason.training.rl.settings import digest_settings
 from mmreason.types import UsageError
 from tests.fakes import rl_runs, tiny_rl
@@ -24,20 +27,21 @@ WRONG = [
     ({"samples": 0}, "samples must be >= 1"),
     ({"updates": -1}, "updates must be >= 1"),
     ({"warmup_updates": -1}, "warmup_updates must be >= 0"),
-    ({"temperature": 0.0}, "temperature and learning_rate must be > 0"),
-    ({"learning_rate": -1.0}, "temperature and learning_rate must be > 0"),
-    ({"objective": "ppo"}, "unknown objective 'ppo'; known: reinforce, rloo, grpo"),
+    ({"temperature": 0.0}, "sampling.temperature must be > 0, got 0.0"),
+    ({"temperature": math.nan}, "sampling.temperature must be > 0, got nan"),
+    ({"learning_rate": -1.0}, "optimiser.learning_rate must be > 0, got -1.0"),
+    ({"objective": "ppo"}, "unknown objective.formula 'ppo'; known: reinforce, rloo, grpo"),
     ({"objective": "dr_grpo", "max_tokens": None}, "divides by max_tokens; set it"),
-    ({"correction": "is"}, "unknown correction 'is'; known: None, auto, tis, mis, icepop"),
-    ({"layout": "dense"}, "unknown layout 'dense'; known: padded, packed"),
-    ({"precision": "fp8"}, "unknown precision 'fp8'"),
-    ({"kl": Kl(coefficient=0.1, estimator="k4")}, "unknown kl.estimator 'k4'"),  # pyright: ignore
-    ({"stapo": Stapo(scope="some")}, "unknown stapo.scope 'some'"),  # pyright: ignore
-    ({"dsdr": Dsdr(reference="all")}, "unknown dsdr.reference 'all'"),  # pyright: ignore
-    ({"evaluate_every": 2}, "evaluate_every needs held_out"),
-    ({"patience": 2}, "patience needs evaluate_every"),
-    ({"kind_scale_decay": 0.9}, "kind_scale_decay needs an objective that only centres"),
-    ({"kind_scale_decay": 1.0, "objective": "rloo"}, "kind_scale_decay must be >= 0 and < 1"),
+    (
+        {"correction": "is"},
+        "unknown objective.correction 'is'; known: None, auto, tis, mis, icepop",
+    ),
+    ({"layout": "dense"}, "unknown batching.layout 'dense'; known: padded, packed"),
+    ({"precision": "fp8"}, "unknown batching.precision 'fp8'"),
+    ({"evaluate_every": 2}, "evaluation.every needs held_out"),
+    ({"patience": 2}, "evaluation.patience needs every"),
+    ({"kind_scale_decay": 0.9}, "kind_scale_decay needs a formula that only centres"),
+    ({"kind_scale_decay": 1.0, "objective": "rloo"}, "kind_scale_decay must be < 1, got 1.0"),
     ({"steps": "10"}, "steps must be a whole number, got '10'"),
     ({"samples": 4.0}, "samples must be a whole number, got 4.0"),
     ({"samples": True}, "samples must be a whole number, got True"),
@@ -51,8 +55,11 @@ WRONG = [
     ({"model": 3}, "model must be a name, a folder, or a function that makes a PolicyModel, got 3"),
     ({"model": None}, "model must be a name, a folder"),
     ({"sampler": "vllm"}, "sampler must be a function of the PolicyModel that makes a sampler"),
-    ({"objective": None}, "objective must be a name of objectives.PUBLISHED or an Objective"),
-    ({"overlong": 100}, "overlong must be Overlong(max_tokens=..., buffer_tokens=...), got 100"),
+    (
+        {"objective": None},
+        "objective.formula must be a name of objectives.PUBLISHED or an Objective",
+    ),
+    ({"overlong": 100}, "overlong must be Overlong(...), got 100"),
     ({"kl": 0.04}, "kl must be Kl(...), got 0.04"),
     ({"lora": True}, "lora must be Lora(...), got True"),
     ({"lora": {"rank": 8}}, "lora must be Lora(...), got {'rank': 8}"),
@@ -76,6 +83,51 @@ def test_settings_that_cannot_be_are_refused(change, message):
 
 
 @pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        (Kl, {"coefficient": 0.1, "estimator": "k4"}, "unknown objective.kl.estimator 'k4'"),
+        (Stapo, {"scope": "some"}, "unknown objective.stapo.scope 'some'"),
+        (Dsdr, {"reference": "all"}, "unknown objective.dsdr.reference 'all'"),
+    ],
+)
+def test_what_a_method_does_not_know_is_refused_when_it_is_made(kind, settings, message):
+    with pytest.raises(UsageError, match=message):
+        kind(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"samples": 8},
+            "samples stands in the part sampling: sampling=SamplingSettings(samples=..",
+        ),
+        ({"sampling_tokens": 8}, "sampling=SamplingSettings(batch_tokens=...)"),
+        ({"objective": "dapo"}, "objective=ObjectiveSettings(formula=...)"),
+        (
+            {"objective": PUBLISHED["dapo"]},
+            "objective must be ObjectiveSettings(...), got Objective",
+        ),
+        ({"weights": Lora()}, "weights must be TrainedWeights(...), got Lora("),
+        ({"sample": 8}, "there is no setting 'sample'; known: task, out, model"),
+    ],
+)
+def test_a_setting_outside_its_part_is_told_where_it_stands(settings, message):
+    with pytest.raises(UsageError) as error:
+        Recipe(task=tiny_rl.colours(), out=Path("nowhere"), **settings)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_every_setting_has_one_name_of_its_own():
+    """Checkpoints and logs know settings by names without parts."""
+    base = rl_runs.recipe("everything", Path("nowhere"))
+    names = [name for name, _ in iter_settings(base)]
+    assert len(names) == len(set(names))
+    places = [find_part(name) for name in names if name not in ("task", "model", "seed")]
+    assert None not in places and len(places) == len(set(places))
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"freeze": ("",)}, "leaves nothing to train"),
@@ -85,7 +137,7 @@ def test_settings_that_cannot_be_are_refused(change, message):
 def test_what_is_frozen_must_be_there_and_leave_something(change, message):
     with pytest.raises(UsageError, match=message):
         select_trained_weights(
-            tiny_rl.policy(), rl_runs.recipe("plain", Path("nowhere"), **change).trained_weights
+            tiny_rl.policy(), rl_runs.recipe("plain", Path("nowhere"), **change).weights
         )
 
 
@@ -118,13 +170,15 @@ def test_a_recipe_file_must_be_there(tmp_path, path):
 GOOD = """
 from pathlib import Path
 from mmreason.training import rl
+from mmreason.training.rl.recipe import find_part, iter_settings
 from mmreason.training.rl.settings import digest_settings
 from tests.fakes import tiny_rl
 
 def model():
     return tiny_rl.policy()
 
-recipe = rl.Recipe(task=tiny_rl.colours(), out=Path("run"), model=model, kl=rl.Kl(coefficient=0.1))
+objective = rl.ObjectiveSettings(kl=rl.Kl(coefficient=0.1))
+recipe = rl.Recipe(task=tiny_rl.colours(), out=Path("run"), model=model, objective=objective)
 print(digest_settings(recipe))
 """
 
@@ -148,21 +202,23 @@ def test_the_digest_tells_recipes_apart():
     base = rl_runs.recipe("plain", Path("nowhere"))
     by_name = PUBLISHED["dapo"]
     others = [
-        replace(base, learning_rate=1e-5),
-        replace(base, seed=1),
-        replace(base, objective="grpo"),
-        replace(base, objective=Objective(by_name.advantage, by_name.loss, "sequence")),
-        replace(base, objective=replace_clip(0.3)),
-        replace(base, objective=replace_clip(0.31)),
-        replace(base, lora=Lora()),
-        replace(base, lora=Lora(rank=8)),
-        replace(base, kl=Kl(coefficient=0.1)),
-        replace(base, task=tiny_rl.colours(9)),
-        replace(base, model=PolicyModel.load),  # pyright: ignore[reportArgumentType]
+        rl_runs.change_recipe(base, learning_rate=1e-5),
+        rl_runs.change_recipe(base, seed=1),
+        rl_runs.change_recipe(base, objective="grpo"),
+        rl_runs.change_recipe(
+            base, objective=Objective(by_name.advantage, by_name.loss, "sequence")
+        ),
+        rl_runs.change_recipe(base, objective=replace_clip(0.3)),
+        rl_runs.change_recipe(base, objective=replace_clip(0.31)),
+        rl_runs.change_recipe(base, lora=Lora()),
+        rl_runs.change_recipe(base, lora=Lora(rank=8)),
+        rl_runs.change_recipe(base, kl=Kl(coefficient=0.1)),
+        rl_runs.change_recipe(base, task=tiny_rl.colours(9)),
+        rl_runs.change_recipe(base, model=PolicyModel.load),  # pyright: ignore[reportArgumentType]
     ]
     digests = {digest_settings(one) for one in (base, *others)}
     assert len(digests) == len(others) + 1
-    moved = replace(base, out=Path("elsewhere"), steps=9, keep=1)
+    moved = rl_runs.change_recipe(base, out=Path("elsewhere"), steps=9, keep=1)
     assert digest_settings(moved) == digest_settings(base)
 
 
@@ -196,13 +252,15 @@ def test_processes_that_do_not_know_of_each_other_are_told(tmp_path, monkeypatch
 
 def test_recipe_defaults_are_a_run():
     assert (
-        Recipe(task=tiny_rl.colours(), out=Path("nowhere")).resolved_objective is PUBLISHED["dapo"]
+        Recipe(task=tiny_rl.colours(), out=Path("nowhere")).objective.resolved_formula
+        is PUBLISHED["dapo"]
     )
 
 
 def test_lists_and_texts_are_taken_for_tuples_and_paths():
-    given = Recipe(task=tiny_rl.colours(), out="runs/x", freeze=["model.visual"])  # pyright: ignore[reportArgumentType]
-    assert given.out == Path("runs/x") and given.freeze == ("model.visual",)
+    names: Any = ["model.visual"]
+    given = rl_runs.make_recipe(task=tiny_rl.colours(), out="runs/x", freeze=names)
+    assert given.out == Path("runs/x") and given.weights.freeze == ("model.visual",)
 
 
 def brevity(seen, truth):

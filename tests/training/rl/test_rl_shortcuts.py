@@ -15,7 +15,7 @@ from mmreason.training.learner.logprobs import Scorer
 from mmreason.training.learner.packing import pack_sequences
 from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.parallel.strategy import Replicated
-from mmreason.training.rl import PolicyModel, Recipe, Stapo
+from mmreason.training.rl import ObjectiveSettings, OptimiserSettings, PolicyModel, Recipe, Stapo
 from mmreason.training.rl.batches import TrainingRow, split_zero_advantage
 from mmreason.training.rl.update import Updater
 from mmreason.training.rollouts.types import Rollout
@@ -56,16 +56,14 @@ def test_rows_without_advantage_count_and_need_not_run(
     recipe = Recipe(
         task=colours(),
         out=tmp_path,
-        objective=objective,
-        max_tokens=8,
-        max_gradient_norm=1e9,
-        mask_truncated=cut,
+        objective=ObjectiveSettings(formula=objective, max_tokens=8, mask_truncated=cut),
+        optimiser=OptimiserSettings(max_gradient_norm=1e9),
     )
     rows = [
         TrainingRow(sequence=r.sequences[0], rollout=r, advantage=0.0 if i % 3 else (-1.0) ** i)
         for i, r in enumerate(rollouts(of))
     ]
-    live, flat = split_zero_advantage(rows, recipe)
+    live, flat = split_zero_advantage(rows, recipe.objective)
     assert live and flat and len(live) + len(flat) == len(rows)
     for a, b in zip(gradient(of, recipe, rows, []), gradient(of, recipe, live, flat), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-7)
@@ -73,9 +71,13 @@ def test_rows_without_advantage_count_and_need_not_run(
 
 def test_rows_are_run_where_something_looks_at_them(tmp_path: Path) -> None:
     of = policy()
-    recipe = Recipe(task=colours(), out=tmp_path, stapo=Stapo(scope="all_tokens"))
+    recipe = Recipe(
+        task=colours(),
+        out=tmp_path,
+        objective=ObjectiveSettings(stapo=Stapo(scope="all_tokens")),
+    )
     rows = [TrainingRow(sequence=r.sequences[0], rollout=r, advantage=0.0) for r in rollouts(of)]
-    assert split_zero_advantage(rows, recipe)[1] == []
+    assert split_zero_advantage(rows, recipe.objective)[1] == []
 
 
 def test_frozen_eyes_give_the_same_and_look_once() -> None:

@@ -14,7 +14,15 @@ from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.learner.logprobs import Scorer
 from mmreason.training.objectives import PUBLISHED
 from mmreason.training.parallel.strategy import Replicated
-from mmreason.training.rl import Dsdr, Kl, PolicyModel, Recipe, Stapo
+from mmreason.training.rl import (
+    BatchingSettings,
+    Dsdr,
+    Kl,
+    PolicyModel,
+    Recipe,
+    SamplingSettings,
+    Stapo,
+)
 from mmreason.training.rl.advantages import KindScales, compute_advantages
 from mmreason.training.rl.batches import (
     TrainingRow,
@@ -37,9 +45,9 @@ def gradient(
     made: PolicyModel, groups: list[Group], recipe: Recipe, run_flat: bool = False
 ) -> torch.Tensor:
     """Of one update, without clipping."""
-    recipe = replace(recipe, max_gradient_norm=1e9)
+    recipe = rl_runs.change_recipe(recipe, max_gradient_norm=1e9)
     credit = compute_advantages(groups, recipe, KindScales())
-    live, flat = split_zero_advantage(credit.rows, recipe)
+    live, flat = split_zero_advantage(credit.rows, recipe.objective)
     if run_flat:
         live, flat = list(credit.rows), []
     kept: list[torch.Tensor] = []
@@ -95,11 +103,11 @@ WAYS: list[dict[str, Any]] = [
 
 def check(made: PolicyModel, task: Any, **settings: Any) -> None:
     given: dict[str, Any] = {"micro_tokens": 10_000, "max_tokens": 6} | settings
-    base = Recipe(task=task, out=Path("nowhere"), **given)
+    base = rl_runs.make_recipe(task=task, out=Path("nowhere"), **given)
     groups = groups_of(made, task)
     whole = gradient(made, groups, base)
     for way in WAYS:
-        assert close(whole, gradient(made, groups, replace(base, **way))), way
+        assert close(whole, gradient(made, groups, rl_runs.change_recipe(base, **way))), way
     assert close(whole, gradient(made, groups[::-1], base))
     assert close(whole, gradient(made, groups, base, run_flat=True))
 
@@ -122,11 +130,16 @@ def test_nor_with_frames():
     task = rl_runs.watched()
     how = replace(HOW, samples=3, temperature=2.0)
     groups = groups_of(made, task, how)
-    base = Recipe(task=task, out=Path("nowhere"), temperature=2.0, micro_tokens=10_000)
-    base = replace(base, stapo=Stapo(probability=0.3), dsdr=Dsdr(entropy_weight=0.2))
+    base = Recipe(
+        task=task,
+        out=Path("nowhere"),
+        sampling=SamplingSettings(temperature=2.0),
+        batching=BatchingSettings(micro_tokens=10_000),
+    )
+    base = rl_runs.change_recipe(base, stapo=Stapo(probability=0.3), dsdr=Dsdr(entropy_weight=0.2))
     whole = gradient(made, groups, base)
     for way in ({"micro_tokens": 1}, {"layout": "packed", "micro_tokens": 200}):
-        assert close(whole, gradient(made, groups, replace(base, **way))), way
+        assert close(whole, gradient(made, groups, rl_runs.change_recipe(base, **way))), way
 
 
 def test_gradient_checkpointing_changes_nothing():

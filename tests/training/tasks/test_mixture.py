@@ -48,13 +48,11 @@ def test_frames_and_plays_are_trained_on_in_one_step(tmp_path):
         task=BOTH,
         out=tmp_path / "run",
         steps=1,
-        problems_per_step=5,
-        samples=2,
-        learning_rate=1e-5,
-        warmup_updates=0,
-        temperature=2.0,
-        sampling_tokens=12_000,
-        micro_tokens=8_000,
+        sampling=rl.SamplingSettings(
+            problems_per_step=5, samples=2, temperature=2.0, batch_tokens=12_000
+        ),
+        optimiser=rl.OptimiserSettings(learning_rate=1e-5, warmup_updates=0),
+        batching=rl.BatchingSettings(micro_tokens=8_000),
     )
     (report,) = rl.train(recipe)
     assert report.metrics["optimiser/skipped"] == 0
