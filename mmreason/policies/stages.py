@@ -36,13 +36,13 @@ def check_stages(names: Iterable[str]) -> frozenset[Stage]:
     """
     if isinstance(names, str):
         raise UsageError(f"without takes a tuple of stages, got the text {show_line(names)!r}")
-    by_name = {str(stage): stage for stage in STAGES}
-    for name in (names := tuple(names)):
-        if name not in by_name:
+    names = tuple(names)
+    for name in names:
+        if name not in STAGES:
             near = difflib.get_close_matches(str(name), STAGES, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise UsageError(
                 f"there is no stage {show_line(str(name))!r} to do without; the stages are "
                 f"{', '.join(STAGES)}{hint}"
             )
-    return frozenset(by_name[name] for name in names)
+    return frozenset(stage for stage in STAGES if stage in names)
