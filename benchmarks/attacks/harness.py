@@ -121,14 +121,14 @@ class Children:
         logs.mkdir(exist_ok=True)
         out, err, usage = (logs / f"{number}.{name}" for name in ("out", "err", "usage"))
         terminal = pty.openpty() if on_terminal else None
-        where = os.ttyname(terminal[1]) if terminal else None
+        terminal_name = os.ttyname(terminal[1]) if terminal else None
         job = Job(
             target=target,
             arguments=arguments,
             folder=folder,
             stdin=stdin,
-            stdout=where or stdout or str(out),
-            stderr=where or str(err),
+            stdout=terminal_name or stdout or str(out),
+            stderr=terminal_name or str(err),
             usage=usage,
             memory_mb=self.memory_mb,
             # A little more than is allowed: what is just over it ends by itself and can be judged.
@@ -140,7 +140,7 @@ class Children:
         process = _CONTEXT.Process(target=run_job, args=(job,))
         process.start()
         assert process.pid is not None
-        peak_mb, shown = 0, b""
+        peak_mb, screen = 0, b""
         ready_by_s = time.monotonic() + _START_S
         # The clock of the attack starts when the child says so, not while it is being imported.
         while process.is_alive() and not usage.exists() and time.monotonic() < ready_by_s:
@@ -150,7 +150,7 @@ class Children:
             # Looked at while it runs: what its own children took is gone with them.
             peak_mb = max(peak_mb, tree_mb(process.pid))
             if terminal:
-                shown += _read_terminal(terminal[0])
+                screen += _read_terminal(terminal[0])
             process.join(_STEP_S)
         took_s = time.monotonic() - began_s
         is_late = process.is_alive()
@@ -158,10 +158,10 @@ class Children:
             end_group(process.pid)
         process.join()
         if terminal:
-            shown += _read_terminal(terminal[0])
+            screen += _read_terminal(terminal[0])
             os.close(terminal[0])
             os.close(terminal[1])
-            out.write_bytes(shown)
+            out.write_bytes(screen)
         before_mb, most_mb, cpu_s = _read_usage(usage)
         return Ended(
             code=None if is_late else process.exitcode,
@@ -204,16 +204,16 @@ def _read_usage(usage: Path) -> tuple[int, int, float]:
 
 
 def _read_terminal(descriptor: int) -> bytes:
-    shown = b""
+    screen = b""
     while select.select([descriptor], [], [], 0)[0]:
         try:
-            part = os.read(descriptor, 65536)
+            block = os.read(descriptor, 65536)
         except OSError:
             break
-        if not part:
+        if not block:
             break
-        shown += part
-    return shown
+        screen += block
+    return screen
 
 
 def _read_text(path: Path, most_bytes: int = 4_000_000) -> str:

@@ -65,10 +65,10 @@ class Loopback:
                     # A connection that is kept alive carries one request after the other.
                     head = b""
                     while b"\r\n\r\n" not in head:
-                        part = connection.recv(65536)
-                        if not part:
+                        block = connection.recv(65536)
+                        if not block:
                             return
-                        head += part
+                        head += block
                     head, _, body = head.partition(b"\r\n\r\n")
                     lines = head.decode("latin-1").split("\r\n")
                     sizes = [
@@ -343,8 +343,18 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     children = bench.children
 
     def ask(folder: Path, url: str, *more: str):
-        words = ["ask", str(bench.clip), QUESTION, "--model", url, *_TIER, "--store", "s", *more]
-        return children.run(*cli_call(words), folder, limits=LIMITS)
+        arguments = [
+            "ask",
+            str(bench.clip),
+            QUESTION,
+            "--model",
+            url,
+            *_TIER,
+            "--store",
+            "s",
+            *more,
+        ]
+        return children.run(*cli_call(arguments), folder, limits=LIMITS)
 
     def control(folder: Path) -> str:
         with Loopback(replying(http(completion("a red star")))) as server:
@@ -383,7 +393,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
         def budget(folder: Path, drip: tuple[bytes, bytes, float] = drips()[name]) -> str:
             limits = Limits(cpu_s=10, wall_s=14)
             with Loopback(dripping(*drip, "/chat/completions")) as server:
-                words = [
+                arguments = [
                     "ask",
                     str(bench.clip),
                     QUESTION,
@@ -394,7 +404,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                     "s",
                 ]
                 ended = children.run(
-                    *cli_call([*words, "--budget-seconds", "2"]), folder, limits=limits
+                    *cli_call([*arguments, "--budget-seconds", "2"]), folder, limits=limits
                 )
             return find_fault(ended, limits)
 
@@ -444,11 +454,11 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                 for path in folder.rglob("*")
                 if path.is_file() and path.name != "key"
             )
-            shown = (ended.out + ended.err).encode(errors="replace") + written
+            output = (ended.out + ended.err).encode(errors="replace") + written
             # Most of a key is as bad as all of it: the rest can be tried.
             for length in (len(KEY), len(KEY) - 1, 12):
                 for start in range(len(KEY) - length + 1):
-                    if KEY[start : start + length].encode() in shown:
+                    if KEY[start : start + length].encode() in output:
                         return f"{length} letters of the key are in what was printed or written"
             return find_fault(ended, LIMITS)
 

@@ -33,34 +33,34 @@ def _verbs(bench: Bench) -> dict[str, list[str]]:
     """Command lines by what is hostile in them; files are made by `_write_files`."""
     video, world = str(bench.clip), str(bench.world)
     hostile_name = HOSTILE.replace("/", "_")
-    asked = ["ask", world, QUESTION, "--store", "s"]
+    command = ["ask", world, QUESTION, "--store", "s"]
     return {
         "ask: the question": ["ask", world, f"What {HOSTILE}?", "--store", "s"],
-        "ask: an option": [*asked, "--option", HOSTILE, "--option", "red"],
+        "ask: an option": [*command, "--option", HOSTILE, "--option", "red"],
         "ask: the file's name": ["ask", f"{hostile_name}.mp4", QUESTION, "--store", "s"],
         "ask: a file that is not there": ["ask", f"{HOSTILE}.mp4", QUESTION],
         "ask: the name of a world": ["ask", "named.json", QUESTION, "--store", "s"],
         "ask: a key of a world": ["ask", "key.json", QUESTION, "--store", "s"],
         "ask: subtitles": [
-            *asked[:2],
+            *command[:2],
             "What is said about the star?",
             "--subtitles",
             "h.srt",
             "--store",
             "s",
         ],
-        "ask: subtitles that are not there": [*asked, "--subtitles", HOSTILE],
-        "ask: the model's name": [*asked, "--model", HOSTILE],
-        "ask: the model's type": [*asked, "--model", "./typed"],
-        "ask: a policy": [*asked, "--policy", HOSTILE],
-        "ask: the report's name": [*asked, "--html", f"{hostile_name}.html"],
-        "ask: the report's folder": [*asked, "--html", f"{video}/{HOSTILE}.html"],
+        "ask: subtitles that are not there": [*command, "--subtitles", HOSTILE],
+        "ask: the model's name": [*command, "--model", HOSTILE],
+        "ask: the model's type": [*command, "--model", "./typed"],
+        "ask: a policy": [*command, "--policy", HOSTILE],
+        "ask: the report's name": [*command, "--html", f"{hostile_name}.html"],
+        "ask: the report's folder": [*command, "--html", f"{video}/{HOSTILE}.html"],
         "ask --dry-run": ["ask", f"{hostile_name}.mp4", QUESTION, "--dry-run"],
         "ask --short": ["ask", f"{hostile_name}.mp4", QUESTION, "--short", "--store", "s"],
         "ask --questions": ["ask", "--questions", "q.jsonl", "--out", f"{hostile_name}.jsonl"],
         "ask --questions not there": ["ask", "--questions", HOSTILE, "--out", "o.jsonl"],
         "ask: an option that is none": ["ask", f"--{HOSTILE}"],
-        "ask: the store's name": [*asked[:3], "--store", hostile_name],
+        "ask: the store's name": [*command[:3], "--store", hostile_name],
         "inspect: the file's name": ["inspect", f"{hostile_name}.mp4"],
         "inspect: a text": ["inspect", f"{hostile_name}.txt"],
         "inspect: a folder": ["inspect", "."],
@@ -240,8 +240,8 @@ def _write_pages(bench_clip: str, payload: str) -> int:
     clip = folder / "clip.mp4"
     shutil.copy(bench_clip, clip)
     with Video.open(clip) as video:
-        shown = [video, plan.uniform(video, n=2), video.frames_at([0.5])]
-        pages = [one._repr_html_() for one in shown if hasattr(one, "_repr_html_")]
+        objects = [video, plan.uniform(video, n=2), video.frames_at([0.5])]
+        pages = [item._repr_html_() for item in objects if hasattr(item, "_repr_html_")]
     print("PAGES" + json.dumps(pages))
     return 0
 
@@ -258,7 +258,7 @@ def _pages(bench: Bench) -> Iterator[Attack]:
         line = text.replace("-->", "- ->").replace("\n", " ")
         (folder / "t.srt").write_text(f"1\n00:00:00,000 --> 00:00:02,000\nthe star {line}\n")
         with Loopback(_hostile_server(payload)) as server:
-            words = [
+            arguments = [
                 "ask",
                 f"{name}.mp4",
                 f"What colour is the star? {text}",
@@ -274,7 +274,7 @@ def _pages(bench: Bench) -> Iterator[Attack]:
                 "--store",
                 "s",
             ]
-            ended = children.run(*cli_call(words), folder, limits=LIMITS)
+            ended = children.run(*cli_call(arguments), folder, limits=LIMITS)
         path = folder / "r.html"
         if not path.exists():
             raise NotTriedError(f"no report was written: {ended.err[:200]!a}")
@@ -336,7 +336,7 @@ def _render(chromium: str | None, folder: Path, page: str) -> str:
     if chromium is None:
         raise NotTriedError("there is no Chromium")
     (folder / "r.html").write_text(page)
-    shown = subprocess.run(
+    output = subprocess.run(
         [
             chromium,
             "--headless",
@@ -351,7 +351,7 @@ def _render(chromium: str | None, folder: Path, page: str) -> str:
         timeout=60,
         check=False,
     ).stdout.decode(errors="replace")
-    if not shown:
+    if not output:
         raise NotTriedError("Chromium showed nothing")
-    title = re.search("<title>(.*?)</title>", shown, re.DOTALL)
+    title = re.search("<title>(.*?)</title>", output, re.DOTALL)
     return "a script ran" if title and title[1].strip() == "FIRED" else ""

@@ -27,8 +27,8 @@ from mmreason.models.base import (
 )
 from mmreason.models.written_calls import write_calls
 from mmreason.natural.items import NaturalItem
-from mmreason.natural.observers import count_tokens
 from mmreason.natural.texts import Genre, Language, Text, read_shared_texts, say
+from mmreason.natural.tokens import count_tokens
 from mmreason.types import UsageError
 from mmreason.video.types import Span
 

@@ -27,7 +27,7 @@ from mmreason.language.answer_reading import normalise_answer
 from mmreason.models.base import Message, TextPart
 from mmreason.policies.readings import MOST_WINDOWS, Reading, read_look
 from mmreason.tool_calls import LookAtSpans
-from mmreason.tools.prompts import ask_text
+from mmreason.tools.prompts import NOT_SHOWN, ask_text
 from mmreason.types import Observation
 from mmreason.video.types import Span
 
@@ -92,8 +92,15 @@ def take_look(
         frames=max(1, frames),
         cues=tuple(cues),
     )
-    readings, _ = yield from _read_calls(why, (call,))
-    return readings[0] if readings else None
+    readings, is_spent = yield from _read_calls(why, (call,))
+    if is_spent or not readings:
+        return readings[0] if readings else None
+    reading = readings[0]
+    if not reading.answers and NOT_SHOWN not in reading.observation.text.lower():
+        # It refused, said nothing, or broke off in a thought: other frames may fare better.
+        again = replace(call, shift=OTHER_FRAMES)
+        readings, _ = yield from _read_calls(f"{why}, once more: no answer came", (again,))
+    return readings[0] if readings else reading
 
 
 def inspect_answer(

@@ -178,7 +178,9 @@ class _Search:
         """One look at frames of every shot with the full question; whether its answer stands."""
         cues: list[str] = []
         if "search" not in self.without:
-            cues = [f"{note.span} {note.text}" for note in known[:CUE_LINES]]
+            # Of many, evenly: the first ones would tell of the beginning alone.
+            step = max(1, -(-len(known) // CUE_LINES))
+            cues = [f"{note.span} {note.text}" for note in known[::step]]
             reading = yield from survey_video(self.inquiry, cues, "look at frames of each shot")
         else:
             whole = (self.inquiry.tree.span,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ SHORT = FakeVideo(scenes=((40.0, "Guests eat noodles from deep bowls."), (60.0, 
 LONG = plain_video()
 
 
-def make(video=LONG, *, tier="small", kind="moment", question=QUESTION, **settings):
+def make(video=LONG, *, tier: Any = "small", kind="moment", question=QUESTION, **settings):
     observer = PerfectObserver(video, (question,), kind=kind)
     return Reasoner(ScriptedModel(observer, tier=tier), **settings), observer
 
@@ -191,3 +192,24 @@ def test_a_second_question_pays_for_no_description_again():
     answer = ask(second)
     described = [s for s in answer.trace if s.call.name == "describe"]
     assert not described and answer.text == "noodles"
+
+
+@pytest.mark.parametrize("video", [SHORT, LONG])
+def test_a_question_takes_what_the_estimate_says(video):
+    reasoner, _ = make(video)
+    estimate = reasoner.estimate(video)
+    answer = ask(reasoner, video)
+    assert estimate.least_frames <= answer.cost.frames <= estimate.most_frames
+    assert estimate.least_calls <= answer.cost.model_calls <= estimate.most_calls
+
+
+def test_a_look_that_is_refused_is_taken_once_more_at_other_frames():
+    observer = PerfectObserver(LONG, (QUESTION,))
+    refusals = iter(["I'm sorry, I cannot help with that."])
+
+    def script(text, frames):
+        is_look = frames is not None and "Line 1" in text
+        return next(refusals, "") or observer(text, frames) if is_look else observer(text, frames)
+
+    answer = ask(Reasoner(ScriptedModel(script, tier="small")))
+    assert answer.text == "noodles" and answer.evidence[0].check.agreed is True

@@ -31,8 +31,9 @@ from mmreason.json_lines import (
 )
 from mmreason.memory.store import Store
 from mmreason.models.base import ChatModel
+from mmreason.natural.habits import HABITS
 from mmreason.natural.items import NaturalItem
-from mmreason.natural.observers import HABITS, make_observer
+from mmreason.natural.observers import make_observer
 from mmreason.natural.questions import draw_items
 from mmreason.natural.reasoners import make_reasoner
 from mmreason.natural.records import VideoScript

@@ -11,6 +11,7 @@ from mmreason.evaluation.natural.summary import (
     NaturalRow,
     build_rows,
     comparison_lines,
+    is_policy,
 )
 from mmreason.video.files import write_atomic
 
@@ -59,7 +60,7 @@ def format_table(outcomes: Sequence[NaturalOutcome], command: str) -> str:
         "Differences in share right:\n\n"
         + "\n".join(f"- {line}" for line in comparison_lines(outcomes))
         + "\n",
-        "## By family\n\n" + _family_table(rows),
+        "## By family\n\n" + _family_table([row for row in rows if is_policy(row.method)]),
         "## What ran, and how it ended\n\n" + "\n".join(_ends(row) for row in rows) + "\n",
     ]
     return "\n".join(sections)
