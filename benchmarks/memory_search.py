@@ -63,10 +63,10 @@ def draw_texts(count: int, seed: int = 1) -> tuple[list[str], list[str]]:
     """(vocabulary from the commonest word down, texts): word k has a share of about 1 / k."""
     draw = random.Random(seed)
     drawn = ("".join(draw.choices(SYLLABLES, k=draw.randint(1, 4))) for _ in range(3 * VOCABULARY))
-    words = list(dict.fromkeys(drawn))[:VOCABULARY]
-    shares = list(itertools.accumulate(1 / (k + 3) for k in range(len(words))))
-    texts = [" ".join(draw.choices(words, cum_weights=shares, k=WORDS)) for _ in range(count)]
-    return words, texts
+    vocabulary = list(dict.fromkeys(drawn))[:VOCABULARY]
+    weights = list(itertools.accumulate(1 / (k + 3) for k in range(len(vocabulary))))
+    texts = [" ".join(draw.choices(vocabulary, cum_weights=weights, k=WORDS)) for _ in range(count)]
+    return vocabulary, texts
 
 
 def fill_memory(texts: Sequence[str], embedder: Embedder | None) -> VideoMemory:
@@ -99,15 +99,15 @@ def with_drawn_vectors(embedder: Embedder, texts: set[str]) -> Embedder:
 def time_queries(memory: VideoMemory, kind: str, queries: Sequence[tuple[str, str]]) -> Timing:
     """Search for each (query, its own text or nothing)."""
     milliseconds: list[float] = []
-    firsts = found = 0
+    firsts = answered = 0
     for query, text in queries:
         started = time.perf_counter()
         hits = memory.search(MemoryQuery(query)).hits
         milliseconds.append(1000 * (time.perf_counter() - started))
-        found += bool(hits)
+        answered += bool(hits)
         firsts += bool(hits) and hits[0].record.text == text
     first_share = firsts / len(queries) if queries[0][1] else None
-    return Timing(kind, np.array(milliseconds), first_share, found / len(queries))
+    return Timing(kind, np.array(milliseconds), first_share, answered / len(queries))
 
 
 def main() -> None:
@@ -121,11 +121,11 @@ def main() -> None:
     options = parser.parse_args()
 
     embedder = None
-    words, texts = draw_texts(options.records)
+    vocabulary, texts = draw_texts(options.records)
     draw = random.Random(2)
     queried = draw.sample(texts, QUERIES)
     if options.embedder:
-        from mmreason.models.text_embedder import load_embedder
+        from mmreason.tools.text_embedder import load_embedder
 
         embedder = with_drawn_vectors(load_embedder(options.embedder), set(texts) - set(queried))
     memory = fill_memory(texts, embedder)
@@ -134,15 +134,15 @@ def main() -> None:
     read_s = time.perf_counter() - started
     for _ in memory.embed_records():
         pass
-    memory.search(MemoryQuery(words[-1]))  # measures the floor
+    memory.search(MemoryQuery(vocabulary[-1]))  # measures the floor
 
-    ranks = {word: rank for rank, word in enumerate(words)}
+    ranks = {word: rank for rank, word in enumerate(vocabulary)}
     kinds = {
         "3 rare words of a line": [(_take_rare(text, ranks), text) for text in queried],
         "8 words of a line": [(" ".join(text.split()[:8]), text) for text in queried],
         "a line of 25 words": [(text, text) for text in queried],
         "5 of the 60 commonest words": [
-            (" ".join(draw.sample(words[:60], 5)), "") for _ in range(QUERIES)
+            (" ".join(draw.sample(vocabulary[:60], 5)), "") for _ in range(QUERIES)
         ],
         "nonsense": [(query, "") for query in make_nonsense(QUERIES)],
     }

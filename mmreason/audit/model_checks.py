@@ -120,7 +120,7 @@ def _check_times(reply: Reply) -> _Finding:
 def _check_tools(model: ChatModel, asked: Callable[[Reply], Reply]) -> _Finding:
     told_in_words = "told of them in words"
     if not model.takes_tools:
-        return "warn", f"no tool calls of its own: it is {told_in_words}", ""
+        return "warn", f"takes none: where a policy needs some, it is {told_in_words}", ""
     reply = asked(ask_for_call(model))
     if not calls_tool(reply):
         return "warn", f"expected a call of mark_time; found {_quote(reply)}", ""

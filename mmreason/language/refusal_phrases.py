@@ -284,6 +284,9 @@ _SORRY = re.compile(
     r"\W*(?:(?:aber|pero|mais|mas|ma|но|但是?|لكن|ولكن|लेकिन|কিন্তু|لیکن|tetapi|tapi|ama)\b\W*)?",
     re.IGNORECASE,
 )
+_MOST_CHARACTERS = 400
+"""Of a sentence that are looked at: whoever declines does so early, and a hostile text costs
+little."""
 _FIRST_SENTENCE = re.compile(
     r"[.!?;\n](?:\s|$)|[。！？；।۔؟]|,?\s(?:aber|mais|pero|mas|ma|но|tetapi|tapi|ama)\s"
 )
@@ -312,7 +315,7 @@ def declines_in_other_language(text: str) -> bool:
     """
     text = _SORRY.sub("", text, count=1)
     end = _FIRST_SENTENCE.search(text)
-    sentence = text if end is None else text[: end.start()]
+    sentence = (text if end is None else text[: end.start()])[:_MOST_CHARACTERS]
     for phrases, is_of_oneself in ((_OF_MATTER, False), (_OF_ONESELF, True)):
         phrase = phrases.search(sentence)
         if phrase is None or _TOLD_AFTER.search(sentence, phrase.end()):

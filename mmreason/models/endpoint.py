@@ -336,8 +336,9 @@ class EndpointModel:
         traits = self._traits
         while (shorter := halve_frames(conversation)) is not None:
             tokens, context = self._expect_tokens(conversation), traits.context_tokens
-            is_long = context is not None and tokens is not None
-            is_long = is_long and tokens + max_new_tokens > context
+            is_long = False
+            if context is not None and tokens is not None:
+                is_long = tokens + max_new_tokens > context
             if not is_long and not traits.has_too_many_images(count_frames(conversation)):
                 break
             conversation = shorter

@@ -193,7 +193,7 @@ def split_into_parts(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str
         if place is None:
             own[name] = value
         else:
-            parts.setdefault(place.part, {})[place.setting] = value
+            parts.setdefault(place.part_name, {})[place.setting] = value
     return own, parts
 
 

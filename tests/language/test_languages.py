@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from mmreason.language.answer_reading import AnswerKind, read_answer
@@ -92,6 +94,15 @@ def test_a_refusal_whose_reason_is_the_video_stays_one() -> None:
         "无法确定，因为视频没有显示。",
     ):
         assert read_answer(text).kind is AnswerKind.ABSENT
+
+
+@pytest.mark.parametrize(
+    "text", ["geht nicht ", "lässt sich nicht ", "video zeigt nicht ", "नहीं ", "no tengo ", "我"]
+)
+def test_a_hostile_text_costs_little(text: str) -> None:
+    began = time.monotonic()
+    read_answer(text * (19_000 // len(text)))
+    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize(

@@ -247,8 +247,8 @@ def test_common_words_beside_rare_ones_do_not_hide_them() -> None:
     texts[1234] += " with an umbrella"
     index.add_texts(enumerate(texts))
     search = index.search("a man with an umbrella walks by day")
-    assert search.matches[0].row == 1234 and set(search.common) == {"man", "walks", "day"}
-    assert search.matches[0].coverage == 1
+    assert search.matches[0].row == 1234 and {"man", "walks"} <= set(search.common)
+    assert search.matches[0].coverage > 0.8 > 0.5 > search.matches[1].coverage
 
 
 @pytest.mark.parametrize(
