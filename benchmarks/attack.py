@@ -95,14 +95,14 @@ def format_table(outcomes: list[Outcome], seed: int, seconds: float) -> str:
         of_kind = [outcome for outcome in outcomes if outcome.attack.kind == kind]
         controls = [outcome for outcome in of_kind if outcome.attack.is_control]
         tries = [outcome for outcome in of_kind if not outcome.attack.is_control]
-        held, fell, not_tried = (
+        held_count, fell, not_tried = (
             sum(outcome.state == state for outcome in tries)
             for state in ("held", "fell", "not tried")
         )
         right = sum(control.state == "held" for control in controls)
         slowest_s = max((outcome.seconds for outcome in of_kind), default=0.0)
         lines.append(
-            f"| {kind} | {held + fell} | {held} | {fell} | {not_tried} | {right} of "
+            f"| {kind} | {held_count + fell} | {held_count} | {fell} | {not_tried} | {right} of "
             f"{len(controls)} | {slowest_s:.1f} |"
         )
     for state in ("fell", "not tried"):

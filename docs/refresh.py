@@ -53,10 +53,14 @@ def replaced(readme: str, name: str, lines: str) -> str:
     return new
 
 
-def run_snippets(readme: str, folder: Path) -> dict[str, str]:
-    """What each Python block prints, by the name of its output block."""
+def run_snippets(readme: str, folder: Path, *, left_out: str | None = None) -> dict[str, str]:
+    """What each Python block prints, by the name of its output block; all but `left_out` run."""
     (folder / "train.jsonl").write_text(problems(readme), encoding="utf-8")
-    parts = [code + "\n" + _MARK.format(name or "-") + "\n" for name, code in snippets(readme)]
+    parts = [
+        code + "\n" + _MARK.format(name or "-") + "\n"
+        for name, code in snippets(readme)
+        if name != left_out
+    ]
     (folder / "readme.py").write_text("\n".join(parts), encoding="utf-8")
     printed = _run(folder, "readme.py")
     pieces = re.split(r"<<<([\w-]+)>>>\n", printed)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from mmreason.agent.batch import Result, drive_questions
+from mmreason.agent.build_answer import FinishedRun, build_answer
 from mmreason.agent.build_index import (
     IndexStep,
     caption_leaves,
@@ -23,16 +23,11 @@ from mmreason.agent.build_index import (
     make_overview,
 )
 from mmreason.agent.driver import AgentRun, Driver, run_to_end, serve_requests
-from mmreason.agent.loop import AnswerDraft, answer_loop
-from mmreason.agent.next_steps import Unanswered, next_steps
+from mmreason.agent.loop import answer_loop
 from mmreason.agent.protocol import Inquiry
 from mmreason.agent.provenance import (
-    describe_model,
-    describe_recipe,
     id_of,
-    standing_notes,
     tier_of,
-    why_declined,
 )
 from mmreason.agent.question import Question
 from mmreason.agent.quoting import SubtitleChoice, Transcript
@@ -49,25 +44,20 @@ from mmreason.models.base import ChatModel
 from mmreason.models.options import ModelOptions
 from mmreason.policies import Auto, Policy
 from mmreason.policies.auto import describe_policy
-from mmreason.policies.estimate import Estimate, estimate_cost
+from mmreason.policies.estimate import Estimate, estimate_cost, estimate_looks
 from mmreason.policies.presets import Compat, find_preset
 from mmreason.policies.stages import check_stages, stages_without
-from mmreason.tool_calls import ChoosePolicy, MemoryCall, ModelTurn, Scan, Skim, WrittenAnswer
+from mmreason.tool_calls import Skim
 from mmreason.tools.calls import Roles
-from mmreason.tools.thumbnails import take_thumbnails
 from mmreason.tools.toolbox import Toolbox
-from mmreason.types import Answer, Budget, Step, StopReason, UsageError
+from mmreason.types import Answer, Budget, UsageError
 from mmreason.video.inputs import VideoInput
 from mmreason.video.reader import Video
 from mmreason.video.subtitles import Subtitles
-from mmreason.video.types import FrameSource, Span, VideoError, VideoInfo
+from mmreason.video.types import FrameSource, Span, VideoError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-
-_SHOW_NOTHING = ModelTurn | Scan | MemoryCall | ChoosePolicy | WrittenAnswer
-"""Calls whose failure says nothing of the video."""
 
 
 class Reasoner:
@@ -156,7 +146,7 @@ class Reasoner:
         without = check_stages(without)  # before a model is loaded
 
         if isinstance(embed, str):
-            from mmreason.models.text_embedder import load_embedder
+            from mmreason.tools.text_embedder import load_embedder
 
             embed = load_embedder(embed)
         if store is None:
@@ -231,10 +221,10 @@ class Reasoner:
         seed: int = 0,
     ) -> AnswerStream:
         """`ask`, step by step: iterate over the steps, then read `.answer`."""
-        asked = Question(
+        checked = Question(
             video=video, text=question, options=checked_options(options), subtitles=subtitles
         )
-        return AnswerStream(serve_requests(self.play(asked, budget=budget, seed=seed)))
+        return AnswerStream(serve_requests(self.play(checked, budget=budget, seed=seed)))
 
     def play(
         self, question: Question, *, budget: Budget | None = None, seed: int = 0
@@ -301,9 +291,10 @@ class Reasoner:
     def estimate(self, video: VideoInput | FrameSource, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
         with _opened(video) as source:
-            return estimate_cost(
-                self._tree(source), self.model.clip, source.info, budget or Budget()
-            )
+            tree, budget = self._tree(source), budget or Budget()
+            if isinstance(self.policy, Auto) and tier_of(self.model, self.roles.reasoner) != "nano":
+                return estimate_looks(tree, source.info, budget)
+            return estimate_cost(tree, self.model.clip, source.info, budget)
 
     def caption(
         self, video: VideoInput | FrameSource, span: Span | tuple[float, float] | None = None
@@ -351,7 +342,7 @@ class Reasoner:
         started, limit_s = time.perf_counter(), budget.seconds
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
         with _opened(question.video) as source:
-            info, tree, roles = source.info, self._tree(source), self.roles
+            tree, roles = self._tree(source), self.roles
             is_deaf = "speech" in stages_without(self.policy)
             lines = None if is_deaf else subtitles.for_video(source)
             transcript = Transcript.search(question, lines)
@@ -373,51 +364,18 @@ class Reasoner:
             loop = answer_loop(inquiry, self.policy)
             driver = Driver(loop, toolbox, roles, budget, seed, started)
             draft = transcript.complete((yield from driver.run()))
-            # What failed because the time was over is told by the stop reason.
-            is_late = draft.stop_reason is StopReason.BUDGET_SECONDS
-            if draft.decline is not None and not is_late:
-                _raise_where_all_failed(driver.trace, info)
-            thumbnails, failed = take_thumbnails(source, draft.evidence, driver.trace)
-            fallbacks = (*_inexact_notes(toolbox), *toolbox.notes, *failed)
-            notes = (*source.info.notes, *why_declined(driver.trace), *fallbacks)
-            return Answer(
-                question=question.text,
-                text=draft.text,
-                choice=draft.choice,
-                options=question.options,
-                confidence=draft.confidence,
-                confidence_calibrated=roles.observer.calibrated and roles.checker.calibrated,
-                evidence=tuple(replace(item, video=info.path) for item in draft.evidence),
-                cost=replace(driver.cost, seconds=time.perf_counter() - started),
+            finished = FinishedRun(
+                inquiry=inquiry,
+                draft=draft,
                 trace=tuple(driver.trace),
-                stop_reason=draft.stop_reason,
-                next_steps=self._next_steps(inquiry, draft, transcript, driver.trace),
-                video=info.path,
-                duration_s=info.duration_s,
-                settings=self._settings(inquiry, seed, info, transcript, notes, driver.trace),
-                thumbnails=thumbnails,
+                cost=driver.cost,
+                started=started,
+                policy=describe_policy(self.policy, inquiry, driver.trace),
+                roles=roles,
+                transcript=transcript,
+                seed=seed,
             )
-
-    def _next_steps(
-        self,
-        inquiry: Inquiry,
-        draft: AnswerDraft,
-        transcript: Transcript,
-        trace: Sequence[Step],
-    ) -> tuple[str, ...]:
-        if draft.decline is None:
-            return ()
-        case = Unanswered(
-            stop_reason=draft.stop_reason,
-            decline=draft.decline,
-            question=inquiry.question,
-            budget=inquiry.budget,
-            roles=self.roles,
-            policy=describe_policy(self.policy, inquiry, trace)["name"],
-            subtitles=transcript.subtitles,
-            trace=trace,
-        )
-        return next_steps(case)
+            return build_answer(finished, source, toolbox, self.store)
 
     def _toolbox(
         self,
@@ -457,30 +415,6 @@ class Reasoner:
             overlap=recipe.overlap,
         )
 
-    def _settings(
-        self,
-        inquiry: Inquiry,
-        seed: int,
-        info: VideoInfo,
-        transcript: Transcript,
-        notes: tuple[str, ...],
-        trace: Sequence[Step],
-    ) -> dict[str, Any]:
-        model = self.model
-        return {
-            **describe_recipe(model, inquiry.tree, info),
-            "policy": describe_policy(self.policy, inquiry, trace),
-            "roles": {
-                role: describe_model(role_model)
-                for role, role_model in self.roles.by_name().items()
-            },
-            "seed": seed,
-            "budget": asdict(inquiry.budget),
-            "subtitles": transcript.to_settings(),
-            "store": self.store.path,
-            "notes": [*standing_notes(model), *self.store.notes, *notes],
-        }
-
 
 def ask(
     video: VideoInput | FrameSource,
@@ -502,22 +436,6 @@ def ask(
     return reasoner.ask(
         video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
     )
-
-
-def _inexact_notes(toolbox: Toolbox) -> tuple[str, ...]:
-    """A note where models were shown other frames than those that were asked for."""
-    count = len(toolbox.inexact_s)
-    if not count:
-        return ()
-    what = "1 frame was" if count == 1 else f"{count:,} frames were"
-    return (f"{what} shown in place of others that could not be had: the video may be damaged",)
-
-
-def _raise_where_all_failed(trace: list[Step], info: VideoInfo) -> None:
-    looked_for = (step for step in trace if not isinstance(step.call, _SHOW_NOTHING))
-    errors = [step.observation.error for step in looked_for]
-    if errors and None not in errors:
-        raise VideoError(f"{info.path}: nothing could be looked at: {errors[0]}")
 
 
 def _opened(video: VideoInput | FrameSource) -> AbstractContextManager[FrameSource]:

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.process_state import forget_accelerate, read_process_state
+from tests.process_state import (
+    describe_changes,
+    forget_accelerate,
+    read_process_state,
+    restore_environment,
+)
 
 # Read by torch and huggingface_hub when they are first imported, here and in child processes.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -61,13 +66,12 @@ def no_logged_errors() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Fail a test after which the process is another than before: tests run in any order."""
-    before = read_process_state()
+    state, environment = read_process_state(), dict(os.environ)
     yield
-    after = read_process_state()
-    changed = [name for name, value in before.items() if after[name] != value]
-    if changed:
-        pytest.fail("left behind: " + "; ".join(f"{n}: {before[n]} -> {after[n]}" for n in changed))
+    restore_environment(environment)
     forget_accelerate()
+    if changes := describe_changes(state, read_process_state()):
+        pytest.fail(f"left behind: {changes}")
 
 
 @pytest.fixture

@@ -11,17 +11,15 @@ from typing import Any
 
 
 def read_process_state() -> dict[str, Any]:
-    """The state by name. Libraries that no test has imported yet are not imported for it.
+    """What no test may change, by name. Libraries that no test has imported yet are not imported
+    for it.
 
     Example:
         >>> read_process_state()["current folder"] == Path.cwd()
         True
     """
     state: dict[str, Any] = {
-        # pytest itself says there which test runs.
-        "environment": {n: v for n, v in os.environ.items() if n != "PYTEST_CURRENT_TEST"},
         "current folder": Path.cwd(),
-        "import path": list(sys.path),
         "level of the root logger": logging.getLogger().level,
         "disabled logging": logging.root.manager.disable,
         "handler of SIGINT": signal.getsignal(signal.SIGINT),
@@ -37,6 +35,27 @@ def read_process_state() -> dict[str, Any]:
             "torch's deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
         }
     return state
+
+
+def describe_changes(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """What differs of a state, empty where nothing does.
+
+    Example:
+        >>> describe_changes({"torch's threads": 1}, {"torch's threads": 2})
+        "torch's threads: 1 -> 2"
+    """
+    changed = [name for name, value in before.items() if after[name] != value]
+    return "; ".join(f"{name}: {before[name]} -> {after[name]}" for name in changed)
+
+
+def restore_environment(before: dict[str, str]) -> None:
+    """Put the environment back: libraries add to it when they are imported or configured, and read
+    there what other tests have had them set."""
+    for name in os.environ.keys() - before.keys():
+        # pytest's own: it says there which test runs.
+        if name != "PYTEST_CURRENT_TEST":
+            del os.environ[name]
+    os.environ.update(before)
 
 
 def forget_accelerate() -> None:

@@ -10,9 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -21,9 +19,17 @@ MOST_BYTES = 1_500_000
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-def _code_cells(path: Path) -> list[Any]:
+def _read(path: Path) -> Any:
+    """A notebook that is one. Imported here: it takes seconds, which every worker would spend."""
+    import nbformat
+
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
+    return notebook
+
+
+def _code_cells(path: Path) -> list[Any]:
+    notebook = _read(path)
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
@@ -43,7 +49,7 @@ def test_stored_outputs_are_of_these_very_cells(path: Path) -> None:
     assert spec is not None and spec.loader is not None
     execute = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(execute)
-    notebook = nbformat.read(path, as_version=4)
+    notebook = _read(path)
     assert notebook.metadata["mmreason"]["outputs_of"] == execute.source_hash(notebook), (
         "a cell was changed after it was run: make notebooks"
     )
@@ -78,10 +84,12 @@ def test_no_cell_prints_nothing_but_blanks(path: Path) -> None:
 @every_notebook
 def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each cell must succeed, and an answer must show itself as HTML."""
+    from nbclient import NotebookClient
+
     old = os.environ.get("PYTHONPATH")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), old])))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    notebook = nbformat.read(path, as_version=4)
+    notebook = _read(path)
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", ()):
             cell.source = re.sub(r"^STEPS = \d+", "STEPS = 4", cell.source)

@@ -24,9 +24,9 @@ def _box(name: bytes, body: bytes) -> bytes:
 
 def _set(data: bytes, box: bytes, offset: int, number: int) -> bytes:
     """`data` with four bytes behind a box's name changed; unchanged where the box is not there."""
-    found = data.find(box)
-    start = found + 4 + offset
-    if found < 0 or start + 4 > len(data):
+    position = data.find(box)
+    start = position + 4 + offset
+    if position < 0 or start + 4 > len(data):
         return data
     return data[:start] + struct.pack(">I", number & 0xFFFFFFFF) + data[start + 4 :]
 
@@ -130,8 +130,8 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     clip = bench.clip.read_bytes()
 
     def control(folder: Path) -> str:
-        words = ["inspect", str(bench.clip), "--json"]
-        return answers(bench.children.run(*cli_call(words), folder), '"width_px": 160')
+        arguments = ["inspect", str(bench.clip), "--json"]
+        return answers(bench.children.run(*cli_call(arguments), folder), '"width_px": 160')
 
     yield Attack(KIND, "a good clip", control, is_control=True)
     for number, (name, data) in enumerate(hostile_files(clip, bench.seed).items()):

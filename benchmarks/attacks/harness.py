@@ -23,6 +23,7 @@ from pathlib import Path
 
 from benchmarks.attacks.child import MOST_FILE_BYTES, Job, run_command_line, run_job
 
+# A child begins with everything imported, and with none of the threads that a plain fork breaks.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _STEP_S = 0.02
 _START_S = 180.0
@@ -114,21 +115,23 @@ class Children:
         """Run `target(*arguments)` in a child whose working folder is `folder`. Beside it, in
         `logs`, lies what the child prints."""
         limits = limits or Limits()
+        # Outside the child's folder: what it prints must not pass for something that it wrote.
         number = uuid.uuid4().hex[:12]
         logs = folder.parent / "logs"
         logs.mkdir(exist_ok=True)
         out, err, usage = (logs / f"{number}.{name}" for name in ("out", "err", "usage"))
         terminal = pty.openpty() if on_terminal else None
-        where = os.ttyname(terminal[1]) if terminal else None
+        terminal_name = os.ttyname(terminal[1]) if terminal else None
         job = Job(
             target=target,
             arguments=arguments,
             folder=folder,
             stdin=stdin,
-            stdout=where or stdout or str(out),
-            stderr=where or str(err),
+            stdout=terminal_name or stdout or str(out),
+            stderr=terminal_name or str(err),
             usage=usage,
             memory_mb=self.memory_mb,
+            # A little more than is allowed: what is just over it ends by itself and can be judged.
             cpu_s=math.ceil(limits.cpu_s) + 1,
             environment=self.environment | (environment or {}),
             umask=umask,
@@ -137,15 +140,17 @@ class Children:
         process = _CONTEXT.Process(target=run_job, args=(job,))
         process.start()
         assert process.pid is not None
-        peak_mb, shown = 0, b""
+        peak_mb, screen = 0, b""
         ready_by_s = time.monotonic() + _START_S
+        # The clock of the attack starts when the child says so, not while it is being imported.
         while process.is_alive() and not usage.exists() and time.monotonic() < ready_by_s:
             process.join(_STEP_S)
         began_s = time.monotonic()
         while process.is_alive() and time.monotonic() - began_s < limits.wall_s:
+            # Looked at while it runs: what its own children took is gone with them.
             peak_mb = max(peak_mb, tree_mb(process.pid))
             if terminal:
-                shown += _read_terminal(terminal[0])
+                screen += _read_terminal(terminal[0])
             process.join(_STEP_S)
         took_s = time.monotonic() - began_s
         is_late = process.is_alive()
@@ -153,10 +158,10 @@ class Children:
             end_group(process.pid)
         process.join()
         if terminal:
-            shown += _read_terminal(terminal[0])
+            screen += _read_terminal(terminal[0])
             os.close(terminal[0])
             os.close(terminal[1])
-            out.write_bytes(shown)
+            out.write_bytes(screen)
         before_mb, most_mb, cpu_s = _read_usage(usage)
         return Ended(
             code=None if is_late else process.exitcode,
@@ -170,6 +175,7 @@ class Children:
 
 def end_group(process_id: int) -> None:
     """End a child that leads a session, and whatever it started."""
+    # The group may be gone while the child is not, and the other way round.
     for end in (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             end(process_id, signal.SIGKILL)
@@ -198,16 +204,16 @@ def _read_usage(usage: Path) -> tuple[int, int, float]:
 
 
 def _read_terminal(descriptor: int) -> bytes:
-    shown = b""
+    screen = b""
     while select.select([descriptor], [], [], 0)[0]:
         try:
-            part = os.read(descriptor, 65536)
+            block = os.read(descriptor, 65536)
         except OSError:
             break
-        if not part:
+        if not block:
             break
-        shown += part
-    return shown
+        screen += block
+    return screen
 
 
 def _read_text(path: Path, most_bytes: int = 4_000_000) -> str:
@@ -223,6 +229,7 @@ def find_fault(ended: Ended, limits: Limits) -> str:
     text = ended.out + ended.err
     if ended.code is None:
         return f"still running after {ended.seconds:.0f} s ({ended.grown_mb} MB)"
+    # Its limit of processor time ended it, whatever the clock says on a busy machine.
     if ended.code == -signal.SIGXCPU:
         return f"more than {limits.cpu_s:g} s of the processor ({ended.grown_mb} MB)"
     if ended.code < 0:
@@ -237,6 +244,7 @@ def find_fault(ended: Ended, limits: Limits) -> str:
             return f"printed {secret!r} from outside"
     if (match := _UNEXPECTED.search(ended.err)) and match[1] not in _OF_THE_SYSTEM:
         return f"unexpected error: {_last_line(ended.err)}"
+    # 3 says that there is no answer, which stands on stdout.
     if ended.code and not ended.err.strip():
         return f"exit code {ended.code} without a word" if ended.code != 3 else ""
     if ended.code == 2 and len(ended.err.strip().splitlines()) > limits.error_lines:
@@ -254,10 +262,12 @@ def find_fault(ended: Ended, limits: Limits) -> str:
 
 def find_control_character(text: str) -> str:
     """A fault for what a terminal would obey in `text`, or ""."""
+    # A terminal is sent \r\n for each line end.
     match = _TERMINAL_OBEYS.search(text.replace("\r\n", "\n"))
     return f"control character {match[0]!r} printed" if match else ""
 
 
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
+    # Escaped: the last line may be the attack itself, and this is printed.
     return ascii(lines[-1][:160]) if lines else "nothing on stderr"

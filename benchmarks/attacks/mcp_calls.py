@@ -20,7 +20,7 @@ MEMORY_MB = 2500
 def hostile_calls() -> dict[str, tuple[str, dict[str, Any]]]:
     """(tool, arguments) by what is odd about them."""
     clip = {"video": "clip.mp4"}
-    asked = clip | {"question": QUESTION}
+    arguments = clip | {"question": QUESTION}
     calls: dict[str, tuple[str, dict[str, Any]]] = {}
     for length in (4_097, 100_000, 5_000_000):
         calls[f"inspect: a path of {length:,}"] = ("inspect", {"video": "A" * length})
@@ -30,30 +30,33 @@ def hostile_calls() -> dict[str, tuple[str, dict[str, Any]]]:
             "ground",
             {"file": "clip.mp4", "expression": "a" * length},
         )
-        calls[f"ask: an option of {length:,}"] = ("ask", asked | {"options": ["a" * length, "b"]})
-        calls[f"ask: subtitles of {length:,}"] = ("ask", asked | {"subtitles": "A" * length})
+        calls[f"ask: an option of {length:,}"] = (
+            "ask",
+            arguments | {"options": ["a" * length, "b"]},
+        )
+        calls[f"ask: subtitles of {length:,}"] = ("ask", arguments | {"subtitles": "A" * length})
     deep = "a/" * 100_000
     calls["inspect: 100,000 folders deep"] = ("inspect", {"video": deep})
     calls["inspect: a number of 100,000 digits"] = ("inspect", {"video": 10**4000})
     for number in (1e307, -1e307, 1e308, 1.7976931348623157e308, -0.0, 1e18, 2**63, 10**400, -1):
-        shown = f"{number:.3g}" if isinstance(number, float) else str(number)[:8]
-        calls[f"ground: at_s {shown}"] = (
+        figure = f"{number:.3g}" if isinstance(number, float) else str(number)[:8]
+        calls[f"ground: at_s {figure}"] = (
             "ground",
             {"file": "clip.mp4", "expression": "the star", "at_s": number},
         )
-        calls[f"frames: times_s {shown}"] = ("frames", clip | {"times_s": [number]})
-        calls[f"caption: start_s {shown}"] = ("caption", clip | {"start_s": number})
-        calls[f"ask: budget_seconds {shown}"] = ("ask", asked | {"budget_seconds": number})
-        calls[f"ask: budget_frames {shown}"] = ("ask", asked | {"budget_frames": number})
+        calls[f"frames: times_s {figure}"] = ("frames", clip | {"times_s": [number]})
+        calls[f"caption: start_s {figure}"] = ("caption", clip | {"start_s": number})
+        calls[f"ask: budget_seconds {figure}"] = ("ask", arguments | {"budget_seconds": number})
+        calls[f"ask: budget_frames {figure}"] = ("ask", arguments | {"budget_frames": number})
     calls |= {
         "frames: no times": ("frames", clip | {"times_s": []}),
         "frames: 100,000 times": ("frames", clip | {"times_s": [0.0] * 100_000}),
         "frames: times of texts": ("frames", clip | {"times_s": ["x" * 1_000_000]}),
         "frames: a list in a list": ("frames", clip | {"times_s": [[[[[]]]]]}),
-        "ask: 100,000 options": ("ask", asked | {"options": ["a"] * 100_000}),
-        "ask: 27 options": ("ask", asked | {"options": [str(n) for n in range(27)]}),
-        "ask: one option": ("ask", asked | {"options": ["a"]}),
-        "ask: empty options": ("ask", asked | {"options": ["", ""]}),
+        "ask: 100,000 options": ("ask", arguments | {"options": ["a"] * 100_000}),
+        "ask: 27 options": ("ask", arguments | {"options": [str(n) for n in range(27)]}),
+        "ask: one option": ("ask", arguments | {"options": ["a"]}),
+        "ask: empty options": ("ask", arguments | {"options": ["", ""]}),
         "ask: an empty question": ("ask", clip | {"question": " "}),
         "ask: escapes": ("ask", clip | {"question": "\x1b[2J\u202e\x9b" * 100}),
         "ask: a question of zeros": ("ask", clip | {"question": "\0" * 1000}),
@@ -125,10 +128,10 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
 def control(session: McpSession) -> str:
     """A fault unless the server answers good calls."""
-    asked = session.call("ask", 60.0, video="star.json", question=QUESTION)
+    reply = session.call("ask", 60.0, video="star.json", question=QUESTION)
     framed = session.call("frames", video="clip.mp4", times_s=[0.5])
-    if '"text": "red"' not in asked.text:
-        return f"ask gave {asked.text[:200]!r}"
+    if '"text": "red"' not in reply.text:
+        return f"ask gave {reply.text[:200]!r}"
     return "" if len(framed.pictures) == 1 else f"frames gave {framed.text[:200]!r}"
 
 

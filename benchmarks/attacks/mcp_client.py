@@ -88,7 +88,7 @@ class McpSession:
         self._replies: dict[int, dict[str, Any]] = {}
         self._arrived = threading.Condition()
         self._is_closed = False
-        words = [
+        command = [
             "mmreason",
             "mcp",
             "--root",
@@ -99,7 +99,7 @@ class McpSession:
         ]
         self._errors = (folder / "stderr").open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.attacks.child", str(_MEMORY_MB), "-m", *words],
+            [sys.executable, "-m", "benchmarks.attacks.child", str(_MEMORY_MB), "-m", *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -195,9 +195,9 @@ class McpSession:
             return ToolReply(json.dumps(message["error"]), True, (), took_s, False)
         result = message.get("result", {})
         content = result.get("content", [])
-        texts = [part["text"] for part in content if part.get("type") == "text"]
+        texts = [item["text"] for item in content if item.get("type") == "text"]
         pictures = tuple(
-            _decode_picture(part["data"]) for part in content if part.get("type") == "image"
+            _decode_picture(item["data"]) for item in content if item.get("type") == "image"
         )
         is_error = bool(result.get("isError", result.get("is_error", False)))
         return ToolReply("\n".join(texts), is_error, pictures, took_s, False)

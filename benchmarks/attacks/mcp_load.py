@@ -128,8 +128,8 @@ def _slow(session: McpSession) -> dict[str, Callable[[], str]]:
 
     def budget() -> str:
         took_s = slow_s()
-        asked = {"video": "slow.mp4", "question": QUESTION, "budget_seconds": took_s / 2}
-        return session.call("ask", 40.0, **asked).find_fault(took_s / 2 + 10)
+        arguments = {"video": "slow.mp4", "question": QUESTION, "budget_seconds": took_s / 2}
+        return session.call("ask", 40.0, **arguments).find_fault(took_s / 2 + 10)
 
     asked = {"video": "slow.mp4", "question": QUESTION}
     return {

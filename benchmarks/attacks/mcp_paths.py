@@ -273,9 +273,9 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                         control_model(folder)
                     return reply.find_fault()
 
-                shown = name if len(name) < 90 else name[:40] + "..."
-                shown = shown.replace(str(bench.folder), "")
-                yield Attack(KIND, f"{tool}: {shown!a}", attempt)
+                label = name if len(name) < 90 else name[:40] + "..."
+                label = label.replace(str(bench.folder), "")
+                yield Attack(KIND, f"{tool}: {label!a}", attempt)
 
         def beside(folder: Path) -> str:
             reply = session.call("ask", 40.0, video="talk.mp4", question="What CANARY star is it?")

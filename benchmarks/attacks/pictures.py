@@ -134,8 +134,10 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
             def postscript(folder: Path, suffix: str = suffix, verb: str = verb) -> str:
                 (folder / f"a{suffix}").write_bytes(_POSTSCRIPT)
-                words = {"ground": ["the red star"], "sample": ["--n", "1"], "inspect": []}[verb]
-                return run(folder, verb, f"a{suffix}", *words)
+                arguments = {"ground": ["the red star"], "sample": ["--n", "1"], "inspect": []}[
+                    verb
+                ]
+                return run(folder, verb, f"a{suffix}", *arguments)
 
             yield Attack(KIND, f"{verb}: PostScript named {suffix}", postscript)
 
@@ -152,8 +154,8 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                 folder: Path, name: str = name, data: bytes = data, verb: str = verb
             ) -> str:
                 (folder / name).write_bytes(data)
-                words = ["the red star"] if verb == "ground" else []
-                return run(folder, verb, name, *words)
+                arguments = ["the red star"] if verb == "ground" else []
+                return run(folder, verb, name, *arguments)
 
             yield Attack(KIND, f"{verb}: {name}", attempt)
 

@@ -91,8 +91,8 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     def ask(folder: Path, data: bytes):
         (folder / "star.json").write_bytes(bench.world.read_bytes())
         (folder / "q.jsonl").write_bytes(data)
-        words = ["ask", "--questions", "q.jsonl", "--out", "a.jsonl", "--store", "s"]
-        return bench.children.run(*cli_call(words), folder, limits=LIMITS)
+        arguments = ["ask", "--questions", "q.jsonl", "--out", "a.jsonl", "--store", "s"]
+        return bench.children.run(*cli_call(arguments), folder, limits=LIMITS)
 
     def answered(folder: Path) -> bool:
         path = folder / "a.jsonl"
@@ -144,8 +144,8 @@ def attacks(bench: Bench) -> Iterator[Attack]:
         with (folder / "q.jsonl").open("wb") as file:
             file.write(b'{"video": "')
             file.truncate(500_000_000)
-        words = ["ask", "--questions", "q.jsonl", "--out", "a.jsonl", "--store", "s"]
-        return find_fault(bench.children.run(*cli_call(words), folder, limits=LIMITS), LIMITS)
+        arguments = ["ask", "--questions", "q.jsonl", "--out", "a.jsonl", "--store", "s"]
+        return find_fault(bench.children.run(*cli_call(arguments), folder, limits=LIMITS), LIMITS)
 
     yield Attack(KIND, "ask: a torn last answer", torn)
     yield Attack(KIND, "ask: a byte order mark", byte_order_mark)
@@ -158,8 +158,8 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
     def export(folder: Path, data: bytes):
         (folder / "p.jsonl").write_bytes(data)
-        words = ["data", "export", "p.jsonl", "--to", "trl", "--out", "o.jsonl"]
-        return bench.children.run(*cli_call(words), folder, limits=LIMITS)
+        arguments = ["data", "export", "p.jsonl", "--to", "trl", "--out", "o.jsonl"]
+        return bench.children.run(*cli_call(arguments), folder, limits=LIMITS)
 
     def control_export(folder: Path) -> str:
         ended = export(folder, problem.encode() + b"\n")

@@ -62,12 +62,13 @@ class Loopback:
         with connection:
             try:
                 while True:
+                    # A connection that is kept alive carries one request after the other.
                     head = b""
                     while b"\r\n\r\n" not in head:
-                        part = connection.recv(65536)
-                        if not part:
+                        block = connection.recv(65536)
+                        if not block:
                             return
-                        head += part
+                        head += block
                     head, _, body = head.partition(b"\r\n\r\n")
                     lines = head.decode("latin-1").split("\r\n")
                     sizes = [
@@ -76,6 +77,8 @@ class Loopback:
                         if line.lower().startswith("content-length")
                     ]
                     while len(body) < int(sizes[0] if sizes else 0):
+                        # Read to the end: closing on unread bytes resets the connection before the
+                        # answer arrives.
                         body += connection.recv(65536)
                     self._talk(connection, lines[0].split()[1])
             except (OSError, IndexError):
@@ -126,6 +129,7 @@ def dripping(first: bytes, drop: bytes, pause_s: float, on: str) -> Talk:
             connection.sendall(_models())
             return
         connection.sendall(first)
+        # Longer than any limit under test, and not for ever.
         ends_s = time.monotonic() + 40
         while time.monotonic() < ends_s:
             connection.sendall(drop)
@@ -169,6 +173,7 @@ def drips() -> dict[str, tuple[bytes, bytes, float]]:
 def hostile_answers() -> dict[str, bytes]:
     """Answers to a chat."""
     bomb = zlib.compressobj(9, zlib.DEFLATED, 31)
+    # 500 MB in half a megabyte.
     gzipped = b"".join(bomb.compress(b" " * 1_000_000) for _ in range(500)) + bomb.flush()
     nested = "[" * 100_000 + "]" * 100_000
     text = json.dumps(completion("red"))
@@ -278,6 +283,7 @@ def hostile_answers() -> dict[str, bytes]:
 
 def key_answers() -> dict[str, bytes]:
     """Answers that hold the key that was sent, or parts of it."""
+    # A server may spell it in a way that a search for the key overlooks.
     short, spelled = KEY[:-1], "".join(f"\\u{ord(letter):04x}" for letter in KEY)
     texts = {
         "whole": KEY,
@@ -337,8 +343,18 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     children = bench.children
 
     def ask(folder: Path, url: str, *more: str):
-        words = ["ask", str(bench.clip), QUESTION, "--model", url, *_TIER, "--store", "s", *more]
-        return children.run(*cli_call(words), folder, limits=LIMITS)
+        arguments = [
+            "ask",
+            str(bench.clip),
+            QUESTION,
+            "--model",
+            url,
+            *_TIER,
+            "--store",
+            "s",
+            *more,
+        ]
+        return children.run(*cli_call(arguments), folder, limits=LIMITS)
 
     def control(folder: Path) -> str:
         with Loopback(replying(http(completion("a red star")))) as server:
@@ -367,6 +383,8 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                 if fault := find_fault(ended, LIMITS):
                     return fault
                 took_s = _seconds_of(ended.out)
+                # Every byte resets a time-out of reading: only a limit of the whole call ends a
+                # drip.
                 return f"took {took_s:.1f} s, limit {TOTAL_S} s" if took_s > TOTAL_S + 1.5 else ""
 
             yield Attack(KIND, f"{path} drips {name}", drip)
@@ -375,7 +393,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
         def budget(folder: Path, drip: tuple[bytes, bytes, float] = drips()[name]) -> str:
             limits = Limits(cpu_s=10, wall_s=14)
             with Loopback(dripping(*drip, "/chat/completions")) as server:
-                words = [
+                arguments = [
                     "ask",
                     str(bench.clip),
                     QUESTION,
@@ -386,7 +404,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                     "s",
                 ]
                 ended = children.run(
-                    *cli_call([*words, "--budget-seconds", "2"]), folder, limits=limits
+                    *cli_call([*arguments, "--budget-seconds", "2"]), folder, limits=limits
                 )
             return find_fault(ended, limits)
 
@@ -398,6 +416,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                 html = ("--html", "r.html")
                 ended = ask(folder, server.url, "--budget-seconds", "4", *html)
             sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+            # What a stranger sends must not fill the disk by way of the store or the report.
             if sum(sizes) > 5_000_000:
                 return f"{sum(sizes):,} bytes were written for one question"
             if len(ended.out) > 200_000:
@@ -435,10 +454,11 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                 for path in folder.rglob("*")
                 if path.is_file() and path.name != "key"
             )
-            shown = (ended.out + ended.err).encode(errors="replace") + written
+            output = (ended.out + ended.err).encode(errors="replace") + written
+            # Most of a key is as bad as all of it: the rest can be tried.
             for length in (len(KEY), len(KEY) - 1, 12):
                 for start in range(len(KEY) - length + 1):
-                    if KEY[start : start + length].encode() in shown:
+                    if KEY[start : start + length].encode() in output:
                         return f"{length} letters of the key are in what was printed or written"
             return find_fault(ended, LIMITS)
 

@@ -110,8 +110,8 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     children, store = bench.children, bench.folder / "good-store"
 
     def ask(folder: Path, path: Path):
-        words = ["ask", str(bench.world), QUESTION, "--store", str(path)]
-        return children.run(*cli_call(words), folder, limits=LIMITS)
+        arguments = ["ask", str(bench.world), QUESTION, "--store", str(path)]
+        return children.run(*cli_call(arguments), folder, limits=LIMITS)
 
     def copy(folder: Path) -> Path:
         path = folder / "s"
@@ -171,8 +171,8 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                 spoil(path)
                 if verb == "ask":
                     return find_fault(ask(folder, path), LIMITS)
-                words = ["cache", "--store", "s"]
-                return find_fault(children.run(*cli_call(words), folder, limits=LIMITS), LIMITS)
+                arguments = ["cache", "--store", "s"]
+                return find_fault(children.run(*cli_call(arguments), folder, limits=LIMITS), LIMITS)
 
             yield Attack(KIND, f"{verb}: {name}", damaged)
 

@@ -99,14 +99,14 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     """Each file is given to `ask --subtitles`; some are found beside a video too."""
 
     def ask(folder: Path, *more: str):
-        words = ["ask", str(bench.world), QUESTION, "--store", str(folder / "store"), *more]
-        return bench.children.run(*cli_call(words), folder, limits=LIMITS)
+        arguments = ["ask", str(bench.world), QUESTION, "--store", str(folder / "store"), *more]
+        return bench.children.run(*cli_call(arguments), folder, limits=LIMITS)
 
     def control(folder: Path) -> str:
         path = folder / "good.srt"
         path.write_text("1\n00:00:00,000 --> 00:00:02,000\nThe meeting is on Friday.\n")
-        words = ["ask", str(bench.world), "When is the meeting?", "--subtitles", str(path)]
-        ended = bench.children.run(*cli_call([*words, "--store", str(folder / "s")]), folder)
+        arguments = ["ask", str(bench.world), "When is the meeting?", "--subtitles", str(path)]
+        ended = bench.children.run(*cli_call([*arguments, "--store", str(folder / "s")]), folder)
         return answers(ended, "Friday")
 
     yield Attack(KIND, "a plain file is quoted", control, is_control=True)
@@ -122,7 +122,9 @@ def attacks(bench: Bench) -> Iterator[Attack]:
         def beside(folder: Path, name: str = name) -> str:
             (folder / f"film{Path(name).suffix}").write_bytes(hostile_files()[name])
             (folder / "film.mp4").write_bytes(bench.clip.read_bytes())
-            words = ["ask", "film.mp4", QUESTION, "--store", "store"]
-            return find_fault(bench.children.run(*cli_call(words), folder, limits=LIMITS), LIMITS)
+            arguments = ["ask", "film.mp4", QUESTION, "--store", "store"]
+            return find_fault(
+                bench.children.run(*cli_call(arguments), folder, limits=LIMITS), LIMITS
+            )
 
         yield Attack(KIND, f"{name} beside the video", beside)

@@ -38,9 +38,9 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 def _writers(bench: Bench) -> dict[str, tuple[list[str], str]]:
     """(command line, file that it writes) by what is written."""
     world, clip = str(bench.world), str(bench.clip)
-    asked = ["ask", world, QUESTION, "--store", "store"]
+    arguments = ["ask", world, QUESTION, "--store", "store"]
     return {
-        "a report": ([*asked, "--html", "out/r.html"], "out/r.html"),
+        "a report": ([*arguments, "--html", "out/r.html"], "out/r.html"),
         "answers": (
             ["ask", "--questions", "q.jsonl", "--out", "out/a.jsonl", "--store", "store"],
             "out/a.jsonl",
@@ -55,7 +55,7 @@ def _writers(bench: Bench) -> dict[str, tuple[list[str], str]]:
             ["data", "export", "p.jsonl", "--to", "trl", "--out", "out/p.jsonl"],
             "out/p.jsonl",
         ),
-        "a store": (asked, "store"),
+        "a store": (arguments, "store"),
     }
 
 
@@ -94,9 +94,10 @@ def _modes(bench: Bench) -> Iterator[Attack]:
             ended = write(folder, words, 0o002)
             if not (folder / name).exists():
                 return find_fault(ended, LIMITS) or "nothing was written"
+            # The store holds what was asked and said, and is its user's alone under any umask.
             expected = 0o600 if name == "store" else 0o664
-            found = _mode(folder / name)
-            return "" if found == expected else f"mode {found:o}, expected {expected:o}"
+            mode = _mode(folder / name)
+            return "" if mode == expected else f"mode {mode:o}, expected {expected:o}"
 
         def replaced(folder: Path, words: Sequence[str] = words, name: str = name) -> str:
             _prepare(folder, bench)
@@ -136,10 +137,10 @@ def _mode(path: Path) -> int:
 
 def _environment(bench: Bench) -> Iterator[Attack]:
     children = bench.children
-    asked = ["ask", str(bench.world), QUESTION]
+    command = ["ask", str(bench.world), QUESTION]
 
     def control(folder: Path) -> str:
-        return answers(children.run(*cli_call(asked), folder, limits=LIMITS), "red")
+        return answers(children.run(*cli_call(command), folder, limits=LIMITS), "red")
 
     yield Attack(ENVIRONMENT, "an answer in an ordinary one", control, is_control=True)
     homes: dict[str, str | None] = {
@@ -157,9 +158,10 @@ def _environment(bench: Bench) -> Iterator[Attack]:
 
         def homeless(folder: Path, home: str | None = home) -> str:
             ended = children.run(
-                *cli_call(asked), folder, limits=LIMITS, environment={"HOME": home}
+                *cli_call(command), folder, limits=LIMITS, environment={"HOME": home}
             )
             if Path("/.cache").exists() and home == "":
+                # Taken back, or the next attack would find it there.
                 shutil.rmtree("/.cache", ignore_errors=True)
                 return "a store was made in /.cache"
             return find_fault(ended, LIMITS) or answers(ended, "red")
@@ -172,7 +174,7 @@ def _environment(bench: Bench) -> Iterator[Attack]:
             home = folder / "home"
             home.mkdir()
             ended = children.run(
-                *cli_call(asked),
+                *cli_call(command),
                 folder,
                 limits=LIMITS,
                 most_file_bytes=most_bytes,
@@ -183,7 +185,7 @@ def _environment(bench: Bench) -> Iterator[Attack]:
 
         def full_report(folder: Path, most_bytes: int = most_bytes) -> str:
             ended = children.run(
-                *cli_call([*asked, "--store", ":memory:", "--html", "r.html"]),
+                *cli_call([*command, "--store", ":memory:", "--html", "r.html"]),
                 folder,
                 limits=LIMITS,
                 most_file_bytes=most_bytes,
@@ -197,18 +199,18 @@ def _environment(bench: Bench) -> Iterator[Attack]:
     def full_disk(folder: Path) -> str:
         disk = folder / "disk"
         disk.mkdir()
-        made = subprocess.run(
+        mounting = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)],
             capture_output=True,
             check=False,
         )
-        if made.returncode:
+        if mounting.returncode:
             raise NotTriedError("no small file system can be mounted here")
         try:
             with contextlib.suppress(OSError):
                 (disk / "fill").write_bytes(bytes(60_000))
-            words = [*asked, "--store", str(folder / "s"), "--html", str(disk / "r.html")]
-            ended = children.run(*cli_call(words), folder, limits=LIMITS)
+            arguments = [*command, "--store", str(folder / "s"), "--html", str(disk / "r.html")]
+            ended = children.run(*cli_call(arguments), folder, limits=LIMITS)
             if "red" not in ended.out:
                 return f"no answer was printed: {ended.err[-150:]!a}"
             return find_fault(ended, LIMITS) or (
@@ -235,8 +237,10 @@ def _environment(bench: Bench) -> Iterator[Attack]:
             (folder / "file").write_text("")
             (folder / "real.html").write_text("old")
             (folder / "link.html").symlink_to("real.html")
-            words = [*asked, "--store", "s", "--html", target]
-            ended = children.run(*cli_call(words), folder, limits=LIMITS)
+            arguments = [*command, "--store", "s", "--html", target]
+            ended = children.run(*cli_call(arguments), folder, limits=LIMITS)
+            # A place that cannot be written may be told before any work, or after the answer is
+            # printed.
             if ended.code == 2 and "red" not in ended.out:
                 return find_fault(ended, LIMITS)  # told before any work
             return find_fault(ended, LIMITS) or ("" if "red" in ended.out else "no answer printed")
@@ -247,16 +251,16 @@ def _environment(bench: Bench) -> Iterator[Attack]:
         name = os.fsdecode(b"v\xff\xfe.mp4")
         shutil.copy(bench.clip, folder / name)
         faults = []
-        for words in (
+        for arguments in (
             ["ask", name, QUESTION, "--store", "s", "--html", "r.html"],
             ["inspect", name, "--json"],
             ["sample", name, "--n", "2", "--json"],
             ["caption", name, "--store", "s"],
             ["index", name, "--store", "s"],
         ):
-            ended = children.run(*cli_call(words), folder, limits=LIMITS)
+            ended = children.run(*cli_call(arguments), folder, limits=LIMITS)
             if fault := find_fault(ended, LIMITS):
-                faults.append(f"{words[0]}: {fault}")
+                faults.append(f"{arguments[0]}: {fault}")
         return "; ".join(faults)
 
     yield Attack(ENVIRONMENT, "a video whose name is not UTF-8", not_utf8)
@@ -273,6 +277,7 @@ def _pipe_of(folder: Path) -> str:
 
 def _answers_in(folder: Path, ended: Ended, expected: str, codes: Sequence[int] = (0,)) -> str:
     """A fault unless `expected` was printed into `printed`."""
+    # The program behind the pipe writes a moment after the child has ended.
     for _ in range(50):
         if (folder / "printed").exists() and expected in (folder / "printed").read_text():
             break
@@ -375,6 +380,7 @@ def _signals(bench: Bench) -> Iterator[Attack]:
         process = start(folder, words)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(after_s)
+        # Too late is no proof of anything: it is told as not tried.
         had_ended = process.poll() is not None
         if not had_ended:
             process.send_signal(number)
@@ -397,6 +403,7 @@ def _signals(bench: Bench) -> Iterator[Attack]:
             raise NotTriedError("it had ended before the signal")
         if code is None:
             return "still running 30 s after the signal"
+        # Before our first line Python itself prints what it likes.
         is_early = "Traceback" in errors and "/mmreason/" not in errors
         if is_early or (code == -signal.SIGINT and not errors):
             raise NotTriedError("it came before Python had begun to run mmreason")
@@ -433,6 +440,7 @@ def _signals(bench: Bench) -> Iterator[Attack]:
         path = folder / "s"
         if not path.exists():
             raise NotTriedError("no store was there when it was killed")
+        # By SQLite itself, not by our reader, which may pass over damage.
         (state,) = sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone()
         ended = bench.children.run(*cli_call(verbs["ask"]), folder, limits=LIMITS)
         return answers(ended, "red") if state == "ok" else f"the store is {state}"
@@ -448,6 +456,7 @@ def _signals(bench: Bench) -> Iterator[Attack]:
         process.communicate()
         time.sleep(0.5)
         with contextlib.suppress(ProcessLookupError):
+            # Signal 0 only asks whether anybody is there.
             os.killpg(group, 0)
             os.killpg(group, signal.SIGKILL)
             return "a child of the killed server lives on"

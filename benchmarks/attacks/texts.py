@@ -33,34 +33,34 @@ def _verbs(bench: Bench) -> dict[str, list[str]]:
     """Command lines by what is hostile in them; files are made by `_write_files`."""
     video, world = str(bench.clip), str(bench.world)
     hostile_name = HOSTILE.replace("/", "_")
-    asked = ["ask", world, QUESTION, "--store", "s"]
+    command = ["ask", world, QUESTION, "--store", "s"]
     return {
         "ask: the question": ["ask", world, f"What {HOSTILE}?", "--store", "s"],
-        "ask: an option": [*asked, "--option", HOSTILE, "--option", "red"],
+        "ask: an option": [*command, "--option", HOSTILE, "--option", "red"],
         "ask: the file's name": ["ask", f"{hostile_name}.mp4", QUESTION, "--store", "s"],
         "ask: a file that is not there": ["ask", f"{HOSTILE}.mp4", QUESTION],
         "ask: the name of a world": ["ask", "named.json", QUESTION, "--store", "s"],
         "ask: a key of a world": ["ask", "key.json", QUESTION, "--store", "s"],
         "ask: subtitles": [
-            *asked[:2],
+            *command[:2],
             "What is said about the star?",
             "--subtitles",
             "h.srt",
             "--store",
             "s",
         ],
-        "ask: subtitles that are not there": [*asked, "--subtitles", HOSTILE],
-        "ask: the model's name": [*asked, "--model", HOSTILE],
-        "ask: the model's type": [*asked, "--model", "./typed"],
-        "ask: a policy": [*asked, "--policy", HOSTILE],
-        "ask: the report's name": [*asked, "--html", f"{hostile_name}.html"],
-        "ask: the report's folder": [*asked, "--html", f"{video}/{HOSTILE}.html"],
+        "ask: subtitles that are not there": [*command, "--subtitles", HOSTILE],
+        "ask: the model's name": [*command, "--model", HOSTILE],
+        "ask: the model's type": [*command, "--model", "./typed"],
+        "ask: a policy": [*command, "--policy", HOSTILE],
+        "ask: the report's name": [*command, "--html", f"{hostile_name}.html"],
+        "ask: the report's folder": [*command, "--html", f"{video}/{HOSTILE}.html"],
         "ask --dry-run": ["ask", f"{hostile_name}.mp4", QUESTION, "--dry-run"],
         "ask --short": ["ask", f"{hostile_name}.mp4", QUESTION, "--short", "--store", "s"],
         "ask --questions": ["ask", "--questions", "q.jsonl", "--out", f"{hostile_name}.jsonl"],
         "ask --questions not there": ["ask", "--questions", HOSTILE, "--out", "o.jsonl"],
         "ask: an option that is none": ["ask", f"--{HOSTILE}"],
-        "ask: the store's name": [*asked[:3], "--store", hostile_name],
+        "ask: the store's name": [*command[:3], "--store", hostile_name],
         "inspect: the file's name": ["inspect", f"{hostile_name}.mp4"],
         "inspect: a text": ["inspect", f"{hostile_name}.txt"],
         "inspect: a folder": ["inspect", "."],
@@ -117,6 +117,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
 
     yield Attack(TERMINAL, "raw escapes are seen by the check", control_terminal, is_control=True)
     for name, words in _verbs(bench).items():
+        # A library may colour and interpret text on a terminal only, and leave it alone in a pipe.
         ways = [("piped", False, []), ("on a terminal", True, [])]
         if words[0] not in ("mcp", HOSTILE) and words[:1] != ["data"]:
             ways.append(("--json", False, ["--json"]))
@@ -134,12 +135,14 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                     folder,
                     limits=LIMITS,
                     on_terminal=on_terminal,
+                    # Wide, so that wrapping does not cut an escape in two.
                     environment={"TERM": "xterm-256color", "COLUMNS": "500"},
                 )
                 if fault := _find_raw(ended.out + ended.err):
                     return fault
                 if "MarkupError" in ended.out + ended.err:
                     return "markup of foreign text was interpreted"
+                # On a terminal both streams are one, and lines of error cannot be counted.
                 if on_terminal and ended.code in (0, 1, 2, 3) and "Traceback" not in ended.out:
                     return ""
                 return find_fault(ended, LIMITS)
@@ -195,6 +198,7 @@ class _Reader(HTMLParser):
         self._in_script = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        # What stands in there is read by another grammar than text.
         self._in_script = tag in ("script", "style")
         if tag in ("iframe", "object", "embed", "base", "form", "math"):
             self.faults.append(f"<{tag}> in the page")
@@ -236,8 +240,8 @@ def _write_pages(bench_clip: str, payload: str) -> int:
     clip = folder / "clip.mp4"
     shutil.copy(bench_clip, clip)
     with Video.open(clip) as video:
-        shown = [video, plan.uniform(video, n=2), video.frames_at([0.5])]
-        pages = [one._repr_html_() for one in shown if hasattr(one, "_repr_html_")]
+        objects = [video, plan.uniform(video, n=2), video.frames_at([0.5])]
+        pages = [item._repr_html_() for item in objects if hasattr(item, "_repr_html_")]
     print("PAGES" + json.dumps(pages))
     return 0
 
@@ -254,7 +258,7 @@ def _pages(bench: Bench) -> Iterator[Attack]:
         line = text.replace("-->", "- ->").replace("\n", " ")
         (folder / "t.srt").write_text(f"1\n00:00:00,000 --> 00:00:02,000\nthe star {line}\n")
         with Loopback(_hostile_server(payload)) as server:
-            words = [
+            arguments = [
                 "ask",
                 f"{name}.mp4",
                 f"What colour is the star? {text}",
@@ -270,13 +274,14 @@ def _pages(bench: Bench) -> Iterator[Attack]:
                 "--store",
                 "s",
             ]
-            ended = children.run(*cli_call(words), folder, limits=LIMITS)
+            ended = children.run(*cli_call(arguments), folder, limits=LIMITS)
         path = folder / "r.html"
         if not path.exists():
             raise NotTriedError(f"no report was written: {ended.err[:200]!a}")
         return path.read_text()
 
     def control_reading(folder: Path) -> str:
+        # A check that sees nothing would pass every page.
         fired = [find_live(f"<p>{payload}</p>", needs_policy=False) for payload in PAYLOADS[:8]]
         return "" if all(fired) else "the check does not see live elements"
 
@@ -331,7 +336,7 @@ def _render(chromium: str | None, folder: Path, page: str) -> str:
     if chromium is None:
         raise NotTriedError("there is no Chromium")
     (folder / "r.html").write_text(page)
-    shown = subprocess.run(
+    output = subprocess.run(
         [
             chromium,
             "--headless",
@@ -346,7 +351,7 @@ def _render(chromium: str | None, folder: Path, page: str) -> str:
         timeout=60,
         check=False,
     ).stdout.decode(errors="replace")
-    if not shown:
+    if not output:
         raise NotTriedError("Chromium showed nothing")
-    title = re.search("<title>(.*?)</title>", shown, re.DOTALL)
+    title = re.search("<title>(.*?)</title>", output, re.DOTALL)
     return "a script ran" if title and title[1].strip() == "FIRED" else ""

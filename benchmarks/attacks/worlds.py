@@ -102,8 +102,8 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     """Each script goes through `inspect`, `sample` and `ask`."""
 
     def control(folder: Path) -> str:
-        words = ["ask", str(bench.world), QUESTION, "--store", str(folder / "s")]
-        return answers(bench.children.run(*cli_call(words), folder), "red")
+        arguments = ["ask", str(bench.world), QUESTION, "--store", str(folder / "s")]
+        return answers(bench.children.run(*cli_call(arguments), folder), "red")
 
     yield Attack(KIND, "a small world is answered", control, is_control=True)
     verbs = {

@@ -1,6 +1,6 @@
 """What moves an answer besides the question, as plain values for its `settings`.
 
-What is known of a single run only (seed, budget, store, notes) is added in `reasoner.py`.
+What is known of a single run only (seed, budget, store, notes) is added in `build_answer.py`.
 """
 
 from __future__ import annotations

@@ -270,9 +270,7 @@ def _encode(
     on_frame: Callable[[int, int], None],
 ) -> None:
     footage = Footage(scale.size_px, frames, FPS_HZ)
-    if codec == "libsvtav1":
-        os.environ.setdefault("SVT_LOG", "1")  # it prints its settings otherwise
-    with av.open(str(path), "w") as container:
+    with _silenced_encoder(codec), av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=FPS_HZ, options=dict(options))
         assert isinstance(stream, VideoStream)
         stream.width, stream.height = scale.size_px
@@ -287,6 +285,19 @@ def _encode(
             container.mux(stream.encode(frame))
             on_frame(number + 1, frames)
         container.mux(stream.encode(None))
+
+
+@contextmanager
+def _silenced_encoder(codec: str) -> Iterator[None]:
+    """SVT-AV1 prints its settings unless the environment says otherwise, which is put back."""
+    if codec != "libsvtav1" or "SVT_LOG" in os.environ:
+        yield
+        return
+    os.environ["SVT_LOG"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["SVT_LOG"]
 
 
 def _uneven_slot(number: int) -> int:

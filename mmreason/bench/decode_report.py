@@ -45,11 +45,11 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class AimResult:
     """An aim and what was measured.
 
     Example:
-        >>> Verdict(what="time / decord's", measured=0.4, limit=0.5, unit="").reached
+        >>> AimResult(what="time / decord's", measured=0.4, limit=0.5, unit="").reached
         True
     """
 
@@ -79,10 +79,10 @@ def describe_machine() -> dict[str, str]:
     }
 
 
-def judge_aims(report: Report) -> list[Verdict]:
+def judge_aims(report: Report) -> list[AimResult]:
     """The project's aims, as far as what they need was measured; those of speed and memory are for
     the full size."""
-    judged: list[Verdict] = []
+    judged: list[AimResult] = []
     # Small files are all overhead: their ratios say nothing about aims.
     by_name = {file.name: file for file in report.files} if report.scale == "full" else {}
     short, long = by_name.get("short"), by_name.get("long")
@@ -97,7 +97,7 @@ def judge_aims(report: Report) -> list[Verdict]:
         if theirs is not None and ours is not None:
             what = f"{title}: load_video of transformers / time"
             judged.append(
-                Verdict(what=what, measured=theirs / ours, limit=8, unit="", at_least=True)
+                AimResult(what=what, measured=theirs / ours, limit=8, unit="", at_least=True)
             )
     if long is not None:
         title = long.title.split(", ")[1]
@@ -105,7 +105,7 @@ def judge_aims(report: Report) -> list[Verdict]:
         extra_mb = long.of(OURS).extra_mb
         if extra_mb is not None:
             what = f"{title}: peak memory over that after imports"
-            judged.append(Verdict(what=what, measured=extra_mb, limit=80, unit="MB"))
+            judged.append(AimResult(what=what, measured=extra_mb, limit=80, unit="MB"))
     # Right frames are an aim at any size.
     wrong = [file.of(OURS).wrong for file in report.files]
     if wrong:
@@ -114,25 +114,27 @@ def judge_aims(report: Report) -> list[Verdict]:
             file.targets if w is None else w for w, file in zip(wrong, report.files, strict=True)
         )
         what = f"wrong or missing frames in {len(wrong)} files"
-        judged.append(Verdict(what=what, measured=lost, limit=0, unit=""))
+        judged.append(AimResult(what=what, measured=lost, limit=0, unit=""))
     if report.planning is not None:
         judged += _planning(report.planning)
     return judged
 
 
-def _ratio(what: str, file: FileResult, other: str, limit: float) -> list[Verdict]:
+def _ratio(what: str, file: FileResult, other: str, limit: float) -> list[AimResult]:
     ours, theirs = file.of(OURS).seconds, file.of(other).seconds
     if ours is None or theirs is None:
         return []
-    return [Verdict(what=what, measured=ours / theirs, limit=limit, unit="")]
+    return [AimResult(what=what, measured=ours / theirs, limit=limit, unit="")]
 
 
-def _floor_ratios(title: str, file: FileResult) -> list[Verdict]:
+def _floor_ratios(title: str, file: FileResult) -> list[AimResult]:
     ours = file.of(OURS).seconds
     if ours is None:
         return []
     return [
-        Verdict(what=f"{title}: time / floor, {kind}", measured=ours / seconds, limit=1.15, unit="")
+        AimResult(
+            what=f"{title}: time / floor, {kind}", measured=ours / seconds, limit=1.15, unit=""
+        )
         for kind, seconds in (
             ("every frame decoded", file.floor.every_frame_s),
             ("non-reference frames left out", file.floor.seconds),
@@ -140,7 +142,7 @@ def _floor_ratios(title: str, file: FileResult) -> list[Verdict]:
     ]
 
 
-def _planning(planning: PlanningResult) -> list[Verdict]:
+def _planning(planning: PlanningResult) -> list[AimResult]:
     # Determinantal methods solve for a kernel: another class of work, with a limit of its own.
     dpp = {name: s for name, s, _ in planning.methods if "dpp" in name or "mdp3" in name}
     without_dpp = {name: s for name, s, _ in planning.methods if name not in dpp}
@@ -151,7 +153,7 @@ def _planning(planning: PlanningResult) -> list[Verdict]:
         what = f"planning {CANDIDATES:,} candidates, slowest {kind} ({slowest})"
         rows.append((what, times[slowest], limit))
     return [
-        Verdict(what=what, measured=seconds * 1000, limit=limit * 1000, unit="ms")
+        AimResult(what=what, measured=seconds * 1000, limit=limit * 1000, unit="ms")
         for what, seconds, limit in rows
     ]
 

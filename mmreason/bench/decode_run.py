@@ -70,6 +70,7 @@ class ReaderResult:
 
     @property
     def wrong(self) -> int | None:
+        # The worst round: a reader that is right most of the time is not right.
         return max(run.wrong for run in self.runs) if self.runs else None
 
 
@@ -229,6 +230,7 @@ def run_reader(reader: Reader, file: BenchFile, indices: np.ndarray) -> DecodeRu
         "request": request_json,
         "turns": file.recipe.turns,
     }
+    # How busy the machine was besides, so that a reader can tell a slow library from a bad moment.
     before = _used_s()
     answer = _ask(job)
     after = _used_s()
@@ -294,6 +296,7 @@ def frames_to_decode(file: BenchFile, indices: np.ndarray) -> tuple[int, int]:
 def _floor(file: BenchFile, indices: np.ndarray, rates: Sequence[dict[str, float]]) -> Floor:
     frames, reference_frames = frames_to_decode(file, indices)
     middle = {name: median(rate[name] for rate in rates) for name in rates[0]}
+    # Some codecs have no frame that can be left out.
     skips = not file.table.is_reference.all()
     return Floor(
         frames=frames,
@@ -307,6 +310,7 @@ def _floor(file: BenchFile, indices: np.ndarray, rates: Sequence[dict[str, float
 def _rates(file: BenchFile) -> dict[str, float]:
     """Rates of one process alone and of two together."""
     job = {"job": "rate", "path": str(file.path), "max_frames": _RATE_FRAMES}
+    # Two at once share caches and memory: their sum is what two threads can reach at most.
     (alone,) = _ask_in_step([job])
     together = _ask_in_step([job, job])
     return {
@@ -322,6 +326,7 @@ def _why_not_run(
     absent = decode_readers.find_missing(reader)
     if absent:
         return f"not installed ({absent})"
+    # Minutes for one row that everybody can guess.
     if reader.longest_s is not None and length_s > reader.longest_s:
         return "left out: decodes every frame up to the last one"
     # On small files threads make no difference worth a row.
@@ -365,6 +370,7 @@ def _ask(job: dict[str, Any]) -> dict[str, Any]:
         try:
             output, _ = child.communicate(json.dumps(job) + "\n", timeout=LIMIT_S)
         except subprocess.TimeoutExpired:
+            # A process that hangs in a decoder does not hear a gentler signal.
             child.kill()
             return {"error": f"took longer than {LIMIT_S} s"}
         except BaseException:

@@ -332,12 +332,16 @@ def _print_estimate(reasoner: Reasoner, video: str, budget: Budget, as_json: boo
         return
     # Only long videos are scanned before they are searched.
     is_long = estimate.scanned_frames > 0
+    captions = [
+        f"opening: {estimate.opening_frames:,} frames, kept for later questions",
+        f"each node opened: {estimate.level_frames:,} frames",
+    ] * (estimate.opening_frames > 0)
     rows = [
         f"{video}: {format_time(estimate.duration_s)}, a tree of {estimate.depth} levels with "
         f"{estimate.branching} parts each, leaves of {estimate.leaf_s:.1f} s",
         *([f"compared first: {estimate.scanned_frames:,} small frames, without a model"] * is_long),
-        f"opening: {estimate.opening_frames:,} frames, kept for later questions",
-        f"each node opened: {estimate.level_frames:,} frames; each look: {estimate.look_frames:,}",
+        *captions,
+        f"each look: at most {estimate.look_frames:,} frames",
         f"in all: {estimate.least_frames:,} to {estimate.most_frames:,} frames in "
         f"{estimate.least_calls:,} to {estimate.most_calls:,} calls, less what the store holds",
     ]

@@ -54,6 +54,8 @@ def _print_nothing(path: Path, *, as_json: bool) -> None:
 def _print(usage: Usage) -> None:
     print_line(f"file:    {usage.path} ({_size(usage.file_bytes)})")
     print_line(f"replies: {usage.entries:,}, {_size(usage.size_bytes)} of {_size(usage.max_bytes)}")
+    if usage.records:
+        print_line(f"records: {usage.records:,} of what is known of videos")
     for title, usages in (("by model", usage.by_model), ("by video", usage.by_video)):
         if usages:
             print_line(f"{title}:")

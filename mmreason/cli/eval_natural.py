@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mmreason.evaluation.natural.runner import NaturalPlan
     from mmreason.evaluation.natural.summary import NaturalRow
 
-OBSERVERS = "perfect,forgetful,wrong,verbose,thinking,refusing"
+OBSERVERS = "perfect,forgetful,wrong,verbose,thinking,refusing,distracted"
 TABLE_WIDTH = 130
 
 
@@ -37,7 +37,7 @@ def eval_natural(
         typer.Option(
             "--observer",
             help="Models by script: perfect, forgetful, wrong, verbose, thinking, refusing, "
-            "random, stubborn; separated by commas.",
+            "distracted, random, stubborn; separated by commas.",
         ),
     ] = OBSERVERS,
     model: Annotated[
@@ -45,7 +45,10 @@ def eval_natural(
     ] = None,
     policy: Annotated[
         str,
-        typer.Option(help="Policies, separated by commas; NAME-STAGE leaves a stage out."),
+        typer.Option(
+            help="Policies, separated by commas; NAME-STAGE leaves a stage out, NAME+index makes "
+            "an index first."
+        ),
     ] = "auto",
     without: Annotated[
         list[str] | None,
@@ -189,7 +192,16 @@ def _table(rows: list[NaturalRow]) -> Table:
     """Right with its 95 % interval, evidence and costs, a row for each observer and method."""
     table = Table("observer", box=None, pad_edge=False, padding=(0, 1))
     table.add_column("method")
-    for name in ("right", "evidence right", "frames", "scanned", "calls", "tokens", "abst.F1"):
+    for name in (
+        "right",
+        "evidence right",
+        "frames",
+        "index",
+        "scanned",
+        "calls",
+        "tokens",
+        "abst.F1",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
@@ -198,6 +210,7 @@ def _table(rows: list[NaturalRow]) -> Table:
             _percent(row.right),
             _percent(row.grounded),
             f"{row.frames.value:,.0f}",
+            f"{row.index_frames:,.0f}",
             f"{row.scanned.value:,.0f}",
             f"{row.calls.value:.1f}",
             f"{row.tokens.value:,.0f}",

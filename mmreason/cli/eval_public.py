@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,20 +15,23 @@ from mmreason.cli.common import (
     ApiKeyFile,
     Json,
     ModelName,
+    OptionItems,
+    OptionsFile,
+    Probe,
     ServedModel,
     StorePath,
+    load_reasoner,
     print_json,
     print_notice,
+    read_model_options,
     result_console,
     show_progress,
 )
-from mmreason.cli.inputs import progress_bar
+from mmreason.cli.measuring import show_bar
 
 if TYPE_CHECKING:
     from mmreason.evaluation.public.items import BenchmarkQuestions
     from mmreason.evaluation.public.page import BenchmarkReport
-    from mmreason.evaluation.public.runner import OnProgress
-    from mmreason.models.base import ChatModel
 
 TABLE_WIDTH = 100
 _MOST_NAMED = 5
@@ -53,6 +56,10 @@ def eval_public(
     ] = None,
     policy: Annotated[
         str | None, typer.Option(help="Who decides where to look: " + ", ".join(POLICIES) + ".")
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="A stage to do without: search, score, check, speech; may be repeated."),
     ] = None,
     videos: Annotated[
         Path | None, typer.Option(help="Folder of the videos, where they are elsewhere.")
@@ -81,6 +88,9 @@ def eval_public(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of whatever is drawn at random.")] = 0,
     store: StorePath = None,
+    option: OptionItems = None,
+    options_file: OptionsFile = None,
+    probe: Probe = False,
     served_model: ServedModel = None,
     api_key_file: ApiKeyFile = None,
     as_json: Json = False,
@@ -119,10 +129,13 @@ def eval_public(
         model=model,
         observer=observer,
         policy=policy,
+        without=tuple(without or ()),
         # One of its own: what was seen for other questions would make these look cheap.
         store=store or out / "replies.sqlite3",
         served_model=served_model,
         api_key_file=api_key_file,
+        options=read_model_options(option, options_file),
+        probe=probe,
     )
     with show_progress(f"loading {model}"):
         reasoner = setup.load()
@@ -132,11 +145,11 @@ def eval_public(
             seed=seed,
             workers=workers,
             retry_failed=retry_failed,
-            judge=None if judge is None else _load_judge(judge),
+            # As any model is loaded; the key of --model's server is not for the judge's.
+            judge=None if judge is None else load_reasoner(judge, setup.store).model,
         )
     # 2. Asked, each outcome on disk before the next is waited for.
-    with progress_bar(f"asking {benchmark.title}", len(items)) as advance:
-        on_progress = _count_up(advance)
+    with show_bar(f"asking {benchmark.title}") as on_progress:
         path = run_benchmark(reasoner, loaded, items, run, out, on_progress=on_progress)
     # 3. What came of it, with all that an earlier run of this folder asked.
     outcomes = read_outcomes(path)
@@ -154,6 +167,9 @@ def eval_public(
                 "--model": model,
                 "--observer": observer,
                 "--policy": policy,
+                "--without": without,
+                "--option": option,
+                "--options-file": options_file,
                 "--videos": videos,
                 "--questions": questions,
                 "--with-subtitles": with_subtitles,
@@ -176,25 +192,6 @@ def eval_public(
     if failed:
         print_notice(f"{len(failed)} questions failed; --retry-failed asks them again")
         raise typer.Exit(1)
-
-
-def _load_judge(name: str) -> ChatModel:
-    from mmreason import models
-
-    return models.load(name)
-
-
-def _count_up(advance: Callable[[], None]) -> OnProgress:
-    """Moves the bar to what is done, which begins where an earlier run ended."""
-    moved = 0
-
-    def on_progress(done: int, total: int) -> None:
-        nonlocal moved
-        for _ in range(done - moved):
-            advance()
-        moved = done
-
-    return on_progress
 
 
 def _print_found(loaded: BenchmarkQuestions) -> None:
@@ -233,7 +230,10 @@ def _print_report(report: BenchmarkReport) -> None:
 
 
 def _command(
-    name: str, folder: Path, out: Path, options: Mapping[str, str | int | Path | bool | None]
+    name: str,
+    folder: Path,
+    out: Path,
+    options: Mapping[str, str | int | Path | bool | list[str] | None],
 ) -> str:
     """The line that makes these results again, with the options that move a figure."""
     words = ["mmreason", "eval", "public", name, str(folder), "--out", str(out)]
@@ -241,5 +241,6 @@ def _command(
         if value is True:
             words.append(option)
         elif value is not None and value is not False:
-            words += [option, str(value)]
+            for item in value if isinstance(value, list) else [value]:
+                words += [option, str(item)]
     return shlex.join(words)

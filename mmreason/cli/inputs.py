@@ -45,7 +45,7 @@ class FileFailure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work(Generic[T]):
+class FileWork(Generic[T]):
     """What came of a number of files."""
 
     results: tuple[T, ...]
@@ -106,7 +106,7 @@ def _is_video(file: Path) -> bool:
         return True  # told as a failure when it is opened
 
 
-def work_through(files: Sequence[Path], act: Callable[[Path], T], message: str) -> Work[T]:
+def work_through(files: Sequence[Path], act: Callable[[Path], T], message: str) -> FileWork[T]:
     """Call `act` on each file, with a bar on stderr. Every error becomes a failure of that file; an
     interruption ends the work with what is done by then."""
     results: list[T] = []
@@ -121,7 +121,7 @@ def work_through(files: Sequence[Path], act: Callable[[Path], T], message: str) 
                 failures.append(FileFailure(name, _reason(error, name)))
             advance()
     left = len(files) - len(results) - len(failures)
-    return Work(results=tuple(results), failures=tuple(failures), left=left)
+    return FileWork(results=tuple(results), failures=tuple(failures), left=left)
 
 
 def _reason(error: Exception, name: str) -> str:
@@ -150,7 +150,7 @@ def progress_bar(message: str, total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def finish_work(work: Work[T]) -> None:
+def finish_work(work: FileWork[T]) -> None:
     """List what failed on stderr and end with the exit code that tells it: 1 where something
     failed, that of an interruption where there was one. Call it last."""
     from mmreason.report.text import format_count
@@ -169,7 +169,7 @@ def finish_work(work: Work[T]) -> None:
         raise typer.Exit(1)
 
 
-def to_dict(work: Work[T], plain: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+def to_dict(work: FileWork[T], plain: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
     """JSON types only; `plain` does so for one result."""
     return {
         "results": [plain(result) for result in work.results],

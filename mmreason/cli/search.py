@@ -89,7 +89,7 @@ def search_memory(
     query = MemoryQuery(text, read_channels(channel or ()), limit=limit)
     loaded = None
     if embedder is not None:
-        from mmreason.models.text_embedder import load_embedder
+        from mmreason.tools.text_embedder import load_embedder
 
         quiet_libraries()
         loaded = load_embedder(embedder)

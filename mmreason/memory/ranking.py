@@ -14,7 +14,9 @@ import numpy as np
 from mmreason.memory.text_index import MOST_RANKED, TextMatch
 
 COVERAGE_FLOOR = 0.25
-"""Share of a query's words, rare ones counting more, below which a record is not near it."""
+"""Share of a query's words, rare ones counting more, below which a record is not near it. Over
+scripts of the natural benchmark all questions find their shots so, and nine of ten questions about
+another video find nothing."""
 FUSION_K = 60
 """Of reciprocal-rank fusion: how little the first places count more than those behind them."""
 

@@ -33,6 +33,10 @@ RECORD_SCHEMA = (
 )
 MOST_RECORDS = 200_000
 """Of one video: a line a second of more than two days."""
+MOST_TEXT_BYTES = 2**29
+"""Of all texts of one video that are read: as much as a whole store holds."""
+MOST_VECTOR_BYTES = 2**30
+"""Of all embeddings of one video that are read: 200,000 of 1,024 numbers are less."""
 _ROW_BYTES = 100
 """Of a record beside its texts, for the size of the store."""
 
@@ -77,9 +81,12 @@ def select_records(
     connection: sqlite3.Connection, video: str, after: int
 ) -> Iterator[tuple[int, MemoryRecord | None]]:
     """(number, record) of those beyond a number, in the order in which they were written; None for
-    a row that is none."""
+    a row that is none, and for those behind more texts than a store holds."""
+    room = MOST_TEXT_BYTES
     for number, *row in connection.execute(_SELECT, (video, after, MOST_RECORDS)):
-        yield number, _read_record(row)
+        record = _read_record(row)
+        room -= 0 if record is None else len(record.text)
+        yield number, record if room >= 0 else None
 
 
 def delete_upper(connection: sqlite3.Connection, video: str, model: str) -> None:
@@ -107,9 +114,14 @@ def select_vectors(
     connection: sqlite3.Connection, video: str, embedder: str
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Ids of records and an array of float32 (records, width) with an embedding each. Those of
-    another width than most are left out, and so are those with a number that is none."""
-    rows = connection.execute(_SELECT_VECTORS, (video, embedder, MOST_RECORDS))
-    blobs = {i: blob for i, blob in rows if isinstance(i, str) and isinstance(blob, bytes)}
+    another width than most are left out, and so are those with a number that is none, and those
+    beyond `MOST_VECTOR_BYTES`."""
+    blobs: dict[str, bytes] = {}
+    room = MOST_VECTOR_BYTES
+    for record_id, blob in connection.execute(_SELECT_VECTORS, (video, embedder, MOST_RECORDS)):
+        if isinstance(record_id, str) and isinstance(blob, bytes) and len(blob) <= room:
+            blobs[record_id] = blob
+            room -= len(blob)
     lengths = Counter(len(blob) for blob in blobs.values() if blob and len(blob) % 4 == 0)
     if not lengths:
         return (), np.zeros((0, 0), np.float32)

@@ -17,10 +17,7 @@ import numpy as np
 
 from mmreason.memory.terms import QueryTerm, extract_query_terms, extract_record_terms
 
-COMMON_SHARE = 0.2
-"""A term that more of the texts hold is not looked for where rarer ones of the query stand
-somewhere."""
-USELESS_SHARE = 0.5
+COMMON_SHARE = 0.5
 """A term that more of the texts hold finds nothing, whatever stands beside it."""
 FEWEST_COMMON = 5
 """Texts that may hold a term whatever their share: in a few texts every share is large."""
@@ -29,6 +26,8 @@ MOST_MATCHES = 4_000
 fit are not looked for. About 10 ms."""
 MOST_RANKED = 500
 """Texts of a search that are told, the best by BM25."""
+MOST_EXPECTED = 6
+"""Terms of a query that one text can be expected to hold: long questions have many more."""
 STEM_WEIGHT = 0.8
 """What a word of another form counts beside one of the same form."""
 
@@ -42,7 +41,8 @@ class TextMatch:
     bm25: float
     """Larger is better."""
     coverage: float
-    """Share of the query's terms that it holds, rare ones counting more, 0..1."""
+    """Share of the query's terms that it holds, rare ones counting more, 0..1; of a long query the
+    share of as many as a text can be expected to hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,14 @@ class TextIndex:
         (bool, one a text) says, where it is given."""
         # 1. How many texts hold each term; words that stand in most of them find nothing.
         counts: dict[QueryTerm, int] = {}
+        common: list[str] = []
         for term in extract_query_terms(text):
-            if self._is_common(self._count_texts(term), COMMON_SHARE) and term.stem:
+            if self._is_common(self._count_texts(term)) and term.stem:
                 term = replace(term, stem="")  # the word itself may be rarer than its stem
-            counts[term] = self._count_texts(term)
-        is_rare_there = any(n and not self._is_common(n, COMMON_SHARE) for n in counts.values())
-        share = COMMON_SHARE if is_rare_there else USELESS_SHARE
-        common = [term.exact for term, n in counts.items() if self._is_common(n, share)]
-        counts = {term: n for term, n in counts.items() if not self._is_common(n, share)}
+            if self._is_common(count := self._count_texts(term)):
+                common.append(term.exact)
+            else:
+                counts[term] = count
         present = _fit_terms(counts)
         if not present:
             return TextSearch((), tuple(common))
@@ -101,15 +101,15 @@ class TextIndex:
         scores = self._score_texts(" OR ".join(map(_format_term, present)))
         rows = scores if allowed is None else [row for row in scores if allowed[row]]
         best = sorted(rows, key=lambda row: (-scores[row], row))[:MOST_RANKED]
-        # 3. How much of the query each holds. Words that stand nowhere count as rare ones do.
-        weights = {t: math.log(1 + self._count / max(1, n)) for t, n in counts.items()}
+        # 3. How much of the query each holds.
+        weights = self._weigh_terms(counts)
         coverage = self._weigh_texts({term: weights[term] for term in present})
-        total = sum(weights.values())
+        total = sum(sorted(weights.values(), reverse=True)[:MOST_EXPECTED])
         matches = (TextMatch(row, scores[row], min(1.0, coverage[row] / total)) for row in best)
         return TextSearch(tuple(matches), tuple(common))
 
-    def _is_common(self, count: int, share: float) -> bool:
-        return count > min(MOST_MATCHES, max(FEWEST_COMMON, share * self._count))
+    def _is_common(self, count: int) -> bool:
+        return count > min(MOST_MATCHES, max(FEWEST_COMMON, COMMON_SHARE * self._count))
 
     def _count_texts(self, term: QueryTerm) -> int:
         """How many texts hold a term in any form that counts as it."""
@@ -120,6 +120,13 @@ class TextIndex:
             sql, keys = "SELECT doc FROM vocabulary WHERE term = ?", [term.stem or term.exact]
         row = self._connection.execute(sql, keys).fetchone()
         return (row[0] or 0) if row else 0
+
+    def _weigh_terms(self, counts: dict[QueryTerm, int]) -> dict[QueryTerm, float]:
+        """How much each term counts: rare ones more. What stands nowhere counts as the mean of what
+        stands somewhere: it may be what is looked for, or only how the question is put."""
+        weights = {t: math.log(1 + self._count / n) for t, n in counts.items() if n}
+        mean = sum(weights.values()) / len(weights)
+        return {term: weights.get(term, mean) for term in counts}
 
     def _weigh_texts(self, weights: dict[QueryTerm, float]) -> dict[int, float]:
         """Sum of the weights of the terms that each text holds, by its number."""

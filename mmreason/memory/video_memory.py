@@ -31,7 +31,7 @@ from mmreason.memory.records import (
     SearchResult,
 )
 from mmreason.memory.store import Store
-from mmreason.memory.text_index import TextIndex
+from mmreason.memory.text_index import TextIndex, TextSearch
 from mmreason.memory.vector_index import Embedder, VectorIndex
 from mmreason.video.types import FrameSource, Span
 
@@ -131,7 +131,7 @@ class VideoMemory:
                 floor = self._vectors.measure_floor()
             ranked = fuse_rankings(words.matches, cosines, floor)[: query.limit]
             hits = tuple(Hit(self._records[r.row], r.score, r.similarity) for r in ranked)
-        return SearchResult(hits, _join("" if hits else _explain_nothing(words.common), *notes))
+        return SearchResult(hits, _join("" if hits else _explain_nothing(words), *notes))
 
     def overview(self, span: Span | None = None) -> tuple[MemoryRecord, ...]:
         """The record of the whole video and those of its scenes (that overlap `span`): the highest
@@ -260,10 +260,10 @@ def _tell_models(counts: dict[str, int]) -> str:
     )
 
 
-def _explain_nothing(common: Sequence[str]) -> str:
-    if common:
-        words = ", ".join(common[:5])
-        return f"nothing found: too many records hold {words}; give rarer words"
+def _explain_nothing(words: TextSearch) -> str:
+    if words.common and not words.matches:
+        common = ", ".join(words.common[:5])
+        return f"nothing found: too many records hold {common}; give rarer words"
     return "nothing found: no record holds enough of these words"
 
 

@@ -2,7 +2,7 @@
 how thinking is switched.
 
 An engine is named by the option `served_by`, or recognised by its URL and the list of its models.
-What is not known of a server is tried, and what it refuses is left out (`endpoint_refusals.py`).
+What is not known of a server is tried, and what it refuses is left out (`endpoint_traits.py`).
 """
 
 from __future__ import annotations

@@ -70,9 +70,13 @@ class NaturalItem:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> NaturalItem:
         """What `to_dict` gave. Raises TypeError, KeyError or ValueError for anything else."""
-        spans = tuple(Span(*map(float, pair)) for pair in data["gold_spans"])
-        tuples = {"options": tuple(data["options"]), "shots": tuple(data["shots"])}
-        return cls(**data | tuples | {"gold_spans": spans})
+        values: dict[str, Any] = {
+            **data,
+            "options": tuple(data["options"]),
+            "shots": tuple(data["shots"]),
+            "gold_spans": tuple(Span(*map(float, pair)) for pair in data["gold_spans"]),
+        }
+        return cls(**values)
 
 
 def says_answer(text: str, answer_text: str) -> bool:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from mmreason.language.prompts import GENERAL, LETTERS
 from mmreason.models.base import (
@@ -27,8 +27,8 @@ from mmreason.models.base import (
 )
 from mmreason.models.written_calls import write_calls
 from mmreason.natural.items import NaturalItem
-from mmreason.natural.observers import count_tokens
 from mmreason.natural.texts import Genre, Language, Text, read_shared_texts, say
+from mmreason.natural.tokens import count_tokens
 from mmreason.types import UsageError
 from mmreason.video.types import Span
 
@@ -283,11 +283,12 @@ def find_speech_asked(item: NaturalItem, genre: Genre) -> tuple[str, str] | None
     return None
 
 
-def _known_texts(genre: Genre) -> Iterable[Text]:
+def _known_texts(genre: Genre) -> list[Text]:
     shared = read_shared_texts()
-    for texts in (*(getattr(genre, f.name) for f in fields(genre)), shared.colours, shared.cities):
-        if isinstance(texts, tuple):
-            yield from texts if isinstance(texts[0], tuple) else (texts,)
+    lists = (genre.themes, genre.people, genre.verbs, genre.objects, genre.places, genre.things)
+    more = (genre.doings, genre.topics, shared.colours, shared.cities)
+    texts = [text for texts in (*lists, *more) for text in texts]
+    return [*texts, genre.garment, genre.visitor]
 
 
 def _content_words(text: str) -> set[str]:

@@ -143,7 +143,8 @@ def _draw_speech(
 ) -> tuple[SpeechLine, ...]:
     """A line in most shots. Each fact is told once; the others are chatter."""
     kinds: tuple[SpeechKind, ...] = ("price", "weight", "origin")
-    facts = [(kind, topic) for kind in kinds for topic in range(len(genre.topics))]
+    topics = range(len(genre.topics))
+    facts: list[tuple[SpeechKind, int]] = [(kind, topic) for kind in kinds for topic in topics]
     chosen = rng.sample(facts, min(6, len(shots) // 2))
     speaking = rng.sample(range(len(shots)), max(len(chosen), 2 * len(shots) // 3))
     shared = read_shared_texts()

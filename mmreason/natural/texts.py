@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from mmreason.types import UsageError
 
@@ -131,12 +131,12 @@ def checked_languages(names: tuple[str, ...]) -> tuple[Language, ...]:
     return tuple(language for language in dict.fromkeys(names) if language in LANGUAGES)
 
 
-def _read_texts(name: str) -> dict[str, object]:
+def _read_texts(name: str) -> dict[str, Any]:
     file = resources.files("mmreason.natural").joinpath(f"texts/{name}")
     return {key: _to_tuples(value) for key, value in json.loads(file.read_text("utf-8")).items()}
 
 
-def _to_tuples(value: object) -> object:
+def _to_tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _to_tuples(entry) for key, entry in value.items()}
     return tuple(_to_tuples(entry) for entry in value) if isinstance(value, list) else value

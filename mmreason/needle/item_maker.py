@@ -76,7 +76,7 @@ class ItemSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ItemDraft:
+class NeedleDraft:
     """An item as it was planted."""
 
     spec: ItemSpec
@@ -90,10 +90,10 @@ class ItemDraft:
     context: str | None
 
 
-def plant_item(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> ItemDraft | None:
+def plant_item(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> NeedleDraft | None:
     """Plant what `spec` asks for, or something as near to it as there is room for; None if that
     does not go either."""
-    make: Callable[[random.Random, PlacementPlan, ItemSpec], ItemDraft | None] = {
+    make: Callable[[random.Random, PlacementPlan, ItemSpec], NeedleDraft | None] = {
         "attribute": _attribute,
         "motion": _motion,
         "order": _order,
@@ -165,7 +165,7 @@ def _event(
     )
 
 
-def _attribute(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> ItemDraft | None:
+def _attribute(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> NeedleDraft | None:
     """ "What colour is the small star?": one attribute of one needle."""
     attribute = rng.choice(ATTRIBUTES)
     # Without its shape a thing is "the red object", of which a whole world has too many.
@@ -187,7 +187,7 @@ def _attribute(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> 
     )
 
 
-def _motion(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> ItemDraft | None:
+def _motion(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> NeedleDraft | None:
     """ "How does the red star move?"."""
     in_chapter = rng.random() < 0.5
     phrase = _phrase(rng, avoid="", in_chapter=in_chapter)
@@ -220,7 +220,7 @@ def _single(
     options: tuple[str, ...],
     answer: str,
     vary: Phrase,
-) -> ItemDraft | None:
+) -> NeedleDraft | None:
     """One needle that its phrase names alone in its chapter, or in the whole world."""
     spot = _free_stretch(rng, placement, spec)
     if spot is None:
@@ -232,7 +232,7 @@ def _single(
     if not placement.add([event], [claim]):
         return None
     word = placement.chapters[chapter].word if in_chapter else None
-    return ItemDraft(
+    return NeedleDraft(
         spec=spec,
         question=with_context(text, word),
         options=options,
@@ -243,7 +243,7 @@ def _single(
     )
 
 
-def _order(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> ItemDraft | None:
+def _order(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> NeedleDraft | None:
     """ "Which comes first, the small red star or the large blue ring?": two or three needles."""
     in_chapter = rng.random() < 0.3
     phrase: Phrase = ("colour", "shape") if in_chapter else ("size", "colour", "shape")
@@ -272,7 +272,7 @@ def _order(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> Item
     listed = shuffle_texts(rng, names)
     text = f"Which comes {end}, {', '.join(listed[:-1])} or {listed[-1]}?"
     word = placement.chapters[spots[0][1]].word if in_chapter else None
-    return ItemDraft(
+    return NeedleDraft(
         spec=spec,
         question=with_context(text, word),
         options=shuffle_texts(rng, [*names, absent_name, *fillers]),
@@ -308,7 +308,7 @@ def _free_stretches(
     return None
 
 
-def _count(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> ItemDraft | None:
+def _count(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> NeedleDraft | None:
     """ "How many stars are there?" of a chapter: two to four that differ, one after another."""
     count = rng.randint(2, 4)
     spots = _free_stretches(rng, placement, spec, count, in_chapter=True)
@@ -337,7 +337,7 @@ def _count(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> Item
         return None
     what = to_plural(base.shape) if shared == "shape" else f"{base.colour} objects"
     word = placement.chapters[chapter].word
-    return ItemDraft(
+    return NeedleDraft(
         spec=spec,
         question=with_context(f"How many {what} are there?", word),
         # All counts there can be, so that no option is more likely than another.
@@ -349,7 +349,7 @@ def _count(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> Item
     )
 
 
-def _absent(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> ItemDraft | None:
+def _absent(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> NeedleDraft | None:
     """A half-truth: the thing is there with one attribute changed, or in another chapter only."""
     spot = _free_stretch(rng, placement, spec)
     if spot is None:
@@ -373,7 +373,7 @@ def _absent(rng: random.Random, placement: PlacementPlan, spec: ItemSpec) -> Ite
     if not placement.add([event], [UniqueLook(figure, phrase, scope, frozenset())]):
         return None
     word = None if scope is None else placement.chapters[scope].word
-    return ItemDraft(
+    return NeedleDraft(
         spec=spec,
         question=with_context(QUESTION_FORMS[attribute].format(figure.phrase(phrase)), word),
         options=value_options(rng, attribute, decoy.value(attribute)),

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from mmreason.memory.tree import plan_tree
 from mmreason.needle import layout
-from mmreason.needle.item_maker import ItemDraft, ItemSpec, plant_item
+from mmreason.needle.item_maker import ItemSpec, NeedleDraft, plant_item
 from mmreason.needle.items import (
     NEEDLES_S,
     POSITIONS,
@@ -97,7 +97,7 @@ def _attempt(
     tree = plan_tree(Span(0.0, duration_s), leaf_s=LEAF_S)
     placement = PlacementPlan(tree, layout.draw_chapters(rng, duration_s))
     tenth = min(round(count / 10), len(GLOBAL_QUESTIONS))
-    drafts: list[ItemDraft] = []
+    drafts: list[NeedleDraft] = []
     for spec in _item_specs(rng, duration_s, count - tenth, round(count / 10)):
         draft = plant_item(rng, placement, spec)
         if draft is None:
@@ -155,7 +155,7 @@ def _cycle(rng: random.Random, values: Sequence[_T]) -> itertools.cycle[_T]:
     return itertools.cycle([*values[start:], *values[:start]])
 
 
-def _item(draft: ItemDraft, distractors: int, placement: PlacementPlan, world: World) -> Item:
+def _item(draft: NeedleDraft, distractors: int, placement: PlacementPlan, world: World) -> Item:
     first = draft.events[0].span
     is_absent = draft.answer is None
     spans = sorted(p.span for p in draft.events)

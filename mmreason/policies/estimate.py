@@ -1,7 +1,7 @@
 """What a question would cost, before anything is spent: planned from the tree, nothing decoded.
 
-An estimate for the greedy way through the tree, as ranges: at least the opening and one checked
-look, at most all that may be read.
+As ranges. For the greedy way through the tree: at least the opening and one checked look, at most
+all that may be read. For models other than nano: at least one checked look at all of it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,19 @@ from typing import Any
 
 from mmreason.memory.tree import Tree
 from mmreason.models.base import ClipRecipe
+from mmreason.policies.direct import fits_directly, planned_frames
 from mmreason.policies.greedy import LOOKS_LIMIT
+from mmreason.policies.inspection import INSPECTED_FRAMES
 from mmreason.policies.navigate import CAPTIONS_PER_BRANCH
+from mmreason.policies.scripted_search import (
+    FRAMES_A_SPAN,
+    RETRIEVED,
+    SAFETY,
+    SCORE_FRAMES,
+    SPANS,
+    STILLS,
+)
+from mmreason.policies.stills import LEAST_SURVEY_FRAMES, SURVEY_FRAMES
 from mmreason.tool_calls import StillFrame
 from mmreason.tools.scan import FIRST_MOMENTS, MORE_MOMENTS, is_long
 from mmreason.tools.views import caption_views, clip_view
@@ -88,4 +99,34 @@ def estimate_cost(tree: Tree, recipe: ClipRecipe, info: VideoInfo, budget: Budge
         most_frames=most,
         least_calls=len(opening) + 2,
         most_calls=len(opening) + levels * len(below) + LOOKS_LIMIT * LOOKS_EACH,
+    )
+
+
+def estimate_looks(tree: Tree, info: VideoInfo, budget: Budget) -> Estimate:
+    """The same for `Auto` with models other than nano: one look over all of it and its check, at
+    most a search after that."""
+    span = tree.span
+    is_direct = fits_directly(span, budget.frames)
+    look = planned_frames(span, budget.frames) if is_direct else SURVEY_FRAMES
+    least = (look if is_direct else LEAST_SURVEY_FRAMES) + INSPECTED_FRAMES
+    check = 2 * INSPECTED_FRAMES
+    candidates = RETRIEVED + SAFETY
+    search = STILLS + candidates * SCORE_FRAMES + SPANS * FRAMES_A_SPAN + check
+    most = look + check + (0 if is_direct else search)
+    if budget.frames is not None:
+        least, most = min(least, budget.frames), min(most, budget.frames)
+    return Estimate(
+        duration_s=span.duration_s,
+        branching=tree.branching,
+        depth=tree.depth,
+        leaf_s=tree.leaf_s,
+        scanned_frames=0 if is_direct else len(scan_times(info, span)),
+        opening_frames=0,
+        level_frames=0,
+        look_frames=look,
+        least_frames=least,
+        most_frames=most,
+        least_calls=2,
+        # Beside the looks: the kind of the question, a ranking, and comparisons of open answers.
+        most_calls=4 if is_direct else 10 + STILLS + candidates,
     )

@@ -27,7 +27,7 @@ from mmreason.language.answer_reading import normalise_answer
 from mmreason.models.base import Message, TextPart
 from mmreason.policies.readings import MOST_WINDOWS, Reading, read_look
 from mmreason.tool_calls import LookAtSpans
-from mmreason.tools.prompts import ask_text
+from mmreason.tools.prompts import NOT_SHOWN, ask_text
 from mmreason.types import Observation
 from mmreason.video.types import Span
 
@@ -68,6 +68,8 @@ class Inspection:
 
     verdict: Verdict
     readings: tuple[Reading, ...]
+    is_spent: bool = False
+    """The budget refused a look: another would end the play before the answer is claimed."""
 
 
 def take_look(
@@ -90,8 +92,15 @@ def take_look(
         frames=max(1, frames),
         cues=tuple(cues),
     )
-    readings = yield from _read_calls(why, (call,))
-    return readings[0] if readings else None
+    readings, is_spent = yield from _read_calls(why, (call,))
+    if is_spent or not readings:
+        return readings[0] if readings else None
+    reading = readings[0]
+    if not reading.answers and NOT_SHOWN not in reading.observation.text.lower():
+        # It refused, said nothing, or broke off in a thought: other frames may fare better.
+        again = replace(call, shift=OTHER_FRAMES)
+        readings, _ = yield from _read_calls(f"{why}, once more: no answer came", (again,))
+    return readings[0] if readings else reading
 
 
 def inspect_answer(
@@ -100,26 +109,25 @@ def inspect_answer(
     """Ask other frames the question alone: all windows `together`, as where the first look named
     its times, else each stretch by itself, which also tells where the answer is to be seen."""
     windows = reading.windows
-    if not reading.seen_at_s and len(windows) > MOST_WINDOWS and not together:
+    if not together and not reading.seen_at_s and len(windows) > MOST_WINDOWS:
         # Too many to look at each: all of it again, from few frames.
-        calls = [_again(reading, merge_spans(windows), 2 * INSPECTED_FRAMES, OTHER_FRAMES)]
-        why = "check: other frames of all of it, the question alone"
-        return (yield from _judge(inquiry, reading, why, calls))
-    if together:
-        calls = [_again(reading, windows, len(windows), OTHER_FRAMES)]
-        why = "check: other frames of all of it, the question alone"
-        return (yield from _judge(inquiry, reading, why, calls))
-    groups = [windows] if reading.seen_at_s else [(window,) for window in windows]
-    each = INSPECTED_FRAMES if len(groups) == 1 else FRAMES_EACH
-    calls = [_again(reading, group, each, OTHER_FRAMES) for group in groups]
+        windows, together = merge_spans(windows), True
+    if together or reading.seen_at_s:
+        calls = [_again(reading, windows, max(INSPECTED_FRAMES, len(windows)), OTHER_FRAMES)]
+    else:
+        each = INSPECTED_FRAMES if len(windows) == 1 else FRAMES_EACH
+        calls = [_again(reading, (window,), each, OTHER_FRAMES) for window in windows]
     found = yield from _judge(inquiry, reading, "check: other frames, the question alone", calls)
-    if found.verdict is Verdict.NOT and len(reading.call.spans) > MOST_WINDOWS:
+    if found.is_spent:
+        return found
+    is_survey = len(reading.call.spans) > MOST_WINDOWS
+    if found.verdict is Verdict.NOT and is_survey and len(windows) <= MOST_WINDOWS:
         # A few places do not refute what all the shots together say, such as a count.
         spans = reading.call.spans
         calls = [_again(reading, spans, len(spans), OTHER_FRAMES)]
         why = "check: other frames of each shot, the question alone"
         return (yield from _judge(inquiry, reading, why, calls))
-    if found.verdict is not Verdict.PARTIAL:
+    if found.verdict is not Verdict.PARTIAL or len(windows) > MOST_WINDOWS:
         return found
     # Partly: one more look, at a wider window.
     video = inquiry.tree.span
@@ -172,7 +180,7 @@ def merge_spans(spans: Sequence[Span]) -> tuple[Span, ...]:
 def _judge(
     inquiry: Inquiry, reading: Reading, why: str, calls: Sequence[LookAtSpans]
 ) -> PlayPart[Inspection]:
-    readings = yield from _read_calls(why, calls)
+    readings, is_spent = yield from _read_calls(why, calls)
     agreeing: list[Reading] = []
     opposing: list[Reading] = []
     for other in readings:
@@ -187,8 +195,8 @@ def _judge(
         # Another stretch may speak of something else: one place that agrees is no contradiction
         # there, unless most places are against it.
         verdict = Verdict.VERIFIED if len(agreeing) > len(opposing) else Verdict.PARTIAL
-        return Inspection(verdict, tuple(agreeing))
-    return Inspection(Verdict.NOT if opposing else Verdict.PARTIAL, tuple(readings))
+        return Inspection(verdict, tuple(agreeing), is_spent)
+    return Inspection(Verdict.NOT if opposing else Verdict.PARTIAL, tuple(readings), is_spent)
 
 
 def _says_same(inquiry: Inquiry, first: Reading, second: Reading) -> PlayPart[bool | None]:
@@ -209,11 +217,12 @@ def _says_same(inquiry: Inquiry, first: Reading, second: Reading) -> PlayPart[bo
     return {"same": True, "different": False}.get(word[1]) if word else None
 
 
-def _read_calls(why: str, calls: Sequence[LookAtSpans]) -> PlayPart[list[Reading]]:
-    """What the looks say that were made and did not fail."""
+def _read_calls(why: str, calls: Sequence[LookAtSpans]) -> PlayPart[tuple[list[Reading], bool]]:
+    """What the looks say that were made and did not fail, and whether the budget ended."""
     results = yield from call_tools(CallTools(why, tuple(calls)))
     pairs = zip(calls, results.observations, strict=False)
-    return [read_look(call, seen) for call, seen in pairs if seen.error is None]
+    readings = [read_look(call, seen) for call, seen in pairs if seen.error is None]
+    return readings, results.spent is not None
 
 
 def _again(reading: Reading, spans: Sequence[Span], frames: int, shift: float) -> LookAtSpans:

@@ -7,6 +7,7 @@ loops. A video of which nothing is known is surveyed first: one look at all its 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from mmreason.agent.protocol import (
@@ -114,7 +115,7 @@ class _Search:
     reads_first: bool
     stretches: list[Candidate] = field(default_factory=list)
     """All of the video, by its shots."""
-    answers: list[tuple[Reading, Inspection | None]] = field(default_factory=list)
+    answers: list[tuple[Reading, Inspection]] = field(default_factory=list)
     surveyed: bool = False
     is_spent: bool = False
     """The budget has refused something."""
@@ -177,7 +178,9 @@ class _Search:
         """One look at frames of every shot with the full question; whether its answer stands."""
         cues: list[str] = []
         if "search" not in self.without:
-            cues = [f"{note.span} {note.text}" for note in known[:CUE_LINES]]
+            # Of many, evenly: the first ones would tell of the beginning alone.
+            step = max(1, -(-len(known) // CUE_LINES))
+            cues = [f"{note.span} {note.text}" for note in known[::step]]
             reading = yield from survey_video(self.inquiry, cues, "look at frames of each shot")
         else:
             whole = (self.inquiry.tree.span,)
@@ -298,29 +301,30 @@ class _Search:
             return True
         inspection = yield from inspect_answer(self.inquiry, reading)
         self.answers.append((reading, inspection))
+        self.is_spent |= inspection.is_spent
         if inspection.verdict is Verdict.VERIFIED:
             yield from claim_answer(claim_of(reading, inspection))
             return True
-        # Two looks at different stretches that say the same need no third.
         return False
 
     def claim_best(self) -> PlayPart[None]:
-        """What most looks said, the latest of equal ones, unchecked; else that nobody can tell."""
+        """What most looks said, those of the inspector too, as unchecked; where each says something
+        else, the answer as what it is; that nobody can tell where there is none."""
         if not self.answers:
             yield from claim_answer(Claim(text=NOT_SHOWN, negative=True, abstains=True))
             return
-        rank = {Verdict.PARTIAL: 1, Verdict.NOT: 0}
-        votes = [
-            (sum(first.text == other.text for other, _ in self.answers), rank[found.verdict], i)
-            for i, (first, found) in enumerate(self.answers)
-            if found is not None
-        ]
-        reading, inspection = self.answers[max(votes)[2]]
-        claim = claim_of(reading, inspection)
-        if inspection is not None and inspection.verdict is Verdict.NOT and max(votes)[0] > 1:
+        pool = [reading for reading, _ in self.answers]
+        pool += [r for _, found in self.answers for r in found.readings if r.answers]
+        votes = Counter(reading.text for reading in pool)
+        text, count = votes.most_common(1)[0]
+        reading, inspection = next(
+            ((r, found) for r, found in reversed(self.answers) if r.text == text),
+            (next(r for r in pool if r.text == text), None),
+        )
+        if count > 1 and inspection is not None and inspection.verdict is Verdict.NOT:
             # Refuted in one place, said again in another.
-            claim = claim_of(reading, Inspection(Verdict.PARTIAL, inspection.readings))
-        yield from claim_answer(claim)
+            inspection = Inspection(Verdict.PARTIAL, inspection.readings)
+        yield from claim_answer(claim_of(reading, inspection))
 
     def trim(self, span: Span) -> Span:
         """A candidate as it is looked at."""

@@ -380,7 +380,8 @@ class _Conversation:
             self.is_over = True
             yield from claim_answer(claim_of(reading, None))
             return "taken"
-        inspection = yield from inspect_answer(self.inquiry, reading)
+        # Together: of a count or a comparison no stretch tells all by itself.
+        inspection = yield from inspect_answer(self.inquiry, reading, together=True)
         if inspection.verdict is Verdict.NOT and not is_last and len(self.refuted) < REFUTED_LIMIT:
             self.refuted.append((reading, inspection))
             seen = "; ".join(plain_line(other.text) for other in inspection.readings)
@@ -396,12 +397,15 @@ class _Conversation:
         choice = LETTERS.index(answer.choice) if answer.choice else None
         text = answer.text if choice is None else options[choice]
         ids = answer.evidence_ids
+        told = [note.span for note in self.passages if holds_text(note.text, text)]
         # 1. What the first look was asked and said again: with all that it showed.
         if self.first_look is not None and ids == (self.first_look[0],):
-            return replace(self.first_look[1], text=text, choice=choice, answers=True)
+            first = replace(self.first_look[1], text=text, choice=choice, answers=True)
+            # Without a frame that shows it, it was read in the subtitles.
+            return first if first.seen_at_s else replace(first, told_at=tuple(told[:MOST_WINDOWS]))
         # 2. What was read in the subtitles: where it stands there.
-        is_heard = any(i.startswith(("transcript", "sp-")) for i in ids)
-        told = [n.span for n in self.passages if is_heard and holds_text(n.text, text)]
+        if not any(i.startswith(("transcript", "sp-")) for i in ids):
+            told = []
         spans = [s for i in ids for s in self.seen_spans.get(i, ())]
         windows = merge_spans(spans)[:MOST_WINDOWS] or (self.inquiry.tree.span,)
         call = LookAtSpans(spans=windows, question=question, options=options, frames=WHOLE_FRAMES)

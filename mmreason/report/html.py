@@ -180,6 +180,7 @@ def _context(answer: Answer) -> dict[str, object]:
 
 def _meter_pct(answer: Answer) -> int | None:
     """Length of the bar beside the confidence; none for a number that measures nothing."""
+    # A bar looks like a probability.
     if answer.confidence is None or not answer.confidence_calibrated:
         return None
     return round(100 * answer.confidence)
@@ -209,6 +210,7 @@ def _thumbnails(
     # To the millisecond: times go through JSON and come back a little other.
     wanted_s = {round(t, 3) for t in evidence.frame_times_s}
     times_s = [t for t in sorted(thumbnails) if round(t, 3) in wanted_s]
+    # Evidence of subtitles, or of an older file, names no frames.
     times_s = times_s or [t for t in sorted(thumbnails) if evidence.span.contains(t)]
     if len(times_s) > most:
         last = len(times_s) - 1
@@ -267,6 +269,7 @@ def _call_views(group: Group, answer: Answer) -> Iterator[_CallView]:
             merged_group = Group(members[0][0], steps)
             cost = sum((step.cost for step in steps), Cost())
             cached = all(step.observation.cached for step in steps)
+            # One row stands for all: their places together, and what they cost in sum.
             row = replace(
                 row,
                 span="" if merged_group.span is None else _dash(merged_group.span),

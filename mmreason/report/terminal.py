@@ -49,11 +49,6 @@ def print_answer(answer: Answer, console: Console, *, steps: bool = True) -> Non
     console.print(Text(cost_line(answer.cost), style="dim"))
 
 
-def print_step(step: Step, index: int, console: Console, *, question: str = "") -> None:
-    """Print one step as one line; `index` counts from 1. The `question` is not repeated in it."""
-    print_plain(_step_line(step, index, question), console)
-
-
 def print_plain(line: str, console: Console) -> None:
     """Print `line` as it is: no markup, no highlighting, no wrapping."""
     console.print(Text(line), soft_wrap=True, highlight=False)

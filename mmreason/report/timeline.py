@@ -159,6 +159,7 @@ def _picture(answer: Answer, window: Span) -> Timeline:
         for numbered_step in numbered
         if numbered_step[1].call.asks and not is_second_look(numbered_step[1])
     ]
+    # From the overview down to what the answer rests on, as the search went.
     lanes = [
         *_level_lanes(captions, window),
         _step_lane("Skimmed", "captioned", skims, window),
@@ -171,6 +172,7 @@ def _picture(answer: Answer, window: Span) -> Timeline:
         f"Timeline of {format_time(window.duration_s)}: {len(captions)} stretches captioned, "
         f"{len(looks)} looked at, evidence at {span_texts or 'no place'}."
     )
+    # A lane without a bar would be a question without an answer.
     stacked = _stacked(lane for lane in lanes if lane.bars)
     return Timeline(span=window, lanes=stacked, ticks=time_ticks(window), summary=summary)
 
@@ -225,6 +227,7 @@ def _marks(rounds: Sequence[tuple[Bar, int]]) -> tuple[Mark, ...]:
 
 def _step_bar(step: Step, window: Span, *, opened: bool = False) -> Bar:
     observation = step.observation
+    # Labels are read out by screen readers, one after the other.
     label = shorten_text(f"{observation.span} {result_words(step)}", _LONGEST_LABEL)
     return replace(
         _bar(observation.span, window, label), dim=observation.error is not None, opened=opened

@@ -1,6 +1,6 @@
 """The tools of `service` in the Model Context Protocol, on standard input and output.
 
-Work runs in threads, so that the protocol stays alive: what asks the model goes one at a time, what
+Calls run in threads, so that the protocol stays alive: what asks the model goes one at a time, what
 reads files a few at a time, and each within the time limit of its call. Whatever goes wrong reaches
 the client as one line. Imports the SDK.
 """
@@ -68,7 +68,7 @@ PartStart = Annotated[Seconds | None, Field(description="First second; default: 
 PartEnd = Annotated[Seconds | None, Field(description="Last second; default: the end.")]
 
 
-class Work(Enum):
+class CallKind(Enum):
     """What a call needs most: calls of one kind wait for each other, never for another kind."""
 
     MODEL = "model"
@@ -82,9 +82,9 @@ class Tools:
     def __init__(self, service: VideoService):
         self._service = service
         self._turns = {
-            Work.MODEL: Semaphore(1),
-            Work.FRAMES: Semaphore(FRAME_CALLS),
-            Work.INSPECT: Semaphore(INSPECT_CALLS),
+            CallKind.MODEL: Semaphore(1),
+            CallKind.FRAMES: Semaphore(FRAME_CALLS),
+            CallKind.INSPECT: Semaphore(INSPECT_CALLS),
         }
         self._threads = CapacityLimiter(1 + FRAME_CALLS + INSPECT_CALLS)
 
@@ -137,7 +137,7 @@ class Tools:
                 report_step=report_step,
             )
 
-        return await self._perform(work, Work.MODEL)
+        return await self._perform(work, CallKind.MODEL)
 
     async def caption(
         self,
@@ -151,7 +151,7 @@ class Tools:
         def work(call: Call) -> ToolOutput:
             return self._service.caption(call, video, start_s, end_s)
 
-        return await self._perform(work, Work.MODEL)
+        return await self._perform(work, CallKind.MODEL)
 
     async def ground(
         self,
@@ -174,7 +174,7 @@ class Tools:
         def work(call: Call) -> ToolOutput:
             return self._service.ground(call, file, expression, at_s)
 
-        return await self._perform(work, Work.MODEL)
+        return await self._perform(work, CallKind.MODEL)
 
     async def inspect(self, video: FilePath) -> Annotated[CallToolResult, InspectResult]:
         """Tell what is in a video file: duration, picture size, codec, constant or variable frame
@@ -183,7 +183,7 @@ class Tools:
         def work(call: Call) -> ToolOutput:
             return self._service.inspect(call, video)
 
-        return await self._perform(work, Work.INSPECT)
+        return await self._perform(work, CallKind.INSPECT)
 
     async def frames(
         self,
@@ -196,7 +196,7 @@ class Tools:
         def work(call: Call) -> ToolOutput:
             return self._service.frames(call, video, times_s)
 
-        return await self._perform(work, Work.FRAMES)
+        return await self._perform(work, CallKind.FRAMES)
 
     async def sheet(
         self,
@@ -211,7 +211,7 @@ class Tools:
         def work(call: Call) -> ToolOutput:
             return self._service.sheet(call, video, start_s, end_s, count)
 
-        return await self._perform(work, Work.FRAMES)
+        return await self._perform(work, CallKind.FRAMES)
 
     async def overview(
         self, video: FilePath, start_s: PartStart = None, end_s: PartEnd = None
@@ -223,7 +223,7 @@ class Tools:
         def work(call: Call) -> ToolOutput:
             return self._service.overview(call, video, start_s, end_s)
 
-        return await self._perform(work, Work.INSPECT)
+        return await self._perform(work, CallKind.INSPECT)
 
     async def search(
         self,
@@ -256,7 +256,7 @@ class Tools:
                 limit=limit,
             )
 
-        return await self._perform(work, Work.INSPECT)
+        return await self._perform(work, CallKind.INSPECT)
 
     async def transcript(
         self,
@@ -277,12 +277,12 @@ class Tools:
         def work(call: Call) -> ToolOutput:
             return self._service.transcript(call, video, subtitles, start_s, end_s)
 
-        return await self._perform(work, Work.INSPECT)
+        return await self._perform(work, CallKind.INSPECT)
 
-    async def _perform(self, work: Callable[[Call], ToolOutput], kind: Work) -> CallToolResult:
+    async def _perform(self, work: Callable[[Call], ToolOutput], kind: CallKind) -> CallToolResult:
         """Do the work in a thread when it is its turn, and end it where its time is over or its
         client no longer waits. ToolError tells the client what went wrong."""
-        asks_model = kind is Work.MODEL
+        asks_model = kind is CallKind.MODEL
         call = self._service.new_call(asks_model=asks_model)
         turns = self._turns[kind]
         async with create_task_group() as group:

@@ -155,6 +155,7 @@ def _element(mark: Mark) -> str:
             look = _class(mark.paint) if isinstance(mark.paint, str) else _stroke(mark)
             return f'<polyline points="{_points(mark.points)}" fill="none" {look}{dash}/>'
         case Label():
+            # On a page its style sheet says how large text is.
             size = "" if isinstance(mark.paint, str) else f' font-size="{mark.size:g}"'
             return (
                 f'<text x="{mark.x:.1f}" y="{mark.y:.1f}"{size} {_fill(mark.paint)} '
@@ -199,6 +200,7 @@ def render_png(drawing: Drawing, scale: int = 2) -> bytes:
 
     image = Image.new("RGB", (drawing.width * scale, drawing.height * scale), PAPER)
     pen = ImageDraw.Draw(image)
+    # Pillow's names for the same: left, middle and right, each at middle height.
     anchors = {"start": "lm", "middle": "mm", "end": "rm"}
     # Pillow knows no style sheet: a mark painted by CSS would be black.
     for mark in drawing.marks:

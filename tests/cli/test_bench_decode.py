@@ -326,7 +326,8 @@ def test_an_unknown_file_is_refused(tmp_path: Path, capsys) -> None:
 
 
 @pytest.mark.slow
-def test_planning_is_measured(folder: Path) -> None:
+def test_planning_is_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode_run, "CANDIDATES", 500)
     found = decode_run.measure_planning(_made("long", folder), TINY, _quiet)
     assert found.first_frame_s[0] > 0
     assert {"uniform", "motion", "diverse (dpp)", "relevant (aks)"} <= {m[0] for m in found.methods}

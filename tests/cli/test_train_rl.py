@@ -127,7 +127,11 @@ def test_settings_that_contradict_each_other(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    # Ctrl-C comes to the same place, and is sent to `train nano` in every run of the tests.
+    [pytest.param(signal.SIGINT, 130, marks=pytest.mark.full), (signal.SIGTERM, 143)],
+)
 def test_a_signal_saves_and_the_next_run_goes_on(tmp_path: Path, number: int, code: int) -> None:
     path = recipe(tmp_path, steps=400)
     child = subprocess.Popen(

@@ -10,13 +10,15 @@ import pytest
 from mmreason.language.answer_reading import read_answer
 from mmreason.language.prompts import GENERAL
 from mmreason.models.base import FramesPart, GenerateRequest, Message, Reply, TextPart
+from mmreason.natural.habits import HABITS, Habits
 from mmreason.natural.items import NaturalItem
-from mmreason.natural.observers import HABITS, Habits, ScriptObserver, make_observer
+from mmreason.natural.observers import ScriptObserver, make_observer
 from mmreason.natural.questions import draw_items
 from mmreason.natural.scripts import draw_script
 from mmreason.natural.texts import LANGUAGES
 from mmreason.natural.wording import say_shot, say_speech
 from mmreason.policies.auto import KIND
+from mmreason.policies.candidates import RANK
 from mmreason.tools.prompts import look_text, score_text
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch, Span
@@ -162,6 +164,18 @@ def test_a_thought_that_is_cut_says_nothing() -> None:
     assert item.answer_text in full.text and "think" not in full.text
 
 
+def test_a_distracted_observer_overlooks_single_frames_among_many() -> None:
+    model = make_observer(SCRIPT, ITEMS, "distracted")
+    padding_s = list(np.linspace(SCRIPT.shots[-1].span.start_s, SCRIPT.duration_s - 0.1, 128))
+    items = [i for i in ITEMS if i.rule == "any" and i.shots[0] < len(SCRIPT.shots) - 1]
+    few = [ask(model, prompt_of(i), gold_times_s(i)).text != "not shown" for i in items]
+    many = [
+        ask(model, prompt_of(i), [*gold_times_s(i), *padding_s]).text != "not shown" for i in items
+    ]
+    assert all(few)
+    assert 0.05 < sum(many) / len(many) < 0.5
+
+
 def test_blind_observers_answer_without_seeing() -> None:
     stubborn, random = (make_observer(SCRIPT, ITEMS, name) for name in ("stubborn", "random"))
     items = [i for i in ITEMS if i.options]
@@ -182,6 +196,18 @@ def test_the_agent_s_prompts_get_what_they_ask_for() -> None:
     assert second == f"seen at: {gold_s[0]:.1f}"
     summary = find_item("summary")
     assert ask(model, KIND.format(question=summary.question)).text == "whole"
+
+
+def test_notes_are_ranked_by_what_they_tell_of_the_question() -> None:
+    item = find_item("place", "de")
+    events = [say_shot(SCRIPT.genre, shot, "en")["event"] for shot in SCRIPT.shots[:12]]
+    events.append(say_shot(SCRIPT.genre, SCRIPT.shots[item.shots[0]], "en")["event"])
+    lines = "\n".join(f"[{i}] 0:00.00-0:30.00 {event}" for i, event in enumerate(events))
+    prompt = RANK.format(lines=lines, question=item.question)
+    ranked = ask(make_observer(SCRIPT, ITEMS), prompt).text
+    assert ranked.splitlines()[-1].startswith(f"{len(events) - 1}: 4")
+    without = RANK.format(lines="[0] 0:00.00-0:30.00 A door.", question=item.question)
+    assert ask(make_observer(SCRIPT, ITEMS), without).text == "none"
 
 
 def test_json_is_filled_by_the_names_of_its_keys() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -103,7 +104,7 @@ def test_a_run_that_was_cut_short_goes_on_where_it_ended(
     plan = replace(PLAN, runs=(("perfect", "even_16"),), languages=("en",))
     asked = []
 
-    def ask_five(*arguments: object) -> NaturalOutcome:
+    def ask_five(*arguments: Any) -> NaturalOutcome:
         if len(asked) == 5:
             raise KeyboardInterrupt
         asked.append(arguments)
@@ -155,6 +156,16 @@ def test_a_strong_reasoner_plays_the_tool_loop_by_what_tools_answer(tmp_path: Pa
     assert all(o.policy == "tool_loop" and 1 <= o.turns <= 8 for o in outcomes)
 
 
+def test_an_index_is_made_once_a_video_and_its_frames_are_told_beside(tmp_path: Path) -> None:
+    runs = (("perfect", "scripted_search+index"),)
+    plan = replace(PLAN, videos=1, runs=runs, languages=("en",), most_items=4, compare_even=False)
+    outcomes = read_outcomes(run_plan(plan, tmp_path))
+    assert [o.error for o in outcomes] == [None] * 4
+    assert len({o.index_frames for o in outcomes}) == 1
+    (row,) = build_rows(outcomes)
+    assert row.index_frames == outcomes[0].index_frames / 4 > 10
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -171,7 +182,7 @@ def test_methods_that_do_not_exist_are_refused(name: str, message: str) -> None:
 
 
 def test_the_name_of_a_method_is_read_back() -> None:
-    for name in ("even_64", "greedy", "auto-check-score", "tool_loop-search@strong"):
+    for name in ("even_64", "greedy", "auto-check-score", "tool_loop-search+index@strong"):
         assert parse_method(name).name == name
     assert without_stage(parse_method("auto@strong"), "check").name == "auto-check@strong"
 

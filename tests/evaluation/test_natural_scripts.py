@@ -134,6 +134,14 @@ def test_a_script_opens_as_a_video_whose_cards_differ_from_shot_to_shot(tmp_path
             assert (drawn.exact == cards.exact).all()
 
 
+def test_the_shortest_videos_can_be_asked_about_whatever_they_show() -> None:
+    for genre in GENRES:
+        for seed in range(20, 30):
+            items = draw_items(draw_script(genre, seed, 300.0), ("en",))
+            assert len(items) >= 18
+            assert all(len(item.options) != 1 for item in items)
+
+
 def test_lengths_and_genres_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UsageError, match="5m to 2h"):
         draw_script("news", 0, 60.0)

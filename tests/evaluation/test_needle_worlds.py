@@ -27,7 +27,8 @@ from mmreason.video.types import Span
 from mmreason.video.world.script import RADIUS, Scene, World
 from mmreason.video.world.truth import boxes_at
 
-DURATION_S = st.sampled_from(list(DURATIONS_S.values()))
+# Ten hours are made of more of the same, and take as long as all others together.
+DURATION_S = st.sampled_from([s for s in DURATIONS_S.values() if s < 36_000.0])
 SETS = st.builds(needle_set, st.integers(0, 10_000), DURATION_S, st.integers(6, 10))
 
 

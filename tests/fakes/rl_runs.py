@@ -2,7 +2,8 @@
 
 python -m tests.fakes.rl_runs FOLDER STEPS NAME...
 
-Under torchrun the processes share each run. Writes the figures of all steps to `FOLDER/NAME.json`.
+Under torchrun the processes share each run. Writes the figures of all steps to `FOLDER/NAME.json`,
+and their warnings to `FOLDER/NAME.warnings.json`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,16 @@ from accelerate import PartialState
 
 from mmreason.training.objectives import PUBLISHED, group_advantage
 from mmreason.training.parallel.processes import destroy_process_group
-from mmreason.training.rl import Dsdr, Kl, Lora, PolicyModel, Recipe, Stapo, train
+from mmreason.training.rl import (
+    Dsdr,
+    Kl,
+    Lora,
+    PolicyModel,
+    Recipe,
+    Stapo,
+    StepReport,
+    train,
+)
 from mmreason.training.rl.recipe import find_part
 from mmreason.training.rollouts.types import Problem
 from mmreason.training.tasks.single_turn import SingleTurn
@@ -183,7 +193,7 @@ def split_into_parts(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str
         if place is None:
             own[name] = value
         else:
-            parts.setdefault(place.part, {})[place.setting] = value
+            parts.setdefault(place.part_name, {})[place.setting] = value
     return own, parts
 
 
@@ -197,12 +207,20 @@ def run(name: str, folder: Path, **changes: Any) -> list[dict[str, float]]:
     return [dict(report.metrics) for report in train(recipe(name, folder / name, **changes))]
 
 
+def write_reports(reports: list[StepReport], name: str, folder: Path) -> None:
+    """What the steps of a run came to; the main process of several writes it for all."""
+    if PartialState().is_main_process:
+        metrics = [dict(report.metrics) for report in reports]
+        warnings = [report.warnings for report in reports]
+        (folder / f"{name}.json").write_text(json.dumps(metrics))
+        (folder / f"{name}.warnings.json").write_text(json.dumps(warnings))
+
+
 def main() -> None:
     folder, steps, *names = sys.argv[1:]
     for name in names:
-        found = run(name, Path(folder), steps=int(steps))
-        if PartialState().is_main_process:
-            (Path(folder) / f"{name}.json").write_text(json.dumps(found))
+        reports = list(train(recipe(name, Path(folder) / name, steps=int(steps))))
+        write_reports(reports, name, Path(folder))
     destroy_process_group()
     # All is written. Seen with gloo: a thread of torch at times aborts a process that ends.
     sys.stdout.flush()

@@ -8,7 +8,6 @@ where it finds some; the settings are those of the configs that are shipped.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -72,9 +71,8 @@ def main() -> None:
     for name in names:
         recipe = rl_runs.recipe(name, Path(folder) / name, steps=int(steps))
         accelerator = sharding(recipe, config)
-        found = [dict(report.metrics) for report in train(recipe, accelerator=accelerator)]
-        if accelerator.is_main_process:
-            (Path(folder) / f"{name}.json").write_text(json.dumps(found))
+        reports = list(train(recipe, accelerator=accelerator))
+        rl_runs.write_reports(reports, name, Path(folder))
     destroy_process_group()
     # All is written. Seen with gloo: a thread of torch at times aborts a process that ends.
     sys.stdout.flush()

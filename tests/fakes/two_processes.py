@@ -21,6 +21,7 @@ NOT_SHARED = (
     "reward/deviation",  # of each process's own answers, then averaged
     "vespo/",
 )
+SPOILT = ("a sample spoilt in one process", "a gradient spoilt in one process")
 
 
 def launched(
@@ -70,3 +71,14 @@ def is_the_run_of_one(name: str, many: Path, one: Path, steps: int) -> None:
     far = (a - b).abs() > 1e-5
     assert float(far.double().mean()) < 0.005, name
     assert float((a - b).abs().max()) <= 4 * rl_runs.recipe(name, one).optimiser.learning_rate
+
+
+def one_process_skips_for_all(name: str, many: Path) -> None:
+    """Identity 48: in the run `name` of `SPOILT` all processes skip the first update."""
+    steps = json.loads((many / f"{name}.json").read_text())
+    assert [step["optimiser/skipped"] for step in steps] == [1.0] * len(steps)
+    first = json.loads((many / f"{name}.warnings.json").read_text())[0]
+    reason = "NaN or infinite for sample colour-" if "sample" in name else "gradient norm is nan"
+    assert any(reason in line for line in first), first
+    assert torch.isfinite(parameters(many / name)).all()
+    assert steps[1]["optimiser/gradient_norm"] > 0

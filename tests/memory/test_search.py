@@ -12,6 +12,10 @@ from mmreason.memory.records import MemoryQuery, MemoryRecord
 from mmreason.memory.text_index import TextIndex, TextMatch
 from mmreason.memory.vector_index import Embedder, make_nonsense
 from mmreason.memory.video_memory import VideoMemory
+from mmreason.natural.questions import draw_items
+from mmreason.natural.scripts import draw_script
+from mmreason.natural.texts import Language
+from mmreason.natural.wording import say_shot
 from mmreason.types import UsageError
 from mmreason.video.types import Span
 
@@ -127,6 +131,27 @@ def test_words_of_most_records_find_nothing_and_are_named(query: str) -> None:
     assert find(memory, "the man at number 17")[0].endswith("17.")
 
 
+@pytest.mark.parametrize("language", ["en", "de", "zh", "es"])
+@pytest.mark.parametrize("genre", ["cooking", "lecture"])
+def test_questions_find_the_shots_that_answer_them(genre: str, language: Language) -> None:
+    script = draw_script(genre, 1, 1_800.0)
+    memory = VideoMemory()
+    memory.add(
+        MemoryRecord("event", s.span, " ".join(say_shot(script.genre, s, language).values()), "f")
+        for s in script.shots
+    )
+    items = [i for i in draw_items(script, [language]) if i.rule == "any" and i.is_answerable]
+    found = [
+        any(
+            hit.record.span.overlap_s(gold) > 0
+            for hit in memory.search(MemoryQuery(item.question)).hits
+            for gold in item.gold_spans
+        )
+        for item in items
+    ]
+    assert len(found) > 8 and sum(found) >= 0.95 * len(found)
+
+
 def test_most_words_of_a_query_that_are_nowhere_are_not_made_up_for_by_one() -> None:
     memory = make_memory(ENGLISH)
     assert find(memory, "Does a red helicopter land on the roof of the hospital?") == []
@@ -222,8 +247,8 @@ def test_common_words_beside_rare_ones_do_not_hide_them() -> None:
     texts[1234] += " with an umbrella"
     index.add_texts(enumerate(texts))
     search = index.search("a man with an umbrella walks by day")
-    assert search.matches[0].row == 1234 and set(search.common) == {"man", "walks", "day"}
-    assert search.matches[0].coverage == 1
+    assert search.matches[0].row == 1234 and {"man", "walks"} <= set(search.common)
+    assert search.matches[0].coverage > 0.8 > 0.5 > search.matches[1].coverage
 
 
 @pytest.mark.parametrize(

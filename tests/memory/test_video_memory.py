@@ -192,3 +192,20 @@ def test_a_damaged_record_is_left_out_and_told(tmp_path: Path, change: str) -> N
 def test_a_memory_beyond_its_limit_is_one_clear_line() -> None:
     with Store.in_memory() as store, pytest.raises(UsageError, match="at most 200,000 records"):
         store.add_records("one", [ONION] * (MOST_RECORDS + 1))
+
+
+def test_more_than_a_store_holds_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.sqlite3"
+    with Store.open(path) as store:
+        memory = VideoMemory(store, "one", embedder=Embedder("letters", count_letters))
+        memory.add([ONION, CAR, SPEECH])
+        list(memory.embed_records())
+    monkeypatch.setattr("mmreason.memory.record_tables.MOST_TEXT_BYTES", len(ONION.text) + 1)
+    monkeypatch.setattr("mmreason.memory.record_tables.MOST_VECTOR_BYTES", 2 * 8 * 4)
+    with Store.open(path) as store:
+        assert VideoMemory(store, "one").records == (ONION,)
+        assert any(note.endswith(": 2") for note in store.notes)
+        ids, vectors = store.read_vectors("one", "letters")
+        assert len(ids) == len(vectors) == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -132,10 +132,10 @@ QUESTION = PlainQuestion("What do the guests eat?", "noodles", (10,), ("pasta", 
 def strong() -> Callable[..., tuple[Reasoner, StrongScript, FakeVideo]]:
     """`strong(turn, ...)`: a reasoner whose model plays these turns, on the plain video."""
 
-    def make(*turns: Turn, takes_tools: bool = True, **settings: Mapping[str, object]):
+    def make(*turns: Turn, takes_tools: bool = True):
         video = plain_video()
         script = StrongScript(PerfectObserver(video, (QUESTION,)), list(turns))
         model = ScriptedModel(script, tier="strong", takes_tools=takes_tools)
-        return Reasoner(model, **settings), script, video
+        return Reasoner(model), script, video
 
     return make

@@ -223,8 +223,6 @@ def test_an_index_of_another_model_is_not_mixed_in_and_a_half_made_one_is_comple
     assert answer.text == "noodles"
     overview = next(s for s in answer.trace if s.call.name == "overview")
     assert overview.observation.notes == ()  # nothing of the other model's
-    steps = iter(reasoner.index(video, subtitles=None))
-    for _ in range(3):
-        next(steps)
-    steps.close()
+    for _ in zip(range(3), reasoner.index(video, subtitles=None), strict=False):
+        pass
     assert ask(reasoner, video).text == "noodles"

@@ -78,7 +78,9 @@ def test_the_index_verb_tells_what_was_there(world, tmp_path, capsys):
     assert main([*command, "--levels", "top"]) == 2
 
 
-@pytest.mark.parametrize("length_s", [3, 30, 120, 3600, 36_000])
+@pytest.mark.parametrize(
+    "length_s", [3, 30, 120, 3600, pytest.param(36_000, marks=pytest.mark.full)]
+)
 @pytest.mark.parametrize("overview", ["stills", "denser"])
 def test_real_costs_lie_within_the_estimate(tmp_path, length_s, overview):
     clip = ClipRecipe(frames=4, leaf_s=4.0, overview=overview)

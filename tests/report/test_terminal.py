@@ -7,7 +7,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from mmreason.report.html import answer_page
-from mmreason.report.terminal import print_answer, print_step
+from mmreason.report.terminal import print_answer
 from mmreason.tool_calls import ModelTurn
 from mmreason.types import Answer, Observation, Step
 from mmreason.video.types import Span
@@ -65,13 +65,12 @@ def test_terminal_escapes_and_markup_of_a_model_are_inert(
         assert "[bold]not bold[/bold]" in text
 
 
-def test_print_step(make_answer: Callable[..., Answer]) -> None:
-    file = io.StringIO()
-    print_step(make_answer().trace[4], 5, Console(file=file, width=40))
-    assert file.getvalue() == (
+def test_a_step_that_failed_is_one_line_with_its_reason(make_answer: Callable[..., Answer]) -> None:
+    lines = _shown(make_answer(), terminal=False).splitlines()
+    assert [line for line in lines if line.startswith("step 5:")] == [
         "step 5:      look 0:12.00-0:16.00 (How many circles?) -> failed: no frame there"
-        " [0 frames, 0.00 s]\n"
-    )
+        " [0 frames, 0.00 s]"
+    ]
 
 
 def test_pipes_get_every_step_of_a_long_trace_under_its_round(hour: Answer) -> None:

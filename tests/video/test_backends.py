@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -249,8 +250,10 @@ def fake_decord(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         text = textwrap.dedent(FAKE_DECORD).format(
             version=version, frames=frames, off=off, hangs=hangs, breaks=breaks
         )
-        (tmp_path / "decord.py").write_text(text)
-        monkeypatch.syspath_prepend(str(tmp_path))
+        # A folder each: a module rewritten within a second is taken for its compiled form.
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        (folder / "decord.py").write_text(text)
+        monkeypatch.syspath_prepend(str(folder))
 
     return install
 

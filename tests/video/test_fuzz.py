@@ -29,14 +29,14 @@ def restored_models(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_few_files_through_every_verb(tmp_path: Path) -> None:
     said: list[str] = []
     allowed = fuzz.MEMORY_BYTES
-    rows = fuzz.run_fuzz(tmp_path, range(4), 60, allowed, said.append)
+    rows = fuzz.run_fuzz(tmp_path, range(2), 60, allowed, said.append)
     assert said == []
-    assert [row["file"] for row in rows] == [0, 1, 2, 3]
+    assert [row["file"] for row in rows] == [0, 1]
     assert all(len(row["verbs"]) == 11 for row in rows)
-    again = fuzz.run_fuzz(tmp_path, range(6), 60, allowed, said.append)
-    assert again[:4] == rows and len(again) == 6
+    again = fuzz.run_fuzz(tmp_path, range(3), 60, allowed, said.append)
+    assert again[:2] == rows and len(again) == 3
     page = fuzz.build_table(again)
-    assert "6 files, 66 runs of a verb" in page and "files with a crash or a hang: 0" in page
+    assert "3 files, 33 runs of a verb" in page and "files with a crash or a hang: 0" in page
     assert [path.name for path in tmp_path.glob("bad-*")] == []
 
 

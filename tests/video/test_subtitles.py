@@ -104,7 +104,8 @@ def test_search_that_finds_nothing_or_asks_for_nothing() -> None:
 
 def test_a_world_writes_its_lines_as_srt(tmp_path: Path) -> None:
     world = generate.demo(1)
-    said = Subtitles.from_world(world)
+    lines = (Line(Span(s.start_s, s.end_s), s.text) for s in world.subtitles)
+    said = Subtitles(lines=tuple(lines))
     assert [line.text for line in said] == ["Welcome to a scripted world."]
     read = Subtitles.load(said.save(tmp_path / "new" / "demo.srt"))
     assert read.lines == said.lines

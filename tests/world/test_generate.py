@@ -21,6 +21,7 @@ from mmreason.video.world import script as parts
 from mmreason.video.world.motion import actor_position
 from mmreason.video.world.questions import make_questions
 from mmreason.video.world.source import WorldSource
+from tests.world.visible_area import visible_share
 
 HOURS_S = 36_000.0
 
@@ -55,7 +56,7 @@ def test_actors_are_seen_for_the_most_part_unless_on_purpose() -> None:
     for world, scene in scenes(range(100)):
         for step in range(6):
             time_s = scene.end_s * (step + 0.5) / 6
-            shares = truth.visible_share(world, time_s, height_px=48)
+            shares = visible_share(world, time_s, height_px=48)
             for actor in free(scene):
                 if actor.id in shares:
                     assert shares[actor.id] >= 0.6, (actor, time_s)
@@ -68,7 +69,7 @@ def test_who_is_met_is_covered_for_a_while_only_and_bystanders_never() -> None:
     for world, scene in scenes(range(700), most_actors=3, still_share=1.0):
         for event in (e for e in scene.events if e.other):
             assert event.other is not None
-            shares = truth.visible_share(world, event.time_s, height_px=60)
+            shares = visible_share(world, event.time_s, height_px=60)
             assert shares[event.actor] > 0.7
             sizes = scene.actor(event.actor).size, scene.actor(event.other).size
             if event.kind == "touch":
@@ -78,7 +79,7 @@ def test_who_is_met_is_covered_for_a_while_only_and_bystanders_never() -> None:
                 "large",
             ):  # a small star fits into a large ring and hides nothing of it
                 assert shares[event.other] < 0.65
-            before = truth.visible_share(world, 0.0, height_px=60)
+            before = visible_share(world, 0.0, height_px=60)
             assert min(before.get(event.actor, 1), before.get(event.other, 1)) > 0.9
             met[event.kind] += 1
     assert min(met["touch"], met["occlude"]) >= 3

@@ -28,6 +28,7 @@ from mmreason.video.world.script import (
     Size,
 )
 from tests.world.facts import facts
+from tests.world.visible_area import visible_share
 
 SIZE_PX = (640, 360)
 
@@ -80,7 +81,6 @@ def test_a_box_is_the_box_of_the_pixels(
         whole = min(told) > 0 and max(told) < 1
         assert slack.max() <= 1.5 or not whole, "what the frame cuts may have a loose box"
         assert min(told) >= 0 and max(told) <= 1
-    assert truth.track_boxes(world, world.scenes[1], actor, [time_s]) == [told]
 
 
 def test_boxes_fit_at_the_size_of_the_model_too() -> None:
@@ -96,7 +96,7 @@ def test_a_track_has_no_jumps_and_ends_with_its_scene(kind: MotionKind) -> None:
     actor = Actor(id="a", shape="star", colour="red", size="small", motion=Motion(kind=kind))
     world = world_of(actor)
     times_s = [i / 50 for i in range(500)]
-    boxes = truth.track_boxes(world, world.scenes[1], actor, times_s)
+    boxes = [truth.boxes_at(world, t).get("a") for t in times_s]
     outside = [box for t, box in zip(times_s, boxes, strict=True) if not 4 <= t < 8]
     assert outside == [None] * 300
     steps = [
@@ -106,8 +106,6 @@ def test_a_track_has_no_jumps_and_ends_with_its_scene(kind: MotionKind) -> None:
     ]
     assert max(steps) < 0.03 and len(steps) > 150
     assert (max(steps) == 0) == (kind == "still")
-    for t in (3.0, 4.5, 6.0, 7.9):
-        assert truth.boxes_at(world, t).get("a") == boxes[round(t * 50)]
 
 
 def test_appearing_disappearing_and_turning_happen_on_time() -> None:
@@ -156,12 +154,12 @@ def test_who_enters_or_leaves_is_seen_when_half_of_it_is_drawn(
     world = world_of(actor)
     span = on_screen(world, world.scenes[1], actor)
     times_s = [4 + i / 25 for i in range(100)]
-    half = [truth.visible_share(world, t, height_px=60)["a"] >= 0.5 for t in times_s]
+    half = [visible_share(world, t, height_px=60)["a"] >= 0.5 for t in times_s]
     differing = [
         t for t, seen in zip(times_s, half, strict=True) if seen != span.contains(t + 1e-9)
     ]
     assert len(differing) <= 1, "told to within a frame"
-    beside = truth.visible_share(world, 4.0 if kind == "enter" else 7.999)["a"]
+    beside = visible_share(world, 4.0 if kind == "enter" else 7.999)["a"]
     assert beside < 0.02 and not half[0 if kind == "enter" else -1]
     settled_x = actor_position(world, world.scenes[1], actor, 7.9 if kind == "enter" else 4.1)[0]
     assert settled_x == pytest.approx(x * world.aspect)
@@ -197,7 +195,7 @@ def test_circles_touch_at_the_time_and_stay(size: Size, y: float) -> None:
     assert apart[3] == pytest.approx(2 * RADIUS[size], rel=2e-3) == apart[4] == apart[5]
     assert gap_px(world, 5.0) > 5
     assert gap_px(world, 6.0) == gap_px(world, 7.9) == 0
-    shares = truth.visible_share(world, 6.0)
+    shares = visible_share(world, 6.0)
     assert min(shares.values()) > 0.9, "edges meet, they do not cover each other"
 
 
@@ -209,14 +207,14 @@ def test_all_shapes_touch_at_the_time() -> None:
 @pytest.mark.parametrize("shape", get_args(Shape))
 def test_who_is_passed_in_front_of_is_hidden_at_the_time(shape: Shape) -> None:
     world = meeting("occlude", shape, shape, "large")
-    shares = {t: truth.visible_share(world, t) for t in (4.0, 6.0, 7.9)}
+    shares = {t: visible_share(world, t) for t in (4.0, 6.0, 7.9)}
     assert shares[4.0]["b"] > 0.95 and shares[7.9]["b"] > 0.95
     assert shares[6.0]["b"] < 0.05
     assert min(share["a"] for share in shares.values()) > 0.95
     under = meeting("occlude", shape, shape, "large")
     swapped = under.scenes[1].model_copy(update={"actors": under.scenes[1].actors[::-1]})
     again = under.model_copy(update={"scenes": (under.scenes[0], swapped)})
-    assert truth.visible_share(again, 6.0)["b"] < 0.05, "whoever comes first in the list"
+    assert visible_share(again, 6.0)["b"] < 0.05, "whoever comes first in the list"
 
 
 @settings(max_examples=25)

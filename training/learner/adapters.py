@@ -92,6 +92,7 @@ def select_trained_weights(policy: PolicyModel, selection: TrainedWeights) -> Po
                 f"recipe: no parameter begins with {prefix!r}; modules: {', '.join(names[:8])}, ..."
             )
     if selection.gradient_checkpointing:
+        # Reentrant checkpointing loses gradients where inputs have none.
         policy.model.gradient_checkpointing_enable({"use_reentrant": False})
         if lora is not None:
             # Frozen embeddings give activations without gradients, which checkpointing would drop.

@@ -46,6 +46,7 @@ class Scorer(nn.Module):
     def _score(
         self, packed: PackedInputs, temperature: float, need_entropy: bool
     ) -> tuple[Tensor, Tensor | None]:
+        # Pixels come in float32, and a model in half precision takes its own type only.
         dtype = next(self.model.parameters()).dtype
         inputs = {
             name: tensor.to(dtype) if tensor.is_floating_point() else tensor
@@ -94,6 +95,7 @@ class ReferenceModel:
     with adapters: switched off, they are the reference."""
 
     def __init__(self, model: Any, device: torch.device, precision: Precision):
+        # A copy, since the model itself is about to change.
         frozen = copy.deepcopy(model).eval().requires_grad_(False)
         self._scorer = Scorer(frozen, precision).to(device)
 
@@ -117,6 +119,7 @@ def token_logps(
     # Checkpointed: the backward pass makes each softmax again instead of keeping all of them.
     pieces = []
     for start in range(0, len(ids), SOFTMAX_TOKENS):
+        # A piece at a time: tokens times vocabulary is more than all else that a step holds.
         window = slice(start, start + SOFTMAX_TOKENS)
         arguments = (logits[window], ids[window], temperature, need_entropy)
         if torch.is_grad_enabled() and logits.requires_grad:

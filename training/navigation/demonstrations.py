@@ -69,6 +69,7 @@ def needle_world(
 ) -> NeedleSet:
     """World `index` of a split, the same whenever asked for; of one length or of all in turn."""
     # Far apart, so that no split runs into the other.
+    # Away from the worlds of benchmarks too, which count from 0.
     start = {"train": 1_000_000, "held-out": 2_000_000}[split]
     return needle_set(start + index, duration_s or LENGTHS_S[index % len(LENGTHS_S)], items)
 
@@ -102,6 +103,7 @@ class PlayedWorld:
         none."""
         # What is nowhere, or everywhere, has no place that a hint could name.
         can_be_hinted = bool(item.gold_spans) and item.kind != "global"
+        # As few as do: a play that needed no hint can be learnt from captions alone.
         for hints in range(most_hints + 1 if can_be_hinted else 1):
             teacher = Teacher(item, self.tree, self.read_notes, hints)
             (turns,) = play_all([self.play(item)], teacher)

@@ -62,6 +62,7 @@ def embedding_diversity(
     compared = _comparison_mask(group, correct, reference)
     distance = ((1 - unit @ unit.T) / 2).clamp(0, 1)
     total = torch.where(compared, distance, 0.0).sum(dim=1)
+    # An answer without others to compare with is neither like nor unlike any.
     return total / compared.sum(dim=1).clamp(min=1)
 
 
@@ -115,8 +116,10 @@ def embed_bag_of_words(texts: Sequence[str]) -> Tensor:
     """
     table = torch.zeros((len(texts), WORD_COLUMNS), dtype=torch.float64)
     for row, text in enumerate(texts):
+        # Pairs too: "dog bites man" and "man bites dog" have the same words.
         tokens = text.lower().split() or [""]
         for item in (*tokens, *(" ".join(pair) for pair in pairwise(tokens))):
+            # crc32, since Python's own hash is another in every process.
             table[row, crc32(item.encode("utf-8", "surrogatepass")) % WORD_COLUMNS] += 1
     return table
 

@@ -65,6 +65,7 @@ def group_max(values: Tensor, group: Tensor) -> Tensor:
     """(B,) maximum over the row's group."""
     index = group.long()
     size = int(index.max()) + 1 if len(index) else 0
+    # Below every value, so that an empty group cannot win.
     start = values.new_full((size,), -torch.inf)
     return start.scatter_reduce(0, index, values, "amax")[index]
 

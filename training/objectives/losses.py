@@ -51,6 +51,7 @@ def clipped(
 
     `dual_clip` c > 1 bounds the loss at -c * A where A < 0, in which direction the ratio is
     otherwise unlimited (arXiv 1912.09729; 3 is usual)."""
+    # A bound inside the clip would cut what the clip lets through.
     if dual_clip is not None and dual_clip <= 1 + clip_high:
         raise UsageError(f"dual_clip must exceed 1 + clip_high = {1 + clip_high}, got {dual_clip}")
     terms = _surrogate(token_ratio(batch), batch.token_advantage, clip_low, clip_high)
@@ -67,6 +68,7 @@ def gspo(batch: TokenBatch, *, clip_low: float = 3e-4, clip_high: float = 4e-4) 
 
     The ratio uses every trainable token, also those a token mask leaves out of the loss. Summed
     over tokens instead of averaged this is LUSPO."""
+    # One ratio for the sequence, since rewards are of whole answers and not of tokens.
     ratio = sequence_ratio(batch)
     return _apply_correction(batch, _surrogate(ratio, batch.token_advantage, clip_low, clip_high))
 
@@ -76,6 +78,7 @@ def gspo_token(batch: TokenBatch, *, clip_low: float = 3e-4, clip_high: float = 
 
     Equals `gspo` in value, and in gradient too where the advantage is the same for all tokens of
     a sequence and the terms are averaged per sequence."""
+    # The sequence's value, the token's gradient.
     ratio = straight_through(sequence_ratio(batch), batch.masked(batch.logp))
     return _apply_correction(batch, _surrogate(ratio, batch.token_advantage, clip_low, clip_high))
 
@@ -133,11 +136,13 @@ def _surrogate(ratio: Tensor, advantage: Tensor, clip_low: float, clip_high: flo
             f"clip_low must lie in [0, 1] and clip_high be >= 0, got {clip_low} and {clip_high}"
         )
     inside = ratio.clamp(1 - clip_low, 1 + clip_high)
+    # The worse of the two: a step that already went far enough earns nothing more.
     return -torch.minimum(ratio * advantage, inside * advantage)
 
 
 def _apply_correction(batch: TokenBatch, terms: Tensor) -> Tensor:
     """Terms times the correction, exact zeros outside the mask."""
     if batch.correction is not None:
+        # A weight of the sample, and no way to make the loss smaller.
         terms = terms * batch.correction.detach()
     return batch.masked(terms)

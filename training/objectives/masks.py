@@ -52,6 +52,7 @@ def candidate_entropies(
     """(n,) entropies this micro-batch adds to the population of the quantile; n may be 0."""
     if scope not in ("candidates", "all_tokens"):
         raise UsageError(f"unknown scope {scope!r}; known: candidates, all_tokens")
+    # Gathered before a threshold is known: the quantile is over the whole step.
     population = batch.mask if scope == "all_tokens" else _find_candidates(batch, probability)
     return _require_entropy(batch)[population]
 
@@ -71,6 +72,7 @@ def entropy_threshold(entropies: Tensor, quantile: float = 0.75) -> float:
     if not entropies.numel():
         return -torch.inf
     ordered = entropies.flatten().double().sort().values
+    # Between two neighbours, so that the threshold moves smoothly with the quantile.
     position = quantile * (len(ordered) - 1)
     below = int(position)
     above = min(below + 1, len(ordered) - 1)

@@ -115,9 +115,11 @@ def _importance_ratio(old_logp: Tensor, sampler_logp: Tensor, mask: Tensor, leve
             "old_logp, sampler_logp and mask must have one shape, got "
             f"{tuple(old_logp.shape)}, {tuple(sampler_logp.shape)} and {tuple(mask.shape)}"
         )
+    # Outside the mask there is nothing to correct, and may be anything.
     gap = torch.where(mask, old_logp - sampler_logp, 0.0)
     if level == "sequence":
         gap = gap.sum(1, keepdim=True)
     elif level != "token":
         raise UsageError(f"unknown level {level!r}; known: token, sequence")
+    # Clamped before the exponent: a product over a long sequence overflows easily.
     return gap.clamp(-LOG_LIMIT, LOG_LIMIT).exp()

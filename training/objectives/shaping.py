@@ -24,6 +24,8 @@ def overlong_penalty(length: Tensor, *, max_length: int, buffer: int) -> Tensor:
     """
     if not 0 < buffer <= max_length:
         raise UsageError(f"need 0 < buffer <= max_length, got {buffer} and {max_length}")
+    # Nothing up to the buffer, then a straight line: a cliff at the limit would come too late to
+    # learn.
     excess = length.double() - (max_length - buffer)
     return -(excess / buffer).clamp(0.0, 1.0)
 

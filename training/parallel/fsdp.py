@@ -157,7 +157,9 @@ class ShardedStrategy:
             # All processes take part in gathering each tensor; one keeps it.
             full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
             if self.accelerator.is_main_process:
+                # On the host: a device holds its shards, and not the whole model beside them.
                 weights[name] = full.cpu()
+        # The others only take part in gathering.
         if not self.accelerator.is_main_process:
             return None
         model = copy.deepcopy(self._empty)
@@ -184,6 +186,7 @@ class ShardedStrategy:
             self._allocate_state()
         state = self._state()
         expected = {f"weights.{name}" for name in state["weights"]}
+        # Checked by name before loading: torch would put in what fits and leave the rest as it is.
         if expected != {name for name in stored if name.startswith("weights.")}:
             raise UsageError(f"{folder}: holds other weights than this recipe trains")
         load(state, checkpoint_id=folder / _FOLDER)

@@ -133,6 +133,7 @@ def build_strategy(
 def check_processes(accelerator: Accelerator) -> None:
     """UsageError where a launcher started several processes that do not know of each other: each
     would do the whole run, in one folder."""
+    # What launchers set, whether or not accelerate took notice.
     started = os.environ.get("WORLD_SIZE", "1")
     if started.isdecimal() and int(started) != accelerator.num_processes:
         raise UsageError(
@@ -155,6 +156,7 @@ class Replicated:
 
     def count_passes(self, micro_batches: int) -> int:
         """See `Strategy`: processes meet only after the last of them."""
+        # Gradients are added up once, so that processes may differ in how many they have.
         return micro_batches
 
     def backward(self, loss: Tensor, *, is_last: bool) -> None:

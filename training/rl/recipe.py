@@ -101,12 +101,12 @@ class Recipe:
     def __new__(cls, *_: object, **settings: object) -> Recipe:
         """Refuses what no field is called, with the part that it stands in."""
         for name, value in settings.items():
-            place = find_part(name)
+            owner = find_part(name)
             # The objective's formula was given by the name that its part has now.
-            if place is not None and (name not in _TOP_LEVEL or isinstance(value, str)):
+            if owner is not None and (name not in _TOP_LEVEL or isinstance(value, str)):
                 raise UsageError(
-                    f"recipe: {name} stands in the part {place.part}: "
-                    f"{place.part}={place.kind.__name__}({place.setting}=...)"
+                    f"recipe: {name} stands in the part {owner.part_name}: "
+                    f"{owner.part_name}={owner.kind.__name__}({owner.setting}=...)"
                 )
             if name not in _TOP_LEVEL:
                 raise UsageError(
@@ -142,12 +142,12 @@ class SettingPlace:
     """Where a setting stands.
 
     Example:
-        >>> place = find_part("evaluate_every")
-        >>> place.part, place.setting
+        >>> owner = find_part("evaluate_every")
+        >>> owner.part_name, owner.setting
         ('evaluation', 'every')
     """
 
-    part: str
+    part_name: str
     kind: type
     setting: str
 

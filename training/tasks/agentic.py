@@ -88,6 +88,7 @@ class AgentTask:
         """See `Task`. The episodes share a store: what one has seen costs the others nothing."""
         stand_in = RolloutModel(self.clip)
         reasoner = self.reasoner(stand_in)
+        # One reasoner for the whole group, and one store with it.
         question = Question(
             video=self.watch(problem), text=problem.question, options=problem.truth.options
         )
@@ -110,6 +111,7 @@ class AgentTask:
     ) -> Episode:
         """Plays the agent's loop: turns of the policy are yielded, requests to others passed on."""
         answer: Any = None
+        # What other models raise goes into the agent, which may go on without them.
         failure: Exception | None = None
         completions: list[Completion] = []
         last: tuple[Prompt, Completion, Conversation] | None = None
@@ -136,6 +138,7 @@ class AgentTask:
             max_new_tokens = self.turn_tokens or item.request.max_new_tokens
             completion: Completion = yield TurnRequest(prompt, max_new_tokens)
             completions.append(completion)
+            # Kept, so that the next prompt goes on from the very ids that were sampled.
             last = (prompt, completion, conversation)
             answer = [to_reply(prompt, completion)]
 

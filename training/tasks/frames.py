@@ -113,6 +113,7 @@ def is_right(trajectory: Trajectory, truth: Truth) -> float | None:
     if truth.boxes is None:
         return correct(trajectory, truth)
     # Where there is nothing to box, the reward is 0 or 1 already.
+    # The reward takes off what a box round everything scores; whether it is right does not.
     overlap = box_iou(trajectory, truth)
     if overlap is None or not truth.boxes:
         return overlap
@@ -134,6 +135,7 @@ def _draft_problem(split: str, index: int, kind: Kind) -> tuple[Problem, World, 
     """The problem, its world and the time of its frame: the first draft that has such a one."""
     for attempt in range(_MOST_DRAFTS):
         # The split is part of the seed, so that no world is in both.
+        # Drawn from its number alone: any process, in any order, has the same problems.
         rng = random.Random(f"frames/{split}/{index}/{attempt}")
         scene = generate.scene(rng, 0.0, 3.0, actors=rng.randint(3, 6), text_share=0.1)
         world = World(name=f"frames-{split}-{index}", scenes=(scene,))
@@ -164,6 +166,7 @@ def _draft_question(
         if not named:
             return None
         name, box = rng.choice(named)
+        # Fractions to pixels: width, height, width, height.
         target = Box(*(v * side for v, side in zip(box, SIZE_PX * 2, strict=True)))
         text = _PROMPTS.find(name)
         return text, Truth(question=text, boxes=(target,), frame=frame)

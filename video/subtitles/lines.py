@@ -13,7 +13,7 @@ from mmreason.video.files import write_atomic
 from mmreason.video.types import Span, VideoError
 
 if TYPE_CHECKING:
-    from mmreason.video.world.script import World
+    pass
 
 _MISREAD = re.compile(r"&(?=#?\w{1,31};)|<(?=[/\w])|\{|(?<=-)>")
 """What a reader of srt files would take for an entity, a tag, a style or the arrow of a time."""
@@ -79,14 +79,6 @@ class Subtitles:
                 raise VideoError(f"{path}: holds no tracks; leave out track and language")
             return files.read_subtitle_file(path, encoding)
         return tracks.read_subtitle_track(path, track, language, encoding)
-
-    @classmethod
-    def from_world(cls, world: World) -> Subtitles:
-        """The subtitle lines of a scripted world."""
-        from mmreason.video.subtitles.markup import plain_line
-
-        lines = (Line(Span(s.start_s, s.end_s), plain_line(s.text)) for s in world.subtitles)
-        return cls(lines=tuple(sorted(lines)))
 
     def during(self, span: Span) -> tuple[Line, ...]:
         """The lines that are shown at some time inside `span`, in order. An empty span asks for

@@ -1,6 +1,6 @@
 """What can be measured, by name: `even_64` shows 64 even frames with the question, once; `greedy`
-is a policy, `auto-check` a policy without one of its stages, `auto@strong` one that a scripted
-reasoner plays.
+is a policy, `auto-check` a policy without one of its stages, `auto+index` one that reads an index
+made ahead, `auto@strong` one that a scripted reasoner plays.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from mmreason import policies
 from mmreason.language.answer_reading import read_answer
+from mmreason.memory.store import Store
 from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, TextPart
 from mmreason.natural.items import NaturalItem
 from mmreason.natural.reasoners import REASONERS
@@ -46,7 +47,9 @@ UNSTAGED: dict[str, Callable[[], Policy]] = {
     "breadth_first": policies.BreadthFirst,
     "longvideo_r1": policies.LongVideoR1,
 }
-_METHOD = re.compile(r"(?P<policy>[a-z0-9_]+)(?P<stages>(?:-[a-z_]+)*)(?:@(?P<reasoner>[a-z]+))?")
+_METHOD = re.compile(
+    r"(?P<policy>[a-z0-9_]+)(?P<stages>(?:-[a-z_]+)*)(?P<index>\+index)?(?:@(?P<reasoner>[a-z]+))?"
+)
 _EVEN = re.compile(r"even_(\d{1,4})")
 MAX_NEW_TOKENS = 256
 
@@ -63,6 +66,8 @@ class Method:
     policy: str = ""
     without: tuple[str, ...] = ()
     """Stages of the policy that are off."""
+    indexed: bool = False
+    """Whether an index of the video is made ahead of its questions."""
     reasoner: str = ""
     """Name of the scripted model that decides; empty where the observer does."""
     even_frames: int = 0
@@ -74,7 +79,8 @@ class Method:
         if self.even_frames:
             return f"even_{self.even_frames}"
         stages = "".join(f"-{stage}" for stage in self.without)
-        return f"{self.policy}{stages}" + (f"@{self.reasoner}" if self.reasoner else "")
+        index = "+index" * self.indexed
+        return f"{self.policy}{stages}{index}" + (f"@{self.reasoner}" if self.reasoner else "")
 
 
 def parse_method(name: str) -> Method:
@@ -88,7 +94,8 @@ def parse_method(name: str) -> Method:
     if match is None or match["policy"] not in {*STAGED, *UNSTAGED}:
         raise UsageError(
             f"{name!r} is no method; policies are {', '.join([*STAGED, *UNSTAGED])} (auto-check "
-            "leaves out a stage, auto@strong has a reasoner decide), even_64 shows 64 even frames"
+            "leaves out a stage, auto+index makes an index first, auto@strong has a reasoner "
+            "decide), even_64 shows 64 even frames"
         )
     stages = tuple(stage for stage in match["stages"].split("-") if stage)
     if stages and match["policy"] in UNSTAGED:
@@ -96,7 +103,12 @@ def parse_method(name: str) -> Method:
     check_stages(stages)
     if match["reasoner"] and match["reasoner"] not in REASONERS:
         raise UsageError(f"{name!r}: no such reasoner; there is {', '.join(REASONERS)}")
-    return Method(policy=match["policy"], without=stages, reasoner=match["reasoner"] or "")
+    return Method(
+        policy=match["policy"],
+        without=stages,
+        indexed=match["index"] is not None,
+        reasoner=match["reasoner"] or "",
+    )
 
 
 def without_stage(method: Method, stage: str) -> Method:
@@ -109,27 +121,51 @@ def without_stage(method: Method, stage: str) -> Method:
     return parse_method(replace(method, without=(*method.without, stage)).name)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewing:
+    """A video with the models that watch it and decide about it.
+
+    Example: `Viewing(video=video, subtitles=subtitles, observer=model, decider=None)`.
+    """
+
+    video: FrameSource
+    subtitles: Subtitles
+    observer: ChatModel
+    decider: ChatModel | None
+    """Decides where to look in place of the observer."""
+
+    def make_reasoner(self, method: Method, store: Store) -> Reasoner:
+        """Who answers by a policy."""
+        decider = self.decider or self.observer
+        policy = _build_policy(method)
+        return Reasoner(decider, observer=self.observer, policy=policy, store=store)
+
+
+def build_index(method: Method, viewing: Viewing) -> tuple[Store, int]:
+    """A store with the index of a video, and how many frames it took."""
+    store = Store.in_memory()
+    steps = viewing.make_reasoner(method, store).index(viewing.video, subtitles=viewing.subtitles)
+    return store, sum(step.cost.frames for step in steps)
+
+
 def answer_item(
     method: Method,
-    observer: ChatModel,
-    video: FrameSource,
+    viewing: Viewing,
     item: NaturalItem,
-    subtitles: Subtitles,
     *,
     budget: Budget,
-    decider: ChatModel | None = None,
+    store: Store | None = None,
 ) -> Answer:
-    """Answer one item with nothing in the store. `decider` decides where to look, in place of the
-    observer."""
+    """Answer one item, with nothing in the store unless there is one."""
     if method.even_frames:
-        return answer_from_even_frames(observer, video, item, subtitles, method.even_frames)
-    reasoner = Reasoner(decider or observer, observer=observer, policy=_build_policy(method))
+        return answer_from_even_frames(viewing, item, method.even_frames)
+    reasoner = viewing.make_reasoner(method, store or Store.in_memory())
     return reasoner.ask(
-        video,
+        viewing.video,
         item.question,
         options=item.options or None,
         budget=budget,
-        subtitles=subtitles,
+        subtitles=viewing.subtitles,
         seed=item.seed,
     )
 
@@ -140,15 +176,14 @@ def _build_policy(method: Method) -> Policy:
     return STAGED[method.policy](check_stages(method.without))
 
 
-def answer_from_even_frames(
-    model: ChatModel, video: FrameSource, item: NaturalItem, subtitles: Subtitles, count: int
-) -> Answer:
+def answer_from_even_frames(viewing: Viewing, item: NaturalItem, count: int) -> Answer:
     """Direct viewing: evenly spread frames, all that is said, and the question, in one call."""
     started = time.perf_counter()
+    model, video = viewing.observer, viewing.video
     span = video.info.span
     times_s = plan.uniform(span, count).times_s
     size_px = model.clip.frame_size_px(video.info.width_px, video.info.height_px)
-    lines = [(str(line.span), line.text) for line in subtitles]
+    lines = [(str(line.span), line.text) for line in viewing.subtitles]
     prompt = model.clip.prompts.ask(item.question, item.options, lines)
     message = Message("user", (FramesPart(video.frames_at(times_s, size_px)), TextPart(prompt)))
     (reply,) = model.generate(GenerateRequest([[message]], max_new_tokens=MAX_NEW_TOKENS))

@@ -38,6 +38,8 @@ class NaturalOutcome:
     tool_calls: int
     turns: int
     """Calls of the model that decides."""
+    index_frames: int = 0
+    """Shown for the index of the whole video, ahead of all its questions."""
     error: str | None = None
     """Why there is no answer: class and message of what was raised."""
 
@@ -86,6 +88,7 @@ class NaturalOutcome:
             "cost": self.cost.to_dict(),
             "tool_calls": self.tool_calls,
             "turns": self.turns,
+            "index_frames": self.index_frames,
             "error": self.error,
         }
 

@@ -111,6 +111,7 @@ def _cells(row: NaturalRow, families: Sequence[str]) -> dict[str, Any]:
         "grounded": format_share(row.grounded),
         "evidence": f"{row.evidence_share:.1%}",
         "frames": f"{row.frames.value:,.1f}",
+        "index_frames": f"{row.index_frames:,.1f}",
         "scanned": f"{row.scanned.value:,.0f}",
         "calls": f"{row.calls.value:.1f}",
         "tokens": f"{row.tokens.value:,.0f}",

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from mmreason.evaluation.natural.cards import CardVideo
-from mmreason.evaluation.natural.methods import Method, answer_item, parse_method
+from mmreason.evaluation.natural.methods import (
+    Method,
+    Viewing,
+    answer_item,
+    build_index,
+    parse_method,
+)
 from mmreason.evaluation.natural.outcomes import NaturalOutcome, outcome_of
 from mmreason.evaluation.runs import check_same_run
 from mmreason.json_lines import (
@@ -23,17 +29,18 @@ from mmreason.json_lines import (
     mend_last_line,
     require_json_lines,
 )
+from mmreason.memory.store import Store
 from mmreason.models.base import ChatModel
+from mmreason.natural.habits import HABITS
 from mmreason.natural.items import NaturalItem
-from mmreason.natural.observers import HABITS, make_observer
+from mmreason.natural.observers import make_observer
 from mmreason.natural.questions import draw_items
 from mmreason.natural.reasoners import make_reasoner
 from mmreason.natural.records import VideoScript
 from mmreason.natural.scripts import draw_script, script_subtitles, script_world
 from mmreason.natural.texts import GENRES, Language
-from mmreason.types import Budget, UsageError
+from mmreason.types import Answer, Budget, UsageError
 from mmreason.video import Video
-from mmreason.video.subtitles import Subtitles
 
 OnProgress = Callable[[int, int], None]
 _Key = tuple[str, str, str]
@@ -184,12 +191,24 @@ def _measure_video(
         path = world.save(folder / f"{world.name}.json")
         subtitles = script_subtitles(script, language)
         with Video.open(path) as video:
-            frames = CardVideo(video, script)
-            for observer, method, item in missing:
-                name = parse_method(method).reasoner
-                decider = make_reasoner(name, script.genre, all_items) if name else None
-                models = _model(observer, script, all_items), decider
-                yield _outcome(plan, observer, method, models, frames, item, subtitles)
+            cards = CardVideo(video, script)
+            indexes: dict[tuple[str, str], tuple[Store, int]] = {}
+            for observer, name, item in missing:
+                method = parse_method(name)
+                decider = method.reasoner and make_reasoner(
+                    method.reasoner, script.genre, all_items
+                )
+                viewing = Viewing(
+                    video=cards,
+                    subtitles=subtitles,
+                    observer=_model(observer, script, all_items),
+                    decider=decider or None,
+                )
+                if method.indexed and (observer, name) not in indexes:
+                    indexes[observer, name] = build_index(method, viewing)
+                store, index_frames = indexes.get((observer, name), (None, 0))
+                outcome = _outcome(plan, observer, method, viewing, item, store)
+                yield replace(outcome, index_frames=index_frames)
 
 
 def _model(name: str, script: VideoScript, items: tuple[NaturalItem, ...]) -> ChatModel:
@@ -206,22 +225,18 @@ def _load_model(name: str) -> ChatModel:
 def _outcome(
     plan: NaturalPlan,
     observer: str,
-    method: str,
-    models: tuple[ChatModel, ChatModel | None],
-    video: CardVideo,
+    method: Method,
+    viewing: Viewing,
     item: NaturalItem,
-    subtitles: Subtitles,
+    store: Store | None,
 ) -> NaturalOutcome:
     # A fault of a model or a policy is the outcome of this item, not the end of the run.
-    budget = Budget(frames=plan.frames)
-    model, decider = models
+    answer: Answer | Exception
     try:
-        answer = answer_item(
-            parse_method(method), model, video, item, subtitles, budget=budget, decider=decider
-        )
+        answer = answer_item(method, viewing, item, budget=Budget(frames=plan.frames), store=store)
     except (ValueError, RuntimeError, OSError) as error:
-        return outcome_of(item, observer, method, error)
-    return outcome_of(item, observer, method, answer)
+        answer = error
+    return outcome_of(item, observer, method.name, answer)
 
 
 def _key(observer: str, method: str, item: NaturalItem) -> _Key:

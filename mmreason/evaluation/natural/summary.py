@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mmreason.evaluation.natural.methods import parse_method
@@ -32,6 +32,8 @@ class NaturalRow:
     evidence_share: float
     """Mean length of the evidence of such answers as a share of the video."""
     frames: Mean
+    index_frames: float
+    """Frames of the indexes, spread over the questions about their videos; beside `frames`."""
     scanned: Mean
     """Small frames compared without a model."""
     calls: Mean
@@ -72,6 +74,7 @@ def build_row(outcomes: Sequence[NaturalOutcome]) -> NaturalRow:
         grounded=share(proven, lambda o: o.is_grounded),
         evidence_share=_mean([o.evidence_share for o in proven]),
         frames=Mean.of([float(o.cost.frames) for o in outcomes]),
+        index_frames=_spread_index(outcomes),
         scanned=Mean.of([float(o.cost.frames_scanned) for o in outcomes]),
         calls=Mean.of([float(o.cost.model_calls) for o in outcomes]),
         tokens=Mean.of([float(o.cost.tokens_in + o.cost.tokens_out) for o in outcomes]),
@@ -125,24 +128,30 @@ def compare_languages(outcomes: Sequence[NaturalOutcome], first: str, second: st
 
 
 def comparison_lines(outcomes: Sequence[NaturalOutcome]) -> list[str]:
-    """How each policy compares with direct viewing at equal frames, and its languages with each
-    other, a sentence each."""
+    """A sentence each: policies against direct viewing with as many frames, without a stage against
+    with it, and languages against English."""
+    rows = build_rows(outcomes)
     lines = []
-    for row in build_rows(outcomes):
-        if not is_policy(row.method):
+    for row in rows:
+        method = parse_method(row.method)
+        if method.even_frames:
             continue
         own = select(outcomes, row.observer, row.method)
-        # Means are of the first language, in which even frames were shown.
-        even = [
-            o.method for o in outcomes if o.observer == row.observer and not is_policy(o.method)
-        ]
         name = f"{row.method} ({row.observer})"
-        for method in sorted(dict.fromkeys(even), key=lambda m: parse_method(m).even_frames):
-            gain = compare(own, select(outcomes, row.observer, method))
-            lines.append(f"{name}: {points(gain)} to {method}, the same items")
+        # 1. The even frames nearest in number, which a run measures for each policy.
+        even = [r for r in rows if r.observer == row.observer and not is_policy(r.method)]
+        nearest = min(even, key=lambda r: abs(r.frames.value - row.frames.value), default=None)
+        if nearest is not None:
+            gain = compare(own, select(outcomes, row.observer, nearest.method))
+            lines.append(f"{name}: {points(gain)} to {nearest.method}, the same items")
+        # 2. What a stage is worth.
+        whole = select(outcomes, row.observer, replace(method, without=()).name)
+        if method.without and whole:
+            lines.append(f"{name}: {points(compare(own, whole))} to {whole[0].method}")
+        # 3. What the language costs.
         languages = list(dict.fromkeys(o.item.language for o in own))
-        for other in languages:
-            if other != "en" and "en" in languages:
+        for other in languages if "en" in languages else ():
+            if other != "en":
                 gain = compare_languages(own, other, "en")
                 lines.append(f"{name}: {points(gain)} in {other} to en, the same items")
     return lines
@@ -181,6 +190,12 @@ def is_policy(method: str) -> bool:
 def select(outcomes: Sequence[NaturalOutcome], observer: str, method: str) -> list[NaturalOutcome]:
     """The outcomes of one row."""
     return [o for o in outcomes if (o.observer, o.method) == (observer, method)]
+
+
+def _spread_index(outcomes: Sequence[NaturalOutcome]) -> float:
+    # One index serves all questions about a video in a language.
+    videos = {(o.item.video, o.item.language): o.index_frames for o in outcomes}
+    return sum(videos.values()) / len(outcomes)
 
 
 def _right_by(

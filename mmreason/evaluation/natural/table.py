@@ -11,6 +11,7 @@ from mmreason.evaluation.natural.summary import (
     NaturalRow,
     build_rows,
     comparison_lines,
+    is_policy,
 )
 from mmreason.video.files import write_atomic
 
@@ -25,12 +26,15 @@ question is asked.
 Observers know what the shots of the frames that they are shown hold, and no more: *perfect* tells
 it, *forgetful* leaves 40 % of the details out of captions, *wrong* captions a fifth of the shots as
 another, *verbose* and *thinking* say it with many words, *refusing* refuses a tenth of the
-requests. They stand for no real model; what is compared is the policies.
+requests, *distracted* attends to 32 frames at once and overlooks shots where there are more. They
+stand for no real model; what is compared is the policies. Every shot is a still card of its own
+colours, so that a scan without a model finds each of them: real footage is not that kind.
 
 "Right" is the right option or the right words, or an abstention where there is no answer. "Evidence
 right" is the share of right answers whose evidence has a frame (or line of speech) in a shot that
 proves it, "evidence length" the mean share of the video that this evidence covers. `even_N` shows N
 even frames and all that is said in one call; after each policy the N that it took on average.
+"Index frames" are those of an index made ahead, spread over the questions about its video.
 Intervals are at 95 %: the wider of a bootstrap over videos and Wilson's; differences are paired.
 """
 
@@ -46,17 +50,17 @@ def format_table(outcomes: Sequence[NaturalOutcome], command: str) -> str:
     videos = len({o.item.video for o in outcomes})
     pairs = len({o.item.pair for o in outcomes})
     head = (
-        "| observer | method | right | evidence right | evidence length | frames | scanned | calls "
-        "| tokens | abstention F1 | tool use | failed |"
+        "| observer | method | right | evidence right | evidence length | frames | index frames "
+        "| scanned | calls | tokens | abstention F1 | tool use | failed |"
     )
     sections = [
         INTRODUCTION,
         f"{pairs} questions about {videos} videos.\n\n`{command} --out runs/natural`\n",
-        "\n".join([head, "|" + " --- |" * 12, *(_line(row) for row in rows)]) + "\n",
+        "\n".join([head, "|" + " --- |" * 13, *(_line(row) for row in rows)]) + "\n",
         "Differences in share right:\n\n"
         + "\n".join(f"- {line}" for line in comparison_lines(outcomes))
         + "\n",
-        "## By family\n\n" + _family_table(rows),
+        "## By family\n\n" + _family_table([row for row in rows if is_policy(row.method)]),
         "## What ran, and how it ended\n\n" + "\n".join(_ends(row) for row in rows) + "\n",
     ]
     return "\n".join(sections)
@@ -70,6 +74,7 @@ def _line(row: NaturalRow) -> str:
         format_share(row.grounded),
         f"{row.evidence_share:.1%}",
         f"{row.frames.value:,.1f}",
+        f"{row.index_frames:,.1f}",
         f"{row.scanned.value:,.0f}",
         f"{row.calls.value:.1f}",
         f"{row.tokens.value:,.0f}",

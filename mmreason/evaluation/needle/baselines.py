@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 
 from mmreason.evaluation.needle.reading import (
     CaptionLine,
-    Reading,
+    CaptionReading,
     answer_from_lines,
     best_line,
     read_words,
@@ -180,7 +180,7 @@ class _BaselineRun:
             start = rows.stop
         return lines
 
-    def conclude(self, lines: list[CaptionLine], look: bool) -> tuple[Reading, float | None]:
+    def conclude(self, lines: list[CaptionLine], look: bool) -> tuple[CaptionReading, float | None]:
         """The answer that lines give, or the look they lead to."""
         # 1. Words of the whole video are counted, not looked for.
         question_parts = parse_question(self.plain)
@@ -198,14 +198,14 @@ class _BaselineRun:
         # 3. From the text alone: no look was wanted, or it picked no option.
         return answer_from_lines(self.plain, self.item.options, lines, self.shows), None
 
-    def look(self, span: Span) -> tuple[Reading, float | None]:
+    def look(self, span: Span) -> tuple[CaptionReading, float | None]:
         """One clip over `span` with the question alone."""
         times_s = plan.uniform(span, self.model.clip.frames).times_s
         (reply,) = self.ask([times_s], self.model.clip.prompts.ask(self.plain))
         call = Look(span=span, question=self.plain, shift=0.0)
         self.note(call, times_s, [reply], rounds=1)
         choice = read_answer(reply.text, self.item.options).choice
-        return Reading(
+        return CaptionReading(
             choice, reply.text, (CaptionLine(span, reply.text, times_s),)
         ), reply.confidence
 
@@ -234,7 +234,7 @@ class _BaselineRun:
                 self._words[line.span] = reply.text.strip(" .").upper()
         return [line.shown_words() or (self._words[line.span],) for line in lines]
 
-    def read_words(self, which: str, lines: list[CaptionLine]) -> Reading:
+    def read_words(self, which: str, lines: list[CaptionLine]) -> CaptionReading:
         # Chapters are long: a thinner row of lines finds them all, and each word may cost a call.
         step = max(1, len(lines) // MOST_WORD_STILLS)
         chosen = lines[::step]
@@ -280,7 +280,7 @@ class _BaselineRun:
         observation = Observation(text=text, span=call.span, frame_times_s=times_s, cost=cost)
         self.steps.append(Step(thought="", call=call, observation=observation))
 
-    def answer(self, reading: Reading, confidence: float | None = None) -> Answer:
+    def answer(self, reading: CaptionReading, confidence: float | None = None) -> Answer:
         # `frames` counts what a model was shown, again and again; this is what was decoded.
         unique = {t for step in self.steps for t in step.observation.frame_times_s}
         cost = sum((step.cost for step in self.steps), Cost())

@@ -49,7 +49,7 @@ class CaptionLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CaptionReading:
     """What was read: a choice (None: nothing supports one), its words and the lines behind it."""
 
     choice: int | None
@@ -80,7 +80,7 @@ ShowsWord = Callable[[CaptionLine], bool]
 
 def answer_from_lines(
     question: str, options: tuple[str, ...], lines: Sequence[CaptionLine], shows_word: ShowsWord
-) -> Reading:
+) -> CaptionReading:
     """The answer to a question without its clause, from `lines` alone.
 
     Example:
@@ -91,7 +91,7 @@ def answer_from_lines(
     """
     question_parts = parse_question(question)
     if question_parts is None:
-        return Reading(None, "")
+        return CaptionReading(None, "")
     form, groups = question_parts
     if form == "order":
         return _order(groups[0], things_of(groups[1]), options, lines, shows_word)
@@ -119,20 +119,20 @@ def _single(
     options: tuple[str, ...],
     lines: Sequence[CaptionLine],
     shows_word: ShowsWord,
-) -> Reading:
+) -> CaptionReading:
     line = next((line for line in lines_about(thing, lines) if shows_word(line)), None)
     phrase = None if line is None else find_phrase(thing, line)
     # Captions tell all there is to tell: what none of them names is not there.
     if line is None or phrase is None:
-        return Reading(None, f"there is no {thing}.")
+        return CaptionReading(None, f"there is no {thing}.")
     if form == "motion":
-        return Reading(read_answer(line.text, options).choice, line.text, (line,))
+        return CaptionReading(read_answer(line.text, options).choice, line.text, (line,))
     values: dict[str, tuple[str, ...]] = {**VALUES}
     # A pattern that is not told is plain, as captions leave that word out.
     values_told = [v for v in values.get(form, ()) if v in phrase]
     value = values_told[0] if values_told else "plain" if form == "pattern" else ""
     choice = options.index(value) if value in options else None
-    return Reading(choice, value, (line,))
+    return CaptionReading(choice, value, (line,))
 
 
 def _order(
@@ -141,22 +141,24 @@ def _order(
     options: tuple[str, ...],
     lines: Sequence[CaptionLine],
     shows_word: ShowsWord,
-) -> Reading:
+) -> CaptionReading:
     first = {}
     for thing in things:
         line = next((line for line in lines_about(thing, lines) if shows_word(line)), None)
         # An order needs both: one thing alone is before nothing.
         if line is None:
-            return Reading(None, f"there is no {thing}.")
+            return CaptionReading(None, f"there is no {thing}.")
         first[thing] = line
     pick = min if end == "first" else max
     best = pick(things, key=lambda thing: first[thing].span.start_s)
-    return Reading(read_answer(f"the {best}", options).choice, f"the {best}", tuple(first.values()))
+    return CaptionReading(
+        read_answer(f"the {best}", options).choice, f"the {best}", tuple(first.values())
+    )
 
 
 def _count(
     thing: str, options: tuple[str, ...], lines: Sequence[CaptionLine], shows_word: ShowsWord
-) -> Reading:
+) -> CaptionReading:
     """Things that differ in how they are told count once each."""
     support: dict[tuple[str, ...], CaptionLine] = {}
     named = {value for values in VALUES.values() for value in values}
@@ -167,15 +169,15 @@ def _count(
         if key not in support and shows_word(line):
             support[key] = line
     if not support:
-        return Reading(None, f"there are no such {thing}s.")
+        return CaptionReading(None, f"there are no such {thing}s.")
     number = str(len(support))
     choice = options.index(number) if number in options else None
-    return Reading(choice, number, tuple(support.values()))
+    return CaptionReading(choice, number, tuple(support.values()))
 
 
 def read_words(
     which: str, options: tuple[str, ...], words_of_lines: Sequence[tuple[CaptionLine, str]]
-) -> Reading:
+) -> CaptionReading:
     """The word shown `first`, `last`, `for the longest time` or `for the shortest time`, of those
     that are options, from the word at each line in order of time.
 
@@ -189,7 +191,7 @@ def read_words(
         if word in options:
             seen_s[word] = seen_s.get(word, 0.0) + line.span.duration_s
     if not seen_s:
-        return Reading(None, "")
+        return CaptionReading(None, "")
     # By first sight, since dictionaries keep their order.
     order = list(seen_s)
     last = next(word for _, word in reversed(words_of_lines) if word in seen_s)
@@ -200,6 +202,6 @@ def read_words(
         "for the shortest time": min(order, key=lambda w: seen_s[w]),
     }.get(which)
     if pick is None:
-        return Reading(None, "")
+        return CaptionReading(None, "")
     support = tuple(line for line, word in words_of_lines if word == pick)
-    return Reading(options.index(pick), pick, support[:8])
+    return CaptionReading(options.index(pick), pick, support[:8])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from mmreason.evaluation.public.items import BenchmarkItem
@@ -18,6 +19,7 @@ JUDGE_PROMPT = (
     "Does the answer mean the same as the right answer, with nothing that contradicts it? "
     "Reply with yes or no."
 )
+_FIELD = re.compile(r"\{(question|right_answer|answer)\}")
 MOST_ANSWER_CHARACTERS = 8_000
 """Of an answer that is shown to the judge."""
 _TOKENS = 512
@@ -64,13 +66,8 @@ def _fill_prompt(item: BenchmarkItem, answer: str) -> str:
         "right_answer": item.answer_text,
         "answer": answer[:MOST_ANSWER_CHARACTERS],
     }
-    # Mark by mark, in one pass: an answer may hold a mark, or a brace.
-    text = JUDGE_PROMPT
-    head, _, text = text.partition("{question}")
-    middle, _, text = text.partition("{right_answer}")
-    last, _, tail = text.partition("{answer}")
-    plain = {name: _without_marks(value) for name, value in values.items()}
-    return head + plain["question"] + middle + plain["right_answer"] + last + plain["answer"] + tail
+    # In one pass: an answer may hold the name of a field in braces.
+    return _FIELD.sub(lambda match: _without_marks(values[match[1]]), JUDGE_PROMPT)
 
 
 def _without_marks(text: str) -> str:

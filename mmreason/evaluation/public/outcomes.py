@@ -14,14 +14,15 @@ from typing import Any
 from mmreason import __version__
 from mmreason.agent.batch import Result
 from mmreason.json_lines import MOST_RESULT_BYTES, require_json_lines
-from mmreason.types import StopReason
+from mmreason.language.answer_reading import read_answer
+from mmreason.types import Answer, StopReason
 from mmreason.video.types import Span
 
 FAILED = "failed"
 """In place of a stop reason, where no question was answered."""
 
 _KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("id", "text", "stop_reason", "error", "policy", "version"), (str,)),
+    **dict.fromkeys(("id", "text", "reply", "stop_reason", "error", "policy", "version"), (str,)),
     **dict.fromkeys(("frames", "tokens", "model_calls"), (int,)),
     "choice": (int, NoneType),
     "confidence": (float, int, NoneType),
@@ -42,7 +43,11 @@ class BenchmarkOutcome:
 
     id: str
     text: str = ""
-    """What was answered, as it was written; empty without an answer."""
+    """What was answered; empty without an answer. Where there are options, policies put the words
+    of the chosen one here."""
+    reply: str = ""
+    """What the model wrote to the question, which the answer was read from; empty where a policy
+    or a call of a tool decided, and for models that are not shown options."""
     choice: int | None = None
     stop_reason: str
     confidence: float | None = None
@@ -87,8 +92,8 @@ class BenchmarkOutcome:
         return cls(**values)
 
 
-def outcome_of(result: Result) -> BenchmarkOutcome:
-    """Keep of a result what is scored."""
+def outcome_of(result: Result, *, reads_options: bool) -> BenchmarkOutcome:
+    """Keep of a result what is scored. `reads_options`: whether the model is shown options."""
     # Not the trace: a run has thousands of questions, and all of its file is read to go on.
     answer, failure = result.answer, result.failure
     if answer is None:
@@ -97,6 +102,7 @@ def outcome_of(result: Result) -> BenchmarkOutcome:
     return BenchmarkOutcome(
         id=result.id,
         text=answer.text,
+        reply=_find_reply(answer) if reads_options else "",
         choice=answer.choice,
         stop_reason=str(StopReason(answer.stop_reason)),
         confidence=answer.confidence,
@@ -105,13 +111,20 @@ def outcome_of(result: Result) -> BenchmarkOutcome:
         tokens=answer.cost.tokens_in + answer.cost.tokens_out,
         model_calls=answer.cost.model_calls,
         seconds=round(answer.cost.seconds, 3),
-        policy=_name_policy(answer.settings["policy"]),
+        policy=answer.settings["policy"]["name"],
     )
 
 
-def _name_policy(policy: str | dict[str, Any]) -> str:
-    """Its name; one that chose another tells why as well."""
-    return policy if isinstance(policy, str) else str(policy["name"])
+def _find_reply(answer: Answer) -> str:
+    """The quote of its first evidence, where the choice can be read from that and no turn of a
+    model that decides gave it."""
+    if answer.choice is None or not answer.evidence:
+        return ""
+    if any(step.call.name == "answer" for step in answer.trace):
+        return ""
+    quote = answer.evidence[0].quote
+    reading = read_answer(quote, answer.options, answer.question)
+    return quote if reading.choice == answer.choice else ""
 
 
 def read_outcomes(path: Path) -> dict[str, BenchmarkOutcome]:

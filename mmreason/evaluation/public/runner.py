@@ -89,7 +89,7 @@ def run_benchmark(
         _judge_again(outcomes, item_of_id, run.judge, results)
     # 3. The rest, each on disk before the next is waited for.
     for result in _ask(reasoner, waiting, run, folder):
-        outcome = outcome_of(result)
+        outcome = outcome_of(result, reads_options=reasoner.model.clip.reads_options)
         outcome = _judge(outcome, item_of_id[outcome.id], run.judge)
         _append(results, outcome)
         done += 1
@@ -107,7 +107,10 @@ def describe_run(
         "benchmark": questions.benchmark,
         # By content: a data set may be mended under the same name.
         "questions": {file.name: _digest(file) for file in questions.files},
-        "roles": {name: describe_model(m) for name, m in reasoner.roles.by_name().items()},
+        "roles": {
+            name: describe_model(model) | {"tier": model.tier}
+            for name, model in reasoner.roles.by_name().items()
+        },
         "policy": _describe_policy(reasoner.policy),
         "tree": asdict(reasoner.tree),
         "frames": {

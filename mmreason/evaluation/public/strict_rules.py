@@ -29,15 +29,19 @@ _VIDEOMME_PHRASES = (
 
 
 def read_strictly(
-    rule: StrictRule, text: str, choice: int | None, options: Sequence[str]
+    rule: StrictRule, reply: str, text: str, choice: int | None, options: Sequence[str]
 ) -> int | None:
-    """The option that `rule` finds in what was answered. An answer in the very words of the option
-    that was chosen was written by a policy, not by a model: it counts as its letter.
+    """The option that `rule` finds in the `reply` that a model wrote. Where a policy or a call of a
+    tool answered, there is none: the very words of the chosen option are its letter then, and of
+    any other `text` the rule decides.
 
     Example:
-        >>> read_strictly(letter_alone, "Candles.", 1, ("Apples.", "Candles."))
+        >>> read_strictly(letter_alone, "It is B", "Candles.", 1, ("Apples.", "Candles."))
+        >>> read_strictly(letter_alone, "", "Candles.", 1, ("Apples.", "Candles."))
         1
     """
+    if reply:
+        return rule(reply, len(options))
     if choice is not None and text.strip() == options[choice].strip():
         return choice
     return rule(text, len(options))

@@ -175,7 +175,9 @@ def _score(
     options, text, choice = item.options, outcome.text, outcome.choice
     # A choice beyond the options is of a file that somebody changed.
     choice = choice if choice is not None and 0 <= choice < len(options) else None
-    strict = read_strictly(benchmark.strict_rule, text, choice, options) if options else None
+    strict = None
+    if options:
+        strict = read_strictly(benchmark.strict_rule, outcome.reply, text, choice, options)
     # What no policy read as an option may still be one, such as the best of a spent budget.
     if choice is None and options:
         choice = read_answer(text, options, item.question).choice

@@ -1,15 +1,18 @@
 """Runs over made-up benchmarks: resumed, refused, reported, and the command line."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mmreason.cli import main
-from mmreason.evaluation.public.catalog import find_benchmark, load_questions
+from mmreason.evaluation.public.catalog import BENCHMARKS, find_benchmark, load_questions
 from mmreason.evaluation.public.items import BenchmarkQuestions
 from mmreason.evaluation.public.outcomes import read_outcomes
 from mmreason.evaluation.public.runner import BenchmarkRun, run_benchmark
+from mmreason.evaluation.public.summary import summarise
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.reasoner import Reasoner
@@ -68,6 +71,19 @@ def test_a_run_goes_on_where_it_ended_and_asks_nothing_twice(lvbench: Path, tmp_
     assert again.calls == calls
 
 
+def test_strict_scores_are_of_what_the_model_wrote(lvbench: Path, tmp_path: Path) -> None:
+    figures = {}
+    for reply, reads_options in (("The answer is B.", True), ("(B)", True), ("blue", False)):
+        clip = replace(_model().clip, reads_options=reads_options)
+        model = ScriptedModel(lambda text, frames, reply=reply: reply, clip=clip)
+        loaded = _run(lvbench, tmp_path / reply, model)
+        outcomes = read_outcomes(tmp_path / reply / "results.jsonl")
+        overall = summarise(find_benchmark("lvbench"), loaded.items, outcomes).overall
+        figures[reply] = (overall.strict.hits, overall.lenient.hits)
+    # LVBench's rule finds a T in a sentence. nano's kind is never asked for a letter.
+    assert figures == {"The answer is B.": (0, 1), "(B)": (1, 1), "blue": (1, 1)}
+
+
 def test_a_folder_holds_one_way_of_asking(lvbench: Path, tmp_path: Path) -> None:
     _run(lvbench, tmp_path / "run", _model())
     settings = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -95,12 +111,6 @@ def test_a_video_that_is_damaged_fails_its_questions_alone_and_can_be_asked_agai
     assert read_outcomes(tmp_path / "run" / "results.jsonl")["94"].failed
     _run(lvbench, tmp_path / "run", _model(), retry_failed=True)
     assert not read_outcomes(tmp_path / "run" / "results.jsonl")["94"].failed
-
-
-def test_what_no_file_can_hold_is_replaced_in_results(lvbench: Path, tmp_path: Path) -> None:
-    model = ScriptedModel(lambda text, frames: "B. Blue \ud800", clip=_model().clip)
-    _run(lvbench, tmp_path / "run", model)
-    assert "\ufffd" in read_outcomes(tmp_path / "run" / "results.jsonl")["4"].text
 
 
 def _longvideobench(folder: Path, clip_bytes: bytes) -> Path:
@@ -159,6 +169,14 @@ def test_a_run_with_subtitles_needs_some(lvbench: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_what_no_file_can_hold_is_replaced_in_results(tmp_path: Path, clip_bytes: bytes) -> None:
+    loaded = _summary_task(tmp_path / "MLVU", clip_bytes)
+    model = ScriptedModel(lambda text, frames: "It turns red \ud800", clip=_model().clip)
+    run = BenchmarkRun()
+    path = run_benchmark(Reasoner(model), loaded, loaded.items, run, tmp_path / "run")
+    assert "\ufffd" in read_outcomes(path)["9_summary-1"].text
+
+
 def test_open_answers_are_scored_by_a_judge_alone(tmp_path: Path, clip_bytes: bytes) -> None:
     loaded = _summary_task(tmp_path / "MLVU", clip_bytes)
     verdicts = {}
@@ -212,6 +230,24 @@ def test_the_command_asks_scores_and_writes_its_report(
     assert json.loads(capsys.readouterr().out)["overall"]["lenient"]["n"] == 2
 
 
+def test_the_command_names_the_judge_of_open_answers(
+    tmp_path: Path,
+    clip_bytes: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    _summary_task(tmp_path / "MLVU", clip_bytes)
+    judge = ScriptedModel(lambda text, frames: "No.", name="a judge")
+    models = {"nano": _model(), "judge": judge}
+    monkeypatch.setattr("mmreason.models.load", lambda name, **_: models[name])
+    out = tmp_path / "run"
+    line = ["eval", "public", "mlvu", str(tmp_path / "MLVU"), "--out", str(out), "--judge", "judge"]
+    assert main(line) == 0
+    assert "judge takes for right: 0.0%" in capsys.readouterr().out
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["settings"]["judge"]["name"] == "a judge" and "--judge" in summary["command"]
+
+
 def test_a_dry_run_loads_no_model_and_writes_nothing(
     lvbench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -238,3 +274,21 @@ def test_a_file_in_the_place_of_the_folder_is_left_alone(
     assert main(["eval", "public", "lvbench", str(lvbench), "--out", str(tmp_path / "run")]) == 2
     assert "is a file; give a folder" in capsys.readouterr().err
     assert (tmp_path / "run").read_text() == "mine"
+
+
+def test_the_page_names_what_there_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    names = re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.MULTILINE)
+    assert names == [benchmark.name for benchmark in BENCHMARKS]
+    imports = re.findall(r"^from [\w.]+ import .*$", page, re.MULTILINE)
+    assert len(imports) > 5
+    exec("\n".join(imports), {})
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["eval", "public", "--help"]) == 0
+    help_text = capsys.readouterr().out
+    assert all(name in help_text for name in names)
+    # Behind this, options are of lmms-eval.
+    options = set(re.findall(r"--[a-z-]{3,}", page.partition("## In `lmms-eval`")[0]))
+    assert options and [option for option in options if option not in help_text] == []

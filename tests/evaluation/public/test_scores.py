@@ -50,13 +50,14 @@ def test_each_benchmark_reads_replies_by_its_own_rule(
     name: str, reply: str, options: int, expected: int | None
 ) -> None:
     texts = [f"text {number}" for number in range(options)]
-    assert read_strictly(find_benchmark(name).strict_rule, reply, None, texts) == expected
+    assert read_strictly(find_benchmark(name).strict_rule, reply, "", None, texts) == expected
 
 
-def test_the_words_of_the_chosen_option_count_as_its_letter() -> None:
+def test_the_words_of_the_chosen_option_count_as_its_letter_where_no_model_wrote_them() -> None:
     for name in ("videomme", "lvbench", "mlvu", "egoschema"):
         rule = find_benchmark(name).strict_rule
-        assert read_strictly(rule, "A dog", 1, ("A cat", "A dog")) == 1
+        assert read_strictly(rule, "", "A dog", 1, ("A cat", "A dog")) == 1
+        assert read_strictly(rule, "a dog", "A dog", 1, ("A cat", "A dog")) is None
 
 
 def _item(number: int, video: str = "a", **changes: object) -> BenchmarkItem:

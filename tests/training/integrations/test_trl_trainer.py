@@ -19,6 +19,7 @@ import torch
 from mmreason.training.objectives import PUBLISHED, Objective, clipped
 from mmreason.training.rl import Dsdr, Stapo
 from mmreason.types import UsageError
+from tests.fakes import trl_processes
 from tests.fakes.trl_models import config_of, save_tiny
 
 trl = pytest.importorskip("trl", minversion="1.16")
@@ -215,7 +216,7 @@ def test_the_number_of_processes_changes_nothing(tiny: tuple[str, Any], tmp_path
     command = [sys.executable, "-m", "tests.fakes.trl_processes", tiny[0], str(tmp_path)]
     common = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE")}
     common |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    subprocess.run([*command, "8"], env=common, check=True, capture_output=True, timeout=300)
+    trl_processes.main(tiny[0], tmp_path, 8)
     two = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
     running = [
         subprocess.Popen(

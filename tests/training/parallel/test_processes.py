@@ -1,4 +1,4 @@
-"""Two processes make the run of one: gradients, figures, checkpoints."""
+"""Two processes make the run of one: gradients, figures, skipped updates, checkpoints."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import tiny_rl
-from tests.fakes.two_processes import is_the_run_of_one, launched
+from tests.fakes.two_processes import (
+    SPOILT,
+    is_the_run_of_one,
+    launched,
+    one_process_skips_for_all,
+)
 
-STEPS = 2
+STEPS = 4
 SHARED = ("plain", "stapo and dsdr", "kl and scales", "repeated", "one", "nano", "nano frozen")
 DEALT = ("few", "two updates", "three updates", "one scale for all")
-"""Several updates a step, or rewards that are compared over all groups."""
+"""Several updates a step, or rewards that are compared over all groups: which rollouts share an
+update does not depend on the processes."""
 
 
 @pytest.mark.slow
 def test_two_processes_make_the_run_of_one(tmp_path: Path):
     """Uneven shares too: 3 problems for 2 processes, 1 problem, which leaves one without any."""
-    launched(tmp_path / "two", STEPS, *SHARED)
-    for name in SHARED:
+    # All in one launch: starting two processes takes longer than most of the runs.
+    launched(tmp_path / "two", STEPS, *SHARED, *DEALT, *SPOILT)
+    for name in (*SHARED, *DEALT):
         is_the_run_of_one(name, tmp_path / "two", tmp_path / "one", STEPS)
-
-
-@pytest.mark.slow
-def test_two_processes_share_out_updates_as_one_does(tmp_path: Path):
-    """Which rollouts share an update does not depend on the processes."""
-    launched(tmp_path / "two", 6, *DEALT)
-    for name in DEALT:
-        is_the_run_of_one(name, tmp_path / "two", tmp_path / "one", 6)
+    for name in SPOILT:
+        one_process_skips_for_all(name, tmp_path / "two")
 
 
 @pytest.mark.full

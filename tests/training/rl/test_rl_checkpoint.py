@@ -31,6 +31,18 @@ def done(tmp_path: Path, **changes: Any) -> Recipe:
     return recipe
 
 
+@pytest.fixture(scope="module")
+def six_steps(tmp_path_factory) -> Path:
+    return done(tmp_path_factory.mktemp("six")).out
+
+
+@pytest.fixture
+def finished(six_steps, tmp_path) -> Recipe:
+    """What `done` gives, as a copy of a run that is done once."""
+    shutil.copytree(six_steps, tmp_path / "run")
+    return rl_runs.recipe("plain", tmp_path / "run", keep=3)
+
+
 def tear(path: Path, how: str) -> None:
     if how == "gone":
         path.unlink()
@@ -55,16 +67,15 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize(("name", "how"), DAMAGE)
-def test_a_damaged_checkpoint_is_told_and_the_one_before_taken(tmp_path, name, how):
-    recipe = done(tmp_path)
-    whole = tiny_rl.digest(recipe.out / "model")
-    tear(recipe.out / "checkpoints" / "step-000006" / name, how)
-    reports = list(train(recipe))
+def test_a_damaged_checkpoint_is_told_and_the_one_before_taken(finished, name, how):
+    whole = tiny_rl.digest(finished.out / "model")
+    tear(finished.out / "checkpoints" / "step-000006" / name, how)
+    reports = list(train(finished))
     assert [report.step for report in reports] == [5, 6]
     assert any("step-000006 is damaged and left out" in line for line in reports[0].warnings)
     assert not reports[1].warnings
-    assert tiny_rl.digest(recipe.out / "model") == whole
-    found = checkpoint.find_newest(recipe.out)
+    assert tiny_rl.digest(finished.out / "model") == whole
+    found = checkpoint.find_newest(finished.out)
     assert found is not None and not found[2]
 
 
@@ -181,27 +192,25 @@ def test_folders_of_other_names_are_no_checkpoints(step_folder):
         checkpoint.find_step(step_folder.parent.parent, 9)
 
 
-def test_damaged_checkpoints_do_not_push_whole_ones_out(tmp_path):
+def test_damaged_checkpoints_do_not_push_whole_ones_out(finished):
     """With two damaged ones and keep=1, what the run writes next is what stays."""
-    recipe = done(tmp_path)
     for step in (4, 6):
-        tear(recipe.out / "checkpoints" / f"step-{step:06d}" / "optimizer.bin", "cut")
-    again = rl_runs.recipe("plain", recipe.out, keep=1, checkpoint_every=1)
+        tear(finished.out / "checkpoints" / f"step-{step:06d}" / "optimizer.bin", "cut")
+    again = rl_runs.recipe("plain", finished.out, keep=1, checkpoint_every=1)
     run = train(again)
     assert len(next(run).warnings) == 2
     next(run)  # what is told is saved before the next step
     del run
-    assert steps(recipe.out) == ["step-000003"]
+    assert steps(finished.out) == ["step-000003"]
 
 
-def test_when_all_are_damaged_it_says_so_and_touches_nothing(tmp_path):
-    recipe = done(tmp_path)
+def test_when_all_are_damaged_it_says_so_and_touches_nothing(finished):
     for step in (2, 4, 6):
-        tear(recipe.out / "checkpoints" / f"step-{step:06d}" / "model.safetensors", "flipped")
+        tear(finished.out / "checkpoints" / f"step-{step:06d}" / "model.safetensors", "flipped")
     with pytest.raises(UsageError, match="no checkpoint is whole") as error:
-        next(train(recipe))
+        next(train(finished))
     assert "\n" not in str(error.value)
-    assert len(steps(recipe.out)) == 3
+    assert len(steps(finished.out)) == 3
 
 
 @pytest.mark.parametrize(
@@ -216,14 +225,13 @@ def test_when_all_are_damaged_it_says_so_and_touches_nothing(tmp_path):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_folder_holds_one_run(tmp_path, change):
-    recipe = done(tmp_path)
-    other = rl_runs.recipe("plain", recipe.out, **change)
+def test_a_folder_holds_one_run(finished, change):
+    other = rl_runs.recipe("plain", finished.out, **change)
     with pytest.raises(UsageError, match="holds a run of another recipe or model"):
         next(train(other))
     with pytest.raises(UsageError, match="holds a run already"):
-        next(train(recipe, resume=False))
-    assert len(steps(recipe.out)) == 3
+        next(train(finished, resume=False))
+    assert len(steps(finished.out)) == 3
 
 
 def test_what_moves_no_number_may_change(tmp_path):

@@ -129,10 +129,18 @@ def dying(moment: str, at_step: int, work: Callable[[], object]) -> None:
     work()
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run "plain" that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    figures_of_steps = rl_runs.run("plain", folder)
+    (folder / "figures.json").write_text(json.dumps(figures_of_steps))
+    return folder
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_identity_46_killed_while_saving(tmp_path: Path, moment: str):
+def test_identity_46_killed_while_saving(tmp_path: Path, whole: Path, moment: str):
     """Either the checkpoint is there whole or the one before is."""
-    rl_runs.run("plain", tmp_path / "whole")
     work = partial(rl_runs.run, "plain", tmp_path / "killed")
     assert in_child(partial(dying, moment, 4, work)) == -signal.SIGKILL
     run = tmp_path / "killed" / "plain"
@@ -141,7 +149,7 @@ def test_identity_46_killed_while_saving(tmp_path: Path, moment: str):
     assert found[1].step == (4 if moment == "pruned" else 2)
     assert not found[2]
     assert in_child(work) == 0
-    assert same_run(tmp_path / "whole" / "plain", run)
+    assert same_run(whole / "plain", run)
     assert not list((run / "checkpoints").glob(".*"))  # nothing half written is left
 
 
@@ -152,13 +160,12 @@ def test_a_finished_run_is_not_done_again(tmp_path: Path):
     assert tiny_rl.digest(tmp_path / "plain" / "model") == before
 
 
-def test_should_stop_saves_and_goes_on(tmp_path: Path):
-    whole = rl_runs.run("plain", tmp_path / "whole")
+def test_should_stop_saves_and_goes_on(tmp_path: Path, whole: Path):
     recipe = rl_runs.recipe("plain", tmp_path / "parts" / "plain", checkpoint_every=100)
     seen = list(train(recipe, should_stop=lambda: True))
     assert len(seen) == 1
     assert checkpoint.find_newest(recipe.out) is not None
     rest = list(train(recipe))
     every = [dict(report.metrics) for report in [*seen, *rest]]
-    assert figures(every) == figures(whole)
-    assert same_run(tmp_path / "whole" / "plain", recipe.out)
+    assert figures(every) == figures(json.loads((whole / "figures.json").read_text()))
+    assert same_run(whole / "plain", recipe.out)

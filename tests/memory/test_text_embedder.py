@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import BertConfig, BertModel, BertTokenizer
 
 from mmreason.memory.records import MemoryQuery, MemoryRecord
 from mmreason.memory.video_memory import VideoMemory
-from mmreason.models.text_embedder import load_embedder
+from mmreason.tools.text_embedder import load_embedder
 from mmreason.types import UsageError
 from mmreason.video.types import Span
 
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_position_embeddings=16,
     )
     BertModel(config).save_pretrained(folder)
-    BertTokenizerFast(str(folder / "words.txt")).save_pretrained(folder)
+    BertTokenizer(str(folder / "words.txt")).save_pretrained(folder)
     return folder
 
 
@@ -75,7 +75,7 @@ def test_other_weights_have_another_name(folder: Path, tmp_path: Path) -> None:
     with torch.no_grad():
         model.embeddings.word_embeddings.weight.add_(1)
     model.save_pretrained(tmp_path)
-    BertTokenizerFast.from_pretrained(folder).save_pretrained(tmp_path)
+    BertTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
     assert load_embedder(str(tmp_path)).name != name
 
 
