@@ -167,9 +167,12 @@ class TransformersModel:
         # Small weights with a clip recipe beside them were trained by this project.
         is_nano = self._is_small and clip is not None
         self.lineage = "nano" if is_nano else family_of(model.config.model_type)
-        # The name knows of experts that do not work on each token; the weights know the rest.
-        by_size = "nano" if is_nano else tier_of_name(name) or tier_of_size(model.num_parameters())
-        self.tier: Tier = options.tier or by_size
+        # The name knows of experts that do not work on each token; the weights know the rest, and
+        # a folder that is called nano may hold any.
+        by_name = tier_of_name(name)
+        known = by_name if by_name != "nano" else None
+        by_size = known or tier_of_size(model.num_parameters())
+        self.tier: Tier = options.tier or ("nano" if is_nano else by_size)
         self.may_be_probed = False  # its size is known
         self.takes_tools = writes_tools(self._render)
         self.clip = options.adapt_clip(

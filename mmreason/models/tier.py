@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from mmreason.models.base import Tier
+from mmreason.models.folders import PACKAGED
 
 STRONG_PARAMETERS = 14e9
 """A model with more is strong; of a mixture of experts those count that work on one token."""
@@ -30,6 +31,8 @@ def tier_of_name(name: str) -> Tier | None:
         >>> [tier_of_name(name) for name in ("Qwen3-VL-8B", "Qwen2.5-VL-72B", "30B-A3B", "llava")]
         ['small', 'strong', 'small', None]
     """
+    if re.split(r"[/\\]", name.rstrip("/\\"))[-1] in PACKAGED:
+        return "nano"
     for pattern in (_ACTIVE, _EXPERTS, _SIZE):
         sizes = [float(size) for size in pattern.findall(name)]
         if sizes:

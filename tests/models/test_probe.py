@@ -120,6 +120,8 @@ def test_a_server_that_fails_is_small_and_says_so() -> None:
         ("claude-haiku-4-5", "small"),
         ("InternVL3_5-38B", "strong"),
         ("my-model", None),
+        ("nano", "nano"),
+        ("/srv/models/nano", "nano"),
     ],
 )
 def test_names_that_tell_a_size_tell_the_tier(name: str, tier: str | None) -> None:

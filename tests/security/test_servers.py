@@ -228,7 +228,8 @@ def test_a_budget_of_seconds_ends_a_call_and_gives_the_answer_so_far(
     short_video, many: bool, backs: tuple[Back, ...]
 ) -> None:
     with serving(in_turn(*backs), "m") as server:
-        model = EndpointModel.connect(server.url)
+        # One look, and then its check: the policy of nano.
+        model = EndpointModel.connect(server.url, options={"tier": "nano"})
         reasoner = Reasoner(model)
         question, budget = "What colour is the circle?", Budget(seconds=0.4)
         began = time.monotonic()
