@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,13 @@ def learned(recipe: Recipe) -> list[StepReport]:
     return reports
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+def sample_of(names: Iterable[str], *always: str) -> list[Any]:
+    """Runs of each take seconds. Losses and gradients of all are compared with other code in every
+    run of the tests, and learn a toy task there (`test_objectives_learning`)."""
+    return [n if n in always else pytest.param(n, marks=pytest.mark.full) for n in names]
+
+
+@pytest.mark.parametrize("name", sample_of(PUBLISHED, "dapo", "gspo", "vespo"))
 def test_every_published_objective_learns(tmp_path, name):
     rate = 0.005 if PUBLISHED[name].aggregation == "sequence" else 0.01
     learned(settings(tmp_path, objective=name, learning_rate=rate))
@@ -72,7 +79,7 @@ EXTRAS = {
 }
 
 
-@pytest.mark.parametrize("name", EXTRAS)
+@pytest.mark.parametrize("name", sample_of(EXTRAS, "vespo off-policy", "stapo", "dsdr", "kl"))
 def test_every_extra_learns(tmp_path, name):
     learned(settings(tmp_path, **EXTRAS[name]))
 
