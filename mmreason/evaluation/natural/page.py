@@ -95,14 +95,19 @@ def _page_values(
         "videos": len({o.item.video for o in outcomes}),
         "lengths": ", ".join(duration_name(length_s) for length_s in lengths),
         "languages": ", ".join(dict.fromkeys(o.item.language for o in outcomes)),
-        "rows": [_cells(row, families) for row in rows],
-        "families": families,
+        "rows": [_cells(row) for row in rows],
+        "families": [(family, [_count_right(row, family) for row in rows]) for family in families],
         "comparisons": comparison_lines(outcomes),
         "picture": render_svg(drawing),
     }
 
 
-def _cells(row: NaturalRow, families: Sequence[str]) -> dict[str, Any]:
+def _count_right(row: NaturalRow, family: str) -> str:
+    right = row.by_family.get(family)
+    return "-" if right is None else f"{right.hits}/{right.n}"
+
+
+def _cells(row: NaturalRow) -> dict[str, Any]:
     return {
         "observer": row.observer,
         "method": row.method,
@@ -118,5 +123,4 @@ def _cells(row: NaturalRow, families: Sequence[str]) -> dict[str, Any]:
         "abstention": f"{row.abstention_f1:.2f}",
         "tool_use": f"{row.tool_use.value:.0%}",
         "failed": row.failed,
-        "families": [str(row.by_family.get(family, "-")) for family in families],
     }
