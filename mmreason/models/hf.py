@@ -315,7 +315,7 @@ class TransformersModel:
                 group = self._next_stack(waiting)
                 inputs = self.prepare(list(group.values()), tools=request.tools)
                 shorter = self._shorten(group, inputs, max_new_tokens, errors)
-                # Padding follows the longest prompt, so that what is left of a batch is prepared anew.
+                # Padding follows the longest prompt: what is left of a batch is prepared anew.
                 if shorter or any(index in errors for index in group):
                     waiting |= shorter
                     waiting = {

@@ -95,7 +95,7 @@ class Roots:
             try:
                 kind = os.stat(last, dir_fd=walk.here, follow_symlinks=False).st_mode
                 if stat.S_ISREG(kind):
-                    # Opened relative to the folder of the walk; the path is only the name that the file bears.
+                    # Opened from the folder of the walk; the path is only the file's name.
                     raw = io.FileIO(path, opener=lambda _, __: walk.open_file(last))
                     return io.BufferedReader(raw)
             except OSError as error:

@@ -300,7 +300,7 @@ class Tools:
                         _outcome_of, work, call, limiter=self._threads
                     )
                 finally:
-                    # `run_sync` returns when its thread has ended, cancelled or not: now the turn is free.
+                    # `run_sync` returns only when its thread has ended, cancelled or not.
                     turns.release()
             # Ends `_cancel_together`, for which the group would wait without end.
             group.cancel_scope.cancel()
