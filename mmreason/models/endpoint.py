@@ -450,7 +450,7 @@ def _most_tokens_of(sent: Mapping[str, Any]) -> int:
 def _seed_of(seed: int, index: int) -> int:
     """A seed for one conversation of a call: equal conversations are drawn apart. 31 bits."""
     digest = hashlib.sha256(f"{seed}:{index}".encode()).digest()
-    # Halved to 31 bits, since some servers keep seeds in signed 32-bit numbers.
+    # 31 bits also fit where a server keeps seeds in signed 32-bit numbers.
     return int.from_bytes(digest[:4], "big") >> 1
 
 

@@ -322,7 +322,7 @@ class TransformersModel:
                         i: conversation for i, conversation in waiting.items() if i not in errors
                     }
                     continue
-                # 2. Generate.
+                # 2. Generate, where the weights lie and in their type.
                 inputs = inputs.to(self.model.device)
                 if not self.is_text_only:
                     inputs = inputs.to(dtype=self.model.dtype)

@@ -138,7 +138,7 @@ class NanoModel:
         plans = []
         for conversation in conversations:
             shown_and_text = _shown_and_asked(conversation)
-            # No prompt of this project has this shape: the weights are asked as they are.
+            # The rules know prompts of one turn alone: others reach the weights as they are.
             if shown_and_text is None:
                 plans.append(_Plan((conversation,)))
                 continue

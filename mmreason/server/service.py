@@ -134,7 +134,7 @@ class VideoService:
             # Ends the work of the generator where the call is cancelled between two steps.
             with closing(steps):
                 for number, step in enumerate(steps, start=1):
-                    # Not `check`: when the time is over the reasoner ends by itself, with an answer.
+                    # Not `check`: when time is over the reasoner ends by itself, with an answer.
                     call.check_cancelled()
                     report_step(number, f"step {number}: {step.call.name} {step.observation.span}")
         pictures = evidence_pictures(steps.answer)
