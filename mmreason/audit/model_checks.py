@@ -60,12 +60,14 @@ def check_model(model: ChatModel) -> list[DoctorCheck]:
         "boxes": lambda: _check_boxes(model),
     }
     found = [_perform(name, check) for name, check in checks.items()]
+    # These read the replies to the questions above and ask nothing.
     found += [
         _perform("log-probabilities", lambda: _check_logprobs(replies)),
         _perform("thinking", lambda: _check_thinking(replies)),
         DoctorCheck(name="tier", status="ok", found=f"{model.tier}: {_TIERS[model.tier]}"),
     ]
     notes = [DoctorCheck(name="note", status="ok", found=note) for note in model.notes]
+    # The first in the list is made last, since it tells of all replies.
     return [_perform("answers", lambda: _check_answers(replies, found)), *found, *notes]
 
 
@@ -111,6 +113,7 @@ def _ask_when(model: ChatModel) -> Reply:
 
 def _check_times(reply: Reply) -> _Finding:
     numbers = [float(number) for number in re.findall(r"\d{1,4}(?:\.\d{1,3})?", reply.text)]
+    # The frames beside the change are half a second apart: none shows it more exactly.
     if any(_SHIFT_S + 0.5 <= number <= _SHIFT_S + 1.5 for number in numbers):
         return "ok", "tells the second of the video at which something happens", ""
     advice = "times of its answers cannot be trusted; what was looked at when still is told"
@@ -139,6 +142,7 @@ def _check_boxes(model: ChatModel) -> _Finding:
     pixels = np.full((*_PICTURE_PX, 3), 255, np.uint8)
     left, top, right, bottom = (int(side) for side in _SQUARE_PX)
     pixels[top:bottom, left:right] = RED
+    # A store of its own, or an earlier run would answer in place of the model.
     grounding = Reasoner(model, store=Store.in_memory()).ground(pixels, "red square")
     dialect = model.clip.box_dialect
     if not grounding.boxes:

@@ -101,6 +101,7 @@ def measure_rate(in_step: Callable[[], None], path: str, max_frames: int) -> dic
                     break
             in_step()
             began = time.perf_counter()
+            # None drains the decoder, whose last frames count too.
             frames = sum(len(context.decode(packet)) for packet in [*packets, None])
             answer[name] = frames / (time.perf_counter() - began)
     return answer
@@ -110,6 +111,7 @@ def measure_first_frame(path: str, size_px: list[int]) -> dict[str, Any]:
     """Seconds to open a file and have its first frame."""
     from mmreason.video import Video
 
+    # Imported before the clock starts, as for the readers.
     import_module("mmreason.video.backends.pyav")
     began = time.perf_counter()
     with Video.open(path) as video:
@@ -139,6 +141,7 @@ def _memory_mb(*, peak: bool) -> float | None:
 def _forget_peak() -> None:
     """Have the peak begin again from the present; where that is not allowed imports count too."""
     with contextlib.suppress(OSError):
+        # Writing 5 resets the peak of resident memory, see proc(5).
         Path("/proc/self/clear_refs").write_text("5")
 
 

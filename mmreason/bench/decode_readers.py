@@ -103,6 +103,7 @@ def read_opencv(request: DecodeRequest) -> Frames:
         is_read, picture = capture.read()
         if not is_read:
             raise RuntimeError(f"frame {index} could not be read")
+        # OpenCV gives blue first.
         pictures.append(_shrink(picture[..., ::-1], request.size_px))
     capture.release()
     return Frames(pictures)
@@ -128,6 +129,7 @@ def read_qwen_vl_utils(request: DecodeRequest) -> Frames:
             "resized_width": width_px,
         }
     )
+    # It gives channels before rows.
     return Frames(video.permute(0, 2, 3, 1).numpy())
 
 
@@ -142,6 +144,7 @@ def read_pyav_seek(request: DecodeRequest) -> Frames:
         stream.thread_type, stream.thread_count = "AUTO", 2
         tick_s = stream.time_base or Fraction(1)
         for time_s in request.times_s:
+            # Goes to the key frame at or before the time, from which decoding can begin.
             container.seek(int(time_s / tick_s), stream=stream)
             shown_frame = None
             for frame in container.decode(stream):
@@ -225,5 +228,6 @@ def read_version(reader: Reader) -> str:
 
 @cache
 def _distributions() -> dict[str, set[str]]:
+    # Reads the records of all packages that are installed, which takes long.
     names_of = metadata.packages_distributions()
     return {top: set(names) for top, names in names_of.items()}

@@ -343,6 +343,7 @@ def from_dict(data: dict[str, Any]) -> Report:
 
 
 def _file(data: dict[str, Any]) -> FileResult:
+    # JSON has lists where the records have tuples.
     readers = tuple(
         ReaderResult(**reader | {"runs": tuple(DecodeRun(**run) for run in reader["runs"])})
         for reader in data["readers"]

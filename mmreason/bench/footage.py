@@ -132,6 +132,7 @@ class Footage:
         ):
             move = np.array([[scale, 0, shift[0] * size_ratio], [0, scale, shift[1] * size_ratio]])
             size = (plane.shape[1], plane.shape[0])
+            # The matrix leads from the frame to the canvas, which spares an inversion.
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
             plane[:] = cv2.warpAffine(source, move, size, None, flags, cv2.BORDER_REFLECT)
         for thing in scene.things:
@@ -141,6 +142,7 @@ class Footage:
         if scene.grain:
             down, right = self._noise.integers(0, _GRAIN_ROOM_PX, 2)
             grain = self._grain[down : down + height, right : right + width]
+            # A byte has no sign, so that grain is kept about 128.
             luma[:] = cv2.addWeighted(luma, 1, grain, 1, -128)
         # Last, on top of grain and light, with no colour below it.
         bar_code.draw_number(number, luma)
@@ -153,11 +155,13 @@ class Footage:
         half = thing.side_px // 2
         side = 2 * half
         rooms = (width - side, height - side)
+        # In whole pixels of the chroma planes, of which each covers two of luma.
         left, top = (
             int(_bounce(place + frames_in * speed, room) / 2)
             for place, speed, room in zip(thing.place_px, thing.speed_px, rooms, strict=True)
         )
         first, second, third = self._canvases[thing.canvas]
+        # Inverted and with swapped colours, or it would vanish on a ground of its own canvas.
         luma[2 * top : 2 * top + side, 2 * left : 2 * left + side] = 255 - first[:side, :side]
         for plane, source in zip(chroma, (third, second), strict=True):
             plane[top : top + half, left : left + half] = source[:half, :half]

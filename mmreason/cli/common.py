@@ -164,6 +164,7 @@ def load_reasoner(
     from mmreason.models import is_url
     from mmreason.reasoner import Reasoner
 
+    # An endpoint loads none of the libraries that write to the terminal.
     if not is_url(model):
         quiet_libraries()
     return Reasoner.load(

@@ -99,6 +99,7 @@ def search_memory(
             query = replace(query, span=checked_part(start, end, info))
         with Store.open_default() if store is None else Store.open(store) as open_store:
             memory = VideoMemory.of_video(opened, open_store, model=model, embedder=loaded)
+            # An address has no folder in which subtitles could lie beside it.
             subtitles = find_subtitles(opened.path) if Path(info.path).is_file() else None
             memory.add(make_speech_records(subtitles) if subtitles else ())
             result = memory.search(query)

@@ -63,6 +63,7 @@ def read_answer(text: str, options: Sequence[str] = (), question: str = "") -> A
     The `question` helps to tell refusals from answers such as "The red book is not there."
     """
     written = split_thought(text)[1]
+    # The answer stands at the end, and patterns take long over endless text.
     answer = unwrap_markup(tagged_answer(written[-10 * TEXT_LIMIT :]))
     if len(answer) > TEXT_LIMIT or not re.search(r"\w", answer):
         return AnswerReading(kind=AnswerKind.UNREADABLE, said="")
@@ -100,6 +101,7 @@ _END = (
     r"(?=\s*(?:$|[.,;:!?\n。，；！、।۔،؛)-])|\s+(?:it|he|she|they|there|the|that|this|you|we|i)\b)"
 )
 _YES_START = re.compile(rf"\W*{_YES}{_END}", re.IGNORECASE)
+# "No. 3" begins with a number, not with a no.
 _NO_START = re.compile(rf"\W*(?!no\.\s*\d){_NO}{_END}", re.IGNORECASE)
 
 
@@ -110,6 +112,7 @@ def _kind_of(answer: str, question: str) -> AnswerKind:
         return AnswerKind.NO
     if declines_to_answer(answer, question):
         return AnswerKind.ABSENT
+    # "No dogs are visible" has nothing that parts the no from what follows.
     return AnswerKind.NO if answer.lower().startswith("no ") else AnswerKind.TEXT
 
 
@@ -184,25 +187,31 @@ _SENTENCE_END = re.compile(r"(?<!\b[A-Za-z])[.!?](?=\s|$)|[\n。！？।۔]")
 def _without_lead(answer: str) -> str:
     """The answer without "The answer is", where something stands behind it."""
     ends = [lead.end() for lead in _LEAD.finditer(answer)]
+    # The last one counts, since models reason first and state the answer again.
     remainder = unwrap_markup(answer[ends[-1] :]) if ends else ""
     return remainder if re.search(r"\w", remainder) else answer
 
 
 def _pick(answer: str, options: Sequence[str], question: str) -> tuple[int | None, bool]:
     """(the index of the one option that is picked, whether several are named)."""
+    # 1. All of the text is one option.
     exact = _whole(answer, options)
     if exact is not None:
         return (exact.pop(), False) if len(exact) == 1 else (None, True)
+    # 2. What stands behind "The answer is", else behind a conclusion.
     for lead in (_LEAD, _CONCLUSION):
         starts = [match.end() for match in lead.finditer(answer)]
         if starts and (picked := _pick_stated(answer[starts[-1] :], options)) is not None:
             return picked, False
+    # 3. A line of its own.
     picked = _pick_line(answer, options)
     if picked is not None:
         return picked, False
+    # 4. A yes or no with which one option begins.
     yes_no = _pick_yes_no(answer, options)
     if yes_no is not None:
         return yes_no, False
+    # 5. The one option that the text names.
     mentions = find_mentions(answer, options)
     if declines_to_answer(answer, question) and not _UNSURE.search(answer):
         # An option may itself say that there is nothing.
@@ -210,6 +219,7 @@ def _pick(answer: str, options: Sequence[str], question: str) -> tuple[int | Non
             m for m in mentions if declines_to_answer(options[m.index]) or _is_yes_no(options)
         ]
     picked, several = _only(mentions)
+    # 6. In a single sentence what stands before the reason is the answer.
     reason = _REASON.search(answer)
     if several and reason is not None and _SENTENCE_END.search(answer.rstrip(" .!")) is None:
         picked, _ = _only([m for m in mentions if m.start < reason.start()])
@@ -270,6 +280,7 @@ def _pick_lettered(text: str, options: Sequence[str]) -> int | None:
         other = _LETTER_FORM.match(sentence)
         if other is not None and other["letter"].upper() != form["letter"].upper():
             return None
+    # A reason may name other options and picks none.
     mentions = find_mentions(_REASON.split(sentences[0])[0], options)
     if any(m.denied and m.index == index for m in mentions):
         return None
@@ -315,8 +326,10 @@ def normalise_answer(text: str, question: str = "") -> Terms:
     keep = {"not", "no", "yes"}
     text = read_answer(text).said or text
     filler = (FUNCTION_WORDS - keep) | _HEDGES
+    # Number words and figures compare as equal.
     plain = [NUMBERS.get(w, stem_word(w)) for w in split_words(text) if w not in filler]
     question_words = {NUMBERS.get(w, stem_word(w)) for w in split_words(question)} - keep
+    # Where filler and the question's words are all there is, they are the answer.
     return (
         tuple(w for w in plain if w not in question_words)
         or tuple(plain)

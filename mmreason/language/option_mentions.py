@@ -180,7 +180,9 @@ def _lists(text: str, mentions: list[_Place]) -> list[list[_Place]]:
 def _widest(mentions: list[_Place]) -> list[_Place]:
     """Those that do not lie inside a wider one."""
     widest: list[_Place] = []
+    # Of those that begin at one place the widest comes first.
     for mention in sorted(mentions, key=lambda mention: (mention[0], -mention[1])):
+        # Options of equal words are both named there.
         if not widest or mention[1] > widest[-1][1] or mention[:2] == widest[-1][:2]:
             widest.append(mention)
     return widest

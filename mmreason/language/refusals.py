@@ -161,16 +161,19 @@ def says_absent(text: str, question: str = "") -> bool:
 
 
 def _declines_in_english(text: str, question: str) -> bool:
+    # Lead-ins stand one behind another: "Sorry, but based on the video, it seems that".
     for _ in range(3):
         text = _LEAD_IN.sub("", text, count=1)
     text = text.replace(", however,", "").strip(" \t\n'\"*([-:")
     if text.lower().startswith(("n/a", "n.a")):
         return True
+    # What follows the first clause explains it.
     end = _FIRST_CLAUSE.search(text)
     clause = (text if end is None else text[: end.start()]).rstrip(" .!?)]'\"*:")
     if any(form.fullmatch(clause) for form in _NO_ANSWER):
         return True
     if (bare := re.fullmatch(r"no (.+)", clause, re.IGNORECASE)) is not None:
+        # "No dog" declines only where a dog was asked about; else it is an answer.
         return bool(question) and _is_asked(bare[1], question)
     if (match := _THERE_IS_NO.fullmatch(clause)) is not None:
         return _is_missing(match["thing"], question)

@@ -106,6 +106,7 @@ def make_still_record(span: Span, frame_times_s: Sequence[float]) -> tuple[Memor
     if not frame_times_s:
         return ()
     time_s = min(frame_times_s, key=lambda time_s: abs(time_s - span.middle_s))
+    # A moment has no length: the empty span marks where to look.
     return (MemoryRecord("still", Span(time_s, time_s), "", "frames"),)
 
 
@@ -116,17 +117,20 @@ def read_caption(text: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         >>> read_caption("A dog runs along a beach.")
         ('A dog runs along a beach.', (), ())
     """
+    # From the first brace to the last, since models put prose or a code fence around the object.
     match = _OBJECT.search(text)
     try:
         value = parse_json(match.group()) if match else None
     except JsonInputError:
         value = None
+    # Some models give the events as a list of sentences.
     if isinstance(value, dict) and isinstance(value.get("events"), str | list):
         events = " ".join(_read_texts(value["events"]))
         return events, _read_texts(value.get("entities")), _read_texts(value.get("screen_text"))
     # Cut off at the limit of tokens: the description stands first.
     begun = _EVENTS.search(text)
     if begun:
+        # The text is cut, so no JSON reader takes it; these are the escapes that models write here.
         return begun.group(1).replace('\\"', '"').replace("\\n", " ").strip(), (), ()
     return text.strip(), (), ()
 
@@ -151,6 +155,7 @@ def count_faults(captions: Sequence[str]) -> CaptionFaults:
         CaptionFaults(captions=3, empty=1, repeated=1, refused=0)
     """
     events = [read_caption(caption)[0] for caption in captions]
+    # The first that fits counts: a refusal that is repeated is a refusal.
     kinds = Counter(
         "empty"
         if not event.strip()

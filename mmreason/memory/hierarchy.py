@@ -59,6 +59,7 @@ def group_scenes(leaves: Sequence[MemoryRecord]) -> tuple[tuple[MemoryRecord, ..
         [2, 2]
     """
     count = max(1, round(SCENES_PER_ROOT_OF_LEAVES * math.sqrt(len(leaves))))
+    # Fewer have no bound that leaves two of them on both sides.
     if len(leaves) < 4:
         return (tuple(leaves),) if leaves else ()
     # 1. The weakest bounds between neighbours, by the words on their two sides; none beside
@@ -114,6 +115,7 @@ def draw_text(records: Sequence[MemoryRecord], most_characters: int) -> str:
     room = max(1, most_characters // 60)
     if len(sentences) > room:
         sentences = [sentences[i * len(sentences) // room] for i in range(room)]
+    # Sentences are parted by a blank, for which each gives up a character.
     each = (most_characters + 1) // max(1, len(sentences)) - 1
     return " ".join(_shorten(sentence, each) for sentence in sentences)
 
@@ -136,6 +138,7 @@ def measure_covered_s(records: Sequence[MemoryRecord]) -> float:
 
 def _make_upper(parts: Sequence[MemoryRecord], level: int, text: str) -> MemoryRecord:
     first = parts[0]
+    # A longer record may end after the last one.
     span = Span(first.span.start_s, max(r.span.end_s for r in parts))
     return replace(first, channel="event", span=span, text=text[:MOST_TEXT_CHARACTERS], level=level)
 

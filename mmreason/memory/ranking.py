@@ -45,6 +45,7 @@ def fuse_rankings(
     """
     scores: dict[int, float] = defaultdict(float)
     similarity: dict[int, float] = defaultdict(float)
+    # Places count, not scores: BM25 and cosines have no scale in common.
     for rank, match in enumerate(matches, start=1):
         scores[match.row] += 1 / (FUSION_K + rank)
         if match.coverage >= COVERAGE_FLOOR:
@@ -62,6 +63,7 @@ def _find_largest(values: np.ndarray) -> np.ndarray:
     count = min(MOST_RANKED, len(values))
     if count == 0:
         return np.zeros(0, np.int64)
+    # Only the largest are sorted; the order of the others does not matter.
     top = np.argpartition(-values, count - 1)[:count]
     top = top[np.argsort(-values[top], kind="stable")]
     return top[np.isfinite(values[top])]

@@ -79,5 +79,6 @@ class RecordColumns:
         return {self.models[n]: int(count) for n, count in Counter(numbers.tolist()).items()}
 
     def _is_by(self, model: str) -> np.ndarray:
+        # A model that observed nothing gets a number that no record has.
         number = self.models.index(model) if model in self.models else len(self.models)
         return (self.model == number) | (self.model == -1)

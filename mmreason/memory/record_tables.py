@@ -69,6 +69,7 @@ def insert_records(
     new = size = 0
     for record in records:
         row = (video, record.id, record.channel, *record.span_us, record.text, record.source)
+        # INSERT OR IGNORE: the row count is 0 for a record that is there already.
         inserted = connection.execute(_INSERT, (*row, record.model, record.level)).rowcount
         new += inserted
         size += inserted * (len(record.text.encode()) + _ROW_BYTES)
@@ -83,6 +84,7 @@ def select_records(
     """(number, record) of those beyond a number, in the order in which they were written; None for
     a row that is none, and for those behind more texts than a store holds."""
     room = MOST_TEXT_BYTES
+    # The file may be damaged or foreign, so limits hold for reading as for writing.
     for number, *row in connection.execute(_SELECT, (video, after, MOST_RECORDS)):
         record = _read_record(row)
         room -= 0 if record is None else len(record.text)
@@ -98,6 +100,7 @@ def delete_upper(connection: sqlite3.Connection, video: str, model: str) -> None
         f"{size} FROM records {where}", (video, model)
     ).fetchone()
     connection.execute(f"DELETE FROM records {where}", (video, model))
+    # A new `made_ns` tells readers that rows they hold are gone; adding rows leaves it as it is.
     connection.execute(_SHRINK, (count, size_bytes, time.time_ns(), video))
 
 
@@ -107,6 +110,7 @@ def insert_vectors(
     """Keep the embedding of records by id, as 32-bit floats; the last writer wins."""
     rows = [(video, embedder, i, _to_blob(vector)) for i, vector in vectors.items()]
     connection.executemany(_INSERT_VECTOR, rows)
+    # An embedding that is replaced counts twice: the sum errs towards forgetting early.
     connection.execute(_ADD_SIZE, (sum(len(row[3]) + _ROW_BYTES for row in rows), video))
 
 
@@ -122,9 +126,11 @@ def select_vectors(
         if isinstance(record_id, str) and isinstance(blob, bytes) and len(blob) <= room:
             blobs[record_id] = blob
             room -= len(blob)
+    # A float32 takes 4 bytes, so that a blob of another length is damaged.
     lengths = Counter(len(blob) for blob in blobs.values() if blob and len(blob) % 4 == 0)
     if not lengths:
         return (), np.zeros((0, 0), np.float32)
+    # One embedder writes one width: whatever differs from most cannot be compared with them.
     usual = lengths.most_common(1)[0][0]
     blobs = {i: blob for i, blob in blobs.items() if len(blob) == usual}
     vectors = np.frombuffer(b"".join(blobs.values()), "<f4").reshape(len(blobs), -1)
@@ -150,11 +156,13 @@ def _to_blob(vector: np.ndarray) -> bytes:
 
 def _read_record(row: Sequence[Any]) -> MemoryRecord | None:
     channel, start_us, end_us, text, source, model, level = row
+    # SQLite columns take values of any type, whatever the table declares.
     texts = (channel, text, source, model)
     numbers = (start_us, end_us, level)
     if not all(isinstance(t, str) for t in texts) or not all(type(n) is int for n in numbers):
         return None
     try:
+        # Whole microseconds in the table compare exactly, which float seconds would not.
         span = Span(start_us / 1_000_000, end_us / 1_000_000)
         return MemoryRecord(channel, span, text, source, model, level)
     except ValueError:

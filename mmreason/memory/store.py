@@ -258,6 +258,7 @@ class Store:
         row = (key, text, show_line(video), show_line(model), size, time.time_ns())
         with self._lock, self._translated(), self._connection:
             self._connection.execute(_PUT, row)
+            # Writing a value is a use, so that an older read need not be written down.
             self._used.pop(key, None)
             self._write_uses()
             self._evict_if_due(size)
@@ -347,6 +348,7 @@ class Store:
                     self._connection.execute(f"DELETE FROM {table}")
                 self._used.clear()
             with suppress(sqlite3.OperationalError):
+                # Readers elsewhere block VACUUM, and giving space back is not worth a long wait.
                 self._connection.execute("PRAGMA busy_timeout = 1000")
                 self._connection.execute("VACUUM")
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -408,11 +410,13 @@ class Store:
         for row_id, video, size_bytes, _ in oldest:
             if surplus <= 0:
                 break
+            # A row without a video is one reply; a memory goes as a whole.
             if video is None:
                 gone.append((row_id,))
             else:
                 videos.append(video)
             surplus -= size_bytes
+        # Closed before rows are deleted that it may still be reading.
         oldest.close()
         self._connection.executemany("DELETE FROM replies WHERE rowid = ?", gone)
         for video in videos:

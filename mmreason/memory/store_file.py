@@ -58,13 +58,16 @@ def connect_store(path: str) -> sqlite3.Connection:
         _check_unopened(Path(path))
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
     try:
+        # Functions that a foreign schema names must not run.
         connection.execute("PRAGMA trusted_schema=OFF")
         _limit_rows(connection)
         _check_schema(connection)  # again, now that nobody can swap the file
         _use_wal(connection)
+        # With a write-ahead log this cannot damage the file; a power cut may lose the last replies.
         connection.execute("PRAGMA synchronous=NORMAL")
         if not _is_present(connection):
             with connection:
+                # Takes the right to write at once, or two processes could both find an old version.
                 connection.execute("BEGIN IMMEDIATE")
                 # Another process may have been faster, and leaves nothing to do.
                 for upgrade in _UPGRADES[_pragma(connection, "user_version") :]:
@@ -79,6 +82,7 @@ def connect_store(path: str) -> sqlite3.Connection:
 
 
 def _create_private(path: Path) -> None:
+    # Made before SQLite opens it, which would make it readable by the umask.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     if not path.is_file():
@@ -91,6 +95,7 @@ def _check_unopened(path: Path) -> None:
         header = file.read(20)
     if not header:
         return
+    # Bytes 18 and 19 of the header are the write and read versions: 2 is a write-ahead log.
     is_wal = header[18:20] == b"\x02\x02"
     # A file that expects a log beside it and has none is in nobody's use: nothing is locked.
     alone = "&immutable=1" if is_wal and not Path(f"{path}-wal").exists() else ""

@@ -81,7 +81,9 @@ def extract_query_terms(text: str) -> tuple[QueryTerm, ...]:
     """
     folded = fold_text(text)
     terms: dict[str, QueryTerm] = {}
+    # Function words become spaces, so that no pair reaches across one.
     for run in _UNSPACED.findall(_UNSPACED_FUNCTION.sub(" ", folded)):
+        # A single letter makes no pair and is looked for as a prefix.
         pairs = [run[i : i + 2] for i in range(len(run) - 1)] or [run]
         for pair in pairs:
             terms.setdefault(pair, QueryTerm(pair, is_prefix=len(pair) == 1))

@@ -100,6 +100,7 @@ class TextIndex:
         # 2. The best by BM25 of the texts that hold any of it.
         scores = self._score_texts(" OR ".join(map(_format_term, present)))
         rows = scores if allowed is None else [row for row in scores if allowed[row]]
+        # Equal scores go by number, so that the order does not depend on SQLite.
         best = sorted(rows, key=lambda row: (-scores[row], row))[:MOST_RANKED]
         # 3. How much of the query each holds.
         weights = self._weigh_terms(counts)
@@ -149,6 +150,7 @@ class TextIndex:
         return [row - 1 for (row,) in rows]
 
     def _score_texts(self, query: str) -> dict[int, float]:
+        # FTS5 gives better matches smaller (negative) numbers.
         sql = "SELECT rowid, -bm25(texts) FROM texts WHERE texts MATCH ?"
         return {row - 1: bm25 for row, bm25 in self._connection.execute(sql, (query,))}
 

@@ -117,6 +117,7 @@ class Tree:
 
     def flat_index(self, node_id: NodeId) -> int:
         """0-based position of a node among the nodes of its level."""
+        # The places of an id are the digits of its index in base K.
         index = 0
         for i in node_id:
             index = index * self.branching + (i - 1)
@@ -158,6 +159,7 @@ class Tree:
 
     def _snapped_s(self, bound_s: float) -> float:
         index = bisect.bisect_left(self.cuts_s, bound_s)
+        # Only the cut before and the one behind can be nearest.
         near = self.cuts_s[max(0, index - 1) : index + 1]
         best = min(near, key=lambda cut_s: abs(cut_s - bound_s), default=bound_s)
         return best if abs(best - bound_s) <= SNAP_SHARE * self.leaf_s else bound_s
@@ -205,6 +207,7 @@ def plan_tree(
         chosen = 0
     else:
         usual = [d for d in possible if d <= USUAL_DEPTH]
+        # Ratios are compared: half as long is as far off as twice as long.
         chosen = min(usual, key=lambda d: abs(math.log(length_s / k**d / leaf_s)), default=0)
     inside = tuple(sorted(c for c in set(cuts_s) if span.start_s < c < span.end_s))
     return Tree(span, k, chosen, inside, overlap)

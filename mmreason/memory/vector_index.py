@@ -49,6 +49,7 @@ class Embedder:
                 f"got shape {table.shape}"
             )
         norms = np.linalg.norm(table, axis=1, keepdims=True)
+        # One nan would make a cosine that compares with nothing.
         usable = np.isfinite(norms) & (norms > 0)
         return np.where(usable, table / np.where(usable, norms, 1), 0).astype(np.float32)
 
@@ -117,6 +118,7 @@ class VectorIndex:
         """The cosine below which a text is no nearer than texts are to nonsense. Measured once, and
         again when there are twice as many texts."""
         count = int(self._present.sum())
+        # With more texts some lie nearer to nonsense by chance alone.
         if count >= 2 * self._floor_count:
             queries = self.embedder.embed_texts(make_nonsense(NONSENSE_QUERIES))
             nearest = (self._vectors @ queries.T).max(axis=0, initial=LEAST_FLOOR)

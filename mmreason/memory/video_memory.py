@@ -125,6 +125,7 @@ class VideoMemory:
             cosines, floor = np.zeros(0), 0.0
             if self._vectors is not None:
                 notes.append(self._embed_missing(MOST_EMBEDDED))
+                # Minus infinity keeps what was not asked for out of the ranking.
                 cosines = np.where(
                     asked_for, self._vectors.search(query.text, len(asked_for)), -np.inf
                 )
@@ -143,6 +144,7 @@ class VideoMemory:
             upper = tuple(r for r in self._records if r.level > LEAF and r.model == model)
             if not any(r.level == ROOT for r in upper):
                 scenes = [r for r in upper if r.level == SCENE]
+                # Without descriptions of the lowest level, scenes are what a root can be made of.
                 upper = make_hierarchy(self.select_leaves("event") or scenes)
         inside = [r for r in upper if span is None or r.span.overlap_s(span) > 0]
         return tuple(sorted(inside, key=lambda r: (-r.level, r.span.start_s)))
@@ -181,6 +183,7 @@ class VideoMemory:
         """Embed all that has no embedding yet, a batch at a time; yields how many are left. Ends
         at once without an embedder."""
         while self._vectors is not None:
+            # The lock is given back after each batch, so that searches go on meanwhile.
             with self._lock:
                 self._load_new()
                 missing = self._vectors.find_missing(len(self._records))
@@ -205,6 +208,7 @@ class VideoMemory:
         state = self._store.memory_state(self._video)
         if state.made_ns != self._made_ns:
             self._begin_anew(state.made_ns)
+        # Records are only ever added while `made_ns` stays, so that their count tells of new ones.
         if state.records == self._stored_count:
             return
         # What is damaged counts as read, or each call would read it again.
@@ -222,6 +226,7 @@ class VideoMemory:
         )
         if self._vectors is not None:
             ids, vectors = self._store.read_vectors(self._video, self._vectors.embedder.name)
+            # Embeddings may outlive records that are damaged or were replaced.
             kept = [i for i, record_id in enumerate(ids) if record_id in self._rows]
             self._vectors.add_vectors([self._rows[ids[i]] for i in kept], vectors[kept])
 

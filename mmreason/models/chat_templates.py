@@ -102,6 +102,7 @@ def check_operations(template: object, name: str) -> None:
     """UsageError where the chat template of the model `name` cannot be read, or holds a filter
     that no limit could end. A processor may have several templates by name."""
     sources = template.values() if isinstance(template, dict) else [template]
+    # The extensions that transformers turns on, without which its templates cannot be parsed.
     environment = jinja2.Environment(extensions=["jinja2.ext.loopcontrols", _GenerationTag])
     for source in sources:
         try:
@@ -127,11 +128,13 @@ def check_operations(template: object, name: str) -> None:
 def _is_bounded(node: nodes.Filter) -> bool:
     """Whether a filter, with these arguments, makes at most a few times what it is given."""
     arguments = [*node.args, *(pair.value for pair in node.kwargs)]
+    # What is unpacked here does not tell its size before it runs.
     if node.dyn_args is not None or node.dyn_kwargs is not None:
         return False
     if node.name in _SIZED_FILTERS.split():
         return all(map(_is_small, arguments))
     if node.name == "map" and node.args:
+        # `map` runs a filter by its name, past the checks of this function.
         mapped = node.args[0]
         is_known = isinstance(mapped, nodes.Const) and mapped.value in _MAPPED_FILTERS.split()
         return is_known and len(arguments) == 1
@@ -153,6 +156,7 @@ def _is_small(argument: nodes.Node) -> bool:
 def within_limits(name: str) -> Iterator[None]:
     """Run what renders the chat template of the model `name`. UsageError where the template goes
     beyond a limit or fails, by whichever error of Python its operations raise."""
+    # A debugger or a coverage tool may be tracing, and goes on afterwards.
     before = sys.gettrace()
     sys.settrace(_Meter().enter)
     try:
@@ -178,6 +182,7 @@ class _Meter:
         self._sizes: dict[int, tuple[object, int]] = {}
         """Of lists and mappings by id, with the value itself, so that no id is used anew. The
         sandbox lets none of them change."""
+        # By code object: templates cannot rename the functions that do the work.
         self._checks: dict[object, Callable[[Mapping[str, Any]], int]] = {
             SandboxedEnvironment.call_binop.__code__: self._size_of_operation,
             SandboxedEnvironment.call.__code__: self._size_of_call,
@@ -229,9 +234,11 @@ class _Meter:
         if isinstance(value, str | bytes):
             return len(value)
         if isinstance(value, Namespace):
+            # Jinja2 hides these from templates; a namespace may hold itself.
             attributes = object.__getattribute__(value, "_Namespace__attrs")
             return sum(self._size(item) for item in attributes.values() if item is not value)
         if isinstance(value, int):
+            # A decimal digit takes a little more than three bits.
             return value.bit_length() // 3 + 1
         if isinstance(value, KeysView | ValuesView | ItemsView):
             value = list(value)
@@ -296,6 +303,7 @@ class _Meter:
         return length + (length // max(self._size(old), 1) + 1) * self._size(new)
 
     def _size_of_join(self, between: object, values: object) -> int:
+        # An iterator does not tell its length, so that the most is assumed.
         count = len(values) if isinstance(values, list | tuple | dict | str) else MOST_LINES
         return self._size(values) + count * self._size(between)
 

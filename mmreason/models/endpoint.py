@@ -167,6 +167,7 @@ class EndpointModel:
                 )
             return cls(connection, clip=recipe, engine=engine, options=options, limits=limits)
         except BaseException:
+            # The client is open by now, and nobody else could close it.
             connection.client.close()
             raise
 
@@ -260,6 +261,7 @@ class EndpointModel:
             try:
                 return self._reply(ask).cut_at(request.stop)
             except (ValueError, RuntimeError, OSError) as error:
+                # A failure is an outcome: the replies to the other conversations are still wanted.
                 return " ".join(str(error).split()) or type(error).__name__
 
         outcomes = side_by_side(reply_to, len(conversations), self._limits.concurrency, interrupt)
@@ -277,6 +279,7 @@ class EndpointModel:
         tools_dropped = ""
         thought_only: Reply | None = None
         while True:
+            # 1. No more frames than the server is known to take.
             conversation = self._fit(conversation, ask.request.max_new_tokens)
             with_tools = bool(ask.request.tools) and traits.takes_tools and not tools_dropped
             sent = self._body(ask, conversation, with_tools)
@@ -284,6 +287,7 @@ class EndpointModel:
             if with_tools and not traits.has_called_tools:
                 # A server may fall over tools: that is found out without long pauses.
                 limits = replace(limits, attempts=min(2, limits.attempts))
+            # 2. Ask. A refusal makes the next turn leave out frames, then tools, then a field.
             try:
                 answer = self._client.request(
                     "POST",
@@ -303,7 +307,9 @@ class EndpointModel:
                 elif not traits.learn_refused_field(error, sent, self._own_fields):
                     raise
                 continue
+            # 3. Read the reply, and learn of the server from what went well.
             reply = self._read(answer, ask, conversation, sent)
+            # That tools were at fault is known only when the same request succeeds without them.
             if tools_dropped:
                 traits.drop_tools(f"status {tools_dropped}")
             elif with_tools and reply.calls:
@@ -368,6 +374,7 @@ class EndpointModel:
             body["stop"] = list(request.stop)
         if with_tools:
             body |= {"tools": list(request.tools), "tool_choice": "auto"}
+        # Calls of earlier turns would stand in fields that this server refuses: they go as text.
         elif request.tools or not traits.takes_tools:
             style = replace(style, calls_as_text=True)
             if request.tools:
@@ -403,6 +410,7 @@ class EndpointModel:
         if self._client.has_key and KEY_MARK in reply.written:
             notes += (KEY_CAME_BACK,)
         self._traits.note(*notes)
+        # Text is estimated well enough; what frames cost differs from model to model.
         if isinstance(answer.get("usage"), dict) and count_frames(conversation):
             self._traits.learn_tokens(reply.tokens_in, estimate_tokens(conversation))
         return reply
@@ -442,6 +450,7 @@ def _most_tokens_of(sent: Mapping[str, Any]) -> int:
 def _seed_of(seed: int, index: int) -> int:
     """A seed for one conversation of a call: equal conversations are drawn apart. 31 bits."""
     digest = hashlib.sha256(f"{seed}:{index}".encode()).digest()
+    # 31 bits also fit where a server keeps seeds in signed 32-bit numbers.
     return int.from_bytes(digest[:4], "big") >> 1
 
 

@@ -97,6 +97,7 @@ def checked_url(url: str) -> str:
         raise UsageError(f"the URL of the endpoint cannot be read; {todo}") from error
     if url_parts.scheme not in ("http", "https") or not url_parts.hostname:
         raise UsageError(f"the URL of the endpoint has no host; {todo}")
+    # The URL stands in errors and reports, so that no secret may be part of it.
     if (
         url_parts.username is not None
         or url_parts.password is not None
@@ -107,7 +108,9 @@ def checked_url(url: str) -> str:
             f"the URL of the endpoint at {url_parts.hostname} holds a user, a query or a fragment; "
             f"{todo}, and the key apart from it (api_key, --api-key-file)"
         )
+    # People paste the address of the method itself, which requests add to the base.
     path = url_parts.path.rstrip("/").removesuffix("/chat/completions")
+    # `urlsplit` takes the brackets off an IPv6 address.
     host = f"[{url_parts.hostname}]" if ":" in url_parts.hostname else url_parts.hostname
     return f"{url_parts.scheme}://{host}{'' if port is None else f':{port}'}{path}"
 
@@ -129,6 +132,7 @@ def checked_key(api_key: str | None) -> str | None:
     if api_key is None:
         return None
     key = api_key.strip()
+    # JSON escapes quotes and backslashes: a key with them could not be found in an answer.
     if not key or not key.isascii() or not key.isprintable() or set(key) & set(' "\\'):
         raise UsageError(
             "the API key must be one word of printable ASCII without quotes; nothing was sent"
@@ -148,6 +152,7 @@ class JsonClient:
             headers["Authorization"] = f"Bearer {api_key}"
         self._client = httpx2.Client(
             headers=headers,
+            # Following a redirect could carry the key to another host.
             follow_redirects=False,
             limits=httpx2.Limits(max_connections=limits.concurrency),
         )
@@ -190,7 +195,9 @@ class JsonClient:
                 return self._once(method, url, content, ends_s)
             except _AgainError as failure:
                 pause_s = min(limits.backoff_max_s, limits.backoff_s * 2 ** (attempt - 1))
+                # Half is drawn, so that requests that failed together do not come back together.
                 pause_s = max(pause_s * (0.5 + 0.5 * draw.random()), failure.pause_s)
+                # A pause that would outlast the deadline is not begun.
                 late = pause_s >= left_s(deadline_s)
                 if attempt < limits.attempts and not late and not stop.wait(pause_s):
                     continue
@@ -212,6 +219,7 @@ class JsonClient:
 
     def said(self, text: str) -> str:
         """A server's words made fit for an error: one short line without the key."""
+        # Cleaned again, since making one line may join parts of a key that a line break split.
         line = self.clean(show_line(self.clean(text[:_READ_OF_ERROR])))
         return line if len(line) <= SAID_LIMIT else line[:SAID_LIMIT] + "..."
 
@@ -236,6 +244,7 @@ class JsonClient:
         """The body, within the limit as it was sent and as it is unpacked."""
         chunks, size = [], 0
         for chunk in response.iter_bytes():
+            # The unpacked size counts too: a small compressed body may unpack to any size.
             size = max(size + len(chunk), response.num_bytes_downloaded)
             if size > self._limits.body_bytes:
                 raise RequestError(
@@ -283,6 +292,7 @@ class JsonClient:
             value = self._parse(text)
         except JsonInputError:
             return self.said(text) or "no reason given"
+        # The message is in `error`, in `error.message`, in `message` or in `detail`.
         for key in ("error", "message", "detail"):
             if isinstance(value, dict) and value.get(key):
                 value = value[key]
@@ -304,10 +314,12 @@ def _retry_after_s(header: str | None) -> float:
     if header is None:
         return 0.0
     if re.fullmatch("[0-9]+", header.strip()):
+        # More than nine digits are beyond any wait, and `float` makes infinity of very many.
         digits = header.strip().lstrip("0")
         return _MOST_PAUSE_S if len(digits) > 9 else float(digits or 0)
     try:
         date = parsedate_to_datetime(header[:100])
+        # A date in the zone -0000 comes back without one and means UTC.
         date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
         return min(_MOST_PAUSE_S, max(0.0, (date - datetime.now(UTC)).total_seconds()))
     except (ValueError, TypeError, IndexError, OverflowError):  # what odd dates raise

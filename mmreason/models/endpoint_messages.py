@@ -109,6 +109,7 @@ def _calling_message(message: Message, style: WireStyle) -> dict[str, Any]:
 
 
 def _content(parts: Sequence[Part], style: WireStyle) -> str | list[dict[str, Any]]:
+    # A plain text where there are no frames, since any server takes that.
     if all(isinstance(item, TextPart) for item in parts):
         return _plain_text(parts)
     return [piece for item in parts for piece in _pieces(item, style)]
@@ -149,6 +150,7 @@ def encode_image(
     from PIL import Image
 
     settings: dict[str, Any] = {"quality": quality}
+    # Colours at half the size would smear thin coloured lines.
     if image_format == "jpeg":
         settings["subsampling"] = 0
     file = io.BytesIO()
@@ -180,6 +182,7 @@ def encode_mp4(frames: FrameBatch) -> bytes:
             picture.pts, picture.time_base = stamp, clock
             packets += stream.encode(picture)
         packets += stream.encode(None)
+        # The last frame has no next one that could end it.
         packets[-1].duration = step
         for packet in packets:
             container.mux(packet)

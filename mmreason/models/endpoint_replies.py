@@ -87,6 +87,7 @@ def read_reply(
     SchemaError where `choices[0].message` has neither text, thought nor calls.
     """
     choice, written, told_thought = _choice_and_text(answer)
+    # Limited before cleaning and splitting, so that an endless reply costs no more than a long one.
     most = MOST_CHARACTERS_A_TOKEN * max_new_tokens + SPARE_CHARACTERS
     notes = [
         f"the server wrote a {what} of {len(long):,} characters where {max_new_tokens} tokens were "
@@ -102,6 +103,7 @@ def read_reply(
     calls: tuple[WrittenCall, ...] = ()
     if tool_names:
         calls = _calls_in(choice["message"], clean)
+        # Engines without a parser for this model's format leave its calls in the text.
         if not calls:
             calls, text = read_written_calls(text, tool_names)
     logprobs = _logprobs(choice, most)
@@ -115,10 +117,13 @@ def read_reply(
     if tokens_in is None or tokens_out is None:
         notes.append(NO_USAGE)
     state = answer.get("system_fingerprint")
+    # Short and printable ones only, since the note is shown in terminals and reports.
     if isinstance(state, str) and state.isprintable() and 0 < len(state) <= 100:
         notes.append(f"the server's system_fingerprint is {state}")
+    # The thought was written too, so the estimate counts the raw text where there is one.
     tokens_out = _text_tokens(raw_text or written) if tokens_out is None else tokens_out
     note = ""
+    # A reply that the limit cut says nothing even where the engine hides the thought.
     if not text.strip() and not calls and (thought or _is_cut(choice)):
         note = describe_thought_only(tokens_out)
     elif choice.get("finish_reason") == "content_filter" or choice["message"].get("refusal"):
@@ -148,6 +153,7 @@ def listed_models(answer: dict[str, Any]) -> tuple[ListedModel, ...]:
         name = entry.get("id") if isinstance(entry, dict) else None
         if _is_name(name) and name not in models:
             owner = entry.get("owned_by")
+            # Engines name the context differently; the first length that can be believed is taken.
             lengths = (entry.get(key) for key in _CONTEXT_KEYS)
             models[name] = ListedModel(
                 name,
@@ -177,12 +183,15 @@ def _choice_and_text(answer: dict[str, Any]) -> tuple[dict[str, Any], str, str]:
     if not isinstance(message, dict):
         raise SchemaError(f"expected a text in choices[0].message.content, found {_shown(choice)}")
     text, thought = _text_of(message.get("content"))
+    # A refusal in its own field stands for the text, so that readers see it.
     if text is None and isinstance(message.get("refusal"), str):
         text = message["refusal"]
+    # Servers disagree about this field: DeepSeek has the first name, OpenRouter the second.
     thoughts = [message.get(key) for key in ("reasoning_content", "reasoning")]
     thought = thought or next(
         (candidate.strip() for candidate in thoughts if isinstance(candidate, str)), ""
     )
+    # No text is right beside calls or a thought, and where the limit cut a hidden thought.
     if text is None and not (thought or _has_calls(message) or _is_cut(choice)):
         raise SchemaError(f"expected a text in choices[0].message.content, found {_shown(choice)}")
     return choice, text or "", thought
@@ -200,6 +209,7 @@ def _has_calls(message: dict[str, Any]) -> bool:
 def _calls_in(message: dict[str, Any], clean: Callable[[str], str]) -> tuple[WrittenCall, ...]:
     """The calls in a message's field for them, also where they lack an id or their arguments are an
     object. What has no name is no call."""
+    # Older servers tell a single call in `function_call`, which OpenAI has deprecated.
     entries = message.get("tool_calls")
     if not isinstance(entries, list):
         entries = [{"function": message.get("function_call")}]
@@ -211,6 +221,7 @@ def _calls_in(message: dict[str, Any], clean: Callable[[str], str]) -> tuple[Wri
             continue
         arguments = clean(arguments_as_text(function.get("arguments")))[:MOST_CALL_CHARACTERS]
         call_id = entry.get("id")
+        # Results go back to calls by id, so each needs one of its own.
         taken = {call.id for call in calls}
         if not _is_name(call_id) or call_id in taken:
             call_id = f"call_{len(calls) + 1}"
@@ -230,10 +241,12 @@ def _text_of(content: object) -> tuple[str | None, str]:
         kind = item.get("type") if isinstance(item, dict) else None
         if kind in ("text", "output_text") and isinstance(item.get("text"), str):
             texts.append(item["text"])
+        # Mistral nests parts in a thinking part; others put the text under `text`.
         elif kind in ("thinking", "reasoning"):
             inner = item.get(kind, item.get("text"))
             thought = inner if isinstance(inner, str) else _text_of(inner)[0]
             thoughts.append(thought or "")
+        # A part of unknown kind may hold the answer, and a text without it would be a wrong one.
         else:
             return None, ""
     return "".join(texts), "\n".join(thoughts).strip()
@@ -247,7 +260,9 @@ def _logprobs(choice: dict[str, Any], most: int) -> tuple[float, ...] | None:
     if not isinstance(content, list) or not 0 < len(content) <= most:
         return None
     values = [entry.get("logprob") if isinstance(entry, dict) else None for entry in content]
+    # JSON `true` is an int to Python and no number here.
     numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    # Rounding may lift a log-probability a little above 0; what lies higher is something else.
     if len(numbers) < len(values) or not all(math.isfinite(v) and v <= 1e-3 for v in numbers):
         return None
     return tuple(min(0.0, v) for v in numbers)

@@ -111,6 +111,7 @@ class ServerTraits:
             field = refused_field(str(error), [name for name in _OTHERWISE if name in sent])
         else:
             return False
+        # What the user asked for is never left out without a word: the refusal is told.
         if field is None or field in required:
             return False
         instead = _OTHERWISE[field]
@@ -146,6 +147,7 @@ class ServerTraits:
         """How many tokens the server counts where we estimate so many: its family's own measure."""
         if estimated > 0 and counted > 0:
             with self._lock:
+                # The largest ratio so far, since a request that is too long fails as a whole.
                 self._tokens_ratio = max(self._tokens_ratio or 0.0, counted / estimated)
 
     def expect_tokens(self, estimated: int) -> int | None:

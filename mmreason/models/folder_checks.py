@@ -48,6 +48,7 @@ def check_model_folder(folder: Path) -> None:
         _check_size(folder, path)
     names = {path.name for path in paths}
     pickles = sorted(name for name in names if name.endswith(PICKLES))
+    # Beside safetensors the other formats are never opened.
     if pickles and not any(name.endswith(WEIGHTS) for name in names):
         raise _refusal(
             folder,
@@ -118,6 +119,7 @@ def _check_index(folder: Path, path: Path, index: Any) -> None:
 
 
 def _is_plain_name(shard: str) -> bool:
+    # On Windows a backslash parts folders.
     return shard.endswith(WEIGHTS) and PurePath(shard).name == shard and "\\" not in shard
 
 
@@ -125,6 +127,7 @@ def _check_config(folder: Path, config: Any) -> None:
     if not isinstance(config, dict):
         raise _refusal(folder, "'config.json' holds no object, expected the settings of a model")
     for name, value in _named_values(config):
+        # Some families give a list, with a number for each stage.
         numbers = value if isinstance(value, list) else [value]
         for number in numbers:
             if _COUNTED.search(name) and type(number) in (int, float) and number > MOST_LAYERS:

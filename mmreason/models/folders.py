@@ -53,6 +53,7 @@ def locate_weights(name_or_path: str) -> tuple[str, bool]:
             )
         check_model_folder(folder)
         return str(folder), True
+    # What is in the cache is used without asking the network.
     if _in_cache(name_or_path):
         return name_or_path, True
     _ask_hub(name_or_path)
@@ -117,6 +118,7 @@ def fingerprint_of(folder: Path) -> str:
     Files up to 32 MiB count whole; of larger ones the size and 32 blocks spread over the file.
     """
     digest = hashlib.sha256()
+    # Sorted, since file systems list a folder in orders of their own.
     for path in sorted(p for p in folder.iterdir() if p.suffix in (WEIGHTS, *DESCRIPTIONS)):
         if not path.is_file():
             raise UsageError(f"model folder {str(folder)!r}: {path.name!r} is no regular file")
@@ -127,6 +129,7 @@ def fingerprint_of(folder: Path) -> str:
                 digest.update(file.read(size))
                 continue
             for i in range(BLOCKS):
+                # The first and the last block are always among them.
                 file.seek((size - BLOCK_BYTES) * i // (BLOCKS - 1))
                 digest.update(file.read(BLOCK_BYTES))
     return digest.hexdigest()

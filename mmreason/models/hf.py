@@ -100,6 +100,7 @@ class TransformersModel:
         options: ModelOptions | None = None,
     ):
         options = options or ModelOptions()
+        # A model that reads text only is loaded with a tokenizer in the processor's place.
         self.is_text_only = isinstance(processor, PreTrainedTokenizerBase)
         check_hf_options(options, name, is_text_only=self.is_text_only)
         self.model = model.eval()
@@ -129,6 +130,7 @@ class TransformersModel:
             self.tokenizer.chat_template if self.is_text_only else processor.chat_template
         )
         self._template_variables = template_variables(options, template, name)
+        # The option decides; where it is silent the model's name does.
         self._thinks = options.enable_thinking is True
         self._thinks = self._thinks or (options.enable_thinking is None and thinks_by_name(name))
         text_config = model.config.get_text_config()
@@ -248,6 +250,7 @@ class TransformersModel:
                 options=options,
             )
         except UsageError:
+            # A mistake of the user already says what to do.
             raise
         # Readers of configurations, tokenizers, weights and templates raise any kind for a broken
         # folder, the ones written in Rust a bare Exception.
@@ -288,10 +291,12 @@ class TransformersModel:
         request.refuse_constraint(self.name)
         if not self.takes_tools:
             request.refuse_tools(self.name)
+        # Takes the place of greedy decoding only: draws that a caller asked for keep theirs.
         if request.temperature == 0 and self.options.temperature:
             request = replace(request, temperature=self.options.temperature)
         conversations, max_new_tokens = request.conversations, request.max_new_tokens
         samples = request.temperature > 0
+        # `fork_rng` saves the CPU's generator by itself; a GPU's has to be named.
         devices = [self.model.device] if self.model.device.type == "cuda" else []
         replies: dict[int, Reply] = {}
         errors: dict[int, str] = {}
@@ -300,20 +305,24 @@ class TransformersModel:
         with (
             torch.inference_mode(),
             torch.random.fork_rng(devices, enabled=samples),
+            # Small weights lose more time to handing work to threads than they gain by them.
             limit_threads(1 if self._is_small else torch.get_num_threads()),
         ):
             if samples:
                 torch.manual_seed(request.seed)
             while waiting:
+                # 1. The next batch; conversations that do not fit are shortened or given up.
                 group = self._next_stack(waiting)
                 inputs = self.prepare(list(group.values()), tools=request.tools)
                 shorter = self._shorten(group, inputs, max_new_tokens, errors)
+                # Padding follows the longest prompt: what is left of a batch is prepared anew.
                 if shorter or any(index in errors for index in group):
                     waiting |= shorter
                     waiting = {
                         i: conversation for i, conversation in waiting.items() if i not in errors
                     }
                     continue
+                # 2. Generate, where the weights lie and in their type.
                 inputs = inputs.to(self.model.device)
                 if not self.is_text_only:
                     inputs = inputs.to(dtype=self.model.dtype)
@@ -328,6 +337,7 @@ class TransformersModel:
                     ),
                     stopping_criteria=stopping_criteria(ends),
                 )
+                # 3. Read the replies; those that a thought cut off are asked for again, once.
                 reader = ReplyReader(
                     model=self.model,
                     tokenizer=self.tokenizer,
@@ -335,6 +345,7 @@ class TransformersModel:
                     tool_names=[str(tool["function"]["name"]) for tool in request.tools],
                 )
                 written = dict(zip(group, reader.read_rows(inputs, out, ends.lengths), strict=True))
+                # A reply that had room for a thought and was cut off all the same is final.
                 again = {} if limit > max_new_tokens else self._cut_thoughts(written, limit)
                 for index in written.keys() - again.keys():
                     reply = add_cost(written[index], cut_thoughts.pop(index, None))
@@ -370,6 +381,7 @@ class TransformersModel:
         if self._context_tokens is None:
             return {}
         shorter = {}
+        # Without padding, so that a short prompt loses no frames to a long neighbour.
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
         for (index, conversation), length in zip(group.items(), lengths, strict=True):
             if length + max_new_tokens <= self._context_tokens:

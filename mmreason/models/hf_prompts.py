@@ -79,6 +79,7 @@ class PromptWriter:
         frames = [batch for _, clips in prepared for batch in clips]
         metadata = [video_metadata(batch) for batch, kind in frames if kind == "video"]
         same_size = all(self._fits(batch) for batch, _ in frames)
+        # On the left, so that what the model writes follows each prompt directly.
         settings: dict[str, Any] = {"text_kwargs": {"padding": True, "padding_side": "left"}}
         resizing = {"do_resize": False} if same_size and self.factor > 1 else {}
         if metadata:
@@ -140,6 +141,7 @@ class PromptWriter:
                 if isinstance(item, TextPart):
                     content.append({"type": "text", "text": self._harmless(item.text)})
                     continue
+                # Where the template tells no times, a line of text before the clip does.
                 if item.kind == "video" and not self.traits.tells_times:
                     content.append({"type": "text", "text": times_line(item.frames.times_s)})
                 if item.kind == "video" and as_video:

@@ -36,6 +36,7 @@ class ReplyReader:
         start = attention_mask.shape[1]
         ends = end_ids_of(self.model.generation_config)
         new_ids = out.sequences[:, start:]
+        # Step by step, since all logits at once would take steps x vocabulary in float32.
         columns = [
             torch.log_softmax(step.float(), dim=-1).gather(1, new_ids[:, i : i + 1])
             for i, step in enumerate(out.logits)
@@ -46,6 +47,7 @@ class ReplyReader:
         rows = zip(new_ids.tolist(), logprobs, attention_mask, visual, are_open, strict=True)
         for index, (row, row_logprobs, mask, tokens_visual, opened) in enumerate(rows):
             row = row[: stopped_after.get(index)]
+            # Rows that ended early are padded up to the longest.
             length = next((i + 1 for i, token in enumerate(row) if token in ends), len(row))
             ids = tuple(row[:length])
             thought, text, raw_text, calls = self._read(ids, opened)

@@ -26,6 +26,7 @@ def reads_text_only(source: str, *, local_files_only: bool) -> bool:
         source, local_files_only=local_files_only, trust_remote_code=False
     )
     config = type(read)
+    # Families with eyes may have a class for text alone as well.
     has_eyes = config in AutoModelForImageTextToText._model_mapping
     return not has_eyes and config in AutoModelForCausalLM._model_mapping
 

@@ -86,6 +86,7 @@ def _shows_frames(process: Process, takes_video: bool) -> bool:
 
 def _tells_times(process: Process, takes_video: bool) -> bool:
     if takes_video:
+        # The same frames at another time: only what tells times makes another prompt of them.
         early, late = (_ids(process([_asked(_clip(2, start))], False)) for start in (0.0, LATER_S))
         return early != late
     # Single images get a label each: it has to stand before its own image.
@@ -113,6 +114,7 @@ def _mixes_kinds(process: Process, image_token_id: int | None) -> bool:
 
 def _stacks_uneven(process: Process) -> bool:
     conversations = [_asked(_clip(2)), _asked(_clip(4))]
+    # A batch has to read as each of its conversations does alone.
     together = _ids(process(conversations, False))
     return together == [_ids(process([conversation], False))[0] for conversation in conversations]
 
@@ -122,6 +124,7 @@ def _sanitizes(process: Process, takes_video: bool, control_ids: Mapping[str, in
     ids_of_controls = set(control_ids.values())
     contents = [(), (_image(),), *([(_clip(2),)] if takes_video else [])]
     for content in contents:
+        # Chat templates write control tokens themselves: only what the text adds counts.
         plain, armed = (
             [
                 i

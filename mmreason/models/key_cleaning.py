@@ -73,6 +73,7 @@ def _pattern_of(key: str) -> str:
     spellings = dict.fromkeys(
         key[start : start + PART_LENGTH] for start in range(len(key) - PART_LENGTH + 1)
     )
+    # A look at the first letter spares most places the long alternatives.
     first = re.escape("".join(sorted({spelling[0] for spelling in spellings})))
     return rf"(?=[{first}])(?=({'|'.join(map(re.escape, spellings))}))"
 

@@ -101,6 +101,7 @@ def why_outside(frames: np.ndarray) -> str:
     """
     reasons = []
     for index, frame in enumerate(frames):
+        # Clips of stills repeat a frame, which is measured once.
         if index and np.array_equal(frame, frames[index - 1]):
             reasons.append(reasons[-1])
         else:
@@ -119,6 +120,7 @@ def frame_signs(frame: np.ndarray) -> FrameSigns:
     off = levels - ground[:, :, None]
     distance = np.abs(off).max(0)
     is_ground = distance <= GROUND_LEVELS
+    # Five bits a channel, which is how the tables of colours are indexed.
     cell = tuple(np.moveaxis(frame >> 3, -1, 0))
     is_figure, is_bright = (table[cell] & (distance > LOOSE_LEVELS) for table in _figure_tables())
     explained = (distance <= LOOSE_LEVELS) | _grown(is_figure, RIM_PX)
@@ -137,12 +139,14 @@ def _best_ground(levels: np.ndarray) -> np.ndarray:
     """float32 (3, H): the ground, in the light and lift, that fits most of a few pixels of
     `levels` (3, H, W)."""
     _, height, width = levels.shape
+    # A sample tells the grounds apart; all pixels would take many times as long.
     rows = np.linspace(0, height - 1, min(height, 20)).astype(int)
     columns = np.linspace(0, width - 1, min(width, 36)).astype(int)
     few = levels[:, rows][:, :, columns]
     grounds = _grounds(height)
     off = [few[c][None] - grounds[:, c][:, rows, None] for c in range(3)]
     near = _all_within(off, GROUND_LEVELS + MOST_LIFT)
+    # Encoders raise or lower all levels together: the mean difference near a ground tells it.
     lift = ((off[0] + off[1] + off[2]) * near).sum((1, 2)) / np.maximum(3 * near.sum((1, 2)), 1)
     lift = lift.clip(-MOST_LIFT, MOST_LIFT).astype(np.float32)
     lifted = [distance - lift[:, None, None] for distance in off]
@@ -169,6 +173,7 @@ def _grounds(height: int) -> np.ndarray:
 def _figure_tables() -> tuple[np.ndarray, np.ndarray]:
     """bool (32, 32, 32) each: whether a colour, five bits a channel, is one of the nine, bright or
     striped; and whether it is a bright one."""
+    # The middle of each cell of eight levels.
     axis = np.arange(32, dtype=np.float32) * 8 + 3.5
     cells = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1)
     tables = [np.zeros((32, 32, 32), bool) for _ in range(2)]
@@ -176,6 +181,7 @@ def _figure_tables() -> tuple[np.ndarray, np.ndarray]:
         for table, least in zip(tables, (STRIPE, BRIGHT), strict=True):
             dark = least * colour
             along = colour - dark
+            # Distance to the line between the darkest stripe and the full colour.
             fraction = ((cells - dark) @ along / (along @ along)).clip(0, 1)
             off = np.linalg.norm(cells - (dark + fraction[..., None] * along), axis=-1)
             table |= off <= FIGURE_LEVELS
@@ -195,6 +201,7 @@ def _slope(light: np.ndarray, target: np.ndarray, is_ground: np.ndarray) -> floa
 
 def _thickness(figure: np.ndarray) -> float:
     count = int(figure.sum())
+    # The limit is that of a frame of 144 x 80 pixels and grows with the size.
     if count < THICKNESS_PIXELS * figure.size / (144 * 80):
         return math.nan
     return 1 - float((_grown(~figure, 1) & figure).sum()) / count
@@ -202,6 +209,7 @@ def _thickness(figure: np.ndarray) -> float:
 
 def _grown(mask: np.ndarray, reach_px: int) -> np.ndarray:
     """The mask with all pixels within `reach_px` of it, diagonals included."""
+    # Along columns, then along rows, which together reach the diagonals.
     for axis in (0, 1):
         grown = mask.copy()
         for step in range(1, reach_px + 1):

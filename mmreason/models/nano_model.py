@@ -119,6 +119,7 @@ class NanoModel:
         plans = self._plans(request.conversations)
         # One batch: what is asked, and whether the things that it takes for granted are there.
         questions = [c for plan in plans for c in plan.conversations]
+        # Deadlines are one a conversation, of which there may be more now.
         inner_request = replace(request, conversations=questions, stop=(), deadlines_s=())
         written = iter(self.inner.generate(inner_request))
         done = []
@@ -137,6 +138,7 @@ class NanoModel:
         plans = []
         for conversation in conversations:
             shown_and_text = _shown_and_asked(conversation)
+            # The rules know prompts of one turn alone: others reach the weights as they are.
             if shown_and_text is None:
                 plans.append(_Plan((conversation,)))
                 continue
@@ -155,6 +157,7 @@ class NanoModel:
     def _plan(self, frames: FramesPart, text: str) -> _Plan:
         """What to ask in the place of `text`, or why not."""
         prompts = self.clip.prompts
+        # Split at the expression, so that it can be read back from a prompt.
         start, end = prompts.locate.split("{expression}")
         if text == prompts.caption:
             return _Plan((_one_turn(frames, text),), ReplyKind.CAPTION)
@@ -178,6 +181,7 @@ class NanoModel:
         reply = _with_cost_of(replies)
         if plan.kind is None:
             return reply
+        # 1. What a question takes for granted must be there.
         if plan.taught is not None:
             for thing, there in zip(plan.taught.things, replies[1:], strict=True):
                 if is_decline(there.text) or not is_answer(there.text, "yes_no"):
@@ -187,6 +191,7 @@ class NanoModel:
                     text = "no" if plan.taught.yes else f"there is no {thing}"
                     absent = replace(reply, text=text, note=note)
                     return self._calibrated(absent, plan.kind, there.confidence)
+        # 2. The reply must be one that the weights were taught to give.
         text, taught = reply.text, plan.taught
         if plan.kind is ReplyKind.CAPTION:
             text = whole_sentences(text)
@@ -199,6 +204,7 @@ class NanoModel:
         if not is_one:
             return _refused(reply)
         note = f"asked as {plan.asked_as!r}" if plan.asked_as else ""
+        # 3. A yes-or-no question went out as one for the thing, whose answer is compared.
         if taught is not None and taught.yes and not is_decline(text):
             note = f"{note}, answered {text!r}"
             text = "yes" if text.rstrip(".") == taught.yes else "no"

@@ -171,6 +171,7 @@ class ModelOptions:
         """The options in a TOML file. UsageError for a file that cannot be read or holds others."""
         try:
             with Path(path).open("rb") as file:
+                # One byte beyond the limit tells a longer file without reading all of it.
                 content = file.read(MOST_FILE_BYTES + 1)
             if len(content) > MOST_FILE_BYTES:
                 raise ValueError(f"has more than {MOST_FILE_BYTES:,} bytes")
@@ -209,6 +210,7 @@ class ModelOptions:
         if self.max_frames is not None:
             changes["frames"] = self.max_frames
         if self.longest_px is not None:
+            # A fixed size would contradict the longest side that is asked for.
             changes |= {"longest_px": self.longest_px, "size_px": None}
         if self.box_dialect is not None:
             changes["box_dialect"] = self.box_dialect
@@ -263,6 +265,7 @@ def _value_of(text: str) -> Any:
     try:
         return parse_json(text)
     except JsonInputError:
+        # Meant as JSON: taken as a plain word, the mistake would only show at the server.
         if text.startswith(("{", "[")):
             raise UsageError(f"--option: {show_line(text)[:60]!r} is no JSON") from None
         return text

@@ -133,6 +133,7 @@ def calls_tool(reply: Reply) -> bool:
         except JsonInputError:
             continue
         if call.name == "mark_time" and isinstance(arguments, dict):
+            # Compared as texts, since some models write the number in quotes.
             return str(arguments.get("time_s")) == str(_TIME_S)
     return False
 

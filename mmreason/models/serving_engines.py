@@ -103,6 +103,7 @@ def find_engine(
     """
     by_host = _HOSTS.get((urlsplit(url).hostname or "").lower())
     by_owner = next((_OWNERS[owner] for owner in owners if owner in _OWNERS), None)
+    # What the user names goes first; a host is surer than the word of a server.
     name = served_by or by_host or by_owner
     if name is None:
         return UNKNOWN_ENGINE
@@ -145,5 +146,6 @@ def is_own_network(url: str) -> bool:
     try:
         address = ip_address(host)
     except ValueError:
+        # Without a dot a name is one of the local network.
         return "." not in host or host.endswith((".local", ".lan", ".internal", ".localhost"))
     return address.is_loopback or address.is_private

@@ -42,6 +42,7 @@ def is_thought_only(reply: Reply) -> bool:
     return (
         not reply.text
         and not reply.calls
+        # A thought that the engine hides is known by its note alone.
         and (bool(reply.thought) or reply.note.startswith(_THOUGHT_ONLY.partition("{")[0]))
     )
 

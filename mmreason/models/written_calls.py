@@ -53,10 +53,12 @@ def read_written_calls(
     if len(text) > MOST_CHARACTERS:
         return (), text
     found = [*_tagged(text), *_mistral(text), *_llama(text)]
+    # Beside a marked call, JSON without a mark is an example or part of the answer.
     found = found or list(_unmarked(text, tool_names))
     calls: list[WrittenCall] = []
     beside, end_of_last = [], 0
     for start, end, pairs in sorted(found, key=lambda stretch: stretch[0]):
+        # Two forms may match one stretch, which then counts once.
         if start < end_of_last or len(calls) + len(pairs) > MOST_CALLS:
             continue
         calls += [
@@ -107,6 +109,7 @@ def arguments_as_text(arguments: object) -> str:
 
 def _tagged(text: str) -> Iterator[_Found]:
     for match in _TAGGED.finditer(text):
+        # Families fill one tag in their own ways: JSON (Qwen), XML (Qwen3-Coder), keys (GLM).
         pairs = _calls_in_json(match[1]) or _call_in_xml(match[1]) or _call_of_glm(match[1])
         if pairs:
             yield match.start(), match.end(), pairs
@@ -137,6 +140,7 @@ def _llama(text: str) -> Iterator[_Found]:
         bodies = [bodies[0], *("{" + body for body in bodies[1:])]
         pairs = [pair for body in bodies for pair in _calls_in_json(body)]
         if pairs:
+            # Llama writes nothing but calls behind its mark.
             yield start, len(text), pairs
 
 
@@ -160,6 +164,7 @@ def _calls_in_json(body: str) -> list[tuple[str, str]]:
         value = [_json_in(line) for line in body.splitlines() if line.strip()]
     values = value if isinstance(value, list) else [value]
     pairs = [_call_of_object(item) for item in values]
+    # Where one is no call, the JSON is of another kind.
     return [pair for pair in pairs if pair is not None] if all(pairs) else []
 
 

@@ -199,6 +199,7 @@ def _steps_table(answer: Answer) -> Table:
         for group in agent_round.groups:
             if is_long and len(group.steps) > 1:
                 _add_row(table, number, group)
+                # The number of a round stands on its first row only.
                 number = ""
                 continue
             for index, step in enumerate(group.steps, start=group.first):

@@ -52,6 +52,7 @@ def stop_words(answer: Answer) -> str:
     # No frame was looked at, so the usual sentence would not be true.
     if answer.stop_reason is StopReason.ANSWERED and is_quotation(answer):
         return QUOTED_WORDS
+    # The usual sentence speaks of an answer, of which there is none.
     if not answer.answered and answer.stop_reason is not StopReason.ABSTAINED:
         return sentence.replace(
             "This is the best answer until then.", "Nothing could be answered by then."

@@ -62,6 +62,7 @@ def _object(record: type, shared: dict[str, Any]) -> dict[str, Any]:
         if not record_field.metadata.get("optional", False):
             required.append(record_field.name)
     description = _one_line(inspect.getdoc(record) or "")
+    # What is left out where it is 0 cannot be required.
     if getattr(record, "JSON_WITHOUT_ZEROS", False):
         description, required = f"{description} Numbers that are 0 may be left out.", []
     return {
@@ -87,6 +88,7 @@ def _type(kind: Any, shared: dict[str, Any]) -> dict[str, Any]:
         return {"anyOf": [_type(one, shared) for one in inside]}
     if kind is type(None):
         return {"type": "null"}
+    # A tuple of fixed length has a kind for each of its places.
     if origin is tuple and Ellipsis not in inside:
         exact = {"minItems": len(inside), "maxItems": len(inside)}
         return {"type": "array", "prefixItems": [_type(one, shared) for one in inside], **exact}
@@ -124,10 +126,12 @@ def _field_docs(record: type) -> dict[str, str]:
     """Docstrings that stand below the fields of a class, its bases' first."""
     docs: dict[str, str] = {}
     for base in reversed(record.__mro__):
+        # Bases of the standard library have sources too, but no fields of ours.
         if not (is_dataclass(base) or issubclass(base, Enum)) or base.__module__ == "enum":
             continue
         body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
         assert isinstance(body, ast.ClassDef)
+        # What documents a field is the text that stands right behind it.
         for pair in itertools.pairwise(body.body):
             match pair:
                 case (

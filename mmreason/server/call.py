@@ -111,6 +111,7 @@ class Call:
 
     def result_of(self, future: Future[Value]) -> Value:
         """Wait for another thread's result. Raises what `check` does, and what the future holds."""
+        # Waits in short steps: a wait on the future alone would not notice a cancelled call.
         while not future.done():
             self.check()
             wait([future], timeout=min(CHECK_INTERVAL_S, self.remaining_s))

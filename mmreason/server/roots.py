@@ -91,9 +91,11 @@ class Roots:
         """
         with self._parent_of(name) as (walk, last):
             path = walk.path_of(last)
+            # Looked at before it is opened, since opening a pipe or a device may have effects.
             try:
                 kind = os.stat(last, dir_fd=walk.here, follow_symlinks=False).st_mode
                 if stat.S_ISREG(kind):
+                    # Opened from the folder of the walk; the path is only the file's name.
                     raw = io.FileIO(path, opener=lambda _, __: walk.open_file(last))
                     return io.BufferedReader(raw)
             except OSError as error:
@@ -106,9 +108,11 @@ class Roots:
         the folder cannot be read or has too many."""
         try:
             with self._parent_of(path) as (walk, _):
+                # A descriptor made with O_PATH cannot be listed, so that the folder is opened anew.
                 descriptor = os.open(".", _LIST, dir_fd=walk.here)
                 try:
                     with os.scandir(descriptor) as entries:
+                        # One more than the limit tells a folder that has too many.
                         names = [entry.name for entry in islice(entries, MAX_LISTED_FILES + 1)]
                 finally:
                     os.close(descriptor)
@@ -121,6 +125,7 @@ class Roots:
         """The walk to the folder that holds what `name` leads to, and the name of that in it."""
         line = show_line(name[:MAX_PATH_BYTES])
         steps = _parts(name)
+        # An absolute path is walked from the top, a relative one from each folder in turn.
         starts = [[]] if name.startswith("/") else self._starts()
         dangling: list[str] = []
         for start in starts:
@@ -134,6 +139,7 @@ class Roots:
                         "in them, or start the server with --root FOLDER for its folder too"
                     ) from error
                 except OSError as error:
+                    # Only what is not there is looked for in the next folder.
                     if error.errno != errno.ENOENT:
                         raise UsageError(f"{line}: {_reason(error)}") from error
                     is_there = False
@@ -192,11 +198,13 @@ class _Walk:
         """Walk to the folder of the last part; returns the name in it, "." for the folder itself.
         Raises _OutsideError where that folder is below no root, or where the way ends outside of
         them, and OSError."""
+        # A stack, so that the parts of a link are walked before what stood behind it.
         ahead = list(reversed(steps))
         try:
             while ahead:
                 step = ahead.pop()
                 if step == "..":
+                    # At the top `..` leads nowhere, as in the system itself.
                     if len(self._folders) > 1:
                         os.close(self._folders.pop()[1])
                     continue
@@ -208,6 +216,7 @@ class _Walk:
                 elif self._is_inside:
                     return step
                 else:
+                    # The last part may be a root itself, which only opening it tells.
                     self._push(step, os.open(step, _PASS, dir_fd=self.here))
         except OSError as error:
             # What is outside is not told, not even whether it is there.
@@ -221,6 +230,7 @@ class _Walk:
     def open_file(self, name: str) -> int:
         """Open a regular file of the folder that the walk has come to. Raises OSError."""
         descriptor = os.open(name, _READ, dir_fd=self.here)
+        # Another file may have taken the name since it was looked at.
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise OSError(errno.ENOENT, "is no regular file any more")
@@ -242,6 +252,7 @@ class _Walk:
         try:
             return os.readlink(name, dir_fd=self.here)
         except OSError as error:
+            # EINVAL: the entry is there and is no link.
             if error.errno == errno.EINVAL:
                 return None
             raise
@@ -251,6 +262,7 @@ class _Walk:
         self.links.append(target)
         if len(self.links) > MAX_LINKS:
             raise OSError(errno.ELOOP, f"leads through more than {MAX_LINKS} links")
+        # An absolute target begins again at the top.
         if target.startswith("/"):
             while len(self._folders) > 1:
                 os.close(self._folders.pop()[1])

@@ -86,6 +86,7 @@ class Tools:
             CallKind.FRAMES: Semaphore(FRAME_CALLS),
             CallKind.INSPECT: Semaphore(INSPECT_CALLS),
         }
+        # A thread for each call that can have its turn, so that no turn waits for a thread.
         self._threads = CapacityLimiter(1 + FRAME_CALLS + INSPECT_CALLS)
 
     async def ask(
@@ -121,6 +122,7 @@ class Tools:
         tell what next_steps say."""
 
         def report_step(number: int, doing: str) -> None:
+            # The work runs in a thread, while messages are sent by the event loop.
             from_thread.run(context.report_progress, number, None, show_line(doing))
 
         def work(call: Call) -> ToolOutput:
@@ -287,6 +289,7 @@ class Tools:
         turns = self._turns[kind]
         async with create_task_group() as group:
             group.start_soon(_cancel_together, call)
+            # The wait for a turn is part of the time of the call.
             with move_on_after(call.remaining_s) as wait:
                 await turns.acquire()
             if wait.cancelled_caught:
@@ -297,8 +300,11 @@ class Tools:
                         _outcome_of, work, call, limiter=self._threads
                     )
                 finally:
+                    # `run_sync` returns only when its thread has ended, cancelled or not.
                     turns.release()
+            # Ends `_cancel_together`, for which the group would wait without end.
             group.cancel_scope.cancel()
+        # Raised outside of the group, which would wrap it in an exception group.
         if isinstance(outcome, str):
             raise ToolError(outcome)
         return outcome
@@ -350,11 +356,13 @@ def _as_tool_result(output: ToolOutput) -> CallToolResult:
     values = _show_strings(output.values.model_dump(by_alias=True))
     text = json.dumps(values, ensure_ascii=False, allow_nan=False)
     content: list[ContentBlock] = [TextContent(type="text", text=text)]
+    # Pictures carry no time of their own, so that a text with it stands before each.
     for picture in output.pictures:
         label = f"{picture.label} {format_time(picture.time_s)}:"
         content.append(TextContent(type="text", text=label))
         data = b64encode(picture.jpeg).decode()
         content.append(ImageContent(type="image", data=data, mime_type="image/jpeg"))
+    # The text read back, so that both forms hold the same values.
     return CallToolResult(content=content, structured_content=json.loads(text))
 
 
@@ -447,6 +455,7 @@ def serve_stdio(service: VideoService, model: str) -> None:
     signal.signal(signal.SIGINT, _end)
     try:
         build_server(service, model).run("stdio")
+    # The SDK works in task groups, which wrap a broken pipe.
     except BaseExceptionGroup as group:
         if group.subgroup(BrokenPipeError) is None:
             raise
@@ -456,5 +465,6 @@ def serve_stdio(service: VideoService, model: str) -> None:
 def _end(number: int, frame: object) -> None:
     """Leave at once: a thread that reads standard input, and a model at work, cannot be
     interrupted. Nothing is left half done, since the store commits each reply by itself."""
+    # Unbuffered, since the signal may come in the middle of a buffered write.
     os.write(2, b"interrupted\n")
     os._exit(_INTERRUPTED)

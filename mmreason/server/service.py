@@ -87,6 +87,7 @@ class VideoService:
         self.limits = limits or CallLimits()
         self._load = load
         self._open_store = open_store
+        # A thread of its own: loading goes on when the call that began it is over.
         self._loader = ThreadPoolExecutor(1, "load model")
         self._loading: Future[Reasoner] | None = None
         self._lock = threading.Lock()
@@ -117,6 +118,7 @@ class VideoService:
         `frames` and `seconds` are the client's budget, within the limits of a call."""
         checked_question(question)
         checked_options(options)
+        # For its checks alone: the budget is made below, when the time that is left is known.
         self.limits.budget(frames, seconds, call.remaining_s)
         with self._opened(call, video) as (file, opened):
             part = checked_part(start_s, end_s, opened.info)
@@ -129,8 +131,10 @@ class VideoService:
                 budget=self.limits.budget(frames, seconds, call.remaining_s),
                 subtitles=_take_lines(lines, part),
             )
+            # Ends the work of the generator where the call is cancelled between two steps.
             with closing(steps):
                 for number, step in enumerate(steps, start=1):
+                    # Not `check`: when time is over the reasoner ends by itself, with an answer.
                     call.check_cancelled()
                     report_step(number, f"step {number}: {step.call.name} {step.observation.span}")
         pictures = evidence_pictures(steps.answer)
@@ -204,6 +208,7 @@ class VideoService:
             raise UsageError(f"count must be 1 to {MOST_SHEET_FRAMES} frames, got {count}")
         with self._opened(call, video) as (file, opened):
             part = checked_part(start_s, end_s, opened.info)
+            # Middles of equal parts: each frame stands for the part around it.
             middles = (np.arange(count) + 0.5) / count
             batch = opened.frames_at(
                 (part.start_s + middles * part.duration_s).tolist(),
@@ -307,6 +312,7 @@ class VideoService:
         """The model, loaded once: it goes on loading where the call is ended meanwhile."""
         with self._lock:
             loading = self._loading
+            # A load that failed is tried again; one that goes on is shared by all calls.
             if loading is None or (loading.done() and loading.exception() is not None):
                 loading = self._loading = self._loader.submit(self._load)
                 is_loaded = False
@@ -317,6 +323,7 @@ class VideoService:
         try:
             return call.result_of(loading)
         except TimeoutError as error:
+            # The load itself may have failed with a time-out, which is not the wait's.
             if loading.done():
                 raise
             raise UsageError(

@@ -62,6 +62,7 @@ class SubtitleReader:
         notes: list[str] = []
         beside = self.roots.names_beside(self.video_name)
         for match in match_subtitle_files(Path(self.video_name), beside):
+            # Forced subtitles hold foreign passages only and would pass for all that is said.
             if match.is_forced:
                 continue
             name = match.path.name
@@ -79,11 +80,14 @@ class SubtitleReader:
             inside = None
         if inside is not None:
             return replace(inside, path=self.video_name, notes=(*notes, *inside.notes))
+        # An empty set carries the notes of what could not be read, where None would hide them.
         return Subtitles(lines=(), path=self.video_name, notes=tuple(notes)) if notes else None
 
     def _container_times(self) -> ContainerTimes | None:
+        # A scripted world has no container whose clock could begin elsewhere.
         if is_world_script(self.video_path):
             return None
+        # Without a limit of memory there is no process apart in which to read.
         if self.options.memory_limit_mb is None:
             return container_times(self.video_path)
         from mmreason.video.isolation.subtitles import container_times_in_process

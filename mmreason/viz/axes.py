@@ -57,6 +57,7 @@ def axis_from_zero(largest: float) -> Axis:
         >>> [tick.text for tick in axis_from_zero(0.9).ticks]
         ['0.00', '0.25', '0.50', '0.75', '1.00']
     """
+    # Values that are all 0 need an axis too.
     largest = largest if largest > 0 else 1.0
     step = _round_step(0, largest)
     high = math.ceil(largest / step - 1e-9) * step
@@ -73,6 +74,7 @@ def doubling_axis(smallest: float, largest: float, about: str) -> Axis:
         ['8', '16', '32', '64']
     """
     low = math.floor(math.log2(smallest))
+    # One doubling at least, so that the axis has a length.
     high = max(low + 1, math.ceil(math.log2(largest)))
     ticks = tuple(AxisTick(2.0**power, f"{2**power:,}") for power in range(low, high + 1))
     return Axis(low=2.0**low, high=2.0**high, ticks=ticks, scale="log", about=about)
@@ -95,6 +97,7 @@ def _multiples(step: float, low: float, high: float) -> list[float]:
 
 
 def _round_step(low: float, high: float) -> float:
+    # Rounded up from a quarter of the range, which leaves two to five ticks.
     rough = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(rough))
     return next(n * power for n in (1, 2, 2.5, 5, 10) if n * power >= rough * (1 - 1e-9))
@@ -113,6 +116,7 @@ def format_ticks(values: Sequence[float]) -> list[str]:
         # A zero that is off by rounding would be told as 1e-20.
         return [format_number(v if abs(v) > step / 2 else 0.0) for v in values]
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    # A step such as 0.25 needs one digit more than its power of ten.
     if any(abs(v * 10**digits - round(v * 10**digits)) > 1e-6 for v in values):
         digits += 1
     # Adding 0.0 turns -0.0 into 0.0.
@@ -129,6 +133,7 @@ def format_number(value: float) -> str:
     if 1_000 <= abs(value) < 1e6:
         return f"{value:,.0f}"
     text = f"{value:.3g}"
+    # Down to 1e-4 the format `g` writes zeros in place of a power.
     if 0 < abs(value) < 1e-3 and "e" not in text:
         digits, _, power = f"{value:.2e}".partition("e")
         text = digits.rstrip("0").rstrip(".") + f"e{power}"

@@ -89,6 +89,7 @@ def draw_line_charts(
         y = _TOP + 8 + 20 * i
         marks.append(Dot(x=legend_x, y=y, radius=5, paint=_colour(i)))
         marks.append(Label(x=legend_x + 12, y=y, text=name))
+    # A legend of many names is higher than the plots.
     total_height = max(_TOP + height + 52, _TOP + 20 * len(names) + 20)
     return Drawing(width=legend_x + _LEGEND, height=total_height, marks=marks, title=title)
 
@@ -181,6 +182,7 @@ def draw_heat_map(
     for j, column in enumerate(columns):
         x = _CELLS_LEFT + (j + 0.5) * _CELL
         marks.append(Label(x=x, y=bottom + 14, text=column, size=11, anchor="middle"))
+    # Wide enough for the title, however few the cells are.
     width = max(_CELLS_LEFT + len(columns) * _CELL + 16, 420)
     return Drawing(width=width, height=bottom + 30, marks=marks, title=title)
 

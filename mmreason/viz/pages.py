@@ -25,6 +25,7 @@ def load_templates(package: str, folder: str) -> Environment:
     return Environment(
         loader=ChoiceLoader([PackageLoader(package, folder), PackageLoader("mmreason", "viz")]),
         autoescape=True,
+        # A misspelt name in a template is an error, not an empty place.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
