@@ -159,8 +159,8 @@ def _draw_drafts(rng: random.Random, script: VideoScript) -> list[ItemDraft]:
         _ask_summary(script),
         _ask_label(rng, script),
     ]
-    told = [line for line in script.speech if line.kind != "chatter"]
-    drafts += [_ask_speech(script, line) for line in told[:2]]
+    fact_lines = [line for line in script.speech if line.kind != "chatter"]
+    drafts += [_ask_speech(script, line) for line in fact_lines[:2]]
     return drafts + _ask_unanswerable(rng, script)
 
 
@@ -208,12 +208,12 @@ def _ask_of_shot(script: VideoScript, family: str, index: int) -> ItemDraft:
     slots = _scene_slots(script, shot.event) | {"things": script.genre.things[shot.thing]}
     right = _detail(script, family, shot)
     assert right is not None
-    others = [_detail(script, family, other) for other in script.shots]
+    details = [_detail(script, family, other) for other in script.shots]
     return ItemDraft(
         family=family,
         slots=slots,
         right=right,
-        wrong=[text for text in others if text is not None],
+        wrong=[text for text in details if text is not None],
         rule="any",
         shots=(index,),
         fact=_same("event" if family == "when" else family),
@@ -408,8 +408,8 @@ def _ask_unanswerable(rng: random.Random, script: VideoScript) -> list[ItemDraft
         )
         for family, event in zip(families, script.unused, strict=False)
     ]
-    told = {(line.kind, line.topic) for line in script.speech}
-    silent = [t for t in range(len(genre.topics)) if ("price", t) not in told]
+    told_facts = {(line.kind, line.topic) for line in script.speech}
+    silent = [t for t in range(len(genre.topics)) if ("price", t) not in told_facts]
     if silent:
         drafts.append(
             ItemDraft(

@@ -91,10 +91,10 @@ def _draw_events(
     solo = [Event(rng.choice(people), v, o) for v, o in pairs[:SOLO_PAIRS]]
     shared = [Event(p, v, o) for v, o in pairs[SOLO_PAIRS:] for p in people]
     rng.shuffle(shared)
-    unused, shown = shared[:UNUSED_EVENTS], shared[UNUSED_EVENTS:]
-    if count - len(solo) > len(shown):
+    unused, available = shared[:UNUSED_EVENTS], shared[UNUSED_EVENTS:]
+    if count - len(solo) > len(available):
         raise UsageError(f"{count} shots are too many for one video of {genre.name}")
-    events = solo + shown[: count - len(solo)]
+    events = solo + available[: count - len(solo)]
     rng.shuffle(events)
     return events, tuple(unused)
 

@@ -103,14 +103,14 @@ class ShotReader:
             return "A person does something in a room."
         texts = [self._told(index, times_s, language) for index in sorted(self._shots_at(times_s))]
         chosen = [[sentences[0]] if sentences else [] for sentences in texts]
-        room = most_tokens - sum(count_tokens(s) for told in chosen for s in told)
+        room = most_tokens - sum(count_tokens(s) for caption_lines in chosen for s in caption_lines)
         # Details in turns, so that a long caption tells a little of each shot.
         for number in range(1, max((len(sentences) for sentences in texts), default=0)):
-            for told, sentences in zip(chosen, texts, strict=True):
+            for caption_lines, sentences in zip(chosen, texts, strict=True):
                 if number < len(sentences) and count_tokens(sentences[number]) <= room:
-                    told.append(sentences[number])
+                    caption_lines.append(sentences[number])
                     room -= count_tokens(sentences[number])
-        return "\n".join(" ".join(told) for told in chosen) or "Nothing is shown."
+        return "\n".join(" ".join(caption_lines) for caption_lines in chosen) or "Nothing is shown."
 
     def _told(self, index: int, times_s: Sequence[float], language: Language) -> list[str]:
         """The sentences about one shot, as the habits let them through."""
@@ -145,16 +145,16 @@ class ShotReader:
             return item.options[number] if item.options else "something"
         if item.rule == "heard":
             return item.answer_text if item.fact in context else None
-        seen = shots | self._shots_told(item, context)
+        seen_shots = shots | self._shots_told(item, context)
         if item.rule == "most":
-            return item.answer_text if len(seen) >= LEAST_SUMMARY_SHOTS else None
+            return item.answer_text if len(seen_shots) >= LEAST_SUMMARY_SHOTS else None
         if item.rule == "count":
-            count = len(seen.intersection(item.shots))
+            count = len(seen_shots.intersection(item.shots))
             return str(count) if count else None
         if item.rule in ("first", "last"):
-            return _pick_in_order(item, seen)
-        found = seen.intersection(item.shots)
-        enough = found == set(item.shots) if item.rule == "all" else bool(found)
+            return _pick_in_order(item, seen_shots)
+        proof_shots = seen_shots.intersection(item.shots)
+        enough = proof_shots == set(item.shots) if item.rule == "all" else bool(proof_shots)
         return item.answer_text if enough and item.rule != "never" else None
 
     def _pick_proof(self, item: NaturalItem, times_s: Sequence[float]) -> list[float]:
@@ -170,11 +170,11 @@ class ShotReader:
 
     def _shots_told(self, item: NaturalItem, context: str) -> set[int]:
         """Shots whose event and fact stand in one line of the text, in any language."""
-        wanted = range(len(self._starts_s)) if item.rule == "most" else item.shots
+        shot_indices = range(len(self._starts_s)) if item.rule == "most" else item.shots
         lines = [line for line in context.splitlines() if len(line) > 8]
         return {
             index
-            for index in wanted
+            for index in shot_indices
             if index >= 0
             for sentences in self._sentences.values()
             for line in lines
@@ -187,13 +187,13 @@ class ShotReader:
         is said; who sees nothing names the first."""
         if self.habits.is_blind or self.habits.is_stubborn:
             return "1: 4"
-        told = [
+        event_texts = [
             sentences[index]["event"]
             for sentences in self._sentences.values()
             for index in item.shots
             if index >= 0
         ]
-        clues = [item.fact] if item.rule == "heard" else told
+        clues = [item.fact] if item.rule == "heard" else event_texts
         entries = re.findall(r"(?m)^\[(\d+)\] (.*)$", context)
         lines = [
             f"{n}: 4 tells of it" for n, text in entries if any(clue in text for clue in clues)
@@ -218,7 +218,7 @@ class ShotReader:
     ) -> str:
         """A JSON object with the keys that the prompt shows, as far as their names say what is
         wanted."""
-        known: dict[str, object] = {
+        values_by_key: dict[str, object] = {
             "score": 1,
             "answer": spoken,
             "text": spoken,
@@ -231,7 +231,7 @@ class ShotReader:
         }
         form: dict[str, object] = {}
         for key, bracket in _JSON_KEY.findall(text) or [("text", "")]:
-            value = known.get(key, "")
+            value = values_by_key.get(key, "")
             # A list where the form has one, a text where it has none.
             is_list = isinstance(value, list)
             form[key] = value if is_list or not bracket else [value] * bool(value)
@@ -309,10 +309,10 @@ def _pick_word(item: NaturalItem, words: Sequence[str], context: str) -> str:
 def _pick_in_order(item: NaturalItem, seen: set[int]) -> str | None:
     """The option that comes first or last among those that are shown. One event has no order; the
     last visit is the last that one knows of."""
-    shown = [i for i in item.shots if i in seen]
-    if len(shown) < (1 if item.family == "visitor_last" else 2):
+    shown_shots = [i for i in item.shots if i in seen]
+    if len(shown_shots) < (1 if item.family == "visitor_last" else 2):
         return None
-    shot = min(shown) if item.rule == "first" else max(shown)
+    shot = min(shown_shots) if item.rule == "first" else max(shown_shots)
     return item.options[item.shots.index(shot)] if item.options else item.answer_text
 
 

@@ -124,8 +124,8 @@ def _ask_kind(inquiry: Inquiry) -> PlayPart[str]:
     reply = yield from ask_model(action)
     if isinstance(reply, Stopped):
         return ""
-    words = re.findall(r"[a-z]+", reply.text.lower())
-    named = dict.fromkeys(word for word in words if word in KINDS)
+    reply_words = re.findall(r"[a-z]+", reply.text.lower())
+    named = dict.fromkeys(word for word in reply_words if word in KINDS)
     # One that names several has not decided.
     return next(iter(named)) if len(named) == 1 else ""
 

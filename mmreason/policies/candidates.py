@@ -145,15 +145,15 @@ def split_parts(notes: Sequence[Note], most_characters: int) -> list[list[Note]]
         >>> [len(part) for part in split_parts(notes, 8)]
         [2, 1]
     """
-    parts: list[list[Note]] = []
+    groups: list[list[Note]] = []
     room = 0
     for note in notes:
-        if not parts or len(note.text) > room:
-            parts.append([])
+        if not groups or len(note.text) > room:
+            groups.append([])
             room = most_characters
-        parts[-1].append(note)
+        groups[-1].append(note)
         room -= len(note.text)
-    return parts
+    return groups
 
 
 def holds_text(text: str, answer: str) -> bool:
@@ -163,11 +163,11 @@ def holds_text(text: str, answer: str) -> bool:
         >>> holds_text("It comes from Cracow.", "cracow"), holds_text("It is twice.", "ice")
         (True, False)
     """
-    words = " ".join(answer.casefold().strip(" .").split())
-    if not words:
+    wording = " ".join(answer.casefold().strip(" .").split())
+    if not wording:
         return False
     # Letters of scripts without spaces have no word boundary between them.
-    pattern = rf"(?<![a-z0-9]){re.escape(words)}(?![a-z0-9])"
+    pattern = rf"(?<![a-z0-9]){re.escape(wording)}(?![a-z0-9])"
     return re.search(pattern, " ".join(text.casefold().split())) is not None
 
 

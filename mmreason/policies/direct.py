@@ -94,7 +94,7 @@ class Global:
         if "search" not in self.without:
             overview = CallTools("read what is known of it", (Overview(span=span),), opening=True)
             results = yield from call_tools(overview)
-            notes = [note for seen in results.observations for note in seen.notes]
+            notes = [note for observation in results.observations for note in observation.notes]
             cues = tuple(f"{note.span} {note.text}" for note in notes[:CUE_LINES])
         is_checked = "check" not in self.without
         if not self.by_shots:

@@ -32,8 +32,8 @@ def answer_from_memory(
 ) -> Observation:
     """What a call tells. Raises UsageError for a query that cannot be asked."""
     if isinstance(call, Overview):
-        known = memory.select_leaves("event") if call.leaves else memory.overview(call.span)
-        return _observe(call.span, known, "" if known else NOTHING_READ)
+        overview = memory.select_leaves("event") if call.leaves else memory.overview(call.span)
+        return _observe(call.span, overview, "" if overview else NOTHING_READ)
     if isinstance(call, SearchMemory):
         query = MemoryQuery(
             call.text,

@@ -177,11 +177,11 @@ LOOP_TOOLS: tuple[Tool, ...] = (
 
 def _look(video: AskedVideo, spans: tuple[Span, ...], question: str, frames: int) -> LookAtSpans:
     # The model's own question is another one: the options do not belong to it.
-    own = question.strip()
-    is_same = not own or own == video.question
+    model_question = question.strip()
+    is_same = not model_question or model_question == video.question
     return LookAtSpans(
         spans=spans,
-        question=video.question if is_same else own,
+        question=video.question if is_same else model_question,
         options=video.options if is_same else (),
         frames=frames,
     )

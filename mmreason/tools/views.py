@@ -127,9 +127,9 @@ def _deal_out(count: int, lengths_s: Sequence[float]) -> list[int]:
     """How many of `count` each of these gets: one, and of the others by length."""
     total_s = sum(lengths_s) or 1.0
     extra = count - len(lengths_s)
-    shares = [extra * length_s / total_s for length_s in lengths_s]
-    dealt = [int(share) for share in shares]
-    by_rest = sorted(range(len(shares)), key=lambda i: dealt[i] - shares[i])
+    quotas = [extra * length_s / total_s for length_s in lengths_s]
+    dealt = [int(quota) for quota in quotas]
+    by_rest = sorted(range(len(quotas)), key=lambda i: dealt[i] - quotas[i])
     for i in by_rest[: extra - sum(dealt)]:
         dealt[i] += 1
     return [1 + more for more in dealt]
