@@ -170,6 +170,7 @@ class Reasoner:
             preset = find_preset(compat)
             policy, tree = preset.policy, preset.tree
             watcher = watcher.with_clip(preset.adapt_clip(watcher.clip))
+        # One model in both roles: the preset's frames hold for its decisions as well.
         decider = watcher if observer is None else loaded
         return cls(
             decider,
@@ -340,6 +341,7 @@ class Reasoner:
         self, question: Question, subtitles: SubtitleChoice, budget: Budget, seed: int
     ) -> AgentRun[Answer]:
         started, limit_s = time.perf_counter(), budget.seconds
+        # Deadlines go by `monotonic`, as models take them; the cost by `perf_counter`.
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
         with _opened(question.video) as source:
             tree, roles = self._tree(source), self.roles

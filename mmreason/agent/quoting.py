@@ -91,6 +91,7 @@ class Transcript:
         quoted = select_quotable(self.question.text, self.passages)
         if not quoted or draft.decline is Decline.ABSENT:
             return draft
+        # A limit that ended the search stays the stop reason: a quotation does not undo it.
         by_itself = draft.stop_reason is StopReason.ABSTAINED
         return AnswerDraft(
             text=format_quotation(quoted),

@@ -69,9 +69,11 @@ def draw_items(script: VideoScript, languages: Sequence[Language]) -> tuple[Natu
     rendered: list[tuple[ItemDraft, Text, tuple[Text, ...]]] = []
     closed_count = 0
     for draft in drafts:
+        # Drawn once for all languages, which ask the same question with the same options.
         way = rng.choice(ways[draft.family])
         options = _draw_options(rng, draft)
         if draft.family not in CLOSED:
+            # Counted over these families alone: every fourth is open, whatever stands between.
             closed_count += 1
             options = () if closed_count % OPEN_EVERY == 0 else options
         rendered.append((draft, way, options))
@@ -83,7 +85,9 @@ def draw_items(script: VideoScript, languages: Sequence[Language]) -> tuple[Natu
 
 
 def _draw_options(rng: random.Random, draft: ItemDraft) -> tuple[Text, ...]:
+    # No set: its order differs from process to process, and the draw with it.
     wrong = list(dict.fromkeys(text for text in draft.wrong if text != draft.right))
+    # A wrong option more where none is right: their number may not give that away.
     count = OPTIONS if draft.right is None else OPTIONS - 1
     chosen = rng.sample(wrong, min(count, len(wrong)))
     options = chosen if draft.right is None else [draft.right, *chosen]
@@ -107,11 +111,13 @@ def _render(
     if draft.option_shots:
         shots = tuple(draft.option_shots.get(option, -1) for option in options)
     is_ordered = draft.rule in ("first", "last")
+    # Of an order only the shot of the right event proves the answer.
     gold = [draft.option_shots[draft.right]] if is_ordered and draft.right else draft.shots
     spans = tuple(script.shots[i].span for i in gold)
     if draft.rule == "most":
         spans = (Span(0.0, script.duration_s),)
     elif draft.rule == "heard":
+        # A line of speech is its own proof: it is found by its words in this language.
         text = say(draft.fact, language)
         spans = tuple(
             line.span for line in script.speech if say_speech(script.genre, line, language) == text
@@ -138,6 +144,7 @@ def _render(
 
 def _draw_drafts(rng: random.Random, script: VideoScript) -> list[ItemDraft]:
     """A draft of each family, about as many different shots as there are."""
+    # The first shot also tells the theme: it is left to the summary.
     shots = list(range(1, len(script.shots)))
     rng.shuffle(shots)
     signed = [i for i in shots if script.shots[i].sign is not None]
@@ -244,6 +251,7 @@ def clock_time(time_s: float) -> str:
 
 
 def _ask_after(rng: random.Random, script: VideoScript, index: int) -> ItemDraft:
+    # Nothing comes after the last shot.
     index = min(index, len(script.shots) - 2)
     event, following = script.shots[index].event, script.shots[index + 1].event
     wrong = [s.event for s in script.shots if s.event not in (event, following)]

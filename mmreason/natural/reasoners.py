@@ -141,6 +141,7 @@ class Turn:
         runs = _RUNS.search(text)
         video = Span(float(runs[1]), float(runs[2])) if runs else Span(0.0, item.duration_s)
         earlier_calls = [call for message in conversation for call in message.calls]
+        # Without native tools the calls stand in what the model wrote.
         if not earlier_calls:
             earlier_calls = _calls_in_text(conversation)
         looked = [
@@ -178,6 +179,7 @@ class Turn:
         # 1. An answer where a look gave one, after as many as were refuted.
         sightings = [(i, says) for i, says in self.results if not _is_absent(says)]
         if self.refuted < len(sightings):
+            # The newest: those before it were claimed already, and refuted.
             evidence_id, says = sightings[-1]
             return (self._answer(says, evidence_id),)
         if only_answer or len(self.looked) >= MOST_LOOKS * SPANS_A_LOOK:
@@ -206,7 +208,9 @@ class Turn:
             return None
         kind, topic = speech_fact
         form = say(read_shared_texts().speech[kind], self.item.language)
+        # The sentence with its topic filled in; what it states stands in the gap that is left.
         pattern = re.escape(form).replace(re.escape("{topic}"), re.escape(topic))
+        # `re.escape` has put a backslash before each brace.
         pattern = re.sub(r"\\\{(?:number|city)\\\}", r"(.+?)", pattern)
         for _, text in self.lines:
             if match := re.search(pattern, text):
@@ -227,8 +231,10 @@ class Turn:
         chosen: list[Span] = []
         for score, span in scored:
             wide = _at_most(span, LOOK_S).clip(self.video)
+            # Another look may show up to half of it again; stretches of one look may not overlap.
             is_new = all(wide.overlap_s(other) < 0.5 * wide.duration_s for other in self.looked)
             is_apart = all(wide.overlap_s(other) == 0 for other in chosen)
+            # One word in common is chance, and lines far below the best only thin out the frames.
             if score >= max(2, best - 2) and is_new and is_apart and wide.duration_s > 0:
                 chosen.append(wide)
             if len(chosen) == SPANS_A_LOOK:
@@ -242,6 +248,7 @@ class Turn:
         return [Span(s, min(self.video.end_s, s + 0.9 * step_s - shift_s)) for s in starts_s]
 
     def _answer(self, says: str, evidence_id: str) -> WrittenCall:
+        # A look at the user's own question had the options: its reply begins with a letter.
         letter = re.match(r"\W*([A-H])\b", says)
         if self.item.options and letter and LETTERS.index(letter[1]) < len(self.item.options):
             return self._call("answer", {"choice": letter[1], "evidence_ids": [evidence_id]})

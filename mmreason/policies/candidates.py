@@ -64,6 +64,7 @@ def read_ranking(reply: str, count: int) -> tuple[int, ...]:
     """
     scored = [(int(number), int(score)) for number, score in _RANK_LINE.findall(reply)]
     numbers = [number for number, score in scored if score > 1]
+    # Some models list the numbers alone.
     if not scored:
         numbers = [int(number) for number in _RANK_NUMBER.findall(reply)]
     return tuple(dict.fromkeys(number for number in numbers if number < count))
@@ -95,6 +96,7 @@ def keep_above_mean(
         return []
     mean = sum(scores) / len(scores)
     ranked = sorted(range(len(scores)), key=lambda i: -scores[i])
+    # A top score always counts: where all have it, none lies above the mean.
     kept_indices = [i for i in ranked if scores[i] > mean or scores[i] >= TOP_SCORE]
     if not kept_indices and max(scores) > 1:
         kept_indices = ranked
@@ -127,6 +129,7 @@ def spread_evenly(candidates: Sequence[Candidate], count: int) -> list[Candidate
         [1, 4, 7]
     """
     count = min(count, len(candidates))
+    # The middles of equal bins, so that neither end is preferred.
     return [candidates[int((i + 0.5) * len(candidates) / count)] for i in range(count)]
 
 
@@ -183,4 +186,5 @@ def cut_line(text: str) -> str:
 
 
 def _covers(candidates: Sequence[Candidate], new: Candidate) -> bool:
+    # A look at it would show mostly the same frames again.
     return any(c.span.overlap_s(new.span) > 0.5 * new.span.duration_s for c in candidates)

@@ -107,6 +107,7 @@ class Global:
         # A few windows tell no count and no order: the inspector needs all shots again.
         is_checked &= reading is not None and len(reading.call.spans) <= SHOTS_CHECKED
         if reading is not None:
+            # The times that a count names are of single shots; its evidence is all of them.
             reading = replace(reading, seen_at_s=())
         yield from claim_reading(inquiry, reading, is_checked=is_checked, together=True)
 

@@ -67,6 +67,7 @@ def estimate_cost(tree: Tree, recipe: ClipRecipe, info: VideoInfo, budget: Budge
     # What a scan would find is not known: moments stand in for it, as many as there can be.
     stand_ins = [StillFrame(node.span.middle_s, node.span) for node in tree.children()]
     scanned = is_long(tree)
+    # Times a truth value: without a scan no moment stands in.
     first = stand_ins[:1] * FIRST_MOMENTS * scanned
     more = stand_ins[:1] * (MORE_MOMENTS + 1) * scanned
     opening = [

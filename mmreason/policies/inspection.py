@@ -208,12 +208,14 @@ def _says_same(inquiry: Inquiry, first: Reading, second: Reading) -> PlayPart[bo
         return first.agrees_in_choice(second)
     question = inquiry.question.text
     terms = [set(normalise_answer(item.text, question)) for item in (first, second)]
+    # One within the other, such as "red" in "a red tie", agrees without a request.
     if terms[0] <= terms[1] or terms[1] <= terms[0]:
         return True
     text = COMPARE.format(question=ask_text(question), first=first.text, second=second.text)
     action = AskModel([Message("user", (TextPart(text),))], COMPARE_TOKENS, may_fail=True)
     reply = yield from ask_model(action)
     if isinstance(reply, Stopped):
+        # Without a verdict the other answer counts neither for nor against.
         return None
     word = re.search(r"\b(same|partly|different)\b", reply.text.lower())
     return {"same": True, "different": False}.get(word[1]) if word else None

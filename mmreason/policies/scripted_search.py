@@ -131,10 +131,12 @@ class _Search:
         if self.reads_first and self.hears:
             ways.insert(0, self.read_speech)
         for way in ways:
+            # A refused batch may leave room for one look, which is worth it only without an answer.
             if self.is_spent and self.answers:
                 break
             if (yield from way(described)):
                 return
+            # The way that found nothing may have described more of the video.
             described, _ = yield from read_known(self.inquiry)
         yield from self.claim_best()
 
@@ -154,6 +156,7 @@ class _Search:
         if len(chunks) > 1:
             ranked: list[list[Candidate]] = []
             for chunk in chunks[:MOST_PARTS]:
+                # Chunks are merged by rank: scores of different requests do not compare.
                 ranked.append((yield from self.rank(chunk)))
             best = interleave(*ranked)[:BEST_PASSAGES]
             passages = [Note(candidate.span, candidate.text) for candidate in best]
@@ -209,6 +212,7 @@ class _Search:
         """Stretches that something speaks for, the best first."""
         span = self.inquiry.tree.span
         if "search" in self.without:
+            # Enough for one batch, which is looked at as it is.
             self.stretches = even_stretches(span, RETRIEVED + SAFETY)
             return []
         lines = yield from self.read_video(known)
@@ -251,6 +255,7 @@ class _Search:
         """The next candidates, taken from the list, and a few that nothing speaks for."""
         batch = candidates[:RETRIEVED]
         del candidates[:RETRIEVED]
+        # What waits for a later batch is no safety candidate of this one.
         used = {candidate.span for candidate in (*batch, *candidates)}
         unused = [stretch for stretch in self.stretches if stretch.span not in used]
         safety = spread_evenly(unused, RETRIEVED + SAFETY - len(batch))
@@ -280,6 +285,7 @@ class _Search:
         # A stretch that could not be shown says nothing, for or against.
         scores = [read_score(observation.text) for _, observation in scored]
         best = keep_above_mean([candidate for candidate, _ in scored], scores, SPANS)
+        # No call came back: the order of the candidates has to decide.
         return best or ([] if scores else batch[:SPANS])
 
     def look_at(self, candidates: list[Candidate]) -> PlayPart[bool]:
@@ -315,8 +321,10 @@ class _Search:
             return
         pool = [reading for reading, _ in self.answers]
         pool += [r for _, check in self.answers for r in check.readings if r.answers]
+        # The same words from different frames are the best sign where no check agreed.
         votes = Counter(reading.text for reading in pool)
         text, count = votes.most_common(1)[0]
+        # The last look that said it, with its inspection; else the inspector's own reading.
         reading, inspection = next(
             ((r, check) for r, check in reversed(self.answers) if r.text == text),
             (next(r for r in pool if r.text == text), None),

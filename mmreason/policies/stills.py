@@ -82,6 +82,7 @@ def survey_video(inquiry: Inquiry, cues: Sequence[str], why: str) -> PlayPart[Re
     spans = [still.span for still in stills]
     # What looks like something shown before is in no still: a person who comes back, a scene again.
     gaps = find_gaps(inquiry.tree.span, spans)
+    # The longest first, as far as the frames go: it hides the most.
     gaps.sort(key=lambda gap: -gap.duration_s)
     spans = sorted([*spans, *gaps[: SURVEY_FRAMES - len(spans)]])
     frames = max(LEAST_SURVEY_FRAMES, len(spans))
@@ -95,9 +96,11 @@ def find_gaps(video: Span, spans: Sequence[Span]) -> list[Span]:
         >>> find_gaps(Span(0, 60), [Span(0, 20), Span(30, 60)])
         [Span(start_s=20, end_s=30)]
     """
+    # Edges pair up as gaps: from the end of one stretch to the start of the next.
     edges = [video.start_s]
     for span in merge_spans(spans):
         edges += [span.start_s, span.end_s]
     edges.append(video.end_s)
+    # Stretches may reach beyond the video: what is left there is empty, not negative.
     gaps = [Span(edges[i], max(edges[i], edges[i + 1])) for i in range(0, len(edges), 2)]
     return [gap for gap in gaps if gap.duration_s >= LEAST_GAP_S]

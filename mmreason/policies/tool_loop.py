@@ -157,9 +157,11 @@ class _Conversation:
         """Until an answer stands or the turns are over; why a led search has to take over, or an
         empty text."""
         inquiry = self.inquiry
+        # No more turns than the budget has rounds: it would take away the one that answers.
         turns = min(self.policy.turns, inquiry.budget.rounds or self.policy.turns)
         outline = yield from self.read_outline()
         survey_text = ""
+        # An outline of half a video tells nothing of the other half: that is surveyed too.
         if not outline or not self.is_known:
             survey_text = yield from self.survey()
         self.tell("system", system_text(turns, native=self.is_native))
@@ -173,6 +175,7 @@ class _Conversation:
             action = AskModel(tuple(self.messages), TURN_TOKENS, tools=tuple(tools), may_fail=True)
             reply = yield from ask_model(action)
             if isinstance(reply, Stopped):
+                # A spent budget leaves nothing for a led search either.
                 if reply.reason is not StopReason.MODEL_FAILED:
                     yield from self.claim_refuted()
                     return ""
@@ -213,6 +216,7 @@ class _Conversation:
             results = yield from call_tools(read)
             speech = [note for observation in results.observations for note in observation.notes]
             self.passages += speech
+            # Marked, so that what is said is not taken for what is seen.
             notes += [Note(note.span, f"said: {note.text}") for note in speech]
         return sorted(notes, key=lambda note: note.span.start_s)
 
@@ -233,6 +237,7 @@ class _Conversation:
     def tell(self, role: Role, text: str, call_id: str = "") -> None:
         """Say something to the model; what the user says twice in a row becomes one message."""
         if role == "user" and self.messages and self.messages[-1].role == "user":
+            # Many chat templates refuse two messages of one role in a row.
             before = self.messages.pop().parts
             self.messages.append(Message("user", (*before, TextPart("\n" + text))))
             return
@@ -240,6 +245,7 @@ class _Conversation:
 
     def add_turn(self, reply: Reply) -> None:
         """Take what the model wrote into the conversation; its thought is not part of it."""
+        # Cut: a model that repeats itself would fill its context with its own words.
         text_parts = (TextPart(reply.text[:4_000]),)
         if reply.calls:
             self.messages.append(Message("assistant", text_parts, calls=reply.calls))
@@ -248,6 +254,8 @@ class _Conversation:
 
     def tell_result(self, call: ReadCall, text: str) -> None:
         """Answer a call: as a tool where the model called it as such, else as the user."""
+        # A model that is sent tools may still write its call as text. No message holds it then, and
+        # servers refuse a result whose call they have not seen.
         is_native = any(call.written in message.calls for message in self.messages)
         if is_native:
             self.tell("tool", text, call.written.id)
@@ -263,6 +271,7 @@ class _Conversation:
         if letter is None and is_last and reply.text.strip() and not self.inquiry.question.options:
             # The last turn asks for an answer alone: what it says is one.
             answer = WrittenAnswer(text=reply.text.strip()[:500])
+        # Before the last turn a bare letter counts only after a reminder of the tools.
         elif letter is not None and (is_last or self.invalid):
             answer = WrittenAnswer(choice=letter)
         else:
@@ -321,6 +330,7 @@ class _Conversation:
         results = yield from call_tools(CallTools("", tuple(tool for _, tool in accepted)))
         for (number, tool), observation in zip(accepted, results.observations, strict=False):
             result_texts[number] = result_text(observation, tool, self.remember(tool, observation))
+        # The budget ended among them: every call needs a result, or servers refuse the next turn.
         for number, _ in accepted[len(results.observations) :]:
             result_texts[number] = BUDGET_SPENT
         return result_texts
@@ -328,6 +338,7 @@ class _Conversation:
     def refuse(self, call: ToolCall) -> str:
         """Why a call is not made that could be: it repeats another, or shows too many frames. Empty
         where it is made, which is counted here."""
+        # The same stretches once more, with another question or other frames, and no third time.
         earlier_looks = [look for look in self.looks if look.spans == getattr(call, "spans", ())]
         if call in earlier_looks or len(earlier_looks) > 1:
             return REPEATED
@@ -348,6 +359,7 @@ class _Conversation:
             if not isinstance(call, ReadTranscript):
                 return ""  # its records have ids of their own
             self.passages += observation.notes
+        # Numbered by tool over all turns, so that an id names one observation to the end.
         number = sum(earlier_id.startswith(call.name) for earlier_id in self.seen_spans) + 1
         evidence_id = f"{call.name}-{number}"
         self.seen_spans[evidence_id] = call.spans if isinstance(call, LookAtSpans) else (call.span,)
@@ -359,6 +371,7 @@ class _Conversation:
         """Hold an answer against its evidence and the inspector; what the model is told of it."""
         yield from record_note(RecordNote(thought, answer, None))
         unseen = [i for i in answer.evidence_ids if i not in self.seen_spans]
+        # In the last turn nothing can be mended: ids that were never observed are passed over.
         if unseen and not is_last:
             self.invalid += 1
             known_ids = ", ".join(list(self.seen_spans)[-12:]) or "none"
@@ -366,6 +379,7 @@ class _Conversation:
             call = ModelTurn(kind="invalid", text=str(answer)[:500])
             yield from record_note(RecordNote("", call, error, counted=True))
             return REMINDER.format(error=error)
+        # An abstention is not inspected: frames that do not show a thing refute nothing.
         if not answer.choice and says_absent(answer.text, self.inquiry.question.text):
             self.is_over = True
             yield from claim_answer(Claim(text=NOT_SHOWN, negative=True, abstains=True))
@@ -382,6 +396,8 @@ class _Conversation:
             return "taken"
         # Together: of a count or a comparison no stretch tells all by itself.
         inspection = yield from inspect_answer(self.inquiry, reading, together=True)
+        # The model is told what the inspector saw, and may look again; at the limit the answer is
+        # claimed with its verdict.
         if inspection.verdict is Verdict.NOT and not is_last and len(self.refuted) < REFUTED_LIMIT:
             self.refuted.append((reading, inspection))
             inspector_texts = "; ".join(plain_line(other.text) for other in inspection.readings)
@@ -411,6 +427,7 @@ class _Conversation:
         if not any(i.startswith(("transcript", "sp-")) for i in ids):
             told_spans = []
         spans = [s for i in ids for s in self.seen_spans.get(i, ())]
+        # Without evidence the answer speaks for the whole video, and is checked on all of it.
         windows = merge_spans(spans)[:MOST_WINDOWS] or (self.inquiry.tree.span,)
         call = LookAtSpans(spans=windows, question=question, options=options, frames=WHOLE_FRAMES)
         # 3. What looks showed. One of them has to be asked the user's whole question.

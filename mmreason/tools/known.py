@@ -81,6 +81,7 @@ def record_spans(seen: Observation) -> dict[str, tuple[Span, ...]]:
         >>> record_spans(_observe(Span(0, 60), [record], "")) == {record.id: (Span(0, 30),)}
         True
     """
+    # A line a record, in the order of the notes: `_observe` writes both from one list.
     ids = _RECORD_ID.findall(seen.text)
     return {i: (note.span,) for i, note in zip(ids, seen.notes, strict=False)}
 

@@ -110,6 +110,7 @@ def score_abstention(outcomes: Sequence[NaturalOutcome]) -> float:
         return math.nan
     abstained = [o for o in outcomes if o.abstained]
     hits = sum(not o.item.is_answerable for o in abstained)
+    # F1 in one fraction: it is 0, and not undefined, where nobody abstains.
     return 2 * hits / (len(abstained) + len(empty))
 
 
