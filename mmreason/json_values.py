@@ -62,6 +62,7 @@ def encode_json(
     """
     text = json.dumps(_finite(value), indent=indent, ensure_ascii=False, default=str)
     text = escape_hidden(text)
+    # Beyond the basic plane a character takes two escapes, which `json.dumps` writes.
     return re.sub("[^\x00-\x7f]", _escape, text) if ascii_only else text
 
 

@@ -45,6 +45,7 @@ class SubtitleChoice:
     def for_video(self, source: FrameSource) -> Subtitles | None:
         """The subtitles on the clock of this video; None without any."""
         path = source.path if isinstance(source, Video) else Path(source.info.path)
+        # What was opened from bytes has no file, and nothing lies beside it.
         if not path.is_file():
             return self.given
         if self.find:

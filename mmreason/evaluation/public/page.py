@@ -114,9 +114,9 @@ class BenchmarkReport:
 
     def sentences(self) -> list[str]:
         """What was asked, what is missing, and how the tables count."""
-        summary, (found_count, named) = self.summary, self.questions.found_videos
+        summary, (present, named) = self.summary, self.questions.found_videos
         lines = [
-            f"{summary.asked:,} of {len(self.questions.items):,} questions asked; {found_count:,} of "
+            f"{summary.asked:,} of {len(self.questions.items):,} questions asked; {present:,} of "
             f"{named:,} videos found; {len(self.questions.problems):,} rows not used.",
             f"Failed: {summary.failed:,}; declined: {summary.abstained:,}; both count as wrong. "
             f"The benchmark's rule finds no option in {summary.unread_strictly:,} of the others. "
