@@ -345,6 +345,7 @@ class Reasoner:
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
         with _opened(question.video) as source:
             tree, roles = self._tree(source), self.roles
+            # Subtitles that the policy may not use are not even looked for.
             is_deaf = "speech" in stages_without(self.policy)
             lines = None if is_deaf else subtitles.for_video(source)
             transcript = Transcript.search(question, lines)
@@ -406,6 +407,7 @@ class Reasoner:
         if recipe.shot_aligned and isinstance(source, Video):
             from mmreason.video.content import shots
 
+            # The first shot begins with the video, which is no cut.
             cuts_s = tuple(span.start_s for span in shots.detect(source).spans[1:])
         return plan_tree(
             source.info.span,

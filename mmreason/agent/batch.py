@@ -276,6 +276,7 @@ class ResultsFile:
             row = self.rows.get(question.id)
             if row is None:
                 waiting.append(question)
+            # A failure holds no text to compare: its id alone tells whose it is.
             elif "failure" not in row and row.get("question") != question.text:
                 raise UsageError(
                     f"{self.path}: its result {question.id!r:.60} is of another question; give "

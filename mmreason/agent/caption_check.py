@@ -75,6 +75,7 @@ def supports(
     """
     phrase_words = [set(phrase) for note in notes for phrase in extract_phrases(note.text)]
     matching = [terms for terms in phrase_words if expected <= terms]
+    # Words that no caption holds say nothing against: the captioner may use others.
     told_answer = {word for word in answer if any(word in terms for terms in phrase_words)}
     return any(told_answer <= terms for terms in matching)
 

@@ -194,6 +194,7 @@ class _AnswerLoop:
         """Check a claim and keep how it went; the policy is sent the worst of its places."""
         results = yield from self.checker.check(claim)
         self.spent = self.spent or self.checker.spent
+        # A claim is as good as the worst of its places.
         worst = min(results, key=lambda result: WORST_FIRST.index(result.status))
         # Places behind the one that contradicts the claim were not looked at again.
         checks = [result.check for result in results] + [Check()] * len(claim.supports)

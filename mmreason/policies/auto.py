@@ -135,6 +135,7 @@ def describe_policy(policy: Policy, inquiry: Inquiry, trace: Sequence[Step]) -> 
     kind of question (empty where no model was asked for it)."""
     choices = [(step.call, step.thought) for step in trace if isinstance(step.call, ChoosePolicy)]
     if choices:
+        # A policy may hand over to another: the last one answered, for all these reasons.
         last = choices[-1][0]
         kind = next((call.kind for call, _ in choices if call.kind), "")
         reason = "; then: ".join(thought for _, thought in choices)
