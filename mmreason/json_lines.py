@@ -103,6 +103,7 @@ def read_json_lines(
                         raise TypeError(f"expected a JSON object, found {_json_name(value)}")
                     line = JsonLine(raw.number, raw.start_byte, raw.end_byte, parse(value))
                 except (ValueError, TypeError, KeyError) as error:
+                    # Whole JSON of the wrong kind is a mistake, and no interruption.
                     is_torn = isinstance(error, JsonInputError) and raw.is_begun_only
                     yield JsonLineError(path, raw.number, _one_line(error), is_torn=is_torn)
                 else:
@@ -148,10 +149,12 @@ def encode_json_line(row: dict[str, Any]) -> bytes:
 def append_lines(path: Path, lines: bytes, *, wait_for_disk: bool = False) -> None:
     """Add whole lines at the end of the file, or nothing. Raises OSError naming the file where
     the disk is full: no half line is left then."""
+    # Unbuffered: how much was written is known at once, and can be cut off again.
     with path.open("ab", buffering=0) as file:
         before = file.seek(0, os.SEEK_END)
         written = 0
         try:
+            # A write may take less than it is given.
             while written < len(lines):
                 written += file.write(memoryview(lines)[written:])
             if wait_for_disk:
@@ -174,6 +177,7 @@ def mend_last_line(path: Path) -> None:
         if start == size:
             return
         file.seek(start)
+        # A byte beyond the limit, so that a longer line is refused and not read in part.
         raw = file.read(MOST_RESULT_BYTES + 1)
         try:
             parse_json(raw, most_bytes=MOST_RESULT_BYTES)
@@ -183,6 +187,7 @@ def mend_last_line(path: Path) -> None:
         if is_torn:
             file.truncate(start)
         else:
+            # Whole but for its line feed: the next line would be joined to it.
             file.seek(0, os.SEEK_END)
             file.write(b"\n")
 
@@ -190,6 +195,7 @@ def mend_last_line(path: Path) -> None:
 def _start_of_last_line(file: BinaryIO, size: int) -> int:
     """Where the text after the last line feed begins; `size` where there is none."""
     end = size
+    # Backwards in blocks: files of results are large, their last lines are not.
     while end > 0:
         start = max(0, end - _BLOCK_BYTES)
         file.seek(start)
@@ -217,11 +223,13 @@ def _read_raw_lines(file: BinaryIO, most_line_bytes: int) -> Iterator[_RawLine]:
     while text := file.readline(most_line_bytes + 1):
         number += 1
         end_byte = start_byte + len(text)
+        # What lies beyond the limit is read in blocks and thrown away.
         block = text
         while not block.endswith(b"\n") and (block := file.readline(_BLOCK_BYTES)):
             end_byte += len(block)
         if number == 1:
             text = text.removeprefix(_BYTE_ORDER_MARK)
+        # Blanks that go on beyond the limit may hide something: they are no blank line.
         if text.strip() or end_byte - start_byte > most_line_bytes + 1:
             is_begun_only = text.lstrip().startswith(b"{") and not block.endswith(b"\n")
             text = text.removesuffix(b"\n")

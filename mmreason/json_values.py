@@ -41,9 +41,9 @@ def to_json(value: Any, name: str = "") -> Any:
     if isinstance(value, float):
         return round(value, _PROBABILITY_DIGITS if name == "confidence" else _DIGITS)
     if isinstance(value, Mapping):
-        return {str(key): to_json(one, str(key)) for key, one in value.items()}
+        return {str(key): to_json(item, str(key)) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [to_json(one, name) for one in value]
+        return [to_json(item, name) for item in value]
     if is_dataclass(value) and not isinstance(value, type):
         return _object(value)
     return value
@@ -62,6 +62,7 @@ def encode_json(
     """
     text = json.dumps(_finite(value), indent=indent, ensure_ascii=False, default=str)
     text = escape_hidden(text)
+    # Beyond the basic plane a character takes two escapes, which `json.dumps` writes.
     return re.sub("[^\x00-\x7f]", _escape, text) if ascii_only else text
 
 

@@ -170,6 +170,7 @@ class Reasoner:
             preset = find_preset(compat)
             policy, tree = preset.policy, preset.tree
             watcher = watcher.with_clip(preset.adapt_clip(watcher.clip))
+        # One model in both roles: the preset's frames hold for its decisions as well.
         decider = watcher if observer is None else loaded
         return cls(
             decider,
@@ -340,9 +341,11 @@ class Reasoner:
         self, question: Question, subtitles: SubtitleChoice, budget: Budget, seed: int
     ) -> AgentRun[Answer]:
         started, limit_s = time.perf_counter(), budget.seconds
+        # Deadlines go by `monotonic`, as models take them; the cost by `perf_counter`.
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
         with _opened(question.video) as source:
             tree, roles = self._tree(source), self.roles
+            # Subtitles that the policy may not use are not even looked for.
             is_deaf = "speech" in stages_without(self.policy)
             lines = None if is_deaf else subtitles.for_video(source)
             transcript = Transcript.search(question, lines)
@@ -404,6 +407,7 @@ class Reasoner:
         if recipe.shot_aligned and isinstance(source, Video):
             from mmreason.video.content import shots
 
+            # The first shot begins with the video, which is no cut.
             cuts_s = tuple(span.start_s for span in shots.detect(source).spans[1:])
         return plan_tree(
             source.info.span,

@@ -144,6 +144,7 @@ class QuestionState:
         try:
             self._run = self._run or self._start(self.question)
             while self._may_go_on():
+                # Once it yields again after its replies, they are in the store: the keys are free.
                 is_answered, self.request = self.request is not None, None
                 item = self._resume(self._run)
                 if is_answered or not isinstance(item, ModelRequest):
@@ -156,6 +157,7 @@ class QuestionState:
         except StopIteration as end:
             self.result = self._result(answer=end.value)
         except Exception as error:  # whatever it is, the other questions go on
+            # On one line, as logs and tables show it; some errors have no text at all.
             line = " ".join(str(error).split()) or type(error).__name__
             self.result = self._result(failure=Failure(kind=type(error).__name__, message=line))
         if self.result is not None:
@@ -168,6 +170,7 @@ class QuestionState:
         """Whether the wanted keys are free; they are this question's then."""
         if not self._wanted.isdisjoint(self._reserved):
             return False
+        # In place: all questions in flight share the set.
         self._reserved |= self._wanted
         self._held, self._wanted = self._held | self._wanted, frozenset()
         return True
@@ -230,6 +233,7 @@ def _parse_question(row: dict[str, Any], folder: Path) -> Question:
     if subtitles is not None and not isinstance(subtitles, str):
         raise UsageError('"subtitles" must be the name of a file, "auto" or null')
     row_id = row.get("id", "")
+    # True is an int in Python, and no id.
     if isinstance(row_id, bool) or not isinstance(row_id, str | int | float):
         raise UsageError('"id" must be a text or a number')
     return Question(
@@ -259,7 +263,9 @@ class ResultsFile:
                 is_dropped = True
             else:
                 self.rows[row["id"]] = row
+        # Only when every line has been read: a file of something else stays as it is.
         mend_last_line(path)
+        # Appended to, the file would hold the dropped row beside its new result.
         if is_dropped:
             self._rewrite(self.rows.values())
 
@@ -270,6 +276,7 @@ class ResultsFile:
             row = self.rows.get(question.id)
             if row is None:
                 waiting.append(question)
+            # A failure holds no text to compare: its id alone tells whose it is.
             elif "failure" not in row and row.get("question") != question.text:
                 raise UsageError(
                     f"{self.path}: its result {question.id!r:.60} is of another question; give "
@@ -294,6 +301,7 @@ class ResultsFile:
 
     def sort(self, ids_in_order: Sequence[str]) -> None:
         """Put the file into the order of the questions, whatever order they were answered in."""
+        # Results of questions that are no longer asked stay, behind the others.
         in_order = dict.fromkeys(row_id for row_id in ids_in_order if row_id in self.rows)
         ids = [*in_order, *(row_id for row_id in self.rows if row_id not in in_order)]
         if ids != list(self.rows):

@@ -119,5 +119,6 @@ def _inexact_notes(toolbox: Toolbox) -> tuple[str, ...]:
 def _raise_where_all_failed(trace: tuple[Step, ...], path: str) -> None:
     looked_for = (step for step in trace if not isinstance(step.call, _SHOW_NOTHING))
     errors = [step.observation.error for step in looked_for]
+    # One look that worked is enough: the trace tells of the others.
     if errors and None not in errors:
         raise VideoError(f"{path}: nothing could be looked at: {errors[0]}")

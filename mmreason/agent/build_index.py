@@ -84,6 +84,7 @@ def caption_levels(
     it; a node that fails is told as it is and does not stop the rest."""
     nodes = list_level_nodes(tree, levels)
     moments: dict[NodeId, tuple[Note, ...]] = {}
+    # The same scans as a question makes: the store knows captions by the frames they show.
     if needs.scan and is_long(tree):
         for node, call in zip(tree.children(), scan_calls(tree), strict=True):
             moments[node.id] = _perform(toolbox, call).notes
@@ -119,6 +120,7 @@ def make_overview(
     groups = group_scenes(leaves)
     texts = sum_up(groups, model, store) if writes_sums else [""] * len(groups)
     scenes = [make_scene(group, text) for group, text in zip(groups, texts, strict=True)]
+    # From the scenes' texts: all leaves of a long video would not fit one request.
     (text,) = sum_up([scenes], model, store) if writes_sums else [""]
     memory.replace_overview((make_root(scenes, text), *scenes))
 

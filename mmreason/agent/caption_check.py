@@ -74,9 +74,10 @@ def supports(
         False
     """
     phrase_words = [set(phrase) for note in notes for phrase in extract_phrases(note.text)]
-    matching = [words for words in phrase_words if expected <= words]
-    told_answer = {word for word in answer if any(word in words for words in phrase_words)}
-    return any(told_answer <= words for words in matching)
+    matching = [terms for terms in phrase_words if expected <= terms]
+    # Words that no caption holds say nothing against: the captioner may use others.
+    told_answer = {word for word in answer if any(word in terms for terms in phrase_words)}
+    return any(told_answer <= terms for terms in matching)
 
 
 def _is_within(note: Note, span: Span) -> bool:

@@ -144,6 +144,7 @@ class Driver:
         prepared: list[PreparedCall] = []
         for call in calls:
             candidate = self._toolbox.prepare(call)
+            # With those before it: each alone may fit where all of them do not.
             refused = self._refusal([*prepared, candidate], action.opening)
             if refused is not None:
                 return prepared, refused
@@ -222,6 +223,7 @@ class Driver:
         step = Step(thought=thought, call=call, observation=observation, thinking=self._thinking)
         self._thinking = Cost()
         self._spent += step.cost
+        # What the store held was shown to a model for an earlier question.
         self._shown.update(() if observation.cached else observation.frame_times_s)
         self.trace.append(step)
         return step
@@ -231,6 +233,7 @@ class Driver:
         the largest so far is the forecast."""
         # At least 1, so that a budget of 0 refuses the first call.
         forecast = max(1, self._largest)
+        # What the store can answer shows nothing and takes no tokens.
         new = [call for call in prepared if call.new_frames]
         ahead = Cost(
             rounds=0 if opening else 1,
@@ -257,6 +260,7 @@ def serve_requests(run: AgentRun[ResultT]) -> Generator[Step, None, ResultT]:
             item = run.send(replies) if failure is None else run.throw(failure)
         except StopIteration as end:
             return end.value
+        # Each is sent once: steps, and keys to reserve, are answered with None.
         replies, failure = None, None
         if isinstance(item, Step):
             yield item

@@ -121,12 +121,14 @@ class _AnswerLoop:
                 if isinstance(outcome, CheckResult) and outcome.status is CheckStatus.AGREED:
                     return
                 reason = _refusal_in(outcome)
+                # The policy said that it goes on without a reply: a failure is no refusal.
                 may_fail = isinstance(action, AskModel) and action.may_fail
                 if reason is StopReason.MODEL_FAILED and may_fail:
                     continue
                 if reason is not None:
                     self.spent = self.spent or reason
                     refusals += 1
+                    # After the first it may still claim what it has.
                     if refusals > 1:
                         return
         finally:
@@ -192,6 +194,7 @@ class _AnswerLoop:
         """Check a claim and keep how it went; the policy is sent the worst of its places."""
         results = yield from self.checker.check(claim)
         self.spent = self.spent or self.checker.spent
+        # A claim is as good as the worst of its places.
         worst = min(results, key=lambda result: WORST_FIRST.index(result.status))
         # Places behind the one that contradicts the claim were not looked at again.
         checks = [result.check for result in results] + [Check()] * len(claim.supports)
@@ -267,6 +270,7 @@ def _draft_of(
     return AnswerDraft(
         text=best.claim.text,
         choice=best.claim.choice,
+        # An answer is as sure as the least sure look that it rests on.
         confidence=min(confidences, default=None),
         evidence=tuple(evidence for claim in claims for evidence in _evidence_of(claim)),
         stop_reason=reason,

@@ -45,6 +45,7 @@ class SubtitleChoice:
     def for_video(self, source: FrameSource) -> Subtitles | None:
         """The subtitles on the clock of this video; None without any."""
         path = source.path if isinstance(source, Video) else Path(source.info.path)
+        # What was opened from bytes has no file, and nothing lies beside it.
         if not path.is_file():
             return self.given
         if self.find:
@@ -91,6 +92,7 @@ class Transcript:
         quoted = select_quotable(self.question.text, self.passages)
         if not quoted or draft.decline is Decline.ABSENT:
             return draft
+        # A limit that ended the search stays the stop reason: a quotation does not undo it.
         by_itself = draft.stop_reason is StopReason.ABSTAINED
         return AnswerDraft(
             text=format_quotation(quoted),

@@ -55,6 +55,7 @@ def run_together(
         in_flight += islice(waiting, room)
         if not in_flight:
             return
+        # All go on before any is answered: what they ask for then goes out together.
         for state in in_flight:
             state.advance()
         yield from (state for state in in_flight if state.is_over)

@@ -21,6 +21,7 @@ class AnswerStream(Iterator[Step]):
         try:
             return next(self._steps)
         except StopIteration as end:
+            # A generator that is asked again after its end gives no value any more.
             self._answer = self._answer or end.value
             raise
 

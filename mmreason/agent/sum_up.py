@@ -56,12 +56,14 @@ def sum_up(groups: Sequence[Sequence[MemoryRecord]], model: ChatModel, store: St
         for prompt in prompts
     ]
     texts = {key: value.get("text") for key in keys if (value := store.get(key)) is not None}
+    # A value of another kind is damaged, and made anew.
     missing = [i for i, key in enumerate(keys) if not isinstance(texts.get(key), str)]
     for start in range(0, len(missing), BATCH):
         batch = missing[start : start + BATCH]
         replies = _ask(model, [prompts[i] for i in batch])
         for i, reply in zip(batch, replies, strict=True):
             if reply is not None:
+                # Refusals are kept as well: asking again would give the same.
                 texts[keys[i]] = reply.text.strip()
                 store.put(keys[i], {"text": reply.text.strip()}, model=model.name)
     return [_accept(texts.get(key)) for key in keys]

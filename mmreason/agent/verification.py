@@ -103,6 +103,7 @@ class ClaimChecker:
         inquiry = self.inquiry
         model = inquiry.checker if look.is_check else inquiry.observer
         claimants = {inquiry.observer.lineage}
+        # The model that decides has read what was seen: its kin are no independent check.
         if self.consulted:
             claimants.add(inquiry.reasoner.lineage)
         other = model.lineage not in claimants
@@ -185,6 +186,7 @@ class ClaimChecker:
         thing = claimed_object(question, "yes")
         expected = self.captions.expected(thing) if thing else frozenset()
         uses_all_words = bool(thing) and expected == content_words(thing)
+        # Captions of this place tell of it in all its words: asking would cost a look.
         if uses_all_words and supports(self.captions.within(evidence), expected):
             return None
         return premise_of(question)
@@ -194,16 +196,19 @@ class ClaimChecker:
         options, question = look.options, look.question
         if options:
             choices = [pick_option(text, options, question) for text in (first, second)]
+            # Where neither picks an option, their words are compared.
             if choices != [None, None]:
                 return choices[0] == choices[1]
         return normalise_answer(first, question) == normalise_answer(second, question)
 
     def contradict(self, look: Look | Focus, first: str, second: str) -> bool:
         """Whether two answers that do not agree cannot both be right."""
+        # Two different options cannot both be right.
         if look.options:
             return True
         question = look.question
         lengths = (len(normalise_answer(text, question)) for text in (first, second))
+        # Long answers may say the same in other words; short ones that differ do not.
         return (
             says_absent(first, question) != says_absent(second, question)
             or max(lengths) <= SHORT_ANSWER

@@ -58,9 +58,9 @@ def find_video(visuals: Any, task: str) -> str:
     paths = visuals if isinstance(visuals, list | tuple) else [visuals]
     if len(paths) == 1 and isinstance(paths[0], str):
         return paths[0]
-    found = ", ".join(type(path).__name__ for path in paths[:3]) or "nothing"
+    kinds = ", ".join(type(path).__name__ for path in paths[:3]) or "nothing"
     raise UsageError(
-        f"task {task!r} shows {len(paths)} things ({found}); mmreason takes one video as a path: "
+        f"task {task!r} shows {len(paths)} things ({kinds}); mmreason takes one video as a path: "
         "choose the task's video variant"
     )
 

@@ -32,6 +32,7 @@ class Proportion:
         if not self.n:
             return (0.0, 1.0)
         z, p, n = 1.959964, self.value, self.n
+        # It stays open where all or none are hits; the normal one shrinks to nothing there.
         centre = (p + z * z / (2 * n)) / (1 + z * z / n)
         half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
         return (max(0.0, centre - half), min(1.0, centre + half))
@@ -71,6 +72,7 @@ class Mean:
     def interval(self) -> tuple[float, float]:
         if self.n < 2:
             return (math.nan, math.nan)
+        # Rounding may leave the difference of the sums a little below 0.
         variance = max(0.0, (self.squares - self.n * self.value**2) / (self.n - 1))
         half = 1.959964 * math.sqrt(variance / self.n)
         return (self.value - half, self.value + half)

@@ -88,9 +88,9 @@ def says_answer(text: str, answer_text: str) -> bool:
         >>> says_answer("围裙是红色的", "红色")
         True
     """
-    said, right = (" ".join(re.findall(r"\w+", t.casefold())) for t in (text, answer_text))
+    spoken, right = (" ".join(re.findall(r"\w+", t.casefold())) for t in (text, answer_text))
     if not right:
         return False
     # Letters of languages that part words by blanks must not go on; others have no such borders.
     edge = r"(?<![a-z0-9à-ÿ]){}(?![a-z0-9à-ÿ])"
-    return re.search(edge.format(re.escape(right)), said) is not None
+    return re.search(edge.format(re.escape(right)), spoken) is not None

@@ -90,6 +90,7 @@ class ScriptObserver:
         written, token_count = cut_tokens(
             self.reader.reply(text, times_s, request.max_new_tokens), request.max_new_tokens
         )
+        # Cut before that, as servers do: a thought that is too long leaves no answer.
         thought, spoken = split_thought(written)
         visual = len(times_s) * TOKENS_PER_FRAME
         return Reply(

@@ -69,9 +69,11 @@ def draw_items(script: VideoScript, languages: Sequence[Language]) -> tuple[Natu
     rendered: list[tuple[ItemDraft, Text, tuple[Text, ...]]] = []
     closed_count = 0
     for draft in drafts:
+        # Drawn once for all languages, which ask the same question with the same options.
         way = rng.choice(ways[draft.family])
         options = _draw_options(rng, draft)
         if draft.family not in CLOSED:
+            # Counted over these families alone: every fourth is open, whatever stands between.
             closed_count += 1
             options = () if closed_count % OPEN_EVERY == 0 else options
         rendered.append((draft, way, options))
@@ -83,7 +85,9 @@ def draw_items(script: VideoScript, languages: Sequence[Language]) -> tuple[Natu
 
 
 def _draw_options(rng: random.Random, draft: ItemDraft) -> tuple[Text, ...]:
+    # No set: its order differs from process to process, and the draw with it.
     wrong = list(dict.fromkeys(text for text in draft.wrong if text != draft.right))
+    # A wrong option more where none is right: their number may not give that away.
     count = OPTIONS if draft.right is None else OPTIONS - 1
     chosen = rng.sample(wrong, min(count, len(wrong)))
     options = chosen if draft.right is None else [draft.right, *chosen]
@@ -107,11 +111,13 @@ def _render(
     if draft.option_shots:
         shots = tuple(draft.option_shots.get(option, -1) for option in options)
     is_ordered = draft.rule in ("first", "last")
+    # Of an order only the shot of the right event proves the answer.
     gold = [draft.option_shots[draft.right]] if is_ordered and draft.right else draft.shots
     spans = tuple(script.shots[i].span for i in gold)
     if draft.rule == "most":
         spans = (Span(0.0, script.duration_s),)
     elif draft.rule == "heard":
+        # A line of speech is its own proof: it is found by its words in this language.
         text = say(draft.fact, language)
         spans = tuple(
             line.span for line in script.speech if say_speech(script.genre, line, language) == text
@@ -138,6 +144,7 @@ def _render(
 
 def _draw_drafts(rng: random.Random, script: VideoScript) -> list[ItemDraft]:
     """A draft of each family, about as many different shots as there are."""
+    # The first shot also tells the theme: it is left to the summary.
     shots = list(range(1, len(script.shots)))
     rng.shuffle(shots)
     signed = [i for i in shots if script.shots[i].sign is not None]
@@ -159,8 +166,8 @@ def _draw_drafts(rng: random.Random, script: VideoScript) -> list[ItemDraft]:
         _ask_summary(script),
         _ask_label(rng, script),
     ]
-    told = [line for line in script.speech if line.kind != "chatter"]
-    drafts += [_ask_speech(script, line) for line in told[:2]]
+    fact_lines = [line for line in script.speech if line.kind != "chatter"]
+    drafts += [_ask_speech(script, line) for line in fact_lines[:2]]
     return drafts + _ask_unanswerable(rng, script)
 
 
@@ -208,12 +215,12 @@ def _ask_of_shot(script: VideoScript, family: str, index: int) -> ItemDraft:
     slots = _scene_slots(script, shot.event) | {"things": script.genre.things[shot.thing]}
     right = _detail(script, family, shot)
     assert right is not None
-    others = [_detail(script, family, other) for other in script.shots]
+    details = [_detail(script, family, other) for other in script.shots]
     return ItemDraft(
         family=family,
         slots=slots,
         right=right,
-        wrong=[text for text in others if text is not None],
+        wrong=[text for text in details if text is not None],
         rule="any",
         shots=(index,),
         fact=_same("event" if family == "when" else family),
@@ -244,6 +251,7 @@ def clock_time(time_s: float) -> str:
 
 
 def _ask_after(rng: random.Random, script: VideoScript, index: int) -> ItemDraft:
+    # Nothing comes after the last shot.
     index = min(index, len(script.shots) - 2)
     event, following = script.shots[index].event, script.shots[index + 1].event
     wrong = [s.event for s in script.shots if s.event not in (event, following)]
@@ -408,8 +416,8 @@ def _ask_unanswerable(rng: random.Random, script: VideoScript) -> list[ItemDraft
         )
         for family, event in zip(families, script.unused, strict=False)
     ]
-    told = {(line.kind, line.topic) for line in script.speech}
-    silent = [t for t in range(len(genre.topics)) if ("price", t) not in told]
+    told_facts = {(line.kind, line.topic) for line in script.speech}
+    silent = [t for t in range(len(genre.topics)) if ("price", t) not in told_facts]
     if silent:
         drafts.append(
             ItemDraft(

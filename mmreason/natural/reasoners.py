@@ -140,49 +140,51 @@ class Turn:
         text = _text_of(conversation)
         runs = _RUNS.search(text)
         video = Span(float(runs[1]), float(runs[2])) if runs else Span(0.0, item.duration_s)
-        made = [call for message in conversation for call in message.calls]
-        if not made:
-            made = _calls_in_text(conversation)
+        earlier_calls = [call for message in conversation for call in message.calls]
+        # Without native tools the calls stand in what the model wrote.
+        if not earlier_calls:
+            earlier_calls = _calls_in_text(conversation)
         looked = [
             Span(*map(float, pair))
-            for call in made
+            for call in earlier_calls
             if call.name == "look"
             for pair in json.loads(call.arguments)["spans"]
         ]
-        told = [
+        texts = [
             _text_of([message])
             for message in conversation
             if message.role == "tool" or message.role == "user"
         ]
         results = [
             (match["id"], match["text"].strip())
-            for text_told in told
+            for text_told in texts
             for match in _LOOK_RESULT.finditer(text_told)
         ]
         return cls(
             item=item,
             genre=genre,
-            transcript_id=next((i[1] for t in told if (i := _TRANSCRIPT_ID.search(t))), None),
+            transcript_id=next((i[1] for t in texts if (i := _TRANSCRIPT_ID.search(t))), None),
             words=translate_words(item, genre),
             video=video,
-            lines=tuple(_timed_lines(told)),
+            lines=tuple(_timed_lines(texts)),
             looked=tuple(looked),
             results=tuple(results),
-            refuted=sum("The answer was checked" in text_told for text_told in told),
-            searched=any(call.name == "search" for call in made),
+            refuted=sum("The answer was checked" in text_told for text_told in texts),
+            searched=any(call.name == "search" for call in earlier_calls),
             number=sum(message.role == "assistant" for message in conversation) + 1,
         )
 
     def next_calls(self, *, only_answer: bool = False) -> tuple[WrittenCall, ...]:
         """The calls of this turn."""
         # 1. An answer where a look gave one, after as many as were refuted.
-        shown = [(i, says) for i, says in self.results if not _is_absent(says)]
-        if self.refuted < len(shown):
-            evidence_id, says = shown[-1]
+        sightings = [(i, says) for i, says in self.results if not _is_absent(says)]
+        if self.refuted < len(sightings):
+            # The newest: those before it were claimed already, and refuted.
+            evidence_id, says = sightings[-1]
             return (self._answer(says, evidence_id),)
         if only_answer or len(self.looked) >= MOST_LOOKS * SPANS_A_LOOK:
-            if shown:
-                return (self._answer(shown[-1][1], shown[-1][0]),)
+            if sightings:
+                return (self._answer(sightings[-1][1], sightings[-1][0]),)
             return (self._call("answer", {"text": "not shown"}),)
         # 2. What is known, before frames.
         if not self.searched:
@@ -193,20 +195,22 @@ class Turn:
                 self._call("transcript", {}, 2),
             )
         # 3. What is said may answer it already.
-        if (said := self._find_said()) is not None:
-            return (said,)
+        if (answer_call := self._find_said()) is not None:
+            return (answer_call,)
         # 4. A look with the whole question.
         spans = [[round(s.start_s, 2), round(s.end_s, 2)] for s in self._choose_spans()]
         return (self._call("look", {"spans": spans, "question": self.item.question}),)
 
     def _find_said(self) -> WrittenCall | None:
         """The answer in a line of speech, with the id of the transcript; None where none tells."""
-        asked = find_speech_asked(self.item, self.genre)
-        if asked is None or self.transcript_id is None or self.refuted:
+        speech_fact = find_speech_asked(self.item, self.genre)
+        if speech_fact is None or self.transcript_id is None or self.refuted:
             return None
-        kind, topic = asked
+        kind, topic = speech_fact
         form = say(read_shared_texts().speech[kind], self.item.language)
+        # The sentence with its topic filled in; what it states stands in the gap that is left.
         pattern = re.escape(form).replace(re.escape("{topic}"), re.escape(topic))
+        # `re.escape` has put a backslash before each brace.
         pattern = re.sub(r"\\\{(?:number|city)\\\}", r"(.+?)", pattern)
         for _, text in self.lines:
             if match := re.search(pattern, text):
@@ -227,8 +231,10 @@ class Turn:
         chosen: list[Span] = []
         for score, span in scored:
             wide = _at_most(span, LOOK_S).clip(self.video)
+            # Another look may show up to half of it again; stretches of one look may not overlap.
             is_new = all(wide.overlap_s(other) < 0.5 * wide.duration_s for other in self.looked)
             is_apart = all(wide.overlap_s(other) == 0 for other in chosen)
+            # One word in common is chance, and lines far below the best only thin out the frames.
             if score >= max(2, best - 2) and is_new and is_apart and wide.duration_s > 0:
                 chosen.append(wide)
             if len(chosen) == SPANS_A_LOOK:
@@ -242,6 +248,7 @@ class Turn:
         return [Span(s, min(self.video.end_s, s + 0.9 * step_s - shift_s)) for s in starts_s]
 
     def _answer(self, says: str, evidence_id: str) -> WrittenCall:
+        # A look at the user's own question had the options: its reply begins with a letter.
         letter = re.match(r"\W*([A-H])\b", says)
         if self.item.options and letter and LETTERS.index(letter[1]) < len(self.item.options):
             return self._call("answer", {"choice": letter[1], "evidence_ids": [evidence_id]})
@@ -264,11 +271,11 @@ def translate_words(item: NaturalItem, genre: Genre) -> frozenset[str]:
         >>> "goat" in translate_words(item, script.genre)
         True
     """
-    words = _content_words(item.question)
+    content_words = _content_words(item.question)
     for text in _known_texts(genre):
         if say(text, item.language) in item.question:
-            words |= _content_words(say(text, "en"))
-    return frozenset(words)
+            content_words |= _content_words(say(text, "en"))
+    return frozenset(content_words)
 
 
 def find_speech_asked(item: NaturalItem, genre: Genre) -> tuple[str, str] | None:
@@ -277,9 +284,9 @@ def find_speech_asked(item: NaturalItem, genre: Genre) -> tuple[str, str] | None
     for kind in shared.speech:
         for way in shared.questions[kind]:
             for topic in genre.topics:
-                words = say(topic, item.language)
-                if say(way, item.language).format(topic=words) == item.question:
-                    return kind, words
+                topic_text = say(topic, item.language)
+                if say(way, item.language).format(topic=topic_text) == item.question:
+                    return kind, topic_text
     return None
 
 
@@ -322,8 +329,8 @@ def _timed_lines(texts: Iterable[str]) -> Iterable[tuple[Span, str]]:
 
 def _seconds(clock: str) -> float:
     seconds = 0.0
-    for part in clock.split(":"):
-        seconds = 60 * seconds + float(part)
+    for field in clock.split(":"):
+        seconds = 60 * seconds + float(field)
     return seconds
 
 

@@ -72,12 +72,16 @@ def _draw_spans(rng: random.Random, duration_s: float) -> tuple[Span, ...]:
     while sum(lengths_s) < duration_s:
         is_short = rng.random() < 0.25
         low_s, high_s = (SHORTEST_S, 15.0) if is_short else (longest_s / 3, longest_s)
+        # Even in the logarithm, so that short ones are as common as long ones in their range.
         lengths_s.append(math.exp(rng.uniform(math.log(low_s), math.log(high_s))))
+    # More shots would run out of events that are shown once.
     lengths_s = lengths_s[:MOST_SHOTS]
     # Scaled to the length asked for, on the grid of frames, so that each card has its own frames.
     scale = duration_s / sum(lengths_s)
     edges_s = [0.0, *(round(scale * s) * 1.0 for s in itertools.accumulate(lengths_s))]
+    # Rounding may have moved the end.
     edges_s[-1] = duration_s
+    # Rounding may leave a shot without a frame of its own.
     return tuple(Span(a, b) for a, b in itertools.pairwise(edges_s) if b - a >= 1.0)
 
 
@@ -91,10 +95,10 @@ def _draw_events(
     solo = [Event(rng.choice(people), v, o) for v, o in pairs[:SOLO_PAIRS]]
     shared = [Event(p, v, o) for v, o in pairs[SOLO_PAIRS:] for p in people]
     rng.shuffle(shared)
-    unused, shown = shared[:UNUSED_EVENTS], shared[UNUSED_EVENTS:]
-    if count - len(solo) > len(shown):
+    unused, available = shared[:UNUSED_EVENTS], shared[UNUSED_EVENTS:]
+    if count - len(solo) > len(available):
         raise UsageError(f"{count} shots are too many for one video of {genre.name}")
-    events = solo + shown[: count - len(solo)]
+    events = solo + available[: count - len(solo)]
     rng.shuffle(events)
     return events, tuple(unused)
 
@@ -103,6 +107,7 @@ def _draw_shots(
     rng: random.Random, genre: Genre, spans: tuple[Span, ...], events: list[Event], theme: int
 ) -> tuple[Shot, ...]:
     count = len(spans)
+    # Twice at least, else there is nothing to count and no last visit.
     visits = rng.sample(range(1, count), rng.randint(2, len(genre.doings)))
     doings = dict(zip(sorted(visits), rng.sample(range(len(genre.doings)), 4), strict=False))
     topics = rng.sample(range(len(genre.topics)), 3)
@@ -146,6 +151,7 @@ def _draw_speech(
     topics = range(len(genre.topics))
     facts: list[tuple[SpeechKind, int]] = [(kind, topic) for kind in kinds for topic in topics]
     chosen = rng.sample(facts, min(6, len(shots) // 2))
+    # In random order: the first of them tell the facts, which so lie anywhere.
     speaking = rng.sample(range(len(shots)), max(len(chosen), 2 * len(shots) // 3))
     shared = read_shared_texts()
     lines = []
@@ -182,6 +188,7 @@ def script_world(script: VideoScript, language: Language) -> World:
         >>> world.size_px, world.duration_s
         ((64, 36), 600.0)
     """
+    # Every shot looks different, so that a scan without a model tells them apart.
     looks = list(
         itertools.product(
             get_args(Background), get_args(Colour), get_args(Shape), get_args(Pattern)

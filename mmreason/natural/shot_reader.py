@@ -57,6 +57,7 @@ class ShotReader:
             return say(read_shared_texts().refusal, language)
         wants_json = "JSON" in text
         if item is None:
+            # A thought, and the frame of a JSON object, take about 60 tokens each.
             room = most_tokens - 60 * self.habits.thinks - 60 * wants_json
             spoken = self.caption(times_s, language, room)
             if wants_json:
@@ -69,7 +70,9 @@ class ShotReader:
         self, item: NaturalItem, text: str, times_s: Sequence[float], wants_json: bool
     ) -> str:
         shots = self._noticed(times_s)
+        # Words of the question and its options may not pass for what the prompt tells.
         context = _without_question(text, item)
+        # Requests are told apart by words of their prompts, the most special ones first.
         if "entries that help" in context:
             return self._rank(item, context)
         if _SCALE.search(context) and re.search(r"scor|rate|rating", context, re.IGNORECASE):
@@ -102,22 +105,25 @@ class ShotReader:
         if self.habits.is_blind or self.habits.is_stubborn:
             return "A person does something in a room."
         texts = [self._told(index, times_s, language) for index in sorted(self._shots_at(times_s))]
+        # The events come in any case; details get the room that they leave.
         chosen = [[sentences[0]] if sentences else [] for sentences in texts]
-        room = most_tokens - sum(count_tokens(s) for told in chosen for s in told)
+        room = most_tokens - sum(count_tokens(s) for caption_lines in chosen for s in caption_lines)
         # Details in turns, so that a long caption tells a little of each shot.
         for number in range(1, max((len(sentences) for sentences in texts), default=0)):
-            for told, sentences in zip(chosen, texts, strict=True):
+            for caption_lines, sentences in zip(chosen, texts, strict=True):
                 if number < len(sentences) and count_tokens(sentences[number]) <= room:
-                    told.append(sentences[number])
+                    caption_lines.append(sentences[number])
                     room -= count_tokens(sentences[number])
-        return "\n".join(" ".join(told) for told in chosen) or "Nothing is shown."
+        return "\n".join(" ".join(caption_lines) for caption_lines in chosen) or "Nothing is shown."
 
     def _told(self, index: int, times_s: Sequence[float], language: Language) -> list[str]:
         """The sentences about one shot, as the habits let them through."""
         span = self.script.shots[index].span
         inside = [time_s for time_s in times_s if span.contains(time_s)]
+        # Hangs on the frames: others of the same shot may be captioned rightly.
         if self._draw("caption", inside, "wrong") < self.habits.wrong_rate:
             count = len(self.script.shots)
+            # Any shot but this one: the offset is 1 to count - 1.
             index = (index + 1 + int(self._draw("caption", inside, "other") * (count - 1))) % count
         sentences = self._sentences[language][index]
         filler = read_shared_texts().fillers[self.script.shots[index].filler]
@@ -125,6 +131,7 @@ class ShotReader:
             sentences[name]
             for name in DETAILS
             if name in sentences
+            # Hangs on the shot alone: a detail that is forgotten stays so, whatever is shown.
             and self._draw(name, (span.start_s,), "forget") >= self.habits.forget_rate
         ]
         extra = [say(text, language) for text in read_shared_texts().fillers]
@@ -145,16 +152,18 @@ class ShotReader:
             return item.options[number] if item.options else "something"
         if item.rule == "heard":
             return item.answer_text if item.fact in context else None
-        seen = shots | self._shots_told(item, context)
+        seen_shots = shots | self._shots_told(item, context)
+        # The gist takes a few different shots, and none in particular.
         if item.rule == "most":
-            return item.answer_text if len(seen) >= LEAST_SUMMARY_SHOTS else None
+            return item.answer_text if len(seen_shots) >= LEAST_SUMMARY_SHOTS else None
         if item.rule == "count":
-            count = len(seen.intersection(item.shots))
+            # Who misses a shot counts one too few, as models do.
+            count = len(seen_shots.intersection(item.shots))
             return str(count) if count else None
         if item.rule in ("first", "last"):
-            return _pick_in_order(item, seen)
-        found = seen.intersection(item.shots)
-        enough = found == set(item.shots) if item.rule == "all" else bool(found)
+            return _pick_in_order(item, seen_shots)
+        proof_shots = seen_shots.intersection(item.shots)
+        enough = proof_shots == set(item.shots) if item.rule == "all" else bool(proof_shots)
         return item.answer_text if enough and item.rule != "never" else None
 
     def _pick_proof(self, item: NaturalItem, times_s: Sequence[float]) -> list[float]:
@@ -170,11 +179,12 @@ class ShotReader:
 
     def _shots_told(self, item: NaturalItem, context: str) -> set[int]:
         """Shots whose event and fact stand in one line of the text, in any language."""
-        wanted = range(len(self._starts_s)) if item.rule == "most" else item.shots
+        shot_indices = range(len(self._starts_s)) if item.rule == "most" else item.shots
+        # A shorter line holds no event: leaving it out saves most comparisons.
         lines = [line for line in context.splitlines() if len(line) > 8]
         return {
             index
-            for index in wanted
+            for index in shot_indices
             if index >= 0
             for sentences in self._sentences.values()
             for line in lines
@@ -187,13 +197,13 @@ class ShotReader:
         is said; who sees nothing names the first."""
         if self.habits.is_blind or self.habits.is_stubborn:
             return "1: 4"
-        told = [
+        event_texts = [
             sentences[index]["event"]
             for sentences in self._sentences.values()
             for index in item.shots
             if index >= 0
         ]
-        clues = [item.fact] if item.rule == "heard" else told
+        clues = [item.fact] if item.rule == "heard" else event_texts
         entries = re.findall(r"(?m)^\[(\d+)\] (.*)$", context)
         lines = [
             f"{n}: 4 tells of it" for n, text in entries if any(clue in text for clue in clues)
@@ -218,7 +228,7 @@ class ShotReader:
     ) -> str:
         """A JSON object with the keys that the prompt shows, as far as their names say what is
         wanted."""
-        known: dict[str, object] = {
+        values_by_key: dict[str, object] = {
             "score": 1,
             "answer": spoken,
             "text": spoken,
@@ -231,7 +241,7 @@ class ShotReader:
         }
         form: dict[str, object] = {}
         for key, bracket in _JSON_KEY.findall(text) or [("text", "")]:
-            value = known.get(key, "")
+            value = values_by_key.get(key, "")
             # A list where the form has one, a text where it has none.
             is_list = isinstance(value, list)
             form[key] = value if is_list or not bracket else [value] * bool(value)
@@ -259,16 +269,19 @@ class ShotReader:
         noticed = set()
         for shot in shots:
             inside = [t for t in times_s if self._shots_at((t,)) == {shot}]
+            # Each frame is overlooked by itself, so that long shots are noticed more surely.
             overlooked = (1 - attended) ** len(inside)
             if self._draw(f"{len(times_s)}", inside, "notice") >= overlooked:
                 noticed.add(shot)
         return noticed
 
     def _shots_at(self, times_s: Iterable[float]) -> set[int]:
+        # The shot that began last; a time before all of them belongs to the first.
         return {max(0, bisect_right(self._starts_s, time_s) - 1) for time_s in times_s}
 
     def _draw(self, text: str, numbers: Iterable[float], what: str) -> float:
         """Uniform in [0, 1), the same for the same arguments and video."""
+        # Rounded: times that went through a file may differ in their last digits.
         key = repr((self.script.name, text, [round(n, 3) for n in numbers], what))
         return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
 
@@ -301,6 +314,7 @@ def _pick_word(item: NaturalItem, words: Sequence[str], context: str) -> str:
     answers = re.findall(r"(?m)^(?:First|Second) answer: (.*)$", context)
     if len(answers) == 2 and "same" in words:
         first, second = (says.casefold().strip(" .") for says in answers)
+        # A short form of the other answer says the same.
         return "same" if first in second or second in first else "different"
     kind = _KINDS.get(item.family, "moment")
     return kind if kind in words else words[0]
@@ -309,10 +323,10 @@ def _pick_word(item: NaturalItem, words: Sequence[str], context: str) -> str:
 def _pick_in_order(item: NaturalItem, seen: set[int]) -> str | None:
     """The option that comes first or last among those that are shown. One event has no order; the
     last visit is the last that one knows of."""
-    shown = [i for i in item.shots if i in seen]
-    if len(shown) < (1 if item.family == "visitor_last" else 2):
+    shown_shots = [i for i in item.shots if i in seen]
+    if len(shown_shots) < (1 if item.family == "visitor_last" else 2):
         return None
-    shot = min(shown) if item.rule == "first" else max(shown)
+    shot = min(shown_shots) if item.rule == "first" else max(shown_shots)
     return item.options[item.shots.index(shot)] if item.options else item.answer_text
 
 

@@ -139,4 +139,5 @@ def _read_texts(name: str) -> dict[str, Any]:
 def _to_tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _to_tuples(entry) for key, entry in value.items()}
+    # Tuples, as the cached texts are shared: nobody can change them.
     return tuple(_to_tuples(entry) for entry in value) if isinstance(value, list) else value

@@ -76,6 +76,7 @@ class Item:
         """The same item with its options moved round by `by` places, for circular accuracy."""
         count = len(self.options)
         options = tuple(self.options[(i + by) % count] for i in range(count))
+        # Options move to the left, and the right one with them, round the end.
         answer = None if self.answer is None else (self.answer - by) % count
         return replace(self, options=options, answer=answer)
 

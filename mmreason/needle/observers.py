@@ -304,9 +304,9 @@ def phrase_fits(phrase: str, figure: Figure) -> bool:
         (True, False)
     """
 
-    words = phrase.split()
+    phrase_words = phrase.split()
     values = {figure.value(a) for a in ATTRIBUTES} | {"object"}
-    return bool(words) and all(word in values for word in words)
+    return bool(phrase_words) and all(word in values for word in phrase_words)
 
 
 def _about_first(

@@ -170,6 +170,7 @@ def to_singular(counted: str) -> str:
         ('red object', 'cross')
     """
 
+    # Of all shapes only crosses take "es".
     return counted.removesuffix("es") if counted.endswith("crosses") else counted.removesuffix("s")
 
 
@@ -179,6 +180,7 @@ def motion_answer(kind: MotionKind) -> str:
 
 def value_options(rng: random.Random, attribute: Attribute, right: str) -> tuple[str, ...]:
     """Four values, the right one among them, in random order."""
+    # Attributes of fewer values are filled up: chance is one in four for all of them.
     wrong = [v for v in (*VALUES[attribute], *_FILLERS.get(attribute, ())) if v != right]
     return shuffle_texts(rng, [right, *rng.sample(wrong, 3)])
 

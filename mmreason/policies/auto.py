@@ -124,8 +124,8 @@ def _ask_kind(inquiry: Inquiry) -> PlayPart[str]:
     reply = yield from ask_model(action)
     if isinstance(reply, Stopped):
         return ""
-    words = re.findall(r"[a-z]+", reply.text.lower())
-    named = dict.fromkeys(word for word in words if word in KINDS)
+    reply_words = re.findall(r"[a-z]+", reply.text.lower())
+    named = dict.fromkeys(word for word in reply_words if word in KINDS)
     # One that names several has not decided.
     return next(iter(named)) if len(named) == 1 else ""
 
@@ -135,6 +135,7 @@ def describe_policy(policy: Policy, inquiry: Inquiry, trace: Sequence[Step]) -> 
     kind of question (empty where no model was asked for it)."""
     choices = [(step.call, step.thought) for step in trace if isinstance(step.call, ChoosePolicy)]
     if choices:
+        # A policy may hand over to another: the last one answered, for all these reasons.
         last = choices[-1][0]
         kind = next((call.kind for call, _ in choices if call.kind), "")
         reason = "; then: ".join(thought for _, thought in choices)

@@ -66,8 +66,10 @@ class RandomLeaf:
         """See `Policy`."""
         tree = inquiry.tree
         order = list(range(tree.leaf_count))
+        # By the question too: two questions of one seed do not see the same leaves.
         random.Random(f"leaves/{self.seed}/{inquiry.question.text}").shuffle(order)
         length_s = tree.leaf_s
+        # By the middle of a leaf, which rounding cannot move into its neighbour.
         spans = (tree.leaf_at(tree.span.start_s + (i + 0.5) * length_s).span for i in order)
         yield from _look_at(inquiry, spans)
 

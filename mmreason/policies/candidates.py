@@ -64,6 +64,7 @@ def read_ranking(reply: str, count: int) -> tuple[int, ...]:
     """
     scored = [(int(number), int(score)) for number, score in _RANK_LINE.findall(reply)]
     numbers = [number for number, score in scored if score > 1]
+    # Some models list the numbers alone.
     if not scored:
         numbers = [int(number) for number in _RANK_NUMBER.findall(reply)]
     return tuple(dict.fromkeys(number for number in numbers if number < count))
@@ -95,6 +96,7 @@ def keep_above_mean(
         return []
     mean = sum(scores) / len(scores)
     ranked = sorted(range(len(scores)), key=lambda i: -scores[i])
+    # A top score always counts: where all have it, none lies above the mean.
     kept_indices = [i for i in ranked if scores[i] > mean or scores[i] >= TOP_SCORE]
     if not kept_indices and max(scores) > 1:
         kept_indices = ranked
@@ -127,6 +129,7 @@ def spread_evenly(candidates: Sequence[Candidate], count: int) -> list[Candidate
         [1, 4, 7]
     """
     count = min(count, len(candidates))
+    # The middles of equal bins, so that neither end is preferred.
     return [candidates[int((i + 0.5) * len(candidates) / count)] for i in range(count)]
 
 
@@ -145,15 +148,15 @@ def split_parts(notes: Sequence[Note], most_characters: int) -> list[list[Note]]
         >>> [len(part) for part in split_parts(notes, 8)]
         [2, 1]
     """
-    parts: list[list[Note]] = []
+    groups: list[list[Note]] = []
     room = 0
     for note in notes:
-        if not parts or len(note.text) > room:
-            parts.append([])
+        if not groups or len(note.text) > room:
+            groups.append([])
             room = most_characters
-        parts[-1].append(note)
+        groups[-1].append(note)
         room -= len(note.text)
-    return parts
+    return groups
 
 
 def holds_text(text: str, answer: str) -> bool:
@@ -163,11 +166,11 @@ def holds_text(text: str, answer: str) -> bool:
         >>> holds_text("It comes from Cracow.", "cracow"), holds_text("It is twice.", "ice")
         (True, False)
     """
-    words = " ".join(answer.casefold().strip(" .").split())
-    if not words:
+    wording = " ".join(answer.casefold().strip(" .").split())
+    if not wording:
         return False
     # Letters of scripts without spaces have no word boundary between them.
-    pattern = rf"(?<![a-z0-9]){re.escape(words)}(?![a-z0-9])"
+    pattern = rf"(?<![a-z0-9]){re.escape(wording)}(?![a-z0-9])"
     return re.search(pattern, " ".join(text.casefold().split())) is not None
 
 
@@ -183,4 +186,5 @@ def cut_line(text: str) -> str:
 
 
 def _covers(candidates: Sequence[Candidate], new: Candidate) -> bool:
+    # A look at it would show mostly the same frames again.
     return any(c.span.overlap_s(new.span) > 0.5 * new.span.duration_s for c in candidates)

@@ -94,7 +94,7 @@ class Global:
         if "search" not in self.without:
             overview = CallTools("read what is known of it", (Overview(span=span),), opening=True)
             results = yield from call_tools(overview)
-            notes = [note for seen in results.observations for note in seen.notes]
+            notes = [note for observation in results.observations for note in observation.notes]
             cues = tuple(f"{note.span} {note.text}" for note in notes[:CUE_LINES])
         is_checked = "check" not in self.without
         if not self.by_shots:
@@ -107,6 +107,7 @@ class Global:
         # A few windows tell no count and no order: the inspector needs all shots again.
         is_checked &= reading is not None and len(reading.call.spans) <= SHOTS_CHECKED
         if reading is not None:
+            # The times that a count names are of single shots; its evidence is all of them.
             reading = replace(reading, seen_at_s=())
         yield from claim_reading(inquiry, reading, is_checked=is_checked, together=True)
 

@@ -67,6 +67,7 @@ def estimate_cost(tree: Tree, recipe: ClipRecipe, info: VideoInfo, budget: Budge
     # What a scan would find is not known: moments stand in for it, as many as there can be.
     stand_ins = [StillFrame(node.span.middle_s, node.span) for node in tree.children()]
     scanned = is_long(tree)
+    # Times a truth value: without a scan no moment stands in.
     first = stand_ins[:1] * FIRST_MOMENTS * scanned
     more = stand_ins[:1] * (MORE_MOMENTS + 1) * scanned
     opening = [
@@ -80,8 +81,10 @@ def estimate_cost(tree: Tree, recipe: ClipRecipe, info: VideoInfo, budget: Budge
     opening_frames, level_frames = (
         sum(len(view.times_s) for view in views) for views in (opening, below)
     )
+    # A look and its check.
     least = opening_frames + 2 * look
     nodes = sum(tree.branching**level for level in range(1, tree.depth + 1))
+    # Each opening reads the children of one node; that of the top is counted already.
     levels = max(0, min(CAPTIONS_PER_BRANCH, nodes // tree.branching) - 1) if tree.depth else 0
     most = opening_frames + levels * level_frames + LOOKS_LIMIT * LOOKS_EACH * look
     if budget.frames is not None:
@@ -109,6 +112,7 @@ def estimate_looks(tree: Tree, info: VideoInfo, budget: Budget) -> Estimate:
     is_direct = fits_directly(span, budget.frames)
     look = planned_frames(span, budget.frames) if is_direct else SURVEY_FRAMES
     least = (look if is_direct else LEAST_SURVEY_FRAMES) + INSPECTED_FRAMES
+    # Twice: an answer that is confirmed in part is checked in a wider window.
     check = 2 * INSPECTED_FRAMES
     candidates = RETRIEVED + SAFETY
     search = STILLS + candidates * SCORE_FRAMES + SPANS * FRAMES_A_SPAN + check

@@ -171,6 +171,7 @@ class _GreedySearch:
             (observation,) = yield from self.make_calls(thought, (call,))
             choice = find_told_option(observation.notes, thing, options)
             before = find_told_option((note,), thing, options)
+            # A caption that told of another option before speaks against this one.
             if choice is not None and before in (None, choice):
                 claim = Claim(
                     text=options[choice],
@@ -222,6 +223,7 @@ class _GreedySearch:
         for child in children:
             if child.id in self.captions:
                 navigator.add_caption(child.id, self.captions[child.id])
+        # Only now: what was read up to the limit is there for a last look.
         if spent is not None:
             raise _OutOfBudget
 
@@ -285,6 +287,7 @@ class _GreedySearch:
         # 1. Where captions tell of it, in order of time.
         looks = 0
         for look, note in navigator.strong_lines()[:LOOKS_LIMIT]:
+            # A caption has seen it once already: the look is the check of that.
             is_told = self.is_caption(note)
             support = yield from self.sight(look, question, thing, is_check=is_told)
             if support is not None:
@@ -398,6 +401,7 @@ def _says_instead(text: str, question: str) -> bool:
     if _ASKS_WHETHER_THERE.search(question):
         return False
     clause = text.partition(",")[2]
+    # Without its negation "it isn't closed" states no more than the question.
     stated = re.sub(r"n['\u2019]t\b|\b(?:not|no|never)\b", "", clause)
     return not says_absent(clause) and bool(
         set(normalise_answer(stated)) - set(normalise_answer(question))

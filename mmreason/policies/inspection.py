@@ -117,24 +117,26 @@ def inspect_answer(
     else:
         each = INSPECTED_FRAMES if len(windows) == 1 else FRAMES_EACH
         calls = [_again(reading, (window,), each, OTHER_FRAMES) for window in windows]
-    found = yield from _judge(inquiry, reading, "check: other frames, the question alone", calls)
-    if found.is_spent:
-        return found
+    first_check = yield from _judge(
+        inquiry, reading, "check: other frames, the question alone", calls
+    )
+    if first_check.is_spent:
+        return first_check
     is_survey = len(reading.call.spans) > MOST_WINDOWS
-    if found.verdict is Verdict.NOT and is_survey and len(windows) <= MOST_WINDOWS:
+    if first_check.verdict is Verdict.NOT and is_survey and len(windows) <= MOST_WINDOWS:
         # A few places do not refute what all the shots together say, such as a count.
         spans = reading.call.spans
         calls = [_again(reading, spans, len(spans), OTHER_FRAMES)]
         why = "check: other frames of each shot, the question alone"
         return (yield from _judge(inquiry, reading, why, calls))
-    if found.verdict is not Verdict.PARTIAL or len(windows) > MOST_WINDOWS:
-        return found
+    if first_check.verdict is not Verdict.PARTIAL or len(windows) > MOST_WINDOWS:
+        return first_check
     # Partly: one more look, at a wider window.
     video = inquiry.tree.span
     wide = merge_spans([_widened(window, video) for window in windows])
     calls = [_again(reading, wide, INSPECTED_FRAMES, -OTHER_FRAMES)]
     wider = yield from _judge(inquiry, reading, "check: a wider window", calls)
-    return wider if wider.readings and wider.verdict is Verdict.VERIFIED else found
+    return wider if wider.readings and wider.verdict is Verdict.VERIFIED else first_check
 
 
 def claim_of(reading: Reading, inspection: Inspection | None) -> Claim:
@@ -188,9 +190,9 @@ def _judge(
         is_new = not set(other.observation.frame_times_s) <= set(reading.observation.frame_times_s)
         if not other.answers or not is_new:
             continue
-        same = yield from _says_same(inquiry, reading, other)
-        if same is not None:
-            (agreeing if same else opposing).append(other)
+        agrees = yield from _says_same(inquiry, reading, other)
+        if agrees is not None:
+            (agreeing if agrees else opposing).append(other)
     if agreeing:
         # Another stretch may speak of something else: one place that agrees is no contradiction
         # there, unless most places are against it.
@@ -206,12 +208,14 @@ def _says_same(inquiry: Inquiry, first: Reading, second: Reading) -> PlayPart[bo
         return first.agrees_in_choice(second)
     question = inquiry.question.text
     terms = [set(normalise_answer(item.text, question)) for item in (first, second)]
+    # One within the other, such as "red" in "a red tie", agrees without a request.
     if terms[0] <= terms[1] or terms[1] <= terms[0]:
         return True
     text = COMPARE.format(question=ask_text(question), first=first.text, second=second.text)
     action = AskModel([Message("user", (TextPart(text),))], COMPARE_TOKENS, may_fail=True)
     reply = yield from ask_model(action)
     if isinstance(reply, Stopped):
+        # Without a verdict the other answer counts neither for nor against.
         return None
     word = re.search(r"\b(same|partly|different)\b", reply.text.lower())
     return {"same": True, "different": False}.get(word[1]) if word else None
@@ -221,7 +225,7 @@ def _read_calls(why: str, calls: Sequence[LookAtSpans]) -> PlayPart[tuple[list[R
     """What the looks say that were made and did not fail, and whether the budget ended."""
     results = yield from call_tools(CallTools(why, tuple(calls)))
     pairs = zip(calls, results.observations, strict=False)
-    readings = [read_look(call, seen) for call, seen in pairs if seen.error is None]
+    readings = [read_look(call, result) for call, result in pairs if result.error is None]
     return readings, results.spent is not None
 
 
@@ -237,9 +241,9 @@ def _widened(window: Span, video: Span) -> Span:
 
 
 def _support(reading: Reading, call: LookAtSpans, window: Span) -> EvidenceRef:
-    seen = reading.observation
-    times_s = tuple(t for t in seen.frame_times_s if window.start_s <= t <= window.end_s)
+    look_result = reading.observation
+    times_s = tuple(t for t in look_result.frame_times_s if window.start_s <= t <= window.end_s)
     observation = Observation(
-        text=reading.text, span=window, frame_times_s=times_s, confidence=seen.confidence
+        text=reading.text, span=window, frame_times_s=times_s, confidence=look_result.confidence
     )
     return EvidenceRef(call, observation, window)

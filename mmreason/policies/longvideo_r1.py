@@ -131,6 +131,7 @@ class _Conversation:
             if turn.answer is not None:
                 result = yield from self.answer(turn)
                 claims += 1
+                # What could not be checked stands as well: only a contradiction leads on.
                 done = result.status is not CheckStatus.UNSUPPORTED
                 if is_last:
                     yield Stopped(self.limit)
@@ -152,6 +153,7 @@ class _Conversation:
     @property
     def is_full(self) -> bool:
         limit = CONTEXT_SHARE * self.policy.context_tokens
+        # Room has to be left for one more reply, which is the answer.
         return self.tokens_in + self.policy.max_new_tokens > limit
 
     def open(self) -> PlayPart[bool]:
@@ -189,12 +191,14 @@ class _Conversation:
         reply = yield from ask_model(AskModel(tuple(self.messages), policy.max_new_tokens))
         if isinstance(reply, Stopped):
             return None
+        # What was written now is read in the next turn.
         self.tokens_in = reply.tokens_in + reply.tokens_out
         try:
             turn = read_turn(reply.written, self.inquiry)
         except (UsageError, ValueError) as error:
             call = ModelTurn(kind="invalid", text=reply.written[:500])
             yield from record_note(RecordNote("", call, str(error)))
+            # Cut: what cannot be read may go on for ever, and would stay in the context.
             self.add_reply(reply.written[:2_000])
             self.tell(REMINDER.format(error=error))
             return reply.written

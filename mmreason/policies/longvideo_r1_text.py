@@ -98,6 +98,7 @@ def read_turn(text: str, inquiry: Inquiry) -> ParsedTurn:
     # 2. One call or one answer follows.
     acts = [m for m in _TAG.finditer(text, thought_end) if m.group(1).lower() != "think"]
     if not acts:
+        # A thought without an end hides all tags behind it: the model is told so.
         is_open = "<think>" in text.lower() and not thought_end
         raise UsageError(f"found {'a thought without an end' if is_open else 'no tag'}")
     if len(acts) > 1:
@@ -138,6 +139,7 @@ def read_calls(text: str, inquiry: Inquiry) -> tuple[ToolCall, ...]:
         return tuple(make_call(tree, "caption", {"node": list(c.id)}) for c in children)
     if name == "video_qa":
         node_id = _node_id(name, values[:1])
+        # Without a question of its own the look is asked the user's.
         question = values[1] if len(values) > 1 else inquiry.question.text
         if len(values) > 2 or not isinstance(question, str) or not question.strip():
             raise UsageError("video_qa takes an id and a question")
@@ -149,6 +151,7 @@ def read_calls(text: str, inquiry: Inquiry) -> tuple[ToolCall, ...]:
 
 def look_at(node: Node, question: str, inquiry: Inquiry) -> ToolCall:
     """A question about one node: one look where it is short, close looks where it is long."""
+    # Options belong to the user's question: those of another are not known.
     options = inquiry.question.options if question == inquiry.question.text else ()
     if node.span.duration_s <= CLIP_LEAVES * inquiry.leaf_s:
         return look_call(node.span, question, options)
@@ -169,6 +172,7 @@ def system_text(inquiry: Inquiry, *, published: bool, template: str = SYSTEM) ->
         "{branching}": str(tree.branching),
         "{tools}": PUBLISHED_TOOLS if published else all_tools_text(),
     }
+    # Not by `format`: a template may hold other braces.
     for slot, value in filled.items():
         template = template.replace(slot, value)
     return template
@@ -207,6 +211,7 @@ def describe_observation(observation: Observation) -> str:
     first_times_s: dict[str, float] = {}
     for note in observation.notes:
         time_s = note.span.start_s if note.time_s is None else note.time_s
+        # The same words for a while tell of one thing: when it begins is enough.
         first_times_s.setdefault(note.text, time_s)
     lines = [f"{format_time(t)} {plain_line(text)}" for text, t in first_times_s.items()]
     return " / ".join(lines[:NODE_LINES])
@@ -231,6 +236,7 @@ def _python_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
         if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name):
             raise ValueError("expected name(arguments)")
         named = {key.arg: ast.literal_eval(key.value) for key in tree.keywords if key.arg}
+        # One name was given twice, or `**` unpacks a mapping.
         if len(named) < len(tree.keywords):
             raise ValueError("expected each name once")
         values = [ast.literal_eval(value) for value in tree.args]
@@ -244,6 +250,7 @@ def _python_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
 def _node_id(name: str, values: Sequence[Any]) -> NodeId:
     """An id given as one tuple or as several numbers."""
     ids = values[0] if len(values) == 1 and isinstance(values[0], tuple | list) else values
+    # The very type: True passes for an int with `isinstance`.
     if not ids or not all(type(i) is int for i in ids):
         raise UsageError(f"{name} takes an id such as (2, 3), got {list(values)!r:.60}")
     return tuple(ids)

@@ -117,10 +117,12 @@ def _weights(lines: Sequence[ScoredLine], core: Terms, context: Terms) -> dict[s
     """Rarity of each term; a pair of words weighs a share of its commoner word."""
     count = len(lines)
     weights: dict[str, float] = {}
+    # Single words first: pairs take their weight from them.
     for term in sorted({*core, *context}, key=lambda t: " " in t):
         if " " in term:
             weights[term] = PAIR_WEIGHT * min(weights[word] for word in term.split())
         else:
             holders = sum(term in line.terms for line in lines)
+            # A term that no line holds weighs as much as one that a single line holds.
             weights[term] = math.log((count + 1) / max(holders, 1))
     return weights

@@ -117,16 +117,19 @@ class Navigator:
         scores = self._scores()
         points = [i for i, line in enumerate(self.lines) if line.pinpointed]
         points = sorted((i for i in points if i not in self.looked), key=lambda i: -scores[i].value)
+        # A line that holds all of it is looked at before more is read.
         if points and scores[points[0]].strong:
             return self._look(points[0], scores)
         move = self._open(scores)
         if move is not None:
             return move
         points = [i for i in points if scores[i].core > 0]
+        # Once the when of the question was seen, lines of other times are not meant.
         if any(score.context_seen for score in scores):
             points = [i for i in points if scores[i].context_seen]
         if points:
             return self._look(points[0], scores)
+        # Looks without a line are for videos whose captions match nothing at all.
         return None if self.looked else self._blind_look()
 
     def next_open(self) -> OpenMove | None:
@@ -271,6 +274,7 @@ class Navigator:
 
     def _touch(self, before: int, after: int) -> bool:
         gap_s = self.lines[after].note.span.start_s - self.lines[before].note.span.end_s
+        # Neighbours come from divisions: they meet up to rounding.
         return abs(gap_s) < 1e-3
 
     def _blind_look(self) -> LookMove | None:

@@ -94,6 +94,7 @@ def frame_windows(
         if span is None:
             continue
         near = [t for t in frames_s if span.start_s <= t <= span.end_s]
+        # The smallest step: a wider window would take in frames that were not named.
         gap_s = min((b - a for a, b in itertools.pairwise(near)), default=span.duration_s)
         half_s = max(gap_s, LEAST_WINDOW_S) / 2
         window = Span(max(0.0, time_s - half_s), time_s + half_s).clip(span)
@@ -109,6 +110,7 @@ def _read_times(text: str, spans: Sequence[Span]) -> tuple[float, ...]:
     times_s: list[float] = []
     for hours, minutes, seconds in _TIME.findall(text[:400])[:_MOST_TIMES]:
         time_s = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+        # A second of tolerance: models round the times that they were shown.
         if any(span.start_s - 1 <= time_s <= span.end_s + 1 for span in spans):
             times_s.append(time_s)
     return tuple(dict.fromkeys(times_s))

@@ -124,18 +124,20 @@ class _Search:
         """Search until an answer stands; then claim the best there is."""
         # What is known already says where to look. Of a video that nobody has described, one look
         # at all its shots costs less than describing them, and finds most.
-        known, is_known = yield from read_known(self.inquiry)
+        described, is_known = yield from read_known(self.inquiry)
         ways = [self.survey, self.search]
         if is_known:
             ways.reverse()
         if self.reads_first and self.hears:
             ways.insert(0, self.read_speech)
         for way in ways:
+            # A refused batch may leave room for one look, which is worth it only without an answer.
             if self.is_spent and self.answers:
                 break
-            if (yield from way(known)):
+            if (yield from way(described)):
                 return
-            known, _ = yield from read_known(self.inquiry)
+            # The way that found nothing may have described more of the video.
+            described, _ = yield from read_known(self.inquiry)
         yield from self.claim_best()
 
     @property
@@ -148,13 +150,14 @@ class _Search:
         whole = self.inquiry.tree.span
         read = CallTools("read what is said", (ReadTranscript(span=whole, in_full=True),))
         results = yield from call_tools(read)
-        passages = [note for seen in results.observations for note in seen.notes]
+        passages = [note for observation in results.observations for note in observation.notes]
         spans = [whole]
-        parts = split_parts(passages, SPEECH_CHARACTERS)
-        if len(parts) > 1:
+        chunks = split_parts(passages, SPEECH_CHARACTERS)
+        if len(chunks) > 1:
             ranked: list[list[Candidate]] = []
-            for part in parts[:MOST_PARTS]:
-                ranked.append((yield from self.rank(part)))
+            for chunk in chunks[:MOST_PARTS]:
+                # Chunks are merged by rank: scores of different requests do not compare.
+                ranked.append((yield from self.rank(chunk)))
             best = interleave(*ranked)[:BEST_PASSAGES]
             passages = [Note(candidate.span, candidate.text) for candidate in best]
             spans = [self.trim(candidate.span) for candidate in best[:SPANS]]
@@ -166,11 +169,11 @@ class _Search:
         reading = yield from take_look(self.inquiry, spans, SPEECH_FRAMES, why, cues=cues)
         if reading is None or not reading.answers:
             return False
-        told = [note.span for note in passages if holds_text(note.text, reading.text)]
-        if not told:
+        passage_spans = [note.span for note in passages if holds_text(note.text, reading.text)]
+        if not passage_spans:
             return (yield from self.judge(reading))
         # It stands in the subtitles, which frames neither prove nor refute.
-        reading = replace(reading, told_at=merge_spans(told)[:SPANS])
+        reading = replace(reading, told_at=merge_spans(passage_spans)[:SPANS])
         yield from claim_answer(claim_of(reading, None))
         return True
 
@@ -209,6 +212,7 @@ class _Search:
         """Stretches that something speaks for, the best first."""
         span = self.inquiry.tree.span
         if "search" in self.without:
+            # Enough for one batch, which is looked at as it is.
             self.stretches = even_stretches(span, RETRIEVED + SAFETY)
             return []
         lines = yield from self.read_video(known)
@@ -216,7 +220,7 @@ class _Search:
         # common, in whatever language the question is.
         call = SearchMemory(span=span, text=self.inquiry.question.text, limit=HITS)
         results = yield from call_tools(CallTools("search what was read", (call,)))
-        hits = [note for seen in results.observations for note in seen.notes]
+        hits = [note for observation in results.observations for note in observation.notes]
         ranked = yield from self.rank(lines)
         by_words = [Candidate(note.span, note.text) for note in hits]
         return interleave(ranked, by_words)
@@ -229,8 +233,8 @@ class _Search:
         if self.hears:
             read = CallTools("read what is said", (ReadTranscript(span=span),), opening=True)
             results = yield from call_tools(read)
-            said = [note for seen in results.observations for note in seen.notes]
-            lines += [replace(note, text=f"said: {note.text}") for note in said]
+            speech = [note for observation in results.observations for note in observation.notes]
+            lines += [replace(note, text=f"said: {note.text}") for note in speech]
         return sorted(lines, key=lambda note: note.span.start_s)
 
     def rank(self, lines: list[Note]) -> PlayPart[list[Candidate]]:
@@ -251,9 +255,10 @@ class _Search:
         """The next candidates, taken from the list, and a few that nothing speaks for."""
         batch = candidates[:RETRIEVED]
         del candidates[:RETRIEVED]
+        # What waits for a later batch is no safety candidate of this one.
         used = {candidate.span for candidate in (*batch, *candidates)}
-        others = [stretch for stretch in self.stretches if stretch.span not in used]
-        safety = spread_evenly(others, RETRIEVED + SAFETY - len(batch))
+        unused = [stretch for stretch in self.stretches if stretch.span not in used]
+        safety = spread_evenly(unused, RETRIEVED + SAFETY - len(batch))
         taken = {stretch.span for stretch in safety}
         self.stretches = [s for s in self.stretches if s.span not in taken]
         return batch + safety
@@ -278,8 +283,9 @@ class _Search:
         self.is_spent = results.spent is not None
         scored = list(zip(batch, results.observations, strict=False))
         # A stretch that could not be shown says nothing, for or against.
-        scores = [read_score(seen.text) for _, seen in scored]
+        scores = [read_score(observation.text) for _, observation in scored]
         best = keep_above_mean([candidate for candidate, _ in scored], scores, SPANS)
+        # No call came back: the order of the candidates has to decide.
         return best or ([] if scores else batch[:SPANS])
 
     def look_at(self, candidates: list[Candidate]) -> PlayPart[bool]:
@@ -314,11 +320,13 @@ class _Search:
             yield from claim_answer(Claim(text=NOT_SHOWN, negative=True, abstains=True))
             return
         pool = [reading for reading, _ in self.answers]
-        pool += [r for _, found in self.answers for r in found.readings if r.answers]
+        pool += [r for _, check in self.answers for r in check.readings if r.answers]
+        # The same words from different frames are the best sign where no check agreed.
         votes = Counter(reading.text for reading in pool)
         text, count = votes.most_common(1)[0]
+        # The last look that said it, with its inspection; else the inspector's own reading.
         reading, inspection = next(
-            ((r, found) for r, found in reversed(self.answers) if r.text == text),
+            ((r, check) for r, check in reversed(self.answers) if r.text == text),
             (next(r for r in pool if r.text == text), None),
         )
         if count > 1 and inspection is not None and inspection.verdict is Verdict.NOT:

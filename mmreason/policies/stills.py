@@ -32,8 +32,8 @@ def read_known(inquiry: Inquiry) -> PlayPart[tuple[list[Note], bool]]:
     span = inquiry.tree.span
     read = CallTools("read what is known of it", (Overview(span=span, leaves=True),), opening=True)
     results = yield from call_tools(read)
-    notes = [note for seen in results.observations for note in seen.notes]
-    known_s = sum(part.duration_s for part in merge_spans([note.span for note in notes]))
+    notes = [note for observation in results.observations for note in observation.notes]
+    known_s = sum(covered.duration_s for covered in merge_spans([note.span for note in notes]))
     return notes, known_s >= KNOWN_SHARE * span.duration_s
 
 
@@ -46,14 +46,14 @@ def describe_unknown(
     known_s = sum(span.duration_s for span in spans)
     if known_s >= KNOWN_SHARE * inquiry.tree.span.duration_s:
         return known, False
-    found = yield from find_stills(inquiry, count)
-    stills = [still for still in found if not any(s.contains(still.time_s) for s in spans)]
+    candidates = yield from find_stills(inquiry, count)
+    stills = [still for still in candidates if not any(s.contains(still.time_s) for s in spans)]
     if not stills:
         return known, False
     describe = DescribeStills(span=inquiry.tree.span, stills=tuple(stills))
     action = CallTools("describe a frame of each shot", (describe,), opening=True)
     results = yield from call_tools(action)
-    described = [note for seen in results.observations for note in seen.notes]
+    described = [note for observation in results.observations for note in observation.notes]
     return [*known, *described], results.spent is not None
 
 
@@ -63,15 +63,15 @@ def find_stills(inquiry: Inquiry, count: int) -> PlayPart[list[StillFrame]]:
     # One scan of all of it, of the same count whoever asks: its reply is kept in the store.
     scan = Scan(span=inquiry.tree.span, count=MOST_STILLS)
     results = yield from call_tools(CallTools(SCAN_THOUGHT, (scan,), opening=True))
-    notes = [note for seen in results.observations for note in seen.notes]
+    notes = [note for observation in results.observations for note in observation.notes]
     stills = [
         StillFrame(note.span.middle_s if note.time_s is None else note.time_s, note.span)
         for note in notes[:count]
         if note.span.duration_s > 0
     ]
     if not stills:
-        parts = even_stretches(inquiry.tree.span, count)
-        stills = [StillFrame(part.span.middle_s, part.span) for part in parts]
+        stretches = even_stretches(inquiry.tree.span, count)
+        stills = [StillFrame(stretch.span.middle_s, stretch.span) for stretch in stretches]
     return sorted(stills, key=lambda still: still.time_s)
 
 
@@ -82,6 +82,7 @@ def survey_video(inquiry: Inquiry, cues: Sequence[str], why: str) -> PlayPart[Re
     spans = [still.span for still in stills]
     # What looks like something shown before is in no still: a person who comes back, a scene again.
     gaps = find_gaps(inquiry.tree.span, spans)
+    # The longest first, as far as the frames go: it hides the most.
     gaps.sort(key=lambda gap: -gap.duration_s)
     spans = sorted([*spans, *gaps[: SURVEY_FRAMES - len(spans)]])
     frames = max(LEAST_SURVEY_FRAMES, len(spans))
@@ -95,9 +96,11 @@ def find_gaps(video: Span, spans: Sequence[Span]) -> list[Span]:
         >>> find_gaps(Span(0, 60), [Span(0, 20), Span(30, 60)])
         [Span(start_s=20, end_s=30)]
     """
+    # Edges pair up as gaps: from the end of one stretch to the start of the next.
     edges = [video.start_s]
     for span in merge_spans(spans):
         edges += [span.start_s, span.end_s]
     edges.append(video.end_s)
+    # Stretches may reach beyond the video: what is left there is empty, not negative.
     gaps = [Span(edges[i], max(edges[i], edges[i + 1])) for i in range(0, len(edges), 2)]
     return [gap for gap in gaps if gap.duration_s >= LEAST_GAP_S]

@@ -149,21 +149,23 @@ class _Conversation:
     video: AskedVideo = field(init=False)
 
     def __post_init__(self) -> None:
-        asked = self.inquiry.question
+        question = self.inquiry.question
         self.is_native = self.inquiry.takes_tools
-        self.video = AskedVideo(self.inquiry.tree.span, asked.text, asked.options)
+        self.video = AskedVideo(self.inquiry.tree.span, question.text, question.options)
 
     def run(self) -> PlayPart[str]:
         """Until an answer stands or the turns are over; why a led search has to take over, or an
         empty text."""
         inquiry = self.inquiry
+        # No more turns than the budget has rounds: it would take away the one that answers.
         turns = min(self.policy.turns, inquiry.budget.rounds or self.policy.turns)
         outline = yield from self.read_outline()
-        seen = ""
+        survey_text = ""
+        # An outline of half a video tells nothing of the other half: that is surveyed too.
         if not outline or not self.is_known:
-            seen = yield from self.survey()
+            survey_text = yield from self.survey()
         self.tell("system", system_text(turns, native=self.is_native))
-        self.tell("user", opening_text(self.video, outline, seen))
+        self.tell("user", opening_text(self.video, outline, survey_text))
         for turn in range(turns):
             is_last = turn == turns - 1
             if is_last:
@@ -173,6 +175,7 @@ class _Conversation:
             action = AskModel(tuple(self.messages), TURN_TOKENS, tools=tuple(tools), may_fail=True)
             reply = yield from ask_model(action)
             if isinstance(reply, Stopped):
+                # A spent budget leaves nothing for a led search either.
                 if reply.reason is not StopReason.MODEL_FAILED:
                     yield from self.claim_refuted()
                     return ""
@@ -205,15 +208,16 @@ class _Conversation:
                 # Scenes tell of a long index in few lines.
                 overview = CallTools("read its overview", (Overview(span=self.video.span),), True)
                 results = yield from call_tools(overview)
-                notes = [note for seen in results.observations for note in seen.notes]
+                notes = [note for observation in results.observations for note in observation.notes]
         if self.inquiry.has_subtitles and "speech" not in self.policy.without:
             read = CallTools(
                 "read what is said", (ReadTranscript(span=self.video.span),), opening=True
             )
             results = yield from call_tools(read)
-            said = [note for seen in results.observations for note in seen.notes]
-            self.passages += said
-            notes += [Note(note.span, f"said: {note.text}") for note in said]
+            speech = [note for observation in results.observations for note in observation.notes]
+            self.passages += speech
+            # Marked, so that what is said is not taken for what is seen.
+            notes += [Note(note.span, f"said: {note.text}") for note in speech]
         return sorted(notes, key=lambda note: note.span.start_s)
 
     def survey(self) -> PlayPart[str]:
@@ -233,6 +237,7 @@ class _Conversation:
     def tell(self, role: Role, text: str, call_id: str = "") -> None:
         """Say something to the model; what the user says twice in a row becomes one message."""
         if role == "user" and self.messages and self.messages[-1].role == "user":
+            # Many chat templates refuse two messages of one role in a row.
             before = self.messages.pop().parts
             self.messages.append(Message("user", (*before, TextPart("\n" + text))))
             return
@@ -240,14 +245,17 @@ class _Conversation:
 
     def add_turn(self, reply: Reply) -> None:
         """Take what the model wrote into the conversation; its thought is not part of it."""
-        parts = (TextPart(reply.text[:4_000]),)
+        # Cut: a model that repeats itself would fill its context with its own words.
+        text_parts = (TextPart(reply.text[:4_000]),)
         if reply.calls:
-            self.messages.append(Message("assistant", parts, calls=reply.calls))
+            self.messages.append(Message("assistant", text_parts, calls=reply.calls))
         else:
-            self.messages.append(Message("assistant", parts))
+            self.messages.append(Message("assistant", text_parts))
 
     def tell_result(self, call: ReadCall, text: str) -> None:
         """Answer a call: as a tool where the model called it as such, else as the user."""
+        # A model that is sent tools may still write its call as text. No message holds it then, and
+        # servers refuse a result whose call they have not seen.
         is_native = any(call.written in message.calls for message in self.messages)
         if is_native:
             self.tell("tool", text, call.written.id)
@@ -263,6 +271,7 @@ class _Conversation:
         if letter is None and is_last and reply.text.strip() and not self.inquiry.question.options:
             # The last turn asks for an answer alone: what it says is one.
             answer = WrittenAnswer(text=reply.text.strip()[:500])
+        # Before the last turn a bare letter counts only after a reminder of the tools.
         elif letter is not None and (is_last or self.invalid):
             answer = WrittenAnswer(choice=letter)
         else:
@@ -284,12 +293,12 @@ class _Conversation:
     def make_calls(self, calls: tuple[ReadCall, ...], *, is_last: bool) -> PlayPart[None]:
         """Make the calls that can be made, and tell what came of each; an answer comes last."""
         answers = [call for call in calls if isinstance(call.call, WrittenAnswer)]
-        others = [call for call in calls if call not in answers]
+        tool_uses = [call for call in calls if call not in answers]
         if is_last:
-            others = [replace(call, call=None, error=ONLY_ANSWERS) for call in others]
-        told = yield from self.perform(others)
-        was_made = any(not call.error for call in others)
-        for number, (call, text) in enumerate(zip(others, told, strict=True)):
+            tool_uses = [replace(call, call=None, error=ONLY_ANSWERS) for call in tool_uses]
+        result_texts = yield from self.perform(tool_uses)
+        was_made = any(not call.error for call in tool_uses)
+        for number, (call, text) in enumerate(zip(tool_uses, result_texts, strict=True)):
             if call.error:
                 written = f"{call.written.name} {call.written.arguments}"[:500]
                 note = ModelTurn(kind="invalid", text=written)
@@ -306,30 +315,32 @@ class _Conversation:
 
     def perform(self, calls: Sequence[ReadCall]) -> PlayPart[list[str]]:
         """What came of each call, as the model is told it."""
-        told = [REMINDER.format(error=call.error) for call in calls]
-        made: list[tuple[int, ToolCall]] = []
+        result_texts = [REMINDER.format(error=call.error) for call in calls]
+        accepted: list[tuple[int, ToolCall]] = []
         for number, call in enumerate(calls):
             if call.error or call.call is None:
                 continue
             tool = cast("ToolCall", call.call)
             if refusal := self.refuse(tool):
-                told[number] = refusal
+                result_texts[number] = refusal
                 continue
-            made.append((number, tool))
-        if not made:
-            return told
-        results = yield from call_tools(CallTools("", tuple(tool for _, tool in made)))
-        for (number, tool), seen in zip(made, results.observations, strict=False):
-            told[number] = result_text(seen, tool, self.remember(tool, seen))
-        for number, _ in made[len(results.observations) :]:
-            told[number] = BUDGET_SPENT
-        return told
+            accepted.append((number, tool))
+        if not accepted:
+            return result_texts
+        results = yield from call_tools(CallTools("", tuple(tool for _, tool in accepted)))
+        for (number, tool), observation in zip(accepted, results.observations, strict=False):
+            result_texts[number] = result_text(observation, tool, self.remember(tool, observation))
+        # The budget ended among them: every call needs a result, or servers refuse the next turn.
+        for number, _ in accepted[len(results.observations) :]:
+            result_texts[number] = BUDGET_SPENT
+        return result_texts
 
     def refuse(self, call: ToolCall) -> str:
         """Why a call is not made that could be: it repeats another, or shows too many frames. Empty
         where it is made, which is counted here."""
-        same = [look for look in self.looks if look.spans == getattr(call, "spans", ())]
-        if call in same or len(same) > 1:
+        # The same stretches once more, with another question or other frames, and no third time.
+        earlier_looks = [look for look in self.looks if look.spans == getattr(call, "spans", ())]
+        if call in earlier_looks or len(earlier_looks) > 1:
             return REPEATED
         frames = _frames_of(call)
         if frames > self.frames_left:
@@ -339,16 +350,17 @@ class _Conversation:
             self.looks.append(call)
         return ""
 
-    def remember(self, call: ToolCall, seen: Observation) -> str:
+    def remember(self, call: ToolCall, observation: Observation) -> str:
         """Keep where something was observed; gives its id, empty for a failure."""
-        if seen.error is not None:
+        if observation.error is not None:
             return ""
         if isinstance(call, MemoryCall):
-            self.seen_spans.update(record_spans(seen))
+            self.seen_spans.update(record_spans(observation))
             if not isinstance(call, ReadTranscript):
                 return ""  # its records have ids of their own
-            self.passages += seen.notes
-        number = sum(known.startswith(call.name) for known in self.seen_spans) + 1
+            self.passages += observation.notes
+        # Numbered by tool over all turns, so that an id names one observation to the end.
+        number = sum(earlier_id.startswith(call.name) for earlier_id in self.seen_spans) + 1
         evidence_id = f"{call.name}-{number}"
         self.seen_spans[evidence_id] = call.spans if isinstance(call, LookAtSpans) else (call.span,)
         return evidence_id
@@ -359,13 +371,15 @@ class _Conversation:
         """Hold an answer against its evidence and the inspector; what the model is told of it."""
         yield from record_note(RecordNote(thought, answer, None))
         unseen = [i for i in answer.evidence_ids if i not in self.seen_spans]
+        # In the last turn nothing can be mended: ids that were never observed are passed over.
         if unseen and not is_last:
             self.invalid += 1
-            known = ", ".join(list(self.seen_spans)[-12:]) or "none"
-            error = UNSEEN_IDS.format(ids=", ".join(unseen)[:200], known=known)
+            known_ids = ", ".join(list(self.seen_spans)[-12:]) or "none"
+            error = UNSEEN_IDS.format(ids=", ".join(unseen)[:200], known=known_ids)
             call = ModelTurn(kind="invalid", text=str(answer)[:500])
             yield from record_note(RecordNote("", call, error, counted=True))
             return REMINDER.format(error=error)
+        # An abstention is not inspected: frames that do not show a thing refute nothing.
         if not answer.choice and says_absent(answer.text, self.inquiry.question.text):
             self.is_over = True
             yield from claim_answer(Claim(text=NOT_SHOWN, negative=True, abstains=True))
@@ -382,10 +396,12 @@ class _Conversation:
             return "taken"
         # Together: of a count or a comparison no stretch tells all by itself.
         inspection = yield from inspect_answer(self.inquiry, reading, together=True)
+        # The model is told what the inspector saw, and may look again; at the limit the answer is
+        # claimed with its verdict.
         if inspection.verdict is Verdict.NOT and not is_last and len(self.refuted) < REFUTED_LIMIT:
             self.refuted.append((reading, inspection))
-            seen = "; ".join(plain_line(other.text) for other in inspection.readings)
-            return REFUTED.format(seen=seen[:500] or NOT_SHOWN)
+            inspector_texts = "; ".join(plain_line(other.text) for other in inspection.readings)
+            return REFUTED.format(seen=inspector_texts[:500] or NOT_SHOWN)
         self.is_over = True
         yield from claim_answer(claim_of(reading, inspection))
         return "taken"
@@ -397,27 +413,32 @@ class _Conversation:
         choice = LETTERS.index(answer.choice) if answer.choice else None
         text = answer.text if choice is None else options[choice]
         ids = answer.evidence_ids
-        told = [note.span for note in self.passages if holds_text(note.text, text)]
+        told_spans = [note.span for note in self.passages if holds_text(note.text, text)]
         # 1. What the first look was asked and said again: with all that it showed.
         if self.first_look is not None and ids == (self.first_look[0],):
             first = replace(self.first_look[1], text=text, choice=choice, answers=True)
             # Without a frame that shows it, it was read in the subtitles.
-            return first if first.seen_at_s else replace(first, told_at=tuple(told[:MOST_WINDOWS]))
+            return (
+                first
+                if first.seen_at_s
+                else replace(first, told_at=tuple(told_spans[:MOST_WINDOWS]))
+            )
         # 2. What was read in the subtitles: where it stands there.
         if not any(i.startswith(("transcript", "sp-")) for i in ids):
-            told = []
+            told_spans = []
         spans = [s for i in ids for s in self.seen_spans.get(i, ())]
+        # Without evidence the answer speaks for the whole video, and is checked on all of it.
         windows = merge_spans(spans)[:MOST_WINDOWS] or (self.inquiry.tree.span,)
         call = LookAtSpans(spans=windows, question=question, options=options, frames=WHOLE_FRAMES)
         # 3. What looks showed. One of them has to be asked the user's whole question.
         was_asked = any(look.question == question for look in self.looks)
-        if "check" in self.policy.without and not was_asked and not told:
+        if "check" in self.policy.without and not was_asked and not told_spans:
             why = "no answer without a look with the whole question"
-            seen = yield from take_look(self.inquiry, windows, WHOLE_FRAMES, why)
-            if seen is not None and seen.answers:
-                return seen
+            new_reading = yield from take_look(self.inquiry, windows, WHOLE_FRAMES, why)
+            if new_reading is not None and new_reading.answers:
+                return new_reading
         observation = Observation(text=text, span=call.span)
-        told_at = merge_spans(told)[:MOST_WINDOWS]
+        told_at = merge_spans(told_spans)[:MOST_WINDOWS]
         return Reading(call, observation, text, choice, (), True, told_at)
 
     def claim_refuted(self) -> PlayPart[None]:

@@ -84,6 +84,7 @@ def opening_text(video: AskedVideo, outline: Sequence[Note], seen: str = "") -> 
         f"The video runs from {video.span.start_s:g} to {video.span.end_s:g} s.",
     ]
     if outline:
+        # Rounded up, so that the limit holds; in even steps, so that the end is told too.
         step = -(-len(outline) // OUTLINE_LINES)
         rows = [_timed(note) for note in outline[::step]]
         lines.append(OUTLINE.format(lines="\n".join(rows)))
@@ -124,6 +125,7 @@ def result_text(observation: Observation, call: AgentCall, evidence_id: str) -> 
     if observation.error is not None:
         return f"failed: {plain_line(observation.error)}"
     is_memory = isinstance(call, MemoryCall)
+    # Records keep their lines: each id stands before its own text.
     rows = observation.text.split("\n") if is_memory else [_told_by(observation, call)]
     text = "\n".join(plain_line(row) for row in rows if row.strip()) or "nothing"
     if len(text) > RESULT_CHARACTERS:

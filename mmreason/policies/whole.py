@@ -71,6 +71,7 @@ def _read_from_end(inquiry: Inquiry, *, is_last: bool) -> _ReadPart:
 
 
 def _read_twice(nodes: Sequence[Node], what: str) -> _ReadPart:
+    # All nodes with even frames, then all with shifted ones: the halves are parted below.
     calls = [Skim(span=node.span, shift=shift) for shift in (0.0, OTHER_FRAMES) for node in nodes]
     action = CallTools(f"read even frames of {what}, twice", tuple(calls))
     results = yield from call_tools(action)
@@ -145,6 +146,7 @@ def _pick_option(options: Sequence[str], rank: Place, notes: Sequence[Note]) -> 
         elif spans:
             seen_s = sum(span.duration_s for span in spans)
             scores[index] = seen_s if rank == "longest" else -seen_s
+    # Only what was seen has a score: an option that never is seen is not the shortest.
     best = max(scores.values(), default=0.0)
     best_options = [index for index, score in scores.items() if score == best]
     return best_options[0] if len(best_options) == 1 else None

@@ -116,6 +116,7 @@ def split_batches(prepared: Sequence[PreparedCall]) -> Iterator[list[int]]:
     for index, call in enumerate(prepared):
         # What the store holds, searches and scans ask no model: each goes by itself.
         alone = call.stored is not None or not call.views
+        # Counted before it is placed: a call that does not fit begins the next batch.
         pixels += sum(view.pixel_count for view in call.views)
         views += len(call.views)
         fits = pixels <= BATCH_PIXELS and views <= BATCH_VIEWS

@@ -61,6 +61,7 @@ def is_image(source: object) -> bool:
         source = getattr(source, "name", None)
     if isinstance(source, str | Path):
         return Path(source).suffix.lower() in IMAGE_SUFFIXES
+    # By its method: Pillow is imported only where a picture is read.
     return isinstance(source, np.ndarray) or hasattr(source, "convert")
 
 
@@ -96,12 +97,14 @@ def _read_picture(source: str | Path | BinaryIO, name: str) -> Frame:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             picture = Image.open(source, formats=IMAGE_FORMATS)
         with picture:
+            # The header tells the size: nothing beyond the limits is decoded.
             width_px, height_px = picture.size
             if max(picture.size) > MAX_SIDE_PX or width_px * height_px > MAX_PICTURE_PX:
                 raise ValueError(
                     f"{width_px:,} x {height_px:,} pixels; the limit is {MAX_SIDE_PX:,} a side and "
                     f"{MAX_PICTURE_PX / 1e6:.0f} million in all: make it smaller"
                 )
+            # Cameras store pictures lying down; boxes are of what people see.
             ImageOps.exif_transpose(picture, in_place=True)
             return Frame(np.asarray(picture.convert("RGB")), None)
     except UnidentifiedImageError as error:

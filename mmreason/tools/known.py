@@ -32,8 +32,8 @@ def answer_from_memory(
 ) -> Observation:
     """What a call tells. Raises UsageError for a query that cannot be asked."""
     if isinstance(call, Overview):
-        known = memory.select_leaves("event") if call.leaves else memory.overview(call.span)
-        return _observe(call.span, known, "" if known else NOTHING_READ)
+        overview = memory.select_leaves("event") if call.leaves else memory.overview(call.span)
+        return _observe(call.span, overview, "" if overview else NOTHING_READ)
     if isinstance(call, SearchMemory):
         query = MemoryQuery(
             call.text,
@@ -81,6 +81,7 @@ def record_spans(seen: Observation) -> dict[str, tuple[Span, ...]]:
         >>> record_spans(_observe(Span(0, 60), [record], "")) == {record.id: (Span(0, 30),)}
         True
     """
+    # A line a record, in the order of the notes: `_observe` writes both from one list.
     ids = _RECORD_ID.findall(seen.text)
     return {i: (note.span,) for i, note in zip(ids, seen.notes, strict=False)}
 

@@ -96,6 +96,7 @@ def look(
     """Look at up to four stretches, each [start_s, end_s] in seconds, in one clip, with a question;
     without one, the question asked by the user."""
     stretches = sorted(clip_span(video.span, start_s, end_s) for start_s, end_s in spans)
+    # Frames of both would be shown twice, out of order, as if something came back.
     if any(a.end_s > b.start_s for a, b in itertools.pairwise(stretches)):
         raise UsageError("the spans overlap; give each stretch once")
     return _look(video, tuple(stretches), question, frames)
@@ -117,6 +118,7 @@ def focus(
 def frames(video: AskedVideo, times_s: Times) -> AgentCall:
     """Describe single frames at up to eight times in seconds."""
     stills = []
+    # Each once: a frame that is named twice would be paid for twice.
     for time_s in sorted(set(times_s)):
         span = Span(max(0.0, time_s - FRAME_S / 2), time_s + FRAME_S / 2).clip(video.span)
         if span.duration_s <= 0:
@@ -149,6 +151,7 @@ def answer(
 ) -> AgentCall:
     """Answer the user's question: the letter of the right option as choice, or a short text, with
     the ids of what you observed that shows it. The text "not shown" says that nothing tells it."""
+    # Models write "B", "(b)" and "B." for the same option.
     letter = choice.strip(" .()").upper()
     if letter and (not video.options or letter not in LETTERS[: len(video.options)]):
         letters = ", ".join(LETTERS[: len(video.options)])
@@ -177,11 +180,11 @@ LOOP_TOOLS: tuple[Tool, ...] = (
 
 def _look(video: AskedVideo, spans: tuple[Span, ...], question: str, frames: int) -> LookAtSpans:
     # The model's own question is another one: the options do not belong to it.
-    own = question.strip()
-    is_same = not own or own == video.question
+    model_question = question.strip()
+    is_same = not model_question or model_question == video.question
     return LookAtSpans(
         spans=spans,
-        question=video.question if is_same else own,
+        question=video.question if is_same else model_question,
         options=video.options if is_same else (),
         frames=frames,
     )

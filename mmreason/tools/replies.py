@@ -81,6 +81,7 @@ def _fault_of_reply(reply: object, view: View) -> str:
 
 
 def _is_number(value: object) -> bool:
+    # JSON's true is an int in Python.
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) < MOST_TOLD  # not NaN, and not infinite
@@ -119,6 +120,7 @@ def to_observation(
 ) -> Observation:
     """What a call tells when all its replies are there."""
     reading = prepared.call.describes
+    # A view of one frame: its note speaks for that frame, and has its time.
     stills = reading and all(len(view.times_s) == 1 for view in prepared.views)
     notes = tuple(
         Note(view.span, value["text"], value["frame_times_s"][0] if stills else None)
@@ -147,6 +149,7 @@ def merge_equal(notes: Sequence[Note]) -> tuple[Note, ...]:
     runs: list[Note] = []
     for note in notes:
         if runs and runs[-1].text == note.text:
+            # Over both spans it belongs to no single frame any more.
             runs[-1] = Note(Span(runs[-1].span.start_s, note.span.end_s), note.text)
         else:
             runs.append(note)

@@ -106,6 +106,7 @@ def to_scan_observation(
     """What a scan tells: a note without text a moment, in order of how telling they are."""
     rows, frames = value["moments"], value["frames"]
     cost = Cost(frames_scanned=frames, decode_seconds=seconds, seconds=seconds)
+    # Nothing was decoded: all that it cost is the look into the store.
     if cached:
         cost = Cost(cache_hits=1, seconds=seconds)
     return Observation(

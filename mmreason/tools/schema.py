@@ -114,6 +114,7 @@ def read_call(tree: Tree, text: str) -> ToolCall:
         raise UsageError(f"the call has {len(text):,} characters; write one short JSON object")
     try:
         data = json.loads(text)
+    # Brackets that are nested too deep end the parser by recursion.
     except (ValueError, RecursionError) as error:
         raise UsageError(f"the call is no JSON ({error})") from error
     if not isinstance(data, dict) or not isinstance(data.get("arguments", {}), dict):
@@ -139,8 +140,10 @@ def call_tool(
         checked = _arguments_model(tool).model_validate(arguments).model_dump()
         return tool(first, **checked)
     except ValidationError as error:
+        # One mistake at a time: the model has to mend it before the next is worth telling.
         first = error.errors()[0]
         argument = ".".join(map(str, first["loc"])) or "arguments"
+        # Names are the model's own, and go into terminals and back into prompts.
         argument = argument if argument.isprintable() else ascii(argument)
         raise UsageError(f"{name}: {argument[:60]}: {first['msg']}") from error
     except ValueError as error:

@@ -31,6 +31,7 @@ def search_notes(
         >>> [note.text for note in search_notes("the car", notes)]
         ['a red car.']
     """
+    # A caption that was read twice is one hit.
     notes = list(dict.fromkeys(notes))
     scores = _by_words(text, notes) if embed is None else _by_meaning(text, notes, embed)
     scored = [pair for pair in zip(scores, notes, strict=True) if pair[0] > 0]
@@ -41,6 +42,7 @@ def search_notes(
 def _by_words(text: str, notes: Sequence[Note]) -> list[float]:
     query_terms = set(extract_terms(text))
     matches = [query_terms & set(extract_terms(note.text)) for note in notes]
+    # Rarity among these notes; the 1 keeps a word that all of them hold above 0.
     weights = {
         term: math.log(1 + len(notes) / max(1, sum(term in match for match in matches)))
         for term in query_terms
@@ -58,5 +60,6 @@ def _by_meaning(text: str, notes: Sequence[Note], embed: Embed) -> list[float]:
             f"got shape {table.shape}"
         )
     norms = np.linalg.norm(table, axis=1, keepdims=True)
+    # A vector of zeros, such as that of an empty text, points nowhere: its cosine is 0.
     unit = table / np.where(norms > 0, norms, 1.0)
     return (unit[1:] @ unit[0]).tolist()

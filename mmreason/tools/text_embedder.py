@@ -61,6 +61,7 @@ class _Encoder:
         self._tokenizer = tokenizer
         self._takes_first = takes_first
         self._is_small = is_small(model)
+        # Tokenizers without a limit report a huge one: that of the positions holds as well.
         longest = getattr(model.config, "max_position_embeddings", MOST_TOKENS)
         self._most_tokens = min(MOST_TOKENS, tokenizer.model_max_length, longest)
 
@@ -83,6 +84,7 @@ class _Encoder:
             max_length=self._most_tokens,
             return_tensors="pt",
         )
+        # Pooled in float32: sums of many half floats lose digits.
         states = self._model(**inputs).last_hidden_state.float()
         if self._takes_first:
             return states[:, 0].numpy()

@@ -383,6 +383,7 @@ class Toolbox:
     def _frames(self, views: list[View]) -> list[FrameBatch]:
         """One batch a view, decoded together where the sizes agree."""
         clips: dict[int, FrameBatch] = {}
+        # One decode a size: the video is gone through once, and not once a view.
         for size_px in dict.fromkeys(view.size_px for view in views):
             indices = [i for i, view in enumerate(views) if view.size_px == size_px]
             frames = self._video.frames_at([t for i in indices for t in views[i].times_s], size_px)
@@ -410,6 +411,7 @@ class Toolbox:
             return None
         fault = find_reply_fault(value, views) if views else find_scan_fault(value)
         note = f"a value in the store was damaged ({fault}) and is not used"
+        # Told once, however many values are damaged in the same way.
         if fault and note not in self.notes:
             self.notes.append(note)
         return None if fault else value
@@ -463,6 +465,7 @@ def _most_allowed(batch: Sequence[PreparedCall], over: int, allows: Allows) -> i
     """How many calls of a batch, the first of it, may be made once more when they cost `over`
     frames more than was granted; what the others leave unspent counts."""
     count = len(batch)
+    # From the end: each call that is given up frees the frames it was granted.
     while count and not allows(over):
         count -= 1
         over -= batch[count].new_frames

@@ -125,6 +125,7 @@ def _match_lines(
     stems = {
         token[: max(2, len(token) - 2)] if len(token) > 3 else token for token in question_tokens
     }
+    # A line may spell out the number that the question writes in digits.
     stems |= {name for name, digit in NUMBERS.items() if digit in question_tokens}
     likely = re.compile("|".join(map(re.escape, sorted(stems))))
     matches = {}
@@ -147,6 +148,7 @@ def _pick_windows(
         if used & set(range(first, last + 1)):
             continue
         first, last = _whole_sentences(first, last, lines)
+        # With the lines that complete its sentences: no other passage repeats them.
         used |= set(range(first, last + 1))
         window = lines[first : last + 1]
         # Rolling captions repeat lines: each is read once.
@@ -161,6 +163,7 @@ def _whole_sentences(first: int, last: int, lines: Sequence[Line]) -> tuple[int,
     """The lines from where a sentence begins to where one ends, as far as neighbours reach. Where
     nothing ends a sentence, as in automatic captions, a line more at each end."""
     ends = any(_SENTENCE_END.search(lines[i].text) for i in range(first, last + 1))
+    # The lines around tell whether these subtitles have punctuation at all.
     near = lines[max(0, first - 3) : last + 4]
     most = SENTENCE_LINES if ends or any(_SENTENCE_END.search(o.text) for o in near) else 0
     most = most or last - first + 3
@@ -212,6 +215,7 @@ def find_support(
 ) -> tuple[Evidence, ...]:
     """Evidence for an answer whose words, without those of the question, all stand in one passage
     that may be quoted. `source` names the subtitles. A bare yes or no stands nowhere."""
+    # Words that the question holds already prove nothing.
     new_tokens = _tokens(answer) - _tokens(question)
     if not new_tokens or says_no(answer) or split_words(answer)[:1] == ["yes"]:
         return ()
@@ -250,6 +254,7 @@ def _tokens(text: str, without: frozenset[str] = frozenset()) -> frozenset[str]:
     text = _folded(text)
     pairs: set[str] = set()
     for run in _UNSPACED.findall(_UNSPACED_FUNCTION.sub(" ", text)):
+        # Overlapping, as nobody knows where a word begins; a letter by itself stays one.
         pairs |= {run[i : i + 2] for i in range(max(1, len(run) - 1))}
     spaced = (w for w in split_words(_UNSPACED.sub(" ", text)) if w not in without)
     stems = {t for t in extract_terms(" ".join(NUMBERS.get(w, w) for w in spaced)) if " " not in t}
@@ -267,6 +272,7 @@ def _folded(text: str) -> str:
     """Without case and accents."""
     if text.isascii():
         return text.lower()
+    # Taken apart to lose accents, then joined: syllables of Hangul would stay in pieces.
     letters = unicodedata.normalize("NFKD", text.casefold())
     return unicodedata.normalize("NFC", "".join(c for c in letters if not unicodedata.combining(c)))
 

@@ -117,6 +117,7 @@ def spans_view(
         for span, count in zip(spans, counts, strict=True)
         for time_s in _times_s(info, span, count, shift)
     ]
+    # Half the area for twice the frames: the tokens of a clip stay about the same.
     halvings = math.ceil(math.log2(max(1.0, len(times_s) / MANY_FRAMES)))
     size_px = _smaller(recipe, info, min(DOUBLINGS, halvings)) if recipe.size_px is None else None
     size_px = size_px or recipe.frame_size_px(info.width_px, info.height_px)
@@ -125,11 +126,13 @@ def spans_view(
 
 def _deal_out(count: int, lengths_s: Sequence[float]) -> list[int]:
     """How many of `count` each of these gets: one, and of the others by length."""
+    # Stretches without length, such as single frames, may not divide by 0.
     total_s = sum(lengths_s) or 1.0
     extra = count - len(lengths_s)
-    shares = [extra * length_s / total_s for length_s in lengths_s]
-    dealt = [int(share) for share in shares]
-    by_rest = sorted(range(len(shares)), key=lambda i: dealt[i] - shares[i])
+    quotas = [extra * length_s / total_s for length_s in lengths_s]
+    dealt = [int(quota) for quota in quotas]
+    # The largest remainders first, so that the counts add up exactly.
+    by_rest = sorted(range(len(quotas)), key=lambda i: dealt[i] - quotas[i])
     for i in by_rest[: extra - sum(dealt)]:
         dealt[i] += 1
     return [1 + more for more in dealt]
@@ -145,6 +148,7 @@ def stills_views(
 
 def focus_views(recipe: ClipRecipe, info: VideoInfo, span: Span) -> tuple[View, ...]:
     """Up to `FOCUS_CLIPS` clips of the length the model sees best, evenly over `span`."""
+    # The tolerance keeps exact multiples of a leaf from getting a clip more.
     count = min(FOCUS_CLIPS, max(1, math.ceil(span.duration_s / recipe.leaf_s - 1e-9)))
     part_s = span.duration_s / count
     return tuple(
@@ -190,6 +194,7 @@ def _smaller(recipe: ClipRecipe, info: VideoInfo, halvings: int) -> tuple[int, i
     """Frame size with the area halved so many times."""
     width, height = recipe.frame_size_px(info.width_px, info.height_px)
     longest = max(width, height)
+    # The root, as it is the area that is halved; a small frame is never enlarged.
     target_px = min(longest, max(LEAST_OVERVIEW_PX, longest / math.sqrt(2**halvings)))
     step = recipe.multiple_px
     scale = target_px / longest / step

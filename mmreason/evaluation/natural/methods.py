@@ -183,6 +183,7 @@ def answer_from_even_frames(viewing: Viewing, item: NaturalItem, count: int) -> 
     span = video.info.span
     times_s = plan.uniform(span, count).times_s
     size_px = model.clip.frame_size_px(video.info.width_px, video.info.height_px)
+    # All that is said: what is compared with policies is the choice of frames.
     lines = [(str(line.span), line.text) for line in viewing.subtitles]
     prompt = model.clip.prompts.ask(item.question, item.options, lines)
     message = Message("user", (FramesPart(video.frames_at(times_s, size_px)), TextPart(prompt)))
@@ -199,6 +200,7 @@ def answer_from_even_frames(viewing: Viewing, item: NaturalItem, count: int) -> 
         tokens_out=reply.tokens_out,
         seconds=time.perf_counter() - started,
     )
+    # With options an answer is one of them; without, all but a "not shown".
     is_answer = reading.choice is not None if item.options else reading.kind.value != "absent"
     look = Look(span=span, question=item.question, options=item.options, shift=0.0)
     observation = Observation(text=reply.text, span=span, frame_times_s=times_s, cost=cost)

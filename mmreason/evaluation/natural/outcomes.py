@@ -48,6 +48,7 @@ class NaturalOutcome:
         """Whether it says that there is no answer."""
         if self.error is not None or self.choice is not None:
             return False
+        # Policies abstain by the stop reason, direct viewing in its own words.
         is_empty = self.stop_reason == StopReason.ABSTAINED or not self.text
         return is_empty or says_absent(self.text, self.item.question)
 
@@ -63,6 +64,7 @@ class NaturalOutcome:
     @property
     def is_grounded(self) -> bool:
         """Whether the evidence meets a shot that proves the answer."""
+        # Frames prove by their times; a line of speech has none, and proves by its span.
         return any(
             any(gold.contains(t) for t in times_s) if times_s else gold.overlap_s(span) > 0
             for gold in self.item.gold_spans

@@ -107,6 +107,7 @@ def run_plan(plan: NaturalPlan, folder: Path, *, on_progress: OnProgress | None 
     results = folder / "results.jsonl"
     mend_last_line(results)
     _measure(plan, plan.runs, folder, results, on_progress)
+    # Only now is it known how many frames each policy took.
     if plan.compare_even:
         _measure(plan, even_runs(plan.runs, read_outcomes(results)), folder, results, on_progress)
     return results
@@ -139,6 +140,7 @@ def read_outcomes(path: Path) -> list[NaturalOutcome]:
         return []
     outcomes: dict[_Key, NaturalOutcome] = {}
     for line in require_json_lines(path, NaturalOutcome.from_dict, is_resumed=True):
+        # Two runs in one folder may have measured an item twice: the first counts.
         outcomes.setdefault(_key(line.row.observer, line.row.method, line.row.item), line.row)
     return sorted(outcomes.values(), key=lambda o: (o.observer, o.method, o.item.id))
 
@@ -158,6 +160,7 @@ def _measure(
         for item in plan.items_of(script)
         for observer, method in runs
     }
+    # The folder may hold outcomes of methods that this plan does not name.
     count = len(done & planned)
     for script in scripts:
         for outcome in _measure_video(plan, script, runs, done, folder / "videos"):
@@ -175,6 +178,7 @@ def _measure_video(
     folder: Path,
 ) -> Iterator[NaturalOutcome]:
     """What is missing of one video, language by language: its frames are drawn once."""
+    # Observers know all questions, so that what they say does not hang on `most_items`.
     all_items = draw_items(script, plan.languages)
     chosen = plan.items_of(script)
     for language in plan.languages:
@@ -204,6 +208,7 @@ def _measure_video(
                     observer=_model(observer, script, all_items),
                     decider=decider or None,
                 )
+                # One index serves all questions about this video, for this observer and method.
                 if method.indexed and (observer, name) not in indexes:
                     indexes[observer, name] = build_index(method, viewing)
                 store, index_frames = indexes.get((observer, name), (None, 0))

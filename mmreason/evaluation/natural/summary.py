@@ -110,6 +110,7 @@ def score_abstention(outcomes: Sequence[NaturalOutcome]) -> float:
         return math.nan
     abstained = [o for o in outcomes if o.abstained]
     hits = sum(not o.item.is_answerable for o in abstained)
+    # F1 in one fraction: it is 0, and not undefined, where nobody abstains.
     return 2 * hits / (len(abstained) + len(empty))
 
 
@@ -136,23 +137,23 @@ def comparison_lines(outcomes: Sequence[NaturalOutcome]) -> list[str]:
         method = parse_method(row.method)
         if method.even_frames:
             continue
-        own = select(outcomes, row.observer, row.method)
+        measured = select(outcomes, row.observer, row.method)
         name = f"{row.method} ({row.observer})"
         # 1. The even frames nearest in number, which a run measures for each policy.
         even = [r for r in rows if r.observer == row.observer and not is_policy(r.method)]
         nearest = min(even, key=lambda r: abs(r.frames.value - row.frames.value), default=None)
         if nearest is not None:
-            gain = compare(own, select(outcomes, row.observer, nearest.method))
+            gain = compare(measured, select(outcomes, row.observer, nearest.method))
             lines.append(f"{name}: {points(gain)} to {nearest.method}, the same items")
         # 2. What a stage is worth.
         whole = select(outcomes, row.observer, replace(method, without=()).name)
         if method.without and whole:
-            lines.append(f"{name}: {points(compare(own, whole))} to {whole[0].method}")
+            lines.append(f"{name}: {points(compare(measured, whole))} to {whole[0].method}")
         # 3. What the language costs.
-        languages = list(dict.fromkeys(o.item.language for o in own))
+        languages = list(dict.fromkeys(o.item.language for o in measured))
         for other in languages if "en" in languages else ():
             if other != "en":
-                gain = compare_languages(own, other, "en")
+                gain = compare_languages(measured, other, "en")
                 lines.append(f"{name}: {points(gain)} in {other} to en, the same items")
     return lines
 

@@ -93,6 +93,7 @@ def format_share(interval: Interval, count: int | None = None) -> str:
         '90.0% (85.0 to 94.0, n = 80)'
     """
     value, low, high = interval
+    # NaN: nothing was measured.
     if value != value:
         return "-"
     of = "" if count is None else f", n = {count}"

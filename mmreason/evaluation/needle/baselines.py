@@ -240,7 +240,9 @@ class _BaselineRun:
         chosen = lines[::step]
         words_of_lines = zip(chosen, self.words_at(chosen), strict=True)
         return read_words(
-            which, self.item.options, [(line, words[0]) for line, words in words_of_lines if words]
+            which,
+            self.item.options,
+            [(line, line_words[0]) for line, line_words in words_of_lines if line_words],
         )
 
     def ask(self, times_s: Sequence[tuple[float, ...]], prompt: str) -> list[Reply]:

@@ -100,6 +100,7 @@ def frame_scores(
 def _distance(time_s: float, times_s: Sequence[float]) -> float:
     """To the nearest of ascending times."""
     index = bisect_left(times_s, time_s)
+    # Only the two neighbours of where it would stand can be the nearest.
     return min(abs(time_s - t) for t in times_s[max(0, index - 1) : index + 1])
 
 
@@ -129,5 +130,6 @@ def span_balance(seen_s: Sequence[float], gold: Sequence[Span]) -> float:
         return 0.0
     if len(counts) == 1:
         return 1.0
+    # Without empty ones, which add nothing to the entropy and have no logarithm.
     fractions = [n / total for n in counts if n]
     return min(1.0, -sum(p * math.log(p) for p in fractions) / math.log(len(counts)))

@@ -126,9 +126,9 @@ def parse_clock_spans(text: str) -> tuple[Span, ...]:
         (Span(start_s=60.0, end_s=90.0), Span(start_s=120.0, end_s=121.0))
     """
     spans = []
-    for part in re.split(r"\s*[,;]\s*(?=\d)", text.strip()):
+    for stretch in re.split(r"\s*[,;]\s*(?=\d)", text.strip()):
         # Dashes of all kinds, and "to", stand between two times.
-        start, dash, end = re.sub(r"[\u2013\u2014~]|\bto\b", "-", part).partition("-")
+        start, dash, end = re.sub(r"[\u2013\u2014~]|\bto\b", "-", stretch).partition("-")
         start_s = parse_clock(start)
         spans.append(Span(start_s, parse_clock(end) if dash else start_s + 1.0))
     return tuple(spans)

@@ -35,7 +35,7 @@ def rate_group(kind: str, structure: str, right: Sequence[bool]) -> float:
     key = "".join(structure.split())
     if key not in _LOGIC:
         raise ValueError(f"no known structure of a logic group: {structure[:60]!r}")
-    length = next((place for place, is_right in enumerate(right) if not is_right), QUESTIONS)
+    length = next((position for position, is_right in enumerate(right) if not is_right), QUESTIONS)
     # 2 and 3, or 1 and 2, stand beside each other: the second may be right in place of the first.
     if (key == "[1,[2,3],4]" and length == 1 and right[2]) or (
         key == "[[1,2],3,4]" and length == 0 and right[1]

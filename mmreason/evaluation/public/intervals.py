@@ -75,14 +75,14 @@ def wilson_interval(hits: float, n: float) -> tuple[float, float]:
 def _count_effective(clusters: list[list[bool]], hits: int, n: int) -> float:
     """n divided by the design effect: the variance of the share over clusters (linearised, with the
     correction for few of them) against that of independent questions."""
-    share = hits / n if n else 0.0
+    hit_share = hits / n if n else 0.0
     # All right or all wrong tell nothing of how alike a cluster is: each counts once then.
     if hits in (0, n) or len(clusters) < 2:
         return float(len(clusters))
     # Residuals summed by cluster: they grow with its size where its questions fall alike.
-    totals = [sum(cluster) - share * len(cluster) for cluster in clusters]
+    totals = [sum(cluster) - hit_share * len(cluster) for cluster in clusters]
     correction = len(clusters) / (len(clusters) - 1)
     variance = correction * sum(total * total for total in totals) / n**2
-    design_effect = variance / (share * (1 - share) / n)
+    design_effect = variance / (hit_share * (1 - hit_share) / n)
     # Never more than there are: that clusters differ less than chance would have them is chance.
     return n / max(1.0, design_effect)

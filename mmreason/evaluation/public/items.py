@@ -122,4 +122,4 @@ def spread_items(items: Sequence[BenchmarkItem], limit: int | None) -> list[Benc
     """
     if limit is None or limit >= len(items):
         return list(items)
-    return [items[place * len(items) // limit] for place in range(limit)]
+    return [items[number * len(items) // limit] for number in range(limit)]

@@ -62,14 +62,14 @@ class BenchmarkReport:
 
     def to_markdown(self) -> str:
         """The same tables as one page of Markdown."""
-        parts = [f"# {self.benchmark.title}: {_cell(self.model_name)}"]
-        parts += [_cell(sentence) for sentence in self.sentences()]
+        blocks = [f"# {self.benchmark.title}: {_cell(self.model_name)}"]
+        blocks += [_cell(sentence) for sentence in self.sentences()]
         for title, header, rows in self.tables():
             cells = ["| " + " | ".join(map(_cell, row)) + " |" for row in (header, *rows)]
             cells.insert(1, "| --- |" + " ---: |" * (len(header) - 1))
-            parts += [f"## {title}", "\n".join(cells)]
-        parts.append(f"```\n{show_line(self.command)}\n```")
-        return "\n\n".join(parts) + "\n"
+            blocks += [f"## {title}", "\n".join(cells)]
+        blocks.append(f"```\n{show_line(self.command)}\n```")
+        return "\n\n".join(blocks) + "\n"
 
     @property
     def model_name(self) -> str:
@@ -114,9 +114,9 @@ class BenchmarkReport:
 
     def sentences(self) -> list[str]:
         """What was asked, what is missing, and how the tables count."""
-        summary, (found, named) = self.summary, self.questions.found_videos
+        summary, (present, named) = self.summary, self.questions.found_videos
         lines = [
-            f"{summary.asked:,} of {len(self.questions.items):,} questions asked; {found:,} of "
+            f"{summary.asked:,} of {len(self.questions.items):,} questions asked; {present:,} of "
             f"{named:,} videos found; {len(self.questions.problems):,} rows not used.",
             f"Failed: {summary.failed:,}; declined: {summary.abstained:,}; both count as wrong. "
             f"The benchmark's rule finds no option in {summary.unread_strictly:,} of the others. "

@@ -135,7 +135,7 @@ def describe_run(
 def _ask(
     reasoner: Reasoner, items: Sequence[BenchmarkItem], run: BenchmarkRun, folder: Path
 ) -> Iterator[Result]:
-    asked: list[Question] = []
+    questions: list[Question] = []
     for item in items:
         try:
             # Without its subtitles it would be another question: it fails, and can be asked again.
@@ -153,8 +153,8 @@ def _ask(
             failure = Failure(kind=type(error).__name__, message=str(error))
             yield Result(id=item.id, failure=failure)
             continue
-        asked.append(question)
-    yield from reasoner.ask_many(asked, budget=run.budget, workers=run.workers, seed=run.seed)
+        questions.append(question)
+    yield from reasoner.ask_many(questions, budget=run.budget, workers=run.workers, seed=run.seed)
 
 
 def _judge(

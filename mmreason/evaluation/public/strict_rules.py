@@ -78,6 +78,7 @@ def first_capital_of_five(reply: str, options: int) -> int | None:
         >>> first_capital_of_five("C. the Eiffel tower", 4), first_capital_of_five("E or A", 4)
         (2, None)
     """
+    # As the script does: an "E" before the right letter is found, and is no option.
     index = _first_capital(reply, 5, _VIDEOMME_PHRASES)
     return index if index is not None and index < options else None
 
@@ -109,6 +110,7 @@ def bracketed_letter(reply: str, options: int) -> int | None:
         >>> bracketed_letter("The answer is (B) the cat", 4), bracketed_letter("B. cat", 4)
         (1, 1)
     """
+    # As the script does: a reply without brackets gives its first character.
     text = reply.strip().split(")")[0].strip()
     if "(" in text:
         text = text.split("(")[1].strip()

@@ -85,6 +85,7 @@ def _read_words(path: Path) -> Iterable[Line]:
 def _join_words(words: Iterable[Line]) -> list[Line]:
     """Lines that end at a pause, at the end of a sentence, or when they are long enough."""
     lines: list[Line] = []
+    # By time, whatever the order of the file.
     for word in sorted(words):
         last = lines[-1] if lines else None
         if (

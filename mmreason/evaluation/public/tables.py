@@ -130,8 +130,8 @@ def _numbered(path: Path, values: Sequence[Any]) -> Iterator[SourceRow | RowErro
         if isinstance(value, dict):
             yield SourceRow(path=path, number=number, values=value)
         else:
-            found = _describe(value)
-            yield RowError(f"{path}, row {number}: expected an object, found {found}")
+            description = _describe(value)
+            yield RowError(f"{path}, row {number}: expected an object, found {description}")
 
 
 def _read_json_lines(path: Path) -> Iterator[SourceRow | RowError]:

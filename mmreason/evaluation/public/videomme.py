@@ -71,13 +71,13 @@ def read_videomme_v2(folder: BenchmarkFolder) -> BenchmarkQuestions:
         if kind not in ("relevance", "logic"):
             raise row.error(f"'group_type' must be relevance or logic, found {kind!r:.40}")
         # The order in the group decides its score, and the id alone tells it.
-        place = question_id.rpartition("-")[2]
-        if not place.isdigit():
+        position = question_id.rpartition("-")[2]
+        if not position.isdigit():
             raise row.error(f"'question_id' must end in -1 to -4, found {question_id!r:.40}")
         level = row.optional_text("level")
         group = QuestionGroup(
             id=name,
-            place=int(place),
+            place=int(position),
             kind=kind,
             structure=row.optional_text("group_structure"),
             level="" if level == "None" else level,
