@@ -64,6 +64,7 @@ class Dialogues:
             raise UsageError(f"{path} holds no dialogue of at most {longest} tokens")
         batches: list[list[Dialogue]] = [[]]
         for row in usable:
+            # Rows come by length, so this one would be the width of the batch.
             if batches[-1] and len(row.ids) * (len(batches[-1]) + 1) > batch_tokens:
                 batches.append([])
             batches[-1].append(row)
@@ -126,6 +127,7 @@ def _encode_dialogue(
 
 def pack_dialogues(dialogues: tuple[Dialogue, ...]) -> PackedBatch:
     """A batch without frames, padded on the right; its attention is plainly causal."""
+    # Rounded up, so that batches come in few widths.
     length = -(-max(len(d.ids) for d in dialogues) // LENGTH_STEP) * LENGTH_STEP
     n = len(dialogues)
     ids = np.zeros((n, length), np.int64)

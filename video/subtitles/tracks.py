@@ -122,6 +122,7 @@ def _tracks(container: InputContainer) -> tuple[SubtitleTrack, ...]:
     for stream in container.streams.subtitles:
         context = stream.codec_context
         codec = "unknown" if context is None else context.codec.canonical_name
+        # `und` is how containers say that no language is stated.
         tracks.append(
             SubtitleTrack(
                 index=stream.index,
