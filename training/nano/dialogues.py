@@ -137,6 +137,7 @@ def pack_dialogues(dialogues: tuple[Dialogue, ...]) -> PackedBatch:
         targets[row, : len(dialogue.ids)] = dialogue.targets
     positions = torch.arange(length).expand(3, n, length)
     return PackedBatch(
+        # No frames: 384 = 2 frames x 3 colours x 8 x 8 pixels a patch.
         patches=torch.zeros((0, 384)),
         grid_thw=torch.zeros((0, 3), dtype=torch.int64),
         input_ids=torch.from_numpy(ids),

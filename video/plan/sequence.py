@@ -50,6 +50,7 @@ def parts_of(total: int) -> list[slice]:
         [slice(0, 32, None), slice(32, 64, None)]
     """
     count = min(_PARTS, max(1, total // _LEAST_PART))
+    # By shares of the total, so that lengths differ by one at most.
     edges = [total * k // count for k in range(count + 1)]
     return [slice(a, b) for a, b in pairwise(edges)]
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _BITMAPS = {"dvb_subtitle", "dvd_subtitle", "hdmv_pgs_subtitle", "xsub"}
 _EXPECTED = f"a subtitle file ({', '.join(SUFFIXES)}) or a video that carries subtitles"
+# As long as two lines of text take to be read.
 _LAST_LINE_US = 5_000_000
 """How long a line without a stated length is shown at most."""
 
