@@ -143,6 +143,7 @@ def ask_timed(
 def measure_steps(policy: Policy, budget: Budget, repeats: int) -> tuple[list[StepTime], int]:
     """What each question takes a step, with an empty store in a file; steps in all."""
     film, spent, steps = BlankFilm(), [], 0
+    # Once before anything is timed: what is imported at first use is no part of a step.
     ask_timed(
         Reasoner(make_thinker(), observer=make_observer(film)), film, "Is there a star?", Budget()
     )

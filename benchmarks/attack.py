@@ -92,6 +92,7 @@ def format_table(outcomes: list[Outcome], seed: int, seconds: float) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for kind in dict.fromkeys(outcome.attack.kind for outcome in outcomes):
+        # Controls are no attacks: they show that the check would see one that falls.
         of_kind = [outcome for outcome in outcomes if outcome.attack.kind == kind]
         controls = [outcome for outcome in of_kind if outcome.attack.is_control]
         tries = [outcome for outcome in of_kind if not outcome.attack.is_control]

@@ -107,6 +107,7 @@ def write_clip(path: Path, kind: str) -> Path:
     """
     clip = CLIPS[kind]
     _write_one(path, clip, 0)
+    # Joined byte after byte, as recorders and `cat` do.
     joined = b""
     for number in range(1, clip.parts):
         joined += _write_one(path.with_suffix(f".{number}{clip.suffix}"), clip, number).read_bytes()

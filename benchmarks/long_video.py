@@ -59,8 +59,10 @@ def write_repeated(path: Path, minute: Path, minutes: int) -> Path:
                 stream = reader.streams.video[0]
                 copy = copy or writer.add_stream_from_template(stream)
                 assert stream.time_base is not None
+                # Moved on, so that each copy begins where the one before it ends.
                 later = round(60 * number / stream.time_base)
                 for packet in reader.demux(stream):
+                    # The last packet of a demuxer is empty and only flushes.
                     if packet.pts is None or packet.dts is None:
                         continue
                     packet.pts += later

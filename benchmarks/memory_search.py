@@ -62,8 +62,10 @@ class Timing:
 def draw_texts(count: int, seed: int = 1) -> tuple[list[str], list[str]]:
     """(vocabulary from the commonest word down, texts): word k has a share of about 1 / k."""
     draw = random.Random(seed)
+    # Three times as many as needed, since words come out twice.
     drawn = ("".join(draw.choices(SYLLABLES, k=draw.randint(1, 4))) for _ in range(3 * VOCABULARY))
     vocabulary = list(dict.fromkeys(drawn))[:VOCABULARY]
+    # Three above the rank, or the commonest words would fill every line.
     weights = list(itertools.accumulate(1 / (k + 3) for k in range(len(vocabulary))))
     texts = [" ".join(draw.choices(vocabulary, cum_weights=weights, k=WORDS)) for _ in range(count)]
     return vocabulary, texts

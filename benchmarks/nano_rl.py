@@ -115,6 +115,7 @@ def build_table(before: Measured, after: Measured) -> str:
     rows = ["| held-out problems | n | before | after | gain, points |", "|---|---|---|---|---|"]
     for kind, right_before in before.right.items():
         right_after = after.right[kind]
+        # Frames are independent of each other; plays over one world are not.
         groups = before.worlds if kind == "navigation" else None
         mean, low, high = (100 * x for x in paired_gain(right_before, right_after, groups))
         proportions = [

@@ -59,6 +59,7 @@ from mmreason.training.tasks.single_turn import SingleTurn
 
 RESULTS = Path(__file__).parent / "results" / "rl_step.md"
 PROBLEMS, SAMPLES, LENGTH, WARM_UP = 8, 8, 32, 3
+# Of three lengths, so that both sides have to pad.
 QUESTIONS = [f"how many stars are there after {i} seconds? " * (1 + i % 3) for i in range(64)]
 
 
@@ -142,6 +143,7 @@ def our_steps(folder: Path, steps: int) -> Iterator[dict[str, float]]:
         objective=ObjectiveSettings(formula="dapo"),
         optimiser=OptimiserSettings(learning_rate=1e-6),
         batching=BatchingSettings(micro_tokens=1_000_000),
+        # Neither side writes checkpoints or samples.
         checkpoints=CheckpointSettings(every=10**9),
         report=ReportSettings(samples=0),
     )
@@ -192,6 +194,7 @@ def against_trl(folder: Path, steps: int) -> tuple[Interleaved, list[dict[str, f
             max_steps=steps,
             learning_rate=1e-6,
             loss_type="dapo",
+            # The upper clip of DAPO, which our recipe has by its formula.
             epsilon_high=0.28,
             beta=0.0,
             temperature=1.0,

@@ -77,6 +77,7 @@ class CutFilm:
             if apart_s >= half_s:
                 continue
             if self.kind == "fades":
+                # Black for a fifth of the way on both sides of the border.
                 pixels = pixels * max(0.0, (apart_s / half_s - 0.2) / 0.8)
             else:
                 weight = 0.5 - apart_s / half_s / 2
@@ -84,6 +85,7 @@ class CutFilm:
         return self._lit(pixels, time_s)
 
     def _shot(self, shot: int, time_s: float) -> np.ndarray:
+        # A second in, since a transition shows a shot before its start.
         return self.shots[shot](max(0.0, time_s - self.starts_s[shot] + 1.0))
 
     def _lit(self, pixels: np.ndarray, time_s: float) -> np.ndarray:
@@ -145,6 +147,7 @@ def _texture_shot(rng: random.Random) -> Draw:
         np.fft.ifft2(np.fft.fft2(noise.normal(size=(height, width))) * falling).real
         for _ in range(3)
     ]
+    # Mostly one plane for all three, as the colours of a thing go together.
     mixed = np.stack([planes[0] + 0.4 * plane for plane in planes], axis=-1)
     centre, spread = noise.uniform(60, 180, 3), noise.uniform(25, 55)
     canvas = (centre + spread * mixed / mixed.std()).clip(0, 255).astype(np.float32)
@@ -152,6 +155,7 @@ def _texture_shot(rng: random.Random) -> Draw:
 
     def draw(time_s: float) -> np.ndarray:
         shift = (round(speed_y * time_s), round(speed_x * time_s))
+        # Rolled round, so that a pan never runs out of picture.
         return np.roll(canvas, shift, axis=(0, 1))[: SIZE_PX[1], : SIZE_PX[0]]
 
     return draw
@@ -248,6 +252,7 @@ def _scenedetect(name: str) -> Detect:
     def detect(path: Path) -> list[float]:
         scenedetect = import_module("scenedetect")
         scenes = scenedetect.detect(str(path), getattr(scenedetect, name)())
+        # The first scene begins with the film, which is no boundary.
         return [first.seconds for first, _ in scenes[1:]]
 
     return detect

@@ -35,8 +35,10 @@ def write_clip(path: Path, transfer: int, frames: int) -> Path:
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = SIZE_PX
         stream.pix_fmt, context = "yuv420p10le", stream.codec_context
+        # BT.2020 with limited range, by the numbers of FFmpeg.
         context.colorspace, context.color_range, context.color_primaries = 9, 1, 9
         context.color_trc = transfer
+        # 512 is no colour difference: the texture is grey.
         planes = np.full((SIZE_PX[1] * 3 // 2, SIZE_PX[0]), 512, np.uint16)
         for number in range(frames):
             planes[: SIZE_PX[1]] = canvas[:, number * 4 : number * 4 + SIZE_PX[0]]

@@ -18,9 +18,11 @@ from typing import Any
 
 from mmreason.grounding.boxes import Box, Grounding, GroundingStatus, iou
 
+# Limits on what a model writes, so that no reply is slow to read or overflows.
 TEXT_LIMIT = 20_000
 BOX_LIMIT = 100
 JSON_TRIES = 200
+# Models say a box again with a little difference: nearer than this it is the same one.
 SAME_BOX_IOU = 0.95
 NUMBER_LIMIT = 1e9
 
@@ -266,8 +268,7 @@ def _to_pixels(
     """Rows in the model's own grid to distinct boxes in original pixels."""
     if scale is not None and reading.rows:
         # Numbers beyond the scale, or fractions on one of 1000, are another dialect. That is told
-        # and
-        # not mended: a guess would put the box somewhere else without a word.
+        # and not mended: a guess would put the box somewhere else without a word.
         largest = max(max(row) for row in reading.rows)
         if largest > scale or (scale > 1 and largest <= 1):
             issues.append(

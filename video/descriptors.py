@@ -76,6 +76,7 @@ def open_unnamed(path: Path) -> Iterator[tuple[str, int]]:
             name = path
         try:
             yield str(name), descriptor
+        # The name of a descriptor would tell a person nothing.
         except VideoError as error:
             raise type(error)(str(error).replace(str(name), str(path))) from error
     finally:

@@ -89,6 +89,7 @@ def _copy(name: str, head: bytes, write: _Write) -> PrivateFile:
         handle, text = tempfile.mkstemp(prefix="mmreason-", suffix=_suffix_of(head))
     except OSError as error:
         raise VideoError(f"{name}: cannot be put into a temporary file ({error})") from error
+    # A forked child must not remove the file of its parent.
     path, owner_pid = Path(text), os.getpid()
     private = PrivateFile(name, path, lambda: _remove(path, owner_pid))
     try:

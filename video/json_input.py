@@ -54,6 +54,7 @@ def parse_json(
         raise JsonInputError(f"has {len(text)} bytes, the limit is {most_bytes}")
     if isinstance(text, bytes):
         try:
+            # A byte order mark, as some editors write it, is no part of the JSON.
             text = text.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise JsonInputError(f"is not UTF-8 (byte {error.start})") from error
@@ -68,6 +69,7 @@ def parse_json(
     except json.JSONDecodeError as error:
         line = f"line {error.lineno}, " if "\n" in text else ""
         raise JsonInputError(f"is no JSON: {error.msg} ({line}column {error.colno})") from error
+    # Escapes can name half a pair, which no file or terminal takes.
     writable = replace_half_pairs(value)
     if refuse_half_pairs and writable != value:
         raise JsonInputError("holds half a surrogate pair, which stands for no character")
@@ -86,6 +88,7 @@ def read_json(
     if not path.is_file():
         raise JsonInputError("is not a regular file")
     with path.open("rb") as file:
+        # One byte more than the limit tells a file that is too long from one that just fits.
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         raise JsonInputError(f"has more than the limit of {most_bytes} bytes")

@@ -28,6 +28,7 @@ def frames_html(batch: FrameBatch) -> str:
         return f"<div>{head}</div>"
     visible = batch
     if len(batch) > MOST_SHOWN:
+        # First and last included, so that the sheet shows how far the frames reach.
         picked = np.linspace(0, len(batch) - 1, MOST_SHOWN).round().astype(int)
         visible = replace(
             batch,

@@ -50,6 +50,7 @@ def contact_sheet(
     columns = min(columns, len(batch))
     _, height, width, _ = batch.pixels.shape
     shown_px = cell_size_px((width, height), cell_width_px)
+    # Cells of narrow frames are wide enough for the time below them.
     step_x = max(shown_px[0], min(cell_width_px, _MIN_CELL_PX)) + _GAP_PX
     step_y = shown_px[1] + _LABEL_PX + _GAP_PX
     rows = -(-len(batch) // columns)
@@ -58,6 +59,7 @@ def contact_sheet(
     font = ImageFont.load_default(size=_LABEL_PX * 0.65)
     note = "" if batch.exact.all() else _NOT_EXACT
     text_px = max(round(font.getlength(text)) for text in (title, note))
+    # A line longer than the columns widens the sheet, so that it is not cut off.
     sheet_px = max(columns * step_x, text_px + _GAP_PX) + _GAP_PX
     sheet = Image.new("RGB", (sheet_px, bottom + _LABEL_PX * bool(note)), _PAPER)
     pen = ImageDraw.Draw(sheet)

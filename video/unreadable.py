@@ -86,6 +86,7 @@ def explain_unreadable(path: Path) -> str:
         return f"is not a video: it begins with zeros, as an unfinished download does; {_AGAIN}"
     if head[4:8] in _MEDIA_BOXES:
         return _explain_boxes(path)
+    # A part of a live recording: it holds frames, and not what they are made with.
     if head.startswith(_CLUSTER):
         return fill_in(_segment_advice("WebM"), path)
     for begins, name in _FAMILIES:
@@ -132,6 +133,7 @@ def _outer_boxes(path: Path) -> tuple[dict[bytes, int], bool]:
             length = int.from_bytes(header[:4])
             length = int.from_bytes(header[8:16]) if length == 1 else length
             names[header[4:8]] = offset
+            # A length of 0 means "to the end of the file", and is no damage.
             if length < 8 or offset + length > size:
                 return names, length != 0
             offset += length

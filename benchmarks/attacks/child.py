@@ -55,6 +55,7 @@ def limit_memory(extra_mb: int) -> None:
 
 def run_job(job: Job) -> None:
     """Body of a child process."""
+    # A group of its own, so that all that it starts can be ended with it.
     os.setsid()
     for stream, (name, flags) in enumerate(
         (
@@ -63,6 +64,7 @@ def run_job(job: Job) -> None:
             (job.stderr, os.O_WRONLY | os.O_CREAT | os.O_APPEND),
         )
     ):
+        # By number, as libraries write to descriptors and not to `sys.stdout`.
         descriptor = os.open(name, flags, 0o600)
         os.dup2(descriptor, stream)
         os.close(descriptor)
@@ -76,9 +78,11 @@ def run_job(job: Job) -> None:
             os.environ[name] = value
     os.umask(job.umask)
     os.chdir(job.folder)
+    # What the interpreter and its imports took already is no part of the attack.
     before_mb = _now_mb()
     job.usage.write_text(f"{before_mb} {before_mb} 0")
     limit_memory(job.memory_mb)
+    # First a signal that can be told from others, and the end five seconds later.
     resource.setrlimit(resource.RLIMIT_CPU, (job.cpu_s, job.cpu_s + 5))
     resource.setrlimit(resource.RLIMIT_FSIZE, (job.most_file_bytes, resource.RLIM_INFINITY))
     try:
@@ -96,8 +100,10 @@ def run_job(job: Job) -> None:
     own, children = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     most_mb = max(own.ru_maxrss, children.ru_maxrss) // 1024
     cpu_s = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    # The attack may have had no room for files; the figures need some.
     resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_FILE_BYTES, resource.RLIM_INFINITY))
     job.usage.write_text(f"{before_mb} {most_mb} {cpu_s}")
+    # Past handlers of exit, which belong to the server that this was forked from.
     os._exit(code if isinstance(code, int) else 0)
 
 

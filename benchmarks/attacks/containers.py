@@ -58,10 +58,12 @@ def index_of(samples: int, size: int = 0) -> bytes:
 def hostile_files(clip: bytes, seed: int) -> dict[str, bytes]:
     """By file name; `clip` is a good mp4."""
     files: dict[str, bytes] = {}
+    # Counts that cost memory by themselves: in an empty index, and in that of a good file.
     for count in (10_000_000, 30_000_000, 60_000_000, 2**32 - 1):
         files[f"index_{count}.mp4"] = index_of(count)
         files[f"clip_stsz_{count}.mp4"] = _set(clip, b"stsz", 8, count)
         files[f"clip_stts_{count}.mp4"] = _set(clip, b"stts", 8, count)
+    # Where numbers stand in each box, counted from behind its name.
     places = {
         b"stsz": (4, 8),
         b"stts": (4, 8, 12),
@@ -90,9 +92,11 @@ def hostile_files(clip: bytes, seed: int) -> dict[str, bytes]:
         places_flipped = rng.integers(0, len(data), int(rng.integers(1, 40)))
         data[places_flipped] ^= rng.integers(1, 256, len(places_flipped)).astype(np.uint8)
         files[f"flipped_{number}.mp4"] = data.tobytes()
+    # Boxes in boxes up to a megabyte: a reader that recurses runs out of stack.
     deep = b""
     for _ in range(20_000):
         deep = struct.pack(">I", 8 + len(deep)) + b"moov" + deep if len(deep) < 2**20 else deep
+    # A file of each kind that demuxers tell by its first bytes, whatever its name.
     files |= {
         "deep_boxes.mp4": _box(b"ftyp", b"isom" + bytes(4)) + deep,
         "cut.mp4": clip[: len(clip) // 2],
@@ -160,6 +164,7 @@ def _attachments(bench: Bench) -> Iterator[Attack]:
             container.metadata["title"] = "\x1b]0;x\x07\u202e../../etc"
             stream = container.add_stream("mpeg4", rate=10)
             stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            # An escape in its form of one byte, which some terminals obey.
             stream.metadata["language"] = "\x9b2J"
             for _ in range(3):
                 frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))

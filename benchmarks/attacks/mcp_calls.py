@@ -22,6 +22,7 @@ def hostile_calls() -> dict[str, tuple[str, dict[str, Any]]]:
     clip = {"video": "clip.mp4"}
     arguments = clip | {"question": QUESTION}
     calls: dict[str, tuple[str, dict[str, Any]]] = {}
+    # Just above the limit, far above it, and long enough to cost memory.
     for length in (4_097, 100_000, 5_000_000):
         calls[f"inspect: a path of {length:,}"] = ("inspect", {"video": "A" * length})
         calls[f"frames: a path of {length:,}"] = ("frames", {"video": "A" * length, "times_s": [0]})
@@ -38,6 +39,7 @@ def hostile_calls() -> dict[str, tuple[str, dict[str, Any]]]:
     deep = "a/" * 100_000
     calls["inspect: 100,000 folders deep"] = ("inspect", {"video": deep})
     calls["inspect: a number of 100,000 digits"] = ("inspect", {"video": 10**4000})
+    # Where floats overflow, lose their whole numbers or stop being numbers at all.
     for number in (1e307, -1e307, 1e308, 1.7976931348623157e308, -0.0, 1e18, 2**63, 10**400, -1):
         figure = f"{number:.3g}" if isinstance(number, float) else str(number)[:8]
         calls[f"ground: at_s {figure}"] = (
@@ -108,6 +110,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                 written = session.stderr_characters
                 reply = session.call(tool, 30.0, **arguments)
                 fault = reply.find_fault(10.0) or find_server_fault(session, written)
+                # A server that fell is replaced, or all attacks after it would fall too.
                 if fault:
                     session.restart()
                 return fault

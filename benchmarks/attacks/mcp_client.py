@@ -97,7 +97,9 @@ class McpSession:
             str(folder / "store.sqlite3"),
             *self._options,
         ]
+        # A file, since a pipe that nobody reads stalls the server once it is full.
         self._errors = (folder / "stderr").open("wb")
+        # A group and a home of its own: nothing of the user is read, nothing outlives it.
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.attacks.child", str(_MEMORY_MB), "-m", *command],
             stdin=subprocess.PIPE,
@@ -114,6 +116,7 @@ class McpSession:
             },
         )
         reading = (self.process, self._arrived, self._replies)
+        # Read as they come: a server that waits for its pipe answers nobody.
         threading.Thread(target=self._read, args=reading, daemon=True).start()
         self._greet()
 

@@ -100,6 +100,7 @@ def _slow(session: McpSession) -> dict[str, Callable[[], str]]:
             if reply.is_error:
                 raise NotTriedError(f"the slow clip cannot be read: {reply.text[:100]}")
             alone_s.append(reply.seconds)
+        # On a fast machine nothing would be at work any more when it is cancelled.
         if alone_s[0] < _LEAST_SLOW_S:
             raise NotTriedError(f"the slow clip takes {alone_s[0]:.1f} s only")
         return alone_s[0]
@@ -108,6 +109,7 @@ def _slow(session: McpSession) -> dict[str, Callable[[], str]]:
         took_s = slow_s()
         before = _workers(session)
         number = session.start(tool, **arguments)
+        # Half way, when a worker is surely busy.
         time.sleep(took_s / 2)
         session.cancel(number)
         ends_s = time.monotonic() + 4.0

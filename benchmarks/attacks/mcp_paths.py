@@ -39,16 +39,20 @@ def _write_root(root: Path, bench: Bench) -> None:
     shutil.copy(bench.clip, root / "in.mp4")
     (root / "inner.mp4").symlink_to("in.mp4")
     (root / "deep").mkdir()
+    # Its name begins as the root's does: a check of the beginning lets it pass.
     sibling = root.with_name(root.name + "2")
     sibling.mkdir()
     for name in ("secret.mp4", "secret.png", "secret.srt", "secret.json"):
+        # Links straight out, up through a folder, and by way of another link.
         shutil.copy(outside / name, sibling / name)
         (root / f"link-{name}").symlink_to(outside / name)
         (root / f"deep/up-{name}").symlink_to(f"../../{sibling.name}/{name}")
         (root / f"chain-{name}").symlink_to(f"link-{name}")
+    # Folders that lead out, round in a ring, and to everything.
     (root / "dir").symlink_to(outside)
     (root / "self").symlink_to(".")
     (root / "proc").symlink_to("/proc/self/root")
+    # Files whose reading does not end, or does not begin.
     (root / "ring.mp4").symlink_to("ring2.mp4")
     (root / "ring2.mp4").symlink_to("ring.mp4")
     (root / "zero.mp4").symlink_to("/dev/zero")
@@ -144,6 +148,7 @@ def hostile_names(root: Path, bench: Bench) -> list[str]:
     absolute = f"{outside}/{video}"
     up = os.path.relpath(absolute, root)
     names = [
+        # Out by the path itself, plain and with detours.
         absolute,
         up,
         f"deep/../{up}",
@@ -156,6 +161,7 @@ def hostile_names(root: Path, bench: Bench) -> list[str]:
         f"dir/{video}",
         f"self/self/dir/{video}",
         f"self/../{up}",
+        # Out by links, those of the folder and those of the system.
         f"link-{video}",
         f"chain-{video}",
         f"deep/up-{video}",
@@ -167,12 +173,14 @@ def hostile_names(root: Path, bench: Bench) -> list[str]:
         f"/proc/thread-self/root{absolute}",
         f"//{absolute}",
         f"/./{absolute}",
+        # Names that one library cuts where another one reads on.
         absolute + "/",
         absolute + "/.",
         absolute + "\0",
         f"clip.mp4\0{absolute}",
         f"{absolute}?",
         f"{absolute}#x",
+        # Names that FFmpeg takes for protocols.
         f"file:{absolute}",
         f"file://{absolute}",
         f"FILE:{absolute}",
@@ -192,6 +200,7 @@ def hostile_names(root: Path, bench: Bench) -> list[str]:
         "unix:/tmp/x",
         "http://127.0.0.1:9/x.mp4",
         "rtsp://127.0.0.1:9/x",
+        # Names that a shell, a browser or a normaliser of text would change.
         f"~/../../..{absolute}",
         f"$HOME/{up}",
         up.replace("/", "\\"),
@@ -268,6 +277,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
                     reply = call(tool, name)
                     if shows_outside(reply):
                         return f"gave what lies outside: {reply.text[:100]!r}"
+                    # It may be at work still, and would be late for the next attack as well.
                     if reply.is_late:
                         session.restart()
                         control_model(folder)
@@ -310,10 +320,12 @@ def _races(bench: Bench, root: Path, session: McpSession) -> Iterator[Attack]:
             bad.symlink_to(good.name if swapped == path else "good")
         stop = threading.Event()
 
+        # By renaming, so that at each moment one of the two is there, or neither.
         def swap() -> None:
             while not stop.is_set():
                 for source in (good, bad):
                     source.rename(swapped)
+                    # So short that a check and an opening often meet different files.
                     if stop.wait(0.0005):
                         swapped.rename(source)
                         return

@@ -97,6 +97,7 @@ def _header(size: int, text: bytes) -> bytes:
 
 def hostile_folders() -> dict[str, Callable[[Path, Path], None]]:
     """What spoils a copy of nano's folder; a marker tells that code of it ran."""
+    # What a template might reach: the interpreter behind it, files, the terminal.
     escapes = (
         "{{ cycler.__init__.__globals__.os.system('touch MARKER') }}",
         "{{ ''.__class__.__mro__[1].__subclasses__() }}",
@@ -105,6 +106,7 @@ def hostile_folders() -> dict[str, Callable[[Path, Path], None]]:
         "{% include '/etc/passwd' %}",
         "{{ raise_exception('\x1b[2J\u202e') }}",
     )
+    # What a template might cost: time, memory, the stack.
     loops = (
         "{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}",
         "{{ 'x' * 10**10 }}",

@@ -47,6 +47,7 @@ def _tiff(entries: list[tuple[int, int, int, int]], following: int = 0) -> bytes
 
 def hostile_pictures() -> dict[str, bytes]:
     """By file name."""
+    # 60 MB that pack to some 60 KB.
     bomb = zlib.compress(bytes(60_000_000), 9)
     text = b"zTXt", b"k\0\0" + bomb
     profile = b"iCCP", b"k\0\0" + bomb
@@ -97,6 +98,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     programs = bench.folder / "programs"
     called = bench.folder / "called"
     programs.mkdir()
+    # What libraries of pictures start for some formats; each writes down that it was called.
     for name in ("gs", "gswin64c", "gswin32c", "wmf2eps", "djpeg", "xv", "display"):
         program = programs / name
         program.write_text(f'#!/bin/sh\necho "{name} $@" >> {called}\nexit 1\n')

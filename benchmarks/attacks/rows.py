@@ -113,6 +113,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     for name, row in hostile_rows().items():
 
         def attempt(folder: Path, row: bytes = row) -> str:
+            # Twice, since the second run meets what the first one wrote.
             for run in ("first", "second"):
                 ended = ask(folder, row + b"\n" + good + b"\n")
                 if fault := find_fault(ended, LIMITS):
@@ -136,6 +137,7 @@ def attacks(bench: Bench) -> Iterator[Attack]:
     def big_results(folder: Path) -> str:
         with (folder / "a.jsonl").open("wb") as file:
             file.write(b'{"id": "')
+            # A hole, which is long to read and takes no room on the disk.
             file.truncate(400_000_000)
         return find_fault(ask(folder, good + b"\n"), LIMITS)
 

@@ -24,6 +24,7 @@ def hostile_files() -> dict[str, bytes]:
     """By file name."""
     cue = "{n}\n00:{m:02d}:{s:02d},000 --> 00:{m:02d}:{s:02d},900\nhi {n}\n\n"
     many = "".join(cue.format(n=n, m=n // 60 % 60, s=n % 60) for n in range(180_000))
+    # Runs for which a careless pattern takes time in the square of their length.
     texts = {
         "overrides.srt": _HEAD + "{\\an8}" * 40_000,
         "overrides_1m.srt": _HEAD + "{\\an8}" * 1_000_000,

@@ -75,6 +75,7 @@ def _modes(bench: Bench) -> Iterator[Attack]:
 
     def control(folder: Path) -> str:
         (folder / "x").write_text("")
+        # A mode that no usual umask gives.
         (folder / "x").chmod(0o604)
         return "" if _mode(folder / "x") == 0o604 else "modes cannot be set here"
 
@@ -207,6 +208,7 @@ def _environment(bench: Bench) -> Iterator[Attack]:
         if mounting.returncode:
             raise NotTriedError("no small file system can be mounted here")
         try:
+            # Nearly full, so that the report does not fit any more.
             with contextlib.suppress(OSError):
                 (disk / "fill").write_bytes(bytes(60_000))
             arguments = [*command, "--store", str(folder / "s"), "--html", str(disk / "r.html")]
@@ -435,6 +437,7 @@ def _signals(bench: Bench) -> Iterator[Attack]:
         yield Attack(SIGNALS, f"ask: {number.name}", end)
 
     def killed(folder: Path) -> str:
+        # At several moments, as nobody knows when the store is being written.
         for after_s in (1.0, 3.0, 5.0):
             send(folder, [*verbs["ask"], "--seed", str(after_s)[0]], after_s, signal.SIGKILL)
         path = folder / "s"

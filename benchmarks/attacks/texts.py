@@ -32,6 +32,7 @@ def _find_raw(text: str) -> str:
 def _verbs(bench: Bench) -> dict[str, list[str]]:
     """Command lines by what is hostile in them; files are made by `_write_files`."""
     video, world = str(bench.clip), str(bench.world)
+    # A slash would make a folder of it.
     hostile_name = HOSTILE.replace("/", "_")
     command = ["ask", world, QUESTION, "--store", "s"]
     return {
@@ -252,9 +253,11 @@ def _pages(bench: Bench) -> Iterator[Attack]:
 
     def report(folder: Path, payload: str) -> str:
         """The report of an answer in which all texts are hostile."""
+        # No argument of a command can hold a zero.
         text = payload.replace("\0", "")
         name = "v" + text.replace("/", "_")[:80]
         shutil.copy(bench.clip, folder / f"{name}.mp4")
+        # An arrow or a line break would end the cue.
         line = text.replace("-->", "- ->").replace("\n", " ")
         (folder / "t.srt").write_text(f"1\n00:00:00,000 --> 00:00:02,000\nthe star {line}\n")
         with Loopback(_hostile_server(payload)) as server:

@@ -46,6 +46,7 @@ def build_experiment(size: Size) -> Experiment:
         optimiser=OptimiserSettings(learning_rate=2e-4, warmup_updates=3),
         weights=TrainedWeights(freeze=("model.visual",)),
         batching=BatchingSettings(micro_tokens=4_000),
+        # Never on the way: the model at the end is what is measured.
         checkpoints=CheckpointSettings(every=1_000_000),
         report=ReportSettings(samples=0),
     )

@@ -29,6 +29,7 @@ CORRECTED = Combination((Component(name="corrected", reward=longvideo_r1, bounds
 PUBLISHED = Combination(
     (Component(name="published", reward=longvideo_r1_published, bounds=(-math.inf, math.inf)),)
 )
+# Every policy is measured by both rewards, whichever it was trained with.
 _BOTH = Combination((*CORRECTED.components, *PUBLISHED.components))
 
 

@@ -55,6 +55,7 @@ def export_problems(
     ending, rows_of = WRITERS[to]
     if out.suffix != ending:
         raise UsageError(f"{out}: a file for {to} must end in {ending}")
+    # Relative paths are meant from the folder of the file that is written.
     rows = rows_of([_with_video_path(problem, paths, out.parent) for problem in problems])
     if ending == ".jsonl":
         return write_atomic(out, b"".join(map(encode_json_line, rows)))

@@ -129,6 +129,7 @@ def from_row(row: Mapping[str, Any], *, folder: Path | None = None) -> Problem:
         raise UsageError(f"unknown field {unknown[0]!r:.60}; the fields are {', '.join(FIELDS)}")
     question, options = _read_text(row, "question"), _read_options(row)
     video = _read_text(row, "video", needed=False)
+    # Meant from the file's folder, so that a data set can be moved as a whole.
     if video is not None and folder is not None and not Path(video).is_absolute():
         video = os.path.normpath(folder / video)
     span = _read_spans(row, "span", [row["span"]]) if row.get("span") is not None else None

@@ -192,6 +192,7 @@ def _sample_turns(sampler: Sampler, states: Sequence[_EpisodeState], sampling: S
 def _build_group(
     task: Task, problem: Problem, states: list[_EpisodeState] | SampleFailure, sampling: Sampling
 ) -> Group:
+    # Where the problem itself fails no sample is left: all count as failed.
     if isinstance(states, SampleFailure):
         return Group(
             problem=problem, rollouts=(), failures=dict.fromkeys(range(sampling.samples), states)

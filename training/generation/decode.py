@@ -116,6 +116,7 @@ class _ActiveBatch:
         count = len(going)
         order = list(range(count))
         gaps = [row for row in order if row not in going]
+        # Columns behind these are not written yet: nothing to copy.
         used = slice(self.width + self.step)
         # As many gaps below `count` as rows at or above it, since `count` rows go on.
         for gap, row in zip(gaps, (row for row in going if row >= count), strict=True):

@@ -133,6 +133,7 @@ class EndpointSampler:
         def sample_at(index: int) -> Completion | SampleFailure:
             try:
                 return self._complete(requests[index], stop)
+            # Mistakes of use would befall every request, so they are raised.
             except RequestError as error:
                 return SampleFailure(kind=type(error).__name__, message=str(error))
 

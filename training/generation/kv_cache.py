@@ -37,6 +37,7 @@ def why_uncacheable(model: Any) -> str:
         return "its adapter puts tokens of its own before every prompt"
     if getattr(base.config, "is_encoder_decoder", False):
         return "it is an encoder with a decoder"
+    # A model that swallows these in `**kwargs` would ignore them without a word.
     needed = {"position_ids", "attention_mask", _cache_argument(type(base)), "logits_to_keep"}
     missing = needed - set(inspect.signature(base.forward).parameters)
     if missing:
@@ -45,9 +46,11 @@ def why_uncacheable(model: Any) -> str:
         layers = DynamicCache(config=base.config).layers
     except (AttributeError, KeyError) as error:
         return f"transformers has no plain cache for it ({type(error).__name__}: {error})"
+    # Sliding windows and states forget tokens: what they hold cannot be cut and joined.
     odd = sorted({type(layer).__name__ for layer in layers} - {DynamicLayer.__name__})
     if odd or not layers or getattr(base, "_is_stateful", False):
         return f"it does not keep one key and value a token ({', '.join(odd) or 'states'})"
+    # Such codes turn the keys of earlier tokens anew once a sequence grows.
     rope = str(getattr(base.config.get_text_config(decoder=True), "rope_parameters", None))
     if any(kind in rope for kind in _LENGTH_DEPENDENT_ROPE):
         return "its code of positions changes with the length of a sequence"

@@ -123,6 +123,7 @@ class Prefiller:
         """One forward pass over what is new in some prompts; caches what it gives.
 
         Cached tokens end at column `filled`, new ones at column `filled + fresh`."""
+        # The longest of each half sets the columns; shorter ones are padded on the left.
         filled = max(item.start for item in batch)
         fresh = max(item.unread for item in batch)
         buffer = None

@@ -233,6 +233,7 @@ class LocalSampler:
             self._model.generation_config = model_settings
             # An adapter's `generate` sets that of the model inside it too.
             unwrap_adapter(self._model).generation_config = model_settings
+        # Prompts are padded on the left, so all completions begin in the same column.
         ids = output[:, inputs["input_ids"].shape[1] :].tolist()
         logprobs = torch.stack(choice.logprobs, dim=1).tolist()
         return [

@@ -97,6 +97,7 @@ def _with_bonus(
         correct=correct,
         reference=settings.reference,
     )
+    # A copy: the caller's tensor keeps what the reward functions said.
     rewards = rewards.clone()
     rewards[:, column] = dsdr_reward(
         value, correct, diversity, weight=settings.reward_weight, cap=settings.cap

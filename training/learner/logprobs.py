@@ -69,9 +69,11 @@ class Scorer(nn.Module):
         not work as it does for the families that can be trained."""
         name = type(unwrap_adapter(self.model)).__name__
         takes_keep = takes_argument(self.model, "logits_to_keep")
+        # At the wanted positions alone: a long row has gigabytes of logits for a large vocabulary.
         only = {"logits_to_keep": keep} if takes_keep else {}
         try:
             logits = self.model(**inputs, **only, use_cache=False).logits
+        # A RuntimeError as well, and no fault of the class of the model.
         except torch.OutOfMemoryError:
             raise
         except (TypeError, ValueError, RuntimeError, IndexError, KeyError) as error:
@@ -82,6 +84,7 @@ class Scorer(nn.Module):
                 "that can"
             ) from error
         logits = logits if takes_keep else logits[:, keep]
+        # Some models take the argument and pay no attention to it.
         if logits.shape[1] != len(keep):
             raise UsageError(
                 f"a model of the class {name} cannot be trained: it gives logits at "

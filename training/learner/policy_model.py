@@ -62,6 +62,7 @@ class PolicyModel:
         """The policy behind a loaded model."""
         ends = chat.model.generation_config.eos_token_id
         end_ids: Sequence[int] = [ends] if isinstance(ends, int) else ends or []
+        # Without one every completion would run to its limit.
         if not end_ids:
             raise UsageError(
                 f"model {chat.name!r} names no end token in its generation config; set eos_token_id"

@@ -141,6 +141,7 @@ def _join_clips(by_clip: list[dict[str, Any]]) -> Any:
             continue
         if isinstance(value, Tensor):
             values[name] = torch.cat([features[name] for features in by_clip])
+        # A list holds features of several layers, so each layer is joined by itself.
         else:
             values[name] = [
                 torch.cat([features[name][i] for features in by_clip]) for i in range(len(value))

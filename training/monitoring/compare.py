@@ -148,6 +148,7 @@ def _page_values(comparison: Comparison) -> dict[str, object]:
 
 def _table_row(i: int, group: RunGroup, columns: Sequence[str]) -> dict[str, object]:
     done = sorted({run.done for run in group.runs})
+    # Runs of a group may have come to different steps.
     steps = f"{done[0]:,}" if len(done) == 1 else f"{done[0]:,} to {done[-1]:,}"
     ends = [[run.final(name) for run in group.runs] for name in columns]
     return {

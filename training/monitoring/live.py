@@ -109,12 +109,14 @@ def draw_sparkline(values: Sequence[float], width: int = _SPARK_WIDTH) -> str:
         '▁▅█'
     """
     count = min(width, len(values))
+    # Whole borders: every value lies in one block, and blocks differ by one at most.
     edges = [i * len(values) // count for i in range(count + 1)] if count else [0]
     means = [math.fsum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges) if b > a]
     if not means:
         return ""
     low, high = min(means), max(means)
     top = len(_SPARKS) - 1
+    # Values that are all alike draw as the lowest block.
     scale = top / (high - low) if high > low else 0.0
     return "".join(_SPARKS[round((value - low) * scale)] for value in means)
 

@@ -54,6 +54,7 @@ class RunLog:
         folder.mkdir(parents=True, exist_ok=True)
         self._sample_steps: set[int] = set()
         self._step: int | None = None
+        # Otherwise the first step that is written tells where the log goes on.
         if after_step is not None:
             self._resume(after_step)
 
@@ -75,6 +76,7 @@ class RunLog:
         # Last, so that a step with figures has its samples too.
         append_lines(self.folder / METRICS_FILE, encode_step(report))
         self._step = report.step
+        # Twice what is kept, so that the file is not written anew at every step.
         if len(self._sample_steps) > 2 * self._keep_samples:
             self._forget_samples()
 
@@ -108,6 +110,7 @@ def _drop_steps(path: Path, is_dropped: Callable[[int], bool]) -> set[int]:
         else:
             steps.add(line.row)
     if dropped:
+        # By bytes, so that what stays is not altered, unreadable lines least of all.
         data = path.read_bytes()
         starts = [0, *(end for _, end in dropped)]
         ends = [*(start for start, _ in dropped), len(data)]

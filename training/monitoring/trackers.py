@@ -29,6 +29,7 @@ def check_trackers(names: Sequence[str]) -> tuple[str, ...]:
     unknown = [name for name in names if name not in _OPENERS]
     if unknown:
         raise UsageError(f"no tracker {unknown[0]!r}; there are {', '.join(_OPENERS)}")
+    # Only then: the import is slow, and most runs have no tracker.
     if names:
         from accelerate.tracking import get_available_trackers
 

@@ -76,6 +76,7 @@ def build_model(
                 "mrope_section": mrope,
                 "mrope_interleaved": True,
             },
+            # Tied, since the vocabulary is a large part of so small a model.
             "tie_word_embeddings": True,
             "pad_token_id": token("<|endoftext|>"),
             "eos_token_id": token("<|im_end|>"),
@@ -88,6 +89,7 @@ def build_model(
             "num_heads": shape.vision_width // shape.vision_head_dim,
             "patch_size": PATCH_PX,
             "out_hidden_size": shape.text_width,
+            # A grid of 16 x 16, which the model interpolates to that of a frame.
             "num_position_embeddings": 256,
             "deepstack_visual_indexes": list(shape.deepstack_layers),
         },
@@ -118,6 +120,7 @@ def build_tokenizer(config: NanoConfig) -> PreTrainedTokenizerFast:
     trainer = trainers.BpeTrainer(
         vocab_size=config.architecture.vocabulary,
         special_tokens=list(SPECIAL),
+        # Every byte is in the vocabulary, so that no text is unknown.
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -128,6 +131,7 @@ def build_tokenizer(config: NanoConfig) -> PreTrainedTokenizerFast:
         eos_token="<|im_end|>",
         additional_special_tokens=list(SPECIAL[1:]),
         model_max_length=4096,
+        # Text comes back as it was written, spaces before full stops too.
         clean_up_tokenization_spaces=False,
     )
 
@@ -161,6 +165,7 @@ def build_processor(config: NanoConfig, tokenizer: PreTrainedTokenizerFast) -> Q
     area = width * height
     image = Qwen2VLImageProcessor(size={"shortest_edge": area, "longest_edge": area}, **common)
     video = Qwen3VLVideoProcessor(
+        # Limits of a clip count the pixels of all frames; two is the least, as a token covers two.
         size={"shortest_edge": 2 * area, "longest_edge": config.clip_frames * area},
         cap_pixels_per_frame=False,
         **common,

@@ -64,6 +64,7 @@ class Dialogues:
             raise UsageError(f"{path} holds no dialogue of at most {longest} tokens")
         batches: list[list[Dialogue]] = [[]]
         for row in usable:
+            # Rows come by length, so this one would be the width of the batch.
             if batches[-1] and len(row.ids) * (len(batches[-1]) + 1) > batch_tokens:
                 batches.append([])
             batches[-1].append(row)
@@ -126,6 +127,7 @@ def _encode_dialogue(
 
 def pack_dialogues(dialogues: tuple[Dialogue, ...]) -> PackedBatch:
     """A batch without frames, padded on the right; its attention is plainly causal."""
+    # Rounded up, so that batches come in few widths.
     length = -(-max(len(d.ids) for d in dialogues) // LENGTH_STEP) * LENGTH_STEP
     n = len(dialogues)
     ids = np.zeros((n, length), np.int64)
@@ -135,6 +137,7 @@ def pack_dialogues(dialogues: tuple[Dialogue, ...]) -> PackedBatch:
         targets[row, : len(dialogue.ids)] = dialogue.targets
     positions = torch.arange(length).expand(3, n, length)
     return PackedBatch(
+        # No frames: 384 = 2 frames x 3 colours x 8 x 8 pixels a patch.
         patches=torch.zeros((0, 384)),
         grid_thw=torch.zeros((0, 3), dtype=torch.int64),
         input_ids=torch.from_numpy(ids),

@@ -106,6 +106,7 @@ def make_image_example(rng: random.Random, config: NanoConfig, stage: Stage) -> 
     if rng.random() < stage.half_truth_share:
         pairs = (*pairs, *_attribute_swap_dialogue(rng, world, moment))
     drawing = draw_frame(world, time_s, config.size_px)
+    # An empty span: a single frame shows no motion that could be learnt.
     labels, targets = _dense(
         world, [time_s], [drawing.coverage], Span(scene.start_s, scene.start_s)
     )
@@ -127,6 +128,7 @@ def make_clip_example(rng: random.Random, config: NanoConfig, stage: Stage) -> E
     world = _small_world(rng, stage, scenes=rng.choice((2, 2, 3)) if multi else 1)
     span = _window(rng, world)
     step_s = span.duration_s / config.clip_frames
+    # Middles of equal steps, as frames of a real clip are chosen.
     times_s = [span.start_s + (i + 0.5) * step_s for i in range(config.clip_frames)]
     drawings = [draw_frame(world, t, config.size_px) for t in times_s]
     # What lasts less than a frame and a bit may fall between two frames: it is not asked about.

@@ -157,6 +157,7 @@ class Learner(nn.Module):
                 report[f"{name}_accuracy"] = _accuracy(scores[is_foreground], truth[is_foreground])
         is_foreground = batch.boxes.sum(-1) > 0
         if bool(is_foreground.any()):
+            # The loss is a mean over four coordinates: times four, a box counts for all of them.
             auxiliary = auxiliary + 4 * l1_loss(
                 read["box"].float()[is_foreground], batch.boxes[is_foreground]
             )

@@ -37,6 +37,7 @@ def draw_outside_frames(
 
 def _any_scene(rng: random.Random, frames: int, size_px: tuple[int, int]) -> np.ndarray:
     """float32 (frames, H, W, 3), 0..255: one scene at one light, or fading in or out."""
+    # What is listed more than once is drawn more often.
     draw = rng.choice(
         (
             _panned,
@@ -96,6 +97,7 @@ def _still(rng: random.Random, width: int, height: int) -> np.ndarray:
         colour = noise.uniform(0, 255, 3).astype(np.float32)
         mask = _patch(rng, noise, width, height)[..., None]
         image = image * (1 - mask) + mask * (0.7 * colour + 0.3 * image)
+    # From nearly grey to the full colours.
     grey = image.mean(-1, keepdims=True)
     return grey + rng.uniform(0.05, 1.0) * (image - grey)
 

@@ -155,6 +155,7 @@ def _plain(rng: random.Random, *, timed: bool, things: int) -> Turns:
     count = rng.randint(2, CHILDREN_MOST)
     # Each node tells of one thing or more.
     groups = [[_figure(rng) for _ in range(rng.randint(1, things))] for _ in range(count)]
+    # Lengths as the levels of a tree have them, each a quarter of the one above.
     begin_s, length_s = rng.choice((0.0, rng.uniform(0, 3000))), rng.choice((2.81, 11.25, 45))
     lines = []
     for i, names in enumerate(groups):
@@ -169,6 +170,7 @@ def _plain(rng: random.Random, *, timed: bool, things: int) -> Turns:
     everything = [name for names in groups for name in names]
     turns: Turns = []
     for _ in range(QUESTIONS):
+        # A node first, then a thing of it, so that nodes with many things are not favoured.
         question = _distinctive_question(rng, rng.choice(rng.choice(groups)), everything)
         # The teacher goes to the first node that fits, in order of time.
         node, name = next(
@@ -177,6 +179,7 @@ def _plain(rng: random.Random, *, timed: bool, things: int) -> Turns:
             for name in names
             if find_things_told(name, question.thing)
         )
+        # The list stands in the first turn only; later questions refer back to it.
         turns.append(("user", "\n".join([question.text, *([] if turns else lines)])))
         turns.append(("assistant", write_open_turn(question.thing, name, node)))
     return turns

@@ -54,6 +54,7 @@ class NavigationScore:
             decision = played.read_turn(item, turn.text)
             self.valid += Proportion(decision is not None, 1)
             node = played.visited_node(item, turn.text)
+            # Where the truth names no time, no visit is right or wrong.
             if decision is None or node is None or not item.gold_spans:
                 continue
             span = played.tree.node(node).span

@@ -137,6 +137,7 @@ def _check_sample(row: dict[str, Any]) -> dict[str, Any]:
         )
     if len(train) != len(messages) or not any(train):
         raise UsageError("train must say of each message whether it is learnt")
+    # A model that learns other turns learns to speak for the user.
     if any(t and m["role"] != "assistant" for t, m in zip(train, messages, strict=True)):
         raise UsageError("only turns of the assistant can be learnt")
     return row

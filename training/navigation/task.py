@@ -121,6 +121,7 @@ def _episode(played: PlayedWorld, item: Item, codec: Codec) -> Episode:
     # The policy writes prompts, the trainer answers them: one turn a time round.
     while action is not None:
         conversation = list(action.messages)
+        # Continued token by token: text that is encoded again may be split otherwise.
         prompt = (
             codec.encode_prompt(conversation)
             if previous is None

@@ -66,6 +66,7 @@ class TokenBatch:
         shape = tuple(self.logp.shape)
         if len(shape) != 2:
             raise UsageError(f"logp must have shape (sequences, tokens), got {shape}")
+        # Ratios come from small differences, which half precision rounds away.
         if self.logp.dtype not in (torch.float32, torch.float64):
             raise UsageError(f"logp must be float32 or float64, got {self.logp.dtype}")
         if self.mask.dtype != torch.bool:

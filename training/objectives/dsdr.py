@@ -104,6 +104,7 @@ def _check_diversity(diversity: Tensor, correct: Tensor) -> None:
             "diversity and correct must have one shape, "
             f"got {tuple(diversity.shape)} and {tuple(correct.shape)}"
         )
+    # Not `diversity < 0`, which NaN would pass.
     bad = ~(diversity >= 0)
     if bool(bad.any()):
         row = int(bad.nonzero()[0])

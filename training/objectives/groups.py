@@ -44,6 +44,7 @@ def check_groups(values: Tensor, group: Tensor, name: str) -> None:
         raise UsageError(f"group must hold integer ids, got {group.dtype}")
     if len(group) and int(group.min()) < 0:
         raise UsageError(f"group ids must be >= 0, got {int(group.min())}")
+    # One infinite value would make the advantages of its whole group NaN.
     infinite = torch.isinf(values)
     if bool(infinite.any()):
         rows = torch.nonzero(infinite).flatten().tolist()

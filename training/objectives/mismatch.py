@@ -104,6 +104,7 @@ def mismatch_report(old_logp: Tensor, sampler_logp: Tensor | None, mask: Tensor)
         reported=True,
         gap_mean=float(gap.abs().mean()),
         gap_max=float(gap.abs().max()),
+        # k3 keeps its sign and has little variance; `expm1` keeps its digits for small gaps.
         kl=float((limited.expm1() - limited).mean()),
     )
 

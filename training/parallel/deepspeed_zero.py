@@ -161,6 +161,7 @@ class ZeroStrategy:
         self.optimiser.refresh_fp32_params()
         state = torch.load(folder / _SHARD.format(process), map_location="cpu", weights_only=True)
         self.optimiser.optimizer.load_state_dict(state)
+        # Random states alone: model and optimiser were read above.
         load_accelerator_state(str(folder), [], [], [], [], process)
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:

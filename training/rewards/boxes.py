@@ -42,6 +42,7 @@ def box_iou(trajectory: Trajectory, truth: Truth) -> float | None:
     """
     if truth.boxes is None or truth.frame is None or len(truth.boxes) > 1:
         return None
+    # Only a box set that was said to be empty is right; saying nothing is not.
     if not truth.boxes:
         return float(trajectory.boxes == ())
     target = truth.boxes[0]

@@ -142,6 +142,7 @@ def _model_skeleton(recipe: Recipe) -> Any:
     )
     is_text = reads_text_only(source, local_files_only=only_local)
     kind = AutoModelForCausalLM if is_text else AutoModelForImageTextToText
+    # Tensors on `meta` have shapes and no memory.
     with torch.device("meta"):
         return kind.from_config(config)
 
@@ -154,11 +155,13 @@ def _adapter_size(model: Any, lora: Lora) -> int:
 
     weights = 0
     for name, module in model.named_modules():
+        # PEFT leaves the head out where it adapts all linear layers.
         if not isinstance(module, torch.nn.Linear) or name.endswith("lm_head"):
             continue
         if not lora.with_vision and is_of_vision(name):
             continue
         if isinstance(lora.targets, tuple) and not name.endswith(lora.targets):
             continue
+        # Two matrices: from the inputs to the rank, and from there to the outputs.
         weights += lora.rank * (module.in_features + module.out_features)
     return weights

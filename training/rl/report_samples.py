@@ -87,6 +87,7 @@ def _sample_tokens(micro_batch: MicroBatch, row: int, tokenizer: Any) -> tuple[S
         )
     if len(tokens) <= MOST_TOKENS:
         return tuple(tokens)
+    # The beginning and the end tell most of a long sample.
     half = MOST_TOKENS // 2
     gap = SampleToken(text=f"[{len(tokens) - 2 * half} tokens left out]", role=Role.PROMPT)
     return (*tokens[:half], gap, *tokens[-half:])

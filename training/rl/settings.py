@@ -124,6 +124,7 @@ class _Description:
 
     def of(self, value: Any) -> Any:
         """The description of any value."""
+        # First, since members of some enumerations are integers or strings as well.
         if isinstance(value, Enum):
             return (type(value).__qualname__, value.name)
         if value is None or isinstance(value, str | int | float | bool | bytes):

@@ -89,7 +89,9 @@ def evaluate_held_out(
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     judged = [r.outcome.correct for r in rollouts if r.outcome.correct is not None]
     rewards = [r.scored.total for r in rollouts if r.scored.total is not None]
+    # One sample a problem: a group without a rollout is an answer that is missing.
     missing = len(groups) - len(rollouts)
+    # Sums and not means, as processes may have different numbers of problems.
     right, answers, reward, rewarded = sum_over_processes(
         accelerator, [sum(judged), len(judged) + missing, sum(rewards), len(rewards)]
     )

@@ -81,6 +81,7 @@ def export(
     Raises UsageError where there is no such checkpoint, where it is of another recipe or model, and
     where `folder` is there already.
     """
+    # Before the model is loaded, which may take minutes.
     if folder.exists():
         raise UsageError(f"{folder} is there already; give another folder, or remove it")
     if step is None:

@@ -46,6 +46,7 @@ class ChatCodec:
             if is_text:
                 self._last = (tuple(conversation), prompt)
             return prompt
+        # Rollouts are cut and joined by token, which such a tensor could not follow.
         for name, tensor in tensors.items():
             if tuple(tensor.shape) == (1, len(ids)):
                 raise UsageError(

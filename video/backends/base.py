@@ -242,10 +242,12 @@ def check_regular_file(path: Path, expected: str) -> None:
             raise VideoError(f"{path}: is a folder, expected {expected}")
         if not path.exists():
             raise VideoError(_why_missing(path))
+        # A pipe or a device could hold its reader up for ever.
         if not path.is_file():
             raise VideoError(f"{path}: is not a regular file, expected {expected}")
         if path.stat().st_size == 0:
             raise VideoError(f"{path}: is empty (0 bytes), expected {expected}")
+    # A name too long for the system ends here: cut, so that the error stays a line.
     except OSError as error:
         raise VideoError(f"{str(path)[:200]}: cannot be read ({error.strerror})") from error
 

@@ -28,7 +28,9 @@ def open_source(
     """
     if backend not in ("auto", *BACKENDS):
         raise VideoError(f"backend must be auto, {', '.join(BACKENDS)}; got {backend!r}")
+    # Before any back end, so that none words differently what no one could read.
     check_file(path)
+    # A limit of memory needs a process of its own, which chooses the back end in there.
     if options.memory_limit_mb is not None:
         from mmreason.video.isolation.source import IsolatedSource
 
@@ -37,15 +39,18 @@ def open_source(
         from mmreason.video.world.source import open_world
 
         return open_world(path), ()
+    # A back end that was named is never replaced by another one: its refusal is raised.
     if backend != "auto":
         return _open_with(backend, path, options), ()
     refusals: list[str] = []
     for name in _AUTO:
         try:
             source = _open_with(name, path, options)
+        # Its own limits only: what is wrong with the file itself ends the search.
         except BackendError as error:
             refusals.append(f"{name}: {str(error).removeprefix(f'{path}: ')}")
             continue
+        # Told on the result, since back ends differ in what they say of a file.
         return source, tuple(f"not read by {refusal}" for refusal in refusals)
     raise VideoError(f"{path}: {_explain_refusals(path, refusals)}")
 
@@ -71,6 +76,7 @@ def why_not(path: Path, backend: Backend, time_limit_s: float | None = None) -> 
 def _open_with(name: Backend, path: Path, options: ReadOptions) -> Source:
     check_file(path)
     if name == "pyav":
+        # A wheel without its libraries fails here, and `auto` goes on to the next back end.
         try:
             from mmreason.video.backends.pyav import PyAVSource
         except ImportError as error:

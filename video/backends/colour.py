@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from mmreason.video.backends.base import BackendError, ToneMap
 from mmreason.video.types import Colour, VideoError
 
+# Numbers as in ISO/IEC 23091-2 (H.273), names as FFmpeg has them.
 _TRANSFERS = {
     1: "bt709", 2: "unknown", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
     8: "linear", 9: "log100", 10: "log316", 11: "iec61966-2-4", 12: "bt1361e",
@@ -47,6 +48,7 @@ _LIKE_BT601 = {"bt470bg", "smpte170m", "fcc"}
 """BT.601, and what hardly differs from it."""
 _ZSCALE_MATRICES = {"bt2020c", "ictcp", "chroma-derived-nc", "chroma-derived-c"}
 """Those of the others that FFmpeg's filter zscale converts."""
+# Shown as stored, which `colour_notes` says; OpenCV is refused, as it converts them its way.
 _UNCONVERTED_TRANSFERS = {"linear", "log100", "log316", "smpte428"}
 _UNCONVERTED_PRIMARIES = {"bt470m", "film", "smpte428", "smpte431"}
 _LIMITED_GREY_CODECS = {"h264", "hevc", "vvc", "av1", "vp9", "mpeg2video", "mpeg4"}
@@ -92,6 +94,7 @@ def read_colour(path: Path, frame: av.VideoFrame, stream: VideoStream, container
         transfer=container.transfer if frame.color_trc == 2 else frame.color_trc,
         primaries=container.primaries if frame.color_primaries == 2 else frame.color_primaries,
     )
+    # Such a picture is IPT without a mark: taken as untagged it comes out green and violet.
     if marks.matrix == 2 and stream.codec_context.codec_tag in _DOLBY_VISION_TAGS:
         raise VideoError(
             f"{path}: is Dolby Vision without a picture for other players, whose colours (IPT) are "
@@ -104,6 +107,7 @@ def read_colour(path: Path, frame: av.VideoFrame, stream: VideoStream, container
     is_hdr = transfer in HDR_NAMES
     matrix = _matrix(path, frame, marks.matrix, assumed, is_bt2020=is_hdr or primaries == "bt2020")
     range_ = _range(frame, marks.range, codec, assumed)
+    # HDR comes with primaries of BT.2020 in practice, as that matrix does.
     if primaries == "unknown" and (is_hdr or matrix == "bt2020nc"):
         primaries = "bt2020"
         assumed.append("primaries")
@@ -142,6 +146,7 @@ def _matrix(
         return "bt709" if frame.height >= HD_LINES else "smpte170m"
     if matrix in _CONVERTED_MATRICES:
         return matrix
+    # The pixels contradict the mark, so a program set it by mistake; a guess may be wrong unseen.
     if matrix == "gbr" or matrix.startswith("reserved"):
         raise VideoError(
             f"{path}: marks its colours with the matrix {matrix}, which its pixels "
@@ -149,6 +154,7 @@ def _matrix(
             f"{_convert_command(path, 'setparams=colorspace=bt709')}"
         )
     advice = "convert it to BT.709 with the program that made it"
+    # For these a filter of FFmpeg is known to be right, so the error gives the command.
     if matrix in _ZSCALE_MATRICES:
         filters = "zscale=matrix=709:transfer=709:primaries=709:npl=203"
         advice = _convert_command(path, filters)
@@ -216,6 +222,7 @@ def colour_notes(colour: Colour) -> tuple[str, ...]:
         )
     if wide and is_gamut_converted(colour):
         notes.append(f"{wide} colours brought to BT.709: those outside of it are clipped")
+    # A wrong guess shifts all colours a little, which nobody would notice without a line.
     if "matrix" in colour.assumed:
         taken = {"bt709": "BT.709 by its size", "bt2020nc": "BT.2020 by what else is told"}
         way = taken.get(colour.matrix, "BT.601 by its size")
@@ -250,13 +257,16 @@ def refuse_colour(
     `takes_all_as_bt601` says of a back end that it does not look at the matrix.
     """
     is_opencv = backend == "opencv"
+    # Judged by what the caller would see, so with the operator of the caller.
     read = replace(colour, tone_map=operator_for(colour, tone_map))
     reasons = {
+        # OpenCV brings HDR to a screen in its own way, even where it should come as stored.
         f"HDR ({HDR_NAMES.get(colour.transfer)})": colour.transfer in HDR_NAMES
         and (is_opencv or read.tone_map != "none"),
         f"{colour.primaries} colours": is_gamut_converted(read)
         or (is_opencv and colour.primaries in _UNCONVERTED_PRIMARIES),
         f"the transfer {colour.transfer}": is_opencv and colour.transfer in _UNCONVERTED_TRANSFERS,
+        # These back ends read the tags of the pictures alone, and take none as BT.601.
         f"no tag of its matrix ({colour.matrix}) in the pictures themselves": "matrix"
         in (*colour.assumed, *colour.by_container)
         and colour.matrix not in _LIKE_BT601,

@@ -14,6 +14,7 @@ import numpy as np
 
 from mmreason.video.backends.colour import HDR_NAMES
 
+# White and the peaks are those of BT.2408 and BT.2100, the gamma is that of BT.1886.
 REFERENCE_WHITE_NITS = 203.0
 _PQ_PEAK_NITS = 10_000.0
 _HLG_PEAK_NITS = 1000.0
@@ -26,6 +27,7 @@ _TOP = 4095
 _ROWS_AT_ONCE = 16
 """Rows whose intermediate values stay in the cache of a core: half the time of a whole picture."""
 
+# Red and blue; green has what is left of 1.
 _LUMA_WEIGHTS = {
     "bt709": (0.2126, 0.0722),
     "fcc": (0.30, 0.11),
@@ -135,6 +137,7 @@ def _from_luma(matrix: str) -> np.ndarray:
     if matrix == "ycgco":
         return np.array([[1.0, -1, 1], [1, 1, 0], [1, -1, -1]])
     red, blue = _LUMA_WEIGHTS[matrix]
+    # Differences are scaled to -0.5..0.5, hence twice what luma leaves of each colour.
     from_v, from_u = 2 * (1 - red), 2 * (1 - blue)
     green = 1 - red - blue
     return np.array(
@@ -175,8 +178,10 @@ def _times(light: np.ndarray, gain: np.ndarray) -> np.ndarray:
 
 def _pq_light(signal: np.ndarray) -> np.ndarray:
     """SMPTE ST 2084: absolute light."""
+    # Fractions as the standard writes them, so that no digit is lost.
     m1, m2, c1, c2, c3 = 1305 / 8192, 2523 / 32, 107 / 128, 2413 / 128, 2392 / 128
     root = signal ** (1 / m2)
+    # Signals next to black lie below c1: held at 0, as the standard says.
     nits = _PQ_PEAK_NITS * (np.maximum(root - c1, 0) / (c2 - c3 * root)) ** (1 / m1)
     return nits / REFERENCE_WHITE_NITS
 

@@ -36,8 +36,10 @@ from mmreason.video.descriptors import open_unnamed
 from mmreason.video.file_kinds import is_webm
 from mmreason.video.types import FrameBatch, Span, VideoError, VideoInfo
 
+# decord hangs on some files; its process is given up after this long without an answer.
 _ANSWER_LIMIT_S = 60.0
 _AT_ONCE_BYTES = 64 * 2**20
+# Stamps pass through floats on their way; the next frame is further off than this.
 _TIME_TOLERANCE_S = 0.002
 _INSTALL = 'in the clone of mmreason: pip install ".[decord]"'
 
@@ -94,8 +96,10 @@ class DecordSource:
         times, size_px = checked_request(self.info, times_s, size_px)
         rows, exact = self._timeline.rows(times)
         pixels = np.empty((len(times), size_px[1], size_px[0], 3), np.uint8)
+        # A row that is asked for twice is decoded once.
         distinct_rows = np.unique(rows)
         step = max(1, _AT_ONCE_BYTES // (self.info.width_px * self.info.height_px * 3))
+        # Questions and answers go through one pipe, in turns.
         with self._lock:
             deadline = Deadline(self._path, self._options.time_limit_s)
             for first in range(0, len(distinct_rows), step):
@@ -128,6 +132,7 @@ class DecordSource:
     def _refuse(self, timeline: Timeline, deadline: Deadline) -> None:
         if refusal := timeline.refusal():
             raise BackendError(f"{self._path}: {refusal} decord does not tell")
+        # Kinds of files of which decord gives other frames or other times, without an error.
         reasons = {
             "WebM": is_webm(timeline.path),
             "MPEG-TS": "mpegts" in timeline.container,
@@ -138,6 +143,7 @@ class DecordSource:
             timeline.codec.upper(): timeline.codec in ("av1", "vp9"),
         }
         wrong = [name for name, met in reasons.items() if met]
+        # Reads all packets once more, so only where nothing else speaks against the file.
         if not wrong:
             headers = read_key_headers(self._path, timeline.codec, deadline, timeline.track)
             if headers.without_idr:
@@ -154,6 +160,7 @@ class DecordSource:
         data = self._worker.read(int(np.prod(answer["shape"])), deadline)
         starts_s = np.asarray(answer["spans_s"])[:, 0] + self._early_s
         due_s = self._timeline.times_s[rows]
+        # Checked each time: decord skips what it cannot decode and says nothing.
         off = np.abs(starts_s - due_s) > _TIME_TOLERANCE_S
         if off.any():
             row = int(np.flatnonzero(off)[0])
@@ -171,6 +178,7 @@ class _Worker:
         """`descriptor` of the file at `path` is passed on under its number."""
         self._path = path
         script = Path(__file__).with_name("decord_worker.py")
+        # `-P`, or this folder would come first on the path, whose decord.py hides the library.
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(script)],
             stdin=subprocess.PIPE,
@@ -185,6 +193,7 @@ class _Worker:
         except BackendError as error:
             self.close()
             raise BackendError(f"{error}; {_INSTALL}") from error
+        # Both projects install a module of that name, so only the version tells them apart.
         if not version.startswith("0."):
             self.close()
             raise BackendError(

@@ -60,13 +60,16 @@ def display_of(frame: av.VideoFrame, stream: VideoStream, packet: av.Packet | No
         by_picture, turn_deg = bool(turns or mirrored), 90.0 * turns
     else:
         turn_deg, mirrored = matrix
+    # To the nearest quarter; what is left over is told where one could see it.
     turns = round(turn_deg / 90) % 4
     tilt_deg = turn_deg - 90 * round(turn_deg / 90)
     if abs(tilt_deg) > _MAX_TILT_DEG:
         notes = (
             f"is to be shown turned by {turn_deg % 360:.0f} degrees; only quarter turns are done",
         )
+    # 0 says that the ratio is not known: pixels are square then, as players have it.
     ratio = float(stream.sample_aspect_ratio or 0) or 1.0
+    # Pixels turn with the picture.
     aspect = 1 / ratio if turns % 2 else ratio
     return Display(
         turns=turns, mirrored=mirrored, pixel_aspect=aspect, by_picture=by_picture, notes=notes

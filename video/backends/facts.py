@@ -170,6 +170,7 @@ def _describe(
         count = len(table.shown_pts) if table is not None else shown_in_index(stream)
     # A single picture: once in its duration.
     stated_hz = stream.average_rate or stream.guessed_rate or 1 / duration_s
+    # A quarter turn changes width and height over.
     sides_px = (first.width, first.height)[:: -1 if display.turns % 2 else 1]
     return VideoInfo(
         path=str(path),
@@ -204,12 +205,14 @@ def stamp_notes(access: Access, table: PacketTable | None, opened: Opened) -> tu
     container, stream = opened
     repair, tick_s = access.repair, float(stream.time_base or 0)
     notes = [repair.note] if repair is not None else []
+    # Of files put one behind the other FFmpeg reads on in some formats only.
     parts, read = count_parts(access.path, container.format.name), repair.parts if repair else 1
     if parts > read:
         notes.append(
             f"holds {parts} whole files one behind the other, of which {read} can be read: take "
             "them apart, or write them anew as one"
         )
+    # An index or cues tell the ends: repeats and pauses in the middle are not known then.
     if table is None:
         return tuple(notes)
     if table.repeated:

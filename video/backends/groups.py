@@ -28,6 +28,7 @@ from mmreason.video.backends.pictures import PictureConverter
 DecodedFrame = tuple[av.VideoFrame, bool]
 """A frame, and whether it surely is the one displayed at the time asked for."""
 
+# Each aims four times as far back; after these, reading from the start is surer.
 _MAX_SEEKS = 4
 _MAX_LOOKS_BACK = 3
 _MAX_VAIN_LOOKS = 2
@@ -236,6 +237,7 @@ class GroupReader:
                     if pts is not None:
                         until = self._damaged_until
                         yield frame, until is not None and pts < until
+        # The next caller of this decoder may need every frame.
         finally:
             if skipping:
                 context.skip_frame = "DEFAULT"
@@ -307,10 +309,12 @@ class GroupReader:
     def _earlier(self, tick: int) -> Iterator[int]:
         """Stamps in the groups before that of `tick`, nearest first."""
         for _ in range(_MAX_LOOKS_BACK):
+            # All packets were read: the key frame before this moment begins its group.
             if self._facts.table is not None:
                 key = self._key_before(tick)
                 tick = key[0] - 1 if key else self._facts.start_pts - 1
             else:
+                # An index holds decoding stamps: moved by the delay of reordering, there and back.
                 entries, reorder_pts = self._stream.index_entries, self._facts.reorder_pts
                 row = entries.search_timestamp(tick - reorder_pts)
                 tick = entries[max(0, row)].timestamp + reorder_pts - 1

@@ -91,6 +91,7 @@ def read_head(access: Access, opened: Opened, deadline: Deadline) -> Head:
     if first is None or display is None:
         raise BackendError(f"{access.path}: no frame of it can be decoded")
     start_pts = presentation_stamp(first) or 0
+    # The delay between decoding and showing, by the first packet that has both stamps.
     both = [(pts, dts) for pts, dts in stamps if pts is not None and dts is not None]
     return Head(
         first=first,

@@ -42,14 +42,17 @@ def read_key_headers(path: Path, codec: str, deadline: Deadline, track: int) -> 
             if codec in ("h264", "hevc"):
                 units = list(_units(data, length_bytes))
                 types = [_unit_type(codec, unit) for unit in units]
+                # Recovery points are marked as key frames too, and need frames from before them.
                 without_idr += codec == "h264" and _H264_IDR not in types
                 parameter_type = _H264_PARAMETERS if codec == "h264" else _HEVC_PARAMETERS
+                # Zeros at the end of a unit are padding, not another header.
                 parameters = [
                     u.rstrip(b"\0")
                     for u, t in zip(units, types, strict=True)
                     if t == parameter_type
                 ]
                 sizes.update(parameters)
+            # These codecs have no parameter sets: the size is in the head of each key frame.
             else:
                 sizes.update(_size_bytes(codec, data))
     return KeyHeaders(without_idr, len(sizes))

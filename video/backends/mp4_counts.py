@@ -40,6 +40,7 @@ def describe_false_count(descriptor: int) -> str | None:
     """Why the sample counts in the mp4 file of `descriptor` cannot be true; None where they can,
     and for files of other kinds. Raises OSError."""
     size_bytes = os.fstat(descriptor).st_size
+    # Files of other kinds have no counts that could be wrong here.
     if os.pread(descriptor, 8, 0)[4:] not in _OUTER:
         return None
     try:
@@ -49,6 +50,7 @@ def describe_false_count(descriptor: int) -> str | None:
             "is damaged or made up: its index is packed more than once or unpacks to more than "
             f"{_MOST_INDEX_BYTES:,} bytes; copy or download it again"
         )
+    # A sample takes a byte at least; FFmpeg would set memory aside for every one listed.
     if samples <= size_bytes:
         return None
     return (
@@ -90,12 +92,14 @@ def _boxes(read: _Read, size_bytes: int) -> Iterator[_Box]:
         start, end = ranges.pop()
         header = read(16, start)
         length, name, body = int.from_bytes(header[:4]), header[4:8], start + 8
+        # 1: the length is in the next 8 bytes. 0: the box goes on to the end of its parent.
         if length == 1:
             length, body = int.from_bytes(header[8:16]), start + 16
         elif length == 0:
             length = end - start
         if length < body - start:
             continue  # damaged: what follows in this box is not known
+        # Pushed first, so that what lies inside is taken from the stack before it.
         ranges.append((start + length, end))
         inside = min(end, start + length)
         body_bytes = min(inside - body, _READ.get(name, 0))

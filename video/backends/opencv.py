@@ -64,13 +64,16 @@ class OpenCVSource:
             self._timeline.colour,
             "opencv",
             options.tone_map,
+            # From version 5 on OpenCV looks at the matrix of a file.
             takes_all_as_bt601=int(cv2.__version__.split(".")[0]) < 5,
         )
+        # Last of the checks, as it reads all packets once more.
         headers = read_key_headers(path, self._timeline.codec, deadline, self._timeline.track)
         if headers.sizes > 1:
             raise BackendError(f"{path}: changes the size of its pictures, which OpenCV squeezes")
         self._capture, self._row = self._opened(), -1
         try:
+            # The size of a picture as it comes, turned or not.
             first = self._frame(0, deadline)
         except BaseException:
             self._capture.release()
@@ -151,6 +154,7 @@ class OpenCVSource:
 
     def _frame(self, row: int, deadline: Deadline) -> np.ndarray:
         """uint8 (H, W, 3), BGR: frame `row` of the timeline, with its time checked."""
+        # It cannot be trusted to seek, so the way back is from the start.
         if row < self._row:
             self._capture.release()
             self._capture, self._row = self._opened(), -1
@@ -162,6 +166,7 @@ class OpenCVSource:
                     f"{len(self._timeline.times_s)} are there"
                 )
             self._row += 1
+        # OpenCV counts from the first frame, the timeline from the zero of the container.
         start_s, wanted_s = self._timeline.times_s[[0, row]]
         found_s = start_s + self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         if abs(found_s - wanted_s) > _TIME_TOLERANCE_S:

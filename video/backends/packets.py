@@ -77,9 +77,11 @@ def open_container(
     path = access.path
     container = _open(access, deadline)
     try:
+        # Made-up stamps could not be told from stored ones.
         if not access.generate_pts and container.format.name not in _PARTLY_STAMPED:
             container.flags &= ~Flags.gen_pts.value
         track = access.track
+        # Choosing reads packets: opened anew, so that reading begins at the start.
         if track is None and len(film_streams(container)) > 1:
             track = choose_stream(container).index
             flags = container.flags
@@ -87,6 +89,7 @@ def open_container(
             container = _open(access, deadline)
             container.flags = flags
         return container, _video_stream(path, container, track)
+    # Ctrl-C too: an open container keeps its descriptor.
     except BaseException:
         container.close()
         raise
@@ -97,11 +100,13 @@ def _open(access: Access, deadline: Deadline | None) -> InputContainer:
     check_file(path)
     deadline = deadline or Deadline(path, None)
     deadline.check()
+    # FFmpeg itself refuses larger pictures, before it sets memory aside for them.
     options = {"max_pixels": str(MAX_PICTURE_PX)}
     if not access.follow_edits:
         options["ignore_editlist"] = "1"
     try:
         return open_container_file(path, options, deadline.left_s)
+    # That of PyAV is an FFmpegError as well, and says nothing about the file.
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
@@ -135,6 +140,7 @@ def _video_stream(path: Path, container: InputContainer, track: int | None) -> V
         stream = by_index[track]
     if stream.codec_context is None or stream.time_base is None:
         raise BackendError(f"{path}: its video codec is not known to this decoder")
+    # What the header says, checked before a picture of that size is decoded.
     width_px, height_px = stream.codec_context.width, stream.codec_context.height
     if width_px * height_px > MAX_PICTURE_PX or max(width_px, height_px) > MAX_SIDE_PX:
         raise VideoError(
@@ -399,6 +405,7 @@ def tail_through_cues(
     except av.error.FFmpegError:
         return None
     tail = scan_packets(container, stream, deadline)
+    # Where the seek lands elsewhere, the cues are not those of this file.
     matches = len(tail.key_pts) and int(tail.key_pts[0]) == last.timestamp
     return tail if matches and len(tail.shown_pts) and not tail.corrupt else None
 
@@ -417,6 +424,7 @@ def shown_in_index(stream: VideoStream) -> int:
         hidden += hidden_in_step
         if not hidden_in_step:
             break
+    # Every step hides some: the whole index was looked at, and no end is left to count.
     else:
         return len(entries) - hidden
     for row in range(len(entries), 0, -_INDEX_STEP):
@@ -450,6 +458,7 @@ def key_pts_through_index(
         except av.error.FFmpegError:
             return None
         packet = next(read_packets(container, stream, deadline), None)
+        # Landed elsewhere, or on a packet without a time: the index cannot be relied on.
         if packet is None or packet.dts != dts or packet.pts is None:
             return None
         key_pts.append(packet.pts)

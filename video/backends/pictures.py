@@ -145,8 +145,10 @@ class PictureConverter:
         if is_limited_grey(colour):
             grey = self._scaled(frame, size_px, "gray" if bits == 8 else "gray16le").to_ndarray()
             return grey_to_rgb(grey, bits)
+        # RGB has no matrix to undo, and neither has grey.
         if colour.matrix in ("gbr", "unknown"):
             rgb = np.asarray(self._scaled(frame, size_px, "rgb48le").to_ndarray(), np.uint16)
+            # From 16 bits to the 12 that the tables of the curves are made for.
             return rgb >> 4
         planes = self._scaled(frame, size_px, "yuv444p" if bits == 8 else "yuv444p16le")
         samples = planes.to_ndarray(channel_last=True).astype(np.uint16, copy=False)

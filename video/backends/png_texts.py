@@ -36,6 +36,7 @@ def describe_large_text(descriptor: int) -> str | None:
             return None
         if name in _TEXTS:
             texts += 1
+            # The length is a claim of the file: never more than the file has.
             end = min(start + 8 + length, size_bytes)
             text_bytes += _count_text_bytes(descriptor, name, start + 8, end)
             if texts > MOST_TEXTS or text_bytes > MOST_TEXT_BYTES:
@@ -56,12 +57,14 @@ def _count_text_bytes(descriptor: int, name: bytes, start: int, end: int) -> int
     if packed_offset is None:
         return end - start
     unpacker, unpacked_bytes = zlib.decompressobj(), 0
+    # In steps, since a few kilobytes may unpack to gigabytes.
     for step_start in range(start + packed_offset, end, _STEP_BYTES):
         data = os.pread(descriptor, min(_STEP_BYTES, end - step_start), step_start)
         try:
             while data and unpacked_bytes <= MOST_TEXT_BYTES:
                 unpacked_bytes += len(unpacker.decompress(data, _STEP_BYTES))
                 data = unpacker.unconsumed_tail
+        # A broken text is for the decoder to refuse; what it unpacked to counts.
         except zlib.error:
             break
         # Packed bytes may stand for nothing at all: they count by themselves, too.

@@ -72,6 +72,7 @@ class PyAVSource:
         try:
             if facts is None:
                 facts, opened = read_facts(access, opened, deadline, options.tone_map)
+        # Nobody else closes the container before a reader owns it.
         except BaseException:
             opened[0].close()
             raise
@@ -267,6 +268,7 @@ class PyAVSource:
         image, last = None, None
         try:
             for frame, is_exact in self._sequence(reader, times_s, span):
+                # A frame that is asked for several times in a row is converted once.
                 if image is None or frame is not last:
                     image, last = reader.image(frame, size_px), frame
                 rows.append(

@@ -53,6 +53,7 @@ def read_table(
         stored = read_stored(*opened, deadline, access.repair)
         if access.repair is None:
             repaired_access = _find_repair(access, stored, opened[1], deadline)
+            # The same object back says that the stored stamps are right.
             if repaired_access is not access:
                 opened, access = (
                     reopen_container(repaired_access, opened, deadline),

@@ -62,13 +62,16 @@ class TorchCodecSource:
                 raise BackendError(
                     f"{path}: torchcodec cannot open it ({short_reason(error)})"
                 ) from error
+        # Frames are asked for by number, so both counts have to agree.
         count = self._asked(lambda decoder: decoder.metadata.num_frames)
         if count != len(self._timeline.times_s):
             raise BackendError(
                 f"{path}: torchcodec counts {count} frames, {len(self._timeline.times_s)} are shown"
             )
+        # The size of a picture as it comes, turned or not.
         height_px, width_px = self._pictures([0])[0].shape[:2]
         info = self._timeline.info(self._name, (width_px, height_px))
+        # Told, since who asked for the GPU would look for the speed.
         if device == "cuda" and getattr(self._decoder, "cpu_fallback", False):
             notes = ("the CUDA device cannot decode it: decoded on the CPU", *info.notes)
             info = replace(info, notes=notes)

@@ -44,6 +44,7 @@ def choose_stream(container: InputContainer) -> VideoStream:
 
     def rank(stream: VideoStream) -> tuple[bool, bool, bool, int, float, int]:
         context = stream.codec_context
+        # From the strongest reason to the weakest; of equals the first track of the file.
         return (
             context is not None,
             stream.index in moving,

@@ -140,6 +140,7 @@ def _moment(row: int, owner: np.ndarray, times_s: np.ndarray, span: Span) -> Sal
         first -= 1
     while last + 1 < len(owner) and owner[last + 1] == owner[row]:
         last += 1
+    # Borders lie half way to the nearest frames that stand for something else.
     start_s = span.start_s if first == 0 else (times_s[first - 1] + times_s[first]) / 2
     end_s = span.end_s if last + 1 == len(owner) else (times_s[last] + times_s[last + 1]) / 2
     return SalientFrame(float(times_s[row]), Span(float(start_s), float(end_s)))

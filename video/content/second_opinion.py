@@ -106,6 +106,7 @@ def second_opinion(
 def _boundaries(scenedetect: Any, video: Streamable, span: Span) -> list[float]:
     """Times of the first frames of its new scenes, ascending."""
     info = video.info
+    # Small for speed, never enlarged; the aspect stays.
     height_px = max(1, round(_WIDTH_PX * info.height_px / info.width_px))
     size_px = (min(_WIDTH_PX, info.width_px), min(height_px, info.height_px))
     detector = scenedetect.AdaptiveDetector()
@@ -117,6 +118,7 @@ def _boundaries(scenedetect: Any, video: Streamable, span: Span) -> list[float]:
             # Frames are counted: its limits are in frames, and our times are looked up after.
             timecode = scenedetect.FrameTimecode(len(times_s), info.mean_fps_hz)
             times_s.append(time_s)
+            # Its pictures are BGR, ours are RGB.
             cuts += [cut.frame_num for cut in detector.process_frame(timecode, rgb[..., ::-1])]
     if timecode is not None:
         cuts += [cut.frame_num for cut in detector.post_process(timecode)]

@@ -147,6 +147,7 @@ def detect(
     if span.duration_s <= 0:
         raise VideoError(f"{info.path}: nothing of the video lies there; it is shown {info.span}")
     rate_hz = min(fps_hz, info.mean_fps_hz)
+    # A little less, so that rounding adds no frame behind the end.
     count = max(1, int(np.ceil(span.duration_s * rate_hz - 1e-6)))
     if count > _MAX_FRAMES:
         raise VideoError(
@@ -275,6 +276,7 @@ def _span(blend: Blend, signals: Signals) -> Span:
 
 def _fades(signals: Signals) -> list[Transition]:
     """Where the picture loses its detail bit by bit, is flat for a moment and gets it back."""
+    # False at both ends, so that each flat stretch has a start and an end.
     flat = np.concatenate(([False], signals.detail < _FLAT, [False]))
     starts, ends = (np.flatnonzero(np.diff(flat.astype(np.int8)) == step) for step in (1, -1))
     last = len(signals.times_s) - 1
@@ -311,9 +313,11 @@ def _slope(detail: np.ndarray) -> int:
 def _chunks(times_s: np.ndarray, keyframe_times_s: Sequence[float]) -> Iterator[np.ndarray]:
     """`times_s` in parts that begin at key frames where possible, so that nothing is decoded
     twice. Parts rather than one stream: several workers decode a part."""
+    # A little earlier, so that a time equal to a key frame's but for rounding counts as its.
     starts = np.unique(np.searchsorted(times_s, np.asarray(keyframe_times_s, np.float64) - 1e-6))
     row = 0
     while row < len(times_s):
+        # The last key frame of the second half: parts are between half and full length.
         near = starts[(starts > row + _CHUNK_FRAMES // 2) & (starts <= row + _CHUNK_FRAMES)]
         end = int(near[-1]) if len(near) else row + _CHUNK_FRAMES
         yield times_s[row:end]

@@ -81,8 +81,10 @@ class Scan:
     def __init__(self, rate_hz: float) -> None:
         """`rate_hz`: frames a second of what will be pushed."""
         self._rate_hz = rate_hz
+        # At slow rates some lengths of dissolves are the same number of frames.
         self._lags = sorted({max(2, round(lag_s * rate_hz)) for lag_s in _BLEND_LAGS_S})
         self._flash = max(1, round(_FLASH_S * rate_hz))
+        # Planes stay for the furthest look back: a blend compares three lags to each side.
         self._reach = max(3 * self._lags[-1], self._flash + 1)
         self._planes: np.ndarray | None = None
         self._offset = 0
@@ -136,6 +138,7 @@ class Scan:
         self._change.append(change)
         for row in rows[change >= _LEAST_JUMP]:
             self._jumps.append(self._jump(int(row), float(change[row - self._done])))
+        # A dissolve shows at several rows around its middle: every few are enough.
         for lag in self._lags:
             self._look_for_blends(rows[rows % max(1, lag // 3) == 0], lag)
         self._done = end
@@ -168,6 +171,7 @@ class Scan:
             _change(self._at(rows - 3 * lag), first), _change(last, self._at(rows + 3 * lag))
         )
         good = (ratio < _BLEND_RATIO) & (change >= _BLEND_CALM * outside)
+        # A pan blends too, as a moved picture with the same edges: no transition.
         good[good] = ~_same_structure(first[good], last[good], _PAN_PX)
         self._blends += [
             Blend(row=int(rows[i]), lag=lag, change=float(change[i]), outside=float(outside[i]))
@@ -188,6 +192,7 @@ def _change(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     height, width = first.shape[2:]
     padded = np.pad(first, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
     least = np.full((max(len(first), len(second)), height, width), _FULL, np.int16)
+    # Within a pixel: noise and slow movement are no change.
     for y in range(3):
         for x in range(3):
             apart = np.abs(second - padded[..., y : y + height, x : x + width])

@@ -154,6 +154,7 @@ def _fewer(
         shape = _shape(frames, source_px, family, budget)
         if _holds(shape, budget):
             return shape
+    # The error names the smallest plan there is, so that a budget can be chosen by it.
     grid_px = 1 if family is None else family.grid_px
     least_px = shrink_size(*source_px, math.sqrt(math.prod(source_px)) / grid_px, grid_px)
     tokens = _tokens(1, least_px, family)

@@ -74,6 +74,7 @@ def diverse(
         kernel = Kernel.of(points, quality)
         order, reason = greedy_dpp(kernel, times, shape.frames).order, "adds the most volume"
     elif method in ("farthest", "mmr"):
+        # "farthest" has used the scores for its first choice, and does not weigh them again.
         score_weight = score_share if method == "mmr" and scores is not None else 0.0
         order = _least_alike(points, quality, times, shape.frames, score_weight)
         reason = (

@@ -185,6 +185,7 @@ def shots(
     finite.
     """
     scope = resolve_scope(video_or_span, size_px)
+    # A set, since a boundary that is given twice would make a shot without a length.
     cuts = {float(t) for t in boundaries_s}
     if not all(np.isfinite(t) for t in cuts):
         raise ValueError("boundaries_s must be finite seconds, got nan or infinity")

@@ -103,6 +103,7 @@ class Family:
         height = round(height_px / grid) * grid
         frames = round(n / self.frames_per_token) * self.frames_per_token
         if frames * width * height > limit:
+            # By the frames that there are, not by those counted above: so the processor has it.
             beta = math.sqrt(n * height_px * width_px / limit)
             return shrink_size(width_px, height_px, beta, grid)
         if frames * width * height < self.min_pixels:

@@ -78,8 +78,10 @@ def motion(
     chosen: dict[int, str] = {}
     if n := shape.frames:
         weights = _mixed(change, even_share)
+        # Middles of equal parts of all change: neither end is favoured.
         steps = (np.arange(n) + 0.5) / n
         for k, i in enumerate(at_quantiles(weights, steps).tolist()):
+            # Several steps may fall into one candidate, which keeps the reason of the first.
             chosen.setdefault(i, f"{100 * steps[k]:.0f}% of the change seen")
         _fill_widest(chosen, np.cumsum(weights), n)
     return build_chosen(
@@ -107,6 +109,7 @@ def _fill_widest(chosen: dict[int, str], cumulated: np.ndarray, n: int) -> None:
     edges = [-1, *sorted(chosen), len(cumulated)]
 
     def gap(low: int, high: int) -> tuple[float, int, int, int]:
+        # Negative, as a heap gives its least item first.
         return before[low + 1] - before[high], low - high, low, high
 
     gaps = [gap(a, b) for a, b in pairwise(edges) if b - a > 1]

@@ -96,6 +96,7 @@ def qwen(
             f"{video.info.path}: these settings ask for {frame_count} frames, which must lie in "
             f"{_PAIR}..{frames.total}, the frames there are; change n, or min_frames and max_frames"
         )
+    # A limit of the caller lowers the largest frame and never raises it, as in the reference.
     model = replace(
         base,
         min_pixels=base.min_pixels if min_pixels is None else min_pixels,
@@ -199,6 +200,7 @@ def _plan(
     frames_asked: int,
 ) -> SamplePlan:
     last = frames.first + frames.total - 1
+    # First and last frame included, and rounded as the reference does.
     indices = np.linspace(frames.first, last, shape.frames).round().astype(int).tolist()
     times_s = _times_s(indices, frames, video.info)
     settings = settings | {

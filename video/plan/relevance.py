@@ -38,7 +38,9 @@ RelevantMethod = Literal["aks", "bolt", "qframe", "mdp3", "tstar"]
 
 _AKS_STANDS_OUT = 0.8
 _AKS_DEPTH = 5
+# Cubed, since scores lie close together and would draw almost evenly as they are.
 _BOLT_POWER = 3.0
+# Low, so that scores outweigh the noise.
 _QFRAME_TEMPERATURE = 0.1
 _TSTAR_ROUNDS = 4
 _TSTAR_LEAST_LOOKS = 32

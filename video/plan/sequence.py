@@ -50,6 +50,7 @@ def parts_of(total: int) -> list[slice]:
         [slice(0, 32, None), slice(32, 64, None)]
     """
     count = min(_PARTS, max(1, total // _LEAST_PART))
+    # By shares of the total, so that lengths differ by one at most.
     edges = [total * k // count for k in range(count + 1)]
     return [slice(a, b) for a, b in pairwise(edges)]
 
@@ -129,6 +130,7 @@ def _greedy(
             factor[row, 0] = kernel.column(j, part_rows) / np.sqrt(kernel.diagonal[j])
             volume_left[row] = np.maximum(volume_left[row] - factor[row, 0] ** 2, 0.0)
             gap_s[row] = np.abs(at_s - times_s[j])
+    # A floor for volumes that rounding brings to nothing: a logarithm would be infinite.
     least = 1e-10 * part_kernel.diagonal.max(initial=1.0)
     free = np.ones((count, total), dtype=bool)
     runs = [_Run([], [0.0]) for _ in before]
@@ -143,6 +145,7 @@ def _greedy(
         for row, i in enumerate(picks.tolist()):
             runs[row].order.append(part_rows.start + i)
             runs[row].value.append(runs[row].value[-1] + float(np.log(volume[row])))
+            # Runs often pick the same frame, whose column of the kernel is made once.
             if i not in columns:
                 columns[i] = part_kernel.column(i)
         free[rows, picks] = False

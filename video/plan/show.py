@@ -77,6 +77,7 @@ def rich_table(plan: SamplePlan) -> Table:
 def render_html(plan: SamplePlan) -> str:
     """The head line above an SVG timeline; each mark tells its time and reason when pointed at."""
     axis = _axis(plan)
+    # Reasons may hold words of a file or a model: shown as text, never as markup.
     marks = "".join(
         f'<line x1="{(x := _x_px(time_s, axis)):.1f}" x2="{x:.1f}" y1="{_AXIS_Y_PX - _MARK_PX}" '
         f'y2="{_AXIS_Y_PX}" stroke="#2563eb" stroke-width="2">'
@@ -110,7 +111,9 @@ def _ticks(axis: Span) -> str:
     """Round times below the axis, about six."""
     fitting = (step for step in _STEPS_S if axis.duration_s / step <= _MOST_TICKS)
     longest_s = _STEPS_S[-1]
+    # A video too long for every step gets a multiple of the longest one.
     step_s = next(fitting, longest_s * -(-axis.duration_s // (_MOST_TICKS * longest_s)))
+    # Rounded up: no tick stands before the axis begins.
     first = -int(-axis.start_s // step_s)
     last = int(axis.end_s // step_s)
     return "".join(

@@ -119,6 +119,7 @@ def _time_rows(rows: Sequence[str], *, strict: bool) -> list[_TimeRow]:
     it anything like it counts, for files in which no row is strictly right."""
     time_rows: list[_TimeRow] = []
     for number, row in enumerate(rows):
+        # Most rows are text, and no row of times lacks both signs.
         if ":" not in row and ">" not in row:
             continue
         row = row.strip()
@@ -186,6 +187,7 @@ def parse_ass(text: str) -> Cues:
     """Cues of an ass or ssa file: its dialogue, without comments and drawings."""
     cues, notes, unread = [], [], 0
     for values, fields in _ass_events(text):
+        # A row with too few values lacks its text and is counted as unread below.
         named = dict(zip(fields, values, strict=False))
         start, end = (_ass_microseconds(named.get(name, "")) for name in ("start", "end"))
         if start is None or end is None or "text" not in named:
@@ -200,6 +202,7 @@ def parse_ass(text: str) -> Cues:
 
 def _ass_events(text: str) -> Iterator[tuple[list[str], tuple[str, ...]]]:
     """Values of each line of dialogue, and the names of its fields."""
+    # These fields hold until a `Format` line names others.
     fields, in_events = (*_ASS_FIELDS, "text"), False
     for row in text.split("\n"):
         row = row.strip()
@@ -212,6 +215,7 @@ def _ass_events(text: str) -> Iterator[tuple[list[str], tuple[str, ...]]]:
         if key.strip().lower() == "format":
             fields = tuple(name.strip().lower() for name in values.split(","))
         elif key.strip().lower() == "dialogue":
+            # The last field is the text, which may hold commas.
             yield values.split(",", len(fields) - 1), fields
 
 

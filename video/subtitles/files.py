@@ -69,6 +69,7 @@ def read_open_subtitles(file: BinaryIO, path: Path, encoding: str | None = None)
     if not parsed.cues:
         problems = f", {'; '.join(parsed.notes)}" if parsed.notes else ""
         raise VideoError(f"{path}: holds no {kind} subtitles: expected {_EXPECTED[kind]}{problems}")
+    # Rolling captions say each line again while it moves up: folded, or all is said twice.
     if WORD_STAMP.search(text) or is_rolling(parsed.cues):
         cues, repeats = fold_rolling(parsed.cues)
         if repeats:
@@ -91,6 +92,7 @@ def lines_of(cues: Iterable[Cue], source: Path | str) -> tuple[tuple[Line, ...],
             empty += 1
         else:
             kept_lines.append(Line(Span(cue.start_us / 1e6, cue.end_us / 1e6), text))
+        # On the way, before a made-up file has filled the memory.
         if len(kept_lines) > MAX_LINES:
             raise VideoError(
                 f"{source}: holds more than {MAX_LINES:,} lines of subtitles, the limit"

@@ -186,6 +186,7 @@ def _look_beside(path: Path) -> tuple[list[SubtitleFile], list[str]]:
     notes: list[str] = []
     links: list[str] = []
     for file in match_subtitle_files(path, names):
+        # A link out of the folder could have any file of the machine read as subtitles.
         if file.path.resolve().parent != folder:
             links.append(file.path.name)
         else:

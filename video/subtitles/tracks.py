@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _BITMAPS = {"dvb_subtitle", "dvd_subtitle", "hdmv_pgs_subtitle", "xsub"}
 _EXPECTED = f"a subtitle file ({', '.join(SUFFIXES)}) or a video that carries subtitles"
+# As long as two lines of text take to be read.
 _LAST_LINE_US = 5_000_000
 """How long a line without a stated length is shown at most."""
 
@@ -122,6 +123,7 @@ def _tracks(container: InputContainer) -> tuple[SubtitleTrack, ...]:
     for stream in container.streams.subtitles:
         context = stream.codec_context
         codec = "unknown" if context is None else context.codec.canonical_name
+        # `und` is how containers say that no language is stated.
         tracks.append(
             SubtitleTrack(
                 index=stream.index,

@@ -39,6 +39,7 @@ def _encode(world: World, path: Path, on_frame: Callable[[int, int], None] | Non
     import av
     from av.video.reformatter import ColorRange, Colorspace
 
+    # A fraction as short as 30000/1001, which a float is not.
     rate = Fraction(world.fps_hz).limit_denominator(1001 * 60)
     total = world.frame_count
     with av.open(str(path), "w", format="mp4") as container:
@@ -47,10 +48,12 @@ def _encode(world: World, path: Path, on_frame: Callable[[int, int], None] | Non
         )
         stream.width, stream.height = world.size_px
         stream.pix_fmt = "yuv420p"
+        # With more threads the bytes would depend on how many cores there are.
         stream.codec_context.thread_count = 1
         # The scaler writes BT.601 of limited range; untagged, tall pictures pass for BT.709.
         stream.codec_context.colorspace = Colorspace.ITU601
         stream.codec_context.color_range = ColorRange.MPEG
+        # Two seconds between key frames, as streamed films have.
         stream.codec_context.gop_size = round(2 * world.fps_hz)
         for index in range(total):
             pixels = world.frame(index / world.fps_hz)

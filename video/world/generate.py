@@ -104,6 +104,7 @@ def _looks_apart(actor: Actor, placed: list[Actor]) -> bool:
 def _has_room(world: World, trial: Scene, actor: Actor) -> bool:
     """The newcomer stays inside the frame (but where it enters or leaves) and clear of all
     others."""
+    # Words stand at the bottom of the frame, and actors keep clear of them.
     floor = TEXT_FLOOR if trial.text else 1.0
     radius = RADIUS[actor.size]
     # Nine moments of a smooth way: nothing can pass between two of them unseen at these speeds.
@@ -118,6 +119,7 @@ def _has_room(world: World, trial: Scene, actor: Actor) -> bool:
             return False
         for other in trial.actors[:-1]:
             apart = math.dist((x, y), actor_position(world, trial, other, time_s))
+            # A little more than touching, so that two things stay two at every size of frame.
             if apart < 1.04 * (radius + RADIUS[other.size]):
                 return False
     return True
@@ -218,6 +220,7 @@ def demo(seed: int = 0) -> World:
             )
             for rest_index, actor in enumerate(drawn.actors)
         ]
+        # The shape that is asked for keeps its colour, or its answer would depend on the moment.
         events = tuple(
             e for e in drawn.events if index != unique_index or e.kind != "change_colour"
         )

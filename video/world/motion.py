@@ -20,6 +20,7 @@ ENTER_SHARE = 0.4
 def actor_position(world: World, scene: Scene, actor: Actor, time_s: float) -> tuple[float, float]:
     """Centre of an actor in frame heights: x in 0..aspect, y in 0..1 (outside while entering or
     leaving)."""
+    # Who meets another goes straight there, whatever its own motion says.
     for event in scene.events:
         if event.actor == actor.id and event.kind in ("touch", "occlude"):
             return _towards(world, scene, actor, event, time_s)
@@ -32,6 +33,7 @@ def actor_position(world: World, scene: Scene, actor: Actor, time_s: float) -> t
         return x + dx * motion.travel * done, y + dy * motion.travel * done
     if motion.kind in ("enter", "leave"):
         radius = RADIUS[actor.size]
+        # A little more than the radius, so that nothing of it shows at the edge.
         outside = -1.2 * radius if motion.side == "left" else world.aspect + 1.2 * radius
         # Comes in over the first part of the scene, then stays; `leave` is the same backwards.
         away = max(0.0, 1 - done / ENTER_SHARE)
@@ -52,9 +54,11 @@ def _towards(
     """Even travel from the actor's own place to the other's, meeting at the event's time."""
     assert event.other is not None
     other = scene.actor(event.other)
+    # The other may move as well: the goal is where it is when they meet.
     goal = actor_position(world, scene, other, event.time_s)
     start = (actor.x * world.aspect, actor.y)
     away = math.dist(start, goal)
+    # A meeting as the scene begins is over at once, without a division by zero.
     progress = (time_s - scene.start_s) / max(1e-9, event.time_s - scene.start_s)
     if event.kind == "touch":
         angle = math.atan2(start[1] - goal[1], start[0] - goal[0])
@@ -98,6 +102,7 @@ def on_screen(world: World, scene: Scene, actor: Actor) -> Span:
         if actor.motion.side == "right":
             inset = world.aspect - inset
         outside = 1.2 * RADIUS[actor.size]
+        # Speed is even, so the part of the way outside is that part of the time.
         hidden_s = slot_s * outside / (outside + inset)
         if actor.motion.kind == "enter":
             return Span(max(span.start_s, scene.start_s + hidden_s), span.end_s)

@@ -273,6 +273,7 @@ def _location(world: World, sightings: list[Sighting]) -> Iterator[Question]:
 def _comparison(sightings: list[Sighting]) -> Iterator[Question]:
     for i, a in enumerate(sightings):
         for b in sightings[i + 1 :]:
+            # A name with a size in it would give the answer away.
             names = refer_to(a, sightings, avoid="size"), refer_to(b, sightings, avoid="size")
             if None in names or a.actor.size == b.actor.size:
                 continue

@@ -89,6 +89,7 @@ def _paint(
         shade = colour * (1 - 0.72 * dark[..., None])
         image[window] += alpha[..., None] * (shade - image[window])
         if coverage is not None:
+            # What is nearer hides what is behind it: shares of a pixel sum to 1 at most.
             coverage[(slice(None), *window)] *= 1 - alpha
             coverage[(index, *window)] = alpha
     if scene.text:
@@ -110,6 +111,7 @@ def _stamp(
     radius = RADIUS[actor.size]
     # Pixels need not be square: a canvas of another aspect squeezes the world a little.
     scale_x, scale_y = width / world.aspect, float(height)
+    # Two pixels more on each side, for edges that are soft.
     x0 = max(0, int((centre[0] - radius) * scale_x) - 2)
     x1 = min(width, int((centre[0] + radius) * scale_x) + 3)
     y0 = max(0, int((centre[1] - radius) * scale_y) - 2)

@@ -175,6 +175,7 @@ def _check_life(events: list[Event]) -> None:
         raise ValueError(f"actor {name!r} can touch or occlude one other at most, got {meetings}")
     appears = [event.time_s for event in events if event.kind == "appear"]
     disappears = [event.time_s for event in events if event.kind == "disappear"]
+    # Compared item by item: what never disappears does so at infinity.
     if max(len(appears), len(disappears)) > 1 or [0.0, *appears] > [0.0, *disappears, math.inf]:
         raise ValueError(
             f"actor {name!r} can appear once and disappear once after that, "

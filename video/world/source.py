@@ -67,6 +67,7 @@ class WorldSource:
             raise VideoError(f"{self.path}: the video is closed")
         times, (width, height) = checked_request(self.info, times_s, size_px)
         assert self.info.frame_count is not None
+        # A time that rounding puts just below a frame's own is that frame's.
         index = np.floor(times * self.world.fps_hz + 1e-5)
         inside = index.clip(0, self.info.frame_count - 1)
         pixels = np.empty((len(times), height, width, 3), np.uint8)
