@@ -115,7 +115,7 @@ def write_clip(path: Path, kind: str) -> Path:
     return path
 
 
-def _write_one(path: Path, clip: Clip, number: int) -> Path:
+def _write_one(path: Path, clip: Clip, part_index: int) -> Path:
     import av
     from av.stream import Disposition
     from av.subtitles.stream import SubtitleStream
@@ -149,7 +149,7 @@ def _write_one(path: Path, clip: Clip, number: int) -> Path:
             container.mux(still.encode(picture))
             container.mux(still.encode(None))
         for number in range(FRAMES):
-            frame = av.VideoFrame.from_ndarray(draw_frame(FRAMES * number + number), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(draw_frame(FRAMES * part_index + number), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         for start_ms in range(0, 3000, 300):
