@@ -149,7 +149,9 @@ def _write_one(path: Path, clip: Clip, part_index: int) -> Path:
             container.mux(still.encode(picture))
             container.mux(still.encode(None))
         for number in range(FRAMES):
-            frame = av.VideoFrame.from_ndarray(draw_frame(FRAMES * part_index + number), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(
+                draw_frame(FRAMES * part_index + number), format="rgb24"
+            )
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         for start_ms in range(0, 3000, 300):
