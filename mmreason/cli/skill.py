@@ -23,5 +23,5 @@ def print_skill(
     if path:
         print_line(str(skill_path()))
     else:
-        # Our own text, whose lines are to stay.
-        print(read_skill(), end="")
+        for line in read_skill().splitlines():
+            print_line(line)

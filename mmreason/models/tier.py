@@ -31,7 +31,8 @@ def tier_of_name(name: str) -> Tier | None:
         >>> [tier_of_name(name) for name in ("Qwen3-VL-8B", "Qwen2.5-VL-72B", "30B-A3B", "llava")]
         ['small', 'strong', 'small', None]
     """
-    if re.split(r"[/\\]", name.rstrip("/\\"))[-1] in PACKAGED:
+    name = _own_name(name)
+    if name in PACKAGED:
         return "nano"
     for pattern in (_ACTIVE, _EXPERTS, _SIZE):
         sizes = [float(size) for size in pattern.findall(name)]
@@ -58,7 +59,12 @@ def thinks_by_name(name: str) -> bool:
     """Whether a model's name says that it thinks before it answers.
 
     Example:
-        >>> thinks_by_name("Qwen3-VL-8B-Thinking"), thinks_by_name("Qwen3-VL-8B-Instruct")
+        >>> thinks_by_name("Qwen3-VL-8B-Thinking"), thinks_by_name("thinking/Qwen3-VL-8B-Instruct")
         (True, False)
     """
-    return _THINKS.search(name) is not None
+    return _THINKS.search(_own_name(name)) is not None
+
+
+def _own_name(name: str) -> str:
+    """The last part: what a folder above is called says nothing of the model in it."""
+    return re.split(r"[/\\]", name.rstrip("/\\"))[-1]

@@ -144,8 +144,36 @@ def _data_export(stage: Stage) -> list[list[object]]:
     ]
 
 
+def _search(stage: Stage) -> list[list[object]]:
+    lines = f"1\n00:00:00,000 --> 00:00:02,000\nThe budget {SUBTITLE_TEXT}\n"
+    Path(stage.clip).with_suffix(".srt").write_text(lines, encoding="utf-8", errors="replace")
+    return [
+        ["search", stage.clip, "the budget"],
+        ["search", stage.clip, EVIL],
+        ["search", stage.clip, "budget", "--channel", EVIL],
+        ["search", stage.clip, "budget", "--store", stage.write("text.sqlite3", "no store" * 50)],
+        ["search", f"{EVIL}.mp4", "budget"],
+    ]
+
+
+def _eval_public(stage: Stage) -> list[list[object]]:
+    row = {"q_uid": EVIL_NAME, "question": IN_TEXT}
+    row |= {f"option {number}": f"{IN_TEXT} {number}" for number in range(5)}
+    stage.write("questions.json", json.dumps([row, {IN_TEXT: IN_TEXT}, IN_TEXT]))
+    command = ["eval", "public", "egoschema", stage.folder, "--out", stage.folder / "run"]
+    return [
+        command,
+        [*command, "--dry-run"],
+        [*command, "--policy", EVIL],
+        [*command, "--questions", stage.folder / EVIL],
+        ["eval", "public", EVIL, stage.folder, "--out", stage.folder / "run"],
+    ]
+
+
 CASES: dict[str, Case] = {
     "ask": _ask,
+    "search": _search,
+    "skill": lambda _: [["skill", EVIL]],
     "caption": lambda stage: [
         ["caption", stage.clip],
         ["caption", stage.clip, "--model", EVIL],
@@ -188,6 +216,13 @@ CASES: dict[str, Case] = {
         ["eval", "needle", "--out", stage.folder, "--lengths", EVIL],
         ["eval", "needle", "--out", stage.folder, "--seeds", EVIL],
     ],
+    "eval natural": lambda stage: [
+        ["eval", "natural", "--out", stage.folder, "--policy", EVIL],
+        ["eval", "natural", "--out", stage.folder, "--observer", EVIL],
+        ["eval", "natural", "--out", stage.folder, "--language", EVIL],
+        ["eval", "natural", "--out", stage.folder, "--lengths", EVIL],
+    ],
+    "eval public": _eval_public,
     "eval navigation": lambda stage: [["eval", "navigation", "--length", EVIL]],
     "eval nano": lambda stage: [["eval", "nano", "--calibrate", "--model", EVIL]],
     "bench decode": lambda stage: [["bench", "decode", "--only", EVIL]],

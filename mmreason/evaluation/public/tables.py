@@ -173,7 +173,7 @@ def _read_parquet(path: Path) -> list[Any]:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
         raise UsageError(
-            f"{path}: Parquet needs pyarrow; install it with pip install 'mmreason[benchmarks]'"
+            f"{path}: Parquet needs pyarrow; in the clone of mmreason: pip install '.[benchmarks]'"
         ) from error
     try:
         # Small on disk may be huge in memory: how many rows there are is known before.
