@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -70,16 +70,21 @@ class TextIndex:
         self._connection.execute("CREATE VIRTUAL TABLE texts USING fts5(terms, tokenize='ascii')")
         self._connection.execute("CREATE VIRTUAL TABLE vocabulary USING fts5vocab(texts, 'row')")
         self._count = 0
+        # FTS5 would read the whole list of a term's texts to count them.
+        self._text_counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return self._count
 
     def add_texts(self, texts: Iterable[tuple[int, str]]) -> None:
         """Take in texts by number (from 0); no number may be there already."""
-        rows = [(row + 1, " ".join(extract_record_terms(text))) for row, text in texts]
+        terms_of_rows = [(row + 1, extract_record_terms(text)) for row, text in texts]
+        rows = [(row, " ".join(terms)) for row, terms in terms_of_rows]
         with self._connection:
             self._connection.executemany("INSERT INTO texts (rowid, terms) VALUES (?, ?)", rows)
         self._count += len(rows)
+        for _, terms in terms_of_rows:
+            self._text_counts.update(set(terms))
 
     def search(self, text: str, allowed: np.ndarray | None = None) -> TextSearch:
         """The texts that hold words of `text`, best first by BM25; of those alone that `allowed`
@@ -114,13 +119,12 @@ class TextIndex:
 
     def _count_texts(self, term: QueryTerm) -> int:
         """How many texts hold a term in any form that counts as it."""
-        if term.is_prefix:
-            sql, keys = "SELECT SUM(doc) FROM vocabulary WHERE term GLOB ?", [f"{term.exact}*"]
-        else:
+        if not term.is_prefix:
             # Whatever holds the word holds its stem too.
-            sql, keys = "SELECT doc FROM vocabulary WHERE term = ?", [term.stem or term.exact]
-        row = self._connection.execute(sql, keys).fetchone()
-        return (row[0] or 0) if row else 0
+            return self._text_counts[term.stem or term.exact]
+        sql = "SELECT SUM(doc) FROM vocabulary WHERE term GLOB ?"
+        row = self._connection.execute(sql, [f"{term.exact}*"]).fetchone()
+        return row[0] or 0
 
     def _weigh_terms(self, counts: dict[QueryTerm, int]) -> dict[QueryTerm, float]:
         """How much each term counts: rare ones more. What stands nowhere counts as the mean of what

@@ -286,3 +286,17 @@ def test_a_record_that_cannot_be_is_one_clear_line(settings, message: str) -> No
 def test_the_language_of_the_index_is_only_text(query: str) -> None:
     memory = make_memory([*ENGLISH, "NEAR the column, not b."])
     assert all("column" in text or "NEAR" in text for text in find(memory, query))
+
+
+def test_texts_of_a_term_are_counted_as_the_full_text_index_counts_them() -> None:
+    texts = [
+        "A dog chases two dogs; the DOG's owner runs.",
+        "Häuser, über 1.5 m hoch — naïve café",
+        "厨师在水烧开后加盐, then adds 2 eggs",
+        "El niño corre. ¿Dónde está el niño?",
+    ]
+    index = TextIndex()
+    index.add_texts(enumerate(texts[:2]))
+    index.add_texts(enumerate(texts[2:], start=2))
+    of_engine = dict(index._connection.execute("SELECT term, doc FROM vocabulary"))
+    assert of_engine == dict(index._text_counts) and len(of_engine) > 30
