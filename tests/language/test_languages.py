@@ -7,16 +7,8 @@ import time
 import pytest
 
 from mmreason.language.answer_reading import AnswerKind, read_answer
-from tests.language.languages import (
-    ANSWERS,
-    HEDGED,
-    MORE_ANSWERS,
-    MORE_REFUSALS,
-    PICKS_OF_B,
-    POLICY_REFUSALS,
-    REFUSALS,
-    YES_AND_NO,
-)
+from tests.language.answers_by_language import ANSWERS, MORE_ANSWERS, PICKS_OF_B, YES_AND_NO
+from tests.language.refusals_by_language import HEDGED, MORE_REFUSALS, POLICY_REFUSALS, REFUSALS
 
 OPTIONS = ("a red car", "a blue bus", "a green van")
 
