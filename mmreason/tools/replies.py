@@ -140,7 +140,8 @@ def to_observation(
 
 
 def merge_equal(notes: Sequence[Note]) -> tuple[Note, ...]:
-    """Neighbouring notes of the same text as one, over both their spans.
+    """Neighbouring notes of the same text as one, over both their spans. One that lies earlier than
+    the note before stays by itself: hits of a search stand in the order of their rank.
 
     Example:
         >>> merge_equal([Note(Span(0, 4), "a star."), Note(Span(4, 8), "a star.")])[0].span
@@ -148,9 +149,11 @@ def merge_equal(notes: Sequence[Note]) -> tuple[Note, ...]:
     """
     runs: list[Note] = []
     for note in notes:
-        if runs and runs[-1].text == note.text:
+        before = runs[-1] if runs else None
+        if before is not None and before.text == note.text and before.span.end_s <= note.span.end_s:
             # Over both spans it belongs to no single frame any more.
-            runs[-1] = Note(Span(runs[-1].span.start_s, note.span.end_s), note.text)
+            start_s = min(before.span.start_s, note.span.start_s)
+            runs[-1] = Note(Span(start_s, note.span.end_s), note.text)
         else:
             runs.append(note)
     return tuple(runs)

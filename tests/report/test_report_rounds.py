@@ -8,7 +8,8 @@ import pytest
 from mmreason.report.cost_table import cost_by_role, limits_by_name, time_by_stage
 from mmreason.report.rounds import group_rounds, round_numbers, telling_rounds
 from mmreason.report.text import asked_words, cost_rows
-from mmreason.types import Answer, Cost
+from mmreason.tools.replies import merge_equal
+from mmreason.types import Answer, Cost, Note
 from mmreason.video.types import Span
 
 
@@ -88,3 +89,12 @@ def test_what_was_asked_is_not_repeated(hour: Answer) -> None:
     assert asked_words(look, "What colour is the star while the word GO is on the screen?") == ""
     assert asked_words(look, "How many?") == "What colour is the star?"
     assert asked_words(search, "What colour is the star?") == "star"
+
+
+def test_equal_hits_in_the_order_of_their_rank_are_told_one_by_one() -> None:
+    hits = (
+        Note(Span(620, 736), "a pan"),
+        Note(Span(600, 632), "a pan"),
+        Note(Span(632, 700), "a pan"),
+    )
+    assert [note.span for note in merge_equal(hits)] == [Span(620, 736), Span(600, 700)]

@@ -49,7 +49,7 @@ def write_report(outcomes: Sequence[NaturalOutcome], folder: Path, *, command: s
         _page_values(outcomes, rows, drawing, command),
         title="Natural benchmark",
         width_rem=72,
-        styles=("page_style.html",),
+        styles=("measures_style.html",),
     )
     return write_atomic(folder / "report.html", page.encode())
 

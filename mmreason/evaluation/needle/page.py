@@ -46,7 +46,7 @@ def write_report(outcomes: Sequence[Outcome], folder: Path, *, model: str, comma
         _page_values(outcomes, drawings, model, command),
         title=f"Needle benchmark: {model}",
         width_rem=72,
-        styles=("page_style.html",),
+        styles=("measures_style.html",),
     )
     return write_atomic(folder / "report.html", page.encode())
 
