@@ -32,11 +32,12 @@ from mmreason.agent.provenance import (
 from mmreason.agent.question import Question
 from mmreason.agent.quoting import SubtitleChoice, Transcript
 from mmreason.agent.stream import AnswerStream
+from mmreason.cache_folder import CacheFolderError, cache_folder
 from mmreason.grounding import Grounding
 from mmreason.language.validate import checked_options, checked_question, checked_span
 from mmreason.memory.caption_records import make_speech_records
 from mmreason.memory.hierarchy import plan_leaves
-from mmreason.memory.store import Store, cache_folder
+from mmreason.memory.store import Store
 from mmreason.memory.tree import Tree, TreeRecipe, plan_tree
 from mmreason.memory.vector_index import Embed, Embedder
 from mmreason.memory.video_memory import VideoMemory
@@ -453,5 +454,5 @@ def _find_probe_file() -> Path | None:
     """Where the results of probes are kept; None for a user without a home, who is asked anew."""
     try:
         return cache_folder() / "probes.json"
-    except UsageError:
+    except CacheFolderError:
         return None

@@ -50,7 +50,7 @@ def bench_decode(
     decode.md, decode.json and decode.svg.
     """
     from mmreason.bench import decode_files, decode_report, decode_run
-    from mmreason.memory.store import cache_folder
+    from mmreason.cache_folder import cache_folder
 
     scale = decode_files.QUICK if quick else decode_files.FULL
     # The quick ones: the format that most files have, and the one that is hardest to seek in.

@@ -8,10 +8,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmreason.memory.records import CHANNELS, LEAF, Channel, MemoryQuery, MemoryRecord
+from mmreason.memory.records import (
+    CHANNELS,
+    FRAMES,
+    LEAF,
+    Channel,
+    MemoryQuery,
+    MemoryRecord,
+)
 
 OBSERVED: tuple[Channel, ...] = ("event", "entity", "screen_text")
-"""Channels that the model which watches writes. Speech and stills do not depend on it."""
+"""Channels that a model which watches writes. The others, and what a sense reads on a screen, do
+not depend on it."""
+
+
+def is_observed(record: MemoryRecord) -> bool:
+    """Whether a describing model wrote this: such records of different models are not mixed.
+
+    Example:
+        >>> from mmreason.video.types import Span
+        >>> is_observed(MemoryRecord("screen_text", Span(0, 9), "EXIT", "ocr", "rapidocr"))
+        False
+    """
+    return record.channel in OBSERVED and record.source == FRAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +57,7 @@ class RecordColumns:
     @classmethod
     def of(cls, records: Sequence[MemoryRecord]) -> RecordColumns:
         """The columns of these records, in their order."""
-        counts = Counter(r.model for r in records if r.channel in OBSERVED)
+        counts = Counter(r.model for r in records if is_observed(r))
         models = tuple(name for name, _ in counts.most_common())
         numbers = {name: number for number, name in enumerate(models)}
         channels = {channel: number for number, channel in enumerate(CHANNELS)}
@@ -47,9 +66,7 @@ class RecordColumns:
             start_s=np.array([r.span.start_s for r in records], np.float64),
             end_s=np.array([r.span.end_s for r in records], np.float64),
             is_leaf=np.array([r.level == LEAF for r in records], bool),
-            model=np.array(
-                [numbers[r.model] if r.channel in OBSERVED else -1 for r in records], np.int32
-            ),
+            model=np.array([numbers[r.model] if is_observed(r) else -1 for r in records], np.int32),
             models=models,
         )
 

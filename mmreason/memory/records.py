@@ -15,10 +15,12 @@ from typing import Literal, get_args
 from mmreason.types import UsageError
 from mmreason.video.types import Span
 
-Channel = Literal["event", "entity", "screen_text", "speech", "still"]
+Channel = Literal["event", "entity", "screen_text", "speech", "label", "shot", "still"]
 """What a record tells of: what happens, who or what is there, what stands written in the picture,
-what is said, a frame that was kept."""
+what is said, what a classifier names, a stretch between two cuts, a frame that was kept."""
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
+FRAMES = "frames"
+"""Source of what a model wrote that was shown frames, and of stills."""
 LEAF, SCENE, ROOT = 0, 1, 2
 """Levels: about half a minute, several of these, the whole video."""
 MOST_TEXT_CHARACTERS = 20_000
@@ -47,6 +49,12 @@ class MemoryRecord:
     """Name of the model that wrote it; empty where none did."""
     level: int = LEAF
     """0 for a leaf, 1 for a scene, 2 for the whole video."""
+    confidence: float | None = None
+    """0..1, of who wrote it; None where that does not tell. Not part of `id`."""
+    box_px: tuple[float, float, float, float] | None = None
+    """Where it is in the picture, xyxy in pixels of the original frame. Not part of `id`."""
+    speaker: str = ""
+    """Who says it, of speech that tells. Not part of `id`."""
 
     def __post_init__(self) -> None:
         if self.channel not in CHANNELS:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from mmreason.cache_folder import CacheFolderError, cache_folder
 from mmreason.json_values import encode_json
 from mmreason.memory.record_tables import (
     MemoryState,
@@ -60,27 +60,11 @@ _KEPT_USES = 256
 
 
 def default_path() -> Path:
-    """`mmreason/store.sqlite3` in the user's cache folder."""
-    return cache_folder() / "store.sqlite3"
-
-
-def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/mmreason`, or `~/.cache/mmreason` where that is not set to an absolute path
-    (a relative one is to be ignored, as the XDG base directory specification says). UsageError
-    where the user has no home."""
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (named if named.is_absolute() else _home() / ".cache") / "mmreason"
-
-
-def _home() -> Path:
+    """`mmreason/store.sqlite3` in the user's cache folder. UsageError for a user without one."""
     try:
-        home = Path.home()
-    except RuntimeError:
-        home = Path()
-    # An empty HOME reads as the root of the file system, which is nobody's home.
-    if not home.is_absolute() or home == Path(home.anchor):
-        raise UsageError(f"HOME names no folder of yours ({home}); set HOME or XDG_CACHE_HOME")
-    return home
+        return cache_folder() / "store.sqlite3"
+    except CacheFolderError as error:
+        raise UsageError(str(error)) from error
 
 
 def make_key(

@@ -1,0 +1,1 @@
+"""Runs jobs over many videos: in this process, in a pool, on Ray, in shards."""

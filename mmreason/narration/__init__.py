@@ -1,0 +1,1 @@
+"""Made videos with speech, slides and photographs, of which everything is known."""

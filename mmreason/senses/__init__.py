@@ -1,0 +1,1 @@
+"""What ears, a reader of screens and a classifier find in a video, as records."""

@@ -1,0 +1,1 @@
+"""Weights of the senses, from ordinary packages, pinned by hash."""

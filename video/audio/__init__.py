@@ -1,0 +1,1 @@
+"""Sound of a video by time."""

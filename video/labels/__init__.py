@@ -1,0 +1,1 @@
+"""What a classifier and plain measurements say of the picture."""

@@ -1,0 +1,1 @@
+"""Text that stands in the picture, with its times and places."""

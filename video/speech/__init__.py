@@ -1,0 +1,1 @@
+"""Speech of a video as text with times."""
