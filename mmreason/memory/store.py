@@ -14,8 +14,8 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ import numpy as np
 from mmreason.cache_folder import CacheFolderError, cache_folder
 from mmreason.json_values import encode_json
 from mmreason.memory.record_tables import (
+    MEMORY_TABLES,
     MemoryState,
+    delete_channel,
     delete_memory,
     delete_upper,
     insert_records,
@@ -36,6 +38,13 @@ from mmreason.memory.record_tables import (
     select_vectors,
 )
 from mmreason.memory.records import MemoryRecord
+from mmreason.memory.sense_ledger import (
+    SENSE_CHANNELS,
+    Stretch,
+    delete_stretches,
+    insert_stretch,
+    select_stretches,
+)
 from mmreason.memory.store_file import (
     BUSY_TIMEOUT_S,
     MOST_VALUE_BYTES,
@@ -298,6 +307,39 @@ class Store:
         with self._lock, self._translated():
             return list_embedders(self._connection, video)
 
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The tables, for what is written whole or not at all; one thread and one process writes
+        at a time. UsageError where the file turns out to be damaged or cannot be written."""
+        with self._lock, self._translated(), self._connection:
+            # Takes the right to write at once: what is read before writing stays true.
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield self._connection
+
+    def add_stretch(
+        self, video: str, stretch: Stretch, records: Sequence[MemoryRecord], *, name: str = ""
+    ) -> bool:
+        """Keep what a sense found in a stretch together with the ledger's line of it; False, and
+        nothing is kept, where the stretch was done already."""
+        with self.transaction() as connection:
+            if not insert_stretch(connection, video, stretch):
+                return False
+            insert_records(connection, video, name or UNKNOWN, records)
+            self._evict_if_due(sum(len(record.text) for record in records))
+        return True
+
+    def forget_sense(self, video: str, sense: str) -> int:
+        """Forget what a sense found in a video, and that it went through it; what was corrected by
+        hand stays. Returns how many records there were."""
+        with self.transaction() as connection:
+            delete_stretches(connection, video, sense)
+            return delete_channel(connection, video, SENSE_CHANNELS[sense])
+
+    def read_stretches(self, video: str) -> tuple[Stretch, ...]:
+        """What senses have gone through of a video, by sense and time."""
+        with self._lock, self._translated():
+            return select_stretches(self._connection, video)
+
     def usage(self) -> Usage:
         """What the store holds, by model and by video."""
         with self._lock, self._translated():
@@ -328,7 +370,7 @@ class Store:
         with self._lock, self._translated():
             with self._connection:
                 count = self._connection.execute("DELETE FROM replies").rowcount
-                for table in ("vectors", "records", "memories"):
+                for table in (*MEMORY_TABLES, "claims"):
                     self._connection.execute(f"DELETE FROM {table}")
                 self._used.clear()
             with suppress(sqlite3.OperationalError):
