@@ -5,6 +5,7 @@ What is not in the records may still be in the video: that nothing was found is 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,8 +28,8 @@ from mmreason.video.labels.words import find_classes
 LEAST_COVERAGE = 0.6
 """Share of the topic that a passage must hold where nothing compares meanings."""
 NEAR = ((0.75, 0.30), (0.45, 0.45), (0.20, 0.60))
-"""(coverage, cosine): a passage with at least both of one pair is about the question. Chosen on made
-narrations with seeds below 1000, see benchmarks/senses_answers.py."""
+"""(coverage, cosine): a passage with at least both of one pair is about the question. Chosen on
+made narrations with seeds below 1000, see benchmarks/senses_answers.py."""
 MOST_CITED = 8
 """Records that the answer to a question for a count or for moments cites, and lines of a slide."""
 MOST_MOMENTS = 3
@@ -91,9 +92,7 @@ def is_near(question: FactQuestion, item: ScoredPassage, compares_meaning: bool)
         return False
     if not compares_meaning:
         return bool(question.topic) and item.coverage >= LEAST_COVERAGE
-    return any(
-        item.coverage >= coverage and item.cosine >= cosine for coverage, cosine in NEAR
-    )
+    return any(item.coverage >= coverage and item.cosine >= cosine for coverage, cosine in NEAR)
 
 
 _Rule = Callable[[FactQuestion, Sequence[ScoredPassage]], RecordAnswer | None]
@@ -211,7 +210,7 @@ def _read_things(question: FactQuestion) -> tuple[str, ...]:
         for word in split_words(question.query)
         if word not in FUNCTION_WORDS and stem_word(word) in question.topic
     ]
-    pairs = [f"{first} {second}" for first, second in zip(words, words[1:], strict=False)]
+    pairs = [f"{first} {second}" for first, second in itertools.pairwise(words)]
     return (*words, *pairs)
 
 
@@ -279,4 +278,3 @@ def _list_times(passages: Sequence[RecordPassage]) -> str:
     spans = sorted({passage.span for passage in passages})
     more = f" and {len(spans) - MOST_MOMENTS} more" if len(spans) > MOST_MOMENTS else ""
     return ", ".join(map(str, spans[:MOST_MOMENTS])) + more
-

@@ -111,9 +111,7 @@ def rank_passages(
     # 1. By words: which of the topic each holds, and how rare that is.
     held = [match_topic(question.topic, passage.text) for passage in passages]
     counts = Counter(stem for stems in held for stem in stems)
-    weights = {
-        stem: math.log(1 + len(passages) / max(1, counts[stem])) for stem in question.topic
-    }
+    weights = {stem: math.log(1 + len(passages) / max(1, counts[stem])) for stem in question.topic}
     total = sum(weights.values()) or 1.0
     coverage = [sum(weights[stem] for stem in stems) / total for stems in held]
     # 2. By meaning, those with words of the question first where they are many.

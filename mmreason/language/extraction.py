@@ -13,7 +13,7 @@ from mmreason.language.numbers import numbers_as_digits
 from mmreason.language.text import FUNCTION_WORDS, split_words, stem_word
 
 LONGEST_THING = 10
-"""Words of a part that is taken for the answer; a longer one is no more telling than the sentence."""
+"""Words of a part that is taken for the answer; a longer one tells no more than the sentence."""
 _UNIT = (
     r"zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
     r"|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
@@ -40,15 +40,16 @@ _TIME = re.compile(
     rf"(?:the )?(?:{_CLOCK}|{_DAY}(?: (?:morning|afternoon|evening|night))?"
     rf"(?:,? (?:at )?{_CLOCK})?|(?:the )?\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}(?: {_YEAR})?"
     rf"|{_MONTH}(?: (?:the )?(?:\d{{1,2}}(?:st|nd|rd|th)?|first|second|third|\w+th|{_UNIT})\b)?"
-    rf"(?:,? {_YEAR})?|{_YEAR}|(?:spring|summer|autumn|winter|midnight|noon|dawn|dusk|sunrise|sunset"
-    r"|tomorrow|yesterday|today|tonight)|(?:the )?(?:weekend|morning|evening|afternoon|night)"
+    rf"(?:,? {_YEAR})?|{_YEAR}|(?:spring|summer|autumn|winter|midnight|noon|dawn|dusk"
+    r"|sunrise|sunset|tomorrow|yesterday|today|tonight)|(?:the )?(?:weekend|morning|evening|afternoon|night)"
     r"|(?:next|last|this) (?:week|month|year|spring|summer|autumn|winter))\b",
     re.IGNORECASE,
 )
 _COLOUR = re.compile(
     r"\b(?:(?:dark|light|bright|pale|deep) )?(?:red|orange|yellow|green|blue|purple|pink|brown"
     r"|black|white|gr[ea]y|cyan|magenta|turquoise|beige|gold(?:en)?|silver|violet)"
-    r"(?:(?:,| and|, and) (?:red|orange|yellow|green|blue|purple|pink|brown|black|white|gr[ea]y))*\b",
+    r"(?:(?:,| and|, and) (?:red|orange|yellow|green|blue|purple|pink|brown|black|white|gr[ea]y))*"
+    r"\b",
     re.IGNORECASE,
 )
 _NAME = re.compile(
@@ -57,8 +58,8 @@ _NAME = re.compile(
 )
 _PLACE = re.compile(
     r"\b(?:in|at|on|near|behind|under|below|above|beside|inside|outside|next to|in front of|to"
-    r"|from|across|along|between|opposite|around|by|over|through)\b(?: (?!and\b|but\b|when\b|where\b"
-    r"|because\b|is\b|was\b|are\b|were\b|for\b|with\b|to\b)[\w'\u2019-]+){1,5}",
+    r"|from|across|along|between|opposite|around|by|over|through)\b(?: (?!and\b|but\b|when\b"
+    r"|where\b|because\b|is\b|was\b|are\b|were\b|for\b|with\b|to\b)[\w'\u2019-]+){1,5}",
     re.IGNORECASE,
 )
 _REASON = re.compile(
@@ -70,7 +71,9 @@ _COPULA = re.compile(
     r"\b(?:is|are|was|were|will be|costs?|means|takes|reads|says|called|named|equals)\b|:",
     re.IGNORECASE,
 )
-_CLAUSE_END = re.compile(r"[,;.!?]|\b(?:and|but|which|who|because|while|when|so|until|before|after)\b")
+_CLAUSE_END = re.compile(
+    r"[,;.!?]|\b(?:and|but|which|who|because|while|when|so|until|before|after)\b"
+)
 
 
 def extract_answer(question: FactQuestion, sentence: str) -> str:
@@ -163,10 +166,11 @@ def _extract_name(question: FactQuestion, sentence: str) -> str:
     return _extract_thing(question, sentence)
 
 
-_OPENINGS = FUNCTION_WORDS | set(
-    "today tomorrow yesterday please first second next finally later now here welcome hello after "
-    "before during every each all many most".split()
-)
+_OPENING_TEXT = """
+today tomorrow yesterday please first second next finally later now here welcome hello after before
+during every each all many most
+"""
+_OPENINGS = FUNCTION_WORDS | set(_OPENING_TEXT.split())
 
 
 def _extract_thing(question: FactQuestion, sentence: str) -> str:

@@ -16,8 +16,8 @@ FactKind = Literal[
     "moment", "occurrences", "yes_no", "number", "colour", "person", "place", "time", "reason",
     "thing",
 ]  # fmt: skip
-"""moment: when in the video. occurrences: how often in the video. time: a time that is told of, such
-as "on Monday". thing: all else."""
+"""moment: when in the video. occurrences: how often in the video. time: a time that is told of,
+such as "on Monday". thing: all else."""
 Sense = Literal["speech", "screen", "labels"]
 SENSES: tuple[Sense, ...] = ("speech", "screen", "labels")
 
@@ -65,7 +65,7 @@ _MOMENT = re.compile(
 )
 _OCCURRENCES = re.compile(
     rf"^\W*how (?:often|many times)\b.*\b(?:{_SAYING}|{_SHOWING}|written|occurs?|used?)\b"
-    rf"|^\W*how many (?:different |distinct )?(?:slides|screens|scenes|photos|photographs|pictures)\b",
+    rf"|^\W*how many (?:different |distinct )?(?:slides|screens|scenes|photos|pictures)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _TIME = re.compile(
@@ -74,9 +74,10 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(
-    r"\bhow (?:many|much|long|old|far|tall|high|wide|deep|fast|big|large|heavy|often|hot|cold|warm)\b"
-    r"|^\W*(?:at |by |for |to )?(?:what|which) (?:is the )?(?:\w+ )?(?:number|percentage|percent|price|cost|amount|temperature|"
-    r"budget|distance|height|length|weight|speed|age|share|score|total|population|phone number|size|fee|rate)\b",
+    r"\bhow (?:many|much|long|old|far|tall|high|wide|deep|fast|big|large|heavy|often|hot|cold|warm)"
+    r"\b|^\W*(?:at |by |for |to )?(?:what|which) (?:is the )?(?:\w+ )?(?:number|percentage|percent"
+    r"|price|cost|amount|temperature|budget|distance|height|length|weight|speed|age|share|score"
+    r"|total|population|size|fee|rate)\b",
     re.IGNORECASE,
 )
 _FRAMES = (
@@ -85,21 +86,20 @@ _FRAMES = (
     rf"(?:\s+(?:does|do|did|is|are|was|were|exactly))*\s+{_WHO_SAYS}\s+{_SAYING}\b"
     r"(?:\s+(?:about|of|that|to))?",
     rf"\baccording to {_WHO_SAYS}\b,?",
-    rf"\b(?:in|of|on|during|throughout) (?:the|this) (?:video|clip|footage|recording|film|talk"
-    rf"|narration|slides?|screen|picture|image)\b",
+    r"\b(?:in|of|on|during|throughout) (?:the|this) (?:video|clip|footage|recording|film|talk"
+    r"|narration|slides?|screen|picture|image)\b",
     r"\bas (?:the )?(?:speaker|narrator|voice) (?:says|said|tells)\b",
 )
 _FRAME = re.compile("|".join(_FRAMES), re.IGNORECASE)
-_FRAME_WORDS = frozenset(
-    """
+_FRAME_TEXT = """
 say says said saying tell tells told talk talks talked talking speak speaks spoke spoken speaking
 speaker narrator presenter voice mention mentions mentioned mentioning discuss discusses discussed
 explain explains explained hear heard word words sentence subtitle subtitles transcript written
 write writes read reads slide slides screen text sign caption title heading display displayed
 shown seen visible pictured picture photo photograph image according point part topic narration
 aloud name names person please video clip often times time many much long
-""".split()
-)
+"""
+_FRAME_WORDS = frozenset(_FRAME_TEXT.split())
 """Words that speak of the video and not of what it tells."""
 
 
@@ -130,18 +130,29 @@ def read_fact_question(question: str) -> FactQuestion:
     return FactQuestion(question, kind, _read_senses(question, kind), _read_topic(query), query)
 
 
+_COLOUR = re.compile(r"\b(?:what|which) colou?rs?\b", re.IGNORECASE)
+_PERSON = re.compile(r"^\W*(?:by |to |with |from )?(?:who|whom|whose)\b", re.IGNORECASE)
+_PLACE = re.compile(
+    r"^\W*(?:where|(?:in |to |from )?(?:what|which) (?:city|town|country|place|room|building)"
+    r"\b|(?:in |on )?(?:what|which) street\b)",
+    re.IGNORECASE,
+)
+_REASON = re.compile(r"^\W*(?:why|for what reason|how come)\b", re.IGNORECASE)
+_KINDS: tuple[tuple[FactKind, re.Pattern[str]], ...] = (
+    ("moment", _MOMENT),
+    ("occurrences", _OCCURRENCES),
+    ("colour", _COLOUR),
+    ("time", _TIME),
+    ("number", _NUMBER),
+    ("person", _PERSON),
+    ("place", _PLACE),
+    ("reason", _REASON),
+)
+"""The first that matches is the kind."""
+
+
 def _read_kind(question: str) -> FactKind:
-    by_pattern: tuple[tuple[FactKind, re.Pattern[str]], ...] = (
-        ("moment", _MOMENT),
-        ("occurrences", _OCCURRENCES),
-        ("colour", re.compile(r"\b(?:what|which) colou?rs?\b", re.IGNORECASE)),
-        ("time", _TIME),
-        ("number", _NUMBER),
-        ("person", re.compile(r"^\W*(?:by |to |with |from )?(?:who|whom|whose)\b", re.IGNORECASE)),
-        ("place", re.compile(r"^\W*(?:where|(?:in |to |from )?(?:what|which) (?:city|town|country|place|room|building|street))\b", re.IGNORECASE)),
-        ("reason", re.compile(r"^\W*(?:why|for what reason|how come)\b", re.IGNORECASE)),
-    )  # fmt: skip
-    for kind, pattern in by_pattern:
+    for kind, pattern in _KINDS:
         if pattern.search(question):
             return kind
     return "yes_no" if is_yes_no(question) else "thing"
