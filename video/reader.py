@@ -103,6 +103,11 @@ class Video:
         return _open(as_path(path, name), backend, options, full_hash)
 
     @property
+    def options(self) -> ReadOptions:
+        """How it is read: limits, track, tone map."""
+        return self._options
+
+    @property
     def info(self) -> VideoInfo:
         info = self._source.info
         if self._notes:

@@ -100,4 +100,6 @@ def speak(library: str, data: str, voice: str, words_per_minute: int, text: str)
 
 if __name__ == "__main__":
     _, library_path, data_path, voice_name, speed, *_ = sys.argv
-    sys.exit(speak(library_path, data_path, voice_name, int(speed), sys.stdin.buffer.read().decode()))
+    sys.exit(
+        speak(library_path, data_path, voice_name, int(speed), sys.stdin.buffer.read().decode())
+    )

@@ -10,6 +10,7 @@ from mmreason.audit.doctor import DoctorCheck
 from mmreason.cli.index import Indexed
 from mmreason.cli.inputs import FileFailure
 from mmreason.cli.search import SearchOutput
+from mmreason.cli.transcribe import TranscribedFile
 from mmreason.grounding import GroundingStatus
 from mmreason.memory.store import Usage
 from mmreason.policies.estimate import Estimate
@@ -123,6 +124,16 @@ class IndexOutput:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TranscribeOutput:
+    """What is said in files."""
+
+    results: tuple[TranscribedFile, ...]
+    failures: tuple[FileFailure, ...]
+    not_reached: int
+    """Files that an interruption left undone."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SampleManyOutput:
     """The frames of many files."""
 
@@ -172,6 +183,7 @@ OUTPUTS = (
     Output("caption", "mmreason caption VIDEO --json", CaptionOutput),
     Output("index", "mmreason index FILES --json", IndexOutput),
     Output("search", "mmreason search VIDEO WORDS --json", SearchOutput),
+    Output("transcribe", "mmreason transcribe FILES --json", TranscribeOutput),
     Output("sample", "mmreason sample FILE --json", SampleOutput),
     Output("sample_many", "mmreason sample FILES --json", SampleManyOutput),
     Output("inspect", "mmreason inspect FILE --json", InspectOutput),
