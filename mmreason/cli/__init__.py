@@ -32,6 +32,7 @@ from mmreason.cli.sample import sample_frames
 from mmreason.cli.search import search_memory
 from mmreason.cli.skill import print_skill
 from mmreason.cli.train import train_app
+from mmreason.cli.transcribe import transcribe_files
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_text
 from mmreason.video.types import VideoError
@@ -133,6 +134,7 @@ _add_verb(ground_expression, 'mmreason ground clip.mp4 "the red star" --at 2.5 -
 _add_verb(caption_video, "mmreason caption clip.mp4 --start 4 --end 8")
 _add_verb(index_videos, "mmreason index talks/ --with speech,screen")
 _add_verb(search_memory, 'mmreason search talk.mp4 "the budget" --channel speech')
+_add_verb(transcribe_files, "mmreason transcribe talk.mp4 --format srt --out subtitles/")
 _add_verb(sample_frames, "mmreason sample clip.mp4 --n 32 --sheet sheet.png")
 _add_verb(inspect_videos, "mmreason inspect clip.mp4 --sheet sheet.png")
 _add_verb(run_demo, "mmreason demo --seed 3 | mmreason demo --check 10")

@@ -12,6 +12,7 @@ from mmreason.cli.index import Indexed
 from mmreason.cli.index_senses import VideoEstimate
 from mmreason.cli.inputs import FileFailure
 from mmreason.cli.search import SearchOutput
+from mmreason.cli.transcribe import TranscribedFile
 from mmreason.grounding import GroundingStatus
 from mmreason.memory.store import Usage
 from mmreason.policies.estimate import Estimate
@@ -134,6 +135,16 @@ class IndexEstimateOutput:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TranscribeOutput:
+    """What is said in files."""
+
+    results: tuple[TranscribedFile, ...]
+    failures: tuple[FileFailure, ...]
+    not_reached: int
+    """Files that an interruption left undone."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SampleManyOutput:
     """The frames of many files."""
 
@@ -184,6 +195,7 @@ OUTPUTS = (
     Output("index", "mmreason index FILES --json", IndexOutput),
     Output("index_estimate", "mmreason index FILES --dry-run --json", IndexEstimateOutput),
     Output("search", "mmreason search VIDEO WORDS --json", SearchOutput),
+    Output("transcribe", "mmreason transcribe FILES --json", TranscribeOutput),
     Output("sample", "mmreason sample FILE --json", SampleOutput),
     Output("sample_many", "mmreason sample FILES --json", SampleManyOutput),
     Output("inspect", "mmreason inspect FILE --json", InspectOutput),
