@@ -81,7 +81,6 @@ class SpeechSense:
         if len(plan.stretches) > 1:
             heard = Span(span.start_s - LEAD_S, span.end_s + TAIL_S).clip(whole)
         said = transcribe(opened, self.recogniser, span=heard)
-        is_last = span == plan.stretches[-1]
         # Speech may begin a little before the first picture, and end behind the last.
         first_s = -math.inf if span == plan.stretches[0] else span.start_s
         last_s = math.inf if span == plan.stretches[-1] else span.end_s
