@@ -10,6 +10,7 @@ from mmreason.audit.doctor import DoctorCheck
 from mmreason.cli.index import Indexed
 from mmreason.cli.inputs import FileFailure
 from mmreason.cli.search import SearchOutput
+from mmreason.cli.weights import WeightsOutput
 from mmreason.grounding import GroundingStatus
 from mmreason.memory.store import Usage
 from mmreason.policies.estimate import Estimate
@@ -178,4 +179,5 @@ OUTPUTS = (
     Output("inspect_many", "mmreason inspect FILES --json", InspectManyOutput),
     Output("cache", "mmreason cache --json", CacheOutput),
     Output("doctor", "mmreason doctor --json", DoctorOutput),
+    Output("weights", "mmreason weights list|get --json", WeightsOutput),
 )
