@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mmreason.cli.common import Json, print_json, print_line, print_notice, show_progress
+from mmreason.cli.common import (
+    Json,
+    print_json,
+    print_line,
+    print_notice,
+    quiet_libraries,
+    show_progress,
+)
 
 if TYPE_CHECKING:
     from mmreason.weights import WeightSource, WeightStatus
@@ -120,6 +127,9 @@ def fetch_weights(
     failures: list[WeightFailure] = []
     for source in sources:
         start_s = time.monotonic()
+        # Reading GGUF goes through transformers, which shows bars of its own.
+        if source.conversion == "gguf":
+            quiet_libraries()
         # One that cannot be had does not keep the others away.
         try:
             with show_progress(f"{source.name} ({_megabytes(source.size_bytes)})") as say:
