@@ -15,6 +15,26 @@ VIDEO_SUFFIXES = (
     *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
 )
 """What a folder is searched for."""
+_WORLD_MARK = b'"mmreason-world-'
+
+
+def list_videos(folder: Path) -> list[Path]:
+    """The videos and scripted worlds inside a folder and its folders, by name."""
+    return [file for file in sorted(folder.rglob("*")) if _is_video(file)]
+
+
+def _is_video(file: Path) -> bool:
+    if file.suffix.lower() in VIDEO_SUFFIXES:
+        return file.is_file()
+    if file.suffix.lower() != ".json" or not file.is_file():
+        return False
+    try:
+        # The mark is near the start: folders may hold large files of JSON.
+        with file.open("rb") as opened:
+            # A folder may hold any JSON; only scripted worlds are videos.
+            return _WORLD_MARK in opened.read(4096)
+    except OSError:
+        return True  # told as a failure when it is opened
 
 
 def write_atomic(path: Path, data: bytes) -> Path:

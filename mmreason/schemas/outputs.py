@@ -9,7 +9,9 @@ from mmreason.agent.batch import BatchTotals, Failure
 from mmreason.audit.doctor import DoctorCheck
 from mmreason.cli.index import Indexed
 from mmreason.cli.inputs import FileFailure
+from mmreason.cli.scenes import ScenesOutput
 from mmreason.cli.search import SearchOutput
+from mmreason.cli.timeline import TimelineOutput
 from mmreason.grounding import GroundingStatus
 from mmreason.memory.store import Usage
 from mmreason.policies.estimate import Estimate
@@ -171,7 +173,9 @@ OUTPUTS = (
     Output("grounding", "mmreason ground FILE EXPRESSION --json", GroundingOutput),
     Output("caption", "mmreason caption VIDEO --json", CaptionOutput),
     Output("index", "mmreason index FILES --json", IndexOutput),
-    Output("search", "mmreason search VIDEO WORDS --json", SearchOutput),
+    Output("search", "mmreason search PATHS WORDS --json", SearchOutput),
+    Output("timeline", "mmreason timeline VIDEO --json", TimelineOutput),
+    Output("scenes", "mmreason scenes VIDEO --json", ScenesOutput),
     Output("sample", "mmreason sample FILE --json", SampleOutput),
     Output("sample_many", "mmreason sample FILES --json", SampleManyOutput),
     Output("inspect", "mmreason inspect FILE --json", InspectOutput),
