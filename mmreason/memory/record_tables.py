@@ -12,11 +12,17 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from mmreason.memory.corrections import (
+    Correction,
+    insert_correction,
+    select_corrections,
+    without_corrected,
+)
 from mmreason.memory.records import BY_HAND, FRAMES, Channel, MemoryRecord
 from mmreason.types import UsageError
 from mmreason.video.json_input import JsonInputError, parse_json
@@ -34,7 +40,7 @@ RECORD_SCHEMA = (
     "CREATE TABLE vectors (video TEXT NOT NULL, embedder TEXT NOT NULL, id TEXT NOT NULL, "
     "vector BLOB NOT NULL, PRIMARY KEY (video, embedder, id)) WITHOUT ROWID",
 )
-MEMORY_TABLES = ("vectors", "records", "memories", "stretches")
+MEMORY_TABLES = ("vectors", "records", "memories", "stretches", "corrections")
 """All that is kept of a video by its content hash."""
 RECORD_COLUMNS = (
     "ALTER TABLE records ADD COLUMN confidence REAL",
@@ -71,8 +77,8 @@ def read_state(connection: sqlite3.Connection, video: str) -> MemoryState:
 def insert_records(
     connection: sqlite3.Connection, video: str, name: str, records: Sequence[MemoryRecord]
 ) -> int:
-    """Write those that are not there; returns how many were new. UsageError beyond
-    `MOST_RECORDS`."""
+    """Write those that are not there and were not corrected; returns how many were new. UsageError
+    beyond `MOST_RECORDS`."""
     known = read_state(connection, video).records
     if known + len(records) > MOST_RECORDS:
         raise UsageError(
@@ -80,7 +86,7 @@ def insert_records(
             f"and {len(records):,} more were to be added"
         )
     new = size = 0
-    for record in records:
+    for record in without_corrected(records, select_corrections(connection, video)):
         row = (video, record.id, record.channel, *record.span_us, record.text, record.source)
         # INSERT OR IGNORE: the row count is 0 for a record that is there already.
         box = "" if record.box_px is None else json.dumps([round(x, 1) for x in record.box_px])
@@ -109,6 +115,24 @@ def select_records(
 def delete_upper(connection: sqlite3.Connection, video: str, model: str) -> None:
     """Forget the scenes and the root that were made from what one model wrote."""
     _delete_where(connection, "video = ? AND model = ? AND level > 0", (video, model))
+
+
+def correct_record(
+    connection: sqlite3.Connection, video: str, record: MemoryRecord, text: str
+) -> MemoryRecord | None:
+    """Put a record by hand with this text in the place of `record`, for good; without a text there
+    is nothing in its place. Returns the new record."""
+    new = None
+    if text.strip():
+        new = replace(record, text=text, source=BY_HAND, model="", confidence=None)
+    correction = Correction(
+        record.id, record.channel, record.span, record.text, new.id if new else ""
+    )
+    insert_records(connection, video, "", () if new is None else (new,))
+    insert_correction(connection, video, correction)
+    _delete_where(connection, "video = ? AND id = ?", (video, record.id))
+    connection.execute("DELETE FROM vectors WHERE video = ? AND id = ?", (video, record.id))
+    return new
 
 
 def delete_channel(connection: sqlite3.Connection, video: str, channel: Channel) -> int:

@@ -176,6 +176,11 @@ def select_stretches(connection: sqlite3.Connection, video: str) -> tuple[Stretc
     return tuple(filter(None, map(_read_stretch, rows)))
 
 
+def select_recent_stretches(connection: sqlite3.Connection) -> tuple[Stretch, ...]:
+    """The last thousand of any videos: what work takes on this machine."""
+    return tuple(filter(None, map(_read_stretch, connection.execute(_SELECT_RECENT))))
+
+
 def delete_stretches(connection: sqlite3.Connection, video: str, sense: str | None = None) -> None:
     """Forget what is written of one sense, or of all."""
     connection.execute(
@@ -290,5 +295,8 @@ _SELECT_ONE = (
 _SELECT = (
     "SELECT sense, part, start_us, end_us, body FROM stretches WHERE video = ? "
     "ORDER BY sense, start_us, part LIMIT ?"
+)
+_SELECT_RECENT = (
+    "SELECT sense, part, start_us, end_us, body FROM stretches ORDER BY rowid DESC LIMIT 1000"
 )
 _SELECT_CLAIM = "SELECT owner, at_ns FROM claims WHERE video = ? AND sense = ?"

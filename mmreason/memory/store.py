@@ -43,6 +43,7 @@ from mmreason.memory.sense_ledger import (
     Stretch,
     delete_stretches,
     insert_stretch,
+    select_recent_stretches,
     select_stretches,
 )
 from mmreason.memory.store_file import (
@@ -308,12 +309,13 @@ class Store:
             return list_embedders(self._connection, video)
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The tables, for what is written whole or not at all; one thread and one process writes
-        at a time. UsageError where the file turns out to be damaged or cannot be written."""
+    def transaction(self, *, writes: bool = True) -> Iterator[sqlite3.Connection]:
+        """The tables in one state; what is written is written whole or not at all, by one thread
+        and one process at a time. UsageError where the file turns out to be damaged or cannot be
+        written."""
         with self._lock, self._translated(), self._connection:
             # Takes the right to write at once: what is read before writing stays true.
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
             yield self._connection
 
     def add_stretch(
@@ -335,9 +337,12 @@ class Store:
             delete_stretches(connection, video, sense)
             return delete_channel(connection, video, SENSE_CHANNELS[sense])
 
-    def read_stretches(self, video: str) -> tuple[Stretch, ...]:
-        """What senses have gone through of a video, by sense and time."""
+    def read_stretches(self, video: str | None = None) -> tuple[Stretch, ...]:
+        """What senses have gone through of a video, by sense and time; without one the last that
+        were done of any."""
         with self._lock, self._translated():
+            if video is None:
+                return select_recent_stretches(self._connection)
             return select_stretches(self._connection, video)
 
     def usage(self) -> Usage:
@@ -370,7 +375,7 @@ class Store:
         with self._lock, self._translated():
             with self._connection:
                 count = self._connection.execute("DELETE FROM replies").rowcount
-                for table in (*MEMORY_TABLES, "claims"):
+                for table in (*MEMORY_TABLES, "claims", "files"):
                     self._connection.execute(f"DELETE FROM {table}")
                 self._used.clear()
             with suppress(sqlite3.OperationalError):
@@ -514,6 +519,7 @@ FROM ({0}) GROUP BY name ORDER BY part DESC, name
 _OLDEST = """
 SELECT rowid, NULL, CAST(size AS INTEGER), used_ns FROM replies
 UNION ALL SELECT rowid, CAST(video AS TEXT), CAST(size AS INTEGER), used_ns FROM memories
+    WHERE video NOT IN (SELECT video FROM corrections)
 ORDER BY used_ns, rowid
 """
 _USE_MEMORY = "UPDATE memories SET used_ns = ? WHERE video = ?"

@@ -11,8 +11,10 @@ from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
+from mmreason.memory.corrections import CORRECTION_SCHEMA
 from mmreason.memory.record_tables import RECORD_COLUMNS, RECORD_SCHEMA
 from mmreason.memory.sense_ledger import LEDGER_SCHEMA
+from mmreason.memory.video_files import FILE_SCHEMA
 
 BUSY_TIMEOUT_S = 30.0
 UNKNOWN = "(unknown)"
@@ -35,7 +37,7 @@ _VERSION_1 = (
     "CREATE INDEX replies_by_use ON replies (used_ns, size)",
 )
 """From nothing, or from a file of before there were versions."""
-_VERSION_3 = (*RECORD_COLUMNS, *LEDGER_SCHEMA)
+_VERSION_3 = (*RECORD_COLUMNS, *LEDGER_SCHEMA, *CORRECTION_SCHEMA, *FILE_SCHEMA)
 _UPGRADES = (_VERSION_1, RECORD_SCHEMA, _VERSION_3)
 """What brings a file from each version to the next, beginning with none."""
 _OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT 50"
