@@ -87,6 +87,7 @@ _FRAMES = (
     rf"\b(?:what|when|where|how often|how many times|does|do|did|is|are|was|were)\b"
     rf"(?:\s+(?:does|do|did|is|are|was|were|exactly))*\s+{_WHO_SAYS}\s+{_SAYING}\b"
     r"(?:\s+(?:about|of|that|to))?",
+    r"\b(?:can|could|may|do|does|did) (?:one|we|you|i|they) (?:see|find|spot|read|hear)\b",
     rf"\baccording to {_WHO_SAYS}\b,?",
     r"\b(?:in|of|on|during|throughout) (?:the|this) (?:video|clip|footage|recording|film|talk"
     r"|narration|slides?|screen|picture|image)\b",
