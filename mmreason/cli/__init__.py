@@ -35,6 +35,7 @@ from mmreason.cli.skill import print_skill
 from mmreason.cli.timeline import show_timeline
 from mmreason.cli.train import train_app
 from mmreason.cli.transcribe import transcribe_files
+from mmreason.cli.weights import weights_app
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_text
 from mmreason.video.types import VideoError
@@ -150,3 +151,4 @@ app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
 app.add_typer(eval_app, name="eval")
 app.add_typer(bench_app, name="bench")
+app.add_typer(weights_app, name="weights")

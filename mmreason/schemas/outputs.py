@@ -15,6 +15,7 @@ from mmreason.cli.scenes import ScenesOutput
 from mmreason.cli.search import SearchOutput
 from mmreason.cli.timeline import TimelineOutput
 from mmreason.cli.transcribe import TranscribedFile
+from mmreason.cli.weights import WeightsOutput
 from mmreason.grounding import GroundingStatus
 from mmreason.memory.store import Usage
 from mmreason.policies.estimate import Estimate
@@ -207,4 +208,5 @@ OUTPUTS = (
     Output("cache", "mmreason cache --json", CacheOutput),
     Output("cache_video", "mmreason cache show FILE --json", VideoUsageOutput),
     Output("doctor", "mmreason doctor --json", DoctorOutput),
+    Output("weights", "mmreason weights list|get --json", WeightsOutput),
 )
