@@ -313,8 +313,9 @@ class ChangeScan:
 
     def _median(self, row: int) -> np.ndarray:
         """The middle of three looks around `row`: what is seen at one of them alone is none."""
-        last = len(self._greys) - 1
-        rows = np.clip(np.arange(row - 1, row + 2) - self._first, 0, last)
+        # The first look takes two later ones; the last counts by itself, so that nothing is lost.
+        middle = max(row - self._first, 1)
+        rows = np.clip(np.arange(middle - 1, middle + 2), 0, len(self._greys) - 1)
         first, second, third = (self._greys[i] for i in rows.tolist())
         return np.maximum(np.minimum(first, second), np.minimum(np.maximum(first, second), third))
 
