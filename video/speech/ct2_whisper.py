@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,12 +95,11 @@ class FasterWhisperRecogniser:
     def _segment(self, item: Any, start_s: float, most_s: float, language: str) -> Segment | None:
         words = tuple(
             Word(
-                self._span(word.start, word.end, start_s, most_s),
-                word.word.strip(),
-                round(float(word.probability), 4),
+                self._span(pieces[0].start, pieces[-1].end, start_s, most_s),
+                "".join(piece.word for piece in pieces).strip(),
+                round(min(float(piece.probability) for piece in pieces), 4),
             )
-            for word in item.words or ()
-            if word.word.strip()
+            for pieces in _group_pieces(item.words or ())
         )
         text = " ".join(item.text.split())
         if not text:
@@ -115,6 +115,21 @@ class FasterWhisperRecogniser:
         first_s = min(max(0.0, float(first_s) - self._lateness_s), most_s)
         last_s = min(max(first_s, float(last_s) - self._lateness_s), most_s)
         return Span(round(start_s + first_s, 3), round(start_s + last_s, 3))
+
+
+def _group_pieces(pieces: Iterable[Any]) -> list[list[Any]]:
+    """Pieces of one number together: faster-whisper gives "40,000" as " 40" and ",000". Other
+    pieces stay apart: in Chinese and Japanese no word begins with a blank."""
+    groups: list[list[Any]] = []
+    for piece in pieces:
+        if not piece.word.strip():
+            continue
+        continues = groups and groups[-1][-1].word[-1:].isdigit()
+        if continues and re.match(r"[.,:]?\d", piece.word):
+            groups[-1].append(piece)
+        else:
+            groups.append([piece])
+    return groups
 
 
 def load_faster_whisper(
