@@ -44,7 +44,7 @@ class FasterWhisperRecogniser:
         lateness_s: float = 0.0,
     ) -> None:
         """Wrap a loaded model; people call `load_recogniser`."""
-        self._name, self._model = name, model
+        self._name, self.model = name, model
         self._hotwords, self._lateness_s = hotwords, lateness_s
         many = model.model.is_multilingual
         if language is not None and language not in model.supported_languages:
@@ -77,7 +77,7 @@ class FasterWhisperRecogniser:
 
     def recognise(self, samples: AudioSamples) -> tuple[Segment, ...]:
         """See `Recogniser`."""
-        heard, info = self._model.transcribe(
+        heard, info = self.model.transcribe(
             samples.samples,
             language=self._language,
             beam_size=5,
