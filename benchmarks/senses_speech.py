@@ -45,8 +45,8 @@ TEXTS = (
     "and rain later in the afternoon.",
     "Welcome to the museum. This painting shows a farmer with two horses. Look at the light on the "
     "water, and at the small boat behind the trees.",
-    "To change a wheel, first stop the car in a safe place. Loosen the nuts, lift the car, and take "
-    "the old wheel off slowly.",
+    "To change a wheel, first stop the car in a safe place. Loosen the nuts, lift the car, and "
+    "take the old wheel off slowly.",
 )
 SPEAKERS = (("en-us", 130), ("en-gb", 170))
 FOREIGN = {

@@ -14,9 +14,7 @@ _CLICK_S = 0.002
 _FPS_HZ = 20
 
 
-def clicks(
-    rate_hz: int, length_s: float = 2.4, clicks_s: Sequence[float] = CLICKS_S
-) -> np.ndarray:
+def clicks(rate_hz: int, length_s: float = 2.4, clicks_s: Sequence[float] = CLICKS_S) -> np.ndarray:
     """float32 (n,): silence with a short bump that begins at each time."""
     samples = np.zeros(round(length_s * rate_hz), np.float32)
     for click_s in clicks_s:
@@ -66,11 +64,9 @@ def write_clip(
         if film is not None:
             container.mux(film.encode(None))
         for stream in streams:
-            number = 0
-            for packet in _encode(stream, samples, rate_hz, layout):
+            for number, packet in enumerate(_encode(stream, samples, rate_hz, layout)):
                 if not any(number in numbers for numbers in skipped):
                     container.mux(packet)
-                number += 1
     return path
 
 

@@ -82,10 +82,10 @@ def test_sound_longer_than_the_picture_is_read_to_its_end(tmp_path: Path) -> Non
     assert find_clicks(sound.samples, 16_000, 0.0, (4.5,))[0] == pytest.approx(4.5, abs=0.001)
 
 
-@pytest.mark.parametrize(("layout", "rate_hz"), [("5.1", 48_000), ("stereo", 44_100), ("mono", 8_000)])
-def test_any_layout_and_rate_becomes_one_channel(
-    tmp_path: Path, layout: str, rate_hz: int
-) -> None:
+@pytest.mark.parametrize(
+    ("layout", "rate_hz"), [("5.1", 48_000), ("stereo", 44_100), ("mono", 8_000)]
+)
+def test_any_layout_and_rate_becomes_one_channel(tmp_path: Path, layout: str, rate_hz: int) -> None:
     path = write_clip(tmp_path / "a.mkv", "pcm_s16le", layout=layout, rate_hz=rate_hz)
     sound = read_audio(path)
     assert sound.samples.ndim == 1 and sound.samples.dtype == np.float32
