@@ -118,16 +118,15 @@ class EndpointRecogniser:
                 ) as response:
                     body = self._read(response)
             except httpx2.HTTPError as error:
-                reason = f"the connection failed ({self._said(str(error))})"
+                reason = f"the connection failed ({self._said(str(error).encode())})"
                 continue
             if response.status_code == 429 or response.status_code >= 500:
-                reason = (
-                    f"status {response.status_code}: {self._said(body.decode(errors='replace'))}"
-                )
+                reason = f"status {response.status_code}: {self._said(body)}"
                 continue
             if response.status_code != 200:
-                said = self._said(body.decode(errors="replace"))
-                raise RecogniserError(f"{self._url}{_PATH}: status {response.status_code}: {said}")
+                raise RecogniserError(
+                    f"{self._url}{_PATH}: status {response.status_code}: {self._said(body)}"
+                )
             return self._parse(body)
         raise RecogniserError(f"{self._url}{_PATH}: {reason} ({_ATTEMPTS} attempts)")
 
@@ -147,15 +146,15 @@ class EndpointRecogniser:
         try:
             value = parse_json(body, most_bytes=_MOST_BYTES, odd_numbers_as_null=True)
         except JsonInputError as error:
-            said = self._said(body[:1000].decode(errors="replace"))
+            said = self._said(body)
             raise RecogniserError(f"{self._url}{_PATH}: expected JSON, found {said!r}") from error
         if not isinstance(value, dict):
             raise RecogniserError(f"{self._url}{_PATH}: expected a JSON object")
         return value
 
-    def _said(self, text: str) -> str:
+    def _said(self, body: bytes) -> str:
         """A server's words on one short line, without the key."""
-        line = show_line(text[:20_000])
+        line = show_line(body[:20_000].decode(errors="replace"))
         return (line.replace(self._key, "[key]") if self._key else line)[:_SAID]
 
 

@@ -77,9 +77,9 @@ def _judge(segment: Segment, known: Sequence[Word], activity: float, *, is_loop:
         probability is not None and probability < LEAST_WORD_PROBABILITY
     ):
         return "not understood"
-    if probability is not None and probability < _LEAST_INVENTED_PROBABILITY:
-        if _OFTEN_INVENTED.search(segment.text):
-            return "not understood"
+    is_unsure = probability is not None and probability < _LEAST_INVENTED_PROBABILITY
+    if is_unsure and _OFTEN_INVENTED.search(segment.text):
+        return "not understood"
     return "repeats" if is_loop or count_repeats(segment.text) > _MOST_REPEATS else "kept"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,7 @@ def test_blocks_follow_each_other_and_hold_what_one_read_gives(tmp_path: Path) -
     whole = read_audio(path)
     blocks = list(stream_audio(path, block_s=0.7))
     assert [len(block) for block in blocks[:-1]] == [11_200] * (len(blocks) - 1)
-    assert all(a.span.end_s == pytest.approx(b.start_s) for a, b in zip(blocks, blocks[1:]))
+    assert all(a.span.end_s == pytest.approx(b.start_s) for a, b in pairwise(blocks))
     assert np.array_equal(np.concatenate([block.samples for block in blocks]), whole.samples)
 
 
