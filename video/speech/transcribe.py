@@ -12,7 +12,7 @@ from typing import Protocol
 from mmreason.video.audio import AudioSamples, NoAudioError, list_audio_tracks, stream_audio
 from mmreason.video.reader import Video
 from mmreason.video.speech.activity import RATE_HZ, find_speech, load_detector
-from mmreason.video.speech.gates import Verdict, judge_segment, order_segments
+from mmreason.video.speech.gates import Verdict, judge_segments, order_segments
 from mmreason.video.speech.recogniser import Recogniser
 from mmreason.video.speech.transcript import Segment, Transcript
 from mmreason.video.speech.windows import Window, pack_windows
@@ -141,7 +141,8 @@ def _judge_window(
         segments = window.place(recogniser.recognise(window.join()))
         if windows is not None:
             windows.keep_window(window.key, segments)
-    return [(s, judge_segment(s, window.activity_over(s.span))) for s in segments]
+    activities = [window.activity_over(segment.span) for segment in segments]
+    return list(zip(segments, judge_segments(segments, activities), strict=True))
 
 
 def _refusals(judged: list[tuple[Segment, Verdict]], recogniser: Recogniser) -> Iterator[str]:
