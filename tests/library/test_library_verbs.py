@@ -73,19 +73,23 @@ def test_a_line_that_cannot_be_meant_is_refused(
 def test_a_hit_opens_in_a_player_without_a_shell(
     video_folder: Path,
     store: Store,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     started: list[tuple[list[str], dict[str, Any]]] = []
-    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}" if name == "mpv" else None)
+    player = tmp_path / "bin" / "mpv"
+    player.parent.mkdir()
+    player.write_text("")
+    player.chmod(0o700)
+    monkeypatch.setenv("PATH", str(player.parent))
     monkeypatch.setattr(subprocess, "Popen", lambda words, **how: started.append((words, how)))
-    monkeypatch.setattr("mmreason.library.players.shutil.which", lambda name: f"/bin/{name}")
     file = video_folder / "review.mp4"
     assert main(["search", str(file), "questions", "--open", "1", "--store", store.path]) == 0
     ((words, how),) = started
-    assert words == ["/bin/mpv", "--start=3.00", "--", str(file.absolute())]
+    assert words == [str(player), "--start=3.00", "--", str(file.absolute())]
     assert not how.get("shell") and how["start_new_session"]
-    assert "opened: /bin/mpv" in capsys.readouterr().err
+    assert f"opened: {player}" in capsys.readouterr().err
 
 
 def test_names_of_files_are_never_options_of_a_player() -> None:
