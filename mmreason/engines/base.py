@@ -1,8 +1,8 @@
 """The one interface of engines, and the simplest of them: this very process.
 
-    with Ledger.open("talks.ledger") as ledger:
-        for result in LocalEngine(workers=4).run(jobs, work, ledger):
-            print(result.address, result.error or result.value)
+with Ledger.open("talks.ledger") as ledger:
+    for result in LocalEngine(workers=4).run(jobs, work, ledger):
+        print(result.address, result.error or result.value)
 """
 
 from __future__ import annotations

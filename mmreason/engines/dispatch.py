@@ -1,5 +1,5 @@
-"""Jobs handed to a pool of workers, one at a time each: deaths counted, time limited, results in the
-ledger. The pool may be processes of this machine or actors of a cluster.
+"""Jobs handed to a pool of workers, one at a time each: deaths counted, time limited, results in
+the ledger. The pool may be processes of this machine or actors of a cluster.
 
 - A worker that dies is replaced. Its job is run once more; after two deaths it has failed.
 - A death counts only for a job that had begun: a worker may die before, of no fault of the job.
@@ -54,7 +54,7 @@ class WorkerPool(Protocol):
         ...
 
     def wait(self, timeout_s: float) -> list[WorkerEvent]:
-        """What happened, after at most so many seconds. A worker that died is gone from the pool."""
+        """What happened, after at most so many seconds. One that died is gone from the pool."""
         ...
 
     def end_worker(self, worker: str) -> None:

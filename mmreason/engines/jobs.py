@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from mmreason.types import UsageError
@@ -159,9 +160,9 @@ def make_job_key(verb: str, content: str, settings: Mapping[str, Any]) -> str:
 def name_file_content(path: str | os.PathLike[str]) -> str:
     """What names the content of a file without reading it: absolute path, size, time of change.
     A path that is no file is named by itself."""
-    absolute = os.path.abspath(path)
+    absolute = Path(path).absolute()
     try:
-        status = os.stat(absolute)
+        status = absolute.stat()
     except (OSError, ValueError):
         return os.fspath(path)
     return f"{absolute}|{status.st_size}|{status.st_mtime_ns}"

@@ -1,5 +1,5 @@
-"""Which jobs are done, kept in one SQLite file: results are written once, and a run that was stopped
-goes on where it was.
+"""Which jobs are done, kept in one SQLite file: results are written once, and a run that was
+stopped goes on where it was.
 
 Several processes may work through one ledger at once: a job belongs to the process that claimed it
 until it is finished, given back, or that process has ended. Whether it has is told by a lock that
@@ -184,7 +184,7 @@ class Ledger:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with self._lock, self._translated(), self._connection:
-            # Takes the right to write at once: what is read here must still hold when it is written.
+            # The right to write at once: what is read here must still hold when it is written.
             self._connection.execute("BEGIN IMMEDIATE")
             yield
 
@@ -203,16 +203,16 @@ class Ledger:
 
 
 class _Owner:
-    """The name under which this ledger claims jobs, and a lock that lives as long as the process."""
+    """The name under which this ledger claims jobs, and a lock that ends with the process."""
 
     def __init__(self, ledger_path: str) -> None:
         self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._path = None if ledger_path == ":memory:" else _lock_path(ledger_path, self.name)
         self._descriptor: int | None = None
         if self._path is not None:
-            # Locked before anything is claimed under this name: it is never seen without a lock.
-            self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            _remove_dead_locks(ledger_path)
+            # Before anything is claimed under this name: it is never seen without its lock.
+            self._descriptor = _create_lock(self._path)
 
     def end(self) -> None:
         if self._descriptor is not None and self._path is not None:
@@ -223,28 +223,48 @@ class _Owner:
 
 def _lock_path(ledger_path: str, owner: str) -> Path:
     # The owner may come out of a foreign file.
-    return Path(f"{ledger_path}.{owner.replace('/', '_')}.lock")
+    return Path(f"{ledger_path}.{owner[:80].replace('/', '_')}.lock")
+
+
+def _create_lock(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Whoever looked at it before it was locked took it for that of a dead process.
+        if path.exists():
+            return descriptor
+        os.close(descriptor)
 
 
 def _is_alive(ledger_path: str, owner: str | None) -> bool:
-    """Whether the process of that name still works; what a dead one left is removed."""
+    """Whether the process of that name still works."""
     if not owner or ledger_path == ":memory:":
         return False
-    path = _lock_path(ledger_path, str(owner)[:80])
+    return not _remove_if_dead(_lock_path(ledger_path, str(owner)))
+
+
+def _remove_dead_locks(ledger_path: str) -> None:
+    path = Path(ledger_path)
+    prefix = f"{path.name}."
+    for lock in path.parent.iterdir():
+        if lock.name.startswith(prefix) and lock.suffix == ".lock":
+            _remove_if_dead(lock)
+
+
+def _remove_if_dead(lock: Path) -> bool:
+    """Remove a lock that no process holds; True also where there is none."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.unlink(missing_ok=True)
+    except OSError:
+        return False
     finally:
         os.close(descriptor)
-    path.unlink(missing_ok=True)
-    return False
-
-
+    return True
 
 
 _COLUMNS = "state, owner, address, value, error, worker, seconds, attempts"

@@ -1,5 +1,5 @@
-"""Opening the SQLite file behind a ledger: made for its user alone, and refused where it is anything
-else than a ledger of this version."""
+"""Opening the SQLite file behind a ledger: made for its user alone, and refused where it is
+anything else than a ledger of this version."""
 
 from __future__ import annotations
 

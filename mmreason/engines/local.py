@@ -6,6 +6,7 @@ They import the work by name, so that a script needs no `if __name__ == "__main_
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
@@ -17,7 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO
+from pathlib import Path
 
 from mmreason.engines.dispatch import WorkerEvent, run_in_pool
 from mmreason.engines.jobs import MOST_VALUE_BYTES, EngineError, Job, JobResult, Work
@@ -74,8 +75,8 @@ class _Worker:
     process: subprocess.Popen[bytes]
     requests: int
     replies: int
-    last_words: IO[bytes]
-    """What it wrote to its standard error since its last job began."""
+    last_words: int
+    """A file of what it wrote to its standard error since its last job began."""
     unread: bytearray = field(default_factory=bytearray)
 
 
@@ -91,26 +92,25 @@ class ProcessPool:
         # Descriptors are not inherited unless they are passed: no worker holds another's pipe open.
         request_end, requests = os.pipe()
         replies, reply_end = os.pipe()
-        last_words = tempfile.TemporaryFile("a+b")
+        ends = (request_end, reply_end)
+        last_words = _open_scratch_file()
         try:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "mmreason.engines.worker"]
-                + [str(request_end), str(reply_end)],
+                [sys.executable, "-P", "-m", "mmreason.engines.worker", *map(str, ends)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=last_words,
-                pass_fds=(request_end, reply_end),
+                pass_fds=ends,
                 start_new_session=True,  # Ctrl-C of a terminal is for the driver alone
                 env=self._environment(),
             )
         except OSError as error:
-            for descriptor in (requests, replies):
+            for descriptor in (requests, replies, last_words):
                 os.close(descriptor)
-            last_words.close()
             raise EngineError(f"no worker can be started: {error}") from error
         finally:
-            os.close(request_end)
-            os.close(reply_end)
+            for descriptor in ends:
+                os.close(descriptor)
         name = f"{socket.gethostname()}:{process.pid}"
         self._workers[name] = _Worker(process, requests, replies, last_words)
         self._write(name, self._work.to_dict())
@@ -118,7 +118,7 @@ class ProcessPool:
 
     def send(self, worker: str, job: Job) -> None:
         # Only what is told of this job is of interest when it kills its worker.
-        self._workers[worker].last_words.truncate(0)
+        os.ftruncate(self._workers[worker].last_words, 0)
         self._write(worker, job.to_dict())
 
     def wait(self, timeout_s: float) -> list[WorkerEvent]:
@@ -222,10 +222,17 @@ def _name_signal(number: int) -> str:
         return f"signal {number}"
 
 
-def _read_last_line(file: IO[bytes]) -> str:
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - _LAST_WORDS_BYTES))
-    lines = file.read().decode(errors="replace").strip().splitlines()
+def _open_scratch_file() -> int:
+    """A file without a name, to which every write appends."""
+    descriptor, name = tempfile.mkstemp()
+    Path(name).unlink()
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND)
+    return descriptor
+
+
+def _read_last_line(file: int) -> str:
+    start = max(0, os.fstat(file).st_size - _LAST_WORDS_BYTES)
+    lines = os.pread(file, _LAST_WORDS_BYTES, start).decode(errors="replace").strip().splitlines()
     return show_line(lines[-1])[:200] if lines else ""
 
 
@@ -234,6 +241,5 @@ def _end(worker: _Worker) -> None:
         # With what it started: it leads a session of its own.
         os.killpg(worker.process.pid, signal.SIGKILL)
     worker.process.wait()
-    for descriptor in (worker.requests, worker.replies):
+    for descriptor in (worker.requests, worker.replies, worker.last_words):
         os.close(descriptor)
-    worker.last_words.close()

@@ -38,7 +38,7 @@ def do_chore(job: Job) -> Any:
     if deed == "slow":
         time.sleep(0.3)
     if deed == "child":
-        subprocess.Popen(["sleep", "60"])
+        subprocess.Popen(["sleep", "60.0625"])
     if deed == "print":
         print("to standard output")
     if deed == "object":
@@ -50,13 +50,13 @@ def do_chore(job: Job) -> Any:
         for _ in range(100):
             value = [value]
         return value
-    return {"name": name, "letters": len(name)}
+    return {"name": name, "letters": len(name), "process": os.getpid()}
 
 
 def note_run(job: Job, name: str) -> None:
     """One line a run, whole, from any process."""
     if "runs" in job.settings:
-        with open(job.settings["runs"], "a") as file:
+        with Path(job.settings["runs"]).open("a") as file:
             file.write(f"{name} {os.getpid()}\n")
 
 
@@ -75,7 +75,7 @@ def load_parts(settings: Mapping[str, Any]) -> dict[str, Any]:
         os._exit(3)
     note = settings.get("note")
     if note:
-        with open(note, "a") as file:
+        with Path(note).open("a") as file:
             file.write(f"{os.getpid()}\n")
     return {"model": settings["model"], "process": os.getpid()}
 
