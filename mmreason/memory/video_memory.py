@@ -19,6 +19,7 @@ import numpy as np
 from mmreason.memory.hierarchy import make_hierarchy, measure_covered_s
 from mmreason.memory.ranking import fuse_rankings
 from mmreason.memory.record_columns import RecordColumns
+from mmreason.memory.record_tables import correct_record
 from mmreason.memory.records import (
     CHANNELS,
     LEAF,
@@ -30,9 +31,12 @@ from mmreason.memory.records import (
     MemoryRecord,
     SearchResult,
 )
+from mmreason.memory.sense_ledger import Stretch, claim_sense, release_claims
 from mmreason.memory.store import Store
 from mmreason.memory.text_index import TextIndex, TextSearch
 from mmreason.memory.vector_index import Embedder, VectorIndex
+from mmreason.memory.video_files import insert_file
+from mmreason.types import UsageError
 from mmreason.video.types import FrameSource, Span
 
 EMBED_BATCH = 64
@@ -104,6 +108,50 @@ class VideoMemory:
         """Keep records; those that are there already are not added again. Returns how many are
         new."""
         return self._store.add_records(self._video, tuple(records), name=self._name)
+
+    def add_stretch(self, stretch: Stretch, records: Iterable[MemoryRecord]) -> bool:
+        """Keep what a sense found in a stretch, with the ledger's line of it, whole or not at all.
+        False where that stretch was done already: then nothing is kept."""
+        return self._store.add_stretch(self._video, stretch, tuple(records), name=self._name)
+
+    def list_stretches(self) -> tuple[Stretch, ...]:
+        """What senses have gone through, by sense and time."""
+        return self._store.read_stretches(self._video)
+
+    def forget_sense(self, sense: str) -> int:
+        """Forget what a sense found, and that it went through this video; what was corrected by
+        hand stays. Returns how many records there were."""
+        return self._store.forget_sense(self._video, sense)
+
+    def correct(self, record_id: str, text: str) -> MemoryRecord | None:
+        """Put a record by hand with this text in the place of the one of this id: it stays, and
+        what was there is not found again, however often the video is indexed. Without a text
+        nothing stands in its place. UsageError where no record has this id."""
+        (record,) = self.read([record_id]) or (None,)
+        if record is None:
+            raise UsageError(
+                f"the memory of {self._name or self._video} has no record {record_id!r}; "
+                "mmreason cache show FILE --records lists them"
+            )
+        with self._store.transaction() as connection:
+            return correct_record(connection, self._video, record, text)
+
+    def remember_file(self, path: Path) -> None:
+        """Remember that this video lies under `path`, for people who ask what is kept of a
+        file."""
+        with self._store.transaction() as connection:
+            insert_file(connection, path, self._video)
+
+    def claim_sense(self, sense: str, owner: str) -> str:
+        """Claim a sense of this video for `owner` (`sense_ledger.make_owner`), or renew the claim.
+        Empty where it is claimed, else who is at work on it."""
+        with self._store.transaction() as connection:
+            return claim_sense(connection, self._video, sense, owner)
+
+    def release_claims(self, owner: str) -> None:
+        """Give back what `owner` has claimed of this video."""
+        with self._store.transaction() as connection:
+            release_claims(connection, self._video, owner)
 
     def read(self, ids: Sequence[str]) -> tuple[MemoryRecord, ...]:
         """The records of these ids, in this order; ids that are not there are left out."""

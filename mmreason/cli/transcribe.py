@@ -1,0 +1,225 @@
+"""`mmreason transcribe`: what is said in videos and sound files, as subtitles, JSON or text."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
+
+import typer
+
+from mmreason.cli.common import (
+    ApiKeyFile,
+    Json,
+    ServedModel,
+    api_key,
+    print_json,
+    print_line,
+    print_notice,
+    show_progress,
+)
+from mmreason.cli.inputs import expand_paths, finish_work, to_dict, work_through
+from mmreason.json_values import to_json
+from mmreason.video.speech.transcript import Segment
+
+if TYPE_CHECKING:
+    from mmreason.video.speech import Recogniser, Transcript, TranscriptFormat
+    from mmreason.video.types import Span
+
+Format = Literal["srt", "vtt", "json", "text"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscribedFile:
+    """What is said in one file."""
+
+    path: str
+    language: str
+    """A code such as `en`, "" where it is not known."""
+    source: str
+    """Who says so: `speech recognition`, a subtitle file or track."""
+    model: str
+    """Name of the recogniser; "" where it was read."""
+    segments: tuple[Segment, ...]
+    notes: tuple[str, ...]
+    """What was refused, left out or damaged."""
+    out: str = ""
+    """File that was written, where `--out` asked for one."""
+
+
+def transcribe_files(
+    files: Annotated[
+        list[str], typer.Argument(help="Videos or sound files, folders of videos, or patterns.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder to write one file a video into; else it is printed."),
+    ] = None,
+    format_name: Annotated[
+        str, typer.Option("--format", help="srt, vtt (with voices), json (whisper's form) or text.")
+    ] = "text",
+    asr: Annotated[
+        str,
+        typer.Option(
+            "--asr",
+            help="Recogniser: whisper-tiny.en (English only, works offline), a size such as small "
+            "or a hub id, a folder of weights, or http(s)://host/v1.",
+        ),
+    ] = "whisper-tiny.en",
+    language: Annotated[
+        str | None,
+        typer.Option(help="Code of the language, such as de, for a model of many; else found out."),
+    ] = None,
+    hotwords: Annotated[
+        str | None,
+        typer.Option(help="Names and terms to be recognised, separated by commas."),
+    ] = None,
+    span: Annotated[
+        str | None, typer.Option(help="Seconds from and to, such as 60-75 or 1:00-1:15.")
+    ] = None,
+    subtitles: Annotated[
+        bool,
+        typer.Option(
+            "--subtitles/--no-subtitles",
+            help="Take subtitles beside or inside the video where there are some.",
+        ),
+    ] = True,
+    served_model: ServedModel = None,
+    api_key_file: ApiKeyFile = None,
+    as_json: Json = False,
+) -> None:
+    """Write down what is said. Interrupted, it goes on where it was when run again."""
+    from mmreason.types import UsageError
+    from mmreason.video.speech import load_recogniser
+
+    if format_name not in get_args(Format):
+        names = ", ".join(get_args(Format))
+        raise UsageError(f"--format {format_name}: expected one of {names}")
+    chosen = cast("TranscriptFormat", format_name)
+    wanted_span = None if span is None else _parse_span(span)
+    inputs = expand_paths(files)
+    names = [word.strip() for word in (hotwords or "").split(",")]
+    with show_progress(f"loading {asr}"):
+        recogniser = load_recogniser(
+            asr,
+            hotwords=[name for name in names if name],
+            language=language,
+            api_key=api_key(asr, api_key_file, os.environ.get("OPENAI_API_KEY")),
+            served_model=served_model or "whisper-1",
+        )
+    taken: set[Path] = set()
+
+    def act(path: Path) -> TranscribedFile:
+        said = _transcribe_file(path, recogniser, wanted_span, language, subtitles)
+        target = None if out is None else _write(said, out, path, chosen, taken)
+        done = TranscribedFile(
+            path=str(path),
+            language=said.language,
+            source=said.source,
+            model=said.model,
+            segments=said.segments,
+            notes=said.notes,
+            out="" if target is None else str(target),
+        )
+        # As each file is done: an interruption keeps what was printed.
+        if not as_json:
+            _print_file(done, said, chosen, many=inputs.many)
+        return done
+
+    work = work_through(inputs.files, act, "transcribing")
+    if as_json:
+        print_json(to_dict(work, to_json))
+    finish_work(work)
+
+
+def _transcribe_file(
+    path: Path,
+    recogniser: Recogniser,
+    span: Span | None,
+    language: str | None,
+    takes_subtitles: bool,
+) -> Transcript:
+    from mmreason.cache_folder import cache_folder
+    from mmreason.video.backends.base import check_file
+    from mmreason.video.files import hash_content
+    from mmreason.video.speech import find_transcript, open_window_file, transcribe
+    from mmreason.video.types import format_time
+
+    check_file(path)
+    windows = open_window_file(cache_folder() / "speech", hash_content(path), recogniser)
+    with show_progress(path.name) as say:
+
+        def tell(done_s: float, total_s: float | None) -> None:
+            total = "" if total_s is None else f" of {format_time(total_s)}"
+            say(f"{path.name}: {format_time(done_s)}{total}")
+
+        if not takes_subtitles:
+            return transcribe(path, recogniser, span=span, on_progress=tell, windows=windows)
+        said = find_transcript(
+            path, recogniser, language=language, span=span, on_progress=tell, windows=windows
+        )
+    assert said is not None  # there is a recogniser
+    return said
+
+
+def _write(
+    said: Transcript, folder: Path, path: Path, chosen: TranscriptFormat, taken: set[Path]
+) -> Path:
+    """Raises ValueError where the file is there already: nothing is overwritten."""
+    from mmreason.video.files import write_atomic
+    from mmreason.video.speech.writers import SUFFIXES, write_transcript
+
+    target, number = folder / f"{path.stem}{SUFFIXES[chosen]}", 1
+    # Two videos of one name from two folders get a file each.
+    while target in taken:
+        number += 1
+        target = folder / f"{path.stem}-{number}{SUFFIXES[chosen]}"
+    taken.add(target)
+    if target.exists():
+        raise ValueError(
+            f"{target} is there already and is not overwritten; remove it or give "
+            "another folder with --out"
+        )
+    return write_atomic(target, write_transcript(said, chosen).encode())
+
+
+def _print_file(
+    done: TranscribedFile, said: Transcript, chosen: TranscriptFormat, *, many: bool
+) -> None:
+    from mmreason.report.text import format_count
+    from mmreason.video.speech.writers import write_transcript
+
+    lines = format_count(len(done.segments), "line")
+    if done.out:
+        print_line(f"{done.path}: {lines} of speech, written to {done.out}")
+    else:
+        if many:
+            print_line(f"{done.path}: {lines} of speech")
+        for row in write_transcript(said, chosen).splitlines():
+            print_line(row)
+    for note in done.notes:
+        print_notice(f"{done.path}: {note}")
+
+
+def _parse_span(text: str) -> Span:
+    from mmreason.types import UsageError
+    from mmreason.video.types import Span
+
+    first, dash, last = text.partition("-")
+    try:
+        if not dash:
+            raise ValueError
+        return Span(_seconds(first), _seconds(last))
+    except ValueError as error:
+        raise UsageError(
+            f"--span {text}: expected two times in order, such as 60-75 or 1:00-1:15"
+        ) from error
+
+
+def _seconds(text: str) -> float:
+    """`75`, `1:15` or `1:02:03.5` as seconds. ValueError for what is none."""
+    total_s = 0.0
+    for field in text.strip().split(":"):
+        total_s = total_s * 60 + float(field)
+    return total_s
