@@ -120,6 +120,28 @@ class Ledger:
         if count != 1:
             raise UsageError(f"{self.path}: {show_line(result.address)} was not claimed")
 
+    def add_result(self, result: JobResult) -> bool:
+        """Take over a result of another ledger; False, and nothing is written, where this one has
+        one, or is at it. What was done is taken in place of what failed."""
+        is_failed = result.is_failed
+        value = None if is_failed else encode_value(result.value)
+        row = (result.key, result.address, "failed" if is_failed else "done", value, result.error)
+        with self._writing():
+            found = self._connection.execute(_GET, (result.key,)).fetchone()
+            if found is not None:
+                state, owner = found[0], found[1]
+                is_at_work = state == "running" and _is_alive(self.path, owner)
+                if is_at_work or state == "done" or (state == "failed" and is_failed):
+                    return False
+            where = (result.worker, result.seconds, result.attempts, time.time_ns())
+            self._connection.execute(_ADD, (*row, *where))
+        return True
+
+    def forget(self, key: str) -> None:
+        """Forget a result: the job runs again."""
+        with self._writing():
+            self._connection.execute("DELETE FROM jobs WHERE key = ? AND owner IS NULL", (key,))
+
     def release(self) -> None:
         """Give back all jobs that were claimed and not finished."""
         with self._writing():
@@ -221,6 +243,21 @@ class _Owner:
             self._descriptor = None
 
 
+def ledger_path(store_path: str | Path) -> Path:
+    """Where the results of jobs lie that write into a store: beside it.
+
+    Example:
+        >>> ledger_path("talks.sqlite3").name
+        'talks.sqlite3.jobs'
+    """
+    return Path(f"{store_path}.jobs")
+
+
+def merge_ledgers(target: Ledger, source: Ledger) -> int:
+    """Take over the results of `source` that `target` lacks; returns how many."""
+    return sum(map(target.add_result, source.list_results()))
+
+
 def _lock_path(ledger_path: str, owner: str) -> Path:
     # The owner may come out of a foreign file.
     return Path(f"{ledger_path}.{owner[:80].replace('/', '_')}.lock")
@@ -281,5 +318,10 @@ _FINISH = """
 UPDATE jobs SET state = ?, value = ?, error = ?, worker = ?, seconds = ?, attempts = ?,
     changed_ns = ?, owner = NULL
 WHERE key = ? AND owner = ? AND state = 'running'
+"""
+_ADD = """
+INSERT OR REPLACE INTO jobs
+    (key, address, state, value, error, worker, seconds, attempts, changed_ns)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _RELEASE = "UPDATE jobs SET state = 'open', owner = NULL WHERE owner = ? AND state = 'running'"

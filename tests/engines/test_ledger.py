@@ -13,7 +13,7 @@ import pytest
 
 from mmreason.engines.base import InlineEngine
 from mmreason.engines.jobs import Job, JobResult, Work
-from mmreason.engines.ledger import Ledger
+from mmreason.engines.ledger import Ledger, merge_ledgers
 from mmreason.types import UsageError
 from tests.engines.chores import do_chore
 
@@ -23,7 +23,7 @@ DONE = JobResult(key="a", address="a.mp4", value={"frames": 3}, worker="w", seco
 CLAIM_AND_WAIT = """
 import sys
 from mmreason.engines.jobs import Job
-from mmreason.engines.ledger import Ledger
+from mmreason.engines.ledger import Ledger, merge_ledgers
 ledger = Ledger.open(sys.argv[1])
 print(ledger.claim(Job(key="a", address="a.mp4")), flush=True)
 sys.stdin.read()
@@ -181,3 +181,23 @@ def test_a_folder_and_a_path_that_cannot_be_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path, Path("/dev/null/l.sqlite3")):
         with pytest.raises(UsageError, match=f"ledger {path} cannot be used"):
             Ledger.open(path)
+
+
+def test_ledgers_of_shards_become_one_and_done_beats_failed(tmp_path: Path) -> None:
+    def write(name: str, *results: JobResult) -> Ledger:
+        ledger = Ledger.open(tmp_path / name)
+        for result in results:
+            ledger.claim(Job(key=result.key, address=result.address))
+            ledger.finish(result)
+        return ledger
+
+    failed = JobResult(key="a", address="a.mp4", error="worker died 2 times")
+    other = JobResult(key="b", address="b.mp4", error="is no video")
+    with write("one", failed) as target, write("two", DONE, other) as source:
+        source.claim(Job(key="c", address="c.mp4"))
+        assert merge_ledgers(target, source) == 2
+        assert {r.key: r.error for r in target.list_results()} == {"a": None, "b": "is no video"}
+        assert merge_ledgers(target, source) == 0
+        assert merge_ledgers(source, target) == 0, "nothing is lost the other way round"
+        target.forget("a")
+        assert target.claim(A) == "ours"

@@ -97,7 +97,11 @@ def _cache(stage: Stage) -> list[list[object]]:
     with Store.open(path) as store:
         store.put("key", {"text": EVIL}, video=IN_TEXT, model=IN_TEXT)
     text = stage.write("text.sqlite3", "this is no store" * 50)
+    merged = stage.folder / "merged.sqlite3"
     return [
+        ["cache", "merge", path, "--store", merged],
+        ["cache", "merge", text, "--store", merged],
+        ["cache", "merge", EVIL, "--store", merged],
         ["cache", "--store", path],
         ["cache", "--store", path, "--clear"],
         ["cache", "--store", f"{path}gone"],
