@@ -392,6 +392,39 @@ class ChoosePolicy(AgentCall):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Perceive(AgentCall):
+    """Have a sense go through a stretch of video, for what is not known of it yet.
+
+    Example:
+        >>> str(Perceive(span=Span(0, 60), sense="speech"))
+        'perceive(span=0:00.00-1:00.00, sense=speech)'
+    """
+
+    span: Span
+    sense: str
+    """Of `mmreason.senses.SENSE_NAMES`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAgain(AgentCall):
+    """Have a sense read once more what an answer rests on: another window, or other frames.
+
+    Example:
+        >>> ReadAgain(span=Span(4, 9), sense="screen").name
+        'read_again'
+    """
+
+    span: Span
+    sense: str
+    """See `Perceive`."""
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "read_again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTurn(AgentCall):
     """What the model that decides did without a tool: it gave an answer, wrote what cannot be read,
     or could not be asked."""

@@ -18,6 +18,26 @@ VIDEO_SUFFIXES = (
 """What a folder is searched for."""
 _HASH_BLOCKS = 16
 _HASH_BLOCK_BYTES = 64 * 1024
+_WORLD_MARK = b'"mmreason-world-'
+
+
+def list_videos(folder: Path) -> list[Path]:
+    """The videos and scripted worlds inside a folder and its folders, by name."""
+    return [file for file in sorted(folder.rglob("*")) if _is_video(file)]
+
+
+def _is_video(file: Path) -> bool:
+    if file.suffix.lower() in VIDEO_SUFFIXES:
+        return file.is_file()
+    if file.suffix.lower() != ".json" or not file.is_file():
+        return False
+    try:
+        # The mark is near the start: folders may hold large files of JSON.
+        with file.open("rb") as opened:
+            # A folder may hold any JSON; only scripted worlds are videos.
+            return _WORLD_MARK in opened.read(4096)
+    except OSError:
+        return True  # told as a failure when it is opened
 
 
 def hash_content(path: Path, *, whole: bool = False) -> str:

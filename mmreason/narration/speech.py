@@ -13,7 +13,9 @@ import numpy as np
 
 from mmreason.video.types import Span
 
-VOICES = ("en-us", "en-gb", "de", "es", "fr")
+_VOICE_NAMES = {"en-us": "en-us", "en-gb": "en", "de": "de", "es": "es", "fr": "fr"}
+"""What the library calls them: British English is its plain English."""
+VOICES = tuple(_VOICE_NAMES)
 WORDS_PER_MINUTE = (80, 450)
 """The range that espeak-ng takes."""
 MOST_CHARACTERS = 2000
@@ -74,7 +76,7 @@ def speak_text(text: str, voice: str = "en-us", words_per_minute: int = 150) -> 
     library, data = _find_library()
     child = [sys.executable, "-I", "-S", str(Path(__file__).with_name("espeak_process.py"))]
     finished = subprocess.run(
-        [*child, library, data, voice, str(words_per_minute)],
+        [*child, library, data, _VOICE_NAMES[voice], str(words_per_minute)],
         input=text.encode(),
         capture_output=True,
         timeout=_TIMEOUT_S,

@@ -12,8 +12,11 @@ from mmreason.cli.cache_merge import MergeOutput
 from mmreason.cli.index import Indexed
 from mmreason.cli.index_senses import VideoEstimate
 from mmreason.cli.inputs import FileFailure
+from mmreason.cli.scenes import ScenesOutput
 from mmreason.cli.search import SearchOutput
+from mmreason.cli.timeline import TimelineOutput
 from mmreason.cli.transcribe import TranscribedFile
+from mmreason.cli.weights import WeightsOutput
 from mmreason.grounding import GroundingStatus
 from mmreason.memory.store import Usage
 from mmreason.policies.estimate import Estimate
@@ -194,8 +197,10 @@ OUTPUTS = (
     Output("grounding", "mmreason ground FILE EXPRESSION --json", GroundingOutput),
     Output("caption", "mmreason caption VIDEO --json", CaptionOutput),
     Output("index", "mmreason index FILES --json", IndexOutput),
+    Output("search", "mmreason search PATHS WORDS --json", SearchOutput),
+    Output("timeline", "mmreason timeline VIDEO --json", TimelineOutput),
+    Output("scenes", "mmreason scenes VIDEO --json", ScenesOutput),
     Output("index_estimate", "mmreason index FILES --dry-run --json", IndexEstimateOutput),
-    Output("search", "mmreason search VIDEO WORDS --json", SearchOutput),
     Output("transcribe", "mmreason transcribe FILES --json", TranscribeOutput),
     Output("sample", "mmreason sample FILE --json", SampleOutput),
     Output("sample_many", "mmreason sample FILES --json", SampleManyOutput),
@@ -205,4 +210,5 @@ OUTPUTS = (
     Output("cache_video", "mmreason cache show FILE --json", VideoUsageOutput),
     Output("cache_merge", "mmreason cache merge STORE --json", MergeOutput),
     Output("doctor", "mmreason doctor --json", DoctorOutput),
+    Output("weights", "mmreason weights list|get --json", WeightsOutput),
 )

@@ -8,7 +8,8 @@ from typing import Literal, Protocol, get_args
 
 from mmreason.memory.records import MemoryRecord
 from mmreason.types import UsageError
-from mmreason.video.types import FrameSource, Span
+from mmreason.video.reader import Video
+from mmreason.video.types import FrameSource, Span, VideoError
 
 SenseName = Literal["shots", "labels", "speech", "screen"]
 """Where shots begin, what a picture shows, what is said, what stands on a screen."""
@@ -126,3 +127,10 @@ def plan_stretches(span: Span, length_s: float = STRETCH_S) -> tuple[Span, ...]:
         bounds_s.append(bounds_s[-1] + length_s)
     bounds_s.append(span.end_s)
     return tuple(map(Span, bounds_s[:-1], bounds_s[1:]))
+
+
+def open_as_video(video: FrameSource) -> Video:
+    """The opened file behind a source of frames. VideoError for what is only drawn."""
+    if isinstance(video, Video):
+        return video
+    raise VideoError(f"{video.info.path}: senses go through files, not through what is only drawn")

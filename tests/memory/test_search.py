@@ -248,7 +248,9 @@ def test_common_words_beside_rare_ones_do_not_hide_them() -> None:
     index.add_texts(enumerate(texts))
     search = index.search("a man with an umbrella walks by day")
     assert search.matches[0].row == 1234 and {"man", "walks"} <= set(search.common)
-    assert search.matches[0].coverage > 0.8 > 0.5 > search.matches[1].coverage
+    assert len(search.matches) == 1 and search.matches[0].coverage == 1.0
+    # Where nothing is rarer, what many texts hold is looked for.
+    assert len(index.search("by day").matches) > 500 - 1
 
 
 @pytest.mark.parametrize(

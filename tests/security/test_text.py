@@ -174,6 +174,12 @@ def _eval_public(stage: Stage) -> list[list[object]]:
     ]
 
 
+def _weights_list(stage: Stage) -> list[list[object]]:
+    # Listed with its folder, since there is nothing in it.
+    (stage.folder / "transnetv2").mkdir()
+    return [["weights", "list", "--out", stage.folder]]
+
+
 CASES: dict[str, Case] = {
     "ask": _ask,
     "search": _search,
@@ -205,6 +211,8 @@ CASES: dict[str, Case] = {
     ],
     "mcp": lambda stage: [["mcp", "--root", f"{EVIL_NAME}gone"]],
     "doctor": lambda stage: [["doctor"]],
+    "weights list": _weights_list,
+    "weights get": lambda stage: [["weights", "get", EVIL]],
     "train nano": lambda stage: [
         ["train", "nano", "--out", stage.folder, "--config", stage.write("c.json", EVIL)]
     ],

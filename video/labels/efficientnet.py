@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mmreason.video.labels.classes import ImageClass, read_classes
+from mmreason.video.labels.photograph import read_fit
 from mmreason.video.types import VideoError
 
 _SIDE_PX = 224
@@ -31,6 +32,8 @@ class EfficientNetLite:
         """Load `model.safetensors` of `folder`. Raises VideoError where that does not serve."""
         self.name = "efficientnet-lite0"
         self._model = _load_model(folder)
+        self._last: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        """The frames that were run last, and what came of them: each is asked for several views."""
 
     @property
     def classes(self) -> Sequence[ImageClass]:
@@ -53,10 +56,21 @@ class EfficientNetLite:
             maps.append(np.einsum("c,chw->hw", direction, features[row]))
         return np.stack(maps).astype(np.float32)
 
+    def score_photographs(self, frames: np.ndarray) -> np.ndarray:
+        """float32 (N,): above 0 for a photograph, by a fit on the mean features."""
+        return read_fit("features").score(self.pool_features(frames))
+
+    def pool_features(self, frames: np.ndarray) -> np.ndarray:
+        """float32 (N, 1280): the last feature maps, averaged over the picture."""
+        return self._run(frames)[1].mean(axis=(2, 3))
+
     def _run(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities (N, 1000) and the last feature maps (N, 1280, 7, 7)."""
         import torch
 
+        last = self._last
+        if last is not None and last[0] is frames:
+            return last[1], last[2]
         probabilities, features = [], []
         with torch.inference_mode():
             for first in range(0, len(frames), _MOST_AT_ONCE):
@@ -65,7 +79,9 @@ class EfficientNetLite:
                 logits = self._model.forward_head(maps)
                 probabilities.append(logits.softmax(dim=1).numpy())
                 features.append(maps.numpy())
-        return np.concatenate(probabilities), np.concatenate(features)
+        last = frames, np.concatenate(probabilities), np.concatenate(features)
+        self._last = last
+        return last[1], last[2]
 
 
 def _load_model(folder: Path) -> Any:
