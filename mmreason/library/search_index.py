@@ -165,7 +165,7 @@ class LibraryIndex:
         first_row = len(self.records)
         self.records += records
         self.video_of = np.append(self.video_of, np.full(len(records), i, np.int32))
-        self._words.add_texts((first_row + k, record.text) for k, record in enumerate(records))
+        self._words.add_records(first_row, records)
         self._take_vectors(video, first_row)
         return True
 
