@@ -32,6 +32,7 @@ from tests.security.hostile_text import (
     SUBTITLE_TEXT,
     assert_page,
     assert_plain,
+    assert_script_page,
     make_clip,
     parse_module,
 )
@@ -105,6 +106,15 @@ def _cache(stage: Stage) -> list[list[object]]:
     ]
 
 
+def _cache_merge(stage: Stage) -> list[list[object]]:
+    path = stage.folder / f"{EVIL_NAME}.sqlite3"
+    with Store.open(path) as store:
+        store.put("key", {"text": EVIL}, video=IN_TEXT, model=IN_TEXT)
+    text = stage.write("text.sqlite3", "this is no store" * 50)
+    merged = stage.folder / "merged.sqlite3"
+    return [["cache", "merge", source, "--store", merged] for source in (path, text, EVIL)]
+
+
 def _train_report(stage: Stage) -> list[list[object]]:
     from mmreason.training.monitoring import RunLog
     from tests.fakes.made_up_runs import reports
@@ -153,6 +163,21 @@ def _search(stage: Stage) -> list[list[object]]:
         ["search", stage.clip, "budget", "--channel", EVIL],
         ["search", stage.clip, "budget", "--store", stage.write("text.sqlite3", "no store" * 50)],
         ["search", f"{EVIL}.mp4", "budget"],
+        ["search", stage.folder, "budget", "--html", stage.folder / f"{EVIL_NAME}hits.html"],
+        ["search", stage.clip, "budget", "--since", EVIL],
+        ["search", EVIL],
+    ]
+
+
+def _timeline(stage: Stage) -> list[list[object]]:
+    lines = f"1\n00:00:00,000 --> 00:00:02,000\nThe budget {SUBTITLE_TEXT}\n"
+    Path(stage.clip).with_suffix(".srt").write_text(lines, encoding="utf-8", errors="replace")
+    page = stage.folder / f"{EVIL_NAME}timeline.html"
+    return [
+        ["timeline", stage.clip],
+        ["timeline", stage.clip, "--html", page],
+        ["timeline", stage.folder, "--html", stage.folder / f"{EVIL_NAME}all.html"],
+        ["timeline", stage.folder / f"{EVIL_NAME}gone.mp4"],
     ]
 
 
@@ -179,6 +204,12 @@ def _weights_list(stage: Stage) -> list[list[object]]:
 CASES: dict[str, Case] = {
     "ask": _ask,
     "search": _search,
+    "timeline": _timeline,
+    "scenes": lambda stage: [
+        ["scenes", stage.clip],
+        ["scenes", stage.clip, "--html", stage.folder / f"{EVIL_NAME}scenes.html"],
+        ["scenes", f"{EVIL}.mp4"],
+    ],
     "skill": lambda _: [["skill", EVIL]],
     "caption": lambda stage: [
         ["caption", stage.clip],
@@ -201,6 +232,7 @@ CASES: dict[str, Case] = {
     ],
     "inspect": _inspect,
     "cache": _cache,
+    "cache merge": _cache_merge,
     "demo": lambda stage: [
         ["demo", "--out", stage.clip, "--model", EVIL],
         ["demo", "--check", 1, "--store", EVIL],
@@ -306,7 +338,8 @@ def test_a_verb_prints_foreign_text_as_text(
             assert not out or isinstance(json.loads(out), dict)
     assert "MARK" in printed, "the cases print no foreign text: they test nothing"
     for page in stage.folder.rglob("*.html"):
-        assert_page(page.read_text(encoding="utf-8"))
+        text = page.read_text(encoding="utf-8")
+        (assert_script_page if 'id="mmr-data"' in text else assert_page)(text)
 
 
 def test_results_are_printed_by_one_module() -> None:
