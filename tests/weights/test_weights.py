@@ -30,6 +30,7 @@ from mmreason.weights import (
     list_weights,
 )
 from mmreason.weights.fetch import fetch_source
+from mmreason.weights.folders import hash_file
 from mmreason.weights.tensors import convert_by_table, read_layout
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -327,3 +328,37 @@ def test_one_that_cannot_be_had_does_not_keep_the_others_away(
     printed = json.loads(capsys.readouterr().out)
     assert [failure["name"] for failure in printed["failures"]] == ["minilm-l6"]
     assert names == [source.name for source in list_weights()]
+
+
+def test_the_page_describes_every_source_as_it_is() -> None:
+    page = (ROOT / "docs" / "weights.md").read_text(encoding="utf-8")
+    for source in list_weights():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{source.name}` |"))
+        for value in (
+            source.purpose,
+            source.author,
+            source.training_data,
+            source.licence,
+            source.requirement,
+            f"{source.size_bytes / 1e6:.0f} MB",
+            source.largest_file.sha256,
+            source.hub_id,
+        ):
+            assert value in row
+
+
+def test_the_page_has_the_hashes_of_what_lies_in_wheels() -> None:
+    import faster_whisper
+    import rapidocr
+
+    page = (ROOT / "docs" / "weights.md").read_text(encoding="utf-8")
+    models = ROOT / "mmreason" / "models"
+    ocr, ears = (Path(module.__file__ or "").parent for module in (rapidocr, faster_whisper))
+    for path in (
+        models / "nano" / "model.safetensors",
+        models / "nano_reinforced" / "model.safetensors",
+        ocr / "models" / "PP-OCRv6_det_small.onnx",
+        ocr / "models" / "PP-OCRv6_rec_small.onnx",
+        ears / "assets" / "silero_vad_v6.onnx",
+    ):
+        assert hash_file(path) in page, path
