@@ -74,6 +74,7 @@ class VectorIndex:
         self._present = np.zeros(0, bool)
         self._floor = LEAST_FLOOR
         self._floor_count = 0
+        self._embedder_floor: float | None = None
 
     def find_missing(self, count: int) -> np.ndarray:
         """Numbers below `count` of texts without an embedding."""
@@ -123,13 +124,14 @@ class VectorIndex:
         about something else. Measured once, and again when there are twice as many texts."""
         count = int(self._present.sum())
         # With more texts some lie nearer to nonsense by chance alone.
-        if count >= 2 * self._floor_count:
+        if count and count >= 2 * self._floor_count:
             queries = self.embedder.embed_texts(make_nonsense(NONSENSE_QUERIES))
             nearest = (self._vectors @ queries.T).max(axis=0, initial=LEAST_FLOOR)
-            nonsense_floor = float(np.quantile(nearest, NONSENSE_QUANTILE))
-            self._floor = max(nonsense_floor, find_embedder_floor(self.embedder))
+            self._floor = float(np.quantile(nearest, NONSENSE_QUANTILE))
             self._floor_count = count
-        return self._floor
+        if self._embedder_floor is None:
+            self._embedder_floor = find_embedder_floor(self.embedder)
+        return max(self._floor, self._embedder_floor)
 
 
 def find_embedder_floor(embedder: Embedder) -> float:
