@@ -266,8 +266,7 @@ class VideoMemory:
             self._last_number = number
             self._rows[record.id] = len(self._records)
             self._records.append(record)
-        new_texts = (record.text for record in self._records[first_row:])
-        self._index.add_texts(enumerate(new_texts, start=first_row))
+        self._index.add_records(first_row, self._records[first_row:])
         self._columns = RecordColumns.of(self._records)
         self._embedder_note = _tell_embedders(
             self._store.list_embedders(self._video), self._embedder
