@@ -26,6 +26,7 @@ from mmreason.senses import SenseMissingError, perceive
 from mmreason.tool_calls import AgentCall, ChoosePolicy, Perceive, ReadAgain, SearchMemory
 from mmreason.tools.calls import FAILURES, first_line
 from mmreason.tools.thumbnails import take_thumbnails
+from mmreason.tools.toolbox import HEARD
 from mmreason.types import (
     Answer,
     Check,
@@ -46,8 +47,6 @@ MOST_REREAD = 2
 """Passages of an answer that are read again."""
 MOST_TRIES = 3
 """Answers that a second reading contradicts before there is none."""
-HEARD = "speech recognition"
-"""Source of records that no subtitles are."""
 
 Steps = Generator[Step, None, None]
 
