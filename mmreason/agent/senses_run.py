@@ -123,7 +123,7 @@ class SensesRun:
                 error=item.error or None,
             )
             started = time.perf_counter()
-        if not is_whole or (self._seconds_left() or 1.0) <= 0:
+        if not is_whole or self._is_late():
             self.spent = StopReason.BUDGET_SECONDS
 
     def _answer(self, fact: FactQuestion) -> Generator[Step, None, RecordAnswer]:
@@ -187,7 +187,7 @@ class SensesRun:
                 self.checks[passage] = Check(kind=CheckKind.TRANSCRIPT, by=source, agreed=True)
         reread = [passage for passage in answer.passages if passage not in self.checks]
         for passage in reread[:MOST_REREAD]:
-            if (self._seconds_left() or 1.0) <= 0:
+            if self._is_late():
                 self.spent = StopReason.BUDGET_SECONDS
                 return
             yield from self._read_again(fact, answer, passage)
@@ -305,6 +305,10 @@ class SensesRun:
     def _seconds_left(self) -> float | None:
         limit_s = self.inquiry.budget.seconds
         return None if limit_s is None else limit_s - (time.perf_counter() - self.started)
+
+    def _is_late(self) -> bool:
+        left_s = self._seconds_left()
+        return left_s is not None and left_s <= 0
 
     def _cost(self) -> Cost:
         spent = sum((step.cost for step in self.trace), Cost())
