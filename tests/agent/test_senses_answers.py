@@ -1,4 +1,4 @@
-"""Questions about real footage are answered out of what was heard, read and named, or not at all."""
+"""Questions about real footage are answered out of what was heard, read and named, or not."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from mmreason.types import Answer, Budget, CheckKind, StopReason
 from mmreason.video import Video
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import FrameSource, Span
+from mmreason.video.world import generate
 from tests.senses.scripted import BlankVideo
 
 SAID = (
@@ -210,8 +211,8 @@ def test_no_time_leaves_no_answer_and_says_so() -> None:
     assert answer.stop_reason is StopReason.BUDGET_SECONDS and not answer.answered
 
 
-def test_a_scripted_world_is_left_to_the_model(demo_script) -> None:
-    with Video.open(demo_script) as world:
+def test_a_scripted_world_is_left_to_the_model(tmp_path) -> None:
+    with Video.open(generate.demo(7).save(tmp_path / "demo.json")) as world:
         assert why_no_world(world) == "" and why_no_world(BlankVideo()) != ""
         answer = make_reasoner(ScriptedPart("speech", SAID)).ask(world, "What is the budget?")
     assert answer.settings["policy"]["name"] != "senses"
