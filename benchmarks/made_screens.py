@@ -192,14 +192,14 @@ def make_frame(
         if width > 1180 or y + 2 * size_px > 700:
             continue
         x = int(rng.integers(40, 1240 - width))
-        box = tuple(int(v) for v in draw.textbbox((x, y), text, font=font))
+        x1, y1, x2, y2 = (int(v) for v in draw.textbbox((x, y), text, font=font))
         stroke = max(1, size_px // 12) if ground == "photograph outlined" else 0
         if ground == "photograph box":
             draw.rectangle(
                 (x - 8, y - 6, x + width + 8, y + int(1.3 * size_px) + 4), fill=(20, 20, 30)
             )
         draw.text((x, y), text, font=font, fill=ink, stroke_width=stroke, stroke_fill=(0, 0, 0))
-        lines.append(MadeLine(text=text, box_px=box))
+        lines.append(MadeLine(text=text, box_px=(x1, y1, x2, y2)))
         y += int(size_px * 1.8) + int(rng.integers(10, 60))
     return MadeFrame(
         pixels=np.asarray(image), lines=tuple(lines), ground=ground, size_px=size_px, font=font_name

@@ -220,7 +220,8 @@ def small_size_px(info: VideoInfo) -> tuple[int, int]:
 
 def to_greys(pixels: np.ndarray) -> np.ndarray:
     """int16 (N, H, W): luma 0..255 of uint8 (N, H, W, 3) RGB."""
-    red, green, blue = (pixels[..., i].astype(np.int32) for i in range(3))
+    # The weights add up to 256, so that 16 bits are enough.
+    red, green, blue = (pixels[..., i].astype(np.uint16) for i in range(3))
     return ((77 * red + 150 * green + 29 * blue) >> 8).astype(np.int16)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmreason.video.plain_text import show_line
 from mmreason.video.screen_text.types import ReadLine
 
 if TYPE_CHECKING:
@@ -54,10 +55,11 @@ class RapidReader:
         lines = []
         for corners, text, score in zip(output.boxes, output.txts, output.scores, strict=True):
             x, y = np.clip(corners[:, 0], 0, width), np.clip(corners[:, 1], 0, height)
-            if text.strip():
+            text = show_line(text)
+            if text:
                 box_px = (float(x.min()), float(y.min()), float(x.max()), float(y.max()))
                 confidence = float(np.clip(score, 0, 1))
-                lines.append(ReadLine(text=text.strip(), box_px=box_px, confidence=confidence))
+                lines.append(ReadLine(text=text, box_px=box_px, confidence=confidence))
         return tuple(lines)
 
 
