@@ -8,6 +8,7 @@ from typing import Any
 from mmreason.agent.batch import BatchTotals, Failure
 from mmreason.audit.doctor import DoctorCheck
 from mmreason.cli.cache import VideoUsageOutput
+from mmreason.cli.cache_merge import MergeOutput
 from mmreason.cli.index import Indexed
 from mmreason.cli.index_senses import VideoEstimate
 from mmreason.cli.inputs import FileFailure
@@ -209,6 +210,7 @@ OUTPUTS = (
     Output("inspect_many", "mmreason inspect FILES --json", InspectManyOutput),
     Output("cache", "mmreason cache --json", CacheOutput),
     Output("cache_video", "mmreason cache show FILE --json", VideoUsageOutput),
+    Output("cache_merge", "mmreason cache merge STORE --json", MergeOutput),
     Output("doctor", "mmreason doctor --json", DoctorOutput),
     Output("weights", "mmreason weights list|get --json", WeightsOutput),
 )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from mmreason.library.exports.items import ExportItem
 from mmreason.video.subtitles import Line, Subtitles
-from mmreason.video.types import Span
 
 _VTT = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "{": "&#123;"}
 """A brace begins a style in the other format, which some players obey in this one too."""
@@ -30,6 +29,7 @@ def format_srt(items: Sequence[ExportItem]) -> str:
     """The items as subtitles, a speaker's name before what is said.
 
     Example:
+        >>> from mmreason.video.types import Span
         >>> print(format_srt([ExportItem(span=Span(1, 2.5), text="a --> b")]), end="")
         1
         00:00:01,000 --> 00:00:02,500
@@ -46,6 +46,7 @@ def format_vtt(items: Sequence[ExportItem]) -> str:
     """The items as WebVTT, a speaker as a voice tag.
 
     Example:
+        >>> from mmreason.video.types import Span
         >>> print(format_vtt([ExportItem(span=Span(1, 2.5), text="a < b", speaker="Ann")]), end="")
         WEBVTT
         <BLANKLINE>
@@ -64,10 +65,11 @@ def format_vtt(items: Sequence[ExportItem]) -> str:
 
 
 def format_ffmetadata(items: Sequence[ExportItem], duration_s: float) -> str:
-    """Chapters that FFmpeg reads (`ffmpeg -i talk.mp4 -i chapters.ffmetadata -map_chapters 1 -c copy
-    out.mp4`): each item begins one, which lasts until the next.
+    """Chapters that FFmpeg reads: each item begins one, which lasts until the next. Put into a file
+    by `ffmpeg -i talk.mp4 -i chapters.ffmetadata -map_chapters 1 -c copy out.mp4`.
 
     Example:
+        >>> from mmreason.video.types import Span
         >>> print(format_ffmetadata([ExportItem(span=Span(0, 4), text="a=b")], 60.0), end="")
         ;FFMETADATA1
         [CHAPTER]
@@ -99,6 +101,7 @@ def format_youtube_chapters(items: Sequence[ExportItem]) -> ChapterText:
     with fewer than three YouTube shows none, which is told.
 
     Example:
+        >>> from mmreason.video.types import Span
         >>> items = [ExportItem(span=Span(s, s + 5), text=f"part {s}") for s in (0, 4, 75)]
         >>> chapters = format_youtube_chapters(items)
         >>> print(chapters.text, end="")

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 from mmreason.report.evidence_files import save_frames
 from mmreason.types import Answer, UsageError
-from mmreason.video.files import check_writable
 from mmreason.video.file_kinds import is_world_script
+from mmreason.video.files import check_writable
 from mmreason.video.reader import Video
 from mmreason.video.types import Span, VideoError
 
@@ -95,8 +95,8 @@ def save_clips(
 
 
 def cut_clip(video: Video, span: Span, folder: Path) -> ClipFile:
-    """Write the part of `video` inside `span` to a file in `folder`. Raises UsageError where there is
-    none, VideoError where the video cannot be read or the file not be written.
+    """Write the part of `video` inside `span` to a file in `folder`. Raises UsageError where there
+    is none, VideoError where the video cannot be read or the file not be written.
 
     Example:
         >>> cut_clip(Video.open("talk.mp4"), Span(12, 31), Path("proof")).method  # doctest: +SKIP

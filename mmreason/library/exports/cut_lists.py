@@ -18,8 +18,8 @@ _TITLE_CHARACTERS, _COMMENT_CHARACTERS = 70, 200
 
 def format_edl(items: Sequence[ExportItem], fps_hz: float, title: str = "mmreason") -> str:
     """A cut list of the items one after another: source times to the frame, counted from the start
-    of each file, with the file's name and the text as comments. Raises UsageError for a rate without
-    timecode and for more than 999 items.
+    of each file, with the file's name and the text as comments. Raises UsageError for a rate
+    without timecode and for more than 999 items.
 
     Example:
         >>> from mmreason.video.types import Span
