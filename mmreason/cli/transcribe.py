@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
@@ -100,18 +102,22 @@ def transcribe_files(
     wanted_span = None if span is None else _parse_span(span)
     inputs = expand_paths(files)
     names = [word.strip() for word in (hotwords or "").split(",")]
-    with show_progress(f"loading {asr}"):
-        recogniser = load_recogniser(
-            asr,
-            hotwords=[name for name in names if name],
-            language=language,
-            api_key=api_key(asr, api_key_file, os.environ.get("OPENAI_API_KEY")),
-            served_model=served_model or "whisper-1",
-        )
     taken: set[Path] = set()
 
+    @cache
+    def load() -> Recogniser:
+        # At the first file that needs it: subtitles may be there for all of them.
+        with show_progress(f"loading {asr}"):
+            return load_recogniser(
+                asr,
+                hotwords=[name for name in names if name],
+                language=language,
+                api_key=api_key(asr, api_key_file, os.environ.get("OPENAI_API_KEY")),
+                served_model=served_model or "whisper-1",
+            )
+
     def act(path: Path) -> TranscribedFile:
-        said = _transcribe_file(path, recogniser, wanted_span, language, subtitles)
+        said = _transcribe_file(path, load, wanted_span, language, subtitles)
         target = None if out is None else _write(said, out, path, chosen, taken)
         done = TranscribedFile(
             path=str(path),
@@ -135,7 +141,7 @@ def transcribe_files(
 
 def _transcribe_file(
     path: Path,
-    recogniser: Recogniser,
+    load: Callable[[], Recogniser],
     span: Span | None,
     language: str | None,
     takes_subtitles: bool,
@@ -147,6 +153,10 @@ def _transcribe_file(
     from mmreason.video.types import format_time
 
     check_file(path)
+    read = find_transcript(path, language=language, span=span) if takes_subtitles else None
+    if read is not None and read.source:
+        return read
+    recogniser = load()
     windows = open_window_file(cache_folder() / "speech", hash_content(path), recogniser)
     with show_progress(path.name) as say:
 
@@ -154,13 +164,8 @@ def _transcribe_file(
             total = "" if total_s is None else f" of {format_time(total_s)}"
             say(f"{path.name}: {format_time(done_s)}{total}")
 
-        if not takes_subtitles:
-            return transcribe(path, recogniser, span=span, on_progress=tell, windows=windows)
-        said = find_transcript(
-            path, recogniser, language=language, span=span, on_progress=tell, windows=windows
-        )
-    assert said is not None  # there is a recogniser
-    return said
+        heard = transcribe(path, recogniser, span=span, on_progress=tell, windows=windows)
+    return heard if read is None else replace(heard, notes=(*read.notes, *heard.notes))
 
 
 def _write(

@@ -181,6 +181,19 @@ def _timeline(stage: Stage) -> list[list[object]]:
     ]
 
 
+def _transcribe(stage: Stage) -> list[list[object]]:
+    lines = f"1\n00:00:00,000 --> 00:00:02,000\nThe budget {SUBTITLE_TEXT}\n"
+    Path(stage.clip).with_suffix(".srt").write_text(lines, encoding="utf-8", errors="replace")
+    return [
+        ["transcribe", stage.clip],
+        ["transcribe", stage.clip, "--format", "vtt", "--out", stage.folder / f"{EVIL_NAME}out"],
+        ["transcribe", stage.clip, f"{EVIL}.mp4", "--format", "json"],
+        ["transcribe", stage.clip, "--no-subtitles", "--asr", EVIL],
+        ["transcribe", stage.clip, "--format", EVIL],
+        ["transcribe", stage.clip, "--span", EVIL],
+    ]
+
+
 def _eval_public(stage: Stage) -> list[list[object]]:
     row = {"q_uid": EVIL_NAME, "question": IN_TEXT}
     row |= {f"option {number}": f"{IN_TEXT} {number}" for number in range(5)}
@@ -216,6 +229,7 @@ CASES: dict[str, Case] = {
         ["caption", stage.clip, "--model", EVIL],
         ["caption", f"{EVIL}.mp4"],
     ],
+    "transcribe": _transcribe,
     "ground": lambda stage: [
         ["ground", stage.clip, f"star {IN_TEXT}", "--out", stage.folder / f"{EVIL_NAME}.png"],
         ["ground", stage.clip, f"nothing {IN_TEXT}"],

@@ -83,7 +83,7 @@ def transcribe(
     languages = Counter[str]()
     for segment in segments:
         languages[segment.language] += len(segment.text)
-    if not segments and all(verdict == "no speech" for _, verdict in judged):
+    if not judged:
         notes.append("nobody speaks")
     return Transcript(
         segments=segments,
@@ -142,7 +142,8 @@ def _judge_window(
         if windows is not None:
             windows.keep_window(window.key, segments)
     activities = [window.activity_over(segment.span) for segment in segments]
-    return list(zip(segments, judge_segments(segments, activities), strict=True))
+    judged = list(zip(segments, judge_segments(segments, activities), strict=True))
+    return [*judged, *((Segment(span, ""), "no speech") for span in window.list_unheard(segments))]
 
 
 def _refusals(judged: list[tuple[Segment, Verdict]], recogniser: Recogniser) -> Iterator[str]:
@@ -157,6 +158,10 @@ def _refusals(judged: list[tuple[Segment, Verdict]], recogniser: Recogniser) -> 
             )
         else:
             yield f"speech that was not understood; nothing was written for {spans}"
+    doubtful = _joined(s.span for s, verdict in judged if verdict == "no speech")
+    if doubtful:
+        only = " (this model hears English only)" if recogniser.languages == ("en",) else ""
+        yield f"sound that may be speech was left out{only}: {_listed(doubtful)}"
     repeated = _joined(s.span for s, verdict in judged if verdict == "repeats")
     if repeated:
         yield f"the model repeated itself; nothing was written for {_listed(repeated)}"
