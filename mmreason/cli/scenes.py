@@ -125,6 +125,7 @@ def _write_page(scenes: SceneList, html: Path) -> None:
 
 def _write_export(scenes: SceneList, records: Sequence[MemoryRecord], target: Path) -> None:
     from mmreason.library.exports import ExportItem, to_export_item, write_export
+    from mmreason.library.exports.timecode import find_frame_rate
     from mmreason.video import Video
 
     path = str(scenes.video.path)
@@ -133,7 +134,12 @@ def _write_export(scenes: SceneList, records: Sequence[MemoryRecord], target: Pa
     else:
         items = [to_export_item(record, path) for record in records]
     with Video.open(scenes.video.path) as video:
-        rate_hz = video.info.mean_fps_hz
+        rate_hz: float | None = video.info.mean_fps_hz
+    try:
+        find_frame_rate(rate_hz)
+    except UsageError:
+        # What timecode does not count (a phone's own rate) is written at 25, which is told.
+        rate_hz = None
     written = write_export(
         items,
         target,
