@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -212,7 +212,7 @@ def _read_part(
     return part
 
 
-def _load_embedder(name: str | None) -> Embedder | str:
+def _load_embedder(name: str | None) -> Embedder | Literal["auto"]:
     quiet_libraries()
     if name is None:
         return "auto"
