@@ -17,8 +17,8 @@ from mmreason.memory.records import (
     MemoryRecord,
 )
 
-SPEAKING: tuple[Channel, ...] = ("event", "entity", "screen_text", "speech", "label")
-"""Channels whose records have words of their own."""
+SEARCHED: tuple[Channel, ...] = tuple(channel for channel in CHANNELS if channel != "shot")
+"""Channels of a search that names none."""
 OBSERVED: tuple[Channel, ...] = ("event", "entity", "screen_text")
 """Channels that a model which watches writes. The others, and what a sense reads on a screen, do
 not depend on it."""
@@ -82,8 +82,8 @@ class RecordColumns:
         """Which records of the lowest level a query is about: bool (n,). Of what models observed
         only what `model` did."""
         rows = self.is_leaf & self._is_by(model)
-        # Shots and stills say nothing by themselves: only who asks for them gets them.
-        channels = query.channels or SPEAKING
+        # Shots have no words of their own: only who asks for them gets them.
+        channels = query.channels or SEARCHED
         rows &= np.isin(self.channel, [CHANNELS.index(channel) for channel in channels])
         if query.span is not None:
             start_s, end_s = query.span.start_s, query.span.end_s
