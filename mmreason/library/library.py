@@ -93,9 +93,9 @@ class Library:
 
     @cached_property
     def _loaded_embedder(self) -> tuple[Embedder | None, str]:
-        if self._embedder != "auto":
-            return self._embedder, ""
-        return load_default_embedder()
+        if isinstance(self._embedder, str):
+            return load_default_embedder()
+        return self._embedder, ""
 
     @cached_property
     def _index(self) -> LibraryIndex:

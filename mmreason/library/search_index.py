@@ -183,7 +183,7 @@ class LibraryIndex:
         self._channel = np.array([number[r.channel] for r in self.records], np.int8)
         self._start_s = np.array([r.span.start_s for r in self.records])
         self._end_s = np.array([r.span.end_s for r in self.records])
-        everything = MemoryQuery("all")
+        everything = MemoryQuery("all", channels=CHANNELS)
         order = np.argsort(self.video_of, kind="stable")
         edges = np.searchsorted(self.video_of[order], np.arange(len(self._videos) + 1))
         for i, state in enumerate(self._states):

@@ -149,3 +149,17 @@ def test_scenes_are_listed(
     scenes = json.loads(capsys.readouterr().out)["scenes"]
     assert [scene["span"] for scene in scenes] == [[0, 2], [2, 4]]
     assert page.read_text().count("data:image/jpeg") == 2
+
+
+def test_what_was_found_is_exported(
+    video_folder: Path, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["scenes", str(video_folder / "cook.mp4"), "--store", store.path]
+    table, cuts = tmp_path / "found.csv", tmp_path / "cuts.edl"
+    exports = ["--export", str(table), "--export", str(cuts), "--channel", "speech"]
+    assert main([*command, *exports]) == 0
+    assert "Now chop two onions" in table.read_text() and "frying pan" not in table.read_text()
+    assert "frying pan, kitchenware" in cuts.read_text()
+    assert f"export: {table}, 2 lines" in capsys.readouterr().err
+    assert main([*command, "--export", str(tmp_path / "found.docx")]) == 2
+    assert "exports end in .csv, .srt" in capsys.readouterr().err

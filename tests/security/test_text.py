@@ -221,6 +221,8 @@ CASES: dict[str, Case] = {
     "scenes": lambda stage: [
         ["scenes", stage.clip],
         ["scenes", stage.clip, "--html", stage.folder / f"{EVIL_NAME}scenes.html"],
+        ["scenes", stage.clip, "--export", stage.folder / f"{EVIL_NAME}.edl"],
+        ["scenes", stage.clip, "--export", f"{EVIL}.none"],
         ["scenes", f"{EVIL}.mp4"],
     ],
     "skill": lambda _: [["skill", EVIL]],
