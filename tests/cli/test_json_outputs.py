@@ -120,7 +120,10 @@ def test_other_verbs_fit(printed: Printed, clip: Path, tmp_path: Path) -> None:
     check("sample", printed("sample", clip, "--n", 3, "--dump", tmp_path / "frames"))
     check("sample", printed("sample", clip, "--n", 3))
     check("sample_many", printed("sample", clip, clip.parent, "--n", 2))
+    check("index_estimate", printed("index", clip, "--with", "shots", "--dry-run"))
+    check("index", printed("index", clip, "--with", "shots"))
     check("cache", printed("cache"))
+    check("cache_video", printed("cache", "show", clip, "--records"))
 
 
 @pytest.mark.slow
