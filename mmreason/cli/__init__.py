@@ -18,6 +18,7 @@ import typer
 from mmreason.cli.ask import ask_video
 from mmreason.cli.bench import bench_app
 from mmreason.cli.cache import cache_app
+from mmreason.cli.cache_merge import merge_stores
 from mmreason.cli.caption import caption_video
 from mmreason.cli.common import print_line, print_notice
 from mmreason.cli.data import data_app
@@ -146,6 +147,9 @@ _add_verb(run_demo, "mmreason demo --seed 3 | mmreason demo --check 10")
 _add_verb(serve_mcp, "mmreason mcp --root ~/Videos")
 _add_verb(print_skill, "mmreason skill > .claude/skills/mmreason/SKILL.md")
 _add_verb(check_installation, "mmreason doctor --json")
+cache_app.command(
+    "merge", epilog="Example: mmreason cache merge talks.shard-*.sqlite3 --store talks.sqlite3"
+)(merge_stores)
 app.add_typer(cache_app, name="cache", epilog="Example: mmreason cache show talk.mp4")
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")

@@ -131,9 +131,14 @@ def correct_record(
     )
     insert_records(connection, video, "", () if new is None else (new,))
     insert_correction(connection, video, correction)
-    _delete_where(connection, "video = ? AND id = ?", (video, record.id))
-    connection.execute("DELETE FROM vectors WHERE video = ? AND id = ?", (video, record.id))
+    delete_record(connection, video, record.id)
     return new
+
+
+def delete_record(connection: sqlite3.Connection, video: str, record_id: str) -> None:
+    """Forget one record and its embeddings."""
+    _delete_where(connection, "video = ? AND id = ?", (video, record_id))
+    connection.execute("DELETE FROM vectors WHERE video = ? AND id = ?", (video, record_id))
 
 
 def delete_channel(connection: sqlite3.Connection, video: str, channel: Channel) -> int:

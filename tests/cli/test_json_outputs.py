@@ -124,6 +124,9 @@ def test_other_verbs_fit(printed: Printed, clip: Path, tmp_path: Path) -> None:
     check("index", printed("index", clip, "--with", "shots"))
     check("cache", printed("cache"))
     check("cache_video", printed("cache", "show", clip, "--records"))
+    shard = tmp_path / "shard.sqlite3"
+    assert printed("index", clip, "--levels", "high", "--store", shard)["failures"] == []
+    check("cache_merge", printed("cache", "merge", shard, "--store", tmp_path / "all.sqlite3"))
 
 
 @pytest.mark.slow

@@ -107,6 +107,15 @@ def _cache(stage: Stage) -> list[list[object]]:
     ]
 
 
+def _cache_merge(stage: Stage) -> list[list[object]]:
+    path = stage.folder / f"{EVIL_NAME}.sqlite3"
+    with Store.open(path) as store:
+        store.put("key", {"text": EVIL}, video=IN_TEXT, model=IN_TEXT)
+    text = stage.write("text.sqlite3", "this is no store" * 50)
+    merged = stage.folder / "merged.sqlite3"
+    return [["cache", "merge", source, "--store", merged] for source in (path, text, EVIL)]
+
+
 def _train_report(stage: Stage) -> list[list[object]]:
     from mmreason.training.monitoring import RunLog
     from tests.fakes.made_up_runs import reports
@@ -225,9 +234,11 @@ CASES: dict[str, Case] = {
         ["sample", stage.clip, "--plan", EVIL],
     ],
     "inspect": _inspect,
-    "cache show": lambda stage: [*_cache(stage), *_cache_video("show")(stage)],
+    "cache show": _cache_video("show"),
     "cache forget": _cache_video("forget"),
     "cache correct": _cache_video("correct"),
+    "cache": _cache,
+    "cache merge": _cache_merge,
     "demo": lambda stage: [
         ["demo", "--out", stage.clip, "--model", EVIL],
         ["demo", "--check", 1, "--store", EVIL],

@@ -60,8 +60,8 @@ def read_screen(
 
     Reads forward in bounded memory. After `limit_s` seconds it stops: the result's `span` is the
     part that was read, and a note says so. `on_progress` is told the time (seconds of the video) up
-    to which it was read. Between two readings it asks `stopping.check_stop`. Raises VideoError for a
-    span outside the video and for a video that cannot be read, and ValueError for a limit that is
+    to which it was read. Between two readings it asks `stopping.check_stop`. Raises VideoError for
+    a span outside the video and for a video that cannot be read, and ValueError for a limit that is
     not above 0.
 
     Example:
