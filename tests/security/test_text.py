@@ -234,10 +234,9 @@ CASES: dict[str, Case] = {
         ["sample", stage.clip, "--plan", EVIL],
     ],
     "inspect": _inspect,
-    "cache show": _cache_video("show"),
+    "cache show": lambda stage: [*_cache_video("show")(stage), *_cache(stage)],
     "cache forget": _cache_video("forget"),
     "cache correct": _cache_video("correct"),
-    "cache": _cache,
     "cache merge": _cache_merge,
     "demo": lambda stage: [
         ["demo", "--out", stage.clip, "--model", EVIL],
