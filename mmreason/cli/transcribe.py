@@ -99,7 +99,7 @@ def transcribe_files(
         names = ", ".join(get_args(Format))
         raise UsageError(f"--format {format_name}: expected one of {names}")
     chosen = cast("TranscriptFormat", format_name)
-    wanted_span = None if span is None else _parse_span(span)
+    span_s = None if span is None else _parse_span(span)
     inputs = expand_paths(files)
     names = [word.strip() for word in (hotwords or "").split(",")]
     taken: set[Path] = set()
@@ -117,20 +117,20 @@ def transcribe_files(
             )
 
     def act(path: Path) -> TranscribedFile:
-        said = _transcribe_file(path, load, wanted_span, language, subtitles)
-        target = None if out is None else _write(said, out, path, chosen, taken)
+        transcript = _transcribe_file(path, load, span_s, language, subtitles)
+        target = None if out is None else _write(transcript, out, path, chosen, taken)
         done = TranscribedFile(
             path=str(path),
-            language=said.language,
-            source=said.source,
-            model=said.model,
-            segments=said.segments,
-            notes=said.notes,
+            language=transcript.language,
+            source=transcript.source,
+            model=transcript.model,
+            segments=transcript.segments,
+            notes=transcript.notes,
             out="" if target is None else str(target),
         )
         # As each file is done: an interruption keeps what was printed.
         if not as_json:
-            _print_file(done, said, chosen, many=inputs.many)
+            _print_file(done, transcript, chosen, many=inputs.many)
         return done
 
     work = work_through(inputs.files, act, "transcribing")
@@ -169,7 +169,7 @@ def _transcribe_file(
 
 
 def _write(
-    said: Transcript, folder: Path, path: Path, chosen: TranscriptFormat, taken: set[Path]
+    transcript: Transcript, folder: Path, path: Path, chosen: TranscriptFormat, taken: set[Path]
 ) -> Path:
     """Raises ValueError where the file is there already: nothing is overwritten."""
     from mmreason.video.files import write_atomic
@@ -186,11 +186,11 @@ def _write(
             f"{target} is there already and is not overwritten; remove it or give "
             "another folder with --out"
         )
-    return write_atomic(target, write_transcript(said, chosen).encode())
+    return write_atomic(target, write_transcript(transcript, chosen).encode())
 
 
 def _print_file(
-    done: TranscribedFile, said: Transcript, chosen: TranscriptFormat, *, many: bool
+    done: TranscribedFile, transcript: Transcript, chosen: TranscriptFormat, *, many: bool
 ) -> None:
     from mmreason.report.text import format_count
     from mmreason.video.speech.writers import write_transcript
@@ -201,7 +201,7 @@ def _print_file(
     else:
         if many:
             print_line(f"{done.path}: {lines} of speech")
-        for row in write_transcript(said, chosen).splitlines():
+        for row in write_transcript(transcript, chosen).splitlines():
             print_line(row)
     for note in done.notes:
         print_notice(f"{done.path}: {note}")

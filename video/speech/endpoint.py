@@ -146,8 +146,8 @@ class EndpointRecogniser:
         try:
             value = parse_json(body, most_bytes=_MOST_BYTES, odd_numbers_as_null=True)
         except JsonInputError as error:
-            said = self._said(body)
-            raise RecogniserError(f"{self._url}{_PATH}: expected JSON, found {said!r}") from error
+            quote = self._said(body)
+            raise RecogniserError(f"{self._url}{_PATH}: expected JSON, found {quote!r}") from error
         if not isinstance(value, dict):
             raise RecogniserError(f"{self._url}{_PATH}: expected a JSON object")
         return value
