@@ -26,7 +26,7 @@ from mmreason.json_values import to_json
 from mmreason.video.speech.transcript import Segment
 
 if TYPE_CHECKING:
-    from mmreason.video.speech import Recogniser, Transcript, TranscriptFormat
+    from mmreason.video.speech import Recogniser, Transcript, TranscriptFormat, WindowFile
     from mmreason.video.types import Span
 
 Format = Literal["srt", "vtt", "json", "text"]
@@ -146,18 +146,21 @@ def _transcribe_file(
     language: str | None,
     takes_subtitles: bool,
 ) -> Transcript:
-    from mmreason.cache_folder import cache_folder
+    from mmreason.video.audio import list_audio_tracks
     from mmreason.video.backends.base import check_file
-    from mmreason.video.files import hash_content
-    from mmreason.video.speech import find_transcript, open_window_file, transcribe
+    from mmreason.video.speech import Transcript, find_transcript, transcribe
     from mmreason.video.types import format_time
 
     check_file(path)
     read = find_transcript(path, language=language, span=span) if takes_subtitles else None
     if read is not None and read.source:
         return read
+    notes = () if read is None else read.notes
+    # Before a recogniser is loaded for nothing.
+    if not list_audio_tracks(path):
+        return Transcript(segments=(), source="", notes=(*notes, "has no sound"))
     recogniser = load()
-    windows = open_window_file(cache_folder() / "speech", hash_content(path), recogniser)
+    windows, fault = _open_windows(path, recogniser)
     with show_progress(path.name) as say:
 
         def tell(done_s: float, total_s: float | None) -> None:
@@ -165,7 +168,21 @@ def _transcribe_file(
             say(f"{path.name}: {format_time(done_s)}{total}")
 
         heard = transcribe(path, recogniser, span=span, on_progress=tell, windows=windows)
-    return heard if read is None else replace(heard, notes=(*read.notes, *heard.notes))
+    fault = fault or ("" if windows is None else windows.fault)
+    unkept = (f"what was heard is not kept for another run: {fault}",) if fault else ()
+    return replace(heard, notes=(*notes, *heard.notes, *unkept))
+
+
+def _open_windows(path: Path, recogniser: Recogniser) -> tuple[WindowFile | None, str]:
+    """Where what is heard in `path` is kept, or why it is not."""
+    from mmreason.cache_folder import CacheFolderError, cache_folder
+    from mmreason.video.files import hash_content
+    from mmreason.video.speech import open_window_file
+
+    try:
+        return open_window_file(cache_folder() / "speech", hash_content(path), recogniser), ""
+    except (OSError, CacheFolderError) as error:
+        return None, str(error)
 
 
 def _write(

@@ -187,7 +187,7 @@ def _can_seek(sound: Sound) -> bool:
     # Second 0 of a file without a film is its first sample, which is known from the start alone.
     start = sound.stream.start_time
     names = sound.container.format.name
-    return (sound.is_timed_by_film or start == 0) and names.startswith(_SEEKABLE)
+    return (sound.is_timed_by_film or not start) and names.startswith(_SEEKABLE)
 
 
 def _place(sound: Sound, span: Span | None, latest_first_s: float = math.inf) -> Iterator[Piece]:
@@ -197,7 +197,8 @@ def _place(sound: Sound, span: Span | None, latest_first_s: float = math.inf) ->
     next_position = -(2**62) if span is None else round(span.start_s * rate_hz)
     end = 2**62 if span is None else next_position + round(span.duration_s * rate_hz)
     run: _Run | None = None
-    origin_s = 0.0 if sound.is_timed_by_film else None
+    # After a seek the first sample is not met; `_can_seek` knows that it stands at 0.
+    origin_s = 0.0 if sound.is_timed_by_film or latest_first_s < math.inf else None
     for frame in _frames(sound):
         time_s = _time_of(frame)
         if time_s is not None:
@@ -205,7 +206,8 @@ def _place(sound: Sound, span: Span | None, latest_first_s: float = math.inf) ->
             origin_s = time_s if origin_s is None else origin_s
             time_s -= origin_s
         # Without a stamp it is not known where the seek has landed.
-        if run is None and latest_first_s < math.inf and (time_s or math.inf) > latest_first_s:
+        is_unknown = time_s is None and latest_first_s < math.inf
+        if run is None and (is_unknown or (time_s or 0.0) > latest_first_s):
             raise _LandedLateError
         if run is None:
             run = _Run(frame, time_s or 0.0, rate_hz)

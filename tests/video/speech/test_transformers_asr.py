@@ -45,8 +45,7 @@ def save_whisper(folder: Path) -> None:
         begin_suppress_tokens=None,
     )
     model = transformers.WhisperForConditionalGeneration(config)
-    model.generation_config.is_multilingual = False
-    model.generation_config.no_timestamps_token_id = 1
+    model.generation_config.update(is_multilingual=False, no_timestamps_token_id=1)
     model.save_pretrained(folder)
     transformers.WhisperProcessor(
         transformers.WhisperFeatureExtractor(feature_size=80), words
@@ -72,7 +71,7 @@ def save_moonshine(folder: Path) -> None:
     )
     model = transformers.MoonshineForConditionalGeneration(config)
     # Of zeros no logit is the largest: it writes letters, and does not end at once.
-    model.get_input_embeddings().weight.data[:3] = 0
+    model.state_dict()["model.decoder.embed_tokens.weight"][:3] = 0
     model.save_pretrained(folder)
     transformers.Wav2Vec2Processor(transformers.Wav2Vec2FeatureExtractor(), words).save_pretrained(
         folder
