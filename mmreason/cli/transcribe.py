@@ -26,7 +26,7 @@ from mmreason.json_values import to_json
 from mmreason.video.speech.transcript import Segment
 
 if TYPE_CHECKING:
-    from mmreason.video.speech import Recogniser, Transcript, TranscriptFormat
+    from mmreason.video.speech import Recogniser, Transcript, TranscriptFormat, WindowFile
     from mmreason.video.types import Span
 
 Format = Literal["srt", "vtt", "json", "text"]
@@ -99,7 +99,7 @@ def transcribe_files(
         names = ", ".join(get_args(Format))
         raise UsageError(f"--format {format_name}: expected one of {names}")
     chosen = cast("TranscriptFormat", format_name)
-    wanted_span = None if span is None else _parse_span(span)
+    span_s = None if span is None else _parse_span(span)
     inputs = expand_paths(files)
     names = [word.strip() for word in (hotwords or "").split(",")]
     taken: set[Path] = set()
@@ -117,20 +117,20 @@ def transcribe_files(
             )
 
     def act(path: Path) -> TranscribedFile:
-        said = _transcribe_file(path, load, wanted_span, language, subtitles)
-        target = None if out is None else _write(said, out, path, chosen, taken)
+        transcript = _transcribe_file(path, load, span_s, language, subtitles)
+        target = None if out is None else _write(transcript, out, path, chosen, taken)
         done = TranscribedFile(
             path=str(path),
-            language=said.language,
-            source=said.source,
-            model=said.model,
-            segments=said.segments,
-            notes=said.notes,
+            language=transcript.language,
+            source=transcript.source,
+            model=transcript.model,
+            segments=transcript.segments,
+            notes=transcript.notes,
             out="" if target is None else str(target),
         )
         # As each file is done: an interruption keeps what was printed.
         if not as_json:
-            _print_file(done, said, chosen, many=inputs.many)
+            _print_file(done, transcript, chosen, many=inputs.many)
         return done
 
     work = work_through(inputs.files, act, "transcribing")
@@ -146,18 +146,21 @@ def _transcribe_file(
     language: str | None,
     takes_subtitles: bool,
 ) -> Transcript:
-    from mmreason.cache_folder import cache_folder
+    from mmreason.video.audio import list_audio_tracks
     from mmreason.video.backends.base import check_file
-    from mmreason.video.files import hash_content
-    from mmreason.video.speech import find_transcript, open_window_file, transcribe
+    from mmreason.video.speech import Transcript, find_transcript, transcribe
     from mmreason.video.types import format_time
 
     check_file(path)
     read = find_transcript(path, language=language, span=span) if takes_subtitles else None
     if read is not None and read.source:
         return read
+    notes = () if read is None else read.notes
+    # Before a recogniser is loaded for nothing.
+    if not list_audio_tracks(path):
+        return Transcript(segments=(), source="", notes=(*notes, "has no sound"))
     recogniser = load()
-    windows = open_window_file(cache_folder() / "speech", hash_content(path), recogniser)
+    windows, fault = _open_windows(path, recogniser)
     with show_progress(path.name) as say:
 
         def tell(done_s: float, total_s: float | None) -> None:
@@ -165,11 +168,25 @@ def _transcribe_file(
             say(f"{path.name}: {format_time(done_s)}{total}")
 
         heard = transcribe(path, recogniser, span=span, on_progress=tell, windows=windows)
-    return heard if read is None else replace(heard, notes=(*read.notes, *heard.notes))
+    fault = fault or ("" if windows is None else windows.fault)
+    unkept = (f"what was heard is not kept for another run: {fault}",) if fault else ()
+    return replace(heard, notes=(*notes, *heard.notes, *unkept))
+
+
+def _open_windows(path: Path, recogniser: Recogniser) -> tuple[WindowFile | None, str]:
+    """Where what is heard in `path` is kept, or why it is not."""
+    from mmreason.cache_folder import CacheFolderError, cache_folder
+    from mmreason.video.files import hash_content
+    from mmreason.video.speech import open_window_file
+
+    try:
+        return open_window_file(cache_folder() / "speech", hash_content(path), recogniser), ""
+    except (OSError, CacheFolderError) as error:
+        return None, str(error)
 
 
 def _write(
-    said: Transcript, folder: Path, path: Path, chosen: TranscriptFormat, taken: set[Path]
+    transcript: Transcript, folder: Path, path: Path, chosen: TranscriptFormat, taken: set[Path]
 ) -> Path:
     """Raises ValueError where the file is there already: nothing is overwritten."""
     from mmreason.video.files import write_atomic
@@ -186,11 +203,11 @@ def _write(
             f"{target} is there already and is not overwritten; remove it or give "
             "another folder with --out"
         )
-    return write_atomic(target, write_transcript(said, chosen).encode())
+    return write_atomic(target, write_transcript(transcript, chosen).encode())
 
 
 def _print_file(
-    done: TranscribedFile, said: Transcript, chosen: TranscriptFormat, *, many: bool
+    done: TranscribedFile, transcript: Transcript, chosen: TranscriptFormat, *, many: bool
 ) -> None:
     from mmreason.report.text import format_count
     from mmreason.video.speech.writers import write_transcript
@@ -201,7 +218,7 @@ def _print_file(
     else:
         if many:
             print_line(f"{done.path}: {lines} of speech")
-        for row in write_transcript(said, chosen).splitlines():
+        for row in write_transcript(transcript, chosen).splitlines():
             print_line(row)
     for note in done.notes:
         print_notice(f"{done.path}: {note}")
