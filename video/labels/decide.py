@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -25,6 +25,7 @@ _PLACE_LEVEL = 0.5
 """Share of the strongest response from which on a cell belongs to the place."""
 
 
+@runtime_checkable
 class Locator(Protocol):
     """A classifier that can tell where its classes respond."""
 
@@ -76,15 +77,14 @@ def find_place(label: Label, frame: np.ndarray, classifier: Classifier, info: Vi
     """The label with its weak place in `frame` (1, H, W, 3), where the classifier can tell one and
     the label is sure; the place is where the class activation map is at half its strength or
     more."""
-    if not label.is_sure or not hasattr(classifier, "locate"):
+    if not label.is_sure or not isinstance(classifier, Locator):
         return label
-    locator: Locator = classifier  # type: ignore[assignment]
     columns = [
         column
         for column, item in enumerate(classifier.classes)
         if label.name == item.name or label.name in item.parents
     ]
-    response = locator.locate(frame, [columns])[0]
+    response = classifier.locate(frame, [columns])[0]
     strong = response >= _PLACE_LEVEL * max(float(response.max()), 1e-9)
     rows, across = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
     if not len(rows):
