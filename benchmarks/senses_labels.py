@@ -4,8 +4,8 @@
     python benchmarks/senses_labels.py build/label-pictures > benchmarks/results/senses/labels.md
 
 What each picture is was said by hand (`senses_labels_truth.tsv`). Pictures are parted into two
-halves by a hash of their names. `--fit` makes the fits that tell photographs from other pictures
-on the first half and writes `video/labels/photograph.safetensors`; the tables measure on the second.
+halves by a hash of their names. `--fit` makes the fits that tell photographs from other pictures on
+the first half and writes `video/labels/photograph.safetensors`; the second half measures them.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def main() -> int:
         return 0
     print("# Labels\n\n`python benchmarks/senses_labels.py PICTURES`\n")
     print_pictures(pictures, classifier)
-    print_clips(args.pictures, classifier)
     print_movement(pictures)
+    print_clips(args.pictures, classifier)
     if args.shots:
         print_shots(args.shots, args.shot_weights)
     return 0
@@ -249,6 +249,7 @@ def judge_labels(
 
 
 def print_clips(folder: Path, classifier: EfficientNetLite) -> None:
+    """At most the first 20 s of each clip."""
     print("\n## Clips that packages ship\n\nWhat is said surely of each, and how it looks.\n")
     print("| clip | shots | labels | movement | notes |\n| --- | --- | --- | --- | --- |")
     for path in sorted(folder.glob("*/*")):
@@ -256,12 +257,14 @@ def print_clips(folder: Path, classifier: EfficientNetLite) -> None:
             continue
         try:
             with Video.open(path) as video:
-                span = video.info.span.clip(Span(0, 30))
+                span = video.info.span.clip(Span(0, 20))
                 found = label_video(video, classifier, span=span)
         except VideoError as error:
             print(f"| {path.parent.name}/{path.name} | cannot be read: {error} | | | |")
             continue
-        print(f"| {path.parent.name}/{path.name} | {len(found.shots)} | {_tell(found)} |")
+        print(
+            f"| {path.parent.name}/{path.name} | {len(found.shots)} | {_tell(found)} |", flush=True
+        )
 
 
 def _tell(found: VideoLabels) -> str:

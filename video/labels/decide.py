@@ -1,8 +1,8 @@
 """From probabilities to labels: what is said, how widely, and what is left unsaid.
 
 A class is named where its own probability is high enough; else a kind, the narrowest whose classes
-together are. The two thresholds were chosen on one half of the pictures of
-`benchmarks/senses_labels.py` and measured on the other.
+together are. The two thresholds are the lowest at which nothing wrong was said of one half of the
+pictures of `benchmarks/senses_labels.py`; they were measured on the other half.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mmreason.video.labels.classes import ImageClass, sum_parents
 from mmreason.video.labels.types import Classifier, Label
 from mmreason.video.types import Span, VideoInfo
 
-SURE_CLASS, SURE_KIND = 0.6, 0.7
+SURE_CLASS, SURE_KIND = 0.75, 0.75
 _WORTH_TELLING = 0.15
 """Least probability of a class that is told as unsure."""
 _MOST_UNSURE = 3

@@ -39,8 +39,8 @@ def label_video(
     """What `video`, or its part inside `span`, shows, shot by shot.
 
     One to three frames of each shot are classified, and three of every 20 s of a longer one;
-    colours, light and movement come from small pictures, five a second. `shots` are those of the stretch
-    where they are known; else they are looked for first, which decodes the video once more.
+    colours, light and movement come from small pictures, five a second. `shots` are those of the
+    stretch where they are known; else they are looked for first, which decodes the video once more.
     `on_progress` is told the time (seconds) up to which the video was seen. Raises VideoError for a
     video that cannot be read.
 
@@ -183,8 +183,8 @@ def pick_times(part: Span, keyframe_times_s: Sequence[float]) -> list[float]:
 
 
 def _merge_labels(labels: Sequence[Label], starts_s: Sequence[float]) -> tuple[Label, ...]:
-    """Parts of one shot that are named alike become one label, with the mean confidence, weighted by
-    length; in order of time, the surest first."""
+    """Parts of one shot that are named alike become one label, with the mean confidence, weighted
+    by length; in order of time, the surest first."""
     merged: list[Label] = []
     for label in sorted(labels, key=lambda item: (item.name, item.is_sure, item.span)):
         last = merged[-1] if merged else None

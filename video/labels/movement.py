@@ -1,7 +1,7 @@
-"""What moves, from small pictures in one pass: the camera, or something before a camera that rests.
+"""What moves, from small pictures in one pass: the camera, or something before one that rests.
 
 Corners are followed from look to look (Lucas and Kanade 1981) and a shift, turn and scale is fitted
-to most of them (RANSAC): that is the camera's. Where it rests, what differs is something that moves.
+to most of them (RANSAC): that is the camera's. Where it rests, what differs is what moves.
 """
 
 from __future__ import annotations

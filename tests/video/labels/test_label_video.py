@@ -126,7 +126,7 @@ def test_long_shots_are_named_by_parts_that_are_joined_where_alike(tmp_path: Pat
 
 def test_a_class_above_its_threshold_comes_before_its_kind() -> None:
     probabilities = np.zeros(1000)
-    probabilities[[281, 817]] = 0.61, 0.39
+    probabilities[[281, 817]] = 0.76, 0.24
     labels = decide_labels(probabilities, read_classes(), Span(0, 1), "m")
     assert [(item.name, item.is_sure) for item in labels] == [
         ("tabby", True),
