@@ -63,6 +63,14 @@ def test_channels_go_by_the_names_of_people(
     assert {hit.channel for hit in library.search("budget", names).hits} == channels
 
 
+@pytest.mark.parametrize(
+    "text", ["Show me the frying pan.", "In which part of the video is a pan visible?"]
+)
+def test_a_question_to_be_shown_a_thing_finds_its_label(library: Library, text: str) -> None:
+    assert library.search(text).hits[0].channel == "label"
+    assert not library.search("In which part of the video is a violin visible?").hits
+
+
 def test_shots_are_not_searched_and_no_channel(library: Library) -> None:
     assert not library.search("shot").hits
     with pytest.raises(UsageError, match="channels are any, speech, screen, labels, visual"):
