@@ -4,13 +4,14 @@ or far, among all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from mmreason.library.label_questions import reduce_to_things
 from mmreason.library.videos import LibraryVideo, add_subtitles, is_indexed
+from mmreason.memory.hierarchy import measure_covered_s
 from mmreason.memory.ranking import (
     COVERAGE_FLOOR,
     COVERAGE_WITH_MEANING,
@@ -61,6 +62,8 @@ class _VideoState:
     last_number: int = 0
     is_indexed: bool = False
     looked_for_subtitles: bool = False
+    covered_s: float = 0.0
+    """Seconds that descriptions speak of."""
     other_models: dict[str, int] = field(default_factory=dict)
 
 
@@ -114,6 +117,10 @@ class LibraryIndex:
             for name, count in state.other_models.items():
                 counts[name] = counts.get(name, 0) + count
         return counts
+
+    def sum_covered_s(self, videos: Iterable[int]) -> float:
+        """Seconds of these videos that descriptions speak of."""
+        return sum(self._states[video].covered_s for video in videos)
 
     def rows_of(self, video: int) -> np.ndarray:
         """Rows of the records of one video that are searched, int64 (n,)."""
@@ -193,7 +200,15 @@ class LibraryIndex:
             state.is_indexed |= is_indexed(records)
             columns = RecordColumns.of(records)
             model = columns.choose_model(self._model)
-            self._is_searched[rows] = columns.select(everything, model)
+            selected = columns.select(everything, model)
+            self._is_searched[rows] = selected
+            state.covered_s = measure_covered_s(
+                [
+                    r
+                    for r, is_on in zip(records, selected, strict=True)
+                    if is_on and r.channel == "event"
+                ]
+            )
             state.other_models = columns.count_others(model)
 
     def search(self, text: str, filters: Filters) -> Ranking:

@@ -234,3 +234,18 @@ def test_scenes_hold_what_is_said_written_and_seen(library: Library) -> None:
     assert "cuts were looked for now" in library.scenes("review.mp4").note
     with pytest.raises(UsageError, match="no video of this name"):
         library.scenes("none.mp4")
+
+
+def test_a_library_is_indexed_and_then_searched(tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", 5)
+    gone = make_video(tmp_path / "b.mp4", 90)
+    with Store.in_memory() as store:
+        library = Library(tmp_path, store, embedder=None)
+        assert len(library) == 2
+        gone.unlink()
+        first, second = library.index(["shots"])
+        assert first.records >= 1 and not first.errors
+        assert second.records == 0 and "b.mp4" in second.errors[0]
+        assert library.index(["shots"])[0].records == 0, "what is there is not made again"
+        assert library.search("anything").not_indexed == 1
+        assert "cuts were looked for now" not in library.scenes("a.mp4").note
