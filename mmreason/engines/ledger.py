@@ -137,10 +137,10 @@ class Ledger:
             self._connection.execute(_ADD, (*row, *where))
         return True
 
-    def forget(self, key: str) -> None:
-        """Forget a result: the job runs again."""
+    def forget_done(self, key: str) -> None:
+        """Forget that a job was done, where it was: it runs again."""
         with self._writing():
-            self._connection.execute("DELETE FROM jobs WHERE key = ? AND owner IS NULL", (key,))
+            self._connection.execute("DELETE FROM jobs WHERE key = ? AND state = 'done'", (key,))
 
     def release(self) -> None:
         """Give back all jobs that were claimed and not finished."""

@@ -108,8 +108,7 @@ class ActorPool:
         """Whether the cluster was connected to by this pool, which then leaves it."""
 
     def start_worker(self) -> str:
-        if self._ray is None:
-            self._connect()
+        self._ray = self._ray or self._connect()
         remote = self._ray.remote(
             num_cpus=self._engine.cpus_per_worker,
             num_gpus=self._engine.gpus_per_worker,
@@ -153,26 +152,26 @@ class ActorPool:
         if self._is_ours:
             self._is_ours = False
             self._ray.shutdown()
-            self._show_deaths(True)  # once nothing more is listened to
+            _show_deaths(self._ray, True)  # once nothing more is listened to
 
-    def _connect(self) -> None:
+    def _connect(self) -> Any:
+        """The module of Ray, connected to a cluster."""
         try:
             import ray
         except ImportError as error:
             raise EngineError(
                 'engine ray: Ray is not installed; in the clone of mmreason: pip install ".[ray]"'
             ) from error
-        self._ray = ray
         if ray.is_initialized():  # by whoever called us, who also ends it
-            return
+            return ray
         address = self._engine.address
-        where = {"address": address} if address else {"address": "local", "num_cpus": self._slots()}
-        if not address:
-            where["include_dashboard"] = False
         try:
             with _import_path():
                 ray.init(
-                    **where,
+                    address=address or "local",
+                    # Of a running cluster the numbers are its own.
+                    num_cpus=None if address else self._slots(),
+                    include_dashboard=None if address else False,
                     # Its machines have no PYTHONPATH of ours; a shared folder has the modules.
                     runtime_env={"env_vars": {"PYTHONPATH": _python_path()}} if address else None,
                     log_to_driver=False,
@@ -185,14 +184,8 @@ class ActorPool:
                 f"engine ray: cannot {what} ({show_line(str(error))[:300]}); try --engine local"
             ) from error
         self._is_ours = True
-        self._show_deaths(False)
-
-    def _show_deaths(self, is_shown: bool) -> None:
-        """Ray prints a page about each actor that dies on standard output, where results go, and
-        `log_to_driver` does not stop it. Its own debugger uses this switch."""
-        switch = "_worker_logs_enabled"
-        if hasattr(self._ray._private.worker, switch):
-            setattr(self._ray._private.worker, switch, is_shown)
+        _show_deaths(ray, False)
+        return ray
 
     def _slots(self) -> int:
         """CPUs that a cluster of this machine says it has: room for all workers."""
@@ -224,6 +217,14 @@ class ActorPool:
     def _describe_cluster(self) -> str:
         resources = self._ray.cluster_resources()
         return f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
+
+
+def _show_deaths(ray: Any, is_shown: bool) -> None:
+    """Ray prints a page about each actor that dies on standard output, where results go, and
+    `log_to_driver` does not stop it. Its own debugger uses this switch."""
+    switch = "_worker_logs_enabled"
+    if hasattr(ray._private.worker, switch):
+        setattr(ray._private.worker, switch, is_shown)
 
 
 def _python_path() -> str:
