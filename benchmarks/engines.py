@@ -231,9 +231,9 @@ def main() -> None:
     page = f"""# Engines
 
 `python benchmarks/engines.py{" --ray" if arguments.ray else ""}`: {JOBS} jobs of about \
-{JOB_S:g} s, {ROUNDS} rounds of loop and engines in turn, the fastest of each; {platform.machine()}, Python \
-{platform.python_version()}, {describe_cores()}. Start-up and set-up are not in it. Target: \
-overhead below {MOST_OVERHEAD:.0%}.
+{JOB_S:g} s, {ROUNDS} rounds of loop and engines in turn, the fastest of each; \
+{platform.machine()}, Python {platform.python_version()}, {describe_cores()}. Start-up and set-up \
+are not in it. Target: overhead below {MOST_OVERHEAD:.0%}.
 
 | engine | seconds | bare loop | overhead | below target | a job of nothing, ms |
 | --- | --- | --- | --- | --- | --- |
