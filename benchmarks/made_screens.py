@@ -45,13 +45,15 @@ PHOTOGRAPHS = (
 )
 """Pictures of scikit-image in which nothing is written."""
 SIZES_PX = (16, 18, 20, 24, 32, 48)
-WORDS = tuple(
-    "budget meeting garden Window travel Monday engine coffee report Harbour silver 2025 answer "
-    "market river Station paper 48% bridge winter orange Signal number kitchen 3.5 letter Mountain "
-    "project camera ticket Oxygen doctor button Planet 1024 season copper library Museum thunder "
-    "violet Quarter battery screen village Journey weather $750 rocket pattern yellow Theatre jacket "
-    "formula basket Exit island 17:30 honest review Volume quick zebra Plan sixty walnut".split()
+_WORD_ROWS = (
+    "budget meeting garden Window travel Monday engine coffee report Harbour silver",
+    "2025 answer market river Station paper 48% bridge winter orange Signal number",
+    "kitchen 3.5 letter Mountain project camera ticket Oxygen doctor button Planet",
+    "1024 season copper library Museum thunder violet Quarter battery screen village",
+    "Journey weather $750 rocket pattern yellow Theatre jacket formula basket Exit",
+    "island 17:30 honest review Volume quick zebra Plan sixty walnut",
 )
+WORDS = tuple(word for row in _WORD_ROWS for word in row.split())
 
 Ground = Literal["white", "cream", "dark", "grey on grey", "photograph outlined", "photograph box"]
 GROUNDS: tuple[Ground, ...] = (
@@ -115,7 +117,7 @@ class MadeFrame:
 
 
 def gather_assets(folder: Path) -> Assets:
-    """The fonts and photographs of `WHEELS`, fetched with pip into `folder` where they lack there."""
+    """The fonts and photographs of `WHEELS`, fetched with pip into `folder` if not there."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {f"{name}.ttf" for name in FONTS}
     if not all((folder / name).exists() for name in wanted):
@@ -216,7 +218,7 @@ def crop_photograph(photograph: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 
 def make_blanks(assets: Assets, count: int = 100, *, seed: int = 1) -> Iterator[np.ndarray]:
-    """Pictures in which nothing is written: photographs, and every fifth noise, shapes or a ramp."""
+    """Pictures without a word: photographs, and every fifth is noise, shapes or a ramp."""
     rng = np.random.default_rng(seed)
     names = sorted(assets.photographs)
     for i in range(count):

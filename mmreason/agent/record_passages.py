@@ -144,6 +144,17 @@ def match_topic(topic: Sequence[str], text: str) -> frozenset[str]:
     )
 
 
+def sounds_like(stem: str, word: str, likeness: float) -> bool:
+    """Whether two words share so much of their letters, in order, and begin alike or end alike.
+
+    Example:
+        >>> sounds_like("roof", "rough", 0.5), sounds_like("roof", "cellar", 0.5)
+        (True, False)
+    """
+    ratio = difflib.SequenceMatcher(None, stem, word, autojunk=False).ratio()
+    return ratio >= likeness and (stem[0] == word[0] or stem[-2:] == word[-2:])
+
+
 def stands_in(quote: str, records: Sequence[MemoryRecord]) -> bool:
     """Whether a quote stands in its records, word for word, but for case, white space and marks.
 

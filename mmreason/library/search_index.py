@@ -26,6 +26,11 @@ COVERAGE_WITH_MEANING = 0.6
 """Share of a query's words that a record must hold where its meaning is not near: off-topic
 questions share a word or two with some record of a whole library."""
 
+CALIBRATED_FLOORS = {"minilm-l6": 0.40, "all-MiniLM-L6-v2": 0.40}
+"""Cosine below which a text does not answer a question, by the name of the embedder: measured on
+2,000 lines, where it keeps 95 of 100 planted questions and refuses gibberish and other topics.
+Nonsense alone, by which the floor of other embedders is measured, lies lower in a small library."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filters:
@@ -208,7 +213,8 @@ class LibraryIndex:
         cosines = np.where(allowed, self._vectors.search(text, len(allowed)), -np.inf)
         # Where much has no embedding, its words are all there is to find it by.
         coverage = COVERAGE_FLOOR if unembedded else COVERAGE_WITH_MEANING
-        floor = self._vectors.measure_floor()
+        name = self._vectors.embedder.name.partition(" ")[0]
+        floor = max(self._vectors.measure_floor(), CALIBRATED_FLOORS.get(name, 0.0))
         rows = fuse_rankings(words.matches, cosines, floor, least_coverage=coverage)
         return Ranking(rows, words, is_empty=False, unembedded=unembedded)
 

@@ -278,6 +278,7 @@
   }
   window.addEventListener("hashchange", openHash);
   if (data.pictures.length) still.src = data.pictures[0];
+  if (video !== null && data.pictures.length) video.poster = data.pictures[0];
   still.hidden = hasVideo() || !data.pictures.length;
   setZoom(1);
   search();

@@ -36,6 +36,8 @@ class AnswerOutput(Answer):
     """Of the question, in a file of answers."""
     html: str = field(default="", metadata=OPTIONAL)
     """Path of the report, where one was asked for. It is written after the answer is printed."""
+    clips: str = field(default="", metadata=OPTIONAL)
+    """Folder of clips and frames of the evidence, where one was asked for; written afterwards."""
 
 
 @dataclass(frozen=True, kw_only=True)

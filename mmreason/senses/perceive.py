@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmreason.memory.sense_ledger import SenseRun, Stretch, make_owner, sum_runs
 from mmreason.memory.video_memory import VideoMemory
@@ -97,6 +97,10 @@ def perceive(
                 note = f"another process is at work on it ({busy})"
                 yield SenseStep(sense=name, part=plan.part, span=whole, notes=(note,), is_new=False)
                 continue
+            if name == "labels":
+                # Cheaper than finding them once more.
+                shots = tuple(record.span for record in memory.select_leaves("shot"))
+                plan = replace(plan, shots=shots)
             run = _Run(parts[name], plan, video, memory, owner)
             yield from run.go(span, end_s, replaces=replaces, on_progress=on_progress)
     finally:

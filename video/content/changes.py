@@ -141,9 +141,9 @@ def find_changes(
     *,
     on_progress: Callable[[float], None] | None = None,
 ) -> Changes:
-    """The changes of `video`, or of its part inside `span`; `on_progress` is told the time (seconds)
-    up to which it was seen. Raises VideoError for a span outside the video and for a video that
-    cannot be read.
+    """The changes of `video`, or of its part inside `span`; `on_progress` is told the time
+    (seconds) up to which it was seen. Raises VideoError for a span outside the video and for a
+    video that cannot be read.
 
     Example:
         >>> find_changes(Video.open("talk.mp4")).times_s  # doctest: +SKIP
@@ -177,8 +177,8 @@ def find_changes(
 
 
 def scan_changes(video: LookSource, span: Span) -> Iterator[Look]:
-    """Each look of `span` in order, some looks after it was read; holds about twenty small pictures.
-    Raises VideoError."""
+    """Each look of `span` in order, some looks after it was read; holds about twenty small
+    pictures. Raises VideoError."""
     rate_hz = look_rate_hz(video.info, span)
     scan = ChangeScan()
     row = 0
@@ -365,8 +365,8 @@ class ChangeScan:
 
 
 def _replaced_share(before: np.ndarray, after: np.ndarray, compared: np.ndarray) -> float:
-    """Share of what stood out of its cell before that is gone, in the cells (rows, columns) that are
-    `compared`; 1 where nothing stood out."""
+    """Share of what stood out of its cell before that is gone, in the cells (rows, columns) that
+    are `compared`; 1 where nothing stood out."""
     cells = _cells(before)
     ground = np.median(cells, axis=(1, 3), keepdims=True)
     stood_out = (np.abs(cells - ground) >= _DETAIL) & compared[:, None, :, None]
@@ -378,9 +378,9 @@ def _replaced_share(before: np.ndarray, after: np.ndarray, compared: np.ndarray)
 def find_change_time(
     boxes_before: np.ndarray, boxes_after: np.ndarray, boxes: np.ndarray
 ) -> int | None:
-    """Row of the first of `boxes` (N, H, W), pictures in order of time, from which on they look more
-    like `boxes_after` (H, W) than like `boxes_before`; None where none does. Through a fade that is
-    its middle.
+    """Row of the first of `boxes` (N, H, W), pictures in order of time, from which on they look
+    more like `boxes_after` (H, W) than like `boxes_before`; None where none does. Through a fade
+    that is its middle.
 
     Example:
         >>> black, white = np.zeros((4, 4)), np.full((4, 4), 255.0)

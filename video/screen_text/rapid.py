@@ -133,8 +133,8 @@ def _find_file(folder: Path, pattern: str) -> Path:
     paths = sorted(folder.glob(pattern))
     if len(paths) != 1:
         raise ValueError(
-            f"{folder}: expected one file {pattern}, found {len(paths)}; a folder of a reader holds "
-            "a detection and a recognition model of PaddleOCR as ONNX"
+            f"{folder}: expected one file {pattern}, found {len(paths)}; a folder of a reader "
+            "holds a detection and a recognition model of PaddleOCR as ONNX"
         )
     return paths[0]
 

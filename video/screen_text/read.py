@@ -60,8 +60,8 @@ def read_screen(
 
     Reads forward in bounded memory. After `limit_s` seconds it stops: the result's `span` is the
     part that was read, and a note says so. `on_progress` is told the time (seconds of the video) up
-    to which it was read. Between two readings it asks `stopping.check_stop`. Raises VideoError for a
-    span outside the video and for a video that cannot be read, and ValueError for a limit that is
+    to which it was read. Between two readings it asks `stopping.check_stop`. Raises VideoError for
+    a span outside the video and for a video that cannot be read, and ValueError for a limit that is
     not above 0.
 
     Example:
@@ -156,7 +156,11 @@ class _Session:
         batch = self._video.frames_at([look.time_s], (size_px[0], size_px[1]))
         lines = self._reader.read_frame(batch.pixels[0])
         self.reads += 1
-        sure = keep_sure_lines(lines, to_greys(batch.pixels)[0])
+        sure = keep_sure_lines(
+            lines,
+            to_greys(batch.pixels)[0],
+            lambda box: _moves(look, box, (size_px[0], size_px[1])),
+        )
         self.dropped += len(lines) - len(sure)
         self._empty_reads = 0 if sure else self._empty_reads + 1
         placed = tuple(_scaled(line, 1 / self._scale) for line in sure)
