@@ -10,7 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mmreason.library.videos import LibraryVideo, add_subtitles, is_indexed
-from mmreason.memory.ranking import COVERAGE_FLOOR, RankedRow, fuse_rankings
+from mmreason.memory.ranking import (
+    COVERAGE_FLOOR,
+    COVERAGE_WITH_MEANING,
+    RankedRow,
+    fuse_rankings,
+)
 from mmreason.memory.record_columns import RecordColumns
 from mmreason.memory.records import CHANNELS, Channel, MemoryQuery, MemoryRecord
 from mmreason.memory.store import Store
@@ -22,14 +27,6 @@ EMBED_BATCH = 64
 MOST_EMBEDDED = 4_096
 """Texts that a search embeds before it answers: half a minute at most. Others are found by their
 words, which is told."""
-COVERAGE_WITH_MEANING = 0.6
-"""Share of a query's words that a record must hold where its meaning is not near: off-topic
-questions share a word or two with some record of a whole library."""
-
-CALIBRATED_FLOORS = {"minilm-l6": 0.40, "all-MiniLM-L6-v2": 0.40}
-"""Cosine below which a text does not answer a question, by the name of the embedder: measured on
-2,000 lines, where it keeps 95 of 100 planted questions and refuses gibberish and other topics.
-Nonsense alone, by which the floor of other embedders is measured, lies lower in a small library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +162,7 @@ class LibraryIndex:
         first_row = len(self.records)
         self.records += records
         self.video_of = np.append(self.video_of, np.full(len(records), i, np.int32))
-        self._words.add_texts((first_row + k, record.text) for k, record in enumerate(records))
+        self._words.add_records(first_row, records)
         self._take_vectors(video, first_row)
         return True
 
@@ -213,8 +210,7 @@ class LibraryIndex:
         cosines = np.where(allowed, self._vectors.search(text, len(allowed)), -np.inf)
         # Where much has no embedding, its words are all there is to find it by.
         coverage = COVERAGE_FLOOR if unembedded else COVERAGE_WITH_MEANING
-        name = self._vectors.embedder.name.partition(" ")[0]
-        floor = max(self._vectors.measure_floor(), CALIBRATED_FLOORS.get(name, 0.0))
+        floor = self._vectors.measure_floor()
         rows = fuse_rankings(words.matches, cosines, floor, least_coverage=coverage)
         return Ranking(rows, words, is_empty=False, unembedded=unembedded)
 
