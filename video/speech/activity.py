@@ -55,10 +55,11 @@ class Stretch:
         return Span(self.start_s, self.start_s + self.duration_s)
 
     def score_over(self, span: Span) -> float:
-        """Mean score over `span`, 0 to 1."""
+        """Mean of the upper half of the scores over `span`, 0 to 1: pauses do not count."""
         first, last = ((t - self.start_s) / _FRAME_S for t in (span.start_s, span.end_s))
         inside = self.scores[max(0, int(first)) : max(int(first), int(last)) + 1]
-        return float(inside.mean()) if len(inside) else 0.0
+        loudest = np.sort(inside)[len(inside) // 2 :]
+        return float(loudest.mean()) if len(loudest) else 0.0
 
 
 class ActivityDetector(Protocol):

@@ -1,4 +1,4 @@
-"""The transcript of a video from the best source there is: what people wrote before what is heard."""
+"""The transcript of a video from the best source: what people wrote before what is heard."""
 
 from __future__ import annotations
 
