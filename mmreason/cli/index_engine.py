@@ -45,12 +45,12 @@ def index_on_engine(
         for path in files
     }
     if is_by_host:
-        _merge_hosts(store_path)
+        merge_hosts(store_path)
     with Ledger.open(ledger_path(store_path), retry_failed=options.retry_failed) as ledger:
         _forget_lost(ledger, jobs, store_path)
         done = run_files(jobs, work, options, ledger, _read_indexed, "indexing")
     if is_by_host:
-        _merge_hosts(store_path)
+        merge_hosts(store_path)
     # Workers that were ended leave a log of SQLite beside the store: whoever opens it last folds
     # it in, so that the store may be copied as one file.
     Store.open(store_path).close()
@@ -90,7 +90,8 @@ def _forget_lost(ledger: Ledger, jobs: dict[Path, Job], store_path: Path) -> Non
                 ledger.forget_done(job.key)
 
 
-def _merge_hosts(store_path: Path) -> None:
+def merge_hosts(store_path: Path) -> None:
+    """Take over into a store what machines of a cluster have written beside it."""
     from mmreason.memory.merge_store import merge_store
 
     paths = sorted(store_path.parent.glob(name_host_store(store_path, "*").name))
