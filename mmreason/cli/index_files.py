@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from mmreason.cli.common import (
     load_reasoner,
-    quiet_libraries,
     read_model_options,
     show_progress,
 )
@@ -146,7 +145,6 @@ def set_up_worker(settings: Mapping[str, Any]) -> IndexParts:
     from mmreason.memory.store import Store
     from mmreason.senses import load_senses
 
-    quiet_libraries()
     asked = IndexSettings(**settings["index"])
     senses = None
     if asked.senses:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmreason.cache_folder import cache_folder
-from mmreason.cli.common import api_key, quiet_libraries
+from mmreason.cli.common import api_key
 from mmreason.cli.engine_options import EngineOptions, file_address, run_files
 from mmreason.cli.inputs import FileWork
 from mmreason.cli.transcribe import (
@@ -78,7 +78,6 @@ def transcribe_on_engine(
 
 def set_up_worker(settings: Mapping[str, Any]) -> TranscribeParts:
     """The recogniser of a worker."""
-    quiet_libraries()
     asked = TranscribeSettings(**settings)
     key_file = None if asked.api_key_file is None else Path(asked.api_key_file)
     recogniser = load_recogniser(

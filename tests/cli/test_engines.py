@@ -32,8 +32,9 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def folder(clip: Path, tmp_path: Path) -> Path:
-    """Two videos, and a file that is none."""
+def folder(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two videos, and a file that is none; no weights, so that workers are soon ready."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "videos"
     folder.mkdir()
     shutil.copy(clip, folder / "a.mp4")
