@@ -34,7 +34,7 @@ def test_actors_may_die_and_a_resumed_run_does_what_is_open(
     runs = tmp_path / "runs"
     jobs = [
         Job(key=a, address=a, settings={"runs": str(runs)})
-        for a in ("first", *DEEDS, "last:slow", "very last:slow")
+        for a in ("first", *DEEDS, "last:slow", "finally:slow")
     ]
     environment = dict(os.environ)
     with Ledger.open(tmp_path / "l.sqlite3") as ledger:
