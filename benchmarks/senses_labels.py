@@ -1,11 +1,11 @@
-"""Measures labels and looks: photographs named, other pictures declined, real clips, movement, shots.
+"""Measures labels and looks: photographs, other pictures, real clips, movement, shots.
 
     python benchmarks/gather_nano_sources.py build/label-pictures
     python benchmarks/senses_labels.py build/label-pictures > benchmarks/results/senses/labels.md
 
-What each picture is was said by hand (`senses_labels_truth.tsv`). Pictures are parted into two halves
-by a hash of their names. `--fit` makes the fits that tell photographs from other pictures on the
-first half and writes `video/labels/photograph.safetensors`; the tables measure on the second.
+What each picture is was said by hand (`senses_labels_truth.tsv`). Pictures are parted into two
+halves by a hash of their names. `--fit` makes the fits that tell photographs from other pictures on
+the first half and writes `video/labels/photograph.safetensors`; the second half measures them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -70,8 +70,8 @@ def main() -> int:
         return 0
     print("# Labels\n\n`python benchmarks/senses_labels.py PICTURES`\n")
     print_pictures(pictures, classifier)
-    print_clips(args.pictures, classifier)
     print_movement(pictures)
+    print_clips(args.pictures, classifier)
     if args.shots:
         print_shots(args.shots, args.shot_weights)
     return 0
@@ -103,7 +103,9 @@ def draw_pictures(seed: int = 5) -> Iterator[Picture]:
     for row in range(12):
         yield _drawn(f"drawn/noise-{row}", rng.normal(128, 20 + 8 * row, (216, 384, 3)))
         ramp = np.linspace(*rng.uniform(0, 255, 2), 384)[None, :, None]
-        yield _drawn(f"drawn/ramp-{row}", np.broadcast_to(ramp * rng.uniform(0.2, 1, 3), (216, 384, 3)))
+        yield _drawn(
+            f"drawn/ramp-{row}", np.broadcast_to(ramp * rng.uniform(0.2, 1, 3), (216, 384, 3))
+        )
         yield _drawn(f"drawn/shapes-{row}", _draw_shapes(rng))
         yield _drawn(f"drawn/slide-{row}", _draw_slide(rng))
 
@@ -117,8 +119,8 @@ def _draw_shapes(rng: np.random.Generator) -> np.ndarray:
     draw = ImageDraw.Draw(image)
     for _ in range(rng.integers(2, 7)):
         x, y, side = (int(value) for value in rng.integers((0, 0, 20), (340, 180, 120)))
-        shape = rng.choice(("ellipse", "rectangle"))
-        getattr(draw, shape)((x, y, x + side, y + side), fill=_colour(rng))
+        draw_shape = draw.ellipse if rng.random() < 0.5 else draw.rectangle
+        draw_shape((x, y, x + side, y + side), fill=_colour(rng))
     return np.asarray(image)
 
 
@@ -126,7 +128,7 @@ def _draw_slide(rng: np.random.Generator) -> np.ndarray:
     is_dark = rng.random() < 0.3
     image = Image.new("RGB", (384, 216), (20, 24, 40) if is_dark else (250, 250, 245))
     draw = ImageDraw.Draw(image)
-    words = "budget plan quarter two million growth of the next year results team goals".split()
+    words = ("budget", "plan", "quarter", "two", "million", "growth", "year", "results", "team")
     for row in range(rng.integers(2, 8)):
         line = " ".join(rng.choice(words, 5))
         draw.text((24, 20 + 24 * row), line, fill="white" if is_dark else "black", font_size=14)
@@ -247,6 +249,7 @@ def judge_labels(
 
 
 def print_clips(folder: Path, classifier: EfficientNetLite) -> None:
+    """At most the first 20 s of each clip."""
     print("\n## Clips that packages ship\n\nWhat is said surely of each, and how it looks.\n")
     print("| clip | shots | labels | movement | notes |\n| --- | --- | --- | --- | --- |")
     for path in sorted(folder.glob("*/*")):
@@ -254,12 +257,14 @@ def print_clips(folder: Path, classifier: EfficientNetLite) -> None:
             continue
         try:
             with Video.open(path) as video:
-                span = video.info.span.clip(Span(0, 30))
+                span = video.info.span.clip(Span(0, 20))
                 found = label_video(video, classifier, span=span)
         except VideoError as error:
             print(f"| {path.parent.name}/{path.name} | cannot be read: {error} | | | |")
             continue
-        print(f"| {path.parent.name}/{path.name} | {len(found.shots)} | {_tell(found)} |")
+        print(
+            f"| {path.parent.name}/{path.name} | {len(found.shots)} | {_tell(found)} |", flush=True
+        )
 
 
 def _tell(found: VideoLabels) -> str:
@@ -315,7 +320,7 @@ def move_camera(photograph: np.ndarray, kind: str) -> np.ndarray:
             Image.fromarray(grey).resize((160, 90), Image.Resampling.BILINEAR, box=box), np.int16
         )
         if kind == "something moves":
-            frame[30:50, 20 + 5 * row : 40 + 5 * row] = 255 - frame[30:50, 20 : 40]
+            frame[30:50, 20 + 5 * row : 40 + 5 * row] = 255 - frame[30:50, 20:40]
         frames.append((frame + noise.normal(0, 2, frame.shape)).clip(0, 255).astype(np.uint8))
     return np.stack(frames)
 
@@ -328,7 +333,10 @@ def print_shots(clips: Sequence[Path], weights: str) -> None:
         with Video.open(path) as video:
             span = video.info.span.clip(Span(0, 60))
             times = [
-                [shot.span.start_s for shot in list_shots(video, detector, span=span, weights=weights).shots[1:]]
+                [
+                    shot.span.start_s
+                    for shot in list_shots(video, detector, span=span, weights=weights).shots[1:]
+                ]
                 for detector in ("auto", "transnetv2")
             ]
         both = sum(any(abs(a - b) <= 0.3 for b in times[1]) for a in times[0])

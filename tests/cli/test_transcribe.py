@@ -95,6 +95,29 @@ def test_ctrl_c_keeps_what_was_done(
     assert main(["transcribe", str(talks / "a.mkv")]) == 0 and len(calls) == 2
 
 
+def test_a_cache_that_cannot_be_written_costs_no_transcript(
+    talks: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert main(["transcribe", str(talks / "a.mkv")]) == 0
+    captured = capsys.readouterr()
+    assert "everybody" in captured.out and "is not kept for another run" in captured.err
+
+
+def test_missing_weights_are_told_with_the_line_that_gets_them(
+    talks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mmreason.video.speech.recogniser import load_recogniser
+
+    monkeypatch.setattr("mmreason.video.speech.load_recogniser", load_recogniser)
+    assert main(["transcribe", str(talks / "a.mkv")]) == 1
+    assert "mmreason weights get whisper-tiny.en" in capsys.readouterr().err
+
+
 def test_subtitles_are_taken_unless_they_are_not_wanted(
     talks: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

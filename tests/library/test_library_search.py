@@ -63,6 +63,14 @@ def test_channels_go_by_the_names_of_people(
     assert {hit.channel for hit in library.search("budget", names).hits} == channels
 
 
+@pytest.mark.parametrize(
+    "text", ["Show me the frying pan.", "In which part of the video is a pan visible?"]
+)
+def test_a_question_to_be_shown_a_thing_finds_its_label(library: Library, text: str) -> None:
+    assert library.search(text).hits[0].channel == "label"
+    assert not library.search("In which part of the video is a violin visible?").hits
+
+
 def test_shots_are_not_searched_and_no_channel(library: Library) -> None:
     assert not library.search("shot").hits
     with pytest.raises(UsageError, match="channels are any, speech, screen, labels, visual"):
@@ -226,3 +234,18 @@ def test_scenes_hold_what_is_said_written_and_seen(library: Library) -> None:
     assert "cuts were looked for now" in library.scenes("review.mp4").note
     with pytest.raises(UsageError, match="no video of this name"):
         library.scenes("none.mp4")
+
+
+def test_a_library_is_indexed_and_then_searched(tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", 5)
+    gone = make_video(tmp_path / "b.mp4", 90)
+    with Store.in_memory() as store:
+        library = Library(tmp_path, store, embedder=None)
+        assert len(library) == 2
+        gone.unlink()
+        first, second = library.index(["shots"])
+        assert first.records >= 1 and not first.errors
+        assert second.records == 0 and "b.mp4" in second.errors[0]
+        assert library.index(["shots"])[0].records == 0, "what is there is not made again"
+        assert library.search("anything").not_indexed == 1
+        assert "cuts were looked for now" not in library.scenes("a.mp4").note

@@ -102,9 +102,9 @@ def list_shots(
 
     "histogram" compares frames (`shots.detect`), "auto" does so and adds new slides and screens,
     "transnetv2" asks that network (MIT; a third of the video's length on one core), whose `weights`
-    are a folder or come by `mmreason weights get transnetv2`. `on_progress` is told the time (seconds) up to which
-    the video was seen. Raises VideoError for a span outside the video and for a video that cannot
-    be read, ValueError for weights that are not there.
+    are a folder or come by `mmreason weights get transnetv2`. `on_progress` is told the time
+    (seconds) up to which the video was seen. Raises VideoError for a span outside the video and for
+    a video that cannot be read, ValueError for weights that are not there.
 
     Example:
         >>> len(list_shots(Video.open("talk.mp4")))  # doctest: +SKIP

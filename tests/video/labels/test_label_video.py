@@ -126,9 +126,12 @@ def test_long_shots_are_named_by_parts_that_are_joined_where_alike(tmp_path: Pat
 
 def test_a_class_above_its_threshold_comes_before_its_kind() -> None:
     probabilities = np.zeros(1000)
-    probabilities[[281, 817]] = 0.61, 0.39
+    probabilities[[281, 817]] = 0.76, 0.24
     labels = decide_labels(probabilities, read_classes(), Span(0, 1), "m")
-    assert [(item.name, item.is_sure) for item in labels] == [("tabby", True), ("sports car", False)]
+    assert [(item.name, item.is_sure) for item in labels] == [
+        ("tabby", True),
+        ("sports car", False),
+    ]
 
 
 def test_two_unlike_kinds_below_the_threshold_are_unsure() -> None:
@@ -163,7 +166,5 @@ def test_weights_of_another_network_are_refused_in_one_line(tmp_path: Path) -> N
 
 
 def test_a_label_is_found_by_its_name_and_kinds() -> None:
-    label = Label(
-        span=Span(0, 1), name="cup", parents=("tableware",), confidence=0.9, is_sure=True
-    )
+    label = Label(span=Span(0, 1), name="cup", parents=("tableware",), confidence=0.9, is_sure=True)
     assert label.text == "cup, tableware"

@@ -70,9 +70,11 @@ def write_siglip(folder: Path) -> None:
 
 def write_siglip2(folder: Path) -> None:
     config = sizes()
-    config["vision_config"] |= {"num_patches": 16}
+    config["vision_config"] |= {"num_patches": 16, "patch_size": 16}
+    # Its processor pads sentences to 64 words.
+    config["text_config"] |= {"max_position_embeddings": 64}
     Siglip2Model(Siglip2Config(**config)).save_pretrained(folder)
-    images = Siglip2ImageProcessor(patch_size=8, max_num_patches=16)
+    images = Siglip2ImageProcessor(patch_size=16, max_num_patches=16)
     Siglip2Processor(images, tokenizer()).save_pretrained(folder)
 
 
@@ -105,5 +107,7 @@ def test_a_name_that_cannot_be_loaded_is_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(VideoError, match=r"cannot be loaded as an image model .*efficientnet-lite0"):
+    with pytest.raises(
+        VideoError, match=r"cannot be loaded as an image model .*efficientnet-lite0"
+    ):
         load_classifier(str(tmp_path))
