@@ -1,6 +1,7 @@
 """The demo asks about a world whose truth is known, and judges honestly."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,33 @@ def test_check_counts_and_fails_where_answers_are_wrong(
     assert main(["demo", "--check", "1", "--seed", "3"]) == code
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith(f"right {good}, evidence meets the truth 1, both {good} of 1; ")
+
+
+@pytest.mark.full
+def test_the_narrated_clip_is_answered_with_evidence(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    real_weights: Callable[[str], Path],
+) -> None:
+    """With real ears, a real reader and real labels."""
+    names = ("whisper-tiny.en", "minilm-l6", "efficientnet-lite0")
+    folders = [real_weights(name) for name in names]
+    (tmp_path / "mmreason").mkdir()
+    (tmp_path / "mmreason" / "weights").symlink_to(folders[0].parent)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert main(["demo", "--clip", "--out", str(tmp_path / "demo"), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    channels = [case["question"]["channel"] for case in printed["cases"]]
+    assert channels == ["speech", "screen_text", "label"]
+    assert all(case["right"] and case["evidence_meets_truth"] for case in printed["cases"])
+    pages = [*(case["html"] for case in printed["cases"]), printed["timeline"]]
+    assert all(Path(page).stat().st_size > 1000 for page in pages)
+
+
+@pytest.mark.parametrize("extra", [["--check", "1"], ["--seed", "3"], ["--model", "senses"]])
+def test_the_narrated_clip_takes_no_settings_of_worlds(
+    extra: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--clip", *extra]) == 2
+    assert "--clip has one clip" in capsys.readouterr().err
