@@ -92,7 +92,7 @@ class SenseRun:
         ...                   planned_s=600.0, records=12, cpu_s=40.5)
         >>> (run,) = sum_runs([stretch])
         >>> run.state, run.covered_s
-        ('partial', 300.0)
+        ('partial', 300)
     """
 
     sense: str
