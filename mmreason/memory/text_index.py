@@ -224,7 +224,8 @@ class TextIndex:
 
     def _find_neighbours(self, halves: tuple[str, str]) -> np.ndarray:
         """Numbers of the texts in which these words stand one behind the other."""
-        both = np.intersect1d(*(self._postings[half].rows for half in halves))
+        first, second = (np.array(self._postings[half].rows, np.int64) for half in halves)
+        both = np.intersect1d(first, second)
         # Few of many hold them side by side: those that are not looked through are not found.
         return np.array(
             [row for row in both[:MOST_RANKED].tolist() if halves in pair_words(self._texts[row])],

@@ -84,8 +84,8 @@ class SpeechSense:
             heard = Span(span.start_s - LEAD_S, span.end_s + TAIL_S).clip(whole)
         said = transcribe(opened, self.recogniser, span=heard)
         # Speech may begin a little before the first picture, and end behind the last.
-        first_s = -math.inf if span == plan.stretches[0] else span.start_s
-        last_s = math.inf if span == plan.stretches[-1] else span.end_s
+        first_s = -math.inf if span.start_s <= whole.start_s else span.start_s
+        last_s = math.inf if span.end_s >= whole.end_s else span.end_s
         inside = [s for s in said.segments if first_s <= s.span.start_s < last_s]
         return make_speech_findings(said, inside)
 
