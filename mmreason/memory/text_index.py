@@ -16,12 +16,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from mmreason.memory.records import MemoryRecord
 from mmreason.memory.terms import (
     QueryTerm,
     extract_query_terms,
     extract_record_terms,
     pair_words,
 )
+from mmreason.video.labels.words import find_classes
 
 COMMON_SHARE = 0.5
 """A term that more of the texts hold finds nothing, whatever stands beside it."""
@@ -42,6 +44,8 @@ STEM_WEIGHT = 0.8
 """What a word of another form counts beside one of the same form."""
 K1, B = 1.2, 0.75
 """Of BM25 (Robertson): how soon repetitions stop to count, and how much long texts count less."""
+_CLASS_MARK = "\N{BULLET}"
+"""Parts classes of labels from words."""
 LONGEST_COMPOUND = 24
 """Letters of a word that is looked for as two."""
 
@@ -101,6 +105,7 @@ class TextIndex:
         self._postings: defaultdict[str, _Postings] = defaultdict(_Postings)
         self._by_letter: defaultdict[str, set[str]] = defaultdict(set)
         """Terms of scripts without spaces by their first letter."""
+        self._has_classes = False
         self._texts: dict[int, str] = {}
         self._lengths = np.zeros(0, np.float32)
         """Terms of each text, by its number."""
@@ -126,6 +131,18 @@ class TextIndex:
             grown[: len(self._lengths)] = self._lengths
             grown[list(lengths)] = list(lengths.values())
             self._lengths = grown
+
+    def add_records(self, first_row: int, records: Sequence[MemoryRecord]) -> None:
+        """Take in the texts of records, numbered from `first_row`; of labels also what classes they
+        name, which words of everyday speech mean ("puppy" a dog)."""
+        self.add_texts(enumerate((record.text for record in records), start=first_row))
+        for row, record in enumerate(records, start=first_row):
+            if record.channel == "label":
+                for name in dict.fromkeys(record.text.lower().split(", ")):
+                    postings = self._postings[_CLASS_MARK + name]
+                    postings.rows.append(row)
+                    postings.counts.append(1)
+                    self._has_classes = True
 
     def search(self, text: str, allowed: np.ndarray | None = None) -> TextSearch:
         """The texts that hold words of `text`, best first by BM25; of those alone that `allowed`
@@ -176,11 +193,24 @@ class TextIndex:
                     if word in terms:
                         alike = (*terms[word].alike, first + second)
                         terms[word] = replace(terms[word], alike=alike)
+        for words in (*((word,) for word in list(terms)), *pair_words(text)):
+            for form in self._find_class_forms(" ".join(words)):
+                for word in words:
+                    if word in terms:
+                        alike = (*terms[word].alike, form)
+                        terms[word] = replace(terms[word], alike=alike)
         # "Dataset" as "data set", where no text writes it as one.
-        for term in terms.values():
-            if term.exact.isalpha() and not self._count_texts(term):
+        for term in list(terms.values()):
+            if len(term.exact) > 3 and term.exact.isalpha() and not self._count_texts(term):
                 terms[term.exact] = replace(term, halves=self._split_compound(term.exact))
         return list(terms.values())
+
+    def _find_class_forms(self, word: str) -> list[str]:
+        """Classes of labels that a word means, as far as texts are labelled so."""
+        if not self._has_classes:
+            return []
+        forms = (_CLASS_MARK + name.lower() for name in find_classes(word))
+        return [form for form in forms if form in self._postings]
 
     def _split_compound(self, word: str) -> tuple[str, str] | None:
         """Two words that texts hold beside each other, and that make this one."""
