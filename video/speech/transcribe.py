@@ -142,7 +142,14 @@ def _judge_window(
     judged: list[tuple[Segment, Verdict]] = list(zip(segments, verdicts, strict=True))
     for span in window.list_unheard(segments):
         judged.append((Segment(span, ""), "no speech"))
-    return judged
+    if len(window.stretches) == 1 or all(verdict == "kept" for _, verdict in judged):
+        return judged
+    # What is not understood costs its neighbours in the window words: each is heard by itself.
+    return [
+        pair
+        for stretch in window.stretches
+        for pair in _judge_window(Window((stretch,)), recogniser, windows)
+    ]
 
 
 def _refusals(judged: list[tuple[Segment, Verdict]], recogniser: Recogniser) -> Iterator[str]:
