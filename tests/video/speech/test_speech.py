@@ -161,6 +161,13 @@ def test_what_nobody_said_is_refused() -> None:
     assert verdict(ending) == "not understood"
 
 
+def test_a_part_that_noise_hides_passes_among_what_is_understood() -> None:
+    clear = said("Read the story about the man and his wife and write", confidence=0.6)
+    hidden = said("down three questions about it", confidence=0.6, probability=0.45)
+    assert judge_segments([clear, hidden], [0.9, 0.9]) == ["kept", "kept"]
+    assert verdict(hidden) == "not understood"
+
+
 def test_a_phrase_that_goes_round_does_not_vouch_for_itself() -> None:
     """The model is sure of what it has just written: only the first time counts."""
     phrase = ["I'm", "not", "sure", "if", "it", "is,", "but"]
