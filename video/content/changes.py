@@ -80,6 +80,8 @@ class Look:
     time_s: float
     moving: np.ndarray
     """bool (rows, columns): cells that move all the time around this look."""
+    grey: np.ndarray
+    """int16 (H, W): the small picture."""
     change: Change | None = None
 
     @property
@@ -291,7 +293,12 @@ class ChangeScan:
         row = self._done
         moving = self._moving(row)
         change = self._settle(row, moving)
-        look = Look(time_s=self._times_s[row - self._first], moving=moving, change=change)
+        look = Look(
+            time_s=self._times_s[row - self._first],
+            moving=moving,
+            grey=self._greys[row - self._first],
+            change=change,
+        )
         self._done += 1
         # What no later look is compared with is dropped.
         while self._first < self._done - _MOVING_WINDOW:
