@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mmreason.agent.batch import Failure, Result
     from mmreason.agent.question import Question
     from mmreason.grounding import Grounding
+    from mmreason.library.library import Library
     from mmreason.memory.store import Store
     from mmreason.reasoner import Reasoner, ask
     from mmreason.types import Answer, Budget, Cost, Evidence, Step, StopReason, UsageError
@@ -35,6 +36,7 @@ __all__ = [
     "Evidence",
     "Failure",
     "Grounding",
+    "Library",
     "Question",
     "Reasoner",
     "Result",
@@ -63,6 +65,7 @@ _HOMES = {
     "Evidence": "mmreason.types",
     "Failure": "mmreason.agent.batch",
     "Grounding": "mmreason.grounding",
+    "Library": "mmreason.library.library",
     "Question": "mmreason.agent.question",
     "Reasoner": "mmreason.reasoner",
     "Result": "mmreason.agent.batch",

@@ -1,6 +1,6 @@
 """The front door: ask a video, caption it, ground an expression in it.
 
-Reasoner.load("nano").ask("clip.mp4", "What colour is the star?")
+Reasoner.load().ask("clip.mp4", "When do they talk about the budget?")
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from mmreason.agent.build_index import (
     make_overview,
 )
 from mmreason.agent.driver import AgentRun, Driver, run_to_end, serve_requests
+from mmreason.agent.hearing import hear_speech
 from mmreason.agent.loop import answer_loop
 from mmreason.agent.protocol import Inquiry
 from mmreason.agent.provenance import (
@@ -31,9 +32,13 @@ from mmreason.agent.provenance import (
 )
 from mmreason.agent.question import Question
 from mmreason.agent.quoting import SubtitleChoice, Transcript
+from mmreason.agent.record_passages import CHANNEL_OF
+from mmreason.agent.senses_reader import SensesReader
+from mmreason.agent.senses_run import SensesRun
 from mmreason.agent.stream import AnswerStream
 from mmreason.cache_folder import CacheFolderError, cache_folder
 from mmreason.grounding import Grounding
+from mmreason.language.fact_questions import SENSES
 from mmreason.language.validate import checked_options, checked_question, checked_span
 from mmreason.memory.caption_records import make_speech_records
 from mmreason.memory.hierarchy import plan_leaves
@@ -61,6 +66,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+SENSES_MODELS = ("auto", "senses")
+"""Names in place of a model: nano looks at scripted worlds and the senses answer about all else; or
+the senses answer about everything."""
+
+
 class Reasoner:
     """Models with a policy and a store of what they have said. Holds no video."""
 
@@ -75,13 +85,15 @@ class Reasoner:
         store: Store | None = None,
         embed: Embed | Embedder | None = None,
         without: Iterable[str] = (),
+        senses: SensesReader | None = None,
     ):
         """Use models that are already there; without `store` what they say is kept in memory.
 
         `model` decides where to look, where the policy asks a model, and plays the other roles
         too unless they are given: `observer` captions and looks, `checker` looks again at the
         evidence. The default policy is `Auto`, which chooses by model, question and video, and
-        says what it chose; `without` leaves stages out of it: search, score, check, speech. `embed`
+        says what it chose; `without` leaves stages out of it: search, score, check, speech, screen,
+        labels. `senses` answer about the videos that they choose, in place of the models. `embed`
         (texts to an array of a row each) lets policies search what was read by meaning beside the
         words; as an `Embedder`, which has a name, what it made is kept in the store. UsageError for
         a stage that is none, and for stages beside a policy, which takes its own.
@@ -97,6 +109,9 @@ class Reasoner:
         self.tree = tree or TreeRecipe()
         self.store = Store.in_memory() if store is None else store
         self.embedder = Embedder("", embed) if callable(embed) else embed
+        self.senses = senses
+        self.ears = senses or SensesReader()
+        """Hears for models where there are no subtitles."""
 
     @property
     def model(self) -> ChatModel:
@@ -106,7 +121,7 @@ class Reasoner:
     @classmethod
     def load(
         cls,
-        model: str = "nano",
+        model: str = "auto",
         *,
         observer: str | None = None,
         checker: str | None = None,
@@ -124,7 +139,12 @@ class Reasoner:
         options: ModelOptions | Mapping[str, Any] | None = None,
         probe: bool | None = None,
     ) -> Reasoner:
-        """Load "nano", a folder, a Hugging Face name, or the URL of a server (see `models.load`).
+        """Load "auto", "senses", "nano", a folder, a Hugging Face name, or the URL of a server (see
+        `models.load`).
+
+        With "auto" nano answers about scripted worlds, and what is heard, read and recognised is
+        the answer about all other footage; with "senses" about all. What is said with other names
+        and with a `policy`, `observer` or `compat` of the caller's is done by models alone.
 
         `observer` and `checker` name other models for these roles, `without` leaves stages out (see
         `Reasoner`), `embed` may be the name of a sentence embedder; the settings after `embed` are
@@ -145,6 +165,15 @@ class Reasoner:
         if compat is not None and (policy is not None or tree is not None):
             raise UsageError("compat sets policy and tree; give either compat or those")
         without = check_stages(without)  # before a model is loaded
+        senses = None
+        if model in SENSES_MODELS:
+            # Who names how it is to be looked at wants to have it looked at.
+            is_led = policy is not None and not isinstance(policy, Auto)
+            names_models = is_led or (compat, observer, checker) != (None,) * 3
+            if model == "senses" and names_models:
+                raise UsageError("model 'senses' asks no model: leave out policy and other models")
+            senses = None if names_models else SensesReader(always=model == "senses")
+            model = "nano"
 
         if isinstance(embed, str):
             from mmreason.tools.text_embedder import load_embedder
@@ -182,6 +211,7 @@ class Reasoner:
             store=store,
             embed=embed,
             without=without,
+            senses=senses,
         )
 
     def ask(
@@ -345,10 +375,16 @@ class Reasoner:
         # Deadlines go by `monotonic`, as models take them; the cost by `perf_counter`.
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
         with _opened(question.video) as source:
+            choice = None if self.senses is None else self.senses.choose(source)
             tree, roles = self._tree(source), self.roles
             # Subtitles that the policy may not use are not even looked for.
             is_deaf = "speech" in stages_without(self.policy)
             lines = None if is_deaf else subtitles.for_video(source)
+            reads = choice is not None and choice.reads
+            if lines is None and not is_deaf and self._may_hear(question, reads):
+                limit = None if limit_s is None else limit_s - (time.perf_counter() - started)
+                memory = self.memory(source)
+                lines = yield from hear_speech(source, memory, self.ears, limit)
             transcript = Transcript.search(question, lines)
             passages = transcript.notes if roles.reasoner.clip.reads_transcript else ()
             inquiry = Inquiry(
@@ -364,6 +400,20 @@ class Reasoner:
                 tier=tier_of(roles.observer, roles.reasoner),
                 takes_tools=roles.reasoner.takes_tools,
             )
+            if self.senses is not None and choice is not None and reads:
+                senses_run = SensesRun(
+                    inquiry=inquiry,
+                    source=source,
+                    memory=self.memory(source),
+                    reader=self.senses,
+                    reason=choice.reason,
+                    transcript=transcript,
+                    without=frozenset(stages_without(self.policy)),
+                    started=started,
+                    seed=seed,
+                    store=self.store.path,
+                )
+                return (yield from senses_run.run())
             toolbox = self._toolbox(source, transcript, seed, deadline_s)
             loop = answer_loop(inquiry, self.policy)
             driver = Driver(loop, toolbox, roles, budget, seed, started)
@@ -380,6 +430,12 @@ class Reasoner:
                 seed=seed,
             )
             return build_answer(finished, source, toolbox, self.store)
+
+    def _may_hear(self, question: Question, reads: bool) -> bool:
+        """Whether a recogniser stands in for subtitles: for models that read what is said, unless
+        the caller wants no subtitles. The senses hear by themselves."""
+        is_reader = self.roles.reasoner.clip.reads_transcript and self.model.tier != "nano"
+        return is_reader and question.subtitles == "auto" and not reads
 
     def _toolbox(
         self,
@@ -400,6 +456,9 @@ class Reasoner:
             embed=None if self.embedder is None else self.embedder.embed,
             deadline_s=deadline_s,
             memory=self.memory(source),
+            hidden=frozenset(
+                CHANNEL_OF[sense] for sense in SENSES if sense in stages_without(self.policy)
+            ),
         )
 
     def _tree(self, source: FrameSource) -> Tree:
@@ -425,7 +484,7 @@ def ask(
     video: VideoInput | FrameSource,
     question: str,
     *,
-    model: str = "nano",
+    model: str = "auto",
     options: Sequence[str] | None = None,
     budget: Budget | None = None,
     subtitles: Subtitles | str | Path | None = "auto",

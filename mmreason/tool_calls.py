@@ -305,6 +305,23 @@ class ReadTranscript(AgentCall):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadScreen(AgentCall):
+    """Read what stands on the screen in a stretch, as far as it was read before. Asks no model.
+
+    Example:
+        >>> ReadScreen(span=Span(0, 600)).name
+        'screen'
+    """
+
+    span: Span
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "screen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scan(AgentCall):
     """Find the frames of a stretch that differ most. Asks no model."""
 
@@ -352,7 +369,7 @@ class WrittenAnswer(AgentCall):
         return "answer"
 
 
-MemoryCall = Overview | SearchMemory | ReadRecords | ReadTranscript
+MemoryCall = Overview | SearchMemory | ReadRecords | ReadTranscript | ReadScreen
 """Answered from what is known already: no frames, no model."""
 ToolCall = (
     Caption
@@ -389,6 +406,39 @@ class ChoosePolicy(AgentCall):
     def name(self) -> str:
         """The step's."""
         return "choose"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Perceive(AgentCall):
+    """Have a sense go through a stretch of video, for what is not known of it yet.
+
+    Example:
+        >>> str(Perceive(span=Span(0, 60), sense="speech"))
+        'perceive(span=0:00.00-1:00.00, sense=speech)'
+    """
+
+    span: Span
+    sense: str
+    """Of `mmreason.senses.SENSE_NAMES`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAgain(AgentCall):
+    """Have a sense read once more what an answer rests on: another window, or other frames.
+
+    Example:
+        >>> ReadAgain(span=Span(4, 9), sense="screen").name
+        'read_again'
+    """
+
+    span: Span
+    sense: str
+    """See `Perceive`."""
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "read_again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

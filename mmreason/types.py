@@ -53,6 +53,8 @@ class CheckKind(StrEnum):
     """A model of another family did."""
     TRANSCRIPT = "transcript"
     """The words were looked up in the subtitles."""
+    SECOND_READING = "second_reading"
+    """What heard, read or recognised it did so again: in another window, or on other frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ class Check:
 
     kind: CheckKind = CheckKind.NONE
     by: str = ""
-    """Name of the model that looked again, or of the file or track of the subtitles."""
+    """Name of the model or part that looked again, or of the file or track of the subtitles."""
     agreed: bool | None = None
     """True where it says the same, False where it contradicts, None where there was no check,
     where one look agrees and another does not, or where it neither proves nor refutes."""
@@ -164,6 +166,11 @@ class Budget:
         return None
 
 
+EvidenceSource = Literal["frames", "subtitles", "speech", "screen", "labels"]
+"""What a model said of frames, what is written in the subtitles, what a recogniser heard, what was
+read on a screen, what a classifier named."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """A stretch of video that supports an answer.
@@ -178,13 +185,15 @@ class Evidence:
 
     span: Span
     frame_times_s: tuple[float, ...] = ()
-    """Times of the frames that were looked at; empty for subtitles."""
+    """Times of the frames that were looked at; empty for subtitles. Of what the senses found, the
+    middle of each record."""
     quote: str = ""
-    """What the model said about this stretch, or the lines of the subtitles."""
+    """What the model said about this stretch, the lines of the subtitles, or what was heard, read
+    or recognised."""
     boxes_px: tuple[tuple[float, float, float, float], ...] = ()
     """xyxy in pixels of the original frame."""
-    source: Literal["frames", "subtitles"] = "frames"
-    """What it rests on: what a model said of frames, or what is written in the subtitles."""
+    source: EvidenceSource = "frames"
+    """What it rests on."""
     check: Check = field(default_factory=Check)
     video: str = field(default="", repr=False, compare=False, metadata={"json": False})
     """Path of the video as given, for `frames` and `save`; not part of `to_dict`."""
@@ -192,7 +201,7 @@ class Evidence:
     @property
     def verified(self) -> bool:
         """Whether an independent check agrees: a model of another family, or the transcript. A
-        second look by the same model is none."""
+        second look by the same model is none, nor is a second reading by the same part."""
         return self.check.is_independent and self.check.agreed is True
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ process that is left as it was."""
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -72,6 +72,21 @@ def nothing_left_behind() -> Iterator[None]:
     forget_accelerate()
     if changes := describe_changes(state, read_process_state()):
         pytest.fail(f"left behind: {changes}")
+
+
+@pytest.fixture(scope="session")
+def real_weights() -> Callable[[str], Path]:
+    """A function that gives the folder of real weights by name (`make test` gets them); where they
+    are missing the test is skipped."""
+    folder = Path(__file__).resolve().parents[1] / "build" / "weights"
+
+    def find(name: str) -> Path:
+        if not (folder / name).is_dir():
+            command = f"mmreason weights get {name} --out {folder.relative_to(folder.parents[1])}"
+            pytest.skip(f"the weights {name} are missing; get them with: {command}")
+        return folder / name
+
+    return find
 
 
 @pytest.fixture

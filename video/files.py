@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import stat
@@ -15,6 +16,50 @@ VIDEO_SUFFIXES = (
     *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
 )
 """What a folder is searched for."""
+_HASH_BLOCKS = 16
+_HASH_BLOCK_BYTES = 64 * 1024
+_WORLD_MARK = b'"mmreason-world-'
+
+
+def list_videos(folder: Path) -> list[Path]:
+    """The videos and scripted worlds inside a folder and its folders, by name."""
+    return [file for file in sorted(folder.rglob("*")) if _is_video(file)]
+
+
+def _is_video(file: Path) -> bool:
+    if file.suffix.lower() in VIDEO_SUFFIXES:
+        return file.is_file()
+    if file.suffix.lower() != ".json" or not file.is_file():
+        return False
+    try:
+        # The mark is near the start: folders may hold large files of JSON.
+        with file.open("rb") as opened:
+            # A folder may hold any JSON; only scripted worlds are videos.
+            return _WORLD_MARK in opened.read(4096)
+    except OSError:
+        return True  # told as a failure when it is opened
+
+
+def hash_content(path: Path, *, whole: bool = False) -> str:
+    """sha256 (hex) that names the content of a file: its size and blocks of 64 KiB at its start, at
+    its end and evenly between, or every byte of it. Raises OSError.
+
+    Example:
+        >>> hash_content(Path("clip.mp4"))[:8]  # doctest: +SKIP
+        '9f86d081'
+    """
+    if whole:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    # Samples of a large file name it well enough, in milliseconds instead of minutes.
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    last_start = max(0, size - _HASH_BLOCK_BYTES)
+    with path.open("rb") as file:
+        for start in sorted({last_start * i // (_HASH_BLOCKS - 1) for i in range(_HASH_BLOCKS)}):
+            file.seek(start)
+            digest.update(file.read(_HASH_BLOCK_BYTES))
+    return digest.hexdigest()
 
 
 def write_atomic(path: Path, data: bytes) -> Path:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from mmreason.video.backends.base import OutOfMemoryError, ReadOptions, Source, ToneMap
 from mmreason.video.backends.choose import Backend, open_source
 from mmreason.video.file_kinds import is_world_script
+from mmreason.video.files import hash_content
 from mmreason.video.inputs import PrivateFile, VideoInput, as_path, copy_bytes
 from mmreason.video.plain_text import show_line, show_text
 from mmreason.video.types import FrameBatch, SamplePlan, Span, VideoError, VideoInfo, format_time
@@ -21,8 +21,10 @@ from mmreason.video.types import FrameBatch, SamplePlan, Span, VideoError, Video
 if TYPE_CHECKING:
     import numpy as np
 
-_HASH_BLOCKS = 16
-_HASH_BLOCK_BYTES = 64 * 1024
+    from mmreason.video.audio import AudioSamples, AudioTrack
+
+T = TypeVar("T")
+
 _PREVIEW_FRAMES = 8
 _PREVIEW_CELL_PX = 160
 
@@ -101,6 +103,11 @@ class Video:
         return _open(as_path(path, name), backend, options, full_hash)
 
     @property
+    def options(self) -> ReadOptions:
+        """How it is read: limits, track, tone map."""
+        return self._options
+
+    @property
     def info(self) -> VideoInfo:
         info = self._source.info
         if self._notes:
@@ -154,7 +161,53 @@ class Video:
             batches = self._here().stream(fps, size_px, whole if span is None else span.clip(whole))
         return batches if self._private is None else self._hold_file(batches)
 
-    def _hold_file(self, batches: Iterator[FrameBatch]) -> Iterator[FrameBatch]:
+    @property
+    def audio_tracks(self) -> tuple[AudioTrack, ...]:
+        """The tracks of sound, in the container's order. Raises VideoError."""
+        from mmreason.video.audio import list_audio_tracks
+
+        self._here()
+        with self._naming():
+            return list_audio_tracks(self.path, options=self._options)
+
+    def audio(
+        self, span: Span | None = None, *, track: int | None = None, rate_hz: int = 16_000
+    ) -> AudioSamples:
+        """The sound over `span` as one channel of float32 at `rate_hz`, on the clock of the
+        pictures; the whole track for None. Silence stands where the track has nothing, which
+        `notes` tell. Raises VideoError, and NoAudioError where there is no sound.
+
+            samples = video.audio(Span(60, 75)).samples
+        """
+        from mmreason.video.audio import read_audio
+
+        self._here()
+        with self._naming():
+            return read_audio(self.path, span, track=track, rate_hz=rate_hz, options=self._options)
+
+    def stream_audio(
+        self,
+        span: Span | None = None,
+        *,
+        track: int | None = None,
+        rate_hz: int = 16_000,
+        block_s: float = 30.0,
+    ) -> Iterator[AudioSamples]:
+        """As `audio`, in blocks of `block_s` seconds, in bounded memory. Raises VideoError."""
+        from mmreason.video.audio import stream_audio
+
+        self._here()
+        blocks = stream_audio(
+            self.path,
+            span,
+            track=track,
+            rate_hz=rate_hz,
+            block_s=block_s,
+            options=self._options,
+        )
+        return self._hold_file(blocks)
+
+    def _hold_file(self, batches: Iterator[T]) -> Iterator[T]:
         """`batches`, with the file that they are read from kept as long as they are read."""
         with self._naming():
             yield from batches
@@ -190,24 +243,9 @@ class Video:
         if self._content_hash is None:
             if self._private is not None and self._private.closed:
                 raise VideoError(f"{self._private.name}: is closed; open it again")
-            self._content_hash = self._hash()
+            whole = self._full_hash or is_world_script(self.path)
+            self._content_hash = hash_content(self.path, whole=whole)
         return self._content_hash
-
-    def _hash(self) -> str:
-        if self._full_hash or is_world_script(self.path):
-            with self.path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        # Samples of a large file name it well enough, in milliseconds instead of minutes.
-        size = self.path.stat().st_size
-        digest = hashlib.sha256(str(size).encode())
-        last_start = max(0, size - _HASH_BLOCK_BYTES)
-        with self.path.open("rb") as file:
-            for start in sorted(
-                {last_start * i // (_HASH_BLOCKS - 1) for i in range(_HASH_BLOCKS)}
-            ):
-                file.seek(start)
-                digest.update(file.read(_HASH_BLOCK_BYTES))
-        return digest.hexdigest()
 
     def close(self) -> None:
         """Release the file. May be called twice; reading afterwards raises VideoError."""

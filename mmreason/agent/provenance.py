@@ -26,8 +26,7 @@ def describe_recipe(model: ChatModel, tree: Tree, info: VideoInfo) -> dict[str, 
     """Versions, the model that looks, its prompts and clips of this video, and the tree."""
     clip = model.clip
     return {
-        "mmreason": __version__,
-        "versions": dict(_versions()),
+        **describe_software(),
         "model": describe_model(model),
         "prompts_sha256": clip.prompts.sha256,
         "tree": {
@@ -43,6 +42,11 @@ def describe_recipe(model: ChatModel, tree: Tree, info: VideoInfo) -> dict[str, 
             "overview": clip.overview,
         },
     }
+
+
+def describe_software() -> dict[str, Any]:
+    """Versions of mmreason and of the libraries below it."""
+    return {"mmreason": __version__, "versions": dict(_versions())}
 
 
 def describe_model(model: ChatModel) -> dict[str, Any]:

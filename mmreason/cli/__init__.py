@@ -17,7 +17,8 @@ import typer
 
 from mmreason.cli.ask import ask_video
 from mmreason.cli.bench import bench_app
-from mmreason.cli.cache import manage_store
+from mmreason.cli.cache import cache_app
+from mmreason.cli.cache_merge import merge_stores
 from mmreason.cli.caption import caption_video
 from mmreason.cli.common import print_line, print_notice
 from mmreason.cli.data import data_app
@@ -29,9 +30,13 @@ from mmreason.cli.index import index_videos
 from mmreason.cli.inspect import inspect_videos
 from mmreason.cli.mcp import serve_mcp
 from mmreason.cli.sample import sample_frames
-from mmreason.cli.search import search_memory
+from mmreason.cli.scenes import list_video_scenes
+from mmreason.cli.search import search_videos
 from mmreason.cli.skill import print_skill
+from mmreason.cli.timeline import show_timeline
 from mmreason.cli.train import train_app
+from mmreason.cli.transcribe import transcribe_files
+from mmreason.cli.weights import weights_app
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_text
 from mmreason.video.types import VideoError
@@ -131,16 +136,23 @@ def _add_verb(verb: Callable[..., None], example: str) -> None:
 _add_verb(ask_video, 'mmreason ask clip.mp4 "What colour is the star?" --html out.html')
 _add_verb(ground_expression, 'mmreason ground clip.mp4 "the red star" --at 2.5 --out box.png')
 _add_verb(caption_video, "mmreason caption clip.mp4 --start 4 --end 8")
-_add_verb(index_videos, "mmreason index talks/ --levels high,medium")
-_add_verb(search_memory, 'mmreason search talk.mp4 "the budget" --channel speech')
+_add_verb(index_videos, "mmreason index talks/ --with speech,screen")
+_add_verb(search_videos, 'mmreason search talks/ "the budget" --channel speech --open 1')
+_add_verb(show_timeline, "mmreason timeline talk.mp4 --html talk.html")
+_add_verb(list_video_scenes, "mmreason scenes talk.mp4 --html scenes.html --export cuts.edl")
+_add_verb(transcribe_files, "mmreason transcribe talk.mp4 --format srt --out subtitles/")
 _add_verb(sample_frames, "mmreason sample clip.mp4 --n 32 --sheet sheet.png")
 _add_verb(inspect_videos, "mmreason inspect clip.mp4 --sheet sheet.png")
-_add_verb(manage_store, "mmreason cache --clear")
-_add_verb(run_demo, "mmreason demo --seed 3 | mmreason demo --check 10")
+_add_verb(run_demo, "mmreason demo --seed 3 | mmreason demo --clip | mmreason demo --check 10")
 _add_verb(serve_mcp, "mmreason mcp --root ~/Videos")
 _add_verb(print_skill, "mmreason skill > .claude/skills/mmreason/SKILL.md")
 _add_verb(check_installation, "mmreason doctor --json")
+cache_app.command(
+    "merge", epilog="Example: mmreason cache merge talks.shard-*.sqlite3 --store talks.sqlite3"
+)(merge_stores)
+app.add_typer(cache_app, name="cache", epilog="Example: mmreason cache show talk.mp4")
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
 app.add_typer(eval_app, name="eval")
 app.add_typer(bench_app, name="bench")
+app.add_typer(weights_app, name="weights")

@@ -64,7 +64,7 @@ def ask_video(
     no_subtitles: Annotated[
         bool, typer.Option("--no-subtitles", help="Use no subtitles, even where there are some.")
     ] = False,
-    model: ModelName = "nano",
+    model: ModelName = "auto",
     observer: Annotated[
         str | None, typer.Option(help="Another model that looks; --model then only decides.")
     ] = None,
@@ -81,7 +81,9 @@ def ask_video(
     ] = None,
     without: Annotated[
         list[str] | None,
-        typer.Option(help="A stage to do without: search, score, check, speech; may be repeated."),
+        typer.Option(
+            help="A stage to do without: search, score, check, speech, screen, labels. Repeatable."
+        ),
     ] = None,
     compat: Annotated[
         str | None,

@@ -35,7 +35,8 @@ ModelName = Annotated[
     str,
     typer.Option(
         "--model",
-        help="nano, a Hugging Face name or folder of a video model, or http(s)://host/v1.",
+        help="auto (nano for scripted worlds, the senses for other footage), senses, nano, a "
+        "Hugging Face name or folder of a video model, or http(s)://host/v1.",
     ),
 ]
 ServedModel = Annotated[
@@ -202,8 +203,9 @@ def _device_map(model: str) -> str | None:
     and stay on the CPU, where their figures were measured."""
     from mmreason.models import is_url
     from mmreason.models.folders import PACKAGED
+    from mmreason.reasoner import SENSES_MODELS
 
-    if is_url(model) or model in PACKAGED:
+    if is_url(model) or model in PACKAGED or model in SENSES_MODELS:
         return None
     # Here, since an endpoint needs no torch.
     import torch

@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import typer
 
 from mmreason.cli.common import print_notice, progress_console
-from mmreason.video.files import VIDEO_SUFFIXES
+from mmreason.video.files import list_videos
 from mmreason.video.urls import is_url, restore_url
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-_WORLD_MARK = b'"mmreason-world-'
 
 T = TypeVar("T")
 
@@ -68,7 +66,7 @@ def expand_paths(patterns: Sequence[str]) -> Inputs:
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            matches = [file for file in sorted(path.rglob("*")) if _is_video(file)]
+            matches = list_videos(path)
             if not matches:
                 raise UsageError(f"{pattern}: there is no video in this folder")
         elif path.exists() or is_url(pattern) or not any(mark in pattern for mark in "*?["):
@@ -90,20 +88,6 @@ def _matches(pattern: Path) -> list[Path]:
         return [p for p in sorted(start.glob(str(pattern.relative_to(start)))) if p.is_file()]
     except ValueError:
         return []  # such as `a**`, which is no pattern
-
-
-def _is_video(file: Path) -> bool:
-    if file.suffix.lower() in VIDEO_SUFFIXES:
-        return file.is_file()
-    if file.suffix.lower() != ".json" or not file.is_file():
-        return False
-    try:
-        # The mark is near the start: folders may hold large files of JSON.
-        with file.open("rb") as opened:
-            # A folder may hold any JSON; only scripted worlds are videos.
-            return _WORLD_MARK in opened.read(4096)
-    except OSError:
-        return True  # told as a failure when it is opened
 
 
 def work_through(files: Sequence[Path], act: Callable[[Path], T], message: str) -> FileWork[T]:

@@ -1,14 +1,16 @@
-"""`mmreason search`: find words in what is known of a video. Asks no model.
+"""`mmreason search`: find what was said, written or seen in videos. Asks no model but the small one
+that compares meanings.
 
-What is known are the subtitles, what `mmreason index` made, and captions that earlier questions
+What is searched are the subtitles, what `mmreason index` found, and captions that earlier questions
 left. Hits say where to look.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,128 +22,308 @@ from mmreason.cli.common import (
     StorePath,
     print_json,
     print_line,
+    print_notice,
     quiet_libraries,
+    show_progress,
 )
 from mmreason.json_values import to_json
-from mmreason.memory.records import Channel, SearchResult
+from mmreason.memory.records import Channel
+from mmreason.types import UsageError
 from mmreason.video.types import Span, format_time
+
+if TYPE_CHECKING:
+    from mmreason.library.library import Library
+    from mmreason.library.results import LibraryHit, LibraryResult
+    from mmreason.memory.vector_index import Embedder
+
+MOST_UNREADABLE = 5
+"""Files that cannot be read which are named; JSON has all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HitOutput:
-    """One record that was found: a cue where to look, not evidence."""
+    """A stretch of a video that was found: a cue where to look, not evidence."""
 
+    video: str
+    """Path of the file."""
     id: str
+    """Of the record that fits best."""
+    ids: tuple[str, ...]
+    """Of all records that were joined, by time."""
     channel: Channel
     span: Span
     text: str
+    """What was said, read or seen, word for word."""
     source: str
     """What it was read from."""
     model: str
     """Which model wrote it; empty where none did."""
+    speaker: str
+    """Who says it, of speech that tells."""
+    confidence: float | None
+    """Of who wrote it, 0 to 1; null where that does not tell."""
+    box_px: tuple[float, float, float, float] | None
+    """Where it is in the picture, in pixels of the original frame."""
     similarity: float
     """How well it fits, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableOutput:
+    """A file that is no video which can be read."""
+
+    path: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOutput:
-    """What a search of a video's memory found, the best first."""
+    """What a search of videos found, the best first."""
 
     video: str
+    """Path of the video where one was searched; empty for several."""
     text: str
     """What was looked for."""
     hits: tuple[HitOutput, ...]
     note: str
     """Why nothing was found, or what was not searched."""
+    videos: int
+    """Videos that were searched."""
+    not_indexed: int
+    """Of those, videos of which nothing but subtitles is known."""
+    unreadable: tuple[UnreadableOutput, ...]
     covered_s: float
-    """Seconds of the video that descriptions speak of."""
+    """Seconds of the videos that descriptions speak of."""
     duration_s: float
+    """Seconds of the videos together."""
 
 
-def search_memory(
-    video: Annotated[str, typer.Argument(help="Video file, or a scripted world (.json).")],
-    text: Annotated[str, typer.Argument(help="Words or a question, in any language.")],
+def search_videos(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATHS... QUERY",
+            help="Videos, folders or patterns, and last the words or a question, in any language.",
+        ),
+    ],
     channel: Annotated[
         list[str] | None,
-        typer.Option(help="Only event, entity, screen_text, speech or still; may be repeated."),
+        typer.Option(help="Only speech, screen, labels, visual, event or entity; may be repeated."),
     ] = None,
-    start: Annotated[float | None, typer.Option(help="First second; default: the start.")] = None,
-    end: Annotated[float | None, typer.Option(help="Last second; default: the end.")] = None,
-    limit: Annotated[int, typer.Option(help="Most hits.")] = 8,
+    start: Annotated[float | None, typer.Option(help="First second of each video.")] = None,
+    end: Annotated[float | None, typer.Option(help="Last second of each video.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="From 1:30 of each video on; or files of 2026-11-30 and later."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Up to 1:30 of each video; or files before 2026-11-30.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--n", "--limit", help="Most hits.")] = 8,
     model: Annotated[
         str | None,
         typer.Option(help="Search what this model described; default: the one with most."),
     ] = None,
     embedder: EmbedderName = None,
+    html: Annotated[Path | None, typer.Option(help="Write the hits as a page.")] = None,
+    open_hit: Annotated[
+        int | None,
+        typer.Option("--open", help="Open the hit of this number (from 1) in a video player."),
+    ] = None,
     store: StorePath = None,
     full_hash: FullHash = False,
     as_json: Json = False,
 ) -> None:
-    """Find words in what is known of a video: subtitles, its index, captions of questions."""
-    from mmreason.language.validate import checked_part
-    from mmreason.memory.caption_records import make_speech_records
-    from mmreason.memory.records import MemoryQuery, read_channels
+    """Find what was said, written or seen in videos: subtitles, their index, captions."""
+    from mmreason.cli.inputs import expand_paths
+    from mmreason.library.library import Library
     from mmreason.memory.store import Store
-    from mmreason.memory.video_memory import VideoMemory
-    from mmreason.video import Video
-    from mmreason.video.subtitles import find_subtitles
+    from mmreason.video.files import check_writable
 
-    query = MemoryQuery(text, read_channels(channel or ()), limit=limit)
-    loaded = None
-    if embedder is not None:
-        from mmreason.tools.text_embedder import load_embedder
-
-        quiet_libraries()
-        loaded = load_embedder(embedder)
-    with Video.open(video, full_hash=full_hash) as opened:
-        info = opened.info
-        if start is not None or end is not None:
-            query = replace(query, span=checked_part(start, end, info))
-        with Store.open_default() if store is None else Store.open(store) as open_store:
-            memory = VideoMemory.of_video(opened, open_store, model=model, embedder=loaded)
-            # An address has no folder in which subtitles could lie beside it.
-            subtitles = find_subtitles(opened.path) if Path(info.path).is_file() else None
-            memory.add(make_speech_records(subtitles) if subtitles else ())
-            result = memory.search(query)
-            covered_s = memory.measure_covered_s()
+    if len(arguments) < 2:
+        raise UsageError(
+            "search takes files or folders and then what to look for: "
+            'mmreason search talks/ "the budget"'
+        )
+    *patterns, text = arguments
+    if open_hit is not None and open_hit < 1:
+        raise UsageError(f"--open takes the number of a hit from 1 on, got {open_hit}")
+    if html is not None:
+        check_writable(html)
+    part = _read_part(start, end, since, until)
+    paths = expand_paths(patterns).files
+    with Store.open_default() if store is None else Store.open(store) as open_store:
+        library = Library(
+            paths,
+            open_store,
+            embedder=_load_embedder(embedder),
+            model=model,
+            full_hash=full_hash,
+        )
+        result = _search(library, text, channel or (), limit, part)
+        if html is not None:
+            _write_page(result, html)
     if as_json:
-        print_json(to_json(_to_output(video, text, result, covered_s, info.duration_s)))
+        print_json(to_json(_to_output(result, str(paths[0]) if len(paths) == 1 else "")))
     else:
-        _print_hits(result, covered_s, info.duration_s)
+        _print_result(result, patterns)
     if not result.hits:
         raise typer.Exit(NO_ANSWER)
+    if open_hit is not None:
+        _open_hit(result, open_hit)
 
 
-def _to_output(
-    video: str, text: str, result: SearchResult, covered_s: float, duration_s: float
-) -> SearchOutput:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What of a library is searched."""
+
+    start_s: float | None = None
+    end_s: float | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def span(self) -> Span | None:
+        from mmreason.library.library import LONGEST_TIME_S
+
+        if self.start_s is None and self.end_s is None:
+            return None
+        start_s = self.start_s or 0.0
+        end_s = LONGEST_TIME_S if self.end_s is None else self.end_s
+        if not 0 <= start_s < end_s:
+            raise UsageError(f"a part begins before it ends, got {start_s:g} s to {end_s:g} s")
+        return Span(start_s, end_s)
+
+
+def _read_part(
+    start: float | None, end: float | None, since: str | None, until: str | None
+) -> _Part:
+    from mmreason.library.times import read_time_or_date
+
+    first = None if since is None else read_time_or_date(since, "--since")
+    last = None if until is None else read_time_or_date(until, "--until")
+    part = _Part(
+        first if isinstance(first, float) else start,
+        last if isinstance(last, float) else end,
+        first if isinstance(first, datetime) else None,
+        last if isinstance(last, datetime) else None,
+    )
+    _ = part.span  # refused now, not after files were read
+    return part
+
+
+def _load_embedder(name: str | None) -> Embedder | Literal["auto"]:
+    quiet_libraries()
+    if name is None:
+        return "auto"
+    from mmreason.tools.text_embedder import load_embedder
+
+    return load_embedder(name)
+
+
+def _search(
+    library: Library, text: str, channels: tuple[str, ...] | list[str], limit: int, part: _Part
+) -> LibraryResult:
+    with show_progress("reading what is known") as say:
+        result = library.search(
+            text,
+            channels,
+            limit=limit,
+            span=part.span,
+            since=part.since,
+            until=part.until,
+            on_progress=lambda done: say(f"reading what is known: {done} videos"),
+        )
+    if not library.videos:
+        first = library.unreadable[0]
+        raise UsageError(f"{first.path}: {first.reason}")
+    return result
+
+
+def _to_output(result: LibraryResult, video: str) -> SearchOutput:
     return SearchOutput(
         video=video,
-        text=text,
+        text=result.text,
         hits=tuple(
             HitOutput(
-                id=hit.record.id,
-                channel=hit.record.channel,
-                span=hit.record.span,
-                text=hit.record.text,
-                source=hit.record.source,
-                model=hit.record.model,
-                similarity=round(hit.similarity, 4),
+                video=str(hit.path),
+                id=hit.best_id,
+                ids=hit.ids,
+                channel=hit.channel,
+                span=hit.span,
+                text=hit.quote,
+                source=hit.source,
+                model=hit.model,
+                speaker=hit.speaker,
+                confidence=hit.confidence,
+                box_px=hit.box_px,
+                similarity=hit.similarity,
             )
             for hit in result.hits
         ),
         note=result.note,
-        covered_s=round(covered_s, 3),
-        duration_s=round(duration_s, 3),
+        videos=result.videos,
+        not_indexed=result.not_indexed,
+        unreadable=tuple(
+            UnreadableOutput(path=str(u.path), error=u.reason) for u in result.unreadable
+        ),
+        covered_s=round(result.covered_s, 3),
+        duration_s=round(result.duration_s, 3),
     )
 
 
-def _print_hits(result: SearchResult, covered_s: float, duration_s: float) -> None:
-    for hit in result.hits:
-        record = hit.record
-        print_line(f"{record.span}  {record.channel}  {record.text}")
+def _print_result(result: LibraryResult, patterns: list[str]) -> None:
+    for number, hit in enumerate(result.hits, start=1):
+        print_line(_describe_hit(number, hit, with_path=result.videos > 1))
     if result.note:
         print_line(f"note: {result.note}")
-    if covered_s < 0.99 * duration_s:
-        described = f"{format_time(covered_s)} of {format_time(duration_s)}"
-        print_line(f"note: described so far: {described}; mmreason index describes it all")
+    for line in describe_gaps(result, patterns):
+        print_line(f"note: {line}")
+
+
+def _describe_hit(number: int, hit: LibraryHit, *, with_path: bool) -> str:
+    from mmreason.library.channels import CHANNEL_WORDS
+
+    video = f"{hit.path}  " if with_path else ""
+    speaker = f"{hit.speaker}: " if hit.speaker else ""
+    # The number is what --open takes; of one hit there is nothing to choose.
+    return f"{number}. {video}{hit.span}  {CHANNEL_WORDS[hit.channel]}  {speaker}{hit.quote}"
+
+
+def describe_gaps(result: LibraryResult, patterns: list[str]) -> list[str]:
+    """What was not searched, a line each, with what to do."""
+    lines = []
+    for unreadable in result.unreadable[:MOST_UNREADABLE]:
+        lines.append(f"{unreadable.path}: not searched: {unreadable.reason}")
+    if len(result.unreadable) > MOST_UNREADABLE:
+        lines.append(f"{len(result.unreadable) - MOST_UNREADABLE} more files were not searched")
+    if result.not_indexed:
+        count = (
+            "this video was"
+            if result.videos == 1
+            else f"{result.not_indexed} of {result.videos} videos were"
+        )
+        lines.append(f"{count} not indexed: mmreason index {' '.join(patterns)}")
+    elif 0 < result.covered_s < 0.99 * result.duration_s:
+        described = f"{format_time(result.covered_s)} of {format_time(result.duration_s)}"
+        lines.append(f"described so far: {described}; mmreason index describes it all")
+    return lines
+
+
+def _write_page(result: LibraryResult, html: Path) -> None:
+    from mmreason.library.pages import search_page
+    from mmreason.video.files import write_atomic
+
+    with show_progress("decoding thumbnails"):
+        page = search_page(result, html)
+    write_atomic(html, page.encode("utf-8"))
+    print_notice(f"page: {html}")
+
+
+def _open_hit(result: LibraryResult, number: int) -> None:
+    from mmreason.library.players import open_in_player
+
+    if number > len(result.hits):
+        raise UsageError(f"--open {number}: there are only {len(result.hits)} hits")
+    hit = result.hits[number - 1]
+    print_notice(open_in_player(hit.path, hit.span.start_s))

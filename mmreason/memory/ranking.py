@@ -17,6 +17,9 @@ COVERAGE_FLOOR = 0.25
 """Share of a query's words, rare ones counting more, below which a record is not near it. Over
 scripts of the natural benchmark all questions find their shots so, and nine of ten questions about
 another video find nothing."""
+COVERAGE_WITH_MEANING = 0.6
+"""The same where meaning is compared too: a question about something else shares a word or two with
+some record, and its meaning says that it is not meant."""
 FUSION_K = 60
 """Of reciprocal-rank fusion: how little the first places count more than those behind them."""
 
@@ -33,11 +36,15 @@ class RankedRow:
 
 
 def fuse_rankings(
-    matches: tuple[TextMatch, ...], cosines: np.ndarray, floor: float
+    matches: tuple[TextMatch, ...],
+    cosines: np.ndarray,
+    floor: float,
+    *,
+    least_coverage: float = COVERAGE_FLOOR,
 ) -> tuple[RankedRow, ...]:
-    """The records of `matches` (best first) that hold enough of the query's words and those whose
-    cosine (float (n,), -inf for what is not asked for, empty without an embedder) is `floor` or
-    more; best first, then by number.
+    """The records of `matches` (best first) that hold `least_coverage` of the query's words or
+    more, and those whose cosine (float (n,), -inf for what is not asked for, empty without an
+    embedder) is `floor` or more; best first, then by number.
 
     Example:
         >>> fuse_rankings((TextMatch(3, 2.0, 0.8),), np.array([0.1, 0.7]), floor=0.5)[0].row
@@ -48,7 +55,7 @@ def fuse_rankings(
     # Places count, not scores: BM25 and cosines have no scale in common.
     for rank, match in enumerate(matches, start=1):
         scores[match.row] += 1 / (FUSION_K + rank)
-        if match.coverage >= COVERAGE_FLOOR:
+        if match.coverage >= least_coverage:
             similarity[match.row] = match.coverage
     for rank, row in enumerate(_find_largest(cosines).tolist(), start=1):
         scores[row] += 1 / (FUSION_K + rank)

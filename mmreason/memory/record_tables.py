@@ -6,17 +6,26 @@ read is checked as what anybody may have written.
 
 from __future__ import annotations
 
+import json
+import math
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from mmreason.memory.records import MemoryRecord
+from mmreason.memory.corrections import (
+    Correction,
+    insert_correction,
+    select_corrections,
+    without_corrected,
+)
+from mmreason.memory.records import BY_HAND, FRAMES, Channel, MemoryRecord
 from mmreason.types import UsageError
+from mmreason.video.json_input import JsonInputError, parse_json
 from mmreason.video.plain_text import show_line
 from mmreason.video.types import Span
 
@@ -31,12 +40,22 @@ RECORD_SCHEMA = (
     "CREATE TABLE vectors (video TEXT NOT NULL, embedder TEXT NOT NULL, id TEXT NOT NULL, "
     "vector BLOB NOT NULL, PRIMARY KEY (video, embedder, id)) WITHOUT ROWID",
 )
+MEMORY_TABLES = ("vectors", "records", "memories", "stretches", "corrections")
+"""All that is kept of a video by its content hash."""
+RECORD_COLUMNS = (
+    "ALTER TABLE records ADD COLUMN confidence REAL",
+    "ALTER TABLE records ADD COLUMN box_px TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE records ADD COLUMN speaker TEXT NOT NULL DEFAULT ''",
+)
+"""What senses know of a record beside its text, since version 3; a box is four numbers in JSON."""
 MOST_RECORDS = 200_000
 """Of one video: a line a second of more than two days."""
 MOST_TEXT_BYTES = 2**29
 """Of all texts of one video that are read: as much as a whole store holds."""
 MOST_VECTOR_BYTES = 2**30
 """Of all embeddings of one video that are read: 200,000 of 1,024 numbers are less."""
+MOST_PX = 1e6
+"""Of a box that is read: more than any picture has."""
 _ROW_BYTES = 100
 """Of a record beside its texts, for the size of the store."""
 
@@ -58,8 +77,8 @@ def read_state(connection: sqlite3.Connection, video: str) -> MemoryState:
 def insert_records(
     connection: sqlite3.Connection, video: str, name: str, records: Sequence[MemoryRecord]
 ) -> int:
-    """Write those that are not there; returns how many were new. UsageError beyond
-    `MOST_RECORDS`."""
+    """Write those that are not there and were not corrected; returns how many were new. UsageError
+    beyond `MOST_RECORDS`."""
     known = read_state(connection, video).records
     if known + len(records) > MOST_RECORDS:
         raise UsageError(
@@ -67,10 +86,13 @@ def insert_records(
             f"and {len(records):,} more were to be added"
         )
     new = size = 0
-    for record in records:
+    writable = tuple(map(_make_writable, records))
+    for record in without_corrected(writable, select_corrections(connection, video)):
         row = (video, record.id, record.channel, *record.span_us, record.text, record.source)
         # INSERT OR IGNORE: the row count is 0 for a record that is there already.
-        inserted = connection.execute(_INSERT, (*row, record.model, record.level)).rowcount
+        box = "" if record.box_px is None else json.dumps([round(x, 1) for x in record.box_px])
+        senses = (record.confidence, box, record.speaker)
+        inserted = connection.execute(_INSERT, (*row, record.model, record.level, *senses)).rowcount
         new += inserted
         size += inserted * (len(record.text.encode()) + _ROW_BYTES)
     now_ns = time.time_ns()
@@ -92,16 +114,48 @@ def select_records(
 
 
 def delete_upper(connection: sqlite3.Connection, video: str, model: str) -> None:
-    """Forget the scenes and the root that were made from what one model wrote. Whoever has read the
-    memory reads it anew."""
-    where = "WHERE video = ? AND model = ? AND level > 0"
+    """Forget the scenes and the root that were made from what one model wrote."""
+    _delete_where(connection, "video = ? AND model = ? AND level > 0", (video, model))
+
+
+def correct_record(
+    connection: sqlite3.Connection, video: str, record: MemoryRecord, text: str
+) -> MemoryRecord | None:
+    """Put a record by hand with this text in the place of `record`, for good; without a text there
+    is nothing in its place. Returns the new record."""
+    new = None
+    if text.strip():
+        new = _make_writable(replace(record, text=text, source=BY_HAND, model="", confidence=None))
+    correction = Correction(
+        record.id, record.channel, record.span, record.text, new.id if new else ""
+    )
+    insert_records(connection, video, "", () if new is None else (new,))
+    insert_correction(connection, video, correction)
+    delete_record(connection, video, record.id)
+    return new
+
+
+def delete_record(connection: sqlite3.Connection, video: str, record_id: str) -> None:
+    """Forget one record and its embeddings."""
+    _delete_where(connection, "video = ? AND id = ?", (video, record_id))
+    connection.execute("DELETE FROM vectors WHERE video = ? AND id = ?", (video, record_id))
+
+
+def delete_channel(connection: sqlite3.Connection, video: str, channel: Channel) -> int:
+    """Forget what senses found for a channel; what a model that watches wrote and what was
+    corrected by hand stay. Returns how many records there were."""
+    where = "video = ? AND channel = ? AND source NOT IN (?, ?)"
+    return _delete_where(connection, where, (video, channel, FRAMES, BY_HAND))
+
+
+def _delete_where(connection: sqlite3.Connection, where: str, values: tuple[str, ...]) -> int:
+    """Whoever has read the memory reads it anew."""
     size = f"SELECT COUNT(*), COALESCE(SUM(LENGTH(CAST(text AS BLOB)) + {_ROW_BYTES}), 0)"
-    count, size_bytes = connection.execute(
-        f"{size} FROM records {where}", (video, model)
-    ).fetchone()
-    connection.execute(f"DELETE FROM records {where}", (video, model))
+    count, size_bytes = connection.execute(f"{size} FROM records WHERE {where}", values).fetchone()
+    connection.execute(f"DELETE FROM records WHERE {where}", values)
     # A new `made_ns` tells readers that rows they hold are gone; adding rows leaves it as it is.
-    connection.execute(_SHRINK, (count, size_bytes, time.time_ns(), video))
+    connection.execute(_SHRINK, (count, size_bytes, time.time_ns(), values[0]))
+    return count
 
 
 def insert_vectors(
@@ -146,8 +200,20 @@ def list_embedders(connection: sqlite3.Connection, video: str) -> tuple[str, ...
 
 def delete_memory(connection: sqlite3.Connection, video: str) -> None:
     """Forget all that is known of one video."""
-    for table in ("vectors", "records", "memories"):
+    for table in MEMORY_TABLES:
         connection.execute(f"DELETE FROM {table} WHERE video = ?", (video,))
+
+
+def _make_writable(record: MemoryRecord) -> MemoryRecord:
+    """The record without halves of surrogate pairs, which stand for bytes of a file's name that are
+    no text: SQLite does not take them."""
+    try:
+        "".join((record.text, record.source, record.model, record.speaker)).encode()
+    except UnicodeEncodeError:
+        texts = (record.text, record.source, record.model, record.speaker)
+        text, source, model, speaker = (t.encode(errors="replace").decode() for t in texts)
+        return replace(record, text=text, source=source, model=model, speaker=speaker)
+    return record
 
 
 def _to_blob(vector: np.ndarray) -> bytes:
@@ -155,24 +221,39 @@ def _to_blob(vector: np.ndarray) -> bytes:
 
 
 def _read_record(row: Sequence[Any]) -> MemoryRecord | None:
-    channel, start_us, end_us, text, source, model, level = row
+    channel, start_us, end_us, text, source, model, level, confidence, box, speaker = row
     # SQLite columns take values of any type, whatever the table declares.
-    texts = (channel, text, source, model)
+    texts = (channel, text, source, model, box, speaker)
     numbers = (start_us, end_us, level)
     if not all(isinstance(t, str) for t in texts) or not all(type(n) is int for n in numbers):
         return None
     try:
         # Whole microseconds in the table compare exactly, which float seconds would not.
         span = Span(start_us / 1_000_000, end_us / 1_000_000)
-        return MemoryRecord(channel, span, text, source, model, level)
+        senses = (_read_confidence(confidence), _read_box(box), speaker)
+        return MemoryRecord(channel, span, text, source, model, level, *senses)
     except ValueError:
         return None
+
+
+def _read_confidence(value: Any) -> float | None:
+    # What is no share is not known: the record itself may be sound.
+    return value if isinstance(value, float) and 0 <= value <= 1 else None
+
+
+def _read_box(text: str) -> tuple[float, float, float, float] | None:
+    try:
+        x0, y0, x1, y1 = map(float, parse_json(text)) if text else (math.nan,) * 4
+    except (JsonInputError, TypeError, ValueError):
+        return None
+    is_box = 0 <= x0 <= x1 < MOST_PX and 0 <= y0 <= y1 < MOST_PX
+    return (x0, y0, x1, y1) if is_box else None
 
 
 _STATE = "SELECT CAST(made_ns AS INTEGER), CAST(records AS INTEGER) FROM memories WHERE video = ?"
 _INSERT = (
     "INSERT OR IGNORE INTO records (video, id, channel, start_us, end_us, text, source, model, "
-    "level) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "level, confidence, box_px, speaker) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _GROW = """
 INSERT INTO memories (video, name, made_ns, records, size, used_ns) VALUES (?, ?, ?, ?, ?, ?)
@@ -181,8 +262,8 @@ ON CONFLICT (video) DO UPDATE SET records = records + excluded.records,
 """
 _SHRINK = "UPDATE memories SET records = records - ?, size = size - ?, made_ns = ? WHERE video = ?"
 _SELECT = (
-    "SELECT number, channel, start_us, end_us, text, source, model, level FROM records "
-    "WHERE video = ? AND number > ? ORDER BY number LIMIT ?"
+    "SELECT number, channel, start_us, end_us, text, source, model, level, confidence, box_px, "
+    "speaker FROM records WHERE video = ? AND number > ? ORDER BY number LIMIT ?"
 )
 _INSERT_VECTOR = "INSERT OR REPLACE INTO vectors (video, embedder, id, vector) VALUES (?, ?, ?, ?)"
 _ADD_SIZE = "UPDATE memories SET size = size + ? WHERE video = ?"

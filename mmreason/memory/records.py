@@ -21,6 +21,8 @@ what is said, what a classifier names, a stretch between two cuts, a frame that 
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 FRAMES = "frames"
 """Source of what a model wrote that was shown frames, and of stills."""
+BY_HAND = "by hand"
+"""Source of what a person wrote in place of what a sense or a model had found."""
 LEAF, SCENE, ROOT = 0, 1, 2
 """Levels: about half a minute, several of these, the whole video."""
 MOST_TEXT_CHARACTERS = 20_000

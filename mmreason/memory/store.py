@@ -14,8 +14,8 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ import numpy as np
 from mmreason.cache_folder import CacheFolderError, cache_folder
 from mmreason.json_values import encode_json
 from mmreason.memory.record_tables import (
+    MEMORY_TABLES,
     MemoryState,
+    delete_channel,
     delete_memory,
     delete_upper,
     insert_records,
@@ -36,6 +38,14 @@ from mmreason.memory.record_tables import (
     select_vectors,
 )
 from mmreason.memory.records import MemoryRecord
+from mmreason.memory.sense_ledger import (
+    SENSE_CHANNELS,
+    Stretch,
+    delete_stretches,
+    insert_stretch,
+    select_recent_stretches,
+    select_stretches,
+)
 from mmreason.memory.store_file import (
     BUSY_TIMEOUT_S,
     MOST_VALUE_BYTES,
@@ -298,6 +308,43 @@ class Store:
         with self._lock, self._translated():
             return list_embedders(self._connection, video)
 
+    @contextmanager
+    def transaction(self, *, writes: bool = True) -> Iterator[sqlite3.Connection]:
+        """The tables in one state; what is written is written whole or not at all, by one thread
+        and one process at a time. UsageError where the file turns out to be damaged or cannot be
+        written."""
+        with self._lock, self._translated(), self._connection:
+            # Takes the right to write at once: what is read before writing stays true.
+            self._connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+            yield self._connection
+
+    def add_stretch(
+        self, video: str, stretch: Stretch, records: Sequence[MemoryRecord], *, name: str = ""
+    ) -> bool:
+        """Keep what a sense found in a stretch together with the ledger's line of it; False, and
+        nothing is kept, where the stretch was done already."""
+        with self.transaction() as connection:
+            if not insert_stretch(connection, video, stretch):
+                return False
+            insert_records(connection, video, name or UNKNOWN, records)
+            self._evict_if_due(sum(len(record.text) for record in records))
+        return True
+
+    def forget_sense(self, video: str, sense: str) -> int:
+        """Forget what a sense found in a video, and that it went through it; what was corrected by
+        hand stays. Returns how many records there were."""
+        with self.transaction() as connection:
+            delete_stretches(connection, video, sense)
+            return delete_channel(connection, video, SENSE_CHANNELS[sense])
+
+    def read_stretches(self, video: str | None = None) -> tuple[Stretch, ...]:
+        """What senses have gone through of a video, by sense and time; without one the last that
+        were done of any."""
+        with self._lock, self._translated():
+            if video is None:
+                return select_recent_stretches(self._connection)
+            return select_stretches(self._connection, video)
+
     def usage(self) -> Usage:
         """What the store holds, by model and by video."""
         with self._lock, self._translated():
@@ -328,7 +375,7 @@ class Store:
         with self._lock, self._translated():
             with self._connection:
                 count = self._connection.execute("DELETE FROM replies").rowcount
-                for table in ("vectors", "records", "memories"):
+                for table in (*MEMORY_TABLES, "claims", "files"):
                     self._connection.execute(f"DELETE FROM {table}")
                 self._used.clear()
             with suppress(sqlite3.OperationalError):
@@ -441,6 +488,11 @@ class _Translated:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
+        if isinstance(error, sqlite3.OperationalError) and "is full" in str(error):
+            raise UsageError(
+                f"store {self._path} cannot grow ({error}); what it holds is sound: make room and "
+                "run it again"
+            ) from error
         if isinstance(error, sqlite3.DatabaseError):
             raise UsageError(
                 f"store {self._path} cannot be used ({error}); delete it or give another path"
@@ -472,6 +524,7 @@ FROM ({0}) GROUP BY name ORDER BY part DESC, name
 _OLDEST = """
 SELECT rowid, NULL, CAST(size AS INTEGER), used_ns FROM replies
 UNION ALL SELECT rowid, CAST(video AS TEXT), CAST(size AS INTEGER), used_ns FROM memories
+    WHERE video NOT IN (SELECT video FROM corrections)
 ORDER BY used_ns, rowid
 """
 _USE_MEMORY = "UPDATE memories SET used_ns = ? WHERE video = ?"

@@ -11,7 +11,10 @@ from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
-from mmreason.memory.record_tables import RECORD_SCHEMA
+from mmreason.memory.corrections import CORRECTION_SCHEMA
+from mmreason.memory.record_tables import RECORD_COLUMNS, RECORD_SCHEMA
+from mmreason.memory.sense_ledger import LEDGER_SCHEMA
+from mmreason.memory.video_files import FILE_SCHEMA
 
 BUSY_TIMEOUT_S = 30.0
 UNKNOWN = "(unknown)"
@@ -23,7 +26,7 @@ MOST_VALUE_BYTES = 1_000_000
 
 _REST_OF_ROW_BYTES = 65_536
 
-_VERSION = 2
+_VERSION = 3
 _VERSION_1 = (
     "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
     f"ALTER TABLE replies ADD COLUMN video TEXT NOT NULL DEFAULT '{UNKNOWN}'",
@@ -34,9 +37,10 @@ _VERSION_1 = (
     "CREATE INDEX replies_by_use ON replies (used_ns, size)",
 )
 """From nothing, or from a file of before there were versions."""
-_UPGRADES = (_VERSION_1, RECORD_SCHEMA)
+_VERSION_3 = (*RECORD_COLUMNS, *LEDGER_SCHEMA, *CORRECTION_SCHEMA, *FILE_SCHEMA)
+_UPGRADES = (_VERSION_1, RECORD_SCHEMA, _VERSION_3)
 """What brings a file from each version to the next, beginning with none."""
-_OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT 20"
+_OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT 50"
 """More than a store has, and few enough of what anybody may have put there."""
 
 

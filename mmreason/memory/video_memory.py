@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from mmreason.memory.hierarchy import make_hierarchy, measure_covered_s
-from mmreason.memory.ranking import fuse_rankings
+from mmreason.memory.ranking import COVERAGE_FLOOR, COVERAGE_WITH_MEANING, fuse_rankings
 from mmreason.memory.record_columns import RecordColumns
+from mmreason.memory.record_tables import correct_record
 from mmreason.memory.records import (
     CHANNELS,
     LEAF,
@@ -30,9 +31,12 @@ from mmreason.memory.records import (
     MemoryRecord,
     SearchResult,
 )
+from mmreason.memory.sense_ledger import Stretch, claim_sense, release_claims
 from mmreason.memory.store import Store
 from mmreason.memory.text_index import TextIndex, TextSearch
 from mmreason.memory.vector_index import Embedder, VectorIndex
+from mmreason.memory.video_files import insert_file
+from mmreason.types import UsageError
 from mmreason.video.types import FrameSource, Span
 
 EMBED_BATCH = 64
@@ -105,6 +109,50 @@ class VideoMemory:
         new."""
         return self._store.add_records(self._video, tuple(records), name=self._name)
 
+    def add_stretch(self, stretch: Stretch, records: Iterable[MemoryRecord]) -> bool:
+        """Keep what a sense found in a stretch, with the ledger's line of it, whole or not at all.
+        False where that stretch was done already: then nothing is kept."""
+        return self._store.add_stretch(self._video, stretch, tuple(records), name=self._name)
+
+    def list_stretches(self) -> tuple[Stretch, ...]:
+        """What senses have gone through, by sense and time."""
+        return self._store.read_stretches(self._video)
+
+    def forget_sense(self, sense: str) -> int:
+        """Forget what a sense found, and that it went through this video; what was corrected by
+        hand stays. Returns how many records there were."""
+        return self._store.forget_sense(self._video, sense)
+
+    def correct(self, record_id: str, text: str) -> MemoryRecord | None:
+        """Put a record by hand with this text in the place of the one of this id: it stays, and
+        what was there is not found again, however often the video is indexed. Without a text
+        nothing stands in its place. UsageError where no record has this id."""
+        (record,) = self.read([record_id]) or (None,)
+        if record is None:
+            raise UsageError(
+                f"the memory of {self._name or self._video} has no record {record_id!r}; "
+                "mmreason cache show FILE --records lists them"
+            )
+        with self._store.transaction() as connection:
+            return correct_record(connection, self._video, record, text)
+
+    def remember_file(self, path: Path) -> None:
+        """Remember that this video lies under `path`, for people who ask what is kept of a
+        file."""
+        with self._store.transaction() as connection:
+            insert_file(connection, path, self._video)
+
+    def claim_sense(self, sense: str, owner: str) -> str:
+        """Claim a sense of this video for `owner` (`sense_ledger.make_owner`), or renew the claim.
+        Empty where it is claimed, else who is at work on it."""
+        with self._store.transaction() as connection:
+            return claim_sense(connection, self._video, sense, owner)
+
+    def release_claims(self, owner: str) -> None:
+        """Give back what `owner` has claimed of this video."""
+        with self._store.transaction() as connection:
+            release_claims(connection, self._video, owner)
+
     def read(self, ids: Sequence[str]) -> tuple[MemoryRecord, ...]:
         """The records of these ids, in this order; ids that are not there are left out."""
         with self._lock:
@@ -122,15 +170,19 @@ class VideoMemory:
             if not asked_for.any():
                 return SearchResult((), _join("nothing found: no such record is there", *notes))
             words = self._index.search(query.text, asked_for)
-            cosines, floor = np.zeros(0), 0.0
+            cosines, floor, coverage = np.zeros(0), 0.0, COVERAGE_FLOOR
             if self._vectors is not None:
-                notes.append(self._embed_missing(MOST_EMBEDDED))
+                note = self._embed_missing(MOST_EMBEDDED)
+                notes.append(note)
+                # Where much has no embedding, its words are all there is to find it by.
+                coverage = COVERAGE_FLOOR if note else COVERAGE_WITH_MEANING
                 # Minus infinity keeps what was not asked for out of the ranking.
                 cosines = np.where(
                     asked_for, self._vectors.search(query.text, len(asked_for)), -np.inf
                 )
                 floor = self._vectors.measure_floor()
-            ranked = fuse_rankings(words.matches, cosines, floor)[: query.limit]
+            ranked = fuse_rankings(words.matches, cosines, floor, least_coverage=coverage)
+            ranked = ranked[: query.limit]
             hits = tuple(Hit(self._records[r.row], r.score, r.similarity) for r in ranked)
         return SearchResult(hits, _join("" if hits else _explain_nothing(words), *notes))
 
@@ -218,8 +270,7 @@ class VideoMemory:
             self._last_number = number
             self._rows[record.id] = len(self._records)
             self._records.append(record)
-        new_texts = (record.text for record in self._records[first_row:])
-        self._index.add_texts(enumerate(new_texts, start=first_row))
+        self._index.add_records(first_row, self._records[first_row:])
         self._columns = RecordColumns.of(self._records)
         self._embedder_note = _tell_embedders(
             self._store.list_embedders(self._video), self._embedder

@@ -9,12 +9,13 @@ from typing import Literal, get_args
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_line
 
-Stage = Literal["search", "score", "check", "speech"]
+Stage = Literal["search", "score", "check", "speech", "screen", "labels"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """search: what was read of the video says where to look; without it, even stretches do.
 score: the model scores candidate stretches before it looks; without it, the first are taken.
 check: other frames are asked the question again before an answer stands.
-speech: subtitles are read."""
+speech: subtitles are read, or what a recogniser hears where there are none.
+screen: what stands written in the picture is searched. labels: what a classifier named is."""
 
 
 def stages_without(policy: object) -> frozenset[Stage]:

@@ -32,6 +32,7 @@ from mmreason.report.text import (
     policy_words,
     result_words,
     shorten_text,
+    source_words,
     spent_words,
     stop_words,
     subtitle_words,
@@ -65,7 +66,8 @@ class _Card:
     quote: str
     check: str
     verified: bool
-    from_subtitles: bool
+    source: str
+    """Where the quotation comes from; empty for what a model said of frames."""
     thumbnails: tuple[_Thumbnail, ...]
     times: str
     shown: str
@@ -187,15 +189,14 @@ def _meter_pct(answer: Answer) -> int | None:
 
 
 def _card(evidence: Evidence, thumbnails: dict[float, bytes], most: int) -> _Card:
-    from_subtitles = evidence.source == "subtitles"
-    pictures = () if from_subtitles else _thumbnails(evidence, thumbnails, most)
+    pictures = () if evidence.source == "subtitles" else _thumbnails(evidence, thumbnails, most)
     count = len(evidence.frame_times_s)
     return _Card(
         span=_dash(evidence.span),
         quote=evidence.quote,
         check=check_words(evidence),
         verified=evidence.verified,
-        from_subtitles=from_subtitles,
+        source=source_words(evidence),
         thumbnails=pictures,
         times=", ".join(format_time(t) for t in evidence.frame_times_s),
         shown=f"{len(pictures)} of {count} frames shown" if 0 < len(pictures) < count else "",

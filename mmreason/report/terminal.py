@@ -25,11 +25,12 @@ from mmreason.report.text import (
     looked_words,
     policy_words,
     result_words,
+    source_words,
     stop_words,
     subtitle_words,
     tool_words,
 )
-from mmreason.types import Answer, Cost, Step, StopReason
+from mmreason.types import Answer, Cost, Evidence, Step, StopReason
 from mmreason.video.plain_text import show_line
 from mmreason.video.types import format_time
 
@@ -62,7 +63,9 @@ def plain_lines(answer: Answer, *, steps: bool = True) -> Iterator[str]:
         yield f"{name + ':':<12} {show_line(value)}"
     for evidence in answer.evidence:
         times = ", ".join(format_time(t) for t in evidence.frame_times_s)
-        checked = show_line(check_words(evidence))
+        checked = ", ".join(
+            filter(None, (source_words(evidence), show_line(check_words(evidence))))
+        )
         yield f"evidence:    {evidence.span} ({checked}) {show_line(evidence.quote)}".rstrip()
         if times:
             yield f"  frames at  {times}"
@@ -177,10 +180,15 @@ def _evidence_table(answer: Answer) -> Table:
         table.add_row(
             str(evidence.span),
             Text(show_line(check_words(evidence)), style="green" if evidence.verified else ""),
-            Text(show_line(evidence.quote)),
+            Text(_quote_with_source(evidence)),
             ", ".join(format_time(t) for t in evidence.frame_times_s),
         )
     return table
+
+
+def _quote_with_source(evidence: Evidence) -> str:
+    source = source_words(evidence)
+    return f"{source}: {show_line(evidence.quote)}" if source else show_line(evidence.quote)
 
 
 def _steps_table(answer: Answer) -> Table:

@@ -22,6 +22,15 @@ STOP_WORDS = {
 }
 
 QUOTED_WORDS = "No model had an answer: matching lines of the subtitles are quoted."
+RECORD_WORDS = "The answer stands in what was heard, read or recognised, and is quoted from there."
+
+SOURCE_WORDS = {
+    "subtitles": "from the subtitles",
+    "speech": "heard",
+    "screen": "read on the screen",
+    "labels": "recognised",
+}
+"""Where a quotation comes from; of frames a model speaks, which is the usual case."""
 
 NAMED = "named by the caller"
 """Why a policy answers that was not chosen."""
@@ -50,6 +59,8 @@ def stop_words(answer: Answer) -> str:
     """Why the question ended, as a sentence for people."""
     sentence = STOP_WORDS[answer.stop_reason]
     # No frame was looked at, so the usual sentence would not be true.
+    if answer.stop_reason is StopReason.ANSWERED and is_from_records(answer):
+        return RECORD_WORDS
     if answer.stop_reason is StopReason.ANSWERED and is_quotation(answer):
         return QUOTED_WORDS
     # The usual sentence speaks of an answer, of which there is none.
@@ -68,6 +79,17 @@ def answer_words(answer: Answer) -> str:
 def is_quotation(answer: Answer) -> bool:
     """Whether the answer rests on the subtitles alone."""
     return bool(answer.evidence) and all(e.source == "subtitles" for e in answer.evidence)
+
+
+def is_from_records(answer: Answer) -> bool:
+    """Whether the answer was taken out of what the senses found, by no model."""
+    policy = answer.settings.get("policy")
+    return isinstance(policy, dict) and policy.get("name") == "senses"
+
+
+def source_words(evidence: Evidence) -> str:
+    """`heard`, `read on the screen`, ...; empty for what a model said of frames."""
+    return SOURCE_WORDS.get(evidence.source, "")
 
 
 def looked_words(answer: Answer) -> str:
@@ -110,6 +132,8 @@ def policy_words(answer: Answer) -> str:
     policy = answer.settings.get("policy")
     if not isinstance(policy, dict) or policy.get("reason") == NAMED or policy["tier"] == "nano":
         return ""
+    if is_from_records(answer):
+        return f"{policy['name']}: {policy['reason']}"
     return f"{policy['name']}, for a {policy['tier']} model: {policy['reason']}"
 
 
@@ -127,7 +151,7 @@ def check_words(evidence: Evidence) -> str:
         return "not checked"
     if check.kind is CheckKind.TRANSCRIPT:
         return "stands in the transcript"
-    who = "second look"
+    who = "second reading" if check.kind is CheckKind.SECOND_READING else "second look"
     if check.kind is CheckKind.OTHER_MODEL:
         who = f"another model ({check.by})" if check.by else "another model"
     went = {True: "agrees", False: "disagrees", None: "is inconclusive"}[check.agreed]
@@ -170,6 +194,8 @@ def confidence_words(answer: Answer) -> str:
     if answer.confidence is None:
         return "none: this is a quotation" if is_quotation(answer) else "not known"
     percent = format_percent(answer.confidence)
+    if is_from_records(answer):
+        return f"question and quotation are {percent} alike, which is no probability"
     return percent if answer.confidence_calibrated else f"model's own {percent}, not calibrated"
 
 

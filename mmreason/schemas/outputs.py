@@ -7,9 +7,16 @@ from typing import Any
 
 from mmreason.agent.batch import BatchTotals, Failure
 from mmreason.audit.doctor import DoctorCheck
+from mmreason.cli.cache import VideoUsageOutput
+from mmreason.cli.cache_merge import MergeOutput
 from mmreason.cli.index import Indexed
+from mmreason.cli.index_senses import VideoEstimate
 from mmreason.cli.inputs import FileFailure
+from mmreason.cli.scenes import ScenesOutput
 from mmreason.cli.search import SearchOutput
+from mmreason.cli.timeline import TimelineOutput
+from mmreason.cli.transcribe import TranscribedFile
+from mmreason.cli.weights import WeightsOutput
 from mmreason.grounding import GroundingStatus
 from mmreason.memory.store import Usage
 from mmreason.policies.estimate import Estimate
@@ -116,9 +123,28 @@ class InspectOutput(FileReport):
 
 @dataclass(frozen=True, kw_only=True)
 class IndexOutput:
-    """What was captioned."""
+    """What was found ahead of questions."""
 
     results: tuple[Indexed, ...]
+    failures: tuple[FileFailure, ...]
+    not_reached: int
+    """Files that an interruption left undone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexEstimateOutput:
+    """What senses would still cost."""
+
+    results: tuple[VideoEstimate, ...]
+    failures: tuple[FileFailure, ...]
+    not_reached: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranscribeOutput:
+    """What is said in files."""
+
+    results: tuple[TranscribedFile, ...]
     failures: tuple[FileFailure, ...]
     not_reached: int
     """Files that an interruption left undone."""
@@ -173,11 +199,18 @@ OUTPUTS = (
     Output("grounding", "mmreason ground FILE EXPRESSION --json", GroundingOutput),
     Output("caption", "mmreason caption VIDEO --json", CaptionOutput),
     Output("index", "mmreason index FILES --json", IndexOutput),
-    Output("search", "mmreason search VIDEO WORDS --json", SearchOutput),
+    Output("search", "mmreason search PATHS WORDS --json", SearchOutput),
+    Output("timeline", "mmreason timeline VIDEO --json", TimelineOutput),
+    Output("scenes", "mmreason scenes VIDEO --json", ScenesOutput),
+    Output("index_estimate", "mmreason index FILES --dry-run --json", IndexEstimateOutput),
+    Output("transcribe", "mmreason transcribe FILES --json", TranscribeOutput),
     Output("sample", "mmreason sample FILE --json", SampleOutput),
     Output("sample_many", "mmreason sample FILES --json", SampleManyOutput),
     Output("inspect", "mmreason inspect FILE --json", InspectOutput),
     Output("inspect_many", "mmreason inspect FILES --json", InspectManyOutput),
     Output("cache", "mmreason cache --json", CacheOutput),
+    Output("cache_video", "mmreason cache show FILE --json", VideoUsageOutput),
+    Output("cache_merge", "mmreason cache merge STORE --json", MergeOutput),
     Output("doctor", "mmreason doctor --json", DoctorOutput),
+    Output("weights", "mmreason weights list|get --json", WeightsOutput),
 )

@@ -4,14 +4,13 @@ read."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mmreason.grounding import Grounding, GroundingStatus
 from mmreason.json_values import SCHEMA
 from mmreason.report.text import all_notes, check_words, looked_words
-from mmreason.types import Answer, Cost, Evidence, StopReason
+from mmreason.types import Answer, Cost, Evidence, EvidenceSource, StopReason
 from mmreason.video.inspect import FileReport, FrameRateKind
 
 _CONFIG = ConfigDict(frozen=True, use_attribute_docstrings=True)
@@ -55,7 +54,7 @@ class EvidenceResult(BaseModel):
     """Not included."""
     quote: str
     """What the model said about this stretch, or the lines of the subtitles."""
-    source: Literal["frames", "subtitles"]
+    source: EvidenceSource
     check: str
     """How it was checked and by whom, in words: second look agrees, another model (NAME) agrees,
     stands in the transcript, not checked, ..."""

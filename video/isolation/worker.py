@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from mmreason.video.audio import AudioSamples, NoAudioError, list_audio_tracks, stream_audio
 from mmreason.video.backends.base import BackendError, OutOfMemoryError, ReadOptions, Source
 from mmreason.video.backends.choose import open_source
 from mmreason.video.isolation.process import ANSWER_HEAD, MEMORY_EXIT
@@ -35,6 +36,7 @@ DECODERS = {
     "world": ("mmreason.video.world.source", "cv2"),
     "inspect": ("mmreason.video.inspect",),
     "subtitles": ("mmreason.video.subtitles.find",),
+    "audio": ("mmreason.video.audio.decode",),
 }
 """What is loaded before the limit is set, as it is no part of what a file takes."""
 
@@ -45,6 +47,7 @@ class Reader:
     def __init__(self) -> None:
         self._source: Source | None = None
         self._streams: dict[int, Iterator[FrameBatch]] = {}
+        self._audio: Iterator[AudioSamples] = iter(())
 
     def answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], Sequence[np.ndarray]]:
         """JSON and arrays for a request. Raises VideoError and MemoryError."""
@@ -60,6 +63,15 @@ class Reader:
             return _inspect(request), ()
         if action in ("find subtitles", "container times"):
             return _read_subtitles(action, Path(request["path"])), ()
+        if action == "audio tracks":
+            options = ReadOptions(**request["options"])
+            tracks = list_audio_tracks(request["path"], options=options)
+            return {"value": [record_to_json(track) for track in tracks]}, ()
+        if action == "audio":
+            self._audio = _stream_audio(request)
+            return {}, ()
+        if action == "next audio":
+            return _of_audio(next(self._audio, None))
         assert self._source is not None
         if action == "frames":
             batch = self._source.frames_at(request["times_s"], request["size_px"])
@@ -113,7 +125,11 @@ def _serve(reader: Reader, request: dict[str, Any], answers: BinaryIO) -> None:
     except (MemoryError, OutOfMemoryError):
         answer, arrays = {"out_of_memory": True}, ()
     except VideoError as error:
-        answer = {"error": str(error), "is_backend_error": isinstance(error, BackendError)}
+        answer = {
+            "error": str(error),
+            "is_backend_error": isinstance(error, BackendError),
+            "has_no_audio": isinstance(error, NoAudioError),
+        }
         arrays = ()
     try:
         _send(answers, answer, arrays)
@@ -140,6 +156,25 @@ def _inspect(request: dict[str, Any]) -> dict[str, Any]:
         time_limit_s=options["time_limit_s"],
     )
     return {"report": record_to_json(report)}
+
+
+def _stream_audio(request: dict[str, Any]) -> Iterator[AudioSamples]:
+    span_s = request["span_s"]
+    return stream_audio(
+        request["path"],
+        None if span_s is None else Span(*span_s),
+        track=request["track"],
+        rate_hz=request["rate_hz"],
+        block_s=request["block_s"],
+        options=ReadOptions(**request["options"]),
+    )
+
+
+def _of_audio(block: AudioSamples | None) -> tuple[dict[str, Any], Sequence[np.ndarray]]:
+    if block is None:
+        return {"count": 0}, ()
+    answer = {"count": len(block), "start_s": block.start_s, "notes": block.notes}
+    return answer, (block.samples,)
 
 
 def _read_subtitles(action: str, path: Path) -> dict[str, Any]:
