@@ -20,7 +20,7 @@ import numpy as np
 
 from mmreason.video.content.changes import (
     CELL_PX,
-    Look,
+    ScannedLook,
     clip_span,
     find_change_time,
     look_rate_hz,
@@ -136,9 +136,9 @@ class _Session:
         self._empty_reads = 0
         self._last_texts: frozenset[str] = frozenset()
         """Of the last reading, without digits."""
-        self._look: Look | None = None
+        self._look: ScannedLook | None = None
         """The last one that was taken."""
-        self._read_look: Look | None = None
+        self._read_look: ScannedLook | None = None
         """That of the last reading."""
         self._moved = np.zeros((1, 1), bool)
         self._number_reads = 0
@@ -146,7 +146,7 @@ class _Session:
         self.running_reads = 0
         """Readings of text that moves or changes all the time."""
 
-    def take(self, look: Look) -> None:
+    def take(self, look: ScannedLook) -> None:
         """Read `look` if it is to be read."""
         self._look, change = look, look.change
         # Cells that moved all the time at some look since the reading before: their changes were
@@ -169,7 +169,7 @@ class _Session:
         if self._has_running_text(look) or (look.is_moving and self.tracker.open_boxes_px):
             self._read(look, (last.time_s, look.time_s))
 
-    def _is_due(self, look: Look, last: Look) -> bool:
+    def _is_due(self, look: ScannedLook, last: ScannedLook) -> bool:
         """Whether something that moves is to be read again, after it was at `last`."""
         wait_s = look.time_s - last.time_s + 1e-6
         if self._has_running_text(look):
@@ -184,7 +184,7 @@ class _Session:
         newly = bool((look.moving & ~last.moving).mean() >= 0.05)
         return newly and wait_s >= 2 * MOVING_READ_S
 
-    def _has_running_text(self, look: Look) -> bool:
+    def _has_running_text(self, look: ScannedLook) -> bool:
         """Whether a line of the last reading looks another way by now, where cells moved all the
         time."""
         last = self._read_look
@@ -194,7 +194,7 @@ class _Session:
             for box in self.tracker.open_boxes_px
         )
 
-    def _read(self, look: Look, bracket_s: tuple[float, float]) -> None:
+    def _read(self, look: ScannedLook, bracket_s: tuple[float, float]) -> None:
         size_px = tuple(max(1, round(px * self._scale)) for px in self._size_px)
         batch = self._video.frames_at([look.time_s], (size_px[0], size_px[1]))
         lines = self._reader.read_frame(batch.pixels[0])
@@ -236,7 +236,7 @@ class _Session:
             )
         self._read_look, self._moved = look, look.moving
 
-    def _runs(self, look: Look, box_px: BoxPx) -> bool:
+    def _runs(self, look: ScannedLook, box_px: BoxPx) -> bool:
         """Whether what stands in a box may have been several things since the last reading, on a
         ground that stays."""
         moved = bool(_crop_small(self._moved, box_px, self._size_px).any())
@@ -257,7 +257,7 @@ def _without_digits(text: str) -> str:
     return "".join(c for c in text if not c.isdigit())
 
 
-def _moves(look: Look, box_px: BoxPx, size_px: tuple[int, int]) -> bool:
+def _moves(look: ScannedLook, box_px: BoxPx, size_px: tuple[int, int]) -> bool:
     """Whether a good part of the cells under a box move all the time."""
     return bool(_crop_small(look.moving, box_px, size_px).mean() >= _MOVING_CELLS)
 
