@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -22,13 +20,13 @@ from mmreason.video.content.changes import (
     CELL_PX,
     ScannedLook,
     clip_span,
-    find_change_time,
     look_rate_hz,
     scan_changes,
     to_greys,
 )
 from mmreason.video.reader import Video
-from mmreason.video.screen_text.matching import crop_box, find_end_row, is_same_picture
+from mmreason.video.screen_text.edges import BracketFrames
+from mmreason.video.screen_text.matching import crop_box
 from mmreason.video.screen_text.sure import keep_sure_lines
 from mmreason.video.screen_text.tracks import LineTracker, Reading
 from mmreason.video.screen_text.types import BoxPx, ReadLine, ScreenReader, ScreenText
@@ -42,7 +40,6 @@ RECIPE = "changes of 10x10 cells at 1 Hz, moving every 3 s, numbers to 24 s, edg
 
 _MOST_SIDE_PX = 1_920
 _EDGE_SIDE_PX = 640
-_MOST_EDGE_FRAMES = 60
 _MOVING_CELLS = 0.3
 """Share of moving cells under a line from which on the line stands on something that moves."""
 _EMPTY_READS = 3
@@ -242,8 +239,10 @@ class _Session:
         moved = bool(_crop_small(self._moved, box_px, self._size_px).any())
         return moved and not look.is_moving
 
-    def _edges(self, start_s: float, end_s: float) -> _Edges:
-        return _Edges(video=self._video, start_s=start_s, end_s=end_s, scale=self._edge_scale)
+    def _edges(self, start_s: float, end_s: float) -> BracketFrames:
+        return BracketFrames(
+            video=self._video, start_s=start_s, end_s=end_s, scale=self._edge_scale
+        )
 
 
 def _scaled(line: ReadLine, factor: float) -> ReadLine:
@@ -278,64 +277,3 @@ def _crop_small(small: np.ndarray, box_px: BoxPx, size_px: tuple[int, int]) -> n
     x1, x2 = (value / size_px[0] * width for value in (box_px[0], box_px[2]))
     y1, y2 = (value / size_px[1] * height for value in (box_px[1], box_px[3]))
     return crop_box(small, (x1, y1, x2, y2), 1.0)
-
-
-@dataclass(kw_only=True)
-class _Edges:
-    """The frames between two readings, small and grey, decoded when a line first asks for them."""
-
-    video: Video
-    start_s: float
-    end_s: float
-    scale: float
-
-    @cached_property
-    def _frames(self) -> tuple[np.ndarray, np.ndarray]:
-        """int16 (N, H, W) and their times (N,): of both readings, and some between them."""
-        all_s = self.video.frame_times_s
-        inside_s = all_s[(all_s > self.start_s + 1e-6) & (all_s <= self.end_s + 1e-6)]
-        if len(inside_s) > _MOST_EDGE_FRAMES:
-            rows = np.linspace(0, len(inside_s) - 1, _MOST_EDGE_FRAMES).round().astype(int)
-            inside_s = inside_s[rows]
-        times_s = np.concatenate(([self.start_s], inside_s))
-        info = self.video.info
-        size_px = tuple(max(1, round(px * self.scale)) for px in (info.width_px, info.height_px))
-        batch = self.video.frames_at(times_s, (size_px[0], size_px[1]))
-        return to_greys(batch.pixels), batch.times_s
-
-    def stays_same(self, box_px: BoxPx) -> bool:
-        """Whether both readings show the same picture in the box."""
-        greys, _ = self._frames
-        first, last = (crop_box(greys[i], box_px, self.scale) for i in (0, -1))
-        return is_same_picture(first, last)
-
-    def find_start(self, box_px: BoxPx, *, is_running: bool) -> float | None:
-        """When the picture in the box became that of the later reading; None where it did not.
-        `is_running`: other things were shown between."""
-        crops = self._crops(box_px)
-        if crops is None:
-            return None
-        if is_running:
-            row = find_end_row(crops[::-1])
-            return self._time_s(None if row is None else len(crops) - row)
-        return self._time_s(find_change_time(crops[0], crops[-1], crops))
-
-    def find_end(self, box_px: BoxPx, *, is_running: bool) -> float | None:
-        """When the picture in the box was no longer that of the earlier reading; None where it
-        stayed so."""
-        crops = self._crops(box_px)
-        if crops is None:
-            return None
-        if is_running:
-            return self._time_s(find_end_row(crops))
-        return self._time_s(find_change_time(crops[0], crops[-1], crops))
-
-    def _crops(self, box_px: BoxPx) -> np.ndarray | None:
-        """(N, H, W): the box in all frames; None where its picture stayed the same."""
-        greys, _ = self._frames
-        if len(greys) < 2 or self.stays_same(box_px):
-            return None
-        return np.stack([crop_box(grey, box_px, self.scale) for grey in greys])
-
-    def _time_s(self, row: int | None) -> float | None:
-        return None if row is None else float(max(self.start_s, self._frames[1][row]))
